@@ -1,0 +1,77 @@
+//! What is checked once, before the first event.
+
+use super::App;
+use crate::manifest::{EventTrigger, ScheduleTrigger};
+use crate::resource::check_name;
+use crate::{Cloud, CronSchedule, Error, Manifest, Result};
+
+impl App {
+    /// Checks the declaration and seals it: from now on nothing more can be declared on `cloud`.
+    ///
+    /// Hosts call it once at start. Errors: `Config`, listing all that is wrong: bad names and cron
+    /// lines, two handlers for one trigger, a trigger on a handle of another cloud, a resource that
+    /// its provider cannot open.
+    pub fn start(&mut self, cloud: &Cloud) -> Result<Manifest> {
+        self.limits = *cloud.limits();
+        let mut manifest = self.manifest();
+        let mut problems = cloud.declared(&mut manifest);
+        problems.append(&mut self.problems);
+        problems.extend(self.foreign_sources(cloud));
+        problems.extend(self.bad_names());
+        let schedules = manifest.schedules.iter();
+        problems.extend(schedules.filter_map(|schedule| {
+            let error = CronSchedule::parse(&schedule.cron).err()?;
+            Some(format!("schedule `{}`: {}", schedule.name, error.message()))
+        }));
+        cloud.seal();
+        if problems.is_empty() {
+            return Ok(manifest);
+        }
+        problems.dedup();
+        Err(Error::config(format!("app `{}` cannot start:\n  - {}", self.name, problems.join("\n  - "))))
+    }
+
+    fn manifest(&self) -> Manifest {
+        let event = |(source, retry): (&String, _)| EventTrigger { source: source.clone(), retry };
+        let mut manifest = Manifest {
+            app: self.name.clone(),
+            http: self.http.is_some(),
+            messages: self.messages.iter().map(|(topic, trigger)| event((topic, trigger.retry))).collect(),
+            objects: self.objects.iter().map(|(bucket, trigger)| event((bucket, trigger.retry))).collect(),
+            invokes: self.invokes.keys().cloned().collect(),
+            ..Manifest::default()
+        };
+        let schedule = |(name, schedule): (&String, &super::Schedule)| ScheduleTrigger {
+            name: name.clone(),
+            cron: schedule.cron.clone(),
+        };
+        manifest.schedules = self.schedules.iter().map(schedule).collect();
+        manifest.messages.sort_by(|a, b| a.source.cmp(&b.source));
+        manifest.objects.sort_by(|a, b| a.source.cmp(&b.source));
+        manifest.schedules.sort_by(|a, b| a.name.cmp(&b.name));
+        manifest.invokes.sort();
+        manifest
+    }
+
+    fn foreign_sources(&self, cloud: &Cloud) -> Vec<String> {
+        let foreign = self.sources.iter().filter(|source| !cloud.owns(&source.grant));
+        let problem = |source: &super::Source| {
+            format!(
+                "the trigger on {} is of a resource that this cloud does not know; open it with the cloud that the app is given",
+                source.description
+            )
+        };
+        foreign.map(problem).collect()
+    }
+
+    fn bad_names(&self) -> Vec<String> {
+        let schedules = self.schedules.keys().map(|name| ("schedule", name));
+        let invokes = self.invokes.keys().map(|name| ("function", name));
+        let names = schedules.chain(invokes).chain([("app", &self.name)]);
+        let problem = |(what, name): (&str, &String)| {
+            let error = check_name(name).err()?;
+            Some(format!("{what}: {}", error.message()))
+        };
+        names.filter_map(problem).collect()
+    }
+}

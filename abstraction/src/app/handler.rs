@@ -1,0 +1,58 @@
+//! Handlers without their types, and what keeps a panic inside its own invocation.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_util::future::BoxFuture;
+
+use crate::context::in_trace;
+use crate::{Context, TraceParent};
+
+/// A handler of events `E` that answers `R`.
+pub(super) type Handler<E, R> = dyn Fn(E, Context) -> BoxFuture<'static, R> + Send + Sync;
+
+pub(super) fn boxed<E: 'static, R, H, F>(handler: H) -> Box<Handler<E, R>>
+where
+    H: Fn(E, Context) -> F + Send + Sync + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    Box::new(move |event, cx| Box::pin(handler(event, cx)))
+}
+
+/// Calls a handler, in its trace; a panic of the call or of any poll is an `Err` with its text.
+pub(super) fn guarded<R>(trace: TraceParent, call: impl FnOnce() -> BoxFuture<'static, R>) -> Guarded<R> {
+    let state = catch_unwind(AssertUnwindSafe(|| in_trace(trace, call)));
+    Guarded { trace, state: state.map_err(|panic| panic_text(panic.as_ref())) }
+}
+
+/// The future that [`guarded`] returns.
+pub(super) struct Guarded<R> {
+    trace: TraceParent,
+    state: Result<BoxFuture<'static, R>, String>,
+}
+
+impl<R> Future for Guarded<R> {
+    type Output = Result<R, String>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let call = match &mut this.state {
+            Ok(call) => call,
+            Err(text) => return Poll::Ready(Err(std::mem::take(text))),
+        };
+        // The future is never polled again after a panic, so its broken state is not seen.
+        let poll = catch_unwind(AssertUnwindSafe(|| in_trace(this.trace, || call.as_mut().poll(task))));
+        match poll {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic_text(panic.as_ref()))),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the handler panicked: {}", text.unwrap_or("no message"))
+}

@@ -1,0 +1,387 @@
+//! The blob type that apps hold.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use object_store::path::Path;
+use object_store::{Attribute, Attributes, CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutPayload, PutResult};
+
+use super::guard::GuardedStore;
+use super::object::{update_version, version_text};
+use super::{
+    Blob, GetOptions, ListQuery, Object, ObjectInfo, PutMode, SignRequest, SignedAccess, SignedUrl, Version,
+    WriteCondition, WriteOptions, key,
+};
+use crate::cloud::Resource;
+use crate::{Access, BoxError, Error, Result};
+
+/// A bucket of objects. Cheap to clone.
+///
+/// | service | local | AWS | Azure | Google Cloud |
+/// |---|---|---|---|---|
+/// | behind it | files | S3 | Blob Storage | Cloud Storage |
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use isobar_abstraction::{Cloud, blob::WriteOptions};
+///
+/// let pages = Cloud::memory().bucket("pages");
+/// let html = WriteOptions::default().with_content_type("text/html");
+/// pages.put_with("index.html", "<h1>hi</h1>", html).await?;
+///
+/// let page = pages.get("index.html").await?;
+/// assert_eq!(page.content_type.as_deref(), Some("text/html"));
+/// assert_eq!(page.bytes().await?, "<h1>hi</h1>");
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    resource: Resource<dyn Blob>,
+}
+
+/// The size of a part of a multipart write. S3 wants at least 5 MiB for all but the last.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+
+impl Bucket {
+    pub(crate) fn new(resource: Resource<dyn Blob>) -> Self {
+        Self { resource }
+    }
+
+    pub(crate) fn resource(&self) -> &Resource<dyn Blob> {
+        &self.resource
+    }
+
+    /// The logical name.
+    pub fn name(&self) -> &str {
+        &self.resource.name
+    }
+
+    /// A handle that can only read, and declares no more than that.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self::new(self.resource.narrow(Access::Read))
+    }
+
+    /// A handle that can only write, and declares no more than that.
+    #[must_use]
+    pub fn write_only(self) -> Self {
+        Self::new(self.resource.narrow(Access::Write))
+    }
+
+    /// The underlying [`ObjectStore`], for libraries that want one.
+    ///
+    /// It refuses what this handle may not do. Its paths are stored names: see [`key`].
+    pub fn object_store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(GuardedStore::new(self.resource.clone()))
+    }
+
+    /// Reads an object. Errors: `NotFound`.
+    pub async fn get(&self, key: impl AsRef<str>) -> Result<Object> {
+        self.get_with(key, GetOptions::default()).await
+    }
+
+    /// Reads some bytes of an object. Errors: `NotFound`; `InvalidInput` past the end.
+    pub async fn get_range(&self, key: impl AsRef<str>, range: Range<u64>) -> Result<Bytes> {
+        self.get_with(key, GetOptions::default().with_range(range)).await?.bytes().await
+    }
+
+    /// Reads an object under conditions. Errors: `NotFound`, `Conflict`, `InvalidInput`.
+    pub async fn get_with(&self, key: impl AsRef<str>, options: GetOptions) -> Result<Object> {
+        let path = self.path("get", key.as_ref())?;
+        let result = self.resource.run("get", Access::Read, async |driver: &Arc<dyn Blob>| {
+            let store = driver.object_store();
+            if let Some(range) = options.range.clone() {
+                check_range(&store.head(&path).await?, &range)?;
+            }
+            Ok(store.get_opts(&path, get_options(&options)?).await?)
+        });
+        Ok(Object::new(result.await?))
+    }
+
+    /// What an object is, without its content. Errors: `NotFound`.
+    pub async fn head(&self, key: impl AsRef<str>) -> Result<ObjectInfo> {
+        let path = self.path("head", key.as_ref())?;
+        let meta = self
+            .resource
+            .run("head", Access::Read, async |driver: &Arc<dyn Blob>| Ok(driver.object_store().head(&path).await?));
+        Ok(ObjectInfo::new(&meta.await?))
+    }
+
+    /// Writes an object whole, whatever is there. Returns the new version.
+    pub async fn put(&self, key: impl AsRef<str>, content: impl Into<Bytes>) -> Result<Version> {
+        self.put_with(key, content, WriteOptions::default()).await
+    }
+
+    /// Writes an object whole, under a [mode](PutMode), with content type and metadata.
+    ///
+    /// Errors: `AlreadyExists`, `Conflict`, `InvalidInput`, `TooLarge`.
+    pub async fn put_with(
+        &self,
+        key: impl AsRef<str>,
+        content: impl Into<Bytes>,
+        options: impl Into<WriteOptions>,
+    ) -> Result<Version> {
+        let (path, options) = (self.path("put", key.as_ref())?, options.into());
+        let explain = |error| self.resource.explain("put", error);
+        let attributes = self.attributes(&options).map_err(explain)?;
+        let mode = put_mode(&options.mode).map_err(explain)?;
+        let payload = PutPayload::from(content.into());
+        let put = self.resource.run("put", Access::Write, async |driver: &Arc<dyn Blob>| {
+            let options = object_store::PutOptions { mode, attributes, ..Default::default() };
+            let updates = matches!(options.mode, object_store::PutMode::Update(_));
+            match driver.object_store().put_opts(&path, payload, options).await {
+                // Services disagree on the update of an absent object; to us it is a lost race.
+                Err(error @ object_store::Error::NotFound { .. }) if updates => {
+                    Err(Error::conflict("the object is gone").with_source(error))
+                }
+                other => Ok(other?),
+            }
+        });
+        Ok(version(&put.await?))
+    }
+
+    /// Writes an object from a stream. Nothing is visible before the stream has ended well; an
+    /// error of the stream, or dropping the future, leaves what was there.
+    ///
+    /// A [mode](PutMode) other than `Overwrite` on more than 8 MiB is `Unsupported` where the
+    /// provider cannot hold a multipart write to it; nothing is written then.
+    pub async fn put_stream<B, E>(
+        &self,
+        key: impl AsRef<str>,
+        content: impl Stream<Item = Result<B, E>> + Send,
+        options: impl Into<WriteOptions>,
+    ) -> Result<Version>
+    where
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        let (key, options) = (key.as_ref(), options.into());
+        let mut content = std::pin::pin!(content);
+        let mut parts = Parts::default();
+        let first = parts.next(&mut content).await.map_err(|error| self.resource.explain("put_stream", error))?;
+        if first.len() < PART_BYTES {
+            return self.put_with(key, first, options).await;
+        }
+        let path = self.path("put_stream", key)?;
+        let explain = |error| self.resource.explain("put_stream", error);
+        let upload = self.multipart(&options).map_err(explain)?;
+        let result = self.resource.run("put_stream", Access::Write, async |driver: &Arc<dyn Blob>| {
+            let mut upload = driver.object_store().put_multipart_opts(&path, upload).await?;
+            match send_parts(upload.as_mut(), first, parts, content).await {
+                Ok(result) => Ok(result),
+                Err(error) => {
+                    // The first error matters, and an upload that is not completed is never visible.
+                    let _ = upload.abort().await;
+                    Err(error)
+                }
+            }
+        });
+        Ok(version(&result.await?))
+    }
+
+    /// Deletes an object. An absent one is `Ok`.
+    pub async fn delete(&self, key: impl AsRef<str>) -> Result<()> {
+        let path = self.path("delete", key.as_ref())?;
+        let deleted = self.resource.run("delete", Access::Write, async |driver: &Arc<dyn Blob>| {
+            match driver.object_store().delete(&path).await {
+                // Some services say so, some do not; the contract is that it does not matter.
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                other => Ok(other?),
+            }
+        });
+        deleted.await
+    }
+
+    /// Copies an object with its content type and metadata. Errors: `NotFound`, and `AlreadyExists`
+    /// under [`PutMode::Create`]; [`PutMode::Update`] is `Unsupported`.
+    pub async fn copy(&self, from: impl AsRef<str>, to: impl AsRef<str>, mode: PutMode) -> Result<()> {
+        let (from, to) = (self.path("copy", from.as_ref())?, self.path("copy", to.as_ref())?);
+        let mode = match mode {
+            PutMode::Overwrite => CopyMode::Overwrite,
+            PutMode::Create => CopyMode::Create,
+            PutMode::Update(_) => {
+                let provider = self.resource.profile.provider;
+                let error = Error::unsupported("copy", provider, "read the object and `put_with` the version");
+                return Err(self.resource.explain("copy", error));
+            }
+        };
+        let copy = self.resource.run("copy", Access::ReadWrite, async |driver: &Arc<dyn Blob>| {
+            Ok(driver.object_store().copy_opts(&from, &to, CopyOptions::new().with_mode(mode)).await?)
+        });
+        copy.await
+    }
+
+    /// Objects whose keys begin with `prefix`, in order. An empty prefix lists all.
+    pub fn list(&self, prefix: impl Into<String>) -> ListQuery {
+        ListQuery::new(self.resource.clone(), prefix.into())
+    }
+
+    /// A URL with which anybody can GET the object until it expires, within 7 days.
+    pub async fn signed_get(&self, key: impl AsRef<str>, expires_in: Duration) -> Result<SignedUrl> {
+        self.sign("signed_get", key.as_ref(), SignedAccess::Get, expires_in).await
+    }
+
+    /// A URL with which anybody can PUT the object until it expires, within 7 days.
+    ///
+    /// The request must carry the [headers](SignedUrl::headers) that come with it.
+    pub async fn signed_put(&self, key: impl AsRef<str>, expires_in: Duration) -> Result<SignedUrl> {
+        self.sign("signed_put", key.as_ref(), SignedAccess::Put, expires_in).await
+    }
+
+    async fn sign(
+        &self,
+        operation: &'static str,
+        key: &str,
+        access: SignedAccess,
+        expires_in: Duration,
+    ) -> Result<SignedUrl> {
+        let path = self.path(operation, key)?;
+        let longest = self.resource.limits.signed_url;
+        if expires_in < Duration::from_secs(1) || expires_in > longest {
+            let message = format!("a signed URL lives from 1 second to {} days", longest.as_secs() / 86_400);
+            return Err(self.resource.explain(operation, Error::invalid(message)));
+        }
+        let request = SignRequest { stored: path.as_ref().to_owned(), access, expires_in };
+        let needs = if access == SignedAccess::Get { Access::Read } else { Access::Write };
+        self.resource.run(operation, needs, |driver| driver.sign(&request)).await
+    }
+
+    fn path(&self, operation: &'static str, key: &str) -> Result<Path> {
+        let path = key::to_path(key, self.resource.limits.object_key_bytes);
+        path.map_err(|error| self.resource.explain(operation, error))
+    }
+
+    fn attributes(&self, options: &WriteOptions) -> Result<Attributes> {
+        let mut attributes = Attributes::new();
+        let headers =
+            [(Attribute::ContentType, &options.content_type), (Attribute::CacheControl, &options.cache_control)];
+        for (attribute, value) in headers {
+            if let Some(value) = value {
+                check_header_value(value)?;
+                attributes.insert(attribute, value.clone().into());
+            }
+        }
+        let mut size = 0;
+        for (name, value) in &options.metadata {
+            check_metadata_name(name)?;
+            check_header_value(value)?;
+            size += (name.len() + value.len()) as u64;
+            attributes.insert(Attribute::Metadata(name.clone().into()), value.clone().into());
+        }
+        let limit = self.resource.limits.metadata_bytes;
+        if size > limit { Err(Error::too_large("the metadata", size, limit)) } else { Ok(attributes) }
+    }
+
+    fn multipart(&self, options: &WriteOptions) -> Result<object_store::PutMultipartOptions> {
+        let profile = self.resource.profile;
+        let attributes = self.attributes(options)?;
+        let mut multipart = object_store::PutMultipartOptions { attributes, ..Default::default() };
+        if options.mode != PutMode::Overwrite {
+            if !profile.conditional_multipart {
+                let instead = "write at most 8 MiB, or the whole object with `put_with`";
+                return Err(Error::unsupported("put_stream", profile.provider, instead));
+            }
+            multipart.extensions.insert(WriteCondition(put_mode(&options.mode)?));
+        }
+        Ok(multipart)
+    }
+}
+
+fn version(result: &PutResult) -> Version {
+    Version::new(version_text(result.e_tag.as_deref(), result.version.as_deref()))
+}
+
+fn put_mode(mode: &PutMode) -> Result<object_store::PutMode> {
+    Ok(match mode {
+        PutMode::Overwrite => object_store::PutMode::Overwrite,
+        PutMode::Create => object_store::PutMode::Create,
+        PutMode::Update(version) => object_store::PutMode::Update(update_version(version)?),
+    })
+}
+
+fn get_options(options: &GetOptions) -> Result<object_store::GetOptions> {
+    let version = options.version.as_ref().map(update_version).transpose()?;
+    Ok(object_store::GetOptions {
+        range: options.range.clone().map(object_store::GetRange::Bounded),
+        if_match: version.and_then(|version| version.e_tag),
+        ..Default::default()
+    })
+}
+
+/// Services disagree on ranges past the end; the contract is one.
+fn check_range(meta: &object_store::ObjectMeta, range: &Range<u64>) -> Result<()> {
+    if range.start < range.end && range.start < meta.size {
+        return Ok(());
+    }
+    let message = format!("the range {}..{} holds no byte of an object of {}", range.start, range.end, meta.size);
+    Err(Error::invalid(message))
+}
+
+fn check_metadata_name(name: &str) -> Result<()> {
+    // Azure wants C# identifiers, S3 and Cloud Storage headers; all of them fold the case.
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.bytes().all(good) && name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "`{}` is not a metadata name: use a-z, 0-9 and _, beginning with a letter",
+        name.escape_debug()
+    )))
+}
+
+fn check_header_value(value: &str) -> Result<()> {
+    let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if printable && !value.is_empty() && value.trim() == value {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "content type, cache control and metadata values are printable ASCII with no blank at either end",
+    ))
+}
+
+/// Cuts a stream into parts of [`PART_BYTES`], however its own pieces lie.
+#[derive(Default)]
+struct Parts {
+    rest: BytesMut,
+}
+
+impl Parts {
+    /// The next part: of full size, or shorter at the end of the stream.
+    async fn next<B, E>(&mut self, content: &mut (impl Stream<Item = Result<B, E>> + Unpin)) -> Result<Bytes>
+    where
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        while self.rest.len() < PART_BYTES {
+            match content.next().await {
+                Some(Ok(piece)) => self.rest.extend_from_slice(&piece.into()),
+                Some(Err(error)) => {
+                    return Err(Error::invalid("the content could not be read; nothing was written").with_source(error));
+                }
+                None => return Ok(self.rest.split().freeze()),
+            }
+        }
+        Ok(self.rest.split_to(PART_BYTES).freeze())
+    }
+}
+
+async fn send_parts<B, E>(
+    upload: &mut dyn object_store::MultipartUpload,
+    first: Bytes,
+    mut parts: Parts,
+    mut content: impl Stream<Item = Result<B, E>> + Unpin,
+) -> Result<PutResult>
+where
+    B: Into<Bytes>,
+    E: Into<BoxError>,
+{
+    let mut part = first;
+    while !part.is_empty() {
+        upload.put_part(part.into()).await?;
+        part = parts.next(&mut content).await?;
+    }
+    Ok(upload.complete().await?)
+}

@@ -1,0 +1,177 @@
+//! Keys as apps write them, and names as they are stored.
+//!
+//! An app's key is any UTF-8 of 1 to 1,024 bytes. Some keys no service, or no [`object_store`],
+//! takes as they are, and so, segment by segment between slashes:
+//! - an empty segment (`a//b`, `/a`, `a/`) is stored as `%`;
+//! - a dot at the end of a segment as `%2E` (`.` and `..` mean something to a path, and Azure drops it);
+//! - control characters and the backslash (Azure makes it a slash) as `%` and two hexadecimal digits;
+//! - `%` itself as `%25`.
+//!
+//! Every other key is stored as it is. The mapping is injective, keeps prefixes, and keeps byte order
+//! but where it escapes: such a key is listed where its stored name lies.
+
+use object_store::path::Path;
+use percent_encoding::percent_decode_str;
+
+use crate::{Error, Result};
+
+/// The stored name of a key.
+///
+/// ```
+/// use isobar_abstraction::blob::key::{decode, encode};
+/// assert_eq!(encode("img/cat.png"), "img/cat.png");
+/// assert_eq!(encode("a//../b"), "a/%/.%2E/b");
+/// assert_eq!(decode("a/%/.%2E/b"), "a//../b");
+/// ```
+pub fn encode(key: &str) -> String {
+    let mut stored = String::with_capacity(key.len());
+    for (place, segment) in key.split('/').enumerate() {
+        if place > 0 {
+            stored.push('/');
+        }
+        encode_segment(&mut stored, segment);
+    }
+    stored
+}
+
+/// The text that the stored names of all keys with this prefix begin with.
+///
+/// Other names may begin with it too: whoever lists must compare the decoded keys.
+pub fn encode_prefix(prefix: &str) -> String {
+    let (head, open) = match prefix.rsplit_once('/') {
+        Some((head, open)) => (encode(head) + "/", open),
+        None => (String::new(), prefix),
+    };
+    let mut stored = head;
+    // What follows decides whether the last segment is empty, and whether its last dot is escaped.
+    let open = open.strip_suffix('.').unwrap_or(open);
+    open.chars().for_each(|character| encode_character(&mut stored, character));
+    stored
+}
+
+fn encode_segment(stored: &mut String, segment: &str) {
+    if segment.is_empty() {
+        stored.push('%');
+        return;
+    }
+    let body = segment.strip_suffix('.');
+    body.unwrap_or(segment).chars().for_each(|character| encode_character(stored, character));
+    if body.is_some() {
+        stored.push_str("%2E");
+    }
+}
+
+fn encode_character(stored: &mut String, character: char) {
+    match character {
+        '%' => stored.push_str("%25"),
+        '\\' => stored.push_str("%5C"),
+        control if control.is_ascii_control() => stored.push_str(&format!("%{:02X}", u32::from(control))),
+        plain => stored.push(plain),
+    }
+}
+
+/// The key of a stored name. A name that isobar did not write is taken as it is.
+pub fn decode(stored: &str) -> String {
+    let segment = |segment| match segment {
+        "%" => Some(std::borrow::Cow::Borrowed("")),
+        other => percent_decode_str(other).decode_utf8().ok(),
+    };
+    let segments: Option<Vec<_>> = stored.split('/').map(segment).collect();
+    let key = segments.map(|segments| segments.join("/"));
+    key.filter(|key| encode(key) == stored).unwrap_or_else(|| stored.to_owned())
+}
+
+/// The key prefix of a stored group name, which ends with the delimiter.
+pub(super) fn decode_prefix(stored: &str) -> String {
+    stored.strip_suffix('/').map_or_else(|| decode(stored), |head| decode(head) + "/")
+}
+
+/// The path of a key in an [`object_store::ObjectStore`]. Errors: `InvalidInput`, `TooLarge`.
+pub fn to_path(key: &str, limit: u64) -> Result<Path> {
+    if key.is_empty() {
+        return Err(Error::invalid("the object key is empty"));
+    }
+    let stored = encode(key);
+    if stored.len() as u64 > limit {
+        return Err(Error::too_large("the object key, as it is stored,", stored.len() as u64, limit));
+    }
+    Path::parse(&stored).map_err(|source| Error::invalid("the object key cannot be stored").with_source(source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRANGE: &[&str] = &[
+        "a",
+        "a/b",
+        "/",
+        "//",
+        "///",
+        "/a",
+        "a/",
+        "a//b",
+        "a///b",
+        ".",
+        "..",
+        "...",
+        "a/.",
+        "a/..",
+        "./a",
+        "../../etc/passwd",
+        "a.",
+        "a./b",
+        "a../b",
+        ".../b",
+        "%",
+        "%2F",
+        "a%2Fb",
+        "\\",
+        "a\\b",
+        "\0",
+        "\u{7f}",
+        "a\nb",
+        "ä/ö",
+        "😀",
+        "C:\\con",
+        "con",
+        " ",
+        " a ",
+        "a?b#c",
+        "/./",
+        "/../",
+        "a/./b",
+        "..a",
+        ".a",
+        "././",
+        "..//..",
+    ];
+
+    #[test]
+    fn every_key_is_stored_under_a_path_of_its_own_and_comes_back() {
+        let mut seen = std::collections::HashSet::new();
+        for key in STRANGE {
+            let path = to_path(key, 1_024).unwrap();
+            assert_eq!(path.as_ref(), encode(key), "{key:?} is changed by the path");
+            assert_eq!(decode(path.as_ref()), *key);
+            assert!(seen.insert(path), "{key:?} shares its path");
+        }
+    }
+
+    #[test]
+    fn the_stored_names_of_keys_with_a_prefix_begin_with_the_stored_prefix() {
+        for key in STRANGE {
+            for end in (0..=key.len()).filter(|end| key.is_char_boundary(*end)) {
+                let prefix = encode_prefix(&key[..end]);
+                assert!(encode(key).starts_with(&prefix), "{key:?}, prefix {:?} stored {prefix:?}", &key[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_names_are_taken_as_they_are() {
+        for foreign in ["100%", "a%zz", "a%2fb", "%41"] {
+            assert_eq!(decode(foreign), foreign);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Objects as apps read them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt};
+use object_store::{Attribute, Attributes, GetResult, ObjectMeta};
+
+use super::{Version, key};
+use crate::{Body, Error, Result};
+
+/// What is known of an object without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectInfo {
+    /// Its key, as the app wrote it.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its version, for [`PutMode::Update`](super::PutMode::Update).
+    pub version: Version,
+    /// When it was written.
+    pub modified: SystemTime,
+}
+
+impl ObjectInfo {
+    pub(super) fn new(meta: &ObjectMeta) -> Self {
+        let version = version_text(meta.e_tag.as_deref(), meta.version.as_deref());
+        Self {
+            key: key::decode(meta.location.as_ref()),
+            size: meta.size,
+            version: Version::new(version),
+            modified: meta.last_modified.into(),
+        }
+    }
+}
+
+/// A service names a version by its ETag, by a number of its own, or by both: keep both.
+pub(super) fn version_text(e_tag: Option<&str>, version: Option<&str>) -> String {
+    format!("{}\n{}", e_tag.unwrap_or_default(), version.unwrap_or_default())
+}
+
+pub(super) fn update_version(version: &Version) -> Result<object_store::UpdateVersion> {
+    let (e_tag, number) = version
+        .as_str()
+        .split_once('\n')
+        .ok_or_else(|| Error::invalid("not the version of an object; pass on what a read or write gave"))?;
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Ok(object_store::UpdateVersion { e_tag: some(e_tag), version: some(number) })
+}
+
+/// What is read of an object, and under which condition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GetOptions {
+    /// Only these bytes; a range past the end is `InvalidInput`, one that runs past it is cut.
+    pub range: Option<Range<u64>>,
+    /// Only if it is this version, else `Conflict`.
+    pub version: Option<Version>,
+}
+
+impl GetOptions {
+    /// Only these bytes.
+    #[must_use]
+    pub fn with_range(mut self, range: Range<u64>) -> Self {
+        self.range = Some(range);
+        self
+    }
+
+    /// Only if it is this version.
+    #[must_use]
+    pub fn with_version(mut self, version: Version) -> Self {
+        self.version = Some(version);
+        self
+    }
+}
+
+/// An object that is being read: its description at once, its content as a stream.
+#[non_exhaustive]
+pub struct Object {
+    /// What it is.
+    pub info: ObjectInfo,
+    /// The bytes of it that follow.
+    pub range: Range<u64>,
+    /// Its media type, where one was given.
+    pub content_type: Option<String>,
+    /// Its `Cache-Control`, where one was given.
+    pub cache_control: Option<String>,
+    /// Its user metadata.
+    pub metadata: BTreeMap<String, String>,
+    result: GetResult,
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Object").field("info", &self.info).field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
+impl Object {
+    pub(super) fn new(mut result: GetResult) -> Self {
+        let attributes = std::mem::take(&mut result.attributes);
+        let text = |attribute| attributes.get(&attribute).map(|value| value.as_ref().to_owned());
+        Self {
+            info: ObjectInfo::new(&result.meta),
+            range: result.range.clone(),
+            content_type: text(Attribute::ContentType),
+            cache_control: text(Attribute::CacheControl),
+            metadata: metadata(&attributes),
+            result,
+        }
+    }
+
+    /// The whole content, in memory.
+    pub async fn bytes(self) -> Result<Bytes> {
+        self.result.bytes().await.map_err(|error| Error::from(error).with_operation("get"))
+    }
+
+    /// The content as it comes.
+    pub fn stream(self) -> BoxStream<'static, Result<Bytes>> {
+        self.result.into_stream().map(|part| part.map_err(Error::from)).boxed()
+    }
+
+    /// The content as the body of an HTTP response, streamed.
+    pub fn into_body(self) -> Body {
+        Body::from_stream(self.stream())
+    }
+}
+
+fn metadata(attributes: &Attributes) -> BTreeMap<String, String> {
+    let entry = |(name, value): (&Attribute, &object_store::AttributeValue)| match name {
+        Attribute::Metadata(name) => Some((name.to_string(), value.as_ref().to_owned())),
+        _ => None,
+    };
+    attributes.iter().filter_map(entry).collect()
+}

@@ -1,0 +1,353 @@
+//! The one error of the portable API.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// Any error that a handler or a library may hand to isobar.
+pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
+
+/// The result of every portable operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in the terms a caller acts on.
+///
+/// Act on the kind, never on the text of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The resource, object, function or trigger does not exist.
+    NotFound,
+    /// A create met a key that is taken.
+    AlreadyExists,
+    /// A conditional write lost: what is stored is not the version that was expected.
+    Conflict,
+    /// The caller sent something that no provider would take.
+    InvalidInput,
+    /// Something is larger than the limit, which is in bytes or in items as the message says.
+    TooLarge {
+        /// The largest size that would have been taken.
+        limit: u64,
+    },
+    /// The credentials are missing, expired or wrong.
+    Unauthenticated,
+    /// The credentials are good, but the access was not granted or not declared.
+    PermissionDenied,
+    /// The service asks for fewer requests.
+    Throttled {
+        /// How long the service asks to wait, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The service cannot be reached or cannot serve now.
+    Unavailable,
+    /// The operation did not end before its deadline.
+    Timeout,
+    /// This provider cannot do what an option asks for.
+    Unsupported,
+    /// The configuration or the app's declaration is wrong.
+    Config,
+    /// A fault of isobar, of the service, or of stored data.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The kind's name as it stands in logs, manifests and transcripts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::AlreadyExists => "already-exists",
+            Self::Conflict => "conflict",
+            Self::InvalidInput => "invalid-input",
+            Self::TooLarge { .. } => "too-large",
+            Self::Unauthenticated => "unauthenticated",
+            Self::PermissionDenied => "permission-denied",
+            Self::Throttled { .. } => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Unsupported => "unsupported",
+            Self::Config => "config",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// An error with its kind, the operation and resource it happened on, and its source.
+///
+/// `Display` tells the operation, the resource and the message, and never repeats the
+/// [source](StdError::source): print the chain to see both, for example with `{:#}` of a
+/// reporting library. No secret ever appears in it.
+///
+/// ```
+/// use isobar_abstraction::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::NotFound, "no such table")
+///     .with_operation("get")
+///     .with_resource("table `links`");
+/// assert_eq!(error.to_string(), "get on table `links`: no such table (not-found)");
+/// assert!(!error.is_retryable());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    operation: Option<&'static str>,
+    resource: Option<String>,
+    outcome_unknown: bool,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    /// An error of this kind. The message says what to do next where that is known.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            operation: None,
+            resource: None,
+            outcome_unknown: false,
+            source: None,
+        }))
+    }
+
+    /// [`ErrorKind::NotFound`].
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    /// [`ErrorKind::InvalidInput`].
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    /// [`ErrorKind::Config`].
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    /// [`ErrorKind::Conflict`].
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Conflict, message)
+    }
+
+    /// [`ErrorKind::AlreadyExists`].
+    pub fn already_exists(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::AlreadyExists, message)
+    }
+
+    /// [`ErrorKind::Internal`].
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// [`ErrorKind::Unsupported`], naming the operation and the provider.
+    pub fn unsupported(operation: &'static str, provider: &str, instead: &str) -> Self {
+        let message = format!("provider `{provider}` cannot do this; {instead}");
+        Self::new(ErrorKind::Unsupported, message).with_operation(operation)
+    }
+
+    /// [`ErrorKind::TooLarge`]: `what` is `size` and the limit is `limit`.
+    pub fn too_large(what: &str, size: u64, limit: u64) -> Self {
+        let message = format!("{what} is {size}, the limit is {limit}");
+        Self::new(ErrorKind::TooLarge { limit }, message)
+    }
+
+    /// Names the operation, unless one is named already: the innermost knows best.
+    #[must_use]
+    pub fn with_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation.get_or_insert(operation);
+        self
+    }
+
+    /// Names the resource, unless one is named already.
+    #[must_use]
+    pub fn with_resource(mut self, resource: impl Into<String>) -> Self {
+        self.0.resource.get_or_insert_with(|| resource.into());
+        self
+    }
+
+    /// Keeps the error that caused this one.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Marks a write of which nobody knows whether it was applied.
+    ///
+    /// An adapter must set this when a request may have reached the service and no whole answer
+    /// came back.
+    #[must_use]
+    pub fn with_outcome_unknown(mut self) -> Self {
+        self.0.outcome_unknown = true;
+        self
+    }
+
+    /// What to act on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The operation that failed, as its method is written.
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// The resource that it failed on, such as ``table `links` ``.
+    pub fn resource(&self) -> Option<&str> {
+        self.0.resource.as_deref()
+    }
+
+    /// The message alone, without operation, resource and kind.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Would the same call, made again later, have a chance?
+    ///
+    /// True for [`Throttled`](ErrorKind::Throttled), [`Unavailable`](ErrorKind::Unavailable) and
+    /// [`Timeout`](ErrorKind::Timeout). Whether repeating it is *safe* is the other question:
+    /// see [`outcome_unknown`](Self::outcome_unknown).
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Timeout)
+    }
+
+    /// Was the write perhaps applied although it failed?
+    pub fn outcome_unknown(&self) -> bool {
+        self.0.outcome_unknown
+    }
+
+    /// How long the service asked to wait, where it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.0.kind {
+            ErrorKind::Throttled { retry_after } => retry_after,
+            _ => None,
+        }
+    }
+
+    /// The same error once more, for an answer that several callers wait for.
+    ///
+    /// The source is kept as its text.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(Box::new(Inner {
+            kind: self.0.kind,
+            message: self.0.message.clone(),
+            operation: self.0.operation,
+            resource: self.0.resource.clone(),
+            outcome_unknown: self.0.outcome_unknown,
+            source: self.0.source.as_ref().map(|source| source.to_string().into()),
+        }))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.operation, &self.0.resource) {
+            (Some(operation), Some(resource)) => write!(f, "{operation} on {resource}: ")?,
+            (Some(operation), None) => write!(f, "{operation}: ")?,
+            (None, Some(resource)) => write!(f, "{resource}: ")?,
+            (None, None) => {}
+        }
+        write!(f, "{} ({})", self.0.message, self.0.kind.name())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        if self.0.outcome_unknown {
+            write!(f, " [outcome unknown]")?;
+        }
+        let mut source = self.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(source: serde_json::Error) -> Self {
+        let message = format!("not the expected JSON at line {} column {}", source.line(), source.column());
+        Self::invalid(message).with_source(source)
+    }
+}
+
+/// Maps the errors of `object_store` to kinds. An isobar error that a driver of ours sent through
+/// `object_store` comes out as it was.
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error as Store;
+        let kind = match &error {
+            Store::NotFound { .. } => ErrorKind::NotFound,
+            Store::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+            Store::Precondition { .. } | Store::NotModified { .. } => ErrorKind::Conflict,
+            Store::InvalidPath { .. } => ErrorKind::InvalidInput,
+            Store::NotSupported { .. } | Store::NotImplemented { .. } => ErrorKind::Unsupported,
+            Store::PermissionDenied { .. } => ErrorKind::PermissionDenied,
+            Store::Unauthenticated { .. } => ErrorKind::Unauthenticated,
+            Store::UnknownConfigurationKey { .. } => ErrorKind::Config,
+            Store::Generic { .. } => return from_generic(error),
+            _ => ErrorKind::Internal,
+        };
+        let message = match kind {
+            ErrorKind::NotFound => "no such object",
+            ErrorKind::AlreadyExists => "an object with this key exists",
+            ErrorKind::Conflict => "the object is not in the version that was expected",
+            _ => "the object store refused",
+        };
+        Self::new(kind, message).with_source(error)
+    }
+}
+
+fn from_generic(error: object_store::Error) -> Error {
+    let object_store::Error::Generic { store, source } = error else {
+        return Error::internal("the object store failed").with_source(error);
+    };
+    match source.downcast::<Error>() {
+        Ok(ours) => *ours,
+        Err(source) => Error::internal(format!("the object store `{store}` failed")).with_source(source),
+    }
+}
+
+impl From<Error> for object_store::Error {
+    fn from(error: Error) -> Self {
+        let path = error.resource().unwrap_or_default().to_owned();
+        match error.kind() {
+            ErrorKind::NotFound => Self::NotFound { path, source: error.into() },
+            ErrorKind::AlreadyExists => Self::AlreadyExists { path, source: error.into() },
+            ErrorKind::Conflict => Self::Precondition { path, source: error.into() },
+            ErrorKind::PermissionDenied => Self::PermissionDenied { path, source: error.into() },
+            ErrorKind::Unauthenticated => Self::Unauthenticated { path, source: error.into() },
+            ErrorKind::Unsupported => Self::NotSupported { source: error.into() },
+            _ => Self::Generic { store: "isobar", source: error.into() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_does_not_repeat_the_source() {
+        let error = Error::internal("outer").with_source(Error::internal("inner"));
+        assert_eq!(error.to_string(), "outer (internal)");
+        assert_eq!(format!("{error:?}"), "outer (internal): inner (internal)");
+    }
+
+    #[test]
+    fn an_isobar_error_survives_the_way_through_object_store() {
+        let ours = Error::new(ErrorKind::Throttled { retry_after: Some(Duration::from_secs(3)) }, "slow down");
+        let back = Error::from(object_store::Error::from(ours));
+        assert_eq!(back.retry_after(), Some(Duration::from_secs(3)));
+    }
+}

@@ -1,0 +1,131 @@
+//! What a host hands to a [`Function`](crate::Function), and what it gets back.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::blob::key;
+use crate::pub_sub::Message;
+use crate::{Body, Outcome};
+
+/// Everything that can make a function run. A host builds it from its platform's own form.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// An HTTP request. The path is the app's own: a host strips stage and route prefixes.
+    Http(http::Request<Body>),
+    /// A batch of messages of one topic; each of them stands alone.
+    Messages(Batch),
+    /// An object was created, replaced or deleted.
+    Object(ObjectEvent),
+    /// A schedule is due.
+    Schedule(Tick),
+    /// A direct call.
+    Invoke(Invocation),
+}
+
+impl Event {
+    /// What the event is, in the words of an error or a span: ``message of topic `clicks` ``.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Http(request) => format!("HTTP {} {}", request.method(), request.uri().path()),
+            Self::Messages(batch) => format!("message of topic `{}`", batch.topic),
+            Self::Object(event) => format!("object event of bucket `{}`", event.bucket),
+            Self::Schedule(tick) => format!("tick of schedule `{}`", tick.schedule),
+            Self::Invoke(call) => format!("invocation of `{}`", call.function),
+        }
+    }
+}
+
+/// The answer to an [`Event`], of the same shape as the event.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reply {
+    /// To [`Event::Http`].
+    Http(http::Response<Body>),
+    /// To [`Event::Messages`]: one outcome for each message, in the batch's order.
+    Messages(Vec<Outcome>),
+    /// To [`Event::Object`] and [`Event::Schedule`].
+    Handled(Outcome),
+    /// To [`Event::Invoke`]: the answer as JSON.
+    Invoke(Bytes),
+}
+
+/// Messages of one topic that a platform delivers together.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The topic's logical name.
+    pub topic: String,
+    /// The messages; those of one ordering key are in the order in which they were published.
+    pub messages: Vec<Message<Bytes>>,
+}
+
+/// What happened to an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectChange {
+    /// It was created, or replaced by a new version.
+    Created {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// It was deleted.
+    Deleted,
+}
+
+/// An object of a bucket changed. Delivered at least once, in no order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ObjectEvent {
+    /// The bucket's logical name.
+    pub bucket: String,
+    /// The object's key, as the app wrote it.
+    pub key: String,
+    /// What happened.
+    pub change: ObjectChange,
+    /// When.
+    #[serde(with = "crate::clock::millis")]
+    pub time: SystemTime,
+}
+
+impl ObjectEvent {
+    /// For hosts: an event on the object whose *stored* name is `stored`, which is decoded here.
+    pub fn new(bucket: impl Into<String>, stored: &str, change: ObjectChange, time: SystemTime) -> Self {
+        Self { bucket: bucket.into(), key: key::decode(stored), change, time }
+    }
+}
+
+/// A schedule is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tick {
+    /// The schedule's name.
+    pub schedule: String,
+    /// When it was due. It may run later than that, and a tick may come twice.
+    pub due: SystemTime,
+}
+
+impl Tick {
+    /// For hosts: a tick of this schedule.
+    pub fn new(schedule: impl Into<String>, due: SystemTime) -> Self {
+        Self { schedule: schedule.into(), due }
+    }
+}
+
+/// A direct call of a function by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Invocation {
+    /// The name given to `on_invoke`.
+    pub function: String,
+    /// The request, as JSON. Empty stands for `null`.
+    pub payload: Bytes,
+}
+
+impl Invocation {
+    /// For hosts: a call of this function.
+    pub fn new(function: impl Into<String>, payload: impl Into<Bytes>) -> Self {
+        Self { function: function.into(), payload: payload.into() }
+    }
+}

@@ -1,0 +1,320 @@
+//! Key-value: the driver trait and its types. The type that apps hold is [`Table`].
+
+mod query;
+mod table;
+mod transaction;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+pub use query::{Cursor, Entry, Page, Query, ScanQuery};
+pub use table::Table;
+pub use transaction::Transaction;
+
+use crate::Result;
+
+/// A key-value service: the trait that an adapter implements.
+///
+/// The portable type has already checked keys, sizes and access, so an implementer is never given
+/// an empty partition, a key over the limit, an empty transaction or a write twice to one key.
+///
+/// Implementers must:
+/// - return values bit for bit, and give every write a [`Version`] that no other write of the
+///   table ever had;
+/// - never return an item whose `expires_at` has passed on the provider's [`Clock`](crate::Clock),
+///   and treat it as absent in every condition, whether or not the service has deleted it yet;
+/// - let a caller read its own earlier writes;
+/// - order sort keys by their UTF-8 bytes;
+/// - retry what the service throttles, then fail with `Throttled`;
+/// - set `outcome_unknown` on an error after which a write may have been applied.
+///
+/// A write must be all or nothing even when the caller drops the future.
+#[async_trait]
+pub trait KeyValue: fmt::Debug + Send + Sync + 'static {
+    /// The item with this key.
+    async fn get(&self, key: &Key) -> Result<Option<Item>>;
+
+    /// The items with these keys, in the order asked, `None` for a missing one. Any number of keys.
+    ///
+    /// A key that the service left unprocessed must be asked for again, never reported missing.
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>>;
+
+    /// Writes an item. Errors: `AlreadyExists` for [`PutMode::Create`], `Conflict` for
+    /// [`PutMode::Update`], also where the item is absent.
+    async fn put(&self, put: Put) -> Result<Version>;
+
+    /// Deletes an item; an absent one is `Ok` unless a version is asked for. Errors: `Conflict`.
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()>;
+
+    /// Items of one partition whose sort keys lie in a range, in order.
+    ///
+    /// The cost must grow with the answer, never with the table. The answer may hold fewer than
+    /// `limit` items although there are more; then [`Items::resume`] is set.
+    async fn query(&self, range: &QueryRange) -> Result<Items>;
+
+    /// Items of the whole table in no order, one of several disjoint segments of them.
+    async fn scan(&self, segment: &ScanSegment) -> Result<Items>;
+
+    /// Applies all writes or none; all are of one partition. Answers in the order of the writes,
+    /// `None` for a delete. Errors: those of `put` and `delete`, whichever write fails first.
+    async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>>;
+
+    /// Adds to a counter atomically and returns the sum; an absent one counts as 0.
+    ///
+    /// A counter is an item whose value is a decimal integer in its shortest form, however it was
+    /// written: `put` of `5` and `add` of 1 makes `6`, and `get` returns `6` as text. It keeps the
+    /// expiry it has. Errors: `InvalidInput` where the value is no such integer or the sum's
+    /// absolute value would pass [`Limits::counter`](crate::Limits::counter); nothing is changed then.
+    async fn add(&self, key: &Key, delta: i64) -> Result<i64>;
+}
+
+/// The key of an item: the partition that it lies in, and its place there.
+///
+/// Any UTF-8; a partition has 1 to 256 bytes, a sort key 0 to 512. Items of one partition are
+/// ordered by sort key and can be written together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// Which items lie together.
+    pub partition: String,
+    /// The order among them; may be empty.
+    pub sort: String,
+}
+
+impl Key {
+    /// A key with both parts.
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self { partition: partition.into(), sort: sort.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (partition, sort) = (self.partition.escape_debug(), self.sort.escape_debug());
+        if self.sort.is_empty() { write!(f, "{partition}") } else { write!(f, "{partition} / {sort}") }
+    }
+}
+
+impl From<&Self> for Key {
+    fn from(key: &Self) -> Self {
+        key.clone()
+    }
+}
+
+/// A key with an empty sort.
+impl From<&str> for Key {
+    fn from(partition: &str) -> Self {
+        Self::new(partition, "")
+    }
+}
+
+/// A key with an empty sort.
+impl From<String> for Key {
+    fn from(partition: String) -> Self {
+        Self::new(partition, "")
+    }
+}
+
+/// A key with an empty sort.
+impl From<&String> for Key {
+    fn from(partition: &String) -> Self {
+        Self::new(partition, "")
+    }
+}
+
+/// Partition and sort.
+impl<P: Into<String>, S: Into<String>> From<(P, S)> for Key {
+    fn from((partition, sort): (P, S)) -> Self {
+        Self::new(partition, sort)
+    }
+}
+
+/// The version of an item or object: opaque, and unique for each write.
+///
+/// A delete and a new create of the same key never bring an old version back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(String);
+
+impl Version {
+    /// For adapters: the service's own version as text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, to store it or to send it through an `ETag`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// When a write may happen. For items and for objects alike.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PutMode {
+    /// Always.
+    #[default]
+    Overwrite,
+    /// Only where nothing is stored, else `AlreadyExists`.
+    Create,
+    /// Only over this version, else `Conflict`.
+    Update(Version),
+}
+
+/// How an item is written.
+///
+/// ```
+/// use std::time::Duration;
+/// use isobar_abstraction::key_value::{PutMode, PutOptions};
+/// let options = PutOptions::from(PutMode::Create).with_ttl(Duration::from_secs(60));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PutOptions {
+    /// When the write may happen.
+    pub mode: PutMode,
+    /// How long the item lives; without it, for ever.
+    ///
+    /// It is never returned after that, on every provider at once, though a service may keep it
+    /// longer: see [`Profile::ttl_lag`](crate::Profile::ttl_lag).
+    pub ttl: Option<Duration>,
+}
+
+impl PutOptions {
+    /// How long the item lives. Milliseconds count.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+}
+
+impl From<PutMode> for PutOptions {
+    fn from(mode: PutMode) -> Self {
+        Self { mode, ttl: None }
+    }
+}
+
+/// A stored item, as a driver returns it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its key.
+    pub key: Key,
+    /// Its value, bit for bit.
+    pub value: Bytes,
+    /// The version of its last write.
+    pub version: Version,
+    /// When it expires.
+    pub expires_at: Option<SystemTime>,
+}
+
+/// One put, as a driver is given it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// Where.
+    pub key: Key,
+    /// What.
+    pub value: Bytes,
+    /// When it may happen.
+    pub mode: PutMode,
+    /// When it expires.
+    pub expires_at: Option<SystemTime>,
+}
+
+/// One write of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Writes an item.
+    Put(Put),
+    /// Deletes an item.
+    Delete {
+        /// Which.
+        key: Key,
+        /// Only this version of it.
+        version: Option<Version>,
+    },
+}
+
+impl Write {
+    /// The key that it writes.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put(put) => &put.key,
+            Self::Delete { key, .. } => key,
+        }
+    }
+}
+
+/// A range of sort keys of one partition. `lower` and `upper` are in byte order, whichever the
+/// direction; prefixes, limits and cursors have been made into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryRange {
+    /// The partition.
+    pub partition: String,
+    /// The lower end.
+    pub lower: std::ops::Bound<String>,
+    /// The upper end.
+    pub upper: std::ops::Bound<String>,
+    /// From the upper end down.
+    pub descending: bool,
+    /// The most items to answer with; at least 1.
+    pub limit: usize,
+}
+
+/// One of several disjoint segments of a table, which together are all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanSegment {
+    /// Which, from 0.
+    pub segment: u32,
+    /// Of how many.
+    pub segments: u32,
+    /// The most items to answer with; at least 1.
+    pub limit: usize,
+    /// The [`Items::resume`] of the page before.
+    pub after: Option<String>,
+}
+
+/// What a driver answers to a query or a scan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Items {
+    /// The items.
+    pub items: Vec<Item>,
+    /// Set where there may be more. For a query: the last sort key that was looked at, returned or
+    /// not. For a scan: whatever the driver needs to go on after this page, also while others write.
+    pub resume: Option<String>,
+}
+
+/// The integer that a value holds, if it is a counter: decimal, in its shortest form.
+pub fn parse_counter(value: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(value).ok()?;
+    let number: i64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// The sum of a counter, as [`KeyValue::add`] must form it. Errors: `InvalidInput`.
+pub fn add_to_counter(stored: Option<&[u8]>, delta: i64, limit: i64) -> Result<i64> {
+    let current = match stored {
+        None => 0,
+        Some(value) => parse_counter(value).ok_or_else(|| {
+            crate::Error::invalid("the item does not hold an integer; `add` needs a counter of its own")
+        })?,
+    };
+    let sum = current.checked_add(delta).filter(|sum| sum.unsigned_abs() <= limit.unsigned_abs());
+    sum.ok_or_else(|| crate::Error::invalid(format!("the counter would pass {limit}; it stays at {current}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_shortest_decimal_integers_are_counters() {
+        for (text, number) in
+            [("0", Some(0)), ("-7", Some(-7)), ("07", None), ("+7", None), ("7.0", None), ("", None), ("-0", None)]
+        {
+            assert_eq!(parse_counter(text.as_bytes()), number, "{text}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Queries and scans as apps write them.
+
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+
+use super::{Item, Key, KeyValue, QueryRange, ScanSegment, Version};
+use crate::cloud::Resource;
+use crate::{Access, Error, Result, json};
+
+/// Where a query or scan left off: opaque text that is safe in a URL.
+///
+/// It may be kept for as long as you like, and used while others insert and delete: what was there
+/// all the time is returned once. The cursor of a query works on every provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    fn new(position: &str) -> Self {
+        Self(position.to_owned())
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", utf8_percent_encode(&self.0, NON_ALPHANUMERIC))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    /// Errors: `InvalidInput` where the text is not one that a cursor printed.
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::invalid("not a cursor; pass on what the page before gave");
+        let position = text.strip_prefix('c').ok_or_else(wrong)?;
+        let position = percent_decode_str(position).decode_utf8().map_err(|_| wrong())?;
+        let cursor = Self::new(&position);
+        if cursor.to_string() == text { Ok(cursor) } else { Err(wrong()) }
+    }
+}
+
+/// An item with its typed value, as apps read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry<T> {
+    /// Its key.
+    pub key: Key,
+    /// Its value.
+    pub value: T,
+    /// Its version, for [`PutMode::Update`](super::PutMode::Update).
+    pub version: Version,
+    /// When it expires.
+    pub expires_at: Option<SystemTime>,
+}
+
+impl<T: DeserializeOwned + 'static> Entry<T> {
+    pub(super) fn decode(item: Item) -> Result<Self> {
+        let Item { key, value, version, expires_at } = item;
+        let value = json::decode(&value).map_err(|error| {
+            Error::invalid(format!("the value at `{key}` is not of the expected type")).with_source(error)
+        })?;
+        Ok(Self { key, value, version, expires_at })
+    }
+}
+
+/// Some of the items that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// The items: as many as the limit allows, fewer only at the end.
+    pub items: Vec<Entry<T>>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+const DEFAULT_LIMIT: usize = 1_000;
+
+/// A query of one partition, made by [`Table::query`](super::Table::query).
+///
+/// All items in ascending order, 1,000 to a page, unless it is told otherwise.
+#[derive(Debug, Clone)]
+#[must_use = "a query does nothing until `page` or `all` is awaited"]
+pub struct Query<T> {
+    resource: Resource<dyn KeyValue>,
+    range: QueryRange,
+    after: Option<Cursor>,
+    decode: fn(Item) -> Result<Entry<T>>,
+}
+
+impl<T: DeserializeOwned + 'static> Query<T> {
+    pub(super) fn new(resource: Resource<dyn KeyValue>, partition: String) -> Self {
+        let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
+        let range = QueryRange { partition, lower, upper, descending: false, limit: DEFAULT_LIMIT };
+        Self { resource, range, after: None, decode: Entry::decode }
+    }
+
+    /// Only sort keys that begin with `prefix`.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.range.lower = Bound::Included(prefix.to_owned());
+        self.range.upper = after_prefix(prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        self
+    }
+
+    /// Only sort keys in a range, such as `"2026-01".."2026-02"`, in UTF-8 byte order.
+    pub fn range<S: AsRef<str>>(mut self, range: impl RangeBounds<S>) -> Self {
+        let owned = |bound: Bound<&S>| bound.map(|sort| sort.as_ref().to_owned());
+        (self.range.lower, self.range.upper) = (owned(range.start_bound()), owned(range.end_bound()));
+        self
+    }
+
+    /// From the last sort key to the first.
+    pub fn descending(mut self) -> Self {
+        self.range.descending = true;
+        self
+    }
+
+    /// At most this many items to a page; 0 counts as 1.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.range.limit = limit.max(1);
+        self
+    }
+
+    /// Goes on where another page of the same query ended.
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.after = Some(cursor);
+        self
+    }
+
+    /// One page. Errors: `InvalidInput` where a value is not a `T`.
+    pub async fn page(&self) -> Result<Page<T>> {
+        let Self { resource, range, after, decode } = self;
+        let mut range = range.clone();
+        super::table::check_partition(resource, "query", &range.partition)?;
+        if let Some(cursor) = after {
+            move_past(&mut range, cursor.0.clone());
+        }
+        let wanted = range.limit;
+        let mut items = Vec::new();
+        let mut resume = None;
+        while !is_empty(&range) {
+            range.limit = wanted - items.len();
+            let found = resource.run("query", Access::Read, |driver| driver.query(&range)).await?;
+            items.extend(found.items);
+            resume = found.resume;
+            let Some(position) = resume.clone().filter(|_| items.len() < wanted) else { break };
+            move_past(&mut range, position);
+        }
+        let items = items.into_iter().map(decode).collect::<Result<_>>();
+        let items = items.map_err(|error| resource.explain("query", error))?;
+        let next = resume.filter(|_| !is_empty(&range)).map(|position| Cursor::new(&position));
+        Ok(Page { items, next })
+    }
+
+    /// All pages. Only where the answer is known to be small: it is held in memory.
+    pub async fn all(self) -> Result<Vec<Entry<T>>> {
+        let mut items = Vec::new();
+        let mut query = self;
+        loop {
+            let page = query.page().await?;
+            items.extend(page.items);
+            let Some(next) = page.next else { return Ok(items) };
+            query = query.after(next);
+        }
+    }
+}
+
+/// Leaves out what a page before has returned.
+fn move_past(range: &mut QueryRange, sort: String) {
+    if range.descending {
+        range.upper = Bound::Excluded(sort);
+    } else {
+        range.lower = Bound::Excluded(sort);
+    }
+}
+
+/// No sort key can lie in it. Such ranges never reach a driver, because some services, and
+/// `BTreeMap`, take them for a fault.
+fn is_empty(range: &QueryRange) -> bool {
+    use Bound::{Excluded, Included};
+    match (&range.lower, &range.upper) {
+        (Included(lower), Included(upper)) => lower > upper,
+        (Included(lower) | Excluded(lower), Excluded(upper)) | (Excluded(lower), Included(upper)) => lower >= upper,
+        (_, Bound::Unbounded) | (Bound::Unbounded, Included(_)) => false,
+        (Bound::Unbounded, Excluded(upper)) => upper.is_empty(),
+    }
+}
+
+/// The first string after all that begin with `prefix`, where there is one.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut head = prefix.to_owned();
+    while let Some(last) = head.pop() {
+        // Scalar values and UTF-8 bytes have the same order; the surrogates are not scalar values.
+        let next =
+            (u32::from(last) + 1..=0xE000).find_map(char::from_u32).or_else(|| char::from_u32(u32::from(last) + 1));
+        if let Some(next) = next {
+            head.push(next);
+            return Some(head);
+        }
+    }
+    None
+}
+
+/// A scan of a whole table, made by [`Table::scan`](super::Table::scan).
+///
+/// It costs as much as the table is large. For migration, and for small tables.
+#[derive(Debug, Clone)]
+#[must_use = "a scan does nothing until `page` or `all` is awaited"]
+pub struct ScanQuery<T> {
+    resource: Resource<dyn KeyValue>,
+    segment: ScanSegment,
+    decode: fn(Item) -> Result<Entry<T>>,
+}
+
+impl<T: DeserializeOwned + 'static> ScanQuery<T> {
+    pub(super) fn new(resource: Resource<dyn KeyValue>) -> Self {
+        let segment = ScanSegment { segment: 0, segments: 1, limit: DEFAULT_LIMIT, after: None };
+        Self { resource, segment, decode: Entry::decode }
+    }
+
+    /// Only one of several disjoint segments, numbered from 0, so that many can work at once.
+    pub fn segment(mut self, segment: u32, segments: u32) -> Self {
+        (self.segment.segment, self.segment.segments) = (segment, segments);
+        self
+    }
+
+    /// At most this many items to a page; 0 counts as 1.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.segment.limit = limit.max(1);
+        self
+    }
+
+    /// Goes on where another page of the same segment ended, on the same provider.
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.segment.after = Some(cursor.0);
+        self
+    }
+
+    /// One page; it may hold fewer items than the limit, or none, before the end.
+    ///
+    /// Errors: `InvalidInput` where a value is not a `T`, or there is no such segment.
+    pub async fn page(&self) -> Result<Page<T>> {
+        let Self { resource, segment, decode } = self;
+        if segment.segment >= segment.segments {
+            let message = format!("there is no segment {} of {}; they count from 0", segment.segment, segment.segments);
+            return Err(resource.explain("scan", Error::invalid(message)));
+        }
+        let found = resource.run("scan", Access::Read, |driver| driver.scan(segment)).await?;
+        let items = found.items.into_iter().map(decode).collect::<Result<_>>();
+        let items = items.map_err(|error| resource.explain("scan", error))?;
+        Ok(Page { items, next: found.resume.as_deref().map(Cursor::new) })
+    }
+
+    /// All pages. Only where the table is known to be small: it is held in memory.
+    pub async fn all(self) -> Result<Vec<Entry<T>>> {
+        let mut items = Vec::new();
+        let mut scan = self;
+        loop {
+            let page = scan.page().await?;
+            items.extend(page.items);
+            let Some(next) = page.next else { return Ok(items) };
+            scan = scan.after(next);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_after_all_that_begin_with_it() {
+        assert_eq!(after_prefix("ab").as_deref(), Some("ac"));
+        assert_eq!(after_prefix("a\u{10FFFF}").as_deref(), Some("b"));
+        assert_eq!(after_prefix("\u{D7FF}").as_deref(), Some("\u{E000}"));
+        assert_eq!(after_prefix("\u{FFFF}").as_deref(), Some("\u{10000}"));
+        assert_eq!(after_prefix("\u{10FFFF}"), None);
+        assert_eq!(after_prefix(""), None);
+    }
+
+    #[test]
+    fn cursors_survive_text_and_refuse_anything_else() {
+        let cursor = Cursor::new("a/b \0ü");
+        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        for bad in ["", "x", "c%", "c%zz", "c a"] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What an app needs and serves, as data: packaging, permissions and checks start from it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Access, Result, RetryPolicy};
+
+/// The declaration of an app. `ISOBAR_MANIFEST=1` makes the app print it as JSON and exit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The app's name.
+    pub app: String,
+    /// Does it serve HTTP?
+    pub http: bool,
+    /// Topics whose messages it handles.
+    pub messages: Vec<EventTrigger>,
+    /// Buckets whose object events it handles.
+    pub objects: Vec<EventTrigger>,
+    /// Schedules that it runs.
+    pub schedules: Vec<ScheduleTrigger>,
+    /// Functions that can be invoked directly.
+    pub invokes: Vec<String>,
+    /// Tables that it uses.
+    pub tables: Vec<DeclaredResource>,
+    /// Buckets that it uses.
+    pub buckets: Vec<DeclaredResource>,
+    /// Topics that it publishes to.
+    pub topics: Vec<DeclaredResource>,
+}
+
+/// A handler of a topic's messages or of a bucket's object events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventTrigger {
+    /// The logical name of the topic or bucket.
+    pub source: String,
+    /// How often it is tried.
+    pub retry: RetryPolicy,
+}
+
+/// A schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleTrigger {
+    /// Its name.
+    pub name: String,
+    /// Five-field cron, in UTC.
+    pub cron: String,
+}
+
+/// A resource and the access to it that the app declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredResource {
+    /// Its logical name.
+    pub name: String,
+    /// What the app may do with it.
+    pub access: Access,
+}
+
+impl Manifest {
+    /// The manifest as indented JSON.
+    pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)?)
+    }
+}

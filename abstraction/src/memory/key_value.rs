@@ -1,0 +1,164 @@
+//! Key-value in memory: one ordered map.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Bound;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::PROFILE;
+use crate::key_value::{
+    Item, Items, Key, KeyValue, Put, PutMode, QueryRange, ScanSegment, Version, Write, add_to_counter,
+};
+use crate::{Clock, Error, ManualClock, Result};
+
+/// Key-value in memory.
+#[derive(Debug)]
+pub(crate) struct MemoryKeyValue {
+    clock: ManualClock,
+    map: Mutex<Map>,
+}
+
+#[derive(Debug, Default)]
+struct Map {
+    items: BTreeMap<Key, Item>,
+    writes: u64,
+}
+
+impl MemoryKeyValue {
+    pub(crate) fn new(clock: ManualClock) -> Self {
+        Self { clock, map: Mutex::default() }
+    }
+
+    fn is_live(&self, item: &Item) -> bool {
+        item.expires_at.is_none_or(|expiry| self.clock.now() < expiry)
+    }
+
+    fn live<'a>(&self, map: &'a Map, key: &Key) -> Option<&'a Item> {
+        map.items.get(key).filter(|item| self.is_live(item))
+    }
+
+    /// Would the write be allowed on the map as it is?
+    fn check(&self, map: &Map, write: &Write) -> Result<()> {
+        let stored = self.live(map, write.key());
+        let wanted = match write {
+            Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { version: None, .. } => return Ok(()),
+            Write::Put(Put { mode: PutMode::Create, key, .. }) => {
+                return match stored {
+                    Some(_) => Err(Error::already_exists(format!("there is an item at `{key}`"))),
+                    None => Ok(()),
+                };
+            }
+            Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
+                version
+            }
+        };
+        match stored {
+            Some(item) if item.version == *wanted => Ok(()),
+            Some(_) => Err(Error::conflict(format!("the item at `{}` was written since", write.key()))),
+            None => Err(Error::conflict(format!("the item at `{}` is gone", write.key()))),
+        }
+    }
+
+    fn apply(map: &mut Map, write: Write) -> Option<Version> {
+        match write {
+            Write::Put(Put { key, value, expires_at, .. }) => {
+                map.writes += 1;
+                let version = Version::new(map.writes.to_string());
+                map.items.insert(key.clone(), Item { key, value, version: version.clone(), expires_at });
+                Some(version)
+            }
+            Write::Delete { key, .. } => {
+                map.items.remove(&key);
+                None
+            }
+        }
+    }
+
+    fn write(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
+        let mut map = self.map.lock();
+        writes.iter().try_for_each(|write| self.check(&map, write))?;
+        Ok(writes.into_iter().map(|write| Self::apply(&mut map, write)).collect())
+    }
+}
+
+#[async_trait]
+impl KeyValue for MemoryKeyValue {
+    async fn get(&self, key: &Key) -> Result<Option<Item>> {
+        Ok(self.live(&self.map.lock(), key).cloned())
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
+        let map = self.map.lock();
+        Ok(keys.iter().map(|key| self.live(&map, key).cloned()).collect())
+    }
+
+    async fn put(&self, put: Put) -> Result<Version> {
+        let versions = self.write(vec![Write::Put(put)])?;
+        versions.into_iter().flatten().next().ok_or_else(|| Error::internal("a put gave no version"))
+    }
+
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        self.write(vec![Write::Delete { key: key.clone(), version: version.cloned() }]).map(drop)
+    }
+
+    async fn query(&self, range: &QueryRange) -> Result<Items> {
+        let map = self.map.lock();
+        let key = |sort: &String| Key::new(range.partition.clone(), sort.clone());
+        // The first key after a partition is that of the partition with the smallest byte behind it.
+        let end = Bound::Excluded(Key::new(format!("{}\0", range.partition), ""));
+        let lower = match &range.lower {
+            Bound::Unbounded => Bound::Included(Key::new(range.partition.clone(), "")),
+            bound => bound.as_ref().map(key),
+        };
+        let upper = if range.upper == Bound::Unbounded { end } else { range.upper.as_ref().map(key) };
+        let found = map.items.range((lower, upper)).map(|(_, item)| item).filter(|item| self.is_live(item));
+        let mut items: Vec<_> = match range.descending {
+            true => found.rev().take(range.limit + 1).cloned().collect(),
+            false => found.take(range.limit + 1).cloned().collect(),
+        };
+        let more = items.len() > range.limit;
+        items.truncate(range.limit);
+        let resume = items.last().filter(|_| more).map(|item| item.key.sort.clone());
+        Ok(Items { items, resume })
+    }
+
+    async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
+        let after = match &segment.after {
+            Some(text) => Bound::Excluded(serde_json::from_str::<Key>(text)?),
+            None => Bound::Unbounded,
+        };
+        let map = self.map.lock();
+        let found = map.items.range::<Key, _>((after, Bound::Unbounded)).map(|(_, item)| item);
+        let mine =
+            found.filter(|item| self.is_live(item) && segment_of(&item.key, segment.segments) == segment.segment);
+        let mut items: Vec<_> = mine.take(segment.limit + 1).cloned().collect();
+        let more = items.len() > segment.limit;
+        items.truncate(segment.limit);
+        let last = items.last().filter(|_| more);
+        let resume = last.map(|item| serde_json::to_string(&item.key)).transpose()?;
+        Ok(Items { items, resume })
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
+        self.write(writes)
+    }
+
+    async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
+        let mut map = self.map.lock();
+        let stored = self.live(&map, key);
+        let expires_at = stored.and_then(|item| item.expires_at);
+        let sum = add_to_counter(stored.map(|item| item.value.as_ref()), delta, PROFILE.limits.counter)?;
+        let value = Bytes::from(sum.to_string());
+        Self::apply(&mut map, Write::Put(Put { key: key.clone(), value, mode: PutMode::Overwrite, expires_at }));
+        Ok(sum)
+    }
+}
+
+fn segment_of(key: &Key, segments: u32) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    key.partition.hash(&mut hasher);
+    (hasher.finish() % u64::from(segments)) as u32
+}

@@ -1,0 +1,104 @@
+//! The cloud in memory: the executable specification of the contracts, and what tests run on.
+//!
+//! It creates tables, buckets and topics on first use and forgets everything with the last handle.
+//! Its clock stands still until it is advanced. It has no server: [`TestClient`](crate::TestClient)
+//! drives an app on it.
+
+mod blob;
+mod key_value;
+mod profile;
+mod pub_sub;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use crate::{
+    Blob, Clock, Error, Hosted, KeyValue, Location, ManualClock, Profile, Provider, PubSub, ResourceKind, Result,
+};
+
+pub use profile::PROFILE;
+
+use blob::MemoryBlob;
+pub(crate) use blob::Signed;
+use key_value::MemoryKeyValue;
+use pub_sub::MemoryPubSub;
+pub(crate) use pub_sub::{Queues, Source};
+
+/// The provider behind [`Cloud::memory`](crate::Cloud::memory).
+#[derive(Debug, Default, Clone)]
+pub struct MemoryProvider(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    clock: ManualClock,
+    tables: Mutex<HashMap<String, Arc<MemoryKeyValue>>>,
+    buckets: Mutex<HashMap<String, Arc<MemoryBlob>>>,
+    queues: Arc<Queues>,
+    signed: Arc<Signed>,
+}
+
+impl MemoryProvider {
+    /// The clock, to advance it.
+    pub fn manual_clock(&self) -> &ManualClock {
+        &self.0.clock
+    }
+
+    pub(crate) fn queues(&self) -> &Arc<Queues> {
+        &self.0.queues
+    }
+
+    pub(crate) fn signed(&self) -> &Arc<Signed> {
+        &self.0.signed
+    }
+
+    pub(crate) fn bucket(&self, name: &str) -> Arc<MemoryBlob> {
+        let mut buckets = self.0.buckets.lock();
+        let bucket = buckets.entry(name.to_owned()).or_insert_with(|| {
+            let (queues, signed) = (Arc::clone(&self.0.queues), Arc::clone(&self.0.signed));
+            Arc::new(MemoryBlob::new(name, self.0.clock.clone(), queues, signed))
+        });
+        Arc::clone(bucket)
+    }
+}
+
+/// Memory takes `memory://name` without parameters.
+fn physical_name(at: &Location) -> Result<&str> {
+    if let Some(url) = at.url() {
+        url.check_parameters(&[])?;
+    }
+    Ok(at.physical_name())
+}
+
+#[async_trait]
+impl Provider for MemoryProvider {
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(self.0.clock.clone())
+    }
+
+    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
+        let name = physical_name(at)?.to_owned();
+        let mut tables = self.0.tables.lock();
+        let table = tables.entry(name).or_insert_with(|| Arc::new(MemoryKeyValue::new(self.0.clock.clone())));
+        Ok(Arc::<MemoryKeyValue>::clone(table))
+    }
+
+    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
+        Ok(self.bucket(physical_name(at)?))
+    }
+
+    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
+        let source = Source::new(ResourceKind::Topic, physical_name(at)?);
+        Ok(Arc::new(MemoryPubSub::new(source, self.0.clock.clone(), Arc::clone(&self.0.queues))))
+    }
+
+    async fn host(&self, _: Hosted) -> Result<()> {
+        Err(Error::unsupported("host", "memory", "drive the app with `TestClient`, or run it with the feature `local`"))
+    }
+}

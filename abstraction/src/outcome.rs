@@ -1,0 +1,191 @@
+//! What a handler answers to an event, and what happens to it then.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BoxError, Error};
+
+/// A handler's answer to one message, object event or tick.
+///
+/// Handlers return anything that is [`IntoOutcome`]: `()` and `Ok(())` are `Ack`, an `Err` is `Retry`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done: never deliver it again.
+    Ack,
+    /// Deliver it again, until the declared number of attempts is used up.
+    Retry {
+        /// Not before this has passed; without it, the trigger's backoff decides.
+        after: Option<Duration>,
+        /// Why, for logs and for the dead letter that it may become.
+        reason: String,
+    },
+    /// It can never succeed: move it to the dead letters at once.
+    Reject {
+        /// Why, kept with the dead letter.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// `Retry` after the trigger's backoff.
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self::Retry { after: None, reason: reason.into() }
+    }
+
+    /// `Retry` not before `after` has passed.
+    pub fn retry_after(after: Duration, reason: impl Into<String>) -> Self {
+        Self::Retry { after: Some(after), reason: reason.into() }
+    }
+
+    /// `Reject`.
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Self::Reject { reason: reason.into() }
+    }
+}
+
+/// What a handler may return.
+///
+/// `()`, [`Outcome`], and a `Result` of either whose error is any error. An `Err` is
+/// [`Outcome::Retry`] with the error and its sources as the reason; where it is an isobar
+/// [`Error`] that knows how long to wait, it waits that long.
+pub trait IntoOutcome {
+    /// The outcome that this value stands for.
+    fn into_outcome(self) -> Outcome;
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Outcome {
+        Outcome::Ack
+    }
+}
+
+impl IntoOutcome for Outcome {
+    fn into_outcome(self) -> Outcome {
+        self
+    }
+}
+
+impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
+    fn into_outcome(self) -> Outcome {
+        match self {
+            Ok(value) => value.into_outcome(),
+            Err(error) => {
+                let error = error.into();
+                let after = error.downcast_ref::<Error>().and_then(Error::retry_after);
+                Outcome::Retry { after, reason: chain(error.as_ref()) }
+            }
+        }
+    }
+}
+
+/// An error and its sources in one line, as reasons and logs show it.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// How often, and how far apart, a trigger tries.
+///
+/// The defaults are 5 attempts, 1 second doubling up to 5 minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// Deliveries in all, the first included. At least 1.
+    pub max_attempts: u32,
+    /// The longest wait before the second delivery.
+    pub min_backoff: Duration,
+    /// The longest wait before any delivery.
+    pub max_backoff: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max_attempts: 5, min_backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(300) }
+    }
+}
+
+/// What becomes of an event after its handler answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Forget it.
+    Done,
+    /// Deliver it again after this long.
+    Again(Duration),
+    /// Keep it as a dead letter with this reason.
+    Dead(String),
+}
+
+impl RetryPolicy {
+    /// Deliveries in all, the first included; 0 counts as 1.
+    #[must_use]
+    pub fn with_max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts.max(1);
+        self
+    }
+
+    /// The shortest and the longest backoff.
+    #[must_use]
+    pub fn with_backoff(mut self, min: Duration, max: Duration) -> Self {
+        (self.min_backoff, self.max_backoff) = (min, max.max(min));
+        self
+    }
+
+    /// For hosts: what to do after delivery number `attempt` ended with `outcome`.
+    ///
+    /// The wait is exponential in the attempt, with equal jitter: between half of it and all of it,
+    /// so that a retry is never immediate and a thousand of them never come at once.
+    pub fn judge(&self, attempt: u32, outcome: Outcome) -> Verdict {
+        match outcome {
+            Outcome::Ack => Verdict::Done,
+            Outcome::Reject { reason } => Verdict::Dead(reason),
+            Outcome::Retry { reason, .. } if attempt >= self.max_attempts => {
+                Verdict::Dead(format!("gave up after {attempt} attempts: {reason}"))
+            }
+            Outcome::Retry { after: Some(after), .. } => Verdict::Again(after),
+            Outcome::Retry { after: None, .. } => Verdict::Again(self.backoff(attempt)),
+        }
+    }
+
+    fn backoff(&self, attempt: u32) -> Duration {
+        let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        let longest = self.min_backoff.saturating_mul(factor).min(self.max_backoff);
+        longest / 2 + longest.mul_f64(fastrand::f64() / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_with_jitter_and_is_bounded() {
+        let policy = RetryPolicy::default().with_max_attempts(100);
+        for (attempt, longest) in [(1, 1), (2, 2), (5, 16), (20, 300), (99, 300)] {
+            let Verdict::Again(wait) = policy.judge(attempt, Outcome::retry("x")) else { panic!("no retry") };
+            let longest = Duration::from_secs(longest);
+            assert!(wait >= longest / 2 && wait <= longest, "attempt {attempt} waits {wait:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_becomes_a_dead_letter_with_its_reason() {
+        let policy = RetryPolicy::default().with_max_attempts(2);
+        let outcome = Err::<(), _>(Error::internal("disk on fire")).into_outcome();
+        let dead = "gave up after 2 attempts: disk on fire (internal)".to_owned();
+        assert_eq!(policy.judge(2, outcome), Verdict::Dead(dead));
+    }
+
+    #[test]
+    fn a_throttled_error_waits_as_long_as_it_was_told() {
+        let kind = crate::ErrorKind::Throttled { retry_after: Some(Duration::from_secs(9)) };
+        let outcome = Err::<(), _>(Error::new(kind, "slow down")).into_outcome();
+        assert_eq!(RetryPolicy::default().judge(1, outcome), Verdict::Again(Duration::from_secs(9)));
+    }
+}

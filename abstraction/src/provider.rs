@@ -1,0 +1,130 @@
+//! What an adapter implements.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Blob, Clock, Error, Function, KeyValue, Location, Manifest, Profile, PubSub, Result};
+
+/// A provider of the services behind the portable types, and a host for a [`Function`].
+///
+/// Opening must be local, lazy and cheap: no connection, no file, no await. Implementers must
+/// refuse unknown URL parameters ([`ResourceUrl::check_parameters`]) and must not create
+/// anything on a cloud; the local and the in-memory provider create on first use.
+///
+/// [`ResourceUrl::check_parameters`]: crate::ResourceUrl::check_parameters
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync + 'static {
+    /// Limits and quirks.
+    fn profile(&self) -> &'static Profile;
+
+    /// The clock of all that this provider does.
+    fn clock(&self) -> Arc<dyn Clock>;
+
+    /// Opens a table.
+    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>>;
+
+    /// Opens a bucket.
+    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>>;
+
+    /// Opens a topic.
+    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>>;
+
+    /// Runs the function until the platform says stop: turns the platform's events into
+    /// [`Event`](crate::Event)s, and the replies back.
+    async fn host(&self, app: Hosted) -> Result<()>;
+}
+
+/// What a host runs.
+#[derive(Clone)]
+pub struct Hosted {
+    /// The app.
+    pub function: Arc<dyn Function>,
+    /// What it declared.
+    pub manifest: Arc<Manifest>,
+}
+
+impl fmt::Debug for Hosted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hosted").field("manifest", &self.manifest).finish_non_exhaustive()
+    }
+}
+
+/// One row of the facade's table of compiled-in providers.
+#[derive(Debug, Clone, Copy)]
+pub struct Adapter {
+    /// The provider's name, which is also the name of its feature.
+    pub name: &'static str,
+    /// The URL schemes that it opens.
+    pub schemes: &'static [&'static str],
+    /// Builds the provider from the environment. Must be cheap: no connection, no file.
+    pub open: fn(&Environment) -> Result<Arc<dyn Provider>>,
+    /// Does the platform run one event at a time? Then one thread serves it.
+    pub single_threaded: bool,
+}
+
+/// The process's environment variables and arguments, read once and passed on.
+///
+/// ```
+/// use isobar_abstraction::Environment;
+/// let environment = Environment::default().with_var("PORT", "8080");
+/// assert_eq!(environment.var("PORT"), Some("8080"));
+/// ```
+#[derive(Clone, Default)]
+pub struct Environment {
+    vars: BTreeMap<String, String>,
+    args: Vec<String>,
+}
+
+impl Environment {
+    /// From variables and arguments, the program's own name not among them.
+    pub fn new(vars: impl IntoIterator<Item = (String, String)>, args: impl IntoIterator<Item = String>) -> Self {
+        Self { vars: vars.into_iter().collect(), args: args.into_iter().collect() }
+    }
+
+    /// The same with one more variable.
+    #[must_use]
+    pub fn with_var(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.vars.insert(name.into(), value.into());
+        self
+    }
+
+    /// The same with one more argument.
+    #[must_use]
+    pub fn with_arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// A variable, if it is set and not empty.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The variables whose names begin with `prefix`, without it.
+    pub fn vars_with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let all = self.vars.iter();
+        all.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
+    }
+
+    /// The arguments.
+    pub fn args(&self) -> &[String] {
+        &self.args
+    }
+
+    /// A variable parsed as `T`. Errors: `Config`, naming the variable and what is wanted.
+    pub fn parse<T: std::str::FromStr>(&self, name: &str, wanted: &str) -> Result<Option<T>> {
+        let Some(value) = self.var(name) else { return Ok(None) };
+        let wrong = |_| Error::config(format!("{name} is `{value}`; it must be {wanted}"));
+        value.parse().map(Some).map_err(wrong)
+    }
+}
+
+/// Names only: values may be secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("vars", &self.vars.keys()).finish_non_exhaustive()
+    }
+}

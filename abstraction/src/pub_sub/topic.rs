@@ -1,0 +1,201 @@
+//! The pub/sub type that apps hold.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{MessageId, Outgoing, PubSub, RawMessage};
+use crate::cloud::Resource;
+use crate::context::current_trace;
+use crate::{Access, Error, Limits, Result, RetryPolicy, TraceParent, json};
+
+/// A topic of messages whose bodies are of type `T`. Cheap to clone.
+///
+/// | service | local | AWS | Azure | Google Cloud |
+/// |---|---|---|---|---|
+/// | behind it | durable queue | SNS and SQS | Service Bus or Storage Queues | Pub/Sub |
+///
+/// A message goes to the app that handles the topic with [`App::on_message`]. Where no app does,
+/// it goes nowhere.
+///
+/// [`App::on_message`]: crate::App::on_message
+#[derive(Debug)]
+pub struct Topic<T> {
+    resource: Resource<dyn PubSub>,
+    body: PhantomData<fn(T) -> T>,
+}
+
+impl<T> Clone for Topic<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.resource.clone())
+    }
+}
+
+impl<T> Topic<T> {
+    pub(crate) fn new(resource: Resource<dyn PubSub>) -> Self {
+        Self { resource, body: PhantomData }
+    }
+
+    /// The logical name.
+    pub fn name(&self) -> &str {
+        &self.resource.name
+    }
+
+    /// A handle that cannot publish: for an app that only handles the topic's messages.
+    #[must_use]
+    pub fn subscribe_only(self) -> Self {
+        Self::new(self.resource.narrow(Access::None))
+    }
+
+    /// This topic as the source of a trigger, to tell how often a message is tried.
+    pub fn subscription(&self) -> Subscription<T> {
+        Subscription { topic: self.clone(), retry: RetryPolicy::default() }
+    }
+
+    pub(crate) fn resource(&self) -> &Resource<dyn PubSub> {
+        &self.resource
+    }
+}
+
+impl<T: Serialize + 'static> Topic<T> {
+    /// Publishes one message; it is stored durably when this returns.
+    ///
+    /// Errors: `InvalidInput`, `TooLarge`; `NotFound` where the deployment did not make the topic.
+    pub async fn publish(&self, message: impl Into<Outgoing<T>>) -> Result<MessageId> {
+        let raw = self.prepare(message.into()).map_err(|error| self.resource.explain("publish", error))?;
+        self.resource
+            .run("publish", Access::Write, async |driver| {
+                let mut results = driver.publish(vec![raw]).await;
+                results.pop().unwrap_or_else(|| Err(unanswered()))
+            })
+            .await
+    }
+
+    /// Publishes many messages and answers with one result for each, in their order.
+    ///
+    /// A message that is refused does not keep its neighbours back.
+    pub async fn publish_batch<M: Into<Outgoing<T>>>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Vec<Result<MessageId>> {
+        let prepared: Vec<_> = messages.into_iter().map(|message| self.prepare(message.into())).collect();
+        let good: Vec<_> = prepared.iter().filter_map(|message| message.as_ref().ok().cloned()).collect();
+        let sent = match good.is_empty() {
+            true => Ok(Vec::new()),
+            false => {
+                let publish =
+                    self.resource.run("publish_batch", Access::Write, async |driver| Ok(driver.publish(good).await));
+                publish.await
+            }
+        };
+        let mut sent = sent.map(Vec::into_iter);
+        let result = |prepared: Result<RawMessage>| match (prepared, &mut sent) {
+            (Err(refused), _) => Err(refused),
+            (Ok(_), Ok(results)) => results.next().unwrap_or_else(|| Err(unanswered())),
+            (Ok(_), Err(error)) => Err(error.duplicate()),
+        };
+        let results = prepared.into_iter().map(result);
+        results.map(|result| result.map_err(|error| self.resource.explain("publish_batch", error))).collect()
+    }
+
+    fn prepare(&self, message: Outgoing<T>) -> Result<RawMessage> {
+        let Outgoing { body, attributes, ordering_key } = message;
+        let body = json::encode(&body)?;
+        let trace_parent = current_trace().map_or_else(TraceParent::random, TraceParent::child);
+        check_attributes(&attributes, &self.resource.limits)?;
+        if let Some(key) = &ordering_key {
+            check_ordering_key(key, &self.resource.limits)?;
+        }
+        check_size(body.len(), &attributes, &self.resource.limits)?;
+        Ok(RawMessage { body, attributes, ordering_key, trace_parent })
+    }
+}
+
+fn unanswered() -> Error {
+    Error::internal("the driver did not answer for every message").with_outcome_unknown()
+}
+
+fn check_size(body: usize, attributes: &BTreeMap<String, String>, limits: &Limits) -> Result<()> {
+    if body == 0 {
+        return Err(Error::invalid("the body is empty; some services refuse that"));
+    }
+    let attributes: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let (size, limit) = ((body + attributes) as u64, limits.message_bytes);
+    if size > limit { Err(Error::too_large("the message with its attributes", size, limit)) } else { Ok(()) }
+}
+
+fn check_attributes(attributes: &BTreeMap<String, String>, limits: &Limits) -> Result<()> {
+    let (count, limit) = (attributes.len() as u64, limits.message_attributes);
+    if count > limit {
+        return Err(Error::too_large("the number of attributes", count, limit));
+    }
+    for (name, value) in attributes {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let lower = name.to_ascii_lowercase();
+        // Service Bus and Pub/Sub carry attributes as headers, or reserve names for themselves.
+        let reserved =
+            lower == TraceParent::NAME || ["aws", "goog", "isobar", "x-"].iter().any(|it| lower.starts_with(it));
+        let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+        if !begins || name.len() > 64 || reserved || !name.bytes().all(plain) {
+            return Err(Error::invalid(format!(
+                "`{}` is not an attribute name: use 1 to 64 letters, digits, _ and -, beginning with a letter, \
+                 and not with aws, goog, isobar or x-; traceparent is taken",
+                name.escape_debug()
+            )));
+        }
+        if value.is_empty() || value.len() > 1_024 || value.chars().any(char::is_control) {
+            return Err(Error::invalid(format!(
+                "the attribute `{name}` must have a value of 1 to 1,024 bytes without control characters"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_ordering_key(key: &str, limits: &Limits) -> Result<()> {
+    let limit = limits.ordering_key_bytes;
+    if !key.is_empty() && key.len() as u64 <= limit && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("an ordering key is 1 to {limit} printable ASCII characters without blanks")))
+}
+
+/// A topic as the source of a trigger. A plain `&topic` becomes one by itself.
+///
+/// ```
+/// # use isobar_abstraction::{App, Cloud, Outcome};
+/// # let cloud = Cloud::memory();
+/// let jobs = cloud.topic::<String>("jobs");
+/// let patient = jobs.subscription().with_attempts(10);
+/// let app = App::new("worker").on_message(patient, |job, _cx| async move {
+///     println!("{}", job.body);
+/// });
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Subscription<T> {
+    pub(crate) topic: Topic<T>,
+    pub(crate) retry: RetryPolicy,
+}
+
+impl<T> Subscription<T> {
+    /// Deliveries in all, the first included, before a message becomes a dead letter.
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.retry = self.retry.with_max_attempts(attempts);
+        self
+    }
+
+    /// The shortest and the longest backoff between deliveries.
+    pub fn with_backoff(mut self, min: Duration, max: Duration) -> Self {
+        self.retry = self.retry.with_backoff(min, max);
+        self
+    }
+}
+
+impl<T> From<&Topic<T>> for Subscription<T> {
+    fn from(topic: &Topic<T>) -> Self {
+        topic.subscription()
+    }
+}

@@ -1,0 +1,199 @@
+//! Logical names, and where the resource behind a name lives.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The kinds of resource that an app declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceKind {
+    /// A key-value table.
+    Table,
+    /// A bucket of objects.
+    Bucket,
+    /// A topic of messages.
+    Topic,
+}
+
+impl ResourceKind {
+    /// `table`, `bucket` or `topic`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Bucket => "bucket",
+            Self::Topic => "topic",
+        }
+    }
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Refuses a name that some cloud could not carry: `[a-z][a-z0-9-]{2,39}`.
+///
+/// The rule is the intersection of what DynamoDB, S3, SNS, Cosmos DB, Azure Storage, Service Bus,
+/// Firestore, Cloud Storage and Pub/Sub take, less what they need for a prefix and a suffix.
+///
+/// ```
+/// use isobar_abstraction::check_name;
+/// assert!(check_name("links").is_ok());
+/// assert!(check_name("Links").is_err());
+/// ```
+pub fn check_name(name: &str) -> Result<()> {
+    let mut bytes = name.bytes();
+    let head = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase());
+    let tail = bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if head && tail && (3..=40).contains(&name.len()) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "`{}` is not a logical name: use 3 to 40 of a-z, 0-9 and -, beginning with a letter",
+        name.escape_debug()
+    )))
+}
+
+/// A resource as an adapter opens it: its logical name, and the URL that configuration gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    kind: ResourceKind,
+    name: String,
+    url: Option<ResourceUrl>,
+}
+
+impl Location {
+    /// A resource that lives where its provider puts it by default.
+    pub fn new(kind: ResourceKind, name: impl Into<String>) -> Self {
+        Self { kind, name: name.into(), url: None }
+    }
+
+    /// A resource that lives where configuration says.
+    #[must_use]
+    pub fn with_url(mut self, url: ResourceUrl) -> Self {
+        self.url = Some(url);
+        self
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> ResourceKind {
+        self.kind
+    }
+
+    /// The name that the app uses.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL from configuration, if there was one.
+    pub fn url(&self) -> Option<&ResourceUrl> {
+        self.url.as_ref()
+    }
+
+    /// The name that the provider uses: the URL's, or else the logical one.
+    pub fn physical_name(&self) -> &str {
+        self.url.as_ref().map_or(&self.name, |url| &url.name)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.kind, self.name)
+    }
+}
+
+/// `scheme://name?parameter=value&…`, as in `dynamodb://links-prod?region=eu-west-1`.
+///
+/// Credentials never stand in it.
+///
+/// ```
+/// use isobar_abstraction::ResourceUrl;
+/// let url = ResourceUrl::parse("dynamodb://links-prod?region=eu-west-1").unwrap();
+/// assert_eq!((url.scheme(), url.name()), ("dynamodb", "links-prod"));
+/// assert_eq!(url.parameter("region"), Some("eu-west-1"));
+/// assert!(url.check_parameters(&["endpoint"]).unwrap_err().to_string().contains("endpoint"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceUrl {
+    scheme: String,
+    name: String,
+    parameters: BTreeMap<String, String>,
+}
+
+impl ResourceUrl {
+    /// Parses a URL. Errors: `Config`, telling the form that is wanted.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = || Error::config(format!("`{text}` is not of the form scheme://name?parameter=value"));
+        let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+        let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let name = name.trim_end_matches('/');
+        if scheme.is_empty() || name.is_empty() || name.contains('@') {
+            return Err(wrong());
+        }
+        let mut parameters = BTreeMap::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
+            let value = percent_encoding::percent_decode_str(value).decode_utf8().map_err(|_| wrong())?;
+            if parameters.insert(key.to_owned(), value.into_owned()).is_some() {
+                return Err(Error::config(format!("`{text}` gives the parameter `{key}` twice")));
+            }
+        }
+        Ok(Self { scheme: scheme.to_owned(), name: name.to_owned(), parameters })
+    }
+
+    /// What stands before `://`.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What stands between `://` and `?`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value of a parameter, decoded.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    /// Refuses parameters that the adapter does not know, listing those that it does.
+    ///
+    /// An adapter must call this: an ignored parameter is a resource in the wrong place.
+    pub fn check_parameters(&self, known: &[&str]) -> Result<()> {
+        let Some(unknown) = self.parameters.keys().find(|key| !known.contains(&key.as_str())) else {
+            return Ok(());
+        };
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(Error::config(format!(
+            "`{}://{}` has the unknown parameter `{unknown}`; known: {known}",
+            self.scheme, self.name
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_held_to_the_rule() {
+        for good in ["abc", "a-1", "links", &"a".repeat(40)] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "ab", "Abc", "1bc", "a_b", "a.b", "käse", "-ab", &"a".repeat(41)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn malformed_urls_are_config_errors() {
+        for bad in ["links", "://x", "redb://", "redb://x?y", "redb://u:p@x", "redb://x?a=1&a=2"] {
+            assert_eq!(ResourceUrl::parse(bad).unwrap_err().kind(), crate::ErrorKind::Config, "{bad}");
+        }
+    }
+}

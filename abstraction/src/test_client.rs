@@ -1,0 +1,321 @@
+//! Drives an app without a server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::blob::SignedAccess;
+use crate::memory::{MemoryProvider, Queues, Signed, Source};
+use crate::pub_sub::{DeadLetter, Message};
+use crate::{
+    App, Batch, Body, Clock, Cloud, Context, Error, ErrorKind, Event, Function, Invocation, Manifest, ManualClock,
+    ObjectEvent, Outcome, Provider, Reply, ResourceKind, Result, RetryPolicy, Tick, json,
+};
+
+/// Drives an app on a cloud in memory: requests, messages, object events, ticks and direct calls,
+/// with no server, no port and no waiting.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use isobar_abstraction::{App, Cloud, TestClient};
+///
+/// fn app(cloud: &Cloud) -> App {
+///     let jobs = cloud.topic::<u32>("jobs");
+///     let done = cloud.table::<u32>("done");
+///     App::new("worker").on_message(&jobs, move |job, _cx| {
+///         let done = done.clone();
+///         async move { done.put("last", &job.body).await.map(|_| ()) }
+///     })
+/// }
+///
+/// let client = TestClient::new(app)?;
+/// client.cloud().topic::<u32>("jobs").publish(7_u32).await?;
+/// assert_eq!(client.deliver_all().await?.acked, 1);
+/// assert_eq!(client.cloud().table::<u32>("done").get("last").await?, Some(7));
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TestClient {
+    app: Arc<App>,
+    manifest: Manifest,
+    cloud: Cloud,
+    provider: MemoryProvider,
+}
+
+/// What [`TestClient::deliver_all`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Events that were acknowledged.
+    pub acked: usize,
+    /// Deliveries that are to be tried again, once the clock has been advanced.
+    pub retried: usize,
+    /// Events that became dead letters.
+    pub dead: usize,
+}
+
+/// The answer to a request, read whole.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TestResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl TestResponse {
+    /// The body as text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON. Errors: `InvalidInput`.
+    pub fn json<T: DeserializeOwned + 'static>(&self) -> Result<T> {
+        json::decode(&self.body)
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The platforms deliver up to ten messages at a time.
+const BATCH: usize = 10;
+
+impl TestClient {
+    /// Builds the app on a new cloud in memory and starts it. Errors: those of [`App::start`].
+    pub fn new(app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+        let provider = MemoryProvider::default();
+        let cloud = Cloud::new(Arc::new(provider.clone()));
+        let mut app = app(&cloud);
+        let manifest = app.start(&cloud)?;
+        Ok(Self { app: Arc::new(app), manifest, cloud, provider })
+    }
+
+    /// A cloud with the same data on which anything can be opened, to prepare and to look at it.
+    pub fn cloud(&self) -> Cloud {
+        Cloud::new(Arc::new(self.provider.clone()))
+    }
+
+    /// What the app declared.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The clock, which stands still.
+    pub fn clock(&self) -> &ManualClock {
+        self.provider.manual_clock()
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        self.clock().advance(by);
+    }
+
+    /// Sends a request, and reads the answer whole.
+    ///
+    /// A signed URL of the cloud in memory is served too.
+    pub async fn http(&self, request: Request<impl Into<Body>>) -> Result<TestResponse> {
+        let request = request.map(Into::into);
+        let response = match request.uri().host() {
+            Some(Signed::HOST) => self.signed(request).await?,
+            _ => match self.app.call(Event::Http(request), self.context(self.cloud.limits().http_timeout)).await? {
+                Reply::Http(response) => response,
+                other => return Err(wrong_shape(&other)),
+            },
+        };
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| Error::internal("the body broke off").with_source(error))?;
+        Ok(TestResponse { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+    }
+
+    /// GET of a path.
+    pub async fn get(&self, path: &str) -> Result<TestResponse> {
+        self.http(Request::get(path).body(Body::empty()).map_err(bad_request)?).await
+    }
+
+    /// POST of JSON to a path.
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<TestResponse> {
+        let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+        self.http(request.body(serde_json::to_vec(body)?).map_err(bad_request)?).await
+    }
+
+    /// Calls a function directly.
+    pub async fn invoke<R: DeserializeOwned + 'static>(&self, function: &str, request: &impl Serialize) -> Result<R> {
+        let call = Invocation::new(function, serde_json::to_vec(request)?);
+        match self.app.call(Event::Invoke(call), self.event_context()).await? {
+            Reply::Invoke(answer) => json::decode(&answer),
+            other => Err(wrong_shape(&other)),
+        }
+    }
+
+    /// Runs a schedule now. Errors: `Internal` with its reason where it fails.
+    pub async fn tick(&self, schedule: &str) -> Result<()> {
+        let tick = Tick::new(schedule, self.clock().now());
+        match self.app.call(Event::Schedule(tick), self.event_context()).await? {
+            Reply::Handled(Outcome::Ack) => Ok(()),
+            Reply::Handled(Outcome::Retry { reason, .. } | Outcome::Reject { reason }) => Err(Error::internal(reason)),
+            other => Err(wrong_shape(&other)),
+        }
+    }
+
+    /// Hands an object event to the app, as if the bucket had sent it.
+    pub async fn object_event(&self, event: ObjectEvent) -> Result<Outcome> {
+        match self.app.call(Event::Object(event), self.event_context()).await? {
+            Reply::Handled(outcome) => Ok(outcome),
+            other => Err(wrong_shape(&other)),
+        }
+    }
+
+    /// Publishes a message, as if another app had.
+    pub async fn publish<T: Serialize + 'static>(&self, topic: &str, body: T) -> Result<()> {
+        self.cloud().topic::<T>(topic).publish(body).await.map(drop)
+    }
+
+    /// Delivers what is due, and what comes of it, until nothing is due any more.
+    ///
+    /// What is to be tried again is due later: [`advance`](Self::advance) the clock and deliver again.
+    pub async fn deliver_all(&self) -> Result<Delivered> {
+        let mut total = Delivered::default();
+        loop {
+            let before = total;
+            for trigger in &self.manifest.messages {
+                self.deliver(ResourceKind::Topic, &trigger.source, trigger.retry, &mut total).await?;
+            }
+            for trigger in &self.manifest.objects {
+                self.deliver(ResourceKind::Bucket, &trigger.source, trigger.retry, &mut total).await?;
+            }
+            if total == before {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// The messages of a topic that wait for delivery.
+    pub fn waiting(&self, topic: &str) -> Vec<Message<Bytes>> {
+        self.queues().waiting(&Source::new(ResourceKind::Topic, topic))
+    }
+
+    /// The messages of a topic that were given up.
+    pub fn dead_letters(&self, topic: &str) -> Vec<DeadLetter> {
+        self.queues().dead_letters(&Source::new(ResourceKind::Topic, topic))
+    }
+
+    /// The object events of a bucket that were given up.
+    pub fn dead_object_events(&self, bucket: &str) -> Vec<DeadLetter> {
+        self.queues().dead_letters(&Source::new(ResourceKind::Bucket, bucket))
+    }
+
+    /// Puts the dead letters of a topic back, to be delivered anew. Returns how many.
+    pub fn redrive(&self, topic: &str) -> usize {
+        self.queues().redrive(&Source::new(ResourceKind::Topic, topic), self.clock().now())
+    }
+
+    async fn deliver(&self, kind: ResourceKind, name: &str, retry: RetryPolicy, total: &mut Delivered) -> Result<()> {
+        let source = Source::new(kind, name);
+        let leased = self.queues().lease(&source, self.clock().now(), BATCH);
+        if leased.is_empty() {
+            return Ok(());
+        }
+        let messages: Vec<_> = leased.iter().map(|leased| leased.message.clone()).collect();
+        let outcomes = match kind {
+            ResourceKind::Bucket => self.call_objects(messages).await?,
+            _ => self.call_messages(name, messages).await?,
+        };
+        for (leased, outcome) in leased.into_iter().zip(outcomes) {
+            let verdict = retry.judge(leased.message.attempt, outcome);
+            match &verdict {
+                crate::Verdict::Done => total.acked += 1,
+                crate::Verdict::Again(_) => total.retried += 1,
+                crate::Verdict::Dead(_) => total.dead += 1,
+            }
+            self.queues().settle(&source, leased, verdict, self.clock().now());
+        }
+        Ok(())
+    }
+
+    async fn call_messages(&self, topic: &str, messages: Vec<Message<Bytes>>) -> Result<Vec<Outcome>> {
+        let batch = Batch { topic: topic.to_owned(), messages };
+        match self.app.call(Event::Messages(batch), self.event_context()).await? {
+            Reply::Messages(outcomes) => Ok(outcomes),
+            other => Err(wrong_shape(&other)),
+        }
+    }
+
+    async fn call_objects(&self, messages: Vec<Message<Bytes>>) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for message in messages {
+            let cx = self.event_context().with_attempt(message.attempt);
+            match self.app.call(Event::Object(json::decode(&message.body)?), cx).await? {
+                Reply::Handled(outcome) => outcomes.push(outcome),
+                other => return Err(wrong_shape(&other)),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn signed(&self, request: Request<Body>) -> Result<Response<Body>> {
+        let query = request.uri().query().unwrap_or_default();
+        let object = query.strip_prefix("token=").and_then(|token| self.provider.signed().find(token));
+        let access = if request.method() == Method::PUT { SignedAccess::Put } else { SignedAccess::Get };
+        let object = object.filter(|object| object.access == access && self.clock().now() < object.expires_at);
+        let Some(object) = object else { return Ok(status(StatusCode::FORBIDDEN)) };
+        let bucket = self.cloud().bucket(&object.bucket);
+        let key = crate::blob::key::decode(&object.stored);
+        if access == SignedAccess::Put {
+            let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let content_type = content_type.map(str::to_owned);
+            let options = crate::blob::WriteOptions { content_type, ..Default::default() };
+            bucket.put_stream(key, request.into_body().into_data_stream(), options).await?;
+            return Ok(status(StatusCode::OK));
+        }
+        match bucket.get(key).await {
+            Ok(object) => Ok(Response::new(object.into_body())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(status(StatusCode::NOT_FOUND)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn queues(&self) -> &Queues {
+        self.provider.queues()
+    }
+
+    fn event_context(&self) -> Context {
+        self.context(self.cloud.limits().event_timeout)
+    }
+
+    fn context(&self, timeout: Duration) -> Context {
+        let clock = self.provider.clock();
+        let deadline = clock.now() + timeout;
+        Context::new("memory", clock).with_deadline(deadline)
+    }
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn bad_request(error: http::Error) -> Error {
+    Error::invalid("not an HTTP request").with_source(error)
+}
+
+fn wrong_shape(reply: &Reply) -> Error {
+    let shape = match reply {
+        Reply::Http(_) => "HTTP",
+        Reply::Messages(_) => "messages",
+        Reply::Handled(_) => "object or schedule",
+        Reply::Invoke(_) => "invoke",
+    };
+    Error::internal(format!("the function gave a reply for {shape} to another event"))
+}
