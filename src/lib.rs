@@ -1,1 +1,63 @@
-//! x
+//! isobar: one Rust app, unchanged, on AWS Lambda, Azure Functions, Google Cloud Run functions and
+//! a laptop; and its data moves between them.
+//!
+//! ```no_run
+//! use isobar::prelude::*;
+//!
+//! fn app(_cloud: &Cloud) -> App {
+//!     App::new("hello").http(Router::new().route("/", get(async || "hello")))
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     isobar::main(app)
+//! }
+//! ```
+//!
+//! An app is a function from a [`Cloud`] to an [`App`]. It opens what it needs by logical names:
+//! [tables](Cloud::table), [buckets](Cloud::bucket) and [topics](Cloud::topic); and says which
+//! handler answers which event. Nothing in it names a provider.
+//!
+//! # Features
+//!
+//! | feature | what it compiles in |
+//! |---|---|
+//! | `local` (default) | the laptop: redb, files, a durable queue, an HTTP server |
+//! | `aws` | Lambda, DynamoDB, S3, SNS and SQS |
+//! | `azure` | Functions, Cosmos DB, Blob Storage, Service Bus |
+//! | `gcp` | Cloud Run functions, Firestore, Cloud Storage, Pub/Sub |
+//!
+//! Any of them together make one binary that asks where it is: see [`selection`].
+
+mod adapters;
+pub mod config;
+mod logs;
+mod run;
+pub mod selection;
+
+pub use axum;
+pub use isobar_abstraction::*;
+#[cfg(feature = "local")]
+pub use isobar_local as local;
+pub use run::{main, run, run_in};
+
+/// What an app needs, in one `use`.
+pub mod prelude {
+    pub use axum::extract::{Extension, Path, Query, State};
+    pub use axum::http::{HeaderMap, Method, StatusCode, Uri};
+    pub use axum::response::{IntoResponse, Redirect, Response};
+    pub use axum::routing::{any, delete, get, head, patch, post, put};
+    pub use axum::{Json, Router};
+
+    pub use crate::blob::{Bucket, WriteOptions};
+    pub use crate::key_value::{Key, PutMode, PutOptions, Table, Version};
+    pub use crate::pub_sub::{Message, Outgoing, Topic};
+    pub use crate::{
+        App, Body, Cloud, Context, Error, ErrorKind, IntoOutcome, ObjectChange, ObjectEvent, Outcome, Result,
+        TestClient, Tick,
+    };
+}
+
+/// The code in the README runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -100,8 +100,10 @@ pub struct RetryPolicy {
     /// Deliveries in all, the first included. At least 1.
     pub max_attempts: u32,
     /// The longest wait before the second delivery.
+    #[serde(rename = "min_backoff_ms", with = "crate::clock::duration_millis")]
     pub min_backoff: Duration,
     /// The longest wait before any delivery.
+    #[serde(rename = "max_backoff_ms", with = "crate::clock::duration_millis")]
     pub max_backoff: Duration,
 }
 

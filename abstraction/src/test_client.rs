@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::blob::SignedAccess;
-use crate::memory::{MemoryProvider, Queues, Signed, Source};
+use crate::blob::{Bucket, SignedAccess, WriteOptions};
+use crate::memory::{MemoryProvider, Queues, Signed, SignedObject, Source};
 use crate::pub_sub::{DeadLetter, Message};
 use crate::{
     App, Batch, Body, Clock, Cloud, Context, Error, ErrorKind, Event, Function, Invocation, Manifest, ManualClock,
-    ObjectEvent, Outcome, Provider, Reply, ResourceKind, Result, RetryPolicy, Tick, json,
+    ObjectEvent, Outcome, Provider, Reply, ResourceKind, Result, RetryPolicy, Tick, TraceParent, json,
 };
 
 /// Drives an app on a cloud in memory: requests, messages, object events, ticks and direct calls,
@@ -72,6 +72,11 @@ pub struct TestResponse {
 }
 
 impl TestResponse {
+    /// An answer that another client read.
+    pub fn new(status: StatusCode, headers: HeaderMap, body: impl Into<Bytes>) -> Self {
+        Self { status, headers, body: body.into() }
+    }
+
     /// The body as text; what is not UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -94,7 +99,11 @@ const BATCH: usize = 10;
 impl TestClient {
     /// Builds the app on a new cloud in memory and starts it. Errors: those of [`App::start`].
     pub fn new(app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
-        let provider = MemoryProvider::default();
+        Self::on(MemoryProvider::default(), app)
+    }
+
+    /// The same on a provider whose data is there already, or is shared with other clients.
+    pub fn on(provider: MemoryProvider, app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
         let cloud = Cloud::new(Arc::new(provider.clone()));
         let mut app = app(&cloud);
         let manifest = app.start(&cloud)?;
@@ -123,15 +132,12 @@ impl TestClient {
 
     /// Sends a request, and reads the answer whole.
     ///
-    /// A signed URL of the cloud in memory is served too.
+    /// The header `traceparent` sets the trace. A signed URL of the cloud in memory is served too.
     pub async fn http(&self, request: Request<impl Into<Body>>) -> Result<TestResponse> {
         let request = request.map(Into::into);
         let response = match request.uri().host() {
             Some(Signed::HOST) => self.signed(request).await?,
-            _ => match self.app.call(Event::Http(request), self.context(self.cloud.limits().http_timeout)).await? {
-                Reply::Http(response) => response,
-                other => return Err(wrong_shape(&other)),
-            },
+            _ => self.call_http(request).await?,
         };
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| Error::internal("the body broke off").with_source(error))?;
@@ -151,9 +157,15 @@ impl TestClient {
 
     /// Calls a function directly.
     pub async fn invoke<R: DeserializeOwned + 'static>(&self, function: &str, request: &impl Serialize) -> Result<R> {
-        let call = Invocation::new(function, serde_json::to_vec(request)?);
+        let answer = self.invoke_raw(function, serde_json::to_vec(request)?).await?;
+        json::decode(&answer)
+    }
+
+    /// Calls a function directly with a payload that may not be JSON at all.
+    pub async fn invoke_raw(&self, function: &str, payload: impl Into<Bytes>) -> Result<Bytes> {
+        let call = Invocation::new(function, payload);
         match self.app.call(Event::Invoke(call), self.event_context()).await? {
-            Reply::Invoke(answer) => json::decode(&answer),
+            Reply::Invoke(answer) => Ok(answer),
             other => Err(wrong_shape(&other)),
         }
     }
@@ -215,9 +227,9 @@ impl TestClient {
         self.queues().dead_letters(&Source::new(ResourceKind::Bucket, bucket))
     }
 
-    /// Puts the dead letters of a topic back, to be delivered anew. Returns how many.
-    pub fn redrive(&self, topic: &str) -> usize {
-        self.queues().redrive(&Source::new(ResourceKind::Topic, topic), self.clock().now())
+    /// Puts the dead letters of a topic or a bucket back, to be delivered anew. Returns how many.
+    pub fn redrive(&self, kind: ResourceKind, name: &str) -> usize {
+        self.queues().redrive(&Source::new(kind, name), self.clock().now())
     }
 
     async fn deliver(&self, kind: ResourceKind, name: &str, retry: RetryPolicy, total: &mut Delivered) -> Result<()> {
@@ -243,6 +255,20 @@ impl TestClient {
         Ok(())
     }
 
+    async fn call_http(&self, request: Request<Body>) -> Result<Response<Body>> {
+        let sent = request.headers().get(TraceParent::NAME);
+        let parent = sent.and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
+        let cx = self.context(self.cloud.limits().http_timeout);
+        let cx = match parent {
+            Some(parent) => cx.with_trace_parent(parent.child()),
+            None => cx,
+        };
+        match self.app.call(Event::Http(request), cx).await? {
+            Reply::Http(response) => Ok(response),
+            other => Err(wrong_shape(&other)),
+        }
+    }
+
     async fn call_messages(&self, topic: &str, messages: Vec<Message<Bytes>>) -> Result<Vec<Outcome>> {
         let batch = Batch { topic: topic.to_owned(), messages };
         match self.app.call(Event::Messages(batch), self.event_context()).await? {
@@ -264,24 +290,18 @@ impl TestClient {
     }
 
     async fn signed(&self, request: Request<Body>) -> Result<Response<Body>> {
-        let query = request.uri().query().unwrap_or_default();
-        let object = query.strip_prefix("token=").and_then(|token| self.provider.signed().find(token));
-        let access = if request.method() == Method::PUT { SignedAccess::Put } else { SignedAccess::Get };
-        let object = object.filter(|object| object.access == access && self.clock().now() < object.expires_at);
+        let uri = request.uri();
+        let object = self.provider.signed().find(uri.path(), uri.query().unwrap_or_default());
+        let allowed = |object: &SignedObject| {
+            let method = if object.access == SignedAccess::Get { Method::GET } else { Method::PUT };
+            *request.method() == method && self.clock().now() < object.expires_at
+        };
+        let object = object.filter(allowed);
         let Some(object) = object else { return Ok(status(StatusCode::FORBIDDEN)) };
-        let bucket = self.cloud().bucket(&object.bucket);
-        let key = crate::blob::key::decode(&object.stored);
-        if access == SignedAccess::Put {
-            let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            let content_type = content_type.map(str::to_owned);
-            let options = crate::blob::WriteOptions { content_type, ..Default::default() };
-            bucket.put_stream(key, request.into_body().into_data_stream(), options).await?;
-            return Ok(status(StatusCode::OK));
-        }
-        match bucket.get(key).await {
-            Ok(object) => Ok(Response::new(object.into_body())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(status(StatusCode::NOT_FOUND)),
-            Err(error) => Err(error),
+        let (bucket, key) = (self.cloud().bucket(&object.bucket), crate::blob::key::decode(&object.stored));
+        match object.access {
+            SignedAccess::Get => signed_get(&bucket, &key).await,
+            SignedAccess::Put => signed_put(&bucket, &key, request).await,
         }
     }
 
@@ -298,6 +318,28 @@ impl TestClient {
         let deadline = clock.now() + timeout;
         Context::new("memory", clock).with_deadline(deadline)
     }
+}
+
+async fn signed_get(bucket: &Bucket, key: &str) -> Result<Response<Body>> {
+    let object = match bucket.get(key).await {
+        Ok(object) => object,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(status(StatusCode::NOT_FOUND)),
+        Err(error) => return Err(error),
+    };
+    let headers = [(CONTENT_TYPE, object.content_type.clone()), (CACHE_CONTROL, object.cache_control.clone())];
+    let mut response = Response::new(object.into_body());
+    for (name, value) in headers {
+        let value = value.and_then(|value| HeaderValue::try_from(value).ok());
+        response.headers_mut().extend(value.map(|value| (name, value)));
+    }
+    Ok(response)
+}
+
+async fn signed_put(bucket: &Bucket, key: &str, request: Request<Body>) -> Result<Response<Body>> {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let options = WriteOptions { content_type: content_type.map(str::to_owned), ..Default::default() };
+    bucket.put_stream(key, request.into_body().into_data_stream(), options).await?;
+    Ok(status(StatusCode::OK))
 }
 
 fn status(status: StatusCode) -> Response<Body> {

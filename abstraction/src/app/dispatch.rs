@@ -11,7 +11,7 @@ use tracing::{Instrument, Span};
 
 use super::App;
 use super::handler::guarded;
-use super::http::{limit_request, limit_response};
+use super::http::{Overrun, limit_request, limit_response};
 use crate::pub_sub::Message;
 use crate::{
     Batch, Body, Context, Error, ErrorKind, Event, Function, Invocation, ObjectEvent, Outcome, Reply, Result, Tick,
@@ -41,16 +41,20 @@ impl App {
             resource = request.uri().path(),
         );
         let is_head = request.method() == Method::HEAD;
-        let mut request = match limit_request(request, &self.limits) {
+        let overrun = Overrun::default();
+        let mut request = match limit_request(request, &self.limits, &overrun) {
             Ok(request) => request,
-            Err(error) => return Ok(error.into_response()),
+            Err(refused) => return Ok(refused.into_response().await),
         };
         let trace = cx.trace_parent();
         request.extensions_mut().insert(cx);
         let called = guarded(trace, || service.call(request)).instrument(span).await;
+        if let Some(refusal) = overrun.response(&self.limits) {
+            return Ok(refusal);
+        }
         let response = match called {
-            Ok(response) if is_head => return Ok(response),
-            Ok(response) => limit_response(response, &self.limits),
+            Ok(response) if is_head => return Ok(response.map(|_| Body::empty())),
+            Ok(response) => limit_response(response, &self.limits, trace),
             Err(panic) => Err(Error::internal(panic)),
         };
         // What the app answers is too large for its host: that is the app's fault, not the client's.

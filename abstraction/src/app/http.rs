@@ -1,7 +1,10 @@
 //! The HTTP side of an app: any tower service, its body limits, and what an error looks like.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as TaskContext, Poll, ready};
 
 use axum_core::extract::DefaultBodyLimit;
 use axum_core::response::{IntoResponse, Response};
@@ -9,10 +12,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::Limited;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
-use crate::{Body, BoxError, Error, ErrorKind, Limits};
+use super::handler::panic_text;
+use crate::context::in_trace;
+use crate::{Body, BoxError, Error, ErrorKind, Limits, TraceParent};
 
 /// A tower service of HTTP requests without its types. It exists so that [`App`](super::App) can
 /// hold one; nobody implements it by hand.
@@ -57,42 +62,67 @@ where
     }
 }
 
-/// Holds a request to the limit: refuses at once where its length is told, else while it is read.
-pub(super) fn limit_request(mut request: Request<Body>, limits: &Limits) -> Result<Request<Body>, Error> {
+/// Holds a request to the limit: refuses at once where its length is known, else while it is read.
+pub(super) fn limit_request(
+    mut request: Request<Body>,
+    limits: &Limits,
+    overrun: &Overrun,
+) -> Result<Request<Body>, TooLarge> {
     let limit = limits.request_bytes;
     let told = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if let Some(size) = told.filter(|size| *size > limit) {
-        return Err(Error::too_large("the request body", size, limit));
+    let hint = http_body::Body::size_hint(request.body());
+    let known = told.unwrap_or_default().max(hint.lower());
+    if known > limit {
+        return Err(TooLarge { error: Error::too_large("the request body", known, limit), body: request.into_body() });
     }
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
     // axum's extractors stop at 2 MB unless the request says otherwise.
-    DefaultBodyLimit::max(usize::try_from(limit).unwrap_or(usize::MAX)).apply(&mut request);
-    if told.is_some() || http_body::Body::is_end_stream(request.body()) {
+    DefaultBodyLimit::max(most).apply(&mut request);
+    if told.is_some() || hint.upper().is_some_and(|upper| upper <= limit) {
         return Ok(request);
     }
-    Ok(request.map(|body| Body::new(Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)))))
+    let limited = |body| Body::new(LimitedRequest { body: Limited::new(body, most), overrun: overrun.clone() });
+    Ok(request.map(limited))
 }
 
-/// Holds a response to the limit. A response whose length is not told ends in an error there.
-pub(super) fn limit_response(response: Response, limits: &Limits) -> Result<Response, Error> {
-    let limit = limits.response_bytes;
-    let size = http_body::Body::size_hint(response.body());
-    if size.lower() > limit {
-        return Err(Error::too_large("the response body", size.lower(), limit));
-    }
-    if size.upper().is_some_and(|upper| upper <= limit) {
-        return Ok(response);
-    }
-    Ok(response.map(|body| Body::new(LimitedBody { body, left: limit, limit })))
-}
-
-/// Like [`Limited`], with an error that says what to do.
-struct LimitedBody {
+/// A request that is refused for its size, with the body that its client is still sending.
+pub(super) struct TooLarge {
+    error: Error,
     body: Body,
-    left: u64,
-    limit: u64,
 }
 
-impl http_body::Body for LimitedBody {
+/// What is read of a refused body, so that its client comes to read the answer: many clients take a
+/// connection that is closed while they send for a failure of the network.
+const DISCARDED: u64 = 32 * 1024 * 1024;
+
+impl TooLarge {
+    pub(super) async fn into_response(self) -> Response {
+        let mut body = Limited::new(self.body, DISCARDED as usize);
+        while let Some(Ok(_)) = body.frame().await {}
+        self.error.into_response()
+    }
+}
+
+/// Was a request that did not tell its length larger than the limit? Known once it has been read.
+#[derive(Clone, Default)]
+pub(super) struct Overrun(Arc<AtomicBool>);
+
+impl Overrun {
+    /// The answer to the request, whatever the service made of the part that it has seen.
+    pub(super) fn response(&self, limits: &Limits) -> Option<Response> {
+        let limit = limits.request_bytes;
+        let error =
+            || Error::new(ErrorKind::TooLarge { limit }, format!("the request body is larger than the limit, {limit}"));
+        self.0.load(Ordering::Relaxed).then(|| error().into_response())
+    }
+}
+
+struct LimitedRequest {
+    body: Limited<Body>,
+    overrun: Overrun,
+}
+
+impl http_body::Body for LimitedRequest {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -101,11 +131,63 @@ impl http_body::Body for LimitedBody {
         task: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let frame = match std::task::ready!(Pin::new(&mut this.body).poll_frame(task)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-            None => return Poll::Ready(None),
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(task));
+        if let Some(Err(error)) = &frame
+            && error.is::<LengthLimitError>()
+        {
+            this.overrun.0.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+}
+
+/// Holds a response to the limit. A response whose length is not told ends in an error there, and
+/// where producing it panics.
+pub(super) fn limit_response(response: Response, limits: &Limits, trace: TraceParent) -> Result<Response, Error> {
+    let limit = limits.response_bytes;
+    let size = http_body::Body::size_hint(response.body());
+    if size.lower() > limit {
+        return Err(Error::too_large("the response body", size.lower(), limit));
+    }
+    if size.upper().is_some_and(|upper| upper <= limit) {
+        return Ok(response);
+    }
+    Ok(response.map(|body| Body::new(StreamedResponse { body, left: limit, limit, trace })))
+}
+
+/// A body that is still being produced while the host sends it, in the trace of its handler.
+struct StreamedResponse {
+    body: Body,
+    left: u64,
+    limit: u64,
+    trace: TraceParent,
+}
+
+impl StreamedResponse {
+    fn poll_body(&mut self, task: &mut TaskContext<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        let body = Pin::new(&mut self.body);
+        let poll = || in_trace(self.trace, || http_body::Body::poll_frame(body, task));
+        let panic = match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(poll) => return poll.map_err(BoxError::from),
+            Err(panic) => panic_text(panic.as_ref()),
         };
+        tracing::error!(panic, "the response was cut");
+        self.body = Body::empty();
+        Poll::Ready(Some(Err(Error::internal(panic).into())))
+    }
+}
+
+impl http_body::Body for StreamedResponse {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    /// Like [`Limited`], with an error that says what to do.
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let Some(frame) = ready!(this.poll_body(task)).transpose()? else { return Poll::Ready(None) };
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = this.left.checked_sub(size) else {
             let error = Error::too_large("the response body", this.limit - this.left + size, this.limit);
@@ -144,7 +226,9 @@ impl IntoResponse for Error {
         let mut response = (status, body).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(after) = self.retry_after() {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            // The header counts whole seconds, and less than was asked for is too early.
+            let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
     }

@@ -159,7 +159,7 @@ impl Bucket {
         E: Into<BoxError>,
     {
         let (key, options) = (key.as_ref(), options.into());
-        let mut content = std::pin::pin!(content);
+        let mut content = std::pin::pin!(content.fuse());
         let mut parts = Parts::default();
         let first = parts.next(&mut content).await.map_err(|error| self.resource.explain("put_stream", error))?;
         if first.len() < PART_BYTES {
@@ -304,9 +304,11 @@ fn put_mode(mode: &PutMode) -> Result<object_store::PutMode> {
 
 fn get_options(options: &GetOptions) -> Result<object_store::GetOptions> {
     let version = options.version.as_ref().map(update_version).transpose()?;
+    let without_e_tag = || Error::invalid("a version without an ETag cannot be a condition of a read");
+    let if_match = version.map(|version| version.e_tag.ok_or_else(without_e_tag)).transpose()?;
     Ok(object_store::GetOptions {
         range: options.range.clone().map(object_store::GetRange::Bounded),
-        if_match: version.and_then(|version| version.e_tag),
+        if_match,
         ..Default::default()
     })
 }

@@ -27,7 +27,8 @@ impl FromStr for ListCursor {
         let wrong = || Error::invalid("not a list cursor; pass on what the page before gave");
         let position = text.strip_prefix('l').ok_or_else(wrong)?;
         let position = percent_decode_str(position).decode_utf8().map_err(|_| wrong())?;
-        Ok(Self(position.into_owned()))
+        let cursor = Self(position.into_owned());
+        if cursor.to_string() == text { Ok(cursor) } else { Err(wrong()) }
     }
 }
 

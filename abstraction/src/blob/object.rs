@@ -37,18 +37,26 @@ impl ObjectInfo {
     }
 }
 
-/// A service names a version by its ETag, by a number of its own, or by both: keep both.
+/// A service names a version by its ETag, by a number of its own, or by both: keep both, as text
+/// that a header can carry. No ETag holds a blank.
 pub(super) fn version_text(e_tag: Option<&str>, version: Option<&str>) -> String {
-    format!("{}\n{}", e_tag.unwrap_or_default(), version.unwrap_or_default())
+    match version {
+        None => e_tag.unwrap_or_default().to_owned(),
+        Some(number) => format!("{} {number}", e_tag.unwrap_or("-")),
+    }
 }
 
 pub(super) fn update_version(version: &Version) -> Result<object_store::UpdateVersion> {
-    let (e_tag, number) = version
-        .as_str()
-        .split_once('\n')
-        .ok_or_else(|| Error::invalid("not the version of an object; pass on what a read or write gave"))?;
-    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    Ok(object_store::UpdateVersion { e_tag: some(e_tag), version: some(number) })
+    let text = version.as_str();
+    if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(Error::invalid("not the version of an object; pass on what a read or write gave"));
+    }
+    let some = |text: &str| Some(text.to_owned());
+    Ok(match text.split_once(' ') {
+        None => object_store::UpdateVersion { e_tag: some(text), version: None },
+        Some(("-", number)) => object_store::UpdateVersion { e_tag: None, version: some(number) },
+        Some((e_tag, number)) => object_store::UpdateVersion { e_tag: some(e_tag), version: some(number) },
+    })
 }
 
 /// What is read of an object, and under which condition.
@@ -135,4 +143,21 @@ fn metadata(attributes: &Attributes) -> BTreeMap<String, String> {
         _ => None,
     };
     attributes.iter().filter_map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_keeps_e_tag_and_number_through_its_text() {
+        for (e_tag, number) in [(Some("\"a;1\""), None), (Some("W/\"a\""), Some("7")), (None, Some("7"))] {
+            let version = Version::new(version_text(e_tag, number));
+            let read = update_version(&version).unwrap();
+            assert_eq!((read.e_tag.as_deref(), read.version.as_deref()), (e_tag, number));
+        }
+        for wrong in ["", "\n", "ä"] {
+            assert!(update_version(&Version::new(wrong)).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -183,7 +183,7 @@ pub struct PutOptions {
 }
 
 impl PutOptions {
-    /// How long the item lives. Milliseconds count.
+    /// How long the item lives. Milliseconds count, and a part of one counts as a whole.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);

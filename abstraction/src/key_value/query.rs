@@ -1,5 +1,6 @@
 //! Queries and scans as apps write them.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
@@ -61,8 +62,10 @@ pub struct Entry<T> {
 impl<T: DeserializeOwned + 'static> Entry<T> {
     pub(super) fn decode(item: Item) -> Result<Self> {
         let Item { key, value, version, expires_at } = item;
+        // Without its source: the words of serde quote the value.
         let value = json::decode(&value).map_err(|error| {
-            Error::invalid(format!("the value at `{key}` is not of the expected type")).with_source(error)
+            let expected = std::any::type_name::<T>();
+            Error::invalid(format!("the value at `{key}` is not a `{expected}`: {}", error.message()))
         })?;
         Ok(Self { key, value, version, expires_at })
     }
@@ -169,12 +172,15 @@ impl<T: DeserializeOwned + 'static> Query<T> {
     }
 }
 
-/// Leaves out what a page before has returned.
+/// Leaves out what a page before has returned. A cursor from elsewhere never widens the range.
 fn move_past(range: &mut QueryRange, sort: String) {
-    if range.descending {
-        range.upper = Bound::Excluded(sort);
-    } else {
-        range.lower = Bound::Excluded(sort);
+    let (end, outside) = match range.descending {
+        true => (&mut range.upper, Ordering::Greater),
+        false => (&mut range.lower, Ordering::Less),
+    };
+    match end {
+        Bound::Included(limit) | Bound::Excluded(limit) if sort.as_str().cmp(limit) == outside => {}
+        end => *end = Bound::Excluded(sort),
     }
 }
 

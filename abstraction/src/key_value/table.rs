@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Entry, Key, KeyValue, Put, PutMode, PutOptions, Query, ScanQuery, Transaction, Version};
+use crate::clock::{from_millis, to_millis};
 use crate::cloud::Resource;
 use crate::{Access, Error, ErrorKind, Result, json};
 
@@ -202,7 +203,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     }
 
     fn expiry(&self, ttl: Duration) -> Result<SystemTime> {
-        let expiry = self.resource.clock.now().checked_add(ttl).filter(|_| !ttl.is_zero());
+        let expiry = self.resource.clock.now().checked_add(ttl).filter(|_| !ttl.is_zero()).and_then(whole_millis);
         // The year 9999 is the last that RFC 3339, and so every cloud's console, can show.
         let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
         expiry
@@ -213,6 +214,12 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     pub(super) fn resource(&self) -> &Resource<dyn KeyValue> {
         &self.resource
     }
+}
+
+/// The first whole millisecond that is not before `time`: services store no finer one.
+fn whole_millis(time: SystemTime) -> Option<SystemTime> {
+    let whole = from_millis(to_millis(time));
+    if whole < time { whole.checked_add(Duration::from_millis(1)) } else { Some(whole) }
 }
 
 /// Full jitter under an exponential bound: 1 ms doubling to 64 ms.

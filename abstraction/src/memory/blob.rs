@@ -11,6 +11,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use object_store::path::Path;
 use object_store::{Attributes, ObjectMeta, ObjectStore, PutMode, PutPayload, PutResult};
 use parking_lot::Mutex;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Queues, Source};
 use crate::blob::flat::{FlatObjects, FlatStore, page_of, page_start};
@@ -31,6 +32,7 @@ pub(crate) struct Signed(Mutex<HashMap<String, SignedObject>>);
 
 #[derive(Debug, Clone)]
 pub(crate) struct SignedObject {
+    path: String,
     pub(crate) bucket: String,
     pub(crate) stored: String,
     pub(crate) access: SignedAccess,
@@ -40,8 +42,10 @@ pub(crate) struct SignedObject {
 impl Signed {
     pub(crate) const HOST: &str = "memory.isobar.invalid";
 
-    pub(crate) fn find(&self, token: &str) -> Option<SignedObject> {
-        self.0.lock().get(token).cloned()
+    /// What the URL with this path and query was signed for.
+    pub(crate) fn find(&self, path: &str, query: &str) -> Option<SignedObject> {
+        let found = self.0.lock().get(query.strip_prefix("token=")?).cloned();
+        found.filter(|object| object.path == path)
     }
 }
 
@@ -65,10 +69,11 @@ impl Blob for MemoryBlob {
     async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
         let token = format!("{:032x}", fastrand::u128(..));
         let bucket = self.objects.name.clone();
-        let url = format!("http://{}/{bucket}?token={token}", Signed::HOST);
+        let path = format!("/{bucket}/{}", utf8_percent_encode(&request.stored, NON_ALPHANUMERIC));
+        let url = format!("http://{}{path}?token={token}", Signed::HOST);
         let expires_at = self.objects.clock.now() + request.expires_in;
         let SignRequest { stored, access, .. } = request.clone();
-        self.signed.0.lock().insert(token, SignedObject { bucket, stored, access, expires_at });
+        self.signed.0.lock().insert(token, SignedObject { path, bucket, stored, access, expires_at });
         Ok(SignedUrl::new(url))
     }
 }

@@ -116,8 +116,8 @@ impl KeyValue for MemoryKeyValue {
         let upper = if range.upper == Bound::Unbounded { end } else { range.upper.as_ref().map(key) };
         let found = map.items.range((lower, upper)).map(|(_, item)| item).filter(|item| self.is_live(item));
         let mut items: Vec<_> = match range.descending {
-            true => found.rev().take(range.limit + 1).cloned().collect(),
-            false => found.take(range.limit + 1).cloned().collect(),
+            true => found.rev().take(range.limit.saturating_add(1)).cloned().collect(),
+            false => found.take(range.limit.saturating_add(1)).cloned().collect(),
         };
         let more = items.len() > range.limit;
         items.truncate(range.limit);
@@ -134,7 +134,7 @@ impl KeyValue for MemoryKeyValue {
         let found = map.items.range::<Key, _>((after, Bound::Unbounded)).map(|(_, item)| item);
         let mine =
             found.filter(|item| self.is_live(item) && segment_of(&item.key, segment.segments) == segment.segment);
-        let mut items: Vec<_> = mine.take(segment.limit + 1).cloned().collect();
+        let mut items: Vec<_> = mine.take(segment.limit.saturating_add(1)).cloned().collect();
         let more = items.len() > segment.limit;
         items.truncate(segment.limit);
         let last = items.last().filter(|_| more);

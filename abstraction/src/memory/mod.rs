@@ -22,7 +22,7 @@ use crate::{
 pub use profile::PROFILE;
 
 use blob::MemoryBlob;
-pub(crate) use blob::Signed;
+pub(crate) use blob::{Signed, SignedObject};
 use key_value::MemoryKeyValue;
 use pub_sub::MemoryPubSub;
 pub(crate) use pub_sub::{Queues, Source};

@@ -1,0 +1,51 @@
+//! Limits and quirks of Google Cloud, from its documentation; no trial has run against it yet.
+
+use std::time::Duration;
+
+use isobar_abstraction::Profile;
+
+/// What Google Cloud's services take.
+///
+/// Sources: the quotas pages of Firestore, Cloud Storage, Pub/Sub and Cloud Run.
+pub static PROFILE: Profile = {
+    let services = ["Cloud Run functions", "Firestore", "Cloud Storage", "Pub/Sub"];
+    let mut profile = Profile::portable("gcp", services);
+    profile.limits.partition_bytes = 1_500;
+    profile.limits.sort_bytes = 1_500;
+    profile.limits.item_bytes = 1_048_576;
+    profile.limits.transaction_writes = 500;
+    profile.limits.transaction_bytes = 10_485_760;
+    profile.limits.counter = i64::MAX;
+    profile.limits.message_bytes = 10_000_000;
+    profile.limits.message_attributes = 100;
+    profile.limits.ordering_key_bytes = 1_024;
+    profile.limits.object_key_bytes = 1_024;
+    profile.limits.metadata_bytes = 8_192;
+    profile.limits.request_bytes = 33_554_432;
+    profile.limits.response_bytes = 33_554_432;
+    profile.limits.invoke_bytes = 33_554_432;
+    profile.limits.http_timeout = Duration::from_secs(300);
+    profile.limits.event_timeout = Duration::from_secs(540);
+    profile.ttl_lag = Duration::from_secs(72 * 3_600);
+    profile.notes = NOTES;
+    profile
+};
+
+/// How Google Cloud is to keep the guarantees, by row of `mappings.md`. Planned, not yet built.
+const NOTES: &[(&str, &str)] = &[
+    ("KV-2", "strong reads"),
+    ("KV-4", "`currentDocument.exists`"),
+    ("KV-5", "`currentDocument.updateTime`"),
+    ("KV-6", "`updateTime`"),
+    ("KV-8", "`batchGet`"),
+    ("KV-9", "`runQuery` by document name"),
+    ("KV-12", "partitioned query"),
+    ("KV-13", "atomic `commit`"),
+    ("KV-15", "`increment` transform"),
+    ("KV-16", "TTL field, filter on read"),
+    ("BL-4", "generation precondition"),
+    ("BL-13", "V4 signed URL"),
+    ("BL-14", "Eventarc"),
+    ("PS-4", "dead-letter topic"),
+    ("PS-7", "ordering key"),
+];

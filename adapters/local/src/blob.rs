@@ -1,0 +1,65 @@
+//! Blobs: content in files with names of our own, everything else in redb.
+//!
+//! A key never becomes a file name, so none can reach outside the data folder or be one that a file
+//! system does not take. A file is written once, and is an object only as long as a record says so:
+//! the record changes in one transaction, together with the event that tells of it.
+
+mod files;
+mod objects;
+mod records;
+mod sign;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use isobar_abstraction::blob::flat::{FlatObjects, FlatStore};
+use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedUrl};
+use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::{Blob, Clock, Result};
+use object_store::ObjectStore;
+
+use crate::pub_sub::Queue;
+use crate::store::Store;
+use objects::LocalObjects;
+pub(crate) use objects::collect_orphans;
+pub(crate) use sign::Signer;
+
+/// A bucket in the local store.
+#[derive(Debug)]
+pub(crate) struct LocalBlob {
+    bucket: String,
+    clock: Arc<dyn Clock>,
+    objects: Arc<LocalObjects>,
+    signer: Arc<Signer>,
+}
+
+/// Names of all buckets, and their numbers of objects.
+pub(crate) fn buckets(store: &Store) -> Result<Vec<(String, u64)>> {
+    records::RECORDS.counts(store)
+}
+
+impl LocalBlob {
+    /// The bucket of this name. Opens nothing.
+    pub(crate) fn new(bucket: &str, store: Store, clock: Arc<dyn Clock>, queue: Queue, signer: Arc<Signer>) -> Self {
+        let objects = Arc::new(LocalObjects::new(bucket, store, Arc::clone(&clock), queue));
+        Self { bucket: bucket.to_owned(), clock, objects, signer }
+    }
+}
+
+#[async_trait]
+impl Blob for LocalBlob {
+    fn object_store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(FlatStore::new(Arc::clone(&self.objects)))
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Listing> {
+        self.objects.list(request).await
+    }
+
+    async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
+        let expires_ms = to_millis(self.clock.now() + request.expires_in);
+        self.signer.sign(request.access, &self.bucket, &request.stored, expires_ms).map(SignedUrl::new)
+    }
+}

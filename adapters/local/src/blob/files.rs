@@ -1,0 +1,172 @@
+//! The content of objects: files that are written once, under names that nobody chose.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use isobar_abstraction::{Error, Result};
+use object_store::PutPayload;
+
+use crate::family::failed;
+
+/// Bytes that are read at once.
+const CHUNK: u64 = 256 * 1024;
+
+/// The folder that content lies in.
+#[derive(Debug, Clone)]
+pub(super) struct Files(Arc<Path>);
+
+impl Files {
+    /// The files of a data folder. Makes nothing.
+    pub(super) fn new(data: &Path) -> Self {
+        Self(data.join("objects").into())
+    }
+
+    fn path(&self, id: u128) -> PathBuf {
+        self.0.join(format!("{id:032x}"))
+    }
+
+    /// Begins a file.
+    pub(super) fn stage(&self) -> Result<Staged> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| {
+            Error::internal("the machine gave no random bytes for the name of a file").with_source(error)
+        })?;
+        let id = u128::from_le_bytes(id);
+        let path = self.path(id);
+        let create = || File::options().write(true).create_new(true).open(&path);
+        let file = match create() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make().and_then(|()| create()),
+            other => other,
+        };
+        let staged = Staged { file: Arc::new(file.map_err(failed)?), files: self.clone(), id, size: 0, kept: false };
+        // Tells `abandoned` that somebody is at work on it.
+        staged.file.try_lock().map_err(|error| failed(io::Error::from(error)))?;
+        Ok(staged)
+    }
+
+    fn make(&self) -> io::Result<()> {
+        std::fs::create_dir_all(&self.0)?;
+        self.0.parent().map_or(Ok(()), sync_folder)
+    }
+
+    /// Opens content to read it. It can be read to its end whatever happens to its name.
+    pub(super) fn open(&self, id: u128) -> io::Result<File> {
+        File::open(self.path(id))
+    }
+
+    /// Removes content that nothing names any more.
+    pub(super) fn remove(&self, id: u128) {
+        // What stays is not seen by anybody, and the next start collects it.
+        let _ = std::fs::remove_file(self.path(id));
+    }
+
+    /// All content there is. Other files are not ours to touch.
+    pub(super) fn all(&self) -> Result<Vec<u128>> {
+        let entries = match std::fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let id = |entry: io::Result<std::fs::DirEntry>| {
+            let name = entry.map_err(failed)?.file_name();
+            let id = name.to_str().filter(|name| name.len() == 32).and_then(|name| u128::from_str_radix(name, 16).ok());
+            Ok(id)
+        };
+        entries.filter_map(|entry| id(entry).transpose()).collect()
+    }
+
+    /// Is nobody at work on this content?
+    pub(super) fn is_abandoned(&self, id: u128) -> bool {
+        self.open(id).is_ok_and(|file| file.try_lock().is_ok())
+    }
+}
+
+/// Content that is being written. Dropping it removes the file.
+#[derive(Debug)]
+pub(super) struct Staged {
+    file: Arc<File>,
+    files: Files,
+    id: u128,
+    size: u64,
+    kept: bool,
+}
+
+impl Staged {
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Writes more at the end.
+    pub(super) async fn append(&mut self, part: PutPayload) -> Result<()> {
+        let (file, size) = (Arc::clone(&self.file), part.content_length() as u64);
+        blocking(move || part.iter().try_for_each(|piece| (&*file).write_all(piece)).map_err(failed)).await?;
+        self.size += size;
+        Ok(())
+    }
+
+    /// Makes content and name durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(failed)?;
+        sync_folder(&self.files.0).map_err(failed)
+    }
+
+    /// Keeps the file, because a record is about to name it. Returns its name, and what keeps
+    /// others from taking it for abandoned until that is done.
+    pub(super) fn keep(mut self) -> (u128, Arc<File>) {
+        self.kept = true;
+        (self.id, Arc::clone(&self.file))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.files.remove(self.id);
+        }
+    }
+}
+
+/// Bytes of open content, read as they are asked for.
+pub(super) fn read(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
+    let next = |(file, range): (File, Range<u64>)| async move {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let end = range.end.min(range.start.saturating_add(CHUNK));
+        let chunk = range.start..end;
+        let (bytes, file) = blocking(move || Ok((read_chunk(&file, chunk)?, file))).await?;
+        Ok(Some((bytes, (file, end..range.end))))
+    };
+    stream::try_unfold((file, range), next).boxed()
+}
+
+fn read_chunk(mut file: &File, range: Range<u64>) -> Result<Bytes> {
+    let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
+    file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
+    file.take(range.end - range.start).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 == range.end - range.start {
+        true => Ok(bytes.into()),
+        false => Err(damaged("is shorter than it was written")),
+    }
+}
+
+/// Content that is not as it was written.
+pub(super) fn damaged(what: &str) -> Error {
+    Error::internal(format!("the content of the object {what}; restore the data folder, or write the object again"))
+}
+
+/// Runs what may wait for the disk where it holds up nobody else.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::internal("the work on a file broke off").with_source(error))?
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened, and its names are durable without that.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}

@@ -1,0 +1,199 @@
+//! What is known of an object but its content, in redb.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Bound;
+
+use isobar_abstraction::blob::ListRequest;
+use isobar_abstraction::blob::flat::page_start;
+use isobar_abstraction::clock::from_millis;
+use isobar_abstraction::{Error, Result};
+use object_store::path::Path;
+use object_store::{Attribute, AttributeValue, Attributes, ObjectMeta, PutMode};
+use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table};
+
+use crate::family::{Family, failed};
+use crate::profile::PROFILE;
+
+/// Content id, size, time of the write in milliseconds, attributes as JSON.
+pub(super) type Row = (u128, u64, u64, &'static [u8]);
+
+/// The records of each bucket by stored name, as bytes.
+pub(super) const RECORDS: Family<&[u8], Row> = Family::new("blob.objects/");
+
+/// What is known of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Where its content lies. New for each write, and so the version of the object as well.
+    pub(super) id: u128,
+    pub(super) size: u64,
+    pub(super) modified_ms: u64,
+}
+
+impl Record {
+    pub(super) fn e_tag(&self) -> String {
+        format!("\"{:032x}\"", self.id)
+    }
+
+    pub(super) fn meta(&self, name: &str) -> Result<ObjectMeta> {
+        Ok(ObjectMeta {
+            location: Path::parse(name).map_err(object_store::Error::from)?,
+            last_modified: from_millis(self.modified_ms).into(),
+            size: self.size,
+            e_tag: Some(self.e_tag()),
+            version: None,
+        })
+    }
+
+    fn of((id, size, modified_ms, _): (u128, u64, u64, &[u8])) -> Self {
+        Self { id, size, modified_ms }
+    }
+}
+
+/// The record of this name.
+pub(super) fn find(transaction: &ReadTransaction, member: &str, name: &str) -> Result<Option<(Record, Attributes)>> {
+    let Some(rows) = RECORDS.open(transaction, member)? else { return Ok(None) };
+    let row = rows.get(name.as_bytes()).map_err(failed)?;
+    row.map(|row| Ok((Record::of(row.value()), decode(row.value().3)?))).transpose()
+}
+
+/// Makes this the record of the name, if `mode` allows it. Returns the id of what was replaced.
+pub(super) fn put(
+    rows: &mut Table<'_, &'static [u8], Row>,
+    name: &str,
+    mode: &PutMode,
+    record: Record,
+    attributes: &[u8],
+) -> Result<Option<u128>> {
+    let stored = rows.get(name.as_bytes()).map_err(failed)?.map(|row| Record::of(row.value()));
+    check(mode, stored)?;
+    let Record { id, size, modified_ms } = record;
+    rows.insert(name.as_bytes(), (id, size, modified_ms, attributes)).map_err(failed)?;
+    Ok(stored.map(|stored| stored.id))
+}
+
+fn check(mode: &PutMode, stored: Option<Record>) -> Result<()> {
+    match (mode, stored) {
+        (PutMode::Create, Some(_)) => Err(Error::already_exists("an object with this key exists")),
+        (PutMode::Update(_), None) => Err(Error::conflict("the object is gone")),
+        (PutMode::Update(version), Some(stored)) if version.e_tag != Some(stored.e_tag()) => {
+            Err(Error::conflict("the object was written since"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The ids of all content that a record names.
+pub(super) fn named(rows: &ReadOnlyTable<&'static [u8], Row>, ids: &mut HashSet<u128>) -> Result<()> {
+    for row in rows.iter().map_err(failed)? {
+        ids.insert(row.map_err(failed)?.1.value().0);
+    }
+    Ok(())
+}
+
+/// Attributes as they are stored. Errors: `Unsupported` for those that no record can keep.
+pub(super) fn encode(attributes: &Attributes) -> Result<Vec<u8>> {
+    if attributes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let pair = |(attribute, value): (&Attribute, &AttributeValue)| {
+        let name = match attribute {
+            Attribute::ContentType => Cow::from("content-type"),
+            Attribute::CacheControl => Cow::from("cache-control"),
+            Attribute::ContentDisposition => Cow::from("content-disposition"),
+            Attribute::ContentEncoding => Cow::from("content-encoding"),
+            Attribute::ContentLanguage => Cow::from("content-language"),
+            Attribute::Metadata(name) => Cow::from(format!("{METADATA}{name}")),
+            _ => return Err(Error::unsupported("put", PROFILE.provider, "leave out the storage class")),
+        };
+        Ok((name, value.as_ref().to_owned()))
+    };
+    let pairs = attributes.iter().map(pair).collect::<Result<Vec<_>>>()?;
+    Ok(serde_json::to_vec(&pairs)?)
+}
+
+/// No header has a colon in its name.
+const METADATA: &str = "metadata:";
+
+fn decode(stored: &[u8]) -> Result<Attributes> {
+    if stored.is_empty() {
+        return Ok(Attributes::new());
+    }
+    let damaged = || Error::internal("the record of the object is damaged; write the object again");
+    let pairs: Vec<(String, String)> = serde_json::from_slice(stored).map_err(|error| damaged().with_source(error))?;
+    let attribute = |name: &str| match name {
+        "content-type" => Some(Attribute::ContentType),
+        "cache-control" => Some(Attribute::CacheControl),
+        "content-disposition" => Some(Attribute::ContentDisposition),
+        "content-encoding" => Some(Attribute::ContentEncoding),
+        "content-language" => Some(Attribute::ContentLanguage),
+        other => Some(Attribute::Metadata(other.strip_prefix(METADATA)?.to_owned().into())),
+    };
+    let pair =
+        |(name, value): (String, String)| Ok((attribute(&name).ok_or_else(damaged)?, AttributeValue::from(value)));
+    pairs.into_iter().map(pair).collect()
+}
+
+/// The records that a list needs to see: all in its range, but only the first of each group.
+pub(super) struct Names<'r> {
+    request: &'r ListRequest,
+    rows: ReadOnlyTable<&'static [u8], Row>,
+    range: Range<'static, &'static [u8], Row>,
+}
+
+type Found = (AccessGuard<'static, &'static [u8]>, AccessGuard<'static, Row>);
+
+impl<'r> Names<'r> {
+    pub(super) fn new(request: &'r ListRequest, rows: ReadOnlyTable<&'static [u8], Row>) -> Result<Self> {
+        let start = match &request.after {
+            // The page before ended with a group: none of its objects is looked at again.
+            Some(after) if group_of(request, after) == Some(after) => Bound::Included(behind(after)),
+            _ => page_start(request).map(|name| name.as_bytes().to_owned()),
+        };
+        let range = range_from(&rows, &start)?;
+        Ok(Self { request, rows, range })
+    }
+
+    fn look(&mut self, found: Result<Found, StorageError>) -> Result<(String, Record)> {
+        let (name, row) = found.map_err(failed)?;
+        let name = String::from_utf8(name.value().to_owned())
+            .map_err(|error| Error::internal("the name of an object is damaged").with_source(error))?;
+        if let Some(group) = group_of(self.request, &name) {
+            self.range = range_from(&self.rows, &Bound::Included(behind(group)))?;
+        }
+        Ok((name, Record::of(row.value())))
+    }
+}
+
+impl Iterator for Names<'_> {
+    type Item = Result<(String, Record)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let found = self.range.next()?;
+        Some(self.look(found))
+    }
+}
+
+fn range_from(
+    rows: &ReadOnlyTable<&'static [u8], Row>,
+    start: &Bound<Vec<u8>>,
+) -> Result<Range<'static, &'static [u8], Row>> {
+    rows.range::<&[u8]>((start.as_ref().map(Vec::as_slice), Bound::Unbounded)).map_err(failed)
+}
+
+/// What the name is grouped under: all up to and with the first delimiter after the prefix.
+fn group_of<'n>(request: &ListRequest, name: &'n str) -> Option<&'n str> {
+    let delimiter = request.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
+    let rest = name.strip_prefix(&request.prefix)?;
+    Some(&name[..request.prefix.len() + rest.find(delimiter)? + delimiter.len()])
+}
+
+/// The first bytes that come after all names of a group.
+fn behind(group: &str) -> Vec<u8> {
+    let mut bytes = group.as_bytes().to_owned();
+    if let Some(last) = bytes.last_mut() {
+        // The last byte of UTF-8 text is at most 0xBF.
+        *last += 1;
+    }
+    bytes
+}

@@ -1,0 +1,417 @@
+mod signatures;
+
+use std::path::Path as FilePath;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, TryStreamExt};
+use isobar_abstraction::{ErrorKind, ManualClock, ObjectChange, ObjectEvent};
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, GetOptions, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    UpdateVersion,
+};
+
+use super::*;
+use crate::pub_sub::Source;
+
+struct Place {
+    folder: tempfile::TempDir,
+    clock: ManualClock,
+    store: Store,
+    queue: Queue,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap())
+    }
+
+    fn in_folder(folder: tempfile::TempDir) -> Self {
+        let (store, clock) = (Store::new(folder.path()), ManualClock::default());
+        let queue = Queue::new(store.clone(), Arc::new(clock.clone()));
+        Self { folder, clock, store, queue }
+    }
+
+    fn bucket(&self, name: &str) -> LocalBlob {
+        let signer = Arc::new(Signer::new(self.store.clone()));
+        LocalBlob::new(name, self.store.clone(), Arc::new(self.clock.clone()), self.queue.clone(), signer)
+    }
+
+    fn pages(&self) -> Arc<dyn ObjectStore> {
+        self.bucket("pages").object_store()
+    }
+
+    /// As after the end of the process: the file is closed and opened again.
+    fn restart(self) -> Self {
+        let Self { folder, clock, store, queue } = self;
+        drop((store, queue));
+        let place = Self { clock, ..Self::in_folder(folder) };
+        // The thread that writes lets go of the file a moment after the last handle is gone.
+        let opened = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(2));
+            place.store.open().is_ok()
+        });
+        assert!(opened);
+        place
+    }
+
+    fn files(&self) -> usize {
+        let entries = std::fs::read_dir(self.folder.path().join("objects"));
+        entries.map_or(0, Iterator::count)
+    }
+
+    async fn events(&self) -> Vec<(String, ObjectChange)> {
+        let leased = self.queue.lease(&Source::bucket("pages"), 100).await.unwrap();
+        let event = |leased: crate::pub_sub::Leased| serde_json::from_slice(&leased.message.body).unwrap();
+        leased.into_iter().map(event).map(|event: ObjectEvent| (event.key, event.change)).collect()
+    }
+}
+
+fn path(stored: &str) -> Path {
+    Path::parse(stored).unwrap()
+}
+
+async fn put(
+    store: &dyn ObjectStore,
+    at: &str,
+    content: &'static str,
+    mode: PutMode,
+) -> object_store::Result<PutResult> {
+    store
+        .put_opts(&path(at), PutPayload::from_static(content.as_bytes()), PutOptions { mode, ..Default::default() })
+        .await
+}
+
+async fn read(store: &dyn ObjectStore, at: &str) -> object_store::Result<bytes::Bytes> {
+    store.get(&path(at)).await?.bytes().await
+}
+
+fn update(result: &PutResult) -> PutMode {
+    PutMode::Update(UpdateVersion { e_tag: result.e_tag.clone(), version: None })
+}
+
+#[tokio::test]
+async fn objects_and_attributes_are_there_after_a_restart() {
+    let place = Place::new();
+    let attributes = Attributes::from_iter([
+        (Attribute::ContentType, "text/html"),
+        (Attribute::CacheControl, "no-store"),
+        (Attribute::ContentDisposition, "attachment"),
+        (Attribute::ContentEncoding, "gzip"),
+        (Attribute::ContentLanguage, "de"),
+        (Attribute::Metadata("content-type".into()), "mine"),
+    ]);
+    let options = PutOptions { attributes: attributes.clone(), ..Default::default() };
+    let content = bytes::Bytes::from((0..=255).cycle().take(1_000_000).collect::<Vec<u8>>());
+    let put = place.pages().put_opts(&path("a/b"), content.clone().into(), options).await.unwrap();
+    let (written_at, place) = (place.clock.now(), place.restart());
+    let found = place.pages().get(&path("a/b")).await.unwrap();
+    assert_eq!(found.attributes, attributes);
+    assert_eq!((found.meta.size, found.meta.e_tag.clone()), (1_000_000, put.e_tag));
+    assert_eq!(std::time::SystemTime::from(found.meta.last_modified), written_at);
+    assert_eq!(found.bytes().await.unwrap(), content);
+    let part = place.pages().get_range(&path("a/b"), 262_100..262_200).await.unwrap();
+    assert_eq!(part, content.slice(262_100..262_200));
+    let head = place.pages().get_opts(&path("a/b"), GetOptions::new().with_head(true)).await.unwrap();
+    assert_eq!((head.attributes.len(), head.meta.size), (6, 1_000_000));
+    assert_eq!(buckets(&place.store).unwrap(), [("pages".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn an_attribute_that_cannot_be_kept_is_refused_and_nothing_is_written() {
+    let place = Place::new();
+    let attributes = Attributes::from_iter([(Attribute::StorageClass, "cold")]);
+    let options = PutOptions { attributes, ..Default::default() };
+    let refused = place.pages().put_opts(&path("a"), "x".into(), options).await.unwrap_err();
+    assert_eq!(isobar_abstraction::Error::from(refused).kind(), ErrorKind::Unsupported);
+    assert_eq!(place.files(), 0);
+    assert!(matches!(read(&*place.pages(), "a").await, Err(object_store::Error::NotFound { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_thirty_two_creates_one_wins_and_leaves_one_file() {
+    let place = Place::new();
+    let tasks = (0..32).map(|_| {
+        let pages = place.pages();
+        tokio::spawn(async move { put(&*pages, "a", "x", PutMode::Create).await })
+    });
+    let mut won = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        match task.await.unwrap() {
+            Ok(_) => won += 1,
+            Err(error) => assert!(matches!(error, object_store::Error::AlreadyExists { .. }), "{error:?}"),
+        }
+    }
+    assert_eq!((won, place.files()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_update_needs_the_version_that_is_there() {
+    let place = Place::new();
+    let pages = place.pages();
+    let first = put(&*pages, "a", "1", PutMode::Overwrite).await.unwrap();
+    let second = put(&*pages, "a", "2", update(&first)).await.unwrap();
+    assert_ne!(first.e_tag, second.e_tag);
+    for lost in [put(&*pages, "a", "3", update(&first)).await, put(&*pages, "b", "3", update(&second)).await] {
+        assert!(matches!(lost, Err(object_store::Error::Precondition { .. })), "{lost:?}");
+    }
+    let nothing = PutMode::Update(UpdateVersion { e_tag: None, version: None });
+    assert!(put(&*pages, "a", "3", nothing).await.is_err());
+    assert_eq!((read(&*pages, "a").await.unwrap(), place.files()), ("2".into(), 1));
+    pages.delete(&path("a")).await.unwrap();
+    let third = put(&*pages, "a", "2", PutMode::Create).await.unwrap();
+    assert_ne!(second.e_tag, third.e_tag);
+}
+
+#[tokio::test]
+async fn a_reader_ends_what_it_began_while_the_object_is_replaced_and_deleted() {
+    let place = Place::new();
+    let pages = place.pages();
+    let old = bytes::Bytes::from(vec![1; 3_000_000]);
+    pages.put(&path("a"), old.clone().into()).await.unwrap();
+    let mut reading = pages.get(&path("a")).await.unwrap().into_stream();
+    let first = reading.next().await.unwrap().unwrap();
+    put(&*pages, "a", "new", PutMode::Overwrite).await.unwrap();
+    pages.delete(&path("a")).await.unwrap();
+    assert_eq!(place.files(), 0);
+    let rest: Vec<_> = reading.try_collect().await.unwrap();
+    assert_eq!([&[first][..], &rest].concat().concat(), old);
+    pages.delete(&path("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_that_is_dropped_or_aborted_removes_its_file() {
+    let place = Place::new();
+    let pages = place.pages();
+    let mut upload = pages.put_multipart(&path("a")).await.unwrap();
+    upload.put_part("part".into()).await.unwrap();
+    assert_eq!(place.files(), 1);
+    drop(upload);
+    assert_eq!(place.files(), 0);
+    let mut upload = pages.put_multipart(&path("a")).await.unwrap();
+    upload.abort().await.unwrap();
+    assert_eq!(place.files(), 0);
+    let condition = isobar_abstraction::blob::WriteCondition(PutMode::Create);
+    let mut options = PutMultipartOptions::default();
+    options.extensions.insert(condition);
+    let mut upload = pages.put_multipart_opts(&path("a"), options).await.unwrap();
+    upload.put_part("slow".into()).await.unwrap();
+    put(&*pages, "a", "quick", PutMode::Overwrite).await.unwrap();
+    assert!(matches!(upload.complete().await, Err(object_store::Error::AlreadyExists { .. })));
+    drop(upload);
+    assert_eq!((read(&*pages, "a").await.unwrap(), place.files()), ("quick".into(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_that_is_dropped_at_any_point_leaves_the_old_or_the_new_whole() {
+    let place = Place::new();
+    let pages = place.pages();
+    let of = |byte: u8| bytes::Bytes::from(vec![byte; 200_000]);
+    pages.put(&path("a"), of(0).into()).await.unwrap();
+    for round in 1..60 {
+        let at = path("a");
+        let writing = pages.put_opts(&at, of(round).into(), PutOptions::default());
+        let _ = tokio::time::timeout(Duration::from_micros(u64::from(round) * 50), writing).await;
+        let found = read(&*pages, "a").await.unwrap();
+        assert!(found.len() == 200_000 && found.iter().all(|byte| *byte == found[0]), "round {round}");
+    }
+    let settled = async {
+        while place.files() != 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), settled).await.expect("files were left behind");
+}
+
+#[tokio::test]
+async fn what_a_crash_left_is_collected_and_nothing_else() {
+    let place = Place::new();
+    assert_eq!(collect_orphans(&place.store).await.unwrap(), 0);
+    put(&*place.pages(), "a", "kept", PutMode::Overwrite).await.unwrap();
+    put(&*place.bucket("other").object_store(), "a", "kept", PutMode::Overwrite).await.unwrap();
+    let objects = place.folder.path().join("objects");
+    std::fs::write(objects.join(format!("{:032x}", 7)), "left by a crash").unwrap();
+    std::fs::write(objects.join("notes.txt"), "not ours").unwrap();
+    let mut upload = place.pages().put_multipart(&path("b")).await.unwrap();
+    upload.put_part("being written".into()).await.unwrap();
+    assert_eq!(collect_orphans(&place.store).await.unwrap(), 1);
+    upload.complete().await.unwrap();
+    assert_eq!(read(&*place.pages(), "b").await.unwrap(), "being written");
+    assert_eq!(read(&*place.pages(), "a").await.unwrap(), "kept");
+    assert_eq!(collect_orphans(&place.store).await.unwrap(), 0);
+    assert_eq!(place.files(), 4);
+}
+
+#[tokio::test]
+async fn damaged_content_is_an_error_and_never_other_bytes() {
+    let place = Place::new();
+    put(&*place.pages(), "a", "content", PutMode::Overwrite).await.unwrap();
+    let only = |folder: &FilePath| std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let file = only(&place.folder.path().join("objects"));
+    std::fs::write(&file, "con").unwrap();
+    let short = isobar_abstraction::Error::from(read(&*place.pages(), "a").await.unwrap_err());
+    assert_eq!(short.kind(), ErrorKind::Internal);
+    std::fs::remove_file(&file).unwrap();
+    let missing = isobar_abstraction::Error::from(read(&*place.pages(), "a").await.unwrap_err());
+    assert!(missing.message().contains("is missing"), "{missing}");
+    put(&*place.pages(), "a", "again", PutMode::Overwrite).await.unwrap();
+    assert_eq!(read(&*place.pages(), "a").await.unwrap(), "again");
+}
+
+#[tokio::test]
+async fn no_name_reaches_outside_the_folder_of_content() {
+    let place = Place::new();
+    let names = ["%2E%2E/%2E%2E/etc/passwd", "con", "A", "a", "x\u{10ffff}", "%5C", &"long/".repeat(200)[..999]];
+    for name in names {
+        put(&*place.pages(), name, "x", PutMode::Create).await.unwrap();
+    }
+    assert_eq!(place.files(), names.len());
+    let top: Vec<_> = std::fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(top.len(), 2, "{top:?}");
+}
+
+#[tokio::test]
+async fn an_event_tells_of_every_change_and_of_no_other() {
+    let place = Place::new();
+    let pages = place.pages();
+    place.queue.subscribe(vec![Source::bucket("pages")]).await.unwrap();
+    put(&*pages, "a/%", "12345", PutMode::Overwrite).await.unwrap();
+    put(&*pages, "a/%", "x", PutMode::Create).await.unwrap_err();
+    pages.delete(&path("absent")).await.unwrap();
+    pages.delete(&path("a/%")).await.unwrap();
+    let created = ("a/".to_owned(), ObjectChange::Created { size: 5 });
+    assert_eq!(place.events().await, [created.clone(), ("a/".to_owned(), ObjectChange::Deleted)]);
+    drop(pages);
+    let place = place.restart();
+    put(&*place.pages(), "a/%", "12345", PutMode::Overwrite).await.unwrap();
+    assert_eq!(place.events().await, [created], "an event needs nobody but the write");
+}
+
+#[tokio::test]
+async fn a_list_is_ordered_and_goes_on_while_others_write() {
+    let place = Place::new();
+    let blob = place.bucket("pages");
+    let pages = blob.object_store();
+    for name in ["b", "a/2", "a/1", "a", "ab", "c/d/e", "c/d/f", "\u{e9}"] {
+        put(&*pages, name, "x", PutMode::Overwrite).await.unwrap();
+    }
+    let mut request = ListRequest { prefix: String::new(), delimiter: None, limit: 3, after: None };
+    let mut names = Vec::new();
+    loop {
+        let page = blob.list(&request).await.unwrap();
+        names.extend(page.objects.into_iter().map(|meta| meta.location.to_string()));
+        let Some(resume) = page.resume else { break };
+        pages.delete(&path(&resume)).await.unwrap();
+        request.after = Some(resume);
+    }
+    assert_eq!(names, ["a", "a/1", "a/2", "ab", "b", "c/d/e", "c/d/f", "\u{e9}"]);
+}
+
+#[tokio::test]
+async fn a_delimited_list_looks_at_one_object_of_each_group() {
+    let place = Place::new();
+    let blob = place.bucket("pages");
+    let write = |transaction: &redb::WriteTransaction| {
+        let mut rows = records::RECORDS.open_in(transaction, &records::RECORDS.member("pages"))?;
+        let names = (0..3_000).map(|number| format!("in/g{}/{number:04}", number % 3));
+        for name in names.chain(["in/a".to_owned(), "in/z".to_owned(), "out".to_owned()]) {
+            let record = records::Record { id: 1, size: 1, modified_ms: 1 };
+            records::put(&mut rows, &name, &PutMode::Create, record, &[])?;
+        }
+        Ok(())
+    };
+    place.store.write(write).await.unwrap();
+    for limit in [1, 2, 100] {
+        let delimiter = Some("/".to_owned());
+        let mut request = ListRequest { prefix: "in/".to_owned(), delimiter, limit, after: None };
+        let (mut found, mut looks) = (Vec::new(), 0);
+        loop {
+            let page = blob.list(&request).await.unwrap();
+            looks += looks_of(&place, &request);
+            found.extend(page.prefixes);
+            found.extend(page.objects.into_iter().map(|meta| meta.location.to_string()));
+            request.after = page.resume;
+            if request.after.is_none() {
+                break;
+            }
+        }
+        found.sort();
+        assert_eq!(found, ["in/a", "in/g0/", "in/g1/", "in/g2/", "in/z"], "limit {limit}");
+        assert!(looks <= 25, "{looks} looks with limit {limit}");
+    }
+}
+
+fn looks_of(place: &Place, request: &ListRequest) -> usize {
+    let rows = records::RECORDS.open(&place.store.read().unwrap(), &records::RECORDS.member("pages")).unwrap();
+    records::Names::new(request, rows.unwrap()).unwrap().count()
+}
+
+#[tokio::test]
+#[ignore = "needs a disk of 16 MB: unshare -rm sh -c 'mount -t tmpfs -o size=16m none /mnt && TMPDIR=/mnt <test> --ignored full_disk'"]
+async fn a_full_disk_refuses_writes_and_keeps_what_is_there() {
+    let place = Place::new();
+    let pages = place.pages();
+    put(&*pages, "a", "old", PutMode::Overwrite).await.unwrap();
+    let refused = pages.put(&path("a"), vec![7; 32 << 20].into()).await.unwrap_err();
+    let refused = isobar_abstraction::Error::from(refused);
+    assert_eq!((refused.kind(), refused.message()), (ErrorKind::Unavailable, "the disk is full; nothing was written"));
+    assert_eq!((read(&*pages, "a").await.unwrap(), place.files()), ("old".into(), 1));
+    put(&*pages, "b", "still room", PutMode::Overwrite).await.unwrap();
+    assert!(pages.get(&path("a")).await.is_ok());
+    let filler = place.folder.path().join("filler");
+    std::fs::write(&filler, vec![0; 32 << 20]).unwrap_err();
+    let refused = loop {
+        let write = |transaction: &redb::WriteTransaction| {
+            let mut rows = records::RECORDS.open_in(transaction, &records::RECORDS.member("more"))?;
+            let record = records::Record { id: 1, size: 1, modified_ms: 1 };
+            records::put(&mut rows, "large", &PutMode::Overwrite, record, &[7; 20_000]).map(drop)
+        };
+        match place.store.write(write).await {
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((refused.kind(), refused.message()), (ErrorKind::Unavailable, "the disk is full; nothing was written"));
+    drop(pages);
+    std::fs::remove_file(&filler).unwrap();
+    let place = place.restart();
+    assert_eq!(read(&*place.pages(), "a").await.unwrap(), "old");
+    put(&*place.pages(), "a", "new", PutMode::Overwrite).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "a measurement: cargo test -p isobar-local --release blob::tests::rates -- --ignored --nocapture"]
+async fn rates() {
+    let place = Place::new();
+    let pages = place.pages();
+    let small = bytes::Bytes::from(vec![7; 10_000]);
+    let started = Instant::now();
+    for number in 0..200 {
+        pages.put(&path(&number.to_string()), small.clone().into()).await.unwrap();
+    }
+    println!("one after the other: {:?} for a put of 10 KB", started.elapsed() / 200);
+    let started = Instant::now();
+    let puts = (0..640).map(|number| {
+        let (pages, small) = (Arc::clone(&pages), small.clone());
+        async move { pages.put(&path(&format!("b{number}")), small.into()).await }
+    });
+    futures_util::stream::iter(puts).buffer_unordered(64).try_collect::<Vec<_>>().await.unwrap();
+    println!("64 at once: {:?} for a put of 10 KB", started.elapsed() / 640);
+    let started = Instant::now();
+    for number in 0..2_000 {
+        read(&*pages, &(number % 200).to_string()).await.unwrap();
+    }
+    println!("{:?} for a get of 10 KB", started.elapsed() / 2_000);
+    pages.put(&path("large"), vec![7; 256 << 20].into()).await.unwrap();
+    let started = Instant::now();
+    let read: usize = pages
+        .get(&path("large"))
+        .await
+        .unwrap()
+        .into_stream()
+        .map_ok(|part| part.len())
+        .try_fold(0, |sum, part| async move { Ok(sum + part) })
+        .await
+        .unwrap();
+    println!("{:.0} MB/s read", read as f64 / 1e6 / started.elapsed().as_secs_f64());
+}

@@ -1,0 +1,243 @@
+//! The host: an HTTP server, workers, a clock, and a graceful end.
+
+mod announce;
+mod inspect;
+mod schedule;
+mod signed;
+mod worker;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::ServiceExt;
+use axum::body::Body;
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use http::Request;
+use isobar_abstraction::{Clock, Error, Hosted, Result};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower_service::Service;
+
+use crate::profile::PROFILE;
+use crate::pub_sub::Source;
+use crate::{LocalProvider, blob, event, key_value};
+use inspect::Inspector;
+use worker::Worker;
+
+/// Expired items are deleted this often, and so many in one transaction.
+const SWEEP: (Duration, usize) = (Duration::from_secs(60), 1_000);
+
+/// A server that has its port, and does not yet answer.
+#[derive(Debug)]
+pub struct Server {
+    provider: LocalProvider,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// The word to stop, which everybody who runs listens for.
+#[derive(Debug, Clone)]
+struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    async fn wait(&mut self) {
+        // The sender lives as long as the server: without it, the word has been given.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+impl Server {
+    /// Takes the port of the provider's configuration. Errors: `Config` where it is in use.
+    pub(crate) async fn bind(provider: LocalProvider) -> Result<Self> {
+        let config = provider.config();
+        let wanted = SocketAddr::new(config.host, config.port);
+        let listener = TcpListener::bind(wanted).await.map_err(|error| bind_error(wanted, error))?;
+        let address = listener.local_addr().map_err(|error| bind_error(wanted, error))?;
+        Ok(Self { provider, listener, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` ends; then what runs may end too, for as long as the configuration says.
+    pub async fn run(self, app: Hosted, stop: impl Future<Output = ()>) -> Result<()> {
+        let Self { provider, listener, address } = self;
+        provider.signer().set_base(format!("http://{}", announce::reachable(address)));
+        prepare(&provider, &app).await?;
+        let (stopping, stopped) = watch::channel(false);
+        let mut tasks = background(&provider, &app, &Stop(stopped.clone()));
+        let token = announce::token(&provider, address)?;
+        announce::announce(&provider, &app.manifest, address, token.as_deref());
+        let entrance = Entrance::new(&provider, app, token);
+        let mut http_stop = Stop(stopped);
+        let serve = axum::serve(listener, entrance.into_make_service())
+            .with_graceful_shutdown(async move { http_stop.wait().await });
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { serve.await });
+        let ended = tokio::select! {
+            () = stop => Ok(()),
+            failed = first_failure(&mut tasks) => Err(failed),
+            _ = serving.join_next() => Err(Error::internal("the server ended by itself")),
+        };
+        stopping.send_replace(true);
+        drain(&mut tasks, &mut serving, provider.config().grace).await;
+        ended
+    }
+}
+
+fn bind_error(wanted: SocketAddr, error: std::io::Error) -> Error {
+    let message = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("port {} is in use; take another with --port or PORT", wanted.port())
+        }
+        _ => format!("cannot listen on {wanted}; take another address with --host or --port"),
+    };
+    Error::config(message).with_source(error)
+}
+
+/// What must be done before the first event.
+async fn prepare(provider: &LocalProvider, app: &Hosted) -> Result<()> {
+    provider.store().open()?;
+    blob::collect_orphans(provider.store()).await?;
+    provider.queue().subscribe(sources(app).into_iter().map(|(source, _)| source).collect()).await
+}
+
+fn sources(app: &Hosted) -> Vec<(Source, isobar_abstraction::RetryPolicy)> {
+    let topics = app.manifest.messages.iter().map(|trigger| (Source::topic(&trigger.source), trigger.retry));
+    let buckets = app.manifest.objects.iter().map(|trigger| (Source::bucket(&trigger.source), trigger.retry));
+    topics.chain(buckets).collect()
+}
+
+fn background(provider: &LocalProvider, app: &Hosted, stop: &Stop) -> JoinSet<Result<()>> {
+    let mut tasks = JoinSet::new();
+    let clock = provider.system_clock();
+    for (source, retry) in sources(app) {
+        let (queue, function) = (provider.queue().clone(), Arc::clone(&app.function));
+        let worker = Worker { source, retry, queue, clock: Arc::clone(clock), function };
+        tasks.spawn(worker.run(stop.clone()));
+    }
+    for trigger in app.manifest.schedules.clone() {
+        let (store, function) = (provider.store().clone(), Arc::clone(&app.function));
+        tasks.spawn(schedule::run(trigger, store, Arc::clone(clock), function, stop.clone()));
+    }
+    tasks.spawn(sweep(provider.clone(), stop.clone()));
+    tasks
+}
+
+/// Deletes expired items, which no read returns any more, from the file.
+async fn sweep(provider: LocalProvider, mut stop: Stop) -> Result<()> {
+    let clock = provider.system_clock();
+    loop {
+        while key_value::sweep(provider.store(), clock, SWEEP.1).await? == SWEEP.1 {}
+        tokio::select! {
+            () = clock.sleep(SWEEP.0) => {}
+            () = stop.wait() => return Ok(()),
+        }
+    }
+}
+
+/// Workers end only when they are told to, or by a failure of the store that all of them share.
+async fn first_failure(tasks: &mut JoinSet<Result<()>>) -> Error {
+    loop {
+        match tasks.join_next().await {
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => return error,
+            Some(Err(error)) => return Error::internal("a worker broke off").with_source(error),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn drain<T: 'static>(tasks: &mut JoinSet<Result<()>>, serving: &mut JoinSet<T>, grace: Duration) {
+    let all = async {
+        while tasks.join_next().await.is_some() {}
+        // The connections that were open have answered what they were asked.
+        serving.join_next().await;
+    };
+    if tokio::time::timeout(grace, all).await.is_err() {
+        tracing::warn!("not all ended within {} s; messages that were being handled come again", grace.as_secs());
+    }
+}
+
+/// Where requests come in: isobar's own under `/.isobar/`, all others are the app's.
+#[derive(Clone)]
+struct Entrance(Arc<EntranceState>);
+
+struct EntranceState {
+    app: Hosted,
+    clock: Arc<dyn Clock>,
+    inspector: axum::Router,
+}
+
+impl Entrance {
+    fn new(provider: &LocalProvider, app: Hosted, token: Option<String>) -> Self {
+        let inspector = Inspector::new(provider.clone(), app.clone(), token).router();
+        Self(Arc::new(EntranceState { app, clock: Arc::clone(provider.system_clock()), inspector }))
+    }
+}
+
+impl Service<Request<Body>> for Entrance {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let state = Arc::clone(&self.0);
+        Box::pin(async move {
+            let path = request.uri().path();
+            if path.starts_with("/.isobar/") || path == "/.isobar" {
+                return state.inspector.clone().call(request).await;
+            }
+            if !tracing::enabled!(target: "isobar::request", tracing::Level::INFO) {
+                return Ok(state.answer(request).await);
+            }
+            let (method, path, started) = (request.method().clone(), path.to_owned(), Instant::now());
+            let response = state.answer(request).await;
+            let (status, took) = (response.status().as_u16(), started.elapsed());
+            tracing::info!(target: "isobar::request", "{method} {path} {status} in {took:.1?}");
+            Ok(response)
+        })
+    }
+}
+
+impl EntranceState {
+    async fn answer(&self, request: Request<Body>) -> Response {
+        event::respond(self.app.function.as_ref(), &self.clock, PROFILE.limits.http_timeout, request).await
+    }
+}
+
+/// Ends at SIGINT or SIGTERM; a second one ends the process at once.
+pub(crate) async fn signal() {
+    wait_for_signal().await;
+    tracing::info!("stopping; once more to stop at once");
+    tokio::spawn(async {
+        wait_for_signal().await;
+        std::process::exit(130);
+    });
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}

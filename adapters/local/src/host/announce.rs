@@ -1,0 +1,93 @@
+//! What the host says when it starts.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use isobar_abstraction::{Error, Manifest, Result};
+
+use crate::LocalProvider;
+
+/// The address that a person on this machine can reach.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The secret that `/.isobar/` asks for, where others than this machine can reach it.
+pub(super) fn token(provider: &LocalProvider, address: SocketAddr) -> Result<Option<String>> {
+    if address.ip().is_loopback() {
+        return Ok(None);
+    }
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::internal(format!("no random token for {:?}", provider.config().host)).with_source(error)
+    })?;
+    Ok(Some(bytes.iter().fold(String::new(), |mut token, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(token, "{byte:02x}");
+        token
+    })))
+}
+
+/// Tells a person on stderr, and a log otherwise, what is served.
+pub(super) fn announce(provider: &LocalProvider, manifest: &Manifest, address: SocketAddr, token: Option<&str>) {
+    if !provider.config().announce {
+        return;
+    }
+    let data = provider.store().folder();
+    let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    let mut stderr = std::io::stderr();
+    if !stderr.is_terminal() {
+        tracing::info!(app = manifest.app, url = %format!("http://{address}"), data = %data.display(), "serving");
+    }
+    let mut text =
+        if stderr.is_terminal() { describe(manifest, address, &data.display().to_string()) } else { String::new() };
+    if let Some(token) = token {
+        text.push_str(&format!("  /.isobar/ asks for this token: {token}\n"));
+    }
+    // Nobody reads it, then nobody misses it.
+    let _ = stderr.write_all(text.as_bytes());
+}
+
+fn describe(manifest: &Manifest, address: SocketAddr, data: &str) -> String {
+    let mut text = format!("\n  {} is running. Ctrl-C stops it, and the data stays.\n\n", manifest.app);
+    let mut line = |what: &str, items: Vec<String>| {
+        if !items.is_empty() {
+            text.push_str(&format!("  {what:<10} {}\n", items.join(", ")));
+        }
+    };
+    let url = reachable(address);
+    line("http", manifest.http.then(|| format!("http://{url}/")).into_iter().collect());
+    line("handles", handled(manifest));
+    line("schedules", manifest.schedules.iter().map(|it| format!("{} ({} UTC)", it.name, it.cron)).collect());
+    line("functions", manifest.invokes.clone());
+    line("tables", manifest.tables.iter().map(|it| it.name.clone()).collect());
+    line("buckets", manifest.buckets.iter().map(|it| it.name.clone()).collect());
+    line("topics", manifest.topics.iter().map(|it| it.name.clone()).collect());
+    line("data", vec![data.to_owned()]);
+    line("look at it", vec![format!("http://{url}/.isobar/")]);
+    text.push_str(&unheard(manifest));
+    text.push('\n');
+    text
+}
+
+fn handled(manifest: &Manifest) -> Vec<String> {
+    let topics = manifest.messages.iter().map(|it| format!("messages of {}", it.source));
+    topics.chain(manifest.objects.iter().map(|it| format!("objects of {}", it.source))).collect()
+}
+
+/// Messages that the app publishes and does not handle go nowhere on a laptop.
+fn unheard(manifest: &Manifest) -> String {
+    let handled = |name: &str| manifest.messages.iter().any(|trigger| trigger.source == name);
+    let unheard = manifest.topics.iter().filter(|topic| topic.access.includes(isobar_abstraction::Access::Write));
+    let unheard: Vec<_> = unheard.filter(|topic| !handled(&topic.name)).map(|topic| topic.name.as_str()).collect();
+    if unheard.is_empty() {
+        return String::new();
+    }
+    format!("\n  Nobody here handles messages of {}: they go nowhere.\n", unheard.join(", "))
+}

@@ -1,0 +1,72 @@
+//! Schedules: what is due runs, and what was missed while nothing ran comes once.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::manifest::ScheduleTrigger;
+use isobar_abstraction::{Clock, CronSchedule, Function, Result, Tick};
+use redb::{ReadableTable, TableDefinition};
+
+use super::Stop;
+use crate::event;
+use crate::store::{Store, fault};
+
+/// By name: up to when the schedule was run, in milliseconds since 1970.
+const SCHEDULES: TableDefinition<'static, &str, u64> = TableDefinition::new("schedules");
+
+/// Runs one schedule until the host stops. Ticks of one schedule never overlap; those that fall due
+/// while one runs come as one after it.
+pub(super) async fn run(
+    trigger: ScheduleTrigger,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    function: Arc<dyn Function>,
+    mut stop: Stop,
+) -> Result<()> {
+    let cron = CronSchedule::parse(&trigger.cron)?;
+    let mut last = last_run(&store, &trigger.name, clock.now()).await?;
+    while let Some(due) = cron.next_after(last) {
+        if let Ok(wait) = due.duration_since(clock.now()) {
+            tokio::select! {
+                () = clock.sleep(wait) => {}
+                () = stop.wait() => return Ok(()),
+            }
+        }
+        let started = clock.now();
+        if let Err(error) = event::tick(function.as_ref(), &clock, Tick::new(trigger.name.as_str(), due)).await {
+            tracing::error!(
+                schedule = trigger.name,
+                error = error.message(),
+                "the schedule failed; it runs again at its next tick"
+            );
+        }
+        // Recorded after the run, so that a crash in the middle of it runs it again.
+        last = started.max(due);
+        record(&store, trigger.name.clone(), last).await?;
+    }
+    Ok(())
+}
+
+/// A schedule that is new has missed nothing.
+async fn last_run(store: &Store, name: &str, now: SystemTime) -> Result<SystemTime> {
+    let name = name.to_owned();
+    let last = store.write(move |transaction| {
+        let mut table = transaction.open_table(SCHEDULES).map_err(|error| fault(error.into()))?;
+        let stored = table.get(name.as_str()).map_err(|error| fault(error.into()))?.map(|last| last.value());
+        if stored.is_none() {
+            table.insert(name.as_str(), to_millis(now)).map_err(|error| fault(error.into()))?;
+        }
+        Ok(stored.unwrap_or_else(|| to_millis(now)))
+    });
+    last.await.map(from_millis)
+}
+
+async fn record(store: &Store, name: String, last: SystemTime) -> Result<()> {
+    let write = store.write(move |transaction| {
+        let mut table = transaction.open_table(SCHEDULES).map_err(|error| fault(error.into()))?;
+        table.insert(name.as_str(), to_millis(last)).map_err(|error| fault(error.into()))?;
+        Ok(())
+    });
+    write.await
+}

@@ -1,0 +1,82 @@
+//! Workers: one for each topic or bucket that the app handles.
+
+use std::sync::Arc;
+
+use isobar_abstraction::{Clock, Function, Result, RetryPolicy};
+use tokio::task::JoinSet;
+
+use super::Stop;
+use crate::event;
+use crate::pub_sub::{Leased, Queue, Source};
+
+/// Events of one source that are handled at once.
+const AT_ONCE: usize = 64;
+
+/// Delivers the events of one source.
+#[derive(Clone)]
+pub(super) struct Worker {
+    pub(super) source: Source,
+    pub(super) retry: RetryPolicy,
+    pub(super) queue: Queue,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) function: Arc<dyn Function>,
+}
+
+impl Worker {
+    /// Runs until the host stops, then ends what it began.
+    pub(super) async fn run(self, mut stop: Stop) -> Result<()> {
+        let mut running = JoinSet::new();
+        loop {
+            // Made before the look at the queue: what comes after that look is not missed.
+            let changed = self.queue.changed();
+            let changed = changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            for leased in self.queue.lease(&self.source, AT_ONCE - running.len()).await? {
+                let worker = self.clone();
+                running.spawn(async move { worker.handle(leased).await });
+            }
+            let idle = self.idle(running.len());
+            tokio::select! {
+                () = &mut changed, if running.len() < AT_ONCE => {}
+                ended = running.join_next(), if !running.is_empty() => report(ended),
+                () = idle => {}
+                () = stop.wait() => break,
+            }
+            while let Some(ended) = running.try_join_next() {
+                report(Some(ended));
+            }
+        }
+        while let Some(ended) = running.join_next().await {
+            report(Some(ended));
+        }
+        Ok(())
+    }
+
+    /// Ends when the next event is due.
+    async fn idle(&self, running: usize) {
+        match self.queue.next_due(&self.source) {
+            Ok(Some(due)) if running < AT_ONCE => {
+                self.clock.sleep(due.duration_since(self.clock.now()).unwrap_or_default()).await;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn handle(&self, leased: Leased) -> Result<()> {
+        let message = leased.message.clone();
+        let attempt = message.attempt;
+        let outcome = event::deliver(self.function.as_ref(), &self.clock, &self.source, message).await;
+        let verdict = self.retry.judge(attempt, outcome);
+        self.queue.settle(&self.source, vec![(leased, verdict)]).await
+    }
+}
+
+/// What cannot be settled stays leased, and comes again at the next start.
+fn report(ended: Option<Result<Result<()>, tokio::task::JoinError>>) {
+    match ended {
+        Some(Ok(Err(error))) => tracing::error!(?error, "the outcome of an event could not be stored"),
+        Some(Err(error)) => tracing::error!(%error, "the delivery of an event broke off"),
+        _ => {}
+    }
+}

@@ -1,0 +1,148 @@
+//! What a write does to a table, inside a write transaction.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, add_to_counter};
+use isobar_abstraction::{Clock, Error, Result};
+use redb::{AccessGuard, ReadableTable, Table, TableDefinition, WriteTransaction};
+
+use super::{ITEMS, NEVER, Row, RowKey, is_live, row_key, version};
+use crate::family::{failed, open};
+use crate::profile::PROFILE;
+use crate::store::Store;
+
+/// How many writes the store has seen: the last version that was given away.
+const VERSIONS: TableDefinition<'_, (), u64> = TableDefinition::new("kv.versions");
+
+/// Expiry in milliseconds, redb table, partition and sort key of every item that expires.
+const EXPIRIES: TableDefinition<'_, Expiry<'static>, ()> = TableDefinition::new("kv.expiries");
+
+type Expiry<'a> = (u64, &'a str, &'a str, &'a str);
+
+/// A table in a write transaction.
+pub(super) struct Change<'t> {
+    transaction: &'t WriteTransaction,
+    member: &'t str,
+    rows: Table<'t, RowKey, Row>,
+    now_ms: u64,
+}
+
+impl<'t> Change<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction, member: &'t str, now_ms: u64) -> Result<Self> {
+        let rows = ITEMS.open_in(transaction, member)?;
+        Ok(Self { transaction, member, rows, now_ms })
+    }
+
+    fn live(&self, key: &Key) -> Result<Option<AccessGuard<'_, Row>>> {
+        let row = self.rows.get(row_key(key)).map_err(failed)?;
+        Ok(row.filter(|row| is_live(row.value(), self.now_ms)))
+    }
+
+    /// Is the write allowed on the table as it is?
+    pub(super) fn check(&self, write: &Write) -> Result<()> {
+        let wanted = match write {
+            Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { version: None, .. } => return Ok(()),
+            Write::Put(Put { mode: PutMode::Create, .. }) => None,
+            Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
+                Some(version)
+            }
+        };
+        let key = write.key();
+        let stored = self.live(key)?.map(|row| version(row.value()));
+        match (wanted, stored) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(Error::already_exists(format!("there is an item at `{key}`"))),
+            (Some(wanted), Some(stored)) if *wanted == stored => Ok(()),
+            (Some(_), Some(_)) => Err(Error::conflict(format!("the item at `{key}` was written since"))),
+            (Some(_), None) => Err(Error::conflict(format!("the item at `{key}` is gone"))),
+        }
+    }
+
+    /// Does what was checked.
+    pub(super) fn apply(&mut self, write: &Write) -> Result<Option<Version>> {
+        match write {
+            Write::Put(put) => self.put(put).map(Some),
+            Write::Delete { key, .. } => {
+                let old = self.rows.remove(row_key(key)).map_err(failed)?.map(|row| row.value().1);
+                self.expire(key, old, NEVER)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn put(&mut self, put: &Put) -> Result<Version> {
+        let row = (self.next_version()?, put.expires_at.map_or(NEVER, to_millis), put.value.as_ref());
+        let old = self.rows.insert(row_key(&put.key), row).map_err(failed)?.map(|row| row.value().1);
+        self.expire(&put.key, old, row.1)?;
+        Ok(version(row))
+    }
+
+    /// One more than any write of the store had, so that no version ever comes back.
+    fn next_version(&self) -> Result<u64> {
+        let mut versions = self.transaction.open_table(VERSIONS).map_err(failed)?;
+        let next = versions.get(()).map_err(failed)?.map_or(0, |last| last.value()) + 1;
+        versions.insert((), next).map_err(failed)?;
+        Ok(next)
+    }
+
+    /// Keeps the index of expiries in step with an item.
+    fn expire(&self, key: &Key, old: Option<u64>, new: u64) -> Result<()> {
+        let old = old.unwrap_or(NEVER);
+        if old == new {
+            return Ok(());
+        }
+        let mut expiries = self.transaction.open_table(EXPIRIES).map_err(failed)?;
+        let at = |expires_ms| (expires_ms, self.member, key.partition.as_str(), key.sort.as_str());
+        if old != NEVER {
+            expiries.remove(at(old)).map_err(failed)?;
+        }
+        if new != NEVER {
+            expiries.insert(at(new), ()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Adds to a counter, which keeps its expiry.
+    pub(super) fn add(&mut self, key: Key, delta: i64) -> Result<i64> {
+        let limit = PROFILE.limits.counter;
+        let (sum, expires_ms) = match self.live(&key)? {
+            Some(row) => (add_to_counter(Some(row.value().2), delta, limit)?, row.value().1),
+            None => (add_to_counter(None, delta, limit)?, NEVER),
+        };
+        let expires_at = (expires_ms != NEVER).then(|| from_millis(expires_ms));
+        self.put(&Put { key, value: Bytes::from(sum.to_string()), mode: PutMode::Overwrite, expires_at })?;
+        Ok(sum)
+    }
+}
+
+/// Deletes up to `limit` expired items of all tables from the file, and returns how many it found
+/// in the index: fewer than `limit` means that none is left.
+pub(crate) async fn sweep(store: &Store, clock: &Arc<dyn Clock>, limit: usize) -> Result<usize> {
+    let now_ms = to_millis(clock.now());
+    // A look is free, a write is an fsync.
+    let Some(expiries) = open(&store.read()?, EXPIRIES)? else { return Ok(0) };
+    let first = expiries.first().map_err(failed)?.map(|(at, _)| at.value().0);
+    match first {
+        Some(expires_ms) if expires_ms <= now_ms => store.write(move |to| sweep_in(to, now_ms, limit)).await,
+        _ => Ok(0),
+    }
+}
+
+fn sweep_in(transaction: &WriteTransaction, now_ms: u64, limit: usize) -> Result<usize> {
+    let mut expiries = transaction.open_table(EXPIRIES).map_err(failed)?;
+    let due = expiries.range::<Expiry<'_>>(..(now_ms.saturating_add(1), "", "", "")).map_err(failed)?.take(limit);
+    let owned =
+        |(expires_ms, member, partition, sort): Expiry<'_>| (expires_ms, member.to_owned(), Key::new(partition, sort));
+    let due = due.map(|row| row.map(|(at, _)| owned(at.value()))).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    for (expires_ms, member, key) in &due {
+        expiries.remove((*expires_ms, member.as_str(), key.partition.as_str(), key.sort.as_str())).map_err(failed)?;
+        let mut rows = ITEMS.open_in(transaction, member)?;
+        let stored = rows.get(row_key(key)).map_err(failed)?.map(|row| row.value().1);
+        if stored == Some(*expires_ms) {
+            rows.remove(row_key(key)).map_err(failed)?;
+        }
+    }
+    Ok(due.len())
+}

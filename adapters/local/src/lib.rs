@@ -1,0 +1,150 @@
+//! The embedded provider of isobar: everything on one machine, in one folder, with nothing to
+//! install.
+//!
+//! | trait | behind it |
+//! |---|---|
+//! | function | an HTTP server, workers, and a clock for schedules |
+//! | key-value | redb |
+//! | blob | files, and redb for all but their content |
+//! | pub/sub | a durable queue in redb |
+//!
+//! It is for one machine and one process at a time: who outgrows it goes to a cloud's own services
+//! with the same app.
+
+mod blob;
+mod clock;
+pub mod config;
+mod event;
+mod family;
+mod host;
+mod key_value;
+pub mod profile;
+mod pub_sub;
+mod store;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use isobar_abstraction::{
+    Adapter, Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, ResourceKind, Result,
+};
+
+pub use clock::SystemClock;
+pub use config::LocalConfig;
+pub use host::Server;
+
+use blob::{LocalBlob, Signer};
+use key_value::LocalKeyValue;
+use pub_sub::{LocalPubSub, Queue};
+use store::Store;
+
+/// The row of the local provider in the facade's table.
+pub const ADAPTER: Adapter = Adapter {
+    name: "local",
+    schemes: &["redb", "file", "queue"],
+    open: |environment| Ok(Arc::new(LocalProvider::new(LocalConfig::from_environment(environment)?))),
+    single_threaded: false,
+};
+
+/// The embedded provider. Cheap to clone; it opens nothing before the first use.
+#[derive(Debug, Clone)]
+pub struct LocalProvider(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    config: LocalConfig,
+    clock: Arc<dyn Clock>,
+    store: Store,
+    queue: Queue,
+    signer: Arc<Signer>,
+}
+
+impl LocalProvider {
+    /// On the clock of the machine.
+    pub fn new(config: LocalConfig) -> Self {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// On another clock, for tests.
+    pub fn with_clock(config: LocalConfig, clock: Arc<dyn Clock>) -> Self {
+        let store = Store::new(&config.data);
+        let queue = Queue::new(store.clone(), Arc::clone(&clock));
+        let signer = Arc::new(Signer::new(store.clone()));
+        Self(Arc::new(State { config, clock, store, queue, signer }))
+    }
+
+    /// Takes the port. Errors: `Config` where it is in use.
+    pub async fn bind(&self) -> Result<Server> {
+        Server::bind(self.clone()).await
+    }
+
+    fn config(&self) -> &LocalConfig {
+        &self.0.config
+    }
+
+    fn system_clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    fn queue(&self) -> &Queue {
+        &self.0.queue
+    }
+
+    fn signer(&self) -> &Arc<Signer> {
+        &self.0.signer
+    }
+}
+
+/// The local provider takes `redb://name`, `file://name` and `queue://name` without parameters.
+fn physical_name(at: &Location) -> Result<&str> {
+    if let Some(url) = at.url() {
+        url.check_parameters(&[])?;
+        let scheme = match at.kind() {
+            ResourceKind::Table => "redb",
+            ResourceKind::Bucket => "file",
+            ResourceKind::Topic => "queue",
+        };
+        if url.scheme() != scheme {
+            return Err(isobar_abstraction::Error::config(format!(
+                "a {} of the local provider is `{scheme}://name`, not `{}://`",
+                at.kind(),
+                url.scheme()
+            )));
+        }
+    }
+    Ok(at.physical_name())
+}
+
+#[async_trait]
+impl Provider for LocalProvider {
+    fn profile(&self) -> &'static Profile {
+        &profile::PROFILE
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.0.clock)
+    }
+
+    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
+        let State { clock, store, .. } = &*self.0;
+        Ok(Arc::new(LocalKeyValue::new(physical_name(at)?, store.clone(), Arc::clone(clock))))
+    }
+
+    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
+        let State { clock, store, queue, signer, .. } = &*self.0;
+        let (clock, signer) = (Arc::clone(clock), Arc::clone(signer));
+        Ok(Arc::new(LocalBlob::new(physical_name(at)?, store.clone(), clock, queue.clone(), signer)))
+    }
+
+    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
+        Ok(Arc::new(LocalPubSub::new(physical_name(at)?, self.0.queue.clone())))
+    }
+
+    async fn host(&self, app: Hosted) -> Result<()> {
+        self.bind().await?.run(app, host::signal()).await
+    }
+}

@@ -1,0 +1,44 @@
+//! Limits and quirks of the local provider.
+
+use std::time::Duration;
+
+use isobar_abstraction::{Limits, Profile};
+
+/// What the local provider promises.
+///
+/// It could take more than this in most places; it keeps to the portable limits so that what works
+/// on a laptop works everywhere.
+pub static PROFILE: Profile = {
+    let services = ["HTTP server (axum)", "redb file", "files and redb", "durable queue in redb"];
+    let mut profile = Profile::portable("local", services);
+    profile.limits = Limits::PORTABLE;
+    profile.ttl_lag = Duration::from_secs(60);
+    profile.conditional_multipart = true;
+    profile.notes = NOTES;
+    profile
+};
+
+/// How the local provider keeps the guarantees, by row of `mappings.md`.
+const NOTES: &[(&str, &str)] = &[
+    ("KV-2", "one writer; a read sees the last commit"),
+    ("KV-3", "keys are redb tuples, not escaped"),
+    ("KV-6", "a number that is never given twice, kept in the file"),
+    ("KV-11", "range read after the last key"),
+    ("KV-12", "hash of the key"),
+    ("KV-13", "one redb transaction"),
+    ("KV-15", "read and write in one redb transaction"),
+    ("KV-16", "filtered on read, deleted within a minute"),
+    ("KV-21", "the write goes on without its caller"),
+    ("KV-22", "fsync before the call returns; writers share it (group commit)"),
+    ("BL-2", "content lies in files with names of our own; keys are only in redb"),
+    ("BL-5", "content is written and synced first, then one redb transaction shows it"),
+    ("BL-13", "HMAC-SHA256, served under `/.isobar/objects/`"),
+    ("BL-14", "enqueued in the transaction of the write"),
+    ("BL-20", "content and folder are synced before the call returns"),
+    ("PS-1", "at least once; a crash delivers again"),
+    ("PS-2", "attempts are counted durably before the handler runs"),
+    ("PS-7", "only the oldest of a key is due"),
+    ("PS-14", "fsync before `publish` returns"),
+    ("FN-2", "4.5 MB each way, streamed"),
+    ("FN-5", "a tick that was missed while nothing ran comes once at start"),
+];

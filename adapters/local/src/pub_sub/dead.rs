@@ -1,0 +1,84 @@
+//! Dead letters: how messages become them, and how they come back.
+
+use std::time::SystemTime;
+
+use isobar_abstraction::Result;
+use isobar_abstraction::pub_sub::DeadLetter;
+use redb::WriteTransaction;
+
+use super::Source;
+use super::lane::{DEAD, Lane, take_sequence};
+use super::look::{open, row};
+use super::queue::{Leased, Queue};
+use super::record::{Death, damaged};
+use crate::family::failed;
+
+/// Dead letters that one transaction puts back, which bounds what it holds in memory.
+const AT_ONCE: usize = 100;
+
+/// Moves a message whose lease ended to the dead letters.
+pub(super) fn die(lane: &mut Lane<'_>, leased: &Leased, reason: String, now: SystemTime) -> Result<()> {
+    let message = &leased.message;
+    let id = message.id.as_str().parse().map_err(|_| damaged("its id"))?;
+    let record = lane.record(leased.sequence())?;
+    lane.bury(id, &Death::new(reason, message.attempt, now).encode(&record)?)?;
+    lane.forget(leased.sequence(), message.ordering_key.as_deref())
+}
+
+impl Queue {
+    /// Up to `limit` dead letters, the first published first.
+    pub(crate) fn dead_letters(&self, source: &Source, limit: usize) -> Result<Vec<DeadLetter>> {
+        let read = self.store().read()?;
+        let Some(row) = row(&read, source)? else { return Ok(Vec::new()) };
+        let all = open(&read, DEAD)?.range((row.number, 0)..=(row.number, u64::MAX)).map_err(failed)?;
+        let mut letters = Vec::new();
+        for stored in all.take(limit) {
+            let (place, letter) = stored.map_err(failed)?;
+            let (death, record) = Death::decode(letter.value())?;
+            letters.push(death.into_letter(place.value().1, record));
+        }
+        Ok(letters)
+    }
+
+    /// Puts dead letters back, all or those with these ids, as if they were published now.
+    /// Returns how many.
+    pub(crate) async fn redrive(&self, source: &Source, ids: Option<Vec<String>>) -> Result<usize> {
+        // Known before the first goes back, so that one that dies again meanwhile is not taken twice.
+        let mut ids: Vec<u64> = match ids {
+            Some(ids) => ids.iter().filter_map(|id| id.parse().ok()).collect(),
+            None => self.dead_ids(source)?,
+        };
+        ids.sort_unstable();
+        ids.dedup();
+        let mut count = 0;
+        for ids in ids.chunks(AT_ONCE) {
+            let (source, ids, now_ms) = (source.clone(), ids.to_vec(), self.now_ms());
+            count += self.write(move |transaction| redrive(transaction, &source, &ids, now_ms)).await?;
+        }
+        Ok(count)
+    }
+
+    fn dead_ids(&self, source: &Source) -> Result<Vec<u64>> {
+        let read = self.store().read()?;
+        let Some(row) = row(&read, source)? else { return Ok(Vec::new()) };
+        let all = open(&read, DEAD)?.range((row.number, 0)..=(row.number, u64::MAX)).map_err(failed)?;
+        all.map(|stored| stored.map(|(place, _)| place.value().1)).collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+fn redrive(transaction: &WriteTransaction, source: &Source, ids: &[u64], now_ms: u64) -> Result<usize> {
+    let redrive = |lane: &mut Lane<'_>| {
+        let mut count = 0;
+        for &id in ids {
+            let Some(letter) = lane.exhume(id)? else { continue };
+            let (_, record) = Death::decode(&letter)?;
+            let record = record.with_id(id);
+            // A new place at the end: the later messages of its ordering key may be gone already.
+            let sequence = take_sequence(transaction, 1)?;
+            lane.append(sequence, now_ms, record.ordering_key(), &record.encode()?)?;
+            count += 1;
+        }
+        Ok(count)
+    };
+    Ok(Lane::with(transaction, source, redrive)?.unwrap_or_default())
+}

@@ -1,0 +1,271 @@
+//! The queue of one source inside a write transaction, and what can happen to a message there.
+//!
+//! A message has one immutable row in `messages`, which is its body, and is in one of these states,
+//! each of which is a small row elsewhere:
+//!
+//! ```text
+//! blocked --(head of its ordering key is gone)--> due --lease--> leased --Done--> gone
+//!                                                  ^-----Again------'  '---Dead--> dead
+//! ```
+//!
+//! Only the head of an ordering key is in `due`, so that a lease never looks past blocked messages.
+//! Counts are kept in the row of the source, so that nobody has to count.
+
+use bytes::Bytes;
+use isobar_abstraction::Result;
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
+
+use super::Source;
+use super::record::{Record, damaged};
+use crate::family::failed;
+
+/// Sources by [`Source::key`].
+pub(super) const SOURCES: TableDefinition<'_, &str, Stored> = TableDefinition::new("queue.sources");
+
+/// Number, subscribed, waiting, leased, dead.
+type Stored = (u32, bool, u64, u64, u64);
+
+/// The number that was given to a message last.
+const SEQUENCE: TableDefinition<'_, (), u64> = TableDefinition::new("queue.sequence");
+
+/// Source and sequence: the record.
+pub(super) const MESSAGES: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("queue.messages");
+
+/// Source, due in milliseconds, and sequence: deliveries so far.
+pub(super) const DUE: TableDefinition<'_, (u32, u64, u64), u32> = TableDefinition::new("queue.due");
+
+/// Source and sequence: when it was due, and the delivery that it is on.
+const LEASED: TableDefinition<'_, (u32, u64), (u64, u32)> = TableDefinition::new("queue.leased");
+
+/// Source, ordering key and sequence, of all that wait or are leased: when it was enqueued.
+pub(super) const ORDERED: TableDefinition<'_, (u32, &str, u64), u64> = TableDefinition::new("queue.ordered");
+
+/// Source and message id: the death and the record.
+pub(super) const DEAD: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("queue.dead");
+
+/// What is known of a source.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Row {
+    pub(super) number: u32,
+    pub(super) subscribed: bool,
+    pub(super) waiting: u64,
+    pub(super) leased: u64,
+    pub(super) dead: u64,
+}
+
+impl From<Stored> for Row {
+    fn from((number, subscribed, waiting, leased, dead): Stored) -> Self {
+        Self { number, subscribed, waiting, leased, dead }
+    }
+}
+
+impl From<Row> for Stored {
+    fn from(row: Row) -> Self {
+        (row.number, row.subscribed, row.waiting, row.leased, row.dead)
+    }
+}
+
+/// A message that was taken out of `due`.
+pub(super) struct Taken {
+    pub(super) sequence: u64,
+    pub(super) attempt: u32,
+    pub(super) record: Record,
+}
+
+/// The queue of one source, in a write transaction.
+pub(super) struct Lane<'t> {
+    row: Row,
+    messages: Table<'t, (u32, u64), &'static [u8]>,
+    due: Table<'t, (u32, u64, u64), u32>,
+    leased: Table<'t, (u32, u64), (u64, u32)>,
+    ordered: Table<'t, (u32, &'static str, u64), u64>,
+    dead: Table<'t, (u32, u64), &'static [u8]>,
+}
+
+impl<'t> Lane<'t> {
+    fn open(transaction: &'t WriteTransaction, row: Row) -> Result<Self> {
+        Ok(Self {
+            row,
+            messages: transaction.open_table(MESSAGES).map_err(failed)?,
+            due: transaction.open_table(DUE).map_err(failed)?,
+            leased: transaction.open_table(LEASED).map_err(failed)?,
+            ordered: transaction.open_table(ORDERED).map_err(failed)?,
+            dead: transaction.open_table(DEAD).map_err(failed)?,
+        })
+    }
+
+    /// Runs `change` on the lane of this source, or not at all where the source is unknown.
+    pub(super) fn with<T>(
+        transaction: &'t WriteTransaction,
+        source: &Source,
+        change: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut sources = transaction.open_table(SOURCES).map_err(failed)?;
+        let key = source.key();
+        let row = sources.get(key.as_str()).map_err(failed)?.map(|row| Row::from(row.value()));
+        let Some(row) = row else { return Ok(None) };
+        let mut lane = Self::open(transaction, row)?;
+        let answer = change(&mut lane)?;
+        sources.insert(key.as_str(), Stored::from(lane.row)).map_err(failed)?;
+        Ok(Some(answer))
+    }
+
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.row.subscribed
+    }
+
+    /// Puts a message at the end.
+    pub(super) fn append(&mut self, sequence: u64, due_ms: u64, key: Option<&str>, record: &[u8]) -> Result<()> {
+        let source = self.row.number;
+        self.messages.insert((source, sequence), record).map_err(failed)?;
+        let mut head = true;
+        if let Some(key) = key {
+            head = self.head(key)?.is_none();
+            self.ordered.insert((source, key, sequence), due_ms).map_err(failed)?;
+        }
+        if head {
+            self.due.insert((source, due_ms, sequence), 0).map_err(failed)?;
+        }
+        self.row.waiting += 1;
+        Ok(())
+    }
+
+    /// Sequence and time of the first message of this ordering key.
+    fn head(&self, key: &str) -> Result<Option<(u64, u64)>> {
+        let source = self.row.number;
+        let mut all = self.ordered.range((source, key, 0)..=(source, key, u64::MAX)).map_err(failed)?;
+        let head = all.next().transpose().map_err(failed)?;
+        Ok(head.map(|(place, due_ms)| (place.value().2, due_ms.value())))
+    }
+
+    /// Leases up to `limit` messages that are due, and counts the delivery.
+    pub(super) fn lease(&mut self, now_ms: u64, limit: usize) -> Result<Vec<Taken>> {
+        let source = self.row.number;
+        let due = self.due.range((source, 0, 0)..=(source, now_ms, u64::MAX)).map_err(failed)?.take(limit);
+        let due = due.map(|row| row.map(|(place, attempts)| (place.value(), attempts.value())));
+        let due: Vec<_> = due.collect::<Result<_, _>>().map_err(failed)?;
+        due.into_iter().map(|(place, attempts)| self.take(place, attempts)).collect()
+    }
+
+    fn take(&mut self, place: (u32, u64, u64), attempts: u32) -> Result<Taken> {
+        let ((source, due_ms, sequence), attempt) = (place, attempts.saturating_add(1));
+        let record = match self.messages.get((source, sequence)).map_err(failed)? {
+            Some(record) => Record::decode(record.value())?,
+            None => return Err(damaged("its record is missing")),
+        };
+        self.due.remove(place).map_err(failed)?;
+        self.leased.insert((source, sequence), (due_ms, attempt)).map_err(failed)?;
+        self.row.waiting = self.row.waiting.saturating_sub(1);
+        self.row.leased += 1;
+        Ok(Taken { sequence, attempt, record })
+    }
+
+    /// Takes back the lease of this delivery. Returns when the message was due, or nothing where
+    /// there is no such lease.
+    pub(super) fn end_lease(&mut self, sequence: u64, attempt: u32) -> Result<Option<u64>> {
+        let place = (self.row.number, sequence);
+        let lease = self.leased.get(place).map_err(failed)?.map(|lease| lease.value());
+        let Some((due_ms, on)) = lease else { return Ok(None) };
+        if on != attempt {
+            return Ok(None);
+        }
+        self.leased.remove(place).map_err(failed)?;
+        self.row.leased = self.row.leased.saturating_sub(1);
+        Ok(Some(due_ms))
+    }
+
+    /// Makes a message wait whose lease ended.
+    pub(super) fn put_back(&mut self, sequence: u64, due_ms: u64, attempts: u32) -> Result<()> {
+        self.due.insert((self.row.number, due_ms, sequence), attempts).map_err(failed)?;
+        self.row.waiting += 1;
+        Ok(())
+    }
+
+    /// Forgets a message whose lease ended, and lets the next of its ordering key go.
+    pub(super) fn forget(&mut self, sequence: u64, key: Option<&str>) -> Result<()> {
+        let source = self.row.number;
+        self.messages.remove((source, sequence)).map_err(failed)?;
+        let Some(key) = key else { return Ok(()) };
+        self.ordered.remove((source, key, sequence)).map_err(failed)?;
+        if let Some((next, due_ms)) = self.head(key)? {
+            self.due.insert((source, due_ms, next), 0).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The stored record of a message.
+    pub(super) fn record(&self, sequence: u64) -> Result<Vec<u8>> {
+        let record = self.messages.get((self.row.number, sequence)).map_err(failed)?;
+        record.map(|record| record.value().to_vec()).ok_or_else(|| damaged("its record is missing"))
+    }
+
+    /// Keeps a dead letter.
+    pub(super) fn bury(&mut self, id: u64, letter: &[u8]) -> Result<()> {
+        self.dead.insert((self.row.number, id), letter).map_err(failed)?;
+        self.row.dead += 1;
+        Ok(())
+    }
+
+    /// Takes a dead letter out.
+    pub(super) fn exhume(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
+        let letter = self.dead.remove((self.row.number, id)).map_err(failed)?;
+        let letter = letter.map(|letter| letter.value().to_vec());
+        self.row.dead = self.row.dead.saturating_sub(u64::from(letter.is_some()));
+        Ok(letter)
+    }
+
+    /// Makes everything that is leased wait, and due at once.
+    fn end_all_leases(&mut self, now_ms: u64) -> Result<()> {
+        let source = self.row.number;
+        let all = self.leased.range((source, 0)..=(source, u64::MAX)).map_err(failed)?;
+        let all = all.map(|row| row.map(|(place, lease)| (place.value().1, lease.value())));
+        let all: Vec<_> = all.collect::<Result<_, _>>().map_err(failed)?;
+        for (sequence, (due_ms, attempt)) in all {
+            self.end_lease(sequence, attempt)?;
+            self.put_back(sequence, due_ms.min(now_ms), attempt)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes these the subscribed sources, and ends all leases.
+pub(super) fn subscribe_in(transaction: &WriteTransaction, subscribed: &[Source], now_ms: u64) -> Result<()> {
+    let mut sources = transaction.open_table(SOURCES).map_err(failed)?;
+    let rows =
+        sources.iter().map_err(failed)?.map(|row| row.map(|(key, row)| (key.value().to_owned(), row.value().into())));
+    let mut rows: Vec<(String, Row)> = rows.collect::<Result<_, _>>().map_err(failed)?;
+    for key in subscribed.iter().map(Source::key) {
+        if rows.iter().all(|(known, _)| *known != key) {
+            let number = rows.iter().map(|(_, row)| row.number).max().map_or(0, |last| last + 1);
+            rows.push((key, Row { number, ..Row::default() }));
+        }
+    }
+    for (key, mut row) in rows {
+        row.subscribed = subscribed.iter().any(|source| source.key() == key);
+        let mut lane = Lane::open(transaction, row)?;
+        lane.end_all_leases(now_ms)?;
+        sources.insert(key.as_str(), Stored::from(lane.row)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The first of `count` numbers that no message had before.
+pub(super) fn take_sequence(transaction: &WriteTransaction, count: u64) -> Result<u64> {
+    let mut sequence = transaction.open_table(SEQUENCE).map_err(failed)?;
+    let last = sequence.get(()).map_err(failed)?.map_or(0, |last| last.value());
+    sequence.insert((), last + count).map_err(failed)?;
+    Ok(last + 1)
+}
+
+/// Enqueues an object event inside a transaction of somebody else's, who wakes the queue when it is
+/// durable. Where nobody subscribed it goes nowhere.
+pub(crate) fn enqueue_in(transaction: &WriteTransaction, source: &Source, now_ms: u64, body: Bytes) -> Result<()> {
+    let append = |lane: &mut Lane<'_>| {
+        if !lane.is_subscribed() {
+            return Ok(());
+        }
+        let sequence = take_sequence(transaction, 1)?;
+        lane.append(sequence, now_ms, None, &Record::of_event(body, now_ms).encode()?)
+    };
+    Lane::with(transaction, source, append).map(drop)
+}

@@ -1,0 +1,124 @@
+//! Looking at the queue without changing it.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use isobar_abstraction::Result;
+use isobar_abstraction::clock::from_millis;
+use isobar_abstraction::pub_sub::Message;
+use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value};
+
+use super::Source;
+use super::lane::{DUE, MESSAGES, ORDERED, Row, SOURCES};
+use super::queue::Queue;
+use super::record::{Record, damaged};
+use crate::family::{self, failed};
+
+/// How many messages of a source are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// To be delivered, now, later, or after others of their ordering key.
+    pub(crate) waiting: u64,
+    /// Being handled.
+    pub(crate) leased: u64,
+    /// Given up.
+    pub(crate) dead: u64,
+}
+
+impl Queue {
+    /// When the next message is due; it may be past.
+    pub(crate) fn next_due(&self, source: &Source) -> Result<Option<SystemTime>> {
+        Ok(self.next_due_ms(source)?.map(from_millis))
+    }
+
+    pub(super) fn next_due_ms(&self, source: &Source) -> Result<Option<u64>> {
+        let read = self.store().read()?;
+        let Some(row) = row(&read, source)? else { return Ok(None) };
+        let mut due = open(&read, DUE)?.range(all_due(row.number)).map_err(failed)?;
+        let next = due.next().transpose().map_err(failed)?;
+        Ok(next.map(|(place, _)| place.value().1))
+    }
+
+    /// The counts of a source, which are kept and not counted.
+    pub(crate) fn counts(&self, source: &Source) -> Result<Counts> {
+        let Row { waiting, leased, dead, .. } = row(&self.store().read()?, source)?.unwrap_or_default();
+        Ok(Counts { waiting, leased, dead })
+    }
+
+    /// The sources that are subscribed or have messages left.
+    pub(crate) fn sources(&self) -> Result<Vec<Source>> {
+        let read = self.store().read()?;
+        let Some(sources) = family::open(&read, SOURCES)? else { return Ok(Vec::new()) };
+        let mut known = Vec::new();
+        for stored in sources.range::<&str>(..).map_err(failed)? {
+            let (key, row) = stored.map_err(failed)?;
+            let row = Row::from(row.value());
+            if row.subscribed || row.waiting + row.leased + row.dead > 0 {
+                known.extend(Source::from_key(key.value()));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Up to `limit` messages that wait: in the order in which they are due, and after them those
+    /// that wait for another of their ordering key.
+    pub(crate) fn peek(&self, source: &Source, limit: usize) -> Result<Vec<Message<Bytes>>> {
+        let read = self.store().read()?;
+        let Some(row) = row(&read, source)? else { return Ok(Vec::new()) };
+        let mut places = due(&read, row.number, limit)?;
+        if places.len() < limit {
+            places.extend(blocked(&read, row.number, limit - places.len())?);
+        }
+        let messages = open(&read, MESSAGES)?;
+        let mut peeked = Vec::new();
+        for (sequence, attempts) in places {
+            if let Some(record) = messages.get((row.number, sequence)).map_err(failed)? {
+                peeked.push(Record::decode(record.value())?.into_message(sequence, attempts.saturating_add(1)));
+            }
+        }
+        Ok(peeked)
+    }
+}
+
+/// Sequences and deliveries so far, of what is due next.
+fn due(read: &ReadTransaction, source: u32, limit: usize) -> Result<Vec<(u64, u32)>> {
+    let due = open(read, DUE)?.range(all_due(source)).map_err(failed)?.take(limit);
+    let due = due.map(|row| row.map(|(place, attempts)| (place.value().2, attempts.value())));
+    due.collect::<Result<_, _>>().map_err(failed)
+}
+
+/// Sequences of those that are not the first of their ordering key, and were never delivered.
+fn blocked(read: &ReadTransaction, source: u32, limit: usize) -> Result<Vec<(u64, u32)>> {
+    let (mut blocked, mut key_before) = (Vec::new(), None);
+    for stored in open(read, ORDERED)?.range((source, "", 0)..(source + 1, "", 0)).map_err(failed)? {
+        let (place, _) = stored.map_err(failed)?;
+        let (_, key, sequence) = place.value();
+        if key_before.as_deref() != Some(key) {
+            key_before = Some(key.to_owned());
+        } else if blocked.len() < limit {
+            blocked.push((sequence, 0));
+        } else {
+            break;
+        }
+    }
+    Ok(blocked)
+}
+
+fn all_due(source: u32) -> std::ops::RangeInclusive<(u32, u64, u64)> {
+    (source, 0, 0)..=(source, u64::MAX, u64::MAX)
+}
+
+/// What is known of a source.
+pub(super) fn row(read: &ReadTransaction, source: &Source) -> Result<Option<Row>> {
+    let Some(sources) = family::open(read, SOURCES)? else { return Ok(None) };
+    let row = sources.get(source.key().as_str()).map_err(failed)?;
+    Ok(row.map(|row| row.value().into()))
+}
+
+/// One of the tables that exist since the first source was made known.
+pub(super) fn open<K: Key + 'static, V: Value + 'static>(
+    read: &ReadTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<ReadOnlyTable<K, V>> {
+    family::open(read, table)?.ok_or_else(|| damaged("a table is missing"))
+}

@@ -1,0 +1,235 @@
+//! A durable queue for topics and for the events of buckets.
+//!
+//! Every change is durable before it is told. A message is leased, durably and with the delivery
+//! counted, before it is handed out: what dies with the process is delivered again at the next
+//! start, as its next attempt.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
+use isobar_abstraction::{Clock, Result, Verdict};
+use redb::WriteTransaction;
+use tokio::sync::Notify;
+
+use super::lane::{Lane, Taken, subscribe_in, take_sequence};
+use super::record::Record;
+use super::{Source, dead};
+use crate::store::Store;
+
+/// The queues of all sources of one data folder. Cheap to clone; it opens nothing before the first use.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    changed: Arc<Notify>,
+}
+
+/// A message that was handed out, and is to be settled or released.
+#[derive(Clone, Debug)]
+pub(crate) struct Leased {
+    sequence: u64,
+    pub(crate) message: Message<Bytes>,
+}
+
+impl Leased {
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+impl From<Taken> for Leased {
+    fn from(Taken { sequence, attempt, record }: Taken) -> Self {
+        Self { sequence, message: record.into_message(sequence, attempt) }
+    }
+}
+
+/// Wakes the workers when it is dropped.
+///
+/// Return it from the closure that is given to [`Store::write`]: it is dropped after the
+/// transaction is durable, also where the caller has dropped its future meanwhile.
+#[derive(Debug)]
+pub(crate) struct Wake(Arc<Notify>);
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
+}
+
+impl Queue {
+    /// The queues in this store.
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner { store, clock, changed: Arc::new(Notify::new()) }))
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        to_millis(self.0.clock.now())
+    }
+
+    /// Wakes all workers.
+    pub(crate) fn wake(&self) {
+        self.0.changed.notify_waiters();
+    }
+
+    /// What wakes all workers when it is dropped.
+    pub(crate) fn wake_on_drop(&self) -> Wake {
+        Wake(Arc::clone(&self.0.changed))
+    }
+
+    /// Notified of every change.
+    ///
+    /// Lose none: make the [`notified`](Notify::notified) future and `enable` it, look at the queue,
+    /// and only then wait.
+    pub(crate) fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.changed)
+    }
+
+    /// A write that wakes the workers when it is durable.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let wake = self.wake_on_drop();
+        let (answer, _wake) = self.0.store.write(move |transaction| Ok((write(transaction)?, wake))).await?;
+        Ok(answer)
+    }
+
+    /// Makes these the sources whose messages are kept, and has everything delivered again that a
+    /// process had leased when it died. Call it once, before the first lease: it ends all leases.
+    ///
+    /// What waits for a source that is not among them any more stays.
+    pub(crate) async fn subscribe(&self, sources: Vec<Source>) -> Result<()> {
+        let now_ms = self.now_ms();
+        self.write(move |transaction| subscribe_in(transaction, &sources, now_ms)).await
+    }
+
+    /// Publishes messages, all or none. Where nobody subscribed they go nowhere.
+    pub(crate) async fn publish(&self, source: &Source, messages: Vec<RawMessage>) -> Result<Vec<MessageId>> {
+        let (source, now_ms) = (source.clone(), self.now_ms());
+        // Encoded here and not in the transaction, which all others wait for.
+        let encode = |raw: RawMessage| {
+            let record = Record::of_message(raw, now_ms);
+            Ok((record.ordering_key().map(str::to_owned), record.encode()?))
+        };
+        let records: Vec<_> = messages.into_iter().map(encode).collect::<Result<_>>()?;
+        self.write(move |transaction| publish_in(transaction, &source, now_ms, &records)).await
+    }
+
+    /// Hands out up to `limit` messages that are due, in the order in which they are due.
+    ///
+    /// Of an ordering key only the first is handed out, until it is settled. If the future is
+    /// dropped, the messages are released.
+    pub(crate) async fn lease(&self, source: &Source, limit: usize) -> Result<Vec<Leased>> {
+        let now_ms = self.now_ms();
+        // A look is free, a write is an fsync.
+        if limit == 0 || self.next_due_ms(source)?.is_none_or(|due_ms| due_ms > now_ms) {
+            return Ok(Vec::new());
+        }
+        let (queue, source) = (self.clone(), source.clone());
+        let lease = move |transaction: &WriteTransaction| {
+            let taken = Lane::with(transaction, &source, |lane| lane.lease(now_ms, limit))?.unwrap_or_default();
+            Ok(Handed { queue, source, leased: taken.into_iter().map(Leased::from).collect() })
+        };
+        Ok(self.0.store.write(lease).await?.take())
+    }
+
+    /// Applies the verdicts. One whose lease is not there any more is passed over.
+    pub(crate) async fn settle(&self, source: &Source, settled: Vec<(Leased, Verdict)>) -> Result<()> {
+        let (source, now) = (source.clone(), self.0.clock.now());
+        let settle = move |transaction: &WriteTransaction| {
+            Lane::with(transaction, &source, |lane| {
+                settled.into_iter().try_for_each(|(leased, verdict)| settle(lane, &leased, verdict, now))
+            })
+        };
+        self.write(settle).await.map(drop)
+    }
+
+    /// Gives messages back that were not delivered: they are due as before, and the attempt does
+    /// not count.
+    pub(crate) async fn release(&self, source: &Source, leased: Vec<Leased>) -> Result<()> {
+        let source = source.clone();
+        let release = move |transaction: &WriteTransaction| {
+            Lane::with(transaction, &source, |lane| leased.iter().try_for_each(|leased| release(lane, leased)))
+        };
+        self.write(release).await.map(drop)
+    }
+}
+
+/// Leased messages on their way to who asked for them.
+struct Handed {
+    queue: Queue,
+    source: Source,
+    leased: Vec<Leased>,
+}
+
+impl Handed {
+    fn take(mut self) -> Vec<Leased> {
+        std::mem::take(&mut self.leased)
+    }
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        if !self.leased.is_empty() {
+            // The first poll hands the write over; what it comes to, nobody is there to hear.
+            let leased = std::mem::take(&mut self.leased);
+            let _ = self.queue.release(&self.source, leased).now_or_never();
+        }
+    }
+}
+
+type Encoded = (Option<String>, Vec<u8>);
+
+fn publish_in(
+    transaction: &WriteTransaction,
+    source: &Source,
+    now_ms: u64,
+    records: &[Encoded],
+) -> Result<Vec<MessageId>> {
+    let count = records.len() as u64;
+    let first = take_sequence(transaction, count)?;
+    let numbered = (first..).zip(records);
+    Lane::with(transaction, source, |lane| {
+        let subscribed = lane.is_subscribed();
+        let mut wanted = numbered.filter(|_| subscribed);
+        wanted.try_for_each(|(sequence, (key, record))| lane.append(sequence, now_ms, key.as_deref(), record))
+    })?;
+    Ok((first..first + count).map(|sequence| MessageId::new(sequence.to_string())).collect())
+}
+
+fn settle(lane: &mut Lane<'_>, leased: &Leased, verdict: Verdict, now: SystemTime) -> Result<()> {
+    let Leased { sequence, message } = leased;
+    if lane.end_lease(*sequence, message.attempt)?.is_none() {
+        return Ok(());
+    }
+    match verdict {
+        Verdict::Done => lane.forget(*sequence, message.ordering_key.as_deref()),
+        Verdict::Again(after) => lane.put_back(*sequence, due_ms(now, after), message.attempt),
+        Verdict::Dead(reason) => dead::die(lane, leased, reason, now),
+    }
+}
+
+fn release(lane: &mut Lane<'_>, leased: &Leased) -> Result<()> {
+    let Leased { sequence, message } = leased;
+    match lane.end_lease(*sequence, message.attempt)? {
+        Some(due_ms) => lane.put_back(*sequence, due_ms, message.attempt.saturating_sub(1)),
+        None => Ok(()),
+    }
+}
+
+/// The first millisecond at which `after` has passed.
+fn due_ms(now: SystemTime, after: Duration) -> u64 {
+    let almost = Duration::from_nanos(999_999);
+    after.checked_add(almost).and_then(|after| now.checked_add(after)).map_or(u64::MAX, to_millis)
+}

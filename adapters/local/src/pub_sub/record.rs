@@ -1,0 +1,126 @@
+//! How messages and dead letters are stored: a length, a header of that length in JSON, the bytes.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::pub_sub::{DeadLetter, Message, MessageId, RawMessage};
+use isobar_abstraction::{BoxError, Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// A message as it is stored, which is never rewritten: what changes is kept in rows of its own.
+#[derive(Debug)]
+pub(super) struct Record {
+    header: Header,
+    body: Bytes,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Header {
+    /// Only of a message that was put back: it has a new place, and keeps its id.
+    #[serde(rename = "i", skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    #[serde(rename = "t")]
+    published_ms: u64,
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    ordering_key: Option<String>,
+    #[serde(rename = "a", default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    trace_parent: Option<String>,
+}
+
+impl Record {
+    pub(super) fn of_message(raw: RawMessage, published_ms: u64) -> Self {
+        let RawMessage { body, attributes, ordering_key, trace_parent } = raw;
+        let trace_parent = Some(trace_parent.to_string());
+        Self { header: Header { id: None, published_ms, ordering_key, attributes, trace_parent }, body }
+    }
+
+    pub(super) fn of_event(body: Bytes, published_ms: u64) -> Self {
+        Self { header: Header { published_ms, ..Header::default() }, body }
+    }
+
+    pub(super) fn ordering_key(&self) -> Option<&str> {
+        self.header.ordering_key.as_deref()
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        encode(&self.header, &self.body)
+    }
+
+    pub(super) fn decode(stored: &[u8]) -> Result<Self> {
+        let (header, body) = decode(stored)?;
+        Ok(Self { header, body: Bytes::copy_from_slice(body) })
+    }
+
+    /// The same message for another place in the queue.
+    pub(super) fn with_id(mut self, id: u64) -> Self {
+        self.header.id = Some(id);
+        self
+    }
+
+    /// The message at this place in the queue, on its delivery number `attempt`.
+    pub(super) fn into_message(self, sequence: u64, attempt: u32) -> Message<Bytes> {
+        let Header { id, published_ms, ordering_key, attributes, trace_parent } = self.header;
+        let id = MessageId::new(id.unwrap_or(sequence).to_string());
+        let mut message = Message::new(id, self.body, from_millis(published_ms));
+        message.attributes = attributes;
+        message.ordering_key = ordering_key;
+        message.attempt = attempt;
+        message.trace_parent = trace_parent.and_then(|text| text.parse().ok());
+        message
+    }
+}
+
+/// Why a message is dead; stored before its record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Death {
+    pub(super) reason: String,
+    pub(super) attempts: u32,
+    pub(super) died_ms: u64,
+}
+
+impl Death {
+    pub(super) fn new(reason: String, attempts: u32, died_at: SystemTime) -> Self {
+        Self { reason, attempts, died_ms: to_millis(died_at) }
+    }
+
+    pub(super) fn encode(&self, record: &[u8]) -> Result<Vec<u8>> {
+        encode(self, record)
+    }
+
+    pub(super) fn decode(stored: &[u8]) -> Result<(Self, Record)> {
+        let (death, record) = decode(stored)?;
+        Ok((death, Record::decode(record)?))
+    }
+
+    pub(super) fn into_letter(self, id: u64, record: Record) -> DeadLetter {
+        let message = record.into_message(id, self.attempts);
+        DeadLetter::new(&message, self.reason, from_millis(self.died_ms))
+    }
+}
+
+fn encode(header: &impl Serialize, body: &[u8]) -> Result<Vec<u8>> {
+    let unfit = |error: BoxError| Error::internal("the header of a message cannot be encoded").with_source(error);
+    let header = serde_json::to_vec(header).map_err(|error| unfit(error.into()))?;
+    let length = u32::try_from(header.len()).map_err(|error| unfit(error.into()))?;
+    Ok([&length.to_le_bytes(), &header[..], body].concat())
+}
+
+fn decode<T: DeserializeOwned>(stored: &[u8]) -> Result<(T, &[u8])> {
+    let parts = stored.split_first_chunk().and_then(|(length, rest)| {
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        rest.split_at_checked(length)
+    });
+    let (header, body) = parts.ok_or_else(|| damaged("it is too short"))?;
+    let header = serde_json::from_slice(header).map_err(|error| damaged("its header").with_source(error))?;
+    Ok((header, body))
+}
+
+/// A row that this code cannot have written.
+pub(super) fn damaged(what: &str) -> Error {
+    Error::internal(format!("a stored message is damaged ({what}); move the data folder away to begin anew"))
+}

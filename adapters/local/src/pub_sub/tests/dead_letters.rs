@@ -1,0 +1,71 @@
+//! What was given up, and its second life.
+
+use isobar_abstraction::{Clock, Verdict};
+
+use super::*;
+
+async fn kill(bench: &Bench, reason: &str) {
+    let leased = bench.lease(99).await;
+    bench.settle(leased, Verdict::Dead(reason.to_owned())).await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_the_message_and_the_reason() {
+    let bench = Bench::new().await;
+    let mut message = raw("a");
+    message.attributes.insert("lang".into(), "en".into());
+    let ids = bench.publish(vec![message]).await;
+    let leased = bench.lease(1).await;
+    bench.settle(leased, Verdict::Again(seconds(1))).await;
+    bench.clock.advance(seconds(1));
+    kill(&bench, "no such user").await;
+    let bench = bench.crash().await;
+    let letters = bench.queue.dead_letters(&bench.jobs, 9).unwrap();
+    let letter = &letters[0];
+    assert_eq!((letters.len(), letter.id.as_str(), letter.attempts), (1, ids[0].as_str(), 2));
+    assert_eq!((letter.reason.as_str(), letter.died_at), ("no such user", bench.clock.now()));
+    assert_eq!((&letter.body[..], letter.attributes["lang"].as_str()), (&b"a"[..], "en"));
+    assert_eq!(bench.counts(), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn a_redriven_message_begins_anew_with_its_id() {
+    let bench = Bench::new().await;
+    let ids = bench.publish(vec![raw("a"), raw("b"), raw("c")]).await;
+    kill(&bench, "bad").await;
+    let some = vec![ids[2].clone(), ids[0].clone(), ids[2].clone(), "77".into(), "nonsense".into()];
+    assert_eq!(bench.queue.redrive(&bench.jobs, Some(some)).await.unwrap(), 2);
+    assert_eq!(bench.counts(), (2, 0, 1));
+    let leased = bench.lease(9).await;
+    assert_eq!(bodies(&leased), ["a", "c"]);
+    assert_eq!((leased[1].message.id.as_str(), leased[1].message.attempt), (ids[2].as_str(), 1));
+    bench.settle(leased, Verdict::Dead("bad again".into())).await;
+    let letters = bench.queue.dead_letters(&bench.jobs, 2).unwrap();
+    let told: Vec<_> = letters.iter().map(|letter| (letter.id.as_str(), letter.reason.as_str())).collect();
+    assert_eq!(told, [(ids[0].as_str(), "bad again"), (ids[1].as_str(), "bad")]);
+}
+
+#[tokio::test]
+async fn all_dead_letters_go_back_at_once() {
+    let bench = Bench::new().await;
+    bench.publish((0..250).map(|n| raw(&n.to_string())).collect()).await;
+    for _ in 0..3 {
+        kill(&bench, "bad").await;
+    }
+    assert_eq!(bench.queue.redrive(&bench.jobs, None).await.unwrap(), 250);
+    assert_eq!(bench.counts(), (250, 0, 0));
+    assert_eq!(bench.queue.redrive(&bench.jobs, None).await.unwrap(), 0);
+    assert_eq!(bench.queue.redrive(&Source::topic("nobody"), None).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_redriven_message_waits_behind_those_of_its_key() {
+    let bench = Bench::new().await;
+    bench.publish(vec![keyed("k", "k1"), keyed("k", "k2")]).await;
+    kill(&bench, "bad").await;
+    assert_eq!(bench.queue.redrive(&bench.jobs, None).await.unwrap(), 1);
+    let head = bench.lease(9).await;
+    assert_eq!(bodies(&head), ["k2"]);
+    bench.settle(head, Verdict::Done).await;
+    assert_eq!(bodies(&bench.lease(9).await), ["k1"]);
+}

@@ -1,0 +1,76 @@
+//! Workers that wait are woken, whoever is gone meanwhile.
+
+use std::sync::mpsc;
+
+use futures_util::FutureExt;
+use isobar_abstraction::Verdict;
+
+use super::*;
+
+/// Holds the writer until it is dropped, so that a write is surely under way when its future is dropped.
+fn hold_writer(bench: &Bench) -> mpsc::Sender<()> {
+    let (hold, held) = mpsc::channel::<()>();
+    let wait = move |_: &redb::WriteTransaction| {
+        let _ = held.recv();
+        Ok(())
+    };
+    assert!(bench.store.write(wait).now_or_never().is_none());
+    hold
+}
+
+#[tokio::test]
+async fn every_change_wakes_all_workers() {
+    let bench = Bench::new().await;
+    let changed = bench.queue.changed();
+    let (mut one, mut other) = (Box::pin(changed.notified()), Box::pin(changed.notified()));
+    let mut woken = || {
+        let woken = (one.as_mut().enable(), other.as_mut().enable());
+        for worker in [&mut one, &mut other] {
+            worker.set(changed.notified());
+            worker.as_mut().enable();
+        }
+        woken
+    };
+    assert_eq!(woken(), (false, false));
+    bench.publish(vec![raw("a"), raw("b")]).await;
+    assert_eq!(woken(), (true, true), "publish");
+    let leased = bench.lease(9).await;
+    assert_eq!(woken(), (false, false), "lease");
+    bench.settle(leased, Verdict::Dead("bad".into())).await;
+    assert_eq!(woken(), (true, true), "settle");
+    bench.queue.redrive(&bench.jobs, None).await.unwrap();
+    assert_eq!(woken(), (true, true), "redrive");
+    let leased = bench.lease(9).await;
+    bench.queue.release(&bench.jobs, leased).await.unwrap();
+    assert_eq!(woken(), (true, true), "release");
+    bench.queue.wake();
+    assert_eq!(woken(), (true, true), "wake");
+}
+
+#[tokio::test]
+async fn a_publish_whose_future_is_dropped_wakes_all_the_same() {
+    let bench = Bench::new().await;
+    let changed = bench.queue.changed();
+    let mut notified = Box::pin(changed.notified());
+    notified.as_mut().enable();
+    let hold = hold_writer(&bench);
+    assert!(bench.queue.publish(&bench.jobs, vec![raw("a")]).now_or_never().is_none());
+    drop(hold);
+    notified.await;
+    assert_eq!(bodies(&bench.lease(9).await), ["a"]);
+}
+
+#[tokio::test]
+async fn a_lease_whose_future_is_dropped_is_released() {
+    let bench = Bench::new().await;
+    bench.publish(vec![raw("a")]).await;
+    let changed = bench.queue.changed();
+    let mut notified = Box::pin(changed.notified());
+    notified.as_mut().enable();
+    let hold = hold_writer(&bench);
+    assert!(bench.queue.lease(&bench.jobs, 9).now_or_never().is_none());
+    drop(hold);
+    notified.await;
+    let leased = bench.lease(9).await;
+    assert_eq!((bodies(&leased), leased[0].message.attempt), (vec!["a"], 1));
+}

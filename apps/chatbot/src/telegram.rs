@@ -1,0 +1,91 @@
+//! Telegram: its webhook, and `sendMessage`. See <https://core.telegram.org/bots/api>.
+
+use isobar::prelude::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+
+use crate::config::Telegram;
+use crate::incoming::Received;
+use crate::refusal::Refusal;
+use crate::web_api::{Answer, WebApi};
+use crate::{Incoming, Place};
+
+/// Refuses a request without the secret that `setWebhook` was given.
+pub(crate) fn verify(telegram: &Telegram, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(sent) = headers.get("x-telegram-bot-api-secret-token") else {
+        return Err(Refusal::Unverified("the header X-Telegram-Bot-Api-Secret-Token is missing"));
+    };
+    let expected = telegram.secret_token.reveal().as_bytes();
+    match bool::from(expected.ct_eq(sent.as_bytes())) {
+        true => Ok(()),
+        false => Err(Refusal::Unverified("the header X-Telegram-Bot-Api-Secret-Token is wrong")),
+    }
+}
+
+#[derive(Deserialize)]
+struct Update {
+    update_id: i64,
+    message: Option<TextMessage>,
+}
+
+#[derive(Deserialize)]
+struct TextMessage {
+    message_id: u64,
+    date: u64,
+    chat: Chat,
+    from: Option<User>,
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Chat {
+    id: i64,
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    is_bot: bool,
+    first_name: String,
+}
+
+/// Reads an update. Errors: only where it is no JSON; what is not understood is ignored, because
+/// Telegram would send it again and again.
+pub(crate) fn read(body: &[u8]) -> serde_json::Result<Received> {
+    let update: Update = match serde_json::from_slice(body) {
+        Err(error) if error.is_data() => return Ok(Received::Nothing("an update of an unknown form")),
+        update => update?,
+    };
+    let Some(message) = update.message else { return Ok(Received::Nothing("no new message")) };
+    let (Some(text), Some(from)) = (message.text, message.from) else {
+        return Ok(Received::Nothing("a message without text or sender"));
+    };
+    if from.is_bot {
+        return Ok(Received::Nothing("a bot's message"));
+    }
+    Ok(Received::Message(Incoming {
+        event: format!("telegram/{}", update.update_id),
+        place: Place::Telegram { chat_id: message.chat.id },
+        // Dates count whole seconds; ids grow within a chat.
+        order: format!("{:010}.{:012}", message.date, message.message_id),
+        from: from.first_name,
+        text,
+    }))
+}
+
+/// Sends a message to a chat.
+pub(crate) async fn send(telegram: &Telegram, web: &WebApi, chat_id: i64, text: &str) -> Outcome {
+    let Telegram { api, bot_token, .. } = telegram;
+    // The token is a part of the URL, which therefore must not be in any log or error.
+    let url = format!("{api}/bot{}/sendMessage", bot_token.reveal());
+    match web.post(&url, None, &json!({ "chat_id": chat_id, "text": text })).await {
+        Ok(answer) if answer.body["ok"] == Value::Bool(true) => Outcome::Ack,
+        Ok(answer) => answer.failure("Telegram", &bot_token.hide_in(description(&answer))),
+        Err(outcome) => outcome,
+    }
+}
+
+fn description(answer: &Answer) -> &str {
+    answer.body["description"].as_str().unwrap_or("no description")
+}

@@ -1,0 +1,105 @@
+//! The services' Web APIs: JSON over HTTPS, and what their answers mean for the message in hand.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use isobar::BoxError;
+use isobar::axum::body::Bytes;
+use isobar::axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use isobar::axum::http::{self, HeaderValue, Request};
+use isobar::prelude::*;
+use serde_json::Value;
+
+use crate::Secret;
+
+/// How long a service may take for one answer.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_ANSWER: usize = 1024 * 1024;
+
+type Https = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A client that is made at the first call, and keeps its connections. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WebApi(Arc<OnceLock<Result<Https, String>>>);
+
+/// What a service answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    /// Its JSON; `null` where it is none.
+    pub(crate) body: Value,
+}
+
+impl WebApi {
+    /// Posts JSON. Where there is no answer, the outcome says what becomes of the message; it never
+    /// names the URL, which may hold a secret.
+    pub(crate) async fn post(&self, url: &str, bearer: Option<&Secret>, body: &Value) -> Result<Answer, Outcome> {
+        let request = request(url, bearer, body).map_err(|error| {
+            Outcome::reject(format!("the address of the Web API or the token is malformed: {error}"))
+        })?;
+        let client = self.0.get_or_init(client).as_ref().map_err(Outcome::reject)?;
+        match tokio::time::timeout(TIMEOUT, exchange(client, request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Outcome::retry(format!("the Web API cannot be reached: {}", causes(error.as_ref())))),
+            Err(_) => Err(Outcome::retry(format!("the Web API gave no answer within {} s", TIMEOUT.as_secs()))),
+        }
+    }
+}
+
+impl Answer {
+    /// The outcome of an answer that is not a success, by its status.
+    pub(crate) fn failure(&self, service: &str, reason: &str) -> Outcome {
+        if self.status == StatusCode::TOO_MANY_REQUESTS || self.status.is_server_error() {
+            return self.later(service, reason);
+        }
+        Outcome::reject(format!("{service} refused the reply with status {}: {reason}", self.status.as_u16()))
+    }
+
+    /// Not now, but later; not before the service wants it.
+    pub(crate) fn later(&self, service: &str, reason: &str) -> Outcome {
+        let reason = format!("{service} cannot take the reply now, status {}: {reason}", self.status.as_u16());
+        match self.retry_after {
+            Some(after) => Outcome::retry_after(after, reason),
+            None => Outcome::retry(reason),
+        }
+    }
+}
+
+/// rustls with ring, named here, so that no other crate's choice of a default matters.
+fn client() -> Result<Https, String> {
+    let tls = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(rustls::crypto::ring::default_provider());
+    let tls = tls.map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    // Plain HTTP is for stand-ins in tests; the services' own addresses are HTTPS.
+    Ok(Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().build()))
+}
+
+fn request(url: &str, bearer: Option<&Secret>, body: &Value) -> Result<Request<Full<Bytes>>, http::Error> {
+    let mut request = Request::post(url).header(CONTENT_TYPE, "application/json; charset=utf-8");
+    if let Some(token) = bearer {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal()))?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    request.body(Full::from(body.to_string()))
+}
+
+async fn exchange(client: &Https, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
+    let (parts, body) = client.request(request).await?.into_parts();
+    let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // Slack says it in a header, Telegram in the body.
+    let header = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let seconds: Option<u64> = header.or_else(|| body["parameters"]["retry_after"].as_u64());
+    Ok(Answer { status: parts.status, retry_after: seconds.map(Duration::from_secs), body })
+}
+
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

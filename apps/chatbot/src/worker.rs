@@ -1,0 +1,55 @@
+//! The work that the webhooks left for later.
+
+use isobar::prelude::*;
+
+use crate::answer::{self, Request};
+use crate::inbox::{Claim, LEASE};
+use crate::{Bot, Incoming, Place, slack, telegram};
+
+/// Replies to a message, once, however often it is delivered.
+///
+/// But for one case: a service that took the reply and whose answer was lost. No Web API here takes
+/// an idempotency key, so the reply is sent again: rather twice than never.
+pub(crate) async fn reply(bot: Bot, message: Message<Incoming>) -> Result<Outcome> {
+    let incoming = message.body;
+    let lease = match bot.inbox.claim(&incoming.event).await? {
+        Claim::Granted(lease) => lease,
+        Claim::Done => return Ok(Outcome::Ack),
+        Claim::Taken => return Ok(Outcome::retry_after(LEASE, "another delivery of this event is being worked on")),
+    };
+    let outcome = bot.say(&incoming).await.into_outcome();
+    let settled = match outcome {
+        Outcome::Ack => bot.inbox.finish(&incoming.event).await,
+        _ => bot.inbox.release(&incoming.event, &lease).await,
+    };
+    // It is no reason to reply again: the lease ends by itself.
+    if let Err(error) = settled {
+        tracing::warn!(%error, "the inbox does not know what became of an event");
+    }
+    Ok(outcome)
+}
+
+impl Bot {
+    async fn say(&self, incoming: &Incoming) -> Result<Outcome> {
+        let number = self.conversations.add(incoming).await?;
+        let text = match answer::understand(&incoming.text) {
+            Request::Help => answer::help(),
+            Request::History => answer::history(&self.conversations.before(incoming, answer::SHOWN).await?),
+            Request::Echo(text) => answer::echo(text, number),
+        };
+        Ok(self.send(&incoming.place, &text).await)
+    }
+
+    async fn send(&self, place: &Place, text: &str) -> Outcome {
+        match place {
+            Place::Telegram { chat_id } => match self.config.telegram() {
+                Ok(config) => telegram::send(config, &self.web, *chat_id, text).await,
+                Err(missing) => Outcome::reject(missing.to_string()),
+            },
+            Place::Slack { channel, thread, .. } => match self.config.slack() {
+                Ok(config) => slack::send(config, &self.web, channel, thread.as_deref(), text).await,
+                Err(missing) => Outcome::reject(missing.to_string()),
+            },
+        }
+    }
+}

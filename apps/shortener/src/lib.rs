@@ -1,0 +1,169 @@
+//! A URL shortener: an HTTP API, a counter that a topic feeds, and a page that is made every night.
+//!
+//! | event | what it does |
+//! |---|---|
+//! | `POST /` | makes a link |
+//! | `GET /{id}` | redirects to its URL, and publishes a [`Click`] on topic `clicks` |
+//! | `GET /{id}/stats` | tells how often it was followed |
+//! | `GET /index.html` | shows the newest links, as of the last sweep |
+//! | topic `clicks` | counts |
+//! | schedule `sweep` | writes `index.html` to bucket `pages` |
+//! | function `stats` | tells the clicks of one link, or of all |
+
+mod links;
+mod page;
+mod target;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use isobar::axum::body::Bytes;
+use isobar::axum::http::header::{CONTENT_TYPE, HOST};
+use isobar::axum::http::uri::Authority;
+use isobar::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use links::{Link, Links};
+
+/// Somebody followed a link.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Click {
+    /// The link's id.
+    pub id: String,
+}
+
+#[derive(Clone)]
+struct Shortener {
+    links: Links,
+    clicks: Topic<Click>,
+    pages: Bucket,
+}
+
+/// The app.
+pub fn app(cloud: &Cloud) -> App {
+    let shortener =
+        Shortener { links: Links::open(cloud), clicks: cloud.topic("clicks"), pages: cloud.bucket("pages") };
+    let (counter, sweeper, teller) = (shortener.clone(), shortener.clone(), shortener.clone());
+
+    App::new("shortener")
+        .on_message(&shortener.clicks, move |click, _cx| count(counter.clone(), click))
+        .on_schedule("sweep", "0 3 * * *", move |_tick, _cx| sweep(sweeper.clone()))
+        .on_invoke("stats", move |question, _cx| stats(teller.clone(), question))
+        .http(
+            Router::new()
+                .route("/", post(shorten))
+                .route("/index.html", get(index))
+                .route("/{id}", get(follow))
+                .route("/{id}/stats", get(link_stats))
+                .with_state(shortener),
+        )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    url: String,
+    ttl_seconds: Option<NonZeroU32>,
+}
+
+async fn shorten(
+    State(app): State<Shortener>,
+    cx: Context,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response> {
+    // serde's own message names the field, the line and the column.
+    let wish: Wish = serde_json::from_slice(&body).map_err(|error| Error::invalid(error.to_string()))?;
+    target::check(&wish.url)?;
+    let ttl = wish.ttl_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+    let link = Link { url: wish.url };
+    let id = app.links.create(&link, ttl, cx.now()).await?;
+    let made = json!({ "id": id, "url": link.url, "short": format!("{}/{id}", origin(&headers, &uri)) });
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+async fn follow(State(app): State<Shortener>, Path(id): Path<String>) -> Result<Response> {
+    let Some(link) = app.links.find(&id).await? else { return Ok(unknown_link()) };
+    // No visitor is turned away because a click cannot be counted.
+    if let Err(error) = app.clicks.publish(Click { id }).await {
+        tracing::warn!(%error, "a click is lost");
+    }
+    Ok(Redirect::temporary(&link.url).into_response())
+}
+
+async fn count(app: Shortener, click: Message<Click>) -> Result<()> {
+    app.links.count(&click.body.id, click.id.as_str()).await
+}
+
+async fn link_stats(State(app): State<Shortener>, Path(id): Path<String>) -> Result<Response> {
+    match app.links.clicks(&id).await? {
+        Some(clicks) => Ok(Json(Stats { clicks }).into_response()),
+        None => Ok(unknown_link()),
+    }
+}
+
+/// What the function `stats` is asked: about one link, or about all.
+#[derive(Deserialize)]
+struct Question {
+    id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Stats {
+    clicks: i64,
+}
+
+async fn stats(app: Shortener, question: Option<Question>) -> Result<Stats> {
+    let clicks = match question.and_then(|question| question.id) {
+        None => app.links.all_clicks().await?,
+        Some(id) => {
+            let unknown = || Error::not_found(format!("no link has the id `{}`", id.escape_debug()));
+            app.links.clicks(&id).await?.ok_or_else(unknown)?
+        }
+    };
+    Ok(Stats { clicks })
+}
+
+async fn sweep(app: Shortener) -> Result<()> {
+    let newest = app.links.newest(page::LENGTH).await?;
+    let html = WriteOptions::default().with_content_type("text/html");
+    app.pages.put_with("index.html", page::render(&newest), html).await?;
+    Ok(())
+}
+
+async fn index(State(app): State<Shortener>) -> Result<Response> {
+    match app.pages.get("index.html").await {
+        Ok(page) => {
+            let content_type = page.content_type.clone().unwrap_or_default();
+            Ok(([(CONTENT_TYPE, content_type)], page.into_body()).into_response())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok(not_found("there is no index yet; the schedule `sweep` writes it every night at 03:00 UTC"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn unknown_link() -> Response {
+    not_found("no such link; it may have expired")
+}
+
+fn not_found(detail: &str) -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({ "error": "not-found", "detail": detail }))).into_response()
+}
+
+/// Where the client reached this app, such as `https://sho.rt`.
+fn origin(headers: &HeaderMap, uri: &Uri) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    // Behind a gateway the connection is plain although the client's is not.
+    let secure = text("x-forwarded-proto").is_some_and(|scheme| scheme.starts_with("https"));
+    let scheme = if secure { "https" } else { "http" };
+    let host = text(HOST.as_str()).and_then(|host| host.parse::<Authority>().ok());
+    // HTTP/2 has the host in the URI.
+    match host.as_ref().or(uri.authority()) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://localhost"),
+    }
+}

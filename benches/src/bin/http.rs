@@ -1,0 +1,80 @@
+//! Requests per second through the local host, beside the same router served by bare axum.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use isobar::local::{LocalConfig, LocalProvider};
+use isobar::{App, Cloud, Hosted};
+use isobar_benches::{medians, row};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+const CONNECTIONS: usize = 64;
+const REQUESTS: usize = 1_500;
+const ROUNDS: usize = 11;
+
+fn router() -> Router {
+    Router::new().route(
+        "/hello/{name}",
+        get(async |axum::extract::Path(name): axum::extract::Path<String>| format!("hello {name}")),
+    )
+}
+
+fn main() {
+    let server = Runtime::new().unwrap();
+    let client = Runtime::new().unwrap();
+    let bare = server.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router()).await });
+        address
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let isobar = server.block_on(async {
+        let mut config = LocalConfig::new(folder.path());
+        (config.port, config.announce) = (0, false);
+        let provider = LocalProvider::new(config);
+        let cloud = Cloud::new(Arc::new(provider.clone()));
+        let mut app = App::new("bench").http(router());
+        let manifest = Arc::new(app.start(&cloud).unwrap());
+        let server = provider.bind().await.unwrap();
+        let address = server.address();
+        tokio::spawn(server.run(Hosted { function: Arc::new(app), manifest }, std::future::pending()));
+        address
+    });
+    let load = |address| {
+        isobar_benches::rate(CONNECTIONS * REQUESTS, || {
+            client.block_on(async {
+                let connections = (0..CONNECTIONS).map(|_| tokio::spawn(connection(address)));
+                futures_util::future::join_all(connections).await.into_iter().for_each(Result::unwrap);
+            });
+        })
+    };
+    let rates = medians(ROUNDS, &mut [&mut || load(bare), &mut || load(isobar)]);
+    let (bare, isobar) = (rates[0], rates[1]);
+    row(
+        "HTTP through the local host",
+        &format!("{isobar:.0}/s"),
+        &format!("{bare:.0}/s, bare axum"),
+        &format!("{:.2}", isobar / bare),
+        "≥ 0.90",
+    );
+}
+
+/// One connection, one request after the other.
+async fn connection(address: std::net::SocketAddr) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut buffer = [0; 1024];
+    for _ in 0..REQUESTS {
+        stream.write_all(b"GET /hello/world HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut read = 0;
+        while !buffer[..read].ends_with(b"hello world") {
+            let more = stream.read(&mut buffer[read..]).await.unwrap();
+            assert!(more > 0, "the server closed the connection");
+            read += more;
+        }
+    }
+}

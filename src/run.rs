@@ -1,0 +1,98 @@
+//! From a process to a running app.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use isobar_abstraction::{Adapter, App, Cloud, Environment, Error, Hosted, Result};
+
+use crate::adapters::ADAPTERS;
+use crate::config::{self, ISOBAR_MANIFEST};
+use crate::{logs, selection};
+
+/// Runs an app wherever it finds itself, until the platform or a person stops it.
+///
+/// It starts the runtime and the logs, so it is all that a `main` needs. With `ISOBAR_MANIFEST=1`
+/// it prints what the app declares as JSON instead, on any machine, and touches nothing.
+pub fn main(app: impl FnOnce(&Cloud) -> App) -> ExitCode {
+    let environment = config::environment();
+    let asks_for_help = environment.args().iter().any(|arg| arg == "--help" || arg == "-h");
+    logs::start(&environment);
+    match start(&environment, app) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if asks_for_help => {
+            print(error.message());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            // Nobody reads stderr, then nobody is told.
+            let _ = writeln!(std::io::stderr(), "error: {}", report(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs an app inside a runtime of your own, in the environment of the process.
+pub async fn run(app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+    run_in(&config::environment(), app).await
+}
+
+/// Runs an app in this environment, whatever that of the process is.
+pub async fn run_in(environment: &Environment, app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+    if environment.var(ISOBAR_MANIFEST).is_some() {
+        return print_manifest(app);
+    }
+    serve(selection::host(environment, ADAPTERS)?, environment, app).await
+}
+
+fn start(environment: &Environment, app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+    if environment.var(ISOBAR_MANIFEST).is_some() {
+        return print_manifest(app);
+    }
+    let adapter = selection::host(environment, ADAPTERS)?;
+    runtime(adapter)?.block_on(serve(adapter, environment, app))
+}
+
+/// One thread where the platform runs one event at a time: a second one would only cost.
+fn runtime(adapter: &Adapter) -> Result<tokio::runtime::Runtime> {
+    let mut builder = match adapter.single_threaded {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Error::internal("the runtime cannot be started").with_source(error))
+}
+
+async fn serve(adapter: &Adapter, environment: &Environment, app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+    let provider = (adapter.open)(environment)?;
+    let cloud = Cloud::with_routes(Arc::clone(&provider), selection::routes(environment, ADAPTERS)?);
+    let mut app = app(&cloud);
+    let manifest = Arc::new(app.start(&cloud)?);
+    provider.host(Hosted { function: Arc::new(app), manifest }).await
+}
+
+/// A declaration needs no provider, so a binary for any platform tells its own on any machine.
+fn print_manifest(app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+    let cloud = Cloud::memory();
+    let manifest = app(&cloud).start(&cloud)?;
+    print(&manifest.to_json()?);
+    Ok(())
+}
+
+fn print(text: &str) {
+    // A reader that has gone away, as `head` does, is no failure.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn report(error: &Error) -> String {
+    let mut text = match error.resource() {
+        Some(resource) => format!("{resource}: {}", error.message()),
+        None => error.message().to_owned(),
+    };
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!("\n  because: {cause}"));
+        source = cause.source();
+    }
+    text
+}

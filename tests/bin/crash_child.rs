@@ -1,0 +1,73 @@
+//! Writes and consumes on the embedded provider until it is killed, and tells on stdout what was
+//! acknowledged: one line for each, written at once.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobar::local::{LocalConfig, LocalProvider};
+use isobar::prelude::*;
+use isobar::{BoxError, Hosted};
+
+/// Writers that work at once.
+const WRITERS: u64 = 4;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let (Some(folder), Some(Ok(first))) = (args.next(), args.next().map(|first| first.parse())) else {
+        tell("usage: crash-child FOLDER FIRST");
+        return ExitCode::FAILURE;
+    };
+    let ran = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(BoxError::from);
+    match ran.and_then(|runtime| runtime.block_on(work(&folder, first))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("error {error:?}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A whole line in one write, so that a kill leaves no half of it that looks whole.
+fn tell(line: &str) {
+    let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
+}
+
+async fn work(folder: &str, first: u64) -> Result<(), BoxError> {
+    let mut config = LocalConfig::new(folder);
+    (config.port, config.announce, config.grace) = (0, false, Duration::ZERO);
+    let provider = LocalProvider::new(config);
+    let cloud = Cloud::new(Arc::new(provider.clone()));
+    let mut app = isobar_conformance::crash::app(&cloud);
+    let manifest = Arc::new(app.start(&cloud)?);
+    let server = provider.bind().await?;
+    let hosted = Hosted { function: Arc::new(app), manifest };
+    let serving = tokio::spawn(server.run(hosted, std::future::pending()));
+    tell("ready");
+    let writers = (0..WRITERS).map(|writer| write(cloud_of(&provider), first + writer));
+    futures_util::future::try_join_all(writers).await?;
+    serving.await??;
+    Ok(())
+}
+
+fn cloud_of(provider: &LocalProvider) -> Cloud {
+    Cloud::new(Arc::new(provider.clone()))
+}
+
+async fn write(cloud: Cloud, mut number: u64) -> Result<(), BoxError> {
+    let items = cloud.table::<u64>("items");
+    let topic = cloud.topic::<u64>("numbers");
+    let bucket = cloud.bucket("files");
+    loop {
+        items.put(number.to_string(), &number).await?;
+        tell(&format!("item {number}"));
+        items.add("total", 1).await?;
+        tell(&format!("added {number}"));
+        topic.publish(number).await?;
+        tell(&format!("message {number}"));
+        bucket.put(format!("n/{number}"), number.to_string().repeat(50)).await?;
+        tell(&format!("object {number}"));
+        number += WRITERS;
+    }
+}

@@ -1,0 +1,4 @@
+//! The backends that this repository tests.
+
+pub mod local;
+pub mod memory;

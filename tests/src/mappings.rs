@@ -1,0 +1,98 @@
+//! `mappings.md`, generated from the rows, the profiles and the trials.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use isobar::{Limits, Profile};
+
+use crate::rows::ROWS;
+use crate::{Trial, trials};
+
+/// The text that is not generated: what the document is, and the map of services.
+const HEAD: &str = include_str!("mappings_head.md");
+
+/// The whole document, for these profiles in this order.
+pub fn document(profiles: &[&Profile]) -> String {
+    let mut text = HEAD.to_owned();
+    limits(&mut text, profiles);
+    guarantees(&mut text, profiles);
+    text
+}
+
+fn table_head(text: &mut String, first: &str, profiles: &[&Profile], last: &[&str]) {
+    let names = profiles.iter().map(|profile| profile.provider).chain(last.iter().copied());
+    let names: Vec<_> = names.collect();
+    let _ = writeln!(text, "| {first} | {} |", names.join(" | "));
+    let _ = writeln!(text, "|{}", "---|".repeat(names.len() + 1));
+}
+
+fn limits(text: &mut String, profiles: &[&Profile]) {
+    text.push_str(
+        "\n## Limits\n\nIn bytes unless a unit stands there. The column `portable` is what the portable types \
+                   hold to on every provider;\n`Cloud::allow_provider_limits` takes the provider's own.\n\n",
+    );
+    let portable = Profile::portable("portable", [""; 4]);
+    let columns: Vec<&Profile> = std::iter::once(&portable).chain(profiles.iter().copied()).collect();
+    table_head(text, "limit", &columns, &[]);
+    for (name, value) in LIMITS {
+        let values: Vec<_> = columns.iter().map(|profile| value(&profile.limits)).collect();
+        let _ = writeln!(text, "| {name} | {} |", values.join(" | "));
+    }
+    let lag: Vec<_> = columns.iter().map(|profile| duration(profile.ttl_lag)).collect();
+    let _ = writeln!(text, "| an expired item may lie in the store, unseen, for | {} |", lag.join(" | "));
+}
+
+type Limit = (&'static str, fn(&Limits) -> String);
+
+const LIMITS: &[Limit] = &[
+    ("partition key", |limits| number(limits.partition_bytes)),
+    ("sort key", |limits| number(limits.sort_bytes)),
+    ("item, keys and value", |limits| number(limits.item_bytes)),
+    ("writes in a transaction", |limits| number(limits.transaction_writes)),
+    ("transaction", |limits| number(limits.transaction_bytes)),
+    ("counter, ±", |limits| number(limits.counter.unsigned_abs())),
+    ("message, body and attributes", |limits| number(limits.message_bytes)),
+    ("attributes of a message", |limits| number(limits.message_attributes)),
+    ("ordering key", |limits| number(limits.ordering_key_bytes)),
+    ("object key, as stored", |limits| number(limits.object_key_bytes)),
+    ("metadata of an object", |limits| number(limits.metadata_bytes)),
+    ("HTTP request body", |limits| number(limits.request_bytes)),
+    ("HTTP response body", |limits| number(limits.response_bytes)),
+    ("payload of a direct call", |limits| number(limits.invoke_bytes)),
+    ("run of an HTTP handler", |limits| duration(limits.http_timeout)),
+    ("run of any other handler", |limits| duration(limits.event_timeout)),
+    ("life of a signed URL", |limits| duration(limits.signed_url)),
+];
+
+fn guarantees(text: &mut String, profiles: &[&Profile]) {
+    text.push_str(
+        "\n## Guarantees\n\nWhat stands under a provider is how it keeps the guarantee, where that is worth saying; an \
+         empty cell means\nthat it keeps it in the plain way. The trials are functions under `tests/src/trials/`. For \
+         providers that are not\nbuilt yet the cells say what is planned, and no trial has run.\n\n",
+    );
+    table_head(text, "row | guarantee", profiles, &["trials"]);
+    let mut by_row: BTreeMap<&str, Vec<Trial>> = BTreeMap::new();
+    trials::all().into_iter().for_each(|trial| by_row.entry(trial.row).or_default().push(trial));
+    for row in ROWS {
+        let note = |profile: &&Profile| profile.notes.iter().find(|(id, _)| *id == row.id).map_or("", |(_, note)| note);
+        let notes: Vec<_> = profiles.iter().map(note).collect();
+        let trials = by_row.get(row.id).map_or(0, Vec::len);
+        let _ = writeln!(text, "| {} | {} | {} | {trials} |", row.id, row.guarantee, notes.join(" | "));
+    }
+}
+
+fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
+}
+
+fn duration(value: Duration) -> String {
+    match value.as_secs() {
+        0 => "0".to_owned(),
+        seconds if seconds % 86_400 == 0 => format!("{} d", seconds / 86_400),
+        seconds if seconds % 3_600 == 0 => format!("{} h", seconds / 3_600),
+        seconds => format!("{seconds} s"),
+    }
+}

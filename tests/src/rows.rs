@@ -1,0 +1,95 @@
+//! The rows of `mappings.md`: one for each guarantee and limit.
+//!
+//! Each row has at least one trial, and each trial a row; a test holds both. What a provider does
+//! to keep a guarantee stands in its `Profile::notes`, under the row's id.
+
+/// A guarantee or a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The id, by which trials and profiles name it.
+    pub id: &'static str,
+    /// The guarantee in one sentence.
+    pub guarantee: &'static str,
+}
+
+const fn row(id: &'static str, guarantee: &'static str) -> Row {
+    Row { id, guarantee }
+}
+
+/// All rows, by trait.
+pub const ROWS: &[Row] = &[
+    row("KV-1", "A value is returned bit for bit, from 0 bytes to the limit"),
+    row("KV-2", "A writer reads its own earlier writes"),
+    row("KV-3", "A key is any UTF-8; keys that look alike are different"),
+    row("KV-4", "`Create` on a taken key is `AlreadyExists`, and one of many racing creates wins"),
+    row("KV-5", "`Update` and a delete of a version succeed on that version only, else `Conflict`"),
+    row("KV-6", "A version is unique for each write, also after delete and create"),
+    row("KV-7", "A delete of an absent key is `Ok`"),
+    row("KV-8", "`get_many` answers in the order asked, `None` for a missing key, and loses none"),
+    row("KV-9", "A query returns one partition in UTF-8 byte order, ascending or descending"),
+    row("KV-10", "A query takes a prefix or a range of the sort key"),
+    row("KV-11", "A query pages by limit and cursor, exactly, also while others write"),
+    row("KV-12", "A scan returns everything once in disjoint segments"),
+    row("KV-13", "A transaction of one partition happens whole or not at all"),
+    row("KV-14", "A transaction takes up to 100 writes and 2 MB, each key once"),
+    row("KV-15", "`add` is exact under contention and within its limits"),
+    row("KV-16", "An expired item is never read and counts as absent in every condition"),
+    row("KV-17", "`update` reads, changes and writes back, and loses no race"),
+    row("KV-18", "Keys and items over the limit are `TooLarge`, and nothing is written"),
+    row("KV-19", "A typed value that cannot be read is `InvalidInput` and stays stored"),
+    row("KV-20", "What was not declared is `PermissionDenied`"),
+    row("KV-21", "A write whose caller goes away happens whole or not at all"),
+    row("KV-22", "Data outlives the process"),
+    row("KV-23", "Tables whose names look alike are different; a wrong name is `Config` at first use"),
+    row("KV-24", "An error names its operation and table, and never shows a value"),
+    row("BL-1", "An object is returned bit for bit, from 0 bytes to many parts"),
+    row("BL-2", "A key is any UTF-8; keys that look alike are different, and none reaches outside"),
+    row("BL-3", "`Create` on a taken key is `AlreadyExists`, and one of many racing creates wins"),
+    row("BL-4", "`Update` succeeds on the version that is there only, else `Conflict`"),
+    row("BL-5", "A write is seen whole or not at all"),
+    row("BL-6", "Content type, cache control and metadata come back as they were given"),
+    row("BL-7", "A range returns just its bytes; one past the end is `InvalidInput`"),
+    row("BL-8", "A list is in UTF-8 byte order, by any prefix"),
+    row("BL-9", "A list groups by `/`"),
+    row("BL-10", "A list pages by limit and cursor, also while others write"),
+    row("BL-11", "A delete of an absent object is `Ok`; a read of it `NotFound`"),
+    row("BL-12", "A copy keeps content, type and metadata, and refuses to overwrite when told"),
+    row("BL-13", "A signed URL allows one thing with one object until it expires"),
+    row("BL-14", "Every write and delete sends an object event"),
+    row("BL-15", "An option that cannot be honoured is an error, never ignored"),
+    row("BL-16", "`object_store()` hands out the same objects, under the same access"),
+    row("BL-17", "Keys and metadata over the limit are refused, and nothing is written"),
+    row("BL-18", "What was not declared is `PermissionDenied`"),
+    row("BL-19", "A version is unique for each write of a key"),
+    row("BL-20", "Data outlives the process"),
+    row("BL-21", "Buckets whose names look alike are different; a wrong name is `Config` at first use"),
+    row("BL-22", "An error names its operation and bucket, and never shows content or a signature"),
+    row("PS-1", "A published message is delivered, with body, attributes and id as they were"),
+    row("PS-2", "An `Err` or a panic delivers again, with the attempt counted and a growing wait"),
+    row("PS-3", "`Retry` waits at least as long as it says"),
+    row("PS-4", "After the declared attempts a message is a dead letter with its reason"),
+    row("PS-5", "`Reject` makes a dead letter at once, with its reason"),
+    row("PS-6", "Each message of a batch stands alone"),
+    row("PS-7", "Messages of one ordering key come one at a time, in order"),
+    row("PS-8", "A batch is published with one result for each message"),
+    row("PS-9", "Messages over the limit, and names and keys out of the rules, are refused"),
+    row("PS-10", "The trace of the publisher arrives with the message"),
+    row("PS-11", "A body that is not of the expected type is a dead letter, and its neighbours are handled"),
+    row("PS-12", "Dead letters can be put back, and are delivered anew"),
+    row("PS-13", "What was not declared is `PermissionDenied`"),
+    row("PS-14", "Messages and their attempts outlive the process"),
+    row("FN-1", "An HTTP request reaches the app as it was sent, and the response the client"),
+    row("FN-2", "Bodies stream; those over the limit are 413"),
+    row("FN-3", "A handler that panics or fails fails its own invocation only"),
+    row("FN-4", "A direct call takes and answers typed JSON; a bad request is `InvalidInput` with its position"),
+    row("FN-5", "A schedule runs its handler, and its failure is told"),
+    row("FN-6", "The context tells invocation, deadline, attempt, trace and provider"),
+    row("FN-7", "An app that is declared wrongly does not start, and is told all that is wrong"),
+    row("FN-8", "An event that nobody handles is an error that names it"),
+    row("FN-9", "The manifest tells what the app declared"),
+];
+
+/// The row with this id.
+pub fn find(id: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.id == id)
+}

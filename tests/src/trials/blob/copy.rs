@@ -1,0 +1,125 @@
+//! Copies within a bucket.
+
+use isobar::ErrorKind;
+use isobar::blob::{PutMode, WriteOptions};
+
+use super::{STRANGE_KEYS, content, in_pieces, keys_of, text};
+use crate::{Checked, World};
+
+crate::trials![
+    "BL-12" => a_copy_keeps_content_type_cache_control_and_metadata,
+    "BL-12" => a_copy_replaces_all_of_what_it_overwrites,
+    "BL-12" => a_copy_that_must_create_refuses_to_overwrite,
+    "BL-12" => a_copy_of_an_absent_object_is_not_found_and_changes_nothing,
+    "BL-12" => a_copy_lives_on_without_its_original,
+    "BL-12" => a_copy_onto_itself_loses_nothing,
+    "BL-12" => a_copy_takes_strange_keys_and_many_megabytes,
+    "BL-15" => a_copy_over_a_version_is_unsupported_and_changes_nothing,
+];
+
+fn described() -> WriteOptions {
+    let options = WriteOptions::default().with_content_type("text/html").with_cache_control("no-cache");
+    options.with_metadata("author", "ada").with_metadata("n", "1")
+}
+
+async fn a_copy_keeps_content_type_cache_control_and_metadata(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put_with("a", "hello", described()).await?;
+    for mode in [PutMode::Overwrite, PutMode::Create] {
+        files.delete("b").await?;
+        files.copy("a", "b", mode).await?;
+        let copy = files.get("b").await?;
+        assert_eq!(copy.content_type.as_deref(), Some("text/html"));
+        assert_eq!(copy.cache_control.as_deref(), Some("no-cache"));
+        assert_eq!(copy.metadata, described().metadata);
+        assert_eq!((copy.info.key.as_str(), copy.info.size), ("b", 5));
+        assert_eq!(copy.bytes().await?, "hello");
+    }
+    Ok(())
+}
+
+async fn a_copy_replaces_all_of_what_it_overwrites(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put_with("a", "new", WriteOptions::default().with_metadata("of", "a")).await?;
+    let old = files.put_with("b", "something longer", described()).await?;
+    files.copy("a", "b", PutMode::Overwrite).await?;
+    let copy = files.get("b").await?;
+    assert_eq!(copy.metadata, WriteOptions::default().with_metadata("of", "a").metadata);
+    assert_eq!(copy.cache_control, None);
+    assert_eq!(copy.bytes().await?, "new");
+    let lost = files.put_with("b", "x", PutMode::Update(old)).await;
+    assert_eq!(lost.unwrap_err().kind(), ErrorKind::Conflict);
+    Ok(())
+}
+
+async fn a_copy_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put("a", "new").await?;
+    let version = files.put_with("b", "old", described()).await?;
+    let error = files.copy("a", "b", PutMode::Create).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    let object = files.get("b").await?;
+    assert_eq!((&object.info.version, &object.metadata), (&version, &described().metadata));
+    assert_eq!(object.bytes().await?, "old");
+    Ok(())
+}
+
+async fn a_copy_of_an_absent_object_is_not_found_and_changes_nothing(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put("b", "old").await?;
+    for to in ["b", "c"] {
+        let error = files.copy("absent", to, PutMode::Overwrite).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "to {to}");
+    }
+    assert_eq!(files.copy("absent", "c", PutMode::Create).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(keys_of(&files, "").await?, ["b"]);
+    assert_eq!(text(&files, "b").await?, "old");
+    Ok(())
+}
+
+async fn a_copy_lives_on_without_its_original(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put("a", "one").await?;
+    files.copy("a", "b", PutMode::Overwrite).await?;
+    files.put("a", "two").await?;
+    assert_eq!(text(&files, "b").await?, "one");
+    files.delete("a").await?;
+    assert_eq!(text(&files, "b").await?, "one");
+    assert_eq!(keys_of(&files, "").await?, ["b"]);
+    Ok(())
+}
+
+async fn a_copy_onto_itself_loses_nothing(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put_with("a", "hello", described()).await?;
+    // Some services refuse it; none may lose the object.
+    let _ = files.copy("a", "a", PutMode::Overwrite).await;
+    let object = files.get("a").await?;
+    assert_eq!(object.metadata, described().metadata);
+    assert_eq!(object.bytes().await?, "hello");
+    Ok(())
+}
+
+async fn a_copy_takes_strange_keys_and_many_megabytes(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    for keys in STRANGE_KEYS.windows(2).step_by(3) {
+        files.put(keys[0], keys[0]).await?;
+        files.copy(keys[0], keys[1], PutMode::Overwrite).await?;
+        assert_eq!(text(&files, keys[1]).await?, keys[0], "{:?} to {:?}", keys[0], keys[1]);
+    }
+    let large = content(9 * 1024 * 1024);
+    files.put_stream("large", in_pieces(large.clone(), 1 << 20), PutMode::Overwrite).await?;
+    files.copy("large", "copy", PutMode::Create).await?;
+    assert!(files.get("copy").await?.bytes().await? == large, "the copy is another");
+    Ok(())
+}
+
+async fn a_copy_over_a_version_is_unsupported_and_changes_nothing(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put("a", "new").await?;
+    let version = files.put("b", "old").await?;
+    let error = files.copy("a", "b", PutMode::Update(version)).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Unsupported, Some("copy")));
+    assert_eq!(text(&files, "b").await?, "old");
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Trials of blobs.
+
+// An assertion that fails is how a trial tells that the guarantee does not hold.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod access;
+pub mod attributes;
+pub mod cancelling;
+pub mod content;
+pub mod copy;
+pub mod durability;
+pub mod events;
+pub mod groups;
+pub mod keys;
+pub mod lists;
+pub mod modes;
+pub mod names;
+pub mod paging;
+pub mod races;
+pub mod ranges;
+pub mod signed;
+pub mod store;
+pub mod streaming;
+pub mod versions;
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use isobar::Result;
+use isobar::blob::{Bucket, ListCursor, ListPage, ListQuery};
+
+use crate::Trial;
+
+/// All of them.
+pub fn all() -> Vec<Trial> {
+    [
+        content::all(),
+        keys::all(),
+        names::all(),
+        modes::all(),
+        versions::all(),
+        attributes::all(),
+        ranges::all(),
+        lists::all(),
+        groups::all(),
+        paging::all(),
+        copy::all(),
+        streaming::all(),
+        signed::all(),
+        events::all(),
+        store::all(),
+        access::all(),
+        races::all(),
+        cancelling::all(),
+        durability::all(),
+    ]
+    .concat()
+}
+
+/// Keys that a service or a file system forbids, takes for another, or for a way out of its place;
+/// all different, in no order.
+const STRANGE_KEYS: &[&str] = &[
+    "a",
+    "A",
+    "a/b",
+    "a/b/c",
+    "a/B",
+    "ab",
+    "/",
+    "//",
+    "/abs",
+    "/a/b",
+    "a/",
+    "a//",
+    "a//b",
+    "a///b",
+    ".",
+    "..",
+    "...",
+    "./a",
+    "a/.",
+    "a/..",
+    "a/./b",
+    "a/../b",
+    "../../etc/passwd",
+    "a.",
+    "a..",
+    "a./b",
+    ".hidden",
+    ".tmp/a",
+    "a.tmp",
+    "a.json",
+    "CON",
+    "con",
+    "nul.txt",
+    "aux.",
+    "LPT1/a",
+    "C:\\windows",
+    "\\",
+    "a\\b",
+    "..\\..\\a",
+    "%",
+    "%%",
+    "%00",
+    "%2F",
+    "%2e%2e",
+    "a%2Fb",
+    "a%5Cb",
+    "100%",
+    "\0",
+    "a\0b",
+    "a\nb",
+    "\u{1}",
+    "\u{7f}",
+    "\u{85}",
+    " ",
+    " a",
+    "a ",
+    "a b",
+    "a+b",
+    "a?b=c",
+    "a#b",
+    "a&b;c:d",
+    "a*b<c>|\"d'",
+    "$web",
+    "__isobar__",
+    "{a}",
+    "[a]",
+    "~",
+    "\u{e9}",
+    "e\u{301}",
+    "\u{df}",
+    "SS",
+    "\u{200b}",
+    "\u{2028}",
+    "\u{fffd}",
+    "\u{ffff}",
+    "\u{1f600}/\u{1f600}",
+    "\u{10ffff}",
+];
+
+/// Content of this size in which every place can be told from its neighbours.
+fn content(size: usize) -> Bytes {
+    Bytes::from((0..size).map(|place| (place * 7 + place / 256 + place / 65_536) as u8).collect::<Vec<_>>())
+}
+
+/// Content as a stream of pieces of this size. It must not be polled after its end.
+fn in_pieces(content: Bytes, size: usize) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+    stream::unfold(content, move |mut rest| async move {
+        let piece = rest.split_to(size.min(rest.len()));
+        if piece.is_empty() { None } else { Some((Ok(piece), rest)) }
+    })
+}
+
+/// Puts an object at each key; its content is the key.
+async fn fill(bucket: &Bucket, keys: &[impl AsRef<str>]) -> Result<()> {
+    for key in keys {
+        bucket.put(key, key.as_ref().to_owned()).await?;
+    }
+    Ok(())
+}
+
+/// The keys of all objects with a prefix, as the bucket lists them.
+async fn keys_of(bucket: &Bucket, prefix: &str) -> Result<Vec<String>> {
+    Ok(bucket.list(prefix).all().await?.into_iter().map(|object| object.key).collect())
+}
+
+/// The content of an object.
+async fn text(bucket: &Bucket, key: &str) -> Result<String> {
+    let content = bucket.get(key).await?.bytes().await?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+/// The pages of a list, each begun from the printed cursor of the one before.
+async fn pages(list: ListQuery) -> Result<Vec<ListPage>> {
+    let (mut pages, mut list) = (Vec::new(), list);
+    loop {
+        let page = list.page().await?;
+        let next = page.next.clone();
+        pages.push(page);
+        assert!(pages.len() < 10_000, "the list does not end");
+        let Some(next) = next else { return Ok(pages) };
+        list = list.after(next.to_string().parse::<ListCursor>()?);
+    }
+}

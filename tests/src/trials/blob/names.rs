@@ -1,0 +1,107 @@
+//! Logical names of buckets, and what an error tells of its bucket.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use isobar::blob::PutMode;
+use isobar::{Error, ErrorKind};
+
+use super::{keys_of, text};
+use crate::{Checked, World};
+
+crate::trials![
+    "BL-21" => buckets_whose_names_look_alike_are_different_buckets,
+    "BL-21" => a_bucket_and_a_table_of_one_name_are_different,
+    "BL-21" => a_wrong_name_of_a_bucket_is_a_config_error_at_first_use,
+    "BL-22" => an_error_names_its_operation_and_its_bucket,
+    "BL-22" => an_error_never_shows_content_and_debug_never_a_signature,
+];
+
+async fn buckets_whose_names_look_alike_are_different_buckets(world: Box<dyn World>) -> Checked {
+    let longest = "b".repeat(40);
+    let names = ["my-own-bucket", "my-ownbucket", "myownbucket", "my-own-bucket-", "my-own", "abc", longest.as_str()];
+    for name in names {
+        world.cloud().bucket(name).put("a", name.to_owned()).await?;
+    }
+    for name in names {
+        assert_eq!(text(&world.cloud().bucket(name), "a").await?, name);
+        assert_eq!(keys_of(&world.cloud().bucket(name), "").await?, ["a"]);
+    }
+    Ok(())
+}
+
+async fn a_bucket_and_a_table_of_one_name_are_different(world: Box<dyn World>) -> Checked {
+    let (files, items) = (world.cloud().bucket("things"), world.cloud().table::<u32>("things"));
+    files.put("a", "file").await?;
+    assert_eq!(items.scan().all().await?, []);
+    items.put("b", &1).await?;
+    assert_eq!(keys_of(&files, "").await?, ["a"]);
+    Ok(())
+}
+
+async fn a_wrong_name_of_a_bucket_is_a_config_error_at_first_use(world: Box<dyn World>) -> Checked {
+    let too_long = "a".repeat(41);
+    for name in ["", "ab", "Pages", "1pages", "a_b", "a.b", "../etc", "a/b", "käse", too_long.as_str()] {
+        let files = world.cloud().bucket(name);
+        assert_eq!(files.put("a", "x").await.unwrap_err().kind(), ErrorKind::Config, "{name:?}");
+        assert_eq!(files.get("a").await.unwrap_err().kind(), ErrorKind::Config, "{name:?}");
+        assert_eq!(files.list("").page().await.unwrap_err().kind(), ErrorKind::Config, "{name:?}");
+    }
+    Ok(())
+}
+
+fn tells(error: &Error, operation: &str) {
+    assert_eq!(error.operation(), Some(operation), "{error}");
+    assert_eq!(error.resource(), Some("bucket `pages`"), "{error}");
+    let shown = error.to_string();
+    assert!(shown.contains(operation) && shown.contains("pages") && shown.contains(error.kind().name()), "{shown}");
+}
+
+async fn an_error_names_its_operation_and_its_bucket(world: Box<dyn World>) -> Checked {
+    let pages = world.cloud().bucket("pages");
+    pages.put("a", "x").await?;
+    tells(&pages.put_with("a", "y", PutMode::Create).await.unwrap_err(), "put");
+    tells(&pages.get("b").await.unwrap_err(), "get");
+    tells(&pages.get_range("a", 5..6).await.unwrap_err(), "get");
+    tells(&pages.head("b").await.unwrap_err(), "head");
+    tells(&pages.delete("").await.unwrap_err(), "delete");
+    tells(&pages.copy("b", "c", PutMode::Overwrite).await.unwrap_err(), "copy");
+    tells(&pages.signed_get("a", Duration::ZERO).await.unwrap_err(), "signed_get");
+    tells(&pages.signed_put("a", Duration::ZERO).await.unwrap_err(), "signed_put");
+    tells(&pages.clone().write_only().list("").page().await.unwrap_err(), "list");
+    Ok(())
+}
+
+/// The error as logs show it: itself, its `Debug`, and all its sources.
+fn shown(error: &Error) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(" {cause} {cause:?}"));
+        source = cause.source();
+    }
+    text
+}
+
+async fn an_error_never_shows_content_and_debug_never_a_signature(world: Box<dyn World>) -> Checked {
+    const SECRET: &str = "hunter2-correct-horse";
+    let pages = world.cloud().bucket("pages");
+    let stale = pages.put("a", SECRET).await?;
+    pages.put("a", SECRET).await?;
+    let errors = [
+        pages.put_with("a", SECRET, PutMode::Create).await.unwrap_err(),
+        pages.put_with("a", SECRET, PutMode::Update(stale)).await.unwrap_err(),
+        pages.get_range("a", 100..101).await.unwrap_err(),
+        pages.copy("a", "a2", PutMode::Update(pages.head("a").await?.version)).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(!shown(&error).contains("hunter2"), "{error:?}");
+    }
+    for url in
+        [pages.signed_get("a", Duration::from_secs(60)).await?, pages.signed_put("a", Duration::from_secs(60)).await?]
+    {
+        let (_, query) = url.url.split_once('?').expect("the permission stands in the query");
+        assert!(!format!("{url:?} {url:#?}").contains(query), "the signature is shown");
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! An app that is declared wrongly does not start, and is told all that is wrong at once.
+
+use isobar::prelude::*;
+
+use super::told;
+use crate::{Checked, World};
+
+crate::trials![
+    "FN-7" => bad_cron_lines_are_told_with_what_is_wrong,
+    "FN-7" => two_handlers_for_one_trigger_are_told,
+    "FN-7" => bad_names_of_resources_are_told,
+    "FN-7" => bad_names_of_app_schedules_and_functions_are_told,
+    "FN-7" => names_at_the_ends_of_the_rule_start,
+    "FN-7" => a_trigger_on_a_resource_of_another_cloud_is_told,
+    "FN-7" => all_problems_are_told_at_once,
+    "FN-7" => an_app_of_nothing_starts,
+    "FN-7" => an_app_may_open_a_resource_twice_and_handle_it_once,
+];
+
+/// Starts an app that must not start, and returns what it was told.
+async fn refusal(world: &dyn World, app: impl FnOnce(&Cloud) -> App + Send + 'static) -> String {
+    let error = world.run(app).await.err().expect("it started");
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    told(&error)
+}
+
+async fn bad_cron_lines_are_told_with_what_is_wrong(world: Box<dyn World>) -> Checked {
+    for (line, problem) in [
+        ("", "0 fields"),
+        ("0 3 * *", "4 fields"),
+        ("0 0 3 * * *", "6 fields"),
+        ("@daily", "1 fields"),
+        ("60 * * * *", "60 * * * *"),
+        ("0 24 * * *", "0 24 * * *"),
+        ("0 3 L * *", "`L`"),
+        ("0 3 ? * *", "`?`"),
+        ("0 3 * * 1#2", "`#`"),
+        ("0 3 1 * MON", "day of month or a day of week"),
+        ("0 3 * FOO *", "`FOO`"),
+        ("0 3 30-5 * *", "0 3 30-5 * *"),
+    ] {
+        let app = move |_: &Cloud| App::new("clock").on_schedule("sweep", line, |_, _cx| async {});
+        let told = refusal(&*world, app).await;
+        assert!(told.contains("`sweep`") && told.contains(problem), "{line:?}: {told}");
+    }
+    Ok(())
+}
+
+async fn two_handlers_for_one_trigger_are_told(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let (jobs, pages) = (cloud.topic::<u32>("jobs"), cloud.bucket("pages"));
+        App::new("double")
+            .http(Router::new())
+            .http(Router::new())
+            .on_message(&jobs, |_, _cx| async {})
+            .on_message(jobs.subscription().with_attempts(1), |_, _cx| async {})
+            .on_object(&pages, |_, _cx| async {})
+            .on_object(&pages, |_, _cx| async {})
+            .on_schedule("sweep", "0 3 * * *", |_, _cx| async {})
+            .on_schedule("sweep", "0 4 * * *", |_, _cx| async {})
+            .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
+            .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
+    };
+    let told = refusal(&*world, app).await;
+    for twice in ["`http`", "topic `jobs`", "bucket `pages`", "schedule `sweep`", "function `stats`"] {
+        assert!(told.contains(twice), "{twice} is not named in: {told}");
+    }
+    Ok(())
+}
+
+const BAD_NAMES: [&str; 9] = ["", "ab", "Links", "1st", "a_b", "a.b", "käse", "a/../b", "-abc"];
+
+async fn bad_names_of_resources_are_told(world: Box<dyn World>) -> Checked {
+    for bad in BAD_NAMES.into_iter().chain(["a2345678901234567890123456789012345678901"]) {
+        let app = move |cloud: &Cloud| {
+            cloud.table::<u32>(bad);
+            cloud.topic::<u32>(bad);
+            cloud.bucket(bad);
+            App::new("named")
+        };
+        let told = refusal(&*world, app).await;
+        for kind in ["table", "topic", "bucket"] {
+            assert!(told.contains(&format!("{kind} `{bad}`")), "{kind} {bad:?}: {told}");
+        }
+    }
+    Ok(())
+}
+
+async fn bad_names_of_app_schedules_and_functions_are_told(world: Box<dyn World>) -> Checked {
+    for bad in BAD_NAMES {
+        let app = move |_: &Cloud| {
+            App::new(bad)
+                .on_schedule(bad, "0 3 * * *", |_, _cx| async {})
+                .on_invoke(bad, |(), _cx| async { Ok::<_, Error>(()) })
+        };
+        let told = refusal(&*world, app).await;
+        for kind in ["app: `", "schedule: `", "function: `"] {
+            assert!(told.contains(&format!("{kind}{bad}`")), "{kind}{bad}: {told}");
+        }
+    }
+    Ok(())
+}
+
+async fn names_at_the_ends_of_the_rule_start(world: Box<dyn World>) -> Checked {
+    const LONG: &str = "a-23456789012345678901234567890123456789";
+    for good in ["abc", "a-1", "z--", LONG] {
+        let app = move |cloud: &Cloud| {
+            cloud.table::<u32>(good);
+            cloud.topic::<u32>(good);
+            cloud.bucket(good);
+            App::new(good)
+                .on_schedule(good, "*/5 0-6,12 1,15 JAN-mar *", |_, _cx| async {})
+                .on_invoke(good, |(), _cx| async { Ok::<_, Error>(()) })
+        };
+        let app = world.run(app).await?;
+        app.tick(good).await?;
+    }
+    assert_eq!(LONG.len(), 40);
+    Ok(())
+}
+
+async fn a_trigger_on_a_resource_of_another_cloud_is_told(world: Box<dyn World>) -> Checked {
+    let other = world.cloud();
+    let app = move |_: &Cloud| {
+        App::new("stranger")
+            .on_message(&other.topic::<u32>("jobs"), |_, _cx| async {})
+            .on_object(&other.bucket("pages"), |_, _cx| async {})
+    };
+    let told = refusal(&*world, app).await;
+    assert!(told.contains("topic `jobs`") && told.contains("bucket `pages`"), "{told}");
+    Ok(())
+}
+
+async fn all_problems_are_told_at_once(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        cloud.table::<u32>("Links");
+        App::new("Shop")
+            .http(Router::new())
+            .http(Router::new())
+            .on_schedule("sweep", "61 * * * *", |_, _cx| async {})
+            .on_schedule("dust", "whenever", |_, _cx| async {})
+            .on_invoke("my stats", |(), _cx| async { Ok::<_, Error>(()) })
+    };
+    let told = refusal(&*world, app).await;
+    for problem in ["table `Links`", "app: `Shop`", "`http`", "`sweep`", "`dust`", "function: `my stats`"] {
+        assert!(told.contains(problem), "{problem} is not named in: {told}");
+    }
+    Ok(())
+}
+
+async fn an_app_of_nothing_starts(world: Box<dyn World>) -> Checked {
+    let app = world.run(|_| App::new("idle")).await?;
+    app.deliver().await?;
+    assert_eq!(app.manifest().app, "idle");
+    Ok(())
+}
+
+async fn an_app_may_open_a_resource_twice_and_handle_it_once(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let (in_one_place, in_another) = (cloud.topic::<u32>("jobs"), cloud.topic::<u32>("jobs"));
+        App::new("worker").on_message(&in_one_place, |_, _cx| async {}).on_invoke("publish", move |(), _cx| {
+            let jobs = in_another.clone();
+            async move { jobs.publish(1).await.map(|_| ()) }
+        })
+    };
+    let app = world.run(app).await?;
+    app.invoke("publish", bytes::Bytes::new()).await?;
+    app.deliver().await?;
+    assert_eq!(app.manifest().topics.len(), 1);
+    Ok(())
+}

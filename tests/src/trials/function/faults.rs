@@ -1,0 +1,226 @@
+//! What goes wrong in a handler fails its own invocation, and no other.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use isobar::prelude::*;
+use isobar::{ResourceKind, axum};
+
+use super::{serve, told};
+use crate::{Checked, RunningApp, World};
+
+crate::trials![
+    "FN-3" => a_panic_in_an_http_handler_is_500_and_the_next_request_is_served,
+    "FN-3" => a_panic_after_an_await_in_an_http_handler_is_500_and_the_next_request_is_served,
+    "FN-3" => a_panic_does_not_reach_a_request_that_runs_at_the_same_time,
+    "FN-3" => a_panic_while_a_response_streams_cuts_that_response_only,
+    "FN-3" => a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_served,
+    "FN-3" => a_panic_in_a_schedule_is_told_and_the_next_tick_runs,
+    "FN-3" => a_panic_in_an_object_handler_is_tried_again,
+    "FN-3" => a_client_is_told_the_status_and_the_name_of_each_kind_of_error,
+    "FN-3" => a_client_is_told_what_is_wrong_with_its_request,
+    "FN-3" => a_client_is_not_told_what_failed_inside,
+    "FN-3" => a_client_is_told_when_to_come_back,
+    "FN-3" => an_error_that_the_handler_maps_is_an_answer_like_any_other,
+];
+
+/// Panics before the first await, or after it.
+async fn out_of_paper(Path(place): Path<String>) -> String {
+    assert!(place != "before", "out of paper");
+    tokio::task::yield_now().await;
+    assert!(place != "after", "out of paper");
+    place
+}
+
+async fn fails_alone(world: &dyn World, path: &str) -> Checked {
+    let app = serve(world, Router::new().route("/{place}", get(out_of_paper))).await?;
+    for _ in 0..3 {
+        assert_eq!(app.get(path).await?.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(app.get("/never").await?.text(), "never");
+    }
+    Ok(())
+}
+
+async fn a_panic_in_an_http_handler_is_500_and_the_next_request_is_served(world: Box<dyn World>) -> Checked {
+    fails_alone(&*world, "/before").await
+}
+
+async fn a_panic_after_an_await_in_an_http_handler_is_500_and_the_next_request_is_served(
+    world: Box<dyn World>,
+) -> Checked {
+    fails_alone(&*world, "/after").await
+}
+
+async fn a_panic_does_not_reach_a_request_that_runs_at_the_same_time(world: Box<dyn World>) -> Checked {
+    let app = serve(&*world, Router::new().route("/{place}", get(out_of_paper))).await?;
+    let paths = ["/before", "/never", "/after", "/ever"].into_iter().cycle().take(40);
+    let responses = futures_util::future::try_join_all(paths.map(|path| app.get(path))).await?;
+    for (place, response) in responses.iter().enumerate() {
+        assert_eq!(response.status.is_server_error(), place % 2 == 0, "request {place}: {}", response.status);
+    }
+    Ok(())
+}
+
+async fn a_panic_while_a_response_streams_cuts_that_response_only(world: Box<dyn World>) -> Checked {
+    let stream = async || {
+        let pieces = (0..3).map(|number| {
+            assert!(number < 2, "out of paper");
+            Ok::<_, axum::Error>(Bytes::from_static(b"piece"))
+        });
+        Body::from_stream(futures_util::stream::iter(pieces))
+    };
+    let app = serve(&*world, Router::new().route("/", get(stream)).route("/small", get("small"))).await?;
+    if let Ok(response) = app.get("/").await {
+        assert!(response.status.is_server_error(), "{}: {}", response.status, response.text());
+    }
+    assert_eq!(app.get("/small").await?.text(), "small");
+    Ok(())
+}
+
+async fn a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_served(world: Box<dyn World>) -> Checked {
+    let app = |_: &Cloud| {
+        App::new("calls").on_invoke("print", |place: String, _cx| {
+            assert!(place != "before", "out of paper");
+            async move {
+                tokio::task::yield_now().await;
+                assert!(place != "after", "out of paper");
+                Ok::<_, Error>(place)
+            }
+        })
+    };
+    let app = world.run(app).await?;
+    for place in ["before", "after"] {
+        let error = app.invoke("print", serde_json::to_vec(place)?.into()).await.expect_err("it was answered");
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!(told(&error).contains("print"), "{}", told(&error));
+        assert_eq!(app.invoke("print", Bytes::from_static(b"\"never\"")).await?, "\"never\"");
+    }
+    Ok(())
+}
+
+async fn a_panic_in_a_schedule_is_told_and_the_next_tick_runs(world: Box<dyn World>) -> Checked {
+    let app = |_: &Cloud| {
+        App::new("clock")
+            .on_schedule("before", "0 3 * * *", |_, _cx| -> std::future::Ready<()> { panic!("out of paper") })
+            .on_schedule("after", "0 3 * * *", |_, cx| async move {
+                tokio::task::yield_now().await;
+                assert!(cx.attempt() > 1, "out of paper");
+            })
+            .on_schedule("never", "0 3 * * *", |_, _cx| async {})
+    };
+    let app = world.run(app).await?;
+    for schedule in ["before", "after"] {
+        let error = app.tick(schedule).await.expect_err("the panic was not told");
+        assert!(told(&error).contains("out of paper"), "{}", told(&error));
+        app.tick("never").await?;
+    }
+    Ok(())
+}
+
+/// Writes an object and returns how often its event was handled, a panic on the first attempt included.
+async fn attempts_of_object_event(world: &dyn World, app: &dyn RunningApp) -> Checked {
+    world.cloud().bucket("pages").put("a", "hello").await?;
+    app.deliver().await?;
+    world.advance(Duration::from_secs(600));
+    app.deliver().await?;
+    assert!(app.dead_letters(ResourceKind::Bucket, "pages").await?.is_empty());
+    Ok(())
+}
+
+async fn a_panic_in_an_object_handler_is_tried_again(world: Box<dyn World>) -> Checked {
+    let seen = crate::trials::pub_sub::Seen::default();
+    let heard = seen.clone();
+    let app = move |cloud: &Cloud| {
+        App::new("index").on_object(&cloud.bucket("pages"), move |event, cx| {
+            heard.add((event.key, cx.attempt()));
+            async move {
+                tokio::task::yield_now().await;
+                assert!(cx.attempt() > 1, "out of paper");
+            }
+        })
+    };
+    let app = world.run(app).await?;
+    attempts_of_object_event(&*world, &*app).await?;
+    assert_eq!(seen.all(), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    Ok(())
+}
+
+/// The error of this name.
+async fn fail_with(Path(kind): Path<String>) -> Result<()> {
+    let kinds = [
+        ErrorKind::NotFound,
+        ErrorKind::AlreadyExists,
+        ErrorKind::Conflict,
+        ErrorKind::InvalidInput,
+        ErrorKind::TooLarge { limit: 7 },
+        ErrorKind::Unauthenticated,
+        ErrorKind::PermissionDenied,
+        ErrorKind::Throttled { retry_after: None },
+        ErrorKind::Unavailable,
+        ErrorKind::Timeout,
+        ErrorKind::Unsupported,
+        ErrorKind::Config,
+    ];
+    let kind = kinds.into_iter().find(|known| known.name() == kind).unwrap_or(ErrorKind::Internal);
+    Err(Error::new(kind, "the drawer jams").with_source(Error::internal("rust in the hinge")))
+}
+
+async fn answer_to(world: &dyn World, kind: &str) -> Result<(u16, serde_json::Value)> {
+    let app = serve(world, Router::new().route("/{kind}", get(fail_with))).await?;
+    let response = app.get(&format!("/{kind}")).await?;
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    Ok((response.status.as_u16(), response.json()?))
+}
+
+async fn a_client_is_told_the_status_and_the_name_of_each_kind_of_error(world: Box<dyn World>) -> Checked {
+    let statuses =
+        [("invalid-input", 400), ("too-large", 413), ("throttled", 503), ("unavailable", 503), ("timeout", 504)];
+    let others = ["not-found", "already-exists", "conflict", "unauthenticated", "permission-denied"];
+    let others = others.into_iter().chain(["unsupported", "config", "internal"]).map(|kind| (kind, 500));
+    for (kind, status) in statuses.into_iter().chain(others) {
+        let (answered, body) = answer_to(&*world, kind).await?;
+        assert_eq!((answered, body["error"].as_str()), (status, Some(kind)));
+    }
+    Ok(())
+}
+
+async fn a_client_is_told_what_is_wrong_with_its_request(world: Box<dyn World>) -> Checked {
+    let (_, body) = answer_to(&*world, "invalid-input").await?;
+    assert_eq!(body["detail"].as_str(), Some("the drawer jams"));
+    Ok(())
+}
+
+async fn a_client_is_not_told_what_failed_inside(world: Box<dyn World>) -> Checked {
+    for kind in ["internal", "unavailable", "permission-denied", "config"] {
+        let (_, body) = answer_to(&*world, kind).await?;
+        let body = body.to_string();
+        assert!(!body.contains("drawer") && !body.contains("hinge"), "{body}");
+    }
+    let (_, body) = answer_to(&*world, "invalid-input").await?;
+    assert!(!body.to_string().contains("hinge"), "{body}");
+    Ok(())
+}
+
+async fn a_client_is_told_when_to_come_back(world: Box<dyn World>) -> Checked {
+    let throttled = async |Path(millis): Path<u64>| {
+        let retry_after = Some(Duration::from_millis(millis));
+        Err::<(), _>(Error::new(ErrorKind::Throttled { retry_after }, "slow down"))
+    };
+    let app = serve(&*world, Router::new().route("/{millis}", get(throttled))).await?;
+    // Never earlier than the service asked for.
+    for (millis, header) in [("9000", "9"), ("1500", "2"), ("1", "1"), ("0", "1")] {
+        let response = app.get(&format!("/{millis}")).await?;
+        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.header("retry-after"), Some(header));
+    }
+    Ok(())
+}
+
+async fn an_error_that_the_handler_maps_is_an_answer_like_any_other(world: Box<dyn World>) -> Checked {
+    let teapot = async || Err::<(), _>((StatusCode::IM_A_TEAPOT, [("x-tag", "a")], "short and stout"));
+    let app = serve(&*world, Router::new().route("/", get(teapot))).await?;
+    let response = app.get("/").await?;
+    assert_eq!((response.status, response.text().as_str()), (StatusCode::IM_A_TEAPOT, "short and stout"));
+    assert_eq!(response.header("x-tag"), Some("a"));
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The manifest tells what the app declared: permissions and packages are made from it.
+
+use std::time::Duration;
+
+use isobar::manifest::DeclaredResource;
+use isobar::prelude::*;
+use isobar::{Access, Manifest, RetryPolicy};
+
+use crate::{Checked, World};
+
+crate::trials![
+    "FN-9" => a_manifest_names_the_app_and_all_its_triggers,
+    "FN-9" => a_manifest_lists_everything_sorted_whatever_the_order_of_declaration,
+    "FN-9" => a_manifest_tells_the_access_to_each_resource,
+    "FN-9" => a_narrowed_handle_narrows_what_is_declared,
+    "FN-9" => a_clone_keeps_its_access_when_another_is_narrowed,
+    "FN-9" => a_manifest_tells_how_often_a_message_is_tried,
+    "FN-9" => a_manifest_comes_back_from_its_json,
+    "FN-9" => two_starts_of_one_app_have_one_manifest,
+    "FN-9" => a_manifest_of_an_app_of_nothing_is_empty,
+];
+
+/// An app of every kind of trigger and resource, whose names are not declared in their order.
+fn shop(cloud: &Cloud) -> App {
+    let (orders, mails) = (cloud.topic::<u32>("orders"), cloud.topic::<u32>("mails").subscribe_only());
+    let (scans, pages) = (cloud.bucket("scans"), cloud.bucket("pages").read_only());
+    cloud.table::<u32>("stock");
+    let _ = cloud.table::<u32>("prices").read_only();
+    App::new("shop")
+        .http(Router::new())
+        .on_message(orders.subscription().with_attempts(9), |_, _cx| async {})
+        .on_message(&mails, |_, _cx| async {})
+        .on_object(&scans, |_, _cx| async {})
+        .on_object(&pages, |_, _cx| async {})
+        .on_schedule("sweep", "0 3 * * *", |_, _cx| async {})
+        .on_schedule("dust", "0 4 * * SUN", |_, _cx| async {})
+        .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
+        .on_invoke("close", |(), _cx| async { Ok::<_, Error>(()) })
+}
+
+async fn manifest_of(world: &dyn World, app: impl FnOnce(&Cloud) -> App + Send + 'static) -> Result<Manifest> {
+    Ok(world.run(app).await?.manifest().clone())
+}
+
+/// Names and accesses.
+fn declared(resources: &[DeclaredResource]) -> Vec<(&str, Access)> {
+    resources.iter().map(|resource| (resource.name.as_str(), resource.access)).collect()
+}
+
+async fn a_manifest_names_the_app_and_all_its_triggers(world: Box<dyn World>) -> Checked {
+    let manifest = manifest_of(&*world, shop).await?;
+    assert_eq!(manifest.app, "shop");
+    assert!(manifest.http);
+    assert_eq!((manifest.messages.len(), manifest.objects.len()), (2, 2));
+    assert_eq!((manifest.schedules.len(), manifest.invokes.len()), (2, 2));
+    assert_eq!((manifest.schedules[0].name.as_str(), manifest.schedules[0].cron.as_str()), ("dust", "0 4 * * SUN"));
+    Ok(())
+}
+
+async fn a_manifest_lists_everything_sorted_whatever_the_order_of_declaration(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let names = ["golf", "delta", "alpha", "echo", "bravo", "foxtrot", "charlie"];
+        names.into_iter().fold(App::new("many"), |app, name| {
+            cloud.table::<u32>(name);
+            app.on_message(&cloud.topic::<u32>(name), |_, _cx| async {})
+                .on_object(&cloud.bucket(name), |_, _cx| async {})
+                .on_schedule(name, "0 3 * * *", |_, _cx| async {})
+                .on_invoke(name, |(), _cx| async { Ok::<_, Error>(()) })
+        })
+    };
+    let manifest = manifest_of(&*world, app).await?;
+    let sorted = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf"];
+    assert_eq!(manifest.messages.iter().map(|it| it.source.as_str()).collect::<Vec<_>>(), sorted);
+    assert_eq!(manifest.objects.iter().map(|it| it.source.as_str()).collect::<Vec<_>>(), sorted);
+    assert_eq!(manifest.schedules.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), sorted);
+    assert_eq!(manifest.invokes, sorted);
+    for resources in [&manifest.tables, &manifest.buckets, &manifest.topics] {
+        assert_eq!(resources.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), sorted);
+    }
+    Ok(())
+}
+
+async fn a_manifest_tells_the_access_to_each_resource(world: Box<dyn World>) -> Checked {
+    let manifest = manifest_of(&*world, shop).await?;
+    assert_eq!(declared(&manifest.tables), [("prices", Access::Read), ("stock", Access::ReadWrite)]);
+    assert_eq!(declared(&manifest.buckets), [("pages", Access::Read), ("scans", Access::ReadWrite)]);
+    assert_eq!(declared(&manifest.topics), [("mails", Access::None), ("orders", Access::Write)]);
+    Ok(())
+}
+
+async fn a_narrowed_handle_narrows_what_is_declared(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let _ = cloud.table::<u32>("read").read_only();
+        let _ = cloud.table::<u32>("written").write_only();
+        let _ = cloud.table::<u32>("neither").read_only().write_only();
+        let _ = cloud.table::<u32>("both").read_only();
+        let _ = cloud.table::<u32>("both").write_only();
+        App::new("narrow")
+    };
+    let manifest = manifest_of(&*world, app).await?;
+    let expected =
+        [("both", Access::ReadWrite), ("neither", Access::None), ("read", Access::Read), ("written", Access::Write)];
+    assert_eq!(declared(&manifest.tables), expected);
+    Ok(())
+}
+
+async fn a_clone_keeps_its_access_when_another_is_narrowed(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let notes = cloud.table::<u32>("notes");
+        let (reader, writer) = (notes.clone().read_only(), notes);
+        App::new("narrow")
+            .on_invoke("by-reader", move |(), _cx| {
+                let notes = reader.clone();
+                async move { notes.put("a", &1).await.map(|_| ()) }
+            })
+            .on_invoke("by-writer", move |(), _cx| {
+                let notes = writer.clone();
+                async move { notes.put("a", &1).await.map(|_| ()) }
+            })
+    };
+    let app = world.run(app).await?;
+    assert_eq!(declared(&app.manifest().tables), [("notes", Access::ReadWrite)]);
+    app.invoke("by-writer", bytes::Bytes::new()).await?;
+    let error = app.invoke("by-reader", bytes::Bytes::new()).await.expect_err("it was written");
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    Ok(())
+}
+
+async fn a_manifest_tells_how_often_a_message_is_tried(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let (jobs, mails) = (cloud.topic::<u32>("jobs"), cloud.topic::<u32>("mails"));
+        let (min, max) = (Duration::from_secs(10), Duration::from_secs(3_600));
+        App::new("worker")
+            .on_message(jobs.subscription().with_attempts(9).with_backoff(min, max), |_, _cx| async {})
+            .on_message(&mails, |_, _cx| async {})
+    };
+    let manifest = manifest_of(&*world, app).await?;
+    let patient =
+        RetryPolicy::default().with_max_attempts(9).with_backoff(Duration::from_secs(10), Duration::from_secs(3_600));
+    assert_eq!(manifest.messages[0].retry, patient);
+    assert_eq!(manifest.messages[1].retry, RetryPolicy::default());
+    Ok(())
+}
+
+async fn a_manifest_comes_back_from_its_json(world: Box<dyn World>) -> Checked {
+    let manifest = manifest_of(&*world, shop).await?;
+    let json = manifest.to_json()?;
+    assert_eq!(serde_json::from_str::<Manifest>(&json)?, manifest);
+    let value: serde_json::Value = serde_json::from_str(&json)?;
+    assert_eq!((value["app"].as_str(), value["http"].as_bool()), (Some("shop"), Some(true)));
+    assert_eq!(value["tables"][0]["name"].as_str(), Some("prices"));
+    assert_eq!(value["tables"][0]["access"].as_str(), Some("read"));
+    assert_eq!(value["messages"][1]["retry"]["max_attempts"].as_u64(), Some(9));
+    Ok(())
+}
+
+async fn two_starts_of_one_app_have_one_manifest(world: Box<dyn World>) -> Checked {
+    let first = manifest_of(&*world, shop).await?.to_json()?;
+    for _ in 0..5 {
+        assert_eq!(manifest_of(&*world, shop).await?.to_json()?, first);
+    }
+    Ok(())
+}
+
+async fn a_manifest_of_an_app_of_nothing_is_empty(world: Box<dyn World>) -> Checked {
+    let manifest = manifest_of(&*world, |_| App::new("idle")).await?;
+    assert_eq!(manifest, Manifest { app: "idle".to_owned(), ..Manifest::default() });
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Trials of functions: HTTP, direct calls, schedules, the context, and the declaration.
+
+// An unwrap or an assertion that panics fails its trial.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod bodies;
+pub mod context;
+pub mod declaration;
+pub mod faults;
+pub mod http;
+pub mod invoke;
+pub mod manifest;
+pub mod schedule;
+
+use ::http::{Request, Response};
+use isobar::prelude::*;
+use isobar::{BoxError, TestResponse};
+
+use crate::{RunningApp, Trial, World};
+
+/// All trials of functions.
+pub fn all() -> Vec<Trial> {
+    [
+        http::all(),
+        bodies::all(),
+        faults::all(),
+        invoke::all(),
+        schedule::all(),
+        context::all(),
+        declaration::all(),
+        manifest::all(),
+    ]
+    .concat()
+}
+
+/// Starts an app that serves these routes and nothing else.
+async fn serve(world: &dyn World, routes: Router) -> Result<Box<dyn RunningApp>> {
+    world.run(move |_| App::new("server").http(routes)).await
+}
+
+/// POST of a body to `/`.
+async fn post_to_root(app: &dyn RunningApp, body: impl Into<Body>) -> Result<TestResponse> {
+    app.http(Request::post("/").body(body.into()).unwrap()).await
+}
+
+/// A body of which nobody knows how long it will be.
+fn chunked(chunks: impl IntoIterator<Item = Vec<u8>, IntoIter: Send + 'static>) -> Body {
+    Body::from_stream(futures_util::stream::iter(chunks.into_iter().map(Ok::<_, BoxError>)))
+}
+
+/// An error and its sources in one line.
+fn told(error: &Error) -> String {
+    format!("{error:?}")
+}
+
+/// A response without a body.
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,155 @@
+//! A schedule runs its handler, and is told how it went.
+
+use std::time::{Duration, SystemTime};
+
+use isobar::CronSchedule;
+use isobar::prelude::*;
+
+use super::told;
+use crate::trials::pub_sub::Seen;
+use crate::{Checked, World};
+
+crate::trials![
+    "FN-5" => a_tick_runs_its_handler_and_tells_schedule_and_due_time,
+    "FN-5" => a_tick_runs_the_handler_of_its_own_schedule_only,
+    "FN-5" => the_failure_of_a_tick_is_told_with_its_reason,
+    "FN-5" => a_rejected_tick_is_told_with_its_reason,
+    "FN-5" => a_failed_tick_is_not_tried_again_by_itself,
+    "FN-5" => a_tick_of_an_unknown_schedule_is_not_found_and_named,
+    "FN-5" => what_a_tick_publishes_is_delivered,
+    "FN-5" => a_cron_line_names_its_next_time_in_utc,
+];
+
+async fn a_tick_runs_its_handler_and_tells_schedule_and_due_time(world: Box<dyn World>) -> Checked {
+    let seen = Seen::default();
+    let heard = seen.clone();
+    let app = move |_: &Cloud| {
+        App::new("clock").on_schedule("sweep", "0 3 * * *", move |tick: Tick, cx: Context| {
+            heard.add((tick.schedule, tick.due, cx.now()));
+            async {}
+        })
+    };
+    let app = world.run(app).await?;
+    app.tick("sweep").await?;
+    let (schedule, due, now) = seen.only();
+    assert_eq!(schedule, "sweep");
+    assert!(due <= now && due + Duration::from_secs(60) > now, "due at {due:?}, run at {now:?}");
+    Ok(())
+}
+
+async fn a_tick_runs_the_handler_of_its_own_schedule_only(world: Box<dyn World>) -> Checked {
+    let seen = Seen::default();
+    let (morning, evening) = (seen.clone(), seen.clone());
+    let app = move |_: &Cloud| {
+        App::new("clock")
+            .on_schedule("morning", "0 6 * * *", move |_, _cx| {
+                morning.add("morning");
+                async {}
+            })
+            .on_schedule("evening", "0 18 * * MON-FRI", move |_, _cx| {
+                evening.add("evening");
+                async {}
+            })
+    };
+    let app = world.run(app).await?;
+    app.tick("evening").await?;
+    app.tick("morning").await?;
+    app.tick("evening").await?;
+    assert_eq!(seen.all(), ["evening", "morning", "evening"]);
+    Ok(())
+}
+
+async fn the_failure_of_a_tick_is_told_with_its_reason(world: Box<dyn World>) -> Checked {
+    let app = |_: &Cloud| {
+        App::new("clock").on_schedule("sweep", "0 3 * * *", |_, _cx| async {
+            Err::<(), _>(Error::conflict("no broom").with_source(Error::internal("it was stolen")))
+        })
+    };
+    let app = world.run(app).await?;
+    let error = app.tick("sweep").await.expect_err("the failure was not told");
+    assert!(told(&error).contains("no broom"), "{}", told(&error));
+    assert!(told(&error).contains("it was stolen"), "{}", told(&error));
+    Ok(())
+}
+
+async fn a_rejected_tick_is_told_with_its_reason(world: Box<dyn World>) -> Checked {
+    let app = |_: &Cloud| {
+        App::new("clock").on_schedule("sweep", "0 3 * * *", |_, _cx| async { Outcome::reject("on strike") })
+    };
+    let app = world.run(app).await?;
+    let error = app.tick("sweep").await.expect_err("the failure was not told");
+    assert!(told(&error).contains("on strike"), "{}", told(&error));
+    Ok(())
+}
+
+async fn a_failed_tick_is_not_tried_again_by_itself(world: Box<dyn World>) -> Checked {
+    let seen = Seen::default();
+    let heard = seen.clone();
+    let app = move |_: &Cloud| {
+        App::new("clock").on_schedule("sweep", "0 3 1 1 *", move |_, cx: Context| {
+            heard.add(cx.attempt());
+            async { Outcome::retry("no broom") }
+        })
+    };
+    let app = world.run(app).await?;
+    assert!(app.tick("sweep").await.is_err());
+    world.advance(Duration::from_secs(600));
+    app.deliver().await?;
+    assert_eq!(seen.all(), [1]);
+    assert!(app.tick("sweep").await.is_err());
+    assert_eq!(seen.all(), [1, 1], "a new tick is a first attempt");
+    Ok(())
+}
+
+async fn a_tick_of_an_unknown_schedule_is_not_found_and_named(world: Box<dyn World>) -> Checked {
+    let app = |_: &Cloud| {
+        let app = App::new("clock").on_schedule("sweep", "0 3 * * *", |_, _cx| async {});
+        app.on_invoke("dust", |(), _cx| async { Ok::<_, Error>(()) })
+    };
+    let app = world.run(app).await?;
+    let error = app.tick("dust").await.expect_err("it was run");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let told = told(&error);
+    assert!(told.contains("`dust`") && told.contains("schedule `sweep`"), "{told}");
+    Ok(())
+}
+
+async fn what_a_tick_publishes_is_delivered(world: Box<dyn World>) -> Checked {
+    let seen = Seen::default();
+    let heard = seen.clone();
+    let app = move |cloud: &Cloud| {
+        let jobs = cloud.topic::<u128>("jobs");
+        let published = jobs.clone();
+        App::new("clock")
+            .on_schedule("sweep", "0 3 * * *", move |_, cx: Context| {
+                let jobs = published.clone();
+                async move { jobs.publish(cx.trace_parent().trace_id()).await.map(|_| ()) }
+            })
+            .on_message(&jobs, move |job, cx| {
+                heard.add((job.body, cx.trace_parent().trace_id()));
+                async {}
+            })
+    };
+    let app = world.run(app).await?;
+    app.tick("sweep").await?;
+    app.deliver().await?;
+    let (of_tick, of_message) = seen.only();
+    assert_eq!(of_tick, of_message, "the message has another trace than the tick");
+    Ok(())
+}
+
+/// 2026-01-01 was a Thursday.
+async fn a_cron_line_names_its_next_time_in_utc(world: Box<dyn World>) -> Checked {
+    let new_year = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    let hours = |line: &str| -> Result<u64> {
+        let next = CronSchedule::parse(line)?.next_after(new_year).expect("a next time");
+        Ok(next.duration_since(new_year).expect("a later time").as_secs() / 3_600)
+    };
+    assert_eq!(hours("0 * * * *")?, 1, "the next time is after the time given");
+    assert_eq!(hours("0 3 * * *")?, 3);
+    assert_eq!(hours("0 0 * * SAT")?, 2 * 24);
+    assert_eq!(hours("0 0 * * 0")?, 3 * 24, "0 is Sunday");
+    assert_eq!(hours("0 0 29 2 *")?, ((365 + 365) + 31 + 28) * 24, "2028 has a 29th of February");
+    drop(world);
+    Ok(())
+}

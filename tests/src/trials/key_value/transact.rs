@@ -1,0 +1,263 @@
+//! Transactions: all writes of one partition, or none.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use isobar::key_value::{PutMode, PutOptions, Table, Transaction, Version};
+use isobar::{ErrorKind, Limits};
+
+use super::{STRANGE_SORTS, at_once, fill};
+use crate::{Checked, World};
+
+crate::trials![
+    "KV-13" => a_transaction_writes_and_deletes_all_that_it_says,
+    "KV-13" => a_condition_that_fails_first_or_last_undoes_everything,
+    "KV-13" => the_error_of_a_transaction_is_that_of_the_write_that_failed,
+    "KV-13" => a_transaction_answers_in_the_order_of_its_writes_with_versions_that_work,
+    "KV-13" => a_transaction_takes_strange_sort_keys,
+    "KV-13" => transfers_at_once_neither_make_nor_lose_money,
+    "KV-13" => only_one_of_many_racing_transactions_creates,
+    "KV-14" => a_transaction_of_100_writes_happens,
+    "KV-14" => a_transaction_of_101_writes_is_too_large_and_writes_nothing,
+    "KV-14" => a_transaction_of_exactly_2_megabytes_happens_and_one_byte_more_is_too_large,
+    "KV-14" => a_transaction_that_writes_a_key_twice_is_invalid_input,
+    "KV-14" => an_empty_transaction_is_ok,
+    "KV-14" => a_transaction_with_a_wrong_write_writes_nothing,
+];
+
+/// What partition `p` holds.
+async fn held(items: &Table<u32>) -> isobar::Result<BTreeMap<String, u32>> {
+    let found = items.query("p").all().await?;
+    Ok(found.into_iter().map(|entry| (entry.key.sort, entry.value)).collect())
+}
+
+fn map(entries: &[(&str, u32)]) -> BTreeMap<String, u32> {
+    entries.iter().map(|(sort, value)| ((*sort).to_owned(), *value)).collect()
+}
+
+async fn a_transaction_writes_and_deletes_all_that_it_says(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let version = items.put(("p", "updated"), &1).await?;
+    let doomed = items.put(("p", "doomed"), &1).await?;
+    items.put(("p", "deleted"), &1).await?;
+    items.put(("p", "overwritten"), &1).await?;
+    items.put(("q", "deleted"), &1).await?;
+    let transaction = items
+        .transact("p")
+        .put_with("created", &2, PutMode::Create)
+        .put_with("updated", &2, PutMode::Update(version))
+        .put("overwritten", &2)
+        .put("", &2)
+        .delete("deleted")
+        .delete("absent")
+        .delete_version("doomed", doomed);
+    transaction.commit().await?;
+    assert_eq!(held(&items).await?, map(&[("", 2), ("created", 2), ("overwritten", 2), ("updated", 2)]));
+    assert_eq!(items.get(("q", "deleted")).await?, Some(1));
+    Ok(())
+}
+
+/// A transaction of which one write, at the front or the end, does not hold.
+fn with_fault(items: &Table<u32>, fault: &str, first: bool, stale: &Version) -> Transaction<u32> {
+    let add = |transaction: Transaction<u32>| match fault {
+        "create" => transaction.put_with("taken", &9, PutMode::Create),
+        "update" => transaction.put_with("taken", &9, PutMode::Update(stale.clone())),
+        "update absent" => transaction.put_with("absent", &9, PutMode::Update(stale.clone())),
+        "delete" => transaction.delete_version("taken", stale.clone()),
+        _ => transaction.delete_version("absent", stale.clone()),
+    };
+    let transaction = items.transact("p");
+    let transaction = if first { add(transaction) } else { transaction };
+    let transaction = transaction.put("kept", &9).delete("kept too").put_with("new", &9, PutMode::Create);
+    if first { transaction } else { add(transaction) }
+}
+
+async fn a_condition_that_fails_first_or_last_undoes_everything(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    fill(&world.cloud().table("items"), "p", &["kept", "kept too"]).await?;
+    let stale = items.put(("p", "taken"), &2).await?;
+    items.put(("p", "taken"), &2).await?;
+    for fault in ["create", "update", "update absent", "delete", "delete absent"] {
+        for first in [true, false] {
+            let error = with_fault(&items, fault, first, &stale).commit().await.unwrap_err();
+            let expected = if fault == "create" { ErrorKind::AlreadyExists } else { ErrorKind::Conflict };
+            assert_eq!(error.kind(), expected, "{fault}");
+            assert!(!error.outcome_unknown(), "{fault}");
+            assert_eq!(held(&items).await?, map(&[("kept", 0), ("kept too", 1), ("taken", 2)]), "{fault}");
+        }
+    }
+    Ok(())
+}
+
+async fn the_error_of_a_transaction_is_that_of_the_write_that_failed(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    items.put(("p", "taken"), &1).await?;
+    let mut transaction = items.transact("p");
+    for number in 0..99 {
+        transaction = transaction.put(format!("{number}"), &1);
+    }
+    let error = transaction.put_with("taken", &2, PutMode::Create).commit().await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::AlreadyExists, Some("transact")));
+    assert_eq!(held(&items).await?, map(&[("taken", 1)]));
+    Ok(())
+}
+
+async fn a_transaction_answers_in_the_order_of_its_writes_with_versions_that_work(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let transaction = items.transact("p").put("b", &1).delete("z").put_with("a", &2, PutMode::Create).delete("y");
+    let versions = transaction.commit().await?;
+    let [Some(b), None, Some(a), None] = versions.as_slice() else { panic!("{versions:?}") };
+    assert_eq!(&items.entry(("p", "a")).await?.unwrap().version, a);
+    assert_eq!(&items.entry(("p", "b")).await?.unwrap().version, b);
+    let next = items.transact("p").put_with("a", &3, PutMode::Update(a.clone())).delete_version("b", b.clone());
+    next.commit().await?;
+    assert_eq!(held(&items).await?, map(&[("a", 3)]));
+    let stale = items.transact("p").put_with("a", &4, PutMode::Update(a.clone())).commit().await;
+    assert_eq!(stale.unwrap_err().kind(), ErrorKind::Conflict);
+    Ok(())
+}
+
+async fn a_transaction_takes_strange_sort_keys(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<usize>("items");
+    fill(&items, "'p\"/\0", STRANGE_SORTS).await?;
+    let mut transaction = items.transact("'p\"/\0");
+    for sort in STRANGE_SORTS.iter().step_by(2) {
+        transaction = transaction.delete(*sort);
+    }
+    transaction.commit().await?;
+    let left: Vec<_> = items.query("'p\"/\0").all().await?;
+    assert_eq!(left.len(), STRANGE_SORTS.len() / 2);
+    assert!(left.iter().all(|entry| entry.value % 2 == 1));
+    Ok(())
+}
+
+/// Moves 1 from one account to another, again and again until no other transfer was between.
+async fn transfer(accounts: Table<i64>, from: &str, to: &str) -> isobar::Result<()> {
+    for _ in 0..1_000 {
+        let (Some(giver), Some(taker)) = (accounts.entry(("p", from)).await?, accounts.entry(("p", to)).await?) else {
+            panic!("an account is gone");
+        };
+        let transaction = accounts
+            .transact("p")
+            .put_with(from, &(giver.value - 1), PutMode::Update(giver.version))
+            .put_with(to, &(taker.value + 1), PutMode::Update(taker.version));
+        match transaction.commit().await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Conflict => tokio::task::yield_now().await,
+            Err(error) => return Err(error),
+        }
+    }
+    panic!("a thousand transfers lost their race");
+}
+
+async fn transfers_at_once_neither_make_nor_lose_money(world: Box<dyn World>) -> Checked {
+    const ACCOUNTS: [&str; 3] = ["a", "b", "c"];
+    let accounts = world.cloud().table::<i64>("accounts");
+    for account in ACCOUNTS {
+        accounts.put(("p", account), &100).await?;
+    }
+    let moved = at_once(12, |number| {
+        let accounts = accounts.clone();
+        async move { transfer(accounts, ACCOUNTS[number % 3], ACCOUNTS[(number + 1 + number / 6) % 3]).await }
+    });
+    moved.await.into_iter().collect::<isobar::Result<Vec<_>>>()?;
+    let balances: Vec<_> = accounts.query("p").all().await?.into_iter().map(|entry| entry.value).collect();
+    // Six transfers went round: a to b, b to c, c to a, twice; and six the other way round.
+    assert_eq!(balances, [100, 100, 100]);
+    Ok(())
+}
+
+async fn only_one_of_many_racing_transactions_creates(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let results = at_once(16, |number| {
+        let number = number as u32;
+        let transaction = items.transact("p").put(format!("of {number}"), &number);
+        transaction.put_with("one", &number, PutMode::Create).commit()
+    });
+    let results = results.await;
+    let winners: Vec<_> = (0..16).filter(|number| results[*number as usize].is_ok()).collect();
+    let [winner] = winners.as_slice() else { panic!("{winners:?} won") };
+    assert_eq!(held(&items).await?, map(&[(&format!("of {winner}"), *winner), ("one", *winner)]));
+    let lost = results.into_iter().filter_map(Result::err);
+    assert!(lost.into_iter().all(|error| error.kind() == ErrorKind::AlreadyExists));
+    Ok(())
+}
+
+fn of_writes(items: &Table<u32>, count: u32) -> Transaction<u32> {
+    (0..count).fold(items.transact("p"), |transaction, number| transaction.put(format!("{number:03}"), &number))
+}
+
+async fn a_transaction_of_100_writes_happens(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let versions = of_writes(&items, 100).commit().await?;
+    assert_eq!(versions.iter().flatten().collect::<std::collections::HashSet<_>>().len(), 100);
+    assert_eq!(held(&items).await?.into_values().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn a_transaction_of_101_writes_is_too_large_and_writes_nothing(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let too_large = ErrorKind::TooLarge { limit: Limits::PORTABLE.transaction_writes };
+    assert_eq!(of_writes(&items, 101).commit().await.unwrap_err().kind(), too_large);
+    assert_eq!(of_writes(&items, 100).delete("more").commit().await.unwrap_err().kind(), too_large);
+    assert_eq!(held(&items).await?, map(&[]));
+    Ok(())
+}
+
+async fn a_transaction_of_exactly_2_megabytes_happens_and_one_byte_more_is_too_large(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<Bytes>("items");
+    let value = |size: usize| Bytes::from(vec![b'x'; size]);
+    // Each write counts its value and both keys, of 1 byte each.
+    let five = || {
+        let sorts = ["a", "b", "c", "d", "e"].into_iter();
+        sorts.fold(items.transact("p"), |writes, sort| writes.put(sort, &value(389_998)))
+    };
+    let refused = five().put("f", &value(49_999)).commit().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooLarge { limit: Limits::PORTABLE.transaction_bytes });
+    assert_eq!(items.query("p").all().await?.len(), 0);
+    five().put("f", &value(49_998)).commit().await?;
+    let sizes: Vec<_> = items.query("p").all().await?.iter().map(|entry| entry.value.len()).collect();
+    assert_eq!(sizes, [389_998, 389_998, 389_998, 389_998, 389_998, 49_998]);
+    Ok(())
+}
+
+async fn a_transaction_that_writes_a_key_twice_is_invalid_input(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let version = items.put(("p", "a"), &1).await?;
+    let twice = [
+        items.transact("p").put("a", &2).put("a", &3),
+        items.transact("p").put("a", &2).put("b", &2).delete("a"),
+        items.transact("p").delete("a").put_with("a", &2, PutMode::Create),
+        items.transact("p").delete("a").delete_version("a", version),
+    ];
+    for transaction in twice {
+        assert_eq!(transaction.commit().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(held(&items).await?, map(&[("a", 1)]));
+    Ok(())
+}
+
+async fn an_empty_transaction_is_ok(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    assert_eq!(items.transact("p").commit().await?, []);
+    assert_eq!(items.transact("").commit().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(items.scan().all().await?, []);
+    Ok(())
+}
+
+async fn a_transaction_with_a_wrong_write_writes_nothing(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let dead = PutOptions::default().with_ttl(Duration::ZERO);
+    let long = "s".repeat(513);
+    let wrong = [
+        (items.transact("p").put("a", &1).put_with("b", &1, dead), ErrorKind::InvalidInput),
+        (items.transact("p").put("a", &1).put(long.as_str(), &1), ErrorKind::TooLarge { limit: 512 }),
+        (items.transact("p").put("a", &1).delete(long.as_str()), ErrorKind::TooLarge { limit: 512 }),
+    ];
+    for (transaction, kind) in wrong {
+        assert_eq!(transaction.commit().await.unwrap_err().kind(), kind);
+    }
+    assert_eq!(items.scan().all().await?, []);
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Typed values: JSON by serde, and what happens where it does not fit.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use isobar::ErrorKind;
+use serde::{Deserialize, Serialize};
+
+use crate::{Checked, World};
+
+crate::trials![
+    "KV-19" => typed_values_come_back_as_they_were,
+    "KV-19" => a_value_of_another_type_is_invalid_input_in_every_read_and_stays_stored,
+    "KV-19" => bytes_that_are_not_json_are_invalid_input_and_stay_stored,
+    "KV-19" => a_value_that_json_cannot_hold_is_invalid_input_and_not_written,
+    "KV-19" => a_value_of_a_newer_form_of_the_type_is_read_by_the_older,
+];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Shape {
+    Point,
+    Circle { radius: u64 },
+    Text(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Drawing {
+    title: String,
+    shapes: Vec<Shape>,
+    tags: BTreeMap<String, Option<bool>>,
+    nested: Option<Box<Drawing>>,
+    bytes: Vec<u8>,
+}
+
+async fn typed_values_come_back_as_they_were(world: Box<dyn World>) -> Checked {
+    let drawings = world.cloud().table::<Drawing>("drawings");
+    let text = "quotes \" ' \\ / \u{0} \u{7f} \u{2028} \u{1f600} </script>".to_owned();
+    let mut drawing = Drawing {
+        title: text.clone(),
+        shapes: vec![Shape::Point, Shape::Circle { radius: u64::MAX }, Shape::Text(String::new())],
+        tags: BTreeMap::from([(text, Some(true)), (String::new(), None), ("$set".to_owned(), Some(false))]),
+        nested: None,
+        bytes: (0..=255).collect(),
+    };
+    drawing.nested = Some(Box::new(drawing.clone()));
+    drawings.put(("p", "a"), &drawing).await?;
+    assert_eq!(drawings.get(("p", "a")).await?.as_ref(), Some(&drawing));
+    assert_eq!(drawings.get_many([("p", "a")]).await?, [Some(drawing.clone())]);
+    assert_eq!(drawings.query("p").all().await?[0].value, drawing);
+    assert_eq!(drawings.scan().all().await?[0].value, drawing);
+    Ok(())
+}
+
+async fn a_value_of_another_type_is_invalid_input_in_every_read_and_stays_stored(world: Box<dyn World>) -> Checked {
+    let cloud = world.cloud();
+    let (texts, numbers) = (cloud.table::<String>("items"), cloud.table::<u32>("items"));
+    texts.put(("p", "a"), &"text".to_owned()).await?;
+    let errors = [
+        numbers.get(("p", "a")).await.unwrap_err(),
+        numbers.entry(("p", "a")).await.unwrap_err(),
+        numbers.get_many([("p", "a")]).await.unwrap_err(),
+        numbers.query("p").page().await.unwrap_err(),
+        numbers.scan().page().await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(!error.is_retryable());
+    }
+    assert_eq!(texts.get(("p", "a")).await?.as_deref(), Some("text"));
+    Ok(())
+}
+
+async fn bytes_that_are_not_json_are_invalid_input_and_stay_stored(world: Box<dyn World>) -> Checked {
+    let cloud = world.cloud();
+    let (raw, typed) = (cloud.table::<Bytes>("items"), cloud.table::<serde_json::Value>("items"));
+    for bytes in ["", "{", "{} {}", "\"open", "\u{0}", "nul"] {
+        raw.put("a", &Bytes::from(bytes)).await?;
+        assert_eq!(typed.get("a").await.unwrap_err().kind(), ErrorKind::InvalidInput, "{bytes:?}");
+        assert_eq!(raw.get("a").await?, Some(Bytes::from(bytes)));
+    }
+    // No depth of a document ends the process.
+    raw.put("a", &Bytes::from("[".repeat(100_000))).await?;
+    assert_eq!(typed.get("a").await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    Ok(())
+}
+
+async fn a_value_that_json_cannot_hold_is_invalid_input_and_not_written(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<HashMap<Vec<u8>, u32>>("items");
+    let without_names = HashMap::from([(vec![1, 2], 3)]);
+    assert_eq!(items.put("a", &without_names).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(items.update("a", |_| without_names.clone()).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let transaction = items.transact("a").put("x", &HashMap::new()).put("y", &without_names);
+    assert_eq!(transaction.commit().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(items.scan().all().await?, []);
+    Ok(())
+}
+
+async fn a_value_of_a_newer_form_of_the_type_is_read_by_the_older(world: Box<dyn World>) -> Checked {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Older {
+        name: String,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Newer {
+        name: String,
+        #[serde(default)]
+        age: u32,
+    }
+    let (older, newer) = (world.cloud().table::<Older>("people"), world.cloud().table::<Newer>("people"));
+    newer.put("ada", &Newer { name: "Ada".to_owned(), age: 36 }).await?;
+    assert_eq!(older.get("ada").await?, Some(Older { name: "Ada".to_owned() }));
+    older.put("ada", &Older { name: "Ada".to_owned() }).await?;
+    assert_eq!(newer.get("ada").await?, Some(Newer { name: "Ada".to_owned(), age: 0 }));
+    Ok(())
+}

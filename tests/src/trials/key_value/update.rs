@@ -1,0 +1,134 @@
+//! `update`: read, change, write back, and again where somebody was faster.
+
+use isobar::ErrorKind;
+
+use super::at_once;
+use crate::{Checked, World};
+
+crate::trials![
+    "KV-17" => update_changes_what_is_there_and_returns_what_it_wrote,
+    "KV-17" => update_creates_what_is_absent,
+    "KV-17" => update_changes_no_other_item,
+    "KV-17" => many_updates_of_one_item_at_once_are_all_applied,
+    "KV-17" => update_sees_the_write_that_was_faster,
+    "KV-17" => update_that_always_loses_gives_up_with_conflict,
+    "KV-17" => update_of_a_value_of_another_type_is_invalid_input_and_leaves_it,
+];
+
+async fn update_changes_what_is_there_and_returns_what_it_wrote(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<String>("items");
+    let old = items.put("a", &"one".to_owned()).await?;
+    let written = items.update("a", |value| value.unwrap_or_default() + " two").await?;
+    assert_eq!(written, "one two");
+    let entry = items.entry("a").await?.unwrap();
+    assert_eq!(entry.value, "one two");
+    assert_ne!(entry.version, old);
+    Ok(())
+}
+
+async fn update_creates_what_is_absent(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let mut seen = Vec::new();
+    items
+        .update("a", |value| {
+            seen.push(value);
+            7
+        })
+        .await?;
+    assert_eq!(seen, [None]);
+    assert_eq!(items.get("a").await?, Some(7));
+    items.delete("a").await?;
+    assert_eq!(items.update("a", |value| value.unwrap_or(1)).await?, 1);
+    Ok(())
+}
+
+async fn update_changes_no_other_item(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    for key in [("p", "a"), ("p", "b"), ("q", "a")] {
+        items.put(key, &1).await?;
+    }
+    items.update(("p", "a"), |_| 2).await?;
+    assert_eq!(items.get_many([("p", "a"), ("p", "b"), ("q", "a")]).await?, [Some(2), Some(1), Some(1)]);
+    Ok(())
+}
+
+async fn many_updates_of_one_item_at_once_are_all_applied(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<Vec<usize>>("items");
+    let written = at_once(32, |number| {
+        let items = items.clone();
+        async move {
+            let added = items.update("a", |value| {
+                let mut value = value.unwrap_or_default();
+                value.push(number);
+                value
+            });
+            added.await
+        }
+    });
+    let written = written.await.into_iter().collect::<isobar::Result<Vec<_>>>()?;
+    let last = items.get("a").await?.unwrap();
+    let mut numbers = last.clone();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..32).collect::<Vec<_>>());
+    // Each of them wrote what was there, and itself behind it.
+    assert!(written.iter().all(|value| last.starts_with(value)), "{written:?}");
+    Ok(())
+}
+
+/// Runs a write to its end from within the `change` of an update.
+fn at_once_within<T>(write: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(write))
+}
+
+async fn update_sees_the_write_that_was_faster(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let faster = items.clone();
+    items.put("a", &1).await?;
+    let mut seen = Vec::new();
+    let written = items.update("a", |value| {
+        if seen.is_empty() {
+            at_once_within(faster.put("a", &10)).unwrap();
+        } else if seen.len() == 1 {
+            at_once_within(faster.delete("a")).unwrap();
+        } else if seen.len() == 2 {
+            at_once_within(faster.put("a", &20)).unwrap();
+        }
+        seen.push(value);
+        value.unwrap_or_default() + 1
+    });
+    assert_eq!(written.await?, 21);
+    assert_eq!(seen, [Some(1), Some(10), None, Some(20)]);
+    assert_eq!(items.get("a").await?, Some(21));
+    Ok(())
+}
+
+async fn update_that_always_loses_gives_up_with_conflict(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let faster = items.clone();
+    let mut tries = 0;
+    let lost = items.update("a", |_| {
+        tries += 1;
+        at_once_within(faster.put("a", &tries)).unwrap();
+        1_000
+    });
+    let error = lost.await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Conflict, Some("update")));
+    assert_eq!(tries, 100);
+    assert_eq!(items.get("a").await?, Some(100));
+    Ok(())
+}
+
+async fn update_of_a_value_of_another_type_is_invalid_input_and_leaves_it(world: Box<dyn World>) -> Checked {
+    let texts = world.cloud().table::<String>("items");
+    let version = texts.put("a", &"text".to_owned()).await?;
+    let numbers = world.cloud().table::<u32>("items");
+    let mut called = false;
+    let error = numbers.update("a", |_| {
+        called = true;
+        1
+    });
+    assert_eq!(error.await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(!called, "the change saw what could not be read");
+    assert_eq!(texts.entry("a").await?.unwrap().version, version);
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Trials of pub/sub.
+
+// An unwrap or an assertion that panics fails its trial.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod access;
+pub mod batch;
+pub mod dead_letters;
+pub mod delivery;
+pub mod durability;
+pub mod limits;
+pub mod ordering;
+pub mod retry;
+pub mod trace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobar::pub_sub::{DeadLetter, Message, Topic};
+use isobar::{App, Outcome, ResourceKind, Result};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+
+use crate::{RunningApp, Trial, World};
+
+/// All trials of pub/sub.
+pub fn all() -> Vec<Trial> {
+    [
+        delivery::all(),
+        retry::all(),
+        dead_letters::all(),
+        ordering::all(),
+        batch::all(),
+        limits::all(),
+        trace::all(),
+        access::all(),
+        durability::all(),
+    ]
+    .concat()
+}
+
+/// What handlers saw, in the order in which they saw it. Clones share it.
+#[derive(Debug)]
+pub(crate) struct Seen<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Clone for Seen<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Seen<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Clone> Seen<T> {
+    /// Notes one more.
+    pub(crate) fn add(&self, item: T) {
+        self.0.lock().push(item);
+    }
+
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<T> {
+        self.0.lock().clone()
+    }
+
+    /// The only one; a trial that saw fewer or more fails.
+    pub(crate) fn only(&self) -> T {
+        let mut all = self.all();
+        assert_eq!(all.len(), 1, "one was expected");
+        all.remove(0)
+    }
+}
+
+impl<M: Clone> Seen<Message<M>> {
+    /// The bodies.
+    fn bodies(&self) -> Vec<M> {
+        self.all().into_iter().map(|message| message.body).collect()
+    }
+
+    /// The attempts.
+    fn attempts(&self) -> Vec<u32> {
+        self.all().into_iter().map(|message| message.attempt).collect()
+    }
+}
+
+/// The topic that [`worker`] handles.
+const JOBS: &str = "jobs";
+
+/// The longest wait before the second delivery by [`worker`].
+const MIN_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The longest wait before any delivery by [`worker`].
+const MAX_BACKOFF: Duration = Duration::from_secs(600);
+
+/// The topic `jobs` as somebody else than the worker sees it.
+fn jobs<M>(world: &dyn World) -> Topic<M> {
+    world.cloud().topic(JOBS)
+}
+
+/// Starts an app that notes every message of `jobs` and answers what `answer` makes of it.
+async fn worker<M>(
+    world: &dyn World,
+    attempts: u32,
+    seen: &Seen<Message<M>>,
+    answer: impl Fn(&Message<M>) -> Outcome + Send + Sync + 'static,
+) -> Result<Box<dyn RunningApp>>
+where
+    M: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    let seen = seen.clone();
+    let app = move |cloud: &isobar::Cloud| {
+        let jobs = cloud.topic::<M>(JOBS).subscribe_only();
+        let patient = jobs.subscription().with_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        App::new("worker").on_message(patient, move |message: Message<M>, _cx| {
+            seen.add(message.clone());
+            let outcome = answer(&message);
+            async move { outcome }
+        })
+    };
+    world.run(app).await
+}
+
+/// The answer of a worker that is content with everything.
+fn ack<M>(_: &Message<M>) -> Outcome {
+    Outcome::Ack
+}
+
+/// The answer of a worker that never gets anything done.
+fn fail<M>(message: &Message<M>) -> Outcome {
+    Outcome::retry(format!("attempt {} failed", message.attempt))
+}
+
+/// Moves the clock past any backoff that a worker may be in, and delivers.
+async fn deliver_later(world: &dyn World, app: &dyn RunningApp) -> Result<()> {
+    world.advance(MAX_BACKOFF);
+    app.deliver().await
+}
+
+/// The dead letters of `jobs`.
+async fn dead_jobs(app: &dyn RunningApp) -> Result<Vec<DeadLetter>> {
+    app.dead_letters(ResourceKind::Topic, JOBS).await
+}

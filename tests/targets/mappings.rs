@@ -1,0 +1,82 @@
+//! `mappings.md` says what the code says, and every row has its trial.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use isobar::Profile;
+use isobar_conformance::rows::{ROWS, find};
+use isobar_conformance::{mappings, trials};
+
+fn profiles() -> [&'static Profile; 5] {
+    [
+        &isobar::memory::PROFILE,
+        &isobar::local::profile::PROFILE,
+        &isobar_aws::profile::PROFILE,
+        &isobar_azure::profile::PROFILE,
+        &isobar_gcp::profile::PROFILE,
+    ]
+}
+
+#[test]
+fn every_row_has_a_trial_and_every_trial_a_row() {
+    let tried: BTreeSet<&str> = trials::all().iter().map(|trial| trial.row).collect();
+    let untried: Vec<_> = ROWS.iter().filter(|row| !tried.contains(row.id)).collect();
+    assert!(untried.is_empty(), "rows without a trial: {untried:?}");
+    let homeless: Vec<_> = trials::all().into_iter().filter(|trial| find(trial.row).is_none()).collect();
+    assert!(homeless.is_empty(), "trials without a row: {homeless:?}");
+}
+
+#[test]
+fn the_names_of_trials_are_unique() {
+    let mut names = BTreeSet::new();
+    for trial in trials::all() {
+        assert!(names.insert(trial.name), "{} is twice", trial.name);
+    }
+}
+
+#[test]
+fn notes_of_profiles_name_rows_that_exist() {
+    for profile in profiles() {
+        for (row, note) in profile.notes {
+            assert!(find(row).is_some(), "{}: {row} ({note})", profile.provider);
+        }
+    }
+}
+
+#[test]
+fn the_portable_limits_are_within_those_of_every_provider() {
+    let portable = isobar::Limits::PORTABLE;
+    for profile in profiles() {
+        let (name, limits) = (profile.provider, &profile.limits);
+        for (what, portable, own) in [
+            ("partition", portable.partition_bytes, limits.partition_bytes),
+            ("sort", portable.sort_bytes, limits.sort_bytes),
+            ("item", portable.item_bytes, limits.item_bytes),
+            ("writes", portable.transaction_writes, limits.transaction_writes),
+            ("transaction", portable.transaction_bytes, limits.transaction_bytes),
+            ("counter", portable.counter.unsigned_abs(), limits.counter.unsigned_abs()),
+            ("message", portable.message_bytes, limits.message_bytes),
+            ("attributes", portable.message_attributes, limits.message_attributes),
+            ("ordering key", portable.ordering_key_bytes, limits.ordering_key_bytes),
+            ("object key", portable.object_key_bytes, limits.object_key_bytes),
+            ("metadata", portable.metadata_bytes, limits.metadata_bytes),
+            ("request", portable.request_bytes, limits.request_bytes),
+            ("response", portable.response_bytes, limits.response_bytes),
+            ("http", portable.http_timeout.as_secs(), limits.http_timeout.as_secs()),
+            ("event", portable.event_timeout.as_secs(), limits.event_timeout.as_secs()),
+        ] {
+            assert!(portable <= own, "{name} takes less than is portable: {what} {own} < {portable}");
+        }
+    }
+}
+
+#[test]
+fn the_file_is_what_is_generated() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mappings.md");
+    let wanted = mappings::document(&profiles());
+    if std::env::var_os("ISOBAR_BLESS").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "mappings.md is not up to date: run ISOBAR_BLESS=1 cargo test --test mappings");
+}

@@ -1,0 +1,96 @@
+//! Which provider is picked, in which environment: the whole table.
+
+use isobar::{Adapter, Environment, Error, ErrorKind, ResourceKind, selection};
+
+const fn adapter(name: &'static str, schemes: &'static [&'static str]) -> Adapter {
+    Adapter { name, schemes, open: |_| Err(Error::internal("opened")), single_threaded: false }
+}
+
+const ALL: &[Adapter] = &[
+    adapter("local", &["redb", "file", "queue"]),
+    adapter("aws", &["dynamodb", "s3", "sns"]),
+    adapter("azure", &["cosmos", "az", "servicebus", "azqueue"]),
+    adapter("gcp", &["firestore", "gs", "pubsub"]),
+];
+const LAMBDA: (&str, &str) = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
+const FUNCTIONS: (&str, &str) = ("FUNCTIONS_CUSTOMHANDLER_PORT", "7071");
+const RUN: (&str, &str) = ("K_SERVICE", "shortener");
+
+fn environment(vars: &[(&str, &str)]) -> Environment {
+    vars.iter().fold(Environment::default(), |environment, (name, value)| environment.with_var(*name, *value))
+}
+
+fn host(vars: &[(&str, &str)], compiled: &[Adapter]) -> Result<&'static str, String> {
+    selection::host(&environment(vars), compiled).map(|adapter| adapter.name).map_err(|error| {
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.message().to_owned()
+    })
+}
+
+#[test]
+fn the_platform_marks_pick_the_provider() {
+    for (vars, picked) in [
+        (&[][..], "local"),
+        (&[LAMBDA], "aws"),
+        (&[FUNCTIONS], "azure"),
+        (&[RUN], "gcp"),
+        (&[("K_SERVICE", "")], "local"),
+        (&[("AWS_REGION", "eu-west-1")], "local"),
+        (&[LAMBDA, ("ISOBAR_PROVIDER", "local")], "local"),
+        (&[LAMBDA, RUN, ("ISOBAR_PROVIDER", "gcp")], "gcp"),
+        (&[("ISOBAR_PROVIDER", "azure")], "azure"),
+        (&[LAMBDA, ("ISOBAR_PROVIDER", "")], "aws"),
+    ] {
+        assert_eq!(host(vars, ALL).as_deref(), Ok(picked), "{vars:?}");
+    }
+}
+
+#[test]
+fn two_marks_at_once_are_refused_and_both_are_named() {
+    let message = host(&[LAMBDA, RUN], ALL).unwrap_err();
+    for part in ["AWS_LAMBDA_RUNTIME_API", "K_SERVICE", "ISOBAR_PROVIDER=aws|gcp"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_provider_that_is_not_compiled_in_names_its_feature_and_what_the_build_has() {
+    let message = host(&[RUN], &ALL[..2]).unwrap_err();
+    assert!(message.contains("this build has: local, aws") && message.contains("--features gcp"), "{message}");
+    let message = host(&[], &[]).unwrap_err();
+    assert!(message.contains("this build has: none") && message.contains("--features local"), "{message}");
+    let message = host(&[("ISOBAR_PROVIDER", "heroku")], ALL).unwrap_err();
+    assert!(message.contains("aws, azure, gcp, local"), "{message}");
+}
+
+fn routes(vars: &[(&str, &str)], compiled: &[Adapter]) -> Result<Vec<(ResourceKind, String, String)>, String> {
+    let routes = selection::routes(&environment(vars), compiled).map_err(|error| error.message().to_owned())?;
+    let described = |route: &isobar::Route| {
+        let at = &route.location;
+        (at.kind(), at.name().to_owned(), at.physical_name().to_owned())
+    };
+    Ok(routes.iter().map(described).collect())
+}
+
+#[test]
+fn a_resource_lives_where_its_variable_says() {
+    let found = routes(&[("ISOBAR_TABLE_MY_LINKS", "memory://links-prod"), ("ISOBAR_TOPIC_CLICKS", "memory://c")], ALL);
+    let links = (ResourceKind::Table, "my-links".to_owned(), "links-prod".to_owned());
+    let clicks = (ResourceKind::Topic, "clicks".to_owned(), "c".to_owned());
+    assert_eq!(found, Ok(vec![links, clicks]));
+    assert_eq!(routes(&[("ISOBAR_TABLE_LINKS", "")], ALL), Ok(vec![]));
+}
+
+#[test]
+fn a_wrong_place_is_refused_with_the_variable_and_what_is_possible() {
+    for (variable, url, told) in [
+        ("ISOBAR_TABLE_LINKS", "mongodb://x", "known: memory, dynamodb"),
+        ("ISOBAR_TABLE_LINKS", "links", "scheme://name"),
+        ("ISOBAR_TABLE_X", "memory://x", "not a logical name"),
+    ] {
+        let message = routes(&[(variable, url)], ALL).unwrap_err();
+        assert!(message.contains(told) && message.starts_with(variable), "{message}");
+    }
+    let message = routes(&[("ISOBAR_BUCKET_PAGES", "s3://p")], &ALL[..1]).unwrap_err();
+    assert!(message.contains("this build has: local") && message.contains("--features aws"), "{message}");
+}
