@@ -4,6 +4,8 @@ mod announce;
 mod inspect;
 mod schedule;
 mod signed;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::convert::Infallible;

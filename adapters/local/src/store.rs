@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 
 use isobar_abstraction::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageEr
 use tokio::sync::oneshot;
 
 /// Memory that redb may use for pages. Its own default is 1 GiB.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+const CACHE_BYTES: usize = 128 * 1024 * 1024;
 
 /// Writes that one transaction takes at most.
 const GROUP: usize = 1_000;
@@ -30,9 +31,25 @@ struct Lazy {
     opening: Mutex<()>,
 }
 
+/// Dropped in the order of its fields: the writer ends when nobody can send to it any more.
 struct Opened {
-    database: Arc<Database>,
     writes: Sender<Job>,
+    database: Arc<Database>,
+    _writer: Writer,
+}
+
+/// The thread that writes. Dropping it waits for the writes that were asked for, so that the file is
+/// free for the next to open it.
+struct Writer(Option<JoinHandle<()>>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A write may hold the last handle of its own store.
+        let others = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if let Some(thread) = self.0.take().filter(others) {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Runs one write in a transaction, or learns why there is none; returns what is to be done when the
@@ -111,7 +128,7 @@ impl fmt::Debug for Store {
 fn open(folder: &Path) -> Result<Opened> {
     let file = folder.join("isobar.redb");
     let named = |error: Error| error.with_operation("open").with_resource(file.display().to_string());
-    std::fs::create_dir_all(folder).map_err(|error| {
+    make_folder(folder).map_err(|error| {
         named(Error::config("the data folder cannot be made; set ISOBAR_DATA to another").with_source(error))
     })?;
     let open = || Database::builder().set_cache_size(CACHE_BYTES).create(&file);
@@ -119,13 +136,32 @@ fn open(folder: &Path) -> Result<Opened> {
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open));
     let database = opened.unwrap_or_else(|_| Err(StorageError::Corrupted("unreadable".into()).into()));
     let database = Arc::new(database.map_err(|error| named(open_error(error)))?);
+    sync_folder(folder).map_err(|error| {
+        named(
+            Error::config("the data folder cannot be synced to its disk; set ISOBAR_DATA to another")
+                .with_source(error),
+        )
+    })?;
     let (writes, jobs) = channel();
-    let writer = Arc::clone(&database);
+    let shared = Arc::clone(&database);
     let thread = std::thread::Builder::new().name("isobar-store".into());
-    thread
-        .spawn(move || write_groups(&writer, &jobs))
+    let thread = thread
+        .spawn(move || write_groups(&shared, &jobs))
         .map_err(|error| named(Error::internal("the thread that writes cannot be started").with_source(error)))?;
-    Ok(Opened { database, writes })
+    Ok(Opened { writes, database, _writer: Writer(Some(thread)) })
+}
+
+/// What an app stores is for its user's eyes.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+/// Without this a loss of power may take the name of a new file, and so all that was written to it.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { std::fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn open_error(error: DatabaseError) -> Error {
@@ -196,7 +232,8 @@ fn broken_off(error: redb::CommitError) -> Error {
 
 /// A failure of the file below, in which nothing that is asked can be true or false.
 pub(crate) fn fault(error: redb::Error) -> Error {
-    let full = matches!(&error, redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull);
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let full = matches!(&error, redb::Error::Io(io) if matches!(io.kind(), StorageFull | QuotaExceeded | FileTooLarge));
     let message = if full {
         "the disk is full; nothing was written"
     } else {
