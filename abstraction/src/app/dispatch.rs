@@ -105,7 +105,7 @@ impl App {
             invocation = cx.invocation_id(),
             operation = "on_message",
             resource = topic,
-            message = message.id.as_str(),
+            id = message.id.as_str(),
             attempt = message.attempt,
         );
         let trace = message.trace_parent.unwrap_or_else(|| cx.trace_parent());

@@ -18,7 +18,7 @@ use object_store::{
 };
 
 use super::{ListRequest, Listing, WriteCondition};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The operations that a [`FlatStore`] is made of. Names are stored names.
 ///
@@ -62,6 +62,10 @@ pub trait FlatObjects: fmt::Debug + Send + Sync + 'static {
     /// Names in byte order.
     async fn list(&self, request: &ListRequest) -> Result<Listing>;
 }
+
+/// Objects of one stream that are deleted at once: writes that are made together are made durable
+/// together.
+const DELETED_AT_ONCE: usize = 32;
 
 /// An [`ObjectStore`] made of [`FlatObjects`].
 #[derive(Debug)]
@@ -107,6 +111,9 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        if options.version.is_some() {
+            return Err(Error::new(ErrorKind::Unsupported, "there is one version of an object; use `if_match`").into());
+        }
         if options.head {
             let (meta, attributes) = self.0.head(at.as_ref()).await?;
             options.check_preconditions(&meta)?;
@@ -140,11 +147,14 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
         paths: BoxStream<'static, object_store::Result<Path>>,
     ) -> BoxStream<'static, object_store::Result<Path>> {
         let objects = Arc::clone(&self.0);
-        let remove = move |path: Path| {
+        let remove = move |path: object_store::Result<Path>| {
             let objects = Arc::clone(&objects);
-            async move { objects.remove(path.as_ref()).await.map(|()| path).map_err(Into::into) }
+            async move {
+                let path = path?;
+                objects.remove(path.as_ref()).await.map(|()| path).map_err(Into::into)
+            }
         };
-        paths.and_then(remove).boxed()
+        paths.map(remove).buffered(DELETED_AT_ONCE).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {

@@ -1,6 +1,6 @@
 //! The pub/sub type that apps hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -131,10 +131,18 @@ fn check_attributes(attributes: &BTreeMap<String, String>, limits: &Limits) -> R
     if count > limit {
         return Err(Error::too_large("the number of attributes", count, limit));
     }
+    let mut names = HashSet::new();
+    if let Some(name) = attributes.keys().find(|name| !names.insert(name.to_ascii_lowercase())) {
+        // Service Bus and Pub/Sub carry attributes as headers, whose case means nothing.
+        return Err(Error::invalid(format!(
+            "the attribute `{}` differs from another in case only",
+            name.escape_debug()
+        )));
+    }
     for (name, value) in attributes {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let lower = name.to_ascii_lowercase();
-        // Service Bus and Pub/Sub carry attributes as headers, or reserve names for themselves.
+        // Services reserve these for themselves.
         let reserved =
             lower == TraceParent::NAME || ["aws", "goog", "isobar", "x-"].iter().any(|it| lower.starts_with(it));
         let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
