@@ -140,9 +140,16 @@ const STRANGE_KEYS: &[&str] = &[
     "\u{10ffff}",
 ];
 
-/// Content of this size in which every place can be told from its neighbours.
+/// Content of this size in which no two words are the same.
 fn content(size: usize) -> Bytes {
-    Bytes::from((0..size).map(|place| (place * 7 + place / 256 + place / 65_536) as u8).collect::<Vec<_>>())
+    let mut bytes = Vec::with_capacity(size + 8);
+    let mut word = 0_u64;
+    while bytes.len() < size {
+        word = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.truncate(size);
+    Bytes::from(bytes)
 }
 
 /// Content as a stream of pieces of this size. It must not be polled after its end.
