@@ -2,6 +2,7 @@
 //! acknowledged: one line for each, written at once.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::prelude::*;
 use isobar::{BoxError, Hosted};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Writers that work at once.
 const WRITERS: u64 = 4;
@@ -43,12 +46,21 @@ async fn work(folder: &str, first: u64) -> Result<(), BoxError> {
     let manifest = Arc::new(app.start(&cloud)?);
     let server = provider.bind().await?;
     let hosted = Hosted { function: Arc::new(app), manifest };
+    let address = server.address();
     let serving = tokio::spawn(server.run(hosted, std::future::pending()));
+    answered(address).await?;
     tell("ready");
     let writers = (0..WRITERS).map(|writer| write(cloud_of(&provider), first + writer));
     futures_util::future::try_join_all(writers).await?;
     serving.await??;
     Ok(())
+}
+
+/// The server answers when it has subscribed: what is published before goes nowhere.
+async fn answered(address: SocketAddr) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+    stream.read_u8().await.map(drop)
 }
 
 fn cloud_of(provider: &LocalProvider) -> Cloud {

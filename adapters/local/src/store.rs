@@ -159,8 +159,10 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     builder.recursive(true).create(folder)
 }
 
-/// Without this a loss of power may take the name of a new file, and so all that was written to it.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+/// Makes the names in a folder durable: without this a loss of power may take the name of a new file,
+/// and so all that was written to it.
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    // Elsewhere a folder cannot be opened, and its names are durable without that.
     if cfg!(unix) { std::fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
 

@@ -12,6 +12,7 @@ use isobar_abstraction::{Error, Result};
 use object_store::PutPayload;
 
 use crate::family::failed;
+use crate::store::sync_folder;
 
 /// Bytes that are read at once.
 const CHUNK: u64 = 256 * 1024;
@@ -163,10 +164,4 @@ pub(super) fn damaged(what: &str) -> Error {
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::internal("the work on a file broke off").with_source(error))?
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened, and its names are durable without that.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
