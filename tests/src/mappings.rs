@@ -24,7 +24,8 @@ fn table_head(text: &mut String, first: &str, profiles: &[&Profile], last: &[&st
     let names = profiles.iter().map(|profile| profile.provider).chain(last.iter().copied());
     let names: Vec<_> = names.collect();
     let _ = writeln!(text, "| {first} | {} |", names.join(" | "));
-    let _ = writeln!(text, "|{}", "---|".repeat(names.len() + 1));
+    let columns = first.split(" | ").count() + names.len();
+    let _ = writeln!(text, "|{}", "---|".repeat(columns));
 }
 
 fn limits(text: &mut String, profiles: &[&Profile]) {
@@ -34,35 +35,41 @@ fn limits(text: &mut String, profiles: &[&Profile]) {
     );
     let portable = Profile::portable("portable", [""; 4]);
     let columns: Vec<&Profile> = std::iter::once(&portable).chain(profiles.iter().copied()).collect();
-    table_head(text, "limit", &columns, &[]);
-    for (name, value) in LIMITS {
+    table_head(text, "row | limit", &columns, &["checked by"]);
+    for (number, (name, row, value)) in (1..).zip(LIMITS) {
         let values: Vec<_> = columns.iter().map(|profile| value(&profile.limits)).collect();
-        let _ = writeln!(text, "| {name} | {} |", values.join(" | "));
+        let _ = writeln!(text, "| LI-{number} | {name} | {} | {row} |", values.join(" | "));
     }
     let lag: Vec<_> = columns.iter().map(|profile| duration(profile.ttl_lag)).collect();
-    let _ = writeln!(text, "| an expired item may lie in the store, unseen, for | {} |", lag.join(" | "));
+    let number = LIMITS.len() + 1;
+    let _ = writeln!(
+        text,
+        "| LI-{number} | an expired item may lie in the store, unseen, for | {} | KV-16 |",
+        lag.join(" | ")
+    );
 }
 
-type Limit = (&'static str, fn(&Limits) -> String);
+/// A name, the row whose trials check it, and its value.
+type Limit = (&'static str, &'static str, fn(&Limits) -> String);
 
 const LIMITS: &[Limit] = &[
-    ("partition key", |limits| number(limits.partition_bytes)),
-    ("sort key", |limits| number(limits.sort_bytes)),
-    ("item, keys and value", |limits| number(limits.item_bytes)),
-    ("writes in a transaction", |limits| number(limits.transaction_writes)),
-    ("transaction", |limits| number(limits.transaction_bytes)),
-    ("counter, ±", |limits| number(limits.counter.unsigned_abs())),
-    ("message, body and attributes", |limits| number(limits.message_bytes)),
-    ("attributes of a message", |limits| number(limits.message_attributes)),
-    ("ordering key", |limits| number(limits.ordering_key_bytes)),
-    ("object key, as stored", |limits| number(limits.object_key_bytes)),
-    ("metadata of an object", |limits| number(limits.metadata_bytes)),
-    ("HTTP request body", |limits| number(limits.request_bytes)),
-    ("HTTP response body", |limits| number(limits.response_bytes)),
-    ("payload of a direct call", |limits| number(limits.invoke_bytes)),
-    ("run of an HTTP handler", |limits| duration(limits.http_timeout)),
-    ("run of any other handler", |limits| duration(limits.event_timeout)),
-    ("life of a signed URL", |limits| duration(limits.signed_url)),
+    ("partition key", "KV-18", |limits| number(limits.partition_bytes)),
+    ("sort key", "KV-18", |limits| number(limits.sort_bytes)),
+    ("item, keys and value", "KV-18", |limits| number(limits.item_bytes)),
+    ("writes in a transaction", "KV-14", |limits| number(limits.transaction_writes)),
+    ("transaction", "KV-14", |limits| number(limits.transaction_bytes)),
+    ("counter, ±", "KV-15", |limits| number(limits.counter.unsigned_abs())),
+    ("message, body and attributes", "PS-9", |limits| number(limits.message_bytes)),
+    ("attributes of a message", "PS-9", |limits| number(limits.message_attributes)),
+    ("ordering key", "PS-9", |limits| number(limits.ordering_key_bytes)),
+    ("object key, as stored", "BL-17", |limits| number(limits.object_key_bytes)),
+    ("metadata of an object", "BL-17", |limits| number(limits.metadata_bytes)),
+    ("HTTP request body", "FN-2", |limits| number(limits.request_bytes)),
+    ("HTTP response body", "FN-2", |limits| number(limits.response_bytes)),
+    ("payload of a direct call", "FN-4", |limits| number(limits.invoke_bytes)),
+    ("run of an HTTP handler", "FN-6", |limits| duration(limits.http_timeout)),
+    ("run of any other handler", "FN-6", |limits| duration(limits.event_timeout)),
+    ("life of a signed URL", "BL-13", |limits| duration(limits.signed_url)),
 ];
 
 fn guarantees(text: &mut String, profiles: &[&Profile]) {

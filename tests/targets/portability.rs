@@ -46,12 +46,12 @@ impl Said<'_> {
         let request = Request::builder().method(method.clone()).uri(&path).header("host", "isobar.example");
         let request = request.header("content-type", "application/json").body(Body::from(body.to_owned())).unwrap();
         let response = self.app.http(request).await?;
-        self.tell(format!("{method} {path}"), &response);
+        self.tell(&format!("{method} {path}"), &response);
         Ok(response)
     }
 
     /// Ids are random, and stand in the transcript as `{id}`.
-    fn tell(&mut self, request: String, response: &TestResponse) {
+    fn tell(&mut self, request: &str, response: &TestResponse) {
         let headers = ["content-type", "location", "retry-after"];
         let headers = headers.map(|name| format!("{name}: {}", response.header(name).unwrap_or("-")));
         let line = format!("{request} -> {} {} {}", response.status.as_u16(), headers.join(", "), response.text());
