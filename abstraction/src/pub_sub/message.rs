@@ -119,8 +119,10 @@ impl Message<Bytes> {
 
     /// The same message with its body decoded. Errors: `InvalidInput` where it is not a `T`.
     pub fn decode<T: DeserializeOwned + 'static>(self) -> Result<Message<T>> {
+        // Without its source: the words of serde quote the body, and this goes into logs.
         let body = json::decode(&self.body).map_err(|error: Error| {
-            Error::invalid(format!("the body of message {} is not of the expected type", self.id)).with_source(error)
+            let expected = std::any::type_name::<T>();
+            Error::invalid(format!("the body of message {} is not a `{expected}`: {}", self.id, error.message()))
         })?;
         let Self { id, attributes, ordering_key, attempt, published_at, trace_parent, .. } = self;
         Ok(Message { id, body, attributes, ordering_key, attempt, published_at, trace_parent })
