@@ -4,6 +4,7 @@
 //! it through a browser (DNS rebinding); bound elsewhere, it asks for the token printed at start.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::signed::{self, Refused};
 use crate::profile::PROFILE;
-use crate::pub_sub::Source;
+use crate::pub_sub::{Counts, Source};
 use crate::{LocalProvider, blob, event, key_value};
 
 /// Bodies that the endpoints read at most; the app's own limits are smaller.
@@ -156,10 +157,8 @@ async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
 fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
     let queue = inspector.provider.queue();
     let now = inspector.provider.system_clock().now();
-    let describe = |source: Source| {
-        let counts = queue.counts(&source)?;
-        let next_due = queue.next_due(&source)?;
-        Ok(json!({
+    let describe = |(source, counts, next_due): (Source, Counts, Option<SystemTime>)| {
+        json!({
             "kind": source.kind(),
             "name": source.name(),
             "waiting": counts.waiting,
@@ -167,9 +166,9 @@ fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
             "dead": counts.dead,
             "due": next_due.is_some_and(|due| due <= now),
             "next_due": next_due.map(to_rfc3339),
-        }))
+        })
     };
-    queue.sources()?.into_iter().map(describe).collect()
+    Ok(queue.states()?.into_iter().map(describe).collect())
 }
 
 #[derive(Deserialize)]

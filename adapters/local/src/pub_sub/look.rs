@@ -33,10 +33,19 @@ impl Queue {
 
     pub(super) fn next_due_ms(&self, source: &Source) -> Result<Option<u64>> {
         let read = self.store().read()?;
-        let Some(row) = row(&read, source)? else { return Ok(None) };
-        let mut due = open(&read, DUE)?.range(all_due(row.number)).map_err(failed)?;
-        let next = due.next().transpose().map_err(failed)?;
-        Ok(next.map(|(place, _)| place.value().1))
+        next_due_in(&read, source)
+    }
+
+    /// All sources with their counts and when the next message of each is due, as of one moment: a
+    /// message that moves on meanwhile is in one place of it, and never in none.
+    pub(crate) fn states(&self) -> Result<Vec<(Source, Counts, Option<SystemTime>)>> {
+        let read = self.store().read()?;
+        let state = |source: Source| {
+            let Row { waiting, leased, dead, .. } = row(&read, &source)?.unwrap_or_default();
+            let next_due = next_due_in(&read, &source)?.map(from_millis);
+            Ok((source, Counts { waiting, leased, dead }, next_due))
+        };
+        sources_in(&read)?.into_iter().map(state).collect()
     }
 
     /// The counts of a source, which are kept and not counted.
@@ -46,18 +55,9 @@ impl Queue {
     }
 
     /// The sources that are subscribed or have messages left.
+    #[cfg(test)]
     pub(crate) fn sources(&self) -> Result<Vec<Source>> {
-        let read = self.store().read()?;
-        let Some(sources) = family::open(&read, SOURCES)? else { return Ok(Vec::new()) };
-        let mut known = Vec::new();
-        for stored in sources.range::<&str>(..).map_err(failed)? {
-            let (key, row) = stored.map_err(failed)?;
-            let row = Row::from(row.value());
-            if row.subscribed || row.waiting + row.leased + row.dead > 0 {
-                known.extend(Source::from_key(key.value()));
-            }
-        }
-        Ok(known)
+        sources_in(&self.store().read()?)
     }
 
     /// Up to `limit` messages that wait: in the order in which they are due, and after them those
@@ -121,4 +121,24 @@ pub(super) fn open<K: Key + 'static, V: Value + 'static>(
     table: TableDefinition<'_, K, V>,
 ) -> Result<ReadOnlyTable<K, V>> {
     family::open(read, table)?.ok_or_else(|| damaged("a table is missing"))
+}
+
+fn sources_in(read: &ReadTransaction) -> Result<Vec<Source>> {
+    let Some(sources) = family::open(read, SOURCES)? else { return Ok(Vec::new()) };
+    let mut known = Vec::new();
+    for stored in sources.range::<&str>(..).map_err(failed)? {
+        let (key, row) = stored.map_err(failed)?;
+        let row = Row::from(row.value());
+        if row.subscribed || row.waiting + row.leased + row.dead > 0 {
+            known.extend(Source::from_key(key.value()));
+        }
+    }
+    Ok(known)
+}
+
+fn next_due_in(read: &ReadTransaction, source: &Source) -> Result<Option<u64>> {
+    let Some(row) = row(read, source)? else { return Ok(None) };
+    let mut due = open(read, DUE)?.range(all_due(row.number)).map_err(failed)?;
+    let next = due.next().transpose().map_err(failed)?;
+    Ok(next.map(|(place, _)| place.value().1))
 }
