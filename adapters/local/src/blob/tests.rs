@@ -1,7 +1,7 @@
 mod signatures;
 
 use std::path::Path as FilePath;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use isobar_abstraction::{ErrorKind, ManualClock, ObjectChange, ObjectEvent};
@@ -377,41 +377,4 @@ async fn a_full_disk_refuses_writes_and_keeps_what_is_there() {
     let place = place.restart();
     assert_eq!(read(&*place.pages(), "a").await.unwrap(), "old");
     put(&*place.pages(), "a", "new", PutMode::Overwrite).await.unwrap();
-}
-
-#[tokio::test]
-#[ignore = "a measurement: cargo test -p isobar-local --release blob::tests::rates -- --ignored --nocapture"]
-async fn rates() {
-    let place = Place::new();
-    let pages = place.pages();
-    let small = bytes::Bytes::from(vec![7; 10_000]);
-    let started = Instant::now();
-    for number in 0..200 {
-        pages.put(&path(&number.to_string()), small.clone().into()).await.unwrap();
-    }
-    println!("one after the other: {:?} for a put of 10 KB", started.elapsed() / 200);
-    let started = Instant::now();
-    let puts = (0..640).map(|number| {
-        let (pages, small) = (Arc::clone(&pages), small.clone());
-        async move { pages.put(&path(&format!("b{number}")), small.into()).await }
-    });
-    futures_util::stream::iter(puts).buffer_unordered(64).try_collect::<Vec<_>>().await.unwrap();
-    println!("64 at once: {:?} for a put of 10 KB", started.elapsed() / 640);
-    let started = Instant::now();
-    for number in 0..2_000 {
-        read(&*pages, &(number % 200).to_string()).await.unwrap();
-    }
-    println!("{:?} for a get of 10 KB", started.elapsed() / 2_000);
-    pages.put(&path("large"), vec![7; 256 << 20].into()).await.unwrap();
-    let started = Instant::now();
-    let read: usize = pages
-        .get(&path("large"))
-        .await
-        .unwrap()
-        .into_stream()
-        .map_ok(|part| part.len())
-        .try_fold(0, |sum, part| async move { Ok(sum + part) })
-        .await
-        .unwrap();
-    println!("{:.0} MB/s read", read as f64 / 1e6 / started.elapsed().as_secs_f64());
 }

@@ -383,23 +383,3 @@ async fn a_damaged_data_file_is_refused_by_name_and_left_as_it_is() {
         assert_eq!(&std::fs::read(&file).unwrap(), damaged, "damage {number} was changed");
     }
 }
-
-#[test]
-#[ignore = "a measurement: cargo test -p isobar-local --release get_rate -- --ignored --nocapture"]
-fn get_rate() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let place = Place::new();
-    let table = place.table("notes");
-    let keys: Vec<_> = (0..10_000).map(|number| Key::new(format!("user-{number}"), "profile")).collect();
-    let puts = keys.iter().map(|key| Write::Put(put(key, vec![7; 1_024]))).collect();
-    runtime.block_on(table.transact(puts)).unwrap();
-    let rounds = 100;
-    let started = Instant::now();
-    runtime.block_on(async {
-        for key in (0..rounds).flat_map(|_| &keys) {
-            assert_eq!(table.get(key).await.unwrap().unwrap().value.len(), 1_024);
-        }
-    });
-    let rate = f64::from(rounds * 10_000) / started.elapsed().as_secs_f64();
-    println!("{rate:.0} gets of 1 KB per second");
-}
