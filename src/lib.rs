@@ -36,6 +36,8 @@ pub mod selection;
 
 pub use axum;
 pub use isobar_abstraction::*;
+#[cfg(feature = "aws")]
+pub use isobar_aws as aws;
 #[cfg(feature = "local")]
 pub use isobar_local as local;
 pub use run::{main, run, run_in};

@@ -208,25 +208,45 @@ fn parse_trace_parent(text: &str) -> Option<TraceParent> {
     Some(TraceParent { trace_id, parent_id, flags })
 }
 
+/// What a handler's own calls take from the invocation that they are part of, without asking for a
+/// [`Context`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ambient {
+    trace: TraceParent,
+    deadline: Option<SystemTime>,
+}
+
+impl Context {
+    pub(crate) fn ambient(&self) -> Ambient {
+        Ambient { trace: self.0.trace_parent, deadline: self.0.deadline }
+    }
+}
+
 thread_local! {
-    // Which trace the handler that this thread polls right now belongs to. It is set and restored
-    // around every poll, so that `publish` can pass the trace on without asking for a `Context`.
-    static CURRENT: Cell<Option<TraceParent>> = const { Cell::new(None) };
+    // The invocation that the handler which this thread polls right now belongs to. It is set and
+    // restored around every poll.
+    static CURRENT: Cell<Option<Ambient>> = const { Cell::new(None) };
 }
 
 /// The trace of the handler that is being polled on this thread, if one is.
 pub(crate) fn current_trace() -> Option<TraceParent> {
-    CURRENT.get()
+    CURRENT.get().map(|ambient| ambient.trace)
 }
 
-/// Runs one poll of a handler with its trace as the current one.
-pub(crate) fn in_trace<T>(parent: TraceParent, poll: impl FnOnce() -> T) -> T {
-    struct Restore(Option<TraceParent>);
+/// For adapters: when the invocation ends whose handler is being polled on this thread, if one is
+/// and its platform has told. A call to a service that would take longer is in vain.
+pub fn current_deadline() -> Option<SystemTime> {
+    CURRENT.get().and_then(|ambient| ambient.deadline)
+}
+
+/// Runs one poll of a handler with its invocation as the current one.
+pub(crate) fn in_invocation<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Ambient>);
     impl Drop for Restore {
         fn drop(&mut self) {
             CURRENT.set(self.0);
         }
     }
-    let _restore = Restore(CURRENT.replace(Some(parent)));
+    let _restore = Restore(CURRENT.replace(Some(ambient)));
     poll()
 }

@@ -286,6 +286,10 @@ impl From<serde_json::Error> for Error {
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error as Store;
+        let error = match sent_through(error) {
+            Ok(ours) => return ours,
+            Err(error) => error,
+        };
         let kind = match &error {
             Store::NotFound { .. } => ErrorKind::NotFound,
             Store::AlreadyExists { .. } => ErrorKind::AlreadyExists,
@@ -295,26 +299,36 @@ impl From<object_store::Error> for Error {
             Store::PermissionDenied { .. } => ErrorKind::PermissionDenied,
             Store::Unauthenticated { .. } => ErrorKind::Unauthenticated,
             Store::UnknownConfigurationKey { .. } => ErrorKind::Config,
-            Store::Generic { .. } => return from_generic(error),
             _ => ErrorKind::Internal,
         };
-        let message = match kind {
-            ErrorKind::NotFound => "no such object",
-            ErrorKind::AlreadyExists => "an object with this key exists",
-            ErrorKind::Conflict => "the object is not in the version that was expected",
-            _ => "the object store refused",
+        let message = match (kind, &error) {
+            (ErrorKind::NotFound, _) => "no such object".to_owned(),
+            (ErrorKind::AlreadyExists, _) => "an object with this key exists".to_owned(),
+            (ErrorKind::Conflict, _) => "the object is not in the version that was expected".to_owned(),
+            (_, Store::Generic { store, .. }) => format!("the object store `{store}` failed"),
+            _ => "the object store refused".to_owned(),
         };
         Self::new(kind, message).with_source(error)
     }
 }
 
-fn from_generic(error: object_store::Error) -> Error {
-    let object_store::Error::Generic { store, source } = error else {
-        return Error::internal("the object store failed").with_source(error);
-    };
-    match source.downcast::<Error>() {
-        Ok(ours) => *ours,
-        Err(source) => Error::internal(format!("the object store `{store}` failed")).with_source(source),
+/// The isobar error that [`From<Error>`] below put into an error of `object_store`.
+fn sent_through(error: object_store::Error) -> std::result::Result<Error, object_store::Error> {
+    use object_store::Error as Store;
+    if !std::error::Error::source(&error).is_some_and(|source| source.is::<Error>()) {
+        return Err(error);
+    }
+    match error {
+        Store::NotFound { source, .. }
+        | Store::AlreadyExists { source, .. }
+        | Store::Precondition { source, .. }
+        | Store::PermissionDenied { source, .. }
+        | Store::Unauthenticated { source, .. }
+        | Store::NotSupported { source }
+        | Store::Generic { source, .. } => {
+            source.downcast::<Error>().map(|ours| *ours).map_err(|source| Store::Generic { store: "isobar", source })
+        }
+        other => Err(other),
     }
 }
 
@@ -349,5 +363,29 @@ mod tests {
         let ours = Error::new(ErrorKind::Throttled { retry_after: Some(Duration::from_secs(3)) }, "slow down");
         let back = Error::from(object_store::Error::from(ours));
         assert_eq!(back.retry_after(), Some(Duration::from_secs(3)));
+        for kind in [
+            ErrorKind::NotFound,
+            ErrorKind::AlreadyExists,
+            ErrorKind::Conflict,
+            ErrorKind::PermissionDenied,
+            ErrorKind::Unauthenticated,
+            ErrorKind::Unsupported,
+            ErrorKind::Unavailable,
+        ] {
+            let ours = Error::new(kind, "as it was").with_operation("put").with_outcome_unknown();
+            let back = Error::from(object_store::Error::from(ours));
+            assert_eq!((back.kind(), back.message(), back.operation()), (kind, "as it was", Some("put")));
+            assert!(back.outcome_unknown());
+        }
+    }
+
+    #[test]
+    fn a_foreign_error_of_object_store_is_kept_as_the_source() {
+        let source = object_store::Error::Generic { store: "S3", source: "no answer".into() };
+        let error = Error::from(source);
+        assert_eq!(error.to_string(), "the object store `S3` failed (internal)");
+        assert!(format!("{error:?}").contains("no answer"));
+        let absent = object_store::Error::NotFound { path: "a".into(), source: "404".into() };
+        assert_eq!(Error::from(absent).kind(), ErrorKind::NotFound);
     }
 }

@@ -38,7 +38,7 @@ pub use axum_core::body::Body;
 pub use blob::Blob;
 pub use clock::{Clock, ManualClock};
 pub use cloud::{Access, Cloud, Route};
-pub use context::{Context, TraceParent};
+pub use context::{Context, TraceParent, current_deadline};
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use event::{Batch, Event, Invocation, ObjectChange, ObjectEvent, Reply, Tick};
 pub use function::Function;

@@ -24,7 +24,8 @@ pub struct Limits {
     pub transaction_bytes: u64,
     /// Largest absolute value of a counter.
     pub counter: i64,
-    /// Body of a message together with its attributes' names and values.
+    /// Body of a message together with its attributes' names and values. A body that is not
+    /// [`plain_text`](crate::pub_sub::plain_text) counts by its length in base64.
     pub message_bytes: u64,
     /// Attributes of a message.
     pub message_attributes: u64,

@@ -36,8 +36,10 @@ impl fmt::Display for ResourceKind {
     }
 }
 
-/// Refuses a name that some cloud could not carry: `[a-z][a-z0-9-]{2,39}`.
+/// Refuses a name that some cloud could not carry: 3 to 40 of `a-z`, `0-9` and `-`, beginning with a
+/// letter, with each `-` between two of the others.
 ///
+/// S3 and Cloud Storage take no name that ends in `-`, and containers of Azure none with `--` in it.
 /// The rule is the intersection of what DynamoDB, S3, SNS, Cosmos DB, Azure Storage, Service Bus,
 /// Firestore, Cloud Storage and Pub/Sub take, less what they need for a prefix and a suffix.
 ///
@@ -50,11 +52,13 @@ pub fn check_name(name: &str) -> Result<()> {
     let mut bytes = name.bytes();
     let head = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase());
     let tail = bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if head && tail && (3..=40).contains(&name.len()) {
+    let dashes = !name.ends_with('-') && !name.contains("--");
+    if head && tail && dashes && (3..=40).contains(&name.len()) {
         return Ok(());
     }
     Err(Error::config(format!(
-        "`{}` is not a logical name: use 3 to 40 of a-z, 0-9 and -, beginning with a letter",
+        "`{}` is not a logical name: use 3 to 40 of a-z, 0-9 and single -, beginning with a letter and not ending \
+         with -",
         name.escape_debug()
     )))
 }
@@ -182,10 +186,10 @@ mod tests {
 
     #[test]
     fn names_are_held_to_the_rule() {
-        for good in ["abc", "a-1", "links", &"a".repeat(40)] {
+        for good in ["abc", "a-1", "a-b-c", "links", &"a".repeat(40)] {
             assert!(check_name(good).is_ok(), "{good}");
         }
-        for bad in ["", "ab", "Abc", "1bc", "a_b", "a.b", "käse", "-ab", &"a".repeat(41)] {
+        for bad in ["", "ab", "Abc", "1bc", "a_b", "a.b", "käse", "-ab", "ab-", "a--b", &"a".repeat(41)] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }

@@ -15,8 +15,10 @@
 
 pub mod backends;
 pub mod crash;
+pub mod emulators;
 pub mod mappings;
 pub mod rows;
+pub mod transcript;
 pub mod trials;
 
 use std::error::Error as StdError;
@@ -31,6 +33,8 @@ use futures_util::future::BoxFuture;
 use isobar::pub_sub::DeadLetter;
 use isobar::{App, Body, Clock, Cloud, Manifest, ManualClock, ResourceKind, Result, TestResponse};
 use libtest_mimic::{Arguments, Completion, Failed};
+
+use emulators::Absent;
 
 /// What a trial ends with; an assertion that fails panics.
 pub type Checked = std::result::Result<(), Box<dyn StdError + Send + Sync>>;
@@ -170,30 +174,60 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// Fails where not one trial ran.
 pub fn run(backend: impl Backend) -> ExitCode {
+    run_if_present(backend.name(), || Ok((backend, ())))
+}
+
+/// Runs all trials on a backend that needs something which not every machine has. `open` starts it, and
+/// what comes with it is dropped behind the last trial. Where it is absent all trials are ignored, with the
+/// reason; unless `ISOBAR_REQUIRE` names the need, which fails.
+pub fn run_if_present<B: Backend, G>(
+    name: &str,
+    open: impl FnOnce() -> std::result::Result<(B, G), Absent>,
+) -> ExitCode {
     let arguments = Arguments::from_args();
-    let backend: Arc<dyn Backend> = Arc::new(backend);
+    let opened = if arguments.list { Err(Absent::new("nothing", "only listed")) } else { open() };
+    let (backend, guard) = match opened {
+        Ok((backend, guard)) => (Ok(Arc::new(backend) as Arc<dyn Backend>), Some(guard)),
+        Err(absent) if absent.is_required() => return complain(&format!("{name} cannot run: {}", absent.reason)),
+        Err(absent) => (Err(absent.reason), None),
+    };
     let names: Vec<_> = trials::all().iter().map(|trial| trial.name).collect();
-    if let Some(gap) = backend.gaps().iter().find(|gap| !names.contains(&gap.trial)) {
-        // The harness has no other way to speak.
-        let _ = writeln!(std::io::stderr(), "{} declares a gap for no trial: {}", backend.name(), gap.trial);
-        return ExitCode::FAILURE;
+    let gaps = backend.as_ref().map_or(&[][..], |backend| backend.gaps());
+    if let Some(gap) = gaps.iter().find(|gap| !names.contains(&gap.trial)) {
+        return complain(&format!("{name} declares a gap for no trial: {}", gap.trial));
     }
-    let trials = trials::all().into_iter().map(|trial| libtest_trial(&backend, trial)).collect();
+    let trials = trials::all().into_iter().map(|trial| libtest_trial(name, &backend, trial)).collect();
     let filtered = arguments.filter.is_some() || arguments.list || !arguments.skip.is_empty();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if conclusion.num_passed + conclusion.num_failed == 0 && !filtered {
+    // An emulator must not outlive the trials, and `exit` would drop nothing.
+    drop(guard);
+    if conclusion.num_passed + conclusion.num_failed == 0 && !filtered && backend.is_ok() {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
 }
 
-fn libtest_trial(backend: &Arc<dyn Backend>, trial: Trial) -> libtest_mimic::Trial {
-    let name = format!("{}::{}::{}", backend.name(), trial.row, trial.name);
-    let gap = backend.gaps().iter().find(|gap| gap.trial == trial.name);
-    let backend = Arc::clone(backend);
-    libtest_mimic::Trial::ignorable_test(name, move || match gap {
-        Some(gap) => Ok(Completion::ignored_with(gap.reason)),
-        None => check(backend.as_ref(), trial).map(|()| Completion::Completed),
+/// The harness has no other way to speak.
+fn complain(what: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{what}");
+    ExitCode::FAILURE
+}
+
+fn libtest_trial(
+    name: &str,
+    backend: &std::result::Result<Arc<dyn Backend>, String>,
+    trial: Trial,
+) -> libtest_mimic::Trial {
+    let backend = backend.clone();
+    libtest_mimic::Trial::ignorable_test(format!("{name}::{}::{}", trial.row, trial.name), move || {
+        let backend = match backend {
+            Ok(backend) => backend,
+            Err(reason) => return Ok(Completion::ignored_with(reason)),
+        };
+        match backend.gaps().iter().find(|gap| gap.trial == trial.name) {
+            Some(gap) => Ok(Completion::ignored_with(gap.reason)),
+            None => check(backend.as_ref(), trial).map(|()| Completion::Completed),
+        }
     })
 }
 

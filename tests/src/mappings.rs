@@ -1,13 +1,14 @@
 //! `mappings.md`, generated from the rows, the profiles and the trials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use isobar::{Limits, Profile};
 
+use crate::backends::aws::gaps;
 use crate::rows::ROWS;
-use crate::{Trial, trials};
+use crate::{Gap, Trial, trials};
 
 /// The text that is not generated: what the document is, and the map of services.
 const HEAD: &str = include_str!("mappings_head.md");
@@ -17,7 +18,30 @@ pub fn document(profiles: &[&Profile]) -> String {
     let mut text = HEAD.to_owned();
     limits(&mut text, profiles);
     guarantees(&mut text, profiles);
+    gaps(&mut text);
     text
+}
+
+/// The services that a cloud's trials run on, and what each of them cannot show.
+const EMULATORS: &[(&str, &[Gap])] = &[("moto", gaps::MOTO), ("ministack", gaps::MINISTACK)];
+
+fn gaps(text: &mut String) {
+    text.push_str(
+        "\n## What the emulators do not show\n\nThe trials of AWS run on emulators that others wrote. A trial that one of \
+         them cannot pass is ignored there, with\nthe reason; a trial that both of them ignore is checked on no service \
+         of AWS.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
+    );
+    for trial in trials::all() {
+        let ignored = EMULATORS.iter().filter_map(|(name, gaps)| {
+            gaps.iter().find(|gap| gap.trial == trial.name).map(|gap| (*name, gap.reason))
+        });
+        let (names, reasons): (Vec<_>, BTreeSet<_>) = ignored.unzip();
+        if !names.is_empty() {
+            let reasons: Vec<_> = reasons.into_iter().collect();
+            let trial_name = trial.name.replace('_', " ");
+            let _ = writeln!(text, "| {} | {trial_name} | {} | {} |", trial.row, names.join(", "), reasons.join("; "));
+        }
+    }
 }
 
 fn table_head(text: &mut String, first: &str, profiles: &[&Profile], last: &[&str]) {

@@ -45,6 +45,7 @@ fn imports_go_downward_only() {
         assert!(ours(&found).is_subset(&allowed), "isobar-{adapter} imports {:?}", ours(&found));
         assert!(adapter != "local" || !found.contains("isobar-rest"));
     }
+    assert_eq!(ours(&dependencies(&metadata, "isobar-rest")), BTreeSet::from(["isobar-abstraction"]));
     for app in ["hello", "shortener", "chatbot"] {
         assert_eq!(ours(&dependencies(&metadata, app)), BTreeSet::from(["isobar"]), "{app}");
     }
@@ -131,6 +132,8 @@ const OWN_FILES: &[(&str, &str, &str)] = &[
     ("local", "store.rs", "the one file behind key-value, blobs and queues"),
     ("local", "family.rs", "one redb table for each table or bucket, so that each knows its size"),
     ("local", "clock.rs", "the machine's clock, which waits on tokio"),
+    ("aws", "credentials.rs", "who we are to AWS: a chain of sources that no other provider has"),
+    ("aws", "service.rs", "one AWS service in one region: endpoint, signature, and what its errors mean"),
 ];
 
 #[test]

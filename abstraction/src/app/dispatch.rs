@@ -46,15 +46,15 @@ impl App {
             Ok(request) => request,
             Err(refused) => return Ok(refused.into_response().await),
         };
-        let trace = cx.trace_parent();
+        let ambient = cx.ambient();
         request.extensions_mut().insert(cx);
-        let called = guarded(trace, || service.call(request)).instrument(span).await;
+        let called = guarded(ambient, || service.call(request)).instrument(span).await;
         if let Some(refusal) = overrun.response(&self.limits) {
             return Ok(refusal);
         }
         let response = match called {
             Ok(response) if is_head => return Ok(response.map(|_| Body::empty())),
-            Ok(response) => limit_response(response, &self.limits, trace),
+            Ok(response) => limit_response(response, &self.limits, ambient),
             Err(panic) => Err(Error::internal(panic)),
         };
         // What the app answers is too large for its host: that is the app's fault, not the client's.
@@ -110,7 +110,7 @@ impl App {
         );
         let trace = message.trace_parent.unwrap_or_else(|| cx.trace_parent());
         let cx = cx.clone().with_attempt(message.attempt).with_trace_parent(trace);
-        let called = guarded(trace, || (trigger.handler)(message, cx));
+        let called = guarded(cx.ambient(), || (trigger.handler)(message, cx));
         settle(called, span).await
     }
 
@@ -118,7 +118,7 @@ impl App {
         let trigger = self.objects.get(&event.bucket);
         let trigger = trigger.ok_or_else(|| self.unhandled("object event of bucket", &event.bucket))?;
         let span = event_span(&cx, "on_object", &event.bucket);
-        let called = guarded(cx.trace_parent(), || (trigger.handler)(event, cx));
+        let called = guarded(cx.ambient(), || (trigger.handler)(event, cx));
         Ok(settle(called, span).await)
     }
 
@@ -126,7 +126,7 @@ impl App {
         let schedule = self.schedules.get(&tick.schedule);
         let schedule = schedule.ok_or_else(|| self.unhandled("schedule", &tick.schedule))?;
         let span = event_span(&cx, "on_schedule", &tick.schedule);
-        let called = guarded(cx.trace_parent(), || (schedule.handler)(tick, cx));
+        let called = guarded(cx.ambient(), || (schedule.handler)(tick, cx));
         Ok(settle(called, span).await)
     }
 
@@ -136,7 +136,7 @@ impl App {
         let (function, limit) = (call.function, self.limits.invoke_bytes);
         check_size("the payload", &call.payload, limit)?;
         let span = event_span(&cx, "on_invoke", &function);
-        let called = guarded(cx.trace_parent(), || handler(call.payload, cx)).instrument(span).await;
+        let called = guarded(cx.ambient(), || handler(call.payload, cx)).instrument(span).await;
         let answer = called.unwrap_or_else(|panic| Err(Error::internal(panic)));
         let answer = answer.and_then(|answer| check_size("the answer", &answer, limit).map(|()| answer));
         answer.map_err(|error| error.with_operation("invoke").with_resource(format!("function `{function}`")))

@@ -7,8 +7,8 @@ use std::task::{Context as TaskContext, Poll};
 
 use futures_util::future::BoxFuture;
 
-use crate::context::in_trace;
-use crate::{Context, TraceParent};
+use crate::Context;
+use crate::context::{Ambient, in_invocation};
 
 /// A handler of events `E` that answers `R`.
 pub(super) type Handler<E, R> = dyn Fn(E, Context) -> BoxFuture<'static, R> + Send + Sync;
@@ -21,15 +21,15 @@ where
     Box::new(move |event, cx| Box::pin(handler(event, cx)))
 }
 
-/// Calls a handler, in its trace; a panic of the call or of any poll is an `Err` with its text.
-pub(super) fn guarded<R>(trace: TraceParent, call: impl FnOnce() -> BoxFuture<'static, R>) -> Guarded<R> {
-    let state = catch_unwind(AssertUnwindSafe(|| in_trace(trace, call)));
-    Guarded { trace, state: state.map_err(|panic| panic_text(panic.as_ref())) }
+/// Calls a handler, in its invocation; a panic of the call or of any poll is an `Err` with its text.
+pub(super) fn guarded<R>(ambient: Ambient, call: impl FnOnce() -> BoxFuture<'static, R>) -> Guarded<R> {
+    let state = catch_unwind(AssertUnwindSafe(|| in_invocation(ambient, call)));
+    Guarded { ambient, state: state.map_err(|panic| panic_text(panic.as_ref())) }
 }
 
 /// The future that [`guarded`] returns.
 pub(super) struct Guarded<R> {
-    trace: TraceParent,
+    ambient: Ambient,
     state: Result<BoxFuture<'static, R>, String>,
 }
 
@@ -43,7 +43,7 @@ impl<R> Future for Guarded<R> {
             Err(text) => return Poll::Ready(Err(std::mem::take(text))),
         };
         // The future is never polled again after a panic, so its broken state is not seen.
-        let poll = catch_unwind(AssertUnwindSafe(|| in_trace(this.trace, || call.as_mut().poll(task))));
+        let poll = catch_unwind(AssertUnwindSafe(|| in_invocation(this.ambient, || call.as_mut().poll(task))));
         match poll {
             Ok(poll) => poll.map(Ok),
             Err(panic) => Poll::Ready(Err(panic_text(panic.as_ref()))),

@@ -16,8 +16,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::handler::panic_text;
-use crate::context::in_trace;
-use crate::{Body, BoxError, Error, ErrorKind, Limits, TraceParent};
+use crate::context::{Ambient, in_invocation};
+use crate::{Body, BoxError, Error, ErrorKind, Limits};
 
 /// A tower service of HTTP requests without its types. It exists so that [`App`](super::App) can
 /// hold one; nobody implements it by hand.
@@ -143,7 +143,7 @@ impl http_body::Body for LimitedRequest {
 
 /// Holds a response to the limit. A response whose length is not told ends in an error there, and
 /// where producing it panics.
-pub(super) fn limit_response(response: Response, limits: &Limits, trace: TraceParent) -> Result<Response, Error> {
+pub(super) fn limit_response(response: Response, limits: &Limits, ambient: Ambient) -> Result<Response, Error> {
     let limit = limits.response_bytes;
     let size = http_body::Body::size_hint(response.body());
     if size.lower() > limit {
@@ -152,21 +152,21 @@ pub(super) fn limit_response(response: Response, limits: &Limits, trace: TracePa
     if size.upper().is_some_and(|upper| upper <= limit) {
         return Ok(response);
     }
-    Ok(response.map(|body| Body::new(StreamedResponse { body, left: limit, limit, trace })))
+    Ok(response.map(|body| Body::new(StreamedResponse { body, left: limit, limit, ambient })))
 }
 
-/// A body that is still being produced while the host sends it, in the trace of its handler.
+/// A body that is still being produced while the host sends it, in the invocation of its handler.
 struct StreamedResponse {
     body: Body,
     left: u64,
     limit: u64,
-    trace: TraceParent,
+    ambient: Ambient,
 }
 
 impl StreamedResponse {
     fn poll_body(&mut self, task: &mut TaskContext<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
         let body = Pin::new(&mut self.body);
-        let poll = || in_trace(self.trace, || http_body::Body::poll_frame(body, task));
+        let poll = || in_invocation(self.ambient, || http_body::Body::poll_frame(body, task));
         let panic = match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(poll) => return poll.map_err(BoxError::from),
             Err(panic) => panic_text(panic.as_ref()),

@@ -5,6 +5,7 @@
 //! - an empty segment (`a//b`, `/a`, `a/`) is stored as `%`;
 //! - a dot at the end of a segment as `%2E` (`.` and `..` mean something to a path, and Azure drops it);
 //! - control characters and the backslash (Azure makes it a slash) as `%` and two hexadecimal digits;
+//! - U+FFFE and U+FFFF, which no XML document holds (S3 and Azure list in XML), as the bytes of their UTF-8: `%EF%BF%BE`;
 //! - `%` itself as `%25`.
 //!
 //! Every other key is stored as it is. The mapping is injective, keeps prefixes, and keeps byte order
@@ -65,6 +66,8 @@ fn encode_character(stored: &mut String, character: char) {
     match character {
         '%' => stored.push_str("%25"),
         '\\' => stored.push_str("%5C"),
+        '\u{fffe}' => stored.push_str("%EF%BF%BE"),
+        '\u{ffff}' => stored.push_str("%EF%BF%BF"),
         control if control.is_ascii_control() => stored.push_str(&format!("%{:02X}", u32::from(control))),
         plain => stored.push(plain),
     }
@@ -131,6 +134,13 @@ mod tests {
         "\0",
         "\u{7f}",
         "a\nb",
+        "\u{85}",
+        "\u{fffd}",
+        "\u{fffe}",
+        "\u{ffff}",
+        "a\u{ffff}.",
+        "%EF%BF%BF",
+        "\u{1fffe}",
         "ä/ö",
         "😀",
         "C:\\con",
@@ -166,6 +176,16 @@ mod tests {
                 assert!(encode(key).starts_with(&prefix), "{key:?}, prefix {:?} stored {prefix:?}", &key[..end]);
             }
         }
+    }
+
+    /// <https://www.w3.org/TR/xml/#charsets>
+    #[test]
+    fn every_stored_name_is_text_that_xml_holds() {
+        let every_character = (char::MIN..=char::MAX).collect::<String>();
+        let held = |character| matches!(character, ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+        let stored = encode(&every_character);
+        assert_eq!(stored.chars().find(|character| !held(*character)), None);
+        assert_eq!(decode(&stored), every_character);
     }
 
     #[test]

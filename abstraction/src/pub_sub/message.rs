@@ -81,6 +81,24 @@ impl<T> From<T> for Outgoing<T> {
     }
 }
 
+/// A body as text, if every service carries it as it is: UTF-8 without the characters that XML 1.0
+/// forbids, which are most control characters, U+FFFE and U+FFFF. JSON always is.
+///
+/// For adapters: other bodies travel in base64 where a service carries text only, and are counted so.
+///
+/// ```
+/// use isobar_abstraction::pub_sub::plain_text;
+/// assert_eq!(plain_text(b"tab\t and line\r\n"), Some("tab\t and line\r\n"));
+/// assert_eq!(plain_text(b"\0"), None);
+/// assert_eq!(plain_text(b"\xff"), None);
+/// ```
+pub fn plain_text(body: &[u8]) -> Option<&str> {
+    // <https://www.w3.org/TR/xml/#charsets>; surrogates are no characters of Rust.
+    let forbidden =
+        |character| matches!(character, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
+    std::str::from_utf8(body).ok().filter(|text| !text.contains(forbidden))
+}
+
 /// A message that was received.
 ///
 /// Delivery is at least once: the same id may come again, also after it was acknowledged.

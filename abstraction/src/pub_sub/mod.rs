@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 
-pub use message::{Message, MessageId, Outgoing};
+pub use message::{Message, MessageId, Outgoing, plain_text};
 pub use topic::{Subscription, Topic};
 
 use crate::{Result, TraceParent};

@@ -1,15 +1,114 @@
-//! The AWS provider of isobar: its limits, and its place in the facade's table.
+//! The AWS provider of isobar.
 //!
-//! Its services are not built yet: opening anything or hosting an app is `Unsupported`.
+//! | trait | behind it |
+//! |---|---|
+//! | function | Lambda: one binary answers API Gateway, Function URLs, load balancers, queues, S3, EventBridge and direct calls |
+//! | key-value | DynamoDB |
+//! | blob | S3 |
+//! | pub/sub | SNS, and SQS behind it |
+//!
+//! What must exist before, and how it is named, is in [`config`].
 
+mod blob;
+pub mod config;
+mod credentials;
+mod event;
+mod host;
+mod key_value;
 pub mod profile;
+mod pub_sub;
+mod service;
 
-use isobar_abstraction::{Adapter, Error};
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, Result};
+use isobar_rest::{Client, SystemClock};
+
+pub use config::{AwsConfig, LambdaFunction};
+pub use host::{Lambda, LambdaCall, LambdaReply};
+pub use isobar_rest::Safety;
+pub use pub_sub::dead::dead_letter;
+pub use service::AwsService;
+
+use blob::S3Blob;
+use credentials::Credentials;
+use key_value::DynamoKeyValue;
+use pub_sub::SnsPubSub;
 
 /// The row of this provider in the facade's table.
 pub const ADAPTER: Adapter = Adapter {
     name: "aws",
     schemes: &["dynamodb", "s3", "sns"],
-    open: |_| Err(Error::unsupported("open", "aws", "its services are not built yet; run with the feature `local`")),
+    open: |environment| Ok(Arc::new(AwsProvider::new(AwsConfig::from_environment(environment)?))),
     single_threaded: true,
 };
+
+/// The AWS provider. Cheap to clone and to make; it connects at first use.
+#[derive(Debug, Clone)]
+pub struct AwsProvider(Arc<State>);
+
+/// What all services of one provider share.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: AwsConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) client: Client,
+    pub(crate) credentials: Credentials,
+    /// The account that the running function's ARN told, for the ARNs of topics. Set by the host.
+    pub(crate) account: OnceLock<String>,
+}
+
+impl AwsProvider {
+    /// On the clock of the machine.
+    pub fn new(config: AwsConfig) -> Self {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// On another clock, for tests. Signatures always carry the machine's time.
+    pub fn with_clock(config: AwsConfig, clock: Arc<dyn Clock>) -> Self {
+        let client = Client::new(config.client.clone(), Arc::clone(&clock));
+        let credentials = Credentials::new(&config, client.clone());
+        Self(Arc::new(State { config, clock, client, credentials, account: OnceLock::new() }))
+    }
+
+    /// A service of AWS that isobar has no trait for, called with signed requests.
+    ///
+    /// `name` is what the names of the service's hosts begin with: `comprehend`, `events`, `lambda`.
+    /// Errors: `Config` without a region.
+    pub fn service(&self, name: &'static str, region: Option<&str>) -> Result<AwsService> {
+        AwsService::new(Arc::clone(&self.0), name, region)
+    }
+
+    /// What answers Lambda's events, without the loop that fetches them: for tests and for other loops.
+    pub fn lambda(&self, app: Hosted) -> Lambda {
+        Lambda::new(Arc::clone(&self.0), app)
+    }
+}
+
+#[async_trait]
+impl Provider for AwsProvider {
+    fn profile(&self) -> &'static Profile {
+        &profile::PROFILE
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.0.clock)
+    }
+
+    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
+        Ok(Arc::new(DynamoKeyValue::new(Arc::clone(&self.0), at)?))
+    }
+
+    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
+        Ok(Arc::new(S3Blob::new(Arc::clone(&self.0), at)?))
+    }
+
+    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
+        Ok(Arc::new(SnsPubSub::new(Arc::clone(&self.0), at)?))
+    }
+
+    async fn host(&self, app: Hosted) -> Result<()> {
+        host::run(self.lambda(app)).await
+    }
+}

@@ -1,8 +1,10 @@
-//! Limits and quirks of AWS, from its documentation; no trial has run against it yet.
+//! Limits and quirks of AWS, from its documentation.
 
 use std::time::Duration;
 
 use isobar_abstraction::Profile;
+
+use crate::key_value::{ITEM_BYTES, SORT_BYTES, TRANSACTION_BYTES};
 
 /// What AWS's services take.
 ///
@@ -11,11 +13,10 @@ pub static PROFILE: Profile = {
     let services = ["Lambda", "DynamoDB", "S3", "SNS and SQS"];
     let mut profile = Profile::portable("aws", services);
     profile.limits.partition_bytes = 2_048;
-    profile.limits.sort_bytes = 1_024;
-    profile.limits.item_bytes = 409_600;
+    profile.limits.sort_bytes = SORT_BYTES;
+    profile.limits.item_bytes = ITEM_BYTES;
     profile.limits.transaction_writes = 100;
-    profile.limits.transaction_bytes = 4_194_304;
-    profile.limits.counter = i64::MAX;
+    profile.limits.transaction_bytes = TRANSACTION_BYTES;
     profile.limits.message_bytes = 262_144;
     profile.limits.message_attributes = 10;
     profile.limits.ordering_key_bytes = 128;
@@ -31,21 +32,29 @@ pub static PROFILE: Profile = {
     profile
 };
 
-/// How AWS is to keep the guarantees, by row of `mappings.md`. Planned, not yet built.
+/// How AWS keeps the guarantees, by row of `mappings.md`.
 const NOTES: &[(&str, &str)] = &[
+    ("KV-1", "text as `S`, an integer as `N`, other bytes as `B`"),
     ("KV-2", "`ConsistentRead`"),
+    ("KV-3", "one `!` before a sort key that is empty or begins with a character up to `!`"),
     ("KV-4", "condition `attribute_not_exists`"),
     ("KV-5", "condition on a version attribute"),
-    ("KV-6", "a random version for each write"),
+    ("KV-6", "128 random bits for each write"),
     ("KV-8", "`BatchGetItem`, unprocessed keys asked again"),
     ("KV-9", "`Query` on the sort key"),
+    ("KV-10", "`BETWEEN` on the sort key"),
+    ("KV-11", "`ExclusiveStartKey`"),
     ("KV-12", "parallel `Scan`"),
-    ("KV-13", "`TransactWriteItems`"),
-    ("KV-15", "`ADD`"),
-    ("KV-16", "TTL attribute, filter on read"),
+    ("KV-13", "`TransactWriteItems` with a token"),
+    ("KV-15", "`ADD` under a condition"),
+    ("KV-16", "a condition and a filter on read; TTL attribute, deleted within days"),
+    ("KV-21", "one request is one write"),
+    ("KV-22", "stored in several zones before the call returns"),
     ("BL-4", "`If-Match`"),
+    ("BL-12", "`CopyObject` with `If-None-Match`"),
     ("BL-13", "presigned URL"),
     ("BL-14", "S3 event notification"),
+    ("BL-19", "an ETag, which writes of equal content share"),
     ("PS-3", "`ChangeMessageVisibility`"),
     ("PS-6", "partial batch response"),
     ("PS-7", "FIFO message group"),

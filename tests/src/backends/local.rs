@@ -8,10 +8,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request};
-use http_body_util::BodyExt;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::pub_sub::{DeadLetter, Message, MessageId};
 use isobar::{
@@ -21,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
+use super::send;
 use crate::{Backend, BuildApp, RunningApp, World};
 
 /// The embedded provider.
@@ -225,13 +222,4 @@ fn told(response: &TestResponse) -> Error {
 fn authority(address: &str) -> Result<Authority> {
     let parsed: std::result::Result<Authority, http::uri::InvalidUri> = address.parse();
     parsed.map_err(|error| Error::internal("not an address").with_source(error))
-}
-
-async fn send(request: Request<Body>) -> Result<TestResponse> {
-    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new()).build_http();
-    let unreachable = |error| Error::new(ErrorKind::Unavailable, "the server does not answer").with_source(error);
-    let response = client.request(request).await.map_err(unreachable)?;
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.map_err(|error| Error::internal("the answer broke off").with_source(error))?;
-    Ok(TestResponse::new(parts.status, parts.headers, body.to_bytes()))
 }

@@ -72,15 +72,17 @@ async fn one_of_many_racing_streamed_creates_wins(world: Box<dyn World>) -> Chec
 async fn one_of_many_racing_updates_of_an_object_version_wins(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     let mut version = files.put("a", "first").await?;
-    for _ in 0..4 {
+    for round in 0..4 {
+        // A content that came before would have the version of then on S3, where it is a hash.
+        let content = move |number: usize| format!("{number} of {round}");
         let results = at_once(WRITERS, |number| {
             let (files, version) = (files.clone(), version.clone());
-            async move { files.put_with("a", number.to_string(), PutMode::Update(version)).await }
+            async move { files.put_with("a", content(number), PutMode::Update(version)).await }
         });
         let winner = winner(&results.await, ErrorKind::Conflict);
         let object = files.get("a").await?;
         version = object.info.version.clone();
-        assert_eq!(object.bytes().await?, winner.to_string());
+        assert_eq!(object.bytes().await?, content(winner));
     }
     Ok(())
 }

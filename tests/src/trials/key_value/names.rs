@@ -17,7 +17,7 @@ crate::trials![
 
 async fn tables_whose_names_look_alike_are_different_tables(world: Box<dyn World>) -> Checked {
     let cloud = world.cloud();
-    let names = ["my-own-table", "my-owntable", "myown-table", "myowntable", "my-own-table-", "my-own-table2"];
+    let names = ["my-own-table", "my-owntable", "myown-table", "myowntable", "my-own-table-2", "my-own-table2"];
     for name in names {
         cloud.table::<String>(name).put("a", &name.to_owned()).await?;
     }

@@ -10,6 +10,8 @@ use crate::{Checked, World};
 crate::trials![
     "PS-9" => a_message_of_just_the_limit_is_delivered_and_one_byte_more_is_too_large,
     "PS-9" => attributes_count_towards_the_limit_of_a_message,
+    "PS-9" => a_body_that_is_no_text_counts_by_its_length_in_base64,
+    "PS-9" => only_what_is_no_text_counts_in_base64,
     "PS-9" => an_empty_body_is_refused,
     "PS-9" => eight_attributes_are_delivered_and_nine_are_too_large,
     "PS-9" => attribute_names_out_of_the_rule_are_refused,
@@ -59,6 +61,55 @@ async fn attributes_count_towards_the_limit_of_a_message(world: Box<dyn World>) 
     assert_eq!(error.kind(), ErrorKind::TooLarge { limit: LIMIT });
     app.deliver().await?;
     assert_eq!(seen.only().body.len() as u64, LIMIT - 10);
+    Ok(())
+}
+
+/// Bodies of a size that are no text: no UTF-8, or characters that no XML may have.
+fn no_texts(size: usize) -> [Bytes; 4] {
+    ["\0", "\x1f", "\u{fffe}", "\u{ffff}"]
+        .map(|end| format!("{}{end}", "x".repeat(size - end.len())).into_bytes())
+        .map(Bytes::from)
+}
+
+/// SNS and SQS carry text only: 240,000 binary bytes would be 320,000 there.
+async fn a_body_that_is_no_text_counts_by_its_length_in_base64(world: Box<dyn World>) -> Checked {
+    let seen = Seen::default();
+    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let limit = LIMIT as usize / 4 * 3;
+    let mut sent = no_texts(limit).to_vec();
+    sent.push(Bytes::from(vec![0xff; limit]));
+    for body in &sent {
+        jobs::<Bytes>(&*world).publish(body.clone()).await?;
+    }
+    let too_large = no_texts(limit + 1).into_iter().chain([Bytes::from(vec![0xff; limit + 1])]);
+    for body in too_large {
+        let error = jobs::<Bytes>(&*world).publish(body).await.expect_err("it was taken");
+        assert_eq!(error.kind(), ErrorKind::TooLarge { limit: LIMIT });
+    }
+    let attributed = Outgoing::new(no_texts(limit)[0].clone()).with_attribute("a", "b");
+    let error = jobs::<Bytes>(&*world).publish(attributed).await.expect_err("it was taken");
+    assert_eq!(error.kind(), ErrorKind::TooLarge { limit: LIMIT });
+    app.deliver().await?;
+    let mut seen = seen.bodies();
+    seen.sort_unstable();
+    sent.sort_unstable();
+    assert!(seen == sent, "the bodies are not what was published");
+    Ok(())
+}
+
+async fn only_what_is_no_text_counts_in_base64(world: Box<dyn World>) -> Checked {
+    let seen = Seen::default();
+    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let ends = ["\t", "\r\n", "\x7f", "\u{85}", "\u{d7ff}", "\u{e000}", "\u{fffd}", "\u{10ffff}"];
+    let sent = ends.map(|end| Bytes::from(format!("{}{end}", "x".repeat(LIMIT as usize - end.len())).into_bytes()));
+    for body in &sent {
+        jobs::<Bytes>(&*world).publish(body.clone()).await?;
+    }
+    app.deliver().await?;
+    let (mut seen, mut sent) = (seen.bodies(), sent);
+    seen.sort_unstable();
+    sent.sort_unstable();
+    assert!(seen == sent, "the bodies are not what was published");
     Ok(())
 }
 

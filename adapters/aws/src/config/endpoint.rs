@@ -1,0 +1,230 @@
+//! Where AWS's services are: partitions, regions, and the hosts in them.
+
+use http::Uri;
+use isobar_abstraction::{Error, Result};
+use url::Url;
+
+use super::AwsConfig;
+
+/// A part of AWS with accounts, names and ARNs of its own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Partition {
+    /// What its regions begin with.
+    regions: &'static str,
+    /// What stands second in its ARNs.
+    pub(crate) name: &'static str,
+    suffix: &'static str,
+    dual_stack_suffix: &'static str,
+}
+
+/// The partitions but AWS's first, as `partitions.json` of AWS's SDKs lists them.
+const PARTITIONS: [Partition; 7] = [
+    partition("cn-", "aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    partition("us-gov-", "aws-us-gov", "amazonaws.com", "api.aws"),
+    partition("eusc-", "aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu"),
+    partition("us-iso-", "aws-iso", "c2s.ic.gov", "api.aws.ic.gov"),
+    partition("us-isob-", "aws-iso-b", "sc2s.sgov.gov", "api.aws.scloud"),
+    partition("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    partition("us-isof-", "aws-iso-f", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+];
+
+const COMMERCIAL: Partition = partition("", "aws", "amazonaws.com", "api.aws");
+
+const fn partition(
+    regions: &'static str,
+    name: &'static str,
+    suffix: &'static str,
+    dual_stack_suffix: &'static str,
+) -> Partition {
+    Partition { regions, name, suffix, dual_stack_suffix }
+}
+
+impl Partition {
+    /// The partition of a region.
+    pub(crate) fn of(region: &str) -> &'static Self {
+        PARTITIONS.iter().find(|partition| region.starts_with(partition.regions)).unwrap_or(&COMMERCIAL)
+    }
+}
+
+/// A name in AWS's own words: `arn:aws:sns:eu-west-1:123456789012:clicks`.
+pub(crate) fn arn(service: &str, region: &str, account: &str, resource: &str) -> String {
+    format!("arn:{}:{service}:{region}:{account}:{resource}", Partition::of(region).name)
+}
+
+impl AwsConfig {
+    /// The endpoint of a service in a region, without a slash at its end: the configured one, or AWS's own.
+    ///
+    /// `host` is what stands first in the names of the service's hosts, such as `dynamodb`.
+    pub(crate) fn endpoint(&self, host: &str, region: &str) -> String {
+        let id = service_id(host);
+        let configured = self.endpoints.get(id).or_else(|| self.endpoints.get(""));
+        configured.cloned().unwrap_or_else(|| format!("https://{}", self.aws_host(host, region)))
+    }
+
+    /// As the endpoint rules of AWS's SDKs have it for the services that isobar uses.
+    fn aws_host(&self, service: &str, region: &str) -> String {
+        let partition = Partition::of(region);
+        let (fips, dual_stack) = (self.fips, self.dual_stack);
+        if service == "s3" {
+            let fips = if fips { "-fips" } else { "" };
+            let dual_stack = if dual_stack { ".dualstack" } else { "" };
+            return format!("s3{fips}{dual_stack}.{region}.{}", partition.suffix);
+        }
+        // In GovCloud the plain endpoints of these are validated for FIPS 140, and have no other.
+        let plain_is_fips = partition.name == "aws-us-gov" && ["dynamodb", "sns", "sqs", "sts"].contains(&service);
+        let fips = if fips && !(plain_is_fips && !dual_stack) { "-fips" } else { "" };
+        let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
+        format!("{service}{fips}.{region}.{suffix}")
+    }
+}
+
+/// The end of `AWS_ENDPOINT_URL_<SERVICE>` in lower case, for the services whose hosts have another name.
+fn service_id(host: &str) -> &str {
+    match host {
+        "bedrock-runtime" => "bedrock_runtime",
+        "events" => "eventbridge",
+        "runtime.sagemaker" => "sagemaker_runtime",
+        "secretsmanager" => "secrets_manager",
+        _ => host,
+    }
+}
+
+/// The name that signatures carry, for the services whose hosts have another name.
+pub(crate) fn signing_name(host: &'static str) -> &'static str {
+    match host {
+        "bedrock-runtime" => "bedrock",
+        "runtime.sagemaker" => "sagemaker",
+        _ => host,
+    }
+}
+
+/// A region as it may stand in the name of a host. Errors: `Config`, naming where it came from.
+pub(crate) fn check_region(from: &str, region: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=32).contains(&region.len()) && region.bytes().all(fits) {
+        return Ok(region.to_owned());
+    }
+    Err(Error::config(format!("{from} is `{}`; it must be a region such as eu-west-1", region.escape_debug())))
+}
+
+/// An endpoint without a slash at its end. Errors: `Config`, naming where it came from.
+///
+/// It is brought into the form of a URL in which it is signed: the host in lower case, no default port.
+pub(crate) fn check_endpoint(from: &str, url: &str) -> Result<String> {
+    let wrong = || Error::config(format!("{from} is not of the form http://host:port or https://host"));
+    let url = Url::parse(url).map_err(|_| wrong())?;
+    let login = !url.username().is_empty() || url.password().is_some();
+    let fits = ["http", "https"].contains(&url.scheme()) && url.has_host() && !login;
+    let text = url.as_str().trim_end_matches('/');
+    // What sends requests must take it too.
+    if !fits || url.query().is_some() || url.fragment().is_some() || text.parse::<Uri>().is_err() {
+        return Err(wrong());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(service: &str, region: &str) -> [String; 4] {
+        [(false, false), (false, true), (true, false), (true, true)].map(|(fips, dual_stack)| {
+            let config = AwsConfig { fips, dual_stack, ..AwsConfig::default() };
+            config.endpoint(service, region).trim_start_matches("https://").to_owned()
+        })
+    }
+
+    /// Expected values: what botocore 1.43 sends to, plain, dual-stack, FIPS and both.
+    #[test]
+    fn endpoints_are_those_of_the_sdks() {
+        assert_eq!(
+            hosts("dynamodb", "eu-west-1"),
+            [
+                "dynamodb.eu-west-1.amazonaws.com",
+                "dynamodb.eu-west-1.api.aws",
+                "dynamodb-fips.eu-west-1.amazonaws.com",
+                "dynamodb-fips.eu-west-1.api.aws"
+            ]
+        );
+        assert_eq!(
+            hosts("sqs", "cn-north-1"),
+            [
+                "sqs.cn-north-1.amazonaws.com.cn",
+                "sqs.cn-north-1.api.amazonwebservices.com.cn",
+                "sqs-fips.cn-north-1.amazonaws.com.cn",
+                "sqs-fips.cn-north-1.api.amazonwebservices.com.cn"
+            ]
+        );
+        assert_eq!(
+            hosts("sns", "us-gov-west-1"),
+            [
+                "sns.us-gov-west-1.amazonaws.com",
+                "sns.us-gov-west-1.api.aws",
+                "sns.us-gov-west-1.amazonaws.com",
+                "sns-fips.us-gov-west-1.api.aws"
+            ]
+        );
+        assert_eq!(hosts("lambda", "us-gov-west-1")[2], "lambda-fips.us-gov-west-1.amazonaws.com");
+        assert_eq!(
+            hosts("s3", "eu-west-1"),
+            [
+                "s3.eu-west-1.amazonaws.com",
+                "s3.dualstack.eu-west-1.amazonaws.com",
+                "s3-fips.eu-west-1.amazonaws.com",
+                "s3-fips.dualstack.eu-west-1.amazonaws.com"
+            ]
+        );
+        assert_eq!(hosts("sts", "us-isob-east-1")[1], "sts.us-isob-east-1.api.aws.scloud");
+        assert_eq!(hosts("dynamodb", "eusc-de-east-1")[0], "dynamodb.eusc-de-east-1.amazonaws.eu");
+    }
+
+    #[test]
+    fn arns_carry_the_partition_of_the_region() {
+        assert_eq!(arn("sns", "eu-west-1", "123456789012", "clicks"), "arn:aws:sns:eu-west-1:123456789012:clicks");
+        assert_eq!(Partition::of("cn-north-1").name, "aws-cn");
+        assert_eq!(Partition::of("us-gov-east-1").name, "aws-us-gov");
+        assert_eq!(Partition::of("us-iso-east-1").name, "aws-iso");
+        assert_eq!(Partition::of("us-isob-east-1").name, "aws-iso-b");
+    }
+
+    #[test]
+    fn a_configured_endpoint_wins_the_service_s_own_first() {
+        let mut config = AwsConfig { fips: true, ..AwsConfig::default() };
+        config.endpoints.insert(String::new(), "http://127.0.0.1:1".to_owned());
+        config.endpoints.insert("eventbridge".to_owned(), "http://127.0.0.1:2".to_owned());
+        assert_eq!(config.endpoint("sns", "eu-west-1"), "http://127.0.0.1:1");
+        assert_eq!(config.endpoint("events", "eu-west-1"), "http://127.0.0.1:2");
+    }
+
+    #[test]
+    fn an_endpoint_is_a_url_of_a_host() {
+        assert_eq!(check_endpoint("X", "http://LocalHost:4566/").unwrap(), "http://localhost:4566");
+        assert_eq!(check_endpoint("X", "https://vpce-1.example/base/").unwrap(), "https://vpce-1.example/base");
+        assert_eq!(check_endpoint("X", "http://[::1]:8000").unwrap(), "http://[::1]:8000");
+        assert_eq!(check_endpoint("X", "https://a.example:443").unwrap(), "https://a.example");
+        for bad in [
+            "http://h:99999",
+            "http://1.2.3.256",
+            "http://a b",
+            "",
+            "localhost:4566",
+            "ftp://a",
+            "http://",
+            "http://u:secret@h",
+            "http://h?x=1",
+            "http://h#f",
+            "/x",
+        ] {
+            let error = check_endpoint("AWS_ENDPOINT_URL_S3", bad).unwrap_err();
+            assert!(error.message().starts_with("AWS_ENDPOINT_URL_S3 "), "{error}");
+            assert!(!error.message().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_region_cannot_lead_to_another_host() {
+        for bad in ["", " eu-west-1", "eu-west-1/", "evil.example/#", "EU-WEST-1", &"a".repeat(33)] {
+            assert!(check_region("AWS_REGION", bad).is_err(), "{bad}");
+        }
+    }
+}

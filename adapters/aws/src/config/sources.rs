@@ -1,0 +1,229 @@
+//! Which sources of credentials the environment names.
+
+use std::sync::Arc;
+
+use http::Uri;
+use isobar_abstraction::{Environment, Error, Result};
+use object_store::aws::AwsCredential;
+
+use super::SharedFiles;
+use super::endpoint::check_endpoint;
+
+/// Where a container's credentials are, whose address is link-local.
+const CONTAINER_HOST: &str = "169.254.170.2";
+
+/// The hosts that container credentials may come from in clear text, beside the machine itself.
+///
+/// Source: "Container credential provider", AWS SDKs and Tools Reference Guide.
+const CONTAINER_HOSTS: [&str; 4] = [CONTAINER_HOST, "169.254.170.23", "[fd00:ec2::23]", "localhost"];
+
+/// The sources of credentials that the environment names. What is `None` is not asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    pub(crate) fixed: Option<Arc<AwsCredential>>,
+    pub(crate) web_identity: Option<WebIdentity>,
+    pub(crate) shared_files: Option<SharedFiles>,
+    pub(crate) container: Option<Container>,
+    /// The endpoint of the instance metadata service.
+    pub(crate) metadata: Option<String>,
+}
+
+/// A token of another identity provider, for which STS gives credentials of a role.
+#[derive(Debug, Clone)]
+pub(crate) struct WebIdentity {
+    pub(crate) token_file: String,
+    pub(crate) role_arn: String,
+    pub(crate) session_name: String,
+}
+
+/// The endpoint that a container gets its credentials from: ECS, EKS and the like.
+#[derive(Debug, Clone)]
+pub(crate) struct Container {
+    pub(crate) url: String,
+    pub(crate) authorization: Option<Authorization>,
+}
+
+/// What a container shows at its endpoint.
+#[derive(Clone)]
+pub(crate) enum Authorization {
+    Token(String),
+    File(String),
+}
+
+/// A token is a secret.
+impl std::fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Token(_) => f.write_str("Token(******)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+impl Sources {
+    /// Errors: `Config`, naming the variable.
+    pub(super) fn from_environment(environment: &Environment, on_lambda: bool) -> Result<Self> {
+        let fixed = fixed(environment)?;
+        if on_lambda && fixed.is_some() {
+            // Lambda's own credentials live as long as the process does.
+            return Ok(Self { fixed, ..Self::default() });
+        }
+        Ok(Self {
+            fixed,
+            web_identity: web_identity(environment),
+            shared_files: if on_lambda { None } else { SharedFiles::from_environment(environment) },
+            container: container(environment)?,
+            metadata: if on_lambda { None } else { metadata(environment)? },
+        })
+    }
+}
+
+/// Credentials as they may stand in a header. Errors: `Config`, naming what is malformed and not the value.
+pub(crate) fn fixed_credential(
+    named: [&str; 3],
+    key_id: &str,
+    secret: &str,
+    token: Option<&str>,
+) -> Result<AwsCredential> {
+    for (name, value) in named.into_iter().zip([key_id, secret, token.unwrap_or("-")]) {
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::config(format!("{name} is empty, or has white space or a line break in it")));
+        }
+    }
+    Ok(AwsCredential { key_id: key_id.to_owned(), secret_key: secret.to_owned(), token: token.map(str::to_owned) })
+}
+
+fn fixed(environment: &Environment) -> Result<Option<Arc<AwsCredential>>> {
+    let named = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    match named.map(|name| environment.var(name)) {
+        [None, None, _] => Ok(None),
+        [Some(key_id), Some(secret), token] => Ok(Some(Arc::new(fixed_credential(named, key_id, secret, token)?))),
+        [Some(_), None, _] => Err(Error::config("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not")),
+        [None, Some(_), _] => Err(Error::config("AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not")),
+    }
+}
+
+fn web_identity(environment: &Environment) -> Option<WebIdentity> {
+    Some(WebIdentity {
+        token_file: environment.var("AWS_WEB_IDENTITY_TOKEN_FILE")?.to_owned(),
+        role_arn: environment.var("AWS_ROLE_ARN")?.to_owned(),
+        session_name: environment.var("AWS_ROLE_SESSION_NAME").unwrap_or("isobar").to_owned(),
+    })
+}
+
+fn container(environment: &Environment) -> Result<Option<Container>> {
+    let relative = environment.var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    let full = environment.var("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    let url = match (relative, full) {
+        (Some(path), _) if path.starts_with('/') => format!("http://{CONTAINER_HOST}{path}"),
+        (Some(_), _) => return Err(Error::config("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI must begin with /")),
+        (None, Some(url)) => container_url(url)?,
+        (None, None) => return Ok(None),
+    };
+    // The file wins, for what is in it is renewed.
+    let file = environment.var("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(|path| Authorization::File(path.into()));
+    let token = environment.var("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(|token| Authorization::Token(token.into()));
+    Ok(Some(Container { url, authorization: file.or(token) }))
+}
+
+fn container_url(url: &str) -> Result<String> {
+    let wrong = || {
+        let hosts = CONTAINER_HOSTS.join(", ");
+        Error::config(format!(
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI must be https://, or http:// of {hosts} or a loopback address"
+        ))
+    };
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let host = uri.host().ok_or_else(wrong)?;
+    let loopback = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let near = loopback || CONTAINER_HOSTS.contains(&host);
+    match uri.scheme_str() {
+        Some("https") => Ok(url.to_owned()),
+        Some("http") if near => Ok(url.to_owned()),
+        _ => Err(wrong()),
+    }
+}
+
+/// Source: "IMDS client", AWS SDKs and Tools Reference Guide.
+fn metadata(environment: &Environment) -> Result<Option<String>> {
+    if super::flag(environment, "AWS_EC2_METADATA_DISABLED")? {
+        return Ok(None);
+    }
+    let variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    if let Some(endpoint) = environment.var(variable) {
+        return check_endpoint(variable, endpoint).map(Some);
+    }
+    let variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+    match environment.var(variable).unwrap_or("IPv4") {
+        mode if mode.eq_ignore_ascii_case("IPv4") => Ok(Some("http://169.254.169.254".to_owned())),
+        mode if mode.eq_ignore_ascii_case("IPv6") => Ok(Some("http://[fd00:ec2::254]".to_owned())),
+        _ => Err(Error::config(format!("{variable} must be IPv4 or IPv6"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(vars: &[(&str, &str)]) -> Result<Sources> {
+        let with_var = |environment: Environment, (name, value): &(&str, &str)| environment.with_var(*name, *value);
+        Sources::from_environment(&vars.iter().fold(Environment::default(), with_var), false)
+    }
+
+    #[test]
+    fn half_a_key_and_a_broken_line_are_config_errors_that_show_no_value() {
+        for (vars, name) in [
+            (&[("AWS_ACCESS_KEY_ID", "a")][..], "AWS_SECRET_ACCESS_KEY"),
+            (&[("AWS_SECRET_ACCESS_KEY", "hush")], "AWS_ACCESS_KEY_ID"),
+            (&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hush\n")], "AWS_SECRET_ACCESS_KEY"),
+            (
+                &[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_SESSION_TOKEN", "hush\r\nX: y")],
+                "AWS_SESSION_TOKEN",
+            ),
+        ] {
+            let error = of(vars).unwrap_err();
+            assert!(error.message().contains(name), "{error}");
+            assert!(!error.message().contains("hush"), "{error}");
+        }
+        let sources = of(&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hush")]).unwrap();
+        assert!(!format!("{sources:?}").contains("hush"));
+    }
+
+    #[test]
+    fn on_lambda_nothing_but_its_own_credentials_is_looked_at() {
+        let environment = Environment::default()
+            .with_var("AWS_ACCESS_KEY_ID", "a")
+            .with_var("AWS_SECRET_ACCESS_KEY", "b")
+            .with_var("HOME", "/root");
+        let sources = Sources::from_environment(&environment, true).unwrap();
+        assert!(sources.fixed.is_some() && sources.shared_files.is_none() && sources.metadata.is_none());
+    }
+
+    #[test]
+    fn container_credentials_never_come_in_clear_text_from_afar() {
+        let full =
+            |url| of(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)]).map(|sources| sources.container.unwrap().url);
+        for good in
+            ["http://169.254.170.23/v1/credentials", "http://127.0.0.1:80/x", "https://example.org/x", "http://[::1]/x"]
+        {
+            assert_eq!(full(good).unwrap(), good);
+        }
+        for bad in ["http://example.org/x", "http://169.254.170.2.example.org/", "/x", "ftp://127.0.0.1/"] {
+            assert!(full(bad).is_err(), "{bad}");
+        }
+        let relative = of(&[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/x")]).unwrap();
+        assert_eq!(relative.container.unwrap().url, "http://169.254.170.2/v2/credentials/x");
+        assert!(of(&[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@example.org/x")]).is_err());
+    }
+
+    #[test]
+    fn instance_metadata_can_be_disabled_and_moved() {
+        assert_eq!(of(&[]).unwrap().metadata.as_deref(), Some("http://169.254.169.254"));
+        assert_eq!(of(&[("AWS_EC2_METADATA_DISABLED", "true")]).unwrap().metadata, None);
+        assert!(of(&[("AWS_EC2_METADATA_DISABLED", "maybe")]).is_err());
+        let moved = of(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:81/")]).unwrap();
+        assert_eq!(moved.metadata.as_deref(), Some("http://127.0.0.1:81"));
+        let six = of(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv6")]).unwrap();
+        assert_eq!(six.metadata.as_deref(), Some("http://[fd00:ec2::254]"));
+    }
+}

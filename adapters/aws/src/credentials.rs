@@ -1,0 +1,176 @@
+//! Who we are to AWS.
+//!
+//! Sources are asked in the order of AWS's SDKs: the environment, another identity provider's
+//! token, a person's profile, the container, the machine. The first that is set up decides: if it
+//! fails, its error is the answer, and not somebody else's credentials.
+//!
+//! `object_store` has providers for some of these. They keep an own cache each, on a monotonic clock
+//! that stands still while a Lambda function is frozen, and forget good credentials when a renewal
+//! fails. So they are not used.
+
+mod cache;
+mod endpoint;
+mod profile;
+mod web_identity;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::{Client, SystemClock};
+use object_store::CredentialProvider;
+use object_store::aws::AwsCredential;
+
+use crate::AwsConfig;
+use crate::config::fixed_credential;
+use cache::Cache;
+
+/// Where credentials come from. Cheap to clone; clones share what was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// From the environment: nothing is asked, nothing is renewed.
+    Fixed(Arc<AwsCredential>),
+    /// From a source that is asked at the first use, and again before what it gave expires.
+    Cached(Arc<Cache<Chain>>),
+}
+
+/// What a source gave.
+#[derive(Clone)]
+struct Found {
+    credential: Arc<AwsCredential>,
+    /// Good until then; forever without it.
+    expires: Option<SystemTime>,
+    account: Option<String>,
+}
+
+/// A source of credentials, such as a chain of sources.
+#[async_trait]
+trait Source: fmt::Debug + Send + Sync {
+    async fn find(&self) -> Result<Found>;
+}
+
+impl Credentials {
+    pub(crate) fn new(config: &AwsConfig, client: Client) -> Self {
+        Self(match &config.sources.fixed {
+            Some(fixed) => Kind::Fixed(Arc::clone(fixed)),
+            None => {
+                let chain = Chain { config: config.clone(), client };
+                Kind::Cached(Arc::new(Cache::new(chain, Arc::new(SystemClock))))
+            }
+        })
+    }
+
+    /// Credentials that are good now. Errors: `Unauthenticated` where there are none, with what was
+    /// tried; `Config`; `Unavailable` and `Timeout` of the source.
+    pub(crate) async fn get(&self) -> Result<Arc<AwsCredential>> {
+        match &self.0 {
+            Kind::Fixed(fixed) => Ok(Arc::clone(fixed)),
+            Kind::Cached(cache) => cache.get().await,
+        }
+    }
+
+    /// Forgets credentials that a service called expired. Is there a chance of others?
+    pub(crate) fn reject(&self, expired: &Arc<AwsCredential>) -> bool {
+        match &self.0 {
+            Kind::Fixed(_) => false,
+            Kind::Cached(cache) => cache.reject(expired),
+        }
+    }
+
+    /// The account, where the source of what was last found told it.
+    pub(crate) fn account(&self) -> Option<String> {
+        match &self.0 {
+            Kind::Fixed(_) => None,
+            Kind::Cached(cache) => cache.account(),
+        }
+    }
+}
+
+/// For `object_store`.
+#[async_trait]
+impl CredentialProvider for Credentials {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        Ok(self.get().await?)
+    }
+}
+
+impl Found {
+    /// What a source sent, which may not be what it should. Errors: `Internal`, showing no value.
+    fn new(from: &str, key_id: &str, secret: &str, token: Option<&str>, expires: Option<&str>) -> Result<Self> {
+        let wrong = |what: &str| Error::internal(format!("{from} gave a malformed {what}"));
+        let named = ["access key id", "secret access key", "session token"];
+        let token = token.filter(|token| !token.is_empty());
+        let credential = fixed_credential(named, key_id, secret, token).map_err(|_| wrong("credential"))?;
+        let expires = expires.map(|text| chrono::DateTime::parse_from_rfc3339(text).map(SystemTime::from));
+        Ok(Self {
+            credential: Arc::new(credential),
+            expires: expires.transpose().map_err(|_| wrong("time of expiration"))?,
+            account: None,
+        })
+    }
+
+    fn of_account(self, account: Option<&str>) -> Self {
+        Self { account: account.map(str::to_owned), ..self }
+    }
+}
+
+/// All sources but the environment's own credentials, in order.
+#[derive(Debug)]
+struct Chain {
+    config: AwsConfig,
+    client: Client,
+}
+
+#[async_trait]
+impl Source for Chain {
+    async fn find(&self) -> Result<Found> {
+        let sources = &self.config.sources;
+        if let Some(identity) = &sources.web_identity {
+            return web_identity::find(identity, &self.config, &self.client).await;
+        }
+        if let Some(files) = &sources.shared_files {
+            if let Some(found) = profile::find(files).await? {
+                return Ok(found);
+            }
+        }
+        if let Some(container) = &sources.container {
+            return endpoint::container(container, &self.config).await;
+        }
+        let instance = match &sources.metadata {
+            Some(at) => match endpoint::instance(at, &self.config).await? {
+                Ok(found) => return Ok(found),
+                Err(why) => why,
+            },
+            None => "not asked",
+        };
+        Err(self.nothing_found(instance))
+    }
+}
+
+impl Chain {
+    fn nothing_found(&self, instance: &str) -> Error {
+        let profile = match &self.config.sources.shared_files {
+            Some(files) => format!("profile `{}`: no credentials in it", files.profile),
+            None => "profile: not on this machine".to_owned(),
+        };
+        Error::new(
+            ErrorKind::Unauthenticated,
+            format!(
+                "no AWS credentials; tried: AWS_ACCESS_KEY_ID: not set; AWS_WEB_IDENTITY_TOKEN_FILE and \
+                 AWS_ROLE_ARN: not set; {profile}; AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and …_FULL_URI: not set; \
+                 instance metadata: {instance}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+                 AWS_PROFILE, or run `aws configure`"
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Credentials of a role, for the token of another identity provider: `AssumeRoleWithWebIdentity` of STS.
+
+use std::fmt::Write;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::{Call, Client, Judgement, Safety, Service};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::Found;
+use super::endpoint::account_of;
+use crate::AwsConfig;
+use crate::config::WebIdentity;
+use crate::service::Refusal;
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(rename = "AssumeRoleWithWebIdentityResult")]
+    result: Outcome,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Outcome {
+    credentials: Session,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Session {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expiration: String,
+}
+
+/// Errors: `Config` where the token's file cannot be read, `Unauthenticated` where STS refuses.
+pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Client) -> Result<Found> {
+    // The file is written anew by whoever mounts it: it is read each time.
+    let unreadable = |error: std::io::Error| {
+        Error::config("the file of AWS_WEB_IDENTITY_TOKEN_FILE cannot be read").with_source(error)
+    };
+    let token = std::fs::read_to_string(&identity.token_file).map_err(unreadable)?;
+    let region = config.region()?;
+    let mut form = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15".to_owned();
+    for (name, value) in [
+        ("RoleArn", identity.role_arn.as_str()),
+        ("RoleSessionName", &identity.session_name),
+        ("WebIdentityToken", token.trim()),
+    ] {
+        // Writing to a string does not fail.
+        let _ = write!(form, "&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+    }
+    let wrong = |error: http::Error| Error::config("the endpoint of STS is not a URL").with_source(error);
+    let request = Request::post(format!("{}/", config.endpoint("sts", &region)))
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Bytes::from(form))
+        .map_err(wrong)?;
+    let call = Call { operation: "AssumeRoleWithWebIdentity", request, safety: Safety::Read, service: &Sts };
+    let response = client.call(call).await?.response;
+    if !response.status().is_success() {
+        return Err(refused(&Refusal::read(&response), identity));
+    }
+    let malformed = |_| Error::internal("STS did not answer with the expected XML");
+    let text = std::str::from_utf8(response.body()).unwrap_or_default();
+    let Session { access_key_id, secret_access_key, session_token, expiration } =
+        quick_xml::de::from_str::<Answer>(text).map_err(malformed)?.result.credentials;
+    let found = Found::new("STS", &access_key_id, &secret_access_key, Some(&session_token), Some(&expiration))?;
+    Ok(found.of_account(account_of(&identity.role_arn)))
+}
+
+fn refused(refusal: &Refusal, identity: &WebIdentity) -> Error {
+    let kind = match refusal.judge() {
+        Judgement::Final => ErrorKind::Unauthenticated,
+        Judgement::Refused { .. } | Judgement::Failed => ErrorKind::Unavailable,
+    };
+    let (code, message, role) = (&refusal.code, &refusal.message, &identity.role_arn);
+    Error::new(kind, format!("STS gives no credentials of the role {role}: {code}: {message}"))
+}
+
+/// STS, of which this one operation is not signed.
+struct Sts;
+
+#[async_trait]
+impl Service for Sts {
+    async fn authorize(&self, request: Request<Bytes>) -> Result<Request<Bytes>> {
+        Ok(request)
+    }
+
+    fn judge(&self, response: &Response<Bytes>) -> Judgement {
+        if response.status().is_success() { Judgement::Final } else { Refusal::read(response).judge() }
+    }
+}

@@ -1,0 +1,170 @@
+//! Which service sent an event. Nothing in it says so: its shape does.
+
+use std::borrow::Cow;
+
+use super::direct::Direct;
+use super::fields::Fields;
+use super::{Incoming, http};
+
+/// What an event is, as far as its shape tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shape<'a> {
+    /// An HTTP request.
+    Http(Gateway),
+    /// Records of an SQS queue.
+    Queue,
+    /// Records of an SNS topic, without a queue between.
+    Topic,
+    /// An object event of S3, or of EventBridge for S3.
+    Bucket,
+    /// What S3 sends when a notification is set up, to see whether it may.
+    BucketTest,
+    /// A rule of EventBridge, or a schedule of EventBridge Scheduler without an input of ours.
+    Schedule,
+    /// A call in an envelope of ours.
+    Direct(Direct<'a>),
+    /// A ping that keeps the function warm.
+    WarmUp,
+    /// An event of a service that isobar has no trigger for.
+    Foreign(Cow<'static, str>),
+    /// Any other JSON.
+    Unknown,
+}
+
+/// What stands between a client and the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gateway {
+    /// A REST API of API Gateway, or an HTTP API whose payload format is 1.0.
+    Rest,
+    /// An HTTP API of API Gateway, payload format 2.0.
+    HttpApi,
+    /// A Function URL.
+    FunctionUrl,
+    /// An Application Load Balancer.
+    LoadBalancer,
+}
+
+impl<'a> Incoming<'a> {
+    /// What the event is. Fields that are `null` count as absent: some clients send all that they
+    /// know of, whatever it is that they send.
+    pub(crate) fn shape(&self) -> Shape<'a> {
+        let (fields, context) = (&self.fields, &self.context);
+        if let Some(direct) = Direct::of(fields) {
+            return Shape::Direct(direct);
+        }
+        if let Some(service) = authorizer(fields) {
+            return Shape::Foreign(Cow::Borrowed(service));
+        }
+        if context.has("elb") {
+            return Shape::Http(Gateway::LoadBalancer);
+        }
+        if context.has("connectionId") {
+            return Shape::Foreign(Cow::Borrowed("a WebSocket message of API Gateway"));
+        }
+        if context.has("http") && fields.text("version").as_deref() == Some("2.0") {
+            return Shape::Http(http::gateway_of_format_2(context));
+        }
+        if fields.has("httpMethod") && fields.has("resource") && fields.has("requestContext") {
+            return Shape::Http(Gateway::Rest);
+        }
+        records(fields).or_else(|| bridged(fields)).or_else(|| foreign(self)).unwrap_or(Shape::Unknown)
+    }
+
+    /// The names of the event's fields, for an error: a few of them, and cut.
+    pub(crate) fn names(&self) -> String {
+        const MOST: usize = 12;
+        let names = self.fields.names().take(MOST);
+        let shown: Vec<String> = names.map(|name| format!("`{}`", head(name, 40).escape_debug())).collect();
+        let more = if self.fields.names().count() > MOST { ", …" } else { "" };
+        match shown.is_empty() {
+            true => "no fields".to_owned(),
+            false => format!("the fields {}{more}", shown.join(", ")),
+        }
+    }
+}
+
+/// A name that an event tells, for an error: its sender says how long it is, and what stands in it.
+pub(crate) fn shown(name: &str) -> String {
+    head(name, 100).escape_debug().to_string()
+}
+
+fn head(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
+}
+
+fn authorizer(fields: &Fields<'_>) -> Option<&'static str> {
+    let kind = fields.text("type");
+    let request = kind.as_deref() == Some("REQUEST");
+    let asks = fields.has("methodArn") && (request || kind.as_deref() == Some("TOKEN"));
+    (asks || (fields.has("routeArn") && request)).then_some("a question to an authorizer of API Gateway")
+}
+
+/// An event with `Records`, by the service that the first of them names.
+fn records<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
+    if fields.text("Event").as_deref() == Some("s3:TestEvent") {
+        return Some(Shape::BucketTest);
+    }
+    let record = Fields::of(fields.array("Records")?.first()?)?;
+    let source = record.text("eventSource").or_else(|| record.text("EventSource"));
+    let service = match source.as_deref() {
+        Some("aws:sqs") => return Some(Shape::Queue),
+        Some("aws:sns") => return Some(Shape::Topic),
+        Some("aws:s3") => return Some(Shape::Bucket),
+        Some("aws:dynamodb") => "records of a DynamoDB stream",
+        Some("aws:kinesis") => "records of a Kinesis stream",
+        Some("aws:ses") => "a mail of SES",
+        Some("aws:codecommit") => "an event of CodeCommit",
+        _ if record.has("cf") => "a request of CloudFront",
+        _ => return None,
+    };
+    Some(Shape::Foreign(Cow::Borrowed(service)))
+}
+
+/// An event of EventBridge, by its `source`.
+fn bridged<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
+    let (source, kind) = (fields.text("source")?, fields.text("detail-type")?);
+    Some(match (source.as_ref(), kind.as_ref()) {
+        (_, "Scheduled Event") => Shape::Schedule,
+        ("aws.s3", "Object Created" | "Object Deleted") => Shape::Bucket,
+        // The names of AWS's services are public; anybody else's may not be.
+        (source, _) if source.starts_with("aws.") => {
+            Shape::Foreign(Cow::Owned(format!("an EventBridge event of `{}`", head(source, 60).escape_debug())))
+        }
+        _ => Shape::Foreign(Cow::Borrowed("an EventBridge event of a source of your own")),
+    })
+}
+
+fn foreign<'a>(event: &Incoming<'a>) -> Option<Shape<'a>> {
+    let fields = &event.fields;
+    let is = |name: &str, value: &str| fields.text(name).as_deref() == Some(value);
+    // `serverless-plugin-warmup`, `lambda-warmer` and OpenNext, by the defaults of each.
+    if is("source", "serverless-plugin-warmup")
+        || fields.flag("warmer")
+        || (is("type", "warmer") && fields.has("warmerId"))
+    {
+        return Some(Shape::WarmUp);
+    }
+    let has = |names: &[&str]| names.iter().all(|name| fields.has(name));
+    let service = match fields.text("eventSource").as_deref() {
+        Some("aws:kafka" | "SelfManagedKafka") => "records of Kafka",
+        Some("aws:mq") => "messages of ActiveMQ",
+        Some("aws:rmq") => "messages of RabbitMQ",
+        Some("aws:docdb") => "a change stream of DocumentDB",
+        _ if has(&["awslogs"]) => "a batch of CloudWatch Logs",
+        _ if has(&["triggerSource", "userPoolId"]) => "a trigger of a Cognito user pool",
+        _ if has(&["deliveryStreamArn"]) => "records of Firehose",
+        _ if has(&["RequestType", "ResponseURL"]) => "a custom resource of CloudFormation",
+        _ if has(&["Step", "SecretId"]) => "a rotation of Secrets Manager",
+        _ if has(&["alarmArn", "alarmData"]) => "an alarm of CloudWatch",
+        _ if has(&["CodePipeline.job"]) => "a job of CodePipeline",
+        _ if is_lattice(event) => "a request of VPC Lattice",
+        _ => return None,
+    };
+    Some(Shape::Foreign(Cow::Borrowed(service)))
+}
+
+/// In either of its formats.
+fn is_lattice(event: &Incoming<'_>) -> bool {
+    let of_format_1 = |name| event.fields.has(name);
+    event.context.has("serviceNetworkArn") || ["raw_path", "method", "is_base64_encoded"].into_iter().all(of_format_1)
+}

@@ -1,0 +1,26 @@
+//! Schedules of EventBridge: which one is due, and since when.
+
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+use isobar_abstraction::{Error, Result, Tick};
+
+use super::Incoming;
+use super::fields::text;
+
+/// A time as RFC 3339 writes it.
+pub(super) fn parse(text: &str) -> Option<SystemTime> {
+    DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.with_timezone(&Utc).into())
+}
+
+/// The tick that a `Scheduled Event` is. The schedule is the last part of its resource's ARN,
+/// `…:rule/NAME`, `…:rule/BUS/NAME` or `…:schedule/GROUP/NAME`, without the configured prefix.
+/// Errors: `InvalidInput` where it names none.
+pub(crate) fn schedule(event: &Incoming<'_>, prefix: &str, now: SystemTime) -> Result<Tick> {
+    let resources = event.fields.array("resources").unwrap_or_default();
+    let arn = resources.first().and_then(|arn| text(arn));
+    let name = arn.as_deref().and_then(|arn| arn.rsplit_once('/')).map(|(_, name)| name);
+    let name = name.ok_or_else(|| Error::invalid("the scheduled event's `resources` names no rule"))?;
+    let due = event.fields.text("time").and_then(|time| parse(&time)).unwrap_or(now);
+    Ok(Tick::new(name.strip_prefix(prefix).unwrap_or(name), due))
+}

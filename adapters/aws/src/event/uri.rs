@@ -1,0 +1,117 @@
+//! The path and the query of a request, as its client wrote them.
+//!
+//! REST APIs, Function URLs and load balancers hand the path on as it came. HTTP APIs decode it,
+//! even twice, so that blanks, `?`, `#` and `%` stand in it as themselves (captured on AWS in July
+//! 2026, see `vokerhttp/testdata` of hotsock/voker). Escaping what cannot stand in a path serves both:
+//! what came encoded stays as it is.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use http::Uri;
+use isobar_abstraction::{Error, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What stands for itself in a name or a value of a query.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The URI of a request. Errors: `InvalidInput` where it is too long for one.
+pub(super) fn uri(path: &str, query: &str) -> Result<Uri> {
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let mut text = format!("{slash}{}", path_text(path));
+    if !query.is_empty() {
+        text.push('?');
+        text.push_str(&escaped(query, |_, byte| !in_query(byte)));
+    }
+    // The error of `http` tells no more, and the text may hold secrets.
+    Uri::from_maybe_shared(bytes::Bytes::from(text))
+        .map_err(|_| Error::invalid("the path and query of the request are too long, or no URI"))
+}
+
+/// A path in which every byte may stand.
+pub(super) fn path_text(path: &str) -> Cow<'_, str> {
+    escaped(path, |rest, byte| match byte {
+        b'%' => !matches!(rest, [_, high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
+        b'?' | b'`' | b'{' | b'}' => true,
+        _ => !in_query(byte),
+    })
+}
+
+fn in_query(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>')
+}
+
+/// The text with those bytes escaped of which `must` says so, given the text from there on.
+fn escaped(text: &str, must: impl Fn(&[u8], u8) -> bool) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let Some(first) = (0..bytes.len()).find(|at| must(&bytes[*at..], bytes[*at])) else { return Cow::Borrowed(text) };
+    let mut escaped = String::with_capacity(text.len() + 16);
+    let mut clean = 0;
+    for at in first..bytes.len() {
+        if must(&bytes[at..], bytes[at]) {
+            // A byte that must be escaped is ASCII or a part of a character that is escaped as a whole.
+            escaped.push_str(text.get(clean..at).unwrap_or_default());
+            let _ = write!(escaped, "%{:02X}", bytes[at]);
+            clean = at + 1;
+        }
+    }
+    escaped.push_str(text.get(clean..).unwrap_or_default());
+    Cow::Owned(escaped)
+}
+
+/// Appends a parameter that came decoded.
+pub(super) fn push_decoded(query: &mut String, name: &str, value: &str) {
+    let encoded = |text| utf8_percent_encode(text, UNRESERVED);
+    let and = if query.is_empty() { "" } else { "&" };
+    let _ = write!(query, "{and}{}={}", encoded(name), encoded(value));
+}
+
+/// Appends a parameter that came as its client wrote it.
+pub(super) fn push_encoded(query: &mut String, name: &str, value: &str) {
+    let and = if query.is_empty() { "" } else { "&" };
+    let _ = write!(query, "{and}{name}={value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_encoded_stays_and_what_came_decoded_is_escaped() {
+        for (came, is) in [
+            ("/capture/plain", "/capture/plain"),
+            ("/capture/space%20value", "/capture/space%20value"),
+            ("/capture/space value", "/capture/space%20value"),
+            ("/capture/hash#value?x", "/capture/hash%23value%3Fx"),
+            ("/capture/literal%value", "/capture/literal%25value"),
+            ("/capture/unicode-λ", "/capture/unicode-%CE%BB"),
+            ("/a%2Fb%zz%", "/a%2Fb%25zz%25"),
+            ("/:@!$&'()*+,;=-._~|[]\\^", "/:@!$&'()*+,;=-._~|[]\\^"),
+            ("", "/"),
+            ("no/slash", "/no/slash"),
+            ("//host/x", "//host/x"),
+        ] {
+            assert_eq!(uri(came, "").unwrap().path(), is, "{came}");
+        }
+    }
+
+    #[test]
+    fn a_query_stays_as_it_came_but_for_what_no_uri_holds() {
+        let uri = uri("/", "a[]=1&b=100%&c=x y#z&d=ü&e={\"f\"}&g=%20+").unwrap();
+        assert_eq!(uri.query(), Some("a[]=1&b=100%&c=x%20y%23z&d=%C3%BC&e={%22f%22}&g=%20+"));
+    }
+
+    #[test]
+    fn a_uri_that_is_too_long_is_an_error() {
+        assert!(uri(&format!("/{}", "a".repeat(70_000)), "").is_err());
+    }
+
+    #[test]
+    fn a_decoded_parameter_is_encoded_whole() {
+        let mut query = String::new();
+        push_decoded(&mut query, "a b", "c+d&e=ü");
+        push_decoded(&mut query, "f", "");
+        push_encoded(&mut query, "g%20h", "i+j");
+        assert_eq!(query, "a%20b=c%2Bd%26e%3D%C3%BC&f=&g%20h=i+j");
+    }
+}

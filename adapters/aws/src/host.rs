@@ -1,0 +1,163 @@
+//! The host: Lambda's loop, and what answers its events.
+
+mod http;
+mod invoke;
+pub(crate) mod queue;
+mod runtime;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ::http::{HeaderMap, Response};
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result};
+use tracing::Instrument;
+
+use crate::State;
+use crate::event::{Incoming, Shape, trace_parent};
+use crate::profile::PROFILE;
+
+pub(crate) use runtime::run;
+
+/// The app's work ends so long before Lambda's deadline, for its answer to be sent: Lambda kills what
+/// is late, and the next request pays for a cold start.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// Answers Lambda's events with an app.
+#[derive(Clone)]
+pub struct Lambda {
+    pub(crate) state: Arc<State>,
+    pub(crate) app: Hosted,
+}
+
+impl fmt::Debug for Lambda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lambda").field("app", &self.app).finish_non_exhaustive()
+    }
+}
+
+/// What Lambda tells of an invocation beside its event.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LambdaCall {
+    /// The request id.
+    pub request_id: String,
+    /// When Lambda ends the invocation.
+    pub deadline: SystemTime,
+    /// The ARN that was called; it tells the region and the account.
+    pub function_arn: String,
+    /// The X-Ray trace header, if there is one.
+    pub xray_trace: Option<String>,
+}
+
+impl LambdaCall {
+    /// For tests and other loops.
+    pub fn new(request_id: impl Into<String>, deadline: SystemTime, function_arn: impl Into<String>) -> Self {
+        Self { request_id: request_id.into(), deadline, function_arn: function_arn.into(), xray_trace: None }
+    }
+
+    /// A part of the ARN `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, by its place from 0.
+    fn part_of_arn(&self, place: usize) -> Option<&str> {
+        let mut parts = self.function_arn.split(':');
+        (parts.next() == Some("arn")).then(|| parts.nth(place - 1)).flatten().filter(|part| !part.is_empty())
+    }
+}
+
+/// What Lambda is answered.
+#[derive(Debug)]
+pub enum LambdaReply {
+    /// A whole answer, as JSON.
+    Json(Bytes),
+    /// An HTTP response that streams, for a Function URL whose invoke mode is `RESPONSE_STREAM`.
+    Stream(Response<Body>),
+}
+
+impl LambdaReply {
+    fn null() -> Self {
+        Self::Json(Bytes::from_static(b"null"))
+    }
+}
+
+impl Lambda {
+    pub(crate) fn new(state: Arc<State>, app: Hosted) -> Self {
+        Self { state, app }
+    }
+
+    /// Answers one event. An `Err` is a failed invocation: Lambda counts it, and whoever called
+    /// asynchronously has it tried again.
+    ///
+    /// HTTP is always answered: an error of the app is a status, as on every provider. Errors: those of
+    /// the app for all other events; `InvalidInput` for what is not JSON or says what it cannot mean;
+    /// `NotFound` for an event that nobody handles; `Timeout` shortly before Lambda's deadline.
+    pub async fn handle(&self, event: &[u8], call: LambdaCall) -> Result<LambdaReply> {
+        // Every line that is logged in here carries the request id, the app's own lines too.
+        let span = tracing::info_span!("lambda", invocation = call.request_id);
+        self.answer(event, &call).instrument(span).await
+    }
+
+    async fn answer(&self, event: &[u8], call: &LambdaCall) -> Result<LambdaReply> {
+        if let Some(account) = call.part_of_arn(4) {
+            self.state.account.get_or_init(|| account.to_owned());
+        }
+        let incoming = Incoming::read(event)?;
+        match incoming.shape() {
+            Shape::Http(gateway) => self.http(gateway, &incoming, call).await,
+            Shape::Queue => {
+                let (records, cx) = (incoming.records()?, self.context(call));
+                queue::handle(self, records, cx).await.map(LambdaReply::Json)
+            }
+            Shape::Topic => {
+                let (records, cx) = (incoming.records()?, self.context(call));
+                self.within(&cx, queue::direct::handle_topic(self, records, cx.clone())).await?;
+                Ok(LambdaReply::null())
+            }
+            Shape::Bucket => {
+                let (event, cx) = (crate::event::value(event)?, self.context(call));
+                self.within(&cx, queue::direct::handle_bucket(self, &event, cx.clone())).await?;
+                Ok(LambdaReply::null())
+            }
+            other => self.other(other, &incoming, event, call).await,
+        }
+    }
+
+    /// The context of an invocation that nobody limits but Lambda.
+    fn context(&self, call: &LambdaCall) -> Context {
+        self.limited_context(call, PROFILE.limits.event_timeout, None)
+    }
+
+    /// The context of an invocation that may take as long as `most`.
+    fn limited_context(&self, call: &LambdaCall, most: Duration, headers: Option<&HeaderMap>) -> Context {
+        let now = self.state.clock.now();
+        let given = call.deadline.checked_sub(MARGIN).filter(|deadline| *deadline > now);
+        // Some emulators tell a deadline that lies in the past.
+        let deadline = given.map_or(now + most, |deadline| deadline.min(now + most));
+        let mut cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock))
+            .with_invocation_id(call.request_id.as_str())
+            .with_deadline(deadline);
+        if let Some(name) = call.part_of_arn(6) {
+            cx = cx.with_function(name);
+        }
+        match trace_parent(headers, call.xray_trace.as_deref()) {
+            Some(parent) => cx.with_trace_parent(parent),
+            None => cx,
+        }
+    }
+
+    /// Ends a call at the deadline of its context. Errors: `Timeout`.
+    async fn within<T>(&self, cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let late = self.state.clock.sleep(cx.remaining().unwrap_or_default());
+        match select(std::pin::pin!(call), late).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => {
+                let message =
+                    "the handler did not end before its deadline; give it less to do, or the function more time";
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
+}

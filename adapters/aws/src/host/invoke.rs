@@ -1,0 +1,77 @@
+//! Schedules, direct calls, pings, and what nobody handles.
+
+use bytes::Bytes;
+use isobar_abstraction::{Error, ErrorKind, Event, Invocation, Outcome, Reply, Result, Tick};
+
+use super::http::wrong_reply;
+use super::{Lambda, LambdaCall, LambdaReply};
+use crate::event::{self, Direct, Incoming, Shape};
+
+const PONG: LambdaReply = LambdaReply::Json(Bytes::from_static(br#"{"isobar":"pong"}"#));
+
+impl Lambda {
+    pub(super) async fn other(
+        &self,
+        shape: Shape<'_>,
+        incoming: &Incoming<'_>,
+        event: &[u8],
+        call: &LambdaCall,
+    ) -> Result<LambdaReply> {
+        let now = self.state.clock.now();
+        match shape {
+            Shape::Direct(Direct::Invoke { function, payload }) => {
+                self.invoke(event::invocation(function, payload)?, call).await
+            }
+            Shape::Direct(Direct::Schedule { schedule, due }) => {
+                self.tick(event::tick(schedule, due.as_deref(), now)?, call).await
+            }
+            Shape::Direct(Direct::Unknown) => Err(Direct::unknown()),
+            Shape::Direct(Direct::Ping) | Shape::WarmUp => Ok(PONG),
+            Shape::Schedule => self.tick(event::schedule(incoming, &self.state.config.prefix, now)?, call).await,
+            Shape::BucketTest => Ok(LambdaReply::null()),
+            Shape::Unknown => match &self.app.manifest.invokes[..] {
+                // `aws lambda invoke --payload '{"id":"x"}'` of an app with one function.
+                [only] => self.invoke(Invocation::new(only, Bytes::copy_from_slice(event)), call).await,
+                _ => Err(self.unhandled("an event of a kind that isobar does not know", incoming)),
+            },
+            Shape::Foreign(service) => Err(self.unhandled(&service, incoming)),
+            _ => Err(wrong_reply()),
+        }
+    }
+
+    async fn invoke(&self, invocation: Invocation, call: &LambdaCall) -> Result<LambdaReply> {
+        let cx = self.context(call);
+        match self.within(&cx, self.app.function.call(Event::Invoke(invocation), cx.clone())).await? {
+            Reply::Invoke(answer) if answer.is_empty() => Ok(LambdaReply::null()),
+            Reply::Invoke(answer) => Ok(LambdaReply::Json(answer)),
+            _ => Err(wrong_reply()),
+        }
+    }
+
+    /// A tick that fails is a failed invocation, so that Lambda counts it; whether it is tried again is
+    /// a setting of the function.
+    async fn tick(&self, tick: Tick, call: &LambdaCall) -> Result<LambdaReply> {
+        let cx = self.context(call);
+        match self.within(&cx, self.app.function.call(Event::Schedule(tick), cx.clone())).await? {
+            Reply::Handled(Outcome::Ack) => Ok(LambdaReply::null()),
+            Reply::Handled(Outcome::Retry { reason, .. } | Outcome::Reject { reason }) => Err(Error::internal(reason)),
+            _ => Err(wrong_reply()),
+        }
+    }
+
+    /// Names what the event looked like, never what it says, and what the app handles.
+    fn unhandled(&self, what: &str, event: &Incoming<'_>) -> Error {
+        let manifest = &self.app.manifest;
+        let mut handled: Vec<String> = Vec::new();
+        handled.extend(manifest.http.then(|| "HTTP".to_owned()));
+        handled.extend(manifest.messages.iter().map(|trigger| format!("topic `{}`", trigger.source)));
+        handled.extend(manifest.objects.iter().map(|trigger| format!("bucket `{}`", trigger.source)));
+        handled.extend(manifest.schedules.iter().map(|schedule| format!("schedule `{}`", schedule.name)));
+        handled.extend(manifest.invokes.iter().map(|function| format!("function `{function}`")));
+        let handled = if handled.is_empty() { "nothing".to_owned() } else { handled.join(", ") };
+        let (app, names) = (&manifest.app, event.names());
+        let call = r#"call a function with {"isobar":"invoke","function":NAME,"payload":…}"#;
+        let message = format!("{what}, with {names}: app `{app}` has no handler for it; it handles {handled}; {call}");
+        Error::new(ErrorKind::NotFound, message)
+    }
+}

@@ -1,0 +1,137 @@
+//! SNS, S3 and EventBridge that call the function themselves.
+
+use ::http::Response;
+
+use super::*;
+use crate::host::tests::Host;
+use crate::service::double::Double;
+
+const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:clicks";
+
+fn of_sns(body: &str) -> Value {
+    json!({"Records": [{
+        "EventVersion": "1.0", "EventSubscriptionArn": "arn", "EventSource": "aws:sns",
+        "Sns": {
+            "Type": "Notification", "MessageId": "m-1", "TopicArn": TOPIC, "Subject": null, "Message": body,
+            "Timestamp": "2026-01-01T00:00:00.000Z", "MessageAttributes": {},
+        },
+    }]})
+}
+
+fn of_s3(name: &str, key: &str) -> Value {
+    json!({"Records": [{
+        "eventSource": "aws:s3", "awsRegion": "eu-west-1", "eventName": name, "eventTime": "2026-01-01T00:00:00.000Z",
+        "s3": {"bucket": {"name": "pages"}, "object": {"key": key, "size": 7}},
+    }]})
+}
+
+fn of_event_bridge(key: &str) -> Value {
+    json!({
+        "source": "aws.s3", "detail-type": "Object Created", "region": "eu-west-1", "time": "2026-01-01T00:00:00Z",
+        "detail": {"bucket": {"name": "pages"}, "object": {"key": key, "size": 7}},
+    })
+}
+
+async fn sqs(status: u16) -> Double {
+    Double::new(move |_| Response::builder().status(status).body("{}".to_owned()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_message_of_sns_reaches_its_handler() {
+    let host = Host::alone();
+    assert_eq!(host.ask(&of_sns("ok")).await.unwrap(), json!(null));
+    assert_eq!(host.seen(), ["ok of None, attempt 1 of 1"]);
+}
+
+#[tokio::test]
+async fn object_events_of_s3_and_of_event_bridge_reach_their_handler() {
+    let host = Host::alone();
+    assert_eq!(host.ask(&of_s3("ObjectCreated:Put", "Happy%20Face+%C3%BC")).await.unwrap(), json!(null));
+    assert_eq!(host.ask(&of_s3("ObjectRemoved:Delete", "gone")).await.unwrap(), json!(null));
+    assert_eq!(host.ask(&of_event_bridge("a b+c")).await.unwrap(), json!(null));
+    assert_eq!(host.ask(&of_s3("ObjectTagging:Put", "a")).await.unwrap(), json!(null));
+    let created = "Created { size: 7 }, attempt 1";
+    let wanted = [format!("Happy Face ü {created}"), "gone Deleted, attempt 1".into(), format!("a b+c {created}")];
+    assert_eq!(host.seen(), wanted);
+}
+
+#[tokio::test]
+async fn what_is_to_come_again_is_a_failed_invocation_with_the_reason() {
+    let host = Host::alone();
+    for event in [of_sns("retry"), of_sns("retry/5000"), of_s3("ObjectCreated:Put", "retry"), of_event_bridge("retry")]
+    {
+        let error = host.ask(&event).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.message().contains("not yet"), "{error}");
+    }
+    let error = host.ask(&of_sns("panic")).await.unwrap_err();
+    assert!(error.message().contains("panicked"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_rejected_is_kept_in_the_queue_of_dead_letters_before_it_is_done() {
+    for (event, queue, body) in [
+        (of_sns("reject"), "clicks-dead", "reject".to_owned()),
+        (of_s3("ObjectCreated:Put", "reject"), "pages-events-dead", of_s3("ObjectCreated:Put", "reject").to_string()),
+        (of_event_bridge("reject"), "pages-events-dead", of_event_bridge("reject").to_string()),
+    ] {
+        let sqs = sqs(200).await;
+        assert_eq!(Host::on(&sqs.url).ask(&event).await.unwrap(), json!(null));
+        let sent: Value = sqs.request(0, |request| serde_json::from_slice(request.body()).unwrap());
+        assert_eq!(sent["QueueUrl"], format!("{}/123456789012/{queue}", sqs.url));
+        assert_eq!(sent["MessageBody"], body);
+        assert!(sent["MessageAttributes"].to_string().contains("bad apple"), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_not_kept_is_a_failed_invocation() {
+    let refusing = sqs(500).await;
+    for host in [Host::on(&refusing.url), Host::alone()] {
+        for event in [of_sns("reject"), of_s3("ObjectCreated:Put", "reject")] {
+            let error = host.ask(&event).await.unwrap_err();
+            assert!(error.message().contains("given up (bad apple), and not kept"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_is_a_dead_letter_as_it_came() {
+    let sqs = sqs(200).await;
+    let host = Host::on(&sqs.url);
+    let mut event = of_sns("hunter2");
+    event["Records"][0]["Sns"]["MessageAttributes"] = json!({"isobar.meta": {"Type": "String", "Value": "{"}});
+    assert_eq!(host.ask(&event).await.unwrap(), json!(null));
+    let sent: Value = sqs.request(0, |request| serde_json::from_slice(request.body()).unwrap());
+    assert_eq!(sent["MessageBody"], "hunter2");
+    let why = sent["MessageAttributes"]["isobar.meta"]["StringValue"].as_str().unwrap();
+    assert!(why.contains("cannot be read") && !why.contains("hunter2"), "{why}");
+    assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_topic_or_a_bucket_of_somebody_else_s_is_an_error_that_names_ours() {
+    let host = Host::alone();
+    let mut topic = of_sns("ok");
+    topic["Records"][0]["Sns"]["TopicArn"] = json!("arn:aws:sns:eu-west-1:123456789012:other");
+    let mut bucket = of_s3("ObjectCreated:Put", "ok");
+    bucket["Records"][0]["s3"]["bucket"]["name"] = json!("other");
+    for event in [topic, bucket] {
+        let error = host.ask(&event).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.message().contains("`other`") && error.message().contains("SNS topic `clicks`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_change_of_another_bucket_is_not_handed_to_the_first_one_s_handler() {
+    let sqs = sqs(200).await;
+    let host = Host::on(&sqs.url);
+    let mut event = of_s3("ObjectCreated:Put", "ok");
+    let mut other = event["Records"][0].clone();
+    (other["s3"]["bucket"]["name"], other["s3"]["object"]["key"]) = (json!("other"), json!("theirs"));
+    event["Records"].as_array_mut().unwrap().push(other);
+    assert_eq!(host.ask(&event).await.unwrap(), json!(null));
+    assert_eq!(host.seen(), ["ok Created { size: 7 }, attempt 1"]);
+    assert_eq!(sqs.asked().len(), 1, "what nobody handled is kept");
+}

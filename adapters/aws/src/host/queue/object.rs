@@ -1,0 +1,100 @@
+//! What S3 says of its objects, itself or through EventBridge.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>,
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
+
+use std::time::SystemTime;
+
+use isobar_abstraction::{Error, ObjectChange, ObjectEvent, Result};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use crate::pub_sub::wire::time;
+
+/// A change of an object, in the names of S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) bucket: String,
+    stored: String,
+    change: ObjectChange,
+    time: SystemTime,
+}
+
+impl Change {
+    /// The event as the app knows it, whose name of the bucket this is.
+    pub(super) fn into_event(self, bucket: &str) -> ObjectEvent {
+        ObjectEvent::new(bucket, &self.stored, self.change, self.time)
+    }
+}
+
+/// The changes that a notification tells of. None where it tells of something else: S3 tries the way
+/// to a queue with an event `s3:TestEvent`, and tells of tags, restores and more to who asks for it.
+///
+/// Errors: `InvalidInput` where it is no notification of S3.
+pub(super) fn changes(notification: &Value) -> Result<Vec<Change>> {
+    if notification["Event"] == "s3:TestEvent" {
+        return Ok(Vec::new());
+    }
+    if notification["source"] == "aws.s3" && notification["detail"].is_object() {
+        return Ok(from_event_bridge(notification)?.into_iter().collect());
+    }
+    let Value::Array(records) = &notification["Records"] else {
+        return Err(Error::invalid("it is no notification of S3"));
+    };
+    let changes: Result<Vec<_>> = records.iter().map(from_s3).collect();
+    Ok(changes?.into_iter().flatten().collect())
+}
+
+fn from_s3(record: &Value) -> Result<Option<Change>> {
+    let name = record["eventName"].as_str().ok_or_else(|| missing("eventName"))?;
+    // Lifecycle rules delete too, without `ObjectRemoved`.
+    let kind = name.trim_start_matches("s3:").split(':').next().unwrap_or_default();
+    let (told, created) = (&record["s3"], kind == "ObjectCreated");
+    if !created && !["ObjectRemoved", "LifecycleExpiration"].contains(&kind) {
+        return Ok(None);
+    }
+    let key = text(&told["object"]["key"], "s3.object.key")?.replace('+', " ");
+    let stored =
+        percent_decode_str(&key).decode_utf8().map_err(|_| Error::invalid("its `s3.object.key` is no UTF-8"))?;
+    Ok(Some(Change {
+        bucket: text(&told["bucket"]["name"], "s3.bucket.name")?.to_owned(),
+        stored: stored.into_owned(),
+        change: change(created, &told["object"]),
+        time: time(&record["eventTime"]).unwrap_or(SystemTime::UNIX_EPOCH),
+    }))
+}
+
+/// EventBridge tells the same in other words, and the key as it is.
+fn from_event_bridge(event: &Value) -> Result<Option<Change>> {
+    let created = match event["detail-type"].as_str() {
+        Some("Object Created") => true,
+        Some("Object Deleted") => false,
+        _ => return Ok(None),
+    };
+    let told = &event["detail"];
+    Ok(Some(Change {
+        bucket: text(&told["bucket"]["name"], "detail.bucket.name")?.to_owned(),
+        stored: text(&told["object"]["key"], "detail.object.key")?.to_owned(),
+        change: change(created, &told["object"]),
+        time: time(&event["time"]).unwrap_or(SystemTime::UNIX_EPOCH),
+    }))
+}
+
+fn change(created: bool, object: &Value) -> ObjectChange {
+    if created {
+        ObjectChange::Created { size: object["size"].as_u64().unwrap_or_default() }
+    } else {
+        ObjectChange::Deleted
+    }
+}
+
+fn text<'a>(told: &'a Value, name: &str) -> Result<&'a str> {
+    told.as_str().filter(|text| !text.is_empty()).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> Error {
+    Error::invalid(format!("it has no `{name}`"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Notifications of S3 that come through a queue.
+
+use super::*;
+
+const EVENTS: &str = "arn:aws:sqs:eu-west-1:123456789012:pages-events";
+
+fn notification(bucket: &str, name: &str, key: &str) -> Value {
+    json!({"Records": [{
+        "eventSource": "aws:s3", "eventName": name, "eventTime": "2026-01-01T00:00:00.000Z", "awsRegion": "eu-west-1",
+        "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": 7}},
+    }]})
+}
+
+async fn failed_of(host: &Host, notifications: &[Value]) -> Vec<String> {
+    let records = notifications.iter().zip('a'..).map(|(it, id)| record(EVENTS, &id.to_string(), &it.to_string()));
+    failed(host, &records.collect::<Vec<_>>()).await
+}
+
+#[tokio::test]
+async fn a_notification_is_an_object_event_with_the_key_as_it_was_written() {
+    let host = Host::alone();
+    let created = notification("pages", "ObjectCreated:Put", "a+b/%C3%BC%2B%2525.txt");
+    let deleted = notification("pages", "ObjectRemoved:Delete", "gone");
+    assert_eq!(failed_of(&host, &[created, deleted]).await, [""; 0]);
+    let wanted = ["a b/ü+%.txt Created { size: 7 }, attempt 1", "gone Deleted, attempt 1"];
+    assert_eq!(host.seen(), wanted);
+}
+
+#[tokio::test]
+async fn the_test_event_of_s3_is_acknowledged_and_reaches_nobody() {
+    let host = Host::alone();
+    let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "pages", "HostId": "x"});
+    assert_eq!(failed_of(&host, &[test, notification("pages", "ObjectTagging:Put", "a")]).await, [""; 0]);
+    assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
+async fn object_events_are_tried_again_and_given_up_like_messages() {
+    let sqs = willing().await;
+    let host = Host::on(&sqs.url);
+    let created = |key| notification("pages", "ObjectCreated:Put", key);
+    assert_eq!(failed_of(&host, &[created("retry/4000"), created("reject"), created("ok")]).await, ["a"]);
+    assert_eq!(put_off(&sqs), [("receipt-a".to_owned(), 4)]);
+    assert_eq!(sent(&sqs)[0]["QueueUrl"], format!("{}/123456789012/pages-events-dead", sqs.url));
+    assert_eq!(sent(&sqs)[0]["MessageBody"], created("reject").to_string());
+    let again = record(EVENTS, "a", &created("ok").to_string());
+    failed(&host, &[with_attribute(again, "ApproximateReceiveCount", "4")]).await;
+    assert_eq!(host.seen().last().unwrap(), "ok Created { size: 7 }, attempt 4");
+}
+
+#[tokio::test]
+async fn what_is_no_notification_of_this_bucket_is_a_dead_letter() {
+    let sqs = willing().await;
+    let host = Host::on(&sqs.url);
+    let wrong =
+        [json!("hunter2"), json!({}), notification("other", "ObjectCreated:Put", "a"), json!({"Records": [{}]})];
+    assert_eq!(failed_of(&host, &wrong).await, [""; 0]);
+    let reasons: Vec<String> = sent(&sqs)
+        .iter()
+        .map(|it| it["MessageAttributes"]["isobar.meta"]["StringValue"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(reasons.len(), 4);
+    assert!(reasons.iter().all(|reason| !reason.contains("hunter2")), "{reasons:?}");
+    assert!(host.seen().is_empty());
+}

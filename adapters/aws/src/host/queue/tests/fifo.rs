@@ -1,0 +1,61 @@
+//! Groups of FIFO queues: each keeps its order, and holds up no other.
+
+use super::*;
+
+const FIFO: &str = "arn:aws:sqs:eu-west-1:123456789012:clicks.fifo";
+
+fn of_group(group: &str, id: &str, body: &str) -> Value {
+    with_attribute(record(FIFO, id, body), "MessageGroupId", group)
+}
+
+#[tokio::test]
+async fn behind_a_retry_its_own_group_waits_as_long_and_no_other_group_does() {
+    let sqs = willing().await;
+    let host = Host::on(&sqs.url);
+    let batch = [
+        of_group("x", "a", "one"),
+        of_group("y", "b", "two"),
+        of_group("x", "c", "retry/5000"),
+        of_group("y", "d", "three"),
+        of_group("x", "e", "four"),
+        of_group("x", "f", "reject"),
+    ];
+    assert_eq!(failed(&host, &batch).await, ["c", "e", "f"]);
+    let seen = host.seen();
+    assert!(!seen.iter().any(|it| it.starts_with("four") || it.starts_with("reject")), "{seen:?}");
+    assert!(seen.contains(&"one of Some(\"x\"), attempt 1 of 1".to_owned()), "{seen:?}");
+    let of_y: Vec<_> = seen.iter().filter(|it| it.contains("\"y\"")).map(|it| &it[..3]).collect();
+    assert_eq!(of_y, ["two", "thr"]);
+    assert_eq!(put_off(&sqs), ["receipt-c", "receipt-e", "receipt-f"].map(|it| (it.to_owned(), 5)));
+    assert!(sent(&sqs).is_empty(), "what waits is not judged");
+}
+
+#[tokio::test]
+async fn behind_a_dead_letter_its_group_goes_on() {
+    let sqs = willing().await;
+    let host = Host::on(&sqs.url);
+    let batch = [of_group("x", "a", "reject"), of_group("x", "b", "ok")];
+    assert_eq!(failed(&host, &batch).await, [""; 0]);
+    assert_eq!(host.seen().len(), 2);
+    let sent = sent(&sqs);
+    assert_eq!(sent[0]["QueueUrl"], format!("{}/123456789012/clicks-dead.fifo", sqs.url));
+    assert_eq!((&sent[0]["MessageGroupId"], &sent[0]["MessageDeduplicationId"]), (&json!("x"), &json!("a")));
+}
+
+#[tokio::test]
+async fn behind_a_dead_letter_that_is_not_kept_its_group_waits() {
+    let sqs = without_dead_letters().await;
+    let host = Host::on(&sqs.url);
+    let batch = [of_group("x", "a", "reject"), of_group("x", "b", "ok"), of_group("y", "c", "ok")];
+    assert_eq!(failed(&host, &batch).await, ["a", "b"]);
+    assert_eq!(host.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_group_in_a_queue_without_order_is_no_ordering_key() {
+    let sqs = willing().await;
+    let host = Host::on(&sqs.url);
+    let of_tenant = |id, body| with_attribute(record(QUEUE, id, body), "MessageGroupId", "tenant");
+    assert_eq!(failed(&host, &[of_tenant("a", "retry"), of_tenant("b", "ok")]).await, ["a"]);
+    assert_eq!(host.seen(), ["retry of None, attempt 1 of 1", "ok of None, attempt 1 of 1"]);
+}

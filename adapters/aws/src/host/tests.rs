@@ -1,0 +1,190 @@
+//! An app with every kind of trigger, that does what it is told; and what asks it.
+
+mod deadline;
+mod hostile;
+mod http;
+mod invoke;
+mod stream;
+
+use std::time::Duration;
+
+use ::http::{HeaderMap, Request, Response};
+use axum_core::response::IntoResponse;
+use futures_util::stream::{self as streams, StreamExt};
+use http_body_util::BodyExt;
+use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::{App, BoxError, Clock, Cloud, Environment, ManualClock, ObjectEvent, Outcome, Tick};
+use lambda_runtime::service_fn;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{AwsConfig, AwsProvider};
+
+pub(super) const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:shop";
+
+/// What the app was asked, in the order in which it was.
+pub(super) type Seen = Arc<Mutex<Vec<String>>>;
+
+pub(super) struct Host {
+    pub(super) lambda: Lambda,
+    pub(super) clock: ManualClock,
+    pub(super) seen: Seen,
+}
+
+impl Host {
+    /// Below an AWS that answers nobody.
+    pub(super) fn alone() -> Self {
+        Self::with("http://127.0.0.1:1", &[], shop)
+    }
+
+    /// Below an AWS at this endpoint.
+    pub(super) fn on(endpoint: &str) -> Self {
+        Self::with(endpoint, &[], shop)
+    }
+
+    pub(super) fn with(endpoint: &str, vars: &[(&str, &str)], app: impl FnOnce(&Cloud, &Seen) -> App) -> Self {
+        let environment = Environment::default()
+            .with_var("AWS_REGION", "eu-west-1")
+            .with_var("AWS_ENDPOINT_URL", endpoint)
+            .with_var("AWS_MAX_ATTEMPTS", "1")
+            .with_var("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .with_var("AWS_SECRET_ACCESS_KEY", "hush");
+        let environment = vars.iter().fold(environment, |all, (name, value)| all.with_var(*name, *value));
+        let (clock, seen) = (ManualClock::default(), Seen::default());
+        let config = AwsConfig::from_environment(&environment).unwrap();
+        let provider = AwsProvider::with_clock(config, Arc::new(clock.clone()));
+        let cloud = Cloud::new(Arc::new(provider.clone()));
+        let mut app = app(&cloud, &seen);
+        let manifest = Arc::new(app.start(&cloud).unwrap());
+        let lambda = provider.lambda(Hosted { function: Arc::new(app), manifest });
+        Self { lambda, clock, seen }
+    }
+
+    /// A call that Lambda ends in a minute.
+    pub(super) fn call(&self) -> LambdaCall {
+        LambdaCall::new("req-1", self.clock.now() + Duration::from_secs(60), ARN)
+    }
+
+    pub(super) async fn reply(&self, event: &[u8]) -> Result<LambdaReply> {
+        self.lambda.handle(event, self.call()).await
+    }
+
+    /// What Lambda is answered, as JSON.
+    pub(super) async fn ask(&self, event: &Value) -> Result<Value> {
+        self.reply(event.to_string().as_bytes()).await.map(whole)
+    }
+
+    pub(super) fn seen(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.lock())
+    }
+}
+
+pub(super) fn whole(reply: LambdaReply) -> Value {
+    let LambdaReply::Json(json) = reply else { panic!("a stream") };
+    serde_json::from_slice(&json).unwrap()
+}
+
+/// The app: what it is told in words, it does.
+pub(super) fn shop(cloud: &Cloud, seen: &Seen) -> App {
+    let note = |seen: &Seen| {
+        let seen = Arc::clone(seen);
+        move |what: String| seen.lock().push(what)
+    };
+    let (clicks, pages, sweep) = (note(seen), note(seen), note(seen));
+    let subscription = cloud.topic::<Bytes>("clicks").subscription().with_attempts(3);
+    App::new("shop")
+        .http(service_fn(serve))
+        .on_message(subscription, move |message: Message<Bytes>, cx: Context| {
+            let words = String::from_utf8_lossy(&message.body).into_owned();
+            clicks(format!("{words} of {:?}, attempt {} of {}", message.ordering_key, cx.attempt(), message.attempt));
+            outcome(words)
+        })
+        .on_object(&cloud.bucket("pages"), move |event: ObjectEvent, cx| {
+            pages(format!("{} {:?}, attempt {}", event.key, event.change, cx.attempt()));
+            outcome(event.key)
+        })
+        .on_schedule("sweep", "0 3 * * *", move |tick: Tick, _| {
+            sweep(format!("{} {}", tick.schedule, isobar_abstraction::clock::to_rfc3339(tick.due)));
+            async { Outcome::Ack }
+        })
+        .on_schedule("fails", "0 3 * * *", |_, _| async { Err::<(), _>(Error::internal("no broom")) })
+        .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
+        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::not_found("no such thing")) })
+}
+
+async fn outcome(words: String) -> Outcome {
+    match words.split('/').collect::<Vec<_>>()[..] {
+        ["retry", .., millis] => Outcome::retry_after(Duration::from_millis(millis.parse().unwrap()), "not yet"),
+        ["retry"] => Outcome::retry("not yet"),
+        ["reject", ..] => Outcome::reject("bad apple"),
+        ["panic", ..] => panic!("the handler's own fault"),
+        ["hang", ..] => std::future::pending().await,
+        _ => Outcome::Ack,
+    }
+}
+
+async fn serve(request: Request<Body>) -> Result<Response<Body>> {
+    let path = request.uri().path().to_owned();
+    Ok(match path.as_str() {
+        "/cookies" => {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-a", "1"), ("x-a", "2")] {
+                headers.append(name, value.parse().unwrap());
+            }
+            (headers, "hi").into_response()
+        }
+        "/empty" => ::http::StatusCode::NO_CONTENT.into_response(),
+        "/binary" => vec![0xff, 0].into_response(),
+        "/hang" => std::future::pending().await,
+        "/panic" => panic!("the handler's own fault"),
+        "/fails" => return Err(Error::internal("hunter2")),
+        "/wrong" => return Err(Error::invalid("no such colour")),
+        "/broken" => Response::new(Body::from_stream(begun().chain(streams::iter([Err(BoxError::from("no paper"))])))),
+        "/endless" => Response::new(Body::from_stream(begun().chain(streams::pending()))),
+        _ => echo(request).await,
+    })
+}
+
+fn begun() -> impl streams::Stream<Item = Result<Bytes, BoxError>> + Send + use<> {
+    streams::iter([Ok(Bytes::from_static(b"once upon"))])
+}
+
+async fn echo(request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let cx = parts.extensions.get::<Context>().unwrap();
+    let headers =
+        parts.headers.iter().map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]));
+    let told = json!({
+        "method": parts.method.as_str(), "uri": parts.uri.to_string(), "headers": headers.collect::<Vec<_>>(),
+        "invocation": cx.invocation_id(), "remaining": cx.remaining().unwrap().as_millis() as u64,
+        "function": cx.function(), "provider": cx.provider(), "attempt": cx.attempt(),
+        "trace": format!("{:032x}", cx.trace_parent().trace_id()),
+        "body": body.collect().await.unwrap().to_bytes().to_vec(),
+    });
+    (::http::StatusCode::OK, [("content-type", "application/json")], told.to_string()).into_response()
+}
+
+/// A request to a path through each gateway, by the gateway's name.
+pub(super) fn requests(method: &str, path: &str) -> Vec<(&'static str, Value)> {
+    let format_2 = |domain: &str| {
+        json!({
+            "version": "2.0", "rawPath": path, "rawQueryString": "", "headers": {},
+            "requestContext": {"stage": "$default", "domainName": domain, "http": {"method": method, "path": path}},
+        })
+    };
+    let old = json!({"httpMethod": method, "path": path, "headers": {}, "body": null});
+    let of = |fields: Value| {
+        let mut event = old.clone();
+        event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        event
+    };
+    let elb = json!({"elb": {"targetGroupArn": "arn"}});
+    vec![
+        ("rest", of(json!({"resource": "/{proxy+}", "requestContext": {"stage": "prod"}}))),
+        ("http api", format_2("x.execute-api.eu-west-1.amazonaws.com")),
+        ("function url", format_2("x.lambda-url.eu-west-1.on.aws")),
+        ("load balancer", of(json!({"requestContext": elb}))),
+        ("load balancer, many", of(json!({"requestContext": elb, "multiValueHeaders": {"host": ["x.example"]}}))),
+    ]
+}

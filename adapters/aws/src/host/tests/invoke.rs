@@ -1,0 +1,100 @@
+//! Direct calls, schedules, pings, and events that nobody handles.
+
+use super::*;
+
+#[tokio::test]
+async fn a_direct_call_is_answered_with_the_function_s_own_json() {
+    let host = Host::alone();
+    let call = json!({"isobar": "invoke", "function": "echo", "payload": {"b": [1, null], "a": "ü"}});
+    assert_eq!(host.ask(&call).await.unwrap(), json!({"b": [1, null], "a": "ü"}));
+    assert_eq!(host.ask(&json!({"isobar": "invoke", "function": "echo"})).await.unwrap(), json!(null));
+}
+
+#[tokio::test]
+async fn a_direct_call_that_fails_is_a_failed_invocation() {
+    let host = Host::alone();
+    let error = host.ask(&json!({"isobar": "invoke", "function": "fails"})).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, "no such thing"));
+    for (call, kind, named) in [
+        (json!({"isobar": "invoke", "function": "missing"}), ErrorKind::NotFound, "`missing`"),
+        (json!({"isobar": "invoke"}), ErrorKind::InvalidInput, "`function`"),
+        (json!({"isobar": "invoke", "function": 7}), ErrorKind::InvalidInput, "`function`"),
+        (json!({"isobar": "schedule", "schedule": "missing"}), ErrorKind::NotFound, "`missing`"),
+        (json!({"isobar": "schedule"}), ErrorKind::InvalidInput, "`schedule`"),
+        (json!({"isobar": "schedule", "schedule": "sweep", "due": "soon"}), ErrorKind::InvalidInput, "`due`"),
+        (json!({"isobar": "teleport"}), ErrorKind::InvalidInput, "`isobar`"),
+    ] {
+        let error = host.ask(&call).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{call}");
+        assert!(error.message().contains(named), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn any_json_calls_the_function_of_an_app_with_one() {
+    let app = |_: &Cloud, _: &Seen| App::new("one").on_invoke("echo", |it: Value, _| async move { Ok::<_, Error>(it) });
+    let host = Host::with("http://127.0.0.1:1", &[], app);
+    for event in [json!({"id": "x"}), json!([1]), json!("text"), json!({"Records": []}), json!(7)] {
+        assert_eq!(host.ask(&event).await.unwrap(), event);
+    }
+    assert_eq!(whole(host.reply(b"").await.unwrap()), json!(null));
+}
+
+#[tokio::test]
+async fn a_schedule_runs_by_a_rule_by_the_scheduler_and_by_our_own_input() {
+    let host = Host::alone();
+    let rule = json!({
+        "version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "time": "2026-01-01T03:00:00Z",
+        "resources": ["arn:aws:events:eu-west-1:123456789012:rule/sweep"], "detail": {},
+    });
+    assert_eq!(host.ask(&rule).await.unwrap(), json!(null));
+    let mut scheduler = rule;
+    scheduler["source"] = json!("aws.scheduler");
+    scheduler["resources"] = json!(["arn:aws:scheduler:eu-west-1:123456789012:schedule/default/sweep"]);
+    assert_eq!(host.ask(&scheduler).await.unwrap(), json!(null));
+    let input = json!({"isobar": "schedule", "schedule": "sweep", "due": "2026-01-01T04:00:00+01:00"});
+    assert_eq!(host.ask(&input).await.unwrap(), json!(null));
+    assert_eq!(host.seen(), ["sweep 2026-01-01T03:00:00.000Z"; 3]);
+    host.ask(&json!({"isobar": "schedule", "schedule": "sweep"})).await.unwrap();
+    assert_eq!(host.seen(), ["sweep 2026-01-01T00:00:00.000Z"], "it is due now");
+}
+
+#[tokio::test]
+async fn a_schedule_that_fails_is_a_failed_invocation_with_the_reason() {
+    let error = Host::alone().ask(&json!({"isobar": "schedule", "schedule": "fails"})).await.unwrap_err();
+    assert!(error.message().contains("no broom"), "{error}");
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_and_shows_nothing_to_the_app() {
+    let host = Host::alone();
+    for ping in [json!({"isobar": "ping"}), json!({"source": "serverless-plugin-warmup"}), json!({"warmer": true})] {
+        assert_eq!(host.ask(&ping).await.unwrap(), json!({"isobar": "pong"}));
+    }
+    let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "pages", "RequestId": "x"});
+    assert_eq!(host.ask(&test).await.unwrap(), json!(null));
+    assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_handles_is_an_error_that_names_what_it_looked_like() {
+    let host = Host::alone();
+    for (event, look) in [
+        (json!({"Records": [{"eventSource": "aws:kinesis"}]}), "records of a Kinesis stream"),
+        (json!({"awslogs": {"data": "hunter2"}}), "a batch of CloudWatch Logs"),
+        (json!({"triggerSource": "PreSignUp", "userPoolId": "hunter2"}), "a Cognito user pool"),
+        (json!({"type": "TOKEN", "methodArn": "arn", "authorizationToken": "hunter2"}), "an authorizer"),
+        (json!({"source": "hunter2", "detail-type": "hunter2"}), "EventBridge"),
+        (json!({"password": "hunter2"}), "the fields `password`"),
+        (json!(["hunter2"]), "no fields"),
+    ] {
+        let error = host.ask(&event).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{event}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(look) && shown.contains("app `shop`"), "{shown}");
+        for handled in ["HTTP", "topic `clicks`", "bucket `pages`", "schedule `sweep`", "function `echo`"] {
+            assert!(shown.contains(handled), "{shown}");
+        }
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,181 @@
+//! When a write may happen, in DynamoDB's expressions.
+
+use std::time::SystemTime;
+
+use isobar_abstraction::Error;
+use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::key_value::{Key, PutMode, Version, Write};
+use serde::Serialize;
+
+use super::stored::{Attribute, UNVERSIONED};
+
+/// What must be stored for a write to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition<'a> {
+    /// Anything, or nothing.
+    Any,
+    /// No item that lives.
+    Absent,
+    /// This version of an item that lives.
+    Version(&'a Version),
+}
+
+impl<'a> From<&'a PutMode> for Condition<'a> {
+    fn from(mode: &'a PutMode) -> Self {
+        match mode {
+            PutMode::Overwrite => Self::Any,
+            PutMode::Create => Self::Absent,
+            PutMode::Update(version) => Self::Version(version),
+        }
+    }
+}
+
+impl<'a> From<Option<&'a Version>> for Condition<'a> {
+    fn from(version: Option<&'a Version>) -> Self {
+        version.map_or(Self::Any, Self::Version)
+    }
+}
+
+impl<'a> From<&'a Write> for Condition<'a> {
+    fn from(write: &'a Write) -> Self {
+        match write {
+            Write::Put(put) => Self::from(&put.mode),
+            Write::Delete { version, .. } => Self::from(version.as_ref()),
+        }
+    }
+}
+
+/// An item that has expired. DynamoDB deletes it days later; a comparison with an attribute that
+/// there is not is false.
+macro_rules! expired {
+    () => {
+        "(expires <= :now OR #ttl <= :second)"
+    };
+}
+
+/// A counter that isobar wrote, and that stays within its limits.
+macro_rules! counter {
+    () => {
+        concat!(
+            "attribute_exists(version) AND attribute_type(#value, :number) AND #value BETWEEN :low AND :high AND NOT ",
+            expired!()
+        )
+    };
+}
+
+const ABSENT: &str = concat!("attribute_not_exists(pk) OR ", expired!());
+const OF_VERSION: &str = concat!("version = :version AND NOT ", expired!());
+const UNVERSIONED_ITEM: &str = concat!("attribute_exists(pk) AND attribute_not_exists(version) AND NOT ", expired!());
+const COUNTER: &str = counter!();
+const COUNTER_OR_ABSENT: &str = concat!("attribute_not_exists(pk) OR (", counter!(), ")");
+
+/// What an update does under [`Guard::of_counter`].
+pub(super) const ADD_TO_COUNTER: &str = "SET version = :version ADD #value :delta";
+
+/// What a request says of its condition.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Guard<'a> {
+    condition_expression: &'static str,
+    expression_attribute_names: Names,
+    expression_attribute_values: Values<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_values_on_condition_check_failure: Option<&'static str>,
+}
+
+/// Only what an expression uses may be named. Of our attributes, these are reserved words.
+#[derive(Debug, Serialize)]
+struct Names {
+    #[serde(rename = "#ttl")]
+    ttl: &'static str,
+    #[serde(rename = "#value", skip_serializing_if = "Option::is_none")]
+    value: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Values<'a> {
+    #[serde(rename = ":now")]
+    now: Attribute<'a>,
+    #[serde(rename = ":second")]
+    second: Attribute<'a>,
+    #[serde(rename = ":version", skip_serializing_if = "Option::is_none")]
+    version: Option<Attribute<'a>>,
+    #[serde(flatten)]
+    sum: Option<Sum<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Sum<'a> {
+    #[serde(rename = ":number")]
+    number: Attribute<'a>,
+    #[serde(rename = ":low")]
+    low: Attribute<'a>,
+    #[serde(rename = ":high")]
+    high: Attribute<'a>,
+    #[serde(rename = ":delta")]
+    delta: Attribute<'a>,
+}
+
+impl<'a> Guard<'a> {
+    fn new(condition_expression: &'static str, now: SystemTime) -> Self {
+        let now = to_millis(now);
+        Self {
+            condition_expression,
+            expression_attribute_names: Names { ttl: "ttl", value: None },
+            expression_attribute_values: Values {
+                now: Attribute::number(now),
+                second: Attribute::number(now / 1_000),
+                version: None,
+                sum: None,
+            },
+            return_values_on_condition_check_failure: None,
+        }
+    }
+
+    fn with_version(mut self, version: &'a Version) -> Self {
+        self.expression_attribute_values.version = Some(Attribute::text(version.as_str()));
+        self
+    }
+
+    /// With the item that is stored in the answer, where the condition does not hold.
+    pub(super) fn returning_old(mut self) -> Self {
+        self.return_values_on_condition_check_failure = Some("ALL_OLD");
+        self
+    }
+
+    /// Allows [`ADD_TO_COUNTER`] where the sum stays within ±`limit`.
+    pub(super) fn of_counter(delta: i64, limit: i64, version: &'a Version, now: SystemTime) -> Self {
+        let begins = delta.unsigned_abs() <= limit.unsigned_abs();
+        let mut guard = Self::new(if begins { COUNTER_OR_ABSENT } else { COUNTER }, now).with_version(version);
+        // The bounds of what is stored, which are wider than an `i64`.
+        let bound = |end: i64| Attribute::number(i128::from(end) - i128::from(delta));
+        guard.expression_attribute_names.value = Some("value");
+        guard.expression_attribute_values.sum = Some(Sum {
+            number: Attribute::text("N"),
+            low: bound(-limit),
+            high: bound(limit),
+            delta: Attribute::number(delta),
+        });
+        guard.returning_old()
+    }
+}
+
+impl<'a> Condition<'a> {
+    /// What the request says of it at this time.
+    pub(super) fn guard(self, now: SystemTime) -> Option<Guard<'a>> {
+        match self {
+            Self::Any => None,
+            Self::Absent => Some(Guard::new(ABSENT, now)),
+            Self::Version(version) if version.as_str() == UNVERSIONED => Some(Guard::new(UNVERSIONED_ITEM, now)),
+            Self::Version(version) => Some(Guard::new(OF_VERSION, now).with_version(version)),
+        }
+    }
+
+    /// The error of a write to `key` whose condition did not hold.
+    pub(super) fn broken(self, key: &Key) -> Error {
+        match self {
+            Self::Any | Self::Absent => Error::already_exists(format!("there is an item at `{key}`")),
+            Self::Version(_) => Error::conflict(format!("the item at `{key}` is gone, or was written since")),
+        }
+    }
+}

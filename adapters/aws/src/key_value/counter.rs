@@ -1,0 +1,89 @@
+//! Counters: DynamoDB's own addition, and the cases that it cannot do.
+
+use isobar_abstraction::key_value::{Item, Key, Put, PutMode, Version, add_to_counter};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::Safety;
+use serde::{Deserialize, Serialize};
+
+use super::condition::{ADD_TO_COUNTER, Guard};
+use super::stored::{Found, StoredKey, unique};
+use super::write::ConditionalCheckFailed;
+use super::{DynamoKeyValue, TRIES};
+use crate::profile::PROFILE;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateItem<'a> {
+    table_name: &'a str,
+    key: StoredKey<'a>,
+    update_expression: &'static str,
+    return_values: &'static str,
+    #[serde(flatten)]
+    guard: Guard<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Updated {
+    #[serde(rename = "Attributes")]
+    attributes: Found,
+}
+
+/// What came of DynamoDB's addition.
+enum Addition {
+    Sum(i64),
+    /// It was not done, because of what is stored.
+    Refused(Option<Item>),
+}
+
+impl DynamoKeyValue {
+    /// One request, unless the item is no counter of ours: one that has expired is begun anew, and a
+    /// number that somebody else wrote, as text perhaps, is read, added to and written back.
+    pub(super) async fn add_item(&self, key: &Key, delta: i64) -> Result<i64> {
+        for attempt in 0..TRIES {
+            let stored = match self.add_natively(key, delta).await? {
+                Addition::Sum(sum) => return Ok(sum),
+                Addition::Refused(stored) => stored,
+            };
+            let value = stored.as_ref().map(|item| item.value.as_ref());
+            let sum = add_to_counter(value, delta, PROFILE.limits.counter)?;
+            let (mode, expires_at) = match stored {
+                Some(item) => (PutMode::Update(item.version), item.expires_at),
+                None => (PutMode::Create, None),
+            };
+            let put = Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at };
+            match self.put_item(&put).await {
+                Ok(_) => return Ok(sum),
+                // What may have been counted must not be counted again.
+                Err(error) if error.outcome_unknown() => return Err(error),
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
+                Err(error) => return Err(error),
+            }
+            self.pause(attempt).await;
+        }
+        Err(Error::conflict(format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only")))
+    }
+
+    /// Never repeated where it may have been counted: that would count twice.
+    async fn add_natively(&self, key: &Key, delta: i64) -> Result<Addition> {
+        let (version, now) = (Version::new(unique()?), self.clock.now());
+        let input = UpdateItem {
+            table_name: &self.table,
+            key: StoredKey::from(key),
+            update_expression: ADD_TO_COUNTER,
+            return_values: "ALL_NEW",
+            guard: Guard::of_counter(delta, PROFILE.limits.counter, &version, now),
+        };
+        match self.call("UpdateItem", Safety::Once, &input).await? {
+            Ok(body) => {
+                let sum = serde_json::from_slice(&body).ok().and_then(|updated: Updated| updated.attributes.counter());
+                let unread = || Error::internal("the counter was added to, but DynamoDB's answer is no integer");
+                sum.map(Addition::Sum).ok_or_else(|| unread().with_outcome_unknown())
+            }
+            Err(refusal) => {
+                let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(self.explain(refusal)) };
+                let stored = failed.item.map(|item| item.into_item(key.clone(), now)).transpose()?;
+                Ok(Addition::Refused(stored.flatten()))
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Queries and scans.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use isobar_abstraction::key_value::{Item, Items, Key, QueryRange, ScanSegment};
+use isobar_abstraction::{Error, Result};
+use isobar_rest::Safety;
+use serde::{Deserialize, Serialize};
+
+use super::stored::{Attribute, Found, StoredKey, stored_sort};
+use super::{DynamoKeyValue, read};
+
+/// Items that one request may look at. DynamoDB ends a page at 1 MB anyway, and its `Limit` is an `i32`.
+const MOST_ITEMS: usize = 1_000_000;
+
+/// Segments of a scan, at most. Source: API reference of `Scan`.
+const MOST_SEGMENTS: u32 = 1_000_000;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Query<'a> {
+    table_name: &'a str,
+    consistent_read: bool,
+    key_condition_expression: &'static str,
+    expression_attribute_values: Ends<'a>,
+    scan_index_forward: bool,
+    limit: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exclusive_start_key: Option<StoredKey<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Ends<'a> {
+    #[serde(rename = ":partition")]
+    partition: Attribute<'a>,
+    #[serde(rename = ":lower", skip_serializing_if = "Option::is_none")]
+    lower: Option<Attribute<'a>>,
+    #[serde(rename = ":upper", skip_serializing_if = "Option::is_none")]
+    upper: Option<Attribute<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Scan<'a> {
+    table_name: &'a str,
+    consistent_read: bool,
+    segment: u32,
+    total_segments: u32,
+    limit: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exclusive_start_key: Option<StoredKey<'a>>,
+}
+
+/// What a query or a scan answers.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Output {
+    #[serde(default)]
+    items: Vec<Found>,
+    last_evaluated_key: Option<Found>,
+}
+
+/// The items of one answer that live.
+struct Looked {
+    items: Vec<Item>,
+    expired: usize,
+    /// The last key that was looked at, where there may be more behind it.
+    position: Option<Key>,
+}
+
+impl DynamoKeyValue {
+    pub(super) async fn query_items(&self, range: &QueryRange) -> Result<Items> {
+        let mut page = Items::default();
+        if is_empty(range) {
+            return Ok(page);
+        }
+        let (near, far) = if range.descending { (&range.upper, &range.lower) } else { (&range.lower, &range.upper) };
+        let mut after = excluded(near).map(str::to_owned);
+        let mut limit = range.limit;
+        loop {
+            let looked = self.query_page(range, after.as_deref(), limit).await?;
+            let within = |item: &Item| excluded(far) != Some(item.key.sort.as_str());
+            page.items.extend(looked.items.into_iter().filter(within));
+            page.resume = looked.position.map(|key| key.sort);
+            if page.items.len() > range.limit {
+                page.items.truncate(range.limit);
+                page.resume = page.items.last().map(|item| item.key.sort.clone());
+            }
+            if page.items.len() == range.limit || page.resume.is_none() || looked.expired == 0 {
+                return Ok(page);
+            }
+            // Among many that have expired, a small limit would need a request for each.
+            limit = limit.saturating_mul(4).max(100);
+            after.clone_from(&page.resume);
+        }
+    }
+
+    /// Both ends of the condition are part of it; what is excluded at the near end is the place to
+    /// start after, and what is excluded at the far end comes with the answer.
+    async fn query_page(&self, range: &QueryRange, after: Option<&str>, limit: usize) -> Result<Looked> {
+        let end = |bound| end(bound).map(stored_sort);
+        let (partition, lower, upper) = (Attribute::text(&range.partition), end(&range.lower), end(&range.upper));
+        let input = Query {
+            table_name: &self.table,
+            consistent_read: true,
+            key_condition_expression: match (&lower, &upper) {
+                (None, None) => "pk = :partition",
+                (Some(_), None) => "pk = :partition AND sk >= :lower",
+                (None, Some(_)) => "pk = :partition AND sk <= :upper",
+                (Some(_), Some(_)) => "pk = :partition AND sk BETWEEN :lower AND :upper",
+            },
+            expression_attribute_values: Ends { partition, lower, upper },
+            scan_index_forward: !range.descending,
+            limit: limit.min(MOST_ITEMS),
+            exclusive_start_key: after.map(|sort| StoredKey::new(&range.partition, sort)),
+        };
+        let body = self.call("Query", Safety::Read, &input).await?.map_err(|refusal| self.explain(refusal))?;
+        self.look(&body)
+    }
+
+    pub(super) async fn scan_items(&self, segment: &ScanSegment) -> Result<Items> {
+        let after: Option<Key> = segment.after.as_deref().map(serde_json::from_str).transpose()?;
+        if segment.segments > MOST_SEGMENTS {
+            return Err(Error::invalid(format!("DynamoDB scans in at most {MOST_SEGMENTS} segments")));
+        }
+        let input = Scan {
+            table_name: &self.table,
+            consistent_read: true,
+            segment: segment.segment,
+            total_segments: segment.segments,
+            limit: segment.limit.min(MOST_ITEMS),
+            exclusive_start_key: after.as_ref().map(StoredKey::from),
+        };
+        let looked = match self.call("Scan", Safety::Read, &input).await? {
+            Ok(body) => self.look(&body)?,
+            Err(refusal) if after.is_some() && refusal.code == "ValidationException" => {
+                return Err(Error::invalid("the cursor is not one of this segment of this table"));
+            }
+            Err(refusal) => return Err(self.explain(refusal)),
+        };
+        let resume = looked.position.map(|key| serde_json::to_string(&key)).transpose()?;
+        Ok(Items { items: looked.items, resume })
+    }
+
+    fn look(&self, body: &Bytes) -> Result<Looked> {
+        let Output { items, last_evaluated_key } = read(body)?;
+        let (count, now) = (items.len(), self.clock.now());
+        let item = |mut found: Found| {
+            let key = found.key()?;
+            found.into_item(key, now)
+        };
+        let items: Vec<_> = items.into_iter().filter_map(|found| item(found).transpose()).collect::<Result<_>>()?;
+        let position = last_evaluated_key.map(|mut found| found.key()).transpose()?;
+        Ok(Looked { expired: count - items.len(), items, position })
+    }
+}
+
+fn end(bound: &Bound<String>) -> Option<&str> {
+    match bound {
+        Bound::Included(sort) | Bound::Excluded(sort) => Some(sort),
+        Bound::Unbounded => None,
+    }
+}
+
+fn excluded(bound: &Bound<String>) -> Option<&str> {
+    end(bound).filter(|_| matches!(bound, Bound::Excluded(_)))
+}
+
+/// DynamoDB takes a range that is the wrong way round for a fault.
+fn is_empty(range: &QueryRange) -> bool {
+    let (Some(lower), Some(upper)) = (end(&range.lower), end(&range.upper)) else { return false };
+    lower > upper || (lower == upper && excluded(&range.lower).or(excluded(&range.upper)).is_some())
+}

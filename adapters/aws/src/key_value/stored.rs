@@ -1,0 +1,256 @@
+//! What an item is in DynamoDB.
+//!
+//! | attribute | type | what it is |
+//! |---|---|---|
+//! | `pk` | S | the partition, as it is |
+//! | `sk` | S | the sort key; before an empty one, and before one that begins with a character up to `!`, stands one `!` more |
+//! | `value` | N, S or B | a counter; readable text; anything else |
+//! | `version` | S | 128 random bits, new with each write |
+//! | `expires` | N | when it expires, in milliseconds since 1970 |
+//! | `ttl` | N | the same in seconds, rounded up: the attribute by which DynamoDB deletes |
+//!
+//! Other attributes are left alone by reads, and are gone after a put. An item that somebody else
+//! wrote needs `pk`, `sk` and `value`; its `ttl` counts without `expires` too, and without `version` it
+//! has the version [`UNVERSIONED`] until isobar writes it.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
+use isobar_abstraction::{Error, Result};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The version of an item whose writer gave it none. Nothing tells two such writes of a key apart.
+pub(super) const UNVERSIONED: &str = "unversioned";
+
+/// The largest item that DynamoDB takes, names of attributes included.
+/// Source: "Quotas in Amazon DynamoDB", items.
+const DYNAMO_ITEM_BYTES: u64 = 400 * 1024;
+
+/// The largest sort key that DynamoDB takes.
+const DYNAMO_SORT_BYTES: u64 = 1_024;
+
+/// The largest number that DynamoDB takes. Source: "DynamoDB Item sizes and formats".
+const DYNAMO_NUMBER_BYTES: u64 = 21;
+
+/// The characters of a version: 128 bits in base64.
+const VERSION_BYTES: u64 = 22;
+
+/// The `!` before some sort keys.
+const MARK: char = '!';
+
+/// The longest sort key that fits, marked or not.
+pub(crate) const SORT_BYTES: u64 = DYNAMO_SORT_BYTES - 1;
+
+/// The largest value that fits, together with both keys.
+pub(crate) const ITEM_BYTES: u64 = {
+    let names = "pk".len() + "sk".len() + "value".len() + "version".len() + "expires".len() + "ttl".len();
+    DYNAMO_ITEM_BYTES - names as u64 - 1 - VERSION_BYTES - 2 * DYNAMO_NUMBER_BYTES
+};
+
+/// The values and keys that fit into one transaction of 100 writes.
+/// Source: "Amazon DynamoDB Transactions: How it works".
+pub(crate) const TRANSACTION_BYTES: u64 = 4 * 1024 * 1024 - 100 * (DYNAMO_ITEM_BYTES - ITEM_BYTES);
+
+/// An attribute as it is sent.
+#[derive(Debug, Serialize)]
+pub(super) enum Attribute<'a> {
+    S(Cow<'a, str>),
+    N(Cow<'a, str>),
+    #[serde(serialize_with = "base64")]
+    B(&'a [u8]),
+}
+
+fn base64<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+}
+
+impl<'a> Attribute<'a> {
+    pub(super) fn text(text: &'a str) -> Self {
+        Self::S(text.into())
+    }
+
+    pub(super) fn number(number: impl ToString) -> Self {
+        Self::N(number.to_string().into())
+    }
+
+    /// A counter is a number, so that DynamoDB can add to it. Text with control characters is not
+    /// readable anyway, and would be six times as long in JSON.
+    fn value(value: &'a [u8]) -> Self {
+        let control = |byte: &u8| *byte < b' ' && !b"\t\n\r".contains(byte);
+        match std::str::from_utf8(value) {
+            Ok(text) if parse_counter(value).is_some() => Self::N(text.into()),
+            Ok(text) if !value.iter().any(control) => Self::S(text.into()),
+            _ => Self::B(value),
+        }
+    }
+}
+
+/// The primary key of an item.
+#[derive(Debug, Serialize)]
+pub(super) struct StoredKey<'a> {
+    pk: Attribute<'a>,
+    sk: Attribute<'a>,
+}
+
+impl<'a> StoredKey<'a> {
+    pub(super) fn new(partition: &'a str, sort: &'a str) -> Self {
+        Self { pk: Attribute::text(partition), sk: stored_sort(sort) }
+    }
+}
+
+impl<'a> From<&'a Key> for StoredKey<'a> {
+    fn from(key: &'a Key) -> Self {
+        Self::new(&key.partition, &key.sort)
+    }
+}
+
+/// A key attribute of DynamoDB cannot be empty. The mark keeps sort keys different and in order:
+/// all that are marked come before all that are not, as they do without it.
+pub(super) fn stored_sort(sort: &str) -> Attribute<'_> {
+    let marked = sort.chars().next().is_none_or(|first| first <= MARK);
+    Attribute::S(if marked { format!("{MARK}{sort}").into() } else { sort.into() })
+}
+
+/// The sort key that was stored, unless this is none that [`stored_sort`] makes.
+fn sort(stored: String) -> Option<String> {
+    let (sort, marked) = match stored.strip_prefix(MARK) {
+        Some(sort) => (sort.to_owned(), true),
+        None => (stored, false),
+    };
+    let needs_mark = sort.chars().next().is_none_or(|first| first <= MARK);
+    (marked == needs_mark).then_some(sort)
+}
+
+/// An item as it is sent.
+#[derive(Debug, Serialize)]
+pub(super) struct StoredItem<'a> {
+    #[serde(flatten)]
+    key: StoredKey<'a>,
+    value: Attribute<'a>,
+    version: Attribute<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Attribute<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<Attribute<'a>>,
+}
+
+impl<'a> StoredItem<'a> {
+    pub(super) fn new(put: &'a Put, version: &'a Version) -> Self {
+        let expires = put.expires_at.map(to_millis);
+        Self {
+            key: StoredKey::from(&put.key),
+            value: Attribute::value(&put.value),
+            version: Attribute::text(version.as_str()),
+            expires: expires.map(Attribute::number),
+            // Rounded up: DynamoDB must not delete what still lives.
+            ttl: expires.map(|millis| Attribute::number(millis.div_ceil(1_000))),
+        }
+    }
+}
+
+/// 128 random bits as text: a version that no other write ever had, or the token of a transaction.
+/// Errors: `Internal` where the machine has no randomness.
+pub(super) fn unique() -> Result<String> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
+}
+
+/// An item as it is read, by whomever it was written.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Found {
+    pk: Option<FoundAttribute>,
+    sk: Option<FoundAttribute>,
+    value: Option<FoundAttribute>,
+    version: Option<FoundAttribute>,
+    expires: Option<FoundAttribute>,
+    ttl: Option<FoundAttribute>,
+}
+
+/// An attribute as it is read; of the types that isobar does not write, nothing is kept.
+#[derive(Debug, Deserialize)]
+struct FoundAttribute {
+    #[serde(rename = "S")]
+    text: Option<String>,
+    #[serde(rename = "N")]
+    number: Option<String>,
+    #[serde(rename = "B")]
+    binary: Option<String>,
+}
+
+impl FoundAttribute {
+    fn into_value(self) -> Option<Bytes> {
+        match self.binary {
+            Some(base64) => BASE64_STANDARD.decode(base64).ok().map(Bytes::from),
+            None => self.text.or(self.number).map(Bytes::from),
+        }
+    }
+
+    /// What somebody else wrote may have a fraction or a sign: rounded up and not below 0, it is as a
+    /// [`Condition`](super::condition::Condition), which compares it with whole numbers, has it too.
+    fn millis(&self, unit: u64) -> Option<u64> {
+        let text = self.number.as_deref()?;
+        let rounded = || text.parse::<f64>().ok().map(|number| number.ceil() as u64);
+        Some(text.parse().ok().or_else(rounded)?.saturating_mul(unit))
+    }
+}
+
+impl Found {
+    /// The version. Errors: `Internal` where it is not text.
+    pub(super) fn version(&self, key: &Key) -> Result<Version> {
+        match &self.version {
+            None => Ok(Version::new(UNVERSIONED)),
+            Some(FoundAttribute { text: Some(text), .. }) => Ok(Version::new(text.clone())),
+            Some(_) => Err(strange(key, "its `version` is not of type S")),
+        }
+    }
+
+    /// The earlier of both, as [`Condition`](super::condition::Condition) has it too.
+    fn expires_at(&self) -> Option<SystemTime> {
+        let expires = self.expires.as_ref().and_then(|expires| expires.millis(1));
+        let ttl = self.ttl.as_ref().and_then(|ttl| ttl.millis(1_000));
+        expires.into_iter().chain(ttl).min().map(from_millis)
+    }
+
+    /// The integer in it, if it holds one.
+    pub(super) fn counter(self) -> Option<i64> {
+        self.value.and_then(FoundAttribute::into_value).and_then(|value| parse_counter(&value))
+    }
+
+    /// The key. Errors: `Config` where the table has other keys, `Internal` where isobar makes no
+    /// such sort key.
+    pub(super) fn key(&mut self) -> Result<Key> {
+        let mut text = |attribute: fn(&mut Self) -> &mut Option<FoundAttribute>| {
+            let text = attribute(self).take().and_then(|attribute| attribute.text);
+            text.ok_or_else(|| {
+                Error::config("an item has no text in `pk` or `sk`; the table needs these keys, of type S")
+            })
+        };
+        let (partition, stored) = (text(|found| &mut found.pk)?, text(|found| &mut found.sk)?);
+        match sort(stored.clone()) {
+            Some(sort) => Ok(Key { partition, sort }),
+            None => Err(strange(&Key { partition, sort: stored }, "isobar would write its `sk` in another way")),
+        }
+    }
+
+    /// The item at `key`, unless it has expired. Errors: `Internal` where there is no value in it.
+    pub(super) fn into_item(self, key: Key, now: SystemTime) -> Result<Option<Item>> {
+        let expires_at = self.expires_at();
+        if expires_at.is_some_and(|expiry| expiry <= now) {
+            return Ok(None);
+        }
+        let version = self.version(&key)?;
+        let value = self.value.and_then(FoundAttribute::into_value);
+        let value = value.ok_or_else(|| strange(&key, "it has no `value` of type S, N or B"))?;
+        Ok(Some(Item { key, value, version, expires_at }))
+    }
+}
+
+fn strange(key: &Key, why: &str) -> Error {
+    Error::internal(format!("the item at `{key}` is not one that isobar reads: {why}"))
+}

@@ -1,0 +1,136 @@
+//! What emulators do not show: throttling, lost answers, and what exactly is asked.
+
+mod batch;
+mod counters;
+mod items;
+mod ranges;
+mod refusals;
+mod requests;
+mod transactions;
+mod writes;
+
+use std::time::SystemTime;
+
+use http::{Request, Response};
+use isobar_abstraction::key_value::PutMode;
+use isobar_abstraction::{Environment, ManualClock, ResourceKind};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::service::double::Double;
+use crate::{AwsConfig, AwsProvider};
+
+/// Attempts of the client for one call.
+const ATTEMPTS: usize = 3;
+
+/// Where the clock stands, in milliseconds.
+const NOW: u64 = 1_767_225_600_250;
+
+/// A table in a DynamoDB that answers what a test says.
+struct Scene {
+    double: Double,
+    table: DynamoKeyValue,
+    clock: ManualClock,
+}
+
+type Answer = (u16, Value);
+
+impl Scene {
+    async fn new(answer: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Self {
+        let double = Double::new(move |request| {
+            let (operation, body) = told(request);
+            let (status, body) = answer(&operation, &body);
+            Response::builder().status(status).body(body.to_string()).unwrap()
+        })
+        .await;
+        let environment = Environment::default()
+            .with_var("AWS_REGION", "eu-west-1")
+            .with_var("AWS_ENDPOINT_URL", &double.url)
+            .with_var("AWS_MAX_ATTEMPTS", ATTEMPTS.to_string())
+            .with_var("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .with_var("AWS_SECRET_ACCESS_KEY", "hush-secret");
+        let clock = ManualClock::new(at(NOW));
+        let config = AwsConfig::from_environment(&environment).unwrap();
+        let state = AwsProvider::with_clock(config, Arc::new(clock.clone())).0;
+        let table = DynamoKeyValue::new(state, &Location::new(ResourceKind::Table, "links")).unwrap();
+        Self { double, table, clock }
+    }
+
+    /// One answer after the other; the last for ever.
+    async fn script(answers: impl Into<Vec<Answer>>) -> Self {
+        let answers = answers.into();
+        let count = Mutex::new(0);
+        Self::new(move |_, _| {
+            let mut count = count.lock();
+            *count += 1;
+            answers[(*count - 1).min(answers.len() - 1)].clone()
+        })
+        .await
+    }
+
+    /// The operations that were asked for, with their input.
+    fn asked(&self) -> Vec<(String, Value)> {
+        (0..self.double.asked().len()).map(|place| self.double.request(place, told)).collect()
+    }
+
+    fn count(&self) -> usize {
+        self.double.asked().len()
+    }
+
+    /// The input of a request.
+    fn input(&self, place: usize) -> Value {
+        self.double.request(place, told).1
+    }
+}
+
+fn told(request: &Request<Bytes>) -> (String, Value) {
+    let target = request.headers()["x-amz-target"].to_str().unwrap();
+    let operation = target.strip_prefix("DynamoDB_20120810.").unwrap().to_owned();
+    (operation, serde_json::from_slice(request.body()).unwrap())
+}
+
+fn at(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+fn done(body: Value) -> Answer {
+    (200, body)
+}
+
+fn refused(code: &str, message: &str) -> Answer {
+    (400, json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message}))
+}
+
+/// The service failed after it may have written.
+fn lost() -> Answer {
+    (500, json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "Internal error"}))
+}
+
+/// A condition did not hold for this item.
+fn unmet(item: Option<Value>) -> Answer {
+    let (status, mut body) = refused("ConditionalCheckFailedException", "The conditional request failed");
+    if let Some(item) = item {
+        body["Item"] = item;
+    }
+    (status, body)
+}
+
+fn stored(partition: &str, sort: &str, value: &str) -> Value {
+    json!({"pk": {"S": partition}, "sk": {"S": sort}, "value": {"S": value}, "version": {"S": "v-1"}})
+}
+
+fn put(mode: PutMode) -> Put {
+    Put { key: Key::from("a"), value: Bytes::from("text"), mode, expires_at: None }
+}
+
+fn update() -> PutMode {
+    PutMode::Update(Version::new("v-1"))
+}
+
+fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> (ErrorKind, bool) {
+    let error = result.unwrap_err();
+    (error.kind(), error.outcome_unknown())
+}
+
+const THROTTLED: ErrorKind = ErrorKind::Throttled { retry_after: None };

@@ -1,0 +1,171 @@
+//! Puts, deletes and transactions.
+
+use isobar_abstraction::Result;
+use isobar_abstraction::key_value::{Key, Put, Version, Write};
+use isobar_rest::Safety;
+use serde::{Deserialize, Serialize};
+
+use super::condition::{Condition, Guard};
+use super::stored::{Found, StoredItem, StoredKey, unique};
+use super::{DynamoKeyValue, TRIES, throttled};
+use crate::service::Refusal;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutItem<'a> {
+    table_name: &'a str,
+    item: StoredItem<'a>,
+    #[serde(flatten)]
+    guard: Option<Guard<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeleteItem<'a> {
+    table_name: &'a str,
+    key: StoredKey<'a>,
+    #[serde(flatten)]
+    guard: Option<Guard<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TransactWriteItems<'a> {
+    client_request_token: String,
+    transact_items: &'a [TransactItem<'a>],
+}
+
+#[derive(Debug, Serialize)]
+enum TransactItem<'a> {
+    Put(PutItem<'a>),
+    Delete(DeleteItem<'a>),
+}
+
+/// The item that did not meet a condition, where there is one: it comes with the refusal.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ConditionalCheckFailed {
+    #[serde(rename = "Item")]
+    pub(super) item: Option<Found>,
+}
+
+impl ConditionalCheckFailed {
+    /// What a refusal tells, unless it is of another kind.
+    pub(super) fn of(refusal: &Refusal) -> Option<Self> {
+        let failed = refusal.code == "ConditionalCheckFailedException";
+        failed.then(|| serde_json::from_slice(&refusal.body).unwrap_or_default())
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct TransactionCanceled {
+    #[serde(rename = "CancellationReasons", default)]
+    reasons: Vec<Reason>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Reason {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+impl DynamoKeyValue {
+    /// Repeated as often as it takes: the version tells our own write from all others.
+    pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
+        let version = Version::new(unique()?);
+        let condition = Condition::from(&put.mode);
+        let guard = condition.guard(self.clock.now()).map(Guard::returning_old);
+        let input = PutItem { table_name: &self.table, item: StoredItem::new(put, &version), guard };
+        match self.call("PutItem", Safety::Idempotent, &input).await? {
+            Ok(_) => Ok(version),
+            Err(refusal) => self.settle(refusal, condition, &put.key, Some(&version)).map(|()| version),
+        }
+    }
+
+    pub(super) async fn delete_item(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        let condition = Condition::from(version);
+        let guard = condition.guard(self.clock.now()).map(Guard::returning_old);
+        let input = DeleteItem { table_name: &self.table, key: StoredKey::from(key), guard };
+        match self.call("DeleteItem", Safety::Idempotent, &input).await? {
+            Ok(_) => Ok(()),
+            Err(refusal) => self.settle(refusal, condition, key, None),
+        }
+    }
+
+    /// What came of a write that was refused. `Ok` where an attempt whose answer was lost wrote the
+    /// version that is there now.
+    fn settle(&self, refusal: Refusal, condition: Condition<'_>, key: &Key, ours: Option<&Version>) -> Result<()> {
+        let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(self.explain(refusal)) };
+        let stored = failed.item.and_then(|item| item.version(key).ok());
+        if stored.is_some() && stored.as_ref() == ours {
+            return Ok(());
+        }
+        // A version that is still there was not written over: its item has expired.
+        let untouched = stored.is_some_and(|stored| condition == Condition::Version(&stored));
+        let error = condition.broken(key);
+        Err(if refusal.uncertain && !untouched { error.with_outcome_unknown() } else { error })
+    }
+
+    pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
+        let versions = writes.iter().map(|_| unique().map(Version::new)).collect::<Result<Vec<_>>>()?;
+        for attempt in 0..TRIES {
+            let writes_and_versions = writes.iter().zip(&versions);
+            let items: Vec<_> =
+                writes_and_versions.map(|(write, version)| self.transact_item(write, version)).collect();
+            // All attempts of the client have one token, and count once. A cancellation is an
+            // answer: what is tried after it is another transaction.
+            let input = TransactWriteItems { client_request_token: unique()?, transact_items: &items };
+            match self.call("TransactWriteItems", Safety::Idempotent, &input).await? {
+                Ok(_) => return Ok(answers(writes, versions)),
+                Err(refusal) => self.check_cancelled(refusal, writes)?,
+            }
+            self.pause(attempt).await;
+        }
+        Err(throttled("other writes of the same items, or throttling, cancelled the transaction every time"))
+    }
+
+    fn transact_item<'a>(&'a self, write: &'a Write, version: &'a Version) -> TransactItem<'a> {
+        let (table_name, now) = (self.table.as_str(), self.clock.now());
+        match write {
+            Write::Put(put) => {
+                let guard = Condition::from(&put.mode).guard(now);
+                TransactItem::Put(PutItem { table_name, item: StoredItem::new(put, version), guard })
+            }
+            Write::Delete { key, version } => {
+                let guard = Condition::from(version.as_ref()).guard(now);
+                TransactItem::Delete(DeleteItem { table_name, key: StoredKey::from(key), guard })
+            }
+        }
+    }
+
+    /// `Ok` where the transaction was cancelled for something that passes.
+    fn check_cancelled(&self, mut refusal: Refusal, writes: &[Write]) -> Result<()> {
+        if refusal.code != "TransactionCanceledException" {
+            return Err(self.explain(refusal));
+        }
+        // Had an attempt whose answer was lost been applied, then this one would have had its success.
+        refusal.uncertain = false;
+        let cancelled: TransactionCanceled = serde_json::from_slice(&refusal.body).unwrap_or_default();
+        let code = |reason: &Reason| reason.code.clone().unwrap_or_default();
+        let mut reasons = writes.iter().zip(&cancelled.reasons);
+        // It outweighs all other reasons: tried again, it would fail again.
+        if let Some((write, _)) = reasons.clone().find(|(_, reason)| code(reason) == "ConditionalCheckFailed") {
+            return Err(Condition::from(write).broken(write.key()));
+        }
+        let passes = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+        let lasting = reasons.find(|(_, reason)| !passes.contains(&code(reason).as_str()));
+        match lasting {
+            Some((_, reason)) => {
+                (refusal.code, refusal.message) = (code(reason), reason.message.clone().unwrap_or_default());
+                Err(self.explain(refusal))
+            }
+            None if cancelled.reasons.is_empty() => Err(refusal.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn answers(writes: &[Write], versions: Vec<Version>) -> Vec<Option<Version>> {
+    let answer = |(write, version)| matches!(write, &Write::Put(_)).then_some(version);
+    writes.iter().zip(versions).map(answer).collect()
+}

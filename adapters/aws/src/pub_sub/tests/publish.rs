@@ -1,0 +1,195 @@
+//! Messages without an order.
+
+use super::*;
+
+#[tokio::test]
+async fn a_message_is_sent_with_its_attributes_and_what_sns_has_no_place_for() {
+    let scene = Scene::script(vec![]).await;
+    let mut message = plain("a=1&b=+%\u{e9}\n");
+    message.attributes.insert("lang".to_owned(), "en & fr".to_owned());
+    let id = scene.publish(vec![message]).await.remove(0).unwrap();
+    let meta = format!("{{\"id\":\"{id}\",\"at\":{NOW}}}");
+    let attributes = [("traceparent", TRACE), ("lang", "en & fr"), ("isobar.meta", meta.as_str())];
+    let given = Given {
+        id: "0".to_owned(),
+        body: "a=1&b=+%\u{e9}\n".to_owned(),
+        attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        group: None,
+        deduplication: None,
+    };
+    assert_eq!(scene.batches(), [Batch { topic: PLAIN.to_owned(), messages: vec![given] }]);
+    scene.double.request(0, |request| {
+        assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
+        assert!(request.headers()["authorization"].to_str().unwrap().contains("/eu-west-1/sns/aws4_request"));
+    });
+}
+
+#[tokio::test]
+async fn a_binary_body_is_sent_in_base64() {
+    let scene = Scene::script(vec![]).await;
+    scene.publish(vec![plain(&b"\0\xff"[..])]).await.remove(0).unwrap();
+    let given = &scene.batches()[0].messages[0];
+    assert_eq!(given.body, "AP8=");
+    assert!(given.attributes["isobar.meta"].contains("\"enc\":\"base64\""));
+}
+
+#[tokio::test]
+async fn every_message_has_an_id_of_its_own_that_begins_with_the_time() {
+    let scene = Scene::script(vec![]).await;
+    let results = scene.publish((0..50).map(|_| plain("same")).collect()).await;
+    let ids: std::collections::HashSet<_> = results.into_iter().map(Result::unwrap).collect();
+    assert_eq!(ids.len(), 50);
+    assert!(ids.iter().all(|id| id.as_str().len() == 32 && id.as_str().starts_with(&format!("{NOW:012x}"))));
+}
+
+#[tokio::test]
+async fn a_request_has_ten_messages_at_most() {
+    let scene = Scene::script(vec![]).await;
+    let results = scene.publish((0..23).map(|number| plain(number.to_string())).collect()).await;
+    assert!(results.iter().all(Result::is_ok));
+    let mut sizes: Vec<_> = scene.bodies().iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [3, 10, 10]);
+    let mut bodies: Vec<_> = scene.bodies().into_iter().flatten().map(|body| body.parse::<usize>().unwrap()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, (0..23).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_request_has_no_more_bytes_than_sns_takes() {
+    let scene = Scene::script(vec![]).await;
+    let results = scene.publish((0..5).map(|_| plain("x".repeat(100_000))).collect()).await;
+    assert!(results.iter().all(Result::is_ok));
+    let mut sizes: Vec<_> = scene.bodies().iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 2, 2]);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_no_messages() {
+    let scene = Scene::script(vec![]).await;
+    assert!(scene.publish(vec![]).await.is_empty());
+    assert_eq!(scene.count(), 0);
+}
+
+#[tokio::test]
+async fn of_a_partly_failed_batch_only_what_failed_is_sent_again() {
+    let fault = |body: &str, before: usize| match (body, before) {
+        ("b", 0) => Some(("InternalError", false)),
+        ("d", 0 | 1) => Some(("Throttled", false)),
+        _ => None,
+    };
+    let scene = Scene::faulty(fault).await;
+    let results = scene.publish(["a", "b", "c", "d"].map(plain).into()).await;
+    assert!(results.iter().all(Result::is_ok));
+    assert_eq!(scene.bodies(), [vec!["a", "b", "c", "d"], vec!["b", "d"], vec!["d"]]);
+    let batches = scene.batches();
+    assert_eq!(batches[0].messages[3].attributes, batches[2].messages[0].attributes, "under the id that it had");
+}
+
+#[tokio::test]
+async fn each_message_has_a_result_of_its_own() {
+    let fault = |body: &str, _| match body {
+        "a" => Some(("InvalidParameter", true)),
+        "c" => Some(("ThrottledException", true)),
+        "d" => Some(("KMSAccessDenied", true)),
+        "e" => Some(("InternalError", false)),
+        "f" => Some(("Throttled", false)),
+        _ => None,
+    };
+    let scene = Scene::faulty(fault).await;
+    let results = scene.publish(["a", "b", "c", "d", "e", "f"].map(plain).into()).await;
+    assert_eq!(
+        told(&results),
+        [
+            Some((ErrorKind::InvalidInput, false)),
+            None,
+            Some((THROTTLED, false)),
+            Some((ErrorKind::PermissionDenied, false)),
+            Some((ErrorKind::Unavailable, true)),
+            Some((THROTTLED, false)),
+        ]
+    );
+    assert_eq!(scene.count(), ATTEMPTS as usize);
+    assert_eq!(scene.bodies()[3], ["c", "e", "f"], "what lasts is sent once");
+    assert_eq!(results[0].as_ref().unwrap_err().message(), "SNS answers InvalidParameter: so & so");
+}
+
+#[tokio::test]
+async fn a_throttled_request_is_repeated_by_the_client_alone() {
+    for code in ["Throttled", "ThrottlingException", "RequestLimitExceeded"] {
+        let scene = Scene::new(move |_| refused(400, code)).await;
+        let results = scene.publish(vec![plain("a"), plain("b")]).await;
+        assert_eq!(told(&results), [Some((THROTTLED, false)); 2], "{code}");
+        assert_eq!(scene.count(), REQUESTS, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_answer_was_lost_is_repeated_to_the_byte() {
+    let scene = Scene::script(vec![refused(500, "InternalFailure")]).await;
+    scene.publish(vec![plain("a")]).await.remove(0).unwrap();
+    let body = |place| scene.double.request(place, |request| request.body().clone());
+    assert!(scene.count() == 2 && body(0) == body(1));
+}
+
+#[tokio::test]
+async fn a_request_that_never_has_an_answer_leaves_the_outcome_unknown() {
+    let scene = Scene::new(|_| refused(503, "ServiceUnavailable")).await;
+    let results = scene.publish(vec![plain("a"), plain("b")]).await;
+    assert_eq!(told(&results), [Some((ErrorKind::Unavailable, true)); 2]);
+}
+
+#[tokio::test]
+async fn a_missing_topic_is_named_and_is_to_be_created() {
+    let scene = Scene::new(|_| refused(404, "NotFound")).await;
+    let results = scene.publish(vec![plain("a"), keyed("k", "b")]).await;
+    assert_eq!(told(&results), [Some((ErrorKind::NotFound, false)); 2]);
+    let message = |place: usize| results[place].as_ref().unwrap_err().message().to_owned();
+    assert_eq!(message(0), "SNS has no topic `clicks`: create it");
+    assert_eq!(message(1), "SNS has no topic `clicks.fifo` for messages with an ordering key: create it");
+    assert_eq!(scene.count(), 2);
+
+    let scene = Scene::script(vec![refused(500, "InternalFailure"), refused(404, "NotFound")]).await;
+    let results = scene.publish(vec![plain("a")]).await;
+    assert_eq!(told(&results), [Some((ErrorKind::NotFound, true))], "the first may have been stored");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_tell_of_a_message_leaves_its_outcome_unknown() {
+    let scene = Scene::script(vec![answer(&[None])]).await;
+    let results = scene.publish(vec![plain("a"), plain("b")]).await;
+    assert_eq!(told(&results), [None, Some((ErrorKind::Internal, true))]);
+    for body in ["", "hush", "<html>hush</html>", "<PublishBatchResponse/>", "{}"] {
+        let scene = Scene::script(vec![Response::new(body.to_owned())]).await;
+        let results = scene.publish(vec![plain("a")]).await;
+        assert_eq!(told(&results), [Some((ErrorKind::Internal, true))], "{body}");
+        assert!(!format!("{results:?}").contains("hush"));
+        assert_eq!(scene.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn no_error_and_no_debug_shows_a_secret_or_a_body() {
+    for response in [refused(403, "AuthorizationError"), refused(400, "InvalidParameter"), answer(&[Some(("X", true))])] {
+        let response = Mutex::new(response);
+        let scene = Scene::new(move |_| {
+            let response = response.lock();
+            Response::builder().status(response.status()).body(response.body().clone()).unwrap()
+        })
+        .await;
+        let results = scene.publish(vec![plain("hush-body")]).await;
+        assert!(results[0].is_err());
+        assert!(!format!("{results:?} {:?}", scene.topic).contains("hush"));
+    }
+}
+
+#[tokio::test]
+async fn the_account_of_the_url_of_a_topic_is_that_of_its_arn() {
+    let double = Double::new(|_| answer(&[None])).await;
+    let url = isobar_abstraction::ResourceUrl::parse("sns://clicks-prod?account=210987654321").unwrap();
+    let at = Location::new(ResourceKind::Topic, "clicks").with_url(url);
+    let topic = SnsPubSub::new(state(&double.url), &at).unwrap();
+    topic.publish(vec![plain("a")]).await.remove(0).unwrap();
+    assert_eq!(double.request(0, Batch::of).topic, "arn:aws:sns:eu-west-1:210987654321:clicks-prod");
+}

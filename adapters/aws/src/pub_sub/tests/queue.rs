@@ -1,0 +1,116 @@
+//! A queue in SQS: its dead letters, and what is put off.
+
+use serde_json::{Value, json};
+
+use super::super::dead::Death;
+use super::super::sqs::{PutOff, SqsQueue};
+use super::*;
+
+async fn queue(name: &str, answers: Vec<(u16, Value)>) -> (Double, SqsQueue) {
+    let answers = Mutex::new(answers.into_iter());
+    let double = Double::new(move |_| {
+        let (status, body) = answers.lock().next().unwrap_or((200, json!({})));
+        Response::builder().status(status).body(body.to_string()).unwrap()
+    })
+    .await;
+    let queue = SqsQueue::new(&state(&double.url), None, "123456789012", name).unwrap();
+    (double, queue)
+}
+
+fn input(double: &Double, place: usize) -> (String, Value) {
+    double.request(place, |request| {
+        let target = request.headers()["x-amz-target"].to_str().unwrap().to_owned();
+        (target, serde_json::from_slice(request.body()).unwrap())
+    })
+}
+
+fn message(key: Option<&str>) -> Message<Bytes> {
+    let mut message = Message::new(MessageId::new("m-1"), "body", SystemTime::UNIX_EPOCH);
+    message.ordering_key = key.map(str::to_owned);
+    message.attributes.insert("lang".to_owned(), "en".to_owned());
+    message
+}
+
+fn death() -> Death {
+    Death::new(5, "no such page", SystemTime::UNIX_EPOCH + Duration::from_millis(NOW), "clicks")
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_sent_with_its_reason() {
+    let (double, queue) = queue("clicks", vec![]).await;
+    queue.dead().send_dead(&message(Some("k")), death(), "delivery-1").await.unwrap();
+    let meta = json!({
+        "id": "m-1", "at": 0,
+        "dead": {"attempts": 5, "reason": "no such page", "died_at": NOW, "source": "clicks"},
+    });
+    let (target, mut sent) = input(&double, 0);
+    let told = sent["MessageAttributes"]["isobar.meta"]["StringValue"].take();
+    assert_eq!(serde_json::from_str::<Value>(told.as_str().unwrap()).unwrap(), meta);
+    let attributes = json!({
+        "lang": {"DataType": "String", "StringValue": "en"},
+        "isobar.meta": {"DataType": "String", "StringValue": null},
+    });
+    let url = format!("{}/123456789012/clicks-dead", double.url);
+    assert_eq!(target, "AmazonSQS.SendMessage");
+    assert_eq!(sent, json!({"QueueUrl": url, "MessageBody": "body", "MessageAttributes": attributes}));
+}
+
+#[tokio::test]
+async fn a_fifo_queue_keeps_the_group_of_a_dead_letter_and_knows_its_repeat() {
+    let (double, queue) = queue("clicks.fifo", vec![]).await;
+    let dead = queue.dead();
+    assert_eq!((dead.name(), dead.is_fifo(), queue.is_fifo()), ("clicks-dead.fifo", true, true));
+    dead.send_dead(&message(Some("k")), death(), "delivery-1").await.unwrap();
+    dead.send_dead(&message(None), death(), "delivery-2").await.unwrap();
+    let place = |at| {
+        let (_, sent) = input(&double, at);
+        (sent["MessageGroupId"].clone(), sent["MessageDeduplicationId"].clone())
+    };
+    assert_eq!(place(0), (json!("k"), json!("delivery-1")));
+    assert_eq!(place(1), (json!("m-1"), json!("delivery-2")), "without a key it is alone in its group");
+}
+
+#[tokio::test]
+async fn a_missing_queue_is_named_and_is_to_be_created() {
+    for code in ["com.amazonaws.sqs#QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"] {
+        let missing = (400, json!({"__type": code, "message": "The specified queue does not exist."}));
+        let (_double, known) = queue("clicks", vec![missing.clone()]).await;
+        let error = known.dead().send_dead(&message(None), death(), "d").await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::NotFound, false));
+        assert_eq!(error.message(), "SQS has no queue `clicks-dead`: create it");
+
+        let (_double, known) = queue("clicks", vec![(500, json!({})), missing]).await;
+        assert!(known.send_dead(&message(None), death(), "d").await.unwrap_err().outcome_unknown());
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_sent_again_where_its_answer_was_lost() {
+    let (double, queue) = queue("clicks", vec![(500, json!({})), (503, json!({}))]).await;
+    queue.send_dead(&message(None), death(), "d").await.unwrap();
+    assert_eq!(input(&double, 0), input(&double, 2));
+}
+
+#[tokio::test]
+async fn what_is_put_off_waits_as_long_as_it_shall() {
+    let failed = json!({"Successful": [], "Failed": [{"Id": "1", "Code": "InvalidParameterValue", "SenderFault": true}]});
+    let (double, queue) = queue("clicks", vec![(200, failed)]).await;
+    let put_off = |receipt: &str, seconds| PutOff { receipt: receipt.to_owned(), seconds };
+    queue.put_off(&[put_off("r-1", 0), put_off("r-2", 43_200)]).await;
+    let entries = json!([
+        {"Id": "0", "ReceiptHandle": "r-1", "VisibilityTimeout": 0},
+        {"Id": "1", "ReceiptHandle": "r-2", "VisibilityTimeout": 43_200},
+    ]);
+    let wanted = json!({"QueueUrl": format!("{}/123456789012/clicks", double.url), "Entries": entries});
+    assert_eq!(input(&double, 0), ("AmazonSQS.ChangeMessageVisibilityBatch".to_owned(), wanted));
+    assert_eq!(double.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_off_is_no_error() {
+    for answer in [(400, json!({"__type": "x#QueueDoesNotExist"})), (403, json!({})), (200, json!("hush"))] {
+        let (double, queue) = queue("clicks", vec![answer]).await;
+        queue.put_off(&[PutOff { receipt: "r".to_owned(), seconds: 1 }]).await;
+        assert_eq!(double.asked().len(), 1);
+    }
+}

@@ -1,0 +1,235 @@
+//! One AWS service in one region: its endpoint, signatures, and what its errors mean.
+
+mod account;
+mod code;
+mod refusal;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
+use isobar_abstraction::{Error, Result};
+use isobar_rest::{Call, Judgement, Safety};
+use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::client::HttpRequestBody;
+use parking_lot::Mutex;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use serde::Serialize;
+use url::Url;
+
+use crate::State;
+use crate::config::{Placed, check_region, signing_name};
+
+pub(crate) use refusal::Refusal;
+
+/// One AWS service in one region. Made by [`AwsProvider::service`](crate::AwsProvider::service).
+///
+/// For services that isobar has no trait for: requests are signed with the provider's credentials,
+/// sent through its client, and repeated as AWS's own SDKs would.
+#[derive(Clone)]
+pub struct AwsService {
+    state: Arc<State>,
+    name: &'static str,
+    region: String,
+    endpoint: String,
+    /// The name of the table or the topic that is called, for errors.
+    resource: Option<String>,
+}
+
+impl fmt::Debug for AwsService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsService").field("name", &self.name).field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl AwsService {
+    /// `name` is what the names of the service's hosts begin with: `dynamodb`, `sns`, `sqs`, `lambda`.
+    /// Errors: `Config` without a region.
+    pub(crate) fn new(state: Arc<State>, name: &'static str, region: Option<&str>) -> Result<Self> {
+        let region = region.map_or_else(|| state.config.region(), |region| check_region("the region", region))?;
+        let endpoint = state.config.endpoint(name, &region);
+        Ok(Self { state, name, region, endpoint, resource: None })
+    }
+
+    /// The service where a resource lives. Errors: `Config` without a region.
+    pub(crate) fn at(state: Arc<State>, name: &'static str, placed: &Placed) -> Result<Self> {
+        let service = Self::new(state, name, placed.region.as_deref())?;
+        let endpoint = placed.endpoint.clone().unwrap_or(service.endpoint);
+        Ok(Self { endpoint, resource: Some(placed.name.clone()), ..service })
+    }
+
+    /// The region.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// What the URLs of its queues begin with.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Makes a call, and answers its success. The URI of `request` is a path and a query, such as
+    /// `/2015-03-31/functions?MaxItems=10`; a `+` in the query stands for a space.
+    ///
+    /// Errors: by what the service's code says; `outcome_unknown` for a write that may have been made.
+    pub async fn call(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>> {
+        let (mut parts, body) = request.into_parts();
+        if !parts.headers.values().all(|value| value.to_str().is_ok()) {
+            return Err(Error::invalid("a header's value is not ASCII, and cannot be signed"));
+        }
+        let mut url = self.url(parts.uri.path())?;
+        // Only S3 has names with empty parts; what signs does not take them out, as the others want it.
+        if self.name != "s3" && url.path().contains("//") {
+            return Err(Error::invalid("the path of the request has an empty part"));
+        }
+        url.set_query(parts.uri.query().map(canonical).as_deref());
+        let wrong = |_| Error::invalid("the path of the request is malformed");
+        parts.uri = url.as_str().parse().map_err(wrong)?;
+        Ok(self.exchange(operation, safety, Request::from_parts(parts, body)).await??)
+    }
+
+    /// Calls an operation of a service that speaks AWS JSON 1.0 (`DynamoDB_20120810`, `AmazonSQS`).
+    /// The inner result is the service's own: the body, or its refusal.
+    pub(crate) async fn json(
+        &self,
+        target: &str,
+        operation: &'static str,
+        safety: Safety,
+        input: &(impl Serialize + Sync),
+    ) -> Result<std::result::Result<Bytes, Refusal>> {
+        let body = serde_json::to_vec(input)?;
+        let request = Request::post(self.url("/")?.as_str())
+            .header(CONTENT_TYPE, "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("{target}.{operation}"))
+            .body(Bytes::from(body));
+        self.send(operation, safety, request).await
+    }
+
+    /// Calls an operation of a service that speaks AWS Query and answers XML (SNS).
+    pub(crate) async fn query(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        form: String,
+    ) -> Result<std::result::Result<Bytes, Refusal>> {
+        let request = Request::post(self.url("/")?.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Bytes::from(form));
+        self.send(operation, safety, request).await
+    }
+
+    async fn send(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        request: std::result::Result<Request<Bytes>, http::Error>,
+    ) -> Result<std::result::Result<Bytes, Refusal>> {
+        let wrong = |error| Error::internal("the request cannot be made").with_source(error);
+        let answer = self.exchange(operation, safety, request.map_err(wrong)?).await?;
+        Ok(answer.map(Response::into_body))
+    }
+
+    fn url(&self, path: &str) -> Result<Url> {
+        let wrong = |error| Error::config(format!("`{}` is not an endpoint", self.endpoint)).with_source(error);
+        Url::parse(&format!("{}{path}", self.endpoint)).map_err(wrong)
+    }
+
+    /// Sends, and once more with new credentials if the service calls the old ones expired.
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        request: Request<Bytes>,
+    ) -> Result<std::result::Result<Response<Bytes>, Refusal>> {
+        let signer = Signer { service: self, used: Mutex::default() };
+        let call = |request| self.state.client.call(Call { operation, request, safety, service: &signer });
+        let mut answer = call(request.clone()).await?;
+        if let Some(refusal) = self.refusal(&answer.response) {
+            let used = signer.used.lock().clone();
+            if refusal.is_expired() && used.is_some_and(|used| self.state.credentials.reject(&used)) {
+                let earlier = answer.uncertain;
+                answer = call(request).await.map_err(|error| unknown(error, earlier))?;
+                answer.uncertain |= earlier;
+            }
+        }
+        match self.refusal(&answer.response) {
+            Some(refusal) => Ok(Err(refusal.uncertain(answer.uncertain))),
+            None => Ok(Ok(answer.response)),
+        }
+    }
+
+    fn refusal(&self, response: &Response<Bytes>) -> Option<Refusal> {
+        let refused = !response.status().is_success();
+        refused.then(|| Refusal::read(response).of(self.place()))
+    }
+
+    /// What is called, as errors say it.
+    fn place(&self) -> String {
+        let resource = self.resource.as_ref().map(|name| format!("`{name}` of ")).unwrap_or_default();
+        format!("{resource}{} in {} ({})", self.name, self.region, self.endpoint)
+    }
+}
+
+/// A query in the form in which it is signed, so that it is sent alike.
+///
+/// Source: "Create a signed AWS API request", IAM User Guide.
+fn canonical(query: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    let encoded = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_encode(&percent_decode_str(&text).collect::<Vec<_>>(), KEPT).to_string()
+    };
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) => format!("{}={}", encoded(name), encoded(value)),
+        None => encoded(pair),
+    };
+    query.split('&').filter(|it| !it.is_empty()).map(pair).collect::<Vec<_>>().join("&")
+}
+
+fn unknown(error: Error, uncertain: bool) -> Error {
+    if uncertain { error.with_outcome_unknown() } else { error }
+}
+
+/// Signs the attempts of one call, and knows with what.
+struct Signer<'a> {
+    service: &'a AwsService,
+    used: Mutex<Option<Arc<AwsCredential>>>,
+}
+
+#[async_trait]
+impl isobar_rest::Service for Signer<'_> {
+    async fn authorize(&self, request: Request<Bytes>) -> Result<Request<Bytes>> {
+        let AwsService { state, name, region, .. } = self.service;
+        let credential = state.credentials.get().await?;
+        let request = sign(&credential, signing_name(name), region, request)?;
+        *self.used.lock() = Some(credential);
+        Ok(request)
+    }
+
+    fn judge(&self, response: &Response<Bytes>) -> Judgement {
+        if response.status().is_success() { Judgement::Final } else { Refusal::read(response).judge() }
+    }
+}
+
+/// Signature Version 4. `AwsAuthorizer` panics on what is no URL and on what cannot stand in a header:
+/// [`AwsService::call`], `check_endpoint` and `fixed_credential` let neither come here.
+fn sign(credential: &AwsCredential, service: &str, region: &str, request: Request<Bytes>) -> Result<Request<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let mut request = Request::from_parts(parts, HttpRequestBody::from(body.clone()));
+    let signed = AwsAuthorizer::new(credential, service, region).try_authorize(&mut request, None);
+    signed.map_err(|error| Error::internal("the request cannot be signed").with_source(error))?;
+    Ok(request.map(|_| body))
+}
+
+#[cfg(test)]
+pub(crate) mod double;
+#[cfg(test)]
+mod tests;

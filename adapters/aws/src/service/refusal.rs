@@ -1,0 +1,170 @@
+//! The error that a service answered: whether to try again, and what it is to a caller.
+
+mod read;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use isobar_abstraction::{Error, ErrorKind};
+use isobar_rest::Judgement;
+
+use super::code::{Meaning, meaning};
+
+/// How far a clock may be off before AWS refuses its signatures; S3 takes three times as much.
+///
+/// Source: "Elements of an AWS API request signature", IAM User Guide.
+const SKEW: Duration = Duration::from_secs(300);
+
+/// The error that a service answered.
+#[derive(Clone, Default)]
+pub(crate) struct Refusal {
+    /// The service's code without its namespace, such as `ConditionalCheckFailedException`.
+    pub(crate) code: String,
+    /// What it said, fit to be shown: without keys and signatures.
+    pub(crate) message: String,
+    /// The whole body, for codes that carry more. Not fit to be shown.
+    pub(crate) body: Bytes,
+    /// May the call, or an earlier attempt of it, have been applied?
+    pub(crate) uncertain: bool,
+    /// What was called, as errors say it.
+    place: String,
+    status: u16,
+    /// How long the service asks to wait.
+    retry_after: Option<Duration>,
+    /// The service's time when it answered, and ours.
+    dates: Option<(SystemTime, SystemTime)>,
+}
+
+/// A body may echo what was signed, the session token with it.
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.code)
+    }
+}
+
+impl Refusal {
+    /// The same of what was called.
+    pub(super) fn of(self, place: String) -> Self {
+        Self { place, ..self }
+    }
+
+    /// The same of a call that may have been applied.
+    pub(super) fn uncertain(self, uncertain: bool) -> Self {
+        Self { uncertain, ..self }
+    }
+
+    /// Whether to try again.
+    pub(crate) fn judge(&self) -> Judgement {
+        match self.meaning() {
+            Meaning::Throttled | Meaning::Busy => Judgement::Refused { after: self.retry_after },
+            Meaning::Failed => Judgement::Failed,
+            // It was signed long before it was sent: the function was frozen in between.
+            Meaning::Skewed if self.skew().is_some_and(|skew| skew < SKEW) => Judgement::Refused { after: None },
+            _ => Judgement::Final,
+        }
+    }
+
+    /// Are new credentials all it takes?
+    pub(super) fn is_expired(&self) -> bool {
+        self.meaning() == Meaning::Expired
+    }
+
+    fn meaning(&self) -> Meaning {
+        let meaning = meaning(&self.code, self.status);
+        let of_time = ["Signature expired", "Signature not yet current", "Request has expired"];
+        match meaning {
+            // The message is the only sign of it in what SNS, STS and DynamoDB answer.
+            Meaning::Unauthenticated if of_time.iter().any(|sign| self.message.contains(sign)) => Meaning::Skewed,
+            Meaning::Invalid | Meaning::Other if self.size_limit().is_some() => Meaning::TooLarge,
+            _ => meaning,
+        }
+    }
+
+    /// How far our clock is from the service's.
+    fn skew(&self) -> Option<Duration> {
+        let (theirs, ours) = self.dates?;
+        Some(theirs.duration_since(ours).unwrap_or_else(|error| error.duration()))
+    }
+
+    /// The limit that something is larger than, in bytes.
+    ///
+    /// Sources: quotas of DynamoDB, Lambda, S3, SNS and SQS; SQS says its own.
+    fn size_limit(&self) -> Option<u64> {
+        let message = &self.message;
+        match self.code.trim_end_matches("Exception") {
+            _ if message.contains("Item size") && message.contains("exceeded") => Some(409_600),
+            "RequestTooLarge" => Some(6_291_456),
+            "EntityTooLarge" => Some(5_368_709_120),
+            "BatchRequestTooLong" => Some(262_144),
+            "ItemCollectionSizeLimitExceeded" => Some(10_737_418_240),
+            "InvalidParameter" if message.contains("too long") => Some(262_144),
+            _ => {
+                let (_, limit) = message.split_once("must be shorter than ")?;
+                limit.split_whitespace().next()?.parse().ok()
+            }
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self.meaning() {
+            Meaning::Throttled => ErrorKind::Throttled { retry_after: self.retry_after },
+            Meaning::Busy | Meaning::Failed => ErrorKind::Unavailable,
+            Meaning::Expired | Meaning::Skewed | Meaning::Unauthenticated => ErrorKind::Unauthenticated,
+            Meaning::Denied => ErrorKind::PermissionDenied,
+            Meaning::Missing => ErrorKind::NotFound,
+            Meaning::Conflict => ErrorKind::Conflict,
+            Meaning::TooLarge => ErrorKind::TooLarge { limit: self.size_limit().unwrap_or_default() },
+            Meaning::Invalid => ErrorKind::InvalidInput,
+            Meaning::Config => ErrorKind::Config,
+            Meaning::Unsupported => ErrorKind::Unsupported,
+            Meaning::Other => ErrorKind::Internal,
+        }
+    }
+
+    fn told(&self) -> String {
+        let Self { message, place, .. } = self;
+        let code = if self.code.is_empty() { format!("status {}", self.status) } else { self.code.clone() };
+        match self.meaning() {
+            Meaning::Missing if code == "NoSuchKey" => format!("no such object: {place}"),
+            Meaning::Missing => format!("{place} is not there: {code}: {message}: create it, the library never does"),
+            Meaning::Denied => format!("{place}: {code}: {message}: grant the action to who runs this"),
+            // What the service says of these is not shown: it echoes what was signed.
+            Meaning::Expired => format!("the AWS credentials have expired ({code}): renew them"),
+            Meaning::Skewed => format!("AWS does not take the time of the request ({code}): {}", self.clock_advice()),
+            Meaning::Unauthenticated => format!("AWS does not take the credentials ({code}): {}", advice(&code)),
+            _ => format!("{place}: {code}: {message}"),
+        }
+    }
+
+    fn clock_advice(&self) -> String {
+        match (self.dates, self.skew()) {
+            (Some((theirs, ours)), Some(skew)) if skew >= SKEW => {
+                let way = if theirs < ours { "ahead of" } else { "behind" };
+                format!("this machine's clock is {} minutes {way} AWS's, set it", skew.as_secs() / 60)
+            }
+            _ => "see that this machine's clock is right".to_owned(),
+        }
+    }
+}
+
+fn advice(code: &str) -> &'static str {
+    match code.trim_end_matches("Exception") {
+        "SignatureDoesNotMatch" | "InvalidSignature" => {
+            "the secret access key is not that of the access key id, or the region is not the endpoint's"
+        }
+        "MissingAuthenticationToken" | "IncompleteSignature" => "something on the way takes off the signature",
+        _ => "check the access key id and the session token, and that the region is of their account",
+    }
+}
+
+/// The error of a refusal that the adapter does not treat itself.
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let error = Self::new(refusal.kind(), refusal.told());
+        if refusal.uncertain { error.with_outcome_unknown() } else { error }
+    }
+}
+
+#[cfg(test)]
+mod tests;

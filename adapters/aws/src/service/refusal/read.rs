@@ -1,0 +1,115 @@
+//! How an error is read from an answer, in whichever form the service speaks.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::DATE;
+use http::{HeaderMap, Response};
+use quick_xml::events::{BytesRef, Event};
+use serde_json::Value;
+
+use super::Refusal;
+
+/// Longest message that is kept, in characters.
+const LONGEST: usize = 500;
+
+/// What the ids of access keys begin with, and how long they are at least.
+const KEY_MARKS: [&str; 2] = ["AKIA", "ASIA"];
+const KEY_SIZE: usize = 16;
+
+impl Refusal {
+    /// Reads the error of an answer: JSON (`__type`, `message`) or XML (`<Code>`, `<Message>`), or a header.
+    pub(crate) fn read(response: &Response<Bytes>) -> Self {
+        let headers = response.headers();
+        let body = response.body();
+        let (told, message) = json(body).or_else(|| xml(body)).unwrap_or_default();
+        let header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
+        Self {
+            code: bare(header.filter(|code| !code.is_empty()).unwrap_or(&told)),
+            message: shown(&message),
+            body: body.clone(),
+            status: response.status().as_u16(),
+            retry_after: retry_after(headers),
+            dates: date(headers).map(|theirs| (theirs, SystemTime::now())),
+            ..Self::default()
+        }
+    }
+}
+
+fn json(body: &[u8]) -> Option<(String, String)> {
+    let told: Value = serde_json::from_slice(body).ok()?;
+    let text = |names: &[&str]| names.iter().find_map(|name| told[*name].as_str()).unwrap_or_default().to_owned();
+    told.is_object().then(|| (text(&["__type", "code", "Code"]), text(&["message", "Message"])))
+}
+
+/// The first `<Code>` and the first `<Message>`, wherever they stand: services nest them differently.
+fn xml(body: &[u8]) -> Option<(String, String)> {
+    let mut reader = quick_xml::Reader::from_reader(body);
+    let (mut code, mut message) = (String::new(), String::new());
+    let mut inside = Vec::new();
+    // What follows a fault in the document is of no interest.
+    while let Ok(event) = reader.read_event() {
+        let text = match event {
+            Event::Start(start) => {
+                inside = start.local_name().as_ref().to_vec();
+                continue;
+            }
+            Event::End(_) => {
+                inside.clear();
+                continue;
+            }
+            Event::Eof => break,
+            Event::Text(text) => text.decode().map(String::from).unwrap_or_default(),
+            Event::CData(text) => text.decode().map(String::from).unwrap_or_default(),
+            Event::GeneralRef(reference) => character(&reference),
+            _ => continue,
+        };
+        match inside.as_slice() {
+            b"Code" => code.push_str(&text),
+            b"Message" => message.push_str(&text),
+            _ => {}
+        }
+    }
+    (!code.is_empty()).then_some((code, message))
+}
+
+/// What `&amp;` and the like stand for.
+fn character(reference: &BytesRef<'_>) -> String {
+    if let Ok(Some(character)) = reference.resolve_char_ref() {
+        return character.to_string();
+    }
+    let name = reference.decode().unwrap_or_default();
+    quick_xml::escape::resolve_xml_entity(&name).unwrap_or_default().to_owned()
+}
+
+/// A code without its namespace (`com.amazonaws.dynamodb.v20120810#…`) and without the URL of its document.
+fn bare(code: &str) -> String {
+    let code = code.rsplit('#').next().unwrap_or_default();
+    let code = code.split(':').next().unwrap_or_default().chars();
+    code.filter(|character| character.is_ascii_alphanumeric() || "._-".contains(*character)).take(100).collect()
+}
+
+/// A message as it may be shown: one line of a certain length, without the ids of access keys.
+fn shown(message: &str) -> String {
+    let line = message.trim().lines().next().unwrap_or_default();
+    let mut shown = String::new();
+    for word in line.split_inclusive(|character: char| !character.is_ascii_alphanumeric()) {
+        let bare = word.trim_end_matches(|character: char| !character.is_ascii_alphanumeric());
+        let is_key = bare.len() >= KEY_SIZE && KEY_MARKS.iter().any(|mark| bare.starts_with(mark));
+        shown.push_str(if is_key { "******" } else { bare });
+        shown.push_str(&word[bare.len()..]);
+    }
+    shown.chars().filter(|character| !character.is_control()).take(LONGEST).collect()
+}
+
+/// AWS's own header in milliseconds, or `Retry-After` in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let millis = number("x-amz-retry-after").map(Duration::from_millis);
+    millis.or_else(|| number("retry-after").map(Duration::from_secs))
+}
+
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    chrono::DateTime::parse_from_rfc2822(text).ok().map(SystemTime::from)
+}

@@ -1,0 +1,160 @@
+use super::*;
+use http::Response;
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Refusal {
+    let builder = headers.iter().fold(Response::builder().status(status), |it, (name, value)| it.header(*name, *value));
+    Refusal::read(&builder.body(Bytes::from(body.to_owned())).unwrap())
+}
+
+fn error(status: u16, body: &str) -> Error {
+    Refusal { place: "`links` of dynamodb in eu-west-1".to_owned(), ..answer(status, &[], body) }.into()
+}
+
+/// The time in the form of a `Date` header.
+fn http_date(time: SystemTime) -> String {
+    chrono::DateTime::<chrono::Utc>::from(time).to_rfc2822()
+}
+
+#[test]
+fn all_forms_of_an_error_are_read() {
+    let json = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"no such table"}"#;
+    let upper = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"no"}"#;
+    let uri = r#"{"code":"aws.example#Throttled:http://internal.amazon.com/x","message":"m"}"#;
+    let query = "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+                 <Code>NotFound</Code><Message>Topic &lt;x&gt; &#38; y</Message></Error></ErrorResponse>";
+    let s3 = "<?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code><Message><![CDATA[a < b]]></Message></Error>";
+    for (body, code, message) in [
+        (json, "ResourceNotFoundException", "no such table"),
+        (upper, "AccessDeniedException", "no"),
+        (uri, "Throttled", "m"),
+        (query, "NotFound", "Topic <x> & y"),
+        (s3, "NoSuchBucket", "a < b"),
+        ("<html><body>502 Bad Gateway</body></html>", "", ""),
+        ("not even { that", "", ""),
+        ("<Error><Code>Cut", "Cut", ""),
+        ("[1, 2]", "", ""),
+        ("", "", ""),
+    ] {
+        let refusal = answer(400, &[], body);
+        assert_eq!((refusal.code.as_str(), refusal.message.as_str()), (code, message), "{body}");
+    }
+    let header = [("x-amzn-ErrorType", "TooManyRequestsException:http://internal.amazon.com/coral/")];
+    assert_eq!(answer(429, &header, r#"{"Type":"User","message":"Rate exceeded"}"#).code, "TooManyRequestsException");
+}
+
+#[test]
+fn throttling_is_refused_and_a_fault_is_failed() {
+    let of = |status, code: &str| answer(status, &[], &format!(r#"{{"__type":"{code}"}}"#)).judge();
+    assert_eq!(of(400, "ProvisionedThroughputExceededException"), Judgement::Refused { after: None });
+    assert_eq!(of(400, "TransactionConflictException"), Judgement::Refused { after: None });
+    assert_eq!(of(500, "InternalServerError"), Judgement::Failed);
+    assert_eq!(of(400, "TransactionInProgressException"), Judgement::Failed);
+    assert_eq!(of(400, "ConditionalCheckFailedException"), Judgement::Final);
+    assert_eq!(of(400, "TransactionCanceledException"), Judgement::Final);
+    assert_eq!(of(501, "NotImplemented"), Judgement::Final);
+    assert_eq!(answer(503, &[], "upstream").judge(), Judgement::Failed);
+    let asked = answer(429, &[("x-amz-retry-after", "1500"), ("retry-after", "9")], "");
+    assert_eq!(asked.judge(), Judgement::Refused { after: Some(Duration::from_millis(1_500)) });
+    assert_eq!(Error::from(asked).retry_after(), Some(Duration::from_millis(1_500)));
+}
+
+#[test]
+fn each_refusal_is_an_error_of_its_kind() {
+    for (status, code, kind) in [
+        (400, "ResourceNotFoundException", ErrorKind::NotFound),
+        (400, "QueueDoesNotExist", ErrorKind::NotFound),
+        (400, "AWS.SimpleQueueService.NonExistentQueue", ErrorKind::NotFound),
+        (400, "UnrecognizedClientException", ErrorKind::Unauthenticated),
+        (403, "InvalidClientTokenId", ErrorKind::Unauthenticated),
+        (403, "SignatureDoesNotMatch", ErrorKind::Unauthenticated),
+        (403, "ExpiredToken", ErrorKind::Unauthenticated),
+        (400, "MissingAuthenticationToken", ErrorKind::Unauthenticated),
+        (400, "AccessDeniedException", ErrorKind::PermissionDenied),
+        (403, "AuthorizationError", ErrorKind::PermissionDenied),
+        (403, "", ErrorKind::PermissionDenied),
+        (400, "ThrottlingException", ErrorKind::Throttled { retry_after: None }),
+        (500, "InternalFailure", ErrorKind::Unavailable),
+        (400, "TransactionConflictException", ErrorKind::Unavailable),
+        (400, "ValidationException", ErrorKind::InvalidInput),
+        (413, "RequestTooLargeException", ErrorKind::TooLarge { limit: 6_291_456 }),
+        (400, "BatchRequestTooLong", ErrorKind::TooLarge { limit: 262_144 }),
+        (400, "KmsDisabled", ErrorKind::Config),
+        (400, "Unheard", ErrorKind::Internal),
+    ] {
+        assert_eq!(error(status, &format!(r#"{{"__type":"{code}"}}"#)).kind(), kind, "{code}");
+    }
+    let large = |code, message| error(400, &format!(r#"{{"__type":"{code}","message":"{message}"}}"#)).kind();
+    let dynamo = "Item size has exceeded the maximum allowed size";
+    assert_eq!(large("ValidationException", dynamo), ErrorKind::TooLarge { limit: 409_600 });
+    let sqs = "One or more parameters are invalid. Reason: Message must be shorter than 1048576 bytes.";
+    assert_eq!(large("InvalidParameterValue", sqs), ErrorKind::TooLarge { limit: 1_048_576 });
+}
+
+#[test]
+fn a_missing_resource_is_named_with_what_to_do() {
+    let message = error(400, r#"{"__type":"x#ResourceNotFoundException","message":"Requested resource not found"}"#);
+    let message = message.message();
+    assert!(message.contains("`links` of dynamodb in eu-west-1") && message.contains("create it"), "{message}");
+}
+
+#[test]
+fn a_denied_action_is_named() {
+    let said = "User: arn:aws:iam::123456789012:user/a is not authorized to perform: dynamodb:PutItem on resource: \
+                arn:aws:dynamodb:eu-west-1:123456789012:table/links";
+    let denied = error(400, &format!(r#"{{"__type":"AccessDeniedException","Message":"{said}"}}"#));
+    assert!(denied.message().contains("dynamodb:PutItem") && denied.message().contains("grant"), "{denied}");
+}
+
+/// What a service echoes of a request that it did not take.
+#[test]
+fn keys_and_what_was_signed_are_never_shown() {
+    let canonical = "The request signature we calculated does not match.\\n\\nThe Canonical String for this request \
+                     should have been\\n'POST\\n/\\n\\nx-amz-security-token:HUSHTOKEN";
+    let body = format!(r#"{{"__type":"InvalidSignatureException","message":"{canonical}"}}"#);
+    let s3 = "<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message>\
+              <AWSAccessKeyId>AKIAIOSFODNN7EXAMPLE</AWSAccessKeyId><CanonicalRequest>HUSHTOKEN</CanonicalRequest></Error>";
+    let other = r#"{"__type":"Unheard","message":"key AKIAIOSFODNN7EXAMPLE, ASIAIOSFODNN7EXAMPLE. Twice\nHUSHTOKEN"}"#;
+    let incomplete =
+        r#"{"__type":"IncompleteSignature","message":"Credential=AKIAIOSFODNN7EXAMPLE/x, Signature=HUSHTOKEN"}"#;
+    for body in [body.as_str(), s3, other, incomplete] {
+        let refusal = answer(403, &[], body);
+        let debug = format!("{refusal:?}");
+        let error = Error::from(refusal);
+        for hidden in ["HUSHTOKEN", "IOSFODNN7"] {
+            assert!(!format!("{error:?} {debug}").contains(hidden), "{error:?} {debug}");
+        }
+    }
+    assert!(error(400, other).message().ends_with("key ******, ******. Twice"));
+}
+
+#[test]
+fn a_wrong_clock_is_told_by_how_much_and_a_late_request_is_sent_again() {
+    let body =
+        r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier"}"#;
+    let behind = http_date(SystemTime::now() + Duration::from_secs(3_600));
+    let refusal = answer(400, &[("date", &behind)], body);
+    assert_eq!(refusal.judge(), Judgement::Final);
+    let error = Error::from(refusal);
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert!(error.message().contains("minutes behind AWS's"), "{error}");
+
+    let late = answer(400, &[("date", &http_date(SystemTime::now()))], body);
+    assert_eq!(late.judge(), Judgement::Refused { after: None });
+    let ahead = http_date(SystemTime::now() - Duration::from_secs(3_600));
+    let s3 = answer(403, &[("date", &ahead)], "<Error><Code>RequestTimeTooSkewed</Code></Error>");
+    assert!(Error::from(s3).message().contains("60 minutes ahead of AWS's"));
+    assert_eq!(answer(403, &[], "<Error><Code>RequestTimeTooSkewed</Code></Error>").judge(), Judgement::Final);
+}
+
+#[test]
+fn an_uncertain_refusal_is_an_error_of_unknown_outcome() {
+    let refusal = answer(500, &[], "");
+    assert!(!Error::from(refusal.clone()).outcome_unknown());
+    assert!(Error::from(Refusal { uncertain: true, ..refusal }).outcome_unknown());
+}
+
+#[test]
+fn a_long_message_is_cut() {
+    let refusal = answer(400, &[], &format!(r#"{{"__type":"Unheard","message":"{}"}}"#, "é".repeat(9_000)));
+    assert_eq!(refusal.message.chars().count(), 500);
+}

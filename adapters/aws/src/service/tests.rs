@@ -1,0 +1,154 @@
+use http::Response;
+use isobar_abstraction::{Environment, ErrorKind};
+use serde_json::json;
+
+use super::double::Double;
+use super::*;
+use crate::{AwsConfig, AwsProvider};
+
+fn provider(endpoint: &str, vars: &[(&str, &str)]) -> AwsProvider {
+    let environment = Environment::default()
+        .with_var("AWS_REGION", "eu-west-1")
+        .with_var("AWS_ENDPOINT_URL", endpoint)
+        .with_var("AWS_MAX_ATTEMPTS", "1");
+    let environment = vars.iter().fold(environment, |it, (name, value)| it.with_var(*name, *value));
+    AwsProvider::new(AwsConfig::from_environment(&environment).unwrap())
+}
+
+const FIXED: [(&str, &str); 3] =
+    [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("AWS_SESSION_TOKEN", "token")];
+
+fn answer(status: u16, body: &str) -> Response<String> {
+    Response::builder().status(status).body(body.to_owned()).unwrap()
+}
+
+#[tokio::test]
+async fn a_call_is_signed_for_its_service_and_region() {
+    let double = Double::new(|_| answer(200, "{}")).await;
+    let service = provider(&double.url, &FIXED).service("bedrock-runtime", Some("us-east-1")).unwrap();
+    let request = Request::post("/model/a:b/converse?x=a+b&Q=$LATEST&%41=%2b&y").body(Bytes::from("{}")).unwrap();
+    let response = service.call("Converse", Safety::Read, request).await.unwrap();
+    assert_eq!(response.body().as_ref(), b"{}");
+    assert_eq!(double.asked(), ["POST /model/a:b/converse?x=a%20b&Q=%24LATEST&A=%2B&y"]);
+    double.request(0, |request| {
+        let header = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
+        let signature = header("authorization");
+        assert!(signature.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "{signature}");
+        assert!(signature.contains("/us-east-1/bedrock/aws4_request, "), "{signature}");
+        assert!(signature.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,"));
+        assert_eq!(header("x-amz-security-token"), "token");
+        assert_eq!(header("host"), double.url.trim_start_matches("http://"));
+    });
+}
+
+#[tokio::test]
+async fn json_and_query_say_what_is_asked_for() {
+    let double = Double::new(|_| answer(200, "ok")).await;
+    let state = provider(&double.url, &FIXED).0;
+    let service = AwsService::new(Arc::clone(&state), "sqs", None).unwrap();
+    service.json("AmazonSQS", "ListQueues", Safety::Read, &json!({"a": 1})).await.unwrap().unwrap();
+    service.query("Publish", Safety::Once, "Action=Publish".to_owned()).await.unwrap().unwrap();
+    double.request(0, |request| {
+        assert_eq!(request.headers()["x-amz-target"], "AmazonSQS.ListQueues");
+        assert_eq!(request.headers()["content-type"], "application/x-amz-json-1.0");
+        assert_eq!(request.body().as_ref(), br#"{"a":1}"#);
+    });
+    double.request(1, |request| assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded"));
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_place() {
+    let body = r#"{"__type":"x#ResourceNotFoundException","message":"Requested resource not found"}"#;
+    let double = Double::new(move |_| answer(400, body)).await;
+    let state = provider(&double.url, &FIXED).0;
+    let at = isobar_abstraction::Location::new(isobar_abstraction::ResourceKind::Table, "links");
+    let placed = state.config.place(&at).unwrap();
+    let service = AwsService::at(Arc::clone(&state), "dynamodb", &placed).unwrap();
+    let refusal = service.json("DynamoDB_20120810", "GetItem", Safety::Read, &json!({})).await.unwrap().unwrap_err();
+    assert_eq!(refusal.code, "ResourceNotFoundException");
+    let error = Error::from(refusal);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let place = format!("`links` of dynamodb in eu-west-1 ({})", double.url);
+    assert!(error.message().starts_with(&place), "{error}");
+}
+
+/// A container's endpoint that gives `key-1`, `key-2`, … and a service that takes only some of them.
+async fn expiring(takes: &'static str) -> (Double, Double, AwsService) {
+    let given = Mutex::new(0);
+    let container = Double::new(move |_| {
+        *given.lock() += 1;
+        let credential = json!({
+            "AccessKeyId": format!("key-{}", given.lock()), "SecretAccessKey": "hush", "Token": "token",
+            "Expiration": "2100-01-01T00:00:00Z",
+        });
+        answer(200, &credential.to_string())
+    })
+    .await;
+    let double = Double::new(move |request| {
+        let taken = request.headers()["authorization"].to_str().unwrap().contains(takes);
+        let expired = r#"{"__type":"ExpiredTokenException","message":"The security token is expired"}"#;
+        if taken { answer(200, "{}") } else { answer(400, expired) }
+    })
+    .await;
+    let vars = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")];
+    let service = provider(&double.url, &vars).service("dynamodb", None).unwrap();
+    (container, double, service)
+}
+
+#[tokio::test]
+async fn expired_credentials_are_fetched_anew_and_the_call_is_made_once_more() {
+    let (container, double, service) = expiring("key-2/").await;
+    let write = || Request::post("/").body(Bytes::new()).unwrap();
+    service.call("PutItem", Safety::Once, write()).await.unwrap();
+    service.call("PutItem", Safety::Once, write()).await.unwrap();
+    assert_eq!((container.asked().len(), double.asked().len()), (2, 3));
+}
+
+#[tokio::test]
+async fn credentials_that_are_expired_again_are_an_error() {
+    let (container, double, service) = expiring("never").await;
+    let request = Request::post("/").body(Bytes::new()).unwrap();
+    let error = service.call("PutItem", Safety::Once, request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert!(!error.outcome_unknown());
+    assert_eq!((container.asked().len(), double.asked().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn fixed_credentials_that_expired_are_not_tried_again() {
+    let double = Double::new(|_| answer(403, "<Error><Code>ExpiredToken</Code></Error>")).await;
+    let service = provider(&double.url, &FIXED).service("sns", None).unwrap();
+    let error =
+        service.call("Publish", Safety::Once, Request::post("/").body(Bytes::new()).unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert_eq!(double.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn the_account_is_asked_of_sts_once() {
+    let body = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+                <Arn>arn:aws:iam::123456789012:user/a</Arn><UserId>A</UserId><Account>123456789012</Account>\
+                </GetCallerIdentityResult></GetCallerIdentityResponse>";
+    let double = Double::new(move |_| answer(200, body)).await;
+    let service = provider(&double.url, &FIXED).service("sns", None).unwrap();
+    assert_eq!(service.account().await.unwrap(), "123456789012");
+    assert_eq!(service.account().await.unwrap(), "123456789012");
+    assert_eq!(double.asked().len(), 1);
+
+    let vars: Vec<_> = FIXED.into_iter().chain([("AWS_ACCOUNT_ID", "210987654321")]).collect();
+    let service = provider(&double.url, &vars).service("sns", None).unwrap();
+    assert_eq!(service.account().await.unwrap(), "210987654321");
+    assert_eq!(double.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_signed_is_an_error() {
+    let service = provider("http://127.0.0.1:1", &FIXED).service("s3", None).unwrap();
+    let request = Request::get("/").header("x-a", "\u{e9}").body(Bytes::new()).unwrap();
+    let error = service.call("Get", Safety::Read, request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let lambda = provider("http://127.0.0.1:1", &FIXED).service("lambda", None).unwrap();
+    let empty = Request::get("/functions//x").body(Bytes::new()).unwrap();
+    assert_eq!(lambda.call("Get", Safety::Read, empty).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(provider("http://127.0.0.1:1", &FIXED).service("s3", Some("evil.example/")).is_err());
+}

@@ -1,0 +1,233 @@
+//! The client: what is tried again, and for how long.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use isobar_abstraction::{Clock, Error, ErrorKind, Result, current_deadline};
+use object_store::client::HttpRequestBody;
+use tokio::time::timeout;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug, debug_span};
+
+use crate::failure::{Again, Failure};
+use crate::retry::{Budget, COST, COST_OF_TIMEOUT, backoff, retry_after};
+use crate::stream::StreamBody;
+use crate::transport::Transport;
+use crate::{Answer, Call, ClientConfig, Judgement, Safety};
+
+/// The HTTP client. Cheap to clone, and to make: it reads certificates and connects at first use.
+///
+/// All clones share one pool and one retry budget: a bucket of 500 tokens, of which a retry takes 5,
+/// after a timeout 10. A call that succeeds gives back 1, or what its last retry took. While the
+/// bucket is empty nothing is retried.
+#[derive(Clone)]
+pub struct Client(Arc<State>);
+
+struct State {
+    config: ClientConfig,
+    clock: Arc<dyn Clock>,
+    transport: Transport,
+    budget: Budget,
+}
+
+impl Client {
+    /// A client with a pool of its own. The clock tells of deadlines and dates, and waits between
+    /// attempts; timeouts are those of the tokio runtime.
+    pub fn new(config: ClientConfig, clock: Arc<dyn Clock>) -> Self {
+        let transport = Transport::new(config.clone(), Arc::clone(&clock));
+        Self(Arc::new(State { config, clock, transport, budget: Budget::default() }))
+    }
+
+    /// Makes a call, and makes it again where that is safe and may help.
+    ///
+    /// It never outlasts the invocation that it is part of
+    /// ([`current_deadline`](isobar_abstraction::current_deadline)). Where retries are used up, or the
+    /// invocation leaves no time for one, the last answer is returned.
+    ///
+    /// Errors, with `outcome_unknown` if an attempt of a write may have been applied:
+    /// - `Unavailable`: no connection, or no whole answer.
+    /// - `Timeout`: no whole answer in time, or no time for another attempt.
+    /// - `TooLarge`: the answer has more than `max_response_bytes`.
+    /// - `Config`: the URL, a proxy or the CA bundle is wrong.
+    /// - what [`Service::authorize`](crate::Service::authorize) says, which is not retried.
+    pub async fn call(&self, call: Call<'_>) -> Result<Answer> {
+        let host = call.request.uri().host();
+        let span = debug_span!("call", operation = call.operation, host, status = Empty, retries = Empty);
+        let mut course = Course::new(&self.0, call);
+        let outcome = course.run().instrument(span.clone()).await;
+        course.record(&span, &outcome);
+        course.settle(outcome)
+    }
+
+    /// Sends one request and hands out the answer as it comes: no retry, no judgement. For services
+    /// that retry themselves, and for bodies that are too large for memory.
+    pub(crate) async fn stream(&self, request: Request<HttpRequestBody>) -> Result<Response<StreamBody>, Failure> {
+        let left = self.0.left(current_deadline());
+        let span = debug_span!("stream", method = %request.method(), host = request.uri().host(), status = Empty);
+        let answer = self.0.transport.stream(request, left).instrument(span.clone()).await?;
+        span.record("status", answer.status().as_u16());
+        Ok(answer)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("config", &self.0.config).field("budget", &self.0.budget).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// What is left of the invocation.
+    fn left(&self, deadline: Option<SystemTime>) -> Option<Duration> {
+        deadline.map(|deadline| deadline.duration_since(self.clock.now()).unwrap_or_default())
+    }
+}
+
+/// One call, attempt by attempt.
+struct Course<'a> {
+    client: &'a State,
+    call: Call<'a>,
+    deadline: Option<SystemTime>,
+    retries: u32,
+    /// What the last retry took from the budget.
+    paid: u32,
+    /// Was a dead connection met? That excuses one attempt, not more.
+    excused: bool,
+    /// May a write have been applied of which no whole and good answer told?
+    uncertain: bool,
+}
+
+/// What an attempt ended in.
+type Outcome = Result<Response<Bytes>>;
+
+/// When to make another attempt.
+enum Next {
+    AtOnce,
+    After { told: Option<Duration>, cost: u32 },
+}
+
+impl<'a> Course<'a> {
+    fn new(client: &'a State, call: Call<'a>) -> Self {
+        let deadline = current_deadline();
+        Self { client, call, deadline, retries: 0, paid: 0, excused: false, uncertain: false }
+    }
+
+    async fn run(&mut self) -> Outcome {
+        loop {
+            let (outcome, next) = self.judge(self.attempt().await);
+            match next {
+                None => return outcome,
+                Some(Next::AtOnce) => {}
+                Some(Next::After { told, cost }) => {
+                    let wait = backoff(&self.client.config, self.retries + 1, told);
+                    if self.retries + 1 >= self.client.config.max_attempts {
+                        return outcome;
+                    }
+                    if self.client.left(self.deadline).is_some_and(|left| left <= wait) {
+                        return outcome.map_err(no_time);
+                    }
+                    if !self.client.budget.take(cost) {
+                        return outcome;
+                    }
+                    self.paid = cost;
+                    self.retries += 1;
+                    self.client.clock.pause(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn authorized(&self) -> Result<Request<Bytes>> {
+        let Call { request, service, .. } = &self.call;
+        let authorized = service.authorize(request.clone());
+        let Some(left) = self.client.left(self.deadline) else { return authorized.await };
+        timeout(left, authorized).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Timeout, "the invocation's deadline came before there were credentials"))
+        })
+    }
+
+    async fn attempt(&self) -> Result<Response<Bytes>, Failure> {
+        let request = self.authorized().await.map_err(Failure::before)?;
+        let started = self.client.clock.now();
+        let left = self.client.left(self.deadline);
+        let answer = self.client.transport.exchange(request.map(HttpRequestBody::from), left).await;
+        let took = || self.client.clock.now().duration_since(started).unwrap_or_default();
+        match &answer {
+            Ok(answer) => debug!(attempt = self.retries + 1, status = answer.status().as_u16(), took = ?took()),
+            Err(failure) => debug!(attempt = self.retries + 1, error = ?failure.error, took = ?took()),
+        }
+        answer
+    }
+
+    /// What an attempt ended in, and whether there is to be another.
+    fn judge(&mut self, attempt: Result<Response<Bytes>, Failure>) -> (Outcome, Option<Next>) {
+        match attempt {
+            Ok(answer) => {
+                let next = self.after_answer(&answer);
+                (Ok(answer), next)
+            }
+            Err(failure) => {
+                let next = self.after_failure(&failure);
+                (Err(failure.error), next)
+            }
+        }
+    }
+
+    fn after_answer(&mut self, answer: &Response<Bytes>) -> Option<Next> {
+        let told = || retry_after(answer, self.client.clock.now());
+        match self.call.service.judge(answer) {
+            Judgement::Final => {
+                self.client.budget.succeeded(self.paid);
+                None
+            }
+            Judgement::Refused { after } => Some(Next::After { told: after.or_else(told), cost: COST }),
+            Judgement::Failed if self.call.safety == Safety::Once => {
+                self.uncertain = true;
+                None
+            }
+            Judgement::Failed => {
+                let next = Next::After { told: told(), cost: COST };
+                self.uncertain |= self.call.safety != Safety::Read;
+                Some(next)
+            }
+        }
+    }
+
+    fn after_failure(&mut self, failure: &Failure) -> Option<Next> {
+        self.uncertain |= failure.sent && self.call.safety != Safety::Read;
+        if failure.sent && self.call.safety == Safety::Once {
+            return None;
+        }
+        let cost = if failure.error.kind() == ErrorKind::Timeout { COST_OF_TIMEOUT } else { COST };
+        match failure.again {
+            Again::Never => None,
+            Again::AtOnce if !self.excused => {
+                self.excused = true;
+                Some(Next::AtOnce)
+            }
+            Again::AtOnce | Again::Later => Some(Next::After { told: None, cost }),
+        }
+    }
+
+    fn record(&self, span: &Span, outcome: &Outcome) {
+        span.record("retries", self.retries);
+        if let Ok(answer) = outcome {
+            span.record("status", answer.status().as_u16());
+        }
+    }
+
+    fn settle(self, outcome: Outcome) -> Result<Answer> {
+        match outcome {
+            Ok(response) => Ok(Answer { response, uncertain: self.uncertain }),
+            Err(error) if self.uncertain => Err(error.with_outcome_unknown()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn no_time(last: Error) -> Error {
+    Error::new(ErrorKind::Timeout, "the invocation's deadline leaves no time for another attempt").with_source(last)
+}

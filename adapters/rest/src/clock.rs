@@ -1,0 +1,61 @@
+//! The clock of the machine, and that of the pool.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::future::BoxFuture;
+use hyper::rt::{Sleep, Timer};
+use hyper_util::rt::TokioTimer;
+use isobar_abstraction::Clock;
+
+/// The machine's clock, waiting on the tokio runtime.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// What tells the pool how long a connection has been idle.
+///
+/// It goes by the time of day: while a platform has the machine frozen its monotonic clock may stand
+/// still, but the other end of a connection counts on.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolTimer {
+    clock: Arc<dyn Clock>,
+    origin: (Instant, SystemTime),
+}
+
+impl PoolTimer {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let origin = (Instant::now(), clock.now());
+        Self { clock, origin }
+    }
+}
+
+impl Timer for PoolTimer {
+    fn now(&self) -> Instant {
+        let (instant, time) = self.origin;
+        let passed = self.clock.now().duration_since(time).unwrap_or_default();
+        instant.checked_add(passed).unwrap_or(instant)
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        TokioTimer::new().sleep(duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.sleep(deadline.saturating_duration_since(self.now()))
+    }
+}

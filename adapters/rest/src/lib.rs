@@ -1,0 +1,24 @@
+//! The one HTTP client of isobar's cloud adapters: TLS, pool, timeouts, retries, deadlines.
+//!
+//! An adapter describes a call ([`Call`]): the request, how safe it is to repeat ([`Safety`]), and
+//! the [`Service`] that signs it and judges the answers. What is retried, and for how long, is
+//! decided here and alike for all services.
+
+mod call;
+mod client;
+mod clock;
+mod config;
+mod connect;
+mod connector;
+mod failure;
+mod proxy;
+mod retry;
+mod stream;
+mod tls;
+mod transport;
+
+pub use call::{Answer, Call, Judgement, Safety, Service};
+pub use client::Client;
+pub use clock::SystemClock;
+pub use config::{ClientConfig, Protocol};
+pub use connector::{Refusals, StoreConnector};

@@ -1,0 +1,64 @@
+//! The body of a streamed answer.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use isobar_abstraction::Error;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::failure::{Limit, Target};
+
+/// The body of a streamed answer: a piece that does not come in time is a `Timeout`, an end before the
+/// end `Unavailable`.
+#[derive(Debug)]
+pub(crate) struct StreamBody {
+    body: Incoming,
+    target: Target,
+    piece: Duration,
+    end: Option<Instant>,
+    waiting: Pin<Box<Sleep>>,
+}
+
+impl StreamBody {
+    /// `piece` is the longest wait for each of them, `left` what is left of the invocation.
+    pub(crate) fn new(body: Incoming, target: Target, piece: Duration, left: Option<Duration>) -> Self {
+        let end = left.and_then(|left| Instant::now().checked_add(left));
+        let waiting = Box::pin(sleep(Limit::new(piece, left).time));
+        Self { body, target, piece, end, waiting }
+    }
+
+    fn limit(&self) -> Limit {
+        Limit::new(self.piece, self.end.map(|end| end.saturating_duration_since(Instant::now())))
+    }
+}
+
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            let wait = Instant::now().checked_add(self.limit().time);
+            if let Some(until) = wait {
+                self.waiting.as_mut().reset(until);
+            }
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| self.target.broke_off(error).error)));
+        }
+        if self.waiting.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(self.target.late(self.limit(), true).error)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

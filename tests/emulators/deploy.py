@@ -1,0 +1,178 @@
+"""Deploys an isobar app into an emulated AWS account: what the end-to-end trials run on.
+
+Reads JSON from standard input: {"manifest": ..., "bootstrap": path, "prefix": ..., "endpoint": ..., "environment": {...}}.
+Makes what the manifest declares, under the names that `adapters/aws/src/config.rs` documents, and prints where it is.
+"""
+
+import io
+import json
+import sys
+import zipfile
+
+import boto3
+from botocore.config import Config
+
+REGION = "us-east-1"
+# Long enough that no batch comes back while it is handled, short enough for a trial.
+VISIBILITY = 60
+
+
+class Account:
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+        self.number = self.client("sts").get_caller_identity()["Account"]
+
+    def client(self, service):
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
+        )
+
+
+class Deployment:
+    def __init__(self, wanted):
+        self.wanted, self.manifest, self.prefix = wanted, wanted["manifest"], wanted["prefix"]
+        self.account = Account(wanted["endpoint"])
+        self.queues = []
+
+    def run(self):
+        tables = {table["name"] for table in self.manifest["tables"]}
+        buckets = {it["name"] for it in self.manifest["buckets"]} | {it["source"] for it in self.manifest["objects"]}
+        topics = {it["name"] for it in self.manifest["topics"]} | {it["source"] for it in self.manifest["messages"]}
+        for name in sorted(tables):
+            self.table(self.prefix + name)
+        for name in sorted(buckets):
+            self.account.client("s3").create_bucket(Bucket=self.prefix + name)
+        for name in sorted(topics):
+            self.topic(self.prefix + name)
+        for trigger in self.manifest["objects"]:
+            self.bucket_events(self.prefix + trigger["source"])
+        function = self.function()
+        self.listen(function)
+        for schedule in self.manifest["schedules"]:
+            self.schedule(schedule, function)
+        return {"function": function, "api": self.http_api(function) if self.manifest["http"] else None}
+
+    def table(self, name):
+        self.account.client("dynamodb").create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
+        self.account.client("dynamodb").update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
+        )
+
+    def queue(self, name, fifo=False):
+        suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
+        sqs = self.account.client("sqs")
+        arn = lambda queue: f"arn:aws:sqs:{REGION}:{self.account.number}:{queue}"
+        sqs.create_queue(QueueName=f"{name}-dead{suffix}", Attributes=kind)
+        # The app gives up by itself, with a reason. This is for what kills the function every time.
+        backstop = json.dumps({"deadLetterTargetArn": arn(f"{name}-dead{suffix}"), "maxReceiveCount": 100})
+        attributes = {**kind, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop}
+        sqs.create_queue(QueueName=name + suffix, Attributes=attributes)
+        self.queues.append((arn(name + suffix), fifo))
+        return arn(name + suffix)
+
+    def topic(self, name):
+        sns = self.account.client("sns")
+        for fifo in (False, True):
+            attributes = {"FifoTopic": "true"} if fifo else {}
+            topic = sns.create_topic(Name=name + (".fifo" if fifo else ""), Attributes=attributes)["TopicArn"]
+            queue = self.queue(name, fifo)
+            sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
+
+    def bucket_events(self, bucket):
+        queue = self.queue(f"{bucket}-events")
+        events = {"QueueArn": queue, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
+        self.account.client("s3").put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [events]}
+        )
+
+    def role(self, name, service):
+        trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        return self.account.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+
+    def function(self):
+        name = self.prefix + self.manifest["app"]
+        variables = {
+            "ISOBAR_PREFIX": self.prefix,
+            "AWS_ENDPOINT_URL": self.wanted["endpoint"],
+            **self.wanted["environment"],
+        }
+        made = self.account.client("lambda").create_function(
+            FunctionName=name,
+            Runtime="provided.al2023",
+            Handler="bootstrap",
+            Role=self.role(name, "lambda.amazonaws.com"),
+            Code={"ZipFile": package(self.wanted["bootstrap"])},
+            Timeout=30,
+            Environment={"Variables": variables},
+        )
+        return made["FunctionArn"]
+
+    def listen(self, function):
+        for queue, fifo in self.queues:
+            self.account.client("lambda").create_event_source_mapping(
+                EventSourceArn=queue,
+                FunctionName=function,
+                # One of a FIFO queue at a time: one that fails would cost those behind it an attempt.
+                BatchSize=1 if fifo else 10,
+                FunctionResponseTypes=["ReportBatchItemFailures"],
+            )
+
+    def schedule(self, schedule, function):
+        due = "<aws.scheduler.scheduled-time>"
+        self.account.client("scheduler").create_schedule(
+            Name=self.prefix + schedule["name"],
+            ScheduleExpression=eventbridge_cron(schedule["cron"]),
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={
+                "Arn": function,
+                "RoleArn": self.role(f"{self.prefix}{schedule['name']}-schedule", "scheduler.amazonaws.com"),
+                "Input": json.dumps({"isobar": "schedule", "schedule": schedule["name"], "due": due}),
+                "RetryPolicy": {"MaximumRetryAttempts": 0},
+            },
+        )
+
+    def http_api(self, function):
+        gateway = self.account.client("apigatewayv2")
+        api = gateway.create_api(Name=self.prefix + self.manifest["app"], ProtocolType="HTTP")["ApiId"]
+        integration = gateway.create_integration(
+            ApiId=api, IntegrationType="AWS_PROXY", IntegrationUri=function, PayloadFormatVersion="2.0"
+        )
+        target = f"integrations/{integration['IntegrationId']}"
+        gateway.create_route(ApiId=api, RouteKey="$default", Target=target)
+        gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+        return api
+
+
+def package(binary):
+    """A deployment package: the binary as `bootstrap`, executable."""
+    file = zipfile.ZipInfo("bootstrap")
+    file.external_attr = 0o100755 << 16
+    file.compress_type = zipfile.ZIP_DEFLATED
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive, open(binary, "rb") as code:
+        archive.writestr(file, code.read(), compresslevel=1)
+    return packed.getvalue()
+
+
+def eventbridge_cron(cron):
+    """Five fields to EventBridge's six: one of the two days is `?`, Sunday is 1, and a year is added."""
+    minute, hour, day, month, weekday = cron.split()
+    if weekday == "*":
+        weekday = "?"
+    else:
+        raise SystemExit(f"the end-to-end trials do not translate the weekday of `{cron}`")
+    return f"cron({minute} {hour} {day} {month} {weekday} *)"
+
+
+json.dump(Deployment(json.load(sys.stdin)).run(), sys.stdout)

@@ -1,0 +1,100 @@
+//! What stands between the provider and SQS, and lets everything through. For how long a message is
+//! to be hidden it keeps, to be measured by the trial's clock; the emulator is told the most there is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::extract::State;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use isobar::{Body, Clock, Error, ManualClock, Result};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+/// The longest that SQS hides a message, in seconds.
+pub(super) const LONGEST: u64 = 43_200;
+
+/// A way to SQS that remembers what is hidden.
+#[derive(Debug)]
+pub(super) struct Tap {
+    url: String,
+    emulator: String,
+    clock: ManualClock,
+    /// By receipt, when it is to be seen again.
+    hidden: Mutex<HashMap<String, SystemTime>>,
+}
+
+impl Tap {
+    /// Listens on a free port of the loopback, as long as the trial's runtime lives.
+    pub(super) async fn start(emulator: &str, clock: &ManualClock) -> Result<Arc<Self>> {
+        let failed = |error| Error::internal("no port").with_source(error);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+        let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+        let tap = Self { url, emulator: emulator.to_owned(), clock: clock.clone(), hidden: Mutex::default() };
+        let tap = Arc::new(tap);
+        let service = Router::new().fallback(pass).with_state(Arc::clone(&tap));
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Ok(tap)
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Hides a message for so long.
+    pub(super) fn hide(&self, receipt: &str, seconds: u64) {
+        let until = self.clock.now() + Duration::from_secs(seconds);
+        self.hidden.lock().insert(receipt.to_owned(), until);
+    }
+
+    /// Takes the messages that are to be seen again.
+    pub(super) fn due(&self, receipts: &[String]) -> Vec<String> {
+        let (now, mut hidden) = (self.clock.now(), self.hidden.lock());
+        let due = |receipt: &&String| hidden.get(*receipt).is_some_and(|until| *until <= now);
+        let due: Vec<_> = receipts.iter().filter(due).cloned().collect();
+        hidden.retain(|receipt, _| !due.contains(receipt));
+        due
+    }
+
+    /// Keeps for how long messages are to be hidden, and asks for the longest.
+    fn note(&self, body: &Bytes) -> Option<Bytes> {
+        let mut told: Value = serde_json::from_slice(body).ok()?;
+        for entry in told["Entries"].as_array_mut()? {
+            let seconds = entry["VisibilityTimeout"].as_u64()?;
+            self.hide(entry["ReceiptHandle"].as_str()?, seconds);
+            // What is out of SQS's range is refused by it.
+            if seconds <= LONGEST {
+                entry["VisibilityTimeout"] = LONGEST.into();
+            }
+        }
+        Some(told.to_string().into())
+    }
+}
+
+async fn pass(State(tap): State<Arc<Tap>>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap, Bytes) {
+    let puts_off = headers.get("x-amz-target").is_some_and(|it| it == "AmazonSQS.ChangeMessageVisibilityBatch");
+    let sent = if puts_off { tap.note(&body).unwrap_or(body) } else { body };
+    let sent = Bytes::from(sent.to_vec());
+    let mut request = Request::post(format!("{}/", tap.emulator));
+    for name in ["content-type", "x-amz-target", "x-amz-date", "authorization"] {
+        if let Some(value) = headers.get(name) {
+            request = request.header(name, value);
+        }
+    }
+    let Ok(request) = request.body(Body::from(sent)) else { return refused() };
+    match crate::backends::send(request).await {
+        Ok(answer) => {
+            let mut headers = answer.headers;
+            headers.remove("transfer-encoding");
+            headers.remove("content-length");
+            (answer.status, headers, answer.body)
+        }
+        Err(_) => refused(),
+    }
+}
+
+fn refused() -> (StatusCode, HeaderMap, Bytes) {
+    (StatusCode::BAD_GATEWAY, HeaderMap::new(), Bytes::new())
+}

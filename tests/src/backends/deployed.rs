@@ -1,0 +1,319 @@
+//! An app as its user deploys it: built for AWS, zipped, and run by ministack behind its own HTTP
+//! API, queues and Lambda runtime.
+//!
+//! Nothing of ours stands between the app and the emulator. Time is real there; where a trial moves
+//! the clock, the expiry of what is stored is moved back instead.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Request;
+use isobar::aws::{AwsConfig, AwsProvider};
+use isobar::clock::to_millis;
+use isobar::pub_sub::DeadLetter;
+use isobar::{
+    Body, Clock, Cloud, Environment, Error, ErrorKind, Manifest, ManualClock, ResourceKind, Result, TestResponse,
+};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::send;
+use crate::{Backend, BuildApp, RunningApp, World};
+
+const ACCOUNT: &str = "000000000000";
+
+/// Longest wait for messages to be handled by a function that may start cold.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Ministack, and the binary of one app.
+#[derive(Debug, Clone)]
+pub struct Deployed {
+    /// Where ministack listens, such as `http://127.0.0.1:4566`.
+    pub endpoint: String,
+    /// The Python that has boto3.
+    pub python: PathBuf,
+    /// The app, built with the feature `aws`.
+    pub bootstrap: PathBuf,
+    /// Variables for the app.
+    pub environment: BTreeMap<String, String>,
+}
+
+static WORLDS: AtomicU64 = AtomicU64::new(1);
+
+#[async_trait]
+impl Backend for Deployed {
+    fn name(&self) -> &'static str {
+        "aws-deployed"
+    }
+
+    async fn open(&self) -> Result<Box<dyn World>> {
+        let prefix = format!("e{}-", WORLDS.fetch_add(1, Ordering::Relaxed));
+        Ok(Box::new(DeployedWorld { deployed: self.clone(), prefix, clock: ManualClock::default() }))
+    }
+}
+
+struct DeployedWorld {
+    deployed: Deployed,
+    prefix: String,
+    clock: ManualClock,
+}
+
+#[async_trait]
+impl World for DeployedWorld {
+    fn cloud(&self) -> Cloud {
+        let vars = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCOUNT_ID", ACCOUNT),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_ENDPOINT_URL", &self.deployed.endpoint),
+            ("ISOBAR_PREFIX", &self.prefix),
+        ];
+        let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
+        let config = AwsConfig::from_environment(&environment).unwrap_or_default();
+        Cloud::new(Arc::new(AwsProvider::new(config)))
+    }
+
+    fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// Deploys the binary; the app that is given must be the one that the binary is of.
+    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+        let memory = Cloud::memory();
+        let declared = app(&memory).start(&memory)?;
+        let manifest = manifest(&self.deployed.bootstrap).await?;
+        if declared != manifest {
+            return Err(Error::config(format!("the binary declares another app than `{}`", declared.app)));
+        }
+        let told = self.deploy(&manifest).await?;
+        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+        Ok(Box::new(DeployedApp {
+            endpoint: self.deployed.endpoint.clone(),
+            prefix: self.prefix.clone(),
+            manifest,
+            function: text("function"),
+            api: text("api"),
+            clock: self.clock.clone(),
+            moved: AtomicU64::new(to_millis(self.clock.now())),
+        }))
+    }
+
+    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
+        send(request.map(Body::from)).await
+    }
+
+    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
+        Ok(Some(self))
+    }
+}
+
+impl DeployedWorld {
+    async fn deploy(&self, manifest: &Manifest) -> Result<Value> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators/deploy.py");
+        let mut child = Command::new(&self.deployed.python)
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let wanted = json!({
+            "manifest": manifest, "bootstrap": self.deployed.bootstrap, "prefix": self.prefix,
+            "endpoint": self.deployed.endpoint, "environment": self.deployed.environment,
+        });
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(wanted.to_string().as_bytes()).await.map_err(failed)?;
+        }
+        let output = child.wait_with_output().await.map_err(failed)?;
+        if !output.status.success() {
+            return Err(Error::internal(format!("deploying: {}", String::from_utf8_lossy(&output.stderr))));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+/// What a binary declares, asked as packaging asks it.
+async fn manifest(bootstrap: &Path) -> Result<Manifest> {
+    let output = Command::new(bootstrap).env("ISOBAR_MANIFEST", "1").output().await.map_err(failed)?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn failed(source: std::io::Error) -> Error {
+    Error::internal("a process cannot be run").with_source(source)
+}
+
+struct DeployedApp {
+    endpoint: String,
+    prefix: String,
+    manifest: Manifest,
+    function: String,
+    api: String,
+    clock: ManualClock,
+    /// Up to when, in milliseconds of the manual clock, expiry has been moved back.
+    moved: AtomicU64,
+}
+
+#[async_trait]
+impl RunningApp for DeployedApp {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Through the HTTP API. Its own host stands in the request, which is how ministack knows it.
+    async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
+        self.catch_up().await?;
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        parts.uri = format!("{}{path}", self.endpoint).parse().map_err(not_a_url)?;
+        let host = format!("{}.execute-api.localhost", self.api);
+        parts.headers.insert(http::header::HOST, host.parse().map_err(|_| Error::invalid("not a host"))?);
+        send(Request::from_parts(parts, body)).await
+    }
+
+    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+        let payload: Value = serde_json::from_slice(&payload)?;
+        self.call_function(&json!({"isobar": "invoke", "function": function, "payload": payload})).await
+    }
+
+    async fn tick(&self, schedule: &str) -> Result<()> {
+        let due = isobar::clock::to_rfc3339(self.clock.now());
+        self.call_function(&json!({"isobar": "schedule", "schedule": schedule, "due": due})).await.map(drop)
+    }
+
+    /// Waits until ministack's own event source mappings have emptied the queues.
+    async fn deliver(&self) -> Result<()> {
+        let began = Instant::now();
+        while !self.is_quiet().await? {
+            if began.elapsed() > PATIENCE {
+                return Err(Error::new(ErrorKind::Timeout, "the messages are not handled"));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
+        let mut letters = Vec::new();
+        for queue in self.queues_of(kind, name, "-dead") {
+            let wanted = json!({
+                "QueueUrl": self.queue_url(&queue), "MaxNumberOfMessages": 10, "VisibilityTimeout": 1,
+                "AttributeNames": ["All"], "MessageAttributeNames": ["All"],
+            });
+            let told = self.service("AmazonSQS.ReceiveMessage", &wanted).await?;
+            for message in told["Messages"].as_array().into_iter().flatten() {
+                letters.push(isobar::aws::dead_letter(message)?);
+            }
+        }
+        Ok(letters)
+    }
+
+    async fn redrive(&self, _: ResourceKind, _: &str) -> Result<usize> {
+        Err(Error::unsupported("redrive", "aws-deployed", "no end-to-end trial needs it"))
+    }
+}
+
+impl DeployedApp {
+    /// The queues of a topic or bucket, or those of its dead letters.
+    fn queues_of(&self, kind: ResourceKind, name: &str, suffix: &str) -> Vec<String> {
+        let prefix = &self.prefix;
+        match kind {
+            ResourceKind::Bucket => vec![format!("{prefix}{name}-events{suffix}")],
+            _ => vec![format!("{prefix}{name}{suffix}"), format!("{prefix}{name}{suffix}.fifo")],
+        }
+    }
+
+    fn queue_url(&self, queue: &str) -> String {
+        format!("{}/{ACCOUNT}/{queue}", self.endpoint)
+    }
+
+    async fn is_quiet(&self) -> Result<bool> {
+        let topics = self.manifest.messages.iter().map(|it| (ResourceKind::Topic, it.source.as_str()));
+        let buckets = self.manifest.objects.iter().map(|it| (ResourceKind::Bucket, it.source.as_str()));
+        for (kind, name) in topics.chain(buckets) {
+            for queue in self.queues_of(kind, name, "") {
+                let wanted = json!({"QueueUrl": self.queue_url(&queue), "AttributeNames": ["All"]});
+                let told = self.service("AmazonSQS.GetQueueAttributes", &wanted).await?;
+                let count = |name: &str| told["Attributes"][name].as_str().and_then(|text| text.parse::<u64>().ok());
+                let waiting = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"].map(count);
+                if waiting != [Some(0), Some(0)] {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Moves the expiry of all items back by what the manual clock was moved on.
+    async fn catch_up(&self) -> Result<()> {
+        let now = to_millis(self.clock.now());
+        let by = now.saturating_sub(self.moved.swap(now, Ordering::Relaxed));
+        if by == 0 {
+            return Ok(());
+        }
+        for table in &self.manifest.tables {
+            let table = format!("{}{}", self.prefix, table.name);
+            let told = self.service("DynamoDB_20120810.Scan", &json!({"TableName": table})).await?;
+            for item in told["Items"].as_array().into_iter().flatten() {
+                let Some(expires) = item["expires"]["N"].as_str().and_then(|text| text.parse::<u64>().ok()) else {
+                    continue;
+                };
+                let wanted = json!({
+                    "TableName": table, "Key": {"pk": item["pk"], "sk": item["sk"]},
+                    "UpdateExpression": "SET expires = :e",
+                    "ExpressionAttributeValues": {":e": {"N": expires.saturating_sub(by).to_string()}},
+                });
+                self.service("DynamoDB_20120810.UpdateItem", &wanted).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls a JSON service of the emulator, by another client than the one under test.
+    async fn service(&self, target: &str, input: &Value) -> Result<Value> {
+        let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
+        let request = Request::post(format!("{}/", self.endpoint))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", target)
+            .header("authorization", authorization(service))
+            .body(Body::from(input.to_string()));
+        let response = send(request.map_err(not_a_url)?).await?;
+        if response.status.is_success() { response.json() } else { Err(Error::internal(response.text())) }
+    }
+
+    async fn call_function(&self, event: &Value) -> Result<Bytes> {
+        let name = self.function.rsplit(':').next().unwrap_or_default();
+        let request = Request::post(format!("{}/2015-03-31/functions/{name}/invocations", self.endpoint))
+            .header("authorization", authorization("lambda"))
+            .body(Body::from(event.to_string()));
+        let response = send(request.map_err(not_a_url)?).await?;
+        if response.header("x-amz-function-error").is_none() {
+            return Ok(response.body);
+        }
+        let told: Value = response.json()?;
+        let kind = match told["errorType"].as_str().unwrap_or_default() {
+            "not-found" => ErrorKind::NotFound,
+            "invalid-input" => ErrorKind::InvalidInput,
+            _ => ErrorKind::Internal,
+        };
+        Err(Error::new(kind, told["errorMessage"].as_str().unwrap_or_default()))
+    }
+}
+
+/// Ministack checks no signature; it reads the service's name.
+fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
+}
+
+fn not_a_url(source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::invalid("not a URL").with_source(source)
+}
