@@ -1,5 +1,11 @@
 //! What the benchmarks share: rounds that take turns, medians, and a table.
 
+pub mod bootstrap;
+pub mod dynamo;
+pub mod event;
+pub mod http1;
+pub mod runtime_api;
+
 use std::time::{Duration, Instant};
 
 /// Runs each side once a round, in turns, so that a slow moment of the machine hits all of them.
@@ -48,8 +54,19 @@ pub fn resident_mb() -> f64 {
 
 /// The resident memory of a process in MB, as Linux tells it; 0 elsewhere.
 pub fn resident_mb_of(process: &str) -> f64 {
+    memory_mb_of(process, "VmRSS")
+}
+
+/// What `/proc/{process}/status` says of its memory in MB; 0 where there is no such file.
+pub fn memory_mb_of(process: &str, field: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let kb = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
     kb.unwrap_or_default() / 1024.0
+}
+
+/// A row with what is judged at its end.
+pub fn judged(what: &str, ours: &str, peer: &str, ratio: &str, goal: &str, reached: bool) {
+    let reached = if reached { "yes" } else { "**no**" };
+    println!("| {what} | {ours} | {peer} | {ratio} | {goal} | {reached} |");
 }
