@@ -4,6 +4,7 @@
 //! They listen on the loopback only, on a free port, and end with the process that started them,
 //! however that ends. What they print is under `target/emulators/logs/`.
 
+mod boto;
 mod python;
 
 use std::fs::File;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use isobar::{Error, ErrorKind, Result};
 
+pub use boto::Boto;
 pub use python::Python;
 
 /// What a test needs and this machine does not have.

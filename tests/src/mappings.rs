@@ -32,9 +32,9 @@ fn gaps(text: &mut String) {
          of AWS.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
     );
     for trial in trials::all() {
-        let ignored = EMULATORS.iter().filter_map(|(name, gaps)| {
-            gaps.iter().find(|gap| gap.trial == trial.name).map(|gap| (*name, gap.reason))
-        });
+        let ignored = EMULATORS
+            .iter()
+            .filter_map(|(name, gaps)| gaps.iter().find(|gap| gap.trial == trial.name).map(|gap| (*name, gap.reason)));
         let (names, reasons): (Vec<_>, BTreeSet<_>) = ignored.unzip();
         if !names.is_empty() {
             let reasons: Vec<_> = reasons.into_iter().collect();

@@ -53,10 +53,16 @@ impl Backend for Aws {
     }
 
     async fn open(&self) -> Result<Box<dyn World>> {
-        let prefix = format!("w{}-", WORLDS.fetch_add(1, Ordering::Relaxed));
+        self.open_as(&format!("w{}-", WORLDS.fetch_add(1, Ordering::Relaxed))).await
+    }
+}
+
+impl Aws {
+    /// A world whose resources have this before their names on AWS; nothing else may have it.
+    pub async fn open_as(&self, prefix: &str) -> Result<Box<dyn World>> {
         let clock = ManualClock::default();
         let tap = Tap::start(&self.endpoint, &clock).await?;
-        let account = Arc::new(Account::new(self.endpoint.clone(), self.account, prefix)?);
+        let account = Arc::new(Account::new(self.endpoint.clone(), self.account, prefix.to_owned())?);
         Ok(Box::new(AwsWorld { account, clock, tap }))
     }
 }

@@ -64,8 +64,11 @@ impl Python {
             .map_err(|reason| absent(format!("no virtual environment can be made: {reason}")))?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2"];
         let mut install = Command::new(&self.interpreter);
-        // Wheels only: what a package's build would run is nothing that we pinned.
-        install.args(pip).args(["--only-binary", ":all:", "--requirement"]).arg(sources().join("requirements.txt"));
+        // Wheels only, and those that are listed: what else would come is nothing that we pinned.
+        install
+            .args(pip)
+            .args(["--no-deps", "--only-binary", ":all:", "--requirement"])
+            .arg(sources().join("requirements.txt"));
         run(&mut install).map(drop).map_err(|reason| absent(format!("packages cannot be installed: {reason}")))
     }
 }

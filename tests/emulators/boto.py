@@ -1,0 +1,55 @@
+"""Calls AWS with boto3, for trials that read what isobar wrote and write what isobar reads.
+
+    boto.py ENDPOINT
+
+Each line of standard input is a call, {"service": ..., "operation": ..., "input": {...}, "keys": [id, secret]}; each
+line of standard output its answer, or {"error": code}. Bytes are {"bytes": base64}.
+"""
+
+import base64
+import json
+import sys
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+
+def read(value):
+    if isinstance(value, dict):
+        if set(value) == {"bytes"}:
+            return base64.b64decode(value["bytes"])
+        return {name: read(part) for name, part in value.items()}
+    return [read(part) for part in value] if isinstance(value, list) else value
+
+
+def write(value):
+    if hasattr(value, "read"):
+        value = value.read()
+    if isinstance(value, (bytes, bytearray)):
+        return {"bytes": base64.b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {name: write(part) for name, part in value.items() if name != "ResponseMetadata"}
+    if isinstance(value, list):
+        return [write(part) for part in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def answer(call):
+    key, secret = call["keys"]
+    client = boto3.client(
+        call["service"],
+        endpoint_url=sys.argv[1],
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+    try:
+        return write(getattr(client, call["operation"])(**read(call["input"])))
+    except ClientError as error:
+        return {"error": error.response["Error"]["Code"]}
+
+
+for line in sys.stdin:
+    print(json.dumps(answer(json.loads(line))), flush=True)
