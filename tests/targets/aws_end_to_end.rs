@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Request;
 use isobar::{Body, ResourceKind};
+use isobar_conformance::backends::aws::Aws;
 use isobar_conformance::backends::deployed::Deployed;
 use isobar_conformance::backends::memory::Memory;
 use isobar_conformance::emulators::{Emulator, MINISTACK, Python};
@@ -27,6 +28,9 @@ const TRIALS: &[(&str, Check)] = &[
     ("the_shortener_does_the_same_on_aws", |aws| Box::pin(the_shortener_does_the_same_on_aws(aws))),
     ("a_poison_message_harms_no_other", |aws| Box::pin(a_poison_message_harms_no_other(aws))),
     ("the_chatbot_replies_once", |aws| Box::pin(the_chatbot_replies_once(aws))),
+    ("the_same_binary_runs_under_cargo_lambda_watch", |aws| {
+        Box::pin(the_same_binary_runs_under_cargo_lambda_watch(aws))
+    }),
 ];
 
 fn main() -> ExitCode {
@@ -123,6 +127,56 @@ async fn a_poison_message_harms_no_other(aws: Deployed) -> Checked {
     assert_eq!((dead[0].attempts, dead[0].body.as_ref()), (1, b"{not json".as_slice()));
     assert!(dead[0].reason.contains("line 1 column 2"), "{}", dead[0].reason);
     Ok(())
+}
+
+/// The Lambda of cargo-lambda, on its own port, and the binary that ministack was given too.
+async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> Checked {
+    let services = Aws { name: "ministack", endpoint: aws.endpoint.clone(), account: "000000000000", gaps: &[] };
+    let world = services.open_as("cl-").await?;
+    drop(world.run(shortener::app).await?);
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let _watch = Ended(
+        tokio::process::Command::new(aws.python.with_file_name("cargo-lambda"))
+            .args(["lambda", "watch", "--quiet", "--only-lambda-apis", "--invoke-address", "127.0.0.1"])
+            .args(["--invoke-port", &port.to_string()])
+            .spawn()?,
+    );
+    let api = format!("127.0.0.1:{port}");
+    while tokio::net::TcpStream::connect(&api).await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let variables = [
+        ("AWS_LAMBDA_RUNTIME_API", format!("{api}/shortener")),
+        ("AWS_LAMBDA_FUNCTION_NAME", "shortener".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "-".to_owned()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "-".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCOUNT_ID", "000000000000".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_ENDPOINT_URL", aws.endpoint.clone()),
+        ("ISOBAR_PREFIX", "cl-".to_owned()),
+    ];
+    let _function = Ended(tokio::process::Command::new(&aws.bootstrap).envs(variables).spawn()?);
+    let post = Request::post(format!("http://{api}/lambda-url/shortener/")).header("content-type", "application/json");
+    let made = world.fetch(post.body(Bytes::from_static(br#"{"url": "https://example.org/"}"#))?).await?;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made: Value = made.json()?;
+    let link = format!("http://{api}/lambda-url/shortener/{}", made["id"].as_str().unwrap());
+    let followed = world.fetch(Request::get(link).body(Bytes::new())?).await?;
+    assert_eq!((followed.status.as_u16(), followed.header("location")), (307, Some("https://example.org/")));
+    Ok(())
+}
+
+/// A process that ends with the trial.
+struct Ended(tokio::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.start_kill();
+    }
 }
 
 const TELEGRAM_SECRET_TOKEN: &str = "telegram-secret-token";

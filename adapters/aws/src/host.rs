@@ -93,7 +93,8 @@ impl Lambda {
     ///
     /// HTTP is always answered: an error of the app is a status, as on every provider. Errors: those of
     /// the app for all other events; `InvalidInput` for what is not JSON or says what it cannot mean;
-    /// `NotFound` for an event that nobody handles; `Timeout` shortly before Lambda's deadline.
+    /// `NotFound` for an event that nobody handles; `Timeout` shortly before Lambda's deadline, but for
+    /// messages of a queue: of these only the late ones come again.
     pub async fn handle(&self, event: &[u8], call: LambdaCall) -> Result<LambdaReply> {
         // Every line that is logged in here carries the request id, the app's own lines too.
         let span = tracing::info_span!("lambda", invocation = call.request_id);

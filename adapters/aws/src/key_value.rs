@@ -82,7 +82,7 @@ impl DynamoKeyValue {
             "ResourceNotFoundException" => Error::not_found(format!(
                 "there is no DynamoDB table `{table}` in {region}; create it with the keys `pk` and `sk`, of type S"
             )),
-            "ValidationException" | "ValidationError" if OTHER_KEYS.iter().any(|part| said(part)) => {
+            "ValidationException" | "ValidationError" if OTHER_KEYS.iter().any(said) => {
                 Error::config(format!("the DynamoDB table `{table}` needs the keys `pk` and `sk`, of type S"))
             }
             "ValidationException" | "ValidationError" if said(&"tem size") && said(&"exceeded") => {

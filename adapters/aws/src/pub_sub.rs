@@ -104,7 +104,11 @@ impl SnsPubSub {
             let mut again = Vec::new();
             for (place, sent) in std::mem::take(&mut pending).into_iter().zip(sent) {
                 again.extend(sent.as_ref().is_err_and(|unsent| unsent.again).then_some(place));
-                results[place] = sent.map_err(|unsent| unsent.error);
+                let unknown = results[place].as_ref().is_err_and(Error::outcome_unknown);
+                results[place] = sent.map_err(|Unsent { error, .. }| {
+                    // What an earlier attempt perhaps did, a later one that was refused does not undo.
+                    if unknown { error.with_outcome_unknown() } else { error }
+                });
             }
             if again.is_empty() || attempt == ATTEMPTS {
                 break;

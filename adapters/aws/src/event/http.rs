@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use isobar_abstraction::{Body, Error, Result};
+use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, text};
@@ -85,14 +86,21 @@ fn rest_path(event: &Incoming<'_>) -> Result<String> {
     if let Some(filled) = filled(&resource, &parameters) {
         // The parameter of a path with a slash at its end has none.
         let end = if path.ends_with('/') && !filled.ends_with('/') { "/" } else { "" };
-        let own = format!("{filled}{end}");
-        if path.ends_with(&own) {
-            return Ok(own);
+        if let Some(own) = tail(&path, &format!("{filled}{end}")) {
+            return Ok(own.to_owned());
         }
     }
     let stage = event.context.text("stage").unwrap_or_default();
     let of_http_api = event.fields.text("version").as_deref() == Some("1.0");
     Ok(if of_http_api { without_stage(&path, &stage) } else { &path }.to_owned())
+}
+
+/// The end of a path that is this path; either may have been decoded.
+fn tail<'a>(path: &'a str, own: &str) -> Option<&'a str> {
+    let slashes = own.matches('/').count();
+    let (start, _) = path.rmatch_indices('/').nth(slashes.checked_sub(1)?)?;
+    let end = &path[start..];
+    percent_decode_str(end).eq(percent_decode_str(own)).then_some(end)
 }
 
 /// `/users/{id}/{proxy+}` with the parameters of the request in it.

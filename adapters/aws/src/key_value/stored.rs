@@ -74,7 +74,7 @@ impl<'a> Attribute<'a> {
         Self::S(text.into())
     }
 
-    pub(super) fn number(number: impl ToString) -> Self {
+    pub(super) fn number(number: impl Copy + ToString) -> Self {
         Self::N(number.to_string().into())
     }
 

@@ -32,17 +32,18 @@ impl Death {
 
 /// The beginning of a reason, of at most [`REASON_BYTES`] with its escapes.
 fn shortened(reason: &str) -> String {
-    let mut room = REASON_BYTES;
+    let (mut size, mut cut) = (0, 0);
     for (place, character) in reason.char_indices() {
-        let size = match character {
-            '"' | '\\' => 2,
+        if size + '…'.len_utf8() <= REASON_BYTES {
+            cut = place;
+        }
+        size += match character {
+            '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
             '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => 6,
             other => other.len_utf8(),
         };
-        match room.checked_sub(size) {
-            // The mark of the cut has 3 bytes, and may only be one too many where the reason ends.
-            Some(left) if left >= 3 || place + character.len_utf8() == reason.len() => room = left,
-            _ => return format!("{}…", &reason[..place]),
+        if size > REASON_BYTES {
+            return format!("{}…", &reason[..cut]);
         }
     }
     reason.to_owned()

@@ -164,12 +164,18 @@ pub(super) fn results(xml: &[u8], count: usize) -> Vec<Result<()>> {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let Failure { code, message, sender_fault, .. } = failure;
-        let kind = match code.as_str() {
+        let kind = match code.strip_suffix("Exception").unwrap_or(&code) {
             "NotFound" => ErrorKind::NotFound,
-            "AuthorizationError" | "KMSAccessDenied" | "InvalidSecurity" => ErrorKind::PermissionDenied,
-            "Throttled" | "Throttling" | "ThrottlingException" | "KMSThrottling" => {
-                ErrorKind::Throttled { retry_after: None }
+            "AccessDenied" | "AuthorizationError" | "KMSAccessDenied" | "InvalidSecurity" => {
+                ErrorKind::PermissionDenied
             }
+            "KMSThrottling"
+            | "RequestLimitExceeded"
+            | "RequestThrottled"
+            | "Throttled"
+            | "Throttling"
+            | "TooManyRequests" => ErrorKind::Throttled { retry_after: None },
+            "KMSDisabled" | "KMSInvalidState" | "KMSNotFound" | "KMSOptInRequired" => ErrorKind::Config,
             _ if sender_fault => ErrorKind::InvalidInput,
             _ => ErrorKind::Unavailable,
         };

@@ -83,6 +83,10 @@ fn a_rest_api_s_path_has_neither_base_path_nor_stage() {
         ("/{proxy+}", "/prod/a", json!({"proxy": "a"}), Some("1.0"), "/a"),
         ("/{proxy+}", "/a%20b", json!({"proxy": "something else"}), None, "/a%20b"),
         ("/{proxy+}", "/a", json!({"proxy": 7}), None, "/a"),
+        ("/{proxy+}", "/shop/a%20b/%C3%BC", json!({"proxy": "a b/ü"}), None, "/a%20b/%C3%BC"),
+        ("/{proxy+}", "/shop/a%2Fb", json!({"proxy": "a%2Fb"}), None, "/a%2Fb"),
+        ("/{proxy+}", "/shop/a b", json!({"proxy": "a%20b"}), None, "/a%20b"),
+        ("/{proxy+}", "/a", json!({"proxy": "shop/a"}), None, "/a"),
     ] {
         let fields = json!({"resource": resource, "path": path, "pathParameters": parameters, "version": version});
         assert_eq!(line(&with(rest(), &fields)), format!("GET {is}"), "{resource} {path}");

@@ -75,7 +75,7 @@ async fn deep_json_is_an_error_in_every_kind_of_event() {
 #[tokio::test]
 async fn a_long_and_odd_name_in_an_event_makes_no_long_error() {
     let host = Host::alone();
-    let long = "n\n".repeat(1_000_000);
+    let long = "n\n".repeat(50_000);
     for event in [
         json!({"Records": [{"eventSource": "aws:sqs", "eventSourceARN": long, "messageId": "a"}]}),
         json!({"Records": [{"eventSource": "aws:sqs", "messageId": "a", "eventSourceARN": format!("arn:aws:sqs:r:1:{long}")}]}),

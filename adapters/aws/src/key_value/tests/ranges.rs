@@ -135,8 +135,7 @@ async fn a_scan_goes_on_in_its_segment_where_it_ended() {
     let items = scene.table.scan(&segment(None)).await.unwrap();
     assert_eq!(sorts(&items), ["", "b"]);
     scene.table.scan(&segment(items.resume.as_deref())).await.unwrap();
-    let wanted =
-        json!({"TableName": "links", "ConsistentRead": true, "Segment": 2, "TotalSegments": 4, "Limit": 10});
+    let wanted = json!({"TableName": "links", "ConsistentRead": true, "Segment": 2, "TotalSegments": 4, "Limit": 10});
     assert_eq!(scene.asked()[0], ("Scan".to_owned(), wanted));
     assert_eq!(scene.input(1)["ExclusiveStartKey"], json!({"pk": {"S": "a"}, "sk": {"S": "!!"}}));
 }

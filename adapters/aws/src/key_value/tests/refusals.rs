@@ -60,7 +60,11 @@ async fn only_a_write_without_an_answer_may_have_been_applied() {
         let (kind, unknown) = kind_of(run(&scene.table, operation).await);
         assert_eq!(kind, ErrorKind::Unavailable, "{operation}");
         assert_eq!(unknown, ["put", "delete", "transact", "add"].contains(&operation), "{operation}");
-        assert_eq!(scene.count(), if operation == "add" { 1 } else { ATTEMPTS }, "{operation}: an addition is done once");
+        assert_eq!(
+            scene.count(),
+            if operation == "add" { 1 } else { ATTEMPTS },
+            "{operation}: an addition is done once"
+        );
     }
 }
 
@@ -133,14 +137,22 @@ async fn an_answer_that_is_no_json_is_internal() {
         let error = run(&scene.table, operation).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal, "{operation}");
         assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
-        assert_eq!(error.outcome_unknown(), operation == "add", "{operation}: it was added to, by how much nobody knows");
+        assert_eq!(
+            error.outcome_unknown(),
+            operation == "add",
+            "{operation}: it was added to, by how much nobody knows"
+        );
     }
 }
 
 #[tokio::test]
 async fn no_error_and_no_debug_shows_a_secret_or_a_value() {
-    let answers =
-        [lost(), refused("AccessDeniedException", "no"), refused("ValidationException", "bad"), unmet(Some(stored("a", "!", "hush-value")))];
+    let answers = [
+        lost(),
+        refused("AccessDeniedException", "no"),
+        refused("ValidationException", "bad"),
+        unmet(Some(stored("a", "!", "hush-value"))),
+    ];
     for answer in answers {
         for operation in OPERATIONS {
             let scene = Scene::script([answer.clone()]).await;

@@ -91,8 +91,7 @@ async fn an_update_asks_for_its_version_of_what_lives() {
     let input = input_of(put_at("", b"x", update(), None)).await;
     assert_eq!(input["ConditionExpression"], format!("version = :version AND NOT {EXPIRED}"));
     assert_eq!(input["ExpressionAttributeNames"], json!({"#ttl": "ttl"}));
-    let values =
-        json!({":now": {"N": "1767225600250"}, ":second": {"N": "1767225600"}, ":version": {"S": "v-1"}});
+    let values = json!({":now": {"N": "1767225600250"}, ":second": {"N": "1767225600"}, ":version": {"S": "v-1"}});
     assert_eq!(input["ExpressionAttributeValues"], values);
 }
 
@@ -168,7 +167,8 @@ async fn conditions_use_no_reserved_word_by_its_bare_name() {
         }
         let placed = words.iter().filter(|word| word.starts_with([':', '#']));
         for word in placed {
-            let known = &input[if word.starts_with('#') { "ExpressionAttributeNames" } else { "ExpressionAttributeValues" }];
+            let known =
+                &input[if word.starts_with('#') { "ExpressionAttributeNames" } else { "ExpressionAttributeValues" }];
             assert!(!known[*word].is_null(), "{word} is used, and not sent");
         }
     }

@@ -11,7 +11,9 @@ fn cancelled(reasons: &[&str]) -> Answer {
     let reason = |code: &&str| match *code {
         "None" => json!({"Code": "None"}),
         "TooLarge" => json!({"Code": "ValidationError", "Message": "Item size has exceeded the maximum allowed size"}),
-        "OtherKeys" => json!({"Code": "ValidationError", "Message": "The provided key element does not match the schema"}),
+        "OtherKeys" => {
+            json!({"Code": "ValidationError", "Message": "The provided key element does not match the schema"})
+        }
         code => json!({"Code": code, "Message": "so it is"}),
     };
     body["CancellationReasons"] = reasons.iter().map(reason).collect();

@@ -1,1 +1,136 @@
-//! Tests.
+use std::time::Duration;
+
+use bytes::Bytes;
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::pub_sub::{Message, MessageId};
+use serde_json::json;
+
+use super::super::wire::{META, encode};
+use super::*;
+
+fn at(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+fn message(body: &'static [u8]) -> Message<Bytes> {
+    let mut message = Message::new(MessageId::new("m-1"), body, at(9));
+    message.attributes.insert("lang".to_owned(), "en".to_owned());
+    message
+}
+
+/// As `ReceiveMessage` answers what was sent.
+fn received(message: &Message<Bytes>, death: Option<Death>) -> Value {
+    let carried = encode(message, death).unwrap();
+    let attribute =
+        |(name, value): &(&str, _)| ((*name).to_owned(), json!({"DataType": "String", "StringValue": value}));
+    let attributes: serde_json::Map<_, _> = carried.attributes.iter().map(attribute).collect();
+    json!({
+        "MessageId": "sqs-1", "ReceiptHandle": "r", "MD5OfBody": "x", "Body": carried.body,
+        "MessageAttributes": attributes,
+        "Attributes": {"ApproximateReceiveCount": "6", "SentTimestamp": "1767225600250", "SenderId": "x"},
+    })
+}
+
+fn json_bytes(text: &str) -> usize {
+    serde_json::to_string(text).unwrap().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff").len() - 2
+}
+
+#[test]
+fn a_reason_that_fits_is_left_as_it_is() {
+    for reason in
+        [String::new(), "no such page".to_owned(), "x".repeat(4_096), "\u{e9}".repeat(2_048), "\"".repeat(2_048)]
+    {
+        assert_eq!(shortened(&reason), reason);
+    }
+}
+
+#[test]
+fn a_longer_reason_is_cut_at_a_character_and_says_so() {
+    let characters = [
+        "x",
+        "\u{e9}",
+        "\u{20ac}",
+        "\u{1f600}",
+        "\"",
+        "\\",
+        "\n",
+        "\x08",
+        "\0",
+        "\x1b",
+        "\u{fffe}",
+        "\u{ffff}",
+        "\u{7f}",
+    ];
+    for character in characters {
+        for begin in ["", "y", "yy", "yyy", "yyyyy"] {
+            let reason = format!("{begin}{}", character.repeat(5_000));
+            let cut = shortened(&reason);
+            let kept = cut.strip_suffix('\u{2026}').unwrap();
+            assert!(reason.starts_with(kept));
+            let size = json_bytes(&cut);
+            assert!((4_091..=4_096).contains(&size), "{character:?} {size}");
+        }
+    }
+}
+
+#[test]
+fn a_reason_of_one_byte_too_many_is_cut() {
+    for (reason, kept) in [("x".repeat(4_097), 4_093), ("\u{e9}".repeat(2_048) + "x", 4_092)] {
+        let cut = shortened(&reason);
+        assert_eq!(cut.len(), kept + 3, "with its mark");
+        assert!(cut.len() <= 4_096);
+    }
+    let last = "x".repeat(4_095) + "\u{e9}";
+    assert_eq!(shortened(&last), "x".repeat(4_093) + "\u{2026}");
+}
+
+#[test]
+fn a_dead_letter_of_ours_tells_its_reason() {
+    let death = Death::new(5, "no \"such\" page\n\u{fffe}", at(1_767_225_600_999), "clicks");
+    for body in [b"text".as_slice(), b"\0\xff"] {
+        let letter = dead_letter(&received(&message(body), Some(death.clone()))).unwrap();
+        assert_eq!((letter.id.as_str(), letter.attempts), ("m-1", 5));
+        assert_eq!(letter.reason, "no \"such\" page\n\u{fffe}");
+        assert_eq!(letter.died_at, at(1_767_225_600_999));
+        assert_eq!(letter.body.as_ref(), body);
+        assert_eq!(letter.attributes.into_iter().collect::<Vec<_>>(), [("lang".to_owned(), "en".to_owned())]);
+    }
+}
+
+#[test]
+fn a_dead_letter_that_sqs_moved_itself_tells_that_the_function_never_answered() {
+    let letter = dead_letter(&received(&message(b"\0\xff"), None)).unwrap();
+    assert_eq!((letter.id.as_str(), letter.attempts), ("m-1", 6));
+    assert_eq!(letter.reason, "SQS gave up: the function never answered for it");
+    assert_eq!(letter.died_at, at(1_767_225_600_250), "when SQS took it, for it tells no other time");
+    assert_eq!(letter.body.as_ref(), b"\0\xff");
+}
+
+#[test]
+fn a_dead_letter_of_somebody_else_needs_an_id_and_a_body_only() {
+    let letter = dead_letter(&json!({"MessageId": "sqs-1", "Body": "{\"Records\":[]}"})).unwrap();
+    assert_eq!((letter.id.as_str(), letter.attempts, letter.died_at), ("sqs-1", 1, SystemTime::UNIX_EPOCH));
+    assert_eq!(letter.body.as_ref(), b"{\"Records\":[]}");
+    let odd = json!({"MessageId": "1", "Body": "b", "Attributes": {"ApproximateReceiveCount": "99999999999", "SentTimestamp": "x"}});
+    assert_eq!(dead_letter(&odd).unwrap().attempts, u32::MAX);
+}
+
+#[test]
+fn what_is_no_message_is_invalid_and_shows_no_body() {
+    let meta = |text: &str| json!({"MessageId": "1", "Body": "hush", "MessageAttributes": {META: {"StringValue": text, "DataType": "String"}}});
+    for wrong in [
+        json!({}),
+        json!("hush"),
+        json!({"MessageId": "1"}),
+        json!({"Body": "hush"}),
+        json!({"MessageId": 1, "Body": "hush"}),
+        json!({"MessageId": "1", "Body": "hush", "MessageAttributes": ["hush"]}),
+        meta("hush"),
+        meta(r#"{"dead":{"attempts":-1}}"#),
+        meta(r#"{"enc":"base64","id":"1"}{"#),
+    ] {
+        let error = dead_letter(&wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{wrong}");
+        assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+    }
+}

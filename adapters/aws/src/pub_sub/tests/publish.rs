@@ -116,6 +116,17 @@ async fn each_message_has_a_result_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_refused_after_it_may_have_been_stored_stays_unknown() {
+    for (later, kind) in [("Throttled", THROTTLED), ("AuthorizationError", ErrorKind::PermissionDenied)] {
+        let fault = move |_: &str, before| Some((if before == 0 { "InternalError" } else { later }, false));
+        let scene = Scene::faulty(fault).await;
+        assert_eq!(told(&scene.publish(vec![plain("a")]).await), [Some((kind, true))], "{later}");
+    }
+    let scene = Scene::script(vec![answer(&[Some(("InternalError", false))]), refused(404, "NotFound")]).await;
+    assert_eq!(told(&scene.publish(vec![plain("a")]).await), [Some((ErrorKind::NotFound, true))]);
+}
+
+#[tokio::test]
 async fn a_throttled_request_is_repeated_by_the_client_alone() {
     for code in ["Throttled", "ThrottlingException", "RequestLimitExceeded"] {
         let scene = Scene::new(move |_| refused(400, code)).await;
@@ -171,7 +182,8 @@ async fn an_answer_that_does_not_tell_of_a_message_leaves_its_outcome_unknown() 
 
 #[tokio::test]
 async fn no_error_and_no_debug_shows_a_secret_or_a_body() {
-    for response in [refused(403, "AuthorizationError"), refused(400, "InvalidParameter"), answer(&[Some(("X", true))])] {
+    for response in [refused(403, "AuthorizationError"), refused(400, "InvalidParameter"), answer(&[Some(("X", true))])]
+    {
         let response = Mutex::new(response);
         let scene = Scene::new(move |_| {
             let response = response.lock();

@@ -93,7 +93,8 @@ async fn a_dead_letter_is_sent_again_where_its_answer_was_lost() {
 
 #[tokio::test]
 async fn what_is_put_off_waits_as_long_as_it_shall() {
-    let failed = json!({"Successful": [], "Failed": [{"Id": "1", "Code": "InvalidParameterValue", "SenderFault": true}]});
+    let failed =
+        json!({"Successful": [], "Failed": [{"Id": "1", "Code": "InvalidParameterValue", "SenderFault": true}]});
     let (double, queue) = queue("clicks", vec![(200, failed)]).await;
     let put_off = |receipt: &str, seconds| PutOff { receipt: receipt.to_owned(), seconds };
     queue.put_off(&[put_off("r-1", 0), put_off("r-2", 43_200)]).await;

@@ -1,6 +1,11 @@
 //! Groups of FIFO queues: each keeps its order, and holds up no other.
 
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
 use super::*;
+use crate::host::tests::whole;
 
 const FIFO: &str = "arn:aws:sqs:eu-west-1:123456789012:clicks.fifo";
 
@@ -58,4 +63,16 @@ async fn a_group_in_a_queue_without_order_is_no_ordering_key() {
     let of_tenant = |id, body| with_attribute(record(QUEUE, id, body), "MessageGroupId", "tenant");
     assert_eq!(failed(&host, &[of_tenant("a", "retry"), of_tenant("b", "ok")]).await, ["a"]);
     assert_eq!(host.seen(), ["retry of None, attempt 1 of 1", "ok of None, attempt 1 of 1"]);
+}
+
+#[tokio::test]
+async fn behind_a_message_that_is_late_its_group_waits_and_is_not_begun() {
+    let host = Host::alone();
+    let batch = [of_group("x", "a", "hang"), of_group("x", "b", "ok"), of_group("y", "c", "ok")];
+    let event = json!({"Records": batch}).to_string();
+    let mut answered = Box::pin(host.reply(event.as_bytes()));
+    assert!((&mut answered).now_or_never().is_none());
+    host.clock.advance(Duration::from_secs(60));
+    assert_eq!(failures(&whole(answered.await.unwrap())), ["a", "b"]);
+    assert_eq!(host.seen(), ["hang of Some(\"x\"), attempt 1 of 1", "ok of Some(\"y\"), attempt 1 of 1"]);
 }

@@ -1,0 +1,175 @@
+//! Thousands of events that are nearly real, for some seconds: no panic, no wrong acknowledgement, no
+//! secret in an error or a log, and each answer is JSON or an error of a kind that says what was wrong.
+//!
+//! `ISOBAR_FUZZ_SECONDS=60` takes longer; `ISOBAR_FUZZ_SEED=7` begins there, with the event that a
+//! failure has printed. `fuzz/` has the same for libFuzzer, which `tests/fuzz_events/app.rs` serves too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
+
+#[path = "fuzz_events/app.rs"]
+mod app;
+#[path = "fuzz_events/log.rs"]
+mod log;
+#[path = "fuzz_events/mutate.rs"]
+mod mutate;
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use app::Target;
+use fastrand::Rng;
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use isobar_abstraction::{ErrorKind, Result};
+use isobar_aws::LambdaReply;
+use log::Log;
+use mutate::{Mutant, mutant};
+use serde_json::{Value, json};
+
+/// Stands in bodies, headers and cookies of the seeds, and in no name.
+const SECRET: &str = "hunter2";
+
+fn seeds() -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|it| it == "json"));
+    files.sort();
+    let fixtures = files.iter().map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap());
+    // Ours reach further into the host, and so are tried more often.
+    fixtures.chain([own(), own(), own()].into_iter().flatten()).collect()
+}
+
+/// Events for the app's own triggers, which no public fixture knows.
+fn own() -> Vec<Value> {
+    let record = |queue: &str, id: &str, body: &str| {
+        json!({
+            "messageId": id, "receiptHandle": "r", "body": body, "eventSource": "aws:sqs",
+            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1767225600000", "MessageGroupId": "g"},
+            "messageAttributes": {"isobar.meta": {"stringValue": "{\"id\":\"m\",\"at\":1}", "dataType": "String"}},
+            "eventSourceARN": format!("arn:aws:sqs:eu-west-1:123456789012:{queue}"),
+        })
+    };
+    let bodies = ["plain hunter2", "<xml hunter2>", "> hunter2"];
+    let batch = |queue: &str| bodies.iter().zip('a'..).map(|(body, id)| record(queue, &id.to_string(), body)).collect();
+    let batches = ["clicks", "clicks.fifo"].map(|queue| json!({"Records": Value::Array(batch(queue))}));
+    let s3 = json!({"Records": [{
+        "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "eventTime": "2026-01-01T00:00:00Z",
+        "s3": {"bucket": {"name": "pages"}, "object": {"key": "a%20b", "size": 7}},
+    }]});
+    let sns = json!({
+        "Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:clicks",
+        "Message": "<xml hunter2>", "Timestamp": "2026-01-01T00:00:00Z", "MessageAttributes": {},
+    });
+    let mut all = vec![
+        json!({"Records": [record("pages-events", "a", &s3.to_string())]}),
+        json!({"Records": [record("clicks", "a", &sns.to_string())]}),
+        json!({"Records": [{"EventSource": "aws:sns", "Sns": sns}]}),
+        s3,
+        json!({"source": "aws.s3", "detail-type": "Object Created", "time": "2026-01-01T00:00:00Z",
+            "detail": {"bucket": {"name": "pages"}, "object": {"key": "a b", "size": 7}}}),
+        json!({"source": "aws.events", "detail-type": "Scheduled Event", "resources": ["arn:aws:events:e:1:rule/sweep"]}),
+        json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "pages"}),
+        json!({"isobar": "invoke", "function": "size", "payload": {"password": SECRET}}),
+        json!({"isobar": "schedule", "schedule": "sweep", "due": "2026-01-01T00:00:00Z"}),
+        json!({"isobar": "ping"}),
+        json!({"version": "2.0", "rawPath": "/a", "rawQueryString": "token=hunter2", "cookies": ["session=hunter2"],
+            "headers": {"authorization": "Bearer hunter2"}, "body": "aHVudGVyMg==", "isBase64Encoded": true,
+            "requestContext": {"stage": "$default", "domainName": "x.lambda-url.eu-west-1.on.aws",
+                "http": {"method": "POST", "path": "/a"}}}),
+    ];
+    all.extend(batches);
+    all
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+#[test]
+fn no_event_makes_the_host_panic_acknowledge_wrongly_or_tell_a_secret() {
+    let seconds = number("ISOBAR_FUZZ_SECONDS").unwrap_or(3);
+    let first = number("ISOBAR_FUZZ_SEED").unwrap_or(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (seeds, targets) = (seeds(), [Target::new("BUFFERED"), Target::new("RESPONSE_STREAM")]);
+    let log = Log::default();
+    tracing::subscriber::set_global_default(log.clone()).unwrap();
+    let began = Instant::now();
+    let mut seed = first;
+    while began.elapsed() < Duration::from_secs(seconds) {
+        let mutant = mutant(&seeds, &mut Rng::with_seed(seed));
+        let target = &targets[usize::from(seed.is_multiple_of(4))];
+        let tried = AssertUnwindSafe(attempt(target, &log, &mutant)).catch_unwind();
+        if runtime.block_on(tried).is_err() {
+            let event = String::from_utf8_lossy(&mutant.event);
+            panic!("ISOBAR_FUZZ_SEED={seed}: {}", event.chars().take(20_000).collect::<String>());
+        }
+        seed += 1;
+    }
+    eprintln!("{} events in {:?}", seed - first, began.elapsed());
+}
+
+async fn attempt(target: &Target, log: &Log, Mutant { event, in_place }: &Mutant) {
+    target.acknowledged();
+    log.take();
+    let answered = target.handle(event).await;
+    let shown = match &answered {
+        Ok(LambdaReply::Json(json)) => String::from_utf8_lossy(json).into_owned(),
+        Ok(LambdaReply::Stream(response)) => format!("{:?}", response.headers()),
+        Err(error) => format!("{error} {error:?}"),
+    };
+    let logged = log.take();
+    assert!(!in_place || ![&shown, &logged].iter().any(|it| it.contains(SECRET)), "a secret: {shown} {logged}");
+    settled(target, event, &answered);
+    match answered {
+        Ok(LambdaReply::Json(json)) => drop(serde_json::from_slice::<Value>(&json).unwrap()),
+        Ok(LambdaReply::Stream(response)) => drop(response.into_body().collect().await.unwrap()),
+        Err(error) => sensible(&error),
+    }
+}
+
+/// What an event can be at fault for, and what an AWS that nobody reaches can. A fault of ours is none.
+fn sensible(error: &isobar_abstraction::Error) {
+    use ErrorKind::{Config, InvalidInput, NotFound, Unavailable};
+    assert!([Config, InvalidInput, NotFound, Unavailable].contains(&error.kind()), "{error:?}");
+    assert!(!error.message().is_empty());
+}
+
+/// A message of the topic is acknowledged to Lambda if, and only if, the app acknowledged it: nothing
+/// else can, since dead letters cannot be kept.
+fn settled(target: &Target, event: &[u8], answered: &Result<LambdaReply>) {
+    let Ok(LambdaReply::Json(answer)) = answered else { return };
+    let answer: Value = serde_json::from_slice(answer).unwrap();
+    let (Some(failures), Ok(event)) = (answer["batchItemFailures"].as_array(), serde_json::from_slice::<Value>(event))
+    else {
+        return;
+    };
+    let records = event["Records"].as_array().unwrap();
+    let ids: Vec<_> = records.iter().map(|record| &record["messageId"]).collect();
+    assert!(failures.iter().all(|failure| ids.contains(&&failure["itemIdentifier"])), "{answer}");
+    let of_topic = |record: &&Value| record["eventSourceARN"].as_str().is_some_and(|arn| arn.contains(":clicks"));
+    if records.iter().all(|record| of_topic(&record)) {
+        assert_eq!(target.acknowledged(), records.len() - failures.len(), "{answer}");
+    }
+}
+
+/// A batch of which one message is rejected, and cannot be kept.
+fn rejected() -> Vec<u8> {
+    let batch = own().into_iter().find(|it| it["Records"].as_array().is_some_and(|records| records.len() == 3));
+    batch.unwrap().to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn the_log_that_is_searched_for_secrets_is_the_host_s_own() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    Target::new("BUFFERED").handle(&rejected()).await.unwrap();
+    let logged = log.take();
+    assert!(logged.contains("a dead letter cannot be kept") && logged.contains("invocation=\"req-1\""), "{logged}");
+}
+
+#[test]
+#[should_panic(expected = "batchItemFailures")]
+fn an_acknowledgement_that_no_handler_gave_is_noticed() {
+    let answer = LambdaReply::Json(r#"{"batchItemFailures":[]}"#.into());
+    settled(&Target::new("BUFFERED"), &rejected(), &Ok(answer));
+}

@@ -1,0 +1,174 @@
+//! Who calls the double: a client on a clock that no test has to wait for.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, pending, ready};
+use http::{HeaderValue, Method, Request, Response};
+use isobar_abstraction::{App, Clock, Context, Error, ErrorKind, Event, Function, Invocation, ManualClock, Result};
+use isobar_rest::{Answer, Call, Client, ClientConfig, Judgement, Safety, Service};
+use parking_lot::Mutex;
+
+/// What a write sends.
+pub(crate) const PAYLOAD: &str = "payload";
+
+/// A manual clock on which a pause passes at once, and is noted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NotingClock {
+    pub(crate) manual: ManualClock,
+    pauses: Arc<Mutex<Vec<Duration>>>,
+}
+
+impl NotingClock {
+    pub(crate) fn pauses(&self) -> Vec<Duration> {
+        self.pauses.lock().clone()
+    }
+}
+
+impl Clock for NotingClock {
+    fn now(&self) -> SystemTime {
+        self.manual.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.manual.sleep(duration)
+    }
+
+    fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.pauses.lock().push(duration);
+        self.manual.advance(duration);
+        Box::pin(ready(()))
+    }
+}
+
+/// A service that signs with a secret: 429 and 503 did nothing, other 5xx may have.
+#[derive(Debug, Default)]
+pub(crate) struct Signed {
+    attempts: AtomicU32,
+    /// From this attempt on there are no credentials.
+    expires_at: Option<u32>,
+    is_silent: bool,
+}
+
+impl Signed {
+    pub(crate) fn expiring_at(attempt: u32) -> Self {
+        Self { expires_at: Some(attempt), ..Self::default() }
+    }
+
+    /// Never comes to an end.
+    pub(crate) fn silent() -> Self {
+        Self { is_silent: true, ..Self::default() }
+    }
+}
+
+#[async_trait]
+impl Service for Signed {
+    async fn authorize(&self, mut request: Request<Bytes>) -> Result<Request<Bytes>> {
+        let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.expires_at.is_some_and(|expires| attempt >= expires) {
+            return Err(Error::new(ErrorKind::Unauthenticated, "the credentials have expired"));
+        }
+        if self.is_silent {
+            return pending().await;
+        }
+        let token = HeaderValue::from_str(&format!("hush-token-{attempt}")).unwrap();
+        request.headers_mut().insert("authorization", token);
+        Ok(request)
+    }
+
+    fn judge(&self, response: &Response<Bytes>) -> Judgement {
+        let after = response.headers().get("x-wait-ms").map(|ms| ms.to_str().unwrap().parse().unwrap());
+        match response.status().as_u16() {
+            429 | 503 => Judgement::Refused { after: after.map(Duration::from_millis) },
+            500.. => Judgement::Failed,
+            _ => Judgement::Final,
+        }
+    }
+}
+
+/// A client, and the clock that it goes by.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) client: Client,
+    pub(crate) clock: NotingClock,
+}
+
+/// Three attempts; times so long that only what must end by itself ends.
+pub(crate) fn patient() -> ClientConfig {
+    let mut config = ClientConfig::default();
+    config.connect_timeout = Duration::from_secs(20);
+    config.max_attempts = 3;
+    config.min_backoff = Duration::from_millis(100);
+    config.max_backoff = Duration::from_secs(5);
+    config
+}
+
+impl Caller {
+    /// The patient config, changed.
+    pub(crate) fn new(change: impl FnOnce(&mut ClientConfig)) -> Self {
+        let mut config = patient();
+        change(&mut config);
+        let clock = NotingClock::default();
+        Self { client: Client::new(config, Arc::new(clock.clone())), clock }
+    }
+
+    pub(crate) fn with_attempts(attempts: u32) -> Self {
+        Self::new(|config| config.max_attempts = attempts)
+    }
+
+    /// A `GET` where it only reads, else a `POST`.
+    pub(crate) async fn call(&self, safety: Safety, url: &str) -> Result<Answer> {
+        self.call_of(&Signed::default(), safety, url).await
+    }
+
+    pub(crate) async fn call_of(&self, service: &Signed, safety: Safety, url: &str) -> Result<Answer> {
+        let (method, body) = match safety {
+            Safety::Read => (Method::GET, Bytes::new()),
+            Safety::Idempotent | Safety::Once => (Method::POST, Bytes::from_static(PAYLOAD.as_bytes())),
+        };
+        self.send(service, safety, Request::builder().method(method).uri(url).body(body).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, service: &Signed, safety: Safety, request: Request<Bytes>) -> Result<Answer> {
+        let call = Call { operation: "Ask", request, safety, service };
+        self.client.call(call).await
+    }
+
+    /// Reads, and wants a success.
+    pub(crate) async fn read(&self, url: &str) -> String {
+        let answer = self.call(Safety::Read, url).await.unwrap();
+        assert_eq!(answer.response.status(), 200);
+        String::from_utf8(answer.response.into_body().to_vec()).unwrap()
+    }
+
+    /// How often it waited before another attempt.
+    pub(crate) fn waits(&self) -> usize {
+        self.clock.pauses().len()
+    }
+
+    /// Does the work in an invocation that has this long left.
+    pub(crate) async fn within<T, F>(&self, left: Duration, work: impl FnOnce(Self) -> F) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let done = Arc::new(Mutex::new(None));
+        let (keep, work) = (Arc::clone(&done), Mutex::new(Some(work(self.clone()))));
+        let app = App::new("test").on_invoke("work", move |(): (), _| {
+            let (keep, work) = (Arc::clone(&keep), work.lock().take().unwrap());
+            async move {
+                let result = work.await;
+                keep.lock().replace(result);
+                Ok::<_, Error>(())
+            }
+        });
+        let cx = Context::new("test", Arc::new(self.clock.clone())).with_deadline(self.clock.now() + left);
+        app.call(Event::Invoke(Invocation::new("work", "null")), cx).await.unwrap();
+        let done = done.lock().take();
+        done.unwrap()
+    }
+}

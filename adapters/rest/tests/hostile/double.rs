@@ -1,0 +1,220 @@
+//! A server that does what its script says, and keeps what it heard.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Barrier;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+/// What the server does on a connection, one after the other. At the end it hears on, and is silent.
+#[derive(Clone)]
+pub(crate) enum Act {
+    /// Reads one request, whole.
+    Hear,
+    /// Reads the head of a request and no more.
+    HearHead,
+    Say(Vec<u8>),
+    /// Says it byte by byte, with a pause after each.
+    Drip(Vec<u8>, Duration),
+    /// Goes on when as many connections have come to this point.
+    Meet(Arc<Barrier>),
+    /// Speaks TLS from here on.
+    Tls(TlsAcceptor),
+    /// Ends the connection in good order.
+    Close,
+    /// Ends it as a machine does that goes down: TLS takes no leave.
+    Cut,
+    /// Ends it with a TCP reset.
+    Reset,
+    /// Begins the script anew.
+    Again,
+}
+
+pub(crate) type Script = Vec<Act>;
+
+pub(crate) fn say(text: impl AsRef<[u8]>) -> Act {
+    Act::Say(text.as_ref().to_vec())
+}
+
+/// A whole answer. `headers` are lines that end in `\r\n`.
+pub(crate) fn answer(status: u16, headers: &str, body: &str) -> Act {
+    say(format!("HTTP/1.1 {status} Told\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()))
+}
+
+/// Answers each request in the same way.
+pub(crate) fn always(answer: Act) -> Script {
+    vec![Act::Hear, answer, Act::Again]
+}
+
+/// A request that the server heard.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    /// On which connection, counted from 0.
+    pub(crate) connection: usize,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Heard {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+#[derive(Default)]
+struct Kept {
+    connections: usize,
+    heard: Vec<Heard>,
+}
+
+/// Ends with this value, and all its connections with it.
+pub(crate) struct Double {
+    address: SocketAddr,
+    kept: Arc<Mutex<Kept>>,
+    server: JoinHandle<()>,
+}
+
+impl Double {
+    /// Each connection takes the next script; those beyond the last take the last.
+    pub(crate) async fn start(scripts: Vec<Script>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let kept = Arc::<Mutex<Kept>>::default();
+        let server = tokio::spawn(serve(listener, scripts, Arc::clone(&kept)));
+        Self { address, kept, server }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.kept.lock().connections
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.kept.lock().heard.clone()
+    }
+
+    /// On which connection each request came.
+    pub(crate) fn came_on(&self) -> Vec<usize> {
+        self.kept.lock().heard.iter().map(|heard| heard.connection).collect()
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// A port that is taken and on which nobody listens.
+pub(crate) struct Nobody(TcpSocket);
+
+impl Nobody {
+    pub(crate) fn listens() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port())
+    }
+}
+
+async fn serve(listener: TcpListener, scripts: Vec<Script>, kept: Arc<Mutex<Kept>>) {
+    let mut connections = JoinSet::new();
+    for number in 0.. {
+        let (stream, _) = listener.accept().await.unwrap();
+        kept.lock().connections += 1;
+        let script = scripts[number.min(scripts.len() - 1)].clone();
+        if script.iter().any(|act| matches!(act, Act::Reset)) {
+            stream.set_zero_linger().unwrap();
+        }
+        let connection = Connection { number, stream: Box::new(stream), buffer: Vec::new(), kept: Arc::clone(&kept) };
+        connections.spawn(connection.play(script));
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl Stream for TcpStream {}
+impl Stream for tokio_rustls::server::TlsStream<Box<dyn Stream>> {}
+
+struct Connection {
+    number: usize,
+    stream: Box<dyn Stream>,
+    buffer: Vec<u8>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+impl Connection {
+    /// Ends early where the other end hangs up.
+    async fn play(mut self, script: Script) -> Option<()> {
+        let mut place = 0;
+        while let Some(act) = script.get(place) {
+            place += 1;
+            match act {
+                Act::Hear => self.hear(true).await?,
+                Act::HearHead => self.hear(false).await?,
+                Act::Say(text) => self.stream.write_all(text).await.ok()?,
+                Act::Drip(text, pause) => self.drip(text, *pause).await?,
+                Act::Meet(others) => _ = others.wait().await,
+                Act::Tls(acceptor) => self.stream = Box::new(acceptor.accept(self.stream).await.ok()?),
+                Act::Close => return self.stream.shutdown().await.ok(),
+                Act::Cut | Act::Reset => return None,
+                Act::Again => place = 0,
+            }
+        }
+        loop {
+            self.hear(true).await?;
+        }
+    }
+
+    async fn drip(&mut self, text: &[u8], pause: Duration) -> Option<()> {
+        for byte in text {
+            self.stream.write_all(&[*byte]).await.ok()?;
+            tokio::time::sleep(pause).await;
+        }
+        Some(())
+    }
+
+    async fn hear(&mut self, whole: bool) -> Option<()> {
+        let head = loop {
+            match self.buffer.windows(4).position(|end| end == b"\r\n\r\n") {
+                Some(end) => break self.buffer.drain(..end + 4).collect::<Vec<_>>(),
+                None => self.read().await?,
+            }
+        };
+        let head = String::from_utf8(head).unwrap();
+        let mut heard = Heard { connection: self.number, head, body: Vec::new() };
+        if whole {
+            let length = heard.header("content-length").map_or(0, |length| length.parse().unwrap());
+            while self.buffer.len() < length {
+                self.read().await?;
+            }
+            heard.body = self.buffer.drain(..length).collect();
+        }
+        self.kept.lock().heard.push(heard);
+        Some(())
+    }
+
+    async fn read(&mut self) -> Option<()> {
+        let read = self.stream.read_buf(&mut self.buffer).await.ok()?;
+        (read > 0).then_some(())
+    }
+}

@@ -1,0 +1,15 @@
+//! The client against a server that does its worst.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod broken;
+mod caller;
+mod deadline;
+mod double;
+mod limits;
+mod outcome;
+mod pool;
+mod proxy;
+mod retry;
+mod secrets;
+mod store;
+mod tls;

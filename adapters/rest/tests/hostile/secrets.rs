@@ -1,0 +1,127 @@
+//! What spans, logs, errors and `Debug` tell, and what they keep.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::sync::Once;
+
+use bytes::Bytes;
+use http::Request;
+use isobar_rest::{Call, Safety};
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::caller::{Caller, Signed};
+use crate::double::{Act, Double, always, answer, say};
+use crate::tls::{Identity, trusting};
+
+thread_local! {
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// All that this thread logs, on every level; the runtime of a test runs all its tasks on one.
+///
+/// The subscriber is that of the process: while there are only subscribers of threads, what another
+/// thread meets first may be switched off for all of them.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(text));
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn start() -> Self {
+        static STARTED: Once = Once::new();
+        STARTED.call_once(|| {
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::TRACE)
+                .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
+                .with_ansi(false)
+                .with_writer(|| Self);
+            subscriber.init();
+        });
+        LOGGED.take();
+        Self
+    }
+
+    fn text(&self) -> String {
+        LOGGED.with_borrow(|logged| String::from_utf8(logged.clone()).unwrap())
+    }
+}
+
+const HEADERS: &str = "x-secret: hush-answer-header\r\n";
+
+fn secret_request(url: &str) -> Request<Bytes> {
+    let request = Request::post(format!("{url}?signature=hush-query")).header("x-token", "hush-header");
+    request.body(Bytes::from_static(b"hush-body")).unwrap()
+}
+
+#[tokio::test]
+async fn spans_and_logs_tell_the_course_of_a_call_and_no_secret() {
+    let log = Log::start();
+    let failing = vec![Act::Hear, answer(503, HEADERS, "hush-answer"), Act::Hear, answer(200, HEADERS, "hush-answer")];
+    let double = Double::start(vec![failing]).await;
+    let answer = Caller::with_attempts(3)
+        .send(&Signed::default(), Safety::Idempotent, secret_request(&double.url("/path")))
+        .await
+        .unwrap();
+    assert_eq!(answer.response.body(), "hush-answer");
+    let text = log.text();
+    for told in ["operation=\"Ask\"", "host=\"127.0.0.1\"", "status=200", "retries=1", "attempt=1 status=503"] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    assert!(!text.contains("hush"), "{text}");
+}
+
+#[tokio::test]
+async fn logs_and_errors_of_failures_hold_no_secret() {
+    let log = Log::start();
+    let garbage = say("HTTP/9.9 hush-answer\r\nhush-answer\r\n\r\n");
+    let half = say("HTTP/1.1 200 OK\r\nx: hush-answer\r\ncontent-length: 99\r\n\r\nhush-answer");
+    for script in [vec![Act::Hear, garbage], vec![Act::Hear, half, Act::Close], vec![Act::Hear, Act::Close]] {
+        let double = Double::start(vec![script]).await;
+        let request = secret_request(&double.url("/path"));
+        let error = Caller::with_attempts(2).send(&Signed::default(), Safety::Idempotent, request).await.unwrap_err();
+        let told = format!("{error} {error:?} {}", log.text());
+        assert!(told.contains("attempt=2 error="), "{told}");
+        assert!(!told.contains("hush"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn logs_keep_the_password_of_a_proxy() {
+    let log = Log::start();
+    let identity = Identity::of("service.invalid");
+    let opened = say("HTTP/1.1 200 OK\r\n\r\n");
+    let tunnel = vec![Act::Hear, opened, Act::Tls(identity.acceptor()), Act::Hear, answer(200, "", "")];
+    for (scheme, script) in [("https", tunnel), ("http", always(answer(200, "", "")))] {
+        let proxy = Double::start(vec![script]).await;
+        let caller = trusting(&identity, |config| {
+            let url = Some(format!("http://user:hush@127.0.0.1:{}", proxy.port()));
+            (config.http_proxy, config.https_proxy) = (url.clone(), url);
+        });
+        caller.read(&format!("{scheme}://service.invalid/")).await;
+        assert!(proxy.heard()[0].header("proxy-authorization").is_some());
+        assert!(!format!("{caller:?}").contains("hush"));
+    }
+    assert!(log.text().contains("host=\"service.invalid\""));
+    for secret in ["hush", "dXNlcjpodXNo"] {
+        assert!(!log.text().contains(secret), "{}", log.text());
+    }
+}
+
+#[tokio::test]
+async fn debug_of_a_call_and_its_answer_shows_no_header_and_no_body() {
+    let double = Double::start(vec![always(answer(200, HEADERS, "hush-answer"))]).await;
+    let (caller, service) = (Caller::new(|_| ()), Signed::default());
+    let request = secret_request(&double.url("/path"));
+    let call = Call { operation: "Ask", request, safety: Safety::Read, service: &service };
+    assert_eq!(format!("{call:?}"), "Ask /path");
+    let answer = caller.client.call(call).await.unwrap();
+    assert_eq!(format!("{answer:?}"), "Answer { status: 200, bytes: 11, uncertain: false }");
+}
