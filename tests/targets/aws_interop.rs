@@ -12,9 +12,9 @@ use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
 use isobar::{Environment, ErrorKind};
+use isobar_conformance::Checked;
 use isobar_conformance::backends::aws::Aws;
 use isobar_conformance::emulators::{Absent, Boto, Emulator, MINISTACK, MOTO, Program, Python};
-use isobar_conformance::Checked;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -72,9 +72,14 @@ fn trial<T: Send + 'static>(
     })
 }
 
+/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 fn run(check: BoxFuture<'static, Checked>) -> std::result::Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(check).map_err(|error| Failed::from(format!("{error:?}")))
+    let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, check).await });
+    runtime.shutdown_background();
+    ended?.map_err(|error| Failed::from(format!("{error:?}")))
 }
 
 fn start(python: &Python, program: Program, account: &'static str) -> Both {

@@ -135,10 +135,10 @@ impl Source for Chain {
         if let Some(identity) = &sources.web_identity {
             return web_identity::find(identity, &self.config, &self.client).await;
         }
-        if let Some(files) = &sources.shared_files {
-            if let Some(found) = profile::find(files).await? {
-                return Ok(found);
-            }
+        if let Some(files) = &sources.shared_files
+            && let Some(found) = profile::find(files).await?
+        {
+            return Ok(found);
         }
         if let Some(container) = &sources.container {
             return endpoint::container(container, &self.config).await;

@@ -72,7 +72,7 @@ impl AwsConfig {
         }
         // In GovCloud the plain endpoints of these are validated for FIPS 140, and have no other.
         let plain_is_fips = partition.name == "aws-us-gov" && ["dynamodb", "sns", "sqs", "sts"].contains(&service);
-        let fips = if fips && !(plain_is_fips && !dual_stack) { "-fips" } else { "" };
+        let fips = if fips && (dual_stack || !plain_is_fips) { "-fips" } else { "" };
         let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
         format!("{service}{fips}.{region}.{suffix}")
     }
