@@ -46,6 +46,8 @@ fn imports_go_downward_only() {
         assert!(adapter != "local" || !found.contains("isobar-rest"));
     }
     assert_eq!(ours(&dependencies(&metadata, "isobar-rest")), BTreeSet::from(["isobar-abstraction"]));
+    let facade = ["isobar-abstraction", "isobar-local", "isobar-aws", "isobar-azure", "isobar-gcp"];
+    assert_eq!(ours(&dependencies(&metadata, "isobar")), BTreeSet::from(facade));
     for app in ["hello", "shortener", "chatbot"] {
         assert_eq!(ours(&dependencies(&metadata, app)), BTreeSet::from(["isobar"]), "{app}");
     }
