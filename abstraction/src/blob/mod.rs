@@ -32,7 +32,8 @@ pub use crate::key_value::{PutMode, Version};
 /// - a write is seen whole or not at all, also when the caller drops the future;
 /// - a multipart write whose `PutMultipartOptions::extensions` hold a [`WriteCondition`] keeps it,
 ///   or fails with `NotSupported` before anything is visible;
-/// - the `e_tag` is unique for each write of a key.
+/// - the `e_tag` is unique for each write of a key. S3 alone has no such thing: its `e_tag` is a hash,
+///   which writes of equal content share, so that there `Update` tells contents apart and not writes.
 ///
 /// Paths are *stored names*: see [`key`].
 #[async_trait]

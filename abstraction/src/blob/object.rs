@@ -19,7 +19,8 @@ pub struct ObjectInfo {
     pub key: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its version, for [`PutMode::Update`](super::PutMode::Update).
+    /// Its version, for [`PutMode::Update`](super::PutMode::Update): another for each write of the key;
+    /// on S3 for each content.
     pub version: Version,
     /// When it was written.
     pub modified: SystemTime,

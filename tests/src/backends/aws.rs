@@ -1,7 +1,7 @@
 //! AWS's services, as an emulator that others wrote has them, and the Lambda host in this process.
 //!
 //! What the services do (DynamoDB, S3, SNS, SQS, the way from SNS and S3 to SQS) is the emulator's.
-//! What Lambda does around a function is [`delivery`]: it polls the queues, makes the events, and
+//! What Lambda does around a function is in `delivery`: it polls the queues, makes the events, and
 //! acknowledges what the partial batch response leaves out. Time is the trial's: SQS is asked to hide
 //! a message for long, and to show it when the manual clock says so.
 
