@@ -24,9 +24,6 @@ fn app() -> App {
 #[ignore = "started by the test below"]
 async fn the_process_that_the_other_test_starts() {
     let environment = Environment::new(std::env::vars(), []);
-    if environment.var("AWS_LAMBDA_RUNTIME_API").is_none() {
-        return;
-    }
     let provider = AwsProvider::new(AwsConfig::from_environment(&environment).unwrap());
     let mut app = app();
     let manifest = Arc::new(app.start(&Cloud::new(Arc::new(provider.clone()))).unwrap());
