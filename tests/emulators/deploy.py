@@ -166,13 +166,11 @@ def package(binary):
 
 
 def eventbridge_cron(cron):
-    """Five fields to EventBridge's six: one of the two days is `?`, Sunday is 1, and a year is added."""
+    """Five fields to EventBridge's six: of the two days the second is `?`, and a year is added."""
     minute, hour, day, month, weekday = cron.split()
-    if weekday == "*":
-        weekday = "?"
-    else:
+    if weekday != "*":
         raise SystemExit(f"the end-to-end trials do not translate the weekday of `{cron}`")
-    return f"cron({minute} {hour} {day} {month} {weekday} *)"
+    return f"cron({minute} {hour} {day} {month} ? *)"
 
 
 json.dump(Deployment(json.load(sys.stdin)).run(), sys.stdout)

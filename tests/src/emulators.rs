@@ -37,7 +37,7 @@ impl Absent {
 
     /// Does `ISOBAR_REQUIRE`, a list with commas, name it? Then the trials that need it fail without it.
     pub fn is_required(&self) -> bool {
-        std::env::var("ISOBAR_REQUIRE").is_ok_and(|needs| needs.split(',').any(|need| need == self.need))
+        std::env::var("ISOBAR_REQUIRE").is_ok_and(|needs| needs.split(',').any(|need| need.trim() == self.need))
     }
 }
 
@@ -50,7 +50,8 @@ pub struct Program {
     ready: &'static str,
 }
 
-/// moto, whose services for AWS are the oldest, and which can check signatures and policies.
+/// moto, whose services for AWS are the oldest, and which can check signatures and policies. It is given one
+/// request at a time (see `serve.py`): of races, it shows what the client makes of them, not the service.
 pub const MOTO: Program = Program { name: "moto", ready: "/moto-api/data.json" };
 
 /// ministack, which also runs functions.

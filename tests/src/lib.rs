@@ -202,7 +202,7 @@ pub fn run_if_present<B: Backend, G>(
     // An emulator must not outlive the trials, and `exit` would drop nothing.
     drop(guard);
     if conclusion.num_passed + conclusion.num_failed == 0 && !filtered && backend.is_ok() {
-        return ExitCode::FAILURE;
+        return complain(&format!("{name}: not one trial ran"));
     }
     conclusion.exit_code()
 }
@@ -226,26 +226,28 @@ fn libtest_trial(
         };
         match backend.gaps().iter().find(|gap| gap.trial == trial.name) {
             Some(gap) => Ok(Completion::ignored_with(gap.reason)),
-            None => check(backend.as_ref(), trial).map(|()| Completion::Completed),
+            None => run_check(PATIENCE, async move { (trial.check)(backend.open().await?).await })
+                .map(|()| Completion::Completed),
         }
     })
 }
 
-fn check(backend: &dyn Backend, trial: Trial) -> std::result::Result<(), Failed> {
+/// Runs a check on a runtime of its own, and gives it up after this long. A panic goes on.
+pub fn run_check(
+    patience: Duration,
+    check: impl Future<Output = Checked> + Send + 'static,
+) -> std::result::Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(async {
-        let world = backend.open().await?;
-        // A task of its own: one that never yields is given up all the same.
-        match tokio::time::timeout(PATIENCE, tokio::spawn((trial.check)(world))).await {
-            Ok(Ok(checked)) => checked,
-            Ok(Err(broken)) => match broken.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(cancelled) => Err(cancelled.into()),
-            },
-            Err(_) => Err(format!("the trial did not end within {PATIENCE:?}").into()),
-        }
-    });
-    // What a trial left running must not keep the process.
+    // A task of its own: one that never yields is given up all the same.
+    let ended = runtime.block_on(async { tokio::time::timeout(patience, tokio::spawn(check)).await });
+    // What it left running must not keep the process, however it ended.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    result.map_err(|error| Failed::from(format!("{error:?}")))
+    match ended {
+        Ok(Ok(checked)) => checked.map_err(|error| Failed::from(format!("{error:?}"))),
+        Ok(Err(broken)) => match broken.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Err(cancelled.into()),
+        },
+        Err(_) => Err(format!("the trial did not end within {patience:?}").into()),
+    }
 }

@@ -17,8 +17,8 @@ use isobar_conformance::backends::aws::Aws;
 use isobar_conformance::backends::deployed::Deployed;
 use isobar_conformance::backends::memory::Memory;
 use isobar_conformance::emulators::{Emulator, MINISTACK, Python};
-use isobar_conformance::{Backend, Checked, transcript};
-use libtest_mimic::{Arguments, Completion, Failed};
+use isobar_conformance::{Backend, Checked, run_check, transcript};
+use libtest_mimic::{Arguments, Completion};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let trials = TRIALS.iter().map(|(name, check)| {
         let aws = aws.as_ref().map(|(_, aws)| aws.clone()).map_err(Clone::clone);
         libtest_mimic::Trial::ignorable_test(format!("aws::end-to-end::{name}"), move || match aws {
-            Ok(aws) => run(check(aws)).map(|()| Completion::Completed),
+            Ok(aws) => run_check(PATIENCE, check(aws)).map(|()| Completion::Completed),
             Err(reason) => Ok(Completion::ignored_with(reason)),
         })
     });
@@ -69,13 +69,6 @@ fn deploy() -> Result<(Emulator, Deployed), String> {
 
 /// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
-
-fn run(check: BoxFuture<'static, Checked>) -> Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, check).await });
-    runtime.shutdown_background();
-    ended?.map_err(|error| Failed::from(format!("{error:?}")))
-}
 
 /// Which profile the apps are built with. `.ci/run` takes `release`; a laptop is not made to wait for it.
 const ISOBAR_E2E_PROFILE: &str = "ISOBAR_E2E_PROFILE";
@@ -140,16 +133,16 @@ async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> Checked
     let world = services.open_as("cl-").await?;
     drop(world.run(shortener::app).await?);
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let _watch = Ended(
-        tokio::process::Command::new(aws.python.with_file_name("cargo-lambda"))
-            .args(["lambda", "watch", "--quiet", "--only-lambda-apis", "--invoke-address", "127.0.0.1"])
-            .args(["--invoke-port", &port.to_string()])
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()?,
-    );
+    let mut watch = tokio::process::Command::new(aws.python.with_file_name("cargo-lambda"))
+        .args(["lambda", "watch", "--quiet", "--only-lambda-apis", "--invoke-address", "127.0.0.1"])
+        .args(["--invoke-port", &port.to_string()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
     let api = format!("127.0.0.1:{port}");
     while tokio::net::TcpStream::connect(&api).await.is_err() {
+        assert_eq!(watch.try_wait()?, None, "cargo-lambda has ended, without listening on {api}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let variables = [
@@ -166,7 +159,7 @@ async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> Checked
         ("AWS_ENDPOINT_URL", aws.endpoint.clone()),
         ("ISOBAR_PREFIX", "cl-".to_owned()),
     ];
-    let _function = Ended(tokio::process::Command::new(&aws.bootstrap).envs(variables).spawn()?);
+    let _function = tokio::process::Command::new(&aws.bootstrap).envs(variables).kill_on_drop(true).spawn()?;
     let post = Request::post(format!("http://{api}/lambda-url/_/")).header("content-type", "application/json");
     let made = world.fetch(post.body(Bytes::from_static(br#"{"url": "https://example.org/"}"#))?).await?;
     assert_eq!(made.status, 201, "{}", made.text());
@@ -175,15 +168,6 @@ async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> Checked
     let followed = world.fetch(Request::get(link).body(Bytes::new())?).await?;
     assert_eq!((followed.status.as_u16(), followed.header("location")), (307, Some("https://example.org/")));
     Ok(())
-}
-
-/// A process that ends with the trial.
-struct Ended(tokio::process::Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.start_kill();
-    }
 }
 
 const TELEGRAM_SECRET_TOKEN: &str = "telegram-secret-token";

@@ -12,9 +12,9 @@ use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
 use isobar::{Environment, ErrorKind};
-use isobar_conformance::Checked;
 use isobar_conformance::backends::aws::Aws;
 use isobar_conformance::emulators::{Absent, Boto, Emulator, MINISTACK, MOTO, Program, Python};
+use isobar_conformance::{Checked, run_check};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -51,12 +51,12 @@ fn main() -> ExitCode {
         let both = both.map_err(|absent| absent.reason.clone());
         trials.extend(TRIALS.iter().map(|(name, check)| {
             let (both, check) = (both.clone(), *check);
-            trial(format!("aws::interop::{}::{name}", program.name), both, move |both| run(check(both)))
+            trial(format!("aws::interop::{}::{name}", program.name), both, move |both| run_check(PATIENCE, check(both)))
         }));
     }
     let python = python.map_err(|absent| absent.reason);
     trials.push(trial("aws::interop::moto::who_may_not_is_refused".to_owned(), python, |python| {
-        run(Box::pin(who_may_not_is_refused(python)))
+        run_check(PATIENCE, who_may_not_is_refused(python))
     }));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -74,13 +74,6 @@ fn trial<T: Send + 'static>(
 
 /// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn run(check: BoxFuture<'static, Checked>) -> std::result::Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, check).await });
-    runtime.shutdown_background();
-    ended?.map_err(|error| Failed::from(format!("{error:?}")))
-}
 
 fn start(python: &Python, program: Program, account: &'static str) -> Both {
     let emulator = Emulator::start(python, program, &[]).unwrap();
@@ -150,9 +143,9 @@ async fn boto3_reads_our_objects(both: Arc<Both>) -> Checked {
     let large: Vec<u8> = (0..12_000_000_u32).map(|number| (number % 251) as u8).collect();
     pages.put("large", large.clone()).await?;
     let listed = both.boto.call("s3", "list_objects_v2", &json!({"Bucket": "ba-pages", "Prefix": "docs/"}))?;
-    let name = listed["Contents"][0]["Key"].as_str().unwrap().to_owned();
+    assert_eq!(listed["Contents"][0]["Key"], "docs/käse 1.html");
     let read = |name: &str| both.boto.call("s3", "get_object", &json!({"Bucket": "ba-pages", "Key": name}));
-    assert_eq!(read(&name)?["Body"], bytes(b"<p>cheese</p>"));
+    assert_eq!(read("docs/käse 1.html")?["Body"], bytes(b"<p>cheese</p>"));
     let found = read("large")?;
     assert_eq!(found["ContentLength"], large.len());
     assert!(found["Body"] == bytes(&large), "the content is another");

@@ -63,7 +63,9 @@ impl Aws {
         let clock = ManualClock::default();
         let tap = Tap::start(&self.endpoint, &clock).await?;
         let account = Arc::new(Account::new(self.endpoint.clone(), self.account, prefix.to_owned())?);
-        Ok(Box::new(AwsWorld { account, clock, tap }))
+        let environment = account.environment().with_var("AWS_ENDPOINT_URL_SQS", tap.url());
+        let config = AwsConfig::from_environment(&environment)?;
+        Ok(Box::new(AwsWorld { account, clock, tap, config }))
     }
 }
 
@@ -71,13 +73,12 @@ struct AwsWorld {
     account: Arc<Account>,
     clock: ManualClock,
     tap: Arc<Tap>,
+    config: AwsConfig,
 }
 
 impl AwsWorld {
     fn provider(&self) -> Provisioned {
-        let environment = self.account.environment().with_var("AWS_ENDPOINT_URL_SQS", self.tap.url());
-        let config = AwsConfig::from_environment(&environment).unwrap_or_default();
-        let aws = AwsProvider::with_clock(config, Arc::new(self.clock.clone()));
+        let aws = AwsProvider::with_clock(self.config.clone(), Arc::new(self.clock.clone()));
         Provisioned { aws, account: Arc::clone(&self.account) }
     }
 }

@@ -1,8 +1,9 @@
 //! An app as its user deploys it: built for AWS, zipped, and run by ministack behind its own HTTP
 //! API, queues and Lambda runtime.
 //!
-//! Nothing of ours stands between the app and the emulator. Time is real there; where a trial moves
-//! the clock, the expiry of what is stored is moved back instead.
+//! Nothing of ours stands between the app and the emulator, but for two doubles. Time is real there; where
+//! a trial moves the clock, the expiry of what is stored is moved back instead. And schedules are made, but
+//! a trial's `tick` calls the function itself, with the event that EventBridge Scheduler would send.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,12 +56,23 @@ impl Backend for Deployed {
 
     async fn open(&self) -> Result<Box<dyn World>> {
         let prefix = format!("e{}-", WORLDS.fetch_add(1, Ordering::Relaxed));
-        Ok(Box::new(DeployedWorld { deployed: self.clone(), prefix, clock: ManualClock::default() }))
+        let vars = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCOUNT_ID", ACCOUNT),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("ISOBAR_PREFIX", &prefix),
+        ];
+        let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
+        let config = AwsConfig::from_environment(&environment)?;
+        Ok(Box::new(DeployedWorld { deployed: self.clone(), config, prefix, clock: ManualClock::default() }))
     }
 }
 
 struct DeployedWorld {
     deployed: Deployed,
+    config: AwsConfig,
     prefix: String,
     clock: ManualClock,
 }
@@ -68,17 +80,7 @@ struct DeployedWorld {
 #[async_trait]
 impl World for DeployedWorld {
     fn cloud(&self) -> Cloud {
-        let vars = [
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCOUNT_ID", ACCOUNT),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_ENDPOINT_URL", &self.deployed.endpoint),
-            ("ISOBAR_PREFIX", &self.prefix),
-        ];
-        let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
-        let config = AwsConfig::from_environment(&environment).unwrap_or_default();
-        Cloud::new(Arc::new(AwsProvider::new(config)))
+        Cloud::new(Arc::new(AwsProvider::new(self.config.clone())))
     }
 
     fn clock(&self) -> &ManualClock {
@@ -123,6 +125,7 @@ impl DeployedWorld {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
         let wanted = json!({
@@ -130,7 +133,8 @@ impl DeployedWorld {
             "endpoint": self.deployed.endpoint, "environment": self.deployed.environment,
         });
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(wanted.to_string().as_bytes()).await.map_err(failed)?;
+            // Where it has ended already, it says below why.
+            let _ = stdin.write_all(wanted.to_string().as_bytes()).await;
         }
         let output = child.wait_with_output().await.map_err(failed)?;
         if !output.status.success() {
@@ -142,7 +146,11 @@ impl DeployedWorld {
 
 /// What a binary declares, asked as packaging asks it.
 async fn manifest(bootstrap: &Path) -> Result<Manifest> {
-    let output = Command::new(bootstrap).env("ISOBAR_MANIFEST", "1").output().await.map_err(failed)?;
+    let asked = Command::new(bootstrap).env("ISOBAR_MANIFEST", "1").kill_on_drop(true).output();
+    let output = asked.await.map_err(failed)?;
+    if !output.status.success() {
+        return Err(Error::internal(format!("its manifest: {}", String::from_utf8_lossy(&output.stderr))));
+    }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
@@ -304,6 +312,9 @@ impl DeployedApp {
             .header("authorization", authorization("lambda"))
             .body(Body::from(event.to_string()));
         let response = send(request.map_err(not_a_url)?).await?;
+        if !response.status.is_success() {
+            return Err(Error::internal(format!("Lambda did not call `{name}`: {}", response.text())));
+        }
         let told: Value = response.json()?;
         if response.header("x-amz-function-error").is_none() {
             // Ministack writes the function's JSON anew, with spaces in it.

@@ -134,8 +134,7 @@ impl LocalApp {
 
     async fn is_quiet(&self) -> Result<bool> {
         let overview: Value = self.inspect(Method::GET, "", Bytes::new()).await?.json()?;
-        let queues = overview["queues"].as_array().cloned().unwrap_or_default();
-        Ok(queues.iter().all(|queue| queue["due"] == false && queue["running"] == 0))
+        Ok(listed(&overview, "queues")?.iter().all(|queue| queue["due"] == false && queue["running"] == 0))
     }
 }
 
@@ -169,7 +168,7 @@ impl RunningApp for LocalApp {
     async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
         let path = format!("dead-letters/{kind}s/{name}?limit=1000");
         let answer: Value = self.inspect(Method::GET, &path, Bytes::new()).await?.json()?;
-        Ok(answer["dead_letters"].as_array().into_iter().flatten().map(dead_letter).collect())
+        Ok(listed(&answer, "dead_letters")?.iter().map(dead_letter).collect())
     }
 
     async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
@@ -177,6 +176,11 @@ impl RunningApp for LocalApp {
         let answer: Value = self.inspect(Method::POST, &path, Bytes::new()).await?.json()?;
         Ok(usize::try_from(answer["redriven"].as_u64().unwrap_or_default()).unwrap_or_default())
     }
+}
+
+/// A list in an answer. Without it nothing is known, which is not the same as an empty one.
+fn listed<'a>(answer: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
+    answer[name].as_array().ok_or_else(|| Error::internal(format!("no `{name}` in {answer}")))
 }
 
 fn dead_letter(told: &Value) -> DeadLetter {

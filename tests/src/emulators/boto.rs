@@ -28,22 +28,19 @@ impl Boto {
         Ok(Self { child, pipes: Mutex::new((stdin, BufReader::new(stdout))) })
     }
 
-    /// Calls an operation, in boto3's names. Errors: `Internal` with the service's code.
+    /// Calls an operation, in boto3's names. Errors: `Internal` with what boto3 says.
     pub fn call(&self, service: &str, operation: &str, input: &Value) -> Result<Value> {
-        self.call_as(["test", "test"], service, operation, input)
-    }
-
-    /// The same with these credentials.
-    pub fn call_as(&self, keys: [&str; 2], service: &str, operation: &str, input: &Value) -> Result<Value> {
-        let call = json!({"service": service, "operation": operation, "input": input, "keys": keys});
+        let call = json!({"service": service, "operation": operation, "input": input});
         let mut pipes = self.pipes.lock();
         let (stdin, stdout) = &mut *pipes;
         writeln!(stdin, "{call}").and_then(|()| stdin.flush()).map_err(broken)?;
         let mut line = String::new();
-        stdout.read_line(&mut line).map_err(broken)?;
+        if stdout.read_line(&mut line).map_err(broken)? == 0 {
+            return Err(Error::internal(format!("{service} {operation}: boto3 has ended, and printed why")));
+        }
         let answer: Value = serde_json::from_str(&line)?;
         match answer["error"].as_str() {
-            Some(code) => Err(Error::internal(format!("{service} {operation}: {code}"))),
+            Some(error) => Err(Error::internal(format!("{service} {operation}: {error}"))),
             None => Ok(answer),
         }
     }

@@ -22,7 +22,8 @@ pub(super) struct Account {
     pub(super) endpoint: String,
     pub(super) number: &'static str,
     pub(super) prefix: String,
-    made: Mutex<BTreeSet<String>>,
+    /// Locked while one is made: who opens it at the same time waits until it is there.
+    made: tokio::sync::Mutex<BTreeSet<String>>,
     subscribed: Mutex<BTreeSet<String>>,
     /// Messages that are hidden: their queue and receipt.
     pub(super) taken: Mutex<Vec<(String, String)>>,
@@ -53,7 +54,7 @@ impl Account {
             .header("x-amz-target", target)
             .body(Bytes::from(input.to_string()));
         let answer = self.call(service, request.map_err(not_a_request)?).await?;
-        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+        Ok(serde_json::from_slice(&answer)?)
     }
 
     pub(super) fn queue_url(&self, queue: &str) -> String {
@@ -67,14 +68,18 @@ impl Account {
     /// Makes a resource that is opened for the first time.
     async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
         let name = format!("{}{name}", self.prefix);
-        if !self.made.lock().insert(format!("{kind} {name}")) {
+        let resource = format!("{kind} {name}");
+        let mut made = self.made.lock().await;
+        if made.contains(&resource) {
             return Ok(());
         }
         match kind {
-            ResourceKind::Table => self.make_table(&name).await,
-            ResourceKind::Bucket => self.s3(Method::PUT, &format!("/{name}"), String::new()).await,
-            ResourceKind::Topic => self.make_topic(&name).await,
+            ResourceKind::Table => self.make_table(&name).await?,
+            ResourceKind::Bucket => self.s3(Method::PUT, &format!("/{name}"), String::new()).await?,
+            ResourceKind::Topic => self.make_topic(&name).await?,
         }
+        made.insert(resource);
+        Ok(())
     }
 
     /// Without a time to live: an emulator's clock is not that of the trial.

@@ -173,7 +173,7 @@ impl RunningApp for AwsApp {
     }
 
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
-        let payload = String::from_utf8_lossy(&payload);
+        let payload = std::str::from_utf8(&payload).map_err(|error| Error::invalid("no JSON").with_source(error))?;
         let payload = if payload.is_empty() { String::new() } else { format!(",\"payload\":{payload}") };
         let event = format!("{{\"isobar\":\"invoke\",\"function\":{}{payload}}}", json!(function));
         self.handle(event.as_bytes()).await

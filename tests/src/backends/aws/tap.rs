@@ -63,9 +63,9 @@ impl Tap {
         let mut told: Value = serde_json::from_slice(body).ok()?;
         for entry in told["Entries"].as_array_mut()? {
             let seconds = entry["VisibilityTimeout"].as_u64()?;
-            self.hide(entry["ReceiptHandle"].as_str()?, seconds);
             // What is out of SQS's range is refused by it.
             if seconds <= LONGEST {
+                self.hide(entry["ReceiptHandle"].as_str()?, seconds);
                 entry["VisibilityTimeout"] = LONGEST.into();
             }
         }
@@ -76,14 +76,13 @@ impl Tap {
 async fn pass(State(tap): State<Arc<Tap>>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap, Bytes) {
     let puts_off = headers.get("x-amz-target").is_some_and(|it| it == "AmazonSQS.ChangeMessageVisibilityBatch");
     let sent = if puts_off { tap.note(&body).unwrap_or(body) } else { body };
-    let sent = Bytes::from(sent.to_vec());
     let mut request = Request::post(format!("{}/", tap.emulator));
     for name in ["content-type", "x-amz-target", "x-amz-date", "authorization"] {
         if let Some(value) = headers.get(name) {
             request = request.header(name, value);
         }
     }
-    let Ok(request) = request.body(Body::from(sent)) else { return refused() };
+    let Ok(request) = request.body(Body::from(sent)) else { return refused("not a request") };
     match crate::backends::send(request).await {
         Ok(answer) => {
             let mut headers = answer.headers;
@@ -91,10 +90,10 @@ async fn pass(State(tap): State<Arc<Tap>>, headers: HeaderMap, body: Bytes) -> (
             headers.remove("content-length");
             (answer.status, headers, answer.body)
         }
-        Err(_) => refused(),
+        Err(error) => refused(&format!("{error:?}")),
     }
 }
 
-fn refused() -> (StatusCode, HeaderMap, Bytes) {
-    (StatusCode::BAD_GATEWAY, HeaderMap::new(), Bytes::new())
+fn refused(why: &str) -> (StatusCode, HeaderMap, Bytes) {
+    (StatusCode::BAD_GATEWAY, HeaderMap::new(), Bytes::copy_from_slice(why.as_bytes()))
 }
