@@ -34,6 +34,7 @@
 //! | `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` | other endpoints than AWS's own |
 //! | `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` | which of AWS's own endpoints |
 //! | `AWS_CA_BUNDLE`, `AWS_MAX_ATTEMPTS` | the HTTP client |
+//! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the way to AWS; also all in small letters |
 //! | [`ISOBAR_LAMBDA_INVOKE_MODE`] | how a Function URL answers |
 
 mod endpoint;
@@ -190,7 +191,7 @@ fn placed(environment: &Environment) -> Result<Vec<Location>> {
 }
 
 fn client(environment: &Environment) -> Result<ClientConfig> {
-    let mut client = ClientConfig::default();
+    let mut client = ClientConfig::default().with_proxies(environment);
     client.ca_bundle = environment.var("AWS_CA_BUNDLE").map(Into::into);
     let name = "AWS_MAX_ATTEMPTS";
     let wanted = "a number of attempts from 1 to 100";

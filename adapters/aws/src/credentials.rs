@@ -20,8 +20,6 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Client, SystemClock};
-use object_store::CredentialProvider;
-use object_store::aws::AwsCredential;
 
 use crate::AwsConfig;
 use crate::config::fixed_credential;
@@ -34,15 +32,30 @@ pub(crate) struct Credentials(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     /// From the environment: nothing is asked, nothing is renewed.
-    Fixed(Arc<AwsCredential>),
+    Fixed(Arc<Credential>),
     /// From a source that is asked at the first use, and again before what it gave expires.
     Cached(Arc<Cache<Chain>>),
+}
+
+/// What requests are signed with.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) key_id: String,
+    pub(crate) secret_key: String,
+    /// Of a session.
+    pub(crate) token: Option<String>,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").finish_non_exhaustive()
+    }
 }
 
 /// What a source gave.
 #[derive(Clone)]
 struct Found {
-    credential: Arc<AwsCredential>,
+    credential: Arc<Credential>,
     /// Good until then; forever without it.
     expires: Option<SystemTime>,
     account: Option<String>,
@@ -67,7 +80,7 @@ impl Credentials {
 
     /// Credentials that are good now. Errors: `Unauthenticated` where there are none, with what was
     /// tried; `Config`; `Unavailable` and `Timeout` of the source.
-    pub(crate) async fn get(&self) -> Result<Arc<AwsCredential>> {
+    pub(crate) async fn get(&self) -> Result<Arc<Credential>> {
         match &self.0 {
             Kind::Fixed(fixed) => Ok(Arc::clone(fixed)),
             Kind::Cached(cache) => cache.get().await,
@@ -75,7 +88,7 @@ impl Credentials {
     }
 
     /// Forgets credentials that a service called expired. Is there a chance of others?
-    pub(crate) fn reject(&self, expired: &Arc<AwsCredential>) -> bool {
+    pub(crate) fn reject(&self, expired: &Arc<Credential>) -> bool {
         match &self.0 {
             Kind::Fixed(_) => false,
             Kind::Cached(cache) => cache.reject(expired),
@@ -88,16 +101,6 @@ impl Credentials {
             Kind::Fixed(_) => None,
             Kind::Cached(cache) => cache.account(),
         }
-    }
-}
-
-/// For `object_store`.
-#[async_trait]
-impl CredentialProvider for Credentials {
-    type Credential = AwsCredential;
-
-    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        Ok(self.get().await?)
     }
 }
 

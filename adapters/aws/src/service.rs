@@ -3,20 +3,19 @@
 mod account;
 mod code;
 mod refusal;
+pub(crate) mod sign;
+pub(crate) mod signed;
 
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Call, Judgement, Safety};
-use object_store::aws::{AwsAuthorizer, AwsCredential};
-use object_store::client::HttpRequestBody;
-use parking_lot::Mutex;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use isobar_rest::{Answer, Judgement, Safety};
+use object_store::PutPayload;
+use percent_encoding::{percent_decode_str, percent_encode};
 use serde::Serialize;
 use url::Url;
 
@@ -24,6 +23,7 @@ use crate::State;
 use crate::config::{Placed, check_region, signing_name};
 
 pub(crate) use refusal::Refusal;
+use signed::{Meaning, Signed};
 
 /// One AWS service in one region. Made by [`AwsProvider::service`](crate::AwsProvider::service).
 ///
@@ -142,27 +142,17 @@ impl AwsService {
         Url::parse(&format!("{}{path}", self.endpoint)).map_err(wrong)
     }
 
-    /// Sends, and once more with new credentials if the service calls the old ones expired.
     async fn exchange(
         &self,
         operation: &'static str,
         safety: Safety,
         request: Request<Bytes>,
     ) -> Result<std::result::Result<Response<Bytes>, Refusal>> {
-        let signer = Signer { service: self, used: Mutex::default() };
-        let call = |request| self.state.client.call(Call { operation, request, safety, service: &signer });
-        let mut answer = call(request.clone()).await?;
-        if let Some(refusal) = self.refusal(&answer.response) {
-            let used = signer.used.lock().clone();
-            if refusal.is_expired() && used.is_some_and(|used| self.state.credentials.reject(&used)) {
-                let earlier = answer.uncertain;
-                answer = call(request).await.map_err(|error| unknown(error, earlier))?;
-                answer.uncertain |= earlier;
-            }
-        }
-        match self.refusal(&answer.response) {
-            Some(refusal) => Ok(Err(refusal.uncertain(answer.uncertain))),
-            None => Ok(Ok(answer.response)),
+        let signed = Signed::new(&self.state, signing_name(self.name), &self.region, MEANING);
+        let Answer { response, uncertain } = signed.call(operation, safety, request.map(PutPayload::from)).await?;
+        match self.refusal(&response) {
+            Some(refusal) => Ok(Err(refusal.uncertain(uncertain))),
+            None => Ok(Ok(response)),
         }
     }
 
@@ -182,10 +172,9 @@ impl AwsService {
 ///
 /// Source: "Create a signed AWS API request", IAM User Guide.
 fn canonical(query: &str) -> String {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let encoded = |text: &str| {
         let text = text.replace('+', " ");
-        percent_encode(&percent_decode_str(&text).collect::<Vec<_>>(), KEPT).to_string()
+        percent_encode(&percent_decode_str(&text).collect::<Vec<_>>(), sign::QUERY).to_string()
     };
     let pair = |pair: &str| match pair.split_once('=') {
         Some((name, value)) => format!("{}={}", encoded(name), encoded(value)),
@@ -194,40 +183,10 @@ fn canonical(query: &str) -> String {
     query.split('&').filter(|it| !it.is_empty()).map(pair).collect::<Vec<_>>().join("&")
 }
 
-fn unknown(error: Error, uncertain: bool) -> Error {
-    if uncertain { error.with_outcome_unknown() } else { error }
-}
-
-/// Signs the attempts of one call, and knows with what.
-struct Signer<'a> {
-    service: &'a AwsService,
-    used: Mutex<Option<Arc<AwsCredential>>>,
-}
-
-#[async_trait]
-impl isobar_rest::Service for Signer<'_> {
-    async fn authorize(&self, request: Request<Bytes>) -> Result<Request<Bytes>> {
-        let AwsService { state, name, region, .. } = self.service;
-        let credential = state.credentials.get().await?;
-        let request = sign(&credential, signing_name(name), region, request)?;
-        *self.used.lock() = Some(credential);
-        Ok(request)
-    }
-
-    fn judge(&self, response: &Response<Bytes>) -> Judgement {
-        if response.status().is_success() { Judgement::Final } else { Refusal::read(response).judge() }
-    }
-}
-
-/// Signature Version 4. `AwsAuthorizer` panics on what is no URL and on what cannot stand in a header:
-/// [`AwsService::call`], `check_endpoint` and `fixed_credential` let neither come here.
-fn sign(credential: &AwsCredential, service: &str, region: &str, request: Request<Bytes>) -> Result<Request<Bytes>> {
-    let (parts, body) = request.into_parts();
-    let mut request = Request::from_parts(parts, HttpRequestBody::from(body.clone()));
-    let signed = AwsAuthorizer::new(credential, service, region).try_authorize(&mut request, None);
-    signed.map_err(|error| Error::internal("the request cannot be signed").with_source(error))?;
-    Ok(request.map(|_| body))
-}
+const MEANING: Meaning = Meaning {
+    judge: |answer| if answer.status().is_success() { Judgement::Final } else { Refusal::read(answer).judge() },
+    expired: |answer| !answer.status().is_success() && Refusal::read(answer).is_expired(),
+};
 
 #[cfg(test)]
 pub(crate) mod double;

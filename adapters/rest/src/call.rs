@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use isobar_abstraction::Result;
+use object_store::PutPayload;
+
+use crate::stream::StreamBody;
 
 /// What happens if a call is made twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +27,8 @@ pub enum Safety {
 pub struct Call<'a> {
     /// The service's own name of the operation, for spans and errors, such as `GetItem`.
     pub operation: &'static str,
-    /// The request, not yet signed. Its URI is absolute.
-    pub request: Request<Bytes>,
+    /// The request, not yet signed. Its URI is absolute. The body may lie in pieces, and is not copied.
+    pub request: Request<PutPayload>,
     /// What happens if it is made twice.
     pub safety: Safety,
     /// Who signs it, and judges the answers.
@@ -41,7 +45,7 @@ impl fmt::Debug for Call<'_> {
 #[async_trait]
 pub trait Service: Send + Sync {
     /// Signs a request, or gives it its token. Called anew for each attempt, since signatures grow old.
-    async fn authorize(&self, request: Request<Bytes>) -> Result<Request<Bytes>>;
+    async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()>;
 
     /// Is this answer the last word?
     fn judge(&self, response: &Response<Bytes>) -> Judgement;
@@ -79,4 +83,13 @@ impl fmt::Debug for Answer {
         answer.field("status", &response.status()).field("bytes", &response.body().len());
         answer.field("uncertain", uncertain).finish()
     }
+}
+
+/// What [`Client::open`](crate::Client::open) gives.
+#[derive(Debug)]
+pub enum Opened {
+    /// A success, whose body is read as it comes.
+    Stream(Response<StreamBody>),
+    /// Anything else: whole, and judged.
+    Refused(Answer),
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Clock, Error, ErrorKind, Result, current_deadline};
 use object_store::client::HttpRequestBody;
 use tokio::time::timeout;
@@ -16,7 +16,7 @@ use crate::failure::{Again, Failure};
 use crate::retry::{Budget, COST, COST_OF_TIMEOUT, backoff, retry_after};
 use crate::stream::StreamBody;
 use crate::transport::Transport;
-use crate::{Answer, Call, ClientConfig, Judgement, Safety};
+use crate::{Answer, Call, ClientConfig, Judgement, Opened, Safety};
 
 /// The HTTP client. Cheap to clone, and to make: it reads certificates and connects at first use.
 ///
@@ -54,12 +54,43 @@ impl Client {
     /// - `Config`: the URL, a proxy or the CA bundle is wrong.
     /// - what [`Service::authorize`](crate::Service::authorize) says, which is not retried.
     pub async fn call(&self, call: Call<'_>) -> Result<Answer> {
+        match self.make(call, Reading::Whole).await? {
+            (Got::Whole(response), uncertain) => Ok(Answer { response, uncertain }),
+            (Got::Stream(_), _) => Err(Error::internal("an answer that was to be whole is not")),
+        }
+    }
+
+    /// Like [`call`](Self::call), but the body of a success is handed out as it comes, however large it
+    /// is. What breaks off then is an error of the body, and nobody's to repeat but the caller's
+    /// ([`pause`](Self::pause)).
+    pub async fn open(&self, call: Call<'_>) -> Result<Opened> {
+        Ok(match self.make(call, Reading::Stream).await? {
+            (Got::Whole(response), uncertain) => Opened::Refused(Answer { response, uncertain }),
+            (Got::Stream(response), _) => Opened::Stream(response),
+        })
+    }
+
+    /// The last answer, and whether an attempt before it may have been applied.
+    async fn make(&self, call: Call<'_>, reading: Reading) -> Result<(Got, bool)> {
         let host = call.request.uri().host();
         let span = debug_span!("call", operation = call.operation, host, status = Empty, retries = Empty);
-        let mut course = Course::new(&self.0, call);
+        let mut course = Course::new(&self.0, call, reading);
         let outcome = course.run().instrument(span.clone()).await;
         course.record(&span, &outcome);
         course.settle(outcome)
+    }
+
+    /// Waits before retry `number`, counted from 1, of what this client does not repeat by itself.
+    /// `false`, without a wait, where there is to be none: the attempts, the retry budget or the
+    /// invocation's time are used up.
+    pub async fn pause(&self, number: u32) -> bool {
+        let wait = backoff(&self.0.config, number, None);
+        let late = self.0.left(current_deadline()).is_some_and(|left| left <= wait);
+        if late || number >= self.0.config.max_attempts || !self.0.budget.take(COST) {
+            return false;
+        }
+        self.0.clock.pause(wait).await;
+        true
     }
 
     /// Sends one request and hands out the answer as it comes: no retry, no judgement. For services
@@ -86,10 +117,37 @@ impl State {
     }
 }
 
+/// How the answer to a call is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Whole,
+    /// The body of a success as it comes.
+    Stream,
+}
+
+/// What an attempt was answered.
+enum Got {
+    Whole(Response<Bytes>),
+    Stream(Response<StreamBody>),
+}
+
+impl Got {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Whole(answer) => answer.status(),
+            Self::Stream(answer) => answer.status(),
+        }
+    }
+}
+
+/// Of an answer that is no success, no more than this is read.
+const LARGEST_REFUSAL: usize = 64 * 1024;
+
 /// One call, attempt by attempt.
 struct Course<'a> {
     client: &'a State,
     call: Call<'a>,
+    reading: Reading,
     deadline: Option<SystemTime>,
     retries: u32,
     /// What the last retry took from the budget.
@@ -101,7 +159,7 @@ struct Course<'a> {
 }
 
 /// What an attempt ended in.
-type Outcome = Result<Response<Bytes>>;
+type Outcome = Result<Got>;
 
 /// When to make another attempt.
 enum Next {
@@ -110,9 +168,9 @@ enum Next {
 }
 
 impl<'a> Course<'a> {
-    fn new(client: &'a State, call: Call<'a>) -> Self {
+    fn new(client: &'a State, call: Call<'a>, reading: Reading) -> Self {
         let deadline = current_deadline();
-        Self { client, call, deadline, retries: 0, paid: 0, excused: false, uncertain: false }
+        Self { client, call, reading, deadline, retries: 0, paid: 0, excused: false, uncertain: false }
     }
 
     async fn run(&mut self) -> Outcome {
@@ -140,20 +198,23 @@ impl<'a> Course<'a> {
         }
     }
 
-    async fn authorized(&self) -> Result<Request<Bytes>> {
+    async fn authorized(&self) -> Result<Request<HttpRequestBody>> {
         let Call { request, service, .. } = &self.call;
-        let authorized = service.authorize(request.clone());
-        let Some(left) = self.client.left(self.deadline) else { return authorized.await };
-        timeout(left, authorized).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Timeout, "the invocation's deadline came before there were credentials"))
-        })
+        let (mut parts, body) = request.clone().into_parts();
+        let authorized = service.authorize(&mut parts, &body);
+        match self.client.left(self.deadline) {
+            None => authorized.await?,
+            Some(left) => timeout(left, authorized).await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Timeout, "the invocation's deadline came before there were credentials"))
+            })?,
+        }
+        Ok(Request::from_parts(parts, HttpRequestBody::from(body)))
     }
 
-    async fn attempt(&self) -> Result<Response<Bytes>, Failure> {
+    async fn attempt(&self) -> Result<Got, Failure> {
         let request = self.authorized().await.map_err(Failure::before)?;
         let started = self.client.clock.now();
-        let left = self.client.left(self.deadline);
-        let answer = self.client.transport.exchange(request.map(HttpRequestBody::from), left).await;
+        let answer = self.send(request).await;
         let took = || self.client.clock.now().duration_since(started).unwrap_or_default();
         match &answer {
             Ok(answer) => debug!(attempt = self.retries + 1, status = answer.status().as_u16(), took = ?took()),
@@ -162,12 +223,28 @@ impl<'a> Course<'a> {
         answer
     }
 
+    async fn send(&self, request: Request<HttpRequestBody>) -> Result<Got, Failure> {
+        let left = self.client.left(self.deadline);
+        if self.reading == Reading::Whole {
+            return self.client.transport.exchange(request, left).await.map(Got::Whole);
+        }
+        let answer = self.client.transport.stream(request, left).await?;
+        if answer.status().is_success() {
+            return Ok(Got::Stream(answer));
+        }
+        Transport::rest(answer, LARGEST_REFUSAL).await.map(Got::Whole)
+    }
+
     /// What an attempt ended in, and whether there is to be another.
-    fn judge(&mut self, attempt: Result<Response<Bytes>, Failure>) -> (Outcome, Option<Next>) {
+    fn judge(&mut self, attempt: Result<Got, Failure>) -> (Outcome, Option<Next>) {
         match attempt {
-            Ok(answer) => {
+            Ok(Got::Stream(answer)) => {
+                self.client.budget.succeeded(self.paid);
+                (Ok(Got::Stream(answer)), None)
+            }
+            Ok(Got::Whole(answer)) => {
                 let next = self.after_answer(&answer);
-                (Ok(answer), next)
+                (Ok(Got::Whole(answer)), next)
             }
             Err(failure) => {
                 let next = self.after_failure(&failure);
@@ -219,9 +296,9 @@ impl<'a> Course<'a> {
         }
     }
 
-    fn settle(self, outcome: Outcome) -> Result<Answer> {
+    fn settle(self, outcome: Outcome) -> Result<(Got, bool)> {
         match outcome {
-            Ok(response) => Ok(Answer { response, uncertain: self.uncertain }),
+            Ok(got) => Ok((got, self.uncertain)),
             Err(error) if self.uncertain => Err(error.with_outcome_unknown()),
             Err(error) => Err(error),
         }

@@ -17,8 +17,9 @@ mod stream;
 mod tls;
 mod transport;
 
-pub use call::{Answer, Call, Judgement, Safety, Service};
+pub use call::{Answer, Call, Judgement, Opened, Safety, Service};
 pub use client::Client;
 pub use clock::SystemClock;
 pub use config::{ClientConfig, Protocol};
 pub use connector::{Refusals, StoreConnector};
+pub use stream::StreamBody;

@@ -15,7 +15,7 @@ use crate::failure::{Limit, Target};
 /// The body of a streamed answer: a piece that does not come in time is a `Timeout`, an end before the
 /// end `Unavailable`.
 #[derive(Debug)]
-pub(crate) struct StreamBody {
+pub struct StreamBody {
     body: Incoming,
     target: Target,
     piece: Duration,
@@ -29,6 +29,10 @@ impl StreamBody {
         let end = left.and_then(|left| Instant::now().checked_add(left));
         let waiting = Box::pin(sleep(Limit::new(piece, left).time));
         Self { body, target, piece, end, waiting }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
     }
 
     fn limit(&self) -> Limit {

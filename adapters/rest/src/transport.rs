@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::TokioExecutor;
-use isobar_abstraction::{Clock, Result};
+use isobar_abstraction::{Clock, Error, Result};
 use object_store::client::HttpRequestBody;
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -28,7 +28,7 @@ pub(crate) type Outgoing = Request<HttpRequestBody>;
 
 type Pool = HyperClient<Connector, HttpRequestBody>;
 
-/// The slowest line for a streamed request: it may take a second more for each so many bytes.
+/// The slowest line for a request: it may take a second more for each so many bytes.
 const BYTES_PER_SECOND: f64 = 256.0 * 1024.0;
 
 /// Sends requests. It costs nothing until the first.
@@ -56,7 +56,7 @@ impl Transport {
         left: Option<Duration>,
     ) -> Result<Response<Bytes>, Failure> {
         let attempt = self.prepare(&mut request).map_err(Failure::before)?;
-        let limit = Limit::new(self.config.attempt_timeout, left);
+        let limit = Limit::new(self.patience(&request), left);
         if limit.time.is_zero() {
             return Err(attempt.late(limit));
         }
@@ -74,8 +74,7 @@ impl Transport {
     ) -> Result<Response<StreamBody>, Failure> {
         let attempt = self.prepare(&mut request).map_err(Failure::before)?;
         let (started, piece) = (Instant::now(), self.config.attempt_timeout);
-        let upload = request.body().content_length() as f64 / BYTES_PER_SECOND;
-        let limit = Limit::new(piece.saturating_add(Duration::from_secs_f64(upload)), left);
+        let limit = Limit::new(self.patience(&request), left);
         if limit.time.is_zero() {
             return Err(attempt.late(limit));
         }
@@ -83,6 +82,23 @@ impl Transport {
         let answer = answer.unwrap_or_else(|_| Err(attempt.late(limit)))?;
         let left = left.map(|left| left.saturating_sub(started.elapsed()));
         Ok(answer.map(|body| StreamBody::new(body, attempt.target, piece, left)))
+    }
+
+    /// The time of an attempt, and what a large request takes on a slow line.
+    fn patience(&self, request: &Outgoing) -> Duration {
+        let upload = request.body().content_length() as f64 / BYTES_PER_SECOND;
+        self.config.attempt_timeout.saturating_add(Duration::from_secs_f64(upload))
+    }
+
+    /// Reads the rest of a streamed answer, if it has no more than `limit` bytes.
+    pub(crate) async fn rest(answer: Response<StreamBody>, limit: usize) -> Result<Response<Bytes>, Failure> {
+        let target = answer.body().target().clone();
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, limit).collect().await.map_err(|error| match error.downcast::<Error>() {
+            Ok(error) => Failure { error: *error, sent: true, again: Again::Later },
+            Err(_) => target.too_large(limit),
+        })?;
+        Ok(Response::from_parts(parts, body.to_bytes()))
     }
 
     /// Errors: `Config`.

@@ -30,7 +30,7 @@ pub(super) fn query(request: &ListRequest) -> String {
         ("start-after", after.as_str()),
     ];
     pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
-    super::requests::query(&pairs)
+    crate::service::sign::query(&pairs)
 }
 
 /// The group that the page before ended with, if it was a group.
@@ -45,6 +45,7 @@ fn after_group(request: &ListRequest) -> Option<&str> {
 struct Page {
     is_truncated: bool,
     encoding_type: Option<String>,
+    next_continuation_token: Option<String>,
     #[serde(default)]
     contents: Vec<Content>,
     #[serde(default)]
@@ -73,10 +74,26 @@ enum Entry {
     Group,
 }
 
+/// What an answer is.
+pub(super) enum Read {
+    Page(Listing),
+    /// A page without a name, behind which there are more: S3's token of the next.
+    Empty(String),
+}
+
 /// Reads the answer. Errors: `Internal`, also for an object whose name no path can be.
-pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Listing> {
+pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Read> {
     let wrong = |error| Error::internal("S3 answered no list").with_source(error);
-    let page: Page = quick_xml::de::from_reader(answer).map_err(wrong)?;
+    let mut page: Page = quick_xml::de::from_reader(answer).map_err(wrong)?;
+    match page.next_continuation_token.take() {
+        Some(token) if page.is_truncated && page.contents.is_empty() && page.common_prefixes.is_empty() => {
+            Ok(Read::Empty(token))
+        }
+        _ => listing(request, page).map(Read::Page),
+    }
+}
+
+fn listing(request: &ListRequest, page: Page) -> Result<Listing> {
     let plain = page.encoding_type.as_deref() != Some("url");
     let name = |text: &str| if plain { Ok(text.to_owned()) } else { decode(text) };
     let mut entries = Vec::with_capacity(page.contents.len() + page.common_prefixes.len());
@@ -91,7 +108,6 @@ pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Listing> {
     let more = page.is_truncated || entries.len() > request.limit;
     entries.truncate(request.limit);
     let last = entries.last().map(|(name, _)| name.clone());
-    // A page may be empty and not the last.
     let resume = last.or_else(|| request.after.clone()).filter(|_| more);
     let mut listing = Listing { resume, ..Listing::default() };
     for (name, entry) in entries {
@@ -135,6 +151,13 @@ fn meta(stored: &str, content: Content) -> Result<ObjectMeta> {
 mod tests {
     use super::*;
 
+    fn page_of(request: &ListRequest, answer: &[u8]) -> Result<Listing> {
+        match read(request, answer)? {
+            Read::Page(listing) => Ok(listing),
+            Read::Empty(token) => panic!("no page, but {token}"),
+        }
+    }
+
     fn request(prefix: &str, after: Option<&str>) -> ListRequest {
         let after = after.map(str::to_owned);
         ListRequest { prefix: prefix.to_owned(), delimiter: Some("/".to_owned()), limit: 3, after }
@@ -174,7 +197,7 @@ mod tests {
     #[test]
     fn names_come_back_as_they_are_stored() {
         let xml = page(false, &["a+b%2Bc", "%C3%A4/%25", "+a+"], &["a/", "%01/"]);
-        let listing = read(&ListRequest { limit: 10, ..request("", None) }, xml.as_bytes()).unwrap();
+        let listing = page_of(&ListRequest { limit: 10, ..request("", None) }, xml.as_bytes()).unwrap();
         assert_eq!(names(&listing), [" a ", "a b+c", "ä/%"]);
         assert_eq!((listing.prefixes.len(), listing.resume.as_deref()), (2, None));
         let object = &listing.objects[0];
@@ -185,7 +208,7 @@ mod tests {
     #[test]
     fn a_page_resumes_at_the_last_of_its_names_and_groups() {
         for (keys, groups, last) in [(&["a", "c"][..], &["b/"][..], "c"), (&["a"], &["b/"], "b/"), (&["a"], &[], "a")] {
-            let listing = read(&request("", None), page(true, keys, groups).as_bytes()).unwrap();
+            let listing = page_of(&request("", None), page(true, keys, groups).as_bytes()).unwrap();
             assert_eq!(listing.resume.as_deref(), Some(last));
         }
     }
@@ -193,25 +216,33 @@ mod tests {
     #[test]
     fn a_page_holds_no_more_than_its_limit() {
         let request = request("", Some("a/"));
-        let listing = read(&request, page(false, &["b", "e"], &["c/", "d/"]).as_bytes()).unwrap();
+        let listing = page_of(&request, page(false, &["b", "e"], &["c/", "d/"]).as_bytes()).unwrap();
         assert_eq!((names(&listing), listing.prefixes.len()), (vec!["b"], 2));
         assert_eq!(listing.resume.as_deref(), Some("d/"));
     }
 
     #[test]
     fn a_group_that_ended_the_page_before_does_not_come_again() {
-        let listing = read(&request("", Some("a/")), page(true, &[], &["a/", "b/"]).as_bytes()).unwrap();
+        let listing = page_of(&request("", Some("a/")), page(true, &[], &["a/", "b/"]).as_bytes()).unwrap();
         assert_eq!((listing.prefixes, listing.resume.as_deref()), (vec!["b/".to_owned()], Some("b/")));
     }
 
     #[test]
     fn folders_of_consoles_are_passed_over_and_other_names_without_a_path_are_told() {
-        let listing = read(&request("p/", None), page(true, &["p/"], &[]).as_bytes()).unwrap();
+        let listing = page_of(&request("p/", None), page(true, &["p/"], &[]).as_bytes()).unwrap();
         assert_eq!((names(&listing), listing.resume.as_deref()), (vec![], Some("p/")));
         for name in ["a//b", "/a", "a/../b"] {
-            let error = read(&request("", None), page(false, &["a", name], &[]).as_bytes()).unwrap_err();
+            let error = page_of(&request("", None), page(false, &["a", name], &[]).as_bytes()).unwrap_err();
             assert!(error.message().contains(name), "{error}");
         }
-        assert!(read(&request("", None), b"<html>").is_err());
+        assert!(page_of(&request("", None), b"<html>").is_err());
+    }
+
+    #[test]
+    fn a_page_without_a_name_tells_the_next() {
+        let xml = page(true, &[], &[]).replace("</ListB", "<NextContinuationToken>t</NextContinuationToken></ListB");
+        assert!(matches!(read(&request("", None), xml.as_bytes()), Ok(Read::Empty(token)) if token == "t"));
+        let xml = xml.replace("true", "false");
+        assert!(matches!(read(&request("", None), xml.as_bytes()), Ok(Read::Page(_))));
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind};
-use isobar_rest::{Judgement, Refusals};
+use isobar_rest::Judgement;
 use serde::Deserialize;
 
 /// What an error of S3 says.
@@ -24,6 +24,9 @@ pub(super) struct S3Refusals {
     bucket: String,
     region: String,
 }
+
+/// Of an answer to a condition of a read.
+pub(super) const NOT_MODIFIED: &str = "the object has not changed";
 
 /// What a request wanted to find.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,12 +54,9 @@ impl S3Refusals {
         Self { bucket: bucket.to_owned(), region: region.to_owned() }
     }
 
-    /// Is this answer the last word?
-    pub(super) fn judge(&self, answer: &Response<Bytes>) -> Judgement {
-        told(answer).map_or(Judgement::Final, |told| judge(answer.status(), &told.code))
-    }
-
-    fn error(&self, request: &Parts, answer: &Response<Bytes>, told: &Told) -> Error {
+    /// The error that an answer is.
+    pub(super) fn error(&self, request: &Parts, answer: &Response<Bytes>) -> Error {
+        let told = told(answer);
         let condition = Condition::of(request);
         match (answer.status().as_u16(), told.code.as_str()) {
             (_, "NoSuchBucket") => self.no_bucket(),
@@ -64,15 +64,16 @@ impl S3Refusals {
             (_, "NoSuchKey") if condition == Condition::Version && !request.method.is_safe() => {
                 Error::conflict("the object is gone")
             }
-            (_, "NoSuchKey") => Error::not_found("no such object"),
+            (_, "NoSuchKey" | "NoSuchVersion") => Error::not_found("no such object"),
             // An answer to HEAD has no body, and so no code.
             (404, "") => Error::not_found(format!("no such object, or no bucket `{}`", self.bucket)),
             (412, _) if condition == Condition::Absent => Error::already_exists("an object with this key exists"),
             (412, _) => Error::conflict("the object is not in the version that was expected"),
             (409, "ConditionalRequestConflict") => Error::conflict("another write of this key came in between"),
+            (304, _) => Error::conflict(NOT_MODIFIED),
             (416, _) => Error::invalid("the range holds no byte of the object"),
-            (301 | 400, _) if self.elsewhere(answer, told).is_some() => self.wrong_region(answer, told),
-            (status, code) => Error::new(kind(status, code), message(status, told)),
+            (301 | 400, _) if self.elsewhere(answer, &told).is_some() => self.wrong_region(answer, &told),
+            (status, code) => Error::new(kind(status, code), message(status, &told)),
         }
     }
 
@@ -100,37 +101,54 @@ impl S3Refusals {
     }
 }
 
-impl Refusals for S3Refusals {
-    fn explain(&self, request: &Parts, answer: &Response<Bytes>) -> Option<(Error, Judgement)> {
-        // An answer to a condition of a read that `object_store` knows itself.
-        if answer.status() == StatusCode::NOT_MODIFIED {
-            return None;
-        }
-        let told = told(answer)?;
-        Some((self.error(request, answer, &told), judge(answer.status(), &told.code)))
-    }
+/// Is the answer an error? One may come behind a success, in an answer that began before the work was done.
+pub(super) fn refuses(answer: &Response<Bytes>) -> bool {
+    !answer.status().is_success() || contains_error(answer)
+}
 
-    /// A copy begins its answer before it is done:
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>.
-    fn hides(&self, request: &Parts) -> bool {
-        request.headers.contains_key("x-amz-copy-source")
+/// Is the answer the last word?
+pub(super) fn judge(answer: &Response<Bytes>) -> Judgement {
+    if refuses(answer) { judge_code(answer.status(), &told(answer).code) } else { Judgement::Final }
+}
+
+/// After a conflict the upload must be made anew:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>.
+pub(super) fn judge_completion(answer: &Response<Bytes>) -> Judgement {
+    match refuses(answer) && told(answer).code == "ConditionalRequestConflict" {
+        true => Judgement::Final,
+        false => judge(answer),
     }
 }
 
-/// What an answer says of an error; `None` where it is none.
-fn told(answer: &Response<Bytes>) -> Option<Told> {
-    let told = std::str::from_utf8(answer.body()).ok().filter(|body| body.contains("<Error>"));
-    match told.and_then(|body| quick_xml::de::from_str(body).ok()) {
-        None if answer.status().is_success() => None,
-        told => Some(told.unwrap_or_default()),
-    }
+/// Were the credentials good once?
+pub(super) fn is_expired(answer: &Response<Bytes>) -> bool {
+    !answer.status().is_success() && matches!(told(answer).code.as_str(), "ExpiredToken" | "TokenRefreshRequired")
 }
 
-fn judge(status: StatusCode, code: &str) -> Judgement {
+fn contains_error(answer: &Response<Bytes>) -> bool {
+    let head = &answer.body()[..answer.body().len().min(1024)];
+    head.windows(7).any(|part| part == b"<Error>")
+}
+
+/// What an answer says of an error; nothing, where it has no body.
+fn told(answer: &Response<Bytes>) -> Told {
+    let told = std::str::from_utf8(answer.body()).ok().filter(|_| contains_error(answer));
+    told.and_then(|body| quick_xml::de::from_str(body).ok()).unwrap_or_default()
+}
+
+fn judge_code(status: StatusCode, code: &str) -> Judgement {
     match (status.as_u16(), code) {
         // A function that a store of S3's kind does not have.
         (501, _) => Judgement::Final,
-        (_, "SlowDown" | "RequestTimeout" | "BadDigest" | "IncompleteBody" | "XAmzContentSHA256Mismatch")
+        (
+            _,
+            "SlowDown"
+            | "RequestTimeout"
+            | "RequestTimeTooSkewed"
+            | "BadDigest"
+            | "IncompleteBody"
+            | "XAmzContentSHA256Mismatch",
+        )
         | (_, "ConditionalRequestConflict" | "OperationAborted" | "TooManyRequests")
         | (429, _) => Judgement::Refused { after: None },
         (_, "InternalError" | "ServiceUnavailable") | (500.., _) => Judgement::Failed,
@@ -221,9 +239,10 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let (error, judgement) = S3Refusals::new("pages", "eu-west-1").explain(&parts, answer).unwrap();
+        assert!(refuses(answer));
+        let error = S3Refusals::new("pages", "eu-west-1").error(&parts, answer);
         assert!(!error.outcome_unknown());
-        (error.kind(), judgement, error.message().to_owned())
+        (error.kind(), judge(answer), error.message().to_owned())
     }
 
     const REFUSED: Judgement = Judgement::Refused { after: None };
@@ -237,6 +256,7 @@ mod tests {
             (403, "SignatureDoesNotMatch", ErrorKind::Unauthenticated, Judgement::Final),
             (400, "ExpiredToken", ErrorKind::Unauthenticated, Judgement::Final),
             (404, "NoSuchKey", ErrorKind::NotFound, Judgement::Final),
+            (404, "NoSuchVersion", ErrorKind::NotFound, Judgement::Final),
             (400, "EntityTooLarge", ErrorKind::TooLarge { limit: 5_368_709_120 }, Judgement::Final),
             (503, "SlowDown", throttled, REFUSED),
             (500, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
@@ -291,12 +311,16 @@ mod tests {
     }
 
     #[test]
-    fn a_success_is_no_error_and_not_modified_is_left_alone() {
-        let (parts, ()) = Request::put("/a").body(()).unwrap().into_parts();
-        let copied = "<CopyObjectResult><ETag>\"1\"</ETag></CopyObjectResult>";
-        let refusals = S3Refusals::new("pages", "eu-west-1");
-        assert!(refusals.explain(&parts, &Response::new(copied.into())).is_none());
-        let unchanged = Response::builder().status(304).body(Bytes::new()).unwrap();
-        assert!(refusals.explain(&parts, &unchanged).is_none());
+    fn a_success_is_no_error() {
+        let copied = Response::new("<CopyObjectResult><ETag>\"1\"</ETag></CopyObjectResult>".into());
+        assert!(!refuses(&copied) && judge(&copied) == Judgement::Final);
+    }
+
+    #[test]
+    fn a_conflict_ends_an_upload_and_an_expired_token_is_told_apart() {
+        let conflict = answer(409, "ConditionalRequestConflict");
+        assert_eq!((judge(&conflict), judge_completion(&conflict)), (REFUSED, Judgement::Final));
+        assert_eq!(judge_completion(&answer(503, "SlowDown")), REFUSED);
+        assert!(is_expired(&answer(400, "ExpiredToken")) && !is_expired(&answer(403, "AccessDenied")));
     }
 }

@@ -1,59 +1,140 @@
-//! Requests that `object_store`'s client for S3 does not make.
+//! The requests to one bucket.
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::request::Builder;
-use http::{Request, Response};
+use http::header::{CONTENT_TYPE, ETAG};
+use http::request::{Builder, Parts};
+use http::{Method, Request, Response};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answer, Call, Judgement, Refusals, Safety, Service};
-use object_store::aws::AwsAuthorizer;
-use object_store::client::HttpRequestBody;
+use isobar_rest::{Answer, Opened, Safety, StreamBody};
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{PutMode, PutResult};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use object_store::{CopyMode, PutMode, PutPayload, PutResult, UpdateVersion};
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
-use super::listing;
-use super::refusal::S3Refusals;
+use super::headers::text;
+use super::listing::{self, Read};
+use super::refusal::{self, S3Refusals};
 use super::store::numbered;
 use crate::State;
+use crate::service::sign::{PATH, Signer, query};
+use crate::service::signed::{Meaning, Signed};
 
 /// One bucket, as it is asked.
 #[derive(Debug, Clone)]
 pub(super) struct S3Requests {
     state: Arc<State>,
+    bucket: String,
     /// What stands before the keys in URLs, without the slash.
     base: String,
     region: String,
     refusals: S3Refusals,
 }
 
-/// Characters that stand in URLs as they are, beside letters and digits: what SigV4 has.
-const QUERY: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const PATH: AsciiSet = QUERY.remove(b'/');
-
-/// `name=value&…`, encoded.
-pub(super) fn query(pairs: &[(&str, &str)]) -> String {
-    let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, &QUERY)));
-    pairs.collect::<Vec<_>>().join("&")
-}
+const MEANING: Meaning = Meaning { judge: refusal::judge, expired: refusal::is_expired };
+const OF_COMPLETION: Meaning = Meaning { judge: refusal::judge_completion, ..MEANING };
 
 impl S3Requests {
-    pub(super) fn new(state: Arc<State>, base: String, region: String, refusals: S3Refusals) -> Self {
-        Self { state, base, region, refusals }
+    pub(super) fn new(state: Arc<State>, bucket: String, base: String, region: String) -> Self {
+        let refusals = S3Refusals::new(&bucket, &region);
+        Self { state, bucket, base, region, refusals }
+    }
+
+    pub(super) fn client(&self) -> &isobar_rest::Client {
+        &self.state.client
+    }
+
+    pub(super) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    fn url(&self, at: &Path) -> String {
+        format!("{}/{}", self.base, utf8_percent_encode(at.as_ref(), PATH))
     }
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
     pub(super) async fn list(&self, request: &ListRequest) -> Result<Listing> {
-        let url = format!("{}?{}", self.base, listing::query(request));
-        let answer = self.send("ListObjectsV2", Safety::Read, Request::get(url), Bytes::new()).await?;
-        listing::read(request, answer.body())
+        let first = format!("{}?{}", self.base, listing::query(request));
+        let mut url = first.clone();
+        loop {
+            let answer = self.send("ListObjectsV2", Safety::Read, Request::get(url), PutPayload::new()).await?;
+            match listing::read(request, answer.body())? {
+                Read::Page(listing) => return Ok(listing),
+                Read::Empty(token) => url = format!("{first}&{}", query(&[("continuation-token", &token)])),
+            }
+        }
+    }
+
+    /// A request for an object, or for what is known of it. `of` adds the headers.
+    pub(super) fn request(&self, method: Method, at: &Path, version: Option<&str>) -> Builder {
+        let version = version.map(|version| format!("?{}", query(&[("versionId", version)]))).unwrap_or_default();
+        Request::builder().method(method).uri(format!("{}{version}", self.url(at)))
+    }
+
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+    pub(super) async fn head(&self, request: Builder) -> Result<Response<Bytes>> {
+        self.send("HeadObject", Safety::Read, request, PutPayload::new()).await
+    }
+
+    /// The object as it comes. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
+    pub(super) async fn get(&self, request: Builder) -> Result<Response<StreamBody>> {
+        let (request, asked) = self.ready(request, PutPayload::new())?;
+        match self.signed(MEANING).open("GetObject", request).await? {
+            Opened::Stream(answer) => Ok(answer),
+            Opened::Refused(answer) => Err(self.refusals.error(&asked, &answer.response)),
+        }
+    }
+
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+    pub(super) async fn put(&self, request: Builder, body: PutPayload, mode: &PutMode) -> Result<PutResult> {
+        let answer = self.send("PutObject", Safety::Idempotent, under(request, mode), body).await?;
+        written(&answer, None)
+    }
+
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>
+    pub(super) async fn delete(&self, at: &Path) -> Result<()> {
+        let request = self.request(Method::DELETE, at, None);
+        self.send("DeleteObject", Safety::Idempotent, request, PutPayload::new()).await.map(drop)
+    }
+
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+    pub(super) async fn copy(&self, from: &Path, to: &Path, mode: CopyMode) -> Result<()> {
+        let source = format!("/{}/{}", self.bucket, utf8_percent_encode(from.as_ref(), PATH));
+        let request = self.request(Method::PUT, to, None).header("x-amz-copy-source", source);
+        let mode = match mode {
+            CopyMode::Overwrite => PutMode::Overwrite,
+            CopyMode::Create => PutMode::Create,
+        };
+        // It begins its answer before it is done: an error may come behind a success.
+        self.send("CopyObject", Safety::Idempotent, under(request, &mode), PutPayload::new()).await.map(drop)
+    }
+
+    /// Begins an upload, and answers its id. Begun twice, one is left over.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>
+    pub(super) async fn begin(&self, request: Builder) -> Result<String> {
+        let answer = self.send("CreateMultipartUpload", Safety::Idempotent, request, PutPayload::new()).await?;
+        let wrong = |error| Error::internal("S3 began a multipart write without its id").with_source(error);
+        let begun: Begun = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
+        Ok(begun.upload_id)
+    }
+
+    /// The request that begins an upload.
+    pub(super) fn beginning(&self, at: &Path) -> Builder {
+        Request::post(format!("{}?uploads=", self.url(at)))
+    }
+
+    /// Sends part `number`, counted from 1. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html>
+    pub(super) async fn put_part(&self, at: &Path, id: &str, number: usize, body: PutPayload) -> Result<PartId> {
+        let number = number.to_string();
+        let url = format!("{}?{}", self.url(at), query(&[("partNumber", &number), ("uploadId", id)]));
+        let answer = self.send("UploadPart", Safety::Idempotent, Request::put(url), body).await?;
+        let tag = text(answer.headers(), ETAG).ok_or_else(|| Error::internal("S3 took a part without an ETag"))?;
+        Ok(PartId { content_id: tag.to_owned() })
     }
 
     /// Makes an object of the parts of an upload.
@@ -61,20 +142,48 @@ impl S3Requests {
     ///
     /// Errors: `AlreadyExists` and `Conflict` by `mode`; after a `Conflict` the upload must be made anew.
     pub(super) async fn complete(&self, at: &Path, id: &str, parts: &[PartId], mode: &PutMode) -> Result<PutResult> {
-        let key = utf8_percent_encode(at.as_ref(), &PATH);
-        let url = format!("{}/{key}?{}", self.base, query(&[("uploadId", id)]));
-        let request = Request::post(url).header(CONTENT_TYPE, "application/xml");
-        let request = match mode {
-            PutMode::Overwrite => request,
-            PutMode::Create => request.header("if-none-match", "*"),
-            PutMode::Update(version) => request.header("if-match", version.e_tag.as_deref().unwrap_or_default()),
+        let url = format!("{}?{}", self.url(at), query(&[("uploadId", id)]));
+        let request = under(Request::post(url).header(CONTENT_TYPE, "application/xml"), mode);
+        let (request, asked) = self.ready(request, part_list(parts))?;
+        let signed = self.signed(OF_COMPLETION);
+        let answer = signed.call("CompleteMultipartUpload", Safety::Idempotent, request).await?;
+        let answer = self.settle(&asked, answer)?;
+        // It answered with a success: the object is there, perhaps.
+        let wrong = |error| {
+            Error::internal("S3 completed a multipart write without a word").with_source(error).with_outcome_unknown()
         };
-        let answer = self.send("CompleteMultipartUpload", Safety::Idempotent, request, part_list(parts)).await?;
-        let wrong = |error| Error::internal("S3 completed a multipart write without a word").with_source(error);
         let completed: Completed = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
-        let version = answer.headers().get("x-amz-version-id").and_then(|version| version.to_str().ok());
-        let version = numbered(version.map(str::to_owned));
-        Ok(PutResult { e_tag: Some(completed.e_tag), version, extensions: Default::default() })
+        written(&answer, Some(completed.e_tag))
+    }
+
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>
+    pub(super) async fn abort(&self, at: &Path, id: &str) -> Result<()> {
+        let request = Request::delete(format!("{}?{}", self.url(at), query(&[("uploadId", id)])));
+        self.send("AbortMultipartUpload", Safety::Idempotent, request, PutPayload::new()).await.map(drop)
+    }
+
+    /// A URL that is good for whoever holds it. Only the host is signed, so that they may send any
+    /// content type.
+    pub(super) async fn presign(&self, method: Method, at: &Path, expires_in: Duration) -> Result<String> {
+        let credential = self.state.credentials.get().await?;
+        let (request, _) = self.ready(self.request(method, at, None), PutPayload::new())?;
+        let signer = Signer::new(&credential, "s3", &self.region, SystemTime::now());
+        let query = signer.presign(&mut request.into_parts().0, expires_in)?;
+        Ok(format!("{}?{query}", self.url(at)))
+    }
+
+    fn signed(&self, meaning: Meaning) -> Signed<'_> {
+        Signed::new(&self.state, "s3", &self.region, meaning)
+    }
+
+    /// The request, and what of it tells the meaning of an answer.
+    fn ready(&self, request: Builder, body: PutPayload) -> Result<(Request<PutPayload>, Parts)> {
+        let wrong = |error: http::Error| match error.is::<http::header::InvalidHeaderValue>() {
+            true => Error::invalid("an attribute or the metadata holds a character that no header can"),
+            false => Error::config(format!("`{}` is not an endpoint", self.base)).with_source(error),
+        };
+        let (parts, body) = request.body(body).map_err(wrong)?.into_parts();
+        Ok((Request::from_parts(parts.clone(), body), parts))
     }
 
     async fn send(
@@ -82,36 +191,45 @@ impl S3Requests {
         operation: &'static str,
         safety: Safety,
         request: Builder,
-        body: Bytes,
+        body: PutPayload,
     ) -> Result<Response<Bytes>> {
-        let wrong = |error| Error::config(format!("`{}` is not an endpoint", self.base)).with_source(error);
-        let request = request.body(body).map_err(wrong)?;
-        let (parts, body) = request.into_parts();
-        let request = Request::from_parts(parts.clone(), body);
-        let Answer { response, uncertain } =
-            self.state.client.call(Call { operation, request, safety, service: self }).await?;
-        match self.refusals.explain(&parts, &response) {
-            Some((error, _)) if uncertain => Err(error.with_outcome_unknown()),
-            Some((error, _)) => Err(error),
-            None => Ok(response),
+        let (request, asked) = self.ready(request, body)?;
+        let answer = self.signed(MEANING).call(operation, safety, request).await?;
+        self.settle(&asked, answer)
+    }
+
+    fn settle(&self, asked: &Parts, answer: Answer) -> Result<Response<Bytes>> {
+        let Answer { response, uncertain } = answer;
+        if !refusal::refuses(&response) {
+            return Ok(response);
+        }
+        let error = self.refusals.error(asked, &response);
+        Err(if uncertain { error.with_outcome_unknown() } else { error })
+    }
+}
+
+fn under(request: Builder, mode: &PutMode) -> Builder {
+    match mode {
+        PutMode::Overwrite => request,
+        PutMode::Create => request.header("if-none-match", "*"),
+        PutMode::Update(UpdateVersion { e_tag, .. }) => {
+            request.header("if-match", e_tag.as_deref().unwrap_or_default())
         }
     }
 }
 
-#[async_trait]
-impl Service for S3Requests {
-    async fn authorize(&self, request: Request<Bytes>) -> Result<Request<Bytes>> {
-        let credential = self.state.credentials.get().await?;
-        let (parts, body) = request.into_parts();
-        let mut request = Request::from_parts(parts, HttpRequestBody::from(body.clone()));
-        let signed = AwsAuthorizer::new(&credential, "s3", &self.region).try_authorize(&mut request, None);
-        signed.map_err(|error| Error::internal("the request cannot be signed").with_source(error))?;
-        Ok(request.map(|_| body))
-    }
+/// What a write made. Errors: `Internal`, where S3 does not say.
+fn written(answer: &Response<Bytes>, e_tag: Option<String>) -> Result<PutResult> {
+    let e_tag = e_tag.or_else(|| text(answer.headers(), ETAG).map(str::to_owned));
+    let silent = || Error::internal("S3 took the object without an ETag").with_outcome_unknown();
+    let version = numbered(text(answer.headers(), "x-amz-version-id").map(str::to_owned));
+    Ok(PutResult { e_tag: Some(e_tag.ok_or_else(silent)?), version, extensions: Default::default() })
+}
 
-    fn judge(&self, answer: &Response<Bytes>) -> Judgement {
-        self.refusals.judge(answer)
-    }
+#[derive(Deserialize)]
+struct Begun {
+    #[serde(rename = "UploadId")]
+    upload_id: String,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +239,7 @@ struct Completed {
 }
 
 /// The parts of an upload in their order. Their ETags are S3's own.
-fn part_list(parts: &[PartId]) -> Bytes {
+fn part_list(parts: &[PartId]) -> PutPayload {
     let mut xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
     for (number, part) in (1..).zip(parts) {
         let e_tag = quick_xml::escape::escape(part.content_id.as_str());

@@ -1,63 +1,74 @@
-//! The store that reads and writes: `object_store`'s client for S3, with errors as isobar has them.
+//! The store that reads and writes, as `object_store` has them.
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use http::{Method, StatusCode};
 use isobar_abstraction::Error;
-use isobar_abstraction::blob::WriteCondition;
-use isobar_rest::StoreConnector;
-use object_store::aws::AmazonS3;
-use object_store::multipart::MultipartStore;
+use isobar_abstraction::blob::{ListRequest, Listing, WriteCondition};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, CopyMode, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RenameOptions, RenameTargetMode, Result,
+    Attributes, CopyMode, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, RenameOptions, RenameTargetMode, Result, coalesce_ranges,
 };
 
+use super::download::Download;
+use super::headers;
+use super::refusal;
 use super::requests::S3Requests;
 use super::upload::S3Upload;
 
 /// Objects of one stream that are deleted at once.
 const DELETED_AT_ONCE: usize = 20;
 
-/// What S3 calls content that was given no type. Other stores of its kind have other words for it,
-/// so it is always said.
-const NO_TYPE: &str = "binary/octet-stream";
+/// The names that are asked for at once.
+const PAGE: usize = 1_000;
 
 /// One bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct S3Store {
-    s3: AmazonS3,
-    connector: StoreConnector,
     requests: S3Requests,
 }
 
 impl S3Store {
-    pub(super) fn new(s3: AmazonS3, connector: StoreConnector, requests: S3Requests) -> Self {
-        Self { s3, connector, requests }
-    }
-
-    pub(super) fn s3(&self) -> &AmazonS3 {
-        &self.s3
-    }
-
-    pub(super) fn connector(&self) -> &StoreConnector {
-        &self.connector
+    pub(super) fn new(requests: S3Requests) -> Self {
+        Self { requests }
     }
 
     pub(super) fn requests(&self) -> &S3Requests {
         &self.requests
     }
+
+    /// All pages of a list.
+    fn pages(&self, first: ListRequest) -> BoxStream<'static, Result<Listing>> {
+        let requests = self.requests.clone();
+        let pages = stream::try_unfold(Some(first), move |next| {
+            let requests = requests.clone();
+            async move {
+                let Some(request) = next else { return Ok(None) };
+                let page = requests.list(&request).await?;
+                let next = page.resume.clone().map(|after| ListRequest { after: Some(after), ..request });
+                Ok::<_, object_store::Error>(Some((page, next)))
+            }
+        });
+        pages.boxed()
+    }
+}
+
+/// A list of all that is below a path.
+fn below(prefix: Option<&Path>, delimiter: Option<&str>, after: Option<String>) -> ListRequest {
+    let prefix = prefix.filter(|prefix| !prefix.as_ref().is_empty()).map(|prefix| format!("{prefix}/"));
+    let delimiter = delimiter.map(str::to_owned);
+    ListRequest { prefix: prefix.unwrap_or_default(), delimiter, limit: PAGE, after }
 }
 
 impl fmt::Display for S3Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.s3)
+        write!(f, "s3://{}", self.requests.bucket())
     }
 }
 
@@ -67,20 +78,6 @@ fn check(mode: &PutMode) -> Result<()> {
     let e_tag = version.e_tag.as_deref().unwrap_or_default();
     let quoted = e_tag.len() > 2 && e_tag.starts_with('"') && e_tag.ends_with('"');
     if quoted { Ok(()) } else { Err(Error::conflict("this is the version of no object in S3").into()) }
-}
-
-fn typed(mut attributes: Attributes) -> Attributes {
-    if attributes.get(&Attribute::ContentType).is_none() {
-        attributes.insert(Attribute::ContentType, NO_TYPE.into());
-    }
-    attributes
-}
-
-fn untyped(mut attributes: Attributes) -> Attributes {
-    if attributes.get(&Attribute::ContentType).is_some_and(|given| given.as_ref() == NO_TYPE) {
-        attributes.remove(&Attribute::ContentType);
-    }
-    attributes
 }
 
 /// Without versioning S3 calls the only version `null`, or does not speak of it.
@@ -93,9 +90,9 @@ pub(super) fn numbered(version: Option<String>) -> Option<String> {
 impl ObjectStore for S3Store {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         check(&options.mode)?;
-        let options = PutOptions { attributes: typed(options.attributes), ..options };
-        let put = self.connector.run(self.s3.put_opts(at, payload, options)).await?;
-        Ok(PutResult { version: numbered(put.version), ..put })
+        let request = self.requests.request(Method::PUT, at, None);
+        let request = headers::describe(request, &options.attributes, &options.tags)?;
+        Ok(self.requests.put(request, payload, &options.mode).await?)
     }
 
     async fn put_multipart_opts(
@@ -105,52 +102,76 @@ impl ObjectStore for S3Store {
     ) -> Result<Box<dyn MultipartUpload>> {
         let mode = options.extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
         check(&mode)?;
-        options.attributes = typed(options.attributes);
-        let id = self.connector.run(self.s3.create_multipart_opts(at, options)).await?;
-        Ok(Box::new(S3Upload::new(Arc::new(self.clone()), at.clone(), id, mode)))
+        let request = headers::describe(self.requests.beginning(at), &options.attributes, &options.tags)?;
+        let id = self.requests.begin(request).await?;
+        Ok(Box::new(S3Upload::new(self.requests.clone(), at.clone(), id, mode)))
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        let mut result = self.connector.run(self.s3.get_opts(at, options)).await?;
-        let attributes = untyped(std::mem::take(&mut result.attributes));
-        let extensions = std::mem::take(&mut result.extensions);
-        let meta = ObjectMeta { version: numbered(result.meta.version.take()), ..result.meta.clone() };
-        let range = result.range.clone();
-        let payload = GetResultPayload::Stream(self.connector.read(result.into_stream()));
-        Ok(GetResult { payload, meta, range, attributes, extensions })
+        if let Some(range) = &options.range {
+            range.is_valid().map_err(|error| Error::invalid("the range holds no byte").with_source(error))?;
+        }
+        let method = if options.head { Method::HEAD } else { Method::GET };
+        let request = headers::ask(self.requests.request(method, at, options.version.as_deref()), &options);
+        if options.head {
+            let answer = self.requests.head(request).await.map_err(|error| unchanged(at, error))?;
+            let (meta, range) = headers::object(at, &answer)?;
+            let (payload, attributes) = (stream::empty().boxed(), headers::attributes(answer.headers()));
+            return Ok(result(GetResultPayload::Stream(payload), meta, range, attributes));
+        }
+        let answer = self.requests.get(request).await.map_err(|error| unchanged(at, error))?;
+        let (meta, range) = headers::object(at, &answer)?;
+        if options.range.is_some() && answer.status() != StatusCode::PARTIAL_CONTENT {
+            return Err(Error::internal("S3 answered the whole object, and not the range of it").into());
+        }
+        let attributes = headers::attributes(answer.headers());
+        let download = Download::new(self.requests.clone(), meta.clone(), answer.into_body(), range.clone());
+        Ok(result(GetResultPayload::Stream(download.stream()), meta, range, attributes))
     }
 
     async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.connector.run(self.s3.get_ranges(at, ranges)).await
+        let fetch = |range: Range<u64>| async move { self.get_range(at, range).await };
+        coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let store = self.clone();
+        let requests = self.requests.clone();
         let delete = move |path: Result<Path>| {
-            let store = store.clone();
+            let requests = requests.clone();
             async move {
                 let path = path?;
-                store.connector.run(store.s3.delete(&path)).await.map(|()| path)
+                requests.delete(&path).await?;
+                Ok(path)
             }
         };
         paths.map(delete).buffered(DELETED_AT_ONCE).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.connector.read(self.s3.list(prefix))
+        let pages = self.pages(below(prefix, None, None));
+        pages.map_ok(|page| stream::iter(page.objects.into_iter().map(Ok))).try_flatten().boxed()
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.connector.read(self.s3.list_with_offset(prefix, offset))
+        let pages = self.pages(below(prefix, None, Some(offset.as_ref().to_owned())));
+        pages.map_ok(|page| stream::iter(page.objects.into_iter().map(Ok))).try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.connector.run(self.s3.list_with_delimiter(prefix)).await
+        let mut pages = self.pages(below(prefix, Some("/"), None));
+        let mut all = ListResult { objects: Vec::new(), common_prefixes: Vec::new(), extensions: Default::default() };
+        while let Some(page) = pages.try_next().await? {
+            all.objects.extend(page.objects);
+            for prefix in page.prefixes {
+                all.common_prefixes.push(Path::parse(prefix)?);
+            }
+        }
+        Ok(all)
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         if from != to {
-            return self.connector.run(self.s3.copy_opts(from, to, options)).await;
+            return Ok(self.requests.copy(from, to, options.mode).await?);
         }
         // S3 refuses it as a mistake.
         self.head(from).await?;
@@ -166,6 +187,19 @@ impl ObjectStore for S3Store {
             RenameTargetMode::Create => CopyMode::Create,
         };
         self.copy_opts(from, to, CopyOptions::new().with_mode(mode)).await?;
-        self.delete(from).await
+        // What is renamed to itself stays.
+        if from == to { Ok(()) } else { self.delete(from).await }
+    }
+}
+
+fn result(payload: GetResultPayload, meta: ObjectMeta, range: Range<u64>, attributes: Attributes) -> GetResult {
+    GetResult { payload, meta, range, attributes, extensions: Default::default() }
+}
+
+/// The answer to `If-None-Match` and `If-Modified-Since`, which is no error of S3's.
+fn unchanged(at: &Path, error: Error) -> object_store::Error {
+    match error.message() == refusal::NOT_MODIFIED {
+        true => object_store::Error::NotModified { path: at.to_string(), source: Box::new(error) },
+        false => error.into(),
     }
 }

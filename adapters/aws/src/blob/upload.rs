@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use isobar_abstraction::{Error, ErrorKind};
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{MultipartUpload, PutMode, PutPayload, PutResult, Result, UploadPart};
 use parking_lot::Mutex;
 
-use super::store::S3Store;
+use super::requests::S3Requests;
 
 /// The most parts of an upload: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
 const MOST_PARTS: usize = 10_000;
@@ -20,7 +20,7 @@ const MOST_PARTS: usize = 10_000;
 /// (`AbortIncompleteMultipartUpload`).
 #[derive(Debug)]
 pub(super) struct S3Upload {
-    store: Arc<S3Store>,
+    requests: S3Requests,
     at: Path,
     id: String,
     mode: PutMode,
@@ -30,15 +30,14 @@ pub(super) struct S3Upload {
 }
 
 impl S3Upload {
-    pub(super) fn new(store: Arc<S3Store>, at: Path, id: String, mode: PutMode) -> Self {
-        Self { store, at, id, mode, parts: Arc::default(), sent: 0, open: true }
+    pub(super) fn new(requests: S3Requests, at: Path, id: String, mode: PutMode) -> Self {
+        Self { requests, at, id, mode, parts: Arc::default(), sent: 0, open: true }
     }
 
     /// The parts in their order. S3 wants at least one.
     async fn parts(&self) -> Result<Vec<PartId>> {
         if self.sent == 0 {
-            let empty = self.store.s3().put_part(&self.at, &self.id, 0, PutPayload::new());
-            return Ok(vec![self.store.connector().run(empty).await?]);
+            return Ok(vec![self.requests.put_part(&self.at, &self.id, 1, PutPayload::new()).await?]);
         }
         let parts: Vec<_> = self.parts.lock().values().cloned().collect();
         if parts.len() != self.sent {
@@ -57,10 +56,10 @@ impl MultipartUpload for S3Upload {
             let error = Error::too_large("the number of parts", place as u64 + 1, MOST_PARTS as u64);
             return Box::pin(async { Err(error.into()) });
         }
-        let (store, at, id) = (Arc::clone(&self.store), self.at.clone(), self.id.clone());
+        let (requests, at, id) = (self.requests.clone(), self.at.clone(), self.id.clone());
         let parts = Arc::clone(&self.parts);
         Box::pin(async move {
-            let part = store.connector().run(store.s3().put_part(&at, &id, place, data)).await?;
+            let part = requests.put_part(&at, &id, place + 1, data).await?;
             parts.lock().insert(place, part);
             Ok(())
         })
@@ -71,14 +70,14 @@ impl MultipartUpload for S3Upload {
             return Err(Error::new(ErrorKind::InvalidInput, "the upload has ended").into());
         }
         let parts = self.parts().await?;
-        let result = self.store.requests().complete(&self.at, &self.id, &parts, &self.mode).await?;
+        let result = self.requests.complete(&self.at, &self.id, &parts, &self.mode).await?;
         self.open = false;
         Ok(result)
     }
 
     async fn abort(&mut self) -> Result<()> {
         self.open = false;
-        self.store.connector().run(self.store.s3().abort_multipart(&self.at, &self.id)).await
+        Ok(self.requests.abort(&self.at, &self.id).await?)
     }
 }
 
@@ -86,9 +85,9 @@ impl Drop for S3Upload {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.open {
-            let (store, at, id) = (Arc::clone(&self.store), self.at.clone(), self.id.clone());
+            let (requests, at, id) = (self.requests.clone(), self.at.clone(), self.id.clone());
             // Nobody waits for its end, and what it leaves is never seen.
-            runtime.spawn(async move { store.s3().abort_multipart(&at, &id).await });
+            runtime.spawn(async move { requests.abort(&at, &id).await });
         }
     }
 }

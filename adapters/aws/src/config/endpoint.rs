@@ -92,7 +92,8 @@ fn service_id(host: &str) -> &str {
 /// The name that signatures carry, for the services whose hosts have another name.
 pub(crate) fn signing_name(host: &'static str) -> &'static str {
     match host {
-        "bedrock-runtime" => "bedrock",
+        "bedrock-agent-runtime" | "bedrock-runtime" => "bedrock",
+        "email" => "ses",
         "runtime.sagemaker" => "sagemaker",
         _ => host,
     }
@@ -104,7 +105,9 @@ pub(crate) fn check_region(from: &str, region: &str) -> Result<String> {
     if (1..=32).contains(&region.len()) && region.bytes().all(fits) {
         return Ok(region.to_owned());
     }
-    Err(Error::config(format!("{from} is `{}`; it must be a region such as eu-west-1", region.escape_debug())))
+    // It may stand in the ARN of an event: who sent that says how long it is.
+    let shown: String = region.chars().take(40).flat_map(char::escape_debug).collect();
+    Err(Error::config(format!("{from} is `{shown}`; it must be a region such as eu-west-1")))
 }
 
 /// An endpoint without a slash at its end. Errors: `Config`, naming where it came from.
@@ -226,5 +229,12 @@ mod tests {
         for bad in ["", " eu-west-1", "eu-west-1/", "evil.example/#", "EU-WEST-1", &"a".repeat(33)] {
             assert!(check_region("AWS_REGION", bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn of_a_region_that_is_none_a_little_is_shown_on_one_line() {
+        let message = |region: &str| check_region("the region", region).unwrap_err().message().to_owned();
+        assert!(message("eu\nwest\u{1b}[1m").contains(r"`eu\nwest\u{1b}[1m`"));
+        assert!(message(&"\n".repeat(100_000)).len() < 200);
     }
 }

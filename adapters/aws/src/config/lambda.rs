@@ -31,8 +31,9 @@ impl LambdaFunction {
     /// The function, if this is Lambda. Errors: `Config`, naming the variable.
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
         let Some(runtime_api) = environment.var(AWS_LAMBDA_RUNTIME_API) else { return Ok(None) };
-        let wrong = |_| Error::config(format!("{AWS_LAMBDA_RUNTIME_API} must be of the form host:port"));
-        runtime_api.parse::<Uri>().map_err(wrong)?;
+        if !runtime_api.parse::<Uri>().is_ok_and(|uri| uri.authority().is_some()) {
+            return Err(Error::config(format!("{AWS_LAMBDA_RUNTIME_API} must be of the form host:port")));
+        }
         let optional = |name: &str| environment.var(name).unwrap_or_default().to_owned();
         let memory = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
         Ok(Some(Self {
@@ -78,7 +79,7 @@ mod tests {
             let rest: Vec<_> = VARS.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, var)| *var).collect();
             assert!(of(&rest).unwrap_err().message().contains(name));
         }
-        for bad in [(VARS[3].0, "big"), (VARS[3].0, "99999999999"), (VARS[0].0, "a b")] {
+        for bad in [(VARS[3].0, "big"), (VARS[3].0, "99999999999"), (VARS[0].0, "a b"), (VARS[0].0, "/x")] {
             let vars: Vec<_> = VARS.iter().copied().chain([bad]).collect();
             assert!(of(&vars).unwrap_err().message().contains(bad.0));
         }

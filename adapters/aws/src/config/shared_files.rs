@@ -61,12 +61,11 @@ impl SharedFiles {
     pub(crate) fn read(&self) -> Profile {
         // A few hundred bytes on a laptop's disk, read at the first use.
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
-        let in_config = match self.profile.as_str() {
-            "default" => "default".to_owned(),
-            name => format!("profile {name}"),
-        };
+        let config = read(&self.config);
+        // The default profile's name may stand alone; where both stand, this one counts.
+        let alone = || section(&config, "default").filter(|_| self.profile == "default");
         Profile {
-            config: section(&read(&self.config), &in_config),
+            config: section(&config, &format!("profile {}", self.profile)).or_else(alone),
             credentials: section(&read(&self.credentials), &self.profile),
         }
     }
@@ -157,6 +156,25 @@ region = elsewhere
         assert!(of("profile work").is_indirect());
         assert!(of("default").exists() && !of("default").is_indirect());
         assert!(!of("profile other").exists());
+    }
+
+    #[test]
+    fn the_default_profile_may_be_called_a_profile_and_then_counts_alone() {
+        let file = std::env::temp_dir().join(format!("isobar-aws-default-{}", std::process::id()));
+        let environment = Environment::default()
+            .with_var("HOME", "/nowhere/at/all")
+            .with_var("AWS_CONFIG_FILE", file.to_str().unwrap());
+        let region = |text: &str, profile: &str| {
+            std::fs::write(&file, text).unwrap();
+            let files = SharedFiles::from_environment(&environment.clone().with_var("AWS_PROFILE", profile)).unwrap();
+            files.read().get("region").map(str::to_owned)
+        };
+        let (alone, called) = ("[default]\nregion = a\n", "[profile default]\nregion = b\n");
+        let found = [alone, called, &format!("{alone}{called}")].map(|text| region(text, "default"));
+        let other = region(&format!("{alone}{called}"), "work");
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(found, ["a", "b", "b"].map(|region| Some(region.to_owned())));
+        assert_eq!(other, None);
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::Uri;
 use isobar_abstraction::{Environment, Error, Result};
-use object_store::aws::AwsCredential;
 
 use super::SharedFiles;
 use super::endpoint::check_endpoint;
+use crate::credentials::Credential;
 
 /// Where a container's credentials are, whose address is link-local.
 const CONTAINER_HOST: &str = "169.254.170.2";
@@ -20,7 +20,7 @@ const CONTAINER_HOSTS: [&str; 4] = [CONTAINER_HOST, "169.254.170.23", "[fd00:ec2
 /// The sources of credentials that the environment names. What is `None` is not asked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
-    pub(crate) fixed: Option<Arc<AwsCredential>>,
+    pub(crate) fixed: Option<Arc<Credential>>,
     pub(crate) web_identity: Option<WebIdentity>,
     pub(crate) shared_files: Option<SharedFiles>,
     pub(crate) container: Option<Container>,
@@ -70,7 +70,7 @@ impl Sources {
         }
         Ok(Self {
             fixed,
-            web_identity: web_identity(environment),
+            web_identity: web_identity(environment)?,
             shared_files: if on_lambda { None } else { SharedFiles::from_environment(environment) },
             container: container(environment)?,
             metadata: if on_lambda { None } else { metadata(environment)? },
@@ -84,16 +84,16 @@ pub(crate) fn fixed_credential(
     key_id: &str,
     secret: &str,
     token: Option<&str>,
-) -> Result<AwsCredential> {
+) -> Result<Credential> {
     for (name, value) in named.into_iter().zip([key_id, secret, token.unwrap_or("-")]) {
         if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::config(format!("{name} is empty, or has white space or a line break in it")));
         }
     }
-    Ok(AwsCredential { key_id: key_id.to_owned(), secret_key: secret.to_owned(), token: token.map(str::to_owned) })
+    Ok(Credential { key_id: key_id.to_owned(), secret_key: secret.to_owned(), token: token.map(str::to_owned) })
 }
 
-fn fixed(environment: &Environment) -> Result<Option<Arc<AwsCredential>>> {
+fn fixed(environment: &Environment) -> Result<Option<Arc<Credential>>> {
     let named = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     match named.map(|name| environment.var(name)) {
         [None, None, _] => Ok(None),
@@ -103,12 +103,15 @@ fn fixed(environment: &Environment) -> Result<Option<Arc<AwsCredential>>> {
     }
 }
 
-fn web_identity(environment: &Environment) -> Option<WebIdentity> {
-    Some(WebIdentity {
-        token_file: environment.var("AWS_WEB_IDENTITY_TOKEN_FILE")?.to_owned(),
-        role_arn: environment.var("AWS_ROLE_ARN")?.to_owned(),
+/// A role without a token is nothing: other tools read that variable too.
+fn web_identity(environment: &Environment) -> Result<Option<WebIdentity>> {
+    let Some(token_file) = environment.var("AWS_WEB_IDENTITY_TOKEN_FILE") else { return Ok(None) };
+    let missing = || Error::config("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not");
+    Ok(Some(WebIdentity {
+        token_file: token_file.to_owned(),
+        role_arn: environment.var("AWS_ROLE_ARN").ok_or_else(missing)?.to_owned(),
         session_name: environment.var("AWS_ROLE_SESSION_NAME").unwrap_or("isobar").to_owned(),
-    })
+    }))
 }
 
 fn container(environment: &Environment) -> Result<Option<Container>> {
@@ -187,6 +190,13 @@ mod tests {
         }
         let sources = of(&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hush")]).unwrap();
         assert!(!format!("{sources:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_token_without_its_role_is_an_error_and_not_somebody_else_s_credentials() {
+        let error = of(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")]).unwrap_err();
+        assert!(error.message().contains("AWS_ROLE_ARN"), "{error}");
+        assert!(of(&[("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")]).unwrap().web_identity.is_none());
     }
 
     #[test]

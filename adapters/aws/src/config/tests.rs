@@ -79,10 +79,12 @@ fn flags_and_the_client_are_set() {
         ("AWS_MAX_ATTEMPTS", "3"),
         ("AWS_CA_BUNDLE", "/etc/ca.pem"),
         ("ISOBAR_LAMBDA_INVOKE_MODE", "RESPONSE_STREAM"),
+        ("HTTPS_PROXY", "http://proxy.example:3128"),
     ])
     .unwrap();
     assert!(config.fips && config.dual_stack && config.response_stream);
     assert_eq!(config.client.max_attempts, 3);
+    assert_eq!(config.client.https_proxy.as_deref(), Some("http://proxy.example:3128"));
     assert_eq!(config.client.ca_bundle.unwrap().to_str(), Some("/etc/ca.pem"));
 }
 

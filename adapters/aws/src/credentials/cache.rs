@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isobar_abstraction::{Clock, Error, Result};
-use object_store::aws::AwsCredential;
 use parking_lot::Mutex;
 
 use super::{Found, Source};
+use crate::credentials::Credential;
 
 /// How long before they expire credentials are renewed, the jitter not counted.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -36,7 +36,7 @@ enum Held {
     #[default]
     Nothing,
     Credentials {
-        credential: Arc<AwsCredential>,
+        credential: Arc<Credential>,
         account: Option<String>,
         renew: Option<SystemTime>,
         expires: Option<SystemTime>,
@@ -47,9 +47,9 @@ enum Held {
 /// What is held is …
 enum Look {
     /// … to be used.
-    Good(Arc<AwsCredential>),
+    Good(Arc<Credential>),
     /// … to be used if nobody can renew it.
-    Due(Arc<AwsCredential>),
+    Due(Arc<Credential>),
     /// … the error of a moment ago.
     Failed(Error),
     /// … of no use.
@@ -62,7 +62,7 @@ impl<S: Source> Cache<S> {
     }
 
     /// What is held, or what the source gives. However many ask, the source is asked once.
-    pub(super) async fn get(&self) -> Result<Arc<AwsCredential>> {
+    pub(super) async fn get(&self) -> Result<Arc<Credential>> {
         let flight = match self.look() {
             Look::Good(credential) => return Ok(credential),
             Look::Failed(error) => return Err(error),
@@ -98,7 +98,7 @@ impl<S: Source> Cache<S> {
         }
     }
 
-    fn keep(&self, found: Result<Found>, old: Option<Arc<AwsCredential>>) -> Result<Arc<AwsCredential>> {
+    fn keep(&self, found: Result<Found>, old: Option<Arc<Credential>>) -> Result<Arc<Credential>> {
         let now = self.clock.now();
         let mut held = self.held.lock();
         match (found, old) {
@@ -122,7 +122,7 @@ impl<S: Source> Cache<S> {
     }
 
     /// Forgets `expired`, if it is still what is held.
-    pub(super) fn reject(&self, expired: &Arc<AwsCredential>) -> bool {
+    pub(super) fn reject(&self, expired: &Arc<Credential>) -> bool {
         let mut held = self.held.lock();
         if matches!(&*held, Held::Credentials { credential, .. } if Arc::ptr_eq(credential, expired)) {
             *held = Held::Nothing;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION};
-use http::request::Builder;
+use http::request::{Builder, Parts};
 use http::{HeaderValue, Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Call, Client, ClientConfig, Judgement, Safety, Service, SystemClock};
+use object_store::PutPayload;
 use serde::Deserialize;
 
 use super::Found;
@@ -124,13 +125,17 @@ fn near(config: &AwsConfig, timeout: Duration, attempts: u32) -> Client {
 
 async fn send(client: &Client, operation: &'static str, request: Builder) -> Result<Response<Bytes>> {
     let wrong = |error| Error::config("the endpoint of credentials is not a URL").with_source(error);
-    let request = request.body(Bytes::new()).map_err(wrong)?;
+    let request = request.body(PutPayload::new()).map_err(wrong)?;
     let call = Call { operation, request, safety: Safety::Read, service: &Unsigned };
     Ok(client.call(call).await?.response)
 }
 
 fn refused(from: &str, status: StatusCode) -> Error {
-    let kind = if status.is_server_error() { ErrorKind::Unavailable } else { ErrorKind::Unauthenticated };
+    let kind = match status {
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled { retry_after: None },
+        status if status.is_server_error() => ErrorKind::Unavailable,
+        _ => ErrorKind::Unauthenticated,
+    };
     Error::new(kind, format!("{from} answered with status {}", status.as_u16()))
 }
 
@@ -139,8 +144,8 @@ struct Unsigned;
 
 #[async_trait]
 impl Service for Unsigned {
-    async fn authorize(&self, request: Request<Bytes>) -> Result<Request<Bytes>> {
-        Ok(request)
+    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
+        Ok(())
     }
 
     fn judge(&self, response: &Response<Bytes>) -> Judgement {

@@ -5,9 +5,11 @@ use std::fmt::Write;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use http::{Request, Response};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Call, Client, Judgement, Safety, Service};
+use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -58,7 +60,7 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
     let wrong = |error: http::Error| Error::config("the endpoint of STS is not a URL").with_source(error);
     let request = Request::post(format!("{}/", config.endpoint("sts", &region)))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Bytes::from(form))
+        .body(PutPayload::from(form))
         .map_err(wrong)?;
     let call = Call { operation: "AssumeRoleWithWebIdentity", request, safety: Safety::Read, service: &Sts };
     let response = client.call(call).await?.response;
@@ -87,8 +89,8 @@ struct Sts;
 
 #[async_trait]
 impl Service for Sts {
-    async fn authorize(&self, request: Request<Bytes>) -> Result<Request<Bytes>> {
-        Ok(request)
+    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
+        Ok(())
     }
 
     fn judge(&self, response: &Response<Bytes>) -> Judgement {

@@ -132,19 +132,32 @@ fn headers(event: &Incoming<'_>) -> Result<HeaderMap> {
         let value = text(value).and_then(|value| HeaderValue::from_str(&value).ok());
         append(&mut headers, HeaderName::from_bytes(name.as_bytes()).ok(), value)
     })?;
-    // Format 2.0 takes the cookies out of the headers; there is to be one header of them (RFC 6265, 5.4).
+    // Format 2.0 takes the cookies out of the headers.
     if let Some(cookies) = event.fields.array("cookies").filter(|cookies| !cookies.is_empty()) {
         let cookies: Option<Vec<_>> = cookies.into_iter().map(text).collect();
         let value = cookies.and_then(|cookies| HeaderValue::from_str(&cookies.join("; ")).ok());
         headers.remove(COOKIE);
         append(&mut headers, Some(COOKIE), value)?;
     }
+    join_cookies(&mut headers);
     if !headers.contains_key(HOST)
         && let Some(domain) = event.context.text("domainName")
     {
         append(&mut headers, Some(HOST), HeaderValue::from_str(&domain).ok())?;
     }
     Ok(headers)
+}
+
+/// There is to be one header of cookies (RFC 6265, 5.4). HTTP/2 may have split it, and load balancers
+/// with several values for a header hand the pieces on; they belong together again (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let cookies: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 fn append(headers: &mut HeaderMap, name: Option<HeaderName>, value: Option<HeaderValue>) -> Result<()> {

@@ -35,9 +35,12 @@ const AT_ONCE: usize = 64;
 
 /// Handles the `Records` of an SQS event, and answers Lambda's partial batch response.
 ///
-/// What the app is not done with is not acknowledged: it comes again, or it is in the queue of dead
-/// letters. A message whose handler is late is one of these, and its neighbours are none. Errors: `NotFound` where a queue is none of the app's, `InvalidInput` where a record
-/// tells no id or no queue. Then nothing is handled and nothing acknowledged.
+/// What the app is not done with is not acknowledged, and comes again, unless the queue of dead letters
+/// has it. A message whose handler is late comes again by itself, without its neighbours.
+///
+/// Errors: `NotFound` where a queue is none of the app's, `Config` where it is that of two sources,
+/// `InvalidInput` where a record tells no id or no queue. Then nothing is handled and nothing
+/// acknowledged.
 pub(crate) async fn handle(lambda: &Lambda, records: Vec<Value>, cx: Context) -> Result<Bytes> {
     let mut queues: Vec<(String, Vec<Value>)> = Vec::new();
     for record in records {

@@ -42,14 +42,15 @@ impl http_body::Body for Bounded {
         mut self: Pin<&mut Self>,
         task: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(task) {
-            return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
+        // The deadline comes first: a body that always has more would never let it be asked.
+        if self.late.poll_unpin(task).is_ready() {
+            // Nobody asks a body again after an error, but a deadline that has passed may not be asked.
+            self.late = std::future::pending().boxed();
+            let error = Error::new(ErrorKind::Timeout, "the response did not end before its deadline");
+            return Poll::Ready(Some(Err(error.into())));
         }
-        ready!(self.late.poll_unpin(task));
-        // Nobody asks a body again after an error, but a deadline that has passed may not be asked.
-        self.late = std::future::pending().boxed();
-        let error = Error::new(ErrorKind::Timeout, "the response did not end before its deadline");
-        Poll::Ready(Some(Err(error.into())))
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(task));
+        Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
     }
 }
 

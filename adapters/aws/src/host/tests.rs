@@ -142,6 +142,7 @@ async fn serve(request: Request<Body>) -> Result<Response<Body>> {
         "/wrong" => return Err(Error::invalid("no such colour")),
         "/broken" => Response::new(Body::from_stream(begun().chain(streams::iter([Err(BoxError::from("no paper"))])))),
         "/endless" => Response::new(Body::from_stream(begun().chain(streams::pending()))),
+        "/flood" => Response::new(Body::from_stream(streams::repeat_with(|| Ok::<_, BoxError>("once upon")))),
         _ => echo(request).await,
     })
 }

@@ -157,7 +157,7 @@ impl Arrived {
     }
 }
 
-/// The message of a record with which SNS calls a function, and the ARN of its topic.
+/// The message of a record with which SNS calls a function.
 ///
 /// Errors: `InvalidInput` where it cannot be read.
 pub(crate) fn from_sns(record: &Value) -> Result<Message<Bytes>> {

@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, pending, ready};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use isobar_abstraction::{App, Clock, Context, Error, ErrorKind, Event, Function, Invocation, ManualClock, Result};
 use isobar_rest::{Answer, Call, Client, ClientConfig, Judgement, Safety, Service};
+use object_store::PutPayload;
 use parking_lot::Mutex;
 
 /// What a write sends.
@@ -67,7 +69,7 @@ impl Signed {
 
 #[async_trait]
 impl Service for Signed {
-    async fn authorize(&self, mut request: Request<Bytes>) -> Result<Request<Bytes>> {
+    async fn authorize(&self, request: &mut Parts, _: &PutPayload) -> Result<()> {
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
         if self.expires_at.is_some_and(|expires| attempt >= expires) {
             return Err(Error::new(ErrorKind::Unauthenticated, "the credentials have expired"));
@@ -76,8 +78,8 @@ impl Service for Signed {
             return pending().await;
         }
         let token = HeaderValue::from_str(&format!("hush-token-{attempt}")).unwrap();
-        request.headers_mut().insert("authorization", token);
-        Ok(request)
+        request.headers.insert("authorization", token);
+        Ok(())
     }
 
     fn judge(&self, response: &Response<Bytes>) -> Judgement {
@@ -134,7 +136,7 @@ impl Caller {
     }
 
     pub(crate) async fn send(&self, service: &Signed, safety: Safety, request: Request<Bytes>) -> Result<Answer> {
-        let call = Call { operation: "Ask", request, safety, service };
+        let call = Call { operation: "Ask", request: request.map(PutPayload::from), safety, service };
         self.client.call(call).await
     }
 

@@ -7,6 +7,7 @@ use std::sync::Once;
 use bytes::Bytes;
 use http::Request;
 use isobar_rest::{Call, Safety};
+use object_store::PutPayload;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::caller::{Caller, Signed};
@@ -119,7 +120,7 @@ async fn logs_keep_the_password_of_a_proxy() {
 async fn debug_of_a_call_and_its_answer_shows_no_header_and_no_body() {
     let double = Double::start(vec![always(answer(200, HEADERS, "hush-answer"))]).await;
     let (caller, service) = (Caller::new(|_| ()), Signed::default());
-    let request = secret_request(&double.url("/path"));
+    let request = secret_request(&double.url("/path")).map(PutPayload::from);
     let call = Call { operation: "Ask", request, safety: Safety::Read, service: &service };
     assert_eq!(format!("{call:?}"), "Ask /path");
     let answer = caller.client.call(call).await.unwrap();

@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use isobar_abstraction::{ErrorKind, ManualClock};
 
 use super::*;
+use crate::credentials::Credential;
 
 /// Gives credentials for an hour, named by the number of the call.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl Source for Double {
         if *self.fails.lock() {
             return Err(Error::new(ErrorKind::Unavailable, format!("call {call} failed")));
         }
-        let credential = AwsCredential { key_id: call.to_string(), secret_key: "s".to_owned(), token: None };
+        let credential = Credential { key_id: call.to_string(), secret_key: "s".to_owned(), token: None };
         let expires = self.lifetime.map(|lifetime| self.clock.now() + lifetime);
         Ok(Found { credential: Arc::new(credential), expires, account: Some("123456789012".to_owned()) })
     }

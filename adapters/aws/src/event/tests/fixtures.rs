@@ -85,7 +85,7 @@ const HTTP: &[Wanted] = &[
         "lambda_http.alb_multi_value_request",
         "LoadBalancer",
         "GET /?myKey=val1&myKey=val2&myOtherKey=val3&myOtherKey=val4",
-        &[("cookie", &["name1=value1", "name2=value2"]), ("x-forwarded-port", &["443"])],
+        &[("cookie", &["name1=value1; name2=value2"]), ("x-forwarded-port", &["443"])],
         "request_body",
     ),
     (

@@ -120,6 +120,11 @@ fn cookies_are_one_header_whether_or_not_the_headers_have_them_too() {
     // ministack leaves them in the header.
     let header_only = json!({"headers": {"cookie": "a=1"}, "cookies": []});
     assert_eq!(header(&http_of(&with(http_api(), &header_only)).unwrap(), "cookie"), ["a=1"]);
+    // An HTTP/2 client may send each by itself.
+    let split = json!({"multiValueHeaders": {"cookie": ["a=1", "b=2; c=3"]}});
+    for event in [rest(), load_balancer()] {
+        assert_eq!(header(&http_of(&with(event, &split)).unwrap(), "cookie"), ["a=1; b=2; c=3"]);
+    }
 }
 
 #[test]

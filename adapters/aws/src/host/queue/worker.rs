@@ -106,6 +106,16 @@ impl Worker<'_> {
 
 /// Whole seconds that are not shorter.
 fn seconds(wait: Duration) -> u32 {
-    let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
     u32::try_from(whole).unwrap_or(u32::MAX).min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_time_there_is_is_the_longest_wait() {
+        assert_eq!([Duration::MAX, Duration::from_nanos(1), Duration::ZERO].map(seconds), [LONGEST_WAIT, 1, 0]);
+    }
 }
