@@ -1,0 +1,247 @@
+//! The accounts that hold the resources, and what opens them.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::Uri;
+use isobar_abstraction::{Environment, Error, Result};
+use url::Url;
+
+/// A key that signs. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(pub(crate) Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    /// Errors: `Config`, naming what it came from.
+    fn of_base64(from: &str, text: &str) -> Result<Self> {
+        let decoded = BASE64_STANDARD.decode(text.trim());
+        decoded.map(Self).map_err(|_| Error::config(format!("the key of {from} is not base64")))
+    }
+}
+
+/// How an account is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// By signing with the account's key, base64-decoded; with that of a policy, as text, for Service Bus.
+    Key(Secret),
+    /// By a shared access signature: a query, without the `?`.
+    Sas(Secret),
+    /// By an identity's token.
+    Identity,
+}
+
+/// A storage account: blobs, queues and tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StorageAccount {
+    pub(crate) name: String,
+    /// Of the services, each without a slash at its end, such as `https://name.blob.core.windows.net`.
+    pub(crate) blob: String,
+    pub(crate) queue: String,
+    pub(crate) table: String,
+    pub(crate) access: Access,
+}
+
+/// A Cosmos DB account and the database in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CosmosAccount {
+    /// Without a slash at its end.
+    pub(crate) endpoint: String,
+    pub(crate) database: String,
+    pub(crate) access: Access,
+}
+
+/// A Service Bus namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceBusNamespace {
+    /// Without a slash at its end, such as `https://name.servicebus.windows.net`.
+    pub(crate) endpoint: String,
+    /// The name of the policy whose key signs.
+    pub(crate) policy: String,
+    pub(crate) access: Access,
+}
+
+const STORAGE: &str = "AZURE_STORAGE_CONNECTION_STRING";
+const OF_FUNCTIONS: &str = "AzureWebJobsStorage";
+const COSMOS: &str = "AZURE_COSMOS_CONNECTION_STRING";
+const SERVICE_BUS: &str = "AZURE_SERVICEBUS_CONNECTION_STRING";
+
+/// The account of every Azurite.
+const AZURITE: (&str, &str) =
+    ("devstoreaccount1", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==");
+
+impl StorageAccount {
+    /// An account of Azure's public cloud.
+    pub(crate) fn new(name: &str, access: Access) -> Self {
+        Self::of_suffix(name, "https", "core.windows.net", access)
+    }
+
+    fn of_suffix(name: &str, scheme: &str, suffix: &str, access: Access) -> Self {
+        let at = |service: &str| format!("{scheme}://{name}.{service}.{suffix}");
+        Self { name: name.to_owned(), blob: at("blob"), queue: at("queue"), table: at("table"), access }
+    }
+
+    pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
+        if let Some(text) = environment.var(STORAGE) {
+            return Self::parse(STORAGE, text).map(Some);
+        }
+        if let Some(name) = environment.var("AZURE_STORAGE_ACCOUNT") {
+            let from = "AZURE_STORAGE_ACCOUNT";
+            check_account(from, name)?;
+            let access = match (environment.var("AZURE_STORAGE_KEY"), environment.var("AZURE_STORAGE_SAS_TOKEN")) {
+                (Some(key), _) => Access::Key(Secret::of_base64("AZURE_STORAGE_KEY", key)?),
+                (None, Some(sas)) => sas_access(sas),
+                (None, None) => Access::Identity,
+            };
+            return Ok(Some(Self::new(name, access)));
+        }
+        if let Some(text) = environment.var(OF_FUNCTIONS) {
+            return Self::parse(OF_FUNCTIONS, text).map(Some);
+        }
+        let name = format!("{OF_FUNCTIONS}__accountName");
+        let Some(account) = environment.var(&name) else { return Ok(None) };
+        check_account(&name, account)?;
+        Ok(Some(Self::new(account, Access::Identity)))
+    }
+
+    /// Source: <https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string>.
+    fn parse(from: &str, text: &str) -> Result<Self> {
+        let parts = Parts::parse(from, text)?;
+        if parts.get("UseDevelopmentStorage").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            let at = |port: u16| format!("http://127.0.0.1:{port}/{}", AZURITE.0);
+            let access = Access::Key(Secret::of_base64(from, AZURITE.1)?);
+            let (name, blob) = (AZURITE.0.to_owned(), at(10_000));
+            return Ok(Self { name, blob, queue: at(10_001), table: at(10_002), access });
+        }
+        let name = parts.wanted("AccountName")?;
+        check_account(from, name)?;
+        let access = match (parts.get("AccountKey"), parts.get("SharedAccessSignature")) {
+            (Some(key), _) => Access::Key(Secret::of_base64(from, key)?),
+            (None, Some(sas)) => sas_access(sas),
+            (None, None) => return Err(parts.lacks("AccountKey or SharedAccessSignature")),
+        };
+        let scheme = parts.get("DefaultEndpointsProtocol").unwrap_or("https");
+        let suffix = parts.get("EndpointSuffix").unwrap_or("core.windows.net");
+        let mut account = Self::of_suffix(name, scheme, suffix, access);
+        for (key, endpoint) in [
+            ("BlobEndpoint", &mut account.blob),
+            ("QueueEndpoint", &mut account.queue),
+            ("TableEndpoint", &mut account.table),
+        ] {
+            *endpoint = check_endpoint(&format!("{key} of {from}"), parts.get(key).unwrap_or(endpoint))?;
+        }
+        Ok(account)
+    }
+}
+
+impl CosmosAccount {
+    /// The host of an account of Azure's public cloud.
+    pub(crate) fn endpoint_of(name: &str) -> String {
+        format!("https://{name}.documents.azure.com")
+    }
+
+    pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
+        let database = environment.var("AZURE_COSMOS_DATABASE").unwrap_or("isobar").to_owned();
+        if let Some(text) = environment.var(COSMOS) {
+            let parts = Parts::parse(COSMOS, text)?;
+            let endpoint = check_endpoint(COSMOS, parts.wanted("AccountEndpoint")?)?;
+            let access = Access::Key(Secret::of_base64(COSMOS, parts.wanted("AccountKey")?)?);
+            return Ok(Some(Self { endpoint, database, access }));
+        }
+        let Some(endpoint) = environment.var("AZURE_COSMOS_ENDPOINT") else { return Ok(None) };
+        let endpoint = check_endpoint("AZURE_COSMOS_ENDPOINT", endpoint)?;
+        let key = environment.var("AZURE_COSMOS_KEY").map(|key| Secret::of_base64("AZURE_COSMOS_KEY", key));
+        let access = key.transpose()?.map_or(Access::Identity, Access::Key);
+        Ok(Some(Self { endpoint, database, access }))
+    }
+}
+
+impl ServiceBusNamespace {
+    /// The host of a namespace of Azure's public cloud.
+    pub(crate) fn endpoint_of(name: &str) -> String {
+        format!("https://{name}.servicebus.windows.net")
+    }
+
+    pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
+        if let Some(text) = environment.var(SERVICE_BUS) {
+            let parts = Parts::parse(SERVICE_BUS, text)?;
+            let emulator = parts.get("UseDevelopmentEmulator").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            let scheme = if emulator { "http://" } else { "https://" };
+            let endpoint = parts.wanted("Endpoint")?.replacen("sb://", scheme, 1);
+            return Ok(Some(Self {
+                endpoint: check_endpoint(SERVICE_BUS, &endpoint)?,
+                policy: parts.wanted("SharedAccessKeyName")?.to_owned(),
+                access: Access::Key(Secret(parts.wanted("SharedAccessKey")?.as_bytes().to_vec())),
+            }));
+        }
+        let name = "AZURE_SERVICEBUS_NAMESPACE";
+        let Some(namespace) = environment.var(name) else { return Ok(None) };
+        let endpoint = match namespace.contains('.') {
+            true => format!("https://{namespace}"),
+            false => Self::endpoint_of(namespace),
+        };
+        let endpoint = check_endpoint(name, &endpoint)?;
+        Ok(Some(Self { endpoint, policy: String::new(), access: Access::Identity }))
+    }
+}
+
+fn sas_access(sas: &str) -> Access {
+    Access::Sas(Secret(sas.trim().trim_start_matches('?').as_bytes().to_vec()))
+}
+
+/// A connection string: `Key=value;Key=value`. Names are told, values never.
+struct Parts<'a> {
+    from: &'a str,
+    pairs: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Parts<'a> {
+    fn parse(from: &'a str, text: &'a str) -> Result<Self> {
+        let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
+        let pairs: Option<Vec<_>> = parts.map(|part| part.split_once('=')).collect();
+        let wrong = || Error::config(format!("{from} is not of the form Key=value;Key=value"));
+        Ok(Self { from, pairs: pairs.ok_or_else(wrong)? })
+    }
+
+    fn get(&self, key: &str) -> Option<&'a str> {
+        let found = self.pairs.iter().find(|(name, _)| name.trim().eq_ignore_ascii_case(key));
+        found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn wanted(&self, key: &str) -> Result<&'a str> {
+        self.get(key).ok_or_else(|| self.lacks(key))
+    }
+
+    fn lacks(&self, key: &str) -> Error {
+        Error::config(format!("{} has no {key}", self.from))
+    }
+}
+
+/// Source: <https://learn.microsoft.com/azure/storage/common/storage-account-overview>.
+pub(super) fn check_account(from: &str, name: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if (3..=24).contains(&name.len()) && name.bytes().all(fits) {
+        return Ok(name.to_owned());
+    }
+    let name = name.escape_debug();
+    Err(Error::config(format!("the storage account of {from} is `{name}`; it must be 3 to 24 of a-z and 0-9")))
+}
+
+/// `scheme://host`, `:port` and a path if there are any, without a slash at the end.
+pub(super) fn check_endpoint(from: &str, url: &str) -> Result<String> {
+    let wrong = || Error::config(format!("{from} is not of the form http://host:port or https://host"));
+    let url = Url::parse(url).map_err(|_| wrong())?;
+    let login = !url.username().is_empty() || url.password().is_some();
+    let fits = ["http", "https"].contains(&url.scheme()) && url.has_host() && !login;
+    let text = url.as_str().trim_end_matches('/');
+    if !fits || url.query().is_some() || url.fragment().is_some() || text.parse::<Uri>().is_err() {
+        return Err(wrong());
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,174 @@
+//! Where a resource lives: its account and its name on Azure.
+
+use isobar_abstraction::{Error, Location, ResourceKind, Result};
+
+use super::account::{Access, check_account, check_endpoint};
+use super::{AzureConfig, CosmosAccount, ServiceBusNamespace, StorageAccount};
+
+/// A resource in its account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// A container of Cosmos DB.
+    Cosmos { account: CosmosAccount, container: String },
+    /// A table of a storage account.
+    Table { account: StorageAccount, table: String },
+    /// A container of blobs.
+    Blob { account: StorageAccount, container: String },
+    /// A topic of Service Bus and the subscription through which its messages come.
+    ServiceBus { namespace: ServiceBusNamespace, topic: String, subscription: String },
+    /// The queue of a topic in a storage account.
+    Queue { account: StorageAccount, queue: String },
+}
+
+/// What the names of a service are made of.
+struct Rule {
+    parameters: &'static [&'static str],
+    sizes: std::ops::RangeInclusive<usize>,
+    fits: fn(u8) -> bool,
+    wanted: &'static str,
+}
+
+/// Sources: Azure's naming rules,
+/// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>.
+fn rule(scheme: &str) -> Option<Rule> {
+    Some(match scheme {
+        "cosmos" => Rule {
+            parameters: &["account", "database", "endpoint"],
+            sizes: 1..=255,
+            fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
+            wanted: "1 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`",
+        },
+        "aztable" => Rule {
+            parameters: &["account", "endpoint"],
+            sizes: 3..=63,
+            fits: |byte| byte.is_ascii_alphanumeric(),
+            wanted: "3 to 63 of a-z, A-Z and 0-9",
+        },
+        "az" => Rule {
+            parameters: &["account", "endpoint"],
+            sizes: 3..=63,
+            fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
+            wanted: "3 to 63 of a-z, 0-9 and `-`",
+        },
+        "servicebus" => Rule {
+            parameters: &["namespace", "subscription", "endpoint"],
+            sizes: 1..=260,
+            fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
+            wanted: "1 to 260 of a-z, A-Z, 0-9, `_`, `.` and `-`",
+        },
+        "azqueue" => Rule {
+            parameters: &["account", "endpoint"],
+            sizes: 3..=63,
+            fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
+            wanted: "3 to 63 of a-z, 0-9 and `-`",
+        },
+        _ => return None,
+    })
+}
+
+impl AzureConfig {
+    /// Where a resource lives. Errors: `Config`, for another kind's URL, a name that the service does
+    /// not take, and an account that nothing tells.
+    pub(crate) fn place(&self, at: &Location) -> Result<Placed> {
+        let (schemes, default): (&[&str], &str) = match at.kind() {
+            ResourceKind::Table => (&["cosmos", "aztable"], "cosmos"),
+            ResourceKind::Bucket => (&["az"], "az"),
+            ResourceKind::Topic => (&["servicebus", "azqueue"], "servicebus"),
+        };
+        let scheme = at.url().map_or(default, |url| url.scheme());
+        let Some(rule) = rule(scheme).filter(|_| schemes.contains(&scheme)) else {
+            let kind = at.kind();
+            let wanted: Vec<String> = schemes.iter().map(|scheme| format!("`{scheme}://name`")).collect();
+            let wanted = wanted.join(" or ");
+            return Err(Error::config(format!("a {kind} on Azure is {wanted}, not `{scheme}://`")));
+        };
+        if let Some(url) = at.url() {
+            url.check_parameters(rule.parameters)?;
+        }
+        let name = match at.url() {
+            Some(url) => url.name().to_owned(),
+            None => format!("{}{}", self.prefix, at.name()),
+        };
+        if !rule.sizes.contains(&name.len()) || !name.bytes().all(rule.fits) {
+            let name = name.escape_debug();
+            return Err(Error::config(format!("{at} is `{name}` on Azure; it must be {}", rule.wanted)));
+        }
+        match scheme {
+            "cosmos" => Ok(Placed::Cosmos { account: self.cosmos_of(at)?, container: name }),
+            "aztable" => Ok(Placed::Table { account: self.storage_of(at)?, table: name }),
+            "az" => Ok(Placed::Blob { account: self.storage_of(at)?, container: name }),
+            "servicebus" => {
+                let subscription = parameter(at, "subscription").unwrap_or(&name).to_owned();
+                Ok(Placed::ServiceBus { namespace: self.namespace_of(at)?, topic: name, subscription })
+            }
+            _ => Ok(Placed::Queue { account: self.storage_of(at)?, queue: name }),
+        }
+    }
+
+    fn storage_of(&self, at: &Location) -> Result<StorageAccount> {
+        let other = parameter(at, "account").map(|name| check_account(&at.to_string(), name)).transpose()?;
+        let mut account = match (&self.storage, other) {
+            (Some(account), None) => account.clone(),
+            (Some(account), Some(name)) if account.name == name => account.clone(),
+            (_, Some(name)) => StorageAccount::new(&name, Access::Identity),
+            (None, None) => {
+                return Err(Error::config(format!(
+                    "no storage account for {at}: set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT"
+                )));
+            }
+        };
+        if let Some(endpoint) = endpoint(at)? {
+            (account.blob, account.queue, account.table) = (endpoint.clone(), endpoint.clone(), endpoint);
+        }
+        Ok(account)
+    }
+
+    fn cosmos_of(&self, at: &Location) -> Result<CosmosAccount> {
+        let told = match parameter(at, "account") {
+            Some(name) => Some(CosmosAccount::endpoint_of(name)),
+            None => None,
+        };
+        let told = endpoint(at)?.or(told);
+        let mut account = match (&self.cosmos, told) {
+            (Some(account), None) => account.clone(),
+            (Some(account), Some(endpoint)) if account.endpoint == endpoint => account.clone(),
+            (_, Some(endpoint)) => CosmosAccount { endpoint, database: "isobar".to_owned(), access: Access::Identity },
+            (None, None) => {
+                return Err(Error::config(format!(
+                    "no Cosmos DB account for {at}: set AZURE_COSMOS_CONNECTION_STRING or AZURE_COSMOS_ENDPOINT, or \
+                     keep it in Table Storage by the URL aztable://{}",
+                    at.name().replace('-', "")
+                )));
+            }
+        };
+        if let Some(database) = parameter(at, "database") {
+            account.database = database.to_owned();
+        }
+        Ok(account)
+    }
+
+    fn namespace_of(&self, at: &Location) -> Result<ServiceBusNamespace> {
+        let told = parameter(at, "namespace").map(ServiceBusNamespace::endpoint_of);
+        let told = endpoint(at)?.or(told);
+        match (&self.service_bus, told) {
+            (Some(namespace), None) => Ok(namespace.clone()),
+            (Some(namespace), Some(endpoint)) if namespace.endpoint == endpoint => Ok(namespace.clone()),
+            (_, Some(endpoint)) => {
+                Ok(ServiceBusNamespace { endpoint, policy: String::new(), access: Access::Identity })
+            }
+            (None, None) => Err(Error::config(format!(
+                "no Service Bus namespace for {at}: set AZURE_SERVICEBUS_CONNECTION_STRING or \
+                 AZURE_SERVICEBUS_NAMESPACE, or send it through Storage Queues by the URL azqueue://{}",
+                at.name()
+            ))),
+        }
+    }
+}
+
+fn parameter<'a>(at: &'a Location, key: &str) -> Option<&'a str> {
+    at.url().and_then(|url| url.parameter(key))
+}
+
+fn endpoint(at: &Location) -> Result<Option<String>> {
+    parameter(at, "endpoint").map(|url| check_endpoint(&format!("the endpoint of {at}"), url)).transpose()
+}

@@ -1,0 +1,1 @@
+//! What the Functions host's requests look like, and what they say.

@@ -1,0 +1,1 @@
+//! What the requests to Azure's services have in common: signatures, and what errors mean.
