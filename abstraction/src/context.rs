@@ -31,9 +31,15 @@ struct Inner {
 impl Context {
     /// For hosts: the context of a new invocation, with an id and a trace of its own.
     pub fn new(provider: &'static str, clock: Arc<dyn Clock>) -> Self {
+        let trace = TraceParent::random();
+        Self::of(provider, clock, trace.trace_id_text()).with_trace_parent(trace)
+    }
+
+    /// For hosts: the context of a new invocation, by the id that the platform gave.
+    pub fn of(provider: &'static str, clock: Arc<dyn Clock>, id: impl Into<Arc<str>>) -> Self {
         let trace_parent = TraceParent::random();
         Self(Arc::new(Inner {
-            invocation_id: trace_parent.trace_id_text(),
+            invocation_id: id.into(),
             provider,
             function: None,
             attempt: 1,
@@ -156,6 +162,11 @@ impl TraceParent {
     pub fn random() -> Self {
         // Zero is not a valid id of either kind.
         Self { trace_id: fastrand::u128(1..), parent_id: fastrand::u64(1..), flags: 1 }
+    }
+
+    /// From its ids; `None` where one of them is zero, which is no id.
+    pub fn new(trace_id: u128, parent_id: u64, sampled: bool) -> Option<Self> {
+        (trace_id != 0 && parent_id != 0).then_some(Self { trace_id, parent_id, flags: sampled.into() })
     }
 
     /// The same trace, seen from a new span.

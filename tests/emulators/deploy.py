@@ -116,6 +116,8 @@ class Deployment:
             Timeout=30,
             Environment={"Variables": variables},
         )
+        # A schedule's run that fails is not tried again: not by the scheduler, and not by Lambda.
+        self.account.client("lambda").put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
         return made["FunctionArn"]
 
     def listen(self, function):

@@ -204,7 +204,8 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
             RenameTargetMode::Create => CopyMode::Create,
         };
         self.copy_opts(from, to, CopyOptions::new().with_mode(mode)).await?;
-        Ok(self.0.remove(from.as_ref()).await?)
+        // What is renamed to itself stays.
+        if from == to { Ok(()) } else { Ok(self.0.remove(from.as_ref()).await?) }
     }
 }
 

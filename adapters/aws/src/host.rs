@@ -77,6 +77,12 @@ pub enum LambdaReply {
     Stream(Response<Body>),
 }
 
+/// Every line that is logged in it carries the request id. A span costs some microseconds, and the
+/// app opens one of its own: HTTP has no other, but where the host itself has something to say.
+fn span(call: &LambdaCall) -> tracing::Span {
+    tracing::info_span!("lambda", invocation = call.request_id)
+}
+
 impl LambdaReply {
     fn null() -> Self {
         Self::Json(Bytes::from_static(b"null"))
@@ -96,18 +102,24 @@ impl Lambda {
     /// `NotFound` for an event that nobody handles; `Timeout` shortly before Lambda's deadline, but for
     /// messages of a queue: of these only the late ones come again.
     pub async fn handle(&self, event: &[u8], call: LambdaCall) -> Result<LambdaReply> {
-        // Every line that is logged in here carries the request id, the app's own lines too.
-        let span = tracing::info_span!("lambda", invocation = call.request_id);
-        self.answer(event, &call).instrument(span).await
-    }
-
-    async fn answer(&self, event: &[u8], call: &LambdaCall) -> Result<LambdaReply> {
         if let Some(account) = call.part_of_arn(4) {
             self.state.account.get_or_init(|| account.to_owned());
         }
         let incoming = Incoming::read(event)?;
         match incoming.shape() {
-            Shape::Http(gateway) => self.http(gateway, &incoming, call).await,
+            Shape::Http(gateway) => self.http(gateway, &incoming, &call).await,
+            shape => self.answer(event, &incoming, shape, &call).instrument(span(&call)).await,
+        }
+    }
+
+    async fn answer(
+        &self,
+        event: &[u8],
+        incoming: &Incoming<'_>,
+        shape: Shape<'_>,
+        call: &LambdaCall,
+    ) -> Result<LambdaReply> {
+        match shape {
             Shape::Queue => {
                 let (records, cx) = (incoming.records()?, self.context(call));
                 queue::handle(self, records, cx).await.map(LambdaReply::Json)
@@ -122,7 +134,7 @@ impl Lambda {
                 self.within(&cx, queue::direct::handle_bucket(self, &event, cx.clone())).await?;
                 Ok(LambdaReply::null())
             }
-            other => self.other(other, &incoming, event, call).await,
+            other => self.other(other, incoming, event, call).await,
         }
     }
 
@@ -137,9 +149,8 @@ impl Lambda {
         let given = call.deadline.checked_sub(MARGIN).filter(|deadline| *deadline > now);
         // Some emulators tell a deadline that lies in the past.
         let deadline = given.map_or(now + most, |deadline| deadline.min(now + most));
-        let mut cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock))
-            .with_invocation_id(call.request_id.as_str())
-            .with_deadline(deadline);
+        let clock = Arc::clone(&self.state.clock);
+        let mut cx = Context::of(PROFILE.provider, clock, call.request_id.as_str()).with_deadline(deadline);
         if let Some(name) = call.part_of_arn(6) {
             cx = cx.with_function(name);
         }

@@ -17,14 +17,17 @@ pub static PROFILE: Profile = {
     profile.limits.item_bytes = ITEM_BYTES;
     profile.limits.transaction_writes = 100;
     profile.limits.transaction_bytes = TRANSACTION_BYTES;
-    profile.limits.message_bytes = 262_144;
+    // 256 KiB less what goes with a message: its trace, its metadata, the types of its attributes.
+    profile.limits.message_bytes = 262_144 - 2_048;
     profile.limits.message_attributes = 10;
     profile.limits.ordering_key_bytes = 128;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 2_048;
-    profile.limits.request_bytes = 4_718_592;
-    profile.limits.response_bytes = 4_718_592;
-    profile.limits.invoke_bytes = 6_291_456;
+    // 6 MiB less the JSON around a body, in base64.
+    profile.limits.request_bytes = 4_600_000;
+    profile.limits.response_bytes = 4_600_000;
+    // 6 MiB less the envelope around a direct call.
+    profile.limits.invoke_bytes = 6_291_456 - 1_024;
     profile.limits.http_timeout = Duration::from_secs(29);
     profile.limits.event_timeout = Duration::from_secs(900);
     profile.ttl_lag = Duration::from_secs(48 * 3_600);

@@ -79,6 +79,10 @@ impl<S: Source> Cache<S> {
             Look::Due(credential) => Some(credential),
             Look::Nothing => None,
         };
+        if old.is_some() {
+            // Also for those who come after a renewal that its caller gave up.
+            self.put_off();
+        }
         let found = self.source.find().await;
         let result = self.keep(found, old);
         drop(flight);
@@ -98,6 +102,13 @@ impl<S: Source> Cache<S> {
         }
     }
 
+    /// Nobody else asks for a while.
+    fn put_off(&self) {
+        if let Held::Credentials { renew, .. } = &mut *self.held.lock() {
+            *renew = Some(self.clock.now() + PAUSE + jitter());
+        }
+    }
+
     fn keep(&self, found: Result<Found>, old: Option<Arc<Credential>>) -> Result<Arc<Credential>> {
         let now = self.clock.now();
         let mut held = self.held.lock();
@@ -109,9 +120,6 @@ impl<S: Source> Cache<S> {
             }
             (Err(error), Some(old)) => {
                 tracing::warn!(error = %error, "AWS credentials cannot be renewed; those at hand are still good");
-                if let Held::Credentials { renew, .. } = &mut *held {
-                    *renew = Some(now + PAUSE + jitter());
-                }
                 Ok(old)
             }
             (Err(error), None) => {

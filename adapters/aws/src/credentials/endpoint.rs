@@ -93,8 +93,12 @@ pub(super) async fn instance(at: &str, config: &AwsConfig) -> Result<Result<Foun
     let request = Request::put(format!("{at}/latest/api/token")).header(LIFETIME, "600");
     // Most machines that come here are not on EC2 at all.
     let Ok(answer) = send(&near, "GetMetadataToken", request).await else { return Ok(Err("does not answer")) };
-    if !answer.status().is_success() {
-        return Ok(Err("does not give a token"));
+    match answer.status() {
+        status if status.is_success() => {}
+        // It is there, and will give one later.
+        status @ StatusCode::TOO_MANY_REQUESTS => return Err(refused(from, status)),
+        status if status.is_server_error() => return Err(refused(from, status)),
+        _ => return Ok(Err("does not give a token")),
     }
     let Ok(token) = HeaderValue::from_bytes(answer.body()) else { return Ok(Err("does not give a token")) };
 

@@ -15,13 +15,16 @@ fn of_xray(header: &str) -> Option<TraceParent> {
     let part = |name: &str| header.split(';').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
     let mut root = part("Root")?.splitn(3, '-');
     let (Some("1"), Some(time), Some(random)) = (root.next(), root.next(), root.next()) else { return None };
-    let flags = if part("Sampled") == Some("1") { "01" } else { "00" };
     // A root without a parent has no span yet; any id but zero will do.
     let parent = part("Parent").unwrap_or("0000000000000001");
-    if time.len() != 8 {
-        return None;
-    }
-    format!("00-{time}{random}-{parent}-{flags}").to_ascii_lowercase().parse().ok()
+    let trace_id = hex(time, 8)? << 96 | hex(random, 24)?;
+    TraceParent::new(trace_id, u64::try_from(hex(parent, 16)?).ok()?, part("Sampled") == Some("1"))
+}
+
+/// A number of so many hexadecimal digits.
+fn hex(text: &str, digits: usize) -> Option<u128> {
+    let fits = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fits.then(|| u128::from_str_radix(text, 16).ok()).flatten()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use isobar_abstraction::{Body, Error, ErrorKind, Event, Reply, Result};
 
-use super::{Lambda, LambdaCall, LambdaReply, stream};
+use super::{Lambda, LambdaCall, LambdaReply, span, stream};
 use crate::event::{self, Answer, Gateway, Incoming};
 use crate::profile::PROFILE;
 
@@ -14,7 +14,7 @@ impl Lambda {
     pub(super) async fn http(&self, gateway: Gateway, event: &Incoming<'_>, call: &LambdaCall) -> Result<LambdaReply> {
         let request = match event::request(gateway, event) {
             Ok(request) => request,
-            Err(error) => return self.reply(gateway, event, error.into_response()).await,
+            Err(error) => return self.reply(gateway, event, failed(call, error)).await,
         };
         let cx = self.limited_context(call, PROFILE.limits.http_timeout, Some(request.headers()));
         let streams = self.streams(gateway);
@@ -26,7 +26,7 @@ impl Lambda {
         let response = match answered.await {
             Ok(response) if streams => stream::until_deadline(response, &cx, &self.state.clock),
             Ok(response) => response,
-            Err(error) => error.into_response(),
+            Err(error) => failed(call, error),
         };
         self.reply(gateway, event, response).await
     }
@@ -45,6 +45,11 @@ impl Lambda {
         let body = collect(body).await?;
         Answer::to(gateway, event).whole(&parts, &body).map(LambdaReply::Json)
     }
+}
+
+/// The response to an error, which is logged if it is the server's fault.
+fn failed(call: &LambdaCall, error: Error) -> Response<Body> {
+    span(call).in_scope(|| error.into_response())
 }
 
 /// The response that a function's reply is. Errors: those of the function that are a status of their own.

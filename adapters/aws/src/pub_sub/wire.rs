@@ -121,7 +121,7 @@ impl Arrived {
             None => Bytes::from(self.body),
             Some("base64") => STANDARD.decode(&self.body).map_err(|_| Error::invalid("its body is no base64"))?.into(),
             Some(other) => {
-                let other = other.escape_debug();
+                let other = crate::event::shown(other);
                 return Err(Error::invalid(format!("its body is in `{other}`, which this isobar does not know")));
             }
         };

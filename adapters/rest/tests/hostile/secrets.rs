@@ -81,10 +81,10 @@ async fn spans_and_logs_tell_the_course_of_a_call_and_no_secret() {
 
 #[tokio::test]
 async fn logs_and_errors_of_failures_hold_no_secret() {
-    let log = Log::start();
     let garbage = say("HTTP/9.9 hush-answer\r\nhush-answer\r\n\r\n");
     let half = say("HTTP/1.1 200 OK\r\nx: hush-answer\r\ncontent-length: 99\r\n\r\nhush-answer");
     for script in [vec![Act::Hear, garbage], vec![Act::Hear, half, Act::Close], vec![Act::Hear, Act::Close]] {
+        let log = Log::start();
         let double = Double::start(vec![script]).await;
         let request = secret_request(&double.url("/path"));
         let error = Caller::with_attempts(2).send(&Signed::default(), Safety::Idempotent, request).await.unwrap_err();

@@ -22,7 +22,9 @@ crate::trials![
     "BL-16" => parts_sent_at_once_stand_in_their_order,
     "BL-16" => an_upload_that_is_aborted_or_forgotten_leaves_nothing,
     "BL-16" => the_store_reads_several_ranges_and_lists_by_folder,
-    "BL-16" => the_store_renames_and_deletes_many,
+    "BL-16" => the_store_renames,
+    "BL-16" => a_rename_that_must_create_refuses_to_overwrite,
+    "BL-16" => the_store_deletes_many,
     "BL-6" => the_store_keeps_disposition_and_language,
     "BL-18" => the_store_of_a_narrowed_handle_refuses_what_the_handle_refuses,
 ];
@@ -164,7 +166,7 @@ async fn the_store_reads_several_ranges_and_lists_by_folder(world: Box<dyn World
     Ok(())
 }
 
-async fn the_store_renames_and_deletes_many(world: Box<dyn World>) -> Checked {
+async fn the_store_renames(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     fill(&files, &["a", "b", "c", "d"]).await?;
@@ -173,13 +175,31 @@ async fn the_store_renames_and_deletes_many(world: Box<dyn World>) -> Checked {
         (keys_of(&files, "").await?, text(&files, "z").await?),
         (vec!["b".into(), "c".into(), "d".into(), "z".into()], "a".into())
     );
+    store.rename(&path("z"), &path("z")).await?;
+    assert_eq!(text(&files, "z").await?, "a", "what is renamed to itself stays");
+    Ok(())
+}
+
+async fn a_rename_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    let store = files.object_store();
+    fill(&files, &["b", "c"]).await?;
     let taken = store.rename_if_not_exists(&path("b"), &path("c")).await;
     assert!(matches!(taken, Err(object_store::Error::AlreadyExists { .. })), "{taken:?}");
-    assert_eq!(text(&files, "b").await?, "b");
+    assert_eq!((text(&files, "b").await?, text(&files, "c").await?), ("b".into(), "c".into()));
+    store.rename_if_not_exists(&path("b"), &path("z")).await?;
+    assert_eq!(keys_of(&files, "").await?, ["c", "z"]);
+    Ok(())
+}
+
+async fn the_store_deletes_many(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    let store = files.object_store();
+    fill(&files, &["a", "b", "c", "d"]).await?;
     let doomed = stream::iter(["b", "d"].map(|name| Ok(path(name)))).boxed();
     let deleted: Vec<_> = store.delete_stream(doomed).try_collect().await?;
     assert_eq!(deleted.len(), 2);
-    assert_eq!(keys_of(&files, "").await?, ["c", "z"]);
+    assert_eq!(keys_of(&files, "").await?, ["a", "c"]);
     Ok(())
 }
 
