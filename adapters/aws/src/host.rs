@@ -146,8 +146,9 @@ impl Lambda {
     /// The context of an invocation that may take as long as `most`.
     fn limited_context(&self, call: &LambdaCall, most: Duration, headers: Option<&HeaderMap>) -> Context {
         let now = self.state.clock.now();
-        let given = call.deadline.checked_sub(MARGIN).filter(|deadline| *deadline > now);
         // Some emulators tell a deadline that lies in the past.
+        let given = Some(call.deadline).filter(|deadline| *deadline > now);
+        let given = given.map(|deadline| deadline.checked_sub(MARGIN).unwrap_or(now).max(now));
         let deadline = given.map_or(now + most, |deadline| deadline.min(now + most));
         let clock = Arc::clone(&self.state.clock);
         let mut cx = Context::of(PROFILE.provider, clock, call.request_id.as_str()).with_deadline(deadline);

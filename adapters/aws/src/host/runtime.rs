@@ -138,8 +138,10 @@ impl Courier {
             // An answer that is too large, or too late. Lambda has told the caller; the next event is to come.
             tracing::error!(invocation = id, status = %taken.status, "Lambda did not take the answer");
         }
-        // A connection whose last answer was read is used again.
-        rest.collect().await?;
+        // A connection whose last answer was read is used again; what it says matters no more.
+        if let Err(error) = rest.collect().await {
+            tracing::debug!(?error, "Lambda's last word broke off");
+        }
         Ok(())
     }
 }

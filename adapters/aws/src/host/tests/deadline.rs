@@ -17,6 +17,8 @@ async fn the_deadline_reaches_the_handler_a_little_before_lambda_s() {
     assert_eq!(remaining(&host, in_3_s).await, 2_900);
     let in_15_min = LambdaCall { deadline: host.clock.now() + Duration::from_secs(900), ..host.call() };
     assert_eq!(remaining(&host, in_15_min).await, 29_000, "no gateway waits longer");
+    let at_once = LambdaCall { deadline: host.clock.now() + Duration::from_millis(50), ..host.call() };
+    assert_eq!(remaining(&host, at_once).await, 0, "no time is left, and none is made up");
     for past in [host.clock.now() - Duration::from_secs(9), SystemTime::UNIX_EPOCH, host.clock.now()] {
         assert_eq!(remaining(&host, LambdaCall { deadline: past, ..host.call() }).await, 29_000, "an emulator's");
     }
