@@ -115,7 +115,7 @@ async fn requests_of_one_call_for_other_ranges_are_no_retries() {
     };
     let (double, bucket) = spent(vec![part("0-1", "ab"), part("7000000-7000001", "yz")]).await;
     let path = Path::from("a");
-    let ranges = async { bucket.s3.get_ranges(&path, &[0..2]).await };
+    let ranges = async { bucket.s3.get_ranges(&path, std::slice::from_ref(&(0..2))).await };
     assert_eq!(bucket.connector.run(ranges).await.unwrap(), ["ab"]);
     let both = async {
         bucket.s3.get_range(&path, 7_000_000..7_000_002).await?;
