@@ -7,8 +7,6 @@
 mod blob;
 mod fields;
 mod http;
-#[cfg(test)]
-mod tests;
 mod timer;
 mod value;
 

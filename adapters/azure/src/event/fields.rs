@@ -7,8 +7,8 @@ use isobar_abstraction::{Error, Result};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The fields of a JSON object, in their order. Values stay text, borrowed from the event, until
-/// somebody wants one: most of an event nobody wants, and a body of 6 MB is to be copied once.
+/// The fields of a JSON object, in their order. Values stay text, borrowed from the call, until
+/// somebody wants one: most of a call nobody wants, and a body of megabytes is to be copied once.
 ///
 /// `null` counts as absent: clients fill in fields that do not apply. Of fields with the same name
 /// the last one counts.
@@ -47,27 +47,7 @@ impl<'a> Fields<'a> {
     /// A field that is a string or absent. Errors: `InvalidInput`, naming it, where it is anything else.
     pub(crate) fn optional_text(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        text(value).map(Some).ok_or_else(|| Error::invalid(format!("the event's `{name}` is not a string")))
-    }
-
-    /// Is the field `true`?
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| value.get() == "true")
-    }
-
-    /// A field that is an object.
-    pub(crate) fn object(&self, name: &str) -> Option<Self> {
-        Self::of(self.get(name)?)
-    }
-
-    /// The values of a field that is an array.
-    pub(crate) fn array(&self, name: &str) -> Option<Vec<&'a RawValue>> {
-        serde_json::from_str(self.get(name)?.get()).ok()
-    }
-
-    /// The names of the fields.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_ref())
+        text(value).map(Some).ok_or_else(|| Error::invalid(format!("the trigger's `{name}` is not a string")))
     }
 
     /// The fields that are not `null`.
@@ -125,10 +105,9 @@ mod tests {
         let fields = fields(r#"{"a": null, "b": 1, "b": "x", "c": true, "d": "\u0041\n", "e": {"f": [1, "2"]}}"#);
         assert!(!fields.has("a") && !fields.has("z"));
         assert_eq!(fields.text("b").as_deref(), Some("x"));
-        assert!(fields.flag("c") && !fields.flag("b"));
         assert_eq!(fields.text("d").as_deref(), Some("A\n"));
-        assert_eq!(fields.object("e").unwrap().array("f").unwrap().len(), 2);
-        assert_eq!(fields.names().count(), 6);
+        assert!(Fields::of(fields.get("e").unwrap()).unwrap().has("f"));
+        assert_eq!(fields.iter().count(), 5);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use isobar_abstraction::{
 };
 
 use super::message::wrong_reply;
-use super::{CustomHandler, Kind, answer, shown};
+use super::{CustomHandler, Kind, shown};
 use crate::AzureConfig;
 use crate::config::Placed;
 use crate::event::{self, Change, Payload};
