@@ -96,9 +96,7 @@ impl CustomHandler {
         let span = tracing::info_span!("functions", invocation = invocation_id(request.headers()));
         // A panic of a handler is caught much deeper.
         let answered = AssertUnwindSafe(self.answer(request).instrument(span)).catch_unwind().await;
-        answered.unwrap_or_else(|_| {
-            answer::refused(&Error::internal("the host panicked; this is a fault of isobar"))
-        })
+        answered.unwrap_or_else(|_| answer::refused(&Error::internal("the host panicked; this is a fault of isobar")))
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {

@@ -38,7 +38,7 @@ fn uri(url: &str) -> Result<Uri> {
         Err(_) => Url::parse(url).map_err(|_| wrong())?.as_str().parse().map_err(|_| wrong())?,
     };
     let path = whole.path_and_query().map_or("/", |path| path.as_str());
-    if path.starts_with('/') { path.parse().map_err(|_| wrong()) } else { Err(wrong()) }
+    if whole.scheme().is_some() || url.starts_with('/') { path.parse().map_err(|_| wrong()) } else { Err(wrong()) }
 }
 
 /// Values are arrays of strings; older hosts wrote strings.

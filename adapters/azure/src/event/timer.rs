@@ -25,9 +25,8 @@ pub(crate) fn due(payload: &Payload<'_>, now: SystemTime) -> SystemTime {
 pub(super) fn time(told: &Value) -> Option<SystemTime> {
     let text = told.as_str()?.trim().trim_matches('"');
     let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc));
-    let time = zoned.or_else(|_| {
-        NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc())
-    });
+    let time =
+        zoned.or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc()));
     // `SystemTime` cannot hold all that `chrono` can.
     let time = time.ok().filter(|time| (0..=MOST).contains(&time.timestamp()))?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(time.timestamp_millis()).ok()?))

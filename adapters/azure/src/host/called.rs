@@ -95,7 +95,9 @@ impl<'a> Called<'a> {
     /// Looks at method and path, and at no header: those are what a client wants them to be.
     pub(super) fn of(request: &'a Request<Body>, secret: Option<&TriggerSecret>, manifest: &Manifest) -> Self {
         let name = request.uri().path().strip_prefix('/').and_then(|path| path.rsplit_once('-'));
-        let Some((plain, candidate)) = name.filter(|(_, candidate)| TriggerSecret::has_form(candidate)) else {
+        let Some((plain, candidate)) =
+            name.filter(|(plain, candidate)| !plain.contains('/') && TriggerSecret::has_form(candidate))
+        else {
             return Self::Http;
         };
         if request.method() != Method::POST {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use http::Response;
 use isobar_abstraction::manifest::EventTrigger;
-use isobar_abstraction::{Batch, Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, Result};
+use isobar_abstraction::{
+    Batch, Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, Result,
+};
 
 use super::{CustomHandler, Kind, answer};
 use crate::config::Placed;

@@ -87,7 +87,8 @@ impl FunctionsHost {
 /// `hh:mm:ss`, `d.hh:mm:ss`, or `-1` for no limit, as .NET writes a time span.
 fn timeout(text: &str) -> Result<Duration> {
     let parsed = || {
-        let (days, clock) = text.split_once('.').map_or((0, text), |(days, clock)| (days.parse().unwrap_or(366), clock));
+        let (days, clock) =
+            text.split_once('.').map_or((0, text), |(days, clock)| (days.parse().unwrap_or(366), clock));
         let parts: Option<Vec<u64>> = clock.split(':').map(|part| part.parse().ok()).collect();
         match parts?[..] {
             [hours @ 0..=23, minutes @ 0..=59, seconds @ 0..=59] if days <= 365 => {
@@ -97,9 +98,9 @@ fn timeout(text: &str) -> Result<Duration> {
         }
     };
     let told = if text.trim() == "-1" { Some(LONGEST) } else { parsed() };
-    told.filter(|timeout| *timeout >= Duration::from_secs(1)).map(|timeout| timeout.min(LONGEST)).ok_or_else(|| {
-        Error::config(format!("{TIMEOUT} is `{}`; it must be hh:mm:ss, or -1", text.escape_debug()))
-    })
+    told.filter(|timeout| *timeout >= Duration::from_secs(1))
+        .map(|timeout| timeout.min(LONGEST))
+        .ok_or_else(|| Error::config(format!("{TIMEOUT} is `{}`; it must be hh:mm:ss, or -1", text.escape_debug())))
 }
 
 /// The buckets and topics whose events come to this app, and which are not where they are by default.
@@ -176,7 +177,10 @@ mod tests {
     #[test]
     fn a_timeout_is_a_time_span_of_dotnet() {
         let of = |text| timeout(text).map(|it| it.as_secs()).ok();
-        assert_eq!(["00:05:00", "1.00:00:01", "-1", "00:00:01"].map(of), [Some(300), Some(86_400), Some(86_400), Some(1)]);
+        assert_eq!(
+            ["00:05:00", "1.00:00:01", "-1", "00:00:01"].map(of),
+            [Some(300), Some(86_400), Some(86_400), Some(1)]
+        );
         for bad in ["", "5", "00:60:00", "x.00:00:01", "00:00:00", "99999999999999999999:00:00", "00:-1:00", "1.2.3"] {
             assert_eq!(of(bad), None, "{bad}");
         }

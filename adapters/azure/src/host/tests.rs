@@ -104,12 +104,15 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
                 .route("/{id}", post(async move |cx: Context| web(format!("{:?}", cx.function()))))
                 .route("/cx", get(async |cx: Context| format!("{} {:?}", cx.invocation_id(), cx.function()))),
         )
-        .on_message(cloud.topic::<Bytes>("clicks").subscription().with_attempts(3), move |message: Message<Bytes>, cx| {
-            let words = String::from_utf8_lossy(&message.body).into_owned();
-            let function = cx.function().unwrap_or_default().to_owned();
-            clicks(format!("{words}, attempt {} of {function} {}", cx.attempt(), cx.invocation_id()));
-            outcome(words)
-        })
+        .on_message(
+            cloud.topic::<Bytes>("clicks").subscription().with_attempts(3),
+            move |message: Message<Bytes>, cx| {
+                let words = String::from_utf8_lossy(&message.body).into_owned();
+                let function = cx.function().unwrap_or_default().to_owned();
+                clicks(format!("{words}, attempt {} of {function} {}", cx.attempt(), cx.invocation_id()));
+                outcome(words)
+            },
+        )
         .on_object(&cloud.bucket("pages"), move |event: ObjectEvent, cx| {
             pages(format!("{} {:?}, attempt {}", event.key, event.change, cx.attempt()));
             outcome(event.key)

@@ -20,7 +20,9 @@ async fn a_message_of_a_queue_is_handled_and_answered_whole() {
     let host = in_queue();
     assert_eq!(host.call("topic-clicks", queued("hello", 2)).await, (200, DONE.to_owned()));
     assert_eq!(host.seen(), ["hello, attempt 2 of topic-clicks inv-1"]);
-    let answer = host.handler.handle(of_host(&format!("/topic-clicks-{SECRET}")).body(queued("x", 1).to_string().into()).unwrap());
+    let answer = host
+        .handler
+        .handle(of_host(&format!("/topic-clicks-{SECRET}")).body(queued("x", 1).to_string().into()).unwrap());
     assert_eq!(answer.await.headers()["content-type"], "application/json");
 }
 
@@ -108,8 +110,10 @@ async fn timers_and_what_fails_in_them() {
 #[tokio::test]
 async fn direct_calls_answer_their_caller() {
     let host = Host::new();
-    let call = |body: Value| json!({"Data": {"req": {"Url": "https://x/.isobar/functions/echo", "Method": "POST",
-        "Headers": {"Content-Type": ["application/json"]}, "Body": body}}, "Metadata": {}});
+    let call = |body: Value| {
+        json!({"Data": {"req": {"Url": "https://x/.isobar/functions/echo", "Method": "POST",
+        "Headers": {"Content-Type": ["application/json"]}, "Body": body}}, "Metadata": {}})
+    };
     let (status, answer) = host.call("invoke-echo", call(json!("{\"id\":1}"))).await;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((status, &answer["Outputs"]["res"]["body"]), (200, &json!("{\"id\":1}")));
@@ -126,9 +130,19 @@ async fn direct_calls_answer_their_caller() {
 #[tokio::test]
 async fn what_cannot_be_read_is_refused_by_its_fault() {
     let host = in_queue();
-    for hostile in ["", "null", "[]", "{", "\u{fffe}", r#"{"Metadata":{}}"#, r#"{"Data":[]}"#, r#"{"Data":{}}"#,
-        r#"{"Data":"{}"}"#, r#"{"Data":{"a":1,"b":2}}"#, r#"{"Data":{"a":1},"Metadata":7}"#]
-    {
+    for hostile in [
+        "",
+        "null",
+        "[]",
+        "{",
+        "\u{fffe}",
+        r#"{"Metadata":{}}"#,
+        r#"{"Data":[]}"#,
+        r#"{"Data":{}}"#,
+        r#"{"Data":"{}"}"#,
+        r#"{"Data":{"a":1,"b":2}}"#,
+        r#"{"Data":{"a":1},"Metadata":7}"#,
+    ] {
         for function in ["topic-clicks", "bucket-pages", "invoke-echo", "http"] {
             let (status, answer) = host.call(function, hostile).await;
             assert_eq!(status, 400, "{function} {hostile}: {answer}");
