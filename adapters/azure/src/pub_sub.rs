@@ -1,5 +1,8 @@
 //! Not built yet.
 
+pub(crate) mod settle;
+pub(crate) mod wire;
+
 use std::sync::Arc;
 
 use isobar_abstraction::{Error, Location, PubSub, Result};
