@@ -121,6 +121,12 @@ fn body_of(text: Cow<'_, [u8]>, enc: Option<&str>) -> Result<Bytes> {
     }
 }
 
+/// [`Arrived::open`].
+#[allow(dead_code, reason = "its caller is the host")]
+pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Arrived> {
+    Arrived::open(body, properties, platform_attempt)
+}
+
 /// A message that was received, opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arrived {
@@ -132,6 +138,7 @@ pub(crate) struct Arrived {
     pub(crate) death: Option<Death>,
 }
 
+#[allow(dead_code, reason = "its caller is the host")]
 impl Arrived {
     /// Opens a message as the platform handed it over: the text of a queue's message, still in base64 or
     /// not, or the body of a Service Bus message with its user properties. What else the platform says
