@@ -27,6 +27,7 @@ use isobar_rest::{Client, SystemClock};
 
 pub use config::AzureConfig;
 pub use host::{CustomHandler, FunctionApp, HttpMode, function_app, functions};
+pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;
 
