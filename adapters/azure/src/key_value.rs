@@ -12,9 +12,7 @@ use crate::config::Placed;
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
     match state.config.place(at)? {
-        Placed::Table { account, table } => {
-            Ok(Arc::new(table::TableKeyValue::new(Arc::clone(state), account, table)?))
-        }
+        Placed::Table { account, table } => Ok(Arc::new(table::TableKeyValue::new(Arc::clone(state), account, table))),
         _ => Err(Error::unsupported("open", "azure", "this service is not built yet")),
     }
 }

@@ -8,10 +8,9 @@ use super::service::{ACCEPT, Change, VERSION_OF_DATA};
 
 /// The body of a transaction. `boundary` must not stand in any of the entities.
 pub(super) fn body(boundary: &str, changes: &[Change], url: impl Fn(&Change) -> String) -> Vec<u8> {
-    let mut body = format!(
-        "--batch_{boundary}\r\nContent-Type: multipart/mixed; boundary=changeset_{boundary}\r\n\r\n"
-    )
-    .into_bytes();
+    let mut body =
+        format!("--batch_{boundary}\r\nContent-Type: multipart/mixed; boundary=changeset_{boundary}\r\n\r\n")
+            .into_bytes();
     for change in changes {
         let (method, url) = (&change.method, url(change));
         let head = format!(

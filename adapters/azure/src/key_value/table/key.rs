@@ -114,8 +114,33 @@ mod tests {
     #[test]
     fn every_key_comes_back_and_no_two_are_one_row() {
         let texts = [
-            "a", "A", "a/b", "a\\b", "#", "?", "%", "%25", "'", "''", "\u{0}", "\u{7f}", "\u{85}", " ", "a ", "é", "\u{100}",
-            "Ā", "😀", "\u{ffee}", "-", "=", "=a", "-a", "ca97-a", "e2 82 ac", "\u{10ffff}",
+            "a",
+            "A",
+            "a/b",
+            "a\\b",
+            "#",
+            "?",
+            "%",
+            "%25",
+            "'",
+            "''",
+            "\u{0}",
+            "\u{7f}",
+            "\u{85}",
+            " ",
+            "a ",
+            "é",
+            "\u{100}",
+            "Ā",
+            "😀",
+            "\u{ffee}",
+            "-",
+            "=",
+            "=a",
+            "-a",
+            "ca97-a",
+            "e2 82 ac",
+            "\u{10ffff}",
         ];
         let mut rows = std::collections::HashMap::new();
         for partition in texts {
@@ -149,7 +174,9 @@ mod tests {
 
     #[test]
     fn rows_of_others_are_told_apart() {
-        for (partition, row) in [("ada", ""), ("fdef-ada", ""), ("fdee-ada", "a"), ("fdee=šŤš", ""), ("", ""), ("é", "")] {
+        for (partition, row) in
+            [("ada", ""), ("fdef-ada", ""), ("fdee-ada", "a"), ("fdee=šŤš", ""), ("", ""), ("é", "")]
+        {
             assert_eq!(RowKey { partition: partition.to_owned(), row: row.to_owned() }.key(), None, "{partition}");
         }
         assert_eq!(RowKey { partition: "fdee-ada".to_owned(), row: "\u{1ff}".to_owned() }.key(), None, "no UTF-8");

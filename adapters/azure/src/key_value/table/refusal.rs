@@ -109,6 +109,11 @@ impl Refusal {
         Self { code, message, status, write: None, uncertain: false }
     }
 
+    /// The same of a call that may have been applied.
+    pub(super) fn uncertain(self, uncertain: bool) -> Self {
+        Self { uncertain, ..self }
+    }
+
     pub(super) fn meaning(&self) -> Meaning {
         match self.code.as_str() {
             "ServerBusy" => Meaning::Throttled,

@@ -200,7 +200,10 @@ impl Found {
     /// The key. Errors: `Internal` where isobar makes no such row.
     pub(super) fn key(&self) -> Result<Key> {
         let strange = || {
-            Error::internal(format!("the row with {} is not one that isobar reads: its key is of another form", self.row))
+            Error::internal(format!(
+                "the row with {} is not one that isobar reads: its key is of another form",
+                self.row
+            ))
         };
         self.row.key().ok_or_else(strange)
     }
