@@ -51,6 +51,11 @@ impl Refusal {
         }
     }
 
+    /// The same of a call that may have been applied.
+    pub(super) fn uncertain(self, uncertain: bool) -> Self {
+        Self { uncertain, ..self }
+    }
+
     /// The same of one write of a batch.
     pub(super) fn of_write(&self, status: u16, substatus: u32) -> Self {
         Self { status, substatus, message: "a write of the transaction".to_owned(), ..self.clone() }

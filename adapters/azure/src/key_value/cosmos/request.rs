@@ -149,7 +149,7 @@ impl Success {
 
     /// The same as a refusal: the answer to a batch whose writes failed.
     pub(super) fn as_refusal(&self) -> Refusal {
-        Refusal { uncertain: self.uncertain, ..Refusal::default() }
+        Refusal::default().uncertain(self.uncertain)
     }
 }
 
@@ -188,7 +188,7 @@ impl Container {
             self.session.learn(token);
         }
         if !response.status().is_success() {
-            return Ok(Err(Refusal { uncertain, ..Refusal::read(&response) }));
+            return Ok(Err(Refusal::read(&response).uncertain(uncertain)));
         }
         let (parts, body) = response.into_parts();
         Ok(Ok(Success { headers: parts.headers, body, uncertain }))
