@@ -1,6 +1,7 @@
-//! Not built yet.
+//! Key-value: Cosmos DB, or Table Storage.
 
-pub(crate) mod table;
+mod cosmos;
+mod table;
 
 use std::sync::Arc;
 
@@ -11,8 +12,12 @@ use crate::config::Placed;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
+    let state = Arc::clone(state);
     match state.config.place(at)? {
-        Placed::Table { account, table } => Ok(Arc::new(table::TableKeyValue::new(Arc::clone(state), account, table))),
-        _ => Err(Error::unsupported("open", "azure", "this service is not built yet")),
+        Placed::Cosmos { account, container } => Ok(Arc::new(cosmos::CosmosKeyValue::new(state, account, container)?)),
+        Placed::Table { account, table } => Ok(Arc::new(table::TableKeyValue::new(state, account, table))),
+        Placed::Blob { .. } | Placed::ServiceBus { .. } | Placed::Queue { .. } => {
+            Err(Error::config(format!("{at} is no table")))
+        }
     }
 }

@@ -16,9 +16,6 @@ pub(crate) mod settle;
 pub(crate) mod storage_queue;
 pub(crate) mod wire;
 
-pub(crate) mod settle;
-pub(crate) mod wire;
-
 use std::sync::Arc;
 use std::time::SystemTime;
 

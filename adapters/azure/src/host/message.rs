@@ -12,7 +12,7 @@ use isobar_abstraction::{
 use super::{CustomHandler, Kind, answer};
 use crate::config::Placed;
 use crate::event::{self, Payload};
-use crate::pub_sub::settle::{Settled, settle};
+use crate::pub_sub::settle::{Settled, carry_out};
 use crate::pub_sub::wire::{self, Arrived};
 
 /// The property of a copy that is for one subscription of a topic only.
@@ -66,8 +66,9 @@ impl CustomHandler {
         if outcome == Outcome::Ack {
             return Ok(answer::done());
         }
-        let (attempt, most) = (arrived.message.attempt, trigger.retry.max_attempts);
-        let settling = settle(&self.state, at, arrived, outcome, attempt, most);
+        let attempt = arrived.message.attempt;
+        let verdict = trigger.retry.judge(attempt, outcome);
+        let settling = carry_out(&self.state, at, arrived, verdict, attempt);
         let late = self.state.clock.sleep(cx.remaining().unwrap_or_default() + TO_SETTLE);
         match select(std::pin::pin!(settling), late).await {
             Either::Left((Settled::Done, _)) => Ok(answer::done()),
