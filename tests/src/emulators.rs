@@ -1,24 +1,38 @@
-//! Emulators of the clouds, which others wrote: Python programs, in the versions of
-//! `emulators/requirements.txt`, started by the test itself.
+//! Emulators of the clouds, which others wrote, started by the test itself: Python programs in the versions of
+//! `emulators/requirements.txt`, Node's in those of `emulators/node/package-lock.json`, and one in Rust, which
+//! `cosmos-emulator/` builds.
 //!
 //! They listen on the loopback only, on a free port, and end with the process that started them,
 //! however that ends. What they print is under `target/emulators/logs/`.
 
+mod azure_sdk;
+mod azurite;
 mod boto;
+mod cosmos;
+mod identity;
+mod installed;
+mod node;
 mod python;
+mod served;
+mod vercel;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use isobar::{Error, ErrorKind, Result};
+use isobar::Result;
 
+pub use azure_sdk::AzureSdk;
+pub use azurite::{ACCOUNT, ACCOUNT_KEY, Azurite};
 pub use boto::Boto;
+pub use cosmos::{COSMOS_KEY, CosmosEmulator, CosmosProgram};
+pub use identity::Identity;
+pub use node::Node;
 pub use python::Python;
+use served::{PATIENCE, Served};
+pub use vercel::Vercel;
 
 /// What a test needs and this machine does not have.
 #[derive(Debug, Clone)]
@@ -57,13 +71,10 @@ pub const MOTO: Program = Program { name: "moto", ready: "/moto-api/data.json" }
 /// ministack, which also runs functions.
 pub const MINISTACK: Program = Program { name: "ministack", ready: "/_ministack/health" };
 
-/// Longest time from the start of an emulator to its first answer.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// An emulator that runs. It ends when this is dropped, and at the latest with this process.
 #[derive(Debug)]
 pub struct Emulator {
-    child: Child,
+    served: Served,
     address: SocketAddr,
 }
 
@@ -72,27 +83,15 @@ impl Emulator {
     ///
     /// Errors: `Unavailable` where it ends or does not answer; the message names its log.
     pub fn start(python: &Python, program: Program, variables: &[(&str, &str)]) -> Result<Self> {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let log = python.logs().join(format!("{}-{number}-{}.log", python::test_name(), program.name));
-        let failed =
-            |what: &str| Error::new(ErrorKind::Unavailable, format!("{} {what}: see {}", program.name, log.display()));
-        let file = File::create(&log).map_err(|error| failed("cannot write its log").with_source(error))?;
         let mut command = Command::new(python.interpreter());
-        command.arg(python::sources().join("serve.py")).arg(program.name).envs(variables.iter().copied());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
-        let mut child = command.spawn().map_err(|error| failed("cannot be started").with_source(error))?;
-        let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            let _ = BufReader::new(output).read_line(&mut line);
-        }
-        // From here on it is ended by `drop`.
-        let mut emulator = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        emulator.address.set_port(line.trim().parse().map_err(|_| failed("told no port"))?);
+        command.arg(installed::sources().join("serve.py")).arg(program.name).envs(variables.iter().copied());
+        let served = Served::start(program.name, command)?;
+        let port = served.line()?.trim().parse().map_err(|_| served.failed("told no port"))?;
+        let mut emulator = Self { served, address: SocketAddr::from(([127, 0, 0, 1], port)) };
         let begun = Instant::now();
         while !emulator.answers(program.ready) {
-            if emulator.has_ended() || begun.elapsed() > PATIENCE {
-                return Err(failed("does not answer"));
+            if emulator.served.has_ended() || begun.elapsed() > PATIENCE {
+                return Err(emulator.served.failed("does not answer"));
             }
             sleep(Duration::from_millis(20));
         }
@@ -109,10 +108,6 @@ impl Emulator {
         format!("http://{}", self.address)
     }
 
-    fn has_ended(&mut self) -> bool {
-        self.child.try_wait().is_ok_and(|status| status.is_some())
-    }
-
     fn answers(&self, path: &str) -> bool {
         let ask = || {
             let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
@@ -123,18 +118,5 @@ impl Emulator {
         };
         let answer: std::io::Result<bool> = ask();
         answer.unwrap_or(false)
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        // It ends itself, and what it started, when its standard input closes.
-        drop(self.child.stdin.take());
-        let begun = Instant::now();
-        while !self.has_ended() && begun.elapsed() < Duration::from_secs(2) {
-            sleep(Duration::from_millis(5));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

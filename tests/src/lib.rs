@@ -16,6 +16,7 @@
 pub mod backends;
 pub mod crash;
 pub mod emulators;
+pub mod functions_host;
 pub mod mappings;
 pub mod rows;
 pub mod transcript;

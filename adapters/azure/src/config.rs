@@ -29,19 +29,23 @@
 //! | `AZURE_SERVICEBUS_NAMESPACE` | the same by identity: its name, or its host |
 //! | `IDENTITY_ENDPOINT`, `IDENTITY_HEADER`, `AZURE_CLIENT_ID` | the managed identity of a Functions app |
 //! | `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_AUTHORITY_HOST` | workload identity |
+//! | `AZURE_TENANT_ID` | also the tenant for which the Azure CLI is asked, on a laptop |
+//! | `AZURE_POD_IDENTITY_AUTHORITY_HOST` | another place of the machine's metadata service |
 //! | `SSL_CERT_FILE` | further certificate authorities, as PEM |
 //! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the way to Azure; also all in small letters |
 
 mod account;
 mod place;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use isobar_abstraction::{Environment, Error, Result};
 use isobar_rest::ClientConfig;
 
 pub(crate) use account::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
 pub(crate) use place::Placed;
-pub(crate) use sources::Sources;
+pub(crate) use sources::{Cli, Managed, Sources, Workload};
 
 /// The variable with what stands before the names of all resources.
 pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";

@@ -1,15 +1,33 @@
 //! Who we are to Azure: the tokens of an identity.
+//!
+//! Sources are asked in the order of Azure's SDKs: the token of another issuer, the app's managed
+//! identity, a person's Azure CLI, the machine. The first that is set up decides: if it fails, its
+//! error is the answer, and not somebody else's token.
+//!
+//! `object_store` has providers for some of these. They keep a cache each, on a monotonic clock that
+//! stands still while a machine is frozen, know storage only, and forget a good token when a renewal
+//! fails. So they are not used.
 
+mod cache;
+mod cli;
+mod managed;
+mod workload;
+
+use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use isobar_abstraction::{Error, Result};
+use async_trait::async_trait;
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::{Client, SystemClock};
 
 use crate::AzureConfig;
 use crate::config::Sources;
+use cache::Cache;
 
 /// Where tokens come from. Cheap to clone; clones share what was found.
 #[derive(Debug, Clone)]
-pub(crate) struct Credentials(Arc<Sources>);
+pub(crate) struct Credentials(Arc<[Cache<OfAudience>; 3]>);
 
 /// Whom a token is shown to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,18 +53,123 @@ impl Audience {
 
 impl Credentials {
     pub(crate) fn new(config: &AzureConfig) -> Self {
-        Self(Arc::new(config.sources.clone()))
+        let client = Client::new(config.client.clone(), Arc::new(SystemClock));
+        let chain = Arc::new(Chain { config: config.clone(), client });
+        let of = |audience| Cache::new(OfAudience { chain: Arc::clone(&chain), audience }, Arc::new(SystemClock));
+        Self(Arc::new([Audience::Storage, Audience::Cosmos, Audience::ServiceBus].map(of)))
     }
 
     /// A token that is good now. Errors: `Unauthenticated` where there is no source, with what was tried;
     /// `Config`; `Unavailable` and `Timeout` of the source.
     pub(crate) async fn token(&self, audience: Audience) -> Result<Arc<str>> {
-        let _ = audience.resource();
-        Err(Error::unsupported("authenticate", "azure", "identities are not built yet"))
+        self.of(audience).get().await
     }
 
-    /// Forgets a token that a service refused as expired.
+    /// Forgets a token that a service refused as expired, unless it has only just come: another would
+    /// be refused as well.
     pub(crate) fn reject(&self, audience: Audience, token: &Arc<str>) {
-        let _ = (audience, token);
+        self.of(audience).reject(token);
+    }
+
+    fn of(&self, audience: Audience) -> &Cache<OfAudience> {
+        let [storage, cosmos, service_bus] = &*self.0;
+        match audience {
+            Audience::Storage => storage,
+            Audience::Cosmos => cosmos,
+            Audience::ServiceBus => service_bus,
+        }
     }
 }
+
+/// What a source gave.
+#[derive(Clone)]
+struct Found {
+    token: Arc<str>,
+    /// Good until then.
+    expires: SystemTime,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+impl Found {
+    /// What a source sent, which may not be what it should. Errors: `Internal`, showing no value.
+    fn new(from: &str, token: &str, expires: SystemTime) -> Result<Self> {
+        // RFC 6750, 2.1, and what JWTs are made of.
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        if token.is_empty() || !token.bytes().all(fits) {
+            return Err(Error::internal(format!("{from} gave a malformed token")));
+        }
+        Ok(Self { token: token.into(), expires })
+    }
+}
+
+/// A source of tokens, such as a chain of sources.
+#[async_trait]
+trait Source: fmt::Debug + Send + Sync {
+    async fn find(&self) -> Result<Found>;
+}
+
+/// All sources, in order.
+#[derive(Debug)]
+struct Chain {
+    config: AzureConfig,
+    client: Client,
+}
+
+#[derive(Debug)]
+struct OfAudience {
+    chain: Arc<Chain>,
+    audience: Audience,
+}
+
+#[async_trait]
+impl Source for OfAudience {
+    async fn find(&self) -> Result<Found> {
+        self.chain.find(self.audience.resource()).await
+    }
+}
+
+impl Chain {
+    async fn find(&self, resource: &str) -> Result<Found> {
+        let Sources { workload, managed, cli, metadata, client_id } = &self.config.sources;
+        if let Some(workload) = workload {
+            return workload::find(workload, resource, &self.client).await;
+        }
+        if let Some(managed) = managed {
+            return managed::find(managed, client_id.as_deref(), resource, &self.config).await;
+        }
+        let person = match cli {
+            Some(cli) => match cli::find(cli, resource).await? {
+                Ok(found) => return Ok(found),
+                Err(why) => why,
+            },
+            None => "not on this machine",
+        };
+        let machine = match metadata {
+            Some(at) => match managed::machine(at, client_id.as_deref(), resource, &self.config).await? {
+                Ok(found) => return Ok(found),
+                Err(why) => why,
+            },
+            None => "not asked",
+        };
+        Err(nothing_found(person, machine))
+    }
+}
+
+fn nothing_found(person: &str, machine: &str) -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        format!(
+            "no identity on Azure; tried: AZURE_FEDERATED_TOKEN_FILE: not set; IDENTITY_ENDPOINT and IDENTITY_HEADER: \
+             not set; Azure CLI: {person}; metadata of the machine: {machine}. Give the app a managed identity, or set \
+             the account's connection string, or run `az login`"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,182 @@
 //! The host: a Functions custom handler.
+//!
+//! # What comes in
+//!
+//! | request | what it is |
+//! |---|---|
+//! | `GET /` that bears nothing but what a bare HTTP client writes | the Functions host, asking whether we live |
+//! | `POST /<kind>-<name>-<secret>` | the Functions host, calling a trigger |
+//! | all else | a request of a user, for the app |
+//!
+//! **Nobody outside fires a trigger.** Where HTTP is proxied, a user's `POST /topic-clicks-…` comes to the
+//! same port as the host's own call, with whatever headers the user likes. So the names of functions end
+//! in a secret, which the app setting [`ISOBAR_TRIGGER_SECRET`] tells, and nothing else is looked at. A
+//! call with a wrong one is a user's request like any other: it gets the answer that the app has for a
+//! path that it does not know.
+//!
+//! **The probe.** The host asks `GET /` until it is answered, and from time to time after that
+//! (`SendPingRequestAsync` in its `DefaultHttpWorkerService.cs`), by a client without any header of its own:
+//! no user agent, no invocation id, `Host: 127.0.0.1:PORT`. A user's `GET /` always has more: the host
+//! itself adds `x-ms-invocation-id` where it proxies (`DefaultHttpProxyService.cs`) and
+//! `X-Azure-Functions-InvocationId` where it forwards. So a user's reaches the app, and a probe never does,
+//! at any time.
 
+mod answer;
+mod called;
+mod deployment;
+mod http;
+mod invoke;
+mod message;
+mod object;
+mod probe;
+mod server;
+mod settings;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use isobar_abstraction::{Environment, Error, Hosted, Result};
+use ::http::{HeaderMap, Request, Response, request};
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result, TraceParent};
+use tracing::Instrument;
 
 use crate::State;
+use crate::profile::PROFILE;
+use called::{Called, Kind};
 
-/// What the Functions host says to its custom handler.
-#[derive(Debug, Clone)]
-pub(crate) struct FunctionsHost {
-    /// Where to listen.
-    pub(crate) port: u16,
+pub use deployment::{FunctionApp, HttpMode, function_app, functions};
+
+pub(crate) use server::run;
+pub(crate) use settings::FunctionsHost;
+
+/// The app setting with the unguessable part of the functions' names.
+pub const ISOBAR_TRIGGER_SECRET: &str = "ISOBAR_TRIGGER_SECRET";
+
+/// The app's work ends so long before the function's timeout: what is late kills the process, with all
+/// that runs in it, and what became of a message is still to be told.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// What a response over HTTP has at its end.
+const HTTP_MARGIN: Duration = Duration::from_secs(1);
+
+/// Answers the Functions host's calls with an app. Cheap to clone.
+#[derive(Clone)]
+pub struct CustomHandler {
+    state: Arc<State>,
+    app: Hosted,
+    settings: Arc<FunctionsHost>,
+    warned: Arc<AtomicBool>,
 }
 
-impl FunctionsHost {
-    /// `None` where this is not Functions. Errors: `Config`.
-    pub(crate) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
-        let port = environment.parse("FUNCTIONS_CUSTOMHANDLER_PORT", "a port")?;
-        Ok(port.map(|port| Self { port }))
+impl fmt::Debug for CustomHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomHandler").field("app", &self.app).finish_non_exhaustive()
     }
 }
 
-/// Runs until the platform says stop.
-pub(crate) async fn run(state: Arc<State>, app: Hosted) -> Result<()> {
-    let _ = (state.config.functions.as_ref().map(|host| host.port), app);
-    Err(Error::unsupported("host", "azure", "it is not built yet"))
+impl CustomHandler {
+    pub(crate) fn new(state: Arc<State>, app: Hosted) -> Self {
+        let settings = Arc::new(state.config.functions.clone().unwrap_or_default());
+        Self { state, app, settings, warned: Arc::default() }
+    }
+
+    /// Answers one request, whatever it is and whatever the app does.
+    ///
+    /// To a trigger 200 says that it is done with, and any other status that it is not, so that the
+    /// platform counts the failure and tries again: 400 for a call that cannot be read, 404 for a
+    /// function that there is not, 413 for a call of more than 100 MB, 500 for all else.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let span = tracing::info_span!("functions", invocation = invocation_id(request.headers()));
+        // A panic of a handler is caught much deeper.
+        let answered = AssertUnwindSafe(self.answer(request).instrument(span)).catch_unwind().await;
+        answered.unwrap_or_else(|_| answer::refused(&Error::internal("the host panicked; this is a fault of isobar")))
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        if probe::is_probe(&request) {
+            return Response::new(Body::empty());
+        }
+        match Called::of(&request, self.settings.secret.as_ref(), &self.app.manifest) {
+            Called::Trigger(name) => {
+                let name = name.to_owned();
+                self.trigger(&name, request).await.unwrap_or_else(|error| answer::refused(&error))
+            }
+            Called::Forged => self.forged(request).await,
+            Called::Http => self.http(request).await,
+        }
+    }
+
+    /// A call of the host, by a name that bears the secret.
+    async fn trigger(&self, name: &str, request: Request<Body>) -> Result<Response<Body>> {
+        let (parts, body) = request.into_parts();
+        let (kind, name) = Kind::split(name).ok_or_else(|| self.unknown(name))?;
+        let body = answer::whole(&parts.headers, body).await?;
+        let cx = self.event_context(&parts).with_function(kind.plain(name));
+        match kind {
+            Kind::Topic | Kind::Fifo => self.message(kind, name, &body, cx).await,
+            Kind::Bucket => self.object(name, &body, cx).await,
+            Kind::Schedule => self.tick(name, &body, cx).await,
+            Kind::Invoke => self.invoke(name, &body, cx).await,
+            Kind::Http => self.json_http(&body, &parts).await,
+        }
+    }
+
+    /// Names what there is, without the secret. Only who knows that is told.
+    fn unknown(&self, name: &str) -> Error {
+        let (app, name) = (&self.app.manifest.app, shown(name));
+        let names = called::names(&self.app.manifest).join(", ");
+        let names = if names.is_empty() { "none".to_owned() } else { names };
+        let message = format!("app `{app}` has no function `{name}`; it has {names}, each with -<secret> at its end");
+        Error::not_found(message)
+    }
+
+    fn event_context(&self, parts: &request::Parts) -> Context {
+        self.context(&parts.headers, self.settings.timeout().saturating_sub(MARGIN))
+    }
+
+    /// The context of an invocation that may take so long.
+    fn context(&self, headers: &HeaderMap, most: Duration) -> Context {
+        let mut cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock));
+        if let Some(deadline) = self.state.clock.now().checked_add(most) {
+            cx = cx.with_deadline(deadline);
+        }
+        if let Some(id) = invocation_id(headers) {
+            cx = cx.with_invocation_id(id);
+        }
+        let parent = headers.get(TraceParent::NAME).and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
+        match parent {
+            Some(parent) => cx.with_trace_parent(parent.child()),
+            None => cx,
+        }
+    }
+
+    /// Ends a call at the deadline of its context. Errors: `Timeout`.
+    async fn within<T>(&self, cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(left) = cx.remaining() else { return call.await };
+        match select(std::pin::pin!(call), self.state.clock.sleep(left)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                "the handler did not end before its deadline; give it less to do, or set a longer functionTimeout",
+            )),
+        }
+    }
+}
+
+/// The id that the host gave an invocation: of a call or a forwarded request, or of a proxied one.
+fn invocation_id(headers: &HeaderMap) -> Option<&str> {
+    let named = |name: &str| headers.get(name)?.to_str().ok().filter(|id| !id.is_empty() && id.len() <= 100);
+    named("x-azure-functions-invocationid").or_else(|| named("x-ms-invocation-id"))
+}
+
+/// A name of somebody else's, as it may stand in a message.
+fn shown(name: &str) -> String {
+    name.chars().take(60).collect::<String>().escape_debug().to_string()
 }

@@ -1,13 +1,23 @@
-//! Not built yet.
+//! Key-value: Cosmos DB, or Table Storage.
+
+mod cosmos;
+mod table;
 
 use std::sync::Arc;
 
 use isobar_abstraction::{Error, KeyValue, Location, Result};
 
 use crate::State;
+use crate::config::Placed;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
-    let _ = state.config.place(at)?;
-    Err(Error::unsupported("open", "azure", "this service is not built yet"))
+    let state = Arc::clone(state);
+    match state.config.place(at)? {
+        Placed::Cosmos { account, container } => Ok(Arc::new(cosmos::CosmosKeyValue::new(state, account, container)?)),
+        Placed::Table { account, table } => Ok(Arc::new(table::TableKeyValue::new(state, account, table))),
+        Placed::Blob { .. } | Placed::ServiceBus { .. } | Placed::Queue { .. } => {
+            Err(Error::config(format!("{at} is no table")))
+        }
+    }
 }

@@ -26,6 +26,8 @@ use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profi
 use isobar_rest::{Client, SystemClock};
 
 pub use config::AzureConfig;
+pub use host::{CustomHandler, FunctionApp, HttpMode, function_app, functions};
+pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;
 
@@ -62,6 +64,12 @@ impl AzureProvider {
         let credentials = Credentials::new(&config);
         Self(Arc::new(State { config, clock, client, credentials }))
     }
+
+    /// What answers the Functions host's calls, without the server that takes them: for tests and for
+    /// other servers.
+    pub fn handler(&self, app: Hosted) -> CustomHandler {
+        CustomHandler::new(Arc::clone(&self.0), app)
+    }
 }
 
 #[async_trait]
@@ -87,6 +95,6 @@ impl Provider for AzureProvider {
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {
-        host::run(Arc::clone(&self.0), app).await
+        host::run(self.handler(app)).await
     }
 }

@@ -1,13 +1,67 @@
-//! Not built yet.
+//! Topics in Service Bus, or in Storage Queues, and what their messages look like there.
+//!
+//! | | Service Bus | Storage Queues |
+//! |---|---|---|
+//! | a topic is | a topic; for messages with an ordering key another one, `…-fifo` | a queue for each subscription |
+//! | who gets a message | every subscription whose filter takes it, see [`wire::FOR`] | every queue of `subscriptions=`, or the only one |
+//! | dead letters | the queue `<subscription>-dead` | the queue `<queue>-poison` |
+//! | order | by session | none: an ordering key is `Unsupported` |
+//! | largest message | 262,144 bytes with its properties | [`storage_queue::LARGEST`] bytes, less than the portable limit |
+
+pub(crate) mod dead;
+mod refusal;
+pub(crate) mod service_bus;
+#[allow(dead_code, reason = "its caller is the host")]
+pub(crate) mod settle;
+pub(crate) mod storage_queue;
+pub(crate) mod wire;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use bytes::Bytes;
+use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, Location, PubSub, Result};
 
 use crate::State;
+use crate::config::Placed;
+use service_bus::ServiceBusPubSub;
+use storage_queue::QueuePubSub;
+
+/// What the names of topics of ordered messages end with.
+pub(crate) const FIFO: &str = "-fifo";
+
+/// Requests under way at once for one call of `publish`.
+const AT_ONCE: usize = 8;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>> {
-    let _ = state.config.place(at)?;
-    Err(Error::unsupported("open", "azure", "this service is not built yet"))
+    match state.config.place(at)? {
+        Placed::ServiceBus { namespace, topic, .. } => {
+            Ok(Arc::new(ServiceBusPubSub::new(Arc::clone(state), namespace, topic)))
+        }
+        Placed::Queue { account, queue } => {
+            let queues = storage_queue::subscriptions(at, queue)?;
+            Ok(Arc::new(QueuePubSub::new(Arc::clone(state), account, queues)))
+        }
+        _ => Err(Error::config(format!("{at} is neither in Service Bus nor in a Storage Queue"))),
+    }
 }
+
+/// The message as it will arrive, under a new id.
+fn identified(raw: RawMessage, now: SystemTime) -> Message<Bytes> {
+    let mut message = Message::new(new_id(now), raw.body, now);
+    message.attributes = raw.attributes;
+    message.ordering_key = raw.ordering_key;
+    message.trace_parent = Some(raw.trace_parent);
+    message
+}
+
+/// 128 bits: the time, so that ids of different milliseconds never meet, and chance.
+fn new_id(now: SystemTime) -> MessageId {
+    MessageId::new(format!("{:012x}{:020x}", to_millis(now) & 0xffff_ffff_ffff, fastrand::u128(..1 << 80)))
+}
+
+#[cfg(test)]
+mod tests;

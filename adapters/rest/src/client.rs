@@ -93,6 +93,21 @@ impl Client {
         true
     }
 
+    /// Takes from the budget what a retry costs. `false` where it is not there.
+    pub(crate) fn take(&self, cost: u32) -> bool {
+        self.0.budget.take(cost)
+    }
+
+    /// Gives back to the budget after a success, before which a retry has cost `paid`.
+    pub(crate) fn succeeded(&self, paid: u32) {
+        self.0.budget.succeeded(paid);
+    }
+
+    /// How long to wait where the service has asked for `after`.
+    pub(crate) fn wait_when_told(&self, after: Duration) -> Duration {
+        backoff(&self.0.config, 1, Some(after))
+    }
+
     /// Sends one request and hands out the answer as it comes: no retry, no judgement. For services
     /// that retry themselves, and for bodies that are too large for memory.
     pub(crate) async fn stream(&self, request: Request<HttpRequestBody>) -> Result<Response<StreamBody>, Failure> {
@@ -305,6 +320,6 @@ impl<'a> Course<'a> {
     }
 }
 
-fn no_time(last: Error) -> Error {
+pub(crate) fn no_time(last: Error) -> Error {
     Error::new(ErrorKind::Timeout, "the invocation's deadline leaves no time for another attempt").with_source(last)
 }

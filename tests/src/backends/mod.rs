@@ -1,6 +1,7 @@
 //! The backends that this repository tests.
 
 pub mod aws;
+pub mod azure;
 pub mod deployed;
 pub mod local;
 pub mod memory;

@@ -7,7 +7,7 @@ use isobar::{Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::{Python, python};
+use super::{Python, installed::sources};
 
 /// boto3, in a process that ends when this is dropped.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Boto {
     /// Starts it, for the emulator at this endpoint. Errors: `Internal`.
     pub fn start(python: &Python, endpoint: &str) -> Result<Self> {
         let mut command = Command::new(python.interpreter());
-        command.arg(python::sources().join("boto.py")).arg(endpoint).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(sources().join("boto.py")).arg(endpoint).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(broken)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::internal("boto3 has no pipes"));

@@ -57,7 +57,7 @@ fn rule(scheme: &str) -> Option<Rule> {
             wanted: "1 to 260 of a-z, A-Z, 0-9, `_`, `.` and `-`",
         },
         "azqueue" => Rule {
-            parameters: &["account", "endpoint"],
+            parameters: &["account", "endpoint", "subscriptions"],
             sizes: 3..=63,
             fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
             wanted: "3 to 63 of a-z, 0-9 and `-`",

@@ -1,15 +1,29 @@
 //! Where an identity's tokens may come from.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use isobar_abstraction::{Environment, Result};
+use isobar_abstraction::{Environment, Error, Result};
+use url::{Host, Url};
 
-/// The sources that are set up.
+use super::account::check_endpoint;
+
+/// The metadata service of a virtual machine. <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>
+const METADATA: &str = "http://169.254.169.254";
+
+/// Azure's public cloud.
+const AUTHORITY: &str = "https://login.microsoftonline.com";
+
+/// The sources that the environment names. What is `None` is not asked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
+    pub(crate) workload: Option<Workload>,
     /// The managed identity of a Functions app.
     pub(crate) managed: Option<Managed>,
-    pub(crate) workload: Option<Workload>,
+    /// The Azure CLI of a person.
+    pub(crate) cli: Option<Cli>,
+    /// The metadata service of the machine.
+    pub(crate) metadata: Option<String>,
     /// Of a managed identity that is not the app's only one.
     pub(crate) client_id: Option<String>,
 }
@@ -30,27 +44,199 @@ impl std::fmt::Debug for Managed {
 /// A token of another issuer, which Entra takes for one of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
+    /// Without a slash at its end.
     pub(crate) authority: String,
     pub(crate) tenant: String,
     pub(crate) client_id: String,
     pub(crate) token_file: PathBuf,
 }
 
+/// The environment that `az` is started in; not its values in `Debug`.
+#[derive(Clone)]
+pub(crate) struct Cli {
+    pub(crate) environment: Environment,
+    pub(crate) tenant: Option<String>,
+}
+
+impl std::fmt::Debug for Cli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cli").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
 impl Sources {
+    /// Errors: `Config`, naming the variable.
     pub(super) fn from_environment(environment: &Environment) -> Result<Self> {
-        let owned = |name: &str| environment.var(name).map(str::to_owned);
-        let managed = match (owned("IDENTITY_ENDPOINT"), owned("IDENTITY_HEADER")) {
-            (Some(endpoint), Some(header)) => Some(Managed { endpoint, header }),
-            _ => None,
-        };
-        let client_id = owned("AZURE_CLIENT_ID");
-        let authority = owned("AZURE_AUTHORITY_HOST").unwrap_or_else(|| "https://login.microsoftonline.com".to_owned());
-        let workload = match (owned("AZURE_FEDERATED_TOKEN_FILE"), owned("AZURE_TENANT_ID"), client_id.clone()) {
-            (Some(file), Some(tenant), Some(client_id)) => {
-                Some(Workload { authority, tenant, client_id, token_file: file.into() })
-            }
-            _ => None,
-        };
-        Ok(Self { managed, workload, client_id })
+        // A Functions app has its own identity or none: no person, and no machine that is its own.
+        let hosted = environment.var("FUNCTIONS_CUSTOMHANDLER_PORT").is_some();
+        let tenant = environment.var("AZURE_TENANT_ID").map(|tenant| check_word("AZURE_TENANT_ID", tenant));
+        let tenant = tenant.transpose()?;
+        let client_id = environment.var("AZURE_CLIENT_ID").map(|client_id| check_word("AZURE_CLIENT_ID", client_id));
+        let client_id = client_id.transpose()?;
+        Ok(Self {
+            workload: workload(environment, tenant.as_ref(), client_id.as_ref())?,
+            managed: managed(environment)?,
+            cli: (!hosted && environment.var("PATH").is_some())
+                .then(|| Cli { environment: environment.clone(), tenant: tenant.clone() }),
+            metadata: if hosted { None } else { Some(metadata(environment)?) },
+            client_id,
+        })
+    }
+}
+
+/// A GUID or a domain: it stands in URLs, and in the arguments of a program.
+fn check_word(from: &str, word: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    if word.len() <= 255
+        && word.bytes().all(fits)
+        && word.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+    {
+        return Ok(word.to_owned());
+    }
+    Err(Error::config(format!("{from} is `{}`; it must be a GUID or a domain", word.escape_debug())))
+}
+
+fn managed(environment: &Environment) -> Result<Option<Managed>> {
+    // An endpoint without its header is that of Azure Arc, which is asked otherwise.
+    let (Some(endpoint), Some(header)) = (environment.var("IDENTITY_ENDPOINT"), environment.var("IDENTITY_HEADER"))
+    else {
+        return Ok(None);
+    };
+    let endpoint = check_endpoint("IDENTITY_ENDPOINT", endpoint)?;
+    if !is_near(&endpoint) {
+        let message = "IDENTITY_ENDPOINT must be https://, or http:// of a loopback, link-local or private address";
+        return Err(Error::config(message));
+    }
+    if !header.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
+        return Err(Error::config("what IDENTITY_HEADER says cannot stand in a header"));
+    }
+    Ok(Some(Managed { endpoint, header: header.to_owned() }))
+}
+
+/// May a secret be sent there, and a token come from there, in clear text?
+fn is_near(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    if url.scheme() == "https" {
+        return true;
+    }
+    match url.host() {
+        Some(Host::Domain(domain)) => domain == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local() || address.is_private(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback() || address.is_unicast_link_local(),
+        None => false,
+    }
+}
+
+fn metadata(environment: &Environment) -> Result<String> {
+    // As Azure's SDKs have it.
+    let variable = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+    let Some(moved) = environment.var(variable) else { return Ok(METADATA.to_owned()) };
+    let endpoint = check_endpoint(variable, moved)?;
+    if is_near(&endpoint) {
+        return Ok(endpoint);
+    }
+    Err(Error::config(format!("{variable} must be https://, or http:// of a loopback, link-local or private address")))
+}
+
+fn workload(
+    environment: &Environment,
+    tenant: Option<&String>,
+    client_id: Option<&String>,
+) -> Result<Option<Workload>> {
+    let Some(token_file) = environment.var("AZURE_FEDERATED_TOKEN_FILE") else { return Ok(None) };
+    let missing = |name: &str| Error::config(format!("AZURE_FEDERATED_TOKEN_FILE is set, and {name} is not"));
+    let variable = "AZURE_AUTHORITY_HOST";
+    let authority = check_endpoint(variable, environment.var(variable).unwrap_or(AUTHORITY))?;
+    if !is_near(&authority) {
+        return Err(Error::config(format!("{variable} must begin with https://")));
+    }
+    Ok(Some(Workload {
+        authority,
+        tenant: tenant.ok_or_else(|| missing("AZURE_TENANT_ID"))?.clone(),
+        client_id: client_id.ok_or_else(|| missing("AZURE_CLIENT_ID"))?.clone(),
+        token_file: token_file.into(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(vars: &[(&str, &str)]) -> Result<Sources> {
+        let with_var = |environment: Environment, (name, value): &(&str, &str)| environment.with_var(*name, *value);
+        Sources::from_environment(&vars.iter().fold(Environment::default(), with_var))
+    }
+
+    #[test]
+    fn a_secret_never_goes_in_clear_text_to_afar() {
+        let endpoint = |url| of(&[("IDENTITY_ENDPOINT", url), ("IDENTITY_HEADER", "hush")]);
+        for near in [
+            "http://127.0.0.1:41056/MSI/token/",
+            "http://localhost:42356/msi/token",
+            "http://169.254.255.2:8081/msi/token",
+            "http://172.16.0.3:8081/msi/token",
+            "http://[::1]/msi/token",
+            "https://identity.example/token",
+        ] {
+            let sources = endpoint(near).unwrap();
+            assert_eq!(sources.managed.as_ref().unwrap().endpoint, near.trim_end_matches('/'));
+            assert!(!format!("{sources:?}").contains("hush"));
+        }
+        for afar in [
+            "http://identity.example/token",
+            "http://8.8.8.8/token",
+            "ftp://127.0.0.1/",
+            "token",
+            "http://a@127.0.0.1/",
+        ] {
+            let error = endpoint(afar).unwrap_err();
+            assert!(error.message().contains("IDENTITY_ENDPOINT") && !error.message().contains("hush"), "{error}");
+        }
+        assert!(of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://identity.example")]).is_err());
+        let header = [("IDENTITY_ENDPOINT", "http://127.0.0.1/"), ("IDENTITY_HEADER", "hush\r\nX: y")];
+        assert!(!of(&header).unwrap_err().message().contains("hush"));
+    }
+
+    #[test]
+    fn half_an_identity_of_a_workload_is_an_error_that_names_the_other_half() {
+        let file = ("AZURE_FEDERATED_TOKEN_FILE", "/token");
+        assert!(of(&[file]).unwrap_err().message().contains("AZURE_TENANT_ID"));
+        assert!(of(&[file, ("AZURE_TENANT_ID", "t")]).unwrap_err().message().contains("AZURE_CLIENT_ID"));
+        let all = [
+            file,
+            ("AZURE_TENANT_ID", "t.example"),
+            ("AZURE_CLIENT_ID", "0f-1"),
+            ("AZURE_AUTHORITY_HOST", "https://login.example/"),
+        ];
+        let workload = of(&all).unwrap().workload.unwrap();
+        assert_eq!((workload.authority.as_str(), workload.tenant.as_str()), ("https://login.example", "t.example"));
+        for wrong in ["http://login.example/", "login.example"] {
+            assert!(of(&[all[0], all[1], all[2], ("AZURE_AUTHORITY_HOST", wrong)]).is_err());
+        }
+        for wrong in ["../other", "-x", "a b", ""] {
+            let found = of(&[("AZURE_TENANT_ID", wrong)]);
+            assert!(found.is_err() || wrong.is_empty(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_functions_app_asks_neither_a_person_nor_a_machine() {
+        let laptop = [("PATH", "/usr/bin"), ("HOME", "/home/ada")];
+        let sources = of(&laptop).unwrap();
+        assert!(sources.cli.is_some() && sources.metadata.as_deref() == Some("http://169.254.169.254"));
+        let hosted = of(&[laptop[0], laptop[1], ("FUNCTIONS_CUSTOMHANDLER_PORT", "8080")]).unwrap();
+        assert!(hosted.cli.is_none() && hosted.metadata.is_none() && hosted.managed.is_none());
+        let moved = of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:81/")]).unwrap();
+        assert_eq!((moved.metadata.as_deref(), moved.cli.is_none()), (Some("http://127.0.0.1:81"), true));
+    }
+
+    #[test]
+    fn an_endpoint_without_its_header_is_of_another_kind() {
+        assert!(
+            of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:40342/metadata/identity/oauth2/token")])
+                .unwrap()
+                .managed
+                .is_none()
+        );
     }
 }

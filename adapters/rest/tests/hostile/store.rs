@@ -15,6 +15,8 @@ use crate::caller::Caller;
 use crate::double::{Act, Double, Nobody, always, answer, say};
 use crate::tls::Identity;
 
+mod budget;
+
 /// 503 did nothing, other 5xx may have; 403 is final; the rest `object_store` knows.
 #[derive(Debug)]
 struct Plain;
@@ -51,7 +53,15 @@ impl Bucket {
 
     /// With this wait before another attempt.
     fn waiting(wait: Duration, url: &str, change: impl FnOnce(&mut ClientConfig)) -> Self {
-        let caller = Caller::new(change);
+        Self::of(Caller::new(change), wait, url)
+    }
+
+    /// Of the same client, elsewhere.
+    fn moved(self, url: &str) -> Self {
+        Self::of(self.caller, Duration::from_millis(1), url)
+    }
+
+    fn of(caller: Caller, wait: Duration, url: &str) -> Self {
         let connector = StoreConnector::new(caller.client.clone(), std::sync::Arc::new(caller.clock.clone()), Plain);
         let s3 = AmazonS3Builder::new()
             .with_bucket_name("bucket")

@@ -1,0 +1,29 @@
+//! Whatever bytes come as a call: no panic, and an answer in JSON.
+//!
+//! From the root, with `cargo-fuzz` and a nightly toolchain; the fixtures are a good corpus to begin with:
+//! `cargo +nightly fuzz run --fuzz-dir adapters/azure/fuzz --target-dir target/fuzz call target/corpus adapters/azure/fixtures`
+#![no_main]
+
+#[path = "../../tests/fuzz_events/app.rs"]
+mod app;
+
+use std::sync::LazyLock;
+
+use app::{FUNCTIONS, Target};
+use http_body_util::BodyExt;
+use libfuzzer_sys::fuzz_target;
+use serde::de::IgnoredAny;
+use tokio::runtime::{Builder, Runtime};
+
+static HOST: LazyLock<(Runtime, [Target; 2])> = LazyLock::new(|| {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    (runtime, [Target::new("azqueue://clicks"), Target::new("servicebus://clicks")])
+});
+
+fuzz_target!(|call: &[u8]| {
+    let (runtime, targets) = &*HOST;
+    for (target, function) in targets.iter().flat_map(|target| FUNCTIONS.map(|function| (target, function))) {
+        let answer = runtime.block_on(async { target.handle(function, call).await.into_body().collect().await.unwrap() });
+        serde_json::from_slice::<IgnoredAny>(&answer.to_bytes()).unwrap();
+    }
+});

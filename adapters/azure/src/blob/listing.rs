@@ -1,0 +1,277 @@
+//! Lists as Blob Storage is asked for them, and as it answers.
+
+use chrono::{DateTime, Utc};
+use isobar_abstraction::blob::{ListRequest, Listing};
+use isobar_abstraction::{Error, Result};
+use object_store::ObjectMeta;
+use object_store::path::Path;
+use percent_encoding::percent_decode_str;
+use quick_xml::Reader;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+
+/// The most names that Azure puts on a page.
+const LARGEST_PAGE: usize = 5_000;
+
+/// Where a page goes on: Azure's marker, and the group that the page ended with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) marker: String,
+    group: String,
+}
+
+impl Cursor {
+    /// Errors: `InvalidInput` where the request holds what no page gave.
+    pub(super) fn of(request: &ListRequest) -> Result<Self> {
+        let Some(after) = &request.after else { return Ok(Self::default()) };
+        let read = || {
+            let (length, rest) = after.split_once(':')?;
+            let (marker, group) = rest.split_at_checked(length.parse().ok()?)?;
+            Some(Self { marker: marker.to_owned(), group: group.to_owned() }).filter(|cursor| cursor.text() == *after)
+        };
+        read().ok_or_else(|| Error::invalid("not a list cursor of Azure; pass on what the page before gave"))
+    }
+
+    fn text(&self) -> String {
+        format!("{}:{}{}", self.marker.len(), self.marker, self.group)
+    }
+}
+
+/// The query of `List Blobs`. <https://learn.microsoft.com/rest/api/storageservices/list-blobs>
+pub(super) fn query(request: &ListRequest, marker: &str) -> String {
+    let limit = request.limit.clamp(1, LARGEST_PAGE).to_string();
+    let mut pairs = vec![("restype", "container"), ("comp", "list"), ("maxresults", limit.as_str())];
+    let delimiter = request.delimiter.as_deref().unwrap_or_default();
+    let optional = [("delimiter", delimiter), ("marker", marker), ("prefix", request.prefix.as_str())];
+    pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
+    super::sign::query(&pairs)
+}
+
+/// What stands at one name of a list.
+#[derive(Default)]
+struct Found {
+    name: String,
+    modified: String,
+    size: String,
+    e_tag: String,
+    kind: String,
+}
+
+/// What an answer holds.
+#[derive(Default)]
+struct Page {
+    blobs: Vec<Found>,
+    groups: Vec<String>,
+    next: String,
+}
+
+/// What an answer is.
+pub(super) enum Read {
+    Page(Listing),
+    /// A page without a name, behind which there are more: the marker of the next.
+    Empty(String),
+}
+
+/// Reads the answer. Errors: `Internal`, also for an object whose name no path can be.
+pub(super) fn read(cursor: &Cursor, answer: &[u8]) -> Result<Read> {
+    let wrong = |error| Error::internal("Blob Storage answered no list").with_source(error);
+    let Page { blobs, mut groups, next } = parse(answer).map_err(wrong)?;
+    // A group may be cut in two by the end of a page.
+    groups.retain(|group| *group != cursor.group);
+    if blobs.is_empty() && groups.is_empty() && !next.is_empty() {
+        return Ok(Read::Empty(next));
+    }
+    let mut objects = Vec::with_capacity(blobs.len());
+    for found in blobs {
+        // What consoles and hierarchical accounts make for a folder: no object, and no path.
+        if !found.name.ends_with('/') && found.kind != "directory" {
+            objects.push(meta(found)?);
+        }
+    }
+    objects.sort_by(|a: &ObjectMeta, b| a.location.as_ref().cmp(b.location.as_ref()));
+    groups.sort();
+    let group = groups.last().cloned().unwrap_or_else(|| cursor.group.clone());
+    let resume = (!next.is_empty()).then(|| Cursor { marker: next, group }.text());
+    Ok(Read::Page(Listing { objects, prefixes: groups, resume }))
+}
+
+/// By hand, since names keep the blanks at their ends.
+fn parse(answer: &[u8]) -> std::result::Result<Page, quick_xml::Error> {
+    let mut reader = Reader::from_reader(answer);
+    let (mut page, mut found) = (Page::default(), Found::default());
+    let (mut path, mut text, mut buffer) = (Vec::<String>::new(), String::new(), Vec::new());
+    let (mut encoded, mut is_list) = (false, false);
+    loop {
+        match reader.read_event_into(&mut buffer)? {
+            Event::Start(start) => {
+                encoded = is_encoded(&start);
+                path.push(String::from_utf8_lossy(start.local_name().as_ref()).into_owned());
+                text.clear();
+            }
+            Event::Text(piece) => text.push_str(&String::from_utf8_lossy(&piece)),
+            Event::CData(piece) => text.push_str(&String::from_utf8_lossy(&piece)),
+            Event::GeneralRef(reference) => text.push_str(&resolved(&reference)?),
+            Event::End(_) => {
+                let ended = path.pop().unwrap_or_default();
+                let within = path.last().map(String::as_str).unwrap_or_default();
+                let told = std::mem::take(&mut text);
+                match (within, ended.as_str()) {
+                    ("Blob", "Name") => found.name = decoded(told, encoded),
+                    ("BlobPrefix", "Name") => page.groups.push(decoded(told, encoded)),
+                    ("Properties", "Last-Modified") => found.modified = told,
+                    ("Properties", "Content-Length") => found.size = told,
+                    ("Properties", "Etag") => found.e_tag = told,
+                    ("Properties", "ResourceType") => found.kind = told,
+                    ("Blobs", "Blob") => page.blobs.push(std::mem::take(&mut found)),
+                    ("EnumerationResults", "NextMarker") => page.next = told,
+                    ("", "EnumerationResults") => is_list = true,
+                    _ => {}
+                }
+            }
+            Event::Eof if path.is_empty() && is_list => return Ok(page),
+            Event::Eof => {
+                let end = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the list ended early");
+                return Err(quick_xml::Error::from(end));
+            }
+            _ => {}
+        }
+        buffer.clear();
+    }
+}
+
+fn is_encoded(start: &BytesStart<'_>) -> bool {
+    start.try_get_attribute("Encoded").ok().flatten().is_some_and(|attribute| attribute.value.as_ref() == b"true")
+}
+
+/// A name with characters that no XML holds is encoded as in a URL.
+fn decoded(text: String, encoded: bool) -> String {
+    if encoded { percent_decode_str(&text).decode_utf8_lossy().into_owned() } else { text }
+}
+
+fn resolved(reference: &BytesRef<'_>) -> std::result::Result<String, quick_xml::Error> {
+    if let Some(character) = reference.resolve_char_ref()? {
+        return Ok(character.to_string());
+    }
+    let name = String::from_utf8_lossy(reference).into_owned();
+    let known = quick_xml::escape::resolve_predefined_entity(&name).map(str::to_owned);
+    Ok(known.unwrap_or_else(|| format!("&{name};")))
+}
+
+fn meta(found: Found) -> Result<ObjectMeta> {
+    let Found { name, modified, size, e_tag, .. } = found;
+    let unreachable = || {
+        let name = name.escape_debug();
+        format!(
+            "the container holds `{name}`, which isobar did not write and cannot read: rename it, or list another prefix"
+        )
+    };
+    let location = Path::parse(&name).map_err(|error| Error::internal(unreachable()).with_source(error))?;
+    if location.as_ref() != name {
+        return Err(Error::internal(unreachable()));
+    }
+    let wrong = |what: &str| Error::internal(format!("Blob Storage answered `{}` for {what}", what.escape_debug()));
+    let last_modified: DateTime<Utc> = DateTime::parse_from_rfc2822(&modified).map_err(|_| wrong("a time"))?.into();
+    let size = size.parse().map_err(|_| wrong("a size"))?;
+    // Lists tell it without the quotes that headers have.
+    let e_tag = if e_tag.starts_with('"') { e_tag } else { format!("\"{e_tag}\"") };
+    Ok(ObjectMeta { location, last_modified, size, e_tag: Some(e_tag), version: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(prefix: &str, after: Option<&str>) -> ListRequest {
+        let after = after.map(str::to_owned);
+        ListRequest { prefix: prefix.to_owned(), delimiter: Some("/".to_owned()), limit: 3, after }
+    }
+
+    fn page(blobs: &[&str], groups: &[&str], next: &str) -> String {
+        let mut xml =
+            "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ContainerName=\"c\"><Blobs>"
+                .to_owned();
+        for name in blobs {
+            let name = if name.starts_with('<') { (*name).to_owned() } else { format!("<Name>{name}</Name>") };
+            xml += &format!("<Blob>{name}<Properties><Last-Modified>Thu, 01 Jan 2026 03:04:05 GMT</Last-Modified>");
+            xml += "<Etag>0x8D1</Etag><Content-Length>7</Content-Length><Content-Type /></Properties></Blob>";
+        }
+        for group in groups {
+            xml += &format!("<BlobPrefix><Name>{group}</Name></BlobPrefix>");
+        }
+        xml + &format!("</Blobs><NextMarker>{next}</NextMarker></EnumerationResults>")
+    }
+
+    fn read_page(request: &ListRequest, xml: &str) -> Result<Listing> {
+        match read(&Cursor::of(request)?, xml.as_bytes())? {
+            Read::Page(listing) => Ok(listing),
+            Read::Empty(marker) => panic!("no page, but {marker}"),
+        }
+    }
+
+    fn names(listing: &Listing) -> Vec<&str> {
+        listing.objects.iter().map(|object| object.location.as_ref()).collect()
+    }
+
+    #[test]
+    fn a_query_has_what_was_asked_for() {
+        let plain = "restype=container&comp=list&maxresults=3&delimiter=%2F";
+        assert_eq!(query(&request("", None), ""), plain);
+        assert_eq!(query(&request("a b%", None), "m!1"), format!("{plain}&marker=m%211&prefix=a%20b%25"));
+        let all = ListRequest { limit: usize::MAX, delimiter: None, ..request("", None) };
+        assert_eq!(query(&all, ""), "restype=container&comp=list&maxresults=5000");
+    }
+
+    #[test]
+    fn names_come_back_as_they_are_stored() {
+        let encoded = "<Name Encoded=\"true\">z%EF%BF%BE%25</Name>";
+        let xml = page(&[" a ", "a&amp;b&#x20;c", "a%20b", "ä/%", encoded], &["a &lt;/"], "");
+        let listing = read_page(&request("", None), &xml).unwrap();
+        assert_eq!(names(&listing), [" a ", "a%20b", "a&b c", "z\u{fffe}%", "ä/%"]);
+        assert_eq!((listing.prefixes, listing.resume), (vec!["a </".to_owned()], None));
+        let object = &listing.objects[0];
+        assert_eq!((object.size, object.e_tag.as_deref()), (7, Some("\"0x8D1\"")));
+        assert_eq!(object.last_modified.to_rfc3339(), "2026-01-01T03:04:05+00:00");
+    }
+
+    #[test]
+    fn a_group_that_a_page_cuts_in_two_comes_once() {
+        let first = read_page(&request("", None), &page(&["b"], &["a/", "c:1/"], "2!8:m ")).unwrap();
+        let second = request("", first.resume.as_deref());
+        assert_eq!(Cursor::of(&second).unwrap(), Cursor { marker: "2!8:m ".to_owned(), group: "c:1/".to_owned() });
+        let listing = read_page(&second, &page(&[], &["c:1/", "d/"], "")).unwrap();
+        assert_eq!(listing.prefixes, ["d/"]);
+        for wrong in ["", "x", "9:a", "1:", "01:a", "-1:a", "1:ä"] {
+            assert!(Cursor::of(&request("", Some(wrong))).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_name_tells_the_next() {
+        let empty = read(&Cursor::default(), page(&[], &[], "next").as_bytes()).unwrap();
+        assert!(matches!(empty, Read::Empty(marker) if marker == "next"));
+        assert!(matches!(read(&Cursor::default(), page(&[], &[], "").as_bytes()), Ok(Read::Page(_))));
+    }
+
+    #[test]
+    fn folders_are_passed_over_and_other_names_without_a_path_are_told() {
+        let listing = read_page(&request("p/", None), &page(&["p/"], &[], "m")).unwrap();
+        assert_eq!((names(&listing), listing.resume.as_deref()), (vec![], Some("1:m")));
+        for name in ["a//b", "/a", "a/../b"] {
+            let error = read_page(&request("", None), &page(&["a", name], &[], "")).unwrap_err();
+            assert!(error.message().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_is_an_error() {
+        let whole = page(&["a"], &["b/"], "m");
+        for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+            let cut = read(&Cursor::default(), &whole.as_bytes()[..end]);
+            assert!(cut.is_err(), "cut at {end}");
+        }
+        for nonsense in ["<html>", "<html></html>", "", "\0", "{}"] {
+            assert!(read(&Cursor::default(), nonsense.as_bytes()).is_err(), "{nonsense}");
+        }
+        let sizeless = page(&["a"], &[], "").replace("<Content-Length>7", "<Content-Length>-7");
+        assert!(read_page(&request("", None), &sizeless).is_err());
+    }
+}

@@ -1,0 +1,297 @@
+//! What the errors of Blob Storage mean.
+//!
+//! Source: <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes> and, for all
+//! of Azure Storage, <https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes>.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Response, StatusCode};
+use isobar_abstraction::{Error, ErrorKind};
+use isobar_rest::{Judgement, Refusals};
+use serde::Deserialize;
+
+use crate::config::{Access, StorageAccount};
+
+/// What an error says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Told {
+    code: String,
+    message: String,
+}
+
+/// The errors of one container.
+#[derive(Debug, Clone)]
+pub(super) struct BlobRefusals {
+    account: String,
+    container: String,
+    by: By,
+}
+
+/// How the account is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Key,
+    Sas,
+    Identity,
+}
+
+/// What a request wanted to find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Nothing,
+    /// `If-None-Match: *` of a write.
+    Absent,
+    /// `If-Match`.
+    Version,
+}
+
+impl Condition {
+    fn of(request: &Parts) -> Self {
+        let headers = &request.headers;
+        match (headers.contains_key("if-match"), headers.contains_key("if-none-match")) {
+            (true, _) => Self::Version,
+            (_, true) if !request.method.is_safe() => Self::Absent,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl BlobRefusals {
+    pub(super) fn new(account: &StorageAccount, container: &str) -> Self {
+        let by = match account.access {
+            Access::Key(_) => By::Key,
+            Access::Sas(_) => By::Sas,
+            Access::Identity => By::Identity,
+        };
+        Self { account: account.name.clone(), container: container.to_owned(), by }
+    }
+
+    /// The error that an answer is.
+    pub(super) fn error(&self, request: &Parts, answer: &Response<Bytes>) -> Error {
+        let told = told(answer);
+        let condition = Condition::of(request);
+        match (answer.status().as_u16(), told.code.as_str()) {
+            (_, "ContainerNotFound") => self.no_container(),
+            (_, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") if absent_update(request) => {
+                Error::conflict("the object is gone")
+            }
+            (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => Error::not_found("no such object"),
+            (404, _) => Error::not_found(format!("no such object, or no container `{}`", self.container)),
+            (_, "BlobAlreadyExists") => Error::already_exists("an object with this key exists"),
+            (412, code) if code.starts_with("Lease") => {
+                Error::conflict("somebody holds a lease on the object: wait until it ends, or break it")
+            }
+            (412, _) if condition == Condition::Absent => Error::already_exists("an object with this key exists"),
+            (412, _) => Error::conflict("the object is not in the version that was expected"),
+            (_, "InvalidBlockList") => {
+                Error::conflict("another write of this object came in between and took the parts: write it anew")
+            }
+            (416, _) => Error::invalid("the range holds no byte of the object"),
+            (_, "OutOfRangeInput" | "InvalidResourceName") => {
+                Error::config(format!("Blob Storage takes no container or object of this name in `{}`", self.container))
+            }
+            (status, code) => Error::new(kind(status, code), self.message(status, &told)),
+        }
+    }
+
+    fn no_container(&self) -> Error {
+        let Self { account, container, .. } = self;
+        Error::not_found(format!(
+            "no container `{container}` in the storage account `{account}`: create it, as with `az storage container \
+             create --name {container} --account-name {account} --auth-mode login`"
+        ))
+    }
+
+    fn message(&self, status: u16, told: &Told) -> String {
+        let Told { code, message } = told;
+        let next = match (code.as_str(), self.by) {
+            ("AuthorizationPermissionMismatch" | "InsufficientAccountPermissions", By::Identity) => {
+                "; give the identity the role Storage Blob Data Contributor"
+            }
+            ("AuthorizationFailure" | "AuthorizationPermissionMismatch", By::Sas) => {
+                "; the shared access signature must allow it: sp=rwdlac, srt=co, ss=b"
+            }
+            ("AuthorizationFailure", _) => "; allow this network and this access in the account's settings",
+            ("AuthenticationFailed", By::Key) => "; set the account's key anew, and the machine's clock",
+            ("AuthenticationFailed", By::Sas) => "; the shared access signature is wrong or has ended: make a new one",
+            ("KeyBasedAuthenticationNotPermitted", _) => "; the account takes identities only: give no key",
+            ("ContainerBeingDeleted", _) => "; wait half a minute",
+            ("BlobArchived" | "BlobBeingRehydrated", _) => "; bring the object back from its archive first",
+            ("InvalidBlobOrBlock", _) => "; parts of another program's write lie there: write the object whole",
+            _ => "",
+        };
+        // Behind the first line are an id and a time.
+        let message = message.lines().next().unwrap_or_default();
+        match code.is_empty() {
+            false => format!("Blob Storage answered {code}: {message}{next}"),
+            true => format!("Blob Storage answered {status}, without a reason"),
+        }
+    }
+}
+
+/// An update of what is not there is a lost race.
+fn absent_update(request: &Parts) -> bool {
+    Condition::of(request) == Condition::Version && !request.method.is_safe()
+}
+
+impl Refusals for BlobRefusals {
+    fn explain(&self, request: &Parts, answer: &Response<Bytes>) -> Option<(Error, Judgement)> {
+        // An answer to a condition of a read that `object_store` knows itself.
+        if answer.status() == StatusCode::NOT_MODIFIED || answer.status().is_success() {
+            return None;
+        }
+        Some((self.error(request, answer), judge(answer)))
+    }
+}
+
+/// The code of an error; empty where it has none.
+pub(super) fn code(answer: &Response<Bytes>) -> String {
+    told(answer).code
+}
+
+/// What an answer says of an error. The answer to `HEAD` has a header, but no body.
+fn told(answer: &Response<Bytes>) -> Told {
+    let body = std::str::from_utf8(answer.body()).unwrap_or_default().trim_start_matches('\u{feff}');
+    let mut told: Told = quick_xml::de::from_str(body).unwrap_or_default();
+    if let Some(code) = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok()) {
+        code.clone_into(&mut told.code);
+    }
+    told
+}
+
+/// Is this answer the last word?
+pub(super) fn judge(answer: &Response<Bytes>) -> Judgement {
+    if answer.status().is_success() {
+        return Judgement::Final;
+    }
+    match (answer.status().as_u16(), told(answer).code.as_str()) {
+        (501 | 505, _) => Judgement::Final,
+        (_, "ServerBusy" | "Md5Mismatch" | "Crc64Mismatch") | (408 | 429, _) => Judgement::Refused { after: None },
+        (500.., _) => Judgement::Failed,
+        _ => Judgement::Final,
+    }
+}
+
+/// The largest object that is written in one request: 5,000 MiB.
+const LARGEST_PUT: u64 = 5_000 << 20;
+
+fn kind(status: u16, code: &str) -> ErrorKind {
+    match code {
+        "ServerBusy" => ErrorKind::Throttled { retry_after: None },
+        "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => {
+            ErrorKind::Unauthenticated
+        }
+        "RequestBodyTooLarge" => ErrorKind::TooLarge { limit: LARGEST_PUT },
+        "MetadataTooLarge" => ErrorKind::TooLarge { limit: crate::profile::PROFILE.limits.metadata_bytes },
+        "BlockCountExceedsLimit" => ErrorKind::TooLarge { limit: super::upload::MOST_PARTS as u64 },
+        "BlobImmutableDueToPolicy" | "PublicAccessNotPermitted" => ErrorKind::PermissionDenied,
+        "BlobArchived" | "BlobBeingRehydrated" | "InvalidBlobType" | "UnsupportedHeader" | "FeatureNotSupported" => {
+            ErrorKind::Unsupported
+        }
+        "PendingCopyOperation" | "SnapshotsPresent" => ErrorKind::Conflict,
+        "InvalidMetadata" | "EmptyMetadataKey" | "InvalidHeaderValue" | "InvalidInput" | "InvalidTag" => {
+            ErrorKind::InvalidInput
+        }
+        "ContainerBeingDeleted" | "ContainerDisabled" | "Md5Mismatch" | "Crc64Mismatch" => ErrorKind::Unavailable,
+        _ => match status {
+            401 => ErrorKind::Unauthenticated,
+            403 => ErrorKind::PermissionDenied,
+            409 => ErrorKind::Conflict,
+            413 => ErrorKind::TooLarge { limit: LARGEST_PUT },
+            429 => ErrorKind::Throttled { retry_after: None },
+            300..=399 => ErrorKind::Config,
+            501 => ErrorKind::Unsupported,
+            408 | 500.. => ErrorKind::Unavailable,
+            _ => ErrorKind::Internal,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request};
+
+    use super::*;
+
+    fn answer(status: u16, code: &str) -> Response<Bytes> {
+        let body = format!(
+            "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>m\nRequestId:x\nTime:y\
+             </Message><AuthenticationErrorDetail>hush</AuthenticationErrorDetail></Error>"
+        );
+        Response::builder().status(status).body(body.into()).unwrap()
+    }
+
+    fn explained(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> (ErrorKind, Judgement, String) {
+        let mut request = Request::builder().method(method).uri("https://acc.blob.core.windows.net/pages/a");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let account = StorageAccount::new("acc", Access::Identity);
+        let (error, judgement) = BlobRefusals::new(&account, "pages").explain(&parts, answer).unwrap();
+        assert!(!error.outcome_unknown() && !format!("{error:?}").contains("hush"));
+        (error.kind(), judgement, error.message().to_owned())
+    }
+
+    #[test]
+    fn codes_are_kinds_and_judgements() {
+        let (throttled, refused) = (ErrorKind::Throttled { retry_after: None }, Judgement::Refused { after: None });
+        for (status, code, kind, judgement) in [
+            (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, Judgement::Final),
+            (403, "AuthenticationFailed", ErrorKind::Unauthenticated, Judgement::Final),
+            (401, "InvalidAuthenticationInfo", ErrorKind::Unauthenticated, Judgement::Final),
+            (404, "BlobNotFound", ErrorKind::NotFound, Judgement::Final),
+            (409, "BlobAlreadyExists", ErrorKind::AlreadyExists, Judgement::Final),
+            (409, "ContainerBeingDeleted", ErrorKind::Unavailable, Judgement::Final),
+            (412, "LeaseIdMissing", ErrorKind::Conflict, Judgement::Final),
+            (400, "InvalidBlockList", ErrorKind::Conflict, Judgement::Final),
+            (400, "OutOfRangeInput", ErrorKind::Config, Judgement::Final),
+            (413, "RequestBodyTooLarge", ErrorKind::TooLarge { limit: 5_242_880_000 }, Judgement::Final),
+            (416, "InvalidRange", ErrorKind::InvalidInput, Judgement::Final),
+            (503, "ServerBusy", throttled, refused),
+            (429, "", throttled, refused),
+            (500, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
+            (500, "OperationTimedOut", ErrorKind::Unavailable, Judgement::Failed),
+            (501, "", ErrorKind::Unsupported, Judgement::Final),
+            (418, "Teapot", ErrorKind::Internal, Judgement::Final),
+        ] {
+            let (found, judged, message) = explained(Method::PUT, &[], &answer(status, code));
+            assert_eq!((found, judged), (kind, judgement), "{status} {code}");
+            assert!(!message.is_empty() && !message.contains("RequestId"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_failed_condition_is_told_by_what_was_wanted() {
+        let failed = answer(412, "ConditionNotMet");
+        let (create, update) = ([("if-none-match", "*")], [("if-match", "\"1\"")]);
+        assert_eq!(explained(Method::PUT, &create, &failed).0, ErrorKind::AlreadyExists);
+        assert_eq!(explained(Method::PUT, &update, &failed).0, ErrorKind::Conflict);
+        assert_eq!(explained(Method::GET, &update, &failed).0, ErrorKind::Conflict);
+        let gone = answer(404, "BlobNotFound");
+        assert_eq!(explained(Method::PUT, &update, &gone).0, ErrorKind::Conflict);
+        assert_eq!(explained(Method::GET, &update, &gone).0, ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_missing_container_is_named_and_the_way_to_make_it() {
+        let (kind, _, message) = explained(Method::PUT, &[("if-match", "\"1\"")], &answer(404, "ContainerNotFound"));
+        assert_eq!(kind, ErrorKind::NotFound);
+        assert!(message.contains("`pages`") && message.contains("az storage container create"), "{message}");
+        let head = Response::builder().status(404).header("x-ms-error-code", "ContainerNotFound");
+        assert!(explained(Method::HEAD, &[], &head.body(Bytes::new()).unwrap()).2.contains("create it"));
+        let bare = Response::builder().status(404).body(Bytes::new()).unwrap();
+        assert!(explained(Method::HEAD, &[], &bare).2.contains("or no container `pages`"));
+    }
+
+    #[test]
+    fn a_success_is_no_error_and_not_modified_is_left_alone() {
+        let (parts, ()) = Request::put("/a").body(()).unwrap().into_parts();
+        let refusals = BlobRefusals::new(&StorageAccount::new("acc", Access::Identity), "pages");
+        for status in [200, 201, 202, 206, 304] {
+            let answer = Response::builder().status(status).body(Bytes::new()).unwrap();
+            assert!(refusals.explain(&parts, &answer).is_none());
+        }
+    }
+}

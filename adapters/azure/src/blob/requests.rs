@@ -1,0 +1,246 @@
+//! Requests that `object_store`'s client for Azure does not make, or not as isobar needs them.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, ETAG};
+use http::request::{Builder, Parts};
+use http::{HeaderMap, Request, Response};
+use isobar_abstraction::blob::{ListRequest, Listing};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::{Answer, Call, Judgement, Safety, Service};
+use object_store::path::Path;
+use object_store::{Attributes, CopyMode, PutMode, PutPayload, PutResult, TagSet};
+
+use super::access::BlobAccess;
+use super::headers::{describe, under};
+use super::listing::{self, Cursor, Read};
+use super::refusal::{self, BlobRefusals};
+use super::sign;
+use crate::State;
+
+/// One container, as it is asked.
+#[derive(Debug, Clone)]
+pub(super) struct BlobRequests {
+    state: Arc<State>,
+    access: Arc<BlobAccess>,
+    container: String,
+    refusals: BlobRefusals,
+}
+
+/// How often a copy that goes on behind our back is looked at, the pauses growing to 2 seconds.
+const LOOKS: u32 = 300;
+
+impl BlobRequests {
+    pub(super) fn new(state: Arc<State>, access: Arc<BlobAccess>, container: String, refusals: BlobRefusals) -> Self {
+        Self { state, access, container, refusals }
+    }
+
+    pub(super) fn access(&self) -> &BlobAccess {
+        &self.access
+    }
+
+    pub(super) fn container(&self) -> &str {
+        &self.container
+    }
+
+    /// Of the container.
+    fn base(&self) -> String {
+        format!("{}/{}", self.access.account().blob, self.container)
+    }
+
+    /// Of an object.
+    pub(super) fn url(&self, at: &Path) -> String {
+        format!("{}/{}", self.base(), sign::path(at.as_ref()))
+    }
+
+    /// <https://learn.microsoft.com/rest/api/storageservices/list-blobs>
+    pub(super) async fn list(&self, request: &ListRequest) -> Result<Listing> {
+        let cursor = Cursor::of(request)?;
+        let mut marker = cursor.marker.clone();
+        loop {
+            let url = format!("{}?{}", self.base(), listing::query(request, &marker));
+            let answer = self.send("ListBlobs", Safety::Read, Request::get(url), PutPayload::new()).await?;
+            match listing::read(&cursor, answer.body())? {
+                Read::Page(listing) => return Ok(listing),
+                Read::Empty(next) if next == marker => {
+                    return Err(Error::internal("Blob Storage answers the same empty page for ever"));
+                }
+                Read::Empty(next) => marker = next,
+            }
+        }
+    }
+
+    /// An absent object is `Ok`. <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
+    pub(super) async fn delete(&self, at: &Path) -> Result<()> {
+        let request = Request::delete(self.url(at)).header("x-ms-delete-snapshots", "include");
+        let (asked, answer) = self.exchange("DeleteBlob", Safety::Idempotent, request, PutPayload::new()).await?;
+        match refusal::code(&answer.response).as_str() {
+            "BlobNotFound" if answer.response.status() == 404 => Ok(()),
+            _ => self.settle(&asked, answer).map(drop),
+        }
+    }
+
+    /// Ends when the copy is whole. <https://learn.microsoft.com/rest/api/storageservices/copy-blob>
+    pub(super) async fn copy(&self, from: &Path, to: &Path, mode: CopyMode) -> Result<()> {
+        let source = self.access.source(self.url(from))?;
+        let request = Request::put(self.url(to)).header("x-ms-copy-source", source);
+        let (safety, mode) = match mode {
+            CopyMode::Overwrite => (Safety::Idempotent, PutMode::Overwrite),
+            CopyMode::Create => (Safety::Once, PutMode::Create),
+        };
+        let answer = self.send("CopyBlob", safety, under(request, &mode), PutPayload::new()).await?;
+        let mut status = CopyStatus::of(answer.headers());
+        let id = text(answer.headers(), "x-ms-copy-id").map(str::to_owned);
+        for look in 1..=LOOKS {
+            match status {
+                CopyStatus::Done => return Ok(()),
+                CopyStatus::Failed(why) => {
+                    let message = format!("Blob Storage could not copy the object: {why}");
+                    return Err(Error::new(ErrorKind::Unavailable, message).with_outcome_unknown());
+                }
+                CopyStatus::Pending => {}
+            }
+            self.state.clock.pause(Duration::from_millis(100 * u64::from(look.min(20)))).await;
+            let head = self.send("GetBlobProperties", Safety::Read, Request::head(self.url(to)), PutPayload::new());
+            let head = head.await.map_err(Error::with_outcome_unknown)?;
+            // Another write has taken its place: ours was there before.
+            let ours = text(head.headers(), "x-ms-copy-id") == id.as_deref();
+            status = if ours { CopyStatus::of(head.headers()) } else { CopyStatus::Done };
+        }
+        Err(Error::new(ErrorKind::Timeout, "the copy of the object has not ended").with_outcome_unknown())
+    }
+
+    /// Sends a part, which nobody sees. <https://learn.microsoft.com/rest/api/storageservices/put-block>
+    pub(super) async fn put_block(&self, at: &Path, id: &str, body: PutPayload) -> Result<()> {
+        let id = BASE64_STANDARD.encode(id);
+        let url = format!("{}?{}", self.url(at), sign::query(&[("comp", "block"), ("blockid", &id)]));
+        self.send("PutBlock", Safety::Idempotent, Request::put(url), body).await.map(drop)
+    }
+
+    /// Makes an object of parts. <https://learn.microsoft.com/rest/api/storageservices/put-block-list>
+    ///
+    /// Errors: `AlreadyExists` and `Conflict` by `mode`; `Conflict` where another write took the parts.
+    pub(super) async fn put_block_list(
+        &self,
+        at: &Path,
+        ids: &[String],
+        attributes: &Attributes,
+        tags: &TagSet,
+        mode: &PutMode,
+    ) -> Result<PutResult> {
+        let url = format!("{}?comp=blocklist", self.url(at));
+        let request = Request::put(url).header(CONTENT_TYPE, "application/xml");
+        let request = under(describe(request, attributes, tags), mode);
+        let safety = if *mode == PutMode::Overwrite { Safety::Idempotent } else { Safety::Once };
+        let answer = self.send("PutBlockList", safety, request, block_list(ids)).await?;
+        let silent = || Error::internal("Blob Storage took the object without an ETag").with_outcome_unknown();
+        let e_tag = text(answer.headers(), ETAG.as_str()).ok_or_else(silent)?.to_owned();
+        Ok(PutResult { e_tag: Some(e_tag), version: None, extensions: Default::default() })
+    }
+
+    /// <https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key>
+    pub(super) async fn delegation_key(&self, start: &str, expiry: &str) -> Result<Response<Bytes>> {
+        let url = format!("{}/?restype=service&comp=userdelegationkey", self.access.account().blob);
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?><KeyInfo><Start>{start}</Start><Expiry>{expiry}</Expiry></KeyInfo>"
+        );
+        let request = Request::post(url).header(CONTENT_TYPE, "application/xml");
+        self.send("GetUserDelegationKey", Safety::Read, request, body.into()).await
+    }
+
+    async fn send(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        request: Builder,
+        body: PutPayload,
+    ) -> Result<Response<Bytes>> {
+        let (asked, answer) = self.exchange(operation, safety, request, body).await?;
+        self.settle(&asked, answer)
+    }
+
+    /// The answer, and what of the request tells its meaning.
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        request: Builder,
+        body: PutPayload,
+    ) -> Result<(Parts, Answer)> {
+        let wrong = |error: http::Error| match error.is::<http::header::InvalidHeaderValue>() {
+            true => Error::invalid("an attribute or the metadata holds a character that no header can"),
+            false => Error::config(format!("`{}` is not an endpoint", self.base())).with_source(error),
+        };
+        let (asked, body) = request.body(body).map_err(wrong)?.into_parts();
+        let call = |request| self.state.client.call(Call { operation, request, safety, service: self });
+        let request = Request::from_parts(asked.clone(), body);
+        let answer = call(request.clone()).await?;
+        if answer.response.status() != 401 || !self.access.renew().await {
+            return Ok((asked, answer));
+        }
+        let earlier = answer.uncertain;
+        let unknown = |error: Error| if earlier { error.with_outcome_unknown() } else { error };
+        let again = call(request).await.map_err(unknown)?;
+        Ok((asked, Answer { uncertain: again.uncertain | earlier, ..again }))
+    }
+
+    fn settle(&self, asked: &Parts, answer: Answer) -> Result<Response<Bytes>> {
+        let Answer { response, uncertain } = answer;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let error = self.refusals.error(asked, &response);
+        Err(if uncertain { error.with_outcome_unknown() } else { error })
+    }
+}
+
+#[async_trait]
+impl Service for BlobRequests {
+    async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
+        self.access.authorize(request, body.content_length()).await
+    }
+
+    fn judge(&self, answer: &Response<Bytes>) -> Judgement {
+        refusal::judge(answer)
+    }
+}
+
+/// How far a copy is.
+enum CopyStatus {
+    Done,
+    Pending,
+    Failed(String),
+}
+
+impl CopyStatus {
+    fn of(headers: &HeaderMap) -> Self {
+        match text(headers, "x-ms-copy-status") {
+            Some("pending") => Self::Pending,
+            Some("failed" | "aborted") => {
+                Self::Failed(text(headers, "x-ms-copy-status-description").unwrap_or("it was aborted").to_owned())
+            }
+            _ => Self::Done,
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// `Latest`, so that the list can be sent again after it was taken: the parts are the object's then.
+fn block_list(ids: &[String]) -> PutPayload {
+    let mut xml = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>".to_owned();
+    for id in ids {
+        // Writing to a string does not fail.
+        let _ = write!(xml, "<Latest>{}</Latest>", BASE64_STANDARD.encode(id));
+    }
+    xml.push_str("</BlockList>");
+    xml.into()
+}

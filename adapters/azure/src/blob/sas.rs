@@ -1,0 +1,185 @@
+//! Signed URLs: shared access signatures of one object, by the account's key or by a key that Azure
+//! lends to an identity.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, SecondsFormat, Utc};
+use isobar_abstraction::blob::{SignRequest, SignedAccess, SignedUrl};
+use isobar_abstraction::{Error, Result};
+use object_store::path::Path;
+use serde::Deserialize;
+
+use super::access::VERSION;
+use super::requests::BlobRequests;
+use super::sign;
+use crate::config::{Access, Secret};
+
+/// How long a key that Azure lends is asked for at least, so that many URLs are signed with one.
+const SHORTEST: Duration = Duration::from_secs(12 * 3_600);
+
+/// The longest that Azure lends one for, from its start on:
+/// <https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key>.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// How far the clocks of Azure may be behind ours.
+const SKEW: Duration = Duration::from_secs(300);
+
+/// Signs URLs.
+#[derive(Debug)]
+pub(super) struct Sas {
+    requests: BlobRequests,
+    lent: tokio::sync::Mutex<Option<Arc<Lent>>>,
+}
+
+/// A key that Azure has lent to an identity.
+#[derive(Clone, Deserialize)]
+struct DelegationKey {
+    #[serde(rename = "SignedOid")]
+    oid: String,
+    #[serde(rename = "SignedTid")]
+    tid: String,
+    #[serde(rename = "SignedStart")]
+    start: String,
+    #[serde(rename = "SignedExpiry")]
+    expiry: String,
+    #[serde(rename = "SignedService")]
+    service: String,
+    #[serde(rename = "SignedVersion")]
+    version: String,
+    #[serde(rename = "Value")]
+    value: String,
+}
+
+struct Lent {
+    key: DelegationKey,
+    secret: Vec<u8>,
+    expires: SystemTime,
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+/// What a signature allows.
+struct Grant<'a> {
+    /// `r` reads, `w` writes.
+    permissions: &'a str,
+    expiry: String,
+    /// `/blob/account/container/name`, not encoded.
+    resource: String,
+    /// `https` keeps the URL from being used in clear text; empty where the endpoint speaks nothing else.
+    protocol: &'a str,
+}
+
+impl Sas {
+    pub(super) fn new(requests: BlobRequests) -> Self {
+        Self { requests, lent: tokio::sync::Mutex::default() }
+    }
+
+    /// Errors: `Unsupported` where a shared access signature opens the account: it cannot sign another.
+    pub(super) async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
+        let path = Path::parse(&request.stored).map_err(object_store::Error::from)?;
+        // Azure goes by the machine's time, whatever clock the app has.
+        let now = SystemTime::now();
+        let end = now.checked_add(request.expires_in.min(LONGEST)).unwrap_or(now);
+        let grant = self.grant(&path, request.access, end);
+        let query = match &self.requests.access().account().access {
+            Access::Key(Secret(key)) => by_key(&grant, key),
+            Access::Identity => by_lent(&grant, &*self.lent(now, end).await?),
+            Access::Sas(_) => {
+                let instead =
+                    "set the account's key, or open it by an identity: a shared access signature signs no URLs";
+                return Err(Error::unsupported("sign", "azure", instead));
+            }
+        };
+        let signed = SignedUrl::new(format!("{}?{query}", self.requests.url(&path)));
+        Ok(match request.access {
+            SignedAccess::Get => signed,
+            SignedAccess::Put => signed.with_header("x-ms-blob-type", "BlockBlob"),
+        })
+    }
+
+    fn grant(&self, path: &Path, access: SignedAccess, end: SystemTime) -> Grant<'static> {
+        let account = self.requests.access().account();
+        Grant {
+            permissions: if access == SignedAccess::Get { "r" } else { "w" },
+            expiry: time(end),
+            resource: format!("/blob/{}/{}/{path}", account.name, self.requests.container()),
+            protocol: if account.blob.starts_with("https://") { "https" } else { "" },
+        }
+    }
+
+    /// A key that is good until then.
+    async fn lent(&self, now: SystemTime, end: SystemTime) -> Result<Arc<Lent>> {
+        let mut lent = self.lent.lock().await;
+        if let Some(lent) = lent.as_ref().filter(|lent| lent.expires >= end) {
+            return Ok(Arc::clone(lent));
+        }
+        let end = end.max(now + SHORTEST);
+        let start = (now - SKEW).max(end - LONGEST);
+        let answer = self.requests.delegation_key(&time(start), &time(end)).await?;
+        let fresh = Arc::new(Lent::read(answer.body())?);
+        *lent = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+}
+
+impl Lent {
+    /// What was sent is never shown.
+    fn read(answer: &[u8]) -> Result<Self> {
+        let wrong = || Error::internal("Blob Storage lent no key to sign with");
+        let text = std::str::from_utf8(answer).map_err(|_| wrong())?.trim_start_matches('\u{feff}');
+        let key: DelegationKey = quick_xml::de::from_str(text).map_err(|_| wrong())?;
+        let secret = BASE64_STANDARD.decode(key.value.trim()).map_err(|_| wrong())?;
+        let expires = DateTime::parse_from_rfc3339(&key.expiry).map_err(|_| wrong())?;
+        Ok(Self { key, secret, expires: expires.into() })
+    }
+}
+
+fn time(at: SystemTime) -> String {
+    DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Source: <https://learn.microsoft.com/rest/api/storageservices/create-service-sas>, since 2020-12-06.
+fn by_key(grant: &Grant<'_>, key: &[u8]) -> String {
+    let Grant { permissions, expiry, resource, protocol } = grant;
+    // No start: it is good at once, whatever Azure's clocks say.
+    let (start, identifier, address) = ("", "", "");
+    let text = format!(
+        "{permissions}\n{start}\n{expiry}\n{resource}\n{identifier}\n{address}\n{protocol}\n{VERSION}\nb\n\n\n\n\n\n\n"
+    );
+    query(grant, &[], &sign::hmac(key, &text))
+}
+
+/// Source: <https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas>, since 2020-12-06.
+fn by_lent(grant: &Grant<'_>, lent: &Lent) -> String {
+    let Grant { permissions, expiry, resource, protocol } = grant;
+    let DelegationKey { oid, tid, start, expiry: key_expiry, service, version, .. } = &lent.key;
+    let key = format!("{oid}\n{tid}\n{start}\n{key_expiry}\n{service}\n{version}");
+    let text = format!("{permissions}\n\n{expiry}\n{resource}\n{key}\n\n\n\n\n{protocol}\n{VERSION}\nb\n\n\n\n\n\n\n");
+    let of_key = [
+        ("skoid", oid.as_str()),
+        ("sktid", tid),
+        ("skt", start),
+        ("ske", key_expiry),
+        ("sks", service),
+        ("skv", version),
+    ];
+    query(grant, &of_key, &sign::hmac(&lent.secret, &text))
+}
+
+fn query(grant: &Grant<'_>, of_key: &[(&str, &str)], signature: &str) -> String {
+    let mut pairs = vec![("sv", VERSION), ("sr", "b"), ("sp", grant.permissions), ("se", grant.expiry.as_str())];
+    if !grant.protocol.is_empty() {
+        pairs.push(("spr", grant.protocol));
+    }
+    pairs.extend(of_key);
+    pairs.push(("sig", signature));
+    sign::query(&pairs)
+}

@@ -1,0 +1,329 @@
+//! What emulators do not show: refused tokens, conflicts, copies that take their time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Response;
+use isobar_abstraction::blob::{SignedAccess, WriteCondition};
+use isobar_abstraction::{Environment, ErrorKind, ResourceKind};
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, CopyMode, CopyOptions, GetOptions, GetRange, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutResult, RenameOptions, UpdateVersion,
+};
+
+use super::*;
+use crate::service::double::Double;
+use crate::{AzureConfig, AzureProvider};
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {
+    let answer = Response::builder().status(status).header("etag", "\"0x1\"");
+    let answer = answer.header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
+    let answer = headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value));
+    answer.body(body.to_owned()).unwrap()
+}
+
+fn refusal(status: u16, code: &str) -> Response<String> {
+    answer(status, &[("x-ms-error-code", code)], "")
+}
+
+/// The container `pages` of the account `acc` there, opened as `how` says.
+fn at(url: &str, how: &[(&str, &str)]) -> AzureBlob {
+    let connection = match how.is_empty() {
+        true => format!("AccountName=acc;AccountKey=aHVzaA==;BlobEndpoint={url}/acc"),
+        false => format!("AccountName=acc;{};BlobEndpoint={url}/acc", how[0].1),
+    };
+    let environment = Environment::default().with_var("AZURE_STORAGE_CONNECTION_STRING", connection);
+    open_in(&environment)
+}
+
+fn open_in(environment: &Environment) -> AzureBlob {
+    let mut config = AzureConfig::from_environment(environment).unwrap();
+    config.client.min_backoff = Duration::ZERO;
+    let state = AzureProvider::new(config).0;
+    let Placed::Blob { account, container } =
+        state.config.place(&Location::new(ResourceKind::Bucket, "pages")).unwrap()
+    else {
+        panic!("no container");
+    };
+    AzureBlob::new(&state, account, container).unwrap()
+}
+
+async fn always(answer: impl Fn() -> Response<String> + Send + Sync + 'static) -> (Double, AzureBlob) {
+    let double = Double::new(move |_| answer()).await;
+    let blob = at(&double.url, &[]);
+    (double, blob)
+}
+
+async fn put(blob: &AzureBlob, mode: PutMode) -> Result<PutResult> {
+    Ok(blob.object_store().put_opts(&Path::from("a b"), "abc".into(), PutOptions::from(mode)).await?)
+}
+
+async fn upload(blob: &AzureBlob, mode: PutMode) -> Result<PutResult> {
+    let mut options = PutMultipartOptions::default();
+    options.extensions.insert(WriteCondition(mode));
+    let mut upload = blob.object_store().put_multipart_opts(&Path::from("a"), options).await?;
+    let parts = [upload.put_part("one".into()), upload.put_part("two".into())];
+    for part in parts.into_iter().rev() {
+        part.await?;
+    }
+    Ok(upload.complete().await?)
+}
+
+fn of_version(e_tag: &str) -> PutMode {
+    PutMode::Update(UpdateVersion { e_tag: Some(e_tag.to_owned()), version: None })
+}
+
+#[tokio::test]
+async fn what_is_renamed_to_itself_stays() {
+    let (double, blob) = always(|| answer(200, &[], "")).await;
+    let path = Path::from("a");
+    blob.object_store().rename_opts(&path, &path, RenameOptions::default()).await.unwrap();
+    let create = CopyOptions::new().with_mode(CopyMode::Create);
+    assert!(blob.object_store().copy_opts(&path, &path, create).await.is_err());
+    assert_eq!(double.asked(), ["HEAD /acc/pages/a"; 2]);
+}
+
+#[tokio::test]
+async fn an_upload_is_ended_under_its_condition_with_its_parts_in_order() {
+    for (mode, name, value) in [(PutMode::Create, "if-none-match", "*"), (of_version("\"0x9\""), "if-match", "\"0x9\"")]
+    {
+        let (double, blob) = always(|| answer(201, &[], "")).await;
+        let result = upload(&blob, mode).await.unwrap();
+        assert_eq!((result.e_tag.as_deref(), result.version), (Some("\"0x1\""), None));
+        let asked = double.asked();
+        assert_eq!(asked.len(), 3);
+        assert!(asked[0].starts_with("PUT /acc/pages/a?comp=block&blockid="), "{asked:?}");
+        assert_eq!(asked[2], "PUT /acc/pages/a?comp=blocklist");
+        let id = |at: usize| asked[at].split("blockid=").nth(1).unwrap().replace("%3D", "=");
+        double.request(2, |request| {
+            assert_eq!(request.headers()[name], value);
+            assert_eq!(request.headers()["x-ms-blob-content-type"], "binary/octet-stream");
+            let body = std::str::from_utf8(request.body()).unwrap();
+            assert!(body.contains(&format!("<Latest>{}</Latest><Latest>{}</Latest>", id(1), id(0))), "{body}");
+        });
+    }
+}
+
+#[tokio::test]
+async fn two_uploads_of_one_object_do_not_take_each_other_s_parts() {
+    let (double, blob) = always(|| answer(201, &[], "")).await;
+    for _ in 0..2 {
+        upload(&blob, PutMode::Overwrite).await.unwrap();
+    }
+    let asked = double.asked();
+    assert!(asked[0] != asked[3] && asked[1] != asked[4], "{asked:?}");
+    assert_eq!(asked[0].len(), asked[3].len(), "all ids are of one length");
+}
+
+#[tokio::test]
+async fn the_end_of_an_upload_tells_what_it_met() {
+    let before_end = |status, code: &'static str| {
+        Double::new(move |request| match request.uri().query() {
+            Some("comp=blocklist") => refusal(status, code),
+            _ => answer(201, &[], ""),
+        })
+    };
+    for (mode, status, code, kind) in [
+        (PutMode::Create, 409, "BlobAlreadyExists", ErrorKind::AlreadyExists),
+        (PutMode::Create, 412, "ConditionNotMet", ErrorKind::AlreadyExists),
+        (of_version("\"0x9\""), 412, "ConditionNotMet", ErrorKind::Conflict),
+        (of_version("\"0x9\""), 404, "BlobNotFound", ErrorKind::Conflict),
+        (PutMode::Overwrite, 400, "InvalidBlockList", ErrorKind::Conflict),
+    ] {
+        let double = before_end(status, code).await;
+        let error = upload(&at(&double.url, &[]), mode).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (kind, false), "{code}");
+    }
+    let double = before_end(500, "InternalError").await;
+    let error = upload(&at(&double.url, &[]), PutMode::Create).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unavailable, true));
+    assert_eq!(double.asked().len(), 3, "a condition is not tried twice");
+}
+
+#[tokio::test]
+async fn a_refused_write_is_tried_again_and_a_failed_one_may_have_been_made() {
+    let (double, busy) = always(|| refusal(503, "ServerBusy")).await;
+    for mode in [PutMode::Overwrite, PutMode::Create] {
+        let error = put(&busy, mode).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Throttled { .. }) && !error.outcome_unknown(), "{error:?}");
+    }
+    assert_eq!(double.asked(), ["PUT /acc/pages/a%20b"; 10]);
+    let (double, failing) = always(|| refusal(500, "InternalError")).await;
+    let error = put(&failing, PutMode::Create).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.outcome_unknown(), "{error:?}");
+    assert_eq!(double.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn what_no_request_can_hold_is_refused_and_nothing_is_sent() {
+    let (double, blob) = always(|| answer(201, &[], "")).await;
+    for wrong in ["*", "", "\"ä\"", "\"a\nb\""] {
+        assert_eq!(put(&blob, of_version(wrong)).await.unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(upload(&blob, of_version(wrong)).await.unwrap_err().kind(), ErrorKind::Conflict);
+    }
+    let mut attributes = Attributes::new();
+    attributes.insert(Attribute::ContentType, "text/plain\r\nx: y".into());
+    let options = PutOptions { attributes, ..PutOptions::default() };
+    let error = blob.object_store().put_opts(&Path::from("a"), "x".into(), options).await.unwrap_err();
+    assert_eq!(Error::from(error).kind(), ErrorKind::InvalidInput);
+    let options = GetOptions { if_none_match: Some("ä\n".to_owned()), ..GetOptions::default() };
+    assert!(blob.object_store().get_opts(&Path::from("a"), options).await.is_err());
+    assert!(double.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_delete_of_what_is_not_there_is_ok_but_not_in_a_container_that_is_not_there() {
+    let (double, blob) = always(|| refusal(404, "BlobNotFound")).await;
+    blob.object_store().delete(&Path::from("a")).await.unwrap();
+    assert_eq!(double.request(0, |request| request.headers()["x-ms-delete-snapshots"].clone()), "include");
+    let (_double, blob) = always(|| refusal(404, "ContainerNotFound")).await;
+    let error = Error::from(blob.object_store().delete(&Path::from("a")).await.unwrap_err());
+    assert!(error.kind() == ErrorKind::NotFound && error.message().contains("create it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_copy_ends_when_it_is_whole() {
+    let looks = AtomicUsize::new(0);
+    let double = Double::new(move |request| match request.method().as_str() {
+        "PUT" => answer(202, &[("x-ms-copy-status", "pending"), ("x-ms-copy-id", "1")], ""),
+        _ if looks.fetch_add(1, Ordering::SeqCst) == 0 => {
+            answer(200, &[("x-ms-copy-status", "pending"), ("x-ms-copy-id", "1")], "")
+        }
+        _ => answer(200, &[("x-ms-copy-status", "success"), ("x-ms-copy-id", "1")], ""),
+    })
+    .await;
+    let blob = at(&double.url, &[]);
+    blob.object_store().copy(&Path::from("a b"), &Path::from("b")).await.unwrap();
+    assert_eq!(double.asked(), ["PUT /acc/pages/b", "HEAD /acc/pages/b", "HEAD /acc/pages/b"]);
+    let source = double.request(0, |request| request.headers()["x-ms-copy-source"].clone());
+    assert_eq!(source, format!("{}/acc/pages/a%20b", double.url));
+    let failed = [("x-ms-copy-status", "failed"), ("x-ms-copy-status-description", "404 gone")];
+    let (_double, blob) = always(move || answer(202, &failed, "")).await;
+    let error = Error::from(blob.object_store().copy(&Path::from("a"), &Path::from("b")).await.unwrap_err());
+    assert!(error.message().contains("404 gone") && error.outcome_unknown(), "{error}");
+}
+
+#[tokio::test]
+async fn a_range_from_the_end_is_told_from_the_beginning() {
+    let double = Double::new(|request| match request.method().as_str() {
+        "HEAD" => answer(200, &[("content-length", "8")], ""),
+        _ => answer(206, &[("content-range", "bytes 5-7/8")], "fgh"),
+    })
+    .await;
+    let options = GetOptions { range: Some(GetRange::Suffix(3)), ..GetOptions::default() };
+    let got = at(&double.url, &[]).object_store().get_opts(&Path::from("a"), options).await.unwrap();
+    assert_eq!((got.range.clone(), got.bytes().await.unwrap().as_ref()), (5..8, b"fgh".as_ref()));
+    let headers = double.request(1, |request| request.headers().clone());
+    assert!(headers["range"] == "bytes=5-7" && headers["if-match"] == "\"0x1\"");
+}
+
+#[tokio::test]
+async fn an_object_that_has_not_changed_is_told_as_object_store_tells_it() {
+    let (_double, blob) = always(|| answer(304, &[], "")).await;
+    let options = GetOptions { if_none_match: Some("\"0x1\"".to_owned()), ..GetOptions::default() };
+    let error = blob.object_store().get_opts(&Path::from("a"), options).await.unwrap_err();
+    assert!(matches!(error, object_store::Error::NotModified { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_shared_access_signature_goes_along_and_is_never_told() {
+    let (double, _) = always(|| refusal(403, "AuthorizationPermissionMismatch")).await;
+    let sas = "SharedAccessSignature=sv=2021-12-02&sp=r&sig=hush%2Bhush%3D";
+    let blob = at(&double.url, &[("", sas)]);
+    let store = blob.object_store();
+    let list = ListRequest { prefix: String::new(), delimiter: None, limit: 1, after: None };
+    let errors = [
+        Error::from(store.head(&Path::from("a")).await.unwrap_err()),
+        Error::from(store.delete(&Path::from("a")).await.unwrap_err()),
+        Error::from(store.copy(&Path::from("a"), &Path::from("b")).await.unwrap_err()),
+        blob.list(&list).await.unwrap_err(),
+    ];
+    for (at, error) in errors.iter().enumerate() {
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert!(!format!("{error} {error:?} {blob:?} {store}").contains("hush"), "{error:?}");
+        assert!(double.asked()[at].contains("sig=hush%2Bhush%3D"), "{:?}", double.asked());
+    }
+    assert!(double.request(2, |request| request.headers()["x-ms-copy-source"].to_str().unwrap().contains("sig=hush")));
+    let sign = SignRequest { stored: "a".to_owned(), access: SignedAccess::Get, expires_in: Duration::from_secs(60) };
+    assert_eq!(blob.sign(&sign).await.unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+/// An account opened by an identity, whose endpoint gives a new token each time.
+async fn by_identity(good: &'static str) -> (Double, Double, AzureBlob) {
+    let count = AtomicUsize::new(0);
+    let identity = Double::new(move |_| {
+        let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+        answer(200, &[], &format!("{{\"access_token\":\"hush{number}\",\"expires_on\":\"4102444800\"}}"))
+    })
+    .await;
+    let storage = Double::new(move |request| match request.headers().get("authorization") {
+        Some(shown) if shown == good => answer(201, &[], ""),
+        _ => refusal(401, "InvalidAuthenticationInfo"),
+    })
+    .await;
+    let environment = Environment::default()
+        .with_var("AZURE_STORAGE_ACCOUNT", "acc")
+        .with_var("IDENTITY_ENDPOINT", &identity.url)
+        .with_var("IDENTITY_HEADER", "x");
+    let mut config = AzureConfig::from_environment(&environment).unwrap();
+    config.storage.as_mut().unwrap().blob = format!("{}/acc", storage.url);
+    let state = AzureProvider::new(config).0;
+    let account = state.config.storage.clone().unwrap();
+    let blob = AzureBlob::new(&state, account, "pages".to_owned()).unwrap();
+    (identity, storage, blob)
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
+    let (identity, storage, blob) = by_identity("Bearer none").await;
+    for _ in 0..2 {
+        let error = put(&blob, PutMode::Overwrite).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unauthenticated, false));
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+    }
+    blob.object_store().delete(&Path::from("a")).await.unwrap_err();
+    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn a_token_is_shown_by_both_clients() {
+    let (identity, storage, blob) = by_identity("Bearer hush1").await;
+    put(&blob, PutMode::Create).await.unwrap();
+    upload(&blob, PutMode::Overwrite).await.unwrap();
+    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 4));
+    assert!(!format!("{blob:?}").contains("hush"));
+}
+
+#[tokio::test]
+async fn a_key_that_azure_lends_signs_many_urls() {
+    let expiry = (chrono::Utc::now() + chrono::TimeDelta::hours(12)).to_rfc3339();
+    let lent = format!(
+        "\u{feff}<?xml version=\"1.0\"?><UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid>\
+         <SignedStart>2026-01-01T00:00:00Z</SignedStart><SignedExpiry>{expiry}</SignedExpiry><SignedService>b\
+         </SignedService><SignedVersion>2021-12-02</SignedVersion><Value>aHVzaA==</Value></UserDelegationKey>"
+    );
+    let double = Double::new(move |request| match request.uri().path() {
+        "/msi" => answer(200, &[], "{\"access_token\":\"t\",\"expires_on\":\"4102444800\"}"),
+        _ => answer(200, &[], &lent),
+    })
+    .await;
+    let environment = Environment::default()
+        .with_var("AZURE_STORAGE_ACCOUNT", "acc")
+        .with_var("IDENTITY_ENDPOINT", format!("{}/msi", double.url))
+        .with_var("IDENTITY_HEADER", "x");
+    let mut config = AzureConfig::from_environment(&environment).unwrap();
+    config.storage.as_mut().unwrap().blob = format!("{}/acc", double.url);
+    let state = AzureProvider::new(config).0;
+    let account = state.config.storage.clone().unwrap();
+    let blob = AzureBlob::new(&state, account, "pages".to_owned()).unwrap();
+    let sign = |access| SignRequest { stored: "a b".to_owned(), access, expires_in: Duration::from_secs(3_600) };
+    let get = blob.sign(&sign(SignedAccess::Get)).await.unwrap();
+    let put = blob.sign(&sign(SignedAccess::Put)).await.unwrap();
+    assert!(get.url.contains("/acc/pages/a%20b?sv=2021-12-02&sr=b&sp=r&se=") && get.url.contains("&skoid=o&sktid=t&"));
+    assert!(get.headers.is_empty() && put.headers["x-ms-blob-type"] == "BlockBlob");
+    assert_eq!(double.asked().len(), 2, "one token and one key");
+    let long = SignRequest { expires_in: Duration::from_secs(7 * 86_400), ..sign(SignedAccess::Get) };
+    blob.sign(&long).await.unwrap();
+    assert_eq!(double.asked()[2], "POST /acc/?restype=service&comp=userdelegationkey");
+    assert!(!format!("{blob:?}").contains("aHVzaA"));
+}

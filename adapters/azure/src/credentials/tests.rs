@@ -1,0 +1,261 @@
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use http::Response;
+use isobar_abstraction::Environment;
+use serde_json::json;
+
+use super::*;
+use crate::service::double::Double;
+
+/// A port on which nobody listens.
+fn nobody() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    format!("http://{free}")
+}
+
+/// Nothing is asked but what `vars` name.
+fn credentials(vars: &[(&str, &str)]) -> Credentials {
+    let environment = Environment::default().with_var("AZURE_POD_IDENTITY_AUTHORITY_HOST", nobody());
+    let environment = vars.iter().fold(environment, |it, (name, value)| it.with_var(*name, *value));
+    Credentials::new(&AzureConfig::from_environment(&environment).unwrap())
+}
+
+#[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
+fn answer(status: u16, body: impl ToString) -> Response<String> {
+    Response::builder().status(status).body(body.to_string()).unwrap()
+}
+
+fn token(text: &str) -> serde_json::Value {
+    json!({"access_token": text, "expires_on": "4102444800", "resource": "r", "token_type": "Bearer"})
+}
+
+/// A folder for one test, removed with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("isobar-azure-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    /// An `az` that is a shell script.
+    #[cfg(unix)]
+    fn az(&self, script: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.write("az", &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn of(credentials: &Credentials) -> Result<String> {
+    credentials.token(Audience::Storage).await.map(|token| token.to_string())
+}
+
+#[tokio::test]
+async fn without_any_the_error_lists_what_was_tried() {
+    let error = of(&credentials(&[])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    for part in ["AZURE_FEDERATED", "IDENTITY_ENDPOINT", "CLI: not on this machine", "does not answer", "az login"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn each_audience_has_its_own_token_and_is_asked_for_once() {
+    let double = Double::new(|request| {
+        answer(200, token(request.uri().query().unwrap().split("%2F%2F").last().unwrap().split("%2E").next().unwrap()))
+    })
+    .await;
+    let endpoint = format!("{}/msi/token", double.url);
+    let credentials = credentials(&[("IDENTITY_ENDPOINT", &endpoint), ("IDENTITY_HEADER", "hush")]);
+    for _ in 0..3 {
+        for (audience, wanted) in
+            [(Audience::Storage, "storage"), (Audience::Cosmos, "cosmos"), (Audience::ServiceBus, "servicebus")]
+        {
+            assert_eq!(&*credentials.token(audience).await.unwrap(), wanted);
+        }
+    }
+    assert_eq!(double.asked().len(), 3);
+    assert_eq!(double.asked()[0], "GET /msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fstorage%2Eazure%2Ecom");
+    let shown = double.request(0, |request| request.headers().clone());
+    assert!(shown["x-identity-header"] == "hush" && shown["metadata"] == "true");
+    assert!(!format!("{credentials:?}").contains("hush"));
+}
+
+#[tokio::test]
+async fn a_managed_identity_may_be_another_than_the_app_s_own() {
+    let double = Double::new(|_| answer(400, json!({"statusCode": 400, "message": "hush"}))).await;
+    let vars = [("IDENTITY_ENDPOINT", double.url.as_str()), ("IDENTITY_HEADER", "hush"), ("AZURE_CLIENT_ID", "c-1")];
+    let error = of(&credentials(&vars)).await.unwrap_err();
+    assert!(double.asked()[0].ends_with("&client_id=c%2D1"), "{:?}", double.asked());
+    assert!(error.kind() == ErrorKind::Unauthenticated && error.message().contains("client id c-1"), "{error}");
+    let error = of(&credentials(&vars[..2])).await.unwrap_err();
+    assert!(error.message().contains("enable it, or set AZURE_CLIENT_ID"), "{error}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_or_speaks_nonsense_is_an_error_that_shows_nothing() {
+    let token = |token: &str, expires: serde_json::Value| json!({"access_token": token, "expires_on": expires});
+    for (status, body, kind) in [
+        (401, json!("hush"), ErrorKind::Unauthenticated),
+        (429, json!("hush"), ErrorKind::Throttled { retry_after: None }),
+        (503, json!("hush"), ErrorKind::Unavailable),
+        (200, json!("hush"), ErrorKind::Internal),
+        (200, token("hush", json!("tomorrow")), ErrorKind::Internal),
+        (200, token("hush", json!(null)), ErrorKind::Internal),
+        (200, token("hush", json!("99999999999999999999")), ErrorKind::Internal),
+        (200, token("hush", json!(u64::MAX)), ErrorKind::Internal),
+        (200, token("hush\r\nx: y", json!("4102444800")), ErrorKind::Internal),
+        (200, token("", json!("4102444800")), ErrorKind::Internal),
+    ] {
+        let shown = body.clone();
+        let double = Double::new(move |_| answer(status, &body)).await;
+        let error =
+            of(&credentials(&[("IDENTITY_ENDPOINT", &double.url), ("IDENTITY_HEADER", "hush")])).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{shown}");
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_is_asked_last_and_its_service_may_be_busy() {
+    let count = AtomicU32::new(0);
+    let double = Double::new(move |request| match count.fetch_add(1, Ordering::SeqCst) {
+        _ if request.headers().get("metadata").is_none() => answer(400, ""),
+        0 => answer(410, ""),
+        1 => answer(429, ""),
+        _ => answer(200, token("machine")),
+    })
+    .await;
+    let credentials = credentials(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &double.url)]);
+    assert_eq!(of(&credentials).await.unwrap(), "machine");
+    let asked = double.asked();
+    assert_eq!(asked.len(), 3);
+    assert!(asked[0].starts_with("GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource="), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_machine_of_another_cloud_or_without_an_identity_is_one_of_those_that_were_tried() {
+    for (status, wanted) in [(404, "does not give a token"), (400, "no such identity"), (302, "does not give a token")]
+    {
+        let double = Double::new(move |_| answer(status, "hush")).await;
+        let error = of(&credentials(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &double.url)])).await.unwrap_err();
+        assert!(error.message().contains(wanted) && !error.message().contains("hush"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_of_another_issuer_is_shown_to_entra_in_the_body() {
+    let double =
+        Double::new(|_| answer(200, json!({"token_type": "Bearer", "expires_in": 3599, "access_token": "work"}))).await;
+    let folder = Folder::new();
+    let file = folder.write("token", "ey.a+b/c\n");
+    let managed = Double::new(|_| answer(200, token("managed"))).await;
+    let vars = [
+        ("AZURE_FEDERATED_TOKEN_FILE", file.as_str()),
+        ("AZURE_TENANT_ID", "tenant"),
+        ("AZURE_CLIENT_ID", "client"),
+        ("AZURE_AUTHORITY_HOST", double.url.as_str()),
+        ("IDENTITY_ENDPOINT", managed.url.as_str()),
+        ("IDENTITY_HEADER", "x"),
+    ];
+    assert_eq!(of(&credentials(&vars)).await.unwrap(), "work");
+    assert_eq!(double.asked(), ["POST /tenant/oauth2/v2.0/token"]);
+    double.request(0, |request| {
+        let form = std::str::from_utf8(request.body()).unwrap();
+        for part in [
+            "grant_type=client_credentials&client_id=client&",
+            "&scope=https%3A%2F%2Fstorage%2Eazure%2Ecom%2F%2Edefault&",
+            "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient%2Dassertion%2Dtype%3Ajwt%2Dbearer&",
+            "&client_assertion=ey%2Ea%2Bb%2Fc",
+        ] {
+            assert!(form.contains(part), "{form}");
+        }
+    });
+    let lost = [("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/at/all"), vars[1], vars[2], vars[3]];
+    assert_eq!(of(&credentials(&lost)).await.unwrap_err().kind(), ErrorKind::Config);
+    assert!(managed.asked().is_empty(), "somebody else's token");
+}
+
+#[tokio::test]
+async fn what_entra_refuses_is_told_by_its_code() {
+    let refusal = json!({"error": "invalid_client", "error_description": "AADSTS70021: No matching hush found."});
+    let double = Double::new(move |_| answer(401, &refusal)).await;
+    let folder = Folder::new();
+    let file = folder.write("token", "hush");
+    let vars = [
+        ("AZURE_FEDERATED_TOKEN_FILE", file.as_str()),
+        ("AZURE_TENANT_ID", "tenant"),
+        ("AZURE_CLIENT_ID", "client"),
+        ("AZURE_AUTHORITY_HOST", double.url.as_str()),
+    ];
+    let error = of(&credentials(&vars)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert!(error.message().contains("invalid_client, AADSTS70021"), "{error}");
+    assert!(!format!("{error:?}").contains("hush"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_person_s_token_comes_from_the_cli() {
+    let folder = Folder::new();
+    let path = format!("{}:/usr/bin:/bin", folder.path());
+    folder.az(
+        r#"[ "$*" = "account get-access-token --resource https://storage.azure.com --output json --tenant t" ] || exit 9
+echo '{"accessToken":"person","expiresOn":"2100-01-01 00:00:00.000000","expires_on":4102444800,"tokenType":"Bearer"}'"#,
+    );
+    assert_eq!(of(&credentials(&[("PATH", &path), ("AZURE_TENANT_ID", "t")])).await.unwrap(), "person");
+    // An older CLI, whose token tells its own end: 2100.
+    folder.az(r#"echo '{"accessToken":"e30.eyJleHAiOjQxMDI0NDQ4MDB9.x","expiresOn":"2100-01-01 00:00:00.000000"}'"#);
+    assert!(of(&credentials(&[("PATH", &path)])).await.unwrap().starts_with("e30."));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_failing_cli_says_what_to_run_and_no_secret() {
+    let folder = Folder::new();
+    let path = format!("{}:/usr/bin:/bin", folder.path());
+    for (script, wanted) in [
+        ("echo \"ERROR: Please run 'az login' to setup account. hush\" >&2; exit 1", "nobody has signed on"),
+        ("echo \"AADSTS700082: expired hush. az login\" >&2; exit 1", "run `az login`"),
+        ("echo hush >&2; exit 1", "to see why"),
+        ("echo hush", "did not answer with the expected JSON"),
+    ] {
+        folder.az(script);
+        let error = of(&credentials(&[("PATH", &path)])).await.unwrap_err();
+        assert!(error.message().contains(wanted), "{error}");
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+    }
+    let nowhere = of(&credentials(&[("PATH", "/nowhere/at/all")])).await.unwrap_err();
+    assert!(nowhere.message().contains("Azure CLI: not installed"), "{nowhere}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn in_a_functions_app_no_cli_is_started() {
+    let folder = Folder::new();
+    folder.az("echo '{\"accessToken\":\"person\",\"expires_on\":4102444800}'");
+    let path = format!("{}:/usr/bin:/bin", folder.path());
+    let error = of(&credentials(&[("PATH", &path), ("FUNCTIONS_CUSTOMHANDLER_PORT", "8080")])).await.unwrap_err();
+    assert!(error.message().contains("machine: not asked"), "{error}");
+}

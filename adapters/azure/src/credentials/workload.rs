@@ -1,0 +1,83 @@
+//! Tokens for the token of another issuer: workload identity.
+
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+use http::header::CONTENT_TYPE;
+use http::{Request, StatusCode};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::{Call, Client, Safety};
+use object_store::PutPayload;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::Found;
+use super::managed::{Unsigned, refused};
+use crate::config::Workload;
+
+#[derive(Deserialize)]
+struct Answer {
+    access_token: String,
+    expires_in: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Refusal {
+    error: String,
+    error_description: String,
+}
+
+/// Source: "Access token request with a federated credential",
+/// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>.
+///
+/// Errors: `Config` where the token's file cannot be read, `Unauthenticated` where Entra refuses.
+pub(super) async fn find(workload: &Workload, resource: &str, client: &Client) -> Result<Found> {
+    let Workload { authority, tenant, client_id, token_file } = workload;
+    // The file is written anew by whoever mounts it: it is read each time.
+    let unreadable = |error: std::io::Error| {
+        Error::config("the file of AZURE_FEDERATED_TOKEN_FILE cannot be read").with_source(error)
+    };
+    let token = std::fs::read_to_string(token_file).map_err(unreadable)?;
+    let mut form = "grant_type=client_credentials".to_owned();
+    for (name, value) in [
+        ("client_id", client_id.as_str()),
+        ("scope", &format!("{resource}/.default")),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", token.trim()),
+    ] {
+        // Writing to a string does not fail.
+        let _ = write!(form, "&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+    }
+    let request = Request::post(format!("{authority}/{tenant}/oauth2/v2.0/token"))
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(PutPayload::from(form))
+        .map_err(|_| Error::config("AZURE_AUTHORITY_HOST is not a URL"))?;
+    let call = Call { operation: "GetWorkloadToken", request, safety: Safety::Read, service: &Unsigned };
+    let response = client.call(call).await?.response;
+    if response.status() != StatusCode::OK {
+        return Err(explained(workload, response.status(), response.body()));
+    }
+    let malformed = |_| Error::internal("Entra did not answer with the expected JSON");
+    let Answer { access_token, expires_in } = serde_json::from_slice(response.body()).map_err(malformed)?;
+    Found::new("Entra", &access_token, SystemTime::now() + Duration::from_secs(expires_in.min(30 * 86_400)))
+}
+
+/// Of the description only Entra's code: it may quote the token.
+fn explained(Workload { tenant, client_id, .. }: &Workload, status: StatusCode, body: &[u8]) -> Error {
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return refused("Entra", status);
+    }
+    let Refusal { error, error_description } = serde_json::from_slice(body).unwrap_or_default();
+    let word = |text: &str| {
+        text.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect::<String>()
+    };
+    let code = Some(word(&error_description)).filter(|code| code.starts_with("AADSTS")).unwrap_or_default();
+    let told = [word(&error), code].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "Entra gives no token to the client {client_id} of the tenant {tenant} (status {}: {told}): look at its \
+         federated credentials, whose issuer and subject must be those of the token",
+        status.as_u16()
+    );
+    Error::new(ErrorKind::Unauthenticated, message)
+}

@@ -1,0 +1,105 @@
+//! What Event Grid says of blobs, in its own schema and in that of CloudEvents.
+//!
+//! <https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage>
+
+use std::time::SystemTime;
+
+use isobar_abstraction::{Error, ObjectChange, ObjectEvent, Result};
+use serde_json::Value;
+
+use super::timer::time;
+
+/// A change of a blob, in the names of Blob Storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) container: String,
+    stored: String,
+    change: ObjectChange,
+    time: SystemTime,
+}
+
+impl Change {
+    /// The event as the app knows it, whose name of the bucket this is.
+    pub(crate) fn into_event(self, bucket: &str) -> ObjectEvent {
+        ObjectEvent::new(bucket, &self.stored, self.change, self.time)
+    }
+}
+
+/// The changes that an event, or an array of them, tells of. None where it tells of something else:
+/// Event Grid asks whether a subscription is wanted, and tells of tiers and renames to who asks for it.
+///
+/// Errors: `InvalidInput` where it is no event of Blob Storage.
+pub(crate) fn changes(told: &Value) -> Result<Vec<Change>> {
+    match told {
+        Value::Array(events) => {
+            let changes: Result<Vec<_>> = events.iter().map(change).collect();
+            Ok(changes?.into_iter().flatten().collect())
+        }
+        event => Ok(change(event)?.into_iter().collect()),
+    }
+}
+
+fn change(event: &Value) -> Result<Option<Change>> {
+    let named = |name: &str| event[name].as_str().filter(|text| !text.is_empty());
+    let cloud_event = named("specversion").is_some();
+    let kind = if cloud_event { named("type") } else { named("eventType") };
+    let kind = kind.ok_or_else(|| Error::invalid("it is no event of Event Grid"))?;
+    let change = match kind {
+        "Microsoft.Storage.BlobCreated" => {
+            ObjectChange::Created { size: event["data"]["contentLength"].as_u64().unwrap_or_default() }
+        }
+        "Microsoft.Storage.BlobDeleted" => ObjectChange::Deleted,
+        _ => return Ok(None),
+    };
+    let subject = named("subject").ok_or_else(|| Error::invalid("it has no `subject`"))?;
+    let (container, stored) = of_subject(subject)
+        .ok_or_else(|| Error::invalid("its `subject` is not /blobServices/default/containers/…/blobs/…"))?;
+    let at = time(&event[if cloud_event { "time" } else { "eventTime" }]).unwrap_or(SystemTime::UNIX_EPOCH);
+    Ok(Some(Change { container: container.to_owned(), stored: stored.to_owned(), change, time: at }))
+}
+
+/// The blob's name stands in the subject as it is; in `data.url` it is escaped.
+fn of_subject(subject: &str) -> Option<(&str, &str)> {
+    let (_, rest) = subject.strip_prefix("/blobServices/")?.split_once("/containers/")?;
+    rest.split_once("/blobs/").filter(|(container, blob)| !container.is_empty() && !blob.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(kind: &str, subject: &str) -> Value {
+        json!({"id": "1", "eventType": kind, "subject": subject, "eventTime": "2026-01-01T00:00:00Z",
+            "data": {"contentLength": 5}})
+    }
+
+    #[test]
+    fn both_schemas_tell_the_same() {
+        let subject = "/blobServices/default/containers/pages/blobs/a/blobs/b c.txt";
+        let one = changes(&event("Microsoft.Storage.BlobCreated", subject)).unwrap();
+        let cloud = json!({"specversion": "1.0", "type": "Microsoft.Storage.BlobCreated", "subject": subject,
+            "time": "2026-01-01T00:00:00Z", "data": {"contentLength": 5}});
+        assert_eq!(changes(&cloud).unwrap(), one);
+        assert_eq!(changes(&json!([cloud])).unwrap(), one);
+        let told = one[0].clone().into_event("logical");
+        assert_eq!((told.bucket.as_str(), told.key.as_str()), ("logical", "a/blobs/b c.txt"));
+        assert_eq!((one[0].container.as_str(), told.change), ("pages", ObjectChange::Created { size: 5 }));
+    }
+
+    #[test]
+    fn what_is_no_change_is_none_and_what_is_no_event_is_an_error() {
+        let subject = "/blobServices/default/containers/pages/blobs/a";
+        let validation = event("Microsoft.EventGrid.SubscriptionValidationEvent", "");
+        assert!(changes(&validation).unwrap().is_empty());
+        assert!(changes(&event("Microsoft.Storage.BlobRenamed", subject)).unwrap().is_empty());
+        assert_eq!(changes(&event("Microsoft.Storage.BlobDeleted", subject)).unwrap().len(), 1);
+        for wrong in ["", "/blobServices/default/containers/pages", "/blobServices/default/containers//blobs/", "x"] {
+            assert!(changes(&event("Microsoft.Storage.BlobDeleted", wrong)).is_err(), "{wrong}");
+        }
+        for wrong in [json!(null), json!(7), json!({}), json!({"specversion": "1.0", "eventType": "x"}), json!([1])] {
+            assert!(changes(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

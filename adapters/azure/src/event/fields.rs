@@ -1,0 +1,139 @@
+//! A JSON object that is read as far as it is asked.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use isobar_abstraction::{Error, Result};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The fields of a JSON object, in their order. Values stay text, borrowed from the call, until
+/// somebody wants one: most of a call nobody wants, and a body of megabytes is to be copied once.
+///
+/// `null` counts as absent: clients fill in fields that do not apply. Of fields with the same name
+/// the last one counts.
+#[derive(Default)]
+pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// Names only: values may be secrets.
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of an object; `None` where the text is no object.
+    pub(crate) fn of(value: &'a RawValue) -> Option<Self> {
+        serde_json::from_str(value.get()).ok()
+    }
+
+    /// A field that is there and not `null`.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.0.iter().rev().find(|(known, _)| known == name)?;
+        (value.get() != "null").then_some(value)
+    }
+
+    /// Is the field there, and not `null`?
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// A field that is a string.
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        text(self.get(name)?)
+    }
+
+    /// A field that is a string or absent. Errors: `InvalidInput`, naming it, where it is anything else.
+    pub(crate) fn optional_text(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        text(value).map(Some).ok_or_else(|| Error::invalid(format!("the trigger's `{name}` is not a string")))
+    }
+
+    /// The fields that are not `null`.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().filter(|(_, value)| value.get() != "null").map(|(name, value)| (name.as_ref(), *value))
+    }
+}
+
+/// The string that a value is; borrowed where it has no escapes.
+pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    match inner.contains('\\') {
+        false => Some(Cow::Borrowed(inner)),
+        true => serde_json::from_str(value.get()).ok().map(Cow::Owned),
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object).map(Fields)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Object;
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::with_capacity(16);
+        while let Some((Name(name), value)) = map.next_entry()? {
+            fields.push((name, value));
+        }
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Fields<'_> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn null_is_absent_and_the_last_of_a_name_counts() {
+        let fields = fields(r#"{"a": null, "b": 1, "b": "x", "c": true, "d": "\u0041\n", "e": {"f": [1, "2"]}}"#);
+        assert!(!fields.has("a") && !fields.has("z"));
+        assert_eq!(fields.text("b").as_deref(), Some("x"));
+        assert_eq!(fields.text("d").as_deref(), Some("A\n"));
+        assert!(Fields::of(fields.get("e").unwrap()).unwrap().has("f"));
+        assert_eq!(fields.iter().count(), 5);
+    }
+
+    #[test]
+    fn a_string_without_escapes_is_not_copied() {
+        let fields = fields(r#"{"a":"plain","b":"esc\"aped"}"#);
+        assert!(matches!(fields.text("a"), Some(Cow::Borrowed("plain"))));
+        assert!(matches!(fields.text("b"), Some(Cow::Owned(text)) if text == "esc\"aped"));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_told_from_an_absent_one() {
+        let fields = fields(r#"{"a": 1, "b": null, "c": "\ud800"}"#);
+        assert!(fields.optional_text("a").unwrap_err().message().contains("`a`"));
+        assert_eq!(fields.optional_text("b").unwrap(), None);
+        assert!(fields.optional_text("c").is_err(), "half of a surrogate pair is no text");
+    }
+
+    #[test]
+    fn depth_is_no_matter() {
+        let deep = format!(r#"{{"a": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(fields(&deep).has("a"));
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let shown = format!("{:?}", fields(r#"{"token":"secret"}"#));
+        assert!(shown.contains("token") && !shown.contains("secret"));
+    }
+}

@@ -1,0 +1,69 @@
+//! When a timer was due.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::Value;
+
+use super::{Payload, object};
+
+/// The host's clock may be so much ahead of ours.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// When the tick was due: `ScheduleStatus.Next`, which the host writes down before the run that it
+/// is of. `now` where it lies in the future, as it does when somebody runs the timer by hand.
+///
+/// Source: `TimerListener.cs` in Azure/azure-webjobs-sdk-extensions.
+pub(crate) fn due(payload: &Payload<'_>, now: SystemTime) -> SystemTime {
+    let told = payload.only().ok().and_then(object);
+    let next = told.as_ref().and_then(|timer| timer.get("ScheduleStatus")?.get("Next"));
+    next.and_then(time).filter(|next| *next <= now + SKEW).unwrap_or(now)
+}
+
+/// A time as .NET writes it: RFC 3339, or without an offset, in UTC. One that was never set is that
+/// of the year 1.
+pub(super) fn time(told: &Value) -> Option<SystemTime> {
+    let text = told.as_str()?.trim().trim_matches('"');
+    let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc));
+    let time =
+        zoned.or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc()));
+    // `SystemTime` cannot hold all that `chrono` can.
+    let time = time.ok().filter(|time| (0..=MOST).contains(&time.timestamp()))?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(time.timestamp_millis()).ok()?))
+}
+
+/// The end of the year 9999.
+const MOST: i64 = 253_402_300_799;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn due_of(next: &Value, now: u64) -> SystemTime {
+        let call = json!({"Data": {"timer": {"ScheduleStatus": {"Next": next}, "IsPastDue": false}}}).to_string();
+        due(&Payload::read(call.as_bytes()).unwrap(), at(now))
+    }
+
+    #[test]
+    fn a_tick_was_due_when_the_host_says_so() {
+        let noon = 1_767_268_800;
+        for told in ["2026-01-01T12:00:00+00:00", "2026-01-01T12:00:00", "2026-01-01T13:00:00.000+01:00"] {
+            assert_eq!(due_of(&json!(told), noon + 5), at(noon), "{told}");
+        }
+        assert_eq!(due_of(&json!("2026-01-01T12:00:00Z"), noon - 1), at(noon), "clocks differ");
+    }
+
+    #[test]
+    fn a_tick_out_of_its_time_is_due_now() {
+        for told in ["2026-01-01T12:00:00Z", "0001-01-01T00:00:00", "+262142-12-31T23:59:59Z", "x", ""] {
+            assert_eq!(due_of(&json!(told), 1_000_000_000), at(1_000_000_000), "{told}");
+        }
+        assert_eq!(due_of(&json!(null), 7), at(7));
+    }
+}

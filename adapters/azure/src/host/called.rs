@@ -1,0 +1,114 @@
+//! The names of functions: `<kind>-<name>-<secret>`, and who may call them.
+
+use http::{Method, Request};
+use isobar_abstraction::{Body, Manifest};
+
+use super::settings::TriggerSecret;
+
+/// What a function is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Messages of a topic.
+    Topic,
+    /// Messages with an ordering key, of the twin that a topic has on Service Bus.
+    Fifo,
+    /// Events of a bucket.
+    Bucket,
+    /// A schedule.
+    Schedule,
+    /// A direct call.
+    Invoke,
+    /// All HTTP. It has no logical name.
+    Http,
+}
+
+impl Kind {
+    const NAMED: [Self; 5] = [Self::Topic, Self::Fifo, Self::Bucket, Self::Schedule, Self::Invoke];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+            Self::Fifo => "fifo",
+            Self::Bucket => "bucket",
+            Self::Schedule => "schedule",
+            Self::Invoke => "invoke",
+            Self::Http => "http",
+        }
+    }
+
+    /// The name of the function without the secret.
+    pub(super) fn plain(self, name: &str) -> String {
+        match self {
+            Self::Http => "http".to_owned(),
+            _ => format!("{}-{name}", self.word()),
+        }
+    }
+
+    /// The name of the function.
+    pub(super) fn function(self, name: &str, secret: &TriggerSecret) -> String {
+        format!("{}-{}", self.plain(name), secret.reveal())
+    }
+
+    /// Kind and logical name of a function's name without its secret.
+    pub(super) fn split(plain: &str) -> Option<(Self, &str)> {
+        if plain == "http" {
+            return Some((Self::Http, ""));
+        }
+        let (word, name) = plain.split_once('-')?;
+        Self::NAMED.into_iter().find(|kind| kind.word() == word).map(|kind| (kind, name))
+    }
+
+    /// Does the app have it?
+    fn is_of(self, name: &str, manifest: &Manifest) -> bool {
+        match self {
+            Self::Topic | Self::Fifo => manifest.messages.iter().any(|trigger| trigger.source == name),
+            Self::Bucket => manifest.objects.iter().any(|trigger| trigger.source == name),
+            Self::Schedule => manifest.schedules.iter().any(|schedule| schedule.name == name),
+            Self::Invoke => manifest.invokes.iter().any(|function| function == name),
+            Self::Http => manifest.http,
+        }
+    }
+}
+
+/// The functions of an app, without secrets.
+pub(super) fn names(manifest: &Manifest) -> Vec<String> {
+    let topics = manifest.messages.iter().map(|trigger| Kind::Topic.plain(&trigger.source));
+    let buckets = manifest.objects.iter().map(|trigger| Kind::Bucket.plain(&trigger.source));
+    let schedules = manifest.schedules.iter().map(|schedule| Kind::Schedule.plain(&schedule.name));
+    let invokes = manifest.invokes.iter().map(|function| Kind::Invoke.plain(function));
+    let http = manifest.http.then(|| Kind::Http.plain(""));
+    http.into_iter().chain(topics).chain(buckets).chain(schedules).chain(invokes).collect()
+}
+
+/// What a request calls.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Called<'a> {
+    /// A function, by this name without its secret.
+    Trigger(&'a str),
+    /// A function of the app's, under a name with another secret.
+    Forged,
+    /// The app.
+    Http,
+}
+
+impl<'a> Called<'a> {
+    /// Looks at method and path, and at no header: those are what a client wants them to be.
+    pub(super) fn of(request: &'a Request<Body>, secret: Option<&TriggerSecret>, manifest: &Manifest) -> Self {
+        let name = request.uri().path().strip_prefix('/').and_then(|path| path.rsplit_once('-'));
+        let Some((plain, candidate)) =
+            name.filter(|(plain, candidate)| !plain.contains('/') && TriggerSecret::has_form(candidate))
+        else {
+            return Self::Http;
+        };
+        if request.method() != Method::POST {
+            return Self::Http;
+        }
+        if secret.is_some_and(|secret| secret.is(candidate)) {
+            return Self::Trigger(plain);
+        }
+        match Kind::split(plain) {
+            Some((kind, name)) if kind.is_of(name, manifest) => Self::Forged,
+            _ => Self::Http,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Messages of a topic: from Service Bus, or from a Storage Queue.
+
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use http::Response;
+use isobar_abstraction::manifest::EventTrigger;
+use isobar_abstraction::{
+    Batch, Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, Result,
+};
+
+use super::{CustomHandler, Kind, answer};
+use crate::config::Placed;
+use crate::event::{self, Payload};
+use crate::pub_sub::settle::{Settled, carry_out};
+use crate::pub_sub::wire::{self, Arrived};
+
+/// The property of a copy that is for one subscription of a topic only.
+const FOR: &str = "isobar-for";
+
+/// Longest time in which what became of a message may be settled after its handler's deadline.
+const TO_SETTLE: Duration = Duration::from_secs(4);
+
+impl CustomHandler {
+    /// A message that cannot be read fails its invocation, until the platform gives it up and keeps it
+    /// among its own dead letters.
+    pub(super) async fn message(&self, kind: Kind, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
+        let trigger = self.app.manifest.messages.iter().find(|trigger| trigger.source == name);
+        let trigger = trigger.ok_or_else(|| self.unknown(&kind.plain(name)))?;
+        let at = self.settings.location(ResourceKind::Topic, name);
+        let placed = self.state.config.place(&at)?;
+        let payload = Payload::read(body)?;
+        let properties = payload.properties();
+        if let Placed::ServiceBus { subscription, .. } = &placed
+            && properties.iter().any(|(name, value)| name == FOR && value != subscription)
+        {
+            tracing::debug!("a copy for another subscription is left to that");
+            return Ok(answer::done());
+        }
+        let arrived = wire::open(&event::bytes(payload.only()?), properties, payload.attempt())?;
+        let outcome = self.deliver(name, &arrived, &cx).await;
+        self.settled(&at, &arrived, outcome, trigger, &cx).await
+    }
+
+    /// Hands a message to the app. Whatever it does, there is an outcome.
+    async fn deliver(&self, topic: &str, arrived: &Arrived, cx: &Context) -> Outcome {
+        let batch = Batch { topic: topic.to_owned(), messages: vec![arrived.message.clone()] };
+        let cx = cx.clone().with_attempt(arrived.message.attempt);
+        match self.within(&cx, self.app.function.call(Event::Messages(batch), cx.clone())).await {
+            Ok(Reply::Messages(outcomes)) => outcomes.into_iter().next().unwrap_or_else(wrong_reply),
+            Ok(_) => wrong_reply(),
+            Err(error) => Outcome::retry(error.to_string()),
+        }
+    }
+
+    /// Does what the app answered, and tells the platform of it only then: a message that is completed
+    /// is in no other place.
+    pub(super) async fn settled(
+        &self,
+        at: &Location,
+        arrived: &Arrived,
+        outcome: Outcome,
+        trigger: &EventTrigger,
+        cx: &Context,
+    ) -> Result<Response<Body>> {
+        if outcome == Outcome::Ack {
+            return Ok(answer::done());
+        }
+        let attempt = arrived.message.attempt;
+        let verdict = trigger.retry.judge(attempt, outcome);
+        let settling = carry_out(&self.state, at, arrived, verdict, attempt);
+        let late = self.state.clock.sleep(cx.remaining().unwrap_or_default() + TO_SETTLE);
+        match select(std::pin::pin!(settling), late).await {
+            Either::Left((Settled::Done, _)) => Ok(answer::done()),
+            _ => Err(again("what became of the message cannot be kept; the platform delivers it again")),
+        }
+    }
+}
+
+fn again(why: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, why)
+}
+
+pub(super) fn wrong_reply() -> Outcome {
+    Outcome::retry("the function's reply is not that of its event")
+}

@@ -1,0 +1,198 @@
+//! What the Functions host and the app's settings say to the custom handler.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result};
+use ring::hmac;
+
+use super::ISOBAR_TRIGGER_SECRET;
+use crate::profile::PROFILE;
+
+/// What overrides `functionTimeout` of host.json.
+const TIMEOUT: &str = "AzureFunctionsJobHost__functionTimeout";
+
+/// Longest time that is reckoned with where the platform sets no limit.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
+/// What the Functions host and the app's settings say to its custom handler.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FunctionsHost {
+    /// Where to listen: `FUNCTIONS_CUSTOMHANDLER_PORT`. `None` where this is not Functions.
+    pub(crate) port: Option<u16>,
+    /// The unguessable part of the functions' names.
+    pub(crate) secret: Option<TriggerSecret>,
+    /// Resources that configuration placed, whose events come to the app.
+    pub(crate) placed: Vec<Location>,
+    /// The app settings that the bindings take their accounts from.
+    pub(crate) connections: Connections,
+    timeout: Option<Duration>,
+}
+
+/// Names of app settings, or what those begin with.
+#[derive(Debug, Clone)]
+pub(crate) struct Connections {
+    pub(crate) storage: &'static str,
+    pub(crate) service_bus: &'static str,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { storage: "AzureWebJobsStorage", service_bus: "AZURE_SERVICEBUS" }
+    }
+}
+
+impl Connections {
+    /// By the variable that the account was read from; what comes by identity has further settings
+    /// behind this name, such as `AZURE_SERVICEBUS__fullyQualifiedNamespace`.
+    fn from_environment(environment: &Environment) -> Self {
+        let mut connections = Self::default();
+        if environment.var("AZURE_STORAGE_CONNECTION_STRING").is_some() {
+            connections.storage = "AZURE_STORAGE_CONNECTION_STRING";
+        } else if environment.var("AZURE_STORAGE_ACCOUNT").is_some() {
+            connections.storage = "AZURE_STORAGE";
+        }
+        if environment.var("AZURE_SERVICEBUS_CONNECTION_STRING").is_some() {
+            connections.service_bus = "AZURE_SERVICEBUS_CONNECTION_STRING";
+        }
+        connections
+    }
+}
+
+impl FunctionsHost {
+    /// Errors: `Config`, naming the variable; never what a secret is.
+    pub(crate) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
+        Ok(Some(Self {
+            port: environment.parse("FUNCTIONS_CUSTOMHANDLER_PORT", "a port")?,
+            secret: environment.var(ISOBAR_TRIGGER_SECRET).map(TriggerSecret::new).transpose()?,
+            placed: placed(environment)?,
+            connections: Connections::from_environment(environment),
+            timeout: environment.var(TIMEOUT).map(timeout).transpose()?,
+        }))
+    }
+
+    /// When the Functions host gives an invocation up, and kills the process.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(PROFILE.limits.event_timeout)
+    }
+
+    /// The resource, at the place that configuration gave it.
+    pub(crate) fn location(&self, kind: ResourceKind, name: &str) -> Location {
+        let known = self.placed.iter().find(|at| at.kind() == kind && at.name() == name);
+        known.cloned().unwrap_or_else(|| Location::new(kind, name))
+    }
+}
+
+/// `hh:mm:ss`, `d.hh:mm:ss`, or `-1` for no limit, as .NET writes a time span.
+fn timeout(text: &str) -> Result<Duration> {
+    let parsed = || {
+        let (days, clock) =
+            text.split_once('.').map_or((0, text), |(days, clock)| (days.parse().unwrap_or(366), clock));
+        let parts: Option<Vec<u64>> = clock.split(':').map(|part| part.parse().ok()).collect();
+        match parts?[..] {
+            [hours @ 0..=23, minutes @ 0..=59, seconds @ 0..=59] if days <= 365 => {
+                Some(Duration::from_secs(((days * 24 + hours) * 60 + minutes) * 60 + seconds))
+            }
+            _ => None,
+        }
+    };
+    let told = if text.trim() == "-1" { Some(LONGEST) } else { parsed() };
+    told.filter(|timeout| *timeout >= Duration::from_secs(1))
+        .map(|timeout| timeout.min(LONGEST))
+        .ok_or_else(|| Error::config(format!("{TIMEOUT} is `{}`; it must be hh:mm:ss, or -1", text.escape_debug())))
+}
+
+/// The buckets and topics whose events come to this app, and which are not where they are by default.
+fn placed(environment: &Environment) -> Result<Vec<Location>> {
+    let mut placed = Vec::new();
+    for (kind, prefix) in [(ResourceKind::Bucket, "ISOBAR_BUCKET_"), (ResourceKind::Topic, "ISOBAR_TOPIC_")] {
+        for (name, text) in environment.vars_with_prefix(prefix).filter(|(_, text)| !text.is_empty()) {
+            let named = |error: Error| Error::config(format!("{prefix}{name}: {}", error.message()));
+            let url = ResourceUrl::parse(text).map_err(named)?;
+            placed.push(Location::new(kind, name.to_ascii_lowercase().replace('_', "-")).with_url(url));
+        }
+    }
+    Ok(placed)
+}
+
+/// What only the Functions host and this app know.
+#[derive(Clone)]
+pub(crate) struct TriggerSecret(Arc<str>);
+
+impl fmt::Debug for TriggerSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TriggerSecret")
+    }
+}
+
+impl TriggerSecret {
+    /// A name of a function has 128 characters, of which kind and logical name take 50.
+    pub(crate) const SIZES: std::ops::RangeInclusive<usize> = 32..=64;
+
+    /// Errors: `Config`, without the text.
+    pub(crate) fn new(text: &str) -> Result<Self> {
+        if Self::has_form(text) {
+            return Ok(Self(text.into()));
+        }
+        let message = format!("{ISOBAR_TRIGGER_SECRET} must be 32 to 64 of a-z and 0-9, as random as a key");
+        Err(Error::config(message))
+    }
+
+    /// Could a text be such a secret?
+    pub(crate) fn has_form(text: &str) -> bool {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        Self::SIZES.contains(&text.len()) && text.bytes().all(fits)
+    }
+
+    /// Is it this? Takes as long wherever they differ.
+    pub(crate) fn is(&self, candidate: &str) -> bool {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
+        let own = hmac::sign(&key, self.0.as_bytes());
+        hmac::verify(&key, candidate.as_bytes(), own.as_ref()).is_ok()
+    }
+
+    /// The text, for the names of functions. It belongs into files of the deployment only.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_long_and_shown_nowhere() {
+        let text = "0123456789abcdef0123456789abcdef";
+        let secret = TriggerSecret::new(text).unwrap();
+        assert!(secret.is(text) && !secret.is("") && !secret.is(&text[1..]) && !secret.is(&format!("{text}0")));
+        assert_eq!(format!("{secret:?}"), "TriggerSecret");
+        for bad in ["hunter2hunter2hunter2", "ABCDEF0123456789ABCDEF0123456789", "a-b", &"a".repeat(65)] {
+            let error = TriggerSecret::new(bad).unwrap_err();
+            assert!(error.message().contains(ISOBAR_TRIGGER_SECRET) && !format!("{error:?}").contains(bad), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_a_time_span_of_dotnet() {
+        let of = |text| timeout(text).map(|it| it.as_secs()).ok();
+        assert_eq!(
+            ["00:05:00", "1.00:00:01", "-1", "00:00:01"].map(of),
+            [Some(300), Some(86_400), Some(86_400), Some(1)]
+        );
+        for bad in ["", "5", "00:60:00", "x.00:00:01", "00:00:00", "99999999999999999999:00:00", "00:-1:00", "1.2.3"] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn places_are_read_and_named() {
+        let environment = Environment::default().with_var("ISOBAR_TOPIC_MY_CLICKS", "azqueue://other?account=acc");
+        let host = FunctionsHost::from_environment(&environment).unwrap().unwrap();
+        assert_eq!(host.location(ResourceKind::Topic, "my-clicks").physical_name(), "other");
+        assert_eq!(host.location(ResourceKind::Topic, "other").physical_name(), "other");
+        let environment = Environment::default().with_var("ISOBAR_BUCKET_PAGES", "nonsense");
+        assert!(FunctionsHost::from_environment(&environment).unwrap_err().message().contains("ISOBAR_BUCKET_PAGES"));
+    }
+}

@@ -1,0 +1,143 @@
+//! An app with every kind of trigger, that does what it is told; and what calls it.
+
+mod deployment;
+mod forged;
+mod http;
+mod triggers;
+
+use axum::Router;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::BodyExt;
+use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::{App, BoxError, Clock, Cloud, Environment, ManualClock, ObjectEvent, Outcome, Tick};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{AzureConfig, AzureProvider};
+
+pub(super) const SECRET: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
+
+/// A storage account and a namespace that nobody answers for.
+const STORAGE: &str = "DefaultEndpointsProtocol=http;AccountName=acc;AccountKey=aHVzaA==;\
+    BlobEndpoint=http://127.0.0.1:1/acc;QueueEndpoint=http://127.0.0.1:1/acc;TableEndpoint=http://127.0.0.1:1/acc";
+const SERVICE_BUS: &str =
+    "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=all;SharedAccessKey=aHVzaA==;UseDevelopmentEmulator=true";
+
+pub(super) struct Host {
+    pub(super) handler: CustomHandler,
+    pub(super) clock: ManualClock,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+pub(super) fn config(vars: &[(&str, &str)]) -> AzureConfig {
+    let environment = Environment::default()
+        .with_var("AZURE_STORAGE_CONNECTION_STRING", STORAGE)
+        .with_var("AZURE_SERVICEBUS_CONNECTION_STRING", SERVICE_BUS)
+        .with_var(ISOBAR_TRIGGER_SECRET, SECRET);
+    let environment = vars.iter().fold(environment, |all, (name, value)| all.with_var(*name, *value));
+    AzureConfig::from_environment(&environment).unwrap()
+}
+
+impl Host {
+    pub(super) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    pub(super) fn with(vars: &[(&str, &str)]) -> Self {
+        let (clock, seen) = (ManualClock::default(), Arc::default());
+        let provider = AzureProvider::with_clock(config(vars), Arc::new(clock.clone()));
+        // What the app opens is no matter here.
+        let cloud = Cloud::memory();
+        let mut app = shop(&cloud, &seen);
+        let manifest = Arc::new(app.start(&cloud).unwrap());
+        let handler = provider.handler(Hosted { function: Arc::new(app), manifest });
+        Self { handler, clock, seen }
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> (u16, String) {
+        let (parts, body) = self.handler.handle(request).await.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_else(|error| error.to_string().into());
+        (parts.status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Calls a function as the Functions host does.
+    pub(super) async fn call(&self, function: &str, call: impl ToString) -> (u16, String) {
+        let call = Body::from(call.to_string());
+        self.send(of_host(&format!("/{function}-{SECRET}")).body(call).unwrap()).await
+    }
+
+    /// What the app was asked since this was asked last.
+    pub(super) fn seen(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.lock())
+    }
+}
+
+/// A call with all that the Functions host puts into one.
+pub(super) fn of_host(path: &str) -> ::http::request::Builder {
+    Request::post(path)
+        .header("host", "127.0.0.1:7071")
+        .header("x-azure-functions-invocationid", "inv-1")
+        .header("x-azure-functions-hostversion", "4.1037.0")
+        .header("user-agent", "Azure-Functions-Host/4.1037.0")
+        .header("content-type", "application/json; charset=utf-8")
+}
+
+fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
+    let note = || {
+        let seen = Arc::clone(seen);
+        move |what: String| seen.lock().push(what)
+    };
+    let (clicks, pages, sweep, web) = (note(), note(), note(), note());
+    let root = web.clone();
+    App::new("shop")
+        .http(
+            Router::new()
+                .route("/", get(async move || root("root".to_owned())))
+                .route("/echo", post(async |body: Bytes| body))
+                .route("/endless", get(async || Body::from_stream(stream::pending::<Result<Bytes, BoxError>>())))
+                .route("/bytes", get(async || &b"\xff\0"[..]))
+                .route("/panic", get(async || panic!("the handler's own fault") as &'static str))
+                .route("/hang", get(async || std::future::pending::<&'static str>().await))
+                .route("/{id}", post(async move |cx: Context| web(format!("{:?}", cx.function()))))
+                .route("/cx", get(async |cx: Context| format!("{} {:?}", cx.invocation_id(), cx.function()))),
+        )
+        .on_message(
+            cloud.topic::<Bytes>("clicks").subscription().with_attempts(3),
+            move |message: Message<Bytes>, cx| {
+                let words = String::from_utf8_lossy(&message.body).into_owned();
+                let function = cx.function().unwrap_or_default().to_owned();
+                clicks(format!("{words}, attempt {} of {function} {}", cx.attempt(), cx.invocation_id()));
+                outcome(words)
+            },
+        )
+        .on_object(&cloud.bucket("pages"), move |event: ObjectEvent, cx| {
+            pages(format!("{} {:?}, attempt {}", event.key, event.change, cx.attempt()));
+            outcome(event.key)
+        })
+        .on_schedule("sweep", "0 3 * * *", move |tick: Tick, cx| {
+            let due = isobar_abstraction::clock::to_rfc3339(tick.due);
+            sweep(format!("{} {due}, attempt {}", tick.schedule, cx.attempt()));
+            async { Outcome::Ack }
+        })
+        .on_schedule("fails", "0 3 * * *", |_, _| async { Err::<(), _>(Error::internal("no broom")) })
+        .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
+        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid("no such thing")) })
+}
+
+async fn outcome(words: String) -> Outcome {
+    match words.split('/').next().unwrap_or_default() {
+        "retry" => Outcome::retry("not yet"),
+        "reject" => Outcome::reject("bad apple"),
+        "panic" => panic!("the handler's own fault"),
+        "hang" => std::future::pending().await,
+        _ => Outcome::Ack,
+    }
+}
+
+/// A value as the host writes what is neither bytes nor an object.
+pub(super) fn doubled(value: impl Into<Value>) -> String {
+    value.into().to_string()
+}

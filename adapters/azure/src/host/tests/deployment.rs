@@ -1,0 +1,70 @@
+use super::*;
+
+fn made(vars: &[(&str, &str)]) -> Vec<(String, Value)> {
+    let host = Host::new();
+    functions(&host.handler.app.manifest, &config(vars)).unwrap()
+}
+
+fn trigger<'a>(functions: &'a [(String, Value)], name: &str) -> &'a Value {
+    let wanted = format!("{name}-{SECRET}");
+    let found = functions.iter().find(|(name, _)| *name == wanted);
+    &found.unwrap_or_else(|| panic!("no {wanted}")).1["bindings"][0]
+}
+
+#[test]
+fn each_trigger_has_its_function() {
+    let functions = made(&[]);
+    assert_eq!(trigger(&functions, "http")["route"], "{*route}");
+    let (plain, ordered) = (trigger(&functions, "topic-clicks"), trigger(&functions, "fifo-clicks"));
+    assert_eq!((&plain["topicName"], &plain["isSessionsEnabled"]), (&json!("clicks"), &json!(false)));
+    assert_eq!((&ordered["topicName"], &ordered["isSessionsEnabled"]), (&json!("clicks-fifo"), &json!(true)));
+    assert_eq!(plain["connection"], "AZURE_SERVICEBUS_CONNECTION_STRING");
+    assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "pages-events");
+    assert_eq!(trigger(&functions, "schedule-sweep")["schedule"], "0 0 3 * * *");
+    assert_eq!(trigger(&functions, "invoke-echo")["authLevel"], "function");
+    assert_eq!(functions.len(), 8);
+    // The pattern of the host, for names: `Utility.IsValidFunctionName`.
+    assert!(functions.iter().all(|(name, _)| name.len() <= 128 && name.starts_with(char::is_alphabetic)));
+}
+
+#[test]
+fn a_queue_is_a_queue_trigger_at_its_own_place() {
+    let functions = made(&[("ISOBAR_TOPIC_CLICKS", "azqueue://clicks-prod"), ("ISOBAR_BUCKET_PAGES", "az://web")]);
+    let queue = trigger(&functions, "topic-clicks");
+    assert_eq!((&queue["type"], &queue["queueName"]), (&json!("queueTrigger"), &json!("clicks-prod")));
+    assert_eq!((&queue["direction"], &queue["connection"]), (&json!("in"), &json!("AZURE_STORAGE_CONNECTION_STRING")));
+    assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "web-events");
+    assert_eq!(functions.len(), 7, "no order in queues, and no twin");
+}
+
+#[test]
+fn invocations_are_never_forwarded_and_http_always_can_be() {
+    let functions = made(&[]);
+    let outputs = |name: &str| {
+        let function = functions.iter().find(|(it, _)| it.starts_with(name)).unwrap();
+        function.1["bindings"].as_array().unwrap().iter().filter(|binding| binding["direction"] == "out").count()
+    };
+    assert_eq!((outputs("http-"), outputs("invoke-echo-")), (1, 2));
+}
+
+#[test]
+fn the_files_are_those_of_a_package() {
+    let host = Host::new();
+    let app = function_app(&host.handler.app.manifest, &config(&[]), "shop", HttpMode::Proxying).unwrap();
+    let files = app.files();
+    assert_eq!(files[0].0, "host.json");
+    assert_eq!(files[1].0, format!("http-{SECRET}/function.json"));
+    assert!(files.iter().all(|(_, text)| serde_json::from_str::<Value>(text).is_ok()));
+    assert_eq!(app.host["customHandler"]["enableProxyingHttpRequest"], true);
+    assert_eq!(app.host["extensions"]["http"]["routePrefix"], "");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let host = Host::new();
+    let error = functions(&host.handler.app.manifest, &config(&[(ISOBAR_TRIGGER_SECRET, "")])).unwrap_err();
+    assert!(error.message().contains(ISOBAR_TRIGGER_SECRET), "{error}");
+    let elsewhere = config(&[("ISOBAR_TOPIC_CLICKS", "sns://clicks")]);
+    let error = functions(&host.handler.app.manifest, &elsewhere).unwrap_err();
+    assert!(error.message().contains("not `sns://`"), "{error}");
+}

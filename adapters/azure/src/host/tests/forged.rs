@@ -1,0 +1,72 @@
+use super::*;
+
+const OTHER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn forged(path: &str) -> Request<Body> {
+    let call = json!({"Data": {"message": "hello"}, "Metadata": {"DequeueCount": "1"}});
+    of_host(path).body(call.to_string().into()).unwrap()
+}
+
+/// An app whose router knows `POST /{id}` would answer a forged call with 200.
+#[tokio::test]
+async fn a_forged_call_fires_nothing_whatever_headers_it_bears() {
+    let host = Host::new();
+    let near = format!("{}x", &SECRET[..31]);
+    for secret in [OTHER, &near, &SECRET[1..], &format!("{SECRET}0"), &SECRET.to_uppercase(), ""] {
+        for function in ["topic-clicks", "fifo-clicks", "bucket-pages", "schedule-sweep", "invoke-echo"] {
+            let (status, answer) = host.send(forged(&format!("/{function}-{secret}"))).await;
+            let seen = host.seen();
+            assert!(seen.iter().all(|it| it == "Some(\"http\")"), "{function} {secret}: {seen:?}");
+            assert!(status == 404 || !seen.is_empty(), "{function} {secret}: {status} {answer}");
+            assert!(!answer.contains("Outputs"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_forged_call_is_answered_like_any_unknown_path() {
+    let host = Host::new();
+    let unknown = host.send(forged("/no/such/path")).await;
+    assert_eq!(unknown, (404, String::new()));
+    for path in [
+        format!("/topic-clicks-{OTHER}"),
+        format!("/http-{OTHER}"),
+        format!("//topic-clicks-{SECRET}"),
+        format!("/topic-clicks-{SECRET}/"),
+        format!("/x/topic-clicks-{SECRET}"),
+    ] {
+        assert_eq!(host.send(forged(&path)).await, unknown, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_only_look_like_functions_are_the_app_s() {
+    let host = Host::new();
+    for path in ["/topic-clicks", "/topic-nothing-here", "/a-b", &format!("/article-x-{OTHER}"), &format!("/{OTHER}")] {
+        assert_eq!(host.send(forged(path)).await.0, 200, "{path}");
+        assert_eq!(host.seen(), ["Some(\"http\")"], "{path}");
+    }
+    // With the secret, but no POST: the host calls with nothing else.
+    let get = Request::get(format!("/topic-clicks-{SECRET}")).body(Body::empty()).unwrap();
+    assert_eq!(host.send(get).await.0, 405);
+}
+
+#[tokio::test]
+async fn without_a_secret_no_trigger_can_be_fired() {
+    let host = Host::with(&[(ISOBAR_TRIGGER_SECRET, "")]);
+    for secret in [OTHER, SECRET] {
+        assert_eq!(host.send(forged(&format!("/topic-clicks-{secret}"))).await.0, 404);
+        assert_eq!(host.send(forged(&format!("/invoke-echo-{secret}"))).await.0, 404);
+    }
+    assert_eq!(host.send(forged(&format!("/schedule-sweep-{}", "a".repeat(31)))).await.0, 200, "a path of the app's");
+    assert!(host.seen().iter().all(|it| it == "Some(\"http\")"));
+}
+
+#[tokio::test]
+async fn the_secret_is_shown_nowhere() {
+    let host = Host::new();
+    let shown = format!("{:?} {:?}", host.handler, host.handler.state.config);
+    assert!(!shown.contains(SECRET), "{shown}");
+    let app = function_app(&host.handler.app.manifest, &config(&[]), "handler", HttpMode::Proxying).unwrap();
+    assert!(!format!("{app:?}").contains(SECRET));
+}

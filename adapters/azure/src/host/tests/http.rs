@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use super::*;
+
+fn proxied(method: &str, path: &str) -> ::http::request::Builder {
+    let request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:7071");
+    request.header("x-ms-invocation-id", "inv-2").header("user-agent", "curl/8")
+}
+
+#[tokio::test]
+async fn a_probe_never_reaches_the_app_and_a_user_does() {
+    let host = Host::new();
+    let probe = || Request::get("/").header("host", "127.0.0.1:7071").body(Body::empty()).unwrap();
+    assert_eq!(host.send(probe()).await, (200, String::new()));
+    assert!(host.seen().is_empty());
+    assert_eq!(host.send(proxied("GET", "/").body(Body::empty()).unwrap()).await.0, 200);
+    assert_eq!(host.seen(), ["root"]);
+    assert_eq!(host.send(probe()).await.0, 200, "the host's monitor asks later, too");
+    assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
+async fn the_invocation_is_told() {
+    let host = Host::new();
+    let told = host.send(proxied("GET", "/cx").body(Body::empty()).unwrap()).await;
+    assert_eq!(told.1, "inv-2 Some(\"http\")");
+}
+
+#[tokio::test]
+async fn bodies_pass_as_they_are_and_a_panic_fails_its_own_request() {
+    let host = Host::new();
+    let echoed = host.send(proxied("POST", "/echo").body(Body::from("a\0b")).unwrap()).await;
+    assert_eq!(echoed, (200, "a\0b".to_owned()));
+    assert_eq!(host.send(proxied("GET", "/panic").body(Body::empty()).unwrap()).await.0, 500);
+    assert_eq!(host.send(proxied("GET", "/").body(Body::empty()).unwrap()).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_answer_ends_at_its_deadline() {
+    let host = Host::new();
+    for (path, status) in [("/hang", 504), ("/endless", 200)] {
+        let clock = host.clock.clone();
+        let sent = host.send(proxied("GET", path).body(Body::empty()).unwrap());
+        let (answer, ()) = tokio::join!(sent, async {
+            tokio::task::yield_now().await;
+            clock.advance(Duration::from_secs(230));
+        });
+        assert_eq!(answer.0, status, "{path}");
+        assert!(answer.1.contains("deadline") || status == 504, "{answer:?}");
+    }
+}
+
+fn json_call(request: Value) -> Value {
+    json!({"Data": {"req": request}, "Metadata": {"Query": {}, "Headers": {}, "sys": {"MethodName": "http"}}})
+}
+
+#[tokio::test]
+async fn json_mode_is_http_too() {
+    let host = Host::new();
+    let call = json_call(json!({"Url": "https://shop.example/echo?x=1", "Method": "POST", "Query": {"x": "1"},
+        "Headers": {"Content-Type": ["text/plain"], "Content-Length": ["99"]}, "Params": {}, "Identities": [],
+        "Body": "grün"}));
+    let (status, answer) = host.call("http", call).await;
+    assert_eq!(status, 200);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["Outputs"]["res"]["body"], "grün");
+    assert_eq!(answer["Outputs"]["res"]["statusCode"], "200");
+    assert_eq!((&answer["Logs"], &answer["ReturnValue"]), (&json!([]), &json!(null)));
+    let binary = json_call(json!({"Url": "https://shop.example/echo", "Method": "POST", "Body": "aGk=",
+        "Headers": {"Content-Type": "application/octet-stream"}}));
+    assert!(host.call("http", binary).await.1.contains(r#""body":"hi""#));
+    let told = host.call("http", json_call(json!({"Url": "https://shop.example/cx", "Method": "GET"}))).await;
+    assert!(told.1.contains("inv-1 Some"), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_json_mode_cannot_carry_is_an_error_of_the_app() {
+    let host = Host::new();
+    let (status, answer) =
+        host.call("http", json_call(json!({"Url": "https://shop.example/bytes", "Method": "GET"}))).await;
+    assert_eq!(status, 200);
+    assert!(answer.contains(r#""statusCode":"500""#), "{answer}");
+    for wrong in [
+        json!({}),
+        json!({"Url": "https://x/", "Method": "G T"}),
+        json!({"Url": "x", "Method": "GET"}),
+        json!({"Url": "https://x/", "Method": "GET", "Headers": {"a\nb": "c"}}),
+        json!({"Url": "https://x/", "Method": "GET", "Headers": {"a": "c\r\nd: e"}}),
+        json!({"Url": "https://x/", "Method": "GET", "Headers": []}),
+        json!({"Url": "https://x/", "Method": "POST", "Headers": {"content-type": "multipart/x"}, "Body": "aGk"}),
+    ] {
+        assert_eq!(host.call("http", json_call(wrong.clone())).await.0, 400, "{wrong}");
+    }
+}

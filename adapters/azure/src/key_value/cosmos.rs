@@ -1,0 +1,102 @@
+//! Containers of Cosmos DB, by the REST API for NoSQL.
+//!
+//! A container has the partition key `/p` (version 2) and the default time to live -1, by which items that
+//! say so are deleted; what an item holds is in [`stored`]. Of its index only `/p`, `/s` and `/id` are used:
+//! leaving out `/v/?`, `/b/?` and `/w/?` makes writes cheaper. The account's consistency must be session,
+//! which is the default, or stronger.
+
+mod batch;
+mod counter;
+mod range;
+mod read;
+mod refusal;
+mod request;
+mod scan;
+mod session;
+mod sign;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
+use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
+
+use crate::State;
+use crate::config::CosmosAccount;
+use refusal::Refusal;
+use request::Container;
+use session::Session;
+
+/// Tries of what other writes, or throttling, keep from happening.
+const TRIES: u32 = 10;
+
+/// A container of Cosmos DB.
+#[derive(Debug)]
+pub(crate) struct CosmosKeyValue {
+    container: Container,
+    clock: Arc<dyn Clock>,
+}
+
+impl CosmosKeyValue {
+    /// Connects to nothing. Errors: `Config`.
+    pub(crate) fn new(state: Arc<State>, account: CosmosAccount, container: String) -> Result<Self> {
+        let clock = Arc::clone(&state.clock);
+        let session = Arc::new(Session::default());
+        Ok(Self { container: Container::new(state, account, container, session)?, clock })
+    }
+
+    /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
+    async fn pause(&self, tries: u32) {
+        let longest = 10_000 << tries.min(6);
+        self.clock.pause(Duration::from_micros(fastrand::u64(0..=longest))).await;
+    }
+
+    /// The error of a refusal that is not about a condition.
+    fn explain(&self, refusal: Refusal) -> Error {
+        self.container.explain(refusal)
+    }
+}
+
+fn throttled(message: &str) -> Error {
+    Error::new(ErrorKind::Throttled { retry_after: None }, message)
+}
+
+#[async_trait]
+impl KeyValue for CosmosKeyValue {
+    async fn get(&self, key: &Key) -> Result<Option<Item>> {
+        self.get_item(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
+        self.get_items(keys).await
+    }
+
+    async fn put(&self, put: Put) -> Result<Version> {
+        self.put_item(&put).await
+    }
+
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        self.delete_item(key, version).await
+    }
+
+    async fn query(&self, range: &QueryRange) -> Result<Items> {
+        self.query_items(range).await
+    }
+
+    async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
+        self.scan_items(segment).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
+        self.transact_items(&writes).await
+    }
+
+    async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
+        self.add_item(key, delta).await
+    }
+}

@@ -1,0 +1,112 @@
+//! Counters: Cosmos DB's own addition, and the cases that it cannot do.
+
+use http::Method;
+use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::key_value::{Key, Put, PutMode, add_to_counter};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::Safety;
+use serde_json::json;
+
+use super::request::{Ask, Success};
+use super::stored::{Found, check_key, id, partition_header, unique};
+use super::{CosmosKeyValue, TRIES};
+use crate::profile::PROFILE;
+
+impl CosmosKeyValue {
+    /// One request, unless the item is no counter of ours: one that is absent or has expired is begun
+    /// anew, and a number past the limit, which is text, is read, added to and written back.
+    pub(super) async fn add_item(&self, key: &Key, delta: i64) -> Result<i64> {
+        check_key(key)?;
+        for attempt in 0..TRIES {
+            if let Some(sum) = self.add_natively(key, delta).await? {
+                return Ok(sum);
+            }
+            let stored = self.get_item(key).await?;
+            let value = stored.as_ref().map(|item| item.value.as_ref());
+            let sum = add_to_counter(value, delta, PROFILE.limits.counter)?;
+            let (mode, expires_at) = match stored {
+                Some(item) => (PutMode::Update(item.version), item.expires_at),
+                None => (PutMode::Create, None),
+            };
+            let put = Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at };
+            match self.put_item(&put).await {
+                Ok(_) => return Ok(sum),
+                // What may have been counted must not be counted again.
+                Err(error) if error.outcome_unknown() => return Err(error),
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
+                Err(error) => return Err(error),
+            }
+            self.pause(attempt).await;
+        }
+        Err(Error::conflict(format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only")))
+    }
+
+    /// `None` where the item is absent, has expired, or is no counter that may be added to. Never repeated
+    /// where it may have been counted: that would count twice. Then the mark may tell that it was.
+    async fn add_natively(&self, key: &Key, delta: i64) -> Result<Option<i64>> {
+        let Some(condition) = condition(delta, PROFILE.limits.counter, to_millis(self.clock.now())) else {
+            return Ok(None);
+        };
+        let mark = unique()?;
+        let operations =
+            [json!({"op": "incr", "path": "/v", "value": delta}), json!({"op": "set", "path": "/w", "value": mark})];
+        let body = serde_json::to_vec(&json!({"condition": condition, "operations": operations}))?;
+        let id = id(&key.sort);
+        let ask = Ask::item("PatchItem", Method::PATCH, Safety::Once, &id)
+            .with("x-ms-documentdb-partitionkey", partition_header(&key.partition))
+            .with_body("application/json", body);
+        let error = match self.container.ask(ask).await {
+            Ok(Ok(success)) => return sum(&success).map(Some),
+            Ok(Err(refusal)) if refusal.status == 412 || refusal.is_absent() => return Ok(None),
+            Ok(Err(refusal)) => self.explain(refusal),
+            Err(error) => error,
+        };
+        if error.outcome_unknown()
+            && let Ok(Some(found)) = self.read(key).await
+            && found.is_marked(&mark)
+            && let Some(sum) = found.counter()
+        {
+            return Ok(Some(sum));
+        }
+        Err(error)
+    }
+}
+
+/// The counters that may be added to: those that live, and stay within the limit. A condition takes no
+/// parameters: only numbers go in, none of them larger than a double keeps. `None` where there are none.
+fn condition(delta: i64, limit: i64, now: u64) -> Option<String> {
+    if delta.unsigned_abs() > limit.unsigned_abs() {
+        return None;
+    }
+    let (low, high) = ((-limit).max(-limit - delta), limit.min(limit - delta));
+    Some(format!(
+        "FROM c WHERE IS_NUMBER(c.v) AND FLOOR(c.v) = c.v AND c.v >= {low} AND c.v <= {high} AND (NOT IS_DEFINED(c.x) OR \
+         c.x > {now})"
+    ))
+}
+
+fn sum(success: &Success) -> Result<i64> {
+    let sum = success.read::<Found>().ok().and_then(|found| found.counter());
+    let unread = || Error::internal("the counter was added to, but Cosmos DB's answer is no integer");
+    sum.ok_or_else(|| unread().with_outcome_unknown())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_names_what_can_be_added_to() {
+        let bounds = |delta| {
+            condition(delta, 100, 7)
+                .map(|text| text["FROM c WHERE IS_NUMBER(c.v) AND FLOOR(c.v) = c.v AND ".len()..].to_owned())
+        };
+        let lives = "(NOT IS_DEFINED(c.x) OR c.x > 7)";
+        assert_eq!(bounds(0), Some(format!("c.v >= -100 AND c.v <= 100 AND {lives}")));
+        assert_eq!(bounds(30), Some(format!("c.v >= -100 AND c.v <= 70 AND {lives}")));
+        assert_eq!(bounds(-100), Some(format!("c.v >= 0 AND c.v <= 100 AND {lives}")));
+        for delta in [101, -101, i64::MAX, i64::MIN] {
+            assert_eq!(bounds(delta), None, "{delta}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Scans: segments of the hashes of partition keys, page by page through the ranges that hold them.
+//!
+//! Which range of partitions holds a hash changes when Cosmos DB splits or merges them. So a cursor names
+//! hashes, never ranges, and each page asks anew where they are. What an older range was read up to holds
+//! for each part of it: that is how Azure's own clients go on after a split.
+
+use http::Method;
+use isobar_abstraction::key_value::{Items, ScanSegment};
+use isobar_abstraction::{Error, Result};
+use isobar_rest::Safety;
+use serde::{Deserialize, Serialize};
+
+use super::read::Feed;
+use super::request::Ask;
+use super::{CosmosKeyValue, TRIES, throttled};
+use crate::key_value::cosmos::range::MOST_ITEMS;
+
+/// Behind the last hash.
+const END: &str = "FF";
+
+/// How many hashes there are: the two highest of their 128 bits are 0.
+const HASHES: u128 = 1 << 126;
+
+/// Segments of a scan, at most.
+const MOST_SEGMENTS: u32 = 1_000_000;
+
+/// What is still to be read, in order.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Rest(Vec<Chunk>);
+
+/// Hashes in upper-case hex, from `from` up to and without `to`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Chunk {
+    from: String,
+    to: String,
+    /// Where the page before ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+/// Which hashes a range of partitions holds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Range {
+    id: String,
+    min_inclusive: String,
+    max_exclusive: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ranges {
+    #[serde(rename = "PartitionKeyRanges")]
+    ranges: Vec<Range>,
+}
+
+impl Rest {
+    /// A whole segment. Errors: `InvalidInput`.
+    fn of(segment: &ScanSegment) -> Result<Self> {
+        let ScanSegment { segment, segments, .. } = *segment;
+        if segments > MOST_SEGMENTS || segment >= segments {
+            return Err(Error::invalid(format!("a scan has 1 to {MOST_SEGMENTS} segments, numbered from 0")));
+        }
+        let bound = |number: u32| match number {
+            0 => String::new(),
+            _ if number == segments => END.to_owned(),
+            _ => format!("{:032X}", HASHES / u128::from(segments) * u128::from(number)),
+        };
+        Ok(Self(vec![Chunk { from: bound(segment), to: bound(segment + 1), after: None }]))
+    }
+
+    /// Errors: `InvalidInput` where it is not one that a page of the same segment gave.
+    fn parse(text: &str, segment: &ScanSegment) -> Result<Self> {
+        let wrong = || Error::invalid("not a cursor of this scan; pass on what the page before gave");
+        let rest: Self = serde_json::from_str(text).map_err(|_| wrong())?;
+        let whole = Self::of(segment)?;
+        let within = |chunk: &Chunk| {
+            let hex = |hash: &str| hash.bytes().all(|byte| b"0123456789ABCDEF".contains(&byte));
+            let inside = whole.0.iter().any(|whole| whole.from <= chunk.from && chunk.to <= whole.to);
+            hex(&chunk.from) && hex(&chunk.to) && chunk.from < chunk.to && inside
+        };
+        if !rest.0.is_empty() && rest.0.iter().all(within) { Ok(rest) } else { Err(wrong()) }
+    }
+
+    /// The range that holds the first chunk, which becomes no longer than that. Errors: `Internal`.
+    fn route(&mut self, ranges: &[Range]) -> Result<Range> {
+        let lost = || Error::internal("Cosmos DB names no range of partitions that holds what is to be scanned");
+        let first = self.0.first_mut().ok_or_else(lost)?;
+        let holds = |range: &&Range| range.min_inclusive <= first.from && first.from < range.max_exclusive;
+        let range = ranges.iter().find(holds).ok_or_else(lost)?.clone();
+        if range.max_exclusive < first.to {
+            let beyond = Chunk { from: range.max_exclusive.clone(), ..first.clone() };
+            first.to.clone_from(&range.max_exclusive);
+            self.0.insert(1, beyond);
+        }
+        Ok(range)
+    }
+
+    /// After a page of the first chunk.
+    fn advance(&mut self, continuation: Option<&str>) {
+        match (self.0.first_mut(), continuation) {
+            (Some(first), Some(continuation)) => first.after = Some(continuation.to_owned()),
+            (Some(_), None) => drop(self.0.remove(0)),
+            (None, _) => {}
+        }
+    }
+}
+
+impl CosmosKeyValue {
+    /// One page of one range of partitions.
+    pub(super) async fn scan_items(&self, segment: &ScanSegment) -> Result<Items> {
+        let mut rest = match &segment.after {
+            Some(text) => Rest::parse(text, segment)?,
+            None => Rest::of(segment)?,
+        };
+        for attempt in 0..TRIES {
+            let range = rest.route(&self.ranges().await?)?;
+            if let Some(items) = self.scan_chunk(&mut rest, &range, segment.limit).await? {
+                return Ok(items);
+            }
+            self.pause(attempt).await;
+        }
+        Err(throttled("Cosmos DB moved the partitions that are scanned, every time"))
+    }
+
+    /// `None` where the range is gone.
+    async fn scan_chunk(&self, rest: &mut Rest, range: &Range, limit: usize) -> Result<Option<Items>> {
+        let Some(chunk) = rest.0.first() else { return Ok(Some(Items::default())) };
+        let mut ask = Ask::items("ReadFeed", Method::GET, Safety::Read)
+            .ranged()
+            .with("x-ms-documentdb-partitionkeyrangeid", range.id.as_str())
+            .with("x-ms-max-item-count", limit.clamp(1, MOST_ITEMS).to_string());
+        // Of a whole range, gateways refuse to be told its ends as well.
+        if chunk.from != range.min_inclusive || chunk.to != range.max_exclusive {
+            ask = ask
+                .with("x-ms-start-epk", chunk.from.as_str())
+                .with("x-ms-end-epk", chunk.to.as_str())
+                .with("x-ms-read-key-type", "EffectivePartitionKeyRange");
+        }
+        if let Some(after) = &chunk.after {
+            ask = ask.with("x-ms-continuation", after.as_str());
+        }
+        let page = match self.container.ask(ask).await? {
+            Ok(page) => page,
+            Err(refusal) if refusal.is_range_gone() => return Ok(None),
+            Err(refusal) => return Err(self.explain(refusal)),
+        };
+        rest.advance(page.continuation());
+        let now = self.clock.now();
+        let mut items = Items::default();
+        for found in page.read::<Feed>()?.items {
+            let key = found.key()?;
+            items.items.extend(found.into_item(key, now)?);
+        }
+        items.resume = (!rest.0.is_empty()).then(|| serde_json::to_string(rest)).transpose()?;
+        Ok(Some(items))
+    }
+
+    async fn ranges(&self) -> Result<Vec<Range>> {
+        match self.container.ask(Ask::ranges()).await? {
+            Ok(success) => Ok(success.read::<Ranges>()?.ranges),
+            Err(refusal) => Err(self.explain(refusal)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(segment: u32, segments: u32) -> ScanSegment {
+        ScanSegment { segment, segments, limit: 10, after: None }
+    }
+
+    fn range(id: &str, min: &str, max: &str) -> Range {
+        Range { id: id.to_owned(), min_inclusive: min.to_owned(), max_exclusive: max.to_owned() }
+    }
+
+    #[test]
+    fn segments_are_disjoint_and_complete_and_of_one_size() {
+        for segments in [1, 2, 3, 7, 1_000] {
+            let chunks: Vec<_> =
+                (0..segments).flat_map(|number| Rest::of(&segment(number, segments)).unwrap().0).collect();
+            assert_eq!((chunks[0].from.as_str(), chunks[chunks.len() - 1].to.as_str()), ("", "FF"));
+            assert!(chunks.windows(2).all(|pair| pair[0].to == pair[1].from && pair[0].from < pair[0].to));
+        }
+        assert_eq!(Rest::of(&segment(1, 4)).unwrap().0[0].from, format!("1{}", "0".repeat(31)));
+        assert!(Rest::of(&segment(3, 3)).is_err());
+    }
+
+    #[test]
+    fn after_a_split_each_part_goes_on_where_the_whole_ended() {
+        let mut rest = Rest::of(&segment(0, 1)).unwrap();
+        assert_eq!(rest.route(&[range("0", "", "FF")]).unwrap().id, "0");
+        rest.advance(Some("here"));
+        let split = [range("1", "", "1F"), range("2", "1F", "FF")];
+        assert_eq!(rest.route(&split).unwrap().id, "1");
+        let chunk = |from: &str, to: &str, after: Option<&str>| Chunk {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            after: after.map(str::to_owned),
+        };
+        assert_eq!(rest.0, [chunk("", "1F", Some("here")), chunk("1F", "FF", Some("here"))]);
+        rest.advance(None);
+        assert_eq!(rest.route(&split).unwrap().id, "2");
+        rest.advance(None);
+        assert!(rest.0.is_empty());
+    }
+
+    #[test]
+    fn a_cursor_of_another_segment_or_none_is_refused() {
+        let second = serde_json::to_string(&Rest::of(&segment(1, 2)).unwrap()).unwrap();
+        assert!(Rest::parse(&second, &segment(1, 2)).is_ok());
+        for text in
+            [second.as_str(), "", "[]", "{}", "[{\"from\":\"x\",\"to\":\"y\"}]", "[{\"from\":\"1\",\"to\":\"0\"}]"]
+        {
+            assert!(Rest::parse(text, &segment(0, 2)).is_err(), "{text}");
+        }
+    }
+}

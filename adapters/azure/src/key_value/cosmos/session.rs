@@ -1,0 +1,129 @@
+//! Session tokens: what makes a writer read its own writes.
+//!
+//! Cosmos DB answers each request with how far the replica was that served it, one token for each range
+//! of partitions. A read that shows the newest token it was given is served by a replica that is at
+//! least as far, or refused with 404/1002.
+//! Source: <https://learn.microsoft.com/azure/cosmos-db/consistency-levels#session-consistency>.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use parking_lot::Mutex;
+
+/// The newest tokens of one container.
+#[derive(Default)]
+pub(super) struct Session(Mutex<BTreeMap<String, Token>>);
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session of {} ranges", self.0.lock().len())
+    }
+}
+
+impl Session {
+    /// Remembers what an answer told. Text of another form is let be.
+    pub(super) fn learn(&self, told: &str) {
+        for part in told.split(',') {
+            let Some((range, token)) = part.trim().split_once(':') else { continue };
+            let Some(token) = Token::parse(token) else { continue };
+            let mut known = self.0.lock();
+            match known.get_mut(range) {
+                Some(known) => known.merge(token),
+                None => drop(known.insert(range.to_owned(), token)),
+            }
+        }
+    }
+
+    /// What to show with a read; `None` before the first answer.
+    pub(super) fn token(&self) -> Option<String> {
+        let known = self.0.lock();
+        let parts: Vec<_> = known.iter().map(|(range, token)| format!("{range}:{token}")).collect();
+        (!parts.is_empty()).then(|| parts.join(","))
+    }
+}
+
+/// How far a range is: `version#global#region=local#…`, or a bare number in the older form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Token {
+    version: Option<i64>,
+    global: i64,
+    regions: BTreeMap<u64, i64>,
+}
+
+impl Token {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('#');
+        let first = parts.next()?.parse().ok()?;
+        let Some(global) = parts.next() else {
+            return Some(Self { version: None, global: first, regions: BTreeMap::new() });
+        };
+        let region = |part: &str| {
+            let (region, local) = part.split_once('=')?;
+            Some((region.parse().ok()?, local.parse().ok()?))
+        };
+        let regions = parts.map(region).collect::<Option<_>>()?;
+        Some(Self { version: Some(first), global: global.parse().ok()?, regions })
+    }
+
+    /// Becomes the newer of both. A version changes when regions are added or removed: then the token of
+    /// the higher one says which regions there are.
+    fn merge(&mut self, other: Self) {
+        let (mut newer, older) =
+            if other.version >= self.version { (other, self.clone()) } else { (self.clone(), other) };
+        if newer.version == older.version {
+            newer.global = newer.global.max(older.global);
+            for (region, local) in older.regions {
+                let known = newer.regions.entry(region).or_insert(local);
+                *known = local.max(*known);
+            }
+        } else {
+            for (region, local) in &mut newer.regions {
+                *local = older.regions.get(region).copied().unwrap_or(*local).max(*local);
+            }
+        }
+        *self = newer;
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(version) = self.version {
+            write!(f, "{version}#")?;
+        }
+        write!(f, "{}", self.global)?;
+        self.regions.iter().try_for_each(|(region, local)| write!(f, "#{region}={local}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(told: &[&str]) -> Option<String> {
+        let session = Session::default();
+        told.iter().for_each(|told| session.learn(told));
+        session.token()
+    }
+
+    #[test]
+    fn the_newest_token_of_each_range_is_shown() {
+        assert_eq!(after(&[]), None);
+        assert_eq!(after(&["3:0#1#0=1"]).as_deref(), Some("3:0#1#0=1"));
+        assert_eq!(after(&["0:1#7#0=5", "0:1#9#0=4"]).as_deref(), Some("0:1#9#0=5"));
+        assert_eq!(after(&["0:1#9", "0:1#7"]).as_deref(), Some("0:1#9"));
+        assert_eq!(after(&["0:-1#5,1:-1#6", "1:-1#9"]).as_deref(), Some("0:-1#5,1:-1#9"));
+        assert_eq!(after(&["0:12", "0:11"]).as_deref(), Some("0:12"));
+    }
+
+    #[test]
+    fn a_higher_version_says_which_regions_there_are() {
+        assert_eq!(after(&["0:1#9#0=5#1=8", "0:2#7#0=4"]).as_deref(), Some("0:2#7#0=5"));
+        assert_eq!(after(&["0:2#7#0=4", "0:1#9#0=5#1=8"]).as_deref(), Some("0:2#7#0=5"));
+    }
+
+    #[test]
+    fn what_is_no_token_changes_nothing() {
+        assert_eq!(after(&["", ",", "0", "0:", "0:x", "0:1#", "0:1#2#3", "0:1#2#a=b"]), None);
+        assert_eq!(after(&["0:1#2", "0:x#9"]).as_deref(), Some("0:1#2"));
+    }
+}

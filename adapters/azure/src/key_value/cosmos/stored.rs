@@ -1,0 +1,289 @@
+//! What an item is in Cosmos DB.
+//!
+//! | property | what it is |
+//! |---|---|
+//! | `id` | `s`, and the bytes of the sort key in base64url: an id takes no `/`, `\`, `?` and `#`, and is never empty |
+//! | `p` | the partition, as it is: the partition key of the container |
+//! | `s` | the sort key, each byte of its UTF-8 as the character of that number: ASCII stays readable |
+//! | `v` | the value: a number for a counter, else readable text |
+//! | `b` | the value in base64, where it is not readable, instead of `v` |
+//! | `w` | 128 random bits, new with each write: by it a write whose answer was lost is known again |
+//! | `x` | when it expires, in milliseconds since 1970 |
+//! | `ttl` | how many seconds after the write Cosmos DB deletes it, rounded up |
+//!
+//! Cosmos DB orders strings by UTF-16, in which U+1F600 is before U+FFEE; in `s` that order is the order of
+//! bytes. Other properties are left alone by reads, and are gone after a put. An item that somebody else
+//! wrote needs `id`, `p` and `s` as above, and `v` or `b`; only its `x` is an expiry.
+
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
+use isobar_abstraction::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
+
+use super::refusal::REQUEST_BYTES;
+use crate::profile::PROFILE;
+
+/// The longest id. Source: "Azure Cosmos DB service quotas", per-item limits.
+const ID_BYTES: u64 = 1_023;
+
+/// The longest sort key whose id fits.
+pub(crate) const SORT_BYTES: u64 = (ID_BYTES - 1) * 3 / 4;
+
+/// The longest value with its keys that fits, whatever bytes it has.
+#[allow(dead_code, reason = "for the profile, which has a larger limit yet")]
+pub(crate) const ITEM_BYTES: u64 = 1_500_000;
+
+/// The longest text, as JSON has it, that is stored as it is; base64 is shorter than what is longer.
+const TEXT_BYTES: usize = 2_000_000;
+
+/// What Cosmos DB adds to an item: `_rid`, `_self`, `_etag`, `_attachments`, `_ts`.
+const SYSTEM_BYTES: u64 = 400;
+
+/// The id of a sort key.
+pub(super) fn id(sort: &str) -> String {
+    format!("s{}", BASE64_URL_SAFE_NO_PAD.encode(sort))
+}
+
+/// A sort key as `s` has it.
+pub(super) fn stored_sort(sort: &str) -> String {
+    sort.bytes().map(char::from).collect()
+}
+
+/// The sort key that was stored, unless this is none that [`stored_sort`] makes.
+fn sort(stored: &str) -> Option<String> {
+    let bytes = stored.chars().map(|character| u8::try_from(character).ok()).collect::<Option<_>>()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// `x-ms-documentdb-partitionkey`: a JSON array, in ASCII since it is a header.
+pub(super) fn partition_header(partition: &str) -> String {
+    let mut header = String::from("[\"");
+    let mut units = [0; 2];
+    for character in partition.chars() {
+        match character {
+            '"' | '\\' => header.extend(['\\', character]),
+            ' '..='~' => header.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut units) {
+                    // Writing to a string does not fail.
+                    let _done = write!(header, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    header.push_str("\"]");
+    header
+}
+
+/// Errors: `TooLarge` for a key that fits into no id, or no partition key.
+pub(super) fn check_key(key: &Key) -> Result<()> {
+    let (size, limit) = (key.partition.len() as u64, PROFILE.limits.partition_bytes);
+    if size > limit {
+        return Err(Error::too_large("the partition key", size, limit));
+    }
+    let size = key.sort.len() as u64;
+    if size > SORT_BYTES { Err(Error::too_large("the sort key", size, SORT_BYTES)) } else { Ok(()) }
+}
+
+/// An item as it is sent.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    id: String,
+    p: &'a str,
+    s: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v: Option<Readable<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    b: Option<String>,
+    w: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<i32>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Readable<'a> {
+    Counter(i64),
+    Text(&'a str),
+}
+
+impl<'a> Readable<'a> {
+    /// Text with control characters is not readable anyway, and would be six times as long in JSON. A number
+    /// past the limit of counters would lose digits: Cosmos DB keeps numbers as doubles.
+    fn of(value: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?;
+        let within = |number: &i64| number.unsigned_abs() <= PROFILE.limits.counter.unsigned_abs();
+        if let Some(number) = parse_counter(value).filter(within) {
+            return Some(Self::Counter(number));
+        }
+        let control = |byte: &u8| *byte < b' ' && !b"\t\n\r".contains(byte);
+        let escaped = value.iter().filter(|byte| b"\"\\\t\n\r".contains(byte)).count();
+        (!value.iter().any(control) && value.len() + escaped <= TEXT_BYTES).then_some(Self::Text(text))
+    }
+}
+
+/// The JSON of an item. Errors: `TooLarge`.
+pub(super) fn document(put: &Put, mark: &str, now: SystemTime) -> Result<String> {
+    check_key(&put.key)?;
+    let v = Readable::of(&put.value);
+    let b = v.is_none().then(|| BASE64_STANDARD.encode(&put.value));
+    let x = put.expires_at.map(to_millis);
+    let ttl = x.and_then(|x| seconds(x, now));
+    let Key { partition, sort } = &put.key;
+    let document = Document { id: id(sort), p: partition, s: stored_sort(sort), v, b, w: mark, x, ttl };
+    let document = serde_json::to_string(&document)?;
+    let (size, limit) = (document.len() as u64 + SYSTEM_BYTES, REQUEST_BYTES);
+    if size > limit { Err(Error::too_large("the item in Cosmos DB's JSON", size, limit)) } else { Ok(document) }
+}
+
+/// An item that has expired long ago: in a transaction it stands for the delete of what is not there.
+pub(super) fn tombstone(key: &Key, mark: &str) -> Result<String> {
+    check_key(key)?;
+    let (id, s) = (id(&key.sort), stored_sort(&key.sort));
+    let (v, x) = (Some(Readable::Text("")), Some(0));
+    Ok(serde_json::to_string(&Document { id, p: &key.partition, s, v, b: None, w: mark, x, ttl: Some(1) })?)
+}
+
+/// `ttl`, which counts from the write: at least 1, and none where the item outlives what it can say.
+/// Source: <https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live>.
+fn seconds(expires: u64, now: SystemTime) -> Option<i32> {
+    let seconds = expires.saturating_sub(to_millis(now)).div_ceil(1_000).max(1);
+    i32::try_from(seconds).ok()
+}
+
+/// 128 random bits as text. Errors: `Internal` where the machine has no randomness.
+pub(super) fn unique() -> Result<String> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
+}
+
+/// An item as it is read, by whomever it was written.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Found {
+    p: Option<Value>,
+    s: Option<Value>,
+    v: Option<Value>,
+    b: Option<String>,
+    w: Option<Value>,
+    x: Option<Number>,
+    #[serde(rename = "_etag")]
+    etag: Option<String>,
+}
+
+impl Found {
+    /// The key. Errors: `Config` where the container has other keys, `Internal` where isobar makes no such
+    /// sort key.
+    pub(super) fn key(&self) -> Result<Key> {
+        let (Some(partition), Some(stored)) = (text(&self.p), text(&self.s)) else {
+            return Err(Error::config("an item has no text in `p` or `s`; isobar needs a container of its own"));
+        };
+        let partition = partition.to_owned();
+        match sort(stored) {
+            Some(sort) => Ok(Key { partition, sort }),
+            None => {
+                let key = Key { partition, sort: stored.to_owned() };
+                Err(strange(&key, "isobar would write its `s` in another way"))
+            }
+        }
+    }
+
+    /// Errors: `Internal` where there is none.
+    pub(super) fn etag(&self) -> Result<&str> {
+        self.etag.as_deref().ok_or_else(|| Error::internal("Cosmos DB's answer has an item without its ETag"))
+    }
+
+    /// Errors: `Internal` where there is no ETag.
+    pub(super) fn version(&self) -> Result<Version> {
+        Ok(version(self.etag()?, self.expires()))
+    }
+
+    /// Was it written by the write with this mark?
+    pub(super) fn is_marked(&self, mark: &str) -> bool {
+        text(&self.w) == Some(mark)
+    }
+
+    pub(super) fn has_expired(&self, now: SystemTime) -> bool {
+        self.expires().is_some_and(|expires| expires <= to_millis(now))
+    }
+
+    /// A fraction, which isobar does not write, is rounded up.
+    fn expires(&self) -> Option<u64> {
+        let x = self.x.as_ref()?;
+        x.as_u64().or_else(|| x.as_f64().map(|x| x.ceil() as u64))
+    }
+
+    /// The counter in it, if it holds one.
+    pub(super) fn counter(&self) -> Option<i64> {
+        match &self.v {
+            Some(Value::Number(number)) => parse_counter(digits(number).as_bytes()),
+            _ => None,
+        }
+    }
+
+    /// The item at `key`, unless it has expired. Errors: `Internal` where there is no value in it.
+    pub(super) fn into_item(self, key: Key, now: SystemTime) -> Result<Option<Item>> {
+        if self.has_expired(now) {
+            return Ok(None);
+        }
+        let (version, expires_at) = (self.version()?, self.expires().map(from_millis));
+        let value = match (self.v, self.b) {
+            (Some(Value::String(text)), _) => Some(Bytes::from(text)),
+            (Some(Value::Number(number)), _) => Some(Bytes::from(digits(&number))),
+            (_, Some(base64)) => BASE64_STANDARD.decode(base64).ok().map(Bytes::from),
+            (_, None) => None,
+        };
+        let value = value.ok_or_else(|| strange(&key, "it has no text or number in `v`, and no base64 in `b`"))?;
+        Ok(Some(Item { key, value, version, expires_at }))
+    }
+}
+
+fn text(value: &Option<Value>) -> Option<&str> {
+    value.as_ref().and_then(Value::as_str)
+}
+
+/// A number as isobar writes it: the service may say `6.0` after an addition.
+fn digits(number: &Number) -> String {
+    let limit = PROFILE.limits.counter as f64;
+    match number.as_f64() {
+        Some(float) if !number.is_i64() && float.fract() == 0.0 && float.abs() <= limit => (float as i64).to_string(),
+        _ => number.to_string(),
+    }
+}
+
+fn strange(key: &Key, why: &str) -> Error {
+    Error::internal(format!("the item at `{key}` is not one that isobar reads: {why}"))
+}
+
+/// The version of a write: its ETag; and where the item expires, `@` and when. An ETag alone would still
+/// match what has expired but lies there yet, and asking first would cost each update another request.
+pub(super) fn version(etag: &str, expires: Option<u64>) -> Version {
+    match expires {
+        Some(expires) => Version::new(format!("{etag}@{expires}")),
+        None => Version::new(etag),
+    }
+}
+
+/// The ETag that a version asks for, unless nothing that lives can have it: what is no ETag of one write,
+/// such as `*`, must not reach the service.
+pub(super) fn wanted(version: &Version, now: SystemTime) -> Option<&str> {
+    let (etag, expires) = match version.as_str().rsplit_once('@') {
+        Some((etag, expires)) => (etag, Some(expires.parse::<u64>().ok()?)),
+        None => (version.as_str(), None),
+    };
+    let bare = etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')).unwrap_or(etag);
+    let fits = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+    (fits && expires.is_none_or(|expires| expires > to_millis(now))).then_some(etag)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use isobar_abstraction::key_value::PutMode;
+use serde_json::json;
+
+use super::*;
+
+const NOW: u64 = 1_767_225_600_250;
+
+fn now() -> SystemTime {
+    from_millis(NOW)
+}
+
+fn put(value: &[u8], expires_at: Option<u64>) -> Put {
+    let key = Key::new("p", "s");
+    Put { key, value: Bytes::copy_from_slice(value), mode: PutMode::Overwrite, expires_at: expires_at.map(from_millis) }
+}
+
+fn sent(put: &Put) -> Value {
+    serde_json::from_str(&document(put, "mark", now()).unwrap()).unwrap()
+}
+
+/// Sort keys in byte order, with all that services forbid.
+fn sorts() -> Vec<String> {
+    let mut sorts: Vec<String> = (0..=0x2FF_u32)
+        .chain(0xD7F0..0xE010)
+        .chain(0xFFF0..0x10010)
+        .chain([0x1F600, 0x10FFFF])
+        .filter_map(char::from_u32)
+        .flat_map(|character| [character.to_string(), format!("a{character}"), format!("{character}a")])
+        .chain(["", "/", "\\", "#", "?", "a/b", "..", ".", " ", "a ", "%2F", "s", "sQQ"].map(str::to_owned))
+        .chain(["\u{0}".repeat(512), "\u{10FFFF}".repeat(128), "z".repeat(SORT_BYTES as usize)])
+        .collect();
+    sorts.sort();
+    sorts.dedup();
+    sorts
+}
+
+#[test]
+fn an_id_is_one_that_the_service_takes_and_of_one_sort_key() {
+    let sorts = sorts();
+    let ids: std::collections::HashSet<_> = sorts.iter().map(|sort| id(sort)).collect();
+    assert_eq!(ids.len(), sorts.len());
+    for id in &ids {
+        assert!((1..=1_023).contains(&id.len()), "{id}");
+        assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{id}");
+    }
+    assert_eq!((id("").as_str(), id("a").as_str()), ("s", "sYQ"));
+}
+
+#[test]
+fn the_order_by_utf_16_of_stored_sort_keys_is_the_order_by_bytes() {
+    let utf_16 = |text: &str| text.encode_utf16().collect::<Vec<_>>();
+    for pair in sorts().windows(2) {
+        assert!(utf_16(&stored_sort(&pair[0])) < utf_16(&stored_sort(&pair[1])), "{pair:?}");
+        assert_eq!(sort(&stored_sort(&pair[1])).as_ref(), Some(&pair[1]));
+    }
+    assert_eq!(stored_sort("2026-01/x"), "2026-01/x");
+    for strange in ["\u{100}", "\u{ff}", "\u{c3}"] {
+        assert_eq!(sort(strange), None, "{strange}");
+    }
+}
+
+#[test]
+fn a_partition_header_is_ascii_json_of_the_partition() {
+    for partition in ["a", "\"\\", "\u{0}\n\u{7f}", "\u{e9}\u{1F600}", "/#?%", "a, b"] {
+        let header = partition_header(partition);
+        assert!(header.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{header}");
+        assert_eq!(serde_json::from_str::<Value>(&header).unwrap(), json!([partition]));
+    }
+}
+
+#[test]
+fn text_is_readable_and_a_counter_a_number_and_all_else_base64() {
+    for (value, v, b) in [
+        (&b""[..], json!(""), Value::Null),
+        (b"caf\xc3\xa9\t\r\n", json!("caf\u{e9}\t\r\n"), Value::Null),
+        (b"{\"a\":1}", json!("{\"a\":1}"), Value::Null),
+        (b"0", json!(0), Value::Null),
+        (b"-9007199254740991", json!(-9_007_199_254_740_991_i64), Value::Null),
+        (b"9007199254740992", json!("9007199254740992"), Value::Null),
+        (b"007", json!("007"), Value::Null),
+        (b"-0", json!("-0"), Value::Null),
+        (b"1.0", json!("1.0"), Value::Null),
+        (b"\0", Value::Null, json!("AA==")),
+        (b"\xff\xfe", Value::Null, json!("//4=")),
+    ] {
+        let sent = sent(&put(value, None));
+        assert_eq!((&sent["v"], &sent["b"]), (&v, &b), "{value:?}");
+        let mut found = sent;
+        found["_etag"] = json!("\"e\"");
+        let found: Found = serde_json::from_value(found).unwrap();
+        assert_eq!(found.key().unwrap(), Key::new("p", "s"));
+        let item = found.into_item(Key::new("p", "s"), now()).unwrap().unwrap();
+        assert_eq!((item.value.as_ref(), item.version.as_str(), item.expires_at), (value, "\"e\"", None));
+    }
+}
+
+#[test]
+fn numbers_that_the_service_writes_in_another_form_are_the_same_counters() {
+    for (stored, value) in
+        [("6", "6"), ("6.0", "6"), ("-7e0", "-7"), ("1.5", "1.5"), ("9.007199254740991e15", "9007199254740991")]
+    {
+        let found: Found = serde_json::from_str(&format!(r#"{{"v":{stored},"_etag":"e"}}"#)).unwrap();
+        let item = found.into_item(Key::from("p"), now()).unwrap().unwrap();
+        assert_eq!(item.value.as_ref(), value.as_bytes(), "{stored}");
+    }
+}
+
+#[test]
+fn seconds_to_live_are_rounded_up_and_never_zero() {
+    for (expires, ttl) in [
+        (NOW + 1, json!(1)),
+        (NOW + 1_000, json!(1)),
+        (NOW + 1_001, json!(2)),
+        (NOW, json!(1)),
+        (0, json!(1)),
+        (NOW + i32::MAX as u64 * 1_000, json!(i32::MAX)),
+        (NOW + i32::MAX as u64 * 1_000 + 1, Value::Null),
+    ] {
+        let sent = sent(&put(b"x", Some(expires)));
+        assert_eq!((&sent["x"], &sent["ttl"]), (&json!(expires), &ttl), "{expires}");
+    }
+}
+
+#[test]
+fn an_item_of_any_bytes_fits_up_to_its_limit_and_what_does_not_is_too_large() {
+    for byte in [b'a', b'"', b'\n', 0, 0xff] {
+        let mut put = put(&vec![byte; ITEM_BYTES as usize], None);
+        put.key =
+            Key::new("\u{1}".repeat(PROFILE.limits.partition_bytes as usize), "\u{1}".repeat(SORT_BYTES as usize));
+        assert!(document(&put, "0123456789012345678901", now()).is_ok(), "{byte}");
+    }
+    let error = document(&put(&vec![0; 1_600_000], None), "mark", now()).unwrap_err();
+    assert_eq!(error.kind(), isobar_abstraction::ErrorKind::TooLarge { limit: 2_097_152 });
+    let key = Key::new("p", "s".repeat(SORT_BYTES as usize + 1));
+    assert_eq!(check_key(&key).unwrap_err().kind(), isobar_abstraction::ErrorKind::TooLarge { limit: 766 });
+}
+
+#[test]
+fn a_version_is_the_etag_and_of_what_has_expired_asks_for_nothing() {
+    assert_eq!(version("\"0000-1\"", None).as_str(), "\"0000-1\"");
+    assert_eq!(wanted(&version("\"0000-1\"", None), now()), Some("\"0000-1\""));
+    assert_eq!(wanted(&version("\"0000-1\"", Some(NOW + 1)), now()), Some("\"0000-1\""));
+    assert_eq!(wanted(&version("\"0000-1\"", Some(NOW)), now()), None);
+    assert_eq!(wanted(&version("e", Some(NOW)), now() - Duration::from_millis(1)), Some("e"));
+    for strange in ["", "*", "\"*\"", "\"a\", \"b\"", "a\nb", "\u{e9}", "@", "\"a\"@x", "\"\"", "a\"b"] {
+        assert_eq!(wanted(&Version::new(strange), now()), None, "{strange}");
+    }
+}
+
+#[test]
+fn what_isobar_did_not_write_is_told_apart() {
+    let read = |text: &str| serde_json::from_str::<Found>(text).unwrap();
+    assert_eq!(read(r#"{"id":"1"}"#).key().unwrap_err().kind(), isobar_abstraction::ErrorKind::Config);
+    assert_eq!(read(r#"{"p":"a","s":"\u0100"}"#).key().unwrap_err().kind(), isobar_abstraction::ErrorKind::Internal);
+    let strange = read(r#"{"p":"a","s":"","v":{"hush":1},"_etag":"e"}"#).into_item(Key::from("a"), now()).unwrap_err();
+    assert!(!format!("{strange:?}").contains("hush"));
+}

@@ -1,0 +1,147 @@
+//! Puts and deletes.
+
+use http::Method;
+use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::key_value::{Key, Put, PutMode, Version};
+use isobar_abstraction::{Error, Result};
+use isobar_rest::Safety;
+
+use super::refusal::Refusal;
+use super::request::{Ask, unknown};
+use super::stored::{check_key, document, id, partition_header, unique, version, wanted};
+use super::{CosmosKeyValue, TRIES, throttled};
+
+/// How an item is written.
+#[derive(Debug, Clone, Copy)]
+enum Way<'a> {
+    Upsert,
+    Create,
+    /// Over the write with this ETag. An upsert with `If-Match` would create what is absent.
+    Replace(&'a str),
+}
+
+/// A put, ready to be sent.
+struct Prepared<'a> {
+    put: &'a Put,
+    mark: String,
+    document: String,
+}
+
+impl Prepared<'_> {
+    fn version(&self, etag: &str) -> Version {
+        version(etag, self.put.expires_at.map(to_millis))
+    }
+}
+
+/// Is what a condition asked for not there?
+fn is_broken(refusal: &Refusal) -> bool {
+    refusal.status == 412 || refusal.is_absent()
+}
+
+impl CosmosKeyValue {
+    /// Repeated as often as it takes: the mark tells our own write from all others.
+    pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
+        let mark = unique()?;
+        let document = document(put, &mark, self.clock.now())?;
+        let prepared = Prepared { put, mark, document };
+        match &put.mode {
+            PutMode::Overwrite => self.write(&prepared, Way::Upsert).await?.map_err(|refusal| self.explain(refusal)),
+            PutMode::Create => self.create(&prepared).await,
+            PutMode::Update(version) => self.update(&prepared, version).await,
+        }
+    }
+
+    async fn write(&self, prepared: &Prepared<'_>, way: Way<'_>) -> Result<std::result::Result<Version, Refusal>> {
+        let Prepared { put, document, .. } = prepared;
+        let id = id(&put.key.sort);
+        let ask = match way {
+            Way::Upsert => {
+                let ask = Ask::items("UpsertItem", Method::POST, Safety::Idempotent);
+                ask.with("x-ms-documentdb-is-upsert", "True")
+            }
+            Way::Create => Ask::items("CreateItem", Method::POST, Safety::Idempotent),
+            Way::Replace(etag) => Ask::item("ReplaceItem", Method::PUT, Safety::Idempotent, &id).with("if-match", etag),
+        };
+        let ask = ask.with("x-ms-documentdb-partitionkey", partition_header(&put.key.partition));
+        let ask = ask.with("prefer", "return=minimal").with_body("application/json", document.clone());
+        match self.container.ask(ask).await? {
+            Ok(success) => Ok(Ok(prepared.version(&success.etag()?))),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// What has expired counts as absent, so it is written over.
+    async fn create(&self, prepared: &Prepared<'_>) -> Result<Version> {
+        let key = &prepared.put.key;
+        let mut uncertain = false;
+        for attempt in 0..TRIES {
+            let refusal = match self.write(prepared, Way::Create).await.map_err(|error| unknown(error, uncertain))? {
+                Ok(version) => return Ok(version),
+                Err(refusal) => refusal,
+            };
+            uncertain |= refusal.uncertain;
+            if refusal.status != 409 {
+                return Err(unknown(self.explain(refusal), uncertain));
+            }
+            let stored = self.read(key).await.map_err(|error| unknown(error, uncertain))?;
+            if let Some(stored) = stored {
+                if stored.is_marked(&prepared.mark) {
+                    return stored.version();
+                }
+                if !stored.has_expired(self.clock.now()) {
+                    return Err(unknown(taken(key), uncertain));
+                }
+                match self.write(prepared, Way::Replace(stored.etag()?)).await? {
+                    Ok(version) => return Ok(version),
+                    Err(refusal) if is_broken(&refusal) => uncertain |= refusal.uncertain,
+                    Err(refusal) => return Err(unknown(self.explain(refusal), uncertain)),
+                }
+            }
+            self.pause(attempt).await;
+        }
+        Err(unknown(throttled("other writes of the same item were faster every time"), uncertain))
+    }
+
+    async fn update(&self, prepared: &Prepared<'_>, version: &Version) -> Result<Version> {
+        let key = &prepared.put.key;
+        let Some(etag) = wanted(version, self.clock.now()) else { return Err(gone(key)) };
+        let refusal = match self.write(prepared, Way::Replace(etag)).await? {
+            Ok(version) => return Ok(version),
+            Err(refusal) if is_broken(&refusal) => refusal,
+            Err(refusal) => return Err(self.explain(refusal)),
+        };
+        if !refusal.uncertain {
+            return Err(gone(key));
+        }
+        let stored = self.read(key).await.map_err(Error::with_outcome_unknown)?;
+        match stored.filter(|stored| stored.is_marked(&prepared.mark)) {
+            Some(ours) => ours.version(),
+            None => Err(gone(key).with_outcome_unknown()),
+        }
+    }
+
+    pub(super) async fn delete_item(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        check_key(key)?;
+        let id = id(&key.sort);
+        let mut ask = Ask::item("DeleteItem", Method::DELETE, Safety::Idempotent, &id)
+            .with("x-ms-documentdb-partitionkey", partition_header(&key.partition));
+        if let Some(version) = version {
+            let Some(etag) = wanted(version, self.clock.now()) else { return Err(gone(key)) };
+            ask = ask.with("if-match", etag);
+        }
+        match self.container.ask(ask).await? {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.is_absent() && version.is_none() => Ok(()),
+            Err(refusal) if is_broken(&refusal) => Err(unknown(gone(key), refusal.uncertain)),
+            Err(refusal) => Err(self.explain(refusal)),
+        }
+    }
+}
+
+pub(super) fn taken(key: &Key) -> Error {
+    Error::already_exists(format!("there is an item at `{key}`"))
+}
+
+pub(super) fn gone(key: &Key) -> Error {
+    Error::conflict(format!("the item at `{key}` is gone, or was written since"))
+}

@@ -1,0 +1,143 @@
+//! Tables in Table Storage: the cheap place, in the storage account that a Functions app has anyway.
+//!
+//! How a key becomes a row is in [`key`], what a row holds in [`stored`]. What differs from Cosmos DB:
+//!
+//! - **No time to live.** An item that has expired is never returned, and stays in the table until it is
+//!   written over or deleted. No read deletes it: a reader may have no right to, or a clock that is wrong.
+//! - **No descending order.** See [`descending`] for what it costs.
+//! - **No addition.** [`counter`] reads and writes back; under contention it is slow, but exact.
+//! - A create that finds a row reads it, to see whether it has expired: `AlreadyExists` costs two requests.
+//! - `get_many` asks for each key by itself, eight at a time: a filter of several keys reads the partition.
+//! - In a transaction, a delete of what is not there costs a second and a third request.
+//!
+//! Source: <https://learn.microsoft.com/azure/storage/tables/table-storage-design-for-query>.
+
+mod batch;
+mod counter;
+mod descending;
+mod key;
+mod range;
+mod refusal;
+mod service;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod transact;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
+use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
+use serde::Deserialize;
+
+use crate::State;
+use crate::config::StorageAccount;
+use key::RowKey;
+use refusal::Meaning;
+use service::TableService;
+use stored::Found;
+
+/// Tries of what other writes keep from happening.
+const TRIES: u32 = 10;
+
+/// Reads that are under way at once, at most.
+const AT_ONCE: usize = 8;
+
+/// A table of a storage account.
+#[derive(Debug)]
+pub(crate) struct TableKeyValue {
+    service: TableService,
+    clock: Arc<dyn Clock>,
+}
+
+impl TableKeyValue {
+    /// Connects to nothing.
+    pub(crate) fn new(state: Arc<State>, account: StorageAccount, table: String) -> Self {
+        let clock = Arc::clone(&state.clock);
+        Self { service: TableService::new(state, account, table), clock }
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
+    async fn pause(&self, tries: u32) {
+        let longest = 10_000 << tries.min(6);
+        self.clock.pause(Duration::from_micros(fastrand::u64(0..=longest))).await;
+    }
+
+    /// The row with this key, also where it has expired.
+    async fn find(&self, row: &RowKey) -> Result<Option<Found>> {
+        match self.service.read(row).await? {
+            Ok(answer) => Found::read(read(answer.body())?).map(Some),
+            Err(refusal) if refusal.meaning() == Meaning::Absent => Ok(None),
+            Err(refusal) => Err(self.service.explain(refusal)),
+        }
+    }
+
+    async fn get_item(&self, key: &Key) -> Result<Option<Item>> {
+        let found = self.find(&RowKey::from(key)).await?;
+        found.filter(|found| found.tag.is_live(self.now())).map(|found| found.into_item(key.clone())).transpose()
+    }
+}
+
+/// Reads an answer. Errors: `Internal`, without its source: the words of serde quote the value.
+fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Error::internal(format!("Table Storage's answer is not of the expected form at line {line} column {column}"))
+    })
+}
+
+fn busy(key: &Key) -> Error {
+    let message = format!("other writes of the item at `{key}`, or of its transaction, came first every time");
+    Error::new(ErrorKind::Throttled { retry_after: None }, message)
+}
+
+#[async_trait]
+impl KeyValue for TableKeyValue {
+    async fn get(&self, key: &Key) -> Result<Option<Item>> {
+        self.get_item(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
+        let mut found: HashMap<&Key, Option<Item>> = keys.iter().map(|key| (key, None)).collect();
+        let asked: Vec<_> = found.keys().copied().collect();
+        let reads: Vec<_> =
+            asked.into_iter().map(|key| async move { Ok::<_, Error>((key, self.get_item(key).await?)) }).collect();
+        let items: Vec<_> = stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await?;
+        found.extend(items);
+        Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
+    }
+
+    async fn put(&self, put: Put) -> Result<Version> {
+        self.put_item(&put).await
+    }
+
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        self.delete_item(key, version).await
+    }
+
+    async fn query(&self, range: &QueryRange) -> Result<Items> {
+        if range.descending { self.descending(range).await } else { self.ascending(range).await }
+    }
+
+    async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
+        self.scan_items(segment).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
+        self.transact_items(&writes).await
+    }
+
+    async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
+        self.add_item(key, delta).await
+    }
+}

@@ -1,0 +1,152 @@
+//! Queries in ascending order, and scans.
+
+use std::ops::Bound;
+
+use isobar_abstraction::key_value::{Items, QueryRange, ScanSegment};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::TableKeyValue;
+use super::key::{partition_key, row_key, segment};
+use super::service::encoded;
+use super::stored::Found;
+
+/// Rows in one answer, at most.
+/// Source: <https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination>.
+pub(super) const MOST_ROWS: usize = 1_000;
+
+/// Where the service goes on: keys, in a form of its own.
+pub(super) type Token = (String, Option<String>);
+
+/// One answer of the service.
+pub(super) struct Rows {
+    pub(super) rows: Vec<Found>,
+    pub(super) next: Option<Token>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Output {
+    value: Vec<Map<String, Value>>,
+}
+
+impl TableKeyValue {
+    pub(super) async fn ascending(&self, range: &QueryRange) -> Result<Items> {
+        let filter = filter(range, &bytes(&range.lower), &bytes(&range.upper));
+        let mut page = Items::default();
+        let mut top = range.limit;
+        let mut token = None;
+        loop {
+            let Rows { rows, next } = self.rows(&filter, top, "", token.as_ref()).await?;
+            let (now, mut expired, mut position) = (self.now(), false, None);
+            let mut rows = rows.into_iter();
+            while page.items.len() < range.limit {
+                let Some(found) = rows.next() else { break };
+                let key = found.key()?;
+                position = Some(key.sort.clone());
+                if found.tag.is_live(now) {
+                    page.items.push(found.into_item(key)?);
+                } else {
+                    expired = true;
+                }
+            }
+            let more = next.is_some() || rows.next().is_some();
+            page.resume = position.filter(|_| more);
+            let full = page.items.len() == range.limit;
+            // An answer may be empty although there is more.
+            if full || next.is_none() || (page.resume.is_some() && !expired) {
+                return Ok(page);
+            }
+            // Among many that have expired, a small limit would need a request for each.
+            top = top.saturating_mul(4).max(100);
+            token = next;
+        }
+    }
+
+    pub(super) async fn scan_items(&self, wanted: &ScanSegment) -> Result<Items> {
+        let Some((start, end)) = segment(wanted.segment, wanted.segments) else { return Ok(Items::default()) };
+        let token: Option<Token> = match &wanted.after {
+            Some(text) => Some(serde_json::from_str(text).map_err(|_| foreign_cursor())?),
+            None => None,
+        };
+        let filter = match end {
+            Some(end) => format!("PartitionKey ge '{start}' and PartitionKey lt '{end}'"),
+            None => format!("PartitionKey ge '{start}'"),
+        };
+        let Rows { rows, next } = match self.rows(&filter, wanted.limit, "", token.as_ref()).await {
+            Err(error) if error.kind() == ErrorKind::InvalidInput && token.is_some() => return Err(foreign_cursor()),
+            rows => rows?,
+        };
+        let now = self.now();
+        let mut items = Vec::new();
+        for found in rows {
+            let key = found.key()?;
+            if found.tag.is_live(now) {
+                items.push(found.into_item(key)?);
+            }
+        }
+        let resume = next.map(|token| serde_json::to_string(&token)).transpose()?;
+        Ok(Items { items, resume })
+    }
+
+    /// One answer: at most `top` rows, with the properties of `select`, or all. Where it would be larger
+    /// than the client reads, fewer rows.
+    pub(super) async fn rows(&self, filter: &str, top: usize, select: &str, token: Option<&Token>) -> Result<Rows> {
+        let mut top = top.min(MOST_ROWS);
+        loop {
+            match self.rows_at_once(filter, top, select, token).await {
+                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && top > 1 => top = top.div_ceil(8),
+                rows => return rows,
+            }
+        }
+    }
+
+    async fn rows_at_once(&self, filter: &str, top: usize, select: &str, token: Option<&Token>) -> Result<Rows> {
+        let mut query = format!("$filter={}&$top={top}", encoded(filter));
+        if !select.is_empty() {
+            query.push_str(&format!("&$select={}", encoded(select)));
+        }
+        if let Some((partition, row)) = token {
+            query.push_str(&format!("&NextPartitionKey={}", encoded(partition)));
+            if let Some(row) = row {
+                query.push_str(&format!("&NextRowKey={}", encoded(row)));
+            }
+        }
+        let answer = self.service.query(&query).await?.map_err(|refusal| self.service.explain(refusal))?;
+        let header = |name: &str| answer.headers().get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
+        let next = header("x-ms-continuation-nextpartitionkey")
+            .map(|partition| (partition, header("x-ms-continuation-nextrowkey")));
+        let output: Output = super::read(answer.body())?;
+        let rows = output.value.into_iter().map(Found::read).collect::<Result<_>>()?;
+        Ok(Rows { rows, next })
+    }
+}
+
+fn foreign_cursor() -> Error {
+    Error::invalid("the cursor is not one of this segment of this table")
+}
+
+/// A bound in bytes: between two sort keys there are some that are no text.
+pub(super) fn bytes(bound: &Bound<String>) -> Bound<Vec<u8>> {
+    bound.as_ref().map(|sort| sort.as_bytes().to_vec())
+}
+
+/// Those rows of the range's partition that lie between two ends.
+pub(super) fn filter(range: &QueryRange, lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> String {
+    // Of what is in it, nothing is a quote.
+    let mut filter = format!("PartitionKey eq '{}'", partition_key(&range.partition));
+    let mut end = |operator: &str, sort: &[u8]| {
+        filter.push_str(&format!(" and RowKey {operator} '{}'", row_key(sort)));
+    };
+    match lower {
+        Bound::Included(sort) => end("ge", sort),
+        Bound::Excluded(sort) => end("gt", sort),
+        Bound::Unbounded => {}
+    }
+    match upper {
+        Bound::Included(sort) => end("le", sort),
+        Bound::Excluded(sort) => end("lt", sort),
+        Bound::Unbounded => {}
+    }
+    filter
+}

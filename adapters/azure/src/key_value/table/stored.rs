@@ -1,0 +1,251 @@
+//! What an item is in Table Storage.
+//!
+//! | property | type | what it is |
+//! |---|---|---|
+//! | `PartitionKey`, `RowKey` | String | the key; see `key` |
+//! | `sort` | String | the sort key as it is, for people; never read |
+//! | `value`, `value1`, `value2` … | String or Binary | the value, in pieces |
+//! | `write` | String | 128 random bits, new with each write: they tell our own write from another's |
+//! | `expires` | Int64 | when it expires, in milliseconds since 1970 |
+//!
+//! Other properties are left alone by reads, and are gone after a put. An item that somebody else wrote
+//! needs its key and `value`, which may be a number too.
+
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::key_value::{Item, Key, Version};
+use isobar_abstraction::{Error, Result};
+use serde_json::{Map, Value, json};
+
+use super::key::RowKey;
+
+/// A property takes 64 KiB; of text, in UTF-16, "about 32 K characters or less".
+///
+/// Source: <https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>.
+const TEXT_UNITS: usize = 32_000;
+const BINARY_BYTES: usize = 64_000;
+
+/// Below this a value that can be text is text, whatever it costs.
+const SMALL: usize = 4_096;
+
+const TYPE_OF_EXPIRY: &str = "expires@odata.type";
+
+/// What is written to a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content<'a> {
+    pub(super) key: &'a Key,
+    pub(super) value: &'a [u8],
+    pub(super) expires_at: Option<SystemTime>,
+    /// What tells this write from all others.
+    pub(super) write: &'a str,
+}
+
+impl Content<'_> {
+    /// The entity in JSON.
+    pub(super) fn entity(&self, row: &RowKey) -> Bytes {
+        let mut entity = Map::new();
+        entity.insert("PartitionKey".to_owned(), json!(row.partition));
+        entity.insert("RowKey".to_owned(), json!(row.row));
+        if !self.key.sort.is_empty() && is_readable(&self.key.sort) {
+            entity.insert("sort".to_owned(), json!(self.key.sort));
+        }
+        match text(self.value) {
+            Some(text) => put_text(&mut entity, text),
+            None => put_binary(&mut entity, self.value),
+        }
+        entity.insert("write".to_owned(), json!(self.write));
+        if let Some(expiry) = self.expires_at {
+            entity.insert("expires".to_owned(), json!(to_millis(expiry).to_string()));
+            entity.insert(TYPE_OF_EXPIRY.to_owned(), json!("Edm.Int64"));
+        }
+        Value::Object(entity).to_string().into()
+    }
+}
+
+/// The value as text, if it is readable and no longer in JSON than in base64: a transaction takes 4 MiB
+/// of either.
+fn text(value: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(value).ok().filter(|text| is_readable(text))?;
+    let escaped = |byte: &&u8| matches!(byte, b'"' | b'\\' | b'\t' | b'\n' | b'\r');
+    let size = value.len() + value.iter().filter(escaped).count();
+    (value.len() <= SMALL || size <= value.len().div_ceil(3) * 4).then_some(text)
+}
+
+/// Of control characters and of what is no character, not all clients make text.
+fn is_readable(text: &str) -> bool {
+    let odd = |letter: char| match letter {
+        '\t' | '\n' | '\r' => false,
+        '\u{fffe}' | '\u{ffff}' => true,
+        _ => letter.is_control(),
+    };
+    !text.contains(odd)
+}
+
+fn name(piece: usize) -> String {
+    if piece == 0 { "value".to_owned() } else { format!("value{piece}") }
+}
+
+fn put_text(entity: &mut Map<String, Value>, text: &str) {
+    let mut rest = text;
+    for piece in 0.. {
+        let (head, tail) = rest.split_at(end_of_piece(rest));
+        entity.insert(name(piece), json!(head));
+        rest = tail;
+        if rest.is_empty() {
+            return;
+        }
+    }
+}
+
+fn end_of_piece(text: &str) -> usize {
+    let mut units = 0;
+    let past = |(_, letter): &(usize, char)| {
+        units += letter.len_utf16();
+        units > TEXT_UNITS
+    };
+    text.char_indices().find(past).map_or(text.len(), |(at, _)| at)
+}
+
+fn put_binary(entity: &mut Map<String, Value>, value: &[u8]) {
+    for (piece, bytes) in value.chunks(BINARY_BYTES).enumerate() {
+        let name = name(piece);
+        entity.insert(format!("{name}@odata.type"), json!("Edm.Binary"));
+        entity.insert(name, json!(BASE64_STANDARD.encode(bytes)));
+    }
+}
+
+/// 128 random bits as text. Errors: `Internal` where the machine has no randomness.
+pub(super) fn unique() -> Result<String> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
+}
+
+/// What a version says: the service's ETag, and when that write of the item expires.
+///
+/// As text it is the ETag, with the milliseconds and an `@` before it where there is an expiry: so a
+/// condition on a version is known to fail, without a read, once the item has expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tag {
+    pub(super) etag: String,
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+/// Around the time of a write.
+const OPENING: &str = "W/\"datetime'";
+const CLOSING: &str = "'\"";
+
+impl Tag {
+    /// An ETag of a write that nobody can meet: it was written over since.
+    pub(super) fn superseded() -> Self {
+        Self { etag: format!("{OPENING}1601-01-01T00%3A00%3A00.0000000Z{CLOSING}"), expires_at: None }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        Version::new(match self.expires_at {
+            Some(expiry) => format!("{}@{}", to_millis(expiry), self.etag),
+            None => self.etag.clone(),
+        })
+    }
+
+    /// What a caller's version says, unless no write of this service ever had it. The service takes
+    /// `*` for any version, and an ETag of another form for a fault.
+    pub(super) fn of(version: &Version) -> Option<Self> {
+        let text = version.as_str();
+        let (expires_at, etag) = match text.split_once('@') {
+            Some((millis, etag)) => (Some(from_millis(millis.parse().ok()?)), etag),
+            None => (None, text),
+        };
+        let time = etag.strip_prefix(OPENING)?.strip_suffix(CLOSING)?;
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"%.:-".contains(&byte);
+        let tag = Self { etag: etag.to_owned(), expires_at };
+        (!time.is_empty() && time.bytes().all(fits) && tag.version() == *version).then_some(tag)
+    }
+
+    pub(super) fn is_live(&self, now: SystemTime) -> bool {
+        self.expires_at.is_none_or(|expiry| now < expiry)
+    }
+}
+
+/// A row as it is read, by whomever it was written.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) row: RowKey,
+    pub(super) tag: Tag,
+    properties: Map<String, Value>,
+}
+
+impl Found {
+    /// Errors: `Internal` where the row lacks what the service gives to each.
+    pub(super) fn read(mut properties: Map<String, Value>) -> Result<Self> {
+        let mut text = |name: &str| match properties.remove(name) {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(Error::internal(format!("Table Storage answered a row without `{name}`"))),
+        };
+        let row = RowKey { partition: text("PartitionKey")?, row: text("RowKey")? };
+        let etag = text("odata.etag").unwrap_or_default();
+        let expires_at = properties.get("expires").and_then(millis).map(from_millis);
+        Ok(Self { row, tag: Tag { etag, expires_at }, properties })
+    }
+
+    /// Is it what this write wrote?
+    pub(super) fn is_of(&self, write: &str) -> bool {
+        self.properties.get("write").and_then(Value::as_str) == Some(write)
+    }
+
+    /// The key. Errors: `Internal` where isobar makes no such row.
+    pub(super) fn key(&self) -> Result<Key> {
+        let strange = || {
+            Error::internal(format!(
+                "the row with {} is not one that isobar reads: its key is of another form",
+                self.row
+            ))
+        };
+        self.row.key().ok_or_else(strange)
+    }
+
+    /// The item at `key`. Errors: `Internal` where there is no value in it.
+    pub(super) fn into_item(self, key: Key) -> Result<Item> {
+        let Some(value) = self.value() else {
+            let why = "it has no `value` of type String, Binary or a number";
+            return Err(Error::internal(format!("the item at `{key}` is not one that isobar reads: {why}")));
+        };
+        Ok(Item { key, value, version: self.tag.version(), expires_at: self.tag.expires_at })
+    }
+
+    fn value(&self) -> Option<Bytes> {
+        let mut value = self.piece(0)?;
+        for piece in 1.. {
+            let name = name(piece);
+            if self.properties.get(&name).is_none_or(Value::is_null) {
+                break;
+            }
+            value.extend(self.piece(piece)?);
+        }
+        Some(value.into())
+    }
+
+    fn piece(&self, piece: usize) -> Option<Vec<u8>> {
+        let name = name(piece);
+        let kind = self.properties.get(&format!("{name}@odata.type")).and_then(Value::as_str);
+        match (self.properties.get(&name)?, kind) {
+            (Value::String(base64), Some("Edm.Binary")) => BASE64_STANDARD.decode(base64).ok(),
+            (Value::String(text), _) => Some(text.clone().into_bytes()),
+            (Value::Number(number), _) => Some(number.to_string().into_bytes()),
+            _ => None,
+        }
+    }
+}
+
+/// What somebody else wrote may be of another numeric type.
+fn millis(value: &Value) -> Option<u64> {
+    let number = match value {
+        Value::String(text) => text.parse::<i64>().ok()?,
+        number => number.as_i64().or_else(|| number.as_f64().map(|number| number.ceil() as i64))?,
+    };
+    Some(u64::try_from(number).unwrap_or_default())
+}

@@ -1,0 +1,147 @@
+//! Transactions: entity group transactions of one partition.
+
+use isobar_abstraction::Result;
+use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write};
+use std::time::SystemTime;
+
+use super::key::RowKey;
+use super::refusal::{Meaning, Refusal};
+use super::service::{Change, unknown};
+use super::stored::{Content, Tag, unique};
+use super::write::{On, change, changed, taken};
+use super::{TRIES, TableKeyValue, busy};
+
+/// How a write is done.
+enum Step<'a> {
+    Put(&'a Put, On),
+    /// `*`, or the version's ETag.
+    Delete(&'a Key, String),
+    /// Instead of a delete whose row may be absent, which the service takes for a failure: an item that
+    /// has expired already.
+    Bury(&'a Key),
+}
+
+impl TableKeyValue {
+    /// One request, where all rows that it deletes are there and none that it creates has expired.
+    pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
+        let id = unique()?;
+        let mut steps = writes.iter().map(|write| self.step(write)).collect::<Result<Vec<_>>>()?;
+        let mut lost = false;
+        for attempt in 0..TRIES {
+            let changes: Vec<_> = steps.iter().map(|step| step.change(&id)).collect();
+            let refusal = match self.service.transact(&changes).await.map_err(|error| unknown(error, lost))? {
+                Ok(etags) => {
+                    self.clear(&steps, &etags).await;
+                    return Ok(answers(writes, etags));
+                }
+                Err(refusal) => refusal,
+            };
+            lost |= refusal.uncertain;
+            if lost && refusal.is_condition() {
+                let applied = self.applied(writes, &id).await.map_err(|error| unknown(error, true))?;
+                if let Some(versions) = applied {
+                    return Ok(versions);
+                }
+            }
+            self.mend(writes, &mut steps, refusal).await.map_err(|error| unknown(error, lost))?;
+            self.pause(attempt).await;
+        }
+        let key = writes.first().map_or_else(|| Key::from(""), |write| write.key().clone());
+        Err(unknown(busy(&key), lost))
+    }
+
+    fn step<'a>(&self, write: &'a Write) -> Result<Step<'a>> {
+        Ok(match write {
+            Write::Put(put) => {
+                let on = match &put.mode {
+                    PutMode::Overwrite => On::Any,
+                    PutMode::Create => On::Absent,
+                    PutMode::Update(version) => On::Etag(self.live_etag(&put.key, version)?),
+                };
+                Step::Put(put, on)
+            }
+            Write::Delete { key, version: None } => Step::Delete(key, "*".to_owned()),
+            Write::Delete { key, version: Some(version) } => Step::Delete(key, self.live_etag(key, version)?),
+        })
+    }
+
+    /// Changes the steps so that they may go better, or says why they never will.
+    async fn mend<'a>(&self, writes: &'a [Write], steps: &mut [Step<'a>], refusal: Refusal) -> Result<()> {
+        let failed = refusal.write.filter(|_| refusal.is_condition()).and_then(|at| Some((at, writes.get(at)?)));
+        match failed {
+            Some((_, Write::Delete { version: None, .. })) if refusal.meaning() == Meaning::Absent => {
+                for (step, write) in steps.iter_mut().zip(writes) {
+                    if let Write::Delete { key, version: None } = write {
+                        *step = Step::Bury(key);
+                    }
+                }
+                Ok(())
+            }
+            Some((at, Write::Put(put))) if put.mode == PutMode::Create => {
+                let on = match self.find(&RowKey::from(&put.key)).await? {
+                    Some(found) if found.tag.is_live(self.now()) => return Err(taken(&put.key)),
+                    Some(found) => On::Etag(found.tag.etag),
+                    None => On::Absent,
+                };
+                steps[at] = Step::Put(put, on);
+                Ok(())
+            }
+            Some((_, write)) => Err(changed(write.key())),
+            None => Err(self.service.explain(refusal)),
+        }
+    }
+
+    /// The versions, where an attempt whose answer was lost was applied: then one of the rows is of it,
+    /// unless all were written over since.
+    async fn applied(&self, writes: &[Write], id: &str) -> Result<Option<Vec<Option<Version>>>> {
+        let mut versions = Vec::new();
+        let mut applied = false;
+        for write in writes {
+            let Write::Put(put) = write else {
+                versions.push(None);
+                continue;
+            };
+            let found = self.find(&RowKey::from(&put.key)).await?.filter(|found| found.is_of(id));
+            applied |= found.is_some();
+            versions.push(Some(found.map_or_else(Tag::superseded, |found| found.tag).version()));
+        }
+        Ok(applied.then_some(versions))
+    }
+
+    /// Removes what was buried. Where that fails, it is an expired item like any other.
+    async fn clear(&self, steps: &[Step<'_>], etags: &[Option<String>]) {
+        let buried = steps.iter().zip(etags).filter_map(|(step, etag)| match step {
+            Step::Bury(key) => Some(Change::delete(RowKey::from(*key), etag.as_deref()?)),
+            _ => None,
+        });
+        let buried: Vec<_> = buried.collect();
+        if !buried.is_empty() {
+            let _best_effort = self.service.transact(&buried).await;
+        }
+    }
+}
+
+impl Step<'_> {
+    fn change(&self, id: &str) -> Change {
+        match self {
+            Self::Put(put, on) => change(put, id, on),
+            Self::Delete(key, etag) => Change::delete(RowKey::from(*key), etag),
+            Self::Bury(key) => {
+                let (row, expires_at) = (RowKey::from(*key), Some(SystemTime::UNIX_EPOCH));
+                let entity = Content { key, value: b"", expires_at, write: id }.entity(&row);
+                Change::upsert(row, entity)
+            }
+        }
+    }
+}
+
+fn answers(writes: &[Write], etags: Vec<Option<String>>) -> Vec<Option<Version>> {
+    let answer = |(write, etag): (&Write, Option<String>)| match write {
+        Write::Put(put) => {
+            let tag = etag.map(|etag| Tag { etag, expires_at: put.expires_at });
+            Some(tag.unwrap_or_else(Tag::superseded).version())
+        }
+        Write::Delete { .. } => None,
+    };
+    writes.iter().zip(etags).map(answer).collect()
+}

@@ -1,0 +1,189 @@
+//! Topics of Service Bus.
+
+mod outgoing;
+pub(super) mod sas;
+pub(super) mod sender;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::join;
+use futures_util::stream::{self, StreamExt};
+use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
+use isobar_abstraction::{Error, ErrorKind, PubSub, Result};
+
+use super::wire::Sending;
+use super::{AT_ONCE, FIFO, identified};
+use crate::State;
+use crate::config::ServiceBusNamespace;
+pub(super) use outgoing::{Entry, Extra, only};
+use sas::Tokens;
+use sender::Sender;
+
+/// A topic of Service Bus, and its twin for messages with an ordering key, whose subscriptions want
+/// sessions: a subscription that wants them takes no message without one.
+///
+/// <https://learn.microsoft.com/azure/service-bus-messaging/message-sessions>
+#[derive(Debug)]
+pub(crate) struct ServiceBusPubSub {
+    state: Arc<State>,
+    namespace: ServiceBusNamespace,
+    topic: String,
+    tokens: Tokens,
+}
+
+impl ServiceBusPubSub {
+    pub(crate) fn new(state: Arc<State>, namespace: ServiceBusNamespace, topic: String) -> Self {
+        Self { state, namespace, topic, tokens: Tokens::default() }
+    }
+
+    fn topic(&self, end: &str) -> String {
+        format!("{}{end}", self.topic)
+    }
+
+    /// Sends messages of which none waits for another.
+    async fn send(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
+        let topic = self.topic("");
+        let sends: Vec<_> = split(entries).into_iter().map(|batch| self.send_batch(&topic, batch)).collect();
+        let sent: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
+        sent.into_iter().flatten().collect()
+    }
+
+    /// Sends messages with a key, one request after the other: a request is stored as a whole and in its
+    /// order. What follows a message that failed is not sent where it has the same key.
+    async fn send_in_order(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
+        let topic = self.topic(FIFO);
+        let mut results: Vec<Result<()>> = entries.iter().map(|_| Ok(())).collect();
+        let mut failed: HashMap<&str, ErrorKind> = HashMap::new();
+        let mut place = 0;
+        for batch in split(entries) {
+            let places = place..place + batch.len();
+            place = places.end;
+            let (held, free): (Vec<_>, Vec<_>) =
+                places.partition(|place| failed.contains_key(entries[*place].key()));
+            for place in held {
+                results[place] = Err(held_back(failed[entries[place].key()]));
+            }
+            let free_entries: Vec<_> = free.iter().map(|place| entries[*place]).collect();
+            let sent = self.send_batch_in_order(&topic, &free_entries).await;
+            for (place, sent) in free.into_iter().zip(sent) {
+                if let Err(error) = &sent {
+                    failed.entry(entries[place].key()).or_insert(error.kind());
+                }
+                results[place] = sent;
+            }
+        }
+        results
+    }
+
+    /// All or nothing, as Service Bus has it. Where one may be to blame for its neighbours, each alone.
+    async fn send_batch(&self, topic: &str, batch: &[&Entry<'_>]) -> Vec<Result<()>> {
+        match self.request(topic, batch).await {
+            Attempt::Done(results) => results,
+            Attempt::EachAlone => {
+                let alone = batch.iter().map(|entry| self.request(topic, std::slice::from_ref(entry)));
+                let alone: Vec<_> = stream::iter(alone.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
+                alone.into_iter().flat_map(Attempt::results).collect()
+            }
+        }
+    }
+
+    async fn send_batch_in_order(&self, topic: &str, batch: &[&Entry<'_>]) -> Vec<Result<()>> {
+        match self.request(topic, batch).await {
+            Attempt::Done(results) => results,
+            Attempt::EachAlone => {
+                let mut failed: HashMap<&str, ErrorKind> = HashMap::new();
+                let mut results = Vec::with_capacity(batch.len());
+                for entry in batch {
+                    let sent = match failed.get(entry.key()) {
+                        Some(kind) => Err(held_back(*kind)),
+                        None => {
+                            let sent = self.request(topic, std::slice::from_ref(entry)).await.results();
+                            sent.into_iter().next().unwrap_or_else(|| Err(Error::internal("a message was left out")))
+                        }
+                    };
+                    if let Err(error) = &sent {
+                        failed.entry(entry.key()).or_insert(error.kind());
+                    }
+                    results.push(sent);
+                }
+                results
+            }
+        }
+    }
+
+    /// Idempotent: a repeat may arrive twice, under one id, which delivery at least once allows; a
+    /// message that fails although one try more would have stored it helps nobody.
+    async fn request(&self, topic: &str, batch: &[&Entry<'_>]) -> Attempt {
+        if batch.is_empty() {
+            return Attempt::Done(Vec::new());
+        }
+        let sender = Sender::new(&self.state, &self.namespace, &self.tokens);
+        let error = match sender.send(topic, outgoing::body(batch)).await {
+            Ok(Ok(())) => return Attempt::Done(batch.iter().map(|_| Ok(())).collect()),
+            Ok(Err(refusal)) if batch.len() > 1 && refusal.is_of_content() && !refusal.uncertain => {
+                return Attempt::EachAlone;
+            }
+            Ok(Err(refusal)) if refusal.is_missing() && topic.ends_with(FIFO) => {
+                refusal.explain(&format!("the topic `{topic}` of Service Bus, for messages with an ordering key,"))
+            }
+            Ok(Err(refusal)) => refusal.explain(&format!("the topic `{topic}` of Service Bus")),
+            Err(error) => error,
+        };
+        Attempt::Done(batch.iter().map(|_| Err(error.duplicate())).collect())
+    }
+}
+
+enum Attempt {
+    Done(Vec<Result<()>>),
+    /// It was refused, nothing of it was stored, and only one of its messages may be to blame.
+    EachAlone,
+}
+
+impl Attempt {
+    fn results(self) -> Vec<Result<()>> {
+        match self {
+            Self::Done(results) => results,
+            Self::EachAlone => Vec::new(),
+        }
+    }
+}
+
+fn held_back(kind: ErrorKind) -> Error {
+    Error::new(kind, "not sent, since an earlier message of its ordering key failed")
+}
+
+fn split<'a, 'b>(mut entries: &'a [&'a Entry<'b>]) -> Vec<&'a [&'a Entry<'b>]> {
+    let mut batches = Vec::new();
+    while !entries.is_empty() {
+        let (batch, rest) = entries.split_at(outgoing::fitting(entries));
+        batches.push(batch);
+        entries = rest;
+    }
+    batches
+}
+
+#[async_trait]
+impl PubSub for ServiceBusPubSub {
+    async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
+        let now = self.state.clock.now();
+        let messages: Vec<_> = messages.into_iter().map(|raw| identified(raw, now)).collect();
+        let entry = |message| Entry::new(message, Sending::default(), &Extra::default());
+        let entries: Result<Vec<_>> = messages.iter().map(entry).collect();
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => return messages.iter().map(|_| Err(error.duplicate())).collect(),
+        };
+        let (keyed, plain): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.session.is_some());
+        let (plain, keyed) = join(self.send(&plain), self.send_in_order(&keyed)).await;
+        let (mut plain, mut keyed) = (plain.into_iter(), keyed.into_iter());
+        let result = |message: &Message<Bytes>| {
+            let sent = if message.ordering_key.is_some() { keyed.next() } else { plain.next() };
+            sent.unwrap_or_else(|| Err(Error::internal("a message was left out")))?;
+            Ok(message.id.clone())
+        };
+        messages.iter().map(result).collect()
+    }
+}

@@ -1,0 +1,161 @@
+//! What becomes of a message after its handler answered: a copy that is tried again later, a dead
+//! letter, or nothing more.
+//!
+//! The attempts are counted here and alike on both services, not by the platform: what is tried again is
+//! a copy that carries how often it was delivered. Only a message with an ordering key is left where it
+//! is, since a copy would come after the later ones of its key: its answer is held back for the wait, so
+//! that the platform delivers it again then, before any other of its session.
+
+use std::time::Duration;
+
+use isobar_abstraction::{Error, Location, Outcome, Result, RetryPolicy, Verdict, current_deadline};
+
+use super::dead::Death;
+use super::service_bus::sas::Tokens;
+use super::service_bus::sender::Sender as ServiceBus;
+use super::service_bus::{Entry, Extra, only};
+use super::storage_queue::sender::Sender as StorageQueue;
+use super::storage_queue::{TEXT_BYTES, text};
+use super::wire::{Arrived, Sending, envelope};
+use crate::State;
+use crate::config::{Placed, ServiceBusNamespace, StorageAccount};
+
+/// The longest time for which an answer is held back: the platform renews the lock of a message for
+/// five minutes, and whoever waits is paid for.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// What is left to the platform of an invocation whose answer was held back.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// What the platform is told of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// It is done with: answer 2xx.
+    Done,
+    /// It is to come again as it is: answer 500.
+    Again,
+}
+
+/// Settles a message by the default backoff. See [`carry_out`].
+pub(crate) async fn settle(
+    state: &State,
+    at: &Location,
+    arrived: &Arrived,
+    outcome: Outcome,
+    attempt: u32,
+    max_attempts: u32,
+) -> Settled {
+    let policy = RetryPolicy::default().with_max_attempts(max_attempts);
+    carry_out(state, at, arrived, policy.judge(attempt, outcome), attempt).await
+}
+
+/// Carries out what a trigger's [`RetryPolicy`] said of a message. `at` is the topic that it came from.
+///
+/// What cannot be kept is logged, and the message is to come again: nothing is dropped.
+pub(crate) async fn carry_out(
+    state: &State,
+    at: &Location,
+    arrived: &Arrived,
+    verdict: Verdict,
+    attempt: u32,
+) -> Settled {
+    let kept = match verdict {
+        Verdict::Done => return Settled::Done,
+        Verdict::Again(wait) if arrived.message.ordering_key.is_some() => return hold(state, wait).await,
+        Verdict::Again(wait) => again(state, at, arrived, wait, attempt).await,
+        Verdict::Dead(reason) => bury(state, at, arrived, &reason, attempt).await,
+    };
+    match kept {
+        Ok(()) => Settled::Done,
+        Err(error) => {
+            let id = arrived.message.id.as_str();
+            tracing::error!(%at, id, attempt, ?error, "what became of a message cannot be kept; it comes again");
+            Settled::Again
+        }
+    }
+}
+
+async fn hold(state: &State, wait: Duration) -> Settled {
+    let left = current_deadline().map(|end| end.duration_since(state.clock.now()).unwrap_or_default());
+    let most = left.map_or(LONGEST_HOLD, |left| left.saturating_sub(MARGIN).min(LONGEST_HOLD));
+    state.clock.pause(wait.min(most)).await;
+    Settled::Again
+}
+
+/// Sends a copy that comes after `wait`.
+async fn again(state: &State, at: &Location, arrived: &Arrived, wait: Duration, attempt: u32) -> Result<()> {
+    let sending = Sending { attempts: attempt, death: None };
+    match state.config.place(at)? {
+        Placed::ServiceBus { namespace, topic, subscription } => {
+            let extra = Extra {
+                meant_for: Some(&subscription),
+                id_end: Some(format!("~{attempt}")),
+                not_before: state.clock.now().checked_add(wait),
+                unordered: true,
+            };
+            let entry = Entry::new(&arrived.message, sending, &extra)?;
+            to_service_bus(state, &namespace, &topic, &entry).await
+        }
+        Placed::Queue { account, queue } => {
+            let text = text(&envelope::write(&arrived.message, sending)?);
+            // Somebody else's message may be too large for an envelope: then the platform counts.
+            to_queue(state, &account, &queue, &text, Some(wait)).await
+        }
+        _ => Err(no_topic(at)),
+    }
+}
+
+/// Keeps a dead letter with its reason.
+async fn bury(state: &State, at: &Location, arrived: &Arrived, reason: &str, attempt: u32) -> Result<()> {
+    let now = state.clock.now();
+    let death = |source: &str| Some(Death::new(attempt, reason, now, source));
+    match state.config.place(at)? {
+        Placed::ServiceBus { namespace, topic, subscription } => {
+            let sending = Sending { attempts: 0, death: death(&format!("{topic}/{subscription}")) };
+            let extra = Extra { id_end: Some("~dead".to_owned()), unordered: true, ..Extra::default() };
+            let entry = Entry::new(&arrived.message, sending, &extra)?;
+            to_service_bus(state, &namespace, &dead_of_subscription(&subscription), &entry).await
+        }
+        Placed::Queue { account, queue } => {
+            let sending = Sending { attempts: 0, death: death(&queue) };
+            let mut letter = text(&envelope::write(&arrived.message, sending)?);
+            if letter.len() > TEXT_BYTES {
+                // Somebody else's message, which has no room for a reason. It is kept as it came.
+                tracing::error!(queue, reason, "a dead letter is too large to tell its reason");
+                letter = text(&arrived.message.body);
+            }
+            to_queue(state, &account, &dead_of_queue(&queue), &letter, None).await
+        }
+        _ => Err(no_topic(at)),
+    }
+}
+
+/// The queue of the dead letters of a subscription, also of that of the ordered messages.
+pub(crate) fn dead_of_subscription(subscription: &str) -> String {
+    format!("{subscription}-dead")
+}
+
+/// The queue of the dead letters of a queue. The name is Functions' own.
+pub(crate) fn dead_of_queue(queue: &str) -> String {
+    format!("{queue}-poison")
+}
+
+async fn to_service_bus(state: &State, namespace: &ServiceBusNamespace, entity: &str, entry: &Entry<'_>) -> Result<()> {
+    let tokens = Tokens::default();
+    let sent = ServiceBus::new(state, namespace, &tokens).send(entity, only(entry)).await?;
+    sent.map_err(|refusal| refusal.explain(&format!("`{entity}` of Service Bus")))
+}
+
+async fn to_queue(
+    state: &State,
+    account: &StorageAccount,
+    queue: &str,
+    text: &str,
+    after: Option<Duration>,
+) -> Result<()> {
+    StorageQueue::new(state, account).send(queue, text, after).await
+}
+
+fn no_topic(at: &Location) -> Error {
+    Error::config(format!("{at} is neither in Service Bus nor in a Storage Queue"))
+}

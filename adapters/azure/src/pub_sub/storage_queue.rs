@@ -1,0 +1,113 @@
+//! Topics in Storage Queues: one queue for each subscription, to all of which the publisher sends.
+
+pub(super) mod sender;
+mod sign;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
+use isobar_abstraction::{Error, ErrorKind, Location, PubSub, Result};
+
+use super::dead::REASON_BYTES;
+use super::wire::{Sending, envelope};
+use super::{AT_ONCE, identified};
+use crate::State;
+use crate::config::StorageAccount;
+use sender::Sender;
+
+/// The largest text of a queue's message.
+///
+/// <https://learn.microsoft.com/rest/api/storageservices/put-message>
+pub(super) const TEXT_BYTES: usize = 65_536;
+
+/// The largest envelope that is published, in bytes: what is left of a message's text after base64, less
+/// what a dead letter tells more.
+pub(crate) const LARGEST: usize = TEXT_BYTES / 4 * 3 - REASON_BYTES - 512;
+
+/// The parameter of `azqueue://` with the queues of all subscriptions.
+const SUBSCRIPTIONS: &str = "subscriptions";
+
+/// The queues that a publisher sends to: those of `subscriptions=a,b`, without it the queue itself.
+/// Errors: `Config`.
+pub(super) fn subscriptions(at: &Location, queue: String) -> Result<Vec<String>> {
+    let Some(told) = at.url().and_then(|url| url.parameter(SUBSCRIPTIONS)) else { return Ok(vec![queue]) };
+    let mut queues: Vec<String> = Vec::new();
+    for name in told.split(',').map(str::trim) {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !(3..=63).contains(&name.len()) || !name.bytes().all(fits) {
+            let name = name.escape_debug();
+            return Err(Error::config(format!(
+                "{at} has the subscription `{name}`; `{SUBSCRIPTIONS}` must be names of queues, 3 to 63 of a-z, 0-9 \
+                 and `-`, with commas between them"
+            )));
+        }
+        if !queues.iter().any(|known| known == name) {
+            queues.push(name.to_owned());
+        }
+    }
+    Ok(queues)
+}
+
+/// The text of a queue's message.
+pub(super) fn text(envelope: &[u8]) -> String {
+    STANDARD.encode(envelope)
+}
+
+/// A topic in queues of a storage account.
+#[derive(Debug)]
+pub(crate) struct QueuePubSub {
+    state: Arc<State>,
+    account: StorageAccount,
+    queues: Vec<String>,
+}
+
+impl QueuePubSub {
+    pub(crate) fn new(state: Arc<State>, account: StorageAccount, queues: Vec<String>) -> Self {
+        Self { state, account, queues }
+    }
+
+    /// Sends one message to all queues. Where only some have it, the outcome is unknown.
+    async fn send(&self, message: &Message<Bytes>) -> Result<MessageId> {
+        if message.ordering_key.is_some() {
+            let instead = "a Storage Queue keeps no order: place the topic in Service Bus by a URL servicebus://";
+            return Err(Error::unsupported("publish", "azure", instead));
+        }
+        let envelope = envelope::write(message, Sending::default())?;
+        if envelope.len() > LARGEST {
+            return Err(too_large(envelope.len()));
+        }
+        let text = text(&envelope);
+        let sender = Sender::new(&self.state, &self.account);
+        let sent = join_all(self.queues.iter().map(|queue| sender.send(queue, &text, None))).await;
+        let some = sent.iter().any(Result::is_ok);
+        let unknown = |error: Error| if some { error.with_outcome_unknown() } else { error };
+        // Of several errors the one that is told is any; that of an unknown outcome outweighs the others.
+        let worst = sent.into_iter().filter_map(Result::err).max_by_key(Error::outcome_unknown);
+        worst.map_or_else(|| Ok(message.id.clone()), |error| Err(unknown(error)))
+    }
+}
+
+fn too_large(size: usize) -> Error {
+    let limit = LARGEST as u64;
+    let message = format!(
+        "the message with its envelope is {size} bytes and the limit of Storage Queues is {limit}, less than the \
+         portable one: place the topic in Service Bus by a URL servicebus://, or send where it lies in a bucket"
+    );
+    Error::new(ErrorKind::TooLarge { limit }, message)
+}
+
+#[async_trait]
+impl PubSub for QueuePubSub {
+    async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
+        let now = self.state.clock.now();
+        let messages: Vec<_> = messages.into_iter().map(|raw| identified(raw, now)).collect();
+        let sends: Vec<_> = messages.iter().map(|message| self.send(message)).collect();
+        stream::iter(sends).buffered(AT_ONCE).collect().await
+    }
+}

@@ -1,0 +1,65 @@
+//! What the doubles and emulators under `tests/` do not show: requests as they are sent, and failures.
+
+mod queue;
+mod settle;
+mod topic;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{Request, Response};
+use isobar_abstraction::{Environment, ErrorKind, ManualClock, ResourceKind, ResourceUrl, TraceParent};
+use serde_json::Value;
+
+use super::*;
+use crate::service::double::Double;
+use crate::{AzureConfig, AzureProvider};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// Where the clock stands, in milliseconds.
+const NOW: u64 = 1_767_225_600_250;
+
+/// `hush-secret`, as storage keys are told.
+const KEY: &str = "aHVzaC1zZWNyZXQ=";
+
+fn state(url: &str) -> Arc<State> {
+    let bus = format!(
+        "Endpoint={};SharedAccessKeyName=all;SharedAccessKey=hush-secret;UseDevelopmentEmulator=true",
+        url.replacen("http", "sb", 1)
+    );
+    let storage = format!("AccountName=devstore;AccountKey={KEY};DefaultEndpointsProtocol=http;QueueEndpoint={url}/devstore");
+    let environment = Environment::default()
+        .with_var("AZURE_SERVICEBUS_CONNECTION_STRING", bus)
+        .with_var("AZURE_STORAGE_CONNECTION_STRING", storage);
+    let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_millis(NOW));
+    AzureProvider::with_clock(AzureConfig::from_environment(&environment).unwrap(), Arc::new(clock)).0
+}
+
+fn at(url: &str) -> Location {
+    Location::new(ResourceKind::Topic, "clicks").with_url(ResourceUrl::parse(url).unwrap())
+}
+
+fn plain(body: impl Into<Bytes>) -> RawMessage {
+    let trace_parent = TRACE.parse::<TraceParent>().unwrap();
+    RawMessage { body: body.into(), attributes: BTreeMap::new(), ordering_key: None, trace_parent }
+}
+
+fn keyed(key: &str, body: &str) -> RawMessage {
+    RawMessage { ordering_key: Some(key.to_owned()), ..plain(body.to_owned()) }
+}
+
+fn status(status: u16, body: &str) -> Response<String> {
+    Response::builder().status(status).body(body.to_owned()).unwrap()
+}
+
+/// The bodies of the messages of a request to Service Bus.
+fn bodies(request: &Request<Bytes>) -> Vec<String> {
+    let items: Vec<Value> = serde_json::from_slice(request.body()).unwrap();
+    items.iter().map(|item| item["Body"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Kind and unknown outcome of each, `None` for what was stored.
+fn told(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
+    results.iter().map(|result| result.as_ref().err().map(|error| (error.kind(), error.outcome_unknown()))).collect()
+}

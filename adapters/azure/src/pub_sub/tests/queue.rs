@@ -1,0 +1,66 @@
+//! Topics in Storage Queues.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::*;
+
+async fn publish(double: &Double, url: &str, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
+    open(&state(&double.url), &at(url)).unwrap().publish(messages).await
+}
+
+#[tokio::test]
+async fn a_message_is_the_base64_of_its_envelope() {
+    let double = Double::new(|_| status(201, "")).await;
+    let id = publish(&double, "azqueue://clicks", vec![plain("a é")]).await.remove(0).unwrap();
+    assert_eq!(double.asked(), ["POST /devstore/clicks/messages?messagettl=-1"]);
+    double.request(0, |request| {
+        let xml = std::str::from_utf8(request.body()).unwrap();
+        let text = xml.strip_prefix("<QueueMessage><MessageText>").unwrap().split('<').next().unwrap();
+        let wanted = format!("{{\"isobar\":1,\"id\":\"{id}\",\"at\":{NOW},\"body\":\"a é\",\"traceparent\":\"{TRACE}\"}}");
+        assert_eq!(STANDARD.decode(text).unwrap(), wanted.as_bytes());
+        assert!(request.headers()["authorization"].to_str().unwrap().starts_with("SharedKey devstore:"));
+    });
+}
+
+#[tokio::test]
+async fn every_subscription_has_a_queue_and_the_outcome_is_unknown_where_only_some_have_it() {
+    let double = Double::new(|request| {
+        let missing = request.uri().path().contains("/gone/");
+        if missing { status(404, "<Error><Code>QueueNotFound</Code></Error>") } else { status(201, "") }
+    })
+    .await;
+    let results = publish(&double, "azqueue://clicks?subscriptions=clicks,audit", vec![plain("a")]).await;
+    assert_eq!((told(&results), double.asked().len()), (vec![None], 2));
+    let results = publish(&double, "azqueue://clicks?subscriptions=clicks,gone", vec![plain("a")]).await;
+    assert_eq!(told(&results), [Some((ErrorKind::NotFound, true))]);
+    assert!(results[0].as_ref().unwrap_err().message().contains("the queue `gone` of the storage account `devstore`"));
+    let wrong = open(&state(&double.url), &at("azqueue://clicks?subscriptions=a,B")).unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn what_the_service_cannot_do_is_refused_before_it_is_asked() {
+    let double = Double::new(|_| status(201, "")).await;
+    let large = plain("x".repeat(storage_queue::LARGEST));
+    let results = publish(&double, "azqueue://clicks", vec![keyed("k", "a"), large, plain("b")]).await;
+    let too_large = ErrorKind::TooLarge { limit: storage_queue::LARGEST as u64 };
+    assert_eq!(told(&results), [Some((ErrorKind::Unsupported, false)), Some((too_large, false)), None]);
+    assert_eq!(double.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn errors_show_no_secret() {
+    for (code, name, kind, unknown) in [
+        (403, "AuthenticationFailed", ErrorKind::Unauthenticated, false),
+        (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, false),
+        (413, "RequestBodyTooLarge", ErrorKind::TooLarge { limit: 65_536 }, false),
+        (500, "InternalError", ErrorKind::Unavailable, true),
+    ] {
+        let body = format!("<Error><Code>{name}</Code><Message>no</Message></Error>");
+        let double = Double::new(move |_| status(code, &body)).await;
+        let results = publish(&double, "azqueue://clicks", vec![plain("hush")]).await;
+        assert_eq!(told(&results), [Some((kind, unknown))], "{name}");
+        assert!(!format!("{results:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,113 @@
+//! What becomes of a message.
+
+use isobar_abstraction::Outcome;
+
+use super::super::settle::{Settled, settle};
+use super::super::wire::{Arrived, envelope, open as arrived};
+use super::*;
+
+fn message(key: Option<&str>) -> Arrived {
+    let mut message = identified(plain("work"), SystemTime::UNIX_EPOCH);
+    message.ordering_key = key.map(str::to_owned);
+    arrived(&envelope::write(&message, Default::default()).unwrap(), vec![], 2).unwrap()
+}
+
+async fn settled(double: &Double, url: &str, arrived: &Arrived, outcome: Outcome, most: u32) -> Settled {
+    settle(&state(&double.url), &at(url), arrived, outcome, arrived.message.attempt, most).await
+}
+
+/// The only message that Service Bus was sent: what beside its body it was, and what comes of it.
+fn only(double: &Double) -> (Value, Arrived, Vec<(String, String)>, Bytes) {
+    double.request(0, |request| {
+        let items: Vec<Value> = serde_json::from_slice(request.body()).unwrap();
+        let properties = items[0]["UserProperties"].as_object().unwrap().iter();
+        let properties: Vec<_> = properties.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+        let body = items[0]["Body"].as_str().unwrap().to_owned();
+        let opened = arrived(body.as_bytes(), properties.clone(), 1).unwrap();
+        (items[0]["BrokerProperties"].clone(), opened, properties, body.into())
+    })
+}
+
+#[tokio::test]
+async fn a_retry_is_a_copy_for_one_subscription_that_comes_later() {
+    let double = Double::new(|_| status(201, "")).await;
+    let (url, first) = ("servicebus://clicks?subscription=count", message(None));
+    let outcome = Outcome::retry_after(Duration::from_secs(7), "busy");
+    assert_eq!(settled(&double, url, &first, outcome, 5).await, Settled::Done);
+    assert_eq!(double.asked(), ["POST /clicks/messages"]);
+    let (broker, copy, ..) = only(&double);
+    assert_eq!(broker["ScheduledEnqueueTimeUtc"], "Thu, 01 Jan 2026 00:00:08 GMT", "never too early");
+    assert_eq!(broker["MessageId"], format!("{}~2", first.message.id));
+    assert!(copy.is_for("count") && !copy.is_for("clicks"));
+    let mut wanted = first.message;
+    wanted.attempt = 3;
+    assert_eq!(copy.message, wanted);
+}
+
+#[tokio::test]
+async fn a_retry_in_a_queue_is_a_copy_that_is_hidden() {
+    let double = Double::new(|_| status(201, "")).await;
+    let outcome = Outcome::retry_after(Duration::from_secs(9_999_999), "busy");
+    assert_eq!(settled(&double, "azqueue://clicks?subscriptions=a-1,b-1", &message(None), outcome, 5).await, Settled::Done);
+    assert_eq!(double.asked(), ["POST /devstore/clicks/messages?messagettl=-1&visibilitytimeout=604800"]);
+}
+
+#[tokio::test]
+async fn a_message_with_a_key_is_left_where_it_is() {
+    let double = Double::new(|_| status(201, "")).await;
+    let again = settled(&double, "servicebus://clicks", &message(Some("k")), Outcome::retry("busy"), 5).await;
+    assert_eq!((again, double.asked().len()), (Settled::Again, 0));
+}
+
+#[tokio::test]
+async fn a_dead_letter_tells_why_and_is_new_when_it_is_put_back() {
+    let double = Double::new(|_| status(201, "")).await;
+    let first = message(Some("k"));
+    let outcome = Outcome::retry("busy");
+    assert_eq!(settled(&double, "servicebus://clicks?subscription=count", &first, outcome, 2).await, Settled::Done);
+    assert_eq!(double.asked(), ["POST /count-dead/messages"]);
+    let (broker, opened, properties, body) = only(&double);
+    assert!(broker.get("SessionId").is_none());
+    let dead = dead::dead_letter(&body, properties).unwrap();
+    assert_eq!((dead.id.as_str(), dead.attempts, &*dead.body), (first.message.id.as_str(), 2, &b"work"[..]));
+    assert_eq!(dead.reason, "gave up after 2 attempts: busy");
+    assert_eq!(dead.died_at, SystemTime::UNIX_EPOCH + Duration::from_millis(NOW));
+    assert_eq!((opened.message.attempt, opened.message.ordering_key.as_deref()), (1, Some("k")));
+}
+
+#[tokio::test]
+async fn a_dead_letter_of_a_queue_fits_whatever_the_reason() {
+    let double = Double::new(|_| status(201, "")).await;
+    let mut large = message(None);
+    let size = storage_queue::LARGEST - envelope::write(&large.message, Default::default()).unwrap().len();
+    large.message.body = "x".repeat(size + 4).into();
+    let reject = Outcome::reject("\"\n".repeat(9_000));
+    assert_eq!(settled(&double, "azqueue://clicks", &large, reject, 5).await, Settled::Done);
+    assert_eq!(double.asked(), ["POST /devstore/clicks-poison/messages?messagettl=-1"]);
+    double.request(0, |request| {
+        let xml = std::str::from_utf8(request.body()).unwrap();
+        let text = xml.strip_prefix("<QueueMessage><MessageText>").unwrap().split('<').next().unwrap();
+        assert!(text.len() <= storage_queue::TEXT_BYTES, "{}", text.len());
+        let dead = dead::dead_letter(text.as_bytes(), []).unwrap();
+        assert!(dead.reason.starts_with("\"\n") && dead.reason.ends_with('…') && dead.body == large.message.body);
+    });
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_comes_again() {
+    let double = Double::new(|_| status(404, "")).await;
+    for url in ["servicebus://clicks", "azqueue://clicks"] {
+        for outcome in [Outcome::reject("no"), Outcome::retry("busy")] {
+            assert_eq!(settled(&double, url, &message(None), outcome, 5).await, Settled::Again, "{url}");
+        }
+        assert_eq!(settled(&double, url, &message(None), Outcome::Ack, 5).await, Settled::Done);
+    }
+}
+
+#[test]
+fn what_the_platform_gave_up_itself_is_a_dead_letter_too() {
+    let said = [("DeadLetterReason", "MaxDeliveryCountExceeded"), ("lang", "en")];
+    let dead = dead::dead_letter(b"x", said.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+    assert_eq!((dead.reason.as_str(), dead.attributes["lang"].as_str()), ("MaxDeliveryCountExceeded", "en"));
+    assert!(dead::dead_letter(b"x", []).unwrap().reason.starts_with("the platform gave up"));
+}

@@ -1,0 +1,99 @@
+//! Topics of Service Bus.
+
+use super::*;
+
+async fn publish(double: &Double, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
+    open(&state(&double.url), &at("servicebus://clicks")).unwrap().publish(messages).await
+}
+
+#[tokio::test]
+async fn a_message_is_sent_with_its_id_its_properties_and_a_token() {
+    let double = Double::new(|_| status(201, "")).await;
+    let mut message = plain("a é");
+    message.attributes.insert("Lang".to_owned(), "käse".to_owned());
+    let id = publish(&double, vec![message]).await.remove(0).unwrap();
+    assert_eq!(double.asked(), ["POST /clicks/messages"]);
+    double.request(0, |request| {
+        let item = &serde_json::from_slice::<Value>(request.body()).unwrap()[0];
+        let wanted = serde_json::json!({
+            "Body": "a é", "BrokerProperties": {"MessageId": id.as_str()},
+            "UserProperties": {
+                "Lang": "käse", "traceparent": TRACE, "isobar-meta": format!("{{\"id\":\"{id}\",\"at\":{NOW}}}"),
+            },
+        });
+        assert_eq!(*item, wanted);
+        assert_eq!(request.headers()["content-type"], "application/vnd.microsoft.servicebus.json");
+        let token = request.headers()["authorization"].to_str().unwrap();
+        assert!(token.starts_with("SharedAccessSignature sr=http%3A%2F%2F127.0.0.1%3A"), "{token}");
+        assert!(token.contains("%2Fclicks&sig=") && token.ends_with("&skn=all"), "{token}");
+    });
+}
+
+#[tokio::test]
+async fn a_batch_is_split_by_count_and_by_bytes() {
+    let double = Double::new(|_| status(201, "")).await;
+    let results = publish(&double, (0..230).map(|number| plain(number.to_string())).collect()).await;
+    assert!(results.iter().all(Result::is_ok) && results.len() == 230);
+    let mut sizes: Vec<_> = (0..3).map(|place| double.request(place, |request| bodies(request).len())).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [30, 100, 100]);
+    let double = Double::new(|_| status(201, "")).await;
+    publish(&double, (0..5).map(|_| plain("x".repeat(100_000))).collect()).await;
+    let mut sizes: Vec<_> = (0..3).map(|place| double.request(place, |request| bodies(request).len())).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 2, 2]);
+}
+
+#[tokio::test]
+async fn one_that_is_refused_does_not_keep_its_neighbours_back() {
+    let double = Double::new(|request| match bodies(request).iter().any(|body| body == "bad") {
+        true => status(400, "<Error><Code>400</Code><Detail>no</Detail></Error>"),
+        false => status(201, ""),
+    })
+    .await;
+    let results = publish(&double, ["a", "bad", "b"].map(plain).into()).await;
+    assert_eq!(told(&results), [None, Some((ErrorKind::InvalidInput, false)), None]);
+    let results = publish(&double, vec![keyed("k", "a"), keyed("k", "bad"), keyed("k", "b"), keyed("l", "c")]).await;
+    let invalid = Some((ErrorKind::InvalidInput, false));
+    assert_eq!(told(&results), [None, invalid, invalid, None], "none overtakes one that failed");
+}
+
+#[tokio::test]
+async fn messages_with_a_key_go_to_the_twin_in_a_session_and_in_order() {
+    let double = Double::new(|_| status(201, "")).await;
+    let messages = (0..150).map(|number| keyed(["a", "b"][number % 2], &number.to_string()));
+    assert!(publish(&double, messages.collect()).await.iter().all(Result::is_ok));
+    assert_eq!(double.asked(), ["POST /clicks-fifo/messages"; 2]);
+    let sent: Vec<_> = (0..2).flat_map(|place| double.request(place, bodies)).collect();
+    assert_eq!(sent, (0..150).map(|number| number.to_string()).collect::<Vec<_>>());
+    double.request(0, |request| {
+        let items: Value = serde_json::from_slice(request.body()).unwrap();
+        assert_eq!(items[1]["BrokerProperties"]["SessionId"], "b");
+    });
+}
+
+#[tokio::test]
+async fn errors_say_what_to_do_and_show_no_secret() {
+    for (code, body, kind, unknown) in [
+        (401, "<Error><Code>401</Code><Detail>hush</Detail></Error>", ErrorKind::Unauthenticated, false),
+        (403, "", ErrorKind::PermissionDenied, false),
+        (403, "<Error><Code>403</Code><Detail>message size exceeded</Detail></Error>", ErrorKind::TooLarge { limit: 262_144 }, false),
+        (404, "", ErrorKind::NotFound, false),
+        (410, "", ErrorKind::NotFound, false),
+        (429, "", ErrorKind::Throttled { retry_after: None }, false),
+        (500, "", ErrorKind::Unavailable, true),
+        (503, "<html>", ErrorKind::Unavailable, true),
+    ] {
+        let double = Double::new(move |_| status(code, body)).await;
+        let results = publish(&double, vec![plain("hush-body"), plain("x")]).await;
+        assert_eq!(told(&results), [Some((kind, unknown)); 2], "{code} {body}");
+        assert!(!format!("{results:?}").contains("hush"), "{results:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_made_anew_once() {
+    let double = Double::new(|_| status(401, "")).await;
+    publish(&double, vec![plain("a")]).await;
+    assert_eq!(double.asked().len(), 2);
+}

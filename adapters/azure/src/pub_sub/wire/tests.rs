@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use isobar_abstraction::ErrorKind;
+
+use super::*;
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn at(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+fn message(body: &[u8]) -> Message<Bytes> {
+    let mut message = Message::new(MessageId::new("m-1"), Bytes::copy_from_slice(body), at(1_767_225_600_250));
+    message.attributes.insert("lang".to_owned(), "käse \"x\"".to_owned());
+    message.trace_parent = TRACE.parse().ok();
+    message
+}
+
+fn sending(attempts: u32) -> Sending {
+    Sending { attempts, death: None }
+}
+
+/// Through Service Bus, which hands it over for the `delivery`th time.
+fn through_bus(message: &Message<Bytes>, sending: Sending, delivery: u32) -> Arrived {
+    let carried = encode(message, sending).unwrap();
+    let owned = carried.properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_owned()));
+    open(carried.body.as_bytes(), owned.collect(), delivery).unwrap()
+}
+
+#[test]
+fn a_message_comes_through_both_services_bit_for_bit() {
+    for body in [&b"{\"a\":1}"[..], b"\"hello\"", b"\0\xff", b"test", "\u{fffe}".as_bytes(), b"{\"isobar\":1}", b"AP8="] {
+        let mut message = message(body);
+        message.ordering_key = Some("room-7".to_owned());
+        let wanted = Arrived { message: message.clone(), meant_for: None, death: None };
+        assert_eq!(through_bus(&message, sending(0), 1), wanted, "{body:?}");
+        let envelope = envelope::write(&message, sending(0)).unwrap();
+        assert_eq!(open(&envelope, vec![], 1).unwrap(), wanted, "{body:?}");
+        assert_eq!(open(STANDARD.encode(&envelope).as_bytes(), vec![], 1).unwrap(), wanted, "{body:?}");
+    }
+}
+
+#[test]
+fn attempts_are_those_of_the_copies_and_of_the_platform() {
+    let message = message(b"x");
+    assert_eq!(through_bus(&message, sending(3), 2).message.attempt, 5);
+    assert_eq!(through_bus(&message, sending(0), 0).message.attempt, 1);
+    assert_eq!(through_bus(&message, sending(u32::MAX), 2).message.attempt, u32::MAX);
+    let envelope = envelope::write(&message, sending(3)).unwrap();
+    assert_eq!(open(&envelope, vec![], 2).unwrap().message.attempt, 5);
+}
+
+#[test]
+fn a_message_of_somebody_else_is_taken_as_it_is() {
+    let said = [
+        ("$MessageId", "their-1"),
+        ("$SessionId", "s"),
+        ("$EnqueuedTimeUtc", "2026-01-01T00:00:00.25Z"),
+        ("MessageId", "an attribute"),
+        ("traceparent", TRACE),
+        (FOR, "clicks"),
+    ];
+    let said = said.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let arrived = open(b"{\"isobar\":\"no form\"}", said.into(), 2).unwrap();
+    let message = &arrived.message;
+    assert_eq!((message.id.as_str(), &*message.body, message.attempt), ("their-1", &b"{\"isobar\":\"no form\"}"[..], 2));
+    assert_eq!((message.ordering_key.as_deref(), message.published_at), (Some("s"), at(1_767_225_600_250)));
+    assert_eq!(message.attributes, BTreeMap::from([("MessageId".to_owned(), "an attribute".to_owned())]));
+    assert!(message.trace_parent.is_some());
+    assert!(arrived.is_for("clicks") && !arrived.is_for("other"));
+    assert!(open(b"x", vec![], 1).unwrap().is_for("any"));
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_that_does_not_quote_it() {
+    let meta = |text: &str| vec![(META.to_owned(), text.to_owned())];
+    for (body, properties) in [
+        (&b"x"[..], meta("hush")),
+        (b"x", meta("{\"attempt\":\"hush\"}")),
+        (b"hush!", meta("{\"enc\":\"base64\"}")),
+        (b"x", meta("{\"enc\":\"zip\"}")),
+        (b"{\"isobar\":2,\"hush\":1}", vec![]),
+        (b"{\"isobar\":1,\"id\":\"hush\"}", vec![]),
+        (b"{\"isobar\":1,\"id\":\"i\",\"at\":1,\"body\":\"hush!\",\"enc\":\"base64\"}", vec![]),
+    ] {
+        let error = open(body, properties.clone(), 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        assert_eq!(Arrived::raw(body, properties, 3).message.body, body);
+    }
+}
+
+#[test]
+fn nothing_hostile_panics() {
+    for body in [&b""[..], b"{", b"[[[[", b"\"", b"{\"isobar\":-1}", b"{\"isobar\":99999999999}", b"eyJpc29iYXIiOjF9", &[0xff; 9]] {
+        let _either_way = open(body, vec![("$Id".to_owned(), String::new())], u32::MAX);
+    }
+}

@@ -1,0 +1,88 @@
+//! Who may call the double: the tokens that Service Bus takes.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+
+use super::{POLICY, Shared};
+
+/// Why a request is refused: what the service says in its `Detail`.
+pub(super) type Reason = String;
+
+/// Checks the header `Authorization` of a request for `path`.
+pub(super) fn check(shared: &Shared, header: Option<&str>, path: &str) -> Result<(), Reason> {
+    let header = header.ok_or("MissingToken: the request has no Authorization")?;
+    if let Some(token) = header.strip_prefix("Bearer ") {
+        return bearer(token);
+    }
+    match header.strip_prefix("SharedAccessSignature ") {
+        Some(token) => signature(shared, token, path),
+        None => Err("MalformedToken: neither SharedAccessSignature nor Bearer".to_owned()),
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn signature(shared: &Shared, token: &str, path: &str) -> Result<(), Reason> {
+    let mut fields: BTreeMap<&str, &str> = BTreeMap::new();
+    for pair in token.split('&') {
+        let (name, value) = pair.split_once('=').ok_or("MalformedToken: a part has no value")?;
+        if fields.insert(name, value).is_some() || !["sr", "sig", "se", "skn"].contains(&name) {
+            return Err(format!("MalformedToken: `{name}` is unknown or there twice"));
+        }
+    }
+    let raw = |name: &str| fields.get(name).copied().ok_or(format!("MalformedToken: there is no {name}"));
+    let (resource, end) = (raw("sr")?, raw("se")?);
+    if decoded(raw("skn")?) != POLICY {
+        return Err("InvalidPolicy: there is no policy of that name".to_owned());
+    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(shared.key.as_bytes()).map_err(|_| "the double's key")?;
+    // What is signed is the resource as it stands in the token, still encoded.
+    mac.update(format!("{resource}\n{end}").as_bytes());
+    let told = STANDARD.decode(decoded(raw("sig")?)).map_err(|_| "MalformedToken: sig is no base64")?;
+    mac.verify_slice(&told).map_err(|_| "InvalidSignature: The token has an invalid signature.")?;
+    let end: u64 = end.parse().map_err(|_| "MalformedToken: se is no number")?;
+    if end <= now() {
+        return Err("ExpiredToken: The token is expired.".to_owned());
+    }
+    let resource = decoded(resource);
+    let (_, place) = resource.split_once("://").ok_or("MalformedToken: sr is no URI")?;
+    let wanted = format!("{}{path}/", shared.host).to_lowercase();
+    match wanted.starts_with(&format!("{}/", place.trim_end_matches('/').to_lowercase())) {
+        true => Ok(()),
+        false => Err("InvalidAudience: the token is for another resource".to_owned()),
+    }
+}
+
+fn decoded(text: &str) -> String {
+    let text = format!("x={text}");
+    let mut pairs = url::form_urlencoded::parse(text.as_bytes());
+    pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+/// As Azurite does: the claims, not the signature.
+fn bearer(token: &str) -> Result<(), Reason> {
+    let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+    let claims = claims.ok_or("MalformedToken: it is no JWT")?;
+    let audience = claims["aud"].as_str().unwrap_or_default().trim_end_matches('/');
+    if audience != "https://servicebus.azure.net" {
+        return Err("InvalidAudience: the token is not for Service Bus".to_owned());
+    }
+    let (start, end) = (claims["nbf"].as_u64(), claims["exp"].as_u64());
+    if start.is_none_or(|start| start > now()) || end.is_none_or(|end| end <= now()) {
+        return Err("ExpiredToken: The token is expired.".to_owned());
+    }
+    let issuer = claims["iss"].as_str().unwrap_or_default();
+    if !issuer.starts_with("https://sts.windows.net/") {
+        return Err("InvalidIssuer: The token has an invalid issuer.".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! The requests that the double answers.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::BodyExt;
+use isobar::clock::to_rfc3339;
+use serde_json::{Map, Value, json};
+
+use super::store::{Delivery, Sent};
+use super::{Shared, auth};
+
+/// The largest message, and the largest batch, in bytes with properties.
+const MOST_BYTES: usize = 262_144;
+
+const BATCH: &str = "application/vnd.microsoft.servicebus.json";
+
+/// A status and why.
+type Refused = (u16, String);
+
+pub(super) async fn handle(shared: &Shared, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().trim_end_matches('/').to_owned();
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Err(reason) = auth::check(shared, header, &path) {
+        return refused(401, &reason);
+    }
+    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
+        return refused(400, "the body broke off");
+    };
+    answer(shared, &parts.method, &path, &parts.headers, &body).unwrap_or_else(|(status, why)| refused(status, &why))
+}
+
+fn answer(shared: &Shared, method: &Method, path: &str, headers: &HeaderMap, body: &Bytes) -> Result<Response<Body>, Refused> {
+    let (entity, rest) = path
+        .trim_start_matches('/')
+        .split_once("/messages")
+        .ok_or((400, "the path is not that of messages".to_owned()))?;
+    let now = shared.clock.now();
+    let mut store = shared.store.lock();
+    let missing = || (404, format!("The messaging entity '{entity}' could not be found."));
+    if (method, rest) == (&Method::POST, "") {
+        let sent = sent(headers, body)?;
+        return if store.send(entity, &sent, now) { Ok(status(201)) } else { Err(missing()) };
+    }
+    let sessions = store.wants_sessions(entity).ok_or_else(missing)?;
+    if sessions {
+        return Err((400, "an entity that wants sessions cannot be received from without one".to_owned()));
+    }
+    if rest == "/head" {
+        let Some(delivery) = store.receive(entity, now) else { return Ok(status(204)) };
+        if method == Method::DELETE {
+            store.complete(entity, &delivery.lock, now);
+            return Ok(delivered(200, shared, &delivery));
+        }
+        return if method == Method::POST { Ok(delivered(201, shared, &delivery)) } else { Err(unknown(method)) };
+    }
+    let (_, lock) = rest.trim_start_matches('/').split_once('/').ok_or((400, "there is no lock token".to_owned()))?;
+    let good = match *method {
+        Method::DELETE => store.complete(entity, lock, now),
+        Method::PUT => store.unlock(entity, lock, now, Duration::ZERO),
+        _ => return Err(unknown(method)),
+    };
+    if good { Ok(status(200)) } else { Err((404, "the lock is not, or no longer, good".to_owned())) }
+}
+
+fn unknown(method: &Method) -> Refused {
+    (405, format!("{method} is not for this path"))
+}
+
+/// What a request sends.
+fn sent(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Sent>, Refused> {
+    let bad = |why: &str| (400, why.to_owned());
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let sent = match kind {
+        BATCH => {
+            let items: Vec<Map<String, Value>> =
+                serde_json::from_slice(body).map_err(|_| bad("the batch is no JSON array of objects"))?;
+            items.into_iter().map(item).collect::<Result<Vec<_>, _>>()?
+        }
+        _ if kind.starts_with(BATCH) => return Err(bad("the type of a batch takes no parameters")),
+        _ => vec![single(headers, body)?],
+    };
+    if sent.is_empty() {
+        return Err(bad("there are no messages"));
+    }
+    let bytes = |message: &Sent| {
+        let properties = message.properties.iter().map(|(name, value)| name.len() + value.len());
+        message.body.len() + properties.sum::<usize>()
+    };
+    if sent.iter().map(bytes).sum::<usize>() > MOST_BYTES {
+        return Err((403, format!("The message size exceeds the limit of {MOST_BYTES} bytes.")));
+    }
+    Ok(sent)
+}
+
+fn item(mut item: Map<String, Value>) -> Result<Sent, Refused> {
+    let bad = |why: &str| (400, why.to_owned());
+    if item.keys().any(|name| !["Body", "BrokerProperties", "UserProperties"].contains(&name.as_str())) {
+        return Err(bad("a message of a batch has an unknown member"));
+    }
+    let Some(Value::String(body)) = item.remove("Body") else { return Err(bad("a message has no Body of text")) };
+    let properties = match item.remove("UserProperties") {
+        None => BTreeMap::new(),
+        Some(Value::Object(properties)) => properties.into_iter().map(|(name, value)| (name, text(value))).collect(),
+        Some(_) => return Err(bad("UserProperties is no object")),
+    };
+    broker(item.remove("BrokerProperties").unwrap_or_else(|| json!({})), body.into(), properties)
+}
+
+fn single(headers: &HeaderMap, body: &Bytes) -> Result<Sent, Refused> {
+    let told = headers.get("brokerproperties").map_or(Ok(json!({})), |value| serde_json::from_slice(value.as_bytes()));
+    let told = told.map_err(|_| (400, "BrokerProperties is no JSON".to_owned()))?;
+    let known = ["authorization", "content-type", "content-length", "host", "user-agent", "accept", "brokerproperties"];
+    let custom = headers.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+    let custom = custom.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.trim_matches('"').to_owned())));
+    broker(told, body.clone(), custom.collect())
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn broker(told: Value, body: Bytes, properties: BTreeMap<String, String>) -> Result<Sent, Refused> {
+    let text = |name: &str| told[name].as_str().map(str::to_owned);
+    let wrong = |name: &str| (400, format!("{name} is malformed or too long"));
+    let (id, session) = (text("MessageId").unwrap_or_default(), text("SessionId"));
+    if id.chars().count() > 128 {
+        return Err(wrong("MessageId"));
+    }
+    if session.as_ref().is_some_and(|session| session.is_empty() || session.chars().count() > 128) {
+        return Err(wrong("SessionId"));
+    }
+    let scheduled = match &told["ScheduledEnqueueTimeUtc"] {
+        Value::Null => None,
+        Value::String(time) => Some(rfc1123(time).ok_or_else(|| wrong("ScheduledEnqueueTimeUtc"))?),
+        _ => return Err(wrong("ScheduledEnqueueTimeUtc")),
+    };
+    Ok(Sent { body, properties, id, session, scheduled })
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, the form that the documentation shows.
+fn rfc1123(text: &str) -> Option<SystemTime> {
+    let time = chrono::DateTime::parse_from_rfc2822(text).ok().filter(|_| text.ends_with(" GMT"))?;
+    Some(time.into())
+}
+
+fn delivered(status: u16, shared: &Shared, delivery: &Delivery) -> Response<Body> {
+    let Delivery { path, id, sequence, count, lock, .. } = delivery;
+    let told = json!({
+        "MessageId": id, "SessionId": delivery.session, "SequenceNumber": sequence, "DeliveryCount": count,
+        "LockToken": lock, "EnqueuedTimeUtc": to_rfc3339(delivery.enqueued),
+    });
+    let location = format!("http://{}/{path}/messages/{sequence}/{lock}", shared.host);
+    let builder = Response::builder().status(status).header("BrokerProperties", told.to_string()).header("Location", location);
+    let builder = delivery.properties.iter().fold(builder, |builder, (name, value)| {
+        let value = Value::String(value.clone()).to_string();
+        builder.header(name, value)
+    });
+    builder.body(Body::from(delivery.body.clone())).unwrap_or_else(|_| refused(500, "a property is no header"))
+}
+
+fn status(status: u16) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    response
+}
+
+fn refused(code: u16, why: &str) -> Response<Body> {
+    let why = why.replace('&', "&amp;").replace('<', "&lt;");
+    let mut response = status(code);
+    *response.body_mut() = Body::from(format!("<Error><Code>{code}</Code><Detail>{why}</Detail></Error>"));
+    response
+}

@@ -1,0 +1,86 @@
+//! A program that listens, and ends with this process.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use isobar::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+
+use super::installed;
+
+/// Longest time from the start of a program to its readiness.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program that runs. It ends itself when its standard input closes, which it does with this process at the
+/// latest; and is ended when this is dropped.
+#[derive(Debug)]
+pub(super) struct Served {
+    child: Child,
+    name: String,
+    log: PathBuf,
+    lines: Mutex<Receiver<String>>,
+}
+
+impl Served {
+    /// Starts it. What it prints as errors goes to a log; each line of its output is a [`line`](Self::line).
+    pub(super) fn start(name: &str, mut command: Command) -> Result<Self> {
+        let failed =
+            |what: &str, error| Error::new(ErrorKind::Unavailable, format!("{name} {what}")).with_source(error);
+        let (log, file) = installed::log(name).map_err(|error| failed("has no log", error))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
+        let mut child = command.spawn().map_err(|error| failed("cannot be started", error))?;
+        let (told, lines) = channel();
+        if let Some(output) = child.stdout.take() {
+            // Read to its end, also when nobody wants to know: a full pipe would stop the program.
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(std::result::Result::ok) {
+                    let _ = told.send(line);
+                }
+            });
+        }
+        Ok(Self { child, name: name.to_owned(), log, lines: Mutex::new(lines) })
+    }
+
+    /// What is said of it where it failed.
+    pub(super) fn failed(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("{} {what}: see {}", self.name, self.log.display()))
+    }
+
+    /// The next line that it prints. Errors: `Unavailable` where it ends, or prints nothing for long.
+    pub(super) fn line(&self) -> Result<String> {
+        self.lines.lock().recv_timeout(PATIENCE).map_err(|error| match error {
+            RecvTimeoutError::Timeout => self.failed("does not get ready"),
+            RecvTimeoutError::Disconnected => self.failed("has ended"),
+        })
+    }
+
+    /// What stands behind `mark` in the first line that has it.
+    pub(super) fn told(&self, mark: &str) -> Result<String> {
+        loop {
+            let line = self.line()?;
+            if let Some((_, told)) = line.split_once(mark) {
+                return Ok(told.trim().trim_end_matches('/').to_owned());
+            }
+        }
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let begun = Instant::now();
+        while !self.has_ended() && begun.elapsed() < Duration::from_secs(2) {
+            sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
