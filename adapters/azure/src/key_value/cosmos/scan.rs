@@ -10,10 +10,10 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
+use super::range::MOST_ITEMS;
 use super::read::Feed;
 use super::request::Ask;
 use super::{CosmosKeyValue, TRIES, throttled};
-use crate::key_value::cosmos::range::MOST_ITEMS;
 
 /// Behind the last hash.
 const END: &str = "FF";
