@@ -14,9 +14,20 @@ pub(crate) struct Arrived {
 
 /// placeholder: takes every message for somebody else's.
 pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Arrived> {
+    let properties = properties.into_iter().filter(|(name, _)| !name.starts_with('$'));
     let id = MessageId::new("placeholder");
     let mut message = Message::new(id, Bytes::copy_from_slice(body), SystemTime::UNIX_EPOCH);
     message.attempt = platform_attempt;
-    message.attributes = properties.into_iter().collect();
+    message.attributes = properties.collect();
     Ok(Arrived { message })
+}
+
+impl Arrived {
+    /// placeholder: a message that cannot be opened, as it came.
+    pub(crate) fn raw(body: &[u8], _: Vec<(String, String)>, platform_attempt: u32) -> Self {
+        let id = MessageId::new("placeholder");
+        let mut message = Message::new(id, Bytes::copy_from_slice(body), SystemTime::UNIX_EPOCH);
+        message.attempt = platform_attempt;
+        Self { message }
+    }
 }
