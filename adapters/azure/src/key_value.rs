@@ -10,6 +10,8 @@ use isobar_abstraction::{Error, KeyValue, Location, Result};
 use crate::State;
 use crate::config::Placed;
 
+pub(crate) use cosmos::{ITEM_BYTES, SORT_BYTES, Sessions};
+
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
     let state = Arc::clone(state);

@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: Client,
     pub(crate) credentials: Credentials,
+    /// Shared by all handles of one container, so that each reads what another wrote.
+    pub(crate) sessions: key_value::Sessions,
 }
 
 impl AzureProvider {
@@ -62,7 +64,7 @@ impl AzureProvider {
     pub fn with_clock(config: AzureConfig, clock: Arc<dyn Clock>) -> Self {
         let client = Client::new(config.client.clone(), Arc::clone(&clock));
         let credentials = Credentials::new(&config);
-        Self(Arc::new(State { config, clock, client, credentials }))
+        Self(Arc::new(State { config, clock, client, credentials, sessions: key_value::Sessions::default() }))
     }
 
     /// What answers the Functions host's calls, without the server that takes them: for tests and for

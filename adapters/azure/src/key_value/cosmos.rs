@@ -30,7 +30,9 @@ use crate::State;
 use crate::config::CosmosAccount;
 use refusal::Refusal;
 use request::Container;
-use session::Session;
+
+pub(crate) use session::Sessions;
+pub(crate) use stored::{ITEM_BYTES, SORT_BYTES};
 
 /// Tries of what other writes, or throttling, keep from happening.
 const TRIES: u32 = 10;
@@ -46,7 +48,7 @@ impl CosmosKeyValue {
     /// Connects to nothing. Errors: `Config`.
     pub(crate) fn new(state: Arc<State>, account: CosmosAccount, container: String) -> Result<Self> {
         let clock = Arc::clone(&state.clock);
-        let session = Arc::new(Session::default());
+        let session = state.sessions.of(&account, &container);
         Ok(Self { container: Container::new(state, account, container, session)?, clock })
     }
 

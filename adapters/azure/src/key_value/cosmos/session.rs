@@ -7,12 +7,27 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+
+use crate::config::CosmosAccount;
 
 /// The newest tokens of one container.
 #[derive(Default)]
 pub(super) struct Session(Mutex<BTreeMap<String, Token>>);
+
+/// The sessions of all containers.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<BTreeMap<String, Arc<Session>>>);
+
+impl Sessions {
+    /// That of a container: one, however often it is opened.
+    pub(super) fn of(&self, account: &CosmosAccount, container: &str) -> Arc<Session> {
+        let place = format!("{} {} {container}", account.endpoint, account.database);
+        Arc::clone(self.0.lock().entry(place).or_default())
+    }
+}
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,7 +37,6 @@ const ID_BYTES: u64 = 1_023;
 pub(crate) const SORT_BYTES: u64 = (ID_BYTES - 1) * 3 / 4;
 
 /// The longest value with its keys that fits, whatever bytes it has.
-#[allow(dead_code, reason = "for the profile, which has a larger limit yet")]
 pub(crate) const ITEM_BYTES: u64 = 1_500_000;
 
 /// The longest text, as JSON has it, that is stored as it is; base64 is shorter than what is longer.
