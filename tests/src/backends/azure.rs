@@ -1,3 +1,141 @@
-//! Azure's services, where they can be had offline, and doubles of those that cannot.
+//! Azure's services, as emulators that others wrote have them, and the Functions handler in this process.
+//!
+//! What the services do is the emulators': Azurite's for blobs, queues and tables, that of Azure's own driver for
+//! Cosmos DB. **Doubles of ours** are Service Bus (`service_bus`), Event Grid, which puts what happens in a container
+//! into a queue (`grid`), and what the Functions host does around a handler (`delivery`). Time is the trial's: a
+//! queue is asked to hide a message for long, and to show it when the manual clock says so (`tap`).
 
+mod account;
+mod cosmos;
+mod delivery;
+mod events;
+pub mod gaps;
+mod grid;
+mod held;
+mod letters;
 pub mod service_bus;
+mod storage;
+mod tap;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Request;
+use isobar::{App, Body, Clock, Cloud, Hosted, ManualClock, Result, TestResponse};
+use isobar_azure::{AzureConfig, AzureProvider};
+
+use self::account::{Account, Provisioned};
+use self::delivery::AzureApp;
+use self::held::HeldClock;
+use crate::emulators::Azurite;
+use crate::{Backend, BuildApp, Gap, RunningApp, World};
+
+/// Where the services listen, each without a slash at its end.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Azurite's blobs.
+    pub blob: String,
+    /// Azurite's queues.
+    pub queue: String,
+    /// Azurite's tables.
+    pub table: String,
+    /// Cosmos DB. Without it, values are in Azurite's tables and messages in its queues.
+    pub cosmos: Option<String>,
+}
+
+impl Services {
+    /// What is in a storage account alone: the cheap ones.
+    pub fn storage(azurite: &Azurite) -> Self {
+        let (blob, queue, table) = (azurite.blob.clone(), azurite.queue.clone(), azurite.table.clone());
+        Self { blob, queue, table, cosmos: None }
+    }
+
+    /// Cosmos DB and Service Bus, and blobs in a storage account.
+    pub fn with_cosmos(self, endpoint: &str) -> Self {
+        Self { cosmos: Some(endpoint.to_owned()), ..self }
+    }
+}
+
+/// Azure's services in emulators.
+#[derive(Debug, Clone)]
+pub struct Azure {
+    /// The backend's name.
+    pub name: &'static str,
+    /// Where they listen.
+    pub services: Services,
+    /// What they get wrong.
+    pub gaps: &'static [Gap],
+}
+
+static WORLDS: AtomicU64 = AtomicU64::new(1);
+
+#[async_trait]
+impl Backend for Azure {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn gaps(&self) -> &'static [Gap] {
+        self.gaps
+    }
+
+    async fn open(&self) -> Result<Box<dyn World>> {
+        self.open_as(&format!("w{}-", WORLDS.fetch_add(1, Ordering::Relaxed))).await
+    }
+}
+
+impl Azure {
+    /// A world whose resources have this before their names on Azure; nothing else may have it.
+    pub async fn open_as(&self, prefix: &str) -> Result<Box<dyn World>> {
+        let clock = HeldClock::default();
+        let account = Account::open(&self.services, prefix, &clock.manual).await?;
+        let config = AzureConfig::from_environment(&account.environment())?;
+        Ok(Box::new(AzureWorld { account: Arc::new(account), clock, config }))
+    }
+}
+
+struct AzureWorld {
+    account: Arc<Account>,
+    clock: HeldClock,
+    config: AzureConfig,
+}
+
+impl AzureWorld {
+    fn provider(&self, config: AzureConfig) -> Provisioned {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        Provisioned { azure: AzureProvider::with_clock(config, clock), account: Arc::clone(&self.account) }
+    }
+}
+
+#[async_trait]
+impl World for AzureWorld {
+    fn cloud(&self) -> Cloud {
+        Cloud::new(Arc::new(self.provider(self.config.clone())))
+    }
+
+    fn clock(&self) -> &ManualClock {
+        &self.clock.manual
+    }
+
+    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+        let cloud = self.cloud();
+        let mut app: App = app(&cloud);
+        let manifest = Arc::new(app.start(&cloud)?);
+        self.account.subscribe(&manifest).await?;
+        // The host knows where the events of an app come from by configuration alone.
+        let config = AzureConfig::from_environment(&self.account.environment_of(&manifest))?;
+        let hosted = Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) };
+        let handler = self.provider(config).azure.handler(hosted);
+        Ok(Box::new(AzureApp { handler, manifest, account: Arc::clone(&self.account), clock: self.clock.clone() }))
+    }
+
+    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
+        super::send(request.map(Body::from)).await
+    }
+
+    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
+        Ok(Some(self))
+    }
+}

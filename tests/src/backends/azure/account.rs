@@ -1,0 +1,207 @@
+//! What the deployment makes on Azure: containers, tables, topics, queues. Here it is made when it is
+//! opened first, since a trial does not declare before.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use isobar::{
+    Blob, Clock, Environment, Hosted, KeyValue, Location, Manifest, ManualClock, Profile, Provider, PubSub,
+    ResourceKind, ResourceUrl, Result,
+};
+use isobar_azure::AzureProvider;
+use parking_lot::Mutex;
+
+use super::grid::Grid;
+use super::letters::Letter;
+use super::service_bus::{ServiceBus, Sessions};
+use super::storage::Storage;
+use super::tap::Tap;
+use super::{Services, cosmos};
+use crate::emulators::{ACCOUNT, ACCOUNT_KEY, COSMOS_KEY};
+
+/// The part of the functions' names that only the host knows.
+pub(super) const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
+
+/// The emulated accounts, and the names of one trial in them.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) storage: Arc<Storage>,
+    pub(super) bus: ServiceBus,
+    pub(super) tap: Arc<Tap>,
+    pub(super) prefix: String,
+    /// Dead letters that were read, with the place that they were in: reading must not lose them.
+    pub(super) dead: Mutex<Vec<(String, Letter)>>,
+    services: Services,
+    grid: Arc<Grid>,
+    /// Locked while one is made: who opens it at the same time waits until it is there.
+    made: tokio::sync::Mutex<BTreeSet<String>>,
+}
+
+impl Account {
+    pub(super) async fn open(services: &Services, prefix: &str, clock: &ManualClock) -> Result<Self> {
+        let storage = Arc::new(Storage::new(services.clone())?);
+        let tap = Tap::start(&services.queue, Arc::clone(&storage), clock).await?;
+        let grid = Grid::start(&services.blob, Arc::clone(&storage), clock).await?;
+        let bus = ServiceBus::start(Arc::new(clock.clone())).await?;
+        let (prefix, services) = (prefix.to_owned(), services.clone());
+        let (dead, made) = Default::default();
+        Ok(Self { storage, bus, tap, prefix, dead, services, grid, made })
+    }
+
+    /// Are values in Cosmos DB and messages in Service Bus?
+    pub(super) fn is_full(&self) -> bool {
+        self.services.cosmos.is_some()
+    }
+
+    /// What the app settings say of these accounts.
+    pub(super) fn environment(&self) -> Environment {
+        let (blob, queue, table) = (self.grid.url(), self.tap.url(), &self.services.table);
+        let storage = format!(
+            "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};BlobEndpoint={blob}/{ACCOUNT};\
+             QueueEndpoint={queue}/{ACCOUNT};TableEndpoint={table}/{ACCOUNT}"
+        );
+        let mut environment = Environment::default()
+            .with_var("AZURE_STORAGE_CONNECTION_STRING", storage)
+            .with_var("ISOBAR_TRIGGER_SECRET", SECRET)
+            .with_var("ISOBAR_PREFIX", &*self.prefix);
+        if let Some(endpoint) = &self.services.cosmos {
+            let cosmos = format!("AccountEndpoint={endpoint}/;AccountKey={COSMOS_KEY}");
+            environment = environment
+                .with_var("AZURE_COSMOS_CONNECTION_STRING", cosmos)
+                .with_var("AZURE_SERVICEBUS_CONNECTION_STRING", self.bus.connection_string());
+        }
+        environment
+    }
+
+    /// The same for an app, with the URLs of the topics that are not where they are by default.
+    pub(super) fn environment_of(&self, manifest: &Manifest) -> Environment {
+        let placed = manifest.messages.iter().filter_map(|trigger| {
+            let name = trigger.source.to_ascii_uppercase().replace('-', "_");
+            self.url(ResourceKind::Topic, &trigger.source).map(|url| (format!("ISOBAR_TOPIC_{name}"), url))
+        });
+        placed.fold(self.environment(), |all, (name, url)| all.with_var(name, url))
+    }
+
+    /// The URL of a resource that is not where it is by default.
+    fn url(&self, kind: ResourceKind, name: &str) -> Option<String> {
+        match kind {
+            _ if self.is_full() => None,
+            ResourceKind::Table => Some(format!("aztable://{}", table(&self.physical(name)))),
+            ResourceKind::Topic => Some(format!("azqueue://{}", self.physical(name))),
+            ResourceKind::Bucket => None,
+        }
+    }
+
+    pub(super) fn physical(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Makes a resource that is opened for the first time.
+    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
+        let name = self.physical(name);
+        let mut made = self.made.lock().await;
+        let resource = format!("{kind} {name}");
+        if made.contains(&resource) {
+            return Ok(());
+        }
+        match (kind, &self.services.cosmos) {
+            (ResourceKind::Table, Some(endpoint)) => cosmos::make_container(endpoint, &name).await?,
+            (ResourceKind::Table, None) => self.storage.make_table(&table(&name)).await?,
+            (ResourceKind::Bucket, _) => self.storage.make_container(&name).await?,
+            (ResourceKind::Topic, Some(_)) => self.make_topic(&name),
+            (ResourceKind::Topic, None) => self.make_queues(&name).await?,
+        }
+        made.insert(resource);
+        Ok(())
+    }
+
+    fn make_topic(&self, name: &str) {
+        self.bus.create_subscription(name, name, Sessions::None);
+        self.bus.create_subscription(&format!("{name}-fifo"), name, Sessions::Required);
+        self.bus.create_queue(&format!("{name}-dead"));
+    }
+
+    async fn make_queues(&self, name: &str) -> Result<()> {
+        self.storage.make_queue(&format!("{name}-poison")).await?;
+        self.storage.make_queue(name).await
+    }
+
+    /// Makes what an app's triggers come from, and leads the events of buckets to their queues.
+    pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
+        for trigger in &manifest.messages {
+            self.make(ResourceKind::Topic, &trigger.source).await?;
+        }
+        for trigger in &manifest.objects {
+            self.make(ResourceKind::Bucket, &trigger.source).await?;
+            let container = self.physical(&trigger.source);
+            let queue = format!("{container}-events");
+            if !self.grid.leads(&container) {
+                self.make_queues(&queue).await?;
+                self.grid.lead(container, queue);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A table's name has letters and digits only: the one that stands for `-` is escaped.
+fn table(name: &str) -> String {
+    name.replace('q', "q0").replace('-', "q1")
+}
+
+/// The provider under test, whose resources exist.
+#[derive(Debug, Clone)]
+pub(super) struct Provisioned {
+    pub(super) azure: AzureProvider,
+    pub(super) account: Arc<Account>,
+}
+
+impl Provisioned {
+    /// A resource where the configuration of its app would place it.
+    fn placed(&self, at: &Location) -> Result<Location> {
+        match self.account.url(at.kind(), at.name()) {
+            Some(url) if at.url().is_none() => Ok(at.clone().with_url(ResourceUrl::parse(&url)?)),
+            _ => Ok(at.clone()),
+        }
+    }
+
+    /// Opening is no `async fn`, and a trial's runtime has threads enough to wait on one of them.
+    fn made(&self, at: &Location) -> Result<()> {
+        if at.url().is_some() {
+            return Ok(());
+        }
+        let make = self.account.make(at.kind(), at.name());
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(make))
+    }
+}
+
+#[async_trait]
+impl Provider for Provisioned {
+    fn profile(&self) -> &'static Profile {
+        self.azure.profile()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.azure.clock()
+    }
+
+    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
+        let opened = self.azure.key_value(&self.placed(at)?)?;
+        self.made(at).map(|()| opened)
+    }
+
+    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
+        let opened = self.azure.blob(&self.placed(at)?)?;
+        self.made(at).map(|()| opened)
+    }
+
+    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
+        let opened = self.azure.pub_sub(&self.placed(at)?)?;
+        self.made(at).map(|()| opened)
+    }
+
+    async fn host(&self, app: Hosted) -> Result<()> {
+        self.azure.host(app).await
+    }
+}
