@@ -115,7 +115,7 @@ fn item(mut item: Map<String, Value>) -> Result<Sent, Refused> {
         Some(Value::Object(properties)) => properties.into_iter().map(|(name, value)| (name, text(value))).collect(),
         Some(_) => return Err(bad("UserProperties is no object")),
     };
-    broker(item.remove("BrokerProperties").unwrap_or_else(|| json!({})), body.into(), properties)
+    broker(&item.remove("BrokerProperties").unwrap_or_else(|| json!({})), body.into(), properties)
 }
 
 fn single(headers: &HeaderMap, body: &Bytes) -> Result<Sent, Refused> {
@@ -125,7 +125,7 @@ fn single(headers: &HeaderMap, body: &Bytes) -> Result<Sent, Refused> {
     let custom = headers.iter().filter(|(name, _)| !known.contains(&name.as_str()));
     let custom =
         custom.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.trim_matches('"').to_owned())));
-    broker(told, body.clone(), custom.collect())
+    broker(&told, body.clone(), custom.collect())
 }
 
 fn text(value: Value) -> String {
@@ -135,7 +135,7 @@ fn text(value: Value) -> String {
     }
 }
 
-fn broker(told: Value, body: Bytes, properties: BTreeMap<String, String>) -> Result<Sent, Refused> {
+fn broker(told: &Value, body: Bytes, properties: BTreeMap<String, String>) -> Result<Sent, Refused> {
     let text = |name: &str| told[name].as_str().map(str::to_owned);
     let wrong = |name: &str| (400, format!("{name} is malformed or too long"));
     let (id, session) = (text("MessageId").unwrap_or_default(), text("SessionId"));
