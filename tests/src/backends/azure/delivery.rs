@@ -55,7 +55,11 @@ impl AzureApp {
             return Err(events::told_error(&answer.body));
         }
         let told: Value = serde_json::from_slice(&answer.body)?;
-        if told.is_null() { Err(Error::internal("an empty answer: the host waits until its timeout")) } else { Ok(told) }
+        if told.is_null() {
+            Err(Error::internal("an empty answer: the host waits until its timeout"))
+        } else {
+            Ok(told)
+        }
     }
 
     /// Polls a storage queue once. Returns whether there was anything.

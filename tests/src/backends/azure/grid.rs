@@ -64,9 +64,14 @@ impl Grid {
     async fn tell(&self, parts: &Parts, size: u64) -> Result<()> {
         let Some((kind, api)) = change(parts) else { return Ok(()) };
         let path = parts.uri.path();
-        let Some((container, blob)) = path.trim_start_matches('/').splitn(3, '/').skip(1).collect::<Vec<_>>().split_first().and_then(
-            |(container, rest)| Some(((*container).to_owned(), decoded(rest.first()?))),
-        ) else {
+        let Some((container, blob)) = path
+            .trim_start_matches('/')
+            .splitn(3, '/')
+            .skip(1)
+            .collect::<Vec<_>>()
+            .split_first()
+            .and_then(|(container, rest)| Some(((*container).to_owned(), decoded(rest.first()?))))
+        else {
             return Ok(());
         };
         let Some(queue) = self.queues.lock().get(&container).cloned() else { return Ok(()) };
@@ -136,7 +141,8 @@ pub(super) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Resp
     for (name, value) in parts.headers.iter().filter(|(name, _)| !hops.contains(name)) {
         request = request.header(name, value);
     }
-    let request = request.body(Body::from(body)).map_err(|error| Error::internal("not a request").with_source(error))?;
+    let request =
+        request.body(Body::from(body)).map_err(|error| Error::internal("not a request").with_source(error))?;
     let client: Client<HttpConnector, Body> = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
     let unreachable = |error| Error::new(ErrorKind::Unavailable, "the emulator does not answer").with_source(error);
     let (mut head, body) = client.request(request).await.map_err(unreachable)?.into_parts();
