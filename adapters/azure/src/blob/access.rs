@@ -83,7 +83,7 @@ impl BlobAccess {
             Access::Key(Secret(key)) => sign::shared_key(request, length, &self.account.name, key),
             Access::Identity => format!("Bearer {}", self.token().await?),
             Access::Sas(sas) => {
-                let url = self.with_sas(request.uri.to_string(), sas)?;
+                let url = Self::with_sas(&request.uri.to_string(), sas)?;
                 request.uri = url.parse().map_err(|_| Error::config("the shared access signature is no query"))?;
                 return Ok(());
             }
@@ -97,12 +97,12 @@ impl BlobAccess {
     /// A URL of this account as a source of a copy: other than our own request it is not signed.
     pub(super) fn source(&self, url: String) -> Result<String> {
         match &self.account.access {
-            Access::Sas(sas) => self.with_sas(url, sas),
+            Access::Sas(sas) => Self::with_sas(&url, sas),
             Access::Key(_) | Access::Identity => Ok(url),
         }
     }
 
-    fn with_sas(&self, url: String, sas: &Secret) -> Result<String> {
+    fn with_sas(url: &str, sas: &Secret) -> Result<String> {
         let separator = if url.contains('?') { '&' } else { '?' };
         Ok(format!("{url}{separator}{}", query(sas)?))
     }

@@ -119,7 +119,11 @@ impl StorageAccount {
             let (name, blob) = (AZURITE.0.to_owned(), at(10_000));
             return Ok(Self { name, blob, queue: at(10_001), table: at(10_002), access });
         }
-        let name = parts.wanted("AccountName")?;
+        // One that holds a signature, as the portal gives it, has endpoints and no name.
+        let name = match (parts.get("AccountName"), parts.get("BlobEndpoint")) {
+            (None, Some(endpoint)) => account_of(endpoint).ok_or_else(|| parts.lacks("AccountName"))?,
+            _ => parts.wanted("AccountName")?,
+        };
         check_account(from, name)?;
         let access = match (parts.get("AccountKey"), parts.get("SharedAccessSignature")) {
             (Some(key), _) => Access::Key(Secret::of_base64(from, key)?),
@@ -193,6 +197,11 @@ impl ServiceBusNamespace {
 
 fn sas_access(sas: &str) -> Access {
     Access::Sas(Secret(sas.trim().trim_start_matches('?').as_bytes().to_vec()))
+}
+
+/// The account of `https://NAME.blob.core.windows.net`.
+fn account_of(endpoint: &str) -> Option<&str> {
+    endpoint.split_once("://")?.1.split_once(".blob.").map(|(name, _)| name)
 }
 
 /// A connection string: `Key=value;Key=value`. Names are told, values never.

@@ -3,6 +3,7 @@
 use isobar_abstraction::{Error, Location, ResourceKind, Result};
 
 use super::account::{Access, check_account, check_endpoint};
+use super::sources::is_near;
 use super::{AzureConfig, CosmosAccount, ServiceBusNamespace, StorageAccount};
 
 /// A resource in its account.
@@ -93,6 +94,25 @@ impl AzureConfig {
             let name = name.escape_debug();
             return Err(Error::config(format!("{at} is `{name}` on Azure; it must be {}", rule.wanted)));
         }
+        if ["az", "azqueue"].contains(&scheme) && (name.starts_with('-') || name.ends_with('-') || name.contains("--"))
+        {
+            let message = format!("{at} is `{name}` on Azure; it must have no `-` at an end or beside another");
+            return Err(Error::config(message));
+        }
+        if scheme == "aztable" && name.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) {
+            return Err(Error::config(format!("{at} is `{name}` on Azure; it must begin with a letter")));
+        }
+        let placed = self.placed(at, scheme, name)?;
+        match placed.in_clear_text() {
+            Some(endpoint) => Err(Error::config(format!(
+                "{at} is opened by a token or a shared access signature, which must not go in clear text to {endpoint}: \
+                 use https://"
+            ))),
+            None => Ok(placed),
+        }
+    }
+
+    fn placed(&self, at: &Location, scheme: &str, name: String) -> Result<Placed> {
         match scheme {
             "cosmos" => Ok(Placed::Cosmos { account: self.cosmos_of(at)?, container: name }),
             "aztable" => Ok(Placed::Table { account: self.storage_of(at)?, table: name }),
@@ -124,10 +144,8 @@ impl AzureConfig {
     }
 
     fn cosmos_of(&self, at: &Location) -> Result<CosmosAccount> {
-        let told = match parameter(at, "account") {
-            Some(name) => Some(CosmosAccount::endpoint_of(name)),
-            None => None,
-        };
+        let told = parameter(at, "account").map(|name| check_label(at, "account", name)).transpose()?;
+        let told = told.as_deref().map(CosmosAccount::endpoint_of);
         let told = endpoint(at)?.or(told);
         let mut account = match (&self.cosmos, told) {
             (Some(account), None) => account.clone(),
@@ -148,7 +166,8 @@ impl AzureConfig {
     }
 
     fn namespace_of(&self, at: &Location) -> Result<ServiceBusNamespace> {
-        let told = parameter(at, "namespace").map(ServiceBusNamespace::endpoint_of);
+        let told = parameter(at, "namespace").map(|name| check_label(at, "namespace", name)).transpose()?;
+        let told = told.as_deref().map(ServiceBusNamespace::endpoint_of);
         let told = endpoint(at)?.or(told);
         match (&self.service_bus, told) {
             (Some(namespace), None) => Ok(namespace.clone()),
@@ -163,6 +182,31 @@ impl AzureConfig {
             ))),
         }
     }
+}
+
+impl Placed {
+    /// The endpoint to which a secret itself, and not only a signature, would go unprotected.
+    fn in_clear_text(&self) -> Option<&str> {
+        let (access, endpoint) = match self {
+            Self::Cosmos { account, .. } => (&account.access, &account.endpoint),
+            Self::Table { account, .. } => (&account.access, &account.table),
+            Self::Blob { account, .. } => (&account.access, &account.blob),
+            Self::ServiceBus { namespace, .. } => (&namespace.access, &namespace.endpoint),
+            Self::Queue { account, .. } => (&account.access, &account.queue),
+        };
+        let shown = !matches!(access, Access::Key(_));
+        (shown && !is_near(endpoint)).then_some(endpoint)
+    }
+}
+
+/// What the host of an account begins with.
+fn check_label(at: &Location, what: &str, label: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if (3..=50).contains(&label.len()) && label.bytes().all(fits) && !label.starts_with('-') {
+        return Ok(label.to_owned());
+    }
+    let label = label.escape_debug();
+    Err(Error::config(format!("the {what} of {at} is `{label}`; it must be 3 to 50 of a-z, A-Z, 0-9 and `-`")))
 }
 
 fn parameter<'a>(at: &'a Location, key: &str) -> Option<&'a str> {

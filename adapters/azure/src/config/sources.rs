@@ -114,7 +114,7 @@ fn managed(environment: &Environment) -> Result<Option<Managed>> {
 }
 
 /// May a secret be sent there, and a token come from there, in clear text?
-fn is_near(url: &str) -> bool {
+pub(super) fn is_near(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     if url.scheme() == "https" {
         return true;
