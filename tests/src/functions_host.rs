@@ -168,7 +168,7 @@ fn time_span(told: &Value) -> Result<Option<Duration>> {
 
 impl Core {
     /// The binding that triggers a function.
-    fn trigger<'a>(function: &'a Value) -> &'a Value {
+    fn trigger(function: &Value) -> &Value {
         let bindings = function["bindings"].as_array().map_or(&[][..], Vec::as_slice);
         bindings.iter().find(|binding| binding["direction"] == "in").unwrap_or(&Value::Null)
     }

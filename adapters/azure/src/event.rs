@@ -62,17 +62,30 @@ impl<'a> Payload<'a> {
         u32::try_from(delivered.saturating_add(retries)).unwrap_or(u32::MAX)
     }
 
-    /// The properties that a message's sender gave it. Newer hosts call them `ApplicationProperties`.
+    /// The properties that a message's sender gave it, which newer hosts call `ApplicationProperties`; and
+    /// what the platform says of it, with a `$` before the name, so that no sender can say it.
     pub(crate) fn properties(&self) -> Vec<(String, String)> {
         let named = |name| self.metadata.get(name).and_then(object).filter(|told| !told.is_empty());
         let told = named("ApplicationProperties").or_else(|| named("UserProperties")).unwrap_or_default();
-        let text = |value| match value {
+        let text_of = |value| match value {
             Value::String(text) => text,
             other => other.to_string(),
         };
-        told.into_iter().map(|(name, value)| (name, text(value))).collect()
+        let of_sender = told.into_iter().filter(|(name, _)| !name.starts_with(OF_PLATFORM));
+        let of_sender = of_sender.map(|(name, value)| (name, text_of(value)));
+        let of_platform = TOLD.iter().filter_map(|name| {
+            let value = self.metadata.get(name)?;
+            Some((format!("{OF_PLATFORM}{name}"), text(value).into_owned()))
+        });
+        of_sender.chain(of_platform).collect()
     }
 }
+
+/// What stands before the names of the platform's own properties; see `pub_sub::wire`.
+const OF_PLATFORM: char = '$';
+
+/// What Service Bus and Storage Queues say of a message, as far as anybody wants to know.
+const TOLD: [&str; 5] = ["MessageId", "SessionId", "EnqueuedTimeUtc", "Id", "InsertionTime"];
 
 /// Without its source: the words of serde quote the call, and this goes into logs.
 fn malformed(what: &str, error: &serde_json::Error) -> Error {

@@ -26,7 +26,7 @@ use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profi
 use isobar_rest::{Client, SystemClock};
 
 pub use config::AzureConfig;
-pub use host::{CustomHandler, FunctionApp, HttpMode, function_app, functions};
+pub use host::{CustomHandler, FunctionApp, HttpMode, ISOBAR_TRIGGER_SECRET, function_app, functions};
 pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;

@@ -22,8 +22,7 @@ const FOR: &str = "isobar-for";
 const TO_SETTLE: Duration = Duration::from_secs(4);
 
 impl CustomHandler {
-    /// A message that cannot be read fails its invocation, until the platform gives it up and keeps it
-    /// among its own dead letters.
+    /// A message that cannot be read is one that the app rejects.
     pub(super) async fn message(&self, kind: Kind, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
         let trigger = self.app.manifest.messages.iter().find(|trigger| trigger.source == name);
         let trigger = trigger.ok_or_else(|| self.unknown(&kind.plain(name)))?;
@@ -37,8 +36,11 @@ impl CustomHandler {
             tracing::debug!("a copy for another subscription is left to that");
             return Ok(answer::done());
         }
-        let arrived = wire::open(&event::bytes(payload.only()?), properties, payload.attempt())?;
-        let outcome = self.deliver(name, &arrived, &cx).await;
+        let (arrived, unreadable) = opened(&event::bytes(payload.only()?), properties, payload.attempt());
+        let outcome = match unreadable {
+            Some(outcome) => outcome,
+            None => self.deliver(name, &arrived, &cx).await,
+        };
         self.settled(&at, &arrived, outcome, trigger, &cx).await
     }
 
@@ -73,6 +75,17 @@ impl CustomHandler {
         match select(std::pin::pin!(settling), late).await {
             Either::Left((Settled::Done, _)) => Ok(answer::done()),
             _ => Err(again("what became of the message cannot be kept; the platform delivers it again")),
+        }
+    }
+}
+
+/// A message, and what becomes of it if it cannot be read, which is for ever.
+pub(super) fn opened(body: &[u8], properties: Vec<(String, String)>, attempt: u32) -> (Arrived, Option<Outcome>) {
+    match wire::open(body, properties.clone(), attempt) {
+        Ok(arrived) => (arrived, None),
+        Err(error) => {
+            let reason = format!("the message cannot be read: {}", error.message());
+            (Arrived::raw(body, properties, attempt), Some(Outcome::reject(reason)))
         }
     }
 }

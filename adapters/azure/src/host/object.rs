@@ -12,12 +12,11 @@ use isobar_abstraction::{
     Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
 };
 
-use super::message::wrong_reply;
+use super::message::{opened, wrong_reply};
 use super::{CustomHandler, Kind, shown};
 use crate::AzureConfig;
 use crate::config::Placed;
 use crate::event::{self, Change, Payload};
-use crate::pub_sub::wire;
 
 /// What the name of a bucket's queue of events ends with.
 const EVENTS: &str = "-events";
@@ -38,14 +37,16 @@ impl CustomHandler {
         let bucket = self.settings.location(ResourceKind::Bucket, name);
         let (container, queue) = events_of(&self.state.config, &bucket)?;
         let payload = Payload::read(body)?;
-        let arrived = wire::open(&event::bytes(payload.only()?), Vec::new(), payload.attempt())?;
+        let properties = payload.properties();
+        let (arrived, unreadable) = opened(&event::bytes(payload.only()?), properties, payload.attempt());
         let cx = cx.with_attempt(arrived.message.attempt);
         let told = serde_json::from_slice(&arrived.message.body)
             .map_err(|error| Error::invalid(format!("it is no JSON at column {}", error.column())))
             .and_then(|told| event::changes(&told));
-        let outcome = match told {
-            Ok(changes) => self.changed(name, &container, changes, &cx).await,
-            Err(error) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
+        let outcome = match (unreadable, told) {
+            (Some(rejected), _) => rejected,
+            (None, Ok(changes)) => self.changed(name, &container, changes, &cx).await,
+            (None, Err(error)) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
         };
         match outcome {
             Outcome::Retry { reason, .. } if !payload.metadata.has("DequeueCount") => {

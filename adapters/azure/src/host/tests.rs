@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::BodyExt;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{App, BoxError, Clock, Cloud, Environment, ManualClock, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{App, BoxError, Cloud, Environment, ManualClock, ObjectEvent, Outcome, Tick};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ impl Host {
 
     pub(super) async fn send(&self, request: Request<Body>) -> (u16, String) {
         let (parts, body) = self.handler.handle(request).await.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_else(|error| error.to_string().into());
+        let body = body.collect().await.map_or_else(|error| error.to_string().into(), |body| body.to_bytes());
         (parts.status.as_u16(), String::from_utf8_lossy(&body).into_owned())
     }
 
