@@ -41,7 +41,8 @@ struct Told {
 impl Refusal {
     pub(super) fn read(answer: &Response<Bytes>) -> Self {
         let xml = std::str::from_utf8(answer.body()).unwrap_or_default();
-        let Told { code, message, detail } = quick_xml::de::from_str(xml.trim_start_matches('\u{feff}')).unwrap_or_default();
+        let Told { code, message, detail } =
+            quick_xml::de::from_str(xml.trim_start_matches('\u{feff}')).unwrap_or_default();
         let header = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok());
         let message = if message.is_empty() { detail } else { message };
         let first = message.lines().next().unwrap_or_default();
@@ -87,7 +88,9 @@ impl Refusal {
 
     fn kind(&self) -> ErrorKind {
         match self.status {
-            403 if self.says(&["size", "too large"]) && !self.says(&["quota"]) => ErrorKind::TooLarge { limit: 262_144 },
+            403 if self.says(&["size", "too large"]) && !self.says(&["quota"]) => {
+                ErrorKind::TooLarge { limit: 262_144 }
+            }
             // The topic is full, which may pass.
             403 if self.says(&["quota"]) => ErrorKind::Unavailable,
             403 if ["AuthenticationFailed", "AuthorizationFailure"].contains(&self.code.as_str()) => {

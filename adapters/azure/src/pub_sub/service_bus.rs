@@ -61,8 +61,7 @@ impl ServiceBusPubSub {
         for batch in split(entries) {
             let places = place..place + batch.len();
             place = places.end;
-            let (held, free): (Vec<_>, Vec<_>) =
-                places.partition(|place| failed.contains_key(entries[*place].key()));
+            let (held, free): (Vec<_>, Vec<_>) = places.partition(|place| failed.contains_key(entries[*place].key()));
             for place in held {
                 results[place] = Err(held_back(failed[entries[place].key()]));
             }

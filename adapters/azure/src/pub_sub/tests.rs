@@ -28,7 +28,8 @@ fn state(url: &str) -> Arc<State> {
         "Endpoint={};SharedAccessKeyName=all;SharedAccessKey=hush-secret;UseDevelopmentEmulator=true",
         url.replacen("http", "sb", 1)
     );
-    let storage = format!("AccountName=devstore;AccountKey={KEY};DefaultEndpointsProtocol=http;QueueEndpoint={url}/devstore");
+    let storage =
+        format!("AccountName=devstore;AccountKey={KEY};DefaultEndpointsProtocol=http;QueueEndpoint={url}/devstore");
     let environment = Environment::default()
         .with_var("AZURE_SERVICEBUS_CONNECTION_STRING", bus)
         .with_var("AZURE_STORAGE_CONNECTION_STRING", storage);

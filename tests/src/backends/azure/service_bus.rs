@@ -81,9 +81,7 @@ impl ServiceBus {
     /// What `AZURE_SERVICEBUS_CONNECTION_STRING` says of it.
     pub fn connection_string(&self) -> String {
         let Shared { host, key, .. } = &*self.shared;
-        format!(
-            "Endpoint=sb://{host}/;SharedAccessKeyName={POLICY};SharedAccessKey={key};UseDevelopmentEmulator=true"
-        )
+        format!("Endpoint=sb://{host}/;SharedAccessKeyName={POLICY};SharedAccessKey={key};UseDevelopmentEmulator=true")
     }
 
     /// Makes a queue, which has no sessions. One that is there already stays.
@@ -133,7 +131,10 @@ impl Drop for ServiceBus {
     }
 }
 
-async fn handle(State(shared): State<Arc<Shared>>, request: Request<axum::body::Body>) -> http::Response<axum::body::Body> {
+async fn handle(
+    State(shared): State<Arc<Shared>>,
+    request: Request<axum::body::Body>,
+) -> http::Response<axum::body::Body> {
     request::handle(&shared, request).await
 }
 

@@ -32,7 +32,8 @@ impl<'a> Sender<'a> {
 
     /// Sends messages, all or none. The inner result is the service's own.
     pub(crate) async fn send(&self, entity: &str, body: Bytes) -> Result<std::result::Result<(), Refusal>> {
-        let call = OneCall { sender: self, resource: format!("{}/{entity}", self.namespace.endpoint), used: Mutex::default() };
+        let call =
+            OneCall { sender: self, resource: format!("{}/{entity}", self.namespace.endpoint), used: Mutex::default() };
         let first = call.make(body.clone()).await?;
         let refusal = match refused(&first) {
             Some(refusal) if refusal.is_unauthenticated() && call.renew() => {

@@ -17,7 +17,8 @@ async fn a_message_is_the_base64_of_its_envelope() {
     double.request(0, |request| {
         let xml = std::str::from_utf8(request.body()).unwrap();
         let text = xml.strip_prefix("<QueueMessage><MessageText>").unwrap().split('<').next().unwrap();
-        let wanted = format!("{{\"isobar\":1,\"id\":\"{id}\",\"at\":{NOW},\"body\":\"a é\",\"traceparent\":\"{TRACE}\"}}");
+        let wanted =
+            format!("{{\"isobar\":1,\"id\":\"{id}\",\"at\":{NOW},\"body\":\"a é\",\"traceparent\":\"{TRACE}\"}}");
         assert_eq!(STANDARD.decode(text).unwrap(), wanted.as_bytes());
         assert!(request.headers()["authorization"].to_str().unwrap().starts_with("SharedKey devstore:"));
     });

@@ -21,7 +21,8 @@ fn only(double: &Double) -> (Value, Arrived, Vec<(String, String)>, Bytes) {
     double.request(0, |request| {
         let items: Vec<Value> = serde_json::from_slice(request.body()).unwrap();
         let properties = items[0]["UserProperties"].as_object().unwrap().iter();
-        let properties: Vec<_> = properties.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+        let properties: Vec<_> =
+            properties.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
         let body = items[0]["Body"].as_str().unwrap().to_owned();
         let opened = arrived(body.as_bytes(), properties.clone(), 1).unwrap();
         (items[0]["BrokerProperties"].clone(), opened, properties, body.into())
@@ -48,7 +49,10 @@ async fn a_retry_is_a_copy_for_one_subscription_that_comes_later() {
 async fn a_retry_in_a_queue_is_a_copy_that_is_hidden() {
     let double = Double::new(|_| status(201, "")).await;
     let outcome = Outcome::retry_after(Duration::from_secs(9_999_999), "busy");
-    assert_eq!(settled(&double, "azqueue://clicks?subscriptions=a-1,b-1", &message(None), outcome, 5).await, Settled::Done);
+    assert_eq!(
+        settled(&double, "azqueue://clicks?subscriptions=a-1,b-1", &message(None), outcome, 5).await,
+        Settled::Done
+    );
     assert_eq!(double.asked(), ["POST /devstore/clicks/messages?messagettl=-1&visibilitytimeout=604800"]);
 }
 

@@ -77,7 +77,12 @@ async fn errors_say_what_to_do_and_show_no_secret() {
     for (code, body, kind, unknown) in [
         (401, "<Error><Code>401</Code><Detail>hush</Detail></Error>", ErrorKind::Unauthenticated, false),
         (403, "", ErrorKind::PermissionDenied, false),
-        (403, "<Error><Code>403</Code><Detail>message size exceeded</Detail></Error>", ErrorKind::TooLarge { limit: 262_144 }, false),
+        (
+            403,
+            "<Error><Code>403</Code><Detail>message size exceeded</Detail></Error>",
+            ErrorKind::TooLarge { limit: 262_144 },
+            false,
+        ),
         (404, "", ErrorKind::NotFound, false),
         (410, "", ErrorKind::NotFound, false),
         (429, "", ErrorKind::Throttled { retry_after: None }, false),

@@ -30,7 +30,8 @@ fn through_bus(message: &Message<Bytes>, sending: Sending, delivery: u32) -> Arr
 
 #[test]
 fn a_message_comes_through_both_services_bit_for_bit() {
-    for body in [&b"{\"a\":1}"[..], b"\"hello\"", b"\0\xff", b"test", "\u{fffe}".as_bytes(), b"{\"isobar\":1}", b"AP8="] {
+    for body in [&b"{\"a\":1}"[..], b"\"hello\"", b"\0\xff", b"test", "\u{fffe}".as_bytes(), b"{\"isobar\":1}", b"AP8="]
+    {
         let mut message = message(body);
         message.ordering_key = Some("room-7".to_owned());
         let wanted = Arrived { message: message.clone(), meant_for: None, death: None };
@@ -64,7 +65,10 @@ fn a_message_of_somebody_else_is_taken_as_it_is() {
     let said = said.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let arrived = open(b"{\"isobar\":\"no form\"}", said.into(), 2).unwrap();
     let message = &arrived.message;
-    assert_eq!((message.id.as_str(), &*message.body, message.attempt), ("their-1", &b"{\"isobar\":\"no form\"}"[..], 2));
+    assert_eq!(
+        (message.id.as_str(), &*message.body, message.attempt),
+        ("their-1", &b"{\"isobar\":\"no form\"}"[..], 2)
+    );
     assert_eq!((message.ordering_key.as_deref(), message.published_at), (Some("s"), at(1_767_225_600_250)));
     assert_eq!(message.attributes, BTreeMap::from([("MessageId".to_owned(), "an attribute".to_owned())]));
     assert!(message.trace_parent.is_some());
@@ -93,7 +97,16 @@ fn what_cannot_be_read_is_an_error_that_does_not_quote_it() {
 
 #[test]
 fn nothing_hostile_panics() {
-    for body in [&b""[..], b"{", b"[[[[", b"\"", b"{\"isobar\":-1}", b"{\"isobar\":99999999999}", b"eyJpc29iYXIiOjF9", &[0xff; 9]] {
+    for body in [
+        &b""[..],
+        b"{",
+        b"[[[[",
+        b"\"",
+        b"{\"isobar\":-1}",
+        b"{\"isobar\":99999999999}",
+        b"eyJpc29iYXIiOjF9",
+        &[0xff; 9],
+    ] {
         let _either_way = open(body, vec![("$Id".to_owned(), String::new())], u32::MAX);
     }
 }

@@ -35,7 +35,13 @@ pub(super) async fn handle(shared: &Shared, request: Request<Body>) -> Response<
     answer(shared, &parts.method, &path, &parts.headers, &body).unwrap_or_else(|(status, why)| refused(status, &why))
 }
 
-fn answer(shared: &Shared, method: &Method, path: &str, headers: &HeaderMap, body: &Bytes) -> Result<Response<Body>, Refused> {
+fn answer(
+    shared: &Shared,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Response<Body>, Refused> {
     let (entity, rest) = path
         .trim_start_matches('/')
         .split_once("/messages")
@@ -109,7 +115,7 @@ fn item(mut item: Map<String, Value>) -> Result<Sent, Refused> {
         Some(Value::Object(properties)) => properties.into_iter().map(|(name, value)| (name, text(value))).collect(),
         Some(_) => return Err(bad("UserProperties is no object")),
     };
-    broker(item.remove("BrokerProperties").unwrap_or_else(|| json!({})), body.into(), properties)
+    broker(&item.remove("BrokerProperties").unwrap_or_else(|| json!({})), body.into(), properties)
 }
 
 fn single(headers: &HeaderMap, body: &Bytes) -> Result<Sent, Refused> {
@@ -117,8 +123,9 @@ fn single(headers: &HeaderMap, body: &Bytes) -> Result<Sent, Refused> {
     let told = told.map_err(|_| (400, "BrokerProperties is no JSON".to_owned()))?;
     let known = ["authorization", "content-type", "content-length", "host", "user-agent", "accept", "brokerproperties"];
     let custom = headers.iter().filter(|(name, _)| !known.contains(&name.as_str()));
-    let custom = custom.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.trim_matches('"').to_owned())));
-    broker(told, body.clone(), custom.collect())
+    let custom =
+        custom.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.trim_matches('"').to_owned())));
+    broker(&told, body.clone(), custom.collect())
 }
 
 fn text(value: Value) -> String {
@@ -128,7 +135,7 @@ fn text(value: Value) -> String {
     }
 }
 
-fn broker(told: Value, body: Bytes, properties: BTreeMap<String, String>) -> Result<Sent, Refused> {
+fn broker(told: &Value, body: Bytes, properties: BTreeMap<String, String>) -> Result<Sent, Refused> {
     let text = |name: &str| told[name].as_str().map(str::to_owned);
     let wrong = |name: &str| (400, format!("{name} is malformed or too long"));
     let (id, session) = (text("MessageId").unwrap_or_default(), text("SessionId"));
@@ -159,7 +166,8 @@ fn delivered(status: u16, shared: &Shared, delivery: &Delivery) -> Response<Body
         "LockToken": lock, "EnqueuedTimeUtc": to_rfc3339(delivery.enqueued),
     });
     let location = format!("http://{}/{path}/messages/{sequence}/{lock}", shared.host);
-    let builder = Response::builder().status(status).header("BrokerProperties", told.to_string()).header("Location", location);
+    let builder =
+        Response::builder().status(status).header("BrokerProperties", told.to_string()).header("Location", location);
     let builder = delivery.properties.iter().fold(builder, |builder, (name, value)| {
         let value = Value::String(value.clone()).to_string();
         builder.header(name, value)

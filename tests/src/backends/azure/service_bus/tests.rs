@@ -1,0 +1,163 @@
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use isobar::prelude::*;
+use isobar::{Body, Environment, ManualClock, TestResponse};
+use isobar_azure::{AzureConfig, AzureProvider};
+
+use super::*;
+use crate::backends::send;
+
+async fn double() -> (ServiceBus, ManualClock) {
+    let clock = ManualClock::default();
+    let bus = ServiceBus::start(Arc::new(clock.clone())).await.unwrap();
+    bus.create_subscription("clicks", "clicks", Sessions::None);
+    bus.create_subscription("clicks-fifo", "clicks", Sessions::Required);
+    (bus, clock)
+}
+
+fn cloud(connection: &str, clock: &ManualClock) -> Cloud {
+    let environment = Environment::default().with_var("AZURE_SERVICEBUS_CONNECTION_STRING", connection);
+    let config = AzureConfig::from_environment(&environment).unwrap();
+    Cloud::new(Arc::new(AzureProvider::with_clock(config, Arc::new(clock.clone()))))
+}
+
+/// In 2100.
+const END: &str = "4102444800";
+
+async fn asked(bus: &ServiceBus, method: &str, path: &str, token: &str, body: &'static str) -> TestResponse {
+    let request = Request::builder().method(method).uri(format!("{}{path}", bus.url())).header("authorization", token);
+    let request = request.header("lang", "\"en\"").header("BrokerProperties", "{\"MessageId\":\"m\"}");
+    send(request.body(Body::from(body)).unwrap()).await.unwrap()
+}
+
+fn token(bus: &ServiceBus, place: &str, end: &str) -> String {
+    use base64::Engine;
+    use hmac::{Hmac, KeyInit, Mac};
+    let escaped = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let resource = escaped(&format!("{}{place}", bus.url()));
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(bus.shared.key.as_bytes()).unwrap();
+    mac.update(format!("{resource}\n{end}").as_bytes());
+    let sig = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+    format!("SharedAccessSignature sr={resource}&sig={}&se={end}&skn={POLICY}", escaped(&sig))
+}
+
+#[tokio::test]
+async fn what_the_adapter_publishes_is_there() {
+    let (bus, clock) = double().await;
+    let topic = cloud(&bus.connection_string(), &clock).topic::<Bytes>("clicks");
+    let plain = Outgoing::new(Bytes::from_static(b"a \"b\" \xc3\xa9")).with_attribute("Lang", "käse");
+    let id = topic.publish(plain).await.unwrap();
+    let keyed = (0..150).map(|number| Outgoing::new(Bytes::from(format!("{number}"))).with_ordering_key("k"));
+    assert!(topic.publish_batch(keyed).await.iter().all(isobar::Result::is_ok));
+    let got = bus.receive("clicks/subscriptions/clicks").unwrap();
+    assert_eq!((got.id.as_str(), &*got.body, got.count), (id.as_str(), "a \"b\" é".as_bytes(), 1));
+    assert_eq!(got.properties["Lang"], "käse");
+    assert!(bus.receive("clicks/subscriptions/clicks").is_none() && bus.complete(&got));
+    let path = "clicks-fifo/subscriptions/clicks";
+    let first = bus.receive(path).unwrap();
+    assert!(bus.receive(path).is_none(), "the session is taken");
+    assert!(bus.abandon(&first, Duration::from_secs(30)));
+    assert!(bus.receive(path).is_none(), "the session waits");
+    clock.advance(Duration::from_secs(30));
+    let again = bus.receive(path).unwrap();
+    assert_eq!((again.sequence, again.count, &*again.body), (first.sequence, 2, &b"0"[..]));
+    assert!(!bus.complete(&first) && bus.complete(&again));
+    assert_eq!(&*bus.receive(path).unwrap().body, b"1");
+}
+
+#[tokio::test]
+async fn the_adapter_is_told_of_a_wrong_key_and_a_missing_topic() {
+    let (bus, clock) = double().await;
+    let wrong = bus.connection_string().replace("a key", "hush");
+    let error = cloud(&wrong, &clock).topic::<u32>("clicks").publish(1_u32).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    assert!(!format!("{error:?}").contains("hush"));
+    let error = cloud(&bus.connection_string(), &clock).topic::<u32>("others").publish(1_u32).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn tokens_are_checked_to_the_letter() {
+    let (bus, _) = double().await;
+    let good = token(&bus, "/clicks", END);
+    for (sent, status, why) in [
+        (good.clone(), 201, ""),
+        (token(&bus, "", END), 201, ""),
+        (token(&bus, "/click", END), 401, "InvalidAudience"),
+        (token(&bus, "/clicks", "1000"), 401, "ExpiredToken"),
+        (good.replace(END, "4102444801"), 401, "InvalidSignature"),
+        (good.replace(POLICY, "other"), 401, "InvalidPolicy"),
+        (format!("{good}&skn={POLICY}"), 401, "MalformedToken"),
+        ("Bearer a.b.c".to_owned(), 401, "MalformedToken"),
+        ("Basic x".to_owned(), 401, "MalformedToken"),
+    ] {
+        let answer = asked(&bus, "POST", "/clicks/messages", &sent, "x").await;
+        assert_eq!(answer.status, status, "{sent}");
+        assert!(answer.text().contains(why), "{sent}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn messages_are_received_by_rest_as_it_is_documented() {
+    let (bus, clock) = double().await;
+    let (all, head) = (token(&bus, "", END), "/clicks/subscriptions/clicks/messages/head");
+    assert_eq!(asked(&bus, "POST", head, &all, "").await.status, 204);
+    for _ in 0..3 {
+        assert_eq!(asked(&bus, "POST", "/clicks/messages", &all, "hello").await.status, 201);
+    }
+    let got = asked(&bus, "POST", head, &all, "").await;
+    assert_eq!(
+        (got.status.as_u16(), got.text(), &got.headers["lang"]),
+        (201, "hello".to_owned(), &"\"en\"".parse().unwrap())
+    );
+    let place = got.headers["location"].to_str().unwrap().strip_prefix(bus.url()).unwrap().to_owned();
+    assert_eq!(asked(&bus, "PUT", &place, &all, "").await.status, 200);
+    assert_eq!(asked(&bus, "DELETE", &place, &all, "").await.status, 404, "the lock was given back");
+    let got = asked(&bus, "POST", head, &all, "").await;
+    assert!(got.headers["brokerproperties"].to_str().unwrap().contains("\"DeliveryCount\":2"));
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(asked(&bus, "DELETE", head, &all, "").await.status, 200);
+    assert_eq!(bus.peek("clicks/subscriptions/clicks").len(), 2);
+    assert_eq!(asked(&bus, "POST", "/clicks-fifo/subscriptions/clicks/messages/head", &all, "").await.status, 400);
+}
+
+#[tokio::test]
+async fn copies_come_to_their_subscription_alone_and_what_is_given_up_is_kept() {
+    let (bus, clock) = double().await;
+    bus.create_subscription("clicks", "audit", Sessions::None);
+    let sent = store::Sent {
+        body: Bytes::from_static(b"x"),
+        properties: [("isobar-for".to_owned(), "audit".to_owned())].into(),
+        id: String::new(),
+        session: None,
+        scheduled: Some(clock.now() + Duration::from_secs(9)),
+    };
+    assert!(bus.shared.store.lock().send("clicks", &[sent], clock.now()));
+    assert!(bus.peek("clicks/subscriptions/clicks").is_empty());
+    assert!(bus.receive("clicks/subscriptions/audit").is_none(), "it is scheduled");
+    clock.advance(Duration::from_secs(9));
+    for count in 1..=10 {
+        let got = bus.receive("clicks/subscriptions/audit").unwrap();
+        assert_eq!(got.count, count);
+        assert!(bus.abandon(&got, Duration::ZERO));
+    }
+    assert!(bus.receive("clicks/subscriptions/audit").is_none());
+    let dead = bus.receive("clicks/subscriptions/audit/$deadletterqueue").unwrap();
+    assert_eq!(dead.properties["DeadLetterReason"], "MaxDeliveryCountExceeded");
+}
+
+/// `generate_sas_token("http://127.0.0.1:7/q", …)` of azure-servicebus 7.15.0, in `azure.servicebus._base_handler`.
+#[tokio::test]
+async fn the_token_of_azures_own_library_is_good() {
+    let clock = Arc::new(ManualClock::default());
+    let key = "a key of the double=+/".to_owned();
+    let shared = Shared { host: "127.0.0.1:7".to_owned(), key, store: Mutex::default(), clock };
+    let token = "SharedAccessSignature sr=http%3A%2F%2F127.0.0.1%3A7%2Fq\
+                 &sig=SjARTVwyuOdNtTwY6HWHRtcwAsrzp%2F3xepbcsbHc6hk%3D&se=4102444800&skn=RootManageSharedAccessKey";
+    assert_eq!(auth::check(&shared, Some(token), "/q/messages"), Ok(()));
+    assert!(auth::check(&shared, Some(token), "/queue/messages").is_err());
+}
