@@ -1,1 +1,157 @@
+//! What Azurite does not show: throttling, lost answers, and what exactly is asked.
 
+mod ranges;
+mod refusals;
+mod requests;
+mod transactions;
+mod writes;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use isobar_abstraction::key_value::PutMode;
+use isobar_abstraction::{Environment, ManualClock};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::service::double::Double;
+use crate::{AzureConfig, AzureProvider};
+
+/// Attempts of the client for one call.
+const ATTEMPTS: usize = 3;
+
+/// Where the clock stands, in milliseconds.
+const NOW: u64 = 1_767_225_600_250;
+
+const ETAG: &str = "W/\"datetime'2026-01-01T00%3A00%3A00.0000001Z'\"";
+const THROTTLED: ErrorKind = ErrorKind::Throttled { retry_after: None };
+
+/// A table in a service that answers what a test says.
+struct Scene {
+    double: Double,
+    table: TableKeyValue,
+    clock: ManualClock,
+}
+
+/// Status, ETag and body.
+#[derive(Debug, Clone)]
+struct Answer(u16, Option<&'static str>, String);
+
+impl Scene {
+    async fn new(answer: impl Fn(&Request<Bytes>) -> Answer + Send + Sync + 'static) -> Self {
+        Self::with_access("AZURE_STORAGE_KEY", "aHVzaC1rZXk=", answer).await
+    }
+
+    async fn with_access(
+        variable: &str,
+        secret: &str,
+        answer: impl Fn(&Request<Bytes>) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let double = Double::new(move |request| {
+            let Answer(status, etag, body) = answer(request);
+            let response = Response::builder().status(status);
+            let response = match etag {
+                Some(next) if !next.starts_with("W/") => response.header("x-ms-continuation-NextPartitionKey", next),
+                Some(etag) => response.header("etag", etag),
+                None => response,
+            };
+            response.body(body).unwrap()
+        })
+        .await;
+        let environment = Environment::default().with_var("AZURE_STORAGE_ACCOUNT", "acc").with_var(variable, secret);
+        let mut config = AzureConfig::from_environment(&environment).unwrap();
+        config.client.max_attempts = ATTEMPTS as u32;
+        let mut account = config.storage.clone().unwrap();
+        account.table = double.url.clone();
+        let clock = ManualClock::new(at(NOW));
+        let state = AzureProvider::with_clock(config, Arc::new(clock.clone())).0;
+        Self { double, table: TableKeyValue::new(state, account, "links".to_owned()), clock }
+    }
+
+    /// One answer after the other; the last for ever.
+    async fn script(answers: impl Into<Vec<Answer>>) -> Self {
+        let answers = answers.into();
+        let count = Mutex::new(0);
+        Self::new(move |_| {
+            let mut count = count.lock();
+            *count += 1;
+            answers[(*count - 1).min(answers.len() - 1)].clone()
+        })
+        .await
+    }
+
+    fn count(&self) -> usize {
+        self.double.asked().len()
+    }
+
+    fn methods(&self) -> Vec<String> {
+        self.double.asked().iter().map(|asked| asked.split(' ').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    fn body(&self, place: usize) -> String {
+        self.double.request(place, |request| String::from_utf8(request.body().to_vec()).unwrap())
+    }
+}
+
+fn at(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+fn written() -> Answer {
+    Answer(204, Some(ETAG), String::new())
+}
+
+fn refused(status: u16, code: &str) -> Answer {
+    Answer(status, None, error(code, "no"))
+}
+
+fn error(code: &str, message: &str) -> String {
+    json!({"odata.error": {"code": code, "message": {"lang": "en-US", "value": format!("{message}\nRequestId:1")}}})
+        .to_string()
+}
+
+/// The service failed after it may have written.
+fn lost() -> Answer {
+    refused(500, "OperationTimedOut")
+}
+
+/// A row of partition `a` as it is stored.
+fn row(sort: &str, write: &str, expires: Option<u64>) -> Value {
+    let key = RowKey::from(&Key::new("a", sort));
+    let mut row =
+        json!({"odata.etag": ETAG, "PartitionKey": key.partition, "RowKey": key.row, "value": "x", "write": write});
+    if let Some(expires) = expires {
+        row["expires"] = json!(expires.to_string());
+    }
+    row
+}
+
+fn found(row: &Value) -> Answer {
+    Answer(200, Some(ETAG), row.to_string())
+}
+
+/// The `write` of an entity that was sent.
+fn write_of(request: &Request<Bytes>) -> String {
+    let entity: Value = serde_json::from_slice(request.body()).unwrap();
+    entity["write"].as_str().unwrap().to_owned()
+}
+
+fn put(mode: PutMode) -> Put {
+    Put { key: Key::from("a"), value: Bytes::from("text"), mode, expires_at: None }
+}
+
+fn version() -> Version {
+    Version::new(format!("w-1@@{ETAG}"))
+}
+
+fn expired() -> Version {
+    Version::new(format!("w-1@{NOW}@{ETAG}"))
+}
+
+fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> (ErrorKind, bool) {
+    let error = result.unwrap_err();
+    (error.kind(), error.outcome_unknown())
+}

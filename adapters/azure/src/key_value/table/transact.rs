@@ -24,21 +24,21 @@ enum Step<'a> {
 impl TableKeyValue {
     /// One request, where all rows that it deletes are there and none that it creates has expired.
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
-        let id = unique()?;
+        let ids = writes.iter().map(|_| unique()).collect::<Result<Vec<_>>>()?;
         let mut steps = writes.iter().map(|write| self.step(write)).collect::<Result<Vec<_>>>()?;
         let mut lost = false;
         for attempt in 0..TRIES {
-            let changes: Vec<_> = steps.iter().map(|step| step.change(&id)).collect();
+            let changes: Vec<_> = steps.iter().zip(&ids).map(|(step, id)| step.change(id)).collect();
             let refusal = match self.service.transact(&changes).await.map_err(|error| unknown(error, lost))? {
                 Ok(etags) => {
                     self.clear(&steps, &etags).await;
-                    return Ok(answers(writes, etags));
+                    return Ok(answers(writes, ids, etags));
                 }
                 Err(refusal) => refusal,
             };
             lost |= refusal.uncertain;
             if lost && refusal.is_condition() {
-                let applied = self.applied(writes, &id).await.map_err(|error| unknown(error, true))?;
+                let applied = self.applied(writes, &ids).await.map_err(|error| unknown(error, true))?;
                 if let Some(versions) = applied {
                     return Ok(versions);
                 }
@@ -93,17 +93,17 @@ impl TableKeyValue {
 
     /// The versions, where an attempt whose answer was lost was applied: then one of the rows is of it,
     /// unless all were written over since.
-    async fn applied(&self, writes: &[Write], id: &str) -> Result<Option<Vec<Option<Version>>>> {
+    async fn applied(&self, writes: &[Write], ids: &[String]) -> Result<Option<Vec<Option<Version>>>> {
         let mut versions = Vec::new();
         let mut applied = false;
-        for write in writes {
+        for (write, id) in writes.iter().zip(ids) {
             let Write::Put(put) = write else {
                 versions.push(None);
                 continue;
             };
-            let found = self.find(&RowKey::from(&put.key)).await?.filter(|found| found.is_of(id));
+            let found = self.find(&RowKey::from(&put.key)).await?.filter(|found| found.tag.write == *id);
             applied |= found.is_some();
-            versions.push(Some(found.map_or_else(Tag::superseded, |found| found.tag).version()));
+            versions.push(Some(found.map_or_else(|| Tag::superseded(id.clone()), |found| found.tag).version()));
         }
         Ok(applied.then_some(versions))
     }
@@ -135,13 +135,11 @@ impl Step<'_> {
     }
 }
 
-fn answers(writes: &[Write], etags: Vec<Option<String>>) -> Vec<Option<Version>> {
-    let answer = |(write, etag): (&Write, Option<String>)| match write {
-        Write::Put(put) => {
-            let tag = etag.map(|etag| Tag { etag, expires_at: put.expires_at });
-            Some(tag.unwrap_or_else(Tag::superseded).version())
-        }
-        Write::Delete { .. } => None,
+fn answers(writes: &[Write], ids: Vec<String>, etags: Vec<Option<String>>) -> Vec<Option<Version>> {
+    let answer = |((write, id), etag): ((&Write, String), Option<String>)| match (write, etag) {
+        (Write::Put(put), Some(etag)) => Some(Tag { write: id, expires_at: put.expires_at, etag }.version()),
+        (Write::Put(_), None) => Some(Tag::superseded(id).version()),
+        (Write::Delete { .. }, _) => None,
     };
-    writes.iter().zip(etags).map(answer).collect()
+    writes.iter().zip(ids).zip(etags).map(answer).collect()
 }

@@ -79,7 +79,8 @@ impl TableKeyValue {
         let row = RowKey::from(&put.key);
         let refusal = match self.service.write("PutEntity", &change(put, write, on)).await? {
             Ok(answer) => {
-                let tag = Tag { etag: etag(&answer)?, expires_at: put.expires_at };
+                let (write, etag) = (write.to_owned(), etag(&answer)?);
+                let tag = Tag { write, etag, expires_at: put.expires_at };
                 return Ok(Attempt::Done(tag.version()));
             }
             Err(refusal) if refusal.is_condition() => refusal,
@@ -89,7 +90,7 @@ impl TableKeyValue {
         if *on == On::Absent || uncertain {
             let stored = self.find(&row).await.map_err(|error| unknown(error, uncertain))?;
             return Ok(match stored {
-                Some(found) if found.is_of(write) => Attempt::Done(found.tag.version()),
+                Some(found) if found.tag.write == write => Attempt::Done(found.tag.version()),
                 stored => Attempt::Refused { stored, uncertain },
             });
         }

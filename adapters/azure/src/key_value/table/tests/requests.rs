@@ -1,0 +1,119 @@
+//! What exactly is asked: URLs, signatures, entities.
+
+use super::*;
+
+#[tokio::test]
+async fn a_request_is_signed_with_the_key_as_it_is_sent() {
+    let scene = Scene::script([refused(404, "ResourceNotFound")]).await;
+    assert_eq!(scene.table.get(&Key::new("ada", "1")).await.unwrap(), None);
+    assert_eq!(scene.double.asked(), ["GET /links(PartitionKey='fdee-ada',RowKey='%C4%B1')"]);
+    scene.double.request(0, |request| {
+        let date = request.headers()["x-ms-date"].to_str().unwrap();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"hush-key");
+        let signed = ring::hmac::sign(&key, format!("{date}\n/acc{}", request.uri().path()).as_bytes());
+        let signature = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, signed);
+        assert_eq!(request.headers()["authorization"], format!("SharedKeyLite acc:{signature}"));
+        assert_eq!(request.headers()["accept"], "application/json;odata=minimalmetadata");
+        assert!(chrono::DateTime::parse_from_rfc2822(date).is_ok(), "{date}");
+    });
+}
+
+#[tokio::test]
+async fn a_shared_access_signature_is_part_of_the_url_only() {
+    let sas = "?sv=2021-12-02&sig=hush%2Fsig";
+    let scene = Scene::with_access("AZURE_STORAGE_SAS_TOKEN", sas, |_| refused(403, "AuthenticationFailed")).await;
+    let error = scene.table.get(&Key::from("ada")).await.unwrap_err();
+    assert!(!format!("{error} {error:?} {:?}", scene.table).contains("hush"));
+    let range = QueryRange {
+        partition: "a".to_owned(),
+        lower: std::ops::Bound::Unbounded,
+        upper: std::ops::Bound::Unbounded,
+        descending: false,
+        limit: 1,
+    };
+    scene.table.query(&range).await.unwrap_err();
+    assert_eq!(
+        scene.double.asked(),
+        [
+            "GET /links(PartitionKey='fdee-ada',RowKey='')?sv=2021-12-02&sig=hush%2Fsig",
+            "GET /links()?$filter=PartitionKey%20eq%20%27ca97-a%27&$top=1&sv=2021-12-02&sig=hush%2Fsig"
+        ]
+    );
+    scene.double.request(0, |request| assert!(!request.headers().contains_key("authorization")));
+}
+
+/// What was put comes back from what was sent.
+async fn sent(value: Bytes) -> Value {
+    let stored: Arc<Mutex<Value>> = Arc::default();
+    let kept = Arc::clone(&stored);
+    let scene = Scene::new(move |request| {
+        let mut kept = kept.lock();
+        if request.method() == "GET" {
+            return found(&kept);
+        }
+        *kept = serde_json::from_slice(request.body()).unwrap();
+        kept["odata.etag"] = json!(ETAG);
+        written()
+    })
+    .await;
+    let (key, expires_at) = (Key::new("a", "b"), Some(at(NOW + 1)));
+    let put = Put { key: key.clone(), value: value.clone(), mode: PutMode::Overwrite, expires_at };
+    let version = scene.table.put(put).await.unwrap();
+    let item = scene.table.get(&key).await.unwrap();
+    assert_eq!(item, Some(Item { key, value, version, expires_at }));
+    stored.lock().clone()
+}
+
+#[tokio::test]
+async fn values_are_text_where_they_are_readable_and_split_where_they_are_long() {
+    for (value, pieces, text) in [
+        (Bytes::from("{\"a\":\"b\"}\r\n\t"), 1, true),
+        (Bytes::new(), 1, true),
+        (Bytes::from("a\u{2028}b\u{2029}c"), 1, true),
+        (Bytes::from("a\u{0}"), 1, false),
+        (Bytes::from("\u{ffff}"), 1, false),
+        (Bytes::from_static(b"\xff"), 1, false),
+        (Bytes::from("\"".repeat(4_096)), 1, true),
+        (Bytes::from("\"".repeat(4_097)), 1, false),
+        (Bytes::from("x".repeat(390_000)), 13, true),
+        (Bytes::from("😀".repeat(97_500)), 7, true),
+        (Bytes::from("é".repeat(195_000)), 7, true),
+        (Bytes::from(vec![0xff; 390_000]), 7, false),
+    ] {
+        let entity = sent(value).await;
+        let names = entity.as_object().unwrap().keys().filter(|name| name.starts_with("value") && !name.contains('@'));
+        assert_eq!(names.count(), pieces);
+        assert_eq!(entity["value@odata.type"], if text { Value::Null } else { json!("Edm.Binary") });
+        assert_eq!((&entity["sort"], &entity["expires"]), (&json!("b"), &json!((NOW + 1).to_string())));
+        let units = |text: &Value| text.as_str().unwrap().encode_utf16().count();
+        assert!(!text || units(&entity["value"]) <= 32_767);
+    }
+}
+
+#[tokio::test]
+async fn what_others_wrote_is_read_where_it_has_a_value() {
+    for (value, wanted) in [(json!("x"), Some("x")), (json!(7), Some("7")), (json!(true), None), (Value::Null, None)] {
+        let mut row = row("", "", None);
+        row["value"] = value;
+        row.as_object_mut().unwrap().remove("write");
+        let scene = Scene::script([found(&row)]).await;
+        match (scene.table.get(&Key::from("a")).await, wanted) {
+            (Ok(item), Some(wanted)) => assert_eq!(item.unwrap().value, wanted),
+            (Err(error), None) => assert_eq!(error.kind(), ErrorKind::Internal),
+            (got, _) => panic!("{got:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_keys_are_asked_for_once_each() {
+    let scene = Scene::new(|request| match request.uri().path().contains("%C4%B1") {
+        true => found(&row("1", "w", None)),
+        false => refused(404, "ResourceNotFound"),
+    })
+    .await;
+    let keys = ["1", "2", "1"].map(|sort| Key::new("a", sort));
+    let items = scene.table.get_many(&keys).await.unwrap();
+    assert_eq!(items.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(scene.count(), 2);
+}

@@ -1,0 +1,148 @@
+//! Writes whose condition does not hold, and those whose answer was lost.
+
+use super::*;
+
+/// Loses the answer to the first write; the second meets a condition, and then this row is there.
+async fn after_a_lost_answer(
+    condition: (u16, &'static str),
+    stored: impl Fn(&str) -> Option<Value> + Send + Sync + 'static,
+) -> Scene {
+    let write = Mutex::new((0, String::new()));
+    Scene::new(move |request| {
+        let mut write = write.lock();
+        if request.method() == "GET" {
+            return stored(&write.1).map_or_else(|| refused(404, "ResourceNotFound"), |row| found(&row));
+        }
+        if request.method() != "DELETE" {
+            write.1 = write_of(request);
+        }
+        write.0 += 1;
+        if write.0 == 1 { lost() } else { refused(condition.0, condition.1) }
+    })
+    .await
+}
+
+const TAKEN: (u16, &str) = (409, "EntityAlreadyExists");
+const CHANGED: (u16, &str) = (412, "UpdateConditionNotSatisfied");
+
+#[tokio::test]
+async fn a_put_that_meets_its_own_write_was_done() {
+    for (mode, condition) in [(PutMode::Create, TAKEN), (PutMode::Update(version()), CHANGED)] {
+        let scene = after_a_lost_answer(condition, |write| Some(row("", write, None))).await;
+        let version = scene.table.put(put(mode)).await.unwrap();
+        assert_eq!(scene.count(), 3, "two writes and a read");
+        assert!(version.as_str().ends_with(ETAG), "{version:?}");
+        assert_eq!(scene.double.request(0, write_of), scene.double.request(1, write_of));
+    }
+}
+
+#[tokio::test]
+async fn a_put_that_meets_another_write_after_a_lost_answer_may_have_been_written_over() {
+    for (mode, condition, kind) in
+        [(PutMode::Create, TAKEN, ErrorKind::AlreadyExists), (PutMode::Update(version()), CHANGED, ErrorKind::Conflict)]
+    {
+        for there in [true, false] {
+            let stored = move |_: &str| there.then(|| row("", "w-2", None));
+            let scene = after_a_lost_answer(condition, stored).await;
+            assert_eq!(kind_of(scene.table.put(put(mode.clone())).await), (kind, true), "{there}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_does_not_hold_at_once_is_an_answer() {
+    let scene = Scene::script([refused(409, "EntityAlreadyExists"), found(&row("", "w-2", None))]).await;
+    assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::AlreadyExists, false));
+    for (status, code) in [(412, "UpdateConditionNotSatisfied"), (404, "ResourceNotFound")] {
+        let scene = Scene::script([refused(status, code)]).await;
+        let update = scene.table.put(put(PutMode::Update(version()))).await;
+        assert_eq!(kind_of(update), (ErrorKind::Conflict, false), "{code}");
+        let delete = scene.table.delete(&Key::from("a"), Some(&version())).await;
+        assert_eq!(kind_of(delete), (ErrorKind::Conflict, false), "{code}");
+        assert_eq!(scene.count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_create_writes_over_what_has_expired_and_over_nothing_else() {
+    let gone = found(&row("", "w-1", Some(NOW)));
+    let scene = Scene::script([refused(409, "EntityAlreadyExists"), gone, written()]).await;
+    scene.table.put(put(PutMode::Create)).await.unwrap();
+    assert_eq!(scene.methods(), ["POST", "GET", "PUT"]);
+    scene.double.request(2, |request| assert_eq!(request.headers()["if-match"], ETAG));
+
+    let lives = found(&row("", "w-1", Some(NOW + 1)));
+    let scene = Scene::script([refused(409, "EntityAlreadyExists"), lives]).await;
+    assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::AlreadyExists, false));
+    scene.clock.advance(Duration::from_millis(1));
+    assert_eq!(
+        kind_of(scene.table.put(put(PutMode::Create)).await),
+        (ErrorKind::AlreadyExists, false),
+        "PUT is refused"
+    );
+}
+
+#[tokio::test]
+async fn a_version_that_has_expired_or_never_was_is_a_conflict_without_a_request() {
+    let scene = Scene::script([written()]).await;
+    let others =
+        ["*", "", "1", ETAG, "w@@*", "w@@W/\"x\"", "w@x@y", "w@@W/\"datetime''\"", "w@@W/\"datetime'a\r\nb'\""];
+    let versions = others.into_iter().map(Version::new).chain([expired()]);
+    for version in versions {
+        let update = scene.table.put(put(PutMode::Update(version.clone()))).await;
+        assert_eq!(kind_of(update), (ErrorKind::Conflict, false), "{version:?}");
+        let delete = scene.table.delete(&Key::from("a"), Some(&version)).await;
+        assert_eq!(kind_of(delete), (ErrorKind::Conflict, false), "{version:?}");
+    }
+    assert_eq!(scene.count(), 0);
+}
+
+#[tokio::test]
+async fn a_delete_after_a_lost_answer_is_done_or_unknown() {
+    let scene = Scene::script([lost(), refused(404, "ResourceNotFound")]).await;
+    scene.table.delete(&Key::from("a"), None).await.unwrap();
+    let scene = Scene::script([lost(), refused(404, "ResourceNotFound")]).await;
+    let delete = scene.table.delete(&Key::from("a"), Some(&version())).await;
+    assert_eq!(kind_of(delete), (ErrorKind::Conflict, true));
+}
+
+#[tokio::test]
+async fn an_addition_that_lost_its_answer_is_counted_once() {
+    let mut five = row("", "w-1", None);
+    five["value"] = json!("5");
+    let count = Mutex::new((0, String::new()));
+    let ours = five.clone();
+    let scene = Scene::new(move |request| {
+        let mut count = count.lock();
+        count.0 += 1;
+        match (count.0, request.method().as_str()) {
+            (1, _) => found(&five),
+            (2, _) => {
+                count.1 = write_of(request);
+                lost()
+            }
+            (_, "PUT") => refused(412, "UpdateConditionNotSatisfied"),
+            _ => {
+                let mut ours = ours.clone();
+                ours["write"] = json!(count.1);
+                found(&ours)
+            }
+        }
+    })
+    .await;
+    assert_eq!(scene.table.add(&Key::from("a"), 2).await.unwrap(), 7);
+    assert_eq!(scene.methods(), ["GET", "PUT", "PUT", "GET"]);
+}
+
+#[tokio::test]
+async fn an_addition_that_always_loses_gives_up_and_changes_nothing() {
+    let mut five = row("", "w-1", None);
+    five["value"] = json!("5");
+    let scene = Scene::new(move |request| match request.method().as_str() {
+        "GET" => found(&five),
+        _ => refused(412, "UpdateConditionNotSatisfied"),
+    })
+    .await;
+    assert_eq!(kind_of(scene.table.add(&Key::from("a"), 2).await), (ErrorKind::Conflict, false));
+    assert_eq!(scene.count(), 200);
+}
