@@ -96,13 +96,13 @@ impl Refusal {
 
     fn kind(&self) -> ErrorKind {
         match (self.status, self.substatus) {
-            (404, READ_SESSION) => ErrorKind::Unavailable,
+            (404, READ_SESSION) | (403, WRITE_FORBIDDEN | NO_ACCOUNT) | (408 | 410 | 500.., _) => {
+                ErrorKind::Unavailable
+            }
             (400, OTHER_PARTITION) => ErrorKind::Config,
             (403, FULL_PARTITION) => ErrorKind::TooLarge { limit: 20 * 1024 * 1024 * 1024 },
-            (403, WRITE_FORBIDDEN | NO_ACCOUNT) => ErrorKind::Unavailable,
             (429, _) => ErrorKind::Throttled { retry_after: self.retry_after },
             (449, _) => ErrorKind::Throttled { retry_after: None },
-            (408 | 410 | 500.., _) => ErrorKind::Unavailable,
             (400, _) => ErrorKind::InvalidInput,
             (401, _) => ErrorKind::Unauthenticated,
             (403, _) => ErrorKind::PermissionDenied,

@@ -10,10 +10,10 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
+use super::range::MOST_ITEMS;
 use super::read::Feed;
 use super::request::Ask;
 use super::{CosmosKeyValue, TRIES, throttled};
-use crate::key_value::cosmos::range::MOST_ITEMS;
 
 /// Behind the last hash.
 const END: &str = "FF";
@@ -106,18 +106,25 @@ impl Rest {
 }
 
 impl CosmosKeyValue {
-    /// One page of one range of partitions.
+    /// One page of one range of partitions; of the first that holds anything.
     pub(super) async fn scan_items(&self, segment: &ScanSegment) -> Result<Items> {
         let mut rest = match &segment.after {
             Some(text) => Rest::parse(text, segment)?,
             None => Rest::of(segment)?,
         };
-        for attempt in 0..TRIES {
-            let range = rest.route(&self.ranges().await?)?;
-            if let Some(items) = self.scan_chunk(&mut rest, &range, segment.limit).await? {
-                return Ok(items);
+        let mut ranges = self.ranges().await?;
+        let mut in_vain = 0;
+        while in_vain < TRIES {
+            let range = rest.route(&ranges)?;
+            match self.scan_chunk(&mut rest, &range, segment.limit).await? {
+                Some(items) if !items.items.is_empty() || rest.0.is_empty() => return Ok(items),
+                Some(_) => in_vain = 0,
+                None => {
+                    in_vain += 1;
+                    self.pause(in_vain).await;
+                    ranges = self.ranges().await?;
+                }
             }
-            self.pause(attempt).await;
         }
         Err(throttled("Cosmos DB moved the partitions that are scanned, every time"))
     }

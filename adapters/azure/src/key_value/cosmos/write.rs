@@ -91,7 +91,8 @@ impl CosmosKeyValue {
                 if !stored.has_expired(self.clock.now()) {
                     return Err(unknown(taken(key), uncertain));
                 }
-                match self.write(prepared, Way::Replace(stored.etag()?)).await? {
+                let over = self.write(prepared, Way::Replace(stored.etag()?)).await;
+                match over.map_err(|error| unknown(error, uncertain))? {
                     Ok(version) => return Ok(version),
                     Err(refusal) if is_broken(&refusal) => uncertain |= refusal.uncertain,
                     Err(refusal) => return Err(unknown(self.explain(refusal), uncertain)),

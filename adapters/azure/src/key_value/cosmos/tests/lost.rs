@@ -1,0 +1,124 @@
+//! Answers that were lost, conditions that others broke, and what has expired.
+
+use super::*;
+
+/// A service that applies a write of which the answer is lost, and refuses its repetition so.
+async fn losing(repeated: Answer, read: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Scene {
+    let mark = Mutex::new(Value::Null);
+    Scene::new(move |request| {
+        let is_query = request.headers().contains_key("x-ms-documentdb-isquery");
+        if request.method() == "GET" || is_query {
+            return answer(200, read(&mark.lock()));
+        }
+        let mut mark = mark.lock();
+        if *mark == Scene::mark_of(request) {
+            return repeated.clone();
+        }
+        *mark = Scene::mark_of(request);
+        refused(500, 0, "lost")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_known_by_its_mark() {
+    for (mode, repeated) in [(PutMode::Create, refused(409, 0, "taken")), (update(), refused(412, 0, "stale"))] {
+        let scene = losing(repeated.clone(), |mark| stored(json!("text"), mark, None)).await;
+        assert_eq!(scene.table.put(put(mode.clone())).await.unwrap().as_str(), "\"e-1\"");
+        let scene = losing(repeated, |_| stored(json!("text"), &json!("another"), None)).await;
+        let kind = if mode == PutMode::Create { ErrorKind::AlreadyExists } else { ErrorKind::Conflict };
+        assert_eq!(kind_of(scene.table.put(put(mode)).await), (kind, true));
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_whose_answer_was_lost_is_known_by_its_mark() {
+    let failed = || answer(207, json!([{"statusCode": 409}]));
+    let scene = losing(failed(), |mark| stored(json!("text"), mark, None)).await;
+    let versions = scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await.unwrap();
+    assert_eq!(versions, [Some(Version::new("\"e-1\""))]);
+    let scene = losing(failed(), |_| stored(json!("text"), &json!("another"), None)).await;
+    let outcome = kind_of(scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await);
+    assert_eq!(outcome, (ErrorKind::AlreadyExists, true));
+}
+
+#[tokio::test]
+async fn an_addition_is_not_repeated_and_its_mark_tells_that_it_was_made() {
+    let scene = losing(written(200), |mark| stored(json!(7), mark, None)).await;
+    assert_eq!(scene.table.add(&Key::from("a"), 1).await.unwrap(), 7);
+    assert_eq!(scene.double.asked().iter().filter(|asked| asked.starts_with("PATCH")).count(), 1);
+    let scene = losing(written(200), |_| stored(json!(7), &json!("another"), None)).await;
+    assert_eq!(kind_of(scene.table.add(&Key::from("a"), 1).await), (ErrorKind::Unavailable, true));
+    assert_eq!(scene.double.asked().iter().filter(|asked| asked.starts_with("PATCH")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_create_writes_over_what_has_expired_and_nothing_else() {
+    let expired = answer(200, stored(json!("old"), &json!("w"), Some(NOW)));
+    let scene = Scene::script([refused(409, 0, "taken"), expired, written(200)]).await;
+    scene.table.put(put(PutMode::Create)).await.unwrap();
+    assert_eq!(scene.header(2, "if-match").as_deref(), Some("\"e-1\""));
+    let alive = answer(200, stored(json!("old"), &json!("w"), Some(NOW + 1)));
+    let scene = Scene::script([refused(409, 0, "taken"), alive]).await;
+    assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::AlreadyExists, false));
+}
+
+#[tokio::test]
+async fn a_delete_of_what_is_absent_is_ok_unless_a_version_is_asked_for() {
+    let scene = Scene::script([absent()]).await;
+    scene.table.delete(&Key::from("a"), None).await.unwrap();
+    let version = Version::new("\"e-1\"");
+    assert_eq!(kind_of(scene.table.delete(&Key::from("a"), Some(&version)).await), (ErrorKind::Conflict, false));
+    assert_eq!(kind_of(scene.table.put(put(update())).await), (ErrorKind::Conflict, false));
+}
+
+#[tokio::test]
+async fn a_delete_of_what_is_absent_does_not_fail_a_transaction_and_holds_in_it() {
+    let failed = answer(207, json!([{"statusCode": 404}, {"statusCode": 424}]));
+    let done = answer(200, json!([{"statusCode": 201, "eTag": "t"}, {"statusCode": 201, "eTag": "e"}]));
+    let scene = Scene::script([failed, answer(200, json!({"Documents": []})), done]).await;
+    let other = Put { key: Key::new("a", "b"), ..put(PutMode::Create) };
+    let writes = vec![Write::Delete { key: Key::from("a"), version: None }, Write::Put(other)];
+    assert_eq!(scene.table.transact(writes).await.unwrap(), [None, Some(Version::new("e"))]);
+    let body = scene.body(2);
+    assert_eq!((&body[0]["operationType"], &body[0]["resourceBody"]["x"]), (&json!("Upsert"), &json!(0)));
+    assert_eq!(body[0]["resourceBody"]["ttl"], json!(1));
+}
+
+#[tokio::test]
+async fn a_transaction_over_what_has_expired_replaces_it() {
+    let failed = answer(207, json!([{"statusCode": 409}]));
+    let expired = answer(200, stored(json!("old"), &json!("w"), Some(NOW)));
+    let scene = Scene::script([failed, expired, answer(200, json!([{"statusCode": 200, "eTag": "e"}]))]).await;
+    scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await.unwrap();
+    let body = scene.body(2);
+    assert_eq!((&body[0]["operationType"], &body[0]["ifMatch"]), (&json!("Replace"), &json!("\"e-1\"")));
+}
+
+#[tokio::test]
+async fn the_error_of_a_transaction_is_that_of_the_write_that_failed() {
+    let failed = answer(207, json!([{"statusCode": 424}, {"statusCode": 412}]));
+    let scene = Scene::script([failed]).await;
+    let other = Put { key: Key::new("a", "b"), ..put(update()) };
+    let error = scene.table.transact(vec![Write::Put(put(PutMode::Overwrite)), Write::Put(other)]).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome_unknown(), scene.count()), (ErrorKind::Conflict, false, 1));
+    assert!(error.message().contains("a / b"), "{error}");
+    let busy = answer(207, json!([{"statusCode": 429}]));
+    let scene = Scene::script([busy, answer(200, json!([{"statusCode": 200, "eTag": "e"}]))]).await;
+    scene.table.transact(vec![Write::Put(put(PutMode::Overwrite))]).await.unwrap();
+    assert_eq!(scene.count(), 2, "throttled inside, nothing was applied");
+}
+
+#[tokio::test]
+async fn a_counter_is_begun_where_it_is_absent_or_has_expired() {
+    let scene = Scene::script([absent(), absent(), written(201)]).await;
+    assert_eq!(scene.table.add(&Key::from("a"), 5).await.unwrap(), 5);
+    assert_eq!(scene.body(2)["v"], json!(5));
+    let patched = answer(200, stored(json!(6.0), &json!("w"), None));
+    let scene = Scene::script([patched]).await;
+    assert_eq!(scene.table.add(&Key::from("a"), 1).await.unwrap(), 6);
+    let large = answer(200, stored(json!("9007199254740993"), &json!("w"), None));
+    let scene = Scene::script([refused(412, 0, "condition"), large, written(200)]).await;
+    assert_eq!(scene.table.add(&Key::from("a"), -10).await.unwrap(), 9_007_199_254_740_983);
+    assert_eq!(scene.header(2, "if-match").as_deref(), Some("\"e-1\""));
+}

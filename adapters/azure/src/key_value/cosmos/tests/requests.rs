@@ -1,0 +1,143 @@
+//! What exactly is asked.
+
+use std::ops::Bound;
+
+use super::*;
+
+#[tokio::test]
+async fn a_get_is_signed_and_names_its_partition_in_ascii() {
+    let scene = Scene::script([absent()]).await;
+    assert_eq!(scene.table.get(&Key::new("a\u{e9}", "b/?")).await.unwrap(), None);
+    assert_eq!(scene.double.asked(), ["GET /dbs/iso/colls/links/docs/sYi8_"]);
+    assert_eq!(scene.header(0, "x-ms-documentdb-partitionkey").as_deref(), Some("[\"a\\u00e9\"]"));
+    assert_eq!(scene.header(0, "x-ms-version").as_deref(), Some("2020-07-15"));
+    assert_eq!(scene.header(0, "x-ms-session-token"), None);
+    let date = scene.header(0, "x-ms-date").unwrap();
+    use base64::Engine;
+    let key = crate::config::Secret(base64::prelude::BASE64_STANDARD.decode(KEY).unwrap());
+    let signed = sign::of_key(&key, "get", "docs", "dbs/iso/colls/links/docs/sYi8_", &date);
+    assert_eq!(scene.header(0, "authorization"), Some(signed));
+}
+
+#[tokio::test]
+async fn each_mode_of_a_put_is_a_request_of_its_own() {
+    let scene = Scene::script([written(201)]).await;
+    for mode in [PutMode::Overwrite, PutMode::Create, update()] {
+        assert_eq!(scene.table.put(put(mode)).await.unwrap().as_str(), "\"e-2\"");
+    }
+    let docs = "/dbs/iso/colls/links/docs";
+    assert_eq!(scene.double.asked(), [format!("POST {docs}"), format!("POST {docs}"), format!("PUT {docs}/s")]);
+    assert_eq!(scene.header(0, "x-ms-documentdb-is-upsert").as_deref(), Some("True"));
+    assert_eq!(scene.header(1, "x-ms-documentdb-is-upsert"), None);
+    assert_eq!(scene.header(2, "if-match").as_deref(), Some("\"e-1\""));
+    let mut body = scene.body(0);
+    assert_eq!(body.as_object_mut().unwrap().remove("w").unwrap().as_str().unwrap().len(), 22, "128 bits");
+    assert_eq!(body, json!({"id": "s", "p": "a", "s": "", "v": "text"}));
+}
+
+#[tokio::test]
+async fn an_item_that_expires_has_that_in_its_version() {
+    let scene = Scene::script([written(201)]).await;
+    let expiring = Put { expires_at: Some(at(NOW + 1)), ..put(PutMode::Overwrite) };
+    let version = scene.table.put(expiring).await.unwrap();
+    assert_eq!(version.as_str(), format!("\"e-2\"@{}", NOW + 1));
+    let expired = Version::new(format!("\"e-2\"@{NOW}"));
+    assert_eq!(kind_of(scene.table.put(put(PutMode::Update(expired.clone()))).await), (ErrorKind::Conflict, false));
+    assert_eq!(kind_of(scene.table.delete(&Key::from("a"), Some(&expired)).await), (ErrorKind::Conflict, false));
+    assert_eq!(
+        kind_of(scene.table.delete(&Key::from("a"), Some(&Version::new("*"))).await),
+        (ErrorKind::Conflict, false)
+    );
+    assert_eq!(scene.count(), 1, "nothing is asked");
+}
+
+#[tokio::test]
+async fn a_query_has_its_values_in_parameters() {
+    let scene = Scene::script([answer(200, json!({"Documents": []}))]).await;
+    let range = QueryRange {
+        partition: "' OR 1=1".to_owned(),
+        lower: Bound::Excluded("\u{e9}".to_owned()),
+        upper: Bound::Included("\" --".to_owned()),
+        descending: true,
+        limit: 7,
+    };
+    scene.table.query(&range).await.unwrap();
+    let parameters = json!([
+        {"name": "@p", "value": "' OR 1=1"}, {"name": "@lower", "value": "\u{c3}\u{a9}"}, {"name": "@upper", "value": "\" --"},
+    ]);
+    let query = "SELECT * FROM c WHERE c.p = @p AND c.s > @lower AND c.s <= @upper ORDER BY c.s DESC";
+    assert_eq!(scene.body(0), json!({"query": query, "parameters": parameters}));
+    assert_eq!(scene.header(0, "x-ms-max-item-count").as_deref(), Some("7"));
+    assert_eq!(scene.header(0, "content-type").as_deref(), Some("application/query+json"));
+}
+
+#[tokio::test]
+async fn a_page_without_items_is_not_the_end() {
+    let empty = Response::builder().header("x-ms-continuation", "more").body(json!({"Documents": []}).to_string());
+    let expired = Response::builder()
+        .header("x-ms-continuation", "yet more")
+        .body(json!({"Documents": [stored(json!("x"), &json!("w"), Some(NOW))]}).to_string());
+    let scene = Scene::script([empty.unwrap(), expired.unwrap()]).await;
+    let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
+    let range = QueryRange { partition: "a".to_owned(), lower, upper, descending: false, limit: 7 };
+    let page = scene.table.query(&range).await.unwrap();
+    assert_eq!((page.items.len(), page.resume.as_deref()), (0, Some("")));
+    assert_eq!(scene.header(1, "x-ms-continuation").as_deref(), Some("more"));
+}
+
+#[tokio::test]
+async fn reads_and_batches_show_the_newest_session_token() {
+    let scene = Scene::new(|request| {
+        let mut response = if request.method() == "GET" { absent() } else { written(201) };
+        let token = if request.method() == "GET" { "0:1#7,2:1#3" } else { "0:1#9" };
+        response.headers_mut().insert("x-ms-session-token", token.parse().unwrap());
+        if request.headers().contains_key("x-ms-cosmos-is-batch-request") {
+            *response.body_mut() = json!([{"statusCode": 201, "eTag": "e"}]).to_string();
+        }
+        response
+    })
+    .await;
+    scene.table.put(put(PutMode::Overwrite)).await.unwrap();
+    scene.table.get(&Key::from("a")).await.unwrap();
+    scene.table.get(&Key::from("a")).await.unwrap();
+    scene.table.transact(vec![Write::Put(put(PutMode::Overwrite))]).await.unwrap();
+    let shown: Vec<_> = (0..4).map(|place| scene.header(place, "x-ms-session-token")).collect();
+    let token = |text: &str| Some(text.to_owned());
+    assert_eq!(shown, [None, token("0:1#9"), token("0:1#9,2:1#3"), token("0:1#9,2:1#3")]);
+}
+
+#[tokio::test]
+async fn a_batch_says_each_write_in_its_own_words() {
+    let outcomes = json!([{"statusCode": 200, "eTag": "1"}, {"statusCode": 201, "eTag": "2"}, {"statusCode": 200, "eTag": "3"}, {"statusCode": 204}, {"statusCode": 204}]);
+    let scene = Scene::script([answer(200, outcomes)]).await;
+    let key = |sort: &str| Key::new("a", sort);
+    let put = |sort: &str, mode| Write::Put(Put { key: key(sort), ..put(mode) });
+    let writes = vec![
+        put("1", PutMode::Overwrite),
+        put("2", PutMode::Create),
+        put("3", update()),
+        Write::Delete { key: key("4"), version: None },
+        Write::Delete { key: key("5"), version: Some(Version::new("\"e-5\"")) },
+    ];
+    let versions = scene.table.transact(writes).await.unwrap();
+    assert_eq!(
+        versions,
+        ["1", "2", "3"].map(|etag| Some(Version::new(etag))).into_iter().chain([None, None]).collect::<Vec<_>>()
+    );
+    let body = scene.body(0);
+    let said: Vec<_> = body
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["operationType"].as_str().unwrap(), it["ifMatch"].as_str()))
+        .collect();
+    let wanted = [
+        ("Upsert", None),
+        ("Create", None),
+        ("Replace", Some("\"e-1\"")),
+        ("Delete", None),
+        ("Delete", Some("\"e-5\"")),
+    ];
+    assert_eq!(said, wanted);
+    assert_eq!(body[3], json!({"operationType": "Delete", "id": "sNA"}));
+}
