@@ -2,6 +2,7 @@
 //! hands them over, and completes or gives back what the answer says; and fires timers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,7 +47,7 @@ impl AzureApp {
         let request = Request::post(format!("/{function}-{SECRET}"))
             .header("host", "127.0.0.1:7071")
             .header("content-type", "application/json; charset=utf-8")
-            .header("x-azure-functions-invocationid", "3f2a0000-0000-0000-0000-000000000001")
+            .header("x-azure-functions-invocationid", invocation())
             .header("user-agent", "Azure-Functions-Host/4.1037.0.0")
             .body(Body::from(payload.to_string()));
         let request = request.map_err(|error| Error::invalid("not a request").with_source(error))?;
@@ -135,6 +136,12 @@ impl AzureApp {
     }
 }
 
+/// An id that no other invocation has.
+fn invocation() -> String {
+    static INVOCATIONS: AtomicU64 = AtomicU64::new(1);
+    format!("3f2a0000-0000-0000-0000-{:012x}", INVOCATIONS.fetch_add(1, Ordering::Relaxed))
+}
+
 async fn whole(response: http::Response<Body>) -> Result<TestResponse> {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| Error::internal("the answer broke off").with_source(error))?;
@@ -150,7 +157,8 @@ impl RunningApp for AzureApp {
     /// As the host proxies it: as it came, with the id of the invocation.
     async fn http(&self, mut request: Request<Body>) -> Result<TestResponse> {
         let headers = request.headers_mut();
-        headers.insert("x-ms-invocation-id", HeaderValue::from_static("3f2a0000-0000-0000-0000-000000000002"));
+        let id = HeaderValue::try_from(invocation()).map_err(|error| Error::internal("no header").with_source(error))?;
+        headers.insert("x-ms-invocation-id", id);
         headers.entry("host").or_insert(HeaderValue::from_static("app.azurewebsites.net"));
         whole(self.handler.handle(request).await).await
     }

@@ -93,6 +93,9 @@ pub(super) fn told_error(body: &[u8]) -> Error {
         ErrorKind::Config,
     ];
     let kind = kinds.into_iter().find(|kind| told["errorType"] == kind.name()).unwrap_or(ErrorKind::Internal);
-    let message = told["errorMessage"].as_str().map(str::to_owned);
-    Error::new(kind, message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()))
+    let whole = String::from_utf8_lossy(body);
+    let message = told["errorMessage"].as_str().unwrap_or(&whole);
+    // The handler tells it as it is displayed, which ends with the kind.
+    let message = message.strip_suffix(&format!(" ({})", kind.name())).unwrap_or(message);
+    Error::new(kind, message)
 }

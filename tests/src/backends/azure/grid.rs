@@ -64,16 +64,7 @@ impl Grid {
     async fn tell(&self, parts: &Parts, size: u64) -> Result<()> {
         let Some((kind, api)) = change(parts) else { return Ok(()) };
         let path = parts.uri.path();
-        let Some((container, blob)) = path
-            .trim_start_matches('/')
-            .splitn(3, '/')
-            .skip(1)
-            .collect::<Vec<_>>()
-            .split_first()
-            .and_then(|(container, rest)| Some(((*container).to_owned(), decoded(rest.first()?))))
-        else {
-            return Ok(());
-        };
+        let Some((container, blob)) = named(path) else { return Ok(()) };
         let Some(queue) = self.queues.lock().get(&container).cloned() else { return Ok(()) };
         let size = match api {
             "PutBlob" => Some(size),
@@ -94,6 +85,12 @@ impl Grid {
         });
         self.storage.send(&queue, &BASE64_STANDARD.encode(event.to_string())).await
     }
+}
+
+/// The container and the blob of a path, whose first part is the account.
+fn named(path: &str) -> Option<(String, String)> {
+    let (_, path) = path.trim_start_matches('/').split_once('/')?;
+    path.split_once('/').map(|(container, blob)| (container.to_owned(), decoded(blob)))
 }
 
 /// What a request does to a blob, as Event Grid calls it, and the operation.
@@ -141,8 +138,11 @@ pub(super) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Resp
     for (name, value) in parts.headers.iter().filter(|(name, _)| !hops.contains(name)) {
         request = request.header(name, value);
     }
-    let request =
-        request.body(Body::from(body)).map_err(|error| Error::internal("not a request").with_source(error))?;
+    // The client leaves the length of an empty body out, which the service wants to know.
+    if body.is_empty() && parts.method == Method::PUT && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+        request = request.header(header::CONTENT_LENGTH, "0");
+    }
+    let request = request.body(Body::from(body)).map_err(|error| Error::internal("not a request").with_source(error))?;
     let client: Client<HttpConnector, Body> = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
     let unreachable = |error| Error::new(ErrorKind::Unavailable, "the emulator does not answer").with_source(error);
     let (mut head, body) = client.request(request).await.map_err(unreachable)?.into_parts();

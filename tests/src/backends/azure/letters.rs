@@ -91,14 +91,16 @@ impl Account {
             Some(key) => (format!("{topic}-fifo"), Some(key)),
             None => (topic.to_owned(), None),
         };
-        let broker = json!({"MessageId": format!("{}-again", letter.id), "SessionId": session});
-        let mut request = Request::post(format!("{}/{topic}/messages", self.bus.url()))
-            .header("authorization", self.token())
-            .header("brokerproperties", broker.to_string());
-        for (name, value) in &letter.properties {
-            request = request.header(name, json!(value).to_string());
+        let mut broker = json!({"MessageId": format!("{}-again", letter.id)});
+        if let Some(key) = session {
+            broker["SessionId"] = key.into();
         }
-        let request = request.body(Body::from(letter.body.clone()));
+        let body = String::from_utf8_lossy(&letter.body);
+        let batch = json!([{"Body": body, "BrokerProperties": broker, "UserProperties": letter.properties}]);
+        let request = Request::post(format!("{}/{topic}/messages", self.bus.url()))
+            .header("authorization", self.token())
+            .header("content-type", "application/vnd.microsoft.servicebus.json")
+            .body(Body::from(batch.to_string()));
         let answer = send(request.map_err(|error| Error::internal("not a request").with_source(error))?).await?;
         if answer.status == 201 { Ok(()) } else { Err(Error::internal(format!("put back: {}", answer.text()))) }
     }

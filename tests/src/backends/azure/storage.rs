@@ -51,7 +51,7 @@ impl Storage {
     }
 
     pub(super) async fn make_container(&self, name: &str) -> Result<()> {
-        let url = format!("{}/{ACCOUNT}/{name}?restype=container", self.services.blob);
+        let url = format!("{}/{ACCOUNT}/{name}?restype=container&", self.services.blob);
         self.call(Method::PUT, url, None).await.map(drop)
     }
 
