@@ -7,11 +7,10 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, request};
 use http_body_util::BodyExt;
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Reply, Result};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Limits, Reply, Result};
 
 use super::{CustomHandler, HTTP_MARGIN, ISOBAR_TRIGGER_SECRET, Kind, answer, stream};
 use crate::event::{self, Output, Payload};
-use crate::profile::PROFILE;
 
 impl CustomHandler {
     /// A request that the host proxies, or forwards. Both bodies stream.
@@ -69,7 +68,8 @@ impl CustomHandler {
     }
 
     fn http_context(&self, headers: &HeaderMap) -> Context {
-        let most: Duration = PROFILE.limits.http_timeout.min(self.settings.timeout()).saturating_sub(HTTP_MARGIN);
+        // What every provider gives: an app that needs longer here cannot leave.
+        let most: Duration = Limits::PORTABLE.http_timeout.min(self.settings.timeout().saturating_sub(HTTP_MARGIN));
         self.context(headers, most).with_function(Kind::Http.plain(""))
     }
 

@@ -5,16 +5,13 @@ use http::{Response, StatusCode};
 use isobar_abstraction::{Body, Context, Error, Event, Invocation, Outcome, Reply, Result, Tick};
 
 use super::http::wrong_reply;
-use super::{CustomHandler, Kind, answer};
+use super::{CustomHandler, answer};
 use crate::event::{self, Fields, Output, Payload};
 
 impl CustomHandler {
     /// A tick that fails is a failed invocation, so that the platform counts it; whether it is tried
     /// again is a setting of the function.
     pub(super) async fn tick(&self, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
-        if !self.app.manifest.schedules.iter().any(|schedule| schedule.name == name) {
-            return Err(self.unknown(&Kind::Schedule.plain(name)));
-        }
         let payload = Payload::read(body)?;
         let cx = cx.with_attempt(payload.attempt());
         let tick = Tick::new(name, event::due(&payload, self.state.clock.now()));
@@ -29,9 +26,6 @@ impl CustomHandler {
     /// (`POST /admin/functions/{name}`), whose input is. The caller over HTTP is told what became of it;
     /// the platform that it failed, either way.
     pub(super) async fn invoke(&self, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
-        if !self.app.manifest.invokes.iter().any(|function| function == name) {
-            return Err(self.unknown(&Kind::Invoke.plain(name)));
-        }
         let payload = Payload::read(body)?;
         let over_http = Fields::of(payload.only()?).is_some_and(|told| told.has("Method") && told.has("Url"));
         let input = match over_http {

@@ -157,7 +157,8 @@ impl RunningApp for AzureApp {
     /// As the host proxies it: as it came, with the id of the invocation.
     async fn http(&self, mut request: Request<Body>) -> Result<TestResponse> {
         let headers = request.headers_mut();
-        let id = HeaderValue::try_from(invocation()).map_err(|error| Error::internal("no header").with_source(error))?;
+        let id =
+            HeaderValue::try_from(invocation()).map_err(|error| Error::internal("no header").with_source(error))?;
         headers.insert("x-ms-invocation-id", id);
         headers.entry("host").or_insert(HeaderValue::from_static("app.azurewebsites.net"));
         whole(self.handler.handle(request).await).await

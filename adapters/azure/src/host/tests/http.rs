@@ -50,14 +50,14 @@ async fn an_answer_ends_at_its_deadline() {
     }
 }
 
-fn json_call(request: Value) -> Value {
+fn json_call(request: &Value) -> Value {
     json!({"Data": {"req": request}, "Metadata": {"Query": {}, "Headers": {}, "sys": {"MethodName": "http"}}})
 }
 
 #[tokio::test]
 async fn json_mode_is_http_too() {
     let host = Host::new();
-    let call = json_call(json!({"Url": "https://shop.example/echo?x=1", "Method": "POST", "Query": {"x": "1"},
+    let call = json_call(&json!({"Url": "https://shop.example/echo?x=1", "Method": "POST", "Query": {"x": "1"},
         "Headers": {"Content-Type": ["text/plain"], "Content-Length": ["99"]}, "Params": {}, "Identities": [],
         "Body": "grün"}));
     let (status, answer) = host.call("http", call).await;
@@ -66,10 +66,10 @@ async fn json_mode_is_http_too() {
     assert_eq!(answer["Outputs"]["res"]["body"], "grün");
     assert_eq!(answer["Outputs"]["res"]["statusCode"], "200");
     assert_eq!((&answer["Logs"], &answer["ReturnValue"]), (&json!([]), &json!(null)));
-    let binary = json_call(json!({"Url": "https://shop.example/echo", "Method": "POST", "Body": "aGk=",
+    let binary = json_call(&json!({"Url": "https://shop.example/echo", "Method": "POST", "Body": "aGk=",
         "Headers": {"Content-Type": "application/octet-stream"}}));
     assert!(host.call("http", binary).await.1.contains(r#""body":"hi""#));
-    let told = host.call("http", json_call(json!({"Url": "https://shop.example/cx", "Method": "GET"}))).await;
+    let told = host.call("http", json_call(&json!({"Url": "https://shop.example/cx", "Method": "GET"}))).await;
     assert!(told.1.contains("inv-1 Some"), "{told:?}");
 }
 
@@ -77,7 +77,7 @@ async fn json_mode_is_http_too() {
 async fn what_json_mode_cannot_carry_is_an_error_of_the_app() {
     let host = Host::new();
     let (status, answer) =
-        host.call("http", json_call(json!({"Url": "https://shop.example/bytes", "Method": "GET"}))).await;
+        host.call("http", json_call(&json!({"Url": "https://shop.example/bytes", "Method": "GET"}))).await;
     assert_eq!(status, 200);
     assert!(answer.contains(r#""statusCode":"500""#), "{answer}");
     for wrong in [

@@ -167,12 +167,18 @@ async fn a_call_of_more_than_100_mb_is_too_large() {
 #[tokio::test]
 async fn an_unknown_function_is_told_those_that_there_are() {
     let host = Host::new();
-    for function in ["topic-nothing", "queue-clicks", "nonsense", "invoke-", "bucket-clicks"] {
+    for function in ["topic-nothing", "queue-clicks", "nonsense", "bucket-clicks"] {
         let (status, answer) = host.call(function, r#"{"Data":{"a":1}}"#).await;
         assert_eq!(status, 404, "{function}: {answer}");
         for name in ["topic-clicks", "bucket-pages", "schedule-sweep", "invoke-echo", "http"] {
             assert!(answer.contains(name), "{answer}");
         }
         assert!(!answer.contains(SECRET), "{answer}");
+    }
+    // The app itself tells these.
+    for function in ["invoke-nothing", "schedule-nothing"] {
+        let (status, answer) = host.call(function, r#"{"Data":{"a":{}}}"#).await;
+        assert_eq!(status, 404, "{function}: {answer}");
+        assert!(answer.contains("`nothing`") && answer.contains("function `echo`"), "{answer}");
     }
 }
