@@ -1,12 +1,12 @@
 //! Queries in descending order, which the service does not have: it answers in ascending order only.
 //!
-//! What a query costs: one request where up to 1,000 items are asked for and the range has no more rows
-//! than that; two, the first for keys alone, where fewer are asked for and the range has no more than 100
-//! rows, or than are asked for. In a larger range its upper end is looked for, by halving what lies
-//! between the keys that are known, with requests for at most 100 to 1,000 keys: as many as it takes to
-//! tell the last keys from those before, which is some 8 for each character in which they differ. That
-//! does not grow with the table: the last of a million keys `event-0000001` … are found in less than 40
-//! requests, where to read the range would take 1,000.
+//! What a query costs: one request where 1,000 items are asked for and the range has no more rows than
+//! that; two, the first for keys alone, where fewer are asked for and the range has no more than 100 rows,
+//! or than are asked for. In a larger range its upper end is looked for, by requests for the first 100 to
+//! 1,000 keys behind a place that halves what is still possible: how many depends on how the keys are
+//! made, some three to eight for each character in which the last ones differ from those before, and not
+//! on how many there are. Of keys `event-0000001` …, 23 requests find the last of 30,000 and 30 those of
+//! 200,000, where to read the range would take 200. Past items that have expired it goes on.
 
 use std::ops::Bound;
 
@@ -40,6 +40,8 @@ struct Part {
     from: End,
     /// Are there probably more than one look shows?
     dense: bool,
+    /// Something is known to lie behind all keys that begin as `from` does, for so many bytes.
+    beyond: usize,
 }
 
 /// The upper end of a range, as far as it was looked at.
@@ -99,21 +101,22 @@ impl TableKeyValue {
     async fn tail(&self, range: &QueryRange) -> Result<Tail> {
         let top = range.limit.clamp(LEAST_KEYS, MOST_ROWS);
         let mut upper = bytes(&range.upper);
-        let mut parts = vec![Part { from: bytes(&range.lower), dense: false }];
+        let mut parts = vec![Part { from: bytes(&range.lower), dense: false, beyond: usize::MAX }];
         let mut tail = Tail::default();
         while let Some(part) = parts.last_mut().filter(|_| tail.live < range.limit) {
             if part.dense {
-                match middle(&part.from, &upper) {
-                    Some(middle) => parts.push(Part { from: Bound::Included(middle), dense: false }),
+                match split(end(&part.from).unwrap_or_default(), end(&upper), part.beyond) {
+                    Some((at, beyond)) => parts.push(Part { from: Bound::Included(at), dense: false, beyond }),
                     None => part.dense = false,
                 }
                 continue;
             }
+            let beyond = part.beyond;
             let (seen, more) = self.look(range, &part.from, &upper, top).await?;
             match seen.last().filter(|_| more) {
                 Some(last) => {
                     let from = Bound::Excluded(last.sort.clone().into_bytes());
-                    parts.push(Part { from, dense: true });
+                    parts.push(Part { from, dense: true, beyond });
                 }
                 None => {
                     upper = below(&part.from);
@@ -169,28 +172,79 @@ fn below(from: &End) -> End {
     }
 }
 
-/// Something between two ends, as far from both as their first different bytes allow.
-fn middle(from: &End, to: &End) -> Option<Vec<u8>> {
-    let low = end(from).unwrap_or_default();
-    let high = end(to);
-    let same = high.map_or(0, |high| low.iter().zip(high).take_while(|(low, high)| low == high).count());
-    // The end of a key comes before all bytes.
-    let digit = |key: &[u8], at: usize| key.get(at).map_or(0, |byte| u16::from(*byte) + 1);
-    let mut at = same;
-    let mut top = high.map_or(PAST_BYTES + 1, |high| digit(high, at));
-    loop {
-        let bottom = digit(low, at);
-        if top > bottom + 1 {
-            let mut middle = low[..at].to_vec();
-            middle.push(u8::try_from(u16::midpoint(bottom, top) - 1).ok()?);
-            return Some(middle).filter(|middle| middle.len() <= SORT_BYTES);
-        }
-        match high {
-            Some(high) if at == same && high.len() > at + 1 && top > bottom => return Some(high[..=at].to_vec()),
-            _ if at >= low.len() => return None,
-            _ => (at, top) = (at + 1, PAST_BYTES + 1),
-        }
+/// Where to look next between a key that is there and an end, and the `beyond` of what is found there.
+///
+/// First the bytes are looked for that all keys have in common, by halving their number; then the byte in
+/// which they differ, first behind its kind and then by halving.
+fn split(low: &[u8], high: Option<&[u8]>, beyond: usize) -> Option<(Vec<u8>, usize)> {
+    let (at, top) = match differ(low, high)? {
+        Differ::At(at, top) => (at, top),
+        Differ::Between(key) => return Some((key, usize::MAX)),
+    };
+    let untold = top > PAST_BYTES;
+    let most = if beyond <= at { low.len() } else { beyond.min(low.len()) };
+    if untold && most > at + 1 {
+        let size = usize::midpoint(at, most);
+        return Some((with_last(&low[..size], low[size - 1].checked_add(1)?), size));
     }
+    let bottom = digit(low, at);
+    let kind = low.get(at).and_then(|byte| end_of_kind(*byte)).filter(|_| untold);
+    let byte = kind.or_else(|| u8::try_from(u16::midpoint(bottom, top) - 1).ok())?;
+    let key = [&low[..at], &[byte]].concat();
+    (key.len() <= SORT_BYTES).then_some((key, at + 1))
+}
+
+fn with_last(key: &[u8], last: u8) -> Vec<u8> {
+    let mut key = key.to_vec();
+    if let Some(byte) = key.last_mut() {
+        *byte = last;
+    }
+    key
+}
+
+/// What follows the digits, and the letters of either case.
+fn end_of_kind(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(b'9' + 1),
+        b'A'..=b'Z' => Some(b'Z' + 1),
+        b'a'..=b'z' => Some(b'z' + 1),
+        _ => None,
+    }
+}
+
+/// The end of a key comes before all bytes.
+fn digit(key: &[u8], at: usize) -> u16 {
+    key.get(at).map_or(0, |byte| u16::from(*byte) + 1)
+}
+
+/// How two keys differ.
+enum Differ {
+    /// First at a place with room between, up to a digit there.
+    At(usize, u16),
+    /// By a digit of one, and behind it: this key lies between.
+    Between(Vec<u8>),
+}
+
+/// `None` where nothing lies between.
+fn differ(low: &[u8], high: Option<&[u8]>) -> Option<Differ> {
+    // Whatever follows in keys that begin as the lower one lies between, if it has bytes to follow.
+    let untold = |from: usize| {
+        let at = (from..=low.len()).find(|at| digit(low, *at) < PAST_BYTES)?;
+        Some(Differ::At(at, PAST_BYTES + 1))
+    };
+    let Some(high) = high else { return untold(0) };
+    let at = low.iter().zip(high).take_while(|(low, high)| low == high).count();
+    let (bottom, top) = (digit(low, at), digit(high, at));
+    if top <= bottom {
+        return None;
+    }
+    if top > bottom + 1 {
+        return Some(Differ::At(at, top));
+    }
+    if high.len() > at + 1 {
+        return Some(Differ::Between(high[..=at].to_vec()));
+    }
+    untold(at + 1)
 }
 
 fn end(end: &End) -> Option<&[u8]> {
@@ -204,49 +258,37 @@ fn end(end: &End) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn between(low: &[u8], high: Option<&[u8]>) -> Option<Vec<u8>> {
-        let high = high.map_or(Bound::Unbounded, |high| Bound::Excluded(high.to_vec()));
-        middle(&Bound::Excluded(low.to_vec()), &high)
-    }
+    const KEYS: [&[u8]; 12] =
+        [b"", b"\0", b"\0\0", b"a", b"a\0", b"aa", b"ab", b"abc", b"b", b"\xf4\x8f\xbf\xbf", b"event-1", b"event-2"];
 
     #[test]
-    fn the_middle_lies_between() {
-        let keys: [&[u8]; 12] = [
-            b"",
-            b"\0",
-            b"\0\0",
-            b"a",
-            b"a\0",
-            b"aa",
-            b"ab",
-            b"abc",
-            b"b",
-            b"\xf4\x8f\xbf\xbf",
-            b"event-1",
-            b"event-2",
-        ];
-        for low in keys {
-            for high in keys.iter().copied().filter(|high| low < *high) {
-                match between(low, Some(high)) {
-                    Some(middle) => assert!(low < &middle[..] && &middle[..] < high, "{low:?} {middle:?} {high:?}"),
-                    None => assert_eq!(high, [low, b"\0"].concat(), "nothing lies between"),
+    fn where_to_look_lies_between() {
+        for low in KEYS {
+            for high in KEYS.into_iter().filter(|high| low < *high) {
+                for beyond in [0, 1, 2, 3, usize::MAX] {
+                    match split(low, Some(high), beyond) {
+                        Some((at, _)) => assert!(low < &at[..] && &at[..] < high, "{low:?} {at:?} {high:?}"),
+                        None => assert_eq!(high, [low, b"\0"].concat(), "nothing lies between"),
+                    }
                 }
             }
-            assert!(between(low, None).is_some_and(|middle| low < &middle[..]), "{low:?}");
+            for beyond in [0, 1, 2, 3, usize::MAX] {
+                assert!(split(low, None, beyond).is_some_and(|(at, _)| low < &at[..]), "{low:?} {beyond}");
+            }
         }
         let longest = [b'a'; SORT_BYTES];
-        assert_eq!(between(&longest, Some(&[&[b'a'; SORT_BYTES - 1][..], b"b"].concat())), None);
+        let next = [&longest[1..], b"b"].concat();
+        assert_eq!(split(&longest, Some(&next), usize::MAX), None, "what lies between is longer than a sort key");
     }
 
     #[test]
-    fn halving_ends_soon() {
-        // With nothing above it, as `tail` finds it.
-        let low = b"event-0001000";
-        let (mut high, mut looks) = (Bound::Unbounded, 0);
-        while let Some(middle) = middle(&Bound::Excluded(low.to_vec()), &high).filter(|_| looks < 1_000) {
-            high = Bound::Excluded(middle);
-            looks += 1;
+    fn looking_ends() {
+        for low in KEYS {
+            let (mut high, mut looks) = (None, 0);
+            while let Some((at, _)) = split(low, high.as_deref(), usize::MAX).filter(|_| looks < 10_000) {
+                (high, looks) = (Some(at), looks + 1);
+            }
+            assert!(looks < 8 * (SORT_BYTES + 1), "{low:?}: {looks}");
         }
-        assert!(looks < 1_000, "{looks}");
     }
 }

@@ -20,7 +20,7 @@ use ring::hmac;
 use super::batch;
 use super::key::RowKey;
 use super::refusal::Refusal;
-use super::stored::unique;
+use super::stored::boundary;
 use crate::State;
 use crate::config::{Access, StorageAccount};
 use crate::credentials::Audience;
@@ -122,7 +122,7 @@ impl TableService {
         &self,
         changes: &[Change],
     ) -> Result<std::result::Result<Vec<Option<String>>, Refusal>> {
-        let boundary = unique()?;
+        let boundary = boundary()?;
         let body = batch::body(&boundary, changes, |change| self.url(change.row.as_ref()));
         let request = Request::post(format!("{}/$batch", self.account.table))
             .header(CONTENT_TYPE, format!("multipart/mixed; boundary=batch_{boundary}"));

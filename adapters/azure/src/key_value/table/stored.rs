@@ -119,11 +119,21 @@ fn put_binary(entity: &mut Map<String, Value>, value: &[u8]) {
     }
 }
 
-/// 128 random bits as text. Errors: `Internal` where the machine has no randomness.
+/// 128 random bits as text, by which a write is known from all others. Errors: `Internal` where the machine
+/// has no randomness.
 pub(super) fn unique() -> Result<String> {
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(random()?))
+}
+
+/// What parts the requests of a transaction: hex digits, as not every reader takes the `-` of base64.
+pub(super) fn boundary() -> Result<String> {
+    Ok(format!("{:032x}", u128::from_be_bytes(random()?)))
+}
+
+fn random() -> Result<[u8; 16]> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
+    Ok(bits)
 }
 
 /// What a version says: which write it is of, when that expires, and the service's ETag.

@@ -33,7 +33,6 @@ const THROTTLED: ErrorKind = ErrorKind::Throttled { retry_after: None };
 struct Scene {
     double: Double,
     table: TableKeyValue,
-    clock: ManualClock,
 }
 
 /// Status, ETag and body.
@@ -67,8 +66,8 @@ impl Scene {
         let mut account = config.storage.clone().unwrap();
         account.table = double.url.clone();
         let clock = ManualClock::new(at(NOW));
-        let state = AzureProvider::with_clock(config, Arc::new(clock.clone())).0;
-        Self { double, table: TableKeyValue::new(state, account, "links".to_owned()), clock }
+        let state = AzureProvider::with_clock(config, Arc::new(clock)).0;
+        Self { double, table: TableKeyValue::new(state, account, "links".to_owned()) }
     }
 
     /// One answer after the other; the last for ever.

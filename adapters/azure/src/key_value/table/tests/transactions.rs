@@ -42,6 +42,8 @@ async fn a_transaction_is_a_changeset_of_whole_requests() {
     assert_eq!(distinct.len(), 3, "although they have one ETag");
     assert_eq!(scene.double.asked(), ["POST /$batch"]);
     let body = scene.body(0);
+    let boundary = body.lines().next().and_then(|line| line.strip_prefix("--batch_")).unwrap();
+    assert!(boundary.len() == 32 && boundary.bytes().all(|byte| byte.is_ascii_hexdigit()), "{boundary}");
     let url = &scene.double.url;
     for line in [
         format!("POST {url}/links HTTP/1.1"),
