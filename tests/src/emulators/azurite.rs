@@ -11,7 +11,8 @@ use super::served::Served;
 pub const ACCOUNT: &str = "devstoreaccount1";
 
 /// The key of that account.
-pub const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub const ACCOUNT_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// Azurite, and where its services listen. It ends when this is dropped, and at the latest with this process.
 #[derive(Debug)]
@@ -48,7 +49,10 @@ impl Azurite {
             // Its own 5 s end under the requests of clients that keep connections longer.
             command.args([&format!("--{service}KeepAliveTimeout"), "120"]);
         }
-        let served = Served::start("azurite", { command.args(further); command })?;
+        let served = Served::start("azurite", {
+            command.args(further);
+            command
+        })?;
         let told = |service: &str| served.told(&format!("{service} service is successfully listening at "));
         let (blob, queue, table) = (told("Blob")?, told("Queue")?, told("Table")?);
         Ok(Self { _served: served, blob, queue, table })

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use isobar::Result;
 
+use super::Absent;
 use super::installed::{run, target};
 use super::served::Served;
-use super::Absent;
 
 /// A key of the form that the service gives out. The emulator's server knows no other.
 pub const COSMOS_KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";

@@ -35,7 +35,10 @@ async fn attempts(azure: &AzureProvider, urls: [&str; 3]) -> [(&'static str, Opt
     let bucket = azure.blob(&at(ResourceKind::Bucket, bucket).unwrap()).unwrap();
     let topic = azure.pub_sub(&at(ResourceKind::Topic, topic).unwrap()).unwrap();
     let read = table.get(&isobar::key_value::Key::from("a")).await.err();
-    let listed = bucket.list(&isobar::blob::ListRequest { prefix: String::new(), delimiter: None, limit: 10, after: None }).await.err();
+    let listed = bucket
+        .list(&isobar::blob::ListRequest { prefix: String::new(), delimiter: None, limit: 10, after: None })
+        .await
+        .err();
     let (body, trace_parent) = ("a".into(), TraceParent::random());
     let message = RawMessage { body, attributes: BTreeMap::new(), ordering_key: None, trace_parent };
     let sent = topic.publish(vec![message]).await.into_iter().find_map(Result::err);
@@ -82,8 +85,9 @@ pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
     let of_python = identity.asked().len();
     let [endpoint, header] = identity.variables();
     let azure = provider(&[endpoint, header, ("SSL_CERT_FILE", &authority), ("AZURE_STORAGE_ACCOUNT", ACCOUNT)])?;
-    let urls = [("aztable://items", &azurite.table), ("az://pages", &azurite.blob), ("azqueue://clicks", &azurite.queue)]
-        .map(|(name, endpoint)| format!("{name}?endpoint={endpoint}/{ACCOUNT}"));
+    let urls =
+        [("aztable://items", &azurite.table), ("az://pages", &azurite.blob), ("azqueue://clicks", &azurite.queue)]
+            .map(|(name, endpoint)| format!("{name}?endpoint={endpoint}/{ACCOUNT}"));
     for (what, kind) in attempts(&azure, urls.each_ref().map(String::as_str)).await {
         assert_eq!(kind, None, "{what}");
     }

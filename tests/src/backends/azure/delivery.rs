@@ -56,7 +56,11 @@ impl AzureApp {
             return Err(events::told_error(&answer.body));
         }
         let told: Value = serde_json::from_slice(&answer.body)?;
-        if told.is_null() { Err(Error::internal("an empty answer: the host waits until its timeout")) } else { Ok(told) }
+        if told.is_null() {
+            Err(Error::internal("an empty answer: the host waits until its timeout"))
+        } else {
+            Ok(told)
+        }
     }
 
     /// Polls a storage queue once. Returns whether there was anything.
@@ -153,7 +157,8 @@ impl RunningApp for AzureApp {
     /// As the host proxies it: as it came, with the id of the invocation.
     async fn http(&self, mut request: Request<Body>) -> Result<TestResponse> {
         let headers = request.headers_mut();
-        let id = HeaderValue::try_from(invocation()).map_err(|error| Error::internal("no header").with_source(error))?;
+        let id =
+            HeaderValue::try_from(invocation()).map_err(|error| Error::internal("no header").with_source(error))?;
         headers.insert("x-ms-invocation-id", id);
         headers.entry("host").or_insert(HeaderValue::from_static("app.azurewebsites.net"));
         whole(self.handler.handle(request).await).await

@@ -26,7 +26,8 @@ pub(super) fn queued(message: &Queued) -> Option<Value> {
     // What is an object is merged into the metadata, and overwrites it.
     if let (Ok(Value::Object(fields)), Some(metadata)) = (serde_json::from_slice(&bytes), metadata.as_object_mut()) {
         let fields = fields.into_iter().filter(|(_, value): &(String, Value)| !value.is_array());
-        metadata.extend(fields.map(|(name, value)| if value.is_object() { (name, value) } else { (name, doubled(value)) }));
+        metadata
+            .extend(fields.map(|(name, value)| if value.is_object() { (name, value) } else { (name, doubled(value)) }));
     }
     Some(json!({"Data": {"message": doubled(String::from_utf8_lossy(&bytes))}, "Metadata": metadata}))
 }

@@ -142,7 +142,8 @@ pub(super) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Resp
     if body.is_empty() && parts.method == Method::PUT && !parts.headers.contains_key(header::CONTENT_LENGTH) {
         request = request.header(header::CONTENT_LENGTH, "0");
     }
-    let request = request.body(Body::from(body)).map_err(|error| Error::internal("not a request").with_source(error))?;
+    let request =
+        request.body(Body::from(body)).map_err(|error| Error::internal("not a request").with_source(error))?;
     let client: Client<HttpConnector, Body> = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
     let unreachable = |error| Error::new(ErrorKind::Unavailable, "the emulator does not answer").with_source(error);
     let (mut head, body) = client.request(request).await.map_err(unreachable)?.into_parts();

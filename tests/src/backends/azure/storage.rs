@@ -107,12 +107,7 @@ impl Storage {
     }
 
     /// Errors: `NotFound`, and `Internal` for any other refusal.
-    async fn call(
-        &self,
-        method: Method,
-        url: String,
-        body: Option<(&str, String)>,
-    ) -> Result<isobar::TestResponse> {
+    async fn call(&self, method: Method, url: String, body: Option<(&str, String)>) -> Result<isobar::TestResponse> {
         let mut request = Request::builder().method(&method).uri(format!("{url}{}", self.sas));
         request = request.header("x-ms-version", "2021-12-02").header("accept", "application/json;odata=nometadata");
         let body = match body {

@@ -5,7 +5,8 @@ use crate::Gap;
 
 const ABSENT: &str = "the server answers 500 to a read of an absent item, where Cosmos DB answers 404";
 const BATCH: &str = "the server wants a partition key in each operation of a batch, and undoes nothing where one fails";
-const SEGMENTS: &str = "the server numbers the ranges of partition keys, which are texts, and reads all of them for each";
+const SEGMENTS: &str =
+    "the server numbers the ranges of partition keys, which are texts, and reads all of them for each";
 
 pub(super) const KEY_VALUE: &[Gap] = &[
     gap("a_null_is_a_value_and_not_a_missing_item", ABSENT),
