@@ -108,7 +108,10 @@ def container(call):
 def make_container(call):
     client = CosmosClient(SETTINGS["cosmos"], SETTINGS["cosmos_key"])
     database = client.create_database_if_not_exists(call["database"])
-    database.create_container_if_not_exists(call["container"], PartitionKey(path="/p"), default_ttl=-1)
+    key = PartitionKey(path="/p")
+    database.create_container_if_not_exists(
+        call["container"], key, default_ttl=-1, offer_throughput=call.get("throughput")
+    )
 
 
 def query_items(call):

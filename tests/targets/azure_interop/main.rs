@@ -1,1 +1,104 @@
-fn main() {}
+//! What isobar wrote is read by Azure's own libraries, and the other way round; keys, tokens and throttling are
+//! checked for real.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
+
+mod access;
+mod certificates;
+mod messages;
+mod stored;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use isobar_conformance::backends::azure::{Azure, Services};
+use isobar_conformance::emulators::{
+    ACCOUNT, ACCOUNT_KEY, Absent, AzureSdk, Azurite, COSMOS_KEY, CosmosEmulator, CosmosProgram, Node, Python,
+};
+use isobar_conformance::{Checked, run_check};
+use libtest_mimic::{Arguments, Completion, Trial};
+use serde_json::{Value, json};
+
+/// What the trials run on.
+pub(crate) struct Installed {
+    pub(crate) python: Python,
+    pub(crate) node: Node,
+    pub(crate) cosmos: CosmosProgram,
+}
+
+/// The emulators, and both libraries on them.
+pub(crate) struct Both {
+    /// Values in Table Storage, messages in queues.
+    pub(crate) storage: Azure,
+    /// Values in Cosmos DB, messages in the double of Service Bus.
+    pub(crate) full: Azure,
+    pub(crate) sdk: AzureSdk,
+    pub(crate) installed: Installed,
+    _emulators: (Azurite, CosmosEmulator),
+}
+
+type Check = fn(Arc<Both>) -> BoxFuture<'static, Checked>;
+
+const TRIALS: &[(&str, Check)] = &[
+    ("python_reads_our_items_in_table_storage", |both| Box::pin(stored::python_reads_our_entities(both))),
+    ("our_items_in_table_storage_are_also_those_of_python", |both| Box::pin(stored::our_entities_are_pythons(both))),
+    ("python_reads_our_items_in_cosmos_db", |both| Box::pin(stored::python_reads_our_documents(both))),
+    ("our_items_in_cosmos_db_are_also_those_of_python", |both| Box::pin(stored::our_documents_are_pythons(both))),
+    ("python_reads_our_objects", |both| Box::pin(stored::python_reads_our_objects(both))),
+    ("our_objects_are_also_those_of_python", |both| Box::pin(stored::our_objects_are_pythons(both))),
+    ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
+    ("our_handlers_are_given_messages_of_python", |both| Box::pin(messages::ours_are_given_pythons(both))),
+    ("a_wrong_key_is_refused_by_every_service", |both| Box::pin(access::a_wrong_key_is_refused(both))),
+    ("an_identity_opens_the_storage_account", |both| Box::pin(access::an_identity_opens_the_account(both))),
+    ("a_throttled_container_is_waited_for", |both| Box::pin(access::a_throttled_container_is_waited_for(both))),
+];
+
+/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let both = if arguments.list { Err(Absent::new("nothing", "only listed")) } else { start().map(Arc::new) };
+    if let Err(absent) = &both
+        && absent.is_required()
+    {
+        panic!("{} is required: {}", absent.need, absent.reason);
+    }
+    let trials = TRIALS.iter().map(|(name, check)| {
+        let both = both.as_ref().map(Arc::clone).map_err(|absent| absent.reason.clone());
+        Trial::ignorable_test(format!("azure::interop::{name}"), move || match both {
+            Ok(both) => run_check(PATIENCE, check(both)).map(|()| Completion::Completed),
+            Err(reason) => Ok(Completion::ignored_with(reason)),
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // An emulator must not outlive the trials, and `exit` would drop nothing.
+    drop(both);
+    conclusion.exit_code()
+}
+
+fn start() -> Result<Both, Absent> {
+    let installed = Installed { python: Python::ready()?, node: Node::ready()?, cosmos: CosmosProgram::ready()? };
+    let azurite = Azurite::start(&installed.node).unwrap();
+    let cosmos = CosmosEmulator::start(&installed.cosmos).unwrap();
+    let sdk = AzureSdk::start(&installed.python, &settings(&azurite, &cosmos.endpoint), &[]).unwrap();
+    let services = Services::storage(&azurite);
+    let full = Azure { name: "full", services: services.clone().with_cosmos(&cosmos.endpoint), gaps: &[] };
+    let storage = Azure { name: "storage", services, gaps: &[] };
+    Ok(Both { storage, full, sdk, installed, _emulators: (azurite, cosmos) })
+}
+
+/// What Azure's libraries are told of the emulators.
+pub(crate) fn settings(azurite: &Azurite, cosmos: &str) -> Value {
+    json!({
+        "blob": azurite.blob, "queue": azurite.queue, "table": azurite.table, "account": ACCOUNT, "key": ACCOUNT_KEY,
+        "cosmos": cosmos, "cosmos_key": COSMOS_KEY,
+    })
+}
+
+/// Bytes for Azure's libraries.
+pub(crate) fn bytes(value: &[u8]) -> Value {
+    use base64::Engine;
+    json!({"bytes": base64::prelude::BASE64_STANDARD.encode(value)})
+}

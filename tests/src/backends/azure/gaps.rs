@@ -1,5 +1,7 @@
 //! What the emulators of Azure get wrong, or what a service of Azure itself cannot do, by trial.
 
+mod vercel;
+
 use std::sync::LazyLock;
 
 use crate::{Gap, trials};
@@ -59,7 +61,5 @@ pub static VERCEL: LazyLock<Vec<Gap>> = LazyLock::new(|| {
     let all = trials::all().into_iter();
     let other = all.filter(|trial| !trial.row.starts_with("KV-"));
     let other = other.map(|trial| gap(trial.name, "not asked: it is a second opinion on key-value alone"));
-    other.chain(VERCEL_KEY_VALUE.iter().copied()).collect()
+    other.chain(vercel::KEY_VALUE.iter().copied()).collect()
 });
-
-const VERCEL_KEY_VALUE: &[Gap] = &[];

@@ -1,0 +1,118 @@
+//! Who may not is refused, and who may only wait is waited for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobar::prelude::*;
+use isobar::pub_sub::RawMessage;
+use isobar::{Environment, ErrorKind, Location, Provider, ResourceKind, ResourceUrl, TraceParent};
+use isobar_azure::{AzureConfig, AzureProvider};
+use isobar_conformance::Checked;
+use isobar_conformance::emulators::{ACCOUNT, AzureSdk, Azurite, COSMOS_KEY, CosmosEmulator, Identity};
+use serde_json::json;
+
+use super::certificates::Certificates;
+use super::{Both, settings};
+
+/// A key of the right form that no account has.
+const WRONG: &str = "d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmc=";
+
+fn provider(vars: &[(&str, &str)]) -> isobar::Result<AzureProvider> {
+    let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
+    Ok(AzureProvider::new(AzureConfig::from_environment(&environment)?))
+}
+
+fn at(kind: ResourceKind, url: &str) -> isobar::Result<Location> {
+    Ok(Location::new(kind, "resource").with_url(ResourceUrl::parse(url)?))
+}
+
+/// A read of a table and a bucket, and a message, with what became of them.
+async fn attempts(azure: &AzureProvider, urls: [&str; 3]) -> [(&'static str, Option<ErrorKind>); 3] {
+    let kind = |error: Option<isobar::Error>| error.map(|error| error.kind());
+    let [table, bucket, topic] = urls;
+    let table = azure.key_value(&at(ResourceKind::Table, table).unwrap()).unwrap();
+    let bucket = azure.blob(&at(ResourceKind::Bucket, bucket).unwrap()).unwrap();
+    let topic = azure.pub_sub(&at(ResourceKind::Topic, topic).unwrap()).unwrap();
+    let read = table.get(&isobar::key_value::Key::from("a")).await.err();
+    let listed = bucket
+        .list(&isobar::blob::ListRequest { prefix: String::new(), delimiter: None, limit: 10, after: None })
+        .await
+        .err();
+    let (body, trace_parent) = ("a".into(), TraceParent::random());
+    let message = RawMessage { body, attributes: BTreeMap::new(), ordering_key: None, trace_parent };
+    let sent = topic.publish(vec![message]).await.into_iter().find_map(Result::err);
+    [("table", kind(read)), ("bucket", kind(listed)), ("topic", kind(sent))]
+}
+
+pub(super) async fn a_wrong_key_is_refused(both: Arc<Both>) -> Checked {
+    let world = both.full.open_as("xa-").await?;
+    world.cloud().bucket("pages").put("a", "b").await?;
+    world.cloud().table::<u32>("items").put("a", &1).await?;
+    let services = &both.full.services;
+    let cosmos = services.cosmos.as_deref().unwrap();
+    let storage = format!(
+        "AccountName={ACCOUNT};AccountKey={WRONG};BlobEndpoint={}/{ACCOUNT};QueueEndpoint={}/{ACCOUNT};TableEndpoint={}/{ACCOUNT}",
+        services.blob, services.queue, services.table
+    );
+    let cosmos = format!("AccountEndpoint={cosmos};AccountKey={WRONG}");
+    let azure =
+        provider(&[("AZURE_STORAGE_CONNECTION_STRING", &storage), ("AZURE_COSMOS_CONNECTION_STRING", &cosmos)])?;
+    for table in ["cosmos://xa-items", "aztable://items"] {
+        for (what, kind) in attempts(&azure, [table, "az://xa-pages", "azqueue://clicks"]).await {
+            let refused = [Some(ErrorKind::Unauthenticated), Some(ErrorKind::PermissionDenied)];
+            assert!(refused.contains(&kind), "{what} at {table}: {kind:?}");
+        }
+    }
+    Ok(())
+}
+
+/// By https, with tokens of the stand-in for the identity's endpoint: our client and Azure's libraries alike.
+pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
+    let certificates = Certificates::make();
+    let azurite = Azurite::start_with_tokens(&both.installed.node, &certificates.server, &certificates.key)?;
+    let identity = Identity::start(Duration::from_secs(3_600)).await?;
+    let mut told = settings(&azurite, "");
+    told["key"] = json!(null);
+    let authority = certificates.authority.display().to_string();
+    told["ca"] = json!(authority);
+    let sdk = AzureSdk::start(&both.installed.python, &told, &identity.variables())?;
+    // The library asks the stand-in, which runs on this runtime.
+    let call = |operation: &str, input| tokio::task::block_in_place(|| sdk.call(operation, &input));
+    call("blob.make", json!({"container": "pages"}))?;
+    call("table.make", json!({"table": "items"}))?;
+    call("queue.make", json!({"queue": "clicks"}))?;
+    let of_python = identity.asked().len();
+    let [endpoint, header] = identity.variables();
+    let azure = provider(&[endpoint, header, ("SSL_CERT_FILE", &authority), ("AZURE_STORAGE_ACCOUNT", ACCOUNT)])?;
+    let urls =
+        [("aztable://items", &azurite.table), ("az://pages", &azurite.blob), ("azqueue://clicks", &azurite.queue)]
+            .map(|(name, endpoint)| format!("{name}?endpoint={endpoint}/{ACCOUNT}"));
+    for (what, kind) in attempts(&azure, urls.each_ref().map(String::as_str)).await {
+        assert_eq!(kind, None, "{what}");
+    }
+    let asked = identity.asked().split_off(of_python);
+    assert_eq!(asked.len(), 1, "one token does for all three services: {asked:?}");
+    let received = call("queue.receive", json!({"queue": "clicks"}))?;
+    assert_eq!(received["messages"].as_array().unwrap().len(), 1);
+    Ok(())
+}
+
+/// 100 request units a second are used up by a few writes; what is asked after that is answered 429, with the time
+/// after which to come again.
+pub(super) async fn a_throttled_container_is_waited_for(both: Arc<Both>) -> Checked {
+    let emulator = CosmosEmulator::start_throttled(&both.installed.cosmos)?;
+    let told = json!({"cosmos": emulator.endpoint, "cosmos_key": COSMOS_KEY});
+    let sdk = AzureSdk::start(&both.installed.python, &told, &[])?;
+    sdk.call("cosmos.make", &json!({"database": "isobar", "container": "items", "throughput": 400}))?;
+    let account = format!("AccountEndpoint={};AccountKey={COSMOS_KEY}", emulator.endpoint);
+    let azure = provider(&[("AZURE_COSMOS_CONNECTION_STRING", &account)])?;
+    let items = Cloud::new(Arc::new(azure)).table::<u32>("items");
+    let begun = std::time::Instant::now();
+    for number in 0..30 {
+        items.put(("p", number.to_string()), &number).await?;
+    }
+    assert_eq!(items.query("p").all().await?.len(), 30);
+    assert!(begun.elapsed() > Duration::from_millis(500), "nobody was throttled");
+    Ok(())
+}
