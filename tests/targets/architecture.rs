@@ -136,6 +136,8 @@ const OWN_FILES: &[(&str, &str, &str)] = &[
     ("local", "clock.rs", "the machine's clock, which waits on tokio"),
     ("aws", "credentials.rs", "who we are to AWS: a chain of sources that no other provider has"),
     ("aws", "service.rs", "one AWS service in one region: endpoint, signature, and what its errors mean"),
+    ("azure", "credentials.rs", "who we are to Azure: the tokens of an identity, which no other provider has"),
+    ("azure", "double.rs", "a server for the unit tests of all services"),
 ];
 
 #[test]

@@ -12,12 +12,13 @@
 mod blob;
 pub mod config;
 mod credentials;
+#[cfg(test)]
+mod double;
 mod event;
 mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
-mod service;
 
 use std::sync::Arc;
 

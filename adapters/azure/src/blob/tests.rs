@@ -12,7 +12,7 @@ use object_store::{
 };
 
 use super::*;
-use crate::service::double::Double;
+use crate::double::Double;
 use crate::{AzureConfig, AzureProvider};
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {

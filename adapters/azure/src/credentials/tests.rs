@@ -6,7 +6,7 @@ use isobar_abstraction::Environment;
 use serde_json::json;
 
 use super::*;
-use crate::service::double::Double;
+use crate::double::Double;
 
 /// A port on which nobody listens.
 fn nobody() -> String {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Placed;
-use crate::service::double::Double;
+use crate::double::Double;
 use crate::{AzureConfig, AzureProvider};
 
 /// Where the clock stands, in milliseconds.

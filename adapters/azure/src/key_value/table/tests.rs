@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::service::double::Double;
+use crate::double::Double;
 use crate::{AzureConfig, AzureProvider};
 
 /// Attempts of the client for one call.
