@@ -89,6 +89,6 @@ async fn what_json_mode_cannot_carry_is_an_error_of_the_app() {
         json!({"Url": "https://x/", "Method": "GET", "Headers": []}),
         json!({"Url": "https://x/", "Method": "POST", "Headers": {"content-type": "multipart/x"}, "Body": "aGk"}),
     ] {
-        assert_eq!(host.call("http", json_call(wrong.clone())).await.0, 400, "{wrong}");
+        assert_eq!(host.call("http", json_call(&wrong)).await.0, 400, "{wrong}");
     }
 }
