@@ -238,6 +238,3 @@ fn new_id() -> String {
         low & 0xffff_ffff_ffff
     )
 }
-
-#[cfg(test)]
-mod tests;

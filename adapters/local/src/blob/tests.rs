@@ -345,39 +345,3 @@ fn looks_of(place: &Place, request: &ListRequest) -> usize {
     let rows = records::RECORDS.open(&place.store.read().unwrap(), &records::RECORDS.member("pages")).unwrap();
     records::Names::new(request, rows.unwrap()).unwrap().count()
 }
-
-#[tokio::test]
-#[ignore = "needs a disk of 16 MB: unshare -rm sh -c 'mount -t tmpfs -o size=16m none /mnt && TMPDIR=/mnt <test> --ignored full_disk'"]
-async fn a_full_disk_refuses_writes_and_keeps_what_is_there() {
-    let place = Place::new();
-    let pages = place.pages();
-    put(&*pages, "a", "old", PutMode::Overwrite).await.unwrap();
-    let refused = pages.put(&path("a"), vec![7; 32 << 20].into()).await.unwrap_err();
-    let refused = isobar_abstraction::Error::from(refused);
-    assert_eq!((refused.kind(), refused.message()), (ErrorKind::Unavailable, "the disk is full; nothing was written"));
-    assert_eq!((read(&*pages, "a").await.unwrap(), place.files()), ("old".into(), 1));
-    put(&*pages, "b", "still room", PutMode::Overwrite).await.unwrap();
-    assert!(pages.get(&path("a")).await.is_ok());
-    let filler = place.folder.path().join("filler");
-    std::fs::write(&filler, vec![0; 32 << 20]).unwrap_err();
-    let refused = loop {
-        let write = |transaction: &redb::WriteTransaction| {
-            let mut rows = records::RECORDS.open_in(transaction, &records::RECORDS.member("more"))?;
-            let record = records::Record { id: 1, size: 1, modified_ms: 1 };
-            records::put(&mut rows, "large", &PutMode::Overwrite, record, &[7; 20_000]).map(drop)
-        };
-        match place.store.write(write).await {
-            Ok(()) => {}
-            Err(error) => break error,
-        }
-    };
-    // Whether the write or its commit is the first that finds no room is redb's to say.
-    let told = ["the disk is full; nothing was written", "the store failed while it committed; free space on the disk"];
-    assert_eq!(refused.kind(), ErrorKind::Unavailable);
-    assert!(told.iter().any(|told| refused.message().starts_with(told)), "{refused}");
-    drop(pages);
-    std::fs::remove_file(&filler).unwrap();
-    let place = place.restart();
-    assert_eq!(read(&*place.pages(), "a").await.unwrap(), "old");
-    put(&*place.pages(), "a", "new", PutMode::Overwrite).await.unwrap();
-}

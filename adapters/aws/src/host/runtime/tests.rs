@@ -1,8 +1,5 @@
 //! What Lambda's runtime API is sent.
 
-#[cfg(unix)]
-mod process;
-
 use async_trait::async_trait;
 use http::Response;
 use isobar_abstraction::{Event, Function, Reply};
