@@ -18,6 +18,7 @@ pub mod crash;
 pub mod emulators;
 pub mod functions_host;
 pub mod mappings;
+mod panics;
 pub mod rows;
 pub mod transcript;
 pub mod trials;
@@ -233,22 +234,24 @@ fn libtest_trial(
     })
 }
 
-/// Runs a check on a runtime of its own, and gives it up after this long. A panic goes on.
+/// Runs a check on a runtime of its own, and gives it up after this long. What panics is a failure, and is
+/// told only then.
 pub fn run_check(
     patience: Duration,
     check: impl Future<Output = Checked> + Send + 'static,
 ) -> std::result::Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let panics = panics::Panics::keep();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.thread_name(panics.thread_name()).worker_threads(2).enable_all().build()?;
     // A task of its own: one that never yields is given up all the same.
     let ended = runtime.block_on(async { tokio::time::timeout(patience, tokio::spawn(check)).await });
     // What it left running must not keep the process, however it ended.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    match ended {
-        Ok(Ok(checked)) => checked.map_err(|error| Failed::from(format!("{error:?}"))),
-        Ok(Err(broken)) => match broken.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(cancelled) => Err(cancelled.into()),
-        },
-        Err(_) => Err(format!("the trial did not end within {patience:?}").into()),
-    }
+    let what = match ended {
+        Ok(Ok(Ok(()))) => return Ok(()),
+        Ok(Ok(Err(error))) => format!("{error:?}"),
+        Ok(Err(_)) => "the trial panicked".to_owned(),
+        Err(_) => format!("the trial did not end within {patience:?}"),
+    };
+    Err(format!("{what}\n{}", panics.told()).trim_end().into())
 }
