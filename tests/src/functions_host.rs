@@ -6,10 +6,11 @@
 //! one of them would deliver, and is told whether the host would take it for done.
 //!
 //! Not reproduced: keys other than one, authentication of users, binding outputs, the admin API but for
-//! [`direct`](FunctionsHost::direct), and routes with parameters.
+//! [`direct`](Trigger::direct), and routes with parameters.
 
+mod call;
 mod entrance;
-mod fire;
+mod files;
 mod process;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -24,9 +26,12 @@ use isobar::{Body, Error, ErrorKind, Result};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-pub use fire::{Queued, ServiceBusMessage};
+pub use call::{Call, Queued, ServiceBusMessage};
+pub use entrance::output;
+pub use files::{Files, Trigger};
 pub use process::State;
 
+use files::Mode;
 use process::Process;
 
 /// The function key that HTTP functions with the level `function` want, as `x-functions-key` or `?code=`.
@@ -40,10 +45,8 @@ const VERSION: &str = "4.1037.0.0";
 pub struct FunctionApp {
     /// The custom handler.
     pub executable: PathBuf,
-    /// host.json.
-    pub host: Value,
-    /// Names of functions, and their function.json.
-    pub functions: Vec<(String, Value)>,
+    /// What is beside it.
+    pub files: Files,
     /// The app settings.
     pub settings: Vec<(String, String)>,
 }
@@ -52,14 +55,6 @@ impl std::fmt::Debug for FunctionApp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FunctionApp").field("executable", &self.executable).finish_non_exhaustive()
     }
-}
-
-/// How HTTP comes to the handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Proxying,
-    Forwarding,
-    Json,
 }
 
 /// The host, and the handler that it runs. Both end when this is dropped: the handler is killed.
@@ -83,18 +78,10 @@ impl FunctionsHost {
     /// Starts the handler and waits until it answers. Errors: `Config` for a host.json that the host
     /// would not take; `Unavailable` where the handler does not live within `initializationTimeout`.
     pub async fn start(app: FunctionApp) -> Result<Self> {
-        let handler = &app.host["customHandler"];
-        let on = |name: &str| handler[name].as_bool().unwrap_or_default();
-        let mode = match (on("enableProxyingHttpRequest"), on("enableForwardingHttpRequest")) {
-            (true, _) => Mode::Proxying,
-            (false, true) => Mode::Forwarding,
-            (false, false) => Mode::Json,
-        };
-        check(&app)?;
-        let timeout = time_span(&app.host["functionTimeout"])?.unwrap_or(Duration::from_secs(300));
-        let patience = time_span(&handler["initializationTimeout"])?.unwrap_or(Duration::from_secs(30));
+        app.files.check()?;
+        let (mode, timeout) = (app.files.mode(), app.files.function_timeout()?);
         let client = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-        let process = Process::start(&app, patience).await?;
+        let process = Process::start(&app, app.files.initialization_timeout()?).await?;
         let core = Arc::new(Core { app, mode, timeout, process, client });
         let (address, serving) = entrance::serve(Arc::clone(&core)).await?;
         Ok(Self { core, address, serving })
@@ -103,6 +90,17 @@ impl FunctionsHost {
     /// Where it serves HTTP to the outside.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it runs.
+    pub fn files(&self) -> &Files {
+        &self.core.app.files
+    }
+
+    /// Calls a function. `Ok` means that the host takes the event for done, and has the handler's answer; an error
+    /// that it counts the invocation as failed, or waits for it until the function's timeout.
+    pub async fn call(&self, call: &Call) -> Result<Value> {
+        self.core.call(call).await
     }
 
     /// Where the handler listens: what nobody outside can reach on Azure.
@@ -138,41 +136,7 @@ impl Drop for FunctionsHost {
     }
 }
 
-/// The rules for names and routes that the host starts with.
-fn check(app: &FunctionApp) -> Result<()> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    for (name, function) in &app.functions {
-        let valid = name.len() <= 128 && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(fits);
-        let bindings = function["bindings"].as_array().map_or(&[][..], Vec::as_slice);
-        let triggers = bindings.iter().filter(|binding| binding["direction"] == "in").count();
-        if !valid || triggers != 1 {
-            return Err(Error::config("a function has no valid name, or not one trigger"));
-        }
-    }
-    let routes = &app.host["customHandler"]["http"]["routes"];
-    if routes.is_array() && !app.functions.is_empty() {
-        return Err(Error::config("Only one configuration source is supported"));
-    }
-    Ok(())
-}
-
-/// `hh:mm:ss`.
-fn time_span(told: &Value) -> Result<Option<Duration>> {
-    let Some(text) = told.as_str() else { return Ok(None) };
-    let parts: Option<Vec<u64>> = text.split(':').map(|part| part.parse().ok()).collect();
-    match parts.as_deref() {
-        Some([hours, minutes, seconds]) => Ok(Some(Duration::from_secs((hours * 60 + minutes) * 60 + seconds))),
-        _ => Err(Error::config(format!("`{text}` is no time span"))),
-    }
-}
-
 impl Core {
-    /// The binding that triggers a function.
-    fn trigger(function: &Value) -> &Value {
-        let bindings = function["bindings"].as_array().map_or(&[][..], Vec::as_slice);
-        bindings.iter().find(|binding| binding["direction"] == "in").unwrap_or(&Value::Null)
-    }
-
     fn invocation(method: &str, uri: String) -> http::request::Builder {
         http::Request::builder()
             .method(method)
@@ -182,41 +146,44 @@ impl Core {
             .header("user-agent", format!("Azure-Functions-Host/{VERSION}"))
     }
 
-    /// Calls a function in JSON mode. `Ok` has what it answered. Errors: where the host would count the
-    /// invocation as failed, and where it would wait until the function's timeout.
-    async fn call(&self, function: &str, payload: &Value) -> Result<Value> {
+    async fn call(&self, call: &Call) -> Result<Value> {
         self.process.ready().await?;
-        let uri = format!("http://{}/{function}", self.process.address());
+        let uri = format!("http://{}/{}", self.process.address(), call.function);
         let request = Self::invocation("POST", uri).header("content-type", "application/json; charset=utf-8");
-        let request = request.body(Body::from(payload.to_string())).map_err(not_a_request)?;
+        let request = request.body(Body::from(call.payload.to_string())).map_err(not_a_request)?;
         let Ok(answered) = tokio::time::timeout(self.timeout, self.exchange(request)).await else {
             // There is one process, and all that runs in it ends.
             self.process.kill();
             return Err(Error::new(ErrorKind::Timeout, "the function's timeout has passed; its handler was killed"));
         };
-        let (parts, body) = answered?.into_parts();
-        if !parts.status.is_success() {
-            let text = String::from_utf8_lossy(&body);
-            return Err(Error::internal(format!("the invocation failed: {} {text}", parts.status)));
-        }
-        let kind = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.starts_with("application/json") {
-            return Err(Error::internal(format!("No MediaTypeFormatter is available to read '{kind}'")));
-        }
-        match serde_json::from_slice(&body) {
-            Ok(Value::Null) | Err(_) if body.trim_ascii().is_empty() || body.trim_ascii() == b"null" => {
-                Err(Error::new(ErrorKind::Timeout, "an empty answer: the host waits until the function's timeout"))
-            }
-            Ok(answer) => Ok(answer),
-            Err(error) => Err(Error::internal("the answer is not JSON").with_source(error)),
-        }
+        judge(&answered?)
     }
 
-    async fn exchange(&self, request: http::Request<Body>) -> Result<http::Response<bytes::Bytes>> {
+    async fn exchange(&self, request: http::Request<Body>) -> Result<http::Response<Bytes>> {
         let broken = |error| Error::new(ErrorKind::Unavailable, "the handler broke off").with_source(error);
         let (parts, body) = self.client.request(request).await.map_err(broken)?.into_parts();
         let body = body.collect().await.map_err(|error| Error::internal("the answer broke off").with_source(error))?;
         Ok(http::Response::from_parts(parts, body.to_bytes()))
+    }
+}
+
+/// What the host makes of an answer to a call.
+pub fn judge(answer: &http::Response<Bytes>) -> Result<Value> {
+    let body = answer.body();
+    if !answer.status().is_success() {
+        let text = String::from_utf8_lossy(body);
+        return Err(Error::internal(format!("the invocation failed: {} {text}", answer.status())));
+    }
+    let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/json") {
+        return Err(Error::internal(format!("No MediaTypeFormatter is available to read '{kind}'")));
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Null) | Err(_) if body.trim_ascii().is_empty() || body.trim_ascii() == b"null" => {
+            Err(Error::new(ErrorKind::Timeout, "an empty answer: the host waits until the function's timeout"))
+        }
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(Error::internal("the answer is not JSON").with_source(error)),
     }
 }
 

@@ -14,12 +14,14 @@
 //! as data, a [`Gap`] with its reason; such a trial is ignored and counted, and never passes.
 
 pub mod backends;
+pub mod built;
 pub mod crash;
 pub mod emulators;
 pub mod functions_host;
 pub mod mappings;
 mod panics;
 pub mod rows;
+pub mod telegram;
 pub mod transcript;
 pub mod trials;
 

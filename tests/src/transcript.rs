@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use isobar::{App, Body, Cloud, ResourceKind, Result, TestResponse};
 
+use crate::telegram::Telegram;
 use crate::{Backend, RunningApp, World};
 
 /// What a person does with the app `shortener`, and what they see: the same on every host.
@@ -36,6 +37,44 @@ pub async fn shortener(backend: &dyn Backend, app: fn(&Cloud) -> App) -> Result<
     Ok(lines)
 }
 
+/// What people say to the app `chatbot` through Telegram, and what it replies: the same on every host. The app has
+/// the variables of this double.
+pub async fn chatbot(
+    backend: &dyn Backend,
+    telegram: &Telegram,
+    app: impl FnOnce(&Cloud) -> App + Send + 'static,
+) -> Result<Vec<String>> {
+    let world = backend.open().await?;
+    let app = world.run(app).await?;
+    let mut lines = vec![serde_json::to_string(app.manifest())?];
+    let mut said = Said { app: app.as_ref(), lines: &mut lines, ids: Vec::new() };
+    // The first comes twice, as Telegram sends what it believes to be lost.
+    for (number, text) in [(1, "one"), (1, "one"), (2, "two, \u{1f980} <b>"), (3, "three")] {
+        said.hear(text, Telegram::update(number, text)?).await?;
+    }
+    said.hear("{not json", Telegram::webhook("{not json".to_owned())?).await?;
+    let mut stranger = Telegram::update(4, "four")?;
+    stranger.headers_mut().remove("x-telegram-bot-api-secret-token");
+    said.hear("a stranger", stranger).await?;
+    app.deliver().await?;
+    // And again, when it has been replied to.
+    lines.push(app.http(Telegram::update(1, "one")?).await?.status.to_string());
+    app.deliver().await?;
+    lines.extend(telegram.seen().iter().map(|sent| format!("sent {sent}")));
+    let dead = app.dead_letters(ResourceKind::Topic, "incoming").await?;
+    lines.push(format!("dead {}", dead.len()));
+    Ok(lines)
+}
+
+/// Fails with the first line that differs.
+pub fn assert_same(expected: &[String], found: &[String], host: &str) {
+    assert!(expected.len() > 8, "the transcript is short: {expected:#?}");
+    for (place, (expected, found)) in expected.iter().zip(found).enumerate() {
+        assert_eq!(expected, found, "line {place} differs on {host}");
+    }
+    assert_eq!(expected.len(), found.len(), "{host}");
+}
+
 struct Said<'a> {
     app: &'a dyn RunningApp,
     lines: &'a mut Vec<String>,
@@ -60,6 +99,12 @@ impl Said<'_> {
         let headers = ["content-type", "location", "retry-after"].map(|name| format!("{name}: {}", told(name)));
         let line = format!("{request} -> {} {} {}", response.status.as_u16(), headers.join(", "), response.text());
         self.lines.push(self.ids.iter().fold(line, |line, id| line.replace(id, "{id}")));
+    }
+
+    async fn hear(&mut self, what: &str, request: Request<Body>) -> Result<()> {
+        let response = self.app.http(request).await?;
+        self.tell(what, &response);
+        Ok(())
     }
 
     async fn get(&mut self, path: &str) -> Result<()> {

@@ -3,12 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::process::ExitCode;
 
-use axum::Router;
-use axum::extract::State;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Request;
@@ -17,9 +13,9 @@ use isobar_conformance::backends::aws::Aws;
 use isobar_conformance::backends::deployed::Deployed;
 use isobar_conformance::backends::memory::Memory;
 use isobar_conformance::emulators::{Emulator, MINISTACK, Python};
-use isobar_conformance::{Backend, Checked, run_check, transcript};
+use isobar_conformance::telegram::Telegram;
+use isobar_conformance::{Backend, Checked, built, run_check, transcript};
 use libtest_mimic::{Arguments, Completion};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 type Check = fn(Deployed) -> BoxFuture<'static, Checked>;
@@ -27,7 +23,7 @@ type Check = fn(Deployed) -> BoxFuture<'static, Checked>;
 const TRIALS: &[(&str, Check)] = &[
     ("the_shortener_does_the_same_on_aws", |aws| Box::pin(the_shortener_does_the_same_on_aws(aws))),
     ("a_poison_message_harms_no_other", |aws| Box::pin(a_poison_message_harms_no_other(aws))),
-    ("the_chatbot_replies_once", |aws| Box::pin(the_chatbot_replies_once(aws))),
+    ("the_chatbot_does_the_same_on_aws", |aws| Box::pin(the_chatbot_does_the_same_on_aws(aws))),
     ("the_same_binary_runs_under_cargo_lambda_watch", |aws| {
         Box::pin(the_same_binary_runs_under_cargo_lambda_watch(aws))
     }),
@@ -61,7 +57,7 @@ fn deploy() -> Result<(Emulator, Deployed), String> {
     let deployed = Deployed {
         endpoint: emulator.url(),
         python: python.interpreter().to_owned(),
-        bootstrap: build().join("shortener"),
+        bootstrap: built::apps("aws").unwrap().join("shortener"),
         environment: BTreeMap::new(),
     };
     Ok((emulator, deployed))
@@ -70,37 +66,11 @@ fn deploy() -> Result<(Emulator, Deployed), String> {
 /// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// Which profile the apps are built with. `.ci/run` takes `release`; a laptop is not made to wait for it.
-const ISOBAR_E2E_PROFILE: &str = "ISOBAR_E2E_PROFILE";
-
-/// Builds both apps for AWS, in a target folder of their own, and returns where they are.
-fn build() -> PathBuf {
-    let profile = std::env::var(ISOBAR_E2E_PROFILE).unwrap_or_else(|_| "dev".to_owned());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
-    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("lambda");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--quiet", "--no-default-features", "--features", "shortener/aws,chatbot/aws"])
-        .args(["-p", "shortener", "-p", "chatbot", "--profile", &profile, "--target-dir"])
-        .arg(&target)
-        // A package is zipped and unzipped: without debug information it is a tenth of the size.
-        .env("CARGO_PROFILE_DEV_DEBUG", "none")
-        .current_dir(&root)
-        .status()
-        .unwrap();
-    assert!(built.success(), "the apps do not build with the feature `aws`");
-    target.join(if profile == "dev" { "debug" } else { &profile })
-}
-
 /// The shortener on AWS does line by line what it does in memory.
 async fn the_shortener_does_the_same_on_aws(aws: Deployed) -> Checked {
     let expected = transcript::shortener(&Memory, shortener::app).await?;
     let found = transcript::shortener(&aws, shortener::app).await?;
-    assert!(expected.len() > 20);
-    for (place, (expected, found)) in expected.iter().zip(&found).enumerate() {
-        assert_eq!(expected, found, "line {place} differs on AWS");
-    }
-    assert_eq!(expected.len(), found.len());
+    transcript::assert_same(&expected, &found, "aws");
     Ok(())
 }
 
@@ -170,69 +140,16 @@ async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> Checked
     Ok(())
 }
 
-const TELEGRAM_SECRET_TOKEN: &str = "telegram-secret-token";
-
-/// A webhook is answered at once and replied to once, through a FIFO topic.
-async fn the_chatbot_replies_once(mut aws: Deployed) -> Checked {
-    let telegram = Telegram::start().await;
+/// A webhook is answered at once and replied to once, in order, through a FIFO topic.
+async fn the_chatbot_does_the_same_on_aws(mut aws: Deployed) -> Checked {
+    let here = Telegram::start().await?;
+    let vars = here.environment();
+    let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
+    let expected = transcript::chatbot(&Memory, &here, |cloud| chatbot::app_with(cloud, config)).await?;
+    let telegram = Telegram::start().await?;
     aws.bootstrap = aws.bootstrap.with_file_name("chatbot");
-    aws.environment = BTreeMap::from([
-        ("TELEGRAM_API".to_owned(), telegram.url.clone()),
-        ("TELEGRAM_SECRET_TOKEN".to_owned(), TELEGRAM_SECRET_TOKEN.to_owned()),
-        ("TELEGRAM_BOT_TOKEN".to_owned(), "1:telegram-bot-token".to_owned()),
-    ]);
-    let world = aws.open().await?;
-    let app = world.run(chatbot::app).await?;
-    let update = |number: u32, text: &str| {
-        json!({"update_id": number, "message": {
-            "message_id": number, "date": 1_790_000_000, "text": text,
-            "chat": {"id": 7, "type": "private", "first_name": "Ada"},
-            "from": {"id": 7, "is_bot": false, "first_name": "Ada"},
-        }})
-    };
-    // The first comes twice, as Telegram sends what it believes to be lost.
-    for update in [update(1, "one"), update(1, "one"), update(2, "two"), update(3, "three")] {
-        let request = Request::post("/telegram")
-            .header("content-type", "application/json")
-            .header("x-telegram-bot-api-secret-token", TELEGRAM_SECRET_TOKEN)
-            .body(Body::from(update.to_string()))?;
-        let answer = app.http(request).await?;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-    let stranger = Request::post("/telegram").body(Body::from(update(4, "four").to_string()))?;
-    assert_eq!(app.http(stranger).await?.status, 401);
-    app.deliver().await?;
-    let texts = telegram.texts();
-    assert_eq!(texts.len(), 3, "{texts:?}");
-    for (text, said) in texts.iter().zip(["one", "two", "three"]) {
-        assert!(text.contains(said), "out of order: {texts:?}");
-    }
-    assert!(app.dead_letters(ResourceKind::Topic, "incoming").await?.is_empty());
+    aws.environment = telegram.environment();
+    let found = transcript::chatbot(&aws, &telegram, chatbot::app).await?;
+    transcript::assert_same(&expected, &found, "aws");
     Ok(())
-}
-
-/// A double of Telegram's Web API: it takes every message.
-struct Telegram {
-    url: String,
-    seen: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Telegram {
-    async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::<Mutex<Vec<Value>>>::default();
-        let service = Router::new().fallback(Self::take).with_state(Arc::clone(&seen));
-        tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { url, seen }
-    }
-
-    async fn take(State(seen): State<Arc<Mutex<Vec<Value>>>>, body: Bytes) -> &'static str {
-        seen.lock().push(serde_json::from_slice(&body).unwrap_or_default());
-        r#"{"ok":true,"result":{}}"#
-    }
-
-    fn texts(&self) -> Vec<String> {
-        self.seen.lock().iter().map(|sent| sent["text"].as_str().unwrap_or_default().to_owned()).collect()
-    }
 }

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use isobar::{Body, ErrorKind, Result};
-use isobar_conformance::functions_host::{FunctionApp, FunctionsHost, State};
+use isobar_conformance::functions_host::{Files, FunctionApp, FunctionsHost, State};
 use serde_json::json;
 
 async fn host() -> FunctionsHost {
@@ -24,11 +24,12 @@ async fn host() -> FunctionsHost {
     functions.push(("http-secret".to_owned(), bindings));
     let host = json!({"version": "2.0", "functionTimeout": "00:00:01", "extensions": {"http": {"routePrefix": ""}},
         "customHandler": {"enableProxyingHttpRequest": true, "initializationTimeout": "00:00:20"}});
-    FunctionsHost::start(FunctionApp { executable, host, functions, settings: Vec::new() }).await.unwrap()
+    let files = Files { host, functions };
+    FunctionsHost::start(FunctionApp { executable, files, settings: Vec::new() }).await.unwrap()
 }
 
 async fn fire(host: &FunctionsHost, word: &str) -> Result<()> {
-    host.timer(word, "2026-01-01T03:00:00Z").await
+    host.call(&host.files().named(word)?.timer("2026-01-01T03:00:00Z")).await.map(drop)
 }
 
 #[tokio::test]

@@ -3,15 +3,25 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use isobar_conformance::backends::{local::Local, memory::Memory};
-use isobar_conformance::transcript;
+use isobar_conformance::telegram::Telegram;
+use isobar_conformance::{Backend, transcript};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shortener_does_the_same_on_every_host() {
     let expected = transcript::shortener(&Memory, shortener::app).await.unwrap();
-    assert!(expected.len() > 20, "the transcript is short: {expected:#?}");
     let local = transcript::shortener(&Local, shortener::app).await.unwrap();
-    for (place, (expected, found)) in expected.iter().zip(&local).enumerate() {
-        assert_eq!(expected, found, "line {place} differs on `local`");
-    }
-    assert_eq!(expected.len(), local.len());
+    transcript::assert_same(&expected, &local, "local");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chatbot_does_the_same_on_every_host() {
+    let expected = chatbot(&Memory).await;
+    transcript::assert_same(&expected, &chatbot(&Local).await, "local");
+}
+
+async fn chatbot(backend: &dyn Backend) -> Vec<String> {
+    let telegram = Telegram::start().await.unwrap();
+    let vars = telegram.environment();
+    let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
+    transcript::chatbot(backend, &telegram, |cloud| chatbot::app_with(cloud, config)).await.unwrap()
 }

@@ -6,12 +6,14 @@
 //! queue is asked to hide a message for long, and to show it when the manual clock says so (`tap`).
 
 mod account;
+mod aging;
 mod cosmos;
 mod delivery;
-mod events;
+pub mod deployed;
 pub mod gaps;
 mod grid;
 mod held;
+mod host;
 mod letters;
 pub mod service_bus;
 mod storage;
@@ -23,13 +25,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
-use isobar::{App, Body, Clock, Cloud, Hosted, ManualClock, Result, TestResponse};
-use isobar_azure::{AzureConfig, AzureProvider};
+use isobar::{App, Body, Clock, Cloud, Hosted, Manifest, ManualClock, Result, TestResponse};
+use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
 use self::account::{Account, Provisioned};
 use self::delivery::AzureApp;
 use self::held::HeldClock;
+use self::host::Host;
 use crate::emulators::Azurite;
+use crate::functions_host::Files;
 use crate::{Backend, BuildApp, Gap, RunningApp, World};
 
 /// Where the services listen, each without a slash at its end.
@@ -89,10 +93,7 @@ impl Backend for Azure {
 impl Azure {
     /// A world whose resources have this before their names on Azure; nothing else may have it.
     pub async fn open_as(&self, prefix: &str) -> Result<Box<dyn World>> {
-        let clock = HeldClock::default();
-        let account = Account::open(&self.services, prefix, &clock.manual).await?;
-        let config = AzureConfig::from_environment(&account.environment())?;
-        Ok(Box::new(AzureWorld { account: Arc::new(account), clock, config }))
+        Ok(Box::new(AzureWorld::open(&self.services, prefix).await?))
     }
 }
 
@@ -103,6 +104,13 @@ struct AzureWorld {
 }
 
 impl AzureWorld {
+    async fn open(services: &Services, prefix: &str) -> Result<Self> {
+        let clock = HeldClock::default();
+        let account = Account::open(services, prefix, &clock.manual).await?;
+        let config = AzureConfig::from_environment(&account.environment())?;
+        Ok(Self { account: Arc::new(account), clock, config })
+    }
+
     fn provider(&self, config: AzureConfig) -> Provisioned {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         Provisioned { azure: AzureProvider::with_clock(config, clock), account: Arc::clone(&self.account) }
@@ -126,9 +134,11 @@ impl World for AzureWorld {
         self.account.subscribe(&manifest).await?;
         // The host knows where the events of an app come from by configuration alone.
         let config = AzureConfig::from_environment(&self.account.environment_of(&manifest))?;
+        let files = files(&manifest, &config, HttpMode::Proxying)?;
         let hosted = Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) };
         let handler = self.provider(config).azure.handler(hosted);
-        Ok(Box::new(AzureApp { handler, manifest, account: Arc::clone(&self.account), clock: self.clock.clone() }))
+        let (host, account) = (Host::Here { handler, files }, Arc::clone(&self.account));
+        Ok(Box::new(AzureApp { host, manifest, account, clock: self.clock.clone(), aging: None }))
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
@@ -138,4 +148,10 @@ impl World for AzureWorld {
     async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
         Ok(Some(self))
     }
+}
+
+/// What a deployment puts beside the app.
+fn files(manifest: &Manifest, config: &AzureConfig, http: HttpMode) -> Result<Files> {
+    let isobar_azure::FunctionApp { host, functions } = function_app(manifest, config, "app", http)?;
+    Ok(Files { host, functions })
 }

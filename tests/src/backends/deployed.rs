@@ -145,7 +145,7 @@ impl DeployedWorld {
 }
 
 /// What a binary declares, asked as packaging asks it.
-async fn manifest(bootstrap: &Path) -> Result<Manifest> {
+pub(super) async fn manifest(bootstrap: &Path) -> Result<Manifest> {
     let asked = Command::new(bootstrap).env("ISOBAR_MANIFEST", "1").kill_on_drop(true).output();
     let output = asked.await.map_err(failed)?;
     if !output.status.success() {

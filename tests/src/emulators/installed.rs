@@ -15,7 +15,7 @@ pub(super) fn sources() -> PathBuf {
 }
 
 /// The target folder that this test was built in.
-pub(super) fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
     let fallback = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::handler::HandlerWithoutStateExt;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use isobar::{Body, Error, Result};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{Core, KEY, Mode, new_id};
+use super::files::{Mode, Trigger};
+use super::{Core, KEY, new_id};
 
 pub(super) async fn serve(core: Arc<Core>) -> Result<(SocketAddr, JoinHandle<()>)> {
     let unbound = |source| Error::internal("no port is free").with_source(source);
@@ -34,40 +33,36 @@ pub(super) async fn serve(core: Arc<Core>) -> Result<(SocketAddr, JoinHandle<()>
 
 impl Core {
     async fn outside(&self, request: Request) -> Response {
-        let Some((name, function)) = self.route(&request) else { return StatusCode::NOT_FOUND.into_response() };
-        let trigger = Self::trigger(function);
-        if trigger["authLevel"] != "anonymous" && !has_key(&request) {
+        let Some(trigger) = self.route(&request) else { return StatusCode::NOT_FOUND.into_response() };
+        if trigger.text("authLevel") != Some("anonymous") && !has_key(&request) {
             return StatusCode::UNAUTHORIZED.into_response();
         }
         if self.process.ready().await.is_err() {
             return StatusCode::BAD_GATEWAY.into_response();
         }
-        let in_and_out = function["bindings"].as_array().is_some_and(|bindings| bindings.len() == 2);
         let answered = match self.mode {
-            Mode::Proxying if in_and_out => self.proxied(request).await,
-            Mode::Forwarding if in_and_out => self.forwarded(request).await,
-            _ => self.as_json(name, function, request).await,
+            Mode::Proxying if trigger.bindings == 2 => self.proxied(request).await,
+            Mode::Forwarding if trigger.bindings == 2 => self.forwarded(request).await,
+            _ => self.as_json(trigger, request).await,
         };
         answered.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response())
     }
 
     /// A literal route goes before one that takes all.
-    fn route(&self, request: &Request) -> Option<(&str, &Value)> {
-        let prefix = self.app.host["extensions"]["http"]["routePrefix"].as_str().unwrap_or("api");
+    fn route(&self, request: &Request) -> Option<Trigger<'_>> {
+        let files = &self.app.files;
+        let prefix = files.host["extensions"]["http"]["routePrefix"].as_str().unwrap_or("api");
         let path = request.uri().path().trim_matches('/');
         let rest = if prefix.is_empty() { path } else { path.strip_prefix(prefix)?.trim_start_matches('/') };
-        let fits = |(name, function): &&(String, Value), all: bool| {
-            let trigger = Self::trigger(function);
-            let route = trigger["route"].as_str().unwrap_or(name);
+        let fits = |trigger: &Trigger<'_>, all: bool| {
+            let route = trigger.text("route").unwrap_or(trigger.function);
             let method =
                 |method: &Value| method.as_str().is_some_and(|it| it.eq_ignore_ascii_case(request.method().as_str()));
-            let methods = trigger["methods"].as_array().is_none_or(|methods| methods.iter().any(method));
+            let methods = trigger.binding["methods"].as_array().is_none_or(|methods| methods.iter().any(method));
             let route = if all { route.starts_with("{*") } else { route.eq_ignore_ascii_case(rest) };
-            trigger["type"] == "httpTrigger" && methods && route
+            trigger.text("type") == Some("httpTrigger") && methods && route
         };
-        let functions = || self.app.functions.iter();
-        let found = functions().find(|it| fits(it, false)).or_else(|| functions().find(|it| fits(it, true)));
-        found.map(|(name, function)| (name.as_str(), function))
+        files.triggers().find(|it| fits(it, false)).or_else(|| files.triggers().find(|it| fits(it, true)))
     }
 
     /// By YARP: as it came, both ways a stream, and with the id of the invocation.
@@ -99,38 +94,16 @@ impl Core {
         Ok(response.map(Body::from))
     }
 
-    async fn as_json(&self, name: &str, function: &Value, request: Request) -> Result<Response> {
+    async fn as_json(&self, trigger: Trigger<'_>, request: Request) -> Result<Response> {
         let (parts, body) = request.into_parts();
-        let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut headers: Map<String, Value> = Map::new();
-        for (name, value) in &parts.headers {
-            let values = headers.entry(name.as_str()).or_insert_with(|| json!([]));
-            values
-                .as_array_mut()
-                .into_iter()
-                .for_each(|all| all.push(json!(String::from_utf8_lossy(value.as_bytes()))));
-        }
-        let mut told = json!({
-            "Url": format!("http://{host}{path}"), "Method": parts.method.as_str(), "Query": {}, "Headers": headers,
-            "Params": {}, "Identities": [],
-        });
-        let body = whole(body).await?;
-        if !body.is_empty() {
-            let kind = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-            let binary = kind.starts_with("application/octet-stream") || kind.starts_with("multipart/");
-            let text = || String::from_utf8_lossy(&body).into_owned();
-            told["Body"] = json!(if binary { BASE64_STANDARD.encode(&body) } else { text() });
-        }
-        let binding = Self::trigger(function)["name"].as_str().unwrap_or("req");
-        let metadata = json!({"Headers": told["Headers"], "Query": {}, "sys": {"MethodName": name}});
-        let answer = self.call(name, &json!({"Data": {binding: told}, "Metadata": metadata})).await?;
-        output(&answer["Outputs"]["res"])
+        let answer = self.call(&trigger.http(&parts, &whole(body).await?)).await?;
+        output(&answer).map(|response| response.map(Body::from))
     }
 }
 
-/// What the output binding `res` says.
-fn output(told: &Value) -> Result<Response> {
+/// The response that an answer's output binding `res` says. Errors: `InvalidInput` where it is none.
+pub fn output(answer: &Value) -> Result<http::Response<Bytes>> {
+    let told = &answer["Outputs"]["res"];
     let status = told["statusCode"].as_str().unwrap_or("200");
     let mut response = http::Response::builder().status(status);
     for (name, value) in told["headers"].as_object().into_iter().flatten() {
@@ -141,7 +114,7 @@ fn output(told: &Value) -> Result<Response> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    response.body(Body::from(body)).map_err(super::not_a_request)
+    response.body(Bytes::from(body)).map_err(super::not_a_request)
 }
 
 fn has_key(request: &Request) -> bool {

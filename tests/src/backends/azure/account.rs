@@ -49,6 +49,11 @@ impl Account {
         Ok(Self { storage, bus, tap, prefix, dead, services, grid, made })
     }
 
+    /// Where Cosmos DB listens, if values are there.
+    pub(super) fn cosmos(&self) -> Option<&str> {
+        self.services.cosmos.as_deref()
+    }
+
     /// Are values in Cosmos DB and messages in Service Bus?
     pub(super) fn is_full(&self) -> bool {
         self.services.cosmos.is_some()
@@ -74,11 +79,14 @@ impl Account {
         environment
     }
 
-    /// The same for an app, with the URLs of the topics that are not where they are by default.
+    /// The same for an app, with the URLs of its tables and topics that are not where they are by default.
     pub(super) fn environment_of(&self, manifest: &Manifest) -> Environment {
-        let placed = manifest.messages.iter().filter_map(|trigger| {
-            let name = trigger.source.to_ascii_uppercase().replace('-', "_");
-            self.url(ResourceKind::Topic, &trigger.source).map(|url| (format!("ISOBAR_TOPIC_{name}"), url))
+        let tables = manifest.tables.iter().map(|it| (ResourceKind::Table, &it.name));
+        let topics = manifest.topics.iter().map(|it| (ResourceKind::Topic, &it.name));
+        let sources = manifest.messages.iter().map(|it| (ResourceKind::Topic, &it.source));
+        let placed = tables.chain(topics).chain(sources).filter_map(|(kind, name)| {
+            let variable = format!("ISOBAR_{kind}_{name}").to_ascii_uppercase().replace('-', "_");
+            self.url(kind, name).map(|url| (variable, url))
         });
         placed.fold(self.environment(), |all, (name, url)| all.with_var(name, url))
     }
@@ -127,6 +135,17 @@ impl Account {
         self.storage.make_queue(name).await
     }
 
+    /// Makes all that an app has.
+    pub(super) async fn deploy(&self, manifest: &Manifest) -> Result<()> {
+        let tables = manifest.tables.iter().map(|it| (ResourceKind::Table, &it.name));
+        let buckets = manifest.buckets.iter().map(|it| (ResourceKind::Bucket, &it.name));
+        let topics = manifest.topics.iter().map(|it| (ResourceKind::Topic, &it.name));
+        for (kind, name) in tables.chain(buckets).chain(topics) {
+            self.make(kind, name).await?;
+        }
+        self.subscribe(manifest).await
+    }
+
     /// Makes what an app's triggers come from, and leads the events of buckets to their queues.
     pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
         for trigger in &manifest.messages {
@@ -146,7 +165,7 @@ impl Account {
 }
 
 /// A table's name has letters and digits only: the one that stands for `-` is escaped.
-fn table(name: &str) -> String {
+pub(super) fn table(name: &str) -> String {
     name.replace('q', "q0").replace('-', "q1")
 }
 

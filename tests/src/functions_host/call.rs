@@ -1,0 +1,151 @@
+//! What the host sends to its handler for an event: what it makes of what a queue, a topic, a clock or a client brings.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::request::Parts;
+use isobar::{Error, Result};
+use serde_json::{Map, Value, json};
+
+use super::files::Trigger;
+
+/// A call of a function: `POST /{function}` with `{"Data", "Metadata"}`.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The function's name.
+    pub function: String,
+    /// What is sent.
+    pub payload: Value,
+}
+
+/// A message as a Storage Queue gives it out.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// `MessageId`.
+    pub id: String,
+    /// `PopReceipt`.
+    pub receipt: String,
+    /// `MessageText`, as it is stored: in base64, where `messageEncoding` of host.json is not `none`.
+    pub text: String,
+    /// `DequeueCount`, from 1.
+    pub dequeue_count: u32,
+    /// `InsertionTime`, as RFC 3339.
+    pub inserted: String,
+}
+
+/// A message as a subscription of Service Bus gives it out.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceBusMessage {
+    /// `MessageId`.
+    pub id: String,
+    /// `LockToken`.
+    pub lock: String,
+    /// The body.
+    pub body: Bytes,
+    /// `DeliveryCount`, from 1.
+    pub delivery_count: u32,
+    /// `SequenceNumber`.
+    pub sequence: u64,
+    /// `SessionId`.
+    pub session: Option<String>,
+    /// `EnqueuedTimeUtc`, as RFC 3339.
+    pub enqueued: String,
+    /// The properties of its sender.
+    pub properties: Vec<(String, String)>,
+}
+
+/// What is neither bytes nor an object becomes a string that holds JSON.
+fn doubled(value: impl Into<Value>) -> Value {
+    Value::String(value.into().to_string())
+}
+
+impl Trigger<'_> {
+    fn call(&self, value: Value, mut metadata: Value) -> Call {
+        let name = self.text("name").unwrap_or("input");
+        metadata["sys"] =
+            json!({"MethodName": self.function, "UtcNow": "2026-01-01T00:00:00Z", "RandGuid": super::new_id()});
+        let payload = json!({"Data": {name: value}, "Metadata": metadata});
+        Call { function: self.function.to_owned(), payload }
+    }
+
+    /// The value of a binding for bytes.
+    fn bound(&self, bytes: &[u8]) -> Value {
+        match self.text("dataType") {
+            Some("binary") => Value::String(BASE64_STANDARD.encode(bytes)),
+            _ => doubled(String::from_utf8_lossy(bytes)),
+        }
+    }
+
+    /// A message of a queue. Errors: `InvalidInput` where it is not base64: the host gives such a message up.
+    pub fn queue_message(&self, message: &Queued) -> Result<Call> {
+        let bytes = BASE64_STANDARD
+            .decode(&message.text)
+            .map_err(|_| Error::invalid("the message is not base64; the host moves it to the poison queue"))?;
+        let inserted = &message.inserted;
+        let mut metadata = json!({
+            "DequeueCount": doubled(message.dequeue_count), "Id": doubled(message.id.as_str()),
+            "InsertionTime": inserted, "ExpirationTime": inserted, "NextVisibleTime": inserted,
+            "PopReceipt": doubled(message.receipt.as_str()),
+        });
+        // What is an object is merged into the metadata, and overwrites it.
+        if self.text("dataType") != Some("binary")
+            && let (Ok(Value::Object(fields)), Some(metadata)) =
+                (serde_json::from_slice(&bytes), metadata.as_object_mut())
+        {
+            let fields = fields.into_iter().filter(|(_, value): &(String, Value)| !value.is_array());
+            metadata.extend(
+                fields.map(|(name, value)| if value.is_object() { (name, value) } else { (name, doubled(value)) }),
+            );
+        }
+        Ok(self.call(self.bound(&bytes), metadata))
+    }
+
+    /// A message of a subscription of Service Bus.
+    pub fn service_bus_message(&self, message: &ServiceBusMessage) -> Call {
+        let properties: Map<_, _> = message.properties.iter().map(|(name, it)| (name.clone(), json!(it))).collect();
+        let metadata = json!({
+            "MessageId": doubled(message.id.as_str()), "DeliveryCount": doubled(message.delivery_count),
+            "SequenceNumber": doubled(message.sequence), "EnqueuedTimeUtc": message.enqueued,
+            "LockToken": doubled(message.lock.as_str()),
+            "SessionId": message.session.as_deref().map_or(Value::Null, doubled),
+            "ApplicationProperties": properties, "UserProperties": properties,
+        });
+        self.call(self.bound(&message.body), metadata)
+    }
+
+    /// A tick of a timer that was due then, as RFC 3339.
+    pub fn timer(&self, due: &str) -> Call {
+        let status = json!({"Last": "0001-01-01T00:00:00", "Next": due, "LastUpdated": "0001-01-01T00:00:00"});
+        let timer = json!({"Schedule": {"AdjustForDST": true}, "ScheduleStatus": status, "IsPastDue": false});
+        self.call(timer, json!({}))
+    }
+
+    /// `POST /admin/functions/{name}` with this input.
+    pub fn direct(&self, input: &str) -> Call {
+        self.call(doubled(input), json!({}))
+    }
+
+    /// A request over HTTP, where it is not proxied or forwarded.
+    pub fn http(&self, parts: &Parts, body: &[u8]) -> Call {
+        let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut headers: Map<String, Value> = Map::new();
+        for name in parts.headers.keys() {
+            let values = parts.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+            headers.insert(name.as_str().to_owned(), values.collect());
+        }
+        let kind = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let binary = kind.starts_with("application/octet-stream") || kind.starts_with("multipart/");
+        let metadata = json!({"Headers": headers, "Query": {}});
+        let mut told = json!({
+            "Url": format!("http://{host}{path}"), "Method": parts.method.as_str(), "Query": {}, "Headers": headers,
+            "Params": {}, "Identities": [],
+        });
+        if binary {
+            told["Body"] = BASE64_STANDARD.encode(body).into();
+        } else if !body.is_empty() {
+            told["Body"] = String::from_utf8_lossy(body).into();
+        }
+        self.call(told, metadata)
+    }
+}
