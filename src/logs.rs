@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use isobar_abstraction::Environment;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::prelude::*;
 
 use crate::config::RUST_LOG;
@@ -12,17 +13,24 @@ use crate::config::RUST_LOG;
 pub(crate) fn start(environment: &Environment) {
     let terminal = std::io::stderr().is_terminal();
     let (filter, wrong) = filter(environment.var(RUST_LOG), terminal);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();
     // The app may have set a subscriber of its own; it knows better.
     let _ = match terminal {
         true => registry.with(lines.with_target(false).with_filter(filter)).try_init(),
-        false => registry.with(lines.json().flatten_event(true).with_filter(filter)).try_init(),
+        false => registry.with(json(lines).with_filter(filter)).try_init(),
     };
     if let Some(wrong) = wrong {
         tracing::warn!("{RUST_LOG} is not understood and left aside: {wrong}");
     }
 }
+
+/// The innermost span is the last of `spans`, and is not told twice.
+fn json<S, W>(lines: fmt::Layer<S, format::DefaultFields, format::Format, W>) -> JsonLayer<S, W> {
+    lines.json().flatten_event(true).with_current_span(false)
+}
+
+type JsonLayer<S, W> = fmt::Layer<S, format::JsonFields, format::Format<format::Json>, W>;
 
 /// A line for each request helps a person who tries things out; a platform has its own.
 fn filter(wanted: Option<&str>, terminal: bool) -> (Targets, Option<String>) {
@@ -40,6 +48,32 @@ fn filter(wanted: Option<&str>, terminal: bool) -> (Targets, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_json_has_its_fields_and_each_span_once() {
+        #[derive(Clone, Default)]
+        struct Written(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Written {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::registry().with(json(fmt::layer().with_writer(move || writer.clone())));
+        tracing::subscriber::with_default(subscriber, || {
+            let outer = tracing::info_span!("outer", invocation = "i-1").entered();
+            let _inner = tracing::info_span!("inner", resource = "clicks").entered();
+            tracing::warn!(reason = "late", "it failed");
+            drop(outer);
+        });
+        let line = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(line.contains(r#""message":"it failed","reason":"late""#), "{line}");
+        assert_eq!((line.matches("i-1").count(), line.matches("clicks").count()), (1, 1), "{line}");
+    }
 
     #[test]
     fn rust_log_is_respected_and_a_wrong_one_is_told() {

@@ -11,14 +11,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Request;
-use isobar::{Body, ResourceKind};
+use isobar::{Body, ResourceKind, TestResponse};
 use isobar_azure::HttpMode;
 use isobar_conformance::backends::azure::Services;
 use isobar_conformance::backends::azure::deployed::Deployed;
 use isobar_conformance::backends::memory::Memory;
 use isobar_conformance::emulators::{Absent, Azurite, CosmosEmulator, CosmosProgram, Node};
+use isobar_conformance::functions_host::{ServiceBusMessage, State};
 use isobar_conformance::telegram::Telegram;
-use isobar_conformance::{Backend, Checked, built, run_check, transcript};
+use isobar_conformance::{Backend, Checked, RunningApp, World, built, run_check, transcript};
 use libtest_mimic::{Arguments, Completion};
 use serde_json::{Value, json};
 
@@ -36,6 +37,8 @@ const TRIALS: &[(&str, Check)] = &[
     }),
     ("the_shortener_does_the_same_where_http_is_json", |machine| Box::pin(shortener(machine.full(HttpMode::Json)))),
     ("the_chatbot_does_the_same", |machine| Box::pin(chatbot(machine.full(HttpMode::Proxying)))),
+    ("nobody_outside_fires_a_trigger", |machine| Box::pin(nobody_outside_fires_a_trigger(machine))),
+    ("a_handler_that_is_killed_loses_nothing", |machine| Box::pin(a_handler_that_is_killed_loses_nothing(machine))),
     ("a_poison_message_harms_no_other", |machine| Box::pin(a_poison_message_harms_no_other(machine))),
 ];
 
@@ -139,4 +142,76 @@ async fn a_poison_message_harms_no_other(machine: Arc<Machine>) -> Checked {
         assert!(dead[0].reason.contains("line 1 column 2"), "{}", dead[0].reason);
     }
     Ok(())
+}
+
+/// What the host sends to its handler, from outside: it is a request like any other, whatever it bears.
+async fn nobody_outside_fires_a_trigger(machine: Arc<Machine>) -> Checked {
+    for http in [HttpMode::Proxying, HttpMode::Forwarding, HttpMode::Json] {
+        let world = machine.full(http).open_world().await?;
+        let app = world.run(Box::new(shortener::app)).await?;
+        let made = app.http(Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#))?).await?;
+        let id = made.json::<Value>()?["id"].as_str().unwrap().to_owned();
+        let host = app.functions_host().unwrap();
+        let message = ServiceBusMessage {
+            id: "1".to_owned(),
+            body: Bytes::from(json!({ "id": id }).to_string()),
+            delivery_count: 1,
+            ..ServiceBusMessage::default()
+        };
+        let click = host.files().named("topic-clicks")?.service_bus_message(&message);
+        for secret in ["", "-", "-00000000000000000000000000000000", "-0123456789abcdefghijklmnopqrstuw"] {
+            let forged = Request::post(format!("/topic-clicks{secret}"))
+                .header("content-type", "application/json; charset=utf-8")
+                .header("user-agent", "Azure-Functions-Host/4.1037.0.0")
+                .header("x-azure-functions-invocationid", "3f2a0000-0000-0000-0000-000000000001")
+                .header("x-azure-functions-hostversion", "4.1037.0.0");
+            let answer = app.http(forged.body(Body::from(click.payload.to_string()))?).await?;
+            // What the app says of a POST to a link.
+            assert_eq!(answer.status, 405, "{http:?} {secret}: {}", answer.text());
+        }
+        let stats = |clicks: u32| (200, format!(r#"{{"clicks":{clicks}}}"#));
+        let told = async || get(&app, &format!("/{id}/stats")).await.map(|told| (told.status.as_u16(), told.text()));
+        assert_eq!(told().await?, stats(0), "{http:?}");
+        // The host's own call is one that counts: what was forged lacked nothing but the secret.
+        host.call(&click).await?;
+        assert_eq!((told().await?, host.starts()), (stats(1), 1), "{http:?}");
+    }
+    Ok(())
+}
+
+/// A machine is taken away in the midst of its work, and another one goes on.
+async fn a_handler_that_is_killed_loses_nothing(machine: Arc<Machine>) -> Checked {
+    for azure in [machine.full(HttpMode::Proxying), machine.storage(HttpMode::Proxying)] {
+        let world = azure.open_world().await?;
+        let app = world.run(Box::new(shortener::app)).await?;
+        let made = app.http(Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#))?).await?;
+        let id = made.json::<Value>()?["id"].as_str().unwrap().to_owned();
+        for _ in 0..20 {
+            assert_eq!(get(&app, &format!("/{id}")).await?.status, 307);
+        }
+        let host = app.functions_host().unwrap();
+        let killing = async {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_millis(15)).await;
+                host.kill();
+            }
+        };
+        let (delivered, ()) = tokio::join!(app.deliver(), killing);
+        delivered?;
+        app.deliver().await?;
+        let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+        assert!(dead.is_empty(), "{dead:?}");
+        // Each message is marked, once it gets so far; one that is killed between its mark and its count is not
+        // counted, as the app's `count_once` says.
+        let marks = world.cloud().table::<i64>("links").query("total").prefix("seen/").all().await?;
+        assert_eq!(marks.len(), 20, "{marks:?}");
+        let clicks = get(&app, &format!("/{id}/stats")).await?.json::<Value>()?["clicks"].as_i64().unwrap();
+        assert!(clicks <= 20, "{clicks}");
+        assert!(host.starts() > 1 && host.state() == State::Running, "{} {:?}", host.starts(), host.state());
+    }
+    Ok(())
+}
+
+async fn get(app: &dyn RunningApp, path: &str) -> isobar::Result<TestResponse> {
+    app.get(path).await
 }

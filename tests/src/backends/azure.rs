@@ -97,6 +97,7 @@ impl Azure {
     }
 }
 
+#[derive(Debug)]
 struct AzureWorld {
     account: Arc<Account>,
     clock: HeldClock,

@@ -10,6 +10,7 @@ use super::account::{Account, table};
 use super::cosmos;
 
 /// Moves the expiry of items back by what a manual clock was moved on.
+#[derive(Debug)]
 pub(super) struct Aging {
     account: Arc<Account>,
     clock: ManualClock,

@@ -19,7 +19,7 @@ use super::host::Host;
 use super::service_bus::Delivery;
 use super::storage;
 use crate::RunningApp;
-use crate::functions_host::{Queued, ServiceBusMessage, Trigger};
+use crate::functions_host::{FunctionsHost, Queued, ServiceBusMessage, Trigger};
 
 /// What the host hides a message for that is being handled.
 const VISIBILITY: Duration = Duration::from_secs(600);
@@ -31,7 +31,8 @@ const MOST_DELIVERIES: u32 = 5;
 const AT_ONCE: usize = 16;
 
 /// An app behind the Functions host.
-pub(super) struct AzureApp {
+#[derive(Debug)]
+pub struct AzureApp {
     pub(super) host: Host,
     pub(super) manifest: Arc<Manifest>,
     pub(super) account: Arc<Account>,
@@ -41,6 +42,14 @@ pub(super) struct AzureApp {
 }
 
 impl AzureApp {
+    /// The stand-in of the host, where the app is deployed.
+    pub fn functions_host(&self) -> Option<&FunctionsHost> {
+        match &self.host {
+            Host::StandIn(host) => Some(host),
+            Host::Here { .. } => None,
+        }
+    }
+
     /// Polls a storage queue once. Returns whether there was anything.
     async fn poll_queue(&self, trigger: Trigger<'_>) -> Result<bool> {
         let queue = trigger.text("queueName").unwrap_or_default();

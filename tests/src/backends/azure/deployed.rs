@@ -16,7 +16,7 @@ use isobar::{Cloud, Error, ManualClock, Result, TestResponse};
 use isobar_azure::{AzureConfig, HttpMode};
 
 use super::aging::Aging;
-use super::delivery::AzureApp;
+pub use super::delivery::AzureApp;
 use super::host::Host;
 use super::{AzureWorld, Services, files};
 use crate::functions_host::{FunctionApp, FunctionsHost};
@@ -44,13 +44,22 @@ impl Backend for Deployed {
     }
 
     async fn open(&self) -> Result<Box<dyn World>> {
-        let prefix = format!("e{}-", WORLDS.fetch_add(1, Ordering::Relaxed));
-        let world = AzureWorld::open(&self.services, &prefix).await?;
-        Ok(Box::new(DeployedWorld { world, deployed: self.clone() }))
+        Ok(Box::new(self.open_world().await?))
     }
 }
 
-struct DeployedWorld {
+impl Deployed {
+    /// A world in which nothing is stored and nothing runs.
+    pub async fn open_world(&self) -> Result<DeployedWorld> {
+        let prefix = format!("e{}-", WORLDS.fetch_add(1, Ordering::Relaxed));
+        let world = AzureWorld::open(&self.services, &prefix).await?;
+        Ok(DeployedWorld { world, deployed: self.clone() })
+    }
+}
+
+/// The data of one trial, and the binary that is run on them.
+#[derive(Debug)]
+pub struct DeployedWorld {
     world: AzureWorld,
     deployed: Deployed,
 }
@@ -65,8 +74,22 @@ impl World for DeployedWorld {
         self.world.clock()
     }
 
-    /// Runs the binary; the app that is given must be the one that the binary is of.
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+        Ok(Box::new(self.run(app).await?))
+    }
+
+    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
+        self.world.fetch(request).await
+    }
+
+    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
+        Ok(Some(self))
+    }
+}
+
+impl DeployedWorld {
+    /// Runs the binary; the app that is given must be the one that the binary is of.
+    pub async fn run(&self, app: BuildApp) -> Result<AzureApp> {
         let memory = Cloud::memory();
         let declared = app(&memory).start(&memory)?;
         let manifest = backends::deployed::manifest(&self.deployed.executable).await?;
@@ -82,14 +105,6 @@ impl World for DeployedWorld {
         let executable = self.deployed.executable.clone();
         let host = Host::StandIn(FunctionsHost::start(FunctionApp { executable, files, settings }).await?);
         let aging = Some(Aging::new(&account, &manifest, &clock.manual));
-        Ok(Box::new(AzureApp { host, manifest: Arc::new(manifest), account, clock, aging }))
-    }
-
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
-        self.world.fetch(request).await
-    }
-
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
-        Ok(Some(self))
+        Ok(AzureApp { host, manifest: Arc::new(manifest), account, clock, aging })
     }
 }

@@ -14,6 +14,7 @@ use crate::backends::send;
 use crate::functions_host::{Call, Files, FunctionsHost, KEY, judge, output};
 
 /// A handler, and how it is reached.
+#[derive(Debug)]
 pub(super) enum Host {
     /// **A double**: it hands calls over, and reads what is answered.
     Here { handler: CustomHandler, files: Files },
