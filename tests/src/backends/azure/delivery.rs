@@ -150,8 +150,9 @@ impl RunningApp for AzureApp {
     }
 
     async fn tick(&self, schedule: &str) -> Result<()> {
-        let trigger = self.host.files().named(&format!("schedule-{schedule}"))?;
-        self.host.call(&trigger.timer(&to_rfc3339(self.clock.now()))).await.map(drop)
+        let due = to_rfc3339(self.clock.now());
+        let call = self.host.call_of(&format!("schedule-{schedule}"), |trigger| trigger.timer(&due));
+        self.host.call(&call).await.map(drop)
     }
 
     async fn deliver(&self) -> Result<()> {

@@ -10,8 +10,9 @@ use isobar::{Body, Error, ErrorKind, Result, TestResponse};
 use isobar_azure::CustomHandler;
 use serde_json::Value;
 
+use super::account::SECRET;
 use crate::backends::send;
-use crate::functions_host::{Call, Files, FunctionsHost, KEY, judge, output};
+use crate::functions_host::{Call, Files, FunctionsHost, KEY, Trigger, judge, output};
 
 /// A handler, and how it is reached.
 #[derive(Debug)]
@@ -48,6 +49,15 @@ impl Host {
         if answer.status().is_success() { judge(&answer) } else { Err(told_error(answer.body())) }
     }
 
+    /// A call of a function that is named without its secret. One that there is not is called all the same, to
+    /// hear what the handler says.
+    pub(super) fn call_of(&self, plain: &str, call: impl FnOnce(Trigger<'_>) -> Call) -> Call {
+        match self.files().named(plain) {
+            Ok(trigger) => call(trigger),
+            Err(_) => call(Trigger { function: &format!("{plain}-{SECRET}"), binding: &Value::Null, bindings: 1 }),
+        }
+    }
+
     /// A user's request, as it came, with the id of the invocation.
     pub(super) async fn http(&self, mut request: Request<Body>) -> Result<TestResponse> {
         match self {
@@ -77,10 +87,10 @@ impl Host {
             .body(Body::from(payload))
             .map_err(not_a_request)?;
         let (status, body) = match self {
-            Self::Here { files, .. } => {
+            Self::Here { .. } => {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.map_err(broken)?.to_bytes();
-                let call = files.named(&format!("invoke-{function}"))?.http(&parts, &body);
+                let call = self.call_of(&format!("invoke-{function}"), |trigger| trigger.http(&parts, &body));
                 let answer = output(&self.call(&call).await?)?;
                 (answer.status(), answer.into_body())
             }
