@@ -47,6 +47,6 @@ fn write(folder: &Path, executable: &str) -> Result<()> {
     Ok(())
 }
 
-fn unwritten(what: &str, error: std::io::Error) -> Error {
-    Error::config(format!("{what}: {error}"))
+fn unwritten(what: &str, source: std::io::Error) -> Error {
+    Error::config(format!("{what}: {source}")).with_source(source)
 }
