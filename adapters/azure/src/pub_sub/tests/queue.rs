@@ -52,9 +52,14 @@ async fn what_the_service_cannot_do_is_refused_before_it_is_asked() {
 
 #[tokio::test]
 async fn errors_show_no_secret() {
+    let throttled = ErrorKind::Throttled { retry_after: None };
     for (code, name, kind, unknown) in [
         (403, "AuthenticationFailed", ErrorKind::Unauthenticated, false),
+        (403, "AuthorizationFailure", ErrorKind::PermissionDenied, false),
         (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, false),
+        (409, "QueueBeingDeleted", ErrorKind::Unavailable, false),
+        (503, "ServerBusy", throttled, false),
+        (503, "OperationTimedOut", ErrorKind::Unavailable, true),
         (413, "RequestBodyTooLarge", ErrorKind::TooLarge { limit: 65_536 }, false),
         (500, "InternalError", ErrorKind::Unavailable, true),
     ] {
