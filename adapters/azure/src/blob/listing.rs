@@ -43,7 +43,7 @@ pub(super) fn query(request: &ListRequest, marker: &str) -> String {
     let delimiter = request.delimiter.as_deref().unwrap_or_default();
     let optional = [("delimiter", delimiter), ("marker", marker), ("prefix", request.prefix.as_str())];
     pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
-    super::sign::query(&pairs)
+    super::encoded::query(&pairs)
 }
 
 /// What stands at one name of a list.

@@ -1,7 +1,6 @@
 //! Topics in Storage Queues: one queue for each subscription, to all of which the publisher sends.
 
 pub(super) mod sender;
-mod sign;
 
 use std::sync::Arc;
 
