@@ -8,6 +8,13 @@ use serde_json::json;
 use super::*;
 use crate::double::Double;
 
+impl Credentials {
+    /// As if all tokens had come a while ago, so that they can be refused.
+    pub(crate) fn age(&self) {
+        self.0.iter().for_each(Cache::age);
+    }
+}
+
 /// A port on which nobody listens.
 fn nobody() -> String {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -55,6 +55,15 @@ impl Cache<Double> {
     }
 }
 
+impl<S> Cache<S> {
+    /// As if what is held had come a while ago, so that it can be refused.
+    pub(in crate::credentials) fn age(&self) {
+        if let Held::Token { came, .. } = &mut *self.held.lock() {
+            *came -= PAUSE;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_hundred_who_ask_at_once_make_one_fetch() {
     let (_, cache) = cache(HOUR);
