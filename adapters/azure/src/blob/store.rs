@@ -75,7 +75,9 @@ impl BlobStore {
     async fn bounded(&self, at: &Path, mut options: GetOptions) -> Result<GetOptions> {
         let Some(GetRange::Suffix(length)) = options.range else { return Ok(options) };
         let meta = self.head(at).await?;
-        options.range = Some(GetRange::Bounded(meta.size.saturating_sub(length)..meta.size));
+        // Of an empty object there is no range, but the whole.
+        let end = meta.size.saturating_sub(length)..meta.size;
+        options.range = (meta.size > 0).then_some(GetRange::Bounded(end));
         options.if_match = options.if_match.or(meta.e_tag);
         Ok(options)
     }
