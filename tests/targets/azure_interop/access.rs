@@ -9,7 +9,7 @@ use isobar::pub_sub::RawMessage;
 use isobar::{Environment, ErrorKind, Location, Provider, ResourceKind, ResourceUrl, TraceParent};
 use isobar_azure::{AzureConfig, AzureProvider};
 use isobar_conformance::Checked;
-use isobar_conformance::emulators::{ACCOUNT, AzureSdk, Azurite, COSMOS_KEY, CosmosEmulator, Identity};
+use isobar_conformance::emulators::{ACCOUNT, AzureSdk, Azurite, COSMOS_KEY, CosmosEmulator, Identity, Issued};
 use serde_json::json;
 
 use super::certificates::Certificates;
@@ -71,7 +71,7 @@ pub(super) async fn a_wrong_key_is_refused(both: Arc<Both>) -> Checked {
 pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
     let certificates = Certificates::make();
     let azurite = Azurite::start_with_tokens(&both.installed.node, &certificates.server, &certificates.key)?;
-    let identity = Identity::start(Duration::from_secs(3_600)).await?;
+    let identity = Identity::start(Issued::default()).await?;
     let mut told = settings(&azurite, "");
     told["key"] = json!(null);
     let authority = certificates.authority.display().to_string();

@@ -89,8 +89,7 @@ async fn a_refused_token_is_renewed_once_for_all_who_showed_it() {
 }
 
 fn by_identity(url: &str) -> Arc<State> {
-    let environment = Environment::default()
-        .with_var("IDENTITY_ENDPOINT", format!("{url}/msi"))
-        .with_var("IDENTITY_HEADER", "x");
+    let environment =
+        Environment::default().with_var("IDENTITY_ENDPOINT", format!("{url}/msi")).with_var("IDENTITY_HEADER", "x");
     AzureProvider::new(AzureConfig::from_environment(&environment).unwrap()).0
 }
