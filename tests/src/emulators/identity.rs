@@ -24,6 +24,9 @@ use sha2::Sha256;
 /// The directory that the tokens say to be of.
 const TENANT: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";
 
+/// Who they say to be of.
+const WHO: &str = "3a1c2f50-1f0e-4a57-9f9b-5c3d2a8f7b10";
+
 /// What tokens are signed with: HS256, where Entra has RS256.
 const SIGNING_KEY: &[u8] = b"of the stand-in for an issuer";
 
@@ -107,7 +110,7 @@ fn token(audience: &str, now: u64, expires: u64, key: &[u8]) -> String {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = json!({
         "aud": audience, "iss": format!("https://sts.windows.net/{TENANT}/"), "iat": now - 60, "nbf": now - 60,
-        "exp": expires, "tid": TENANT, "ver": "1.0",
+        "exp": expires, "tid": TENANT, "oid": WHO, "ver": "1.0",
     });
     let signed = format!("{}.{}", part(json!({"alg": "HS256", "typ": "JWT"})), part(claims));
     let signature = mac(&signed, key).map(|mac| BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
