@@ -54,7 +54,11 @@ fn signature(shared: &Shared, token: &str, path: &str) -> Result<(), Reason> {
     if end <= now() {
         return Err("ExpiredToken: The token is expired.".to_owned());
     }
-    let resource = decoded(resource);
+    may(shared, &policy, &decoded(resource), path)
+}
+
+/// Is a token of this policy for this resource good for a request of this path?
+fn may(shared: &Shared, policy: &str, resource: &str, path: &str) -> Result<(), Reason> {
     let (_, place) = resource.split_once("://").ok_or("MalformedToken: sr is no URI")?;
     let wanted = format!("{}{path}/", shared.host).to_lowercase();
     if !wanted.starts_with(&format!("{}/", place.trim_end_matches('/').to_lowercase())) {
