@@ -105,6 +105,35 @@ async fn an_upload_is_ended_under_its_condition_with_its_parts_in_order() {
 }
 
 #[tokio::test]
+async fn an_upload_of_which_a_part_was_given_up_is_not_ended() {
+    let (double, blob) = always(|| answer(201, &[], "")).await;
+    let mut upload = blob.object_store().put_multipart(&Path::from("a")).await.unwrap();
+    upload.put_part("one".into()).await.unwrap();
+    drop(upload.put_part("two".into()));
+    let error = Error::from(upload.complete().await.unwrap_err());
+    assert_eq!((error.kind(), double.asked().len()), (ErrorKind::InvalidInput, 1));
+}
+
+#[tokio::test]
+async fn empty_pages_without_an_end_are_an_error() {
+    let page = "<EnumerationResults><Blobs/><NextMarker>m</NextMarker></EnumerationResults>";
+    let (double, blob) = always(move || answer(200, &[], page)).await;
+    let list = ListRequest { prefix: String::new(), delimiter: None, limit: 1, after: None };
+    assert_eq!(blob.list(&list).await.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(double.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_copy_that_another_write_has_replaced_was_made() {
+    let double = Double::new(|request| match request.method().as_str() {
+        "PUT" => answer(202, &[("x-ms-copy-status", "pending"), ("x-ms-copy-id", "1")], ""),
+        _ => answer(200, &[("x-ms-copy-status", "failed"), ("x-ms-copy-id", "2")], ""),
+    })
+    .await;
+    at(&double.url, &[]).object_store().copy(&Path::from("a"), &Path::from("b")).await.unwrap();
+}
+
+#[tokio::test]
 async fn two_uploads_of_one_object_do_not_take_each_other_s_parts() {
     let (double, blob) = always(|| answer(201, &[], "")).await;
     for _ in 0..2 {
@@ -344,6 +373,35 @@ async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_token_that_may_not_is_not_renewed() {
+    let identity = identity().await;
+    let storage = Double::new(|_| refusal(403, "AuthorizationPermissionMismatch")).await;
+    let (state, blob) = opened_by(&identity.url, &storage.url);
+    state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
+    state.credentials.age();
+    assert_eq!(put(&blob, PutMode::Overwrite).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(upload(&blob, PutMode::Overwrite).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_been_made_is_not_made_again_with_another_token() {
+    let identity = identity().await;
+    let count = AtomicUsize::new(0);
+    let storage = Double::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => refusal(500, "InternalError"),
+        1 => refusal(401, "InvalidAuthenticationInfo"),
+        _ => answer(201, &[], ""),
+    })
+    .await;
+    let (state, blob) = opened_by(&identity.url, &storage.url);
+    state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
+    state.credentials.age();
+    let error = put(&blob, PutMode::Overwrite).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unauthenticated, true));
+}
+
+#[tokio::test]
 async fn a_token_is_shown_by_both_clients() {
     let (identity, storage, _, blob) = by_identity("Bearer hush1").await;
     put(&blob, PutMode::Create).await.unwrap();
@@ -375,5 +433,11 @@ async fn a_key_that_azure_lends_signs_many_urls() {
     let long = SignRequest { expires_in: Duration::from_secs(7 * 86_400), ..sign(SignedAccess::Get) };
     blob.sign(&long).await.unwrap();
     assert_eq!(double.asked()[2], "POST /acc/?restype=service&comp=userdelegationkey");
+    let time = |name: &str| {
+        let body = double.request(2, |request| String::from_utf8(request.body().to_vec()).unwrap());
+        let text = body.split(&format!("<{name}>")).nth(1).unwrap().split('<').next().unwrap().to_owned();
+        chrono::DateTime::parse_from_rfc3339(&text).unwrap()
+    };
+    assert_eq!(time("Expiry") - time("Start"), chrono::TimeDelta::days(7), "longer is refused");
     assert!(!format!("{blob:?}").contains("aHVzaA"));
 }
