@@ -92,8 +92,8 @@ impl ByIdentity {
     }
 
     /// The library asks the stand-in, which runs on this runtime.
-    fn call(&self, operation: &str, input: serde_json::Value) -> isobar::Result<serde_json::Value> {
-        tokio::task::block_in_place(|| self.sdk.call(operation, &input))
+    fn call(&self, operation: &str, input: &serde_json::Value) -> isobar::Result<serde_json::Value> {
+        tokio::task::block_in_place(|| self.sdk.call(operation, input))
     }
 
     fn provider(&self) -> isobar::Result<AzureProvider> {
@@ -106,9 +106,9 @@ impl ByIdentity {
 /// Our client and Azure's libraries alike.
 pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
     let opened = ByIdentity::start(&both).await?;
-    opened.call("blob.make", json!({"container": "pages"}))?;
-    opened.call("table.make", json!({"table": "items"}))?;
-    opened.call("queue.make", json!({"queue": "clicks"}))?;
+    opened.call("blob.make", &json!({"container": "pages"}))?;
+    opened.call("table.make", &json!({"table": "items"}))?;
+    opened.call("queue.make", &json!({"queue": "clicks"}))?;
     let (of_python, azure) = (opened.identity.asked().len(), opened.provider()?);
     let Azurite { table, blob, queue, .. } = &opened.azurite;
     let urls = [("aztable://items", table), ("az://pages", blob), ("azqueue://clicks", queue)]
@@ -118,7 +118,7 @@ pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
     }
     let asked = opened.identity.asked().split_off(of_python);
     assert_eq!(asked.len(), 1, "one token does for all three services: {asked:?}");
-    let received = opened.call("queue.receive", json!({"queue": "clicks"}))?;
+    let received = opened.call("queue.receive", &json!({"queue": "clicks"}))?;
     assert_eq!(received["messages"].as_array().unwrap().len(), 1);
     Ok(())
 }
@@ -126,7 +126,7 @@ pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
 /// With a key that the service lends it: Azurite checks the signature, and Azure's library follows the URL.
 pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> Checked {
     let opened = ByIdentity::start(&both).await?;
-    opened.call("blob.make", json!({"container": "pages"}))?;
+    opened.call("blob.make", &json!({"container": "pages"}))?;
     let url = format!("az://pages?endpoint={}/{ACCOUNT}", opened.azurite.blob);
     let blob = opened.provider()?.blob(&at(ResourceKind::Bucket, &url)?)?;
     let stored = "docs/käse 1%&+.html".to_owned();
@@ -134,7 +134,7 @@ pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> Checked {
     let request = SignRequest { stored, access: SignedAccess::Get, expires_in: Duration::from_secs(600) };
     let signed = blob.sign(&request).await?.url;
     assert!(signed.contains("&spr=https&skoid="), "not by a lent key");
-    let read = |url: &str| opened.call("blob.get_url", json!({"url": url}));
+    let read = |url: &str| opened.call("blob.get_url", &json!({"url": url}));
     assert_eq!(read(&signed)?["body"], super::bytes(b"<p>cheese</p>"));
     assert!(read(&signed.replace("docs/", "other/")).unwrap_err().message().contains("AuthorizationFailure"));
     Ok(())

@@ -81,7 +81,7 @@ async fn again(state: &State, at: &Location, arrived: &Arrived, wait: Duration, 
                 meant_for: Some(&subscription),
                 id_end: Some(format!("~{attempt}")),
                 not_before: Some(state.clock.now() + wait.min(LONGEST_WAIT)),
-                unordered: true,
+                ..Extra::default()
             };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
             to_service_bus(state, &namespace, &topic, &entry).await
