@@ -19,7 +19,7 @@ from azure.core.exceptions import AzureError
 from azure.cosmos import CosmosClient, PartitionKey
 from azure.data.tables import TableServiceClient, UpdateMode
 from azure.identity import ManagedIdentityCredential
-from azure.storage.blob import BlobServiceClient, ContentSettings
+from azure.storage.blob import BlobClient, BlobServiceClient, ContentSettings
 from azure.storage.queue import QueueServiceClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 SETTINGS = json.loads(sys.argv[1])
@@ -61,6 +61,11 @@ def get_blob(call):
         "metadata": told.metadata,
         "etag": told.etag,
     }
+
+
+def get_url(call):
+    url = BlobClient.from_blob_url(call["url"], retry_total=0, connection_verify=SETTINGS.get("ca") or True)
+    return {"body": url.download_blob().readall()}
 
 
 def list_blobs(call):
@@ -128,6 +133,7 @@ OPERATIONS = {
     "blob.make": lambda call: storage(BlobServiceClient, "blob").create_container(call["container"]) and None,
     "blob.put": put_blob,
     "blob.get": get_blob,
+    "blob.get_url": get_url,
     "blob.list": list_blobs,
     "blob.delete": lambda call: blob(call).delete_blob(),
     "queue.make": lambda call: queue(call).create_queue() and None,

@@ -6,12 +6,12 @@
 //! names that a URL must encode.
 
 mod access;
+mod encoded;
 mod headers;
 mod listing;
 mod refusal;
 mod requests;
 mod sas;
-mod sign;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -54,9 +54,9 @@ impl AzureBlob {
     fn new(state: &Arc<State>, account: StorageAccount, container: String) -> Result<Self> {
         let refusals = BlobRefusals::new(&account, &container);
         let connector = StoreConnector::new(state.client.clone(), Arc::clone(&state.clock), refusals.clone());
-        let access = Arc::new(BlobAccess::new(Arc::clone(state), account)?);
-        let azure = client(state, &access, &container, connector.clone())?;
-        let requests = BlobRequests::new(Arc::clone(state), Arc::clone(&access), container, refusals);
+        let access = Arc::new(BlobAccess::new(state.credentials.clone(), &account)?);
+        let azure = client(state, &account, &container, Arc::clone(&access), connector.clone())?;
+        let requests = BlobRequests::new(Arc::clone(state), account, container, refusals);
         let sas = Sas::new(requests.clone());
         Ok(Self { store: Arc::new(BlobStore::new(azure, connector, access, requests)), sas })
     }
@@ -65,15 +65,16 @@ impl AzureBlob {
 /// Reads no environment, and costs some microseconds.
 fn client(
     state: &State,
-    access: &Arc<BlobAccess>,
+    account: &StorageAccount,
     container: &str,
+    access: Arc<BlobAccess>,
     connector: StoreConnector,
 ) -> Result<MicrosoftAzure> {
     let built = MicrosoftAzureBuilder::new()
-        .with_account(&access.account().name)
-        .with_endpoint(access.account().blob.clone())
+        .with_account(&account.name)
+        .with_endpoint(account.blob.clone())
         .with_container_name(container)
-        .with_credentials(Arc::clone(access) as _)
+        .with_credentials(access)
         .with_retry(retry(state))
         .with_http_connector(connector)
         .build();

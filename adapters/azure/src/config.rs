@@ -25,7 +25,7 @@
 //! | `AZURE_COSMOS_CONNECTION_STRING` | the Cosmos DB account |
 //! | `AZURE_COSMOS_ENDPOINT`, `AZURE_COSMOS_KEY` | the same in parts; without a key by identity |
 //! | `AZURE_COSMOS_DATABASE` | the database; `isobar` without it |
-//! | `AZURE_SERVICEBUS_CONNECTION_STRING` | the Service Bus namespace |
+//! | `AZURE_SERVICEBUS_CONNECTION_STRING` | the Service Bus namespace, with a policy's key or a signature |
 //! | `AZURE_SERVICEBUS_NAMESPACE` | the same by identity: its name, or its host |
 //! | `IDENTITY_ENDPOINT`, `IDENTITY_HEADER`, `AZURE_CLIENT_ID` | the managed identity of a Functions app |
 //! | `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_AUTHORITY_HOST` | workload identity |
@@ -44,7 +44,7 @@ use isobar_abstraction::{Environment, Error, Result};
 use isobar_rest::ClientConfig;
 
 pub(crate) use account::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
-pub(crate) use place::Placed;
+pub(crate) use place::{Placed, check_queue};
 pub(crate) use sources::{Cli, Managed, Sources, Workload};
 
 /// The variable with what stands before the names of all resources.

@@ -11,6 +11,9 @@
 mod cache;
 mod cli;
 mod managed;
+pub(crate) mod renewal;
+pub(crate) mod shared_key;
+pub(crate) mod storage;
 mod workload;
 
 use std::fmt;
@@ -69,6 +72,12 @@ impl Credentials {
     /// be refused as well.
     pub(crate) fn reject(&self, audience: Audience, token: &Arc<str>) {
         self.of(audience).reject(token);
+    }
+
+    /// After a service has refused this token: is there another?
+    pub(crate) async fn renew(&self, audience: Audience, refused: &Arc<str>) -> bool {
+        self.reject(audience, refused);
+        self.token(audience).await.is_ok_and(|token| !Arc::ptr_eq(&token, refused))
     }
 
     fn of(&self, audience: Audience) -> &Cache<OfAudience> {

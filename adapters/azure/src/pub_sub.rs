@@ -11,7 +11,6 @@
 pub(crate) mod dead;
 mod refusal;
 pub(crate) mod service_bus;
-#[allow(dead_code, reason = "its caller is the host")]
 pub(crate) mod settle;
 pub(crate) mod storage_queue;
 pub(crate) mod wire;

@@ -1,7 +1,8 @@
 //! A stand-in of our own for the endpoint that gives a Functions app the tokens of its managed identity.
 //!
 //! Source: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>. Its
-//! tokens are signed by nobody: Azurite looks at what they say, and at no signature.
+//! tokens are signed with a key that our double of Service Bus knows. Azurite looks at what they say, and at no
+//! signature.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,14 +13,22 @@ use axum::extract::State;
 use axum::routing::get;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, StatusCode, Uri};
 use isobar::clock::to_millis;
 use isobar::{Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 /// The directory that the tokens say to be of.
 const TENANT: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";
+
+/// Who they say to be of.
+const WHO: &str = "3a1c2f50-1f0e-4a57-9f9b-5c3d2a8f7b10";
+
+/// What tokens are signed with: HS256, where Entra has RS256.
+const SIGNING_KEY: &[u8] = b"of the stand-in for an issuer";
 
 /// The endpoint. It ends with the runtime that started it.
 #[derive(Debug, Clone)]
@@ -29,18 +38,36 @@ pub struct Identity(Arc<Inner>);
 struct Inner {
     url: String,
     header: String,
-    life: Duration,
+    issued: Issued,
     asked: Mutex<Vec<String>>,
 }
 
+/// What tokens are given out.
+#[derive(Debug, Clone, Copy)]
+pub struct Issued {
+    /// How long they are good.
+    pub life: Duration,
+    /// Whom they are for, if not for whom they were asked.
+    pub audience: Option<&'static str>,
+    /// Are they signed with another key than the issuer's?
+    pub forged: bool,
+}
+
+impl Default for Issued {
+    /// Good ones, for an hour.
+    fn default() -> Self {
+        Self { life: Duration::from_secs(3_600), audience: None, forged: false }
+    }
+}
+
 impl Identity {
-    /// Listens on a free port of the loopback, and gives out tokens that are good for so long.
-    pub async fn start(life: Duration) -> Result<Self> {
+    /// Listens on a free port of the loopback, and gives out tokens.
+    pub async fn start(issued: Issued) -> Result<Self> {
         let failed = |error| Error::internal("no port").with_source(error);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let url = format!("http://{}/msi/token", listener.local_addr().map_err(failed)?);
         let header = "known-to-the-app-alone".to_owned();
-        let identity = Self(Arc::new(Inner { url, header, life, asked: Mutex::default() }));
+        let identity = Self(Arc::new(Inner { url, header, issued, asked: Mutex::default() }));
         let service = Router::new().route("/msi/token", get(answer)).with_state(identity.clone());
         tokio::spawn(async move { axum::serve(listener, service).await });
         Ok(identity)
@@ -68,8 +95,10 @@ async fn answer(State(identity): State<Identity>, headers: HeaderMap, uri: Uri) 
     };
     identity.0.asked.lock().push(audience.clone());
     let now = to_millis(SystemTime::now()) / 1_000;
-    let expires = now + identity.0.life.as_secs();
-    let token = token(audience.trim_end_matches('/'), now, expires);
+    let Issued { life, audience: of, forged } = identity.0.issued;
+    let expires = now + life.as_secs();
+    let key = if forged { b"another" } else { SIGNING_KEY };
+    let token = token(of.unwrap_or(audience).trim_end_matches('/'), now, expires, key);
     let told = json!({
         "access_token": token, "expires_on": expires.to_string(), "resource": audience, "token_type": "Bearer",
         "client_id": "stand-in",
@@ -77,13 +106,28 @@ async fn answer(State(identity): State<Identity>, headers: HeaderMap, uri: Uri) 
     (StatusCode::OK, axum::Json(told))
 }
 
-fn token(audience: &str, now: u64, expires: u64) -> String {
+fn token(audience: &str, now: u64, expires: u64, key: &[u8]) -> String {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = json!({
         "aud": audience, "iss": format!("https://sts.windows.net/{TENANT}/"), "iat": now - 60, "nbf": now - 60,
-        "exp": expires, "tid": TENANT, "ver": "1.0",
+        "exp": expires, "tid": TENANT, "oid": WHO, "ver": "1.0",
     });
-    format!("{}.{}.", part(json!({"alg": "none", "typ": "JWT"})), part(claims))
+    let signed = format!("{}.{}", part(json!({"alg": "HS256", "typ": "JWT"})), part(claims));
+    let signature = mac(&signed, key).map(|mac| BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
+    format!("{signed}.{}", signature.unwrap_or_default())
+}
+
+fn mac(signed: &str, key: &[u8]) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    mac.update(signed.as_bytes());
+    Some(mac)
+}
+
+/// Is the third part of a token the signature of the others, by the issuer's key?
+pub(crate) fn is_signed(token: &str) -> bool {
+    let Some((signed, signature)) = token.rsplit_once('.') else { return false };
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+    mac(signed, SIGNING_KEY).is_some_and(|mac| mac.verify_slice(&signature).is_ok())
 }
 
 fn url_pairs(query: &str) -> HashMap<String, String> {

@@ -64,7 +64,8 @@ impl Trigger<'_> {
         let name = self.text("name").unwrap_or("input");
         metadata["sys"] =
             json!({"MethodName": self.function, "UtcNow": "2026-01-01T00:00:00Z", "RandGuid": super::new_id()});
-        let payload = json!({"Data": {name: value}, "Metadata": metadata});
+        let data = Map::from_iter([(name.to_owned(), value)]);
+        let payload = json!({"Data": data, "Metadata": metadata});
         Call { function: self.function.to_owned(), payload }
     }
 

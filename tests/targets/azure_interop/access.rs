@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isobar::blob::{SignRequest, SignedAccess};
 use isobar::prelude::*;
 use isobar::pub_sub::RawMessage;
 use isobar::{Environment, ErrorKind, Location, Provider, ResourceKind, ResourceUrl, TraceParent};
 use isobar_azure::{AzureConfig, AzureProvider};
 use isobar_conformance::Checked;
-use isobar_conformance::emulators::{ACCOUNT, AzureSdk, Azurite, COSMOS_KEY, CosmosEmulator, Identity};
+use isobar_conformance::backends::azure::service_bus::{ServiceBus, Sessions};
+use isobar_conformance::emulators::{ACCOUNT, AzureSdk, Azurite, COSMOS_KEY, CosmosEmulator, Identity, Issued};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use serde_json::json;
 
 use super::certificates::Certificates;
@@ -67,34 +71,86 @@ pub(super) async fn a_wrong_key_is_refused(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-/// By https, with tokens of the stand-in for the identity's endpoint: our client and Azure's libraries alike.
+/// Azurite by https, opened by tokens of the stand-in for the identity's endpoint.
+struct ByIdentity {
+    certificates: Certificates,
+    azurite: Azurite,
+    identity: Identity,
+    sdk: AzureSdk,
+}
+
+impl ByIdentity {
+    async fn start(both: &Both) -> isobar::Result<Self> {
+        let certificates = Certificates::make();
+        let azurite = Azurite::start_with_tokens(&both.installed.node, &certificates.server, &certificates.key)?;
+        let identity = Identity::start(Issued::default()).await?;
+        let mut told = settings(&azurite, "");
+        told["key"] = json!(null);
+        told["ca"] = json!(certificates.authority.display().to_string());
+        let sdk = AzureSdk::start(&both.installed.python, &told, &identity.variables())?;
+        Ok(Self { certificates, azurite, identity, sdk })
+    }
+
+    /// The library asks the stand-in, which runs on this runtime.
+    fn call(&self, operation: &str, input: &serde_json::Value) -> isobar::Result<serde_json::Value> {
+        tokio::task::block_in_place(|| self.sdk.call(operation, input))
+    }
+
+    fn provider(&self) -> isobar::Result<AzureProvider> {
+        let [endpoint, header] = self.identity.variables();
+        let authority = self.certificates.authority.display().to_string();
+        provider(&[endpoint, header, ("SSL_CERT_FILE", &authority), ("AZURE_STORAGE_ACCOUNT", ACCOUNT)])
+    }
+}
+
+/// Our client and Azure's libraries alike.
 pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
-    let certificates = Certificates::make();
-    let azurite = Azurite::start_with_tokens(&both.installed.node, &certificates.server, &certificates.key)?;
-    let identity = Identity::start(Duration::from_secs(3_600)).await?;
-    let mut told = settings(&azurite, "");
-    told["key"] = json!(null);
-    let authority = certificates.authority.display().to_string();
-    told["ca"] = json!(authority);
-    let sdk = AzureSdk::start(&both.installed.python, &told, &identity.variables())?;
-    // The library asks the stand-in, which runs on this runtime.
-    let call = |operation: &str, input| tokio::task::block_in_place(|| sdk.call(operation, &input));
-    call("blob.make", json!({"container": "pages"}))?;
-    call("table.make", json!({"table": "items"}))?;
-    call("queue.make", json!({"queue": "clicks"}))?;
-    let of_python = identity.asked().len();
-    let [endpoint, header] = identity.variables();
-    let azure = provider(&[endpoint, header, ("SSL_CERT_FILE", &authority), ("AZURE_STORAGE_ACCOUNT", ACCOUNT)])?;
-    let urls =
-        [("aztable://items", &azurite.table), ("az://pages", &azurite.blob), ("azqueue://clicks", &azurite.queue)]
-            .map(|(name, endpoint)| format!("{name}?endpoint={endpoint}/{ACCOUNT}"));
+    let opened = ByIdentity::start(&both).await?;
+    opened.call("blob.make", &json!({"container": "pages"}))?;
+    opened.call("table.make", &json!({"table": "items"}))?;
+    opened.call("queue.make", &json!({"queue": "clicks"}))?;
+    let (of_python, azure) = (opened.identity.asked().len(), opened.provider()?);
+    let Azurite { table, blob, queue, .. } = &opened.azurite;
+    let urls = [("aztable://items", table), ("az://pages", blob), ("azqueue://clicks", queue)]
+        .map(|(name, endpoint)| format!("{name}?endpoint={endpoint}/{ACCOUNT}"));
     for (what, kind) in attempts(&azure, urls.each_ref().map(String::as_str)).await {
         assert_eq!(kind, None, "{what}");
     }
-    let asked = identity.asked().split_off(of_python);
+    let asked = opened.identity.asked().split_off(of_python);
     assert_eq!(asked.len(), 1, "one token does for all three services: {asked:?}");
-    let received = call("queue.receive", json!({"queue": "clicks"}))?;
+    let received = opened.call("queue.receive", &json!({"queue": "clicks"}))?;
     assert_eq!(received["messages"].as_array().unwrap().len(), 1);
+    Ok(())
+}
+
+/// With a key that the service lends it: Azurite checks the signature, and Azure's library follows the URL.
+pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> Checked {
+    let opened = ByIdentity::start(&both).await?;
+    opened.call("blob.make", &json!({"container": "pages"}))?;
+    let url = format!("az://pages?endpoint={}/{ACCOUNT}", opened.azurite.blob);
+    let blob = opened.provider()?.blob(&at(ResourceKind::Bucket, &url)?)?;
+    let stored = "docs/käse 1%&+.html".to_owned();
+    blob.object_store().put(&Path::parse(&stored)?, "<p>cheese</p>".into()).await?;
+    let request = SignRequest { stored, access: SignedAccess::Get, expires_in: Duration::from_secs(600) };
+    let signed = blob.sign(&request).await?.url;
+    assert!(signed.contains("&spr=https&skoid="), "not by a lent key");
+    let read = |url: &str| opened.call("blob.get_url", &json!({"url": url}));
+    assert_eq!(read(&signed)?["body"], super::bytes(b"<p>cheese</p>"));
+    assert!(read(&signed.replace("docs/", "other/")).unwrap_err().message().contains("AuthorizationFailure"));
+    Ok(())
+}
+
+/// The double of Service Bus checks audience, end and signature of the token.
+pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> Checked {
+    let bus = ServiceBus::start(Arc::new(isobar::ManualClock::default())).await?;
+    bus.create_subscription("clicks", "clicks", Sessions::None);
+    let identity = Identity::start(Issued::default()).await?;
+    let azure = provider(&identity.variables())?;
+    let topic = azure.pub_sub(&at(ResourceKind::Topic, &format!("servicebus://clicks?endpoint={}", bus.url()))?)?;
+    let (body, trace_parent) = ("a".into(), TraceParent::random());
+    let message = RawMessage { body, attributes: BTreeMap::new(), ordering_key: None, trace_parent };
+    let id = topic.publish(vec![message]).await.remove(0)?;
+    assert_eq!(bus.receive("clicks/subscriptions/clicks").unwrap().id, id.as_str());
     Ok(())
 }
 

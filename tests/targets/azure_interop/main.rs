@@ -51,6 +51,10 @@ const TRIALS: &[(&str, Check)] = &[
     ("our_handlers_are_given_messages_of_python", |both| Box::pin(messages::ours_are_given_pythons(both))),
     ("a_wrong_key_is_refused_by_every_service", |both| Box::pin(access::a_wrong_key_is_refused(both))),
     ("an_identity_opens_the_storage_account", |both| Box::pin(access::an_identity_opens_the_account(both))),
+    ("an_identity_signs_urls_of_objects", |both| Box::pin(access::an_identity_signs_urls(both))),
+    ("an_identity_publishes_to_the_double_of_service_bus", |both| {
+        Box::pin(access::an_identity_publishes_to_service_bus(both))
+    }),
     ("a_throttled_container_is_waited_for", |both| Box::pin(access::a_throttled_container_is_waited_for(both))),
 ];
 

@@ -2,6 +2,17 @@
 //!
 //! From the root, with `cargo-fuzz` and a nightly toolchain; the fixtures are a good corpus to begin with:
 //! `cargo +nightly fuzz run --fuzz-dir adapters/azure/fuzz --target-dir target/fuzz call target/corpus adapters/azure/fixtures`
+//!
+//! Without either, a C++ compiler is enough (seen with Rust 1.95):
+//!
+//! ```sh
+//! export RUSTFLAGS="--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module \
+//!   -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+//!   -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
+//! target=$(rustc --print host-tuple) && mkdir -p target/corpus
+//! cargo build --release --manifest-path adapters/azure/fuzz/Cargo.toml --target-dir target/fuzz --target $target
+//! target/fuzz/$target/release/call -max_total_time=120 target/corpus adapters/azure/fixtures
+//! ```
 #![no_main]
 
 #[path = "../../tests/fuzz_events/app.rs"]

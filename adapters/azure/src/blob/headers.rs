@@ -17,7 +17,8 @@ pub(super) fn typed(mut attributes: Attributes) -> Result<Attributes> {
             _ => "x",
         };
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if name.is_empty() || !name.bytes().all(fits) || !printable(value) {
+        // Blanks at the ends are cut off on the way, and are no part of what is signed.
+        if name.is_empty() || !name.bytes().all(fits) || !printable(value) || value.trim() != value.as_ref() {
             return Err(Error::invalid("an attribute or the metadata holds a character that no header can"));
         }
     }
@@ -95,6 +96,7 @@ mod tests {
             (Attribute::Metadata("".into()), "x"),
             (Attribute::Metadata("ä".into()), "x"),
             (Attribute::Metadata("a".into()), "\u{7f}"),
+            (Attribute::Metadata("a".into()), " x"),
         ] {
             let mut attributes = Attributes::new();
             attributes.insert(attribute, value.into());

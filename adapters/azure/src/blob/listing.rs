@@ -43,7 +43,7 @@ pub(super) fn query(request: &ListRequest, marker: &str) -> String {
     let delimiter = request.delimiter.as_deref().unwrap_or_default();
     let optional = [("delimiter", delimiter), ("marker", marker), ("prefix", request.prefix.as_str())];
     pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
-    super::sign::query(&pairs)
+    super::encoded::query(&pairs)
 }
 
 /// What stands at one name of a list.
@@ -97,37 +97,20 @@ pub(super) fn read(cursor: &Cursor, answer: &[u8]) -> Result<Read> {
 /// By hand, since names keep the blanks at their ends.
 fn parse(answer: &[u8]) -> std::result::Result<Page, quick_xml::Error> {
     let mut reader = Reader::from_reader(answer);
-    let (mut page, mut found) = (Page::default(), Found::default());
-    let (mut path, mut text, mut buffer) = (Vec::<String>::new(), String::new(), Vec::new());
-    let (mut encoded, mut is_list) = (false, false);
+    let mut parser = Parser::default();
+    let mut buffer = Vec::new();
     loop {
         match reader.read_event_into(&mut buffer)? {
             Event::Start(start) => {
-                encoded = is_encoded(&start);
-                path.push(String::from_utf8_lossy(start.local_name().as_ref()).into_owned());
-                text.clear();
+                parser.encoded = is_encoded(&start);
+                parser.path.push(String::from_utf8_lossy(start.local_name().as_ref()).into_owned());
+                parser.text.clear();
             }
-            Event::Text(piece) => text.push_str(&String::from_utf8_lossy(&piece)),
-            Event::CData(piece) => text.push_str(&String::from_utf8_lossy(&piece)),
-            Event::GeneralRef(reference) => text.push_str(&resolved(&reference)?),
-            Event::End(_) => {
-                let ended = path.pop().unwrap_or_default();
-                let within = path.last().map(String::as_str).unwrap_or_default();
-                let told = std::mem::take(&mut text);
-                match (within, ended.as_str()) {
-                    ("Blob", "Name") => found.name = decoded(told, encoded),
-                    ("BlobPrefix", "Name") => page.groups.push(decoded(told, encoded)),
-                    ("Properties", "Last-Modified") => found.modified = told,
-                    ("Properties", "Content-Length") => found.size = told,
-                    ("Properties", "Etag") => found.e_tag = told,
-                    ("Properties", "ResourceType") => found.kind = told,
-                    ("Blobs", "Blob") => page.blobs.push(std::mem::take(&mut found)),
-                    ("EnumerationResults", "NextMarker") => page.next = told,
-                    ("", "EnumerationResults") => is_list = true,
-                    _ => {}
-                }
-            }
-            Event::Eof if path.is_empty() && is_list => return Ok(page),
+            Event::Text(piece) => parser.text.push_str(&String::from_utf8_lossy(&piece)),
+            Event::CData(piece) => parser.text.push_str(&String::from_utf8_lossy(&piece)),
+            Event::GeneralRef(reference) => parser.text.push_str(&resolved(&reference)?),
+            Event::End(_) => parser.end(),
+            Event::Eof if parser.path.is_empty() && parser.is_list => return Ok(parser.page),
             Event::Eof => {
                 let end = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the list ended early");
                 return Err(quick_xml::Error::from(end));
@@ -135,6 +118,41 @@ fn parse(answer: &[u8]) -> std::result::Result<Page, quick_xml::Error> {
             _ => {}
         }
         buffer.clear();
+    }
+}
+
+/// How far a list is read.
+#[derive(Default)]
+struct Parser {
+    page: Page,
+    found: Found,
+    /// The elements that are open.
+    path: Vec<String>,
+    text: String,
+    /// Is the text of the innermost one encoded?
+    encoded: bool,
+    is_list: bool,
+}
+
+impl Parser {
+    /// Takes what the innermost element holds.
+    fn end(&mut self) {
+        let Self { page, found, path, encoded, .. } = self;
+        let ended = path.pop().unwrap_or_default();
+        let within = path.last().map(String::as_str).unwrap_or_default();
+        let told = std::mem::take(&mut self.text);
+        match (within, ended.as_str()) {
+            ("Blob", "Name") => found.name = decoded(told, *encoded),
+            ("BlobPrefix", "Name") => page.groups.push(decoded(told, *encoded)),
+            ("Properties", "Last-Modified") => found.modified = told,
+            ("Properties", "Content-Length") => found.size = told,
+            ("Properties", "Etag") => found.e_tag = told,
+            ("Properties", "ResourceType") => found.kind = told,
+            ("Blobs", "Blob") => page.blobs.push(std::mem::take(found)),
+            ("EnumerationResults", "NextMarker") => page.next = told,
+            ("", "EnumerationResults") => self.is_list = true,
+            _ => {}
+        }
     }
 }
 

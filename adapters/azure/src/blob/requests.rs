@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -13,22 +12,23 @@ use http::request::{Builder, Parts};
 use http::{HeaderMap, Request, Response};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Answer, Call, Judgement, Safety, Service};
+use isobar_rest::{Answer, Safety};
 use object_store::path::Path;
 use object_store::{Attributes, CopyMode, PutMode, PutPayload, PutResult, TagSet};
 
-use super::access::BlobAccess;
+use super::encoded;
 use super::headers::{describe, under};
 use super::listing::{self, Cursor, Read};
 use super::refusal::{self, BlobRefusals};
-use super::sign;
 use crate::State;
+use crate::config::{Access, StorageAccount};
+use crate::credentials::storage::{StorageCall, with_sas};
 
 /// One container, as it is asked.
 #[derive(Debug, Clone)]
 pub(super) struct BlobRequests {
     state: Arc<State>,
-    access: Arc<BlobAccess>,
+    account: StorageAccount,
     container: String,
     refusals: BlobRefusals,
 }
@@ -37,12 +37,12 @@ pub(super) struct BlobRequests {
 const LOOKS: u32 = 300;
 
 impl BlobRequests {
-    pub(super) fn new(state: Arc<State>, access: Arc<BlobAccess>, container: String, refusals: BlobRefusals) -> Self {
-        Self { state, access, container, refusals }
+    pub(super) fn new(state: Arc<State>, account: StorageAccount, container: String, refusals: BlobRefusals) -> Self {
+        Self { state, account, container, refusals }
     }
 
-    pub(super) fn access(&self) -> &BlobAccess {
-        &self.access
+    pub(super) fn account(&self) -> &StorageAccount {
+        &self.account
     }
 
     pub(super) fn container(&self) -> &str {
@@ -51,12 +51,20 @@ impl BlobRequests {
 
     /// Of the container.
     fn base(&self) -> String {
-        format!("{}/{}", self.access.account().blob, self.container)
+        format!("{}/{}", self.account.blob, self.container)
     }
 
     /// Of an object.
     pub(super) fn url(&self, at: &Path) -> String {
-        format!("{}/{}", self.base(), sign::path(at.as_ref()))
+        format!("{}/{}", self.base(), encoded::path(at.as_ref()))
+    }
+
+    /// Of an object that is copied: a signature opens it only where it stands in its URL too.
+    fn source(&self, at: &Path) -> String {
+        match &self.account.access {
+            Access::Sas(sas) => with_sas(&self.url(at), sas),
+            Access::Key(_) | Access::Identity => self.url(at),
+        }
     }
 
     /// <https://learn.microsoft.com/rest/api/storageservices/list-blobs>
@@ -88,8 +96,7 @@ impl BlobRequests {
 
     /// Ends when the copy is whole. <https://learn.microsoft.com/rest/api/storageservices/copy-blob>
     pub(super) async fn copy(&self, from: &Path, to: &Path, mode: CopyMode) -> Result<()> {
-        let source = self.access.source(self.url(from))?;
-        let request = Request::put(self.url(to)).header("x-ms-copy-source", source);
+        let request = Request::put(self.url(to)).header("x-ms-copy-source", self.source(from));
         let (safety, mode) = match mode {
             CopyMode::Overwrite => (Safety::Idempotent, PutMode::Overwrite),
             CopyMode::Create => (Safety::Once, PutMode::Create),
@@ -119,7 +126,7 @@ impl BlobRequests {
     /// Sends a part, which nobody sees. <https://learn.microsoft.com/rest/api/storageservices/put-block>
     pub(super) async fn put_block(&self, at: &Path, id: &str, body: PutPayload) -> Result<()> {
         let id = BASE64_STANDARD.encode(id);
-        let url = format!("{}?{}", self.url(at), sign::query(&[("comp", "block"), ("blockid", &id)]));
+        let url = format!("{}?{}", self.url(at), encoded::query(&[("comp", "block"), ("blockid", &id)]));
         self.send("PutBlock", Safety::Idempotent, Request::put(url), body).await.map(drop)
     }
 
@@ -146,7 +153,7 @@ impl BlobRequests {
 
     /// <https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key>
     pub(super) async fn delegation_key(&self, start: &str, expiry: &str) -> Result<Response<Bytes>> {
-        let url = format!("{}/?restype=service&comp=userdelegationkey", self.access.account().blob);
+        let url = format!("{}/?restype=service&comp=userdelegationkey", self.account.blob);
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"utf-8\"?><KeyInfo><Start>{start}</Start><Expiry>{expiry}</Expiry></KeyInfo>"
         );
@@ -178,16 +185,10 @@ impl BlobRequests {
             false => Error::config(format!("`{}` is not an endpoint", self.base())).with_source(error),
         };
         let (asked, body) = request.body(body).map_err(wrong)?.into_parts();
-        let call = |request| self.state.client.call(Call { operation, request, safety, service: self });
         let request = Request::from_parts(asked.clone(), body);
-        let answer = call(request.clone()).await?;
-        if answer.response.status() != 401 || !self.access.renew().await {
-            return Ok((asked, answer));
-        }
-        let earlier = answer.uncertain;
-        let unknown = |error: Error| if earlier { error.with_outcome_unknown() } else { error };
-        let again = call(request).await.map_err(unknown)?;
-        Ok((asked, Answer { uncertain: again.uncertain | earlier, ..again }))
+        let call = StorageCall::new(&self.state.credentials, &self.account, refusal::judge);
+        let answer = call.make(&self.state.client, operation, safety, request).await?;
+        Ok((asked, answer))
     }
 
     fn settle(&self, asked: &Parts, answer: Answer) -> Result<Response<Bytes>> {
@@ -197,17 +198,6 @@ impl BlobRequests {
         }
         let error = self.refusals.error(asked, &response);
         Err(if uncertain { error.with_outcome_unknown() } else { error })
-    }
-}
-
-#[async_trait]
-impl Service for BlobRequests {
-    async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
-        self.access.authorize(request, body.content_length()).await
-    }
-
-    fn judge(&self, answer: &Response<Bytes>) -> Judgement {
-        refusal::judge(answer)
     }
 }
 

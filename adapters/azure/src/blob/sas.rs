@@ -13,10 +13,11 @@ use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use serde::Deserialize;
 
-use super::access::VERSION;
+use super::encoded;
 use super::requests::BlobRequests;
-use super::sign;
 use crate::config::{Access, Secret};
+use crate::credentials::shared_key::hmac;
+use crate::credentials::storage::VERSION;
 
 /// How long a key that Azure lends is asked for at least, so that many URLs are signed with one.
 const SHORTEST: Duration = Duration::from_secs(12 * 3_600);
@@ -89,7 +90,7 @@ impl Sas {
         let now = SystemTime::now();
         let end = now.checked_add(request.expires_in.min(LONGEST)).unwrap_or(now);
         let grant = self.grant(&path, request.access, end);
-        let query = match &self.requests.access().account().access {
+        let query = match &self.requests.account().access {
             Access::Key(Secret(key)) => by_key(&grant, key),
             Access::Identity => by_lent(&grant, &*self.lent(now, end).await?),
             Access::Sas(_) => {
@@ -106,7 +107,7 @@ impl Sas {
     }
 
     fn grant(&self, path: &Path, access: SignedAccess, end: SystemTime) -> Grant<'static> {
-        let account = self.requests.access().account();
+        let account = self.requests.account();
         Grant {
             permissions: if access == SignedAccess::Get { "r" } else { "w" },
             expiry: time(end),
@@ -154,7 +155,7 @@ fn by_key(grant: &Grant<'_>, key: &[u8]) -> String {
     let text = format!(
         "{permissions}\n{start}\n{expiry}\n{resource}\n{identifier}\n{address}\n{protocol}\n{VERSION}\nb\n\n\n\n\n\n\n"
     );
-    query(grant, &[], &sign::hmac(key, &text))
+    query(grant, &[], &hmac(key, &text))
 }
 
 /// Source: <https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas>, since 2020-12-06.
@@ -171,7 +172,7 @@ fn by_lent(grant: &Grant<'_>, lent: &Lent) -> String {
         ("sks", service),
         ("skv", version),
     ];
-    query(grant, &of_key, &sign::hmac(&lent.secret, &text))
+    query(grant, &of_key, &hmac(&lent.secret, &text))
 }
 
 fn query(grant: &Grant<'_>, of_key: &[(&str, &str)], signature: &str) -> String {
@@ -181,5 +182,5 @@ fn query(grant: &Grant<'_>, of_key: &[(&str, &str)], signature: &str) -> String 
     }
     pairs.extend(of_key);
     pairs.push(("sig", signature));
-    sign::query(&pairs)
+    encoded::query(&pairs)
 }

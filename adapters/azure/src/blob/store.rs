@@ -58,21 +58,26 @@ impl BlobStore {
     where
         F: Future<Output = Result<T>> + Send,
     {
+        // Of this call, and not of another that runs beside it.
+        let shown = self.connector.run(async { Ok(self.access.token().await?) }).await?;
         let refused = match self.connector.run(call()).await {
             Err(error @ object_store::Error::Unauthenticated { .. }) => Error::from(error),
             other => return other,
         };
-        if refused.outcome_unknown() || !self.access.renew().await {
-            return Err(refused.into());
+        let Some(shown) = shown.filter(|_| !refused.outcome_unknown()) else { return Err(refused.into()) };
+        match self.access.renew(&shown).await {
+            true => self.connector.run(call()).await,
+            false => Err(refused.into()),
         }
-        self.connector.run(call()).await
     }
 
     /// Azure has no ranges that are told from the end.
     async fn bounded(&self, at: &Path, mut options: GetOptions) -> Result<GetOptions> {
         let Some(GetRange::Suffix(length)) = options.range else { return Ok(options) };
         let meta = self.head(at).await?;
-        options.range = Some(GetRange::Bounded(meta.size.saturating_sub(length)..meta.size));
+        // Of an empty object there is no range, but the whole.
+        let end = meta.size.saturating_sub(length)..meta.size;
+        options.range = (meta.size > 0).then_some(GetRange::Bounded(end));
         options.if_match = options.if_match.or(meta.e_tag);
         Ok(options)
     }

@@ -105,6 +105,35 @@ async fn an_upload_is_ended_under_its_condition_with_its_parts_in_order() {
 }
 
 #[tokio::test]
+async fn an_upload_of_which_a_part_was_given_up_is_not_ended() {
+    let (double, blob) = always(|| answer(201, &[], "")).await;
+    let mut upload = blob.object_store().put_multipart(&Path::from("a")).await.unwrap();
+    upload.put_part("one".into()).await.unwrap();
+    drop(upload.put_part("two".into()));
+    let error = Error::from(upload.complete().await.unwrap_err());
+    assert_eq!((error.kind(), double.asked().len()), (ErrorKind::InvalidInput, 1));
+}
+
+#[tokio::test]
+async fn empty_pages_without_an_end_are_an_error() {
+    let page = "<EnumerationResults><Blobs/><NextMarker>m</NextMarker></EnumerationResults>";
+    let (double, blob) = always(move || answer(200, &[], page)).await;
+    let list = ListRequest { prefix: String::new(), delimiter: None, limit: 1, after: None };
+    assert_eq!(blob.list(&list).await.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(double.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_copy_that_another_write_has_replaced_was_made() {
+    let double = Double::new(|request| match request.method().as_str() {
+        "PUT" => answer(202, &[("x-ms-copy-status", "pending"), ("x-ms-copy-id", "1")], ""),
+        _ => answer(200, &[("x-ms-copy-status", "failed"), ("x-ms-copy-id", "2")], ""),
+    })
+    .await;
+    at(&double.url, &[]).object_store().copy(&Path::from("a"), &Path::from("b")).await.unwrap();
+}
+
+#[tokio::test]
 async fn two_uploads_of_one_object_do_not_take_each_other_s_parts() {
     let (double, blob) = always(|| answer(201, &[], "")).await;
     for _ in 0..2 {
@@ -218,6 +247,41 @@ async fn a_range_from_the_end_is_told_from_the_beginning() {
 }
 
 #[tokio::test]
+async fn the_end_of_an_empty_object_is_empty() {
+    let (double, blob) = always(|| answer(200, &[("content-length", "0")], "")).await;
+    let options = GetOptions { range: Some(GetRange::Suffix(3)), ..GetOptions::default() };
+    let got = blob.object_store().get_opts(&Path::from("a"), options).await.unwrap();
+    assert_eq!((got.range.clone(), got.bytes().await.unwrap().len()), (0..0, 0));
+    assert!(double.request(1, |request| request.headers().get("range").is_none()));
+}
+
+/// An object of 8 bytes, of which three come first; the rest is of that ETag.
+async fn broken_off(e_tag: &'static str) -> (Double, AzureBlob) {
+    let double = Double::new(move |request| match request.headers().get("range") {
+        None => answer(200, &[("content-length", "8")], "abc"),
+        Some(range) if range == "bytes=3-7" => {
+            let rest = Response::builder().status(206).header("content-range", "bytes 3-7/8").header("etag", e_tag);
+            rest.header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT").body("defgh".to_owned()).unwrap()
+        }
+        Some(_) => answer(400, &[], ""),
+    })
+    .await;
+    let blob = at(&double.url, &[]);
+    (double, blob)
+}
+
+#[tokio::test]
+async fn a_read_that_breaks_off_goes_on_in_the_same_object_and_in_no_other() {
+    let (double, blob) = broken_off("\"0x1\"").await;
+    let got = blob.object_store().get(&Path::from("a")).await.unwrap();
+    assert_eq!(got.bytes().await.unwrap(), "abcdefgh");
+    assert_eq!(double.asked().len(), 2);
+    let (_double, blob) = broken_off("\"0x2\"").await;
+    let got = blob.object_store().get(&Path::from("a")).await.unwrap();
+    assert_eq!(Error::from(got.bytes().await.unwrap_err()).kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
 async fn an_object_that_has_not_changed_is_told_as_object_store_tells_it() {
     let (_double, blob) = always(|| answer(304, &[], "")).await;
     let options = GetOptions { if_none_match: Some("\"0x1\"".to_owned()), ..GetOptions::default() };
@@ -248,34 +312,57 @@ async fn a_shared_access_signature_goes_along_and_is_never_told() {
     assert_eq!(blob.sign(&sign).await.unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
-/// An account opened by an identity, whose endpoint gives a new token each time.
-async fn by_identity(good: &'static str) -> (Double, Double, AzureBlob) {
+/// An identity whose endpoint gives a new token each time, `hush1` first.
+async fn identity() -> Double {
     let count = AtomicUsize::new(0);
-    let identity = Double::new(move |_| {
+    Double::new(move |_| {
         let number = count.fetch_add(1, Ordering::SeqCst) + 1;
         answer(200, &[], &format!("{{\"access_token\":\"hush{number}\",\"expires_on\":\"4102444800\"}}"))
     })
-    .await;
+    .await
+}
+
+/// The container `pages` of the account `acc` there, opened by that identity.
+fn opened_by(identity: &str, storage: &str) -> (Arc<State>, AzureBlob) {
+    let environment = Environment::default()
+        .with_var("AZURE_STORAGE_ACCOUNT", "acc")
+        .with_var("IDENTITY_ENDPOINT", identity)
+        .with_var("IDENTITY_HEADER", "x");
+    let mut config = AzureConfig::from_environment(&environment).unwrap();
+    config.storage.as_mut().unwrap().blob = format!("{storage}/acc");
+    let state = AzureProvider::new(config).0;
+    let account = state.config.storage.clone().unwrap();
+    let blob = AzureBlob::new(&state, account, "pages".to_owned()).unwrap();
+    (state, blob)
+}
+
+/// A storage account that takes one token.
+async fn by_identity(good: &'static str) -> (Double, Double, Arc<State>, AzureBlob) {
+    let identity = identity().await;
     let storage = Double::new(move |request| match request.headers().get("authorization") {
         Some(shown) if shown == good => answer(201, &[], ""),
         _ => refusal(401, "InvalidAuthenticationInfo"),
     })
     .await;
-    let environment = Environment::default()
-        .with_var("AZURE_STORAGE_ACCOUNT", "acc")
-        .with_var("IDENTITY_ENDPOINT", &identity.url)
-        .with_var("IDENTITY_HEADER", "x");
-    let mut config = AzureConfig::from_environment(&environment).unwrap();
-    config.storage.as_mut().unwrap().blob = format!("{}/acc", storage.url);
-    let state = AzureProvider::new(config).0;
-    let account = state.config.storage.clone().unwrap();
-    let blob = AzureBlob::new(&state, account, "pages".to_owned()).unwrap();
-    (identity, storage, blob)
+    let (state, blob) = opened_by(&identity.url, &storage.url);
+    (identity, storage, state, blob)
+}
+
+#[tokio::test]
+async fn calls_whose_token_is_refused_at_once_all_go_on_with_the_next() {
+    let (identity, storage, state, blob) = by_identity("Bearer hush2").await;
+    put(&blob, PutMode::Overwrite).await.unwrap_err();
+    state.credentials.age();
+    let puts = futures_util::future::join(put(&blob, PutMode::Create), put(&blob, PutMode::Overwrite));
+    let (puts, uploaded) = futures_util::future::join(puts, upload(&blob, PutMode::Create)).await;
+    assert!(puts.0.is_ok() && puts.1.is_ok() && uploaded.is_ok(), "{puts:?} {uploaded:?}");
+    assert_eq!(identity.asked().len(), 2);
+    assert_eq!(storage.asked().len(), 1 + 4 + 2 + 2, "one refusal for each call that was under way");
 }
 
 #[tokio::test]
 async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
-    let (identity, storage, blob) = by_identity("Bearer none").await;
+    let (identity, storage, _, blob) = by_identity("Bearer none").await;
     for _ in 0..2 {
         let error = put(&blob, PutMode::Overwrite).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unauthenticated, false));
@@ -286,8 +373,37 @@ async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_token_that_may_not_is_not_renewed() {
+    let identity = identity().await;
+    let storage = Double::new(|_| refusal(403, "AuthorizationPermissionMismatch")).await;
+    let (state, blob) = opened_by(&identity.url, &storage.url);
+    state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
+    state.credentials.age();
+    assert_eq!(put(&blob, PutMode::Overwrite).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(upload(&blob, PutMode::Overwrite).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_been_made_is_not_made_again_with_another_token() {
+    let identity = identity().await;
+    let count = AtomicUsize::new(0);
+    let storage = Double::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => refusal(500, "InternalError"),
+        1 => refusal(401, "InvalidAuthenticationInfo"),
+        _ => answer(201, &[], ""),
+    })
+    .await;
+    let (state, blob) = opened_by(&identity.url, &storage.url);
+    state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
+    state.credentials.age();
+    let error = put(&blob, PutMode::Overwrite).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unauthenticated, true));
+}
+
+#[tokio::test]
 async fn a_token_is_shown_by_both_clients() {
-    let (identity, storage, blob) = by_identity("Bearer hush1").await;
+    let (identity, storage, _, blob) = by_identity("Bearer hush1").await;
     put(&blob, PutMode::Create).await.unwrap();
     upload(&blob, PutMode::Overwrite).await.unwrap();
     assert_eq!((identity.asked().len(), storage.asked().len()), (1, 4));
@@ -307,15 +423,7 @@ async fn a_key_that_azure_lends_signs_many_urls() {
         _ => answer(200, &[], &lent),
     })
     .await;
-    let environment = Environment::default()
-        .with_var("AZURE_STORAGE_ACCOUNT", "acc")
-        .with_var("IDENTITY_ENDPOINT", format!("{}/msi", double.url))
-        .with_var("IDENTITY_HEADER", "x");
-    let mut config = AzureConfig::from_environment(&environment).unwrap();
-    config.storage.as_mut().unwrap().blob = format!("{}/acc", double.url);
-    let state = AzureProvider::new(config).0;
-    let account = state.config.storage.clone().unwrap();
-    let blob = AzureBlob::new(&state, account, "pages".to_owned()).unwrap();
+    let (_, blob) = opened_by(&format!("{}/msi", double.url), &double.url);
     let sign = |access| SignRequest { stored: "a b".to_owned(), access, expires_in: Duration::from_secs(3_600) };
     let get = blob.sign(&sign(SignedAccess::Get)).await.unwrap();
     let put = blob.sign(&sign(SignedAccess::Put)).await.unwrap();
@@ -325,5 +433,11 @@ async fn a_key_that_azure_lends_signs_many_urls() {
     let long = SignRequest { expires_in: Duration::from_secs(7 * 86_400), ..sign(SignedAccess::Get) };
     blob.sign(&long).await.unwrap();
     assert_eq!(double.asked()[2], "POST /acc/?restype=service&comp=userdelegationkey");
+    let time = |name: &str| {
+        let body = double.request(2, |request| String::from_utf8(request.body().to_vec()).unwrap());
+        let text = body.split(&format!("<{name}>")).nth(1).unwrap().split('<').next().unwrap().to_owned();
+        chrono::DateTime::parse_from_rfc3339(&text).unwrap()
+    };
+    assert_eq!(time("Expiry") - time("Start"), chrono::TimeDelta::days(7), "longer is refused");
     assert!(!format!("{blob:?}").contains("aHVzaA"));
 }

@@ -31,7 +31,8 @@ impl Secret {
 pub(crate) enum Access {
     /// By signing with the account's key, base64-decoded; with that of a policy, as text, for Service Bus.
     Key(Secret),
-    /// By a shared access signature: a query, without the `?`.
+    /// By a shared access signature: a query without the `?`, for Service Bus the text after
+    /// `SharedAccessSignature `.
     Sas(Secret),
     /// By an identity's token.
     Identity,
@@ -96,7 +97,7 @@ impl StorageAccount {
             check_account(from, name)?;
             let access = match (environment.var("AZURE_STORAGE_KEY"), environment.var("AZURE_STORAGE_SAS_TOKEN")) {
                 (Some(key), _) => Access::Key(Secret::of_base64("AZURE_STORAGE_KEY", key)?),
-                (None, Some(sas)) => sas_access(sas),
+                (None, Some(sas)) => sas_access("AZURE_STORAGE_SAS_TOKEN", sas)?,
                 (None, None) => Access::Identity,
             };
             return Ok(Some(Self::new(name, access)));
@@ -127,7 +128,7 @@ impl StorageAccount {
         check_account(from, name)?;
         let access = match (parts.get("AccountKey"), parts.get("SharedAccessSignature")) {
             (Some(key), _) => Access::Key(Secret::of_base64(from, key)?),
-            (None, Some(sas)) => sas_access(sas),
+            (None, Some(sas)) => sas_access(from, sas)?,
             (None, None) => return Err(parts.lacks("AccountKey or SharedAccessSignature")),
         };
         let scheme = parts.get("DefaultEndpointsProtocol").unwrap_or("https");
@@ -174,15 +175,7 @@ impl ServiceBusNamespace {
 
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
         if let Some(text) = environment.var(SERVICE_BUS) {
-            let parts = Parts::parse(SERVICE_BUS, text)?;
-            let emulator = parts.get("UseDevelopmentEmulator").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-            let scheme = if emulator { "http://" } else { "https://" };
-            let endpoint = parts.wanted("Endpoint")?.replacen("sb://", scheme, 1);
-            return Ok(Some(Self {
-                endpoint: check_endpoint(SERVICE_BUS, &endpoint)?,
-                policy: parts.wanted("SharedAccessKeyName")?.to_owned(),
-                access: Access::Key(Secret(parts.wanted("SharedAccessKey")?.as_bytes().to_vec())),
-            }));
+            return Self::parse(text).map(Some);
         }
         let name = "AZURE_SERVICEBUS_NAMESPACE";
         let Some(namespace) = environment.var(name) else { return Ok(None) };
@@ -193,10 +186,33 @@ impl ServiceBusNamespace {
         let endpoint = check_endpoint(name, &endpoint)?;
         Ok(Some(Self { endpoint, policy: String::new(), access: Access::Identity }))
     }
+
+    /// With the key of a policy, or with a signature that somebody made of it.
+    ///
+    /// Source: <https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas>.
+    fn parse(text: &str) -> Result<Self> {
+        let parts = Parts::parse(SERVICE_BUS, text)?;
+        let emulator = parts.get("UseDevelopmentEmulator").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let scheme = if emulator { "http://" } else { "https://" };
+        let endpoint = parts.wanted("Endpoint")?.replacen("sb://", scheme, 1);
+        let endpoint = check_endpoint(SERVICE_BUS, &endpoint)?;
+        if let Some(token) = parts.get("SharedAccessSignature") {
+            let access = sas_access(SERVICE_BUS, token.trim_start_matches("SharedAccessSignature "))?;
+            return Ok(Self { endpoint, policy: String::new(), access });
+        }
+        let policy = parts.wanted("SharedAccessKeyName")?.to_owned();
+        let key = parts.wanted("SharedAccessKey")?.as_bytes().to_vec();
+        Ok(Self { endpoint, policy, access: Access::Key(Secret(key)) })
+    }
 }
 
-fn sas_access(sas: &str) -> Access {
-    Access::Sas(Secret(sas.trim().trim_start_matches('?').as_bytes().to_vec()))
+fn sas_access(from: &str, sas: &str) -> Result<Access> {
+    let sas = sas.trim().trim_start_matches('?');
+    let fits = |byte: u8| (b'!'..=b'~').contains(&byte) && byte != b'#';
+    if !sas.split('&').any(|pair| pair.starts_with("sig=")) || !sas.bytes().all(fits) {
+        return Err(Error::config(format!("the shared access signature of {from} is no query with a `sig`")));
+    }
+    Ok(Access::Sas(Secret(sas.as_bytes().to_vec())))
 }
 
 /// The account of `https://NAME.blob.core.windows.net`.

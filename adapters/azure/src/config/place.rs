@@ -27,7 +27,42 @@ struct Rule {
     sizes: std::ops::RangeInclusive<usize>,
     fits: fn(u8) -> bool,
     wanted: &'static str,
+    /// What else a name must be, if this one is not.
+    lacks: fn(&str) -> Option<&'static str>,
 }
+
+impl Rule {
+    fn check(&self, at: &Location, name: &str) -> Result<()> {
+        let wanted = match self.sizes.contains(&name.len()) && name.bytes().all(self.fits) {
+            true => (self.lacks)(name),
+            false => Some(self.wanted),
+        };
+        let Some(wanted) = wanted else { return Ok(()) };
+        Err(Error::config(format!("{at} is `{}` on Azure; it must be {wanted}", name.escape_debug())))
+    }
+}
+
+fn nothing(_: &str) -> Option<&'static str> {
+    None
+}
+
+fn lone_dashes(name: &str) -> Option<&'static str> {
+    let wrong = name.starts_with('-') || name.ends_with('-') || name.contains("--");
+    wrong.then_some("without a `-` at an end or beside another")
+}
+
+/// Is it the name of a queue? Errors: `Config`.
+pub(crate) fn check_queue(at: &Location, name: &str) -> Result<()> {
+    QUEUE.check(at, name)
+}
+
+const QUEUE: Rule = Rule {
+    parameters: &["account", "endpoint", "subscriptions"],
+    sizes: 3..=63,
+    fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
+    wanted: "3 to 63 of a-z, 0-9 and `-`",
+    lacks: lone_dashes,
+};
 
 /// Sources: Azure's naming rules,
 /// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>.
@@ -38,32 +73,42 @@ fn rule(scheme: &str) -> Option<Rule> {
             sizes: 1..=255,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
             wanted: "1 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`",
+            lacks: nothing,
         },
         "aztable" => Rule {
             parameters: &["account", "endpoint"],
             sizes: 3..=63,
             fits: |byte| byte.is_ascii_alphanumeric(),
             wanted: "3 to 63 of a-z, A-Z and 0-9",
+            lacks: |name| {
+                name.starts_with(|first: char| first.is_ascii_digit()).then_some("a name that begins with a letter")
+            },
         },
-        "az" => Rule {
-            parameters: &["account", "endpoint"],
-            sizes: 3..=63,
-            fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
-            wanted: "3 to 63 of a-z, 0-9 and `-`",
-        },
+        "az" => Rule { parameters: &["account", "endpoint"], ..QUEUE },
         "servicebus" => Rule {
             parameters: &["namespace", "subscription", "endpoint"],
             sizes: 1..=260,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
             wanted: "1 to 260 of a-z, A-Z, 0-9, `_`, `.` and `-`",
+            lacks: nothing,
         },
-        "azqueue" => Rule {
-            parameters: &["account", "endpoint", "subscriptions"],
-            sizes: 3..=63,
-            fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
-            wanted: "3 to 63 of a-z, 0-9 and `-`",
-        },
+        "azqueue" => QUEUE,
         _ => return None,
+    })
+}
+
+/// The service of a resource. Errors: `Config` for a URL of another kind's.
+fn rule_of(at: &Location) -> Result<(&str, Rule)> {
+    let schemes: &[&str] = match at.kind() {
+        ResourceKind::Table => &["cosmos", "aztable"],
+        ResourceKind::Bucket => &["az"],
+        ResourceKind::Topic => &["servicebus", "azqueue"],
+    };
+    let scheme = at.url().map_or(schemes[0], |url| url.scheme());
+    let rule = rule(scheme).filter(|_| schemes.contains(&scheme));
+    rule.map(|rule| (scheme, rule)).ok_or_else(|| {
+        let wanted: Vec<String> = schemes.iter().map(|scheme| format!("`{scheme}://name`")).collect();
+        Error::config(format!("a {} on Azure is {}, not `{scheme}://`", at.kind(), wanted.join(" or ")))
     })
 }
 
@@ -71,37 +116,15 @@ impl AzureConfig {
     /// Where a resource lives. Errors: `Config`, for another kind's URL, a name that the service does
     /// not take, and an account that nothing tells.
     pub(crate) fn place(&self, at: &Location) -> Result<Placed> {
-        let (schemes, default): (&[&str], &str) = match at.kind() {
-            ResourceKind::Table => (&["cosmos", "aztable"], "cosmos"),
-            ResourceKind::Bucket => (&["az"], "az"),
-            ResourceKind::Topic => (&["servicebus", "azqueue"], "servicebus"),
-        };
-        let scheme = at.url().map_or(default, |url| url.scheme());
-        let Some(rule) = rule(scheme).filter(|_| schemes.contains(&scheme)) else {
-            let kind = at.kind();
-            let wanted: Vec<String> = schemes.iter().map(|scheme| format!("`{scheme}://name`")).collect();
-            let wanted = wanted.join(" or ");
-            return Err(Error::config(format!("a {kind} on Azure is {wanted}, not `{scheme}://`")));
-        };
-        if let Some(url) = at.url() {
-            url.check_parameters(rule.parameters)?;
-        }
+        let (scheme, rule) = rule_of(at)?;
         let name = match at.url() {
-            Some(url) => url.name().to_owned(),
+            Some(url) => {
+                url.check_parameters(rule.parameters)?;
+                url.name().to_owned()
+            }
             None => format!("{}{}", self.prefix, at.name()),
         };
-        if !rule.sizes.contains(&name.len()) || !name.bytes().all(rule.fits) {
-            let name = name.escape_debug();
-            return Err(Error::config(format!("{at} is `{name}` on Azure; it must be {}", rule.wanted)));
-        }
-        if ["az", "azqueue"].contains(&scheme) && (name.starts_with('-') || name.ends_with('-') || name.contains("--"))
-        {
-            let message = format!("{at} is `{name}` on Azure; it must have no `-` at an end or beside another");
-            return Err(Error::config(message));
-        }
-        if scheme == "aztable" && name.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) {
-            return Err(Error::config(format!("{at} is `{name}` on Azure; it must begin with a letter")));
-        }
+        rule.check(at, &name)?;
         let placed = self.placed(at, scheme, name)?;
         match placed.in_clear_text() {
             Some(endpoint) => Err(Error::config(format!(

@@ -50,10 +50,16 @@ fn no_secret_is_shown_and_what_is_malformed_names_its_variable() {
         (STORAGE, "AccountName=Acc_1;AccountKey=aHVzaA=="),
         (STORAGE, "BlobEndpoint=https://127.0.0.1;SharedAccessSignature=sig=hush"),
         (STORAGE, "AccountName=acc1;AccountKey=aHVzaA==;BlobEndpoint=ftp://hush"),
+        (STORAGE, "AccountName=acc1;SharedAccessSignature=sv=1&xsig=hush"),
+        (STORAGE, "AccountName=acc1;SharedAccessSignature=sig=hush#x"),
         ("AZURE_STORAGE_ACCOUNT", "acc-1"),
         ("AZURE_COSMOS_CONNECTION_STRING", "AccountEndpoint=https://a.documents.azure.com"),
         ("AZURE_COSMOS_ENDPOINT", "a.documents.azure.com"),
         ("AZURE_SERVICEBUS_CONNECTION_STRING", "Endpoint=sb://a.servicebus.windows.net/;SharedAccessKey=hush"),
+        (
+            "AZURE_SERVICEBUS_CONNECTION_STRING",
+            "Endpoint=sb://a.servicebus.windows.net/;SharedAccessSignature=hush hush",
+        ),
         ("AZURE_SERVICEBUS_NAMESPACE", "a b.c"),
         ("AZURE_TENANT_ID", "../x"),
         ("AZURE_CLIENT_ID", "a b"),
@@ -80,6 +86,10 @@ fn cosmos_and_service_bus_are_read_from_each_of_their_forms() {
     let bus = config.service_bus.unwrap();
     assert_eq!((bus.endpoint.as_str(), bus.policy.as_str()), ("https://n.servicebus.windows.net", "Root"));
     assert_eq!(bus.access, Access::Key(Secret(b"hush=".to_vec())), "a policy's key signs as text");
+    let signed = "Endpoint=sb://n.servicebus.windows.net/;SharedAccessSignature=SharedAccessSignature sr=x&sig=hush%3D&se=9&skn=p";
+    let signed = of(&[("AZURE_SERVICEBUS_CONNECTION_STRING", signed)]).unwrap();
+    assert!(!format!("{signed:?}").contains("hush"));
+    assert_eq!(signed.service_bus.unwrap().access, Access::Sas(Secret(b"sr=x&sig=hush%3D&se=9&skn=p".to_vec())));
     for namespace in ["n", "n.servicebus.windows.net"] {
         let bus = of(&[("AZURE_SERVICEBUS_NAMESPACE", namespace)]).unwrap().service_bus.unwrap();
         assert_eq!((bus.endpoint.as_str(), &bus.access), ("https://n.servicebus.windows.net", &Access::Identity));

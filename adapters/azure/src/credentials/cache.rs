@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use isobar_abstraction::{Clock, Error, Result};
+use futures_util::future::{Either, select};
+use isobar_abstraction::{Clock, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 use super::{Found, Source};
@@ -19,6 +20,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// How long an error is the answer to others who ask, where there is no token.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest wait for a renewal of a token that is still good.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The token of a source, fetched by one caller at a time.
 #[derive(Debug)]
@@ -40,7 +44,10 @@ enum Held {
         renew: SystemTime,
         expires: SystemTime,
     },
-    Error(Error, SystemTime),
+    Error {
+        error: Error,
+        came: SystemTime,
+    },
 }
 
 impl std::fmt::Debug for Held {
@@ -48,7 +55,7 @@ impl std::fmt::Debug for Held {
         match self {
             Self::Nothing => f.write_str("Nothing"),
             Self::Token { expires, .. } => f.debug_struct("Token").field("expires", expires).finish_non_exhaustive(),
-            Self::Error(error, _) => f.debug_tuple("Error").field(error).finish(),
+            Self::Error { error, .. } => f.debug_tuple("Error").field(error).finish(),
         }
     }
 }
@@ -90,10 +97,21 @@ impl<S: Source> Cache<S> {
         };
         // Before the question: whoever asks may be cancelled while waiting for the answer.
         self.put_off();
-        let found = self.source.find().await;
+        let found = match &old {
+            Some(_) => self.find_soon().await,
+            None => self.source.find().await,
+        };
         let result = self.keep(found, old);
         drop(flight);
         result
+    }
+
+    /// What the source gives, if it does not hang.
+    async fn find_soon(&self) -> Result<Found> {
+        match select(self.source.find(), self.clock.sleep(PATIENCE)).await {
+            Either::Left((found, _)) => found,
+            Either::Right(_) => Err(Error::new(ErrorKind::Timeout, format!("no token came within {PATIENCE:?}"))),
+        }
     }
 
     fn look(&self) -> Look {
@@ -102,8 +120,8 @@ impl<S: Source> Cache<S> {
             Held::Token { expires, .. } if *expires <= now => Look::Nothing,
             Held::Token { token, renew, .. } if *renew <= now => Look::Due(Arc::clone(token)),
             Held::Token { token, .. } => Look::Good(Arc::clone(token)),
-            Held::Error(error, until) if now < *until => Look::Failed(error.duplicate()),
-            Held::Error(..) | Held::Nothing => Look::Nothing,
+            Held::Error { error, came } if is_within(ERROR_PAUSE, *came, now) => Look::Failed(error.duplicate()),
+            Held::Error { .. } | Held::Nothing => Look::Nothing,
         }
     }
 
@@ -129,7 +147,7 @@ impl<S: Source> Cache<S> {
                 Ok(old)
             }
             (Err(error), None) => {
-                *held = Held::Error(error.duplicate(), now + ERROR_PAUSE);
+                *held = Held::Error { error: error.duplicate(), came: now };
                 Err(error)
             }
         }
@@ -139,10 +157,19 @@ impl<S: Source> Cache<S> {
     pub(super) fn reject(&self, expired: &Arc<str>) {
         let now = self.clock.now();
         let mut held = self.held.lock();
-        if matches!(&*held, Held::Token { token, came, .. } if Arc::ptr_eq(token, expired) && *came + PAUSE <= now) {
+        if let Held::Token { token, came, .. } = &*held
+            && Arc::ptr_eq(token, expired)
+            && !is_within(PAUSE, *came, now)
+        {
             *held = Held::Nothing;
         }
     }
+}
+
+/// Has no more than `span` passed since then? What came in the future, before the clock was set back, is
+/// of no age that is known.
+fn is_within(span: Duration, came: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(came).is_ok_and(|age| age < span)
 }
 
 /// A token that seems expired when it comes is used for a while all the same: a metadata service in

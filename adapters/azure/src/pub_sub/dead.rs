@@ -8,7 +8,7 @@ use isobar_abstraction::clock::millis;
 use isobar_abstraction::pub_sub::DeadLetter;
 use serde::{Deserialize, Serialize};
 
-use super::wire::Arrived;
+use super::wire::{self, Arrived};
 
 /// Longest reason, as it stands in JSON: it must not make a message too large that was not before.
 pub(crate) const REASON_BYTES: usize = 4_096;
@@ -66,7 +66,7 @@ pub fn dead_letter(body: &[u8], properties: impl IntoIterator<Item = (String, St
             _ => kept.push((name, value)),
         }
     }
-    let Arrived { mut message, death, .. } = Arrived::open(body, kept, 1)?;
+    let Arrived { mut message, death } = wire::open(body, kept, 1)?;
     let Death { attempts, reason, died_at, .. } = death.unwrap_or_else(|| {
         let reason = match said.is_empty() {
             true => "the platform gave up: the function never answered for it".to_owned(),

@@ -58,11 +58,12 @@ impl Refusal {
         Self { uncertain, ..self }
     }
 
-    /// Whether to try again. A service that is busy (503) may have done what it was asked for.
+    /// Whether to try again. Of those that answer 503, only who says that it is throttling has surely done
+    /// nothing.
     pub(super) fn judge(&self) -> Judgement {
-        match self.status {
-            429 => Judgement::Refused { after: None },
-            408 | 500 | 502..=504 => Judgement::Failed,
+        match (self.kind(), self.status) {
+            (ErrorKind::Throttled { .. }, _) => Judgement::Refused { after: None },
+            (_, 408 | 500 | 502..=504) => Judgement::Failed,
             _ => Judgement::Final,
         }
     }
@@ -71,9 +72,9 @@ impl Refusal {
         matches!(self.status, 404 | 410)
     }
 
-    /// Are other credentials all it takes? Storage answers 401 to a token that has expired only.
+    /// Are other credentials all that Service Bus wants?
     pub(super) fn is_unauthenticated(&self) -> bool {
-        self.status == 401
+        self.status == 401 && self.kind() == ErrorKind::Unauthenticated
     }
 
     /// May one message of several be to blame for all of them?
@@ -87,25 +88,22 @@ impl Refusal {
     }
 
     fn kind(&self) -> ErrorKind {
-        match self.status {
-            403 if self.says(&["size", "too large"]) && !self.says(&["quota"]) => {
-                ErrorKind::TooLarge { limit: 262_144 }
-            }
-            // The topic is full, which may pass.
-            403 if self.says(&["quota"]) => ErrorKind::Unavailable,
-            403 if ["AuthenticationFailed", "AuthorizationFailure"].contains(&self.code.as_str()) => {
-                ErrorKind::Unauthenticated
-            }
-            401 => ErrorKind::Unauthenticated,
-            403 => ErrorKind::PermissionDenied,
-            404 | 410 => ErrorKind::NotFound,
-            409 => ErrorKind::Conflict,
-            413 if self.code.is_empty() || self.code == "413" => ErrorKind::TooLarge { limit: 262_144 },
-            413 => ErrorKind::TooLarge { limit: 65_536 },
-            429 => ErrorKind::Throttled { retry_after: None },
-            400 => ErrorKind::InvalidInput,
-            408 | 500.. => ErrorKind::Unavailable,
-            _ => ErrorKind::Internal,
+        match (self.status, self.code.as_str()) {
+            (429, _) | (503, "ServerBusy") => ErrorKind::Throttled { retry_after: None },
+            (503, _) if self.says(&["throttled"]) => ErrorKind::Throttled { retry_after: None },
+            // Service Bus says so of good credentials that do not allow sending.
+            (401, _) if self.says(&["claim(s) are required"]) => ErrorKind::PermissionDenied,
+            (401, _) | (403, "AuthenticationFailed") => ErrorKind::Unauthenticated,
+            // Azurite's word for a wrong signature; the service's for a firewall.
+            (403, "AuthorizationFailure") if self.says(&["failed to authenticate"]) => ErrorKind::Unauthenticated,
+            // "The maximum entity size has been reached": the topic is full, which may pass.
+            (403, _) if self.says(&["quota", "entity size"]) => ErrorKind::Unavailable,
+            (403, _) if self.says(&["size", "too large"]) => ErrorKind::TooLarge { limit: 262_144 },
+            (403, _) => ErrorKind::PermissionDenied,
+            (409, "QueueBeingDeleted" | "QueueDisabled") => ErrorKind::Unavailable,
+            (413, "RequestBodyTooLarge") => ErrorKind::TooLarge { limit: 65_536 },
+            (413, _) => ErrorKind::TooLarge { limit: 262_144 },
+            (status, _) => of_status(status),
         }
     }
 
@@ -121,11 +119,24 @@ impl Refusal {
                  or namespace it is, and this machine's clock"
             ),
             ErrorKind::PermissionDenied => {
-                format!("{place} does not let us send ({status} {code}): grant sending to who runs this")
+                format!(
+                    "{place} does not let us send ({status} {code}): give who runs this the role Azure Service Bus Data \
+                     Sender or Storage Queue Data Contributor, or a key or signature that may send, and let its network in"
+                )
             }
             _ => format!("{place} answers {status} {code}: {message}"),
         };
         let error = Error::new(kind, text);
         if *uncertain { error.with_outcome_unknown() } else { error }
+    }
+}
+
+fn of_status(status: u16) -> ErrorKind {
+    match status {
+        400 => ErrorKind::InvalidInput,
+        404 | 410 => ErrorKind::NotFound,
+        409 => ErrorKind::Conflict,
+        408 | 500.. => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
     }
 }

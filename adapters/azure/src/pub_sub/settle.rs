@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::{Error, Location, Outcome, Result, RetryPolicy, Verdict, current_deadline};
+use isobar_abstraction::{Error, Location, Result, Verdict, current_deadline};
 
 use super::dead::Death;
 use super::service_bus::sas::Tokens;
@@ -27,6 +27,9 @@ const LONGEST_HOLD: Duration = Duration::from_secs(60);
 /// What is left to the platform of an invocation whose answer was held back.
 const MARGIN: Duration = Duration::from_secs(2);
 
+/// The longest wait of a copy, so that the time it ends at is one that Service Bus can write.
+const LONGEST_WAIT: Duration = Duration::from_secs(36_500 * 86_400);
+
 /// What the platform is told of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
@@ -36,20 +39,7 @@ pub(crate) enum Settled {
     Again,
 }
 
-/// Settles a message by the default backoff. See [`carry_out`].
-pub(crate) async fn settle(
-    state: &State,
-    at: &Location,
-    arrived: &Arrived,
-    outcome: Outcome,
-    attempt: u32,
-    max_attempts: u32,
-) -> Settled {
-    let policy = RetryPolicy::default().with_max_attempts(max_attempts);
-    carry_out(state, at, arrived, policy.judge(attempt, outcome), attempt).await
-}
-
-/// Carries out what a trigger's [`RetryPolicy`] said of a message. `at` is the topic that it came from.
+/// Carries out what a trigger's [`RetryPolicy`](isobar_abstraction::RetryPolicy) said of a message. `at` is the topic that it came from.
 ///
 /// What cannot be kept is logged, and the message is to come again: nothing is dropped.
 pub(crate) async fn carry_out(
@@ -90,8 +80,8 @@ async fn again(state: &State, at: &Location, arrived: &Arrived, wait: Duration, 
             let extra = Extra {
                 meant_for: Some(&subscription),
                 id_end: Some(format!("~{attempt}")),
-                not_before: state.clock.now().checked_add(wait),
-                unordered: true,
+                not_before: Some(state.clock.now() + wait.min(LONGEST_WAIT)),
+                ..Extra::default()
             };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
             to_service_bus(state, &namespace, &topic, &entry).await

@@ -1,7 +1,6 @@
 //! Topics in Storage Queues: one queue for each subscription, to all of which the publisher sends.
 
 pub(super) mod sender;
-mod sign;
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use super::dead::REASON_BYTES;
 use super::wire::{Sending, envelope};
 use super::{AT_ONCE, identified};
 use crate::State;
-use crate::config::StorageAccount;
+use crate::config::{StorageAccount, check_queue};
 use sender::Sender;
 
 /// The largest text of a queue's message.
@@ -39,14 +38,7 @@ pub(super) fn subscriptions(at: &Location, queue: String) -> Result<Vec<String>>
     let Some(told) = at.url().and_then(|url| url.parameter(SUBSCRIPTIONS)) else { return Ok(vec![queue]) };
     let mut queues: Vec<String> = Vec::new();
     for name in told.split(',').map(str::trim) {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(3..=63).contains(&name.len()) || !name.bytes().all(fits) {
-            let name = name.escape_debug();
-            return Err(Error::config(format!(
-                "{at} has the subscription `{name}`; `{SUBSCRIPTIONS}` must be names of queues, 3 to 63 of a-z, 0-9 \
-                 and `-`, with commas between them"
-            )));
-        }
+        check_queue(at, name)?;
         if !queues.iter().any(|known| known == name) {
             queues.push(name.to_owned());
         }

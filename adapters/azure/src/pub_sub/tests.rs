@@ -64,3 +64,32 @@ fn bodies(request: &Request<Bytes>) -> Vec<String> {
 fn told(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
     results.iter().map(|result| result.as_ref().err().map(|error| (error.kind(), error.outcome_unknown()))).collect()
 }
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once_for_all_who_showed_it() {
+    let double = Double::new(|request| match request.uri().path() {
+        "/msi" => status(200, "{\"access_token\":\"hush\",\"expires_on\":\"4102444800\"}"),
+        _ => status(401, "<Error><Code>401</Code><Detail>ExpiredToken: The token is expired.</Detail></Error>"),
+    })
+    .await;
+    for url in ["servicebus://clicks?endpoint=", "azqueue://clicks?account=acc&endpoint="] {
+        let state = by_identity(&double.url);
+        let topic = open(&state, &at(&format!("{url}{}", double.url))).unwrap();
+        let before = double.asked().len();
+        let refused = Some((ErrorKind::Unauthenticated, false));
+        assert_eq!(told(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
+        assert_eq!(double.asked().len() - before, 2, "a new token is not asked for anew, nor shown again: {url}");
+        state.credentials.age();
+        assert_eq!(told(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
+        let asked = double.asked().split_off(before + 2);
+        assert_eq!(asked.iter().filter(|it| it.starts_with("POST")).count(), 2, "{asked:?}");
+        let shown = double.request(before + 2, |request| request.headers()["authorization"].clone());
+        assert_eq!(shown, "Bearer hush");
+    }
+}
+
+fn by_identity(url: &str) -> Arc<State> {
+    let environment =
+        Environment::default().with_var("IDENTITY_ENDPOINT", format!("{url}/msi")).with_var("IDENTITY_HEADER", "x");
+    AzureProvider::new(AzureConfig::from_environment(&environment).unwrap()).0
+}

@@ -35,7 +35,7 @@ pub(crate) const META: &str = "isobar-meta";
 /// Every subscription has the filter `"isobar-for" IS NULL OR "isobar-for" = '<subscription>'`.
 pub(crate) const FOR: &str = "isobar-for";
 
-/// What stands before the names of the platform's own properties in [`Arrived::open`], so that none is
+/// What stands before the names of the platform's own properties in [`open`], so that none is
 /// taken for an attribute: `$MessageId`, `$SessionId` and `$EnqueuedTimeUtc` of Service Bus, `$Id` and
 /// `$InsertionTime` of a queue.
 pub(crate) const OF_PLATFORM: char = '$';
@@ -121,61 +121,48 @@ fn body_of(text: Cow<'_, [u8]>, enc: Option<&str>) -> Result<Bytes> {
     }
 }
 
-/// [`Arrived::open`].
-#[allow(dead_code, reason = "its caller is the host")]
-pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Arrived> {
-    Arrived::open(body, properties, platform_attempt)
-}
-
 /// A message that was received, opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arrived {
     /// The message. Its attempt counts the deliveries of those that it is a copy of.
     pub(crate) message: Message<Bytes>,
-    /// The only subscription that it is for, if it is not for all.
-    pub(crate) meant_for: Option<String>,
     /// Why it is dead, if it is a dead letter.
     pub(crate) death: Option<Death>,
 }
 
-#[allow(dead_code, reason = "its caller is the host")]
-impl Arrived {
-    /// Opens a message as the platform handed it over: the text of a queue's message, still in base64 or
-    /// not, or the body of a Service Bus message with its user properties. What else the platform says
-    /// stands among the properties, see [`OF_PLATFORM`].
-    ///
-    /// Errors: `InvalidInput` where it cannot be read, which is for ever: settle it as [`raw`](Self::raw).
-    pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Self> {
-        let mut told = Told::of(properties);
-        let Some(text) = told.attributes.remove(META) else {
-            return match envelope::read(body)? {
-                Some(letter) => letter.arrived(told, platform_attempt),
-                None => Ok(told.arrived(Bytes::copy_from_slice(body), platform_attempt)),
-            };
+/// Opens a message as the platform handed it over: the text of a queue's message, still in base64 or
+/// not, or the body of a Service Bus message with its user properties. What else the platform says
+/// stands among the properties, see [`OF_PLATFORM`].
+///
+/// Errors: `InvalidInput` where it cannot be read, which is for ever: settle it as [`Arrived::raw`].
+pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Arrived> {
+    let mut told = Told::of(properties);
+    let Some(text) = told.attributes.remove(META) else {
+        return match envelope::read(body)? {
+            Some(letter) => letter.arrived(told, platform_attempt),
+            None => Ok(told.arrived(Bytes::copy_from_slice(body), platform_attempt)),
         };
-        let meta: Meta<'_> = serde_json::from_str(&text).map_err(|error| unreadable(META, &error))?;
-        let body = body_of(Cow::Borrowed(body), meta.enc.as_deref())?;
-        let mut arrived = told.arrived(body, platform_attempt);
-        let message = &mut arrived.message;
-        message.attempt = message.attempt.saturating_add(meta.attempt);
-        if let Some(id) = meta.id {
-            message.id = MessageId::new(id);
-        }
-        message.published_at = meta.at.map_or(message.published_at, from_millis);
-        message.ordering_key = meta.key.map(Cow::into_owned).or(message.ordering_key.take());
-        Ok(Self { death: meta.dead, ..arrived })
+    };
+    let meta: Meta<'_> = serde_json::from_str(&text).map_err(|error| unreadable(META, &error))?;
+    let body = body_of(Cow::Borrowed(body), meta.enc.as_deref())?;
+    let mut arrived = told.arrived(body, platform_attempt);
+    let message = &mut arrived.message;
+    message.attempt = message.attempt.saturating_add(meta.attempt);
+    if let Some(id) = meta.id {
+        message.id = MessageId::new(id);
     }
+    message.published_at = meta.at.map_or(message.published_at, from_millis);
+    message.ordering_key = meta.key.map(Cow::into_owned).or(message.ordering_key.take());
+    arrived.death = meta.dead;
+    Ok(arrived)
+}
 
+impl Arrived {
     /// A message as it came, for one that cannot be opened, so that it can become a dead letter.
     pub(crate) fn raw(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Self {
         let mut told = Told::of(properties);
         told.attributes.remove(META);
         told.arrived(Bytes::copy_from_slice(body), platform_attempt)
-    }
-
-    /// Is it for this subscription? Where not, it is done, unseen by the app.
-    pub(crate) fn is_for(&self, subscription: &str) -> bool {
-        self.meant_for.as_deref().is_none_or(|meant| meant == subscription)
     }
 }
 
@@ -185,7 +172,6 @@ struct Told {
     id: Option<String>,
     session: Option<String>,
     at: Option<SystemTime>,
-    meant_for: Option<String>,
     trace_parent: Option<TraceParent>,
 }
 
@@ -194,6 +180,7 @@ impl Told {
         let (platform, attributes): (BTreeMap<_, _>, BTreeMap<_, _>) =
             properties.into_iter().partition(|(name, _)| name.starts_with(OF_PLATFORM));
         let mut attributes = attributes;
+        attributes.remove(FOR);
         let said = |names: &[&str]| {
             let said = names.iter().find_map(|name| platform.get(*name));
             said.filter(|text| !text.is_empty()).cloned()
@@ -202,7 +189,6 @@ impl Told {
             id: said(&["$MessageId", "$Id"]),
             session: said(&["$SessionId"]),
             at: said(&["$EnqueuedTimeUtc", "$InsertionTime"]).as_deref().and_then(time),
-            meant_for: attributes.remove(FOR),
             trace_parent: attributes.remove(TraceParent::NAME).and_then(|text| text.parse().ok()),
             attributes,
         }
@@ -216,7 +202,7 @@ impl Told {
         message.attributes = self.attributes;
         message.ordering_key = self.session;
         message.trace_parent = self.trace_parent;
-        Arrived { message, meant_for: self.meant_for, death: None }
+        Arrived { message, death: None }
     }
 }
 

@@ -1,8 +1,8 @@
 //! **A double** of Service Bus, made by us: there is no emulator of it that runs here.
 //!
 //! It follows the REST documentation (<https://learn.microsoft.com/rest/api/servicebus/>) as strictly as
-//! that goes, and checks what the service checks: the signature and the end of each token, the size of
-//! messages, the form of a batch. What it cannot show is what the documentation does not say.
+//! that goes, and checks what the service checks: signature, end, audience and rights of each token, of a policy
+//! or of an identity; the size of messages; the form of a batch. What it cannot show is what the documentation does not say.
 //!
 //! | request | answer |
 //! |---|---|
@@ -37,6 +37,9 @@ use store::Store;
 
 /// The policy that may do everything.
 pub const POLICY: &str = "RootManageSharedAccessKey";
+
+/// The policy that may receive, and not send.
+pub const LISTENER: &str = "ListenOnly";
 
 /// A running double. It ends with this value.
 #[derive(Debug)]

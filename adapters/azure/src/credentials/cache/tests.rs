@@ -13,6 +13,7 @@ struct Double {
     lifetime: Duration,
     calls: AtomicU32,
     fails: Mutex<bool>,
+    hangs: Mutex<bool>,
 }
 
 #[async_trait]
@@ -20,6 +21,9 @@ impl Source for Double {
     async fn find(&self) -> Result<Found> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
+        if *self.hangs.lock() {
+            std::future::pending::<()>().await;
+        }
         if *self.fails.lock() {
             return Err(Error::new(ErrorKind::Unavailable, format!("call {call} failed")));
         }
@@ -32,7 +36,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn cache(lifetime: Duration) -> (ManualClock, Cache<Double>) {
     let clock = ManualClock::default();
-    let source = Double { clock: clock.clone(), lifetime, calls: AtomicU32::new(0), fails: Mutex::new(false) };
+    let (calls, fails, hangs) = Default::default();
+    let source = Double { clock: clock.clone(), lifetime, calls, fails, hangs };
     (clock.clone(), Cache::new(source, Arc::new(clock)))
 }
 
@@ -47,6 +52,15 @@ impl Cache<Double> {
 
     fn fail(&self, fails: bool) {
         *self.source.fails.lock() = fails;
+    }
+}
+
+impl<S> Cache<S> {
+    /// As if what is held had come a while ago, so that it can be refused.
+    pub(in crate::credentials) fn age(&self) {
+        if let Held::Token { came, .. } = &mut *self.held.lock() {
+            *came -= PAUSE;
+        }
     }
 }
 
@@ -97,6 +111,34 @@ async fn a_failed_renewal_keeps_what_is_good_and_waits_before_the_next() {
     assert_eq!(cache.calls(), 3);
     clock.advance(MARGIN);
     assert_eq!(cache.token().await.unwrap_err().kind(), ErrorKind::Unavailable, "it has expired");
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_holds_nobody_up_who_has_a_good_token() {
+    let (clock, cache) = cache(HOUR);
+    cache.token().await.unwrap();
+    clock.advance(HOUR - MARGIN);
+    *cache.source.hangs.lock() = true;
+    let mut renewal = Box::pin(cache.token());
+    assert!(futures_util::poll!(&mut renewal).is_pending());
+    assert_eq!(cache.token().await.unwrap(), "1", "another than who renews");
+    clock.advance(PATIENCE);
+    assert_eq!(renewal.await.unwrap(), "1");
+    assert_eq!(cache.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_keeps_neither_a_refused_token_nor_an_error() {
+    let (_, cache) = cache(HOUR);
+    let first = cache.get().await.unwrap();
+    let ahead = cache.clock.now() + HOUR * 24;
+    if let Held::Token { came, .. } = &mut *cache.held.lock() {
+        *came = ahead;
+    }
+    cache.reject(&first);
+    assert_eq!(cache.token().await.unwrap(), "2");
+    *cache.held.lock() = Held::Error { error: Error::internal("of a day ahead"), came: ahead };
+    assert_eq!(cache.token().await.unwrap(), "3");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answer, Call, Judgement, Safety, Service};
+use isobar_rest::{Judgement, Safety, Service};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
@@ -16,6 +16,7 @@ use super::sas::Tokens;
 use crate::State;
 use crate::config::{Access, ServiceBusNamespace};
 use crate::credentials::Audience;
+use crate::credentials::renewal::{self, Renew};
 use crate::pub_sub::refusal::Refusal;
 
 /// Sends to the topics and queues of a namespace.
@@ -32,60 +33,45 @@ impl<'a> Sender<'a> {
 
     /// Sends messages, all or none. The inner result is the service's own.
     pub(crate) async fn send(&self, entity: &str, body: Bytes) -> Result<std::result::Result<(), Refusal>> {
-        let call =
-            OneCall { sender: self, resource: format!("{}/{entity}", self.namespace.endpoint), used: Mutex::default() };
-        let first = call.make(body.clone()).await?;
-        let refusal = match refused(&first) {
-            Some(refusal) if refusal.is_unauthenticated() && call.renew() => {
-                let earlier = first.uncertain;
-                let unknown = |error: Error| if earlier { error.with_outcome_unknown() } else { error };
-                let again = call.make(body).await.map_err(unknown)?;
-                refused(&again).map(|refusal| refusal.uncertain(again.uncertain || earlier))
-            }
-            refusal => refusal,
-        };
-        Ok(refusal.map_or(Ok(()), Err))
+        let resource = format!("{}/{entity}", self.namespace.endpoint);
+        let request = Request::post(format!("{resource}/messages"))
+            .header(CONTENT_TYPE, "application/vnd.microsoft.servicebus.json")
+            .body(PutPayload::from(body))
+            .map_err(|error| Error::internal("the request cannot be made").with_source(error))?;
+        let call = OneCall { sender: self, resource, shown: Mutex::default() };
+        let client = &self.state.client;
+        let answer = renewal::call(client, &call, "SendMessageBatch", Safety::Idempotent, request).await?;
+        if answer.response.status().is_success() {
+            return Ok(Ok(()));
+        }
+        Ok(Err(Refusal::read(&answer.response).uncertain(answer.uncertain)))
     }
-}
-
-fn refused(answer: &Answer) -> Option<Refusal> {
-    let refused = !answer.response.status().is_success();
-    refused.then(|| Refusal::read(&answer.response).uncertain(answer.uncertain))
 }
 
 struct OneCall<'a> {
     sender: &'a Sender<'a>,
     /// The URL of the topic or queue, which is what a token opens.
     resource: String,
-    /// The token of an identity that the last attempt was made with.
-    used: Mutex<Option<Arc<str>>>,
+    /// The token of an identity that the last attempt showed.
+    shown: Mutex<Option<Arc<str>>>,
 }
 
-impl OneCall<'_> {
-    async fn make(&self, body: Bytes) -> Result<Answer> {
-        let request = Request::post(format!("{}/messages", self.resource))
-            .header(CONTENT_TYPE, "application/vnd.microsoft.servicebus.json")
-            .body(PutPayload::from(body))
-            .map_err(|error| Error::internal("the request cannot be made").with_source(error))?;
-        let call = Call { operation: "SendMessageBatch", request, safety: Safety::Idempotent, service: self };
-        self.sender.state.client.call(call).await
-    }
-
-    /// Is there another token to be had?
-    fn renew(&self) -> bool {
-        match &self.sender.namespace.access {
+#[async_trait]
+impl Renew for OneCall<'_> {
+    async fn renew(&self, answer: &Response<Bytes>) -> bool {
+        if !Refusal::read(answer).is_unauthenticated() {
+            return false;
+        }
+        let Sender { state, namespace, tokens } = self.sender;
+        let shown = self.shown.lock().take();
+        match (&namespace.access, shown) {
             // The token may be from before a change of the clock.
-            Access::Key(_) => {
-                self.sender.tokens.reject(&self.resource);
+            (Access::Key(_), _) => {
+                tokens.reject(&self.resource);
                 true
             }
-            Access::Sas(_) => false,
-            Access::Identity => {
-                let used = self.used.lock().take();
-                let Some(token) = used else { return false };
-                self.sender.state.credentials.reject(Audience::ServiceBus, &token);
-                true
-            }
+            (Access::Identity, Some(shown)) => state.credentials.renew(Audience::ServiceBus, &shown).await,
+            (Access::Identity, None) | (Access::Sas(_), _) => false,
         }
     }
 }
@@ -96,14 +82,11 @@ impl Service for OneCall<'_> {
         let Sender { state, namespace, tokens } = self.sender;
         let text = match &namespace.access {
             Access::Key(key) => tokens.get(&self.resource, &namespace.policy, key).to_string(),
-            Access::Sas(sas) => {
-                let text = String::from_utf8_lossy(&sas.0);
-                format!("SharedAccessSignature {}", text.trim_start_matches("SharedAccessSignature "))
-            }
+            Access::Sas(sas) => format!("SharedAccessSignature {}", String::from_utf8_lossy(&sas.0)),
             Access::Identity => {
                 let token = state.credentials.token(Audience::ServiceBus).await?;
                 let text = format!("Bearer {token}");
-                *self.used.lock() = Some(token);
+                *self.shown.lock() = Some(token);
                 text
             }
         };

@@ -36,8 +36,10 @@ async fn every_subscription_has_a_queue_and_the_outcome_is_unknown_where_only_so
     let results = publish(&double, "azqueue://clicks?subscriptions=clicks,gone", vec![plain("a")]).await;
     assert_eq!(told(&results), [Some((ErrorKind::NotFound, true))]);
     assert!(results[0].as_ref().unwrap_err().message().contains("the queue `gone` of the storage account `devstore`"));
-    let wrong = open(&state(&double.url), &at("azqueue://clicks?subscriptions=a,B")).unwrap_err();
-    assert_eq!(wrong.kind(), ErrorKind::Config);
+    for wrong in ["clicks,B", "clicks,", "clicks,a--b"] {
+        let url = format!("azqueue://clicks?subscriptions={wrong}");
+        assert_eq!(open(&state(&double.url), &at(&url)).unwrap_err().kind(), ErrorKind::Config, "{wrong}");
+    }
 }
 
 #[tokio::test]
@@ -52,9 +54,14 @@ async fn what_the_service_cannot_do_is_refused_before_it_is_asked() {
 
 #[tokio::test]
 async fn errors_show_no_secret() {
+    let throttled = ErrorKind::Throttled { retry_after: None };
     for (code, name, kind, unknown) in [
         (403, "AuthenticationFailed", ErrorKind::Unauthenticated, false),
+        (403, "AuthorizationFailure", ErrorKind::PermissionDenied, false),
         (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, false),
+        (409, "QueueBeingDeleted", ErrorKind::Unavailable, false),
+        (503, "ServerBusy", throttled, false),
+        (503, "OperationTimedOut", ErrorKind::Unavailable, true),
         (413, "RequestBodyTooLarge", ErrorKind::TooLarge { limit: 65_536 }, false),
         (500, "InternalError", ErrorKind::Unavailable, true),
     ] {

@@ -1,8 +1,8 @@
 //! What becomes of a message.
 
-use isobar_abstraction::Outcome;
+use isobar_abstraction::{Outcome, RetryPolicy};
 
-use super::super::settle::{Settled, settle};
+use super::super::settle::{Settled, carry_out};
 use super::super::wire::{Arrived, envelope, open as arrived};
 use super::*;
 
@@ -13,7 +13,9 @@ fn message(key: Option<&str>) -> Arrived {
 }
 
 async fn settled(double: &Double, url: &str, arrived: &Arrived, outcome: Outcome, most: u32) -> Settled {
-    settle(&state(&double.url), &at(url), arrived, outcome, arrived.message.attempt, most).await
+    let attempt = arrived.message.attempt;
+    let verdict = RetryPolicy::default().with_max_attempts(most).judge(attempt, outcome);
+    carry_out(&state(&double.url), &at(url), arrived, verdict, attempt).await
 }
 
 /// The only message that Service Bus was sent: what beside its body it was, and what comes of it.
@@ -36,13 +38,21 @@ async fn a_retry_is_a_copy_for_one_subscription_that_comes_later() {
     let outcome = Outcome::retry_after(Duration::from_secs(7), "busy");
     assert_eq!(settled(&double, url, &first, outcome, 5).await, Settled::Done);
     assert_eq!(double.asked(), ["POST /clicks/messages"]);
-    let (broker, copy, ..) = only(&double);
+    let (broker, copy, properties, _) = only(&double);
     assert_eq!(broker["ScheduledEnqueueTimeUtc"], "Thu, 01 Jan 2026 00:00:08 GMT", "never too early");
     assert_eq!(broker["MessageId"], format!("{}~2", first.message.id));
-    assert!(copy.is_for("count") && !copy.is_for("clicks"));
+    assert!(properties.contains(&(wire::FOR.to_owned(), "count".to_owned())), "{properties:?}");
     let mut wanted = first.message;
     wanted.attempt = 3;
     assert_eq!(copy.message, wanted);
+}
+
+#[tokio::test]
+async fn a_wait_without_an_end_ends_in_a_century() {
+    let double = Double::new(|_| status(201, "")).await;
+    let outcome = Outcome::retry_after(Duration::MAX, "never");
+    assert_eq!(settled(&double, "servicebus://clicks", &message(None), outcome, 5).await, Settled::Done);
+    assert_eq!(only(&double).0["ScheduledEnqueueTimeUtc"], "Sat, 08 Dec 2125 00:00:01 GMT");
 }
 
 #[tokio::test]

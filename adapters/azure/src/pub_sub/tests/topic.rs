@@ -74,25 +74,47 @@ async fn messages_with_a_key_go_to_the_twin_in_a_session_and_in_order() {
 
 #[tokio::test]
 async fn errors_say_what_to_do_and_show_no_secret() {
-    for (code, body, kind, unknown) in [
-        (401, "<Error><Code>401</Code><Detail>hush</Detail></Error>", ErrorKind::Unauthenticated, false),
-        (403, "", ErrorKind::PermissionDenied, false),
+    let too_large = ErrorKind::TooLarge { limit: 262_144 };
+    let throttled = ErrorKind::Throttled { retry_after: None };
+    // As the service says it: <https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-exceptions>.
+    for (code, detail, kind, unknown) in [
+        (401, "InvalidSignature: The token has an invalid signature. hush", ErrorKind::Unauthenticated, false),
+        (401, "Unauthorized access. 'Send' claim(s) are required to perform this operation. hush", PERMISSION, false),
+        (403, "", PERMISSION, false),
+        (403, "message size exceeded", too_large, false),
         (
             403,
-            "<Error><Code>403</Code><Detail>message size exceeded</Detail></Error>",
-            ErrorKind::TooLarge { limit: 262_144 },
+            "The maximum entity size has been reached or exceeded for Topic: 'CLICKS'. Size of entity in bytes: 9",
+            FULL,
             false,
         ),
+        (413, "", too_large, false),
         (404, "", ErrorKind::NotFound, false),
         (410, "", ErrorKind::NotFound, false),
-        (429, "", ErrorKind::Throttled { retry_after: None }, false),
+        (429, "", throttled, false),
+        (503, "The request was terminated because the entity is being throttled.", throttled, false),
         (500, "", ErrorKind::Unavailable, true),
-        (503, "<html>", ErrorKind::Unavailable, true),
+        (503, "", ErrorKind::Unavailable, true),
     ] {
-        let double = Double::new(move |_| status(code, body)).await;
+        let body = format!("<Error><Code>{code}</Code><Detail>{detail}</Detail></Error>");
+        let double = Double::new(move |_| status(code, &body)).await;
         let results = publish(&double, vec![plain("hush-body"), plain("x")]).await;
-        assert_eq!(told(&results), [Some((kind, unknown)); 2], "{code} {body}");
+        assert_eq!(told(&results), [Some((kind, unknown)); 2], "{code} {detail}");
         assert!(!format!("{results:?}").contains("hush"), "{results:?}");
+    }
+}
+
+const PERMISSION: ErrorKind = ErrorKind::PermissionDenied;
+/// A topic that is full takes messages again when some were received.
+const FULL: ErrorKind = ErrorKind::Unavailable;
+
+#[tokio::test]
+async fn neither_a_missing_permission_nor_a_full_topic_is_asked_about_again() {
+    for (code, detail) in [(401, "'Send' claim(s) are required"), (403, "The maximum entity size has been reached")] {
+        let body = format!("<Error><Code>{code}</Code><Detail>{detail}</Detail></Error>");
+        let double = Double::new(move |_| status(code, &body)).await;
+        publish(&double, vec![plain("a"), plain("b")]).await;
+        assert_eq!(double.asked().len(), 1, "{detail}");
     }
 }
 
@@ -101,4 +123,22 @@ async fn a_refused_token_is_made_anew_once() {
     let double = Double::new(|_| status(401, "")).await;
     publish(&double, vec![plain("a")]).await;
     assert_eq!(double.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_signature_that_somebody_made_is_shown_as_it_is_and_never_told() {
+    let double = Double::new(|request| match request.headers()["authorization"].to_str() {
+        Ok("SharedAccessSignature sr=x&sig=hush%3D&se=9&skn=p") => status(201, ""),
+        _ => status(400, ""),
+    })
+    .await;
+    let connection = format!(
+        "Endpoint={};SharedAccessSignature=SharedAccessSignature sr=x&sig=hush%3D&se=9&skn=p;UseDevelopmentEmulator=true",
+        double.url.replacen("http", "sb", 1)
+    );
+    let environment = Environment::default().with_var("AZURE_SERVICEBUS_CONNECTION_STRING", connection);
+    let state = AzureProvider::new(AzureConfig::from_environment(&environment).unwrap()).0;
+    let topic = open(&state, &at("servicebus://clicks")).unwrap();
+    assert_eq!(told(&topic.publish(vec![plain("a")]).await), [None]);
+    assert!(!format!("{topic:?}").contains("hush"));
 }

@@ -9,7 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::{POLICY, Shared};
+use super::{LISTENER, POLICY, Shared};
+use crate::emulators::identity;
 
 /// Why a request is refused: what the service says in its `Detail`.
 pub(super) type Reason = String;
@@ -40,7 +41,8 @@ fn signature(shared: &Shared, token: &str, path: &str) -> Result<(), Reason> {
     }
     let raw = |name: &str| fields.get(name).copied().ok_or(format!("MalformedToken: there is no {name}"));
     let (resource, end) = (raw("sr")?, raw("se")?);
-    if decoded(raw("skn")?) != POLICY {
+    let policy = decoded(raw("skn")?);
+    if ![POLICY, LISTENER].contains(&policy.as_str()) {
         return Err("InvalidPolicy: there is no policy of that name".to_owned());
     }
     let mut mac = Hmac::<Sha256>::new_from_slice(shared.key.as_bytes()).map_err(|_| "the double's key")?;
@@ -52,12 +54,19 @@ fn signature(shared: &Shared, token: &str, path: &str) -> Result<(), Reason> {
     if end <= now() {
         return Err("ExpiredToken: The token is expired.".to_owned());
     }
-    let resource = decoded(resource);
+    may(shared, &policy, &decoded(resource), path)
+}
+
+/// Is a token of this policy for this resource good for a request of this path?
+fn may(shared: &Shared, policy: &str, resource: &str, path: &str) -> Result<(), Reason> {
     let (_, place) = resource.split_once("://").ok_or("MalformedToken: sr is no URI")?;
     let wanted = format!("{}{path}/", shared.host).to_lowercase();
-    match wanted.starts_with(&format!("{}/", place.trim_end_matches('/').to_lowercase())) {
-        true => Ok(()),
-        false => Err("InvalidAudience: the token is for another resource".to_owned()),
+    if !wanted.starts_with(&format!("{}/", place.trim_end_matches('/').to_lowercase())) {
+        return Err("InvalidAudience: the token is for another resource".to_owned());
+    }
+    match policy == LISTENER && path.ends_with("/messages") {
+        true => Err("Unauthorized access. 'Send' claim(s) are required to perform this operation.".to_owned()),
+        false => Ok(()),
     }
 }
 
@@ -67,11 +76,16 @@ fn decoded(text: &str) -> String {
     pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-/// As Azurite does: the claims, not the signature.
+/// A token of an identity, by its claims and by the signature of our stand-in for an issuer.
+///
+/// Source: <https://learn.microsoft.com/rest/api/servicebus/get-azure-active-directory-token>.
 fn bearer(token: &str) -> Result<(), Reason> {
     let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
     let claims = claims.ok_or("MalformedToken: it is no JWT")?;
+    if !identity::is_signed(token) {
+        return Err("InvalidSignature: The token has an invalid signature.".to_owned());
+    }
     let audience = claims["aud"].as_str().unwrap_or_default().trim_end_matches('/');
     if audience != "https://servicebus.azure.net" {
         return Err("InvalidAudience: the token is not for Service Bus".to_owned());

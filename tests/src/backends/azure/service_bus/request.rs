@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use isobar::clock::to_rfc3339;
 use serde_json::{Map, Value, json};
 
-use super::store::{Delivery, Sent};
+use super::store::{Delivery, Sent, Store};
 use super::{Shared, auth};
 
 /// The largest message, and the largest batch, in bytes with properties.
@@ -57,14 +57,39 @@ fn answer(
     if sessions {
         return Err((400, "an entity that wants sessions cannot be received from without one".to_owned()));
     }
-    if rest == "/head" {
-        let Some(delivery) = store.receive(entity, now) else { return Ok(status(204)) };
-        if method == Method::DELETE {
-            store.complete(entity, &delivery.lock, now);
-            return Ok(delivered(200, shared, &delivery));
-        }
-        return if method == Method::POST { Ok(delivered(201, shared, &delivery)) } else { Err(unknown(method)) };
+    match rest {
+        "/head" => received(shared, &mut store, method, entity, now),
+        _ => settled(&mut store, method, entity, rest, now),
     }
+}
+
+/// Takes a message, for good or under a lock.
+fn received(
+    shared: &Shared,
+    store: &mut Store,
+    method: &Method,
+    entity: &str,
+    now: SystemTime,
+) -> Result<Response<Body>, Refused> {
+    if ![Method::DELETE, Method::POST].contains(method) {
+        return Err(unknown(method));
+    }
+    let Some(delivery) = store.receive(entity, now) else { return Ok(status(204)) };
+    if method == Method::POST {
+        return Ok(delivered(201, shared, &delivery));
+    }
+    store.complete(entity, &delivery.lock, now);
+    Ok(delivered(200, shared, &delivery))
+}
+
+/// Completes a message whose lock is good, or gives it back.
+fn settled(
+    store: &mut Store,
+    method: &Method,
+    entity: &str,
+    rest: &str,
+    now: SystemTime,
+) -> Result<Response<Body>, Refused> {
     let (_, lock) = rest.trim_start_matches('/').split_once('/').ok_or((400, "there is no lock token".to_owned()))?;
     let good = match *method {
         Method::DELETE => store.complete(entity, lock, now),

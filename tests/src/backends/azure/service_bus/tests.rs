@@ -1,15 +1,20 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
 use isobar::prelude::*;
-use isobar::{Body, Environment, ManualClock, TestResponse};
+use isobar::pub_sub::{MessageId, RawMessage};
+use isobar::{
+    Body, Environment, Location, ManualClock, Provider, ResourceKind, ResourceUrl, TestResponse, TraceParent,
+};
 use isobar_azure::{AzureConfig, AzureProvider};
 
 use super::*;
 use crate::backends::send;
+use crate::emulators::{Identity, Issued};
 
 async fn double() -> (ServiceBus, ManualClock) {
     let clock = ManualClock::default();
@@ -76,8 +81,51 @@ async fn the_adapter_is_told_of_a_wrong_key_and_a_missing_topic() {
     let error = cloud(&wrong, &clock).topic::<u32>("clicks").publish(1_u32).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(!format!("{error:?}").contains("hush"));
+    let listener = bus.connection_string().replace(POLICY, LISTENER);
+    let error = cloud(&listener, &clock).topic::<u32>("clicks").publish(1_u32).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     let error = cloud(&bus.connection_string(), &clock).topic::<u32>("others").publish(1_u32).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// What became of a message that was sent with the tokens of an identity, and what they were asked for.
+async fn by_identity(bus: &ServiceBus, issued: Issued) -> (isobar::Result<MessageId>, Vec<String>) {
+    let identity = Identity::start(issued).await.unwrap();
+    let set = |environment: Environment, (name, value)| environment.with_var(name, value);
+    let environment = identity.variables().into_iter().fold(Environment::default(), set);
+    let azure = AzureProvider::new(AzureConfig::from_environment(&environment).unwrap());
+    let url = ResourceUrl::parse(&format!("servicebus://clicks?endpoint={}", bus.url())).unwrap();
+    let topic = azure.pub_sub(&Location::new(ResourceKind::Topic, "clicks").with_url(url)).unwrap();
+    let (body, trace_parent) = ("by identity".into(), TraceParent::random());
+    let message = RawMessage { body, attributes: BTreeMap::new(), ordering_key: None, trace_parent };
+    (topic.publish(vec![message]).await.remove(0), identity.asked())
+}
+
+#[tokio::test]
+async fn an_identity_publishes_by_a_token_for_service_bus() {
+    let (bus, _) = double().await;
+    let (sent, asked) = by_identity(&bus, Issued::default()).await;
+    let got = bus.receive("clicks/subscriptions/clicks").unwrap();
+    assert_eq!((got.id.as_str(), &*got.body), (sent.unwrap().as_str(), &b"by identity"[..]));
+    assert_eq!(asked, ["https://servicebus.azure.net"]);
+}
+
+#[tokio::test]
+async fn an_identity_whose_token_is_not_for_service_bus_has_ended_or_is_forged_is_refused() {
+    let (bus, _) = double().await;
+    let good = Issued::default;
+    for issued in [
+        Issued { audience: Some("https://storage.azure.com"), ..good() },
+        Issued { life: Duration::ZERO, ..good() },
+        Issued { forged: true, ..good() },
+    ] {
+        let (sent, asked) = by_identity(&bus, issued).await;
+        let error = sent.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unauthenticated, false), "{issued:?}");
+        assert!(error.message().contains("this machine's clock") && !format!("{error:?}").contains("eyJ"), "{error:?}");
+        assert_eq!(asked.len(), 1, "a token that has only come is not asked for again: {issued:?}");
+    }
+    assert!(bus.peek("clicks/subscriptions/clicks").is_empty());
 }
 
 #[tokio::test]
