@@ -85,6 +85,42 @@ async fn a_page_without_items_is_not_the_end() {
     assert_eq!(scene.header(1, "x-ms-continuation").as_deref(), Some("more"));
 }
 
+/// Answers with two pages of ranges, of which `0` was split in between, and with items of none.
+fn ranges(request: &Request<Bytes>) -> Answer {
+    let range = |id: &str, min: &str, max: &str, parents: &[&str]| json!({"id": id, "minInclusive": min, "maxExclusive": max, "parents": parents});
+    if !request.uri().path().ends_with("pkranges") {
+        return answer(200, json!({"Documents": []}));
+    }
+    let (half, quarter) = ("20".repeat(16), "10".repeat(16));
+    if request.headers().contains_key("x-ms-continuation") {
+        let rest = [range("1", &half, "FF", &[]), range("2", "", &quarter, &["0"]), range("3", &quarter, &half, &["0"])];
+        return answer(200, json!({ "PartitionKeyRanges": rest }));
+    }
+    let mut first = answer(200, json!({"PartitionKeyRanges": [range("0", "", &half, &[])]}));
+    first.headers_mut().insert("x-ms-continuation", "more".parse().unwrap());
+    first
+}
+
+#[tokio::test]
+async fn a_scan_names_whole_ranges_by_their_ids_and_parts_by_their_ends_too() {
+    let scanned = |segment, segments| async move {
+        let scene = Scene::new(ranges).await;
+        let segment = ScanSegment { segment, segments, limit: 10, after: None };
+        assert_eq!(scene.table.scan(&segment).await.unwrap(), Items::default());
+        let header = |place, name| scene.header(place, name).unwrap_or_default();
+        let names = ["x-ms-documentdb-partitionkeyrangeid", "x-ms-start-epk", "x-ms-end-epk", "x-ms-read-key-type"];
+        (2..scene.count()).map(|place| names.map(|name| header(place, name))).collect::<Vec<_>>()
+    };
+    let (zero, half) = ("0".repeat(32), "20".repeat(16));
+    assert_eq!(scanned(0, 1).await, ["2", "3", "1"].map(|id| [id, "", "", ""]));
+    let part = |id, from, to| [id, from, to, "EffectivePartitionKeyRange"];
+    let eighth = format!("08{}", "0".repeat(30));
+    assert_eq!(scanned(0, 8).await, [part("2", &zero, &eighth)]);
+    let three_quarters = format!("30{}", "0".repeat(30));
+    assert_eq!(scanned(3, 4).await, [part("1", &three_quarters, "FF")]);
+    assert_eq!(scanned(2, 4).await.last(), Some(&part("1", &half, &three_quarters).map(str::to_owned)));
+}
+
 #[tokio::test]
 async fn reads_and_batches_show_the_newest_session_token() {
     let scene = Scene::new(|request| {
