@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG};
+use http::header::{ACCEPT, AUTHORIZATION, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use isobar_abstraction::{Error, Result};
@@ -91,7 +91,7 @@ impl<'a> Ask<'a> {
 
     pub(super) fn with_body(mut self, kind: &'static str, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.with(CONTENT_TYPE_NAME, kind)
+        self.with("content-type", kind)
     }
 
     /// Shows the session's token although it writes.
@@ -107,14 +107,10 @@ impl<'a> Ask<'a> {
     }
 }
 
-const CONTENT_TYPE_NAME: &str = "content-type";
-
 /// A success.
 pub(super) struct Success {
     headers: HeaderMap,
     pub(super) body: Bytes,
-    /// May an attempt before this one have been applied too?
-    pub(super) uncertain: bool,
 }
 
 impl Success {
@@ -145,11 +141,6 @@ impl Success {
             let (line, column) = (error.line(), error.column());
             Error::internal(format!("Cosmos DB's answer is not of the expected form at line {line} column {column}"))
         })
-    }
-
-    /// The same as a refusal: the answer to a batch whose writes failed.
-    pub(super) fn as_refusal(&self) -> Refusal {
-        Refusal::default().uncertain(self.uncertain)
     }
 }
 
@@ -187,11 +178,11 @@ impl Container {
         if let Some(token) = text(response.headers(), "x-ms-session-token") {
             self.session.learn(token);
         }
-        if !response.status().is_success() {
-            return Ok(Err(Refusal::read(&response).uncertain(uncertain)));
+        if let Some(refusal) = Refusal::of(&response) {
+            return Ok(Err(refusal.uncertain(uncertain)));
         }
         let (parts, body) = response.into_parts();
-        Ok(Ok(Success { headers: parts.headers, body, uncertain }))
+        Ok(Ok(Success { headers: parts.headers, body }))
     }
 
     /// The last answer, and whether an attempt before it may have been applied.
@@ -222,9 +213,6 @@ impl Container {
         }
         if let Some(token) = ask.in_session.then(|| self.session.token()).flatten() {
             request = request.header("x-ms-session-token", token);
-        }
-        if ask.method == Method::POST && !ask.headers.iter().any(|(name, _)| *name == CONTENT_TYPE_NAME) {
-            request = request.header(CONTENT_TYPE, "application/json");
         }
         let wrong = |error| Error::internal("the request cannot be made").with_source(error);
         request.body(PutPayload::from(ask.body.clone())).map_err(wrong)
@@ -292,10 +280,10 @@ impl Service for Signed<'_> {
     }
 
     fn judge(&self, answer: &Response<Bytes>) -> Judgement {
-        if answer.status().is_success() {
-            return Judgement::Final;
+        match Refusal::of(answer) {
+            Some(refusal) if self.ranged && refusal.is_range_gone() => Judgement::Final,
+            Some(refusal) => refusal.judge(),
+            None => Judgement::Final,
         }
-        let refusal = Refusal::read(answer);
-        if self.ranged && refusal.is_range_gone() { Judgement::Final } else { refusal.judge() }
     }
 }

@@ -33,11 +33,6 @@ impl Prepared<'_> {
     }
 }
 
-/// Is what a condition asked for not there?
-fn is_broken(refusal: &Refusal) -> bool {
-    refusal.status == 412 || refusal.is_absent()
-}
-
 impl CosmosKeyValue {
     /// Repeated as often as it takes: the mark tells our own write from all others.
     pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
@@ -94,7 +89,7 @@ impl CosmosKeyValue {
                 let over = self.write(prepared, Way::Replace(stored.etag()?)).await;
                 match over.map_err(|error| unknown(error, uncertain))? {
                     Ok(version) => return Ok(version),
-                    Err(refusal) if is_broken(&refusal) => uncertain |= refusal.uncertain,
+                    Err(refusal) if refusal.is_condition() => uncertain |= refusal.uncertain,
                     Err(refusal) => return Err(unknown(self.explain(refusal), uncertain)),
                 }
             }
@@ -108,7 +103,7 @@ impl CosmosKeyValue {
         let Some(etag) = wanted(version, self.clock.now()) else { return Err(gone(key)) };
         let refusal = match self.write(prepared, Way::Replace(etag)).await? {
             Ok(version) => return Ok(version),
-            Err(refusal) if is_broken(&refusal) => refusal,
+            Err(refusal) if refusal.is_condition() => refusal,
             Err(refusal) => return Err(self.explain(refusal)),
         };
         if !refusal.uncertain {
@@ -133,7 +128,7 @@ impl CosmosKeyValue {
         match self.container.ask(ask).await? {
             Ok(_) => Ok(()),
             Err(refusal) if refusal.is_absent() && version.is_none() => Ok(()),
-            Err(refusal) if is_broken(&refusal) => Err(unknown(gone(key), refusal.uncertain)),
+            Err(refusal) if refusal.is_condition() => Err(unknown(gone(key), refusal.uncertain)),
             Err(refusal) => Err(self.explain(refusal)),
         }
     }

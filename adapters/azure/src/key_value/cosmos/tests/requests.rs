@@ -93,7 +93,8 @@ fn ranges(request: &Request<Bytes>) -> Answer {
     }
     let (half, quarter) = ("20".repeat(16), "10".repeat(16));
     if request.headers().contains_key("x-ms-continuation") {
-        let rest = [range("1", &half, "FF", &[]), range("2", "", &quarter, &["0"]), range("3", &quarter, &half, &["0"])];
+        let rest =
+            [range("1", &half, "FF", &[]), range("2", "", &quarter, &["0"]), range("3", &quarter, &half, &["0"])];
         return answer(200, json!({ "PartitionKeyRanges": rest }));
     }
     let mut first = answer(200, json!({"PartitionKeyRanges": [range("0", "", &half, &[])]}));
