@@ -13,5 +13,4 @@ pub(super) const KEY_VALUE: &[Gap] = &[
     gap("a_value_of_a_newer_form_of_the_type_is_read_by_the_older", PROCESSES),
     gap("a_transaction_that_is_dropped_happens_whole_or_not_at_all", HALVES),
     gap("transactions_write_and_see_expiry", HALVES),
-    gap("expired_items_hide_nothing_in_a_query", HALVES),
 ];
