@@ -19,6 +19,31 @@ async fn a_get_is_signed_and_names_its_partition_in_ascii() {
     assert_eq!(scene.header(0, "authorization"), Some(signed));
 }
 
+/// No emulator takes tokens: the form is that of "Access control on Azure Cosmos DB resources".
+#[tokio::test]
+async fn an_identity_shows_its_token_with_every_request() {
+    let identity = crate::key_value::identity("h.p-_.s").await;
+    let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
+    let scene = Scene::with_access(&access, |request| match request.headers().get("x-ms-cosmos-is-batch-request") {
+        Some(_) => answer(200, json!([{"statusCode": 201, "eTag": "e"}])),
+        None if request.method() == "GET" => absent(),
+        None => written(201),
+    })
+    .await;
+    scene.table.get(&Key::from("a")).await.unwrap();
+    scene.table.put(put(PutMode::Create)).await.unwrap();
+    scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await.unwrap();
+    scene.table.delete(&Key::from("a"), None).await.unwrap();
+    for place in 0..4 {
+        let shown = scene.header(place, "authorization");
+        assert_eq!(shown.as_deref(), Some("type%3Daad%26ver%3D1.0%26sig%3Dh.p-_.s"), "{place}");
+        assert!(scene.header(place, "x-ms-date").is_some_and(|date| date.ends_with("GMT")));
+    }
+    let asked = identity.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].ends_with("resource=https%3A%2F%2Fcosmos%2Eazure%2Ecom"), "{asked:?}");
+}
+
 #[tokio::test]
 async fn each_mode_of_a_put_is_a_request_of_its_own() {
     let scene = Scene::script([written(201)]).await;
