@@ -1,5 +1,6 @@
 //! Key-value: Cosmos DB, or Table Storage.
 
+mod attempt;
 mod cosmos;
 mod table;
 

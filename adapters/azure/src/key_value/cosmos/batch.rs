@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::refusal::{REQUEST_BYTES, Refusal};
-use super::request::{Answered, Ask, Success, unknown};
-use super::stored::{Found, check_key, document, id, partition_header, tombstone, unique, version, wanted};
-use super::write::{gone, taken};
+use super::request::{Answered, Ask, Success};
+use super::stored::{Found, check_key, document, id, partition_header, tombstone, version, wanted};
 use super::{CosmosKeyValue, TRIES, throttled};
+use crate::key_value::attempt::{changed, taken, unique, unknown};
 
 /// What the other writes of a batch are answered when one has failed.
 const FAILED_DEPENDENCY: u16 = 424;
@@ -93,12 +93,12 @@ impl CosmosKeyValue {
         let Some(culprit) = culprit else { return Err(self.explain(refusal)) };
         let is_final = asks_for_a_version(culprit);
         if is_final && !lost {
-            return Err(gone(culprit.key()));
+            return Err(changed(culprit.key()));
         }
         let found = self.look(writes).await?;
         match applied(writes, mark, &found) {
             Some(versions) => versions.map(Settled::Applied),
-            None if is_final => Err(gone(culprit.key())),
+            None if is_final => Err(changed(culprit.key())),
             None => Ok(Settled::Seen(found)),
         }
     }
@@ -122,7 +122,7 @@ impl CosmosKeyValue {
                 (PutMode::Create, Some(Some(_))) => Err(taken(key)),
                 (PutMode::Create, _) => Operation::put("Create", body(put)?),
                 (PutMode::Update(version), _) => {
-                    let etag = wanted(version, now).ok_or_else(|| gone(key))?;
+                    let etag = wanted(version, now).ok_or_else(|| changed(key))?;
                     Ok(Operation::put("Replace", body(put)?)?.over(key, etag))
                 }
             },
@@ -132,7 +132,7 @@ impl CosmosKeyValue {
             }
             Write::Delete { version, .. } => {
                 check_key(key)?;
-                let etag = |version| wanted(version, now).ok_or_else(|| gone(key));
+                let etag = |version| wanted(version, now).ok_or_else(|| changed(key));
                 let if_match = version.as_ref().map(etag).transpose()?.map(str::to_owned);
                 Ok(Operation { operation_type: "Delete", id: Some(id(&key.sort)), if_match, resource_body: None })
             }

@@ -24,6 +24,7 @@ use super::sign;
 use crate::State;
 use crate::config::{Access, CosmosAccount};
 use crate::credentials::Audience;
+use crate::key_value::attempt::unknown;
 
 /// The version of the REST API that Azure's own clients speak.
 const API: HeaderValue = HeaderValue::from_static("2020-07-15");
@@ -223,10 +224,6 @@ impl Container {
         let link = format!("dbs/{}/colls/{}", self.account.database, self.name);
         ask.id.map_or_else(|| link.clone(), |id| format!("{link}/{}/{id}", ask.resource))
     }
-}
-
-pub(super) fn unknown(error: Error, uncertain: bool) -> Error {
-    if uncertain { error.with_outcome_unknown() } else { error }
 }
 
 /// Signs one request, and judges its answers.

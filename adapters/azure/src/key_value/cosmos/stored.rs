@@ -160,13 +160,6 @@ fn seconds(expires: u64, now: SystemTime) -> Option<i32> {
     i32::try_from(seconds).ok()
 }
 
-/// 128 random bits as text. Errors: `Internal` where the machine has no randomness.
-pub(super) fn unique() -> Result<String> {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
-}
-
 /// An item as it is read, by whomever it was written.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Found {

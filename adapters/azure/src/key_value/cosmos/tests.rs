@@ -5,7 +5,7 @@ mod lost;
 mod refusals;
 mod requests;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response};
