@@ -8,14 +8,15 @@
 //! - it listens on the loopback, by HTTP/1.1 and by HTTP/2 with prior knowledge (`server`);
 //! - it checks the signature of every request by the account's key, and answers 401 (`signature`);
 //! - it takes a slash at the end of a path, which Azure's library for Python sends (`server`);
-//! - it holds the `condition` of a patch against the item, which the emulator ignores (`condition`).
+//! - it holds the `condition` of a patch against the item, which the emulator ignores (`condition`);
+//! - with `--lag` it has reads answered by another region than writes (`server`).
 //!
 //! ```text
 //! cosmos-emulator --key BASE64 [--throttle] [--lag MILLISECONDS]
 //! ```
 //!
-//! `--throttle` lets containers of a fixed throughput answer 429. `--lag` adds a second region that only reads,
-//! and is so late. Prints `ready URL` for each region, and ends when its standard input closes.
+//! `--throttle` lets containers of a fixed throughput answer 429. `--lag` adds a second region that is so late, and
+//! answers all reads. Prints `ready URL`, and ends when its standard input closes.
 
 mod condition;
 mod server;
@@ -30,7 +31,6 @@ use azure_data_cosmos_driver::in_memory_emulator::{
     InMemoryEmulatorHttpClient, ReplicationConfig, VirtualAccountConfig, VirtualRegion,
 };
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use url::Url;
 
 use server::Server;
@@ -82,30 +82,22 @@ fn end_with_the_test() {
 
 async fn run() -> Result<(), Failure> {
     let settings = Settings::read(std::env::args().skip(1))?;
-    // A region is known by the host and the port of a request, so the ports come first.
-    let names: &[&str] = if settings.lag.is_some() { &["East US", "West US"] } else { &["East US"] };
-    let mut regions = Vec::new();
-    let mut listeners = Vec::new();
-    for name in names {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let url: Url = format!("http://{}/", listener.local_addr()?).parse()?;
-        regions.push(VirtualRegion::new(*name, url.clone()));
-        listeners.push((listener, url));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url: Url = format!("http://{}/", listener.local_addr()?).parse()?;
+    // The emulator knows a region by the host and port of a request. Nobody listens at this one.
+    let late: Url = "http://late.invalid/".parse()?;
+    let mut regions = vec![VirtualRegion::new("East US", url.clone())];
+    if settings.lag.is_some() {
+        regions.push(VirtualRegion::new("West US", late.clone()));
     }
     let mut account = VirtualAccountConfig::new(regions)?.with_throttling_enabled(settings.throttle);
     if let Some(lag) = settings.lag {
         account = account.with_replication_config(ReplicationConfig::fixed(lag));
     }
     let emulator = Arc::new(InMemoryEmulatorHttpClient::try_new(account)?);
-    let patches = Arc::default();
-    let mut serving = JoinSet::new();
-    for (listener, url) in listeners {
-        println!("ready {url}");
-        let server = Server::new(Arc::clone(&emulator), url, &settings.key, Arc::clone(&patches));
-        serving.spawn(server.run(listener));
-    }
-    while let Some(ended) = serving.join_next().await {
-        ended??;
-    }
+    println!("ready {url}");
+    let reads = if settings.lag.is_some() { &late } else { &url };
+    let lag = settings.lag.unwrap_or_default();
+    Server::new(emulator, &url, reads, lag, &settings.key).run(listener).await?;
     Ok(())
 }

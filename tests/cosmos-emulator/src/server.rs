@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use azure_core::http::headers::{HeaderName, HeaderValue};
 use azure_core::http::{Method, Request, Url};
@@ -23,12 +24,17 @@ use crate::{condition, signature};
 /// A refusal of our own, in the form of the service's: a status and what is wrong.
 pub(crate) type Refused = (u16, String);
 
-/// One region of the account.
+/// The account, which a client sees as one place.
 #[derive(Clone)]
 pub(crate) struct Server {
     emulator: Arc<InMemoryEmulatorHttpClient>,
-    /// Where this region listens, without a slash at the end.
-    base: Arc<str>,
+    /// The region that writes, without a slash at the end.
+    writes: Arc<str>,
+    /// The region that reads.
+    reads: Arc<str>,
+    /// How much later that region sees a write. A read that shows by its token that it comes too early is refused
+    /// after so long: the clock of a trial does not wait between the attempts of a client.
+    lag: Duration,
     key: Arc<str>,
     /// Held alone by a patch with a condition, so that no write comes between the two.
     patches: Arc<RwLock<()>>,
@@ -37,11 +43,13 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(
         emulator: Arc<InMemoryEmulatorHttpClient>,
-        base: Url,
+        writes: &Url,
+        reads: &Url,
+        lag: Duration,
         key: &str,
-        patches: Arc<RwLock<()>>,
     ) -> Self {
-        Self { emulator, base: base.as_str().trim_end_matches('/').into(), key: key.into(), patches }
+        let base = |region: &Url| region.as_str().trim_end_matches('/').into();
+        Self { emulator, writes: base(writes), reads: base(reads), lag, key: key.into(), patches: Arc::default() }
     }
 
     pub(crate) async fn run(self, listener: TcpListener) -> io::Result<()> {
@@ -82,17 +90,24 @@ impl Server {
             _shared = self.patches.read().await;
         }
         let method = method(&parts.method)?;
-        let mut request = Request::new(self.url(path(parts))?, method);
+        let region = if is_read(parts) { &self.reads } else { &self.writes };
+        let mut request = Request::new(url(region, path(parts))?, method);
         for (name, value) in &parts.headers {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             request.headers_mut().insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value));
         }
         request.set_body(body.to_vec());
-        self.ask(&request).await
+        let answer = self.ask(&request).await?;
+        let early = answer.headers().get("x-ms-substatus").is_some_and(|substatus| *substatus == *"1002");
+        if early && answer.status() == StatusCode::NOT_FOUND {
+            tokio::time::sleep(self.lag).await;
+        }
+        Ok(answer)
     }
 
+    /// Of something in the region that writes.
     pub(crate) fn url(&self, path: &str) -> Result<Url, Refused> {
-        format!("{}{path}", self.base).parse().map_err(|error| (400, format!("{path}: {error}")))
+        url(&self.writes, path)
     }
 
     /// What the emulator answers.
@@ -106,6 +121,14 @@ impl Server {
         let body: &[u8] = answer.body().as_ref();
         response.body(Full::new(Bytes::copy_from_slice(body))).map_err(|error| (500, error.to_string()))
     }
+}
+
+fn url(region: &str, path: &str) -> Result<Url, Refused> {
+    format!("{region}{path}").parse().map_err(|error| (400, format!("{path}: {error}")))
+}
+
+fn is_read(parts: &Parts) -> bool {
+    parts.method == "GET" || parts.headers.contains_key("x-ms-documentdb-isquery")
 }
 
 /// Azure's library for Python ends some paths with a slash. The service takes it, the emulator does not.

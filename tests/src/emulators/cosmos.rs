@@ -40,32 +40,29 @@ pub struct CosmosEmulator {
     _served: Served,
     /// Where it listens, without a slash at the end.
     pub endpoint: String,
-    /// Where its region listens that is late, if there is one.
-    pub late: Option<String>,
 }
 
 impl CosmosEmulator {
     /// Starts it. Errors: `Unavailable` where it ends or does not get ready; the message names its log.
     pub fn start(program: &CosmosProgram) -> Result<Self> {
-        Self::start_with(program, &[], false)
+        Self::start_with(program, &[])
     }
 
     /// Starts it so that containers of a fixed throughput answer 429 when they are asked too much.
     pub fn start_throttled(program: &CosmosProgram) -> Result<Self> {
-        Self::start_with(program, &["--throttle"], false)
+        Self::start_with(program, &["--throttle"])
     }
 
-    /// Starts it with a second region, which reads what was written so long ago.
+    /// Starts it with a second region that answers all reads, and sees each write so much later.
     pub fn start_late(program: &CosmosProgram, lag: Duration) -> Result<Self> {
-        Self::start_with(program, &["--lag", &lag.as_millis().to_string()], true)
+        Self::start_with(program, &["--lag", &lag.as_millis().to_string()])
     }
 
-    fn start_with(program: &CosmosProgram, further: &[&str], late: bool) -> Result<Self> {
+    fn start_with(program: &CosmosProgram, further: &[&str]) -> Result<Self> {
         let mut command = Command::new(&program.0);
         command.args(["--key", COSMOS_KEY]).args(further);
         let served = Served::start("cosmos-emulator", command)?;
         let endpoint = served.told("ready ")?;
-        let late = if late { Some(served.told("ready ")?) } else { None };
-        Ok(Self { _served: served, endpoint, late })
+        Ok(Self { _served: served, endpoint })
     }
 }

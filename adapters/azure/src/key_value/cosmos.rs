@@ -20,12 +20,12 @@ mod tests;
 mod write;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
 
+use super::attempt;
 use crate::State;
 use crate::config::CosmosAccount;
 use refusal::Refusal;
@@ -52,10 +52,8 @@ impl CosmosKeyValue {
         Ok(Self { container: Container::new(state, account, container, session)?, clock })
     }
 
-    /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
     async fn pause(&self, tries: u32) {
-        let longest = 10_000 << tries.min(6);
-        self.clock.pause(Duration::from_micros(fastrand::u64(0..=longest))).await;
+        attempt::pause(&*self.clock, tries).await;
     }
 
     /// The error of a refusal that is not about a condition.

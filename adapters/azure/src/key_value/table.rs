@@ -27,7 +27,7 @@ mod write;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,6 +36,7 @@ use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegme
 use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
 use serde::Deserialize;
 
+use super::attempt;
 use crate::State;
 use crate::config::StorageAccount;
 use key::RowKey;
@@ -67,10 +68,8 @@ impl TableKeyValue {
         self.clock.now()
     }
 
-    /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
     async fn pause(&self, tries: u32) {
-        let longest = 10_000 << tries.min(6);
-        self.clock.pause(Duration::from_micros(fastrand::u64(0..=longest))).await;
+        attempt::pause(&*self.clock, tries).await;
     }
 
     /// The row with this key, also where it has expired.

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::refusal::{REQUEST_BYTES, Refusal};
-use super::request::{Ask, Success, unknown};
-use super::stored::{Found, check_key, document, id, partition_header, tombstone, unique, version, wanted};
-use super::write::{gone, taken};
+use super::request::{Answered, Ask, Success};
+use super::stored::{Found, check_key, document, id, partition_header, tombstone, version, wanted};
 use super::{CosmosKeyValue, TRIES, throttled};
+use crate::key_value::attempt::{changed, taken, unique, unknown};
 
 /// What the other writes of a batch are answered when one has failed.
 const FAILED_DEPENDENCY: u16 = 424;
@@ -37,65 +37,81 @@ struct Operation {
 /// What became of one write.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome {
-    status_code: u16,
+pub(super) struct Outcome {
+    pub(super) status_code: u16,
     #[serde(default)]
-    sub_status_code: u32,
+    pub(super) sub_status_code: u32,
     e_tag: Option<String>,
+    pub(super) retry_after_milliseconds: Option<f64>,
 }
 
-/// What was seen to be stored, by sort key; `None` before anything was looked at.
-type Seen = Option<HashMap<String, Found>>;
+/// The first write that failed, and which it is.
+pub(super) fn culprit(body: &[u8]) -> Option<(usize, Outcome)> {
+    let outcomes: Vec<Outcome> = serde_json::from_slice(body).ok()?;
+    let failed = |outcome: &Outcome| outcome.status_code >= 400 && outcome.status_code != FAILED_DEPENDENCY;
+    outcomes.into_iter().enumerate().find(|(_, outcome)| failed(outcome))
+}
 
-/// The first write that failed.
-struct Culprit<'a> {
-    write: &'a Write,
-    refusal: Refusal,
+/// What was seen to be stored, by sort key.
+type Seen = HashMap<String, Found>;
+
+/// What became of a transaction that was refused.
+enum Settled {
+    /// An attempt before, whose answer was lost, was applied.
+    Applied(Vec<Option<Version>>),
+    /// It was not, and may be in other words.
+    Seen(Seen),
 }
 
 impl CosmosKeyValue {
     /// One request, unless a create meets what has expired, or a delete what is absent: those fail a batch,
     /// so it is looked at, and tried again in other words.
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
-        let Some(partition) = writes.first().map(|write| &write.key().partition) else { return Ok(Vec::new()) };
+        let Some(first) = writes.first() else { return Ok(Vec::new()) };
         let mark = unique()?;
-        let (mut seen, mut uncertain) = (None, false);
+        let (mut seen, mut lost) = (None, false);
         for attempt in 0..TRIES {
-            let operations = self.plan(writes, &mark, &seen).map_err(|error| unknown(error, uncertain))?;
-            let success = self.send(partition, &operations).await.map_err(|error| unknown(error, uncertain))?;
-            let outcomes: Vec<Outcome> = success.read().map_err(Error::with_outcome_unknown)?;
-            let Some(culprit) = culprit(writes, &outcomes, &success) else { return answers(writes, outcomes) };
-            uncertain |= success.uncertain;
-            if matches!(culprit.refusal.status, 404 | 409 | 412) {
-                if asks_for_a_version(culprit.write) && !uncertain {
-                    return Err(gone(culprit.write.key()));
-                }
-                let found = self.look(partition, writes).await.map_err(|error| unknown(error, uncertain))?;
-                if let Some(versions) = applied(writes, &mark, &found) {
-                    return versions;
-                }
-                if asks_for_a_version(culprit.write) {
-                    return Err(gone(culprit.write.key()).with_outcome_unknown());
-                }
-                seen = Some(found);
-            } else if !matches!(culprit.refusal.status, 408 | 410 | 429 | 449 | 500..) {
-                return Err(unknown(self.explain(culprit.refusal), uncertain));
+            let operations = self.plan(writes, &mark, seen.as_ref()).map_err(|error| unknown(error, lost))?;
+            let sent = self.send(&first.key().partition, &operations).await;
+            let refusal = match sent.map_err(|error| unknown(error, lost))? {
+                Ok(success) => return answers(writes, &success),
+                Err(refusal) => refusal,
+            };
+            lost |= refusal.uncertain;
+            match self.settle(writes, &mark, refusal, lost).await.map_err(|error| unknown(error, lost))? {
+                Settled::Applied(versions) => return Ok(versions),
+                Settled::Seen(found) => seen = Some(found),
             }
             self.pause(attempt).await;
         }
-        let error = throttled("other writes of the same items, or throttling, undid the transaction every time");
-        Err(unknown(error, uncertain))
+        Err(unknown(throttled("other writes of the same items undid the transaction every time"), lost))
+    }
+
+    /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
+    async fn settle(&self, writes: &[Write], mark: &str, refusal: Refusal, lost: bool) -> Result<Settled> {
+        let culprit = refusal.write.filter(|_| refusal.is_condition()).and_then(|at| writes.get(at));
+        let Some(culprit) = culprit else { return Err(self.explain(refusal)) };
+        let is_final = asks_for_a_version(culprit);
+        if is_final && !lost {
+            return Err(changed(culprit.key()));
+        }
+        let found = self.look(writes).await?;
+        match applied(writes, mark, &found) {
+            Some(versions) => versions.map(Settled::Applied),
+            None if is_final => Err(changed(culprit.key())),
+            None => Ok(Settled::Seen(found)),
+        }
     }
 
     /// Errors: `AlreadyExists` and `Conflict` where it is known before that a condition does not hold.
-    fn plan(&self, writes: &[Write], mark: &str, seen: &Seen) -> Result<Vec<Operation>> {
+    fn plan(&self, writes: &[Write], mark: &str, seen: Option<&Seen>) -> Result<Vec<Operation>> {
         writes.iter().map(|write| self.operation(write, mark, seen)).collect()
     }
 
-    fn operation(&self, write: &Write, mark: &str, seen: &Seen) -> Result<Operation> {
+    fn operation(&self, write: &Write, mark: &str, seen: Option<&Seen>) -> Result<Operation> {
         let now = self.clock.now();
         let key = write.key();
-        let stored = seen.as_ref().map(|seen| seen.get(&key.sort));
+        let stored = seen.map(|seen| seen.get(&key.sort));
         let body = |put: &Put| document(put, mark, now);
         match write {
             Write::Put(put) => match (&put.mode, stored) {
@@ -106,7 +122,7 @@ impl CosmosKeyValue {
                 (PutMode::Create, Some(Some(_))) => Err(taken(key)),
                 (PutMode::Create, _) => Operation::put("Create", body(put)?),
                 (PutMode::Update(version), _) => {
-                    let etag = wanted(version, now).ok_or_else(|| gone(key))?;
+                    let etag = wanted(version, now).ok_or_else(|| changed(key))?;
                     Ok(Operation::put("Replace", body(put)?)?.over(key, etag))
                 }
             },
@@ -116,14 +132,14 @@ impl CosmosKeyValue {
             }
             Write::Delete { version, .. } => {
                 check_key(key)?;
-                let etag = |version| wanted(version, now).ok_or_else(|| gone(key));
+                let etag = |version| wanted(version, now).ok_or_else(|| changed(key));
                 let if_match = version.as_ref().map(etag).transpose()?.map(str::to_owned);
                 Ok(Operation { operation_type: "Delete", id: Some(id(&key.sort)), if_match, resource_body: None })
             }
         }
     }
 
-    async fn send(&self, partition: &str, operations: &[Operation]) -> Result<Success> {
+    async fn send(&self, partition: &str, operations: &[Operation]) -> Result<Answered> {
         let body = serde_json::to_vec(operations)?;
         if body.len() as u64 > REQUEST_BYTES {
             return Err(Error::too_large("the transaction in Cosmos DB's JSON", body.len() as u64, REQUEST_BYTES));
@@ -135,18 +151,14 @@ impl CosmosKeyValue {
             .with("x-ms-cosmos-batch-atomic", "True")
             .with("x-ms-cosmos-batch-continue-on-error", "False")
             .with_body("application/json", body);
-        self.container.ask(ask).await?.map_err(|refusal| self.explain(refusal))
+        self.container.ask(ask).await
     }
 
-    async fn look(&self, partition: &str, writes: &[Write]) -> Result<HashMap<String, Found>> {
-        let sorts: Vec<_> = writes.iter().map(|write| write.key().sort.as_str()).collect();
-        let mut seen = HashMap::new();
-        for sorts in sorts.chunks(100) {
-            for found in self.look_up(partition, sorts).await? {
-                seen.insert(found.key()?.sort, found);
-            }
-        }
-        Ok(seen)
+    /// What is stored where the transaction writes.
+    async fn look(&self, writes: &[Write]) -> Result<Seen> {
+        let keys: Vec<_> = writes.iter().map(Write::key).collect();
+        let found = self.find(&keys).await?;
+        found.into_iter().map(|found| Ok((found.key()?.sort, found))).collect()
     }
 }
 
@@ -168,16 +180,9 @@ fn asks_for_a_version(write: &Write) -> bool {
     }
 }
 
-fn culprit<'a>(writes: &'a [Write], outcomes: &[Outcome], success: &Success) -> Option<Culprit<'a>> {
-    let failed = |outcome: &Outcome| outcome.status_code >= 400 && outcome.status_code != FAILED_DEPENDENCY;
-    let mut pairs = writes.iter().zip(outcomes);
-    let (write, outcome) = pairs.find(|(_, outcome)| failed(outcome))?;
-    let refusal = success.as_refusal().of_write(outcome.status_code, outcome.sub_status_code);
-    Some(Culprit { write, refusal })
-}
-
 /// The versions of a transaction that was applied. Errors: `Internal`.
-fn answers(writes: &[Write], outcomes: Vec<Outcome>) -> Result<Vec<Option<Version>>> {
+fn answers(writes: &[Write], success: &Success) -> Result<Vec<Option<Version>>> {
+    let outcomes: Vec<Outcome> = success.read().map_err(Error::with_outcome_unknown)?;
     let lacks = || Error::internal("Cosmos DB's answer does not tell of each write").with_outcome_unknown();
     if writes.len() != outcomes.len() || outcomes.iter().any(|outcome| outcome.status_code >= 400) {
         return Err(lacks());
@@ -193,7 +198,7 @@ fn answers(writes: &[Write], outcomes: Vec<Outcome>) -> Result<Vec<Option<Versio
 }
 
 /// The versions, where what is stored shows that an attempt whose answer was lost was applied.
-fn applied(writes: &[Write], mark: &str, found: &HashMap<String, Found>) -> Option<Result<Vec<Option<Version>>>> {
+fn applied(writes: &[Write], mark: &str, found: &Seen) -> Option<Result<Vec<Option<Version>>>> {
     let mut puts = writes.iter().filter(|write| matches!(write, Write::Put(_))).peekable();
     puts.peek()?;
     let ours = |write: &Write| found.get(&write.key().sort).filter(|found| found.is_marked(mark));

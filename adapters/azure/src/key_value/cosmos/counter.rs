@@ -2,14 +2,15 @@
 
 use http::Method;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::key_value::{Key, Put, PutMode, add_to_counter};
-use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_abstraction::key_value::Key;
+use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use serde_json::json;
 
 use super::request::{Ask, Success};
-use super::stored::{Found, check_key, id, partition_header, unique};
+use super::stored::{Found, check_key, id, partition_header};
 use super::{CosmosKeyValue, TRIES};
+use crate::key_value::attempt::{unique, write_back};
 use crate::profile::PROFILE;
 
 impl CosmosKeyValue {
@@ -21,20 +22,8 @@ impl CosmosKeyValue {
             if let Some(sum) = self.add_natively(key, delta).await? {
                 return Ok(sum);
             }
-            let stored = self.get_item(key).await?;
-            let value = stored.as_ref().map(|item| item.value.as_ref());
-            let sum = add_to_counter(value, delta, PROFILE.limits.counter)?;
-            let (mode, expires_at) = match stored {
-                Some(item) => (PutMode::Update(item.version), item.expires_at),
-                None => (PutMode::Create, None),
-            };
-            let put = Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at };
-            match self.put_item(&put).await {
-                Ok(_) => return Ok(sum),
-                // What may have been counted must not be counted again.
-                Err(error) if error.outcome_unknown() => return Err(error),
-                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
-                Err(error) => return Err(error),
+            if let Some(sum) = write_back(self, key, delta).await? {
+                return Ok(sum);
             }
             self.pause(attempt).await;
         }

@@ -74,9 +74,21 @@ impl CosmosKeyValue {
     }
 
     pub(super) async fn get_items(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
-        let mut groups: HashMap<&str, Vec<&str>> = HashMap::new();
         let mut seen = HashSet::new();
-        for key in keys.iter().filter(|key| seen.insert(*key)) {
+        let distinct: Vec<_> = keys.iter().filter(|key| seen.insert(*key)).collect();
+        let found = self.find(&distinct).await?;
+        let (now, mut items) = (self.clock.now(), HashMap::new());
+        for found in found {
+            let key = found.key()?;
+            items.extend(found.into_item(key.clone(), now)?.map(|item| (key, item)));
+        }
+        Ok(keys.iter().map(|key| items.get(key).cloned()).collect())
+    }
+
+    /// What is stored at different keys, whether or not it has expired, in no order.
+    pub(super) async fn find(&self, keys: &[&Key]) -> Result<Vec<Found>> {
+        let mut groups: HashMap<&str, Vec<&str>> = HashMap::new();
+        for key in keys {
             check_key(key)?;
             groups.entry(&key.partition).or_default().push(&key.sort);
         }
@@ -85,17 +97,11 @@ impl CosmosKeyValue {
             lookups.extend(sorts.chunks(KEYS).map(|sorts| self.look_up(partition, sorts).boxed()));
         }
         let found: Vec<_> = stream::iter(lookups).buffer_unordered(AT_ONCE).try_collect().await?;
-        let now = self.clock.now();
-        let mut items = HashMap::new();
-        for found in found.into_iter().flatten() {
-            let key = found.key()?;
-            items.extend(found.into_item(key.clone(), now)?.map(|item| (key, item)));
-        }
-        Ok(keys.iter().map(|key| items.get(key).cloned()).collect())
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// What is stored at up to 100 keys of a partition, whether or not it has expired.
-    pub(super) async fn look_up(&self, partition: &str, sorts: &[&str]) -> Result<Vec<Found>> {
+    async fn look_up(&self, partition: &str, sorts: &[&str]) -> Result<Vec<Found>> {
         // A read of one item costs a third of a query.
         if let [sort] = sorts {
             return Ok(self.read(&Key::new(partition, *sort)).await?.into_iter().collect());

@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind};
 use isobar_rest::Judgement;
 use serde::Deserialize;
+
+use super::batch;
 
 /// The largest item, and the largest request. Source: "Azure Cosmos DB service quotas".
 pub(super) const REQUEST_BYTES: u64 = 2_097_152;
@@ -27,6 +29,8 @@ pub(super) struct Refusal {
     retry_after: Option<Duration>,
     /// Under which Azure's support finds the request.
     activity: String,
+    /// Which write of a batch it is about.
+    pub(super) write: Option<usize>,
     /// May the call, or an earlier attempt of it, have been applied?
     pub(super) uncertain: bool,
 }
@@ -38,16 +42,40 @@ struct Body {
 }
 
 impl Refusal {
-    pub(super) fn read(response: &Response<Bytes>) -> Self {
+    /// What was refused, also a write of a batch, which as a whole is answered with 207.
+    pub(super) fn of(response: &Response<Bytes>) -> Option<Self> {
+        if response.status() == StatusCode::MULTI_STATUS {
+            return Some(Self::of_batch(response));
+        }
+        (!response.status().is_success()).then(|| Self::read(response))
+    }
+
+    fn read(response: &Response<Bytes>) -> Self {
         let headers = response.headers();
         let body: Body = serde_json::from_slice(response.body()).unwrap_or_default();
         Self {
             status: response.status().as_u16(),
-            substatus: number(headers, "x-ms-substatus").and_then(|number| number.try_into().ok()).unwrap_or_default(),
+            substatus: text(headers, "x-ms-substatus").and_then(|text| text.trim().parse().ok()).unwrap_or_default(),
             message: shown(&body.message),
-            retry_after: number(headers, "x-ms-retry-after-ms").map(Duration::from_millis),
+            retry_after: number(headers, "x-ms-retry-after-ms").and_then(millis),
             activity: text(headers, "x-ms-activity-id").unwrap_or_default().chars().take(64).collect(),
+            write: None,
             uncertain: false,
+        }
+    }
+
+    fn of_batch(response: &Response<Bytes>) -> Self {
+        let whole = Self::read(response);
+        let Some((write, outcome)) = batch::culprit(response.body()) else {
+            return Self { message: "the answer to a transaction tells of no write".to_owned(), ..whole };
+        };
+        Self {
+            status: outcome.status_code,
+            substatus: outcome.sub_status_code,
+            message: "a write of the transaction".to_owned(),
+            retry_after: outcome.retry_after_milliseconds.and_then(millis).or(whole.retry_after),
+            write: Some(write),
+            ..whole
         }
     }
 
@@ -56,19 +84,19 @@ impl Refusal {
         Self { uncertain, ..self }
     }
 
-    /// The same of one write of a batch.
-    pub(super) fn of_write(&self, status: u16, substatus: u32) -> Self {
-        Self { status, substatus, message: "a write of the transaction".to_owned(), ..self.clone() }
-    }
-
     /// Whether to try again. 410 (the partition moves), 429 and 449 come before anything is done; 503 and
-    /// 408 leave it open.
+    /// 408 leave it open, as does a batch that tells of no write.
     pub(super) fn judge(&self) -> Judgement {
         match (self.status, self.substatus) {
             (429 | 449 | 410, _) | (404, READ_SESSION) => Judgement::Refused { after: self.retry_after },
-            (408 | 500.., _) => Judgement::Failed,
+            (207 | 408 | 500.., _) => Judgement::Failed,
             _ => Judgement::Final,
         }
+    }
+
+    /// Is what a condition asked for not there, or what it forbade?
+    pub(super) fn is_condition(&self) -> bool {
+        matches!(self.status, 409 | 412) || self.is_absent()
     }
 
     /// Is the range of partitions that was named no longer there?
@@ -192,7 +220,10 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
-    let number: f64 = text(headers, name)?.trim().parse().ok()?;
-    (number.is_finite() && number >= 0.0).then_some(number.ceil() as u64)
+fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
+    text(headers, name)?.trim().parse().ok()
+}
+
+fn millis(millis: f64) -> Option<Duration> {
+    (millis.is_finite() && millis >= 0.0).then(|| Duration::from_millis(millis.ceil() as u64))
 }

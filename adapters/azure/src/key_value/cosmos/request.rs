@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG};
+use http::header::{ACCEPT, AUTHORIZATION, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use isobar_abstraction::{Error, Result};
@@ -24,6 +24,7 @@ use super::sign;
 use crate::State;
 use crate::config::{Access, CosmosAccount};
 use crate::credentials::Audience;
+use crate::key_value::attempt::unknown;
 
 /// The version of the REST API that Azure's own clients speak.
 const API: HeaderValue = HeaderValue::from_static("2020-07-15");
@@ -91,7 +92,7 @@ impl<'a> Ask<'a> {
 
     pub(super) fn with_body(mut self, kind: &'static str, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.with(CONTENT_TYPE_NAME, kind)
+        self.with("content-type", kind)
     }
 
     /// Shows the session's token although it writes.
@@ -107,14 +108,10 @@ impl<'a> Ask<'a> {
     }
 }
 
-const CONTENT_TYPE_NAME: &str = "content-type";
-
 /// A success.
 pub(super) struct Success {
     headers: HeaderMap,
     pub(super) body: Bytes,
-    /// May an attempt before this one have been applied too?
-    pub(super) uncertain: bool,
 }
 
 impl Success {
@@ -145,11 +142,6 @@ impl Success {
             let (line, column) = (error.line(), error.column());
             Error::internal(format!("Cosmos DB's answer is not of the expected form at line {line} column {column}"))
         })
-    }
-
-    /// The same as a refusal: the answer to a batch whose writes failed.
-    pub(super) fn as_refusal(&self) -> Refusal {
-        Refusal::default().uncertain(self.uncertain)
     }
 }
 
@@ -187,11 +179,11 @@ impl Container {
         if let Some(token) = text(response.headers(), "x-ms-session-token") {
             self.session.learn(token);
         }
-        if !response.status().is_success() {
-            return Ok(Err(Refusal::read(&response).uncertain(uncertain)));
+        if let Some(refusal) = Refusal::of(&response) {
+            return Ok(Err(refusal.uncertain(uncertain)));
         }
         let (parts, body) = response.into_parts();
-        Ok(Ok(Success { headers: parts.headers, body, uncertain }))
+        Ok(Ok(Success { headers: parts.headers, body }))
     }
 
     /// The last answer, and whether an attempt before it may have been applied.
@@ -223,9 +215,6 @@ impl Container {
         if let Some(token) = ask.in_session.then(|| self.session.token()).flatten() {
             request = request.header("x-ms-session-token", token);
         }
-        if ask.method == Method::POST && !ask.headers.iter().any(|(name, _)| *name == CONTENT_TYPE_NAME) {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
         let wrong = |error| Error::internal("the request cannot be made").with_source(error);
         request.body(PutPayload::from(ask.body.clone())).map_err(wrong)
     }
@@ -235,10 +224,6 @@ impl Container {
         let link = format!("dbs/{}/colls/{}", self.account.database, self.name);
         ask.id.map_or_else(|| link.clone(), |id| format!("{link}/{}/{id}", ask.resource))
     }
-}
-
-pub(super) fn unknown(error: Error, uncertain: bool) -> Error {
-    if uncertain { error.with_outcome_unknown() } else { error }
 }
 
 /// Signs one request, and judges its answers.
@@ -292,10 +277,10 @@ impl Service for Signed<'_> {
     }
 
     fn judge(&self, answer: &Response<Bytes>) -> Judgement {
-        if answer.status().is_success() {
-            return Judgement::Final;
+        match Refusal::of(answer) {
+            Some(refusal) if self.ranged && refusal.is_range_gone() => Judgement::Final,
+            Some(refusal) => refusal.judge(),
+            None => Judgement::Final,
         }
-        let refusal = Refusal::read(answer);
-        if self.ranged && refusal.is_range_gone() { Judgement::Final } else { refusal.judge() }
     }
 }

@@ -3,6 +3,11 @@
 //! Which range of partitions holds a hash changes when Cosmos DB splits or merges them. So a cursor names
 //! hashes, never ranges, and each page asks anew where they are. What an older range was read up to holds
 //! for each part of it: that is how Azure's own clients go on after a split.
+//!
+//! The headers are those of Azure's own clients that speak to the gateway as this one does, such as
+//! `azure-cosmos` for Python: a range by its id; a part of one by the id and both ends of the part.
+
+use std::collections::HashSet;
 
 use http::Method;
 use isobar_abstraction::key_value::{Items, ScanSegment};
@@ -17,6 +22,9 @@ use super::{CosmosKeyValue, TRIES, throttled};
 
 /// Behind the last hash.
 const END: &str = "FF";
+
+/// The first hash: an empty header would say as much, if it is not lost on the way.
+const FIRST: &str = "00000000000000000000000000000000";
 
 /// How many hashes there are: the two highest of their 128 bits are 0.
 const HASHES: u128 = 1 << 126;
@@ -45,6 +53,9 @@ struct Range {
     id: String,
     min_inclusive: String,
     max_exclusive: String,
+    /// Those that it was split from.
+    #[serde(default)]
+    parents: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,10 +147,9 @@ impl CosmosKeyValue {
             .ranged()
             .with("x-ms-documentdb-partitionkeyrangeid", range.id.as_str())
             .with("x-ms-max-item-count", limit.clamp(1, MOST_ITEMS).to_string());
-        // Of a whole range, gateways refuse to be told its ends as well.
         if chunk.from != range.min_inclusive || chunk.to != range.max_exclusive {
             ask = ask
-                .with("x-ms-start-epk", chunk.from.as_str())
+                .with("x-ms-start-epk", if chunk.from.is_empty() { FIRST } else { &chunk.from })
                 .with("x-ms-end-epk", chunk.to.as_str())
                 .with("x-ms-read-key-type", "EffectivePartitionKeyRange");
         }
@@ -162,12 +172,26 @@ impl CosmosKeyValue {
         Ok(Some(items))
     }
 
+    /// Between two pages a range may be split: then the feed has both the range and its parts.
     async fn ranges(&self) -> Result<Vec<Range>> {
-        match self.container.ask(Ask::ranges()).await? {
-            Ok(success) => Ok(success.read::<Ranges>()?.ranges),
-            Err(refusal) => Err(self.explain(refusal)),
+        let mut ranges = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let ask = after.iter().fold(Ask::ranges(), |ask, after| ask.with("x-ms-continuation", after));
+            let page = self.container.ask(ask).await?.map_err(|refusal| self.explain(refusal))?;
+            ranges.extend(page.read::<Ranges>()?.ranges);
+            match page.continuation() {
+                Some(continuation) => after = Some(continuation.to_owned()),
+                None => return Ok(without_parents(ranges)),
+            }
         }
     }
+}
+
+fn without_parents(mut ranges: Vec<Range>) -> Vec<Range> {
+    let parents: HashSet<_> = ranges.iter().flat_map(|range| range.parents.clone()).collect();
+    ranges.retain(|range| !parents.contains(&range.id));
+    ranges
 }
 
 #[cfg(test)]
@@ -179,7 +203,8 @@ mod tests {
     }
 
     fn range(id: &str, min: &str, max: &str) -> Range {
-        Range { id: id.to_owned(), min_inclusive: min.to_owned(), max_exclusive: max.to_owned() }
+        let (id, min_inclusive, max_exclusive) = (id.to_owned(), min.to_owned(), max.to_owned());
+        Range { id, min_inclusive, max_exclusive, parents: Vec::new() }
     }
 
     #[test]

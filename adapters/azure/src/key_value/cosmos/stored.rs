@@ -9,7 +9,7 @@
 //! | `b` | the value in base64, where it is not readable, instead of `v` |
 //! | `w` | 128 random bits, new with each write: by it a write whose answer was lost is known again |
 //! | `x` | when it expires, in milliseconds since 1970 |
-//! | `ttl` | how many seconds after the write Cosmos DB deletes it, rounded up |
+//! | `ttl` | how many seconds after the write Cosmos DB deletes it: rounded up, and one more |
 //!
 //! Cosmos DB orders strings by UTF-16, in which U+1F600 is before U+FFEE; in `s` that order is the order of
 //! bytes. Other properties are left alone by reads, and are gone after a put. An item that somebody else
@@ -152,18 +152,12 @@ pub(super) fn tombstone(key: &Key, mark: &str) -> Result<String> {
     Ok(serde_json::to_string(&Document { id, p: &key.partition, s, v, b: None, w: mark, x, ttl: Some(1) })?)
 }
 
-/// `ttl`, which counts from the write: at least 1, and none where the item outlives what it can say.
+/// `ttl`, which counts from `_ts`, the second in which the item was written: one more, or it would be gone
+/// up to a second too early. None where the item outlives what it can say.
 /// Source: <https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live>.
 fn seconds(expires: u64, now: SystemTime) -> Option<i32> {
-    let seconds = expires.saturating_sub(to_millis(now)).div_ceil(1_000).max(1);
+    let seconds = expires.saturating_sub(to_millis(now)).div_ceil(1_000) + 1;
     i32::try_from(seconds).ok()
-}
-
-/// 128 random bits as text. Errors: `Internal` where the machine has no randomness.
-pub(super) fn unique() -> Result<String> {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
 }
 
 /// An item as it is read, by whomever it was written.

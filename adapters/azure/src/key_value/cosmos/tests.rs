@@ -5,7 +5,7 @@ mod lost;
 mod refusals;
 mod requests;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -34,11 +34,18 @@ type Answer = Response<String>;
 
 impl Scene {
     async fn new(answer: impl Fn(&Request<Bytes>) -> Answer + Send + Sync + 'static) -> Self {
+        Self::with_access(&[("AZURE_COSMOS_KEY", KEY)], answer).await
+    }
+
+    async fn with_access(
+        access: &[(&str, &str)],
+        answer: impl Fn(&Request<Bytes>) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let double = Double::new(answer).await;
         let environment = Environment::default()
             .with_var("AZURE_COSMOS_ENDPOINT", &double.url)
-            .with_var("AZURE_COSMOS_KEY", KEY)
             .with_var("AZURE_COSMOS_DATABASE", "iso");
+        let environment = access.iter().fold(environment, |all, (name, value)| all.with_var(*name, *value));
         let mut config = AzureConfig::from_environment(&environment).unwrap();
         config.client.max_attempts = 3;
         let state = AzureProvider::with_clock(config, Arc::new(ManualClock::new(at(NOW)))).0;

@@ -7,9 +7,10 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 
 use super::refusal::Refusal;
-use super::request::{Ask, unknown};
-use super::stored::{check_key, document, id, partition_header, unique, version, wanted};
+use super::request::Ask;
+use super::stored::{check_key, document, id, partition_header, version, wanted};
 use super::{CosmosKeyValue, TRIES, throttled};
+use crate::key_value::attempt::{changed, taken, unique, unknown};
 
 /// How an item is written.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +32,6 @@ impl Prepared<'_> {
     fn version(&self, etag: &str) -> Version {
         version(etag, self.put.expires_at.map(to_millis))
     }
-}
-
-/// Is what a condition asked for not there?
-fn is_broken(refusal: &Refusal) -> bool {
-    refusal.status == 412 || refusal.is_absent()
 }
 
 impl CosmosKeyValue {
@@ -94,7 +90,7 @@ impl CosmosKeyValue {
                 let over = self.write(prepared, Way::Replace(stored.etag()?)).await;
                 match over.map_err(|error| unknown(error, uncertain))? {
                     Ok(version) => return Ok(version),
-                    Err(refusal) if is_broken(&refusal) => uncertain |= refusal.uncertain,
+                    Err(refusal) if refusal.is_condition() => uncertain |= refusal.uncertain,
                     Err(refusal) => return Err(unknown(self.explain(refusal), uncertain)),
                 }
             }
@@ -105,19 +101,19 @@ impl CosmosKeyValue {
 
     async fn update(&self, prepared: &Prepared<'_>, version: &Version) -> Result<Version> {
         let key = &prepared.put.key;
-        let Some(etag) = wanted(version, self.clock.now()) else { return Err(gone(key)) };
+        let Some(etag) = wanted(version, self.clock.now()) else { return Err(changed(key)) };
         let refusal = match self.write(prepared, Way::Replace(etag)).await? {
             Ok(version) => return Ok(version),
-            Err(refusal) if is_broken(&refusal) => refusal,
+            Err(refusal) if refusal.is_condition() => refusal,
             Err(refusal) => return Err(self.explain(refusal)),
         };
         if !refusal.uncertain {
-            return Err(gone(key));
+            return Err(changed(key));
         }
         let stored = self.read(key).await.map_err(Error::with_outcome_unknown)?;
         match stored.filter(|stored| stored.is_marked(&prepared.mark)) {
             Some(ours) => ours.version(),
-            None => Err(gone(key).with_outcome_unknown()),
+            None => Err(changed(key).with_outcome_unknown()),
         }
     }
 
@@ -127,22 +123,14 @@ impl CosmosKeyValue {
         let mut ask = Ask::item("DeleteItem", Method::DELETE, Safety::Idempotent, &id)
             .with("x-ms-documentdb-partitionkey", partition_header(&key.partition));
         if let Some(version) = version {
-            let Some(etag) = wanted(version, self.clock.now()) else { return Err(gone(key)) };
+            let Some(etag) = wanted(version, self.clock.now()) else { return Err(changed(key)) };
             ask = ask.with("if-match", etag);
         }
         match self.container.ask(ask).await? {
             Ok(_) => Ok(()),
             Err(refusal) if refusal.is_absent() && version.is_none() => Ok(()),
-            Err(refusal) if is_broken(&refusal) => Err(unknown(gone(key), refusal.uncertain)),
+            Err(refusal) if refusal.is_condition() => Err(unknown(changed(key), refusal.uncertain)),
             Err(refusal) => Err(self.explain(refusal)),
         }
     }
-}
-
-pub(super) fn taken(key: &Key) -> Error {
-    Error::already_exists(format!("there is an item at `{key}`"))
-}
-
-pub(super) fn gone(key: &Key) -> Error {
-    Error::conflict(format!("the item at `{key}` is gone, or was written since"))
 }

@@ -84,9 +84,9 @@ impl Refusal {
         if status == StatusCode::ACCEPTED {
             let part = batch::parts(answer.body()).into_iter().find(|part| !part.status.is_success())?;
             let mut refusal = Self::read(part.status, None, part.body.as_bytes());
-            if let Some((write, message)) = refusal.message.split_once(':') {
-                refusal.write = write.trim().parse().ok();
-                refusal.message = message.to_owned();
+            let told = refusal.message.split_once(':').and_then(|(at, rest)| Some((at.parse().ok()?, rest.to_owned())));
+            if let Some((write, message)) = told {
+                (refusal.write, refusal.message) = (Some(write), message);
             }
             return Some(refusal);
         }

@@ -24,6 +24,7 @@ use super::stored::boundary;
 use crate::State;
 use crate::config::{Access, StorageAccount};
 use crate::credentials::Audience;
+use crate::key_value::attempt::unknown;
 
 pub(super) const ACCEPT: &str = "application/json;odata=minimalmetadata";
 pub(super) const VERSION_OF_DATA: &str = "3.0;NetFx";
@@ -203,10 +204,6 @@ impl TableService {
         let signature = hmac::sign(&key, format!("{date}\n/{name}{path}").as_bytes());
         format!("SharedKeyLite {name}:{}", BASE64_STANDARD.encode(signature))
     }
-}
-
-pub(super) fn unknown(error: Error, uncertain: bool) -> Error {
-    if uncertain { error.with_outcome_unknown() } else { error }
 }
 
 /// One call of the service.

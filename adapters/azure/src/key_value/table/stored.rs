@@ -14,7 +14,7 @@
 use std::time::SystemTime;
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Key, Version};
@@ -22,6 +22,7 @@ use isobar_abstraction::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use super::key::RowKey;
+use crate::key_value::attempt::random;
 
 /// A property takes 64 KiB; of text, in UTF-16, "about 32 K characters or less".
 ///
@@ -119,21 +120,9 @@ fn put_binary(entity: &mut Map<String, Value>, value: &[u8]) {
     }
 }
 
-/// 128 random bits as text, by which a write is known from all others. Errors: `Internal` where the machine
-/// has no randomness.
-pub(super) fn unique() -> Result<String> {
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(random()?))
-}
-
 /// What parts the requests of a transaction: hex digits, as not every reader takes the `-` of base64.
 pub(super) fn boundary() -> Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(random()?)))
-}
-
-fn random() -> Result<[u8; 16]> {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
-    Ok(bits)
 }
 
 /// What a version says: which write it is of, when that expires, and the service's ETag.

@@ -41,12 +41,11 @@ struct Answer(u16, Option<&'static str>, String);
 
 impl Scene {
     async fn new(answer: impl Fn(&Request<Bytes>) -> Answer + Send + Sync + 'static) -> Self {
-        Self::with_access("AZURE_STORAGE_KEY", "aHVzaC1rZXk=", answer).await
+        Self::with_access(&[("AZURE_STORAGE_KEY", "aHVzaC1rZXk=")], answer).await
     }
 
     async fn with_access(
-        variable: &str,
-        secret: &str,
+        access: &[(&str, &str)],
         answer: impl Fn(&Request<Bytes>) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let double = Double::new(move |request| {
@@ -60,7 +59,8 @@ impl Scene {
             response.body(body).unwrap()
         })
         .await;
-        let environment = Environment::default().with_var("AZURE_STORAGE_ACCOUNT", "acc").with_var(variable, secret);
+        let environment = Environment::default().with_var("AZURE_STORAGE_ACCOUNT", "acc");
+        let environment = access.iter().fold(environment, |all, (name, value)| all.with_var(*name, *value));
         let mut config = AzureConfig::from_environment(&environment).unwrap();
         config.client.max_attempts = ATTEMPTS as u32;
         let mut account = config.storage.clone().unwrap();

@@ -1,15 +1,17 @@
 //! Transactions: entity group transactions of one partition.
 
+use std::time::SystemTime;
+
 use isobar_abstraction::Result;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write};
-use std::time::SystemTime;
 
 use super::key::RowKey;
 use super::refusal::{Meaning, Refusal};
-use super::service::{Change, unknown};
-use super::stored::{Content, Tag, unique};
-use super::write::{On, change, changed, taken};
+use super::service::Change;
+use super::stored::{Content, Tag};
+use super::write::{On, change};
 use super::{TRIES, TableKeyValue, busy};
+use crate::key_value::attempt::{changed, taken, unique, unknown};
 
 /// How a write is done.
 enum Step<'a> {

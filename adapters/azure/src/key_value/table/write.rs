@@ -7,9 +7,10 @@ use isobar_abstraction::{Error, Result};
 
 use super::key::RowKey;
 use super::refusal::{Meaning, Refusal};
-use super::service::{Change, unknown};
-use super::stored::{Content, Found, Tag, unique};
+use super::service::Change;
+use super::stored::{Content, Found, Tag};
 use super::{TRIES, TableKeyValue, busy};
+use crate::key_value::attempt::{changed, taken, unique, unknown};
 
 /// What must be stored for a put to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,12 +140,4 @@ fn etag(answer: &Response<Bytes>) -> Result<String> {
     let etag = answer.headers().get("etag").and_then(|etag| etag.to_str().ok());
     let missing = || Error::internal("Table Storage answered a write without its ETag").with_outcome_unknown();
     etag.map(str::to_owned).ok_or_else(missing)
-}
-
-pub(super) fn changed(key: &Key) -> Error {
-    Error::conflict(format!("the item at `{key}` is gone, or was written since"))
-}
-
-pub(super) fn taken(key: &Key) -> Error {
-    Error::already_exists(format!("there is an item at `{key}`"))
 }

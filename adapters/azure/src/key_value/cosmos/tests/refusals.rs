@@ -28,6 +28,26 @@ async fn the_service_says_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn what_a_batch_says_of_a_write_is_judged_like_an_answer() {
+    let writes =
+        || vec![Write::Put(put(PutMode::Create)), Write::Put(Put { key: Key::new("a", "b"), ..put(update()) })];
+    let inside = |outcome: Value| [answer(207, json!([{"statusCode": 424}, outcome]))];
+    for (status, kind, unknown) in [
+        (429, ErrorKind::Throttled { retry_after: Some(Duration::from_millis(8)) }, false),
+        (449, ErrorKind::Throttled { retry_after: None }, false),
+        (410, ErrorKind::Unavailable, false),
+        (500, ErrorKind::Unavailable, true),
+        (413, ErrorKind::TooLarge { limit: 2_097_152 }, false),
+    ] {
+        let scene = Scene::script(inside(json!({"statusCode": status, "retryAfterMilliseconds": 7.2}))).await;
+        assert_eq!(kind_of(scene.table.transact(writes()).await), (kind, unknown), "{status}");
+        assert_eq!(scene.count(), if status == 413 { 1 } else { 3 }, "{status}");
+    }
+    let scene = Scene::script([answer(207, json!([{"statusCode": 424}, {"statusCode": 424}]))]).await;
+    assert_eq!(kind_of(scene.table.transact(writes()).await), (ErrorKind::Internal, true), "it tells of no write");
+}
+
+#[tokio::test]
 async fn what_may_have_been_done_is_unknown() {
     for status in [500, 503, 408] {
         let scene = Scene::script([refused(status, 0, "failed")]).await;

@@ -19,6 +19,31 @@ async fn a_get_is_signed_and_names_its_partition_in_ascii() {
     assert_eq!(scene.header(0, "authorization"), Some(signed));
 }
 
+/// No emulator takes tokens: the form is that of "Access control on Azure Cosmos DB resources".
+#[tokio::test]
+async fn an_identity_shows_its_token_with_every_request() {
+    let identity = crate::key_value::identity("h.p-_.s").await;
+    let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
+    let scene = Scene::with_access(&access, |request| match request.headers().get("x-ms-cosmos-is-batch-request") {
+        Some(_) => answer(200, json!([{"statusCode": 201, "eTag": "e"}])),
+        None if request.method() == "GET" => absent(),
+        None => written(201),
+    })
+    .await;
+    scene.table.get(&Key::from("a")).await.unwrap();
+    scene.table.put(put(PutMode::Create)).await.unwrap();
+    scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await.unwrap();
+    scene.table.delete(&Key::from("a"), None).await.unwrap();
+    for place in 0..4 {
+        let shown = scene.header(place, "authorization");
+        assert_eq!(shown.as_deref(), Some("type%3Daad%26ver%3D1.0%26sig%3Dh.p-_.s"), "{place}");
+        assert!(scene.header(place, "x-ms-date").is_some_and(|date| date.ends_with("GMT")));
+    }
+    let asked = identity.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].ends_with("resource=https%3A%2F%2Fcosmos%2Eazure%2Ecom"), "{asked:?}");
+}
+
 #[tokio::test]
 async fn each_mode_of_a_put_is_a_request_of_its_own() {
     let scene = Scene::script([written(201)]).await;
@@ -83,6 +108,43 @@ async fn a_page_without_items_is_not_the_end() {
     let page = scene.table.query(&range).await.unwrap();
     assert_eq!((page.items.len(), page.resume.as_deref()), (0, Some("")));
     assert_eq!(scene.header(1, "x-ms-continuation").as_deref(), Some("more"));
+}
+
+/// Answers with two pages of ranges, of which `0` was split in between, and with items of none.
+fn ranges(request: &Request<Bytes>) -> Answer {
+    let range = |id: &str, min: &str, max: &str, parents: &[&str]| json!({"id": id, "minInclusive": min, "maxExclusive": max, "parents": parents});
+    if !request.uri().path().ends_with("pkranges") {
+        return answer(200, json!({"Documents": []}));
+    }
+    let (half, quarter) = ("20".repeat(16), "10".repeat(16));
+    if request.headers().contains_key("x-ms-continuation") {
+        let rest =
+            [range("1", &half, "FF", &[]), range("2", "", &quarter, &["0"]), range("3", &quarter, &half, &["0"])];
+        return answer(200, json!({ "PartitionKeyRanges": rest }));
+    }
+    let mut first = answer(200, json!({"PartitionKeyRanges": [range("0", "", &half, &[])]}));
+    first.headers_mut().insert("x-ms-continuation", "more".parse().unwrap());
+    first
+}
+
+#[tokio::test]
+async fn a_scan_names_whole_ranges_by_their_ids_and_parts_by_their_ends_too() {
+    let scanned = |segment, segments| async move {
+        let scene = Scene::new(ranges).await;
+        let segment = ScanSegment { segment, segments, limit: 10, after: None };
+        assert_eq!(scene.table.scan(&segment).await.unwrap(), Items::default());
+        let header = |place, name| scene.header(place, name).unwrap_or_default();
+        let names = ["x-ms-documentdb-partitionkeyrangeid", "x-ms-start-epk", "x-ms-end-epk", "x-ms-read-key-type"];
+        (2..scene.count()).map(|place| names.map(|name| header(place, name))).collect::<Vec<_>>()
+    };
+    let (zero, half) = ("0".repeat(32), "20".repeat(16));
+    assert_eq!(scanned(0, 1).await, ["2", "3", "1"].map(|id| [id, "", "", ""]));
+    let part = |id, from, to| [id, from, to, "EffectivePartitionKeyRange"];
+    let eighth = format!("08{}", "0".repeat(30));
+    assert_eq!(scanned(0, 8).await, [part("2", &zero, &eighth)]);
+    let three_quarters = format!("30{}", "0".repeat(30));
+    assert_eq!(scanned(3, 4).await, [part("1", &three_quarters, "FF")]);
+    assert_eq!(scanned(2, 4).await.last(), Some(&part("1", &half, &three_quarters).map(str::to_owned)));
 }
 
 #[tokio::test]

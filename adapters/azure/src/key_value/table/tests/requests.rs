@@ -19,9 +19,42 @@ async fn a_request_is_signed_with_the_key_as_it_is_sent() {
 }
 
 #[tokio::test]
+async fn an_identity_shows_its_token_with_every_request() {
+    let identity = crate::key_value::identity("h.p-_.s").await;
+    let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
+    let scene = Scene::with_access(&access, |request| match request.method().as_str() {
+        "GET" => refused(404, "ResourceNotFound"),
+        _ => written(),
+    })
+    .await;
+    scene.table.get(&Key::from("a")).await.unwrap();
+    scene.table.put(put(PutMode::Create)).await.unwrap();
+    scene.table.delete(&Key::from("a"), None).await.unwrap();
+    let refused = scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await;
+    assert_eq!(kind_of(refused), (ErrorKind::Internal, true), "the double answers no batch");
+    assert_eq!(scene.methods(), ["GET", "POST", "DELETE", "POST"]);
+    for place in 0..4 {
+        scene.double.request(place, |request| assert_eq!(request.headers()["authorization"], "Bearer h.p-_.s"));
+    }
+    let asked = identity.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].ends_with("resource=https%3A%2F%2Fstorage%2Eazure%2Ecom"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_asked_for_once_more() {
+    let identity = crate::key_value::identity("h.p.s").await;
+    let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
+    let scene = Scene::with_access(&access, |_| refused(401, "InvalidAuthenticationInfo")).await;
+    let error = scene.table.put(put(PutMode::Create)).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome_unknown(), scene.count()), (ErrorKind::Unauthenticated, false, 2));
+    assert!(!format!("{error} {error:?}").contains("h.p.s"));
+}
+
+#[tokio::test]
 async fn a_shared_access_signature_is_part_of_the_url_only() {
     let sas = "?sv=2021-12-02&sig=hush%2Fsig";
-    let scene = Scene::with_access("AZURE_STORAGE_SAS_TOKEN", sas, |_| refused(403, "AuthenticationFailed")).await;
+    let scene = Scene::with_access(&[("AZURE_STORAGE_SAS_TOKEN", sas)], |_| refused(403, "AuthenticationFailed")).await;
     let error = scene.table.get(&Key::from("ada")).await.unwrap_err();
     assert!(!format!("{error} {error:?} {:?}", scene.table).contains("hush"));
     let range = QueryRange {

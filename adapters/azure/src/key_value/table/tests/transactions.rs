@@ -129,6 +129,16 @@ async fn what_is_inside_of_an_accepted_answer_is_judged() {
 }
 
 #[tokio::test]
+async fn a_failure_that_names_no_write_is_told_whole() {
+    let body = error("InvalidInput", "Bad boundary: none");
+    let answer = batch(&[format!("HTTP/1.1 400 No\r\nContent-Type: application/json\r\n\r\n{body}")]);
+    let scene = Scene::script([answer]).await;
+    let error = scene.table.transact(vec![put_at("1", PutMode::Create)]).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::InvalidInput, false));
+    assert!(error.message().contains("Bad boundary: none"), "{error}");
+}
+
+#[tokio::test]
 async fn the_largest_transaction_stays_under_four_mebibytes() {
     for unit in ["\"", "x", "\\\"\n", "é", "\u{0}"] {
         let scene = Scene::script([done(100)]).await;

@@ -1,0 +1,61 @@
+//! What both services need for a write that is tried more than once.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use isobar_abstraction::key_value::{Key, Put, PutMode, add_to_counter};
+use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
+
+use crate::profile::PROFILE;
+
+/// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
+pub(super) async fn pause(clock: &dyn Clock, tries: u32) {
+    let longest = 10_000 << tries.min(6);
+    clock.pause(Duration::from_micros(fastrand::u64(0..=longest))).await;
+}
+
+/// 128 random bits. Errors: `Internal` where the machine has no randomness.
+pub(super) fn random() -> Result<[u8; 16]> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
+    Ok(bits)
+}
+
+/// 128 random bits as text, by which a write is known from all others. Errors: those of [`random`].
+pub(super) fn unique() -> Result<String> {
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(random()?))
+}
+
+/// The error of a call of which an attempt before may have been applied.
+pub(super) fn unknown(error: Error, uncertain: bool) -> Error {
+    if uncertain { error.with_outcome_unknown() } else { error }
+}
+
+pub(super) fn taken(key: &Key) -> Error {
+    Error::already_exists(format!("there is an item at `{key}`"))
+}
+
+pub(super) fn changed(key: &Key) -> Error {
+    Error::conflict(format!("the item at `{key}` is gone, or was written since"))
+}
+
+/// Reads a counter, adds to it and writes it back over what was read. `None` where another write was faster,
+/// and nothing was done.
+pub(super) async fn write_back(store: &impl KeyValue, key: &Key, delta: i64) -> Result<Option<i64>> {
+    let stored = store.get(key).await?;
+    let value = stored.as_ref().map(|item| item.value.as_ref());
+    let sum = add_to_counter(value, delta, PROFILE.limits.counter)?;
+    let (mode, expires_at) = match stored {
+        Some(item) => (PutMode::Update(item.version), item.expires_at),
+        None => (PutMode::Create, None),
+    };
+    let put = Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at };
+    match store.put(put).await {
+        Ok(_) => Ok(Some(sum)),
+        // What may have been counted must not be counted again.
+        Err(error) if error.outcome_unknown() => Err(error),
+        Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
