@@ -27,8 +27,8 @@ pub struct Cosmos {
     pub name: &'static str,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Must its clients be told to speak HTTP/1.1?
-    pub http1_only: bool,
+    /// Does it speak HTTP/1.1 and JSON only? Azure's own client is to be told.
+    pub plain: bool,
     asked: Arc<Mutex<Vec<String>>>,
     process: Option<Child>,
 }
@@ -49,14 +49,14 @@ impl Cosmos {
         let key = r#"{"paths":["/p"],"kind":"Hash","version":2}"#;
         let container = format!(r#"{{"id":"bench-links","partitionKey":{key},"defaultTtl":-1}}"#);
         make(address, "colls", "dbs/isobar", &container);
-        Self { name: "Azure's emulator", address, http1_only: false, asked: Arc::default(), process: Some(process) }
+        Self { name: "Azure's emulator", address, plain: false, asked: Arc::default(), process: Some(process) }
     }
 
     /// A double of ours: keeps what is upserted, and hands it out to reads by id.
     pub fn double() -> Self {
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let address = double::start(Arc::clone(&asked));
-        Self { name: "a double of ours", address, http1_only: true, asked, process: None }
+        Self { name: "a double of ours", address, plain: true, asked, process: None }
     }
 
     /// The operations on items that the double was asked for since the last call.

@@ -137,8 +137,9 @@ pub fn environment(cosmos: &Cosmos) -> Vec<(&'static str, String)> {
         ("AZURE_STORAGE_CONNECTION_STRING", format!("{storage}{}", endpoints.concat())),
         ("AZURE_COSMOS_CONNECTION_STRING", format!("AccountEndpoint=http://{address}/;AccountKey={COSMOS_KEY}")),
         ("COSMOS_ENDPOINT", format!("http://{address}/")),
-        // Else Azure's own client speaks HTTP/2 on a connection without TLS.
-        ("AZURE_COSMOS_CONNECTION_POOL_IS_HTTP2_ALLOWED", (!cosmos.http1_only).to_string()),
+        // Without being told, Azure's own client speaks HTTP/2 on a connection without TLS, and a binary form of JSON.
+        ("AZURE_COSMOS_CONNECTION_POOL_IS_HTTP2_ALLOWED", (!cosmos.plain).to_string()),
+        ("COSMOS_BINARY_ENCODING", (!cosmos.plain).to_string()),
     ];
     let fixed = [
         ("AZURE_FUNCTIONS_ENVIRONMENT", "Production"),

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use azure_core::credentials::Secret;
 use azure_data_cosmos::clients::ContainerClient;
+use azure_data_cosmos::options::BinaryEncodingOptions;
 use azure_data_cosmos::{AccountEndpoint, AccountReference, CosmosClient, RoutingStrategy};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,9 @@ struct Item {
 async fn main() -> Result<(), Error> {
     let endpoint: AccountEndpoint = std::env::var("COSMOS_ENDPOINT")?.parse()?;
     let account = AccountReference::with_authentication_key(endpoint, Secret::from(std::env::var("COSMOS_KEY")?));
-    let client = CosmosClient::builder().build(account, RoutingStrategy::ProximityTo("East US".into())).await?;
+    let encoding = BinaryEncodingOptions::new().with_enabled(std::env::var("COSMOS_BINARY_ENCODING")?.parse()?);
+    let client = CosmosClient::builder().with_binary_encoding_options(encoding);
+    let client = client.build(account, RoutingStrategy::ProximityTo("East US".into())).await?;
     let database = client.database_client(&std::env::var("COSMOS_DATABASE")?);
     let container = database.container_client(&std::env::var("LINKS_CONTAINER")?, None).await?;
     for line in std::io::stdin().lock().lines() {
