@@ -85,7 +85,7 @@ fn create_table(address: SocketAddr) {
         ("x-amz-date", "20261124T000000Z"),
         ("authorization", credential),
     ];
-    let response = http1::post(address, &headers, body).unwrap();
+    let response = http1::post(address, "/", &headers, body).unwrap();
     assert!(response.starts_with("HTTP/1.1 200"), "the table cannot be made: {response}");
 }
 

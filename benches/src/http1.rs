@@ -8,6 +8,8 @@ use std::sync::Arc;
 /// What was asked.
 #[derive(Debug)]
 pub struct Request {
+    /// The method.
+    pub method: String,
     /// The path and the query.
     pub path: String,
     /// The headers, names in lower case.
@@ -19,7 +21,7 @@ pub struct Request {
 impl Request {
     /// The value of a header; empty where there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value)
+        value(&self.headers, name)
     }
 }
 
@@ -69,17 +71,25 @@ fn connection(stream: TcpStream, answer: &dyn Fn(Request) -> Option<Answer>) -> 
 
 fn read_request(reader: &mut impl BufRead) -> Result<Option<Request>> {
     let first = line(reader)?;
-    let Some(path) = first.split(' ').nth(1) else { return Ok(None) };
-    let path = path.to_owned();
-    let headers = read_headers(reader)?;
-    let mut request = Request { path, headers, body: Vec::new() };
-    if request.header("transfer-encoding").eq_ignore_ascii_case("chunked") {
-        request.body = read_chunks(reader)?;
-    } else {
-        request.body = vec![0; request.header("content-length").parse().unwrap_or_default()];
-        reader.read_exact(&mut request.body)?;
-    }
+    let mut words = first.split(' ').map(str::to_owned);
+    let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
+    let mut request = Request { method, path, headers: read_headers(reader)?, body: Vec::new() };
+    request.body = read_body(reader, &request.headers)?;
     Ok(Some(request))
+}
+
+fn read_body(reader: &mut impl BufRead, headers: &[(String, String)]) -> Result<Vec<u8>> {
+    if value(headers, "transfer-encoding").eq_ignore_ascii_case("chunked") {
+        return read_chunks(reader);
+    }
+    let mut body = vec![0; value(headers, "content-length").parse().unwrap_or_default()];
+    reader.read_exact(&mut body)?;
+    Ok(body)
+}
+
+/// The value of a header; empty where there is none.
+fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
+    headers.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value)
 }
 
 fn read_headers(reader: &mut impl BufRead) -> Result<Vec<(String, String)>> {
@@ -113,11 +123,37 @@ fn line(reader: &mut impl BufRead) -> Result<String> {
     Ok(line)
 }
 
+/// A client's connection, which stays open.
+#[derive(Debug)]
+pub struct Connection {
+    writer: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Errors: those of the socket.
+    pub fn new(stream: TcpStream) -> Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { writer: stream.try_clone()?, reader: BufReader::new(stream) })
+    }
+
+    /// Sends a request that is whole. Returns the answer's status and body. Errors: those of the socket;
+    /// `InvalidData` for what is no answer.
+    pub fn ask(&mut self, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+        self.writer.write_all(request)?;
+        let first = line(&mut self.reader)?;
+        let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| Error::new(ErrorKind::InvalidData, first))?;
+        let headers = read_headers(&mut self.reader)?;
+        Ok((status, read_body(&mut self.reader, &headers)?))
+    }
+}
+
 /// Posts once, for what is set up before anything is measured. Returns the whole response as text.
-pub fn post(address: SocketAddr, headers: &[(&str, &str)], body: &str) -> Result<String> {
+pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     let mut request =
-        format!("POST / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -1,9 +1,13 @@
 //! What the benchmarks share: rounds that take turns, medians, and a table.
 
 pub mod bootstrap;
+pub mod call;
+pub mod cosmos;
 pub mod dynamo;
 pub mod event;
+pub mod handler;
 pub mod http1;
+pub mod latency;
 pub mod runtime_api;
 
 use std::time::{Duration, Instant};
