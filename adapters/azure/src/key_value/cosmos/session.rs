@@ -125,6 +125,7 @@ mod tests {
         assert_eq!(after(&[]), None);
         assert_eq!(after(&["3:0#1#0=1"]).as_deref(), Some("3:0#1#0=1"));
         assert_eq!(after(&["0:1#7#0=5", "0:1#9#0=4"]).as_deref(), Some("0:1#9#0=5"));
+        assert_eq!(after(&["0:1#7#0=4", "0:1#9#0=5"]).as_deref(), Some("0:1#9#0=5"));
         assert_eq!(after(&["0:1#9", "0:1#7"]).as_deref(), Some("0:1#9"));
         assert_eq!(after(&["0:-1#5,1:-1#6", "1:-1#9"]).as_deref(), Some("0:-1#5,1:-1#9"));
         assert_eq!(after(&["0:12", "0:11"]).as_deref(), Some("0:12"));

@@ -1,6 +1,7 @@
 //! What emulators do not show: throttling, lost answers, and what exactly is asked.
 #![allow(clippy::needless_pass_by_value, reason = "what a test makes in place reads better without `&`")]
 
+mod charge;
 mod lost;
 mod refusals;
 mod requests;

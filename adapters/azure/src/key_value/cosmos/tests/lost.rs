@@ -40,6 +40,10 @@ async fn a_transaction_whose_answer_was_lost_is_known_by_its_mark() {
     let scene = losing(failed(), |_| stored(json!("text"), &json!("another"), None)).await;
     let outcome = kind_of(scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await);
     assert_eq!(outcome, (ErrorKind::AlreadyExists, true));
+    let stale = || answer(207, json!([{"statusCode": 412}]));
+    let scene = losing(stale(), |_| stored(json!("text"), &json!("another"), None)).await;
+    let outcome = kind_of(scene.table.transact(vec![Write::Put(put(update()))]).await);
+    assert_eq!((outcome, scene.count()), ((ErrorKind::Conflict, true), 3), "two batches and a read");
 }
 
 #[tokio::test]

@@ -129,6 +129,16 @@ async fn an_addition_that_lost_its_answer_is_counted_once() {
 }
 
 #[tokio::test]
+async fn an_addition_that_may_have_been_made_is_not_made_again() {
+    let mut five = row("", "w-1", None);
+    five["value"] = json!("5");
+    let stale = || refused(412, "UpdateConditionNotSatisfied");
+    let scene = Scene::script([found(&five), lost(), stale(), found(&five), found(&five), written()]).await;
+    assert_eq!(kind_of(scene.table.add(&Key::from("a"), 2).await), (ErrorKind::Conflict, true));
+    assert_eq!(scene.methods(), ["GET", "PUT", "PUT", "GET"]);
+}
+
+#[tokio::test]
 async fn an_addition_that_always_loses_gives_up_and_changes_nothing() {
     let mut five = row("", "w-1", None);
     five["value"] = json!("5");
