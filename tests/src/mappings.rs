@@ -32,12 +32,14 @@ const EMULATORS: &[(&str, &[Gap])] = &[
 
 fn gaps(text: &mut String) {
     text.push_str(
-        "\n## What the emulators do not show\n\nThe trials of AWS run on moto and on ministack. Those of Azure run twice: on \
-         Azurite alone (Table Storage, Blob Storage,\nStorage Queues), and as `Cosmos DB` on the emulator in Microsoft's own \
-         crate, with blobs on Azurite and a **double of ours\nfor Service Bus**, which has no emulator here. What calls the \
-         app in the place of Lambda or of the Functions host, and what\nmakes events of blobs, is a double of ours too. A \
-         trial that one of them cannot pass is ignored there, with the reason; a\ntrial that all of a cloud's ignore is \
-         checked on no service of it.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
+        "\n## What the emulators do not show\n\n\
+         The trials of AWS run on moto and on ministack. Those of Azure run twice: on Azurite alone (Table Storage, Blob Storage,\n\
+         Storage Queues), and as `Cosmos DB` on the emulator in Microsoft's own crate, with blobs on Azurite and a **double of ours\n\
+         for Service Bus**, which has no emulator here; those of key-value once more on that emulator's region that lags. What\n\
+         calls the app in the place of Lambda or of the Functions host, and what makes events of blobs, is a double of ours too.\n\
+         End to end, the apps' binaries run in ministack's Lambda, and under a **stand-in of ours for the Functions host**.\n\n\
+         A trial that one of them cannot pass is ignored there, with the reason; a trial that all of a cloud's ignore is checked\n\
+         on no service of it.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
     );
     for trial in trials::all() {
         let ignored = EMULATORS
