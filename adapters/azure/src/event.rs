@@ -20,6 +20,8 @@ use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::pub_sub::wire::OF_PLATFORM;
+
 /// A call of a trigger, as far as it has been read.
 #[derive(Debug, Default)]
 pub(crate) struct Payload<'a> {
@@ -80,9 +82,6 @@ impl<'a> Payload<'a> {
         of_sender.chain(of_platform).collect()
     }
 }
-
-/// What stands before the names of the platform's own properties; see `pub_sub::wire`.
-const OF_PLATFORM: char = '$';
 
 /// What Service Bus and Storage Queues say of a message, as far as anybody wants to know.
 const TOLD: [&str; 5] = ["MessageId", "SessionId", "EnqueuedTimeUtc", "Id", "InsertionTime"];

@@ -13,10 +13,7 @@ use super::{CustomHandler, Kind, answer};
 use crate::config::Placed;
 use crate::event::{self, Payload};
 use crate::pub_sub::settle::{Settled, carry_out};
-use crate::pub_sub::wire::{self, Arrived};
-
-/// The property of a copy that is for one subscription of a topic only.
-const FOR: &str = "isobar-for";
+use crate::pub_sub::wire::{self, Arrived, FOR};
 
 /// Longest time in which what became of a message may be settled after its handler's deadline.
 const TO_SETTLE: Duration = Duration::from_secs(4);
