@@ -38,6 +38,8 @@ pub use axum;
 pub use isobar_abstraction::*;
 #[cfg(feature = "aws")]
 pub use isobar_aws as aws;
+#[cfg(feature = "azure")]
+pub use isobar_azure as azure;
 #[cfg(feature = "local")]
 pub use isobar_local as local;
 pub use run::{main, run, run_in};
