@@ -29,7 +29,7 @@ pub use azurite::{ACCOUNT, ACCOUNT_KEY, Azurite};
 pub use boto::Boto;
 pub use cosmos::{COSMOS_KEY, CosmosEmulator, CosmosProgram};
 pub use identity::{Identity, Issued};
-pub(crate) use installed::target;
+pub(crate) use installed::{log, target};
 pub use node::Node;
 pub use python::Python;
 use served::{PATIENCE, Served};

@@ -28,7 +28,7 @@ fn folder() -> PathBuf {
 }
 
 /// Where a program of this name may write what it prints: a file of this test's own.
-pub(super) fn log(name: &str) -> io::Result<(PathBuf, File)> {
+pub(crate) fn log(name: &str) -> io::Result<(PathBuf, File)> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let logs = folder().join("logs");

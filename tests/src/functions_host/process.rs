@@ -1,6 +1,8 @@
 //! The handler's process: started, asked, restarted, given up.
 
+use std::fs::File;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 
 use super::FunctionApp;
+use crate::emulators::log;
 
 /// `WorkerReadyCheckPollingInterval`.
 const POLL: Duration = Duration::from_millis(25);
@@ -44,6 +47,8 @@ struct Inner {
     starts: Mutex<usize>,
     killed: Notify,
     ended: Notify,
+    /// Where it writes what it prints, all its starts behind each other.
+    log: (PathBuf, File),
 }
 
 impl Process {
@@ -55,7 +60,8 @@ impl Process {
         drop(listener);
         let (state, _) = watch::channel(State::Starting);
         let (starts, killed, ended) = (Mutex::new(0), Notify::new(), Notify::new());
-        let process = Self(Arc::new(Inner { address, state, starts, killed, ended }));
+        let log = log("handler").map_err(|source| Error::internal("the handler has no log").with_source(source))?;
+        let process = Self(Arc::new(Inner { address, state, starts, killed, ended, log }));
         tokio::spawn(process.clone().supervise(app.clone(), patience));
         process.ready().await.map(|()| process)
     }
@@ -87,7 +93,11 @@ impl Process {
         let state = state.wait_for(|state| *state != State::Starting).await.map(|state| *state);
         match state {
             Ok(State::Running) => Ok(()),
-            other => Err(Error::new(ErrorKind::Unavailable, format!("the handler is not running: {other:?}"))),
+            Ok(state) => {
+                let message = format!("the handler is {state:?}, and not running: see {}", self.0.log.0.display());
+                Err(Error::new(ErrorKind::Unavailable, message))
+            }
+            Err(_) => Err(Error::new(ErrorKind::Unavailable, "nobody looks after the handler any more")),
         }
     }
 
@@ -144,6 +154,7 @@ impl Process {
 
     fn spawn(&self, app: &FunctionApp) -> std::io::Result<Child> {
         let root = app.executable.parent().unwrap_or(std::path::Path::new("/"));
+        let (stdout, stderr) = (self.0.log.1.try_clone()?, self.0.log.1.try_clone()?);
         let (port, id) = (self.0.address.port().to_string(), super::new_id());
         Command::new(&app.executable)
             .env_clear()
@@ -155,6 +166,8 @@ impl Process {
             .env("FUNCTIONS_APP_ROOT_PATH", root)
             .env("PATH", "/usr/bin:/bin")
             .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
             .kill_on_drop(true)
             .spawn()
     }
