@@ -1,15 +1,92 @@
-//! The Google Cloud provider of isobar: its limits, and its place in the facade's table.
+//! The Google Cloud provider of isobar.
 //!
-//! Its services are not built yet: opening anything or hosting an app is `Unsupported`.
+//! | trait | behind it |
+//! |---|---|
+//! | function | a Cloud Run service: HTTP, CloudEvents of Eventarc, pushes of Pub/Sub, Cloud Scheduler |
+//! | key-value | Firestore |
+//! | blob | Cloud Storage |
+//! | pub/sub | Pub/Sub |
+//!
+//! What must exist before, and how it is named, is in [`config`].
 
+mod blob;
+pub mod config;
+mod credentials;
+mod event;
+mod host;
+mod key_value;
 pub mod profile;
+mod pub_sub;
+mod service;
 
-use isobar_abstraction::{Adapter, Error};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, Result};
+use isobar_rest::{Client, SystemClock};
+
+pub use config::GcpConfig;
+
+use credentials::Credentials;
 
 /// The row of this provider in the facade's table.
 pub const ADAPTER: Adapter = Adapter {
     name: "gcp",
     schemes: &["firestore", "gs", "pubsub"],
-    open: |_| Err(Error::unsupported("open", "gcp", "its services are not built yet; run with the feature `local`")),
+    open: |environment| Ok(Arc::new(GcpProvider::new(GcpConfig::from_environment(environment)?))),
     single_threaded: false,
 };
+
+/// The Google Cloud provider. Cheap to clone and to make; it connects at first use.
+#[derive(Debug, Clone)]
+pub struct GcpProvider(Arc<State>);
+
+/// What all services of one provider share.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: GcpConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) client: Client,
+    pub(crate) credentials: Credentials,
+}
+
+impl GcpProvider {
+    /// On the clock of the machine.
+    pub fn new(config: GcpConfig) -> Self {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// On another clock, for tests. Signatures and tokens always go by the machine's time.
+    pub fn with_clock(config: GcpConfig, clock: Arc<dyn Clock>) -> Self {
+        let client = Client::new(config.client.clone(), Arc::clone(&clock));
+        let credentials = Credentials::new(&config);
+        Self(Arc::new(State { config, clock, client, credentials }))
+    }
+}
+
+#[async_trait]
+impl Provider for GcpProvider {
+    fn profile(&self) -> &'static Profile {
+        &profile::PROFILE
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.0.clock)
+    }
+
+    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
+        key_value::open(&self.0, at)
+    }
+
+    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
+        blob::open(&self.0, at)
+    }
+
+    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
+        pub_sub::open(&self.0, at)
+    }
+
+    async fn host(&self, app: Hosted) -> Result<()> {
+        host::run(&self.0, app).await
+    }
+}

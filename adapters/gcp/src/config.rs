@@ -1,0 +1,100 @@
+//! What the environment says to the Google Cloud provider. Read here and nowhere else.
+//!
+//! # Names
+//!
+//! A resource without a URL of its own has its logical name, with [`ISOBAR_PREFIX`] before it:
+//!
+//! | resource | name on Google Cloud |
+//! |---|---|
+//! | table `links` | Firestore collection `links` of the database, TTL policy on `expireAt` of the collection group `links` |
+//! | bucket `pages` | Cloud Storage bucket `pages` |
+//! | topic `clicks` | Pub/Sub topic `clicks`, its dead letters in the topic `clicks-dead` |
+//!
+//! A URL names another place: `firestore://links-prod?project=P&database=D`, `gs://pages-prod`,
+//! `pubsub://clicks-prod?project=P`. All of them take `endpoint=`, which an emulator needs: to such an
+//! endpoint no token is sent if it is `http://`.
+//!
+//! # Variables
+//!
+//! | variable | what it says |
+//! |---|---|
+//! | `GOOGLE_CLOUD_PROJECT`, `GCP_PROJECT`, `GCLOUD_PROJECT` | the project; without it that of the credentials, or of the machine |
+//! | `FIRESTORE_DATABASE` | the database of Firestore; `(default)` without it |
+//! | `FIRESTORE_EMULATOR_HOST`, `PUBSUB_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` | emulators, as `host:port` or a URL; no token is sent to them |
+//! | `GOOGLE_APPLICATION_CREDENTIALS` | a file of credentials: a service account's key, a person's, or of workload identity federation |
+//! | `CLOUDSDK_CONFIG`, `HOME`, `APPDATA` | where `gcloud auth application-default login` left a person's credentials |
+//! | `GCE_METADATA_HOST` | another place of the metadata server |
+//! | `SSL_CERT_FILE` | further certificate authorities, as PEM |
+//! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the way to Google; also all in small letters |
+
+mod endpoint;
+mod place;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use isobar_abstraction::{Environment, Error, Result};
+use isobar_rest::ClientConfig;
+
+use endpoint::Emulators;
+pub(crate) use endpoint::{Access, Endpoint};
+pub(crate) use place::Placed;
+pub(crate) use sources::Sources;
+
+/// The variable with what stands before the names of all resources.
+pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";
+
+/// The variables that name the project, in order.
+const PROJECT: [&str; 3] = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJECT"];
+
+/// What the provider is made of.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct GcpConfig {
+    /// What stands before the names of resources that have no URL.
+    pub prefix: String,
+    /// The project of resources whose URL names none. Without it that of the credentials.
+    pub project: Option<String>,
+    /// The database of Firestore; `(default)` without it.
+    pub database: Option<String>,
+    /// How requests are sent.
+    pub client: ClientConfig,
+    pub(crate) emulators: Emulators,
+    /// Where credentials come from.
+    pub(crate) sources: Sources,
+    /// What Cloud Run says; see `host`.
+    pub(crate) run: crate::host::Settings,
+}
+
+impl GcpConfig {
+    /// Reads the environment. Errors: `Config`, naming the variable and what it must be.
+    pub fn from_environment(environment: &Environment) -> Result<Self> {
+        let prefix = environment.var(ISOBAR_PREFIX).map(check_prefix).transpose()?.unwrap_or_default();
+        let project = PROJECT.iter().find_map(|name| environment.var(name).map(|value| (*name, value)));
+        let database = environment.var("FIRESTORE_DATABASE");
+        let mut client = ClientConfig::default().with_proxies(environment);
+        client.ca_bundle = environment.var("SSL_CERT_FILE").map(Into::into);
+        Ok(Self {
+            prefix,
+            project: project.map(|(name, value)| place::check_project(name, value)).transpose()?,
+            database: database.map(|value| place::check_database("FIRESTORE_DATABASE", value)).transpose()?,
+            client,
+            emulators: Emulators::from_environment(environment)?,
+            sources: Sources::from_environment(environment)?,
+            run: crate::host::Settings::from_environment(environment)?,
+        })
+    }
+}
+
+fn check_prefix(prefix: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    // The names of buckets and topics begin with a letter.
+    if prefix.len() <= 20 && prefix.bytes().all(fits) && !prefix.starts_with(|first: char| !first.is_ascii_lowercase())
+    {
+        return Ok(prefix.to_owned());
+    }
+    let prefix = prefix.escape_debug();
+    Err(Error::config(format!(
+        "{ISOBAR_PREFIX} is `{prefix}`; it must be at most 20 of a-z, 0-9 and -, and begin with a letter"
+    )))
+}

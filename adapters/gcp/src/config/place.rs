@@ -1,0 +1,150 @@
+//! Where a resource lives: its project and its name on Google Cloud.
+
+use isobar_abstraction::{Error, Location, ResourceKind, Result};
+
+use super::{Endpoint, GcpConfig};
+
+/// A resource at its service. Where the project is `None` it is that of the credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// A collection of Firestore.
+    Firestore { endpoint: Endpoint, project: Option<String>, database: String, collection: String },
+    /// A bucket of Cloud Storage.
+    Storage { endpoint: Endpoint, bucket: String },
+    /// A topic of Pub/Sub.
+    PubSub { endpoint: Endpoint, project: Option<String>, topic: String },
+}
+
+/// What a kind of resource is on Google Cloud.
+struct Rule {
+    scheme: &'static str,
+    parameters: &'static [&'static str],
+    sizes: std::ops::RangeInclusive<usize>,
+    fits: fn(&str) -> bool,
+    wanted: &'static str,
+}
+
+/// Sources: Firestore "Quotas and limits", Cloud Storage "About buckets", Pub/Sub "Guidelines to name
+/// a topic".
+fn rule(kind: ResourceKind) -> Rule {
+    match kind {
+        ResourceKind::Table => Rule {
+            scheme: "firestore",
+            parameters: &["project", "database", "endpoint"],
+            sizes: 1..=200,
+            fits: |name| {
+                name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+                    && !name.starts_with("__")
+            },
+            wanted: "1 to 200 of a-z, A-Z, 0-9, `_` and `-`, and not begin with `__`",
+        },
+        ResourceKind::Bucket => Rule {
+            scheme: "gs",
+            parameters: &["endpoint"],
+            sizes: 3..=222,
+            fits: is_bucket,
+            wanted: "3 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or a digit at both ends",
+        },
+        ResourceKind::Topic => Rule {
+            scheme: "pubsub",
+            parameters: &["project", "endpoint"],
+            sizes: 3..=255,
+            fits: is_topic,
+            wanted: "3 to 255 of a-z, A-Z, 0-9 and `-_.~+%`, begin with a letter, and not with `goog`",
+        },
+    }
+}
+
+fn is_bucket(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    let end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let sizes =
+        name.split('.').all(|label| (1..=63).contains(&label.len())) && (name.len() <= 63 || name.contains('.'));
+    name.bytes().all(fits) && end(name.bytes().next()) && end(name.bytes().last()) && sizes
+}
+
+fn is_topic(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~+%".contains(&byte);
+    name.bytes().all(fits) && name.starts_with(|first: char| first.is_ascii_alphabetic()) && !name.starts_with("goog")
+}
+
+/// An id of a project, which may be of a domain. Errors: `Config`.
+pub(super) fn check_project(from: &str, project: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:".contains(&byte);
+    if (1..=100).contains(&project.len()) && project.bytes().all(fits) {
+        return Ok(project.to_owned());
+    }
+    let project = project.escape_debug();
+    Err(Error::config(format!("{from} is `{project}`; it must be the id of a project, of a-z, 0-9 and `-`")))
+}
+
+/// An id of a database of Firestore. Errors: `Config`.
+pub(super) fn check_database(from: &str, database: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if database == "(default)" || ((1..=63).contains(&database.len()) && database.bytes().all(fits)) {
+        return Ok(database.to_owned());
+    }
+    let database = database.escape_debug();
+    Err(Error::config(format!("{from} is `{database}`; it must be `(default)`, or at most 63 of a-z, 0-9 and `-`")))
+}
+
+impl GcpConfig {
+    /// Where a resource lives. Errors: `Config`, for another kind's URL, and a name that the service does
+    /// not take.
+    pub(crate) fn place(&self, at: &Location) -> Result<Placed> {
+        let rule = rule(at.kind());
+        let name = match at.url() {
+            Some(url) if url.scheme() == rule.scheme => {
+                url.check_parameters(rule.parameters)?;
+                url.name().to_owned()
+            }
+            Some(url) => {
+                let (kind, wanted, scheme) = (at.kind(), rule.scheme, url.scheme());
+                return Err(Error::config(format!("a {kind} on Google Cloud is `{wanted}://name`, not `{scheme}://`")));
+            }
+            None => format!("{}{}", self.prefix, at.name()),
+        };
+        if !rule.sizes.contains(&name.len()) || !(rule.fits)(&name) {
+            let (name, wanted) = (name.escape_debug(), rule.wanted);
+            return Err(Error::config(format!("{at} is `{name}` on Google Cloud; it must be {wanted}")));
+        }
+        self.placed(at, name)
+    }
+
+    fn placed(&self, at: &Location, name: String) -> Result<Placed> {
+        let checked = |key: &str, check: fn(&str, &str) -> Result<String>| {
+            parameter(at, key).map(|value| check(&format!("the {key} of {at}"), value)).transpose()
+        };
+        let project = || Ok::<_, Error>(checked("project", check_project)?.or_else(|| self.project.clone()));
+        Ok(match at.kind() {
+            ResourceKind::Table => Placed::Firestore {
+                endpoint: endpoint(at, self.emulators.firestore.as_ref(), "https://firestore.googleapis.com")?,
+                project: project()?,
+                database: checked("database", check_database)?
+                    .or_else(|| self.database.clone())
+                    .unwrap_or_else(|| "(default)".to_owned()),
+                collection: name,
+            },
+            ResourceKind::Bucket => Placed::Storage {
+                endpoint: endpoint(at, self.emulators.storage.as_ref(), "https://storage.googleapis.com")?,
+                bucket: name,
+            },
+            ResourceKind::Topic => Placed::PubSub {
+                endpoint: endpoint(at, self.emulators.pub_sub.as_ref(), "https://pubsub.googleapis.com")?,
+                project: project()?,
+                topic: name,
+            },
+        })
+    }
+}
+
+fn parameter<'a>(at: &'a Location, key: &str) -> Option<&'a str> {
+    at.url().and_then(|url| url.parameter(key))
+}
+
+fn endpoint(at: &Location, emulator: Option<&Endpoint>, google: &str) -> Result<Endpoint> {
+    match parameter(at, "endpoint") {
+        Some(url) => Endpoint::parse(&format!("the endpoint of {at}"), url),
+        None => Ok(emulator.cloned().unwrap_or_else(|| Endpoint::of_google(google))),
+    }
+}

@@ -1,0 +1,82 @@
+//! Where credentials may come from.
+
+use std::path::PathBuf;
+
+use isobar_abstraction::{Environment, Error, Result};
+
+use super::endpoint::{check_endpoint, is_near};
+
+/// The metadata server of every machine on Google Cloud.
+const METADATA: &str = "http://metadata.google.internal";
+
+/// The sources that the environment names. What is `None` is not asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    /// What `GOOGLE_APPLICATION_CREDENTIALS` names.
+    pub(crate) file: Option<PathBuf>,
+    /// What `gcloud auth application-default login` leaves. It may not be there.
+    pub(crate) person: Option<PathBuf>,
+    /// The metadata server, without a slash at its end.
+    pub(crate) metadata: Option<String>,
+}
+
+impl Sources {
+    /// Errors: `Config`, naming the variable.
+    pub(super) fn from_environment(environment: &Environment) -> Result<Self> {
+        let file = environment.var("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from);
+        // A service has its own identity and no person.
+        let hosted = environment.var("K_SERVICE").is_some();
+        let person = if hosted { None } else { person(environment) };
+        Ok(Self { file, person, metadata: Some(metadata(environment)?) })
+    }
+}
+
+fn person(environment: &Environment) -> Option<PathBuf> {
+    let folder = match (environment.var("CLOUDSDK_CONFIG"), environment.var("APPDATA"), environment.var("HOME")) {
+        (Some(folder), ..) => PathBuf::from(folder),
+        (None, Some(data), _) => PathBuf::from(data).join("gcloud"),
+        (None, None, home) => PathBuf::from(home?).join(".config").join("gcloud"),
+    };
+    Some(folder.join("application_default_credentials.json"))
+}
+
+fn metadata(environment: &Environment) -> Result<String> {
+    // As Google's libraries have it: a host, with or without a port.
+    let variable = "GCE_METADATA_HOST";
+    let Some(host) = environment.var(variable) else { return Ok(METADATA.to_owned()) };
+    let endpoint = check_endpoint(variable, &format!("http://{host}"))?;
+    if is_near(&endpoint) {
+        return Ok(endpoint);
+    }
+    Err(Error::config(format!("{variable} must be a loopback, link-local or private address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(vars: &[(&str, &str)]) -> Result<Sources> {
+        let with_var = |environment: Environment, (name, value): &(&str, &str)| environment.with_var(*name, *value);
+        Sources::from_environment(&vars.iter().fold(Environment::default(), with_var))
+    }
+
+    #[test]
+    fn a_service_asks_no_person() {
+        let laptop = of(&[("HOME", "/home/ada")]).unwrap();
+        let file = "/home/ada/.config/gcloud/application_default_credentials.json";
+        assert_eq!(laptop.person, Some(PathBuf::from(file)));
+        assert_eq!(laptop.metadata.as_deref(), Some("http://metadata.google.internal"));
+        let service = of(&[("HOME", "/root"), ("K_SERVICE", "app")]).unwrap();
+        assert!(service.person.is_none() && service.metadata.is_some());
+        let moved = of(&[("CLOUDSDK_CONFIG", "/c"), ("HOME", "/home/ada")]).unwrap();
+        assert_eq!(moved.person, Some(PathBuf::from("/c/application_default_credentials.json")));
+    }
+
+    #[test]
+    fn tokens_come_from_nearby_only() {
+        assert_eq!(of(&[("GCE_METADATA_HOST", "127.0.0.1:8080")]).unwrap().metadata.unwrap(), "http://127.0.0.1:8080");
+        for afar in ["8.8.8.8", "metadata.example", "a b", "u@127.0.0.1"] {
+            assert!(of(&[("GCE_METADATA_HOST", afar)]).unwrap_err().message().contains("GCE_METADATA_HOST"), "{afar}");
+        }
+    }
+}

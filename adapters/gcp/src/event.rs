@@ -1,0 +1,1 @@
+//! What Google Cloud sends to a service. Not built yet.
