@@ -56,13 +56,18 @@ pub trait CredentialSource: fmt::Debug + Send + Sync {
 }
 
 /// What a source gave, fetched by one caller at a time.
-#[derive(Debug)]
 pub struct CredentialCache<S: CredentialSource> {
     source: S,
     /// The wall clock: a monotonic one stands still while a machine is frozen.
     clock: Arc<dyn Clock>,
     flight: tokio::sync::Mutex<()>,
     held: Mutex<Held<S::Value>>,
+}
+
+impl<S: CredentialSource> fmt::Debug for CredentialCache<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialCache").field("source", &self.source).field("held", &*self.held.lock()).finish()
+    }
 }
 
 enum Held<V: ?Sized> {
@@ -160,6 +165,15 @@ impl<S: CredentialSource> CredentialCache<S> {
     /// After a service has refused this: is there another?
     pub async fn renew(&self, refused: &Arc<S::Value>) -> bool {
         self.reject(refused) && self.get().await.is_ok_and(|value| !Arc::ptr_eq(&value, refused))
+    }
+
+    /// As if what is held had come a while ago, so that it can be refused: for the tests of adapters,
+    /// whose services go by the machine's time.
+    #[doc(hidden)]
+    pub fn age(&self) {
+        if let Held::Value { came, .. } = &mut *self.held.lock() {
+            *came -= PAUSE;
+        }
     }
 
     /// What the source gives, if it does not hang.
