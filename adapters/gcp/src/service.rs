@@ -171,3 +171,6 @@ impl Service for Shown<'_> {
         if answer.status().is_success() { Judgement::Final } else { Refusal::read(answer).judge() }
     }
 }
+
+#[cfg(test)]
+mod tests;
