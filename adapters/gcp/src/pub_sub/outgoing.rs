@@ -9,8 +9,8 @@ use super::wire::Carried;
 /// <https://cloud.google.com/pubsub/quotas#resource_limits>
 const BATCH: usize = 1_000;
 
-/// Bytes that a request may have. It is measured as it is sent, with bodies in base64, so that it holds
-/// however Google measures it.
+/// Bytes that a request may have: 10,000,000 as Pub/Sub counts, and 10,485,760 of JSON, with bodies in base64,
+/// as the front end does. The JSON is what is measured here, so that both hold.
 const BATCH_BYTES: usize = 10_000_000;
 
 /// `{"messages":[]}`

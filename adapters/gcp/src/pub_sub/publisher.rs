@@ -107,7 +107,7 @@ impl Publisher {
                      roles/pubsub.publisher on it, and see that Pub/Sub is enabled in the project `{project}`"
                 ),
             ),
-            ErrorKind::TooLarge { .. } => Error::new(
+            _ if is_too_large(refusal) => Error::new(
                 ErrorKind::TooLarge { limit: LARGEST },
                 format!(
                     "the topic `{topic}` of Pub/Sub: the message in base64 is larger than {LARGEST} bytes: send where \
@@ -121,6 +121,19 @@ impl Publisher {
             _ => refusal.clone().into(),
         };
         unknown(error, *uncertain)
+    }
+}
+
+/// Google's front end and Pub/Sub itself say so as of any other invalid argument.
+///
+/// Their words: <https://github.com/apache/beam/issues/19772>,
+/// <https://github.com/googleapis/google-cloud-python/issues/5898>.
+fn is_too_large(refusal: &Refusal) -> bool {
+    let says = |words: &str| refusal.message.contains(words);
+    match refusal.kind() {
+        ErrorKind::TooLarge { .. } => true,
+        ErrorKind::InvalidInput => says("payload size exceeds") || says("request_size"),
+        _ => false,
     }
 }
 

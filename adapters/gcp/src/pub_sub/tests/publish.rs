@@ -161,6 +161,22 @@ async fn errors_say_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_large_is_told_apart_from_a_wrong_one() {
+    for words in [
+        "Request payload size exceeds the limit: 10485760 bytes.",
+        "The value for 10159812 is too large. You passed request_size in the request, but the maximum value is 10000000.",
+    ] {
+        let double = Double::new(move |request| match bodies(request).iter().any(|body| body == "large") {
+            true => refused(400, "INVALID_ARGUMENT", words),
+            false => taken(request),
+        })
+        .await;
+        let results = publish(&double, vec![plain("large"), plain("a")]).await;
+        assert_eq!(told(&results), [Some((ErrorKind::TooLarge { limit: 10_000_000 }, false)), None], "{words}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_is_an_error_of_each() {
     let topic = open(&state("http://127.0.0.1:1"), &at()).unwrap();
     let results = topic.publish(vec![plain("a"), keyed("k", "b"), keyed("k", "c")]).await;
