@@ -11,6 +11,7 @@ mod config;
 mod connect;
 mod connector;
 mod failure;
+pub mod object;
 mod proxy;
 mod retry;
 mod stream;
