@@ -14,6 +14,7 @@ mod requests;
 mod resource;
 mod session;
 mod sign;
+mod source;
 mod store;
 #[cfg(test)]
 mod tests;

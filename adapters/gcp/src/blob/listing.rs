@@ -9,18 +9,20 @@ use object_store::path::Path;
 use serde::Deserialize;
 
 use super::encoded;
-use super::resource::{LISTED, Resource};
+use super::resource::Resource;
 
 /// The most names that Cloud Storage puts on a page.
 const LARGEST_PAGE: usize = 1_000;
+
+/// What is asked for of them.
+const FIELDS: &str = "nextPageToken,prefixes,items(name,size,generation,updated)";
 
 /// The query of `objects.list`. <https://cloud.google.com/storage/docs/json_api/v1/objects/list>
 pub(super) fn query(request: &ListRequest, token: &str) -> String {
     let start = start(request);
     // The name at which the page before ended comes once more, since the start is part of the page.
     let limit = request.limit.saturating_add(usize::from(start.repeats)).clamp(1, LARGEST_PAGE).to_string();
-    let fields = format!("nextPageToken,prefixes,items({LISTED})");
-    let mut pairs = vec![("fields", fields.as_str()), ("maxResults", limit.as_str())];
+    let mut pairs = vec![("fields", FIELDS), ("maxResults", limit.as_str())];
     let optional = [
         ("delimiter", request.delimiter.as_deref().unwrap_or_default()),
         ("pageToken", token),
@@ -115,7 +117,7 @@ pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Read> {
             Entry::Group => listing.prefixes.push(name),
             // What consoles make for a folder: no object, and no path.
             Entry::Object(_) if name.ends_with('/') => {}
-            Entry::Object(object) => listing.objects.push(object.meta(&path(&name)?)?),
+            Entry::Object(object) => listing.objects.push(object.meta(path(&name)?)?),
         }
     }
     Ok(Read::Page(listing))
@@ -144,7 +146,8 @@ mod tests {
     }
 
     fn page(keys: &[&str], groups: &[&str], token: &str) -> String {
-        let item = |name: &&str| json!({"name": name, "size": "7", "generation": "17", "updated": "2026-01-02T03:04:05.6Z"});
+        let item =
+            |name: &&str| json!({"name": name, "size": "7", "generation": "17", "updated": "2026-01-02T03:04:05.6Z"});
         let items: Vec<_> = keys.iter().map(item).collect();
         json!({"kind": "storage#objects", "items": items, "prefixes": groups, "nextPageToken": token}).to_string()
     }
@@ -169,7 +172,9 @@ mod tests {
         let group = query(&request("a", Some("a/b/")), "t");
         assert!(group.ends_with("maxResults=3&delimiter=%2F&pageToken=t&prefix=a&startOffset=a%2Fb0"), "{group}");
         // A folder that a console made is no group of itself.
-        assert!(query(&request("a/", Some("a/")), "").ends_with("maxResults=4&delimiter=%2F&prefix=a%2F&startOffset=a%2F"));
+        assert!(
+            query(&request("a/", Some("a/")), "").ends_with("maxResults=4&delimiter=%2F&prefix=a%2F&startOffset=a%2F")
+        );
         let all = ListRequest { limit: usize::MAX, delimiter: None, ..request("", None) };
         assert_eq!(query(&all, ""), format!("{plain}&maxResults=1000"));
     }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::request::Builder;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::object::text;
 use isobar_rest::{Opened, Safety, StreamBody};
 use object_store::path::Path;
 use object_store::{CopyMode, PutPayload, PutResult};
 use serde::Deserialize;
 
 use super::condition::{Wanted, unique};
-use super::headers::text;
+use super::headers;
 use super::listing::{self, Read};
 use super::refusal::{self, Missing};
-use super::resource::{NO_TYPE, Resource, WHOLE, WRITE};
+use super::resource::{Description, Resource, WRITE};
 use super::{encoded, session::Session};
 use crate::State;
 use crate::config::Endpoint;
@@ -85,27 +86,21 @@ impl GcsRequests {
         self.call("objects.list", Safety::Read, Request::get(url), PutPayload::new()).await
     }
 
-    /// What is known of an object, of one generation where one is asked for.
-    /// <https://cloud.google.com/storage/docs/json_api/v1/objects/get>
-    pub(super) async fn head(&self, at: &Path, generation: Option<i64>) -> Result<Resource> {
-        let generation = generation.map(|generation| generation.to_string());
-        let mut pairs = vec![("fields", WHOLE)];
-        pairs.extend(generation.as_deref().map(|generation| ("generation", generation)));
-        let request = Request::get(format!("{}?{}", self.url(at), encoded::query(&pairs)));
-        let answer = self.call("objects.get", Safety::Read, request, PutPayload::new()).await?;
-        Resource::read(answer.map_err(|refusal| self.error(Wanted::Anything, refusal))?.body())
+    /// A request for an object, of one generation where one is asked for.
+    pub(super) fn request(&self, method: Method, at: &Path, generation: Option<i64>) -> Builder {
+        let generation = generation.map(|generation| format!("?generation={generation}")).unwrap_or_default();
+        Request::builder().method(method).uri(format!("{}{generation}", self.content_url(at)))
     }
 
-    /// An object's content as it comes. `of` adds the headers.
-    /// <https://cloud.google.com/storage/docs/xml-api/get-object-download>
-    pub(super) async fn get(
-        &self,
-        at: &Path,
-        generation: Option<i64>,
-        of: impl FnOnce(Builder) -> Builder + Send,
-    ) -> Result<Response<StreamBody>> {
-        let generation = generation.map(|generation| format!("?generation={generation}")).unwrap_or_default();
-        let request = of(Request::get(format!("{}{generation}", self.content_url(at))));
+    /// What is known of an object. <https://cloud.google.com/storage/docs/xml-api/head-object>
+    pub(super) async fn known(&self, at: &Path, generation: Option<i64>) -> Result<Response<Bytes>> {
+        let request = headers::ask(self.request(Method::HEAD, at, generation), None, None);
+        let answer = self.call("HeadObject", Safety::Read, request, PutPayload::new()).await?;
+        answer.map_err(|refusal| self.error(Wanted::Anything, refusal))
+    }
+
+    /// An object's content as it comes. <https://cloud.google.com/storage/docs/xml-api/get-object-download>
+    pub(super) async fn content(&self, request: Builder) -> Result<Response<StreamBody>> {
         match self.service.open("GetObject", self.ready(request, PutPayload::new())?).await? {
             Opened::Stream(answer) => Ok(answer),
             Opened::Refused(answer) => {
@@ -123,17 +118,17 @@ impl GcsRequests {
     pub(super) async fn put(
         &self,
         at: &Path,
-        mut resource: Resource,
+        mut description: Description,
         content: PutPayload,
         wanted: Wanted,
     ) -> Result<PutResult> {
         let number = unique()?;
         if wanted != Wanted::Anything {
-            resource.metadata.insert(WRITE.to_owned(), number.clone());
+            description.metadata.insert(WRITE.to_owned(), number.clone());
         }
         let request = Request::post(self.upload_url("multipart", at, wanted))
             .header(CONTENT_TYPE, format!("multipart/related; boundary={number}"));
-        let body = related(&number, &resource, &content)?;
+        let body = related(&number, &description, &content)?;
         match self.call("objects.insert", Safety::Idempotent, request, body).await? {
             Ok(answer) => Resource::read(answer.body()).map_err(Error::with_outcome_unknown)?.written(),
             Err(refusal) => {
@@ -148,17 +143,19 @@ impl GcsRequests {
 
     /// The object, if it is the one that the write of this number made.
     async fn own(&self, at: &Path, number: &str) -> Option<PutResult> {
-        let resource = self.head(at, None).await.ok()?;
-        (resource.metadata.get(WRITE).is_some_and(|left| left == number)).then(|| resource.written().ok())?
+        let answer = self.known(at, None).await.ok()?;
+        let generation = headers::generation(answer.headers())?;
+        let result = PutResult { e_tag: Some(generation.to_string()), version: None, extensions: Default::default() };
+        (headers::write(answer.headers()) == Some(number)).then_some(result)
     }
 
     /// Begins an upload. Begun twice, one is left over, which nobody sees and which ends after a week.
     /// <https://cloud.google.com/storage/docs/performing-resumable-uploads#initiate-session>
-    pub(super) async fn begin(&self, at: &Path, resource: &Resource, wanted: Wanted) -> Result<Session> {
+    pub(super) async fn begin(&self, at: &Path, description: &Description, wanted: Wanted) -> Result<Session> {
         let request = Request::post(self.upload_url("resumable", at, wanted))
             .header(CONTENT_TYPE, "application/json; charset=UTF-8")
-            .header("x-upload-content-type", resource.content_type.as_deref().unwrap_or(NO_TYPE));
-        let body = PutPayload::from(serde_json::to_vec(resource)?);
+            .header("x-upload-content-type", &description.content_type);
+        let body = PutPayload::from(serde_json::to_vec(description)?);
         let answer = self.call("objects.insert", Safety::Idempotent, request, body).await?;
         let answer = answer.map_err(|refusal| refusal::error_of_write(&self.bucket, wanted, refusal))?;
         let nowhere = || Error::internal("Cloud Storage began an upload without its place");
@@ -235,9 +232,7 @@ impl GcsRequests {
     }
 
     fn ready(&self, request: Builder, body: PutPayload) -> Result<Request<PutPayload>> {
-        let wrong = |error| {
-            Error::config(format!("`{}` is not an endpoint", self.service.url(""))).with_source(error)
-        };
+        let wrong = |error| Error::config(format!("`{}` is not an endpoint", self.service.url(""))).with_source(error);
         request.body(body).map_err(wrong)
     }
 }
@@ -252,9 +247,9 @@ struct Rewritten {
 
 /// What describes an object and its content in one body. The content is not copied.
 /// <https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects>
-fn related(boundary: &str, resource: &Resource, content: &PutPayload) -> Result<PutPayload> {
-    let described = serde_json::to_string(resource)?;
-    let kind = resource.content_type.as_deref().unwrap_or(NO_TYPE);
+fn related(boundary: &str, description: &Description, content: &PutPayload) -> Result<PutPayload> {
+    let described = serde_json::to_string(description)?;
+    let kind = &description.content_type;
     let head = format!(
         "--{boundary}\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n{described}\r\n--{boundary}\r\n\
          content-type: {kind}\r\n\r\n"

@@ -10,6 +10,8 @@ use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectMeta, PutResult, TagSet};
 use serde::{Deserialize, Serialize};
 
+use super::condition;
+
 /// What content is that was given no type. Cloud Storage has another word for it, which may be an
 /// app's too, so it is always said.
 pub(super) const NO_TYPE: &str = "binary/octet-stream";
@@ -17,31 +19,11 @@ pub(super) const NO_TYPE: &str = "binary/octet-stream";
 /// The metadata by which a conditional write knows its own object again.
 pub(super) const WRITE: &str = "isobar-write";
 
-/// The class of an object that was given none.
-const STANDARD: &str = "STANDARD";
-
-/// What is asked for of each object of a list.
-pub(super) const LISTED: &str = "name,size,generation,updated";
-
-/// What is asked for of one object.
-pub(super) const WHOLE: &str = "name,size,generation,updated,contentType,cacheControl,contentDisposition,\
-     contentEncoding,contentLanguage,storageClass,metadata";
-
-/// An object without its content.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Resource {
-    #[serde(skip_serializing)]
-    pub(super) name: String,
-    /// Numbers are text, since JavaScript's hold less.
-    #[serde(skip_serializing)]
-    size: String,
-    #[serde(skip_serializing)]
-    generation: String,
-    #[serde(skip_serializing)]
-    updated: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) content_type: Option<String>,
+/// What is to be written of an object, beside its content.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Description {
+    pub(super) content_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_control: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,120 +38,41 @@ pub(super) struct Resource {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-impl Resource {
-    /// What is to be written. Errors: `InvalidInput`, where a header could not hold a value;
-    /// `Unsupported` for tags.
-    pub(super) fn describing(attributes: &Attributes, tags: &TagSet) -> Result<Self> {
+impl Description {
+    /// Errors: `InvalidInput`, where a header could not hold a value; `Unsupported` for tags.
+    pub(super) fn of(attributes: &Attributes, tags: &TagSet) -> Result<Self> {
         if !tags.encoded().is_empty() {
             return Err(Error::unsupported("put", "gcp", "use metadata: objects of Cloud Storage have no tags"));
         }
-        let mut resource = Self { content_type: Some(NO_TYPE.to_owned()), ..Self::default() };
+        let mut description = Self { content_type: NO_TYPE.to_owned(), ..Self::default() };
         for (attribute, value) in attributes {
             check(attribute, value)?;
-            let value = value.to_string();
-            match attribute {
-                Attribute::Metadata(name) => {
-                    // Headers, in which it comes back, fold the case.
-                    resource.metadata.insert(name.to_ascii_lowercase(), value);
-                }
-                known => *resource.field(known).ok_or_else(unknown)? = Some(value),
-            }
+            description.set(attribute, value.to_string())?;
         }
-        Ok(resource)
+        Ok(description)
     }
 
-    fn field(&mut self, attribute: &Attribute) -> Option<&mut Option<String>> {
-        Some(match attribute {
+    fn set(&mut self, attribute: &Attribute, value: String) -> Result<()> {
+        let field = match attribute {
             Attribute::CacheControl => &mut self.cache_control,
             Attribute::ContentDisposition => &mut self.content_disposition,
             Attribute::ContentEncoding => &mut self.content_encoding,
             Attribute::ContentLanguage => &mut self.content_language,
-            Attribute::ContentType => &mut self.content_type,
             Attribute::StorageClass => &mut self.storage_class,
-            _ => return None,
-        })
-    }
-
-    /// Errors: `Internal`.
-    pub(super) fn read(body: &[u8]) -> Result<Self> {
-        let wrong = |error| Error::internal("Cloud Storage described no object").with_source(error);
-        serde_json::from_slice(body).map_err(wrong)
-    }
-
-    pub(super) fn size(&self) -> Result<u64> {
-        self.size.parse().map_err(|_| silent("size"))
-    }
-
-    /// Errors: `Internal`, naming what is missing.
-    pub(super) fn meta(&self, at: &Path) -> Result<ObjectMeta> {
-        let updated: DateTime<Utc> = self.updated.parse().map_err(|_| silent("time"))?;
-        // As a header tells it.
-        let last_modified = updated.trunc_subsecs(0);
-        let e_tag = Some(self.version()?);
-        Ok(ObjectMeta { location: at.clone(), last_modified, size: self.size()?, e_tag, version: None })
-    }
-
-    /// What a write made. Errors: `Internal`, where Cloud Storage does not say.
-    pub(super) fn written(&self) -> Result<PutResult> {
-        let e_tag = Some(self.version().map_err(Error::with_outcome_unknown)?);
-        Ok(PutResult { e_tag, version: None, extensions: Default::default() })
-    }
-
-    fn version(&self) -> Result<String> {
-        let generation = super::condition::generation(&self.generation).ok_or_else(|| silent("generation"))?;
-        Ok(generation.to_string())
-    }
-
-    pub(super) fn attributes(mut self) -> Attributes {
-        let mut attributes = Attributes::new();
-        for attribute in KNOWN {
-            let value = self.field(&attribute).and_then(Option::take);
-            if let Some(value) = value.filter(|value| given(&attribute, value)) {
-                attributes.insert(attribute, value.into());
+            Attribute::ContentType => {
+                self.content_type = value;
+                return Ok(());
             }
-        }
-        for (name, value) in self.metadata {
-            insert_metadata(&mut attributes, &name, value);
-        }
-        attributes
+            Attribute::Metadata(name) => {
+                // Headers, in which it comes back, fold the case.
+                self.metadata.insert(name.to_ascii_lowercase(), value);
+                return Ok(());
+            }
+            _ => return Err(Error::unsupported("put", "gcp", "use metadata: Cloud Storage has no such attribute")),
+        };
+        *field = Some(value);
+        Ok(())
     }
-}
-
-/// All but metadata.
-pub(super) const KNOWN: [Attribute; 6] = [
-    Attribute::CacheControl,
-    Attribute::ContentDisposition,
-    Attribute::ContentEncoding,
-    Attribute::ContentLanguage,
-    Attribute::ContentType,
-    Attribute::StorageClass,
-];
-
-/// Did somebody give it, or does it stand for nothing?
-///
-/// Sources: <https://cloud.google.com/storage/docs/metadata#cache-control> for the words of private and of
-/// public objects.
-pub(super) fn given(attribute: &Attribute, value: &str) -> bool {
-    match attribute {
-        Attribute::CacheControl => !["private, max-age=0", "public, max-age=3600"].contains(&value),
-        Attribute::ContentType => value != NO_TYPE,
-        Attribute::StorageClass => value != STANDARD,
-        _ => true,
-    }
-}
-
-pub(super) fn insert_metadata(attributes: &mut Attributes, name: &str, value: String) {
-    if name != WRITE {
-        attributes.insert(Attribute::Metadata(name.to_ascii_lowercase().into()), value.into());
-    }
-}
-
-fn silent(what: &str) -> Error {
-    Error::internal(format!("Cloud Storage answered without the object's {what}"))
-}
-
-fn unknown() -> Error {
-    Error::unsupported("put", "gcp", "use metadata: Cloud Storage has no such attribute")
 }
 
 /// Refuses what no header can hold, in which it is to come back.
@@ -186,6 +89,52 @@ fn check(attribute: &Attribute, value: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid("an attribute or the metadata holds a character that no header can"))
+}
+
+/// What a list or the answer to a write tells of an object. Numbers are text, since JavaScript's hold less.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Resource {
+    pub(super) name: String,
+    size: String,
+    generation: String,
+    updated: String,
+}
+
+impl Resource {
+    /// Errors: `Internal`.
+    pub(super) fn read(body: &[u8]) -> Result<Self> {
+        let wrong = |error| Error::internal("Cloud Storage described no object").with_source(error);
+        serde_json::from_slice(body).map_err(wrong)
+    }
+
+    pub(super) fn size(&self) -> Result<u64> {
+        self.size.parse().map_err(|_| silent("size"))
+    }
+
+    /// Errors: `Internal`, naming what is missing.
+    pub(super) fn meta(&self, location: Path) -> Result<ObjectMeta> {
+        let updated: DateTime<Utc> = self.updated.parse().map_err(|_| silent("time"))?;
+        // As a header tells it.
+        let last_modified = updated.trunc_subsecs(0);
+        let e_tag = Some(self.version()?);
+        Ok(ObjectMeta { location, last_modified, size: self.size()?, e_tag, version: None })
+    }
+
+    /// What a write made. Errors: `Internal`, where Cloud Storage does not say.
+    pub(super) fn written(&self) -> Result<PutResult> {
+        let e_tag = Some(self.version().map_err(Error::with_outcome_unknown)?);
+        Ok(PutResult { e_tag, version: None, extensions: Default::default() })
+    }
+
+    fn version(&self) -> Result<String> {
+        let generation = condition::generation(&self.generation).ok_or_else(|| silent("generation"))?;
+        Ok(generation.to_string())
+    }
+}
+
+fn silent(what: &str) -> Error {
+    Error::internal(format!("Cloud Storage answered without the object's {what}"))
 }
 
 #[cfg(test)]
@@ -209,36 +158,28 @@ mod tests {
             (Attribute::Metadata("a".into()), "\u{7f}"),
             (Attribute::Metadata("a".into()), " x"),
         ] {
-            let refused = Resource::describing(&with(attribute, value), &TagSet::default());
-            assert!(refused.is_err(), "{value:?}");
+            assert!(Description::of(&with(attribute, value), &TagSet::default()).is_err(), "{value:?}");
         }
         let mut tags = TagSet::default();
         tags.push("a", "b");
-        assert!(Resource::describing(&Attributes::new(), &tags).is_err());
+        assert!(Description::of(&Attributes::new(), &tags).is_err());
     }
 
     #[test]
-    fn attributes_come_back_and_what_nobody_gave_does_not() {
-        let mut given = with(Attribute::Metadata("kind".into()), "note");
+    fn attributes_are_described_and_a_type_is_always_said() {
+        let mut given = with(Attribute::Metadata("Kind".into()), "note");
         given.insert(Attribute::CacheControl, "no-store".into());
-        given.insert(Attribute::ContentType, "application/octet-stream".into());
-        given.insert(Attribute::StorageClass, "NEARLINE".into());
-        let mut described = Resource::describing(&given, &TagSet::default()).unwrap();
-        described.metadata.insert(WRITE.to_owned(), "1".to_owned());
-        let text = serde_json::to_string(&described).unwrap();
-        assert!(text.contains(r#""cacheControl":"no-store""#) && !text.contains("generation"), "{text}");
-        assert_eq!(Resource::read(text.as_bytes()).unwrap().attributes(), given);
-        let bare = Resource::describing(&Attributes::new(), &TagSet::default()).unwrap();
-        assert_eq!(serde_json::to_string(&bare).unwrap(), r#"{"contentType":"binary/octet-stream"}"#);
-        let told = br#"{"contentType":"binary/octet-stream","storageClass":"STANDARD","metadata":{"Kind":"x"}}"#;
-        let told = Resource::read(told).unwrap().attributes();
-        assert_eq!(told, with(Attribute::Metadata("kind".into()), "x"));
+        let text =
+            |attributes| serde_json::to_string(&Description::of(attributes, &TagSet::default()).unwrap()).unwrap();
+        let expected = r#"{"contentType":"binary/octet-stream","cacheControl":"no-store","metadata":{"kind":"note"}}"#;
+        assert_eq!(text(&given), expected);
+        assert_eq!(text(&with(Attribute::ContentType, "text/x")), r#"{"contentType":"text/x"}"#);
     }
 
     #[test]
     fn an_answer_without_what_an_object_has_is_an_error() {
         let whole = r#"{"size":"7","generation":"17","updated":"2026-01-02T03:04:05.678Z"}"#;
-        let meta = |text: &str| Resource::read(text.as_bytes()).and_then(|resource| resource.meta(&Path::from("a")));
+        let meta = |text: &str| Resource::read(text.as_bytes()).and_then(|resource| resource.meta(Path::from("a")));
         let read = meta(whole).unwrap();
         assert_eq!((read.size, read.e_tag.as_deref(), read.version), (7, Some("17"), None));
         assert_eq!(read.last_modified.to_rfc3339(), "2026-01-02T03:04:05+00:00");
@@ -248,5 +189,6 @@ mod tests {
         for nonsense in ["", "<html>", "[]", "null"] {
             assert!(meta(nonsense).is_err(), "{nonsense}");
         }
+        assert!(Resource::default().written().unwrap_err().outcome_unknown());
     }
 }

@@ -12,10 +12,10 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::Safety;
+use isobar_rest::object::text;
 use object_store::PutPayload;
 
 use super::condition::Wanted;
-use super::headers::text;
 use super::requests::GcsRequests;
 use super::resource::Resource;
 use crate::service::{Answered, Refusal, unknown};
@@ -34,7 +34,10 @@ pub(super) struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("requests", &self.requests).field("wanted", &self.wanted).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("requests", &self.requests)
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,20 +6,19 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use http::StatusCode;
 use isobar_abstraction::Error;
 use isobar_abstraction::blob::{ListRequest, Listing, WriteCondition};
+use isobar_rest::object;
 use object_store::path::Path;
 use object_store::{
-    Attributes, CopyMode, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, RenameOptions, RenameTargetMode, Result, coalesce_ranges,
+    CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    RenameTargetMode, Result, coalesce_ranges,
 };
 
-use super::condition::{Wanted, generation};
-use super::headers;
+use super::condition::Wanted;
 use super::requests::GcsRequests;
-use super::resource::Resource;
+use super::resource::Description;
 use super::upload::GcsUpload;
 
 /// Objects of one stream that are deleted at once.
@@ -41,25 +40,6 @@ impl GcsStore {
 
     pub(super) fn requests(&self) -> &GcsRequests {
         &self.requests
-    }
-
-    /// The generation that a read must find, if it is to find one.
-    ///
-    /// The content's own request has one condition, of the generation; the others are held against what is
-    /// known of the object. Where they ask for a change, any later write is one.
-    async fn wanted(&self, at: &Path, options: &GetOptions, version: Option<i64>) -> Result<Option<i64>> {
-        let others = options.if_none_match.is_some()
-            || options.if_modified_since.is_some()
-            || options.if_unmodified_since.is_some();
-        match options.if_match.as_deref() {
-            None | Some("*") if !others => return Ok(None),
-            Some(e_tag) if !others && generation(e_tag).is_some() => return Ok(generation(e_tag)),
-            _ => {}
-        }
-        let meta = self.requests.head(at, version).await?.meta(at)?;
-        options.check_preconditions(&meta)?;
-        let same = options.if_match.is_some() || options.if_unmodified_since.is_some();
-        Ok(meta.e_tag.as_deref().and_then(generation).filter(|_| same))
     }
 
     /// All pages of a list.
@@ -85,13 +65,6 @@ fn below(prefix: Option<&Path>, delimiter: Option<&str>, after: Option<String>) 
     ListRequest { prefix: prefix.unwrap_or_default(), delimiter, limit: PAGE, after }
 }
 
-/// The generation that is asked for. Errors: `NotFound`, for what is none.
-fn version(options: &GetOptions) -> Result<Option<i64>> {
-    let none = || Error::not_found("this is the version of no object in Cloud Storage");
-    let number = |text: &str| generation(text).ok_or_else(none);
-    Ok(options.version.as_deref().map(number).transpose()?)
-}
-
 impl fmt::Display for GcsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "gs://{}", self.requests.bucket())
@@ -103,8 +76,8 @@ impl fmt::Display for GcsStore {
 impl ObjectStore for GcsStore {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let wanted = Wanted::of(&options.mode)?;
-        let resource = Resource::describing(&options.attributes, &options.tags)?;
-        Ok(self.requests.put(at, resource, payload, wanted).await?)
+        let description = Description::of(&options.attributes, &options.tags)?;
+        Ok(self.requests.put(at, description, payload, wanted).await?)
     }
 
     async fn put_multipart_opts(
@@ -114,37 +87,12 @@ impl ObjectStore for GcsStore {
     ) -> Result<Box<dyn MultipartUpload>> {
         let mode = options.extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
         let wanted = Wanted::of(&mode)?;
-        let resource = Resource::describing(&options.attributes, &options.tags)?;
-        Ok(Box::new(GcsUpload::new(self.requests.begin(at, &resource, wanted).await?)))
+        let description = Description::of(&options.attributes, &options.tags)?;
+        Ok(Box::new(GcsUpload::new(self.requests.begin(at, &description, wanted).await?)))
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        if let Some(range) = &options.range {
-            range.is_valid().map_err(|error| Error::invalid("the range holds no byte").with_source(error))?;
-        }
-        let version = version(&options)?;
-        if options.head {
-            let resource = self.requests.head(at, version).await?;
-            let meta = resource.meta(at)?;
-            options.check_preconditions(&meta)?;
-            let payload = GetResultPayload::Stream(stream::empty().boxed());
-            let range = 0..meta.size;
-            return Ok(result(payload, meta, range, resource.attributes()));
-        }
-        let wanted = self.wanted(at, &options, version).await?;
-        let ask = |request| headers::ask(request, options.range.as_ref(), wanted);
-        let answer = self.requests.get(at, version, ask).await?;
-        let (meta, range) = headers::object(at, &answer)?;
-        if options.range.is_some() && answer.status() != StatusCode::PARTIAL_CONTENT {
-            return Err(Error::internal("Cloud Storage answered the whole object, and not the range of it").into());
-        }
-        // Not every emulator has heard of the condition.
-        if wanted.is_some_and(|wanted| meta.e_tag != Some(wanted.to_string())) {
-            return Err(Error::conflict("the object is not in the version that was expected").into());
-        }
-        let attributes = headers::attributes(answer.headers());
-        let content = self.requests.content(meta.clone(), answer.into_body(), range.clone());
-        Ok(result(GetResultPayload::Stream(content), meta, range, attributes))
+        object::get(&self.requests, at, options).await
     }
 
     async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -207,8 +155,4 @@ impl ObjectStore for GcsStore {
         // What is renamed to itself stays.
         if from == to { Ok(()) } else { self.delete(from).await }
     }
-}
-
-fn result(payload: GetResultPayload, meta: ObjectMeta, range: Range<u64>, attributes: Attributes) -> GetResult {
-    GetResult { payload, meta, range, attributes, extensions: Default::default() }
 }

@@ -127,11 +127,7 @@ impl Line {
     /// Sends what makes full chunks; where `total` is known all of it, and answers the object then.
     ///
     /// What breaks off goes on where Cloud Storage says, as often as the client allows.
-    async fn deliver(
-        &mut self,
-        session: &Session,
-        total: Option<u64>,
-    ) -> isobar_abstraction::Result<Option<Resource>> {
+    async fn deliver(&mut self, session: &Session, total: Option<u64>) -> isobar_abstraction::Result<Option<Resource>> {
         let mut retries = 0;
         loop {
             let broken = match self.step(session, total).await? {
