@@ -8,7 +8,6 @@
 //! that stands still while a Lambda function is frozen, and forget good credentials when a renewal
 //! fails. So they are not used.
 
-mod cache;
 mod endpoint;
 mod profile;
 mod web_identity;
@@ -19,11 +18,10 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Client, SystemClock};
+use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock};
 
 use crate::AwsConfig;
 use crate::config::fixed_credential;
-use cache::Cache;
 
 /// Where credentials come from. Cheap to clone; clones share what was found.
 #[derive(Debug, Clone)]
@@ -34,7 +32,7 @@ enum Kind {
     /// From the environment: nothing is asked, nothing is renewed.
     Fixed(Arc<Credential>),
     /// From a source that is asked at the first use, and again before what it gave expires.
-    Cached(Arc<Cache<Chain>>),
+    Cached(Arc<CredentialCache<Chain>>),
 }
 
 /// What requests are signed with.
@@ -44,6 +42,8 @@ pub(crate) struct Credential {
     pub(crate) secret_key: String,
     /// Of a session.
     pub(crate) token: Option<String>,
+    /// Where its source told it.
+    pub(crate) account: Option<String>,
 }
 
 impl fmt::Debug for Credential {
@@ -52,28 +52,13 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// What a source gave.
-#[derive(Clone)]
-struct Found {
-    credential: Arc<Credential>,
-    /// Good until then; forever without it.
-    expires: Option<SystemTime>,
-    account: Option<String>,
-}
-
-/// A source of credentials, such as a chain of sources.
-#[async_trait]
-trait Source: fmt::Debug + Send + Sync {
-    async fn find(&self) -> Result<Found>;
-}
-
 impl Credentials {
     pub(crate) fn new(config: &AwsConfig, client: Client) -> Self {
         Self(match &config.sources.fixed {
             Some(fixed) => Kind::Fixed(Arc::clone(fixed)),
             None => {
                 let chain = Chain { config: config.clone(), client };
-                Kind::Cached(Arc::new(Cache::new(chain, Arc::new(SystemClock))))
+                Kind::Cached(Arc::new(CredentialCache::new(chain, Arc::new(SystemClock))))
             }
         })
     }
@@ -99,28 +84,34 @@ impl Credentials {
     pub(crate) fn account(&self) -> Option<String> {
         match &self.0 {
             Kind::Fixed(_) => None,
-            Kind::Cached(cache) => cache.account(),
+            Kind::Cached(cache) => cache.held()?.account.clone(),
         }
     }
 }
 
-impl Found {
-    /// What a source sent, which may not be what it should. Errors: `Internal`, showing no value.
-    fn new(from: &str, key_id: &str, secret: &str, token: Option<&str>, expires: Option<&str>) -> Result<Self> {
+/// What a source sent, which may not be what it should.
+struct Sent<'a> {
+    key_id: &'a str,
+    secret_key: &'a str,
+    token: Option<&'a str>,
+    /// As RFC 3339 has it; forever without it.
+    expires: Option<&'a str>,
+    account: Option<&'a str>,
+}
+
+impl Sent<'_> {
+    /// Errors: `Internal`, naming the source and showing no value.
+    fn check(self, from: &str) -> Result<Found<Credential>> {
         let wrong = |what: &str| Error::internal(format!("{from} gave a malformed {what}"));
         let named = ["access key id", "secret access key", "session token"];
-        let token = token.filter(|token| !token.is_empty());
-        let credential = fixed_credential(named, key_id, secret, token).map_err(|_| wrong("credential"))?;
-        let expires = expires.map(|text| chrono::DateTime::parse_from_rfc3339(text).map(SystemTime::from));
-        Ok(Self {
-            credential: Arc::new(credential),
+        let token = self.token.filter(|token| !token.is_empty());
+        let credential = fixed_credential(named, self.key_id, self.secret_key, token);
+        let credential = credential.map_err(|_| wrong("credential"))?;
+        let expires = self.expires.map(|text| chrono::DateTime::parse_from_rfc3339(text).map(SystemTime::from));
+        Ok(Found {
+            value: Arc::new(Credential { account: self.account.map(str::to_owned), ..credential }),
             expires: expires.transpose().map_err(|_| wrong("time of expiration"))?,
-            account: None,
         })
-    }
-
-    fn of_account(self, account: Option<&str>) -> Self {
-        Self { account: account.map(str::to_owned), ..self }
     }
 }
 
@@ -132,8 +123,10 @@ struct Chain {
 }
 
 #[async_trait]
-impl Source for Chain {
-    async fn find(&self) -> Result<Found> {
+impl CredentialSource for Chain {
+    type Value = Credential;
+
+    async fn find(&self) -> Result<Found<Credential>> {
         let sources = &self.config.sources;
         if let Some(identity) = &sources.web_identity {
             return web_identity::find(identity, &self.config, &self.client).await;

@@ -26,7 +26,8 @@
 //! | `AZURE_COSMOS_ENDPOINT`, `AZURE_COSMOS_KEY` | the same in parts; without a key by identity |
 //! | `AZURE_COSMOS_DATABASE` | the database; `isobar` without it |
 //! | `AZURE_SERVICEBUS_CONNECTION_STRING` | the Service Bus namespace, with a policy's key or a signature |
-//! | `AZURE_SERVICEBUS_NAMESPACE` | the same by identity: its name, or its host |
+//! | `AZURE_SERVICEBUS__fullyQualifiedNamespace` | the same by identity, as the Functions host is told: its host |
+//! | `AZURE_SERVICEBUS_NAMESPACE` | the same by identity: its name, or its host; it counts more |
 //! | `IDENTITY_ENDPOINT`, `IDENTITY_HEADER`, `AZURE_CLIENT_ID` | the managed identity of a Functions app |
 //! | `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_AUTHORITY_HOST` | workload identity |
 //! | `AZURE_TENANT_ID` | also the tenant for which the Azure CLI is asked, on a laptop |

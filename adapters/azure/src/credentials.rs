@@ -8,7 +8,6 @@
 //! stands still while a machine is frozen, know storage only, and forget a good token when a renewal
 //! fails. So they are not used.
 
-mod cache;
 mod cli;
 mod managed;
 pub(crate) mod renewal;
@@ -16,21 +15,19 @@ pub(crate) mod shared_key;
 pub(crate) mod storage;
 mod workload;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Client, SystemClock};
+use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock};
 
 use crate::AzureConfig;
 use crate::config::Sources;
-use cache::Cache;
 
 /// Where tokens come from. Cheap to clone; clones share what was found.
 #[derive(Debug, Clone)]
-pub(crate) struct Credentials(Arc<[Cache<OfAudience>; 3]>);
+pub(crate) struct Credentials(Arc<[CredentialCache<OfAudience>; 3]>);
 
 /// Whom a token is shown to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +55,8 @@ impl Credentials {
     pub(crate) fn new(config: &AzureConfig) -> Self {
         let client = Client::new(config.client.clone(), Arc::new(SystemClock));
         let chain = Arc::new(Chain { config: config.clone(), client });
-        let of = |audience| Cache::new(OfAudience { chain: Arc::clone(&chain), audience }, Arc::new(SystemClock));
+        let of =
+            |audience| CredentialCache::new(OfAudience { chain: Arc::clone(&chain), audience }, Arc::new(SystemClock));
         Self(Arc::new([Audience::Storage, Audience::Cosmos, Audience::ServiceBus].map(of)))
     }
 
@@ -68,19 +66,17 @@ impl Credentials {
         self.of(audience).get().await
     }
 
-    /// Forgets a token that a service refused as expired, unless it has only just come: another would
-    /// be refused as well.
+    /// Forgets a token that a service refused as expired, unless it has only just come.
     pub(crate) fn reject(&self, audience: Audience, token: &Arc<str>) {
         self.of(audience).reject(token);
     }
 
     /// After a service has refused this token: is there another?
     pub(crate) async fn renew(&self, audience: Audience, refused: &Arc<str>) -> bool {
-        self.reject(audience, refused);
-        self.token(audience).await.is_ok_and(|token| !Arc::ptr_eq(&token, refused))
+        self.of(audience).renew(refused).await
     }
 
-    fn of(&self, audience: Audience) -> &Cache<OfAudience> {
+    fn of(&self, audience: Audience) -> &CredentialCache<OfAudience> {
         let [storage, cosmos, service_bus] = &*self.0;
         match audience {
             Audience::Storage => storage,
@@ -90,36 +86,14 @@ impl Credentials {
     }
 }
 
-/// What a source gave.
-#[derive(Clone)]
-struct Found {
-    token: Arc<str>,
-    /// Good until then.
-    expires: SystemTime,
-}
-
-impl fmt::Debug for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Found").field("expires", &self.expires).finish_non_exhaustive()
+/// What a source sent, which may not be what it should. Errors: `Internal`, showing no value.
+fn found(from: &str, token: &str, expires: SystemTime) -> Result<Found<str>> {
+    // RFC 6750, 2.1, and what JWTs are made of.
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if token.is_empty() || !token.bytes().all(fits) {
+        return Err(Error::internal(format!("{from} gave a malformed token")));
     }
-}
-
-impl Found {
-    /// What a source sent, which may not be what it should. Errors: `Internal`, showing no value.
-    fn new(from: &str, token: &str, expires: SystemTime) -> Result<Self> {
-        // RFC 6750, 2.1, and what JWTs are made of.
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-        if token.is_empty() || !token.bytes().all(fits) {
-            return Err(Error::internal(format!("{from} gave a malformed token")));
-        }
-        Ok(Self { token: token.into(), expires })
-    }
-}
-
-/// A source of tokens, such as a chain of sources.
-#[async_trait]
-trait Source: fmt::Debug + Send + Sync {
-    async fn find(&self) -> Result<Found>;
+    Ok(Found { value: token.into(), expires: Some(expires) })
 }
 
 /// All sources, in order.
@@ -136,14 +110,16 @@ struct OfAudience {
 }
 
 #[async_trait]
-impl Source for OfAudience {
-    async fn find(&self) -> Result<Found> {
+impl CredentialSource for OfAudience {
+    type Value = str;
+
+    async fn find(&self) -> Result<Found<str>> {
         self.chain.find(self.audience.resource()).await
     }
 }
 
 impl Chain {
-    async fn find(&self, resource: &str) -> Result<Found> {
+    async fn find(&self, resource: &str) -> Result<Found<str>> {
         let Sources { workload, managed, cli, metadata, client_id } = &self.config.sources;
         if let Some(workload) = workload {
             return workload::find(workload, resource, &self.client).await;

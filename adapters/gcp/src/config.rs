@@ -37,7 +37,7 @@ use isobar_abstraction::{Environment, Error, Result};
 use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;
-pub(crate) use endpoint::{Access, Endpoint};
+pub(crate) use endpoint::{Access, Endpoint, is_near};
 pub(crate) use place::Placed;
 pub(crate) use sources::Sources;
 

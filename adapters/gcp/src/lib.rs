@@ -12,6 +12,8 @@
 mod blob;
 pub mod config;
 mod credentials;
+#[cfg(test)]
+mod double;
 mod event;
 mod host;
 mod key_value;

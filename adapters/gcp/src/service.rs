@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use isobar_abstraction::{Error, Result};
@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::State;
 use crate::config::{Access, Endpoint};
+use crate::credentials::Token;
 
 pub(crate) use refusal::{Refusal, Status};
 
@@ -135,7 +136,7 @@ struct Shown<'a> {
     state: &'a State,
     access: Access,
     /// The token that the last attempt showed.
-    token: Mutex<Option<Arc<str>>>,
+    token: Mutex<Option<Arc<Token>>>,
 }
 
 impl Shown<'_> {
@@ -158,10 +159,10 @@ impl Service for Shown<'_> {
             return Ok(());
         }
         let token = self.state.credentials.token().await?;
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| Error::internal("the token cannot stand in a header"))?;
-        value.set_sensitive(true);
-        request.headers.insert(AUTHORIZATION, value);
+        request.headers.insert(AUTHORIZATION, token.authorization.clone());
+        if let Some(project) = &token.quota_project {
+            request.headers.insert("x-goog-user-project", project.clone());
+        }
         *self.token.lock() = Some(token);
         Ok(())
     }
@@ -170,3 +171,6 @@ impl Service for Shown<'_> {
         if answer.status().is_success() { Judgement::Final } else { Refusal::read(answer).judge() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,8 @@ pub(crate) fn fixed_credential(
             return Err(Error::config(format!("{name} is empty, or has white space or a line break in it")));
         }
     }
-    Ok(Credential { key_id: key_id.to_owned(), secret_key: secret.to_owned(), token: token.map(str::to_owned) })
+    let token = token.map(str::to_owned);
+    Ok(Credential { key_id: key_id.to_owned(), secret_key: secret.to_owned(), token, account: None })
 }
 
 fn fixed(environment: &Environment) -> Result<Option<Arc<Credential>>> {

@@ -9,11 +9,11 @@ use http::header::{ACCEPT, AUTHORIZATION};
 use http::request::{Builder, Parts};
 use http::{HeaderValue, Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, ClientConfig, Judgement, Safety, Service, SystemClock};
+use isobar_rest::{Call, Client, ClientConfig, Found, Judgement, Safety, Service, SystemClock};
 use object_store::PutPayload;
 use serde::Deserialize;
 
-use super::Found;
+use super::{Credential, Sent};
 use crate::AwsConfig;
 use crate::config::{Authorization, Container};
 
@@ -33,17 +33,21 @@ struct Answer {
 
 impl Answer {
     /// What was sent is never shown: it may be half of a secret.
-    fn read(from: &str, body: &[u8]) -> Result<Found> {
+    fn read(from: &str, body: &[u8]) -> Result<Found<Credential>> {
         let wrong = |_| Error::internal(format!("{from} did not answer with the expected JSON"));
         let answer: Self = serde_json::from_slice(body).map_err(wrong)?;
         if let Some(code) = answer.code.filter(|code| code != "Success") {
             let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
             return Err(Error::new(ErrorKind::Unauthenticated, format!("{from} has no credentials: {code}")));
         }
-        let (token, expires) = (answer.token.as_deref(), answer.expiration.as_deref());
-        let found = Found::new(from, &answer.access_key_id, &answer.secret_access_key, token, expires)?;
-        let account = answer.account_id.as_deref().or(answer.role_arn.as_deref().and_then(account_of));
-        Ok(found.of_account(account))
+        let sent = Sent {
+            key_id: &answer.access_key_id,
+            secret_key: &answer.secret_access_key,
+            token: answer.token.as_deref(),
+            expires: answer.expiration.as_deref(),
+            account: answer.account_id.as_deref().or(answer.role_arn.as_deref().and_then(account_of)),
+        };
+        sent.check(from)
     }
 }
 
@@ -53,7 +57,7 @@ pub(super) fn account_of(arn: &str) -> Option<&str> {
 }
 
 /// Source: "Container credential provider", AWS SDKs and Tools Reference Guide.
-pub(super) async fn container(container: &Container, config: &AwsConfig) -> Result<Found> {
+pub(super) async fn container(container: &Container, config: &AwsConfig) -> Result<Found<Credential>> {
     let near = near(config, Duration::from_secs(2), 3);
     let mut request = Request::get(&container.url).header(ACCEPT, "application/json");
     if let Some(authorization) = &container.authorization {
@@ -84,7 +88,7 @@ fn shown(authorization: &Authorization) -> Result<HeaderValue> {
 /// Asks the machine's own metadata service. The inner error says why it has no credentials.
 ///
 /// Only version 2 is spoken: version 1 answers whoever can make a process send a GET.
-pub(super) async fn instance(at: &str, config: &AwsConfig) -> Result<Result<Found, &'static str>> {
+pub(super) async fn instance(at: &str, config: &AwsConfig) -> Result<Result<Found<Credential>, &'static str>> {
     const LIFETIME: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     const TOKEN: &str = "x-aws-ec2-metadata-token";
     const ROLES: &str = "latest/meta-data/iam/security-credentials/";

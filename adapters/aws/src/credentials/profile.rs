@@ -4,10 +4,11 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::Found;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::Found;
+use super::{Credential, Sent};
 use crate::config::SharedFiles;
 
 /// Longest wait for the AWS CLI: a process that it calls may open a browser.
@@ -17,15 +18,16 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// Errors: `Unauthenticated`, saying what to install or to run. What the CLI wrote is not shown, since
 /// it passes on what other programs wrote, secrets perhaps.
-pub(super) async fn find(files: &SharedFiles) -> Result<Option<Found>> {
+pub(super) async fn find(files: &SharedFiles) -> Result<Option<Found<Credential>>> {
     let profile = files.read();
     if profile.is_indirect() {
         return ask_cli(files).await.map(Some);
     }
     if let (Some(key_id), Some(secret)) = (profile.get("aws_access_key_id"), profile.get("aws_secret_access_key")) {
         let from = format!("profile `{}`", files.profile);
-        let found = Found::new(&from, key_id, secret, profile.get("aws_session_token"), None)?;
-        return Ok(Some(found.of_account(profile.get("aws_account_id"))));
+        let (token, account) = (profile.get("aws_session_token"), profile.get("aws_account_id"));
+        let sent = Sent { key_id, secret_key: secret, token, account, expires: None };
+        return sent.check(&from).map(Some);
     }
     match (files.asked_for, profile.exists()) {
         (false, _) => Ok(None),
@@ -45,7 +47,7 @@ struct Answer {
     account_id: Option<String>,
 }
 
-async fn ask_cli(files: &SharedFiles) -> Result<Found> {
+async fn ask_cli(files: &SharedFiles) -> Result<Found<Credential>> {
     let profile = files.profile.as_str();
     let run = Command::new("aws")
         .args(["configure", "export-credentials", "--format", "process", "--profile", profile])
@@ -70,9 +72,14 @@ async fn ask_cli(files: &SharedFiles) -> Result<Found> {
     }
     let malformed = |_| Error::internal("the AWS CLI did not answer with the expected JSON");
     let answer: Answer = serde_json::from_slice(&output.stdout).map_err(malformed)?;
-    let (token, expires) = (answer.session_token.as_deref(), answer.expiration.as_deref());
-    let found = Found::new("the AWS CLI", &answer.access_key_id, &answer.secret_access_key, token, expires)?;
-    Ok(found.of_account(answer.account_id.as_deref()))
+    let sent = Sent {
+        key_id: &answer.access_key_id,
+        secret_key: &answer.secret_access_key,
+        token: answer.session_token.as_deref(),
+        expires: answer.expiration.as_deref(),
+        account: answer.account_id.as_deref(),
+    };
+    sent.check("the AWS CLI")
 }
 
 fn failed(files: &SharedFiles, output: &Output) -> Error {

@@ -9,6 +9,15 @@ use serde_json::json;
 use super::*;
 use crate::service::double::Double;
 
+impl Credentials {
+    /// As if what is held had come a while ago, so that it can be refused.
+    pub(crate) fn age(&self) {
+        if let Kind::Cached(cache) = &self.0 {
+            cache.age();
+        }
+    }
+}
+
 /// Nothing is asked but what `vars` name.
 fn credentials(vars: &[(&str, &str)]) -> Credentials {
     let environment =

@@ -8,13 +8,13 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Request, Response};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, Judgement, Safety, Service};
+use isobar_rest::{Call, Client, Found, Judgement, Safety, Service};
 use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::Found;
 use super::endpoint::account_of;
+use super::{Credential, Sent};
 use crate::AwsConfig;
 use crate::config::WebIdentity;
 use crate::service::Refusal;
@@ -41,7 +41,7 @@ struct Session {
 }
 
 /// Errors: `Config` where the token's file cannot be read, `Unauthenticated` where STS refuses.
-pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Client) -> Result<Found> {
+pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Client) -> Result<Found<Credential>> {
     // The file is written anew by whoever mounts it: it is read each time.
     let unreadable = |error: std::io::Error| {
         Error::config("the file of AWS_WEB_IDENTITY_TOKEN_FILE cannot be read").with_source(error)
@@ -71,8 +71,14 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
     let text = std::str::from_utf8(response.body()).unwrap_or_default();
     let Session { access_key_id, secret_access_key, session_token, expiration } =
         quick_xml::de::from_str::<Answer>(text).map_err(malformed)?.result.credentials;
-    let found = Found::new("STS", &access_key_id, &secret_access_key, Some(&session_token), Some(&expiration))?;
-    Ok(found.of_account(account_of(&identity.role_arn)))
+    let sent = Sent {
+        key_id: &access_key_id,
+        secret_key: &secret_access_key,
+        token: Some(&session_token),
+        expires: Some(&expiration),
+        account: account_of(&identity.role_arn),
+    };
+    sent.check("STS")
 }
 
 fn refused(refusal: &Refusal, identity: &WebIdentity) -> Error {

@@ -203,6 +203,7 @@ mod tests {
             key_id: "AKIDEXAMPLE".to_owned(),
             secret_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
             token: token.map(str::to_owned),
+            account: None,
         }
     }
 
@@ -266,6 +267,7 @@ mod tests {
             key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
             secret_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
             token: None,
+            account: None,
         };
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
         let signer = Signer::new(&credential, "s3", "us-east-1", time);

@@ -94,6 +94,8 @@ async fn expiring(takes: &'static str) -> (Double, Double, AwsService) {
     .await;
     let vars = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")];
     let service = provider(&double.url, &vars).service("dynamodb", None).unwrap();
+    service.state.credentials.get().await.unwrap();
+    service.state.credentials.age();
     (container, double, service)
 }
 

@@ -177,8 +177,10 @@ impl ServiceBusNamespace {
         if let Some(text) = environment.var(SERVICE_BUS) {
             return Self::parse(text).map(Some);
         }
-        let name = "AZURE_SERVICEBUS_NAMESPACE";
-        let Some(namespace) = environment.var(name) else { return Ok(None) };
+        // The second is how the Functions host is told, so that one setting is enough for both.
+        let names = ["AZURE_SERVICEBUS_NAMESPACE", "AZURE_SERVICEBUS__fullyQualifiedNamespace"];
+        let told = names.into_iter().find_map(|name| environment.var(name).map(|namespace| (name, namespace)));
+        let Some((name, namespace)) = told else { return Ok(None) };
         let endpoint = match namespace.contains('.') {
             true => format!("https://{namespace}"),
             false => Self::endpoint_of(namespace),

@@ -61,6 +61,7 @@ fn no_secret_is_shown_and_what_is_malformed_names_its_variable() {
             "Endpoint=sb://a.servicebus.windows.net/;SharedAccessSignature=hush hush",
         ),
         ("AZURE_SERVICEBUS_NAMESPACE", "a b.c"),
+        ("AZURE_SERVICEBUS__fullyQualifiedNamespace", "a b.c"),
         ("AZURE_TENANT_ID", "../x"),
         ("AZURE_CLIENT_ID", "a b"),
         ("ISOBAR_PREFIX", "Dev_"),
@@ -90,8 +91,12 @@ fn cosmos_and_service_bus_are_read_from_each_of_their_forms() {
     let signed = of(&[("AZURE_SERVICEBUS_CONNECTION_STRING", signed)]).unwrap();
     assert!(!format!("{signed:?}").contains("hush"));
     assert_eq!(signed.service_bus.unwrap().access, Access::Sas(Secret(b"sr=x&sig=hush%3D&se=9&skn=p".to_vec())));
-    for namespace in ["n", "n.servicebus.windows.net"] {
-        let bus = of(&[("AZURE_SERVICEBUS_NAMESPACE", namespace)]).unwrap().service_bus.unwrap();
+    for (name, namespace) in [
+        ("AZURE_SERVICEBUS_NAMESPACE", "n"),
+        ("AZURE_SERVICEBUS_NAMESPACE", "n.servicebus.windows.net"),
+        ("AZURE_SERVICEBUS__fullyQualifiedNamespace", "n.servicebus.windows.net"),
+    ] {
+        let bus = of(&[(name, namespace)]).unwrap().service_bus.unwrap();
         assert_eq!((bus.endpoint.as_str(), &bus.access), ("https://n.servicebus.windows.net", &Access::Identity));
     }
 }

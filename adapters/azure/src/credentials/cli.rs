@@ -10,7 +10,9 @@ use isobar_abstraction::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::Found;
+use isobar_rest::Found;
+
+use super::found;
 use super::managed::at;
 use crate::config::Cli;
 
@@ -34,7 +36,7 @@ struct Answer {
 /// A token for the person. The inner error says why there is nobody to ask.
 ///
 /// Errors: `Unauthenticated`, saying what to run. What the CLI wrote is not shown, since it may hold secrets.
-pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<Found, &'static str>> {
+pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<Found<str>, &'static str>> {
     let mut command = Command::new(PROGRAM);
     command.args(["account", "get-access-token", "--resource", resource, "--output", "json"]);
     if let Some(tenant) = &cli.tenant {
@@ -54,7 +56,7 @@ pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<Found, &'st
     let malformed = |_| Error::internal("the Azure CLI did not answer with the expected JSON");
     let Answer { access_token, expires_on } = serde_json::from_slice(&output.stdout).map_err(malformed)?;
     let expires = expires_on.or_else(|| end_of(&access_token)).and_then(at);
-    Found::new("the Azure CLI", &access_token, expires.unwrap_or_else(|| SystemTime::now() + UNKNOWN)).map(Ok)
+    found("the Azure CLI", &access_token, expires.unwrap_or_else(|| SystemTime::now() + UNKNOWN)).map(Ok)
 }
 
 /// Where nobody has signed on the machine is asked next; a sign-on that has ended is the person's to renew.

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use http::request::{Builder, Parts};
 use http::{HeaderValue, Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, ClientConfig, Judgement, Safety, Service, SystemClock};
+use isobar_rest::{Call, Client, ClientConfig, Found, Judgement, Safety, Service, SystemClock};
 use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Found;
+use super::found;
 use crate::AzureConfig;
 use crate::config::Managed;
 
@@ -29,14 +29,14 @@ struct Answer {
 
 impl Answer {
     /// What was sent is never shown: it may be half of a secret.
-    fn read(from: &str, body: &[u8]) -> Result<Found> {
+    fn read(from: &str, body: &[u8]) -> Result<Found<str>> {
         let wrong = || Error::internal(format!("{from} did not answer with the expected JSON"));
         let answer: Self = serde_json::from_slice(body).map_err(|_| wrong())?;
         let expires = match &answer.expires_on {
             Value::String(text) => text.parse().ok(),
             other => other.as_u64(),
         };
-        Found::new(from, &answer.access_token, at(expires.ok_or_else(wrong)?).ok_or_else(wrong)?)
+        found(from, &answer.access_token, at(expires.ok_or_else(wrong)?).ok_or_else(wrong)?)
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn find(
     client_id: Option<&str>,
     resource: &str,
     config: &AzureConfig,
-) -> Result<Found> {
+) -> Result<Found<str>> {
     let from = "the endpoint of the managed identity";
     let url = format!("{}?{}", managed.endpoint, query("2019-08-01", resource, client_id));
     let wrong = |_| Error::config("what IDENTITY_HEADER says cannot stand in a header");
@@ -93,7 +93,7 @@ pub(super) async fn machine(
     client_id: Option<&str>,
     resource: &str,
     config: &AzureConfig,
-) -> Result<Result<Found, &'static str>> {
+) -> Result<Result<Found<str>, &'static str>> {
     let url = format!("{at}/metadata/identity/oauth2/token?{}", query("2018-02-01", resource, client_id));
     let ask = async |attempts| {
         let near = near(config, Duration::from_secs(5), attempts);

@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, Safety};
+use isobar_rest::{Call, Client, Found, Safety};
 use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::Found;
+use super::found;
 use super::managed::{Unsigned, refused};
 use crate::config::Workload;
 
@@ -32,7 +32,7 @@ struct Refusal {
 /// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>.
 ///
 /// Errors: `Config` where the token's file cannot be read, `Unauthenticated` where Entra refuses.
-pub(super) async fn find(workload: &Workload, resource: &str, client: &Client) -> Result<Found> {
+pub(super) async fn find(workload: &Workload, resource: &str, client: &Client) -> Result<Found<str>> {
     let Workload { authority, tenant, client_id, token_file } = workload;
     // The file is written anew by whoever mounts it: it is read each time.
     let unreadable = |error: std::io::Error| {
@@ -60,7 +60,7 @@ pub(super) async fn find(workload: &Workload, resource: &str, client: &Client) -
     }
     let malformed = |_| Error::internal("Entra did not answer with the expected JSON");
     let Answer { access_token, expires_in } = serde_json::from_slice(response.body()).map_err(malformed)?;
-    Found::new("Entra", &access_token, SystemTime::now() + Duration::from_secs(expires_in.min(30 * 86_400)))
+    found("Entra", &access_token, SystemTime::now() + Duration::from_secs(expires_in.min(30 * 86_400)))
 }
 
 /// Of the description only Entra's code: it may quote the token.

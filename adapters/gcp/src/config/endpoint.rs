@@ -75,7 +75,7 @@ pub(super) fn check_endpoint(from: &str, text: &str) -> Result<String> {
 }
 
 /// May a secret be sent there, and a token come from there, in clear text?
-pub(super) fn is_near(url: &str) -> bool {
+pub(crate) fn is_near(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     if url.scheme() == "https" {
         return true;

@@ -9,8 +9,11 @@ use super::endpoint::{check_endpoint, is_near};
 /// The metadata server of every machine on Google Cloud.
 const METADATA: &str = "http://metadata.google.internal";
 
+/// IAM's Service Account Credentials API.
+const IAM: &str = "https://iamcredentials.googleapis.com";
+
 /// The sources that the environment names. What is `None` is not asked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sources {
     /// What `GOOGLE_APPLICATION_CREDENTIALS` names.
     pub(crate) file: Option<PathBuf>,
@@ -18,6 +21,15 @@ pub(crate) struct Sources {
     pub(crate) person: Option<PathBuf>,
     /// The metadata server, without a slash at its end.
     pub(crate) metadata: Option<String>,
+    /// Who signs for an account whose key is not here.
+    pub(crate) iam: String,
+}
+
+/// None.
+impl Default for Sources {
+    fn default() -> Self {
+        Self { file: None, person: None, metadata: None, iam: IAM.to_owned() }
+    }
 }
 
 impl Sources {
@@ -27,7 +39,7 @@ impl Sources {
         // A service has its own identity and no person.
         let hosted = environment.var("K_SERVICE").is_some();
         let person = if hosted { None } else { person(environment) };
-        Ok(Self { file, person, metadata: Some(metadata(environment)?) })
+        Ok(Self { file, person, metadata: Some(metadata(environment)?), ..Self::default() })
     }
 }
 

@@ -1,8 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use async_trait::async_trait;
 use futures_util::future::join_all;
-use isobar_abstraction::{ErrorKind, ManualClock};
+use isobar_abstraction::ManualClock;
 
 use super::*;
 
@@ -17,8 +16,10 @@ struct Double {
 }
 
 #[async_trait]
-impl Source for Double {
-    async fn find(&self) -> Result<Found> {
+impl CredentialSource for Double {
+    type Value = str;
+
+    async fn find(&self) -> Result<Found<str>> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
         if *self.hangs.lock() {
@@ -27,21 +28,21 @@ impl Source for Double {
         if *self.fails.lock() {
             return Err(Error::new(ErrorKind::Unavailable, format!("call {call} failed")));
         }
-        Found::new("the double", &call.to_string(), self.clock.now() + self.lifetime)
+        Ok(Found { value: call.to_string().into(), expires: Some(self.clock.now() + self.lifetime) })
     }
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn cache(lifetime: Duration) -> (ManualClock, Cache<Double>) {
+fn cache(lifetime: Duration) -> (ManualClock, CredentialCache<Double>) {
     let clock = ManualClock::default();
     let (calls, fails, hangs) = Default::default();
     let source = Double { clock: clock.clone(), lifetime, calls, fails, hangs };
-    (clock.clone(), Cache::new(source, Arc::new(clock)))
+    (clock.clone(), CredentialCache::new(source, Arc::new(clock)))
 }
 
-impl Cache<Double> {
+impl CredentialCache<Double> {
     async fn token(&self) -> Result<String> {
         self.get().await.map(|token| token.to_string())
     }
@@ -52,15 +53,6 @@ impl Cache<Double> {
 
     fn fail(&self, fails: bool) {
         *self.source.fails.lock() = fails;
-    }
-}
-
-impl<S> Cache<S> {
-    /// As if what is held had come a while ago, so that it can be refused.
-    pub(in crate::credentials) fn age(&self) {
-        if let Held::Token { came, .. } = &mut *self.held.lock() {
-            *came -= PAUSE;
-        }
     }
 }
 
@@ -132,7 +124,7 @@ async fn a_clock_that_was_set_back_keeps_neither_a_refused_token_nor_an_error() 
     let (_, cache) = cache(HOUR);
     let first = cache.get().await.unwrap();
     let ahead = cache.clock.now() + HOUR * 24;
-    if let Held::Token { came, .. } = &mut *cache.held.lock() {
+    if let Held::Value { came, .. } = &mut *cache.held.lock() {
         *came = ahead;
     }
     cache.reject(&first);
@@ -212,6 +204,28 @@ async fn a_caller_who_gives_up_does_not_stop_the_next() {
 #[tokio::test]
 async fn debug_shows_no_token() {
     let (_, cache) = cache(HOUR);
-    *cache.held.lock() = fresh(Found::new("x", "hush", cache.clock.now() + HOUR).unwrap(), cache.clock.now());
+    let found = Found { value: "hush".into(), expires: Some(cache.clock.now() + HOUR) };
+    assert!(!format!("{found:?}").contains("hush"));
+    *cache.held.lock() = fresh(found, cache.clock.now());
     assert!(!format!("{cache:?}").contains("hush"));
+}
+
+#[tokio::test]
+async fn what_never_expires_is_fetched_once() {
+    #[derive(Debug)]
+    struct Forever;
+    #[async_trait]
+    impl CredentialSource for Forever {
+        type Value = str;
+
+        async fn find(&self) -> Result<Found<str>> {
+            Ok(Found { value: "1".into(), expires: None })
+        }
+    }
+    let clock = ManualClock::default();
+    let cache = CredentialCache::new(Forever, Arc::new(clock.clone()));
+    assert!(cache.held().is_none());
+    let first = cache.get().await.unwrap();
+    clock.advance(HOUR * 24 * 365);
+    assert!(Arc::ptr_eq(&first, &cache.get().await.unwrap()) && Arc::ptr_eq(&first, &cache.held().unwrap()));
 }

@@ -1,0 +1,198 @@
+//! What is asked of Google's own servers: tokens and signatures.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::{Call, Client, Found, Judgement, Safety, Service};
+use object_store::PutPayload;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::file::Person;
+use super::{Origin, SCOPE, Token, in_seconds};
+use crate::config::is_near;
+
+/// What is posted to a token endpoint.
+#[derive(Default)]
+pub(super) struct Form(String);
+
+impl Form {
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        let separator = if self.0.is_empty() { "" } else { "&" };
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "{separator}{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        self
+    }
+}
+
+/// Asks a token endpoint. Errors: `Unauthenticated` where it refuses, with its code and nothing else.
+pub(super) async fn ask(
+    origin: &Origin,
+    operation: &'static str,
+    from: &str,
+    url: &str,
+    Form(form): Form,
+) -> Result<Found<Token>> {
+    let request = Request::post(url)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(PutPayload::from(form))
+        .map_err(|_| Error::config(format!("the URL of {from} is malformed")))?;
+    let answer = send(&origin.client, operation, request).await?;
+    if answer.status() != StatusCode::OK {
+        return Err(refused(from, &answer));
+    }
+    read(from, answer.body())
+}
+
+/// `{"access_token", "expires_in"}`, of which nothing is shown.
+pub(super) fn read(from: &str, body: &[u8]) -> Result<Found<Token>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        access_token: String,
+        expires_in: u64,
+    }
+    let wrong = |_| Error::internal(format!("{from} did not answer with the expected JSON"));
+    let Answer { access_token, expires_in } = serde_json::from_slice(body).map_err(wrong)?;
+    Token::found(from, &access_token, in_seconds(expires_in))
+}
+
+/// A person's token. Source: RFC 6749, 6.
+pub(super) async fn refresh(origin: &Origin, person: &Person) -> Result<Found<Token>> {
+    let form = Form::default()
+        .with("grant_type", "refresh_token")
+        .with("client_id", &person.client_id)
+        .with("client_secret", &person.client_secret)
+        .with("refresh_token", &person.refresh_token);
+    let found = ask(origin, "RefreshToken", "Google's token endpoint", &person.token_uri, form).await;
+    let found = found.map_err(|error| match error.kind() {
+        ErrorKind::Unauthenticated => {
+            let message = format!("{}: run `gcloud auth application-default login` again", error.message());
+            Error::new(ErrorKind::Unauthenticated, message)
+        }
+        _ => error,
+    })?;
+    let token = Token::of_project(&found.value, person.quota_project.as_deref())?;
+    Ok(Found { value: Arc::new(token), expires: found.expires })
+}
+
+/// A service account's token, for that of somebody who may have it.
+///
+/// Source: `projects.serviceAccounts.generateAccessToken` of IAM's Service Account Credentials API.
+pub(super) async fn impersonate(origin: &Origin, url: &str, caller: &Token) -> Result<Found<Token>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        access_token: String,
+        expire_time: String,
+    }
+    let body = json!({"scope": [SCOPE], "lifetime": "3600s"});
+    let answer: Answer = iam(origin, "GenerateAccessToken", url, caller, &body).await?;
+    let expires = chrono::DateTime::parse_from_rfc3339(&answer.expire_time);
+    let expires = expires.map_err(|_| Error::internal("IAM gave a malformed time of expiration"))?;
+    Token::found("IAM", &answer.access_token, SystemTime::from(expires))
+}
+
+/// Source: `projects.serviceAccounts.signBlob` of IAM's Service Account Credentials API.
+pub(super) async fn sign_blob(origin: &Origin, email: &str, caller: &Token, text: &[u8]) -> Result<Vec<u8>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        signed_blob: String,
+    }
+    let email = utf8_percent_encode(email, NON_ALPHANUMERIC);
+    let url = format!("{}/v1/projects/-/serviceAccounts/{email}:signBlob", origin.config.sources.iam);
+    let body = json!({"payload": BASE64_STANDARD.encode(text)});
+    let answer: Answer = iam(origin, "SignBlob", &url, caller, &body).await?;
+    BASE64_STANDARD.decode(answer.signed_blob).map_err(|_| Error::internal("IAM gave a malformed signature"))
+}
+
+async fn iam<T: DeserializeOwned>(
+    origin: &Origin,
+    operation: &'static str,
+    url: &str,
+    caller: &Token,
+    body: &serde_json::Value,
+) -> Result<T> {
+    let request = Request::post(url)
+        .header(CONTENT_TYPE, "application/json")
+        .header(AUTHORIZATION, caller.authorization.clone())
+        .body(PutPayload::from(body.to_string()))
+        .map_err(|_| Error::config("the URL of IAM is malformed"))?;
+    let answer = send(&origin.client, operation, request).await?;
+    match answer.status() {
+        StatusCode::OK => serde_json::from_slice(answer.body())
+            .map_err(|_| Error::internal("IAM did not answer with the expected JSON")),
+        StatusCode::FORBIDDEN => Err(Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "IAM refuses {operation}: grant roles/iam.serviceAccountTokenCreator on the service account to who \
+                 runs this, and see that the IAM Service Account Credentials API is enabled"
+            ),
+        )),
+        _ => Err(refused("IAM", &answer)),
+    }
+}
+
+/// Errors: `Config` for a URL to which a secret would go in clear text.
+pub(super) fn check_url(from: &str, url: &str) -> Result<()> {
+    match is_near(url) {
+        true => Ok(()),
+        false => Err(Error::config(format!("{from}: `{}` must begin with https://", url.escape_debug()))),
+    }
+}
+
+pub(super) async fn send(
+    client: &Client,
+    operation: &'static str,
+    request: Request<PutPayload>,
+) -> Result<Response<Bytes>> {
+    let call = Call { operation, request, safety: Safety::Read, service: &Unsigned };
+    Ok(client.call(call).await?.response)
+}
+
+/// Of what was answered only the code: the rest may quote what was sent.
+pub(super) fn refused(from: &str, answer: &Response<Bytes>) -> Error {
+    #[derive(Deserialize)]
+    struct Told {
+        error: String,
+    }
+    let status = answer.status();
+    let told = serde_json::from_slice::<Told>(answer.body()).map(|told| told.error).unwrap_or_default();
+    let code: String = told.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect();
+    let kind = match status {
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled { retry_after: None },
+        status if status.is_server_error() => ErrorKind::Unavailable,
+        _ => ErrorKind::Unauthenticated,
+    };
+    let code = if code.is_empty() { code } else { format!(": {code}") };
+    Error::new(kind, format!("{from} answered with status {}{code}", status.as_u16()))
+}
+
+/// A server that takes requests as they are.
+struct Unsigned;
+
+#[async_trait]
+impl Service for Unsigned {
+    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
+        Ok(())
+    }
+
+    fn judge(&self, response: &Response<Bytes>) -> Judgement {
+        match response.status() {
+            StatusCode::TOO_MANY_REQUESTS => Judgement::Refused { after: None },
+            status if status.is_server_error() => Judgement::Failed,
+            _ => Judgement::Final,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Workload identity federation: a token of another provider for one of Google's.
+//!
+//! Source: AIP-4117, and "Workload identity federation" in IAM's documentation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{Request, StatusCode};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::Found;
+use object_store::PutPayload;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::exchange::{self, Form, check_url};
+use super::{Origin, SCOPE, Token};
+
+#[derive(Deserialize)]
+pub(super) struct External {
+    audience: String,
+    subject_token_type: String,
+    token_url: String,
+    service_account_impersonation_url: Option<String>,
+    credential_source: Subject,
+}
+
+/// Where the other provider's token is.
+#[derive(Deserialize)]
+struct Subject {
+    file: Option<PathBuf>,
+    url: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    format: Option<Format>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    r#type: String,
+    subject_token_field_name: Option<String>,
+}
+
+impl External {
+    /// Errors: `Config`, saying what kinds of sources are known.
+    pub(super) fn parse(from: &str, text: &[u8]) -> Result<Self> {
+        let lacks = |_| {
+            Error::config(format!(
+                "{from} is of the type `external_account`, and lacks one of audience, subject_token_type, token_url \
+                 and credential_source"
+            ))
+        };
+        let external: Self = serde_json::from_slice(text).map_err(lacks)?;
+        let Subject { file, url, .. } = &external.credential_source;
+        if file.is_none() && url.is_none() {
+            return Err(Error::config(format!(
+                "{from}: credential_source must be a `file` or a `url`; programs, certificates and AWS's signatures \
+                 are not known"
+            )));
+        }
+        let urls = [Some(&external.token_url), external.service_account_impersonation_url.as_ref()];
+        urls.into_iter().flatten().try_for_each(|url| check_url(from, url))?;
+        Ok(external)
+    }
+
+    /// The account that is impersonated.
+    pub(super) fn email(&self) -> Option<Arc<str>> {
+        super::file::impersonated(self.service_account_impersonation_url.as_deref()?)
+    }
+}
+
+pub(super) async fn find(origin: &Origin, external: &External) -> Result<Found<Token>> {
+    let subject = subject(origin, &external.credential_source).await?;
+    let form = Form::default()
+        .with("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
+        .with("requested_token_type", "urn:ietf:params:oauth:token-type:access_token")
+        .with("audience", &external.audience)
+        .with("scope", SCOPE)
+        .with("subject_token_type", &external.subject_token_type)
+        .with("subject_token", &subject);
+    let from = "the Security Token Service";
+    let federated = exchange::ask(origin, "ExchangeToken", from, &external.token_url, form).await?;
+    match &external.service_account_impersonation_url {
+        None => Ok(federated),
+        Some(url) => exchange::impersonate(origin, url, &federated.value).await,
+    }
+}
+
+/// The other provider's token, which is read or asked for each time: it is short-lived.
+async fn subject(origin: &Origin, source: &Subject) -> Result<String> {
+    let text = match (&source.file, &source.url) {
+        (Some(file), _) => {
+            let unreadable = |error: std::io::Error| {
+                Error::config(format!("the token in {} cannot be read", file.display())).with_source(error)
+            };
+            std::fs::read_to_string(file).map_err(unreadable)?
+        }
+        (None, url) => ask(origin, url.as_deref().unwrap_or_default(), source).await?,
+    };
+    let wrong = || Error::config("the token of credential_source has another form than its `format` says");
+    match &source.format {
+        Some(format) if format.r#type == "json" => {
+            let name = format.subject_token_field_name.as_deref().ok_or_else(wrong)?;
+            let value: Value = serde_json::from_str(&text).map_err(|_| wrong())?;
+            value.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(wrong)
+        }
+        _ => Ok(text.trim().to_owned()),
+    }
+}
+
+async fn ask(origin: &Origin, url: &str, source: &Subject) -> Result<String> {
+    let wrong = |_| Error::config("the `url` of credential_source is malformed");
+    let mut request = Request::get(url).body(PutPayload::new()).map_err(wrong)?;
+    for (name, value) in &source.headers {
+        let pair = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
+        let (Ok(name), Ok(mut value)) = pair else {
+            let name = name.escape_debug();
+            return Err(Error::config(format!("the header `{name}` of credential_source is malformed")));
+        };
+        value.set_sensitive(true);
+        request.headers_mut().insert(name, value);
+    }
+    let answer = exchange::send(&origin.client, "GetSubjectToken", request).await?;
+    match answer.status() {
+        StatusCode::OK => String::from_utf8(answer.into_body().into())
+            .map_err(|_| Error::internal("the `url` of credential_source did not answer with text")),
+        status => Err(Error::new(
+            ErrorKind::Unauthenticated,
+            format!("the `url` of credential_source answered with status {}", status.as_u16()),
+        )),
+    }
+}

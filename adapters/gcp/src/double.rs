@@ -1,0 +1,86 @@
+//! A server on loopback that answers what a test says, and keeps what it was asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use parking_lot::Mutex;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+type Answer = dyn Fn(&Request<Bytes>) -> Response<String> + Send + Sync;
+
+/// The server. It ends with this value.
+pub(crate) struct Double {
+    pub(crate) url: String,
+    asked: Arc<Mutex<Vec<Request<Bytes>>>>,
+    serve: JoinHandle<()>,
+}
+
+impl Double {
+    pub(crate) async fn new(answer: impl Fn(&Request<Bytes>) -> Response<String> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<Request<Bytes>>>> = Arc::default();
+        let (kept, answer) = (Arc::clone(&asked), Arc::new(answer));
+        let serve = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(exchange(stream, Arc::clone(&kept), Arc::clone(&answer) as Arc<Answer>));
+            }
+        });
+        Self { url, asked, serve }
+    }
+
+    /// What it was asked so far, as `GET /path`.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().iter().map(|request| format!("{} {}", request.method(), request.uri())).collect()
+    }
+
+    /// Looks at one of the requests.
+    pub(crate) fn request<T>(&self, at: usize, look: impl FnOnce(&Request<Bytes>) -> T) -> T {
+        look(&self.asked.lock()[at])
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        self.serve.abort();
+    }
+}
+
+/// One request of one connection.
+async fn exchange(stream: TcpStream, asked: Arc<Mutex<Vec<Request<Bytes>>>>, answer: Arc<Answer>) {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).await.unwrap();
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (Some(method), Some(path)) = (words.next(), words.next()) else { return };
+    let mut headers = HashMap::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        let Some((name, value)) = line.trim().split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let size = headers.get("content-length").map_or(0, |size| size.parse().unwrap());
+    let mut body = vec![0; size];
+    stream.read_exact(&mut body).await.unwrap();
+    let builder = Request::builder().method(method.as_str()).uri(path);
+    let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+    let request = builder.body(Bytes::from(body)).unwrap();
+    let response = answer(&request);
+    asked.lock().push(request);
+    let (parts, body) = response.into_parts();
+    let mut head = format!("HTTP/1.1 {}\r\nconnection: close\r\n", parts.status);
+    // A test that says another length has the answer break off.
+    if !parts.headers.contains_key("content-length") {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    for (name, value) in &parts.headers {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+}
