@@ -31,9 +31,14 @@ pub(super) fn ask(mut request: Builder, range: Option<&GetRange>, wanted: Option
     // Without it what is stored as gzip comes unpacked, and whole whatever the range is:
     // <https://cloud.google.com/storage/docs/transcoding>.
     request = request.header(ACCEPT_ENCODING, "gzip");
-    if let Some(range) = range {
-        request = request.header(RANGE, range.to_string());
-    }
+    request = match range {
+        // A number that is larger than any object is none to everybody.
+        Some(GetRange::Bounded(range)) if i64::try_from(range.end).is_err() => {
+            request.header(RANGE, GetRange::Offset(range.start).to_string())
+        }
+        Some(range) => request.header(RANGE, range.to_string()),
+        None => request,
+    };
     match wanted {
         Some(generation) => request.header("x-goog-if-generation-match", generation),
         None => request,
@@ -91,6 +96,18 @@ mod tests {
     fn headers(headers: &[(&str, &str)]) -> HeaderMap {
         let answer = headers.iter().fold(Response::builder(), |answer, (name, value)| answer.header(*name, *value));
         answer.body(()).unwrap().headers().clone()
+    }
+
+    #[test]
+    fn a_read_asks_for_what_is_stored() {
+        let asked = |range: &GetRange, wanted| {
+            let request = ask(http::Request::get("/a"), Some(range), wanted).body(()).unwrap();
+            let text = |name: &str| text(request.headers(), name).map(str::to_owned);
+            [text("range"), text("x-goog-if-generation-match"), text("accept-encoding")].map(Option::unwrap_or_default)
+        };
+        assert_eq!(asked(&GetRange::Bounded(2..5), Some(17)), ["bytes=2-4", "17", "gzip"]);
+        assert_eq!(asked(&GetRange::Bounded(2..u64::MAX), None), ["bytes=2-", "", "gzip"]);
+        assert_eq!(asked(&GetRange::Suffix(2), None), ["bytes=-2", "", "gzip"]);
     }
 
     #[test]
