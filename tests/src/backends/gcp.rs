@@ -1,0 +1,3 @@
+//! Google Cloud's services, as emulators and our doubles have them.
+
+pub mod storage;
