@@ -64,7 +64,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_pieces_are_sent_in_their_order_and_no_empty_one() {
-        let pieces = ["", "ab", "", "c", ""].map(Bytes::from_static);
+        let pieces = ["", "ab", "", "c", ""].map(Bytes::from);
         let mut body = RequestBody::from(pieces.into_iter().collect::<PutPayload>());
         let mut sent = Vec::new();
         for left in [3, 1] {
