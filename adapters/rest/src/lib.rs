@@ -23,9 +23,5 @@ pub use call::{Answer, Call, Judgement, Opened, Safety, Service};
 pub use client::Client;
 pub use clock::SystemClock;
 pub use config::{ClientConfig, Protocol};
-<<<<<<< HEAD
-pub use connector::{Refusals, StoreConnector};
 pub use credentials::{CredentialCache, CredentialSource, Found};
-=======
->>>>>>> azure-own-blobs
 pub use stream::StreamBody;
