@@ -18,9 +18,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let service = service_fn(async |_| {
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"Hello, world!"))))
-        });
+        let service =
+            service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"Hello, world!")))));
         tokio::spawn(async move {
             // A client that goes away is no failure.
             let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;

@@ -1,0 +1,125 @@
+//! `get` and `put` of 1 KB in Firestore: ours beside the firestore crate's; and 32 writers on one counter, beside
+//! Google's client for Node. All against Google's own emulator.
+//!
+//! `benches/gcp.sh` builds what is compared, and runs this.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use isobar::gcp::{GcpConfig, GcpProvider};
+use isobar::key_value::Table;
+use isobar::{Cloud, Environment};
+use isobar_benches::firestore::Firestore;
+use isobar_benches::latency::{Peer, compare, warm_up};
+use isobar_benches::service::environment;
+use isobar_benches::{judged, median};
+use serde::Deserialize;
+use tokio::runtime::Runtime;
+
+const WRITERS: i64 = 32;
+/// Rounds of calls before any is measured, of 100 calls each; see `warm_up`.
+const WARM_UP: usize = 20;
+
+/// A way to write to a counter that has many writers.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// The service adds.
+    Add,
+    /// Read, change and write, again where somebody else was faster.
+    Update,
+}
+
+/// What Node says of a round.
+#[derive(Deserialize)]
+struct Round {
+    value: i64,
+    ms: f64,
+}
+
+fn main() {
+    let firestore = Firestore::emulator();
+    let variables = environment(firestore.address).into_iter().map(|(name, value)| (name.to_owned(), value));
+    let config = GcpConfig::from_environment(&Environment::new(variables, [])).unwrap();
+    let cloud = Cloud::new(Arc::new(GcpProvider::new(config)));
+    let table = cloud.table("links");
+    let mut peer = Peer::start(Path::new("target/peers/firestore/lambda/kv-bench"), environment(firestore.address));
+    warm_up(&table, &mut peer, WARM_UP);
+    compare(&table, &mut peer, "Google's emulator", "firestore crate");
+    drop(peer);
+    counters(&cloud.table("counters"), &firestore);
+}
+
+fn counters(table: &Table<i64>, firestore: &Firestore) {
+    // One thread for all writers, as Node has it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut node = node(firestore);
+    // The transactions take most of a minute a round.
+    for (way, theirs, rounds) in
+        [(Way::Add, "increment", 11), (Way::Update, "update", 11), (Way::Update, "transaction", 3)]
+    {
+        let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
+        for round in 0..=rounds {
+            let our = ours(&runtime, table, way, &format!("{theirs}-{round}"));
+            let their: Round = node.ask(&format!("{theirs} {WRITERS}"));
+            assert_eq!(their.value, WRITERS, "Node's {theirs}");
+            // The first round warms up.
+            if round > 0 {
+                our_times.push(our);
+                their_times.push(their.ms);
+            }
+        }
+        show(way, theirs, median(our_times), median(their_times));
+    }
+}
+
+/// Google's client for Node, told not to look for a machine of Google's.
+fn node(firestore: &Firestore) -> Peer {
+    let mut command = Command::new("node");
+    command.args(["benches/peers/google-node/counter.cjs", "target/peers/google-node"]);
+    let mut variables = environment(firestore.address);
+    variables.push(("METADATA_SERVER_DETECTION", "none".to_owned()));
+    Peer::of(command, variables)
+}
+
+/// Milliseconds until the last of all writers at once was done.
+fn ours(runtime: &Runtime, table: &Table<i64>, way: Way, key: &str) -> f64 {
+    let took = runtime.block_on(async {
+        let started = Instant::now();
+        join_all((0..WRITERS).map(|_| write(table, way, key))).await;
+        started.elapsed().as_secs_f64() * 1e3
+    });
+    let value = runtime.block_on(table.get(key)).unwrap();
+    assert_eq!(value, Some(WRITERS), "our {way:?}");
+    took
+}
+
+async fn write(table: &Table<i64>, way: Way, key: &str) {
+    match way {
+        Way::Add => table.add(key, 1).await.unwrap(),
+        Way::Update => table.update(key, |value| value.unwrap_or_default() + 1).await.unwrap(),
+    };
+}
+
+fn show(way: Way, theirs: &str, our: f64, their: f64) {
+    let ours = match way {
+        Way::Add => "add",
+        Way::Update => "update",
+    };
+    let theirs = match theirs {
+        "increment" => "`FieldValue.increment`",
+        "update" => "`get` and `update` with `lastUpdateTime`",
+        _ => "`runTransaction`",
+    };
+    let ratio = our / their;
+    judged(
+        &format!("{WRITERS} writers on one counter, `{ours}`, exact"),
+        &format!("{our:.0} ms"),
+        &format!("{their:.0} ms, Google's client for Node, {theirs}"),
+        &format!("{ratio:.2}"),
+        "< 1.0",
+        ratio < 1.0,
+    );
+}
