@@ -1,6 +1,6 @@
 //! Emulators of the clouds, which others wrote, started by the test itself: Python programs in the versions of
-//! `emulators/requirements.txt`, Node's in those of `emulators/node/package-lock.json`, and one in Rust, which
-//! `cosmos-emulator/` builds.
+//! `emulators/requirements.txt`, Node's in those of `emulators/node/package-lock.json`, one in Go in the version of
+//! `fake_gcs`, one in Rust, which `cosmos-emulator/` builds; and those of Google, as `gcloud` has them.
 //!
 //! They listen on the loopback only, on a free port, and end with the process that started them,
 //! however that ends. What they print is under `target/emulators/logs/`.
@@ -9,6 +9,8 @@ mod azure_sdk;
 mod azurite;
 mod boto;
 mod cosmos;
+mod fake_gcs;
+mod google;
 pub(crate) mod identity;
 mod installed;
 mod node;
@@ -28,6 +30,8 @@ pub use azure_sdk::AzureSdk;
 pub use azurite::{ACCOUNT, ACCOUNT_KEY, Azurite};
 pub use boto::Boto;
 pub use cosmos::{COSMOS_KEY, CosmosEmulator, CosmosProgram};
+pub use fake_gcs::FakeGcs;
+pub use google::{GoogleEmulator, GoogleProgram};
 pub use identity::{Identity, Issued};
 pub(crate) use installed::{log, target};
 pub use node::Node;

@@ -1,12 +1,120 @@
-//! Not built yet.
+//! Key-value: collections of Firestore, by its REST API.
+//!
+//! What a table is there, and an item, is in [`stored`]. All reads are strongly consistent. No index but
+//! those that Firestore makes by itself is needed; leaving `v`, `n` and `w` out of them makes writes
+//! cheaper, and a TTL policy on `expireAt` of the collection group has expired items deleted.
+
+mod attempt;
+mod commit;
+mod counter;
+mod range;
+mod read;
+mod scan;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use std::sync::Arc;
 
-use isobar_abstraction::{Error, KeyValue, Location, Result};
+use async_trait::async_trait;
+use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
+use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Location, Result};
+use tokio::sync::OnceCell;
 
 use crate::State;
+use crate::config::Placed;
+use crate::service::GoogleService;
+
+pub(crate) use stored::{ITEM_BYTES, SORT_BYTES};
+
+/// Tries of what other writes keep from happening.
+const TRIES: u32 = 20;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
-pub(crate) fn open(_state: &Arc<State>, _at: &Location) -> Result<Arc<dyn KeyValue>> {
-    Err(Error::unsupported("open", "gcp", "its services are not built yet; run with the feature `local`"))
+pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
+    match state.config.place(at)? {
+        Placed::Firestore { endpoint, project, database, collection } => {
+            let resource = format!("the collection `{collection}` of Firestore");
+            let service = GoogleService::new(Arc::clone(state), endpoint, resource);
+            let clock = Arc::clone(&state.clock);
+            let documents = OnceCell::new();
+            Ok(Arc::new(FirestoreKeyValue { service, clock, project, database, collection, documents }))
+        }
+        Placed::Storage { .. } | Placed::PubSub { .. } => Err(Error::config(format!("{at} is no table"))),
+    }
+}
+
+/// A collection of Firestore.
+#[derive(Debug)]
+pub(crate) struct FirestoreKeyValue {
+    service: GoogleService,
+    clock: Arc<dyn Clock>,
+    project: Option<String>,
+    database: String,
+    collection: String,
+    /// What the names of all documents begin with.
+    documents: OnceCell<String>,
+}
+
+impl FirestoreKeyValue {
+    /// `projects/P/databases/D/documents`. Errors: `Config` where nothing tells the project.
+    async fn documents(&self) -> Result<&str> {
+        let found = self.documents.get_or_try_init(|| async {
+            let project = match &self.project {
+                Some(project) => project.as_str().into(),
+                None => self.service.state().credentials.project().await?,
+            };
+            Ok::<_, Error>(format!("projects/{project}/databases/{}/documents", self.database))
+        });
+        found.await.map(String::as_str)
+    }
+
+    /// The name of an item's document.
+    async fn name(&self, key: &Key) -> Result<String> {
+        Ok(format!("{}/{}", self.documents().await?, stored::path(&self.collection, key)?))
+    }
+
+    async fn pause(&self, tries: u32) {
+        attempt::pause(&*self.clock, tries).await;
+    }
+}
+
+fn throttled(message: &str) -> Error {
+    Error::new(ErrorKind::Throttled { retry_after: None }, message)
+}
+
+#[async_trait]
+impl KeyValue for FirestoreKeyValue {
+    async fn get(&self, key: &Key) -> Result<Option<Item>> {
+        self.get_item(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
+        self.get_items(keys).await
+    }
+
+    async fn put(&self, put: Put) -> Result<Version> {
+        self.put_item(&put).await
+    }
+
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        self.delete_item(key, version).await
+    }
+
+    async fn query(&self, range: &QueryRange) -> Result<Items> {
+        self.query_items(range).await
+    }
+
+    async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
+        self.scan_items(segment).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
+        self.transact_items(&writes).await
+    }
+
+    async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
+        self.add_item(key, delta).await
+    }
 }

@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod azure;
 pub mod deployed;
+pub mod gcp;
 pub mod local;
 pub mod memory;
 

@@ -1,6 +1,7 @@
 //! A program that listens, and ends with this process.
 
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -66,6 +67,19 @@ impl Served {
                 return Ok(told.trim().trim_end_matches('/').to_owned());
             }
         }
+    }
+
+    /// Waits until it listens on this port of the loopback. Errors: `Unavailable` where it ends before, or
+    /// takes too long.
+    pub(super) fn listens(&mut self, port: u16) -> Result<()> {
+        let begun = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if self.has_ended() || begun.elapsed() > PATIENCE {
+                return Err(self.failed("does not listen"));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     pub(super) fn has_ended(&mut self) -> bool {

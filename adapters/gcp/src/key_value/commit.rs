@@ -1,0 +1,159 @@
+//! `commit`: writes that are applied all at once.
+//!
+//! Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.documents/commit>.
+
+use isobar_abstraction::{Error, Result};
+use isobar_rest::Safety;
+use serde::{Deserialize, Serialize};
+
+use super::stored::{Fields, Typed};
+use super::{FirestoreKeyValue, TRIES};
+use crate::service::{Answered, Refusal, Status};
+
+/// One write, as it is sent.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) update: Option<Document<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delete: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) update_mask: Option<Mask>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) update_transforms: Option<[Transform<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) current_document: Option<Precondition<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Document<'a> {
+    pub(super) name: String,
+    pub(super) fields: Sent<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Sent<'a> {
+    Whole(Box<Fields<'a>>),
+    Mark { w: Typed<'a> },
+}
+
+/// The fields that are written; all others stay.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Mask {
+    pub(super) field_paths: [&'static str; 1],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Transform<'a> {
+    pub(super) field_path: &'static str,
+    pub(super) increment: Typed<'a>,
+}
+
+/// What a document must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Precondition<'a> {
+    Exists(bool),
+    UpdateTime(&'a str),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Committed {
+    #[serde(default)]
+    write_results: Vec<Written>,
+}
+
+/// What became of one write.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Written {
+    /// Of a delete there is none.
+    update_time: Option<String>,
+    #[serde(default)]
+    transform_results: Vec<Transformed>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Transformed {
+    integer_value: Option<String>,
+}
+
+impl Written {
+    /// Errors: `Internal`.
+    pub(super) fn update_time(&self) -> Result<&str> {
+        let lacks = || Error::internal("Firestore's answer to a write has no time").with_outcome_unknown();
+        self.update_time.as_deref().ok_or_else(lacks)
+    }
+
+    /// The sum after an increment. Errors: `Internal`.
+    pub(super) fn sum(&self) -> Result<i64> {
+        let integer = self.transform_results.first().and_then(|it| it.integer_value.as_deref());
+        integer.and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Error::internal("the counter was added to, but Firestore's answer is no integer").with_outcome_unknown()
+        })
+    }
+}
+
+impl FirestoreKeyValue {
+    /// Applies all writes or none. What other writes keep from happening is tried again: it was not applied.
+    pub(super) async fn commit(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        writes: &[Change<'_>],
+    ) -> Result<Answered<Vec<Written>>> {
+        #[derive(Serialize)]
+        struct Commit<'a> {
+            writes: &'a [Change<'a>],
+        }
+        let path = format!("/v1/{}:commit", self.documents().await?);
+        let mut tries = 0;
+        let mut uncertain = false;
+        let answer = loop {
+            let answer = self.service.json(operation, safety, &path, &Commit { writes }).await;
+            match answer.map_err(|error| crate::service::unknown(error, uncertain))? {
+                Err(refusal) if is_contention(&refusal) && tries < TRIES => {
+                    uncertain |= refusal.uncertain;
+                    self.pause(tries).await;
+                    tries += 1;
+                }
+                Err(mut refusal) => {
+                    refusal.uncertain |= uncertain;
+                    return Ok(Err(refusal));
+                }
+                Ok(body) => break body,
+            }
+        };
+        let wrong = |_| Error::internal("Firestore's answer to a write cannot be read").with_outcome_unknown();
+        let Committed { write_results } = serde_json::from_slice(&answer).map_err(wrong)?;
+        if write_results.len() != writes.len() {
+            return Err(Error::internal("Firestore's answer does not tell of each write").with_outcome_unknown());
+        }
+        Ok(Ok(write_results))
+    }
+}
+
+/// Two writes of one document met, and this one has lost.
+fn is_contention(refusal: &Refusal) -> bool {
+    refusal.status == Status::Aborted
+}
+
+/// Does it say that a document is not what a precondition wants?
+pub(super) fn is_condition(refusal: &Refusal) -> bool {
+    match refusal.status {
+        Status::AlreadyExists | Status::FailedPrecondition => true,
+        Status::NotFound => !is_database(refusal),
+        _ => false,
+    }
+}
+
+/// Is it the database that is not there, and no document?
+fn is_database(refusal: &Refusal) -> bool {
+    refusal.message.contains("database ") && refusal.message.contains("does not exist")
+}

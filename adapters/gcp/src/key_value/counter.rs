@@ -1,0 +1,86 @@
+//! Counters: Firestore's own addition, and the cases that it cannot do.
+
+use isobar_abstraction::key_value::{Key, Put, PutMode, add_to_counter};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::Safety;
+
+use super::attempt::unique;
+use super::commit::{Change, Document, Mask, Precondition, Sent, Transform, is_condition};
+use super::stored::{Found, Typed};
+use super::{FirestoreKeyValue, TRIES};
+use crate::profile::PROFILE;
+
+/// Counters and additions up to which Firestore adds by itself: it stops at the ends of 64 bits without a word, so
+/// what is nearer to them is read and written back. No two million additions are under way at once.
+const FAR: u64 = 1 << 62;
+const SMALL: u64 = 1 << 41;
+
+impl FirestoreKeyValue {
+    /// Reads, and adds. Firestore would make a counter of what is none, which the reading prevents; a counter
+    /// lies in a field of its own, so that not even a put in between is lost.
+    pub(super) async fn add_item(&self, key: &Key, delta: i64) -> Result<i64> {
+        for attempt in 0..TRIES {
+            let found = self.read(key).await?;
+            let current = found.as_ref().filter(|found| !found.has_expired(self.clock.now())).and_then(Found::counter);
+            let natively = current.is_some_and(|current| current.unsigned_abs() < FAR) && delta.unsigned_abs() < SMALL;
+            let sum = match natively {
+                true => self.add_natively(key, delta).await?,
+                false => self.write_back(key, found, delta).await?,
+            };
+            if let Some(sum) = sum {
+                return Ok(sum);
+            }
+            self.pause(attempt).await;
+        }
+        Err(Error::conflict(format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only")))
+    }
+
+    /// `None` where the item is gone. Never repeated where it may have been counted: that would count twice.
+    /// Then the mark may tell that it was.
+    async fn add_natively(&self, key: &Key, delta: i64) -> Result<Option<i64>> {
+        let mark = unique()?;
+        let fields = Sent::Mark { w: Typed::StringValue(&mark) };
+        let change = Change {
+            update: Some(Document { name: self.name(key).await?, fields }),
+            update_mask: Some(Mask { field_paths: ["w"] }),
+            update_transforms: Some([Transform { field_path: "n", increment: Typed::IntegerValue(delta.to_string()) }]),
+            current_document: Some(Precondition::Exists(true)),
+            ..Change::default()
+        };
+        let error = match self.commit("Add", Safety::Once, &[change]).await {
+            Ok(Ok(written)) => return written.first().map(|written| written.sum()).transpose(),
+            Ok(Err(refusal)) if is_condition(&refusal) && !refusal.uncertain => return Ok(None),
+            Ok(Err(refusal)) => refusal.into(),
+            Err(error) => error,
+        };
+        if error.outcome_unknown()
+            && let Ok(Some(found)) = self.read(key).await
+            && found.is_marked(&mark)
+            && let Some(sum) = found.counter()
+        {
+            return Ok(Some(sum));
+        }
+        Err(error)
+    }
+
+    /// Adds to what was read, and writes it back over that. `None` where another write was faster.
+    async fn write_back(&self, key: &Key, found: Option<Found>, delta: i64) -> Result<Option<i64>> {
+        let item = match found {
+            Some(found) => found.into_item(key.clone(), self.clock.now())?,
+            None => None,
+        };
+        let sum = add_to_counter(item.as_ref().map(|item| item.value.as_ref()), delta, PROFILE.limits.counter)?;
+        let (mode, expires_at) = match item {
+            Some(item) => (PutMode::Update(item.version), item.expires_at),
+            None => (PutMode::Create, None),
+        };
+        let put = Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at };
+        match self.put_item(&put).await {
+            Ok(_) => Ok(Some(sum)),
+            // What may have been counted must not be counted again.
+            Err(error) if error.outcome_unknown() => Err(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Scans: the items of all partitions, in the order of their documents' names, which begin with a hash.
+//!
+//! `partitionQuery` would cut a table more evenly, but at points that move while the table is written: two
+//! segments that are scanned one after the other would not fit together.
+
+use isobar_abstraction::key_value::{Items, ScanSegment};
+use isobar_abstraction::{Error, Result};
+
+use super::FirestoreKeyValue;
+use super::range::{Course, Cursor, Documents, MOST_ITEMS, RunQuery};
+use super::stored::{HASHES, Typed, hash, path};
+
+impl FirestoreKeyValue {
+    /// One page. A cursor is the name of the last document, below the collection.
+    pub(super) async fn scan_items(&self, segment: &ScanSegment) -> Result<Items> {
+        let [from, to] = bounds(segment)?;
+        if from == to {
+            return Ok(Items::default());
+        }
+        let all = format!("{}/{}", self.documents().await?, self.collection);
+        let name = |place: &str| Typed::ReferenceValue(format!("{all}/{place}"));
+        // No item is there: a partition has at least one byte behind its hash.
+        let bound = |number: u64| name(&format!("{}/{}/s", hash(number), self.collection));
+        let start = match &segment.after {
+            Some(after) => Some(Cursor::behind(name(self.cursor(after, from, to)?))),
+            None => (from > 0).then(|| Cursor::before(bound(from))),
+        };
+        let end = (to < HASHES).then(|| Cursor::before(bound(to)));
+        let course = Course { collection: &self.collection, everywhere: true, field: "__name__", descending: false };
+        let query = RunQuery::new(course, start, end, segment.limit.clamp(1, MOST_ITEMS));
+        let Documents { found, more } = self.run("", query).await?;
+        let now = self.clock.now();
+        let mut items = Items::default();
+        for found in found {
+            let Some(place) = found.name.strip_prefix(&all).and_then(|rest| rest.strip_prefix('/')) else {
+                return Err(strange());
+            };
+            let place = place.to_owned();
+            let key = found.key()?;
+            // A document of another's making, whose place is not that of its key, would be found by no read.
+            if !path(&self.collection, &key)?.ends_with(&place) {
+                return Err(strange());
+            }
+            items.resume = Some(place).filter(|_| more);
+            items.items.extend(found.into_item(key, now)?);
+        }
+        Ok(items)
+    }
+
+    /// Errors: `InvalidInput` where it is not one that a page of the same segment gave.
+    fn cursor<'a>(&self, after: &'a str, from: u64, to: u64) -> Result<&'a str> {
+        let place = || {
+            let (partition, rest) = after.split_once('/')?;
+            let sort = rest.strip_prefix(self.collection.as_str())?.strip_prefix('/')?;
+            let number = u64::from_str_radix(partition.get(..4)?, 16).ok()?;
+            (sort.starts_with('s') && !sort.contains('/') && (from..to).contains(&number)).then_some(after)
+        };
+        place().ok_or_else(|| Error::invalid("not a cursor of this scan; pass on what the page before gave"))
+    }
+}
+
+fn strange() -> Error {
+    Error::config("a document lies where isobar would not put it; isobar needs a collection of its own")
+}
+
+/// The hashes of a segment: from the one up to and without the other. Errors: `InvalidInput`.
+fn bounds(segment: &ScanSegment) -> Result<[u64; 2]> {
+    let ScanSegment { segment, segments, .. } = *segment;
+    if segment >= segments {
+        return Err(Error::invalid("segments are numbered from 0"));
+    }
+    Ok([segment, segment + 1].map(|number| u64::from(number) * HASHES / u64::from(segments)))
+}

@@ -1,0 +1,268 @@
+//! What an item is in Firestore.
+//!
+//! The item with partition `p` and sort key `s` of the table `links` is the document
+//! `links/{hash}{p}/links/s{s}`: the items of a partition are a collection below a document that need not
+//! exist. `hash` is four hexadecimal digits of the partition's SHA-256: by them a table is cut into segments,
+//! and partitions that are written in the order of their names do not all go to one place, which Firestore
+//! calls a hotspot. In `p` all bytes but letters, digits, `-` and `_` are `.` and two digits; in `s` `.` is `.0`
+//! and `/` is `.1`, as an id takes no `/`.
+//!
+//! | field | what it is |
+//! |---|---|
+//! | `p`, `s` | partition and sort key, as they are; queries go by `s`, since no index has names in descending order |
+//! | `n` | the value of a counter, an integer |
+//! | `v` | any other value: text, or bytes where it is none; where there are both, `v` counts |
+//! | `w` | 128 random bits, new with each write: a write that changes nothing would keep its time, and by it one whose answer was lost is known again |
+//! | `expireAt` | when it expires |
+//!
+//! Other fields are left alone by reads, and are gone after a put. An item that somebody else wrote needs
+//! its place, `p`, `s`, and `n` or `v`.
+
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
+use isobar_abstraction::{Error, Result};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+/// The longest id of a document. Source: "Quotas and limits" of Firestore.
+const ID_BYTES: usize = 1_500;
+
+/// The longest sort key whose id fits, whatever bytes it has.
+pub(crate) const SORT_BYTES: u64 = (ID_BYTES as u64 - 1) / 2;
+
+/// The longest value with its keys that fits: a document has 1 MiB less 4 bytes, with its name, the names of
+/// its fields and what else lies in them.
+pub(crate) const ITEM_BYTES: u64 = 1_048_572 - 8_192;
+
+/// How many hashes there are.
+pub(super) const HASHES: u64 = 1 << 16;
+
+/// The hash of a partition, as it stands before it.
+pub(super) fn hash(number: u64) -> String {
+    format!("{number:04x}")
+}
+
+fn partition_id(partition: &str) -> String {
+    let digest = digest(&SHA256, partition.as_bytes());
+    let first = digest.as_ref().iter().take(2).fold(0, |sum, byte| sum * 256 + u64::from(*byte));
+    let mut id = hash(first);
+    for byte in partition.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => id.push(char::from(byte)),
+            // Writing to a string does not fail.
+            _ => drop(write!(id, ".{byte:02x}")),
+        }
+    }
+    id
+}
+
+fn sort_id(sort: &str) -> String {
+    let mut id = String::with_capacity(sort.len() + 1);
+    id.push('s');
+    for character in sort.chars() {
+        match character {
+            '.' => id.push_str(".0"),
+            '/' => id.push_str(".1"),
+            other => id.push(other),
+        }
+    }
+    id
+}
+
+/// The document under which the items of a partition are, below the database's own. Errors: `TooLarge`.
+pub(super) fn parent(collection: &str, partition: &str) -> Result<String> {
+    let id = partition_id(partition);
+    check(&id, "the partition key", partition)?;
+    Ok(format!("{collection}/{id}"))
+}
+
+/// The document of an item, below the database's own. Errors: `TooLarge` for a key that fits into no id.
+pub(super) fn path(collection: &str, key: &Key) -> Result<String> {
+    let id = sort_id(&key.sort);
+    check(&id, "the sort key", &key.sort)?;
+    Ok(format!("{}/{collection}/{id}", parent(collection, &key.partition)?))
+}
+
+fn check(id: &str, what: &str, key: &str) -> Result<()> {
+    if id.len() <= ID_BYTES { Ok(()) } else { Err(Error::too_large(what, key.len() as u64, SORT_BYTES)) }
+}
+
+/// A value as Firestore has it. Integers are strings in its JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Typed<'a> {
+    StringValue(&'a str),
+    IntegerValue(String),
+    BytesValue(String),
+    TimestampValue(String),
+    ReferenceValue(String),
+}
+
+/// The fields of an item as they are sent.
+#[derive(Debug, Serialize)]
+pub(super) struct Fields<'a> {
+    p: Typed<'a>,
+    s: Typed<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<Typed<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v: Option<Typed<'a>>,
+    w: Typed<'a>,
+    #[serde(rename = "expireAt", skip_serializing_if = "Option::is_none")]
+    expire_at: Option<Typed<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(put: &'a Put, mark: &'a str) -> Self {
+        let (mut n, mut v) = (None, None);
+        match (parse_counter(&put.value), std::str::from_utf8(&put.value)) {
+            (Some(number), _) => n = Some(Typed::IntegerValue(number.to_string())),
+            (None, Ok(text)) => v = Some(Typed::StringValue(text)),
+            (None, Err(_)) => v = Some(Typed::BytesValue(BASE64_STANDARD.encode(&put.value))),
+        }
+        Self {
+            p: Typed::StringValue(&put.key.partition),
+            s: Typed::StringValue(&put.key.sort),
+            n,
+            v,
+            w: Typed::StringValue(mark),
+            expire_at: put.expires_at.map(|at| Typed::TimestampValue(timestamp(at))),
+        }
+    }
+}
+
+/// In milliseconds, as RFC 3339 has it.
+fn timestamp(at: SystemTime) -> String {
+    let millis = i64::try_from(to_millis(at)).unwrap_or(i64::MAX);
+    let latest = DateTime::<Utc>::from_timestamp_millis(LATEST).unwrap_or_default();
+    let time = DateTime::<Utc>::from_timestamp_millis(millis.min(LATEST)).unwrap_or(latest);
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// The end of the year 9999, behind which Firestore takes no time.
+const LATEST: i64 = 253_402_300_799_999;
+
+/// A document as it is read, by whomever it was written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Found {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    fields: FoundFields,
+    update_time: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct FoundFields {
+    p: Option<Value>,
+    s: Option<Value>,
+    n: Option<Value>,
+    v: Option<Value>,
+    w: Option<Value>,
+    #[serde(rename = "expireAt")]
+    expire_at: Option<Value>,
+}
+
+/// Of all types those that an item may have.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Value {
+    string_value: Option<String>,
+    integer_value: Option<String>,
+    bytes_value: Option<String>,
+    timestamp_value: Option<String>,
+}
+
+impl Found {
+    /// The key. Errors: `Config` where isobar has not made the collection.
+    pub(super) fn key(&self) -> Result<Key> {
+        match (text(&self.fields.p), text(&self.fields.s)) {
+            (Some(partition), Some(sort)) => Ok(Key::new(partition, sort)),
+            _ => Err(Error::config("a document has no text in `p` or `s`; isobar needs a collection of its own")),
+        }
+    }
+
+    /// The time of the last write. Errors: `Internal` where there is none.
+    pub(super) fn update_time(&self) -> Result<&str> {
+        self.update_time.as_deref().ok_or_else(|| Error::internal("Firestore's answer has a document without its time"))
+    }
+
+    /// Errors: `Internal` where there is no time.
+    pub(super) fn version(&self) -> Result<Version> {
+        Ok(version(self.update_time()?, self.expires()))
+    }
+
+    /// Was it written by the write with this mark?
+    pub(super) fn is_marked(&self, mark: &str) -> bool {
+        text(&self.fields.w) == Some(mark)
+    }
+
+    pub(super) fn has_expired(&self, now: SystemTime) -> bool {
+        self.expires().is_some_and(|expires| expires <= to_millis(now))
+    }
+
+    /// A part of a millisecond, which isobar does not write, counts as a whole.
+    fn expires(&self) -> Option<u64> {
+        let text = self.fields.expire_at.as_ref()?.timestamp_value.as_deref()?;
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        let part = i64::from(time.timestamp_subsec_nanos() % 1_000_000 > 0);
+        u64::try_from(time.timestamp_millis() + part).ok()
+    }
+
+    /// The counter in it, if it holds one.
+    pub(super) fn counter(&self) -> Option<i64> {
+        match &self.fields {
+            FoundFields { v: None, n: Some(Value { integer_value: Some(integer), .. }), .. } => integer.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The item at `key`, unless it has expired. Errors: `Internal` where there is no value in it.
+    pub(super) fn into_item(self, key: Key, now: SystemTime) -> Result<Option<Item>> {
+        if self.has_expired(now) {
+            return Ok(None);
+        }
+        let (version, expires_at) = (self.version()?, self.expires().map(from_millis));
+        let value = match self.fields.v.or(self.fields.n) {
+            Some(Value { string_value: Some(text), .. }) => Some(Bytes::from(text)),
+            Some(Value { integer_value: Some(integer), .. }) => Some(Bytes::from(integer)),
+            Some(Value { bytes_value: Some(base64), .. }) => BASE64_STANDARD.decode(base64).ok().map(Bytes::from),
+            _ => None,
+        };
+        let strange = || Error::internal(format!("the item at `{key}` has no text, bytes or integer in `v` or `n`"));
+        let value = value.ok_or_else(strange)?;
+        Ok(Some(Item { key, value, version, expires_at }))
+    }
+}
+
+fn text(value: &Option<Value>) -> Option<&str> {
+    value.as_ref()?.string_value.as_deref()
+}
+
+/// The version of a write: its time; and where the item expires, `@` and when. A time alone would still match
+/// what has expired but lies there yet, and asking first would cost each update another request.
+pub(super) fn version(update_time: &str, expires: Option<u64>) -> Version {
+    match expires {
+        Some(expires) => Version::new(format!("{update_time}@{expires}")),
+        None => Version::new(update_time),
+    }
+}
+
+/// The time that a version asks for, unless nothing that lives can have it.
+pub(super) fn wanted(version: &Version, now: SystemTime) -> Option<&str> {
+    let (time, expires) = match version.as_str().split_once('@') {
+        Some((time, expires)) => (time, Some(expires.parse::<u64>().ok()?)),
+        None => (version.as_str(), None),
+    };
+    // Another form would be refused as malformed, where no such version is all there is to say.
+    let fits = time.len() <= 40 && time.ends_with('Z') && DateTime::parse_from_rfc3339(time).is_ok();
+    (fits && expires.is_none_or(|expires| expires > to_millis(now))).then_some(time)
+}
