@@ -29,6 +29,8 @@ use isobar_rest::{Client, SystemClock};
 
 pub use config::GcpConfig;
 
+pub use pub_sub::dead::dead_letter;
+
 use credentials::Credentials;
 
 /// The row of this provider in the facade's table.

@@ -15,7 +15,6 @@ pub static PROFILE: Profile = {
     profile.limits.item_bytes = 1_048_576;
     profile.limits.transaction_writes = 500;
     profile.limits.transaction_bytes = 10_485_760;
-    profile.limits.counter = i64::MAX;
     profile.limits.message_bytes = 10_000_000;
     profile.limits.message_attributes = 100;
     profile.limits.ordering_key_bytes = 1_024;

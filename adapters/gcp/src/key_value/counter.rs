@@ -10,10 +10,10 @@ use super::stored::{Found, Typed};
 use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
 
-/// Counters and additions up to which Firestore adds by itself: it stops at the ends of 64 bits without a word, so
-/// what is nearer to them is read and written back. No two million additions are under way at once.
-const FAR: u64 = 1 << 62;
-const SMALL: u64 = 1 << 41;
+/// Counters and additions up to which Firestore adds by itself: it knows no limit but the ends of 64 bits, so what
+/// is nearer to ours is read and written back. No million additions are under way at once.
+const FAR: u64 = 1 << 52;
+const SMALL: u64 = 1 << 32;
 
 impl FirestoreKeyValue {
     /// Reads, and adds. Firestore would make a counter of what is none, which the reading prevents; a counter

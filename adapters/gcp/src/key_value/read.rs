@@ -124,7 +124,7 @@ fn in_order(names: &[String], got: Vec<Got>) -> Result<Vec<Option<Found>>> {
     let mut answered: HashMap<String, Option<Found>> = HashMap::new();
     for got in got {
         match (got.found, got.missing) {
-            (Some(found), _) => drop(answered.insert(found.name.clone(), Some(found))),
+            (Some(found), _) => drop(answered.insert(found.name().to_owned(), Some(found))),
             (None, Some(missing)) => drop(answered.insert(missing, None)),
             (None, None) => {}
         }

@@ -32,15 +32,12 @@ impl FirestoreKeyValue {
         let now = self.clock.now();
         let mut items = Items::default();
         for found in found {
-            let Some(place) = found.name.strip_prefix(&all).and_then(|rest| rest.strip_prefix('/')) else {
-                return Err(strange());
-            };
-            let place = place.to_owned();
             let key = found.key()?;
             // A document of another's making, whose place is not that of its key, would be found by no read.
-            if !path(&self.collection, &key)?.ends_with(&place) {
+            if found.place() != path(&self.collection, &key)? {
                 return Err(strange());
             }
+            let place = found.place().get(self.collection.len() + 1..).unwrap_or_default().to_owned();
             items.resume = Some(place).filter(|_| more);
             items.items.extend(found.into_item(key, now)?);
         }

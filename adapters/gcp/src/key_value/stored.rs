@@ -154,7 +154,7 @@ const LATEST: i64 = 253_402_300_799_999;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Found {
     #[serde(default)]
-    pub(super) name: String,
+    name: String,
     #[serde(default)]
     fields: FoundFields,
     update_time: Option<String>,
@@ -197,7 +197,17 @@ impl Found {
 
     /// Errors: `Internal` where there is no time.
     pub(super) fn version(&self) -> Result<Version> {
-        Ok(version(self.update_time()?, self.expires()))
+        Ok(version(self.update_time()?, self.place(), self.expires()))
+    }
+
+    /// The document's name, whole.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The document, below the database's own.
+    pub(super) fn place(&self) -> &str {
+        self.name.split_once("/documents/").map_or(self.name.as_str(), |(_, place)| place)
     }
 
     /// Was it written by the write with this mark?
@@ -247,22 +257,31 @@ fn text(value: &Option<Value>) -> Option<&str> {
     value.as_ref()?.string_value.as_deref()
 }
 
-/// The version of a write: its time; and where the item expires, `@` and when. A time alone would still match
-/// what has expired but lies there yet, and asking first would cost each update another request.
-pub(super) fn version(update_time: &str, expires: Option<u64>) -> Version {
+/// The version of a write: its time, which it shares with all writes of its transaction; the item's mark; and
+/// where the item expires, `@` and when. A time alone would still match what has expired but lies there
+/// yet, and asking first would cost each update another request.
+pub(super) fn version(update_time: &str, place: &str, expires: Option<u64>) -> Version {
+    let mark = mark(place);
     match expires {
-        Some(expires) => Version::new(format!("{update_time}@{expires}")),
-        None => Version::new(update_time),
+        Some(expires) => Version::new(format!("{update_time}.{mark}@{expires}")),
+        None => Version::new(format!("{update_time}.{mark}")),
     }
 }
 
-/// The time that a version asks for, unless nothing that lives can have it.
-pub(super) fn wanted(version: &Version, now: SystemTime) -> Option<&str> {
-    let (time, expires) = match version.as_str().split_once('@') {
-        Some((time, expires)) => (time, Some(expires.parse::<u64>().ok()?)),
+/// Tells the versions of one item from those of others: 64 bits of the hash of its document's name.
+fn mark(place: &str) -> String {
+    let digest = digest(&SHA256, place.as_bytes());
+    digest.as_ref().iter().take(8).fold(String::new(), |mark, byte| format!("{mark}{byte:02x}"))
+}
+
+/// The time that a version of the item at `place` asks for, unless nothing that lives can have it.
+pub(super) fn wanted<'a>(version: &'a Version, place: &str, now: SystemTime) -> Option<&'a str> {
+    let (text, expires) = match version.as_str().split_once('@') {
+        Some((text, expires)) => (text, Some(expires.parse::<u64>().ok()?)),
         None => (version.as_str(), None),
     };
+    let (time, of) = text.rsplit_once('.')?;
     // Another form would be refused as malformed, where no such version is all there is to say.
     let fits = time.len() <= 40 && time.ends_with('Z') && DateTime::parse_from_rfc3339(time).is_ok();
-    (fits && expires.is_none_or(|expires| expires > to_millis(now))).then_some(time)
+    (fits && of == mark(place) && expires.is_none_or(|expires| expires > to_millis(now))).then_some(time)
 }

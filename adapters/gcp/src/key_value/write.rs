@@ -9,7 +9,7 @@ use isobar_rest::Safety;
 
 use super::attempt::{changed, taken, unique};
 use super::commit::{Change, Document, Precondition, Sent, Written, is_condition};
-use super::stored::{Fields, Found, version, wanted};
+use super::stored::{Fields, Found, path, version, wanted};
 use super::{FirestoreKeyValue, TRIES, throttled};
 use crate::service::{Refusal, unknown};
 
@@ -49,7 +49,7 @@ impl FirestoreKeyValue {
             let changes = self.changes(writes, &mark, &seen).await.map_err(|error| unknown(error, lost))?;
             let sent = self.commit(operation, Safety::Idempotent, &changes).await;
             let refusal = match sent.map_err(|error| unknown(error, lost))? {
-                Ok(written) => return versions(writes, &written),
+                Ok(written) => return self.versions(writes, &written),
                 Err(refusal) => refusal,
             };
             lost |= refusal.uncertain;
@@ -81,7 +81,8 @@ impl FirestoreKeyValue {
 
     fn precondition<'a>(&self, write: &'a Write, seen: &'a Seen) -> Result<Option<Precondition<'a>>> {
         let of = |version: &'a Version| {
-            let time = wanted(version, self.clock.now()).ok_or_else(|| changed(write.key()))?;
+            let place = path(&self.collection, write.key())?;
+            let time = wanted(version, &place, self.clock.now()).ok_or_else(|| changed(write.key()))?;
             Ok(Some(Precondition::UpdateTime(time)))
         };
         match write {
@@ -139,6 +140,18 @@ impl FirestoreKeyValue {
         }
     }
 
+    /// The versions of writes that were applied. Errors: `Internal`.
+    fn versions(&self, writes: &[Write], written: &[Written]) -> Result<Vec<Option<Version>>> {
+        let answer = |(write, written): (&Write, &Written)| match write {
+            Write::Put(put) => {
+                let place = path(&self.collection, &put.key)?;
+                Ok(Some(version(written.update_time()?, &place, put.expires_at.map(to_millis))))
+            }
+            Write::Delete { .. } => Ok(None),
+        };
+        writes.iter().zip(written).map(answer).collect()
+    }
+
     /// What is stored where there is to be written.
     async fn look(&self, writes: &[Write]) -> Result<Seen> {
         let keys: Vec<&Key> = writes.iter().map(Write::key).collect();
@@ -153,15 +166,6 @@ fn asks_for_a_version(write: &Write) -> bool {
         Write::Put(put) => matches!(put.mode, PutMode::Update(_)),
         Write::Delete { version, .. } => version.is_some(),
     }
-}
-
-/// The versions of writes that were applied. Errors: `Internal`.
-fn versions(writes: &[Write], written: &[Written]) -> Result<Vec<Option<Version>>> {
-    let answer = |(write, written): (&Write, &Written)| match write {
-        Write::Put(put) => Ok(Some(version(written.update_time()?, put.expires_at.map(to_millis)))),
-        Write::Delete { .. } => Ok(None),
-    };
-    writes.iter().zip(written).map(answer).collect()
 }
 
 /// The versions, where what is stored shows that an attempt whose answer was lost was applied.

@@ -1,0 +1,201 @@
+//! Messages without an ordering key.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+#[tokio::test]
+async fn a_message_is_published_as_pub_sub_wants_it_under_the_id_that_it_gives() {
+    let double = Double::new(|_| status(200, r#"{"messageIds":["17"]}"#)).await;
+    let mut message = plain(&b"\0\xffbinary"[..]);
+    message.attributes.insert("Lang".to_owned(), "k\"äse".to_owned());
+    assert_eq!(ids(&publish(&double, vec![message]).await), ["17"]);
+    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/clicks:publish"]);
+    double.request(0, |request| {
+        let wanted = json!({"messages": [{
+            "data": STANDARD.encode(b"\0\xffbinary"),
+            "attributes": {"Lang": "k\"äse", "traceparent": TRACE, "isobar-published-at": NOW},
+        }]});
+        assert_eq!(serde_json::from_slice::<Value>(request.body()).unwrap(), wanted);
+        assert_eq!(request.headers()["content-type"], "application/json");
+        assert!(!request.headers().contains_key("authorization"), "an emulator is shown no token");
+    });
+}
+
+#[tokio::test]
+async fn the_url_names_another_project_and_its_name_is_escaped() {
+    let double = Double::new(taken).await;
+    let url = ResourceUrl::parse(&format!("pubsub://a%b+c~d?project=proj-2&endpoint={}", double.url)).unwrap();
+    let topic = open(&state("http://127.0.0.1:1"), &at().with_url(url)).unwrap();
+    assert_eq!(ids(&topic.publish(vec![plain("a")]).await), ["id-a"]);
+    assert_eq!(double.asked(), ["POST /v1/projects/proj-2/topics/a%25b+c~d:publish"]);
+}
+
+#[tokio::test]
+async fn a_batch_is_split_by_count_and_by_bytes_and_answered_in_its_order() {
+    let double = Double::new(taken).await;
+    let results = publish(&double, (0..2_300).map(|number| plain(number.to_string())).collect()).await;
+    assert_eq!(ids(&results), (0..2_300).map(|number| format!("id-{number}")).collect::<Vec<_>>());
+    let mut sizes: Vec<_> = requests(&double).iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [300, 1_000, 1_000]);
+    let double = Double::new(taken).await;
+    let results = publish(&double, (0..5).map(|_| plain("x".repeat(3_000_000))).collect()).await;
+    assert_eq!(told(&results), [None; 5]);
+    let mut sizes: Vec<_> = requests(&double).iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 2, 2]);
+    for place in 0..3 {
+        assert!(double.request(place, |request| request.body().len()) <= 10_000_000);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_refused_does_not_keep_its_neighbours_back() {
+    let double = Double::new(|request| match bodies(request).iter().any(|body| body == "bad") {
+        true => refused(400, "INVALID_ARGUMENT", "no"),
+        false => taken(request),
+    })
+    .await;
+    let results = publish(&double, ["a", "bad", "b"].map(plain).into()).await;
+    assert_eq!(told(&results), [None, Some((ErrorKind::InvalidInput, false)), None]);
+    assert_eq!((results[0].as_ref().unwrap().as_str(), results[2].as_ref().unwrap().as_str()), ("id-a", "id-b"));
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_tell_an_id_for_each_leaves_all_unknown() {
+    let unknown = Some((ErrorKind::Internal, true));
+    for answer in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        r#"{"messageIds":null}"#,
+        r#"{"messageIds":["1"]}"#,
+        r#"{"messageIds":["1","2","3"]}"#,
+        r#"{"messageIds":["1",""]}"#,
+        r#"{"messageIds":[1,2]}"#,
+        "<html>",
+    ] {
+        let double = Double::new(move |_| status(200, answer)).await;
+        assert_eq!(told(&publish(&double, vec![plain("a"), plain("b")]).await), [unknown; 2], "{answer}");
+        assert_eq!(double.asked().len(), 1, "what may be stored is not stored again: {answer}");
+    }
+}
+
+/// As Google asks for patience.
+fn throttled() -> Response<String> {
+    let retry = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.5s"}]);
+    let error = json!({"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down", "details": retry});
+    status(429, json!({ "error": error }).to_string())
+}
+
+/// Fails the first time as `first` does.
+async fn failing_once(first: impl Fn() -> Response<String> + Send + Sync + 'static) -> Double {
+    let count = AtomicU32::new(0);
+    Double::new(move |request| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => first(),
+        _ => taken(request),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_passes_is_tried_again() {
+    let lost = || Response::builder().header("content-length", "1000").body("{\"messageIds\"".to_owned()).unwrap();
+    for double in [
+        failing_once(throttled).await,
+        failing_once(|| refused(503, "UNAVAILABLE", "later")).await,
+        failing_once(|| status(502, "<html>")).await,
+        failing_once(lost).await,
+    ] {
+        assert_eq!(ids(&publish(&double, vec![plain("a"), plain("b")]).await), ["id-a", "id-b"]);
+        assert_eq!(requests(&double), vec![vec!["a", "b"]; 2]);
+    }
+}
+
+#[tokio::test]
+async fn who_is_throttled_to_the_end_is_told_for_how_long() {
+    let double = Double::new(|_| throttled()).await;
+    let kind = ErrorKind::Throttled { retry_after: Some(Duration::from_millis(1_500)) };
+    assert_eq!(told(&publish(&double, vec![plain("a"), keyed("k", "b")]).await), [Some((kind, false)); 2]);
+    assert!(double.asked().len() > 2);
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_does_not_undo_what_that_may_have_stored() {
+    let count = AtomicU32::new(0);
+    let double = Double::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => refused(503, "UNAVAILABLE", "later"),
+        _ => refused(400, "INVALID_ARGUMENT", "no"),
+    })
+    .await;
+    let results = publish(&double, vec![plain("a"), plain("b")]).await;
+    assert_eq!(told(&results), [Some((ErrorKind::InvalidInput, true)); 2]);
+    assert_eq!(double.asked().len(), 2, "they may be stored: none is sent alone");
+}
+
+#[tokio::test]
+async fn errors_say_what_to_do() {
+    let throttled = ErrorKind::Throttled { retry_after: None };
+    for (code, name, kind, unknown, says) in [
+        (404, "NOT_FOUND", ErrorKind::NotFound, false, "gcloud pubsub topics create clicks --project proj-1"),
+        (403, "PERMISSION_DENIED", ErrorKind::PermissionDenied, false, "roles/pubsub.publisher"),
+        (401, "UNAUTHENTICATED", ErrorKind::Unauthenticated, false, "renew them"),
+        (400, "INVALID_ARGUMENT", ErrorKind::InvalidInput, false, "clicks"),
+        (413, "", ErrorKind::TooLarge { limit: 10_000_000 }, false, "bucket"),
+        (429, "RESOURCE_EXHAUSTED", throttled, false, "clicks"),
+        (409, "ABORTED", ErrorKind::Unavailable, false, "clicks"),
+        (503, "UNAVAILABLE", ErrorKind::Unavailable, true, "clicks"),
+        (500, "INTERNAL", ErrorKind::Unavailable, true, "clicks"),
+        (504, "DEADLINE_EXCEEDED", ErrorKind::Timeout, true, "clicks"),
+    ] {
+        let double = Double::new(move |_| refused(code, name, "as Google says")).await;
+        let results = publish(&double, vec![plain("hush-body"), plain("x")]).await;
+        assert_eq!(told(&results), [Some((kind, unknown)); 2], "{code} {name}");
+        let error = results[0].as_ref().unwrap_err();
+        assert!(error.message().contains(says), "{code}: {}", error.message());
+        assert!(!format!("{results:?}").contains("hush"), "{results:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_told_apart_from_a_wrong_one() {
+    for words in [
+        "Request payload size exceeds the limit: 10485760 bytes.",
+        "The value for 10159812 is too large. You passed request_size in the request, but the maximum value is 10000000.",
+    ] {
+        let double = Double::new(move |request| match bodies(request).iter().any(|body| body == "large") {
+            true => refused(400, "INVALID_ARGUMENT", words),
+            false => taken(request),
+        })
+        .await;
+        let results = publish(&double, vec![plain("large"), plain("a")]).await;
+        assert_eq!(told(&results), [Some((ErrorKind::TooLarge { limit: 10_000_000 }, false)), None], "{words}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_an_error_of_each() {
+    let topic = open(&state("http://127.0.0.1:1"), &at()).unwrap();
+    let results = topic.publish(vec![plain("a"), keyed("k", "b"), keyed("k", "c")]).await;
+    assert_eq!(told(&results), [Some((ErrorKind::Unavailable, false)); 3]);
+}
+
+#[tokio::test]
+async fn without_a_project_nothing_is_sent() {
+    let double = Double::new(taken).await;
+    let environment = Environment::default().with_var("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json");
+    let state = GcpProvider::new(GcpConfig::from_environment(&environment).unwrap()).0;
+    let url = ResourceUrl::parse(&format!("pubsub://clicks?endpoint={}", double.url)).unwrap();
+    let results = open(&state, &at().with_url(url)).unwrap().publish(vec![plain("a")]).await;
+    assert_eq!(told(&results), [Some((ErrorKind::Config, false))]);
+    assert!(double.asked().is_empty());
+}
+
+#[test]
+fn only_topics_are_opened() {
+    let error = open(&state("http://127.0.0.1:1"), &Location::new(ResourceKind::Bucket, "pages")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+}

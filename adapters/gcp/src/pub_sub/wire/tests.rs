@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use isobar_abstraction::ErrorKind;
+use serde_json::json;
+
+use super::*;
+
+/// What the emulator of Google pushed: `message` of a wrapped push.
+const PUSHED: &str = r#"{"publishTime":"2026-11-26T13:22:24.379Z","data":"cHVzaA==","publish_time":
+    "2026-11-26T13:22:24.379Z","messageId":"1022","attributes":{"a":"käse"},"message_id":"1022"}"#;
+
+fn read(message: &Value) -> PubsubMessage {
+    PubsubMessage::read(message).unwrap()
+}
+
+#[test]
+fn somebody_elses_message_is_taken_as_it_is() {
+    let arrived = read(&serde_json::from_str(PUSHED).unwrap()).open(3);
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_699_344_379);
+    let mut message = Message::new(MessageId::new("1022"), "push", at);
+    message.attempt = 3;
+    message.attributes.insert("a".to_owned(), "käse".to_owned());
+    assert_eq!(arrived, Arrived { message, attempts: 0, due: None, meant_for: None, death: None });
+}
+
+#[test]
+fn names_are_in_either_case() {
+    let camel = json!({"data": "YQ==", "messageId": "1", "publishTime": "2026-01-01T00:00:00Z", "orderingKey": "k"});
+    let snake = json!({"data": "YQ==", "message_id": "1", "publish_time": "2026-01-01T00:00:00Z", "ordering_key": "k"});
+    assert_eq!(read(&camel), read(&snake));
+    assert_eq!(read(&camel).ordering_key.as_deref(), Some("k"));
+}
+
+#[test]
+fn what_is_missing_is_empty() {
+    for bare in [
+        json!({"messageId": "1"}),
+        json!({"messageId": "1", "data": null, "attributes": null, "orderingKey": "", "publishTime": "soon"}),
+    ] {
+        let message = read(&bare).open(0).message;
+        assert!(message.body.is_empty() && message.attributes.is_empty() && message.ordering_key.is_none(), "{bare}");
+        assert_eq!((message.attempt, message.published_at), (1, SystemTime::UNIX_EPOCH));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_its_field_and_not_with_its_content() {
+    for (wrong, field) in [
+        (json!(null), "JSON object"),
+        (json!([]), "JSON object"),
+        (json!("hush"), "JSON object"),
+        (json!({}), "messageId"),
+        (json!({"messageId": ""}), "messageId"),
+        (json!({"messageId": 7}), "messageId"),
+        (json!({"messageId": "1", "data": "hush!"}), "data"),
+        (json!({"messageId": "1", "data": {"hush": 1}}), "data"),
+        (json!({"messageId": "1", "attributes": ["hush"]}), "attributes"),
+        (json!({"messageId": "1", "attributes": {"a": 1}}), "attribute `a`"),
+        (json!({"messageId": "1", "orderingKey": ["hush"]}), "orderingKey"),
+    ] {
+        let error = PubsubMessage::read(&wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{wrong}");
+        assert!(error.message().contains(field) && !error.message().contains("hush"), "{wrong}: {}", error.message());
+    }
+}
+
+#[test]
+fn marks_that_are_not_ours_harm_nothing() {
+    let message = json!({"messageId": "1", "publishTime": "2026-01-01T00:00:00Z", "attributes": {
+        "isobar-attempts": "99999999999999999999", "isobar-due": "tomorrow", "isobar-published-at": "", "isobar-id": "",
+        "isobar-for": "", "isobar-of-days-to-come": "x", "isobar-ordering-key": "", "traceparent": "no", "isobar": "kept",
+    }});
+    let arrived = read(&message).open(u32::MAX);
+    let Arrived { message, attempts, due, meant_for, death } = arrived;
+    assert_eq!((attempts, due, meant_for, death), (0, None, None, None));
+    assert_eq!((message.id.as_str(), message.attempt, message.trace_parent), ("1", u32::MAX, None));
+    assert_eq!(message.attributes, [("isobar".to_owned(), "kept".to_owned())].into());
+    assert_eq!(message.ordering_key, None);
+    let many = json!({"messageId": "1", "attributes": {"isobar-attempts": "4294967295"}});
+    assert_eq!(read(&many).open(5).message.attempt, u32::MAX);
+}
+
+#[test]
+fn a_message_arrives_as_it_was_published() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_767_225_600_123_456_789);
+    let raw = RawMessage {
+        body: Bytes::from_static(b"\0\xff"),
+        attributes: [("Lang".to_owned(), "日本".to_owned())].into(),
+        ordering_key: Some("k".to_owned()),
+        trace_parent: TraceParent::random(),
+    };
+    let mut json = serde_json::to_value(first(&raw, now)).unwrap();
+    json["messageId"] = "1".into();
+    json["publishTime"] = "2027-01-01T00:00:00Z".into();
+    // The emulator does not show it.
+    json.as_object_mut().unwrap().remove("orderingKey");
+    let message = read(&json).open(1).message;
+    assert_eq!((message.body, message.attributes), (raw.body, raw.attributes));
+    assert_eq!((message.ordering_key, message.trace_parent), (raw.ordering_key, Some(raw.trace_parent)));
+    assert_eq!((message.id.as_str(), message.published_at), ("1", now), "by the clock of who published it");
+}
