@@ -1,5 +1,7 @@
-//! Firestore for the benchmarks: Google's own emulator. A double of ours that answers at once is not there: the
-//! peers speak gRPC.
+//! Firestore for the benchmarks: Google's own emulator, and a double that costs next to nothing.
+
+mod double;
+mod protobuf;
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -25,16 +27,18 @@ const GCLOUD: &str = "/usr/lib/google-cloud-sdk";
 /// How long it may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Firestore's emulator, which ends with this.
+/// A Firestore, which ends with this.
 #[derive(Debug)]
 pub struct Firestore {
+    /// What it is, for the table of results.
+    pub name: &'static str,
     /// Where it listens, for REST and for gRPC.
     pub address: SocketAddr,
-    process: Child,
+    process: Option<Child>,
 }
 
 impl Firestore {
-    /// Starts it on a free port, empty.
+    /// Google's own, on a free port, empty.
     pub fn emulator() -> Self {
         let jar = sdk().join(EMULATOR);
         assert!(jar.exists(), "{} is not there; install gcloud's cloud-firestore-emulator", jar.display());
@@ -45,13 +49,19 @@ impl Firestore {
         command.arg(format!("--port={port}")).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
         let process = command.spawn().unwrap_or_else(|error| panic!("java, which the emulator needs: {error}"));
-        let firestore = Self { address: (Ipv4Addr::LOCALHOST, port).into(), process };
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        let firestore = Self { name: "Google's emulator", address, process: Some(process) };
         let started = Instant::now();
         while TcpStream::connect(firestore.address).is_err() {
             assert!(started.elapsed() < PATIENCE, "Firestore's emulator does not listen:\n{}", written(&mut log));
             std::thread::sleep(Duration::from_millis(50));
         }
         firestore
+    }
+
+    /// A double of ours: keeps what is put, and hands it out to reads by key.
+    pub fn double() -> Self {
+        Self { name: "a double of ours", address: double::start(), process: None }
     }
 
     /// Creates a document whose one field is a text, as anybody else would.
@@ -66,8 +76,10 @@ impl Firestore {
 
 impl Drop for Firestore {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 

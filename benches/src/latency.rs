@@ -13,7 +13,7 @@ use crate::{judged, median};
 
 const ROUNDS: usize = 41;
 /// Calls of one side before it is the other's turn; as many as there are keys.
-const CALLS: usize = 100;
+pub const CALLS: usize = 100;
 
 /// Takes turns, and shows the medians of both. `service` and `client` are their names in the table of results.
 pub fn compare(table: &Table<Bytes>, peer: &mut Peer, service: &str, client: &str) {
@@ -47,7 +47,7 @@ pub fn warm_up(table: &Table<Bytes>, peer: &mut Peer, rounds: usize) {
 }
 
 /// What each call took, in microseconds.
-async fn isobar(table: &Table<Bytes>, operation: &str) -> Vec<f64> {
+pub async fn isobar(table: &Table<Bytes>, operation: &str) -> Vec<f64> {
     let value = Bytes::from("v".repeat(1024));
     let mut took = Vec::new();
     for number in 0..CALLS {

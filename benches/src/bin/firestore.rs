@@ -1,25 +1,31 @@
 //! `get` and `put` of 1 KB in Firestore: ours beside the firestore crate's; and 32 writers on one counter, beside
-//! Google's client for Node. All against Google's own emulator.
+//! Google's client for Node, against Google's own emulator.
 //!
 //! `benches/gcp.sh` builds what is compared, and runs this.
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use isobar::gcp::{GcpConfig, GcpProvider};
 use isobar::key_value::Table;
 use isobar::{Cloud, Environment};
-use isobar_benches::firestore::Firestore;
-use isobar_benches::latency::{Peer, compare, warm_up};
+use isobar_benches::firestore::{Firestore, PROJECT};
+use isobar_benches::http1::Connection;
+use isobar_benches::latency::{CALLS, Peer, compare, isobar, warm_up};
 use isobar_benches::service::environment;
-use isobar_benches::{judged, median};
+use isobar_benches::{judged, median, medians};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 const WRITERS: i64 = 32;
+/// Rounds beside a bare socket.
+const BARE_ROUNDS: usize = 21;
 /// Rounds of calls before any is measured, of 100 calls each; see `warm_up`.
 const WARM_UP: usize = 20;
 
@@ -40,16 +46,73 @@ struct Round {
 }
 
 fn main() {
-    let firestore = Firestore::emulator();
+    let double = Firestore::double();
+    latency(&cloud(&double), &double, 0);
+    let emulator = Firestore::emulator();
+    let cloud = cloud(&emulator);
+    latency(&cloud, &emulator, WARM_UP);
+    bare(&cloud.table("links"), &emulator);
+    counters(&cloud.table("counters"), &emulator);
+}
+
+fn cloud(firestore: &Firestore) -> Cloud {
     let variables = environment(firestore.address).into_iter().map(|(name, value)| (name.to_owned(), value));
     let config = GcpConfig::from_environment(&Environment::new(variables, [])).unwrap();
-    let cloud = Cloud::new(Arc::new(GcpProvider::new(config)));
+    Cloud::new(Arc::new(GcpProvider::new(config)))
+}
+
+fn latency(cloud: &Cloud, firestore: &Firestore, warm_up_rounds: usize) {
     let table = cloud.table("links");
     let mut peer = Peer::start(Path::new("target/peers/firestore/lambda/kv-bench"), environment(firestore.address));
-    warm_up(&table, &mut peer, WARM_UP);
-    compare(&table, &mut peer, "Google's emulator", "firestore crate");
-    drop(peer);
-    counters(&cloud.table("counters"), &firestore);
+    warm_up(&table, &mut peer, warm_up_rounds);
+    compare(&table, &mut peer, firestore.name, "firestore crate");
+}
+
+/// For information: what the same costs without a client, by a bare socket. The emulator's own time by REST.
+fn bare(table: &Table<Bytes>, firestore: &Firestore) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut connection = Connection::new(TcpStream::connect(firestore.address).unwrap()).unwrap();
+    for operation in ["put", "get"] {
+        let request = bare_request(firestore, operation);
+        let ours = || median(runtime.block_on(isobar(table, operation)));
+        let theirs = || median((0..CALLS).map(|_| asked(&mut connection, &request)).collect());
+        let middles = medians(BARE_ROUNDS, &mut [&mut { ours }, &mut { theirs }]);
+        let (ours, theirs, ratio) = (middles[0], middles[1], middles[0] / middles[1]);
+        println!(
+            "| `{operation}` of 1 KB by REST ({}) | {ours:.0} µs | {theirs:.0} µs, a bare socket | {ratio:.2} | | |",
+            firestore.name
+        );
+    }
+}
+
+/// Like those of isobar.
+fn bare_request(firestore: &Firestore, operation: &str) -> Vec<u8> {
+    let documents = format!("projects/{PROJECT}/databases/(default)/documents");
+    let name = format!("{documents}/bench-links/pbare/bench-links/s");
+    let (method, body) = match operation {
+        "put" => {
+            let text = |text: &str| json!({ "stringValue": text });
+            let fields = json!({ "p": text("bare"), "s": text(""), "v": text(&"v".repeat(1024)), "w": text("mark") });
+            ("commit", json!({ "writes": [{ "update": { "name": name, "fields": fields } }] }))
+        }
+        _ => ("batchGet", json!({ "documents": [name] })),
+    };
+    let (address, body) = (firestore.address, body.to_string());
+    let length = body.len();
+    format!(
+        "POST /v1/{documents}:{method} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// What it took, in microseconds.
+fn asked(connection: &mut Connection, request: &[u8]) -> f64 {
+    let started = Instant::now();
+    let (status, _) = connection.ask(request).unwrap();
+    let took = started.elapsed().as_secs_f64() * 1e6;
+    assert_eq!(status, 200);
+    took
 }
 
 fn counters(table: &Table<i64>, firestore: &Firestore) {
