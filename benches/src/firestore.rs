@@ -8,6 +8,8 @@ use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http1;
@@ -34,6 +36,7 @@ pub struct Firestore {
     pub name: &'static str,
     /// Where it listens, for REST and for gRPC.
     pub address: SocketAddr,
+    asked: Arc<AtomicU32>,
     process: Option<Child>,
 }
 
@@ -50,7 +53,7 @@ impl Firestore {
         command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
         let process = command.spawn().unwrap_or_else(|error| panic!("java, which the emulator needs: {error}"));
         let address = (Ipv4Addr::LOCALHOST, port).into();
-        let firestore = Self { name: "Google's emulator", address, process: Some(process) };
+        let firestore = Self { name: "Google's emulator", address, asked: Arc::default(), process: Some(process) };
         let started = Instant::now();
         while TcpStream::connect(firestore.address).is_err() {
             assert!(started.elapsed() < PATIENCE, "Firestore's emulator does not listen:\n{}", written(&mut log));
@@ -61,7 +64,13 @@ impl Firestore {
 
     /// A double of ours: keeps what is put, and hands it out to reads by key.
     pub fn double() -> Self {
-        Self { name: "a double of ours", address: double::start(), process: None }
+        let asked = Arc::<AtomicU32>::default();
+        Self { name: "a double of ours", address: double::start(Arc::clone(&asked)), asked, process: None }
+    }
+
+    /// How many requests the double answered since the last call.
+    pub fn take_asked(&self) -> u32 {
+        self.asked.swap(0, Ordering::Relaxed)
     }
 
     /// Creates a document whose one field is a text, as anybody else would.

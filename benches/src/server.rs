@@ -57,7 +57,7 @@ impl Running {
         let stream = loop {
             match TcpStream::connect(self.address) {
                 Ok(stream) => break stream,
-                Err(_) if self.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                Err(_) if self.elapsed() < PATIENCE && !self.has_ended() => std::thread::sleep(PAUSE),
                 Err(error) => self.failed(&error.to_string()),
             }
         };
@@ -83,6 +83,11 @@ impl Running {
     /// The most memory that it ever held, in MB.
     pub fn peak_mb(&self) -> f64 {
         memory_mb_of(&self.process.id().to_string(), "VmHWM")
+    }
+
+    /// Asked after a try that failed, which what is measured has few of.
+    fn has_ended(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|ended| ended.is_some())
     }
 
     /// Ends with what the server wrote.

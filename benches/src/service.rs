@@ -39,14 +39,13 @@ fn request(running: &Running, method: &str, path: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What Cloud Run sets, and what the services are configured by.
+/// What the services are configured by. Not `K_SERVICE`, by which isobar knows Cloud Run: with it a service listens
+/// on all interfaces, and without it, beside emulators, on the loopback interface only.
 pub fn environment(firestore: SocketAddr) -> Vec<(&'static str, String)> {
     let fixed = [
         ("GOOGLE_CLOUD_PROJECT", PROJECT),
         ("ISOBAR_PREFIX", "bench-"),
-        ("K_CONFIGURATION", "bench"),
-        ("K_REVISION", "bench-00001-abc"),
-        ("K_SERVICE", "bench"),
+        ("ISOBAR_PROVIDER", "gcp"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
     ];
     let emulators = [

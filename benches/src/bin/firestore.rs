@@ -47,6 +47,7 @@ struct Round {
 
 fn main() {
     let double = Firestore::double();
+    check(&cloud(&double).table("links"), &double);
     latency(&cloud(&double), &double, 0);
     let emulator = Firestore::emulator();
     let cloud = cloud(&emulator);
@@ -63,9 +64,25 @@ fn cloud(firestore: &Firestore) -> Cloud {
 
 fn latency(cloud: &Cloud, firestore: &Firestore, warm_up_rounds: usize) {
     let table = cloud.table("links");
-    let mut peer = Peer::start(Path::new("target/peers/firestore/lambda/kv-bench"), environment(firestore.address));
+    let mut peer = peer(firestore);
     warm_up(&table, &mut peer, warm_up_rounds);
     compare(&table, &mut peer, firestore.name, "firestore crate");
+}
+
+fn peer(firestore: &Firestore) -> Peer {
+    Peer::start(Path::new("target/peers/firestore/lambda/kv-bench"), environment(firestore.address))
+}
+
+/// That both sides send one request for each call.
+fn check(table: &Table<Bytes>, double: &Firestore) {
+    let runtime = Runtime::new().unwrap();
+    let mut peer = peer(double);
+    for operation in ["put", "get"] {
+        let ours = runtime.block_on(isobar(table, operation)).len();
+        assert_eq!(double.take_asked() as usize, ours, "our {operation}");
+        let theirs: Vec<f64> = peer.ask(&format!("{operation} {CALLS}"));
+        assert_eq!(double.take_asked() as usize, theirs.len(), "the firestore crate's {operation}");
+    }
 }
 
 /// For information: what the same costs without a client, by a bare socket. The emulator's own time by REST.
