@@ -55,7 +55,7 @@ at_most() { # a figure, and its goal with the unit
 measure() {
     local ours=target/lambda/shortener-gcp by_hand=$peers/firestore/lambda/handler size
     timeout 600 target/lambda/service
-    timeout 600 target/lambda/firestore
+    timeout 900 target/lambda/firestore
     size=$(megabytes $ours)
     row "stripped binary, profile \`lambda\`" "$size" "$(megabytes $by_hand)" " MB" "$(at_most "$size" "4 MB")"
     row "the same, compressed" "$(compressed $ours)" "$(compressed $by_hand)" " MB" " | "

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::http1;
+use crate::http1::Connection;
 use crate::server::free_port;
 
 /// The project, which an emulator makes by itself.
@@ -76,10 +76,16 @@ impl Firestore {
     /// Creates a document whose one field is a text, as anybody else would.
     pub fn create(&self, collection: &str, id: &str, field: &str, text: &str) {
         let path = format!("/v1/projects/{PROJECT}/databases/(default)/documents/{collection}?documentId={id}");
-        let fields = serde_json::json!({ "fields": { field: { "stringValue": text } } });
-        let headers = [("content-type", "application/json")];
-        let response = http1::post(self.address, &path, &headers, &fields.to_string()).unwrap();
-        assert!(response.starts_with("HTTP/1.1 200"), "{path} cannot be made: {response}");
+        let body = serde_json::json!({ "fields": { field: { "stringValue": text } } }).to_string();
+        let (address, length) = (self.address, body.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        // Asked to close the connection, the emulator leaves it open.
+        let mut connection = Connection::new(TcpStream::connect(address).unwrap()).unwrap();
+        let (status, answer) = connection.ask(request.as_bytes()).unwrap();
+        assert_eq!(status, 200, "{path} cannot be made: {}", String::from_utf8_lossy(&answer));
     }
 }
 
