@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -44,19 +46,17 @@ impl CloudRunService {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         builder.http2().timer(TokioTimer::new());
         let graceful = GracefulShutdown::new();
-        let mut stop = std::pin::pin!(stop);
+        let mut stop = pin!(stop);
         loop {
-            let stream = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        // Too many open files, say: the connections that end make room.
-                        tracing::error!(%error, "a connection cannot be accepted");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                },
-                () = &mut stop => break,
+            let stream = match select(pin!(listener.accept()), &mut stop).await {
+                Either::Left((Ok((stream, _)), _)) => stream,
+                Either::Left((Err(error), _)) => {
+                    // Too many open files, say: the connections that end make room.
+                    tracing::error!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+                Either::Right(_) => break,
             };
             // A part of a body that streams is not to wait for the next one.
             let _ = stream.set_nodelay(true);
@@ -98,10 +98,7 @@ impl CloudRunService {
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    select(pin!(tokio::signal::ctrl_c()), pin!(terminate.recv())).await;
 }
 
 #[cfg(not(unix))]

@@ -5,16 +5,23 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use isobar_abstraction::key_value::{Item, Key};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::Safety;
+use object_store::PutPayload;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::FirestoreKeyValue;
+use super::commit::is_condition;
 use super::stored::Found;
+use crate::service::Status;
+
+/// What stands in a path as it is: all that does not need to be encoded, and what parts names.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// Documents that one request asks for, at most.
 const KEYS: usize = 100;
@@ -43,7 +50,17 @@ impl FirestoreKeyValue {
 
     /// What is stored at a key, whether or not it has expired.
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Found>> {
-        Ok(self.find(&[key]).await?.into_iter().next().flatten())
+        // Answered by one document, where a batch is answered by a stream.
+        let place = utf8_percent_encode(&self.name(key).await?, IN_PATH).to_string();
+        let request = Request::get(self.service.url(&format!("/v1/{place}"))).body(PutPayload::new());
+        let request = request.map_err(|error| Error::internal("the request cannot be made").with_source(error))?;
+        match self.service.call("Get", Safety::Read, request).await? {
+            Ok(answer) => serde_json::from_slice(answer.body())
+                .map(Some)
+                .map_err(|_| Error::internal("Firestore's answer cannot be read")),
+            Err(refusal) if refusal.status == Status::NotFound && is_condition(&refusal) => Ok(None),
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     pub(super) async fn get_items(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
