@@ -7,8 +7,10 @@
 mod attempt;
 mod commit;
 mod counter;
+pub(crate) mod deployment;
 mod range;
 mod read;
+mod refusal;
 mod scan;
 mod stored;
 #[cfg(test)]
@@ -26,7 +28,7 @@ use crate::State;
 use crate::config::Placed;
 use crate::service::GoogleService;
 
-pub(crate) use stored::{ITEM_BYTES, SORT_BYTES};
+pub(crate) use stored::{ITEM_BYTES, PARTITION_BYTES, SORT_BYTES};
 
 /// Tries of what other writes keep from happening.
 const TRIES: u32 = 20;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use isobar_abstraction::Profile;
 
-use crate::key_value::{ITEM_BYTES, SORT_BYTES};
+use crate::key_value::{ITEM_BYTES, PARTITION_BYTES, SORT_BYTES};
 
 /// What Google Cloud's services take.
 ///
@@ -12,8 +12,7 @@ use crate::key_value::{ITEM_BYTES, SORT_BYTES};
 pub static PROFILE: Profile = {
     let services = ["Cloud Run functions", "Firestore", "Cloud Storage", "Pub/Sub"];
     let mut profile = Profile::portable("gcp", services);
-    // An id has 1,500 bytes, of which one of a key may need three.
-    profile.limits.partition_bytes = 498;
+    profile.limits.partition_bytes = PARTITION_BYTES;
     profile.limits.sort_bytes = SORT_BYTES;
     profile.limits.item_bytes = ITEM_BYTES;
     profile.limits.transaction_writes = 500;

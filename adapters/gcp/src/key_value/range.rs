@@ -91,11 +91,12 @@ impl<'a> RunQuery<'a> {
         Self { structured_query }
     }
 
-    /// Half as many documents, if there is a half.
+    /// Half as many documents. False where there is no half.
     fn halve(&mut self) -> bool {
         let limit = &mut self.structured_query.limit;
+        let halved = *limit > 1;
         *limit = limit.div_ceil(2);
-        *limit > 1
+        halved
     }
 }
 
@@ -114,10 +115,9 @@ pub(super) struct Documents {
 impl FirestoreKeyValue {
     /// One page. Firestore sets no limit to an answer, and our client does: then fewer are asked for.
     pub(super) async fn run(&self, parent: &str, mut query: RunQuery<'_>) -> Result<Documents> {
-        let mut halved = true;
         loop {
             match self.stream::<Part>("RunQuery", ":runQuery", parent, &query).await {
-                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && halved => halved = query.halve(),
+                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && query.halve() => {}
                 Err(error) => return Err(error),
                 Ok(parts) => {
                     let found: Vec<_> = parts.into_iter().filter_map(|part| part.document).collect();
@@ -139,7 +139,7 @@ impl FirestoreKeyValue {
         let now = self.clock.now();
         let mut items = Items::default();
         for found in found {
-            let key = found.key()?;
+            let key = found.key(&self.collection)?;
             items.resume = Some(key.sort.clone()).filter(|_| more);
             items.items.extend(found.into_item(key, now)?);
         }
