@@ -35,16 +35,7 @@ const TRIES: u32 = 20;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
-    match state.config.place(at)? {
-        Placed::Firestore { endpoint, project, database, collection } => {
-            let resource = format!("the collection `{collection}` of Firestore");
-            let service = GoogleService::new(Arc::clone(state), endpoint, resource);
-            let clock = Arc::clone(&state.clock);
-            let documents = OnceCell::new();
-            Ok(Arc::new(FirestoreKeyValue { service, clock, project, database, collection, documents }))
-        }
-        Placed::Storage { .. } | Placed::PubSub { .. } => Err(Error::config(format!("{at} is no table"))),
-    }
+    Ok(Arc::new(FirestoreKeyValue::new(state, at)?))
 }
 
 /// A collection of Firestore.
@@ -60,6 +51,18 @@ pub(crate) struct FirestoreKeyValue {
 }
 
 impl FirestoreKeyValue {
+    fn new(state: &Arc<State>, at: &Location) -> Result<Self> {
+        match state.config.place(at)? {
+            Placed::Firestore { endpoint, project, database, collection } => {
+                let resource = format!("the collection `{collection}` of Firestore");
+                let service = GoogleService::new(Arc::clone(state), endpoint, resource);
+                let clock = Arc::clone(&state.clock);
+                Ok(Self { service, clock, project, database, collection, documents: OnceCell::new() })
+            }
+            Placed::Storage { .. } | Placed::PubSub { .. } => Err(Error::config(format!("{at} is no table"))),
+        }
+    }
+
     /// `projects/P/databases/D/documents`. Errors: `Config` where nothing tells the project.
     async fn documents(&self) -> Result<&str> {
         let found = self.documents.get_or_try_init(|| async {

@@ -5,16 +5,12 @@
 
 use serde_json::{Value, json};
 
-/// The settings of a table's fields: `PATCH` each body to `/v1/projects/P/databases/D/` and this path, with its
-/// query. Each begins an operation that may run for minutes, and may be repeated.
+/// A field, and the body of `PATCH /v1/projects/P/databases/D/collectionGroups/COLLECTION/fields/FIELD`, whose
+/// `updateMask` names what the body has. Each begins an operation that may run for minutes, and may be repeated.
 ///
 /// Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.collectionGroups.fields/patch>.
-#[allow(dead_code, reason = "the host's list of what a deployment needs is to take it")]
-pub(crate) fn fields(collection: &str) -> Vec<(String, Value)> {
-    let path = |field: &str, mask: &str| format!("collectionGroups/{collection}/fields/{field}?updateMask={mask}");
-    let unindexed = |field| (path(field, "indexConfig"), json!({"indexConfig": {"indexes": []}}));
+pub(crate) fn fields() -> [(&'static str, Value); 5] {
+    let unindexed = || json!({"indexConfig": {"indexes": []}});
     let expiry = json!({"indexConfig": {"indexes": []}, "ttlConfig": {}});
-    let mut fields = Vec::from(["p", "n", "v", "w"].map(unindexed));
-    fields.push((path("expireAt", "indexConfig,ttlConfig"), expiry));
-    fields
+    [("p", unindexed()), ("v", unindexed()), ("n", unindexed()), ("w", unindexed()), ("expireAt", expiry)]
 }

@@ -57,7 +57,7 @@ impl FirestoreKeyValue {
                 Error::config(format!("the collection `{collection}` of Firestore: {message}"))
             }
             Status::Aborted => throttled("other writes of the same items were faster every time"),
-            Status::InvalidArgument if is_too_large(message) => {
+            Status::InvalidArgument | Status::ResourceExhausted if is_too_large(message) => {
                 let limit = PROFILE.limits.transaction_bytes;
                 Error::new(ErrorKind::TooLarge { limit }, format!("the collection `{collection}`: {message}"))
             }
@@ -67,9 +67,14 @@ impl FirestoreKeyValue {
     }
 }
 
-/// Messages of Firestore's for a document, a request or a transaction that has too many bytes.
+/// What Firestore and its emulator say of a document, a request or a transaction that has too many bytes.
 fn is_too_large(message: &str) -> bool {
-    ["exceeds the maximum allowed size", "payload size exceeds the limit", "Transaction too big", "is longer than"]
-        .iter()
-        .any(|told| message.contains(told))
+    let told = [
+        "exceeds the maximum allowed size",
+        "payload size exceeds the limit",
+        "Transaction too big",
+        "maximum entity size",
+        "message exceeds maximum size",
+    ];
+    told.iter().any(|told| message.contains(told))
 }
