@@ -21,13 +21,18 @@ async fn losing(repeated: Answer, read: impl Fn(&Value) -> Answer + Send + Sync 
     .await
 }
 
+/// A reading of what was written since.
+fn later(found: Answer) -> Answer {
+    Response::new(found.into_body().replace(OLD, NEW))
+}
+
 #[tokio::test]
 async fn a_put_whose_answer_was_lost_is_known_by_its_mark() {
     for (mode, repeated) in [(PutMode::Create, taken_there()), (update(), stale()), (update(), absent_there())] {
         let scene = losing(repeated.clone(), |mark| found(text("text", mark))).await;
         assert_eq!(scene.table.put(put(mode.clone())).await.unwrap(), version(OLD), "that of what is stored");
         assert_eq!(scene.commits(), 2);
-        let scene = losing(repeated, |_| found(text("text", &json!("another")))).await;
+        let scene = losing(repeated, |_| later(found(text("text", &json!("another"))))).await;
         let kind = if mode == PutMode::Create { ErrorKind::AlreadyExists } else { ErrorKind::Conflict };
         assert_eq!(kind_of(scene.table.put(put(mode)).await), (kind, true), "it may have been written over");
     }

@@ -40,7 +40,7 @@ fn each_key_has_a_place_of_its_own_that_firestore_takes() {
         let other = places.insert(place, key.clone());
         assert!(other.is_none_or(|other| other == key), "two keys in one place");
     }
-    assert!(places.len() > 10_000 && places.len() < 20_000, "{}", places.len());
+    assert!((4_000..19_000).contains(&places.len()), "{}", places.len());
 }
 
 #[test]
@@ -59,8 +59,8 @@ fn ids_are_what_they_were() {
         ("a", "", "links/ca97a/links/s"),
         ("a", "__x__", "links/ca97a/links/s__x__"),
         ("a", "../b c\u{e9}", "links/ca97a/links/s.0.0.1b c\u{e9}"),
-        ("A-_9", "x", "links/3b94A-_9/links/sx"),
-        ("./\u{e9}", "x", "links/e5ac.2e.2f.c3.a9/links/sx"),
+        ("A-_9", "x", "links/4e89A-_9/links/sx"),
+        ("./\u{e9}", "x", "links/e687.2e.2f.c3.a9/links/sx"),
     ] {
         assert_eq!(stored::path("links", &Key::new(partition, sort)).unwrap(), place);
     }
