@@ -41,11 +41,11 @@ impl FirestoreKeyValue {
     /// Then the mark may tell that it was.
     async fn add_natively(&self, key: &Key, current: i64, delta: i64) -> Result<Option<i64>> {
         let mark = unique()?;
-        let fields = Sent::Mark { w: Typed::StringValue(&mark) };
+        let fields = Sent::Mark { w: Typed::Text(&mark) };
         let change = Change {
             update: Some(Document { name: self.name(key).await?, fields }),
             update_mask: Some(Mask { field_paths: ["w"] }),
-            update_transforms: Some([Transform { field_path: "n", increment: Typed::IntegerValue(delta.to_string()) }]),
+            update_transforms: Some([Transform { field_path: "n", increment: Typed::Integer(delta.to_string()) }]),
             current_document: Some(Precondition::Exists(true)),
             ..Change::default()
         };

@@ -79,7 +79,7 @@ pub(super) struct Course<'a> {
 }
 
 impl<'a> RunQuery<'a> {
-    pub(super) fn new(course: Course<'a>, start: Option<Cursor<'a>>, end: Option<Cursor<'a>>, limit: usize) -> Self {
+    pub(super) fn new(course: &Course<'a>, start: Option<Cursor<'a>>, end: Option<Cursor<'a>>, limit: usize) -> Self {
         let direction = if course.descending { "DESCENDING" } else { "ASCENDING" };
         let structured_query = StructuredQuery {
             from: [Selector { collection_id: course.collection, all_descendants: course.everywhere }],
@@ -134,7 +134,7 @@ impl FirestoreKeyValue {
         let (start, end) = ends(range);
         let course =
             Course { collection: &self.collection, everywhere: false, field: "s", descending: range.descending };
-        let query = RunQuery::new(course, start, end, range.limit.clamp(1, MOST_ITEMS));
+        let query = RunQuery::new(&course, start, end, range.limit.clamp(1, MOST_ITEMS));
         let Documents { found, more } = self.run(&parent, query).await?;
         let now = self.clock.now();
         let mut items = Items::default();
@@ -153,13 +153,13 @@ fn ends(range: &QueryRange) -> (Option<Cursor<'_>>, Option<Cursor<'_>>) {
         true => (&range.upper, &range.lower),
     };
     let start = match first {
-        Bound::Included(sort) => Some(Cursor::before(Typed::StringValue(sort))),
-        Bound::Excluded(sort) => Some(Cursor::behind(Typed::StringValue(sort))),
+        Bound::Included(sort) => Some(Cursor::before(Typed::Text(sort))),
+        Bound::Excluded(sort) => Some(Cursor::behind(Typed::Text(sort))),
         Bound::Unbounded => None,
     };
     let end = match last {
-        Bound::Included(sort) => Some(Cursor::behind(Typed::StringValue(sort))),
-        Bound::Excluded(sort) => Some(Cursor::before(Typed::StringValue(sort))),
+        Bound::Included(sort) => Some(Cursor::behind(Typed::Text(sort))),
+        Bound::Excluded(sort) => Some(Cursor::before(Typed::Text(sort))),
         Bound::Unbounded => None,
     };
     (start, end)

@@ -18,7 +18,7 @@ impl FirestoreKeyValue {
             return Ok(Items::default());
         }
         let all = format!("{}/{}", self.documents().await?, self.collection);
-        let name = |place: &str| Typed::ReferenceValue(format!("{all}/{place}"));
+        let name = |place: &str| Typed::Reference(format!("{all}/{place}"));
         // No item is there: a partition has at least one byte behind its hash.
         let bound = |number: u64| name(&format!("{}/{}/s", hash(number), self.collection));
         let start = match &segment.after {
@@ -27,7 +27,7 @@ impl FirestoreKeyValue {
         };
         let end = (to < HASHES).then(|| Cursor::before(bound(to)));
         let course = Course { collection: &self.collection, everywhere: true, field: "__name__", descending: false };
-        let query = RunQuery::new(course, start, end, segment.limit.clamp(1, MOST_ITEMS));
+        let query = RunQuery::new(&course, start, end, segment.limit.clamp(1, MOST_ITEMS));
         let Documents { found, more } = self.run("", query).await?;
         let now = self.clock.now();
         let mut items = Items::default();

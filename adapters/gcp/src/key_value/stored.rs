@@ -99,13 +99,17 @@ fn check(id: &str, what: &str, key: &str, limit: u64) -> Result<()> {
 
 /// A value as Firestore has it. Integers are strings in its JSON.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) enum Typed<'a> {
-    StringValue(&'a str),
-    IntegerValue(String),
-    BytesValue(String),
-    TimestampValue(String),
-    ReferenceValue(String),
+    #[serde(rename = "stringValue")]
+    Text(&'a str),
+    #[serde(rename = "integerValue")]
+    Integer(String),
+    #[serde(rename = "bytesValue")]
+    Bytes(String),
+    #[serde(rename = "timestampValue")]
+    Timestamp(String),
+    #[serde(rename = "referenceValue")]
+    Reference(String),
 }
 
 /// The fields of an item as they are sent.
@@ -126,17 +130,17 @@ impl<'a> Fields<'a> {
     pub(super) fn of(put: &'a Put, mark: &'a str) -> Self {
         let (mut n, mut v) = (None, None);
         match (parse_counter(&put.value), std::str::from_utf8(&put.value)) {
-            (Some(number), _) => n = Some(Typed::IntegerValue(number.to_string())),
-            (None, Ok(text)) => v = Some(Typed::StringValue(text)),
-            (None, Err(_)) => v = Some(Typed::BytesValue(BASE64_STANDARD.encode(&put.value))),
+            (Some(number), _) => n = Some(Typed::Integer(number.to_string())),
+            (None, Ok(text)) => v = Some(Typed::Text(text)),
+            (None, Err(_)) => v = Some(Typed::Bytes(BASE64_STANDARD.encode(&put.value))),
         }
         Self {
-            p: Typed::StringValue(&put.key.partition),
-            s: Typed::StringValue(&put.key.sort),
+            p: Typed::Text(&put.key.partition),
+            s: Typed::Text(&put.key.sort),
             n,
             v,
-            w: Typed::StringValue(mark),
-            expire_at: put.expires_at.map(|at| Typed::TimestampValue(timestamp(expiry(at)))),
+            w: Typed::Text(mark),
+            expire_at: put.expires_at.map(|at| Typed::Timestamp(timestamp(expiry(at)))),
         }
     }
 }
