@@ -175,12 +175,10 @@ fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<Vec<ApiReq
     };
     let project = told.as_deref().unwrap_or(project);
     let group = format!("projects/{project}/databases/{database}/collectionGroups/{collection}/fields");
-    let patch = |field: &str, mask: &str, body: Value| {
-        let url = format!("{}/v1/{group}/{field}?updateMask={mask}", endpoint.url);
+    let patch = |(field, body): (&str, Value)| {
+        let set: Vec<&str> = body.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let url = format!("{}/v1/{group}/{field}?updateMask={}", endpoint.url, set.join(","));
         ApiRequest { method: "PATCH", url, body }
     };
-    let mut requests: Vec<_> =
-        ["v", "n", "w"].map(|field| patch(field, "indexConfig", json!({"indexConfig": {"indexes": []}}))).into();
-    requests.push(patch("expireAt", "ttlConfig", json!({"ttlConfig": {}})));
-    Ok(requests)
+    Ok(crate::key_value::deployment::fields().map(patch).into())
 }
