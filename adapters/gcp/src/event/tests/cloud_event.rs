@@ -31,8 +31,8 @@ fn subject(value: &str) -> Result<String, Refused> {
 #[test]
 fn a_binary_event_has_its_attributes_in_headers_and_its_data_as_the_body() {
     let time_told = "2026-01-01T01:02:03.004+01:00";
-    let Incoming::Event(event) = with(&[("ce-time", time_told), ("ce-subject", "objects/a"), ("ce-bucket", "pages")])
-        .unwrap()
+    let Incoming::Event(event) =
+        with(&[("ce-time", time_told), ("ce-subject", "objects/a"), ("ce-bucket", "pages")]).unwrap()
     else {
         panic!("a push");
     };
@@ -63,7 +63,8 @@ fn headers_are_unquoted_and_decoded_once() {
 
 #[test]
 fn headers_that_cannot_be_decoded_are_named() {
-    for broken in ["%", "a%", "%2", "%zz", "%G0", "100% sure", "%ff", "%C3", "%ED%A0%80", "%00", "%0A", "%7F", "%C2%80"] {
+    for broken in ["%", "a%", "%2", "%zz", "%G0", "100% sure", "%ff", "%C3", "%ED%A0%80", "%00", "%0A", "%7F", "%C2%80"]
+    {
         for name in ["ce-subject", "ce-id", "ce-type", "ce-source"] {
             let Refused { status, error } = with(&[(name, broken)]).unwrap_err();
             assert_eq!(status, 400, "{name}: {broken}");

@@ -80,7 +80,8 @@ fn a_notification_tells_of_an_object() {
 fn a_notification_that_lacks_something_says_what() {
     let all: BTreeMap<_, _> = [("bucketId", "b"), ("objectId", "a"), ("eventType", "OBJECT_FINALIZE")].into();
     for name in all.keys() {
-        let told: Vec<_> = all.iter().filter(|(known, _)| *known != name).map(|(name, value)| (*name, *value)).collect();
+        let told: Vec<_> =
+            all.iter().filter(|(known, _)| *known != name).map(|(name, value)| (*name, *value)).collect();
         let error = change_of_message(&notified(&told, r#"{"size":"1"}"#)).unwrap_err();
         assert!(error.message().contains(name), "{error}");
     }
