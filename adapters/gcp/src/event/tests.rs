@@ -18,6 +18,7 @@ fn headers(told: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
+#[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
 fn read(told: &[(&'static str, &str)], body: impl ToString) -> Result<Incoming, Refused> {
     Incoming::read(&headers(told), &Bytes::from(body.to_string()))
 }

@@ -123,7 +123,7 @@ fn a_structured_event_is_all_in_json() {
         "time": "2026-01-01T00:00:00Z", "datacontenttype": "application/json", "data": {"a": [1]}, "extra": true});
     let read = event(&kind, &told);
     assert_eq!((read.id.as_str(), read.subject.as_deref(), &read.data[..]), ("1", None, &br#"{"a":[1]}"#[..]));
-    let mut base64 = told.clone();
+    let mut base64 = told;
     base64.as_object_mut().unwrap().remove("data");
     assert_eq!(event(&kind, &base64).data.len(), 0);
     base64["data_base64"] = "eyJhIjoxfQ==".into();

@@ -6,6 +6,7 @@ use super::*;
 pub(super) const CLICKS: &str = "/.isobar/topics/clicks";
 
 /// A push as Pub/Sub makes it, with fields of its message changed.
+#[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
 pub(super) fn push(body: &str, changes: Value) -> Value {
     let mut push = json!({
         "subscription": "projects/p-1/subscriptions/clicks",
