@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -23,7 +24,7 @@ use crate::State;
 /// <https://docs.cloud.google.com/run/docs/container-contract#instance-shutdown>
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a client may take for the head of a request.
+/// How long a client may take for the head of a request, and for its first request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves until the platform, or a person, says stop; what has begun may end for 10 s.
@@ -60,16 +61,20 @@ impl CloudRunService {
             };
             // A part of a body that streams is not to wait for the next one.
             let _ = stream.set_nodelay(true);
-            let service = self.clone();
+            let (service, begun) = (self.clone(), Arc::new(AtomicBool::new(false)));
+            let silent = silent(Arc::clone(&begun));
             let answer = service_fn(move |request: Request<Incoming>| {
+                begun.store(true, Ordering::Relaxed);
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(service.handle(request.map(Body::new)).await) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(error, "a connection broke off");
+                match select(std::pin::pin!(connection), std::pin::pin!(silent)).await {
+                    Either::Left((Err(error), _)) => tracing::debug!(error, "a connection broke off"),
+                    Either::Left((Ok(()), _)) => {}
+                    Either::Right(_) => tracing::debug!("a connection is cut that asked for nothing"),
                 }
             });
         }
@@ -91,6 +96,15 @@ impl CloudRunService {
                  the subscriptions, triggers and jobs"
             );
         }
+    }
+}
+
+/// Ends if no request has begun in time. Hyper itself bounds neither the wait for the first byte of a connection,
+/// which says what version of HTTP it is, nor that for the first request of HTTP/2.
+async fn silent(begun: Arc<AtomicBool>) {
+    tokio::time::sleep(HEAD_TIMEOUT).await;
+    if begun.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 
