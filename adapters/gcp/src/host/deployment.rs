@@ -45,8 +45,12 @@ struct Target<'a> {
     audience: &'a str,
 }
 
-/// The requests that make what an app needs beside its service, in order. All of them may be repeated; 409 says
-/// that something is there already.
+/// The requests that make what an app needs beside its service, in order. All but the notifications of buckets may be
+/// repeated: 409 says that something is there already. A notification that is made once more is a second one, and
+/// tells everything twice: look first (`GET` of the same URL).
+///
+/// Who deploys also grants what only the number of the project names: that Cloud Storage's service agent may publish to
+/// the topics of events, and that Pub/Sub's may publish to those of dead letters and acknowledge at the subscriptions.
 ///
 /// `service` is the URL of the service, such as `https://shortener-abc.a.run.app`, and the audience of the tokens that
 /// triggers are called with; `account` is the service account that calls them. The location of jobs is `region`.
