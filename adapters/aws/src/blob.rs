@@ -4,11 +4,11 @@
 //! all other services, no conditional multipart writes, no lists by raw prefix, and links 0.7 MB of
 //! checksum tables (`benches/README.md`).
 
-mod download;
 mod headers;
 mod listing;
 mod refusal;
 mod requests;
+mod source;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ mod connect;
 mod connector;
 mod credentials;
 mod failure;
+pub mod object;
 mod proxy;
 mod retry;
 mod stream;

@@ -25,9 +25,6 @@ pub(super) struct S3Refusals {
     region: String,
 }
 
-/// Of an answer to a condition of a read.
-pub(super) const NOT_MODIFIED: &str = "the object has not changed";
-
 /// What a request wanted to find.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
@@ -70,7 +67,6 @@ impl S3Refusals {
             (412, _) if condition == Condition::Absent => Error::already_exists("an object with this key exists"),
             (412, _) => Error::conflict("the object is not in the version that was expected"),
             (409, "ConditionalRequestConflict") => Error::conflict("another write of this key came in between"),
-            (304, _) => Error::conflict(NOT_MODIFIED),
             (416, _) => Error::invalid("the range holds no byte of the object"),
             (301 | 400, _) if self.elsewhere(answer, &told).is_some() => self.wrong_region(answer, &told),
             (status, code) => Error::new(kind(status, code), message(status, &told)),

@@ -10,14 +10,14 @@ use http::request::{Builder, Parts};
 use http::{Method, Request, Response};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answer, Opened, Safety, StreamBody};
+use isobar_rest::object::text;
+use isobar_rest::{Answer, Safety};
 use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{CopyMode, PutMode, PutPayload, PutResult, UpdateVersion};
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
-use super::headers::text;
 use super::listing::{self, Read};
 use super::refusal::{self, S3Refusals};
 use super::store::numbered;
@@ -28,25 +28,21 @@ use crate::service::signed::{Meaning, Signed};
 /// One bucket, as it is asked.
 #[derive(Debug, Clone)]
 pub(super) struct S3Requests {
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     bucket: String,
     /// What stands before the keys in URLs, without the slash.
     base: String,
     region: String,
-    refusals: S3Refusals,
+    pub(super) refusals: S3Refusals,
 }
 
-const MEANING: Meaning = Meaning { judge: refusal::judge, expired: refusal::is_expired };
+pub(super) const MEANING: Meaning = Meaning { judge: refusal::judge, expired: refusal::is_expired };
 const OF_COMPLETION: Meaning = Meaning { judge: refusal::judge_completion, ..MEANING };
 
 impl S3Requests {
     pub(super) fn new(state: Arc<State>, bucket: String, base: String, region: String) -> Self {
         let refusals = S3Refusals::new(&bucket, &region);
         Self { state, bucket, base, region, refusals }
-    }
-
-    pub(super) fn client(&self) -> &isobar_rest::Client {
-        &self.state.client
     }
 
     pub(super) fn bucket(&self) -> &str {
@@ -70,24 +66,10 @@ impl S3Requests {
         }
     }
 
-    /// A request for an object, or for what is known of it. `of` adds the headers.
+    /// A request for an object, or for what is known of it.
     pub(super) fn request(&self, method: Method, at: &Path, version: Option<&str>) -> Builder {
         let version = version.map(|version| format!("?{}", query(&[("versionId", version)]))).unwrap_or_default();
         Request::builder().method(method).uri(format!("{}{version}", self.url(at)))
-    }
-
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
-    pub(super) async fn head(&self, request: Builder) -> Result<Response<Bytes>> {
-        self.send("HeadObject", Safety::Read, request, PutPayload::new()).await
-    }
-
-    /// The object as it comes. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
-    pub(super) async fn get(&self, request: Builder) -> Result<Response<StreamBody>> {
-        let (request, asked) = self.ready(request, PutPayload::new())?;
-        match self.signed(MEANING).open("GetObject", request).await? {
-            Opened::Stream(answer) => Ok(answer),
-            Opened::Refused(answer) => Err(self.refusals.error(&asked, &answer.response)),
-        }
     }
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
@@ -172,12 +154,12 @@ impl S3Requests {
         Ok(format!("{}?{query}", self.url(at)))
     }
 
-    fn signed(&self, meaning: Meaning) -> Signed<'_> {
+    pub(super) fn signed(&self, meaning: Meaning) -> Signed<'_> {
         Signed::new(&self.state, "s3", &self.region, meaning)
     }
 
     /// The request, and what of it tells the meaning of an answer.
-    fn ready(&self, request: Builder, body: PutPayload) -> Result<(Request<PutPayload>, Parts)> {
+    pub(super) fn ready(&self, request: Builder, body: PutPayload) -> Result<(Request<PutPayload>, Parts)> {
         let wrong = |error: http::Error| match error.is::<http::header::InvalidHeaderValue>() {
             true => Error::invalid("an attribute or the metadata holds a character that no header can"),
             false => Error::config(format!("`{}` is not an endpoint", self.base)).with_source(error),

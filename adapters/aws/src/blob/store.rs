@@ -6,19 +6,18 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use http::{Method, StatusCode};
+use http::Method;
 use isobar_abstraction::Error;
 use isobar_abstraction::blob::{ListRequest, Listing, WriteCondition};
+use isobar_rest::object;
 use object_store::path::Path;
 use object_store::{
-    Attributes, CopyMode, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, RenameOptions, RenameTargetMode, Result, coalesce_ranges,
+    CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    RenameOptions, RenameTargetMode, Result, coalesce_ranges,
 };
 
-use super::download::Download;
 use super::headers;
-use super::refusal;
 use super::requests::S3Requests;
 use super::upload::S3Upload;
 
@@ -108,25 +107,7 @@ impl ObjectStore for S3Store {
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        if let Some(range) = &options.range {
-            range.is_valid().map_err(|error| Error::invalid("the range holds no byte").with_source(error))?;
-        }
-        let method = if options.head { Method::HEAD } else { Method::GET };
-        let request = headers::ask(self.requests.request(method, at, options.version.as_deref()), &options);
-        if options.head {
-            let answer = self.requests.head(request).await.map_err(|error| unchanged(at, error))?;
-            let (meta, range) = headers::object(at, &answer)?;
-            let (payload, attributes) = (stream::empty().boxed(), headers::attributes(answer.headers()));
-            return Ok(result(GetResultPayload::Stream(payload), meta, range, attributes));
-        }
-        let answer = self.requests.get(request).await.map_err(|error| unchanged(at, error))?;
-        let (meta, range) = headers::object(at, &answer)?;
-        if options.range.is_some() && answer.status() != StatusCode::PARTIAL_CONTENT {
-            return Err(Error::internal("S3 answered the whole object, and not the range of it").into());
-        }
-        let attributes = headers::attributes(answer.headers());
-        let download = Download::new(self.requests.clone(), meta.clone(), answer.into_body(), range.clone());
-        Ok(result(GetResultPayload::Stream(download.stream()), meta, range, attributes))
+        object::get(&self.requests, at, options).await
     }
 
     async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -189,17 +170,5 @@ impl ObjectStore for S3Store {
         self.copy_opts(from, to, CopyOptions::new().with_mode(mode)).await?;
         // What is renamed to itself stays.
         if from == to { Ok(()) } else { self.delete(from).await }
-    }
-}
-
-fn result(payload: GetResultPayload, meta: ObjectMeta, range: Range<u64>, attributes: Attributes) -> GetResult {
-    GetResult { payload, meta, range, attributes, extensions: Default::default() }
-}
-
-/// The answer to `If-None-Match` and `If-Modified-Since`, which is no error of S3's.
-fn unchanged(at: &Path, error: Error) -> object_store::Error {
-    match error.message() == refusal::NOT_MODIFIED {
-        true => object_store::Error::NotModified { path: at.to_string(), source: Box::new(error) },
-        false => error.into(),
     }
 }

@@ -1,0 +1,80 @@
+//! What a write must find, and how it is known again where its answer was lost.
+
+use isobar_abstraction::{Error, Result};
+use object_store::{PutMode, UpdateVersion};
+
+/// What a write must find at its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Anything,
+    Nothing,
+    /// An object of this generation, which no other write of the name ever has.
+    Generation(i64),
+}
+
+impl Wanted {
+    /// Errors: `Conflict`, for a version that no object of Cloud Storage has.
+    pub(super) fn of(mode: &PutMode) -> Result<Self> {
+        Ok(match mode {
+            PutMode::Overwrite => Self::Anything,
+            PutMode::Create => Self::Nothing,
+            PutMode::Update(UpdateVersion { e_tag, version }) => {
+                let generation = e_tag.as_deref().or(version.as_deref()).and_then(generation);
+                let none = || Error::conflict("this is the version of no object in Cloud Storage");
+                Self::Generation(generation.ok_or_else(none)?)
+            }
+        })
+    }
+
+    /// The parameter of the query.
+    pub(super) fn generation(self) -> Option<String> {
+        match self {
+            Self::Anything => None,
+            Self::Nothing => Some("0".to_owned()),
+            Self::Generation(generation) => Some(generation.to_string()),
+        }
+    }
+}
+
+/// The number that a version's text is. 0 would be no object at all.
+pub(super) fn generation(text: &str) -> Option<i64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| digits)
+}
+
+/// A number that nobody else has.
+pub(super) fn unique() -> Result<String> {
+    let mut number = [0; 16];
+    let no_chance = |_| Error::internal("the machine gives no random numbers");
+    getrandom::fill(&mut number).map_err(no_chance)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(number)))
+}
+
+#[cfg(test)]
+mod tests {
+    use isobar_abstraction::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn only_the_number_of_a_generation_is_a_version() {
+        let update = |e_tag: Option<&str>, version: Option<&str>| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            Wanted::of(&PutMode::Update(UpdateVersion { e_tag: owned(e_tag), version: owned(version) }))
+        };
+        assert_eq!(update(Some("17"), None).unwrap(), Wanted::Generation(17));
+        assert_eq!(update(None, Some("17")).unwrap(), Wanted::Generation(17));
+        for wrong in ["", "0", "*", "-1", "+1", "017", "1 ", "\"1\"", "0x1", "99999999999999999999"] {
+            assert_eq!(update(Some(wrong), None).unwrap_err().kind(), ErrorKind::Conflict, "{wrong}");
+        }
+        assert!(update(None, None).is_err());
+    }
+
+    #[test]
+    fn a_create_wants_generation_zero() {
+        let wanted = |mode| Wanted::of(&mode).unwrap().generation();
+        assert_eq!(wanted(PutMode::Create).as_deref(), Some("0"));
+        assert_eq!(wanted(PutMode::Overwrite), None);
+        assert_ne!(unique().unwrap(), unique().unwrap());
+    }
+}

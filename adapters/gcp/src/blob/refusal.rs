@@ -1,0 +1,153 @@
+//! What the errors of Cloud Storage mean.
+//!
+//! Source: <https://cloud.google.com/storage/docs/json_api/v1/status-codes>
+
+use isobar_abstraction::{Error, ErrorKind};
+
+use super::condition::Wanted;
+use crate::service::{Refusal, unknown};
+
+/// The largest object: <https://cloud.google.com/storage/quotas#objects>.
+const LARGEST: u64 = 5 << 40;
+
+/// What is missing, by an answer of 404. Its reason is one word for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Object,
+    Bucket,
+    /// It does not say, as emulators do not.
+    Either,
+}
+
+impl Missing {
+    /// `None`, where the answer is another.
+    pub(super) fn of(refusal: &Refusal) -> Option<Self> {
+        if refusal.http != http::StatusCode::NOT_FOUND {
+            return None;
+        }
+        let says = |what: &str| refusal.message.contains(what) || refusal.reason == what;
+        Some(match () {
+            () if says("bucket does not exist") || says("NoSuchBucket") => Self::Bucket,
+            () if refusal.message.starts_with("No such object") || says("NoSuchKey") => Self::Object,
+            () if says("specified key does not exist") => Self::Object,
+            () => Self::Either,
+        })
+    }
+}
+
+/// The error of a call for an object.
+pub(super) fn error(bucket: &str, wanted: Wanted, refusal: Refusal) -> Error {
+    let uncertain = refusal.uncertain;
+    let error = match (refusal.http.as_u16(), Missing::of(&refusal)) {
+        (_, Some(Missing::Bucket)) => no_bucket(bucket),
+        (_, Some(_)) if matches!(wanted, Wanted::Generation(_)) => Error::conflict("the object is gone"),
+        (_, Some(Missing::Object)) => Error::not_found("no such object"),
+        (_, Some(Missing::Either)) => Error::not_found(format!("no such object, or no bucket `{bucket}`")),
+        (412, _) if wanted == Wanted::Nothing => Error::already_exists("an object with this key exists"),
+        (412, _) => Error::conflict("the object is not in the version that was expected"),
+        (416, _) => Error::invalid("the range holds no byte of the object"),
+        (413, _) => Error::new(ErrorKind::TooLarge { limit: LARGEST }, "Cloud Storage takes no object of this size"),
+        _ => return Error::from(refusal),
+    };
+    unknown(error, uncertain)
+}
+
+/// The error of a call that makes an object: what is missing then is the bucket.
+pub(super) fn error_of_write(bucket: &str, wanted: Wanted, refusal: Refusal) -> Error {
+    match Missing::of(&refusal) {
+        Some(Missing::Either) => no_bucket(bucket),
+        _ => error(bucket, wanted, refusal),
+    }
+}
+
+pub(super) fn no_bucket(bucket: &str) -> Error {
+    Error::not_found(format!(
+        "no bucket `{bucket}` in Cloud Storage: create it, as with `gcloud storage buckets create gs://{bucket}`"
+    ))
+}
+
+/// Reads what an error of the XML API says, which answers reads.
+pub(super) fn read_xml(mut refusal: Refusal, body: &[u8]) -> Refusal {
+    let body = String::from_utf8_lossy(body);
+    let within = |name: &str| {
+        let (_, rest) = body.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once(&format!("</{name}>"))?.0)
+    };
+    if let Some(code) = within("Code") {
+        refusal.reason = code.chars().take(100).collect();
+    }
+    if let Some(message) = within("Message") {
+        refusal.message = message.chars().take(500).collect();
+    }
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Response;
+
+    use super::*;
+
+    fn refusal(status: u16, body: &str) -> Refusal {
+        let body = Bytes::from(body.to_owned());
+        read_xml(Refusal::read(&Response::builder().status(status).body(body.clone()).unwrap()), &body)
+    }
+
+    fn told(status: u16, reason: &str, message: &str) -> Refusal {
+        let error = serde_json::json!({"code": status, "message": message, "errors": [{"reason": reason}]});
+        refusal(status, &serde_json::json!({ "error": error }).to_string())
+    }
+
+    #[test]
+    fn errors_are_told_apart_by_status_and_reason() {
+        let unauthorized = "Anonymous caller does not have storage.objects.get access";
+        for (refusal, kind) in [
+            (told(400, "invalid", "x"), ErrorKind::InvalidInput),
+            (told(401, "required", unauthorized), ErrorKind::Unauthenticated),
+            (told(403, "forbidden", "x"), ErrorKind::PermissionDenied),
+            (told(403, "retentionPolicyNotMet", "x"), ErrorKind::PermissionDenied),
+            (told(403, "rateLimitExceeded", "x"), ErrorKind::Throttled { retry_after: None }),
+            (told(404, "notFound", "No such object: pages/a"), ErrorKind::NotFound),
+            (told(408, "uploadBrokenConnection", "x"), ErrorKind::Timeout),
+            (told(412, "conditionNotMet", "x"), ErrorKind::Conflict),
+            (told(413, "uploadTooLarge", "x"), ErrorKind::TooLarge { limit: LARGEST }),
+            (told(416, "requestedRangeNotSatisfiable", "x"), ErrorKind::InvalidInput),
+            (told(429, "rateLimitExceeded", "x"), ErrorKind::Throttled { retry_after: None }),
+            (told(500, "internalError", "x"), ErrorKind::Unavailable),
+            (told(503, "backendError", "x"), ErrorKind::Unavailable),
+            (told(504, "gatewayTimeout", "x"), ErrorKind::Timeout),
+        ] {
+            let status = refusal.http;
+            assert_eq!(error("pages", Wanted::Anything, refusal).kind(), kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_failed_condition_is_told_by_what_was_wanted() {
+        let failed = || told(412, "conditionNotMet", "x");
+        assert_eq!(error("pages", Wanted::Nothing, failed()).kind(), ErrorKind::AlreadyExists);
+        assert_eq!(error("pages", Wanted::Generation(7), failed()).kind(), ErrorKind::Conflict);
+        let mut uncertain = failed();
+        uncertain.uncertain = true;
+        assert!(error("pages", Wanted::Nothing, uncertain).outcome_unknown());
+    }
+
+    #[test]
+    fn a_missing_bucket_is_named_and_the_way_to_make_it() {
+        let bucket = told(404, "notFound", "The specified bucket does not exist.");
+        let xml = "<?xml version='1.0'?><Error><Code>NoSuchBucket</Code><Message>The specified bucket does not \
+                   exist.</Message></Error>";
+        for missing in [bucket, refusal(404, xml)] {
+            assert_eq!(Missing::of(&missing), Some(Missing::Bucket));
+            let error = error("pages", Wanted::Generation(7), missing);
+            assert!(error.kind() == ErrorKind::NotFound && error.message().contains("gs://pages"), "{error}");
+        }
+        let silent = told(404, "notFound", "Not Found");
+        assert_eq!(Missing::of(&silent), Some(Missing::Either));
+        assert!(error_of_write("pages", Wanted::Nothing, silent).message().contains("gs://pages"));
+        let xml = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
+        assert_eq!(Missing::of(&refusal(404, xml)), Some(Missing::Object));
+        assert_eq!(Missing::of(&told(403, "forbidden", "No such object")), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! An object as the JSON API describes it.
+//!
+//! Source: <https://cloud.google.com/storage/docs/json_api/v1/objects>
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use isobar_abstraction::{Error, Result};
+use object_store::path::Path;
+use object_store::{Attribute, Attributes, ObjectMeta, PutResult, TagSet};
+use serde::{Deserialize, Serialize};
+
+use super::condition;
+
+/// What content is that was given no type. Cloud Storage has another word for it, which may be an
+/// app's too, so it is always said.
+pub(super) const NO_TYPE: &str = "binary/octet-stream";
+
+/// The metadata by which a conditional write knows its own object again.
+pub(super) const WRITE: &str = "isobar-write";
+
+/// What is to be written of an object, beside its content.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Description {
+    pub(super) content_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_disposition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage_class: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+impl Description {
+    /// Errors: `InvalidInput`, where a header could not hold a value; `Unsupported` for tags.
+    pub(super) fn of(attributes: &Attributes, tags: &TagSet) -> Result<Self> {
+        if !tags.encoded().is_empty() {
+            return Err(Error::unsupported("put", "gcp", "use metadata: objects of Cloud Storage have no tags"));
+        }
+        let mut description = Self { content_type: NO_TYPE.to_owned(), ..Self::default() };
+        for (attribute, value) in attributes {
+            check(attribute, value)?;
+            description.set(attribute, value.to_string())?;
+        }
+        Ok(description)
+    }
+
+    fn set(&mut self, attribute: &Attribute, value: String) -> Result<()> {
+        let field = match attribute {
+            Attribute::CacheControl => &mut self.cache_control,
+            Attribute::ContentDisposition => &mut self.content_disposition,
+            Attribute::ContentEncoding => &mut self.content_encoding,
+            Attribute::ContentLanguage => &mut self.content_language,
+            Attribute::StorageClass => &mut self.storage_class,
+            Attribute::ContentType => {
+                self.content_type = value;
+                return Ok(());
+            }
+            Attribute::Metadata(name) => {
+                // Headers, in which it comes back, fold the case.
+                self.metadata.insert(name.to_ascii_lowercase(), value);
+                return Ok(());
+            }
+            _ => return Err(Error::unsupported("put", "gcp", "use metadata: Cloud Storage has no such attribute")),
+        };
+        *field = Some(value);
+        Ok(())
+    }
+}
+
+/// Refuses what no header can hold, in which it is to come back.
+fn check(attribute: &Attribute, value: &str) -> Result<()> {
+    let fits = match attribute {
+        Attribute::Metadata(name) => {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+            !name.is_empty() && name.bytes().all(fits) && !name.eq_ignore_ascii_case(WRITE)
+        }
+        _ => true,
+    };
+    let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if fits && printable && value.trim() == value {
+        return Ok(());
+    }
+    Err(Error::invalid("an attribute or the metadata holds a character that no header can"))
+}
+
+/// What a list or the answer to a write tells of an object. Numbers are text, since JavaScript's hold less.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Resource {
+    pub(super) name: String,
+    size: String,
+    generation: String,
+    updated: String,
+}
+
+impl Resource {
+    /// Errors: `Internal`.
+    pub(super) fn read(body: &[u8]) -> Result<Self> {
+        let wrong = |error| Error::internal("Cloud Storage described no object").with_source(error);
+        serde_json::from_slice(body).map_err(wrong)
+    }
+
+    pub(super) fn size(&self) -> Result<u64> {
+        self.size.parse().map_err(|_| silent("size"))
+    }
+
+    /// Errors: `Internal`, naming what is missing.
+    pub(super) fn meta(&self, location: Path) -> Result<ObjectMeta> {
+        let updated: DateTime<Utc> = self.updated.parse().map_err(|_| silent("time"))?;
+        // As a header tells it.
+        let last_modified = updated.trunc_subsecs(0);
+        let e_tag = Some(self.version()?);
+        Ok(ObjectMeta { location, last_modified, size: self.size()?, e_tag, version: None })
+    }
+
+    /// What a write made. Errors: `Internal`, where Cloud Storage does not say.
+    pub(super) fn written(&self) -> Result<PutResult> {
+        let e_tag = Some(self.version().map_err(Error::with_outcome_unknown)?);
+        Ok(PutResult { e_tag, version: None, extensions: Default::default() })
+    }
+
+    fn version(&self) -> Result<String> {
+        let generation = condition::generation(&self.generation).ok_or_else(|| silent("generation"))?;
+        Ok(generation.to_string())
+    }
+}
+
+fn silent(what: &str) -> Error {
+    Error::internal(format!("Cloud Storage answered without the object's {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(attribute: Attribute, value: &str) -> Attributes {
+        let mut attributes = Attributes::new();
+        attributes.insert(attribute, value.to_owned().into());
+        attributes
+    }
+
+    #[test]
+    fn what_no_header_can_hold_is_refused() {
+        for (attribute, value) in [
+            (Attribute::ContentType, "a\r\nx: y"),
+            (Attribute::CacheControl, "ä"),
+            (Attribute::Metadata("a b".into()), "x"),
+            (Attribute::Metadata("".into()), "x"),
+            (Attribute::Metadata("Isobar-Write".into()), "x"),
+            (Attribute::Metadata("a".into()), "\u{7f}"),
+            (Attribute::Metadata("a".into()), " x"),
+        ] {
+            assert!(Description::of(&with(attribute, value), &TagSet::default()).is_err(), "{value:?}");
+        }
+        let mut tags = TagSet::default();
+        tags.push("a", "b");
+        assert!(Description::of(&Attributes::new(), &tags).is_err());
+    }
+
+    #[test]
+    fn attributes_are_described_and_a_type_is_always_said() {
+        let mut given = with(Attribute::Metadata("Kind".into()), "note");
+        given.insert(Attribute::CacheControl, "no-store".into());
+        let text =
+            |attributes| serde_json::to_string(&Description::of(attributes, &TagSet::default()).unwrap()).unwrap();
+        let expected = r#"{"contentType":"binary/octet-stream","cacheControl":"no-store","metadata":{"kind":"note"}}"#;
+        assert_eq!(text(&given), expected);
+        assert_eq!(text(&with(Attribute::ContentType, "text/x")), r#"{"contentType":"text/x"}"#);
+    }
+
+    #[test]
+    fn an_answer_without_what_an_object_has_is_an_error() {
+        let whole = r#"{"size":"7","generation":"17","updated":"2026-01-02T03:04:05.678Z"}"#;
+        let meta = |text: &str| Resource::read(text.as_bytes()).and_then(|resource| resource.meta(Path::from("a")));
+        let read = meta(whole).unwrap();
+        assert_eq!((read.size, read.e_tag.as_deref(), read.version), (7, Some("17"), None));
+        assert_eq!(read.last_modified.to_rfc3339(), "2026-01-02T03:04:05+00:00");
+        for part in [r#""size":"7","#, r#""generation":"17","#, r#","updated":"2026-01-02T03:04:05.678Z""#] {
+            assert!(meta(&whole.replace(part, "")).is_err(), "{part}");
+        }
+        for nonsense in ["", "<html>", "[]", "null"] {
+            assert!(meta(nonsense).is_err(), "{nonsense}");
+        }
+        assert!(Resource::default().written().unwrap_err().outcome_unknown());
+    }
+}

@@ -1,0 +1,121 @@
+//! A resumable upload: one object whose content is sent in chunks, in order, and is seen when the last is
+//! there.
+//!
+//! Source: <https://cloud.google.com/storage/docs/performing-resumable-uploads>. A condition is looked at
+//! when the upload ends, in one with the write; the beginning of an upload does not look at it
+//! (<https://github.com/googleapis/google-cloud-java/issues/201>). The session's URL carries it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{Request, Response, StatusCode};
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::Safety;
+use isobar_rest::object::text;
+use object_store::PutPayload;
+
+use super::condition::Wanted;
+use super::requests::GcsRequests;
+use super::resource::Resource;
+use crate::service::{Answered, Refusal, unknown};
+
+/// All chunks but the last are multiples of this.
+pub(super) const CHUNK: u64 = 256 * 1024;
+
+/// An upload that has begun.
+#[derive(Clone)]
+pub(super) struct Session {
+    requests: GcsRequests,
+    /// Whoever has it may write the object.
+    url: String,
+    wanted: Wanted,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("requests", &self.requests)
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How far an upload is.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// So many bytes are kept, from the first on.
+    Kept(u64),
+    Done(Resource),
+}
+
+impl Session {
+    pub(super) fn new(requests: GcsRequests, url: String, wanted: Wanted) -> Self {
+        Self { requests, url, wanted }
+    }
+
+    pub(super) fn client(&self) -> &isobar_rest::Client {
+        &self.requests.state().client
+    }
+
+    /// Sends what begins at `offset`; where `total` is known it is the rest. Sent once: where it breaks
+    /// off, only [`status`](Self::status) tells what is kept.
+    pub(super) async fn send(&self, offset: u64, chunk: PutPayload, total: Option<u64>) -> Result<Answered<Progress>> {
+        let size = chunk.content_length() as u64;
+        let range = match size {
+            0 => format!("*/{}", of(total)),
+            _ => format!("{offset}-{}/{}", offset + size - 1, of(total)),
+        };
+        self.put(Safety::Once, range, chunk).await
+    }
+
+    /// Asks what is kept.
+    pub(super) async fn status(&self, total: Option<u64>) -> Result<Answered<Progress>> {
+        self.put(Safety::Read, format!("*/{}", of(total)), PutPayload::new()).await
+    }
+
+    async fn put(&self, safety: Safety, range: String, body: PutPayload) -> Result<Answered<Progress>> {
+        let request = Request::put(&self.url)
+            .header(CONTENT_LENGTH, body.content_length())
+            .header(CONTENT_RANGE, format!("bytes {range}"));
+        let answer = self.requests.call("objects.insert", safety, request, body).await?;
+        match answer {
+            Ok(answer) => progress(&answer).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Ends it without an object. <https://cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>
+    pub(super) async fn cancel(&self) -> Result<()> {
+        let request = Request::delete(&self.url).header(CONTENT_LENGTH, 0);
+        match self.requests.call("objects.insert", Safety::Idempotent, request, PutPayload::new()).await? {
+            // 499 is how it says that it did; the others, that there is none any more.
+            Err(refusal) if ![404, 410, 499].contains(&refusal.http.as_u16()) => Err(self.error(refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error of a refusal to go on.
+    pub(super) fn error(&self, refusal: Refusal) -> Error {
+        if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&refusal.http) {
+            let ended = "the upload is not there any more: write the object anew";
+            return unknown(Error::new(ErrorKind::Unavailable, ended), refusal.uncertain);
+        }
+        self.requests.error(self.wanted, refusal)
+    }
+}
+
+fn of(total: Option<u64>) -> String {
+    total.map_or_else(|| "*".to_owned(), |total| total.to_string())
+}
+
+fn progress(answer: &Response<Bytes>) -> Result<Progress> {
+    if answer.status() != StatusCode::PERMANENT_REDIRECT {
+        return Resource::read(answer.body()).map(Progress::Done).map_err(Error::with_outcome_unknown);
+    }
+    // Without it nothing is kept.
+    let Some(range) = answer.headers().get(RANGE) else { return Ok(Progress::Kept(0)) };
+    let last = || text(answer.headers(), RANGE)?.strip_prefix("bytes=0-")?.parse::<u64>().ok()?.checked_add(1);
+    let wrong = || Error::internal(format!("Cloud Storage keeps the range {range:?} of an upload"));
+    last().map(Progress::Kept).ok_or_else(wrong)
+}

@@ -1,0 +1,395 @@
+//! What emulators do not show: conditions, lost answers, uploads that break off.
+
+mod signed;
+mod strict;
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use http::{Method, Response};
+use isobar_abstraction::blob::{PutMode, WriteCondition, WriteOptions};
+use isobar_abstraction::{Environment, ErrorKind, ResourceKind};
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, MultipartUpload, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    UpdateVersion,
+};
+
+use super::*;
+use crate::double::Double;
+use crate::{GcpConfig, GcpProvider};
+use strict::{Fault, Strict};
+
+/// A bucket of the double, and what it was asked.
+async fn bucket() -> (Arc<Strict>, Double, Arc<dyn ObjectStore>) {
+    let strict = Arc::new(Strict::default());
+    let serving = Arc::clone(&strict);
+    let double = Double::new(move |request| serving.answer(request)).await;
+    let store = opened(&double.url, "pages").object_store();
+    (strict, double, store)
+}
+
+fn opened(url: &str, name: &str) -> Arc<dyn Blob> {
+    let environment = Environment::default().with_var("STORAGE_EMULATOR_HOST", url);
+    let state = GcpProvider::new(GcpConfig::from_environment(&environment).unwrap()).0;
+    open(&state, &Location::new(ResourceKind::Bucket, name)).unwrap()
+}
+
+fn at(name: &str) -> Path {
+    Path::parse(name).unwrap()
+}
+
+async fn put(
+    store: &Arc<dyn ObjectStore>,
+    content: &str,
+    mode: object_store::PutMode,
+) -> object_store::Result<PutResult> {
+    store.put_opts(&at("a"), content.to_owned().into(), mode.into()).await
+}
+
+fn update(of: &PutResult) -> object_store::PutMode {
+    object_store::PutMode::Update(UpdateVersion { e_tag: of.e_tag.clone(), version: of.version.clone() })
+}
+
+fn kind<T>(result: object_store::Result<T>) -> (ErrorKind, bool) {
+    let error = Error::from(result.err().unwrap());
+    (error.kind(), error.outcome_unknown())
+}
+
+use object_store::PutMode::{Create, Overwrite};
+
+#[tokio::test]
+async fn a_write_is_one_request_and_holds_to_its_condition() {
+    let (strict, double, store) = bucket().await;
+    let first = put(&store, "1", Create).await.unwrap();
+    assert_eq!(kind(put(&store, "2", Create).await), (ErrorKind::AlreadyExists, false));
+    let second = put(&store, "2", update(&first)).await.unwrap();
+    assert_eq!(kind(put(&store, "3", update(&first)).await), (ErrorKind::Conflict, false));
+    put(&store, "3", update(&second)).await.unwrap();
+    assert_eq!(double.asked().len(), 5);
+    assert!(double.asked()[0].contains("uploadType=multipart&name=a&fields=generation%2Csize&ifGenerationMatch=0"));
+    assert_eq!(strict.objects()[0].1, "3");
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_knows_itself_again() {
+    let (strict, double, store) = bucket().await;
+    strict.fail(Method::POST, "uploadType=multipart", Fault::Lost);
+    let created = put(&store, "1", Create).await.unwrap();
+    // Written, met by itself, and looked at.
+    assert_eq!(double.asked().len(), 3);
+    assert_eq!(created.e_tag, store.head(&at("a")).await.unwrap().e_tag);
+    strict.fail(Method::POST, "uploadType=multipart", Fault::Lost);
+    let updated = put(&store, "2", update(&created)).await.unwrap();
+    assert_eq!(updated.e_tag, store.head(&at("a")).await.unwrap().e_tag);
+    let read = store.get(&at("a")).await.unwrap();
+    assert!(read.attributes.is_empty(), "{:?}", read.attributes);
+    assert_eq!(strict.objects().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_no_proof_against_the_write_of_another() {
+    let (strict, _double, store) = bucket().await;
+    put(&store, "another's", Overwrite).await.unwrap();
+    strict.fail(Method::POST, "uploadType=multipart", Fault::Lost);
+    assert_eq!(kind(put(&store, "1", Create).await), (ErrorKind::AlreadyExists, true));
+    assert_eq!(strict.objects()[0].1, "another's");
+}
+
+#[tokio::test]
+async fn a_write_is_tried_again_where_the_service_fails() {
+    let (strict, double, store) = bucket().await;
+    for status in [503, 429, 408] {
+        strict.fail(Method::POST, "uploadType=multipart", Fault::Status(status));
+    }
+    put(&store, "1", Create).await.unwrap();
+    assert_eq!(double.asked().len(), 4);
+    for _ in 0..5 {
+        strict.fail(Method::POST, "uploadType=multipart", Fault::Status(503));
+    }
+    assert_eq!(kind(put(&store, "2", Overwrite).await), (ErrorKind::Unavailable, true));
+}
+
+#[tokio::test]
+async fn names_reach_their_objects_whatever_is_in_them() {
+    let (strict, _double, store) = bucket().await;
+    let names = ["a#b", "a?b=c&d", "a/b c+d", "%2F", "%", "..a", "\u{e9}/\u{1f600}", "$web", "a*b", "~"];
+    for name in names {
+        store.put(&at(name), name.to_owned().into()).await.unwrap();
+        assert_eq!(store.get(&at(name)).await.unwrap().bytes().await.unwrap(), name);
+        store.copy(&at(name), &at("copy")).await.unwrap();
+        assert_eq!(store.get(&at("copy")).await.unwrap().bytes().await.unwrap(), name);
+    }
+    let mut stored: Vec<_> =
+        strict.objects().into_iter().map(|(name, ..)| name).filter(|name| name != "copy").collect();
+    let mut expected: Vec<_> = names.map(str::to_owned).into();
+    stored.sort();
+    expected.sort();
+    assert_eq!(stored, expected);
+    for name in names {
+        store.delete(&at(name)).await.unwrap();
+    }
+    assert_eq!(strict.objects().len(), 1);
+}
+
+#[tokio::test]
+async fn a_read_under_conditions_is_of_the_version_that_meets_them() {
+    let (_strict, _double, store) = bucket().await;
+    let first = put(&store, "one", Overwrite).await.unwrap().e_tag.unwrap();
+    let get = async |options: GetOptions| store.get_opts(&at("a"), options).await;
+    let if_match = |e_tag: &str| GetOptions { if_match: Some(e_tag.to_owned()), ..GetOptions::default() };
+    let if_none_match = |e_tag: &str| GetOptions { if_none_match: Some(e_tag.to_owned()), ..GetOptions::default() };
+    for good in [first.as_str(), "*", &format!("999, {first}")] {
+        assert_eq!(get(if_match(good)).await.unwrap().bytes().await.unwrap(), "one", "{good}");
+    }
+    for stale in ["999", "x", "998, 999"] {
+        assert_eq!(kind(get(if_match(stale)).await).0, ErrorKind::Conflict, "{stale}");
+    }
+    for same in [first.as_str(), "*"] {
+        let same = get(if_none_match(same)).await;
+        assert!(matches!(same, Err(object_store::Error::NotModified { .. })), "{same:?}");
+    }
+    assert_eq!(get(if_none_match("999")).await.unwrap().bytes().await.unwrap(), "one");
+    let time = |text: &str| Some(text.parse().unwrap());
+    let since = GetOptions { if_modified_since: time("2026-01-01T00:00:00Z"), ..GetOptions::default() };
+    assert!(matches!(get(since).await, Err(object_store::Error::NotModified { .. })));
+    let since = GetOptions { if_unmodified_since: time("2025-01-01T00:00:00Z"), ..GetOptions::default() };
+    assert_eq!(kind(get(since).await).0, ErrorKind::Conflict);
+    let head = GetOptions { head: true, ..if_none_match(&first) };
+    assert!(matches!(get(head).await, Err(object_store::Error::NotModified { .. })));
+    let version = GetOptions { version: Some("x".to_owned()), ..GetOptions::default() };
+    assert_eq!(kind(get(version).await).0, ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn ranges_are_read_from_both_ends_and_not_past_them() {
+    let (_strict, _double, store) = bucket().await;
+    put(&store, "0123456789", Overwrite).await.unwrap();
+    store.put(&at("empty"), "".into()).await.unwrap();
+    let get = async |name: &str, range| {
+        let options = GetOptions { range: Some(range), ..GetOptions::default() };
+        store.get_opts(&at(name), options).await
+    };
+    for (range, part) in [
+        (GetRange::Bounded(2..4), "23"),
+        (GetRange::Bounded(8..u64::MAX), "89"),
+        (GetRange::Offset(7), "789"),
+        (GetRange::Suffix(3), "789"),
+        (GetRange::Suffix(30), "0123456789"),
+    ] {
+        assert_eq!(get("a", range).await.unwrap().bytes().await.unwrap(), part);
+    }
+    assert_eq!(kind(get("a", GetRange::Bounded(10..11)).await).0, ErrorKind::InvalidInput);
+    assert_eq!(kind(get("empty", GetRange::Bounded(0..1)).await).0, ErrorKind::InvalidInput);
+    assert_eq!(store.get(&at("empty")).await.unwrap().bytes().await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn a_copy_goes_on_until_it_is_done_and_holds_to_its_condition() {
+    let (strict, double, store) = bucket().await;
+    put(&store, "one", Overwrite).await.unwrap();
+    store.copy_if_not_exists(&at("a"), &at("b")).await.unwrap();
+    assert_eq!(double.asked().len(), 3);
+    assert!(double.asked()[2].ends_with("ifGenerationMatch=0&rewriteToken=the%20rest"), "{:?}", double.asked());
+    assert_eq!(kind(store.copy_if_not_exists(&at("a"), &at("b")).await), (ErrorKind::AlreadyExists, false));
+    assert_eq!(kind(store.copy(&at("none"), &at("b")).await), (ErrorKind::NotFound, false));
+    strict.fail(Method::POST, "rewriteToken=", Fault::Lost);
+    // Nothing tells this copy from that of another.
+    assert_eq!(kind(store.copy_if_not_exists(&at("a"), &at("c")).await), (ErrorKind::AlreadyExists, true));
+    assert_eq!(kind(store.rename_if_not_exists(&at("a"), &at("b")).await).0, ErrorKind::AlreadyExists);
+    store.rename(&at("a"), &at("a")).await.unwrap();
+    store.rename(&at("a"), &at("d")).await.unwrap();
+    let names: Vec<_> = store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
+    assert_eq!(names, ["b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn a_missing_bucket_is_told_and_a_missing_object_is_deleted_already() {
+    let (_strict, double, store) = bucket().await;
+    store.delete(&at("none")).await.unwrap();
+    assert_eq!(double.asked().len(), 1);
+    let other = opened(&double.url, "other").object_store();
+    let told = [
+        kind(other.delete(&at("a")).await),
+        kind(other.put(&at("a"), "x".into()).await),
+        kind(other.put_multipart(&at("a")).await),
+        kind(other.copy(&at("a"), &at("b")).await),
+        kind(other.list(None).try_collect::<Vec<_>>().await),
+        kind(other.get(&at("a")).await),
+    ];
+    assert_eq!(told, [(ErrorKind::NotFound, false); 6]);
+    let silent = Double::new(|_| Response::builder().status(404).body("Not Found".to_owned()).unwrap()).await;
+    let error = opened(&silent.url, "pages").object_store().delete(&at("a")).await.unwrap_err();
+    assert!(Error::from(error).message().contains("gs://pages"));
+    assert_eq!(silent.asked().len(), 2);
+}
+
+/// Text of this size in which no two places are alike.
+fn content(size: usize) -> String {
+    (0..).flat_map(|word: u32| format!("{word:08x}").into_bytes()).map(char::from).take(size).collect()
+}
+
+async fn begin(store: &Arc<dyn ObjectStore>, mode: object_store::PutMode) -> Box<dyn MultipartUpload> {
+    let mut options = PutMultipartOptions::default();
+    options.extensions.insert(WriteCondition(mode));
+    store.put_multipart_opts(&at("a"), options).await.unwrap()
+}
+
+const QUARTER: usize = 256 * 1024;
+
+#[tokio::test]
+async fn parts_of_any_size_and_in_any_order_are_sent_in_order_and_in_full_chunks() {
+    for sizes in
+        [&[][..], &[0], &[1], &[QUARTER], &[QUARTER + 1, 0, 5], &[1, QUARTER - 1, 1], &[100; 30], &[700_000; 3]]
+    {
+        let (strict, double, store) = bucket().await;
+        let whole = content(sizes.iter().sum());
+        let mut upload = begin(&store, Create).await;
+        let (mut sent, mut from) = (Vec::new(), 0);
+        for size in sizes {
+            sent.push(upload.put_part(PutPayload::from(whole[from..from + size].to_owned())));
+            from += size;
+        }
+        sent.reverse();
+        for part in sent {
+            part.await.unwrap();
+        }
+        assert!(strict.objects().is_empty());
+        let result = upload.complete().await.unwrap();
+        assert!(strict.objects()[0].1 == whole, "{sizes:?}");
+        assert_eq!(store.head(&at("a")).await.unwrap().e_tag, result.e_tag);
+        assert!(upload.complete().await.is_err());
+        drop((upload, double));
+    }
+}
+
+#[tokio::test]
+async fn an_upload_meets_its_condition_when_it_ends() {
+    let (strict, _double, store) = bucket().await;
+    let mut create = begin(&store, Create).await;
+    create.put_part(content(QUARTER + 1).into()).await.unwrap();
+    let first = put(&store, "came first", Overwrite).await.unwrap();
+    assert_eq!(kind(create.complete().await), (ErrorKind::AlreadyExists, false));
+    create.abort().await.unwrap();
+    let mut stale = begin(&store, update(&first)).await;
+    put(&store, "came between", Overwrite).await.unwrap();
+    assert_eq!(kind(stale.complete().await), (ErrorKind::Conflict, false));
+    stale.abort().await.unwrap();
+    assert_eq!((strict.objects()[0].1.as_str(), strict.open_uploads()), ("came between", 0));
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_where_it_broke_off() {
+    let (strict, double, store) = bucket().await;
+    let whole = content(4 * QUARTER + 10);
+    let mut upload = begin(&store, Create).await;
+    strict.fail(Method::PUT, "upload_id", Fault::Kept(QUARTER));
+    strict.fail(Method::PUT, "upload_id", Fault::Status(503));
+    strict.fail(Method::PUT, "upload_id", Fault::Kept(0));
+    upload.put_part(whole.clone().into()).await.unwrap();
+    let ranges: Vec<_> = (1..double.asked().len())
+        .map(|at| double.request(at, |request| request.headers()["content-range"].to_str().unwrap().to_owned()))
+        .collect();
+    // The status is asked once more where it was answered with a failure.
+    let (all, rest) = (format!("bytes 0-{}/*", 4 * QUARTER - 1), format!("bytes {QUARTER}-{}/*", 4 * QUARTER - 1));
+    assert_eq!(ranges, [&all, "bytes */*", "bytes */*", "bytes */*", &rest]);
+    strict.fail(Method::PUT, "upload_id", Fault::Lost);
+    upload.complete().await.unwrap();
+    assert!(strict.objects()[0].1 == whole);
+}
+
+#[tokio::test]
+async fn an_upload_whose_last_answer_was_lost_is_known_by_its_status() {
+    for fault in [Fault::Lost, Fault::Kept(3), Fault::Status(503)] {
+        let (strict, double, store) = bucket().await;
+        let mut upload = begin(&store, Create).await;
+        upload.put_part("0123456789".into()).await.unwrap();
+        strict.fail(Method::PUT, "upload_id", fault);
+        let result = upload.complete().await.unwrap();
+        assert_eq!(strict.objects()[0].1, "0123456789");
+        assert_eq!(store.head(&at("a")).await.unwrap().e_tag, result.e_tag);
+        drop(double);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_never_ends_is_given_up_and_tells_that_it_may_be_there() {
+    let (strict, _double, store) = bucket().await;
+    let mut upload = begin(&store, Overwrite).await;
+    for _ in 0..20 {
+        strict.fail(Method::PUT, "upload_id", Fault::Status(503));
+    }
+    let large = upload.put_part(content(2 * QUARTER).into()).await;
+    assert_eq!(kind(large), (ErrorKind::Unavailable, false), "no part is ever seen");
+    assert!(upload.complete().await.is_err(), "a part is not there");
+    let mut small = begin(&store, Overwrite).await;
+    small.put_part("x".into()).await.unwrap();
+    assert_eq!(kind(small.complete().await), (ErrorKind::Unavailable, true));
+}
+
+#[tokio::test]
+async fn a_part_that_nobody_waited_for_to_its_end_is_not_forgotten() {
+    let (strict, _double, store) = bucket().await;
+    let mut upload = begin(&store, Overwrite).await;
+    drop(upload.put_part("lost".into()));
+    upload.put_part("kept".into()).await.unwrap();
+    assert_eq!(kind(upload.complete().await).0, ErrorKind::InvalidInput);
+    assert!(strict.objects().is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_that_is_dropped_is_cancelled() {
+    let (strict, _double, store) = bucket().await;
+    let mut upload = begin(&store, Overwrite).await;
+    upload.put_part(content(QUARTER + 1).into()).await.unwrap();
+    assert_eq!(strict.open_uploads(), 1);
+    assert!(!format!("{upload:?}").contains("upload_id"), "whoever has the URL may write");
+    drop(upload);
+    for _ in 0..500 {
+        if strict.open_uploads() == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!((strict.open_uploads(), strict.objects().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn lists_go_on_by_name_page_by_page_and_count_groups() {
+    let (_strict, _double, store) = bucket().await;
+    for name in ["a", "b/1", "b/2", "b0", "c/1", "d", "\u{ffff}", "\u{10000}/x"] {
+        store.put(&at(name), "x".into()).await.unwrap();
+    }
+    let names: Vec<_> = store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
+    assert_eq!(names, ["a", "b/1", "b/2", "b0", "c/1", "d", "\u{ffff}", "\u{10000}/x"]);
+    let rest: Vec<_> = store.list_with_offset(None, &at("b/1")).try_collect().await.unwrap();
+    assert_eq!(rest.len(), 6);
+    let grouped = store.list_with_delimiter(None).await.unwrap();
+    assert_eq!((grouped.objects.len(), grouped.common_prefixes.len()), (4, 3));
+    let blob = opened(&_double.url, "pages");
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let request = ListRequest { prefix: String::new(), delimiter: Some("/".to_owned()), limit: 1, after };
+        let page = blob.list(&request).await.unwrap();
+        found.extend(page.objects.iter().map(|meta| meta.location.to_string()).chain(page.prefixes));
+        after = page.resume;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, ["a", "b/", "b0", "c/", "d", "\u{ffff}", "\u{10000}/"]);
+}
+
+#[tokio::test]
+async fn options_of_a_bucket_arrive_as_cloud_storage_knows_them() {
+    let (strict, _double, store) = bucket().await;
+    let options = WriteOptions::from(PutMode::Overwrite).with_content_type("text/x");
+    let mut attributes = object_store::Attributes::new();
+    attributes.insert(object_store::Attribute::ContentType, options.content_type.unwrap().into());
+    attributes.insert(object_store::Attribute::Metadata("kind".into()), "note".into());
+    let options = PutOptions { attributes: attributes.clone(), ..PutOptions::default() };
+    store.put_opts(&at("a"), "x".into(), options).await.unwrap();
+    let expected = serde_json::json!({"contentType": "text/x", "metadata": {"kind": "note"}});
+    assert_eq!(strict.objects()[0].2, expected);
+    assert_eq!(store.get(&at("a")).await.unwrap().attributes, attributes);
+}

@@ -1,0 +1,334 @@
+//! A double of Cloud Storage that follows its documentation: generations and their conditions, lists by
+//! page, resumable uploads, copies in steps. It breaks down where a test says so.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::super::session::CHUNK;
+
+/// The bucket `pages`.
+#[derive(Default)]
+pub(super) struct Strict(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Stored>,
+    uploads: HashMap<String, Upload>,
+    last: i64,
+    faults: Vec<(Method, &'static str, Fault)>,
+}
+
+#[derive(Clone)]
+struct Stored {
+    generation: i64,
+    content: String,
+    description: Value,
+}
+
+struct Upload {
+    name: String,
+    description: Value,
+    wanted: Option<i64>,
+    content: String,
+    made: Option<Value>,
+}
+
+/// What goes wrong once.
+#[derive(Clone, Copy)]
+pub(super) enum Fault {
+    /// It is done, but the answer breaks off.
+    Lost,
+    /// Nothing is done.
+    Status(u16),
+    /// So many bytes of a chunk are kept before the connection breaks.
+    Kept(usize),
+}
+
+type Answer = Response<String>;
+
+fn answer(status: u16, body: &Value) -> Answer {
+    Response::builder().status(status).header("content-type", "application/json").body(body.to_string()).unwrap()
+}
+
+fn refuse(status: u16, reason: &str, message: &str) -> Answer {
+    answer(status, &json!({"error": {"code": status, "message": message, "errors": [{"reason": reason}]}}))
+}
+
+fn unmet() -> Answer {
+    refuse(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+}
+
+fn absent(name: &str) -> Answer {
+    refuse(404, "notFound", &format!("No such object: pages/{name}"))
+}
+
+fn broken(status: u16) -> Answer {
+    Response::builder().status(status).header("content-length", 10_000).body(String::new()).unwrap()
+}
+
+impl Strict {
+    /// The next request of this method whose target holds `part` fails so.
+    pub(super) fn fail(&self, method: Method, part: &'static str, fault: Fault) {
+        self.0.lock().faults.push((method, part, fault));
+    }
+
+    /// The name, content and description of each object.
+    pub(super) fn objects(&self) -> Vec<(String, String, Value)> {
+        let state = self.0.lock();
+        let told =
+            |(name, stored): (&String, &Stored)| (name.clone(), stored.content.clone(), stored.description.clone());
+        state.objects.iter().map(told).collect()
+    }
+
+    pub(super) fn open_uploads(&self) -> usize {
+        self.0.lock().uploads.values().filter(|upload| upload.made.is_none()).count()
+    }
+
+    pub(super) fn answer(&self, request: &Request<Bytes>) -> Answer {
+        let mut state = self.0.lock();
+        let target = request.uri().to_string();
+        let met = state.faults.iter().position(|(method, part, _)| method == request.method() && target.contains(part));
+        match met.map(|at| state.faults.remove(at).2) {
+            None => state.answer(request, usize::MAX),
+            Some(Fault::Lost) => {
+                state.answer(request, usize::MAX);
+                broken(200)
+            }
+            Some(Fault::Status(status)) => refuse(status, "backendError", "Backend Error"),
+            Some(Fault::Kept(most)) => {
+                state.answer(request, most);
+                broken(200)
+            }
+        }
+    }
+}
+
+/// The name and the query of a request.
+struct Asked {
+    path: String,
+    query: HashMap<String, String>,
+}
+
+impl Asked {
+    fn of(request: &Request<Bytes>) -> Self {
+        let url = Url::parse(&format!("http://x{}", request.uri())).unwrap();
+        Self { path: url.path().to_owned(), query: url.query_pairs().into_owned().collect() }
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.query.get(name).cloned().unwrap_or_default()
+    }
+
+    fn wanted(&self) -> Option<i64> {
+        self.query.get("ifGenerationMatch").map(|wanted| wanted.parse().unwrap())
+    }
+}
+
+fn decoded(part: &str) -> String {
+    percent_decode_str(part).decode_utf8().unwrap().into_owned()
+}
+
+impl State {
+    fn answer(&mut self, request: &Request<Bytes>, most: usize) -> Answer {
+        let asked = Asked::of(request);
+        let body = String::from_utf8(request.body().to_vec()).unwrap();
+        let path = asked.path.clone();
+        if path == "/upload/storage/v1/b/pages/o" {
+            return self.upload(request, &asked, &body, most);
+        }
+        if let Some(name) = path.strip_prefix("/pages/") {
+            return self.content(request, &decoded(name));
+        }
+        let Some(below) = path.strip_prefix("/storage/v1/b/pages/o") else {
+            return refuse(404, "notFound", "The specified bucket does not exist.");
+        };
+        match (request.method(), below.split_once("/rewriteTo/b/pages/o/")) {
+            (&Method::GET, _) if below.is_empty() => self.list(&asked),
+            (&Method::POST, Some((from, to))) => self.rewrite(&decoded(&from[1..]), &decoded(to), &asked),
+            (&Method::DELETE, _) => self.delete(&decoded(&below[1..])),
+            _ => refuse(400, "invalid", "no such method"),
+        }
+    }
+
+    fn holds(&self, name: &str, wanted: Option<i64>) -> bool {
+        let current = self.objects.get(name).map_or(0, |stored| stored.generation);
+        wanted.is_none_or(|wanted| wanted == current)
+    }
+
+    fn write(&mut self, name: &str, content: String, description: Value, wanted: Option<i64>) -> Answer {
+        if !self.holds(name, wanted) {
+            return unmet();
+        }
+        self.last += 1;
+        let stored = Stored { generation: self.last, content, description };
+        let told = resource(name, &stored);
+        self.objects.insert(name.to_owned(), stored);
+        answer(200, &told)
+    }
+
+    fn upload(&mut self, request: &Request<Bytes>, asked: &Asked, body: &str, most: usize) -> Answer {
+        let (name, id) = (asked.text("name"), asked.text("upload_id"));
+        match (request.method(), asked.text("uploadType").as_str()) {
+            (&Method::POST, "multipart") => {
+                let kind = request.headers()["content-type"].to_str().unwrap();
+                let boundary = kind.strip_prefix("multipart/related; boundary=").unwrap();
+                let end = format!("\r\n--{boundary}--\r\n");
+                let body = body.strip_suffix(&end).unwrap();
+                let parts: Vec<_> = body.splitn(3, &format!("--{boundary}\r\n")).skip(1).collect();
+                let part = |at: usize| parts[at].split_once("\r\n\r\n").unwrap().1;
+                let description = serde_json::from_str(part(0).trim_end()).unwrap();
+                self.write(&name, part(1).to_owned(), description, asked.wanted())
+            }
+            (&Method::POST, "resumable") => {
+                let id = format!("u{}", self.uploads.len());
+                let (description, wanted) = (serde_json::from_str(body).unwrap(), asked.wanted());
+                let upload = Upload { name, description, wanted, content: String::new(), made: None };
+                self.uploads.insert(id.clone(), upload);
+                let place = format!("http://elsewhere.example{}&upload_id={id}", request.uri());
+                Response::builder().header("location", place).body(String::new()).unwrap()
+            }
+            (&Method::PUT, "resumable") => self.chunk(request, &id, body, most),
+            (&Method::DELETE, "resumable") => match self.uploads.remove(&id) {
+                Some(_) => Response::builder().status(499).body(String::new()).unwrap(),
+                None => refuse(404, "notFound", "Not Found"),
+            },
+            _ => refuse(400, "invalid", "no such upload"),
+        }
+    }
+
+    fn chunk(&mut self, request: &Request<Bytes>, id: &str, body: &str, most: usize) -> Answer {
+        let Some(upload) = self.uploads.get_mut(id) else { return refuse(404, "notFound", "Not Found") };
+        if let Some(made) = &upload.made {
+            return answer(200, made);
+        }
+        let range = request.headers()["content-range"].to_str().unwrap().strip_prefix("bytes ").unwrap();
+        let (range, total) = range.split_once('/').unwrap();
+        let total = total.parse::<usize>().ok();
+        if let Some((first, last)) = range.split_once('-') {
+            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+            let kept = upload.content.len();
+            let whole = last + 1 - first == body.len() && first <= kept;
+            if !whole || (total.is_none() && !body.len().is_multiple_of(CHUNK as usize)) {
+                return refuse(400, "invalid", "Invalid request.");
+            }
+            // What is kept already is passed over.
+            let new = &body[(kept - first).min(body.len())..];
+            upload.content.push_str(&new[..new.len().min(most)]);
+        }
+        let kept = upload.content.len();
+        if total != Some(kept) {
+            let more = Response::builder().status(308);
+            let more = if kept > 0 { more.header("range", format!("bytes=0-{}", kept - 1)) } else { more };
+            return more.body(String::new()).unwrap();
+        }
+        let (name, content) = (upload.name.clone(), upload.content.clone());
+        let (description, wanted) = (upload.description.clone(), upload.wanted);
+        let written = self.write(&name, content, description, wanted);
+        let made = written.status().is_success().then(|| serde_json::from_str(written.body()).unwrap());
+        self.uploads.get_mut(id).unwrap().made = made;
+        written
+    }
+
+    fn content(&self, request: &Request<Bytes>, name: &str) -> Answer {
+        let xml = |status: u16, code: &str, message: &str| {
+            let body = format!("<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+            Response::builder().status(status).body(body).unwrap()
+        };
+        let Some(stored) = self.objects.get(name) else {
+            return xml(404, "NoSuchKey", "The specified key does not exist.");
+        };
+        let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(header("accept-encoding"), Some("gzip"), "what is stored packed would come unpacked");
+        if header("x-goog-if-generation-match").is_some_and(|wanted| wanted != stored.generation.to_string()) {
+            return xml(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.");
+        }
+        let size = stored.content.len();
+        let mut answer = Response::builder()
+            .header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+            .header("etag", "\"the hash of the content\"")
+            .header("x-goog-generation", stored.generation)
+            .header("x-goog-storage-class", "STANDARD")
+            .header("x-goog-stored-content-encoding", "identity")
+            .header("cache-control", "private, max-age=0")
+            .header("content-type", stored.description["contentType"].as_str().unwrap());
+        for (name, value) in stored.description["metadata"].as_object().into_iter().flatten() {
+            answer = answer.header(format!("x-goog-meta-{name}"), value.as_str().unwrap());
+        }
+        let Some(range) = header("range") else {
+            return answer.header("content-length", size).body(stored.content.clone()).unwrap();
+        };
+        let unsatisfied = || xml(416, "InvalidRange", "The requested range cannot be satisfied.");
+        let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let (first, last) = match first.parse::<usize>() {
+            _ if size == 0 => return unsatisfied(),
+            Ok(first) => (first, last.parse().unwrap_or(size - 1).min(size - 1)),
+            Err(_) => (size.saturating_sub(last.parse().unwrap()), size - 1),
+        };
+        if first >= size {
+            return unsatisfied();
+        }
+        answer = answer.status(206).header("content-range", format!("bytes {first}-{last}/{size}"));
+        answer.body(stored.content[first..=last].to_owned()).unwrap()
+    }
+
+    /// Takes names and groups alike, until the page is full.
+    fn list(&self, asked: &Asked) -> Answer {
+        let (prefix, delimiter) = (asked.text("prefix"), asked.text("delimiter"));
+        let start = asked.text("pageToken").max(asked.text("startOffset"));
+        let most: usize = asked.text("maxResults").parse().unwrap_or(1_000);
+        let (mut items, mut prefixes, mut next) = (Vec::new(), Vec::<String>::new(), None);
+        for (name, stored) in self.objects.range(start..).filter(|(name, _)| name.starts_with(&prefix)) {
+            let rest = &name[prefix.len()..];
+            let group = Some(delimiter.as_str()).filter(|it| !it.is_empty()).and_then(|delimiter| rest.find(delimiter));
+            let group = group.map(|end| name[..prefix.len() + end + delimiter.len()].to_owned());
+            if group.is_some() && group.as_ref() == prefixes.last() {
+                continue;
+            }
+            if items.len() + prefixes.len() == most {
+                next = Some(name.clone());
+                break;
+            }
+            match group {
+                Some(group) => prefixes.push(group),
+                None => items.push(resource(name, stored)),
+            }
+        }
+        answer(200, &json!({"items": items, "prefixes": prefixes, "nextPageToken": next.unwrap_or_default()}))
+    }
+
+    /// In two steps.
+    fn rewrite(&mut self, from: &str, to: &str, asked: &Asked) -> Answer {
+        let Some(source) = self.objects.get(from).cloned() else { return absent(from) };
+        if !self.holds(to, asked.wanted()) {
+            return unmet();
+        }
+        if asked.text("rewriteToken").is_empty() {
+            return answer(200, &json!({"done": false, "rewriteToken": "the rest"}));
+        }
+        let written = self.write(to, source.content, source.description, asked.wanted());
+        let made: Value = serde_json::from_str(written.body()).unwrap();
+        answer(200, &json!({"done": true, "resource": made}))
+    }
+
+    fn delete(&mut self, name: &str) -> Answer {
+        match self.objects.remove(name) {
+            Some(_) => Response::builder().status(204).body(String::new()).unwrap(),
+            None => absent(name),
+        }
+    }
+}
+
+fn resource(name: &str, stored: &Stored) -> Value {
+    json!({
+        "name": name,
+        "size": stored.content.len().to_string(),
+        "generation": stored.generation.to_string(),
+        "updated": "2026-01-01T00:00:00.123Z",
+    })
+}
