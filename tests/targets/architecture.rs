@@ -140,6 +140,13 @@ const OWN_FILES: &[(&str, &str, &str)] = &[
     ("aws", "service.rs", "one AWS service in one region: endpoint, signature, and what its errors mean"),
     ("azure", "credentials.rs", "who we are to Azure: the tokens of an identity, which no other provider has"),
     ("azure", "double.rs", "a server for the unit tests of all services"),
+    (
+        "gcp",
+        "credentials.rs",
+        "who we are to Google Cloud: the tokens of a service account or a person, and its signatures",
+    ),
+    ("gcp", "service.rs", "one service of Google Cloud: what its calls show, and what its errors mean"),
+    ("gcp", "double.rs", "a server for the unit tests of all services"),
 ];
 
 #[test]

@@ -7,7 +7,7 @@
 //! | resource | name on Google Cloud |
 //! |---|---|
 //! | table `links` | Firestore collection `links` of the database, TTL policy on `expireAt` of the collection group `links` |
-//! | bucket `pages` | Cloud Storage bucket `pages` |
+//! | bucket `pages` | Cloud Storage bucket `pages`; its events in the topic `pages-events`, their dead letters in `pages-events-dead` |
 //! | topic `clicks` | Pub/Sub topic `clicks`, its dead letters in the topic `clicks-dead` |
 //!
 //! A URL names another place: `firestore://links-prod?project=P&database=D`, `gs://pages-prod`,
@@ -24,6 +24,9 @@
 //! | `GOOGLE_APPLICATION_CREDENTIALS` | a file of credentials: a service account's key, a person's, or of workload identity federation |
 //! | `CLOUDSDK_CONFIG`, `HOME`, `APPDATA` | where `gcloud auth application-default login` left a person's credentials |
 //! | `GCE_METADATA_HOST` | another place of the metadata server |
+//! | `PORT`, `K_SERVICE`, `FUNCTION_TARGET`, `FUNCTION_SIGNATURE_TYPE` | what Cloud Run and the functions framework say; see the host |
+//! | `ISOBAR_EVENT_AUDIENCE`, `ISOBAR_EVENT_SERVICE_ACCOUNT` | whose calls of triggers are taken: the audiences and the service accounts of tokens, with commas |
+//! | `ISOBAR_EVENT_KEYS` | where the keys are that sign those tokens, for tests |
 //! | `SSL_CERT_FILE` | further certificate authorities, as PEM |
 //! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the way to Google; also all in small letters |
 
@@ -33,7 +36,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result};
 use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;
@@ -62,6 +65,8 @@ pub struct GcpConfig {
     pub(crate) emulators: Emulators,
     /// Where credentials come from.
     pub(crate) sources: Sources,
+    /// Resources that configuration placed, for the host to know their events by.
+    pub(crate) placed: Vec<Location>,
     /// What Cloud Run says; see `host`.
     pub(crate) run: crate::host::Settings,
 }
@@ -81,9 +86,33 @@ impl GcpConfig {
             client,
             emulators: Emulators::from_environment(environment)?,
             sources: Sources::from_environment(environment)?,
+            placed: placed(environment)?,
             run: crate::host::Settings::from_environment(environment)?,
         })
     }
+
+    /// The resource, at the place that configuration gave it.
+    pub(crate) fn location(&self, kind: ResourceKind, name: &str) -> Location {
+        let known = self.placed.iter().find(|at| at.kind() == kind && at.name() == name);
+        known.cloned().unwrap_or_else(|| Location::new(kind, name))
+    }
+}
+
+/// The tables, buckets and topics that are not where they are by default.
+fn placed(environment: &Environment) -> Result<Vec<Location>> {
+    let mut placed = Vec::new();
+    for (kind, prefix) in [
+        (ResourceKind::Table, "ISOBAR_TABLE_"),
+        (ResourceKind::Bucket, "ISOBAR_BUCKET_"),
+        (ResourceKind::Topic, "ISOBAR_TOPIC_"),
+    ] {
+        for (name, text) in environment.vars_with_prefix(prefix).filter(|(_, text)| !text.is_empty()) {
+            let named = |error: Error| Error::config(format!("{prefix}{name}: {}", error.message()));
+            let url = ResourceUrl::parse(text).map_err(named)?;
+            placed.push(Location::new(kind, name.to_ascii_lowercase().replace('_', "-")).with_url(url));
+        }
+    }
+    Ok(placed)
 }
 
 fn check_prefix(prefix: &str) -> Result<String> {

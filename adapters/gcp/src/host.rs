@@ -1,23 +1,178 @@
-//! The service on Cloud Run. Not built yet.
+//! The host: a Cloud Run service, which is also a function of the functions framework's contract.
+//!
+//! # What comes in
+//!
+//! | request | what it is |
+//! |---|---|
+//! | `POST /.isobar/topics/<topic>` | a push of Pub/Sub, or its event from Eventarc |
+//! | `POST /.isobar/buckets/<bucket>` | a notification of Cloud Storage through Pub/Sub, or its event from Eventarc |
+//! | `POST /.isobar/schedules/<name>` | Cloud Scheduler |
+//! | `POST /.isobar/functions/<name>` | a direct call |
+//! | all else | a request of a user, for the app |
+//!
+//! What begins with `/.isobar/` never reaches an app, so no route of an app's can be taken for one of these.
+//! With `FUNCTION_SIGNATURE_TYPE=event` or `cloudevent` every `POST` is an event for the trigger that
+//! `FUNCTION_TARGET` names, and with `typed` a direct call of that function, whatever its path.
+//!
+//! **Nobody but Google fires a trigger.** A service that answers HTTP is open to everybody, so each call
+//! of a trigger is to show an OIDC token of Google's for one of the service accounts in
+//! [`ISOBAR_EVENT_SERVICE_ACCOUNT`] and an audience in [`ISOBAR_EVENT_AUDIENCE`]; see [`token`]. Without both
+//! settings all calls of triggers are refused.
+//!
+//! **What the answer says.** 204 is that an event is done with; 401 and 403 that its caller may not call;
+//! 400, 404, 413 and 415 that it will never be taken; 500 that it is to come again. Pub/Sub delivers
+//! again whatever is not a success, and gives up by the dead-letter policy of its subscription.
 
+mod answer;
+mod called;
+mod deployment;
+mod http;
+mod invoke;
+mod keys;
+mod message;
+mod object;
+mod server;
+mod settings;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use isobar_abstraction::{Environment, Error, Hosted, Result};
+use ::http::{HeaderMap, Method, Request, Response, StatusCode};
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result, TraceParent};
+use tracing::Instrument;
 
 use crate::State;
+use crate::event::Refused;
+use crate::profile::PROFILE;
+use called::{Called, Kind};
+use keys::Keys;
 
-/// What Cloud Run and the functions framework say in the environment.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {}
+pub use deployment::{ApiRequest, deployment};
+pub(crate) use server::run;
+pub use settings::Settings;
+pub use settings::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT};
 
-impl Settings {
-    /// Errors: `Config`, naming the variable.
-    pub(crate) fn from_environment(_environment: &Environment) -> Result<Self> {
-        Ok(Self::default())
+/// Answers requests with an app. Cheap to clone.
+#[derive(Clone)]
+pub struct CloudRunService {
+    state: Arc<State>,
+    app: Hosted,
+    keys: Arc<Keys>,
+}
+
+impl fmt::Debug for CloudRunService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloudRunService").field("app", &self.app).finish_non_exhaustive()
     }
 }
 
-/// Serves until SIGTERM.
-pub(crate) async fn run(_state: &Arc<State>, _app: Hosted) -> Result<()> {
-    Err(Error::unsupported("host", "gcp", "its services are not built yet; run with the feature `local`"))
+impl CloudRunService {
+    pub(crate) fn new(state: Arc<State>, app: Hosted) -> Self {
+        let keys = Arc::new(Keys::new(&state));
+        Self { state, app, keys }
+    }
+
+    /// Answers one request, whatever it is and whatever the app does.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        // A panic of a handler is caught much deeper.
+        let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().await;
+        answered.unwrap_or_else(|_| {
+            let error = Error::internal("the host panicked; this is a fault of isobar");
+            answer::refused(&Refused { status: StatusCode::INTERNAL_SERVER_ERROR, error })
+        })
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let called = match Called::of(&request, self.settings()) {
+            Called::Http => return self.http(request).await,
+            Called::Trigger(called) => called.map(|(kind, name)| (kind, name.to_owned())),
+        };
+        let span = tracing::info_span!("event", path = request.uri().path());
+        let answered = self.trigger(called, request).instrument(span).await;
+        answered.unwrap_or_else(|refused| answer::refused(&refused))
+    }
+
+    /// A call of a trigger. Who may not call learns nothing: neither what there is, nor what is wrong with
+    /// what was sent, which is not even read.
+    async fn trigger(
+        &self,
+        called: Option<(Option<Kind>, String)>,
+        request: Request<Body>,
+    ) -> std::result::Result<Response<Body>, Refused> {
+        let (parts, body) = request.into_parts();
+        self.authenticate(&parts.headers).await?;
+        if parts.method != Method::POST {
+            let error = Error::invalid("triggers are called by POST");
+            return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, error });
+        }
+        let body = answer::whole(&parts.headers, body).await?;
+        let found = called.and_then(|(kind, name)| Some((self.kind(kind, &name)?, name)));
+        let (kind, name) = found.ok_or_else(|| self.unknown(parts.uri.path()))?;
+        let cx = self.context(&parts.headers, PROFILE.limits.event_timeout);
+        match kind {
+            Kind::Topic => self.message(&name, &parts.headers, &body, cx).await,
+            Kind::Bucket => self.object(&name, &parts.headers, &body, cx).await,
+            Kind::Schedule => self.tick(&name, &parts.headers, cx).await,
+            Kind::Invoke => Ok(self.invoke(&name, body, cx).await),
+        }
+    }
+
+    /// The kind of what is called, if the app has it.
+    fn kind(&self, kind: Option<Kind>, name: &str) -> Option<Kind> {
+        let mut kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]).into_iter();
+        kinds.find(|kind| kind.is_of(name, &self.app.manifest))
+    }
+
+    /// Names what there is.
+    fn unknown(&self, path: &str) -> Refused {
+        let path: String = path.chars().take(100).collect::<String>().escape_debug().to_string();
+        let names = called::paths(&self.app.manifest).join(", ");
+        let names = if names.is_empty() { "none".to_owned() } else { names };
+        let app = &self.app.manifest.app;
+        let called = match &self.settings().target {
+            Some(target) => format!("`{path}`, for FUNCTION_TARGET `{}`", target.escape_debug()),
+            None => format!("`{path}`"),
+        };
+        Error::not_found(format!("app `{app}` has no trigger at {called}; it has {names}")).into()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.state.config.run
+    }
+
+    /// The context of an invocation that may take so long.
+    fn context(&self, headers: &HeaderMap, most: Duration) -> Context {
+        let mut cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock));
+        if let Some(deadline) = self.state.clock.now().checked_add(most) {
+            cx = cx.with_deadline(deadline);
+        }
+        if let Some(service) = &self.settings().service {
+            cx = cx.with_function(service.as_str());
+        }
+        let parent = headers.get(TraceParent::NAME).and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
+        match parent {
+            Some(parent) => cx.with_trace_parent(parent.child()),
+            None => cx,
+        }
+    }
+
+    /// Ends a call at the deadline of its context. Errors: `Timeout`.
+    async fn within<T>(&self, cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(left) = cx.remaining() else { return call.await };
+        match select(std::pin::pin!(call), self.state.clock.sleep(left)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => {
+                let message = "the handler did not end before its deadline; give it less to do";
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
 }

@@ -28,6 +28,10 @@ use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profi
 use isobar_rest::{Client, SystemClock};
 
 pub use config::GcpConfig;
+pub use host::{
+    ApiRequest, CloudRunService, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings,
+    deployment,
+};
 
 pub use pub_sub::dead::dead_letter;
 
@@ -65,6 +69,11 @@ impl GcpProvider {
         let client = Client::new(config.client.clone(), Arc::clone(&clock));
         let credentials = Credentials::new(&config);
         Self(Arc::new(State { config, clock, client, credentials }))
+    }
+
+    /// What answers requests, without the port: for tests and for other servers.
+    pub fn service(&self, app: Hosted) -> CloudRunService {
+        CloudRunService::new(Arc::clone(&self.0), app)
     }
 }
 

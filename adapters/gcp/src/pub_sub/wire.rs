@@ -140,7 +140,7 @@ pub(super) fn written(time: SystemTime) -> String {
 }
 
 /// A time of an attribute or of Pub/Sub.
-pub(super) fn time(text: &str) -> Option<SystemTime> {
+pub(crate) fn time(text: &str) -> Option<SystemTime> {
     DateTime::parse_from_rfc3339(text).ok().map(SystemTime::from)
 }
 

@@ -1,0 +1,120 @@
+//! CloudEvents 1.0 over HTTP, structured and binary.
+//!
+//! Source: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chrono::DateTime;
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use std::time::SystemTime;
+
+use super::Refused;
+
+/// The type of a message of Pub/Sub.
+pub(super) const MESSAGE: &str = "google.cloud.pubsub.topic.v1.messagePublished";
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CloudEvent {
+    pub(crate) id: String,
+    pub(crate) source: String,
+    /// Its type, such as `google.cloud.storage.object.v1.finalized`.
+    pub(crate) kind: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) time: Option<SystemTime>,
+    pub(crate) data: Bytes,
+}
+
+impl CloudEvent {
+    /// All of it in JSON. Errors: naming the attribute.
+    pub(super) fn structured(content_type: &str, body: &[u8]) -> Result<Self, Refused> {
+        if content_type != "application/cloudevents+json" {
+            return Err(Refused::malformed("of the formats of CloudEvents only JSON is taken"));
+        }
+        let value: Value = serde_json::from_slice(body).map_err(|error| {
+            Refused::malformed(format!("the CloudEvent is no JSON at line {} column {}", error.line(), error.column()))
+        })?;
+        if !value.is_object() {
+            return Err(Refused::malformed("the CloudEvent is no JSON object"));
+        }
+        let attribute = |name: &str| match value.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(Refused::malformed(format!("the CloudEvent's `{name}` is no text"))),
+        };
+        let data = match (value.get("data"), attribute("data_base64")?) {
+            (Some(_), Some(_)) => return Err(Refused::malformed("the CloudEvent has both `data` and `data_base64`")),
+            (_, Some(base64)) => STANDARD
+                .decode(base64)
+                .map_err(|_| Refused::malformed("the CloudEvent's `data_base64` is no base64"))?
+                .into(),
+            (Some(data), None) => Bytes::from(data.to_string()),
+            (None, None) => Bytes::new(),
+        };
+        Self::of(attribute, data)
+    }
+
+    /// Attributes in headers, the data as the body. Errors: naming the attribute.
+    pub(super) fn binary(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refused> {
+        let attribute = |name: &str| match headers.get(format!("ce-{name}")) {
+            None => Ok(None),
+            Some(value) => {
+                let wrong = || Refused::malformed(format!("the header `ce-{name}` is no text"));
+                decoded(value.as_bytes()).map(Some).ok_or_else(wrong)
+            }
+        };
+        Self::of(attribute, body.clone())
+    }
+
+    fn of(attribute: impl Fn(&str) -> Result<Option<String>, Refused>, data: Bytes) -> Result<Self, Refused> {
+        let required = |name: &str| {
+            let found = attribute(name)?.filter(|text| !text.is_empty());
+            found.ok_or_else(|| Refused::malformed(format!("the CloudEvent has no `{name}`")))
+        };
+        let version = required("specversion")?;
+        if version != "1.0" {
+            let version: String = version.chars().take(10).collect::<String>().escape_debug().to_string();
+            return Err(Refused::malformed(format!("the CloudEvent's `specversion` is `{version}`; 1.0 is taken")));
+        }
+        let time = attribute("time")?.map(|text| {
+            let wrong = |_| Refused::malformed("the CloudEvent's `time` is not of RFC 3339");
+            DateTime::parse_from_rfc3339(&text).map(SystemTime::from).map_err(wrong)
+        });
+        Ok(Self {
+            id: required("id")?,
+            source: required("source")?,
+            kind: required("type")?,
+            subject: attribute("subject")?,
+            time: time.transpose()?,
+            data,
+        })
+    }
+
+    /// The data as JSON. Errors: 400.
+    pub(super) fn json(&self) -> Result<Value, Refused> {
+        serde_json::from_slice(&self.data).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Refused::malformed(format!("the event's data is no JSON at line {line} column {column}"))
+        })
+    }
+
+    /// It is not what its endpoint takes.
+    pub(super) fn strange(&self, wanted: &str) -> Refused {
+        let kind: String = self.kind.chars().take(100).collect::<String>().escape_debug().to_string();
+        Refused::malformed(format!("an event of type `{kind}` is not {wanted}"))
+    }
+}
+
+/// A value of a header: percent-encoded UTF-8. `None` for what is none, or has control characters in it.
+fn decoded(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    let broken = text.split('%').skip(1).any(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    let text = percent_decode_str(text).decode_utf8().ok().filter(|_| !broken)?;
+    (!text.chars().any(char::is_control)).then(|| text.into_owned())
+}

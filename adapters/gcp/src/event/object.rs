@@ -1,0 +1,79 @@
+//! What happened to an object: told by Eventarc, or by a notification of the bucket through Pub/Sub.
+//!
+//! Sources: <https://docs.cloud.google.com/storage/docs/pubsub-notifications>, and the type
+//! `StorageObjectData` of Google's CloudEvents.
+
+use std::time::SystemTime;
+
+use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::{Error, ObjectChange, ObjectEvent, Result};
+use serde_json::Value;
+
+use super::CloudEvent;
+
+const FINALIZED: &str = "google.cloud.storage.object.v1.finalized";
+const DELETED: &str = "google.cloud.storage.object.v1.deleted";
+
+/// A change of an object, by the names that Cloud Storage has for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) bucket: String,
+    object: String,
+    change: ObjectChange,
+    time: SystemTime,
+}
+
+impl Change {
+    /// The event of the bucket with this logical name.
+    pub(crate) fn into_event(self, bucket: &str) -> ObjectEvent {
+        ObjectEvent::new(bucket, &self.object, self.change, self.time)
+    }
+}
+
+/// Of an event of Eventarc. `None` for what is no change that anybody is told of. Errors: `InvalidInput`.
+pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<Change>> {
+    let kind = event.kind.as_str();
+    if ![FINALIZED, DELETED].contains(&kind) {
+        let known = kind.starts_with("google.cloud.storage.object.v1.");
+        return if known { Ok(None) } else { Err(Error::invalid("it is no event of an object")) };
+    }
+    let data: Value = serde_json::from_slice(&event.data)
+        .map_err(|error| Error::invalid(format!("its data is no JSON at column {}", error.column())))?;
+    let change = if kind == FINALIZED { created(&data)? } else { ObjectChange::Deleted };
+    let time = event.time.ok_or_else(|| Error::invalid("it has no `time`"))?;
+    Ok(Some(Change { bucket: text(&data, "bucket")?, object: text(&data, "name")?, change, time }))
+}
+
+/// Of a notification of a bucket. `None` for what is no change that anybody is told of: the deletion of
+/// what another write has replaced, which has an event of its own, among it. Errors: `InvalidInput`.
+pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Option<Change>> {
+    let attribute = |name: &str| message.attributes.get(name).map(String::as_str);
+    let lacks = |name: &str| Error::invalid(format!("the notification has no `{name}`"));
+    let required = |name: &str| attribute(name).map(str::to_owned).ok_or_else(|| lacks(name));
+    let change = match attribute("eventType").ok_or_else(|| lacks("eventType"))? {
+        "OBJECT_FINALIZE" => {
+            let wrong = |_| Error::invalid("the notification needs the object as JSON: make it with JSON_API_V1");
+            created(&serde_json::from_slice(&message.body).map_err(wrong)?)?
+        }
+        "OBJECT_DELETE" if attribute("overwrittenByGeneration").is_some() => return Ok(None),
+        "OBJECT_DELETE" => ObjectChange::Deleted,
+        _ => return Ok(None),
+    };
+    let time = attribute("eventTime").and_then(crate::pub_sub::wire::time).unwrap_or(message.published_at);
+    Ok(Some(Change { bucket: required("bucketId")?, object: required("objectId")?, change, time }))
+}
+
+/// Sizes are numbers of 64 bits, which JSON of Google's has as text.
+fn created(data: &Value) -> Result<ObjectChange> {
+    let size = match data.get("size") {
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(number) => number.as_u64(),
+        None => None,
+    };
+    Ok(ObjectChange::Created { size: size.ok_or_else(|| Error::invalid("the object has no `size`"))? })
+}
+
+fn text(data: &Value, name: &str) -> Result<String> {
+    let text = data.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or_else(|| Error::invalid(format!("its data has no `{name}`")))
+}

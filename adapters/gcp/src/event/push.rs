@@ -1,0 +1,83 @@
+//! Pushes of Pub/Sub, wrapped and unwrapped.
+//!
+//! Source: <https://docs.cloud.google.com/pubsub/docs/payload-unwrapping>.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::Value;
+
+use super::Refused;
+use crate::pub_sub::wire::{PubsubMessage, time};
+
+pub(super) const MESSAGE_ID: &str = "x-goog-pubsub-message-id";
+const PUBLISH_TIME: &str = "x-goog-pubsub-publish-time";
+const ORDERING_KEY: &str = "x-goog-pubsub-ordering-key";
+const SUBSCRIPTION: &str = "x-goog-pubsub-subscription-name";
+const DELIVERY_ATTEMPT: &str = "x-goog-pubsub-delivery-attempt";
+
+/// What the client that pushes writes itself: no attribute of a message.
+const OF_HTTP: [&str; 11] = [
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "from",
+    "host",
+    "transfer-encoding",
+    "user-agent",
+    "x-cloud-trace-context",
+];
+
+/// A message and how it was delivered.
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) message: PubsubMessage,
+    /// The subscription's name without its project.
+    pub(crate) subscription: Option<String>,
+    /// Deliveries as Pub/Sub counts them, which it does for subscriptions with a dead-letter policy only.
+    pub(crate) attempt: Option<u32>,
+}
+
+impl Push {
+    /// `{"message": {…}, "subscription": "projects/P/subscriptions/S", "deliveryAttempt": 5}`.
+    pub(super) fn wrapped(value: &Value) -> Result<Self, Refused> {
+        let message = PubsubMessage::read(&value["message"])?;
+        let subscription = value["subscription"].as_str().map(last);
+        let attempt = value["deliveryAttempt"].as_u64().map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        Ok(Self { message, subscription, attempt })
+    }
+
+    /// The body alone, all else in headers. A name loses its case on the way.
+    pub(super) fn unwrapped(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refused> {
+        let text = |name: &str| {
+            let wrong = |_| Refused::malformed(format!("the header `{name}` is no text"));
+            headers.get(name).map(|value| std::str::from_utf8(value.as_bytes())).transpose().map_err(wrong)
+        };
+        let mut attributes = BTreeMap::new();
+        for name in headers.keys().map(http::HeaderName::as_str) {
+            if OF_HTTP.contains(&name) || name.starts_with("x-goog-") || name.starts_with("x-forwarded-") {
+                continue;
+            }
+            attributes.extend(text(name)?.map(|value| (name.to_owned(), value.to_owned())));
+        }
+        let id = text(MESSAGE_ID)?.filter(|id| !id.is_empty());
+        let message = PubsubMessage {
+            data: body.clone(),
+            attributes,
+            id: id.ok_or_else(|| Refused::malformed(format!("the header `{MESSAGE_ID}` is empty")))?.to_owned(),
+            published_at: text(PUBLISH_TIME)?.and_then(time),
+            ordering_key: text(ORDERING_KEY)?.or(text("x-goog-ordering-key")?).map(str::to_owned),
+        };
+        let attempt = text(DELIVERY_ATTEMPT)?.and_then(|count| count.parse().ok());
+        Ok(Self { message, subscription: text(SUBSCRIPTION)?.map(last), attempt })
+    }
+}
+
+/// Of `projects/P/subscriptions/S` the end.
+fn last(name: &str) -> String {
+    name.rsplit('/').next().unwrap_or(name).to_owned()
+}

@@ -1,0 +1,186 @@
+//! What must exist for an app, as the requests that make it.
+//!
+//! | for | what is made |
+//! |---|---|
+//! | topic `clicks` that is handled | topics `clicks` and `clicks-dead`; a subscription `clicks` that pushes to the service, in order, with a dead-letter policy; a subscription `clicks-dead` that keeps what is dead |
+//! | bucket `pages` that is handled | topics `pages-events` and `pages-events-dead` with subscriptions alike; a notification of the bucket |
+//! | schedule `sweep` | a job of Cloud Scheduler, in UTC |
+//! | table `links` | indexes that are left out, and the TTL policy of the collection group |
+//!
+//! Buckets, which have a place on earth, and the service itself are made by whoever deploys it.
+
+use isobar_abstraction::manifest::EventTrigger;
+use isobar_abstraction::{Error, Location, Manifest, ResourceKind, Result};
+use serde_json::{Value, json};
+
+use super::Kind;
+use super::object::events_of;
+use crate::GcpConfig;
+use crate::config::Placed;
+use crate::pub_sub::dead::topic_of;
+
+/// Deliveries after which Pub/Sub itself gives a message up: the most that it takes, since the app counts its own.
+const MOST_DELIVERIES: u32 = 100;
+
+/// How long a push may take: the most that Pub/Sub takes.
+const ACK_DEADLINE: u32 = 600;
+
+/// A request of one of Google's APIs, to be sent with the token of who deploys.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ApiRequest {
+    /// Its method.
+    pub method: &'static str,
+    /// Its URL.
+    pub url: String,
+    /// Its body.
+    pub body: Value,
+}
+
+/// Where the service is, and who calls it.
+struct Target<'a> {
+    project: &'a str,
+    service: &'a str,
+    account: &'a str,
+    audience: &'a str,
+}
+
+/// The requests that make what an app needs beside its service, in order. All of them may be repeated; 409 says
+/// that something is there already.
+///
+/// `service` is the URL of the service, such as `https://shortener-abc.a.run.app`, and the audience of the tokens that
+/// triggers are called with; `account` is the service account that calls them. The location of jobs is `region`.
+///
+/// Errors: `Config` without a project (`GOOGLE_CLOUD_PROJECT`), and where a resource is not on Google Cloud.
+pub fn deployment(
+    manifest: &Manifest,
+    config: &GcpConfig,
+    service: &str,
+    account: &str,
+    region: &str,
+) -> Result<Vec<ApiRequest>> {
+    let no_project = || Error::config("no project of Google Cloud: set GOOGLE_CLOUD_PROJECT");
+    let project = config.project.as_deref().ok_or_else(no_project)?;
+    let service = service.trim_end_matches('/');
+    let target = Target { project, service, account, audience: service };
+    let mut requests = Vec::new();
+    for topic in &manifest.topics {
+        let (endpoint, topic, project) = topic_at(config, &config.location(ResourceKind::Topic, &topic.name), project)?;
+        requests.push(put(&endpoint, &project, "topics", &topic, json!({})));
+    }
+    for trigger in &manifest.messages {
+        let at = config.location(ResourceKind::Topic, &trigger.source);
+        requests.extend(target.subscription(config, &at, trigger, &Kind::Topic.path(&trigger.source))?);
+    }
+    for trigger in &manifest.objects {
+        let (bucket, events) = events_of(config, &config.location(ResourceKind::Bucket, &trigger.source))?;
+        requests.extend(target.subscription(config, &events, trigger, &Kind::Bucket.path(&trigger.source))?);
+        requests.push(target.notification(config, &bucket, &events)?);
+    }
+    for schedule in &manifest.schedules {
+        requests.push(target.job(region, &schedule.name, &schedule.cron, &config.prefix));
+    }
+    for table in &manifest.tables {
+        requests.extend(fields(config, &config.location(ResourceKind::Table, &table.name), project)?);
+    }
+    Ok(requests)
+}
+
+fn topic_at(config: &GcpConfig, at: &Location, project: &str) -> Result<(String, String, String)> {
+    match config.place(at)? {
+        Placed::PubSub { endpoint, topic, project: told } => {
+            Ok((endpoint.url, topic, told.unwrap_or_else(|| project.to_owned())))
+        }
+        _ => Err(Error::config(format!("{at} is not in Pub/Sub"))),
+    }
+}
+
+fn put(endpoint: &str, project: &str, kind: &str, name: &str, body: Value) -> ApiRequest {
+    ApiRequest { method: "PUT", url: format!("{endpoint}/v1/projects/{project}/{kind}/{name}"), body }
+}
+
+impl Target<'_> {
+    /// The topic, its dead letters, and the subscription that pushes.
+    fn subscription(
+        &self,
+        config: &GcpConfig,
+        at: &Location,
+        trigger: &EventTrigger,
+        path: &str,
+    ) -> Result<[ApiRequest; 4]> {
+        let (endpoint, topic, project) = topic_at(config, at, self.project)?;
+        let dead = topic_of(&topic);
+        let name = |topic: &str| format!("projects/{project}/topics/{topic}");
+        // The least and the most that Pub/Sub takes are 0 s and 600 s.
+        let seconds = |time: std::time::Duration| format!("{}s", time.as_secs().clamp(1, 600));
+        let push = json!({
+            "topic": name(&topic),
+            "ackDeadlineSeconds": ACK_DEADLINE,
+            "enableMessageOrdering": true,
+            "expirationPolicy": {},
+            "pushConfig": {
+                "pushEndpoint": format!("{}{path}", self.service),
+                "oidcToken": {"serviceAccountEmail": self.account, "audience": self.audience},
+            },
+            "retryPolicy": {
+                "minimumBackoff": seconds(trigger.retry.min_backoff),
+                "maximumBackoff": seconds(trigger.retry.max_backoff),
+            },
+            "deadLetterPolicy": {"deadLetterTopic": name(&dead), "maxDeliveryAttempts": MOST_DELIVERIES},
+        });
+        let keep = json!({"topic": name(&dead), "messageRetentionDuration": "604800s", "expirationPolicy": {}});
+        Ok([
+            put(&endpoint, &project, "topics", &topic, json!({})),
+            put(&endpoint, &project, "topics", &dead, json!({})),
+            put(&endpoint, &project, "subscriptions", &topic, push),
+            put(&endpoint, &project, "subscriptions", &dead, keep),
+        ])
+    }
+
+    fn notification(&self, config: &GcpConfig, bucket: &str, events: &Location) -> Result<ApiRequest> {
+        let (_, topic, project) = topic_at(config, events, self.project)?;
+        let body = json!({
+            "topic": format!("//pubsub.googleapis.com/projects/{project}/topics/{topic}"),
+            "payload_format": "JSON_API_V1",
+            "event_types": ["OBJECT_FINALIZE", "OBJECT_DELETE"],
+        });
+        let url = format!("https://storage.googleapis.com/storage/v1/b/{bucket}/notificationConfigs");
+        Ok(ApiRequest { method: "POST", url, body })
+    }
+
+    /// A failed job is not tried again: the next one is due soon enough, and no other provider does.
+    fn job(&self, region: &str, name: &str, cron: &str, prefix: &str) -> ApiRequest {
+        let project = self.project;
+        let parent = format!("projects/{project}/locations/{region}/jobs");
+        let body = json!({
+            "name": format!("{parent}/{prefix}{name}"),
+            "schedule": cron,
+            "timeZone": "Etc/UTC",
+            "attemptDeadline": "600s",
+            "retryConfig": {"retryCount": 0},
+            "httpTarget": {
+                "uri": format!("{}{}", self.service, Kind::Schedule.path(name)),
+                "httpMethod": "POST",
+                "oidcToken": {"serviceAccountEmail": self.account, "audience": self.audience},
+            },
+        });
+        ApiRequest { method: "POST", url: format!("https://cloudscheduler.googleapis.com/v1/{parent}"), body }
+    }
+}
+
+/// Values are in no index, which makes writes cheaper; what has expired is deleted.
+fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<Vec<ApiRequest>> {
+    let Placed::Firestore { endpoint, project: told, database, collection } = config.place(at)? else {
+        return Err(Error::config(format!("{at} is not in Firestore")));
+    };
+    let project = told.as_deref().unwrap_or(project);
+    let group = format!("projects/{project}/databases/{database}/collectionGroups/{collection}/fields");
+    let patch = |field: &str, mask: &str, body: Value| {
+        let url = format!("{}/v1/{group}/{field}?updateMask={mask}", endpoint.url);
+        ApiRequest { method: "PATCH", url, body }
+    };
+    let mut requests: Vec<_> =
+        ["v", "n", "w"].map(|field| patch(field, "indexConfig", json!({"indexConfig": {"indexes": []}}))).into();
+    requests.push(patch("expireAt", "ttlConfig", json!({"ttlConfig": {}})));
+    Ok(requests)
+}

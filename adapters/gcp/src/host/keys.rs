@@ -1,0 +1,159 @@
+//! The keys that Google signs tokens with: fetched at first use, kept, and fetched anew for a key that is not
+//! known, never more often than once a minute.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::CACHE_CONTROL;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
+use isobar_abstraction::{Error, Result};
+use isobar_rest::{Call, Client, Judgement, Safety, Service, SystemClock};
+use object_store::PutPayload;
+use parking_lot::Mutex;
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use serde::Deserialize;
+
+use crate::State;
+
+/// Shortest time between two questions.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// How long keys are good if nobody says so, and the least and the most of what is believed.
+const USUAL: Duration = Duration::from_secs(3_600);
+const LEAST: Duration = Duration::from_secs(300);
+const MOST: Duration = Duration::from_secs(86_400);
+
+/// A public key for RS256.
+#[derive(Debug)]
+pub(super) struct Key(RsaPublicKeyComponents<Vec<u8>>);
+
+impl Key {
+    pub(super) fn verify(&self, text: &[u8], signature: &[u8]) -> std::result::Result<(), ring::error::Unspecified> {
+        self.0.verify(&RSA_PKCS1_2048_8192_SHA256, text, signature)
+    }
+}
+
+/// The keys, by their ids.
+#[derive(Debug)]
+pub(super) struct Keys {
+    url: String,
+    client: Client,
+    flight: tokio::sync::Mutex<()>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    keys: HashMap<String, Arc<Key>>,
+    /// When they are to be fetched anew.
+    renew: Option<SystemTime>,
+    /// When they were asked for last.
+    asked: Option<SystemTime>,
+}
+
+impl Keys {
+    pub(super) fn new(state: &State) -> Self {
+        // Tokens go by the machine's time, and so does the waiting for their keys.
+        let client = Client::new(state.config.client.clone(), Arc::new(SystemClock));
+        let url = state.config.run.keys.clone();
+        Self { url, client, flight: tokio::sync::Mutex::default(), held: Mutex::default() }
+    }
+
+    /// The key of this id.
+    pub(super) async fn find(&self, id: &str, now: SystemTime) -> Option<Arc<Key>> {
+        if let Some(key) = self.fresh(id, now) {
+            return Some(key);
+        }
+        let flight = self.flight.lock().await;
+        // Somebody else may have asked in the meantime.
+        if let Some(key) = self.fresh(id, now) {
+            return Some(key);
+        }
+        if self.may_ask(now) {
+            match self.fetch().await {
+                Ok((keys, good_for)) => {
+                    let mut held = self.held.lock();
+                    (held.keys, held.renew) = (keys, now.checked_add(good_for));
+                }
+                Err(error) => tracing::error!(%error, "the keys of tokens cannot be fetched; those at hand are used"),
+            }
+        }
+        drop(flight);
+        self.held.lock().keys.get(id).cloned()
+    }
+
+    /// A key that is known, if the keys are not to be fetched anew.
+    fn fresh(&self, id: &str, now: SystemTime) -> Option<Arc<Key>> {
+        let held = self.held.lock();
+        held.keys.get(id).filter(|_| held.renew.is_some_and(|renew| now < renew)).cloned()
+    }
+
+    fn may_ask(&self, now: SystemTime) -> bool {
+        let mut held = self.held.lock();
+        let recent = held.asked.is_some_and(|asked| now.duration_since(asked).is_ok_and(|age| age < PAUSE));
+        if !recent {
+            held.asked = Some(now);
+        }
+        !recent
+    }
+
+    async fn fetch(&self) -> Result<(HashMap<String, Arc<Key>>, Duration)> {
+        let request = Request::get(&self.url).body(PutPayload::new());
+        let request = request.map_err(|_| Error::config("the URL of the keys is malformed"))?;
+        let call = Call { operation: "GetKeys", request, safety: Safety::Read, service: &Unsigned };
+        let answer = self.client.call(call).await?.response;
+        if answer.status() != StatusCode::OK {
+            return Err(Error::internal(format!("the keys are answered with status {}", answer.status().as_u16())));
+        }
+        let keys = parse(answer.body()).ok_or_else(|| Error::internal("the keys are not answered with a JWKS"))?;
+        Ok((keys, good_for(answer.headers())))
+    }
+}
+
+/// `{"keys": [{"kty": "RSA", "kid", "n", "e"}]}`; keys of other kinds are left out. `None` for what is none.
+fn parse(body: &[u8]) -> Option<HashMap<String, Arc<Key>>> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Told>,
+    }
+    #[derive(Deserialize)]
+    struct Told {
+        kty: String,
+        kid: Option<String>,
+        n: Option<String>,
+        e: Option<String>,
+    }
+    let Set { keys } = serde_json::from_slice(body).ok()?;
+    let key = |told: Told| {
+        let part = |part: Option<String>| BASE64_URL_SAFE_NO_PAD.decode(part?).ok();
+        let (n, e) = (part(told.n)?, part(told.e)?);
+        (told.kty == "RSA").then_some((told.kid?, Arc::new(Key(RsaPublicKeyComponents { n, e }))))
+    };
+    Some(keys.into_iter().filter_map(key).collect())
+}
+
+fn good_for(headers: &HeaderMap) -> Duration {
+    let text = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let seconds = text.split(',').find_map(|word| word.trim().strip_prefix("max-age=")?.parse().ok());
+    seconds.map_or(USUAL, Duration::from_secs).clamp(LEAST, MOST)
+}
+
+/// A server that takes requests as they are.
+struct Unsigned;
+
+#[async_trait]
+impl Service for Unsigned {
+    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
+        Ok(())
+    }
+
+    fn judge(&self, response: &Response<Bytes>) -> Judgement {
+        if response.status().is_server_error() { Judgement::Failed } else { Judgement::Final }
+    }
+}

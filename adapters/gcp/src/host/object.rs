@@ -1,0 +1,88 @@
+//! Object events of a bucket.
+//!
+//! A notification of the bucket goes through the topic `<bucket>-events`, whose messages are tried again,
+//! given up and put back like those of any topic. Eventarc may also call the trigger: then it tries again by
+//! its own rules, counts without telling, and calls what was overwritten deleted.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use isobar_abstraction::{
+    Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
+};
+
+use super::http::wrong_reply;
+use super::{CloudRunService, Kind, answer};
+use crate::GcpConfig;
+use crate::config::Placed;
+use crate::event::{Change, Incoming, Refused, change_of_event, change_of_message};
+
+/// What the name of a bucket's topic of events ends with.
+const EVENTS: &str = "-events";
+
+/// The bucket of Cloud Storage behind a bucket, and the topic of its events.
+pub(super) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
+    let Placed::Storage { bucket, .. } = config.place(at)? else {
+        return Err(Error::config(format!("{at} is not in Cloud Storage")));
+    };
+    let url = ResourceUrl::parse(&format!("pubsub://{bucket}{EVENTS}"))?;
+    Ok((bucket, Location::new(ResourceKind::Topic, format!("{}{EVENTS}", at.name())).with_url(url)))
+}
+
+impl CloudRunService {
+    pub(super) async fn object(
+        &self,
+        name: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+        cx: Context,
+    ) -> std::result::Result<Response<Body>, Refused> {
+        let trigger = self.app.manifest.objects.iter().find(|trigger| trigger.source == name);
+        let trigger = trigger.ok_or_else(|| self.unknown(&Kind::Bucket.path(name)))?;
+        let (bucket, events) = events_of(&self.state.config, &self.state.config.location(ResourceKind::Bucket, name))?;
+        let push = match Incoming::read(headers, body)? {
+            Incoming::Push(push) => push,
+            Incoming::Event(event) => {
+                return match change_of_event(&event)? {
+                    None => Ok(answer::done()),
+                    Some(change) => acknowledged(self.changed(name, &bucket, change, &cx).await),
+                };
+            }
+        };
+        let Some(delivered) = self.delivered(&events, push).await? else { return Ok(answer::done()) };
+        let cx = cx.with_attempt(delivered.attempt);
+        let outcome = match change_of_message(&delivered.arrived.message) {
+            Ok(None) => Outcome::Ack,
+            Ok(Some(change)) => self.changed(name, &bucket, change, &cx).await,
+            Err(error) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
+        };
+        self.settled(&events, &delivered, outcome, trigger).await
+    }
+
+    async fn changed(&self, name: &str, bucket: &str, change: Change, cx: &Context) -> Outcome {
+        if change.bucket != bucket {
+            let told: String = change.bucket.chars().take(60).collect::<String>().escape_debug().to_string();
+            return Outcome::reject(format!("it tells of the bucket `{told}`, not of `{bucket}`"));
+        }
+        let event = Event::Object(change.into_event(name));
+        match self.within(cx, self.app.function.call(event, cx.clone())).await {
+            Ok(Reply::Handled(outcome)) => outcome,
+            Ok(_) => Outcome::retry(wrong_reply().to_string()),
+            Err(error) => Outcome::retry(error.to_string()),
+        }
+    }
+}
+
+/// Eventarc has no place for what was rejected but its log and ours.
+fn acknowledged(outcome: Outcome) -> std::result::Result<Response<Body>, Refused> {
+    match outcome {
+        Outcome::Ack => Ok(answer::done()),
+        Outcome::Reject { reason } => {
+            tracing::error!(reason, "an event of Eventarc is rejected, and lost");
+            Ok(answer::done())
+        }
+        Outcome::Retry { reason, .. } => {
+            let error = Error::new(ErrorKind::Unavailable, reason);
+            Err(Refused { status: StatusCode::INTERNAL_SERVER_ERROR, error })
+        }
+    }
+}

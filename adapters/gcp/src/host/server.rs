@@ -1,0 +1,110 @@
+//! The server: hyper, for HTTP/1.1 and, in clear text, HTTP/2.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use isobar_abstraction::{Body, Error, Hosted, Result};
+use tokio::net::TcpListener;
+
+use super::{CloudRunService, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT, called};
+use crate::State;
+
+/// What Cloud Run leaves a service between SIGTERM and SIGKILL.
+/// <https://docs.cloud.google.com/run/docs/container-contract#instance-shutdown>
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a client may take for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves until the platform, or a person, says stop; what has begun may end for 10 s.
+/// Errors: `Config` where the port is taken.
+pub(crate) async fn run(state: &Arc<State>, app: Hosted) -> Result<()> {
+    let service = CloudRunService::new(Arc::clone(state), app);
+    let settings = service.settings();
+    let wanted = SocketAddr::from((settings.address(), settings.port));
+    let taken = |error| Error::config(format!("cannot listen on {wanted}, which PORT says")).with_source(error);
+    let listener = TcpListener::bind(wanted).await.map_err(taken)?;
+    service.warn_of_missing_settings();
+    service.serve(listener, signal()).await;
+    Ok(())
+}
+
+impl CloudRunService {
+    /// Serves on this listener until `stop` ends; then what has begun may end for 10 s.
+    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        builder.http2().timer(TokioTimer::new());
+        let graceful = GracefulShutdown::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let stream = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        // Too many open files, say: the connections that end make room.
+                        tracing::error!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                },
+                () = &mut stop => break,
+            };
+            // A part of a body that streams is not to wait for the next one.
+            let _ = stream.set_nodelay(true);
+            let service = self.clone();
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let service = service.clone();
+                async move { Ok::<_, Infallible>(service.handle(request.map(Body::new)).await) }
+            });
+            let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
+            let connection = graceful.watch(connection);
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(error, "a connection broke off");
+                }
+            });
+        }
+        drop(listener);
+        if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+            tracing::warn!("not all ended within {} s; events that were being handled come again", GRACE.as_secs());
+        }
+    }
+
+    fn warn_of_missing_settings(&self) {
+        let (settings, triggers) = (self.settings(), called::paths(&self.app.manifest));
+        let closed = settings.audiences.is_empty() || settings.accounts.is_empty();
+        if settings.emulated {
+            tracing::warn!("Pub/Sub is emulated: triggers take calls without a token, from this machine only");
+        } else if closed && !triggers.is_empty() {
+            let triggers = triggers.join(", ");
+            tracing::error!(
+                "{triggers} take no calls: set {ISOBAR_EVENT_AUDIENCE} and {ISOBAR_EVENT_SERVICE_ACCOUNT} to those of \
+                 the subscriptions, triggers and jobs"
+            );
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}
