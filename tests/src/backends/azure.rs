@@ -12,7 +12,6 @@ mod delivery;
 pub mod deployed;
 pub mod gaps;
 mod grid;
-mod held;
 mod host;
 mod letters;
 pub mod service_bus;
@@ -30,8 +29,8 @@ use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
 use self::account::{Account, Provisioned};
 use self::delivery::AzureApp;
-use self::held::HeldClock;
 use self::host::Host;
+use crate::backends::held::HeldClock;
 use crate::emulators::Azurite;
 use crate::functions_host::Files;
 use crate::{Backend, BuildApp, Gap, RunningApp, World};

@@ -4,13 +4,16 @@ pub mod aws;
 pub mod azure;
 pub mod deployed;
 pub mod gcp;
+mod held;
 pub mod local;
 pub mod memory;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use isobar::{Body, Error, ErrorKind, Result, TestResponse};
+use serde_json::Value;
 
 /// Sends a request by a client that is not under test.
 async fn send(request: Request<Body>) -> Result<TestResponse> {
@@ -19,4 +22,43 @@ async fn send(request: Request<Body>) -> Result<TestResponse> {
     let (parts, body) = client.request(request).await.map_err(unreachable)?.into_parts();
     let body = body.collect().await.map_err(|error| Error::internal("the answer broke off").with_source(error))?;
     Ok(TestResponse::new(parts.status, parts.headers, body.to_bytes()))
+}
+
+pub(crate) async fn whole(response: Response<Body>) -> Result<Response<Bytes>> {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(broken)?;
+    Ok(Response::from_parts(parts, body.to_bytes()))
+}
+
+pub(crate) fn broken(error: isobar::axum::Error) -> Error {
+    Error::internal("the answer broke off").with_source(error)
+}
+
+pub(crate) fn not_a_request(error: http::Error) -> Error {
+    Error::invalid("not a request").with_source(error)
+}
+
+/// The error that the handler tells.
+pub(crate) fn told_error(body: &[u8]) -> Error {
+    let told: Value = serde_json::from_slice(body).unwrap_or_default();
+    let kinds = [
+        ErrorKind::NotFound,
+        ErrorKind::AlreadyExists,
+        ErrorKind::Conflict,
+        ErrorKind::InvalidInput,
+        ErrorKind::TooLarge { limit: 0 },
+        ErrorKind::Unauthenticated,
+        ErrorKind::PermissionDenied,
+        ErrorKind::Throttled { retry_after: None },
+        ErrorKind::Unavailable,
+        ErrorKind::Timeout,
+        ErrorKind::Unsupported,
+        ErrorKind::Config,
+    ];
+    let kind = kinds.into_iter().find(|kind| told["errorType"] == kind.name()).unwrap_or(ErrorKind::Internal);
+    let whole = String::from_utf8_lossy(body);
+    let message = told["errorMessage"].as_str().unwrap_or(&whole);
+    // The handler tells it as it is displayed, which ends with the kind.
+    let message = message.strip_suffix(&format!(" ({})", kind.name())).unwrap_or(message);
+    Error::new(kind, message)
 }

@@ -13,6 +13,12 @@ use super::served::Served;
 /// The module, and its version: Go checks what it fetches against the sum that everybody is told.
 const MODULE: &str = "github.com/fsouza/fake-gcs-server@v1.56.1";
 
+/// The project of the topic that it tells of objects in.
+pub const EVENTS_PROJECT: &str = "events";
+
+/// That topic. It must be there before the first object is.
+pub const EVENTS_TOPIC: &str = "objects";
+
 /// The need that `ISOBAR_REQUIRE` can name.
 const NEED: &str = "go";
 
@@ -26,17 +32,22 @@ pub struct FakeGcs {
 
 impl FakeGcs {
     /// Starts it, where Go is there to build it with; the first time takes a minute, and needs Go's registry.
-    pub fn start() -> std::result::Result<Self, Absent> {
+    ///
+    /// It tells the emulator of Pub/Sub at `pub_sub` of all that happens to objects.
+    pub fn start(pub_sub: &str) -> std::result::Result<Self, Absent> {
         let program = ready()?;
-        Self::serve(&program, free_port()).map_err(|error| Absent::new(NEED, error.to_string()))
+        Self::serve(&program, free_port(), pub_sub).map_err(|error| Absent::new(NEED, error.to_string()))
     }
 
-    fn serve(program: &Path, port: u16) -> Result<Self> {
+    fn serve(program: &Path, port: u16, pub_sub: &str) -> Result<Self> {
         let mut command = until_closed(program);
         let host = format!("127.0.0.1:{port}");
         command.args(["-scheme", "http", "-host", "127.0.0.1", "-port", &port.to_string(), "-backend", "memory"]);
         // Signed URLs have the port in their host.
         command.args(["-public-host", &host, "-log-level", "error"]);
+        command.args(["-event.pubsub-project-id", EVENTS_PROJECT, "-event.pubsub-topic", EVENTS_TOPIC]);
+        command.args(["-event.list", "finalize,delete"]);
+        command.env("PUBSUB_EMULATOR_HOST", pub_sub.trim_start_matches("http://"));
         let mut served = Served::start("fake-gcs-server", command)?;
         served.listens(port)?;
         Ok(Self { _served: served, endpoint: format!("http://{host}") })

@@ -14,11 +14,11 @@ use isobar::{Body, Clock, Manifest, ResourceKind, Result, TestResponse};
 
 use super::account::Account;
 use super::aging::Aging;
-use super::held::HeldClock;
 use super::host::Host;
 use super::service_bus::Delivery;
 use super::storage;
 use crate::RunningApp;
+use crate::backends::held::HeldClock;
 use crate::functions_host::{FunctionsHost, Queued, ServiceBusMessage, Trigger};
 
 /// What the host hides a message for that is being handled.

@@ -4,14 +4,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
-use isobar::{Body, Error, ErrorKind, Result, TestResponse};
+use isobar::{Body, Result, TestResponse};
 use isobar_azure::CustomHandler;
 use serde_json::Value;
 
 use super::account::SECRET;
-use crate::backends::send;
+use crate::backends::{broken, not_a_request, send, told_error, whole};
 use crate::functions_host::{Call, Files, FunctionsHost, KEY, Trigger, judge, output};
 
 /// A handler, and how it is reached.
@@ -107,43 +107,4 @@ impl Host {
 fn invocation() -> String {
     static INVOCATIONS: AtomicU64 = AtomicU64::new(1);
     format!("3f2a0000-0000-0000-0000-{:012x}", INVOCATIONS.fetch_add(1, Ordering::Relaxed))
-}
-
-async fn whole(response: Response<Body>) -> Result<Response<Bytes>> {
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.map_err(broken)?;
-    Ok(Response::from_parts(parts, body.to_bytes()))
-}
-
-fn broken(error: isobar::axum::Error) -> Error {
-    Error::internal("the answer broke off").with_source(error)
-}
-
-fn not_a_request(error: http::Error) -> Error {
-    Error::invalid("not a request").with_source(error)
-}
-
-/// The error that the handler tells.
-fn told_error(body: &[u8]) -> Error {
-    let told: Value = serde_json::from_slice(body).unwrap_or_default();
-    let kinds = [
-        ErrorKind::NotFound,
-        ErrorKind::AlreadyExists,
-        ErrorKind::Conflict,
-        ErrorKind::InvalidInput,
-        ErrorKind::TooLarge { limit: 0 },
-        ErrorKind::Unauthenticated,
-        ErrorKind::PermissionDenied,
-        ErrorKind::Throttled { retry_after: None },
-        ErrorKind::Unavailable,
-        ErrorKind::Timeout,
-        ErrorKind::Unsupported,
-        ErrorKind::Config,
-    ];
-    let kind = kinds.into_iter().find(|kind| told["errorType"] == kind.name()).unwrap_or(ErrorKind::Internal);
-    let whole = String::from_utf8_lossy(body);
-    let message = told["errorMessage"].as_str().unwrap_or(&whole);
-    // The handler tells it as it is displayed, which ends with the kind.
-    let message = message.strip_suffix(&format!(" ({})", kind.name())).unwrap_or(message);
-    Error::new(kind, message)
 }

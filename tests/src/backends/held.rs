@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use isobar::{Clock, ManualClock};
 use parking_lot::Mutex;
 
-/// The trial's clock. On Service Bus a message with an ordering key waits while its answer is held back, which
-/// the handler does by a pause; on a clock that stands still, that ends at once. So the pause is kept here, and
-/// the double of the host hides the message for as long.
+/// The trial's clock. On Service Bus and Pub/Sub a message with an ordering key waits while its answer is held
+/// back, which the host does by a pause; on a clock that stands still, that ends at once. So the pause is kept
+/// here, and the double of the platform hides the message for as long.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HeldClock {
     pub(super) manual: ManualClock,

@@ -1,0 +1,222 @@
+//! **A double**, made by us, of what pushes messages: it takes them from the emulator's subscriptions, pushes them
+//! in the emulator's form to the service in this process, and acknowledges or keeps them by its answer. Time is
+//! the trial's, which no emulator knows; that the emulator itself pushes to our host is shown end to end.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::DateTime;
+use futures_util::stream::{self, StreamExt};
+use http::Request;
+use isobar::clock::to_rfc3339;
+use isobar::pub_sub::DeadLetter;
+use isobar::{Body, Clock, Manifest, ResourceKind, Result, TestResponse};
+use isobar_gcp::CloudRunService;
+use serde_json::{Value, json};
+
+use super::notices::kept;
+use super::project::Project;
+use crate::RunningApp;
+use crate::backends::held::HeldClock;
+use crate::backends::{not_a_request, told_error, whole};
+
+/// Messages that are pushed at once.
+const AT_ONCE: usize = 16;
+
+/// A message that was received.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    ack: String,
+    message: Value,
+    attempt: u32,
+    not_before: SystemTime,
+}
+
+impl Waiting {
+    fn of(received: &Value) -> Self {
+        let message = received["message"].clone();
+        let due = message["attributes"]["isobar-due"].as_str().and_then(|due| DateTime::parse_from_rfc3339(due).ok());
+        let not_before = due.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+        let ack = received["ackId"].as_str().unwrap_or_default().to_owned();
+        Self { ack, message, attempt: 1, not_before }
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.message["orderingKey"].as_str().filter(|key| !key.is_empty())
+    }
+}
+
+/// An app as a service.
+#[derive(Debug)]
+pub(super) struct GcpApp {
+    pub(super) service: CloudRunService,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) project: Arc<Project>,
+    pub(super) clock: HeldClock,
+}
+
+impl GcpApp {
+    /// Subscriptions, and where what comes by them is pushed to.
+    fn subscriptions(&self) -> Vec<(String, String)> {
+        let topics = self
+            .manifest
+            .messages
+            .iter()
+            .map(|trigger| (self.project.physical(&trigger.source), format!("/.isobar/topics/{}", trigger.source)));
+        let buckets = self.manifest.objects.iter().map(|trigger| {
+            let name = self.project.physical(&format!("{}-events", trigger.source));
+            (name, format!("/.isobar/buckets/{}", trigger.source))
+        });
+        topics.chain(buckets).collect()
+    }
+
+    /// Pushes once what is due of a subscription. Returns whether there was anything.
+    async fn push_due(&self, subscription: &str, path: &str) -> Result<bool> {
+        let due = self.take_due(subscription).await?;
+        let any = !due.is_empty();
+        let (keyed, free): (Vec<_>, Vec<_>) = due.into_iter().partition(|waiting| waiting.key().is_some());
+        let pushes: Vec<_> = free.iter().map(|waiting| self.push(subscription, path, waiting)).collect();
+        let answers: Vec<_> = stream::iter(pushes).buffered(AT_ONCE).collect().await;
+        let mut settled: Vec<(Waiting, bool)> = Vec::new();
+        for (waiting, taken) in free.into_iter().zip(answers) {
+            settled.push((waiting, taken?));
+        }
+        for mut waiting in keyed {
+            self.clock.take();
+            let taken = self.push(subscription, path, &waiting).await?;
+            waiting.not_before = self.clock.now() + self.clock.take();
+            settled.push((waiting, taken));
+        }
+        self.settle(subscription, settled).await?;
+        Ok(any)
+    }
+
+    /// Of each ordering key only the first, and that only if it is due.
+    async fn take_due(&self, subscription: &str) -> Result<Vec<Waiting>> {
+        let mut all = self.project.waiting.lock().await;
+        let received = self.project.pub_sub.pull(subscription).await?;
+        all.extend(received.iter().map(|received| (subscription.to_owned(), Waiting::of(received))));
+        let now = self.clock.now();
+        let (mut blocked, mut due, mut rest) = (Vec::<String>::new(), Vec::new(), Vec::new());
+        for (of, waiting) in all.drain(..) {
+            let key = waiting.key().map(str::to_owned);
+            let held = key.as_ref().is_some_and(|key| blocked.contains(key));
+            if of != subscription || held || waiting.not_before > now {
+                if of == subscription {
+                    blocked.extend(key);
+                }
+                rest.push((of, waiting));
+            } else {
+                blocked.extend(key);
+                due.push(waiting);
+            }
+        }
+        *all = rest;
+        Ok(due)
+    }
+
+    async fn push(&self, subscription: &str, path: &str, waiting: &Waiting) -> Result<bool> {
+        let name = format!("projects/{}/subscriptions/{subscription}", self.project.id);
+        let body = json!({"subscription": name, "message": waiting.message, "deliveryAttempt": waiting.attempt});
+        let answer = self.post(path, body.to_string(), &[("content-type", "application/json")]).await?;
+        Ok(answer.status() == 204)
+    }
+
+    /// What was not taken waits before all that came after it.
+    async fn settle(&self, subscription: &str, settled: Vec<(Waiting, bool)>) -> Result<()> {
+        let ids: Vec<&str> = settled.iter().filter(|(_, taken)| *taken).map(|(it, _)| it.ack.as_str()).collect();
+        self.project.pub_sub.acknowledge(subscription, &ids).await?;
+        let again = settled.into_iter().filter(|(_, taken)| !taken).map(|(mut waiting, _)| {
+            waiting.attempt += 1;
+            (subscription.to_owned(), waiting)
+        });
+        let mut all = self.project.waiting.lock().await;
+        let later = std::mem::take(&mut *all);
+        all.extend(again.chain(later));
+        Ok(())
+    }
+
+    async fn post(&self, path: &str, body: impl Into<Body>, headers: &[(&str, &str)]) -> Result<http::Response<Bytes>> {
+        let request = Request::post(path).header("host", "app.a.run.app");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        whole(self.service.handle(request.body(body.into()).map_err(not_a_request)?).await).await
+    }
+
+    fn dead_of(&self, kind: ResourceKind, name: &str) -> (String, String) {
+        let topic = match kind {
+            ResourceKind::Bucket => self.project.physical(&format!("{name}-events")),
+            _ => self.project.physical(name),
+        };
+        (format!("{topic}-dead"), topic)
+    }
+
+    /// Takes what lies among the dead letters.
+    async fn collect(&self, dead: &str) -> Result<()> {
+        let received = self.project.pub_sub.pull(dead).await?;
+        let ids: Vec<&str> = received.iter().filter_map(|received| received["ackId"].as_str()).collect();
+        self.project.pub_sub.acknowledge(dead, &ids).await?;
+        let letters = received.iter().map(|received| (dead.to_owned(), received["message"].clone()));
+        self.project.dead.lock().extend(letters);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RunningApp for GcpApp {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    async fn http(&self, mut request: Request<Body>) -> Result<TestResponse> {
+        request.headers_mut().entry("host").or_insert(http::HeaderValue::from_static("app.a.run.app"));
+        let (parts, body) = whole(self.service.handle(request).await).await?.into_parts();
+        Ok(TestResponse::new(parts.status, parts.headers, body))
+    }
+
+    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+        let headers = [("content-type", "application/json")];
+        let answer = self.post(&format!("/.isobar/functions/{function}"), payload, &headers).await?;
+        if answer.status() == 200 { Ok(answer.into_body()) } else { Err(told_error(answer.body())) }
+    }
+
+    async fn tick(&self, schedule: &str) -> Result<()> {
+        let due = to_rfc3339(self.clock.now());
+        let headers = [("x-cloudscheduler", "true"), ("x-cloudscheduler-scheduletime", due.as_str())];
+        let answer = self.post(&format!("/.isobar/schedules/{schedule}"), Body::empty(), &headers).await?;
+        if answer.status().is_success() { Ok(()) } else { Err(told_error(answer.body())) }
+    }
+
+    async fn deliver(&self) -> Result<()> {
+        let subscriptions = self.subscriptions();
+        loop {
+            let mut any = match &self.project.notices {
+                Some(notices) => notices.carry().await?,
+                None => false,
+            };
+            for (subscription, path) in &subscriptions {
+                any |= self.push_due(subscription, path).await?;
+            }
+            if !any {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
+        let (dead, _) = self.dead_of(kind, name);
+        self.collect(&dead).await?;
+        let letters = self.project.dead.lock();
+        letters.iter().filter(|(of, _)| *of == dead).map(|(_, letter)| isobar_gcp::dead_letter(letter)).collect()
+    }
+
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
+        let (dead, topic) = self.dead_of(kind, name);
+        self.collect(&dead).await?;
+        let letters: Vec<_> = self.project.dead.lock().extract_if(.., |(of, _)| *of == dead).collect();
+        let letters: Vec<_> = letters.iter().map(|(_, letter)| kept(letter)).collect();
+        self.project.pub_sub.publish(&topic, &letters).await?;
+        Ok(letters.len())
+    }
+}

@@ -1,0 +1,206 @@
+//! What the deployment makes on Google Cloud: buckets, topics, subscriptions. Here it is made when it is opened
+//! first, since a trial does not declare before.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::{Method, Request};
+use isobar::{Body, Environment, Error, Manifest, ManualClock, ResourceKind, Result};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::Services;
+use super::delivery::Waiting;
+use super::notices::Notices;
+use super::storage::CloudStorage;
+use crate::backends::send;
+
+/// A project of the emulators, whose id stands before the names of its resources.
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) id: String,
+    pub(super) pub_sub: PubSubApi,
+    pub(super) notices: Option<Notices>,
+    /// Messages that were received and are not settled, by subscription.
+    pub(super) waiting: tokio::sync::Mutex<Vec<(String, Waiting)>>,
+    /// Dead letters that were read, with their topic: reading must not lose them.
+    pub(super) dead: Mutex<Vec<(String, Value)>>,
+    services: Services,
+    double: Option<CloudStorage>,
+    files: tempfile::TempDir,
+    made: tokio::sync::Mutex<BTreeSet<String>>,
+}
+
+impl Project {
+    pub(super) async fn open(services: &Services, id: &str, clock: &ManualClock) -> Result<Self> {
+        let double = match services.storage {
+            Some(_) => None,
+            None => Some(CloudStorage::start(Arc::new(clock.clone())).await?),
+        };
+        let unwritable = |error| Error::internal("no folder for a trial's files").with_source(error);
+        let files = tempfile::tempdir().map_err(unwritable)?;
+        let credentials = storage_credentials(double.as_ref());
+        std::fs::write(files.path().join("credentials.json"), credentials).map_err(unwritable)?;
+        if let Some(double) = &double {
+            std::fs::write(files.path().join("authority.pem"), double.certificate()).map_err(unwritable)?;
+        }
+        let pub_sub = PubSubApi { endpoint: services.pub_sub.clone(), project: id.to_owned() };
+        let notices = match &services.storage {
+            Some(_) => Some(Notices::open(&services.pub_sub, id).await?),
+            None => None,
+        };
+        let (waiting, dead, made) = Default::default();
+        let (id, services) = (id.to_owned(), services.clone());
+        Ok(Self { id, pub_sub, notices, waiting, dead, services, double, files, made })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    pub(super) fn environment(&self) -> Environment {
+        let text = |name: &str| self.file(name).display().to_string();
+        let environment = Environment::default()
+            .with_var("GOOGLE_CLOUD_PROJECT", &*self.id)
+            .with_var("ISOBAR_PREFIX", format!("{}-", self.id))
+            .with_var("GOOGLE_APPLICATION_CREDENTIALS", text("credentials.json"))
+            .with_var("FIRESTORE_EMULATOR_HOST", &*self.services.firestore)
+            .with_var("PUBSUB_EMULATOR_HOST", &*self.services.pub_sub);
+        match (&self.services.storage, &self.double) {
+            (Some(fake), _) => environment.with_var("STORAGE_EMULATOR_HOST", &**fake),
+            // By TLS and with tokens, as Google's own.
+            (None, Some(_)) => environment.with_var("SSL_CERT_FILE", text("authority.pem")),
+            (None, None) => environment,
+        }
+    }
+
+    /// The URL of a bucket that is not at Google's own place.
+    pub(super) fn bucket_url(&self, name: &str) -> Option<String> {
+        let double = self.double.as_ref()?;
+        Some(format!("gs://{}?endpoint={}", self.physical(name), double.url()))
+    }
+
+    pub(super) fn physical(&self, name: &str) -> String {
+        format!("{}-{name}", self.id)
+    }
+
+    /// Makes a resource that is opened for the first time.
+    pub(super) async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
+        let name = self.physical(name);
+        let mut made = self.made.lock().await;
+        if kind == ResourceKind::Table || !made.insert(format!("{kind} {name}")) {
+            return Ok(());
+        }
+        match (kind, &self.services.storage, &self.double) {
+            (ResourceKind::Topic, ..) => self.pub_sub.make_topic(&name).await,
+            (_, Some(fake), _) => self.make_bucket(fake, &name).await,
+            (_, None, Some(double)) => {
+                double.create_bucket(&name);
+                Ok(())
+            }
+            (_, None, None) => Ok(()),
+        }
+    }
+
+    async fn make_bucket(&self, fake: &str, name: &str) -> Result<()> {
+        let url = format!("{fake}/storage/v1/b?project={}", self.id);
+        ask(Method::POST, &url, &json!({"name": name})).await.map(drop)
+    }
+
+    /// Makes what an app's triggers come from, and leads the events of buckets to their topics.
+    pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
+        for trigger in &manifest.messages {
+            self.make(ResourceKind::Topic, &trigger.source).await?;
+        }
+        for trigger in &manifest.objects {
+            self.make(ResourceKind::Bucket, &trigger.source).await?;
+            self.make(ResourceKind::Topic, &format!("{}-events", trigger.source)).await?;
+            if let Some(notices) = &self.notices {
+                notices.lead(&self.physical(&trigger.source)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those of the double; to emulators nothing is shown, but URLs are signed for them too.
+fn storage_credentials(double: Option<&CloudStorage>) -> String {
+    double.map_or_else(super::storage::account, CloudStorage::credentials)
+}
+
+/// The emulator of Pub/Sub, asked by its REST API.
+#[derive(Debug, Clone)]
+pub(super) struct PubSubApi {
+    pub(super) endpoint: String,
+    pub(super) project: String,
+}
+
+/// How long a received message is ours.
+const ACK_DEADLINE: u32 = 600;
+
+impl PubSubApi {
+    fn url(&self, kind: &str, name: &str) -> String {
+        format!("{}/v1/projects/{}/{kind}/{name}", self.endpoint, self.project)
+    }
+
+    pub(super) async fn make_bare_topic(&self, name: &str) -> Result<()> {
+        ask(Method::PUT, &self.url("topics", name), &json!({})).await.map(drop)
+    }
+
+    /// A topic with its subscription, and the same for its dead letters.
+    pub(super) async fn make_topic(&self, name: &str) -> Result<()> {
+        for topic in [name.to_owned(), format!("{name}-dead")] {
+            self.make_bare_topic(&topic).await?;
+            self.make_subscription(&topic, &topic).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn make_subscription(&self, name: &str, topic: &str) -> Result<()> {
+        let topic = format!("projects/{}/topics/{topic}", self.project);
+        let body = json!({"topic": topic, "ackDeadlineSeconds": ACK_DEADLINE, "enableMessageOrdering": true});
+        ask(Method::PUT, &self.url("subscriptions", name), &body).await.map(drop)
+    }
+
+    /// What lies in a subscription now: `{"ackId", "message"}` each.
+    pub(super) async fn pull(&self, subscription: &str) -> Result<Vec<Value>> {
+        let url = format!("{}:pull", self.url("subscriptions", subscription));
+        let mut all = Vec::new();
+        loop {
+            let answer = ask(Method::POST, &url, &json!({"maxMessages": 1000, "returnImmediately": true})).await?;
+            match answer["receivedMessages"].as_array() {
+                Some(received) if !received.is_empty() => all.extend(received.iter().cloned()),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    pub(super) async fn acknowledge(&self, subscription: &str, ids: &[&str]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let url = format!("{}:acknowledge", self.url("subscriptions", subscription));
+        ask(Method::POST, &url, &json!({"ackIds": ids})).await.map(drop)
+    }
+
+    /// Publishes messages as they are.
+    pub(super) async fn publish(&self, topic: &str, messages: &[Value]) -> Result<()> {
+        let url = format!("{}:publish", self.url("topics", topic));
+        for message in messages {
+            ask(Method::POST, &url, &json!({"messages": [message]})).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Asks an emulator. What is there already is no error.
+pub(super) async fn ask(method: Method, url: &str, body: &Value) -> Result<Value> {
+    let request = Request::builder().method(method).uri(url).header("content-type", "application/json");
+    let request = request.body(Body::from(body.to_string()));
+    let answer = send(request.map_err(|error| Error::internal("not a request").with_source(error))?).await?;
+    match answer.status.as_u16() {
+        200..=299 | 409 => Ok(serde_json::from_slice(&answer.body).unwrap_or_default()),
+        status => Err(Error::internal(format!("{url}: {status} {}", answer.text()))),
+    }
+}
