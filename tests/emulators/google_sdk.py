@@ -3,10 +3,10 @@ isobar reads.
 
     google_sdk.py SETTINGS
 
-SETTINGS is JSON: the URLs of the emulators `firestore`, `pubsub` and `storage`, and `key`, the file of a service
-account's key, which is made where there is none. Each line of standard input is a call, {"operation": "object.put", "input": {...}}, which names its
-`project` where it needs one; each line of standard output its answer, or {"error": text, "status": number}. Bytes are
-{"bytes": base64}, and times {"time": RFC 3339}.
+SETTINGS is JSON: the URLs of the emulators `firestore`, `pubsub` and `storage`, and `key`, what is in the file of a
+service account. Each line of standard input is a call, {"operation": "object.put", "input": {...}}, which names its
+`project`; each line of standard output its answer, or {"error": text, "status": number}. Bytes are {"bytes": base64},
+and times {"time": RFC 3339}.
 """
 
 import base64
@@ -18,12 +18,11 @@ import time
 import urllib.parse
 
 SETTINGS = json.loads(sys.argv[1])
+ACCOUNT = SETTINGS["key"]
 for name in ("firestore", "pubsub"):
     os.environ[f"{name.upper()}_EMULATOR_HOST"] = urllib.parse.urlsplit(SETTINGS[name]).netloc
 os.environ["STORAGE_EMULATOR_HOST"] = SETTINGS["storage"]
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from google.api_core.exceptions import GoogleAPIError
 from google.auth import crypt, jwt
 from google.auth.credentials import AnonymousCredentials
@@ -92,7 +91,7 @@ def count(call):
 
 
 def blob(call):
-    return client("storage", call.get("project", "p")).bucket(call["bucket"]).blob(call["name"])
+    return client("storage", call["project"]).bucket(call["bucket"]).blob(call["name"])
 
 
 def put_object(call):
@@ -117,13 +116,13 @@ def get_object(call):
 
 
 def list_objects(call):
-    found = client("storage", call.get("project", "p")).list_blobs(call["bucket"], prefix=call.get("prefix"))
+    found = client("storage", call["project"]).list_blobs(call["bucket"], prefix=call.get("prefix"))
     return {"names": [it.name for it in found]}
 
 
 def sign(call):
     """The URL that the library would sign at this time."""
-    credentials = service_account.Credentials.from_service_account_file(SETTINGS["key"])
+    credentials = service_account.Credentials(signer(), ACCOUNT["client_email"], ACCOUNT.get("token_uri"))
     name = urllib.parse.quote(call["name"].encode(), safe=b"/~")
     return {
         "url": _signing.generate_signed_url_v4(
@@ -188,25 +187,8 @@ def pull(call):
     }
 
 
-def make_key(path):
-    """A service account's key in a file, as Google gives it out."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    account = {
-        "type": "service_account",
-        "project_id": "isobar",
-        "private_key_id": "of-the-trials",
-        "private_key": key.private_bytes(*form).decode(),
-        "client_email": "robot@isobar.iam.gserviceaccount.com",
-        "client_id": "1",
-        "token_uri": "https://oauth2.googleapis.com/token",
-    }
-    with open(path, "w") as file:
-        json.dump(account, file)
-
-
 def signer():
-    return crypt.RSASigner.from_service_account_file(SETTINGS["key"])
+    return crypt.RSASigner.from_service_account_info(ACCOUNT)
 
 
 def keys(call):
@@ -233,7 +215,7 @@ OPERATIONS = {
     "document.list": list_documents,
     "document.query": query_documents,
     "document.count": count,
-    "bucket.make": lambda call: client("storage", call.get("project", "p")).create_bucket(call["bucket"]) and None,
+    "bucket.make": lambda call: client("storage", call["project"]).create_bucket(call["bucket"]) and None,
     "object.put": put_object,
     "object.get": get_object,
     "object.list": list_objects,
@@ -277,7 +259,5 @@ def answer(call):
         return {"error": f"{type(error).__name__}: {error}", "status": getattr(error, "code", None)}
 
 
-if not os.path.exists(SETTINGS["key"]):
-    make_key(SETTINGS["key"])
 for line in sys.stdin:
     print(json.dumps(answer(json.loads(line))), flush=True)

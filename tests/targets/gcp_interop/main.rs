@@ -1,6 +1,7 @@
 //! What isobar wrote is read by Google's own libraries, and the other way round.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
 
+mod access;
 mod messages;
 mod objects;
 mod stored;
@@ -10,21 +11,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use isobar::{Cloud, Environment, ManualClock, Result};
+use isobar::Result;
+use isobar_conformance::backends::gcp::storage::account;
+use isobar_conformance::backends::gcp::{Gcp, Services};
 use isobar_conformance::emulators::{Absent, FakeGcs, GoogleEmulator, GoogleProgram, GoogleSdk, Python};
 use isobar_conformance::{Checked, run_check};
-use isobar_gcp::{GcpConfig, GcpProvider};
 use libtest_mimic::{Arguments, Completion, Trial};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// The emulators, and both libraries on them.
 pub(crate) struct Both {
-    firestore: GoogleEmulator,
-    pub_sub: GoogleEmulator,
-    storage: FakeGcs,
+    pub(crate) gcp: Gcp,
     sdk: GoogleSdk,
-    folder: TempDir,
+    _emulators: (GoogleEmulator, GoogleEmulator, FakeGcs),
 }
 
 type Check = fn(Arc<Both>) -> BoxFuture<'static, Checked>;
@@ -37,6 +36,9 @@ const TRIALS: &[(&str, Check)] = &[
     ("our_objects_are_also_those_of_python", |both| Box::pin(objects::ours_are_pythons(both))),
     ("python_signs_the_same_urls", |both| Box::pin(objects::python_signs_the_same(both))),
     ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
+    ("our_handlers_are_given_messages_of_python", |both| Box::pin(messages::ours_are_given_pythons(both))),
+    ("python_reads_our_dead_letters", |both| Box::pin(messages::python_reads_our_dead(both))),
+    ("a_token_of_googles_library_opens_triggers", |both| Box::pin(access::a_token_opens_triggers(both))),
 ];
 
 /// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
@@ -65,33 +67,23 @@ fn main() -> ExitCode {
 
 fn start() -> std::result::Result<Both, Absent> {
     let python = Python::ready()?;
-    let (firestore, pub_sub) =
-        (GoogleEmulator::start(GoogleProgram::Firestore)?, GoogleEmulator::start(GoogleProgram::PubSub)?);
-    let (storage, folder) = (FakeGcs::start()?, TempDir::new().unwrap());
+    let firestore = GoogleEmulator::start(GoogleProgram::Firestore)?;
+    let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub)?;
+    let storage = FakeGcs::start(&pub_sub.endpoint)?;
     let settings = json!({
         "firestore": firestore.endpoint, "pubsub": pub_sub.endpoint, "storage": storage.endpoint,
-        "key": folder.path().join("key.json"),
+        "key": serde_json::from_str::<Value>(&account()).unwrap(),
     });
     let sdk = GoogleSdk::start(&python, &settings).unwrap();
-    Ok(Both { firestore, pub_sub, storage, sdk, folder })
+    let services = Services {
+        firestore: firestore.endpoint.clone(),
+        pub_sub: pub_sub.endpoint.clone(),
+        storage: Some(storage.endpoint.clone()),
+    };
+    Ok(Both { gcp: Gcp { name: "gcp", services, gaps: &[] }, sdk, _emulators: (firestore, pub_sub, storage) })
 }
 
 impl Both {
-    /// Our provider, in a project of its own.
-    pub(crate) fn cloud(&self, project: &str) -> Result<Cloud> {
-        let key = self.folder.path().join("key.json");
-        let environment = Environment::default()
-            .with_var("GOOGLE_CLOUD_PROJECT", project)
-            // Buckets are in no project.
-            .with_var("ISOBAR_PREFIX", format!("{project}-"))
-            .with_var("FIRESTORE_EMULATOR_HOST", &*self.firestore.endpoint)
-            .with_var("PUBSUB_EMULATOR_HOST", &*self.pub_sub.endpoint)
-            .with_var("STORAGE_EMULATOR_HOST", &*self.storage.endpoint)
-            .with_var("GOOGLE_APPLICATION_CREDENTIALS", key.display().to_string());
-        let config = GcpConfig::from_environment(&environment)?;
-        Ok(Cloud::new(Arc::new(GcpProvider::with_clock(config, Arc::new(ManualClock::default())))))
-    }
-
     /// A call of Google's libraries, in this project.
     pub(crate) fn call(&self, project: &str, operation: &str, mut input: Value) -> Result<Value> {
         input["project"] = project.into();

@@ -17,8 +17,8 @@ fn stored(key: &str) -> String {
 }
 
 pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
-    let pages = both.cloud("oa")?.bucket("pages");
-    both.call("oa", "bucket.make", json!({"bucket": "oa-pages"}))?;
+    let world = both.gcp.open_as("oa").await?;
+    let pages = world.cloud().bucket("pages");
     let options =
         isobar::blob::WriteOptions::default().with_content_type("text/x-cheese").with_metadata("colour", "gelb");
     pages.put_with("docs/käse 1%&+.html", "<p>cheese</p>", options).await?;
@@ -36,8 +36,8 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
 }
 
 pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
-    let pages = both.cloud("ob")?.bucket("pages");
-    both.call("ob", "bucket.make", json!({"bucket": "ob-pages"}))?;
+    let world = both.gcp.open_as("ob").await?;
+    let pages = world.cloud().bucket("pages");
     let version = pages.put("mine", "1").await?;
     let put = |name: &str, body: &[u8]| {
         let object = json!({
@@ -70,8 +70,8 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
 
 /// fake-gcs-server looks at no signature; Google's library says what it would be.
 pub(super) async fn python_signs_the_same(both: Arc<Both>) -> Checked {
-    let pages = both.cloud("oc")?.bucket("pages");
-    both.call("oc", "bucket.make", json!({"bucket": "oc-pages"}))?;
+    let world = both.gcp.open_as("oc").await?;
+    let pages = world.cloud().bucket("pages");
     for name in ["plain", "docs/käse 1%&+.html", "a~b(c)!*'", "x=y?z#é"] {
         for method in [Method::GET, Method::PUT] {
             let lasts = Duration::from_secs(600);

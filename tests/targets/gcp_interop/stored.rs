@@ -20,7 +20,8 @@ fn documents(both: &Both, project: &str) -> isobar::Result<Vec<Value>> {
 }
 
 pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
-    let cloud = both.cloud("ia")?;
+    let world = both.gcp.open_as("ia").await?;
+    let cloud = world.cloud();
     let items = cloud.table::<Bytes>("items");
     let expiry = PutOptions::default().with_ttl(Duration::from_millis(1_500));
     items.put("text", &Bytes::from_static("käse".as_bytes())).await?;
@@ -42,7 +43,8 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
 }
 
 pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
-    let items = both.cloud("ib")?.table::<Bytes>("items");
+    let world = both.gcp.open_as("ib").await?;
+    let items = world.cloud().table::<Bytes>("items");
     // The partition's first digits are of its hash, which ours has.
     items.put("theirs", &Bytes::from_static(b"1")).await?;
     let path = documents(&both, "ib")?[0]["path"].as_str().unwrap().to_owned();
@@ -84,7 +86,8 @@ async fn update_theirs(items: &Table<Bytes>, write: impl Fn() -> isobar::Result<
 
 /// By Firestore's own increment, by their transactions, and by ours, all at the same time.
 pub(super) async fn both_count(both: Arc<Both>) -> Checked {
-    let counts = both.cloud("ic")?.table::<i64>("items");
+    let world = both.gcp.open_as("ic").await?;
+    let counts = world.cloud().table::<i64>("items");
     counts.add("hits", 1).await?;
     let path = documents(&both, "ic")?[0]["path"].clone();
     let theirs = {
