@@ -30,6 +30,7 @@ pub static PROFILE: Profile = {
     profile.limits.http_timeout = Duration::from_secs(300);
     profile.limits.event_timeout = Duration::from_secs(540);
     profile.ttl_lag = Duration::from_secs(72 * 3_600);
+    profile.conditional_multipart = true;
     profile.notes = NOTES;
     profile
 };

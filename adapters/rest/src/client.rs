@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Clock, Error, ErrorKind, Result, current_deadline};
-use object_store::client::HttpRequestBody;
 use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, debug_span};
 
 use crate::failure::{Again, Failure};
+use crate::payload::RequestBody;
 use crate::retry::{Budget, COST, COST_OF_TIMEOUT, backoff, retry_after};
 use crate::stream::StreamBody;
-use crate::transport::Transport;
+use crate::transport::{Outgoing, Transport};
 use crate::{Answer, Call, ClientConfig, Judgement, Opened, Safety};
 
 /// The HTTP client. Cheap to clone, and to make: it reads certificates and connects at first use.
@@ -91,31 +91,6 @@ impl Client {
         }
         self.0.clock.pause(wait).await;
         true
-    }
-
-    /// Takes from the budget what a retry costs. `false` where it is not there.
-    pub(crate) fn take(&self, cost: u32) -> bool {
-        self.0.budget.take(cost)
-    }
-
-    /// Gives back to the budget after a success, before which a retry has cost `paid`.
-    pub(crate) fn succeeded(&self, paid: u32) {
-        self.0.budget.succeeded(paid);
-    }
-
-    /// How long to wait where the service has asked for `after`.
-    pub(crate) fn wait_when_told(&self, after: Duration) -> Duration {
-        backoff(&self.0.config, 1, Some(after))
-    }
-
-    /// Sends one request and hands out the answer as it comes: no retry, no judgement. For services
-    /// that retry themselves, and for bodies that are too large for memory.
-    pub(crate) async fn stream(&self, request: Request<HttpRequestBody>) -> Result<Response<StreamBody>, Failure> {
-        let left = self.0.left(current_deadline());
-        let span = debug_span!("stream", method = %request.method(), host = request.uri().host(), status = Empty);
-        let answer = self.0.transport.stream(request, left).instrument(span.clone()).await?;
-        span.record("status", answer.status().as_u16());
-        Ok(answer)
     }
 }
 
@@ -213,7 +188,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    async fn authorized(&self) -> Result<Request<HttpRequestBody>> {
+    async fn authorized(&self) -> Result<Outgoing> {
         let Call { request, service, .. } = &self.call;
         let (mut parts, body) = request.clone().into_parts();
         let authorized = service.authorize(&mut parts, &body);
@@ -223,7 +198,7 @@ impl<'a> Course<'a> {
                 Err(Error::new(ErrorKind::Timeout, "the invocation's deadline came before there were credentials"))
             })?,
         }
-        Ok(Request::from_parts(parts, HttpRequestBody::from(body)))
+        Ok(Request::from_parts(parts, RequestBody::from(body)))
     }
 
     async fn attempt(&self) -> Result<Got, Failure> {
@@ -238,7 +213,7 @@ impl<'a> Course<'a> {
         answer
     }
 
-    async fn send(&self, request: Request<HttpRequestBody>) -> Result<Got, Failure> {
+    async fn send(&self, request: Outgoing) -> Result<Got, Failure> {
         let left = self.client.left(self.deadline);
         if self.reading == Reading::Whole {
             return self.client.transport.exchange(request, left).await.map(Got::Whole);
@@ -247,7 +222,7 @@ impl<'a> Course<'a> {
         if answer.status().is_success() {
             return Ok(Got::Stream(answer));
         }
-        Transport::rest(answer, LARGEST_REFUSAL).await.map(Got::Whole)
+        Transport::refusal(answer, LARGEST_REFUSAL).await.map(Got::Whole)
     }
 
     /// What an attempt ended in, and whether there is to be another.
@@ -320,6 +295,6 @@ impl<'a> Course<'a> {
     }
 }
 
-pub(crate) fn no_time(last: Error) -> Error {
+fn no_time(last: Error) -> Error {
     Error::new(ErrorKind::Timeout, "the invocation's deadline leaves no time for another attempt").with_source(last)
 }

@@ -2,17 +2,17 @@
 //!
 //! An adapter describes a call ([`Call`]): the request, how safe it is to repeat ([`Safety`]), and
 //! the [`Service`] that signs it and judges the answers. What is retried, and for how long, is
-//! decided here and alike for all services.
+//! decided here and alike for all services. Objects of a store are read in [`object`].
 
 mod call;
 mod client;
 mod clock;
 mod config;
 mod connect;
-mod connector;
 mod credentials;
 mod failure;
 pub mod object;
+mod payload;
 mod proxy;
 mod retry;
 mod stream;
@@ -23,6 +23,5 @@ pub use call::{Answer, Call, Judgement, Opened, Safety, Service};
 pub use client::Client;
 pub use clock::SystemClock;
 pub use config::{ClientConfig, Protocol};
-pub use connector::{Refusals, StoreConnector};
 pub use credentials::{CredentialCache, CredentialSource, Found};
 pub use stream::StreamBody;

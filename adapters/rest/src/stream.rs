@@ -31,10 +31,6 @@ impl StreamBody {
         Self { body, target, piece, end, waiting }
     }
 
-    pub(crate) fn target(&self) -> &Target {
-        &self.target
-    }
-
     fn limit(&self) -> Limit {
         Limit::new(self.piece, self.end.map(|end| end.saturating_duration_since(Instant::now())))
     }

@@ -13,7 +13,6 @@ use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::TokioExecutor;
 use isobar_abstraction::{Clock, Error, Result};
-use object_store::client::HttpRequestBody;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
@@ -21,12 +20,13 @@ use crate::ClientConfig;
 use crate::clock::PoolTimer;
 use crate::connect::{Connector, Served};
 use crate::failure::{Again, Failure, Limit, Target};
+use crate::payload::RequestBody;
 use crate::stream::StreamBody;
 
-/// A request as it goes out. `object_store`'s body is that of all requests, so that all share one pool.
-pub(crate) type Outgoing = Request<HttpRequestBody>;
+/// A request as it goes out.
+pub(crate) type Outgoing = Request<RequestBody>;
 
-type Pool = HyperClient<Connector, HttpRequestBody>;
+type Pool = HyperClient<Connector, RequestBody>;
 
 /// The slowest line for a request: it may take a second more for each so many bytes.
 const BYTES_PER_SECOND: f64 = 256.0 * 1024.0;
@@ -90,15 +90,18 @@ impl Transport {
         self.config.attempt_timeout.saturating_add(Duration::from_secs_f64(upload))
     }
 
-    /// Reads the rest of a streamed answer, if it has no more than `limit` bytes.
-    pub(crate) async fn rest(answer: Response<StreamBody>, limit: usize) -> Result<Response<Bytes>, Failure> {
-        let target = answer.body().target().clone();
+    /// Reads the rest of a streamed answer that is no success. What has more than `limit` bytes is told
+    /// by its head alone.
+    pub(crate) async fn refusal(answer: Response<StreamBody>, limit: usize) -> Result<Response<Bytes>, Failure> {
         let (parts, body) = answer.into_parts();
-        let body = Limited::new(body, limit).collect().await.map_err(|error| match error.downcast::<Error>() {
-            Ok(error) => Failure { error: *error, sent: true, again: Again::Later },
-            Err(_) => target.too_large(limit),
-        })?;
-        Ok(Response::from_parts(parts, body.to_bytes()))
+        let body = match Limited::new(body, limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => match error.downcast::<Error>() {
+                Ok(error) => return Err(Failure { error: *error, sent: true, again: Again::Later }),
+                Err(_) => Bytes::new(),
+            },
+        };
+        Ok(Response::from_parts(parts, body))
     }
 
     /// Errors: `Config`.

@@ -8,8 +8,10 @@ use object_store::{Attribute, Attributes, GetOptions, PutMode, TagSet, UpdateVer
 /// always said.
 const NO_TYPE: &str = "binary/octet-stream";
 
-/// Adds a type, where none was given. Errors: `InvalidInput`, where a header cannot hold a value:
-/// `object_store` would panic.
+/// What the headers of metadata begin with.
+pub(super) const METADATA: &str = "x-ms-meta-";
+
+/// Adds a type, where none was given. Errors: `InvalidInput`, where a header cannot hold a value.
 pub(super) fn typed(mut attributes: Attributes) -> Result<Attributes> {
     for (attribute, value) in &attributes {
         let name = match attribute {
@@ -40,7 +42,7 @@ fn printable(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-/// Adds the attributes and tags of an object. <https://learn.microsoft.com/rest/api/storageservices/put-block-list>
+/// Adds the attributes and tags of an object. <https://learn.microsoft.com/rest/api/storageservices/put-blob>
 pub(super) fn describe(request: Builder, attributes: &Attributes, tags: &TagSet) -> Builder {
     let request = attributes.iter().fold(request, |request, (attribute, value)| match attribute {
         Attribute::CacheControl => request.header("x-ms-blob-cache-control", value.as_ref()),
@@ -49,7 +51,7 @@ pub(super) fn describe(request: Builder, attributes: &Attributes, tags: &TagSet)
         Attribute::ContentLanguage => request.header("x-ms-blob-content-language", value.as_ref()),
         Attribute::ContentType => request.header("x-ms-blob-content-type", value.as_ref()),
         Attribute::StorageClass => request.header("x-ms-access-tier", value.as_ref()),
-        Attribute::Metadata(name) => request.header(format!("x-ms-meta-{name}"), value.as_ref()),
+        Attribute::Metadata(name) => request.header(format!("{METADATA}{name}"), value.as_ref()),
         _ => request,
     });
     if tags.encoded().is_empty() { request } else { request.header("x-ms-tags", tags.encoded()) }

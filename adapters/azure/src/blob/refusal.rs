@@ -4,10 +4,10 @@
 //! of Azure Storage, <https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes>.
 
 use bytes::Bytes;
+use http::Response;
 use http::request::Parts;
-use http::{Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind};
-use isobar_rest::{Judgement, Refusals};
+use isobar_rest::Judgement;
 use serde::Deserialize;
 
 use crate::config::{Access, StorageAccount};
@@ -135,16 +135,6 @@ fn absent_update(request: &Parts) -> bool {
     Condition::of(request) == Condition::Version && !request.method.is_safe()
 }
 
-impl Refusals for BlobRefusals {
-    fn explain(&self, request: &Parts, answer: &Response<Bytes>) -> Option<(Error, Judgement)> {
-        // An answer to a condition of a read that `object_store` knows itself.
-        if answer.status() == StatusCode::NOT_MODIFIED || answer.status().is_success() {
-            return None;
-        }
-        Some((self.error(request, answer), judge(answer)))
-    }
-}
-
 /// The code of an error; empty where it has none.
 pub(super) fn code(answer: &Response<Bytes>) -> String {
     told(answer).code
@@ -229,9 +219,9 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let account = StorageAccount::new("acc", Access::Identity);
-        let (error, judgement) = BlobRefusals::new(&account, "pages").explain(&parts, answer).unwrap();
+        let error = BlobRefusals::new(&account, "pages").error(&parts, answer);
         assert!(!error.outcome_unknown() && !format!("{error:?}").contains("hush"));
-        (error.kind(), judgement, error.message().to_owned())
+        (error.kind(), judge(answer), error.message().to_owned())
     }
 
     #[test]
@@ -286,12 +276,10 @@ mod tests {
     }
 
     #[test]
-    fn a_success_is_no_error_and_not_modified_is_left_alone() {
-        let (parts, ()) = Request::put("/a").body(()).unwrap().into_parts();
-        let refusals = BlobRefusals::new(&StorageAccount::new("acc", Access::Identity), "pages");
+    fn a_success_and_what_has_not_changed_are_the_last_word() {
         for status in [200, 201, 202, 206, 304] {
             let answer = Response::builder().status(status).body(Bytes::new()).unwrap();
-            assert!(refusals.explain(&parts, &answer).is_none());
+            assert_eq!(judge(&answer), Judgement::Final);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Requests that `object_store`'s client for Azure does not make, or not as isobar needs them.
+//! The requests to one container.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -12,9 +12,10 @@ use http::request::{Builder, Parts};
 use http::{HeaderMap, Request, Response};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::object::text;
 use isobar_rest::{Answer, Safety};
 use object_store::path::Path;
-use object_store::{Attributes, CopyMode, PutMode, PutPayload, PutResult, TagSet};
+use object_store::{Attributes, CopyMode, PutMode, PutOptions, PutPayload, PutResult, TagSet};
 
 use super::encoded;
 use super::headers::{describe, under};
@@ -27,17 +28,18 @@ use crate::credentials::storage::{StorageCall, with_sas};
 /// One container, as it is asked.
 #[derive(Debug, Clone)]
 pub(super) struct BlobRequests {
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     account: StorageAccount,
     container: String,
-    refusals: BlobRefusals,
+    pub(super) refusals: BlobRefusals,
 }
 
 /// How often a copy that goes on behind our back is looked at, the pauses growing to 2 seconds.
 const LOOKS: u32 = 300;
 
 impl BlobRequests {
-    pub(super) fn new(state: Arc<State>, account: StorageAccount, container: String, refusals: BlobRefusals) -> Self {
+    pub(super) fn new(state: Arc<State>, account: StorageAccount, container: String) -> Self {
+        let refusals = BlobRefusals::new(&account, &container);
         Self { state, account, container, refusals }
     }
 
@@ -82,6 +84,14 @@ impl BlobRequests {
                 Read::Empty(next) => marker = next,
             }
         }
+    }
+
+    /// Makes an object in one request. <https://learn.microsoft.com/rest/api/storageservices/put-blob>
+    pub(super) async fn put(&self, at: &Path, body: PutPayload, options: &PutOptions) -> Result<PutResult> {
+        let PutOptions { mode, attributes, tags, .. } = options;
+        let request = Request::put(self.url(at)).header("x-ms-blob-type", "BlockBlob");
+        let request = under(describe(request, attributes, tags), mode);
+        written(&self.send("PutBlob", safety(mode), request, body).await?)
     }
 
     /// An absent object is `Ok`. <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
@@ -144,11 +154,7 @@ impl BlobRequests {
         let url = format!("{}?comp=blocklist", self.url(at));
         let request = Request::put(url).header(CONTENT_TYPE, "application/xml");
         let request = under(describe(request, attributes, tags), mode);
-        let safety = if *mode == PutMode::Overwrite { Safety::Idempotent } else { Safety::Once };
-        let answer = self.send("PutBlockList", safety, request, block_list(ids)).await?;
-        let silent = || Error::internal("Blob Storage took the object without an ETag").with_outcome_unknown();
-        let e_tag = text(answer.headers(), ETAG.as_str()).ok_or_else(silent)?.to_owned();
-        Ok(PutResult { e_tag: Some(e_tag), version: None, extensions: Default::default() })
+        written(&self.send("PutBlockList", safety(mode), request, block_list(ids)).await?)
     }
 
     /// <https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key>
@@ -180,15 +186,23 @@ impl BlobRequests {
         request: Builder,
         body: PutPayload,
     ) -> Result<(Parts, Answer)> {
+        let (request, asked) = self.ready(request, body)?;
+        let answer = self.call().make(&self.state.client, operation, safety, request).await?;
+        Ok((asked, answer))
+    }
+
+    /// The request, and what of it tells the meaning of an answer.
+    pub(super) fn ready(&self, request: Builder, body: PutPayload) -> Result<(Request<PutPayload>, Parts)> {
         let wrong = |error: http::Error| match error.is::<http::header::InvalidHeaderValue>() {
             true => Error::invalid("an attribute or the metadata holds a character that no header can"),
             false => Error::config(format!("`{}` is not an endpoint", self.base())).with_source(error),
         };
         let (asked, body) = request.body(body).map_err(wrong)?.into_parts();
-        let request = Request::from_parts(asked.clone(), body);
-        let call = StorageCall::new(&self.state.credentials, &self.account, refusal::judge);
-        let answer = call.make(&self.state.client, operation, safety, request).await?;
-        Ok((asked, answer))
+        Ok((Request::from_parts(asked.clone(), body), asked))
+    }
+
+    pub(super) fn call(&self) -> StorageCall<'_> {
+        StorageCall::new(&self.state.credentials, &self.account, refusal::judge)
     }
 
     fn settle(&self, asked: &Parts, answer: Answer) -> Result<Response<Bytes>> {
@@ -220,8 +234,17 @@ impl CopyStatus {
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// A write under a condition is made once: made again, it would meet itself.
+fn safety(mode: &PutMode) -> Safety {
+    if *mode == PutMode::Overwrite { Safety::Idempotent } else { Safety::Once }
+}
+
+/// What a write made. Errors: `Internal`, where Azure does not say. A version that it tells is a number
+/// that lists do not tell, and that no condition takes.
+fn written(answer: &Response<Bytes>) -> Result<PutResult> {
+    let silent = || Error::internal("Blob Storage took the object without an ETag").with_outcome_unknown();
+    let e_tag = text(answer.headers(), ETAG).ok_or_else(silent)?.to_owned();
+    Ok(PutResult { e_tag: Some(e_tag), version: None, extensions: Default::default() })
 }
 
 /// `Latest`, so that the list can be sent again after it was taken: the parts are the object's then.

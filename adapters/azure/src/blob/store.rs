@@ -1,25 +1,21 @@
-//! The store that reads and writes: `object_store`'s client for Azure, with errors as isobar has them.
+//! The store that reads and writes, as `object_store` has them.
 
 use std::fmt;
-use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use isobar_abstraction::Error;
 use isobar_abstraction::blob::{ListRequest, Listing, WriteCondition};
-use isobar_rest::StoreConnector;
-use object_store::azure::MicrosoftAzure;
+use isobar_rest::object;
 use object_store::path::Path;
 use object_store::{
-    CopyMode, CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
-    RenameTargetMode, Result,
+    CopyMode, CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    RenameTargetMode, Result, coalesce_ranges,
 };
 
-use super::access::BlobAccess;
 use super::headers;
 use super::requests::BlobRequests;
 use super::upload::BlobUpload;
@@ -33,47 +29,23 @@ const PAGE: usize = 5_000;
 /// One container. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct BlobStore {
-    azure: MicrosoftAzure,
-    connector: StoreConnector,
-    access: Arc<BlobAccess>,
     requests: BlobRequests,
 }
 
 impl BlobStore {
-    pub(super) fn new(
-        azure: MicrosoftAzure,
-        connector: StoreConnector,
-        access: Arc<BlobAccess>,
-        requests: BlobRequests,
-    ) -> Self {
-        Self { azure, connector, access, requests }
+    pub(super) fn new(requests: BlobRequests) -> Self {
+        Self { requests }
     }
 
     pub(super) fn requests(&self) -> &BlobRequests {
         &self.requests
     }
 
-    /// Runs a call of `object_store`, and once more where the token was refused and there is another.
-    async fn run<T, F>(&self, call: impl Fn() -> F + Send) -> Result<T>
-    where
-        F: Future<Output = Result<T>> + Send,
-    {
-        // Of this call, and not of another that runs beside it.
-        let shown = self.connector.run(async { Ok(self.access.token().await?) }).await?;
-        let refused = match self.connector.run(call()).await {
-            Err(error @ object_store::Error::Unauthenticated { .. }) => Error::from(error),
-            other => return other,
-        };
-        let Some(shown) = shown.filter(|_| !refused.outcome_unknown()) else { return Err(refused.into()) };
-        match self.access.renew(&shown).await {
-            true => self.connector.run(call()).await,
-            false => Err(refused.into()),
-        }
-    }
-
     /// Azure has no ranges that are told from the end.
     async fn bounded(&self, at: &Path, mut options: GetOptions) -> Result<GetOptions> {
-        let Some(GetRange::Suffix(length)) = options.range else { return Ok(options) };
+        let Some(GetRange::Suffix(length)) = options.range.clone().filter(|_| !options.head) else {
+            return Ok(options);
+        };
         let meta = self.head(at).await?;
         // Of an empty object there is no range, but the whole.
         let end = meta.size.saturating_sub(length)..meta.size;
@@ -117,9 +89,7 @@ impl ObjectStore for BlobStore {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         headers::check(&options.mode)?;
         let options = PutOptions { attributes: headers::typed(options.attributes)?, ..options };
-        let put = self.run(|| self.azure.put_opts(at, payload.clone(), options.clone())).await?;
-        // A number that lists do not tell, and that no condition takes.
-        Ok(PutResult { version: None, ..put })
+        Ok(self.requests.put(at, payload, &options).await?)
     }
 
     async fn put_multipart_opts(
@@ -135,20 +105,13 @@ impl ObjectStore for BlobStore {
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
         headers::check_conditions(&options)?;
-        if let Some(range) = &options.range {
-            range.is_valid().map_err(|error| Error::invalid("the range holds no byte").with_source(error))?;
-        }
         let options = self.bounded(at, options).await?;
-        let mut result = self.run(|| self.azure.get_opts(at, options.clone())).await?;
-        let attributes = headers::untyped(std::mem::take(&mut result.attributes));
-        let extensions = std::mem::take(&mut result.extensions);
-        let (meta, range) = (ObjectMeta { version: None, ..result.meta.clone() }, result.range.clone());
-        let payload = GetResultPayload::Stream(self.connector.read(result.into_stream()));
-        Ok(GetResult { payload, meta, range, attributes, extensions })
+        object::get(&self.requests, at, options).await
     }
 
     async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.run(|| self.azure.get_ranges(at, ranges)).await
+        let fetch = |range: Range<u64>| async move { self.get_range(at, range).await };
+        coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

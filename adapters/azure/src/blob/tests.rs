@@ -1,6 +1,7 @@
 //! What emulators do not show: refused tokens, conflicts, copies that take their time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::Response;
 use isobar_abstraction::blob::{SignedAccess, WriteCondition};
@@ -14,6 +15,8 @@ use object_store::{
 use super::*;
 use crate::double::Double;
 use crate::{AzureConfig, AzureProvider};
+
+mod identity;
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {
     let answer = Response::builder().status(status).header("etag", "\"0x1\"");
@@ -45,7 +48,7 @@ fn open_in(environment: &Environment) -> AzureBlob {
     else {
         panic!("no container");
     };
-    AzureBlob::new(&state, account, container).unwrap()
+    AzureBlob::new(&state, account, container)
 }
 
 async fn always(answer: impl Fn() -> Response<String> + Send + Sync + 'static) -> (Double, AzureBlob) {
@@ -276,9 +279,10 @@ async fn a_read_that_breaks_off_goes_on_in_the_same_object_and_in_no_other() {
     let got = blob.object_store().get(&Path::from("a")).await.unwrap();
     assert_eq!(got.bytes().await.unwrap(), "abcdefgh");
     assert_eq!(double.asked().len(), 2);
+    assert_eq!(double.request(1, |request| request.headers()["if-match"].clone()), "\"0x1\"");
     let (_double, blob) = broken_off("\"0x2\"").await;
     let got = blob.object_store().get(&Path::from("a")).await.unwrap();
-    assert_eq!(Error::from(got.bytes().await.unwrap_err()).kind(), ErrorKind::Unavailable);
+    assert_eq!(Error::from(got.bytes().await.unwrap_err()).kind(), ErrorKind::Conflict);
 }
 
 #[tokio::test]
@@ -312,132 +316,44 @@ async fn a_shared_access_signature_goes_along_and_is_never_told() {
     assert_eq!(blob.sign(&sign).await.unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
-/// An identity whose endpoint gives a new token each time, `hush1` first.
-async fn identity() -> Double {
-    let count = AtomicUsize::new(0);
-    Double::new(move |_| {
-        let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-        answer(200, &[], &format!("{{\"access_token\":\"hush{number}\",\"expires_on\":\"4102444800\"}}"))
-    })
-    .await
-}
-
-/// The container `pages` of the account `acc` there, opened by that identity.
-fn opened_by(identity: &str, storage: &str) -> (Arc<State>, AzureBlob) {
-    let environment = Environment::default()
-        .with_var("AZURE_STORAGE_ACCOUNT", "acc")
-        .with_var("IDENTITY_ENDPOINT", identity)
-        .with_var("IDENTITY_HEADER", "x");
-    let mut config = AzureConfig::from_environment(&environment).unwrap();
-    config.storage.as_mut().unwrap().blob = format!("{storage}/acc");
-    let state = AzureProvider::new(config).0;
-    let account = state.config.storage.clone().unwrap();
-    let blob = AzureBlob::new(&state, account, "pages".to_owned()).unwrap();
-    (state, blob)
-}
-
-/// A storage account that takes one token.
-async fn by_identity(good: &'static str) -> (Double, Double, Arc<State>, AzureBlob) {
-    let identity = identity().await;
-    let storage = Double::new(move |request| match request.headers().get("authorization") {
-        Some(shown) if shown == good => answer(201, &[], ""),
-        _ => refusal(401, "InvalidAuthenticationInfo"),
-    })
-    .await;
-    let (state, blob) = opened_by(&identity.url, &storage.url);
-    (identity, storage, state, blob)
+#[tokio::test]
+async fn a_write_says_what_the_object_is_and_what_it_must_find() {
+    let (double, blob) = always(|| answer(201, &[("x-ms-version-id", "7")], "")).await;
+    let mut attributes = Attributes::new();
+    attributes.insert(Attribute::Metadata("kind".into()), "note".into());
+    let options = PutOptions { attributes, mode: of_version("\"0x9\""), ..PutOptions::default() };
+    let put = blob.object_store().put_opts(&Path::from("a"), "abc".into(), options).await.unwrap();
+    assert_eq!((put.e_tag.as_deref(), put.version), (Some("\"0x1\""), None));
+    double.request(0, |request| {
+        let said = |name: &str| request.headers()[name].to_str().unwrap();
+        assert_eq!((said("x-ms-blob-type"), said("x-ms-blob-content-type")), ("BlockBlob", "binary/octet-stream"));
+        assert_eq!((said("x-ms-meta-kind"), said("if-match"), said("content-length")), ("note", "\"0x9\"", "3"));
+        assert_eq!(request.body(), "abc");
+    });
 }
 
 #[tokio::test]
-async fn calls_whose_token_is_refused_at_once_all_go_on_with_the_next() {
-    let (identity, storage, state, blob) = by_identity("Bearer hush2").await;
-    put(&blob, PutMode::Overwrite).await.unwrap_err();
-    state.credentials.age();
-    let puts = futures_util::future::join(put(&blob, PutMode::Create), put(&blob, PutMode::Overwrite));
-    let (puts, uploaded) = futures_util::future::join(puts, upload(&blob, PutMode::Create)).await;
-    assert!(puts.0.is_ok() && puts.1.is_ok() && uploaded.is_ok(), "{puts:?} {uploaded:?}");
-    assert_eq!(identity.asked().len(), 2);
-    assert_eq!(storage.asked().len(), 1 + 4 + 2 + 2, "one refusal for each call that was under way");
-}
-
-#[tokio::test]
-async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
-    let (identity, storage, _, blob) = by_identity("Bearer none").await;
-    for _ in 0..2 {
-        let error = put(&blob, PutMode::Overwrite).await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unauthenticated, false));
-        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
-    }
-    blob.object_store().delete(&Path::from("a")).await.unwrap_err();
-    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 3));
-}
-
-#[tokio::test]
-async fn a_token_that_may_not_is_not_renewed() {
-    let identity = identity().await;
-    let storage = Double::new(|_| refusal(403, "AuthorizationPermissionMismatch")).await;
-    let (state, blob) = opened_by(&identity.url, &storage.url);
-    state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
-    state.credentials.age();
-    assert_eq!(put(&blob, PutMode::Overwrite).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
-    assert_eq!(upload(&blob, PutMode::Overwrite).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
-    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 2));
-}
-
-#[tokio::test]
-async fn a_write_that_may_have_been_made_is_not_made_again_with_another_token() {
-    let identity = identity().await;
-    let count = AtomicUsize::new(0);
-    let storage = Double::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
-        0 => refusal(500, "InternalError"),
-        1 => refusal(401, "InvalidAuthenticationInfo"),
-        _ => answer(201, &[], ""),
-    })
-    .await;
-    let (state, blob) = opened_by(&identity.url, &storage.url);
-    state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
-    state.credentials.age();
-    let error = put(&blob, PutMode::Overwrite).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unauthenticated, true));
-}
-
-#[tokio::test]
-async fn a_token_is_shown_by_both_clients() {
-    let (identity, storage, _, blob) = by_identity("Bearer hush1").await;
-    put(&blob, PutMode::Create).await.unwrap();
-    upload(&blob, PutMode::Overwrite).await.unwrap();
-    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 4));
-    assert!(!format!("{blob:?}").contains("hush"));
-}
-
-#[tokio::test]
-async fn a_key_that_azure_lends_signs_many_urls() {
-    let expiry = (chrono::Utc::now() + chrono::TimeDelta::hours(12)).to_rfc3339();
-    let lent = format!(
-        "\u{feff}<?xml version=\"1.0\"?><UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid>\
-         <SignedStart>2026-01-01T00:00:00Z</SignedStart><SignedExpiry>{expiry}</SignedExpiry><SignedService>b\
-         </SignedService><SignedVersion>2021-12-02</SignedVersion><Value>aHVzaA==</Value></UserDelegationKey>"
-    );
-    let double = Double::new(move |request| match request.uri().path() {
-        "/msi" => answer(200, &[], "{\"access_token\":\"t\",\"expires_on\":\"4102444800\"}"),
-        _ => answer(200, &[], &lent),
-    })
-    .await;
-    let (_, blob) = opened_by(&format!("{}/msi", double.url), &double.url);
-    let sign = |access| SignRequest { stored: "a b".to_owned(), access, expires_in: Duration::from_secs(3_600) };
-    let get = blob.sign(&sign(SignedAccess::Get)).await.unwrap();
-    let put = blob.sign(&sign(SignedAccess::Put)).await.unwrap();
-    assert!(get.url.contains("/acc/pages/a%20b?sv=2021-12-02&sr=b&sp=r&se=") && get.url.contains("&skoid=o&sktid=t&"));
-    assert!(get.headers.is_empty() && put.headers["x-ms-blob-type"] == "BlockBlob");
-    assert_eq!(double.asked().len(), 2, "one token and one key");
-    let long = SignRequest { expires_in: Duration::from_secs(7 * 86_400), ..sign(SignedAccess::Get) };
-    blob.sign(&long).await.unwrap();
-    assert_eq!(double.asked()[2], "POST /acc/?restype=service&comp=userdelegationkey");
-    let time = |name: &str| {
-        let body = double.request(2, |request| String::from_utf8(request.body().to_vec()).unwrap());
-        let text = body.split(&format!("<{name}>")).nth(1).unwrap().split('<').next().unwrap().to_owned();
-        chrono::DateTime::parse_from_rfc3339(&text).unwrap()
+async fn a_read_says_its_version_and_its_conditions() {
+    let (double, blob) = always(|| answer(200, &[("x-ms-meta-kind", "note"), ("x-ms-version-id", "7")], "")).await;
+    let options = GetOptions {
+        version: Some("2026-01-01T00:00:00Z".to_owned()),
+        if_match: Some("\"0x1\"".to_owned()),
+        ..GetOptions::default()
     };
-    assert_eq!(time("Expiry") - time("Start"), chrono::TimeDelta::days(7), "longer is refused");
-    assert!(!format!("{blob:?}").contains("aHVzaA"));
+    let got = blob.object_store().get_opts(&Path::from("a b"), options).await.unwrap();
+    assert_eq!(got.meta.version, None);
+    assert_eq!(got.attributes.get(&Attribute::Metadata("kind".into())).unwrap().as_ref(), "note");
+    assert_eq!(double.asked(), ["GET /acc/pages/a%20b?versionid=2026-01-01T00%3A00%3A00Z"]);
+    assert_eq!(double.request(0, |request| request.headers()["if-match"].clone()), "\"0x1\"");
+}
+
+#[tokio::test]
+async fn a_folder_of_a_hierarchical_account_is_no_object() {
+    let (_double, blob) = always(|| answer(200, &[("x-ms-resource-type", "directory")], "")).await;
+    let store = blob.object_store();
+    for error in [store.get(&Path::from("a")).await.unwrap_err(), store.head(&Path::from("a")).await.unwrap_err()] {
+        assert_eq!(Error::from(error).kind(), ErrorKind::NotFound);
+    }
+    let (_double, blob) = always(|| answer(200, &[("x-ms-resource-type", "file")], "")).await;
+    blob.object_store().head(&Path::from("a")).await.unwrap();
 }

@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answer, Client, Judgement, Safety, Service};
+use isobar_rest::{Answer, Client, Judgement, Opened, Safety, Service};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
@@ -51,6 +51,16 @@ impl<'a> StorageCall<'a> {
         request: Request<PutPayload>,
     ) -> Result<Answer> {
         renewal::call(client, self, operation, safety, request).await
+    }
+
+    /// Like [`make`](Self::make), but of a read whose answer is handed out as it comes.
+    pub(crate) async fn open(
+        &self,
+        client: &Client,
+        operation: &'static str,
+        request: Request<PutPayload>,
+    ) -> Result<Opened> {
+        renewal::open(client, self, operation, request).await
     }
 }
 

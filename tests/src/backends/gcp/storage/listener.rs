@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -73,6 +73,8 @@ async fn open(stream: TcpStream, acceptor: &TlsAcceptor) -> io::Result<Connectio
 fn certificate() -> Result<(ServerConfig, String), Wrong> {
     let (authority_key, key) = (KeyPair::generate()?, KeyPair::generate()?);
     let mut authority = CertificateParams::new(Vec::new())?;
+    // Another than the certificate's: OpenSSL would take that for its own issuer.
+    authority.distinguished_name.push(DnType::CommonName, "the authority of a double");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let told = authority.self_signed(&authority_key)?.pem();
     let issuer = Issuer::new(authority, authority_key);

@@ -123,22 +123,28 @@ impl Asked<'_> {
 
     fn insert(&self, bucket: &str) -> Answer {
         let mut store = self.shared.store.lock();
-        let name = self.text("name");
         let begun = match (&self.parts.method, self.text("uploadType")) {
             (&Method::POST, "multipart") => self.related().and_then(|(description, content)| {
-                let written = store.write(bucket, name, content, description, self.wanted()?)?;
+                let name = self.name(&description);
+                let written = store.write(bucket, &name, content, description, self.wanted()?)?;
                 Ok(told(200, &written))
             }),
             (&Method::POST, "resumable") => store.bucket(bucket).map(drop).and_then(|()| {
-                let description = serde_json::from_slice(&self.body);
+                let description: Result<Value, _> = serde_json::from_slice(&self.body);
                 let description = description.map_err(|_| Refused::Invalid("the description is no JSON"))?;
-                let id = store.uploads.begin(bucket, name, description, self.wanted()?);
+                let name = self.name(&description);
+                let id = store.uploads.begin(bucket, &name, description, self.wanted()?);
                 let place = format!("https://{}{}&upload_id={id}", self.shared.host, self.parts.uri);
                 Ok(Response::builder().header(LOCATION, place).body(Body::empty()))
             }),
             _ => Err(Refused::Invalid("no such upload")),
         };
         begun.unwrap_or_else(Refused::answer)
+    }
+
+    /// Of an object that is uploaded: in the query, or in what describes it.
+    fn name(&self, description: &Value) -> String {
+        self.query.get("name").cloned().unwrap_or_else(|| description["name"].as_str().unwrap_or_default().to_owned())
     }
 
     /// The two parts of `multipart/related`: what describes the object, and its content.
@@ -155,7 +161,13 @@ impl Asked<'_> {
         // The content may hold anything, and the last boundary ends it.
         let last = self.body.windows(end.len()).rposition(|window| window == end.as_bytes()).ok_or_else(wrong)?;
         let description = serde_json::from_slice(self.body.get(described..next).unwrap_or_default());
-        Ok((description.map_err(|_| wrong())?, self.body.slice(content..last.max(content))))
+        let mut description: Value = description.map_err(|_| wrong())?;
+        if description["contentType"].is_null() {
+            let head = String::from_utf8_lossy(self.body.get(next..content).unwrap_or_default()).to_lowercase();
+            let kind = head.lines().find_map(|line| line.strip_prefix("content-type:"));
+            description["contentType"] = json!(kind.unwrap_or("application/octet-stream").trim());
+        }
+        Ok((description, self.body.slice(content..last.max(content))))
     }
 
     fn session(&self, id: &str) -> Answer {
@@ -236,11 +248,14 @@ impl Asked<'_> {
     fn rewrite(&self, store: &mut Store, from: (&str, &str), to: (&str, &str)) -> Result<Answer, Refused> {
         let Object { content, description, .. } = store.object(from.0, from.1)?.clone();
         store.holds(to.0, to.1, self.wanted()?)?;
-        if self.text("rewriteToken").is_empty() {
-            return Ok(told(200, &json!({"kind": "storage#rewriteResponse", "done": false, "rewriteToken": "rest"})));
+        let size = content.len().to_string();
+        let mut answer = json!({"kind": "storage#rewriteResponse", "objectSize": size, "totalBytesRewritten": size});
+        answer["done"] = json!(!self.text("rewriteToken").is_empty());
+        match self.text("rewriteToken").is_empty() {
+            true => answer["rewriteToken"] = json!("the rest"),
+            false => answer["resource"] = store.write(to.0, to.1, content, description, self.wanted()?)?,
         }
-        let made = store.write(to.0, to.1, content, description, self.wanted()?)?;
-        Ok(told(200, &json!({"kind": "storage#rewriteResponse", "done": true, "resource": made})))
+        Ok(told(200, &answer))
     }
 
     /// What the XML API has, and signed URLs.

@@ -1,0 +1,276 @@
+//! Objects that are read from a store which does its worst.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::request::Builder;
+use http::response::Parts;
+use http::{Request, Response};
+use isobar_abstraction::{Clock, Error, ErrorKind, Result};
+use isobar_rest::object::{self, ObjectHead, ObjectSource, ask, text};
+use isobar_rest::{Call, Client, ClientConfig, Opened, Safety, StreamBody};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, GetResult, PutPayload};
+
+use crate::caller::{Caller, Signed};
+use crate::double::{Act, Double, Nobody, always, answer, say};
+use crate::tls::Identity;
+
+mod budget;
+mod resumed;
+
+/// A store with one object. A refusal is told by its status, and says `told: ` and its body.
+#[derive(Debug, Clone)]
+struct Bucket {
+    caller: Caller,
+    url: String,
+}
+
+impl Bucket {
+    /// Calls are tried three times.
+    fn at(url: &str, change: impl FnOnce(&mut ClientConfig)) -> Self {
+        Self { caller: Caller::new(change), url: url.to_owned() }
+    }
+
+    /// Of the same client, elsewhere.
+    fn moved(self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self }
+    }
+
+    async fn opened(&self, options: GetOptions) -> Result<GetResult> {
+        Ok(object::get(self, &Path::from("a"), options).await?)
+    }
+
+    async fn part(&self, range: GetRange) -> Result<Bytes> {
+        let options = GetOptions { range: Some(range), ..GetOptions::default() };
+        Ok(self.opened(options).await?.bytes().await?)
+    }
+
+    async fn get(&self) -> Result<Bytes> {
+        Ok(self.opened(GetOptions::default()).await?.bytes().await?)
+    }
+
+    fn request(&self, request: Builder, options: &GetOptions) -> Request<PutPayload> {
+        ask(request.uri(&self.url), options).body(PutPayload::new()).unwrap()
+    }
+}
+
+fn refused(at: &Path, answer: &Response<Bytes>) -> object_store::Error {
+    let kind = match answer.status().as_u16() {
+        304 => return object::not_modified(at),
+        403 => ErrorKind::PermissionDenied,
+        404 => ErrorKind::NotFound,
+        412 => ErrorKind::Conflict,
+        429 | 503 => ErrorKind::Throttled { retry_after: None },
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, format!("told: {}", String::from_utf8_lossy(answer.body()))).into()
+}
+
+#[async_trait]
+impl ObjectSource for Bucket {
+    const SERVICE: &'static str = "Double";
+
+    fn client(&self) -> &Client {
+        &self.caller.client
+    }
+
+    async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
+        let request = self.request(Request::builder().method("HEAD"), options);
+        let service = &Signed::default();
+        let answer =
+            self.caller.client.call(Call { operation: "Head", request, safety: Safety::Read, service }).await?;
+        let answer = answer.response;
+        if answer.status().is_success() { Ok(answer) } else { Err(refused(at, &answer)) }
+    }
+
+    async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
+        let (request, service) = (self.request(Request::builder(), options), &Signed::default());
+        let call = Call { operation: "Get", request, safety: Safety::Read, service };
+        match self.caller.client.open(call).await? {
+            Opened::Stream(answer) => Ok(answer),
+            Opened::Refused(answer) => Err(refused(at, &answer.response)),
+        }
+    }
+
+    fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
+        let mut head = ObjectHead::read(Self::SERVICE, at, answer, "x-meta-")?;
+        head.meta.version = text(&answer.headers, "x-version").map(str::to_owned);
+        Ok(head)
+    }
+}
+
+const TIME: &str = "last-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
+const OBJECT: &str = "etag: \"1\"\r\nlast-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
+
+/// An object of this length, of which this comes.
+fn object(length: usize, content: &str) -> Act {
+    say(format!("HTTP/1.1 200 OK\r\n{OBJECT}content-length: {length}\r\n\r\n{content}"))
+}
+
+/// A part of an object, such as `4-7/8`. `headers` are lines.
+fn part(headers: &str, range: &str, content: &str) -> Act {
+    let length = content.len();
+    let head = format!("HTTP/1.1 206 Partial\r\n{headers}content-range: bytes {range}\r\ncontent-length: {length}");
+    say(format!("{head}\r\n\r\n{content}"))
+}
+
+#[tokio::test]
+async fn objects_share_the_connections_of_the_client() {
+    let double = Double::start(vec![always(answer(200, OBJECT, "content"))]).await;
+    let bucket = Bucket::at(&double.url("/"), |_| ());
+    assert_eq!(bucket.get().await.unwrap(), "content");
+    assert_eq!(bucket.caller.read(&double.url("/")).await, "content");
+    assert_eq!(bucket.get().await.unwrap(), "content");
+    assert_eq!(double.came_on(), [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_read_without_an_answer_is_repeated_and_never_of_unknown_outcome() {
+    for end in [vec![Act::Close], vec![Act::Reset], vec![say("no HTTP\r\n\r\n")], vec![answer(500, "", ""), Act::Again]]
+    {
+        let double = Double::start(vec![[vec![Act::Hear], end].concat()]).await;
+        let error = Bucket::at(&double.url("/"), |_| ()).get().await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unavailable, false), "{error:?}");
+        assert_eq!(double.heard().len(), 3);
+    }
+    let error = Bucket::at(&Nobody::listens().url(), |_| ()).get().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unavailable, false));
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_by_kind_and_repeated_where_that_may_help() {
+    for (status, kind, attempts) in [
+        (503, ErrorKind::Throttled { retry_after: None }, 3),
+        (403, ErrorKind::PermissionDenied, 1),
+        (404, ErrorKind::NotFound, 1),
+        (412, ErrorKind::Conflict, 1),
+    ] {
+        let double = Double::start(vec![always(answer(status, "", "no"))]).await;
+        let error = Bucket::at(&double.url("/"), |_| ()).get().await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (kind, "told: no"));
+        assert_eq!(double.heard().len(), attempts);
+    }
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_told_as_object_store_tells_it() {
+    let double = Double::start(vec![vec![Act::Hear, say("HTTP/1.1 304 Same\r\n\r\n"), Act::Again]]).await;
+    let bucket = Bucket::at(&double.url("/"), |_| ());
+    for head in [false, true] {
+        let options = GetOptions { if_none_match: Some("\"1\"".to_owned()), head, ..GetOptions::default() };
+        let error = object::get(&bucket, &Path::from("a"), options).await.unwrap_err();
+        assert!(matches!(error, object_store::Error::NotModified { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_answer_is_not_read_without_end_and_is_what_its_status_says() {
+    let double = Double::start(vec![always(answer(403, "", &"a".repeat(1 << 20)))]).await;
+    let error = Bucket::at(&double.url("/"), |_| ()).get().await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::PermissionDenied, "told: "));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_not_tried_again() {
+    let identity = Identity::of("127.0.0.1");
+    let double = Double::start(vec![vec![Act::Tls(identity.acceptor())]]).await;
+    let error = Bucket::at(&double.url("/").replace("http:", "https:"), |_| ()).get().await.unwrap_err();
+    assert!(error.message().contains("is not trusted"), "{error:?}");
+    assert_eq!(double.connections(), 1);
+}
+
+#[tokio::test]
+async fn the_range_that_was_asked_for_comes_or_none() {
+    for (range, came, content) in [
+        (GetRange::Bounded(2..5), "2-4/8", Some("cde")),
+        (GetRange::Bounded(6..99), "6-7/8", Some("gh")),
+        (GetRange::Offset(5), "5-7/8", Some("fgh")),
+        (GetRange::Suffix(3), "5-7/8", Some("fgh")),
+        (GetRange::Suffix(99), "0-7/8", Some("abcdefgh")),
+        (GetRange::Bounded(2..5), "1-3/8", None),
+        (GetRange::Bounded(2..5), "2-3/8", None),
+        (GetRange::Offset(5), "5-6/8", None),
+        (GetRange::Bounded(2..5), "2-4", None),
+    ] {
+        let sent = content.unwrap_or("xyz");
+        let double = Double::start(vec![vec![Act::Hear, part(OBJECT, came, sent)]]).await;
+        match (Bucket::at(&double.url("/"), |_| ()).part(range.clone()).await, content) {
+            (Ok(got), Some(content)) => assert_eq!(got, content, "{range:?}"),
+            (Err(error), None) => assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}"),
+            (got, _) => panic!("{range:?}, {came}: {got:?}"),
+        }
+    }
+    // The whole, where a part was asked for, and a part, where the whole was.
+    let double =
+        Double::start(vec![vec![Act::Hear, object(8, "abcdefgh"), Act::Hear, part(OBJECT, "2-4/8", "cde")]]).await;
+    let bucket = Bucket::at(&double.url("/"), |_| ());
+    assert_eq!(bucket.part(GetRange::Bounded(2..5)).await.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(bucket.get().await.unwrap_err().kind(), ErrorKind::Internal);
+}
+
+#[tokio::test]
+async fn a_range_without_a_byte_is_invalid_and_is_not_asked_for() {
+    let double = Double::start(vec![always(answer(200, OBJECT, ""))]).await;
+    let error = Bucket::at(&double.url("/"), |_| ()).part(GetRange::Bounded(5..5)).await.unwrap_err();
+    assert_eq!((error.kind(), double.connections()), (ErrorKind::InvalidInput, 0));
+}
+
+#[tokio::test]
+async fn what_is_known_of_an_object_is_asked_for_without_a_range_and_tells_it() {
+    let known =
+        say(format!("HTTP/1.1 200 OK\r\n{OBJECT}x-version: 7\r\nx-meta-kind: note\r\ncontent-length: 8\r\n\r\n"));
+    let double = Double::start(vec![vec![Act::Hear, known, Act::Again]]).await;
+    let bucket = Bucket::at(&double.url("/"), |_| ());
+    let head = |range| GetOptions { head: true, range, ..GetOptions::default() };
+    for (range, told) in [(None, 0..8), (Some(GetRange::Suffix(3)), 5..8), (Some(GetRange::Bounded(6..99)), 6..8)] {
+        let got = bucket.opened(head(range)).await.unwrap();
+        assert_eq!((got.range.clone(), got.meta.size, got.meta.version.as_deref()), (told, 8, Some("7")));
+        assert_eq!(got.attributes.len(), 1);
+        assert!(got.bytes().await.unwrap().is_empty());
+    }
+    let beyond = bucket.opened(head(Some(GetRange::Offset(8)))).await.unwrap_err();
+    assert_eq!(beyond.kind(), ErrorKind::InvalidInput);
+    assert!(double.heard().iter().all(|heard| heard.head.starts_with("HEAD ") && heard.header("range").is_none()));
+}
+
+#[tokio::test]
+async fn the_deadline_ends_a_read() {
+    for first in [vec![Act::Hear], vec![Act::Hear, object(8, "half")]] {
+        // The clock of the invocation stands still meanwhile, so the download is asked for once more.
+        let double = Double::start(vec![first, vec![Act::Hear]]).await;
+        let (bucket, started) = (Bucket::at(&double.url("/"), |_| ()), Instant::now());
+        let caller = bucket.caller.clone();
+        let call = |_| async move { bucket.get().await };
+        let error = caller.within(Duration::from_millis(200), call).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Timeout, false), "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[tokio::test]
+async fn after_the_deadline_nothing_is_read() {
+    let double = Double::start(vec![always(answer(200, OBJECT, ""))]).await;
+    let bucket = Bucket::at(&double.url("/"), |_| ());
+    let caller = bucket.caller.clone();
+    let late = |caller: Caller| async move {
+        caller.clock.manual.advance(Duration::from_secs(2));
+        assert!(caller.clock.now() > isobar_abstraction::current_deadline().unwrap());
+        bucket.get().await
+    };
+    let error = caller.within(Duration::from_secs(1), late).await.unwrap_err();
+    assert_eq!((error.kind(), double.connections()), (ErrorKind::Timeout, 0));
+}
+
+#[tokio::test]
+async fn no_error_of_a_read_holds_a_secret() {
+    let double = Double::start(vec![vec![Act::Hear, object(8, "half"), Act::Close]]).await;
+    let bucket = Bucket::at(&double.url("/?signature=hush-query"), |_| ());
+    let stream = bucket.opened(GetOptions::default()).await.unwrap().into_stream();
+    let pieces: Vec<_> = stream.collect().await;
+    assert!(double.heard()[0].header("authorization") == Some("hush-token-1"));
+    let error = pieces.last().unwrap().as_ref().unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+}
