@@ -5,10 +5,15 @@
 //! events of fake-gcs-server's buckets each to the topic of its own (`notices`); and, for what no emulator checks, Cloud
 //! Storage itself (`storage`).
 
+mod aging;
 mod delivery;
+pub mod deployed;
 pub mod gaps;
+mod letters;
 mod notices;
 mod project;
+mod pushes;
+pub mod service;
 pub mod storage;
 
 use std::sync::Arc;
