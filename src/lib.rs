@@ -40,6 +40,8 @@ pub use isobar_abstraction::*;
 pub use isobar_aws as aws;
 #[cfg(feature = "azure")]
 pub use isobar_azure as azure;
+#[cfg(feature = "gcp")]
+pub use isobar_gcp as gcp;
 #[cfg(feature = "local")]
 pub use isobar_local as local;
 pub use run::{main, run, run_in};

@@ -1,15 +1,7 @@
 //! A custom handler, started and asked as the Functions host does it.
 
-use std::fs::File;
-use std::io::{Read, Seek};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
 use crate::cosmos::Cosmos;
-use crate::http1::Connection;
-use crate::memory_mb_of;
+use crate::server::{Program, Running};
 
 /// The part of the functions' names that only the host knows.
 pub const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
@@ -17,114 +9,33 @@ pub const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
 /// A key of the form that Cosmos DB gives out; the emulator knows no other.
 pub const COSMOS_KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
 
-/// Between two tries to connect. The host waits 25 ms, which would hide what is measured.
-const PAUSE: Duration = Duration::from_micros(50);
-
-/// How long a handler may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// An executable to compare.
-#[derive(Debug, Clone)]
-pub struct Handler {
-    /// Who wrote it.
-    pub name: &'static str,
-    /// Where it is.
-    pub path: PathBuf,
+/// Starts a handler on a free port.
+pub fn start(handler: &Program, cosmos: &Cosmos) -> Running {
+    handler.start("FUNCTIONS_CUSTOMHANDLER_PORT", environment(cosmos))
 }
 
-/// A handler that runs, and ends with this.
-#[derive(Debug)]
-pub struct Running {
-    name: &'static str,
-    process: Child,
-    started: Instant,
-    address: SocketAddr,
-    log: File,
+/// A whole call of a function, as the host sends it.
+pub fn call(running: &Running, function: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST /{function}-{SECRET} HTTP/1.1\r\nHost: {}\r\nX-Azure-Functions-InvocationId: \
+         0b0f3a8e-58a5-4b6c-9d6b-6f0f3c9f5a11\r\nX-Azure-Functions-HostVersion: 4.1037.0.0\r\nUser-Agent: \
+         Azure-Functions-Host/4.1037.0.0\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: \
+         {length}\r\n\r\n{body}",
+        running.address()
+    )
+    .into_bytes()
 }
 
-impl Handler {
-    /// Starts it on a free port.
-    pub fn start(&self, cosmos: &Cosmos) -> Running {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let log = tempfile::tempfile().unwrap();
-        let mut command = Command::new(&self.path);
-        command.env_clear().envs(environment(cosmos)).env("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone().unwrap());
-        let started = Instant::now();
-        let spawned = command.spawn();
-        let process =
-            spawned.unwrap_or_else(|error| panic!("{}: {error}; run `benches/azure.sh build`", self.path.display()));
-        Running { name: self.name, process, started, address: (Ipv4Addr::LOCALHOST, port).into(), log }
-    }
-}
-
-impl Running {
-    /// Asks `GET /` until it is answered, with a client's bare headers. Returns the connection, for what
-    /// comes next.
-    pub fn probed(&mut self) -> Connection {
-        let stream = loop {
-            match TcpStream::connect(self.address) {
-                Ok(stream) => break stream,
-                Err(_) if self.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
-                Err(error) => self.failed(&error.to_string()),
-            }
-        };
-        let mut connection = Connection::new(stream).unwrap();
-        let probe = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
-        match connection.ask(probe.as_bytes()) {
-            // The host takes any answer.
-            Ok(_) => connection,
-            Err(error) => self.failed(&error.to_string()),
-        }
-    }
-
-    /// Since before the process's start.
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// The most memory that it ever held, in MB.
-    pub fn peak_mb(&self) -> f64 {
-        memory_mb_of(&self.process.id().to_string(), "VmHWM")
-    }
-
-    /// A whole call of a function, as the host sends it.
-    pub fn call(&self, function: &str, body: &str) -> Vec<u8> {
-        let length = body.len();
-        format!(
-            "POST /{function}-{SECRET} HTTP/1.1\r\nHost: {}\r\nX-Azure-Functions-InvocationId: \
-             0b0f3a8e-58a5-4b6c-9d6b-6f0f3c9f5a11\r\nX-Azure-Functions-HostVersion: 4.1037.0.0\r\nUser-Agent: \
-             Azure-Functions-Host/4.1037.0.0\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: \
-             {length}\r\n\r\n{body}",
-            self.address
-        )
-        .into_bytes()
-    }
-
-    /// A user's request, proxied.
-    pub fn get(&self, path: &str) -> Vec<u8> {
-        format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:143.0) \
-             Gecko/20100101 Firefox/143.0\r\nX-Forwarded-For: 203.0.113.7\r\nx-ms-invocation-id: \
-             0b0f3a8e-58a5-4b6c-9d6b-6f0f3c9f5a11\r\n\r\n",
-            self.address
-        )
-        .into_bytes()
-    }
-
-    /// Ends with what the handler wrote.
-    fn failed(&mut self, why: &str) -> ! {
-        let mut text = String::new();
-        self.log.rewind().and_then(|()| self.log.read_to_string(&mut text)).unwrap();
-        panic!("{}: {why}\n{text}", self.name)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// A user's request, proxied.
+pub fn get(running: &Running, path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:143.0) \
+         Gecko/20100101 Firefox/143.0\r\nX-Forwarded-For: 203.0.113.7\r\nx-ms-invocation-id: \
+         0b0f3a8e-58a5-4b6c-9d6b-6f0f3c9f5a11\r\n\r\n",
+        running.address()
+    )
+    .into_bytes()
 }
 
 /// What App Service sets, and what the handlers are configured by.

@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use isobar::key_value::Table;
+use serde::de::DeserializeOwned;
 
 use crate::{judged, median};
 
 const ROUNDS: usize = 41;
 /// Calls of one side before it is the other's turn; as many as there are keys.
-const CALLS: usize = 100;
+pub const CALLS: usize = 100;
 
 /// Takes turns, and shows the medians of both. `service` and `client` are their names in the table of results.
 pub fn compare(table: &Table<Bytes>, peer: &mut Peer, service: &str, client: &str) {
@@ -35,8 +36,18 @@ pub fn compare(table: &Table<Bytes>, peer: &mut Peer, service: &str, client: &st
     }
 }
 
+/// Has both sides call often, and measures nothing: a service on a virtual machine compiles its own code
+/// while it is used, for each protocol on its own.
+pub fn warm_up(table: &Table<Bytes>, peer: &mut Peer, rounds: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for operation in ["put", "get"].repeat(rounds) {
+        runtime.block_on(isobar(table, operation));
+        peer.run(operation);
+    }
+}
+
 /// What each call took, in microseconds.
-async fn isobar(table: &Table<Bytes>, operation: &str) -> Vec<f64> {
+pub async fn isobar(table: &Table<Bytes>, operation: &str) -> Vec<f64> {
     let value = Bytes::from("v".repeat(1024));
     let mut took = Vec::new();
     for number in 0..CALLS {
@@ -62,19 +73,29 @@ pub struct Peer {
 impl Peer {
     /// Starts a peer's `kv-bench`, in this environment and no other.
     pub fn start(path: &Path, environment: Vec<(&'static str, String)>) -> Self {
-        let mut command = Command::new(path);
+        Self::of(Command::new(path), environment)
+    }
+
+    /// Starts any program that answers each line with one.
+    pub fn of(mut command: Command, environment: Vec<(&'static str, String)>) -> Self {
         command.env_clear().envs(environment).stdin(Stdio::piped()).stdout(Stdio::piped());
         let started = command.spawn();
-        let mut process = started.unwrap_or_else(|error| panic!("{}: {error}; build it first", path.display()));
+        let mut process =
+            started.unwrap_or_else(|error| panic!("{}: {error}; build it first", command.get_program().display()));
         let (wishes, answers) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
         Self { process, wishes, answers: BufReader::new(answers) }
     }
 
-    fn run(&mut self, operation: &str) -> Vec<f64> {
-        writeln!(self.wishes, "{operation} {CALLS}").unwrap();
+    /// Has it do this, and reads what it says of it.
+    pub fn ask<T: DeserializeOwned>(&mut self, wish: &str) -> T {
+        writeln!(self.wishes, "{wish}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).expect("kv-bench ended; its error is above")
+        serde_json::from_str(&line).expect("the peer ended; its error is above")
+    }
+
+    fn run(&mut self, operation: &str) -> Vec<f64> {
+        self.ask(&format!("{operation} {CALLS}"))
     }
 }
 

@@ -5,10 +5,14 @@ pub mod call;
 pub mod cosmos;
 pub mod dynamo;
 pub mod event;
+pub mod firestore;
 pub mod handler;
 pub mod http1;
 pub mod latency;
+pub mod load;
 pub mod runtime_api;
+pub mod server;
+pub mod service;
 
 use std::time::{Duration, Instant};
 

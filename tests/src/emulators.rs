@@ -33,7 +33,7 @@ pub use azure_sdk::AzureSdk;
 pub use azurite::{ACCOUNT, ACCOUNT_KEY, Azurite};
 pub use boto::Boto;
 pub use cosmos::{COSMOS_KEY, CosmosEmulator, CosmosProgram};
-pub use fake_gcs::{EVENTS_PROJECT, EVENTS_TOPIC, FakeGcs};
+pub use fake_gcs::FakeGcs;
 pub use framework::Framework;
 pub use google::{GoogleEmulator, GoogleProgram};
 pub use google_sdk::GoogleSdk;

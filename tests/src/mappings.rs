@@ -28,6 +28,7 @@ const EMULATORS: &[(&str, &[Gap])] = &[
     ("ministack", aws::gaps::MINISTACK),
     ("Azurite", azure::gaps::AZURITE),
     ("Cosmos DB", azure::gaps::COSMOS),
+    ("Google's emulators", gcp::gaps::EMULATORS),
 ];
 
 fn gaps(text: &mut String) {
@@ -35,9 +36,12 @@ fn gaps(text: &mut String) {
         "\n## What the emulators do not show\n\n\
          The trials of AWS run on moto and on ministack. Those of Azure run twice: on Azurite alone (Table Storage, Blob Storage,\n\
          Storage Queues), and as `Cosmos DB` on the emulator in Microsoft's own crate, with blobs on Azurite and a **double of ours\n\
-         for Service Bus**, which has no emulator here; those of key-value once more on that emulator's region that lags. What\n\
-         calls the app in the place of Lambda or of the Functions host, and what makes events of blobs, is a double of ours too.\n\
-         End to end, the apps' binaries run in ministack's Lambda, and under a **stand-in of ours for the Functions host**.\n\n\
+         for Service Bus**, which has no emulator here; those of key-value once more on that emulator's region that lags. Those of\n\
+         Google Cloud run on Google's own emulators of Firestore and Pub/Sub, and on fake-gcs-server; those of blobs once more on a\n\
+         **double of ours for Cloud Storage**, which checks signatures and every condition. What calls the app in the place of\n\
+         Lambda, of the Functions host or of Pub/Sub, and what makes Azure's events of blobs, is a double of ours too. End to end,\n\
+         the apps' binaries run in ministack's Lambda, under a **stand-in of ours for the Functions host**, and as a service to\n\
+         which Google's emulator pushes.\n\n\
          A trial that one of them cannot pass is ignored there, with the reason; a trial that all of a cloud's ignore is checked\n\
          on no service of it.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
     );
@@ -109,8 +113,7 @@ const LIMITS: &[Limit] = &[
 fn guarantees(text: &mut String, profiles: &[&Profile]) {
     text.push_str(
         "\n## Guarantees\n\nWhat stands under a provider is how it keeps the guarantee, where that is worth saying; an \
-         empty cell means\nthat it keeps it in the plain way. The trials are functions under `tests/src/trials/`. For \
-         providers that are not\nbuilt yet the cells say what is planned, and no trial has run.\n\n",
+         empty cell means\nthat it keeps it in the plain way. The trials are functions under `tests/src/trials/`. \n\n",
     );
     table_head(text, "row | guarantee", profiles, &["trials"]);
     let mut by_row: BTreeMap<&str, Vec<Trial>> = BTreeMap::new();

@@ -2,11 +2,13 @@
 //!
 //! | form | how it is known |
 //! |---|---|
+//! | a push of Pub/Sub without its wrapper | the header `x-goog-pubsub-message-id`, and no `ce-type` of Google's |
 //! | CloudEvents 1.0, structured | `Content-Type: application/cloudevents+json` |
 //! | CloudEvents 1.0, binary | a header `ce-…` |
-//! | a push of Pub/Sub without its wrapper | the header `x-goog-pubsub-message-id` |
 //! | a push of Pub/Sub | JSON with `message` |
 //! | a background event, as functions of the first generation had them | JSON with `context`, or with `eventId` |
+//!
+//! The attributes of a message are headers of its push, so one of somebody's own CloudEvents has `ce-…` too.
 //!
 //! Sources: the HTTP binding of CloudEvents 1.0.2; "Push subscriptions" of Pub/Sub; the conversion of
 //! background events in Google's functions framework.
@@ -38,6 +40,11 @@ impl Refused {
     fn malformed(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error: Error::invalid(message) }
     }
+
+    /// 415.
+    fn of_another_type(message: &str) -> Self {
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, error: Error::invalid(message) }
+    }
 }
 
 impl From<Error> for Refused {
@@ -60,22 +67,23 @@ pub(crate) enum Incoming {
 }
 
 impl Incoming {
-    /// Errors: 415 for a batch; 400 for all that is malformed, naming what.
+    /// Errors: 415 for a batch, and for formats other than JSON; 400 for all that is malformed, naming what.
     pub(crate) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refused> {
+        if push::is_unwrapped(headers) {
+            return Push::unwrapped(headers, body).map(Self::Push);
+        }
         let kind = headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
         let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if kind.starts_with("application/cloudevents-batch") {
-            let error = Error::invalid("events come one by one: a batch of CloudEvents is not taken");
-            return Err(Refused { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, error });
-        }
-        if kind.starts_with("application/cloudevents") {
-            return CloudEvent::structured(&kind, body).map(Self::Event);
+        match kind.strip_prefix("application/cloudevents") {
+            Some("+json") => return CloudEvent::structured(body).map(Self::Event),
+            Some(batch) if batch.starts_with("-batch") => {
+                return Err(Refused::of_another_type("events come one by one: a batch of CloudEvents is not taken"));
+            }
+            Some(_) => return Err(Refused::of_another_type("of the formats of CloudEvents only JSON is taken")),
+            None => {}
         }
         if headers.keys().any(|name| name.as_str().starts_with("ce-")) {
             return CloudEvent::binary(headers, body).map(Self::Event);
-        }
-        if headers.contains_key(push::MESSAGE_ID) {
-            return Push::unwrapped(headers, body).map(Self::Push);
         }
         let value: Value = serde_json::from_slice(body).map_err(|error| {
             Refused::malformed(format!("the event is no JSON at line {} column {}", error.line(), error.column()))

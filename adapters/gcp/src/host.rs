@@ -46,7 +46,7 @@ use std::time::Duration;
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result, TraceParent};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Limits, Result, TraceParent};
 use tracing::Instrument;
 
 use crate::State;
@@ -116,7 +116,8 @@ impl CloudRunService {
         let body = answer::whole(&parts.headers, body).await?;
         let found = called.and_then(|(kind, name)| Some((self.kind(kind, &name)?, name)));
         let (kind, name) = found.ok_or_else(|| self.unknown(parts.uri.path()))?;
-        let cx = self.context(&parts.headers, PROFILE.limits.event_timeout);
+        // What every provider gives, as for HTTP.
+        let cx = self.context(&parts.headers, Limits::PORTABLE.event_timeout);
         match kind {
             Kind::Topic => self.message(&name, &parts.headers, &body, cx).await,
             Kind::Bucket => self.object(&name, &parts.headers, &body, cx).await,
@@ -125,8 +126,11 @@ impl CloudRunService {
         }
     }
 
-    /// The kind of what is called, if the app has it.
+    /// The kind of what is called, if the app has it. Of schedules and functions the app itself says what it has.
     fn kind(&self, kind: Option<Kind>, name: &str) -> Option<Kind> {
+        if let Some(Kind::Schedule | Kind::Invoke) = kind {
+            return kind;
+        }
         let mut kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]).into_iter();
         kinds.find(|kind| kind.is_of(name, &self.app.manifest))
     }

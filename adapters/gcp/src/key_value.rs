@@ -7,8 +7,10 @@
 mod attempt;
 mod commit;
 mod counter;
+pub(crate) mod deployment;
 mod range;
 mod read;
+mod refusal;
 mod scan;
 mod stored;
 #[cfg(test)]
@@ -26,23 +28,14 @@ use crate::State;
 use crate::config::Placed;
 use crate::service::GoogleService;
 
-pub(crate) use stored::{ITEM_BYTES, SORT_BYTES};
+pub(crate) use stored::{ITEM_BYTES, PARTITION_BYTES, SORT_BYTES};
 
 /// Tries of what other writes keep from happening.
 const TRIES: u32 = 20;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
-    match state.config.place(at)? {
-        Placed::Firestore { endpoint, project, database, collection } => {
-            let resource = format!("the collection `{collection}` of Firestore");
-            let service = GoogleService::new(Arc::clone(state), endpoint, resource);
-            let clock = Arc::clone(&state.clock);
-            let documents = OnceCell::new();
-            Ok(Arc::new(FirestoreKeyValue { service, clock, project, database, collection, documents }))
-        }
-        Placed::Storage { .. } | Placed::PubSub { .. } => Err(Error::config(format!("{at} is no table"))),
-    }
+    Ok(Arc::new(FirestoreKeyValue::new(state, at)?))
 }
 
 /// A collection of Firestore.
@@ -58,6 +51,18 @@ pub(crate) struct FirestoreKeyValue {
 }
 
 impl FirestoreKeyValue {
+    fn new(state: &Arc<State>, at: &Location) -> Result<Self> {
+        match state.config.place(at)? {
+            Placed::Firestore { endpoint, project, database, collection } => {
+                let resource = format!("the collection `{collection}` of Firestore");
+                let service = GoogleService::new(Arc::clone(state), endpoint, resource);
+                let clock = Arc::clone(&state.clock);
+                Ok(Self { service, clock, project, database, collection, documents: OnceCell::new() })
+            }
+            Placed::Storage { .. } | Placed::PubSub { .. } => Err(Error::config(format!("{at} is no table"))),
+        }
+    }
+
     /// `projects/P/databases/D/documents`. Errors: `Config` where nothing tells the project.
     async fn documents(&self) -> Result<&str> {
         let found = self.documents.get_or_try_init(|| async {

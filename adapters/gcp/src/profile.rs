@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use isobar_abstraction::Profile;
 
-use crate::key_value::{ITEM_BYTES, SORT_BYTES};
+use crate::key_value::{ITEM_BYTES, PARTITION_BYTES, SORT_BYTES};
 
 /// What Google Cloud's services take.
 ///
@@ -12,8 +12,7 @@ use crate::key_value::{ITEM_BYTES, SORT_BYTES};
 pub static PROFILE: Profile = {
     let services = ["Cloud Run functions", "Firestore", "Cloud Storage", "Pub/Sub"];
     let mut profile = Profile::portable("gcp", services);
-    // An id has 1,500 bytes, of which one of a key may need three.
-    profile.limits.partition_bytes = 498;
+    profile.limits.partition_bytes = PARTITION_BYTES;
     profile.limits.sort_bytes = SORT_BYTES;
     profile.limits.item_bytes = ITEM_BYTES;
     profile.limits.transaction_writes = 500;
@@ -35,21 +34,29 @@ pub static PROFILE: Profile = {
     profile
 };
 
-/// How Google Cloud is to keep the guarantees, by row of `mappings.md`. Planned, not yet built.
+/// How Google Cloud keeps the guarantees, by row of `mappings.md`.
 const NOTES: &[(&str, &str)] = &[
+    ("KV-1", "text as a string, a counter as an integer, other bytes as bytes"),
     ("KV-2", "strong reads"),
+    ("KV-3", "ids that are escaped, and fields for the keys themselves"),
     ("KV-4", "`currentDocument.exists`"),
     ("KV-5", "`currentDocument.updateTime`"),
-    ("KV-6", "`updateTime`"),
+    ("KV-6", "`updateTime`, and a mark of the item: writes of one transaction share their time"),
     ("KV-8", "`batchGet`"),
-    ("KV-9", "`runQuery` by document name"),
-    ("KV-12", "partitioned query"),
+    ("KV-9", "`runQuery` below one document, ordered by a field; its indexes are Firestore's own"),
+    ("KV-12", "ranges of the hashes before the names of partitions"),
     ("KV-13", "atomic `commit`"),
-    ("KV-15", "`increment` transform"),
-    ("KV-16", "TTL field, filter on read"),
-    ("BL-4", "generation precondition"),
-    ("BL-13", "V4 signed URL"),
-    ("BL-14", "Eventarc"),
-    ("PS-4", "dead-letter topic"),
-    ("PS-7", "ordering key"),
+    ("KV-15", "`increment` transform, after a read that finds a counter"),
+    ("KV-16", "filter on read; a TTL policy deletes"),
+    ("BL-4", "`ifGenerationMatch`"),
+    ("BL-13", "V4 signed URL, by a service account's key or `signBlob`"),
+    ("BL-14", "notifications through Pub/Sub; Eventarc cannot tell a deletion from an overwrite"),
+    ("BL-15", "resumable upload under `ifGenerationMatch`"),
+    ("BL-19", "`generation`"),
+    ("PS-3", "a copy that tells when it is due; a message with a key waits at most 20 s more than the subscription's backoff"),
+    ("PS-4", "topic `-dead`, the reason among its attributes"),
+    ("PS-5", "topic `-dead`"),
+    ("PS-7", "ordering key; a request has one key only"),
+    ("PS-8", "up to 1,000 messages and 10,000,000 bytes in a request"),
+    ("FN-6", "less than the 300 s that Cloud Run allows unless it is told otherwise"),
 ];

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use isobar_benches::cosmos::Cosmos;
-use isobar_benches::handler::Handler;
-use isobar_benches::{call, judged, median};
+use isobar_benches::server::Program;
+use isobar_benches::{call, handler, judged, median};
 
 /// Processes started of each, after one that warms the disk's cache.
 const STARTS: usize = 61;
@@ -26,9 +26,9 @@ struct Start {
 fn main() {
     let path = |path: &str| PathBuf::from(path);
     let mut sides = [
-        Handler { name: "isobar", path: path("target/lambda/shortener-azure") },
-        Handler { name: "bare axum", path: path("target/peers/bare-axum/lambda/bare-axum") },
-        Handler { name: "official crates", path: path("target/peers/azure-sdk/lambda/handler") },
+        Program { name: "isobar", path: path("target/lambda/shortener-azure") },
+        Program { name: "bare axum", path: path("target/peers/bare-axum/lambda/bare-axum") },
+        Program { name: "official crates", path: path("target/peers/azure-sdk/lambda/handler") },
     ];
     // Other builds of the same, by their paths.
     for (side, other) in sides.iter_mut().zip(std::env::args().skip(1)) {
@@ -48,22 +48,22 @@ fn main() {
 }
 
 /// That the figures are of the same work.
-fn check(sides: &[Handler], double: &Cosmos) {
+fn check(sides: &[Program], double: &Cosmos) {
     for (side, gets) in sides.iter().zip([1, 0, 1]) {
-        let mut running = side.start(double);
-        let mut connection = running.probed();
+        let mut running = handler::start(side, double);
+        let mut connection = running.answered();
         if gets == 1 {
-            let (status, body) = connection.ask(&running.get("/bench00")).unwrap();
+            let (status, body) = connection.ask(&handler::get(&running, "/bench00")).unwrap();
             assert_eq!(status, 404, "{}: {}", side.name, String::from_utf8_lossy(&body));
         }
         assert_eq!(double.take_asked(), vec!["read"; gets], "{}", side.name);
     }
     // `Outputs` of the one, nothing of the other.
     for (side, ours) in sides.iter().zip([true, false]) {
-        let mut running = side.start(double);
-        let mut connection = running.probed();
+        let mut running = handler::start(side, double);
+        let mut connection = running.answered();
         for (function, body, told) in calls() {
-            let (status, answer) = connection.ask(&running.call(function, &body)).unwrap();
+            let (status, answer) = connection.ask(&handler::call(&running, function, &body)).unwrap();
             let answer = String::from_utf8(answer).unwrap();
             let told = if ours { told } else { r#""Outputs":{}"# };
             assert!(status == 200 && answer.contains(told), "{}: {status} {answer}", side.name);
@@ -82,7 +82,7 @@ fn calls() -> [(&'static str, String, &'static str); 3] {
 }
 
 /// Takes turns, so that a slow moment of the machine hits all of them.
-fn starts<const N: usize>(sides: [&Handler; N], cosmos: &Cosmos, asks: bool) -> [Vec<Start>; N] {
+fn starts<const N: usize>(sides: [&Program; N], cosmos: &Cosmos, asks: bool) -> [Vec<Start>; N] {
     let mut all = [const { Vec::new() }; N];
     for round in 0..=STARTS {
         for (side, starts) in sides.iter().zip(&mut all) {
@@ -95,12 +95,12 @@ fn starts<const N: usize>(sides: [&Handler; N], cosmos: &Cosmos, asks: bool) -> 
     all
 }
 
-fn start(side: &Handler, cosmos: &Cosmos, asks: bool) -> Start {
-    let mut running = side.start(cosmos);
-    let mut connection = running.probed();
+fn start(side: &Program, cosmos: &Cosmos, asks: bool) -> Start {
+    let mut running = handler::start(side, cosmos);
+    let mut connection = running.answered();
     let to_probe = running.elapsed().as_secs_f64() * 1e3;
     if asks {
-        let answer = connection.ask(&running.get("/bench00")).unwrap();
+        let answer = connection.ask(&handler::get(&running, "/bench00")).unwrap();
         assert_eq!(answer.0, 404, "{}", side.name);
     }
     let to_reply = running.elapsed().as_secs_f64() * 1e3;
@@ -142,7 +142,7 @@ fn compared(what: &str, ours: f64, sdk: f64, digits: usize, unit: &str) {
     println!("| {what} | {ours:.digits$} {unit} | {sdk:.digits$} {unit}, official crates | {ratio:.2} | | |");
 }
 
-fn warm(sides: [&Handler; 2], cosmos: &Cosmos, (function, body, _): &(&str, String, &str)) {
+fn warm(sides: [&Program; 2], cosmos: &Cosmos, (function, body, _): &(&str, String, &str)) {
     let mut all = [Vec::new(), Vec::new()];
     for _ in 0..WARM_LIVES {
         for (side, took) in sides.iter().zip(&mut all) {
@@ -162,10 +162,10 @@ fn warm(sides: [&Handler; 2], cosmos: &Cosmos, (function, body, _): &(&str, Stri
 }
 
 /// What each call took, in microseconds, on one connection.
-fn call_often(side: &Handler, cosmos: &Cosmos, function: &str, body: &str) -> Vec<f64> {
-    let mut running = side.start(cosmos);
-    let mut connection = running.probed();
-    let call = running.call(function, body);
+fn call_often(side: &Program, cosmos: &Cosmos, function: &str, body: &str) -> Vec<f64> {
+    let mut running = handler::start(side, cosmos);
+    let mut connection = running.answered();
+    let call = handler::call(&running, function, body);
     let took = (0..WARM_CALLS + WARM_CALLS / 4).map(|_| {
         let sent = Instant::now();
         let (status, _) = connection.ask(&call).unwrap();

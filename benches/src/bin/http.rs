@@ -6,13 +6,10 @@ use axum::Router;
 use axum::routing::get;
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::{App, Cloud, Hosted};
-use isobar_benches::{medians, row};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use isobar_benches::{load, medians, row};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-const CONNECTIONS: usize = 64;
-const REQUESTS: usize = 1_500;
 const ROUNDS: usize = 11;
 
 fn router() -> Router {
@@ -44,14 +41,7 @@ fn main() {
         tokio::spawn(server.run(Hosted { function: Arc::new(app), manifest }, std::future::pending()));
         address
     });
-    let load = |address| {
-        isobar_benches::rate(CONNECTIONS * REQUESTS, || {
-            client.block_on(async {
-                let connections = (0..CONNECTIONS).map(|_| tokio::spawn(connection(address)));
-                futures_util::future::join_all(connections).await.into_iter().for_each(Result::unwrap);
-            });
-        })
-    };
+    let load = |address| load::rate(&client, address, "/hello/world", "hello world");
     let rates = medians(ROUNDS, &mut [&mut || load(bare), &mut || load(isobar)]);
     let (bare, isobar) = (rates[0], rates[1]);
     row(
@@ -61,20 +51,4 @@ fn main() {
         &format!("{:.2}", isobar / bare),
         "≥ 0.90",
     );
-}
-
-/// One connection, one request after the other.
-async fn connection(address: std::net::SocketAddr) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let mut buffer = [0; 1024];
-    for _ in 0..REQUESTS {
-        stream.write_all(b"GET /hello/world HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let mut read = 0;
-        while !buffer[..read].ends_with(b"hello world") {
-            let more = stream.read(&mut buffer[read..]).await.unwrap();
-            assert!(more > 0, "the server closed the connection");
-            read += more;
-        }
-    }
 }

@@ -1,9 +1,8 @@
 //! Google Cloud's services, as emulators that others wrote have them, and the service of an app in this process.
 //!
 //! What the services do is the emulators': Google's own for Firestore and Pub/Sub, fake-gcs-server for Cloud
-//! Storage. **Doubles of ours** are what pushes messages (`delivery`), since time is the trial's; what leads the
-//! events of fake-gcs-server's buckets each to the topic of its own (`notices`); and, for what no emulator checks, Cloud
-//! Storage itself (`storage`).
+//! Storage. **Doubles of ours** are what pushes messages (`delivery`), since time is the trial's; and,
+//! for what no emulator checks, Cloud Storage itself (`storage`).
 
 mod aging;
 mod delivery;
@@ -40,7 +39,7 @@ pub struct Services {
     pub firestore: String,
     /// Google's emulator of Pub/Sub.
     pub pub_sub: String,
-    /// fake-gcs-server, which tells that emulator of all objects. Without it, the double of ours.
+    /// fake-gcs-server, whose notifications go to that emulator. Without it, the double of ours.
     pub storage: Option<String>,
 }
 

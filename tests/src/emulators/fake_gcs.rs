@@ -13,12 +13,6 @@ use super::served::Served;
 /// The module, and its version: Go checks what it fetches against the sum that everybody is told.
 const MODULE: &str = "github.com/fsouza/fake-gcs-server@v1.56.1";
 
-/// The project of the topic that it tells of objects in.
-pub const EVENTS_PROJECT: &str = "events";
-
-/// That topic. It must be there before the first object is.
-pub const EVENTS_TOPIC: &str = "objects";
-
 /// The need that `ISOBAR_REQUIRE` can name.
 const NEED: &str = "go";
 
@@ -33,7 +27,7 @@ pub struct FakeGcs {
 impl FakeGcs {
     /// Starts it, where Go is there to build it with; the first time takes a minute, and needs Go's registry.
     ///
-    /// It tells the emulator of Pub/Sub at `pub_sub` of all that happens to objects.
+    /// The topics of its buckets' notifications are in the emulator of Pub/Sub at `pub_sub`.
     pub fn start(pub_sub: &str) -> std::result::Result<Self, Absent> {
         let program = ready()?;
         Self::serve(&program, free_port(), pub_sub).map_err(|error| Absent::new(NEED, error.to_string()))
@@ -45,8 +39,6 @@ impl FakeGcs {
         command.args(["-scheme", "http", "-host", "127.0.0.1", "-port", &port.to_string(), "-backend", "memory"]);
         // Signed URLs have the port in their host.
         command.args(["-public-host", &host, "-log-level", "error"]);
-        command.args(["-event.pubsub-project-id", EVENTS_PROJECT, "-event.pubsub-topic", EVENTS_TOPIC]);
-        command.args(["-event.list", "finalize,delete"]);
         command.env("PUBSUB_EMULATOR_HOST", pub_sub.trim_start_matches("http://"));
         let mut served = Served::start("fake-gcs-server", command)?;
         served.listens(port)?;

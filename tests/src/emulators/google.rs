@@ -111,7 +111,11 @@ pub(super) fn until_closed(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A port on which nobody listens now. What asks for it must be ready soon: another may take it.
+/// A port on which nobody listens now, and that the system gives to nobody who asks for any: these emulators ask for
+/// some of those themselves, and would take their own.
 pub(super) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).map_or(0, |address| address.port())
+    use std::hash::{BuildHasher, RandomState};
+    let ports = std::iter::repeat_with(|| 20_000 + RandomState::new().hash_one(0) % 10_000).take(100);
+    let mut ports = ports.filter_map(|port| u16::try_from(port).ok());
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap_or_default()
 }

@@ -2,6 +2,9 @@
 //!
 //! Source: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>.
 
+use std::borrow::Cow;
+use std::time::SystemTime;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -9,7 +12,6 @@ use chrono::DateTime;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use std::time::SystemTime;
 
 use super::Refused;
 
@@ -30,10 +32,7 @@ pub(crate) struct CloudEvent {
 
 impl CloudEvent {
     /// All of it in JSON. Errors: naming the attribute.
-    pub(super) fn structured(content_type: &str, body: &[u8]) -> Result<Self, Refused> {
-        if content_type != "application/cloudevents+json" {
-            return Err(Refused::malformed("of the formats of CloudEvents only JSON is taken"));
-        }
+    pub(super) fn structured(body: &[u8]) -> Result<Self, Refused> {
         let value: Value = serde_json::from_slice(body).map_err(|error| {
             Refused::malformed(format!("the CloudEvent is no JSON at line {} column {}", error.line(), error.column()))
         })?;
@@ -42,10 +41,13 @@ impl CloudEvent {
         }
         let attribute = |name: &str| match value.get(name) {
             None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.contains(char::is_control) => {
+                Err(Refused::malformed(format!("the CloudEvent's `{name}` has control characters in it")))
+            }
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(Refused::malformed(format!("the CloudEvent's `{name}` is no text"))),
         };
-        let data = match (value.get("data"), attribute("data_base64")?) {
+        let data = match (value.get("data").filter(|data| !data.is_null()), attribute("data_base64")?) {
             (Some(_), Some(_)) => return Err(Refused::malformed("the CloudEvent has both `data` and `data_base64`")),
             (_, Some(base64)) => STANDARD
                 .decode(base64)
@@ -108,13 +110,30 @@ impl CloudEvent {
     }
 }
 
-/// A value of a header: percent-encoded UTF-8. `None` for what is none, or has control characters in it.
+/// A value of a header: percent-encoded UTF-8, perhaps in quotes. `None` for what is none, or has control
+/// characters in it.
 fn decoded(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?;
+    let text = unquoted(text)?;
     let broken = text.split('%').skip(1).any(|rest| {
         let digits = rest.as_bytes().get(..2);
         !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
-    let text = percent_decode_str(text).decode_utf8().ok().filter(|_| !broken)?;
+    let text = percent_decode_str(&text).decode_utf8().ok().filter(|_| !broken)?;
     (!text.chars().any(char::is_control)).then(|| text.into_owned())
+}
+
+/// Without its quotes, and without the backslashes that those need. `None` for quotes that do not close.
+fn unquoted(text: &str) -> Option<Cow<'_, str>> {
+    let Some(quoted) = text.strip_prefix('"') else { return Some(text.into()) };
+    let mut plain = String::new();
+    let mut letters = quoted.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => return letters.next().is_none().then(|| plain.into()),
+            '\\' => plain.push(letters.next()?),
+            other => plain.push(other),
+        }
+    }
+    None
 }

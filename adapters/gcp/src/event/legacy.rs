@@ -96,7 +96,11 @@ fn resource<'a>(context: &'a Value, service: &'a str) -> Result<(&'a str, String
 fn split(service: &str, resource: &str) -> (String, Option<String>) {
     match resource.split_once("/objects/") {
         Some((bucket, object)) if service == STORAGE => {
-            let object = object.rsplit_once('#').map_or(object, |(object, _)| object);
+            let generation = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let object = match object.rsplit_once('#') {
+                Some((name, text)) if generation(text) => name,
+                _ => object,
+            };
             (bucket.to_owned(), Some(format!("objects/{object}")))
         }
         _ => (resource.to_owned(), None),

@@ -11,26 +11,37 @@ use serde_json::Value;
 use super::Refused;
 use crate::pub_sub::wire::{PubsubMessage, time};
 
-pub(super) const MESSAGE_ID: &str = "x-goog-pubsub-message-id";
+const MESSAGE_ID: &str = "x-goog-pubsub-message-id";
 const PUBLISH_TIME: &str = "x-goog-pubsub-publish-time";
 const ORDERING_KEY: &str = "x-goog-pubsub-ordering-key";
 const SUBSCRIPTION: &str = "x-goog-pubsub-subscription-name";
 const DELIVERY_ATTEMPT: &str = "x-goog-pubsub-delivery-attempt";
 
-/// What the client that pushes writes itself: no attribute of a message.
-const OF_HTTP: [&str; 11] = [
+/// What the client that pushes, and the front end before us, write themselves: no attribute of a message.
+const OF_HTTP: [&str; 15] = [
     "accept",
     "accept-encoding",
     "authorization",
     "connection",
     "content-length",
     "content-type",
+    "forwarded",
     "from",
     "host",
     "transfer-encoding",
+    "tracestate",
     "user-agent",
+    "via",
     "x-cloud-trace-context",
+    "x-serverless-authorization",
 ];
+
+/// Is it a push without its wrapper? Eventarc's own events come by such pushes as well: they are CloudEvents, of
+/// types of Google's.
+pub(super) fn is_unwrapped(headers: &HeaderMap) -> bool {
+    headers.contains_key(MESSAGE_ID)
+        && !headers.get("ce-type").is_some_and(|kind| kind.as_bytes().starts_with(b"google."))
+}
 
 /// A message and how it was delivered.
 #[derive(Debug)]

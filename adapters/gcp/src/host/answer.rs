@@ -1,7 +1,7 @@
 //! Answers to who calls triggers.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use isobar_abstraction::{Body, Error, ErrorKind, Result};
@@ -34,7 +34,18 @@ pub(super) fn refused(Refused { status, error }: &Refused) -> Response<Body> {
         true => tracing::error!(?error, "the event failed"),
         false => tracing::warn!(status = status.as_u16(), error = %error, "a call of a trigger is refused"),
     }
-    json_response(*status, describe(error))
+    let mut response = json_response(*status, describe(error));
+    // What RFC 9110 wants beside these.
+    match *status {
+        StatusCode::UNAUTHORIZED => {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        _ => {}
+    }
+    response
 }
 
 /// What a caller is told of an error: its kind and its text, without its sources.

@@ -45,8 +45,12 @@ struct Target<'a> {
     audience: &'a str,
 }
 
-/// The requests that make what an app needs beside its service, in order. All of them may be repeated; 409 says
-/// that something is there already.
+/// The requests that make what an app needs beside its service, in order. All but the notifications of buckets may be
+/// repeated: 409 says that something is there already. A notification that is made once more is a second one, and
+/// tells everything twice: look first (`GET` of the same URL).
+///
+/// Who deploys also grants what only the number of the project names: that Cloud Storage's service agent may publish to
+/// the topics of events, and that Pub/Sub's may publish to those of dead letters and acknowledge at the subscriptions.
 ///
 /// `service` is the URL of the service, such as `https://shortener-abc.a.run.app`, and the audience of the tokens that
 /// triggers are called with; `account` is the service account that calls them. The location of jobs is `region`.
@@ -175,12 +179,10 @@ fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<Vec<ApiReq
     };
     let project = told.as_deref().unwrap_or(project);
     let group = format!("projects/{project}/databases/{database}/collectionGroups/{collection}/fields");
-    let patch = |field: &str, mask: &str, body: Value| {
-        let url = format!("{}/v1/{group}/{field}?updateMask={mask}", endpoint.url);
+    let patch = |(field, body): (&str, Value)| {
+        let set: Vec<&str> = body.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let url = format!("{}/v1/{group}/{field}?updateMask={}", endpoint.url, set.join(","));
         ApiRequest { method: "PATCH", url, body }
     };
-    let mut requests: Vec<_> =
-        ["v", "n", "w"].map(|field| patch(field, "indexConfig", json!({"indexConfig": {"indexes": []}}))).into();
-    requests.push(patch("expireAt", "ttlConfig", json!({"ttlConfig": {}})));
-    Ok(requests)
+    Ok(crate::key_value::deployment::fields().map(patch).into())
 }

@@ -53,7 +53,9 @@ impl CloudRunService {
     }
 }
 
-/// Whatever it is, it is for the job to try again or not.
+/// Whatever it is, it is for the job to try again or not; but for a schedule that there is not.
 fn failed(error: Error) -> Refused {
-    Refused { status: StatusCode::INTERNAL_SERVER_ERROR, error }
+    let missing = error.kind() == ErrorKind::NotFound;
+    let status = if missing { StatusCode::NOT_FOUND } else { StatusCode::INTERNAL_SERVER_ERROR };
+    Refused { status, error }
 }

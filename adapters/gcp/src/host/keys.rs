@@ -18,11 +18,16 @@ use object_store::PutPayload;
 use parking_lot::Mutex;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::State;
 
 /// Shortest time between two questions.
 const PAUSE: Duration = Duration::from_secs(60);
+
+/// The longest that a call waits for keys. They may come later, for others.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long keys are good if nobody says so, and the least and the most of what is believed.
 const USUAL: Duration = Duration::from_secs(3_600);
@@ -44,7 +49,7 @@ impl Key {
 pub(super) struct Keys {
     url: String,
     client: Client,
-    flight: tokio::sync::Mutex<()>,
+    flight: Arc<tokio::sync::Mutex<()>>,
     held: Mutex<Held>,
 }
 
@@ -62,30 +67,35 @@ impl Keys {
         // Tokens go by the machine's time, and so does the waiting for their keys.
         let client = Client::new(state.config.client.clone(), Arc::new(SystemClock));
         let url = state.config.run.keys.clone();
-        Self { url, client, flight: tokio::sync::Mutex::default(), held: Mutex::default() }
+        Self { url, client, flight: Arc::default(), held: Mutex::default() }
     }
 
     /// The key of this id.
-    pub(super) async fn find(&self, id: &str, now: SystemTime) -> Option<Arc<Key>> {
+    pub(super) async fn find(self: &Arc<Self>, id: &str, now: SystemTime) -> Option<Arc<Key>> {
         if let Some(key) = self.fresh(id, now) {
             return Some(key);
         }
-        let flight = self.flight.lock().await;
-        // Somebody else may have asked in the meantime.
-        if let Some(key) = self.fresh(id, now) {
-            return Some(key);
+        let renewed = Arc::clone(self).renewed(id.to_owned(), now);
+        // A task of its own: a caller who hangs up does not end the question for everybody.
+        if timeout(PATIENCE, tokio::spawn(renewed)).await.is_err() {
+            tracing::warn!("the keys of tokens are long in coming; those at hand are used");
         }
-        if self.may_ask(now) {
-            match self.fetch().await {
-                Ok((keys, good_for)) => {
-                    let mut held = self.held.lock();
-                    (held.keys, held.renew) = (keys, now.checked_add(good_for));
-                }
-                Err(error) => tracing::error!(%error, "the keys of tokens cannot be fetched; those at hand are used"),
-            }
-        }
-        drop(flight);
         self.held.lock().keys.get(id).cloned()
+    }
+
+    /// Waits for whoever asks already, and asks where nobody did for a while.
+    async fn renewed(self: Arc<Self>, id: String, now: SystemTime) {
+        let _flight = self.flight.lock().await;
+        if self.fresh(&id, now).is_some() || !self.may_ask(now) {
+            return;
+        }
+        match self.fetch().await {
+            Ok((keys, good_for)) => {
+                let mut held = self.held.lock();
+                (held.keys, held.renew) = (keys, now.checked_add(good_for));
+            }
+            Err(error) => tracing::error!(%error, "the keys of tokens cannot be fetched; those at hand are used"),
+        }
     }
 
     /// A key that is known, if the keys are not to be fetched anew.
@@ -116,26 +126,28 @@ impl Keys {
     }
 }
 
-/// `{"keys": [{"kty": "RSA", "kid", "n", "e"}]}`; keys of other kinds are left out. `None` for what is none.
+/// `{"keys": [{"kty": "RSA", "kid", "n", "e"}]}`; keys of other kinds are left out. `None` for what has no key.
 fn parse(body: &[u8]) -> Option<HashMap<String, Arc<Key>>> {
     #[derive(Deserialize)]
     struct Set {
-        keys: Vec<Told>,
+        keys: Vec<Value>,
     }
     #[derive(Deserialize)]
     struct Told {
         kty: String,
-        kid: Option<String>,
-        n: Option<String>,
-        e: Option<String>,
+        kid: String,
+        n: String,
+        e: String,
     }
     let Set { keys } = serde_json::from_slice(body).ok()?;
-    let key = |told: Told| {
-        let part = |part: Option<String>| BASE64_URL_SAFE_NO_PAD.decode(part?).ok();
-        let (n, e) = (part(told.n)?, part(told.e)?);
-        (told.kty == "RSA").then_some((told.kid?, Arc::new(Key(RsaPublicKeyComponents { n, e }))))
+    let key = |told: Value| {
+        let Told { kty, kid, n, e } = serde_json::from_value(told).ok()?;
+        let part = |part: String| BASE64_URL_SAFE_NO_PAD.decode(part).ok();
+        let key = Key(RsaPublicKeyComponents { n: part(n)?, e: part(e)? });
+        (kty == "RSA").then(|| (kid, Arc::new(key)))
     };
-    Some(keys.into_iter().filter_map(key).collect())
+    let keys: HashMap<_, _> = keys.into_iter().filter_map(key).collect();
+    (!keys.is_empty()).then_some(keys)
 }
 
 fn good_for(headers: &HeaderMap) -> Duration {

@@ -76,7 +76,7 @@ impl CloudRunService {
             return Ok(None);
         }
         // What Pub/Sub counted while a copy was not due were no tries.
-        let tried = if arrived.due.is_some() { arrived.attempts + 1 } else { arrived.message.attempt };
+        let tried = if arrived.due.is_some() { arrived.attempts.saturating_add(1) } else { arrived.message.attempt };
         let delivered = Delivered { arrived, subscription, attempt: tried };
         let now = self.state.clock.now();
         let Some(left) = delivered.arrived.due.and_then(|due| due.duration_since(now).ok()) else {

@@ -2,9 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -21,7 +24,7 @@ use crate::State;
 /// <https://docs.cloud.google.com/run/docs/container-contract#instance-shutdown>
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a client may take for the head of a request.
+/// How long a client may take for the head of a request, and for its first request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves until the platform, or a person, says stop; what has begun may end for 10 s.
@@ -44,32 +47,34 @@ impl CloudRunService {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         builder.http2().timer(TokioTimer::new());
         let graceful = GracefulShutdown::new();
-        let mut stop = std::pin::pin!(stop);
+        let mut stop = pin!(stop);
         loop {
-            let stream = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        // Too many open files, say: the connections that end make room.
-                        tracing::error!(%error, "a connection cannot be accepted");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                },
-                () = &mut stop => break,
+            let stream = match select(pin!(listener.accept()), &mut stop).await {
+                Either::Left((Ok((stream, _)), _)) => stream,
+                Either::Left((Err(error), _)) => {
+                    // Too many open files, say: the connections that end make room.
+                    tracing::error!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+                Either::Right(_) => break,
             };
             // A part of a body that streams is not to wait for the next one.
             let _ = stream.set_nodelay(true);
-            let service = self.clone();
+            let (service, begun) = (self.clone(), Arc::new(AtomicBool::new(false)));
+            let silent = silent(Arc::clone(&begun));
             let answer = service_fn(move |request: Request<Incoming>| {
+                begun.store(true, Ordering::Relaxed);
                 let service = service.clone();
                 async move { Ok::<_, Infallible>(service.handle(request.map(Body::new)).await) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(error, "a connection broke off");
+                match select(std::pin::pin!(connection), std::pin::pin!(silent)).await {
+                    Either::Left((Err(error), _)) => tracing::debug!(error, "a connection broke off"),
+                    Either::Left((Ok(()), _)) => {}
+                    Either::Right(_) => tracing::debug!("a connection is cut that asked for nothing"),
                 }
             });
         }
@@ -94,14 +99,20 @@ impl CloudRunService {
     }
 }
 
+/// Ends if no request has begun in time. Hyper itself bounds neither the wait for the first byte of a connection,
+/// which says what version of HTTP it is, nor that for the first request of HTTP/2.
+async fn silent(begun: Arc<AtomicBool>) {
+    tokio::time::sleep(HEAD_TIMEOUT).await;
+    if begun.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(unix)]
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    select(pin!(tokio::signal::ctrl_c()), pin!(terminate.recv())).await;
 }
 
 #[cfg(not(unix))]

@@ -1,1 +1,200 @@
+//! An app with every kind of trigger, that does what it is told; Google, as a double; and what calls the app.
 
+mod called;
+mod deployment;
+mod http;
+mod invoke;
+mod keys;
+mod messages;
+mod objects;
+mod server;
+mod settled;
+mod signed;
+mod token;
+
+use axum::Router;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::BodyExt;
+use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::{App, BoxError, Cloud, Environment, ManualClock, ObjectEvent, Outcome, Tick};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::double::Double;
+use crate::{GcpConfig, GcpProvider};
+use signed::{AUDIENCE, EMAIL, bearer, jwks};
+
+type Answer = Response<String>;
+
+struct Host {
+    service: CloudRunService,
+    clock: ManualClock,
+    double: Arc<Double>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+#[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
+fn told(status: u16, body: impl ToString) -> Answer {
+    Response::builder().status(status).body(body.to_string()).unwrap()
+}
+
+/// Google, which answers with its keys, and takes every message.
+fn google(request: &Request<Bytes>) -> Answer {
+    match request.uri().path() {
+        "/certs" => told(200, jwks()),
+        path if path.ends_with(":publish") => told(200, json!({"messageIds": ["99"]})),
+        path => told(404, path),
+    }
+}
+
+/// What a service on Cloud Run finds in its environment, with a double for Google.
+fn config(url: &str, vars: &[(&str, &str)]) -> GcpConfig {
+    let environment = Environment::default()
+        .with_var("GOOGLE_CLOUD_PROJECT", "p-1")
+        .with_var("PUBSUB_EMULATOR_HOST", url)
+        .with_var("K_SERVICE", "shop")
+        .with_var(ISOBAR_EVENT_KEYS, format!("{url}/certs"))
+        .with_var(ISOBAR_EVENT_AUDIENCE, AUDIENCE)
+        .with_var(ISOBAR_EVENT_SERVICE_ACCOUNT, EMAIL);
+    let environment = vars.iter().fold(environment, |all, (name, value)| all.with_var(*name, *value));
+    let mut config = GcpConfig::from_environment(&environment).unwrap();
+    config.client.max_attempts = 1;
+    config
+}
+
+impl Host {
+    async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(vars: &[(&str, &str)]) -> Self {
+        Self::at(Double::new(google).await, vars)
+    }
+
+    fn at(double: Double, vars: &[(&str, &str)]) -> Self {
+        let (clock, seen) = (ManualClock::default(), Arc::default());
+        let provider = GcpProvider::with_clock(config(&double.url, vars), Arc::new(clock.clone()));
+        // What the app opens is no matter here.
+        let cloud = Cloud::memory();
+        let mut app = shop(&cloud, &seen);
+        let manifest = Arc::new(app.start(&cloud).unwrap());
+        let service = provider.service(Hosted { function: Arc::new(app), manifest });
+        Self { service, clock, double: Arc::new(double), seen }
+    }
+
+    async fn send(&self, request: Request<Body>) -> (u16, String) {
+        let (parts, body) = self.service.handle(request).await.into_parts();
+        let body = body.collect().await.map_or_else(|error| error.to_string().into(), |body| body.to_bytes());
+        (parts.status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Calls a trigger as Google does.
+    async fn call(&self, path: &str, body: impl ToString) -> (u16, String) {
+        self.send(of_google(path).body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    /// A call that ends only when the clock has moved on by so much.
+    async fn call_after(&self, by: Duration, path: &str, body: impl ToString) -> (u16, String) {
+        let call = async { self.call(path, body).await };
+        let moved = async {
+            // Not before the handler is at it.
+            while self.seen.lock().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tokio::task::yield_now().await;
+            self.clock.advance(by);
+        };
+        tokio::join!(call, moved).0
+    }
+
+    /// What the app was asked since this was asked last.
+    fn seen(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.lock())
+    }
+
+    /// What was published so far: the topics, and the messages.
+    fn published(&self) -> Vec<(String, Value)> {
+        let all = 0..self.double.asked().len();
+        let published = all.filter_map(|place| {
+            self.double.request(place, |request| {
+                let topic = request.uri().path().strip_suffix(":publish")?.rsplit('/').next()?.to_owned();
+                let body: Value = serde_json::from_slice(request.body()).unwrap();
+                Some((topic, body["messages"][0].clone()))
+            })
+        });
+        published.collect()
+    }
+}
+
+fn of_google(path: &str) -> ::http::request::Builder {
+    Request::post(path)
+        .header("authorization", bearer())
+        .header("content-type", "application/json")
+        .header("user-agent", "CloudPubSub-Google")
+}
+
+fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
+    let note = || {
+        let seen = Arc::clone(seen);
+        move |what: String| seen.lock().push(what)
+    };
+    let (clicks, pages, sweep, hang, web) = (note(), note(), note(), note(), note());
+    App::new("shop")
+        .http(
+            Router::new()
+                .route("/", get(async || "root"))
+                .route("/echo", post(async |body: Bytes| body))
+                .route("/stream", get(async || Body::from_stream(parts("once upon", "a time"))))
+                .route("/endless", get(async || Body::from_stream(parts("a", "").chain(stream::pending()))))
+                .route("/flood", get(async || Body::from_stream(stream::repeat_with(|| Ok::<_, BoxError>("more")))))
+                .route("/panic", get(async || panic!("the handler's own fault") as &'static str))
+                .route(
+                    "/hang",
+                    get(async move || {
+                        hang("hang".to_owned());
+                        std::future::pending::<&'static str>().await
+                    }),
+                )
+                .route("/cx", get(async |cx: Context| format!("{:?} {:?}", cx.function(), cx.remaining())))
+                .fallback(async move |request: Request<Body>| web(format!("{} {}", request.method(), request.uri()))),
+        )
+        .on_message(
+            cloud.topic::<Bytes>("clicks").subscription().with_attempts(3),
+            move |message: Message<Bytes>, cx| {
+                let words = String::from_utf8_lossy(&message.body).into_owned();
+                clicks(format!("{words} {}, attempt {}", message.id, cx.attempt()));
+                outcome(words)
+            },
+        )
+        .on_object(&cloud.bucket("pages"), move |event: ObjectEvent, cx| {
+            pages(format!("{} {:?}, attempt {}", event.key, event.change, cx.attempt()));
+            outcome(event.key)
+        })
+        .on_schedule("sweep", "0 3 * * *", move |tick: Tick, _| {
+            sweep(format!("{} {}", tick.schedule, isobar_abstraction::clock::to_rfc3339(tick.due)));
+            async { Outcome::Ack }
+        })
+        .on_schedule("fails", "0 3 * * *", |_, _| async { Err::<(), _>(Error::internal("no broom")) })
+        .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
+        .on_invoke("nothing", |_: Value, _| async { Ok::<_, Error>(()) })
+        .on_invoke("panics", |_: Value, _| async { panic!("the handler's own fault") as Result<(), Error> })
+        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid("no such thing")) })
+}
+
+fn parts(one: &'static str, two: &'static str) -> impl futures_util::Stream<Item = Result<&'static str, BoxError>> {
+    stream::iter([Ok(one), Ok(two)])
+}
+
+async fn outcome(words: String) -> Outcome {
+    match words.split('/').next().unwrap_or_default() {
+        "retry" => Outcome::retry("not yet"),
+        "later" => Outcome::retry_after(Duration::from_secs(3_600), "not yet"),
+        "reject" => Outcome::reject("bad apple"),
+        "panic" => panic!("the handler's own fault"),
+        "hang" => std::future::pending().await,
+        _ => Outcome::Ack,
+    }
+}

@@ -6,9 +6,10 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
+use super::refusal::is_contention;
 use super::stored::{Fields, Typed};
 use super::{FirestoreKeyValue, TRIES};
-use crate::service::{Answered, Refusal, Status};
+use crate::service::Answered;
 
 /// One write, as it is sent.
 #[derive(Debug, Default, Serialize)]
@@ -118,7 +119,7 @@ impl FirestoreKeyValue {
         let answer = loop {
             let answer = self.service.json(operation, safety, &path, &Commit { writes }).await;
             match answer.map_err(|error| crate::service::unknown(error, uncertain))? {
-                Err(refusal) if is_contention(&refusal) && tries < TRIES => {
+                Err(refusal) if is_contention(&refusal) && tries + 1 < TRIES => {
                     uncertain |= refusal.uncertain;
                     self.pause(tries).await;
                     tries += 1;
@@ -137,23 +138,4 @@ impl FirestoreKeyValue {
         }
         Ok(Ok(write_results))
     }
-}
-
-/// Two writes of one document met, and this one has lost.
-fn is_contention(refusal: &Refusal) -> bool {
-    refusal.status == Status::Aborted
-}
-
-/// Does it say that a document is not what a precondition wants?
-pub(super) fn is_condition(refusal: &Refusal) -> bool {
-    match refusal.status {
-        Status::AlreadyExists | Status::FailedPrecondition => true,
-        Status::NotFound => !is_database(refusal),
-        _ => false,
-    }
-}
-
-/// Is it the database that is not there, and no document?
-fn is_database(refusal: &Refusal) -> bool {
-    refusal.message.contains("database ") && refusal.message.contains("does not exist")
 }

@@ -5,7 +5,8 @@ use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::Safety;
 
 use super::attempt::unique;
-use super::commit::{Change, Document, Mask, Precondition, Sent, Transform, is_condition};
+use super::commit::{Change, Document, Mask, Precondition, Sent, Transform, Written};
+use super::refusal::is_condition;
 use super::stored::{Found, Typed};
 use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
@@ -18,14 +19,15 @@ const SMALL: u64 = 1 << 32;
 impl FirestoreKeyValue {
     /// Reads, and adds. Firestore would make a counter of what is none, which the reading prevents; a counter
     /// lies in a field of its own, so that not even a put in between is lost.
+    ///
+    /// Errors: `Conflict` where other writes were faster every time, `Throttled` where they held the document.
     pub(super) async fn add_item(&self, key: &Key, delta: i64) -> Result<i64> {
         for attempt in 0..TRIES {
             let found = self.read(key).await?;
             let current = found.as_ref().filter(|found| !found.has_expired(self.clock.now())).and_then(Found::counter);
-            let natively = current.is_some_and(|current| current.unsigned_abs() < FAR) && delta.unsigned_abs() < SMALL;
-            let sum = match natively {
-                true => self.add_natively(key, delta).await?,
-                false => self.write_back(key, found, delta).await?,
+            let sum = match current.filter(|current| current.unsigned_abs() < FAR && delta.unsigned_abs() < SMALL) {
+                Some(current) => self.add_natively(key, current, delta).await?,
+                None => self.write_back(key, found, delta).await?,
             };
             if let Some(sum) = sum {
                 return Ok(sum);
@@ -37,20 +39,23 @@ impl FirestoreKeyValue {
 
     /// `None` where the item is gone. Never repeated where it may have been counted: that would count twice.
     /// Then the mark may tell that it was.
-    async fn add_natively(&self, key: &Key, delta: i64) -> Result<Option<i64>> {
+    async fn add_natively(&self, key: &Key, current: i64, delta: i64) -> Result<Option<i64>> {
         let mark = unique()?;
-        let fields = Sent::Mark { w: Typed::StringValue(&mark) };
+        let fields = Sent::Mark { w: Typed::Text(&mark) };
         let change = Change {
             update: Some(Document { name: self.name(key).await?, fields }),
             update_mask: Some(Mask { field_paths: ["w"] }),
-            update_transforms: Some([Transform { field_path: "n", increment: Typed::IntegerValue(delta.to_string()) }]),
+            update_transforms: Some([Transform { field_path: "n", increment: Typed::Integer(delta.to_string()) }]),
             current_document: Some(Precondition::Exists(true)),
             ..Change::default()
         };
         let error = match self.commit("Add", Safety::Once, &[change]).await {
-            Ok(Ok(written)) => return written.first().map(|written| written.sum()).transpose(),
+            Ok(Ok(written)) => {
+                let Some(sum) = written.first().map(Written::sum).transpose()? else { return Ok(None) };
+                return self.confirm(key, sum, current + delta).await.map(Some);
+            }
             Ok(Err(refusal)) if is_condition(&refusal) && !refusal.uncertain => return Ok(None),
-            Ok(Err(refusal)) => refusal.into(),
+            Ok(Err(refusal)) => self.explain(refusal),
             Err(error) => error,
         };
         if error.outcome_unknown()
@@ -61,6 +66,18 @@ impl FirestoreKeyValue {
             return Ok(Some(sum));
         }
         Err(error)
+    }
+
+    /// Where another write came in between, it may have made something else of the counter: then what was
+    /// added lies beside that, and no read shows it.
+    async fn confirm(&self, key: &Key, sum: i64, expected: i64) -> Result<i64> {
+        if sum == expected {
+            return Ok(sum);
+        }
+        match self.read(key).await.map_err(Error::with_outcome_unknown)? {
+            Some(found) if found.hides_a_number() => add_to_counter(Some(b"none"), 0, PROFILE.limits.counter),
+            _ => Ok(sum),
+        }
     }
 
     /// Adds to what was read, and writes it back over that. `None` where another write was faster.

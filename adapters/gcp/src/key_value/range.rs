@@ -79,7 +79,7 @@ pub(super) struct Course<'a> {
 }
 
 impl<'a> RunQuery<'a> {
-    pub(super) fn new(course: Course<'a>, start: Option<Cursor<'a>>, end: Option<Cursor<'a>>, limit: usize) -> Self {
+    pub(super) fn new(course: &Course<'a>, start: Option<Cursor<'a>>, end: Option<Cursor<'a>>, limit: usize) -> Self {
         let direction = if course.descending { "DESCENDING" } else { "ASCENDING" };
         let structured_query = StructuredQuery {
             from: [Selector { collection_id: course.collection, all_descendants: course.everywhere }],
@@ -91,11 +91,12 @@ impl<'a> RunQuery<'a> {
         Self { structured_query }
     }
 
-    /// Half as many documents, if there is a half.
+    /// Half as many documents. False where there is no half.
     fn halve(&mut self) -> bool {
         let limit = &mut self.structured_query.limit;
+        let halved = *limit > 1;
         *limit = limit.div_ceil(2);
-        *limit > 1
+        halved
     }
 }
 
@@ -114,10 +115,9 @@ pub(super) struct Documents {
 impl FirestoreKeyValue {
     /// One page. Firestore sets no limit to an answer, and our client does: then fewer are asked for.
     pub(super) async fn run(&self, parent: &str, mut query: RunQuery<'_>) -> Result<Documents> {
-        let mut halved = true;
         loop {
             match self.stream::<Part>("RunQuery", ":runQuery", parent, &query).await {
-                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && halved => halved = query.halve(),
+                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && query.halve() => {}
                 Err(error) => return Err(error),
                 Ok(parts) => {
                     let found: Vec<_> = parts.into_iter().filter_map(|part| part.document).collect();
@@ -134,12 +134,12 @@ impl FirestoreKeyValue {
         let (start, end) = ends(range);
         let course =
             Course { collection: &self.collection, everywhere: false, field: "s", descending: range.descending };
-        let query = RunQuery::new(course, start, end, range.limit.clamp(1, MOST_ITEMS));
+        let query = RunQuery::new(&course, start, end, range.limit.clamp(1, MOST_ITEMS));
         let Documents { found, more } = self.run(&parent, query).await?;
         let now = self.clock.now();
         let mut items = Items::default();
         for found in found {
-            let key = found.key()?;
+            let key = found.key(&self.collection)?;
             items.resume = Some(key.sort.clone()).filter(|_| more);
             items.items.extend(found.into_item(key, now)?);
         }
@@ -153,13 +153,13 @@ fn ends(range: &QueryRange) -> (Option<Cursor<'_>>, Option<Cursor<'_>>) {
         true => (&range.upper, &range.lower),
     };
     let start = match first {
-        Bound::Included(sort) => Some(Cursor::before(Typed::StringValue(sort))),
-        Bound::Excluded(sort) => Some(Cursor::behind(Typed::StringValue(sort))),
+        Bound::Included(sort) => Some(Cursor::before(Typed::Text(sort))),
+        Bound::Excluded(sort) => Some(Cursor::behind(Typed::Text(sort))),
         Bound::Unbounded => None,
     };
     let end = match last {
-        Bound::Included(sort) => Some(Cursor::behind(Typed::StringValue(sort))),
-        Bound::Excluded(sort) => Some(Cursor::before(Typed::StringValue(sort))),
+        Bound::Included(sort) => Some(Cursor::behind(Typed::Text(sort))),
+        Bound::Excluded(sort) => Some(Cursor::before(Typed::Text(sort))),
         Bound::Unbounded => None,
     };
     (start, end)

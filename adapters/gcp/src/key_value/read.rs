@@ -8,23 +8,28 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Response, StatusCode};
 use isobar_abstraction::key_value::{Item, Key};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Judgement, Safety};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::FirestoreKeyValue;
-use super::stored::Found;
+use super::refusal::is_contention;
+use super::stored::{Found, place};
+use crate::service::{self, Refusal};
 
 /// Documents that one request asks for, at most.
 const KEYS: usize = 100;
+
+/// Tries of what is left unanswered, or fails in the midst of an answer.
+const ROUNDS: u32 = 5;
 
 /// Requests that are under way at once, at most.
 const AT_ONCE: usize = 4;
 
 #[derive(Debug, Serialize)]
 struct BatchGet<'a> {
-    documents: &'a [String],
+    documents: &'a [&'a str],
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,6 +37,9 @@ struct Got {
     found: Option<Found>,
     missing: Option<String>,
 }
+
+/// What was answered so far, by its place.
+type Answered = HashMap<String, Option<Found>>;
 
 impl FirestoreKeyValue {
     pub(super) async fn get_item(&self, key: &Key) -> Result<Option<Item>> {
@@ -67,25 +75,50 @@ impl FirestoreKeyValue {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Firestore answers in any order, and once for a name that is asked for twice.
-    fn look_up<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {
+    /// Firestore answers in any order, and once for a name that is asked for twice. What it leaves unanswered is
+    /// asked for again. Errors: `Unavailable` where that does not help: it must not be reported missing.
+    async fn look_up(&self, names: &[String]) -> Result<Vec<Option<Found>>> {
+        let mut answered = Answered::new();
+        for attempt in 0..ROUNDS {
+            let open = |name: &&str| !answered.contains_key(place(name));
+            let open: Vec<&str> = names.iter().map(String::as_str).filter(open).collect();
+            if open.is_empty() {
+                return Ok(names.iter().map(|name| answered.get(place(name)).cloned().flatten()).collect());
+            }
+            if attempt > 0 {
+                self.pause(attempt).await;
+            }
+            self.ask(&open, &mut answered).await?;
+        }
+        Err(Error::new(ErrorKind::Unavailable, "Firestore did not answer for each document, every time"))
+    }
+
+    fn ask<'a>(&'a self, names: &'a [&'a str], answered: &'a mut Answered) -> BoxFuture<'a, Result<()>> {
         async move {
             let got: Vec<Got> = match self.stream("BatchGet", ":batchGet", "", &BatchGet { documents: names }).await {
                 // Firestore sets no limit to an answer, and our client does.
                 Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && names.len() > 1 => {
                     let (left, right) = names.split_at(names.len() / 2);
-                    let mut found = self.look_up(left).await?;
-                    found.extend(self.look_up(right).await?);
-                    return Ok(found);
+                    self.ask(left, answered).await?;
+                    return self.ask(right, answered).await;
                 }
                 got => got?,
             };
-            in_order(names, got)
+            for Got { found, missing } in got {
+                match (found, missing) {
+                    (Some(found), _) => drop(answered.insert(found.place().to_owned(), Some(found))),
+                    (None, Some(missing)) => drop(answered.insert(place(&missing).to_owned(), None)),
+                    // Such as an element that only tells when it was read.
+                    (None, None) => {}
+                }
+            }
+            Ok(())
         }
         .boxed()
     }
 
-    /// Calls a method that answers with an array, below `parent`.
+    /// Calls a method that answers with an array, below `parent`. What is refused in the midst of the array is
+    /// tried again here, as the client has seen a success.
     pub(super) async fn stream<T: DeserializeOwned>(
         &self,
         operation: &'static str,
@@ -94,41 +127,54 @@ impl FirestoreKeyValue {
         input: &(impl Serialize + Sync),
     ) -> Result<Vec<T>> {
         let path = format!("/v1/{}{parent}{method}", self.documents().await?);
-        let body = self.service.json(operation, Safety::Read, &path, input).await??;
-        let wrong = |_| Error::internal("Firestore's answer cannot be read");
-        let parts: Vec<&RawValue> = serde_json::from_slice(&body).map_err(wrong)?;
-        parts.into_iter().map(|part| self.part(part.get())).collect()
+        let mut tries = 1;
+        loop {
+            let (refusal, again) = match self.service.json(operation, Safety::Read, &path, input).await? {
+                Err(refusal) => (refusal, false),
+                Ok(body) => match self.parts(&body)? {
+                    Ok(parts) => return Ok(parts),
+                    Err(refusal) => {
+                        let again = refusal.judge() != Judgement::Final;
+                        (refusal, again)
+                    }
+                },
+            };
+            if tries >= ROUNDS || !(again || is_contention(&refusal)) {
+                return Err(self.explain(refusal));
+            }
+            self.pause(tries).await;
+            tries += 1;
+        }
     }
 
-    /// An element, which may be the error that the stream ended with.
-    fn part<T: DeserializeOwned>(&self, part: &str) -> Result<T> {
+    /// The elements of an answer, or the error that it ended with.
+    fn parts<T: DeserializeOwned>(&self, body: &[u8]) -> Result<service::Answered<Vec<T>>> {
+        let wrong = |_| Error::internal("Firestore's answer cannot be read");
+        let parts: Vec<&RawValue> = serde_json::from_slice(body).map_err(wrong)?;
+        let mut read = Vec::with_capacity(parts.len());
+        for part in parts {
+            if let Some(refusal) = self.failed(part.get()) {
+                return Ok(Err(refusal));
+            }
+            read.push(serde_json::from_str(part.get()).map_err(wrong)?);
+        }
+        Ok(Ok(read))
+    }
+
+    fn failed(&self, part: &str) -> Option<Refusal> {
         #[derive(Deserialize)]
         struct Failed {
             error: Code,
         }
         #[derive(Deserialize)]
         struct Code {
+            #[serde(default)]
             code: u16,
         }
-        if let Ok(Failed { error: Code { code } }) = serde_json::from_str(part) {
-            let mut answer = Response::new(Bytes::copy_from_slice(part.as_bytes()));
-            *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            return Err(self.service.refusal(&answer, false).into());
-        }
-        serde_json::from_str(part).map_err(|_| Error::internal("a part of Firestore's answer cannot be read"))
+        let Failed { error: Code { code } } = serde_json::from_str(part).ok()?;
+        let mut answer = Response::new(Bytes::copy_from_slice(part.as_bytes()));
+        let failed = StatusCode::from_u16(code).ok().filter(|status| !status.is_success());
+        *answer.status_mut() = failed.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Some(self.service.refusal(&answer, false))
     }
-}
-
-/// Errors: `Unavailable` where a name was left unanswered: it must not be reported missing.
-fn in_order(names: &[String], got: Vec<Got>) -> Result<Vec<Option<Found>>> {
-    let mut answered: HashMap<String, Option<Found>> = HashMap::new();
-    for got in got {
-        match (got.found, got.missing) {
-            (Some(found), _) => drop(answered.insert(found.name().to_owned(), Some(found))),
-            (None, Some(missing)) => drop(answered.insert(missing, None)),
-            (None, None) => {}
-        }
-    }
-    let unanswered = || Error::new(ErrorKind::Unavailable, "Firestore did not answer for each document");
-    names.iter().map(|name| answered.get(name).cloned().ok_or_else(unanswered)).collect()
 }

@@ -34,6 +34,9 @@ use serde::{Deserialize, Serialize};
 /// The longest id of a document. Source: "Quotas and limits" of Firestore.
 const ID_BYTES: usize = 1_500;
 
+/// The longest partition whose id fits, whatever bytes it has.
+pub(crate) const PARTITION_BYTES: u64 = (ID_BYTES as u64 - 4) / 3;
+
 /// The longest sort key whose id fits, whatever bytes it has.
 pub(crate) const SORT_BYTES: u64 = (ID_BYTES as u64 - 1) / 2;
 
@@ -79,30 +82,34 @@ fn sort_id(sort: &str) -> String {
 /// The document under which the items of a partition are, below the database's own. Errors: `TooLarge`.
 pub(super) fn parent(collection: &str, partition: &str) -> Result<String> {
     let id = partition_id(partition);
-    check(&id, "the partition key", partition)?;
+    check(&id, "the partition key", partition, PARTITION_BYTES)?;
     Ok(format!("{collection}/{id}"))
 }
 
 /// The document of an item, below the database's own. Errors: `TooLarge` for a key that fits into no id.
 pub(super) fn path(collection: &str, key: &Key) -> Result<String> {
     let id = sort_id(&key.sort);
-    check(&id, "the sort key", &key.sort)?;
+    check(&id, "the sort key", &key.sort, SORT_BYTES)?;
     Ok(format!("{}/{collection}/{id}", parent(collection, &key.partition)?))
 }
 
-fn check(id: &str, what: &str, key: &str) -> Result<()> {
-    if id.len() <= ID_BYTES { Ok(()) } else { Err(Error::too_large(what, key.len() as u64, SORT_BYTES)) }
+fn check(id: &str, what: &str, key: &str, limit: u64) -> Result<()> {
+    if id.len() <= ID_BYTES { Ok(()) } else { Err(Error::too_large(what, key.len() as u64, limit)) }
 }
 
 /// A value as Firestore has it. Integers are strings in its JSON.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) enum Typed<'a> {
-    StringValue(&'a str),
-    IntegerValue(String),
-    BytesValue(String),
-    TimestampValue(String),
-    ReferenceValue(String),
+    #[serde(rename = "stringValue")]
+    Text(&'a str),
+    #[serde(rename = "integerValue")]
+    Integer(String),
+    #[serde(rename = "bytesValue")]
+    Bytes(String),
+    #[serde(rename = "timestampValue")]
+    Timestamp(String),
+    #[serde(rename = "referenceValue")]
+    Reference(String),
 }
 
 /// The fields of an item as they are sent.
@@ -123,31 +130,34 @@ impl<'a> Fields<'a> {
     pub(super) fn of(put: &'a Put, mark: &'a str) -> Self {
         let (mut n, mut v) = (None, None);
         match (parse_counter(&put.value), std::str::from_utf8(&put.value)) {
-            (Some(number), _) => n = Some(Typed::IntegerValue(number.to_string())),
-            (None, Ok(text)) => v = Some(Typed::StringValue(text)),
-            (None, Err(_)) => v = Some(Typed::BytesValue(BASE64_STANDARD.encode(&put.value))),
+            (Some(number), _) => n = Some(Typed::Integer(number.to_string())),
+            (None, Ok(text)) => v = Some(Typed::Text(text)),
+            (None, Err(_)) => v = Some(Typed::Bytes(BASE64_STANDARD.encode(&put.value))),
         }
         Self {
-            p: Typed::StringValue(&put.key.partition),
-            s: Typed::StringValue(&put.key.sort),
+            p: Typed::Text(&put.key.partition),
+            s: Typed::Text(&put.key.sort),
             n,
             v,
-            w: Typed::StringValue(mark),
-            expire_at: put.expires_at.map(|at| Typed::TimestampValue(timestamp(at))),
+            w: Typed::Text(mark),
+            expire_at: put.expires_at.map(|at| Typed::Timestamp(timestamp(expiry(at)))),
         }
     }
 }
 
-/// In milliseconds, as RFC 3339 has it.
-fn timestamp(at: SystemTime) -> String {
-    let millis = i64::try_from(to_millis(at)).unwrap_or(i64::MAX);
-    let latest = DateTime::<Utc>::from_timestamp_millis(LATEST).unwrap_or_default();
-    let time = DateTime::<Utc>::from_timestamp_millis(millis.min(LATEST)).unwrap_or(latest);
+/// When an item expires, in milliseconds, as it is stored: what lies behind the last time is that time.
+pub(super) fn expiry(at: SystemTime) -> u64 {
+    to_millis(at).min(LATEST)
+}
+
+/// Milliseconds, as RFC 3339 has them.
+fn timestamp(millis: u64) -> String {
+    let time = i64::try_from(millis).ok().and_then(DateTime::<Utc>::from_timestamp_millis).unwrap_or_default();
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// The end of the year 9999, behind which Firestore takes no time.
-const LATEST: i64 = 253_402_300_799_999;
+const LATEST: u64 = 253_402_300_799_999;
 
 /// A document as it is read, by whomever it was written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -182,11 +192,16 @@ struct Value {
 }
 
 impl Found {
-    /// The key. Errors: `Config` where isobar has not made the collection.
-    pub(super) fn key(&self) -> Result<Key> {
-        match (text(&self.fields.p), text(&self.fields.s)) {
-            (Some(partition), Some(sort)) => Ok(Key::new(partition, sort)),
-            _ => Err(Error::config("a document has no text in `p` or `s`; isobar needs a collection of its own")),
+    /// The key. Errors: `Config` where isobar would not have put the document: no read would find it there.
+    pub(super) fn key(&self, collection: &str) -> Result<Key> {
+        let strange = |what: &str| Error::config(format!("a document {what}; isobar needs a collection of its own"));
+        let (Some(partition), Some(sort)) = (text(&self.fields.p), text(&self.fields.s)) else {
+            return Err(strange("has no text in `p` or `s`"));
+        };
+        let key = Key::new(partition, sort);
+        match path(collection, &key) {
+            Ok(place) if place == self.place() => Ok(key),
+            _ => Err(strange("is not in the place that its `p` and `s` make")),
         }
     }
 
@@ -200,14 +215,9 @@ impl Found {
         Ok(version(self.update_time()?, self.place(), self.expires()))
     }
 
-    /// The document's name, whole.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The document, below the database's own.
     pub(super) fn place(&self) -> &str {
-        self.name.split_once("/documents/").map_or(self.name.as_str(), |(_, place)| place)
+        place(&self.name)
     }
 
     /// Was it written by the write with this mark?
@@ -219,12 +229,12 @@ impl Found {
         self.expires().is_some_and(|expires| expires <= to_millis(now))
     }
 
-    /// A part of a millisecond, which isobar does not write, counts as a whole.
+    /// A part of a millisecond, which isobar does not write, counts as a whole; what is before 1970 is 0.
     fn expires(&self) -> Option<u64> {
         let text = self.fields.expire_at.as_ref()?.timestamp_value.as_deref()?;
         let time = DateTime::parse_from_rfc3339(text).ok()?;
         let part = i64::from(time.timestamp_subsec_nanos() % 1_000_000 > 0);
-        u64::try_from(time.timestamp_millis() + part).ok()
+        Some(u64::try_from(time.timestamp_millis() + part).unwrap_or(0))
     }
 
     /// The counter in it, if it holds one.
@@ -233,6 +243,11 @@ impl Found {
             FoundFields { v: None, n: Some(Value { integer_value: Some(integer), .. }), .. } => integer.parse().ok(),
             _ => None,
         }
+    }
+
+    /// Is there a value that counts, and a number beside it that does not?
+    pub(super) fn hides_a_number(&self) -> bool {
+        self.fields.v.is_some() && self.fields.n.is_some()
     }
 
     /// The item at `key`, unless it has expired. Errors: `Internal` where there is no value in it.
@@ -251,6 +266,11 @@ impl Found {
         let value = value.ok_or_else(strange)?;
         Ok(Some(Item { key, value, version, expires_at }))
     }
+}
+
+/// A document below the database's own, of its whole name.
+pub(super) fn place(name: &str) -> &str {
+    name.split_once("/documents/").map_or(name, |(_, place)| place)
 }
 
 fn text(value: &Option<Value>) -> Option<&str> {
@@ -281,7 +301,17 @@ pub(super) fn wanted<'a>(version: &'a Version, place: &str, now: SystemTime) -> 
         None => (version.as_str(), None),
     };
     let (time, of) = text.rsplit_once('.')?;
-    // Another form would be refused as malformed, where no such version is all there is to say.
-    let fits = time.len() <= 40 && time.ends_with('Z') && DateTime::parse_from_rfc3339(time).is_ok();
-    (fits && of == mark(place) && expires.is_none_or(|expires| expires > to_millis(now))).then_some(time)
+    (is_update_time(time) && of == mark(place) && expires.is_none_or(|expires| expires > to_millis(now)))
+        .then_some(time)
+}
+
+/// Firestore's times have microseconds. Another form would be refused as malformed, where no such version is all
+/// there is to say.
+fn is_update_time(text: &str) -> bool {
+    let fits = |time: DateTime<_>| time.timestamp_subsec_nanos().is_multiple_of(1_000) && time.timestamp() > 0;
+    // A leap second has more than all the others, and Firestore knows none.
+    let plain = |time: &DateTime<_>| time.timestamp_subsec_nanos() < 1_000_000_000;
+    text.len() <= 27
+        && text.ends_with('Z')
+        && DateTime::parse_from_rfc3339(text).is_ok_and(|time| plain(&time) && fits(time))
 }

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write};
 use isobar_rest::Safety;
 
 use super::attempt::{changed, taken, unique};
-use super::commit::{Change, Document, Precondition, Sent, Written, is_condition};
-use super::stored::{Fields, Found, path, version, wanted};
+use super::commit::{Change, Document, Precondition, Sent, Written};
+use super::refusal::is_condition;
+use super::stored::{Fields, Found, expiry, path, version, wanted};
 use super::{FirestoreKeyValue, TRIES, throttled};
 use crate::service::{Refusal, unknown};
 
@@ -101,7 +101,7 @@ impl FirestoreKeyValue {
     /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
     async fn settle(&self, writes: &[Write], mark: &str, refusal: Refusal, lost: bool) -> Result<Settled> {
         if !is_condition(&refusal) {
-            return Err(refusal.into());
+            return Err(self.explain(refusal));
         }
         // Who asks for a version, and is sure to have had no answer lost, need not look.
         if let ([write], false) = (writes, lost)
@@ -145,7 +145,7 @@ impl FirestoreKeyValue {
         let answer = |(write, written): (&Write, &Written)| match write {
             Write::Put(put) => {
                 let place = path(&self.collection, &put.key)?;
-                Ok(Some(version(written.update_time()?, &place, put.expires_at.map(to_millis))))
+                Ok(Some(version(written.update_time()?, &place, put.expires_at.map(expiry))))
             }
             Write::Delete { .. } => Ok(None),
         };

@@ -3,7 +3,7 @@
 //! the trial's, which no emulator knows; that the emulator itself pushes to our host is shown end to end.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,6 +23,9 @@ use crate::backends::{not_a_request, told_error, whole};
 
 /// Messages that are pushed at once.
 const AT_ONCE: usize = 16;
+
+/// How long a message that is being pushed is not pushed again.
+const LEASE: Duration = Duration::from_secs(600);
 
 /// A message that was received.
 #[derive(Debug, Clone)]
@@ -78,27 +81,26 @@ impl GcpApp {
         Ok(any)
     }
 
-    /// Of each ordering key only the first, and that only if it is due.
+    /// Of each ordering key only the first, and that only if it is due. They are leased, and not seen while they are.
     async fn take_due(&self, subscription: &str) -> Result<Vec<Waiting>> {
         let mut all = self.project.waiting.lock().await;
-        let received = self.project.pub_sub.pull(subscription).await?;
+        let mut received = match &self.project.notices {
+            Some(notices) => notices.received(subscription).await?,
+            None => Vec::new(),
+        };
+        received.extend(self.project.pub_sub.pull(subscription).await?);
         all.extend(received.iter().map(|received| (subscription.to_owned(), Waiting::of(received))));
         let now = self.clock.now();
-        let (mut blocked, mut due, mut rest) = (Vec::<String>::new(), Vec::new(), Vec::new());
-        for (of, waiting) in all.drain(..) {
+        let (mut blocked, mut due) = (Vec::<String>::new(), Vec::new());
+        for (_, waiting) in all.iter_mut().filter(|(of, _)| of == subscription) {
             let key = waiting.key().map(str::to_owned);
             let held = key.as_ref().is_some_and(|key| blocked.contains(key));
-            if of != subscription || held || waiting.not_before > now {
-                if of == subscription {
-                    blocked.extend(key);
-                }
-                rest.push((of, waiting));
-            } else {
-                blocked.extend(key);
-                due.push(waiting);
+            blocked.extend(key);
+            if !held && waiting.not_before <= now {
+                due.push(waiting.clone());
+                waiting.not_before = now + LEASE;
             }
         }
-        *all = rest;
         Ok(due)
     }
 
@@ -109,17 +111,17 @@ impl GcpApp {
         Ok(answer.status() == 204)
     }
 
-    /// What was not taken waits before all that came after it.
     async fn settle(&self, subscription: &str, settled: Vec<(Waiting, bool)>) -> Result<()> {
         let ids: Vec<&str> = settled.iter().filter(|(_, taken)| *taken).map(|(it, _)| it.ack.as_str()).collect();
         self.project.pub_sub.acknowledge(subscription, &ids).await?;
-        let again = settled.into_iter().filter(|(_, taken)| !taken).map(|(mut waiting, _)| {
-            waiting.attempt += 1;
-            (subscription.to_owned(), waiting)
-        });
         let mut all = self.project.waiting.lock().await;
-        let later = std::mem::take(&mut *all);
-        all.extend(again.chain(later));
+        for (waiting, taken) in settled {
+            let Some(place) = all.iter().position(|(_, it)| it.ack == waiting.ack) else { continue };
+            match taken {
+                true => drop(all.remove(place)),
+                false => all[place].1 = Waiting { attempt: waiting.attempt + 1, ..waiting },
+            }
+        }
         Ok(())
     }
 
@@ -158,10 +160,7 @@ impl RunningApp for GcpApp {
     async fn deliver(&self) -> Result<()> {
         let subscriptions = self.project.subscriptions(&self.manifest);
         loop {
-            let mut any = match &self.project.notices {
-                Some(notices) => notices.carry().await?,
-                None => false,
-            };
+            let mut any = false;
             for (subscription, path) in &subscriptions {
                 any |= self.push_due(subscription, path).await?;
             }

@@ -142,20 +142,19 @@ impl DeployedWorld {
     /// tells what was published. Cloud Scheduler and the administration of Firestore have no emulator.
     async fn deploy(&self, manifest: &Manifest, service: &str) -> Result<()> {
         let account = "caller@isobar.iam.gserviceaccount.com";
+        let emulated = |url: &str| match url.strip_prefix("https://storage.googleapis.com") {
+            Some(path) => self.deployed.services.storage.as_ref().map(|storage| format!("{storage}{path}")),
+            None => url.starts_with(&self.deployed.services.pub_sub).then(|| url.to_owned()),
+        };
         for request in deployment(manifest, &self.config, service, account, "europe-west1")? {
-            if request.url.starts_with(&self.deployed.services.pub_sub) {
+            if let Some(url) = emulated(&request.url) {
                 let method = Method::from_bytes(request.method.as_bytes());
                 let method = method.map_err(|error| Error::internal("not a method").with_source(error))?;
-                ask(method, &request.url, &request.body).await?;
+                ask(method, &url, &request.body).await?;
             }
         }
         for (topic, _) in self.project.subscriptions(manifest) {
             self.project.pub_sub.make_subscription(&tap_of(&topic), &topic).await?;
-        }
-        if let Some(notices) = &self.project.notices {
-            for trigger in &manifest.objects {
-                notices.lead(&self.project.physical(&trigger.source)).await?;
-            }
         }
         Ok(())
     }
@@ -191,10 +190,7 @@ impl DeployedApp {
 
     /// Takes down what was published since. Returns whether there was anything.
     async fn take_down(&self) -> Result<bool> {
-        let mut any = match &self.project.notices {
-            Some(notices) => notices.carry().await?,
-            None => false,
-        };
+        let mut any = false;
         for (topic, _) in self.project.subscriptions(&self.manifest) {
             let tap = tap_of(&topic);
             let received = self.project.pub_sub.pull(&tap).await?;

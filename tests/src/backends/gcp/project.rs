@@ -22,7 +22,7 @@ pub(super) struct Project {
     pub(super) id: String,
     pub(super) pub_sub: PubSubApi,
     pub(super) notices: Option<Notices>,
-    /// Messages that were received and are not settled, by subscription.
+    /// Messages that were received and are not settled, by subscription, in their order.
     pub(super) waiting: tokio::sync::Mutex<Vec<(String, Waiting)>>,
     /// Dead letters that were read, with their topic: reading must not lose them.
     pub(super) dead: Mutex<Vec<(String, Value)>>,
@@ -46,10 +46,7 @@ impl Project {
             std::fs::write(files.path().join("authority.pem"), double.certificate()).map_err(unwritable)?;
         }
         let pub_sub = PubSubApi { endpoint: services.pub_sub.clone(), project: id.to_owned() };
-        let notices = match &services.storage {
-            Some(_) => Some(Notices::open(&services.pub_sub, id).await?),
-            None => None,
-        };
+        let notices = services.storage.as_ref().map(|storage| Notices::new(storage, &pub_sub));
         let (waiting, dead, made) = Default::default();
         let (id, services) = (id.to_owned(), services.clone());
         Ok(Self { id, pub_sub, notices, waiting, dead, services, double, files, made })
@@ -117,7 +114,8 @@ impl Project {
             self.make(ResourceKind::Bucket, &trigger.source).await?;
             self.make(ResourceKind::Topic, &format!("{}-events", trigger.source)).await?;
             if let Some(notices) = &self.notices {
-                notices.lead(&self.physical(&trigger.source)).await?;
+                let bucket = self.physical(&trigger.source);
+                notices.lead(&bucket, &format!("{bucket}-events")).await?;
             }
         }
         Ok(())
@@ -157,14 +155,10 @@ impl PubSubApi {
         format!("{}/v1/projects/{}/{kind}/{name}", self.endpoint, self.project)
     }
 
-    pub(super) async fn make_bare_topic(&self, name: &str) -> Result<()> {
-        ask(Method::PUT, &self.url("topics", name), &json!({})).await.map(drop)
-    }
-
     /// A topic with its subscription, and the same for its dead letters.
     pub(super) async fn make_topic(&self, name: &str) -> Result<()> {
         for topic in [name.to_owned(), format!("{name}-dead")] {
-            self.make_bare_topic(&topic).await?;
+            ask(Method::PUT, &self.url("topics", &topic), &json!({})).await?;
             self.make_subscription(&topic, &topic).await?;
         }
         Ok(())

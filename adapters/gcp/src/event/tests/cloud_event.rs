@@ -1,0 +1,173 @@
+use super::*;
+
+const BINARY: [(&str, &str); 4] = [
+    ("ce-specversion", "1.0"),
+    ("ce-id", "17"),
+    ("ce-type", "google.cloud.storage.object.v1.finalized"),
+    ("ce-source", "//storage.googleapis.com/projects/_/buckets/pages"),
+];
+
+fn binary(more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    let mut all: Vec<_> = BINARY.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    for (name, value) in more {
+        all.retain(|(known, _)| known != name);
+        all.push((name, (*value).to_owned()));
+    }
+    all
+}
+
+fn with(more: &[(&'static str, &str)]) -> Result<Incoming, Refused> {
+    let all = binary(more);
+    read(&all.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), "{}")
+}
+
+fn subject(value: &str) -> Result<String, Refused> {
+    match with(&[("ce-subject", value)])? {
+        Incoming::Event(event) => Ok(event.subject.unwrap()),
+        Incoming::Push(push) => panic!("{push:?}"),
+    }
+}
+
+#[test]
+fn a_binary_event_has_its_attributes_in_headers_and_its_data_as_the_body() {
+    let time_told = "2026-01-01T01:02:03.004+01:00";
+    let Incoming::Event(event) =
+        with(&[("ce-time", time_told), ("ce-subject", "objects/a"), ("ce-bucket", "pages")]).unwrap()
+    else {
+        panic!("a push");
+    };
+    assert_eq!((event.id.as_str(), event.kind.as_str()), ("17", BINARY[2].1));
+    assert_eq!((event.source.as_str(), event.subject.as_deref()), (BINARY[3].1, Some("objects/a")));
+    assert_eq!((event.time, &event.data[..]), (Some(time("2026-01-01T00:02:03.004Z")), &b"{}"[..]));
+}
+
+#[test]
+fn headers_are_unquoted_and_decoded_once() {
+    for (told, meant) in [
+        ("objects/a%20b", "objects/a b"),
+        ("Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),
+        ("Euro%20%e2%82%ac", "Euro €"),
+        ("grün", "grün"),
+        ("100%25", "100%"),
+        ("%2541", "%41"),
+        ("a+b", "a+b"),
+        (r#""a b""#, "a b"),
+        (r#""a \"b\" \\""#, r#"a "b" \"#),
+        (r#""%22""#, "\""),
+        (r#"a "b""#, r#"a "b""#),
+        ("%22a%22", r#""a""#),
+    ] {
+        assert_eq!(subject(told).unwrap(), meant, "{told}");
+    }
+}
+
+#[test]
+fn headers_that_cannot_be_decoded_are_named() {
+    for broken in ["%", "a%", "%2", "%zz", "%G0", "100% sure", "%ff", "%C3", "%ED%A0%80", "%00", "%0A", "%7F", "%C2%80"]
+    {
+        for name in ["ce-subject", "ce-id", "ce-type", "ce-source"] {
+            let Refused { status, error } = with(&[(name, broken)]).unwrap_err();
+            assert_eq!(status, 400, "{name}: {broken}");
+            assert!(error.message().contains(name), "{}", error.message());
+        }
+    }
+    for broken in [r#"""#, r#""a"#, r#""a\""#, r#""a"b"#, r#""a""b""#] {
+        assert_eq!(subject(broken).unwrap_err().status, 400, "{broken}");
+    }
+    let mut odd = headers(&BINARY);
+    odd.insert("ce-subject", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+    let Refused { error, .. } = Incoming::read(&odd, &Bytes::new()).unwrap_err();
+    assert!(error.message().contains("`ce-subject`"), "{}", error.message());
+}
+
+#[test]
+fn a_missing_or_empty_attribute_is_named() {
+    for name in ["specversion", "id", "source", "type"] {
+        let mut all = headers(&BINARY);
+        all.remove(format!("ce-{name}"));
+        let Refused { status, error } = Incoming::read(&all, &Bytes::new()).unwrap_err();
+        assert_eq!((status.as_u16(), error.message().contains(&format!("`{name}`"))), (400, true), "{error}");
+        all.insert(http::HeaderName::try_from(format!("ce-{name}")).unwrap(), http::HeaderValue::from_static(""));
+        let Refused { error, .. } = Incoming::read(&all, &Bytes::new()).unwrap_err();
+        assert!(error.message().contains(&format!("`{name}`")), "{error}");
+        let mut event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t"});
+        for wrong in [json!(null), json!(""), json!(7), json!({}), json!("a\nb")] {
+            event[name] = wrong;
+            let Refused { status, error } = structured(&event).unwrap_err();
+            assert_eq!((status.as_u16(), error.message().contains(&format!("`{name}`"))), (400, true), "{event}");
+        }
+        event.as_object_mut().unwrap().remove(name);
+        let Refused { error, .. } = structured(&event).unwrap_err();
+        assert!(error.message().contains(&format!("`{name}`")), "{error}");
+    }
+}
+
+#[test]
+fn other_versions_and_times_that_are_none_are_refused() {
+    for version in ["0.3", "1", "1.1", "2.0", "1.0 "] {
+        let told = with(&[("ce-specversion", version)]).unwrap_err().error;
+        assert!(told.message().contains("specversion"), "{version}: {told}");
+    }
+    for wrong in ["yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "1767225600", "2026-01-01T00:00:00"] {
+        let told = with(&[("ce-time", wrong)]).unwrap_err().error;
+        assert!(told.message().contains("`time`"), "{wrong}: {told}");
+    }
+    let long = "9".repeat(50_000);
+    assert!(with(&[("ce-specversion", &long)]).unwrap_err().error.message().len() < 200, "no more than is needed");
+}
+
+#[test]
+fn a_structured_event_is_all_in_json() {
+    let kind = [("content-type", "Application/CloudEvents+json; charset=utf-8")];
+    let told = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "subject": null,
+        "time": "2026-01-01T00:00:00Z", "datacontenttype": "application/json", "data": {"a": [1]}, "extra": true});
+    let read = event(&kind, &told);
+    assert_eq!((read.id.as_str(), read.subject.as_deref(), &read.data[..]), ("1", None, &br#"{"a":[1]}"#[..]));
+    let mut base64 = told;
+    base64.as_object_mut().unwrap().remove("data");
+    assert_eq!(event(&kind, &base64).data.len(), 0);
+    base64["data_base64"] = "eyJhIjoxfQ==".into();
+    assert_eq!(event(&kind, &base64).data, r#"{"a":1}"#);
+    base64["data"] = json!(null);
+    assert_eq!(event(&kind, &base64).data, r#"{"a":1}"#, "null is the same as nothing");
+    for (name, wrong) in [("data", json!(1)), ("data_base64", json!("?")), ("data_base64", json!(7))] {
+        let mut event = base64.clone();
+        event[name] = wrong;
+        let Refused { status, error } = structured(&event).unwrap_err();
+        assert_eq!((status.as_u16(), error.message().contains("`data")), (400, true), "{error}");
+    }
+    for body in ["", "[]", "null", "\"x\"", "{"] {
+        assert_eq!(structured(body).unwrap_err().status, 400, "{body}");
+    }
+}
+
+#[test]
+fn a_message_is_taken_out_of_its_event_and_nothing_else_is_one() {
+    let event = json!({
+        "specversion": "1.0", "type": "google.cloud.pubsub.topic.v1.messagePublished",
+        "source": "//pubsub.googleapis.com/projects/sample-project/topics/gcf-test",
+        "id": "aaaaaa-1111-bbbb-2222-cccccccccccc", "time": "2020-09-29T11:32:00.000Z", "datacontenttype": "application/json",
+        "data": {"subscription": "projects/sample-project/subscriptions/sample-subscription", "message": {
+            "@type": "type.googleapis.com/google.pubsub.v1.PubsubMessage", "messageId": "aaaaaa-1111-bbbb-2222-cccccccccccc",
+            "publishTime": "2020-09-29T11:32:00.000Z", "attributes": {"attr1": "attr1-value"}, "data": "dGVzdCBtZXNzYWdlIDM=",
+        }},
+    });
+    let push = structured(&event).unwrap().message().unwrap();
+    assert_eq!(push.message.data, "test message 3");
+    assert_eq!(push.message.attributes["attr1"], "attr1-value");
+    assert_eq!((push.subscription.as_deref(), push.attempt), (Some("sample-subscription"), None));
+    let mut other = event.clone();
+    other["type"] = "com.example.odd\u{202e}".into();
+    let Refused { status, error } = structured(&other).unwrap().message().unwrap_err();
+    assert_eq!((status.as_u16(), error.message().contains("com.example.odd")), (400, true), "{error}");
+    for data in [json!(null), json!("x"), json!({}), json!({"message": []}), json!({"message": {"data": 7}})] {
+        let mut event = event.clone();
+        event["data"] = data;
+        assert_eq!(structured(&event).unwrap().message().unwrap_err().status, 400, "{event}");
+    }
+    let mut broken = binary(&[("ce-type", "google.cloud.pubsub.topic.v1.messagePublished")]);
+    broken.retain(|(name, _)| *name != "ce-time");
+    let told: Vec<_> = broken.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let Refused { status, error } = read(&told, "{").unwrap().message().unwrap_err();
+    assert_eq!((status.as_u16(), error.message().contains("no JSON")), (400, true), "{error}");
+}

@@ -1,0 +1,108 @@
+use super::*;
+
+/// As the emulator sends it, but for the id.
+fn wrapped() -> serde_json::Value {
+    json!({
+        "subscription": "projects/proj1/subscriptions/push1", "deliveryAttempt": 5,
+        "message": {
+            "publishTime": "2026-11-23T17:47:38.784Z", "data": "cHVzaA==", "publish_time": "2026-11-23T17:47:38.784Z",
+            "messageId": "3", "attributes": {"a": "1"}, "message_id": "3", "orderingKey": "k",
+        },
+    })
+}
+
+#[test]
+fn a_wrapped_push_is_a_message() {
+    let push = pushed(&[("content-type", "application/json")], wrapped());
+    assert_eq!((push.subscription.as_deref(), push.attempt), (Some("push1"), Some(5)));
+    assert_eq!((&push.message.data[..], push.message.id.as_str()), (&b"push"[..], "3"));
+    assert_eq!(push.message.attributes, [("a".to_owned(), "1".to_owned())].into());
+    assert_eq!(push.message.published_at, Some(time("2026-11-23T17:47:38.784Z")));
+    assert_eq!(push.message.ordering_key.as_deref(), Some("k"));
+    let mut huge = wrapped();
+    huge["deliveryAttempt"] = json!(u64::MAX);
+    assert_eq!(pushed(&[], huge).attempt, Some(u32::MAX));
+    let mut bare = wrapped();
+    bare.as_object_mut().unwrap().retain(|name, _| name == "message");
+    let push = pushed(&[], bare);
+    assert_eq!((push.subscription, push.attempt), (None, None));
+}
+
+#[test]
+fn what_is_wrong_with_a_message_is_named() {
+    for (name, wrong) in [
+        ("data", json!("?")),
+        ("data", json!(7)),
+        ("messageId", json!("")),
+        ("messageId", json!([])),
+        ("attributes", json!([])),
+        ("attributes", json!({"a": 1})),
+        ("orderingKey", json!(1)),
+    ] {
+        let mut push = wrapped();
+        push["message"].as_object_mut().unwrap().remove("message_id");
+        push["message"][name] = wrong;
+        let (status, told) = refused(&[], &push);
+        assert_eq!(status, 400, "{push}");
+        assert!(told.contains(name) || told.contains("attribute `a`"), "{told}");
+    }
+    for message in [json!(null), json!([]), json!("x"), json!({})] {
+        assert_eq!(refused(&[], json!({ "message": message })).0, 400, "{message}");
+    }
+}
+
+const UNWRAPPED: [(&str, &str); 10] = [
+    ("x-goog-pubsub-message-id", "3"),
+    ("x-goog-pubsub-publish-time", "2026-11-23T17:47:38.784Z"),
+    ("x-goog-pubsub-subscription-name", "projects/proj1/subscriptions/push1"),
+    ("x-goog-pubsub-ordering-key", "k"),
+    ("content-type", "application/json"),
+    ("user-agent", "CloudPubSub-Google"),
+    ("authorization", "Bearer hunter2"),
+    ("x-serverless-authorization", "Bearer hunter2"),
+    ("x-forwarded-for", "10.0.0.1"),
+    ("x-goog-something", "of Google's"),
+];
+
+#[test]
+fn an_unwrapped_push_has_its_attributes_in_headers() {
+    let mut told = UNWRAPPED.to_vec();
+    told.extend([("lang", "de"), ("isobar-attempts", "2"), ("note", "grün")]);
+    let push = pushed(&told, "raw {bytes");
+    assert_eq!((&push.message.data[..], push.message.id.as_str()), (&b"raw {bytes"[..], "3"));
+    assert_eq!((push.subscription.as_deref(), push.attempt), (Some("push1"), None));
+    assert_eq!(push.message.ordering_key.as_deref(), Some("k"));
+    assert_eq!(push.message.published_at, Some(time("2026-11-23T17:47:38.784Z")));
+    let names: Vec<_> = push.message.attributes.keys().map(String::as_str).collect();
+    assert_eq!(names, ["isobar-attempts", "lang", "note"], "no token among them");
+    assert_eq!(push.message.attributes["note"], "grün");
+}
+
+#[test]
+fn an_unwrapped_push_without_an_id_or_with_bytes_that_are_no_text_is_refused() {
+    let (status, told) = refused(&[("x-goog-pubsub-message-id", "")], "x");
+    assert_eq!((status, told.contains("x-goog-pubsub-message-id")), (400, true), "{told}");
+    let mut odd = headers(&UNWRAPPED);
+    odd.insert("lang", http::HeaderValue::from_bytes(b"\xff").unwrap());
+    let Refused { status, error } = Incoming::read(&odd, &Bytes::new()).unwrap_err();
+    assert_eq!((status.as_u16(), error.message().contains("`lang`")), (400, true), "{error}");
+}
+
+/// Attributes are headers here, so a message may look like anything at all. It stays a message.
+#[test]
+fn attributes_that_look_like_a_cloud_event_do_not_lose_the_message() {
+    for (name, value) in [
+        ("ce-note", "a user's own"),
+        ("ce-type", "com.example.order"),
+        ("content-type", "application/cloudevents+json"),
+        ("content-type", "application/cloudevents-batch+json"),
+    ] {
+        let mut told = UNWRAPPED.to_vec();
+        told.retain(|(known, _)| *known != name);
+        told.push((name, value));
+        assert_eq!(pushed(&told, "raw").message.data, "raw", "{name}");
+    }
+    let mut of_eventarc = vec![("x-goog-pubsub-message-id", "3"), ("ce-specversion", "1.0"), ("ce-id", "1")];
+    of_eventarc.extend([("ce-source", "/s"), ("ce-type", "google.cloud.storage.object.v1.deleted")]);
+    assert_eq!(event(&of_eventarc, "{}").kind, "google.cloud.storage.object.v1.deleted");
+}

@@ -1,0 +1,157 @@
+use super::*;
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).header("authorization", bearer()).body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_called_but_not_there_is_told_with_what_is() {
+    let host = Host::new().await;
+    for path in [
+        "/.isobar",
+        "/.isobar/",
+        "/.isobar/x",
+        "/.isobar/topics",
+        "/.isobar/topics/",
+        "/.isobar/topics/nothing",
+        "/.isobar/topics/clicks/",
+        "/.isobar/topics/clicks/x",
+        "/.isobar/topics/pages",
+        "/.isobar/buckets/clicks",
+        "/.isobar/schedules/nightly",
+        "/.isobar/functions/none",
+        "/.isobar/Topics/clicks",
+        "/.isobar//topics/clicks",
+        "/.isobar/topics/click%73",
+    ] {
+        let (status, answer) = host.call(path, "{}").await;
+        assert_eq!(status, 404, "{path}: {answer}");
+        for name in ["topics/clicks", "buckets/pages", "schedules/sweep", "schedules/fails", "functions/echo"] {
+            assert!(answer.contains(&format!("/.isobar/{name}")), "{answer}");
+        }
+        assert!(answer.contains("app `shop`"), "{answer}");
+    }
+    let long = format!("/.isobar/{}", "x".repeat(5_000));
+    assert!(host.call(&long, "{}").await.1.len() < 1_000);
+    assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
+async fn triggers_are_called_by_post() {
+    let host = Host::new().await;
+    for path in ["/.isobar/topics/clicks", "/.isobar/functions/echo", "/.isobar"] {
+        let answer = host.service.handle(get(path)).await;
+        assert_eq!((answer.status().as_u16(), &answer.headers()["allow"]), (405, &"POST".parse().unwrap()), "{path}");
+        for method in ["PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"] {
+            let request = Request::builder().method(method).uri(path).header("authorization", bearer());
+            assert_eq!(host.send(request.body(Body::empty()).unwrap()).await.0, 405, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_route_of_an_app_s_is_shadowed_and_none_shadows() {
+    let host = Host::new().await;
+    for path in [
+        "/.isobarx",
+        "/.isobar2/topics/clicks",
+        "//.isobar/topics/clicks",
+        "/x/.isobar/topics/clicks",
+        "/%2Eisobar/topics/clicks",
+        "/.ISOBAR/topics/clicks",
+        "/topics/clicks",
+        "/?a=/.isobar/",
+    ] {
+        let (status, answer) = host.send(Request::post(path).body(Body::empty()).unwrap()).await;
+        assert!(status == 200 || path.starts_with("/?"), "{path}: {status} {answer}");
+        let seen = host.seen();
+        assert!(seen == [format!("POST {path}")] || path.starts_with("/?"), "{path}: {seen:?}");
+    }
+    for path in ["/.isobar", "/.isobar/", "/.isobar/x", "/.isobar?x", "/.isobar/topics/clicks?x=/"] {
+        assert_eq!(host.send(Request::post(path).body(Body::empty()).unwrap()).await.0, 401, "{path}");
+    }
+    assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_is_too_large_is_refused_whether_it_says_so_or_not() {
+    let host = Host::new().await;
+    for path in ["/.isobar/topics/clicks", "/.isobar/functions/echo"] {
+        let told = of_google(path).header("content-length", "104857600").body(Body::empty()).unwrap();
+        let (status, answer) = host.send(told).await;
+        assert_eq!((status, answer.contains("33554432")), (413, true), "{answer}");
+        let parts = stream::iter((0..100).map(|_| Ok::<_, BoxError>(Bytes::from_static(&[b' '; 1 << 20]))));
+        let (status, answer) = host.send(of_google(path).body(Body::from_stream(parts)).unwrap()).await;
+        assert_eq!((status, answer.contains("33554432")), (413, true), "{answer}");
+    }
+    let broken = stream::iter([Ok(Bytes::from_static(b"{")), Err(BoxError::from("cut"))]);
+    let (status, answer) =
+        host.send(of_google("/.isobar/functions/echo").body(Body::from_stream(broken)).unwrap()).await;
+    assert_eq!((status, answer.contains("broke off")), (400, true), "{answer}");
+}
+
+fn message(body: &str) -> Value {
+    use base64::Engine;
+    json!({"subscription": "projects/p-1/subscriptions/clicks",
+        "message": {"data": base64::prelude::BASE64_STANDARD.encode(body), "messageId": "17"}})
+}
+
+#[tokio::test]
+async fn every_post_is_an_event_where_the_function_s_signature_says_so() {
+    for signature in ["event", "cloudevent"] {
+        let host = Host::with(&[("FUNCTION_SIGNATURE_TYPE", signature), ("FUNCTION_TARGET", "clicks")]).await;
+        for path in ["/", "/projects/p-1/topics/clicks", "/.isobar/topics/clicks"] {
+            assert_eq!(host.call(path, message("hello")).await.0, 204, "{path}");
+            assert_eq!(host.seen(), ["hello 17, attempt 1"]);
+        }
+        assert_eq!(host.send(Request::post("/").body(Body::empty()).unwrap()).await.0, 401);
+        assert_eq!(host.send(get("/")).await.0, 405);
+        assert_eq!(host.call("/.isobar/functions/echo", "7").await, (200, "7".to_owned()), "by its own path");
+    }
+    let sweep = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "event"), ("FUNCTION_TARGET", "sweep")]).await;
+    assert_eq!(sweep.call("/", "").await.0, 204);
+    assert_eq!(sweep.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn every_post_is_a_direct_call_where_the_signature_is_typed() {
+    let host = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "typed"), ("FUNCTION_TARGET", "echo")]).await;
+    assert_eq!(host.call("/any/where", r#"{"a":1}"#).await, (200, r#"{"a":1}"#.to_owned()));
+    let topic = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "typed"), ("FUNCTION_TARGET", "clicks")]).await;
+    assert_eq!(topic.call("/", "{}").await.0, 404, "a topic is no function");
+    let http = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "http"), ("FUNCTION_TARGET", "whatever")]).await;
+    assert_eq!(http.send(Request::get("/").body(Body::empty()).unwrap()).await, (200, "root".to_owned()));
+}
+
+#[tokio::test]
+async fn a_target_that_is_no_trigger_is_named() {
+    let host = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "event"), ("FUNCTION_TARGET", "nobody")]).await;
+    let (status, answer) = host.call("/", "{}").await;
+    assert_eq!((status, answer.contains("FUNCTION_TARGET `nobody`")), (404, true), "{answer}");
+    assert!(answer.contains("/.isobar/topics/clicks"), "{answer}");
+}
+
+#[test]
+fn settings_that_are_wrong_are_named() {
+    let of = |vars: &[(&str, &str)]| {
+        let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
+        GcpConfig::from_environment(&environment).map(|config| config.run)
+    };
+    for (vars, name) in [
+        (vec![("FUNCTION_SIGNATURE_TYPE", "events"), ("FUNCTION_TARGET", "x")], "FUNCTION_SIGNATURE_TYPE"),
+        (vec![("FUNCTION_SIGNATURE_TYPE", "HTTP")], "FUNCTION_SIGNATURE_TYPE"),
+        (vec![("FUNCTION_SIGNATURE_TYPE", "event")], "FUNCTION_TARGET"),
+        (vec![("FUNCTION_SIGNATURE_TYPE", "typed")], "FUNCTION_TARGET"),
+        (vec![("PORT", "http")], "PORT"),
+        (vec![("PORT", "65536")], "PORT"),
+        (vec![(ISOBAR_EVENT_KEYS, "http://keys.example/certs")], ISOBAR_EVENT_KEYS),
+        (vec![(ISOBAR_EVENT_KEYS, "certs")], ISOBAR_EVENT_KEYS),
+    ] {
+        let error = of(&vars).unwrap_err();
+        assert_eq!((error.kind(), error.message().contains(name)), (ErrorKind::Config, true), "{error}");
+    }
+    let plain = of(&[]).unwrap();
+    assert_eq!((plain.port, plain.keys.as_str()), (8_080, "https://www.googleapis.com/oauth2/v3/certs"));
+    assert_eq!(of(&[("PORT", "80")]).unwrap().port, 80);
+    assert!(plain.address().is_unspecified() && !plain.emulated);
+}

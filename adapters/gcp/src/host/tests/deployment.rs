@@ -1,0 +1,89 @@
+use super::*;
+
+const URL: &str = "https://shop-abc.a.run.app";
+
+async fn made(vars: &[(&str, &str)]) -> Vec<ApiRequest> {
+    let host = Host::new().await;
+    let vars = [&[("PUBSUB_EMULATOR_HOST", "")], vars].concat();
+    deployment(
+        &host.service.app.manifest,
+        &config("http://127.0.0.1:1", &vars),
+        &format!("{URL}/"),
+        EMAIL,
+        "europe-west1",
+    )
+    .unwrap()
+}
+
+fn find<'a>(requests: &'a [ApiRequest], end: &str) -> &'a ApiRequest {
+    let found = requests.iter().find(|request| request.url.ends_with(end));
+    found.unwrap_or_else(|| panic!("no {end} in {requests:#?}"))
+}
+
+#[tokio::test]
+async fn a_topic_has_a_subscription_that_pushes_and_a_place_for_its_dead() {
+    let requests = made(&[]).await;
+    let push = find(&requests, "/subscriptions/clicks");
+    assert_eq!(
+        (push.method, &*push.url),
+        ("PUT", "https://pubsub.googleapis.com/v1/projects/p-1/subscriptions/clicks")
+    );
+    let config = &push.body["pushConfig"];
+    assert_eq!(config["pushEndpoint"], format!("{URL}/.isobar/topics/clicks"), "no slash twice");
+    assert_eq!(config["oidcToken"], json!({"serviceAccountEmail": EMAIL, "audience": URL}));
+    assert_eq!(push.body["topic"], "projects/p-1/topics/clicks");
+    assert_eq!((&push.body["enableMessageOrdering"], &push.body["ackDeadlineSeconds"]), (&json!(true), &json!(600)));
+    let dead = json!({"deadLetterTopic": "projects/p-1/topics/clicks-dead", "maxDeliveryAttempts": 100});
+    assert_eq!(push.body["deadLetterPolicy"], dead);
+    assert_eq!(push.body["expirationPolicy"], json!({}), "it never ends");
+    assert_eq!(find(&requests, "/subscriptions/clicks-dead").body["topic"], "projects/p-1/topics/clicks-dead");
+    assert_eq!(find(&requests, "/subscriptions/clicks-dead").body.get("pushConfig"), None);
+    let place = |end: &str| requests.iter().position(|request| request.url.ends_with(end)).unwrap();
+    assert!(place("/topics/clicks") < place("/subscriptions/clicks"), "what is named is there before");
+    assert!(place("/topics/clicks-dead") < place("/subscriptions/clicks"));
+}
+
+#[tokio::test]
+async fn a_bucket_has_a_notification() {
+    let requests = made(&[("ISOBAR_BUCKET_PAGES", "gs://web-prod")]).await;
+    let told = find(&requests, "/b/web-prod/notificationConfigs");
+    assert_eq!((told.method, &told.body["payload_format"]), ("POST", &json!("JSON_API_V1")));
+    assert_eq!(told.body["topic"], "//pubsub.googleapis.com/projects/p-1/topics/web-prod-events");
+    assert_eq!(told.body["event_types"], json!(["OBJECT_FINALIZE", "OBJECT_DELETE"]));
+    let push = find(&requests, "/subscriptions/web-prod-events");
+    assert_eq!(push.body["pushConfig"]["pushEndpoint"], format!("{URL}/.isobar/buckets/pages"), "the logical name");
+    assert_eq!(requests.last().unwrap().url, find(&requests, "/locations/europe-west1/jobs").url.clone());
+}
+
+#[tokio::test]
+async fn a_schedule_is_a_job() {
+    let requests = made(&[("ISOBAR_PREFIX", "prod-")]).await;
+    let jobs: Vec<_> = requests.iter().filter(|request| request.url.contains("cloudscheduler")).collect();
+    assert_eq!(jobs.len(), 2);
+    let job = jobs.iter().find(|job| job.body["name"].as_str().unwrap().ends_with("/jobs/prod-sweep")).unwrap();
+    assert_eq!((&job.body["schedule"], &job.body["timeZone"]), (&json!("0 3 * * *"), &json!("Etc/UTC")));
+    assert_eq!(job.body["httpTarget"]["uri"], format!("{URL}/.isobar/schedules/sweep"), "the logical name");
+    assert_eq!(job.body["httpTarget"]["oidcToken"]["audience"], URL);
+    assert!(find(&requests, "/topics/prod-clicks").body.as_object().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_declared_is_what_is_served() {
+    let host = Host::new().await;
+    for request in made(&[]).await {
+        let endpoint =
+            request.body["pushConfig"]["pushEndpoint"].as_str().or(request.body["httpTarget"]["uri"].as_str());
+        if let Some(path) = endpoint.map(|endpoint| endpoint.strip_prefix(URL).unwrap()) {
+            let status = host.call(path, "{}").await.0;
+            assert!([204, 400, 500].contains(&status), "{path}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_project_there_is_nothing_to_make() {
+    let host = Host::new().await;
+    let config = config("http://127.0.0.1:1", &[("GOOGLE_CLOUD_PROJECT", "")]);
+    let error = deployment(&host.service.app.manifest, &config, URL, EMAIL, "europe-west1").unwrap_err();
+    assert_eq!((error.kind(), error.message().contains("GOOGLE_CLOUD_PROJECT")), (ErrorKind::Config, true));
+}

@@ -1,0 +1,138 @@
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::*;
+
+pub(super) const CLICKS: &str = "/.isobar/topics/clicks";
+
+/// A push as Pub/Sub makes it, with fields of its message changed.
+#[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
+pub(super) fn push(body: &str, changes: Value) -> Value {
+    let mut push = json!({
+        "subscription": "projects/p-1/subscriptions/clicks",
+        "message": {"data": BASE64_STANDARD.encode(body), "messageId": "17", "publishTime": "2026-01-01T00:00:00Z"},
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        let place =
+            if ["subscription", "deliveryAttempt"].contains(&name.as_str()) { &mut push } else { &mut push["message"] };
+        place[name] = value.clone();
+    }
+    push
+}
+
+#[tokio::test]
+async fn a_message_that_is_handled_is_acknowledged_in_all_its_forms() {
+    let host = Host::new().await;
+    assert_eq!(host.call(CLICKS, push("hello", json!({}))).await, (204, String::new()));
+    assert_eq!(host.call(CLICKS, push("again", json!({"deliveryAttempt": 2}))).await.0, 204);
+    let event = json!({"specversion": "1.0", "id": "e", "source": "//pubsub.googleapis.com/projects/p-1/topics/clicks",
+        "type": "google.cloud.pubsub.topic.v1.messagePublished", "data": push("structured", json!({}))});
+    let structured = of_google(CLICKS).body(Body::from(event.to_string())).unwrap();
+    let mut structured = structured;
+    structured.headers_mut().insert("content-type", "application/cloudevents+json".parse().unwrap());
+    assert_eq!(host.send(structured).await.0, 204);
+    let binary = of_google(CLICKS)
+        .header("ce-specversion", "1.0")
+        .header("ce-id", "e")
+        .header("ce-source", "//pubsub.googleapis.com/projects/p-1/topics/clicks")
+        .header("ce-type", "google.cloud.pubsub.topic.v1.messagePublished")
+        .body(Body::from(push("binary", json!({})).to_string()));
+    assert_eq!(host.send(binary.unwrap()).await.0, 204);
+    let unwrapped = of_google(CLICKS).header("x-goog-pubsub-message-id", "18").body(Body::from("unwrapped"));
+    assert_eq!(host.send(unwrapped.unwrap()).await.0, 204);
+    let legacy = json!({"eventId": "19", "eventType": "providers/cloud.pubsub/eventTypes/topic.publish",
+        "resource": "projects/p-1/topics/clicks", "timestamp": "2026-01-01T00:00:00Z", "data": {"data": "bGVnYWN5"}});
+    assert_eq!(host.call(CLICKS, legacy).await.0, 204);
+    assert_eq!(
+        host.seen(),
+        [
+            "hello 17, attempt 1",
+            "again 17, attempt 2",
+            "structured 17, attempt 1",
+            "binary 17, attempt 1",
+            "unwrapped 18, attempt 1",
+            "legacy 19, attempt 1"
+        ]
+    );
+    assert!(host.published().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_and_handled_by_nobody() {
+    let host = Host::new().await;
+    let object = json!({"specversion": "1.0", "id": "e", "source": "/s", "data": {},
+        "type": "google.cloud.storage.object.v1.deleted"});
+    for body in ["", "{", "null", "{}", r#"{"message":{}}"#, r#"{"message":{"messageId":"1","data":"?"}}"#] {
+        let (status, answer) = host.call(CLICKS, body).await;
+        assert_eq!((status, answer.contains("invalid-input")), (400, true), "{body}: {answer}");
+    }
+    for (kind, status) in [("application/cloudevents+json", 400), ("application/cloudevents-batch+json", 415)] {
+        let mut request = of_google(CLICKS).body(Body::from(object.to_string())).unwrap();
+        request.headers_mut().insert("content-type", kind.parse().unwrap());
+        let (answered, answer) = host.send(request).await;
+        assert_eq!(answered, status, "{answer}");
+    }
+    assert!(host.seen().is_empty() && host.published().is_empty());
+}
+
+#[tokio::test]
+async fn copies_tell_how_often_their_message_was_tried() {
+    let host = Host::new().await;
+    let copy = |attempts: &str, due: &str, meant_for: &str| {
+        let ours = json!({"isobar-attempts": attempts, "isobar-due": due, "isobar-for": meant_for, "isobar-id": "7"});
+        push("hello", json!({"attributes": ours, "deliveryAttempt": 30}))
+    };
+    // Pub/Sub's own count says only how often it was not due.
+    assert_eq!(host.call(CLICKS, copy("1", "2026-01-01T00:00:00Z", "clicks")).await.0, 204);
+    assert_eq!(host.call(CLICKS, copy("2", "2020-01-01T00:00:00Z", "clicks")).await.0, 204);
+    assert_eq!(host.seen(), ["hello 7, attempt 2", "hello 7, attempt 3"]);
+    // Numbers that nobody of ours wrote.
+    for (odd, attempt) in [("4294967295", "4294967295"), ("-1", "1"), ("99999999999999999999", "1"), ("x", "1")] {
+        assert_eq!(host.call(CLICKS, copy(odd, "2026-01-01T00:00:00Z", "clicks")).await.0, 204, "{odd}");
+        assert_eq!(host.seen(), [format!("hello 7, attempt {attempt}")]);
+    }
+    // Not a copy: the attempts of its message and those that Pub/Sub tells of.
+    let ours = json!({"attributes": {"isobar-attempts": "4294967295"}, "deliveryAttempt": 9});
+    assert_eq!(host.call(CLICKS, push("hello", ours)).await.0, 204);
+    assert_eq!(host.seen(), ["hello 17, attempt 4294967295"]);
+    assert!(host.published().is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_for_another_subscription_is_acknowledged_unseen() {
+    let host = Host::new().await;
+    let copy = |here: Value| push("hello", json!({"attributes": {"isobar-for": "other"}, "subscription": here}));
+    assert_eq!(host.call(CLICKS, copy(json!("projects/p-1/subscriptions/clicks"))).await.0, 204);
+    assert!(host.seen().is_empty());
+    for here in [json!("projects/p-1/subscriptions/other"), json!("projects/p-2/subscriptions/other"), json!(null)] {
+        assert_eq!(host.call(CLICKS, copy(here)).await.0, 204);
+        assert_eq!(host.seen().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_is_not_due_waits() {
+    let host = Host::new().await;
+    let copy = |due: &str, delivered: u32| {
+        let ours = json!({"isobar-attempts": "1", "isobar-due": due, "isobar-for": "clicks", "isobar-id": "7"});
+        push("hello", json!({"attributes": ours, "deliveryAttempt": delivered}))
+    };
+    assert_eq!(host.call(CLICKS, copy("2026-01-01T00:00:20Z", 1)).await.0, 204, "so long a call is held");
+    assert_eq!(host.seen(), ["hello 7, attempt 2"]);
+    for delivered in [1, 49] {
+        let (status, answer) = host.call(CLICKS, copy("2026-01-01T00:00:21Z", delivered)).await;
+        assert_eq!((status, answer.contains("not due yet")), (500, true), "{answer}");
+    }
+    assert!(host.seen().is_empty() && host.published().is_empty());
+    // Before Pub/Sub gives it up another takes its place, which is due at the same time.
+    assert_eq!(host.call(CLICKS, copy("2026-01-01T01:00:00Z", 50)).await.0, 204);
+    assert!(host.seen().is_empty());
+    let published = host.published();
+    let [(topic, message)] = published.as_slice() else { panic!("{published:?}") };
+    let ours = &message["attributes"];
+    assert_eq!((topic.as_str(), &ours["isobar-due"]), ("clicks", &json!("2026-01-01T01:00:00Z")));
+    assert_eq!((&ours["isobar-attempts"], &ours["isobar-id"]), (&json!("1"), &json!("7")));
+    host.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(host.call(CLICKS, copy("2026-01-01T01:00:00Z", 99)).await.0, 204);
+    assert_eq!(host.seen(), ["hello 7, attempt 2"]);
+}

@@ -1,0 +1,131 @@
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::*;
+
+const PAGES: &str = "/.isobar/buckets/pages";
+
+fn notification(kind: &str, object: &str, bucket: &str) -> Value {
+    json!({
+        "subscription": "projects/p-1/subscriptions/pages-events",
+        "message": {
+            "data": BASE64_STANDARD.encode(json!({"bucket": bucket, "name": object, "size": "5"}).to_string()),
+            "messageId": "21", "publishTime": "2026-01-01T00:00:00Z",
+            "attributes": {"bucketId": bucket, "objectId": object, "eventType": kind, "payloadFormat": "JSON_API_V1",
+                "eventTime": "2026-01-01T00:00:00Z", "objectGeneration": "1",
+                "notificationConfig": "projects/_/buckets/pages/notificationConfigs/1"},
+        },
+    })
+}
+
+fn of_eventarc(kind: &str, object: &str, bucket: &str) -> Request<Body> {
+    let data = json!({"bucket": bucket, "name": object, "size": "5"});
+    let request = of_google(PAGES)
+        .header("ce-specversion", "1.0")
+        .header("ce-id", "1")
+        .header("ce-source", format!("//storage.googleapis.com/projects/_/buckets/{bucket}"))
+        .header("ce-type", format!("google.cloud.storage.object.v1.{kind}"))
+        .header("ce-time", "2026-01-01T00:00:00Z");
+    request.body(Body::from(data.to_string())).unwrap()
+}
+
+#[tokio::test]
+async fn notifications_and_events_of_eventarc_tell_the_same() {
+    let host = Host::new().await;
+    assert_eq!(host.call(PAGES, notification("OBJECT_FINALIZE", "a/b c", "pages")).await, (204, String::new()));
+    assert_eq!(host.call(PAGES, notification("OBJECT_DELETE", "a", "pages")).await.0, 204);
+    assert_eq!(host.send(of_eventarc("finalized", "a/b c", "pages")).await.0, 204);
+    assert_eq!(host.send(of_eventarc("deleted", "a", "pages")).await.0, 204);
+    assert_eq!(host.seen(), ["a/b c Created { size: 5 }, attempt 1", "a Deleted, attempt 1"].repeat(2));
+    let legacy = json!({"context": {"eventId": "1", "timestamp": "2026-01-01T00:00:00Z",
+        "eventType": "google.storage.object.delete", "resource": {"name": "projects/_/buckets/pages/objects/a#12"}},
+        "data": {"bucket": "pages", "name": "a"}});
+    assert_eq!(host.call(PAGES, legacy).await.0, 204);
+    assert_eq!(host.seen(), ["a Deleted, attempt 1"]);
+}
+
+#[tokio::test]
+async fn changes_that_nobody_is_told_of_are_done_with() {
+    let host = Host::new().await;
+    let mut overwritten = notification("OBJECT_DELETE", "a", "pages");
+    overwritten["message"]["attributes"]["overwrittenByGeneration"] = "2".into();
+    for body in [
+        overwritten,
+        notification("OBJECT_ARCHIVE", "a", "pages"),
+        notification("OBJECT_METADATA_UPDATE", "a", "pages"),
+    ] {
+        assert_eq!(host.call(PAGES, body).await.0, 204);
+    }
+    for kind in ["archived", "metadataUpdated"] {
+        assert_eq!(host.send(of_eventarc(kind, "a", "pages")).await.0, 204);
+    }
+    assert!(host.seen().is_empty() && host.published().is_empty());
+}
+
+#[tokio::test]
+async fn notifications_that_tell_nothing_are_buried_saying_why() {
+    let mut bare = notification("OBJECT_FINALIZE", "a", "pages");
+    bare["message"]["data"] = "".into();
+    bare["message"]["attributes"]["payloadFormat"] = "NONE".into();
+    let mut other = notification("OBJECT_FINALIZE", "a", "pages");
+    other["message"]["attributes"].as_object_mut().unwrap().remove("objectId");
+    for (body, why) in [
+        (bare, "JSON_API_V1"),
+        (other, "objectId"),
+        (notification("OBJECT_DELETE", "a", "others"), "the bucket `others`"),
+        (notification("OBJECT_DELETE", "reject", "pages"), "bad apple"),
+    ] {
+        let host = Host::new().await;
+        assert_eq!(host.call(PAGES, body).await.0, 204, "{why}");
+        let published = host.published();
+        let [(topic, letter)] = published.as_slice() else { panic!("{published:?}") };
+        let reason = letter["attributes"]["isobar-dead-reason"].as_str().unwrap();
+        assert_eq!((topic.as_str(), reason.contains(why)), ("pages-events-dead", true), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_notification_is_tried_again_like_any_message() {
+    let host = Host::new().await;
+    assert_eq!(host.call(PAGES, notification("OBJECT_FINALIZE", "later/x", "pages")).await.0, 204);
+    let published = host.published();
+    let [(topic, copy)] = published.as_slice() else { panic!("{published:?}") };
+    let ours = &copy["attributes"];
+    assert_eq!((topic.as_str(), &ours["isobar-for"]), ("pages-events", &json!("pages-events")));
+    assert_eq!((&ours["isobar-attempts"], &ours["objectId"]), (&json!("1"), &json!("later/x")));
+    host.seen();
+    // As it comes back.
+    let mut again = notification("OBJECT_FINALIZE", "later/x", "pages");
+    (again["message"]["attributes"], again["message"]["data"]) = (ours.clone(), copy["data"].clone());
+    host.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(host.call(PAGES, again).await.0, 204);
+    assert_eq!(host.seen(), ["later/x Created { size: 5 }, attempt 2"]);
+}
+
+#[tokio::test]
+async fn eventarc_is_told_to_come_again_and_cannot_keep_what_is_rejected() {
+    let host = Host::new().await;
+    for object in ["retry", "later", "panic"] {
+        let (status, answer) = host.send(of_eventarc("deleted", object, "pages")).await;
+        assert_eq!((status, answer.contains("unavailable")), (500, true), "{answer}");
+    }
+    assert_eq!(host.send(of_eventarc("deleted", "reject", "pages")).await.0, 204);
+    assert_eq!(host.send(of_eventarc("deleted", "a", "others")).await.0, 204, "another bucket's");
+    assert_eq!(host.seen().len(), 4);
+    let mut timeless = of_eventarc("deleted", "a", "pages");
+    timeless.headers_mut().remove("ce-time");
+    let (status, answer) = host.send(timeless).await;
+    assert_eq!((status, answer.contains("`time`")), (400, true), "{answer}");
+    let mut message = of_eventarc("deleted", "a", "pages");
+    message.headers_mut().insert("ce-type", "google.cloud.pubsub.topic.v1.messagePublished".parse().unwrap());
+    assert_eq!(host.send(message).await.0, 400);
+    assert!(host.published().is_empty());
+}
+
+#[tokio::test]
+async fn a_bucket_at_another_place_has_its_events_there() {
+    let host = Host::with(&[("ISOBAR_BUCKET_PAGES", "gs://web-prod")]).await;
+    assert_eq!(host.call(PAGES, notification("OBJECT_DELETE", "reject", "web-prod")).await.0, 204);
+    assert_eq!(host.seen(), ["reject Deleted, attempt 1"]);
+    assert_eq!(host.published()[0].0, "web-prod-events-dead");
+}

@@ -1,0 +1,216 @@
+//! Answers that are broken, lack something, or are too large.
+
+use std::ops::Bound;
+
+use super::*;
+
+fn whole() -> QueryRange {
+    let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
+    QueryRange { partition: "a".to_owned(), lower, upper, descending: false, limit: 100 }
+}
+
+fn segment(after: Option<&str>) -> ScanSegment {
+    ScanSegment { segment: 0, segments: 2, limit: 100, after: after.map(str::to_owned) }
+}
+
+fn raw(body: &str) -> Answer {
+    Response::new(body.to_owned())
+}
+
+#[tokio::test]
+async fn readings_that_cannot_be_read_are_told() {
+    for body in
+        ["", "{", "{}", "null", "[", "[1]", "[{\"found\":{\"fields\":{\"v\":7}}}]", "[{\"found\":[]}]", "<html>"]
+    {
+        let scene = Scene::script([raw(body)]).await;
+        assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Internal, false), "{body}");
+        assert_eq!(kind_of(scene.table.add(&key(), 1).await), (ErrorKind::Internal, false), "{body}");
+    }
+    for body in ["{", "[1]", "[{\"document\":[]}]", "[{\"document\":{\"name\":7}}]"] {
+        let scene = Scene::script([raw(body)]).await;
+        assert_eq!(kind_of(scene.table.query(&whole()).await), (ErrorKind::Internal, false), "{body}");
+        assert_eq!(kind_of(scene.table.scan(&segment(None)).await), (ErrorKind::Internal, false), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn answers_to_writes_that_cannot_be_read_leave_them_unknown() {
+    for body in [
+        "",
+        "{",
+        "{}",
+        "[]",
+        "{\"writeResults\":[]}",
+        "{\"writeResults\":[{}]}",
+        "{\"writeResults\":[{\"updateTime\":\"x\"},{}]}",
+        "{\"writeResults\":[{\"updateTime\":7}]}",
+    ] {
+        let scene = Scene::script([raw(body)]).await;
+        assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::Internal, true), "{body}");
+        assert_eq!(scene.count(), 1, "{body}");
+    }
+    let scene = Scene::script([written(1)]).await;
+    let writes = vec![Write::Put(put(PutMode::Create)), Write::Delete { key: Key::new("a", "b"), version: None }];
+    assert_eq!(kind_of(scene.table.transact(writes).await), (ErrorKind::Internal, true), "a result too few");
+}
+
+#[tokio::test]
+async fn a_document_that_lacks_something_is_told() {
+    let document = |document: Value| answer(200, json!([{"found": document, "document": document}]));
+    let name = format!("{ALL}/{PLACE}");
+    let keys = json!({"p": {"stringValue": "a"}, "s": {"stringValue": ""}});
+    let untimed = document(json!({"name": name, "fields": {"v": {"stringValue": "x"}}}));
+    let scene = Scene::script([untimed]).await;
+    assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Internal, false));
+    for value in [
+        json!({}),
+        json!({"v": {"bytesValue": "!"}}),
+        json!({"v": {"doubleValue": 7.5}}),
+        json!({"n": {"mapValue": {}}}),
+        json!({"v": {"nullValue": null}, "n": {"integerValue": "7"}}),
+    ] {
+        let scene = Scene::script([document(json!({"name": name, "fields": value, "updateTime": OLD}))]).await;
+        assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Internal, false), "{value}");
+    }
+    for (name, fields) in [
+        (&name, json!({"v": {"stringValue": "x"}})),
+        (&name, json!({"p": {"integerValue": "7"}, "s": {"stringValue": ""}})),
+        (&format!("{ALL}/{PLACE}b"), keys.clone()),
+        (&format!("{ALL}/users/ca97a/links/s"), keys.clone()),
+        (&String::new(), keys),
+    ] {
+        let foreign = document(json!({"name": name, "fields": fields, "updateTime": OLD}));
+        let scene = Scene::script([foreign]).await;
+        for error in
+            [scene.table.query(&whole()).await.unwrap_err(), scene.table.scan(&segment(None)).await.unwrap_err()]
+        {
+            assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+            assert!(error.message().contains("a collection of its own"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_unanswered_is_asked_for_again_and_never_missing() {
+    let scene =
+        Scene::script([raw("[]"), answer(200, json!([{"readTime": NEW}])), found(text("x", &json!("w")))]).await;
+    assert!(scene.table.get(&key()).await.unwrap().is_some());
+    assert_eq!(scene.count(), 3);
+    let other = Key::new("a", "b");
+    let rest = answer(200, json!([{"missing": format!("{ALL}/links/ca97a/links/sb")}]));
+    let scene = Scene::script([found(text("x", &json!("w"))), rest]).await;
+    let items = scene.table.get_many(&[other.clone(), key(), other]).await.unwrap();
+    assert_eq!(items.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(scene.body(1), json!({"documents": vec![format!("{ALL}/links/ca97a/links/sb"); 2]}));
+    let scene = Scene::script([raw("[]")]).await;
+    assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Unavailable, false));
+    assert_eq!(kind_of(scene.table.add(&key(), 1).await), (ErrorKind::Unavailable, false));
+    assert_eq!(scene.commits(), 0);
+}
+
+#[tokio::test]
+async fn an_error_in_the_midst_of_an_answer_is_no_end_of_it() {
+    let part: Value = serde_json::from_str(found(text("x", &json!("w"))).body()).unwrap();
+    let part = json!({"found": part[0]["found"], "document": part[0]["found"]});
+    let broken = |refusal: Value| answer(200, json!([part, refusal]));
+    let passing = || broken(refusal(503, "UNAVAILABLE", "x"));
+    let scene = Scene::script([passing(), answer(200, json!([part]))]).await;
+    assert_eq!(scene.table.query(&whole()).await.unwrap().items.len(), 1);
+    assert_eq!(scene.count(), 2);
+    let scene = Scene::script([passing()]).await;
+    assert_eq!(kind_of(scene.table.query(&whole()).await), (ErrorKind::Unavailable, false));
+    assert_eq!(kind_of(scene.table.scan(&segment(None)).await), (ErrorKind::Unavailable, false));
+    assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Unavailable, false));
+    assert_eq!(scene.count(), 15, "five tries of each");
+    for (refusal, kind) in [
+        (refusal(403, "PERMISSION_DENIED", "x"), ErrorKind::PermissionDenied),
+        (json!({"error": {"code": 0}}), ErrorKind::Unavailable),
+        (json!({"error": {"code": 200, "status": "INVALID_ARGUMENT"}}), ErrorKind::InvalidInput),
+        (json!({"error": {}}), ErrorKind::Unavailable),
+    ] {
+        let scene = Scene::script([broken(refusal.clone())]).await;
+        assert_eq!(kind_of(scene.table.query(&whole()).await), (kind, false), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_too_large_are_asked_for_by_halves() {
+    let scene = Scene::with(&[("GOOGLE_CLOUD_PROJECT", "p-1")], 2_000, |request| {
+        let body = body_of(request);
+        let document = |sort: usize| {
+            let fields = json!({
+                "p": {"stringValue": "a"}, "s": {"stringValue": sort.to_string()}, "v": {"stringValue": "x".repeat(500)},
+            });
+            json!({"name": format!("{ALL}/{PLACE}{sort}"), "fields": fields, "updateTime": OLD})
+        };
+        if let Some(names) = body["documents"].as_array() {
+            let sort = |name: &Value| name.as_str().unwrap().rsplit('s').next().unwrap().parse().unwrap();
+            return answer(200, names.iter().map(|name| json!({"found": document(sort(name))})).collect());
+        }
+        let limit = usize::try_from(body["structuredQuery"]["limit"].as_u64().unwrap()).unwrap();
+        answer(200, (0..limit).map(|sort| json!({"document": document(sort)})).collect())
+    })
+    .await;
+    let keys: Vec<Key> = (0..8).map(|sort| Key::new("a", sort.to_string())).collect();
+    let items = scene.table.get_many(&keys).await.unwrap();
+    assert!(items.into_iter().zip(&keys).all(|(item, key)| item.unwrap().key == *key));
+    assert_eq!(scene.count(), 7, "eight, two times four, four times two");
+    let page = scene.table.query(&whole()).await.unwrap();
+    assert_eq!((page.items.len(), page.resume.as_deref()), (2, Some("1")), "of 100, 50, 25, 13, 7, 4, 2");
+}
+
+#[tokio::test]
+async fn one_document_that_is_too_large_is_told() {
+    let scene = Scene::with(&[("GOOGLE_CLOUD_PROJECT", "p-1")], 100, |_| found(text("x", &json!("w")))).await;
+    assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::TooLarge { limit: 100 }, false));
+    assert_eq!(scene.count(), 1);
+    assert_eq!(kind_of(scene.table.query(&whole()).await), (ErrorKind::TooLarge { limit: 100 }, false));
+    assert_eq!(scene.count(), 9, "of 100, 50, 25, 13, 7, 4, 2 and 1");
+}
+
+#[tokio::test]
+async fn a_page_of_expired_items_is_not_the_end() {
+    let fields = |sort: &str| {
+        json!({"p": {"stringValue": "a"}, "s": {"stringValue": sort}, "v": {"stringValue": "x"},
+            "expireAt": {"timestampValue": "1969-12-31T00:00:00Z"}})
+    };
+    let part = |sort: &str| json!({"document": {"name": format!("{ALL}/{PLACE}{sort}"), "fields": fields(sort), "updateTime": OLD}});
+    let scene = Scene::script([answer(200, json!([part("a"), {"readTime": NEW}, part("b")]))]).await;
+    let page = scene.table.query(&QueryRange { limit: 2, ..whole() }).await.unwrap();
+    assert_eq!(page, Items { items: vec![], resume: Some("b".to_owned()) });
+    assert_eq!(scene.table.query(&whole()).await.unwrap(), Items::default(), "fewer than asked for: the end");
+    let segment = ScanSegment { segment: 0, segments: 1, limit: 2, after: None };
+    let page = scene.table.scan(&segment).await.unwrap();
+    assert_eq!(page, Items { items: vec![], resume: Some("ca97a/links/sb".to_owned()) });
+    let scanned = ScanSegment { after: page.resume, ..segment };
+    scene.table.scan(&scanned).await.unwrap();
+    let start = scene.body(3)["structuredQuery"]["startAt"].clone();
+    let name = json!({"referenceValue": format!("{ALL}/{PLACE}b")});
+    assert_eq!(start, json!({"values": [name], "before": false}));
+}
+
+#[tokio::test]
+async fn cursors_of_other_scans_are_refused() {
+    let scene = Scene::script([raw("[]")]).await;
+    for wrong in [
+        "",
+        "a",
+        "0",
+        "ca97a/links/s",
+        "8000a/links/s",
+        "+001a/links/s",
+        "00A1a/links/s",
+        "\u{e9}\u{e9}a/links/s",
+        "0001a",
+        "0001a/other/s",
+        "0001a/links/x",
+        "0001a/links/s/y",
+        "0001a/links",
+    ] {
+        assert_eq!(kind_of(scene.table.scan(&segment(Some(wrong))).await), (ErrorKind::InvalidInput, false), "{wrong}");
+    }
+    assert_eq!(scene.count(), 0);
+    scene.table.scan(&segment(Some("7fffa/links/s"))).await.unwrap();
+    let none = ScanSegment { segment: 2, ..segment(None) };
+    assert_eq!(kind_of(scene.table.scan(&none).await), (ErrorKind::InvalidInput, false));
+}

@@ -1,0 +1,78 @@
+//! Where items lie: ids, and what a deployment sets.
+
+use std::collections::HashMap;
+
+use super::*;
+
+/// Any text, with what is special in ids, and sizes up to the longest.
+fn any(random: &mut fastrand::Rng, bytes: usize) -> String {
+    let special = ['/', '.', '_', '0', '1', 'a', 's', '%', '\0', '\u{7f}', '\u{e9}', '\u{10ffff}', ' ', ':'];
+    let mut text = String::new();
+    let wanted = random.usize(1..=bytes);
+    loop {
+        let next = if random.bool() { special[random.usize(..special.len())] } else { random.char(..) };
+        if text.len() + next.len_utf8() > wanted {
+            return if text.is_empty() { "_".to_owned() } else { text };
+        }
+        text.push(next);
+    }
+}
+
+fn check_id(id: &str) {
+    assert!(id.len() <= 1_500 && !id.is_empty(), "{id}");
+    assert!(id != "." && id != ".." && !(id.starts_with("__") && id.ends_with("__")), "{id}");
+}
+
+#[test]
+fn each_key_has_a_place_of_its_own_that_firestore_takes() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut places = HashMap::new();
+    for round in 0..20_000 {
+        // Short ones meet; long ones reach the limits.
+        let (partition, sort) = if round % 10 == 0 { (498, 749) } else { (3, 3) };
+        let key = Key::new(any(&mut random, partition), any(&mut random, sort));
+        let place = stored::path("links", &key).unwrap();
+        let parts: Vec<&str> = place.split('/').collect();
+        assert_eq!((parts.len(), parts[0], parts[2]), (4, "links", "links"), "{place}");
+        check_id(parts[1]);
+        check_id(parts[3]);
+        assert!(parts[1].bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)), "it is in a URL");
+        let other = places.insert(place, key.clone());
+        assert!(other.is_none_or(|other| other == key), "two keys in one place");
+    }
+    assert!((4_000..19_000).contains(&places.len()), "{}", places.len());
+}
+
+#[test]
+fn the_longest_keys_fit_and_longer_ones_are_told() {
+    let (partition, sort) = ("\u{e9}".repeat(249), "/".repeat(749));
+    stored::path("links", &Key::new(partition.clone(), sort.clone())).unwrap();
+    let error = stored::path("links", &Key::new("a", sort + "/")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge { limit: 749 });
+    let error = stored::path("links", &Key::new(partition + "\u{e9}", "")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge { limit: 498 });
+}
+
+#[test]
+fn ids_are_what_they_were() {
+    for (partition, sort, place) in [
+        ("a", "", "links/ca97a/links/s"),
+        ("a", "__x__", "links/ca97a/links/s__x__"),
+        ("a", "../b c\u{e9}", "links/ca97a/links/s.0.0.1b c\u{e9}"),
+        ("A-_9", "x", "links/4e89A-_9/links/sx"),
+        ("./\u{e9}", "x", "links/e687.2e.2f.c3.a9/links/sx"),
+    ] {
+        assert_eq!(stored::path("links", &Key::new(partition, sort)).unwrap(), place);
+    }
+}
+
+#[test]
+fn a_deployment_leaves_all_but_the_sort_key_out_of_indexes() {
+    let fields = deployment::fields();
+    assert_eq!(fields.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["p", "v", "n", "w", "expireAt"]);
+    for (field, body) in &fields {
+        assert_eq!(body["indexConfig"], json!({"indexes": []}), "{field}");
+        assert_eq!(body.get("ttlConfig").is_some(), *field == "expireAt", "{field}");
+    }
+    assert_eq!(fields[4].1["ttlConfig"], json!({}));
+}

@@ -1,0 +1,105 @@
+//! An app with all triggers, on a Google Cloud that nobody can reach.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response};
+use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::{App, Body, Cloud, Environment, Error, Hosted, ManualClock, ObjectEvent, Outcome, Tick};
+use isobar_gcp::{CloudRunService, GcpConfig, GcpProvider};
+use serde_json::Value;
+
+/// The triggers, as the fixtures' names have them.
+pub(crate) const TRIGGERS: [&str; 6] =
+    ["topic-clicks", "bucket-pages", "schedule-sweep", "invoke-size", "invoke-none", "topic-nothing"];
+
+/// Headers and the body of a call.
+pub(crate) type Call = (Vec<(String, String)>, Vec<u8>);
+
+/// The host, and how many messages its app has acknowledged.
+pub(crate) struct Target {
+    service: CloudRunService,
+    acknowledged: Arc<AtomicUsize>,
+}
+
+impl Target {
+    /// One that asks nobody for a token, as on a laptop.
+    #[allow(dead_code)] // one of the two that include this file has no other
+    pub(crate) fn open() -> Self {
+        Self::new(&Environment::default())
+    }
+
+    /// One that takes the calls of a service account, of which there are none here.
+    #[allow(dead_code)]
+    pub(crate) fn guarded() -> Self {
+        let environment = Environment::default()
+            .with_var("K_SERVICE", "shop")
+            .with_var("ISOBAR_EVENT_AUDIENCE", "https://shop.example")
+            .with_var("ISOBAR_EVENT_SERVICE_ACCOUNT", "caller@p-1.iam.gserviceaccount.com")
+            .with_var("ISOBAR_EVENT_KEYS", "http://127.0.0.1:1/certs");
+        Self::new(&environment)
+    }
+
+    fn new(environment: &Environment) -> Self {
+        let environment =
+            environment.clone().with_var("GOOGLE_CLOUD_PROJECT", "p-1").with_var("PUBSUB_EMULATOR_HOST", "127.0.0.1:1");
+        let mut config = GcpConfig::from_environment(&environment).unwrap();
+        config.client.max_attempts = 1;
+        // Nobody waits here: pauses of this clock end at once.
+        let provider = GcpProvider::with_clock(config, Arc::new(ManualClock::default()));
+        let cloud = Cloud::memory();
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let mut app = app(&cloud, &acknowledged);
+        let manifest = Arc::new(app.start(&cloud).unwrap());
+        Self { service: provider.service(Hosted { function: Arc::new(app), manifest }), acknowledged }
+    }
+
+    /// Headers that HTTP has no room for are left out, as a server would have refused them.
+    pub(crate) async fn handle(&self, trigger: &str, (headers, body): &Call) -> Response<Body> {
+        let (kind, name) = trigger.split_once('-').unwrap();
+        let kind = if kind == "invoke" { "functions".to_owned() } else { format!("{kind}s") };
+        let mut request = Request::post(format!("/.isobar/{kind}/{name}")).body(Body::from(body.clone())).unwrap();
+        for (name, value) in headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                request.headers_mut().append(name, value);
+            }
+        }
+        self.service.handle(request).await
+    }
+
+    /// How many messages the app has acknowledged since this was asked last.
+    #[allow(dead_code)]
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// Reads a file of the fixtures: headers, an empty line, the body.
+pub(crate) fn read(file: &[u8]) -> Call {
+    let end = file.windows(2).position(|two| two == b"\n\n");
+    let (head, body) = end.map_or((file, &[][..]), |end| (&file[..end], &file[end + 2..]));
+    let head = String::from_utf8_lossy(head).into_owned();
+    let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    (head.lines().filter_map(header).collect(), body.to_vec())
+}
+
+fn app(cloud: &Cloud, acknowledged: &Arc<AtomicUsize>) -> App {
+    let acknowledged = Arc::clone(acknowledged);
+    App::new("shop")
+        .http(Router::new().fallback(async || "ok"))
+        .on_message(&cloud.topic::<Bytes>("clicks"), move |message: Message<Bytes>, _| {
+            let outcome = match message.body.first() {
+                Some(b'<') => Outcome::reject("no XML"),
+                Some(b'>') => Outcome::retry("not yet"),
+                _ => Outcome::Ack,
+            };
+            acknowledged.fetch_add(usize::from(outcome == Outcome::Ack), Ordering::Relaxed);
+            async move { outcome }
+        })
+        .on_object(&cloud.bucket("pages"), |_: ObjectEvent, _| async { Outcome::Ack })
+        .on_schedule("sweep", "0 3 * * *", |_: Tick, _| async { Outcome::Ack })
+        .on_invoke("size", |payload: Value, _| async move { Ok::<_, Error>(payload.to_string().len()) })
+        .on_invoke("none", |_: Value, _| async { Ok::<_, Error>(()) })
+}

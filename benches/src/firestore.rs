@@ -1,0 +1,112 @@
+//! Firestore for the benchmarks: Google's own emulator, and a double that costs next to nothing.
+
+mod double;
+mod protobuf;
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::http1::Connection;
+use crate::server::free_port;
+
+/// The project, which an emulator makes by itself.
+pub const PROJECT: &str = "isobar-bench";
+
+/// Below the folder of the gcloud command.
+const EMULATOR: &str = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar";
+
+const CLASS: &str = "com.google.cloud.datastore.emulator.firestore.CloudFirestore";
+
+/// Where Debian's package puts it; for where the command itself cannot be run.
+const GCLOUD: &str = "/usr/lib/google-cloud-sdk";
+
+/// How long it may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Firestore, which ends with this.
+#[derive(Debug)]
+pub struct Firestore {
+    /// What it is, for the table of results.
+    pub name: &'static str,
+    /// Where it listens, for REST and for gRPC.
+    pub address: SocketAddr,
+    asked: Arc<AtomicU32>,
+    process: Option<Child>,
+}
+
+impl Firestore {
+    /// Google's own, on a free port, empty.
+    pub fn emulator() -> Self {
+        let jar = sdk().join(EMULATOR);
+        assert!(jar.exists(), "{} is not there; install gcloud's cloud-firestore-emulator", jar.display());
+        let port = free_port();
+        let mut log = tempfile::tempfile().unwrap();
+        let mut command = Command::new("java");
+        command.args(["-Xmx256m", "-Duser.language=en", "-cp"]).arg(&jar).args([CLASS, "start", "--host=127.0.0.1"]);
+        command.arg(format!("--port={port}")).stdin(Stdio::null());
+        command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
+        let process = command.spawn().unwrap_or_else(|error| panic!("java, which the emulator needs: {error}"));
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        let firestore = Self { name: "Google's emulator", address, asked: Arc::default(), process: Some(process) };
+        let started = Instant::now();
+        while TcpStream::connect(firestore.address).is_err() {
+            assert!(started.elapsed() < PATIENCE, "Firestore's emulator does not listen:\n{}", written(&mut log));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        firestore
+    }
+
+    /// A double of ours: keeps what is put, and hands it out to reads by key.
+    pub fn double() -> Self {
+        let asked = Arc::<AtomicU32>::default();
+        Self { name: "a double of ours", address: double::start(Arc::clone(&asked)), asked, process: None }
+    }
+
+    /// How many requests the double answered since the last call.
+    pub fn take_asked(&self) -> u32 {
+        self.asked.swap(0, Ordering::Relaxed)
+    }
+
+    /// Creates a document whose one field is a text, as anybody else would.
+    pub fn create(&self, collection: &str, id: &str, field: &str, text: &str) {
+        let path = format!("/v1/projects/{PROJECT}/databases/(default)/documents/{collection}?documentId={id}");
+        let body = serde_json::json!({ "fields": { field: { "stringValue": text } } }).to_string();
+        let (address, length) = (self.address, body.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        // Asked to close the connection, the emulator leaves it open.
+        let mut connection = Connection::new(TcpStream::connect(address).unwrap()).unwrap();
+        let (status, answer) = connection.ask(request.as_bytes()).unwrap();
+        assert_eq!(status, 200, "{path} cannot be made: {}", String::from_utf8_lossy(&answer));
+    }
+}
+
+impl Drop for Firestore {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+fn sdk() -> PathBuf {
+    let asked = Command::new("gcloud").args(["info", "--format=value(installation.sdk_root)"]).output();
+    let told = asked.ok().filter(|asked| asked.status.success()).map(|asked| asked.stdout);
+    let told = told.and_then(|told| String::from_utf8(told).ok()).map(|told| told.trim().to_owned());
+    told.filter(|told| !told.is_empty()).map_or_else(|| GCLOUD.into(), PathBuf::from)
+}
+
+fn written(log: &mut File) -> String {
+    let mut text = String::new();
+    log.rewind().and_then(|()| log.read_to_string(&mut text)).unwrap();
+    text
+}
