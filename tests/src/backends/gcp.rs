@@ -4,10 +4,15 @@
 //! Storage. **Doubles of ours** are what pushes messages (`delivery`), since time is the trial's; and,
 //! for what no emulator checks, Cloud Storage itself (`storage`).
 
+mod aging;
 mod delivery;
+pub mod deployed;
 pub mod gaps;
+mod letters;
 mod notices;
 mod project;
+mod pushes;
+pub mod service;
 pub mod storage;
 
 use std::sync::Arc;

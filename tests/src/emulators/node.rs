@@ -39,6 +39,15 @@ impl Node {
         command.env_remove("NODE_OPTIONS");
         command
     }
+
+    /// What runs a program of `emulators/node`, which is told where the packages are, and ends it with this process.
+    pub(super) fn program_of_ours(&self, program: &str) -> Command {
+        let sources = sources().join("node");
+        let mut command = Command::new("node");
+        command.arg(sources.join("serve.cjs")).arg(sources.join(program)).arg(&self.folder);
+        command.env_remove("NODE_OPTIONS");
+        command
+    }
 }
 
 fn install(folder: &Path) -> Result<(), String> {

@@ -16,7 +16,6 @@ use isobar::{Body, Clock, Manifest, ResourceKind, Result, TestResponse};
 use isobar_gcp::CloudRunService;
 use serde_json::{Value, json};
 
-use super::notices::kept;
 use super::project::Project;
 use crate::RunningApp;
 use crate::backends::held::HeldClock;
@@ -61,20 +60,6 @@ pub(super) struct GcpApp {
 }
 
 impl GcpApp {
-    /// Subscriptions, and where what comes by them is pushed to.
-    fn subscriptions(&self) -> Vec<(String, String)> {
-        let topics = self
-            .manifest
-            .messages
-            .iter()
-            .map(|trigger| (self.project.physical(&trigger.source), format!("/.isobar/topics/{}", trigger.source)));
-        let buckets = self.manifest.objects.iter().map(|trigger| {
-            let name = self.project.physical(&format!("{}-events", trigger.source));
-            (name, format!("/.isobar/buckets/{}", trigger.source))
-        });
-        topics.chain(buckets).collect()
-    }
-
     /// Pushes once what is due of a subscription. Returns whether there was anything.
     async fn push_due(&self, subscription: &str, path: &str) -> Result<bool> {
         let due = self.take_due(subscription).await?;
@@ -145,24 +130,6 @@ impl GcpApp {
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         whole(self.service.handle(request.body(body.into()).map_err(not_a_request)?).await).await
     }
-
-    fn dead_of(&self, kind: ResourceKind, name: &str) -> (String, String) {
-        let topic = match kind {
-            ResourceKind::Bucket => self.project.physical(&format!("{name}-events")),
-            _ => self.project.physical(name),
-        };
-        (format!("{topic}-dead"), topic)
-    }
-
-    /// Takes what lies among the dead letters.
-    async fn collect(&self, dead: &str) -> Result<()> {
-        let received = self.project.pub_sub.pull(dead).await?;
-        let ids: Vec<&str> = received.iter().filter_map(|received| received["ackId"].as_str()).collect();
-        self.project.pub_sub.acknowledge(dead, &ids).await?;
-        let letters = received.iter().map(|received| (dead.to_owned(), received["message"].clone()));
-        self.project.dead.lock().extend(letters);
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -191,7 +158,7 @@ impl RunningApp for GcpApp {
     }
 
     async fn deliver(&self) -> Result<()> {
-        let subscriptions = self.subscriptions();
+        let subscriptions = self.project.subscriptions(&self.manifest);
         loop {
             let mut any = false;
             for (subscription, path) in &subscriptions {
@@ -204,18 +171,10 @@ impl RunningApp for GcpApp {
     }
 
     async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
-        let (dead, _) = self.dead_of(kind, name);
-        self.collect(&dead).await?;
-        let letters = self.project.dead.lock();
-        letters.iter().filter(|(of, _)| *of == dead).map(|(_, letter)| isobar_gcp::dead_letter(letter)).collect()
+        self.project.dead_letters(kind, name).await
     }
 
     async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
-        let (dead, topic) = self.dead_of(kind, name);
-        self.collect(&dead).await?;
-        let letters: Vec<_> = self.project.dead.lock().extract_if(.., |(of, _)| *of == dead).collect();
-        let letters: Vec<_> = letters.iter().map(|(_, letter)| kept(letter)).collect();
-        self.project.pub_sub.publish(&topic, &letters).await?;
-        Ok(letters.len())
+        self.project.redrive(kind, name).await
     }
 }

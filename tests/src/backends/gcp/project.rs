@@ -122,6 +122,19 @@ impl Project {
     }
 }
 
+impl Project {
+    /// Subscriptions of an app, and where what comes by them is pushed to.
+    pub(super) fn subscriptions(&self, manifest: &Manifest) -> Vec<(String, String)> {
+        let topics = manifest.messages.iter();
+        let topics = topics.map(|it| (self.physical(&it.source), format!("/.isobar/topics/{}", it.source)));
+        let buckets = manifest
+            .objects
+            .iter()
+            .map(|it| (self.physical(&format!("{}-events", it.source)), format!("/.isobar/buckets/{}", it.source)));
+        topics.chain(buckets).collect()
+    }
+}
+
 /// Those of the double; to emulators nothing is shown, but URLs are signed for them too.
 fn storage_credentials(double: Option<&CloudStorage>) -> String {
     double.map_or_else(super::storage::account, CloudStorage::credentials)

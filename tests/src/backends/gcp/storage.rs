@@ -121,7 +121,7 @@ impl Drop for CloudStorage {
 }
 
 /// The file of a service account whose key is known.
-pub(super) fn account() -> String {
+pub fn account() -> String {
     let account = json!({
         "type": "service_account", "project_id": "double", "private_key_id": "1", "private_key": KEY,
         "client_email": EMAIL, "universe_domain": "googleapis.com",

@@ -1,0 +1,97 @@
+//! The app's own process, started as Cloud Run starts a container.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use isobar::{Error, ErrorKind, Result};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+use crate::emulators;
+
+/// Longest time from a start to the first connection.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process that listens. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Service {
+    executable: PathBuf,
+    variables: Vec<(String, String)>,
+    port: u16,
+    child: Mutex<Child>,
+}
+
+impl Service {
+    /// Starts it, with these variables and no others. Errors: `Unavailable` where it does not listen.
+    pub(super) async fn start(executable: PathBuf, mut variables: Vec<(String, String)>) -> Result<Self> {
+        let taken = |error| Error::internal("no port is free").with_source(error);
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let port = free.map_err(taken)?.port();
+        variables.push(("PORT".to_owned(), port.to_string()));
+        let child = spawn(&executable, &variables)?;
+        let service = Self { executable, variables, port, child: Mutex::new(child) };
+        service.listens().await?;
+        Ok(service)
+    }
+
+    /// Where it listens, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Takes it away in the midst of its work, and starts another one.
+    pub async fn kill(&self) -> Result<()> {
+        let mut child = self.child.lock().await;
+        child.kill().await.map_err(|error| Error::internal("the service cannot be killed").with_source(error))?;
+        *child = spawn(&self.executable, &self.variables)?;
+        drop(child);
+        self.listens().await
+    }
+
+    /// Tells it to stop, as Cloud Run does before it takes it away.
+    pub async fn terminate(&self) -> Result<()> {
+        let id = self.child.lock().await.id().unwrap_or_default();
+        let told = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+        match told {
+            Ok(status) if status.success() => Ok(()),
+            _ => Err(Error::internal("the service cannot be told to stop")),
+        }
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&self) -> Result<ExitStatus> {
+        let mut child = self.child.lock().await;
+        child.wait().await.map_err(|error| Error::internal("the service does not end").with_source(error))
+    }
+
+    async fn listens(&self) -> Result<()> {
+        let begun = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_err() {
+            let ended = self.child.lock().await.try_wait().is_ok_and(|status| status.is_some());
+            if ended || begun.elapsed() > PATIENCE {
+                let name = self.executable.display();
+                return Err(Error::new(ErrorKind::Unavailable, format!("{name} does not listen: see its log")));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+}
+
+fn spawn(executable: &PathBuf, variables: &[(String, String)]) -> Result<Child> {
+    let failed = |error| Error::internal("the service cannot be started").with_source(error);
+    let name = executable.file_name().unwrap_or_default().to_string_lossy();
+    let (_, log) = emulators::log(&name).map_err(failed)?;
+    let output = log.try_clone().map_err(failed)?;
+    let mut command = Command::new(executable);
+    command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+    command.stdout(output).stderr(log).kill_on_drop(true).spawn().map_err(failed)
+}

@@ -1,0 +1,243 @@
+//! The apps as their users deploy them to Google Cloud: built with the feature `gcp`, and run as processes of their own,
+//! to which Google's emulator of Pub/Sub pushes. Items are in Google's emulator of Firestore, objects in fake-gcs-server.
+#![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::Request;
+use isobar::{Body, ResourceKind, TestResponse};
+use isobar_conformance::backends::gcp::Services;
+use isobar_conformance::backends::gcp::deployed::Deployed;
+use isobar_conformance::backends::memory::Memory;
+use isobar_conformance::emulators::{Absent, FakeGcs, GoogleEmulator, GoogleProgram};
+use isobar_conformance::telegram::Telegram;
+use isobar_conformance::{Checked, RunningApp, World, built, run_check, transcript};
+use libtest_mimic::{Arguments, Completion};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+type Check = fn(Deployed) -> BoxFuture<'static, Checked>;
+
+const TRIALS: &[(&str, Check)] = &[
+    ("the_shortener_does_the_same", |gcp| Box::pin(the_shortener_does_the_same(gcp))),
+    ("the_chatbot_does_the_same", |gcp| Box::pin(the_chatbot_does_the_same(gcp))),
+    ("the_emulator_pushes_straight_to_the_service", |gcp| Box::pin(the_emulator_pushes_straight(gcp))),
+    ("a_poison_message_harms_no_other", |gcp| Box::pin(a_poison_message_harms_no_other(gcp))),
+    ("a_service_that_is_killed_loses_nothing", |gcp| Box::pin(a_service_that_is_killed_loses_nothing(gcp))),
+    ("who_is_told_to_stop_answers_first_and_then_ends_well", |gcp| Box::pin(who_is_told_to_stop_answers_first(gcp))),
+    ("a_request_that_never_ends_is_not_waited_for", |gcp| Box::pin(a_request_that_never_ends_is_left(gcp))),
+];
+
+/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    // Asked for a list, it starts nothing.
+    let machine = if arguments.list { Err("not started".to_owned()) } else { Machine::start() };
+    let trials = TRIALS.iter().map(|(name, check)| {
+        let deployed = machine.as_ref().map(|machine| machine.deployed.clone()).map_err(Clone::clone);
+        libtest_mimic::Trial::ignorable_test(format!("gcp::end-to-end::{name}"), move || match deployed {
+            Ok(deployed) => run_check(PATIENCE, check(deployed)).map(|()| Completion::Completed),
+            Err(reason) => Ok(Completion::ignored_with(reason)),
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // An emulator must not outlive the trials, and `exit` would drop nothing.
+    drop(machine);
+    conclusion.exit_code()
+}
+
+/// The emulators, and the binaries.
+struct Machine {
+    deployed: Deployed,
+    _emulators: (GoogleEmulator, GoogleEmulator, FakeGcs),
+}
+
+impl Machine {
+    /// An `Err` says what this machine lacks.
+    fn start() -> Result<Self, String> {
+        let lacking = |absent: Absent| match absent.is_required() {
+            true => panic!("{} is required: {}", absent.need, absent.reason),
+            false => absent.reason,
+        };
+        let firestore = GoogleEmulator::start(GoogleProgram::Firestore).map_err(lacking)?;
+        let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub).map_err(lacking)?;
+        let storage = FakeGcs::start(&pub_sub.endpoint).map_err(lacking)?;
+        let services = Services {
+            firestore: firestore.endpoint.clone(),
+            pub_sub: pub_sub.endpoint.clone(),
+            storage: Some(storage.endpoint.clone()),
+        };
+        let executable = built::apps("gcp").unwrap().join("shortener");
+        let deployed = Deployed { services, executable, environment: BTreeMap::new() };
+        Ok(Self { deployed, _emulators: (firestore, pub_sub, storage) })
+    }
+}
+
+/// The shortener on Google Cloud does line by line what it does in memory.
+async fn the_shortener_does_the_same(gcp: Deployed) -> Checked {
+    let expected = transcript::shortener(&Memory, shortener::app).await?;
+    let found = transcript::shortener(&gcp, shortener::app).await?;
+    transcript::assert_same(&expected, &found, "gcp");
+    Ok(())
+}
+
+/// A webhook is answered at once and replied to once, in order, through messages with an ordering key.
+async fn the_chatbot_does_the_same(mut gcp: Deployed) -> Checked {
+    let here = Telegram::start().await?;
+    let vars = here.environment();
+    let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
+    let expected = transcript::chatbot(&Memory, &here, |cloud| chatbot::app_with(cloud, config)).await?;
+    let telegram = Telegram::start().await?;
+    gcp.executable = gcp.executable.with_file_name("chatbot");
+    gcp.environment = telegram.environment();
+    let found = transcript::chatbot(&gcp, &telegram, chatbot::app).await?;
+    transcript::assert_same(&expected, &found, "gcp");
+    Ok(())
+}
+
+/// A new link of the shortener.
+async fn link(app: &dyn RunningApp) -> isobar::Result<String> {
+    let request = Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#)).unwrap();
+    let made: Value = app.http(request).await?.json()?;
+    Ok(made["id"].as_str().unwrap().to_owned())
+}
+
+async fn get(app: &dyn RunningApp, path: &str) -> isobar::Result<TestResponse> {
+    app.get(path).await
+}
+
+async fn clicks(app: &dyn RunningApp, id: &str) -> isobar::Result<i64> {
+    let told: Value = app.get(&format!("/{id}/stats")).await?.json()?;
+    Ok(told["clicks"].as_i64().unwrap())
+}
+
+/// With nothing of ours in between, on what `deployment` says.
+async fn the_emulator_pushes_straight(gcp: Deployed) -> Checked {
+    let world = gcp.open_world().await?;
+    let app = world.run_straight(Box::new(shortener::app)).await?;
+    let id = link(&app).await?;
+    for _ in 0..5 {
+        assert_eq!(get(&app, &format!("/{id}")).await?.status, 307);
+    }
+    let begun = Instant::now();
+    while clicks(&app, &id).await? < 5 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} of 5", clicks(&app, &id).await?);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// One that no handler can read among others: it alone becomes a dead letter, with its reason, and the others are
+/// counted once.
+async fn a_poison_message_harms_no_other(gcp: Deployed) -> Checked {
+    let world = gcp.open_world().await?;
+    let app = world.run(Box::new(shortener::app)).await?;
+    let id = link(&app).await?;
+    let click = || Bytes::from(json!({ "id": id }).to_string());
+    let topic = world.cloud().topic::<Bytes>("clicks");
+    for body in [click(), click(), Bytes::from_static(b"{not json"), click(), click()] {
+        topic.publish(body).await?;
+    }
+    app.deliver().await?;
+    let stats = app.invoke("stats", Bytes::from(json!({ "id": id }).to_string())).await?;
+    assert_eq!(stats, r#"{"clicks":4}"#);
+    let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert_eq!((dead[0].attempts, dead[0].body.as_ref()), (1, b"{not json".as_slice()));
+    assert!(dead[0].reason.contains("line 1 column 2"), "{}", dead[0].reason);
+    Ok(())
+}
+
+/// An instance is taken away in the midst of its work, and another one goes on.
+async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> Checked {
+    let world = gcp.open_world().await?;
+    let app = world.run(Box::new(shortener::app)).await?;
+    let id = link(&app).await?;
+    let topic = world.cloud().topic::<Bytes>("clicks");
+    let bodies = (0..200).map(|_| Bytes::from(json!({ "id": id }).to_string()));
+    for sent in topic.publish_batch(bodies).await {
+        sent?;
+    }
+    let killing = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(70)).await;
+            app.service().kill().await?;
+        }
+        Ok::<_, isobar::Error>(())
+    };
+    let (delivered, killed) = tokio::join!(app.deliver(), killing);
+    (delivered?, killed?);
+    assert!(app.most_pushes() > 1, "nothing was being handled when the service was killed");
+    let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+    assert!(dead.is_empty(), "{dead:?}");
+    // Each message is marked, once it gets so far; one that is killed between its mark and its count is not
+    // counted, as the app's `count_once` says.
+    let marks = world.cloud().table::<i64>("links").query("total").prefix("seen/").all().await?;
+    assert_eq!(marks.len(), 200);
+    let clicks = clicks(&app, &id).await?;
+    assert!((150..=200).contains(&clicks), "{clicks}");
+    Ok(())
+}
+
+/// A request of which the service has the head and half of the body.
+async fn begun(port: u16, body: &str) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: isobar.example\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body.as_bytes()[..body.len() / 2]).await?;
+    // What is only in the socket's buffer has not begun.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    Ok(stream)
+}
+
+async fn refuses(port: u16) {
+    while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+const LINK: &str = r#"{"url": "https://example.org/while-stopping"}"#;
+
+/// SIGTERM, as Cloud Run sends it: nothing new is taken, and what has begun is answered.
+async fn who_is_told_to_stop_answers_first(gcp: Deployed) -> Checked {
+    let world = gcp.open_world().await?;
+    let app = world.run(Box::new(shortener::app)).await?;
+    let mut stream = begun(app.service().port(), LINK).await?;
+    app.service().terminate().await?;
+    refuses(app.service().port()).await;
+    stream.write_all(&LINK.as_bytes()[LINK.len() / 2..]).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let told: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap())?;
+    let ended = app.service().ended().await?;
+    assert!(ended.success(), "{ended}");
+    // It was not answered only: the link is there for the next instance.
+    let links = world.cloud().table::<Value>("links");
+    assert!(links.get(told["id"].as_str().unwrap()).await?.is_some(), "{told}");
+    Ok(())
+}
+
+/// Cloud Run kills after 10 s what has not ended; the service ends before, and well.
+async fn a_request_that_never_ends_is_left(gcp: Deployed) -> Checked {
+    let world = gcp.open_world().await?;
+    let app = world.run(Box::new(shortener::app)).await?;
+    let _stream = begun(app.service().port(), LINK).await?;
+    let told = Instant::now();
+    app.service().terminate().await?;
+    let ended = app.service().ended().await?;
+    let took = told.elapsed();
+    assert!(ended.success(), "{ended}");
+    assert!((5..=10).contains(&took.as_secs()), "{took:?}");
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! What an app of ours sees.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::Request;
+use isobar::clock::to_rfc3339;
+use isobar::prelude::*;
+use isobar::{Body, Cloud, Environment, Hosted, ObjectChange, ObjectEvent};
+use isobar_gcp::{CloudRunService, GcpConfig, GcpProvider};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::events::Event;
+
+/// How a service is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// At the trigger's own path.
+    Path,
+    /// At any path, as `FUNCTION_SIGNATURE_TYPE` and `FUNCTION_TARGET` say.
+    Contract,
+}
+
+type Seen = Arc<Mutex<Option<Value>>>;
+
+/// A service without its port. Nothing that it is sent makes it ask the emulator, which is not there; that it is
+/// named has triggers called without a token.
+pub(super) fn service(vars: &[(&str, &str)], app: impl FnOnce(&Cloud) -> App) -> isobar::Result<CloudRunService> {
+    let environment = Environment::default()
+        .with_var("GOOGLE_CLOUD_PROJECT", "seen")
+        .with_var("PUBSUB_EMULATOR_HOST", "127.0.0.1:9")
+        .with_var("STORAGE_EMULATOR_HOST", "127.0.0.1:9");
+    let environment = vars.iter().fold(environment, |all, (name, value)| all.with_var(*name, *value));
+    let provider = GcpProvider::new(GcpConfig::from_environment(&environment)?);
+    let cloud = Cloud::new(Arc::new(provider.clone()));
+    let mut app = app(&cloud);
+    let manifest = Arc::new(app.start(&cloud)?);
+    Ok(provider.service(Hosted { function: Arc::new(app), manifest }))
+}
+
+fn seeing(cloud: &Cloud, seen: &Seen) -> App {
+    let (of_messages, of_objects) = (Arc::clone(seen), Arc::clone(seen));
+    App::new("seen")
+        .on_message(&cloud.topic::<Bytes>("clicks"), move |message: Message<Bytes>, _cx| {
+            *of_messages.lock() = Some(json!({
+                "id": message.id.as_str(), "body": BASE64_STANDARD.encode(&message.body),
+                "attributes": message.attributes, "time": to_rfc3339(message.published_at),
+                "key": message.ordering_key,
+            }));
+            async {}
+        })
+        .on_object(&cloud.bucket("pages"), move |event: ObjectEvent, _cx| {
+            let (change, size) = match event.change {
+                ObjectChange::Created { size } => ("created", json!(size)),
+                _ => ("deleted", Value::Null),
+            };
+            let fails = event.key.contains("fail-please");
+            *of_objects.lock() = Some(json!({
+                "bucket": event.bucket, "object": event.key, "change": change, "size": size,
+                "time": to_rfc3339(event.time),
+            }));
+            async move { if fails { Err(isobar::Error::internal("asked to")) } else { Ok(()) } }
+        })
+}
+
+/// What the handler was given, or the status that refused or failed.
+pub(super) async fn sent(event: &Event, way: Way) -> isobar::Result<Result<Value, u16>> {
+    let seen = Seen::default();
+    let contract = [("FUNCTION_SIGNATURE_TYPE", "cloudevent"), ("FUNCTION_TARGET", event.trigger())];
+    let vars = if way == Way::Contract { &contract[..] } else { &[] };
+    let service = service(vars, |cloud| seeing(cloud, &seen))?;
+    let path = match way {
+        Way::Path => format!("/.isobar/{}/{}", event.kind(), event.trigger()),
+        Way::Contract => event.path.to_owned(),
+    };
+    let request =
+        event.headers.iter().fold(Request::builder().method(event.method).uri(path), |request, (name, value)| {
+            request.header(*name, *value)
+        });
+    let request = request.body(Body::from(event.body)).unwrap();
+    let status = service.handle(request).await.status();
+    let seen = seen.lock().take();
+    match (status.is_success(), seen) {
+        (true, Some(seen)) => Ok(Ok(seen)),
+        (true, None) => Ok(Ok(Value::Null)),
+        (false, _) => Ok(Err(status.as_u16())),
+    }
+}
