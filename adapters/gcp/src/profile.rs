@@ -16,7 +16,8 @@ pub static PROFILE: Profile = {
     profile.limits.sort_bytes = SORT_BYTES;
     profile.limits.item_bytes = ITEM_BYTES;
     profile.limits.transaction_writes = 500;
-    profile.limits.transaction_bytes = 10_485_760;
+    // A request of 10 MiB, in which bytes stand in base64.
+    profile.limits.transaction_bytes = 7_000_000;
     // A request of 10,000,000 bytes, in which a body stands in base64.
     profile.limits.message_bytes = 7_400_000;
     profile.limits.message_attributes = 100;
@@ -46,7 +47,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-9", "`runQuery` below one document, ordered by a field; its indexes are Firestore's own"),
     ("KV-12", "ranges of the hashes before the names of partitions"),
     ("KV-13", "atomic `commit`"),
-    ("KV-15", "`increment` transform, after a read that finds a counter"),
+    ("KV-15", "`increment` transform, after a read that finds a counter; near 2^52 written back by `updateTime`"),
     ("KV-16", "filter on read; a TTL policy deletes"),
     ("BL-4", "`ifGenerationMatch`"),
     ("BL-13", "V4 signed URL, by a service account's key or `signBlob`"),
