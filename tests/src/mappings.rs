@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use isobar::{Limits, Profile};
 
-use crate::backends::{aws, azure};
+use crate::backends::{aws, azure, gcp};
 use crate::rows::ROWS;
 use crate::{Gap, Trial, trials};
 
