@@ -1,7 +1,7 @@
 //! Key-value: collections of Firestore, by its REST API.
 //!
 //! What a table is there, and an item, is in [`stored`]. All reads are strongly consistent. No index but
-//! those that Firestore makes by itself is needed; leaving `v`, `n` and `w` out of them makes writes
+//! those that Firestore makes by itself is needed; leaving all fields but `s` out of them makes writes
 //! cheaper, and a TTL policy on `expireAt` of the collection group has expired items deleted.
 
 mod attempt;

@@ -53,7 +53,10 @@ const NOTES: &[(&str, &str)] = &[
     ("BL-14", "notifications through Pub/Sub; Eventarc cannot tell a deletion from an overwrite"),
     ("BL-15", "resumable upload under `ifGenerationMatch`"),
     ("BL-19", "`generation`"),
-    ("PS-3", "a copy that tells when it is due; a message with a key waits at most 20 s more than the subscription's backoff"),
+    (
+        "PS-3",
+        "a copy that tells when it is due; a message with a key waits at most 20 s more than the subscription's backoff",
+    ),
     ("PS-4", "topic `-dead`, the reason among its attributes"),
     ("PS-5", "topic `-dead`"),
     ("PS-7", "ordering key; a request has one key only"),

@@ -20,14 +20,14 @@ use tokio::net::TcpListener;
 use super::{CloudRunService, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT, called};
 use crate::State;
 
-/// What Cloud Run leaves a service between SIGTERM and SIGKILL.
+/// Somewhat less than the 10 s that Cloud Run leaves a service between SIGTERM and SIGKILL.
 /// <https://docs.cloud.google.com/run/docs/container-contract#instance-shutdown>
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(9);
 
 /// How long a client may take for the head of a request, and for its first request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves until the platform, or a person, says stop; what has begun may end for 10 s.
+/// Serves until the platform, or a person, says stop; what has begun may end for 9 s.
 /// Errors: `Config` where the port is taken.
 pub(crate) async fn run(state: &Arc<State>, app: Hosted) -> Result<()> {
     let service = CloudRunService::new(Arc::clone(state), app);
@@ -41,7 +41,7 @@ pub(crate) async fn run(state: &Arc<State>, app: Hosted) -> Result<()> {
 }
 
 impl CloudRunService {
-    /// Serves on this listener until `stop` ends; then what has begun may end for 10 s.
+    /// Serves on this listener until `stop` ends; then what has begun may end for 9 s.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);

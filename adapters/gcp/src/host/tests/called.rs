@@ -18,8 +18,6 @@ async fn what_is_called_but_not_there_is_told_with_what_is() {
         "/.isobar/topics/clicks/x",
         "/.isobar/topics/pages",
         "/.isobar/buckets/clicks",
-        "/.isobar/schedules/nightly",
-        "/.isobar/functions/none",
         "/.isobar/Topics/clicks",
         "/.isobar//topics/clicks",
         "/.isobar/topics/click%73",
@@ -34,6 +32,16 @@ async fn what_is_called_but_not_there_is_told_with_what_is() {
     let long = format!("/.isobar/{}", "x".repeat(5_000));
     assert!(host.call(&long, "{}").await.1.len() < 1_000);
     assert!(host.seen().is_empty());
+}
+
+/// In the app's own words, which are those of every provider.
+#[tokio::test]
+async fn a_schedule_or_a_function_that_there_is_not_is_told_by_the_app() {
+    let host = Host::new().await;
+    for (path, named) in [("/.isobar/schedules/nightly", "`nightly`"), ("/.isobar/functions/none", "`none`")] {
+        let (status, answer) = host.call(path, "{}").await;
+        assert!(status == 404 && answer.contains(named) && answer.contains("schedule `sweep`"), "{status} {answer}");
+    }
 }
 
 #[tokio::test]
