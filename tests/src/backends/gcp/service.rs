@@ -49,10 +49,14 @@ impl Service {
 
     /// Takes it away in the midst of its work, and starts another one.
     pub async fn kill(&self) -> Result<()> {
-        let mut child = self.child.lock().await;
-        child.kill().await.map_err(|error| Error::internal("the service cannot be killed").with_source(error))?;
-        *child = spawn(&self.executable, &self.variables)?;
-        drop(child);
+        let killed = self.child.lock().await.kill().await;
+        killed.map_err(|error| Error::internal("the service cannot be killed").with_source(error))?;
+        self.start_again().await
+    }
+
+    /// Starts another one, behind one that has ended.
+    pub async fn start_again(&self) -> Result<()> {
+        *self.child.lock().await = spawn(&self.executable, &self.variables)?;
         self.listens().await
     }
 
