@@ -38,7 +38,7 @@ async fn service(keys: Value) -> isobar::Result<CloudRunService> {
 }
 
 /// What a token of Google's claims, but for these.
-fn claims(other: Value) -> Value {
+fn claims(other: &Value) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({
         "iss": "https://accounts.google.com", "aud": AUDIENCE, "email": ACCOUNT, "email_verified": true,
@@ -60,7 +60,7 @@ pub(super) async fn a_token_opens_triggers(both: Arc<Both>) -> Checked {
         (json!({"iat": 1_700_000_000, "exp": 1_700_003_600}), 401),
     ];
     for (other, status) in cases {
-        let token = both.call("ta", "token.make", json!({"claims": claims(other.clone())}))?;
+        let token = both.call("ta", "token.make", json!({"claims": claims(&other)}))?;
         let request = Request::post("/.isobar/functions/greet")
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", token["token"].as_str().unwrap()))
