@@ -38,7 +38,7 @@ async fn service(keys: Value) -> isobar::Result<CloudRunService> {
 }
 
 /// What a token of Google's claims, but for these.
-fn claims(other: Value) -> Value {
+fn claims(other: &Value) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({
         "iss": "https://accounts.google.com", "aud": AUDIENCE, "email": ACCOUNT, "email_verified": true,
@@ -60,7 +60,7 @@ pub(super) async fn a_token_opens_triggers(both: Arc<Both>) -> Checked {
         (json!({"iat": 1_700_000_000, "exp": 1_700_003_600}), 401),
     ];
     for (other, status) in cases {
-        let token = both.call("ta", "token.make", json!({"claims": claims(other.clone())}))?;
+        let token = both.call("ta", "token.make", json!({"claims": claims(&other)}))?;
         let request = Request::post("/.isobar/functions/greet")
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", token["token"].as_str().unwrap()))
@@ -69,6 +69,19 @@ pub(super) async fn a_token_opens_triggers(both: Arc<Both>) -> Checked {
         assert_eq!(answer.status(), status, "{other}");
         let body = answer.into_body().collect().await?.to_bytes();
         assert_eq!(body == "\"hello Ada\"", status == 200, "{other}: {body:?}");
+    }
+    // Of two good tokens the claims of one with the signature of the other, and none at all.
+    let [one, other] = ["1", "2"].map(|sub| {
+        let token = both.call("ta", "token.make", json!({"claims": claims(&json!({"sub": sub}))})).unwrap();
+        token["token"].as_str().unwrap().to_owned()
+    });
+    let (said, signature) = (one.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
+    for shown in [Some(format!("Bearer {said}.{signature}")), Some(format!("Bearer {said}.")), None] {
+        let request = shown
+            .iter()
+            .fold(Request::post("/.isobar/functions/greet"), |request, shown| request.header("authorization", shown));
+        let answer = service.handle(request.body(Body::from("\"Ada\""))?).await;
+        assert_eq!(answer.status(), 401, "{shown:?}");
     }
     Ok(())
 }
