@@ -173,7 +173,8 @@ async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> Checked {
         Ok::<_, isobar::Error>(())
     };
     let (delivered, killed) = tokio::join!(app.deliver(), killing);
-    (delivered?, killed?);
+    delivered?;
+    killed?;
     assert!(app.most_pushes() > 1, "nothing was being handled when the service was killed");
     let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
     assert!(dead.is_empty(), "{dead:?}");

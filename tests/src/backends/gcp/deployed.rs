@@ -130,7 +130,7 @@ impl DeployedWorld {
         let own = environment.vars_with_prefix("").map(|(name, value)| (name.to_owned(), value.to_owned()));
         let variables = own.chain(self.deployed.environment.clone()).collect();
         let service = Service::start(self.deployed.executable.clone(), variables).await?;
-        self.called(manifest, Serving::Process(service), calling).await
+        self.called(manifest, Serving::Process(Box::new(service)), calling).await
     }
 
     /// Serves an app on a port of this process, where it can be looked into. No binary is run.
@@ -190,7 +190,7 @@ fn tap_of(topic: &str) -> String {
 /// What answers.
 #[derive(Debug)]
 enum Serving {
-    Process(Service),
+    Process(Box<Service>),
     Here { url: String, task: JoinHandle<()> },
 }
 
