@@ -168,7 +168,7 @@ async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> Checked {
     let killing = async {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_millis(70)).await;
-            app.service().kill().await?;
+            app.process()?.kill().await?;
         }
         Ok::<_, isobar::Error>(())
     };
@@ -213,18 +213,18 @@ const LINK: &str = r#"{"url": "https://example.org/while-stopping"}"#;
 async fn who_is_told_to_stop_answers_first(gcp: Deployed) -> Checked {
     let world = gcp.open_world().await?;
     let app = world.run(Box::new(shortener::app)).await?;
-    let mut stream = begun(app.service().port(), LINK).await?;
-    app.service().terminate().await?;
-    refuses(app.service().port()).await;
+    let mut stream = begun(app.process()?.port(), LINK).await?;
+    app.process()?.terminate().await?;
+    refuses(app.process()?.port()).await;
     stream.write_all(&LINK.as_bytes()[LINK.len() / 2..]).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     let told: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap())?;
-    let ended = app.service().ended().await?;
+    let ended = app.process()?.ended().await?;
     assert!(ended.success(), "{ended}");
     // It was not answered only: the next instance has it.
-    app.service().start_again().await?;
+    app.process()?.start_again().await?;
     let followed = get(&app, &format!("/{}", told["id"].as_str().unwrap())).await?;
     assert_eq!(
         (followed.status.as_u16(), followed.header("location")),
@@ -237,10 +237,10 @@ async fn who_is_told_to_stop_answers_first(gcp: Deployed) -> Checked {
 async fn a_request_that_never_ends_is_left(gcp: Deployed) -> Checked {
     let world = gcp.open_world().await?;
     let app = world.run(Box::new(shortener::app)).await?;
-    let _stream = begun(app.service().port(), LINK).await?;
+    let _stream = begun(app.process()?.port(), LINK).await?;
     let told = Instant::now();
-    app.service().terminate().await?;
-    let ended = app.service().ended().await?;
+    app.process()?.terminate().await?;
+    let ended = app.process()?.ended().await?;
     let took = told.elapsed();
     assert!(ended.success(), "{ended}");
     assert!((5..=10).contains(&took.as_secs()), "{took:?}");

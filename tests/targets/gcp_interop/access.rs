@@ -70,5 +70,18 @@ pub(super) async fn a_token_opens_triggers(both: Arc<Both>) -> Checked {
         let body = answer.into_body().collect().await?.to_bytes();
         assert_eq!(body == "\"hello Ada\"", status == 200, "{other}: {body:?}");
     }
+    // Of two good tokens the claims of one with the signature of the other, and none at all.
+    let [one, other] = ["1", "2"].map(|sub| {
+        let token = both.call("ta", "token.make", json!({"claims": claims(&json!({"sub": sub}))})).unwrap();
+        token["token"].as_str().unwrap().to_owned()
+    });
+    let (said, signature) = (one.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
+    for shown in [Some(format!("Bearer {said}.{signature}")), Some(format!("Bearer {said}.")), None] {
+        let request = shown
+            .iter()
+            .fold(Request::post("/.isobar/functions/greet"), |request, shown| request.header("authorization", shown));
+        let answer = service.handle(request.body(Body::from("\"Ada\""))?).await;
+        assert_eq!(answer.status(), 401, "{shown:?}");
+    }
     Ok(())
 }

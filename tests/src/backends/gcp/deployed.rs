@@ -5,6 +5,7 @@
 //! instead (`aging`). A trial's `tick` is the call that Cloud Scheduler would make.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,8 +16,12 @@ use bytes::Bytes;
 use http::{Method, Request};
 use isobar::clock::to_rfc3339;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Clock, Cloud, Error, ErrorKind, Manifest, ManualClock, ResourceKind, Result, TestResponse};
+use isobar::{
+    App, Body, Clock, Cloud, Error, ErrorKind, Hosted, Manifest, ManualClock, ResourceKind, Result, TestResponse,
+};
 use isobar_gcp::{GcpConfig, GcpProvider, deployment};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::aging::Aging;
 use super::project::{Project, ask};
@@ -121,32 +126,50 @@ impl DeployedWorld {
         if declared != manifest {
             return Err(Error::config(format!("the binary declares another app than `{}`", declared.app)));
         }
-        let pushes = Pushes::start().await?;
-        for bucket in &manifest.buckets {
-            self.project.make(ResourceKind::Bucket, &bucket.name).await?;
-        }
         let environment = self.project.environment().with_var("ISOBAR_PROVIDER", "gcp");
         let own = environment.vars_with_prefix("").map(|(name, value)| (name.to_owned(), value.to_owned()));
         let variables = own.chain(self.deployed.environment.clone()).collect();
         let service = Service::start(self.deployed.executable.clone(), variables).await?;
-        pushes.lead_to(service.url());
-        let called = if calling == Calling::Straight { service.url() } else { pushes.url() };
-        self.deploy(&manifest, &called).await?;
+        self.called(manifest, Serving::Process(Box::new(service)), calling).await
+    }
+
+    /// Serves an app on a port of this process, where it can be looked into. No binary is run.
+    pub async fn serve(&self, app: impl FnOnce(&Cloud) -> App) -> Result<DeployedApp> {
+        let provider = GcpProvider::new(self.config.clone());
+        let cloud = Cloud::new(Arc::new(provider.clone()));
+        let mut app = app(&cloud);
+        let manifest = app.start(&cloud)?;
+        let hosted = Hosted { function: Arc::new(app), manifest: Arc::new(manifest.clone()) };
+        let unbound = |source| Error::internal("no port is free").with_source(source);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unbound)?;
+        let url = format!("http://{}", listener.local_addr().map_err(unbound)?);
+        let service = provider.service(hosted);
+        let task = tokio::spawn(async move { service.serve(listener, std::future::pending()).await });
+        self.called(manifest, Serving::Here { url, task }, Calling::Watched).await
+    }
+
+    async fn called(&self, manifest: Manifest, serving: Serving, calling: Calling) -> Result<DeployedApp> {
+        let (pushes, url) = (Pushes::start().await?, serving.url());
+        pushes.lead_to(url.clone());
+        for bucket in &manifest.buckets {
+            self.project.make(ResourceKind::Bucket, &bucket.name).await?;
+        }
+        self.deploy(&manifest, if calling == Calling::Straight { url } else { pushes.url() }).await?;
         let tables = manifest.tables.iter().map(|table| self.project.physical(&table.name)).collect();
         let aging = Aging::new(&self.deployed.services.firestore, &self.project.id, tables, &self.clock);
         let (project, clock, published) = (Arc::clone(&self.project), self.clock.clone(), Default::default());
-        Ok(DeployedApp { manifest, project, clock, service, pushes, aging, published })
+        Ok(DeployedApp { manifest, project, clock, serving, pushes, aging, published })
     }
 
     /// Makes in the emulator of Pub/Sub what a user makes on Google Cloud, and a subscription to each topic that
     /// tells what was published. Cloud Scheduler and the administration of Firestore have no emulator.
-    async fn deploy(&self, manifest: &Manifest, service: &str) -> Result<()> {
+    async fn deploy(&self, manifest: &Manifest, service: String) -> Result<()> {
         let account = "caller@isobar.iam.gserviceaccount.com";
         let emulated = |url: &str| match url.strip_prefix("https://storage.googleapis.com") {
             Some(path) => self.deployed.services.storage.as_ref().map(|storage| format!("{storage}{path}")),
             None => url.starts_with(&self.deployed.services.pub_sub).then(|| url.to_owned()),
         };
-        for request in deployment(manifest, &self.config, service, account, "europe-west1")? {
+        for request in deployment(manifest, &self.config, &service, account, "europe-west1")? {
             if let Some(url) = emulated(&request.url) {
                 let method = Method::from_bytes(request.method.as_bytes());
                 let method = method.map_err(|error| Error::internal("not a method").with_source(error))?;
@@ -164,13 +187,37 @@ fn tap_of(topic: &str) -> String {
     format!("{topic}-tap")
 }
 
+/// What answers.
+#[derive(Debug)]
+enum Serving {
+    Process(Box<Service>),
+    Here { url: String, task: JoinHandle<()> },
+}
+
+impl Serving {
+    fn url(&self) -> String {
+        match self {
+            Self::Process(service) => service.url(),
+            Self::Here { url, .. } => url.clone(),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Self::Here { task, .. } = self {
+            task.abort();
+        }
+    }
+}
+
 /// An app that runs as a service.
 #[derive(Debug)]
 pub struct DeployedApp {
     manifest: Manifest,
     project: Arc<Project>,
     clock: ManualClock,
-    service: Service,
+    serving: Serving,
     pushes: Pushes,
     aging: Aging,
     /// All messages that there were.
@@ -178,9 +225,12 @@ pub struct DeployedApp {
 }
 
 impl DeployedApp {
-    /// Its process.
-    pub fn service(&self) -> &Service {
-        &self.service
+    /// Its process. Errors: `Unsupported` where it is served in this one.
+    pub fn process(&self) -> Result<&Service> {
+        match &self.serving {
+            Serving::Process(service) => Ok(service),
+            Serving::Here { .. } => Err(Error::unsupported("process", "gcp-deployed", "the app is served in this one")),
+        }
     }
 
     /// How many pushes there were of one message, at the most.
@@ -209,7 +259,7 @@ impl DeployedApp {
 
     async fn ask(&self, mut request: Request<Body>) -> Result<TestResponse> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let uri = format!("{}{path}", self.service.url()).parse::<http::Uri>();
+        let uri = format!("{}{path}", self.serving.url()).parse::<http::Uri>();
         *request.uri_mut() = uri.map_err(|error| not_a_request(error.into()))?;
         send(request).await
     }
