@@ -23,7 +23,7 @@
 //! |---|---|
 //! | `local` (default) | the laptop: redb, files, a durable queue, an HTTP server |
 //! | `aws` | Lambda, DynamoDB, S3, SNS and SQS |
-//! | `azure` | Functions, Cosmos DB, Blob Storage, Service Bus |
+//! | `azure` | Functions, Cosmos DB or Table Storage, Blob Storage, Service Bus or Storage Queues |
 //! | `gcp` | Cloud Run functions, Firestore, Cloud Storage, Pub/Sub |
 //!
 //! Any of them together make one binary that asks where it is: see [`selection`].
