@@ -16,20 +16,22 @@ peer_build() { # name, and cargo's further arguments
     timeout "$limit" cargo build -q --locked --manifest-path "benches/peers/$1/Cargo.toml" --target-dir "$peers/$1" "${@:2}"
 }
 
-app_build() { # name
-    timeout "$limit" cargo build -q --locked -p "$1" --profile lambda --no-default-features --features gcp
+app_build() { # name, profile
+    timeout "$limit" cargo build -q --locked -p "$1" --profile "$2" --no-default-features --features gcp
     # The scripts of the other clouds have another app at the same place.
-    cp "target/lambda/$1" "target/lambda/$1-gcp"
+    cp "target/$2/$1" "target/$2/$1-gcp"
 }
 
 build() {
     peer_build bare-hyper --profile lambda
+    peer_build bare-hyper --release --bin routed
     peer_build firestore --profile lambda
     mkdir -p "$peers/google-node"
     cp benches/peers/google-node/package{,-lock}.json "$peers/google-node/"
     timeout 300 npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$peers/google-node"
-    app_build hello
-    app_build shortener
+    app_build hello lambda
+    app_build hello release
+    app_build shortener lambda
     # A build of its own: together with the apps it would give those all of its features.
     timeout "$limit" cargo build -q --locked -p isobar-benches --profile lambda --bin service --bin firestore
 }

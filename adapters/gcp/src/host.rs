@@ -19,7 +19,7 @@
 //! [`ISOBAR_EVENT_SERVICE_ACCOUNT`] and an audience in [`ISOBAR_EVENT_AUDIENCE`]; see [`token`]. Without both
 //! settings all calls of triggers are refused.
 //!
-//! **What the answer says.** 204 is that an event is done with; 401 and 403 that its caller may not call;
+//! **What the answer says.** 204 is that an event is done with; 401 and 403 that its caller may not call, 503 that this cannot be told yet;
 //! 400, 404, 413 and 415 that it will never be taken; 500 that it is to come again. Pub/Sub delivers
 //! again whatever is not a success, and gives up by the dead-letter policy of its subscription.
 

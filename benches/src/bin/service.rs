@@ -32,19 +32,21 @@ fn main() {
         program("isobar", "target/lambda/shortener-gcp"),
         program("isobar, hello", "target/lambda/hello-gcp"),
         program("bare hyper", "target/peers/bare-hyper/lambda/constant"),
-        program("bare hyper with a router", "target/peers/bare-hyper/lambda/routed"),
         program("firestore crate", "target/peers/firestore/lambda/handler"),
+        // Requests per second are no matter of size.
+        program("isobar, hello for speed", "target/release/hello-gcp"),
+        program("bare hyper with a router", "target/peers/bare-hyper/release/routed"),
     ];
     // Other builds of the same, by their paths.
     for (side, other) in sides.iter_mut().zip(std::env::args().skip(1)) {
         side.path = other.into();
     }
-    let [ours, hello, bare, routed, by_hand] = &sides;
+    let [ours, hello, bare, by_hand, quick, routed] = &sides;
     let [of_ours, of_hello, of_bare] = starts([ours, hello, bare], NOBODY, false);
     first_answers("the shortener", &of_ours, &of_bare);
     first_answers("`apps/hello`", &of_hello, &of_bare);
     compared("peak memory after it", "bare hyper", [&of_ours, &of_bare], |it| it.peak_mb, 1, "MB");
-    throughput(hello, routed);
+    throughput(quick, routed);
 
     let emulator = Firestore::emulator();
     check(ours, by_hand, &emulator);

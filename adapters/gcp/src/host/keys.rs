@@ -83,6 +83,11 @@ impl Keys {
         self.held.lock().keys.get(id).cloned()
     }
 
+    /// Has any key ever come?
+    pub(super) fn are_at_hand(&self) -> bool {
+        !self.held.lock().keys.is_empty()
+    }
+
     /// Waits for whoever asks already, and asks where nobody did for a while.
     async fn renewed(self: Arc<Self>, id: String, now: SystemTime) {
         let _flight = self.flight.lock().await;

@@ -32,6 +32,9 @@ const LONGEST: usize = 8_192;
 /// reaches the service by another way can write so.
 const REMOVED: &str = "SIGNATURE_REMOVED_BY_GOOGLE";
 
+/// Since the start no key has come.
+const NO_KEYS: &str = "the keys that would verify it have not come yet";
+
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
 
 #[derive(Deserialize)]
@@ -81,6 +84,11 @@ impl CloudRunService {
         }
         self.verify(headers).await.map_err(|why| {
             tracing::warn!(why, "a call of a trigger is refused: its token is not good");
+            // Nobody knows whether it is good: it is worth another try.
+            if why == NO_KEYS {
+                let error = Error::new(ErrorKind::Unavailable, "tokens cannot be verified now");
+                return Refused { status: StatusCode::SERVICE_UNAVAILABLE, error };
+            }
             let error = Error::new(ErrorKind::Unauthenticated, "no token, or none that is good here");
             Refused { status: StatusCode::UNAUTHORIZED, error }
         })
@@ -91,7 +99,8 @@ impl CloudRunService {
         let shown = shown.to_str().ok().filter(|shown| shown.len() <= LONGEST).ok_or("it is no text, or too long")?;
         let token = Token::parse(shown)?;
         let now = SystemTime::now();
-        let key = self.keys.find(&token.key, now).await.ok_or("Google has no key of this id")?;
+        let missing = || if self.keys.are_at_hand() { "Google has no key of this id" } else { NO_KEYS };
+        let key = self.keys.find(&token.key, now).await.ok_or_else(missing)?;
         key.verify(token.signed.as_bytes(), &token.signature).map_err(|_| "its signature is wrong")?;
         let claims: Claims = decoded(token.claims).ok_or("it lacks what a token of Google's has")?;
         claims.check(self.settings(), now)
