@@ -75,7 +75,7 @@ impl World for LaptopWorld {
         let data = self.folder.path().display().to_string();
         let service = Service::start(self.executable.clone(), vec![("ISOBAR_DATA".to_owned(), data)]).await?;
         let served = Arc::new(LocalApp::at(&format!("127.0.0.1:{}", service.port()), manifest)?);
-        // Who takes the folder of another one would be seen here, and what is no laptop.
+        // It says itself which host it took.
         let overview: Value = served.inspect(Method::GET, "", Bytes::new()).await?.json()?;
         if overview["provider"] != "local" {
             return Err(Error::internal(format!("not a laptop: {overview}")));
