@@ -81,11 +81,8 @@ fn on_cloud_run(binary: &Path) -> Result<Result<(), Failed>, Absent> {
     let firestore = GoogleEmulator::start(GoogleProgram::Firestore)?;
     let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub)?;
     let storage = FakeGcs::start(&pub_sub.endpoint)?;
-    let services = gcp::Services {
-        firestore: firestore.endpoint.clone(),
-        pub_sub: pub_sub.endpoint.clone(),
-        storage: Some(storage.endpoint.clone()),
-    };
+    let services =
+        gcp::Services { firestore: firestore.endpoint, pub_sub: pub_sub.endpoint, storage: Some(storage.endpoint) };
     let cloud_run = gcp::deployed::Deployed { services, executable: binary.to_owned(), environment: BTreeMap::new() };
     Ok(run_check(PATIENCE, does_the_same(cloud_run)))
 }
