@@ -13,14 +13,34 @@ const ISOBAR_E2E_PROFILE: &str = "ISOBAR_E2E_PROFILE";
 /// Builds `shortener` and `chatbot` for one provider, and returns the folder that they are in. The next build, for
 /// another provider, replaces them.
 pub fn apps(provider: &str) -> Result<PathBuf> {
+    build(&["shortener", "chatbot"], &[provider])
+}
+
+/// Builds one app for several providers at once, and returns the binary: a copy, which no other build replaces.
+pub fn one_binary(app: &str, providers: &[&str]) -> Result<PathBuf> {
+    let built = build(&[app], providers)?.join(app);
+    let copy = built.with_file_name(format!("{app}-{}", providers.join("-")));
+    let failed = |error| Error::internal(format!("{} cannot be copied", built.display())).with_source(error);
+    // One that still runs is not written to, but loses its name.
+    match std::fs::remove_file(&copy) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => std::fs::copy(&built, &copy).map_err(failed)?,
+    };
+    Ok(copy)
+}
+
+/// Builds apps with the features of providers, and returns the folder that they are in.
+fn build(apps: &[&str], providers: &[&str]) -> Result<PathBuf> {
     let profile = std::env::var(ISOBAR_E2E_PROFILE).unwrap_or_else(|_| "dev".to_owned());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = emulators::target().join("deployed");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let features = apps.iter().flat_map(|app| providers.iter().map(move |provider| format!("{app}/{provider}")));
     let built = Command::new(cargo)
         .args(["build", "--quiet", "--locked", "--no-default-features", "--features"])
-        .arg(format!("shortener/{provider},chatbot/{provider}"))
-        .args(["-p", "shortener", "-p", "chatbot", "--profile", &profile, "--target-dir"])
+        .arg(features.collect::<Vec<_>>().join(","))
+        .args(apps.iter().flat_map(|app| ["-p", *app]))
+        .args(["--profile", &profile, "--target-dir"])
         .arg(&target)
         // A package is zipped and unzipped: without debug information it is a tenth of the size.
         .env("CARGO_PROFILE_DEV_DEBUG", "none")
@@ -28,7 +48,7 @@ pub fn apps(provider: &str) -> Result<PathBuf> {
         .status();
     match built {
         Ok(status) if status.success() => Ok(target.join(if profile == "dev" { "debug" } else { &profile })),
-        Ok(_) => Err(Error::config(format!("the apps do not build with the feature `{provider}`"))),
+        Ok(_) => Err(Error::config(format!("the apps do not build with the features `{}`", providers.join(",")))),
         Err(error) => Err(Error::config("cargo cannot be run").with_source(error)),
     }
 }

@@ -91,13 +91,20 @@ async fn serve(folder: &TempDir, clock: &ManualClock) -> Result<(LocalProvider, 
     Ok((provider, server))
 }
 
-struct LocalApp {
+/// An app that answers at an address, also where another process serves it.
+#[derive(Debug)]
+pub(super) struct LocalApp {
     manifest: Arc<Manifest>,
     authority: Authority,
     tasks: JoinSet<Result<()>>,
 }
 
 impl LocalApp {
+    /// The app that is served at this address.
+    pub(super) fn at(address: &str, manifest: Manifest) -> Result<Self> {
+        Ok(Self { manifest: Arc::new(manifest), authority: authority(address)?, tasks: JoinSet::new() })
+    }
+
     async fn start(provider: &LocalProvider, app: BuildApp) -> Result<Self> {
         let cloud = Cloud::new(Arc::new(provider.clone()));
         let mut app = app(&cloud);
@@ -124,7 +131,7 @@ impl LocalApp {
     }
 
     /// Asks the endpoints under `/.isobar/`.
-    async fn inspect(&self, method: Method, path: &str, body: Bytes) -> Result<TestResponse> {
+    pub(super) async fn inspect(&self, method: Method, path: &str, body: Bytes) -> Result<TestResponse> {
         let path = format!("/.isobar/{path}").parse::<PathAndQuery>();
         let uri = self.url(path.map_err(|error| Error::invalid("not a path").with_source(error))?)?;
         let request = Request::builder().method(method).uri(uri).body(Body::from(body));

@@ -5,6 +5,7 @@ pub mod azure;
 pub mod deployed;
 pub mod gcp;
 mod held;
+pub mod laptop;
 pub mod local;
 pub mod memory;
 

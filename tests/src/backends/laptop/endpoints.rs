@@ -1,0 +1,77 @@
+//! What a trial reaches of the app without going through it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::Method;
+use isobar::pub_sub::{MessageId, PubSub, RawMessage};
+use isobar::{Blob, Clock, Error, ErrorKind, Hosted, KeyValue, Location, ManualClock, Profile, Provider, Result};
+use serde_json::Value;
+
+use super::Served;
+
+/// What a person can reach from outside of the app: topics, by `POST /.isobar/topics/{topic}`.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoints {
+    pub(super) clock: ManualClock,
+    pub(super) served: Served,
+}
+
+#[async_trait]
+impl Provider for Endpoints {
+    fn profile(&self) -> &'static Profile {
+        &isobar::local::profile::PROFILE
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(self.clock.clone())
+    }
+
+    fn key_value(&self, _: &Location) -> Result<Arc<dyn KeyValue>> {
+        Err(Error::unsupported("key_value", "laptop", "the app has the folder"))
+    }
+
+    fn blob(&self, _: &Location) -> Result<Arc<dyn Blob>> {
+        Err(Error::unsupported("blob", "laptop", "the app has the folder"))
+    }
+
+    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
+        Ok(Arc::new(PostedTopic { name: at.physical_name().to_owned(), served: Arc::clone(&self.served) }))
+    }
+
+    async fn host(&self, _: Hosted) -> Result<()> {
+        Err(Error::unsupported("host", "laptop", "the binary is the host"))
+    }
+}
+
+/// A topic of the app that runs. The endpoint takes the body only.
+#[derive(Debug)]
+struct PostedTopic {
+    name: String,
+    served: Served,
+}
+
+impl PostedTopic {
+    async fn post(&self, message: RawMessage) -> Result<MessageId> {
+        if !message.attributes.is_empty() || message.ordering_key.is_some() {
+            return Err(Error::unsupported("publish", "laptop", "no trial sends more than a body"));
+        }
+        let none = || Error::new(ErrorKind::Unavailable, "no app runs in this world");
+        let served = self.served.get().ok_or_else(none)?;
+        let answer = served.inspect(Method::POST, &format!("topics/{}", self.name), message.body).await?;
+        let told: Value = answer.json()?;
+        let id = told["id"].as_str().ok_or_else(|| Error::internal(format!("no `id` in {told}")))?;
+        Ok(MessageId::new(id))
+    }
+}
+
+#[async_trait]
+impl PubSub for PostedTopic {
+    async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
+        let mut sent = Vec::with_capacity(messages.len());
+        for message in messages {
+            sent.push(self.post(message).await);
+        }
+        sent
+    }
+}
