@@ -131,8 +131,8 @@ async fn each_refusal_has_its_kind() {
         (400, "INVALID_ARGUMENT", "x", ErrorKind::InvalidInput),
         (401, "UNAUTHENTICATED", "hush", ErrorKind::Unauthenticated),
         (403, "PERMISSION_DENIED", "x", ErrorKind::PermissionDenied),
-        (400, "INVALID_ARGUMENT", "maximum entity size is 1048576 bytes", ErrorKind::TooLarge { limit: 10_485_760 }),
-        (400, "INVALID_ARGUMENT", "Transaction too big.", ErrorKind::TooLarge { limit: 10_485_760 }),
+        (400, "INVALID_ARGUMENT", "maximum entity size is 1048576 bytes", ErrorKind::TooLarge { limit: 7_000_000 }),
+        (400, "INVALID_ARGUMENT", "Transaction too big.", ErrorKind::TooLarge { limit: 7_000_000 }),
         (501, "UNIMPLEMENTED", "x", ErrorKind::Unsupported),
     ] {
         let scene = Scene::script([refused(status, name, told)]).await;
