@@ -1,5 +1,7 @@
 //! Logs: for people on a terminal, JSON lines elsewhere. Always on stderr: stdout is for data.
 
+mod fields;
+
 use std::io::IsTerminal;
 
 use isobar_abstraction::Environment;
@@ -8,6 +10,7 @@ use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::prelude::*;
 
 use crate::config::RUST_LOG;
+use fields::SpanFields;
 
 /// Starts logging, unless the app has done so by itself.
 pub(crate) fn start(environment: &Environment) {
@@ -27,10 +30,10 @@ pub(crate) fn start(environment: &Environment) {
 
 /// The innermost span is the last of `spans`, and is not told twice.
 fn json<S, W>(lines: fmt::Layer<S, format::DefaultFields, format::Format, W>) -> JsonLayer<S, W> {
-    lines.json().flatten_event(true).with_current_span(false)
+    lines.json().flatten_event(true).with_current_span(false).fmt_fields(SpanFields)
 }
 
-type JsonLayer<S, W> = fmt::Layer<S, format::JsonFields, format::Format<format::Json>, W>;
+type JsonLayer<S, W> = fmt::Layer<S, SpanFields, format::Format<format::Json>, W>;
 
 /// A line for each request helps a person who tries things out; a platform has its own.
 fn filter(wanted: Option<&str>, terminal: bool) -> (Targets, Option<String>) {
