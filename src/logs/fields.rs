@@ -15,100 +15,113 @@ use tracing_subscriber::fmt::format::{FormatFields, Writer};
 #[derive(Debug)]
 pub(super) struct SpanFields;
 
+/// Room for the fields of most spans: text that grows into its place is copied time and again.
+const USUAL: usize = 256;
+
 impl<'writer> FormatFields<'writer> for SpanFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        writer.write_char('{')?;
-        write_fields(&mut writer, fields, "")?;
-        writer.write_char('}')
+        let mut json = Json(String::with_capacity(USUAL));
+        json.0.push('{');
+        fields.record(&mut json);
+        json.0.push('}');
+        writer.write_str(&json.0)
     }
 
     /// A field that is recorded later comes behind the others.
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
-        let empty = current.fields.len() <= 2;
-        if current.fields.pop().is_none() {
-            current.fields.push('{');
+        let mut json = Json(std::mem::take(&mut current.fields));
+        if json.0.pop().is_none() {
+            json.0.push('{');
         }
-        write_fields(&mut current.as_writer(), fields, if empty { "" } else { "," })?;
-        current.fields.push('}');
+        fields.record(&mut json);
+        json.0.push('}');
+        current.fields = json.0;
         Ok(())
     }
 }
 
-fn write_fields(writer: &mut Writer<'_>, fields: impl RecordFields, separator: &'static str) -> fmt::Result {
-    let mut visitor = Json { writer, separator, result: Ok(()) };
-    fields.record(&mut visitor);
-    visitor.result
-}
+/// An object to which `"name":value` is added for each field that is visited.
+struct Json(String);
 
-/// Writes `"name":value` for each field that it visits.
-struct Json<'a, 'writer> {
-    writer: &'a mut Writer<'writer>,
-    /// What stands before the next field.
-    separator: &'static str,
-    result: fmt::Result,
-}
+impl Json {
+    fn name(&mut self, field: &Field) {
+        if !self.0.ends_with('{') {
+            self.0.push(',');
+        }
+        self.text(field.name().trim_start_matches("r#"));
+        self.0.push(':');
+    }
 
-impl Json<'_, '_> {
-    fn field(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        let separator = std::mem::replace(&mut self.separator, ",");
-        let name = field.name().trim_start_matches("r#");
-        self.result = self.result.and_then(|()| {
-            self.writer.write_str(separator)?;
-            text(self.writer, format_args!("{name}"))?;
-            self.writer.write_char(':')?;
-            value(self.writer)
-        });
+    fn text(&mut self, text: &str) {
+        self.0.push('"');
+        self.escaped(text);
+        self.0.push('"');
+    }
+
+    /// Text within a string of JSON.
+    fn escaped(&mut self, text: &str) {
+        // Looks at all bytes, whatever they are: the compiler takes many at once then.
+        if !text.bytes().fold(false, |any, byte| any | is_special(byte)) {
+            self.0.push_str(text);
+            return;
+        }
+        for character in text.chars() {
+            match u8::try_from(character).ok().filter(|byte| is_special(*byte)) {
+                // Writing to a string does not fail.
+                Some(byte) => drop(write!(self.0, "\\u{byte:04x}")),
+                None => self.0.push(character),
+            }
+        }
+    }
+
+    fn number(&mut self, field: &Field, value: impl fmt::Display) {
+        self.name(field);
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "{value}");
     }
 }
 
-impl Visit for Json<'_, '_> {
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// What is formatted into a string of JSON.
+impl Write for Json {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.escaped(text);
+        Ok(())
+    }
+}
+
+impl Visit for Json {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.field(field, |writer| write!(writer, "{value}"));
+        self.number(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.field(field, |writer| write!(writer, "{value}"));
+        self.number(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.field(field, |writer| write!(writer, "{value}"));
+        self.number(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no other numbers.
-        self.field(
-            field,
-            |writer| if value.is_finite() { write!(writer, "{value}") } else { writer.write_str("null") },
-        );
+        if value.is_finite() { self.number(field, value) } else { self.number(field, "null") }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.field(field, |writer| text(writer, format_args!("{value}")));
+        self.name(field);
+        self.text(value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.field(field, |writer| text(writer, format_args!("{value:?}")));
-    }
-}
-
-fn text(writer: &mut Writer<'_>, value: fmt::Arguments<'_>) -> fmt::Result {
-    writer.write_char('"')?;
-    Escaped(writer).write_fmt(value)?;
-    writer.write_char('"')
-}
-
-/// Text within a string of JSON.
-struct Escaped<'a, 'writer>(&'a mut Writer<'writer>);
-
-impl Write for Escaped<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some(place) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
-            self.0.write_str(&rest[..place])?;
-            write!(self.0, "\\u{:04x}", rest.as_bytes()[place])?;
-            rest = &rest[place + 1..];
-        }
-        self.0.write_str(rest)
+        self.name(field);
+        self.0.push('"');
+        // One that fails leaves what it has written.
+        let _ = write!(self, "{value:?}");
+        self.0.push('"');
     }
 }
 
