@@ -53,6 +53,16 @@ async fn a_good_token_is_taken() {
 }
 
 #[tokio::test]
+async fn a_token_that_cannot_be_verified_yet_gets_503() {
+    let host = Host::at(Double::new(|_| told(404, "")).await, &[]);
+    let (status, answer) = shown(&host, &bearer()).await;
+    assert!(status == 503 && answer.contains("cannot be verified now"), "{status} {answer}");
+    // What is no token needs no key to be refused.
+    assert_eq!(shown(&host, "Bearer x.y.z").await.0, 401);
+    assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
 async fn claims_that_are_not_ours_are_refused() {
     let host = Host::new().await;
     for changes in [
