@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{Attribute, Attributes, CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutPayload, PutResult};
 
 use super::guard::GuardedStore;
-use super::object::{update_version, version_text};
+use super::object::version;
 use super::{
     Blob, GetOptions, ListQuery, Object, ObjectInfo, PutMode, SignRequest, SignedAccess, SignedUrl, Version,
     WriteCondition, WriteOptions, key,
@@ -96,7 +96,15 @@ impl Bucket {
             if let Some(range) = options.range.clone() {
                 check_range(&store.head(&path).await?, &range)?;
             }
-            Ok(store.get_opts(&path, get_options(&options)?).await?)
+            let range = options.range.clone().map(object_store::GetRange::Bounded);
+            let found = store.get_opts(&path, object_store::GetOptions { range, ..Default::default() }).await?;
+            // Compared here: in a header, text such as `*` or `"a", "b"` has a meaning of its own.
+            match &options.version {
+                Some(version) if found.meta.e_tag.as_deref() != Some(version.as_str()) => {
+                    Err(Error::conflict("the object is not in this version; read it again without one"))
+                }
+                _ => Ok(found),
+            }
         });
         Ok(Object::new(result.await?))
     }
@@ -140,7 +148,7 @@ impl Bucket {
                 other => Ok(other?),
             }
         });
-        Ok(version(&put.await?))
+        Ok(version(put.await?.e_tag.as_deref()))
     }
 
     /// Writes an object from a stream. Nothing is visible before the stream has ended well; an
@@ -179,7 +187,7 @@ impl Bucket {
                 }
             }
         });
-        Ok(version(&result.await?))
+        Ok(version(result.await?.e_tag.as_deref()))
     }
 
     /// Deletes an object. An absent one is `Ok`.
@@ -290,26 +298,16 @@ impl Bucket {
     }
 }
 
-fn version(result: &PutResult) -> Version {
-    Version::new(version_text(result.e_tag.as_deref(), result.version.as_deref()))
-}
-
+/// Errors: `Conflict`, for a version that no object has.
 fn put_mode(mode: &PutMode) -> Result<object_store::PutMode> {
     Ok(match mode {
         PutMode::Overwrite => object_store::PutMode::Overwrite,
         PutMode::Create => object_store::PutMode::Create,
-        PutMode::Update(version) => object_store::PutMode::Update(update_version(version)?),
-    })
-}
-
-fn get_options(options: &GetOptions) -> Result<object_store::GetOptions> {
-    let version = options.version.as_ref().map(update_version).transpose()?;
-    let without_e_tag = || Error::invalid("a version without an ETag cannot be a condition of a read");
-    let if_match = version.map(|version| version.e_tag.ok_or_else(without_e_tag)).transpose()?;
-    Ok(object_store::GetOptions {
-        range: options.range.clone().map(object_store::GetRange::Bounded),
-        if_match,
-        ..Default::default()
+        PutMode::Update(version) => {
+            version.check()?;
+            let e_tag = Some(version.as_str().to_owned());
+            object_store::PutMode::Update(object_store::UpdateVersion { e_tag, version: None })
+        }
     })
 }
 

@@ -28,36 +28,18 @@ pub struct ObjectInfo {
 
 impl ObjectInfo {
     pub(super) fn new(meta: &ObjectMeta) -> Self {
-        let version = version_text(meta.e_tag.as_deref(), meta.version.as_deref());
         Self {
             key: key::decode(meta.location.as_ref()),
             size: meta.size,
-            version: Version::new(version),
+            version: version(meta.e_tag.as_deref()),
             modified: meta.last_modified.into(),
         }
     }
 }
 
-/// A service names a version by its ETag, by a number of its own, or by both: keep both, as text
-/// that a header can carry. No ETag holds a blank.
-pub(super) fn version_text(e_tag: Option<&str>, version: Option<&str>) -> String {
-    match version {
-        None => e_tag.unwrap_or_default().to_owned(),
-        Some(number) => format!("{} {number}", e_tag.unwrap_or("-")),
-    }
-}
-
-pub(super) fn update_version(version: &Version) -> Result<object_store::UpdateVersion> {
-    let text = version.as_str();
-    if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return Err(Error::invalid("not the version of an object; pass on what a read or write gave"));
-    }
-    let some = |text: &str| Some(text.to_owned());
-    Ok(match text.split_once(' ') {
-        None => object_store::UpdateVersion { e_tag: some(text), version: None },
-        Some(("-", number)) => object_store::UpdateVersion { e_tag: None, version: some(number) },
-        Some((e_tag, number)) => object_store::UpdateVersion { e_tag: some(e_tag), version: some(number) },
-    })
+/// The version of an object is its ETag. Where a service gives none, no version ever matches.
+pub(super) fn version(e_tag: Option<&str>) -> Version {
+    Version::new(e_tag.unwrap_or_default())
 }
 
 /// What is read of an object, and under which condition.
@@ -144,21 +126,4 @@ fn metadata(attributes: &Attributes) -> BTreeMap<String, String> {
         _ => None,
     };
     attributes.iter().filter_map(entry).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_keeps_e_tag_and_number_through_its_text() {
-        for (e_tag, number) in [(Some("\"a;1\""), None), (Some("W/\"a\""), Some("7")), (None, Some("7"))] {
-            let version = Version::new(version_text(e_tag, number));
-            let read = update_version(&version).unwrap();
-            assert_eq!((read.e_tag.as_deref(), read.version.as_deref()), (e_tag, number));
-        }
-        for wrong in ["", "\n", "ä"] {
-            assert!(update_version(&Version::new(wrong)).is_err(), "{wrong:?}");
-        }
-    }
 }

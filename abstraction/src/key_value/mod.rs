@@ -15,7 +15,7 @@ pub use query::{Cursor, Entry, Page, Query, ScanQuery};
 pub use table::Table;
 pub use transaction::Transaction;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// A key-value service: the trait that an adapter implements.
 ///
@@ -149,7 +149,18 @@ impl Version {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Refuses text that is longer than any service's version: a request might not hold it. Errors: `Conflict`.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.0.len() {
+            ..=LONGEST_VERSION => Ok(()),
+            size => Err(Error::conflict(format!("no version has {size} bytes; pass on what a read or a write gave"))),
+        }
+    }
 }
+
+/// In bytes. The longest that an adapter makes is about 110.
+const LONGEST_VERSION: usize = 1_024;
 
 /// When a write may happen. For items and for objects alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -81,6 +81,7 @@ impl<T> Table<T> {
     /// Deletes an item if it is still this version. Errors: `Conflict`, also where it is absent.
     pub async fn delete_version(&self, key: impl Into<Key>, version: &Version) -> Result<()> {
         let key = self.checked("delete_version", key.into())?;
+        version.check().map_err(|error| self.resource.explain("delete_version", error))?;
         self.resource.run("delete_version", Access::Write, |driver| driver.delete(&key, Some(version))).await
     }
 
@@ -197,6 +198,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
         let limit = self.resource.limits.item_bytes;
         if size > limit {
             return Err(explain(Error::too_large("the item, keys and value together,", size, limit)));
+        }
+        if let PutMode::Update(version) = &options.mode {
+            version.check().map_err(explain)?;
         }
         let expires_at = options.ttl.map(|ttl| self.expiry(ttl)).transpose().map_err(explain)?;
         Ok(Put { key, value, mode: options.mode, expires_at })

@@ -63,6 +63,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
     /// Deletes an item if it is still this version.
     pub fn delete_version(mut self, sort: impl Into<String>, version: Version) -> Self {
         let key = self.key(sort);
+        self.fault = self.fault.or(version.check().err().map(|error| self.table.resource().explain("transact", error)));
         self.writes.push(Write::Delete { key, version: Some(version) });
         self
     }

@@ -17,7 +17,7 @@ use http::Response;
 use http::response::Parts;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use object_store::path::Path;
-use object_store::{Attributes, GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta};
+use object_store::{Attributes, GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, PutMode, UpdateVersion};
 
 use crate::{Client, StreamBody};
 use download::Download;
@@ -107,8 +107,43 @@ fn wanted(range: Option<&GetRange>, size: u64) -> Result<Range<u64>> {
     range.as_range(size).map_err(none)
 }
 
+/// Refuses the version of an update that no service gives for an ETag: in `If-Match`, `*` and lists match
+/// what they do not name. Errors: `Conflict`.
+pub fn check_version(service: &str, mode: &PutMode) -> Result<()> {
+    let PutMode::Update(UpdateVersion { e_tag, .. }) = mode else { return Ok(()) };
+    let quoted = e_tag.as_deref().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte);
+    match quoted.is_some_and(|tag| !tag.is_empty() && tag.bytes().all(fits)) {
+        true => Ok(()),
+        false => Err(Error::conflict(format!("no object in {service} has this version"))),
+    }
+}
+
 /// The answer to `If-None-Match` and `If-Modified-Since`, as `object_store` tells it.
 pub fn not_modified(at: &Path) -> object_store::Error {
     let source = Error::new(ErrorKind::Conflict, "the object has not changed");
     object_store::Error::NotModified { path: at.to_string(), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_strong_e_tag_is_the_version_of_an_update() {
+        let check = |e_tag: Option<&str>| {
+            let version = UpdateVersion { e_tag: e_tag.map(str::to_owned), version: None };
+            check_version("S", &PutMode::Update(version)).map_err(|error| error.kind())
+        };
+        for good in ["\"0x8DDE1F\"", "\"9a0364b9e99bb480dd25e1f0284c8555-2\""] {
+            assert_eq!(check(Some(good)), Ok(()), "{good}");
+        }
+        let lists = ["\"a\", \"b\"", "\"a,b\"", "\"a\",*", "*, \"a\""];
+        let others =
+            ["", "*", "\"*\"", "\"\"", "\"", "a", "0x1", "W/\"1\"", "\"\u{e4}\"", "\"a\"\r\nx: y", "\"a\" ", "\"a b\""];
+        for wrong in lists.into_iter().chain(others) {
+            assert_eq!(check(Some(wrong)), Err(ErrorKind::Conflict), "{wrong}");
+        }
+        assert_eq!(check(None), Err(ErrorKind::Conflict));
+    }
 }

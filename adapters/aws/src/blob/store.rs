@@ -13,8 +13,8 @@ use isobar_rest::object;
 use object_store::path::Path;
 use object_store::{
     CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RenameOptions, RenameTargetMode, Result, coalesce_ranges,
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    RenameTargetMode, Result, coalesce_ranges,
 };
 
 use super::headers;
@@ -71,14 +71,6 @@ impl fmt::Display for S3Store {
     }
 }
 
-/// Refuses a version that no object of S3 has: to it `*` is every version.
-fn check(mode: &PutMode) -> Result<()> {
-    let PutMode::Update(version) = mode else { return Ok(()) };
-    let e_tag = version.e_tag.as_deref().unwrap_or_default();
-    let quoted = e_tag.len() > 2 && e_tag.starts_with('"') && e_tag.ends_with('"');
-    if quoted { Ok(()) } else { Err(Error::conflict("this is the version of no object in S3").into()) }
-}
-
 /// Without versioning S3 calls the only version `null`, or does not speak of it.
 pub(super) fn numbered(version: Option<String>) -> Option<String> {
     version.filter(|version| version != "null")
@@ -88,7 +80,7 @@ pub(super) fn numbered(version: Option<String>) -> Option<String> {
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for S3Store {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        check(&options.mode)?;
+        object::check_version("S3", &options.mode)?;
         let request = self.requests.request(Method::PUT, at, None);
         let request = headers::describe(request, &options.attributes, &options.tags)?;
         Ok(self.requests.put(request, payload, &options.mode).await?)
@@ -100,7 +92,7 @@ impl ObjectStore for S3Store {
         mut options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let mode = options.extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
-        check(&mode)?;
+        object::check_version("S3", &mode)?;
         let request = headers::describe(self.requests.beginning(at), &options.attributes, &options.tags)?;
         let id = self.requests.begin(request).await?;
         Ok(Box::new(S3Upload::new(self.requests.clone(), at.clone(), id, mode)))

@@ -87,7 +87,7 @@ impl fmt::Display for BlobStore {
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for BlobStore {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        headers::check(&options.mode)?;
+        object::check_version("Blob Storage", &options.mode)?;
         let options = PutOptions { attributes: headers::typed(options.attributes)?, ..options };
         Ok(self.requests.put(at, payload, &options).await?)
     }
@@ -98,7 +98,7 @@ impl ObjectStore for BlobStore {
         mut options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let mode = options.extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
-        headers::check(&mode)?;
+        object::check_version("Blob Storage", &mode)?;
         let attributes = headers::typed(options.attributes)?;
         Ok(Box::new(BlobUpload::new(self.requests.clone(), at.clone(), mode, attributes, options.tags)?))
     }

@@ -3,7 +3,8 @@
 use isobar::ErrorKind;
 use isobar::blob::{GetOptions, PutMode, Version, WriteOptions};
 
-use super::{keys_of, text};
+use super::{content, in_pieces, keys_of, text};
+use crate::trials::hostile_versions;
 use crate::{Checked, World};
 
 crate::trials![
@@ -14,6 +15,7 @@ crate::trials![
     "BL-4" => update_of_an_absent_object_is_conflict_and_creates_nothing,
     "BL-4" => the_version_of_another_object_is_conflict,
     "BL-4" => a_version_that_never_was_changes_nothing,
+    "BL-4" => a_version_that_never_was_reads_nothing,
     "BL-4" => a_read_of_a_version_that_is_gone_is_conflict,
 ];
 
@@ -95,13 +97,35 @@ async fn the_version_of_another_object_is_conflict(world: Box<dyn World>) -> Che
 
 async fn a_version_that_never_was_changes_nothing(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
-    files.put("a", "old").await?;
+    let current = files.put("a", "old").await?;
     let item = world.cloud().table::<u32>("items").put("a", &1).await?;
-    let texts = ["", "0", "*", "\"0\"", "W/\"0\"", "null", "a b", "\n", "ü"].map(Version::new);
-    for version in texts.into_iter().chain([item]) {
-        let error = files.put_with("a", "new", PutMode::Update(version.clone())).await.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Conflict | ErrorKind::InvalidInput), "{version:?}: {error:?}");
-        assert_eq!(text(&files, "a").await?, "old", "{version:?}");
+    for version in hostile_versions(&current).into_iter().chain([item]) {
+        let update = PutMode::Update(version.clone());
+        let stream = in_pieces("new".into(), 1);
+        for written in [
+            files.put_with("a", "new", update.clone()).await,
+            files.put_with("absent", "new", update.clone()).await,
+            files.put_stream("a", stream, update).await,
+        ] {
+            let error = written.unwrap_err();
+            assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Conflict, false), "{version:?}");
+        }
+    }
+    let many_parts = in_pieces(content(9 << 20), 1 << 20);
+    files.put_stream("a", many_parts, PutMode::Update(Version::new("*"))).await.unwrap_err();
+    assert_eq!((files.head("a").await?.version, keys_of(&files, "").await?), (current, vec!["a".to_owned()]));
+    Ok(())
+}
+
+async fn a_version_that_never_was_reads_nothing(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    let current = files.put("a", "old").await?;
+    for version in hostile_versions(&current) {
+        let of_version = GetOptions::default().with_version(version.clone());
+        for options in [of_version.clone(), of_version.clone().with_range(1..2)] {
+            assert_eq!(files.get_with("a", options).await.unwrap_err().kind(), ErrorKind::Conflict, "{version:?}");
+        }
+        assert_eq!(files.get_with("absent", of_version).await.unwrap_err().kind(), ErrorKind::NotFound, "{version:?}");
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Conditional writes and deletes of one item.
 
 use isobar::ErrorKind;
-use isobar::key_value::{PutMode, Version};
+use isobar::key_value::PutMode;
 
+use crate::trials::hostile_versions;
 use crate::{Checked, World};
 
 crate::trials![
@@ -15,6 +16,7 @@ crate::trials![
     "KV-5" => a_delete_of_a_version_of_an_absent_item_is_conflict,
     "KV-5" => the_version_of_another_item_or_table_is_conflict,
     "KV-5" => a_version_that_never_was_is_conflict,
+    "KV-5" => the_version_of_a_neighbour_in_a_transaction_is_conflict,
     "KV-5" => a_chain_of_updates_holds_each_to_the_version_before,
     "KV-7" => a_delete_of_an_absent_item_is_ok_however_often,
 ];
@@ -118,16 +120,36 @@ async fn the_version_of_another_item_or_table_is_conflict(world: Box<dyn World>)
 
 async fn a_version_that_never_was_is_conflict(world: Box<dyn World>) -> Checked {
     let items = world.cloud().table::<u32>("items");
-    items.put("a", &1).await?;
-    for text in ["", "0", "-1", "*", "null", "\"\"", "99999999999999999999", "2026-01-01T00:00:00Z", "a'b\"", "ü"] {
-        let version = Version::new(text);
-        let written = items.put_with("a", &2, PutMode::Update(version.clone())).await;
-        assert_eq!(written.unwrap_err().kind(), ErrorKind::Conflict, "{text:?}");
-        assert_eq!(items.delete_version("a", &version).await.unwrap_err().kind(), ErrorKind::Conflict, "{text:?}");
-        let transaction = items.transact("a").put_with("", &2, PutMode::Update(version)).commit().await;
-        assert_eq!(transaction.unwrap_err().kind(), ErrorKind::Conflict, "{text:?}");
+    let current = items.put("a", &1).await?;
+    for version in hostile_versions(&current) {
+        for key in ["a", "absent"] {
+            let update = PutMode::Update(version.clone());
+            for written in [
+                items.put_with(key, &2, update.clone()).await.map(drop),
+                items.delete_version(key, &version).await,
+                items.transact(key).put_with("", &2, update).commit().await.map(drop),
+                items.transact(key).put("b", &2).delete_version("", version.clone()).commit().await.map(drop),
+            ] {
+                let error = written.unwrap_err();
+                assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Conflict, false), "{version:?}");
+            }
+        }
     }
-    assert_eq!(items.get("a").await?, Some(1));
+    assert_eq!(
+        items.scan().all().await?.iter().map(|item| (&item.version, item.value)).collect::<Vec<_>>(),
+        [(&current, 1)]
+    );
+    Ok(())
+}
+
+async fn the_version_of_a_neighbour_in_a_transaction_is_conflict(world: Box<dyn World>) -> Checked {
+    let items = world.cloud().table::<u32>("items");
+    let versions = items.transact("p").put("a", &1).put("b", &1).commit().await?;
+    let of_b = versions[1].clone().unwrap();
+    let error = items.put_with(("p", "a"), &2, PutMode::Update(of_b.clone())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(items.delete_version(("p", "a"), &of_b).await.unwrap_err().kind(), ErrorKind::Conflict);
+    items.put_with(("p", "b"), &2, PutMode::Update(of_b)).await?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Key, Version};
 use isobar_abstraction::{Error, Result};
+use ring::digest::{Context, SHA256};
 use serde_json::{Map, Value, json};
 
 use super::key::RowKey;
@@ -127,9 +128,10 @@ pub(super) fn boundary() -> Result<String> {
 
 /// What a version says: which write it is of, when that expires, and the service's ETag.
 ///
-/// As text: `WRITE@MILLIS@ETAG`, without an expiry `WRITE@@ETAG`. The first part makes it unique, since the
-/// rows of a transaction may share an ETag, which is a time; with the second a condition on a version is
-/// known to fail, without a read, once the item has expired; the third is what the service compares.
+/// As text: `WRITE.MARK@MILLIS@ETAG`, without an expiry `WRITE.MARK@@ETAG`. The write makes it unique, and the
+/// mark ties it to its row, since the rows of a transaction may share an ETag, which is a time; with the
+/// milliseconds a condition on a version is known to fail, without a read, once the item has expired; the ETag
+/// is what the service compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
     /// Empty where somebody else wrote the row.
@@ -148,21 +150,25 @@ impl Tag {
         Self { write, etag: format!("{OPENING}1601-01-01T00%3A00%3A00.0000000Z{CLOSING}"), expires_at: None }
     }
 
-    pub(super) fn version(&self) -> Version {
+    /// The version of the item at `key`.
+    pub(super) fn version(&self, key: &Key) -> Version {
         let millis = self.expires_at.map(|expiry| to_millis(expiry).to_string()).unwrap_or_default();
-        Version::new(format!("{}@{millis}@{}", self.write, self.etag))
+        let mark = mark(&[&self.write, &millis, &key.partition, &key.sort]);
+        Version::new(format!("{}.{mark}@{millis}@{}", self.write, self.etag))
     }
 
-    /// What a caller's version says, unless no write of this service ever had it. The service takes
-    /// `*` for any version, and an ETag of another form for a fault.
-    pub(super) fn of(version: &Version) -> Option<Self> {
+    /// What a caller's version of the item at `key` says, unless no write of it ever had such a version. The
+    /// service takes `*` for any version, and an ETag of another form for a fault.
+    pub(super) fn of(version: &Version, key: &Key) -> Option<Self> {
         let mut parts = version.as_str().splitn(3, '@');
         let (write, millis, etag) = (parts.next()?, parts.next()?, parts.next()?);
+        let (write, _) = write.split_once('.')?;
         let expires_at = if millis.is_empty() { None } else { Some(from_millis(millis.parse().ok()?)) };
         let time = etag.strip_prefix(OPENING)?.strip_suffix(CLOSING)?;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"%.:-".contains(&byte);
         let tag = Self { write: write.to_owned(), expires_at, etag: etag.to_owned() };
-        (!time.is_empty() && time.bytes().all(fits) && tag.version() == *version).then_some(tag)
+        let ours = is_write(write) && !time.is_empty() && time.bytes().all(fits) && tag.version(key) == *version;
+        ours.then_some(tag)
     }
 
     pub(super) fn is_live(&self, now: SystemTime) -> bool {
@@ -188,8 +194,8 @@ impl Found {
         };
         let row = RowKey { partition: text("PartitionKey")?, row: text("RowKey")? };
         let etag = text("odata.etag").unwrap_or_default();
-        // What stands in a version may have none of the mark that parts it.
-        let write = text("write").ok().filter(|write| !write.contains('@')).unwrap_or_default();
+        // Of another form where somebody else wrote it: then it is no part of a version.
+        let write = text("write").ok().filter(|write| is_write(write)).unwrap_or_default();
         Ok(Self { row, tag: Tag { write, expires_at, etag }, properties })
     }
 
@@ -210,7 +216,7 @@ impl Found {
             let why = "it has no `value` of type String, Binary or a number";
             return Err(Error::internal(format!("the item at `{key}` is not one that isobar reads: {why}")));
         };
-        Ok(Item { key, value, version: self.tag.version(), expires_at: self.tag.expires_at })
+        Ok(Item { value, version: self.tag.version(&key), expires_at: self.tag.expires_at, key })
     }
 
     fn value(&self) -> Option<Bytes> {
@@ -235,6 +241,22 @@ impl Found {
             _ => None,
         }
     }
+}
+
+/// Is this what a write of isobar is known by, or nothing?
+fn is_write(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    text.bytes().all(fits)
+}
+
+/// 64 bits of a hash of these texts.
+fn mark(texts: &[&str]) -> String {
+    let mut hash = Context::new(&SHA256);
+    for text in texts {
+        hash.update(&(text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finish().as_ref().iter().take(8).fold(String::new(), |mark, byte| format!("{mark}{byte:02x}"))
 }
 
 /// What somebody else wrote may be of another numeric type.

@@ -16,6 +16,7 @@ use isobar_abstraction::{Environment, ManualClock};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::stored::Tag;
 use super::*;
 use crate::double::Double;
 use crate::{AzureConfig, AzureProvider};
@@ -142,12 +143,15 @@ fn put(mode: PutMode) -> Put {
     Put { key: Key::from("a"), value: Bytes::from("text"), mode, expires_at: None }
 }
 
-fn version() -> Version {
-    Version::new(format!("w-1@@{ETAG}"))
+/// Of the item in partition `a`.
+fn version(sort: &str) -> Version {
+    let tag = Tag { write: "w-1".to_owned(), expires_at: None, etag: ETAG.to_owned() };
+    tag.version(&Key::new("a", sort))
 }
 
 fn expired() -> Version {
-    Version::new(format!("w-1@{NOW}@{ETAG}"))
+    let tag = Tag { write: "w-1".to_owned(), expires_at: Some(at(NOW)), etag: ETAG.to_owned() };
+    tag.version(&Key::from("a"))
 }
 
 fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> (ErrorKind, bool) {

@@ -105,7 +105,7 @@ impl TableKeyValue {
             };
             let found = self.find(&RowKey::from(&put.key)).await?.filter(|found| found.tag.write == *id);
             applied |= found.is_some();
-            versions.push(Some(found.map_or_else(|| Tag::superseded(id.clone()), |found| found.tag).version()));
+            versions.push(Some(found.map_or_else(|| Tag::superseded(id.clone()), |found| found.tag).version(&put.key)));
         }
         Ok(applied.then_some(versions))
     }
@@ -139,8 +139,8 @@ impl Step<'_> {
 
 fn answers(writes: &[Write], ids: Vec<String>, etags: Vec<Option<String>>) -> Vec<Option<Version>> {
     let answer = |((write, id), etag): ((&Write, String), Option<String>)| match (write, etag) {
-        (Write::Put(put), Some(etag)) => Some(Tag { write: id, expires_at: put.expires_at, etag }.version()),
-        (Write::Put(_), None) => Some(Tag::superseded(id).version()),
+        (Write::Put(put), Some(etag)) => Some(Tag { write: id, expires_at: put.expires_at, etag }.version(&put.key)),
+        (Write::Put(put), None) => Some(Tag::superseded(id).version(&put.key)),
         (Write::Delete { .. }, _) => None,
     };
     writes.iter().zip(ids).zip(etags).map(answer).collect()

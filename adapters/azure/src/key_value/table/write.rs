@@ -82,7 +82,7 @@ impl TableKeyValue {
             Ok(answer) => {
                 let (write, etag) = (write.to_owned(), etag(&answer)?);
                 let tag = Tag { write, etag, expires_at: put.expires_at };
-                return Ok(Attempt::Done(tag.version()));
+                return Ok(Attempt::Done(tag.version(&put.key)));
             }
             Err(refusal) if refusal.is_condition() => refusal,
             Err(refusal) => return Err(self.service.explain(refusal)),
@@ -91,7 +91,7 @@ impl TableKeyValue {
         if *on == On::Absent || uncertain {
             let stored = self.find(&row).await.map_err(|error| unknown(error, uncertain))?;
             return Ok(match stored {
-                Some(found) if found.tag.write == write => Attempt::Done(found.tag.version()),
+                Some(found) if found.tag.write == write => Attempt::Done(found.tag.version(&put.key)),
                 stored => Attempt::Refused { stored, uncertain },
             });
         }
@@ -112,7 +112,7 @@ impl TableKeyValue {
 
     /// The ETag of a version that has not expired. Errors: `Conflict`.
     pub(super) fn live_etag(&self, key: &Key, version: &Version) -> Result<String> {
-        let tag = Tag::of(version).filter(|tag| tag.is_live(self.now()));
+        let tag = Tag::of(version, key).filter(|tag| tag.is_live(self.now()));
         tag.map(|tag| tag.etag).ok_or_else(|| changed(key))
     }
 }

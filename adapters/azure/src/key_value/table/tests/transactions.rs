@@ -33,7 +33,7 @@ async fn a_transaction_is_a_changeset_of_whole_requests() {
     let writes = vec![
         put_at("1", PutMode::Create),
         put_at("2", PutMode::Overwrite),
-        put_at("3", PutMode::Update(version())),
+        put_at("3", PutMode::Update(version("3"))),
         delete_at("4", None),
     ];
     let versions = scene.table.transact(writes).await.unwrap();
@@ -60,7 +60,8 @@ async fn a_transaction_is_a_changeset_of_whole_requests() {
 #[tokio::test]
 async fn the_error_is_that_of_the_write_that_failed() {
     let writes = || {
-        vec![put_at("1", PutMode::Overwrite), put_at("2", PutMode::Update(version())), delete_at("3", Some(version()))]
+        let update = put_at("2", PutMode::Update(version("2")));
+        vec![put_at("1", PutMode::Overwrite), update, delete_at("3", Some(version("3")))]
     };
     for (write, sort) in [(1, "a / 2"), (2, "a / 3")] {
         for (status, code) in [(412, "UpdateConditionNotSatisfied"), (404, "ResourceNotFound")] {

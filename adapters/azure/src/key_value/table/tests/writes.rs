@@ -27,7 +27,7 @@ const CHANGED: (u16, &str) = (412, "UpdateConditionNotSatisfied");
 
 #[tokio::test]
 async fn a_put_that_meets_its_own_write_was_done() {
-    for (mode, condition) in [(PutMode::Create, TAKEN), (PutMode::Update(version()), CHANGED)] {
+    for (mode, condition) in [(PutMode::Create, TAKEN), (PutMode::Update(version("")), CHANGED)] {
         let scene = after_a_lost_answer(condition, |write| Some(row("", write, None))).await;
         let version = scene.table.put(put(mode)).await.unwrap();
         assert_eq!(scene.count(), 3, "two writes and a read");
@@ -38,9 +38,10 @@ async fn a_put_that_meets_its_own_write_was_done() {
 
 #[tokio::test]
 async fn a_put_that_meets_another_write_after_a_lost_answer_may_have_been_written_over() {
-    for (mode, condition, kind) in
-        [(PutMode::Create, TAKEN, ErrorKind::AlreadyExists), (PutMode::Update(version()), CHANGED, ErrorKind::Conflict)]
-    {
+    for (mode, condition, kind) in [
+        (PutMode::Create, TAKEN, ErrorKind::AlreadyExists),
+        (PutMode::Update(version("")), CHANGED, ErrorKind::Conflict),
+    ] {
         for there in [true, false] {
             let stored = move |_: &str| there.then(|| row("", "w-2", None));
             let scene = after_a_lost_answer(condition, stored).await;
@@ -55,9 +56,9 @@ async fn a_condition_that_does_not_hold_at_once_is_an_answer() {
     assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::AlreadyExists, false));
     for (status, code) in [(412, "UpdateConditionNotSatisfied"), (404, "ResourceNotFound")] {
         let scene = Scene::script([refused(status, code)]).await;
-        let update = scene.table.put(put(PutMode::Update(version()))).await;
+        let update = scene.table.put(put(PutMode::Update(version("")))).await;
         assert_eq!(kind_of(update), (ErrorKind::Conflict, false), "{code}");
-        let delete = scene.table.delete(&Key::from("a"), Some(&version())).await;
+        let delete = scene.table.delete(&Key::from("a"), Some(&version(""))).await;
         assert_eq!(kind_of(delete), (ErrorKind::Conflict, false), "{code}");
         assert_eq!(scene.count(), 2);
     }
@@ -80,8 +81,10 @@ async fn a_create_writes_over_what_has_expired_and_over_nothing_else() {
 async fn a_version_that_has_expired_or_never_was_is_a_conflict_without_a_request() {
     let scene = Scene::script([written()]).await;
     let others =
-        ["*", "", "1", ETAG, "w@@*", "w@@W/\"x\"", "w@x@y", "w@@W/\"datetime''\"", "w@@W/\"datetime'a\r\nb'\""];
-    let versions = others.into_iter().map(Version::new).chain([expired()]);
+        ["*", "", "1", ETAG, "w@@*", "w.m@@W/\"x\"", "w@x@y", "w@@W/\"datetime''\"", "w@@W/\"datetime'a\r\nb'\""];
+    let altered = [version("").as_str().replace("w-1", "w-2"), format!("x{}", version("").as_str())];
+    let versions = others.into_iter().map(Version::new).chain(altered.map(Version::new));
+    let versions = versions.chain([expired(), version("neighbour")]);
     for version in versions {
         let update = scene.table.put(put(PutMode::Update(version.clone()))).await;
         assert_eq!(kind_of(update), (ErrorKind::Conflict, false), "{version:?}");
@@ -96,7 +99,7 @@ async fn a_delete_after_a_lost_answer_is_done_or_unknown() {
     let scene = Scene::script([lost(), refused(404, "ResourceNotFound")]).await;
     scene.table.delete(&Key::from("a"), None).await.unwrap();
     let scene = Scene::script([lost(), refused(404, "ResourceNotFound")]).await;
-    let delete = scene.table.delete(&Key::from("a"), Some(&version())).await;
+    let delete = scene.table.delete(&Key::from("a"), Some(&version(""))).await;
     assert_eq!(kind_of(delete), (ErrorKind::Conflict, true));
 }
 
