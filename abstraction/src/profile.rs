@@ -35,6 +35,10 @@ pub struct Limits {
     pub object_key_bytes: u64,
     /// User metadata of an object: names and values together.
     pub metadata_bytes: u64,
+    /// Headers of an HTTP request, with those that gateways and proxies added. A header with two values counts twice.
+    pub request_headers: u64,
+    /// Target of an HTTP request together with the names and values of its headers.
+    pub request_head_bytes: u64,
     /// Body of an HTTP request.
     pub request_bytes: u64,
     /// Body of an HTTP response.
@@ -63,6 +67,8 @@ impl Limits {
         ordering_key_bytes: 128,
         object_key_bytes: 1_024,
         metadata_bytes: 2_000,
+        request_headers: 100,
+        request_head_bytes: 10_000,
         request_bytes: 4_500_000,
         response_bytes: 4_500_000,
         invoke_bytes: 4_500_000,

@@ -102,6 +102,8 @@ const LIMITS: &[Limit] = &[
     ("ordering key", "PS-9", |limits| number(limits.ordering_key_bytes)),
     ("object key, as stored", "BL-17", |limits| number(limits.object_key_bytes)),
     ("metadata of an object", "BL-17", |limits| number(limits.metadata_bytes)),
+    ("headers of an HTTP request", "FN-2", |limits| number(limits.request_headers)),
+    ("HTTP request target and headers", "FN-2", |limits| number(limits.request_head_bytes)),
     ("HTTP request body", "FN-2", |limits| number(limits.request_bytes)),
     ("HTTP response body", "FN-2", |limits| number(limits.response_bytes)),
     ("payload of a direct call", "FN-4", |limits| number(limits.invoke_bytes)),

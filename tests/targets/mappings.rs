@@ -61,6 +61,8 @@ fn the_portable_limits_are_within_those_of_every_provider() {
             ("ordering key", portable.ordering_key_bytes, limits.ordering_key_bytes),
             ("object key", portable.object_key_bytes, limits.object_key_bytes),
             ("metadata", portable.metadata_bytes, limits.metadata_bytes),
+            ("request headers", portable.request_headers, limits.request_headers),
+            ("request head", portable.request_head_bytes, limits.request_head_bytes),
             ("request", portable.request_bytes, limits.request_bytes),
             ("response", portable.response_bytes, limits.response_bytes),
             ("http", portable.http_timeout.as_secs(), limits.http_timeout.as_secs()),

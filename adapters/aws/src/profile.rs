@@ -23,6 +23,9 @@ pub static PROFILE: Profile = {
     profile.limits.ordering_key_bytes = 128;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 2_048;
+    // API Gateway limits the size of a head, and not the number of headers.
+    profile.limits.request_headers = 1_000;
+    profile.limits.request_head_bytes = 10_240;
     // 6 MiB less the JSON around a body, in base64.
     profile.limits.request_bytes = 4_600_000;
     profile.limits.response_bytes = 4_600_000;

@@ -28,6 +28,9 @@ pub static PROFILE: Profile = {
     profile.limits.ordering_key_bytes = 128;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 8_192;
+    // Kestrel, in the Functions host, reads 100 headers of 32,768 bytes together.
+    profile.limits.request_headers = 100;
+    profile.limits.request_head_bytes = 32_768;
     profile.limits.request_bytes = 104_857_600;
     profile.limits.response_bytes = 104_857_600;
     profile.limits.invoke_bytes = 104_857_600;

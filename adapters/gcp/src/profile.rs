@@ -24,6 +24,9 @@ pub static PROFILE: Profile = {
     profile.limits.ordering_key_bytes = 1_024;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 8_192;
+    // An unwrapped push has the attributes of its message, and some 20 headers of Pub/Sub's and Cloud Run's own.
+    profile.limits.request_headers = 160;
+    profile.limits.request_head_bytes = 256_000;
     profile.limits.request_bytes = 33_554_432;
     profile.limits.response_bytes = 33_554_432;
     profile.limits.invoke_bytes = 33_554_432;

@@ -8,18 +8,15 @@ mod signed;
 mod tests;
 mod worker;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::ServiceExt;
 use axum::body::Body;
 use axum::response::Response;
-use futures_util::future::BoxFuture;
 use http::Request;
 use isobar_abstraction::{Clock, Error, Hosted, Result};
+use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -79,10 +76,10 @@ impl Server {
         announce::announce(&provider, &app.manifest, address, token.as_deref());
         let entrance = Entrance::new(&provider, app, token);
         let mut http_stop = Stop(stopped);
-        let serve = axum::serve(listener, entrance.into_make_service())
-            .with_graceful_shutdown(async move { http_stop.wait().await });
+        let options = Options::new(&PROFILE.limits).with_grace(provider.config().grace);
         let mut serving = JoinSet::new();
-        serving.spawn(async move { serve.await });
+        let answer = move |request| entrance.clone().answer(request);
+        serving.spawn(async move { isobar_serve::serve(listener, answer, options, http_stop.wait()).await });
         let ended = tokio::select! {
             () = stop => Ok(()),
             failed = first_failure(&mut tasks) => Err(failed),
@@ -183,37 +180,28 @@ impl Entrance {
         let inspector = Inspector::new(provider.clone(), app.clone(), token).router();
         Self(Arc::new(EntranceState { app, clock: Arc::clone(provider.system_clock()), inspector }))
     }
-}
 
-impl Service<Request<Body>> for Entrance {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let state = Arc::clone(&self.0);
-        Box::pin(async move {
-            let path = request.uri().path();
-            if path.starts_with("/.isobar/") || path == "/.isobar" {
-                return state.inspector.clone().call(request).await;
-            }
-            if !tracing::enabled!(target: "isobar::request", tracing::Level::INFO) {
-                return Ok(state.answer(request).await);
-            }
-            let (method, path, started) = (request.method().clone(), path.to_owned(), Instant::now());
-            let response = state.answer(request).await;
-            let (status, took) = (response.status().as_u16(), started.elapsed());
-            tracing::info!(target: "isobar::request", "{method} {path} {status} in {took:.1?}");
-            Ok(response)
-        })
+    async fn answer(self, request: Request<Body>) -> Response {
+        self.0.enter(request).await
     }
 }
 
 impl EntranceState {
+    async fn enter(&self, request: Request<Body>) -> Response {
+        let path = request.uri().path();
+        if path.starts_with("/.isobar/") || path == "/.isobar" {
+            return self.inspector.clone().call(request).await.unwrap_or_else(|never| match never {});
+        }
+        if !tracing::enabled!(target: "isobar::request", tracing::Level::INFO) {
+            return self.answer(request).await;
+        }
+        let (method, path, started) = (request.method().clone(), path.to_owned(), Instant::now());
+        let response = self.answer(request).await;
+        let (status, took) = (response.status().as_u16(), started.elapsed());
+        tracing::info!(target: "isobar::request", "{method} {path} {status} in {took:.1?}");
+        response
+    }
+
     async fn answer(&self, request: Request<Body>) -> Response {
         event::respond(self.app.function.as_ref(), &self.clock, PROFILE.limits.http_timeout, request).await
     }
@@ -221,25 +209,10 @@ impl EntranceState {
 
 /// Ends at SIGINT or SIGTERM; a second one ends the process at once.
 pub(crate) async fn signal() {
-    wait_for_signal().await;
+    stop_signal().await;
     tracing::info!("stopping; once more to stop at once");
     tokio::spawn(async {
-        wait_for_signal().await;
+        stop_signal().await;
         std::process::exit(130);
     });
-}
-
-#[cfg(unix)]
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn wait_for_signal() {
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -9,7 +9,7 @@ use isobar_abstraction::{Limits, Profile};
 /// It could take more than this in most places; it keeps to the portable limits so that what works
 /// on a laptop works everywhere.
 pub static PROFILE: Profile = {
-    let services = ["HTTP server (axum)", "redb file", "files and redb", "durable queue in redb"];
+    let services = ["HTTP server (hyper)", "redb file", "files and redb", "durable queue in redb"];
     let mut profile = Profile::portable("local", services);
     profile.limits = Limits::PORTABLE;
     profile.ttl_lag = Duration::from_secs(60);

@@ -1,14 +1,17 @@
-//! The server: axum's own, on the port that the Functions host asks at.
+//! The server, on the port that the Functions host asks at.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use axum::extract::Request;
-use axum::handler::HandlerWithoutStateExt;
-use axum::serve::ListenerExt;
 use isobar_abstraction::{Error, Result};
+use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
 
 use super::{CustomHandler, ISOBAR_TRIGGER_SECRET, called};
+use crate::profile::PROFILE;
+
+/// What runs may end for so long after SIGTERM; the platform sends SIGKILL when it waits no longer.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Runs until the platform, or a person, says stop; what has begun is answered first. The Functions
 /// host itself kills without a word, and restarts what ended with an error.
@@ -22,14 +25,12 @@ pub(crate) async fn run(handler: CustomHandler) -> Result<()> {
     };
     let listener = TcpListener::bind(wanted).await.map_err(taken)?;
     handler.warn_of_missing_secret();
-    // A part of a body that streams is not to wait for the next one.
-    let listener = listener.tap_io(|io| drop(io.set_nodelay(true)));
-    let answer = move |request: Request| {
+    let answer = move |request| {
         let handler = handler.clone();
         async move { handler.handle(request).await }
     };
-    let served = axum::serve(listener, answer.into_make_service()).with_graceful_shutdown(signal()).await;
-    served.map_err(|error| Error::internal("the server ended by itself").with_source(error))
+    isobar_serve::serve(listener, answer, Options::new(&PROFILE.limits).with_grace(GRACE), stop_signal()).await;
+    Ok(())
 }
 
 impl CustomHandler {
@@ -51,19 +52,4 @@ fn elsewhere() -> Error {
         "the provider `azure` runs on Azure Functions, and FUNCTIONS_CUSTOMHANDLER_PORT is not set; on a laptop, build \
          with the feature `local` and leave out ISOBAR_PROVIDER, or run it below `func start`",
     )
-}
-
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() {
-    let _ = tokio::signal::ctrl_c().await;
 }

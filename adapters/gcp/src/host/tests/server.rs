@@ -110,31 +110,6 @@ async fn a_forged_call_is_answered_before_its_body_is_there() {
 }
 
 #[tokio::test]
-async fn clients_that_take_their_time_are_cut_off() {
-    let running = running().await;
-    for (slow, status) in [
-        ("", ""),
-        ("G", ""),
-        ("GET / HTTP/1.1\r\nhost: x\r\nx-slow: ", ""),
-        ("PRI * HTTP/2.0\r\n", ""),
-        // HTTP/2 without a request: its preface, and empty settings.
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", ""),
-        ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1.1 200"),
-    ] {
-        let mut stream = running.connect().await;
-        stream.write_all(slow.as_bytes()).await.unwrap();
-        tokio::time::pause();
-        let began = Instant::now();
-        let answer = tokio::time::timeout(Duration::from_secs(120), to_end(&mut stream)).await;
-        let waited = began.elapsed();
-        tokio::time::resume();
-        let answer = answer.unwrap_or_else(|_| panic!("{slow:?} is served for ever"));
-        assert!(answer.contains(status) && waited >= Duration::from_secs(29), "{slow:?}: {answer} after {waited:?}");
-    }
-    assert!(running.exchange("GET / HTTP/1.0\r\n\r\n").await.contains("200 OK"), "others are served");
-}
-
-#[tokio::test]
 async fn what_has_begun_ends_and_nothing_else_begins() {
     let running = running().await;
     let mut begun = running.connect().await;

@@ -1,0 +1,103 @@
+//! One connection: its limits, its time-outs, and its end.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use isobar_abstraction::{Body, BoxError};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::{HEAD_BYTES, LATE_HEAD, Options};
+
+/// What hyper takes without an allocation for each request.
+const HYPERS_OWN: usize = 100;
+
+/// What all connections of a server share.
+pub(crate) struct Connections<A> {
+    answer: A,
+    options: Options,
+    builder: Builder<TokioExecutor>,
+    stopped: watch::Receiver<()>,
+}
+
+impl<A, F> Connections<A>
+where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    pub(crate) fn new(answer: A, options: Options, stopped: watch::Receiver<()>) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        let mut http1 = builder.http1();
+        http1.timer(TokioTimer::new()).header_read_timeout(options.head_timeout).max_buf_size(HEAD_BYTES);
+        if options.headers != HYPERS_OWN {
+            http1.max_headers(options.headers);
+        }
+        builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32);
+        Self { answer, options, builder, stopped }
+    }
+
+    /// Serves one connection to its end.
+    pub(crate) fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<A, F> {
+        let begun = Arc::new(AtomicBool::new(false));
+        let (answer, seen) = (self.answer.clone(), Arc::clone(&begun));
+        let service = service_fn(move |request: Request<Incoming>| {
+            seen.store(true, Ordering::Relaxed);
+            let answered = answer(request.map(Body::new));
+            async move { Ok::<_, Infallible>(guarded(answered).await) }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let (mut stopped, head_timeout) = (self.stopped.clone(), self.options.head_timeout);
+        async move {
+            let mut connection = pin!(connection);
+            tokio::select! {
+                ended = &mut connection => return report(ended),
+                () = silence(head_timeout, &begun) => return tracing::debug!("closed a connection without a request"),
+                _ = stopped.changed() => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = &mut connection => report(ended),
+                () = silence(LATE_HEAD, &begun) => tracing::debug!("closed a connection without a whole request"),
+            }
+        }
+    }
+}
+
+/// Ends if no request has begun in time. Hyper itself bounds neither the wait for the first byte of a connection,
+/// which says what version of HTTP it is, nor that for the first request of HTTP/2.
+async fn silence(timeout: Duration, begun: &AtomicBool) {
+    tokio::time::sleep(timeout).await;
+    if begun.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The panics of an app's handlers are caught in their invocation; this is the last net, for the host itself.
+async fn guarded(answered: impl Future<Output = Response<Body>>) -> Response<Body> {
+    AssertUnwindSafe(answered).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("the host panicked while it answered a request; this is a fault of isobar");
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+fn report(ended: Result<(), BoxError>) {
+    let Err(error) = ended else { return };
+    match error.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_parse_too_large() => {
+            tracing::warn!("answered 431: a request has more headers, or a larger head, than the limit of this host")
+        }
+        _ => tracing::debug!(error, "a connection broke off"),
+    }
+}
