@@ -14,7 +14,7 @@ use crate::manifest::{DeclaredResource, Manifest};
 use crate::memory::MemoryProvider;
 use crate::pub_sub::Topic;
 use crate::resource::check_name;
-use crate::{Clock, Error, ErrorKind, Limits, Location, Profile, Provider, ResourceKind, Result};
+use crate::{Clock, Error, ErrorKind, Limits, Location, Origin, Profile, Provider, ResourceKind, Result};
 
 /// What may be done with a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -336,12 +336,15 @@ impl<D: ?Sized> Resource<D> {
     }
 
     /// The driver, if the handle has the access that `operation` needs.
+    ///
+    /// A missing access is `PermissionDenied` of the [`Origin::Request`](crate::Origin), which a client
+    /// over HTTP sees as 500: the app declares too little, and the client can do nothing about it.
     pub(crate) fn driver(&self, operation: &'static str, needs: Access) -> Result<&Arc<D>> {
         let granted = self.1.declared.access();
         if !granted.includes(needs) {
             return Err(self.explain(operation, self.refusal(granted, needs)));
         }
-        self.driver.as_ref().map_err(|error| self.explain(operation, error.duplicate()))
+        self.driver.as_ref().map_err(|error| self.explain(operation, error.duplicate().of_driver()))
     }
 
     fn refusal(&self, granted: Access, needs: Access) -> Error {
@@ -352,12 +355,14 @@ impl<D: ?Sized> Resource<D> {
         Error::new(ErrorKind::PermissionDenied, message)
     }
 
-    /// Adds operation and resource to an error that does not name them yet.
+    /// Adds operation and resource to an error that does not name them yet. An error that no driver
+    /// has answered is a refusal of the arguments; a version that nothing can have is a lost race.
     pub(crate) fn explain(&self, operation: &'static str, error: Error) -> Error {
-        error.with_operation(operation).with_resource(self.description.as_str())
+        let origin = if error.kind() == ErrorKind::Conflict { Origin::Data } else { Origin::Request };
+        error.with_origin(origin).with_operation(operation).with_resource(self.description.as_str())
     }
 
-    /// Runs one operation of the driver inside its span, and explains its error.
+    /// Runs one operation of the driver inside its span, explains its error and marks its origin.
     pub(crate) async fn run<'a, T, F>(
         &'a self,
         operation: &'static str,
@@ -376,6 +381,6 @@ impl<D: ?Sized> Resource<D> {
             operation
         );
         let result = if span.is_disabled() { call(driver).await } else { call(driver).instrument(span).await };
-        result.map_err(|error| self.explain(operation, error))
+        result.map_err(|error| self.explain(operation, error.of_driver()))
     }
 }

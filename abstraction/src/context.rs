@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum_core::extract::FromRequestParts;
+use futures_util::future::BoxFuture;
 use http::request::Parts;
 
 use crate::{Clock, Error};
@@ -118,6 +119,16 @@ impl Context {
     /// The time now, on the provider's clock. Use it rather than the machine's, and tests can move it.
     pub fn now(&self) -> SystemTime {
         self.0.clock.now()
+    }
+
+    /// Ends when `duration` has passed on the provider's clock.
+    pub(crate) fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.clock.sleep(duration)
+    }
+
+    /// The trace id, as logs show it.
+    pub(crate) fn trace_id(&self) -> Arc<str> {
+        self.0.trace_parent.trace_id_text()
     }
 
     /// The W3C trace parent of this invocation.

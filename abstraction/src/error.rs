@@ -71,6 +71,28 @@ impl ErrorKind {
     }
 }
 
+/// Who an error comes from. It decides what a client over HTTP sees of the error, and whether a message
+/// is delivered again.
+///
+/// | origin | who made the error | over HTTP |
+/// |---|---|---|
+/// | `App` | a constructor in the app; the default | status of the kind, with the message |
+/// | `Request` | the portable type or the driver refused the arguments before any call | the same; 500 where the arguments cannot be the client's |
+/// | `Data` | the object is missing; the item or object is taken or was changed | status of the kind, with the message |
+/// | `Service` | a service, its network, a table, bucket or topic that does not exist, or stored data that cannot be read | 500 or 503, details in the log only |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The app.
+    App,
+    /// The arguments of a call.
+    Request,
+    /// The state of one item or object.
+    Data,
+    /// Everything else that a driver answers.
+    Service,
+}
+
 /// An error with its kind, the operation and resource it happened on, and its source.
 ///
 /// `Display` tells the operation, the resource and the message, and never repeats the
@@ -94,6 +116,7 @@ struct Inner {
     operation: Option<&'static str>,
     resource: Option<String>,
     outcome_unknown: bool,
+    origin: Option<Origin>,
     source: Option<BoxError>,
 }
 
@@ -106,6 +129,7 @@ impl Error {
             operation: None,
             resource: None,
             outcome_unknown: false,
+            origin: None,
             source: None,
         }))
     }
@@ -183,9 +207,40 @@ impl Error {
         self
     }
 
+    /// For adapters and portable types: marks the origin, unless one is marked already: the innermost
+    /// knows best.
+    ///
+    /// An adapter needs this only where the kind does not say it. The portable type marks what a driver
+    /// answers: `AlreadyExists` and `Conflict` as [`Origin::Data`], `Unsupported` as
+    /// [`Origin::Request`], all else as [`Origin::Service`]. So an adapter must mark a missing *object*,
+    /// and a counter that cannot be counted, as `Data`; an argument that it refuses by itself as
+    /// `Request`; and a race that it has lost too often as `Service`.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Origin) -> Self {
+        self.0.origin.get_or_insert(origin);
+        self
+    }
+
+    /// Marks what a driver answers.
+    #[must_use]
+    pub(crate) fn of_driver(self) -> Self {
+        let origin = match self.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::Conflict => Origin::Data,
+            // A driver refuses an option that it cannot honour before it calls its service.
+            ErrorKind::Unsupported => Origin::Request,
+            _ => Origin::Service,
+        };
+        self.with_origin(origin)
+    }
+
     /// What to act on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// Who the error comes from; [`Origin::App`] unless it was marked.
+    pub fn origin(&self) -> Origin {
+        self.0.origin.unwrap_or(Origin::App)
     }
 
     /// The operation that failed, as its method is written.
@@ -236,6 +291,7 @@ impl Error {
             operation: self.0.operation,
             resource: self.0.resource.clone(),
             outcome_unknown: self.0.outcome_unknown,
+            origin: self.0.origin,
             source: self.0.source.as_ref().map(|source| source.to_string().into()),
         }))
     }
@@ -282,12 +338,13 @@ impl From<serde_json::Error> for Error {
 }
 
 /// Maps the errors of `object_store` to kinds. An isobar error that a driver of ours sent through
-/// `object_store` comes out as it was.
+/// `object_store` comes out as it was, with its origin. `NotFound` of a store that is not ours means a
+/// missing object, as that trait defines it ([`Origin::Data`]).
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error as Store;
         let error = match sent_through(error) {
-            Ok(ours) => return ours,
+            Ok(ours) => return ours.of_driver(),
             Err(error) => error,
         };
         let kind = match &error {
@@ -308,7 +365,9 @@ impl From<object_store::Error> for Error {
             (_, Store::Generic { store, .. }) => format!("the object store `{store}` failed"),
             _ => "the object store refused".to_owned(),
         };
-        Self::new(kind, message).with_source(error)
+        let ours = Self::new(kind, message).with_source(error);
+        let ours = if kind == ErrorKind::NotFound { ours.with_origin(Origin::Data) } else { ours };
+        ours.of_driver()
     }
 }
 
@@ -373,6 +432,9 @@ mod tests {
             ErrorKind::Unavailable,
         ] {
             let ours = Error::new(kind, "as it was").with_operation("put").with_outcome_unknown();
+            let back = Error::from(object_store::Error::from(ours.duplicate().with_origin(Origin::Request)));
+            assert_eq!((back.origin(), back.duplicate().origin()), (Origin::Request, Origin::Request));
+            assert_ne!(Error::from(object_store::Error::from(ours.duplicate())).origin(), Origin::App);
             let back = Error::from(object_store::Error::from(ours));
             assert_eq!((back.kind(), back.message(), back.operation()), (kind, "as it was", Some("put")));
             assert!(back.outcome_unknown());
@@ -386,6 +448,7 @@ mod tests {
         assert_eq!(error.to_string(), "the object store `S3` failed (internal)");
         assert!(format!("{error:?}").contains("no answer"));
         let absent = object_store::Error::NotFound { path: "a".into(), source: "404".into() };
-        assert_eq!(Error::from(absent).kind(), ErrorKind::NotFound);
+        let absent = Error::from(absent);
+        assert_eq!((absent.kind(), absent.origin()), (ErrorKind::NotFound, Origin::Data));
     }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BoxError, Error};
+use crate::{BoxError, Error, ErrorKind, Origin};
 
 /// A handler's answer to one message, object event or tick.
 ///
-/// Handlers return anything that is [`IntoOutcome`]: `()` and `Ok(())` are `Ack`, an `Err` is `Retry`.
+/// Handlers return anything that is [`IntoOutcome`]: `()` and `Ok(())` are `Ack`; an `Err` is `Retry`, or
+/// `Reject` where it says that no delivery can succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Done: never deliver it again.
@@ -46,9 +47,24 @@ impl Outcome {
 
 /// What a handler may return.
 ///
-/// `()`, [`Outcome`], and a `Result` of either whose error is any error. An `Err` is
-/// [`Outcome::Retry`] with the error and its sources as the reason; where it is an isobar
-/// [`Error`] that knows how long to wait, it waits that long.
+/// `()`, [`Outcome`], and a `Result` of either whose error is any error. The reason of an `Err` is the
+/// error with its sources.
+///
+/// | `Err` | outcome |
+/// |---|---|
+/// | an isobar [`Error`] of kind `InvalidInput`, `TooLarge` or `Unsupported` and of the [`Origin`] `App` or `Request` | [`Outcome::Reject`] |
+/// | any other isobar error | [`Outcome::Retry`], after [`Error::retry_after`] where that is known |
+/// | any other error | [`Outcome::Retry`] |
+///
+/// ```
+/// use isobar_abstraction::{Error, IntoOutcome, Outcome, Result};
+///
+/// fn handle(url: &str) -> Result<()> {
+///     if url.starts_with("https://") { Ok(()) } else { Err(Error::invalid("not an https URL")) }
+/// }
+/// // The message becomes a dead letter at once, with the reason.
+/// assert!(matches!(handle("ftp://x").into_outcome(), Outcome::Reject { .. }));
+/// ```
 pub trait IntoOutcome {
     /// The outcome that this value stands for.
     fn into_outcome(self) -> Outcome;
@@ -72,11 +88,21 @@ impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
             Ok(value) => value.into_outcome(),
             Err(error) => {
                 let error = error.into();
-                let after = error.downcast_ref::<Error>().and_then(Error::retry_after);
-                Outcome::Retry { after, reason: chain(error.as_ref()) }
+                let (ours, reason) = (error.downcast_ref::<Error>(), chain(error.as_ref()));
+                match ours.is_some_and(is_final) {
+                    true => Outcome::Reject { reason },
+                    false => Outcome::Retry { after: ours.and_then(Error::retry_after), reason },
+                }
             }
         }
     }
+}
+
+/// Would another delivery of the same message end in the same error?
+fn is_final(error: &Error) -> bool {
+    use ErrorKind::{InvalidInput, TooLarge, Unsupported};
+    matches!(error.origin(), Origin::App | Origin::Request)
+        && matches!(error.kind(), InvalidInput | TooLarge { .. } | Unsupported)
 }
 
 /// An error and its sources in one line, as reasons and logs show it.
@@ -182,6 +208,23 @@ mod tests {
         let outcome = Err::<(), _>(Error::internal("disk on fire")).into_outcome();
         let dead = "gave up after 2 attempts: disk on fire (internal)".to_owned();
         assert_eq!(policy.judge(2, outcome), Verdict::Dead(dead));
+    }
+
+    #[test]
+    fn an_error_of_the_app_or_its_arguments_that_stays_is_a_reject() {
+        let rejects = |kind, origin| {
+            let outcome = Err::<(), _>(Error::new(kind, "no").with_origin(origin)).into_outcome();
+            matches!(outcome, Outcome::Reject { reason } if reason.starts_with("no ("))
+        };
+        for kind in [ErrorKind::InvalidInput, ErrorKind::TooLarge { limit: 7 }, ErrorKind::Unsupported] {
+            assert!(rejects(kind, Origin::App) && rejects(kind, Origin::Request), "{kind:?}");
+            assert!(!rejects(kind, Origin::Data) && !rejects(kind, Origin::Service), "{kind:?}");
+        }
+        for kind in [ErrorKind::NotFound, ErrorKind::Conflict, ErrorKind::Config, ErrorKind::Internal] {
+            assert!(!rejects(kind, Origin::App), "{kind:?}");
+        }
+        let foreign = Err::<(), BoxError>("not ours".into()).into_outcome();
+        assert_eq!(foreign, Outcome::retry("not ours"));
     }
 
     #[test]

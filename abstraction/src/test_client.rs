@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::blob::{Bucket, SignedAccess, WriteOptions};
+use crate::function::answer;
 use crate::memory::{MemoryProvider, Queues, Signed, SignedObject, Source};
 use crate::pub_sub::{DeadLetter, Message};
 use crate::{
@@ -263,10 +264,7 @@ impl TestClient {
             Some(parent) => cx.with_trace_parent(parent.child()),
             None => cx,
         };
-        match self.app.call(Event::Http(request), cx).await? {
-            Reply::Http(response) => Ok(response),
-            other => Err(wrong_shape(&other)),
-        }
+        Ok(answer(self.app.as_ref(), request, cx).await)
     }
 
     async fn call_messages(&self, topic: &str, messages: Vec<Message<Bytes>>) -> Result<Vec<Outcome>> {

@@ -65,10 +65,10 @@ pub const ROWS: &[Row] = &[
     row("BL-21", "Buckets whose names look alike are different; a wrong name is `Config` at first use"),
     row("BL-22", "An error names its operation and bucket, and never shows content or a signature"),
     row("PS-1", "A published message is delivered, with body, attributes and id as they were"),
-    row("PS-2", "An `Err` or a panic delivers again, with the attempt counted and a growing wait"),
+    row("PS-2", "An `Err` that may pass, or a panic, delivers again, with the attempt counted and a growing wait"),
     row("PS-3", "`Retry` waits at least as long as it says"),
     row("PS-4", "After the declared attempts a message is a dead letter with its reason"),
-    row("PS-5", "`Reject` makes a dead letter at once, with its reason"),
+    row("PS-5", "`Reject`, and an `Err` that no delivery can mend, make a dead letter at once, with the reason"),
     row("PS-6", "Each message of a batch stands alone"),
     row("PS-7", "Messages of one ordering key come one at a time, in order"),
     row("PS-8", "A batch is published with one result for each message"),
@@ -87,6 +87,7 @@ pub const ROWS: &[Row] = &[
     row("FN-7", "An app that is declared wrongly does not start, and is told all that is wrong"),
     row("FN-8", "An event that nobody handles is an error that names it"),
     row("FN-9", "The manifest tells what the app declared"),
+    row("FN-10", "An error answers over HTTP by its kind and its origin; every answer has an `x-request-id`"),
 ];
 
 /// The row with this id.

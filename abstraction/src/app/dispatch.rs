@@ -33,13 +33,6 @@ impl Function for App {
 impl App {
     async fn on_http(&self, request: Request<Body>, cx: Context) -> Result<http::Response<Body>> {
         let Some(service) = &self.http else { return Err(self.unhandled("HTTP", request.uri().path())) };
-        let span = tracing::info_span!(
-            "http",
-            provider = cx.provider(),
-            invocation = cx.invocation_id(),
-            operation = %request.method(),
-            resource = request.uri().path(),
-        );
         let is_head = request.method() == Method::HEAD;
         let overrun = Overrun::default();
         let mut request = match limit_request(request, &self.limits, &overrun) {
@@ -48,7 +41,7 @@ impl App {
         };
         let ambient = cx.ambient();
         request.extensions_mut().insert(cx);
-        let called = guarded(ambient, || service.call(request)).instrument(span).await;
+        let called = guarded(ambient, || service.call(request)).await;
         if let Some(refusal) = overrun.response(&self.limits) {
             return Ok(refusal);
         }
@@ -99,17 +92,18 @@ impl App {
         let Some(trigger) = self.messages.get(topic) else {
             return Outcome::retry("the topic has no handler");
         };
+        let trace = message.trace_parent.unwrap_or_else(|| cx.trace_parent());
+        let cx = cx.clone().with_attempt(message.attempt).with_trace_parent(trace);
         let span = tracing::info_span!(
             "message",
             provider = cx.provider(),
             invocation = cx.invocation_id(),
+            trace = &*cx.trace_id(),
             operation = "on_message",
             resource = topic,
             id = message.id.as_str(),
             attempt = message.attempt,
         );
-        let trace = message.trace_parent.unwrap_or_else(|| cx.trace_parent());
-        let cx = cx.clone().with_attempt(message.attempt).with_trace_parent(trace);
         let called = guarded(cx.ambient(), || (trigger.handler)(message, cx));
         settle(called, span).await
     }
@@ -162,6 +156,7 @@ fn event_span(cx: &Context, operation: &'static str, resource: &str) -> Span {
         "event",
         provider = cx.provider(),
         invocation = cx.invocation_id(),
+        trace = &*cx.trace_id(),
         operation,
         resource,
         attempt = cx.attempt(),

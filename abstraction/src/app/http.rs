@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use super::handler::panic_text;
 use crate::context::{Ambient, in_invocation};
-use crate::{Body, BoxError, Error, ErrorKind, Limits};
+use crate::{Body, BoxError, Error, ErrorKind, Limits, Origin};
 
 /// A tower service of HTTP requests without its types. It exists so that [`App`](super::App) can
 /// hold one; nobody implements it by hand.
@@ -171,7 +171,6 @@ impl StreamedResponse {
             Ok(poll) => return poll.map_err(BoxError::from),
             Err(panic) => panic_text(panic.as_ref()),
         };
-        tracing::error!(panic, "the response was cut");
         self.body = Body::empty();
         Poll::Ready(Some(Err(Error::internal(panic).into())))
     }
@@ -190,8 +189,11 @@ impl http_body::Body for StreamedResponse {
         let Some(frame) = ready!(this.poll_body(task)).transpose()? else { return Poll::Ready(None) };
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = this.left.checked_sub(size) else {
-            let error = Error::too_large("the response body", this.limit - this.left + size, this.limit);
-            tracing::error!(%error, "the response was cut; put large content into a bucket and sign a URL");
+            let (limit, is) = (this.limit, this.limit - this.left + size);
+            let message = format!(
+                "the response body is at least {is}, the limit is {limit}; put large content into a bucket and sign a URL"
+            );
+            let error = Error::new(ErrorKind::TooLarge { limit }, message);
             return Poll::Ready(Some(Err(error.into())));
         };
         this.left = left;
@@ -199,30 +201,60 @@ impl http_body::Body for StreamedResponse {
     }
 }
 
-/// What a client is told of an error: the kind's status and name, and of the client's own faults
-/// the message. The whole error goes to the log.
+/// What a client sees of an error, by its [origin](Error::origin) and kind.
 ///
-/// | kind | status |
-/// |---|---|
-/// | `InvalidInput` | 400 |
-/// | `TooLarge` | 413 |
-/// | `Throttled`, `Unavailable` | 503, with `Retry-After` where it is known |
-/// | `Timeout` | 504 |
-/// | everything else | 500 |
+/// | kind | `App`, `Data` | `Request` | `Service` |
+/// |---|---|---|---|
+/// | `InvalidInput` | 400 | 400 | 500 |
+/// | `Unauthenticated` | 401 | 500 | 500 |
+/// | `PermissionDenied` | 403 | 500 | 500 |
+/// | `NotFound` | 404 | 500 | 500 |
+/// | `AlreadyExists` | 409 | 500 | 500 |
+/// | `Conflict` | 409 | 500 | 503 |
+/// | `TooLarge` | 413 | 413 | 500 |
+/// | `Throttled` | 429 | 500 | 503 |
+/// | `Unavailable` | 503 | 500 | 503 |
+/// | `Timeout` | 504 | 500 | 503 |
+/// | `Unsupported` | 501 | 500 | 500 |
+/// | `Config`, `Internal` | 500 | 500 | 500 |
+///
+/// The body is JSON: `{"error": KIND, "detail": TEXT}`. The kind is written as by [`ErrorKind::name`], and
+/// the detail is the [message](Error::message), for errors of the `App` and of `Data` but `Config` and
+/// `Internal`, and for each 400 and 413. In all other cases the kind is `unavailable` for 503, else
+/// `internal`, and the detail is a general sentence. Each error with a status from 500 is logged once, with
+/// its sources. `Retry-After` is set, in whole seconds, where [`Error::retry_after`] is known.
+///
+/// A handle that lacks the access for a call is `PermissionDenied` of a `Request`, and so a 500: the app
+/// declares too little. A 403 would say that the client lacks a right.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use isobar_abstraction::{Cloud, Error, Result};
+///
+/// /// Over HTTP: 404 with the message.
+/// async fn todo(cloud: &Cloud, id: &str) -> Result<String> {
+///     cloud.table::<String>("todos").get(id).await?.ok_or_else(|| Error::not_found("no such todo"))
+/// }
+///
+/// use axum_core::response::IntoResponse;
+/// let absent = todo(&Cloud::memory(), "milk").await.unwrap_err();
+/// assert_eq!(absent.into_response().status(), 404);
+/// // The key is refused: 400.
+/// assert_eq!(todo(&Cloud::memory(), "").await.unwrap_err().into_response().status(), 400);
+/// # });
+/// ```
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = match self.kind() {
-            ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
-            ErrorKind::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorKind::Throttled { .. } | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let detail = if status.is_client_error() { self.message() } else { "the log of the app has the details" };
+        let status = status(self.origin(), self.kind());
         if status.is_server_error() {
             tracing::error!(error = ?self, "the request failed");
         }
-        let body = serde_json::json!({"error": self.kind().name(), "detail": detail}).to_string();
+        let (error, detail) = match (is_shown(self.origin(), self.kind()), status) {
+            (true, _) => (self.kind().name(), self.message()),
+            (false, StatusCode::SERVICE_UNAVAILABLE) => (ErrorKind::Unavailable.name(), HIDDEN),
+            (false, _) => (ErrorKind::Internal.name(), HIDDEN),
+        };
+        let body = serde_json::json!({"error": error, "detail": detail}).to_string();
         let mut response = (status, body).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(after) = self.retry_after() {
@@ -231,5 +263,75 @@ impl IntoResponse for Error {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
+    }
+}
+
+/// The detail that a client sees of what it cannot mend.
+const HIDDEN: &str = "the log of the app has the details";
+
+fn status(origin: Origin, kind: ErrorKind) -> StatusCode {
+    match (origin, kind) {
+        (Origin::Service, ErrorKind::Conflict) => StatusCode::SERVICE_UNAVAILABLE,
+        (Origin::Service, ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Timeout) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        (Origin::Service, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (_, ErrorKind::InvalidInput) => StatusCode::BAD_REQUEST,
+        (_, ErrorKind::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+        // What is left of these, such as an access that was not declared, no client can mend.
+        (Origin::Request, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (_, ErrorKind::Unauthenticated) => StatusCode::UNAUTHORIZED,
+        (_, ErrorKind::PermissionDenied) => StatusCode::FORBIDDEN,
+        (_, ErrorKind::NotFound) => StatusCode::NOT_FOUND,
+        (_, ErrorKind::AlreadyExists | ErrorKind::Conflict) => StatusCode::CONFLICT,
+        (_, ErrorKind::Throttled { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        (_, ErrorKind::Unsupported) => StatusCode::NOT_IMPLEMENTED,
+        (_, ErrorKind::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, ErrorKind::Timeout) => StatusCode::GATEWAY_TIMEOUT,
+        (_, ErrorKind::Config | ErrorKind::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// May a client see the message?
+fn is_shown(origin: Origin, kind: ErrorKind) -> bool {
+    match origin {
+        Origin::App | Origin::Data => !matches!(kind, ErrorKind::Config | ErrorKind::Internal),
+        Origin::Request => matches!(kind, ErrorKind::InvalidInput | ErrorKind::TooLarge { .. }),
+        Origin::Service => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origin_and_kind_decide_the_status_and_whether_the_message_is_shown() {
+        use ErrorKind as K;
+        // The statuses of App and Data, Request, and Service; whether the message of each is shown.
+        let rows = [
+            (K::InvalidInput, [400, 400, 500], [true, true]),
+            (K::Unauthenticated, [401, 500, 500], [true, false]),
+            (K::PermissionDenied, [403, 500, 500], [true, false]),
+            (K::NotFound, [404, 500, 500], [true, false]),
+            (K::AlreadyExists, [409, 500, 500], [true, false]),
+            (K::Conflict, [409, 500, 503], [true, false]),
+            (K::TooLarge { limit: 7 }, [413, 413, 500], [true, true]),
+            (K::Throttled { retry_after: None }, [429, 500, 503], [true, false]),
+            (K::Unavailable, [503, 500, 503], [true, false]),
+            (K::Timeout, [504, 500, 503], [true, false]),
+            (K::Unsupported, [501, 500, 500], [true, false]),
+            (K::Config, [500, 500, 500], [false, false]),
+            (K::Internal, [500, 500, 500], [false, false]),
+        ];
+        for (kind, [app, request, service], [shown, shown_of_request]) in rows {
+            for origin in [Origin::App, Origin::Data] {
+                assert_eq!((status(origin, kind).as_u16(), is_shown(origin, kind)), (app, shown), "{kind:?}");
+            }
+            let found = (status(Origin::Request, kind).as_u16(), is_shown(Origin::Request, kind));
+            assert_eq!(found, (request, shown_of_request), "{kind:?}");
+            let found = (status(Origin::Service, kind).as_u16(), is_shown(Origin::Service, kind));
+            assert_eq!(found, (service, false), "{kind:?}");
+        }
     }
 }

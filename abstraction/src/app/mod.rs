@@ -82,7 +82,33 @@ impl App {
 
     /// Serves HTTP with any tower service of `http::Request`, such as an axum `Router`.
     ///
-    /// A handler's `Err` is an answer that the service makes of it; a panic is a 500.
+    /// A handler's `Err` is an answer that the service makes of it. That of an isobar [`Error`] has the
+    /// status of its kind, where the app made the error or an object is missing, and is a 5xx otherwise:
+    /// see the table at its `IntoResponse`. A panic is a 500. Each answer has the header `x-request-id`
+    /// with the invocation id, unless the app sets one.
+    ///
+    /// ```
+    /// use axum::extract::{Path, State};
+    /// use axum::{Router, routing::get};
+    /// use isobar_abstraction::key_value::Table;
+    /// use isobar_abstraction::{App, Cloud, Error, Result, TestClient};
+    ///
+    /// async fn todo(State(todos): State<Table<String>>, Path(id): Path<String>) -> Result<String> {
+    ///     todos.get(&id).await?.ok_or_else(|| Error::not_found("no such todo"))
+    /// }
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     let todos = cloud.table::<String>("todos");
+    ///     App::new("todos").http(Router::new().route("/{id}", get(todo)).with_state(todos))
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let answer = TestClient::new(app)?.get("/milk").await?;
+    /// assert_eq!(answer.status, 404);
+    /// assert_eq!(answer.text(), r#"{"detail":"no such todo","error":"not-found"}"#);
+    /// assert!(answer.header("x-request-id").is_some());
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn http<S, B>(mut self, service: S) -> Self
     where
@@ -101,7 +127,8 @@ impl App {
 
     /// Handles the messages of a topic, each by itself.
     ///
-    /// `()` and `Ok` acknowledge, `Err` tries again: see [`Outcome`]. A body that is not an `M` is
+    /// `()` and `Ok` acknowledge; an `Err` tries again, or is a dead letter at once where no delivery can
+    /// succeed: see [`IntoOutcome`]. A body that is not an `M` is
     /// rejected, and so becomes a dead letter at once. To say how often a message is tried, pass
     /// [`Topic::subscription`](crate::pub_sub::Topic::subscription).
     #[must_use]

@@ -16,7 +16,7 @@ use super::{
     WriteCondition, WriteOptions, key,
 };
 use crate::cloud::Resource;
-use crate::{Access, BoxError, Error, Result};
+use crate::{Access, BoxError, Error, ErrorKind, Origin, Result};
 
 /// A bucket of objects. Cheap to clone.
 ///
@@ -142,10 +142,13 @@ impl Bucket {
             let updates = matches!(options.mode, object_store::PutMode::Update(_));
             match driver.object_store().put_opts(&path, payload, options).await {
                 // Services disagree on the update of an absent object; to us it is a lost race.
-                Err(error @ object_store::Error::NotFound { .. }) if updates => {
-                    Err(Error::conflict("the object is gone").with_source(error))
-                }
-                other => Ok(other?),
+                Err(error) => match Error::from(error) {
+                    absent if updates && is_absent(&absent) => {
+                        Err(Error::conflict("the object is gone").with_source(absent))
+                    }
+                    error => Err(error),
+                },
+                Ok(written) => Ok(written),
             }
         });
         Ok(version(put.await?.e_tag.as_deref()))
@@ -196,8 +199,8 @@ impl Bucket {
         let deleted = self.resource.run("delete", Access::Write, async |driver: &Arc<dyn Blob>| {
             match driver.object_store().delete(&path).await {
                 // Some services say so, some do not; the contract is that it does not matter.
-                Err(object_store::Error::NotFound { .. }) => Ok(()),
-                other => Ok(other?),
+                Err(error) => Some(Error::from(error)).filter(|error| !is_absent(error)).map_or(Ok(()), Err),
+                Ok(()) => Ok(()),
             }
         });
         deleted.await
@@ -298,6 +301,11 @@ impl Bucket {
     }
 }
 
+/// Is it the object that is missing, and not the bucket?
+fn is_absent(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound && error.origin() == Origin::Data
+}
+
 /// Errors: `Conflict`, for a version that no object has.
 fn put_mode(mode: &PutMode) -> Result<object_store::PutMode> {
     Ok(match mode {
@@ -317,7 +325,7 @@ fn check_range(meta: &object_store::ObjectMeta, range: &Range<u64>) -> Result<()
         return Ok(());
     }
     let message = format!("the range {}..{} holds no byte of an object of {}", range.start, range.end, meta.size);
-    Err(Error::invalid(message))
+    Err(Error::invalid(message).with_origin(Origin::Data))
 }
 
 fn check_metadata_name(name: &str) -> Result<()> {
@@ -359,7 +367,11 @@ impl Parts {
             match content.next().await {
                 Some(Ok(piece)) => self.rest.extend_from_slice(&piece.into()),
                 Some(Err(error)) => {
-                    return Err(Error::invalid("the content could not be read; nothing was written").with_source(error));
+                    let error: BoxError = error.into();
+                    // A content that comes from a service fails as that does; all else is what a client sends.
+                    let origin = error.downcast_ref::<Error>().map_or(Origin::Request, Error::origin);
+                    let message = "the content could not be read; nothing was written";
+                    return Err(Error::invalid(message).with_origin(origin).with_source(error));
                 }
                 None => return Ok(self.rest.split().freeze()),
             }

@@ -18,7 +18,7 @@ use object_store::{
 };
 
 use super::{ListRequest, Listing, WriteCondition};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Origin, Result};
 
 /// The operations that a [`FlatStore`] is made of. Names are stored names.
 ///
@@ -123,9 +123,9 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
         let (meta, attributes, content) = self.0.open(at.as_ref()).await?;
         options.check_preconditions(&meta)?;
         let range = match &options.range {
-            Some(range) => range
-                .as_range(meta.size)
-                .map_err(|error| Error::invalid("the range holds no byte of the object").with_source(error))?,
+            Some(range) => range.as_range(meta.size).map_err(|error| {
+                Error::invalid("the range holds no byte of the object").with_origin(Origin::Data).with_source(error)
+            })?,
             None => 0..meta.size,
         };
         let content = self.0.read(content, range.clone()).map_err(object_store::Error::from);

@@ -306,14 +306,14 @@ pub fn parse_counter(value: &[u8]) -> Option<i64> {
 
 /// The sum of a counter, as [`KeyValue::add`] must form it. Errors: `InvalidInput`.
 pub fn add_to_counter(stored: Option<&[u8]>, delta: i64, limit: i64) -> Result<i64> {
+    let refused = |message| crate::Error::invalid(message).with_origin(crate::Origin::Data);
     let current = match stored {
         None => 0,
-        Some(value) => parse_counter(value).ok_or_else(|| {
-            crate::Error::invalid("the item does not hold an integer; `add` needs a counter of its own")
-        })?,
+        Some(value) => parse_counter(value)
+            .ok_or_else(|| refused("the item does not hold an integer; `add` needs a counter of its own".to_owned()))?,
     };
     let sum = current.checked_add(delta).filter(|sum| sum.unsigned_abs() <= limit.unsigned_abs());
-    sum.ok_or_else(|| crate::Error::invalid(format!("the counter would pass {limit}; it stays at {current}")))
+    sum.ok_or_else(|| refused(format!("the counter would pass {limit}; it stays at {current}")))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Item, Key, KeyValue, QueryRange, ScanSegment, Version};
 use crate::cloud::Resource;
-use crate::{Access, Error, Result, json};
+use crate::{Access, Error, Origin, Result, json};
 
 /// Where a query or scan left off: opaque text that is safe in a URL.
 ///
@@ -65,7 +65,9 @@ impl<T: DeserializeOwned + 'static> Entry<T> {
         // Without its source: the words of serde quote the value.
         let value = json::decode(&value).map_err(|error| {
             let expected = std::any::type_name::<T>();
-            Error::invalid(format!("the value at `{key}` is not a `{expected}`: {}", error.message()))
+            let message = format!("the value at `{key}` is not a `{expected}`: {}", error.message());
+            // Neither the client nor the arguments are wrong, but what is stored, or the app's type.
+            Error::invalid(message).with_origin(Origin::Service)
         })?;
         Ok(Self { key, value, version, expires_at })
     }

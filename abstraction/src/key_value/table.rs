@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{Entry, Key, KeyValue, Put, PutMode, PutOptions, Query, ScanQuery, Transaction, Version};
 use crate::clock::{from_millis, to_millis};
 use crate::cloud::Resource;
-use crate::{Access, Error, ErrorKind, Result, json};
+use crate::{Access, Error, ErrorKind, Origin, Result, json};
 
 /// A key-value table of values of type `T`. Cheap to clone.
 ///
@@ -121,7 +121,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
         let items = self.resource.run("get_many", Access::Read, |driver| driver.get_many(&keys)).await?;
         if items.len() != keys.len() {
             let message = format!("the driver answered {} of {} keys", items.len(), keys.len());
-            return Err(self.resource.explain("get_many", Error::internal(message)));
+            return Err(self.resource.explain("get_many", Error::internal(message).of_driver()));
         }
         let value = |item: Option<_>| Ok(item.map(Entry::decode).transpose()?.map(|entry: Entry<T>| entry.value));
         let values = items.into_iter().map(value).collect::<Result<_>>();
@@ -182,7 +182,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
             }
         }
         let error = Error::conflict(format!("lost {UPDATE_TRIES} races for this item; use `add`, or spread the key"));
-        let error = self.resource.explain("update", error);
+        // No version that the caller knows was lost to others: the item is in too much use.
+        let error = self.resource.explain("update", error.with_origin(Origin::Service));
         Err(match lost {
             Some(last) => error.with_source(last),
             None => error,

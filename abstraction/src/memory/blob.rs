@@ -17,7 +17,7 @@ use super::{Queues, Source};
 use crate::blob::flat::{FlatObjects, FlatStore, page_of, page_start};
 use crate::blob::{Blob, ListRequest, Listing, SignRequest, SignedAccess, SignedUrl};
 use crate::pub_sub::Message;
-use crate::{Clock, Error, ManualClock, ObjectChange, ObjectEvent, ResourceKind, Result};
+use crate::{Clock, Error, ManualClock, ObjectChange, ObjectEvent, Origin, ResourceKind, Result};
 
 /// Blobs in memory.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Stored {
 impl MemoryObjects {
     fn find(&self, name: &str) -> Result<Stored> {
         let found = self.state.lock().map.get(name).cloned();
-        found.ok_or_else(|| Error::not_found("no such object"))
+        found.ok_or_else(|| Error::not_found("no such object").with_origin(Origin::Data))
     }
 
     fn tell(&self, name: &str, change: ObjectChange) {

@@ -97,7 +97,7 @@ impl<T: Serialize + 'static> Topic<T> {
         let mut sent = sent.map(Vec::into_iter);
         let result = |prepared: Result<RawMessage>| match (prepared, &mut sent) {
             (Err(refused), _) => Err(refused),
-            (Ok(_), Ok(results)) => results.next().unwrap_or_else(|| Err(unanswered())),
+            (Ok(_), Ok(results)) => results.next().unwrap_or_else(|| Err(unanswered())).map_err(Error::of_driver),
             (Ok(_), Err(error)) => Err(error.duplicate()),
         };
         let results = prepared.into_iter().map(result);

@@ -31,7 +31,6 @@ mod object;
 mod probe;
 mod server;
 mod settings;
-mod stream;
 #[cfg(test)]
 mod tests;
 

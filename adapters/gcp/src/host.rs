@@ -33,7 +33,6 @@ mod message;
 mod object;
 mod server;
 mod settings;
-mod stream;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request};
+use isobar_abstraction::function::answer;
 use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{
     Batch, Clock, Context, Error, ErrorKind, Event, Function, Outcome, Reply, ResourceKind, Result, Tick, TraceParent,
@@ -37,15 +38,7 @@ pub(crate) async fn respond(
     request: Request<Body>,
 ) -> Response {
     let cx = traced(context(clock, timeout), request.headers());
-    let answered = within(timeout, function.call(Event::Http(request), cx)).await;
-    match answered {
-        Ok(Reply::Http(response)) => response,
-        Ok(_) => wrong_reply().into_response(),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            (StatusCode::NOT_FOUND, error.message().to_owned()).into_response()
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(function, request, cx).await
 }
 
 /// Hands a message of a topic, or an object event of a bucket, to the function.

@@ -10,7 +10,7 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -192,14 +192,7 @@ impl EntranceState {
         if path.starts_with("/.isobar/") || path == "/.isobar" {
             return self.inspector.clone().call(request).await.unwrap_or_else(|never| match never {});
         }
-        if !tracing::enabled!(target: "isobar::request", tracing::Level::INFO) {
-            return self.answer(request).await;
-        }
-        let (method, path, started) = (request.method().clone(), path.to_owned(), Instant::now());
-        let response = self.answer(request).await;
-        let (status, took) = (response.status().as_u16(), started.elapsed());
-        tracing::info!(target: "isobar::request", "{method} {path} {status} in {took:.1?}");
-        response
+        self.answer(request).await
     }
 
     async fn answer(&self, request: Request<Body>) -> Response {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http::Response;
 use http::response::Parts;
-use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use object_store::path::Path;
 use object_store::{Attributes, GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, PutMode, UpdateVersion};
 
@@ -79,7 +79,9 @@ impl ObjectHead {
 /// - `Conflict` or `NotFound`: the object was written or deleted meanwhile.
 pub async fn get<S: ObjectSource>(source: &S, at: &Path, mut options: GetOptions) -> object_store::Result<GetResult> {
     if let Some(range) = &options.range {
-        range.is_valid().map_err(|error| Error::invalid("the range holds no byte").with_source(error))?;
+        range.is_valid().map_err(|error| {
+            Error::invalid("the range holds no byte").with_origin(Origin::Request).with_source(error)
+        })?;
     }
     if options.head {
         let range = options.range.take();
@@ -103,7 +105,8 @@ pub async fn get<S: ObjectSource>(source: &S, at: &Path, mut options: GetOptions
 /// The range that is meant, of an object of this size.
 fn wanted(range: Option<&GetRange>, size: u64) -> Result<Range<u64>> {
     let Some(range) = range else { return Ok(0..size) };
-    let none = |error| Error::invalid("the range holds no byte of the object").with_source(error);
+    let none =
+        |error| Error::invalid("the range holds no byte of the object").with_origin(Origin::Data).with_source(error);
     range.as_range(size).map_err(none)
 }
 

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::{Error, ErrorKind, Origin};
 use isobar_rest::Judgement;
 use serde::Deserialize;
 
@@ -61,15 +61,19 @@ impl S3Refusals {
             (_, "NoSuchKey") if condition == Condition::Version && !request.method.is_safe() => {
                 Error::conflict("the object is gone")
             }
-            (_, "NoSuchKey" | "NoSuchVersion") => Error::not_found("no such object"),
-            // An answer to HEAD has no body, and so no code.
-            (404, "") => Error::not_found(format!("no such object, or no bucket `{}`", self.bucket)),
+            (_, "NoSuchKey" | "NoSuchVersion") => Error::not_found("no such object").with_origin(Origin::Data),
+            // An answer to HEAD has no body, and so no code: it may be the bucket that is missing. Most often
+            // it is the object; every other call to a missing bucket says so.
+            (404, "") => {
+                let message = format!("no such object, or no bucket `{}`", self.bucket);
+                Error::not_found("no such object").with_origin(Origin::Data).with_source(Error::not_found(message))
+            }
             (412, _) if condition == Condition::Absent => Error::already_exists("an object with this key exists"),
             (412, _) => Error::conflict("the object is not in the version that was expected"),
             (409, "ConditionalRequestConflict") => Error::conflict("another write of this key came in between"),
-            (416, _) => Error::invalid("the range holds no byte of the object"),
+            (416, _) => Error::invalid("the range holds no byte of the object").with_origin(Origin::Data),
             (301 | 400, _) if self.elsewhere(answer, &told).is_some() => self.wrong_region(answer, &told),
-            (status, code) => Error::new(kind(status, code), message(status, &told)),
+            (status, code) => Error::new(kind(status, code), message(status, &told)).with_origin(Origin::Service),
         }
     }
 
@@ -230,6 +234,11 @@ mod tests {
     }
 
     fn explained(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> (ErrorKind, Judgement, String) {
+        let error = error(method, headers, answer);
+        (error.kind(), judge(answer), error.message().to_owned())
+    }
+
+    fn error(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> Error {
         let mut request = Request::builder().method(method).uri("https://pages.s3.eu-west-1.amazonaws.com/a");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -238,7 +247,7 @@ mod tests {
         assert!(refuses(answer));
         let error = S3Refusals::new("pages", "eu-west-1").error(&parts, answer);
         assert!(!error.outcome_unknown());
-        (error.kind(), judge(answer), error.message().to_owned())
+        error
     }
 
     const REFUSED: Judgement = Judgement::Refused { after: None };
@@ -287,8 +296,19 @@ mod tests {
         let (kind, _, message) = explained(Method::PUT, &[("if-match", "\"1\"")], &answer(404, "NoSuchBucket"));
         assert_eq!(kind, ErrorKind::NotFound);
         assert!(message.contains("`pages`") && message.contains("create it"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_object_is_told_apart_from_a_missing_bucket() {
+        let of = |method, answer: &Response<Bytes>| error(method, &[], answer).with_origin(Origin::Service).origin();
+        assert_eq!(of(Method::GET, &answer(404, "NoSuchKey")), Origin::Data);
+        assert_eq!(of(Method::GET, &answer(404, "NoSuchBucket")), Origin::Service);
+        assert_eq!(of(Method::PUT, &answer(409, "BucketAlreadyExists")), Origin::Service);
+        // The answer to HEAD has no code: a client sees the likely reason, the log both.
         let head = Response::builder().status(404).body(Bytes::new()).unwrap();
-        assert!(explained(Method::HEAD, &[], &head).2.contains("`pages`"));
+        assert_eq!(of(Method::HEAD, &head), Origin::Data);
+        let error = error(Method::HEAD, &[], &head);
+        assert!(!error.message().contains("pages") && format!("{error:?}").contains("`pages`"), "{error:?}");
     }
 
     #[test]

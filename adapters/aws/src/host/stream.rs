@@ -2,16 +2,14 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
-use isobar_abstraction::{Body, BoxError, Clock, Context, Error, ErrorKind, Result};
+use isobar_abstraction::{Body, Error, Result};
 
 use super::runtime::diagnostic;
 use crate::event::Answer;
@@ -22,37 +20,6 @@ const DELIMITER: [u8; 8] = [0; 8];
 /// The trailers of a response that broke off. Source: "Building a custom runtime for AWS Lambda",
 /// response streaming.
 pub(super) const TRAILERS: [&str; 2] = ["lambda-runtime-function-error-type", "lambda-runtime-function-error-body"];
-
-/// The response with a body that ends in an error at the deadline.
-pub(super) fn until_deadline(response: Response<Body>, cx: &Context, clock: &Arc<dyn Clock>) -> Response<Body> {
-    let late = clock.sleep(cx.remaining().unwrap_or_default());
-    response.map(|body| Body::new(Bounded { body, late }))
-}
-
-struct Bounded {
-    body: Body,
-    late: BoxFuture<'static, ()>,
-}
-
-impl http_body::Body for Bounded {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        task: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // The deadline comes first: a body that always has more would never let it be asked.
-        if self.late.poll_unpin(task).is_ready() {
-            // Nobody asks a body again after an error, but a deadline that has passed may not be asked.
-            self.late = std::future::pending().boxed();
-            let error = Error::new(ErrorKind::Timeout, "the response did not end before its deadline");
-            return Poll::Ready(Some(Err(error.into())));
-        }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(task));
-        Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
-    }
-}
 
 /// A response on its way to Lambda: metadata, delimiter, body; and trailers if the body breaks off,
 /// so that the client sees a broken answer and no short one.
@@ -91,7 +58,6 @@ impl http_body::Body for Wire {
         self.body = None;
         let Some(Err(error)) = data else { return Poll::Ready(None) };
         let error = Error::internal("the response's body broke off").with_source(error);
-        tracing::error!(?error, "the response was cut");
         Poll::Ready(Some(Ok(Frame::trailers(trailers(&error)))))
     }
 }

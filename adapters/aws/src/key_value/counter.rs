@@ -1,7 +1,7 @@
 //! Counters: DynamoDB's own addition, and the cases that it cannot do.
 
 use isobar_abstraction::key_value::{Item, Key, Put, PutMode, Version, add_to_counter};
-use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,8 @@ impl DynamoKeyValue {
             }
             self.pause(attempt).await;
         }
-        Err(Error::conflict(format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only")))
+        let message = format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only");
+        Err(Error::conflict(message).with_origin(Origin::Service))
     }
 
     /// Never repeated where it may have been counted: that would count twice.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use isobar_abstraction::key_value::{Item, Items, Key, QueryRange, ScanSegment};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
@@ -122,7 +122,8 @@ impl DynamoKeyValue {
     pub(super) async fn scan_items(&self, segment: &ScanSegment) -> Result<Items> {
         let after: Option<Key> = segment.after.as_deref().map(serde_json::from_str).transpose()?;
         if segment.segments > MOST_SEGMENTS {
-            return Err(Error::invalid(format!("DynamoDB scans in at most {MOST_SEGMENTS} segments")));
+            return Err(Error::invalid(format!("DynamoDB scans in at most {MOST_SEGMENTS} segments"))
+                .with_origin(Origin::Request));
         }
         let input = Scan {
             table_name: &self.table,
@@ -135,7 +136,9 @@ impl DynamoKeyValue {
         let looked = match self.call("Scan", Safety::Read, &input).await? {
             Ok(body) => self.look(&body)?,
             Err(refusal) if after.is_some() && refusal.code == "ValidationException" => {
-                return Err(Error::invalid("the cursor is not one of this segment of this table"));
+                return Err(
+                    Error::invalid("the cursor is not one of this segment of this table").with_origin(Origin::Request)
+                );
             }
             Err(refusal) => return Err(self.explain(refusal)),
         };

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::{Error, ErrorKind, Origin};
 use isobar_rest::Judgement;
 
 use super::code::{Meaning, meaning};
@@ -161,7 +161,7 @@ fn advice(code: &str) -> &'static str {
 /// The error of a refusal that the adapter does not treat itself.
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        let error = Self::new(refusal.kind(), refusal.told());
+        let error = Self::new(refusal.kind(), refusal.told()).with_origin(Origin::Service);
         if refusal.uncertain { error.with_outcome_unknown() } else { error }
     }
 }

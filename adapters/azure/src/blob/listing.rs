@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use isobar_abstraction::blob::{ListRequest, Listing};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
@@ -28,7 +28,9 @@ impl Cursor {
             let (marker, group) = rest.split_at_checked(length.parse().ok()?)?;
             Some(Self { marker: marker.to_owned(), group: group.to_owned() }).filter(|cursor| cursor.text() == *after)
         };
-        read().ok_or_else(|| Error::invalid("not a list cursor of Azure; pass on what the page before gave"))
+        read().ok_or_else(|| {
+            Error::invalid("not a list cursor of Azure; pass on what the page before gave").with_origin(Origin::Request)
+        })
     }
 
     fn text(&self) -> String {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::{Error, ErrorKind, Origin};
 use isobar_rest::Judgement;
 use serde::Deserialize;
 
@@ -76,8 +76,12 @@ impl BlobRefusals {
             (_, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") if absent_update(request) => {
                 Error::conflict("the object is gone")
             }
-            (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => Error::not_found("no such object"),
-            (404, _) => Error::not_found(format!("no such object, or no container `{}`", self.container)),
+            (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => no_object(),
+            // Without a code, as emulators answer, it may be the container that is missing.
+            (404, _) => {
+                let message = format!("no such object, or no container `{}`", self.container);
+                no_object().with_source(Error::not_found(message))
+            }
             (_, "BlobAlreadyExists") => Error::already_exists("an object with this key exists"),
             (412, code) if code.starts_with("Lease") => {
                 Error::conflict("somebody holds a lease on the object: wait until it ends, or break it")
@@ -87,11 +91,11 @@ impl BlobRefusals {
             (_, "InvalidBlockList") => {
                 Error::conflict("another write of this object came in between and took the parts: write it anew")
             }
-            (416, _) => Error::invalid("the range holds no byte of the object"),
+            (416, _) => Error::invalid("the range holds no byte of the object").with_origin(Origin::Data),
             (_, "OutOfRangeInput" | "InvalidResourceName") => {
                 Error::config(format!("Blob Storage takes no container or object of this name in `{}`", self.container))
             }
-            (status, code) => Error::new(kind(status, code), self.message(status, &told)),
+            (status, code) => Error::new(kind(status, code), self.message(status, &told)).with_origin(Origin::Service),
         }
     }
 
@@ -128,6 +132,10 @@ impl BlobRefusals {
             true => format!("Blob Storage answered {status}, without a reason"),
         }
     }
+}
+
+fn no_object() -> Error {
+    Error::not_found("no such object").with_origin(Origin::Data)
 }
 
 /// An update of what is not there is a lost race.
@@ -213,6 +221,11 @@ mod tests {
     }
 
     fn explained(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> (ErrorKind, Judgement, String) {
+        let error = error(method, headers, answer);
+        (error.kind(), judge(answer), error.message().to_owned())
+    }
+
+    fn error(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> Error {
         let mut request = Request::builder().method(method).uri("https://acc.blob.core.windows.net/pages/a");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -221,7 +234,7 @@ mod tests {
         let account = StorageAccount::new("acc", Access::Identity);
         let error = BlobRefusals::new(&account, "pages").error(&parts, answer);
         assert!(!error.outcome_unknown() && !format!("{error:?}").contains("hush"));
-        (error.kind(), judge(answer), error.message().to_owned())
+        error
     }
 
     #[test]
@@ -271,8 +284,19 @@ mod tests {
         assert!(message.contains("`pages`") && message.contains("az storage container create"), "{message}");
         let head = Response::builder().status(404).header("x-ms-error-code", "ContainerNotFound");
         assert!(explained(Method::HEAD, &[], &head.body(Bytes::new()).unwrap()).2.contains("create it"));
+    }
+
+    #[test]
+    fn a_missing_object_is_told_apart_from_a_missing_container() {
+        let of = |method, answer: &Response<Bytes>| error(method, &[], answer).with_origin(Origin::Service).origin();
+        assert_eq!(of(Method::GET, &answer(404, "BlobNotFound")), Origin::Data);
+        assert_eq!(of(Method::GET, &answer(404, "ContainerNotFound")), Origin::Service);
+        assert_eq!(of(Method::PUT, &answer(409, "SnapshotsPresent")), Origin::Service);
+        // Without a code a client sees the likely reason, the log both.
         let bare = Response::builder().status(404).body(Bytes::new()).unwrap();
-        assert!(explained(Method::HEAD, &[], &bare).2.contains("or no container `pages`"));
+        assert_eq!(of(Method::HEAD, &bare), Origin::Data);
+        let error = error(Method::HEAD, &[], &bare);
+        assert!(!error.message().contains("pages") && format!("{error:?}").contains("`pages`"), "{error:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::request::Parts as Asked;
 use http::response::Parts;
 use http::{Method, Request, Response, StatusCode};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::object::{self, ObjectHead, ObjectSource, text};
 use isobar_rest::{Client, Opened, Safety, StreamBody};
 use object_store::path::Path;
@@ -44,7 +44,7 @@ impl ObjectSource for BlobRequests {
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
         // A hierarchical account has folders, which lists pass over.
         if text(&answer.headers, "x-ms-resource-type").is_some_and(|kind| kind != "file") {
-            return Err(Error::not_found("no such object, but a folder of this name"));
+            return Err(Error::not_found("no such object, but a folder of this name").with_origin(Origin::Data));
         }
         // Versions are numbers that lists do not tell, and that no condition takes: none is told.
         let head = ObjectHead::read(Self::SERVICE, at, answer, headers::METADATA)?;

@@ -6,18 +6,17 @@ use std::time::Duration;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, request};
-use http_body_util::BodyExt;
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Limits, Reply, Result};
+use isobar_abstraction::function::{self, REQUEST_ID};
+use isobar_abstraction::{Body, Context, Error, Limits, Result};
 
-use super::{CustomHandler, HTTP_MARGIN, ISOBAR_TRIGGER_SECRET, Kind, answer, stream};
+use super::{CustomHandler, HTTP_MARGIN, ISOBAR_TRIGGER_SECRET, Kind, answer};
 use crate::event::{self, Output, Payload};
 
 impl CustomHandler {
     /// A request that the host proxies, or forwards. Both bodies stream.
     pub(super) async fn http(&self, request: Request<Body>) -> Response<Body> {
         let cx = self.http_context(request.headers());
-        let response = self.respond(request, &cx).await;
-        stream::until_deadline(response, &cx, &self.state.clock)
+        function::answer(self.app.function.as_ref(), request, cx).await
     }
 
     /// A request that may be the host's, under a name with another secret than ours: after a new one was
@@ -36,7 +35,12 @@ impl CustomHandler {
         }
         let response = self.http(request).await;
         let taken = response.status().is_success() || response.status().is_redirection();
-        if taken { StatusCode::NOT_FOUND.into_response() } else { response }
+        if !taken {
+            return response;
+        }
+        let mut unknown = StatusCode::NOT_FOUND.into_response();
+        unknown.headers_mut().extend(response.headers().get(REQUEST_ID).map(|id| (REQUEST_ID, id.clone())));
+        unknown
     }
 
     /// A request that the host hands over as JSON, answered so. An answer that cannot be told in JSON is
@@ -53,14 +57,15 @@ impl CustomHandler {
             parts.headers.get(name).map(|value| headers.insert(name, value.clone()));
         }
         let cx = self.http_context(&headers);
-        let response = self.respond(request, &cx).await;
-        let whole = self.within(&cx, collected(response)).await;
-        let (parts, body) = whole.unwrap_or_else(whole_error).into_parts();
+        let (parts, body) = function::answer_whole(self.app.function.as_ref(), request, cx.clone()).await.into_parts();
         let told = Output::new(&parts, &body).and_then(|output| output.answer());
         let told = match told {
             Ok(told) => told,
             Err(error) => {
-                let (parts, body) = whole_error(error).into_parts();
+                let unfit = Error::internal("the app's answer does not fit into the host's JSON").with_source(error);
+                let mut response = whole_error(unfit);
+                function::identify(&mut response, &cx);
+                let (parts, body) = response.into_parts();
                 Output::new(&parts, &body)?.answer()?
             }
         };
@@ -72,24 +77,6 @@ impl CustomHandler {
         let most: Duration = Limits::PORTABLE.http_timeout.min(self.settings.timeout().saturating_sub(HTTP_MARGIN));
         self.context(headers, most).with_function(Kind::Http.plain(""))
     }
-
-    async fn respond(&self, request: Request<Body>, cx: &Context) -> Response<Body> {
-        let call = self.app.function.call(Event::Http(request), cx.clone());
-        match self.within(cx, call).await {
-            Ok(Reply::Http(response)) => response,
-            Ok(_) => wrong_reply().into_response(),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                (StatusCode::NOT_FOUND, error.message().to_owned()).into_response()
-            }
-            Err(error) => error.into_response(),
-        }
-    }
-}
-
-async fn collected(response: Response<Body>) -> Result<Response<Bytes>> {
-    let (parts, body) = response.into_parts();
-    let broken = |error| Error::internal("the response's body broke off").with_source(error);
-    Ok(Response::from_parts(parts, body.collect().await.map_err(broken)?.to_bytes()))
 }
 
 /// An error as a response that is whole.

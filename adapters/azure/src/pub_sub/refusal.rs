@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::Response;
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::{Error, ErrorKind, Origin};
 use isobar_rest::Judgement;
 use serde::Deserialize;
 
@@ -126,7 +126,7 @@ impl Refusal {
             }
             _ => format!("{place} answers {status} {code}: {message}"),
         };
-        let error = Error::new(kind, text);
+        let error = Error::new(kind, text).with_origin(Origin::Service);
         if *uncertain { error.with_outcome_unknown() } else { error }
     }
 }

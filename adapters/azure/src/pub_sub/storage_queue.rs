@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
-use isobar_abstraction::{Error, ErrorKind, Location, PubSub, Result};
+use isobar_abstraction::{Error, ErrorKind, Location, Origin, PubSub, Result};
 
 use super::dead::REASON_BYTES;
 use super::wire::{Sending, envelope};
@@ -91,7 +91,7 @@ fn too_large(size: usize) -> Error {
         "the message with its envelope is {size} bytes and the limit of Storage Queues is {limit}, less than the \
          portable one: place the topic in Service Bus by a URL servicebus://, or send where it lies in a bucket"
     );
-    Error::new(ErrorKind::TooLarge { limit }, message)
+    Error::new(ErrorKind::TooLarge { limit }, message).with_origin(Origin::Request)
 }
 
 #[async_trait]

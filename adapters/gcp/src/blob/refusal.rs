@@ -2,7 +2,7 @@
 //!
 //! Source: <https://cloud.google.com/storage/docs/json_api/v1/status-codes>
 
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::{Error, ErrorKind, Origin};
 
 use super::condition::Wanted;
 use crate::service::{Refusal, unknown};
@@ -41,15 +41,21 @@ pub(super) fn error(bucket: &str, wanted: Wanted, refusal: Refusal) -> Error {
     let error = match (refusal.http.as_u16(), Missing::of(&refusal)) {
         (_, Some(Missing::Bucket)) => no_bucket(bucket),
         (_, Some(_)) if matches!(wanted, Wanted::Generation(_)) => Error::conflict("the object is gone"),
-        (_, Some(Missing::Object)) => Error::not_found("no such object"),
-        (_, Some(Missing::Either)) => Error::not_found(format!("no such object, or no bucket `{bucket}`")),
+        (_, Some(Missing::Object)) => no_object(),
+        (_, Some(Missing::Either)) => {
+            no_object().with_source(Error::not_found(format!("no such object, or no bucket `{bucket}`")))
+        }
         (412, _) if wanted == Wanted::Nothing => Error::already_exists("an object with this key exists"),
         (412, _) => Error::conflict("the object is not in the version that was expected"),
-        (416, _) => Error::invalid("the range holds no byte of the object"),
+        (416, _) => Error::invalid("the range holds no byte of the object").with_origin(Origin::Data),
         (413, _) => Error::new(ErrorKind::TooLarge { limit: LARGEST }, "Cloud Storage takes no object of this size"),
         _ => return Error::from(refusal),
     };
     unknown(error, uncertain)
+}
+
+fn no_object() -> Error {
+    Error::not_found("no such object").with_origin(Origin::Data)
 }
 
 /// The error of a call that makes an object: what is missing then is the bucket.
@@ -149,5 +155,18 @@ mod tests {
         let xml = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
         assert_eq!(Missing::of(&refusal(404, xml)), Some(Missing::Object));
         assert_eq!(Missing::of(&told(403, "forbidden", "No such object")), None);
+    }
+
+    #[test]
+    fn a_missing_object_is_told_apart_from_a_missing_bucket() {
+        let of = |message| {
+            let error = error("pages", Wanted::Anything, told(404, "notFound", message));
+            assert!(!error.message().starts_with("no such object") || !error.message().contains("pages"), "{error}");
+            error.with_origin(Origin::Service).origin()
+        };
+        assert_eq!(of("No such object: pages/a"), Origin::Data);
+        assert_eq!(of("The specified bucket does not exist."), Origin::Service);
+        // An emulator's: a client sees the likely reason.
+        assert_eq!(of("Not Found"), Origin::Data);
     }
 }

@@ -4,7 +4,7 @@
 //! segments that are scanned one after the other would not fit together.
 
 use isobar_abstraction::key_value::{Items, ScanSegment};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 
 use super::FirestoreKeyValue;
 use super::range::{Course, Cursor, Documents, MOST_ITEMS, RunQuery};
@@ -49,7 +49,9 @@ impl FirestoreKeyValue {
             let number = u64::from_str_radix(number, 16).ok()?;
             (sort.starts_with('s') && !sort.contains('/') && (from..to).contains(&number)).then_some(after)
         };
-        place().ok_or_else(|| Error::invalid("not a cursor of this scan; pass on what the page before gave"))
+        place().ok_or_else(|| {
+            Error::invalid("not a cursor of this scan; pass on what the page before gave").with_origin(Origin::Request)
+        })
     }
 }
 
@@ -61,7 +63,7 @@ fn is_hash(digits: &str) -> bool {
 fn bounds(segment: &ScanSegment) -> Result<[u64; 2]> {
     let ScanSegment { segment, segments, .. } = *segment;
     if segment >= segments {
-        return Err(Error::invalid("segments are numbered from 0"));
+        return Err(Error::invalid("segments are numbered from 0").with_origin(Origin::Request));
     }
     Ok([segment, segment + 1].map(|number| u64::from(number) * HASHES / u64::from(segments)))
 }

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +94,11 @@ pub(super) fn path(collection: &str, key: &Key) -> Result<String> {
 }
 
 fn check(id: &str, what: &str, key: &str, limit: u64) -> Result<()> {
-    if id.len() <= ID_BYTES { Ok(()) } else { Err(Error::too_large(what, key.len() as u64, limit)) }
+    if id.len() <= ID_BYTES {
+        Ok(())
+    } else {
+        Err(Error::too_large(what, key.len() as u64, limit).with_origin(Origin::Request))
+    }
 }
 
 /// A value as Firestore has it. Integers are strings in its JSON.

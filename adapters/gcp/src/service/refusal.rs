@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::{Error, ErrorKind, Origin};
 use isobar_rest::Judgement;
 use serde::Deserialize;
 
@@ -232,7 +232,7 @@ impl Refusal {
 /// The error of a refusal that the adapter does not treat itself.
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        let error = Self::new(refusal.kind(), refusal.told());
+        let error = Self::new(refusal.kind(), refusal.told()).with_origin(Origin::Service);
         super::unknown(error, refusal.uncertain)
     }
 }

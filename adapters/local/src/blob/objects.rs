@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 use isobar_abstraction::blob::flat::{FlatObjects, page_of};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::{Clock, Error, ObjectChange, ObjectEvent, Result};
+use isobar_abstraction::{Clock, Error, ObjectChange, ObjectEvent, Origin, Result};
 use object_store::{Attributes, ObjectMeta, PutMode, PutPayload, PutResult};
 use redb::WriteTransaction;
 
@@ -41,7 +41,7 @@ impl LocalObjects {
 
     fn find(&self, name: &str) -> Result<(Record, Attributes)> {
         let found = records::find(&self.store.read()?, &self.member, name)?;
-        found.ok_or_else(|| Error::not_found("no such object"))
+        found.ok_or_else(|| Error::not_found("no such object").with_origin(Origin::Data))
     }
 
     /// Record and open content of one and the same write.

@@ -17,10 +17,13 @@ crate::trials![
     "FN-3" => a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_served,
     "FN-3" => a_panic_in_a_schedule_is_told_and_the_next_tick_runs,
     "FN-3" => a_panic_in_an_object_handler_is_tried_again,
-    "FN-3" => a_client_is_told_the_status_and_the_name_of_each_kind_of_error,
-    "FN-3" => a_client_is_told_what_is_wrong_with_its_request,
-    "FN-3" => a_client_is_not_told_what_failed_inside,
-    "FN-3" => a_client_is_told_when_to_come_back,
+    "FN-10" => a_client_is_told_the_status_and_the_name_of_each_kind_of_error,
+    "FN-10" => a_client_is_not_told_what_failed_inside,
+    "FN-10" => a_client_is_told_when_to_come_back,
+    "FN-10" => what_is_missing_taken_or_changed_is_told_with_its_status,
+    "FN-10" => what_only_the_app_can_mend_is_a_500,
+    "FN-10" => every_answer_has_a_request_id,
+    "FN-10" => a_request_id_of_the_app_is_kept,
     "FN-3" => an_error_that_the_handler_maps_is_an_answer_like_any_other,
 ];
 
@@ -173,26 +176,21 @@ async fn answer_to(world: &dyn World, kind: &str) -> Result<(u16, serde_json::Va
 }
 
 async fn a_client_is_told_the_status_and_the_name_of_each_kind_of_error(world: Box<dyn World>) -> Checked {
-    let statuses =
-        [("invalid-input", 400), ("too-large", 413), ("throttled", 503), ("unavailable", 503), ("timeout", 504)];
-    let others = ["not-found", "already-exists", "conflict", "unauthenticated", "permission-denied"];
-    let others = others.into_iter().chain(["unsupported", "config", "internal"]).map(|kind| (kind, 500));
-    for (kind, status) in statuses.into_iter().chain(others) {
+    let clients = [("invalid-input", 400), ("unauthenticated", 401), ("permission-denied", 403), ("not-found", 404)];
+    let more = [("already-exists", 409), ("conflict", 409), ("too-large", 413), ("throttled", 429)];
+    let servers = [("unsupported", 501), ("unavailable", 503), ("timeout", 504)];
+    for (kind, status) in clients.into_iter().chain(more).chain(servers) {
         let (answered, body) = answer_to(&*world, kind).await?;
         assert_eq!((answered, body["error"].as_str()), (status, Some(kind)));
+        assert_eq!(body["detail"].as_str(), Some("the drawer jams"), "{kind}");
     }
     Ok(())
 }
 
-async fn a_client_is_told_what_is_wrong_with_its_request(world: Box<dyn World>) -> Checked {
-    let (_, body) = answer_to(&*world, "invalid-input").await?;
-    assert_eq!(body["detail"].as_str(), Some("the drawer jams"));
-    Ok(())
-}
-
 async fn a_client_is_not_told_what_failed_inside(world: Box<dyn World>) -> Checked {
-    for kind in ["internal", "unavailable", "permission-denied", "config"] {
-        let (_, body) = answer_to(&*world, kind).await?;
+    for kind in ["internal", "config"] {
+        let (status, body) = answer_to(&*world, kind).await?;
+        assert_eq!((status, body["error"].as_str()), (500, Some("internal")));
         let body = body.to_string();
         assert!(!body.contains("drawer") && !body.contains("hinge"), "{body}");
     }
@@ -210,9 +208,109 @@ async fn a_client_is_told_when_to_come_back(world: Box<dyn World>) -> Checked {
     // Never earlier than the service asked for.
     for (millis, header) in [("9000", "9"), ("1500", "2"), ("1", "1"), ("0", "1")] {
         let response = app.get(&format!("/{millis}")).await?;
-        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.header("retry-after"), Some(header));
     }
+    Ok(())
+}
+
+/// Handlers that do nothing but `?`.
+async fn store(path: String, notes: Table<u32>, pages: Bucket, unread: Table<u32>) -> Result<()> {
+    match path.as_str() {
+        "absent-object" => pages.get("absent").await.map(drop),
+        "absent-head" => pages.head("absent").await.map(drop),
+        "past-the-end" => pages.get_range("page", 100..200).await.map(drop),
+        "taken-item" => notes.put_with("one", &2, PutMode::Create).await.map(drop),
+        "taken-object" => pages.put_with("page", "x", PutMode::Create).await.map(drop),
+        "changed-item" => notes.put_with("gone", &2, PutMode::Update(Version::new("7"))).await.map(drop),
+        "no-counter" => notes.add("text", 1).await.map(drop),
+        "bad-key" => notes.get("").await.map(drop),
+        "large-key" => notes.get("k".repeat(300)).await.map(drop),
+        "own" => notes.get("none").await?.map(drop).ok_or_else(|| Error::not_found("no such note")),
+        "other-type" => notes.get("text").await.map(drop),
+        "undeclared" => unread.get("one").await.map(drop),
+        _ => Ok(()),
+    }
+}
+
+async fn stores(world: &dyn World) -> Result<Box<dyn RunningApp>> {
+    let cloud = world.cloud();
+    cloud.table::<u32>("notes").put("one", &1).await?;
+    let gone = cloud.table::<u32>("notes").put("gone", &1).await?;
+    cloud.table::<u32>("notes").delete_version("gone", &gone).await?;
+    cloud.table::<String>("notes").put("text", &"no number".to_owned()).await?;
+    cloud.bucket("pages").put("page", "a page").await?;
+    let app = |cloud: &Cloud| {
+        let (notes, pages) = (cloud.table::<u32>("notes"), cloud.bucket("pages"));
+        let unread = cloud.table::<u32>("notes").write_only();
+        let route = async move |Path(path)| store(path, notes, pages, unread).await;
+        App::new("server").http(Router::new().route("/{path}", get(route)))
+    };
+    world.run(app).await
+}
+
+async fn what_is_missing_taken_or_changed_is_told_with_its_status(world: Box<dyn World>) -> Checked {
+    let app = stores(&*world).await?;
+    for (path, status, kind) in [
+        ("absent-object", 404, "not-found"),
+        ("absent-head", 404, "not-found"),
+        ("past-the-end", 400, "invalid-input"),
+        ("taken-item", 409, "already-exists"),
+        ("taken-object", 409, "already-exists"),
+        ("changed-item", 409, "conflict"),
+        ("no-counter", 400, "invalid-input"),
+        ("bad-key", 400, "invalid-input"),
+        ("large-key", 413, "too-large"),
+        ("own", 404, "not-found"),
+    ] {
+        let response = app.get(&format!("/{path}")).await?;
+        assert_eq!(response.status.as_u16(), status, "{path}: {}", response.text());
+        let body: serde_json::Value = response.json()?;
+        assert_eq!(body["error"].as_str(), Some(kind), "{path}");
+        assert!(!body["detail"].as_str().unwrap().contains("log of the app"), "{path}: {body}");
+    }
+    let absent: serde_json::Value = app.get("/absent-object").await?.json()?;
+    assert_eq!(absent["detail"].as_str(), Some("no such object"));
+    Ok(())
+}
+
+async fn what_only_the_app_can_mend_is_a_500(world: Box<dyn World>) -> Checked {
+    let app = stores(&*world).await?;
+    for path in ["other-type", "undeclared"] {
+        let response = app.get(&format!("/{path}")).await?;
+        assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}: {}", response.text());
+        let body: serde_json::Value = response.json()?;
+        assert_eq!(body["error"].as_str(), Some("internal"), "{path}");
+        assert!(!body.to_string().contains("notes"), "{path}: {body}");
+    }
+    Ok(())
+}
+
+async fn every_answer_has_a_request_id(world: Box<dyn World>) -> Checked {
+    let id = async |cx: Context| cx.invocation_id().to_owned();
+    let panic = async || -> () { panic!("out of paper") };
+    let fail = async || Err::<(), _>(Error::internal("the drawer jams"));
+    let read = async |body: Bytes| body;
+    let routes = Router::new().route("/", get(id)).route("/panic", get(panic)).route("/fail", get(fail));
+    let app = serve(&*world, routes.route("/read", post(read))).await?;
+    let response = app.get("/").await?;
+    assert_eq!(response.header("x-request-id"), Some(response.text().as_str()));
+    let large = http::Request::post("/read").body(Body::from(vec![0; 4_500_001]))?;
+    let others = [app.get("/panic").await?, app.get("/fail").await?, app.get("/none").await?, app.http(large).await?];
+    let mut ids = std::collections::HashSet::new();
+    for (response, status) in others.iter().zip([500, 500, 404, 413]) {
+        assert_eq!(response.status.as_u16(), status);
+        let id = response.header("x-request-id").filter(|id| !id.is_empty());
+        assert!(ids.insert(id.expect("no request id")), "{id:?} came twice");
+    }
+    Ok(())
+}
+
+async fn a_request_id_of_the_app_is_kept(world: Box<dyn World>) -> Checked {
+    let own = async || ([("x-request-id", "mine")], "hello");
+    let app = serve(&*world, Router::new().route("/", get(own))).await?;
+    let response = app.get("/").await?;
+    assert_eq!(response.headers.get_all("x-request-id").iter().collect::<Vec<_>>(), ["mine"]);
     Ok(())
 }
 

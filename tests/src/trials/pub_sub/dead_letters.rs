@@ -21,6 +21,7 @@ crate::trials![
     "PS-4" => the_dead_letters_of_two_topics_do_not_mix,
     "PS-5" => a_rejected_message_is_a_dead_letter_at_once,
     "PS-5" => a_message_rejected_on_a_later_attempt_is_not_tried_again,
+    "PS-5" => an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once,
     "PS-11" => a_malformed_body_is_a_dead_letter_that_tells_the_position,
     "PS-11" => a_body_of_another_type_is_a_dead_letter_that_tells_the_position,
     "PS-11" => the_neighbours_of_a_malformed_body_are_handled_once,
@@ -117,6 +118,35 @@ async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<
     assert_eq!(dead.len(), 1);
     let reason = &dead[0].reason;
     assert!(reason.contains("cannot store") && reason.contains("disk on fire"), "{reason}");
+    Ok(())
+}
+
+/// The app's own refusal, an argument that is refused, and, which a new write may mend, what is stored.
+async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let notes = cloud.table::<u32>("notes");
+        App::new("worker").on_message(&cloud.topic::<String>(JOBS), move |message, _cx| {
+            let notes = notes.clone();
+            async move {
+                match message.body.as_str() {
+                    "app" => Err(Error::invalid("not a job")),
+                    "request" => notes.put("", &1).await.map(drop),
+                    _ => notes.get("text").await.map(drop),
+                }
+            }
+        })
+    };
+    world.cloud().table::<String>("notes").put("text", &"no number".to_owned()).await?;
+    let app = world.run(app).await?;
+    for body in ["app", "request", "stored"] {
+        jobs::<String>(&*world).publish(body.to_owned()).await?;
+    }
+    app.deliver().await?;
+    let mut reasons: Vec<_> = dead_jobs(&*app).await?.into_iter().map(|dead| dead.reason).collect();
+    reasons.sort();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert_eq!(reasons[0], "not a job (invalid-input)");
+    assert!(reasons[1].contains("the partition key is empty"), "{}", reasons[1]);
     Ok(())
 }
 

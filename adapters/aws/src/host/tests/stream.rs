@@ -35,7 +35,7 @@ async fn sent(wire: Wire) -> (Value, Vec<u8>, Option<HeaderMap>) {
 #[tokio::test]
 async fn a_stream_is_metadata_eight_zero_bytes_and_the_body() {
     let (head, body, trailers) = sent(wire(&streaming(), &request("GET", "/cookies")).await).await;
-    let headers = json!({"content-type": "text/plain; charset=utf-8", "x-a": "1, 2"});
+    let headers = json!({"content-type": "text/plain; charset=utf-8", "x-a": "1, 2", "x-request-id": "req-1"});
     assert_eq!(head, json!({"statusCode": 200, "headers": headers, "cookies": ["a=1", "b=2"]}));
     assert_eq!((body.as_slice(), trailers), (&b"hi"[..], None));
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -142,7 +142,8 @@ impl CosmosKeyValue {
     async fn send(&self, partition: &str, operations: &[Operation]) -> Result<Answered> {
         let body = serde_json::to_vec(operations)?;
         if body.len() as u64 > REQUEST_BYTES {
-            return Err(Error::too_large("the transaction in Cosmos DB's JSON", body.len() as u64, REQUEST_BYTES));
+            return Err(Error::too_large("the transaction in Cosmos DB's JSON", body.len() as u64, REQUEST_BYTES)
+                .with_origin(Origin::Request));
         }
         let ask = Ask::items("TransactionalBatch", Method::POST, Safety::Idempotent)
             .in_session()

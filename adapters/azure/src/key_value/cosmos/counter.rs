@@ -3,7 +3,7 @@
 use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::Key;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde_json::json;
 
@@ -27,7 +27,8 @@ impl CosmosKeyValue {
             }
             self.pause(attempt).await;
         }
-        Err(Error::conflict(format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only")))
+        let message = format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only");
+        Err(Error::conflict(message).with_origin(Origin::Service))
     }
 
     /// `None` where the item is absent, has expired, or is no counter that may be added to. Never repeated

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::{Error, ErrorKind, Origin};
 use isobar_rest::Judgement;
 use serde::Deserialize;
 
@@ -118,7 +118,7 @@ impl Refusal {
 
     /// The error of a refusal that is not about a condition. `place` is what was called.
     pub(super) fn explain(self, place: &Place<'_>) -> Error {
-        let error = Error::new(self.kind(), self.told(place));
+        let error = Error::new(self.kind(), self.told(place)).with_origin(Origin::Service);
         if self.uncertain { error.with_outcome_unknown() } else { error }
     }
 

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use http::Method;
 use isobar_abstraction::key_value::{Items, ScanSegment};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,8 @@ impl Rest {
     fn of(segment: &ScanSegment) -> Result<Self> {
         let ScanSegment { segment, segments, .. } = *segment;
         if segments > MOST_SEGMENTS || segment >= segments {
-            return Err(Error::invalid(format!("a scan has 1 to {MOST_SEGMENTS} segments, numbered from 0")));
+            return Err(Error::invalid(format!("a scan has 1 to {MOST_SEGMENTS} segments, numbered from 0"))
+                .with_origin(Origin::Request));
         }
         let bound = |number: u32| match number {
             0 => String::new(),
@@ -81,7 +82,9 @@ impl Rest {
 
     /// Errors: `InvalidInput` where it is not one that a page of the same segment gave.
     fn parse(text: &str, segment: &ScanSegment) -> Result<Self> {
-        let wrong = || Error::invalid("not a cursor of this scan; pass on what the page before gave");
+        let wrong = || {
+            Error::invalid("not a cursor of this scan; pass on what the page before gave").with_origin(Origin::Request)
+        };
         let rest: Self = serde_json::from_str(text).map_err(|_| wrong())?;
         let whole = Self::of(segment)?;
         let within = |chunk: &Chunk| {

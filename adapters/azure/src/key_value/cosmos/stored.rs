@@ -23,7 +23,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
@@ -85,10 +85,14 @@ pub(super) fn partition_header(partition: &str) -> String {
 pub(super) fn check_key(key: &Key) -> Result<()> {
     let (size, limit) = (key.partition.len() as u64, PROFILE.limits.partition_bytes);
     if size > limit {
-        return Err(Error::too_large("the partition key", size, limit));
+        return Err(Error::too_large("the partition key", size, limit).with_origin(Origin::Request));
     }
     let size = key.sort.len() as u64;
-    if size > SORT_BYTES { Err(Error::too_large("the sort key", size, SORT_BYTES)) } else { Ok(()) }
+    if size > SORT_BYTES {
+        Err(Error::too_large("the sort key", size, SORT_BYTES).with_origin(Origin::Request))
+    } else {
+        Ok(())
+    }
 }
 
 /// An item as it is sent.
@@ -141,7 +145,11 @@ pub(super) fn document(put: &Put, mark: &str, now: SystemTime) -> Result<String>
     let document = Document { id: id(sort), p: partition, s: stored_sort(sort), v, b, w: mark, x, ttl };
     let document = serde_json::to_string(&document)?;
     let (size, limit) = (document.len() as u64 + SYSTEM_BYTES, REQUEST_BYTES);
-    if size > limit { Err(Error::too_large("the item in Cosmos DB's JSON", size, limit)) } else { Ok(document) }
+    if size > limit {
+        Err(Error::too_large("the item in Cosmos DB's JSON", size, limit).with_origin(Origin::Request))
+    } else {
+        Ok(document)
+    }
 }
 
 /// An item that has expired long ago: in a transaction it stands for the delete of what is not there.

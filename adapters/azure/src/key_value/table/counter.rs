@@ -1,7 +1,7 @@
 //! Counters. Table Storage cannot add: an item is read, added to, and written back over what was read.
 
 use isobar_abstraction::key_value::Key;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, Origin, Result};
 
 use super::TableKeyValue;
 use crate::key_value::attempt::write_back;
@@ -22,6 +22,7 @@ impl TableKeyValue {
             self.pause(attempt).await;
         }
         let advice = "spread it over several keys, or keep the table in Cosmos DB, which adds by itself";
-        Err(Error::conflict(format!("lost {RACES} races for the counter at `{key}`: {advice}")))
+        let message = format!("lost {RACES} races for the counter at `{key}`: {advice}");
+        Err(Error::conflict(message).with_origin(Origin::Service))
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use isobar_abstraction::key_value::{Items, QueryRange, ScanSegment};
-use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -123,7 +123,7 @@ impl TableKeyValue {
 }
 
 fn foreign_cursor() -> Error {
-    Error::invalid("the cursor is not one of this segment of this table")
+    Error::invalid("the cursor is not one of this segment of this table").with_origin(Origin::Request)
 }
 
 /// A bound in bytes: between two sort keys there are some that are no text.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::{Error, ErrorKind, Origin};
 use isobar_rest::Judgement;
 use serde::Deserialize;
 
@@ -153,7 +153,7 @@ impl Refusal {
     pub(super) fn explain(self, table: &str, account: &str) -> Error {
         let kind = self.kind();
         let message = self.told(table, account);
-        let error = Error::new(kind, message);
+        let error = Error::new(kind, message).with_origin(Origin::Service);
         if self.uncertain { error.with_outcome_unknown() } else { error }
     }
 
