@@ -16,6 +16,20 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T) -> Result<Bytes> {
     json.map(Bytes::from).map_err(|source| Error::invalid("the value cannot be written as JSON").with_source(source))
 }
 
+/// [`encode`], for values that are read back as the same type. Errors: `InvalidInput` also for what JSON
+/// takes and gives back as something else, such as a float that is no number.
+pub(crate) fn encode_readable<T: Serialize + DeserializeOwned + 'static>(value: &T) -> Result<Bytes> {
+    let bytes = encode(value)?;
+    match decode::<T>(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => {
+            let expected = std::any::type_name::<T>();
+            let why = error.message();
+            Err(Error::invalid(format!("the value could not be read back from JSON as a `{expected}`: {why}")))
+        }
+    }
+}
+
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &Bytes) -> Result<T> {
     let mut raw = None::<T>;
     if let Some(slot) = (&mut raw as &mut dyn Any).downcast_mut::<Option<Bytes>>() {

@@ -4,6 +4,7 @@ mod query;
 mod table;
 mod transaction;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use query::{Cursor, Entry, Page, Query, ScanQuery};
+pub use query::{Cursor, Entry, Page, Query, ScanQuery, Unreadable};
 pub use table::Table;
 pub use transaction::Transaction;
 
@@ -59,8 +60,13 @@ pub trait KeyValue: fmt::Debug + Send + Sync + 'static {
     /// Items of the whole table in no order, one of several disjoint segments of them.
     async fn scan(&self, segment: &ScanSegment) -> Result<Items>;
 
-    /// Applies all writes or none; all are of one partition. Answers in the order of the writes,
-    /// `None` for a delete. Errors: those of `put` and `delete`, whichever write fails first.
+    /// Applies all writes or none; all are of one partition. Answers in the order of the writes:
+    /// the new version of a put or an add, `None` for a delete. Errors: those of `put`, `delete` and
+    /// `add`, whichever write fails first.
+    ///
+    /// An add must succeed under contention, as [`add`](Self::add) does: another writer of the same
+    /// counter is no `Conflict`. After a lost answer the transaction may be sent again only where
+    /// [`is_repeatable`] says so; else the error has `outcome_unknown`.
     async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>>;
 
     /// Adds to a counter atomically and returns the sum; an absent one counts as 0.
@@ -246,6 +252,13 @@ pub enum Write {
         /// Only this version of it.
         version: Option<Version>,
     },
+    /// Adds to a counter, as [`KeyValue::add`] does.
+    Add {
+        /// Which.
+        key: Key,
+        /// How much.
+        delta: i64,
+    },
 }
 
 impl Write {
@@ -253,9 +266,24 @@ impl Write {
     pub fn key(&self) -> &Key {
         match self {
             Self::Put(put) => &put.key,
-            Self::Delete { key, .. } => key,
+            Self::Delete { key, .. } | Self::Add { key, .. } => key,
         }
     }
+
+    /// Does it add to a counter?
+    pub fn is_add(&self) -> bool {
+        matches!(self, Self::Add { .. })
+    }
+}
+
+/// May a transaction be sent again after its answer was lost?
+///
+/// Without an add, always. With one, only where a `Create` or an `Update` in it fails if the first
+/// request was applied: else the repeat would add twice.
+pub fn is_repeatable(writes: &[Write]) -> bool {
+    let is_condition =
+        |write: &Write| matches!(write, Write::Put(Put { mode: PutMode::Create | PutMode::Update(_), .. }));
+    !writes.iter().any(Write::is_add) || writes.iter().any(is_condition)
 }
 
 /// A range of sort keys of one partition. `lower` and `upper` are in byte order, whichever the
@@ -314,6 +342,38 @@ pub fn add_to_counter(stored: Option<&[u8]>, delta: i64, limit: i64) -> Result<i
     };
     let sum = current.checked_add(delta).filter(|sum| sum.unsigned_abs() <= limit.unsigned_abs());
     sum.ok_or_else(|| refused(format!("the counter would pass {limit}; it stays at {current}")))
+}
+
+/// An addition as the put that writes the sum over what is stored, for services that cannot add by
+/// themselves. The item keeps its expiry. Errors: those of [`add_to_counter`].
+pub fn put_of_sum(key: &Key, delta: i64, stored: Option<Item>, limit: i64) -> Result<Put> {
+    let sum = add_to_counter(stored.as_ref().map(|item| item.value.as_ref()), delta, limit)?;
+    let (mode, expires_at) = match stored {
+        Some(item) => (PutMode::Update(item.version), item.expires_at),
+        None => (PutMode::Create, None),
+    };
+    Ok(Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at })
+}
+
+/// The sum that [`put_of_sum`] writes. Errors: `Internal` where the put is of something else.
+pub fn sum_of(put: &Put) -> Result<i64> {
+    parse_counter(&put.value).ok_or_else(|| crate::Error::internal("a sum is no integer"))
+}
+
+/// The same writes, each addition as the put of its sum over what `stored` finds at its key.
+/// Errors: those of `stored` and of [`put_of_sum`].
+pub fn with_sums<'a>(
+    writes: &'a [Write],
+    limit: i64,
+    stored: impl Fn(&Key) -> Result<Option<Item>>,
+) -> Result<Vec<Cow<'a, Write>>> {
+    let sum = |write: &'a Write| match write {
+        Write::Add { key, delta } => {
+            put_of_sum(key, *delta, stored(key)?, limit).map(|put| Cow::Owned(Write::Put(put)))
+        }
+        write => Ok(Cow::Borrowed(write)),
+    };
+    writes.iter().map(sum).collect()
 }
 
 #[cfg(test)]

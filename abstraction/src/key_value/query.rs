@@ -77,10 +77,44 @@ impl<T: DeserializeOwned + 'static> Entry<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// The items: as many as the limit allows, fewer only at the end.
+    /// The items: with those that are unreadable as many as the limit allows, fewer only at the end.
     pub items: Vec<Entry<T>>,
+    /// Items whose value is not a `T`. They stay stored.
+    pub unreadable: Vec<Unreadable>,
     /// Where to go on; `None` at the end.
     pub next: Option<Cursor>,
+}
+
+/// An item whose value is not of the expected type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// Its key.
+    pub key: Key,
+    /// Why, without the value.
+    pub reason: String,
+}
+
+impl<T> Page<T> {
+    fn new(found: Vec<Item>, decode: fn(Item) -> Result<Entry<T>>, next: Option<Cursor>) -> Self {
+        let (mut items, mut unreadable) = (Vec::with_capacity(found.len()), Vec::new());
+        for item in found {
+            let key = item.key.clone();
+            match decode(item) {
+                Ok(entry) => items.push(entry),
+                Err(error) => unreadable.push(Unreadable { key, reason: error.message().to_owned() }),
+            }
+        }
+        Self { items, unreadable, next }
+    }
+
+    /// The items, where all of them are readable.
+    fn readable(self) -> Result<(Vec<Entry<T>>, Option<Cursor>)> {
+        match self.unreadable.first() {
+            Some(first) => Err(Error::invalid(format!("{}; `page` returns the other items", first.reason))),
+            None => Ok((self.items, self.next)),
+        }
+    }
 }
 
 const DEFAULT_LIMIT: usize = 1_000;
@@ -136,7 +170,7 @@ impl<T: DeserializeOwned + 'static> Query<T> {
         self
     }
 
-    /// One page. Errors: `InvalidInput` where a value is not a `T`.
+    /// One page. An item whose value is not a `T` is in [`Page::unreadable`].
     pub async fn page(&self) -> Result<Page<T>> {
         let Self { resource, range, after, decode } = self;
         let mut range = range.clone();
@@ -155,20 +189,21 @@ impl<T: DeserializeOwned + 'static> Query<T> {
             let Some(position) = resume.clone().filter(|_| items.len() < wanted) else { break };
             move_past(&mut range, position);
         }
-        let items = items.into_iter().map(decode).collect::<Result<_>>();
-        let items = items.map_err(|error| resource.explain("query", error))?;
         let next = resume.filter(|_| !is_empty(&range)).map(|position| Cursor::new(&position));
-        Ok(Page { items, next })
+        Ok(Page::new(items, *decode, next))
     }
 
     /// All pages. Only where the answer is known to be small: it is held in memory.
+    ///
+    /// Errors: `InvalidInput` where a value is not a `T`.
     pub async fn all(self) -> Result<Vec<Entry<T>>> {
         let mut items = Vec::new();
         let mut query = self;
         loop {
-            let page = query.page().await?;
-            items.extend(page.items);
-            let Some(next) = page.next else { return Ok(items) };
+            let (page, next) =
+                query.page().await?.readable().map_err(|error| query.resource.explain("query", error))?;
+            items.extend(page);
+            let Some(next) = next else { return Ok(items) };
             query = query.after(next);
         }
     }
@@ -248,9 +283,10 @@ impl<T: DeserializeOwned + 'static> ScanQuery<T> {
         self
     }
 
-    /// One page; it may hold fewer items than the limit, or none, before the end.
+    /// One page; it may hold fewer items than the limit, or none, before the end. An item whose value is
+    /// not a `T` is in [`Page::unreadable`].
     ///
-    /// Errors: `InvalidInput` where a value is not a `T`, or there is no such segment.
+    /// Errors: `InvalidInput` where there is no such segment.
     pub async fn page(&self) -> Result<Page<T>> {
         let Self { resource, segment, decode } = self;
         if segment.segment >= segment.segments {
@@ -258,19 +294,19 @@ impl<T: DeserializeOwned + 'static> ScanQuery<T> {
             return Err(resource.explain("scan", Error::invalid(message)));
         }
         let found = resource.run("scan", Access::Read, |driver| driver.scan(segment)).await?;
-        let items = found.items.into_iter().map(decode).collect::<Result<_>>();
-        let items = items.map_err(|error| resource.explain("scan", error))?;
-        Ok(Page { items, next: found.resume.as_deref().map(Cursor::new) })
+        Ok(Page::new(found.items, *decode, found.resume.as_deref().map(Cursor::new)))
     }
 
     /// All pages. Only where the table is known to be small: it is held in memory.
+    ///
+    /// Errors: `InvalidInput` where a value is not a `T`.
     pub async fn all(self) -> Result<Vec<Entry<T>>> {
         let mut items = Vec::new();
         let mut scan = self;
         loop {
-            let page = scan.page().await?;
-            items.extend(page.items);
-            let Some(next) = page.next else { return Ok(items) };
+            let (page, next) = scan.page().await?.readable().map_err(|error| scan.resource.explain("scan", error))?;
+            items.extend(page);
+            let Some(next) = next else { return Ok(items) };
             scan = scan.after(next);
         }
     }

@@ -135,7 +135,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
 
     /// Writes a value under a [mode](PutMode) or with a time to live.
     ///
-    /// Errors: `AlreadyExists`, `Conflict`, `TooLarge`.
+    /// Errors: `AlreadyExists`, `Conflict`, `TooLarge`; `InvalidInput` for a value that could not be
+    /// read back, such as a float that is not a number.
     pub async fn put_with(&self, key: impl Into<Key>, value: &T, options: impl Into<PutOptions>) -> Result<Version> {
         let put = self.prepare("put", key.into(), value, options.into())?;
         self.resource.run("put", Access::Write, |driver| driver.put(put)).await
@@ -194,7 +195,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     pub(super) fn prepare(&self, operation: &'static str, key: Key, value: &T, options: PutOptions) -> Result<Put> {
         let explain = |error| self.resource.explain(operation, error);
         let key = self.checked(operation, key)?;
-        let value = json::encode(value).map_err(explain)?;
+        let value = json::encode_readable(value).map_err(explain)?;
         let size = (key.partition.len() + key.sort.len() + value.len()) as u64;
         let limit = self.resource.limits.item_bytes;
         if size > limit {

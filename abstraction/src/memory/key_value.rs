@@ -5,12 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::PROFILE;
 use crate::key_value::{
-    Item, Items, Key, KeyValue, Put, PutMode, QueryRange, ScanSegment, Version, Write, add_to_counter,
+    Item, Items, Key, KeyValue, Put, PutMode, QueryRange, ScanSegment, Version, Write, put_of_sum, sum_of, with_sums,
 };
 use crate::{Clock, Error, ManualClock, Result};
 
@@ -44,7 +43,10 @@ impl MemoryKeyValue {
     fn check(&self, map: &Map, write: &Write) -> Result<()> {
         let stored = self.live(map, write.key());
         let wanted = match write {
-            Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { version: None, .. } => return Ok(()),
+            // An add has become the put of its sum before.
+            Write::Put(Put { mode: PutMode::Overwrite, .. })
+            | Write::Delete { version: None, .. }
+            | Write::Add { .. } => return Ok(()),
             Write::Put(Put { mode: PutMode::Create, key, .. }) => {
                 return match stored {
                     Some(_) => Err(Error::already_exists(format!("there is an item at `{key}`"))),
@@ -74,13 +76,15 @@ impl MemoryKeyValue {
                 map.items.remove(&key);
                 None
             }
+            Write::Add { .. } => None,
         }
     }
 
-    fn write(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
+    fn write(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let mut map = self.map.lock();
+        let writes = with_sums(writes, PROFILE.limits.counter, |key| Ok(self.live(&map, key).cloned()))?;
         writes.iter().try_for_each(|write| self.check(&map, write))?;
-        Ok(writes.into_iter().map(|write| Self::apply(&mut map, write)).collect())
+        Ok(writes.into_iter().map(|write| Self::apply(&mut map, write.into_owned())).collect())
     }
 }
 
@@ -96,12 +100,12 @@ impl KeyValue for MemoryKeyValue {
     }
 
     async fn put(&self, put: Put) -> Result<Version> {
-        let versions = self.write(vec![Write::Put(put)])?;
+        let versions = self.write(&[Write::Put(put)])?;
         versions.into_iter().flatten().next().ok_or_else(|| Error::internal("a put gave no version"))
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
-        self.write(vec![Write::Delete { key: key.clone(), version: version.cloned() }]).map(drop)
+        self.write(&[Write::Delete { key: key.clone(), version: version.cloned() }]).map(drop)
     }
 
     async fn query(&self, range: &QueryRange) -> Result<Items> {
@@ -143,17 +147,15 @@ impl KeyValue for MemoryKeyValue {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
-        self.write(writes)
+        self.write(&writes)
     }
 
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
         let mut map = self.map.lock();
-        let stored = self.live(&map, key);
-        let expires_at = stored.and_then(|item| item.expires_at);
-        let sum = add_to_counter(stored.map(|item| item.value.as_ref()), delta, PROFILE.limits.counter)?;
-        let value = Bytes::from(sum.to_string());
-        Self::apply(&mut map, Write::Put(Put { key: key.clone(), value, mode: PutMode::Overwrite, expires_at }));
-        Ok(sum)
+        let put = put_of_sum(key, delta, self.live(&map, key).cloned(), PROFILE.limits.counter)?;
+        let sum = sum_of(&put);
+        Self::apply(&mut map, Write::Put(put));
+        sum
     }
 }
 

@@ -33,6 +33,9 @@ pub(crate) use stored::{ITEM_BYTES, PARTITION_BYTES, SORT_BYTES};
 /// Tries of what other writes keep from happening.
 const TRIES: u32 = 20;
 
+/// Tries of a transaction with additions: of those that race for a counter one always wins.
+const COUNTER_TRIES: u32 = 100;
+
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
     Ok(Arc::new(FirestoreKeyValue::new(state, at)?))

@@ -142,16 +142,12 @@ impl KeyValue for LocalKeyValue {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
-        self.change(move |table| {
-            writes.iter().try_for_each(|write| table.check(write))?;
-            writes.iter().map(|write| table.apply(write)).collect()
-        })
-        .await
+        self.change(move |table| table.transact(&writes)).await
     }
 
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
         let key = key.clone();
-        self.change(move |table| table.add(key, delta)).await
+        self.change(move |table| table.add(&key, delta)).await
     }
 }
 

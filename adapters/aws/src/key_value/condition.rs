@@ -41,6 +41,7 @@ impl<'a> From<&'a Write> for Condition<'a> {
         match write {
             Write::Put(put) => Self::from(&put.mode),
             Write::Delete { version, .. } => Self::from(version.as_ref()),
+            Write::Add { .. } => Self::Any,
         }
     }
 }
@@ -156,7 +157,7 @@ impl<'a> Guard<'a> {
             high: bound(limit),
             delta: Attribute::number(delta),
         });
-        guard.returning_old()
+        guard
     }
 }
 

@@ -1,6 +1,8 @@
 //! Counters: DynamoDB's own addition, and the cases that it cannot do.
 
-use isobar_abstraction::key_value::{Item, Key, Put, PutMode, Version, add_to_counter};
+use std::time::SystemTime;
+
+use isobar_abstraction::key_value::{Item, Key, Version, put_of_sum, sum_of};
 use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
@@ -11,13 +13,15 @@ use super::write::ConditionalCheckFailed;
 use super::{DynamoKeyValue, TRIES};
 use crate::profile::PROFILE;
 
+/// An addition; in a transaction it returns nothing.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct UpdateItem<'a> {
+pub(super) struct UpdateItem<'a> {
     table_name: &'a str,
     key: StoredKey<'a>,
     update_expression: &'static str,
-    return_values: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_values: Option<&'static str>,
     #[serde(flatten)]
     guard: Guard<'a>,
 }
@@ -44,15 +48,9 @@ impl DynamoKeyValue {
                 Addition::Sum(sum) => return Ok(sum),
                 Addition::Refused(stored) => stored,
             };
-            let value = stored.as_ref().map(|item| item.value.as_ref());
-            let sum = add_to_counter(value, delta, PROFILE.limits.counter)?;
-            let (mode, expires_at) = match stored {
-                Some(item) => (PutMode::Update(item.version), item.expires_at),
-                None => (PutMode::Create, None),
-            };
-            let put = Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at };
+            let put = put_of_sum(key, delta, stored, PROFILE.limits.counter)?;
             match self.put_item(&put).await {
-                Ok(_) => return Ok(sum),
+                Ok(_) => return sum_of(&put),
                 // What may have been counted must not be counted again.
                 Err(error) if error.outcome_unknown() => return Err(error),
                 Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
@@ -64,16 +62,27 @@ impl DynamoKeyValue {
         Err(Error::conflict(message).with_origin(Origin::Service))
     }
 
-    /// Never repeated where it may have been counted: that would count twice.
-    async fn add_natively(&self, key: &Key, delta: i64) -> Result<Addition> {
-        let (version, now) = (Version::new(unique()?), self.clock.now());
-        let input = UpdateItem {
+    pub(super) fn addition<'a>(
+        &'a self,
+        key: &'a Key,
+        delta: i64,
+        version: &'a Version,
+        now: SystemTime,
+    ) -> UpdateItem<'a> {
+        UpdateItem {
             table_name: &self.table,
             key: StoredKey::from(key),
             update_expression: ADD_TO_COUNTER,
-            return_values: "ALL_NEW",
-            guard: Guard::of_counter(delta, PROFILE.limits.counter, &version, now),
-        };
+            return_values: None,
+            guard: Guard::of_counter(delta, PROFILE.limits.counter, version, now),
+        }
+    }
+
+    /// Never repeated where it may have been counted: that would count twice.
+    async fn add_natively(&self, key: &Key, delta: i64) -> Result<Addition> {
+        let (version, now) = (Version::new(unique()?), self.clock.now());
+        let input = self.addition(key, delta, &version, now);
+        let input = UpdateItem { return_values: Some("ALL_NEW"), guard: input.guard.returning_old(), ..input };
         match self.call("UpdateItem", Safety::Once, &input).await? {
             Ok(body) => {
                 let sum = serde_json::from_slice(&body).ok().and_then(|updated: Updated| updated.attributes.counter());

@@ -1,14 +1,21 @@
 //! Puts, deletes and transactions.
 
-use isobar_abstraction::Result;
-use isobar_abstraction::key_value::{Key, Put, Version, Write};
+use std::borrow::Cow;
+
+use isobar_abstraction::key_value::{Key, Put, Version, Write, put_of_sum};
+use isobar_abstraction::{KeyValue, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, Guard};
+use super::counter::UpdateItem;
 use super::stored::{Found, StoredItem, StoredKey, unique};
 use super::{DynamoKeyValue, TRIES, throttled};
+use crate::profile::PROFILE;
 use crate::service::Refusal;
+
+/// Tries of a transaction with additions: of those that race for a counter one always wins.
+const COUNTER_TRIES: u32 = 100;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -39,6 +46,7 @@ struct TransactWriteItems<'a> {
 enum TransactItem<'a> {
     Put(PutItem<'a>),
     Delete(DeleteItem<'a>),
+    Update(UpdateItem<'a>),
 }
 
 /// The item that did not meet a condition, where there is one: it comes with the refusal.
@@ -54,6 +62,15 @@ impl ConditionalCheckFailed {
         let failed = refusal.code == "ConditionalCheckFailedException";
         failed.then(|| serde_json::from_slice(&refusal.body).unwrap_or_default())
     }
+}
+
+/// Why a transaction may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cancelled {
+    /// Other writes, or throttling.
+    InPassing,
+    /// A counter is not what DynamoDB adds to, or was written since.
+    ByCounters,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,22 +123,45 @@ impl DynamoKeyValue {
         Err(if refusal.uncertain && !untouched { error.with_outcome_unknown() } else { error })
     }
 
+    /// One request, unless a counter is none that DynamoDB adds to: see [`recount`](Self::recount).
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let versions = writes.iter().map(|_| unique().map(Version::new)).collect::<Result<Vec<_>>>()?;
-        for attempt in 0..TRIES {
-            let writes_and_versions = writes.iter().zip(&versions);
-            let items: Vec<_> =
-                writes_and_versions.map(|(write, version)| self.transact_item(write, version)).collect();
+        let mut planned: Vec<Cow<'_, Write>> = writes.iter().map(Cow::Borrowed).collect();
+        let tries = if writes.iter().any(Write::is_add) { COUNTER_TRIES } else { TRIES };
+        for attempt in 0..tries {
+            let items = planned.iter().zip(&versions).map(|(write, version)| self.transact_item(write, version));
+            let items: Vec<_> = items.collect();
             // All attempts of the client have one token, and count once. A cancellation is an
             // answer: what is tried after it is another transaction.
             let input = TransactWriteItems { client_request_token: unique()?, transact_items: &items };
             match self.call("TransactWriteItems", Safety::Idempotent, &input).await? {
                 Ok(_) => return Ok(answers(writes, versions)),
-                Err(refusal) => self.check_cancelled(refusal, writes)?,
+                Err(refusal) => {
+                    if self.check_cancelled(refusal, writes)? == Cancelled::ByCounters {
+                        drop(items);
+                        planned = self.recount(writes).await?;
+                    }
+                }
             }
             self.pause(attempt).await;
         }
         Err(throttled("other writes of the same items, or throttling, cancelled the transaction every time"))
+    }
+
+    /// The same writes, with each addition in the words that fit what is stored: a number of ours, or
+    /// nothing, DynamoDB adds to; an item that has expired, and a number that somebody else wrote, as text
+    /// perhaps, are written over. Errors: `InvalidInput` for what is no counter.
+    async fn recount<'a>(&self, writes: &'a [Write]) -> Result<Vec<Cow<'a, Write>>> {
+        let mut planned = Vec::with_capacity(writes.len());
+        for write in writes {
+            let Write::Add { key, delta } = write else {
+                planned.push(Cow::Borrowed(write));
+                continue;
+            };
+            let put = put_of_sum(key, *delta, self.get(key).await?, PROFILE.limits.counter)?;
+            planned.push(Cow::Owned(Write::Put(put)));
+        }
+        Ok(planned)
     }
 
     fn transact_item<'a>(&'a self, write: &'a Write, version: &'a Version) -> TransactItem<'a> {
@@ -135,11 +175,12 @@ impl DynamoKeyValue {
                 let guard = Condition::from(version.as_ref()).guard(now);
                 TransactItem::Delete(DeleteItem { table_name, key: StoredKey::from(key), guard })
             }
+            Write::Add { key, delta } => TransactItem::Update(self.addition(key, *delta, version, now)),
         }
     }
 
-    /// `Ok` where the transaction was cancelled for something that passes.
-    fn check_cancelled(&self, mut refusal: Refusal, writes: &[Write]) -> Result<()> {
+    /// `Ok` where the transaction was cancelled for something that passes, or for counters alone.
+    fn check_cancelled(&self, mut refusal: Refusal, writes: &[Write]) -> Result<Cancelled> {
         if refusal.code != "TransactionCanceledException" {
             return Err(self.explain(refusal));
         }
@@ -149,8 +190,13 @@ impl DynamoKeyValue {
         let code = |reason: &Reason| reason.code.clone().unwrap_or_default();
         let mut reasons = writes.iter().zip(&cancelled.reasons);
         // It outweighs all other reasons: tried again, it would fail again.
-        if let Some((write, _)) = reasons.clone().find(|(_, reason)| code(reason) == "ConditionalCheckFailed") {
-            return Err(Condition::from(write).broken(write.key()));
+        let broken = reasons.clone().filter(|(_, reason)| code(reason) == "ConditionalCheckFailed");
+        let (counters, others): (Vec<_>, Vec<_>) = broken.map(|(write, _)| write).partition(|write| write.is_add());
+        if let Some(write) = others.first() {
+            return Err(Condition::from(*write).broken(write.key()));
+        }
+        if !counters.is_empty() {
+            return Ok(Cancelled::ByCounters);
         }
         let passes = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
         let lasting = reasons.find(|(_, reason)| !passes.contains(&code(reason).as_str()));
@@ -160,12 +206,12 @@ impl DynamoKeyValue {
                 Err(self.explain(refusal))
             }
             None if cancelled.reasons.is_empty() => Err(refusal.into()),
-            None => Ok(()),
+            None => Ok(Cancelled::InPassing),
         }
     }
 }
 
 fn answers(writes: &[Write], versions: Vec<Version>) -> Vec<Option<Version>> {
-    let answer = |(write, version)| matches!(write, &Write::Put(_)).then_some(version);
+    let answer = |(write, version)| (!matches!(write, &Write::Delete { .. })).then_some(version);
     writes.iter().zip(versions).map(answer).collect()
 }

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use isobar_abstraction::key_value::{Key, Put, PutMode, add_to_counter};
+use isobar_abstraction::key_value::{Key, put_of_sum, sum_of};
 use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
 
 use crate::profile::PROFILE;
+
+/// Tries of what races for a counter. Of those who race one always wins, so that a hundred writers of one
+/// counter all come to their turn.
+pub(super) const COUNTER_TRIES: u32 = 100;
 
 /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
 pub(super) async fn pause(clock: &dyn Clock, tries: u32) {
@@ -44,13 +48,8 @@ pub(super) fn changed(key: &Key) -> Error {
 /// and nothing was done.
 pub(super) async fn write_back(store: &impl KeyValue, key: &Key, delta: i64) -> Result<Option<i64>> {
     let stored = store.get(key).await?;
-    let value = stored.as_ref().map(|item| item.value.as_ref());
-    let sum = add_to_counter(value, delta, PROFILE.limits.counter)?;
-    let (mode, expires_at) = match stored {
-        Some(item) => (PutMode::Update(item.version), item.expires_at),
-        None => (PutMode::Create, None),
-    };
-    let put = Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at };
+    let put = put_of_sum(key, delta, stored, PROFILE.limits.counter)?;
+    let sum = sum_of(&put)?;
     match store.put(put).await {
         Ok(_) => Ok(Some(sum)),
         // What may have been counted must not be counted again.

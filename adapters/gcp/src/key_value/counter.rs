@@ -1,6 +1,6 @@
 //! Counters: Firestore's own addition, and the cases that it cannot do.
 
-use isobar_abstraction::key_value::{Key, Put, PutMode, add_to_counter};
+use isobar_abstraction::key_value::{Key, add_to_counter, put_of_sum, sum_of};
 use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::Safety;
 
@@ -87,14 +87,9 @@ impl FirestoreKeyValue {
             Some(found) => found.into_item(key.clone(), self.clock.now())?,
             None => None,
         };
-        let sum = add_to_counter(item.as_ref().map(|item| item.value.as_ref()), delta, PROFILE.limits.counter)?;
-        let (mode, expires_at) = match item {
-            Some(item) => (PutMode::Update(item.version), item.expires_at),
-            None => (PutMode::Create, None),
-        };
-        let put = Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at };
+        let put = put_of_sum(key, delta, item, PROFILE.limits.counter)?;
         match self.put_item(&put).await {
-            Ok(_) => Ok(Some(sum)),
+            Ok(_) => sum_of(&put).map(Some),
             // What may have been counted must not be counted again.
             Err(error) if error.outcome_unknown() => Err(error),
             Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => Ok(None),

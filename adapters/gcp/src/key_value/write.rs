@@ -1,16 +1,18 @@
 //! Puts, deletes and transactions.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write};
+use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_rest::Safety;
 
 use super::attempt::{changed, taken, unique};
 use super::commit::{Change, Document, Precondition, Sent, Written};
 use super::refusal::is_condition;
 use super::stored::{Fields, Found, expiry, path, version, wanted};
-use super::{FirestoreKeyValue, TRIES, throttled};
+use super::{COUNTER_TRIES, FirestoreKeyValue, TRIES, throttled};
+use crate::profile::PROFILE;
 use crate::service::{Refusal, unknown};
 
 /// What was seen to be stored.
@@ -42,14 +44,21 @@ impl FirestoreKeyValue {
 
     /// All or none: one request, unless a create meets what has expired. Repeated as often as it takes: the
     /// mark tells our own writes from all others.
+    ///
+    /// Counters are read before, and their sums written over what was read: an increment takes no
+    /// condition on the number that is there.
     async fn write(&self, operation: &'static str, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let mark = unique()?;
-        let (mut seen, mut lost) = (Seen::new(), false);
-        for attempt in 0..TRIES {
-            let changes = self.changes(writes, &mark, &seen).await.map_err(|error| unknown(error, lost))?;
-            let sent = self.commit(operation, Safety::Idempotent, &changes).await;
+        let counters: Vec<_> = writes.iter().filter(|write| write.is_add()).collect();
+        let tries = if counters.is_empty() { TRIES } else { COUNTER_TRIES };
+        let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
+        let (mut seen, mut lost) = (self.look(counters).await?, false);
+        for attempt in 0..tries {
+            let puts = self.count(writes, &seen).map_err(|error| unknown(error, lost))?;
+            let changes = self.changes(&puts, &mark, &seen).await.map_err(|error| unknown(error, lost))?;
+            let sent = self.commit(operation, safety, &changes).await;
             let refusal = match sent.map_err(|error| unknown(error, lost))? {
-                Ok(written) => return self.versions(writes, &written),
+                Ok(written) => return self.versions(&puts, &written),
                 Err(refusal) => refusal,
             };
             lost |= refusal.uncertain;
@@ -62,18 +71,35 @@ impl FirestoreKeyValue {
         Err(unknown(throttled("other writes of the same items were faster every time"), lost))
     }
 
+    /// The writes, with each addition as the put of its sum. Errors: `InvalidInput` for what is no counter.
+    fn count<'a>(&self, writes: &'a [Write], seen: &Seen) -> Result<Vec<Cow<'a, Write>>> {
+        let now = self.clock.now();
+        let stored = |key: &Key| match seen.get(key) {
+            Some(found) => found.clone().into_item(key.clone(), now),
+            None => Ok(None),
+        };
+        with_sums(writes, PROFILE.limits.counter, stored)
+    }
+
     /// Errors: `Conflict` where it is known before that nothing has the version.
-    async fn changes<'a>(&self, writes: &'a [Write], mark: &'a str, seen: &'a Seen) -> Result<Vec<Change<'a>>> {
+    async fn changes<'a>(
+        &self,
+        writes: &'a [Cow<'a, Write>],
+        mark: &'a str,
+        seen: &'a Seen,
+    ) -> Result<Vec<Change<'a>>> {
         let mut changes = Vec::with_capacity(writes.len());
         for write in writes {
             let name = self.name(write.key()).await?;
             let current_document = self.precondition(write, seen)?;
-            changes.push(match write {
+            changes.push(match write.as_ref() {
                 Write::Put(put) => {
                     let fields = Sent::Whole(Box::new(Fields::of(put, mark)));
                     Change { update: Some(Document { name, fields }), current_document, ..Change::default() }
                 }
-                Write::Delete { .. } => Change { delete: Some(name), current_document, ..Change::default() },
+                Write::Delete { .. } | Write::Add { .. } => {
+                    Change { delete: Some(name), current_document, ..Change::default() }
+                }
             });
         }
         Ok(changes)
@@ -86,7 +112,9 @@ impl FirestoreKeyValue {
             Ok(Some(Precondition::UpdateTime(time)))
         };
         match write {
-            Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { version: None, .. } => Ok(None),
+            Write::Put(Put { mode: PutMode::Overwrite, .. })
+            | Write::Delete { version: None, .. }
+            | Write::Add { .. } => Ok(None),
             Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
                 of(version)
             }
@@ -124,7 +152,9 @@ impl FirestoreKeyValue {
         let now = self.clock.now();
         let alive = found.filter(|found| !found.has_expired(now));
         match write {
-            Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { version: None, .. } => Ok(()),
+            Write::Put(Put { mode: PutMode::Overwrite, .. })
+            | Write::Delete { version: None, .. }
+            | Write::Add { .. } => Ok(()),
             Write::Put(Put { mode: PutMode::Create, key, .. }) => {
                 if alive.is_some() {
                     Err(taken(key))
@@ -141,20 +171,23 @@ impl FirestoreKeyValue {
     }
 
     /// The versions of writes that were applied. Errors: `Internal`.
-    fn versions(&self, writes: &[Write], written: &[Written]) -> Result<Vec<Option<Version>>> {
-        let answer = |(write, written): (&Write, &Written)| match write {
+    fn versions(&self, writes: &[Cow<'_, Write>], written: &[Written]) -> Result<Vec<Option<Version>>> {
+        let answer = |(write, written): (&Cow<'_, Write>, &Written)| match write.as_ref() {
             Write::Put(put) => {
                 let place = path(&self.collection, &put.key)?;
                 Ok(Some(version(written.update_time()?, &place, put.expires_at.map(expiry))))
             }
-            Write::Delete { .. } => Ok(None),
+            Write::Delete { .. } | Write::Add { .. } => Ok(None),
         };
         writes.iter().zip(written).map(answer).collect()
     }
 
     /// What is stored where there is to be written.
-    async fn look(&self, writes: &[Write]) -> Result<Seen> {
-        let keys: Vec<&Key> = writes.iter().map(Write::key).collect();
+    async fn look<'a>(&self, writes: impl IntoIterator<Item = &'a Write>) -> Result<Seen> {
+        let keys: Vec<&Key> = writes.into_iter().map(Write::key).collect();
+        if keys.is_empty() {
+            return Ok(Seen::new());
+        }
         let found = self.find(&keys).await?;
         let pairs = keys.into_iter().zip(found).filter_map(|(key, found)| Some((key.clone(), found?)));
         Ok(pairs.collect())
@@ -165,20 +198,22 @@ fn asks_for_a_version(write: &Write) -> bool {
     match write {
         Write::Put(put) => matches!(put.mode, PutMode::Update(_)),
         Write::Delete { version, .. } => version.is_some(),
+        Write::Add { .. } => false,
     }
 }
 
-/// The versions, where what is stored shows that an attempt whose answer was lost was applied.
+/// The versions, where what is stored shows that an attempt whose answer was lost was applied: one item that
+/// has the mark is enough. What was written over since has a version that no item has.
 fn applied(writes: &[Write], mark: &str, seen: &Seen) -> Option<Result<Vec<Option<Version>>>> {
-    let mut puts = writes.iter().filter(|write| matches!(write, Write::Put(_))).peekable();
-    puts.peek()?;
     let ours = |write: &Write| seen.get(write.key()).filter(|found| found.is_marked(mark));
-    if !puts.all(|write| ours(write).is_some()) {
+    let is_put = |write: &Write| !matches!(write, Write::Delete { .. });
+    if !writes.iter().any(|write| is_put(write) && ours(write).is_some()) {
         return None;
     }
-    let answer = |write: &Write| match write {
-        Write::Put(_) => ours(write).map(Found::version).transpose(),
-        Write::Delete { .. } => Ok(None),
+    let answer = |write: &Write| match ours(write) {
+        _ if !is_put(write) => Ok(None),
+        Some(found) => found.version().map(Some),
+        None => Ok(Some(Version::new(format!("superseded-{mark}")))),
     };
     Some(writes.iter().map(answer).collect())
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, add_to_counter};
+use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, put_of_sum, sum_of, with_sums};
 use isobar_abstraction::{Clock, Error, Result};
 use redb::{AccessGuard, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::{ITEMS, NEVER, Row, RowKey, is_live, row_key, version};
+use super::{ITEMS, NEVER, Row, RowKey, is_live, item, row_key, version};
 use crate::family::{failed, open};
 use crate::profile::PROFILE;
 use crate::store::Store;
@@ -40,10 +39,21 @@ impl<'t> Change<'t> {
         Ok(row.filter(|row| is_live(row.value(), self.now_ms)))
     }
 
+    /// Does all writes or, where one of them is not allowed, none.
+    pub(super) fn transact(&mut self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
+        let live = |key: &Key| Ok(self.live(key)?.map(|row| item(row_key(key), row.value())));
+        let writes = with_sums(writes, PROFILE.limits.counter, live)?;
+        writes.iter().try_for_each(|write| self.check(write))?;
+        writes.iter().map(|write| self.apply(write)).collect()
+    }
+
     /// Is the write allowed on the table as it is?
-    pub(super) fn check(&self, write: &Write) -> Result<()> {
+    fn check(&self, write: &Write) -> Result<()> {
         let wanted = match write {
-            Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { version: None, .. } => return Ok(()),
+            // An add has become the put of its sum before.
+            Write::Put(Put { mode: PutMode::Overwrite, .. })
+            | Write::Delete { version: None, .. }
+            | Write::Add { .. } => return Ok(()),
             Write::Put(Put { mode: PutMode::Create, .. }) => None,
             Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
                 Some(version)
@@ -61,7 +71,7 @@ impl<'t> Change<'t> {
     }
 
     /// Does what was checked.
-    pub(super) fn apply(&mut self, write: &Write) -> Result<Option<Version>> {
+    fn apply(&mut self, write: &Write) -> Result<Option<Version>> {
         match write {
             Write::Put(put) => self.put(put).map(Some),
             Write::Delete { key, .. } => {
@@ -69,6 +79,7 @@ impl<'t> Change<'t> {
                 self.expire(key, old, NEVER)?;
                 Ok(None)
             }
+            Write::Add { .. } => Ok(None),
         }
     }
 
@@ -105,15 +116,11 @@ impl<'t> Change<'t> {
     }
 
     /// Adds to a counter, which keeps its expiry.
-    pub(super) fn add(&mut self, key: Key, delta: i64) -> Result<i64> {
-        let limit = PROFILE.limits.counter;
-        let (sum, expires_ms) = match self.live(&key)? {
-            Some(row) => (add_to_counter(Some(row.value().2), delta, limit)?, row.value().1),
-            None => (add_to_counter(None, delta, limit)?, NEVER),
-        };
-        let expires_at = (expires_ms != NEVER).then(|| from_millis(expires_ms));
-        self.put(&Put { key, value: Bytes::from(sum.to_string()), mode: PutMode::Overwrite, expires_at })?;
-        Ok(sum)
+    pub(super) fn add(&mut self, key: &Key, delta: i64) -> Result<i64> {
+        let stored = self.live(key)?.map(|row| item(row_key(key), row.value()));
+        let put = put_of_sum(key, delta, stored, PROFILE.limits.counter)?;
+        self.put(&put)?;
+        sum_of(&put)
     }
 }
 

@@ -18,6 +18,11 @@ crate::trials![
     "KV-13" => a_transaction_takes_strange_sort_keys,
     "KV-13" => transfers_at_once_neither_make_nor_lose_money,
     "KV-13" => only_one_of_many_racing_transactions_creates,
+    "KV-13" => a_transaction_adds_to_counters,
+    "KV-13" => an_addition_that_cannot_be_made_undoes_its_transaction,
+    "KV-13" => an_addition_in_a_transaction_keeps_the_expiry_and_begins_what_has_expired,
+    "KV-13" => a_mark_and_its_count_are_one_write_for_64_writers_at_once,
+    "KV-14" => a_transaction_counts_as_json_on_every_provider,
     "KV-14" => a_transaction_of_100_writes_happens,
     "KV-14" => a_transaction_of_101_writes_is_too_large_and_writes_nothing,
     "KV-14" => a_transaction_of_exactly_2_megabytes_happens_and_one_byte_more_is_too_large,
@@ -259,5 +264,100 @@ async fn a_transaction_with_a_wrong_write_writes_nothing(world: Box<dyn World>) 
         assert_eq!(transaction.commit().await.unwrap_err().kind(), kind);
     }
     assert_eq!(items.scan().all().await?, []);
+    Ok(())
+}
+
+async fn a_transaction_adds_to_counters(world: Box<dyn World>) -> Checked {
+    let counters = world.cloud().table::<i64>("counters");
+    counters.put(("p", "put"), &5).await?;
+    counters.add(("p", "added"), 5).await?;
+    let adds = counters.transact("p").add("new", 3).put("other", &1).add("put", -7).add("added", 10).delete("absent");
+    let versions = adds.commit().await?;
+    let [Some(new), Some(_), Some(put), Some(added), None] = versions.as_slice() else { panic!("{versions:?}") };
+    for (sort, sum, version) in [("new", 3, new), ("put", -2, put), ("added", 15, added)] {
+        let entry = counters.entry(("p", sort)).await?.unwrap();
+        assert_eq!((entry.value, &entry.version, entry.expires_at), (sum, version, None), "{sort}");
+        assert_eq!(counters.add(("p", sort), 1).await?, sum + 1, "{sort}");
+    }
+    counters.transact("p").put_with("new", &9, PutMode::Create).add("put", 1).commit().await.unwrap_err();
+    assert_eq!(counters.get(("p", "put")).await?, Some(-1));
+    Ok(())
+}
+
+async fn an_addition_that_cannot_be_made_undoes_its_transaction(world: Box<dyn World>) -> Checked {
+    let (counters, raw) = (world.cloud().table::<i64>("counters"), world.cloud().table::<Bytes>("counters"));
+    let limit = Limits::PORTABLE.counter;
+    counters.put(("p", "full"), &limit).await?;
+    raw.put(("p", "text"), &Bytes::from("five")).await?;
+    raw.put(("p", "bytes"), &Bytes::from_static(&[0xff])).await?;
+    for (sort, delta) in
+        [("full", 1), ("text", 1), ("bytes", 1), ("new", limit + 1), ("new", i64::MIN), ("full", i64::MAX)]
+    {
+        let transaction = counters.transact("p").put("mark", &1).add(sort, delta).add("good", 1);
+        let error = transaction.commit().await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::InvalidInput, false), "{sort} {delta}");
+        for untouched in ["mark", "new", "good"] {
+            assert_eq!(counters.get(("p", untouched)).await?, None, "{sort} {delta}");
+        }
+    }
+    assert_eq!(counters.get(("p", "full")).await?, Some(limit));
+    assert_eq!(raw.get(("p", "text")).await?.as_deref(), Some(&b"five"[..]));
+    let twice = counters.transact("p").add("new", 1).add("new", 1).commit().await.unwrap_err();
+    assert_eq!(twice.kind(), ErrorKind::InvalidInput);
+    Ok(())
+}
+
+async fn an_addition_in_a_transaction_keeps_the_expiry_and_begins_what_has_expired(world: Box<dyn World>) -> Checked {
+    let counters = world.cloud().table::<i64>("counters");
+    let expires_at = Some(world.now() + Duration::from_secs(10));
+    let living = PutOptions::default().with_ttl(Duration::from_secs(10));
+    counters.put_with(("p", "a"), &5, living).await?;
+    world.advance(Duration::from_secs(5));
+    counters.transact("p").add("a", 1).commit().await?;
+    let entry = counters.entry(("p", "a")).await?.unwrap();
+    assert_eq!((entry.value, entry.expires_at), (6, expires_at));
+    world.advance(Duration::from_secs(5));
+    counters.transact("p").put_with("mark", &1, PutMode::Create).add("a", 1).commit().await?;
+    let entry = counters.entry(("p", "a")).await?.unwrap();
+    assert_eq!((entry.value, entry.expires_at), (1, None));
+    Ok(())
+}
+
+/// Each writer has a mark of its own, so that none of them is in another's way but at the counter.
+async fn a_mark_and_its_count_are_one_write_for_64_writers_at_once(world: Box<dyn World>) -> Checked {
+    let counters = world.cloud().table::<i64>("counters");
+    let marked = at_once(64, |number| {
+        let counters = counters.clone();
+        let counted =
+            move || counters.transact("p").put_with(format!("mark/{number}"), &1, PutMode::Create).add("sum", 1);
+        async move {
+            counted().commit().await?;
+            Ok::<_, isobar::Error>(counted().commit().await.unwrap_err().kind())
+        }
+    });
+    for again in marked.await {
+        assert_eq!(again?, ErrorKind::AlreadyExists);
+    }
+    assert_eq!(counters.get(("p", "sum")).await?, Some(64));
+    assert_eq!(counters.query("p").prefix("mark/").all().await?.len(), 64);
+    Ok(())
+}
+
+/// What Cosmos DB counts is the text with its escapes, and of other bytes the base64.
+async fn a_transaction_counts_as_json_on_every_provider(world: Box<dyn World>) -> Checked {
+    let raw = world.cloud().table::<Bytes>("items");
+    let limit = usize::try_from(Limits::PORTABLE.transaction_bytes)?;
+    // Less both keys, of one and two characters.
+    let share = limit / 100 - 3;
+    for (what, value) in [("quotes", vec![b'"'; share / 2]), ("bytes", vec![0xff; share / 4 * 3])] {
+        let writes = |value: &[u8]| {
+            let value = Bytes::copy_from_slice(value);
+            (0..100).fold(raw.transact("p"), |writes, number| writes.put(format!("{number:02}"), &value))
+        };
+        writes(&value).commit().await?;
+        let longer = [value.as_slice(), &value[..3]].concat();
+        let error = writes(&longer).commit().await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{what}: {error}");
+    }
     Ok(())
 }

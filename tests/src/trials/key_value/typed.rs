@@ -13,6 +13,8 @@ crate::trials![
     "KV-19" => a_value_of_another_type_is_invalid_input_in_every_read_and_stays_stored,
     "KV-19" => bytes_that_are_not_json_are_invalid_input_and_stay_stored,
     "KV-19" => a_value_that_json_cannot_hold_is_invalid_input_and_not_written,
+    "KV-19" => a_value_that_would_not_be_read_back_is_invalid_input_and_not_written,
+    "KV-19" => an_unreadable_item_does_not_hide_its_neighbours,
     "KV-19" => a_value_of_a_newer_form_of_the_type_is_read_by_the_older,
 ];
 
@@ -59,8 +61,8 @@ async fn a_value_of_another_type_is_invalid_input_in_every_read_and_stays_stored
         numbers.get(("p", "a")).await.unwrap_err(),
         numbers.entry(("p", "a")).await.unwrap_err(),
         numbers.get_many([("p", "a")]).await.unwrap_err(),
-        numbers.query("p").page().await.unwrap_err(),
-        numbers.scan().page().await.unwrap_err(),
+        numbers.query("p").all().await.unwrap_err(),
+        numbers.scan().all().await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -92,6 +94,40 @@ async fn a_value_that_json_cannot_hold_is_invalid_input_and_not_written(world: B
     let transaction = items.transact("a").put("x", &HashMap::new()).put("y", &without_names);
     assert_eq!(transaction.commit().await.unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(items.scan().all().await?, []);
+    Ok(())
+}
+
+async fn a_value_that_would_not_be_read_back_is_invalid_input_and_not_written(world: Box<dyn World>) -> Checked {
+    let floats = world.cloud().table::<f64>("items");
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(floats.put("a", &value).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{value}");
+        assert_eq!(floats.update("a", |_| value).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{value}");
+        let transaction = floats.transact("a").put("x", &1.5).put("y", &value);
+        assert_eq!(transaction.commit().await.unwrap_err().kind(), ErrorKind::InvalidInput, "{value}");
+    }
+    let deep = (0..200).fold(Vec::new(), |deep: Vec<serde_json::Value>, _| vec![deep.into()]);
+    let values = world.cloud().table::<serde_json::Value>("items");
+    assert_eq!(values.put("a", &deep.into()).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(floats.scan().all().await?, []);
+    floats.put("a", &f64::MIN_POSITIVE).await?;
+    assert_eq!(floats.get("a").await?, Some(f64::MIN_POSITIVE));
+    Ok(())
+}
+
+async fn an_unreadable_item_does_not_hide_its_neighbours(world: Box<dyn World>) -> Checked {
+    let (numbers, raw) = (world.cloud().table::<f64>("items"), world.cloud().table::<Bytes>("items"));
+    for (sort, text) in [("a", "1"), ("b", "null"), ("c", "2")] {
+        raw.put(("p", sort), &Bytes::from(text)).await?;
+    }
+    for page in [numbers.query("p").page().await?, numbers.scan().page().await?] {
+        let mut values: Vec<_> = page.items.iter().map(|entry| entry.value).collect();
+        values.sort_by(f64::total_cmp);
+        assert_eq!(values, [1.0, 2.0]);
+        let unreadable: Vec<_> = page.unreadable.iter().map(|item| item.key.sort.as_str()).collect();
+        assert_eq!((unreadable, page.next), (vec!["b"], None));
+    }
+    let error = numbers.query("p").all().await.unwrap_err();
+    assert!(error.message().contains("`p / b`"), "{error}");
     Ok(())
 }
 

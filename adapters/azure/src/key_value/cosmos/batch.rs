@@ -2,11 +2,13 @@
 //!
 //! Source: <https://learn.microsoft.com/azure/cosmos-db/nosql/transactional-batch>.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use http::Method;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write};
+use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,8 @@ use super::refusal::{REQUEST_BYTES, Refusal};
 use super::request::{Answered, Ask, Success};
 use super::stored::{Found, check_key, document, id, partition_header, tombstone, version, wanted};
 use super::{CosmosKeyValue, TRIES, throttled};
-use crate::key_value::attempt::{changed, taken, unique, unknown};
+use crate::key_value::attempt::{COUNTER_TRIES, changed, taken, unique, unknown};
+use crate::profile::PROFILE;
 
 /// What the other writes of a batch are answered when one has failed.
 const FAILED_DEPENDENCY: u16 = 424;
@@ -52,8 +55,8 @@ pub(super) fn culprit(body: &[u8]) -> Option<(usize, Outcome)> {
     outcomes.into_iter().enumerate().find(|(_, outcome)| failed(outcome))
 }
 
-/// What was seen to be stored, by sort key.
-type Seen = HashMap<String, Found>;
+/// What was looked for, by sort key, and found.
+type Seen = HashMap<String, Option<Found>>;
 
 /// What became of a transaction that was refused.
 enum Settled {
@@ -65,26 +68,43 @@ enum Settled {
 
 impl CosmosKeyValue {
     /// One request, unless a create meets what has expired, or a delete what is absent: those fail a batch,
-    /// so it is looked at, and tried again in other words.
+    /// so it is looked at, and tried again in other words. Counters are read before, and their sums
+    /// written over what was read: the emulators have no patch in a batch.
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
         let mark = unique()?;
-        let (mut seen, mut lost) = (None, false);
-        for attempt in 0..TRIES {
-            let operations = self.plan(writes, &mark, seen.as_ref()).map_err(|error| unknown(error, lost))?;
-            let sent = self.send(&first.key().partition, &operations).await;
+        let counters: Vec<_> = writes.iter().filter(|write| write.is_add()).collect();
+        let tries = if counters.is_empty() { TRIES } else { COUNTER_TRIES };
+        let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
+        let (mut seen, mut lost) = (self.look(counters).await?, false);
+        for attempt in 0..tries {
+            let now = self.clock.now();
+            let puts = self.count(writes, &seen, now).map_err(|error| unknown(error, lost))?;
+            let operations =
+                puts.iter().map(|write| Operation::of(write, &mark, &seen, now)).collect::<Result<Vec<_>>>();
+            let operations = operations.map_err(|error| unknown(error, lost))?;
+            let sent = self.send(&first.key().partition, &operations, safety).await;
             let refusal = match sent.map_err(|error| unknown(error, lost))? {
-                Ok(success) => return answers(writes, &success),
+                Ok(success) => return answers(&puts, &success),
                 Err(refusal) => refusal,
             };
             lost |= refusal.uncertain;
             match self.settle(writes, &mark, refusal, lost).await.map_err(|error| unknown(error, lost))? {
                 Settled::Applied(versions) => return Ok(versions),
-                Settled::Seen(found) => seen = Some(found),
+                Settled::Seen(found) => seen = found,
             }
             self.pause(attempt).await;
         }
         Err(unknown(throttled("other writes of the same items undid the transaction every time"), lost))
+    }
+
+    /// The writes, with each addition as the put of its sum. Errors: `InvalidInput` for what is no counter.
+    fn count<'a>(&self, writes: &'a [Write], seen: &Seen, now: SystemTime) -> Result<Vec<Cow<'a, Write>>> {
+        let stored = |key: &Key| match seen.get(&key.sort) {
+            Some(Some(found)) => found.clone().into_item(key.clone(), now),
+            _ => Ok(None),
+        };
+        with_sums(writes, PROFILE.limits.counter, stored)
     }
 
     /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
@@ -103,49 +123,13 @@ impl CosmosKeyValue {
         }
     }
 
-    /// Errors: `AlreadyExists` and `Conflict` where it is known before that a condition does not hold.
-    fn plan(&self, writes: &[Write], mark: &str, seen: Option<&Seen>) -> Result<Vec<Operation>> {
-        writes.iter().map(|write| self.operation(write, mark, seen)).collect()
-    }
-
-    fn operation(&self, write: &Write, mark: &str, seen: Option<&Seen>) -> Result<Operation> {
-        let now = self.clock.now();
-        let key = write.key();
-        let stored = seen.map(|seen| seen.get(&key.sort));
-        let body = |put: &Put| document(put, mark, now);
-        match write {
-            Write::Put(put) => match (&put.mode, stored) {
-                (PutMode::Overwrite, _) => Operation::put("Upsert", body(put)?),
-                (PutMode::Create, Some(Some(found))) if found.has_expired(now) => {
-                    Ok(Operation::put("Replace", body(put)?)?.over(key, found.etag()?))
-                }
-                (PutMode::Create, Some(Some(_))) => Err(taken(key)),
-                (PutMode::Create, _) => Operation::put("Create", body(put)?),
-                (PutMode::Update(version), _) => {
-                    let etag = wanted(version, now).ok_or_else(|| changed(key))?;
-                    Ok(Operation::put("Replace", body(put)?)?.over(key, etag))
-                }
-            },
-            // To leave it out would let somebody create the item before the batch is applied.
-            Write::Delete { version: None, .. } if matches!(stored, Some(None)) => {
-                Operation::put("Upsert", tombstone(key, mark)?)
-            }
-            Write::Delete { version, .. } => {
-                check_key(key)?;
-                let etag = |version| wanted(version, now).ok_or_else(|| changed(key));
-                let if_match = version.as_ref().map(etag).transpose()?.map(str::to_owned);
-                Ok(Operation { operation_type: "Delete", id: Some(id(&key.sort)), if_match, resource_body: None })
-            }
-        }
-    }
-
-    async fn send(&self, partition: &str, operations: &[Operation]) -> Result<Answered> {
+    async fn send(&self, partition: &str, operations: &[Operation], safety: Safety) -> Result<Answered> {
         let body = serde_json::to_vec(operations)?;
         if body.len() as u64 > REQUEST_BYTES {
             return Err(Error::too_large("the transaction in Cosmos DB's JSON", body.len() as u64, REQUEST_BYTES)
                 .with_origin(Origin::Request));
         }
-        let ask = Ask::items("TransactionalBatch", Method::POST, Safety::Idempotent)
+        let ask = Ask::items("TransactionalBatch", Method::POST, safety)
             .in_session()
             .with("x-ms-documentdb-partitionkey", partition_header(partition))
             .with("x-ms-cosmos-is-batch-request", "True")
@@ -155,15 +139,52 @@ impl CosmosKeyValue {
         self.container.ask(ask).await
     }
 
-    /// What is stored where the transaction writes.
-    async fn look(&self, writes: &[Write]) -> Result<Seen> {
-        let keys: Vec<_> = writes.iter().map(Write::key).collect();
-        let found = self.find(&keys).await?;
-        found.into_iter().map(|found| Ok((found.key()?.sort, found))).collect()
+    /// What is stored where these write.
+    async fn look<'a>(&self, writes: impl IntoIterator<Item = &'a Write>) -> Result<Seen> {
+        let keys: Vec<_> = writes.into_iter().map(Write::key).collect();
+        let mut seen: Seen = keys.iter().map(|key| (key.sort.clone(), None)).collect();
+        if !keys.is_empty() {
+            for found in self.find(&keys).await? {
+                seen.insert(found.key()?.sort, Some(found));
+            }
+        }
+        Ok(seen)
     }
 }
 
 impl Operation {
+    /// Errors: `AlreadyExists` and `Conflict` where it is known before that a condition does not hold.
+    fn of(write: &Write, mark: &str, seen: &Seen, now: SystemTime) -> Result<Self> {
+        let key = write.key();
+        let stored = seen.get(&key.sort);
+        let body = |put: &Put| document(put, mark, now);
+        match write {
+            Write::Put(put) => match (&put.mode, stored) {
+                (PutMode::Overwrite, _) => Self::put("Upsert", body(put)?),
+                (PutMode::Create, Some(Some(found))) if found.has_expired(now) => {
+                    Ok(Self::put("Replace", body(put)?)?.over(key, found.etag()?))
+                }
+                (PutMode::Create, Some(Some(_))) => Err(taken(key)),
+                (PutMode::Create, _) => Self::put("Create", body(put)?),
+                (PutMode::Update(version), _) => {
+                    let etag = wanted(version, now).ok_or_else(|| changed(key))?;
+                    Ok(Self::put("Replace", body(put)?)?.over(key, etag))
+                }
+            },
+            // To leave it out would let somebody create the item before the batch is applied.
+            Write::Delete { version: None, .. } if matches!(stored, Some(None)) => {
+                Self::put("Upsert", tombstone(key, mark)?)
+            }
+            Write::Delete { version, .. } => {
+                check_key(key)?;
+                let etag = |version| wanted(version, now).ok_or_else(|| changed(key));
+                let if_match = version.as_ref().map(etag).transpose()?.map(str::to_owned);
+                Ok(Self { operation_type: "Delete", id: Some(id(&key.sort)), if_match, resource_body: None })
+            }
+            Write::Add { .. } => Err(Error::internal("an addition has become no put")),
+        }
+    }
+
     fn put(operation_type: &'static str, document: String) -> Result<Self> {
         let resource_body = Some(RawValue::from_string(document)?);
         Ok(Self { operation_type, id: None, if_match: None, resource_body })
@@ -178,41 +199,39 @@ fn asks_for_a_version(write: &Write) -> bool {
     match write {
         Write::Put(put) => matches!(put.mode, PutMode::Update(_)),
         Write::Delete { version, .. } => version.is_some(),
+        Write::Add { .. } => false,
     }
 }
 
 /// The versions of a transaction that was applied. Errors: `Internal`.
-fn answers(writes: &[Write], success: &Success) -> Result<Vec<Option<Version>>> {
+fn answers(writes: &[Cow<'_, Write>], success: &Success) -> Result<Vec<Option<Version>>> {
     let outcomes: Vec<Outcome> = success.read().map_err(Error::with_outcome_unknown)?;
     let lacks = || Error::internal("Cosmos DB's answer does not tell of each write").with_outcome_unknown();
     if writes.len() != outcomes.len() || outcomes.iter().any(|outcome| outcome.status_code >= 400) {
         return Err(lacks());
     }
-    let answer = |(write, outcome): (&Write, Outcome)| match write {
+    let answer = |(write, outcome): (&Cow<'_, Write>, Outcome)| match write.as_ref() {
         Write::Put(put) => {
             let etag = outcome.e_tag.ok_or_else(lacks)?;
             Ok(Some(version(&etag, put.expires_at.map(to_millis))))
         }
-        Write::Delete { .. } => Ok(None),
+        Write::Delete { .. } | Write::Add { .. } => Ok(None),
     };
     writes.iter().zip(outcomes).map(answer).collect()
 }
 
-/// The versions, where what is stored shows that an attempt whose answer was lost was applied.
+/// The versions, where what is stored shows that an attempt whose answer was lost was applied: one item that
+/// has the mark is enough. What was written over since has a version that no item has.
 fn applied(writes: &[Write], mark: &str, found: &Seen) -> Option<Result<Vec<Option<Version>>>> {
-    let mut puts = writes.iter().filter(|write| matches!(write, Write::Put(_))).peekable();
-    puts.peek()?;
-    let ours = |write: &Write| found.get(&write.key().sort).filter(|found| found.is_marked(mark));
-    if !puts.all(|write| ours(write).is_some()) {
+    let ours = |write: &Write| found.get(&write.key().sort)?.as_ref().filter(|found| found.is_marked(mark));
+    let is_put = |write: &Write| !matches!(write, Write::Delete { .. });
+    if !writes.iter().any(|write| is_put(write) && ours(write).is_some()) {
         return None;
     }
-    Some(
-        writes
-            .iter()
-            .map(|write| match write {
-                Write::Put(_) => ours(write).map(Found::version).transpose(),
-                Write::Delete { .. } => Ok(None),
-            })
-            .collect(),
-    )
+    let answer = |write: &Write| match ours(write) {
+        _ if !is_put(write) => Ok(None),
+        Some(found) => found.version().map(Some),
+        None => Ok(Some(version(&format!("superseded-{mark}"), None))),
+    };
+    Some(writes.iter().map(answer).collect())
 }

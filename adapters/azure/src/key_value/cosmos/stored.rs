@@ -169,7 +169,7 @@ fn seconds(expires: u64, now: SystemTime) -> Option<i32> {
 }
 
 /// An item as it is read, by whomever it was written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Found {
     p: Option<Value>,
     s: Option<Value>,

@@ -122,12 +122,13 @@ impl TableService {
     pub(super) async fn transact(
         &self,
         changes: &[Change],
+        safety: Safety,
     ) -> Result<std::result::Result<Vec<Option<String>>, Refusal>> {
         let boundary = boundary()?;
         let body = batch::body(&boundary, changes, |change| self.url(change.row.as_ref()));
         let request = Request::post(format!("{}/$batch", self.account.table))
             .header(CONTENT_TYPE, format!("multipart/mixed; boundary=batch_{boundary}"));
-        let response = match self.send("EntityGroupTransaction", Safety::Idempotent, request, body.into()).await? {
+        let response = match self.send("EntityGroupTransaction", safety, request, body.into()).await? {
             Ok(response) => response,
             Err(refusal) => return Ok(Err(refusal)),
         };

@@ -1,9 +1,11 @@
 //! Transactions: entity group transactions of one partition.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write};
+use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, put_of_sum};
+use isobar_rest::Safety;
 
 use super::key::RowKey;
 use super::refusal::{Meaning, Refusal};
@@ -11,11 +13,12 @@ use super::service::Change;
 use super::stored::{Content, Tag};
 use super::write::{On, change};
 use super::{TRIES, TableKeyValue, busy};
-use crate::key_value::attempt::{changed, taken, unique, unknown};
+use crate::key_value::attempt::{COUNTER_TRIES, changed, taken, unique, unknown};
+use crate::profile::PROFILE;
 
 /// How a write is done.
 enum Step<'a> {
-    Put(&'a Put, On),
+    Put(Cow<'a, Put>, On),
     /// `*`, or the version's ETag.
     Delete(&'a Key, String),
     /// Instead of a delete whose row may be absent, which the service takes for a failure: an item that
@@ -24,17 +27,24 @@ enum Step<'a> {
 }
 
 impl TableKeyValue {
-    /// One request, where all rows that it deletes are there and none that it creates has expired.
+    /// One request, where all rows that it deletes are there and none that it creates has expired. Counters
+    /// are read before, and their sums written over what was read.
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let ids = writes.iter().map(|_| unique()).collect::<Result<Vec<_>>>()?;
-        let mut steps = writes.iter().map(|write| self.step(write)).collect::<Result<Vec<_>>>()?;
+        let mut steps = Vec::with_capacity(writes.len());
+        for write in writes {
+            steps.push(self.step(write).await?);
+        }
+        let tries = if writes.iter().any(Write::is_add) { COUNTER_TRIES } else { TRIES };
+        let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
         let mut lost = false;
-        for attempt in 0..TRIES {
+        for attempt in 0..tries {
             let changes: Vec<_> = steps.iter().zip(&ids).map(|(step, id)| step.change(id)).collect();
-            let refusal = match self.service.transact(&changes).await.map_err(|error| unknown(error, lost))? {
+            let sent = self.service.transact(&changes, safety).await;
+            let refusal = match sent.map_err(|error| unknown(error, lost))? {
                 Ok(etags) => {
                     self.clear(&steps, &etags).await;
-                    return Ok(answers(writes, ids, etags));
+                    return Ok(answers(&steps, ids, etags));
                 }
                 Err(refusal) => refusal,
             };
@@ -52,7 +62,7 @@ impl TableKeyValue {
         Err(unknown(busy(&key), lost))
     }
 
-    fn step<'a>(&self, write: &'a Write) -> Result<Step<'a>> {
+    async fn step<'a>(&self, write: &'a Write) -> Result<Step<'a>> {
         Ok(match write {
             Write::Put(put) => {
                 let on = match &put.mode {
@@ -60,11 +70,22 @@ impl TableKeyValue {
                     PutMode::Create => On::Absent,
                     PutMode::Update(version) => On::Etag(self.live_etag(&put.key, version)?),
                 };
-                Step::Put(put, on)
+                Step::Put(Cow::Borrowed(put), on)
             }
+            Write::Add { key, delta } => self.count(key, *delta).await?,
             Write::Delete { key, version: None } => Step::Delete(key, "*".to_owned()),
             Write::Delete { key, version: Some(version) } => Step::Delete(key, self.live_etag(key, version)?),
         })
+    }
+
+    /// An addition as the put of its sum over the row that is there now. Errors: `InvalidInput` for what is no
+    /// counter.
+    async fn count<'a>(&self, key: &Key, delta: i64) -> Result<Step<'a>> {
+        let found = self.find(&RowKey::from(key)).await?;
+        let on = found.as_ref().map_or(On::Absent, |found| On::Etag(found.tag.etag.clone()));
+        let live = found.filter(|found| found.tag.is_live(self.now()));
+        let stored = live.map(|found| found.into_item(key.clone())).transpose()?;
+        Ok(Step::Put(Cow::Owned(put_of_sum(key, delta, stored, PROFILE.limits.counter)?), on))
     }
 
     /// Changes the steps so that they may go better, or says why they never will.
@@ -85,7 +106,15 @@ impl TableKeyValue {
                     Some(found) => On::Etag(found.tag.etag),
                     None => On::Absent,
                 };
-                steps[at] = Step::Put(put, on);
+                steps[at] = Step::Put(Cow::Borrowed(put), on);
+                Ok(())
+            }
+            Some((_, Write::Add { .. })) => {
+                for (step, write) in steps.iter_mut().zip(writes) {
+                    if let Write::Add { key, delta } = write {
+                        *step = self.count(key, *delta).await?;
+                    }
+                }
                 Ok(())
             }
             Some((_, write)) => Err(changed(write.key())),
@@ -99,13 +128,13 @@ impl TableKeyValue {
         let mut versions = Vec::new();
         let mut applied = false;
         for (write, id) in writes.iter().zip(ids) {
-            let Write::Put(put) = write else {
+            if matches!(write, Write::Delete { .. }) {
                 versions.push(None);
                 continue;
-            };
-            let found = self.find(&RowKey::from(&put.key)).await?.filter(|found| found.tag.write == *id);
+            }
+            let found = self.find(&RowKey::from(write.key())).await?.filter(|found| found.tag.write == *id);
             applied |= found.is_some();
-            versions.push(Some(found.map_or_else(|| Tag::superseded(id.clone()), |found| found.tag).version(&put.key)));
+            versions.push(Some(found.map_or_else(|| Tag::superseded(id.clone()), |found| found.tag).version(write.key())));
         }
         Ok(applied.then_some(versions))
     }
@@ -118,7 +147,7 @@ impl TableKeyValue {
         });
         let buried: Vec<_> = buried.collect();
         if !buried.is_empty() {
-            let _best_effort = self.service.transact(&buried).await;
+            let _best_effort = self.service.transact(&buried, Safety::Idempotent).await;
         }
     }
 }
@@ -137,11 +166,11 @@ impl Step<'_> {
     }
 }
 
-fn answers(writes: &[Write], ids: Vec<String>, etags: Vec<Option<String>>) -> Vec<Option<Version>> {
-    let answer = |((write, id), etag): ((&Write, String), Option<String>)| match (write, etag) {
-        (Write::Put(put), Some(etag)) => Some(Tag { write: id, expires_at: put.expires_at, etag }.version(&put.key)),
-        (Write::Put(put), None) => Some(Tag::superseded(id).version(&put.key)),
-        (Write::Delete { .. }, _) => None,
+fn answers(steps: &[Step<'_>], ids: Vec<String>, etags: Vec<Option<String>>) -> Vec<Option<Version>> {
+    let answer = |((step, id), etag): ((&Step<'_>, String), Option<String>)| match (step, etag) {
+        (Step::Put(put, _), Some(etag)) => Some(Tag { write: id, expires_at: put.expires_at, etag }.version(&put.key)),
+        (Step::Put(put, _), None) => Some(Tag::superseded(id).version(&put.key)),
+        (Step::Delete(..) | Step::Bury(_), _) => None,
     };
-    writes.iter().zip(ids).zip(etags).map(answer).collect()
+    steps.iter().zip(ids).zip(etags).map(answer).collect()
 }
