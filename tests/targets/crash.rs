@@ -2,14 +2,20 @@
 //! nothing that was acknowledged is missing, and nothing that was not is forgotten.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use http::{Method, Request};
 use isobar::local::{LocalConfig, LocalProvider};
-use isobar::{Cloud, Hosted};
+use isobar::{Body, Cloud, Hosted, TestResponse};
+use isobar_conformance::backends::gcp::service::Service;
+use isobar_conformance::backends::send;
+use isobar_conformance::built;
+use serde_json::Value;
 
 const KILLS: u64 = 50;
 
@@ -144,4 +150,83 @@ async fn check_deliveries(provider: &LocalProvider, acknowledged: &Acknowledged)
     }
     serving.abort();
     assert_eq!(missing, 0, "messages or object events were forgotten");
+}
+
+/// What the shortener acknowledged, and what it was asked for, since an answer may be lost on its way.
+#[derive(Default)]
+struct Clicks {
+    /// By link: redirects that were sent, and requests for them.
+    links: BTreeMap<String, (i64, i64)>,
+}
+
+/// Visitors who make links and follow them while the app is killed under them, again and again.
+///
+/// Each acknowledged link is there, and each acknowledged click is counted once.
+#[test]
+fn fifty_kills_of_the_shortener_lose_no_click_and_count_none_twice() {
+    let binary = built::one_binary("shortener", &["aws", "azure", "gcp", "local"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let variables = [("ISOBAR_DATA", folder.path().display().to_string()), ("ISOBAR_PROVIDER", "local".to_owned())];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let service = Arc::new(Service::start(binary, variables).await.unwrap());
+        let clicks = Arc::new(Mutex::new(Clicks::default()));
+        let visitors: Vec<_> = (0..4).map(|_| tokio::spawn(visit(service.url(), Arc::clone(&clicks)))).collect();
+        for kill in 0..KILLS {
+            tokio::time::sleep(Duration::from_millis(20 + 37 * kill % 130)).await;
+            service.kill().await.unwrap();
+        }
+        visitors.iter().for_each(tokio::task::JoinHandle::abort);
+        let clicks = std::mem::take(&mut *clicks.lock().unwrap());
+        check_clicks(&service, folder.path(), &clicks).await;
+    });
+}
+
+/// Makes a link and follows it some times; what is not answered is not acknowledged.
+async fn visit(url: String, clicks: Arc<Mutex<Clicks>>) {
+    loop {
+        let Ok(made) = ask(Method::POST, &url, r#"{"url":"https://example.org/"}"#).await else { continue };
+        assert_eq!(made.status(), 201, "{}", made.text());
+        let id = made.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
+        clicks.lock().unwrap().links.insert(id.clone(), (0, 0));
+        for _ in 0..5 {
+            clicks.lock().unwrap().links.entry(id.clone()).or_default().1 += 1;
+            let Ok(followed) = ask(Method::GET, &format!("{url}/{id}"), "").await else { continue };
+            assert_eq!(followed.status(), 307, "an acknowledged link is lost");
+            clicks.lock().unwrap().links.entry(id.clone()).or_default().0 += 1;
+        }
+    }
+}
+
+async fn ask(method: Method, url: &str, body: &'static str) -> isobar::Result<TestResponse> {
+    send(Request::builder().method(method).uri(url).body(Body::from(body)).unwrap()).await
+}
+
+/// Waits until all that was acknowledged is counted, stops the app, and compares with what is stored.
+async fn check_clicks(service: &Service, folder: &Path, clicks: &Clicks) {
+    let (sent, asked) = clicks.links.values().fold((0, 0), |(sent, asked), link| (sent + link.0, asked + link.1));
+    println!("{} links, {asked} clicks, {sent} of them acknowledged", clicks.links.len());
+    assert!(clicks.links.len() > 50 && sent > 250, "the visitors did too little");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for (id, (sent, asked)) in &clicks.links {
+        loop {
+            let stats = ask(Method::GET, &format!("{}/{id}/stats", service.url()), "").await.unwrap();
+            let counted = stats.json::<Value>().unwrap()["clicks"].as_i64().unwrap();
+            assert!(counted <= *asked, "{id}: {counted} of {asked} clicks were counted: one of them twice");
+            if counted >= *sent {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{id}: {counted} of {sent} acknowledged clicks were counted");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    service.terminate().await.unwrap();
+    assert!(service.ended().await.unwrap().success());
+    let cloud = Cloud::new(Arc::new(LocalProvider::new(LocalConfig::new(folder))));
+    let counts = cloud.table::<i64>("links");
+    let keys = clicks.links.keys().map(|id| (format!("link/{id}"), "clicks"));
+    let counted: i64 = counts.get_many(keys).await.unwrap().into_iter().flatten().sum();
+    // Links whose answer was lost are followed by nobody.
+    assert_eq!(counts.get(("total", "clicks")).await.unwrap(), Some(counted));
+    assert!((sent..=asked).contains(&counted), "{counted} of {sent} to {asked}");
 }

@@ -64,7 +64,7 @@ impl Links {
         let mut create = living(ttl.map(|ttl| ttl + REMEMBERED));
         create.mode = PutMode::Create;
         for _ in 0..ID_TRIES {
-            let id = new_id();
+            let id = new_id()?;
             match self.counts.put_with((partition(&id), CLICKS), &0, create.clone()).await {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 made => return made.map(|_| id),
@@ -105,24 +105,13 @@ impl Links {
         self.count_once(TOTAL, message).await
     }
 
+    /// The mark and the count are one write: neither a crash nor another delivery comes between them.
     async fn count_once(&self, partition: &str, message: &str) -> Result<()> {
-        let seen = Key::new(partition, format!("seen/{message}"));
         let first = PutOptions::from(PutMode::Create).with_ttl(REMEMBERED);
-        match self.counts.put_with(&seen, &1, first).await {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-            marked => marked?,
-        };
-        // The mark comes before the count: a crash between them loses one click for good, where the
-        // other order would count that click again at each delivery. Too few is the better lie.
-        match self.counts.add((partition, CLICKS), 1).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                // Surely not counted: let the next delivery try.
-                if !error.outcome_unknown() {
-                    self.counts.delete(&seen).await?;
-                }
-                Err(error)
-            }
+        let counted = self.counts.transact(partition).put_with(format!("seen/{message}"), &1, first).add(CLICKS, 1);
+        match counted.commit().await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            counted => counted.map(drop),
         }
     }
 }
@@ -135,8 +124,18 @@ fn living(ttl: Option<Duration>) -> PutOptions {
     ttl.map_or_else(PutOptions::default, |ttl| PutOptions::default().with_ttl(ttl))
 }
 
-fn new_id() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).take(ID_LENGTH).collect()
+/// An id that nobody can guess from those that were made before.
+fn new_id() -> Result<String> {
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut id = String::with_capacity(ID_LENGTH);
+    while id.len() < ID_LENGTH {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| Error::internal("the machine has no randomness"))?;
+        // Six bits each; what is past the letters is left out, so that each letter is as likely.
+        let letters = random.iter().filter_map(|byte| LETTERS.get(usize::from(byte & 63)));
+        id.extend(letters.take(ID_LENGTH - id.len()).map(|letter| char::from(*letter)));
+    }
+    Ok(id)
 }
 
 fn is_id(text: &str) -> bool {

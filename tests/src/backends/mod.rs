@@ -17,7 +17,7 @@ use isobar::{Body, Error, ErrorKind, Result, TestResponse};
 use serde_json::Value;
 
 /// Sends a request by a client that is not under test.
-async fn send(request: Request<Body>) -> Result<TestResponse> {
+pub async fn send(request: Request<Body>) -> Result<TestResponse> {
     let client: Client<HttpConnector, Body> = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
     let unreachable = |error| Error::new(ErrorKind::Unavailable, "the server does not answer").with_source(error);
     let (parts, body) = client.request(request).await.map_err(unreachable)?.into_parts();

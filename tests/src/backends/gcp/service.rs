@@ -26,7 +26,7 @@ pub struct Service {
 
 impl Service {
     /// Starts it, with these variables and no others. Errors: `Unavailable` where it does not listen.
-    pub(crate) async fn start(executable: PathBuf, mut variables: Vec<(String, String)>) -> Result<Self> {
+    pub async fn start(executable: PathBuf, mut variables: Vec<(String, String)>) -> Result<Self> {
         let taken = |error| Error::internal("no port is free").with_source(error);
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let port = free.map_err(taken)?.port();

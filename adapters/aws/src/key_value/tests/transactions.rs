@@ -74,6 +74,43 @@ async fn reasons_that_pass_are_tried_again_and_then_throttled() {
     }
 }
 
+/// A mark, and what it counts.
+fn counted() -> Vec<Write> {
+    let mark = Put { key: Key::new("a", "mark"), value: Bytes::from("1"), mode: PutMode::Create, expires_at: None };
+    vec![Write::Put(mark), Write::Add { key: Key::new("a", "sum"), delta: 2 }]
+}
+
+#[tokio::test]
+async fn an_addition_is_dynamodbs_own_and_what_it_cannot_add_to_is_written_over() {
+    let scene = Scene::script([done(json!({}))]).await;
+    scene.table.transact(counted()).await.unwrap();
+    let update = &scene.input(0)["TransactItems"][1]["Update"];
+    assert_eq!(update["ExpressionAttributeValues"][":delta"], json!({"N": "2"}));
+    assert_eq!(update["ReturnValues"], Value::Null, "no transaction takes it");
+
+    let text = json!({"Item": {"pk": {"S": "a"}, "sk": {"S": "sum"}, "value": {"S": "5"}, "version": {"S": "v-1"}}});
+    let refused = cancelled(&["None", "ConditionalCheckFailed"]);
+    let scene = Scene::script([refused, done(text), done(json!({}))]).await;
+    let versions = scene.table.transact(counted()).await.unwrap();
+    let put = &scene.input(2)["TransactItems"][1]["Put"];
+    assert_eq!(
+        (&put["Item"]["value"], &put["Item"]["version"]["S"]),
+        (&json!({"N": "7"}), &json!(versions[1].as_ref().unwrap().as_str()))
+    );
+    assert_eq!(put["ExpressionAttributeValues"][":version"], json!({"S": "v-1"}));
+}
+
+#[tokio::test]
+async fn an_addition_to_what_is_no_number_and_a_mark_that_is_taken_are_their_errors() {
+    let text = json!({"Item": {"pk": {"S": "a"}, "sk": {"S": "sum"}, "value": {"S": "five"}, "version": {"S": "v-1"}}});
+    let scene = Scene::script([cancelled(&["None", "ConditionalCheckFailed"]), done(text)]).await;
+    assert_eq!(kind_of(scene.table.transact(counted()).await), (ErrorKind::InvalidInput, false));
+    let both = cancelled(&["ConditionalCheckFailed", "ConditionalCheckFailed"]);
+    let scene = Scene::script([both]).await;
+    assert_eq!(kind_of(scene.table.transact(counted()).await), (ErrorKind::AlreadyExists, false));
+    assert_eq!(scene.count(), 1);
+}
+
 #[tokio::test]
 async fn a_condition_that_does_not_hold_is_the_error_of_its_write() {
     let failed = "ConditionalCheckFailed";

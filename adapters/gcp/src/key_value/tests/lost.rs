@@ -78,15 +78,31 @@ async fn a_transaction_whose_answer_was_lost_is_known_by_its_marks() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_applied_only_where_all_of_its_puts_are_seen() {
+async fn one_put_that_is_seen_shows_that_its_transaction_was_applied() {
     let other = Put { key: Key::new("a", "b"), ..put(PutMode::Create) };
     let scene = losing(taken_there(), |mark| {
         let first: Value = serde_json::from_str(found(text("text", mark)).body()).unwrap();
         answer(200, json!([first[0], {"missing": format!("{ALL}/links/ca97a/links/sb")}]))
     })
     .await;
-    let outcome = kind_of(scene.table.transact(vec![Write::Put(put(PutMode::Create)), Write::Put(other)]).await);
-    assert_eq!(outcome, (ErrorKind::AlreadyExists, true));
+    let versions = scene.table.transact(vec![Write::Put(put(PutMode::Create)), Write::Put(other)]).await.unwrap();
+    assert_eq!(versions[0], Some(version(OLD)));
+    // The other was deleted since: its version is one that nothing has.
+    let put = put(PutMode::Update(versions[1].clone().unwrap()));
+    assert_eq!(kind_of(scene.table.put(put).await), (ErrorKind::Conflict, false));
+}
+
+#[tokio::test]
+async fn an_addition_is_sent_again_only_beside_a_condition() {
+    let add = Write::Add { key: Key::new("a", "b"), delta: 1 };
+    let none = || answer(200, json!([{"missing": format!("{ALL}/links/ca97a/links/sb")}]));
+    let scene = Scene::script([none(), failed(), written(2)]).await;
+    let overwrite = Write::Put(put(PutMode::Overwrite));
+    let outcome = kind_of(scene.table.transact(vec![overwrite, add.clone()]).await);
+    assert_eq!((outcome, scene.commits()), ((ErrorKind::Unavailable, true), 1));
+    let scene = Scene::script([none(), failed(), written(2)]).await;
+    scene.table.transact(vec![Write::Put(put(PutMode::Create)), add]).await.unwrap();
+    assert_eq!(scene.commits(), 2);
 }
 
 #[tokio::test]

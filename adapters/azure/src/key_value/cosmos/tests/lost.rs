@@ -47,6 +47,27 @@ async fn a_transaction_whose_answer_was_lost_is_known_by_its_mark() {
 }
 
 #[tokio::test]
+async fn an_addition_in_a_transaction_is_sent_again_only_beside_a_condition() {
+    let add = || Write::Add { key: Key::new("a", "b"), delta: 1 };
+    let batches = |scene: &Scene| scene.double.asked().iter().filter(|asked| !asked.starts_with("GET")).count();
+    let none = || answer(200, json!({"Documents": []}));
+    let done = || answer(200, json!([{"statusCode": 201, "eTag": "e"}, {"statusCode": 201, "eTag": "f"}]));
+    let scene = Scene::script([none(), refused(500, 0, "lost"), done()]).await;
+    let outcome = kind_of(scene.table.transact(vec![Write::Put(put(PutMode::Overwrite)), add()]).await);
+    assert_eq!((outcome, batches(&scene)), ((ErrorKind::Unavailable, true), 2), "a query and one batch");
+    // Another writer counted since: the mark beside the counter shows that ours was applied.
+    let failed = answer(207, json!([{"statusCode": 409}, {"statusCode": 424}]));
+    let scene = losing(failed, |mark| match mark {
+        Value::Null => json!({"Documents": []}),
+        mark => json!({"Documents": [stored(json!("text"), mark, None)]}),
+    })
+    .await;
+    let versions = scene.table.transact(vec![Write::Put(put(PutMode::Create)), add()]).await.unwrap();
+    assert_eq!(versions[0], Some(Version::new("\"e-1\"")));
+    assert!(versions[1].as_ref().is_some_and(|version| version.as_str().starts_with("superseded")));
+}
+
+#[tokio::test]
 async fn an_addition_is_not_repeated_and_its_mark_tells_that_it_was_made() {
     let scene = losing(written(200), |mark| stored(json!(7), mark, None)).await;
     assert_eq!(scene.table.add(&Key::from("a"), 1).await.unwrap(), 7);

@@ -117,6 +117,20 @@ async fn a_transaction_that_meets_its_own_write_was_done() {
 }
 
 #[tokio::test]
+async fn an_addition_is_read_first_and_sent_again_only_beside_a_condition() {
+    let add = || Write::Add { key: Key::new("a", "2"), delta: 1 };
+    let lost = || failed(500, "InternalError", 0);
+    let missing = || Answer(404, None, error("ResourceNotFound", "no such row"));
+    let scene = Scene::script([missing(), lost()]).await;
+    let outcome = kind_of(scene.table.transact(vec![put_at("1", PutMode::Overwrite), add()]).await);
+    assert_eq!((outcome, scene.count()), ((ErrorKind::Unavailable, true), 2));
+    let scene = Scene::script([missing(), lost(), done(2)]).await;
+    scene.table.transact(vec![put_at("1", PutMode::Create), add()]).await.unwrap();
+    assert_eq!(scene.count(), 3);
+    assert!(scene.body(2).contains(r#""value":"1""#), "{}", scene.body(2));
+}
+
+#[tokio::test]
 async fn what_is_inside_of_an_accepted_answer_is_judged() {
     let scene = Scene::script([failed(503, "ServerBusy", 0)]).await;
     assert_eq!(kind_of(scene.table.transact(vec![put_at("1", PutMode::Create)]).await), (THROTTLED, false));
