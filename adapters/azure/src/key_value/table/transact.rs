@@ -134,7 +134,8 @@ impl TableKeyValue {
             }
             let found = self.find(&RowKey::from(write.key())).await?.filter(|found| found.tag.write == *id);
             applied |= found.is_some();
-            versions.push(Some(found.map_or_else(|| Tag::superseded(id.clone()), |found| found.tag).version(write.key())));
+            versions
+                .push(Some(found.map_or_else(|| Tag::superseded(id.clone()), |found| found.tag).version(write.key())));
         }
         Ok(applied.then_some(versions))
     }
