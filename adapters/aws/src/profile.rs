@@ -51,7 +51,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-10", "`BETWEEN` on the sort key"),
     ("KV-11", "`ExclusiveStartKey`"),
     ("KV-12", "parallel `Scan`"),
-    ("KV-13", "`TransactWriteItems` with a token"),
+    ("KV-13", "`TransactWriteItems` with a token; counters by `ADD`"),
     ("KV-15", "`ADD` under a condition"),
     ("KV-16", "a condition and a filter on read; TTL attribute, deleted within days"),
     ("KV-21", "one request is one write"),

@@ -52,7 +52,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-6", "ETag"),
     ("KV-9", "query in one partition, ordered by a sort property; descending in Table Storage halves keys"),
     ("KV-12", "ranges of partition keys"),
-    ("KV-13", "transactional batch; entity group transaction in Table Storage"),
+    ("KV-13", "transactional batch; entity group transaction in Table Storage; counters by ETag and retry"),
     ("KV-15", "patch increment under a condition; ETag and retry in Table Storage"),
     ("KV-16", "filter on read; `ttl` deletes in Cosmos DB, nothing does in Table Storage"),
     ("BL-4", "`If-Match`"),

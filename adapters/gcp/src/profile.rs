@@ -49,7 +49,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-8", "`batchGet`"),
     ("KV-9", "`runQuery` below one document, ordered by a field; its indexes are Firestore's own"),
     ("KV-12", "ranges of the hashes before the names of partitions"),
-    ("KV-13", "atomic `commit`"),
+    ("KV-13", "atomic `commit`; counters by `updateTime` and retry"),
     ("KV-15", "`increment` transform, after a read that finds a counter; near 2^52 written back by `updateTime`"),
     ("KV-16", "filter on read; a TTL policy deletes"),
     ("BL-4", "`ifGenerationMatch`"),
