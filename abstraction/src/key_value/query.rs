@@ -111,7 +111,10 @@ impl<T> Page<T> {
     /// The items, where all of them are readable.
     fn readable(self) -> Result<(Vec<Entry<T>>, Option<Cursor>)> {
         match self.unreadable.first() {
-            Some(first) => Err(Error::invalid(format!("{}; `page` returns the other items", first.reason))),
+            Some(first) => {
+                let message = format!("{}; `page` returns the other items", first.reason);
+                Err(Error::invalid(message).with_origin(Origin::Service))
+            }
             None => Ok((self.items, self.next)),
         }
     }
