@@ -22,3 +22,37 @@ impl Clock for SystemClock {
         Box::pin(tokio::time::sleep(duration))
     }
 }
+
+/// A clock that is also set back, as a person does, or a battery that was empty.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SetClock {
+    steady: isobar_abstraction::ManualClock,
+    back: std::sync::Arc<parking_lot::Mutex<Duration>>,
+}
+
+#[cfg(test)]
+impl SetClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.steady.advance(by);
+    }
+
+    pub(crate) fn set_back(&self, by: Duration) {
+        *self.back.lock() += by;
+    }
+}
+
+#[cfg(test)]
+impl Clock for SetClock {
+    fn now(&self) -> SystemTime {
+        self.steady.now() - *self.back.lock()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.steady.sleep(duration)
+    }
+
+    fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.steady.pause(duration)
+    }
+}

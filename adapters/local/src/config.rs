@@ -13,10 +13,11 @@ pub const ISOBAR_DATA: &str = "ISOBAR_DATA";
 pub const PORT: &str = "PORT";
 
 const USAGE: &str = "\
-usage: [--host ADDRESS] [--port PORT]
+usage: [--host ADDRESS] [--port PORT] [--check]
 
   --host ADDRESS  the address to listen on, 127.0.0.1 unless given
   --port PORT     the port to listen on, 3000 unless given; PORT does the same, 0 takes any
+  --check         read all of the data file, say whether it is whole, and exit
 
 environment:
   ISOBAR_DATA=FOLDER   where the data lies, .isobar unless given
@@ -37,6 +38,8 @@ pub struct LocalConfig {
     pub grace: Duration,
     /// Say on stderr what is served?
     pub announce: bool,
+    /// Read all of the data file, say whether it is whole, and serve nothing?
+    pub check: bool,
 }
 
 impl LocalConfig {
@@ -48,6 +51,7 @@ impl LocalConfig {
             port: 3000,
             grace: Duration::from_secs(30),
             announce: true,
+            check: false,
         }
     }
 
@@ -60,6 +64,10 @@ impl LocalConfig {
         let mut args = environment.args().iter().map(String::as_str);
         while let Some(arg) = args.next() {
             let (flag, given) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
+            if arg == "--check" {
+                config.check = true;
+                continue;
+            }
             let value = given.or_else(|| args.next());
             match (flag, value) {
                 ("--host", Some(value)) => config.host = parse(flag, value, "an IP address")?,

@@ -31,6 +31,12 @@ use worker::Worker;
 /// Expired items are deleted this often, and so many in one transaction.
 const SWEEP: (Duration, usize) = (Duration::from_secs(60), 1_000);
 
+/// An app that writes nothing sees so soon that its data folder is gone.
+const WATCH: Duration = Duration::from_secs(5);
+
+/// Once nothing can be stored, what runs has nothing to wait for.
+const AFTER_THE_END: Duration = Duration::from_secs(1);
+
 /// A server that has its port, and does not yet answer.
 #[derive(Debug)]
 pub struct Server {
@@ -80,13 +86,20 @@ impl Server {
         let mut serving = JoinSet::new();
         let answer = move |request| entrance.clone().answer(request);
         serving.spawn(async move { isobar_serve::serve(listener, answer, options, http_stop.wait()).await });
+        let store = provider.store().clone();
+        let mut grace = provider.config().grace;
         let ended = tokio::select! {
-            () = stop => Ok(()),
+            biased;
+            why = store.ended() => {
+                grace = grace.min(AFTER_THE_END);
+                Err(why)
+            }
             failed = first_failure(&mut tasks) => Err(failed),
+            () = stop => Ok(()),
             _ = serving.join_next() => Err(Error::internal("the server ended by itself")),
         };
         stopping.send_replace(true);
-        drain(&mut tasks, &mut serving, provider.config().grace).await;
+        drain(&mut tasks, &mut serving, grace).await;
         ended
     }
 }
@@ -127,7 +140,19 @@ fn background(provider: &LocalProvider, app: &Hosted, stop: &Stop) -> JoinSet<Re
         tasks.spawn(schedule::run(trigger, store, Arc::clone(clock), function, stop.clone()));
     }
     tasks.spawn(sweep(provider.clone(), stop.clone()));
+    tasks.spawn(watch_folder(provider.clone(), stop.clone()));
     tasks
+}
+
+/// Errors: `Unavailable` where the data folder was removed or replaced.
+async fn watch_folder(provider: LocalProvider, mut stop: Stop) -> Result<()> {
+    loop {
+        provider.store().check_place().await?;
+        tokio::select! {
+            () = provider.system_clock().sleep(WATCH) => {}
+            () = stop.wait() => return Ok(()),
+        }
+    }
 }
 
 /// Deletes expired items, which no read returns any more, from the file.
@@ -142,15 +167,12 @@ async fn sweep(provider: LocalProvider, mut stop: Stop) -> Result<()> {
     }
 }
 
-/// Workers end only when they are told to, or by a failure of the store that all of them share.
+/// What the host relies on ends only after the word to stop: all else is a failure, and has a reason.
 async fn first_failure(tasks: &mut JoinSet<Result<()>>) -> Error {
-    loop {
-        match tasks.join_next().await {
-            Some(Ok(Ok(()))) => {}
-            Some(Ok(Err(error))) => return error,
-            Some(Err(error)) => return Error::internal("a worker broke off").with_source(error),
-            None => std::future::pending().await,
-        }
+    match tasks.join_next().await {
+        Some(Ok(Err(error))) => error,
+        Some(Err(error)) => Error::internal("a worker broke off; start the app again").with_source(error),
+        Some(Ok(Ok(()))) | None => Error::internal("a worker ended by itself; start the app again"),
     }
 }
 

@@ -16,12 +16,14 @@ mod clock;
 pub mod config;
 mod event;
 mod family;
+mod folder;
 mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
 mod store;
 
+use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -145,6 +147,12 @@ impl Provider for LocalProvider {
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {
+        if self.0.config.check {
+            let found = self.0.store.check()?;
+            // Who does not read it sees how the process ends.
+            let _ = writeln!(std::io::stdout(), "{}: {found}", self.0.store.folder().display());
+            return Ok(());
+        }
         self.bind().await?.run(app, host::signal()).await
     }
 }

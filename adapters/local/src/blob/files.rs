@@ -12,7 +12,7 @@ use isobar_abstraction::{Error, Result};
 use object_store::PutPayload;
 
 use crate::family::failed;
-use crate::store::sync_folder;
+use crate::folder;
 
 /// Bytes that are read at once.
 const CHUNK: u64 = 256 * 1024;
@@ -39,7 +39,7 @@ impl Files {
         })?;
         let id = u128::from_le_bytes(id);
         let path = self.path(id);
-        let create = || File::options().write(true).create_new(true).open(&path);
+        let create = || folder::private_file().open(&path);
         let file = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.make().and_then(|()| create()),
             other => other,
@@ -51,8 +51,12 @@ impl Files {
     }
 
     fn make(&self) -> io::Result<()> {
-        std::fs::create_dir_all(&self.0)?;
-        self.0.parent().map_or(Ok(()), sync_folder)
+        // Not the data folder as well: where that was removed, nothing is to be written.
+        match folder::make_private(&self.0, false) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        self.0.parent().map_or(Ok(()), folder::sync)
     }
 
     /// Opens content to read it. It can be read to its end whatever happens to its name.
@@ -112,7 +116,7 @@ impl Staged {
     /// Makes content and name durable.
     pub(super) fn sync(&self) -> Result<()> {
         self.file.sync_all().map_err(failed)?;
-        sync_folder(&self.files.0).map_err(failed)
+        folder::sync(&self.files.0).map_err(failed)
     }
 
     /// Keeps the file, because a record is about to name it. Returns its name, and what keeps

@@ -133,8 +133,9 @@ impl FlatObjects for LocalObjects {
     type Content = File;
 
     async fn stage(&self) -> Result<Staged> {
-        let files = self.files.clone();
-        blocking(move || files.stage()).await
+        let (files, store) = (self.files.clone(), self.store.clone());
+        // The file of records comes first: content without it looks as if that were lost.
+        blocking(move || store.open().and_then(|()| files.stage())).await
     }
 
     async fn append(&self, staged: &mut Staged, part: PutPayload) -> Result<()> {

@@ -1,9 +1,8 @@
 //! Signed URLs, which the host serves.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -16,7 +15,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 
 use crate::family::failed;
-use crate::store::{Store, sync_folder};
+use crate::folder;
+use crate::store::Store;
 
 /// What a path segment may hold as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -110,7 +110,7 @@ impl Signer {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)
             .map_err(|error| Error::internal("the machine gave no random bytes for a secret").with_source(error))?;
-        write_secret(&self.file(), &secret).map_err(|error| self.named(failed(error)))?;
+        folder::write_whole(&self.file(), &secret).map_err(|error| self.named(failed(error)))?;
         Ok(self.secret.get_or_init(|| secret))
     }
 
@@ -123,22 +123,6 @@ impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer").field("base", &*self.base.read()).finish_non_exhaustive()
     }
-}
-
-/// Whole or not at all, and only for the owner to read.
-fn write_secret(file: &Path, secret: &Secret) -> io::Result<()> {
-    let new = file.with_extension("new");
-    // What a crash left may be anybody's to read.
-    let _ = std::fs::remove_file(&new);
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut content = options.open(&new)?;
-    content.write_all(secret)?;
-    content.sync_all()?;
-    std::fs::rename(&new, file)?;
-    file.parent().map_or(Ok(()), sync_folder)
 }
 
 fn name(access: SignedAccess) -> &'static str {

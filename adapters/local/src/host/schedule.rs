@@ -1,7 +1,7 @@
 //! Schedules: what is due runs, and what was missed while nothing ran comes once.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::manifest::ScheduleTrigger;
@@ -9,11 +9,15 @@ use isobar_abstraction::{Clock, CronSchedule, Function, Result, Tick};
 use redb::{ReadableTable, TableDefinition};
 
 use super::Stop;
+use super::worker::LONGEST_SLEEP;
 use crate::event;
 use crate::store::{Store, fault};
 
 /// By name: up to when the schedule was run, in milliseconds since 1970.
 const SCHEDULES: TableDefinition<'static, &str, u64> = TableDefinition::new("schedules");
+
+/// A clock that goes back by less is one that is kept right, not one that was set.
+const BACKWARDS: Duration = Duration::from_secs(60);
 
 /// Runs one schedule until the host stops. Ticks of one schedule never overlap; those that fall due
 /// while one runs come as one after it.
@@ -26,14 +30,22 @@ pub(super) async fn run(
 ) -> Result<()> {
     let cron = CronSchedule::parse(&trigger.cron)?;
     let mut last = last_run(&store, &trigger.name, clock.now()).await?;
-    while let Some(due) = cron.next_after(last) {
-        if let Ok(wait) = due.duration_since(clock.now()) {
+    loop {
+        let now = clock.now();
+        if last.duration_since(now).is_ok_and(|ahead| ahead > BACKWARDS) {
+            tracing::warn!(schedule = trigger.name, "the clock was set back; the schedule goes on as of now");
+            last = now;
+            record(&store, trigger.name.clone(), last).await?;
+        }
+        // One that never comes again is no reason to end.
+        let due = cron.next_after(last);
+        let wait = due.map_or(LONGEST_SLEEP, |due| due.duration_since(now).unwrap_or_default());
+        let Some(due) = due.filter(|_| wait.is_zero()) else {
             tokio::select! {
-                () = clock.sleep(wait) => {}
+                () = clock.sleep(wait.min(LONGEST_SLEEP)) => continue,
                 () = stop.wait() => return Ok(()),
             }
-        }
-        let started = clock.now();
+        };
         if let Err(error) = event::tick(function.as_ref(), &clock, Tick::new(trigger.name.as_str(), due)).await {
             tracing::error!(
                 schedule = trigger.name,
@@ -42,10 +54,9 @@ pub(super) async fn run(
             );
         }
         // Recorded after the run, so that a crash in the middle of it runs it again.
-        last = started.max(due);
+        last = now.max(due);
         record(&store, trigger.name.clone(), last).await?;
     }
-    Ok(())
 }
 
 /// A schedule that is new has missed nothing.

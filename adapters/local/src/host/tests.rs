@@ -14,9 +14,10 @@ use tokio::sync::{Notify, oneshot};
 use tower_service::Service;
 
 use super::inspect::Inspector;
+use crate::clock::SetClock;
 use crate::{LocalConfig, LocalProvider};
 
-fn provider(folder: &TempDir, clock: &ManualClock) -> LocalProvider {
+fn provider(folder: &TempDir, clock: &(impl Clock + Clone)) -> LocalProvider {
     let mut config = LocalConfig::new(folder.path());
     (config.port, config.announce, config.grace) = (0, false, Duration::from_secs(10));
     LocalProvider::with_clock(config, Arc::new(clock.clone()))
@@ -74,6 +75,10 @@ async fn bound_elsewhere_it_asks_for_the_token() {
 
 /// Runs an app with a schedule until it has been called, or for a moment in which it is not.
 async fn ticks(folder: &TempDir, clock: &ManualClock, advance: Duration) -> Vec<SystemTime> {
+    ticks_on(folder, clock, || clock.advance(advance)).await
+}
+
+async fn ticks_on(folder: &TempDir, clock: &(impl Clock + Clone), change: impl FnOnce()) -> Vec<SystemTime> {
     let provider = provider(folder, clock);
     let (seen, called) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
     let (sink, bell) = (Arc::clone(&seen), Arc::clone(&called));
@@ -88,7 +93,7 @@ async fn ticks(folder: &TempDir, clock: &ManualClock, advance: Duration) -> Vec<
     let running = tokio::spawn(server.run(app, std::future::pending()));
     let quiet = Duration::from_millis(300);
     let _ = tokio::time::timeout(quiet, called.notified()).await;
-    clock.advance(advance);
+    change();
     let _ = tokio::time::timeout(quiet, called.notified()).await;
     // A second call that must not come has its moment too.
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -109,6 +114,32 @@ async fn a_tick_that_was_missed_runs_once_at_start_and_a_new_schedule_has_missed
     let seen = ticks(&folder, &clock, Duration::ZERO).await;
     assert_eq!(seen, [midnight + hour * 2], "what was missed comes once, as of the first that was missed");
     assert_eq!(ticks(&folder, &clock, Duration::ZERO).await, [], "and not again");
+}
+
+/// The clock is a day ahead while the schedule runs, then it is set back by two days.
+#[tokio::test]
+async fn a_clock_that_is_set_back_silences_no_schedule() {
+    let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
+    for restart in [false, true] {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), SetClock::default());
+        ticks_on(&folder, &clock, || {}).await;
+        let ahead = ticks_on(&folder, &clock, || clock.advance(day)).await;
+        assert_eq!(ahead.len(), 1);
+        if restart {
+            clock.set_back(day * 2);
+        }
+        let seen = ticks_on(&folder, &clock, || {
+            if !restart {
+                clock.set_back(day * 2);
+            }
+            // What sleeps wakes and looks at the clock, as it does every half minute.
+            clock.advance(Duration::from_secs(30));
+        });
+        assert_eq!(seen.await, []);
+        let now = clock.now();
+        let seen = ticks_on(&folder, &clock, || clock.advance(hour)).await;
+        assert!(matches!(seen[..], [due] if due <= now + hour && due > now), "{seen:?}");
+    }
 }
 
 #[tokio::test]
@@ -148,6 +179,34 @@ async fn stopping_lets_what_runs_end() {
     release.notify_one();
     assert!(asked.await.unwrap().ends_with("done"));
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_host_whose_folder_or_store_is_gone_ends_with_the_reason() {
+    for panics in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = LocalConfig::new(folder.path().join("data"));
+        (config.port, config.announce) = (0, false);
+        let clock = ManualClock::default();
+        let provider = LocalProvider::with_clock(config, Arc::new(clock.clone()));
+        let app = hosted(&provider, |_| App::new("nothing"));
+        let server = provider.bind().await.unwrap();
+        let running = tokio::spawn(server.run(app, std::future::pending()));
+        let visits = Cloud::new(Arc::new(provider.clone())).table::<u32>("visits");
+        visits.put("a", &1).await.unwrap();
+        match panics {
+            true => drop(provider.store().write::<()>(|_| panic!("on a damaged page")).await),
+            false => {
+                std::fs::remove_dir_all(folder.path().join("data")).unwrap();
+                // Nothing is written: the host looks by itself.
+                clock.advance(Duration::from_secs(5));
+            }
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(20), running).await.unwrap().unwrap().unwrap_err();
+        let why = if panics { "--check" } else { "removed or replaced" };
+        assert!(ended.message().contains(why), "{ended}");
+        assert!(visits.put("b", &2).await.is_err(), "nothing is acknowledged after it");
+    }
 }
 
 #[tokio::test]

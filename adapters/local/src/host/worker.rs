@@ -1,8 +1,9 @@
 //! Workers: one for each topic or bucket that the app handles.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use isobar_abstraction::{Clock, Function, Result, RetryPolicy};
+use isobar_abstraction::{Clock, Error, Function, Result, RetryPolicy};
 use tokio::task::JoinSet;
 
 use super::Stop;
@@ -11,6 +12,10 @@ use crate::pub_sub::{Leased, Queue, Source};
 
 /// Events of one source that are handled at once.
 const AT_ONCE: usize = 64;
+
+/// How long a task sleeps before it looks at the clock again, which may have been set meanwhile, or may have
+/// gone on while the machine was suspended.
+pub(super) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// Delivers the events of one source.
 #[derive(Clone)]
@@ -39,16 +44,16 @@ impl Worker {
             let idle = self.idle(running.len());
             tokio::select! {
                 () = &mut changed, if running.len() < AT_ONCE => {}
-                ended = running.join_next(), if !running.is_empty() => report(ended),
+                ended = running.join_next(), if !running.is_empty() => report(ended)?,
                 () = idle => {}
                 () = stop.wait() => break,
             }
             while let Some(ended) = running.try_join_next() {
-                report(Some(ended));
+                report(Some(ended))?;
             }
         }
         while let Some(ended) = running.join_next().await {
-            report(Some(ended));
+            report(Some(ended))?;
         }
         Ok(())
     }
@@ -57,7 +62,8 @@ impl Worker {
     async fn idle(&self, running: usize) {
         match self.queue.next_due(&self.source) {
             Ok(Some(due)) if running < AT_ONCE => {
-                self.clock.sleep(due.duration_since(self.clock.now()).unwrap_or_default()).await;
+                let wait = due.duration_since(self.clock.now()).unwrap_or_default();
+                self.clock.sleep(wait.min(LONGEST_SLEEP)).await;
             }
             _ => std::future::pending().await,
         }
@@ -72,11 +78,8 @@ impl Worker {
     }
 }
 
-/// What cannot be settled stays leased, and comes again at the next start.
-fn report(ended: Option<Result<Result<()>, tokio::task::JoinError>>) {
-    match ended {
-        Some(Ok(Err(error))) => tracing::error!(?error, "the outcome of an event could not be stored"),
-        Some(Err(error)) => tracing::error!(%error, "the delivery of an event broke off"),
-        _ => {}
-    }
+/// What cannot be settled stays leased and comes again at the next start, so the host ends for it.
+fn report(ended: Option<Result<Result<()>, tokio::task::JoinError>>) -> Result<()> {
+    let broken = |error| Error::internal("the delivery of an event broke off; start the app again").with_source(error);
+    ended.map_or(Ok(()), |ended| ended.map_err(broken)?)
 }

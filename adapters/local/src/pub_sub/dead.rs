@@ -7,7 +7,7 @@ use isobar_abstraction::pub_sub::DeadLetter;
 use redb::WriteTransaction;
 
 use super::Source;
-use super::lane::{DEAD, Lane, take_sequence};
+use super::lane::{DEAD, Lane, note_time, take_sequence};
 use super::look::{open, row};
 use super::queue::{Leased, Queue};
 use super::record::{Death, damaged};
@@ -69,6 +69,7 @@ impl Queue {
 fn redrive(transaction: &WriteTransaction, source: &Source, ids: &[u64], now_ms: u64) -> Result<usize> {
     let redrive = |lane: &mut Lane<'_>| {
         let mut count = 0;
+        note_time(transaction, now_ms)?;
         for &id in ids {
             let Some(letter) = lane.exhume(id)? else { continue };
             let (_, record) = Death::decode(&letter)?;

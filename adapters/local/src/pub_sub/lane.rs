@@ -43,6 +43,12 @@ pub(super) const ORDERED: TableDefinition<'_, (u32, &str, u64), u64> = TableDefi
 /// Source and message id: the death and the record.
 pub(super) const DEAD: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("queue.dead");
 
+/// The latest time, in milliseconds, of which times in the other tables were made.
+const CLOCK: TableDefinition<'_, (), u64> = TableDefinition::new("queue.clock");
+
+/// A clock that goes back by less is one that is kept right, not one that was set.
+pub(super) const BACKWARDS_MS: u64 = 60_000;
+
 /// What is known of a source.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Row {
@@ -228,8 +234,52 @@ impl<'t> Lane<'t> {
     }
 }
 
+/// Remembers the time, exactly enough to see that the clock was set back.
+pub(super) fn note_time(transaction: &WriteTransaction, now_ms: u64) -> Result<()> {
+    let mut clock = transaction.open_table(CLOCK).map_err(failed)?;
+    let noted = clock.get(()).map_err(failed)?.map_or(0, |noted| noted.value());
+    if now_ms > noted.saturating_add(1_000) {
+        clock.insert((), now_ms).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Where the clock was set back, moves all times with it: what waits is due after the pause that it had to wait.
+pub(super) fn follow_clock(transaction: &WriteTransaction, now_ms: u64) -> Result<()> {
+    let mut clock = transaction.open_table(CLOCK).map_err(failed)?;
+    let noted = clock.get(()).map_err(failed)?.map_or(0, |noted| noted.value());
+    let back_ms = noted.saturating_sub(now_ms);
+    if back_ms <= BACKWARDS_MS {
+        return Ok(());
+    }
+    tracing::warn!(seconds = back_ms / 1_000, "the clock was set back; messages that wait are moved with it");
+    clock.insert((), now_ms).map_err(failed)?;
+    let moved = |time_ms: u64| time_ms.saturating_sub(back_ms).max(now_ms);
+    let mut due = transaction.open_table(DUE).map_err(failed)?;
+    let all = due.iter().map_err(failed)?.map(|row| row.map(|(place, attempts)| (place.value(), attempts.value())));
+    let all: Vec<_> = all.collect::<Result<_, _>>().map_err(failed)?;
+    for (place, attempts) in all.into_iter().filter(|((_, due_ms, _), _)| *due_ms > now_ms) {
+        due.remove(place).map_err(failed)?;
+        due.insert((place.0, moved(place.1), place.2), attempts).map_err(failed)?;
+    }
+    let mut ordered = transaction.open_table(ORDERED).map_err(failed)?;
+    let mut ahead = Vec::new();
+    for row in ordered.iter().map_err(failed)? {
+        let (place, enqueued) = row.map_err(failed)?;
+        let (source, key, sequence) = place.value();
+        if enqueued.value() > now_ms {
+            ahead.push((source, key.to_owned(), sequence));
+        }
+    }
+    for (source, key, sequence) in ahead {
+        ordered.insert((source, key.as_str(), sequence), now_ms).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Makes these the subscribed sources, and ends all leases.
 pub(super) fn subscribe_in(transaction: &WriteTransaction, subscribed: &[Source], now_ms: u64) -> Result<()> {
+    follow_clock(transaction, now_ms)?;
     let mut sources = transaction.open_table(SOURCES).map_err(failed)?;
     let rows =
         sources.iter().map_err(failed)?.map(|row| row.map(|(key, row)| (key.value().to_owned(), row.value().into())));
@@ -265,6 +315,7 @@ pub(crate) fn enqueue_in(transaction: &WriteTransaction, source: &Source, now_ms
             return Ok(());
         }
         let sequence = take_sequence(transaction, 1)?;
+        note_time(transaction, now_ms)?;
         lane.append(sequence, now_ms, None, &Record::of_event(body, now_ms).encode()?)
     };
     Lane::with(transaction, source, append).map(drop)

@@ -5,6 +5,7 @@
 //! start, as its next attempt.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use isobar_abstraction::{Clock, Result, Verdict};
 use redb::WriteTransaction;
 use tokio::sync::Notify;
 
-use super::lane::{Lane, Taken, subscribe_in, take_sequence};
+use super::lane::{BACKWARDS_MS, Lane, Taken, follow_clock, note_time, subscribe_in, take_sequence};
 use super::record::Record;
 use super::{Source, dead};
 use crate::store::Store;
@@ -29,6 +30,8 @@ struct Inner {
     store: Store,
     clock: Arc<dyn Clock>,
     changed: Arc<Notify>,
+    /// The latest time that was seen, in milliseconds.
+    seen_ms: AtomicU64,
 }
 
 /// A message that was handed out, and is to be settled or released.
@@ -66,7 +69,7 @@ impl Drop for Wake {
 impl Queue {
     /// The queues in this store.
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { store, clock, changed: Arc::new(Notify::new()) }))
+        Self(Arc::new(Inner { store, clock, changed: Arc::new(Notify::new()), seen_ms: AtomicU64::new(0) }))
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -74,7 +77,18 @@ impl Queue {
     }
 
     pub(super) fn now_ms(&self) -> u64 {
-        to_millis(self.0.clock.now())
+        let now_ms = to_millis(self.0.clock.now());
+        self.0.seen_ms.fetch_max(now_ms, Ordering::Relaxed);
+        now_ms
+    }
+
+    /// Sees to it that nothing waits for a time which a clock that was set back brings only in days.
+    async fn follow_clock(&self, now_ms: u64) -> Result<()> {
+        if self.0.seen_ms.load(Ordering::Relaxed).saturating_sub(now_ms) > BACKWARDS_MS {
+            self.0.seen_ms.store(now_ms, Ordering::Relaxed);
+            self.write(move |transaction| follow_clock(transaction, now_ms)).await?;
+        }
+        Ok(())
     }
 
     /// Wakes all workers.
@@ -132,6 +146,7 @@ impl Queue {
     /// dropped, the messages are released.
     pub(crate) async fn lease(&self, source: &Source, limit: usize) -> Result<Vec<Leased>> {
         let now_ms = self.now_ms();
+        self.follow_clock(now_ms).await?;
         // A look is free, a write is an fsync.
         if limit == 0 || self.next_due_ms(source)?.is_none_or(|due_ms| due_ms > now_ms) {
             return Ok(Vec::new());
@@ -148,6 +163,7 @@ impl Queue {
     pub(crate) async fn settle(&self, source: &Source, settled: Vec<(Leased, Verdict)>) -> Result<()> {
         let (source, now) = (source.clone(), self.0.clock.now());
         let settle = move |transaction: &WriteTransaction| {
+            note_time(transaction, to_millis(now))?;
             Lane::with(transaction, &source, |lane| {
                 settled.into_iter().try_for_each(|(leased, verdict)| settle(lane, &leased, verdict, now))
             })
@@ -158,9 +174,9 @@ impl Queue {
     /// Gives messages back that were not delivered: they are due as before, and the attempt does
     /// not count.
     pub(crate) async fn release(&self, source: &Source, leased: Vec<Leased>) -> Result<()> {
-        let source = source.clone();
+        let (source, now_ms) = (source.clone(), self.now_ms());
         let release = move |transaction: &WriteTransaction| {
-            Lane::with(transaction, &source, |lane| leased.iter().try_for_each(|leased| release(lane, leased)))
+            Lane::with(transaction, &source, |lane| leased.iter().try_for_each(|leased| release(lane, leased, now_ms)))
         };
         self.write(release).await.map(drop)
     }
@@ -199,6 +215,7 @@ fn publish_in(
 ) -> Result<Vec<MessageId>> {
     let count = records.len() as u64;
     let first = take_sequence(transaction, count)?;
+    note_time(transaction, now_ms)?;
     let numbered = (first..).zip(records);
     Lane::with(transaction, source, |lane| {
         let subscribed = lane.is_subscribed();
@@ -220,10 +237,10 @@ fn settle(lane: &mut Lane<'_>, leased: &Leased, verdict: Verdict, now: SystemTim
     }
 }
 
-fn release(lane: &mut Lane<'_>, leased: &Leased) -> Result<()> {
+fn release(lane: &mut Lane<'_>, leased: &Leased, now_ms: u64) -> Result<()> {
     let Leased { sequence, message } = leased;
     match lane.end_lease(*sequence, message.attempt)? {
-        Some(due_ms) => lane.put_back(*sequence, due_ms, message.attempt.saturating_sub(1)),
+        Some(due_ms) => lane.put_back(*sequence, due_ms.min(now_ms), message.attempt.saturating_sub(1)),
         None => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use isobar_abstraction::Verdict;
 
 use super::*;
+use crate::clock::SetClock;
 
 /// Holds the writer until it is dropped, so that a write is surely under way when its future is dropped.
 fn hold_writer(bench: &Bench) -> mpsc::Sender<()> {
@@ -73,4 +74,36 @@ async fn a_lease_whose_future_is_dropped_is_released() {
     notified.await;
     let leased = bench.lease(9).await;
     assert_eq!((bodies(&leased), leased[0].message.attempt), (vec!["a"], 1));
+}
+
+/// What waits for a time that is days away after the clock was set back is due after its own pause.
+#[tokio::test]
+async fn a_clock_that_is_set_back_delays_no_message() {
+    let day = seconds(86_400);
+    for restart in [false, true] {
+        let (folder, clock, jobs) = (tempfile::tempdir().unwrap(), SetClock::default(), Source::topic("jobs"));
+        let mut queue = Queue::new(open(folder.path()), Arc::new(clock.clone()));
+        queue.subscribe(vec![jobs.clone()]).await.unwrap();
+        clock.advance(day);
+        queue.publish(&jobs, vec![raw("again"), keyed("k", "first"), keyed("k", "second")]).await.unwrap();
+        let mut leased = queue.lease(&jobs, 10).await.unwrap();
+        let first = leased.pop().unwrap();
+        queue.settle(&jobs, vec![(leased.pop().unwrap(), Verdict::Again(seconds(3_600)))]).await.unwrap();
+        queue.publish(&jobs, vec![raw("fresh")]).await.unwrap();
+        clock.set_back(day * 2);
+        if restart {
+            drop(queue);
+            queue = Queue::new(open(folder.path()), Arc::new(clock.clone()));
+            queue.subscribe(vec![jobs.clone()]).await.unwrap();
+        }
+        let again = queue.lease(&jobs, 10).await.unwrap();
+        assert!(bodies(&again).contains(&"fresh"), "{:?}", bodies(&again));
+        let first = again.into_iter().find(|leased| leased.message.body == "first").unwrap_or(first);
+        queue.settle(&jobs, vec![(first, Verdict::Done)]).await.unwrap();
+        assert_eq!(bodies(&queue.lease(&jobs, 10).await.unwrap()), ["second"]);
+        clock.advance(seconds(3_599));
+        assert_eq!(bodies(&queue.lease(&jobs, 10).await.unwrap()), [""; 0], "a retry never comes early");
+        clock.advance(seconds(2));
+        assert_eq!(bodies(&queue.lease(&jobs, 10).await.unwrap()), ["again"]);
+    }
 }

@@ -1,0 +1,138 @@
+//! The data folder: who may read it, which process has it, and how a file in it comes to be.
+//!
+//! What an app stores is for its user's eyes: folders that isobar makes have mode 0700, files 0600.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::Path;
+
+use isobar_abstraction::{Error, Result};
+
+/// Locked by the process that has the folder.
+const LOCK: &str = "isobar.lock";
+
+/// Keeps other processes out of a data folder until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _lock: File,
+}
+
+/// Makes the folder where it is missing, and takes it for this process.
+///
+/// Errors: `Config` where another process has it, or where it cannot be made or locked.
+pub(crate) fn take(folder: &Path) -> Result<Held> {
+    let cannot =
+        |error| Error::config("the data folder cannot be used; set ISOBAR_DATA to another folder").with_source(error);
+    make(folder).and_then(|()| restrict(folder)).map_err(cannot)?;
+    let lock = mode(OpenOptions::new().write(true).create(true).truncate(false), 0o600).open(folder.join(LOCK));
+    let lock = lock.map_err(cannot)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Held { _lock: lock }),
+        Err(TryLockError::WouldBlock) => Err(in_use()),
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
+}
+
+pub(crate) fn in_use() -> Error {
+    Error::config("another process has this data folder open; stop it, or set ISOBAR_DATA to another folder")
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    let is_new = !folder.exists();
+    make_private(folder, true)?;
+    if !is_new && let Some(rights) = rights_of_others(folder) {
+        tracing::warn!(
+            folder = %folder.display(),
+            "others may enter the data folder (mode {rights:o}); its files are for you only, and `chmod 700` closes it"
+        );
+    }
+    // An app's data must not end up in its repository. A folder of somebody else's is not ours to hide.
+    if is_new || folder.file_name().is_some_and(|name| name == ".isobar") || is_empty(folder)? {
+        let ignore = folder.join(".gitignore");
+        if !ignore.exists() {
+            write_whole(&ignore, b"*\n")?;
+        }
+    }
+    sync(folder)
+}
+
+fn is_empty(folder: &Path) -> io::Result<bool> {
+    Ok(std::fs::read_dir(folder)?.next().is_none())
+}
+
+/// Makes one folder, for its owner only; with those above it if `all`.
+pub(crate) fn make_private(folder: &Path, all: bool) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(all).create(folder)
+}
+
+/// The mode of a folder that is open to others than its owner.
+fn rights_of_others(folder: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = folder.metadata().ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then_some(mode)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}
+
+/// Takes all rights from others on what an earlier version, or a copy by hand, left open.
+fn restrict(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    for name in ["isobar.redb", "objects", "signing.key"] {
+        use std::os::unix::fs::PermissionsExt;
+        let path = folder.join(name);
+        let Ok(found) = path.metadata() else { continue };
+        let mut permissions = found.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(permissions.mode() & 0o700);
+            std::fs::set_permissions(path, permissions)?;
+        }
+    }
+    let _ = folder;
+    Ok(())
+}
+
+/// Options that make a new file which only its owner may read.
+pub(crate) fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    mode(&mut options, 0o600).clone()
+}
+
+#[cfg_attr(not(unix), allow(unused_variables))]
+fn mode(options: &mut OpenOptions, mode: u32) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, mode);
+    options
+}
+
+/// Writes a file whole or not at all, and only for the owner to read.
+pub(crate) fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = file.with_file_name(name);
+    // What a crash left may be anybody's to read.
+    let _ = std::fs::remove_file(&new);
+    let mut written = private_file().open(&new)?;
+    let made = written.write_all(content).and_then(|()| written.sync_all()).and_then(|()| std::fs::rename(&new, file));
+    if made.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    made?;
+    file.parent().map_or(Ok(()), sync)
+}
+
+/// Makes the names in a folder durable: without this a loss of power may take the name of a new file,
+/// and so all that was written to it.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened, and its names are durable without that.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
