@@ -107,7 +107,7 @@ impl CloudRunService {
         request: Request<Body>,
     ) -> std::result::Result<Response<Body>, Refused> {
         let (parts, body) = request.into_parts();
-        self.authenticate(&parts.headers).await?;
+        self.authenticate(&parts).await?;
         if parts.method != Method::POST {
             let error = Error::invalid("triggers are called by POST");
             return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, error });

@@ -12,12 +12,16 @@ pub const ISOBAR_DATA: &str = "ISOBAR_DATA";
 /// The port to listen on; `--port` wins, 3000 without either.
 pub const PORT: &str = "PORT";
 
-const USAGE: &str = "\
-usage: [--host ADDRESS] [--port PORT] [--check]
+const PORT_NUMBER: &str = "a port number from 0 to 65535";
 
-  --host ADDRESS  the address to listen on, 127.0.0.1 unless given
-  --port PORT     the port to listen on, 3000 unless given; PORT does the same, 0 takes any
-  --check         read all of the data file, say whether it is whole, and exit
+const USAGE: &str = "\
+usage: [--host ADDRESS] [--port PORT] [--inspect-port PORT] [--check]
+
+  --host ADDRESS       the address to listen on, 127.0.0.1 unless given
+  --port PORT          the port to listen on, 3000 unless given; PORT does the same, 0 takes any
+  --inspect-port PORT  the port of the inspector, always on 127.0.0.1; the next free one after the app's unless
+                       given, 0 runs without it
+  --check              read all of the data file, say whether it is whole, and exit
 
 environment:
   ISOBAR_DATA=FOLDER   where the data lies, .isobar unless given
@@ -34,6 +38,8 @@ pub struct LocalConfig {
     pub host: IpAddr,
     /// The port to listen on; 0 takes any.
     pub port: u16,
+    /// The port of the inspector, on 127.0.0.1; `None` takes the next free one after the app's, 0 runs without it.
+    pub inspect_port: Option<u16>,
     /// How long what runs may go on after the signal to stop.
     pub grace: Duration,
     /// Say on stderr what is served?
@@ -49,6 +55,7 @@ impl LocalConfig {
             data: data.into(),
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 3000,
+            inspect_port: None,
             grace: Duration::from_secs(30),
             announce: true,
             check: false,
@@ -58,7 +65,7 @@ impl LocalConfig {
     /// From variables and arguments; a pure function of them. Errors: `Config`, with the usage.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
         let mut config = Self::new(environment.var(ISOBAR_DATA).unwrap_or(".isobar"));
-        if let Some(port) = environment.parse(PORT, "a port number from 0 to 65535")? {
+        if let Some(port) = environment.parse(PORT, PORT_NUMBER)? {
             config.port = port;
         }
         let mut args = environment.args().iter().map(String::as_str);
@@ -71,8 +78,11 @@ impl LocalConfig {
             let value = given.or_else(|| args.next());
             match (flag, value) {
                 ("--host", Some(value)) => config.host = parse(flag, value, "an IP address")?,
-                ("--port", Some(value)) => config.port = parse(flag, value, "a port number from 0 to 65535")?,
-                ("--host" | "--port", None) => return Err(Error::config(format!("{flag} needs a value\n{USAGE}"))),
+                ("--port", Some(value)) => config.port = parse(flag, value, PORT_NUMBER)?,
+                ("--inspect-port", Some(value)) => config.inspect_port = Some(parse(flag, value, PORT_NUMBER)?),
+                ("--host" | "--port" | "--inspect-port", None) => {
+                    return Err(Error::config(format!("{flag} needs a value\n{USAGE}")));
+                }
                 ("--help" | "-h", _) => return Err(Error::config(USAGE)),
                 _ => return Err(Error::config(format!("unknown argument `{arg}`\n{USAGE}"))),
             }
@@ -100,6 +110,9 @@ mod tests {
     fn arguments_win_over_variables_and_variables_over_defaults() {
         let config = of(&[], &[]).unwrap();
         assert_eq!((config.port, config.data.to_str()), (3000, Some(".isobar")));
+        assert_eq!((config.inspect_port, config.check), (None, false));
+        let config = of(&[], &["--check", "--inspect-port", "0"]).unwrap();
+        assert_eq!((config.inspect_port, config.check), (Some(0), true));
         assert_eq!(of(&[("PORT", "81")], &[]).unwrap().port, 81);
         assert_eq!(of(&[("PORT", "81")], &["--port", "82"]).unwrap().port, 82);
         assert_eq!(of(&[], &["--port=83", "--host", "0.0.0.0"]).unwrap().host.to_string(), "0.0.0.0");

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use isobar_abstraction::{Error, Result};
 
+use crate::store::is_full;
+
 /// Locked by the process that has the folder.
 const LOCK: &str = "isobar.lock";
 

@@ -1,6 +1,7 @@
 //! The host: an HTTP server, workers, a clock, and a graceful end.
 
 mod announce;
+mod entry;
 mod inspect;
 mod schedule;
 mod signed;
@@ -9,12 +10,12 @@ mod tests;
 mod worker;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::Response;
-use http::Request;
+use axum::response::{IntoResponse, Response};
+use http::{Request, StatusCode};
 use isobar_abstraction::{Clock, Error, Hosted, Result};
 use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
@@ -25,6 +26,7 @@ use tower_service::Service;
 use crate::profile::PROFILE;
 use crate::pub_sub::Source;
 use crate::{LocalProvider, blob, event, key_value};
+use entry::{Entry, Shown};
 use inspect::Inspector;
 use worker::Worker;
 
@@ -43,6 +45,7 @@ pub struct Server {
     provider: LocalProvider,
     listener: TcpListener,
     address: SocketAddr,
+    inspector: Option<Entry>,
 }
 
 /// The word to stop, which everybody who runs listens for.
@@ -57,13 +60,14 @@ impl Stop {
 }
 
 impl Server {
-    /// Takes the port of the provider's configuration. Errors: `Config` where it is in use.
+    /// Takes the ports of the provider's configuration. Errors: `Config` where one is in use.
     pub(crate) async fn bind(provider: LocalProvider) -> Result<Self> {
         let config = provider.config();
         let wanted = SocketAddr::new(config.host, config.port);
         let listener = TcpListener::bind(wanted).await.map_err(|error| bind_error(wanted, error))?;
         let address = listener.local_addr().map_err(|error| bind_error(wanted, error))?;
-        Ok(Self { provider, listener, address })
+        let inspector = Entry::bind(config.inspect_port, address).await?;
+        Ok(Self { provider, listener, address, inspector })
     }
 
     /// Where it listens.
@@ -71,21 +75,31 @@ impl Server {
         self.address
     }
 
+    /// The address of the inspector, with the secret token of this start in it; `None` where it is off.
+    pub fn inspector(&self) -> Option<String> {
+        self.inspector.as_ref().map(Entry::url)
+    }
+
     /// Serves until `stop` ends; then what runs may end too, for as long as the configuration says.
     pub async fn run(self, app: Hosted, stop: impl Future<Output = ()>) -> Result<()> {
-        let Self { provider, listener, address } = self;
+        let Self { provider, listener, address, inspector } = self;
         provider.signer().set_base(format!("http://{}", announce::reachable(address)));
         prepare(&provider, &app).await?;
         let (stopping, stopped) = watch::channel(false);
         let mut tasks = background(&provider, &app, &Stop(stopped.clone()));
-        let token = announce::token(&provider, address)?;
-        announce::announce(&provider, &app.manifest, address, token.as_deref());
-        let entrance = Entrance::new(&provider, app, token);
-        let mut http_stop = Stop(stopped);
+        let _shown = Shown::write(provider.store(), inspector.as_ref())?;
+        announce::announce(&provider, &app.manifest, address, inspector.as_ref());
         let options = Options::new(&PROFILE.limits).with_grace(provider.config().grace);
         let mut serving = JoinSet::new();
+        if let Some(Entry { listener, token, .. }) = inspector {
+            let router = Inspector::new(provider.clone(), app.clone(), token).router();
+            let answer = move |request| call(router.clone(), request);
+            let mut stop = Stop(stopped.clone());
+            serving.spawn(async move { isobar_serve::serve(listener, answer, options, stop.wait()).await });
+        }
+        let (entrance, mut stop_serving) = (Entrance::new(&provider, app), Stop(stopped));
         let answer = move |request| entrance.clone().answer(request);
-        serving.spawn(async move { isobar_serve::serve(listener, answer, options, http_stop.wait()).await });
+        serving.spawn(async move { isobar_serve::serve(listener, answer, options, stop_serving.wait()).await });
         let store = provider.store().clone();
         let mut grace = provider.config().grace;
         let ended = tokio::select! {
@@ -180,27 +194,33 @@ async fn drain<T: 'static>(tasks: &mut JoinSet<Result<()>>, serving: &mut JoinSe
     let all = async {
         while tasks.join_next().await.is_some() {}
         // The connections that were open have answered what they were asked.
-        serving.join_next().await;
+        while serving.join_next().await.is_some() {}
     };
     if tokio::time::timeout(grace, all).await.is_err() {
         tracing::warn!("not all ended within {} s; messages that were being handled come again", grace.as_secs());
     }
 }
 
-/// Where requests come in: isobar's own under `/.isobar/`, all others are the app's.
+async fn call(mut router: axum::Router, request: Request<Body>) -> Response {
+    router.call(request).await.unwrap_or_else(|never| match never {})
+}
+
+/// Where requests come in: signed URLs under `/.isobar/objects/`, all others are the app's.
 #[derive(Clone)]
 struct Entrance(Arc<EntranceState>);
 
 struct EntranceState {
     app: Hosted,
     clock: Arc<dyn Clock>,
-    inspector: axum::Router,
+    signed: axum::Router,
+    /// Said once that no route of the app is called below `/.isobar/`?
+    warned: Once,
 }
 
 impl Entrance {
-    fn new(provider: &LocalProvider, app: Hosted, token: Option<String>) -> Self {
-        let inspector = Inspector::new(provider.clone(), app.clone(), token).router();
-        Self(Arc::new(EntranceState { app, clock: Arc::clone(provider.system_clock()), inspector }))
+    fn new(provider: &LocalProvider, app: Hosted) -> Self {
+        let (clock, signed) = (Arc::clone(provider.system_clock()), signed::router(provider.clone()));
+        Self(Arc::new(EntranceState { app, clock, signed, warned: Once::new() }))
     }
 
     async fn answer(self, request: Request<Body>) -> Response {
@@ -208,11 +228,25 @@ impl Entrance {
     }
 }
 
+/// The answer below `/.isobar/`, but for signed URLs.
+const OURS: &str = "what begins with /.isobar/ is isobar's own, and no route of the app; the inspector has a port of \
+                    its own, which is printed at start\n";
+
 impl EntranceState {
     async fn enter(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
+        if path.starts_with("/.isobar/objects/") {
+            return call(self.signed.clone(), request).await;
+        }
         if path.starts_with("/.isobar/") || path == "/.isobar" {
-            return self.inspector.clone().call(request).await.unwrap_or_else(|never| match never {});
+            self.warned.call_once(|| {
+                let path: String = path.chars().take(100).collect();
+                tracing::warn!(
+                    path,
+                    "the path is isobar's own, as all that begin with /.isobar/: no route of the app is called"
+                );
+            });
+            return (StatusCode::NOT_FOUND, OURS).into_response();
         }
         self.answer(request).await
     }

@@ -146,7 +146,7 @@ fn open(folder: &Path, end: &Arc<End>) -> Result<Opened> {
 
 const FULL: &str = "the disk is full; nothing was written";
 
-fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull)
 }
 

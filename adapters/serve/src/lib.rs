@@ -4,6 +4,7 @@
 //! must stop. Limits and time-outs stand here once, so that all hosts have the same.
 
 mod connection;
+mod guard;
 mod signal;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use connection::Connections;
+pub use guard::from_this_machine;
 pub use signal::stop_signal;
 
 /// How a server treats its clients.

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use endpoints::Endpoints;
 
 use super::gcp::service::Service;
-use super::local::LocalApp;
+use super::local::{Inspector, LocalApp};
 use super::{deployed, send};
 use crate::{Backend, BuildApp, RunningApp, World};
 
@@ -77,7 +77,8 @@ impl World for LaptopWorld {
         }
         let data = self.folder.path().display().to_string();
         let service = Service::start(self.executable.clone(), vec![("ISOBAR_DATA".to_owned(), data)]).await?;
-        let served = Arc::new(LocalApp::at(&format!("127.0.0.1:{}", service.port()), manifest)?);
+        let inspector = Inspector::File(self.folder.path().join("inspector.json"));
+        let served = Arc::new(LocalApp::at(&format!("127.0.0.1:{}", service.port()), inspector, manifest)?);
         // It says itself which host it took.
         let overview: Value = served.inspect(Method::GET, "", Bytes::new()).await?.json()?;
         if overview["provider"] != "local" {

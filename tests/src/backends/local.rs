@@ -1,6 +1,7 @@
 //! The embedded provider: a folder of its own, a real server on a free port, and a clock that
 //! stands still.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,18 +92,53 @@ async fn serve(folder: &TempDir, clock: &ManualClock) -> Result<(LocalProvider, 
     Ok((provider, server))
 }
 
+/// Where the inspector is: its address with the token in the query.
+#[derive(Debug)]
+pub(super) enum Inspector {
+    /// This process serves it.
+    Served(String),
+    /// Another process writes it there at each start.
+    File(PathBuf),
+}
+
+impl Inspector {
+    async fn url(&self) -> Result<Uri> {
+        let url = match self {
+            Self::Served(url) => url.clone(),
+            Self::File(file) => {
+                let told: Value = serde_json::from_slice(&written(file).await?)?;
+                let part = |name: &str| told[name].as_str().unwrap_or_default();
+                format!("{}?token={}", part("url"), part("token"))
+            }
+        };
+        url.parse().map_err(not_a_path)
+    }
+}
+
+/// The file is there a moment after the port is open.
+async fn written(file: &Path) -> Result<Vec<u8>> {
+    for _ in 0..1_000 {
+        if let Ok(content) = std::fs::read(file) {
+            return Ok(content);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Err(Error::internal(format!("{} is not written", file.display())))
+}
+
 /// An app that answers at an address, also where another process serves it.
 #[derive(Debug)]
 pub(super) struct LocalApp {
     manifest: Arc<Manifest>,
     authority: Authority,
+    inspector: Inspector,
     tasks: JoinSet<Result<()>>,
 }
 
 impl LocalApp {
     /// The app that is served at this address.
-    pub(super) fn at(address: &str, manifest: Manifest) -> Result<Self> {
-        Ok(Self { manifest: Arc::new(manifest), authority: authority(address)?, tasks: JoinSet::new() })
+    pub(super) fn at(address: &str, inspector: Inspector, manifest: Manifest) -> Result<Self> {
+        Ok(Self { manifest: Arc::new(manifest), authority: authority(address)?, inspector, tasks: JoinSet::new() })
     }
 
     async fn start(provider: &LocalProvider, app: BuildApp) -> Result<Self> {
@@ -111,10 +147,12 @@ impl LocalApp {
         let manifest = Arc::new(app.start(&cloud)?);
         let server = provider.bind().await?;
         let authority = authority(&server.address().to_string())?;
+        let inspector = server.inspector().ok_or_else(|| Error::internal("there is no inspector"))?;
+        let inspector = Inspector::Served(inspector);
         let hosted = Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) };
         let mut tasks = JoinSet::new();
         tasks.spawn(server.run(hosted, std::future::pending()));
-        let running = Self { manifest, authority, tasks };
+        let running = Self { manifest, authority, inspector, tasks };
         // It answers when it has subscribed to what the app handles.
         running.inspect(Method::GET, "", Bytes::new()).await?;
         Ok(running)
@@ -130,10 +168,15 @@ impl LocalApp {
         uri.build().map_err(|error| Error::invalid("not a path").with_source(error))
     }
 
-    /// Asks the endpoints under `/.isobar/`.
+    /// Asks the inspector.
     pub(super) async fn inspect(&self, method: Method, path: &str, body: Bytes) -> Result<TestResponse> {
-        let path = format!("/.isobar/{path}").parse::<PathAndQuery>();
-        let uri = self.url(path.map_err(|error| Error::invalid("not a path").with_source(error))?)?;
+        let inspector = self.inspector.url().await?;
+        let token = inspector.query().unwrap_or_default();
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let path = format!("/{path}{separator}{token}").parse().map_err(not_a_path)?;
+        let mut parts = inspector.into_parts();
+        parts.path_and_query = Some(path);
+        let uri = Uri::from_parts(parts).map_err(|error| Error::invalid("not a path").with_source(error))?;
         let request = Request::builder().method(method).uri(uri).body(Body::from(body));
         let response = send(request.map_err(|error| Error::invalid("not a request").with_source(error))?).await?;
         if response.status.is_success() { Ok(response) } else { Err(told(&response)) }
@@ -228,6 +271,10 @@ fn told(response: &TestResponse) -> Error {
         _ => ErrorKind::Internal,
     };
     Error::new(kind, told["detail"].as_str().map_or_else(|| response.text(), str::to_owned))
+}
+
+fn not_a_path(error: http::uri::InvalidUri) -> Error {
+    Error::invalid("not a path").with_source(error)
 }
 
 fn authority(address: &str) -> Result<Authority> {

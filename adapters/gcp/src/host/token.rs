@@ -12,8 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use isobar_abstraction::{Error, ErrorKind};
+use isobar_serve::from_this_machine;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -64,10 +66,17 @@ struct Token<'a> {
 
 impl CloudRunService {
     /// Errors: 403 where no token would do, saying which variable to set; 401 for a call without a good one.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    ///
+    /// The emulator of Pub/Sub sends no tokens. Then only this machine can connect, and pages of the web and what a
+    /// proxy forwards are refused.
+    pub(super) async fn authenticate(&self, Parts { uri, headers, .. }: &Parts) -> Result<(), Refused> {
+        let forbidden = |message: &str| Refused {
+            status: StatusCode::FORBIDDEN,
+            error: Error::new(ErrorKind::PermissionDenied, message),
+        };
         let settings = self.settings();
         if settings.emulated {
-            return Ok(());
+            return from_this_machine(uri, headers).map_err(forbidden);
         }
         let missing: Vec<_> =
             [(ISOBAR_EVENT_AUDIENCE, &settings.audiences), (ISOBAR_EVENT_SERVICE_ACCOUNT, &settings.accounts)]
@@ -76,11 +85,7 @@ impl CloudRunService {
                 .map(|(name, _)| name)
                 .collect();
         if !missing.is_empty() {
-            let message = format!("triggers take no calls: set {}", missing.join(" and "));
-            return Err(Refused {
-                status: StatusCode::FORBIDDEN,
-                error: Error::new(ErrorKind::PermissionDenied, message),
-            });
+            return Err(forbidden(&format!("triggers take no calls: set {}", missing.join(" and "))));
         }
         self.verify(headers).await.map_err(|why| {
             tracing::warn!(why, "a call of a trigger is refused: its token is not good");

@@ -66,6 +66,8 @@ impl Target {
                 request.headers_mut().append(name, value);
             }
         }
+        // Beside an emulator only this machine calls.
+        request.headers_mut().insert("host", HeaderValue::from_static("127.0.0.1"));
         self.service.handle(request).await
     }
 

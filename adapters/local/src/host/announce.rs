@@ -1,11 +1,11 @@
 //! What the host says when it starts.
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use isobar_abstraction::{Error, Manifest, Result};
+use isobar_abstraction::Manifest;
 
+use super::entry::Entry;
 use crate::LocalProvider;
 
 /// The address that a person on this machine can reach.
@@ -18,43 +18,25 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The secret that `/.isobar/` asks for, where others than this machine can reach it.
-pub(super) fn token(provider: &LocalProvider, address: SocketAddr) -> Result<Option<String>> {
-    if address.ip().is_loopback() {
-        return Ok(None);
-    }
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::internal(format!("no random token for {:?}", provider.config().host)).with_source(error)
-    })?;
-    Ok(Some(bytes.iter().fold(String::new(), |mut token, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(token, "{byte:02x}");
-        token
-    })))
-}
-
-/// Tells a person on stderr, and a log otherwise, what is served.
-pub(super) fn announce(provider: &LocalProvider, manifest: &Manifest, address: SocketAddr, token: Option<&str>) {
+/// Tells a person on stderr, and a log otherwise, what is served. A log has no token in it.
+pub(super) fn announce(provider: &LocalProvider, manifest: &Manifest, address: SocketAddr, entry: Option<&Entry>) {
     if !provider.config().announce {
         return;
     }
     let data = provider.store().folder();
     let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
     let mut stderr = std::io::stderr();
-    if !stderr.is_terminal() {
-        tracing::info!(app = manifest.app, url = %format!("http://{address}"), data = %data.display(), "serving");
+    if stderr.is_terminal() {
+        let text = describe(manifest, address, &data.display().to_string(), entry);
+        // Nobody reads it, then nobody misses it.
+        let _ = stderr.write_all(text.as_bytes());
+        return;
     }
-    let mut text =
-        if stderr.is_terminal() { describe(manifest, address, &data.display().to_string()) } else { String::new() };
-    if let Some(token) = token {
-        text.push_str(&format!("  /.isobar/ asks for this token: {token}\n"));
-    }
-    // Nobody reads it, then nobody misses it.
-    let _ = stderr.write_all(text.as_bytes());
+    let inspector = entry.map(|entry| format!("http://{}", entry.address));
+    tracing::info!(app = manifest.app, url = %format!("http://{address}"), inspector, data = %data.display(), "serving");
 }
 
-fn describe(manifest: &Manifest, address: SocketAddr, data: &str) -> String {
+fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<&Entry>) -> String {
     let mut text = format!("\n  {} is running. Ctrl-C stops it, and the data stays.\n\n", manifest.app);
     let mut line = |what: &str, items: Vec<String>| {
         if !items.is_empty() {
@@ -70,7 +52,7 @@ fn describe(manifest: &Manifest, address: SocketAddr, data: &str) -> String {
     line("buckets", manifest.buckets.iter().map(|it| it.name.clone()).collect());
     line("topics", manifest.topics.iter().map(|it| it.name.clone()).collect());
     line("data", vec![data.to_owned()]);
-    line("look at it", vec![format!("http://{url}/.isobar/")]);
+    line("look at it", entry.map(Entry::url).into_iter().collect());
     text.push_str(&unheard(manifest));
     text.push('\n');
     text

@@ -1,26 +1,27 @@
-//! `/.isobar/`: what is stored and what waits, for people and tests.
+//! The inspector: what is stored and what waits, for people and tools, on a port of its own.
 //!
-//! On loopback it refuses foreign `Host` and `Origin` headers, so that no page on the web can reach
-//! it through a browser (DNS rebinding); bound elsewhere, it asks for the token printed at start.
+//! It can do all that the app can, so it listens on loopback only, asks for the token of this start, and refuses
+//! what a page of the web or a proxy sends ([`from_this_machine`]).
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
-use http::{HeaderName, StatusCode};
+use axum::{Json, Router};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, StatusCode};
 use isobar_abstraction::clock::to_rfc3339;
 use isobar_abstraction::pub_sub::Outgoing;
-use isobar_abstraction::{Cloud, Error, Event, Hosted, Invocation, Reply, Tick};
+use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Hosted, Invocation, Reply, Tick};
+use isobar_serve::from_this_machine;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::signed::{self, Refused};
+use super::entry::Token;
 use crate::profile::PROFILE;
 use crate::pub_sub::{Counts, Source};
 use crate::{LocalProvider, blob, event, key_value};
@@ -43,7 +44,7 @@ impl IntoResponse for Indented {
 pub(super) struct Inspector {
     provider: LocalProvider,
     app: Hosted,
-    token: Option<String>,
+    token: Token,
 }
 
 #[derive(Deserialize)]
@@ -61,27 +62,24 @@ impl Paging {
 }
 
 impl Inspector {
-    pub(super) fn new(provider: LocalProvider, app: Hosted, token: Option<String>) -> Self {
+    pub(super) fn new(provider: LocalProvider, app: Hosted, token: Token) -> Self {
         Self { provider, app, token }
     }
 
     pub(super) fn router(self) -> Router {
-        let objects = signed::router(self.provider.clone());
         let inspector = Arc::new(self);
         Router::new()
-            .route("/.isobar", get(overview))
-            .route("/.isobar/", get(overview))
-            .route("/.isobar/tables/{table}", get(items))
-            .route("/.isobar/buckets/{bucket}", get(objects_of))
-            .route("/.isobar/topics/{topic}", get(messages).post(publish))
-            .route("/.isobar/schedules/{schedule}", post(fire))
-            .route("/.isobar/functions/{function}", post(invoke))
-            .route("/.isobar/dead-letters/{kind}/{name}", get(dead_letters).post(redrive))
-            .fallback(async || (StatusCode::NOT_FOUND, "no such endpoint; see GET /.isobar/\n"))
+            .route("/", get(overview))
+            .route("/tables/{table}", get(items))
+            .route("/buckets/{bucket}", get(objects_of))
+            .route("/topics/{topic}", get(messages).post(publish))
+            .route("/schedules/{schedule}", post(fire))
+            .route("/functions/{function}", post(invoke))
+            .route("/dead-letters/{kind}/{name}", get(dead_letters).post(redrive))
+            .fallback(async || (StatusCode::NOT_FOUND, "no such endpoint; GET / lists them\n"))
             .layer(DefaultBodyLimit::max(LARGEST))
             .layer(middleware::from_fn_with_state(Arc::clone(&inspector), guard))
             .with_state(inspector)
-            .merge(objects)
     }
 
     fn cloud(&self) -> Cloud {
@@ -89,44 +87,24 @@ impl Inspector {
     }
 }
 
-/// Lets nobody in but this machine's own tools, or who has the token.
+/// Lets in this machine's own tools that have the token.
 async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, next: Next) -> Response {
-    let refused = match &inspector.token {
-        Some(token) if has_token(request.headers(), token) => None,
-        Some(_) => Some((StatusCode::UNAUTHORIZED, "send `Authorization: Bearer` with the token printed at start\n")),
-        None if is_local(request.headers()) => None,
-        None => Some((StatusCode::FORBIDDEN, "only for this machine: the Host or Origin header names another\n")),
+    let mut response = if let Err(why) = from_this_machine(request.uri(), request.headers()) {
+        (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
+    } else if !inspector.token.is_in(&request) {
+        let help = "send the token of this start, as `Authorization: Bearer` or `?token=`; inspector.json in the data \
+                    folder has it\n";
+        (StatusCode::UNAUTHORIZED, help).into_response()
+    } else {
+        next.run(request).await
     };
-    match refused {
-        Some(refused) => refused.into_response(),
-        None => next.run(request).await,
+    // The address has the token in it, and the answers are of this moment.
+    for (name, value) in
+        [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")]
+    {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-}
-
-fn has_token(headers: &HeaderMap, token: &str) -> bool {
-    let sent = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    sent.is_some_and(|sent| sent.len() == token.len() && same(sent, token.as_bytes()))
-}
-
-/// Takes as long for a wrong first byte as for a wrong last one.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
-}
-
-fn is_local(headers: &HeaderMap) -> bool {
-    let local =
-        |name: HeaderName| headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(names_this_machine));
-    local(HOST) && local(ORIGIN) && headers.contains_key(HOST)
-}
-
-/// Is it `localhost`, `127.0.0.1` or `[::1]`, with or without scheme and port?
-fn names_this_machine(value: &str) -> bool {
-    let host = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://")).unwrap_or(value);
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next(),
-        None => host.split(':').next(),
-    };
-    matches!(name, Some("localhost" | "127.0.0.1" | "::1"))
+    response
 }
 
 async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
@@ -142,14 +120,14 @@ async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
         "queues": queues,
         "manifest": *inspector.app.manifest,
         "endpoints": [
-            "GET /.isobar/tables/{table}?partition=&prefix=&limit=&after=",
-            "GET /.isobar/buckets/{bucket}?prefix=&limit=&after=",
-            "GET /.isobar/topics/{topic}",
-            "POST /.isobar/topics/{topic}  (the body is the message)",
-            "POST /.isobar/schedules/{schedule}",
-            "POST /.isobar/functions/{function}  (the body is the request, as JSON)",
-            "GET /.isobar/dead-letters/{topics|buckets}/{name}",
-            "POST /.isobar/dead-letters/{topics|buckets}/{name}  (puts them back)",
+            "GET /tables/{table}?partition=&prefix=&limit=&after=",
+            "GET /buckets/{bucket}?prefix=&limit=&after=",
+            "GET /topics/{topic}",
+            "POST /topics/{topic}  (the body is the message)",
+            "POST /schedules/{schedule}",
+            "POST /functions/{function}  (the body is the request, as JSON)",
+            "GET /dead-letters/{topics|buckets}/{name}",
+            "POST /dead-letters/{topics|buckets}/{name}  (puts them back)",
         ],
     })))
 }
@@ -323,5 +301,33 @@ fn source(kind: &str, name: &str) -> Result<Source, Error> {
         "topics" => Ok(Source::topic(name)),
         "buckets" => Ok(Source::bucket(name)),
         _ => Err(Error::not_found("dead letters are of `topics` or `buckets`")),
+    }
+}
+
+/// An error as those on this machine may see it: its kind, and all that is known of it.
+struct Refused(Error);
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let detail = format!("{:?}", self.0);
+        (status(self.0.kind()), Json(json!({"error": self.0.kind().name(), "detail": detail}))).into_response()
+    }
+}
+
+/// The status of an error.
+pub(super) fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::InvalidInput | ErrorKind::Config => StatusCode::BAD_REQUEST,
+        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Conflict | ErrorKind::AlreadyExists => StatusCode::CONFLICT,
+        ErrorKind::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

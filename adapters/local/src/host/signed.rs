@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::TryStreamExt;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use isobar_abstraction::blob::{Bucket, SignedAccess, WriteOptions, key};
 use isobar_abstraction::{Cloud, Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::inspect::status;
 use crate::LocalProvider;
 
 #[derive(Deserialize)]
@@ -25,7 +27,18 @@ struct Signature {
 }
 
 pub(super) fn router(provider: LocalProvider) -> Router {
-    Router::new().route("/.isobar/objects/{bucket}/{*stored}", get(read).put(write)).with_state(provider)
+    Router::new()
+        .route("/.isobar/objects/{bucket}/{*stored}", get(read).put(write))
+        .layer(middleware::map_response(sandboxed))
+        .with_state(provider)
+}
+
+/// Whoever may write an object may write a page: it must not act for those who open it.
+async fn sandboxed(mut response: Response) -> Response {
+    for (name, value) in [(CONTENT_SECURITY_POLICY, "sandbox"), (X_CONTENT_TYPE_OPTIONS, "nosniff")] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 type Target = (String, String);
@@ -83,8 +96,8 @@ async fn write(
     Ok(StatusCode::OK)
 }
 
-/// An error as those on this machine may see it: its kind, and all that is known of it.
-pub(super) struct Refused(Error);
+/// An error as strangers may see it.
+struct Refused(Error);
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
@@ -94,14 +107,15 @@ impl From<Error> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = match self.0.kind() {
-            ErrorKind::InvalidInput | ErrorKind::Config => StatusCode::BAD_REQUEST,
-            ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => StatusCode::FORBIDDEN,
-            ErrorKind::NotFound => StatusCode::NOT_FOUND,
-            ErrorKind::Conflict | ErrorKind::AlreadyExists => StatusCode::CONFLICT,
-            ErrorKind::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        let Self(error) = self;
+        let status = status(error.kind());
+        let detail = match status.is_server_error() {
+            true => {
+                tracing::error!(?error, "a signed URL could not be served");
+                "the store failed; the log has the reason"
+            }
+            false => error.message(),
         };
-        (status, Json(json!({"error": self.0.kind().name(), "detail": format!("{:?}", self.0)}))).into_response()
+        (status, Json(json!({"error": error.kind().name(), "detail": detail}))).into_response()
     }
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tower_service::Service;
 
+use super::entry::Token;
 use super::inspect::Inspector;
 use crate::clock::SetClock;
 use crate::{LocalConfig, LocalProvider};
@@ -30,47 +31,107 @@ fn hosted(provider: &LocalProvider, app: impl FnOnce(&Cloud) -> App) -> Hosted {
     Hosted { function: Arc::new(app), manifest }
 }
 
-async fn ask(token: Option<&str>, headers: &[(&str, &str)]) -> StatusCode {
+/// Asks the inspector at a path with headers, and answers with its status.
+async fn ask(uri: &str, headers: &[(&str, &str)]) -> StatusCode {
     let folder = tempfile::tempdir().unwrap();
     let provider = provider(&folder, &ManualClock::default());
     let app = hosted(&provider, |_| App::new("nothing"));
-    let mut router = Inspector::new(provider, app, token.map(str::to_owned)).router();
+    let mut router = Inspector::new(provider, app, Token::of("s3cret")).router();
     let with = |request: http::request::Builder, (name, value): &(&str, &str)| request.header(*name, *value);
-    let request = headers.iter().fold(Request::get("/.isobar/"), with).body(Body::empty()).unwrap();
-    router.call(request).await.unwrap().status()
+    let request = headers.iter().fold(Request::get(uri), with).body(Body::empty()).unwrap();
+    let response = router.call(request).await.unwrap();
+    assert_eq!(response.headers()["referrer-policy"], "no-referrer");
+    response.status()
 }
 
 #[tokio::test]
-async fn only_pages_and_tools_of_this_machine_may_look() {
-    for headers in [
-        &[("host", "localhost:3000")][..],
-        &[("host", "127.0.0.1:3000")],
-        &[("host", "[::1]:3000")],
-        &[("host", "localhost"), ("origin", "http://localhost:5173")],
-    ] {
-        assert_eq!(ask(None, headers).await, StatusCode::OK, "{headers:?}");
+async fn the_inspector_takes_its_token_from_tools_of_this_machine_only() {
+    let (host, bearer) = (("host", "localhost:3001"), ("authorization", "Bearer s3cret"));
+    assert_eq!(ask("/", &[host, bearer]).await, StatusCode::OK);
+    assert_eq!(ask("/?limit=1&token=s3cret", &[host]).await, StatusCode::OK);
+    for wrong in ["/", "/?token=", "/?token=s3creT", "/?token=s3cre", "/?token=s3cret2", "/?to=token=s3cret"] {
+        assert_eq!(ask(wrong, &[host, ("authorization", "Bearer s3cre")]).await, StatusCode::UNAUTHORIZED, "{wrong}");
     }
-    for headers in [
-        &[][..],
-        &[("host", "evil.example")],
-        &[("host", "localhost.evil.example:3000")],
-        &[("host", "127.0.0.1.evil.example")],
-        &[("host", "localhost:3000"), ("origin", "https://evil.example")],
-        &[("host", "localhost:3000"), ("origin", "null")],
-        &[("host", "localhost:3000"), ("host", "evil.example")],
+    assert_eq!(ask("/", &[("host", "evil.example"), bearer]).await, StatusCode::FORBIDDEN);
+    for foreign in [
+        ("x-forwarded-for", "192.0.2.1"),
+        ("via", "1.1 proxy"),
+        ("origin", "http://localhost:9999"),
+        ("sec-fetch-site", "cross-site"),
     ] {
-        assert_eq!(ask(None, headers).await, StatusCode::FORBIDDEN, "{headers:?}");
+        assert_eq!(ask("/", &[host, bearer, foreign]).await, StatusCode::FORBIDDEN, "{foreign:?}");
     }
 }
 
+/// Sends a request as it stands, and answers with all that comes back.
+async fn exchange(address: &str, line: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
 #[tokio::test]
-async fn bound_elsewhere_it_asks_for_the_token() {
-    let host = ("host", "laptop.example:3000");
-    assert_eq!(ask(Some("s3cret"), &[host, ("authorization", "Bearer s3cret")]).await, StatusCode::OK);
-    for wrong in ["Bearer s3creT", "Bearer s3cre", "Bearer s3cret2", "s3cret", ""] {
-        assert_eq!(ask(Some("s3cret"), &[host, ("authorization", wrong)]).await, StatusCode::UNAUTHORIZED, "{wrong}");
+async fn the_port_of_the_app_has_signed_urls_only_and_the_inspector_a_port_and_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = LocalConfig::new(folder.path());
+    (config.host, config.port, config.announce) = (std::net::Ipv4Addr::UNSPECIFIED.into(), 0, false);
+    let provider = LocalProvider::new(config);
+    let route = axum::Router::new().route("/.isobar/mine", axum::routing::get(async || "mine"));
+    let app = hosted(&provider, |_| App::new("app").http(route));
+    let server = provider.bind().await.unwrap();
+    let (app_address, url) = (format!("127.0.0.1:{}", server.address().port()), server.inspector().unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(app, async { drop(stopped.await) }));
+
+    for path in ["/.isobar", "/.isobar/", "/.isobar/mine", "/.isobar/tables/a"] {
+        let answer = exchange(&app_address, &format!("GET {path}"), "").await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("isobar's own"), "{path}: {answer}");
     }
-    assert_eq!(ask(Some("s3cret"), &[("host", "localhost")]).await, StatusCode::UNAUTHORIZED);
+    let (inspector, query) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    assert!(inspector.starts_with("127.0.0.1:"), "{inspector}");
+    assert!(exchange(inspector, &format!("GET /{query}"), "").await.contains("\"app\": \"app\""));
+    assert!(exchange(inspector, "GET /", "").await.starts_with("HTTP/1.1 401"));
+
+    let file = folder.path().join("inspector.json");
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(format!("{}?token={}", told["url"].as_str().unwrap(), told["token"].as_str().unwrap()), url);
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
+
+    let pages = Cloud::new(Arc::new(provider.clone())).bucket("pages");
+    let html = isobar_abstraction::blob::WriteOptions::default().with_content_type("text/html");
+    pages.put_with("page", "<script>", html).await.unwrap();
+    let signed = pages.signed_get("page", Duration::from_secs(60)).await.unwrap().url;
+    let path = signed.split_once(&format!(":{}", app_address.split_once(':').unwrap().1)).unwrap().1;
+    let forwarded = "x-forwarded-for: 192.0.2.1\r\n";
+    let (good, bad) = (format!("GET {path}"), format!("GET {}0", path));
+    for (line, status) in [(&good, "200"), (&bad, "403")] {
+        let answer = exchange(&app_address, line, forwarded).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(answer.contains("content-security-policy: sandbox\r\nx-content-type-options: nosniff"), "{answer}");
+    }
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn the_inspector_takes_the_port_it_is_given_and_none_for_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let bound = async |port: Option<u16>| {
+        let mut config = LocalConfig::new(folder.path());
+        (config.port, config.inspect_port) = (0, port);
+        LocalProvider::new(config).bind().await.map(|server| server.inspector())
+    };
+    assert_eq!(bound(Some(0)).await.unwrap(), None);
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let _taken = tokio::net::TcpListener::bind(taken).await.unwrap();
+    let error = bound(Some(taken.port())).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.message().contains("--inspect-port"), "{error}");
+    assert!(bound(None).await.unwrap().is_some());
 }
 
 /// Runs an app with a schedule until it has been called, or for a moment in which it is not.
@@ -194,6 +255,9 @@ async fn a_host_whose_folder_or_store_is_gone_ends_with_the_reason() {
         let running = tokio::spawn(server.run(app, std::future::pending()));
         let visits = Cloud::new(Arc::new(provider.clone())).table::<u32>("visits");
         visits.put("a", &1).await.unwrap();
+        while !folder.path().join("data/inspector.json").exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         match panics {
             true => drop(provider.store().write::<()>(|_| panic!("on a damaged page")).await),
             false => {

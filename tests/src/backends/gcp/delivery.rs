@@ -126,7 +126,7 @@ impl GcpApp {
     }
 
     async fn post(&self, path: &str, body: impl Into<Body>, headers: &[(&str, &str)]) -> Result<http::Response<Bytes>> {
-        let request = Request::post(path).header("host", "app.a.run.app");
+        let request = Request::post(path).header("host", "127.0.0.1");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         whole(self.service.handle(request.body(body.into()).map_err(not_a_request)?).await).await
     }

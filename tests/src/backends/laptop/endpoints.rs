@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Served;
 
-/// What a person can reach from outside of the app: topics, by `POST /.isobar/topics/{topic}`.
+/// What a person can reach from outside of the app: topics, by the inspector's `POST /topics/{topic}`.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoints {
     pub(super) clock: ManualClock,

@@ -231,11 +231,16 @@ async fn without_settings_all_calls_are_refused_and_told_which_to_set() {
 
 #[tokio::test]
 async fn tokens_are_not_asked_for_beside_an_emulator_only() {
-    let anybody = || Request::post("/.isobar/functions/echo").body(Body::from("1")).unwrap();
+    let call = || Request::post("/.isobar/functions/echo").header("host", "127.0.0.1:8080");
+    let anybody = || call().body(Body::from("1")).unwrap();
     let laptop = [(ISOBAR_EVENT_AUDIENCE, ""), (ISOBAR_EVENT_SERVICE_ACCOUNT, ""), ("K_SERVICE", "")];
     let host = Host::with(&laptop).await;
     assert_eq!(host.send(anybody()).await, (200, "1".to_owned()));
     assert!(host.service.settings().address().is_loopback());
+    for foreign in [("origin", "https://evil.example"), ("x-forwarded-for", "192.0.2.1"), ("host", "evil.example")] {
+        let request = call().header(foreign.0, foreign.1).body(Body::from("1")).unwrap();
+        assert_eq!(host.send(request).await.0, 403, "{foreign:?}");
+    }
     for (vars, status) in [(&laptop[..2], 403), (&laptop[1..], 403), (&laptop[2..], 401)] {
         let host = Host::with(vars).await;
         assert_eq!(host.send(anybody()).await.0, status, "{vars:?}");
