@@ -48,6 +48,6 @@ pub use outcome::{IntoOutcome, Outcome, RetryPolicy, Verdict};
 pub use profile::{Limits, Profile};
 pub use provider::{Adapter, Environment, Hosted, Provider};
 pub use pub_sub::PubSub;
-pub use resource::{Location, ResourceKind, ResourceUrl, check_name};
+pub use resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
 pub use schedule::CronSchedule;
 pub use test_client::{Delivered, TestClient, TestResponse};

@@ -63,6 +63,87 @@ pub fn check_name(name: &str) -> Result<()> {
     )))
 }
 
+/// What a provider keeps beside a resource, under a name that it derives from the resource's own.
+///
+/// No logical name contains `--` or begins with a digit. So a derived name is never the name of
+/// another resource of the app.
+///
+/// ```
+/// use isobar_abstraction::Derived;
+/// assert_eq!(Derived::DeadLetters.of("clicks"), "clicks--dead");
+/// assert_eq!(Derived::Events.without_double_hyphen("pages"), "0events-pages");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Derived {
+    /// The dead letters of a topic, of a queue or of a subscription.
+    DeadLetters,
+    /// The second topic of a topic, for messages with an ordering key.
+    Ordered,
+    /// The queue or topic through which the events of a bucket arrive.
+    Events,
+}
+
+impl Derived {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::DeadLetters => "dead",
+            Self::Ordered => "fifo",
+            Self::Events => "events",
+        }
+    }
+
+    /// The derived name, such as `clicks--dead`.
+    pub fn of(self, name: &str) -> String {
+        format!("{name}--{}", self.word())
+    }
+
+    /// The derived name for a service whose names cannot contain `--`, as Azure Storage: `0dead-clicks`.
+    pub fn without_double_hyphen(self, name: &str) -> String {
+        format!("0{}-{name}", self.word())
+    }
+}
+
+/// The suffix that Azure Functions appends to the name of a Storage Queue, for its dead letters.
+///
+/// It has no sign that a logical name cannot have: an app cannot have both topics `x` and `x-poison`.
+/// <https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#poison-messages>
+pub const POISON: &str = "-poison";
+
+/// The prefix of the containers and queues that Azure Functions keeps in an app's storage account.
+///
+/// <https://learn.microsoft.com/azure/azure-functions/storage-considerations>
+const OF_FUNCTIONS: &str = "azure-webjobs-";
+
+/// Topics and buckets that a platform would confuse with others of the app, or with its own: what is
+/// wrong, in words.
+pub(crate) fn name_conflicts<'a>(topics: &[&'a str], buckets: &[&'a str]) -> Vec<String> {
+    let poison = topics.iter().filter_map(|name| {
+        let other = name.strip_suffix(POISON).filter(|other| topics.contains(other))?;
+        Some(format!(
+            "topics `{other}` and `{name}`: on Azure the dead letters of `{other}` are in the queue `{name}`; rename one \
+             of the topics"
+        ))
+    });
+    let of_functions = topics.iter().chain(buckets).filter(|name| name.starts_with(OF_FUNCTIONS)).map(|name| {
+        format!("`{name}`: Azure Functions uses names that begin with `{OF_FUNCTIONS}`; take another name")
+    });
+    poison.chain(of_functions).collect()
+}
+
+/// Refuses a prefix of physical names that some cloud could not carry: at most 20 of `a-z`, `0-9` and
+/// single `-`, beginning with a letter. `variable` is where it comes from. Errors: `Config`.
+pub fn check_prefix(variable: &str, prefix: &str) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let head = prefix.bytes().next().is_none_or(|byte| byte.is_ascii_lowercase());
+    if head && prefix.len() <= 20 && prefix.bytes().all(fits) && !prefix.contains("--") {
+        return Ok(prefix.to_owned());
+    }
+    let prefix = prefix.escape_debug();
+    Err(Error::config(format!(
+        "{variable} is `{prefix}`; it must be at most 20 of a-z, 0-9 and single -, and begin with a letter"
+    )))
+}
+
 /// A resource as an adapter opens it: its logical name, and the URL that configuration gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
@@ -191,6 +272,24 @@ mod tests {
         }
         for bad in ["", "ab", "Abc", "1bc", "a_b", "a.b", "käse", "-ab", "ab-", "a--b", &"a".repeat(41)] {
             assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_derived_name_is_no_logical_name() {
+        for derived in [Derived::DeadLetters, Derived::Ordered, Derived::Events] {
+            assert!(check_name(&derived.of("clicks")).is_err(), "{derived:?}");
+            assert!(check_name(&derived.without_double_hyphen("clicks")).is_err(), "{derived:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_cannot_make_a_derived_name_of_a_logical_one() {
+        for good in ["", "dev-", "dev", "d1-", &"a".repeat(20)] {
+            assert_eq!(check_prefix("P", good).unwrap(), good);
+        }
+        for bad in ["-", "clicks--", "a--b", "0events-", "Dev-", "dev_", &"a".repeat(21)] {
+            assert!(check_prefix("P", bad).is_err(), "{bad}");
         }
     }
 

@@ -12,7 +12,7 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Timelike, U
 use crate::{Error, Result};
 
 /// A cron line that all clouds understand: five fields of numbers, names, `*`, `,`, `-` and `/`,
-/// in UTC, and no more than one of day of month and day of week.
+/// in UTC, no more than one of day of month and day of week, and a day that comes.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -45,6 +45,26 @@ impl Set {
     fn from(self, number: u32) -> Option<u32> {
         let rest = self.0.checked_shr(number).filter(|rest| *rest != 0)?;
         Some(number + rest.trailing_zeros())
+    }
+}
+
+impl Set {
+    /// Its numbers, each with `shift` added; `*` for all that there are.
+    fn list(self, all: RangeInclusive<u32>, shift: u32) -> String {
+        if all.clone().all(|number| self.has(number)) {
+            return "*".to_owned();
+        }
+        let mut parts = Vec::new();
+        let mut next = self.from(*all.start());
+        while let Some(first) = next.filter(|number| all.contains(number)) {
+            let last = (first..=*all.end()).take_while(|number| self.has(*number)).last().unwrap_or(first);
+            parts.push(match last - first {
+                0 => (first + shift).to_string(),
+                _ => format!("{}-{}", first + shift, last + shift),
+            });
+            next = self.from(last + 1);
+        }
+        parts.join(",")
     }
 }
 
@@ -112,6 +132,15 @@ impl Field {
     }
 }
 
+/// The days of a month, in a leap year.
+const fn longest(month: u32) -> u32 {
+    match month {
+        2 => 29,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
 /// The longest time between two 29th of February, and a day.
 const LONGEST_WAIT: Days = Days::new(8 * 366 + 1);
 
@@ -135,15 +164,40 @@ impl CronSchedule {
             return Err(wrong("give a day of month or a day of week; for both, make two schedules".to_owned()));
         }
         let set = |field: Field, text: &str| field.parse(text).map_err(wrong);
-        let weekdays = set(WEEKDAY, weekday)?;
+        let (days, months, weekdays) = (set(DAY, day)?, set(MONTH, month)?, set(WEEKDAY, weekday)?);
+        if !(1..=12).any(|month| months.has(month) && days.from(1).is_some_and(|day| day <= longest(month))) {
+            return Err(wrong("no such month has such a day, so it never runs".to_owned()));
+        }
         Ok(Self {
             line: line.to_owned(),
             minutes: set(MINUTE, minute)?,
             hours: set(HOUR, hour)?,
-            days: set(DAY, day)?,
-            months: set(MONTH, month)?,
-            weekdays: Set(weekdays.0 | weekdays.0 >> 7 & 1),
+            days,
+            months,
+            // Sunday is 0 and 7: only 0 from here on.
+            weekdays: Set((weekdays.0 | weekdays.0 >> 7 & 1) & 0x7f),
         })
+    }
+
+    /// Minute, hour, day of month, month and day of week as numbers, for a cloud's own kind of cron line.
+    ///
+    /// Each field is `*`, or numbers and ranges with `,` between them: no names, no steps, and no range
+    /// that wraps, which each kind of cron reads in its own way. `sunday` is the number of Sunday, 0 or 1.
+    ///
+    /// ```
+    /// use isobar_abstraction::CronSchedule;
+    /// let weekend = CronSchedule::parse("*/30 6 * * FRI-7").unwrap();
+    /// assert_eq!(weekend.fields(0), ["0,30", "6", "*", "*", "0,5-6"]);
+    /// assert_eq!(weekend.fields(1), ["0,30", "6", "*", "*", "1,6-7"]);
+    /// ```
+    pub fn fields(&self, sunday: u32) -> [String; 5] {
+        [
+            self.minutes.list(0..=59, 0),
+            self.hours.list(0..=23, 0),
+            self.days.list(1..=31, 0),
+            self.months.list(1..=12, 0),
+            self.weekdays.list(0..=6, sunday),
+        ]
     }
 
     /// The first time after `time` that the line names; `None` where there is none.
@@ -224,40 +278,73 @@ mod tests {
             "1-2-3 * * * *",
             "\u{1b} * * * *",
             "99999999999999999999 * * * *",
+            "0 0 30 2 *",
+            "0 0 30-31 FEB *",
+            "* * 31 2,4,6,9,11 *",
         ] {
             assert_eq!(CronSchedule::parse(bad).unwrap_err().kind(), crate::ErrorKind::Config, "{bad}");
         }
     }
 
     #[test]
-    fn a_day_that_never_comes_has_no_next_time() {
-        assert_eq!(CronSchedule::parse("0 0 31 FEB *").unwrap().next_after(SystemTime::UNIX_EPOCH), None);
+    fn a_day_that_comes_rarely_has_a_next_time() {
         let leap = CronSchedule::parse("0 0 29 2 *").unwrap();
         let before_2100 = SystemTime::from(DateTime::parse_from_rfc3339("2096-03-01T00:00:00Z").unwrap());
         let next = DateTime::<Utc>::from(leap.next_after(before_2100).unwrap());
         assert_eq!(next.to_rfc3339(), "2104-02-29T00:00:00+00:00");
     }
 
+    #[test]
+    fn fields_are_numbers_and_ranges_that_every_cron_reads_alike() {
+        for (line, unix, sunday_is_one) in [
+            // From Monday to 7, which is Sunday.
+            ("0 0 * * 1/2", "0 0 * * 0-1,3,5", "0 0 * * 1-2,4,6"),
+            ("0 0 * * FRI-7", "0 0 * * 0,5-6", "0 0 * * 1,6-7"),
+            ("0 0 * * 5-7", "0 0 * * 0,5-6", "0 0 * * 1,6-7"),
+            ("0 0 * * 2/2", "0 0 * * 2,4,6", "0 0 * * 3,5,7"),
+            ("0 0 * * 0-6", "0 0 * * *", "0 0 * * *"),
+            ("0 0 * * 1-7", "0 0 * * *", "0 0 * * *"),
+            ("*/20 */12 */10 */6 *", "0,20,40 0,12 1,11,21,31 1,7 *", "0,20,40 0,12 1,11,21,31 1,7 *"),
+            ("50/5 0-23 1-31 JAN-DEC *", "50,55 * * * *", "50,55 * * * *"),
+        ] {
+            let parsed = CronSchedule::parse(line).unwrap();
+            assert_eq!([parsed.fields(0).join(" "), parsed.fields(1).join(" ")], [unix, sunday_is_one], "{line}");
+        }
+    }
+
     /// A random field; the seed makes a failure come again.
     fn field(random: &mut fastrand::Rng, numbers: RangeInclusive<u32>) -> String {
         let number = |random: &mut fastrand::Rng| random.u32(numbers.clone());
-        let part = |random: &mut fastrand::Rng| match random.u8(0..6) {
+        let part = |random: &mut fastrand::Rng| match random.u8(0..7) {
             0 => "*".to_owned(),
             1 => format!("*/{}", random.u32(1..=9)),
             2 | 3 => number(random).to_string(),
+            4 => format!("{}/{}", number(random), random.u32(1..=9)),
             it => {
                 let (one, other) = (number(random), number(random));
-                let step = if it == 4 { String::new() } else { format!("/{}", random.u32(1..=5)) };
+                let step = if it == 5 { String::new() } else { format!("/{}", random.u32(1..=5)) };
                 format!("{}-{}{step}", one.min(other), one.max(other))
             }
         };
         (0..random.u8(1..=3)).map(|_| part(random)).collect::<Vec<_>>().join(",")
     }
 
+    /// `5/20` as `5-59/20`, since the other implementation does not know the short form.
+    fn without_open_steps(line: &str) -> String {
+        let part = |part: &str, end: u32| match part.split_once('/') {
+            Some((first, step)) if first.parse::<u32>().is_ok() => format!("{first}-{end}/{step}"),
+            _ => part.to_owned(),
+        };
+        let fields = line.split(' ').zip([59, 23, 31, 12, 7]);
+        let field = |(field, end): (&str, u32)| field.split(',').map(|it| part(it, end)).collect::<Vec<_>>().join(",");
+        fields.map(field).collect::<Vec<_>>().join(" ")
+    }
+
     #[test]
     fn next_times_are_those_of_another_implementation() {
         let mut random = fastrand::Rng::with_seed(5);
         let parser = CronParser::builder().seconds(Seconds::Disallowed).build();
+        let sunday_is_one = CronParser::builder().seconds(Seconds::Disallowed).alternative_weekdays(true).build();
         let mut compared = 0;
         for _ in 0..20_000 {
             let of_month = random.bool();
@@ -269,10 +356,25 @@ mod tests {
                 assert!(CronSchedule::parse(&line).is_err(), "{line}");
                 continue;
             }
-            let (ours, theirs) = (CronSchedule::parse(&line).unwrap(), parser.parse(&line).unwrap());
             let time = DateTime::<Utc>::from_timestamp(random.i64(0..4_000_000_000), random.u32(0..1_000)).unwrap();
-            let next = theirs.find_next_occurrence(&time, false).ok();
-            assert_eq!(ours.next_after(time.into()).map(DateTime::<Utc>::from), next, "`{line}` after {time}");
+            let next = |parser: &CronParser, line: &str| {
+                let theirs = parser.parse(line).unwrap_or_else(|error| panic!("`{line}`: {error}"));
+                theirs.find_next_occurrence(&time, false).ok()
+            };
+            let theirs = next(&parser, &without_open_steps(&line));
+            let Ok(ours) = CronSchedule::parse(&line) else {
+                assert_eq!(theirs, None, "`{line}` is refused");
+                continue;
+            };
+            assert_eq!(ours.next_after(time.into()).map(DateTime::<Utc>::from), theirs, "`{line}` after {time}");
+            for (parser, fields) in [(&parser, ours.fields(0)), (&sunday_is_one, ours.fields(1))] {
+                let rendered = fields.join(" ");
+                let plain = |c: char| c.is_ascii_digit() || "*,- ".contains(c);
+                assert!(rendered.chars().all(plain), "`{line}` as `{rendered}`");
+                // The longest that EventBridge takes has 256, with `cron(`, `)` and a year.
+                assert!(rendered.len() <= 246, "`{line}` as `{rendered}`");
+                assert_eq!(next(parser, &rendered), theirs, "`{line}` as `{rendered}` after {time}");
+            }
             compared += 1;
         }
         assert!(compared > 1_000, "{compared}");

@@ -1,6 +1,7 @@
 """Deploys an isobar app into an emulated AWS account: what the end-to-end trials run on.
 
-Reads JSON from standard input: {"manifest": ..., "bootstrap": path, "prefix": ..., "endpoint": ..., "environment": {...}}.
+Reads JSON from standard input: {"manifest": ..., "schedules": {name: expression}, "bootstrap": path,
+"prefix": ..., "endpoint": ..., "environment": {...}}.
 Makes what the manifest declares, under the names that `adapters/aws/src/config.rs` documents, and prints where it is.
 """
 
@@ -72,9 +73,9 @@ class Deployment:
         suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
         sqs = self.account.client("sqs")
         arn = lambda queue: f"arn:aws:sqs:{REGION}:{self.account.number}:{queue}"
-        sqs.create_queue(QueueName=f"{name}-dead{suffix}", Attributes=kind)
+        sqs.create_queue(QueueName=f"{name}--dead{suffix}", Attributes=kind)
         # The app gives up by itself, with a reason. This is for what kills the function every time.
-        backstop = json.dumps({"deadLetterTargetArn": arn(f"{name}-dead{suffix}"), "maxReceiveCount": 100})
+        backstop = json.dumps({"deadLetterTargetArn": arn(f"{name}--dead{suffix}"), "maxReceiveCount": 100})
         attributes = {**kind, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop}
         sqs.create_queue(QueueName=name + suffix, Attributes=attributes)
         self.queues.append((arn(name + suffix), fifo))
@@ -89,7 +90,7 @@ class Deployment:
             sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
 
     def bucket_events(self, bucket):
-        queue = self.queue(f"{bucket}-events")
+        queue = self.queue(f"{bucket}--events")
         events = {"QueueArn": queue, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
         self.account.client("s3").put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [events]}
@@ -134,11 +135,11 @@ class Deployment:
         due = "<aws.scheduler.scheduled-time>"
         self.account.client("scheduler").create_schedule(
             Name=self.prefix + schedule["name"],
-            ScheduleExpression=eventbridge_cron(schedule["cron"]),
+            ScheduleExpression=self.wanted["schedules"][schedule["name"]],
             FlexibleTimeWindow={"Mode": "OFF"},
             Target={
                 "Arn": function,
-                "RoleArn": self.role(f"{self.prefix}{schedule['name']}-schedule", "scheduler.amazonaws.com"),
+                "RoleArn": self.role(f"{self.prefix}{schedule['name']}--schedule", "scheduler.amazonaws.com"),
                 "Input": json.dumps({"isobar": "schedule", "schedule": schedule["name"], "due": due}),
                 "RetryPolicy": {"MaximumRetryAttempts": 0},
             },
@@ -165,14 +166,6 @@ def package(binary):
     with zipfile.ZipFile(packed, "w") as archive, open(binary, "rb") as code:
         archive.writestr(file, code.read(), compresslevel=1)
     return packed.getvalue()
-
-
-def eventbridge_cron(cron):
-    """Five fields to EventBridge's six: of the two days the second is `?`, and a year is added."""
-    minute, hour, day, month, weekday = cron.split()
-    if weekday != "*":
-        raise SystemExit(f"the end-to-end trials do not translate the weekday of `{cron}`")
-    return f"cron({minute} {hour} {day} {month} ? *)"
 
 
 json.dump(Deployment(json.load(sys.stdin)).run(), sys.stdout)

@@ -2,14 +2,14 @@
 
 use super::App;
 use crate::manifest::{EventTrigger, ScheduleTrigger};
-use crate::resource::check_name;
+use crate::resource::{check_name, name_conflicts};
 use crate::{Cloud, CronSchedule, Error, Manifest, Result};
 
 impl App {
     /// Checks the declaration and seals it: from now on nothing more can be declared on `cloud`.
     ///
     /// Hosts call it once at start. Errors: `Config`, listing all that is wrong: bad names and cron
-    /// lines, two handlers for one trigger, a trigger on a handle of another cloud, a resource that
+    /// lines, names that a platform would confuse, two handlers for one trigger, a trigger on a handle of another cloud, a resource that
     /// its provider cannot open.
     pub fn start(&mut self, cloud: &Cloud) -> Result<Manifest> {
         self.limits = *cloud.limits();
@@ -18,6 +18,9 @@ impl App {
         problems.append(&mut self.problems);
         problems.extend(self.foreign_sources(cloud));
         problems.extend(self.bad_names());
+        let topics: Vec<&str> = manifest.topics.iter().map(|topic| topic.name.as_str()).collect();
+        let buckets: Vec<&str> = manifest.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
+        problems.extend(name_conflicts(&topics, &buckets));
         let schedules = manifest.schedules.iter();
         problems.extend(schedules.filter_map(|schedule| {
             let error = CronSchedule::parse(&schedule.cron).err()?;

@@ -7,15 +7,15 @@
 //! | resource | name on AWS |
 //! |---|---|
 //! | table `links` | DynamoDB table `links`, string keys `pk` and `sk`, TTL attribute `ttl` |
-//! | bucket `pages` | S3 bucket `pages`; its events come through the queue `pages-events`, dead letters go to `pages-events-dead` |
+//! | bucket `pages` | S3 bucket `pages`; its events come through the queue `pages--events`, dead letters go to `pages--events--dead` |
 //! | topic `clicks` | SNS topic `clicks`, and `clicks.fifo` for messages with an ordering key; queues and dead letters as below |
 //! | schedule `sweep` | EventBridge schedule or rule `sweep` |
 //!
 //! The messages of topic `clicks` come through the SQS queues `clicks` and `clicks.fifo`, subscribed
-//! with raw delivery; dead letters go to `clicks-dead` and `clicks-dead.fifo`.
+//! with raw delivery; dead letters go to `clicks--dead` and `clicks--dead.fifo`.
 //!
 //! A URL names another place: `dynamodb://links-prod?region=eu-west-1`, `s3://pages-prod?events=QUEUE`,
-//! `sns://clicks-prod?queue=QUEUE&account=123456789012`; the dead letters of a queue `QUEUE` are in `QUEUE-dead`.
+//! `sns://clicks-prod?queue=QUEUE&account=123456789012`; the dead letters of a queue `QUEUE` are in `QUEUE--dead`.
 //! All three take `region=` and `endpoint=`.
 //!
 //! # Variables
@@ -46,7 +46,7 @@ mod sources;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result};
+use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result, check_prefix};
 use isobar_rest::ClientConfig;
 
 pub use lambda::LambdaFunction;
@@ -205,13 +205,5 @@ fn client(environment: &Environment) -> Result<ClientConfig> {
 }
 
 /// A prefix is part of the names of buckets, which take the least. Errors: `Config`.
-fn check_prefix(name: &str, prefix: &str) -> Result<String> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if prefix.len() <= 20 && prefix.bytes().all(fits) && !prefix.starts_with('-') {
-        return Ok(prefix.to_owned());
-    }
-    Err(Error::config(format!("{name} is `{}`; it must be at most 20 of a-z, 0-9 and -", prefix.escape_debug())))
-}
-
 #[cfg(test)]
 mod tests;

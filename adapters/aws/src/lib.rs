@@ -26,7 +26,7 @@ use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profi
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AwsConfig, LambdaFunction};
-pub use host::{Lambda, LambdaCall, LambdaReply};
+pub use host::{Lambda, LambdaCall, LambdaReply, schedule_expression};
 pub use isobar_rest::Safety;
 pub use pub_sub::dead::dead_letter;
 pub use service::AwsService;

@@ -61,7 +61,7 @@ fn own() -> Vec<Value> {
         "Message": "<xml hunter2>", "Timestamp": "2026-01-01T00:00:00Z", "MessageAttributes": {},
     });
     let mut all = vec![
-        json!({"Records": [record("pages-events", "a", &s3.to_string())]}),
+        json!({"Records": [record("pages--events", "a", &s3.to_string())]}),
         json!({"Records": [record("clicks", "a", &sns.to_string())]}),
         json!({"Records": [{"EventSource": "aws:sns", "Sns": sns}]}),
         s3,

@@ -41,7 +41,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::{Environment, Result, check_prefix};
 use isobar_rest::ClientConfig;
 
 pub(crate) use account::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
@@ -71,11 +71,11 @@ pub struct AzureConfig {
 impl AzureConfig {
     /// Reads the environment. Errors: `Config`, naming the variable and what it must be.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
-        let prefix = environment.var(ISOBAR_PREFIX).map(check_prefix).transpose()?.unwrap_or_default();
+        let prefix = environment.var(ISOBAR_PREFIX).map(|prefix| check_prefix(ISOBAR_PREFIX, prefix)).transpose()?;
         let mut client = ClientConfig::default().with_proxies(environment);
         client.ca_bundle = environment.var("SSL_CERT_FILE").map(Into::into);
         Ok(Self {
-            prefix,
+            prefix: prefix.unwrap_or_default(),
             client,
             storage: StorageAccount::from_environment(environment)?,
             cosmos: CosmosAccount::from_environment(environment)?,
@@ -84,13 +84,4 @@ impl AzureConfig {
             functions: crate::host::FunctionsHost::from_environment(environment)?,
         })
     }
-}
-
-fn check_prefix(prefix: &str) -> Result<String> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if prefix.len() <= 20 && prefix.bytes().all(fits) && !prefix.starts_with('-') {
-        return Ok(prefix.to_owned());
-    }
-    let prefix = prefix.escape_debug();
-    Err(Error::config(format!("{ISOBAR_PREFIX} is `{prefix}`; it must be at most 20 of a-z, 0-9 and -")))
 }

@@ -10,8 +10,8 @@
 //!
 //! **Nobody outside fires a trigger.** Where HTTP is proxied, a user's `POST /topic-clicks-…` comes to the
 //! same port as the host's own call, with whatever headers the user likes. So the names of functions end
-//! in a secret, which the app setting [`ISOBAR_TRIGGER_SECRET`] tells, and nothing else is looked at. A
-//! call with a wrong one is a user's request like any other: it gets the answer that the app has for a
+//! in a secret, which the app setting [`ISOBAR_TRIGGER_SECRET`] tells, and nothing else is looked at; while it
+//! is replaced, [`ISOBAR_TRIGGER_SECRET_OLD`] tells the one before. A call with a wrong one is a user's request like any other: it gets the answer that the app has for a
 //! path that it does not know.
 //!
 //! **The probe.** The host asks `GET /` until it is answered, and from time to time after that
@@ -27,6 +27,7 @@ mod deployment;
 mod http;
 mod invoke;
 mod message;
+mod names;
 mod object;
 mod probe;
 mod server;
@@ -52,11 +53,15 @@ use called::{Called, Kind};
 
 pub use deployment::{FunctionApp, HttpMode, function_app, functions};
 
+pub(crate) use names::check_names;
 pub(crate) use server::run;
 pub(crate) use settings::FunctionsHost;
 
 /// The app setting with the unguessable part of the functions' names.
 pub const ISOBAR_TRIGGER_SECRET: &str = "ISOBAR_TRIGGER_SECRET";
+
+/// The app setting with the secret before it, which is valid too: for the time of a rotation.
+pub const ISOBAR_TRIGGER_SECRET_OLD: &str = "ISOBAR_TRIGGER_SECRET_OLD";
 
 /// The app's work ends so long before the function's timeout: what is late kills the process, with all
 /// that runs in it, and what became of a message is still to be told.
@@ -102,7 +107,7 @@ impl CustomHandler {
         if probe::is_probe(&request) {
             return Response::new(Body::empty());
         }
-        match Called::of(&request, self.settings.secret.as_ref(), &self.app.manifest) {
+        match Called::of(&request, &self.settings, &self.app.manifest) {
             Called::Trigger(name) => {
                 let name = name.to_owned();
                 self.trigger(&name, request).await.unwrap_or_else(|error| answer::refused(&error))

@@ -27,7 +27,9 @@ use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profi
 use isobar_rest::{Client, SystemClock};
 
 pub use config::AzureConfig;
-pub use host::{CustomHandler, FunctionApp, HttpMode, ISOBAR_TRIGGER_SECRET, function_app, functions};
+pub use host::{
+    CustomHandler, FunctionApp, HttpMode, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD, function_app, functions,
+};
 pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;
@@ -98,6 +100,7 @@ impl Provider for AzureProvider {
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {
+        host::check_names(&self.0.config, &app.manifest)?;
         host::run(self.handler(app)).await
     }
 }

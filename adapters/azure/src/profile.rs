@@ -59,7 +59,7 @@ const NOTES: &[(&str, &str)] = &[
     ("BL-13", "SAS, of the key or of an identity; a PUT needs `x-ms-blob-type`"),
     ("BL-14", "Event Grid, through a queue"),
     ("PS-3", "a copy that becomes visible later; a message with a key waits at most a minute"),
-    ("PS-5", "queue `-dead` of Service Bus, `-poison` of Storage"),
+    ("PS-5", "queue `--dead` of Service Bus, `-poison` of Storage"),
     ("PS-7", "session of Service Bus; a Storage Queue refuses ordering keys"),
     ("PS-9", "a Storage Queue takes 44,544 bytes"),
 ];

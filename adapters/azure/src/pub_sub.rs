@@ -2,9 +2,9 @@
 //!
 //! | | Service Bus | Storage Queues |
 //! |---|---|---|
-//! | a topic is | a topic; for messages with an ordering key another one, `…-fifo` | a queue for each subscription |
+//! | a topic is | a topic; for messages with an ordering key another one, `…--fifo` | a queue for each subscription |
 //! | who gets a message | every subscription whose filter takes it, see [`wire::FOR`] | every queue of `subscriptions=`, or the only one |
-//! | dead letters | the queue `<subscription>-dead` | the queue `<queue>-poison` |
+//! | dead letters | the queue `<subscription>--dead` | the queue `<queue>-poison` |
 //! | order | by session | none: an ordering key is `Unsupported` |
 //! | largest message | 262,144 bytes with its properties | [`storage_queue::LARGEST`] bytes, less than the portable limit |
 
@@ -27,9 +27,6 @@ use crate::State;
 use crate::config::Placed;
 use service_bus::ServiceBusPubSub;
 use storage_queue::QueuePubSub;
-
-/// What the names of topics of ordered messages end with.
-pub(crate) const FIFO: &str = "-fifo";
 
 /// Requests under way at once for one call of `publish`.
 const AT_ONCE: usize = 8;

@@ -16,7 +16,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use app::{FUNCTIONS, KEY, Target};
+use app::{FUNCTIONS, KEY, OLD_KEY, Target};
 use fastrand::Rng;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
@@ -79,7 +79,9 @@ async fn attempt(target: &Target, function: &str, log: &Log, Mutant { event, in_
     let (parts, body) = target.handle(function, event).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let (shown, logged) = (String::from_utf8_lossy(&body), log.take());
-    assert!(!shown.contains(KEY) && !logged.contains(KEY), "the trigger's secret: {shown} {logged}");
+    for key in [KEY, OLD_KEY] {
+        assert!(!shown.contains(key) && !logged.contains(key), "the trigger's secret: {shown} {logged}");
+    }
     assert!(!in_place || !logged.contains(SECRET), "a secret: {logged}");
     let answer: Value = serde_json::from_slice(&body).unwrap();
     match parts.status.as_u16() {

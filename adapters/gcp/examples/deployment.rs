@@ -240,10 +240,10 @@ mod tests {
             assert!(done, "{told}");
             calls.iter().map(|call| after(call, "--request").to_owned()).collect::<Vec<_>>()
         };
-        let other = json!({"items": [{"topic": "//pubsub.googleapis.com/projects/p-1/topics/pages-events-2"}]});
+        let other = json!({"items": [{"topic": "//pubsub.googleapis.com/projects/p-1/topics/pages--events-2"}]});
         assert_eq!(methods("{}"), ["GET", "POST"]);
         assert_eq!(methods(&other.to_string()), ["GET", "POST"]);
-        let same = json!({"items": [{"topic": "//pubsub.googleapis.com/projects/p-1/topics/pages-events"}]});
+        let same = json!({"items": [{"topic": "//pubsub.googleapis.com/projects/p-1/topics/pages--events"}]});
         assert_eq!(methods(&same.to_string()), ["GET"]);
     }
 }

@@ -7,8 +7,8 @@
 //! | resource | name on Google Cloud |
 //! |---|---|
 //! | table `links` | Firestore collection `links` of the database, TTL policy on `expireAt` of the collection group `links` |
-//! | bucket `pages` | Cloud Storage bucket `pages`; its events in the topic `pages-events`, their dead letters in `pages-events-dead` |
-//! | topic `clicks` | Pub/Sub topic `clicks`, its dead letters in the topic `clicks-dead` |
+//! | bucket `pages` | Cloud Storage bucket `pages`; its events in the topic `pages--events`, their dead letters in `pages--events--dead` |
+//! | topic `clicks` | Pub/Sub topic `clicks`, its dead letters in the topic `clicks--dead` |
 //!
 //! A URL names another place: `firestore://links-prod?project=P&database=D`, `gs://pages-prod`,
 //! `pubsub://clicks-prod?project=P`. All of them take `endpoint=`, which an emulator needs: to such an
@@ -36,7 +36,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result};
+use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result, check_prefix};
 use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;
@@ -74,13 +74,13 @@ pub struct GcpConfig {
 impl GcpConfig {
     /// Reads the environment. Errors: `Config`, naming the variable and what it must be.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
-        let prefix = environment.var(ISOBAR_PREFIX).map(check_prefix).transpose()?.unwrap_or_default();
+        let prefix = environment.var(ISOBAR_PREFIX).map(|prefix| check_prefix(ISOBAR_PREFIX, prefix)).transpose()?;
         let project = PROJECT.iter().find_map(|name| environment.var(name).map(|value| (*name, value)));
         let database = environment.var("FIRESTORE_DATABASE");
         let mut client = ClientConfig::default().with_proxies(environment);
         client.ca_bundle = environment.var("SSL_CERT_FILE").map(Into::into);
         Ok(Self {
-            prefix,
+            prefix: prefix.unwrap_or_default(),
             project: project.map(|(name, value)| place::check_project(name, value)).transpose()?,
             database: database.map(|value| place::check_database("FIRESTORE_DATABASE", value)).transpose()?,
             client,
@@ -113,17 +113,4 @@ fn placed(environment: &Environment) -> Result<Vec<Location>> {
         }
     }
     Ok(placed)
-}
-
-fn check_prefix(prefix: &str) -> Result<String> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    // The names of buckets and topics begin with a letter.
-    if prefix.len() <= 20 && prefix.bytes().all(fits) && !prefix.starts_with(|first: char| !first.is_ascii_lowercase())
-    {
-        return Ok(prefix.to_owned());
-    }
-    let prefix = prefix.escape_debug();
-    Err(Error::config(format!(
-        "{ISOBAR_PREFIX} is `{prefix}`; it must be at most 20 of a-z, 0-9 and -, and begin with a letter"
-    )))
 }

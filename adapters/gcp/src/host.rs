@@ -54,6 +54,7 @@ use crate::profile::PROFILE;
 use called::{Called, Kind};
 use keys::Keys;
 
+pub(crate) use called::check_names;
 pub use deployment::{ApiRequest, deployment};
 pub(crate) use server::run;
 pub use settings::Settings;

@@ -100,6 +100,7 @@ impl Provider for GcpProvider {
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {
+        host::check_names(&self.0.config, &app.manifest)?;
         host::run(&self.0, app).await
     }
 }

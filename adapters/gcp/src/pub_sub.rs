@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a topic is | a topic; messages with an ordering key and those without share it |
 //! | who gets a message | every subscription; to a service Pub/Sub pushes it |
-//! | dead letters | the topic `…-dead`, see [`dead`] |
+//! | dead letters | the topic `…--dead`, see [`dead`] |
 //! | order | by ordering key, of who publishes from one region, in subscriptions with `enableMessageOrdering` |
 //! | largest message | 10,000,000 bytes, its body in base64: about 7.4 million bytes of it |
 

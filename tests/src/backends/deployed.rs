@@ -19,7 +19,8 @@ use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::clock::to_millis;
 use isobar::pub_sub::DeadLetter;
 use isobar::{
-    Body, Clock, Cloud, Environment, Error, ErrorKind, Manifest, ManualClock, ResourceKind, Result, TestResponse,
+    Body, Clock, Cloud, Derived, Environment, Error, ErrorKind, Manifest, ManualClock, ResourceKind, Result,
+    TestResponse,
 };
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -128,8 +129,11 @@ impl DeployedWorld {
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
+        let schedules = manifest.schedules.iter();
+        let schedules = schedules.map(|it| Ok((it.name.clone(), isobar::aws::schedule_expression(&it.cron)?)));
+        let schedules = schedules.collect::<Result<BTreeMap<_, _>>>()?;
         let wanted = json!({
-            "manifest": manifest, "bootstrap": self.deployed.bootstrap, "prefix": self.prefix,
+            "manifest": manifest, "schedules": schedules, "bootstrap": self.deployed.bootstrap, "prefix": self.prefix,
             "endpoint": self.deployed.endpoint, "environment": self.deployed.environment,
         });
         if let Some(mut stdin) = child.stdin.take() {
@@ -220,7 +224,7 @@ impl RunningApp for DeployedApp {
 
     async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
         let mut letters = Vec::new();
-        for queue in self.queues_of(kind, name, "-dead") {
+        for queue in self.queues_of(kind, name).map(|(plain, end)| Derived::DeadLetters.of(&plain) + end) {
             let wanted = json!({
                 "QueueUrl": self.queue_url(&queue), "MaxNumberOfMessages": 10, "VisibilityTimeout": 1,
                 "AttributeNames": ["All"], "MessageAttributeNames": ["All"],
@@ -239,13 +243,14 @@ impl RunningApp for DeployedApp {
 }
 
 impl DeployedApp {
-    /// The queues of a topic or bucket, or those of its dead letters.
-    fn queues_of(&self, kind: ResourceKind, name: &str, suffix: &str) -> Vec<String> {
-        let prefix = &self.prefix;
-        match kind {
-            ResourceKind::Bucket => vec![format!("{prefix}{name}-events{suffix}")],
-            _ => vec![format!("{prefix}{name}{suffix}"), format!("{prefix}{name}{suffix}.fifo")],
-        }
+    /// The queues of a topic or bucket, and what a platform has their names end with.
+    fn queues_of(&self, kind: ResourceKind, name: &str) -> impl Iterator<Item = (String, &'static str)> + use<> {
+        let name = format!("{}{name}", self.prefix);
+        let (name, ends): (_, &[&str]) = match kind {
+            ResourceKind::Bucket => (Derived::Events.of(&name), &[""]),
+            _ => (name, &["", ".fifo"]),
+        };
+        ends.iter().map(move |end| (name.clone(), *end))
     }
 
     fn queue_url(&self, queue: &str) -> String {
@@ -256,7 +261,7 @@ impl DeployedApp {
         let topics = self.manifest.messages.iter().map(|it| (ResourceKind::Topic, it.source.as_str()));
         let buckets = self.manifest.objects.iter().map(|it| (ResourceKind::Bucket, it.source.as_str()));
         for (kind, name) in topics.chain(buckets) {
-            for queue in self.queues_of(kind, name, "") {
+            for queue in self.queues_of(kind, name).map(|(queue, end)| queue + end) {
                 let wanted = json!({"QueueUrl": self.queue_url(&queue), "AttributeNames": ["All"]});
                 let told = self.service("AmazonSQS.GetQueueAttributes", &wanted).await?;
                 let count = |name: &str| told["Attributes"][name].as_str().and_then(|text| text.parse::<u64>().ok());

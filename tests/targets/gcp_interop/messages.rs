@@ -75,7 +75,7 @@ pub(super) async fn python_reads_our_dead(both: Arc<Both>) -> Checked {
     let clicks = world.cloud().topic::<String>("clicks");
     let id = clicks.publish(Outgoing::new("brot".to_owned()).with_attribute("lang", "de")).await?;
     app.deliver().await?;
-    let told = both.call("mc", "topic.pull", json!({"subscription": "mc-clicks-dead", "count": 1}))?;
+    let told = both.call("mc", "topic.pull", json!({"subscription": "mc-clicks--dead", "count": 1}))?;
     let letter = &told["messages"][0];
     let attributes = &letter["attributes"];
     assert_eq!(letter["body"], bytes(b"\"brot\""));

@@ -1,6 +1,6 @@
 //! Where a resource lives: its name on AWS, and what its URL says.
 
-use isobar_abstraction::{Error, Location, ResourceKind, ResourceUrl, Result};
+use isobar_abstraction::{Derived, Error, Location, ResourceKind, ResourceUrl, Result};
 
 use super::AwsConfig;
 use super::endpoint::{check_endpoint, check_region};
@@ -31,7 +31,7 @@ struct Rule {
 }
 
 /// Sources: naming rules of DynamoDB tables, of S3's general purpose buckets, of SNS topics and SQS
-/// queues. A topic and its queue leave room for `-dead.fifo`.
+/// queues. A topic and its queue leave room for `--dead.fifo`.
 fn rule(kind: ResourceKind) -> Rule {
     match kind {
         ResourceKind::Table => Rule {
@@ -51,9 +51,9 @@ fn rule(kind: ResourceKind) -> Rule {
         ResourceKind::Topic => Rule {
             scheme: "sns",
             parameters: &["region", "endpoint", "account", "queue"],
-            sizes: 1..=246,
+            sizes: 1..=245,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte),
-            wanted: "1 to 246 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`",
+            wanted: "1 to 245 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`",
         },
     }
 }
@@ -77,7 +77,7 @@ impl AwsConfig {
         };
         let queue = match at.kind() {
             ResourceKind::Table => None,
-            ResourceKind::Bucket => Some(checked("events", check_queue)?.unwrap_or_else(|| format!("{name}-events"))),
+            ResourceKind::Bucket => Some(checked("events", check_queue)?.unwrap_or_else(|| Derived::Events.of(&name))),
             ResourceKind::Topic => Some(checked("queue", check_queue)?.unwrap_or_else(|| name.clone())),
         };
         Ok(Placed {
@@ -105,14 +105,14 @@ fn of_scheme<'a>(url: &'a ResourceUrl, kind: ResourceKind, rule: &Rule) -> Resul
     Ok(url.name())
 }
 
-/// The name of a queue that leaves room for `-dead.fifo`. Errors: `Config`.
+/// The name of a queue that leaves room for `--dead.fifo`. Errors: `Config`.
 fn check_queue(from: &str, name: &str) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if (1..=70).contains(&name.len()) && name.bytes().all(fits) {
+    if (1..=69).contains(&name.len()) && name.bytes().all(fits) {
         return Ok(name.to_owned());
     }
     let name = name.escape_debug();
-    Err(Error::config(format!("{from} is `{name}`; it must be 1 to 70 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`")))
+    Err(Error::config(format!("{from} is `{name}`; it must be 1 to 69 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`")))
 }
 
 /// The number of an account. Errors: `Config`, naming where it came from.
@@ -139,7 +139,7 @@ mod tests {
         let table = config.place(&Location::new(ResourceKind::Table, "links")).unwrap();
         assert_eq!((table.name.as_str(), table.queue), ("dev-links", None));
         let bucket = config.place(&Location::new(ResourceKind::Bucket, "pages")).unwrap();
-        assert_eq!((bucket.name.as_str(), bucket.queue.as_deref()), ("dev-pages", Some("dev-pages-events")));
+        assert_eq!((bucket.name.as_str(), bucket.queue.as_deref()), ("dev-pages", Some("dev-pages--events")));
         let topic = config.place(&Location::new(ResourceKind::Topic, "clicks")).unwrap();
         assert_eq!((topic.name.as_str(), topic.queue.as_deref()), ("dev-clicks", Some("dev-clicks")));
     }

@@ -1,4 +1,4 @@
-//! Dead letters: messages in a queue `…-dead`, with the reason in `isobar.meta`.
+//! Dead letters: messages in a queue `…--dead`, with the reason in `isobar.meta`.
 
 use std::time::SystemTime;
 
@@ -49,7 +49,7 @@ fn shortened(reason: &str) -> String {
     reason.to_owned()
 }
 
-/// The dead letter that a message of a queue `…-dead` is: a message as `ReceiveMessage` of SQS answers
+/// The dead letter that a message of a queue `…--dead` is: a message as `ReceiveMessage` of SQS answers
 /// it in JSON, with all attributes of both kinds.
 ///
 /// One that SQS moved there itself, because the function never answered, tells no reason of its own.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Derived, Error, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
@@ -87,8 +87,8 @@ impl SqsQueue {
     /// The queue of the dead letters of this one.
     pub(crate) fn dead(&self) -> Self {
         let name = match self.name.strip_suffix(FIFO) {
-            Some(name) => format!("{name}-dead{FIFO}"),
-            None => format!("{}-dead", self.name),
+            Some(name) => Derived::DeadLetters.of(name) + FIFO,
+            None => Derived::DeadLetters.of(&self.name),
         };
         Self { name, ..self.clone() }
     }

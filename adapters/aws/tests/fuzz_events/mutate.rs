@@ -113,7 +113,7 @@ const WORDS: &[&str] = &[
     "+262142-12-31T23:59:59Z",
     "arn:aws:sqs:eu-west-1:123456789012:clicks",
     "arn:aws:sns:eu-west-1:123456789012:clicks",
-    "arn:aws:sqs:eu-west-1:123456789012:pages-events",
+    "arn:aws:sqs:eu-west-1:123456789012:pages--events",
     "arn:aws:sqs:::clicks",
     "arn:aws:sqs:x.y/z:1:clicks",
     "arn",

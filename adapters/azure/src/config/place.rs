@@ -85,11 +85,12 @@ fn rule(scheme: &str) -> Option<Rule> {
             },
         },
         "az" => Rule { parameters: &["account", "endpoint"], ..QUEUE },
+        // Its twin for ordered messages has 6 characters more, and a topic at most 260.
         "servicebus" => Rule {
             parameters: &["namespace", "subscription", "endpoint"],
-            sizes: 1..=260,
+            sizes: 1..=254,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
-            wanted: "1 to 260 of a-z, A-Z, 0-9, `_`, `.` and `-`",
+            wanted: "1 to 254 of a-z, A-Z, 0-9, `_`, `.` and `-`",
             lacks: nothing,
         },
         "azqueue" => QUEUE,

@@ -3,7 +3,7 @@
 use http::{Method, Request};
 use isobar_abstraction::{Body, Manifest};
 
-use super::settings::TriggerSecret;
+use super::settings::{FunctionsHost, TriggerSecret};
 
 /// What a function is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub(super) enum Called<'a> {
 
 impl<'a> Called<'a> {
     /// Looks at method and path, and at no header: those are what a client wants them to be.
-    pub(super) fn of(request: &'a Request<Body>, secret: Option<&TriggerSecret>, manifest: &Manifest) -> Self {
+    pub(super) fn of(request: &'a Request<Body>, settings: &FunctionsHost, manifest: &Manifest) -> Self {
         let name = request.uri().path().strip_prefix('/').and_then(|path| path.rsplit_once('-'));
         let Some((plain, candidate)) =
             name.filter(|(plain, candidate)| !plain.contains('/') && TriggerSecret::has_form(candidate))
@@ -103,7 +103,7 @@ impl<'a> Called<'a> {
         if request.method() != Method::POST {
             return Self::Http;
         }
-        if secret.is_some_and(|secret| secret.is(candidate)) {
+        if settings.knows(candidate) {
             return Self::Trigger(plain);
         }
         match Kind::split(plain) {

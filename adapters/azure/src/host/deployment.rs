@@ -3,9 +3,9 @@
 //! | trigger | function | binding |
 //! |---|---|---|
 //! | HTTP | `http-<secret>` | `httpTrigger` for every path and method, anonymous |
-//! | topic `clicks`, on Service Bus | `topic-clicks-<secret>`, `fifo-clicks-<secret>` | `serviceBusTrigger` of the topics `clicks` and, with sessions, `clicks-fifo` |
+//! | topic `clicks`, on Service Bus | `topic-clicks-<secret>`, `fifo-clicks-<secret>` | `serviceBusTrigger` of the topics `clicks` and, with sessions, `clicks--fifo` |
 //! | topic `clicks`, in a Storage Queue | `topic-clicks-<secret>` | `queueTrigger` of the queue `clicks` |
-//! | bucket `pages` | `bucket-pages-<secret>` | `queueTrigger` of the queue `pages-events`, into which Event Grid puts what happens in the container |
+//! | bucket `pages` | `bucket-pages-<secret>` | `queueTrigger` of the queue `0events-pages`, into which Event Grid puts what happens in the container |
 //! | schedule `sweep` | `schedule-sweep-<secret>` | `timerTrigger`, in UTC |
 //! | function `stats` | `invoke-stats-<secret>` | `httpTrigger` for `POST /.isobar/functions/stats`, with a function key |
 //!
@@ -16,7 +16,7 @@
 
 mod cron;
 
-use isobar_abstraction::{Error, Location, Manifest, ResourceKind, Result};
+use isobar_abstraction::{Derived, Error, Location, Manifest, ResourceKind, Result};
 use serde_json::{Value, json};
 
 use super::object::events_of;
@@ -91,7 +91,7 @@ pub fn functions(manifest: &Manifest, config: &AzureConfig) -> Result<Vec<(Strin
         functions.push(maker.bucket(&trigger.source)?);
     }
     for schedule in &manifest.schedules {
-        let binding = json!({"type": "timerTrigger", "name": "timer", "schedule": cron::ncrontab(&schedule.cron)});
+        let binding = json!({"type": "timerTrigger", "name": "timer", "schedule": cron::ncrontab(&schedule.cron)?});
         functions.push(maker.function(Kind::Schedule, &schedule.name, vec![binding]));
     }
     functions.extend(manifest.invokes.iter().map(|function| maker.invoke(function)));
@@ -162,7 +162,7 @@ impl Maker<'_> {
             })
         };
         let plain = self.function(Kind::Topic, name, vec![trigger(&topic, false)]);
-        Ok(vec![plain, self.function(Kind::Fifo, name, vec![trigger(&format!("{topic}-fifo"), true)])])
+        Ok(vec![plain, self.function(Kind::Fifo, name, vec![trigger(&Derived::Ordered.of(&topic), true)])])
     }
 
     fn bucket(&self, name: &str) -> Result<(String, Value)> {

@@ -1,6 +1,6 @@
 //! Object events of a bucket, which Event Grid tells of.
 //!
-//! Event Grid puts them into the Storage Queue `<container>-events`, whose messages are tried again, given
+//! Event Grid puts them into the Storage Queue `0events-<container>`, whose messages are tried again, given
 //! up and put back like those of a topic. It may also call the function itself (`eventGridTrigger`): then
 //! it tries again by the rules of its subscription, and counts the attempts without telling.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::Response;
 use isobar_abstraction::{
-    Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
+    Body, Context, Derived, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
 };
 
 use super::message::{opened, wrong_reply};
@@ -18,16 +18,14 @@ use crate::AzureConfig;
 use crate::config::Placed;
 use crate::event::{self, Change, Payload};
 
-/// What the name of a bucket's queue of events ends with.
-const EVENTS: &str = "-events";
-
 /// The container behind a bucket, and the queue of its events.
 pub(super) fn events_of(config: &AzureConfig, bucket: &Location) -> Result<(String, Location)> {
     let Placed::Blob { account, container } = config.place(bucket)? else {
         return Err(Error::config(format!("{bucket} is in no container of Blob Storage")));
     };
-    let url = ResourceUrl::parse(&format!("azqueue://{container}{EVENTS}?account={}", account.name))?;
-    Ok((container, Location::new(ResourceKind::Topic, format!("{}{EVENTS}", bucket.name())).with_url(url)))
+    let queue = Derived::Events.without_double_hyphen(&container);
+    let url = ResourceUrl::parse(&format!("azqueue://{queue}?account={}", account.name))?;
+    Ok((container, Location::new(ResourceKind::Topic, Derived::Events.of(bucket.name())).with_url(url)))
 }
 
 impl CustomHandler {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result};
 use ring::hmac;
 
-use super::ISOBAR_TRIGGER_SECRET;
+use super::{ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
 use crate::profile::PROFILE;
 
 /// What overrides `functionTimeout` of host.json.
@@ -23,6 +23,8 @@ pub(crate) struct FunctionsHost {
     pub(crate) port: Option<u16>,
     /// The unguessable part of the functions' names.
     pub(crate) secret: Option<TriggerSecret>,
+    /// That of names made before, which are called until they are replaced.
+    pub(crate) old_secret: Option<TriggerSecret>,
     /// Resources that configuration placed, whose events come to the app.
     pub(crate) placed: Vec<Location>,
     /// The app settings that the bindings take their accounts from.
@@ -63,13 +65,28 @@ impl Connections {
 impl FunctionsHost {
     /// Errors: `Config`, naming the variable; never what a secret is.
     pub(crate) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
+        let secret = |variable| environment.var(variable).map(|text| TriggerSecret::new(variable, text)).transpose();
+        let (new, old) = (secret(ISOBAR_TRIGGER_SECRET)?, secret(ISOBAR_TRIGGER_SECRET_OLD)?);
+        if new.is_none() && old.is_some() {
+            return Err(Error::config(format!(
+                "{ISOBAR_TRIGGER_SECRET_OLD} is set without {ISOBAR_TRIGGER_SECRET}: set that to the secret that \
+                 replaces it"
+            )));
+        }
         Ok(Some(Self {
             port: environment.parse("FUNCTIONS_CUSTOMHANDLER_PORT", "a port")?,
-            secret: environment.var(ISOBAR_TRIGGER_SECRET).map(TriggerSecret::new).transpose()?,
+            secret: new,
+            old_secret: old,
             placed: placed(environment)?,
             connections: Connections::from_environment(environment),
             timeout: environment.var(TIMEOUT).map(timeout).transpose()?,
         }))
+    }
+
+    /// Is it the secret, or the one before it? Takes as long wherever they differ, and whichever it is.
+    pub(crate) fn knows(&self, candidate: &str) -> bool {
+        let is = |secret: &Option<TriggerSecret>| secret.as_ref().is_some_and(|secret| secret.is(candidate));
+        is(&self.secret) | is(&self.old_secret)
     }
 
     /// When the Functions host gives an invocation up, and kills the process.
@@ -130,12 +147,12 @@ impl TriggerSecret {
     /// A name of a function has 128 characters, of which kind and logical name take 50.
     pub(crate) const SIZES: std::ops::RangeInclusive<usize> = 32..=64;
 
-    /// Errors: `Config`, without the text.
-    pub(crate) fn new(text: &str) -> Result<Self> {
+    /// `variable` is where it comes from. Errors: `Config`, without the text.
+    pub(crate) fn new(variable: &str, text: &str) -> Result<Self> {
         if Self::has_form(text) {
             return Ok(Self(text.into()));
         }
-        let message = format!("{ISOBAR_TRIGGER_SECRET} must be 32 to 64 of a-z and 0-9, as random as a key");
+        let message = format!("{variable} must be 32 to 64 of a-z and 0-9, as random as a key");
         Err(Error::config(message))
     }
 
@@ -165,11 +182,11 @@ mod tests {
     #[test]
     fn a_secret_is_long_and_shown_nowhere() {
         let text = "0123456789abcdef0123456789abcdef";
-        let secret = TriggerSecret::new(text).unwrap();
+        let secret = TriggerSecret::new(ISOBAR_TRIGGER_SECRET, text).unwrap();
         assert!(secret.is(text) && !secret.is("") && !secret.is(&text[1..]) && !secret.is(&format!("{text}0")));
         assert_eq!(format!("{secret:?}"), "TriggerSecret");
         for bad in ["hunter2hunter2hunter2", "ABCDEF0123456789ABCDEF0123456789", "a-b", &"a".repeat(65)] {
-            let error = TriggerSecret::new(bad).unwrap_err();
+            let error = TriggerSecret::new(ISOBAR_TRIGGER_SECRET, bad).unwrap_err();
             assert!(error.message().contains(ISOBAR_TRIGGER_SECRET) && !format!("{error:?}").contains(bad), "{error}");
         }
     }

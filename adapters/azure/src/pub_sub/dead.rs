@@ -1,4 +1,4 @@
-//! Dead letters: messages in a queue `…-dead` of Service Bus, or `…-poison` of a storage account, with
+//! Dead letters: messages in a queue `…--dead` of Service Bus, or `…-poison` of a storage account, with
 //! the reason among their metadata.
 
 use std::time::SystemTime;
@@ -51,7 +51,7 @@ fn shortened(reason: &str) -> String {
     reason.to_owned()
 }
 
-/// The dead letter that a message of a queue `…-dead` of Service Bus, or of a queue `…-poison` of a
+/// The dead letter that a message of a queue `…--dead` of Service Bus, or of a queue `…-poison` of a
 /// storage account, is: its body or text as it was received, in base64 or not, and the user properties
 /// of a Service Bus message.
 ///

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
-use isobar_abstraction::{Error, ErrorKind, PubSub, Result};
+use isobar_abstraction::{Derived, Error, ErrorKind, PubSub, Result};
 
 use super::wire::Sending;
-use super::{AT_ONCE, FIFO, identified};
+use super::{AT_ONCE, identified};
 use crate::State;
 use crate::config::ServiceBusNamespace;
 pub(super) use outgoing::{Entry, Extra, only};
@@ -39,14 +39,9 @@ impl ServiceBusPubSub {
         Self { state, namespace, topic, tokens: Tokens::default() }
     }
 
-    fn topic(&self, end: &str) -> String {
-        format!("{}{end}", self.topic)
-    }
-
     /// Sends messages of which none waits for another.
     async fn send(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
-        let topic = self.topic("");
-        let sends: Vec<_> = split(entries).into_iter().map(|batch| self.send_batch(&topic, batch)).collect();
+        let sends: Vec<_> = split(entries).into_iter().map(|batch| self.send_batch(&self.topic, batch)).collect();
         let sent: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
         sent.into_iter().flatten().collect()
     }
@@ -54,7 +49,7 @@ impl ServiceBusPubSub {
     /// Sends messages with a key, one request after the other: a request is stored as a whole and in its
     /// order. What follows a message that failed is not sent where it has the same key.
     async fn send_in_order(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
-        let topic = self.topic(FIFO);
+        let topic = Derived::Ordered.of(&self.topic);
         let mut results: Vec<Result<()>> = entries.iter().map(|_| Ok(())).collect();
         let mut failed: HashMap<&str, ErrorKind> = HashMap::new();
         let mut place = 0;
@@ -125,7 +120,7 @@ impl ServiceBusPubSub {
             Ok(Err(refusal)) if batch.len() > 1 && refusal.is_of_content() && !refusal.uncertain => {
                 return Attempt::EachAlone;
             }
-            Ok(Err(refusal)) if refusal.is_missing() && topic.ends_with(FIFO) => {
+            Ok(Err(refusal)) if refusal.is_missing() && topic != self.topic => {
                 refusal.explain(&format!("the topic `{topic}` of Service Bus, for messages with an ordering key,"))
             }
             Ok(Err(refusal)) => refusal.explain(&format!("the topic `{topic}` of Service Bus")),

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::{Error, Location, Result, Verdict, current_deadline};
+use isobar_abstraction::{Derived, Error, Location, POISON, Result, Verdict, current_deadline};
 
 use super::dead::Death;
 use super::service_bus::sas::Tokens;
@@ -122,12 +122,12 @@ async fn bury(state: &State, at: &Location, arrived: &Arrived, reason: &str, att
 
 /// The queue of the dead letters of a subscription, also of that of the ordered messages.
 pub(crate) fn dead_of_subscription(subscription: &str) -> String {
-    format!("{subscription}-dead")
+    Derived::DeadLetters.of(subscription)
 }
 
 /// The queue of the dead letters of a queue. The name is Functions' own.
 pub(crate) fn dead_of_queue(queue: &str) -> String {
-    format!("{queue}-poison")
+    format!("{queue}{POISON}")
 }
 
 async fn to_service_bus(state: &State, namespace: &ServiceBusNamespace, entity: &str, entry: &Entry<'_>) -> Result<()> {

@@ -14,6 +14,9 @@ use serde_json::Value;
 /// What the functions' names end in. It stands in no answer and no log.
 pub(crate) const KEY: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
 
+/// The secret before it.
+pub(crate) const OLD_KEY: &str = "0ld0ld0ld0ld0ld0ld0ld0ld0ld0ld0l";
+
 /// The functions, without the secret.
 pub(crate) const FUNCTIONS: [&str; 7] =
     ["topic-clicks", "fifo-clicks", "bucket-pages", "schedule-sweep", "invoke-size", "invoke-none", "http"];
@@ -37,6 +40,7 @@ impl Target {
                 "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=all;SharedAccessKey=aHVzaA==;UseDevelopmentEmulator=true",
             )
             .with_var("ISOBAR_TRIGGER_SECRET", KEY)
+            .with_var("ISOBAR_TRIGGER_SECRET_OLD", OLD_KEY)
             .with_var("ISOBAR_TOPIC_CLICKS", topic);
         let mut config = AzureConfig::from_environment(&environment).unwrap();
         config.client.max_attempts = 1;
@@ -49,7 +53,8 @@ impl Target {
     }
 
     pub(crate) async fn handle(&self, function: &str, call: &[u8]) -> Response<Body> {
-        let request = Request::post(format!("/{function}-{KEY}")).header("x-azure-functions-invocationid", "inv-1");
+        let key = if call.len() % 2 == 0 { KEY } else { OLD_KEY };
+        let request = Request::post(format!("/{function}-{key}")).header("x-azure-functions-invocationid", "inv-1");
         self.handler.handle(request.body(Body::from(call.to_vec())).unwrap()).await
     }
 

@@ -1,9 +1,11 @@
 //! What a request calls.
 
 use http::Request;
-use isobar_abstraction::{Body, Manifest};
+use isobar_abstraction::{Body, Error, Manifest, ResourceKind, Result};
 
+use super::object::events_of;
 use super::settings::{Settings, Signature};
+use crate::GcpConfig;
 
 /// What no app's route can be: isobar's own.
 const OURS: &str = "/.isobar";
@@ -52,6 +54,29 @@ pub(super) fn paths(manifest: &Manifest) -> Vec<String> {
     let schedules = manifest.schedules.iter().map(|schedule| Kind::Schedule.path(&schedule.name));
     let invokes = manifest.invokes.iter().map(|function| Kind::Invoke.path(function));
     topics.chain(buckets).chain(schedules).chain(invokes).collect()
+}
+
+/// Refuses what nothing could tell apart, or the names of which a service does not take. Errors: `Config`.
+pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()> {
+    if let (Signature::Event, Some(target)) = (config.run.signature, config.run.target.as_deref()) {
+        let kinds: Vec<_> = Kind::ALL.into_iter().filter(|kind| kind.is_of(target, manifest)).collect();
+        if let [one, other, ..] = kinds[..] {
+            return Err(Error::config(format!(
+                "FUNCTION_TARGET is `{target}`, which is both {} and {}: leave FUNCTION_TARGET and \
+                 FUNCTION_SIGNATURE_TYPE out, and have each trigger call its path",
+                one.path(target),
+                other.path(target)
+            )));
+        }
+    }
+    for trigger in &manifest.objects {
+        let bucket = config.location(ResourceKind::Bucket, &trigger.source);
+        // A bucket of another provider has no events here.
+        if config.place(&bucket).is_ok() {
+            config.place(&events_of(config, &bucket)?.1)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a request calls.

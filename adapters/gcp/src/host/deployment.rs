@@ -2,22 +2,21 @@
 //!
 //! | for | what is made |
 //! |---|---|
-//! | topic `clicks` that is handled | topics `clicks` and `clicks-dead`; a subscription `clicks` that pushes to the service, in order, with a dead-letter policy; a subscription `clicks-dead` that keeps what is dead |
-//! | bucket `pages` that is handled | topics `pages-events` and `pages-events-dead` with subscriptions alike; a notification of the bucket |
+//! | topic `clicks` that is handled | topics `clicks` and `clicks--dead`; a subscription `clicks` that pushes to the service, in order, with a dead-letter policy; a subscription `clicks--dead` that keeps what is dead |
+//! | bucket `pages` that is handled | topics `pages--events` and `pages--events--dead` with subscriptions alike; a notification of the bucket |
 //! | schedule `sweep` | a job of Cloud Scheduler, in UTC |
 //! | table `links` | indexes that are left out, and the TTL policy of the collection group |
 //!
 //! Buckets, which have a place on earth, and the service itself are made by whoever deploys it.
 
 use isobar_abstraction::manifest::EventTrigger;
-use isobar_abstraction::{Error, Location, Manifest, ResourceKind, Result};
+use isobar_abstraction::{CronSchedule, Derived, Error, Location, Manifest, ResourceKind, Result};
 use serde_json::{Value, json};
 
 use super::Kind;
 use super::object::events_of;
 use crate::GcpConfig;
 use crate::config::Placed;
-use crate::pub_sub::dead::topic_of;
 
 /// Deliveries after which Pub/Sub itself gives a message up: the most that it takes, since the app counts its own.
 const MOST_DELIVERIES: u32 = 100;
@@ -82,7 +81,8 @@ pub fn deployment(
         requests.push(target.notification(config, &bucket, &events)?);
     }
     for schedule in &manifest.schedules {
-        requests.push(target.job(region, &schedule.name, &schedule.cron, &config.prefix));
+        let cron = CronSchedule::parse(&schedule.cron)?.fields(0).join(" ");
+        requests.push(target.job(region, &schedule.name, &cron, &config.prefix));
     }
     for table in &manifest.tables {
         requests.extend(fields(config, &config.location(ResourceKind::Table, &table.name), project)?);
@@ -113,7 +113,7 @@ impl Target<'_> {
         path: &str,
     ) -> Result<[ApiRequest; 4]> {
         let (endpoint, topic, project) = topic_at(config, at, self.project)?;
-        let dead = topic_of(&topic);
+        let dead = Derived::DeadLetters.of(&topic);
         let name = |topic: &str| format!("projects/{project}/topics/{topic}");
         // The least and the most that Pub/Sub takes are 0 s and 600 s.
         let seconds = |time: std::time::Duration| format!("{}s", time.as_secs().clamp(1, 600));

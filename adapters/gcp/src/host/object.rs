@@ -1,13 +1,13 @@
 //! Object events of a bucket.
 //!
-//! A notification of the bucket goes through the topic `<bucket>-events`, whose messages are tried again,
+//! A notification of the bucket goes through the topic `<bucket>--events`, whose messages are tried again,
 //! given up and put back like those of any topic. Eventarc may also call the trigger: then it tries again by
 //! its own rules, counts without telling, and calls what was overwritten deleted.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::{
-    Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
+    Body, Context, Derived, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
 };
 
 use super::http::wrong_reply;
@@ -16,16 +16,13 @@ use crate::GcpConfig;
 use crate::config::Placed;
 use crate::event::{Change, Incoming, Refused, change_of_event, change_of_message};
 
-/// What the name of a bucket's topic of events ends with.
-const EVENTS: &str = "-events";
-
 /// The bucket of Cloud Storage behind a bucket, and the topic of its events.
 pub(super) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
     let Placed::Storage { bucket, .. } = config.place(at)? else {
         return Err(Error::config(format!("{at} is not in Cloud Storage")));
     };
-    let url = ResourceUrl::parse(&format!("pubsub://{bucket}{EVENTS}"))?;
-    Ok((bucket, Location::new(ResourceKind::Topic, format!("{}{EVENTS}", at.name())).with_url(url)))
+    let url = ResourceUrl::parse(&format!("pubsub://{}", Derived::Events.of(&bucket)))?;
+    Ok((bucket, Location::new(ResourceKind::Topic, Derived::Events.of(at.name())).with_url(url)))
 }
 
 impl CloudRunService {

@@ -1,4 +1,4 @@
-//! Dead letters: messages in a topic `…-dead`, with the reason among their attributes.
+//! Dead letters: messages in a topic `…--dead`, with the reason among their attributes.
 //!
 //! | of a dead letter | attribute |
 //! |---|---|
@@ -15,9 +15,6 @@ use serde_json::Value;
 
 use super::wire::{Carried, OF_DEAD, PubsubMessage, time, written};
 
-/// What the name of a topic of dead letters ends with.
-const DEAD: &str = "-dead";
-
 const REASON: &str = "isobar-dead-reason";
 const ATTEMPTS: &str = "isobar-dead-attempts";
 const AT: &str = "isobar-dead-at";
@@ -33,16 +30,6 @@ const PARTS: usize = 4;
 
 /// Longest reason. A part may lack the three bytes of a character that did not fit.
 const REASON_BYTES: usize = PARTS * (VALUE_BYTES - 3);
-
-/// The topic of the dead letters of a topic.
-pub(crate) fn topic_of(topic: &str) -> String {
-    format!("{topic}{DEAD}")
-}
-
-/// The topic of the dead letters of a bucket's events.
-pub(crate) fn topic_of_events(bucket: &str) -> String {
-    format!("{bucket}-events{DEAD}")
-}
 
 /// Why a message is dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +102,7 @@ fn shortened(reason: &str) -> String {
     format!("{}…", &reason[..cut])
 }
 
-/// The dead letter that a message of a topic `…-dead` is: a `PubsubMessage` in JSON, or what has one as its
+/// The dead letter that a message of a topic `…--dead` is: a `PubsubMessage` in JSON, or what has one as its
 /// `message`, which a push and each of the `receivedMessages` of a pull are.
 ///
 /// One that Pub/Sub moved there itself, because the service never answered, tells no reason of its own,

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{Error, ErrorKind, Location, ResourceKind, ResourceUrl, Result};
+use isobar_abstraction::{Derived, Error, ErrorKind, Location, ResourceKind, ResourceUrl, Result};
 
-use super::dead::{Death, topic_of, topic_of_events};
+use super::dead::Death;
 use super::outgoing::Entry;
 use super::publisher::Publisher;
 use super::wire::{ATTEMPTS, Carried, DUE, FOR, copy, written};
@@ -71,11 +71,12 @@ pub(crate) async fn bury(
 fn grave(state: &Arc<State>, at: &Location) -> Result<(Publisher, String)> {
     let (placed, source) = match state.config.place(at)? {
         Placed::PubSub { endpoint, project, topic } => {
-            let grave = topic_of(&topic);
+            let grave = Derived::DeadLetters.of(&topic);
             (Placed::PubSub { endpoint, project, topic: grave }, topic)
         }
         Placed::Storage { bucket, .. } => {
-            let url = ResourceUrl::parse(&format!("pubsub://{}", topic_of_events(&bucket)))?;
+            let grave = Derived::DeadLetters.of(&Derived::Events.of(&bucket));
+            let url = ResourceUrl::parse(&format!("pubsub://{grave}"))?;
             (state.config.place(&Location::new(ResourceKind::Topic, at.name()).with_url(url))?, bucket)
         }
         Placed::Firestore { .. } => return Err(no_topic(at)),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use isobar::aws::{AwsConfig, AwsProvider, Safety};
 use isobar::{
-    Blob, Clock, Error, Hosted, KeyValue, Location, Manifest, Profile, Provider, PubSub, ResourceKind, Result,
+    Blob, Clock, Derived, Error, Hosted, KeyValue, Location, Manifest, Profile, Provider, PubSub, ResourceKind, Result,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -111,7 +111,7 @@ impl Account {
 
     async fn make_queue(&self, name: &str) -> Result<()> {
         let (plain, fifo) = name.strip_suffix(".fifo").map_or((name, ""), |plain| (plain, ".fifo"));
-        for queue in [format!("{plain}-dead{fifo}"), name.to_owned()] {
+        for queue in [Derived::DeadLetters.of(plain) + fifo, name.to_owned()] {
             let attributes = if fifo.is_empty() { json!({}) } else { json!({"FifoQueue": "true"}) };
             self.json("AmazonSQS.CreateQueue", &json!({"QueueName": queue, "Attributes": attributes})).await?;
         }
@@ -129,7 +129,7 @@ impl Account {
             if !self.subscribed.lock().insert(bucket.clone()) {
                 continue;
             }
-            let queue = format!("{bucket}-events");
+            let queue = Derived::Events.of(&bucket);
             self.make_queue(&queue).await?;
             let arn = self.queue_arn(&queue);
             let wanted = format!(

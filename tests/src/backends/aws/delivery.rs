@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use isobar::aws::{Lambda, LambdaCall, LambdaReply};
 use isobar::clock::to_rfc3339;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Clock, Error, Limits, Manifest, ManualClock, ResourceKind, Result, TestResponse};
+use isobar::{Body, Clock, Derived, Error, Limits, Manifest, ManualClock, ResourceKind, Result, TestResponse};
 use serde_json::{Value, json};
 
 use super::account::Account;
@@ -54,7 +54,7 @@ impl AwsApp {
         let prefix = &self.account.prefix;
         let topics = self.manifest.messages.iter();
         let topics = topics.flat_map(|it| ["", ".fifo"].map(|end| format!("{prefix}{}{end}", it.source)));
-        topics.chain(self.manifest.objects.iter().map(|it| format!("{prefix}{}-events", it.source))).collect()
+        topics.chain(self.manifest.objects.iter().map(|it| prefix.clone() + &Derived::Events.of(&it.source))).collect()
     }
 
     async fn receive(&self, queue: &str, most: u32) -> Result<Vec<Value>> {
@@ -121,8 +121,11 @@ impl AwsApp {
     fn dead_queues(&self, kind: ResourceKind, name: &str) -> Vec<(String, String)> {
         let name = format!("{}{name}", self.account.prefix);
         match kind {
-            ResourceKind::Bucket => vec![(format!("{name}-events-dead"), format!("{name}-events"))],
-            _ => ["", ".fifo"].map(|end| (format!("{name}-dead{end}"), format!("{name}{end}"))).to_vec(),
+            ResourceKind::Bucket => {
+                let events = Derived::Events.of(&name);
+                vec![(Derived::DeadLetters.of(&events), events)]
+            }
+            _ => ["", ".fifo"].map(|end| (Derived::DeadLetters.of(&name) + end, format!("{name}{end}"))).to_vec(),
         }
     }
 

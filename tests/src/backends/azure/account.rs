@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use isobar::{
-    Blob, Clock, Environment, Hosted, KeyValue, Location, Manifest, ManualClock, Profile, Provider, PubSub,
-    ResourceKind, ResourceUrl, Result,
+    Blob, Clock, Derived, Environment, Hosted, KeyValue, Location, Manifest, ManualClock, POISON, Profile, Provider,
+    PubSub, ResourceKind, ResourceUrl, Result,
 };
 use isobar_azure::AzureProvider;
 use parking_lot::Mutex;
@@ -126,12 +126,12 @@ impl Account {
 
     fn make_topic(&self, name: &str) {
         self.bus.create_subscription(name, name, Sessions::None);
-        self.bus.create_subscription(&format!("{name}-fifo"), name, Sessions::Required);
-        self.bus.create_queue(&format!("{name}-dead"));
+        self.bus.create_subscription(&Derived::Ordered.of(name), name, Sessions::Required);
+        self.bus.create_queue(&Derived::DeadLetters.of(name));
     }
 
     async fn make_queues(&self, name: &str) -> Result<()> {
-        self.storage.make_queue(&format!("{name}-poison")).await?;
+        self.storage.make_queue(&format!("{name}{POISON}")).await?;
         self.storage.make_queue(name).await
     }
 
@@ -154,7 +154,7 @@ impl Account {
         for trigger in &manifest.objects {
             self.make(ResourceKind::Bucket, &trigger.source).await?;
             let container = self.physical(&trigger.source);
-            let queue = format!("{container}-events");
+            let queue = Derived::Events.without_double_hyphen(&container);
             if !self.grid.leads(&container) {
                 self.make_queues(&queue).await?;
                 self.grid.lead(container, queue);

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use http::Request;
 use isobar::clock::to_rfc3339;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Clock, Manifest, ResourceKind, Result, TestResponse};
+use isobar::{Body, Clock, Manifest, POISON, ResourceKind, Result, TestResponse};
 
 use super::account::Account;
 use super::aging::Aging;
@@ -72,7 +72,7 @@ impl AzureApp {
                 self.account.tap.give_back(message);
                 return Ok(());
             }
-            Err(_) => self.account.storage.send(&format!("{queue}-poison"), &message.text).await?,
+            Err(_) => self.account.storage.send(&format!("{queue}{POISON}"), &message.text).await?,
             Ok(()) => {}
         }
         self.account.tap.delete(queue, message).await

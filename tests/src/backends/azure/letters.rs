@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Request;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Error, ResourceKind, Result};
+use isobar::{Body, Derived, Error, POISON, ResourceKind, Result};
 use serde_json::{Value, json};
 
 use super::account::Account;
@@ -36,9 +36,12 @@ impl Account {
     fn dead_of(&self, kind: ResourceKind, name: &str) -> (String, String) {
         let name = self.physical(name);
         match kind {
-            ResourceKind::Bucket => (format!("{name}-events-poison"), format!("{name}-events")),
-            _ if self.is_full() => (format!("{name}-dead"), name),
-            _ => (format!("{name}-poison"), name),
+            ResourceKind::Bucket => {
+                let events = Derived::Events.without_double_hyphen(&name);
+                (format!("{events}{POISON}"), events)
+            }
+            _ if self.is_full() => (Derived::DeadLetters.of(&name), name),
+            _ => (format!("{name}{POISON}"), name),
         }
     }
 
@@ -88,7 +91,7 @@ impl Account {
         let meta = letter.properties.get("isobar-meta");
         let meta: Value = meta.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let (topic, session) = match meta["key"].as_str() {
-            Some(key) => (format!("{topic}-fifo"), Some(key)),
+            Some(key) => (Derived::Ordered.of(topic), Some(key)),
             None => (topic.to_owned(), None),
         };
         let mut broker = json!({"MessageId": format!("{}-again", letter.id)});

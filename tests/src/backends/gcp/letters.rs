@@ -1,7 +1,7 @@
 //! Dead letters, as they lie in their topics.
 
 use isobar::pub_sub::DeadLetter;
-use isobar::{ResourceKind, Result};
+use isobar::{Derived, ResourceKind, Result};
 
 use super::notices::kept;
 use super::project::Project;
@@ -10,10 +10,10 @@ impl Project {
     /// The topic of the dead letters of a topic or of a bucket's events, and that which they came from.
     fn dead_of(&self, kind: ResourceKind, name: &str) -> (String, String) {
         let topic = match kind {
-            ResourceKind::Bucket => self.physical(&format!("{name}-events")),
+            ResourceKind::Bucket => self.physical(&Derived::Events.of(name)),
             _ => self.physical(name),
         };
-        (format!("{topic}-dead"), topic)
+        (Derived::DeadLetters.of(&topic), topic)
     }
 
     /// Takes what lies among the dead letters.

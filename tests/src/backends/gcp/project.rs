@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{Method, Request};
-use isobar::{Body, Environment, Error, Manifest, ManualClock, ResourceKind, Result};
+use isobar::{Body, Derived, Environment, Error, Manifest, ManualClock, ResourceKind, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -112,10 +112,10 @@ impl Project {
         }
         for trigger in &manifest.objects {
             self.make(ResourceKind::Bucket, &trigger.source).await?;
-            self.make(ResourceKind::Topic, &format!("{}-events", trigger.source)).await?;
+            self.make(ResourceKind::Topic, &Derived::Events.of(&trigger.source)).await?;
             if let Some(notices) = &self.notices {
                 let bucket = self.physical(&trigger.source);
-                notices.lead(&bucket, &format!("{bucket}-events")).await?;
+                notices.lead(&bucket, &Derived::Events.of(&bucket)).await?;
             }
         }
         Ok(())
@@ -130,7 +130,7 @@ impl Project {
         let buckets = manifest
             .objects
             .iter()
-            .map(|it| (self.physical(&format!("{}-events", it.source)), format!("/.isobar/buckets/{}", it.source)));
+            .map(|it| (self.physical(&Derived::Events.of(&it.source)), format!("/.isobar/buckets/{}", it.source)));
         topics.chain(buckets).collect()
     }
 }
@@ -157,7 +157,7 @@ impl PubSubApi {
 
     /// A topic with its subscription, and the same for its dead letters.
     pub(super) async fn make_topic(&self, name: &str) -> Result<()> {
-        for topic in [name.to_owned(), format!("{name}-dead")] {
+        for topic in [name.to_owned(), Derived::DeadLetters.of(name)] {
             ask(Method::PUT, &self.url("topics", &topic), &json!({})).await?;
             self.make_subscription(&topic, &topic).await?;
         }

@@ -10,6 +10,7 @@ crate::trials![
     "FN-7" => two_handlers_for_one_trigger_are_told,
     "FN-7" => bad_names_of_resources_are_told,
     "FN-7" => bad_names_of_app_schedules_and_functions_are_told,
+    "FN-7" => names_that_a_platform_confuses_are_refused,
     "FN-7" => names_at_the_ends_of_the_rule_start,
     "FN-7" => a_trigger_on_a_resource_of_another_cloud_is_told,
     "FN-7" => all_problems_are_told_at_once,
@@ -38,6 +39,8 @@ async fn bad_cron_lines_are_told_with_what_is_wrong(world: Box<dyn World>) -> Ch
         ("0 3 1 * MON", "day of month or a day of week"),
         ("0 3 * FOO *", "`FOO`"),
         ("0 3 30-5 * *", "0 3 30-5 * *"),
+        ("0 0 30 2 *", "never runs"),
+        ("0 0 31 4,JUN,9,11 *", "never runs"),
     ] {
         let app = move |_: &Cloud| App::new("clock").on_schedule("sweep", line, |_, _cx| async {});
         let told = refusal(&*world, app).await;
@@ -98,6 +101,28 @@ async fn bad_names_of_app_schedules_and_functions_are_told(world: Box<dyn World>
             assert!(told.contains(&format!("{kind}{bad}`")), "{kind}{bad}: {told}");
         }
     }
+    Ok(())
+}
+
+async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        cloud.topic::<u32>("clicks");
+        cloud.bucket("azure-webjobs-hosts");
+        App::new("named").on_message(&cloud.topic::<u32>("clicks-poison"), |_, _cx| async {})
+    };
+    let told = refusal(&*world, app).await;
+    for named in ["`clicks`", "`clicks-poison`", "`azure-webjobs-hosts`"] {
+        assert!(told.contains(named), "{named} is not named in: {told}");
+    }
+    // None of these is confused with another.
+    let app = |cloud: &Cloud| {
+        cloud.table::<u32>("clicks");
+        cloud.bucket("clicks");
+        let app = App::new("clicks").on_schedule("clicks", "0 3 * * *", |_, _cx| async {});
+        let names = ["orders", "orders-events", "orders-dead", "clicks-poison"];
+        names.into_iter().fold(app, |app, name| app.on_message(&cloud.topic::<u32>(name), |_, _cx| async {}))
+    };
+    world.run(app).await?;
     Ok(())
 }
 

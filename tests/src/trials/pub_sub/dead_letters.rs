@@ -19,6 +19,7 @@ crate::trials![
     "PS-4" => the_reason_of_a_dead_letter_tells_the_panic,
     "PS-4" => the_reason_of_a_dead_letter_tells_the_error_and_its_sources,
     "PS-4" => the_dead_letters_of_two_topics_do_not_mix,
+    "PS-4" => no_name_of_an_app_is_the_name_of_dead_letters,
     "PS-5" => a_rejected_message_is_a_dead_letter_at_once,
     "PS-5" => a_message_rejected_on_a_later_attempt_is_not_tried_again,
     "PS-5" => an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once,
@@ -165,6 +166,52 @@ async fn the_dead_letters_of_two_topics_do_not_mix(world: Box<dyn World>) -> Che
     }
     assert_eq!(app.redrive(ResourceKind::Topic, "jobs").await?, 1);
     assert_eq!(app.dead_letters(ResourceKind::Topic, "jobs-2").await?.len(), 1, "the other topic's was put back");
+    Ok(())
+}
+
+/// The names are those that providers once derived, and that look as if they did.
+async fn no_name_of_an_app_is_the_name_of_dead_letters(world: Box<dyn World>) -> Checked {
+    const OTHERS: [&str; 5] = ["clicks-dead", "clicks-fifo", "clicks-events", "clicks-events-dead", "dead-clicks"];
+    let (seen, changed) = (Seen::default(), Seen::default());
+    let (handled, changes) = (seen.clone(), changed.clone());
+    let app = move |cloud: &Cloud| {
+        let reject = cloud.topic::<u32>("clicks");
+        let app = App::new("worker").on_message(&reject, |_, _cx| async { Outcome::reject("no") });
+        let app = app.on_object(&cloud.bucket("clicks"), move |event: ObjectEvent, _cx| {
+            changes.add(event.key);
+            async { Outcome::reject("no") }
+        });
+        OTHERS.into_iter().fold(app, |app, name| {
+            let handled = handled.clone();
+            app.on_message(&cloud.topic::<u32>(name), move |message, _cx| {
+                handled.add((name, message.body));
+                async {}
+            })
+        })
+    };
+    let app = world.run(app).await?;
+    let cloud = world.cloud();
+    cloud.topic("clicks").publish(1_u32).await?;
+    let ordered = cloud.topic::<u32>("clicks").publish(Outgoing::new(2_u32).with_ordering_key("a")).await;
+    assert!(ordered.map_or_else(|error| error.kind() == ErrorKind::Unsupported, |_| true));
+    cloud.bucket("clicks").put("a.txt", "a").await?;
+    for name in OTHERS {
+        cloud.topic(name).publish(7_u32).await?;
+    }
+    deliver_later(&*world, &*app).await?;
+    deliver_later(&*world, &*app).await?;
+    let mut handled = seen.all();
+    handled.sort_unstable();
+    let mut own = OTHERS.map(|name| (name, 7));
+    own.sort_unstable();
+    assert_eq!(handled, own, "a topic received what was not published to it");
+    assert_eq!(changed.all(), ["a.txt"]);
+    let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+    assert!(!dead.is_empty() && dead.iter().all(|dead| dead.reason == "no"), "{dead:?}");
+    assert_eq!(app.dead_letters(ResourceKind::Bucket, "clicks").await?.len(), 1);
+    for name in OTHERS {
+        assert!(app.dead_letters(ResourceKind::Topic, name).await?.is_empty(), "{name}");
+    }
     Ok(())
 }
 

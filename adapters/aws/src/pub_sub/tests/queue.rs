@@ -50,7 +50,7 @@ async fn a_dead_letter_is_sent_with_its_reason() {
         "lang": {"DataType": "String", "StringValue": "en"},
         "isobar.meta": {"DataType": "String", "StringValue": null},
     });
-    let url = format!("{}/123456789012/clicks-dead", double.url);
+    let url = format!("{}/123456789012/clicks--dead", double.url);
     assert_eq!(target, "AmazonSQS.SendMessage");
     assert_eq!(sent, json!({"QueueUrl": url, "MessageBody": "body", "MessageAttributes": attributes}));
 }
@@ -59,7 +59,7 @@ async fn a_dead_letter_is_sent_with_its_reason() {
 async fn a_fifo_queue_keeps_the_group_of_a_dead_letter_and_knows_its_repeat() {
     let (double, queue) = queue("clicks.fifo", vec![]).await;
     let dead = queue.dead();
-    assert_eq!((dead.name(), dead.is_fifo(), queue.is_fifo()), ("clicks-dead.fifo", true, true));
+    assert_eq!((dead.name(), dead.is_fifo(), queue.is_fifo()), ("clicks--dead.fifo", true, true));
     dead.send_dead(&message(Some("k")), death(), "delivery-1").await.unwrap();
     dead.send_dead(&message(None), death(), "delivery-2").await.unwrap();
     let place = |at| {
@@ -77,7 +77,7 @@ async fn a_missing_queue_is_named_and_is_to_be_created() {
         let (_double, known) = queue("clicks", vec![missing.clone()]).await;
         let error = known.dead().send_dead(&message(None), death(), "d").await.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::NotFound, false));
-        assert_eq!(error.message(), "SQS has no queue `clicks-dead`: create it");
+        assert_eq!(error.message(), "SQS has no queue `clicks--dead`: create it");
 
         let (_double, known) = queue("clicks", vec![(500, json!({})), missing]).await;
         assert!(known.send_dead(&message(None), death(), "d").await.unwrap_err().outcome_unknown());

@@ -17,9 +17,9 @@ fn each_trigger_has_its_function() {
     assert_eq!(trigger(&functions, "http")["route"], "{*route}");
     let (plain, ordered) = (trigger(&functions, "topic-clicks"), trigger(&functions, "fifo-clicks"));
     assert_eq!((&plain["topicName"], &plain["isSessionsEnabled"]), (&json!("clicks"), &json!(false)));
-    assert_eq!((&ordered["topicName"], &ordered["isSessionsEnabled"]), (&json!("clicks-fifo"), &json!(true)));
+    assert_eq!((&ordered["topicName"], &ordered["isSessionsEnabled"]), (&json!("clicks--fifo"), &json!(true)));
     assert_eq!(plain["connection"], "AZURE_SERVICEBUS_CONNECTION_STRING");
-    assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "pages-events");
+    assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "0events-pages");
     assert_eq!(trigger(&functions, "schedule-sweep")["schedule"], "0 0 3 * * *");
     assert_eq!(trigger(&functions, "invoke-echo")["authLevel"], "function");
     assert_eq!(functions.len(), 8);
@@ -33,7 +33,7 @@ fn a_queue_is_a_queue_trigger_at_its_own_place() {
     let queue = trigger(&functions, "topic-clicks");
     assert_eq!((&queue["type"], &queue["queueName"]), (&json!("queueTrigger"), &json!("clicks-prod")));
     assert_eq!((&queue["direction"], &queue["connection"]), (&json!("in"), &json!("AZURE_STORAGE_CONNECTION_STRING")));
-    assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "web-events");
+    assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "0events-web");
     assert_eq!(functions.len(), 7, "no order in queues, and no twin");
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 
+const OLD: &str = "0ld0ld0ld0ld0ld0ld0ld0ld0ld0ld0l";
 const OTHER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn forged(path: &str) -> Request<Body> {
@@ -63,10 +64,41 @@ async fn without_a_secret_no_trigger_can_be_fired() {
 }
 
 #[tokio::test]
+async fn two_secrets_are_valid_while_one_replaces_the_other() {
+    let host = Host::with(&[(ISOBAR_TRIGGER_SECRET_OLD, OLD)]);
+    for secret in [SECRET, OLD] {
+        assert_eq!(host.send(forged(&format!("/topic-clicks-{secret}"))).await.0, 200);
+        let (status, answer) = host.send(forged(&format!("/topic-nothing-{secret}"))).await;
+        assert!(status == 404 && !answer.contains(SECRET) && !answer.contains(OLD), "{status} {answer}");
+    }
+    assert_eq!(host.seen().len(), 2);
+    assert_eq!(host.send(forged(&format!("/topic-clicks-{OTHER}"))).await.0, 404);
+    let replaced = Host::new();
+    assert_eq!(replaced.send(forged(&format!("/topic-clicks-{OLD}"))).await.0, 404);
+    // New names are made with the new one only.
+    let app = function_app(&host.handler.app.manifest, &host.handler.state.config, "handler", HttpMode::Proxying);
+    let files = format!("{:?}", app.unwrap().files());
+    assert!(files.contains(SECRET) && !files.contains(OLD));
+}
+
+#[test]
+fn an_old_secret_alone_or_a_bad_one_is_refused() {
+    for (vars, named) in [
+        ([(ISOBAR_TRIGGER_SECRET_OLD, OLD), ("X", "")], "set without ISOBAR_TRIGGER_SECRET"),
+        ([(ISOBAR_TRIGGER_SECRET_OLD, "hunter2"), (ISOBAR_TRIGGER_SECRET, SECRET)], ISOBAR_TRIGGER_SECRET_OLD),
+    ] {
+        let environment = Environment::new(vars.map(|(name, value)| (name.to_owned(), value.to_owned())), []);
+        let error = AzureConfig::from_environment(&environment).unwrap_err();
+        let told = format!("{error} {error:?}");
+        assert!(told.contains(named) && vars.iter().all(|(_, value)| value.is_empty() || !told.contains(value)));
+    }
+}
+
+#[tokio::test]
 async fn the_secret_is_shown_nowhere() {
-    let host = Host::new();
+    let host = Host::with(&[(ISOBAR_TRIGGER_SECRET_OLD, OLD)]);
     let shown = format!("{:?} {:?}", host.handler, host.handler.state.config);
-    assert!(!shown.contains(SECRET), "{shown}");
+    assert!(!shown.contains(SECRET) && !shown.contains(OLD), "{shown}");
     let app = function_app(&host.handler.app.manifest, &config(&[]), "handler", HttpMode::Proxying).unwrap();
     assert!(!format!("{app:?}").contains(SECRET));
 }

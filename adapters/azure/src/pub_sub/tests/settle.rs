@@ -79,7 +79,7 @@ async fn a_dead_letter_tells_why_and_is_new_when_it_is_put_back() {
     let first = message(Some("k"));
     let outcome = Outcome::retry("busy");
     assert_eq!(settled(&double, "servicebus://clicks?subscription=count", &first, outcome, 2).await, Settled::Done);
-    assert_eq!(double.asked(), ["POST /count-dead/messages"]);
+    assert_eq!(double.asked(), ["POST /count--dead/messages"]);
     let (broker, opened, properties, body) = only(&double);
     assert!(broker.get("SessionId").is_none());
     let dead = dead::dead_letter(&body, properties).unwrap();

@@ -63,7 +63,7 @@ async fn messages_with_a_key_go_to_the_twin_in_a_session_and_in_order() {
     let double = Double::new(|_| status(201, "")).await;
     let messages = (0..150).map(|number| keyed(["a", "b"][number % 2], &number.to_string()));
     assert!(publish(&double, messages.collect()).await.iter().all(Result::is_ok));
-    assert_eq!(double.asked(), ["POST /clicks-fifo/messages"; 2]);
+    assert_eq!(double.asked(), ["POST /clicks--fifo/messages"; 2]);
     let sent: Vec<_> = (0..2).flat_map(|place| double.request(place, bodies)).collect();
     assert_eq!(sent, (0..150).map(|number| number.to_string()).collect::<Vec<_>>());
     double.request(0, |request| {

@@ -1,3 +1,6 @@
+use isobar_abstraction::manifest::EventTrigger;
+use isobar_abstraction::{Manifest, RetryPolicy};
+
 use super::*;
 
 fn get(path: &str) -> Request<Body> {
@@ -42,6 +45,21 @@ async fn a_schedule_or_a_function_that_there_is_not_is_told_by_the_app() {
         let (status, answer) = host.call(path, "{}").await;
         assert!(status == 404 && answer.contains(named) && answer.contains("schedule `sweep`"), "{status} {answer}");
     }
+}
+
+#[test]
+fn what_cannot_be_told_apart_or_has_no_legal_name_is_refused_at_start() {
+    let source = |name: &str| EventTrigger { source: name.to_owned(), retry: RetryPolicy::default() };
+    let names = vec![source("clicks"), source("pages")];
+    let manifest = Manifest { messages: names.clone(), objects: names, ..Manifest::default() };
+    let checked = |vars: &[(&str, &str)]| check_names(&config("http://127.0.0.1:1", vars), &manifest);
+    checked(&[("FUNCTION_TARGET", "clicks")]).unwrap();
+    checked(&[("FUNCTION_TARGET", "others"), ("FUNCTION_SIGNATURE_TYPE", "event")]).unwrap();
+    let target = checked(&[("FUNCTION_TARGET", "clicks"), ("FUNCTION_SIGNATURE_TYPE", "cloudevent")]).unwrap_err();
+    assert!(target.message().contains("/.isobar/topics/clicks and /.isobar/buckets/clicks"), "{target}");
+    // The topic of its events would begin with a digit, which Pub/Sub refuses.
+    let events = checked(&[("ISOBAR_BUCKET_PAGES", "gs://1pages")]).unwrap_err();
+    assert!(events.message().contains("1pages--events"), "{events}");
 }
 
 #[tokio::test]

@@ -33,14 +33,14 @@ async fn a_topic_has_a_subscription_that_pushes_and_a_place_for_its_dead() {
     assert_eq!(config["oidcToken"], json!({"serviceAccountEmail": EMAIL, "audience": URL}));
     assert_eq!(push.body["topic"], "projects/p-1/topics/clicks");
     assert_eq!((&push.body["enableMessageOrdering"], &push.body["ackDeadlineSeconds"]), (&json!(true), &json!(600)));
-    let dead = json!({"deadLetterTopic": "projects/p-1/topics/clicks-dead", "maxDeliveryAttempts": 100});
+    let dead = json!({"deadLetterTopic": "projects/p-1/topics/clicks--dead", "maxDeliveryAttempts": 100});
     assert_eq!(push.body["deadLetterPolicy"], dead);
     assert_eq!(push.body["expirationPolicy"], json!({}), "it never ends");
-    assert_eq!(find(&requests, "/subscriptions/clicks-dead").body["topic"], "projects/p-1/topics/clicks-dead");
-    assert_eq!(find(&requests, "/subscriptions/clicks-dead").body.get("pushConfig"), None);
+    assert_eq!(find(&requests, "/subscriptions/clicks--dead").body["topic"], "projects/p-1/topics/clicks--dead");
+    assert_eq!(find(&requests, "/subscriptions/clicks--dead").body.get("pushConfig"), None);
     let place = |end: &str| requests.iter().position(|request| request.url.ends_with(end)).unwrap();
     assert!(place("/topics/clicks") < place("/subscriptions/clicks"), "what is named is there before");
-    assert!(place("/topics/clicks-dead") < place("/subscriptions/clicks"));
+    assert!(place("/topics/clicks--dead") < place("/subscriptions/clicks"));
 }
 
 #[tokio::test]
@@ -48,9 +48,9 @@ async fn a_bucket_has_a_notification() {
     let requests = made(&[("ISOBAR_BUCKET_PAGES", "gs://web-prod")]).await;
     let told = find(&requests, "/b/web-prod/notificationConfigs");
     assert_eq!((told.method, &told.body["payload_format"]), ("POST", &json!("JSON_API_V1")));
-    assert_eq!(told.body["topic"], "//pubsub.googleapis.com/projects/p-1/topics/web-prod-events");
+    assert_eq!(told.body["topic"], "//pubsub.googleapis.com/projects/p-1/topics/web-prod--events");
     assert_eq!(told.body["event_types"], json!(["OBJECT_FINALIZE", "OBJECT_DELETE"]));
-    let push = find(&requests, "/subscriptions/web-prod-events");
+    let push = find(&requests, "/subscriptions/web-prod--events");
     assert_eq!(push.body["pushConfig"]["pushEndpoint"], format!("{URL}/.isobar/buckets/pages"), "the logical name");
     assert_eq!(requests.last().unwrap().url, find(&requests, "/locations/europe-west1/jobs").url.clone());
 }

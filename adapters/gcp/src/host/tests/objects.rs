@@ -7,7 +7,7 @@ const PAGES: &str = "/.isobar/buckets/pages";
 
 fn notification(kind: &str, object: &str, bucket: &str) -> Value {
     json!({
-        "subscription": "projects/p-1/subscriptions/pages-events",
+        "subscription": "projects/p-1/subscriptions/pages--events",
         "message": {
             "data": BASE64_STANDARD.encode(json!({"bucket": bucket, "name": object, "size": "5"}).to_string()),
             "messageId": "21", "publishTime": "2026-01-01T00:00:00Z",
@@ -80,7 +80,7 @@ async fn notifications_that_tell_nothing_are_buried_saying_why() {
         let published = host.published();
         let [(topic, letter)] = published.as_slice() else { panic!("{published:?}") };
         let reason = letter["attributes"]["isobar-dead-reason"].as_str().unwrap();
-        assert_eq!((topic.as_str(), reason.contains(why)), ("pages-events-dead", true), "{reason}");
+        assert_eq!((topic.as_str(), reason.contains(why)), ("pages--events--dead", true), "{reason}");
     }
 }
 
@@ -91,7 +91,7 @@ async fn a_notification_is_tried_again_like_any_message() {
     let published = host.published();
     let [(topic, copy)] = published.as_slice() else { panic!("{published:?}") };
     let ours = &copy["attributes"];
-    assert_eq!((topic.as_str(), &ours["isobar-for"]), ("pages-events", &json!("pages-events")));
+    assert_eq!((topic.as_str(), &ours["isobar-for"]), ("pages--events", &json!("pages--events")));
     assert_eq!((&ours["isobar-attempts"], &ours["objectId"]), (&json!("1"), &json!("later/x")));
     host.seen();
     // As it comes back.
@@ -127,5 +127,5 @@ async fn a_bucket_at_another_place_has_its_events_there() {
     let host = Host::with(&[("ISOBAR_BUCKET_PAGES", "gs://web-prod")]).await;
     assert_eq!(host.call(PAGES, notification("OBJECT_DELETE", "reject", "web-prod")).await.0, 204);
     assert_eq!(host.seen(), ["reject Deleted, attempt 1"]);
-    assert_eq!(host.published()[0].0, "web-prod-events-dead");
+    assert_eq!(host.published()[0].0, "web-prod--events--dead");
 }

@@ -55,7 +55,7 @@ async fn a_message_with_an_ordering_key_is_given_back() {
     assert!(host.published().is_empty());
     assert_eq!(host.call(CLICKS, keyed("reject")).await.0, 204);
     let (topic, letter) = only(&host);
-    assert_eq!((topic.as_str(), &letter["orderingKey"]), ("clicks-dead", &json!("room 7")));
+    assert_eq!((topic.as_str(), &letter["orderingKey"]), ("clicks--dead", &json!("room 7")));
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_rejected_message_is_buried_and_then_acknowledged() {
     let host = Host::new().await;
     assert_eq!(host.call(CLICKS, push("reject", json!({"deliveryAttempt": 2}))).await.0, 204);
     let (topic, letter) = only(&host);
-    assert_eq!(topic, "clicks-dead");
+    assert_eq!(topic, "clicks--dead");
     let ours = &letter["attributes"];
     assert_eq!((&ours["isobar-dead-reason"], &ours["isobar-dead-attempts"]), (&json!("bad apple"), &json!("2")));
     assert_eq!((&ours["isobar-dead-source"], &ours["isobar-id"]), (&json!("clicks"), &json!("17")));
@@ -86,19 +86,19 @@ async fn a_message_is_given_up_after_the_attempts_that_are_declared() {
         assert_eq!(host.call(CLICKS, push(words, json!({"deliveryAttempt": 3}))).await.0, 204);
         let (topic, letter) = only(&host);
         let reason = letter["attributes"]["isobar-dead-reason"].as_str().unwrap();
-        assert_eq!(topic, "clicks-dead");
+        assert_eq!(topic, "clicks--dead");
         assert!(reason.contains("gave up after 3 attempts") && reason.contains(told), "{reason}");
     }
     let host = Host::new().await;
     let copy =
         json!({"attributes": {"isobar-attempts": "2", "isobar-due": "2026-01-01T00:00:00Z", "isobar-for": "clicks"}});
     assert_eq!(host.call(CLICKS, push("retry", copy)).await.0, 204);
-    assert_eq!(only(&host).0, "clicks-dead", "a copy of two attempts");
+    assert_eq!(only(&host).0, "clicks--dead", "a copy of two attempts");
 }
 
 #[tokio::test]
 async fn nothing_is_acknowledged_before_it_is_safe() {
-    for (topic, words) in [("clicks", "retry"), ("clicks", "panic"), ("clicks-dead", "reject")] {
+    for (topic, words) in [("clicks", "retry"), ("clicks", "panic"), ("clicks--dead", "reject")] {
         let host = failing(topic).await;
         let (status, answer) = host.call(CLICKS, push(words, json!({}))).await;
         assert_eq!((status, answer.contains("comes again")), (500, true), "{words}: {answer}");

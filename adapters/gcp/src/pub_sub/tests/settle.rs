@@ -50,7 +50,7 @@ async fn a_dead_letter_tells_why_and_put_back_it_is_its_message_again() {
     let double = Double::new(taken).await;
     let message = PubsubMessage::read(&pushed()).unwrap().open(5).message;
     bury(&state(&double.url), &at(), &message, "no \u{0}reason", 5).await.unwrap();
-    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/clicks-dead:publish"]);
+    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/clicks--dead:publish"]);
     let letter = dead::dead_letter(&json!({"message": only(&double), "deliveryAttempt": 2})).unwrap();
     assert_eq!((letter.id.as_str(), letter.attempts, letter.reason.as_str()), ("17", 5, "no \u{0}reason"));
     assert_eq!((&letter.body[..], letter.attributes), (&b"hello"[..], [("lang".to_owned(), "en".to_owned())].into()));
@@ -67,7 +67,7 @@ async fn the_events_of_a_bucket_have_a_topic_of_dead_letters_too() {
     let bucket = Location::new(ResourceKind::Bucket, "pages");
     let message = isobar_abstraction::pub_sub::Message::new(MessageId::new("e-1"), "{}", SystemTime::UNIX_EPOCH);
     bury(&state(&double.url), &bucket, &message, "no", 1).await.unwrap();
-    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/pages-events-dead:publish"]);
+    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/pages--events--dead:publish"]);
     assert_eq!(dead::dead_letter(&only(&double)).unwrap().id, "e-1");
     let table = Location::new(ResourceKind::Table, "links");
     let error = bury(&state(&double.url), &table, &message, "no", 1).await.unwrap_err();
@@ -103,6 +103,6 @@ async fn a_dead_letter_that_is_not_kept_is_an_error() {
         let double = Double::new(move |_| refused(code, name, "no")).await;
         let error = bury(&state(&double.url), &at(), &message, "no", 1).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{code}");
-        assert!(error.message().contains("clicks-dead"), "{}", error.message());
+        assert!(error.message().contains("clicks--dead"), "{}", error.message());
     }
 }

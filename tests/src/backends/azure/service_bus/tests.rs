@@ -20,7 +20,7 @@ async fn double() -> (ServiceBus, ManualClock) {
     let clock = ManualClock::default();
     let bus = ServiceBus::start(Arc::new(clock.clone())).await.unwrap();
     bus.create_subscription("clicks", "clicks", Sessions::None);
-    bus.create_subscription("clicks-fifo", "clicks", Sessions::Required);
+    bus.create_subscription("clicks--fifo", "clicks", Sessions::Required);
     (bus, clock)
 }
 
@@ -62,7 +62,7 @@ async fn what_the_adapter_publishes_is_there() {
     assert_eq!((got.id.as_str(), &*got.body, got.count), (id.as_str(), "a \"b\" é".as_bytes(), 1));
     assert_eq!(got.properties["Lang"], "käse");
     assert!(bus.receive("clicks/subscriptions/clicks").is_none() && bus.complete(&got));
-    let path = "clicks-fifo/subscriptions/clicks";
+    let path = "clicks--fifo/subscriptions/clicks";
     let first = bus.receive(path).unwrap();
     assert!(bus.receive(path).is_none(), "the session is taken");
     assert!(bus.abandon(&first, Duration::from_secs(30)));
@@ -170,7 +170,7 @@ async fn messages_are_received_by_rest_as_it_is_documented() {
     clock.advance(Duration::from_secs(61));
     assert_eq!(asked(&bus, "DELETE", head, &all, "").await.status, 200);
     assert_eq!(bus.peek("clicks/subscriptions/clicks").len(), 2);
-    assert_eq!(asked(&bus, "POST", "/clicks-fifo/subscriptions/clicks/messages/head", &all, "").await.status, 400);
+    assert_eq!(asked(&bus, "POST", "/clicks--fifo/subscriptions/clicks/messages/head", &all, "").await.status, 400);
 }
 
 #[tokio::test]

@@ -71,9 +71,9 @@ async fn what_is_to_come_again_is_a_failed_invocation_with_the_reason() {
 #[tokio::test]
 async fn what_is_rejected_is_kept_in_the_queue_of_dead_letters_before_it_is_done() {
     for (event, queue, body) in [
-        (of_sns("reject"), "clicks-dead", "reject".to_owned()),
-        (of_s3("ObjectCreated:Put", "reject"), "pages-events-dead", of_s3("ObjectCreated:Put", "reject").to_string()),
-        (of_event_bridge("reject"), "pages-events-dead", of_event_bridge("reject").to_string()),
+        (of_sns("reject"), "clicks--dead", "reject".to_owned()),
+        (of_s3("ObjectCreated:Put", "reject"), "pages--events--dead", of_s3("ObjectCreated:Put", "reject").to_string()),
+        (of_event_bridge("reject"), "pages--events--dead", of_event_bridge("reject").to_string()),
     ] {
         let sqs = sqs(200).await;
         assert_eq!(Host::on(&sqs.url).ask(&event).await.unwrap(), json!(null));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const EVENTS: &str = "arn:aws:sqs:eu-west-1:123456789012:pages-events";
+const EVENTS: &str = "arn:aws:sqs:eu-west-1:123456789012:pages--events";
 
 fn notification(bucket: &str, name: &str, key: &str) -> Value {
     json!({"Records": [{
@@ -41,7 +41,7 @@ async fn object_events_are_tried_again_and_given_up_like_messages() {
     let created = |key| notification("pages", "ObjectCreated:Put", key);
     assert_eq!(failed_of(&host, &[created("retry/4000"), created("reject"), created("ok")]).await, ["a"]);
     assert_eq!(put_off(&sqs), [("receipt-a".to_owned(), 4)]);
-    assert_eq!(sent(&sqs)[0]["QueueUrl"], format!("{}/123456789012/pages-events-dead", sqs.url));
+    assert_eq!(sent(&sqs)[0]["QueueUrl"], format!("{}/123456789012/pages--events--dead", sqs.url));
     assert_eq!(sent(&sqs)[0]["MessageBody"], created("reject").to_string());
     let again = record(EVENTS, "a", &created("ok").to_string());
     failed(&host, &[with_attribute(again, "ApproximateReceiveCount", "4")]).await;

@@ -18,7 +18,7 @@ async fn a_rejected_message_is_moved_with_its_reason_and_then_acknowledged() {
     assert_eq!(failed(&Host::on(&sqs.url), &[rejected]).await, [""; 0]);
     let sent = sent(&sqs);
     assert_eq!(sent.len(), 1);
-    assert_eq!(sent[0]["QueueUrl"], format!("{}/123456789012/clicks-dead", sqs.url));
+    assert_eq!(sent[0]["QueueUrl"], format!("{}/123456789012/clicks--dead", sqs.url));
     assert!(sent[0]["MessageGroupId"].is_null() && sent[0]["MessageDeduplicationId"].is_null());
     let dead = received(&sent[0]);
     assert_eq!((dead.reason.as_str(), dead.attempts), ("bad apple", 1));

@@ -43,7 +43,7 @@ async fn behind_a_dead_letter_its_group_goes_on() {
     assert_eq!(failed(&host, &batch).await, [""; 0]);
     assert_eq!(host.seen().len(), 2);
     let sent = sent(&sqs);
-    assert_eq!(sent[0]["QueueUrl"], format!("{}/123456789012/clicks-dead.fifo", sqs.url));
+    assert_eq!(sent[0]["QueueUrl"], format!("{}/123456789012/clicks--dead.fifo", sqs.url));
     assert_eq!((&sent[0]["MessageGroupId"], &sent[0]["MessageDeduplicationId"]), (&json!("x"), &json!("a")));
 }
 

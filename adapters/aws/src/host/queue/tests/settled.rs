@@ -130,7 +130,7 @@ async fn a_queue_that_is_none_of_the_app_s_is_an_error_that_says_which_are() {
     let other = record("arn:aws:sqs:eu-west-1:123456789012:other", "b", "ok");
     let error = host.ask(&json!({"Records": [record(QUEUE, "a", "ok"), other]})).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    for named in ["queue `other`", "`clicks.fifo`", "`pages-events`", "`queue=`"] {
+    for named in ["queue `other`", "`clicks.fifo`", "`pages--events`", "`queue=`"] {
         assert!(error.message().contains(named), "{error}");
     }
     assert!(host.seen().is_empty(), "nothing is handled that Lambda would hand over again");
@@ -143,7 +143,7 @@ async fn a_queue_is_known_by_its_prefix_and_by_the_url_of_its_topic() {
     let queue = "arn:aws:sqs:us-east-1:999999999999:work";
     let host = Host::with(&sqs.url, &vars, shop);
     assert_eq!(failed(&host, &[record(queue, "a", "reject")]).await, [""; 0]);
-    assert_eq!(sent(&sqs)[0]["QueueUrl"], format!("{}/999999999999/work-dead", sqs.url));
+    assert_eq!(sent(&sqs)[0]["QueueUrl"], format!("{}/999999999999/work--dead", sqs.url));
     let prefixed = Host::with(&sqs.url, &vars[..1], shop);
     assert_eq!(failed(&prefixed, &[record("arn:aws:sqs:eu-west-1:1:dev-clicks", "a", "ok")]).await, [""; 0]);
     assert!(prefixed.ask(&json!({"Records": [record(QUEUE, "a", "ok")]})).await.is_err());

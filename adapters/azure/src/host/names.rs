@@ -1,0 +1,88 @@
+//! The names that triggers need, checked at start: each service has a limit of its own.
+
+use isobar_abstraction::{Error, Location, Manifest, POISON, ResourceKind, Result};
+
+use super::object::events_of;
+use crate::AzureConfig;
+use crate::config::Placed;
+
+/// Longest name of a subscription, and of a queue of Azure Storage.
+///
+/// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>
+const SUBSCRIPTION: usize = 50;
+const QUEUE: usize = 63;
+
+/// Refuses an app whose triggers need a name that is too long for its service. Errors: `Config`.
+pub(crate) fn check_names(config: &AzureConfig, manifest: &Manifest) -> Result<()> {
+    let host = config.functions.clone().unwrap_or_default();
+    for trigger in &manifest.messages {
+        check_topic(config, &host.location(ResourceKind::Topic, &trigger.source))?;
+    }
+    for trigger in &manifest.objects {
+        let bucket = host.location(ResourceKind::Bucket, &trigger.source);
+        // A bucket of another provider has no events here.
+        if config.place(&bucket).is_ok() {
+            let (_, queue) = events_of(config, &bucket)?;
+            check_queue(&bucket, queue.physical_name())?;
+        }
+    }
+    Ok(())
+}
+
+fn check_topic(config: &AzureConfig, at: &Location) -> Result<()> {
+    match config.place(at) {
+        Ok(Placed::ServiceBus { subscription, .. }) if subscription.len() > SUBSCRIPTION => {
+            Err(Error::config(format!(
+                "{at} has the subscription `{subscription}`, of {} characters; Service Bus takes at most {SUBSCRIPTION}: \
+                 give the topic a URL with a shorter `subscription=`, or use a shorter ISOBAR_PREFIX",
+                subscription.len()
+            )))
+        }
+        Ok(Placed::Queue { queue, .. }) => check_queue(at, &queue),
+        _ => Ok(()),
+    }
+}
+
+fn check_queue(at: &Location, queue: &str) -> Result<()> {
+    let poison = format!("{queue}{POISON}");
+    if poison.len() <= QUEUE {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "{at} needs the queue `{poison}`, of {} characters, for dead letters; Storage Queues take at most {QUEUE}: give \
+         it a URL with a shorter name, or use a shorter ISOBAR_PREFIX",
+        poison.len()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use isobar_abstraction::RetryPolicy;
+    use isobar_abstraction::manifest::EventTrigger;
+
+    use super::*;
+    use crate::host::tests::config;
+
+    fn checked(vars: &[(&str, &str)], topic: &str, bucket: &str) -> Result<()> {
+        let of = |source: &str| vec![EventTrigger { source: source.to_owned(), retry: RetryPolicy::default() }];
+        let manifest = Manifest { messages: of(topic), objects: of(bucket), ..Manifest::default() };
+        check_names(&config(vars), &manifest)
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused_at_start() {
+        let long = "a".repeat(40);
+        checked(&[], &long, &long).unwrap();
+        let url = format!("servicebus://{}?subscription=short", "a".repeat(200));
+        checked(&[("ISOBAR_PREFIX", "p23456789-"), ("ISOBAR_TOPIC_CLICKS", &url)], "clicks", "pages").unwrap();
+        let queue = format!("azqueue://{}", "q".repeat(57));
+        for (vars, topic, bucket, named) in [
+            (("ISOBAR_PREFIX", "p2345678901-"), &*long, "pages", "subscription"),
+            (("ISOBAR_PREFIX", "p2345678-"), "clicks", &*long, "-poison`, of 64"),
+            (("ISOBAR_TOPIC_CLICKS", &*queue), "clicks", "pages", "-poison`, of 64"),
+        ] {
+            let error = checked(&[vars], topic, bucket).unwrap_err();
+            assert!(error.message().contains(named), "{error}");
+        }
+    }
+}
