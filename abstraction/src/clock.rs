@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::{self, BoxFuture};
 use parking_lot::Mutex;
 
@@ -51,7 +52,7 @@ impl ManualClock {
     /// Moves the clock on and wakes those who slept long enough.
     pub fn advance(&self, by: Duration) {
         let mut state = self.0.lock();
-        state.now += by;
+        state.now = later(state.now, by);
         let sleepers = std::mem::take(&mut state.sleepers);
         drop(state);
         sleepers.into_iter().for_each(Waker::wake);
@@ -72,7 +73,7 @@ impl Clock for ManualClock {
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let clock = self.clone();
-        let until = self.now() + duration;
+        let until = later(self.now(), duration);
         Box::pin(future::poll_fn(move |cx| {
             let mut state = clock.0.lock();
             if state.now >= until {
@@ -98,15 +99,93 @@ impl Clock for ManualClock {
     }
 }
 
+/// Seconds from 1970 to the last second of the year 9999: RFC 3339, and so every console, can show no later one.
+const LAST: u64 = 253_402_300_799;
+
+/// Seconds from the first second of the year 1 to 1970.
+const FIRST: u64 = 62_135_596_800;
+
+/// The last time that isobar reads and prints: the end of the year 9999.
+pub fn latest() -> SystemTime {
+    let last = Duration::from_millis(LAST * 1_000 + 999);
+    SystemTime::UNIX_EPOCH.checked_add(last).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// `time + by`, where the operator would panic: a sum that is too far away is the [`latest`] time.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use isobar_abstraction::clock;
+///
+/// let now = SystemTime::now();
+/// assert_eq!(clock::later(now, Duration::from_secs(1)), now + Duration::from_secs(1));
+/// assert_eq!(clock::later(now, Duration::MAX), clock::latest());
+/// ```
+pub fn later(time: SystemTime, by: Duration) -> SystemTime {
+    time.checked_add(by).unwrap_or_else(|| latest().max(time))
+}
+
+/// The time in UTC, for what is printed and signed. Times before the year 1 and after the year 9999, which a
+/// clock that is set wrong may show, become the first and the last time of that range.
+pub fn to_utc(time: SystemTime) -> DateTime<Utc> {
+    let (seconds, nanos) = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) if since.as_secs() <= LAST => (since.as_secs().cast_signed(), since.subsec_nanos()),
+        Ok(_) => (LAST.cast_signed(), 999_999_999),
+        Err(before) => {
+            let before = before.duration();
+            // The nanoseconds of `chrono` count forward.
+            let part = u64::from(before.subsec_nanos() > 0);
+            match before.as_secs().saturating_add(part) {
+                whole if whole <= FIRST => {
+                    (-whole.cast_signed(), (1_000_000_000 - before.subsec_nanos()) % 1_000_000_000)
+                }
+                _ => (-FIRST.cast_signed(), 0),
+            }
+        }
+    };
+    DateTime::from_timestamp(seconds, nanos).unwrap_or_default()
+}
+
+/// Reads a time that somebody else wrote: RFC 3339, with any number of digits below a second; the same without an
+/// offset, which is UTC; and the form of HTTP and mail (`Fri, 28 Aug 2020 00:00:00 GMT`).
+///
+/// `None` for anything else, and for a time before 1970 or after the year 9999.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use isobar_abstraction::clock;
+///
+/// let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_598_572_800);
+/// for text in ["2020-08-28T00:00:00Z", "2020-08-28T00:00:00", "2020-08-28T02:00:00.000+02:00"] {
+///     assert_eq!(clock::parse(text), Some(time));
+/// }
+/// assert_eq!(clock::parse("soon"), None);
+/// ```
+pub fn parse(text: &str) -> Option<SystemTime> {
+    let text = text.trim();
+    // `chrono` reads no RFC 3339 without an offset, and a second format would weigh more than this.
+    let in_utc = || DateTime::parse_from_rfc3339(&format!("{text}Z"));
+    let time = DateTime::parse_from_rfc3339(text).or_else(|_| in_utc());
+    from_utc(&time.or_else(|_| DateTime::parse_from_rfc2822(text)).ok()?.to_utc())
+}
+
+/// The time, where it lies from 1970 to the end of the year 9999.
+pub fn from_utc(time: &DateTime<Utc>) -> Option<SystemTime> {
+    let seconds = u64::try_from(time.timestamp()).ok().filter(|seconds| *seconds <= LAST)?;
+    // A leap second has more than 999,999,999 nanoseconds.
+    let nanos = time.timestamp_subsec_nanos().min(999_999_999);
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
+}
+
 /// Milliseconds since 1970, the form in which isobar stores a time. A time before 1970 is 0.
 pub fn to_millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time that [`to_millis`] stored.
+/// The time that [`to_millis`] stored; one after the year 9999 is the [`latest`] time.
 pub fn from_millis(millis: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+    later(SystemTime::UNIX_EPOCH, Duration::from_millis(millis)).min(latest())
 }
 
 /// A time in JSON, as [`to_millis`]: `#[serde(with = "isobar_abstraction::clock::millis")]`.
@@ -141,9 +220,9 @@ pub(crate) mod duration_millis {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, as isobar prints a time.
+/// RFC 3339 in UTC with milliseconds, as isobar prints a time; bounded as [`to_utc`].
 pub fn to_rfc3339(time: SystemTime) -> String {
-    chrono::DateTime::<chrono::Utc>::from(time).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+    to_utc(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 #[cfg(test)]
@@ -160,5 +239,66 @@ mod tests {
         assert!((&mut sleep).now_or_never().is_none());
         clock.advance(Duration::from_secs(1));
         assert!(sleep.now_or_never().is_some());
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn no_time_is_too_far_away_to_be_printed_or_stored() {
+        let far = at(300_000 * 365 * 86_400);
+        let old = SystemTime::UNIX_EPOCH - Duration::from_millis(1_500);
+        assert_eq!(to_rfc3339(old), "1969-12-31T23:59:58.500Z");
+        assert_eq!(to_rfc3339(SystemTime::UNIX_EPOCH - Duration::from_secs(1 << 50)), "0001-01-01T00:00:00.000Z");
+        assert_eq!(to_rfc3339(far), "9999-12-31T23:59:59.999Z");
+        assert_eq!(to_rfc3339(later(at(0), Duration::from_secs(i64::MAX as u64))), "9999-12-31T23:59:59.999Z");
+        assert_eq!(to_rfc3339(from_millis(u64::MAX)), "9999-12-31T23:59:59.999Z");
+        assert_eq!(to_rfc3339(at(1_598_572_800)), "2020-08-28T00:00:00.000Z");
+        assert_eq!((from_millis(u64::MAX), later(far, Duration::MAX)), (latest(), far));
+        assert_eq!(from_millis(to_millis(at(7))), at(7));
+    }
+
+    #[test]
+    fn a_clock_moves_and_waits_as_far_as_it_is_asked_to() {
+        let clock = ManualClock::default();
+        assert!(clock.sleep(Duration::MAX).now_or_never().is_none());
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), latest());
+        clock.advance(Duration::MAX);
+        assert!(clock.sleep(Duration::MAX).now_or_never().is_some(), "there is no later time");
+    }
+
+    #[test]
+    fn a_time_is_read_in_every_form_that_services_write() {
+        for text in [
+            "2020-08-28T00:00:00Z",
+            "2020-08-28T00:00:00",
+            " 2020-08-28 00:00:00 ",
+            "2020-08-28T00:00:00.0000000Z",
+            "2020-08-28T00:00:00.0000000000001",
+            "2020-08-28T02:00:00+02:00",
+            "Fri, 28 Aug 2020 00:00:00 GMT",
+        ] {
+            assert_eq!(parse(text), Some(at(1_598_572_800)), "{text}");
+        }
+        assert_eq!(parse("2020-08-28T00:00:00.25"), Some(at(1_598_572_800) + Duration::from_millis(250)));
+        for text in [
+            "",
+            "Z",
+            "soon",
+            "5",
+            "1598572800",
+            "2020-08-28",
+            "2020-02-30T00:00:00Z",
+            "0001-01-01T00:00:00",
+            "1969-12-31T23:59:59Z",
+            "+262142-12-31T23:59:59Z",
+            "10000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+        assert_eq!(parse("9999-12-31T23:59:59.999Z"), Some(latest()));
+        assert!(parse("2016-12-31T23:59:60Z").is_some(), "a leap second");
     }
 }

@@ -16,7 +16,8 @@ pub enum Outcome {
     Ack,
     /// Deliver it again, until the declared number of attempts is used up.
     Retry {
-        /// Not before this has passed; without it, the trigger's backoff decides.
+        /// Not before this has passed, or the longest wait of the provider ([`Limits::retry_after`](crate::Limits::retry_after)); without
+        /// it, the trigger's backoff decides.
         after: Option<Duration>,
         /// Why, for logs and for the dead letter that it may become.
         reason: String,
@@ -35,6 +36,9 @@ impl Outcome {
     }
 
     /// `Retry` not before `after` has passed.
+    ///
+    /// At most 6 hours. With an ordering key the longest wait differs by provider: 6 hours in memory, on a laptop and on
+    /// AWS, 1 minute on Azure, 20 seconds on Google Cloud. A longer wait is cut to that, with a warning in the log.
     pub fn retry_after(after: Duration, reason: impl Into<String>) -> Self {
         Self::Retry { after: Some(after), reason: reason.into() }
     }
@@ -169,34 +173,51 @@ impl RetryPolicy {
     ///
     /// The wait is exponential in the attempt, with equal jitter: between half of it and all of it,
     /// so that a retry is never immediate and a thousand of them never come at once.
-    pub fn judge(&self, attempt: u32, outcome: Outcome) -> Verdict {
+    ///
+    /// No wait is longer than `longest`, which is [`Limits::longest_retry`](crate::Limits::longest_retry) of the provider.
+    pub fn judge(&self, attempt: u32, outcome: Outcome, longest: Duration) -> Verdict {
         match outcome {
             Outcome::Ack => Verdict::Done,
             Outcome::Reject { reason } => Verdict::Dead(reason),
             Outcome::Retry { reason, .. } if attempt >= self.max_attempts => {
                 Verdict::Dead(format!("gave up after {attempt} attempts: {reason}"))
             }
-            Outcome::Retry { after: Some(after), .. } => Verdict::Again(after),
-            Outcome::Retry { after: None, .. } => Verdict::Again(self.backoff(attempt)),
+            Outcome::Retry { after: Some(after), .. } => Verdict::Again(capped(after, longest)),
+            Outcome::Retry { after: None, .. } => Verdict::Again(self.backoff(attempt, longest)),
         }
     }
 
-    fn backoff(&self, attempt: u32) -> Duration {
+    fn backoff(&self, attempt: u32, longest: Duration) -> Duration {
         let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-        let longest = self.min_backoff.saturating_mul(factor).min(self.max_backoff);
+        let longest = self.min_backoff.saturating_mul(factor).min(self.max_backoff).min(longest);
         longest / 2 + longest.mul_f64(fastrand::f64() / 2.0)
     }
+}
+
+fn capped(after: Duration, longest: Duration) -> Duration {
+    if after > longest {
+        let (asked, seconds) = (after.as_secs(), longest.as_secs());
+        tracing::warn!(
+            "a retry after {asked} s is more than the limit: the message is delivered again after {seconds} s"
+        );
+    }
+    after.min(longest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limits;
+
+    const LIMITS: Limits = Limits::PORTABLE;
 
     #[test]
     fn backoff_grows_with_jitter_and_is_bounded() {
         let policy = RetryPolicy::default().with_max_attempts(100);
         for (attempt, longest) in [(1, 1), (2, 2), (5, 16), (20, 300), (99, 300)] {
-            let Verdict::Again(wait) = policy.judge(attempt, Outcome::retry("x")) else { panic!("no retry") };
+            let Verdict::Again(wait) = policy.judge(attempt, Outcome::retry("x"), LIMITS.retry_after) else {
+                panic!("no retry")
+            };
             let longest = Duration::from_secs(longest);
             assert!(wait >= longest / 2 && wait <= longest, "attempt {attempt} waits {wait:?}");
         }
@@ -207,7 +228,7 @@ mod tests {
         let policy = RetryPolicy::default().with_max_attempts(2);
         let outcome = Err::<(), _>(Error::internal("disk on fire")).into_outcome();
         let dead = "gave up after 2 attempts: disk on fire (internal)".to_owned();
-        assert_eq!(policy.judge(2, outcome), Verdict::Dead(dead));
+        assert_eq!(policy.judge(2, outcome, LIMITS.retry_after), Verdict::Dead(dead));
     }
 
     #[test]
@@ -231,6 +252,22 @@ mod tests {
     fn a_throttled_error_waits_as_long_as_it_was_told() {
         let kind = crate::ErrorKind::Throttled { retry_after: Some(Duration::from_secs(9)) };
         let outcome = Err::<(), _>(Error::new(kind, "slow down")).into_outcome();
-        assert_eq!(RetryPolicy::default().judge(1, outcome), Verdict::Again(Duration::from_secs(9)));
+        let verdict = RetryPolicy::default().judge(1, outcome, LIMITS.retry_after);
+        assert_eq!(verdict, Verdict::Again(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_the_limit() {
+        let policy = RetryPolicy::default().with_max_attempts(u32::MAX);
+        for longest in [LIMITS.longest_retry(None), LIMITS.longest_retry(Some("key")), Duration::ZERO] {
+            let outcome = Outcome::retry_after(Duration::MAX, "closed");
+            assert_eq!(policy.judge(1, outcome, longest), Verdict::Again(longest));
+            let slow = policy.with_backoff(Duration::MAX, Duration::MAX);
+            let Verdict::Again(wait) = slow.judge(u32::MAX - 1, Outcome::retry("x"), longest) else {
+                panic!("no retry")
+            };
+            assert!(wait >= longest / 2 && wait <= longest, "{wait:?}");
+        }
+        assert_eq!((LIMITS.retry_after.as_secs(), LIMITS.ordered_retry_after.as_secs()), (21_600, 20));
     }
 }

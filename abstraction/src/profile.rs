@@ -51,6 +51,10 @@ pub struct Limits {
     pub event_timeout: Duration,
     /// Longest life of a signed URL.
     pub signed_url: Duration,
+    /// Longest wait before a message or an object event is delivered again.
+    pub retry_after: Duration,
+    /// The same for a message with an ordering key. Providers differ: the later messages of its key wait as long.
+    pub ordered_retry_after: Duration,
 }
 
 impl Limits {
@@ -75,7 +79,14 @@ impl Limits {
         http_timeout: Duration::from_secs(29),
         event_timeout: Duration::from_secs(300),
         signed_url: Duration::from_secs(7 * 24 * 3600),
+        retry_after: Duration::from_secs(6 * 3600),
+        ordered_retry_after: Duration::from_secs(20),
     };
+
+    /// The longest wait before a message is delivered again that has an ordering key, or has none.
+    pub fn longest_retry(&self, ordering_key: Option<&str>) -> Duration {
+        if ordering_key.is_some() { self.ordered_retry_after } else { self.retry_after }
+    }
 }
 
 /// One provider's limits and quirks: the single source of the portable checks, of `mappings.md`

@@ -7,8 +7,9 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Timelike, Utc};
+use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, Timelike};
 
+use crate::clock::{latest, to_utc};
 use crate::{Error, Result};
 
 /// A cron line that all clouds understand: five fields of numbers, names, `*`, `,`, `-` and `/`,
@@ -202,7 +203,8 @@ impl CronSchedule {
 
     /// The first time after `time` that the line names; `None` where there is none.
     pub fn next_after(&self, time: SystemTime) -> Option<SystemTime> {
-        let from = DateTime::<Utc>::from(time.checked_add(Duration::from_secs(60))?);
+        let from = time.checked_add(Duration::from_secs(60)).filter(|from| *from <= latest())?;
+        let from = to_utc(from);
         let last = from.date_naive().checked_add_days(LONGEST_WAIT)?;
         let (mut date, mut from) = (from.date_naive(), from.time());
         while date <= last {
@@ -242,6 +244,7 @@ impl fmt::Debug for CronSchedule {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
     use croner::parser::{CronParser, Seconds};
 
     use super::*;
@@ -284,6 +287,16 @@ mod tests {
         ] {
             assert_eq!(CronSchedule::parse(bad).unwrap_err().kind(), crate::ErrorKind::Config, "{bad}");
         }
+    }
+
+    #[test]
+    fn no_clock_is_too_wrong_for_a_schedule() {
+        let nightly = CronSchedule::parse("0 3 * * *").unwrap();
+        let year = Duration::from_secs(365 * 86_400);
+        assert_eq!(nightly.next_after(SystemTime::UNIX_EPOCH + year * 300_000), None);
+        let old = SystemTime::UNIX_EPOCH - year;
+        assert_eq!(nightly.next_after(old), Some(old + Duration::from_secs(3 * 3600)));
+        assert!(nightly.next_after(SystemTime::UNIX_EPOCH - year * 300_000).is_some());
     }
 
     #[test]

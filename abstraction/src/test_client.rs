@@ -245,7 +245,8 @@ impl TestClient {
             _ => self.call_messages(name, messages).await?,
         };
         for (leased, outcome) in leased.into_iter().zip(outcomes) {
-            let verdict = retry.judge(leased.message.attempt, outcome);
+            let longest = self.provider.profile().limits.longest_retry(leased.message.ordering_key.as_deref());
+            let verdict = retry.judge(leased.message.attempt, outcome, longest);
             match &verdict {
                 crate::Verdict::Done => total.acked += 1,
                 crate::Verdict::Again(_) => total.retried += 1,

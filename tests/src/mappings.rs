@@ -110,6 +110,8 @@ const LIMITS: &[Limit] = &[
     ("run of an HTTP handler", "FN-6", |limits| duration(limits.http_timeout)),
     ("run of any other handler", "FN-6", |limits| duration(limits.event_timeout)),
     ("life of a signed URL", "BL-13", |limits| duration(limits.signed_url)),
+    ("wait before a message is delivered again", "PS-3", |limits| duration(limits.retry_after)),
+    ("the same with an ordering key", "PS-3", |limits| duration(limits.ordered_retry_after)),
 ];
 
 fn guarantees(text: &mut String, profiles: &[&Profile]) {

@@ -9,6 +9,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use object_store::{Attribute, Attributes, GetResult, ObjectMeta};
 
 use super::{Version, key};
+use crate::clock::from_utc;
 use crate::{Body, Error, Result};
 
 /// What is known of an object without its content.
@@ -32,7 +33,7 @@ impl ObjectInfo {
             key: key::decode(meta.location.as_ref()),
             size: meta.size,
             version: version(meta.e_tag.as_deref()),
-            modified: meta.last_modified.into(),
+            modified: from_utc(&meta.last_modified).unwrap_or(SystemTime::UNIX_EPOCH),
         }
     }
 }

@@ -16,6 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{Queues, Source};
 use crate::blob::flat::{FlatObjects, FlatStore, page_of, page_start};
 use crate::blob::{Blob, ListRequest, Listing, SignRequest, SignedAccess, SignedUrl};
+use crate::clock::{later, to_utc};
 use crate::pub_sub::Message;
 use crate::{Clock, Error, ManualClock, ObjectChange, ObjectEvent, Origin, ResourceKind, Result};
 
@@ -71,7 +72,7 @@ impl Blob for MemoryBlob {
         let bucket = self.objects.name.clone();
         let path = format!("/{bucket}/{}", utf8_percent_encode(&request.stored, NON_ALPHANUMERIC));
         let url = format!("http://{}{path}?token={token}", Signed::HOST);
-        let expires_at = self.objects.clock.now() + request.expires_in;
+        let expires_at = later(self.objects.clock.now(), request.expires_in);
         let SignRequest { stored, access, .. } = request.clone();
         self.signed.0.lock().insert(token, SignedObject { path, bucket, stored, access, expires_at });
         Ok(SignedUrl::new(url))
@@ -104,7 +105,7 @@ impl Stored {
     fn meta(&self, name: &str) -> Result<ObjectMeta> {
         Ok(ObjectMeta {
             location: Path::parse(name).map_err(object_store::Error::from)?,
-            last_modified: self.modified.into(),
+            last_modified: to_utc(self.modified),
             size: self.content.len() as u64,
             e_tag: Some(self.e_tag.clone()),
             version: None,

@@ -2,9 +2,10 @@
 
 use crate::Profile;
 
-/// What the cloud in memory promises: exactly what is portable.
+/// What the cloud in memory promises: what is portable, and a longer wait of messages with a key.
 pub static PROFILE: Profile = {
     let mut profile = Profile::portable("memory", ["`TestClient`", "ordered map", "map of objects", "queue in memory"]);
+    profile.limits.ordered_retry_after = profile.limits.retry_after;
     profile.conditional_multipart = true;
     profile
 };

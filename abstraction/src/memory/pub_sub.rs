@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::clock::later;
 use crate::pub_sub::{DeadLetter, Message, MessageId, PubSub, RawMessage};
 use crate::{Clock, ManualClock, ResourceKind, Result, Verdict};
 
@@ -93,7 +94,7 @@ impl Queues {
             Verdict::Done => drop(queue.waiting.remove(&sequence)),
             Verdict::Again(after) => {
                 message.attempt += 1;
-                queue.waiting.insert(sequence, Waiting { message, due: now + after });
+                queue.waiting.insert(sequence, Waiting { message, due: later(now, after) });
             }
             Verdict::Dead(reason) => {
                 queue.waiting.remove(&sequence);

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
+use isobar_abstraction::clock::later;
 use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result};
 use tracing::Instrument;
 
@@ -151,7 +152,7 @@ impl Lambda {
         // Some emulators tell a deadline that lies in the past.
         let given = Some(call.deadline).filter(|deadline| *deadline > now);
         let given = given.map(|deadline| deadline.checked_sub(MARGIN).unwrap_or(now).max(now));
-        let deadline = given.map_or(now + most, |deadline| deadline.min(now + most));
+        let deadline = given.map_or(later(now, most), |deadline| deadline.min(later(now, most)));
         let clock = Arc::clone(&self.state.clock);
         let mut cx = Context::of(PROFILE.provider, clock, call.request_id.as_str()).with_deadline(deadline);
         if let Some(name) = call.part_of_arn(6) {

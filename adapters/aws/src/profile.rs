@@ -33,6 +33,8 @@ pub static PROFILE: Profile = {
     profile.limits.invoke_bytes = 6_291_456 - 1_024;
     profile.limits.http_timeout = Duration::from_secs(29);
     profile.limits.event_timeout = Duration::from_secs(900);
+    // Both queues: what is put off comes again within the 12 hours that SQS takes.
+    profile.limits.ordered_retry_after = profile.limits.retry_after;
     profile.ttl_lag = Duration::from_secs(48 * 3_600);
     profile.notes = NOTES;
     profile

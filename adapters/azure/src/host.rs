@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ::http::{HeaderMap, Request, Response, request};
+use ::http::{HeaderMap, Request, Response};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result, TraceParent};
@@ -122,7 +122,8 @@ impl CustomHandler {
         let (parts, body) = request.into_parts();
         let (kind, name) = Kind::split(name).ok_or_else(|| self.unknown(name))?;
         let body = answer::whole(&parts.headers, body).await?;
-        let cx = self.event_context(&parts).with_function(kind.plain(name));
+        let most = self.settings.timeout().saturating_sub(MARGIN).saturating_sub(self.to_hold(kind == Kind::Fifo));
+        let cx = self.context(&parts.headers, most).with_function(kind.plain(name));
         match kind {
             Kind::Topic | Kind::Fifo => self.message(kind, name, &body, cx).await,
             Kind::Bucket => self.object(name, &body, cx).await,
@@ -141,8 +142,11 @@ impl CustomHandler {
         Error::not_found(message)
     }
 
-    fn event_context(&self, parts: &request::Parts) -> Context {
-        self.context(&parts.headers, self.settings.timeout().saturating_sub(MARGIN))
+    /// The part of the function's timeout that a handler of ordered messages does not get: so long may the answer to
+    /// one of them be held back that is to be tried again later. Of a short timeout nothing is taken.
+    fn to_hold(&self, ordered: bool) -> Duration {
+        let longest = PROFILE.limits.ordered_retry_after;
+        if ordered && self.settings.timeout() >= longest * 2 { longest } else { Duration::ZERO }
     }
 
     /// The context of an invocation that may take so long.

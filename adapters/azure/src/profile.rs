@@ -36,6 +36,8 @@ pub static PROFILE: Profile = {
     profile.limits.invoke_bytes = 104_857_600;
     profile.limits.http_timeout = Duration::from_secs(230);
     profile.limits.event_timeout = Duration::from_secs(300);
+    // The answer is held back so long: the host renews the lock of a session for five minutes only.
+    profile.limits.ordered_retry_after = Duration::from_secs(60);
     profile.ttl_lag = Duration::from_secs(24 * 3_600);
     profile.conditional_multipart = true;
     profile.notes = NOTES;
@@ -58,7 +60,10 @@ const NOTES: &[(&str, &str)] = &[
     ("BL-4", "`If-Match`"),
     ("BL-13", "SAS, of the key or of an identity; a PUT needs `x-ms-blob-type`"),
     ("BL-14", "Event Grid, through a queue"),
-    ("PS-3", "a copy that becomes visible later; a message with a key waits at most a minute"),
+    (
+        "PS-3",
+        "a copy that becomes visible later; a message with a key waits at most a minute, for which its answer is held back",
+    ),
     ("PS-5", "queue `--dead` of Service Bus, `-poison` of Storage"),
     ("PS-7", "session of Service Bus; a Storage Queue refuses ordering keys"),
     ("PS-9", "a Storage Queue takes 44,544 bytes"),

@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::HeaderValue;
+use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock};
 use tokio::sync::OnceCell;
@@ -214,7 +215,7 @@ impl Token {
 
 /// So many seconds from now, and no more than a day.
 fn in_seconds(seconds: u64) -> SystemTime {
-    SystemTime::now() + Duration::from_secs(seconds.min(86_400))
+    later(SystemTime::now(), Duration::from_secs(seconds.min(86_400)))
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub static PROFILE: Profile = {
     profile.limits.invoke_bytes = 33_554_432;
     profile.limits.http_timeout = Duration::from_secs(300);
     profile.limits.event_timeout = Duration::from_secs(540);
+    // The answer is held back so long; the subscription's backoff follows.
+    profile.limits.ordered_retry_after = Duration::from_secs(20);
     profile.ttl_lag = Duration::from_secs(72 * 3_600);
     profile.conditional_multipart = true;
     profile.notes = NOTES;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use isobar_abstraction::blob::flat::{FlatObjects, FlatStore};
 use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedUrl};
-use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::clock::{later, to_millis};
 use isobar_abstraction::{Blob, Clock, Result};
 use object_store::ObjectStore;
 
@@ -59,7 +59,7 @@ impl Blob for LocalBlob {
     }
 
     async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
-        let expires_ms = to_millis(self.clock.now() + request.expires_in);
+        let expires_ms = to_millis(later(self.clock.now(), request.expires_in));
         self.signer.sign(request.access, &self.bucket, &request.stored, expires_ms).map(SignedUrl::new)
     }
 }

@@ -12,6 +12,7 @@ pub static PROFILE: Profile = {
     let services = ["HTTP server (hyper)", "redb file", "files and redb", "durable queue in redb"];
     let mut profile = Profile::portable("local", services);
     profile.limits = Limits::PORTABLE;
+    profile.limits.ordered_retry_after = profile.limits.retry_after;
     profile.ttl_lag = Duration::from_secs(60);
     profile.conditional_multipart = true;
     profile.notes = NOTES;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
+use isobar_abstraction::clock::later;
 use isobar_abstraction::{Clock, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
@@ -197,7 +198,7 @@ impl<S: CredentialSource> CredentialCache<S> {
 
     /// The next renewal, where something is held.
     fn put_off(&self) {
-        let next = self.clock.now() + PAUSE + jitter();
+        let next = later(self.clock.now(), PAUSE + jitter());
         if let Held::Value { renew, .. } = &mut *self.held.lock() {
             *renew = Some(next);
         }
@@ -235,10 +236,10 @@ fn is_within(span: Duration, came: SystemTime, now: SystemTime) -> bool {
 fn fresh<V: ?Sized>(Found { value, expires }: Found<V>, now: SystemTime) -> Held<V> {
     let (renew, expires) = match expires {
         None => (None, None),
-        Some(expires) if expires <= now => (Some(now + MARGIN + jitter()), Some(now + MARGIN * 2)),
+        Some(expires) if expires <= now => (Some(later(now, MARGIN + jitter())), Some(later(now, MARGIN * 2))),
         Some(expires) => {
             let renew = expires.checked_sub(MARGIN + jitter()).unwrap_or(now);
-            (Some(renew.max(now + PAUSE)), Some(expires))
+            (Some(renew.max(later(now, PAUSE))), Some(expires))
         }
     };
     Held::Value { value, came: now, renew, expires }

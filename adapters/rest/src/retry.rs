@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response, StatusCode};
+use isobar_abstraction::clock;
 
 use crate::ClientConfig;
 
@@ -80,8 +81,7 @@ fn told(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-    Some(SystemTime::from(date).duration_since(now).unwrap_or_default())
+    Some(clock::parse(text)?.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use chrono::{DateTime, Utc};
+use isobar_abstraction::clock;
 use isobar_abstraction::{Error, Result, Tick};
 
 use super::Incoming;
@@ -10,7 +10,7 @@ use super::fields::text;
 
 /// A time as RFC 3339 writes it.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
-    DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.with_timezone(&Utc).into())
+    clock::parse(text)
 }
 
 /// The tick that a `Scheduled Event` is. The schedule is the last part of its resource's ARN,

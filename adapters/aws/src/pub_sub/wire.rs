@@ -16,6 +16,7 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use isobar_abstraction::clock;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::pub_sub::{Message, MessageId, plain_text};
 use isobar_abstraction::{Error, Result, TraceParent};
@@ -198,7 +199,7 @@ pub(crate) fn attributes(told: &Value) -> Result<BTreeMap<String, String>> {
 
 /// A time as AWS writes it in JSON: RFC 3339.
 pub(crate) fn time(told: &Value) -> Option<SystemTime> {
-    chrono::DateTime::parse_from_rfc3339(told.as_str()?).ok().map(SystemTime::from)
+    clock::parse(told.as_str()?)
 }
 
 /// Without the parser's words, which quote what it reads.

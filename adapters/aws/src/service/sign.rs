@@ -7,10 +7,10 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
+use isobar_abstraction::clock::to_utc;
 use isobar_abstraction::{Error, Result};
 use object_store::PutPayload;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -42,7 +42,7 @@ pub(crate) struct Signer<'a> {
 
 impl<'a> Signer<'a> {
     pub(crate) fn new(credential: &'a Credential, service: &'a str, region: &'a str, now: SystemTime) -> Self {
-        let time = DateTime::<Utc>::from(now).format("%Y%m%dT%H%M%SZ").to_string();
+        let time = to_utc(now).format("%Y%m%dT%H%M%SZ").to_string();
         Self { credential, service, region, time }
     }
 

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat};
 use isobar_abstraction::blob::{SignRequest, SignedAccess, SignedUrl};
+use isobar_abstraction::clock::{later, to_utc};
 use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use serde::Deserialize;
@@ -88,7 +89,7 @@ impl Sas {
         let path = Path::parse(&request.stored).map_err(object_store::Error::from)?;
         // Azure goes by the machine's time, whatever clock the app has.
         let now = SystemTime::now();
-        let end = now.checked_add(request.expires_in.min(LONGEST)).unwrap_or(now);
+        let end = later(now, request.expires_in.min(LONGEST));
         let grant = self.grant(&path, request.access, end);
         let query = match &self.requests.account().access {
             Access::Key(Secret(key)) => by_key(&grant, key),
@@ -122,8 +123,9 @@ impl Sas {
         if let Some(lent) = lent.as_ref().filter(|lent| lent.expires >= end) {
             return Ok(Arc::clone(lent));
         }
-        let end = end.max(now + SHORTEST);
-        let start = (now - SKEW).max(end - LONGEST);
+        let end = end.max(later(now, SHORTEST));
+        let back = |from: SystemTime, by| from.checked_sub(by).unwrap_or(SystemTime::UNIX_EPOCH);
+        let start = back(now, SKEW).max(back(end, LONGEST));
         let answer = self.requests.delegation_key(&time(start), &time(end)).await?;
         let fresh = Arc::new(Lent::read(answer.body())?);
         *lent = Some(Arc::clone(&fresh));
@@ -144,7 +146,7 @@ impl Lent {
 }
 
 fn time(at: SystemTime) -> String {
-    DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Secs, true)
+    to_utc(at).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Source: <https://learn.microsoft.com/rest/api/storageservices/create-service-sas>, since 2020-12-06.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use tokio::process::Command;
@@ -56,7 +57,7 @@ pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<Found<str>,
     let malformed = |_| Error::internal("the Azure CLI did not answer with the expected JSON");
     let Answer { access_token, expires_on } = serde_json::from_slice(&output.stdout).map_err(malformed)?;
     let expires = expires_on.or_else(|| end_of(&access_token)).and_then(at);
-    found("the Azure CLI", &access_token, expires.unwrap_or_else(|| SystemTime::now() + UNKNOWN)).map(Ok)
+    found("the Azure CLI", &access_token, expires.unwrap_or_else(|| later(SystemTime::now(), UNKNOWN))).map(Ok)
 }
 
 /// Where nobody has signed on the machine is asked next; a sign-on that has ended is the person's to renew.

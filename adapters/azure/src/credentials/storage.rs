@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
+use isobar_abstraction::clock::to_utc;
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{Answer, Client, Judgement, Opened, Safety, Service};
 use object_store::PutPayload;
@@ -74,7 +74,7 @@ pub(crate) fn with_sas(url: &str, Secret(sas): &Secret) -> String {
 impl Service for StorageCall<'_> {
     async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
         // The service goes by the machine's time, whatever clock the app has.
-        let date = DateTime::<Utc>::from(SystemTime::now()).format("%a, %d %b %Y %T GMT").to_string();
+        let date = to_utc(SystemTime::now()).format("%a, %d %b %Y %T GMT").to_string();
         set(request, HeaderName::from_static("x-ms-date"), &date)?;
         set(request, HeaderName::from_static("x-ms-version"), VERSION)?;
         match &self.account.access {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
+use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Call, Client, Found, Safety};
 use object_store::PutPayload;
@@ -60,7 +61,7 @@ pub(super) async fn find(workload: &Workload, resource: &str, client: &Client) -
     }
     let malformed = |_| Error::internal("Entra did not answer with the expected JSON");
     let Answer { access_token, expires_in } = serde_json::from_slice(response.body()).map_err(malformed)?;
-    found("Entra", &access_token, SystemTime::now() + Duration::from_secs(expires_in.min(30 * 86_400)))
+    found("Entra", &access_token, later(SystemTime::now(), Duration::from_secs(expires_in.min(30 * 86_400))))
 }
 
 /// Of the description only Entra's code: it may quote the token.

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use isobar_abstraction::clock::later;
 use serde_json::Value;
 
 use super::{Payload, object};
@@ -17,7 +18,7 @@ const SKEW: Duration = Duration::from_secs(60);
 pub(crate) fn due(payload: &Payload<'_>, now: SystemTime) -> SystemTime {
     let told = payload.only().ok().and_then(object);
     let next = told.as_ref().and_then(|timer| timer.get("ScheduleStatus")?.get("Next"));
-    next.and_then(time).filter(|next| *next <= now + SKEW).unwrap_or(now)
+    next.and_then(time).filter(|next| *next <= later(now, SKEW)).unwrap_or(now)
 }
 
 /// A time as .NET writes it: RFC 3339, or without an offset, in UTC. One that was never set is that

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::profile::PROFILE;
 use futures_util::future::{Either, select};
 use http::Response;
 use isobar_abstraction::manifest::EventTrigger;
@@ -66,9 +67,11 @@ impl CustomHandler {
             return Ok(answer::done());
         }
         let attempt = arrived.message.attempt;
-        let verdict = trigger.retry.judge(attempt, outcome);
+        let longest = PROFILE.limits.longest_retry(arrived.message.ordering_key.as_deref());
+        let verdict = trigger.retry.judge(attempt, outcome, longest);
         let settling = carry_out(&self.state, at, arrived, verdict, attempt);
-        let late = self.state.clock.sleep(cx.remaining().unwrap_or_default() + TO_SETTLE);
+        let to_settle = TO_SETTLE + self.to_hold(arrived.message.ordering_key.is_some());
+        let late = self.state.clock.sleep(cx.remaining().unwrap_or_default().saturating_add(to_settle));
         match select(std::pin::pin!(settling), late).await {
             Either::Left((Settled::Done, _)) => Ok(answer::done()),
             _ => Err(again("what became of the message cannot be kept; the platform delivers it again")),

@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::{Derived, Error, Location, POISON, Result, Verdict, current_deadline};
+use isobar_abstraction::clock::later;
+use isobar_abstraction::{Derived, Error, Location, POISON, Result, Verdict};
 
 use super::dead::Death;
 use super::service_bus::sas::Tokens;
@@ -19,16 +20,6 @@ use super::storage_queue::{TEXT_BYTES, text};
 use super::wire::{Arrived, Sending, envelope};
 use crate::State;
 use crate::config::{Placed, ServiceBusNamespace, StorageAccount};
-
-/// The longest time for which an answer is held back: the platform renews the lock of a message for
-/// five minutes, and whoever waits is paid for.
-const LONGEST_HOLD: Duration = Duration::from_secs(60);
-
-/// What is left to the platform of an invocation whose answer was held back.
-const MARGIN: Duration = Duration::from_secs(2);
-
-/// The longest wait of a copy, so that the time it ends at is one that Service Bus can write.
-const LONGEST_WAIT: Duration = Duration::from_secs(36_500 * 86_400);
 
 /// What the platform is told of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +56,9 @@ pub(crate) async fn carry_out(
     }
 }
 
+/// Holds the answer back, for no longer than the profile's `ordered_retry_after`.
 async fn hold(state: &State, wait: Duration) -> Settled {
-    let left = current_deadline().map(|end| end.duration_since(state.clock.now()).unwrap_or_default());
-    let most = left.map_or(LONGEST_HOLD, |left| left.saturating_sub(MARGIN).min(LONGEST_HOLD));
-    state.clock.pause(wait.min(most)).await;
+    state.clock.pause(wait).await;
     Settled::Again
 }
 
@@ -80,7 +70,7 @@ async fn again(state: &State, at: &Location, arrived: &Arrived, wait: Duration, 
             let extra = Extra {
                 meant_for: Some(&subscription),
                 id_end: Some(format!("~{attempt}")),
-                not_before: Some(state.clock.now() + wait.min(LONGEST_WAIT)),
+                not_before: Some(later(state.clock.now(), wait)),
                 ..Extra::default()
             };
             let entry = Entry::new(&arrived.message, sending, &extra)?;

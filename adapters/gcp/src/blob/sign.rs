@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use isobar_abstraction::blob::{SignRequest, SignedAccess, SignedUrl};
+use isobar_abstraction::clock::to_utc;
 use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use ring::digest::{SHA256, digest};
@@ -46,7 +47,7 @@ pub(super) async fn sign(requests: &GcsRequests, request: &SignRequest) -> Resul
         url: &requests.content_url(&path),
         email: &email,
         // Google goes by the machine's time, whatever clock the app has.
-        now: SystemTime::now().into(),
+        now: to_utc(SystemTime::now()),
         lasts: request.expires_in,
     };
     let signature = credentials.sign(grant.text()?.as_bytes()).await?;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, Result};
 use isobar_rest::Found;
 use ring::rand::SystemRandom;
@@ -61,7 +62,7 @@ impl ServiceAccount {
         let encoded = |part: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
         let unsigned = format!("{}.{}", encoded(&header), encoded(&claims));
         let signature = BASE64_URL_SAFE_NO_PAD.encode(self.sign(unsigned.as_bytes())?);
-        Token::found("the service account", &format!("{unsigned}.{signature}"), now + LIFETIME)
+        Token::found("the service account", &format!("{unsigned}.{signature}"), later(now, LIFETIME))
     }
 
     pub(super) fn sign(&self, text: &[u8]) -> Result<Vec<u8>> {

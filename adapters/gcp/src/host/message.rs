@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::profile::PROFILE;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::manifest::EventTrigger;
@@ -22,7 +23,7 @@ use crate::pub_sub::settle;
 use crate::pub_sub::wire::Arrived;
 
 /// The longest time for which a call is held open until a copy is due, or before a message is given back:
-/// whoever waits is paid for.
+/// whoever waits is paid for. As long as the profile lets a message with a key wait.
 const LONGEST_HOLD: Duration = Duration::from_secs(20);
 
 /// Deliveries of a copy that is not due after which another takes its place: those count for the
@@ -107,7 +108,8 @@ impl CloudRunService {
     ) -> std::result::Result<Response<Body>, Refused> {
         let Delivered { arrived, subscription, attempt } = delivered;
         let message = &arrived.message;
-        let kept = match (trigger.retry.judge(*attempt, outcome), subscription) {
+        let longest = PROFILE.limits.longest_retry(message.ordering_key.as_deref());
+        let kept = match (trigger.retry.judge(*attempt, outcome, longest), subscription) {
             (Verdict::Done, _) => return Ok(answer::done()),
             (Verdict::Dead(reason), _) => settle::bury(&self.state, at, message, &reason, *attempt).await,
             (Verdict::Again(wait), Some(subscription)) if message.ordering_key.is_none() => {

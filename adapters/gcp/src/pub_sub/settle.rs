@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use isobar_abstraction::clock::later;
 use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{Derived, Error, ErrorKind, Location, ResourceKind, ResourceUrl, Result};
 
@@ -19,12 +20,7 @@ use super::wire::{ATTEMPTS, Carried, DUE, FOR, copy, written};
 use crate::State;
 use crate::config::Placed;
 
-/// The longest wait of a copy: without more words a subscription forgets a message after seven days.
-///
-/// <https://cloud.google.com/pubsub/docs/subscription-properties#message_retention_duration>
-const LONGEST_WAIT: Duration = Duration::from_secs(6 * 86_400);
-
-/// Publishes a copy that is due after `wait`, and at most after six days, for one subscription: its name
+/// Publishes a copy that is due after `wait`, for one subscription: its name
 /// without the project. `attempt` is how often the message was delivered.
 ///
 /// Not for a message with an ordering key: a copy would come after the later ones of its key.
@@ -37,7 +33,7 @@ pub(crate) async fn again(
     attempt: u32,
 ) -> Result<()> {
     let Placed::PubSub { endpoint, project, topic } = state.config.place(at)? else { return Err(no_topic(at)) };
-    let due = state.clock.now() + wait.min(LONGEST_WAIT);
+    let due = later(state.clock.now(), wait);
     let mut copy = copy(message);
     copy.say(ATTEMPTS, attempt.to_string());
     copy.say(DUE, written(due));

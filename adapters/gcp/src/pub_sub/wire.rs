@@ -25,7 +25,8 @@ use base64::Engine;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
+use isobar_abstraction::clock::{self, to_utc};
 use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Serialize, Serializer};
@@ -136,12 +137,12 @@ impl<'a> Carried<'a> {
 
 /// A time as it stands in an attribute: to be read as it was.
 pub(super) fn written(time: SystemTime) -> String {
-    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    to_utc(time).to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// A time of an attribute or of Pub/Sub.
 pub(crate) fn time(text: &str) -> Option<SystemTime> {
-    DateTime::parse_from_rfc3339(text).ok().map(SystemTime::from)
+    clock::parse(text)
 }
 
 /// A message as Pub/Sub hands it over: in a push, an answer to a pull, an event of Eventarc.

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use isobar_abstraction::blob::ListRequest;
 use isobar_abstraction::blob::flat::page_start;
-use isobar_abstraction::clock::from_millis;
+use isobar_abstraction::clock::{from_millis, to_utc};
 use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use object_store::{Attribute, AttributeValue, Attributes, ObjectMeta, PutMode};
@@ -38,7 +38,7 @@ impl Record {
     pub(super) fn meta(&self, name: &str) -> Result<ObjectMeta> {
         Ok(ObjectMeta {
             location: Path::parse(name).map_err(object_store::Error::from)?,
-            last_modified: from_millis(self.modified_ms).into(),
+            last_modified: to_utc(from_millis(self.modified_ms)),
             size: self.size,
             e_tag: Some(self.e_tag()),
             version: None,

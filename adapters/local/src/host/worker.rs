@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::Stop;
 use crate::event;
+use crate::profile::PROFILE;
 use crate::pub_sub::{Leased, Queue, Source};
 
 /// Events of one source that are handled at once.
@@ -73,7 +74,8 @@ impl Worker {
         let message = leased.message.clone();
         let attempt = message.attempt;
         let outcome = event::deliver(self.function.as_ref(), &self.clock, &self.source, message).await;
-        let verdict = self.retry.judge(attempt, outcome);
+        let longest = PROFILE.limits.longest_retry(leased.message.ordering_key.as_deref());
+        let verdict = self.retry.judge(attempt, outcome, longest);
         self.queue.settle(&self.source, vec![(leased, verdict)]).await
     }
 }

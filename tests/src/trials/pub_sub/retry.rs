@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use isobar::Limits;
 use isobar::prelude::*;
 
 use super::{JOBS, MAX_BACKOFF, MIN_BACKOFF, Seen, dead_jobs, deliver_later, fail, jobs, worker};
@@ -21,6 +22,10 @@ crate::trials![
     "PS-3" => retry_after_waits_exactly_as_long_as_it_says,
     "PS-3" => retry_after_may_be_longer_than_the_longest_backoff,
     "PS-3" => a_throttled_error_waits_as_long_as_it_was_told,
+    "PS-3" => the_longest_wait_is_six_hours_and_it_does_not_end_early,
+    "PS-3" => a_wait_that_is_too_long_is_cut_to_the_longest,
+    "PS-3" => an_error_that_says_to_wait_too_long_is_cut_too,
+    "PS-3" => with_an_ordering_key_the_longest_wait_is_that_of_the_provider,
 ];
 
 async fn a_failed_message_is_delivered_again_after_its_backoff_and_not_before(world: Box<dyn World>) -> Checked {
@@ -218,4 +223,40 @@ async fn a_throttled_error_waits_as_long_as_it_was_told(world: Box<dyn World>) -
     let kind = ErrorKind::Throttled { retry_after: Some(wait) };
     let throttled = Err::<(), _>(Error::new(kind, "slow down")).into_outcome();
     waits_exactly(&*world, wait, throttled).await
+}
+
+const LONGEST: Duration = Limits::PORTABLE.retry_after;
+
+async fn the_longest_wait_is_six_hours_and_it_does_not_end_early(world: Box<dyn World>) -> Checked {
+    assert_eq!(LONGEST, Duration::from_secs(6 * 3600));
+    waits_exactly(&*world, LONGEST, Outcome::retry_after(LONGEST, "closed until tomorrow")).await
+}
+
+async fn a_wait_that_is_too_long_is_cut_to_the_longest(world: Box<dyn World>) -> Checked {
+    waits_exactly(&*world, LONGEST, Outcome::retry_after(Duration::from_secs(24 * 3600), "closed until tomorrow")).await
+}
+
+async fn an_error_that_says_to_wait_too_long_is_cut_too(world: Box<dyn World>) -> Checked {
+    let kind = ErrorKind::Throttled { retry_after: Some(Duration::from_secs(u64::MAX)) };
+    waits_exactly(&*world, LONGEST, Err::<(), _>(Error::new(kind, "never again")).into_outcome()).await
+}
+
+async fn with_an_ordering_key_the_longest_wait_is_that_of_the_provider(world: Box<dyn World>) -> Checked {
+    let longest = world.cloud().profile().limits.ordered_retry_after;
+    assert!(longest >= Limits::PORTABLE.ordered_retry_after && longest <= LONGEST);
+    let seen = Seen::default();
+    let tomorrow = |message: &Message<u32>| match message.attempt {
+        1 => Outcome::retry_after(Duration::from_secs(24 * 3600), "closed until tomorrow"),
+        _ => Outcome::Ack,
+    };
+    let app = worker::<u32>(&*world, 5, &seen, tomorrow).await?;
+    jobs::<u32>(&*world).publish(Outgoing::new(1_u32).with_ordering_key("a")).await?;
+    app.deliver().await?;
+    world.advance(longest - Duration::from_secs(1));
+    app.deliver().await?;
+    assert_eq!(seen.attempts(), [1], "it came before {longest:?} had passed");
+    world.advance(Duration::from_secs(1));
+    app.deliver().await?;
+    assert_eq!(seen.attempts(), [1, 2], "it did not come after {longest:?}");
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! SNS and S3 that call the function themselves, without a queue between: an asynchronous
 //! invocation, which Lambda tries again as a whole, twice, whatever the app declares.
 
+use crate::profile::PROFILE;
 use bytes::Bytes;
 use isobar_abstraction::pub_sub::{Message, MessageId};
 use isobar_abstraction::{Context, Error, ErrorKind, Outcome, Result, Verdict};
@@ -77,7 +78,7 @@ async fn settle(
     outcome: Outcome,
 ) -> Result<()> {
     // Lambda does not tell which attempt this is, and counts them itself.
-    let reason = match source.retry.judge(1, outcome.clone()) {
+    let reason = match source.retry.judge(1, outcome.clone(), PROFILE.limits.retry_after) {
         Verdict::Done => return Ok(()),
         Verdict::Again(_) => {
             let Outcome::Retry { reason, .. } = outcome else { return Ok(()) };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::profile::PROFILE;
 use futures_util::FutureExt;
 use futures_util::future::{join_all, select};
 use isobar_abstraction::{Context, Outcome, Verdict};
@@ -15,12 +16,6 @@ use crate::pub_sub::sqs::{PutOff, SqsQueue};
 
 /// Messages that one call puts off.
 const BATCH: usize = 10;
-
-/// Longest wait before a delivery. SQS takes 12 hours since it handed the message out, which was up
-/// to 15 minutes ago, and some before Lambda began.
-///
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
-const LONGEST_WAIT: u32 = 42_000;
 
 /// Handles the messages of a queue.
 pub(super) struct Worker<'a> {
@@ -57,7 +52,8 @@ impl Worker<'_> {
             Some(reason) => Outcome::reject(reason),
             None => self.deliver(record).await?,
         };
-        match self.source.retry.judge(record.message.attempt, outcome) {
+        let longest = PROFILE.limits.longest_retry(record.message.ordering_key.as_deref());
+        match self.source.retry.judge(record.message.attempt, outcome, longest) {
             Verdict::Done => Ok(()),
             Verdict::Again(wait) => Err(Some(seconds(wait))),
             Verdict::Dead(reason) => self.bury(record, &reason).await,
@@ -104,10 +100,13 @@ impl Worker<'_> {
     }
 }
 
-/// Whole seconds that are not shorter.
+/// Whole seconds that are not shorter. SQS takes 12 hours since it handed the message out, which is twice the
+/// longest wait that the profile allows.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
 fn seconds(wait: Duration) -> u32 {
     let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-    u32::try_from(whole).unwrap_or(u32::MAX).min(LONGEST_WAIT)
+    u32::try_from(whole).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -115,7 +114,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_time_there_is_is_the_longest_wait() {
-        assert_eq!([Duration::MAX, Duration::from_nanos(1), Duration::ZERO].map(seconds), [LONGEST_WAIT, 1, 0]);
+    fn the_longest_wait_is_one_that_sqs_takes() {
+        let longest = seconds(PROFILE.limits.retry_after);
+        assert_eq!([seconds(Duration::from_nanos(1)), seconds(Duration::ZERO), longest], [1, 0, 6 * 3_600]);
+        // 12 hours, less the longest run of a function.
+        assert!(PROFILE.limits.retry_after + PROFILE.limits.event_timeout < Duration::from_secs(12 * 3_600));
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::DATE;
 use http::{HeaderMap, Response};
+use isobar_abstraction::clock;
 use quick_xml::events::{BytesRef, Event};
 use serde_json::Value;
 
@@ -111,5 +112,5 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn date(headers: &HeaderMap) -> Option<SystemTime> {
     let text = headers.get(DATE)?.to_str().ok()?;
-    chrono::DateTime::parse_from_rfc2822(text).ok().map(SystemTime::from)
+    clock::parse(text)
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use isobar_abstraction::clock::to_utc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::hmac;
 
@@ -33,7 +34,7 @@ fn encoded(text: &str) -> String {
 
 /// A time as `x-ms-date` has it.
 pub(super) fn date(time: SystemTime) -> String {
-    chrono::DateTime::<chrono::Utc>::from(time).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    to_utc(time).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 #[cfg(test)]

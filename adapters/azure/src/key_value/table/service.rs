@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri};
+use isobar_abstraction::clock::to_utc;
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{Answer, Call, Judgement, Safety, Service};
 use object_store::PutPayload;
@@ -218,7 +219,7 @@ struct Signer<'a> {
 impl Service for Signer<'_> {
     async fn authorize(&self, request: &mut Parts, _: &PutPayload) -> Result<()> {
         // The service goes by the machine's time, whatever clock the app has.
-        let now = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
+        let now = to_utc(SystemTime::now());
         let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         request.headers.insert("x-ms-date", secret(&date)?);
         let shown = match &self.service.account.access {

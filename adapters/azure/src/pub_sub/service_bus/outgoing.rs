@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use isobar_abstraction::Result;
+use isobar_abstraction::clock::{later, to_utc};
 use isobar_abstraction::pub_sub::Message;
 use serde::Serialize;
 
@@ -97,8 +97,8 @@ fn clipped(id: &str) -> &str {
 
 /// The next whole second, in the only form that the documentation shows.
 fn rfc1123(time: SystemTime) -> String {
-    let ceiling = time + Duration::from_nanos(999_999_999);
-    DateTime::<Utc>::from(ceiling).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    let ceiling = later(time, Duration::from_nanos(999_999_999));
+    to_utc(ceiling).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// How many of these, from the first, fit into one request. At least one: Service Bus has the last word.

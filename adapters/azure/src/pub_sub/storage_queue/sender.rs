@@ -16,9 +16,6 @@ use crate::config::StorageAccount;
 use crate::credentials::storage::StorageCall;
 use crate::pub_sub::refusal::Refusal;
 
-/// The longest time for which a message may be put off.
-const LONGEST: u64 = 7 * 24 * 3_600;
-
 /// Sends to the queues of a storage account.
 pub(crate) struct Sender<'a> {
     state: &'a State,
@@ -30,7 +27,8 @@ impl<'a> Sender<'a> {
         Self { state, account }
     }
 
-    /// Sends a message that never expires, and that nobody sees before `after` has passed, or seven days.
+    /// Sends a message that never expires, and that nobody sees before `after` has passed. The service takes up to
+    /// seven days, and the profile lets no message wait as long.
     ///
     /// Idempotent: a repeat may arrive twice, under one id, which delivery at least once allows.
     /// Errors: by what the service says; `outcome_unknown` where it may have been stored.
@@ -53,7 +51,7 @@ impl<'a> Sender<'a> {
     fn url(&self, queue: &str, after: Option<Duration>) -> String {
         let url = format!("{}/{queue}/messages?messagettl=-1", self.account.queue);
         let Some(after) = after else { return url };
-        let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).min(LONGEST);
+        let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
         format!("{url}&visibilitytimeout={seconds}")
     }
 }

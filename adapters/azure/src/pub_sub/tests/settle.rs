@@ -5,6 +5,7 @@ use isobar_abstraction::{Outcome, RetryPolicy};
 use super::super::settle::{Settled, carry_out};
 use super::super::wire::{Arrived, envelope, open as arrived};
 use super::*;
+use crate::profile::PROFILE;
 
 fn message(key: Option<&str>) -> Arrived {
     let mut message = identified(plain("work"), SystemTime::UNIX_EPOCH);
@@ -14,7 +15,7 @@ fn message(key: Option<&str>) -> Arrived {
 
 async fn settled(double: &Double, url: &str, arrived: &Arrived, outcome: Outcome, most: u32) -> Settled {
     let attempt = arrived.message.attempt;
-    let verdict = RetryPolicy::default().with_max_attempts(most).judge(attempt, outcome);
+    let verdict = RetryPolicy::default().with_max_attempts(most).judge(attempt, outcome, PROFILE.limits.retry_after);
     carry_out(&state(&double.url), &at(url), arrived, verdict, attempt).await
 }
 
@@ -48,11 +49,11 @@ async fn a_retry_is_a_copy_for_one_subscription_that_comes_later() {
 }
 
 #[tokio::test]
-async fn a_wait_without_an_end_ends_in_a_century() {
+async fn a_wait_without_an_end_ends_after_six_hours() {
     let double = Double::new(|_| status(201, "")).await;
     let outcome = Outcome::retry_after(Duration::MAX, "never");
     assert_eq!(settled(&double, "servicebus://clicks", &message(None), outcome, 5).await, Settled::Done);
-    assert_eq!(only(&double).0["ScheduledEnqueueTimeUtc"], "Sat, 08 Dec 2125 00:00:01 GMT");
+    assert_eq!(only(&double).0["ScheduledEnqueueTimeUtc"], "Thu, 01 Jan 2026 06:00:01 GMT");
 }
 
 #[tokio::test]
@@ -63,7 +64,7 @@ async fn a_retry_in_a_queue_is_a_copy_that_is_hidden() {
         settled(&double, "azqueue://clicks?subscriptions=a-1,b-1", &message(None), outcome, 5).await,
         Settled::Done
     );
-    assert_eq!(double.asked(), ["POST /devstore/clicks/messages?messagettl=-1&visibilitytimeout=604800"]);
+    assert_eq!(double.asked(), ["POST /devstore/clicks/messages?messagettl=-1&visibilitytimeout=21600"]);
 }
 
 #[tokio::test]

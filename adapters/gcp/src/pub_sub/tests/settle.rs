@@ -1,6 +1,7 @@
 //! Copies that are tried again, and dead letters.
 
 use super::*;
+use crate::profile::PROFILE;
 use crate::pub_sub::settle::{again, bury};
 use crate::pub_sub::wire::PubsubMessage;
 
@@ -38,11 +39,11 @@ async fn a_copy_is_its_message_with_its_attempts_and_when_it_is_due() {
 }
 
 #[tokio::test]
-async fn a_copy_is_due_before_pub_sub_forgets_it() {
+async fn a_copy_is_due_when_its_whole_wait_has_passed() {
     let double = Double::new(taken).await;
     let message = PubsubMessage::read(&pushed()).unwrap().open(1).message;
-    again(&state(&double.url), &at(), &message, "worker", Duration::MAX, 1).await.unwrap();
-    assert_eq!(PubsubMessage::read(&only(&double)).unwrap().open(1).due, wire::time("2026-01-07T00:00:00.250Z"));
+    again(&state(&double.url), &at(), &message, "worker", PROFILE.limits.retry_after, 1).await.unwrap();
+    assert_eq!(PubsubMessage::read(&only(&double)).unwrap().open(1).due, wire::time("2026-01-01T06:00:00.250Z"));
 }
 
 #[tokio::test]
