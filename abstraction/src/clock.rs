@@ -169,6 +169,18 @@ pub fn parse(text: &str) -> Option<SystemTime> {
     from_utc(&time.or_else(|_| DateTime::parse_from_rfc2822(text)).ok()?.to_utc())
 }
 
+/// For adapters: when a message or an event was sent. What its service told of that is 1970 where it is missing or cannot
+/// be read; then it is `now`, with a warning: a message is not lost for a time, and 1970 would be a wrong one.
+pub fn known(told: SystemTime, now: SystemTime) -> SystemTime {
+    if told != SystemTime::UNIX_EPOCH {
+        return told;
+    }
+    tracing::warn!(
+        "an event does not say when it was sent, or in no form that is known; the time is that of its delivery"
+    );
+    now
+}
+
 /// The time, where it lies from 1970 to the end of the year 9999.
 pub fn from_utc(time: &DateTime<Utc>) -> Option<SystemTime> {
     let seconds = u64::try_from(time.timestamp()).ok().filter(|seconds| *seconds <= LAST)?;

@@ -259,6 +259,7 @@ impl IntoResponse for Error {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(after) = self.retry_after() {
             // The header counts whole seconds, and less than was asked for is too early.
+            let after = after.min(Limits::PORTABLE.retry_after);
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }

@@ -21,6 +21,9 @@ pub(crate) fn schedule(event: &Incoming<'_>, prefix: &str, now: SystemTime) -> R
     let arn = resources.first().and_then(|arn| text(arn));
     let name = arn.as_deref().and_then(|arn| arn.rsplit_once('/')).map(|(_, name)| name);
     let name = name.ok_or_else(|| Error::invalid("the scheduled event's `resources` names no rule"))?;
-    let due = event.fields.text("time").and_then(|time| parse(&time)).unwrap_or(now);
+    let due = match event.fields.get("time") {
+        Some(time) => clock::known(text(time).and_then(|time| parse(&time)).unwrap_or(SystemTime::UNIX_EPOCH), now),
+        None => now,
+    };
     Ok(Tick::new(name.strip_prefix(prefix).unwrap_or(name), due))
 }

@@ -73,10 +73,11 @@ impl Handling {
         let ["arn", _, "sqs", region, account, name] = parts[..] else {
             return Err(Error::invalid(format!("`{}` is not the ARN of an SQS queue", shown(arn))));
         };
+        let now = lambda.state.clock.now();
         Ok(Self {
             source: Source::of_queue(lambda, name)?,
             queue: SqsQueue::new(&lambda.state, Some(region), account, name)?,
-            records: records.into_iter().map(|record| Record::read(record, name)).collect::<Result<_>>()?,
+            records: records.into_iter().map(|record| Record::read(record, name, now)).collect::<Result<_>>()?,
         })
     }
 

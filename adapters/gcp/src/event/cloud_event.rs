@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use chrono::DateTime;
 use http::HeaderMap;
+use isobar_abstraction::clock;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -81,16 +81,13 @@ impl CloudEvent {
             let version: String = version.chars().take(10).collect::<String>().escape_debug().to_string();
             return Err(Refused::malformed(format!("the CloudEvent's `specversion` is `{version}`; 1.0 is taken")));
         }
-        let time = attribute("time")?.map(|text| {
-            let wrong = |_| Refused::malformed("the CloudEvent's `time` is not of RFC 3339");
-            DateTime::parse_from_rfc3339(&text).map(SystemTime::from).map_err(wrong)
-        });
         Ok(Self {
             id: required("id")?,
             source: required("source")?,
             kind: required("type")?,
-            subject: attribute("subject")?,
-            time: time.transpose()?,
+            // Nothing here needs these two: an event is not lost for what they say.
+            subject: attribute("subject").ok().flatten(),
+            time: attribute("time").ok().flatten().and_then(|text| clock::parse(&text)),
             data,
         })
     }
@@ -110,16 +107,12 @@ impl CloudEvent {
     }
 }
 
-/// A value of a header: percent-encoded UTF-8, perhaps in quotes. `None` for what is none, or has control
-/// characters in it.
+/// A value of a header: percent-encoded UTF-8, perhaps in quotes. What is not encoded well stands for itself: senders
+/// forget to encode a `%`. `None` for what is no UTF-8, or has control characters in it.
 fn decoded(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?;
-    let text = unquoted(text)?;
-    let broken = text.split('%').skip(1).any(|rest| {
-        let digits = rest.as_bytes().get(..2);
-        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
-    let text = percent_decode_str(&text).decode_utf8().ok().filter(|_| !broken)?;
+    let text = unquoted(text).unwrap_or(text.into());
+    let text = percent_decode_str(&text).decode_utf8().unwrap_or(Cow::Borrowed(&text));
     (!text.chars().any(char::is_control)).then(|| text.into_owned())
 }
 

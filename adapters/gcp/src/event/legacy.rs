@@ -3,9 +3,8 @@
 //! Source: `background_event_to_cloud_event` of Google's functions frameworks, whose table of types this is.
 
 use bytes::Bytes;
-use chrono::DateTime;
+use isobar_abstraction::clock;
 use serde_json::{Value, json};
-use std::time::SystemTime;
 
 use super::Refused;
 use super::cloud_event::{CloudEvent, MESSAGE};
@@ -65,13 +64,7 @@ pub(super) fn event(value: &Value) -> Result<CloudEvent, Refused> {
     };
     let (service, resource) = resource(context, service)?;
     let (id, data) = (text("eventId")?.to_owned(), value.get("data").cloned().unwrap_or_default());
-    let time = match context.get("timestamp").and_then(Value::as_str) {
-        Some(text) => Some(SystemTime::from(
-            DateTime::parse_from_rfc3339(text)
-                .map_err(|_| Refused::malformed("the background event's `timestamp` is not of RFC 3339"))?,
-        )),
-        None => None,
-    };
+    let time = context.get("timestamp").and_then(Value::as_str).and_then(clock::parse);
     let (resource, subject) = split(service, &resource);
     let data = if kind == MESSAGE { message(data, &id, context) } else { data };
     let source = format!("//{service}/{resource}");

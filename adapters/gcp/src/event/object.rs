@@ -42,7 +42,7 @@ pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<Change>> {
     // The oldest of background events had one type for both, which the functions framework makes that of a new object.
     let gone = kind == DELETED || data.get("resourceState").and_then(Value::as_str) == Some("not_exists");
     let change = if gone { ObjectChange::Deleted } else { created(&data)? };
-    let time = event.time.ok_or_else(|| Error::invalid("it has no `time`"))?;
+    let time = event.time.unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(Some(Change { bucket: text(&data, "bucket")?, object: text(&data, "name")?, change, time }))
 }
 

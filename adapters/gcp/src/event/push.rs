@@ -64,27 +64,25 @@ impl Push {
 
     /// The body alone, all else in headers. A name loses its case on the way.
     pub(super) fn unwrapped(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refused> {
-        let text = |name: &str| {
-            let wrong = |_| Refused::malformed(format!("the header `{name}` is no text"));
-            headers.get(name).map(|value| std::str::from_utf8(value.as_bytes())).transpose().map_err(wrong)
-        };
+        // A message is not lost for a header that is no UTF-8: whatever stands between may have added it.
+        let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let mut attributes = BTreeMap::new();
         for name in headers.keys().map(http::HeaderName::as_str) {
             if OF_HTTP.contains(&name) || name.starts_with("x-goog-") || name.starts_with("x-forwarded-") {
                 continue;
             }
-            attributes.extend(text(name)?.map(|value| (name.to_owned(), value.to_owned())));
+            attributes.extend(text(name).map(|value| (name.to_owned(), value)));
         }
-        let id = text(MESSAGE_ID)?.filter(|id| !id.is_empty());
+        let id = text(MESSAGE_ID).filter(|id| !id.is_empty());
         let message = PubsubMessage {
             data: body.clone(),
             attributes,
-            id: id.ok_or_else(|| Refused::malformed(format!("the header `{MESSAGE_ID}` is empty")))?.to_owned(),
-            published_at: text(PUBLISH_TIME)?.and_then(time),
-            ordering_key: text(ORDERING_KEY)?.or(text("x-goog-ordering-key")?).map(str::to_owned),
+            id: id.ok_or_else(|| Refused::malformed(format!("the header `{MESSAGE_ID}` is empty")))?,
+            published_at: text(PUBLISH_TIME).and_then(|text| time(&text)),
+            ordering_key: text(ORDERING_KEY).or(text("x-goog-ordering-key")),
         };
-        let attempt = text(DELIVERY_ATTEMPT)?.and_then(|count| count.parse().ok());
-        Ok(Self { message, subscription: text(SUBSCRIPTION)?.map(last), attempt })
+        let attempt = text(DELIVERY_ATTEMPT).and_then(|count| count.parse().ok());
+        Ok(Self { message, subscription: text(SUBSCRIPTION).map(|name| last(&name)), attempt })
     }
 }
 

@@ -1,8 +1,10 @@
 //! Schedules and direct calls.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
-use chrono::DateTime;
 use http::{HeaderMap, Response, StatusCode};
+use isobar_abstraction::clock;
 use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Invocation, Outcome, Reply, Tick};
 
 use super::http::wrong_reply;
@@ -16,8 +18,9 @@ impl CloudRunService {
     /// A tick that fails is answered with 500, so that the job counts it; whether it is tried again is a
     /// setting of the job. A time that is no time is a tick of now.
     pub(super) async fn tick(&self, name: &str, headers: &HeaderMap, cx: Context) -> Result<Response<Body>, Refused> {
-        let told = headers.get(DUE).and_then(|value| DateTime::parse_from_rfc3339(value.to_str().ok()?).ok());
-        let due = told.map_or_else(|| self.state.clock.now(), std::time::SystemTime::from);
+        let told = headers.get(DUE).map(|value| clock::parse(&String::from_utf8_lossy(value.as_bytes())));
+        let now = self.state.clock.now();
+        let due = told.map_or(now, |told| clock::known(told.unwrap_or(SystemTime::UNIX_EPOCH), now));
         let event = Event::Schedule(Tick::new(name, due));
         match self.within(&cx, self.app.function.call(event, cx.clone())).await {
             Ok(Reply::Handled(Outcome::Ack)) => Ok(answer::done()),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::profile::PROFILE;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
+use isobar_abstraction::clock;
 use isobar_abstraction::manifest::EventTrigger;
 use isobar_abstraction::{
     Batch, Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, Result, Verdict,
@@ -69,7 +70,8 @@ impl CloudRunService {
     /// with: a copy for another subscription, or one whose place another has taken. Errors: where it is to come again.
     pub(super) async fn delivered(&self, at: &Location, push: Push) -> Result<Option<Delivered>> {
         let Push { message, subscription, attempt } = push;
-        let arrived = message.open(attempt.unwrap_or(1));
+        let mut arrived = message.open(attempt.unwrap_or(1));
+        arrived.message.published_at = clock::known(arrived.message.published_at, self.state.clock.now());
         if let (Some(meant_for), Some(here)) = (&arrived.meant_for, &subscription)
             && meant_for != here
         {

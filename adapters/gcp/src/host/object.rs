@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
+use isobar_abstraction::clock;
 use isobar_abstraction::{
     Body, Context, Derived, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
 };
@@ -60,7 +61,9 @@ impl CloudRunService {
             let told: String = change.bucket.chars().take(60).collect::<String>().escape_debug().to_string();
             return Outcome::reject(format!("it tells of the bucket `{told}`, not of `{bucket}`"));
         }
-        let event = Event::Object(change.into_event(name));
+        let mut event = change.into_event(name);
+        event.time = clock::known(event.time, self.state.clock.now());
+        let event = Event::Object(event);
         match self.within(cx, self.app.function.call(event, cx.clone())).await {
             Ok(Reply::Handled(outcome)) => outcome,
             Ok(_) => Outcome::retry(wrong_reply().to_string()),

@@ -133,6 +133,25 @@ async fn telegrams_429_waits_as_long_as_it_says() -> Result<()> {
 }
 
 #[tokio::test]
+async fn no_service_silences_a_conversation_for_longer_than_six_hours() -> Result<()> {
+    for wait in [u64::MAX, i64::MAX.unsigned_abs(), 10_000_000_000_000_000] {
+        let service = StandIn::start().await;
+        let client = bot(&service);
+        service.will_answer(429, &json!({"ok": false, "error_code": 429, "parameters": {"retry_after": wait}}));
+        service.will_answer_text(429, Some(wait), "");
+        telegram(&client, changed("telegram_message", &[("/message/text", json!("hi"))])).await;
+        for _ in 0..2 {
+            assert_eq!(client.deliver_all().await?.retried, 1, "{wait}");
+            client.advance(Duration::from_secs(6 * 3600 - 1));
+            assert_eq!(client.deliver_all().await?, Delivered::default());
+            client.advance(Duration::from_secs(1));
+        }
+        assert_eq!(client.deliver_all().await?.acked, 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn slacks_429_waits_as_long_as_it_says() -> Result<()> {
     let service = StandIn::start().await;
     let client = bot(&service);

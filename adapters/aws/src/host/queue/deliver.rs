@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use isobar_abstraction::clock;
 use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{Batch, Context, Error, Event, Outcome, Reply, ResourceKind};
 
@@ -57,7 +58,9 @@ async fn object(lambda: &Lambda, source: &Source, change: Change, cx: &Context) 
         let (told, wanted) = (shown(&change.bucket), &source.placed.name);
         return Outcome::reject(format!("it tells of the S3 bucket `{told}`, not of `{wanted}`"));
     }
-    match lambda.app.function.call(Event::Object(change.into_event(&source.name)), cx.clone()).await {
+    let mut event = change.into_event(&source.name);
+    event.time = clock::known(event.time, lambda.state.clock.now());
+    match lambda.app.function.call(Event::Object(event), cx.clone()).await {
         Ok(Reply::Handled(outcome)) => outcome,
         Ok(_) => wrong_reply(),
         Err(error) => failed(&error),

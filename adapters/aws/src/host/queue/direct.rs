@@ -3,6 +3,7 @@
 
 use crate::profile::PROFILE;
 use bytes::Bytes;
+use isobar_abstraction::clock;
 use isobar_abstraction::pub_sub::{Message, MessageId};
 use isobar_abstraction::{Context, Error, ErrorKind, Outcome, Result, Verdict};
 use serde_json::{Value, json};
@@ -23,7 +24,8 @@ pub(crate) async fn handle_topic(lambda: &Lambda, records: Vec<Value>, cx: Conte
     let mut settled = Ok(());
     for (record, (source, queue)) in records.iter().zip(known?) {
         let (message, outcome) = match wire::from_sns(record) {
-            Ok(message) => {
+            Ok(mut message) => {
+                message.published_at = clock::known(message.published_at, lambda.state.clock.now());
                 let outcome = deliver::deliver(lambda, &source, message.clone(), &cx).await;
                 (message, outcome)
             }

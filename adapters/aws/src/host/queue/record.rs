@@ -5,7 +5,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use isobar_abstraction::clock::from_millis;
+use isobar_abstraction::clock::{self, from_millis};
 use isobar_abstraction::pub_sub::{Message, MessageId};
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(super) struct Record {
 impl Record {
     /// Reads a record. Errors: `InvalidInput` where it does not say what it is, so that Lambda could
     /// not be told what became of it.
-    pub(super) fn read(mut told: Value, queue: &str) -> Result<Self> {
+    pub(super) fn read(mut told: Value, queue: &str, now: SystemTime) -> Result<Self> {
         let nameless = || Error::invalid("a record of the SQS event has no `messageId`");
         let id = told["messageId"].as_str().map(str::to_owned).ok_or_else(nameless)?;
         let receipt = told["receiptHandle"].as_str().unwrap_or_default().to_owned();
@@ -48,7 +48,7 @@ impl Record {
             (message.attempt, message.ordering_key) = (attempt, group.clone());
             message
         };
-        let (message, problem) = match (body, attributes) {
+        let (mut message, problem) = match (body, attributes) {
             (Some(Value::String(body)), Ok(attributes)) => {
                 let mut plain = raw(Bytes::from(body.clone()));
                 plain.attributes.clone_from(&attributes);
@@ -64,6 +64,7 @@ impl Record {
                 (raw(body.into()), Some(Error::invalid("its body is no text")))
             }
         };
+        message.published_at = clock::known(message.published_at, now);
         let unreadable = problem.map(|error| format!("the message cannot be read: {}", error.message()));
         Ok(Self { id, receipt, group, message, unreadable })
     }
