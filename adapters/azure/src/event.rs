@@ -54,6 +54,19 @@ impl<'a> Payload<'a> {
         }
     }
 
+    /// Is it one message? The host hands over a batch where `cardinality` of the binding is `many`, and takes one answer for
+    /// all of it. Errors: `InvalidInput` for a batch.
+    pub(crate) fn check_single(&self) -> Result<()> {
+        let counted = ["DequeueCount", "DeliveryCount"].iter().any(|name| self.metadata.has(name));
+        let is_list = self.only()?.get().starts_with('[');
+        if (is_list && !counted) || BATCH.iter().any(|name| self.metadata.has(name)) {
+            let message = "the call brings a batch of messages, which could only be acknowledged as a whole: set \
+                           `cardinality` of the trigger's binding to `one`";
+            return Err(Error::invalid(message));
+        }
+        Ok(())
+    }
+
     /// The how-manieth delivery this is, from 1: of the queue's own counter, and of the host's retry
     /// policy, which delivers again without telling the queue.
     pub(crate) fn attempt(&self) -> u32 {
@@ -85,6 +98,10 @@ impl<'a> Payload<'a> {
 
 /// What Service Bus and Storage Queues say of a message, as far as anybody wants to know.
 const TOLD: [&str; 5] = ["MessageId", "SessionId", "EnqueuedTimeUtc", "Id", "InsertionTime"];
+
+/// What Service Bus says of a batch.
+const BATCH: [&str; 5] =
+    ["MessageIdArray", "DeliveryCountArray", "LockTokenArray", "SequenceNumberArray", "EnqueuedTimeUtcArray"];
 
 /// Without its source: the words of serde quote the call, and this goes into logs.
 fn malformed(what: &str, error: &serde_json::Error) -> Error {

@@ -29,7 +29,7 @@ pub struct Queued {
     pub text: String,
     /// `DequeueCount`, from 1.
     pub dequeue_count: u32,
-    /// `InsertionTime`, as RFC 3339.
+    /// `InsertionTime`, as the queue writes it; the host writes RFC 3339 with an offset.
     pub inserted: String,
 }
 
@@ -48,7 +48,7 @@ pub struct ServiceBusMessage {
     pub sequence: u64,
     /// `SessionId`.
     pub session: Option<String>,
-    /// `EnqueuedTimeUtc`, as RFC 3339.
+    /// `EnqueuedTimeUtc`, as RFC 3339; the host leaves out the offset.
     pub enqueued: String,
     /// The properties of its sender.
     pub properties: Vec<(String, String)>,
@@ -82,7 +82,7 @@ impl Trigger<'_> {
         let bytes = BASE64_STANDARD
             .decode(&message.text)
             .map_err(|_| Error::invalid("the message is not base64; the host moves it to the poison queue"))?;
-        let inserted = &message.inserted;
+        let inserted = isobar::clock::parse(&message.inserted).map(|time| isobar::clock::to_utc(time).to_rfc3339());
         let mut metadata = json!({
             "DequeueCount": doubled(message.dequeue_count), "Id": doubled(message.id.as_str()),
             "InsertionTime": inserted, "ExpirationTime": inserted, "NextVisibleTime": inserted,
@@ -106,7 +106,7 @@ impl Trigger<'_> {
         let properties: Map<_, _> = message.properties.iter().map(|(name, it)| (name.clone(), json!(it))).collect();
         let metadata = json!({
             "MessageId": doubled(message.id.as_str()), "DeliveryCount": doubled(message.delivery_count),
-            "SequenceNumber": doubled(message.sequence), "EnqueuedTimeUtc": message.enqueued,
+            "SequenceNumber": doubled(message.sequence), "EnqueuedTimeUtc": message.enqueued.trim_end_matches('Z'),
             "LockToken": doubled(message.lock.as_str()),
             "SessionId": message.session.as_deref().map_or(Value::Null, doubled),
             "ApplicationProperties": properties, "UserProperties": properties,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use isobar_abstraction::{Body, Error, Result};
@@ -87,7 +87,7 @@ pub(crate) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Errors: `Unsupported` where the body is no text, which this mode cannot carry.
+    /// Errors: `Unsupported` where the body is no text, or there are two cookies: this mode cannot carry them.
     pub(crate) fn new(parts: &'a Parts, body: &'a [u8]) -> Result<Self> {
         let text = std::str::from_utf8(body).map_err(|_| {
             let instead = "set `enableProxyingHttpRequest` in host.json";
@@ -95,6 +95,11 @@ impl<'a> Output<'a> {
         })?;
         let mut headers: BTreeMap<&str, String> = BTreeMap::new();
         let own = |name: &&HeaderName| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+        if parts.headers.get_all(SET_COOKIE).iter().nth(1).is_some() {
+            // Other headers may be folded into one line (RFC 9110, 5.3).
+            let instead = "it answers one `set-cookie` only; set `enableProxyingHttpRequest` in host.json";
+            return Err(Error::unsupported("http", "azure in JSON mode", instead));
+        }
         for name in parts.headers.keys().filter(own) {
             let values = parts.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
             headers.insert(name.as_str(), values.collect::<Vec<_>>().join(", "));

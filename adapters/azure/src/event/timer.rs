@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
 use isobar_abstraction::clock::later;
 use serde_json::Value;
 
@@ -21,20 +20,10 @@ pub(crate) fn due(payload: &Payload<'_>, now: SystemTime) -> SystemTime {
     next.and_then(time).filter(|next| *next <= later(now, SKEW)).unwrap_or(now)
 }
 
-/// A time as .NET writes it: RFC 3339, or without an offset, in UTC. One that was never set is that
-/// of the year 1.
+/// A time as the platform writes it. One that was never set is that of the year 1, which counts as none.
 pub(super) fn time(told: &Value) -> Option<SystemTime> {
-    let text = told.as_str()?.trim().trim_matches('"');
-    let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc));
-    let time =
-        zoned.or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc()));
-    // `SystemTime` cannot hold all that `chrono` can.
-    let time = time.ok().filter(|time| (0..=MOST).contains(&time.timestamp()))?;
-    Some(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(time.timestamp_millis()).ok()?))
+    crate::pub_sub::wire::time(told.as_str()?)
 }
-
-/// The end of the year 9999.
-const MOST: i64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {
@@ -54,7 +43,13 @@ mod tests {
     #[test]
     fn a_tick_was_due_when_the_host_says_so() {
         let noon = 1_767_268_800;
-        for told in ["2026-01-01T12:00:00+00:00", "2026-01-01T12:00:00", "2026-01-01T13:00:00.000+01:00"] {
+        for told in [
+            "2026-01-01T12:00:00+00:00",
+            "2026-01-01T12:00:00",
+            "2026-01-01T13:00:00.000+01:00",
+            "1/1/2026 12:00:00 PM +00:00",
+            "01/01/2026 12:00:00 PM",
+        ] {
             assert_eq!(due_of(&json!(told), noon + 5), at(noon), "{told}");
         }
         assert_eq!(due_of(&json!("2026-01-01T12:00:00Z"), noon - 1), at(noon), "clocks differ");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::profile::PROFILE;
 use futures_util::future::{Either, select};
 use http::Response;
+use isobar_abstraction::clock;
 use isobar_abstraction::manifest::EventTrigger;
 use isobar_abstraction::{
     Batch, Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, Result,
@@ -27,6 +28,7 @@ impl CustomHandler {
         let at = self.settings.location(ResourceKind::Topic, name);
         let placed = self.state.config.place(&at)?;
         let payload = Payload::read(body)?;
+        payload.check_single()?;
         let properties = payload.properties();
         if let Placed::ServiceBus { subscription, .. } = &placed
             && properties.iter().any(|(name, value)| name == FOR && value != subscription)
@@ -34,12 +36,31 @@ impl CustomHandler {
             tracing::debug!("a copy for another subscription is left to that");
             return Ok(answer::done());
         }
-        let (arrived, unreadable) = opened(&event::bytes(payload.only()?), properties, payload.attempt());
+        let (arrived, unreadable) = self.opened(&payload, properties)?;
         let outcome = match unreadable {
             Some(outcome) => outcome,
             None => self.deliver(name, &arrived, &cx).await,
         };
         self.settled(&at, &arrived, outcome, trigger, &cx).await
+    }
+
+    /// A message, and what becomes of it if it cannot be read, which is for ever.
+    pub(super) fn opened(
+        &self,
+        payload: &Payload<'_>,
+        properties: Vec<(String, String)>,
+    ) -> Result<(Arrived, Option<Outcome>)> {
+        let (body, attempt) = (event::bytes(payload.only()?), payload.attempt());
+        let (mut arrived, unreadable) = match wire::open(&body, properties.clone(), attempt) {
+            Ok(arrived) => (arrived, None),
+            Err(error) => {
+                let reason = format!("the message cannot be read: {}", error.message());
+                (Arrived::raw(&body, properties, attempt), Some(Outcome::reject(reason)))
+            }
+        };
+        let told = arrived.message.published_at;
+        arrived.message.published_at = clock::known(told, self.state.clock.now());
+        Ok((arrived, unreadable))
     }
 
     /// Hands a message to the app. Whatever it does, there is an outcome.
@@ -75,17 +96,6 @@ impl CustomHandler {
         match select(std::pin::pin!(settling), late).await {
             Either::Left((Settled::Done, _)) => Ok(answer::done()),
             _ => Err(again("what became of the message cannot be kept; the platform delivers it again")),
-        }
-    }
-}
-
-/// A message, and what becomes of it if it cannot be read, which is for ever.
-pub(super) fn opened(body: &[u8], properties: Vec<(String, String)>, attempt: u32) -> (Arrived, Option<Outcome>) {
-    match wire::open(body, properties.clone(), attempt) {
-        Ok(arrived) => (arrived, None),
-        Err(error) => {
-            let reason = format!("the message cannot be read: {}", error.message());
-            (Arrived::raw(body, properties, attempt), Some(Outcome::reject(reason)))
         }
     }
 }

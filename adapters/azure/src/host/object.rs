@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Response;
+use isobar_abstraction::clock;
 use isobar_abstraction::{
     Body, Context, Derived, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
 };
 
-use super::message::{opened, wrong_reply};
+use super::message::wrong_reply;
 use super::{CustomHandler, Kind, shown};
 use crate::AzureConfig;
 use crate::config::Placed;
@@ -36,7 +37,7 @@ impl CustomHandler {
         let (container, queue) = events_of(&self.state.config, &bucket)?;
         let payload = Payload::read(body)?;
         let properties = payload.properties();
-        let (arrived, unreadable) = opened(&event::bytes(payload.only()?), properties, payload.attempt());
+        let (arrived, unreadable) = self.opened(&payload, properties)?;
         let cx = cx.with_attempt(arrived.message.attempt);
         let told = serde_json::from_slice(&arrived.message.body)
             .map_err(|error| Error::invalid(format!("it is no JSON at column {}", error.column())))
@@ -65,7 +66,9 @@ impl CustomHandler {
             let told = shown(&change.container);
             return Outcome::reject(format!("it tells of the container `{told}`, not of `{container}`"));
         }
-        let event = Event::Object(change.into_event(bucket));
+        let mut event = change.into_event(bucket);
+        event.time = clock::known(event.time, self.state.clock.now());
+        let event = Event::Object(event);
         match self.within(cx, self.app.function.call(event, cx.clone())).await {
             Ok(Reply::Handled(outcome)) => outcome,
             Ok(_) => wrong_reply(),

@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::clock::{self, from_millis, to_millis};
 use isobar_abstraction::pub_sub::{Message, MessageId, plain_text};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Deserialize, Serialize};
@@ -206,10 +206,16 @@ impl Told {
     }
 }
 
-/// A time as the platform writes it: RFC 3339, in headers RFC 1123.
-fn time(text: &str) -> Option<SystemTime> {
-    let time = chrono::DateTime::parse_from_rfc3339(text).or_else(|_| chrono::DateTime::parse_from_rfc2822(text));
-    time.ok().map(SystemTime::from)
+/// A time as the platform writes it: RFC 3339, also without the offset, which is then UTC; in headers RFC 1123; and
+/// `8/28/2020 12:00:00 AM +00:00`, as .NET prints a time in English.
+pub(crate) fn time(text: &str) -> Option<SystemTime> {
+    const PRINTED: &str = "%m/%d/%Y %I:%M:%S %p %z";
+    let text = text.trim().trim_matches('"');
+    let printed = || {
+        let time = chrono::DateTime::parse_from_str(text, PRINTED);
+        time.or_else(|_| chrono::DateTime::parse_from_str(&format!("{text} +00:00"), PRINTED)).ok()
+    };
+    clock::parse(text).or_else(|| clock::from_utc(&printed()?.to_utc()))
 }
 
 /// Without the parser's words, which quote what it reads.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::event::Output;
 
 fn proxied(method: &str, path: &str) -> ::http::request::Builder {
     let request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:7071");
@@ -71,6 +72,21 @@ async fn json_mode_is_http_too() {
     assert!(host.call("http", binary).await.1.contains(r#""body":"hi""#));
     let told = host.call("http", json_call(&json!({"Url": "https://shop.example/cx", "Method": "GET"}))).await;
     assert!(told.1.contains("inv-1 Some"), "{told:?}");
+}
+
+#[test]
+fn json_mode_takes_one_cookie_and_folds_no_two() {
+    let parts = |values: [&str; 2]| {
+        let answer = values.iter().fold(Response::builder(), |it, value| it.header("set-cookie", *value));
+        answer.header("vary", "accept").header("vary", "origin").body(()).unwrap().into_parts().0
+    };
+    let error = Output::new(&parts(["a=1; expires=Fri, 28 Aug 2020 00:00:00 GMT", "b=2"]), b"").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("set-cookie") && error.message().contains("enableProxyingHttpRequest"), "{error}");
+    let mut one = parts(["a=1", "b=2"]);
+    one.headers.insert("set-cookie", "a=1".parse().unwrap());
+    let answer = Output::new(&one, b"").unwrap().answer().unwrap();
+    assert!(String::from_utf8_lossy(&answer).contains(r#""set-cookie":"a=1","vary":"accept, origin""#), "{answer:?}");
 }
 
 #[tokio::test]

@@ -45,6 +45,26 @@ async fn a_message_of_service_bus_is_bytes() {
 }
 
 #[tokio::test]
+async fn a_batch_is_refused_with_what_to_set() {
+    let host = Host::new();
+    let many = json!({"Data": {"message": ["/wAB", "aGVsbG8="]}, "Metadata": {
+        "MessageIdArray": ["a", "b"], "DeliveryCountArray": [1, 1], "LockTokenArray": ["x", "y"],
+        "EnqueuedTimeUtcArray": ["2020-08-28T00:00:00", "2020-08-28T00:00:00"], "ApplicationPropertiesArray": [{}, {}],
+    }});
+    let doubled = json!({"Data": {"message": "[\"/wAB\"]"}, "Metadata": {"MessageIdArray": "[\"a\"]"}});
+    let bare = json!({"Data": {"message": ["/wAB", "aGVsbG8="]}, "Metadata": {"sys": {}}});
+    for batch in [many, doubled, bare] {
+        for function in ["topic-clicks", "fifo-clicks"] {
+            let (status, answer) = host.call(function, batch.clone()).await;
+            assert_eq!((status, answer.contains("`cardinality`")), (400, true), "{answer}");
+        }
+    }
+    assert!(host.seen().is_empty(), "no handler has seen a part of it");
+    let list = json!({"Data": {"message": [1, 2]}, "Metadata": {"DeliveryCount": "1"}});
+    assert_eq!(host.call("topic-clicks", list).await.0, 200, "one message whose body is a list");
+}
+
+#[tokio::test]
 async fn nothing_is_completed_before_it_is_safe() {
     let host = in_queue();
     for words in ["retry", "reject", "panic"] {
@@ -62,6 +82,19 @@ async fn a_handler_that_hangs_fails_before_the_platform_kills_it() {
     let (answer, ()) = tokio::join!(call, async {
         tokio::task::yield_now().await;
         clock.advance(Duration::from_secs(296));
+    });
+    assert_eq!(answer.0, 500);
+}
+
+#[tokio::test]
+async fn a_handler_of_ordered_messages_leaves_the_time_for_which_its_answer_may_be_held_back() {
+    let host = Host::new();
+    let call =
+        json!({"Data": {"message": doubled("hang")}, "Metadata": {"SessionId": doubled("k"), "DeliveryCount": "1"}});
+    let (clock, call) = (host.clock.clone(), host.call("fifo-clicks", call));
+    let (answer, ()) = tokio::join!(call, async {
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_secs(236));
     });
     assert_eq!(answer.0, 500);
 }

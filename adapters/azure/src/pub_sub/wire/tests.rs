@@ -75,6 +75,25 @@ fn a_message_of_somebody_else_is_taken_as_it_is() {
 }
 
 #[test]
+fn a_time_is_read_in_every_form_in_which_the_platform_writes_it() {
+    for told in [
+        "2020-08-28T00:00:00",
+        "2020-08-28T00:00:00Z",
+        "2020-08-28T00:00:00+00:00",
+        "2020-08-28T00:00:00.0000000",
+        "\"2020-08-28T00:00:00\"",
+        "Fri, 28 Aug 2020 00:00:00 GMT",
+        "8/28/2020 12:00:00 AM +00:00",
+        "08/28/2020 12:00:00 AM",
+    ] {
+        for name in ["$EnqueuedTimeUtc", "$InsertionTime"] {
+            let arrived = open(b"x", vec![(name.to_owned(), told.to_owned())], 1).unwrap();
+            assert_eq!(arrived.message.published_at, at(1_598_572_800_000), "{told}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error_that_does_not_quote_it() {
     let meta = |text: &str| vec![(META.to_owned(), text.to_owned())];
     for (body, properties) in [
