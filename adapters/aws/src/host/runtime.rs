@@ -1,25 +1,24 @@
-//! The loop: `lambda_runtime` fetches the events, and its innermost layer is ours.
+//! The loop: fetches an event from Lambda's runtime API, hands it to the app, and sends the answer.
 //!
-//! The handlers of `lambda_runtime` take parsed JSON and give what it turns into JSON: bytes would be
-//! read and written once more each way. And it sends the error of a stream as a part of the body
-//! (`requests.rs` of 1.5.0), where a client would take it for content. So our layer takes the event as
-//! bytes, and sends the answer by itself.
+//! Only the client of the API is that of `lambda_runtime`. Its loop parses the headers of an event before anything of
+//! ours runs, and ends at what it cannot parse: `lambda-runtime-client-context` is chosen by whoever invokes the function,
+//! so that one call ended the process without an answer (`types.rs` of 1.5.0). It also copies bodies as parsed JSON, and
+//! sends the error of a stream as a part of the body (`requests.rs`), where a client would take it for content.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt};
-use http::{HeaderValue, Request};
+use futures_util::future::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
+use isobar_abstraction::clock::from_millis;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use lambda_runtime::tower::layer::layer_fn;
-use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use lambda_runtime_api_client::body::Body;
-use lambda_runtime_api_client::{BoxError, Client};
-use serde::de::IgnoredAny;
+use lambda_runtime_api_client::{BoxError, Client, build_request};
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::stream::{TRAILERS, Wire};
@@ -32,13 +31,18 @@ const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 ///
 /// Errors: `Config` where this is not Lambda, `Unavailable` where its runtime API breaks off.
 pub(crate) async fn run(lambda: Lambda) -> Result<()> {
-    let Some(function) = &lambda.state.config.lambda else { return Err(elsewhere()) };
-    let endpoint = function.runtime_api.parse().map_err(|error| elsewhere().with_source(error))?;
-    let client = Client::builder().with_endpoint(endpoint).build().map_err(broken)?;
+    let Some(function) = lambda.state.config.lambda.clone() else { return Err(elsewhere()) };
+    let client = || {
+        let endpoint = function.runtime_api.parse().map_err(|error| elsewhere().with_source(error))?;
+        Client::builder().with_endpoint(endpoint).build().map_err(broken)
+    };
+    if function.snap_start {
+        // Its connections do not outlive the snapshot.
+        restored(&client()?).await.map_err(broken)?;
+    }
     let (busy, mut idle) = watch::channel(false);
-    let courier = Courier { lambda, client: Arc::new(client), busy };
-    let runtime = runtime()?.layer(layer_fn(move |_| courier.clone()));
-    let mut running = std::pin::pin!(runtime.run());
+    let courier = Courier { lambda, client: client()?, busy };
+    let mut running = std::pin::pin!(courier.run());
     tokio::select! {
         ended = &mut running => return ended.map_err(broken),
         () = signal() => tracing::debug!("stopping"),
@@ -50,6 +54,12 @@ pub(crate) async fn run(lambda: Lambda) -> Result<()> {
     }
 }
 
+/// Tells Lambda that a snapshot may be taken, and goes on where one was restored.
+async fn restored(client: &Client) -> Result<(), BoxError> {
+    let answer = client.call(get("/2018-06-01/runtime/restore/next")?).await?;
+    if answer.status().is_success() { Ok(()) } else { Err(refused(&answer)) }
+}
+
 fn elsewhere() -> Error {
     Error::config(
         "the provider `aws` runs on AWS Lambda, and AWS_LAMBDA_RUNTIME_API is not set; on a laptop, build with \
@@ -59,17 +69,6 @@ fn elsewhere() -> Error {
 
 fn broken(error: impl Into<BoxError>) -> Error {
     Error::new(ErrorKind::Unavailable, "Lambda's runtime API broke off").with_source(error)
-}
-
-async fn never(_: LambdaEvent<IgnoredAny>) -> Result<(), Infallible> {
-    Ok(())
-}
-
-/// Errors: `Config` where the process does not have the variables that the configuration was made of;
-/// `lambda_runtime` reads the process's own, and panics.
-fn runtime() -> Result<Runtime<impl Service<LambdaInvocation, Response = (), Error = BoxError>>> {
-    let made = std::panic::catch_unwind(|| Runtime::new(service_fn(never)));
-    made.map_err(|_| Error::config("the process lacks variables that Lambda sets, AWS_LAMBDA_FUNCTION_NAME and others"))
 }
 
 #[cfg(unix)]
@@ -88,50 +87,75 @@ async fn signal() {
 }
 
 /// Takes an invocation to the app, and the answer back.
-#[derive(Clone)]
 struct Courier {
     lambda: Lambda,
-    client: Arc<Client>,
+    client: Client,
     busy: watch::Sender<bool>,
 }
 
-impl Service<LambdaInvocation> for Courier {
-    type Response = ();
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<(), BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        self.busy.send_replace(true);
-        let courier = self.clone();
-        Box::pin(async move {
-            let answered = courier.answer(invocation).await;
-            courier.busy.send_replace(false);
-            answered
-        })
-    }
+/// An event that can be answered.
+struct Invocation {
+    call: LambdaCall,
+    /// Which of Lambda's two copies it is.
+    copy: Option<HeaderValue>,
+    event: Bytes,
 }
 
 impl Courier {
-    async fn answer(&self, invocation: LambdaInvocation) -> Result<(), BoxError> {
-        let LambdaInvocation { parts, body, context } = invocation;
-        let id = context.request_id.clone();
-        let handled = AssertUnwindSafe(self.lambda.handle(&body, LambdaCall::from(context))).catch_unwind().await;
-        drop(body);
+    /// Answers one event after the other. Errors: where there is no next one to be had. An answer that cannot be sent is
+    /// logged only: its connection may have ended for its size, and where the whole API is gone there is no next event.
+    async fn run(&self) -> Result<(), BoxError> {
+        loop {
+            if let Some(invocation) = self.next().await? {
+                let id = invocation.call.request_id.clone();
+                if let Err(error) = self.answer(invocation).await {
+                    tracing::error!(invocation = id, ?error, "the answer could not be sent");
+                }
+            }
+            self.busy.send_replace(false);
+        }
+    }
+
+    /// Waits for an event; `None` for one that cannot be answered. Of its headers nothing but the request id is needed.
+    async fn next(&self) -> Result<Option<Invocation>, BoxError> {
+        let answer = self.client.call(get("/2018-06-01/runtime/invocation/next")?).await?;
+        self.busy.send_replace(true);
+        if !answer.status().is_success() {
+            return Err(refused(&answer));
+        }
+        let (parts, body) = answer.into_parts();
+        if parts.status == http::StatusCode::NO_CONTENT {
+            // Emulators answer so when there was no event for a while.
+            return Ok(None);
+        }
+        let event = body.collect().await?.to_bytes();
+        let Some(call) = call_of(&parts.headers) else {
+            tracing::error!("an event without a request id, or with one that no URL holds, cannot be answered");
+            return Ok(None);
+        };
+        Ok(Some(Invocation { call, copy: parts.headers.get(INVOCATION_ID).cloned(), event }))
+    }
+
+    async fn answer(&self, invocation: Invocation) -> Result<(), BoxError> {
+        let Invocation { call, copy, event } = invocation;
+        let id = call.request_id.clone();
+        let handled = AssertUnwindSafe(self.lambda.handle(&event, call)).catch_unwind().await;
+        drop(event);
         let handled = handled.unwrap_or_else(|_| Err(Error::internal("the host panicked; this is a fault of isobar")));
-        let mut request = match handled {
-            Ok(LambdaReply::Json(answer)) => whole(&id, answer)?,
-            Ok(LambdaReply::Stream(response)) => streamed(&id, Wire::new(response)?)?,
+        let unfit = |error: http::Error| Error::internal("the answer has no form that Lambda takes").with_source(error);
+        let request = handled.and_then(|reply| match reply {
+            LambdaReply::Json(answer) => whole(&id, answer).map_err(unfit),
+            LambdaReply::Stream(response) => streamed(&id, Wire::new(response)?).map_err(unfit),
+        });
+        let mut request = match request {
+            Ok(request) => request,
             Err(error) => {
                 tracing::error!(invocation = id, ?error, "the invocation failed");
                 failed(&id, &error)?
             }
         };
-        if let Some(invocation_id) = parts.headers.get(INVOCATION_ID) {
-            request.headers_mut().insert(INVOCATION_ID, invocation_id.clone());
+        if let Some(copy) = copy {
+            request.headers_mut().insert(INVOCATION_ID, copy);
         }
         let (taken, rest) = self.client.call(request).await?.into_parts();
         if !taken.status.is_success() {
@@ -144,6 +168,28 @@ impl Courier {
         }
         Ok(())
     }
+}
+
+/// What the headers say of an invocation; `None` without a request id. A deadline that cannot be read counts as none,
+/// and what a caller says of himself (`lambda-runtime-client-context`, `-cognito-identity`) is not read at all.
+fn call_of(headers: &HeaderMap) -> Option<LambdaCall> {
+    let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let names_one =
+        |id: &String| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+    let id = text("lambda-runtime-aws-request-id").filter(names_one)?;
+    let deadline = text("lambda-runtime-deadline-ms").and_then(|millis| millis.parse().ok());
+    let arn = text("lambda-runtime-invoked-function-arn").unwrap_or_default();
+    let mut call = LambdaCall::new(id, deadline.map_or(SystemTime::UNIX_EPOCH, from_millis), arn);
+    call.xray_trace = text("lambda-runtime-trace-id");
+    Some(call)
+}
+
+fn get(path: &'static str) -> Result<Request<Body>, http::Error> {
+    build_request().method(Method::GET).uri(path).body(Body::empty())
+}
+
+fn refused<B>(answer: &Response<B>) -> BoxError {
+    format!("it answered status {}", answer.status()).into()
 }
 
 fn whole(id: &str, answer: Bytes) -> Result<Request<Body>, http::Error> {
@@ -167,25 +213,12 @@ fn failed(id: &str, error: &Error) -> Result<Request<Body>, http::Error> {
 
 fn post(id: &str, what: &str) -> http::request::Builder {
     let uri = format!("/2018-06-01/runtime/invocation/{id}/{what}");
-    lambda_runtime_api_client::build_request().method(http::Method::POST).uri(uri)
+    build_request().method(Method::POST).uri(uri)
 }
 
 /// What a caller is told of an error: its kind and its text, without its sources.
 pub(super) fn diagnostic(error: &Error) -> Vec<u8> {
-    let told = Diagnostic { error_type: error.kind().name().to_owned(), error_message: error.to_string() };
-    serde_json::to_vec(&told).unwrap_or_default()
-}
-
-impl From<Context> for LambdaCall {
-    fn from(context: Context) -> Self {
-        let deadline = context.deadline();
-        Self {
-            request_id: context.request_id,
-            deadline,
-            function_arn: context.invoked_function_arn,
-            xray_trace: context.xray_trace_id,
-        }
-    }
+    json!({"errorType": error.kind().name(), "errorMessage": error.to_string()}).to_string().into_bytes()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What Lambda's runtime API is sent.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use http::Response;
 use isobar_abstraction::{Event, Function, Reply};
@@ -15,15 +17,12 @@ const STREAMS: &[(&str, &str)] = &[("ISOBAR_LAMBDA_INVOKE_MODE", "RESPONSE_STREA
 
 fn courier(lambda: Lambda, api: &str) -> Courier {
     let client = Client::builder().with_endpoint(api.parse().unwrap()).build().unwrap();
-    Courier { lambda, client: Arc::new(client), busy: watch::channel(false).0 }
+    Courier { lambda, client, busy: watch::channel(false).0 }
 }
 
-fn invocation(event: &Value) -> LambdaInvocation {
-    let mut context = Context::default();
-    context.request_id = "req-1".to_owned();
-    context.invoked_function_arn = ARN.to_owned();
-    let (parts, ()) = Response::builder().header(INVOCATION_ID, "copy-2").body(()).unwrap().into_parts();
-    LambdaInvocation { parts, body: event.to_string().into(), context }
+fn invocation(event: &Value) -> Invocation {
+    let call = LambdaCall::new("req-1", SystemTime::UNIX_EPOCH, ARN);
+    Invocation { call, copy: Some(HeaderValue::from_static("copy-2")), event: event.to_string().into() }
 }
 
 async fn api(status: u16) -> Double {
@@ -37,14 +36,13 @@ fn call(function: &str) -> Value {
 #[tokio::test]
 async fn an_answer_is_sent_for_its_invocation_and_with_the_id_of_its_copy() {
     let api = api(202).await;
-    let mut courier = courier(Host::alone().lambda, &api.url);
-    courier.call(invocation(&call("echo"))).await.unwrap();
+    let courier = courier(Host::alone().lambda, &api.url);
+    courier.answer(invocation(&call("echo"))).await.unwrap();
     assert_eq!(api.asked(), ["POST /2018-06-01/runtime/invocation/req-1/response"]);
     api.request(0, |request| {
         assert_eq!(request.headers()[INVOCATION_ID], "copy-2");
         assert_eq!(request.body().as_ref(), br#"{"a":1}"#);
     });
-    assert!(!*courier.busy.borrow());
 }
 
 #[tokio::test]
@@ -68,7 +66,7 @@ async fn a_failed_invocation_is_told_with_its_kind_and_without_its_causes() {
 }
 
 #[tokio::test]
-async fn an_answer_that_lambda_does_not_take_ends_no_loop_and_an_api_that_is_gone_does() {
+async fn an_answer_that_lambda_does_not_take_is_no_error_and_one_that_is_not_sent_is() {
     let api = api(413).await;
     let refusing = courier(Host::alone().lambda, &api.url);
     refusing.answer(invocation(&call("echo"))).await.unwrap();
@@ -151,15 +149,64 @@ async fn elsewhere_than_on_lambda_the_host_says_what_to_do() {
     assert!(error.message().contains("cargo lambda watch"), "{error}");
 }
 
+/// Runs the host below an API that gives out these events, each with the headers that Lambda sends and some others, and
+/// then answers 500. Returns what it was sent.
+async fn run_on(events: &[(&[(&'static str, &'static str)], Value)]) -> Vec<(String, Value)> {
+    let event = |(at, (more, event)): (usize, &(&[(&'static str, &'static str)], Value))| {
+        let mut response = Response::new(event.to_string());
+        let id = HeaderValue::try_from(format!("req-{at}")).unwrap();
+        response.headers_mut().insert("lambda-runtime-aws-request-id", id);
+        response.headers_mut().insert("lambda-runtime-invoked-function-arn", HeaderValue::from_static(ARN));
+        for (name, value) in *more {
+            response.headers_mut().insert(*name, HeaderValue::from_static(value));
+        }
+        response
+    };
+    let mut events: Vec<_> = events.iter().enumerate().map(event).collect();
+    events.reverse();
+    let events = parking_lot::Mutex::new(events);
+    let api = Double::new(move |request| match request.method() == Method::GET {
+        true => events.lock().pop().unwrap_or_else(|| Response::builder().status(500).body(String::new()).unwrap()),
+        false => Response::builder().status(202).body(String::new()).unwrap(),
+    })
+    .await;
+    let host = api.url.trim_start_matches("http://").to_owned();
+    let lambda = Host::with("http://127.0.0.1:1", &[("AWS_LAMBDA_RUNTIME_API", &host)], shop).lambda;
+    let error = run(lambda).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let asked = api.asked();
+    let told = asked.iter().enumerate().filter_map(|(at, asked)| {
+        let what = asked.strip_prefix("POST /2018-06-01/runtime/invocation/")?.to_owned();
+        Some((what, api.request(at, |request| serde_json::from_slice(request.body()).unwrap())))
+    });
+    told.collect()
+}
+
 #[tokio::test]
-async fn variables_that_only_the_configuration_has_are_an_error_and_no_panic() {
-    let vars = [
-        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"),
-        ("AWS_LAMBDA_FUNCTION_NAME", "shop"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+async fn no_header_of_an_event_ends_the_process() {
+    const CONTEXT: &str = "lambda-runtime-client-context";
+    const IDENTITY: &str = "lambda-runtime-cognito-identity";
+    const DEADLINE: &str = "lambda-runtime-deadline-ms";
+    let heads: [&[(&str, &str)]; 10] = [
+        &[(CONTEXT, r#"{"custom":{"foo":{}}}"#)],
+        &[(CONTEXT, "{")],
+        &[(IDENTITY, r#"{"cognitoIdentityId":7}"#)],
+        &[(IDENTITY, "x")],
+        &[],
+        &[(DEADLINE, "soon")],
+        &[(DEADLINE, "18446744073709551615")],
+        &[(DEADLINE, "-1")],
+        &[("lambda-runtime-trace-id", "Root=nonsense")],
+        &[("lambda-runtime-invoked-function-arn", "")],
     ];
-    let error = run(Host::with("http://127.0.0.1:1", &vars, shop).lambda).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.message().contains("AWS_LAMBDA_FUNCTION_NAME"), "{error}");
+    let told = run_on(&heads.map(|head| (head, call("echo")))).await;
+    let wanted: Vec<_> = (0..heads.len()).map(|at| (format!("req-{at}/response"), json!({"a": 1}))).collect();
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_answered_is_passed_over() {
+    const ID: &str = "lambda-runtime-aws-request-id";
+    let told = run_on(&[(&[(ID, "")], call("echo")), (&[(ID, "a b/c")], call("echo")), (&[], call("echo"))]).await;
+    assert_eq!(told, [("req-2/response".to_owned(), json!({"a": 1}))]);
 }
