@@ -137,7 +137,7 @@ impl Lambda {
                 self.within(&cx, queue::direct::handle_bucket(self, &event, cx.clone())).await?;
                 Ok(LambdaReply::null())
             }
-            other => self.other(other, incoming, event, call).await,
+            other => self.other(other, incoming, call).await,
         }
     }
 

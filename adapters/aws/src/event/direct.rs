@@ -25,12 +25,18 @@ pub(crate) enum Direct<'a> {
     Ping,
     /// An envelope of a later version, or a misspelt one.
     Unknown,
+    /// An envelope whose field of this name is not a string.
+    Malformed(&'static str),
 }
 
 impl<'a> Direct<'a> {
     pub(super) fn of(fields: &Fields<'a>) -> Option<Self> {
-        let owned = |name| fields.text(name).map(std::borrow::Cow::into_owned);
         fields.get("isobar")?;
+        let wrong = |name: &&str| fields.has(name) && fields.text(name).is_none();
+        if let Some(name) = ["function", "schedule", "due"].into_iter().find(wrong) {
+            return Some(Self::Malformed(name));
+        }
+        let owned = |name| fields.text(name).map(std::borrow::Cow::into_owned);
         Some(match fields.text("isobar").as_deref() {
             Some("invoke") => {
                 let payload = fields.get("payload").map_or("null", |payload| payload.get());
@@ -45,6 +51,12 @@ impl<'a> Direct<'a> {
     /// Of an envelope that cannot be opened.
     pub(crate) fn unknown() -> Error {
         Error::invalid("the envelope's `isobar` is none of `invoke`, `schedule` and `ping`")
+    }
+
+    /// Of an envelope with this field.
+    pub(crate) fn malformed(name: &str) -> Error {
+        let example = if name == "due" { ", such as 2026-01-01T03:00:00Z" } else { "" };
+        Error::invalid(format!("the envelope's `{name}` must be a string{example}"))
     }
 }
 

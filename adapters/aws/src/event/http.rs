@@ -116,6 +116,9 @@ fn filled(resource: &str, parameters: &Fields<'_>) -> Option<String> {
 }
 
 /// The query, of parameters that have one value or many.
+///
+/// REST APIs and load balancers send an empty value for `?a` and for `?a=` alike. It becomes `?a=`, which every parser of
+/// queries takes for the same; HTTP APIs and Function URLs send the query as it is.
 fn query(fields: &Fields<'_>, push: impl Fn(&mut String, &str, &str)) -> Result<String> {
     let wrong = || Error::invalid("a query parameter of the event is not a string");
     let mut query = String::new();

@@ -104,7 +104,9 @@ fn records<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
     if fields.text("Event").as_deref() == Some("s3:TestEvent") {
         return Some(Shape::BucketTest);
     }
-    let record = Fields::of(fields.array("Records")?.first()?)?;
+    let records = fields.array("Records")?;
+    let Some(record) = records.first() else { return Some(Shape::Foreign(Cow::Borrowed("an event without records"))) };
+    let record = Fields::of(record)?;
     let source = record.text("eventSource").or_else(|| record.text("EventSource"));
     let service = match source.as_deref() {
         Some("aws:sqs") => return Some(Shape::Queue),
@@ -124,7 +126,7 @@ fn records<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
 fn bridged<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
     let (source, kind) = (fields.text("source")?, fields.text("detail-type")?);
     Some(match (source.as_ref(), kind.as_ref()) {
-        (_, "Scheduled Event") => Shape::Schedule,
+        ("aws.events" | "aws.scheduler", "Scheduled Event") => Shape::Schedule,
         ("aws.s3", "Object Created" | "Object Deleted") => Shape::Bucket,
         // The names of AWS's services are public; anybody else's may not be.
         (source, _) if source.starts_with("aws.") => {
@@ -157,6 +159,16 @@ fn foreign<'a>(event: &Incoming<'a>) -> Option<Shape<'a>> {
         _ if has(&["Step", "SecretId"]) => "a rotation of Secrets Manager",
         _ if has(&["alarmArn", "alarmData"]) => "an alarm of CloudWatch",
         _ if has(&["CodePipeline.job"]) => "a job of CodePipeline",
+        _ if has(&["bot", "sessionState"]) || has(&["bot", "currentIntent"]) => "a turn of a Lex bot",
+        _ if has(&["invokingEvent", "configRuleName"]) => "an evaluation of AWS Config",
+        _ if has(&["protocols", "protocolData"]) => "a question to an authorizer of IoT Core",
+        _ if has(&["invocationSchemaVersion", "tasks"]) => "a task of S3 Batch Operations",
+        _ if has(&["getObjectContext", "userRequest"]) => "a request of S3 Object Lambda",
+        _ if has(&["session", "request", "context"]) => "a request of an Alexa skill",
+        _ if has(&["info", "arguments"]) => "a field of an AppSync API",
+        _ if has(&["Details", "Name"]) => "a contact flow of Amazon Connect",
+        _ if has(&["messageVersion", "agent", "actionGroup"]) => "an action of a Bedrock agent",
+        _ if event.context.has("functionArn") && has(&["requestPayload"]) => "the result of another function",
         _ if is_lattice(event) => "a request of VPC Lattice",
         _ => return None,
     };

@@ -14,7 +14,6 @@ impl Lambda {
         &self,
         shape: Shape<'_>,
         incoming: &Incoming<'_>,
-        event: &[u8],
         call: &LambdaCall,
     ) -> Result<LambdaReply> {
         let now = self.state.clock.now();
@@ -26,14 +25,12 @@ impl Lambda {
                 self.tick(event::tick(schedule, due.as_deref(), now)?, call).await
             }
             Shape::Direct(Direct::Unknown) => Err(Direct::unknown()),
+            Shape::Direct(Direct::Malformed(name)) => Err(Direct::malformed(name)),
             Shape::Direct(Direct::Ping) | Shape::WarmUp => Ok(PONG),
             Shape::Schedule => self.tick(event::schedule(incoming, &self.state.config.prefix, now)?, call).await,
             Shape::BucketTest => Ok(LambdaReply::null()),
-            Shape::Unknown => match &self.app.manifest.invokes[..] {
-                // `aws lambda invoke --payload '{"id":"x"}'` of an app with one function.
-                [only] => self.invoke(Invocation::new(only, Bytes::copy_from_slice(event)), call).await,
-                _ => Err(self.unhandled("an event of a kind that isobar does not know", incoming)),
-            },
+            // Never the app's only function: everything that AWS sends to a Lambda by mistake would run it.
+            Shape::Unknown => Err(self.unhandled("an event of a kind that isobar does not know", incoming)),
             Shape::Foreign(service) => Err(self.unhandled(&service, incoming)),
             _ => Err(wrong_reply()),
         }

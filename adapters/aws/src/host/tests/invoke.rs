@@ -30,14 +30,105 @@ async fn a_direct_call_that_fails_is_a_failed_invocation() {
     }
 }
 
+/// As the documentation of each service shows it, shortened.
+fn foreign() -> Vec<(Value, &'static str)> {
+    let (bucket, arn) = ("arn:aws:s3:::pages", "arn:aws:lambda:eu-west-1:123456789012:function:shop");
+    vec![
+        (
+            json!({"messageVersion": "1.0", "invocationSource": "DialogCodeHook", "sessionId": "s", "inputTranscript": "hi",
+                "bot": {"id": "B", "name": "Orders", "aliasId": "A", "localeId": "en_US", "version": "DRAFT"},
+                "sessionState": {"intent": {"name": "Order", "state": "InProgress"}}}),
+            "Lex",
+        ),
+        (
+            json!({"currentIntent": {"name": "Order", "slots": {}}, "bot": {"name": "Orders", "alias": "$LATEST"},
+                "userId": "u", "messageVersion": "1.0", "invocationSource": "FulfillmentIntent"}),
+            "Lex",
+        ),
+        (
+            json!({"invokingEvent": "{\"messageType\":\"ScheduledNotification\"}", "ruleParameters": "{}",
+                "resultToken": "t", "executionRoleArn": "arn", "configRuleName": "rule", "accountId": "123456789012"}),
+            "AWS Config",
+        ),
+        (
+            json!({"token": "t", "signatureVerified": false, "protocols": ["mqtt"],
+                "protocolData": {"mqtt": {"username": "u", "clientId": "c"}}, "connectionMetadata": {"id": "i"}}),
+            "IoT Core",
+        ),
+        (
+            json!({"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j"},
+                "tasks": [{"taskId": "t", "s3Key": "a", "s3VersionId": "1", "s3BucketArn": bucket}]}),
+            "S3 Batch",
+        ),
+        (
+            json!({"xAmzRequestId": "r", "getObjectContext": {"inputS3Url": "https://x"}, "configuration": {},
+                "userRequest": {"url": "https://x", "headers": {}}, "userIdentity": {}, "protocolVersion": "1.00"}),
+            "S3 Object Lambda",
+        ),
+        (
+            json!({"version": "1.0", "session": {"new": true}, "context": {"System": {}}, "request": {"type": "LaunchRequest"}}),
+            "Alexa",
+        ),
+        (
+            json!({"arguments": {"id": 1}, "identity": null, "source": {}, "request": {"headers": {}},
+                "info": {"fieldName": "post", "parentTypeName": "Query"}, "prev": null}),
+            "AppSync",
+        ),
+        (json!({"Name": "ContactFlowEvent", "Details": {"ContactData": {}, "Parameters": {}}}), "Connect"),
+        (
+            json!({"version": "1.0", "timestamp": "2026-01-01T00:00:00Z", "requestContext": {"requestId": "r",
+                "functionArn": arn, "condition": "Success"}, "requestPayload": {}, "responsePayload": {}}),
+            "another function",
+        ),
+        (
+            json!({"version": "0", "id": "i", "source": "com.example", "detail-type": "Scheduled Event", "detail": {},
+                "resources": ["arn:aws:events:eu-west-1:123456789012:rule/sweep"]}),
+            "EventBridge",
+        ),
+        (json!({"Records": []}), "an event without records"),
+        (json!({"id": "x"}), "the fields `id`"),
+        (json!({"isobar": null, "function": "echo"}), "the fields `isobar`, `function`"),
+        (json!([1]), "no fields"),
+        (json!("text"), "no fields"),
+        (json!(7), "no fields"),
+    ]
+}
+
 #[tokio::test]
-async fn any_json_calls_the_function_of_an_app_with_one() {
-    let app = |_: &Cloud, _: &Seen| App::new("one").on_invoke("echo", |it: Value, _| async move { Ok::<_, Error>(it) });
+async fn nothing_but_a_marked_payload_calls_the_only_function_of_an_app() {
+    let app = |_: &Cloud, _: &Seen| {
+        App::new("one").on_invoke("echo", |_: Value, _| async { panic!("it ran") as Result<Value, Error> })
+    };
     let host = Host::with("http://127.0.0.1:1", &[], app);
-    for event in [json!({"id": "x"}), json!([1]), json!("text"), json!({"Records": []}), json!(7)] {
-        assert_eq!(host.ask(&event).await.unwrap(), event);
+    for (event, look) in foreign() {
+        let error = host.ask(&event).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{event}");
+        assert!(error.message().contains(look), "{look}: {error}");
+        assert!(error.message().contains(r#"{"isobar":"invoke""#), "it says how to call a function: {error}");
     }
-    assert_eq!(whole(host.reply(b"").await.unwrap()), json!(null));
+    assert_eq!(host.reply(b"").await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_field_of_an_envelope_that_is_no_string_is_an_error_and_never_left_out() {
+    let host = Host::alone();
+    for wrong in [json!(5), json!(true), json!(["x"]), json!({}), json!(1.5)] {
+        for (mut envelope, name) in [
+            (json!({"isobar": "schedule", "schedule": "sweep"}), "due"),
+            (json!({"isobar": "schedule"}), "schedule"),
+            (json!({"isobar": "invoke"}), "function"),
+        ] {
+            envelope[name] = wrong.clone();
+            let error = host.ask(&envelope).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{envelope}");
+            assert!(error.message().contains(&format!("`{name}`")), "{error}");
+        }
+    }
+    for due in ["", "soon", "2026-01-01", "<aws.scheduler.scheduled-time>", "1767225600"] {
+        let error = host.ask(&json!({"isobar": "schedule", "schedule": "sweep", "due": due})).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{due}");
+    }
+    assert!(host.seen().is_empty());
 }
 
 #[tokio::test]
