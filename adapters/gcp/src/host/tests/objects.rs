@@ -114,8 +114,7 @@ async fn eventarc_is_told_to_come_again_and_cannot_keep_what_is_rejected() {
     assert_eq!(host.seen().len(), 4);
     let mut timeless = of_eventarc("deleted", "a", "pages");
     timeless.headers_mut().remove("ce-time");
-    let (status, answer) = host.send(timeless).await;
-    assert_eq!((status, answer.contains("`time`")), (400, true), "{answer}");
+    assert_eq!(host.send(timeless).await.0, 204, "an event is not lost for its time");
     let mut message = of_eventarc("deleted", "a", "pages");
     message.headers_mut().insert("ce-type", "google.cloud.pubsub.topic.v1.messagePublished".parse().unwrap());
     assert_eq!(host.send(message).await.0, 400);
