@@ -184,7 +184,7 @@ fn events_without_a_gateway_are_told_apart() {
         (json!({"warmer": true, "concurrency": 3}), "WarmUp"),
         (json!({"type": "warmer", "warmerId": "w", "index": 0}), "WarmUp"),
         (json!({"warmer": false}), "Unknown"),
-        (json!({"Records": []}), "Unknown"),
+        (json!({"Records": []}), "Foreign(\"an event without records\")"),
         (json!({"Records": [{"eventSource": "aws:tardis"}]}), "Unknown"),
         (json!({"Records": [{"cf": {}}]}), "Foreign(\"a request of CloudFront\")"),
         (json!({"number": 7}), "Unknown"),
