@@ -68,6 +68,9 @@ async fn serve(adapter: &Adapter, environment: &Environment, app: impl FnOnce(&C
     let cloud = Cloud::with_routes(Arc::clone(&provider), selection::routes(environment, ADAPTERS)?);
     let mut app = app(&cloud);
     let manifest = Arc::new(app.start(&cloud)?);
+    for warning in selection::unused_variables(environment, &manifest)? {
+        tracing::warn!("{warning}");
+    }
     provider.host(Hosted { function: Arc::new(app), manifest }).await
 }
 

@@ -11,9 +11,12 @@
 //!
 //! A resource lives at the host's provider, unless `ISOBAR_TABLE_<NAME>`, `ISOBAR_BUCKET_<NAME>` or
 //! `ISOBAR_TOPIC_<NAME>` gives a URL; a `-` of the logical name is a `_` there. `memory` is a scheme
-//! that every build opens.
+//! that every build opens. A variable that almost names a resource of the app is an error, and one that names
+//! nothing a warning: see [`unused_variables`].
 
-use std::collections::HashMap;
+mod variables;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use isobar_abstraction::memory::MemoryProvider;
@@ -22,6 +25,8 @@ use isobar_abstraction::{
 };
 
 use crate::config::ISOBAR_PROVIDER;
+
+pub use variables::{SETTINGS, unused_variables};
 
 /// A provider that isobar knows, compiled in or not.
 struct Platform {
@@ -87,18 +92,35 @@ fn missing(why: &str, name: &str, compiled: &[Adapter]) -> Error {
     Error::config(format!("{why}, but this build has: {has}; build it with --features {name}"))
 }
 
+const KINDS: [ResourceKind; 3] = [ResourceKind::Table, ResourceKind::Bucket, ResourceKind::Topic];
+
+/// What the variables that place a kind of resource begin with.
+fn prefix_of(kind: ResourceKind) -> String {
+    format!("ISOBAR_{}_", kind.name().to_ascii_uppercase())
+}
+
+/// The logical name in a variable, after its prefix.
+fn logical_name(variable: &str) -> String {
+    variable.to_ascii_lowercase().replace('_', "-")
+}
+
 /// The resources that live elsewhere than at the host's provider.
 ///
-/// Errors: `Config` for a malformed name or URL, and for an unknown scheme, listing the known ones.
+/// Errors: `Config` for a malformed name or URL, for two variables of one resource, and for an unknown
+/// scheme, listing the known ones.
 pub fn routes(environment: &Environment, compiled: &[Adapter]) -> Result<Vec<Route>> {
     let mut opened = HashMap::new();
     let mut routes = Vec::new();
-    for kind in [ResourceKind::Table, ResourceKind::Bucket, ResourceKind::Topic] {
-        let prefix = format!("ISOBAR_{}_", kind.name().to_ascii_uppercase());
+    let mut placed = HashSet::new();
+    for kind in KINDS {
+        let prefix = prefix_of(kind);
         for (variable, text) in environment.vars_with_prefix(&prefix).filter(|(_, text)| !text.is_empty()) {
             let named = |error: Error| Error::config(format!("{prefix}{variable}: {}", error.message()));
-            let name = variable.to_ascii_lowercase().replace('_', "-");
+            let name = logical_name(variable);
             check_name(&name).map_err(named)?;
+            if !placed.insert((kind, name.clone())) {
+                return Err(named(Error::config(format!("another variable places the {kind} `{name}` too"))));
+            }
             let url = ResourceUrl::parse(text).map_err(named)?;
             let provider = provider_of(url.scheme(), environment, compiled, &mut opened).map_err(named)?;
             routes.push(Route { provider, location: Location::new(kind, name).with_url(url) });

@@ -112,6 +112,18 @@ fn the_environment_is_read_in_config_only() {
     }
 }
 
+/// A variable that is missing there would be told to be misspelt.
+#[test]
+fn the_settings_are_all_known() {
+    for path in ["src", "adapters"].into_iter().flat_map(sources) {
+        let names = code(&path);
+        let names = names.lines().filter_map(|line| line.trim().strip_prefix("pub const ISOBAR_")?.split('"').nth(1));
+        for name in names {
+            assert!(isobar::selection::SETTINGS.contains(&name), "{name} of {}", shown(&path));
+        }
+    }
+}
+
 #[test]
 fn features_decide_in_one_table_only() {
     for folder in ["src", "abstraction/src", "adapters", "apps"] {

@@ -76,6 +76,8 @@ fn routes(vars: &[(&str, &str)], compiled: &[Adapter]) -> Result<Vec<(ResourceKi
 #[test]
 fn a_resource_lives_where_its_variable_says() {
     let found = routes(&[("ISOBAR_TABLE_MY_LINKS", "memory://links-prod"), ("ISOBAR_TOPIC_CLICKS", "memory://c")], ALL);
+    let twice = routes(&[("ISOBAR_TABLE_links", "memory://a"), ("ISOBAR_TABLE_LINKS", "memory://b")], ALL);
+    assert!(twice.unwrap_err().contains("another variable"));
     let links = (ResourceKind::Table, "my-links".to_owned(), "links-prod".to_owned());
     let clicks = (ResourceKind::Topic, "clicks".to_owned(), "c".to_owned());
     assert_eq!(found, Ok(vec![links, clicks]));
