@@ -13,9 +13,9 @@ use crate::config::RUST_LOG;
 use fields::SpanFields;
 
 /// Starts logging, unless the app has done so by itself.
-pub(crate) fn start(environment: &Environment) {
+pub(crate) fn start(environment: &Environment, local: bool) {
     let terminal = std::io::stderr().is_terminal();
-    let (filter, wrong) = filter(environment.var(RUST_LOG), terminal);
+    let (filter, wrong) = filter(environment.var(RUST_LOG), local);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();
     // The app may have set a subscriber of its own; it knows better.
@@ -35,10 +35,10 @@ fn json<S, W>(lines: fmt::Layer<S, format::DefaultFields, format::Format, W>) ->
 
 type JsonLayer<S, W> = fmt::Layer<S, SpanFields, format::Format<format::Json>, W>;
 
-/// A line for each request helps a person who tries things out; a platform has its own.
-fn filter(wanted: Option<&str>, terminal: bool) -> (Targets, Option<String>) {
+/// A line for each request where nothing else logs one: on a laptop, with and without a terminal.
+fn filter(wanted: Option<&str>, local: bool) -> (Targets, Option<String>) {
     let default = || {
-        let requests = if terminal { tracing::Level::INFO } else { tracing::Level::WARN };
+        let requests = if local { tracing::Level::INFO } else { tracing::Level::WARN };
         Targets::new().with_default(tracing::Level::INFO).with_target("isobar::request", requests)
     };
     match wanted.map(str::parse::<Targets>) {
@@ -86,5 +86,6 @@ mod tests {
         let (targets, wrong) = filter(Some("isobar=loud"), false);
         assert!(wrong.is_some() && targets.would_enable("x", &tracing::Level::INFO));
         assert!(!targets.would_enable("isobar::request", &tracing::Level::INFO));
+        assert!(filter(None, true).0.would_enable("isobar::request", &tracing::Level::INFO));
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use isobar_abstraction::function::note_panic;
 use isobar_abstraction::{Adapter, App, Cloud, Environment, Error, Hosted, Result};
 
 use crate::adapters::ADAPTERS;
@@ -17,7 +18,8 @@ use crate::{logs, selection};
 pub fn main(app: impl FnOnce(&Cloud) -> App) -> ExitCode {
     let environment = config::environment();
     let asks_for_help = environment.args().iter().any(|arg| arg == "--help" || arg == "-h");
-    logs::start(&environment);
+    logs::start(&environment, is_local(&environment));
+    quiet_handlers();
     match start(&environment, app) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if asks_for_help => {
@@ -51,6 +53,21 @@ fn start(environment: &Environment, app: impl FnOnce(&Cloud) -> App) -> Result<(
     }
     let adapter = selection::host(environment, ADAPTERS)?;
     runtime(adapter)?.block_on(serve(adapter, environment, app))
+}
+
+/// Platforms log each request by themselves, a laptop does not.
+fn is_local(environment: &Environment) -> bool {
+    selection::host(environment, ADAPTERS).is_ok_and(|adapter| adapter.name == "local")
+}
+
+/// The log tells of the panic of a handler, with its place and its invocation, and it is not printed as well.
+fn quiet_handlers() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !note_panic(panic) {
+            print(panic);
+        }
+    }));
 }
 
 /// One thread where the platform runs one event at a time: a second one would only cost.
@@ -98,4 +115,35 @@ fn report(error: &Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use isobar_abstraction::TestClient;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_panic_of_a_handler_is_not_printed_and_its_place_is_told() {
+        let printed = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&printed);
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+        }));
+        quiet_handlers();
+        let app = |_: &Cloud| {
+            App::new("printer")
+                .on_schedule("print", "0 3 * * *", |_, _cx| -> std::future::Ready<()> { panic!("no paper") })
+        };
+        let told = TestClient::new(app).unwrap().tick("print").await.unwrap_err();
+        assert_eq!(printed.load(Ordering::SeqCst), 0);
+        let elsewhere = tokio::spawn(async { panic!("not a handler") }).await;
+        assert!(elsewhere.is_err() && printed.load(Ordering::SeqCst) == 1);
+        std::panic::set_hook(before);
+        assert!(told.message().starts_with("the handler panicked: no paper (at src/run.rs:"), "{told}");
+    }
 }

@@ -255,6 +255,11 @@ pub(crate) fn current_trace() -> Option<TraceParent> {
     CURRENT.get().map(|ambient| ambient.trace)
 }
 
+/// Is a handler being polled on this thread?
+pub(crate) fn in_handler() -> bool {
+    CURRENT.get().is_some()
+}
+
 /// For adapters: when the invocation ends whose handler is being polled on this thread, if one is
 /// and its platform has told. A call to a service that would take longer is in vain.
 pub fn current_deadline() -> Option<SystemTime> {

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use tracing::{Instrument, Span};
 
+pub use crate::app::note_panic;
 use crate::{Body, Context, Error, ErrorKind, Event, Reply, Result};
 
 /// What a host runs. [`App`](crate::App) implements it; a host knows nothing else of the app.
@@ -122,3 +123,6 @@ impl Line {
         tracing::info!(target: "isobar::request", parent: None, invocation, trace, "{request} {status} in {took:.1?}");
     }
 }
+
+#[cfg(test)]
+mod tests;

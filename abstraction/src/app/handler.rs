@@ -1,14 +1,16 @@
 //! Handlers without their types, and what keeps a panic inside its own invocation.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
 use futures_util::future::BoxFuture;
 
 use crate::Context;
-use crate::context::{Ambient, in_invocation};
+use crate::context::{Ambient, in_handler, in_invocation};
 
 /// A handler of events `E` that answers `R`.
 pub(super) type Handler<E, R> = dyn Fn(E, Context) -> BoxFuture<'static, R> + Send + Sync;
@@ -51,8 +53,33 @@ impl<R> Future for Guarded<R> {
     }
 }
 
+thread_local! {
+    // Where the last panic of a handler on this thread began. The payload of a panic does not say it.
+    static PANICKED_AT: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// For a panic hook of a `main`: takes the panic of a handler, which is caught and logged with its
+/// invocation, so that the hook need not print it. `false` for every other panic.
+///
+/// A library must not install a hook. Without one, the process prints each panic of a handler beside the
+/// log line, which does not say the place then.
+pub fn note_panic(panic: &PanicHookInfo<'_>) -> bool {
+    if !in_handler() {
+        return false;
+    }
+    PANICKED_AT.set(panic.location().map(ToString::to_string));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(%backtrace, "a handler panics");
+    }
+    true
+}
+
 pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the handler panicked: {}", text.unwrap_or("no message"))
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    match PANICKED_AT.take() {
+        Some(place) => format!("the handler panicked: {text} (at {place})"),
+        None => format!("the handler panicked: {text}"),
+    }
 }

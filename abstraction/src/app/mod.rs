@@ -17,6 +17,7 @@ use crate::pub_sub::{Message, Subscription};
 use crate::{Body, BoxError, Context, Error, IntoOutcome, Limits, ObjectEvent, Outcome, RetryPolicy, Tick, json};
 use handler::{Handler, boxed};
 
+pub use handler::note_panic;
 pub use http::HttpService;
 
 /// What an app is made of: an HTTP service, and handlers of messages, object events, schedules and

@@ -1,0 +1,161 @@
+//! What is answered and logged of a request, whatever becomes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use parking_lot::Mutex;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event as LogEvent, Metadata, Subscriber};
+
+use super::*;
+use crate::{App, BoxError, Clock, Cloud, ManualClock};
+
+/// A log that keeps each line with the fields of the spans that it is in.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    spans: Vec<String>,
+    within: Vec<usize>,
+    lines: Vec<String>,
+}
+
+struct Fields<'a>(&'a mut String);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!(" {field}={value:?}"));
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut text = String::new();
+        span.record(&mut Fields(&mut text));
+        let mut log = self.0.lock();
+        log.spans.push(text);
+        Id::from_u64(log.spans.len() as u64)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &LogEvent<'_>) {
+        let mut text = event.metadata().level().to_string();
+        event.record(&mut Fields(&mut text));
+        let mut log = self.0.lock();
+        let within: Vec<String> = match event.is_root() {
+            true => Vec::new(),
+            false => log.within.iter().map(|span| log.spans[*span].clone()).collect(),
+        };
+        log.lines.push(format!("{text} |{}", within.concat()));
+    }
+
+    fn enter(&self, span: &Id) {
+        self.0.lock().within.push(span.into_u64() as usize - 1);
+    }
+
+    fn exit(&self, _: &Id) {
+        self.0.lock().within.pop();
+    }
+}
+
+async fn late() -> &'static str {
+    std::future::pending().await
+}
+
+async fn broken() -> Body {
+    let parts = [Ok(Bytes::from_static(b"half")), Err(BoxError::from("the disk is gone"))];
+    Body::from_stream(futures_util::stream::iter(parts))
+}
+
+async fn endless() -> Body {
+    Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, BoxError>(Bytes::from_static(b"more"))))
+}
+
+fn app() -> App {
+    let routes = Router::new()
+        .route("/fine", get("fine"))
+        .route("/error", get(async || Err::<(), _>(Error::internal("out of paper"))))
+        .route("/panic", get(async || -> () { panic!("out of paper") }))
+        .route("/late", get(late))
+        .route("/broken", get(broken))
+        .route("/endless", get(endless));
+    let mut app = App::new("printer").http(routes);
+    app.start(&Cloud::memory()).unwrap();
+    app
+}
+
+/// The status, whether the body came to its end, and the lines of the log.
+async fn logged(path: &str) -> (u16, bool, Vec<String>) {
+    let (log, clock) = (Log::default(), Arc::new(ManualClock::default()));
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let cx = Context::of("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(29));
+    let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
+    let app = app();
+    let mut answered = std::pin::pin!(answer(&app, Request::get(path).body(Body::empty()).unwrap(), cx));
+    if let Some(response) = futures_util::FutureExt::now_or_never(answered.as_mut()) {
+        return read(response, &clock, &log).await;
+    }
+    clock.advance(Duration::from_secs(29));
+    read(answered.await, &clock, &log).await
+}
+
+async fn read(response: Response<Body>, clock: &ManualClock, log: &Log) -> (u16, bool, Vec<String>) {
+    assert_eq!(response.headers()[REQUEST_ID], "inv-7");
+    let status = response.status().as_u16();
+    let mut body = response.into_body();
+    let mut whole = true;
+    while let Some(frame) = body.frame().await {
+        whole &= frame.is_ok();
+        clock.advance(Duration::from_secs(10));
+    }
+    (status, whole, log.0.lock().lines.clone())
+}
+
+#[tokio::test]
+async fn what_fails_is_logged_once_with_its_request() {
+    for (path, status, whole, said) in [
+        ("/error", 500, true, "out of paper"),
+        ("/panic", 500, true, "out of paper"),
+        ("/late", 504, true, "before its deadline"),
+        ("/broken", 200, false, "the disk is gone"),
+        ("/endless", 200, false, "before its deadline"),
+    ] {
+        let (found, ended, lines) = logged(path).await;
+        assert_eq!((found, ended), (status, whole), "{path}");
+        let errors: Vec<_> = lines.iter().filter(|line| line.starts_with("ERROR")).collect();
+        assert_eq!(errors.len(), 1, "{path}: {lines:#?}");
+        for part in [said, path, "inv-7", "4bf92f3577b34da6a3ce929d0e0e4736", "GET"] {
+            assert!(errors[0].contains(part), "{path}: {part} is not in {}", errors[0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_a_line_with_method_path_status_and_ids() {
+    for (path, status) in [("/fine", 200), ("/none", 404), ("/late", 504)] {
+        let (_, _, lines) = logged(path).await;
+        let line = lines.iter().find(|line| line.starts_with("INFO")).unwrap();
+        for part in [&format!("GET {path} {status} in "), "inv-7", "4bf92f3577b34da6a3ce929d0e0e4736"] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_an_error_where_it_must_be_whole() {
+    let cx = Context::new("memory", Arc::new(ManualClock::default()));
+    let response = answer_whole(&app(), Request::get("/broken").body(Body::empty()).unwrap(), cx).await;
+    assert_eq!(response.status(), 500);
+    assert!(!String::from_utf8_lossy(response.body()).contains("disk"), "{response:?}");
+}
