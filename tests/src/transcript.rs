@@ -96,6 +96,7 @@ impl Said<'_> {
         // Gateways give a type to a body that is not there.
         let typed = |name: &&str| *name != "content-type" || !response.body.is_empty();
         let told = |name| response.header(name).filter(|_| typed(&name)).unwrap_or("-");
+        // `x-request-id` is left out: it is the id of the invocation, another one in every run.
         let headers = ["content-type", "location", "retry-after"].map(|name| format!("{name}: {}", told(name)));
         let line = format!("{request} -> {} {} {}", response.status.as_u16(), headers.join(", "), response.text());
         self.lines.push(self.ids.iter().fold(line, |line, id| line.replace(id, "{id}")));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use isobar::{Error, ErrorKind};
+
 /// What the bot needs to know of the services; of each of them all or nothing.
 ///
 /// | variable | what it is |
@@ -94,6 +96,14 @@ impl fmt::Display for Missing {
 }
 
 impl std::error::Error for Missing {}
+
+/// 503: the service tries again. Strangers need not know what is missing; the log says it.
+impl From<Missing> for Error {
+    fn from(missing: Missing) -> Self {
+        let message = "this webhook is not set up; the log of the app says what is missing";
+        Self::new(ErrorKind::Unavailable, message).with_source(missing)
+    }
+}
 
 /// Text that must not be seen: `Debug` hides it, and it has no `Display`.
 #[derive(Clone)]

@@ -12,7 +12,6 @@ mod config;
 mod conversation;
 mod inbox;
 mod incoming;
-mod refusal;
 mod slack;
 mod telegram;
 mod web_api;
@@ -31,7 +30,6 @@ pub use incoming::{Incoming, Place};
 use conversation::Conversations;
 use inbox::Inbox;
 use incoming::Received;
-use refusal::Refusal;
 use web_api::WebApi;
 
 #[derive(Clone)]
@@ -65,28 +63,35 @@ pub fn app_with(cloud: &Cloud, config: Config) -> App {
         .http(Router::new().route("/telegram", post(from_telegram)).route("/slack", post(from_slack)).with_state(bot))
 }
 
-async fn from_telegram(State(bot): State<Bot>, headers: HeaderMap, request: Request) -> Result<Response, Refusal> {
+async fn from_telegram(State(bot): State<Bot>, headers: HeaderMap, request: Request) -> Result<Response> {
     telegram::verify(bot.config.telegram()?, &headers)?;
-    let body = Bytes::from_request(request, &bot).await?;
+    let body = read(request, &bot).await?;
     bot.receive(telegram::read(&body)?).await
 }
 
-async fn from_slack(
-    State(bot): State<Bot>,
-    cx: Context,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, Refusal> {
+async fn from_slack(State(bot): State<Bot>, cx: Context, headers: HeaderMap, request: Request) -> Result<Response> {
     let secret = &bot.config.slack()?.signing_secret;
     let signature = slack::Signature::new(&headers, cx.now())?;
     // The signature is of the bytes as they came: nothing may parse them before.
-    let body = Bytes::from_request(request, &bot).await?;
+    let body = read(request, &bot).await?;
     signature.verify(secret, &body)?;
     bot.receive(slack::read(&body)?).await
 }
 
+/// The body as it came. One that is too large isobar answers by itself.
+async fn read(request: Request, bot: &Bot) -> Result<Bytes> {
+    let body = Bytes::from_request(request, bot).await;
+    body.map_err(|error| Error::invalid("the body cannot be read").with_source(error))
+}
+
+/// The sender of a webhook is not known.
+fn unverified(reason: &'static str) -> Error {
+    tracing::warn!(reason, "a webhook was refused");
+    Error::new(ErrorKind::Unauthenticated, reason)
+}
+
 impl Bot {
-    async fn receive(&self, received: Received) -> Result<Response, Refusal> {
+    async fn receive(&self, received: Received) -> Result<Response> {
         match received {
             Received::Challenge(challenge) => return Ok(Json(json!({ "challenge": challenge })).into_response()),
             Received::Message(incoming) => self.enqueue(incoming).await?,

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::Slack;
 use crate::incoming::Received;
-use crate::refusal::Refusal;
+use crate::unverified;
 use crate::web_api::WebApi;
 use crate::{Incoming, Place, Secret};
 
@@ -27,27 +27,27 @@ pub(crate) struct Signature<'a> {
 }
 
 impl<'a> Signature<'a> {
-    pub(crate) fn new(headers: &'a HeaderMap, now: SystemTime) -> Result<Self, Refusal> {
+    pub(crate) fn new(headers: &'a HeaderMap, now: SystemTime) -> Result<Self> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let (Some(sent), Some(timestamp)) = (text("x-slack-signature"), text("x-slack-request-timestamp")) else {
-            return Err(Refusal::Unverified("the header X-Slack-Signature or X-Slack-Request-Timestamp is missing"));
+            return Err(unverified("the header X-Slack-Signature or X-Slack-Request-Timestamp is missing"));
         };
         let seconds = timestamp.parse::<u64>().ok();
         let Some(time) = seconds.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(since)))
         else {
-            return Err(Refusal::Unverified("the header X-Slack-Request-Timestamp is no time in seconds"));
+            return Err(unverified("the header X-Slack-Request-Timestamp is no time in seconds"));
         };
         let distance = now.duration_since(time).unwrap_or_else(|ahead| ahead.duration());
         match distance <= WINDOW {
             true => Ok(Self { timestamp, sent }),
-            false => Err(Refusal::Unverified("the request is more than five minutes old or ahead")),
+            false => Err(unverified("the request is more than five minutes old or ahead")),
         }
     }
 
-    pub(crate) fn verify(&self, secret: &Secret, body: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn verify(&self, secret: &Secret, body: &[u8]) -> Result<()> {
         match bool::from(sign(secret, self.timestamp, body).as_bytes().ct_eq(self.sent.as_bytes())) {
             true => Ok(()),
-            false => Err(Refusal::Unverified("the header X-Slack-Signature is wrong")),
+            false => Err(unverified("the header X-Slack-Signature is wrong")),
         }
     }
 }

@@ -7,19 +7,19 @@ use subtle::ConstantTimeEq;
 
 use crate::config::Telegram;
 use crate::incoming::Received;
-use crate::refusal::Refusal;
+use crate::unverified;
 use crate::web_api::{Answer, WebApi};
 use crate::{Incoming, Place};
 
 /// Refuses a request without the secret that `setWebhook` was given.
-pub(crate) fn verify(telegram: &Telegram, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn verify(telegram: &Telegram, headers: &HeaderMap) -> Result<()> {
     let Some(sent) = headers.get("x-telegram-bot-api-secret-token") else {
-        return Err(Refusal::Unverified("the header X-Telegram-Bot-Api-Secret-Token is missing"));
+        return Err(unverified("the header X-Telegram-Bot-Api-Secret-Token is missing"));
     };
     let expected = telegram.secret_token.reveal().as_bytes();
     match bool::from(expected.ct_eq(sent.as_bytes())) {
         true => Ok(()),
-        false => Err(Refusal::Unverified("the header X-Telegram-Bot-Api-Secret-Token is wrong")),
+        false => Err(unverified("the header X-Telegram-Bot-Api-Secret-Token is wrong")),
     }
 }
 

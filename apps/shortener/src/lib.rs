@@ -17,6 +17,7 @@ mod target;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use isobar::Origin;
 use isobar::axum::body::Bytes;
 use isobar::axum::http::header::{CONTENT_TYPE, HOST};
 use isobar::axum::http::uri::Authority;
@@ -85,7 +86,7 @@ async fn shorten(
 }
 
 async fn follow(State(app): State<Shortener>, Path(id): Path<String>) -> Result<Response> {
-    let Some(link) = app.links.find(&id).await? else { return Ok(unknown_link()) };
+    let link = app.links.find(&id).await?.ok_or_else(unknown_link)?;
     // No visitor is turned away because a click cannot be counted.
     if let Err(error) = app.clicks.publish(Click { id }).await {
         tracing::warn!(%error, "a click is lost");
@@ -97,11 +98,9 @@ async fn count(app: Shortener, click: Message<Click>) -> Result<()> {
     app.links.count(&click.body.id, click.id.as_str()).await
 }
 
-async fn link_stats(State(app): State<Shortener>, Path(id): Path<String>) -> Result<Response> {
-    match app.links.clicks(&id).await? {
-        Some(clicks) => Ok(Json(Stats { clicks }).into_response()),
-        None => Ok(unknown_link()),
-    }
+async fn link_stats(State(app): State<Shortener>, Path(id): Path<String>) -> Result<Json<Stats>> {
+    let clicks = app.links.clicks(&id).await?.ok_or_else(unknown_link)?;
+    Ok(Json(Stats { clicks }))
 }
 
 /// What the function `stats` is asked: about one link, or about all.
@@ -134,24 +133,18 @@ async fn sweep(app: Shortener) -> Result<()> {
 }
 
 async fn index(State(app): State<Shortener>) -> Result<Response> {
-    match app.pages.get("index.html").await {
-        Ok(page) => {
-            let content_type = page.content_type.clone().unwrap_or_default();
-            Ok(([(CONTENT_TYPE, content_type)], page.into_body()).into_response())
+    let page = app.pages.get("index.html").await.map_err(|error| match error.origin() {
+        Origin::Data => {
+            Error::not_found("there is no index yet; the schedule `sweep` writes it every night at 03:00 UTC")
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Ok(not_found("there is no index yet; the schedule `sweep` writes it every night at 03:00 UTC"))
-        }
-        Err(error) => Err(error),
-    }
+        _ => error,
+    })?;
+    let content_type = page.content_type.clone().unwrap_or_default();
+    Ok(([(CONTENT_TYPE, content_type)], page.into_body()).into_response())
 }
 
-fn unknown_link() -> Response {
-    not_found("no such link; it may have expired")
-}
-
-fn not_found(detail: &str) -> Response {
-    (StatusCode::NOT_FOUND, Json(json!({ "error": "not-found", "detail": detail }))).into_response()
+fn unknown_link() -> Error {
+    Error::not_found("no such link; it may have expired")
 }
 
 /// Where the client reached this app, such as `https://sho.rt`.
