@@ -81,6 +81,9 @@ pub struct AwsConfig {
     pub dual_stack: bool,
     /// Does the function's URL stream its answers? [`ISOBAR_LAMBDA_INVOKE_MODE`].
     pub response_stream: bool,
+    /// The largest object that S3 copies in one request; a larger one is copied in parts of at most this size,
+    /// and S3 takes no parts below 5 MiB. `None`: 5 GiB. Stores of S3's kind may take less.
+    pub largest_copy: Option<u64>,
     /// Resources that configuration placed, for the host to know their events by.
     pub placed: Vec<Location>,
     /// The function that this process is, if it runs on Lambda.
@@ -108,6 +111,7 @@ impl AwsConfig {
             fips: flag(environment, "AWS_USE_FIPS_ENDPOINT")?,
             dual_stack: flag(environment, "AWS_USE_DUALSTACK_ENDPOINT")?,
             response_stream: response_stream(environment)?,
+            largest_copy: None,
             placed: placed(environment)?,
             client: client(environment)?,
             sources: Sources::from_environment(environment, lambda.is_some())?,

@@ -64,7 +64,9 @@ impl Aws {
         let tap = Tap::start(&self.endpoint, &clock).await?;
         let account = Arc::new(Account::new(self.endpoint.clone(), self.account, prefix.to_owned())?);
         let environment = account.environment().with_var("AWS_ENDPOINT_URL_SQS", tap.url());
-        let config = AwsConfig::from_environment(&environment)?;
+        let mut config = AwsConfig::from_environment(&environment)?;
+        // Nobody waits for a trial of more than 5 GiB.
+        config.largest_copy = Some(5 << 20);
         Ok(Box::new(AwsWorld { account, clock, tap, config }))
     }
 }

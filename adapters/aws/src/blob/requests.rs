@@ -1,6 +1,7 @@
 //! The requests to one bucket.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +15,7 @@ use isobar_rest::object::text;
 use isobar_rest::{Answer, Safety};
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{CopyMode, PutMode, PutPayload, PutResult, UpdateVersion};
+use object_store::{PutMode, PutPayload, PutResult, TagSet, UpdateVersion};
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
@@ -84,14 +85,9 @@ impl S3Requests {
         self.send("DeleteObject", Safety::Idempotent, request, PutPayload::new()).await.map(drop)
     }
 
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-    pub(super) async fn copy(&self, from: &Path, to: &Path, mode: CopyMode) -> Result<()> {
-        let source = format!("/{}/{}", self.bucket, utf8_percent_encode(from.as_ref(), PATH));
-        let request = self.request(Method::PUT, to, None).header("x-amz-copy-source", source);
-        let mode = match mode {
-            CopyMode::Overwrite => PutMode::Overwrite,
-            CopyMode::Create => PutMode::Create,
-        };
+    /// Copies an object of at most 5 GiB. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+    pub(super) async fn copy(&self, from: &Path, to: &Path, mode: PutMode) -> Result<()> {
+        let request = self.request(Method::PUT, to, None).header("x-amz-copy-source", self.source(from));
         // It begins its answer before it is done: an error may come behind a success.
         self.send("CopyObject", Safety::Idempotent, under(request, &mode), PutPayload::new()).await.map(drop)
     }
@@ -119,6 +115,44 @@ impl S3Requests {
         Ok(PartId { content_id: tag.to_owned() })
     }
 
+    /// Makes part `number` of bytes of another object, if that still has this ETag.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html>
+    pub(super) async fn copy_part(
+        &self,
+        at: &Path,
+        id: &str,
+        number: usize,
+        from: (&Path, &str),
+        bytes: Range<u64>,
+    ) -> Result<PartId> {
+        let number = number.to_string();
+        let url = format!("{}?{}", self.url(at), query(&[("partNumber", &number), ("uploadId", id)]));
+        let request = Request::put(url)
+            .header("x-amz-copy-source", self.source(from.0))
+            .header("x-amz-copy-source-if-match", from.1)
+            .header("x-amz-copy-source-range", format!("bytes={}-{}", bytes.start, bytes.end.saturating_sub(1)));
+        let answer = self.send("UploadPartCopy", Safety::Idempotent, request, PutPayload::new()).await?;
+        let wrong = |error| Error::internal("S3 copied a part without an ETag").with_source(error);
+        let copied: Tagged = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
+        Ok(PartId { content_id: copied.e_tag })
+    }
+
+    /// The tags of an object. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html>
+    pub(super) async fn tags(&self, at: &Path) -> Result<TagSet> {
+        let request = Request::get(format!("{}?tagging=", self.url(at)));
+        let answer = self.send("GetObjectTagging", Safety::Read, request, PutPayload::new()).await?;
+        let wrong = |error| Error::internal("S3 answered no tags").with_source(error);
+        let tagging: Tagging = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
+        let mut tags = TagSet::default();
+        tagging.tag_set.tag.iter().for_each(|tag| tags.push(&tag.key, &tag.value));
+        Ok(tags)
+    }
+
+    /// An object that is copied.
+    fn source(&self, from: &Path) -> String {
+        format!("/{}/{}", self.bucket, utf8_percent_encode(from.as_ref(), PATH))
+    }
+
     /// Makes an object of the parts of an upload.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
     ///
@@ -134,7 +168,7 @@ impl S3Requests {
         let wrong = |error| {
             Error::internal("S3 completed a multipart write without a word").with_source(error).with_outcome_unknown()
         };
-        let completed: Completed = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
+        let completed: Tagged = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
         written(&answer, Some(completed.e_tag))
     }
 
@@ -214,10 +248,31 @@ struct Begun {
     upload_id: String,
 }
 
+/// A part that was copied, or the object of all parts.
 #[derive(Deserialize)]
-struct Completed {
+struct Tagged {
     #[serde(rename = "ETag")]
     e_tag: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tagging {
+    tag_set: Tags,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tags {
+    #[serde(default)]
+    tag: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+    value: String,
 }
 
 /// The parts of an upload in their order. Their ETags are S3's own.

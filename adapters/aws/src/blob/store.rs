@@ -7,25 +7,28 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use http::Method;
-use isobar_abstraction::Error;
 use isobar_abstraction::blob::{ListRequest, Listing, WriteCondition};
+use isobar_abstraction::{Error, ErrorKind};
 use isobar_rest::object;
 use object_store::path::Path;
 use object_store::{
-    CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
-    RenameTargetMode, Result, coalesce_ranges,
+    Attribute, CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload,
+    OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, RenameOptions, RenameTargetMode, Result, TagSet, coalesce_ranges,
 };
 
 use super::headers;
 use super::requests::S3Requests;
-use super::upload::S3Upload;
+use super::upload::{S3Upload, copied_part};
 
 /// Objects of one stream that are deleted at once.
 const DELETED_AT_ONCE: usize = 20;
 
 /// The names that are asked for at once.
 const PAGE: usize = 1_000;
+
+/// The largest object that S3 copies in one request: 5 GiB.
+const LARGEST_COPY: u64 = 5 << 30;
 
 /// One bucket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,6 +43,38 @@ impl S3Store {
 
     pub(super) fn requests(&self) -> &S3Requests {
         &self.requests
+    }
+
+    /// Copies an object that was found, in parts if it is larger than S3 copies in one request.
+    async fn copy(&self, found: GetResult, to: &Path, mode: PutMode) -> Result<()> {
+        let GetResult { meta, mut attributes, .. } = found;
+        let largest = self.requests.state.config.largest_copy.unwrap_or(LARGEST_COPY);
+        if meta.size <= largest {
+            return Ok(self.requests.copy(&meta.location, to, mode).await?);
+        }
+        // As with `CopyObject`, which copies the tags, but not the class.
+        attributes.remove(&Attribute::StorageClass);
+        let tags = match self.requests.tags(&meta.location).await {
+            // Not every store of S3's kind has tags.
+            Err(error) if error.kind() == ErrorKind::Unsupported => TagSet::default(),
+            tags => tags?,
+        };
+        let request = headers::describe(self.requests.beginning(to), &attributes, &tags)?;
+        let id = self.requests.begin(request).await?;
+        let mut upload = S3Upload::new(self.requests.clone(), to.clone(), id, mode);
+        let (e_tag, part) = (meta.e_tag.unwrap_or_default(), copied_part(meta.size, largest));
+        let copied = async {
+            upload.copy_all(&meta.location, &e_tag, meta.size, part).await?;
+            upload.complete().await
+        };
+        match copied.await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // The first error matters, and parts without an end are never seen.
+                let _ = upload.abort().await;
+                Err(error)
+            }
+        }
     }
 
     /// All pages of a list.
@@ -143,14 +178,13 @@ impl ObjectStore for S3Store {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        if from != to {
-            return Ok(self.requests.copy(from, to, options.mode).await?);
-        }
-        // S3 refuses it as a mistake.
-        self.head(from).await?;
+        let found = self.get_opts(from, GetOptions { head: true, ..GetOptions::default() }).await?;
         match options.mode {
-            CopyMode::Overwrite => Ok(()),
-            CopyMode::Create => Err(Error::already_exists("an object with this key exists").into()),
+            // S3 refuses it as a mistake.
+            CopyMode::Overwrite if from == to => Ok(()),
+            CopyMode::Create if from == to => Err(Error::already_exists("an object with this key exists").into()),
+            CopyMode::Overwrite => self.copy(found, to, PutMode::Overwrite).await,
+            CopyMode::Create => self.copy(found, to, PutMode::Create).await,
         }
     }
 

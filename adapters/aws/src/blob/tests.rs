@@ -3,7 +3,10 @@
 use http::Response;
 use isobar_abstraction::{Environment, ErrorKind, ResourceKind};
 use object_store::multipart::PartId;
-use object_store::{Attribute, Attributes, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutResult, RenameOptions};
+use object_store::{
+    Attribute, Attributes, CopyMode, CopyOptions, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutResult,
+    RenameOptions,
+};
 
 use super::*;
 use crate::service::double::Double;
@@ -21,12 +24,17 @@ async fn bucket(status: u16, body: &'static str) -> (Double, S3Blob) {
 }
 
 fn at(double: &Double) -> S3Blob {
+    placed(double, None)
+}
+
+fn placed(double: &Double, largest_copy: Option<u64>) -> S3Blob {
     let environment = Environment::default()
         .with_var("AWS_REGION", "eu-west-1")
         .with_var("AWS_ENDPOINT_URL", &double.url)
         .with_var("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
         .with_var("AWS_SECRET_ACCESS_KEY", "hush-secret");
-    let state = AwsProvider::new(AwsConfig::from_environment(&environment).unwrap()).0;
+    let config = AwsConfig { largest_copy, ..AwsConfig::from_environment(&environment).unwrap() };
+    let state = AwsProvider::new(config).0;
     S3Blob::new(state, &Location::new(ResourceKind::Bucket, "pages")).unwrap()
 }
 
@@ -158,4 +166,87 @@ async fn the_attributes_and_the_body_of_a_write_are_signed() {
     let names = "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-meta-kind,";
     assert!(signed.contains(names) && signed.contains("/eu-west-1/s3/aws4_request"), "{signed}");
     assert_eq!(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+/// S3 with an object of 12,000,000 bytes, of whose parts one may not be copied.
+async fn copying(refused: Option<&'static str>) -> (Double, S3Blob) {
+    let double = Double::new(move |request| {
+        let answer =
+            Response::builder().header("etag", "\"1\"").header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
+        let body = match (request.method().as_str(), request.uri().query().unwrap_or_default()) {
+            ("HEAD", _) => {
+                let answer = answer.header("content-length", 12_000_000).header("content-type", "text/x");
+                return answer.header("x-amz-meta-kind", "note").body(String::new()).unwrap();
+            }
+            ("GET", _) => "<Tagging><TagSet><Tag><Key>a b</Key><Value>c</Value></Tag></TagSet></Tagging>",
+            ("POST", "uploads=") => {
+                "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>"
+            }
+            ("PUT", query) if refused.is_some_and(|refused| query.contains(refused)) => {
+                return Response::builder()
+                    .status(412)
+                    .body("<Error><Code>PreconditionFailed</Code></Error>".to_owned())
+                    .unwrap();
+            }
+            ("PUT", _) => "<CopyPartResult><ETag>&quot;p&quot;</ETag></CopyPartResult>",
+            ("POST", _) => {
+                "<CompleteMultipartUploadResult><ETag>&quot;2-3&quot;</ETag></CompleteMultipartUploadResult>"
+            }
+            _ => "",
+        };
+        answer.body(body.to_owned()).unwrap()
+    })
+    .await;
+    let bucket = placed(&double, Some(5 << 20));
+    (double, bucket)
+}
+
+#[tokio::test]
+async fn what_is_larger_than_one_request_copies_is_copied_in_parts_under_the_same_conditions() {
+    let (double, bucket) = copying(None).await;
+    let create = CopyOptions::new().with_mode(CopyMode::Create);
+    bucket.object_store().copy_opts(&Path::from("a b"), &Path::from("c"), create).await.unwrap();
+    let mut asked = double.asked();
+    asked[3..6].sort();
+    assert_eq!(
+        asked,
+        [
+            "HEAD /pages/a%20b",
+            "GET /pages/a%20b?tagging=",
+            "POST /pages/c?uploads=",
+            "PUT /pages/c?partNumber=1&uploadId=id",
+            "PUT /pages/c?partNumber=2&uploadId=id",
+            "PUT /pages/c?partNumber=3&uploadId=id",
+            "POST /pages/c?uploadId=id",
+        ]
+    );
+    let header = |at, name: &str| double.request(at, |request| request.headers()[name].to_str().unwrap().to_owned());
+    let described = ["content-type", "x-amz-meta-kind", "x-amz-tagging"].map(|name| header(2, name));
+    assert_eq!(described, ["text/x", "note", "a+b=c"]);
+    let mut ranges: Vec<_> = (3..6).map(|at| header(at, "x-amz-copy-source-range")).collect();
+    ranges.sort();
+    assert_eq!(ranges, ["bytes=0-5242879", "bytes=10485760-11999999", "bytes=5242880-10485759"]);
+    assert_eq!(
+        (header(3, "x-amz-copy-source"), header(3, "x-amz-copy-source-if-match")),
+        ("/pages/a%20b".to_owned(), "\"1\"".to_owned())
+    );
+    assert_eq!(header(6, "if-none-match"), "*");
+}
+
+#[tokio::test]
+async fn a_copy_of_what_changes_meanwhile_is_a_conflict_and_leaves_nothing() {
+    let (double, bucket) = copying(Some("partNumber=2")).await;
+    let error = bucket.object_store().rename(&Path::from("a"), &Path::from("c")).await.unwrap_err();
+    assert_eq!(Error::from(error).kind(), ErrorKind::Conflict);
+    let asked = double.asked();
+    assert_eq!(asked.last().unwrap(), "DELETE /pages/c?uploadId=id");
+    assert!(!asked.contains(&"DELETE /pages/a".to_owned()), "what was not copied is not deleted");
+}
+
+#[test]
+fn every_object_is_copied_in_parts_that_s3_takes() {
+    for (size, largest) in [(12_000_000, 0), (6 << 30, 5 << 30), (5 << 40, 5 << 30), (48 << 40, u64::MAX)] {
+        let part = upload::copied_part(size, largest);
+        assert!((5 << 20..=5 << 30).contains(&part) && size.div_ceil(part) <= 10_000, "{size}: {part}");
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use isobar_abstraction::{Error, ErrorKind};
 use object_store::multipart::PartId;
 use object_store::path::Path;
@@ -14,6 +15,16 @@ use super::requests::S3Requests;
 
 /// The most parts of an upload: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
 const MOST_PARTS: usize = 10_000;
+
+/// Parts of one object that are copied at once.
+const COPIED_AT_ONCE: usize = 8;
+
+/// The size of the parts in which an object of this size is copied: whole mebibytes, at most `largest` where
+/// that is enough for all parts.
+pub(super) fn copied_part(size: u64, largest: u64) -> u64 {
+    let least = size.div_ceil(MOST_PARTS as u64).next_multiple_of(1 << 20);
+    largest.clamp(5 << 20, 512 << 20).max(least)
+}
 
 /// An upload that has begun. If it is dropped before its end, it is aborted where a runtime still
 /// runs; else its parts cost money until a lifecycle rule of the bucket takes them
@@ -32,6 +43,21 @@ pub(super) struct S3Upload {
 impl S3Upload {
     pub(super) fn new(requests: S3Requests, at: Path, id: String, mode: PutMode) -> Self {
         Self { requests, at, id, mode, parts: Arc::default(), sent: 0, open: true }
+    }
+
+    /// Makes all parts of another object, which must not change meanwhile. Errors: `Conflict` where it does.
+    pub(super) async fn copy_all(&mut self, from: &Path, e_tag: &str, size: u64, part: u64) -> Result<()> {
+        let (requests, at, id) = (&self.requests, &self.at, &self.id);
+        let starts = (0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX));
+        let copies = starts.enumerate().map(|(place, start)| async move {
+            let bytes = start..start.saturating_add(part).min(size);
+            let copied = requests.copy_part(at, id, place + 1, (from, e_tag), bytes).await?;
+            Ok::<_, Error>((place, copied))
+        });
+        let copied: BTreeMap<_, _> = stream::iter(copies).buffer_unordered(COPIED_AT_ONCE).try_collect().await?;
+        self.sent = copied.len();
+        *self.parts.lock() = copied;
+        Ok(())
     }
 
     /// The parts in their order. S3 wants at least one.

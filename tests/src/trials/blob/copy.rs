@@ -13,7 +13,8 @@ crate::trials![
     "BL-12" => a_copy_of_an_absent_object_is_not_found_and_changes_nothing,
     "BL-12" => a_copy_lives_on_without_its_original,
     "BL-12" => a_copy_onto_itself_loses_nothing,
-    "BL-12" => a_copy_takes_strange_keys_and_many_megabytes,
+    "BL-12" => a_copy_takes_strange_keys,
+    "BL-12" => a_copy_of_many_megabytes_keeps_all_and_holds_to_its_mode,
     "BL-15" => a_copy_over_a_version_is_unsupported_and_changes_nothing,
 ];
 
@@ -100,17 +101,32 @@ async fn a_copy_onto_itself_loses_nothing(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_copy_takes_strange_keys_and_many_megabytes(world: Box<dyn World>) -> Checked {
+async fn a_copy_takes_strange_keys(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     for keys in STRANGE_KEYS.windows(2).step_by(3) {
         files.put(keys[0], keys[0]).await?;
         files.copy(keys[0], keys[1], PutMode::Overwrite).await?;
         assert_eq!(text(&files, keys[1]).await?, keys[0], "{:?} to {:?}", keys[0], keys[1]);
     }
-    let large = content(9 * 1024 * 1024);
-    files.put_stream("large", in_pieces(large.clone(), 1 << 20), PutMode::Overwrite).await?;
-    files.copy("large", "copy", PutMode::Create).await?;
-    assert!(files.get("copy").await?.bytes().await? == large, "the copy is another");
+    Ok(())
+}
+
+/// A provider of S3 copies it in parts, as it does an object of more than 5 GiB.
+async fn a_copy_of_many_megabytes_keeps_all_and_holds_to_its_mode(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    let large = content(12_000_000);
+    files.put_stream("large", in_pieces(large.clone(), 1 << 20), described()).await?;
+    for mode in [PutMode::Create, PutMode::Overwrite] {
+        files.copy("large", "copy", mode).await?;
+        let copy = files.get("copy").await?;
+        assert_eq!(copy.content_type.as_deref(), Some("text/html"));
+        assert_eq!(copy.cache_control.as_deref(), Some("no-cache"));
+        assert_eq!(copy.metadata, described().metadata);
+        assert!(copy.bytes().await? == large, "the copy is another");
+    }
+    files.put("copy", "old").await?;
+    let error = files.copy("large", "copy", PutMode::Create).await.unwrap_err();
+    assert_eq!((error.kind(), text(&files, "copy").await?.as_str()), (ErrorKind::AlreadyExists, "old"));
     Ok(())
 }
 
