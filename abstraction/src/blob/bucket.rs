@@ -42,8 +42,16 @@ pub struct Bucket {
     resource: Resource<dyn Blob>,
 }
 
-/// The size of a part of a multipart write. S3 wants at least 5 MiB for all but the last.
+/// The size of the first parts of a multipart write. S3 wants at least 5 MiB for all but the last.
 const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most parts that S3 takes.
+const MOST_PARTS: usize = 10_000;
+
+/// The size of a part, counted from 0: it grows, so that 10,000 parts hold 430 GiB and not 78 GiB.
+fn part_bytes(number: usize) -> usize {
+    PART_BYTES * (1 + number.min(MOST_PARTS - 1) / 1_000)
+}
 
 impl Bucket {
     pub(crate) fn new(resource: Resource<dyn Blob>) -> Self {
@@ -156,6 +164,9 @@ impl Bucket {
 
     /// Writes an object from a stream. Nothing is visible before the stream has ended well; an
     /// error of the stream, or dropping the future, leaves what was there.
+    ///
+    /// A stream has at most 430 GiB, else it is `TooLarge`. Up to 8 MiB of it are held in memory, and for every
+    /// 8 GiB of a larger one 8 MiB more, at most 80 MiB.
     ///
     /// A [mode](PutMode) other than `Overwrite` on more than 8 MiB is `Unsupported` where the
     /// provider cannot hold a multipart write to it; nothing is written then.
@@ -350,10 +361,14 @@ fn check_header_value(value: &str) -> Result<()> {
     ))
 }
 
-/// Cuts a stream into parts of [`PART_BYTES`], however its own pieces lie.
+/// The bytes of all parts: `part_bytes` of 0 to 9,999.
+const LARGEST_STREAM: u64 = PART_BYTES as u64 * 1_000 * 55;
+
+/// Cuts a stream into parts of [`part_bytes`], however its own pieces lie.
 #[derive(Default)]
 struct Parts {
     rest: BytesMut,
+    cut: usize,
 }
 
 impl Parts {
@@ -363,7 +378,9 @@ impl Parts {
         B: Into<Bytes>,
         E: Into<BoxError>,
     {
-        while self.rest.len() < PART_BYTES {
+        let size = part_bytes(self.cut);
+        self.cut += 1;
+        while self.rest.len() < size {
             match content.next().await {
                 Some(Ok(piece)) => self.rest.extend_from_slice(&piece.into()),
                 Some(Err(error)) => {
@@ -376,7 +393,7 @@ impl Parts {
                 None => return Ok(self.rest.split().freeze()),
             }
         }
-        Ok(self.rest.split_to(PART_BYTES).freeze())
+        Ok(self.rest.split_to(size).freeze())
     }
 }
 
@@ -392,8 +409,46 @@ where
 {
     let mut part = first;
     while !part.is_empty() {
+        if parts.cut > MOST_PARTS {
+            return Err(Error::new(ErrorKind::TooLarge { limit: LARGEST_STREAM }, "the stream has more than 430 GiB"));
+        }
         upload.put_part(part.into()).await?;
         part = parts.next(&mut content).await?;
     }
     Ok(upload.complete().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_parts_hold_the_largest_stream() {
+        assert_eq!((0..MOST_PARTS).map(|number| part_bytes(number) as u64).sum::<u64>(), LARGEST_STREAM);
+        assert_eq!((part_bytes(0), part_bytes(usize::MAX)), (PART_BYTES, 10 * PART_BYTES));
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_more_parts_than_a_service_takes_is_too_large() {
+        #[derive(Debug)]
+        struct Sink;
+        #[async_trait::async_trait]
+        impl object_store::MultipartUpload for Sink {
+            fn put_part(&mut self, _: PutPayload) -> object_store::UploadPart {
+                Box::pin(async { Ok(()) })
+            }
+            async fn complete(&mut self) -> object_store::Result<PutResult> {
+                Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
+            }
+            async fn abort(&mut self) -> object_store::Result<()> {
+                Ok(())
+            }
+        }
+        let content = || futures_util::stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b"x"))]);
+        let parts = |cut| Parts { cut, ..Parts::default() };
+        let first = Bytes::from_static(b"first");
+        send_parts(&mut Sink, first.clone(), parts(MOST_PARTS - 1), content()).await.unwrap();
+        let error = send_parts(&mut Sink, first, parts(MOST_PARTS), content()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge { limit: LARGEST_STREAM });
+    }
 }
