@@ -4,9 +4,14 @@
 //! takes as they are, and so, segment by segment between slashes:
 //! - an empty segment (`a//b`, `/a`, `a/`) is stored as `%`;
 //! - a dot at the end of a segment as `%2E` (`.` and `..` mean something to a path, and Azure drops it);
-//! - control characters and the backslash (Azure makes it a slash) as `%` and two hexadecimal digits;
-//! - U+FFFE and U+FFFF, which no XML document holds (S3 and Azure list in XML), as the bytes of their UTF-8: `%EF%BF%BE`;
+//! - the backslash (Azure makes it a slash), control characters, U+E000 (which Azure refuses), U+FFFE and U+FFFF
+//!   (which no XML document holds; S3 and Azure list in XML) as the bytes of their UTF-8, each as `%` and two
+//!   hexadecimal digits: `%5C`, `%EF%BF%BE`;
+//! - `.well-known/acme-challenge/`, with which no name in Cloud Storage begins, as `.well-known/acme-challeng%65/`;
+//! - `soap`, which is no object in S3, as `soa%70`;
 //! - `%` itself as `%25`.
+//!
+//! A key has at most 254 segments, as Azure takes them.
 //!
 //! Every other key is stored as it is. The mapping is injective, keeps prefixes, and keeps byte order
 //! but where it escapes: such a key is listed where its stored name lies.
@@ -25,6 +30,20 @@ use crate::{Error, Result};
 /// assert_eq!(decode("a/%/.%2E/b"), "a//../b");
 /// ```
 pub fn encode(key: &str) -> String {
+    let stored = encode_segments(key);
+    match stored.strip_prefix(ACME).filter(|rest| rest.starts_with('/')) {
+        Some(rest) => format!(".well-known/acme-challeng%65{rest}"),
+        None if stored == SOAP => "soa%70".to_owned(),
+        None => stored,
+    }
+}
+
+/// <https://cloud.google.com/storage/docs/naming-objects>
+const ACME: &str = ".well-known/acme-challenge";
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+const SOAP: &str = "soap";
+
+fn encode_segments(key: &str) -> String {
     let mut stored = String::with_capacity(key.len());
     for (place, segment) in key.split('/').enumerate() {
         if place > 0 {
@@ -39,14 +58,20 @@ pub fn encode(key: &str) -> String {
 ///
 /// Other names may begin with it too: whoever lists must compare the decoded keys.
 pub fn encode_prefix(prefix: &str) -> String {
-    let (head, open) = match prefix.rsplit_once('/') {
-        Some((head, open)) => (encode(head) + "/", open),
+    let (mut stored, open) = match prefix.rsplit_once('/') {
+        Some((head, open)) => (encode_segments(head) + "/", open),
         None => (String::new(), prefix),
     };
-    let mut stored = head;
     // What follows decides whether the last segment is empty, and whether its last dot is escaped.
     let open = open.strip_suffix('.').unwrap_or(open);
     open.chars().for_each(|character| encode_character(&mut stored, character));
+    match stored.strip_prefix(ACME) {
+        // As above: what follows decides.
+        Some("") => stored.truncate(ACME.len() - 1),
+        Some(rest) if rest.starts_with('/') => return format!(".well-known/acme-challeng%65{rest}"),
+        _ if stored == SOAP => stored.truncate(SOAP.len() - 1),
+        _ => {}
+    }
     stored
 }
 
@@ -64,12 +89,15 @@ fn encode_segment(stored: &mut String, segment: &str) {
 
 fn encode_character(stored: &mut String, character: char) {
     match character {
-        '%' => stored.push_str("%25"),
-        '\\' => stored.push_str("%5C"),
-        '\u{fffe}' => stored.push_str("%EF%BF%BE"),
-        '\u{ffff}' => stored.push_str("%EF%BF%BF"),
-        control if control.is_ascii_control() => stored.push_str(&format!("%{:02X}", u32::from(control))),
+        '%' | '\\' | '\u{e000}' | '\u{fffe}' | '\u{ffff}' => escape(stored, character),
+        control if control.is_control() => escape(stored, control),
         plain => stored.push(plain),
+    }
+}
+
+fn escape(stored: &mut String, character: char) {
+    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+        stored.push_str(&format!("%{byte:02X}"));
     }
 }
 
@@ -84,10 +112,15 @@ pub fn decode(stored: &str) -> String {
     key.filter(|key| encode(key) == stored).unwrap_or_else(|| stored.to_owned())
 }
 
-/// The key prefix of a stored group name, which ends with the delimiter.
+/// The key prefix of a stored group name, which ends with the delimiter: a key in the group, without its rest.
 pub(super) fn decode_prefix(stored: &str) -> String {
-    stored.strip_suffix('/').map_or_else(|| decode(stored), |head| decode(head) + "/")
+    let key = decode(&format!("{stored}x"));
+    key.strip_suffix('x').map(str::to_owned).unwrap_or(key)
 }
+
+/// The most segments of a blob's name in Azure:
+/// <https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata>.
+const MOST_SEGMENTS: usize = 254;
 
 /// The path of a key in an [`object_store::ObjectStore`]. Errors: `InvalidInput`, `TooLarge`.
 pub fn to_path(key: &str, limit: u64) -> Result<Path> {
@@ -97,6 +130,11 @@ pub fn to_path(key: &str, limit: u64) -> Result<Path> {
     let stored = encode(key);
     if stored.len() as u64 > limit {
         return Err(Error::too_large("the object key, as it is stored,", stored.len() as u64, limit));
+    }
+    let segments = key.split('/').count();
+    if segments > MOST_SEGMENTS {
+        let segments = segments as u64;
+        return Err(Error::too_large("the number of segments of the object key", segments, MOST_SEGMENTS as u64));
     }
     Path::parse(&stored).map_err(|source| Error::invalid("the object key cannot be stored").with_source(source))
 }
@@ -151,6 +189,26 @@ mod tests {
         "/./",
         "/../",
         "a/./b",
+        "\u{81}",
+        "a\u{9f}b",
+        "\u{e000}",
+        "a/\u{f8ff}.",
+        ".well-known/acme-challenge",
+        ".well-known/acme-challenge/",
+        ".well-known/acme-challenge//",
+        ".well-known/acme-challenge/a.",
+        ".well-known/acme-challenge.",
+        ".well-known/acme-challenges/a",
+        ".well-known/acme-challeng%65/a",
+        ".well-known/acme-challeng",
+        "a/.well-known/acme-challenge/b",
+        "soap",
+        "soap/a",
+        "soap.",
+        "soaps",
+        "soa",
+        "soa%70",
+        "a/soap",
         "..a",
         ".a",
         "././",
@@ -165,6 +223,33 @@ mod tests {
             assert_eq!(path.as_ref(), encode(key), "{key:?} is changed by the path");
             assert_eq!(decode(path.as_ref()), *key);
             assert!(seen.insert(path), "{key:?} shares its path");
+        }
+    }
+
+    /// <https://cloud.google.com/storage/docs/naming-objects>, and what S3 and Azure say of names.
+    #[test]
+    fn no_stored_name_is_one_that_a_service_refuses() {
+        for key in STRANGE {
+            let stored = encode(key);
+            assert!(!stored.starts_with(".well-known/acme-challenge/") && stored != "soap", "{key:?}");
+            assert!(!stored.contains(|character: char| character.is_control() || character == '\u{e000}'), "{key:?}");
+            assert!(!stored.split('/').any(|segment| segment.is_empty() || segment.ends_with('.')), "{key:?}");
+        }
+        assert_eq!(encode(".well-known/acme-challenge/x"), ".well-known/acme-challeng%65/x");
+        let segments = |count| to_path(&vec!["a"; count].join("/"), 1_024).map_err(|error| error.kind());
+        assert!(segments(254).is_ok());
+        assert_eq!(segments(255), Err(crate::ErrorKind::TooLarge { limit: 254 }));
+    }
+
+    #[test]
+    fn the_groups_of_stored_names_are_those_of_their_keys() {
+        for key in STRANGE {
+            for (end, _) in key.match_indices('/') {
+                let slashes = key[..=end].matches('/').count();
+                let stored = encode(key);
+                let (end_of_group, _) = stored.match_indices('/').nth(slashes - 1).unwrap();
+                assert_eq!(decode_prefix(&stored[..=end_of_group]), key[..=end], "{key:?}");
+            }
         }
     }
 

@@ -393,3 +393,16 @@ async fn options_of_a_bucket_arrive_as_cloud_storage_knows_them() {
     assert_eq!(strict.objects()[0].2, expected);
     assert_eq!(store.get(&at("a")).await.unwrap().attributes, attributes);
 }
+
+#[tokio::test]
+async fn no_key_is_stored_under_a_name_that_cloud_storage_forbids() {
+    let (strict, _double, store) = bucket().await;
+    let keys = [".well-known/acme-challenge/x", ".", "..", "a\r\nb", "\n", ".well-known/acme-challenge/"];
+    for key in keys {
+        let at = isobar_abstraction::blob::key::to_path(key, 1_024).unwrap();
+        store.put(&at, key.into()).await.unwrap();
+    }
+    assert_eq!(strict.objects().len(), keys.len());
+    let raw = store.put(&at(".well-known/acme-challenge/x"), "x".into()).await;
+    assert_eq!(kind(raw), (ErrorKind::InvalidInput, false));
+}

@@ -15,8 +15,10 @@ crate::trials![
     "BL-2" => a_key_and_a_key_below_it_live_together,
     "BL-2" => keys_that_differ_in_case_or_composition_are_different,
     "BL-2" => keys_that_look_like_escapes_of_others_are_different,
+    "BL-2" => keys_that_a_service_reserves_are_stored_and_listed,
     "BL-17" => a_key_of_exactly_1024_bytes_is_taken,
     "BL-17" => a_key_of_one_byte_more_is_too_large_in_every_operation,
+    "BL-17" => a_key_of_more_than_254_segments_is_too_large_in_every_operation,
     "BL-17" => an_empty_key_is_invalid_input_in_every_operation,
 ];
 
@@ -104,8 +106,26 @@ async fn keys_that_look_like_escapes_of_others_are_different(world: Box<dyn Worl
     are_different(&world.cloud().bucket("files"), &keys).await
 }
 
+async fn keys_that_a_service_reserves_are_stored_and_listed(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    let (token, file) = (".well-known/acme-challenge/token", ".well-known/acme-challenge");
+    let keys = [token, file, ".well-known/acme-challeng%65/token", ".well-known/b", "soap", "soap/a", "soa%70"];
+    are_different(&files, &keys).await?;
+    assert_eq!(keys_of(&files, ".well-known/acme-challenge").await?.len(), 2);
+    assert_eq!(keys_of(&files, ".well-known/acme-challenge/").await?, [token]);
+    assert_eq!(keys_of(&files, "soap").await?.len(), 2);
+    let page = files.list(".well-known/").delimited().page().await?;
+    assert_eq!(page.prefixes, [".well-known/acme-challeng%65/", ".well-known/acme-challenge/"]);
+    assert_eq!(page.objects.len(), 2);
+    files.copy(token, "copy", isobar::blob::PutMode::Create).await?;
+    files.delete(token).await?;
+    assert_eq!(text(&files, "copy").await?, token);
+    Ok(())
+}
+
 async fn a_key_of_exactly_1024_bytes_is_taken(world: Box<dyn World>) -> Checked {
-    let keys = ["k".repeat(1_024), "\u{1f600}".repeat(256), "k/".repeat(511) + "kk", "%".repeat(341) + "k"];
+    let keys =
+        ["k".repeat(1_024), "\u{1f600}".repeat(256), "kkk/".repeat(253) + &"k".repeat(12), "%".repeat(341) + "k"];
     are_different(&world.cloud().bucket("files"), &keys).await
 }
 
@@ -134,6 +154,16 @@ async fn a_key_of_one_byte_more_is_too_large_in_every_operation(world: Box<dyn W
     // The limit is that of the stored name, in which `%` is three bytes.
     for key in ["k".repeat(1_025), "\u{1f600}".repeat(256) + "k", "%".repeat(342)] {
         assert_eq!(refusals(&files, &key).await, vec![too_large; 10]);
+    }
+    assert_eq!(keys_of(&files, "").await?, ["a"]);
+    Ok(())
+}
+
+async fn a_key_of_more_than_254_segments_is_too_large_in_every_operation(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put("a", "x").await?;
+    for key in ["k/".repeat(254), "/".repeat(254), "k/".repeat(300)] {
+        assert_eq!(refusals(&files, &key).await, vec![ErrorKind::TooLarge { limit: 254 }; 10]);
     }
     assert_eq!(keys_of(&files, "").await?, ["a"]);
     Ok(())

@@ -40,13 +40,13 @@ const PLAIN: &[&str] = &[
     "\u{7ff}",
     "\u{800}",
     "\u{d7ff}",
-    "\u{e000}",
+    "\u{e001}",
     "\u{fffd}",
     "\u{10000}",
     "\u{1f600}",
     "\u{10ffff}",
     "a\u{10ffff}",
-    "a\u{e000}",
+    "a\u{e001}",
 ];
 
 async fn a_list_is_in_utf8_byte_order(world: Box<dyn World>) -> Checked {

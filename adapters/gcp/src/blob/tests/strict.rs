@@ -109,6 +109,12 @@ impl Strict {
     }
 }
 
+/// <https://cloud.google.com/storage/docs/naming-objects>
+fn forbidden(name: &str) -> bool {
+    let begins = name.is_empty() || name.starts_with(".well-known/acme-challenge/");
+    begins || name.contains(['\r', '\n']) || [".", ".."].contains(&name) || name.len() > 1_024
+}
+
 /// The name and the query of a request.
 struct Asked {
     path: String,
@@ -162,6 +168,9 @@ impl State {
     }
 
     fn write(&mut self, name: &str, content: String, description: Value, wanted: Option<i64>) -> Answer {
+        if forbidden(name) {
+            return refuse(400, "invalid", "Disallowed unicode characters present in object name");
+        }
         if !self.holds(name, wanted) {
             return unmet();
         }
