@@ -16,6 +16,7 @@ const UNTOLD: &str = "the double of Cloud Storage sends no notifications; fake-g
 /// Of Google's emulators of Firestore and Pub/Sub, and of fake-gcs-server.
 pub const EMULATORS: &[Gap] = &[
     gap("a_copy_that_must_create_refuses_to_overwrite", REWRITE),
+    gap("a_copy_of_many_megabytes_that_must_create_refuses_to_overwrite", REWRITE),
     gap("a_rename_that_must_create_refuses_to_overwrite", REWRITE),
     gap("one_of_many_racing_copies_creates", REWRITE),
     gap("a_signed_url_is_refused_once_it_has_expired", SIGNATURE),

@@ -14,7 +14,8 @@ crate::trials![
     "BL-12" => a_copy_lives_on_without_its_original,
     "BL-12" => a_copy_onto_itself_loses_nothing,
     "BL-12" => a_copy_takes_strange_keys,
-    "BL-12" => a_copy_of_many_megabytes_keeps_all_and_holds_to_its_mode,
+    "BL-12" => a_copy_of_many_megabytes_keeps_all,
+    "BL-12" => a_copy_of_many_megabytes_that_must_create_refuses_to_overwrite,
     "BL-15" => a_copy_over_a_version_is_unsupported_and_changes_nothing,
 ];
 
@@ -112,7 +113,7 @@ async fn a_copy_takes_strange_keys(world: Box<dyn World>) -> Checked {
 }
 
 /// A provider of S3 copies it in parts, as it does an object of more than 5 GiB.
-async fn a_copy_of_many_megabytes_keeps_all_and_holds_to_its_mode(world: Box<dyn World>) -> Checked {
+async fn a_copy_of_many_megabytes_keeps_all(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     let large = content(12_000_000);
     files.put_stream("large", in_pieces(large.clone(), 1 << 20), described()).await?;
@@ -124,6 +125,12 @@ async fn a_copy_of_many_megabytes_keeps_all_and_holds_to_its_mode(world: Box<dyn
         assert_eq!(copy.metadata, described().metadata);
         assert!(copy.bytes().await? == large, "the copy is another");
     }
+    Ok(())
+}
+
+async fn a_copy_of_many_megabytes_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> Checked {
+    let files = world.cloud().bucket("files");
+    files.put_stream("large", in_pieces(content(12_000_000), 1 << 20), PutMode::Overwrite).await?;
     files.put("copy", "old").await?;
     let error = files.copy("large", "copy", PutMode::Create).await.unwrap_err();
     assert_eq!((error.kind(), text(&files, "copy").await?.as_str()), (ErrorKind::AlreadyExists, "old"));
