@@ -69,14 +69,23 @@ class Deployment:
             TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
         )
 
-    def queue(self, name, fifo=False):
+    def queue(self, name, service, source, fifo=False):
+        """A queue that takes what this service sends for this source, with its dead letters."""
         suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
         sqs = self.account.client("sqs")
         arn = lambda queue: f"arn:aws:sqs:{REGION}:{self.account.number}:{queue}"
         sqs.create_queue(QueueName=f"{name}--dead{suffix}", Attributes=kind)
         # The app gives up by itself, with a reason. This is for what kills the function every time.
         backstop = json.dumps({"deadLetterTargetArn": arn(f"{name}--dead{suffix}"), "maxReceiveCount": 100})
-        attributes = {**kind, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop}
+        sends = {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sqs:SendMessage",
+            "Resource": arn(name + suffix),
+            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [sends]})
+        attributes = {**kind, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop, "Policy": policy}
         sqs.create_queue(QueueName=name + suffix, Attributes=attributes)
         self.queues.append((arn(name + suffix), fifo))
         return arn(name + suffix)
@@ -86,11 +95,11 @@ class Deployment:
         for fifo in (False, True):
             attributes = {"FifoTopic": "true"} if fifo else {}
             topic = sns.create_topic(Name=name + (".fifo" if fifo else ""), Attributes=attributes)["TopicArn"]
-            queue = self.queue(name, fifo)
+            queue = self.queue(name, "sns.amazonaws.com", topic, fifo)
             sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
 
     def bucket_events(self, bucket):
-        queue = self.queue(f"{bucket}--events")
+        queue = self.queue(f"{bucket}--events", "s3.amazonaws.com", f"arn:aws:s3:::{bucket}")
         events = {"QueueArn": queue, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
         self.account.client("s3").put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [events]}
@@ -154,6 +163,13 @@ class Deployment:
         target = f"integrations/{integration['IntegrationId']}"
         gateway.create_route(ApiId=api, RouteKey="$default", Target=target)
         gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+        self.account.client("lambda").add_permission(
+            FunctionName=function,
+            StatementId="http-api",
+            Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com",
+            SourceArn=f"arn:aws:execute-api:{REGION}:{self.account.number}:{api}/*/*",
+        )
         return api
 
 
