@@ -410,7 +410,8 @@ where
     let mut part = first;
     while !part.is_empty() {
         if parts.cut > MOST_PARTS {
-            return Err(Error::new(ErrorKind::TooLarge { limit: LARGEST_STREAM }, "the stream has more than 430 GiB"));
+            let error = Error::new(ErrorKind::TooLarge { limit: LARGEST_STREAM }, "the stream has more than 430 GiB");
+            return Err(error.with_origin(Origin::Request));
         }
         upload.put_part(part.into()).await?;
         part = parts.next(&mut content).await?;
