@@ -2,17 +2,19 @@
 
 mod streamed;
 
+use std::panic::AssertUnwindSafe;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use axum_core::response::IntoResponse;
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use tracing::{Instrument, Span};
 
 pub use crate::app::note_panic;
+use crate::app::panic_text;
 use crate::{Body, Context, Error, ErrorKind, Event, Reply, Result};
 
 /// What a host runs. [`App`](crate::App) implements it; a host knows nothing else of the app.
@@ -50,8 +52,14 @@ pub async fn answer_whole(function: &dyn Function, request: Request<Body>, cx: C
     let span = request_span(&request, &cx);
     let collect = async |response: Response<Body>| {
         let (parts, body) = response.into_parts();
-        let broken = |error| Error::internal("the response's body broke off").with_source(error);
-        Ok(Response::from_parts(parts, body.collect().await.map_err(broken)?.to_bytes().into()))
+        let (stated, broken) = (http_body::Body::size_hint(&body).exact(), "the response's body broke off");
+        let collected = AssertUnwindSafe(body.collect()).catch_unwind().await;
+        let collected = collected.map_err(|panic| Error::internal(panic_text(panic.as_ref())))?;
+        let bytes = collected.map_err(|error| Error::internal(broken).with_source(error))?.to_bytes();
+        if stated.is_some_and(|stated| stated != bytes.len() as u64) {
+            return Err(Error::internal(format!("the response body has {} bytes, and stated {stated:?}", bytes.len())));
+        }
+        Ok(Response::from_parts(parts, bytes.into()))
     };
     let (parts, body) = respond(function, request, cx, collect).instrument(span).await.into_parts();
     // It is in memory, and cannot fail.

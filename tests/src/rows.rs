@@ -87,6 +87,11 @@ pub const ROWS: &[Row] = &[
     row("FN-7", "An app that is declared wrongly does not start, and is told all that is wrong"),
     row("FN-8", "An event that nobody handles is an error that names it"),
     row("FN-9", "The manifest tells what the app declared"),
+    row(
+        "FN-10",
+        "A response that HTTP does not allow is a 500 before the first byte, or sent without what HTTP forbids",
+    ),
+    row("FN-11", "A request that some host cannot take is refused on all of them, with a hint"),
     row("FN-10", "An error answers over HTTP by its kind and its origin; every answer has an `x-request-id`"),
 ];
 

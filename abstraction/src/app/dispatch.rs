@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use axum_core::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::future::{FutureExt, join_all};
-use http::{Method, Request};
+use http::Request;
 use tracing::{Instrument, Span};
 
 use super::App;
 use super::handler::guarded;
-use super::http::{Overrun, limit_request, limit_response};
+use super::http::{Overrun, limit_request};
+use super::refusal::refused;
+use super::response::checked;
 use crate::pub_sub::Message;
 use crate::{
     Batch, Body, Context, Error, ErrorKind, Event, Function, Invocation, ObjectEvent, Outcome, Reply, Result, Tick,
@@ -33,7 +35,10 @@ impl Function for App {
 impl App {
     async fn on_http(&self, request: Request<Body>, cx: Context) -> Result<http::Response<Body>> {
         let Some(service) = &self.http else { return Err(self.unhandled("HTTP", request.uri().path())) };
-        let is_head = request.method() == Method::HEAD;
+        if let Some(refusal) = refused(&request, &self.limits) {
+            return Ok(refusal);
+        }
+        let method = request.method().clone();
         let overrun = Overrun::default();
         let mut request = match limit_request(request, &self.limits, &overrun) {
             Ok(request) => request,
@@ -46,11 +51,10 @@ impl App {
             return Ok(refusal);
         }
         let response = match called {
-            Ok(response) if is_head => return Ok(response.map(|_| Body::empty())),
-            Ok(response) => limit_response(response, &self.limits, ambient),
+            Ok(response) => checked(response, &method, &self.limits, ambient),
             Err(panic) => Err(Error::internal(panic)),
         };
-        // What the app answers is too large for its host: that is the app's fault, not the client's.
+        // What the app answers is too large, or no host can send it: that is the app's fault, not the client's.
         Ok(response.unwrap_or_else(|error| {
             let message = error.message().to_owned();
             Error::internal(message).with_source(error).into_response()

@@ -75,7 +75,7 @@ pub fn note_panic(panic: &PanicHookInfo<'_>) -> bool {
     true
 }
 
-pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     match PANICKED_AT.take() {

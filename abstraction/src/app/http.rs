@@ -1,6 +1,5 @@
 //! The HTTP side of an app: any tower service, its body limits, and what an error looks like.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +14,6 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
-use super::handler::panic_text;
-use crate::context::{Ambient, in_invocation};
 use crate::{Body, BoxError, Error, ErrorKind, Limits, Origin};
 
 /// A tower service of HTTP requests without its types. It exists so that [`App`](super::App) can
@@ -138,66 +135,6 @@ impl http_body::Body for LimitedRequest {
             this.overrun.0.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)
-    }
-}
-
-/// Holds a response to the limit. A response whose length is not told ends in an error there, and
-/// where producing it panics.
-pub(super) fn limit_response(response: Response, limits: &Limits, ambient: Ambient) -> Result<Response, Error> {
-    let limit = limits.response_bytes;
-    let size = http_body::Body::size_hint(response.body());
-    if size.lower() > limit {
-        return Err(Error::too_large("the response body", size.lower(), limit));
-    }
-    if size.upper().is_some_and(|upper| upper <= limit) {
-        return Ok(response);
-    }
-    Ok(response.map(|body| Body::new(StreamedResponse { body, left: limit, limit, ambient })))
-}
-
-/// A body that is still being produced while the host sends it, in the invocation of its handler.
-struct StreamedResponse {
-    body: Body,
-    left: u64,
-    limit: u64,
-    ambient: Ambient,
-}
-
-impl StreamedResponse {
-    fn poll_body(&mut self, task: &mut TaskContext<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-        let body = Pin::new(&mut self.body);
-        let poll = || in_invocation(self.ambient, || http_body::Body::poll_frame(body, task));
-        let panic = match catch_unwind(AssertUnwindSafe(poll)) {
-            Ok(poll) => return poll.map_err(BoxError::from),
-            Err(panic) => panic_text(panic.as_ref()),
-        };
-        self.body = Body::empty();
-        Poll::Ready(Some(Err(Error::internal(panic).into())))
-    }
-}
-
-impl http_body::Body for StreamedResponse {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    /// Like [`Limited`], with an error that says what to do.
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        task: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        let Some(frame) = ready!(this.poll_body(task)).transpose()? else { return Poll::Ready(None) };
-        let size = frame.data_ref().map_or(0, |data| data.len() as u64);
-        let Some(left) = this.left.checked_sub(size) else {
-            let (limit, is) = (this.limit, this.limit - this.left + size);
-            let message = format!(
-                "the response body is at least {is}, the limit is {limit}; put large content into a bucket and sign a URL"
-            );
-            let error = Error::new(ErrorKind::TooLarge { limit }, message);
-            return Poll::Ready(Some(Err(error.into())));
-        };
-        this.left = left;
-        Poll::Ready(Some(Ok(frame)))
     }
 }
 

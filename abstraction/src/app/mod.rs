@@ -4,6 +4,8 @@ mod check;
 mod dispatch;
 mod handler;
 mod http;
+mod refusal;
+mod response;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::blob::Bucket;
 use crate::pub_sub::{Message, Subscription};
 use crate::{Body, BoxError, Context, Error, IntoOutcome, Limits, ObjectEvent, Outcome, RetryPolicy, Tick, json};
+pub(crate) use handler::panic_text;
 use handler::{Handler, boxed};
 
 pub use handler::note_panic;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
+use http_body::{Frame, SizeHint};
 use object_store::{Attribute, Attributes, GetResult, ObjectMeta};
 
 use super::{Version, key};
@@ -115,9 +118,35 @@ impl Object {
         self.result.into_stream().map(|part| part.map_err(Error::from)).boxed()
     }
 
-    /// The content as the body of an HTTP response, streamed.
+    /// The content as the body of an HTTP response, streamed. Its size is known, so that the response has a
+    /// `content-length`, and is a 500 before the first byte where the object is larger than
+    /// [`Limits::response_bytes`](crate::Limits::response_bytes): sign a URL of such objects.
     pub fn into_body(self) -> Body {
-        Body::from_stream(self.stream())
+        let left = self.range.end.saturating_sub(self.range.start);
+        Body::new(Content { left, stream: self.stream() })
+    }
+}
+
+/// The content of an object, with its size.
+struct Content {
+    left: u64,
+    stream: BoxStream<'static, Result<Bytes>>,
+}
+
+impl http_body::Body for Content {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let part = ready!(self.stream.poll_next_unpin(task));
+        if let Some(Ok(part)) = &part {
+            self.left = self.left.saturating_sub(part.len() as u64);
+        }
+        Poll::Ready(part.map(|part| part.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }
 

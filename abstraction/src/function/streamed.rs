@@ -1,6 +1,7 @@
 //! A body that the host is still sending: it ends at the deadline of its invocation, and is logged where
 //! it breaks off.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -9,6 +10,8 @@ use futures_util::future::{BoxFuture, FutureExt};
 use http_body::{Body as _, Frame, SizeHint};
 use tracing::Span;
 
+use crate::app::panic_text;
+use crate::context::in_invocation;
 use crate::outcome::chain;
 use crate::{Body, BoxError, Context, Error, ErrorKind};
 
@@ -18,7 +21,8 @@ pub(super) fn until_deadline(body: Body, cx: Context, span: Span) -> Body {
     if body.is_end_stream() {
         return body;
     }
-    Body::new(Streamed { body, cx, span, late: None, began: false })
+    let left = body.size_hint().exact();
+    Body::new(Streamed { body, cx, span, late: None, began: false, left })
 }
 
 struct Streamed {
@@ -27,6 +31,8 @@ struct Streamed {
     span: Span,
     began: bool,
     late: Option<BoxFuture<'static, ()>>,
+    /// What is still to come of a body whose size is known.
+    left: Option<u64>,
 }
 
 impl Streamed {
@@ -40,10 +46,27 @@ impl Streamed {
         late.poll_unpin(task).is_ready()
     }
 
+    /// Errors: `Internal` for a body that has another size than it said.
+    fn count(&mut self, frame: Option<&Frame<Bytes>>) -> Result<(), Error> {
+        let Some(left) = &mut self.left else { return Ok(()) };
+        let size = frame.and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
+        match left.checked_sub(size) {
+            Some(missing) if frame.is_none() && missing > 0 => {
+                self.left = None;
+                Err(Error::internal(format!("the response body ended {missing} bytes before its stated length")))
+            }
+            Some(rest) => {
+                *left = rest;
+                Ok(())
+            }
+            None => Err(Error::internal("the response body is longer than its stated length")),
+        }
+    }
+
     fn cut(&mut self, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         tracing::error!(error = chain(error.as_ref()), "the response was cut");
         // Its client sees that it is cut, and whatever polls it again that it has ended.
-        self.body = Body::empty();
+        (self.body, self.left) = (Body::empty(), None);
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -61,9 +84,21 @@ impl http_body::Body for Streamed {
             (this.began, this.late) = (false, None);
             return this.cut(Error::new(ErrorKind::Timeout, "the response did not end before its deadline").into());
         }
-        match ready!(Pin::new(&mut this.body).poll_frame(task)) {
-            Some(Err(error)) => this.cut(error.into_inner()),
-            frame => Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from))),
+        let (body, ambient) = (Pin::new(&mut this.body), this.cx.ambient());
+        let poll = || in_invocation(ambient, || body.poll_frame(task));
+        let polled = catch_unwind(AssertUnwindSafe(poll));
+        let polled = polled.unwrap_or_else(|panic| {
+            let error = Error::internal(panic_text(panic.as_ref()));
+            Poll::Ready(Some(Err(axum_core::Error::new(error))))
+        });
+        let frame = match ready!(polled) {
+            Some(Err(error)) => return this.cut(error.into_inner()),
+            Some(Ok(frame)) => Some(frame),
+            None => None,
+        };
+        match this.count(frame.as_ref()) {
+            Ok(()) => Poll::Ready(frame.map(Ok)),
+            Err(error) => this.cut(error.into()),
         }
     }
 

@@ -42,7 +42,8 @@ where
         if options.headers != HYPERS_OWN {
             http1.max_headers(options.headers);
         }
-        builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32);
+        // Websockets over HTTP/2 reach the app's own refusal, which says what to do; hyper's says nothing.
+        builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).enable_connect_protocol();
         Self { answer, options, builder, stopped }
     }
 

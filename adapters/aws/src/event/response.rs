@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{CONNECTION, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::SET_COOKIE;
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use isobar_abstraction::Result;
@@ -114,7 +114,7 @@ struct Many<'a>(&'a HeaderMap);
 
 impl Serialize for Many<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(names(self.0).map(|name| (name.as_str(), texts(self.0, name))))
+        serializer.collect_map(self.0.keys().map(|name| (name.as_str(), texts(self.0, name))))
     }
 }
 
@@ -127,7 +127,7 @@ struct One<'a> {
 impl Serialize for One<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut json = serializer.serialize_map(None)?;
-        for name in names(self.headers).filter(|name| *name != SET_COOKIE) {
+        for name in self.headers.keys().filter(|name| *name != SET_COOKIE) {
             json.serialize_entry(name.as_str(), &texts(self.headers, name).join(", "))?;
         }
         if self.cookies {
@@ -137,11 +137,6 @@ impl Serialize for One<'_> {
         }
         json.end()
     }
-}
-
-/// The headers of the app. Those of the connection are the gateway's own.
-fn names(headers: &HeaderMap) -> impl Iterator<Item = &HeaderName> {
-    headers.keys().filter(|name| *name != CONNECTION && *name != TRANSFER_ENCODING)
 }
 
 fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<Cow<'a, str>> {

@@ -3,6 +3,7 @@
 // An unwrap or an assertion that panics fails its trial.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod answers;
 pub mod bodies;
 pub mod context;
 pub mod declaration;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Trial> {
     [
         http::all(),
         bodies::all(),
+        answers::all(),
         faults::all(),
         invoke::all(),
         schedule::all(),

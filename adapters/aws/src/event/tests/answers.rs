@@ -21,8 +21,7 @@ fn many_headers() -> Value {
     event
 }
 
-const HEADERS: &[(&str, &str)] =
-    &[("x-a", "1"), ("x-a", "2"), ("set-cookie", "a=1; Secure"), ("set-cookie", "b=2"), ("connection", "close")];
+const HEADERS: &[(&str, &str)] = &[("x-a", "1"), ("x-a", "2"), ("set-cookie", "a=1; Secure"), ("set-cookie", "b=2")];
 
 #[test]
 fn each_gateway_gets_headers_and_cookies_in_the_form_that_it_takes() {

@@ -87,6 +87,10 @@ async fn http_2_is_served_in_clear_text_with_many_requests_at_once() {
         assert_eq!(answer.version(), ::http::Version::HTTP_2);
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), format!("{number}"));
     }
+    let mut websocket = Request::connect("http://x/").body(Body::empty()).unwrap();
+    websocket.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+    let refused = sender.clone().send_request(websocket).await.unwrap();
+    assert_eq!(refused.status(), 426);
     running.host.clock.advance(Duration::from_secs(30));
     assert_eq!(hanging.await.unwrap().unwrap().status(), 504);
     let mut sender = sender.clone();

@@ -1,0 +1,168 @@
+//! What a server can send of an app's response. It holds on every host, so that no app works on one of them only.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use axum_core::response::Response;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http_body::Body as _;
+
+use super::handler::panic_text;
+use crate::context::{Ambient, in_invocation};
+use crate::{Body, BoxError, Error, ErrorKind, Limits};
+
+/// The response as a host can send it: without the headers of a connection, and without a body where HTTP has none.
+/// A body whose length is not known ends in an error at the limit, at the stated length, and where producing it
+/// panics.
+///
+/// Errors, before a byte is sent: `TooLarge` past the limit; `Internal` for a status 1xx, and for a `content-length`
+/// that is no number, or another one than that of the body.
+pub(super) fn checked(
+    mut response: Response,
+    method: &Method,
+    limits: &Limits,
+    ambient: Ambient,
+) -> Result<Response, Error> {
+    let status = response.status();
+    if status.is_informational() {
+        return Err(Error::internal(format!(
+            "an app cannot answer with the status {status}; answer with one from 200"
+        )));
+    }
+    drop_hop_by_hop(response.headers_mut());
+    let stated = stated_length(response.headers_mut())?;
+    if *method == Method::HEAD || has_no_body(status) {
+        return Ok(without_body(response));
+    }
+    let (size, limit) = (response.body().size_hint(), limits.response_bytes);
+    let known = size.lower().max(stated.unwrap_or_default());
+    if known > limit {
+        return Err(Error::too_large("the response body", known, limit));
+    }
+    match (stated, size.exact()) {
+        (Some(stated), Some(exact)) if stated != exact => {
+            let message =
+                format!("the header content-length says {stated}, and the body has {exact} bytes; leave it out");
+            Err(Error::internal(message))
+        }
+        (_, Some(_)) => Ok(response),
+        (_, None) => {
+            Ok(response.map(|body| Body::new(Streamed { body, left: stated.unwrap_or(limit), stated, limit, ambient })))
+        }
+    }
+}
+
+/// Headers of one connection, which the server that has the connection sets (RFC 9110, 7.6.1).
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name, "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade")
+        || name.starts_with("proxy-")
+}
+
+/// With those that the header `connection` names.
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named = named.flat_map(|names| names.split(',')).filter_map(|name| name.trim().parse().ok());
+    let all: Vec<HeaderName> = named.chain(headers.keys().filter(|name| is_hop_by_hop(name)).cloned()).collect();
+    for name in all {
+        headers.remove(name);
+    }
+}
+
+/// The value of `content-length`, which stands once then.
+fn stated_length(headers: &mut HeaderMap) -> Result<Option<u64>, Error> {
+    let read = |value: &HeaderValue| {
+        let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+        text.parse::<u64>().ok()
+    };
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    let length = read(first);
+    if length.is_none() || !values.all(|value| read(value) == length) {
+        return Err(Error::internal("the header content-length is not one number; leave it out"));
+    }
+    headers.insert(CONTENT_LENGTH, first.clone());
+    Ok(length)
+}
+
+/// RFC 9110, 15.3.5, 15.3.6 and 15.4.5.
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// The response to HEAD, or of a status that has no body. HEAD and 304 may state the length that GET has.
+fn without_body(mut response: Response) -> Response {
+    let (status, size) = (response.status(), response.body().size_hint().exact());
+    if has_no_body(status) && !response.body().is_end_stream() {
+        tracing::warn!(status = status.as_u16(), "a response with this status has no body; that of the app is dropped");
+    }
+    match (status, size) {
+        (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT, _) => {
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+        (StatusCode::NOT_MODIFIED, _) | (_, None | Some(0)) => {}
+        (_, Some(size)) => {
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert(size.into());
+        }
+    }
+    response.map(|_| Body::empty())
+}
+
+/// A body of unknown length that is still being produced while the host sends it, in the invocation of its handler.
+struct Streamed {
+    body: Body,
+    left: u64,
+    stated: Option<u64>,
+    limit: u64,
+    ambient: Ambient,
+}
+
+impl Streamed {
+    fn poll_body(&mut self, task: &mut TaskContext<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        let body = Pin::new(&mut self.body);
+        let poll = || in_invocation(self.ambient, || http_body::Body::poll_frame(body, task));
+        let panic = match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(poll) => return poll.map_err(BoxError::from),
+            Err(panic) => panic_text(panic.as_ref()),
+        };
+        self.body = Body::empty();
+        Poll::Ready(Some(Err(Error::internal(panic).into())))
+    }
+
+    fn overrun(&self, size: u64) -> Error {
+        let limit = self.limit;
+        if let Some(stated) = self.stated {
+            return Error::internal(format!("the response body has more than the {stated} bytes that its header says"));
+        }
+        let is = limit - self.left + size;
+        let message = format!(
+            "the response body is at least {is}, the limit is {limit}; put large content into a bucket and sign a URL"
+        );
+        Error::new(ErrorKind::TooLarge { limit }, message)
+    }
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let Some(frame) = ready!(this.poll_body(task)).transpose()? else {
+            let Some(stated) = this.stated.filter(|_| this.left > 0) else { return Poll::Ready(None) };
+            let message = format!("the response body has {} bytes, and its header says {stated}", stated - this.left);
+            this.stated = None;
+            return Poll::Ready(Some(Err(Error::internal(message).into())));
+        };
+        let size = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let Some(left) = this.left.checked_sub(size) else { return Poll::Ready(Some(Err(this.overrun(size).into()))) };
+        this.left = left;
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
