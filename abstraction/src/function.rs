@@ -43,13 +43,12 @@ pub async fn answer(function: &dyn Function, request: Request<Body>, cx: Context
     let span = request_span(&request, &cx);
     let (of, within) = (cx.clone(), span.clone());
     let stream = async |response: Response<Body>| Ok(response.map(|body| streamed::until_deadline(body, of, within)));
-    respond(function, request, cx, stream).instrument(span).await
+    respond(function, request, cx, span, stream).await
 }
 
 /// For hosts: [`answer`], with a body that is whole before the deadline. A body that breaks off is an
 /// error like any other, for which there is still time.
 pub async fn answer_whole(function: &dyn Function, request: Request<Body>, cx: Context) -> Response<Bytes> {
-    let span = request_span(&request, &cx);
     let collect = async |response: Response<Body>| {
         let (parts, body) = response.into_parts();
         let (stated, broken) = (http_body::Body::size_hint(&body).exact(), "the response's body broke off");
@@ -61,7 +60,8 @@ pub async fn answer_whole(function: &dyn Function, request: Request<Body>, cx: C
         }
         Ok(Response::from_parts(parts, bytes.into()))
     };
-    let (parts, body) = respond(function, request, cx, collect).instrument(span).await.into_parts();
+    let span = request_span(&request, &cx);
+    let (parts, body) = respond(function, request, cx, span, collect).await.into_parts();
     // It is in memory, and cannot fail.
     Response::from_parts(parts, body.collect().await.map(|body| body.to_bytes()).unwrap_or_default())
 }
@@ -81,6 +81,7 @@ async fn respond(
     function: &dyn Function,
     request: Request<Body>,
     cx: Context,
+    span: Span,
     finish: impl AsyncFnOnce(Response<Body>) -> Result<Response<Body>>,
 ) -> Response<Body> {
     let line = Line::begin(&request, &cx);
@@ -90,7 +91,8 @@ async fn respond(
             _ => Err(Error::internal("the function gave a reply to another kind of event")),
         }
     };
-    let mut response = before_deadline(&cx, call).await.unwrap_or_else(Error::into_response);
+    let answered = async { before_deadline(&cx, call).await.unwrap_or_else(Error::into_response) };
+    let mut response = answered.instrument(span).await;
     identify(&mut response, &cx);
     line.end(&response, &cx);
     response
@@ -115,7 +117,7 @@ pub fn identify<B>(response: &mut Response<B>, cx: &Context) {
     }
 }
 
-/// The line of an access log. It tells nothing of the span but the ids, so that people can read it.
+/// The line of an access log. It stands outside the span, whose fields it repeats: people read it, too.
 struct Line(Option<(String, SystemTime)>);
 
 impl Line {
@@ -128,7 +130,7 @@ impl Line {
         let Some((request, started)) = self.0 else { return };
         let took = cx.now().duration_since(started).unwrap_or_default();
         let (status, invocation, trace) = (response.status().as_u16(), cx.invocation_id(), &*cx.trace_id());
-        tracing::info!(target: "isobar::request", parent: None, invocation, trace, "{request} {status} in {took:.1?}");
+        tracing::info!(target: "isobar::request", invocation, trace, "{request} {status} in {took:.1?}");
     }
 }
 

@@ -256,3 +256,22 @@ pub(super) fn check_partition(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use crate::{Cloud, ErrorKind, Origin};
+
+    #[tokio::test]
+    async fn an_update_that_loses_every_race_is_a_fault_of_the_service() {
+        let table = Cloud::memory().table::<u32>("counters");
+        let faster = table.clone();
+        let update = table.update("a", |_| {
+            faster.put("a", &1).now_or_never().unwrap().unwrap();
+            2
+        });
+        let lost = update.await.unwrap_err();
+        assert_eq!((lost.kind(), lost.origin()), (ErrorKind::Conflict, Origin::Service));
+    }
+}
