@@ -23,8 +23,13 @@ pub(crate) struct Held {
 ///
 /// Errors: `Config` where another process has it, or where it cannot be made or locked.
 pub(crate) fn take(folder: &Path) -> Result<Held> {
-    let cannot =
-        |error| Error::config("the data folder cannot be used; set ISOBAR_DATA to another folder").with_source(error);
+    let cannot = |error| {
+        let message = match is_full(&error) {
+            true => "the disk is full, so the data folder cannot be used; free space, then start the app again",
+            false => "the data folder cannot be used; set ISOBAR_DATA to another folder",
+        };
+        Error::config(message).with_source(error)
+    };
     make(folder).and_then(|()| restrict(folder)).map_err(cannot)?;
     let lock = mode(OpenOptions::new().write(true).create(true).truncate(false), 0o600).open(folder.join(LOCK));
     let lock = lock.map_err(cannot)?;
