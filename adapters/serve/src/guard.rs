@@ -1,5 +1,5 @@
-//! Who may use what is open without a password, because only this machine can connect to it: its own tools, and
-//! no page of the web, and nothing that a proxy or a tunnel brings in.
+//! The guard of what only this machine may use: its own tools are let in; a page of the web, and what a proxy or a
+//! tunnel forwards, are refused.
 //!
 //! A browser sends requests of any page to `localhost`, so `Origin`, `Sec-Fetch-Site` and, against DNS rebinding,
 //! `Host` are looked at. A proxy or tunnel connects from this machine, so its headers are.
@@ -11,22 +11,26 @@ use http::uri::Authority;
 use http::{HeaderMap, Uri};
 
 /// Headers that proxies, tunnels and the networks before them add.
-const FORWARDED: [&str; 10] = [
-    "forwarded",
-    "via",
-    "cdn-loop",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-host",
-    "x-original-url",
-    "x-envoy-external-address",
-    "true-client-ip",
-];
+const FORWARDED: [&str; 7] =
+    ["forwarded", "via", "cdn-loop", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"];
 
 /// How families of such headers begin.
-const FORWARDED_FAMILIES: [&str; 9] =
-    ["x-forwarded", "x-appengine-", "x-arr-", "x-azure-", "x-ms-client-", "cf-", "fastly-", "fly-", "ngrok-"];
+const FORWARDED_FAMILIES: [&str; 14] = [
+    "x-forwarded",
+    "x-original-",
+    "x-envoy-",
+    "x-appengine-",
+    "x-arr-",
+    "x-azure-",
+    "x-amzn-",
+    "x-vercel-",
+    "cf-",
+    "cloudfront-",
+    "fastly-",
+    "fly-",
+    "ngrok-",
+    "tailscale-",
+];
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 

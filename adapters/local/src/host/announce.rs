@@ -52,7 +52,7 @@ fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<
     line("buckets", manifest.buckets.iter().map(|it| it.name.clone()).collect());
     line("topics", manifest.topics.iter().map(|it| it.name.clone()).collect());
     line("data", vec![data.to_owned()]);
-    line("look at it", entry.map(Entry::url).into_iter().collect());
+    line("inspector", entry.map(Entry::url).into_iter().collect());
     text.push_str(&unheard(manifest));
     text.push('\n');
     text

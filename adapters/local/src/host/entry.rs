@@ -124,8 +124,8 @@ impl Shown {
             let _ = std::fs::remove_file(file);
             return Ok(None);
         };
-        let told = json!({"url": format!("http://{address}/"), "port": address.port(), "token": token.0});
-        let content = format!("{told:#}\n");
+        let entry = json!({"url": format!("http://{address}/"), "port": address.port(), "token": token.0});
+        let content = format!("{entry:#}\n");
         folder::write_whole(&file, content.as_bytes()).map_err(|error| {
             Error::config("the address of the inspector cannot be written; `--inspect-port 0` runs without it")
                 .with_resource(file.display().to_string())

@@ -33,7 +33,7 @@ pub(super) fn router(provider: LocalProvider) -> Router {
         .with_state(provider)
 }
 
-/// Whoever may write an object may write a page: it must not act for those who open it.
+/// An object can be a page with scripts. In a sandbox it has no rights of the app's own pages.
 async fn sandboxed(mut response: Response) -> Response {
     for (name, value) in [(CONTENT_SECURITY_POLICY, "sandbox"), (X_CONTENT_TYPE_OPTIONS, "nosniff")] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use http::{Request, StatusCode};
-use isobar_abstraction::{App, Clock, Cloud, ErrorKind, Hosted, ManualClock, Tick};
+use isobar_abstraction::{App, Clock, Cloud, Context, ErrorKind, Event, Function, Hosted, ManualClock, Reply, Tick};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,8 +96,8 @@ async fn the_port_of_the_app_has_signed_urls_only_and_the_inspector_a_port_and_a
     assert!(exchange(inspector, "GET /", "").await.starts_with("HTTP/1.1 401"));
 
     let file = folder.path().join("inspector.json");
-    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    assert_eq!(format!("{}?token={}", told["url"].as_str().unwrap(), told["token"].as_str().unwrap()), url);
+    let shown: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(format!("{}?token={}", shown["url"].as_str().unwrap(), shown["token"].as_str().unwrap()), url);
     #[cfg(unix)]
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
 
@@ -116,6 +116,32 @@ async fn the_port_of_the_app_has_signed_urls_only_and_the_inspector_a_port_and_a
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();
     assert!(!file.exists());
+}
+
+/// A function that is no [`App`], which would catch its panic.
+struct Panics;
+
+#[async_trait::async_trait]
+impl Function for Panics {
+    async fn call(&self, _: Event, _: Context) -> isobar_abstraction::Result<Reply> {
+        panic!("as on a time that no calendar has")
+    }
+}
+
+#[tokio::test]
+async fn a_panic_behind_the_inspector_is_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = provider(&folder, &ManualClock::default());
+    let app = Hosted { function: Arc::new(Panics), ..hosted(&provider, |_| App::new("nothing")) };
+    let server = provider.bind().await.unwrap();
+    let url = server.inspector().unwrap();
+    let running = tokio::spawn(server.run(app, std::future::pending()));
+    let (inspector, query) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    for (line, status) in [("POST /functions/stats", 500), ("POST /schedules/sweep", 500), ("GET /", 200)] {
+        let answer = exchange(inspector, &format!("{line}{query}"), "").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+    running.abort();
 }
 
 #[tokio::test]

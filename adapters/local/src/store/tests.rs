@@ -143,7 +143,7 @@ async fn a_missing_file_is_not_replaced_where_content_of_objects_is_left() {
 }
 
 #[test]
-fn what_a_start_left_that_broke_off_is_in_nobodys_way() {
+fn what_an_aborted_start_left_does_not_hinder_the_next() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("isobar.redb.new"), "half").unwrap();
     fs::write(folder.path().join("isobar.redb.repair"), "half").unwrap();

@@ -117,7 +117,7 @@ impl Work {
     fn write_group(&self, group: impl Iterator<Item = Job>) {
         let mut finishes = Vec::new();
         let written = caught(|| commit(&self.database, group, &mut finishes));
-        // Whoever is acknowledged finds the write again at the next start, or is not acknowledged.
+        // A write to a file that has no name any more would be gone at the next start: it is not acknowledged.
         let written = written.and_then(|()| self.place.check().map_err(Error::with_outcome_unknown));
         if let Err(error) = &written
             && error.kind() == ErrorKind::Unavailable
