@@ -93,12 +93,12 @@ async fn fill(folder: &Path) {
     start_without_room(folder).await;
     let provider = provider(folder);
     let cloud = Cloud::new(Arc::new(provider.clone()));
+    let (pages, items) = (cloud.bucket("pages"), cloud.table::<Bytes>("items"));
     let mut app = App::new("nothing");
     let manifest = Arc::new(app.start(&cloud).unwrap());
     let server = provider.bind().await.unwrap();
     let hosted = Hosted { function: Arc::new(app), manifest };
     let running = tokio::spawn(server.run(hosted, std::future::pending()));
-    let (pages, items) = (cloud.bucket("pages"), cloud.table::<Bytes>("items"));
     pages.put("a", "old").await.unwrap();
     let refused = pages.put("a", vec![7; TOO_MUCH]).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);

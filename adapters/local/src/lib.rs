@@ -16,7 +16,6 @@ mod clock;
 pub mod config;
 mod event;
 mod family;
-mod folder;
 mod host;
 mod key_value;
 pub mod profile;

@@ -5,6 +5,7 @@
 //! next transaction fills up (group commit).
 
 mod file;
+pub(crate) mod folder;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -19,8 +20,8 @@ use parking_lot::Mutex;
 use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 use tokio::sync::oneshot;
 
-use crate::folder::{self, Held};
 use file::DataFile;
+use folder::Held;
 use writer::{End, Finish, Job, Place, Writer};
 
 /// The store of one data folder. Cheap to clone; the file is opened at first use.

@@ -12,7 +12,7 @@ use isobar_abstraction::{Error, Result};
 use object_store::PutPayload;
 
 use crate::family::failed;
-use crate::folder;
+use crate::store::folder;
 
 /// Bytes that are read at once.
 const CHUNK: u64 = 256 * 1024;

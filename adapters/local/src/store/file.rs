@@ -14,7 +14,7 @@ use isobar_abstraction::{Error, Result};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageError};
 
-use crate::folder;
+use super::folder;
 
 /// Memory that redb may use for pages. Its own default is 1 GiB.
 const CACHE_BYTES: usize = 128 * 1024 * 1024;

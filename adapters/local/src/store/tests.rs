@@ -164,7 +164,7 @@ async fn only_the_owner_may_read_what_is_stored() {
     for data in [&wide, &made] {
         let store = Store::new(data);
         put(&store, 1).await.unwrap();
-        crate::folder::write_whole(&data.join("signing.key"), b"secret").unwrap();
+        crate::store::folder::write_whole(&data.join("signing.key"), b"secret").unwrap();
         drop(store);
         // As an earlier version left it, and as a kill leaves it.
         fs::set_permissions(data.join("isobar.redb"), fs::Permissions::from_mode(0o644)).unwrap();

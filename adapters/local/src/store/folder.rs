@@ -8,7 +8,7 @@ use std::path::Path;
 
 use isobar_abstraction::{Error, Result};
 
-use crate::store::is_full;
+use super::is_full;
 
 /// Locked by the process that has the folder.
 const LOCK: &str = "isobar.lock";
