@@ -77,8 +77,10 @@ impl Keys {
         }
         let renewed = Arc::clone(self).renewed(id.to_owned(), now);
         // A task of its own: a caller who hangs up does not end the question for everybody.
-        if timeout(PATIENCE, tokio::spawn(renewed)).await.is_err() {
-            tracing::warn!("the keys of tokens are long in coming; those at hand are used");
+        match timeout(PATIENCE, tokio::spawn(renewed)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the renewal of token keys broke off; those at hand are used"),
+            Err(_) => tracing::warn!("the keys of tokens are long in coming; those at hand are used"),
         }
         self.held.lock().keys.get(id).cloned()
     }
