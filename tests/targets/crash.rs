@@ -176,7 +176,9 @@ fn fifty_kills_of_the_shortener_lose_no_click_and_count_none_twice() {
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let service = Arc::new(Service::start(binary, variables).await.unwrap());
         let clicks = Arc::new(Mutex::new(Clicks::default()));
-        let visitors: Vec<_> = (0..4).map(|_| tokio::spawn(visit(service.url(), Arc::clone(&clicks)))).collect();
+        let visit = |_| tokio::spawn(visit(service.url(), Arc::clone(&clicks)));
+        let mut visitors: Vec<_> = (0..4).map(visit).collect();
+        visitors.push(tokio::spawn(make_pages(folder.path().to_owned(), Arc::clone(&clicks))));
         for kill in 0..KILLS {
             tokio::time::sleep(Duration::from_millis(50 + 37 * kill % 250)).await;
             service.kill().await.unwrap();
