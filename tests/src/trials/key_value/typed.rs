@@ -115,7 +115,8 @@ async fn a_value_that_would_not_be_read_back_is_invalid_input_and_not_written(wo
 }
 
 async fn an_unreadable_item_does_not_hide_its_neighbours(world: Box<dyn World>) -> Checked {
-    let (numbers, raw) = (world.cloud().table::<f64>("items"), world.cloud().table::<Bytes>("items"));
+    let cloud = world.cloud();
+    let (numbers, raw) = (cloud.table::<f64>("items"), cloud.table::<Bytes>("items"));
     for (sort, text) in [("a", "1"), ("b", "null"), ("c", "2")] {
         raw.put(("p", sort), &Bytes::from(text)).await?;
     }
