@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
@@ -15,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use isobar_abstraction::{Body, BoxError};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{HEAD_BYTES, LATE_HEAD, Options};
 
@@ -28,6 +27,7 @@ pub(crate) struct Connections<A> {
     options: Options,
     builder: Builder<TokioExecutor>,
     stopped: watch::Receiver<()>,
+    crowded: Arc<Notify>,
 }
 
 impl<A, F> Connections<A>
@@ -44,7 +44,12 @@ where
         }
         // Websockets over HTTP/2 reach the app's own refusal, which says what to do; hyper's says nothing.
         builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).enable_connect_protocol();
-        Self { answer, options, builder, stopped }
+        Self { answer, options, builder, stopped, crowded: Arc::default() }
+    }
+
+    /// Makes room for another connection: one that has been silent so far gets little time for its first request.
+    pub(crate) fn make_room(&self) {
+        self.crowded.notify_waiters();
     }
 
     /// Serves one connection to its end.
@@ -58,17 +63,27 @@ where
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let (mut stopped, head_timeout) = (self.stopped.clone(), self.options.head_timeout);
+        let crowded = Arc::clone(&self.crowded);
+        let in_the_way = async move {
+            crowded.notified().await;
+            tokio::time::sleep(LATE_HEAD).await;
+        };
         async move {
             let mut connection = pin!(connection);
             tokio::select! {
                 ended = &mut connection => return report(ended),
-                () = silence(head_timeout, &begun) => return tracing::debug!("closed a connection without a request"),
+                () = silence(in_the_way, &begun) => return tracing::debug!("closed a silent connection to make room"),
+                () = silence(tokio::time::sleep(head_timeout), &begun) => {
+                    return tracing::debug!("closed a connection without a request");
+                }
                 _ = stopped.changed() => {}
             }
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = &mut connection => report(ended),
-                () = silence(LATE_HEAD, &begun) => tracing::debug!("closed a connection without a whole request"),
+                () = silence(tokio::time::sleep(LATE_HEAD), &begun) => {
+                    tracing::debug!("closed a connection without a whole request");
+                }
             }
         }
     }
@@ -76,8 +91,8 @@ where
 
 /// Ends if no request has begun in time. Hyper itself bounds neither the wait for the first byte of a connection,
 /// which says what version of HTTP it is, nor that for the first request of HTTP/2.
-async fn silence(timeout: Duration, begun: &AtomicBool) {
-    tokio::time::sleep(timeout).await;
+async fn silence(timeout: impl Future<Output = ()>, begun: &AtomicBool) {
+    timeout.await;
     if begun.load(Ordering::Relaxed) {
         std::future::pending::<()>().await;
     }

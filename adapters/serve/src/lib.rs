@@ -86,7 +86,7 @@ where
     let mut listening = Listening { listener, failed: false };
     loop {
         let stream = tokio::select! {
-            stream = listening.accept() => stream,
+            stream = listening.accept(|| connections.make_room()) => stream,
             () = &mut stop => break,
         };
         tokio::spawn(connections.serve(stream));
@@ -105,7 +105,7 @@ struct Listening {
 
 impl Listening {
     /// The next connection. Nothing that is wrong with one of them, or with the process, ends the server.
-    async fn accept(&mut self) -> TcpStream {
+    async fn accept(&mut self, make_room: impl Fn()) -> TcpStream {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
@@ -118,7 +118,7 @@ impl Listening {
                 }
                 Err(error) if is_of_client(error.kind()) => {}
                 Err(error) => {
-                    // The connections that end make room. One line for all failures in a row.
+                    // One line for all failures in a row.
                     if !std::mem::replace(&mut self.failed, true) {
                         tracing::error!(
                             %error,
@@ -126,6 +126,7 @@ impl Listening {
                              limit of the process (ulimit -n)"
                         );
                     }
+                    make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

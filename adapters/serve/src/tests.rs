@@ -104,6 +104,25 @@ async fn clients_that_take_their_time_are_cut_off() {
 }
 
 #[tokio::test]
+async fn silent_connections_are_closed_early_where_others_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_stopping, stopped) = tokio::sync::watch::channel(());
+    let answer = |_| async { Response::new(Body::from("here")) };
+    let connections = crate::connection::Connections::new(answer, Options::new(&Limits::PORTABLE), stopped);
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nx-slow: ").await.unwrap();
+    let silent = tokio::spawn(connections.serve(listener.accept().await.unwrap().0));
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    kept.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let used = tokio::spawn(connections.serve(listener.accept().await.unwrap().0));
+    assert_ne!(kept.read(&mut [0; 999]).await.unwrap(), 0);
+    connections.make_room();
+    silent.await.unwrap();
+    assert!(!used.is_finished(), "a connection that was used is kept");
+}
+
+#[tokio::test]
 async fn half_heads_do_not_hold_up_the_stop_and_requests_do() {
     let first = running(options()).await;
     let _half = first.sent("GET / HTTP/1.1\r\nx-slow: ").await;
