@@ -140,10 +140,22 @@ mod tests {
                 .on_schedule("print", "0 3 * * *", |_, _cx| -> std::future::Ready<()> { panic!("no paper") })
         };
         let told = TestClient::new(app).unwrap().tick("print").await.unwrap_err();
+        // The app catches a panic by itself; what fails later is a panic that no hook sees, of an unknown place.
+        let app = |_: &Cloud| {
+            App::new("printer").on_schedule("print", "0 3 * * *", |_, _cx| async {
+                let caught = std::panic::catch_unwind(|| -> () { panic!("no ink") }).is_err();
+                tokio::task::yield_now().await;
+                if caught {
+                    std::panic::resume_unwind(Box::new("torn"));
+                }
+            })
+        };
+        let torn = TestClient::new(app).unwrap().tick("print").await.unwrap_err();
         assert_eq!(printed.load(Ordering::SeqCst), 0);
         let elsewhere = tokio::spawn(async { panic!("not a handler") }).await;
         assert!(elsewhere.is_err() && printed.load(Ordering::SeqCst) == 1);
         std::panic::set_hook(before);
         assert!(told.message().starts_with("the handler panicked: no paper (at src/run.rs:"), "{told}");
+        assert_eq!(torn.message(), "the handler panicked: torn");
     }
 }

@@ -32,8 +32,7 @@ struct Inner {
 impl Context {
     /// For hosts: the context of a new invocation, with an id and a trace of its own.
     pub fn new(provider: &'static str, clock: Arc<dyn Clock>) -> Self {
-        let trace = TraceParent::random();
-        Self::of(provider, clock, trace.trace_id_text()).with_trace_parent(trace)
+        Self::of(provider, clock, hex(random()))
     }
 
     /// For hosts: the context of a new invocation, by the id that the platform gave.
@@ -171,8 +170,13 @@ impl TraceParent {
 
     /// The root of a new trace.
     pub fn random() -> Self {
+        let bytes: [u8; 24] = random();
+        let (mut trace_id, mut parent_id) = ([0; 16], [0; 8]);
+        trace_id.copy_from_slice(&bytes[..16]);
+        parent_id.copy_from_slice(&bytes[16..]);
         // Zero is not a valid id of either kind.
-        Self { trace_id: fastrand::u128(1..), parent_id: fastrand::u64(1..), flags: 1 }
+        let (trace_id, parent_id) = (u128::from_be_bytes(trace_id).max(1), u64::from_be_bytes(parent_id).max(1));
+        Self { trace_id, parent_id, flags: 1 }
     }
 
     /// From its ids; `None` where one of them is zero, which is no id.
@@ -183,7 +187,7 @@ impl TraceParent {
     /// The same trace, seen from a new span.
     #[must_use]
     pub fn child(self) -> Self {
-        Self { parent_id: fastrand::u64(1..), ..self }
+        Self { parent_id: u64::from_be_bytes(random()).max(1), ..self }
     }
 
     /// The 128-bit id that all spans of a trace share.
@@ -192,14 +196,28 @@ impl TraceParent {
     }
 
     fn trace_id_text(self) -> Arc<str> {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0; 32];
-        for (place, byte) in text.chunks_exact_mut(2).zip(self.trace_id.to_be_bytes()) {
-            place[0] = HEX[usize::from(byte >> 4)];
-            place[1] = HEX[usize::from(byte & 15)];
-        }
-        Arc::from(std::str::from_utf8(&text).unwrap_or_default())
+        hex(self.trace_id.to_be_bytes())
     }
+}
+
+/// Random bytes of the machine. Clients see ids that are made of them: the outputs of `fastrand` would show its
+/// state, and so the numbers that it gives next. Without randomness an id that can be guessed is better than none.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if getrandom::fill(&mut bytes).is_err() {
+        fastrand::fill(&mut bytes);
+    }
+    bytes
+}
+
+fn hex(bytes: [u8; 16]) -> Arc<str> {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (place, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        place[0] = HEX[usize::from(byte >> 4)];
+        place[1] = HEX[usize::from(byte & 15)];
+    }
+    Arc::from(std::str::from_utf8(&text).unwrap_or_default())
 }
 
 impl fmt::Display for TraceParent {
@@ -276,4 +294,29 @@ pub(crate) fn in_invocation<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> T 
     }
     let _restore = Restore(CURRENT.replace(Some(ambient)));
     poll()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::ManualClock;
+
+    #[test]
+    fn no_id_is_an_output_of_fastrand() {
+        let mut ids = HashSet::new();
+        for _ in 0..2 {
+            // The same seed gives the same numbers again.
+            fastrand::seed(7);
+            let cx = Context::new("memory", Arc::new(ManualClock::default()));
+            let child = cx.trace_parent().child();
+            let spans = [cx.trace_parent().parent_id, child.parent_id].map(|id| format!("{id:016x}"));
+            let made = [cx.invocation_id().to_owned(), cx.trace_id().to_string()].into_iter().chain(spans);
+            for id in made {
+                assert!(ids.insert(id.clone()), "{id} is there twice");
+            }
+            assert_eq!((cx.invocation_id().len(), child.trace_id()), (32, cx.trace_parent().trace_id()));
+        }
+    }
 }

@@ -99,7 +99,7 @@ async fn respond(
 }
 
 /// Ends a call at the deadline of its context. Errors: `Timeout`.
-async fn before_deadline<T>(cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn before_deadline<T>(cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(left) = cx.remaining() else { return call.await };
     match select(std::pin::pin!(call), cx.sleep(left)).await {
         Either::Left((answer, _)) => answer,

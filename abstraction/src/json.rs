@@ -1,5 +1,7 @@
 //! How typed values become bytes: JSON, and bytes as they are where the type is `Bytes`.
 
+mod finite;
+
 use std::any::Any;
 
 use bytes::Bytes;
@@ -8,16 +10,20 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
+/// Errors: `InvalidInput` for what JSON cannot hold, such as a float that is not a number.
 pub(crate) fn encode<T: Serialize + 'static>(value: &T) -> Result<Bytes> {
     if let Some(bytes) = (value as &dyn Any).downcast_ref::<Bytes>() {
         return Ok(bytes.clone());
+    }
+    if finite::has_other_floats(value) {
+        return Err(Error::invalid("the value has a float that is infinite or not a number, which JSON cannot hold"));
     }
     let json = serde_json::to_vec(value);
     json.map(Bytes::from).map_err(|source| Error::invalid("the value cannot be written as JSON").with_source(source))
 }
 
-/// [`encode`], for values that are read back as the same type. Errors: `InvalidInput` also for what JSON
-/// takes and gives back as something else, such as a float that is no number.
+/// [`encode`], for values that are read back as the same type. Errors: `InvalidInput` also for what could
+/// not be read back, such as a value that is nested too deep.
 pub(crate) fn encode_readable<T: Serialize + DeserializeOwned + 'static>(value: &T) -> Result<Bytes> {
     let bytes = encode(value)?;
     match decode::<T>(&bytes) {

@@ -105,7 +105,8 @@ impl Derived {
 
 /// The suffix that Azure Functions appends to the name of a Storage Queue, for its dead letters.
 ///
-/// It has no sign that a logical name cannot have: an app cannot have both topics `x` and `x-poison`.
+/// It has no sign that a logical name cannot have: an app cannot have both topics, or both buckets, `x` and
+/// `x-poison`.
 /// <https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#poison-messages>
 pub const POISON: &str = "-poison";
 
@@ -117,17 +118,20 @@ const OF_FUNCTIONS: &str = "azure-webjobs-";
 /// Topics and buckets that a platform would confuse with others of the app, or with its own: what is
 /// wrong, in words.
 pub(crate) fn name_conflicts<'a>(topics: &[&'a str], buckets: &[&'a str]) -> Vec<String> {
-    let poison = topics.iter().filter_map(|name| {
-        let other = name.strip_suffix(POISON).filter(|other| topics.contains(other))?;
-        Some(format!(
-            "topics `{other}` and `{name}`: on Azure the dead letters of `{other}` are in the queue `{name}`; rename one \
-             of the topics"
-        ))
-    });
+    let pairs = |names: &[&str], what: &str| -> Vec<String> {
+        let pair = |name: &&str| {
+            let other = name.strip_suffix(POISON).filter(|other| names.contains(other))?;
+            Some(format!(
+                "{what} `{other}` and `{name}`: on Azure the dead letters of `{other}` arrive in a queue of `{name}`; \
+                 rename one of the {what}"
+            ))
+        };
+        names.iter().filter_map(pair).collect()
+    };
     let of_functions = topics.iter().chain(buckets).filter(|name| name.starts_with(OF_FUNCTIONS)).map(|name| {
         format!("`{name}`: Azure Functions uses names that begin with `{OF_FUNCTIONS}`; take another name")
     });
-    poison.chain(of_functions).collect()
+    pairs(topics, "topics").into_iter().chain(pairs(buckets, "buckets")).chain(of_functions).collect()
 }
 
 /// Refuses a prefix of physical names that some cloud could not carry: at most 20 of `a-z`, `0-9` and

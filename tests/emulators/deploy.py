@@ -16,6 +16,9 @@ from botocore.config import Config
 REGION = "us-east-1"
 # Long enough that no batch comes back while it is handled, short enough for a trial.
 VISIBILITY = 60
+# 14 days, the longest. A message that is tried again stays the same message, and SQS deletes it when it is that old,
+# without a dead letter: after the default of 4 days, attempts could still be left.
+RETENTION = 1_209_600
 
 
 class Account:
@@ -54,8 +57,11 @@ class Deployment:
             self.bucket_events(self.prefix + trigger["source"])
         function = self.function()
         self.listen(function)
-        for schedule in self.manifest["schedules"]:
-            self.schedule(schedule, function)
+        if self.manifest["schedules"]:
+            # One role for all: with the name of a schedule in it, a role's name could pass IAM's 64 characters.
+            role = self.role(f"{self.prefix}schedules", "scheduler.amazonaws.com")
+            for schedule in self.manifest["schedules"]:
+                self.schedule(schedule, function, role)
         return {"function": function, "api": self.http_api(function) if self.manifest["http"] else None}
 
     def table(self, name):
@@ -74,7 +80,8 @@ class Deployment:
         suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
         sqs = self.account.client("sqs")
         arn = lambda queue: f"arn:aws:sqs:{REGION}:{self.account.number}:{queue}"
-        sqs.create_queue(QueueName=f"{name}--dead{suffix}", Attributes=kind)
+        kept = {**kind, "MessageRetentionPeriod": str(RETENTION)}
+        sqs.create_queue(QueueName=f"{name}--dead{suffix}", Attributes=kept)
         # The app gives up by itself, with a reason. This is for what kills the function every time.
         backstop = json.dumps({"deadLetterTargetArn": arn(f"{name}--dead{suffix}"), "maxReceiveCount": 100})
         sends = {
@@ -85,7 +92,7 @@ class Deployment:
             "Condition": {"ArnEquals": {"aws:SourceArn": source}},
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [sends]})
-        attributes = {**kind, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop, "Policy": policy}
+        attributes = {**kept, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop, "Policy": policy}
         sqs.create_queue(QueueName=name + suffix, Attributes=attributes)
         self.queues.append((arn(name + suffix), fifo))
         return arn(name + suffix)
@@ -140,7 +147,7 @@ class Deployment:
                 FunctionResponseTypes=["ReportBatchItemFailures"],
             )
 
-    def schedule(self, schedule, function):
+    def schedule(self, schedule, function, role):
         due = "<aws.scheduler.scheduled-time>"
         self.account.client("scheduler").create_schedule(
             Name=self.prefix + schedule["name"],
@@ -148,7 +155,7 @@ class Deployment:
             FlexibleTimeWindow={"Mode": "OFF"},
             Target={
                 "Arn": function,
-                "RoleArn": self.role(f"{self.prefix}{schedule['name']}--schedule", "scheduler.amazonaws.com"),
+                "RoleArn": role,
                 "Input": json.dumps({"isobar": "schedule", "schedule": schedule["name"], "due": due}),
                 "RetryPolicy": {"MaximumRetryAttempts": 0},
             },

@@ -92,7 +92,7 @@ pub const ROWS: &[Row] = &[
         "A response that HTTP does not allow is a 500 before the first byte, or sent without what HTTP forbids",
     ),
     row("FN-11", "A request that some host cannot take is refused on all of them, with a hint"),
-    row("FN-10", "An error answers over HTTP by its kind and its origin; every answer has an `x-request-id`"),
+    row("FN-12", "An error answers over HTTP by its kind and its origin; every answer has an `x-request-id`"),
 ];
 
 /// The row with this id.

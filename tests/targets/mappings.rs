@@ -25,6 +25,8 @@ fn every_row_has_a_trial_and_every_trial_a_row() {
     assert!(untried.is_empty(), "rows without a trial: {untried:?}");
     let homeless: Vec<_> = trials::all().into_iter().filter(|trial| find(trial.row).is_none()).collect();
     assert!(homeless.is_empty(), "trials without a row: {homeless:?}");
+    let ids: BTreeSet<&str> = ROWS.iter().map(|row| row.id).collect();
+    assert_eq!(ids.len(), ROWS.len(), "an id of a row stands twice");
 }
 
 #[test]

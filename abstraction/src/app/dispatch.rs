@@ -14,6 +14,7 @@ use super::handler::guarded;
 use super::http::{Overrun, limit_request};
 use super::refusal::refused;
 use super::response::checked;
+use crate::function::before_deadline;
 use crate::pub_sub::Message;
 use crate::{
     Batch, Body, Context, Error, ErrorKind, Event, Function, Invocation, ObjectEvent, Outcome, Reply, Result, Tick,
@@ -34,7 +35,11 @@ impl Function for App {
 
 impl App {
     async fn on_http(&self, request: Request<Body>, cx: Context) -> Result<http::Response<Body>> {
-        let Some(service) = &self.http else { return Err(self.unhandled("HTTP", request.uri().path())) };
+        let Some(service) = &self.http else {
+            // What the app is made of is no matter of its clients.
+            tracing::warn!("answered 404: {}", self.unhandled("HTTP", request.uri().path()).message());
+            return Err(Error::not_found("this app answers no HTTP requests"));
+        };
         if let Some(refusal) = refused(&request, &self.limits) {
             return Ok(refusal);
         }
@@ -42,7 +47,7 @@ impl App {
         let overrun = Overrun::default();
         let mut request = match limit_request(request, &self.limits, &overrun) {
             Ok(request) => request,
-            Err(refused) => return Ok(refused.into_response().await),
+            Err(refused) => return Ok(refused.into_response(&cx).await),
         };
         let ambient = cx.ambient();
         request.extensions_mut().insert(cx);
@@ -108,24 +113,24 @@ impl App {
             id = message.id.as_str(),
             attempt = message.attempt,
         );
-        let called = guarded(cx.ambient(), || (trigger.handler)(message, cx));
-        settle(called, span).await
+        let called = guarded(cx.ambient(), || (trigger.handler)(message, cx.clone()));
+        settle(called, &cx, span).await
     }
 
     async fn on_object_event(&self, event: ObjectEvent, cx: Context) -> Result<Outcome> {
         let trigger = self.objects.get(&event.bucket);
         let trigger = trigger.ok_or_else(|| self.unhandled("object event of bucket", &event.bucket))?;
         let span = event_span(&cx, "on_object", &event.bucket);
-        let called = guarded(cx.ambient(), || (trigger.handler)(event, cx));
-        Ok(settle(called, span).await)
+        let called = guarded(cx.ambient(), || (trigger.handler)(event, cx.clone()));
+        Ok(settle(called, &cx, span).await)
     }
 
     async fn on_tick(&self, tick: Tick, cx: Context) -> Result<Outcome> {
         let schedule = self.schedules.get(&tick.schedule);
         let schedule = schedule.ok_or_else(|| self.unhandled("schedule", &tick.schedule))?;
         let span = event_span(&cx, "on_schedule", &tick.schedule);
-        let called = guarded(cx.ambient(), || (schedule.handler)(tick, cx));
-        Ok(settle(called, span).await)
+        let called = guarded(cx.ambient(), || (schedule.handler)(tick, cx.clone()));
+        Ok(settle(called, &cx, span).await)
     }
 
     async fn on_call(&self, call: Invocation, cx: Context) -> Result<Bytes> {
@@ -134,8 +139,13 @@ impl App {
         let (function, limit) = (call.function, self.limits.invoke_bytes);
         check_size("the payload", &call.payload, limit)?;
         let span = event_span(&cx, "on_invoke", &function);
-        let called = guarded(cx.ambient(), || handler(call.payload, cx)).instrument(span).await;
-        let answer = called.unwrap_or_else(|panic| Err(Error::internal(panic)));
+        let called =
+            before_deadline(&cx, guarded(cx.ambient(), || handler(call.payload, cx.clone())).map(Ok::<_, Error>));
+        let called = called.map(|called| {
+            called.inspect_err(|late| tracing::error!(error = late.message(), "the direct call ended at its deadline"))
+        });
+        let called = called.instrument(span).await;
+        let answer = called.and_then(|called| called.unwrap_or_else(|panic| Err(Error::internal(panic))));
         let answer = answer.and_then(|answer| check_size("the answer", &answer, limit).map(|()| answer));
         answer.map_err(|error| error.with_operation("invoke").with_resource(format!("function `{function}`")))
     }
@@ -167,10 +177,14 @@ fn event_span(cx: &Context, operation: &'static str, resource: &str) -> Span {
     )
 }
 
-/// Awaits a handler inside its span; a panic is a retry, and what is not an ack is logged.
-async fn settle(called: impl Future<Output = Result<Outcome, String>>, span: Span) -> Outcome {
-    let settled = called.map(|called| {
-        let outcome = called.unwrap_or_else(Outcome::retry);
+/// Awaits a handler inside its span, until its deadline. A panic is a retry, and so is a handler that is late; what is
+/// not an ack is logged.
+async fn settle(called: impl Future<Output = Result<Outcome, String>>, cx: &Context, span: Span) -> Outcome {
+    let settled = before_deadline(cx, called.map(Ok::<_, Error>)).map(|called| {
+        let outcome = match called {
+            Ok(called) => called.unwrap_or_else(Outcome::retry),
+            Err(late) => Outcome::retry(late.message()),
+        };
         match &outcome {
             Outcome::Ack => {}
             Outcome::Retry { reason, .. } => tracing::warn!(reason, "the handler asks to try again"),

@@ -25,8 +25,17 @@ where
 
 /// Calls a handler, in its invocation; a panic of the call or of any poll is an `Err` with its text.
 pub(super) fn guarded<R>(ambient: Ambient, call: impl FnOnce() -> BoxFuture<'static, R>) -> Guarded<R> {
-    let state = catch_unwind(AssertUnwindSafe(|| in_invocation(ambient, call)));
-    Guarded { ambient, state: state.map_err(|panic| panic_text(panic.as_ref())) }
+    Guarded { ambient, state: caught(ambient, call) }
+}
+
+/// Runs one poll of the app's code, in its invocation; a panic is an `Err` with its text.
+pub(super) fn caught<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> Result<T, String> {
+    // A panic that the app caught by itself was at another place, whether before this poll or in it.
+    PANICKED_AT.set(None);
+    let polled = catch_unwind(AssertUnwindSafe(|| in_invocation(ambient, poll)));
+    let polled = polled.map_err(|panic| panic_text(panic.as_ref()));
+    PANICKED_AT.set(None);
+    polled
 }
 
 /// The future that [`guarded`] returns.
@@ -45,10 +54,9 @@ impl<R> Future for Guarded<R> {
             Err(text) => return Poll::Ready(Err(std::mem::take(text))),
         };
         // The future is never polled again after a panic, so its broken state is not seen.
-        let poll = catch_unwind(AssertUnwindSafe(|| in_invocation(this.ambient, || call.as_mut().poll(task))));
-        match poll {
+        match caught(this.ambient, || call.as_mut().poll(task)) {
             Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic_text(panic.as_ref()))),
+            Err(text) => Poll::Ready(Err(text)),
         }
     }
 }

@@ -4,17 +4,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
 
 use axum_core::extract::DefaultBodyLimit;
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, select};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
-use crate::{Body, BoxError, Error, ErrorKind, Limits, Origin};
+use crate::{Body, BoxError, Context, Error, ErrorKind, Limits, Origin};
 
 /// A tower service of HTTP requests without its types. It exists so that [`App`](super::App) can
 /// hold one; nobody implements it by hand.
@@ -92,10 +93,14 @@ pub(super) struct TooLarge {
 /// connection that is closed while they send for a failure of the network.
 const DISCARDED: u64 = 32 * 1024 * 1024;
 
+/// How long it is read. A client that sends slowly is answered before its end, and before its deadline.
+const DISCARDING: Duration = Duration::from_secs(2);
+
 impl TooLarge {
-    pub(super) async fn into_response(self) -> Response {
+    pub(super) async fn into_response(self, cx: &Context) -> Response {
         let mut body = Limited::new(self.body, DISCARDED as usize);
-        while let Some(Ok(_)) = body.frame().await {}
+        let read = async { while let Some(Ok(_)) = body.frame().await {} };
+        select(std::pin::pin!(read), cx.sleep(DISCARDING)).await;
         self.error.into_response()
     }
 }
@@ -208,25 +213,35 @@ impl IntoResponse for Error {
 const HIDDEN: &str = "the log of the app has the details";
 
 fn status(origin: Origin, kind: ErrorKind) -> StatusCode {
-    match (origin, kind) {
-        (Origin::Service, ErrorKind::Conflict) => StatusCode::SERVICE_UNAVAILABLE,
-        (Origin::Service, ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Timeout) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        (Origin::Service, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        (_, ErrorKind::InvalidInput) => StatusCode::BAD_REQUEST,
-        (_, ErrorKind::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-        // What is left of these, such as an access that was not declared, no client can mend.
-        (Origin::Request, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        (_, ErrorKind::Unauthenticated) => StatusCode::UNAUTHORIZED,
-        (_, ErrorKind::PermissionDenied) => StatusCode::FORBIDDEN,
-        (_, ErrorKind::NotFound) => StatusCode::NOT_FOUND,
-        (_, ErrorKind::AlreadyExists | ErrorKind::Conflict) => StatusCode::CONFLICT,
-        (_, ErrorKind::Throttled { .. }) => StatusCode::TOO_MANY_REQUESTS,
-        (_, ErrorKind::Unsupported) => StatusCode::NOT_IMPLEMENTED,
-        (_, ErrorKind::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
-        (_, ErrorKind::Timeout) => StatusCode::GATEWAY_TIMEOUT,
-        (_, ErrorKind::Config | ErrorKind::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
+    match origin {
+        Origin::App | Origin::Data => status_of_app(kind),
+        Origin::Request => match kind {
+            ErrorKind::InvalidInput | ErrorKind::TooLarge { .. } => status_of_app(kind),
+            // What is left of these, such as an access that was not declared, no client can mend.
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+        Origin::Service => match kind {
+            ErrorKind::Conflict | ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Timeout => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+    }
+}
+
+fn status_of_app(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
+        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::AlreadyExists | ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Config | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -241,7 +256,23 @@ fn is_shown(origin: Origin, kind: ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::FutureExt;
+
     use super::*;
+    use crate::ManualClock;
+
+    #[test]
+    fn a_large_body_that_is_sent_slowly_is_refused_after_two_seconds() {
+        let clock = Arc::new(ManualClock::default());
+        let cx = Context::new("memory", clock.clone());
+        let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, BoxError>>());
+        let request = Request::post("/").header(CONTENT_LENGTH, "20000000").body(body).unwrap();
+        let refused = limit_request(request, &Limits::PORTABLE, &Overrun::default()).err().unwrap();
+        let mut answered = std::pin::pin!(refused.into_response(&cx));
+        assert!(answered.as_mut().now_or_never().is_none());
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(answered.now_or_never().unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
 
     #[test]
     fn origin_and_kind_decide_the_status_and_whether_the_message_is_shown() {

@@ -1,8 +1,8 @@
 //! Requests that no app sees, on any host, because some platform could not take them there.
 
 use axum_core::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, UPGRADE};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 
 use crate::{Body, ErrorKind, Limits};
 
@@ -17,21 +17,27 @@ pub(super) fn refused(request: &Request<Body>, limits: &Limits) -> Option<Respon
     }
     let (count, most) = (headers.len() as u64, limits.request_headers);
     if count > most {
-        return Some(too_large(request, format!("the request has {count} headers, the limit is {most}")));
+        return Some(too_large(request, &format!("the request has {count} headers, the limit is {most}")));
     }
     let (size, most) = (head_bytes(request), limits.request_head_bytes);
     if size > most {
         let told = format!("the target and the headers of the request have {size} bytes together, the limit is {most}");
-        return Some(too_large(request, told));
+        return Some(too_large(request, &told));
     }
     None
 }
 
-/// A client that offers HTTP/2 by `h2c` takes HTTP/1.1 as well, so that the offer is ignored.
+/// A client asks for it with both headers (RFC 9110, 7.8). A client that offers HTTP/2 by `h2c` takes HTTP/1.1 as
+/// well, so that the offer is ignored.
 fn wants_upgrade(headers: &HeaderMap) -> bool {
-    let protocols = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
-    let mut protocols = protocols.flat_map(|names| names.split(',')).map(str::trim);
-    protocols.any(|name| !name.is_empty() && !name.eq_ignore_ascii_case("h2c"))
+    listed(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
+        && listed(headers, UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case("h2c"))
+}
+
+/// The elements of a header that is a list.
+fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|list| list.split(',')).map(str::trim).filter(|element| !element.is_empty())
 }
 
 fn head_bytes(request: &Request<Body>) -> u64 {
@@ -40,14 +46,36 @@ fn head_bytes(request: &Request<Body>) -> u64 {
     headers.fold(target, usize::saturating_add) as u64
 }
 
-fn too_large(request: &Request<Body>, told: String) -> Response {
+fn too_large(request: &Request<Body>, told: &str) -> Response {
     // The path may be what is too large.
     let path: String = request.uri().path().chars().take(100).collect();
     tracing::warn!(path, "answered 431: {told}");
-    answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorKind::InvalidInput, &told)
+    answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorKind::InvalidInput, told)
 }
 
 fn answer(status: StatusCode, kind: ErrorKind, detail: &str) -> Response {
     let body = serde_json::json!({"error": kind.name(), "detail": detail}).to_string();
     (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgrade_is_refused_only_where_the_connection_lists_it() {
+        for (connection, upgrade, refuses) in [
+            ("upgrade", "websocket", true),
+            ("keep-alive, Upgrade", "h2c, websocket", true),
+            ("upgrade, http2-settings", "h2c", false),
+            ("keep-alive", "websocket", false),
+            ("", "TLS/1.0", false),
+            ("upgrade", " , ", false),
+        ] {
+            let request = Request::get("/").header(CONNECTION, connection).header(UPGRADE, upgrade);
+            let refusal = refused(&request.body(Body::empty()).unwrap(), &Limits::PORTABLE);
+            let status = refusal.map(|response| response.status());
+            assert_eq!(status, refuses.then_some(StatusCode::UPGRADE_REQUIRED), "{connection:?} {upgrade:?}");
+        }
+    }
 }

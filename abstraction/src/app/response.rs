@@ -1,6 +1,5 @@
 //! What a server can send of an app's response. It holds on every host, so that no app works on one of them only.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -10,8 +9,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
-use super::handler::panic_text;
-use crate::context::{Ambient, in_invocation};
+use super::handler::caught;
+use crate::context::Ambient;
 use crate::{Body, BoxError, Error, ErrorKind, Limits};
 
 /// The response as a host can send it: without the headers of a connection, and without a body where HTTP has none.
@@ -123,10 +122,9 @@ struct Streamed {
 impl Streamed {
     fn poll_body(&mut self, task: &mut TaskContext<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
         let body = Pin::new(&mut self.body);
-        let poll = || in_invocation(self.ambient, || http_body::Body::poll_frame(body, task));
-        let panic = match catch_unwind(AssertUnwindSafe(poll)) {
+        let panic = match caught(self.ambient, || http_body::Body::poll_frame(body, task)) {
             Ok(poll) => return poll.map_err(BoxError::from),
-            Err(panic) => panic_text(panic.as_ref()),
+            Err(panic) => panic,
         };
         self.body = Body::empty();
         Poll::Ready(Some(Err(Error::internal(panic).into())))

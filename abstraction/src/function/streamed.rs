@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll, ready};
+use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -36,9 +36,9 @@ struct Streamed {
 }
 
 impl Streamed {
-    /// Most bodies are ready at once, and need no timer: the deadline is looked at from the second poll on.
+    /// Makes the timer where there is none yet.
     fn is_late(&mut self, task: &mut TaskContext<'_>) -> bool {
-        if !std::mem::replace(&mut self.began, true) || self.body.is_end_stream() {
+        if self.body.is_end_stream() {
             return false;
         }
         let Some(left) = self.cx.remaining() else { return false };
@@ -63,6 +63,11 @@ impl Streamed {
         }
     }
 
+    fn cut_late(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.late = None;
+        self.cut(Error::new(ErrorKind::Timeout, "the response did not end before its deadline").into())
+    }
+
     fn cut(&mut self, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         tracing::error!(error = chain(error.as_ref()), "the response was cut");
         // Its client sees that it is cut, and whatever polls it again that it has ended.
@@ -79,10 +84,11 @@ impl http_body::Body for Streamed {
         let this = self.get_mut();
         let span = this.span.clone();
         let _within = span.enter();
-        // The deadline comes first: a body that always has more would never let it be asked.
-        if this.is_late(task) {
-            (this.began, this.late) = (false, None);
-            return this.cut(Error::new(ErrorKind::Timeout, "the response did not end before its deadline").into());
+        // The deadline comes first: a body that always has more would never let it be asked. Most bodies are ready
+        // at once, and need no timer: the first poll makes one only where the body is pending.
+        let is_first = !std::mem::replace(&mut this.began, true);
+        if !is_first && this.is_late(task) {
+            return this.cut_late();
         }
         let (body, ambient) = (Pin::new(&mut this.body), this.cx.ambient());
         let poll = || in_invocation(ambient, || body.poll_frame(task));
@@ -91,10 +97,12 @@ impl http_body::Body for Streamed {
             let error = Error::internal(panic_text(panic.as_ref()));
             Poll::Ready(Some(Err(axum_core::Error::new(error))))
         });
-        let frame = match ready!(polled) {
-            Some(Err(error)) => return this.cut(error.into_inner()),
-            Some(Ok(frame)) => Some(frame),
-            None => None,
+        let frame = match polled {
+            Poll::Pending if is_first && this.is_late(task) => return this.cut_late(),
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Some(Err(error))) => return this.cut(error.into_inner()),
+            Poll::Ready(Some(Ok(frame))) => Some(frame),
+            Poll::Ready(None) => None,
         };
         match this.count(frame.as_ref()) {
             Ok(()) => Poll::Ready(frame.map(Ok)),

@@ -11,7 +11,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event as LogEvent, Metadata, Subscriber};
 
 use super::*;
-use crate::{App, BoxError, Clock, Cloud, ManualClock};
+use crate::pub_sub::{Message, MessageId};
+use crate::{App, Batch, BoxError, Clock, Cloud, Invocation, ManualClock, ObjectChange, ObjectEvent, Outcome, Tick};
 
 /// A log that keeps each line with the fields of the spans that it is in.
 #[derive(Clone, Default)]
@@ -82,6 +83,10 @@ async fn endless() -> Body {
     Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, BoxError>(Bytes::from_static(b"more"))))
 }
 
+async fn silent() -> Body {
+    Body::from_stream(futures_util::stream::pending::<Result<Bytes, BoxError>>())
+}
+
 fn app() -> App {
     let routes = Router::new()
         .route("/fine", get("fine"))
@@ -89,7 +94,8 @@ fn app() -> App {
         .route("/panic", get(async || -> () { panic!("out of paper") }))
         .route("/late", get(late))
         .route("/broken", get(broken))
-        .route("/endless", get(endless));
+        .route("/endless", get(endless))
+        .route("/silent", get(silent));
     let mut app = App::new("printer").http(routes);
     app.start(&Cloud::memory()).unwrap();
     app
@@ -142,6 +148,22 @@ async fn what_fails_is_logged_once_with_its_request() {
 }
 
 #[tokio::test]
+async fn a_body_that_never_begins_is_cut_at_the_deadline() {
+    let clock = ManualClock::default();
+    let cx = Context::new("memory", Arc::new(clock.clone())).with_deadline(clock.now() + Duration::from_secs(29));
+    let mut body = answer(&app(), Request::get("/silent").body(Body::empty()).unwrap(), cx).await.into_body();
+    let reading = tokio::spawn(async move { (body.frame().await, body.frame().await) });
+    // The body is polled once, and then only where something wakes its task.
+    tokio::task::yield_now().await;
+    assert!(!reading.is_finished(), "cut before the deadline");
+    clock.advance(Duration::from_secs(29));
+    let read = tokio::time::timeout(Duration::from_secs(5), reading).await;
+    let (first, then) = read.expect("nothing woke the body at its deadline").unwrap();
+    assert!(first.is_some_and(|frame| frame.is_err()), "a client takes it for whole");
+    assert!(then.is_none(), "a body that was cut has ended");
+}
+
+#[tokio::test]
 async fn every_answer_is_a_line_with_method_path_status_and_ids() {
     for (path, status) in [("/fine", 200), ("/none", 404), ("/late", 504)] {
         let (_, _, lines) = logged(path).await;
@@ -158,4 +180,49 @@ async fn a_body_that_breaks_off_is_an_error_where_it_must_be_whole() {
     let response = answer_whole(&app(), Request::get("/broken").body(Body::empty()).unwrap(), cx).await;
     assert_eq!(response.status(), 500);
     assert!(!String::from_utf8_lossy(response.body()).contains("disk"), "{response:?}");
+}
+
+/// An app whose handlers of events do not end.
+fn hanging(cloud: &Cloud) -> App {
+    App::new("hanging")
+        .on_message(&cloud.topic::<u32>("jobs"), |_, _cx| std::future::pending::<()>())
+        .on_object(&cloud.bucket("pages"), |_, _cx| std::future::pending::<()>())
+        .on_schedule("sweep", "0 3 * * *", |_, _cx| std::future::pending::<()>())
+        .on_invoke("stats", |(), _cx| std::future::pending::<Result<()>>())
+}
+
+#[tokio::test]
+async fn an_event_that_is_late_is_logged_once_in_its_span() {
+    const LATE: &str = "the handler did not end before its deadline; give it less to do";
+    let message = Message::new(MessageId::new("m-1"), "7", SystemTime::UNIX_EPOCH);
+    let object = ObjectEvent::new("pages", "a", ObjectChange::Deleted, SystemTime::UNIX_EPOCH);
+    for (event, resource) in [
+        (Event::Messages(Batch { topic: "jobs".to_owned(), messages: vec![message] }), "jobs"),
+        (Event::Object(object), "pages"),
+        (Event::Schedule(Tick::new("sweep", SystemTime::UNIX_EPOCH)), "sweep"),
+        (Event::Invoke(Invocation::new("stats", "null")), "stats"),
+    ] {
+        let (log, clock, cloud) = (Log::default(), Arc::new(ManualClock::default()), Cloud::memory());
+        let _logging = tracing::subscriber::set_default(log.clone());
+        let cx = Context::of("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(60));
+        let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
+        let mut app = hanging(&cloud);
+        app.start(&cloud).unwrap();
+        let mut called = app.call(event, cx);
+        assert!(called.as_mut().now_or_never().is_none(), "{resource}");
+        clock.advance(Duration::from_secs(60));
+        match called.now_or_never().unwrap() {
+            Ok(Reply::Messages(outcomes)) => assert_eq!(outcomes, [Outcome::retry(LATE)]),
+            Ok(Reply::Handled(outcome)) => assert_eq!(outcome, Outcome::retry(LATE), "{resource}"),
+            Ok(_) => panic!("{resource}: a reply to another kind of event"),
+            Err(error) => assert_eq!((error.kind(), error.message()), (ErrorKind::Timeout, LATE), "{resource}"),
+        }
+        let lines = log.0.lock().lines.clone();
+        let failures: Vec<_> =
+            lines.iter().filter(|line| line.starts_with("WARN") || line.starts_with("ERROR")).collect();
+        let [line] = failures.as_slice() else { panic!("{resource}: {lines:#?}") };
+        for part in [LATE, resource, "inv-7", "4bf92f3577b34da6a3ce929d0e0e4736"] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
 }

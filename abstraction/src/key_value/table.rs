@@ -115,6 +115,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     }
 
     /// The values at `keys`, in the order asked, `None` for a missing one. Any number of keys.
+    ///
+    /// Errors: `InvalidInput`, naming the key, where a value is not a `T`.
     pub async fn get_many<K: Into<Key>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Vec<Option<T>>> {
         let keys = keys.into_iter().map(|key| self.checked("get_many", key.into()));
         let keys = keys.collect::<Result<Vec<_>>>()?;

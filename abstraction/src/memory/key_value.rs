@@ -11,7 +11,7 @@ use super::PROFILE;
 use crate::key_value::{
     Item, Items, Key, KeyValue, Put, PutMode, QueryRange, ScanSegment, Version, Write, put_of_sum, sum_of, with_sums,
 };
-use crate::{Clock, Error, ManualClock, Result};
+use crate::{Clock, Error, ManualClock, Origin, Result};
 
 /// Key-value in memory.
 #[derive(Debug)]
@@ -131,7 +131,10 @@ impl KeyValue for MemoryKeyValue {
 
     async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
         let after = match &segment.after {
-            Some(text) => Bound::Excluded(serde_json::from_str::<Key>(text)?),
+            Some(text) => Bound::Excluded(serde_json::from_str::<Key>(text).map_err(|_| {
+                Error::invalid("not a cursor of this scan; pass on what the page before gave")
+                    .with_origin(Origin::Request)
+            })?),
             None => Bound::Unbounded,
         };
         let map = self.map.lock();

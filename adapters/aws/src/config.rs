@@ -81,8 +81,10 @@ pub struct AwsConfig {
     pub dual_stack: bool,
     /// Does the function's URL stream its answers? [`ISOBAR_LAMBDA_INVOKE_MODE`].
     pub response_stream: bool,
-    /// The largest object that S3 copies in one request; a larger one is copied in parts of at most this size,
-    /// and S3 takes no parts below 5 MiB. `None`: 5 GiB. Stores of S3's kind may take less.
+    /// The largest object, in bytes, that is copied in one request. `None`: 512 MiB. A larger one is copied in parts
+    /// of this size, but at least 5 MiB and at most 128 MiB, or more where 10,000 parts would not be enough. The
+    /// answer to one request must arrive within [`ClientConfig::attempt_timeout`], and S3 copies at most 5 GiB in one
+    /// request; stores of S3's kind may take less.
     pub largest_copy: Option<u64>,
     /// Resources that configuration placed, for the host to know their events by.
     pub placed: Vec<Location>,

@@ -59,7 +59,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-21", "one request is one write"),
     ("KV-22", "stored in several zones before the call returns"),
     ("BL-4", "`If-Match`"),
-    ("BL-12", "`CopyObject`, over 5 GiB `UploadPartCopy`, with `If-None-Match`"),
+    ("BL-12", "`CopyObject`, from 512 MiB on `UploadPartCopy`, with `If-None-Match`"),
     ("BL-13", "presigned URL, good no longer than the credentials that signed it"),
     ("BL-14", "S3 event notification"),
     ("BL-19", "an ETag, which writes of equal content share"),

@@ -14,6 +14,9 @@
 //! is replaced, [`ISOBAR_TRIGGER_SECRET_OLD`] tells the one before. A call with a wrong one is a user's request like any other: it gets the answer that the app has for a
 //! path that it does not know.
 //!
+//! **No log line of ours has a secret.** Where the path of a user's request has the form of a function's name, the app
+//! and its log get `***` for the secret: it may be valid, or the secret of another deployment.
+//!
 //! **The probe.** The host asks `GET /` until it is answered, and from time to time after that
 //! (`SendPingRequestAsync` in its `DefaultHttpWorkerService.cs`), by a client without any header of its own:
 //! no user agent, no invocation id, `Host: 127.0.0.1:PORT`. A user's `GET /` always has more: the host
@@ -122,7 +125,7 @@ impl CustomHandler {
         let (parts, body) = request.into_parts();
         let (kind, name) = Kind::split(name).ok_or_else(|| self.unknown(name))?;
         let body = answer::whole(&parts.headers, body).await?;
-        let most = self.settings.timeout().saturating_sub(MARGIN).saturating_sub(self.to_hold(kind == Kind::Fifo));
+        let most = self.settings.timeout().saturating_sub(MARGIN).saturating_sub(self.to_hold(kind));
         let cx = self.context(&parts.headers, most).with_function(kind.plain(name));
         match kind {
             Kind::Topic | Kind::Fifo => self.message(kind, name, &body, cx).await,
@@ -135,7 +138,7 @@ impl CustomHandler {
 
     /// Names what there is, without the secret. Only who knows that is told.
     fn unknown(&self, name: &str) -> Error {
-        let (app, name) = (&self.app.manifest.app, shown(name));
+        let (app, name) = (&self.app.manifest.app, shown(&called::masked(name, &self.settings)));
         let names = called::names(&self.app.manifest).join(", ");
         let names = if names.is_empty() { "none".to_owned() } else { names };
         let message = format!("app `{app}` has no function `{name}`; it has {names}, each with -<secret> at its end");
@@ -144,9 +147,9 @@ impl CustomHandler {
 
     /// The part of the function's timeout that a handler of ordered messages does not get: so long may the answer to
     /// one of them be held back that is to be tried again later. Of a short timeout nothing is taken.
-    fn to_hold(&self, ordered: bool) -> Duration {
+    fn to_hold(&self, kind: Kind) -> Duration {
         let longest = PROFILE.limits.ordered_retry_after;
-        if ordered && self.settings.timeout() >= longest * 2 { longest } else { Duration::ZERO }
+        if kind == Kind::Fifo && self.settings.timeout() >= longest * 2 { longest } else { Duration::ZERO }
     }
 
     /// The context of an invocation that may take so long.

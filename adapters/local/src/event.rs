@@ -63,12 +63,11 @@ pub(crate) async fn deliver(
     }
 }
 
-/// Runs a schedule. Errors: `Internal` with the reason where its handler fails.
-pub(crate) async fn tick(function: &dyn Function, clock: &Arc<dyn Clock>, tick: Tick) -> Result<()> {
-    let timeout = PROFILE.limits.event_timeout;
-    match within(timeout, function.call(Event::Schedule(tick), context(clock, timeout))).await? {
-        Reply::Handled(Outcome::Ack) => Ok(()),
-        Reply::Handled(Outcome::Retry { reason, .. } | Outcome::Reject { reason }) => Err(Error::internal(reason)),
+/// Runs a schedule. What its handler fails with is an outcome, which the app has logged. Errors: those of the
+/// call itself, which nothing has logged.
+pub(crate) async fn tick(function: &dyn Function, tick: Tick, cx: Context) -> Result<Outcome> {
+    match within(PROFILE.limits.event_timeout, function.call(Event::Schedule(tick), cx)).await? {
+        Reply::Handled(outcome) => Ok(outcome),
         _ => Err(wrong_reply()),
     }
 }

@@ -14,8 +14,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::{Request, StatusCode};
+use axum::response::Response;
+use http::Request;
 use isobar_abstraction::{Clock, Error, Hosted, Result};
 use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
@@ -28,6 +28,7 @@ use crate::pub_sub::Source;
 use crate::{LocalProvider, blob, event, key_value};
 use entry::{Entry, Shown};
 use inspect::Inspector;
+use signed::Signed;
 use worker::Worker;
 
 /// Expired items are deleted this often, and so many in one transaction.
@@ -212,14 +213,14 @@ struct Entrance(Arc<EntranceState>);
 struct EntranceState {
     app: Hosted,
     clock: Arc<dyn Clock>,
-    signed: axum::Router,
+    signed: Signed,
     /// Said once that no route of the app is called below `/.isobar/`?
     warned: Once,
 }
 
 impl Entrance {
     fn new(provider: &LocalProvider, app: Hosted) -> Self {
-        let (clock, signed) = (Arc::clone(provider.system_clock()), signed::router(provider.clone()));
+        let (clock, signed) = (Arc::clone(provider.system_clock()), Signed::new(provider.clone()));
         Self(Arc::new(EntranceState { app, clock, signed, warned: Once::new() }))
     }
 
@@ -228,17 +229,13 @@ impl Entrance {
     }
 }
 
-/// The answer below `/.isobar/`, but for signed URLs.
-const OURS: &str = "what begins with /.isobar/ is isobar's own, and no route of the app; the inspector has a port of \
-                    its own, which is printed at start\n";
-
 impl EntranceState {
     async fn enter(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
-        if path.starts_with("/.isobar/objects/") {
-            return call(self.signed.clone(), request).await;
+        if path != "/.isobar" && !path.starts_with("/.isobar/") {
+            return self.answer(request).await;
         }
-        if path.starts_with("/.isobar/") || path == "/.isobar" {
+        if !path.starts_with("/.isobar/objects/") {
             self.warned.call_once(|| {
                 let path: String = path.chars().take(100).collect();
                 tracing::warn!(
@@ -246,9 +243,8 @@ impl EntranceState {
                     "the path is isobar's own, as all that begin with /.isobar/: no route of the app is called"
                 );
             });
-            return (StatusCode::NOT_FOUND, OURS).into_response();
         }
-        self.answer(request).await
+        event::respond(&self.signed, &self.clock, signed::LONGEST, request).await
     }
 
     async fn answer(&self, request: Request<Body>) -> Response {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
-use isobar_abstraction::{Clock, Error, KeyValue, Result};
+use isobar_abstraction::{Clock, Error, KeyValue, Origin, Result};
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, StorageError, WriteTransaction};
 
 use crate::family::{Family, failed};
@@ -122,7 +122,9 @@ impl KeyValue for LocalKeyValue {
 
     async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
         let Some(rows) = self.rows(&self.store.read()?)? else { return Ok(Items::default()) };
-        let after: Option<Key> = segment.after.as_deref().map(serde_json::from_str).transpose()?;
+        let after: Option<Key> = segment.after.as_deref().map(serde_json::from_str).transpose().map_err(|_| {
+            Error::invalid("not a cursor of this scan; pass on what the page before gave").with_origin(Origin::Request)
+        })?;
         let after = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(row_key(key)));
         let rows = rows.range::<(&str, &str)>((after, Bound::Unbounded)).map_err(failed)?;
         let now_ms = self.now_ms();

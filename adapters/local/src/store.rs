@@ -61,11 +61,12 @@ impl Store {
         self.opened().map(drop)
     }
 
-    /// Looks at every page of the file without changing it, and returns what it found, as a sentence.
+    /// Looks at every page of the file, and returns what it found, as a sentence. It makes and changes nothing,
+    /// but for a copy that it removes.
     ///
     /// Errors: `Config` where another process has the folder, `Internal` where the file is damaged.
     pub(crate) fn check(&self) -> Result<&'static str> {
-        let _held = folder::take(&self.0.folder)?;
+        let _held = folder::take_as_it_is(&self.0.folder)?;
         DataFile::of(&self.0.folder).check()
     }
 
@@ -147,16 +148,26 @@ fn open(folder: &Path, end: &Arc<End>) -> Result<Opened> {
 
 const FULL: &str = "the disk is full; nothing was written";
 
+const FULL_AT_COMMIT: &str = "the disk is full; whether the last writes are kept shows at the next start";
+
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull)
 }
 
 /// A failure of the file below, in which nothing that is asked can be true or false.
 pub(crate) fn fault(error: redb::Error) -> Error {
-    let full = matches!(&error, redb::Error::Io(io) if is_full(io));
-    let message = match full {
-        true => FULL,
-        false => "the local store failed; free space on the disk or check it, then start the app again",
+    failure(error, FULL)
+}
+
+/// A failure of the commit itself: what it leaves behind shows when the file is opened again.
+fn commit_fault(error: redb::Error) -> Error {
+    failure(error, FULL_AT_COMMIT).with_outcome_unknown()
+}
+
+fn failure(error: redb::Error, full: &str) -> Error {
+    let message = match &error {
+        redb::Error::Io(io) if is_full(io) => full,
+        _ => "the local store failed; free space on the disk or check it, then start the app again",
     };
     Error::new(ErrorKind::Unavailable, message).with_source(error)
 }

@@ -4,18 +4,18 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use isobar_abstraction::{Body, BoxError};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
+use crate::activity::{Activity, Watched};
 use crate::{HEAD_BYTES, LATE_HEAD, Options};
 
 /// What hyper takes without an allocation for each request.
@@ -47,54 +47,41 @@ where
         Self { answer, options, builder, stopped, crowded: Arc::default() }
     }
 
-    /// Makes room for another connection: one that has been silent so far gets little time for its first request.
+    /// Makes room for another connection: one that has no request gets little time for the next one.
     pub(crate) fn make_room(&self) {
         self.crowded.notify_waiters();
     }
 
     /// Serves one connection to its end.
     pub(crate) fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<A, F> {
-        let begun = Arc::new(AtomicBool::new(false));
-        let (answer, seen) = (self.answer.clone(), Arc::clone(&begun));
+        let activity = Arc::new(Activity::new());
+        let (answer, seen) = (self.answer.clone(), Arc::clone(&activity));
         let service = service_fn(move |request: Request<Incoming>| {
-            seen.store(true, Ordering::Relaxed);
+            let working = seen.begin();
             let answered = answer(request.map(Body::new));
-            async move { Ok::<_, Infallible>(guarded(answered).await) }
+            async move { Ok::<_, Infallible>(guarded(answered).await.map(|body| working.sends(body))) }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let stream = Watched::new(stream, Arc::clone(&activity));
+        let connection = self.builder.serve_connection(stream, service).into_owned();
         let (mut stopped, head_timeout) = (self.stopped.clone(), self.options.head_timeout);
         let crowded = Arc::clone(&self.crowded);
-        let in_the_way = async move {
-            crowded.notified().await;
-            tokio::time::sleep(LATE_HEAD).await;
-        };
         async move {
             let mut connection = pin!(connection);
-            tokio::select! {
+            let patience = tokio::select! {
                 ended = &mut connection => return report(ended),
-                () = silence(in_the_way, &begun) => return tracing::debug!("closed a silent connection to make room"),
-                () = silence(tokio::time::sleep(head_timeout), &begun) => {
-                    return tracing::debug!("closed a connection without a request");
-                }
-                _ = stopped.changed() => {}
-            }
+                () = activity.in_the_way(&crowded) => LATE_HEAD,
+                () = activity.quiet(head_timeout) => LATE_HEAD,
+                // What a client has asked for is sent to it for as long as the grace period lasts.
+                _ = stopped.changed() => if activity.has_begun() { head_timeout } else { LATE_HEAD },
+            };
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = &mut connection => report(ended),
-                () = silence(tokio::time::sleep(LATE_HEAD), &begun) => {
-                    tracing::debug!("closed a connection without a whole request");
+                () = activity.quiet(patience) => {
+                    tracing::debug!("closed a connection whose client sent no whole request, or did not read");
                 }
             }
         }
-    }
-}
-
-/// Ends if no request has begun in time. Hyper itself bounds neither the wait for the first byte of a connection,
-/// which says what version of HTTP it is, nor that for the first request of HTTP/2.
-async fn silence(timeout: impl Future<Output = ()>, begun: &AtomicBool) {
-    timeout.await;
-    if begun.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -3,6 +3,7 @@
 //! A host gives it a listener, a function from a request to a response, and a future that ends when the server
 //! must stop. Limits and time-outs stand here once, so that all hosts have the same.
 
+mod activity;
 mod connection;
 mod guard;
 mod signal;
@@ -29,7 +30,8 @@ pub struct Options {
     /// Most headers of a request. A request with more is answered 431.
     pub headers: usize,
     /// How long a client may take for the head of a request, the first or a later one of its connection. A
-    /// connection without a request is closed after this time, too.
+    /// connection without a request is closed after this time, too, and one whose client reads nothing of what
+    /// is sent to it. A handler, or a body that waits for its next part, may take longer.
     pub head_timeout: Duration,
     /// How long requests that were received before the stop may take to end.
     pub grace: Duration,
@@ -40,7 +42,8 @@ pub struct Options {
 const HEAD_BYTES: usize = 256 * 1024;
 
 /// Once the server stops, a client that has begun to send its first request may send the rest of its head for so
-/// long. Whoever has not sent it by then gets no answer.
+/// long. Whoever has not sent it by then gets no answer. A connection without a request has the same time where others
+/// wait for room, and before it is closed.
 const LATE_HEAD: Duration = Duration::from_millis(500);
 
 /// The wait after an error of the listener: too many open files, mostly.

@@ -1,18 +1,26 @@
 //! The server, over connections.
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use futures_util::stream;
 use http::{Request, Response};
 use isobar_abstraction::{Body, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
+use crate::connection::Connections;
 use crate::{Options, serve};
 
 const SHORT: Duration = Duration::from_millis(300);
+
+/// More than the buffers of a socket take.
+const LARGE: usize = 64 << 20;
 
 struct Running {
     address: SocketAddr,
@@ -21,7 +29,8 @@ struct Running {
     served: JoinHandle<()>,
 }
 
-/// `/hang` never ends, `/panic` panics, and every other path is answered with the number of headers.
+/// `/hang` never ends, `/panic` panics, `/slow` and `/silent` take long for their head or body, `/large` and `/endless`
+/// have much to send, and every other path is answered with the number of headers.
 async fn answer(request: Request<Body>, entered: Arc<Notify>) -> Response<Body> {
     match request.uri().path() {
         "/hang" => {
@@ -29,8 +38,17 @@ async fn answer(request: Request<Body>, entered: Arc<Notify>) -> Response<Body> 
             std::future::pending().await
         }
         "/panic" => panic!("a fault"),
+        "/slow" => Response::new(Body::from(at_last().await)),
+        "/silent" => Response::new(Body::from_stream(stream::once(async { Ok::<_, Infallible>(at_last().await) }))),
+        "/large" => Response::new(Body::from(vec![0; LARGE])),
+        "/endless" => Response::new(Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>(vec![0_u8; 99_999])))),
         _ => Response::new(Body::from(format!("{} headers", request.headers().len()))),
     }
+}
+
+async fn at_last() -> &'static str {
+    sleep(SHORT * 5).await;
+    "at last"
 }
 
 async fn running(options: Options) -> Running {
@@ -51,14 +69,14 @@ fn options() -> Options {
 }
 
 impl Running {
-    async fn sent(&self, text: &str) -> TcpStream {
+    async fn sent<T: AsRef<[u8]> + ?Sized>(&self, bytes: &T) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(text.as_bytes()).await.unwrap();
+        stream.write_all(bytes.as_ref()).await.unwrap();
         stream
     }
 
-    async fn exchange(&self, text: &str) -> String {
-        to_end(&mut self.sent(text).await).await
+    async fn exchange<T: AsRef<[u8]> + ?Sized>(&self, bytes: &T) -> String {
+        to_end(&mut self.sent(bytes).await).await
     }
 
     /// How long the server takes to end, from now.
@@ -75,6 +93,33 @@ async fn to_end(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
     let _ = stream.read_to_end(&mut all).await;
     String::from_utf8_lossy(&all).into_owned()
+}
+
+/// A connection that is served without a server, and the end of its service.
+async fn connected<A, F>(connections: &Connections<A>, sent: &[u8]) -> (TcpStream, JoinHandle<()>)
+where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    stream.write_all(sent).await.unwrap();
+    let accepted = listener.accept().await.unwrap().0;
+    (stream, tokio::spawn(connections.serve(accepted)))
+}
+
+fn http1(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\n\r\n").into_bytes()
+}
+
+/// The preface, settings, and one request.
+fn http2(path: &str) -> Vec<u8> {
+    let mut head = vec![0x82, 0x86, 0x01, 1, b'x', 0x04, path.len() as u8];
+    head.extend_from_slice(path.as_bytes());
+    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    all.extend_from_slice(&[0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1]);
+    all.extend(head);
+    all
 }
 
 fn with_headers(count: usize) -> String {
@@ -104,22 +149,66 @@ async fn clients_that_take_their_time_are_cut_off() {
 }
 
 #[tokio::test]
-async fn silent_connections_are_closed_early_where_others_wait() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+async fn a_connection_is_closed_where_no_request_follows() {
+    let running = running(options()).await;
+    for more in [&b""[..], &b"\0\0\x06\x01\x05\0\0\0\x03\x82"[..]] {
+        let began = Instant::now();
+        let sent = [&http2("/")[..], more].concat();
+        let text = timeout(SHORT * 20, running.exchange(&sent)).await.expect("an idle connection is kept for ever");
+        assert!(text.contains("0 headers"), "{text}");
+        assert!(began.elapsed() >= SHORT, "closed at once");
+    }
+}
+
+#[tokio::test]
+async fn what_the_app_takes_long_for_is_sent() {
+    let running = &running(options()).await;
+    let requests = ["/slow", "/silent"].into_iter().flat_map(|path| [http1(path), http2(path)]);
+    let texts = join_all(requests.map(|request| async move { running.exchange(&request).await })).await;
+    for text in texts {
+        assert!(text.contains("at last"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off_and_a_slow_one_is_not() {
     let (_stopping, stopped) = tokio::sync::watch::channel(());
-    let answer = |_| async { Response::new(Body::from("here")) };
-    let connections = crate::connection::Connections::new(answer, Options::new(&Limits::PORTABLE), stopped);
-    let mut half = TcpStream::connect(address).await.unwrap();
-    half.write_all(b"GET / HTTP/1.1\r\nx-slow: ").await.unwrap();
-    let silent = tokio::spawn(connections.serve(listener.accept().await.unwrap().0));
-    let mut kept = TcpStream::connect(address).await.unwrap();
-    kept.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    let used = tokio::spawn(connections.serve(listener.accept().await.unwrap().0));
-    assert_ne!(kept.read(&mut [0; 999]).await.unwrap(), 0);
+    let connections = Connections::new(|request| answer(request, Arc::default()), options(), stopped);
+    for request in ["/large", "/endless"].into_iter().flat_map(|path| [http1(path), http2(path)]) {
+        let (_unread, served) = connected(&connections, &request).await;
+        let ended = timeout(SHORT * 20, served).await;
+        ended.unwrap_or_else(|_| panic!("kept for ever: {}", String::from_utf8_lossy(&request))).unwrap();
+    }
+    let (mut slow, _served) = connected(&connections, &http1("/large")).await;
+    let mut part = vec![0; LARGE / 64];
+    for _ in 0..64 {
+        slow.read_exact(&mut part).await.unwrap();
+        sleep(SHORT / 15).await;
+    }
+}
+
+#[tokio::test]
+async fn silent_and_idle_connections_are_closed_early_where_others_wait() {
+    let (_stopping, stopped) = tokio::sync::watch::channel(());
+    let entered = Arc::new(Notify::new());
+    let handler = {
+        let entered = Arc::clone(&entered);
+        move |request| answer(request, Arc::clone(&entered))
+    };
+    let connections = Connections::new(handler, Options::new(&Limits::PORTABLE), stopped);
+    let (_half, silent) = connected(&connections, b"GET / HTTP/1.1\r\nx-slow: ").await;
+    let (mut kept, idle) = connected(&connections, &http2("/")).await;
+    let mut all = Vec::new();
+    while !String::from_utf8_lossy(&all).contains("0 headers") {
+        assert_ne!(kept.read_buf(&mut all).await.unwrap(), 0);
+    }
+    let (_hanging, working) = connected(&connections, &http1("/hang")).await;
+    entered.notified().await;
     connections.make_room();
-    silent.await.unwrap();
-    assert!(!used.is_finished(), "a connection that was used is kept");
+    for closed in [silent, idle] {
+        timeout(SHORT * 20, closed).await.expect("no room was made").unwrap();
+    }
+    assert!(!working.is_finished(), "a connection with a request is kept");
 }
 
 #[tokio::test]

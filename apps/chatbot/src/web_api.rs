@@ -1,18 +1,18 @@
 //! The services' Web APIs: JSON over HTTPS, and what their answers mean for the message in hand.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use isobar::BoxError;
 use isobar::axum::body::Bytes;
-use isobar::axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use isobar::axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use isobar::axum::http::{self, HeaderValue, Request};
 use isobar::prelude::*;
+use isobar::{BoxError, clock};
 use serde_json::Value;
 
 use crate::Secret;
@@ -94,12 +94,42 @@ async fn exchange(client: &Https, request: Request<Full<Bytes>>) -> Result<Answe
     let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     // Slack says it in a header, Telegram in the body.
-    let header = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let seconds: Option<u64> = header.or_else(|| body["parameters"]["retry_after"].as_u64());
-    Ok(Answer { status: parts.status, retry_after: seconds.map(Duration::from_secs), body })
+    let in_body = || body["parameters"]["retry_after"].as_u64().map(Duration::from_secs);
+    let retry_after = retry_after(&parts.headers).or_else(in_body);
+    Ok(Answer { status: parts.status, retry_after, body })
+}
+
+/// Seconds, or a time, which counts from the time that the service says it is now: its clock may differ from ours.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let after = text(RETRY_AFTER)?;
+    after.trim().parse::<u64>().map(Duration::from_secs).ok().or_else(|| {
+        let now = text(DATE).and_then(clock::parse).unwrap_or_else(SystemTime::now);
+        clock::parse(after)?.duration_since(now).ok()
+    })
 }
 
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_in_seconds_or_a_time() {
+        for (after, seconds) in [
+            ("30", Some(30)),
+            ("Fri, 28 Aug 2020 00:01:30 GMT", Some(90)),
+            ("Thu, 27 Aug 2020 23:59:59 GMT", None),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            let now = HeaderValue::from_static("Fri, 28 Aug 2020 00:00:00 GMT");
+            let headers = HeaderMap::from_iter([(DATE, now), (RETRY_AFTER, HeaderValue::from_static(after))]);
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{after}");
+        }
+    }
 }

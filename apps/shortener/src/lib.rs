@@ -3,7 +3,7 @@
 //! | event | what it does |
 //! |---|---|
 //! | `POST /` | makes a link |
-//! | `GET /{id}` | redirects to its URL, and publishes a [`Click`] on topic `clicks` |
+//! | `GET /{id}` | publishes a [`Click`] on topic `clicks`, then redirects to its URL |
 //! | `GET /{id}/stats` | tells how often it was followed |
 //! | `GET /index.html` | shows the newest links, as of the last sweep |
 //! | topic `clicks` | counts |
@@ -87,10 +87,9 @@ async fn shorten(
 
 async fn follow(State(app): State<Shortener>, Path(id): Path<String>) -> Result<Response> {
     let link = app.links.find(&id).await?.ok_or_else(unknown_link)?;
-    // No visitor is turned away because a click cannot be counted.
-    if let Err(error) = app.clicks.publish(Click { id }).await {
-        tracing::warn!(%error, "a click is lost");
-    }
+    // The redirect says that the click is counted: where it cannot be kept, the visitor gets the error, mostly a
+    // 503, and tries again.
+    app.clicks.publish(Click { id }).await?;
     Ok(Redirect::temporary(&link.url).into_response())
 }
 

@@ -65,7 +65,7 @@ impl Aws {
         let account = Arc::new(Account::new(self.endpoint.clone(), self.account, prefix.to_owned())?);
         let environment = account.environment().with_var("AWS_ENDPOINT_URL_SQS", tap.url());
         let mut config = AwsConfig::from_environment(&environment)?;
-        // Nobody waits for a trial of more than 5 GiB.
+        // A trial of half a gigabyte would take too long.
         config.largest_copy = Some(5 << 20);
         Ok(Box::new(AwsWorld { account, clock, tap, config }))
     }

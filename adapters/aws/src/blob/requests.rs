@@ -85,7 +85,8 @@ impl S3Requests {
         self.send("DeleteObject", Safety::Idempotent, request, PutPayload::new()).await.map(drop)
     }
 
-    /// Copies an object of at most 5 GiB. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+    /// Copies an object, whose answer ends only when the copy is done. S3 takes at most 5 GiB.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
     pub(super) async fn copy(&self, from: &Path, to: &Path, mode: PutMode) -> Result<()> {
         let request = self.request(Method::PUT, to, None).header("x-amz-copy-source", self.source(from));
         // It begins its answer before it is done: an error may come behind a success.

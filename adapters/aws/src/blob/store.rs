@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use http::Method;
+use isobar_abstraction::Error;
 use isobar_abstraction::blob::{ListRequest, Listing, WriteCondition};
-use isobar_abstraction::{Error, ErrorKind};
-use isobar_rest::object;
+use isobar_rest::object::{self, ObjectHead, ObjectSource};
 use object_store::path::Path;
 use object_store::{
     Attribute, CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload,
@@ -27,13 +27,24 @@ const DELETED_AT_ONCE: usize = 20;
 /// The names that are asked for at once.
 const PAGE: usize = 1_000;
 
-/// The largest object that S3 copies in one request: 5 GiB.
-const LARGEST_COPY: u64 = 5 << 30;
+/// The largest object that is copied in one request: 512 MiB. S3 takes 5 GiB, but ends its answer only when the copy
+/// is done, and for so much that takes longer than the client waits for an answer (`attempt_timeout`, 20 s). Each
+/// part is a short request.
+const LARGEST_COPY: u64 = 512 << 20;
+
+/// How many tags an object has: S3 sends it only if there are some, and to callers that may read them.
+const TAGS: &str = "x-amz-tagging-count";
 
 /// One bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct S3Store {
     requests: S3Requests,
+}
+
+/// An object that is to be copied.
+struct Found {
+    head: ObjectHead,
+    tagged: bool,
 }
 
 impl S3Store {
@@ -45,20 +56,17 @@ impl S3Store {
         &self.requests
     }
 
-    /// Copies an object that was found, in parts if it is larger than S3 copies in one request.
-    async fn copy(&self, found: GetResult, to: &Path, mode: PutMode) -> Result<()> {
-        let GetResult { meta, mut attributes, .. } = found;
+    /// Copies an object that was found, in parts if one request would take too long.
+    async fn copy(&self, found: Found, to: &Path, mode: PutMode) -> Result<()> {
+        let Found { head: ObjectHead { meta, mut attributes, .. }, tagged } = found;
         let largest = self.requests.state.config.largest_copy.unwrap_or(LARGEST_COPY);
         if meta.size <= largest {
             return Ok(self.requests.copy(&meta.location, to, mode).await?);
         }
         // As with `CopyObject`, which copies the tags, but not the class.
         attributes.remove(&Attribute::StorageClass);
-        let tags = match self.requests.tags(&meta.location).await {
-            // Not every store of S3's kind has tags.
-            Err(error) if error.kind() == ErrorKind::Unsupported => TagSet::default(),
-            tags => tags?,
-        };
+        // Without tags nobody needs the permission to read them.
+        let tags = if tagged { self.requests.tags(&meta.location).await? } else { TagSet::default() };
         let request = headers::describe(self.requests.beginning(to), &attributes, &tags)?;
         let id = self.requests.begin(request).await?;
         let mut upload = S3Upload::new(self.requests.clone(), to.clone(), id, mode);
@@ -75,6 +83,12 @@ impl S3Store {
                 Err(error)
             }
         }
+    }
+
+    /// What is known of an object that is to be copied.
+    async fn find(&self, from: &Path) -> Result<Found> {
+        let (answer, _) = self.requests.head(from, &GetOptions::default()).await?.into_parts();
+        Ok(Found { head: self.requests.describe(from, &answer)?, tagged: answer.headers.contains_key(TAGS) })
     }
 
     /// All pages of a list.
@@ -178,7 +192,7 @@ impl ObjectStore for S3Store {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        let found = self.get_opts(from, GetOptions { head: true, ..GetOptions::default() }).await?;
+        let found = self.find(from).await?;
         match options.mode {
             // S3 refuses it as a mistake.
             CopyMode::Overwrite if from == to => Ok(()),

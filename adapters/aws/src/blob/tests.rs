@@ -168,14 +168,22 @@ async fn the_attributes_and_the_body_of_a_write_are_signed() {
     assert_eq!(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-/// S3 with an object of 12,000,000 bytes, of whose parts one may not be copied.
+/// S3 with an object of 12,000,000 bytes that has a tag, of whose parts one may not be copied.
 async fn copying(refused: Option<&'static str>) -> (Double, S3Blob) {
-    let double = Double::new(move |request| {
+    let double = with_object(12_000_000, Some("1"), refused).await;
+    let bucket = placed(&double, Some(5 << 20));
+    (double, bucket)
+}
+
+/// S3 with an object of this size and with so many tags.
+async fn with_object(size: u64, tags: Option<&'static str>, refused: Option<&'static str>) -> Double {
+    Double::new(move |request| {
         let answer =
             Response::builder().header("etag", "\"1\"").header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
         let body = match (request.method().as_str(), request.uri().query().unwrap_or_default()) {
             ("HEAD", _) => {
-                let answer = answer.header("content-length", 12_000_000).header("content-type", "text/x");
+                let answer = answer.header("content-length", size).header("content-type", "text/x");
+                let answer = tags.into_iter().fold(answer, |answer, tags| answer.header("x-amz-tagging-count", tags));
                 return answer.header("x-amz-meta-kind", "note").body(String::new()).unwrap();
             }
             ("GET", _) => "<Tagging><TagSet><Tag><Key>a b</Key><Value>c</Value></Tag></TagSet></Tagging>",
@@ -196,9 +204,22 @@ async fn copying(refused: Option<&'static str>) -> (Double, S3Blob) {
         };
         answer.body(body.to_owned()).unwrap()
     })
-    .await;
-    let bucket = placed(&double, Some(5 << 20));
-    (double, bucket)
+    .await
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_one_request_may_is_copied_in_parts_and_tags_are_read_where_there_are_some() {
+    for (size, tags, puts, reads) in [
+        (512 << 20, Some("1"), 1, 0),
+        ((512 << 20) + 1, None, 5, 0),
+        (1 << 30, Some("1"), 8, 1),
+        (5 << 30, None, 40, 0),
+    ] {
+        let double = with_object(size, tags, None).await;
+        at(&double).object_store().copy(&Path::from("a"), &Path::from("c")).await.unwrap();
+        let asked = |method: &str| double.asked().iter().filter(|asked| asked.starts_with(method)).count();
+        assert_eq!((asked("PUT "), asked("GET ")), (puts, reads), "{size} bytes");
+    }
 }
 
 #[tokio::test]
@@ -248,5 +269,6 @@ fn every_object_is_copied_in_parts_that_s3_takes() {
     for (size, largest) in [(12_000_000, 0), (6 << 30, 5 << 30), (5 << 40, 5 << 30), (48 << 40, u64::MAX)] {
         let part = upload::copied_part(size, largest);
         assert!((5 << 20..=5 << 30).contains(&part) && size.div_ceil(part) <= 10_000, "{size}: {part}");
+        assert!(part <= 128 << 20 || size > 10_000 * (128 << 20), "{size}: a part of {part} takes long");
     }
 }

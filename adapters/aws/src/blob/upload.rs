@@ -19,11 +19,14 @@ const MOST_PARTS: usize = 10_000;
 /// Parts of one object that are copied at once.
 const COPIED_AT_ONCE: usize = 8;
 
-/// The size of the parts in which an object of this size is copied: whole mebibytes, at most `largest` where
-/// that is enough for all parts.
+/// The largest part that is copied, where so many are enough for the object: a request for it is short.
+const COPIED_PART: u64 = 128 << 20;
+
+/// The size of the parts in which an object of this size is copied: whole mebibytes, at most 128 of them and at most
+/// `largest`, but never so small that there are more parts than S3 takes.
 pub(super) fn copied_part(size: u64, largest: u64) -> u64 {
     let least = size.div_ceil(MOST_PARTS as u64).next_multiple_of(1 << 20);
-    largest.clamp(5 << 20, 512 << 20).max(least)
+    largest.clamp(5 << 20, COPIED_PART).max(least)
 }
 
 /// An upload that has begun. If it is dropped before its end, it is aborted where a runtime still

@@ -78,7 +78,7 @@ impl AwsConfig {
         let queue = match at.kind() {
             ResourceKind::Table => None,
             ResourceKind::Bucket => Some(checked("events", check_queue)?.unwrap_or_else(|| Derived::Events.of(&name))),
-            ResourceKind::Topic => Some(checked("queue", check_queue)?.unwrap_or_else(|| name.clone())),
+            ResourceKind::Topic => Some(checked("queue", check_queue)?.map_or_else(|| default_queue(at, &name), Ok)?),
         };
         Ok(Placed {
             region: checked("region", check_region)?,
@@ -103,6 +103,13 @@ fn of_scheme<'a>(url: &'a ResourceUrl, kind: ResourceKind, rule: &Rule) -> Resul
     }
     url.check_parameters(rule.parameters)?;
     Ok(url.name())
+}
+
+/// The queue of a topic whose URL does not name one: it has the topic's name. A topic's name may be longer than
+/// a queue's. Errors: `Config`.
+fn default_queue(at: &Location, topic: &str) -> Result<String> {
+    check_queue(&format!("the queue of {at}, by default the name of the topic,"), topic)
+        .map_err(|error| Error::config(format!("{}; name another queue with `queue=` in the URL", error.message())))
 }
 
 /// The name of a queue that leaves room for `--dead.fifo`. Errors: `Config`.
@@ -184,5 +191,16 @@ mod tests {
         }
         let long = AwsConfig { prefix: "p".repeat(60), ..AwsConfig::default() };
         assert!(long.place(&Location::new(Bucket, "links")).is_err());
+    }
+
+    #[test]
+    fn a_topic_whose_name_is_too_long_for_a_queue_must_name_one() {
+        let of = |url: &str| AwsConfig::default().place(&at(ResourceKind::Topic, url));
+        let (longest, longer) = ("t".repeat(69), "t".repeat(70));
+        assert_eq!(of(&format!("sns://{longest}")).unwrap().queue, Some(longest));
+        let error = of(&format!("sns://{longer}")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("1 to 69") && error.message().contains("`queue=`"), "{}", error.message());
+        assert_eq!(of(&format!("sns://{longer}?queue=work")).unwrap().queue.as_deref(), Some("work"));
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::{ADD_TO_COUNTER, Guard};
 use super::stored::{Found, StoredKey, unique};
 use super::write::ConditionalCheckFailed;
-use super::{DynamoKeyValue, TRIES};
+use super::{DynamoKeyValue, TRIES, throttled};
 use crate::profile::PROFILE;
 
 /// An addition; in a transaction it returns nothing.
@@ -37,16 +37,24 @@ enum Addition {
     Sum(i64),
     /// It was not done, because of what is stored.
     Refused(Option<Item>),
+    /// It was not done, because of a transaction with the same item.
+    Busy,
 }
 
 impl DynamoKeyValue {
     /// One request, unless the item is no counter of ours: one that has expired is begun anew, and a
     /// number that somebody else wrote, as text perhaps, is read, added to and written back.
     pub(super) async fn add_item(&self, key: &Key, delta: i64) -> Result<i64> {
+        let mut busy = false;
         for attempt in 0..TRIES {
             let stored = match self.add_natively(key, delta).await? {
                 Addition::Sum(sum) => return Ok(sum),
                 Addition::Refused(stored) => stored,
+                Addition::Busy => {
+                    busy = true;
+                    self.pause(attempt).await;
+                    continue;
+                }
             };
             let put = put_of_sum(key, delta, stored, PROFILE.limits.counter)?;
             match self.put_item(&put).await {
@@ -57,6 +65,9 @@ impl DynamoKeyValue {
                 Err(error) => return Err(error),
             }
             self.pause(attempt).await;
+        }
+        if busy {
+            return Err(throttled("transactions with the same item are under way"));
         }
         let message = format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only");
         Err(Error::conflict(message).with_origin(Origin::Service))
@@ -89,6 +100,7 @@ impl DynamoKeyValue {
                 let unread = || Error::internal("the counter was added to, but DynamoDB's answer is no integer");
                 sum.map(Addition::Sum).ok_or_else(|| unread().with_outcome_unknown())
             }
+            Err(refusal) if refusal.code == "TransactionConflictException" && !refusal.uncertain => Ok(Addition::Busy),
             Err(refusal) => {
                 let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(self.explain(refusal)) };
                 let stored = failed.item.map(|item| item.into_item(key.clone(), now)).transpose()?;

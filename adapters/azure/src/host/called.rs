@@ -1,6 +1,9 @@
 //! The names of functions: `<kind>-<name>-<secret>`, and who may call them.
 
-use http::{Method, Request};
+use std::borrow::Cow;
+
+use http::uri::PathAndQuery;
+use http::{Method, Request, Uri};
 use isobar_abstraction::{Body, Manifest};
 
 use super::settings::{FunctionsHost, TriggerSecret};
@@ -78,6 +81,40 @@ pub(super) fn names(manifest: &Manifest) -> Vec<String> {
     let invokes = manifest.invokes.iter().map(|function| Kind::Invoke.plain(function));
     let http = manifest.http.then(|| Kind::Http.plain(""));
     http.into_iter().chain(topics).chain(buckets).chain(schedules).chain(invokes).collect()
+}
+
+/// Replaces a secret in a path. A path that only loses the secret could match another route of the app.
+const MASK: &str = "***";
+
+/// Masks the secrets in the path of a request, which the app and the log read.
+pub(super) fn mask(request: &mut Request<Body>, settings: &FunctionsHost) {
+    let Cow::Owned(mut target) = masked(request.uri().path(), settings) else { return };
+    if let Some(query) = request.uri().query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.path_and_query = PathAndQuery::try_from(target).ok();
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+}
+
+/// A path with [`MASK`] for each secret of a trigger: for a valid one at any place, and for all that has the form of one
+/// after the name of a function. It may be a secret that is retired, or not valid yet.
+pub(super) fn masked<'a>(path: &'a str, settings: &FunctionsHost) -> Cow<'a, str> {
+    let apart = |letter: char| !letter.is_ascii_lowercase() && !letter.is_ascii_digit();
+    if !path.split(apart).any(TriggerSecret::has_form) {
+        return Cow::Borrowed(path);
+    }
+    let mut shown = String::with_capacity(path.len());
+    for part in path.split_inclusive(apart) {
+        let word = part.trim_end_matches(apart);
+        let plain = shown.rsplit('/').next().and_then(|segment| segment.strip_suffix('-'));
+        let named = plain.is_some_and(|plain| Kind::split(plain).is_some());
+        let hidden = TriggerSecret::has_form(word) && (named || settings.knows(word));
+        shown.push_str(if hidden { MASK } else { word });
+        shown.push_str(part.strip_prefix(word).unwrap_or_default());
+    }
+    Cow::Owned(shown)
 }
 
 /// What a request calls.

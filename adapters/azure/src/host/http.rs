@@ -9,12 +9,13 @@ use http::{HeaderMap, Request, Response, StatusCode, request};
 use isobar_abstraction::function::{self, REQUEST_ID};
 use isobar_abstraction::{Body, Context, Error, Limits, Result};
 
-use super::{CustomHandler, HTTP_MARGIN, ISOBAR_TRIGGER_SECRET, Kind, answer};
+use super::{CustomHandler, HTTP_MARGIN, ISOBAR_TRIGGER_SECRET, Kind, answer, called};
 use crate::event::{self, Output, Payload};
 
 impl CustomHandler {
     /// A request that the host proxies, or forwards. Both bodies stream.
-    pub(super) async fn http(&self, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn http(&self, mut request: Request<Body>) -> Response<Body> {
+        called::mask(&mut request, &self.settings);
         let cx = self.http_context(request.headers());
         function::answer(self.app.function.as_ref(), request, cx).await
     }
@@ -49,7 +50,8 @@ impl CustomHandler {
         if !self.app.manifest.http {
             return Err(self.unknown("http"));
         }
-        let request = event::request(&Payload::read(body)?)?;
+        let mut request = event::request(&Payload::read(body)?)?;
+        called::mask(&mut request, &self.settings);
         // The host's own headers tell the invocation; those of its client are within.
         let mut headers = request.headers().clone();
         for name in ["x-azure-functions-invocationid", "x-ms-invocation-id"] {

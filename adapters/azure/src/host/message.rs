@@ -41,7 +41,7 @@ impl CustomHandler {
             Some(outcome) => outcome,
             None => self.deliver(name, &arrived, &cx).await,
         };
-        self.settled(&at, &arrived, outcome, trigger, &cx).await
+        self.settled(kind, &at, &arrived, outcome, trigger, &cx).await
     }
 
     /// A message, and what becomes of it if it cannot be read, which is for ever.
@@ -76,8 +76,12 @@ impl CustomHandler {
 
     /// Does what the app answered, and tells the platform of it only then: a message that is completed
     /// is in no other place.
+    ///
+    /// `kind` is of the function that got it. An ordering key does not say whether the subscription has sessions:
+    /// other senders set one on the plain topic too.
     pub(super) async fn settled(
         &self,
+        kind: Kind,
         at: &Location,
         arrived: &Arrived,
         outcome: Outcome,
@@ -88,10 +92,11 @@ impl CustomHandler {
             return Ok(answer::done());
         }
         let attempt = arrived.message.attempt;
-        let longest = PROFILE.limits.longest_retry(arrived.message.ordering_key.as_deref());
+        let (ordered, limits) = (kind == Kind::Fifo, &PROFILE.limits);
+        let longest = if ordered { limits.ordered_retry_after } else { limits.retry_after };
         let verdict = trigger.retry.judge(attempt, outcome, longest);
-        let settling = carry_out(&self.state, at, arrived, verdict, attempt);
-        let to_settle = TO_SETTLE + self.to_hold(arrived.message.ordering_key.is_some());
+        let settling = carry_out(&self.state, at, arrived, verdict, attempt, ordered);
+        let to_settle = TO_SETTLE + self.to_hold(kind);
         let late = self.state.clock.sleep(cx.remaining().unwrap_or_default().saturating_add(to_settle));
         match select(std::pin::pin!(settling), late).await {
             Either::Left((Settled::Done, _)) => Ok(answer::done()),

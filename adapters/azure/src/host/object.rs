@@ -51,7 +51,7 @@ impl CustomHandler {
             Outcome::Retry { reason, .. } if !payload.metadata.has("DequeueCount") => {
                 Err(Error::new(ErrorKind::Unavailable, reason).with_resource(bucket.to_string()))
             }
-            outcome => self.settled(&queue, &arrived, outcome, trigger, &cx).await,
+            outcome => self.settled(Kind::Bucket, &queue, &arrived, outcome, trigger, &cx).await,
         }
     }
 

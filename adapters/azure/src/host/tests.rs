@@ -130,6 +130,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
 async fn outcome(words: String) -> Outcome {
     match words.split('/').next().unwrap_or_default() {
         "retry" => Outcome::retry("not yet"),
+        "later" => Outcome::retry_after(Duration::from_secs(600), "not yet"),
         "reject" => Outcome::reject("bad apple"),
         "panic" => panic!("the handler's own fault"),
         "hang" => std::future::pending().await,

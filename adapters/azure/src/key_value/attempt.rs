@@ -36,6 +36,13 @@ pub(super) fn unknown(error: Error, uncertain: bool) -> Error {
     if uncertain { error.with_outcome_unknown() } else { error }
 }
 
+/// The error of a transaction whose answer was lost: what it added is under later additions, and what marked it
+/// may have been deleted since. To send it again could add twice.
+pub(super) fn not_known() -> Error {
+    let message = "an answer was lost, and what is stored does not show whether the transaction was applied";
+    Error::new(ErrorKind::Unavailable, message)
+}
+
 pub(super) fn taken(key: &Key) -> Error {
     Error::already_exists(format!("there is an item at `{key}`"))
 }

@@ -2,8 +2,8 @@
 //! letter, or nothing more.
 //!
 //! The attempts are counted here and alike on both services, not by the platform: what is tried again is
-//! a copy that carries how often it was delivered. Only a message with an ordering key is left where it
-//! is, since a copy would come after the later ones of its key: its answer is held back for the wait, so
+//! a copy that carries how often it was delivered. Only a message of a subscription with sessions is left
+//! where it is, since a copy would come after the later ones of its key: its answer is held back for the wait, so
 //! that the platform delivers it again then, before any other of its session.
 
 use std::time::Duration;
@@ -30,7 +30,8 @@ pub(crate) enum Settled {
     Again,
 }
 
-/// Carries out what a trigger's [`RetryPolicy`](isobar_abstraction::RetryPolicy) said of a message. `at` is the topic that it came from.
+/// Carries out what a trigger's [`RetryPolicy`](isobar_abstraction::RetryPolicy) said of a message. `at` is its topic;
+/// `ordered` says that its subscription has sessions.
 ///
 /// What cannot be kept is logged, and the message is to come again: nothing is dropped.
 pub(crate) async fn carry_out(
@@ -39,10 +40,11 @@ pub(crate) async fn carry_out(
     arrived: &Arrived,
     verdict: Verdict,
     attempt: u32,
+    ordered: bool,
 ) -> Settled {
     let kept = match verdict {
         Verdict::Done => return Settled::Done,
-        Verdict::Again(wait) if arrived.message.ordering_key.is_some() => return hold(state, wait).await,
+        Verdict::Again(wait) if ordered => return hold(state, wait).await,
         Verdict::Again(wait) => again(state, at, arrived, wait, attempt).await,
         Verdict::Dead(reason) => bury(state, at, arrived, &reason, attempt).await,
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use isobar_abstraction::key_value::Key;
-use isobar_abstraction::{Clock, Error, Result};
+use isobar_abstraction::{Clock, Error, ErrorKind, Result};
 
 /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
 pub(super) async fn pause(clock: &dyn Clock, tries: u32) {
@@ -19,6 +19,13 @@ pub(super) fn unique() -> Result<String> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
+}
+
+/// The error of a transaction whose answer was lost: what it added is under later additions, and what marked it
+/// may have been deleted since. To send it again could add twice.
+pub(super) fn not_known() -> Error {
+    let message = "an answer was lost, and what is stored does not show whether the transaction was applied";
+    Error::new(ErrorKind::Unavailable, message)
 }
 
 pub(super) fn taken(key: &Key) -> Error {

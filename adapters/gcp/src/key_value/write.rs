@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use isobar_abstraction::Result;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_rest::Safety;
 
-use super::attempt::{changed, taken, unique};
+use super::attempt::{changed, not_known, taken, unique};
 use super::commit::{Change, Document, Precondition, Sent, Written};
-use super::refusal::is_condition;
+use super::refusal::{is_condition, is_contention};
 use super::stored::{Fields, Found, expiry, path, version, wanted};
 use super::{COUNTER_TRIES, FirestoreKeyValue, TRIES, throttled};
 use crate::profile::PROFILE;
@@ -54,8 +55,9 @@ impl FirestoreKeyValue {
         let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
         let (mut seen, mut lost) = (self.look(counters).await?, false);
         for attempt in 0..tries {
-            let puts = self.count(writes, &seen).map_err(|error| unknown(error, lost))?;
-            let changes = self.changes(&puts, &mark, &seen).await.map_err(|error| unknown(error, lost))?;
+            let now = self.clock.now();
+            let puts = self.count(writes, &seen, now).map_err(|error| unknown(error, lost))?;
+            let changes = self.changes(&puts, &mark, &seen, now).await.map_err(|error| unknown(error, lost))?;
             let sent = self.commit(operation, safety, &changes).await;
             let refusal = match sent.map_err(|error| unknown(error, lost))? {
                 Ok(written) => return self.versions(&puts, &written),
@@ -72,8 +74,7 @@ impl FirestoreKeyValue {
     }
 
     /// The writes, with each addition as the put of its sum. Errors: `InvalidInput` for what is no counter.
-    fn count<'a>(&self, writes: &'a [Write], seen: &Seen) -> Result<Vec<Cow<'a, Write>>> {
-        let now = self.clock.now();
+    fn count<'a>(&self, writes: &'a [Write], seen: &Seen, now: SystemTime) -> Result<Vec<Cow<'a, Write>>> {
         let stored = |key: &Key| match seen.get(key) {
             Some(found) => found.clone().into_item(key.clone(), now),
             None => Ok(None),
@@ -87,11 +88,12 @@ impl FirestoreKeyValue {
         writes: &'a [Cow<'a, Write>],
         mark: &'a str,
         seen: &'a Seen,
+        now: SystemTime,
     ) -> Result<Vec<Change<'a>>> {
         let mut changes = Vec::with_capacity(writes.len());
         for write in writes {
             let name = self.name(write.key()).await?;
-            let current_document = self.precondition(write, seen)?;
+            let current_document = self.precondition(write, seen, now)?;
             changes.push(match write.as_ref() {
                 Write::Put(put) => {
                     let fields = Sent::Whole(Box::new(Fields::of(put, mark)));
@@ -105,10 +107,10 @@ impl FirestoreKeyValue {
         Ok(changes)
     }
 
-    fn precondition<'a>(&self, write: &'a Write, seen: &'a Seen) -> Result<Option<Precondition<'a>>> {
+    fn precondition<'a>(&self, write: &'a Write, seen: &'a Seen, now: SystemTime) -> Result<Option<Precondition<'a>>> {
         let of = |version: &'a Version| {
             let place = path(&self.collection, write.key())?;
-            let time = wanted(version, &place, self.clock.now()).ok_or_else(|| changed(write.key()))?;
+            let time = wanted(version, &place, now).ok_or_else(|| changed(write.key()))?;
             Ok(Some(Precondition::UpdateTime(time)))
         };
         match write {
@@ -128,6 +130,10 @@ impl FirestoreKeyValue {
 
     /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
     async fn settle(&self, writes: &[Write], mark: &str, refusal: Refusal, lost: bool) -> Result<Settled> {
+        let adds = writes.iter().any(Write::is_add);
+        if adds && !lost && is_contention(&refusal) {
+            return self.look(writes).await.map(Settled::Seen);
+        }
         if !is_condition(&refusal) {
             return Err(self.explain(refusal));
         }
@@ -140,6 +146,9 @@ impl FirestoreKeyValue {
         let seen = self.look(writes).await?;
         if lost && let Some(versions) = applied(writes, mark, &seen) {
             return versions.map(Settled::Applied);
+        }
+        if lost && adds {
+            return Err(not_known());
         }
         for write in writes {
             self.check(write, seen.get(write.key()))?;

@@ -26,13 +26,14 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::SecondsFormat;
-use isobar_abstraction::clock::{self, to_utc};
+use isobar_abstraction::clock::{self, later, to_utc};
 use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::dead::Death;
+use crate::profile::PROFILE;
 
 /// What the names begin with that are ours.
 pub(crate) const OURS: &str = "isobar-";
@@ -49,7 +50,8 @@ pub(crate) const ORDERING_KEY: &str = "isobar-ordering-key";
 /// Of a copy: deliveries before.
 pub(crate) const ATTEMPTS: &str = "isobar-attempts";
 
-/// Of a copy: not to be handled before, in RFC 3339.
+/// Of a copy: not to be handled before, in RFC 3339. Read as at most `PROFILE.limits.retry_after` after Pub/Sub
+/// published the copy: everyone who may publish can write this attribute, and each message must be due some day.
 pub(crate) const DUE: &str = "isobar-due";
 
 /// Of a copy: the only subscription that it is for, by its name without the project.
@@ -181,6 +183,8 @@ impl PubsubMessage {
         let ours = self.take_ours();
         let said = |name: &str| ours.get(name).filter(|text| !text.is_empty());
         let attempts = said(ATTEMPTS).and_then(|text| text.parse().ok()).unwrap_or(0);
+        // Without the time of Pub/Sub there is no limit to trust, so the copy is due at once.
+        let latest_due = self.published_at.map_or(SystemTime::UNIX_EPOCH, |at| later(at, PROFILE.limits.retry_after));
         let published_at = said(PUBLISHED_AT).and_then(|text| time(text)).or(self.published_at);
         let id = said(ID).cloned().unwrap_or(self.id);
         let mut message = Message::new(MessageId::new(id), self.data, published_at.unwrap_or(SystemTime::UNIX_EPOCH));
@@ -191,7 +195,7 @@ impl PubsubMessage {
         Arrived {
             message,
             attempts,
-            due: said(DUE).and_then(|text| time(text)),
+            due: said(DUE).and_then(|text| time(text)).map(|due| due.min(latest_due)),
             meant_for: said(FOR).cloned(),
             death: Death::read(&ours, self.published_at),
         }
@@ -214,7 +218,7 @@ pub(crate) struct Arrived {
     pub(crate) message: Message<Bytes>,
     /// Of a copy: deliveries before.
     pub(crate) attempts: u32,
-    /// Of a copy: not to be handled before.
+    /// Of a copy: not to be handled before. Never later than the longest wait after Pub/Sub published the copy.
     pub(crate) due: Option<SystemTime>,
     /// Of a copy: the only subscription that it is for. Others are done with it.
     pub(crate) meant_for: Option<String>,

@@ -109,7 +109,8 @@ impl LocalObjects {
     fn tell(&self, transaction: &WriteTransaction, name: &str, change: ObjectChange, now_ms: u64) -> Result<()> {
         let event = ObjectEvent::new(self.bucket.as_ref(), name, change, from_millis(now_ms));
         let body = serde_json::to_vec(&event)?;
-        enqueue_in(transaction, &Source::bucket(self.bucket.as_ref()), now_ms, body.into())
+        // The time of the write itself, as all in the queue: `now_ms` may be that of a clock that was set back.
+        enqueue_in(transaction, &Source::bucket(self.bucket.as_ref()), to_millis(self.clock.now()), body.into())
     }
 
     /// What follows a durable change.

@@ -16,7 +16,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CO
 use http::{HeaderValue, StatusCode};
 use isobar_abstraction::clock::to_rfc3339;
 use isobar_abstraction::pub_sub::Outgoing;
-use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Hosted, Invocation, Reply, Tick};
+use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Hosted, Invocation, Outcome, Reply, Tick};
 use isobar_serve::from_this_machine;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -247,8 +247,11 @@ async fn publish(
 
 async fn fire(State(inspector): State<Arc<Inspector>>, Path(schedule): Path<String>) -> Answer {
     let clock = inspector.provider.system_clock();
-    event::tick(inspector.app.function.as_ref(), clock, Tick::new(schedule.as_str(), clock.now())).await?;
-    Ok(Indented(json!({"schedule": schedule, "outcome": "ack"})))
+    let (tick, cx) = (Tick::new(schedule.as_str(), clock.now()), event::context(clock, PROFILE.limits.event_timeout));
+    match event::tick(inspector.app.function.as_ref(), tick, cx).await? {
+        Outcome::Ack => Ok(Indented(json!({"schedule": schedule, "outcome": "ack"}))),
+        Outcome::Retry { reason, .. } | Outcome::Reject { reason } => Err(Error::internal(reason).into()),
+    }
 }
 
 async fn invoke(

@@ -11,6 +11,7 @@ use redb::{ReadableTable, TableDefinition};
 use super::Stop;
 use super::worker::LONGEST_SLEEP;
 use crate::event;
+use crate::profile::PROFILE;
 use crate::store::{Store, fault};
 
 /// By name: up to when the schedule was run, in milliseconds since 1970.
@@ -46,11 +47,15 @@ pub(super) async fn run(
                 () = stop.wait() => return Ok(()),
             }
         };
-        if let Err(error) = event::tick(function.as_ref(), &clock, Tick::new(trigger.name.as_str(), due)).await {
+        let cx = event::context(&clock, PROFILE.limits.event_timeout);
+        let (invocation, trace) = (cx.invocation_id().to_owned(), cx.trace_parent().trace_id());
+        if let Err(error) = event::tick(function.as_ref(), Tick::new(trigger.name.as_str(), due), cx).await {
             tracing::error!(
                 schedule = trigger.name,
+                invocation,
+                trace = format!("{trace:032x}"),
                 error = error.message(),
-                "the schedule failed; it runs again at its next tick"
+                "the schedule could not be run; it runs again at its next tick"
             );
         }
         // Recorded after the run, so that a crash in the middle of it runs it again.

@@ -1,7 +1,9 @@
 //! Signed URLs: whoever holds one may do one thing with one object until it expires.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::middleware;
@@ -12,7 +14,7 @@ use futures_util::TryStreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use isobar_abstraction::blob::{Bucket, SignedAccess, WriteOptions, key};
-use isobar_abstraction::{Cloud, Error, ErrorKind};
+use isobar_abstraction::{Cloud, Context, Error, ErrorKind, Event, Function, Reply};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -26,11 +28,36 @@ struct Signature {
     signature: String,
 }
 
-pub(super) fn router(provider: LocalProvider) -> Router {
-    Router::new()
-        .route("/.isobar/objects/{bucket}/{*stored}", get(read).put(write))
-        .layer(middleware::map_response(sandboxed))
-        .with_state(provider)
+/// How long one transfer may take. A client that sends or reads no more must not hold a file for ever.
+pub(super) const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// The answer below `/.isobar/`, but for signed URLs.
+const OURS: &str = "what begins with /.isobar/ is isobar's own, and no route of the app; the inspector has a port of \
+                    its own, which is printed at start\n";
+
+/// All that is below `/.isobar/`: a function like the app, so that its answers have the same ids, time limit
+/// and log.
+pub(super) struct Signed(Router);
+
+impl Signed {
+    pub(super) fn new(provider: LocalProvider) -> Self {
+        let router = Router::new()
+            .route("/.isobar/objects/{bucket}/{*stored}", get(read).put(write))
+            .fallback(async || (StatusCode::NOT_FOUND, OURS))
+            .layer(middleware::map_response(sandboxed))
+            .with_state(provider);
+        Self(router)
+    }
+}
+
+#[async_trait]
+impl Function for Signed {
+    async fn call(&self, event: Event, _: Context) -> isobar_abstraction::Result<Reply> {
+        match event {
+            Event::Http(request) => Ok(Reply::Http(super::call(self.0.clone(), request).await)),
+            _ => Err(Error::internal("signed URLs answer HTTP requests only")),
+        }
+    }
 }
 
 /// An object can be a page with scripts. In a sandbox it has no rights of the app's own pages.

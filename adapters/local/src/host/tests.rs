@@ -1,5 +1,7 @@
 //! The host without a suite around it: who may look, what is missed, and how it ends.
 
+mod logged;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

@@ -305,7 +305,8 @@ async fn a_cursor_that_no_scan_gave_is_invalid_input() {
     let place = Place::new();
     place.table("notes").put(put("a", "")).await.unwrap();
     let scan = ScanSegment { segment: 0, segments: 1, limit: 7, after: Some("nonsense".into()) };
-    assert_eq!(place.table("notes").scan(&scan).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let error = place.table("notes").scan(&scan).await.unwrap_err();
+    assert_eq!((error.kind(), error.origin()), (ErrorKind::InvalidInput, Origin::Request), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,8 +52,8 @@ impl Queue {
         ids.dedup();
         let mut count = 0;
         for ids in ids.chunks(AT_ONCE) {
-            let (source, ids, now_ms) = (source.clone(), ids.to_vec(), self.now_ms());
-            count += self.write(move |transaction| redrive(transaction, &source, &ids, now_ms)).await?;
+            let (source, ids, time) = (source.clone(), ids.to_vec(), self.time());
+            count += self.write(move |transaction| redrive(transaction, &source, &ids, time.now_ms())).await?;
         }
         Ok(count)
     }

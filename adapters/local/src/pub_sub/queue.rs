@@ -28,10 +28,31 @@ pub(crate) struct Queue(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     store: Store,
-    clock: Arc<dyn Clock>,
+    time: Arc<Time>,
     changed: Arc<Notify>,
+}
+
+/// The clock of a queue.
+///
+/// Times that are stored are read inside their transaction: one that was read before it could be stored after
+/// [`follow_clock`], and be that of a clock which was set back meanwhile.
+#[derive(Debug)]
+pub(super) struct Time {
+    clock: Arc<dyn Clock>,
     /// The latest time that was seen, in milliseconds.
     seen_ms: AtomicU64,
+}
+
+impl Time {
+    fn now(&self) -> SystemTime {
+        let now = self.clock.now();
+        self.seen_ms.fetch_max(to_millis(now), Ordering::Relaxed);
+        now
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        to_millis(self.now())
+    }
 }
 
 /// A message that was handed out, and is to be settled or released.
@@ -69,24 +90,25 @@ impl Drop for Wake {
 impl Queue {
     /// The queues in this store.
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { store, clock, changed: Arc::new(Notify::new()), seen_ms: AtomicU64::new(0) }))
+        let time = Arc::new(Time { clock, seen_ms: AtomicU64::new(0) });
+        Self(Arc::new(Inner { store, time, changed: Arc::new(Notify::new()) }))
     }
 
     pub(super) fn store(&self) -> &Store {
         &self.0.store
     }
 
-    pub(super) fn now_ms(&self) -> u64 {
-        let now_ms = to_millis(self.0.clock.now());
-        self.0.seen_ms.fetch_max(now_ms, Ordering::Relaxed);
-        now_ms
+    /// For a write to take with it: unlike the queue, it does not keep the store open.
+    pub(super) fn time(&self) -> Arc<Time> {
+        Arc::clone(&self.0.time)
     }
 
     /// Sees to it that nothing waits for a time which a clock that was set back brings only in days.
     async fn follow_clock(&self, now_ms: u64) -> Result<()> {
-        if self.0.seen_ms.load(Ordering::Relaxed).saturating_sub(now_ms) > BACKWARDS_MS {
-            self.0.seen_ms.store(now_ms, Ordering::Relaxed);
-            self.write(move |transaction| follow_clock(transaction, now_ms)).await?;
+        let time = self.time();
+        if time.seen_ms.load(Ordering::Relaxed).saturating_sub(now_ms) > BACKWARDS_MS {
+            time.seen_ms.store(now_ms, Ordering::Relaxed);
+            self.write(move |transaction| follow_clock(transaction, time.now_ms())).await?;
         }
         Ok(())
     }
@@ -124,20 +146,21 @@ impl Queue {
     ///
     /// What waits for a source that is not among them any more stays.
     pub(crate) async fn subscribe(&self, sources: Vec<Source>) -> Result<()> {
-        let now_ms = self.now_ms();
-        self.write(move |transaction| subscribe_in(transaction, &sources, now_ms)).await
+        let time = self.time();
+        self.write(move |transaction| subscribe_in(transaction, &sources, time.now_ms())).await
     }
 
     /// Publishes messages, all or none. Where nobody subscribed they go nowhere.
     pub(crate) async fn publish(&self, source: &Source, messages: Vec<RawMessage>) -> Result<Vec<MessageId>> {
-        let (source, now_ms) = (source.clone(), self.now_ms());
+        let (source, time) = (source.clone(), self.time());
+        let now_ms = time.now_ms();
         // Encoded here and not in the transaction, which all others wait for.
         let encode = |raw: RawMessage| {
             let record = Record::of_message(raw, now_ms);
             Ok((record.ordering_key().map(str::to_owned), record.encode()?))
         };
         let records: Vec<_> = messages.into_iter().map(encode).collect::<Result<_>>()?;
-        self.write(move |transaction| publish_in(transaction, &source, now_ms, &records)).await
+        self.write(move |transaction| publish_in(transaction, &source, time.now_ms(), &records)).await
     }
 
     /// Hands out up to `limit` messages that are due, in the order in which they are due.
@@ -145,7 +168,7 @@ impl Queue {
     /// Of an ordering key only the first is handed out, until it is settled. If the future is
     /// dropped, the messages are released.
     pub(crate) async fn lease(&self, source: &Source, limit: usize) -> Result<Vec<Leased>> {
-        let now_ms = self.now_ms();
+        let now_ms = self.0.time.now_ms();
         self.follow_clock(now_ms).await?;
         // A look is free, a write is an fsync.
         if limit == 0 || self.next_due_ms(source)?.is_none_or(|due_ms| due_ms > now_ms) {
@@ -153,6 +176,7 @@ impl Queue {
         }
         let (queue, source) = (self.clone(), source.clone());
         let lease = move |transaction: &WriteTransaction| {
+            let now_ms = queue.0.time.now_ms();
             let taken = Lane::with(transaction, &source, |lane| lane.lease(now_ms, limit))?.unwrap_or_default();
             Ok(Handed { queue, source, leased: taken.into_iter().map(Leased::from).collect() })
         };
@@ -161,8 +185,9 @@ impl Queue {
 
     /// Applies the verdicts. One whose lease is not there any more is passed over.
     pub(crate) async fn settle(&self, source: &Source, settled: Vec<(Leased, Verdict)>) -> Result<()> {
-        let (source, now) = (source.clone(), self.0.clock.now());
+        let (source, time) = (source.clone(), self.time());
         let settle = move |transaction: &WriteTransaction| {
+            let now = time.now();
             note_time(transaction, to_millis(now))?;
             Lane::with(transaction, &source, |lane| {
                 settled.into_iter().try_for_each(|(leased, verdict)| settle(lane, &leased, verdict, now))
@@ -174,8 +199,9 @@ impl Queue {
     /// Gives messages back that were not delivered: they are due as before, and the attempt does
     /// not count.
     pub(crate) async fn release(&self, source: &Source, leased: Vec<Leased>) -> Result<()> {
-        let (source, now_ms) = (source.clone(), self.now_ms());
+        let (source, time) = (source.clone(), self.time());
         let release = move |transaction: &WriteTransaction| {
+            let now_ms = time.now_ms();
             Lane::with(transaction, &source, |lane| leased.iter().try_for_each(|leased| release(lane, leased, now_ms)))
         };
         self.write(release).await.map(drop)

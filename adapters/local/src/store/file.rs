@@ -110,7 +110,7 @@ impl DataFile {
     /// Repairs a copy, which takes the place of the file; the file as it was stays beside it.
     fn repair(&self) -> Result<()> {
         let copy = self.beside("repair");
-        let repaired = self.copied(&copy).and_then(|()| repair(&copy));
+        let repaired = self.copied(&copy, NOT_REPAIRED).and_then(|()| repair(&copy));
         let kept = repaired.and_then(|lost| {
             let kept = self.kept(lost);
             let moved = self.keep(&kept).and_then(|()| self.put_in_place(&copy));
@@ -142,13 +142,9 @@ impl DataFile {
         std::fs::hard_link(&self.0, kept).or_else(|_| copy(&self.0, kept))
     }
 
-    fn copied(&self, to: &Path) -> Result<()> {
+    fn copied(&self, to: &Path, failed: &str) -> Result<()> {
         let _ = std::fs::remove_file(to);
-        copy(&self.0, to).map_err(|error| {
-            let message = "the data file was not closed, and there is no copy of it to repair; free as much space on \
-                           the disk as the file has";
-            Error::config(message).with_source(error)
-        })
+        copy(&self.0, to).map_err(|error| Error::config(failed).with_source(error))
     }
 
     /// Looks at every page of a copy, and changes nothing. Returns what it found, as a sentence.
@@ -161,7 +157,7 @@ impl DataFile {
         }
         let copy = self.beside("check");
         let checked = self.needs_repair().and_then(|unclosed| {
-            self.copied(&copy)?;
+            self.copied(&copy, NOT_CHECKED)?;
             let lost = unclosed && repair(&copy)?;
             let whole = caught(|| builder().open(&copy)?.check_integrity());
             let whole = whole.map_err(|error| open_error(error, UNTOUCHED))?;
@@ -220,6 +216,12 @@ fn io_of(error: &DatabaseError) -> Option<&io::Error> {
 fn unusable(error: io::Error) -> Error {
     Error::config("the data file cannot be opened; check its permissions and the disk").with_source(error)
 }
+
+const NOT_REPAIRED: &str = "the data file was not closed, and there is no copy of it to repair; free as much space on \
+                            the disk as the file has";
+
+const NOT_CHECKED: &str = "the check reads a copy of the data file, which cannot be made beside it; free as much space \
+                           on the disk as the file has, then check again";
 
 const DAMAGED: &str = "the data file is damaged; restore it, or move the whole folder away to begin with an empty one";
 

@@ -23,21 +23,37 @@ pub(crate) struct Held {
 ///
 /// Errors: `Config` where another process has it, or where it cannot be made or locked.
 pub(crate) fn take(folder: &Path) -> Result<Held> {
-    let cannot = |error| {
-        let message = match is_full(&error) {
-            true => "the disk is full, so the data folder cannot be used; free space, then start the app again",
-            false => "the data folder cannot be used; set ISOBAR_DATA to another folder",
-        };
-        Error::config(message).with_source(error)
-    };
     make(folder).and_then(|()| restrict(folder)).map_err(cannot)?;
     let lock = mode(OpenOptions::new().write(true).create(true).truncate(false), 0o600).open(folder.join(LOCK));
-    let lock = lock.map_err(cannot)?;
+    locked(lock.map_err(cannot)?)
+}
+
+/// Takes the folder for this process, and makes and changes nothing. `None` where no process has had it yet:
+/// then there is no lock file.
+///
+/// Errors: `Config` where another process has it, or where it cannot be locked.
+pub(crate) fn take_as_it_is(folder: &Path) -> Result<Option<Held>> {
+    match OpenOptions::new().write(true).open(folder.join(LOCK)) {
+        Ok(lock) => locked(lock).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot(error)),
+    }
+}
+
+fn locked(lock: File) -> Result<Held> {
     match lock.try_lock() {
         Ok(()) => Ok(Held { _lock: lock }),
         Err(TryLockError::WouldBlock) => Err(in_use()),
         Err(TryLockError::Error(error)) => Err(cannot(error)),
     }
+}
+
+fn cannot(error: io::Error) -> Error {
+    let message = match is_full(&error) {
+        true => "the disk is full, so the data folder cannot be used; free space, then start the app again",
+        false => "the data folder cannot be used; set ISOBAR_DATA to another folder",
+    };
+    Error::config(message).with_source(error)
 }
 
 pub(crate) fn in_use() -> Error {

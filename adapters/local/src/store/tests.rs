@@ -194,9 +194,74 @@ async fn a_check_reads_all_and_changes_nothing() {
         let checked = Store::new(folder.path()).check();
         assert_eq!(checked.is_ok(), whole, "{checked:?}");
         assert!(&fs::read(file(&folder)).unwrap() == content, "the check changed the file");
-        assert_eq!(names(&folder), ["isobar.lock", "isobar.redb"]);
+        assert_eq!(names(&folder), ["isobar.redb"]);
     }
     let folder = tempfile::tempdir().unwrap();
     let _open = Store::new(folder.path()).open().map(|()| ()).unwrap();
     assert!(Store::new(folder.path()).check().is_ok());
+}
+
+#[test]
+fn a_check_makes_no_folder_and_a_store_that_is_open_refuses_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("data");
+    assert_eq!(Store::new(&missing).check().unwrap(), "there is no data file yet");
+    assert!(!missing.exists());
+    let open = Store::new(folder.path());
+    open.open().unwrap();
+    let refused = Store::new(folder.path()).check().unwrap_err();
+    assert!(refused.message().contains("another process"), "{refused}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_check_leaves_the_rights_of_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_, closed) = files().await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(file(&folder), closed).unwrap();
+    fs::set_permissions(file(&folder), fs::Permissions::from_mode(0o644)).unwrap();
+    Store::new(folder.path()).check().unwrap();
+    assert_eq!(file(&folder).metadata().unwrap().permissions().mode() & 0o777, 0o644);
+}
+
+#[tokio::test]
+async fn a_check_that_cannot_copy_a_closed_file_does_not_say_that_it_was_not_closed() {
+    let (_, closed) = files().await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(file(&folder), closed).unwrap();
+    // The copy finds its name taken.
+    fs::create_dir(folder.path().join("isobar.redb.check")).unwrap();
+    let refused = Store::new(folder.path()).check().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Config);
+    assert!(refused.message().contains("the check reads a copy"), "{refused}");
+}
+
+#[test]
+fn a_full_disk_says_whether_it_is_known_that_nothing_was_written() {
+    let full = || redb::Error::Io(io::ErrorKind::StorageFull.into());
+    let (before, at_commit) = (fault(full()), commit_fault(full()));
+    assert_eq!((before.message(), before.outcome_unknown()), ("the disk is full; nothing was written", false));
+    assert!(at_commit.outcome_unknown());
+    let said = "the disk is full; whether the last writes are kept shows at the next start";
+    assert_eq!(at_commit.message(), said);
+    for error in [before, at_commit] {
+        let last = writer::last_word(&error, Path::new("isobar.redb"));
+        assert!(last.message().contains("free space, then start the app again"), "{last}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_panics_ends_the_store_and_keeps_no_other_from_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    put(&store, 1).await.unwrap();
+    let job: Job = Box::new(|_| {
+        let finish: Finish = Box::new(|_| panic!("as a value can when it is dropped"));
+        (None, finish)
+    });
+    store.opened().unwrap().writer.send(job).unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), store.ended()).await.unwrap();
+    let refused = put(&store, 2).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.message()), (ErrorKind::Unavailable, ended.message()));
 }

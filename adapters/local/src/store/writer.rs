@@ -12,7 +12,7 @@ use isobar_abstraction::{Error, ErrorKind, Result};
 use redb::{Database, WriteTransaction};
 use tokio::sync::Notify;
 
-use super::{FULL, fault};
+use super::{FULL, FULL_AT_COMMIT, commit_fault, fault};
 
 /// Writes that one transaction takes at most.
 const GROUP: usize = 1_000;
@@ -106,6 +106,22 @@ struct Work {
 impl Work {
     /// Ends when the last handle of the store is dropped.
     fn run(self, jobs: &Receiver<Job>) {
+        // A thread that unwinds would leave all who ask it waiting for ever.
+        self.or_end(|| self.write_all(jobs));
+    }
+
+    /// A panic in this ends the store.
+    fn or_end(&self, work: impl FnOnce()) {
+        let ended = caught(|| {
+            work();
+            Ok(())
+        });
+        if let Err(error) = ended {
+            self.end.set(last_word(&error, &self.place.file));
+        }
+    }
+
+    fn write_all(&self, jobs: &Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
             match self.end.check() {
                 Ok(()) => self.write_group(std::iter::once(first).chain(jobs.try_iter().take(GROUP - 1))),
@@ -125,15 +141,18 @@ impl Work {
             self.end.set(last_word(error, &self.place.file));
         }
         for finish in finishes {
-            finish(written.as_ref().map_err(Error::duplicate).copied());
+            // The panic of one must not keep the others from their answers.
+            self.or_end(|| finish(written.as_ref().map_err(Error::duplicate).copied()));
         }
     }
 }
 
 /// What ends the host, with what to do about it.
-fn last_word(error: &Error, file: &Path) -> Error {
+pub(super) fn last_word(error: &Error, file: &Path) -> Error {
     let message = match error.message() {
-        FULL => "the disk is full; free space, then start the app again: all that was acknowledged is kept",
+        FULL | FULL_AT_COMMIT => {
+            "the disk is full; free space, then start the app again: all that was acknowledged is kept"
+        }
         other => other,
     };
     let ended = Error::new(ErrorKind::Unavailable, message).with_resource(file.display().to_string());
@@ -159,8 +178,7 @@ fn commit(database: &Database, group: impl Iterator<Item = Job>, finishes: &mut 
             return Err(fault);
         }
     }
-    // What a commit leaves behind when it fails shows when the file is opened again.
-    transaction.commit().map_err(|error| fault(error.into()).with_outcome_unknown())
+    transaction.commit().map_err(|error| commit_fault(error.into()))
 }
 
 /// A panic in redb must not end the thread: it has found something in the file that makes no sense.

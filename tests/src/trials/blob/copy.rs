@@ -112,7 +112,7 @@ async fn a_copy_takes_strange_keys(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-/// A provider of S3 copies it in parts, as it does an object of more than 5 GiB.
+/// A provider of S3 copies it in parts, as it does each object of 512 MiB and more.
 async fn a_copy_of_many_megabytes_keeps_all(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     let large = content(12_000_000);

@@ -108,10 +108,11 @@ async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> Ch
     let app = |cloud: &Cloud| {
         cloud.topic::<u32>("clicks");
         cloud.bucket("azure-webjobs-hosts");
+        (cloud.bucket("pages"), cloud.bucket("pages-poison"));
         App::new("named").on_message(&cloud.topic::<u32>("clicks-poison"), |_, _cx| async {})
     };
     let told = refusal(&*world, app).await;
-    for named in ["`clicks`", "`clicks-poison`", "`azure-webjobs-hosts`"] {
+    for named in ["`clicks`", "`clicks-poison`", "`pages-poison`", "`azure-webjobs-hosts`"] {
         assert!(told.contains(named), "{named} is not named in: {told}");
     }
     // None of these is confused with another.

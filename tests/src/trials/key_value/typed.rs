@@ -105,6 +105,10 @@ async fn a_value_that_would_not_be_read_back_is_invalid_input_and_not_written(wo
         let transaction = floats.transact("a").put("x", &1.5).put("y", &value);
         assert_eq!(transaction.commit().await.unwrap_err().kind(), ErrorKind::InvalidInput, "{value}");
     }
+    let maybe = world.cloud().table::<Option<f64>>("items");
+    assert_eq!(maybe.put("a", &Some(f64::NAN)).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let topic = world.cloud().topic::<f64>("numbers");
+    assert_eq!(topic.publish(f64::NAN).await.unwrap_err().kind(), ErrorKind::InvalidInput);
     let deep = (0..200).fold(Vec::new(), |deep: Vec<serde_json::Value>, _| vec![deep.into()]);
     let values = world.cloud().table::<serde_json::Value>("items");
     assert_eq!(values.put("a", &deep.into()).await.unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -52,5 +52,5 @@ async fn an_event_that_takes_too_long_is_a_failed_invocation_that_says_what_to_d
     host.clock.advance(Duration::from_millis(59_900));
     let error = answer.now_or_never().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.message().contains("the function more time"), "{error}");
+    assert!(error.message().contains("give it less to do"), "{error}");
 }

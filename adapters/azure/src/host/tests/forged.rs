@@ -1,5 +1,8 @@
 use super::*;
 
+#[path = "../../../tests/fuzz_events/log.rs"]
+mod log;
+
 const OLD: &str = "0ld0ld0ld0ld0ld0ld0ld0ld0ld0ld0l";
 const OTHER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -101,4 +104,43 @@ async fn the_secret_is_shown_nowhere() {
     assert!(!shown.contains(SECRET) && !shown.contains(OLD), "{shown}");
     let app = function_app(&host.handler.app.manifest, &config(&[]), "handler", HttpMode::Proxying).unwrap();
     assert!(!format!("{app:?}").contains(SECRET));
+}
+
+/// Where the secret is wrong, is not set yet, or is asked for by another method than the host's.
+#[tokio::test]
+async fn no_log_line_has_a_secret() {
+    let log = log::Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let unset = Host::with(&[(ISOBAR_TRIGGER_SECRET, "")]);
+    for (host, method, secret) in
+        [(&Host::new(), "POST", OTHER), (&Host::new(), "GET", SECRET), (&unset, "POST", SECRET)]
+    {
+        for path in [
+            format!("/topic-clicks-{secret}"),
+            format!("/fifo-clicks-{secret}?a=1"),
+            format!("/topic-gone-{secret}"),
+            format!("/http-{secret}"),
+            format!("//topic-clicks-{secret}"),
+            format!("/x/topic-clicks-{secret}/"),
+            format!("/topic-clicks-{secret}.php"),
+        ] {
+            host.send(Request::builder().method(method).uri(path.as_str()).body(Body::empty()).unwrap()).await;
+            let logged = log.take();
+            assert!(!logged.contains(secret), "{path}: {logged}");
+            let shown = format!("{method} {} ", path.replace(secret, "***").replace("?a=1", ""));
+            assert!(logged.contains(&shown), "{path}: {logged}");
+        }
+    }
+    let host = Host::new();
+    let url = format!("https://shop.example/topic-clicks-{SECRET}");
+    let call = json!({"Data": {"req": {"Url": url, "Method": "GET"}}, "Metadata": {}});
+    assert_eq!(host.call("http", call).await.0, 200);
+    let logged = log.take();
+    assert!(!logged.contains(SECRET) && logged.contains("GET /topic-clicks-*** "), "{logged}");
+    assert_eq!(host.call(&format!("topic-clicks-{OTHER}"), r#"{"Data":{"a":1}}"#).await.0, 404);
+    let logged = log.take();
+    assert!(!logged.contains(OTHER) && logged.contains("`topic-clicks-***`"), "{logged}");
+    // A path of the app's stays as it is.
+    host.send(forged(&format!("/article-x-{OTHER}"))).await;
+    assert!(log.take().contains(OTHER));
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::double::Double;
 
 const DONE: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
 
@@ -97,6 +98,22 @@ async fn a_handler_of_ordered_messages_leaves_the_time_for_which_its_answer_may_
         clock.advance(Duration::from_secs(236));
     });
     assert_eq!(answer.0, 500);
+}
+
+/// A sender that is not isobar may set a session on the plain topic, whose subscription has none.
+#[tokio::test]
+async fn a_message_with_a_key_on_the_plain_topic_waits_as_a_copy_and_holds_no_answer_back() {
+    let double = Double::new(|_| Response::builder().status(201).body(String::new()).unwrap()).await;
+    let bus = SERVICE_BUS.replace("sb://127.0.0.1:1", &double.url.replacen("http", "sb", 1));
+    let host = Host::with(&[("AZURE_SERVICEBUS_CONNECTION_STRING", &bus)]);
+    let call =
+        json!({"Data": {"message": doubled("later")}, "Metadata": {"SessionId": doubled("k"), "DeliveryCount": "1"}});
+    assert_eq!(host.call("fifo-clicks", &call).await.0, 500, "the platform delivers it again");
+    assert!(double.asked().is_empty());
+    assert_eq!(host.call("topic-clicks", &call).await, (200, DONE.to_owned()));
+    assert_eq!(double.asked(), ["POST /clicks/messages"]);
+    let sent: Value = double.request(0, |request| serde_json::from_slice(request.body()).unwrap());
+    assert_eq!(sent[0]["BrokerProperties"]["ScheduledEnqueueTimeUtc"], "Thu, 01 Jan 2026 00:10:00 GMT");
 }
 
 fn blob_event(kind: &str, blob: &str) -> Value {

@@ -18,7 +18,7 @@ use super::refusal::{REQUEST_BYTES, Refusal};
 use super::request::{Answered, Ask, Success};
 use super::stored::{Found, check_key, document, id, partition_header, tombstone, version, wanted};
 use super::{CosmosKeyValue, TRIES, throttled};
-use crate::key_value::attempt::{COUNTER_TRIES, changed, taken, unique, unknown};
+use crate::key_value::attempt::{COUNTER_TRIES, changed, not_known, taken, unique, unknown};
 use crate::profile::PROFILE;
 
 /// What the other writes of a batch are answered when one has failed.
@@ -109,6 +109,10 @@ impl CosmosKeyValue {
 
     /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
     async fn settle(&self, writes: &[Write], mark: &str, refusal: Refusal, lost: bool) -> Result<Settled> {
+        let adds = writes.iter().any(Write::is_add);
+        if adds && !lost && refusal.is_contended() {
+            return self.look(writes).await.map(Settled::Seen);
+        }
         let culprit = refusal.write.filter(|_| refusal.is_condition()).and_then(|at| writes.get(at));
         let Some(culprit) = culprit else { return Err(self.explain(refusal)) };
         let is_final = asks_for_a_version(culprit);
@@ -119,6 +123,7 @@ impl CosmosKeyValue {
         match applied(writes, mark, &found) {
             Some(versions) => versions.map(Settled::Applied),
             None if is_final => Err(changed(culprit.key())),
+            None if lost && adds => Err(not_known()),
             None => Ok(Settled::Seen(found)),
         }
     }

@@ -99,6 +99,11 @@ impl Refusal {
         matches!(self.status, 409 | 412) || self.is_absent()
     }
 
+    /// Did another write of the same items come first? Then nothing was done.
+    pub(super) fn is_contended(&self) -> bool {
+        self.status == 449
+    }
+
     /// Is the range of partitions that was named no longer there?
     pub(super) fn is_range_gone(&self) -> bool {
         self.status == 410

@@ -13,7 +13,7 @@ use super::service::Change;
 use super::stored::{Content, Tag};
 use super::write::{On, change};
 use super::{TRIES, TableKeyValue, busy};
-use crate::key_value::attempt::{COUNTER_TRIES, changed, taken, unique, unknown};
+use crate::key_value::attempt::{COUNTER_TRIES, changed, not_known, taken, unique, unknown};
 use crate::profile::PROFILE;
 
 /// How a write is done.
@@ -53,6 +53,9 @@ impl TableKeyValue {
                 let applied = self.applied(writes, &ids).await.map_err(|error| unknown(error, true))?;
                 if let Some(versions) = applied {
                     return Ok(versions);
+                }
+                if writes.iter().any(Write::is_add) {
+                    return Err(unknown(not_known(), true));
                 }
             }
             self.mend(writes, &mut steps, refusal).await.map_err(|error| unknown(error, lost))?;

@@ -136,3 +136,21 @@ async fn a_copy_that_is_not_due_waits() {
     assert_eq!(host.call(CLICKS, copy("2026-01-01T01:00:00Z", 99)).await.0, 204);
     assert_eq!(host.seen(), ["hello 7, attempt 2"]);
 }
+
+#[tokio::test]
+async fn a_message_that_asks_to_wait_for_ever_is_handled_after_the_longest_wait() {
+    let host = Host::new().await;
+    let forged = |delivered: u32| {
+        let ours = json!({"isobar-due": "9999-12-31T23:59:59Z"});
+        push("hello", json!({"attributes": ours, "deliveryAttempt": delivered}))
+    };
+    assert_eq!(host.call(CLICKS, forged(1)).await.0, 500);
+    // What takes its place does not wait from the beginning again.
+    host.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(host.call(CLICKS, forged(50)).await.0, 204);
+    assert_eq!(host.published()[0].1["attributes"]["isobar-due"], "2026-01-01T06:00:00Z");
+    assert!(host.seen().is_empty());
+    host.clock.advance(PROFILE.limits.retry_after);
+    assert_eq!(host.call(CLICKS, forged(2)).await.0, 204);
+    assert_eq!(host.seen(), ["hello 17, attempt 1"]);
+}

@@ -105,6 +105,18 @@ async fn an_addition_is_sent_again_only_beside_a_condition() {
     assert_eq!(scene.commits(), 2);
 }
 
+/// Somebody may have deleted the mark since, and counted too: to send it again could count twice.
+#[tokio::test]
+async fn an_addition_whose_mark_is_gone_after_a_lost_answer_is_unknown() {
+    let writes = || vec![Write::Put(put(PutMode::Create)), Write::Add { key: Key::new("a", "b"), delta: 1 }];
+    let none = || answer(200, json!([{"missing": format!("{ALL}/links/ca97a/links/sb")}]));
+    let both =
+        answer(200, json!([{"missing": format!("{ALL}/{PLACE}")}, {"missing": format!("{ALL}/links/ca97a/links/sb")}]));
+    let scene = Scene::script([none(), failed(), taken_there(), both]).await;
+    assert_eq!(kind_of(scene.table.transact(writes()).await), (ErrorKind::Unavailable, true));
+    assert_eq!(scene.commits(), 2);
+}
+
 #[tokio::test]
 async fn a_delete_of_a_version_whose_answer_was_lost_is_unknown() {
     let scene = Scene::script([failed(), absent_there(), missing()]).await;

@@ -81,6 +81,26 @@ fn marks_that_are_not_ours_harm_nothing() {
 }
 
 #[test]
+fn a_copy_is_due_six_hours_after_pub_sub_published_it_at_the_latest() {
+    let due = |asked: &str, published: Value| {
+        let attributes = json!({"isobar-due": asked, "isobar-published-at": "9999-01-01T00:00:00Z"});
+        let copy = json!({"messageId": "1", "publishTime": published, "attributes": attributes});
+        read(&copy).open(1).due.map(written)
+    };
+    for (asked, right) in [
+        ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z"),
+        ("2026-01-01T05:59:59Z", "2026-01-01T05:59:59Z"),
+        ("2026-01-01T06:00:01Z", "2026-01-01T06:00:00Z"),
+        ("9999-12-31T23:59:59Z", "2026-01-01T06:00:00Z"),
+    ] {
+        assert_eq!(due(asked, json!("2026-01-01T00:00:00Z")).as_deref(), Some(right), "{asked}");
+    }
+    for unknown in [Value::Null, json!("soon")] {
+        assert_eq!(due("9999-12-31T23:59:59Z", unknown).as_deref(), Some("1970-01-01T00:00:00Z"), "due at once");
+    }
+}
+
+#[test]
 fn a_message_arrives_as_it_was_published() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_767_225_600_123_456_789);
     let raw = RawMessage {

@@ -3,19 +3,19 @@
 use std::sync::mpsc;
 
 use futures_util::FutureExt;
-use isobar_abstraction::Verdict;
+use isobar_abstraction::{Clock, Verdict};
 
 use super::*;
 use crate::clock::SetClock;
 
 /// Holds the writer until it is dropped, so that a write is surely under way when its future is dropped.
-fn hold_writer(bench: &Bench) -> mpsc::Sender<()> {
+fn hold_writer(store: &Store) -> mpsc::Sender<()> {
     let (hold, held) = mpsc::channel::<()>();
     let wait = move |_: &redb::WriteTransaction| {
         let _ = held.recv();
         Ok(())
     };
-    assert!(bench.store.write(wait).now_or_never().is_none());
+    assert!(store.write(wait).now_or_never().is_none());
     hold
 }
 
@@ -54,7 +54,7 @@ async fn a_publish_whose_future_is_dropped_wakes_all_the_same() {
     let changed = bench.queue.changed();
     let mut notified = Box::pin(changed.notified());
     notified.as_mut().enable();
-    let hold = hold_writer(&bench);
+    let hold = hold_writer(&bench.store);
     assert!(bench.queue.publish(&bench.jobs, vec![raw("a")]).now_or_never().is_none());
     drop(hold);
     notified.await;
@@ -68,7 +68,7 @@ async fn a_lease_whose_future_is_dropped_is_released() {
     let changed = bench.queue.changed();
     let mut notified = Box::pin(changed.notified());
     notified.as_mut().enable();
-    let hold = hold_writer(&bench);
+    let hold = hold_writer(&bench.store);
     assert!(bench.queue.lease(&bench.jobs, 9).now_or_never().is_none());
     drop(hold);
     notified.await;
@@ -106,4 +106,28 @@ async fn a_clock_that_is_set_back_delays_no_message() {
         clock.advance(seconds(2));
         assert_eq!(bodies(&queue.lease(&jobs, 10).await.unwrap()), ["again"]);
     }
+}
+
+#[tokio::test]
+async fn what_waits_to_be_stored_while_the_clock_is_set_back_has_the_new_time() {
+    let (folder, clock, jobs) = (tempfile::tempdir().unwrap(), SetClock::default(), Source::topic("jobs"));
+    let store = open(folder.path());
+    let queue = Queue::new(store.clone(), Arc::new(clock.clone()));
+    queue.subscribe(vec![jobs.clone()]).await.unwrap();
+    queue.publish(&jobs, vec![raw("again")]).await.unwrap();
+    let leased = queue.lease(&jobs, 1).await.unwrap().pop().unwrap();
+    let hold = hold_writer(&store);
+    let mut settled = Box::pin(queue.settle(&jobs, vec![(leased, Verdict::Again(seconds(5)))]));
+    assert!(settled.as_mut().now_or_never().is_none());
+    clock.set_back(seconds(86_400));
+    drop(hold);
+    settled.await.unwrap();
+    assert_eq!(queue.next_due(&jobs).unwrap(), Some(clock.now() + seconds(5)));
+    let hold = hold_writer(&store);
+    let mut published = Box::pin(queue.publish(&jobs, vec![raw("fresh")]));
+    assert!(published.as_mut().now_or_never().is_none());
+    clock.set_back(seconds(86_400));
+    drop(hold);
+    published.await.unwrap();
+    assert_eq!(queue.next_due(&jobs).unwrap(), Some(clock.now()));
 }

@@ -71,6 +71,17 @@ async fn an_addition_in_a_transaction_is_sent_again_only_beside_a_condition() {
 }
 
 #[tokio::test]
+async fn an_addition_that_other_writes_hold_up_is_read_and_sent_again() {
+    let done = answer(200, json!([{"statusCode": 201, "eTag": "e"}]));
+    let held_up = || refused(449, 0, "conflicting request");
+    // The client itself tries three times.
+    let scene = Scene::script([absent(), held_up(), held_up(), held_up(), absent(), done]).await;
+    let add = Write::Add { key: Key::new("a", "b"), delta: 1 };
+    assert_eq!(scene.table.transact(vec![add]).await.unwrap().len(), 1);
+    assert_eq!(scene.count(), 6);
+}
+
+#[tokio::test]
 async fn an_addition_is_not_repeated_and_its_mark_tells_that_it_was_made() {
     let scene = losing(written(200), |mark| stored(json!(7), mark, None)).await;
     assert_eq!(scene.table.add(&Key::from("a"), 1).await.unwrap(), 7);
