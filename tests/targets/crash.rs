@@ -232,8 +232,8 @@ async fn ask(method: Method, url: &str, body: &'static str) -> isobar::Result<Te
 /// Waits until all that was acknowledged is counted, stops the app, and compares with what is stored.
 async fn check_clicks(service: &Service, folder: &Path, clicks: &Clicks) {
     let (sent, asked) = clicks.links.values().fold((0, 0), |(sent, asked), link| (sent + link.0, asked + link.1));
-    println!("{} links, {asked} clicks, {sent} of them acknowledged", clicks.links.len());
-    assert!(clicks.links.len() > 40 && sent > 150, "the visitors did too little");
+    let links = clicks.links.len();
+    assert!(links > 40 && sent > 150, "the visitors did too little: {links} links, {sent} of {asked} clicks answered");
     let deadline = Instant::now() + Duration::from_secs(60);
     for (id, (sent, asked)) in &clicks.links {
         loop {

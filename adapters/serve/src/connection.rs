@@ -99,7 +99,7 @@ fn report(ended: Result<(), BoxError>) {
     let Err(error) = ended else { return };
     match error.downcast_ref::<hyper::Error>() {
         Some(error) if error.is_parse_too_large() => {
-            tracing::warn!("answered 431: a request has more headers, or a larger head, than the limit of this host")
+            tracing::warn!("answered 431: a request has more headers, or a larger head, than the limit of this host");
         }
         _ => tracing::debug!(error, "a connection broke off"),
     }

@@ -42,7 +42,7 @@ pub(crate) async fn run(lambda: Lambda) -> Result<()> {
     }
     let (busy, mut idle) = watch::channel(false);
     let courier = Courier { lambda, client: client()?, busy };
-    let mut running = std::pin::pin!(courier.run());
+    let mut running = Box::pin(courier.run());
     tokio::select! {
         ended = &mut running => return ended.map_err(broken),
         () = signal() => tracing::debug!("stopping"),

@@ -53,7 +53,7 @@ impl Target {
     }
 
     pub(crate) async fn handle(&self, function: &str, call: &[u8]) -> Response<Body> {
-        let key = if call.len() % 2 == 0 { KEY } else { OLD_KEY };
+        let key = if call.len().is_multiple_of(2) { KEY } else { OLD_KEY };
         let request = Request::post(format!("/{function}-{key}")).header("x-azure-functions-invocationid", "inv-1");
         self.handler.handle(request.body(Body::from(call.to_vec())).unwrap()).await
     }

@@ -109,7 +109,7 @@ async fn the_port_of_the_app_has_signed_urls_only_and_the_inspector_a_port_and_a
     let signed = pages.signed_get("page", Duration::from_secs(60)).await.unwrap().url;
     let path = signed.split_once(&format!(":{}", app_address.split_once(':').unwrap().1)).unwrap().1;
     let forwarded = "x-forwarded-for: 192.0.2.1\r\n";
-    let (good, bad) = (format!("GET {path}"), format!("GET {}0", path));
+    let (good, bad) = (format!("GET {path}"), format!("GET {path}0"));
     for (line, status) in [(&good, "200"), (&bad, "403")] {
         let answer = exchange(&app_address, line, forwarded).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");

@@ -197,7 +197,7 @@ async fn a_check_reads_all_and_changes_nothing() {
         assert_eq!(names(&folder), ["isobar.redb"]);
     }
     let folder = tempfile::tempdir().unwrap();
-    let _open = Store::new(folder.path()).open().map(|()| ()).unwrap();
+    Store::new(folder.path()).open().unwrap();
     assert!(Store::new(folder.path()).check().is_ok());
 }
 

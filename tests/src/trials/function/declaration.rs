@@ -108,7 +108,8 @@ async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> Ch
     let app = |cloud: &Cloud| {
         cloud.topic::<u32>("clicks");
         cloud.bucket("azure-webjobs-hosts");
-        (cloud.bucket("pages"), cloud.bucket("pages-poison"));
+        cloud.bucket("pages");
+        cloud.bucket("pages-poison");
         App::new("named").on_message(&cloud.topic::<u32>("clicks-poison"), |_, _cx| async {})
     };
     let told = refusal(&*world, app).await;

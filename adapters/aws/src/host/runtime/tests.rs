@@ -149,10 +149,13 @@ async fn elsewhere_than_on_lambda_the_host_says_what_to_do() {
     assert!(error.message().contains("cargo lambda watch"), "{error}");
 }
 
+/// Headers besides those that Lambda sends, and an event.
+type Asked = (&'static [(&'static str, &'static str)], Value);
+
 /// Runs the host below an API that gives out these events, each with the headers that Lambda sends and some others, and
 /// then answers 500. Returns what it was sent.
-async fn run_on(events: &[(&[(&'static str, &'static str)], Value)]) -> Vec<(String, Value)> {
-    let event = |(at, (more, event)): (usize, &(&[(&'static str, &'static str)], Value))| {
+async fn run_on(events: &[Asked]) -> Vec<(String, Value)> {
+    let event = |(at, (more, event)): (usize, &Asked)| {
         let mut response = Response::new(event.to_string());
         let id = HeaderValue::try_from(format!("req-{at}")).unwrap();
         response.headers_mut().insert("lambda-runtime-aws-request-id", id);
