@@ -1,5 +1,7 @@
 //! The names that triggers need, checked at start: each service has a limit of its own.
 
+use std::collections::BTreeMap;
+
 use isobar_abstraction::{Error, Location, Manifest, POISON, ResourceKind, Result};
 
 use super::object::events_of;
@@ -15,8 +17,13 @@ const QUEUE: usize = 63;
 /// Refuses an app whose triggers need a name that is too long for its service. Errors: `Config`.
 pub(crate) fn check_names(config: &AzureConfig, manifest: &Manifest) -> Result<()> {
     let host = config.functions.clone().unwrap_or_default();
+    let mut queues = BTreeMap::new();
     for trigger in &manifest.messages {
-        check_topic(config, &host.location(ResourceKind::Topic, &trigger.source))?;
+        let topic = host.location(ResourceKind::Topic, &trigger.source);
+        check_topic(config, &topic)?;
+        if let Ok(Placed::Queue { queue, .. }) = config.place(&topic) {
+            queues.insert(queue, topic);
+        }
     }
     for trigger in &manifest.objects {
         let bucket = host.location(ResourceKind::Bucket, &trigger.source);
@@ -24,9 +31,20 @@ pub(crate) fn check_names(config: &AzureConfig, manifest: &Manifest) -> Result<(
         if config.place(&bucket).is_ok() {
             let (_, queue) = events_of(config, &bucket)?;
             check_queue(&bucket, queue.physical_name())?;
+            queues.insert(queue.physical_name().to_owned(), bucket);
         }
     }
-    Ok(())
+    check_poison(&queues)
+}
+
+/// Refuses a queue that has the name of another one's dead letters.
+fn check_poison(queues: &BTreeMap<String, Location>) -> Result<()> {
+    let pair = queues.iter().find_map(|(queue, of)| Some((queue, of, queues.get(&format!("{queue}{POISON}"))?)));
+    let Some((queue, of, other)) = pair else { return Ok(()) };
+    Err(Error::config(format!(
+        "the dead letters of {of} are in the queue `{queue}{POISON}`, which is the queue of {other}: give one of them a \
+         URL with another name"
+    )))
 }
 
 fn check_topic(config: &AzureConfig, at: &Location) -> Result<()> {
@@ -67,6 +85,17 @@ mod tests {
         let of = |source: &str| vec![EventTrigger { source: source.to_owned(), retry: RetryPolicy::default() }];
         let manifest = Manifest { messages: of(topic), objects: of(bucket), ..Manifest::default() };
         check_names(&config(vars), &manifest)
+    }
+
+    #[test]
+    fn a_queue_with_the_name_of_dead_letters_is_refused_at_start() {
+        let of = |source: &str| EventTrigger { source: source.to_owned(), retry: RetryPolicy::default() };
+        let manifest = Manifest { messages: vec![of("clicks"), of("orders")], ..Manifest::default() };
+        for (other, fits) in [("azqueue://jobs-dead", true), ("azqueue://jobs-poison", false)] {
+            let vars = [("ISOBAR_TOPIC_CLICKS", "azqueue://jobs"), ("ISOBAR_TOPIC_ORDERS", other)];
+            let checked = check_names(&config(&vars), &manifest);
+            assert_eq!(checked.is_ok(), fits, "{other}: {checked:?}");
+        }
     }
 
     #[test]
