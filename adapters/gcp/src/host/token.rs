@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use isobar_abstraction::{Error, ErrorKind};
 use isobar_serve::from_this_machine;
 use serde::Deserialize;
@@ -68,14 +68,20 @@ impl CloudRunService {
     /// Errors: 403 where no token would do, saying which variable to set; 401 for a call without a good one.
     ///
     /// The emulator of Pub/Sub sends no tokens. Then only this machine can connect, and pages of the web and what a
-    /// proxy forwards are refused.
-    pub(super) async fn authenticate(&self, Parts { uri, headers, .. }: &Parts) -> Result<(), Refused> {
+    /// proxy forwards are refused; so is HTTP/1.0, which nginx speaks unless told otherwise, without a header that
+    /// would show that it forwards.
+    pub(super) async fn authenticate(&self, Parts { uri, headers, version, .. }: &Parts) -> Result<(), Refused> {
         let forbidden = |message: &str| Refused {
             status: StatusCode::FORBIDDEN,
             error: Error::new(ErrorKind::PermissionDenied, message),
         };
         let settings = self.settings();
         if settings.emulated {
+            if *version < Version::HTTP_11 {
+                return Err(forbidden(
+                    "the request is of HTTP/1.0, as many proxies send; call it on this machine by HTTP/1.1",
+                ));
+            }
             return from_this_machine(uri, headers).map_err(forbidden);
         }
         let missing: Vec<_> =

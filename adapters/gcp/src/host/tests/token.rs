@@ -241,6 +241,8 @@ async fn tokens_are_not_asked_for_beside_an_emulator_only() {
         let request = call().header(foreign.0, foreign.1).body(Body::from("1")).unwrap();
         assert_eq!(host.send(request).await.0, 403, "{foreign:?}");
     }
+    let old = call().version(::http::Version::HTTP_10).body(Body::from("1")).unwrap();
+    assert_eq!(host.send(old).await.0, 403, "nginx with its defaults");
     for (vars, status) in [(&laptop[..2], 403), (&laptop[1..], 403), (&laptop[2..], 401)] {
         let host = Host::with(vars).await;
         assert_eq!(host.send(anybody()).await.0, status, "{vars:?}");
