@@ -70,6 +70,15 @@ impl Subscriber for Log {
     }
 }
 
+/// Logs of this thread go to `log` from here on.
+fn listen(log: &Log) -> tracing::subscriber::DefaultGuard {
+    let listening = tracing::subscriber::set_default(log.clone());
+    // Another test may just now register a place that logs, and not know of this log; it has done so by then.
+    std::thread::sleep(Duration::from_millis(2));
+    tracing::callsite::rebuild_interest_cache();
+    listening
+}
+
 async fn late() -> &'static str {
     std::future::pending().await
 }
@@ -104,7 +113,7 @@ fn app() -> App {
 /// The status, whether the body came to its end, and the lines of the log.
 async fn logged(path: &str) -> (u16, bool, Vec<String>) {
     let (log, clock) = (Log::default(), Arc::new(ManualClock::default()));
-    let _logging = tracing::subscriber::set_default(log.clone());
+    let _logging = listen(&log);
     let cx = Context::of("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(29));
     let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
     let app = app();
@@ -203,7 +212,7 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
         (Event::Invoke(Invocation::new("stats", "null")), "stats"),
     ] {
         let (log, clock, cloud) = (Log::default(), Arc::new(ManualClock::default()), Cloud::memory());
-        let _logging = tracing::subscriber::set_default(log.clone());
+        let _logging = listen(&log);
         let cx = Context::of("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(60));
         let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
         let mut app = hanging(&cloud);

@@ -106,11 +106,20 @@ async fn the_secret_is_shown_nowhere() {
     assert!(!format!("{app:?}").contains(SECRET));
 }
 
+/// Logs of this thread go to `log` from here on.
+fn listen(log: &log::Log) -> tracing::subscriber::DefaultGuard {
+    let listening = tracing::subscriber::set_default(log.clone());
+    // Another test may just now register a place that logs, and not know of this log; it has done so by then.
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    tracing::callsite::rebuild_interest_cache();
+    listening
+}
+
 /// Where the secret is wrong, is not set yet, or is asked for by another method than the host's.
 #[tokio::test]
 async fn no_log_line_has_a_secret() {
     let log = log::Log::default();
-    let _logging = tracing::subscriber::set_default(log.clone());
+    let _logging = listen(&log);
     let unset = Host::with(&[(ISOBAR_TRIGGER_SECRET, "")]);
     for (host, method, secret) in
         [(&Host::new(), "POST", OTHER), (&Host::new(), "GET", SECRET), (&unset, "POST", SECRET)]

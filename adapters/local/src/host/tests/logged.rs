@@ -75,13 +75,22 @@ impl Subscriber for Log {
     }
 }
 
+/// Logs of this thread go to `log` from here on.
+fn listen(log: &Log) -> tracing::subscriber::DefaultGuard {
+    let listening = tracing::subscriber::set_default(log.clone());
+    // Another test may just now register a place that logs, and not know of this log; it has done so by then.
+    std::thread::sleep(Duration::from_millis(2));
+    tracing::callsite::rebuild_interest_cache();
+    listening
+}
+
 /// The warnings and errors of one tick of the schedule `hourly`, which this app runs.
 async fn failures_of_a_tick(app: App) -> Vec<String> {
     let (folder, clock, log) = (tempfile::tempdir().unwrap(), ManualClock::default(), Log::default());
     let provider = provider(&folder, &clock);
     // It may warn of the folder.
     provider.store().open().unwrap();
-    let _logging = tracing::subscriber::set_default(log.clone());
+    let _logging = listen(&log);
     let declared = |_: &Cloud| App::new("declared").on_schedule("hourly", "0 * * * *", |_: Tick, _| async {});
     let trigger = hosted(&provider, declared).manifest.schedules[0].clone();
     let function = hosted(&provider, |_| app).function;
@@ -123,7 +132,7 @@ async fn a_tick_that_fails_is_logged_once_with_its_ids() {
 #[tokio::test]
 async fn signed_urls_have_the_ids_the_time_limit_and_the_log_of_the_app() {
     let (folder, clock, log) = (tempfile::tempdir().unwrap(), ManualClock::default(), Log::default());
-    let _logging = tracing::subscriber::set_default(log.clone());
+    let _logging = listen(&log);
     let provider = provider(&folder, &clock);
     let entrance = Entrance::new(&provider, hosted(&provider, |_| App::new("nothing")));
     let (pages, minute) = (Cloud::new(Arc::new(provider.clone())).bucket("pages"), Duration::from_secs(60));
