@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use isobar_abstraction::Result;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 
 use super::attempt::{changed, not_known, taken, unique};
@@ -31,7 +31,7 @@ impl FirestoreKeyValue {
     pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
         let written = self.write("Put", std::slice::from_ref(&Write::Put(put.clone()))).await?;
         let version = written.into_iter().next().flatten();
-        version.ok_or_else(|| isobar_abstraction::Error::internal("a put was given no version"))
+        version.ok_or_else(|| Error::internal("a put was given no version"))
     }
 
     pub(super) async fn delete_item(&self, key: &Key, version: Option<&Version>) -> Result<()> {
@@ -99,9 +99,8 @@ impl FirestoreKeyValue {
                     let fields = Sent::Whole(Box::new(Fields::of(put, mark)));
                     Change { update: Some(Document { name, fields }), current_document, ..Change::default() }
                 }
-                Write::Delete { .. } | Write::Add { .. } => {
-                    Change { delete: Some(name), current_document, ..Change::default() }
-                }
+                Write::Delete { .. } => Change { delete: Some(name), current_document, ..Change::default() },
+                Write::Add { .. } => return Err(Error::internal("an addition has become no put")),
             });
         }
         Ok(changes)
@@ -131,10 +130,8 @@ impl FirestoreKeyValue {
     /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
     async fn settle(&self, writes: &[Write], mark: &str, refusal: Refusal, lost: bool) -> Result<Settled> {
         let adds = writes.iter().any(Write::is_add);
-        if adds && !lost && is_contention(&refusal) {
-            return self.look(writes).await.map(Settled::Seen);
-        }
-        if !is_condition(&refusal) {
+        let contended = adds && !lost && is_contention(&refusal);
+        if !contended && !is_condition(&refusal) {
             return Err(self.explain(refusal));
         }
         // Who asks for a version, and is sure to have had no answer lost, need not look.

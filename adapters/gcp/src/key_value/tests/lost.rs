@@ -105,6 +105,26 @@ async fn an_addition_is_sent_again_only_beside_a_condition() {
     assert_eq!(scene.commits(), 2);
 }
 
+/// The mark of another delivery must not be written over, or one effect would count twice.
+#[tokio::test]
+async fn a_mark_that_is_there_after_contention_is_taken() {
+    let scene = Scene::new(|request| {
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        let none = json!({"missing": format!("{ALL}/links/ca97a/links/sb")});
+        match (request.uri().path().ends_with(":batchGet"), body.contains(&format!("{PLACE}\""))) {
+            (false, _) => refused(409, "ABORTED", "too much contention"),
+            (true, false) => answer(200, json!([none])),
+            (true, true) => {
+                let mark: Value = serde_json::from_str(found(text("text", &json!("another"))).body()).unwrap();
+                answer(200, json!([mark[0], none]))
+            }
+        }
+    })
+    .await;
+    let writes = vec![Write::Put(put(PutMode::Create)), Write::Add { key: Key::new("a", "b"), delta: 1 }];
+    assert_eq!(kind_of(scene.table.transact(writes).await), (ErrorKind::AlreadyExists, false));
+}
+
 /// Somebody may have deleted the mark since, and counted too: to send it again could count twice.
 #[tokio::test]
 async fn an_addition_whose_mark_is_gone_after_a_lost_answer_is_unknown() {
