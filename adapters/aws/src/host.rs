@@ -4,7 +4,6 @@ mod http;
 mod invoke;
 pub(crate) mod queue;
 mod runtime;
-mod schedule;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -25,7 +24,6 @@ use crate::event::{Incoming, Shape, trace_parent};
 use crate::profile::PROFILE;
 
 pub(crate) use runtime::run;
-pub use schedule::schedule_expression;
 
 /// The app's work ends so long before Lambda's deadline, for its answer to be sent: Lambda kills what
 /// is late, and the next request pays for a cold start.

@@ -12,6 +12,7 @@
 mod blob;
 pub mod config;
 mod credentials;
+mod deployment;
 mod event;
 mod host;
 mod key_value;
@@ -26,7 +27,8 @@ use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profi
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AwsConfig, LambdaFunction};
-pub use host::{Lambda, LambdaCall, LambdaReply, schedule_expression};
+pub use deployment::schedule_expression;
+pub use host::{Lambda, LambdaCall, LambdaReply};
 pub use isobar_rest::Safety;
 pub use pub_sub::dead::dead_letter;
 pub use service::AwsService;

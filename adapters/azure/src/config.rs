@@ -36,6 +36,7 @@
 //! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the way to Azure; also all in small letters |
 
 mod account;
+mod functions;
 mod place;
 mod sources;
 #[cfg(test)]
@@ -45,6 +46,8 @@ use isobar_abstraction::{Environment, Result, check_prefix};
 use isobar_rest::ClientConfig;
 
 pub(crate) use account::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
+pub(crate) use functions::{FunctionsHost, TriggerSecret};
+pub use functions::{ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
 pub(crate) use place::{Placed, check_queue};
 pub(crate) use sources::{Cli, Managed, Sources, Workload};
 
@@ -64,8 +67,8 @@ pub struct AzureConfig {
     pub(crate) service_bus: Option<ServiceBusNamespace>,
     /// Where identities come from.
     pub(crate) sources: Sources,
-    /// What the Functions host says; see `host`.
-    pub(crate) functions: Option<crate::host::FunctionsHost>,
+    /// What the Functions host says.
+    pub(crate) functions: Option<FunctionsHost>,
 }
 
 impl AzureConfig {
@@ -81,7 +84,7 @@ impl AzureConfig {
             cosmos: CosmosAccount::from_environment(environment)?,
             service_bus: ServiceBusNamespace::from_environment(environment)?,
             sources: Sources::from_environment(environment)?,
-            functions: crate::host::FunctionsHost::from_environment(environment)?,
+            functions: FunctionsHost::from_environment(environment)?,
         })
     }
 }

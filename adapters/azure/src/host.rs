@@ -10,8 +10,8 @@
 //!
 //! **Nobody outside fires a trigger.** Where HTTP is proxied, a user's `POST /topic-clicks-…` comes to the
 //! same port as the host's own call, with whatever headers the user likes. So the names of functions end
-//! in a secret, which the app setting [`ISOBAR_TRIGGER_SECRET`] tells, and nothing else is looked at; while it
-//! is replaced, [`ISOBAR_TRIGGER_SECRET_OLD`] tells the one before. A call with a wrong one is a user's request like any other: it gets the answer that the app has for a
+//! in a secret, which the app setting [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET) tells, and nothing else is looked at; while it
+//! is replaced, [`ISOBAR_TRIGGER_SECRET_OLD`](crate::ISOBAR_TRIGGER_SECRET_OLD) tells the one before. A call with a wrong one is a user's request like any other: it gets the answer that the app has for a
 //! path that it does not know.
 //!
 //! **No log line of ours has a secret.** Where the path of a user's request has the form of a function's name, the app
@@ -26,7 +26,6 @@
 
 mod answer;
 mod called;
-mod deployment;
 mod http;
 mod invoke;
 mod message;
@@ -34,9 +33,8 @@ mod names;
 mod object;
 mod probe;
 mod server;
-mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -51,20 +49,14 @@ use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result, TraceP
 use tracing::Instrument;
 
 use crate::State;
+use crate::config::FunctionsHost;
 use crate::profile::PROFILE;
-use called::{Called, Kind};
+use called::Called;
 
-pub use deployment::{FunctionApp, HttpMode, function_app, functions};
-
+pub(crate) use called::Kind;
 pub(crate) use names::check_names;
+pub(crate) use object::events_of;
 pub(crate) use server::run;
-pub(crate) use settings::FunctionsHost;
-
-/// The app setting with the unguessable part of the functions' names.
-pub const ISOBAR_TRIGGER_SECRET: &str = "ISOBAR_TRIGGER_SECRET";
-
-/// The app setting with the secret before it, which is valid too: for the time of a rotation.
-pub const ISOBAR_TRIGGER_SECRET_OLD: &str = "ISOBAR_TRIGGER_SECRET_OLD";
 
 /// The app's work ends so long before the function's timeout: what is late kills the process, with all
 /// that runs in it, and what became of a message is still to be told.

@@ -12,6 +12,7 @@
 mod blob;
 pub mod config;
 mod credentials;
+mod deployment;
 #[cfg(test)]
 mod double;
 mod event;
@@ -26,10 +27,9 @@ use async_trait::async_trait;
 use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, Result};
 use isobar_rest::{Client, SystemClock};
 
-pub use config::AzureConfig;
-pub use host::{
-    CustomHandler, FunctionApp, HttpMode, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD, function_app, functions,
-};
+pub use config::{AzureConfig, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
+pub use deployment::{FunctionApp, HttpMode, function_app, functions};
+pub use host::CustomHandler;
 pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;

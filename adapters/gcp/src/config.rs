@@ -32,6 +32,7 @@
 
 mod endpoint;
 mod place;
+mod run;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,8 @@ use isobar_rest::ClientConfig;
 use endpoint::Emulators;
 pub(crate) use endpoint::{Access, Endpoint, is_near};
 pub(crate) use place::Placed;
+pub(crate) use run::Signature;
+pub use run::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
 pub(crate) use sources::Sources;
 
 /// The variable with what stands before the names of all resources.
@@ -67,8 +70,8 @@ pub struct GcpConfig {
     pub(crate) sources: Sources,
     /// Resources that configuration placed, for the host to know their events by.
     pub(crate) placed: Vec<Location>,
-    /// What Cloud Run says; see `host`.
-    pub(crate) run: crate::host::Settings,
+    /// What Cloud Run says.
+    pub(crate) run: Settings,
 }
 
 impl GcpConfig {
@@ -87,7 +90,7 @@ impl GcpConfig {
             emulators: Emulators::from_environment(environment)?,
             sources: Sources::from_environment(environment)?,
             placed: placed(environment)?,
-            run: crate::host::Settings::from_environment(environment)?,
+            run: Settings::from_environment(environment)?,
         })
     }
 

@@ -16,7 +16,7 @@
 //!
 //! **Nobody but Google fires a trigger.** A service that answers HTTP is open to everybody, so each call
 //! of a trigger is to show an OIDC token of Google's for one of the service accounts in
-//! [`ISOBAR_EVENT_SERVICE_ACCOUNT`] and an audience in [`ISOBAR_EVENT_AUDIENCE`]; see [`token`]. Without both
+//! [`ISOBAR_EVENT_SERVICE_ACCOUNT`](crate::ISOBAR_EVENT_SERVICE_ACCOUNT) and an audience in [`ISOBAR_EVENT_AUDIENCE`](crate::ISOBAR_EVENT_AUDIENCE); see [`token`]. Without both
 //! settings all calls of triggers are refused.
 //!
 //! **What the answer says.** 204 is that an event is done with; 401 and 403 that its caller may not call, 503 that this cannot be told yet;
@@ -25,16 +25,14 @@
 
 mod answer;
 mod called;
-mod deployment;
 mod http;
 mod invoke;
 mod keys;
 mod message;
 mod object;
 mod server;
-mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 
 use std::fmt;
@@ -49,16 +47,15 @@ use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Limits, Result
 use tracing::Instrument;
 
 use crate::State;
+use crate::config::Settings;
 use crate::event::Refused;
 use crate::profile::PROFILE;
-use called::{Called, Kind};
+use called::Called;
 use keys::Keys;
 
-pub(crate) use called::check_names;
-pub use deployment::{ApiRequest, deployment};
+pub(crate) use called::{Kind, check_names};
+pub(crate) use object::events_of;
 pub(crate) use server::run;
-pub use settings::Settings;
-pub use settings::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT};
 
 /// Answers requests with an app. Cheap to clone.
 #[derive(Clone)]

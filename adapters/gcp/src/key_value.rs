@@ -7,7 +7,6 @@
 mod attempt;
 mod commit;
 mod counter;
-pub(crate) mod deployment;
 mod range;
 mod read;
 mod refusal;

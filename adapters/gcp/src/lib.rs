@@ -12,6 +12,7 @@
 mod blob;
 pub mod config;
 mod credentials;
+mod deployment;
 #[cfg(test)]
 mod double;
 mod event;
@@ -27,12 +28,9 @@ use async_trait::async_trait;
 use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, Result};
 use isobar_rest::{Client, SystemClock};
 
-pub use config::GcpConfig;
-pub use host::{
-    ApiRequest, CloudRunService, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings,
-    deployment,
-};
-
+pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
+pub use deployment::{ApiRequest, deployment};
+pub use host::CloudRunService;
 pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;

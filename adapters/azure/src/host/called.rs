@@ -6,11 +6,11 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Uri};
 use isobar_abstraction::{Body, Manifest};
 
-use super::settings::{FunctionsHost, TriggerSecret};
+use crate::config::{FunctionsHost, TriggerSecret};
 
 /// What a function is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Messages of a topic.
     Topic,
     /// Messages with an ordering key, of the twin that a topic has on Service Bus.
@@ -48,7 +48,7 @@ impl Kind {
     }
 
     /// The name of the function.
-    pub(super) fn function(self, name: &str, secret: &TriggerSecret) -> String {
+    pub(crate) fn function(self, name: &str, secret: &TriggerSecret) -> String {
         format!("{}-{}", self.plain(name), secret.reveal())
     }
 

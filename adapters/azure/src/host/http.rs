@@ -9,7 +9,8 @@ use http::{HeaderMap, Request, Response, StatusCode, request};
 use isobar_abstraction::function::{self, REQUEST_ID};
 use isobar_abstraction::{Body, Context, Error, Limits, Result};
 
-use super::{CustomHandler, HTTP_MARGIN, ISOBAR_TRIGGER_SECRET, Kind, answer, called};
+use super::{CustomHandler, HTTP_MARGIN, Kind, answer, called};
+use crate::ISOBAR_TRIGGER_SECRET;
 use crate::event::{self, Output, Payload};
 
 impl CustomHandler {

@@ -20,7 +20,7 @@ use crate::config::Placed;
 use crate::event::{self, Change, Payload};
 
 /// The container behind a bucket, and the queue of its events.
-pub(super) fn events_of(config: &AzureConfig, bucket: &Location) -> Result<(String, Location)> {
+pub(crate) fn events_of(config: &AzureConfig, bucket: &Location) -> Result<(String, Location)> {
     let Placed::Blob { account, container } = config.place(bucket)? else {
         return Err(Error::config(format!("{bucket} is in no container of Blob Storage")));
     };

@@ -7,7 +7,8 @@ use isobar_abstraction::{Error, Result};
 use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
 
-use super::{CustomHandler, ISOBAR_TRIGGER_SECRET, called};
+use super::{CustomHandler, called};
+use crate::ISOBAR_TRIGGER_SECRET;
 use crate::profile::PROFILE;
 
 /// What runs may end for so long after SIGTERM; the platform sends SIGKILL when it waits no longer.

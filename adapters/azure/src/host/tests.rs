@@ -1,6 +1,5 @@
 //! An app with every kind of trigger, that does what it is told; and what calls it.
 
-mod deployment;
 mod forged;
 mod http;
 mod triggers;
@@ -11,14 +10,14 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::BodyExt;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{App, BoxError, Cloud, Environment, ManualClock, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{App, BoxError, Cloud, Environment, Manifest, ManualClock, ObjectEvent, Outcome, Tick};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{AzureConfig, AzureProvider};
+use crate::{AzureConfig, AzureProvider, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
 
-pub(super) const SECRET: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
+pub(crate) const SECRET: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
 
 /// A storage account and a namespace that nobody answers for.
 const STORAGE: &str = "DefaultEndpointsProtocol=http;AccountName=acc;AccountKey=aHVzaA==;\
@@ -26,13 +25,13 @@ const STORAGE: &str = "DefaultEndpointsProtocol=http;AccountName=acc;AccountKey=
 const SERVICE_BUS: &str =
     "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=all;SharedAccessKey=aHVzaA==;UseDevelopmentEmulator=true";
 
-pub(super) struct Host {
+pub(crate) struct Host {
     pub(super) handler: CustomHandler,
     pub(super) clock: ManualClock,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
-pub(super) fn config(vars: &[(&str, &str)]) -> AzureConfig {
+pub(crate) fn config(vars: &[(&str, &str)]) -> AzureConfig {
     let environment = Environment::default()
         .with_var("AZURE_STORAGE_CONNECTION_STRING", STORAGE)
         .with_var("AZURE_SERVICEBUS_CONNECTION_STRING", SERVICE_BUS)
@@ -42,7 +41,11 @@ pub(super) fn config(vars: &[(&str, &str)]) -> AzureConfig {
 }
 
 impl Host {
-    pub(super) fn new() -> Self {
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.handler.app.manifest
+    }
+
+    pub(crate) fn new() -> Self {
         Self::with(&[])
     }
 

@@ -4,15 +4,15 @@ use http::Request;
 use isobar_abstraction::{Body, Error, Manifest, ResourceKind, Result};
 
 use super::object::events_of;
-use super::settings::{Settings, Signature};
 use crate::GcpConfig;
+use crate::config::{Settings, Signature};
 
 /// What no app's route can be: isobar's own.
 const OURS: &str = "/.isobar";
 
 /// What a trigger is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Topic,
     Bucket,
     Schedule,
@@ -32,7 +32,7 @@ impl Kind {
     }
 
     /// Where a trigger is called.
-    pub(super) fn path(self, name: &str) -> String {
+    pub(crate) fn path(self, name: &str) -> String {
         format!("{OURS}/{}/{name}", self.word())
     }
 

@@ -18,7 +18,7 @@ use crate::config::Placed;
 use crate::event::{Change, Incoming, Refused, change_of_event, change_of_message};
 
 /// The bucket of Cloud Storage behind a bucket, and the topic of its events.
-pub(super) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
+pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
     let Placed::Storage { bucket, .. } = config.place(at)? else {
         return Err(Error::config(format!("{at} is not in Cloud Storage")));
     };

@@ -8,9 +8,10 @@ use isobar_abstraction::{Error, Hosted, Result};
 use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
 
-use super::{CloudRunService, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT, called};
+use super::{CloudRunService, called};
 use crate::State;
 use crate::profile::PROFILE;
+use crate::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT};
 
 /// Somewhat less than the 10 s that Cloud Run leaves a service between SIGTERM and SIGKILL.
 /// <https://docs.cloud.google.com/run/docs/container-contract#instance-shutdown>

@@ -1,7 +1,6 @@
 //! An app with every kind of trigger, that does what it is told; Google, as a double; and what calls the app.
 
 mod called;
-mod deployment;
 mod http;
 mod invoke;
 mod keys;
@@ -18,18 +17,19 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{App, BoxError, Cloud, Environment, ManualClock, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{App, BoxError, Cloud, Environment, Manifest, ManualClock, ObjectEvent, Outcome, Tick};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::double::Double;
-use crate::{GcpConfig, GcpProvider};
-use signed::{AUDIENCE, EMAIL, bearer, jwks};
+use crate::{GcpConfig, GcpProvider, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT};
+pub(crate) use signed::EMAIL;
+use signed::{AUDIENCE, bearer, jwks};
 
 type Answer = Response<String>;
 
-struct Host {
+pub(crate) struct Host {
     service: CloudRunService,
     clock: ManualClock,
     double: Arc<Double>,
@@ -51,7 +51,7 @@ fn google(request: &Request<Bytes>) -> Answer {
 }
 
 /// What a service on Cloud Run finds in its environment, with a double for Google.
-fn config(url: &str, vars: &[(&str, &str)]) -> GcpConfig {
+pub(crate) fn config(url: &str, vars: &[(&str, &str)]) -> GcpConfig {
     let environment = Environment::default()
         .with_var("GOOGLE_CLOUD_PROJECT", "p-1")
         .with_var("PUBSUB_EMULATOR_HOST", url)
@@ -66,7 +66,11 @@ fn config(url: &str, vars: &[(&str, &str)]) -> GcpConfig {
 }
 
 impl Host {
-    async fn new() -> Self {
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.service.app.manifest
+    }
+
+    pub(crate) async fn new() -> Self {
         Self::with(&[]).await
     }
 
@@ -92,7 +96,7 @@ impl Host {
     }
 
     /// Calls a trigger as Google does.
-    async fn call(&self, path: &str, body: impl ToString) -> (u16, String) {
+    pub(crate) async fn call(&self, path: &str, body: impl ToString) -> (u16, String) {
         self.send(of_google(path).body(Body::from(body.to_string())).unwrap()).await
     }
 

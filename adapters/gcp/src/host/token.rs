@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::CloudRunService;
-use super::settings::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
+use crate::config::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
 use crate::event::Refused;
 
 /// How far Google's clock and ours may be apart.

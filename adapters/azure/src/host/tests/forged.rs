@@ -1,4 +1,5 @@
 use super::*;
+use crate::{HttpMode, function_app};
 
 #[path = "../../../tests/fuzz_events/log.rs"]
 mod log;

@@ -11,7 +11,7 @@ use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPai
 use super::*;
 
 pub(super) const AUDIENCE: &str = "https://shop-abc.a.run.app";
-pub(super) const EMAIL: &str = "caller@p-1.iam.gserviceaccount.com";
+pub(crate) const EMAIL: &str = "caller@p-1.iam.gserviceaccount.com";
 
 fn key(pem: &str) -> RsaKeyPair {
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();

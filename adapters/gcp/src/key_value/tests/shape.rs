@@ -1,4 +1,4 @@
-//! Where items lie: ids, and what a deployment sets.
+//! Where items lie: ids.
 
 use std::collections::HashMap;
 
@@ -64,15 +64,4 @@ fn ids_are_what_they_were() {
     ] {
         assert_eq!(stored::path("links", &Key::new(partition, sort)).unwrap(), place);
     }
-}
-
-#[test]
-fn a_deployment_leaves_all_but_the_sort_key_out_of_indexes() {
-    let fields = deployment::fields();
-    assert_eq!(fields.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["p", "v", "n", "w", "expireAt"]);
-    for (field, body) in &fields {
-        assert_eq!(body["indexConfig"], json!({"indexes": []}), "{field}");
-        assert_eq!(body.get("ttlConfig").is_some(), *field == "expireAt", "{field}");
-    }
-    assert_eq!(fields[4].1["ttlConfig"], json!({}));
 }

@@ -1,18 +1,15 @@
+use isobar_abstraction::ErrorKind;
+
 use super::*;
+use crate::host::tests::{EMAIL, Host, config};
 
 const URL: &str = "https://shop-abc.a.run.app";
 
 async fn made(vars: &[(&str, &str)]) -> Vec<ApiRequest> {
     let host = Host::new().await;
     let vars = [&[("PUBSUB_EMULATOR_HOST", "")], vars].concat();
-    deployment(
-        &host.service.app.manifest,
-        &config("http://127.0.0.1:1", &vars),
-        &format!("{URL}/"),
-        EMAIL,
-        "europe-west1",
-    )
-    .unwrap()
+    deployment(host.manifest(), &config("http://127.0.0.1:1", &vars), &format!("{URL}/"), EMAIL, "europe-west1")
+        .unwrap()
 }
 
 fn find<'a>(requests: &'a [ApiRequest], end: &str) -> &'a ApiRequest {
@@ -84,6 +81,17 @@ async fn what_is_declared_is_what_is_served() {
 async fn without_a_project_there_is_nothing_to_make() {
     let host = Host::new().await;
     let config = config("http://127.0.0.1:1", &[("GOOGLE_CLOUD_PROJECT", "")]);
-    let error = deployment(&host.service.app.manifest, &config, URL, EMAIL, "europe-west1").unwrap_err();
+    let error = deployment(host.manifest(), &config, URL, EMAIL, "europe-west1").unwrap_err();
     assert_eq!((error.kind(), error.message().contains("GOOGLE_CLOUD_PROJECT")), (ErrorKind::Config, true));
+}
+
+#[test]
+fn a_deployment_leaves_all_but_the_sort_key_out_of_indexes() {
+    let fields = fields::fields();
+    assert_eq!(fields.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["p", "v", "n", "w", "expireAt"]);
+    for (field, body) in &fields {
+        assert_eq!(body["indexConfig"], json!({"indexes": []}), "{field}");
+        assert_eq!(body.get("ttlConfig").is_some(), *field == "expireAt", "{field}");
+    }
+    assert_eq!(fields[4].1["ttlConfig"], json!({}));
 }

@@ -1,8 +1,9 @@
 use super::*;
+use crate::host::tests::{Host, SECRET, config};
 
 fn made(vars: &[(&str, &str)]) -> Vec<(String, Value)> {
     let host = Host::new();
-    functions(&host.handler.app.manifest, &config(vars)).unwrap()
+    functions(host.manifest(), &config(vars)).unwrap()
 }
 
 fn trigger<'a>(functions: &'a [(String, Value)], name: &str) -> &'a Value {
@@ -50,7 +51,7 @@ fn invocations_are_never_forwarded_and_http_always_can_be() {
 #[test]
 fn the_files_are_those_of_a_package() {
     let host = Host::new();
-    let app = function_app(&host.handler.app.manifest, &config(&[]), "shop", HttpMode::Proxying).unwrap();
+    let app = function_app(host.manifest(), &config(&[]), "shop", HttpMode::Proxying).unwrap();
     let files = app.files();
     assert_eq!(files[0].0, "host.json");
     assert_eq!(files[1].0, format!("http-{SECRET}/function.json"));
@@ -62,9 +63,9 @@ fn the_files_are_those_of_a_package() {
 #[test]
 fn what_is_missing_is_named() {
     let host = Host::new();
-    let error = functions(&host.handler.app.manifest, &config(&[(ISOBAR_TRIGGER_SECRET, "")])).unwrap_err();
+    let error = functions(host.manifest(), &config(&[(ISOBAR_TRIGGER_SECRET, "")])).unwrap_err();
     assert!(error.message().contains(ISOBAR_TRIGGER_SECRET), "{error}");
     let elsewhere = config(&[("ISOBAR_TOPIC_CLICKS", "sns://clicks")]);
-    let error = functions(&host.handler.app.manifest, &elsewhere).unwrap_err();
+    let error = functions(host.manifest(), &elsewhere).unwrap_err();
     assert!(error.message().contains("not `sns://`"), "{error}");
 }

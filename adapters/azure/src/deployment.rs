@@ -9,21 +9,21 @@
 //! | schedule `sweep` | `schedule-sweep-<secret>` | `timerTrigger`, in UTC |
 //! | function `stats` | `invoke-stats-<secret>` | `httpTrigger` for `POST /.isobar/functions/stats`, with a function key |
 //!
-//! The names of the functions bear the secret of [`ISOBAR_TRIGGER_SECRET`](super::ISOBAR_TRIGGER_SECRET): what is
+//! The names of the functions bear the secret of [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET): what is
 //! made here is a secret as a whole. Bindings take their accounts from the app settings that the
 //! configuration was read from: `AZURE_SERVICEBUS_CONNECTION_STRING`, or `AZURE_SERVICEBUS__fullyQualifiedNamespace`
 //! by identity; `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE__queueServiceUri`, or `AzureWebJobsStorage`.
 
 mod cron;
+#[cfg(test)]
+mod tests;
 
 use isobar_abstraction::{Derived, Error, Location, Manifest, ResourceKind, Result};
 use serde_json::{Value, json};
 
-use super::object::events_of;
-use super::settings::{FunctionsHost, TriggerSecret};
-use super::{ISOBAR_TRIGGER_SECRET, Kind};
 use crate::AzureConfig;
-use crate::config::Placed;
+use crate::config::{FunctionsHost, ISOBAR_TRIGGER_SECRET, Placed, TriggerSecret};
+use crate::host::{Kind, events_of};
 
 /// How the Functions host hands HTTP to the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,7 +65,7 @@ impl FunctionApp {
 
 /// The function app of an app. `executable` is the handler's path within the package.
 ///
-/// Errors: `Config` without [`ISOBAR_TRIGGER_SECRET`](super::ISOBAR_TRIGGER_SECRET), and for a resource that
+/// Errors: `Config` without [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET), and for a resource that
 /// nothing places.
 pub fn function_app(
     manifest: &Manifest,

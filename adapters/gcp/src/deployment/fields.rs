@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// `updateMask` names what the body has. Each begins an operation that may run for minutes, and may be repeated.
 ///
 /// Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.collectionGroups.fields/patch>.
-pub(crate) fn fields() -> [(&'static str, Value); 5] {
+pub(super) fn fields() -> [(&'static str, Value); 5] {
     let unindexed = || json!({"indexConfig": {"indexes": []}});
     let expiry = json!({"indexConfig": {"indexes": []}, "ttlConfig": {}});
     [("p", unindexed()), ("v", unindexed()), ("n", unindexed()), ("w", unindexed()), ("expireAt", expiry)]

@@ -1,4 +1,4 @@
-//! Cron lines as EventBridge reads them.
+//! What a deployment needs: cron lines as EventBridge reads them.
 
 use isobar_abstraction::{CronSchedule, Result};
 

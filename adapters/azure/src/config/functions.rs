@@ -7,8 +7,13 @@ use std::time::Duration;
 use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result};
 use ring::hmac;
 
-use super::{ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
 use crate::profile::PROFILE;
+
+/// The app setting with the unguessable part of the functions' names.
+pub const ISOBAR_TRIGGER_SECRET: &str = "ISOBAR_TRIGGER_SECRET";
+
+/// The app setting with the secret before it, which is valid too: for the time of a rotation.
+pub const ISOBAR_TRIGGER_SECRET_OLD: &str = "ISOBAR_TRIGGER_SECRET_OLD";
 
 /// What overrides `functionTimeout` of host.json.
 const TIMEOUT: &str = "AzureFunctionsJobHost__functionTimeout";

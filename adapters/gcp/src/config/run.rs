@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 
 use isobar_abstraction::{Environment, Error, Result};
 
-use crate::config::is_near;
+use super::is_near;
 
 /// The variable with the audiences of tokens.
 pub const ISOBAR_EVENT_AUDIENCE: &str = "ISOBAR_EVENT_AUDIENCE";
@@ -37,20 +37,20 @@ pub struct Settings {
     pub port: u16,
     /// The service on Cloud Run.
     pub service: Option<String>,
-    pub(super) signature: Signature,
+    pub(crate) signature: Signature,
     /// `FUNCTION_TARGET`.
-    pub(super) target: Option<String>,
-    pub(super) audiences: Vec<String>,
-    pub(super) accounts: Vec<String>,
-    pub(super) keys: String,
+    pub(crate) target: Option<String>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) accounts: Vec<String>,
+    pub(crate) keys: String,
     /// Pub/Sub is emulated, and this is no service: tokens, which the emulator does not send, are not asked
     /// for, and nobody but this machine can connect.
-    pub(super) emulated: bool,
+    pub(crate) emulated: bool,
 }
 
 /// What every request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Signature {
+pub(crate) enum Signature {
     #[default]
     Http,
     Event,
@@ -67,7 +67,7 @@ impl Default for Settings {
 
 impl Settings {
     /// Errors: `Config`, naming the variable.
-    pub(crate) fn from_environment(environment: &Environment) -> Result<Self> {
+    pub(super) fn from_environment(environment: &Environment) -> Result<Self> {
         let service = environment.var("K_SERVICE").map(str::to_owned);
         let keys = environment.var(ISOBAR_EVENT_KEYS).unwrap_or(KEYS);
         if !is_near(keys) {
@@ -88,7 +88,7 @@ impl Settings {
     }
 
     /// The address to listen on: for everybody on Cloud Run, whose front end alone can reach it.
-    pub(super) fn address(&self) -> Ipv4Addr {
+    pub(crate) fn address(&self) -> Ipv4Addr {
         if self.emulated { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }
     }
 }

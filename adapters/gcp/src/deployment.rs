@@ -9,14 +9,17 @@
 //!
 //! Buckets, which have a place on earth, and the service itself are made by whoever deploys it.
 
+mod fields;
+#[cfg(test)]
+mod tests;
+
 use isobar_abstraction::manifest::EventTrigger;
 use isobar_abstraction::{CronSchedule, Derived, Error, Location, Manifest, ResourceKind, Result};
 use serde_json::{Value, json};
 
-use super::Kind;
-use super::object::events_of;
 use crate::GcpConfig;
 use crate::config::Placed;
+use crate::host::{Kind, events_of};
 
 /// Deliveries after which Pub/Sub itself gives a message up: the most that it takes, since the app counts its own.
 const MOST_DELIVERIES: u32 = 100;
@@ -184,5 +187,5 @@ fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<Vec<ApiReq
         let url = format!("{}/v1/{group}/{field}?updateMask={}", endpoint.url, set.join(","));
         ApiRequest { method: "PATCH", url, body }
     };
-    Ok(crate::key_value::deployment::fields().map(patch).into())
+    Ok(fields::fields().map(patch).into())
 }
