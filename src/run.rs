@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use isobar_abstraction::function::note_panic;
+use isobar_abstraction::host::note_panic;
 use isobar_abstraction::{Adapter, App, Cloud, Environment, Error, Hosted, Result};
 
 use crate::adapters::ADAPTERS;

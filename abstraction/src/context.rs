@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use axum_core::extract::FromRequestParts;
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use http::request::Parts;
 
+use crate::clock::later;
 use crate::{Clock, Error};
 
 /// One invocation: its id, deadline, attempt, trace parent and provider. Cheap to clone.
@@ -72,6 +74,13 @@ impl Context {
         self.with(|inner| inner.deadline = Some(deadline))
     }
 
+    /// For hosts: the invocation may take so long, from now.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        let deadline = later(self.now(), timeout);
+        self.with_deadline(deadline)
+    }
+
     /// For hosts: the how-manieth delivery this is, from 1.
     #[must_use]
     pub fn with_attempt(self, attempt: u32) -> Self {
@@ -82,6 +91,17 @@ impl Context {
     #[must_use]
     pub fn with_trace_parent(self, parent: TraceParent) -> Self {
         self.with(|inner| inner.trace_parent = parent)
+    }
+
+    /// For hosts: the trace in the header `traceparent`, of which this invocation is a child. Without a valid one it
+    /// keeps the trace that it has.
+    #[must_use]
+    pub fn with_trace_of(self, headers: &HeaderMap) -> Self {
+        let parent = headers.get(TraceParent::NAME).and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
+        match parent {
+            Some(parent) => self.with_trace_parent(parent.child()),
+            None => self,
+        }
     }
 
     /// The id of this invocation, as the platform's own logs show it.

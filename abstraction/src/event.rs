@@ -15,8 +15,15 @@ use crate::{Body, Outcome};
 pub enum Event {
     /// An HTTP request. The path is the app's own: a host strips stage and route prefixes.
     Http(http::Request<Body>),
-    /// A batch of messages of one topic; each of them stands alone.
-    Messages(Batch),
+    /// A message of a topic.
+    Message {
+        /// The topic's logical name.
+        topic: String,
+        /// The subscription that it is delivered for.
+        subscription: String,
+        /// The message.
+        message: Message<Bytes>,
+    },
     /// An object was created, replaced or deleted.
     Object(ObjectEvent),
     /// A schedule is due.
@@ -30,7 +37,7 @@ impl Event {
     pub fn describe(&self) -> String {
         match self {
             Self::Http(request) => format!("HTTP {} {}", request.method(), request.uri().path()),
-            Self::Messages(batch) => format!("message of topic `{}`", batch.topic),
+            Self::Message { topic, .. } => format!("message of topic `{topic}`"),
             Self::Object(event) => format!("object event of bucket `{}`", event.bucket),
             Self::Schedule(tick) => format!("tick of schedule `{}`", tick.schedule),
             Self::Invoke(call) => format!("invocation of `{}`", call.function),
@@ -44,21 +51,10 @@ impl Event {
 pub enum Reply {
     /// To [`Event::Http`].
     Http(http::Response<Body>),
-    /// To [`Event::Messages`]: one outcome for each message, in the batch's order.
-    Messages(Vec<Outcome>),
-    /// To [`Event::Object`] and [`Event::Schedule`].
+    /// To [`Event::Message`], [`Event::Object`] and [`Event::Schedule`].
     Handled(Outcome),
     /// To [`Event::Invoke`]: the answer as JSON.
     Invoke(Bytes),
-}
-
-/// Messages of one topic that a platform delivers together.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// The topic's logical name.
-    pub topic: String,
-    /// The messages; those of one ordering key are in the order in which they were published.
-    pub messages: Vec<Message<Bytes>>,
 }
 
 /// What happened to an object.

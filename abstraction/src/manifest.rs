@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pub_sub::DEFAULT_SUBSCRIPTION;
 use crate::{Access, Result, RetryPolicy};
 
 /// The declaration of an app. `ISOBAR_MANIFEST=1` makes the app print it as JSON and exit.
@@ -13,7 +14,7 @@ pub struct Manifest {
     /// Does it serve HTTP?
     pub http: bool,
     /// Topics whose messages it handles.
-    pub messages: Vec<EventTrigger>,
+    pub messages: Vec<MessageTrigger>,
     /// Buckets whose object events it handles.
     pub objects: Vec<EventTrigger>,
     /// Schedules that it runs.
@@ -28,13 +29,32 @@ pub struct Manifest {
     pub topics: Vec<DeclaredResource>,
 }
 
-/// A handler of a topic's messages or of a bucket's object events.
+/// A handler of a topic's messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageTrigger {
+    /// The logical name of the topic.
+    pub source: String,
+    /// The subscription; [`DEFAULT_SUBSCRIPTION`] where the app names none.
+    pub subscription: String,
+    /// How often a message is tried.
+    pub retry: RetryPolicy,
+}
+
+impl MessageTrigger {
+    /// The default subscription of a topic.
+    pub fn new(topic: impl Into<String>, retry: RetryPolicy) -> Self {
+        Self { source: topic.into(), subscription: DEFAULT_SUBSCRIPTION.to_owned(), retry }
+    }
+}
+
+/// A handler of a bucket's object events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventTrigger {
-    /// The logical name of the topic or bucket.
+    /// The logical name of the bucket.
     pub source: String,
-    /// How often it is tried.
+    /// How often an event is tried.
     pub retry: RetryPolicy,
 }
 

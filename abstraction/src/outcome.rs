@@ -47,6 +47,14 @@ impl Outcome {
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::Reject { reason: reason.into() }
     }
+
+    /// For hosts whose platform knows success and failure only. Errors: `Internal` with the reason.
+    pub fn into_result(self) -> crate::Result<()> {
+        match self {
+            Self::Ack => Ok(()),
+            Self::Retry { reason, .. } | Self::Reject { reason } => Err(Error::internal(reason)),
+        }
+    }
 }
 
 /// What a handler may return.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -11,12 +12,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::blob::{Bucket, SignedAccess, WriteOptions};
-use crate::function::answer;
-use crate::memory::{MemoryProvider, Queues, Signed, SignedObject, Source};
+use crate::host;
+use crate::manifest::MessageTrigger;
+use crate::memory::{Leased, MemoryProvider, Queues, Signed, SignedObject, Source};
 use crate::pub_sub::{DeadLetter, Message};
 use crate::{
-    App, Batch, Body, Clock, Cloud, Context, Error, ErrorKind, Event, Function, Invocation, Manifest, ManualClock,
-    ObjectEvent, Outcome, Provider, Reply, ResourceKind, Result, RetryPolicy, Tick, TraceParent, json,
+    App, Body, Clock, Cloud, Context, Error, ErrorKind, Event, Invocation, Manifest, ManualClock, ObjectEvent, Outcome,
+    Provider, ResourceKind, Result, RetryPolicy, Tick, Verdict, json,
 };
 
 /// Drives an app on a cloud in memory: requests, messages, object events, ticks and direct calls,
@@ -94,8 +96,8 @@ impl TestResponse {
     }
 }
 
-/// The platforms deliver up to ten messages at a time.
-const BATCH: usize = 10;
+/// Messages that are handled at the same time.
+const AT_ONCE: usize = 10;
 
 impl TestClient {
     /// Builds the app on a new cloud in memory and starts it. Errors: those of [`App::start`].
@@ -138,7 +140,7 @@ impl TestClient {
         let request = request.map(Into::into);
         let response = match request.uri().host() {
             Some(Signed::HOST) => self.signed(request).await?,
-            _ => self.call_http(request).await?,
+            _ => self.call_http(request).await,
         };
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| Error::internal("the body broke off").with_source(error))?;
@@ -164,29 +166,18 @@ impl TestClient {
 
     /// Calls a function directly with a payload that may not be JSON at all.
     pub async fn invoke_raw(&self, function: &str, payload: impl Into<Bytes>) -> Result<Bytes> {
-        let call = Invocation::new(function, payload);
-        match self.app.call(Event::Invoke(call), self.event_context()).await? {
-            Reply::Invoke(answer) => Ok(answer),
-            other => Err(wrong_shape(&other)),
-        }
+        host::invoke(self.app.as_ref(), Invocation::new(function, payload), self.event_context()).await
     }
 
     /// Runs a schedule now. Errors: `Internal` with its reason where it fails.
     pub async fn tick(&self, schedule: &str) -> Result<()> {
-        let tick = Tick::new(schedule, self.clock().now());
-        match self.app.call(Event::Schedule(tick), self.event_context()).await? {
-            Reply::Handled(Outcome::Ack) => Ok(()),
-            Reply::Handled(Outcome::Retry { reason, .. } | Outcome::Reject { reason }) => Err(Error::internal(reason)),
-            other => Err(wrong_shape(&other)),
-        }
+        let tick = Event::Schedule(Tick::new(schedule, self.clock().now()));
+        host::handle(self.app.as_ref(), tick, self.event_context()).await?.into_result()
     }
 
-    /// Hands an object event to the app, as if the bucket had sent it.
+    /// Hands an object event to the app, as if the bucket had sent it. Errors: `NotFound` where nothing handles it.
     pub async fn object_event(&self, event: ObjectEvent) -> Result<Outcome> {
-        match self.app.call(Event::Object(event), self.event_context()).await? {
-            Reply::Handled(outcome) => Ok(outcome),
-            other => Err(wrong_shape(&other)),
-        }
+        host::handle(self.app.as_ref(), Event::Object(event), self.event_context()).await
     }
 
     /// Publishes a message, as if another app had.
@@ -201,11 +192,16 @@ impl TestClient {
         let mut total = Delivered::default();
         loop {
             let before = total;
-            for trigger in &self.manifest.messages {
-                self.deliver(ResourceKind::Topic, &trigger.source, trigger.retry, &mut total).await?;
+            for MessageTrigger { source: topic, subscription, retry } in &self.manifest.messages {
+                let event = |message: Message<Bytes>| {
+                    Ok(Event::Message { topic: topic.clone(), subscription: subscription.clone(), message })
+                };
+                self.deliver(&Source::new(ResourceKind::Topic, topic), *retry, event, &mut total).await?;
             }
             for trigger in &self.manifest.objects {
-                self.deliver(ResourceKind::Bucket, &trigger.source, trigger.retry, &mut total).await?;
+                let event = |message: Message<Bytes>| json::decode(&message.body).map(Event::Object);
+                self.deliver(&Source::new(ResourceKind::Bucket, &trigger.source), trigger.retry, event, &mut total)
+                    .await?;
             }
             if total == before {
                 return Ok(total);
@@ -233,59 +229,37 @@ impl TestClient {
         self.queues().redrive(&Source::new(kind, name), self.clock().now())
     }
 
-    async fn deliver(&self, kind: ResourceKind, name: &str, retry: RetryPolicy, total: &mut Delivered) -> Result<()> {
-        let source = Source::new(kind, name);
-        let leased = self.queues().lease(&source, self.clock().now(), BATCH);
-        if leased.is_empty() {
-            return Ok(());
-        }
-        let messages: Vec<_> = leased.iter().map(|leased| leased.message.clone()).collect();
-        let outcomes = match kind {
-            ResourceKind::Bucket => self.call_objects(messages).await?,
-            _ => self.call_messages(name, messages).await?,
+    /// Delivers what is due as platforms do: each event by itself, and of each ordering key only the head.
+    async fn deliver(
+        &self,
+        source: &Source,
+        retry: RetryPolicy,
+        event: impl Fn(Message<Bytes>) -> Result<Event>,
+        total: &mut Delivered,
+    ) -> Result<()> {
+        let leased = self.queues().lease(source, self.clock().now(), AT_ONCE);
+        let deliver = async |leased: Leased| {
+            let cx = self.event_context().with_attempt(leased.message.attempt);
+            let outcome = host::deliver(self.app.as_ref(), event(leased.message.clone())?, cx).await;
+            Ok::<_, Error>((leased, outcome))
         };
-        for (leased, outcome) in leased.into_iter().zip(outcomes) {
+        for delivered in join_all(leased.into_iter().map(deliver)).await {
+            let (leased, outcome) = delivered?;
             let longest = self.provider.profile().limits.longest_retry(leased.message.ordering_key.as_deref());
             let verdict = retry.judge(leased.message.attempt, outcome, longest);
             match &verdict {
-                crate::Verdict::Done => total.acked += 1,
-                crate::Verdict::Again(_) => total.retried += 1,
-                crate::Verdict::Dead(_) => total.dead += 1,
+                Verdict::Done => total.acked += 1,
+                Verdict::Again(_) => total.retried += 1,
+                Verdict::Dead(_) => total.dead += 1,
             }
-            self.queues().settle(&source, leased, verdict, self.clock().now());
+            self.queues().settle(source, leased, verdict, self.clock().now());
         }
         Ok(())
     }
 
-    async fn call_http(&self, request: Request<Body>) -> Result<Response<Body>> {
-        let sent = request.headers().get(TraceParent::NAME);
-        let parent = sent.and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
-        let cx = self.context(self.cloud.limits().http_timeout);
-        let cx = match parent {
-            Some(parent) => cx.with_trace_parent(parent.child()),
-            None => cx,
-        };
-        Ok(answer(self.app.as_ref(), request, cx).await)
-    }
-
-    async fn call_messages(&self, topic: &str, messages: Vec<Message<Bytes>>) -> Result<Vec<Outcome>> {
-        let batch = Batch { topic: topic.to_owned(), messages };
-        match self.app.call(Event::Messages(batch), self.event_context()).await? {
-            Reply::Messages(outcomes) => Ok(outcomes),
-            other => Err(wrong_shape(&other)),
-        }
-    }
-
-    async fn call_objects(&self, messages: Vec<Message<Bytes>>) -> Result<Vec<Outcome>> {
-        let mut outcomes = Vec::with_capacity(messages.len());
-        for message in messages {
-            let cx = self.event_context().with_attempt(message.attempt);
-            match self.app.call(Event::Object(json::decode(&message.body)?), cx).await? {
-                Reply::Handled(outcome) => outcomes.push(outcome),
-                other => return Err(wrong_shape(&other)),
-            }
-        }
-        Ok(outcomes)
+    async fn call_http(&self, request: Request<Body>) -> Response<Body> {
+        let cx = self.context(self.cloud.limits().http_timeout).with_trace_of(request.headers());
+        host::answer(self.app.as_ref(), request, cx).await
     }
 
     async fn signed(&self, request: Request<Body>) -> Result<Response<Body>> {
@@ -313,9 +287,7 @@ impl TestClient {
     }
 
     fn context(&self, timeout: Duration) -> Context {
-        let clock = self.provider.clock();
-        let deadline = clock.now() + timeout;
-        Context::new("memory", clock).with_deadline(deadline)
+        Context::new("memory", self.provider.clock()).with_timeout(timeout)
     }
 }
 
@@ -349,14 +321,4 @@ fn status(status: StatusCode) -> Response<Body> {
 
 fn bad_request(error: http::Error) -> Error {
     Error::invalid("not an HTTP request").with_source(error)
-}
-
-fn wrong_shape(reply: &Reply) -> Error {
-    let shape = match reply {
-        Reply::Http(_) => "HTTP",
-        Reply::Messages(_) => "messages",
-        Reply::Handled(_) => "object or schedule",
-        Reply::Invoke(_) => "invoke",
-    };
-    Error::internal(format!("the function gave a reply for {shape} to another event"))
 }

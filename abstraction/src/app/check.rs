@@ -1,7 +1,7 @@
 //! What is checked once, before the first event.
 
 use super::App;
-use crate::manifest::{EventTrigger, ScheduleTrigger};
+use crate::manifest::{EventTrigger, MessageTrigger, ScheduleTrigger};
 use crate::resource::{check_name, name_conflicts};
 use crate::{Cloud, CronSchedule, Error, Manifest, Result};
 
@@ -35,12 +35,20 @@ impl App {
     }
 
     fn manifest(&self) -> Manifest {
-        let event = |(source, retry): (&String, _)| EventTrigger { source: source.clone(), retry };
+        let message = |((topic, subscription), trigger): (&(String, String), &super::Trigger<_>)| MessageTrigger {
+            source: topic.clone(),
+            subscription: subscription.clone(),
+            retry: trigger.retry,
+        };
+        let object = |(bucket, trigger): (&String, &super::Trigger<_>)| EventTrigger {
+            source: bucket.clone(),
+            retry: trigger.retry,
+        };
         let mut manifest = Manifest {
             app: self.name.clone(),
             http: self.http.is_some(),
-            messages: self.messages.iter().map(|(topic, trigger)| event((topic, trigger.retry))).collect(),
-            objects: self.objects.iter().map(|(bucket, trigger)| event((bucket, trigger.retry))).collect(),
+            messages: self.messages.iter().map(message).collect(),
+            objects: self.objects.iter().map(object).collect(),
             invokes: self.invokes.keys().cloned().collect(),
             ..Manifest::default()
         };
@@ -49,7 +57,7 @@ impl App {
             cron: schedule.cron.clone(),
         };
         manifest.schedules = self.schedules.iter().map(schedule).collect();
-        manifest.messages.sort_by(|a, b| a.source.cmp(&b.source));
+        manifest.messages.sort_by(|a, b| (&a.source, &a.subscription).cmp(&(&b.source, &b.subscription)));
         manifest.objects.sort_by(|a, b| a.source.cmp(&b.source));
         manifest.schedules.sort_by(|a, b| a.name.cmp(&b.name));
         manifest.invokes.sort();

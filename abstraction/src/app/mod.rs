@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::blob::Bucket;
-use crate::pub_sub::{Message, Subscription};
+use crate::pub_sub::{DEFAULT_SUBSCRIPTION, Message, Subscription};
 use crate::{Body, BoxError, Context, Error, IntoOutcome, Limits, ObjectEvent, Outcome, RetryPolicy, Tick, json};
 pub(crate) use handler::panic_text;
 use handler::{Handler, boxed};
@@ -43,7 +43,8 @@ pub use http::HttpService;
 pub struct App {
     name: String,
     http: Option<Box<dyn HttpService>>,
-    messages: HashMap<String, Trigger<Message<Bytes>>>,
+    /// By topic and subscription.
+    messages: HashMap<(String, String), Trigger<Message<Bytes>>>,
     objects: HashMap<String, Trigger<ObjectEvent>>,
     schedules: HashMap<String, Schedule>,
     invokes: HashMap<String, Box<Handler<Bytes, crate::Result<Bytes>>>>,
@@ -154,7 +155,8 @@ impl App {
                 }
             }
         });
-        if self.messages.insert(name.clone(), Trigger { handler, retry }).is_some() {
+        let key = (name.clone(), DEFAULT_SUBSCRIPTION.to_owned());
+        if self.messages.insert(key, Trigger { handler, retry }).is_some() {
             self.twice("topic", &name);
         }
         self

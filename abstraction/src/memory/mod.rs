@@ -25,7 +25,7 @@ use blob::MemoryBlob;
 pub(crate) use blob::{Signed, SignedObject};
 use key_value::MemoryKeyValue;
 use pub_sub::MemoryPubSub;
-pub(crate) use pub_sub::{Queues, Source};
+pub(crate) use pub_sub::{Leased, Queues, Source};
 
 /// The provider behind [`Cloud::memory`](crate::Cloud::memory).
 #[derive(Debug, Default, Clone)]

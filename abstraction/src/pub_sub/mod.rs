@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 pub use message::{Message, MessageId, Outgoing, plain_text};
-pub use topic::{Subscription, Topic};
+pub use topic::{DEFAULT_SUBSCRIPTION, Subscription, Topic};
 
 use crate::{Result, TraceParent};
 

@@ -180,6 +180,9 @@ fn check_ordering_key(key: &str, limits: &Limits) -> Result<()> {
     Err(Error::invalid(format!("an ordering key is 1 to {limit} printable ASCII characters without blanks")))
 }
 
+/// The name of a topic's only subscription.
+pub const DEFAULT_SUBSCRIPTION: &str = "default";
+
 /// A topic as the source of a trigger. A plain `&topic` becomes one by itself.
 ///
 /// ```

@@ -1,26 +1,30 @@
 //! What Lambda's events look like: which service sent one, and what it says.
 
 mod direct;
-mod fields;
 mod http;
+mod object;
+mod queue;
 mod response;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod time;
+mod topic;
 mod trace;
 mod uri;
 
 pub(crate) use direct::{Direct, invocation, tick};
-pub(crate) use fields::Fields;
 pub(crate) use http::request;
+pub(crate) use object::changes;
+pub(crate) use queue::Record;
 pub(crate) use response::Answer;
-pub(crate) use shape::{Gateway, Shape, shown};
+pub(crate) use shape::{Gateway, Shape};
 pub(crate) use time::schedule;
-pub(crate) use trace::trace_parent;
+pub(crate) use topic::Notification;
+pub(crate) use trace::of_xray;
 
+use isobar_abstraction::host::{Fields, shown};
 use isobar_abstraction::{Error, Result};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// An event as far as it has been read: the fields of its object, and those of `requestContext`.
@@ -49,15 +53,31 @@ impl<'a> Incoming<'a> {
     }
 
     /// The `Records` of an event that has them. Errors: `InvalidInput`.
-    pub(crate) fn records(&self) -> Result<Vec<Value>> {
-        let records = self.fields.get("Records").map_or("[]", RawValue::get);
-        serde_json::from_str(records).map_err(|error| malformed("Records", &error))
+    pub(crate) fn records(&self) -> Result<Vec<Fields<'a>>> {
+        let records = self.fields.array("Records").unwrap_or_default();
+        let fields = |record| Fields::of(record).ok_or_else(|| Error::invalid("a record of the event is no object"));
+        records.into_iter().map(fields).collect()
     }
 }
 
-/// The whole event as a value. Errors: `InvalidInput`.
-pub(crate) fn value(event: &[u8]) -> Result<Value> {
-    serde_json::from_slice(event).map_err(|error| malformed("the event", &error))
+/// What `arn:PARTITION:SERVICE:REGION:ACCOUNT:NAME` says.
+#[derive(Debug)]
+pub(crate) struct Arn {
+    pub(crate) region: String,
+    pub(crate) account: String,
+    pub(crate) name: String,
+}
+
+impl Arn {
+    /// Errors: `InvalidInput` for anything but an ARN of this service.
+    pub(crate) fn read(arn: &str, service: &str, what: &str) -> Result<Self> {
+        match arn.splitn(6, ':').collect::<Vec<_>>()[..] {
+            ["arn", _, found, region, account, name] if found == service => {
+                Ok(Self { region: region.to_owned(), account: account.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(Error::invalid(format!("`{}` is not the ARN of {what}", shown(arn)))),
+        }
+    }
 }
 
 /// Without its source: the words of serde quote the event, and this goes into logs.

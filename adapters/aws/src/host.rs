@@ -1,9 +1,11 @@
 //! The host: Lambda's loop, and what answers its events.
 
+mod direct;
 mod http;
 mod invoke;
-pub(crate) mod queue;
+mod queue;
 mod runtime;
+mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -14,13 +16,13 @@ use std::time::{Duration, SystemTime};
 
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use isobar_abstraction::clock::later;
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result};
+use isobar_abstraction::host::within;
+use isobar_abstraction::{Body, Context, Hosted, Result};
 use tracing::Instrument;
 
 use crate::State;
-use crate::event::{Incoming, Shape, trace_parent};
+use crate::event::{Incoming, Shape, of_xray};
 use crate::profile::PROFILE;
 
 pub(crate) use runtime::run;
@@ -121,19 +123,14 @@ impl Lambda {
         call: &LambdaCall,
     ) -> Result<LambdaReply> {
         match shape {
-            Shape::Queue => {
-                let (records, cx) = (incoming.records()?, self.context(call));
-                queue::handle(self, records, cx).await.map(LambdaReply::Json)
-            }
+            Shape::Queue => queue::handle(self, incoming, &self.context(call)).await.map(LambdaReply::Json),
             Shape::Topic => {
-                let (records, cx) = (incoming.records()?, self.context(call));
-                self.within(&cx, queue::direct::handle_topic(self, records, cx.clone())).await?;
-                Ok(LambdaReply::null())
+                let cx = self.context(call);
+                within(&cx, direct::handle_topic(self, incoming, &cx)).await.map(|()| LambdaReply::null())
             }
             Shape::Bucket => {
-                let (event, cx) = (crate::event::value(event)?, self.context(call));
-                self.within(&cx, queue::direct::handle_bucket(self, &event, cx.clone())).await?;
-                Ok(LambdaReply::null())
+                let cx = self.context(call);
+                within(&cx, direct::handle_bucket(self, event, incoming, &cx)).await.map(|()| LambdaReply::null())
             }
             other => self.other(other, incoming, call).await,
         }
@@ -156,22 +153,12 @@ impl Lambda {
         if let Some(name) = call.part_of_arn(6) {
             cx = cx.with_function(name);
         }
-        match trace_parent(headers, call.xray_trace.as_deref()) {
-            Some(parent) => cx.with_trace_parent(parent),
-            None => cx,
+        if let Some(parent) = call.xray_trace.as_deref().and_then(of_xray) {
+            cx = cx.with_trace_parent(parent.child());
         }
-    }
-
-    /// Ends a call at the deadline of its context. Errors: `Timeout`.
-    async fn within<T>(&self, cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let late = self.state.clock.sleep(cx.remaining().unwrap_or_default());
-        match select(std::pin::pin!(call), late).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => {
-                let message =
-                    "the handler did not end before its deadline; give it less to do, or the function more time";
-                Err(Error::new(ErrorKind::Timeout, message))
-            }
+        match headers {
+            Some(headers) => cx.with_trace_of(headers),
+            None => cx,
         }
     }
 }

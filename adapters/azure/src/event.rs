@@ -4,18 +4,17 @@
 //! guide to custom handlers, <https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>,
 //! and the host itself, `Workers/Http/HttpScriptInvocationContext.cs` in Azure/azure-functions-host.
 
-mod blob;
-mod fields;
 mod http;
+mod object;
 mod timer;
 mod value;
 
-pub(crate) use blob::{Change, changes};
-pub(crate) use fields::Fields;
 pub(crate) use http::{Output, request};
+pub(crate) use object::changes;
 pub(crate) use timer::due;
 pub(crate) use value::{bytes, number, object, text};
 
+use isobar_abstraction::host::Fields;
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -44,8 +44,9 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, Request, Response};
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Result, TraceParent};
+use isobar_abstraction::host::shown;
+use isobar_abstraction::{Body, Context, Error, Hosted, Result};
+use isobar_serve::read_whole;
 use tracing::Instrument;
 
 use crate::State;
@@ -116,7 +117,7 @@ impl CustomHandler {
     async fn trigger(&self, name: &str, request: Request<Body>) -> Result<Response<Body>> {
         let (parts, body) = request.into_parts();
         let (kind, name) = Kind::split(name).ok_or_else(|| self.unknown(name))?;
-        let body = answer::whole(&parts.headers, body).await?;
+        let body = read_whole(body, PROFILE.limits.request_bytes).await?;
         let most = self.settings.timeout().saturating_sub(MARGIN).saturating_sub(self.to_hold(kind));
         let cx = self.context(&parts.headers, most).with_function(kind.plain(name));
         match kind {
@@ -146,29 +147,11 @@ impl CustomHandler {
 
     /// The context of an invocation that may take so long.
     fn context(&self, headers: &HeaderMap, most: Duration) -> Context {
-        let mut cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock));
-        if let Some(deadline) = self.state.clock.now().checked_add(most) {
-            cx = cx.with_deadline(deadline);
-        }
-        if let Some(id) = invocation_id(headers) {
-            cx = cx.with_invocation_id(id);
-        }
-        let parent = headers.get(TraceParent::NAME).and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
-        match parent {
-            Some(parent) => cx.with_trace_parent(parent.child()),
+        let cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock));
+        let cx = cx.with_timeout(most).with_trace_of(headers);
+        match invocation_id(headers) {
+            Some(id) => cx.with_invocation_id(id),
             None => cx,
-        }
-    }
-
-    /// Ends a call at the deadline of its context. Errors: `Timeout`.
-    async fn within<T>(&self, cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let Some(left) = cx.remaining() else { return call.await };
-        match select(std::pin::pin!(call), self.state.clock.sleep(left)).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Error::new(
-                ErrorKind::Timeout,
-                "the handler did not end before its deadline; give it less to do, or set a longer functionTimeout",
-            )),
         }
     }
 }
@@ -177,9 +160,4 @@ impl CustomHandler {
 fn invocation_id(headers: &HeaderMap) -> Option<&str> {
     let named = |name: &str| headers.get(name)?.to_str().ok().filter(|id| !id.is_empty() && id.len() <= 100);
     named("x-azure-functions-invocationid").or_else(|| named("x-ms-invocation-id"))
-}
-
-/// A name of somebody else's, as it may stand in a message.
-fn shown(name: &str) -> String {
-    name.chars().take(60).collect::<String>().escape_debug().to_string()
 }

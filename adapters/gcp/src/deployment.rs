@@ -13,8 +13,7 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::manifest::EventTrigger;
-use isobar_abstraction::{CronSchedule, Derived, Error, Location, Manifest, ResourceKind, Result};
+use isobar_abstraction::{CronSchedule, Derived, Error, Location, Manifest, ResourceKind, Result, RetryPolicy};
 use serde_json::{Value, json};
 
 use crate::GcpConfig;
@@ -76,11 +75,11 @@ pub fn deployment(
     }
     for trigger in &manifest.messages {
         let at = config.location(ResourceKind::Topic, &trigger.source);
-        requests.extend(target.subscription(config, &at, trigger, &Kind::Topic.path(&trigger.source))?);
+        requests.extend(target.subscription(config, &at, &trigger.retry, &Kind::Topic.path(&trigger.source))?);
     }
     for trigger in &manifest.objects {
         let (bucket, events) = events_of(config, &config.location(ResourceKind::Bucket, &trigger.source))?;
-        requests.extend(target.subscription(config, &events, trigger, &Kind::Bucket.path(&trigger.source))?);
+        requests.extend(target.subscription(config, &events, &trigger.retry, &Kind::Bucket.path(&trigger.source))?);
         requests.push(target.notification(config, &bucket, &events)?);
     }
     for schedule in &manifest.schedules {
@@ -112,7 +111,7 @@ impl Target<'_> {
         &self,
         config: &GcpConfig,
         at: &Location,
-        trigger: &EventTrigger,
+        retry: &RetryPolicy,
         path: &str,
     ) -> Result<[ApiRequest; 4]> {
         let (endpoint, topic, project) = topic_at(config, at, self.project)?;
@@ -130,8 +129,8 @@ impl Target<'_> {
                 "oidcToken": {"serviceAccountEmail": self.account, "audience": self.audience},
             },
             "retryPolicy": {
-                "minimumBackoff": seconds(trigger.retry.min_backoff),
-                "maximumBackoff": seconds(trigger.retry.max_backoff),
+                "minimumBackoff": seconds(retry.min_backoff),
+                "maximumBackoff": seconds(retry.max_backoff),
             },
             "deadLetterPolicy": {"deadLetterTopic": name(&dead), "maxDeliveryAttempts": MOST_DELIVERIES},
         });

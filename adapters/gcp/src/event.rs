@@ -21,11 +21,12 @@ mod push;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use isobar_abstraction::{Error, ErrorKind};
+use isobar_abstraction::Error;
+use isobar_serve::status_of;
 use serde_json::Value;
 
 pub(crate) use cloud_event::CloudEvent;
-pub(crate) use object::{Change, change_of_event, change_of_message};
+pub(crate) use object::{change_of_event, change_of_message};
 pub(crate) use push::Push;
 
 /// Why an event is not taken, and the status that says so.
@@ -49,13 +50,7 @@ impl Refused {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        let status = match error.kind() {
-            ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
-            ErrorKind::NotFound => StatusCode::NOT_FOUND,
-            ErrorKind::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Self { status, error }
+        Self { status: status_of(&error), error }
     }
 }
 

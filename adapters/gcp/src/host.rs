@@ -42,8 +42,9 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Hosted, Limits, Result, TraceParent};
+use isobar_abstraction::host::shown;
+use isobar_abstraction::{Body, Context, Error, Hosted, Limits};
+use isobar_serve::read_whole;
 use tracing::Instrument;
 
 use crate::State;
@@ -110,7 +111,7 @@ impl CloudRunService {
             let error = Error::invalid("triggers are called by POST");
             return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, error });
         }
-        let body = answer::whole(&parts.headers, body).await?;
+        let body = read_whole(body, PROFILE.limits.request_bytes).await?;
         let found = called.and_then(|(kind, name)| Some((self.kind(kind, &name)?, name)));
         let (kind, name) = found.ok_or_else(|| self.unknown(parts.uri.path()))?;
         // What every provider gives, as for HTTP.
@@ -134,7 +135,7 @@ impl CloudRunService {
 
     /// Names what there is.
     fn unknown(&self, path: &str) -> Refused {
-        let path: String = path.chars().take(100).collect::<String>().escape_debug().to_string();
+        let path = shown(path);
         let names = called::paths(&self.app.manifest).join(", ");
         let names = if names.is_empty() { "none".to_owned() } else { names };
         let app = &self.app.manifest.app;
@@ -151,29 +152,11 @@ impl CloudRunService {
 
     /// The context of an invocation that may take so long.
     fn context(&self, headers: &HeaderMap, most: Duration) -> Context {
-        let mut cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock));
-        if let Some(deadline) = self.state.clock.now().checked_add(most) {
-            cx = cx.with_deadline(deadline);
-        }
-        if let Some(service) = &self.settings().service {
-            cx = cx.with_function(service.as_str());
-        }
-        let parent = headers.get(TraceParent::NAME).and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
-        match parent {
-            Some(parent) => cx.with_trace_parent(parent.child()),
+        let cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock));
+        let cx = cx.with_timeout(most).with_trace_of(headers);
+        match &self.settings().service {
+            Some(service) => cx.with_function(service.as_str()),
             None => cx,
-        }
-    }
-
-    /// Ends a call at the deadline of its context. Errors: `Timeout`.
-    async fn within<T>(&self, cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let Some(left) = cx.remaining() else { return call.await };
-        match select(std::pin::pin!(call), self.state.clock.sleep(left)).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => {
-                let message = "the handler did not end before its deadline; give it less to do";
-                Err(Error::new(ErrorKind::Timeout, message))
-            }
         }
     }
 }

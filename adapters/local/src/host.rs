@@ -16,7 +16,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use http::Request;
-use isobar_abstraction::{Clock, Error, Hosted, Result};
+use isobar_abstraction::host::answer;
+use isobar_abstraction::{Clock, Error, Function, Hosted, Result};
 use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -233,7 +234,7 @@ impl EntranceState {
     async fn enter(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
         if path != "/.isobar" && !path.starts_with("/.isobar/") {
-            return self.answer(request).await;
+            return self.respond(self.app.function.as_ref(), PROFILE.limits.http_timeout, request).await;
         }
         if !path.starts_with("/.isobar/objects/") {
             self.warned.call_once(|| {
@@ -244,11 +245,12 @@ impl EntranceState {
                 );
             });
         }
-        event::respond(&self.signed, &self.clock, signed::LONGEST, request).await
+        self.respond(&self.signed, signed::LONGEST, request).await
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response {
-        event::respond(self.app.function.as_ref(), &self.clock, PROFILE.limits.http_timeout, request).await
+    async fn respond(&self, function: &dyn Function, timeout: Duration, request: Request<Body>) -> Response {
+        let cx = event::context(&self.clock, timeout).with_trace_of(request.headers());
+        answer(function, request, cx).await
     }
 }
 

@@ -1,9 +1,11 @@
 //! The HTTP server of all hosts that have one: hyper, for HTTP/1.1 and, in clear text, HTTP/2.
 //!
 //! A host gives it a listener, a function from a request to a response, and a future that ends when the server
-//! must stop. Limits and time-outs stand here once, so that all hosts have the same.
+//! must stop. Limits and time-outs stand here once, so that all hosts have the same; so does the reading of the calls
+//! that a platform makes of triggers.
 
 mod activity;
+mod call;
 mod connection;
 mod guard;
 mod signal;
@@ -19,6 +21,7 @@ use isobar_abstraction::{Body, Limits};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+pub use call::{json_response, read_whole, status_of};
 use connection::Connections;
 pub use guard::from_this_machine;
 pub use signal::stop_signal;

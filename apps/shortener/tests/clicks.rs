@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use isobar::prelude::*;
-use isobar::pub_sub::MessageId;
-use isobar::{Batch, Event, Function, Reply};
+use isobar::pub_sub::{DEFAULT_SUBSCRIPTION, MessageId};
+use isobar::{Event, host};
 use serde_json::{Value, json};
 
 async fn made(client: &TestClient) -> String {
@@ -53,11 +53,8 @@ async fn a_direct_call_tells_the_clicks_of_one_link_or_of_all() -> Result<()> {
 async fn deliver(app: &App, cx: &Cloud, link: &str, id: &str) -> Outcome {
     let body = json!({"id": link}).to_string();
     let message = Message::new(MessageId::new(id), body, cx.clock().now());
-    let batch = Batch { topic: "clicks".to_owned(), messages: vec![message] };
-    match app.call(Event::Messages(batch), Context::new("memory", cx.clock())).await.unwrap() {
-        Reply::Messages(mut outcomes) => outcomes.remove(0),
-        other => panic!("{other:?}"),
-    }
+    let (topic, subscription) = ("clicks".to_owned(), DEFAULT_SUBSCRIPTION.to_owned());
+    host::deliver(app, Event::Message { topic, subscription, message }, Context::new("memory", cx.clock())).await
 }
 
 #[tokio::test]

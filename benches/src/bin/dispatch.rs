@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use isobar::prelude::*;
-use isobar::pub_sub::MessageId;
-use isobar::{Batch, Clock, Event, Function, ManualClock};
+use isobar::pub_sub::{DEFAULT_SUBSCRIPTION, MessageId};
+use isobar::{Clock, Event, Function, ManualClock};
 use isobar_benches::{median, row};
 
 struct Counting;
@@ -64,8 +64,9 @@ async fn measure() {
         let (started, before) = (Instant::now(), ALLOCATIONS.load(Ordering::Relaxed));
         for _ in 0..CALLS {
             let (message, cx) = event();
-            // The batch is what a host hands over; making it is not the app's cost.
-            let event = Event::Messages(Batch { topic: String::from("events"), messages: vec![message] });
+            // The event is what a host hands over; making it is not the app's cost.
+            let (topic, subscription) = (String::from("events"), String::from(DEFAULT_SUBSCRIPTION));
+            let event = Event::Message { topic, subscription, message };
             black_box(app.call(event, cx).await.unwrap());
         }
         through.push(started.elapsed().as_nanos() as f64 / CALLS as f64);
@@ -80,5 +81,5 @@ async fn measure() {
         &format!("{:.0} ns more", through - direct),
         "< 1,000 ns more",
     );
-    row("allocations more, without the host's two for the batch", &format!("{more:.1}"), "", "", "≤ 5");
+    row("allocations more, without the host's two for the event", &format!("{more:.1}"), "", "", "≤ 5");
 }

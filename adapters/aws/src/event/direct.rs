@@ -9,9 +9,9 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use isobar_abstraction::host::Fields;
 use isobar_abstraction::{Error, Invocation, Result, Tick};
 
-use super::fields::Fields;
 use super::time;
 
 /// An envelope, not yet opened.

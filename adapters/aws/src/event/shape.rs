@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use isobar_abstraction::host::{Fields, shown};
+
 use super::direct::Direct;
-use super::fields::Fields;
 use super::{Incoming, http};
 
 /// What an event is, as far as its shape tells.
@@ -74,22 +75,13 @@ impl<'a> Incoming<'a> {
     pub(crate) fn names(&self) -> String {
         const MOST: usize = 12;
         let names = self.fields.names().take(MOST);
-        let shown: Vec<String> = names.map(|name| format!("`{}`", head(name, 40).escape_debug())).collect();
+        let names: Vec<String> = names.map(|name| format!("`{}`", shown(name))).collect();
         let more = if self.fields.names().count() > MOST { ", …" } else { "" };
-        match shown.is_empty() {
+        match names.is_empty() {
             true => "no fields".to_owned(),
-            false => format!("the fields {}{more}", shown.join(", ")),
+            false => format!("the fields {}{more}", names.join(", ")),
         }
     }
-}
-
-/// A name that an event tells, for an error: its sender says how long it is, and what stands in it.
-pub(crate) fn shown(name: &str) -> String {
-    head(name, 100).escape_debug().to_string()
-}
-
-fn head(text: &str, most: usize) -> &str {
-    text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
 }
 
 fn authorizer(fields: &Fields<'_>) -> Option<&'static str> {
@@ -130,7 +122,7 @@ fn bridged<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
         ("aws.s3", "Object Created" | "Object Deleted") => Shape::Bucket,
         // The names of AWS's services are public; anybody else's may not be.
         (source, _) if source.starts_with("aws.") => {
-            Shape::Foreign(Cow::Owned(format!("an EventBridge event of `{}`", head(source, 60).escape_debug())))
+            Shape::Foreign(Cow::Owned(format!("an EventBridge event of `{}`", shown(source))))
         }
         _ => Shape::Foreign(Cow::Borrowed("an EventBridge event of a source of your own")),
     })

@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use isobar_abstraction::clock;
+use isobar_abstraction::host::text;
 use isobar_abstraction::{Error, Result, Tick};
 
 use super::Incoming;
-use super::fields::text;
 
 /// A time as RFC 3339 writes it.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {

@@ -1,17 +1,10 @@
-//! The trace that an invocation belongs to.
+//! The trace that X-Ray has for an invocation.
 
-use http::HeaderMap;
 use isobar_abstraction::TraceParent;
-
-/// The caller's trace: the W3C header, else what X-Ray's header says.
-pub(crate) fn trace_parent(headers: Option<&HeaderMap>, xray: Option<&str>) -> Option<TraceParent> {
-    let header = headers.and_then(|headers| headers.get(TraceParent::NAME)?.to_str().ok()?.parse().ok());
-    header.or_else(|| of_xray(xray?)).map(TraceParent::child)
-}
 
 /// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`: the same 128 bits
 /// in other clothes. Source: "Tracing header" in the X-Ray developer guide.
-fn of_xray(header: &str) -> Option<TraceParent> {
+pub(crate) fn of_xray(header: &str) -> Option<TraceParent> {
     let part = |name: &str| header.split(';').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
     let mut root = part("Root")?.splitn(3, '-');
     let (Some("1"), Some(time), Some(random)) = (root.next(), root.next(), root.next()) else { return None };
@@ -49,18 +42,5 @@ mod tests {
         ] {
             assert_eq!(of_xray(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_w3c_header_wins_and_a_broken_one_does_not() {
-        let xray = Some("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1");
-        let mut headers = HeaderMap::new();
-        headers.insert("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
-        let parent = trace_parent(Some(&headers), xray).unwrap();
-        assert_eq!(parent.trace_id(), 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
-        assert!(!parent.to_string().contains("00f067aa0ba902b7"), "the invocation is a span of its own");
-        headers.insert("traceparent", "junk".parse().unwrap());
-        assert_eq!(trace_parent(Some(&headers), xray).unwrap().trace_id() >> 96, 0x5759_e988);
-        assert_eq!(trace_parent(None, None), None);
     }
 }

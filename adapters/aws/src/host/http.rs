@@ -4,7 +4,7 @@ use axum_core::response::IntoResponse;
 use bytes::Bytes;
 use http::Response;
 use http_body_util::BodyExt;
-use isobar_abstraction::function::{answer, answer_whole, identify};
+use isobar_abstraction::host::{answer, answer_whole, identify};
 use isobar_abstraction::{Body, Error, Result};
 
 use super::{Lambda, LambdaCall, LambdaReply, span};
@@ -51,9 +51,4 @@ impl Lambda {
 async fn collect(body: Body) -> Result<Bytes> {
     let broken = |error| Error::internal("the response's body broke off").with_source(error);
     Ok(body.collect().await.map_err(broken)?.to_bytes())
-}
-
-/// Of a function that answered another kind of event than it was given.
-pub(super) fn wrong_reply() -> Error {
-    Error::internal("the function gave a reply to another kind of event")
 }

@@ -1,9 +1,8 @@
 //! Schedules, direct calls, pings, and what nobody handles.
 
 use bytes::Bytes;
-use isobar_abstraction::{Error, ErrorKind, Event, Invocation, Outcome, Reply, Result, Tick};
+use isobar_abstraction::{Error, ErrorKind, Event, Invocation, Result, Tick, host};
 
-use super::http::wrong_reply;
 use super::{Lambda, LambdaCall, LambdaReply};
 use crate::event::{self, Direct, Incoming, Shape};
 
@@ -32,28 +31,23 @@ impl Lambda {
             // Never the app's only function: everything that AWS sends to a Lambda by mistake would run it.
             Shape::Unknown => Err(self.unhandled("an event of a kind that isobar does not know", incoming)),
             Shape::Foreign(service) => Err(self.unhandled(&service, incoming)),
-            _ => Err(wrong_reply()),
+            Shape::Http(_) | Shape::Queue | Shape::Topic | Shape::Bucket => {
+                Err(Error::internal("an event with a handler of its own; this is a fault of isobar"))
+            }
         }
     }
 
     async fn invoke(&self, invocation: Invocation, call: &LambdaCall) -> Result<LambdaReply> {
         let cx = self.context(call);
-        match self.within(&cx, self.app.function.call(Event::Invoke(invocation), cx.clone())).await? {
-            Reply::Invoke(answer) if answer.is_empty() => Ok(LambdaReply::null()),
-            Reply::Invoke(answer) => Ok(LambdaReply::Json(answer)),
-            _ => Err(wrong_reply()),
-        }
+        host::invoke(self.app.function.as_ref(), invocation, cx).await.map(LambdaReply::Json)
     }
 
     /// A tick that fails is a failed invocation, so that Lambda counts it; whether it is tried again is
     /// a setting of the function.
     async fn tick(&self, tick: Tick, call: &LambdaCall) -> Result<LambdaReply> {
         let cx = self.context(call);
-        match self.within(&cx, self.app.function.call(Event::Schedule(tick), cx.clone())).await? {
-            Reply::Handled(Outcome::Ack) => Ok(LambdaReply::null()),
-            Reply::Handled(Outcome::Retry { reason, .. } | Outcome::Reject { reason }) => Err(Error::internal(reason)),
-            _ => Err(wrong_reply()),
-        }
+        let handled = host::handle(self.app.function.as_ref(), Event::Schedule(tick), cx).await?;
+        handled.into_result().map(|()| LambdaReply::null())
     }
 
     /// Names what the event looked like, never what it says, and what the app handles.

@@ -9,29 +9,28 @@
 //! mapping of a FIFO queue wants a batch size of 1, so that a message is not received, and counted,
 //! while it waits for an earlier one of its key.
 
-mod deliver;
-pub(crate) mod direct;
-mod object;
-mod record;
-mod source;
-mod worker;
-
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{join_all, select};
 use futures_util::stream::{self, StreamExt};
-use isobar_abstraction::{Context, Error, Result};
-use serde_json::{Value, json};
+use isobar_abstraction::host::within;
+use isobar_abstraction::{Context, Error, Outcome, Result, Verdict};
+use serde_json::json;
 
-use super::Lambda;
-use crate::event::shown;
-use crate::pub_sub::sqs::SqsQueue;
-use record::Record;
-use source::Source;
-use worker::Worker;
+use super::source::{Source, only};
+use super::{Lambda, MARGIN};
+use crate::event::{Arn, Incoming, Record};
+use crate::profile::PROFILE;
+use crate::pub_sub::dead::Death;
+use crate::pub_sub::sqs::{PutOff, SqsQueue};
 
 /// Messages that are handled at once.
 const AT_ONCE: usize = 64;
+
+/// Messages that one call puts off.
+const BATCH: usize = 10;
 
 /// Handles the `Records` of an SQS event, and answers Lambda's partial batch response.
 ///
@@ -41,55 +40,115 @@ const AT_ONCE: usize = 64;
 /// Errors: `NotFound` where a queue is none of the app's, `Config` where it is that of two sources,
 /// `InvalidInput` where a record tells no id or no queue. Then nothing is handled and nothing
 /// acknowledged.
-pub(crate) async fn handle(lambda: &Lambda, records: Vec<Value>, cx: Context) -> Result<Bytes> {
-    let mut queues: Vec<(String, Vec<Value>)> = Vec::new();
-    for record in records {
+pub(crate) async fn handle(lambda: &Lambda, event: &Incoming<'_>, cx: &Context) -> Result<Bytes> {
+    let (sources, now) = (Source::all(lambda)?, lambda.state.clock.now());
+    let mut queues: Vec<(String, Worker<'_>, Vec<Record>)> = Vec::new();
+    for record in event.records()? {
         let nameless = || Error::invalid("a record of the SQS event has no `eventSourceARN`");
-        let arn = record["eventSourceARN"].as_str().ok_or_else(nameless)?;
-        match queues.iter_mut().find(|(known, _)| known == arn) {
-            Some((_, records)) => records.push(record),
-            None => queues.push((arn.to_owned(), vec![record])),
+        let arn = record.text("eventSourceARN").ok_or_else(nameless)?;
+        match queues.iter_mut().find(|(known, ..)| *known == arn) {
+            Some((_, worker, records)) => records.push(Record::read(&record, worker.queue.is_fifo(), now)?),
+            None => {
+                let worker = Worker::new(lambda, &sources, &arn, cx)?;
+                let first = Record::read(&record, worker.queue.is_fifo(), now)?;
+                queues.push((arn.into_owned(), worker, vec![first]));
+            }
         }
     }
-    let handlings: Result<Vec<_>> = queues.into_iter().map(|(arn, it)| Handling::new(lambda, &arn, it)).collect();
     let mut failures = Vec::new();
-    for handling in handlings? {
-        failures.extend(handling.run(lambda, &cx).await);
+    for (_, worker, records) in queues {
+        failures.extend(worker.run(records).await.into_iter().map(|id| json!({ "itemIdentifier": id })));
     }
-    let failures: Vec<_> = failures.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
     Ok(serde_json::to_vec(&json!({ "batchItemFailures": failures }))?.into())
 }
 
-/// The records of one queue.
-struct Handling {
-    source: Source,
+/// Handles the messages of one queue.
+struct Worker<'a> {
+    lambda: &'a Lambda,
+    source: &'a Source<'a>,
     queue: SqsQueue,
-    records: Vec<Record>,
+    cx: &'a Context,
 }
 
-impl Handling {
-    fn new(lambda: &Lambda, arn: &str, records: Vec<Value>) -> Result<Self> {
-        let parts: Vec<_> = arn.splitn(6, ':').collect();
-        let ["arn", _, "sqs", region, account, name] = parts[..] else {
-            return Err(Error::invalid(format!("`{}` is not the ARN of an SQS queue", shown(arn))));
-        };
-        let now = lambda.state.clock.now();
-        Ok(Self {
-            source: Source::of_queue(lambda, name)?,
-            queue: SqsQueue::new(&lambda.state, Some(region), account, name)?,
-            records: records.into_iter().map(|record| Record::read(record, name, now)).collect::<Result<_>>()?,
-        })
+/// A message that is not acknowledged, and comes again.
+struct Waiting {
+    record: Record,
+    /// Seconds; without it, its queue says.
+    wait: Option<u32>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(lambda: &'a Lambda, sources: &'a [Source<'a>], arn: &str, cx: &'a Context) -> Result<Self> {
+        let Arn { region, account, name } = Arn::read(arn, "sqs", "an SQS queue")?;
+        let source = only(lambda, sources, "queue", &name, |source| source.comes_through(&name))?;
+        Ok(Self { lambda, source, queue: SqsQueue::new(&lambda.state, Some(&region), &account, &name)?, cx })
     }
 
     /// Hands all of them to the app, and returns the ids of those that are not acknowledged.
-    async fn run(self, lambda: &Lambda, cx: &Context) -> Vec<String> {
-        let Self { source, queue, records } = self;
-        let worker = Worker { lambda, source: &source, queue: &queue, cx };
-        let lanes = stream::iter(lanes(records)).map(|lane| worker.run(lane));
+    async fn run(&self, records: Vec<Record>) -> Vec<String> {
+        let lanes = stream::iter(lanes(records)).map(|lane| self.run_lane(lane));
         let waiting: Vec<_> = lanes.buffer_unordered(AT_ONCE).collect().await;
         let waiting: Vec<_> = waiting.into_iter().flatten().collect();
-        worker.put_off(&waiting).await;
+        self.put_off(&waiting).await;
         waiting.into_iter().map(|waiting| waiting.record.id).collect()
+    }
+
+    /// Handles messages one after the other. When one of them is to come again, the rest waits for it,
+    /// as long: SQS hands out nothing of a group of which anything is under way.
+    async fn run_lane(&self, lane: Vec<Record>) -> Vec<Waiting> {
+        let mut lane = lane.into_iter();
+        while let Some(record) = lane.next() {
+            if let Err(wait) = self.handle(&record).await {
+                return std::iter::once(record).chain(lane).map(|record| Waiting { record, wait }).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// Handles a message. It can be acknowledged, or it comes again: after this many seconds, or as its
+    /// queue says.
+    async fn handle(&self, record: &Record) -> Result<(), Option<u32>> {
+        let Record { message, unreadable, .. } = record;
+        let outcome = match unreadable {
+            Some(reason) => Outcome::reject(reason),
+            None if self.cx.remaining().is_some_and(|left| left.is_zero()) => {
+                tracing::error!(
+                    queue = self.queue.name(),
+                    id = message.id.as_str(),
+                    "no time is left before the deadline"
+                );
+                return Err(None);
+            }
+            None => self.source.deliver(self.lambda, message.clone(), self.cx).await,
+        };
+        let longest = PROFILE.limits.longest_retry(message.ordering_key.as_deref());
+        match self.source.retry.judge(message.attempt, outcome, longest) {
+            Verdict::Done => Ok(()),
+            Verdict::Again(wait) => Err(Some(seconds(wait))),
+            Verdict::Dead(reason) => self.bury(record, &reason).await,
+        }
+    }
+
+    async fn bury(&self, record: &Record, reason: &str) -> Result<(), Option<u32>> {
+        let death = Death::new(record.message.attempt, reason, self.lambda.state.clock.now(), self.queue.name());
+        let dead = self.queue.dead();
+        let sent = within(self.cx, dead.send_dead(&record.message, death, &record.id));
+        sent.await.map_err(|error| {
+            let (queue, id) = (self.queue.name(), record.message.id.as_str());
+            tracing::error!(queue, id, reason, ?error, "a dead letter cannot be kept; its message comes again");
+            None
+        })
+    }
+
+    /// Tells SQS how long these wait. They do come again, also if it does not hear; and who is late may
+    /// use half of what is left for the answer.
+    async fn put_off(&self, waiting: &[Waiting]) {
+        let put_off =
+            |waiting: &Waiting| waiting.wait.map(|seconds| PutOff { receipt: waiting.record.receipt.clone(), seconds });
+        let all: Vec<_> = waiting.iter().filter_map(put_off).collect();
+        let told = join_all(all.chunks(BATCH).map(|batch| self.queue.put_off(batch)));
+        let late = self.lambda.state.clock.sleep(self.cx.remaining().unwrap_or_default() + MARGIN / 2);
+        select(std::pin::pin!(told), late).await;
     }
 }
 
@@ -108,6 +167,15 @@ fn lanes(records: Vec<Record>) -> Vec<Vec<Record>> {
         }
     }
     lanes
+}
+
+/// Whole seconds that are not shorter. SQS takes 12 hours since it handed the message out, which is twice the
+/// longest wait that the profile allows.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
+fn seconds(wait: Duration) -> u32 {
+    let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+    u32::try_from(whole).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

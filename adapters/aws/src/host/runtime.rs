@@ -15,10 +15,10 @@ use futures_util::future::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use isobar_abstraction::clock::from_millis;
+use isobar_abstraction::host::describe;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use lambda_runtime_api_client::body::Body;
 use lambda_runtime_api_client::{BoxError, Client, build_request};
-use serde_json::json;
 use tokio::sync::watch;
 
 use super::stream::{TRAILERS, Wire};
@@ -208,17 +208,12 @@ fn streamed(id: &str, wire: Wire) -> Result<Request<Body>, http::Error> {
 fn failed(id: &str, error: &Error) -> Result<Request<Body>, http::Error> {
     post(id, "error")
         .header("lambda-runtime-function-error-type", HeaderValue::from_static(error.kind().name()))
-        .body(Body::from(diagnostic(error)))
+        .body(Body::from(describe(error)))
 }
 
 fn post(id: &str, what: &str) -> http::request::Builder {
     let uri = format!("/2018-06-01/runtime/invocation/{id}/{what}");
     build_request().method(Method::POST).uri(uri)
-}
-
-/// What a caller is told of an error: its kind and its text, without its sources.
-pub(super) fn diagnostic(error: &Error) -> Vec<u8> {
-    json!({"errorType": error.kind().name(), "errorMessage": error.to_string()}).to_string().into_bytes()
 }
 
 #[cfg(test)]

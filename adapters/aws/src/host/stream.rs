@@ -9,9 +9,9 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
+use isobar_abstraction::host::describe;
 use isobar_abstraction::{Body, Error, Result};
 
-use super::runtime::diagnostic;
 use crate::event::Answer;
 
 /// What stands between the metadata of a response and its body.
@@ -63,7 +63,7 @@ impl http_body::Body for Wire {
 }
 
 fn trailers(error: &Error) -> HeaderMap {
-    let body = BASE64_STANDARD.encode(diagnostic(error));
+    let body = BASE64_STANDARD.encode(describe(error));
     let values = [error.kind().name().to_owned(), body];
     let pairs = TRAILERS.into_iter().zip(values);
     pairs.filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::try_from(value).ok()?))).collect()

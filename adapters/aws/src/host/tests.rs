@@ -13,7 +13,9 @@ use axum_core::response::IntoResponse;
 use futures_util::stream::{self as streams, StreamExt};
 use http_body_util::BodyExt;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{App, BoxError, Clock, Cloud, Environment, ManualClock, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{
+    App, BoxError, Clock, Cloud, Environment, Error, ErrorKind, ManualClock, ObjectEvent, Outcome, Tick,
+};
 use lambda_runtime::service_fn;
 use parking_lot::Mutex;
 use serde_json::{Value, json};

@@ -122,7 +122,7 @@ impl Arrived {
             None => Bytes::from(self.body),
             Some("base64") => STANDARD.decode(&self.body).map_err(|_| Error::invalid("its body is no base64"))?.into(),
             Some(other) => {
-                let other = crate::event::shown(other);
+                let other = isobar_abstraction::host::shown(other);
                 return Err(Error::invalid(format!("its body is in `{other}`, which this isobar does not know")));
             }
         };
@@ -156,26 +156,6 @@ impl Arrived {
         self.attributes.extend(attributes);
         Ok(())
     }
-}
-
-/// The message of a record with which SNS calls a function.
-///
-/// Errors: `InvalidInput` where it cannot be read.
-pub(crate) fn from_sns(record: &Value) -> Result<Message<Bytes>> {
-    let sns = &record["Sns"];
-    let text = |name: &str| {
-        let missing = || Error::invalid(format!("it has no `{name}`"));
-        sns[name].as_str().map(str::to_owned).ok_or_else(missing)
-    };
-    let arrived = Arrived {
-        id: text("MessageId")?,
-        body: text("Message")?,
-        attributes: attributes(&sns["MessageAttributes"])?,
-        sent_at: time(&sns["Timestamp"]).unwrap_or(SystemTime::UNIX_EPOCH),
-        attempt: 1,
-        group: None,
-    };
-    arrived.open().map(|(message, _)| message)
 }
 
 /// Attributes as text, however the service writes them: `stringValue` in the records of Lambda,

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use isobar_abstraction::host::{self, Fields};
 use isobar_abstraction::{Body, Error, Result};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::fields::{self, Fields};
 use super::{Payload, malformed};
 
 /// The request of an `httpTrigger`. Errors: `InvalidInput`, naming the field and no value.
@@ -57,7 +57,7 @@ fn headers(told: &Fields<'_>) -> Result<HeaderMap> {
             false => vec![value],
         };
         for value in many {
-            let value = fields::text(value).and_then(|text| HeaderValue::from_str(&text).ok()).ok_or_else(wrong)?;
+            let value = host::text(value).and_then(|text| HeaderValue::from_str(&text).ok()).ok_or_else(wrong)?;
             headers.try_append(&name, value).map_err(|_| wrong())?;
         }
     }
@@ -67,7 +67,7 @@ fn headers(told: &Fields<'_>) -> Result<HeaderMap> {
 /// The host hands over text as text, and as base64 what it takes for bytes: `IsMediaTypeOctetOrMultipart`.
 fn body(told: &Fields<'_>, headers: &HeaderMap) -> Result<Bytes> {
     let Some(value) = told.get("Body") else { return Ok(Bytes::new()) };
-    let Some(text) = fields::text(value) else { return Ok(Bytes::copy_from_slice(value.get().as_bytes())) };
+    let Some(text) = host::text(value) else { return Ok(Bytes::copy_from_slice(value.get().as_bytes())) };
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.trim().to_ascii_lowercase();
     if kind.starts_with("application/octet-stream") || kind.starts_with("multipart/") {

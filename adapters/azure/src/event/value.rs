@@ -12,17 +12,16 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use isobar_abstraction::host;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-
-use super::fields;
 
 /// How often a value may have been wrapped in a string.
 const MOST: usize = 2;
 
 /// A text. What is none is the JSON that it is: a message `{"a":1}` may come as an object.
 pub(crate) fn text(value: &RawValue) -> Cow<'_, str> {
-    match fields::text(value) {
+    match host::text(value) {
         Some(outer) => inner(&outer).map_or(outer, Cow::Owned),
         None => Cow::Borrowed(value.get()),
     }
@@ -35,7 +34,7 @@ fn inner(text: &str) -> Option<String> {
 
 /// Bytes: base64 where the binding is of the type `binary`, which no JSON string is, else a text.
 pub(crate) fn bytes(value: &RawValue) -> Bytes {
-    let Some(outer) = fields::text(value) else { return Bytes::copy_from_slice(value.get().as_bytes()) };
+    let Some(outer) = host::text(value) else { return Bytes::copy_from_slice(value.get().as_bytes()) };
     if let Some(inner) = inner(&outer) {
         return Bytes::from(inner);
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, request};
-use isobar_abstraction::function::{self, REQUEST_ID};
+use isobar_abstraction::host::{self, REQUEST_ID};
 use isobar_abstraction::{Body, Context, Error, Limits, Result};
+use isobar_serve::json_response;
 
-use super::{CustomHandler, HTTP_MARGIN, Kind, answer, called};
+use super::{CustomHandler, HTTP_MARGIN, Kind, called};
 use crate::ISOBAR_TRIGGER_SECRET;
 use crate::event::{self, Output, Payload};
 
@@ -18,7 +19,7 @@ impl CustomHandler {
     pub(super) async fn http(&self, mut request: Request<Body>) -> Response<Body> {
         called::mask(&mut request, &self.settings);
         let cx = self.http_context(request.headers());
-        function::answer(self.app.function.as_ref(), request, cx).await
+        host::answer(self.app.function.as_ref(), request, cx).await
     }
 
     /// A request that may be the host's, under a name with another secret than ours: after a new one was
@@ -60,19 +61,19 @@ impl CustomHandler {
             parts.headers.get(name).map(|value| headers.insert(name, value.clone()));
         }
         let cx = self.http_context(&headers);
-        let (parts, body) = function::answer_whole(self.app.function.as_ref(), request, cx.clone()).await.into_parts();
+        let (parts, body) = host::answer_whole(self.app.function.as_ref(), request, cx.clone()).await.into_parts();
         let told = Output::new(&parts, &body).and_then(|output| output.answer());
         let told = match told {
             Ok(told) => told,
             Err(error) => {
                 let unfit = Error::internal("the app's answer does not fit into the host's JSON").with_source(error);
                 let mut response = whole_error(unfit);
-                function::identify(&mut response, &cx);
+                host::identify(&mut response, &cx);
                 let (parts, body) = response.into_parts();
                 Output::new(&parts, &body)?.answer()?
             }
         };
-        Ok(answer::json_response(StatusCode::OK, told))
+        Ok(json_response(StatusCode::OK, told))
     }
 
     fn http_context(&self, headers: &HeaderMap) -> Context {
@@ -89,9 +90,4 @@ fn whole_error(error: Error) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response
-}
-
-/// Of a function that answered another kind of event than it was given.
-pub(super) fn wrong_reply() -> Error {
-    Error::internal("the function gave a reply to another kind of event")
 }

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use isobar_abstraction::{Body, Context, Error, Event, Invocation, Outcome, Reply, Result, Tick};
+use isobar_abstraction::host::{self, Fields};
+use isobar_abstraction::{Body, Context, Error, Event, Invocation, Result, Tick};
+use isobar_serve::{json_response, status_of};
 
-use super::http::wrong_reply;
 use super::{CustomHandler, answer};
-use crate::event::{self, Fields, Output, Payload};
+use crate::event::{self, Output, Payload};
 
 impl CustomHandler {
     /// A tick that fails is a failed invocation, so that the platform counts it; whether it is tried
@@ -14,12 +15,9 @@ impl CustomHandler {
     pub(super) async fn tick(&self, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
         let payload = Payload::read(body)?;
         let cx = cx.with_attempt(payload.attempt());
-        let tick = Tick::new(name, event::due(&payload, self.state.clock.now()));
-        match self.within(&cx, self.app.function.call(Event::Schedule(tick), cx.clone())).await? {
-            Reply::Handled(Outcome::Ack) => Ok(answer::done()),
-            Reply::Handled(Outcome::Retry { reason, .. } | Outcome::Reject { reason }) => Err(Error::internal(reason)),
-            _ => Err(wrong_reply()),
-        }
+        let tick = Event::Schedule(Tick::new(name, event::due(&payload, self.state.clock.now())));
+        host::handle(self.app.function.as_ref(), tick, cx).await?.into_result()?;
+        Ok(answer::done())
     }
 
     /// A direct call: over HTTP, whose request is the trigger's value, or by hand
@@ -35,22 +33,16 @@ impl CustomHandler {
                 .to_bytes(),
             false => Bytes::from(event::text(payload.only()?).into_owned()),
         };
-        let invocation = Event::Invoke(Invocation::new(name, input));
-        let called = self.within(&cx, self.app.function.call(invocation, cx.clone())).await;
-        let called = called.and_then(|reply| match reply {
-            Reply::Invoke(answer) if answer.is_empty() => Ok(Bytes::from_static(b"null")),
-            Reply::Invoke(answer) => Ok(answer),
-            _ => Err(wrong_reply()),
-        });
+        let called = host::invoke(self.app.function.as_ref(), Invocation::new(name, input), cx).await;
         let (status, told) = match called {
             Ok(told) => (StatusCode::OK, told),
             Err(error) if over_http => {
                 tracing::error!(?error, "the direct call failed");
-                (answer::status(&error), answer::describe(&error).into())
+                (status_of(&error), host::describe(&error).into())
             }
             Err(error) => return Err(error),
         };
-        let (parts, _) = answer::json_response(status, Body::empty()).into_parts();
-        Ok(answer::json_response(StatusCode::OK, Output::new(&parts, &told)?.answer()?))
+        let (parts, _) = json_response(status, Body::empty()).into_parts();
+        Ok(json_response(StatusCode::OK, Output::new(&parts, &told)?.answer()?))
     }
 }

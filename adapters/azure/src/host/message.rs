@@ -6,9 +6,9 @@ use crate::profile::PROFILE;
 use futures_util::future::{Either, select};
 use http::Response;
 use isobar_abstraction::clock;
-use isobar_abstraction::manifest::EventTrigger;
+use isobar_abstraction::host::deliver;
 use isobar_abstraction::{
-    Batch, Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, Result,
+    Body, Context, Error, ErrorKind, Event, Location, Outcome, ResourceKind, Result, RetryPolicy,
 };
 
 use super::{CustomHandler, Kind, answer};
@@ -39,9 +39,13 @@ impl CustomHandler {
         let (arrived, unreadable) = self.opened(&payload, properties)?;
         let outcome = match unreadable {
             Some(outcome) => outcome,
-            None => self.deliver(name, &arrived, &cx).await,
+            None => {
+                let (topic, subscription) = (name.to_owned(), trigger.subscription.clone());
+                let event = Event::Message { topic, subscription, message: arrived.message.clone() };
+                deliver(self.app.function.as_ref(), event, cx.clone()).await
+            }
         };
-        self.settled(kind, &at, &arrived, outcome, trigger, &cx).await
+        self.settled(kind, &at, &arrived, outcome, trigger.retry, &cx).await
     }
 
     /// A message, and what becomes of it if it cannot be read, which is for ever.
@@ -63,17 +67,6 @@ impl CustomHandler {
         Ok((arrived, unreadable))
     }
 
-    /// Hands a message to the app. Whatever it does, there is an outcome.
-    async fn deliver(&self, topic: &str, arrived: &Arrived, cx: &Context) -> Outcome {
-        let batch = Batch { topic: topic.to_owned(), messages: vec![arrived.message.clone()] };
-        let cx = cx.clone().with_attempt(arrived.message.attempt);
-        match self.within(&cx, self.app.function.call(Event::Messages(batch), cx.clone())).await {
-            Ok(Reply::Messages(outcomes)) => outcomes.into_iter().next().unwrap_or_else(wrong_reply),
-            Ok(_) => wrong_reply(),
-            Err(error) => Outcome::retry(error.to_string()),
-        }
-    }
-
     /// Does what the app answered, and tells the platform of it only then: a message that is completed
     /// is in no other place.
     ///
@@ -85,7 +78,7 @@ impl CustomHandler {
         at: &Location,
         arrived: &Arrived,
         outcome: Outcome,
-        trigger: &EventTrigger,
+        retry: RetryPolicy,
         cx: &Context,
     ) -> Result<Response<Body>> {
         if outcome == Outcome::Ack {
@@ -94,7 +87,7 @@ impl CustomHandler {
         let attempt = arrived.message.attempt;
         let (ordered, limits) = (kind == Kind::Fifo, &PROFILE.limits);
         let longest = if ordered { limits.ordered_retry_after } else { limits.retry_after };
-        let verdict = trigger.retry.judge(attempt, outcome, longest);
+        let verdict = retry.judge(attempt, outcome, longest);
         let settling = carry_out(&self.state, at, arrived, verdict, attempt, ordered);
         let to_settle = TO_SETTLE + self.to_hold(kind);
         let late = self.state.clock.sleep(cx.remaining().unwrap_or_default().saturating_add(to_settle));
@@ -107,8 +100,4 @@ impl CustomHandler {
 
 fn again(why: &str) -> Error {
     Error::new(ErrorKind::Unavailable, why)
-}
-
-pub(super) fn wrong_reply() -> Outcome {
-    Outcome::retry("the function's reply is not that of its event")
 }

@@ -76,20 +76,21 @@ fn check_queue(at: &Location, queue: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use isobar_abstraction::RetryPolicy;
-    use isobar_abstraction::manifest::EventTrigger;
+    use isobar_abstraction::manifest::{EventTrigger, MessageTrigger};
 
     use super::*;
     use crate::host::tests::config;
 
     fn checked(vars: &[(&str, &str)], topic: &str, bucket: &str) -> Result<()> {
-        let of = |source: &str| vec![EventTrigger { source: source.to_owned(), retry: RetryPolicy::default() }];
-        let manifest = Manifest { messages: of(topic), objects: of(bucket), ..Manifest::default() };
+        let messages = vec![MessageTrigger::new(topic, RetryPolicy::default())];
+        let objects = vec![EventTrigger { source: bucket.to_owned(), retry: RetryPolicy::default() }];
+        let manifest = Manifest { messages, objects, ..Manifest::default() };
         check_names(&config(vars), &manifest)
     }
 
     #[test]
     fn a_queue_with_the_name_of_dead_letters_is_refused_at_start() {
-        let of = |source: &str| EventTrigger { source: source.to_owned(), retry: RetryPolicy::default() };
+        let of = |source| MessageTrigger::new(source, RetryPolicy::default());
         let manifest = Manifest { messages: vec![of("clicks"), of("orders")], ..Manifest::default() };
         for (other, fits) in [("azqueue://jobs-dead", true), ("azqueue://jobs-poison", false)] {
             let vars = [("ISOBAR_TOPIC_CLICKS", "azqueue://jobs"), ("ISOBAR_TOPIC_ORDERS", other)];

@@ -4,20 +4,16 @@
 //! up and put back like those of a topic. It may also call the function itself (`eventGridTrigger`): then
 //! it tries again by the rules of its subscription, and counts the attempts without telling.
 
-use std::time::Duration;
-
-use futures_util::future::join_all;
 use http::Response;
-use isobar_abstraction::clock;
+use isobar_abstraction::host::deliver_changes;
 use isobar_abstraction::{
-    Body, Context, Derived, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
+    Body, Context, Derived, Error, ErrorKind, Location, Outcome, ResourceKind, ResourceUrl, Result,
 };
 
-use super::message::wrong_reply;
-use super::{CustomHandler, Kind, shown};
+use super::{CustomHandler, Kind};
 use crate::AzureConfig;
 use crate::config::Placed;
-use crate::event::{self, Change, Payload};
+use crate::event::{self, Payload};
 
 /// The container behind a bucket, and the queue of its events.
 pub(crate) fn events_of(config: &AzureConfig, bucket: &Location) -> Result<(String, Location)> {
@@ -44,44 +40,14 @@ impl CustomHandler {
             .and_then(|told| event::changes(&told));
         let outcome = match (unreadable, told) {
             (Some(rejected), _) => rejected,
-            (None, Ok(changes)) => self.changed(name, &container, changes, &cx).await,
+            (None, Ok(changes)) => deliver_changes(self.app.function.as_ref(), name, &container, changes, &cx).await,
             (None, Err(error)) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
         };
         match outcome {
             Outcome::Retry { reason, .. } if !payload.metadata.has("DequeueCount") => {
                 Err(Error::new(ErrorKind::Unavailable, reason).with_resource(bucket.to_string()))
             }
-            outcome => self.settled(Kind::Bucket, &queue, &arrived, outcome, trigger, &cx).await,
+            outcome => self.settled(Kind::Bucket, &queue, &arrived, outcome, trigger.retry, &cx).await,
         }
-    }
-
-    /// Their outcomes become one: they came together, and cannot be acknowledged apart.
-    async fn changed(&self, bucket: &str, container: &str, changes: Vec<Change>, cx: &Context) -> Outcome {
-        let handled = join_all(changes.into_iter().map(|change| self.change(bucket, container, change, cx))).await;
-        handled.into_iter().max_by_key(weight).unwrap_or(Outcome::Ack)
-    }
-
-    async fn change(&self, bucket: &str, container: &str, change: Change, cx: &Context) -> Outcome {
-        if change.container != container {
-            let told = shown(&change.container);
-            return Outcome::reject(format!("it tells of the container `{told}`, not of `{container}`"));
-        }
-        let mut event = change.into_event(bucket);
-        event.time = clock::known(event.time, self.state.clock.now());
-        let event = Event::Object(event);
-        match self.within(cx, self.app.function.call(event, cx.clone())).await {
-            Ok(Reply::Handled(outcome)) => outcome,
-            Ok(_) => wrong_reply(),
-            Err(error) => Outcome::retry(error.to_string()),
-        }
-    }
-}
-
-/// What asks for another delivery outweighs what gives up, and that what is done.
-fn weight(outcome: &Outcome) -> (u8, Duration) {
-    match outcome {
-        Outcome::Ack => (0, Duration::ZERO),
-        Outcome::Reject { .. } => (1, Duration::ZERO),
-        Outcome::Retry { after, .. } => (2, after.unwrap_or_default()),
     }
 }

@@ -5,8 +5,9 @@
 
 use std::time::SystemTime;
 
+use isobar_abstraction::host::StoredChange;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{Error, ObjectChange, ObjectEvent, Result};
+use isobar_abstraction::{Error, ObjectChange, Result};
 use serde_json::Value;
 
 use super::CloudEvent;
@@ -14,24 +15,8 @@ use super::CloudEvent;
 const FINALIZED: &str = "google.cloud.storage.object.v1.finalized";
 const DELETED: &str = "google.cloud.storage.object.v1.deleted";
 
-/// A change of an object, by the names that Cloud Storage has for it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) bucket: String,
-    object: String,
-    change: ObjectChange,
-    time: SystemTime,
-}
-
-impl Change {
-    /// The event of the bucket with this logical name.
-    pub(crate) fn into_event(self, bucket: &str) -> ObjectEvent {
-        ObjectEvent::new(bucket, &self.object, self.change, self.time)
-    }
-}
-
 /// Of an event of Eventarc. `None` for what is no change that anybody is told of. Errors: `InvalidInput`.
-pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<Change>> {
+pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<StoredChange>> {
     let kind = event.kind.as_str();
     if ![FINALIZED, DELETED].contains(&kind) {
         let known = kind.starts_with("google.cloud.storage.object.v1.");
@@ -43,12 +28,12 @@ pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<Change>> {
     let gone = kind == DELETED || data.get("resourceState").and_then(Value::as_str) == Some("not_exists");
     let change = if gone { ObjectChange::Deleted } else { created(&data)? };
     let time = event.time.unwrap_or(SystemTime::UNIX_EPOCH);
-    Ok(Some(Change { bucket: text(&data, "bucket")?, object: text(&data, "name")?, change, time }))
+    Ok(Some(StoredChange { bucket: text(&data, "bucket")?, stored: text(&data, "name")?, change, time }))
 }
 
 /// Of a notification of a bucket. `None` for what is no change that anybody is told of: the deletion of
 /// what another write has replaced, which has an event of its own, among it. Errors: `InvalidInput`.
-pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Option<Change>> {
+pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Option<StoredChange>> {
     let attribute = |name: &str| message.attributes.get(name).map(String::as_str);
     let lacks = |name: &str| Error::invalid(format!("the notification has no `{name}`"));
     let required = |name: &str| attribute(name).map(str::to_owned).ok_or_else(|| lacks(name));
@@ -62,7 +47,7 @@ pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Optio
         _ => return Ok(None),
     };
     let time = attribute("eventTime").and_then(crate::pub_sub::wire::time).unwrap_or(message.published_at);
-    Ok(Some(Change { bucket: required("bucketId")?, object: required("objectId")?, change, time }))
+    Ok(Some(StoredChange { bucket: required("bucketId")?, stored: required("objectId")?, change, time }))
 }
 
 /// Sizes are numbers of 64 bits, which JSON of Google's has as text.

@@ -1,8 +1,8 @@
 //! HTTP: every request is answered with a status, whatever the app does.
 
 use http::{Request, Response};
-use isobar_abstraction::function::answer;
-use isobar_abstraction::{Body, Error, Limits};
+use isobar_abstraction::host::answer;
+use isobar_abstraction::{Body, Limits};
 
 use super::CloudRunService;
 
@@ -13,8 +13,4 @@ impl CloudRunService {
         let cx = self.context(request.headers(), Limits::PORTABLE.http_timeout);
         answer(self.app.function.as_ref(), request, cx).await
     }
-}
-
-pub(super) fn wrong_reply() -> Error {
-    Error::internal("the function gave a reply to another kind of event")
 }

@@ -12,12 +12,11 @@ use crate::profile::PROFILE;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::clock;
-use isobar_abstraction::manifest::EventTrigger;
+use isobar_abstraction::host::deliver;
 use isobar_abstraction::{
-    Batch, Body, Context, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, Result, Verdict,
+    Body, Context, Error, ErrorKind, Event, Location, Outcome, ResourceKind, Result, RetryPolicy, Verdict,
 };
 
-use super::http::wrong_reply;
 use super::{CloudRunService, Kind, answer};
 use crate::event::{Incoming, Push, Refused};
 use crate::pub_sub::settle;
@@ -52,18 +51,11 @@ impl CloudRunService {
         let at = self.state.config.location(ResourceKind::Topic, name);
         let push = Incoming::read(headers, body)?.message()?;
         let Some(delivered) = self.delivered(&at, push).await? else { return Ok(answer::done()) };
-        let cx = cx.with_attempt(delivered.attempt);
         let mut message = delivered.arrived.message.clone();
         message.attempt = delivered.attempt;
-        let batch = Batch { topic: name.to_owned(), messages: vec![message] };
-        let outcome = match self.within(&cx, self.app.function.call(Event::Messages(batch), cx.clone())).await {
-            Ok(Reply::Messages(outcomes)) => {
-                outcomes.into_iter().next().unwrap_or_else(|| Outcome::retry(wrong_reply().to_string()))
-            }
-            Ok(_) => Outcome::retry(wrong_reply().to_string()),
-            Err(error) => Outcome::retry(error.to_string()),
-        };
-        self.settled(&at, &delivered, outcome, trigger).await
+        let event = Event::Message { topic: name.to_owned(), subscription: trigger.subscription.clone(), message };
+        let outcome = deliver(self.app.function.as_ref(), event, cx).await;
+        self.settled(&at, &delivered, outcome, trigger.retry).await
     }
 
     /// A message that is to be handled now: a copy is waited for until it is due. `None` for what is done
@@ -106,12 +98,12 @@ impl CloudRunService {
         at: &Location,
         delivered: &Delivered,
         outcome: Outcome,
-        trigger: &EventTrigger,
+        retry: RetryPolicy,
     ) -> std::result::Result<Response<Body>, Refused> {
         let Delivered { arrived, subscription, attempt } = delivered;
         let message = &arrived.message;
         let longest = PROFILE.limits.longest_retry(message.ordering_key.as_deref());
-        let kept = match (trigger.retry.judge(*attempt, outcome, longest), subscription) {
+        let kept = match (retry.judge(*attempt, outcome, longest), subscription) {
             (Verdict::Done, _) => return Ok(answer::done()),
             (Verdict::Dead(reason), _) => settle::bury(&self.state, at, message, &reason, *attempt).await,
             (Verdict::Again(wait), Some(subscription)) if message.ordering_key.is_none() => {

@@ -6,16 +6,15 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use isobar_abstraction::clock;
+use isobar_abstraction::host::deliver_changes;
 use isobar_abstraction::{
-    Body, Context, Derived, Error, ErrorKind, Event, Location, Outcome, Reply, ResourceKind, ResourceUrl, Result,
+    Body, Context, Derived, Error, ErrorKind, Location, Outcome, ResourceKind, ResourceUrl, Result,
 };
 
-use super::http::wrong_reply;
 use super::{CloudRunService, Kind, answer};
 use crate::GcpConfig;
 use crate::config::Placed;
-use crate::event::{Change, Incoming, Refused, change_of_event, change_of_message};
+use crate::event::{Incoming, Refused, change_of_event, change_of_message};
 
 /// The bucket of Cloud Storage behind a bucket, and the topic of its events.
 pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
@@ -37,12 +36,13 @@ impl CloudRunService {
         let trigger = self.app.manifest.objects.iter().find(|trigger| trigger.source == name);
         let trigger = trigger.ok_or_else(|| self.unknown(&Kind::Bucket.path(name)))?;
         let (bucket, events) = events_of(&self.state.config, &self.state.config.location(ResourceKind::Bucket, name))?;
+        let function = self.app.function.as_ref();
         let push = match Incoming::read(headers, body)? {
             Incoming::Push(push) => push,
             Incoming::Event(event) => {
                 return match change_of_event(&event)? {
                     None => Ok(answer::done()),
-                    Some(change) => acknowledged(self.changed(name, &bucket, change, &cx).await),
+                    Some(change) => acknowledged(deliver_changes(function, name, &bucket, vec![change], &cx).await),
                 };
             }
         };
@@ -50,25 +50,10 @@ impl CloudRunService {
         let cx = cx.with_attempt(delivered.attempt);
         let outcome = match change_of_message(&delivered.arrived.message) {
             Ok(None) => Outcome::Ack,
-            Ok(Some(change)) => self.changed(name, &bucket, change, &cx).await,
+            Ok(Some(change)) => deliver_changes(function, name, &bucket, vec![change], &cx).await,
             Err(error) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
         };
-        self.settled(&events, &delivered, outcome, trigger).await
-    }
-
-    async fn changed(&self, name: &str, bucket: &str, change: Change, cx: &Context) -> Outcome {
-        if change.bucket != bucket {
-            let told: String = change.bucket.chars().take(60).collect::<String>().escape_debug().to_string();
-            return Outcome::reject(format!("it tells of the bucket `{told}`, not of `{bucket}`"));
-        }
-        let mut event = change.into_event(name);
-        event.time = clock::known(event.time, self.state.clock.now());
-        let event = Event::Object(event);
-        match self.within(cx, self.app.function.call(event, cx.clone())).await {
-            Ok(Reply::Handled(outcome)) => outcome,
-            Ok(_) => Outcome::retry(wrong_reply().to_string()),
-            Err(error) => Outcome::retry(error.to_string()),
-        }
+        self.settled(&events, &delivered, outcome, trigger.retry).await
     }
 }
 

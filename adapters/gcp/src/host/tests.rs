@@ -17,7 +17,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{App, BoxError, Cloud, Environment, Manifest, ManualClock, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{
+    App, BoxError, Cloud, Environment, ErrorKind, Manifest, ManualClock, ObjectEvent, Outcome, Tick,
+};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

@@ -16,7 +16,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CO
 use http::{HeaderValue, StatusCode};
 use isobar_abstraction::clock::to_rfc3339;
 use isobar_abstraction::pub_sub::Outgoing;
-use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Hosted, Invocation, Outcome, Reply, Tick};
+use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Hosted, Invocation, Tick, host};
 use isobar_serve::from_this_machine;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -247,11 +247,10 @@ async fn publish(
 
 async fn fire(State(inspector): State<Arc<Inspector>>, Path(schedule): Path<String>) -> Answer {
     let clock = inspector.provider.system_clock();
-    let (tick, cx) = (Tick::new(schedule.as_str(), clock.now()), event::context(clock, PROFILE.limits.event_timeout));
-    match event::tick(inspector.app.function.as_ref(), tick, cx).await? {
-        Outcome::Ack => Ok(Indented(json!({"schedule": schedule, "outcome": "ack"}))),
-        Outcome::Retry { reason, .. } | Outcome::Reject { reason } => Err(Error::internal(reason).into()),
-    }
+    let cx = event::context(clock, PROFILE.limits.event_timeout);
+    let tick = Event::Schedule(Tick::new(schedule.as_str(), clock.now()));
+    host::handle(inspector.app.function.as_ref(), tick, cx).await?.into_result()?;
+    Ok(Indented(json!({"schedule": schedule, "outcome": "ack"})))
 }
 
 async fn invoke(
@@ -260,13 +259,9 @@ async fn invoke(
     headers: HeaderMap,
     payload: Bytes,
 ) -> Result<Response, Refused> {
-    let timeout = PROFILE.limits.event_timeout;
-    let cx = event::traced(event::context(inspector.provider.system_clock(), timeout), &headers);
-    let call = inspector.app.function.call(Event::Invoke(Invocation::new(function, payload)), cx);
-    match event::within(timeout, call).await? {
-        Reply::Invoke(answer) => Ok(([(CONTENT_TYPE, "application/json")], answer).into_response()),
-        _ => Err(event::wrong_reply().into()),
-    }
+    let cx = event::context(inspector.provider.system_clock(), PROFILE.limits.event_timeout).with_trace_of(&headers);
+    let answer = host::invoke(inspector.app.function.as_ref(), Invocation::new(function, payload), cx).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], answer).into_response())
 }
 
 async fn dead_letters(

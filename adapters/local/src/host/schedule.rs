@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::host::handle;
 use isobar_abstraction::manifest::ScheduleTrigger;
-use isobar_abstraction::{Clock, CronSchedule, Function, Result, Tick};
+use isobar_abstraction::{Clock, CronSchedule, Event, Function, Result, Tick};
 use redb::{ReadableTable, TableDefinition};
 
 use super::Stop;
@@ -49,7 +50,8 @@ pub(super) async fn run(
         };
         let cx = event::context(&clock, PROFILE.limits.event_timeout);
         let (invocation, trace) = (cx.invocation_id().to_owned(), cx.trace_parent().trace_id());
-        if let Err(error) = event::tick(function.as_ref(), Tick::new(trigger.name.as_str(), due), cx).await {
+        let tick = Event::Schedule(Tick::new(trigger.name.as_str(), due));
+        if let Err(error) = handle(function.as_ref(), tick, cx).await {
             tracing::error!(
                 schedule = trigger.name,
                 invocation,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_abstraction::{Clock, Error, Function, Result, RetryPolicy};
+use isobar_abstraction::host::deliver;
+use isobar_abstraction::{Clock, Error, Function, Outcome, Result, RetryPolicy};
 use tokio::task::JoinSet;
 
 use super::Stop;
@@ -73,7 +74,11 @@ impl Worker {
     async fn handle(&self, leased: Leased) -> Result<()> {
         let message = leased.message.clone();
         let attempt = message.attempt;
-        let outcome = event::deliver(self.function.as_ref(), &self.clock, &self.source, message).await;
+        let cx = event::context(&self.clock, PROFILE.limits.event_timeout).with_attempt(attempt);
+        let outcome = match event::event(&self.source, message) {
+            Ok(event) => deliver(self.function.as_ref(), event, cx).await,
+            Err(_) => Outcome::reject("the stored object event cannot be read"),
+        };
         let longest = PROFILE.limits.longest_retry(leased.message.ordering_key.as_deref());
         let verdict = self.retry.judge(attempt, outcome, longest);
         self.queue.settle(&self.source, vec![(leased, verdict)]).await

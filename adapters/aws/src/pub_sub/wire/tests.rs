@@ -250,6 +250,11 @@ fn attributes_are_read_however_a_service_writes_them() {
     }
 }
 
+fn from_sns(sns: &Value) -> Result<Message<Bytes>> {
+    let record = json!({"Sns": sns}).to_string();
+    crate::event::Notification::read(&serde_json::from_str(&record).unwrap())?.message
+}
+
 #[test]
 fn a_record_with_which_sns_calls_a_function_is_read() {
     let mut sent = message(b"\xff");
@@ -258,14 +263,15 @@ fn a_record_with_which_sns_calls_a_function_is_read() {
     let attribute =
         |(name, value): &(&str, Cow<'_, str>)| ((*name).to_owned(), json!({"Type": "String", "Value": value}));
     let attributes: serde_json::Map<_, _> = carried.attributes.iter().map(attribute).collect();
-    let record = json!({"EventSource": "aws:sns", "Sns": envelope(&carried.body, &Value::Object(attributes))});
-    assert_eq!(from_sns(&record).unwrap(), sent);
+    assert_eq!(from_sns(&envelope(&carried.body, &Value::Object(attributes))).unwrap(), sent);
 
-    let theirs = from_sns(&json!({"Sns": envelope("hello", &json!({}))})).unwrap();
+    let theirs = from_sns(&envelope("hello", &json!({}))).unwrap();
     let wanted = Message::new(MessageId::new("sns-1"), "hello", at(1_767_225_600_250));
     assert_eq!(theirs, wanted);
-    for record in [json!({}), json!({"Sns": {"MessageId": "1"}}), json!({"Sns": {"Message": "hush"}}), json!("hush")] {
-        let error = from_sns(&record).unwrap_err();
+    let topic = "arn:aws:sns:eu-west-1:1:clicks";
+    for sns in [json!({}), json!({"TopicArn": topic, "MessageId": "1"}), json!({"TopicArn": topic, "Message": "hush"})]
+    {
+        let error = from_sns(&sns).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(!format!("{error:?}").contains("hush"));
     }

@@ -208,8 +208,6 @@ async fn what_cannot_be_read_is_refused_by_its_fault() {
 async fn a_call_of_more_than_100_mb_is_too_large() {
     let host = Host::new();
     let path = format!("/topic-clicks-{SECRET}");
-    let told = of_host(&path).header("content-length", "104857601").body(Body::empty()).unwrap();
-    assert_eq!(host.send(told).await.0, 413);
     let parts = stream::iter((0..101).map(|_| Ok::<_, BoxError>(Bytes::from_static(&[b' '; 1 << 20]))));
     assert_eq!(host.send(of_host(&path).body(Body::from_stream(parts)).unwrap()).await.0, 413);
 }

@@ -115,7 +115,7 @@ fn a_message_that_is_none_is_refused() {
 fn the_oldest_type_is_a_new_object_or_one_that_is_gone() {
     let mut told = storage();
     told["context"]["eventType"] = "providers/cloud.storage/eventTypes/object.change".into();
-    let change = |told: &serde_json::Value| change_of_event(&event(&[], told)).unwrap().unwrap().into_event("pages");
+    let change = |told: &serde_json::Value| change_of_event(&event(&[], told)).unwrap().unwrap();
     assert_eq!(change(&told).change, isobar_abstraction::ObjectChange::Created { size: 352 });
     told["data"]["resourceState"] = "not_exists".into();
     assert_eq!(change(&told).change, isobar_abstraction::ObjectChange::Deleted);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use isobar_abstraction::{Error, Result};
+use crate::{Error, Result};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 /// `null` counts as absent: clients fill in fields that do not apply. Of fields with the same name
 /// the last one counts.
 #[derive(Default)]
-pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// Names only: values may be secrets.
 impl fmt::Debug for Fields<'_> {
@@ -24,60 +24,60 @@ impl fmt::Debug for Fields<'_> {
 
 impl<'a> Fields<'a> {
     /// The fields of an object; `None` where the text is no object.
-    pub(crate) fn of(value: &'a RawValue) -> Option<Self> {
+    pub fn of(value: &'a RawValue) -> Option<Self> {
         serde_json::from_str(value.get()).ok()
     }
 
     /// A field that is there and not `null`.
-    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         let (_, value) = self.0.iter().rev().find(|(known, _)| known == name)?;
         (value.get() != "null").then_some(value)
     }
 
     /// Is the field there, and not `null`?
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// A field that is a string.
-    pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         text(self.get(name)?)
     }
 
     /// A field that is a string or absent. Errors: `InvalidInput`, naming it, where it is anything else.
-    pub(crate) fn optional_text(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
+    pub fn optional_text(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         text(value).map(Some).ok_or_else(|| Error::invalid(format!("the event's `{name}` is not a string")))
     }
 
     /// Is the field `true`?
-    pub(crate) fn flag(&self, name: &str) -> bool {
+    pub fn flag(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| value.get() == "true")
     }
 
     /// A field that is an object.
-    pub(crate) fn object(&self, name: &str) -> Option<Self> {
+    pub fn object(&self, name: &str) -> Option<Self> {
         Self::of(self.get(name)?)
     }
 
     /// The values of a field that is an array.
-    pub(crate) fn array(&self, name: &str) -> Option<Vec<&'a RawValue>> {
+    pub fn array(&self, name: &str) -> Option<Vec<&'a RawValue>> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
 
     /// The names of the fields.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_ref())
     }
 
     /// The fields that are not `null`.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().filter(|(_, value)| value.get() != "null").map(|(name, value)| (name.as_ref(), *value))
     }
 }
 
 /// The string that a value is; borrowed where it has no escapes.
-pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
     match inner.contains('\\') {
         false => Some(Cow::Borrowed(inner)),

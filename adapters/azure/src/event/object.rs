@@ -4,32 +4,17 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::{Error, ObjectChange, ObjectEvent, Result};
+use isobar_abstraction::host::StoredChange;
+use isobar_abstraction::{Error, ObjectChange, Result};
 use serde_json::Value;
 
 use super::timer::time;
-
-/// A change of a blob, in the names of Blob Storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) container: String,
-    stored: String,
-    change: ObjectChange,
-    time: SystemTime,
-}
-
-impl Change {
-    /// The event as the app knows it, whose name of the bucket this is.
-    pub(crate) fn into_event(self, bucket: &str) -> ObjectEvent {
-        ObjectEvent::new(bucket, &self.stored, self.change, self.time)
-    }
-}
 
 /// The changes that an event, or an array of them, tells of. None where it tells of something else:
 /// Event Grid asks whether a subscription is wanted, and tells of tiers and renames to who asks for it.
 ///
 /// Errors: `InvalidInput` where it is no event of Blob Storage.
-pub(crate) fn changes(told: &Value) -> Result<Vec<Change>> {
+pub(crate) fn changes(told: &Value) -> Result<Vec<StoredChange>> {
     match told {
         Value::Array(events) => {
             let changes: Result<Vec<_>> = events.iter().map(change).collect();
@@ -39,7 +24,7 @@ pub(crate) fn changes(told: &Value) -> Result<Vec<Change>> {
     }
 }
 
-fn change(event: &Value) -> Result<Option<Change>> {
+fn change(event: &Value) -> Result<Option<StoredChange>> {
     let named = |name: &str| event[name].as_str().filter(|text| !text.is_empty());
     let cloud_event = named("specversion").is_some();
     let kind = if cloud_event { named("type") } else { named("eventType") };
@@ -55,7 +40,7 @@ fn change(event: &Value) -> Result<Option<Change>> {
     let (container, stored) = of_subject(subject)
         .ok_or_else(|| Error::invalid("its `subject` is not /blobServices/default/containers/…/blobs/…"))?;
     let at = time(&event[if cloud_event { "time" } else { "eventTime" }]).unwrap_or(SystemTime::UNIX_EPOCH);
-    Ok(Some(Change { container: container.to_owned(), stored: stored.to_owned(), change, time: at }))
+    Ok(Some(StoredChange { bucket: container.to_owned(), stored: stored.to_owned(), change, time: at }))
 }
 
 /// The blob's name stands in the subject as it is; in `data.url` it is escaped.
@@ -83,9 +68,8 @@ mod tests {
             "time": "2026-01-01T00:00:00Z", "data": {"contentLength": 5}});
         assert_eq!(changes(&cloud).unwrap(), one);
         assert_eq!(changes(&json!([cloud])).unwrap(), one);
-        let told = one[0].clone().into_event("logical");
-        assert_eq!((told.bucket.as_str(), told.key.as_str()), ("logical", "a/blobs/b c.txt"));
-        assert_eq!((one[0].container.as_str(), told.change), ("pages", ObjectChange::Created { size: 5 }));
+        assert_eq!((one[0].bucket.as_str(), one[0].stored.as_str()), ("pages", "a/blobs/b c.txt"));
+        assert_eq!(one[0].change, ObjectChange::Created { size: 5 });
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! SNS, S3 and EventBridge that call the function themselves.
 
 use ::http::Response;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::host::tests::Host;

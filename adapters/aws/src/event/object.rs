@@ -5,38 +5,26 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::{Error, ObjectChange, ObjectEvent, Result};
+use isobar_abstraction::host::StoredChange;
+use isobar_abstraction::{Error, ObjectChange, Result};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use super::malformed;
 use crate::pub_sub::wire::time;
-
-/// A change of an object, in the names of S3.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Change {
-    pub(super) bucket: String,
-    stored: String,
-    change: ObjectChange,
-    time: SystemTime,
-}
-
-impl Change {
-    /// The event as the app knows it, whose name of the bucket this is.
-    pub(super) fn into_event(self, bucket: &str) -> ObjectEvent {
-        ObjectEvent::new(bucket, &self.stored, self.change, self.time)
-    }
-}
 
 /// The changes that a notification tells of. None where it tells of something else: S3 tries the way
 /// to a queue with an event `s3:TestEvent`, and tells of tags, restores and more to who asks for it.
 ///
 /// Errors: `InvalidInput` where it is no notification of S3.
-pub(super) fn changes(notification: &Value) -> Result<Vec<Change>> {
+pub(crate) fn changes(notification: &[u8]) -> Result<Vec<StoredChange>> {
+    let notification: Value =
+        serde_json::from_slice(notification).map_err(|error| malformed("the notification", &error))?;
     if notification["Event"] == "s3:TestEvent" {
         return Ok(Vec::new());
     }
     if notification["source"] == "aws.s3" && notification["detail"].is_object() {
-        return Ok(from_event_bridge(notification)?.into_iter().collect());
+        return Ok(from_event_bridge(&notification)?.into_iter().collect());
     }
     let Value::Array(records) = &notification["Records"] else {
         return Err(Error::invalid("it is no notification of S3"));
@@ -45,7 +33,7 @@ pub(super) fn changes(notification: &Value) -> Result<Vec<Change>> {
     Ok(changes?.into_iter().flatten().collect())
 }
 
-fn from_s3(record: &Value) -> Result<Option<Change>> {
+fn from_s3(record: &Value) -> Result<Option<StoredChange>> {
     let name = record["eventName"].as_str().ok_or_else(|| missing("eventName"))?;
     // Lifecycle rules delete too, without `ObjectRemoved`.
     let kind = name.trim_start_matches("s3:").split(':').next().unwrap_or_default();
@@ -56,7 +44,7 @@ fn from_s3(record: &Value) -> Result<Option<Change>> {
     let key = text(&told["object"]["key"], "s3.object.key")?.replace('+', " ");
     let stored =
         percent_decode_str(&key).decode_utf8().map_err(|_| Error::invalid("its `s3.object.key` is no UTF-8"))?;
-    Ok(Some(Change {
+    Ok(Some(StoredChange {
         bucket: text(&told["bucket"]["name"], "s3.bucket.name")?.to_owned(),
         stored: stored.into_owned(),
         change: change(created, &told["object"]),
@@ -65,14 +53,14 @@ fn from_s3(record: &Value) -> Result<Option<Change>> {
 }
 
 /// EventBridge tells the same in other words, and the key as it is.
-fn from_event_bridge(event: &Value) -> Result<Option<Change>> {
+fn from_event_bridge(event: &Value) -> Result<Option<StoredChange>> {
     let created = match event["detail-type"].as_str() {
         Some("Object Created") => true,
         Some("Object Deleted") => false,
         _ => return Ok(None),
     };
     let told = &event["detail"];
-    Ok(Some(Change {
+    Ok(Some(StoredChange {
         bucket: text(&told["bucket"]["name"], "detail.bucket.name")?.to_owned(),
         stored: text(&told["object"]["key"], "detail.object.key")?.to_owned(),
         change: change(created, &told["object"]),

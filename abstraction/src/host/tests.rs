@@ -1,18 +1,20 @@
 //! What is answered and logged of a request, whatever becomes of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use ::http::{Request, Response};
 use axum::Router;
 use axum::routing::get;
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event as LogEvent, Metadata, Subscriber};
 
 use super::*;
-use crate::pub_sub::{Message, MessageId};
-use crate::{App, Batch, BoxError, Clock, Cloud, Invocation, ManualClock, ObjectChange, ObjectEvent, Outcome, Tick};
+use crate::pub_sub::{DEFAULT_SUBSCRIPTION, Message, MessageId};
+use crate::{App, Body, BoxError, Clock, Cloud, ManualClock, ObjectChange, ObjectEvent, Tick};
 
 /// A log that keeps each line with the fields of the spans that it is in.
 #[derive(Clone, Default)]
@@ -206,7 +208,7 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
     let message = Message::new(MessageId::new("m-1"), "7", SystemTime::UNIX_EPOCH);
     let object = ObjectEvent::new("pages", "a", ObjectChange::Deleted, SystemTime::UNIX_EPOCH);
     for (event, resource) in [
-        (Event::Messages(Batch { topic: "jobs".to_owned(), messages: vec![message] }), "jobs"),
+        (Event::Message { topic: "jobs".to_owned(), subscription: DEFAULT_SUBSCRIPTION.to_owned(), message }, "jobs"),
         (Event::Object(object), "pages"),
         (Event::Schedule(Tick::new("sweep", SystemTime::UNIX_EPOCH)), "sweep"),
         (Event::Invoke(Invocation::new("stats", "null")), "stats"),
@@ -217,15 +219,15 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
         let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
         let mut app = hanging(&cloud);
         app.start(&cloud).unwrap();
-        let mut called = app.call(event, cx);
+        let mut called = std::pin::pin!(async {
+            match event {
+                Event::Invoke(call) => invoke(&app, call, cx).await.unwrap_err(),
+                event => handle(&app, event, cx).await.unwrap().into_result().unwrap_err(),
+            }
+        });
         assert!(called.as_mut().now_or_never().is_none(), "{resource}");
         clock.advance(Duration::from_secs(60));
-        match called.now_or_never().unwrap() {
-            Ok(Reply::Messages(outcomes)) => assert_eq!(outcomes, [Outcome::retry(LATE)]),
-            Ok(Reply::Handled(outcome)) => assert_eq!(outcome, Outcome::retry(LATE), "{resource}"),
-            Ok(_) => panic!("{resource}: a reply to another kind of event"),
-            Err(error) => assert_eq!((error.kind(), error.message()), (ErrorKind::Timeout, LATE), "{resource}"),
-        }
+        assert_eq!(called.now_or_never().unwrap().message(), LATE, "{resource}");
         let lines = log.0.lock().lines.clone();
         let failures: Vec<_> =
             lines.iter().filter(|line| line.starts_with("WARN") || line.starts_with("ERROR")).collect();

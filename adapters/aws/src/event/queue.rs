@@ -1,0 +1,73 @@
+//! The records of an SQS queue.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use isobar_abstraction::clock::{self, from_millis};
+use isobar_abstraction::host::Fields;
+use isobar_abstraction::pub_sub::{Message, MessageId};
+use isobar_abstraction::{Error, Result};
+use serde_json::value::RawValue;
+
+use crate::pub_sub::wire::{Arrived, attributes};
+
+/// One SQS message as Lambda hands it over.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// What Lambda knows it by.
+    pub(crate) id: String,
+    /// What SQS knows this delivery by.
+    pub(crate) receipt: String,
+    /// The group in a FIFO queue, whose messages keep their order.
+    pub(crate) group: Option<String>,
+    pub(crate) message: Message<Bytes>,
+    /// Why the message cannot be read, if it cannot. It is then as it came.
+    pub(crate) unreadable: Option<String>,
+}
+
+impl Record {
+    /// Reads a record of a queue. Errors: `InvalidInput` where it does not say what it is, so that Lambda could
+    /// not be told what became of it.
+    pub(crate) fn read(record: &Fields<'_>, fifo: bool, now: SystemTime) -> Result<Self> {
+        let text = |name: &str| record.text(name).map(|text| text.into_owned());
+        let id = text("messageId").ok_or_else(|| Error::invalid("a record of the SQS event has no `messageId`"))?;
+        let of_sqs = record.object("attributes").unwrap_or_default();
+        let number = |name: &str| of_sqs.text(name).and_then(|text| text.parse::<u64>().ok());
+        let attempt = number("ApproximateReceiveCount").unwrap_or(1).max(1);
+        let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+        let sent_at = number("SentTimestamp").map_or(SystemTime::UNIX_EPOCH, from_millis);
+        // In other queues a group is a tenant, and orders nothing.
+        let group = of_sqs.text("MessageGroupId").filter(|_| fifo).map(|group| group.into_owned());
+        let body = text("body").ok_or_else(|| Error::invalid("its body is no text"));
+        let as_it_came = match &body {
+            Ok(body) => body.clone(),
+            Err(_) => record.get("body").map_or("null", RawValue::get).to_owned(),
+        };
+        let attributes = match record.get("messageAttributes") {
+            Some(told) => serde_json::from_str(told.get())
+                .map_err(|_| Error::invalid("its attributes are no JSON"))
+                .and_then(|told| attributes(&told)),
+            None => Ok(BTreeMap::new()),
+        };
+        let mut message = Message::new(MessageId::new(id.clone()), as_it_came, sent_at);
+        (message.attempt, message.ordering_key) = (attempt, group.clone());
+        message.attributes = attributes.as_ref().map(Clone::clone).unwrap_or_default();
+        let opened = body.and_then(|body| {
+            let arrived =
+                Arrived { id: id.clone(), body, attributes: attributes?, sent_at, attempt, group: group.clone() };
+            Ok(arrived.open()?.0)
+        });
+        let unreadable = match opened {
+            Ok(opened) => {
+                message = opened;
+                None
+            }
+            Err(error) => Some(format!("the message cannot be read: {}", error.message())),
+        };
+        message.published_at = clock::known(message.published_at, now);
+        Ok(Self { id, receipt: text("receiptHandle").unwrap_or_default(), group, message, unreadable })
+    }
+}

@@ -1,0 +1,51 @@
+//! The records of an SNS topic that calls the function itself, without a queue between.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use isobar_abstraction::host::Fields;
+use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::{Error, Result};
+use serde_json::Value;
+
+use super::{Arn, malformed};
+use crate::pub_sub::wire::{Arrived, attributes, time};
+
+/// A message as SNS hands it over.
+#[derive(Debug)]
+pub(crate) struct Notification {
+    pub(crate) topic: Arn,
+    /// Errors: `InvalidInput` where it cannot be read.
+    pub(crate) message: Result<Message<Bytes>>,
+    /// Its body as it came; all of it where it has none.
+    pub(crate) text: String,
+}
+
+impl Notification {
+    /// Reads a record. Errors: `InvalidInput` where it does not say of which topic it is.
+    pub(crate) fn read(record: &Fields<'_>) -> Result<Self> {
+        let sns = record.get("Sns").map_or("null", |sns| sns.get());
+        let sns: Value = serde_json::from_str(sns).map_err(|error| malformed("Sns", &error))?;
+        let topic = Arn::read(sns["TopicArn"].as_str().unwrap_or_default(), "sns", "an SNS topic")?;
+        let text = sns["Message"].as_str().map_or_else(|| sns.to_string(), str::to_owned);
+        Ok(Self { topic, message: message(&sns), text })
+    }
+}
+
+fn message(sns: &Value) -> Result<Message<Bytes>> {
+    let text = |name: &str| {
+        let missing = || Error::invalid(format!("it has no `{name}`"));
+        sns[name].as_str().map(str::to_owned).ok_or_else(missing)
+    };
+    let arrived = Arrived {
+        id: text("MessageId")?,
+        body: text("Message")?,
+        attributes: attributes(&sns["MessageAttributes"])?,
+        sent_at: time(&sns["Timestamp"]).unwrap_or(SystemTime::UNIX_EPOCH),
+        attempt: 1,
+        group: None,
+    };
+    arrived.open().map(|(message, _)| message)
+}

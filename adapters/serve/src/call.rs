@@ -1,0 +1,56 @@
+//! Calls of triggers over HTTP: how one is read, and answered.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use isobar_abstraction::{Body, Error, ErrorKind, Result};
+
+/// Reads a call whole. Errors: `TooLarge` for more bytes than `limit`, without reading them where the length is known;
+/// `InvalidInput` where it breaks off.
+pub async fn read_whole(body: Body, limit: u64) -> Result<Bytes> {
+    let known = body.size_hint().lower();
+    if known > limit {
+        return Err(Error::too_large("the call", known, limit));
+    }
+    let read = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;
+    let read = read.map_err(|error| match error.is::<LengthLimitError>() {
+        true => Error::new(ErrorKind::TooLarge { limit }, format!("the call is larger than {limit} bytes")),
+        false => Error::invalid("the call broke off").with_source(error),
+    });
+    Ok(read?.to_bytes())
+}
+
+/// A response with a body of JSON.
+pub fn json_response(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The status for a call that failed: 400, 404, 413 or 500.
+pub fn status_of(error: &Error) -> StatusCode {
+    match error.kind() {
+        ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_is_too_large_is_refused_whether_it_says_so_or_not() {
+        let unknown = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("abc"), Ok("de")]));
+        for body in [Body::from("abcde"), unknown] {
+            let error = read_whole(body, 4).await.unwrap_err();
+            assert_eq!((error.kind(), status_of(&error).as_u16()), (ErrorKind::TooLarge { limit: 4 }, 413));
+        }
+        assert_eq!(read_whole(Body::from("abcd"), 4).await.unwrap(), "abcd");
+    }
+}
