@@ -26,7 +26,8 @@
 //! | `azure` | Functions, Cosmos DB or Table Storage, Blob Storage, Service Bus or Storage Queues |
 //! | `gcp` | Cloud Run functions, Firestore, Cloud Storage, Pub/Sub |
 //!
-//! Any of them together make one binary that asks where it is: see [`selection`].
+//! Any of them together make one binary that asks where it is: see [`selection`]. A provider of somebody else's joins
+//! them by [`main_with`].
 
 mod adapters;
 pub mod config;
@@ -34,6 +35,7 @@ mod logs;
 mod run;
 pub mod selection;
 
+pub use adapters::ADAPTERS;
 pub use axum;
 pub use isobar_abstraction::*;
 #[cfg(feature = "aws")]
@@ -44,7 +46,7 @@ pub use isobar_azure as azure;
 pub use isobar_gcp as gcp;
 #[cfg(feature = "local")]
 pub use isobar_local as local;
-pub use run::{main, run, run_in};
+pub use run::{main, main_with, run, run_with};
 
 /// What an app needs, in one `use`.
 pub mod prelude {

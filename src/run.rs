@@ -1,5 +1,6 @@
 //! From a process to a running app.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,11 +17,27 @@ use crate::{logs, selection};
 /// It starts the runtime and the logs, so it is all that a `main` needs. With `ISOBAR_MANIFEST=1`
 /// it prints what the app declares as JSON instead, on any machine, and touches nothing.
 pub fn main(app: impl FnOnce(&Cloud) -> App) -> ExitCode {
+    main_with(ADAPTERS, app)
+}
+
+/// [`main`] with these providers: those of others beside the compiled-in ones, which are [`ADAPTERS`], or alone.
+///
+/// ```no_run
+/// # use isobar::prelude::*;
+/// # fn app(_: &Cloud) -> App { App::new("hello") }
+/// # mod heap { pub const ADAPTER: isobar::Adapter = isobar::Adapter::new("heap", &["heap"], |_| todo!()); }
+/// fn main() -> std::process::ExitCode {
+///     isobar::main_with(&[isobar::ADAPTERS, &[heap::ADAPTER]].concat(), app)
+/// }
+/// ```
+pub fn main_with(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> ExitCode {
     let environment = config::environment();
     let asks_for_help = environment.args().iter().any(|arg| arg == "--help" || arg == "-h");
-    logs::start(&environment, is_local(&environment));
+    // Platforms log each request by themselves, a machine of one's own does not.
+    let is_platform = selection::host(&environment, adapters).is_ok_and(|adapter| !adapter.marks.is_empty());
+    logs::start(&environment, !is_platform);
     quiet_handlers();
-    match start(&environment, app) {
+    match start(&environment, adapters, app) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if asks_for_help => {
             print(error.message());
@@ -36,28 +53,24 @@ pub fn main(app: impl FnOnce(&Cloud) -> App) -> ExitCode {
 
 /// Runs an app inside a runtime of your own, in the environment of the process.
 pub async fn run(app: impl FnOnce(&Cloud) -> App) -> Result<()> {
-    run_in(&config::environment(), app).await
+    run_with(ADAPTERS, app).await
 }
 
-/// Runs an app in this environment, whatever that of the process is.
-pub async fn run_in(environment: &Environment, app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+/// [`run`] with these providers, as [`main_with`] takes them.
+pub async fn run_with(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+    let environment = config::environment();
     if environment.var(ISOBAR_MANIFEST).is_some() {
         return print_manifest(app);
     }
-    serve(selection::host(environment, ADAPTERS)?, environment, app).await
+    serve(selection::host(&environment, adapters)?, adapters, &environment, app).await
 }
 
-fn start(environment: &Environment, app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+fn start(environment: &Environment, adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> Result<()> {
     if environment.var(ISOBAR_MANIFEST).is_some() {
         return print_manifest(app);
     }
-    let adapter = selection::host(environment, ADAPTERS)?;
-    runtime(adapter)?.block_on(serve(adapter, environment, app))
-}
-
-/// Platforms log each request by themselves, a laptop does not.
-fn is_local(environment: &Environment) -> bool {
-    selection::host(environment, ADAPTERS).is_ok_and(|adapter| adapter.name == "local")
+    let host = selection::host(environment, adapters)?;
+    runtime(host)?.block_on(serve(host, adapters, environment, app))
 }
 
 /// The log tells of the panic of a handler, with its place and its invocation, and it is not printed as well.
@@ -80,9 +93,15 @@ fn runtime(adapter: &Adapter) -> Result<tokio::runtime::Runtime> {
     runtime.map_err(|error| Error::internal("the runtime cannot be started").with_source(error))
 }
 
-async fn serve(adapter: &Adapter, environment: &Environment, app: impl FnOnce(&Cloud) -> App) -> Result<()> {
-    let provider = (adapter.open)(environment)?;
-    let cloud = Cloud::with_routes(Arc::clone(&provider), selection::routes(environment, ADAPTERS)?);
+async fn serve(
+    host: &Adapter,
+    adapters: &[Adapter],
+    environment: &Environment,
+    app: impl FnOnce(&Cloud) -> App,
+) -> Result<()> {
+    let provider = (host.open)(environment)?;
+    let opened = HashMap::from([(host.name, Arc::clone(&provider))]);
+    let cloud = Cloud::with_routes(Arc::clone(&provider), selection::routes(environment, adapters, opened)?);
     let mut app = app(&cloud);
     let manifest = Arc::new(app.start(&cloud)?);
     for warning in selection::unused_variables(environment, &manifest)? {

@@ -1,6 +1,7 @@
 //! Which provider runs the app, and which one opens a resource: pure functions of the environment.
 //!
-//! The host is what `ISOBAR_PROVIDER` says; else the platform whose mark is set; else the laptop:
+//! The host is what `ISOBAR_PROVIDER` says; else the platform whose mark is set; else the first provider that has no
+//! mark, the laptop. isobar's own, beside which [`main_with`](crate::main_with) takes others:
 //!
 //! | provider | its mark | schemes that it opens |
 //! |---|---|---|
@@ -24,59 +25,68 @@ use isobar_abstraction::{
     Adapter, Environment, Error, Location, Provider, ResourceKind, ResourceUrl, Result, Route, check_name,
 };
 
+use crate::adapters::KNOWN;
 use crate::config::ISOBAR_PROVIDER;
 
 pub use variables::{SETTINGS, unused_variables};
 
-/// A provider that isobar knows, compiled in or not.
-struct Platform {
-    name: &'static str,
-    mark: Option<&'static str>,
-    schemes: &'static [&'static str],
+/// The provider that runs the app in this environment, among these.
+///
+/// Errors: `Config` where two of them claim the same name, scheme or mark, two platforms' marks are set, the provider
+/// is unknown, or its feature is not compiled in; it lists what this build has.
+pub fn host<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<&'a Adapter> {
+    check_claims(adapters)?;
+    if let Some(name) = environment.var(ISOBAR_PROVIDER) {
+        return named(name, &format!("{ISOBAR_PROVIDER} asks for"), adapters);
+    }
+    if let Some(name) = marked(environment, adapters)? {
+        return named(name, "this environment is that of", adapters);
+    }
+    let everywhere = adapters.iter().find(|adapter| adapter.marks.is_empty());
+    everywhere.ok_or_else(|| missing("this environment is that of no platform", "local", adapters))
 }
 
-const PLATFORMS: [Platform; 4] = [
-    Platform { name: "aws", mark: Some("AWS_LAMBDA_RUNTIME_API"), schemes: &["dynamodb", "s3", "sns"] },
-    Platform {
-        name: "azure",
-        mark: Some("FUNCTIONS_CUSTOMHANDLER_PORT"),
-        schemes: &["cosmos", "aztable", "az", "servicebus", "azqueue"],
-    },
-    Platform { name: "gcp", mark: Some("K_SERVICE"), schemes: &["firestore", "gs", "pubsub"] },
-    Platform { name: "local", mark: None, schemes: &["redb", "file", "queue"] },
-];
+/// `memory` is in every build.
+fn check_claims(adapters: &[Adapter]) -> Result<()> {
+    let mut claims = HashMap::from([(("name", "memory"), "memory"), (("scheme", "memory"), "memory")]);
+    for Adapter { name, schemes, marks, .. } in adapters {
+        let schemes = schemes.iter().map(|scheme| ("scheme", *scheme));
+        let marks = marks.iter().map(|mark| ("mark", *mark));
+        for (what, claim) in [("name", *name)].into_iter().chain(schemes).chain(marks) {
+            if let Some(other) = claims.insert((what, claim), name) {
+                let message = format!("the providers `{other}` and `{name}` both claim the {what} `{claim}`");
+                return Err(Error::config(message));
+            }
+        }
+    }
+    Ok(())
+}
 
-/// The provider that runs the app in this environment, among those that are compiled in.
-///
-/// Errors: `Config` where two platforms' marks are set, the provider is unknown, or its feature is
-/// not compiled in; it lists what this build has.
-pub fn host<'a>(environment: &Environment, compiled: &'a [Adapter]) -> Result<&'a Adapter> {
-    let name = host_name(environment)?;
-    compiled.iter().find(|adapter| adapter.name == name).ok_or_else(|| {
-        let why = match environment.var(ISOBAR_PROVIDER) {
-            Some(_) => format!("{ISOBAR_PROVIDER} asks for the provider `{name}`"),
-            None => format!("this environment is that of the provider `{name}`"),
-        };
-        missing(&why, name, compiled)
+fn named<'a>(name: &str, why: &str, adapters: &'a [Adapter]) -> Result<&'a Adapter> {
+    adapters.iter().find(|adapter| adapter.name == name).ok_or_else(|| {
+        if KNOWN.iter().any(|known| known.name == name) {
+            return missing(&format!("{why} the provider `{name}`"), name, adapters);
+        }
+        let known = list(all(adapters).map(|adapter| adapter.name));
+        Error::config(format!("{ISOBAR_PROVIDER} is `{name}`; known providers: {known}"))
     })
 }
 
-fn host_name(environment: &Environment) -> Result<&str> {
-    if let Some(name) = environment.var(ISOBAR_PROVIDER) {
-        if PLATFORMS.iter().any(|platform| platform.name == name) {
-            return Ok(name);
+/// The provider whose platform's mark is set.
+fn marked<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<Option<&'a str>> {
+    let mut found: Vec<(&str, &str)> = Vec::new();
+    for adapter in all(adapters) {
+        let mark = adapter.marks.iter().find(|mark| environment.var(mark).is_some());
+        let is_new = |mark: &str| found.iter().all(|(other, name)| *other != mark && *name != adapter.name);
+        if let Some(mark) = mark.filter(|mark| is_new(mark)) {
+            found.push((mark, adapter.name));
         }
-        let known = PLATFORMS.map(|platform| platform.name).join(", ");
-        return Err(Error::config(format!("{ISOBAR_PROVIDER} is `{name}`; known providers: {known}")));
     }
-    let marked = |platform: &&Platform| platform.mark.is_some_and(|mark| environment.var(mark).is_some());
-    let marked: Vec<_> = PLATFORMS.iter().filter(marked).collect();
-    match marked[..] {
-        [] => Ok("local"),
-        [one] => Ok(one.name),
+    match found[..] {
+        [] => Ok(None),
+        [(_, name)] => Ok(Some(name)),
         _ => {
-            let marks: Vec<_> = marked.iter().filter_map(|platform| platform.mark).collect();
-            let names: Vec<_> = marked.iter().map(|platform| platform.name).collect();
+            let (marks, names): (Vec<_>, Vec<_>) = found.into_iter().unzip();
             Err(Error::config(format!(
                 "{} are set at once; say which platform this is with {ISOBAR_PROVIDER}={}",
                 marks.join(" and "),
@@ -86,9 +96,20 @@ fn host_name(environment: &Environment) -> Result<&str> {
     }
 }
 
-fn missing(why: &str, name: &str, compiled: &[Adapter]) -> Error {
-    let has: Vec<_> = compiled.iter().map(|adapter| adapter.name).collect();
-    let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+/// These, and what isobar has beside them.
+fn all(adapters: &[Adapter]) -> impl Iterator<Item = &Adapter> {
+    adapters.iter().chain(&KNOWN)
+}
+
+/// Each name once, in this order.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut seen = HashSet::new();
+    names.filter(|name| seen.insert(*name)).collect::<Vec<_>>().join(", ")
+}
+
+fn missing(why: &str, name: &str, adapters: &[Adapter]) -> Error {
+    let has = list(adapters.iter().map(|adapter| adapter.name));
+    let has = if has.is_empty() { "none" } else { &has };
     Error::config(format!("{why}, but this build has: {has}; build it with --features {name}"))
 }
 
@@ -106,10 +127,13 @@ fn logical_name(variable: &str) -> String {
 
 /// The resources that live elsewhere than at the host's provider.
 ///
-/// Errors: `Config` for a malformed name or URL, for two variables of one resource, and for an unknown
-/// scheme, listing the known ones.
-pub fn routes(environment: &Environment, compiled: &[Adapter]) -> Result<Vec<Route>> {
-    let mut opened = HashMap::new();
+/// `opened` are the providers that are open already, by name: each is opened once. Errors: `Config` for a malformed
+/// name or URL, for two variables of one resource, and for an unknown scheme, listing the known ones.
+pub fn routes(
+    environment: &Environment,
+    adapters: &[Adapter],
+    mut opened: HashMap<&'static str, Arc<dyn Provider>>,
+) -> Result<Vec<Route>> {
     let mut routes = Vec::new();
     let mut placed = HashSet::new();
     for kind in KINDS {
@@ -122,7 +146,7 @@ pub fn routes(environment: &Environment, compiled: &[Adapter]) -> Result<Vec<Rou
                 return Err(named(Error::config(format!("another variable places the {kind} `{name}` too"))));
             }
             let url = ResourceUrl::parse(text).map_err(named)?;
-            let provider = provider_of(url.scheme(), environment, compiled, &mut opened).map_err(named)?;
+            let provider = provider_of(url.scheme(), environment, adapters, &mut opened).map_err(named)?;
             routes.push(Route { provider, location: Location::new(kind, name).with_url(url) });
         }
     }
@@ -132,20 +156,23 @@ pub fn routes(environment: &Environment, compiled: &[Adapter]) -> Result<Vec<Rou
 fn provider_of(
     scheme: &str,
     environment: &Environment,
-    compiled: &[Adapter],
+    adapters: &[Adapter],
     opened: &mut HashMap<&'static str, Arc<dyn Provider>>,
 ) -> Result<Arc<dyn Provider>> {
     if scheme == "memory" {
         let memory = opened.entry("memory").or_insert_with(|| Arc::new(MemoryProvider::default()));
         return Ok(Arc::clone(memory));
     }
-    let Some(platform) = PLATFORMS.iter().find(|platform| platform.schemes.contains(&scheme)) else {
-        let known: Vec<_> = PLATFORMS.iter().flat_map(|platform| platform.schemes).copied().collect();
-        return Err(Error::config(format!("unknown scheme `{scheme}`; known: memory, {}", known.join(", "))));
-    };
-    let adapter = compiled.iter().find(|adapter| adapter.name == platform.name);
-    let why = format!("the scheme `{scheme}` is of the provider `{}`", platform.name);
-    let adapter = adapter.ok_or_else(|| missing(&why, platform.name, compiled))?;
+    let opens = |adapter: &&Adapter| adapter.schemes.contains(&scheme);
+    let adapter = adapters.iter().find(opens).ok_or_else(|| match KNOWN.iter().find(opens) {
+        Some(Adapter { name, .. }) => {
+            missing(&format!("the scheme `{scheme}` is of the provider `{name}`"), name, adapters)
+        }
+        None => {
+            let known = list(all(adapters).flat_map(|adapter| adapter.schemes).copied());
+            Error::config(format!("unknown scheme `{scheme}`; known: memory, {known}"))
+        }
+    })?;
     if let Some(provider) = opened.get(adapter.name) {
         return Ok(Arc::clone(provider));
     }

@@ -109,7 +109,7 @@ impl Context {
         &self.0.invocation_id
     }
 
-    /// Where this runs: `memory`, `local`, `aws`, `azure` or `gcp`.
+    /// The name of the provider that this runs on: `memory`, `local`, `aws`, `azure`, `gcp`, or that of somebody else's.
     pub fn provider(&self) -> &'static str {
         self.0.provider
     }

@@ -52,17 +52,47 @@ impl fmt::Debug for Hosted {
     }
 }
 
-/// One row of the facade's table of compiled-in providers.
+/// One row of a table of providers: what it is called, what it claims, and how it is opened.
+///
+/// The table is open: a provider that is not isobar's own has a constant of this type as well, and
+/// `isobar::main_with` takes it. No two rows of a table may claim the same name, scheme or mark.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Adapter {
-    /// The provider's name, which is also the name of its feature.
+    /// The provider's name: what `ISOBAR_PROVIDER` selects, and [`Profile::provider`].
     pub name: &'static str,
     /// The URL schemes that it opens.
     pub schemes: &'static [&'static str],
+    /// Environment variables that only its platform sets: one of them selects the provider. Without any, it
+    /// is not a platform but runs anywhere.
+    pub marks: &'static [&'static str],
     /// Builds the provider from the environment. Must be cheap: no connection, no file.
     pub open: fn(&Environment) -> Result<Arc<dyn Provider>>,
     /// Does the platform run one event at a time? Then one thread serves it.
     pub single_threaded: bool,
+}
+
+impl Adapter {
+    /// A provider without a mark, for a runtime of many threads.
+    pub const fn new(
+        name: &'static str,
+        schemes: &'static [&'static str],
+        open: fn(&Environment) -> Result<Arc<dyn Provider>>,
+    ) -> Self {
+        Self { name, schemes, marks: &[], open, single_threaded: false }
+    }
+
+    /// The same, selected where one of these environment variables is set.
+    #[must_use]
+    pub const fn with_marks(self, marks: &'static [&'static str]) -> Self {
+        Self { marks, ..self }
+    }
+
+    /// The same, for a platform that runs one event at a time.
+    #[must_use]
+    pub const fn with_single_thread(self) -> Self {
+        Self { single_threaded: true, ..self }
+    }
 }
 
 /// The process's environment variables and arguments, read once and passed on.

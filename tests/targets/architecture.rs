@@ -151,7 +151,7 @@ fn there_are_no_mutable_statics_and_no_constructors() {
 const OWN_FILES: &[(&str, &str, &str)] = &[
     ("local", "store.rs", "the one file behind key-value, blobs and queues"),
     ("local", "family.rs", "one redb table for each table or bucket, so that each knows its size"),
-    ("local", "clock.rs", "the machine's clock, which waits on tokio"),
+    ("local", "clock.rs", "a clock for the unit tests"),
     ("aws", "credentials.rs", "who we are to AWS: a chain of sources that no other provider has"),
     ("aws", "service.rs", "one AWS service in one region: endpoint, signature, and what its errors mean"),
     ("azure", "credentials.rs", "who we are to Azure: the tokens of an identity, which no other provider has"),

@@ -1,18 +1,17 @@
 //! Which provider is picked, in which environment: the whole table.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
-use isobar::{Adapter, Environment, Error, ErrorKind, ResourceKind, selection};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-const fn adapter(name: &'static str, schemes: &'static [&'static str]) -> Adapter {
-    Adapter { name, schemes, open: |_| Err(Error::internal("opened")), single_threaded: false }
-}
+use isobar::memory::MemoryProvider;
+use isobar::{Adapter, Environment, ErrorKind, ResourceKind, selection};
 
-const ALL: &[Adapter] = &[
-    adapter("local", &["redb", "file", "queue"]),
-    adapter("aws", &["dynamodb", "s3", "sns"]),
-    adapter("azure", &["cosmos", "az", "servicebus", "azqueue"]),
-    adapter("gcp", &["firestore", "gs", "pubsub"]),
-];
+const ALL: &[Adapter] = &[isobar::local::ADAPTER, isobar::aws::ADAPTER, isobar_azure::ADAPTER, isobar_gcp::ADAPTER];
+
+/// A provider that somebody else wrote.
+const HEAP: Adapter =
+    Adapter::new("heap", &["heap"], |_| Ok(Arc::new(MemoryProvider::default()))).with_marks(&["HEAP_PORT"]);
 const LAMBDA: (&str, &str) = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
 const FUNCTIONS: (&str, &str) = ("FUNCTIONS_CUSTOMHANDLER_PORT", "7071");
 const RUN: (&str, &str) = ("K_SERVICE", "shortener");
@@ -61,11 +60,61 @@ fn a_provider_that_is_not_compiled_in_names_its_feature_and_what_the_build_has()
     let message = host(&[], &[]).unwrap_err();
     assert!(message.contains("this build has: none") && message.contains("--features local"), "{message}");
     let message = host(&[("ISOBAR_PROVIDER", "heroku")], ALL).unwrap_err();
-    assert!(message.contains("aws, azure, gcp, local"), "{message}");
+    assert!(message.contains("local, aws, azure, gcp"), "{message}");
+}
+
+#[test]
+fn a_provider_of_somebody_else_is_selected_like_the_others() {
+    let with_heap = [ALL, &[HEAP]].concat();
+    for (vars, picked) in [
+        (&[("HEAP_PORT", "80")][..], "heap"),
+        (&[("ISOBAR_PROVIDER", "heap")], "heap"),
+        (&[("HEAP_PORT", "80"), RUN, ("ISOBAR_PROVIDER", "gcp")], "gcp"),
+        (&[RUN], "gcp"),
+        (&[], "local"),
+    ] {
+        assert_eq!(host(vars, &with_heap).as_deref(), Ok(picked), "{vars:?}");
+    }
+    assert!(host(&[("HEAP_PORT", "80"), RUN], &with_heap).unwrap_err().contains("ISOBAR_PROVIDER=gcp|heap"));
+    let found = routes(&[("ISOBAR_TABLE_LINKS", "heap://links-prod")], &with_heap).unwrap();
+    assert_eq!(found[0].2, "links-prod");
+    let message = routes(&[("ISOBAR_TABLE_LINKS", "mongodb://x")], &with_heap).unwrap_err();
+    assert!(message.ends_with("pubsub, heap"), "{message}");
+    let vars = environment(&[("ISOBAR_TABLE_LINKS", "heap://a"), ("ISOBAR_TOPIC_CLICKS", "memory://b")]);
+    let host = (HEAP.open)(&vars).unwrap();
+    let routes = selection::routes(&vars, &with_heap, HashMap::from([("heap", Arc::clone(&host))])).unwrap();
+    assert_eq!([0, 1].map(|route: usize| Arc::ptr_eq(&routes[route].provider, &host)), [true, false]);
+}
+
+#[test]
+fn a_provider_of_somebody_else_may_stand_alone() {
+    assert_eq!(host(&[("HEAP_PORT", "80")], &[HEAP]).as_deref(), Ok("heap"));
+    assert!(host(&[LAMBDA], &[HEAP]).unwrap_err().contains("--features aws"));
+    let everywhere = Adapter::new("heap", &["s3"], HEAP.open);
+    assert_eq!(host(&[], &[everywhere, ALL[0]]).as_deref(), Ok("heap"), "the first without a mark");
+    assert!(routes(&[("ISOBAR_BUCKET_PAGES", "s3://p")], &[everywhere]).is_ok());
+    let lambda = everywhere.with_marks(&["AWS_LAMBDA_RUNTIME_API"]);
+    assert_eq!(host(&[LAMBDA], &[lambda]).as_deref(), Ok("heap"), "who is there claims the mark, not who is missing");
+}
+
+#[test]
+fn what_two_providers_claim_is_refused_and_both_are_named() {
+    for (name, schemes, marks, claim) in [
+        ("gcp", &[][..], &[][..], "name `gcp`"),
+        ("heap", &["heap", "gs"], &[], "scheme `gs`"),
+        ("heap", &["heap"], &["HEAP_PORT", "K_SERVICE"], "mark `K_SERVICE`"),
+        ("heap", &["memory"], &[], "scheme `memory`"),
+        ("memory", &["heap"], &[], "name `memory`"),
+    ] {
+        let adapter = Adapter::new(name, schemes, HEAP.open).with_marks(marks);
+        let message = host(&[], &[ALL, &[adapter]].concat()).unwrap_err();
+        assert!(message.contains(claim) && message.contains(name), "{message}");
+    }
 }
 
 fn routes(vars: &[(&str, &str)], compiled: &[Adapter]) -> Result<Vec<(ResourceKind, String, String)>, String> {
-    let routes = selection::routes(&environment(vars), compiled).map_err(|error| error.message().to_owned())?;
+    let routes =
+        selection::routes(&environment(vars), compiled, HashMap::new()).map_err(|error| error.message().to_owned())?;
     let described = |route: &isobar::Route| {
         let at = &route.location;
         (at.kind(), at.name().to_owned(), at.physical_name().to_owned())
@@ -87,7 +136,7 @@ fn a_resource_lives_where_its_variable_says() {
 #[test]
 fn a_wrong_place_is_refused_with_the_variable_and_what_is_possible() {
     for (variable, url, told) in [
-        ("ISOBAR_TABLE_LINKS", "mongodb://x", "known: memory, dynamodb"),
+        ("ISOBAR_TABLE_LINKS", "mongodb://x", "known: memory, redb"),
         ("ISOBAR_TABLE_LINKS", "links", "scheme://name"),
         ("ISOBAR_TABLE_X", "memory://x", "not a logical name"),
     ] {

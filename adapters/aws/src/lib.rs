@@ -39,12 +39,11 @@ use key_value::DynamoKeyValue;
 use pub_sub::SnsPubSub;
 
 /// The row of this provider in the facade's table.
-pub const ADAPTER: Adapter = Adapter {
-    name: "aws",
-    schemes: &["dynamodb", "s3", "sns"],
-    open: |environment| Ok(Arc::new(AwsProvider::new(AwsConfig::from_environment(environment)?))),
-    single_threaded: true,
-};
+pub const ADAPTER: Adapter = Adapter::new("aws", &["dynamodb", "s3", "sns"], |environment| {
+    Ok(Arc::new(AwsProvider::new(AwsConfig::from_environment(environment)?)))
+})
+.with_marks(&["AWS_LAMBDA_RUNTIME_API"])
+.with_single_thread();
 
 /// The AWS provider. Cheap to clone and to make; it connects at first use.
 #[derive(Debug, Clone)]

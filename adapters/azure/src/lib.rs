@@ -35,12 +35,11 @@ pub use pub_sub::dead::dead_letter;
 use credentials::Credentials;
 
 /// The row of this provider in the facade's table.
-pub const ADAPTER: Adapter = Adapter {
-    name: "azure",
-    schemes: &["cosmos", "aztable", "az", "servicebus", "azqueue"],
-    open: |environment| Ok(Arc::new(AzureProvider::new(AzureConfig::from_environment(environment)?))),
-    single_threaded: false,
-};
+pub const ADAPTER: Adapter =
+    Adapter::new("azure", &["cosmos", "aztable", "az", "servicebus", "azqueue"], |environment| {
+        Ok(Arc::new(AzureProvider::new(AzureConfig::from_environment(environment)?)))
+    })
+    .with_marks(&["FUNCTIONS_CUSTOMHANDLER_PORT"]);
 
 /// The Azure provider. Cheap to clone and to make; it connects at first use.
 #[derive(Debug, Clone)]

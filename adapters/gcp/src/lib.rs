@@ -36,12 +36,10 @@ pub use pub_sub::dead::dead_letter;
 use credentials::Credentials;
 
 /// The row of this provider in the facade's table.
-pub const ADAPTER: Adapter = Adapter {
-    name: "gcp",
-    schemes: &["firestore", "gs", "pubsub"],
-    open: |environment| Ok(Arc::new(GcpProvider::new(GcpConfig::from_environment(environment)?))),
-    single_threaded: false,
-};
+pub const ADAPTER: Adapter = Adapter::new("gcp", &["firestore", "gs", "pubsub"], |environment| {
+    Ok(Arc::new(GcpProvider::new(GcpConfig::from_environment(environment)?)))
+})
+.with_marks(&["K_SERVICE"]);
 
 /// The Google Cloud provider. Cheap to clone and to make; it connects at first use.
 #[derive(Debug, Clone)]

@@ -1,37 +1,19 @@
-//! The clock of the machine.
+//! A clock for tests.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use isobar_abstraction::Clock;
-
-/// The machine's clock, waiting on the tokio runtime.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> SystemTime {
-        SystemTime::now()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
-    }
-
-    fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
-    }
-}
+use isobar_abstraction::{Clock, ManualClock};
+use parking_lot::Mutex;
 
 /// A clock that is also set back, as a person does, or a battery that was empty.
-#[cfg(test)]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SetClock {
-    steady: isobar_abstraction::ManualClock,
-    back: std::sync::Arc<parking_lot::Mutex<Duration>>,
+    steady: ManualClock,
+    back: Arc<Mutex<Duration>>,
 }
 
-#[cfg(test)]
 impl SetClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.steady.advance(by);
@@ -42,7 +24,6 @@ impl SetClock {
     }
 }
 
-#[cfg(test)]
 impl Clock for SetClock {
     fn now(&self) -> SystemTime {
         self.steady.now() - *self.back.lock()

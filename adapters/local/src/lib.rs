@@ -12,6 +12,7 @@
 //! with the same app.
 
 mod blob;
+#[cfg(test)]
 mod clock;
 pub mod config;
 mod event;
@@ -30,9 +31,9 @@ use isobar_abstraction::{
     Adapter, Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, ResourceKind, Result,
 };
 
-pub use clock::SystemClock;
 pub use config::LocalConfig;
 pub use host::Server;
+pub use isobar_serve::SystemClock;
 
 use blob::{LocalBlob, Signer};
 use key_value::LocalKeyValue;
@@ -40,12 +41,9 @@ use pub_sub::{LocalPubSub, Queue};
 use store::Store;
 
 /// The row of the local provider in the facade's table.
-pub const ADAPTER: Adapter = Adapter {
-    name: "local",
-    schemes: &["redb", "file", "queue"],
-    open: |environment| Ok(Arc::new(LocalProvider::new(LocalConfig::from_environment(environment)?))),
-    single_threaded: false,
-};
+pub const ADAPTER: Adapter = Adapter::new("local", &["redb", "file", "queue"], |environment| {
+    Ok(Arc::new(LocalProvider::new(LocalConfig::from_environment(environment)?)))
+});
 
 /// The embedded provider. Cheap to clone; it opens nothing before the first use.
 #[derive(Debug, Clone)]

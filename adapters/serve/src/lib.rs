@@ -6,6 +6,7 @@
 
 mod activity;
 mod call;
+mod clock;
 mod connection;
 mod guard;
 mod signal;
@@ -22,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub use call::{json_response, read_whole, status_of};
+pub use clock::SystemClock;
 use connection::Connections;
 pub use guard::from_this_machine;
 pub use signal::stop_signal;
