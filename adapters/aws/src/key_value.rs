@@ -19,11 +19,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Location, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Answered, Refusal, Safety};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
-use crate::service::{AwsService, Refusal};
+use crate::service::AwsService;
 use stored::{Found, StoredKey};
 pub(crate) use stored::{ITEM_BYTES, SORT_BYTES, TRANSACTION_BYTES};
 
@@ -64,8 +64,9 @@ impl DynamoKeyValue {
         operation: &'static str,
         safety: Safety,
         input: &(impl Serialize + Sync),
-    ) -> Result<std::result::Result<Bytes, Refusal>> {
-        self.service.json("DynamoDB_20120810", operation, safety, input).await
+    ) -> Result<Answered<Bytes>> {
+        let answer = self.service.json("DynamoDB_20120810", operation, safety, input).await?;
+        Ok(answer.map_err(|refusal| self.explained(refusal)))
     }
 
     /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
@@ -74,27 +75,30 @@ impl DynamoKeyValue {
         self.clock.pause(Duration::from_micros(fastrand::u64(0..=longest))).await;
     }
 
-    /// The error of a refusal that is not about a condition.
-    fn explain(&self, refusal: Refusal) -> Error {
+    /// What is known better of a table than of any service.
+    fn explained(&self, refusal: Refusal) -> Refusal {
         let (table, region) = (&self.table, self.service.region());
         let said = |part: &&str| refusal.message.contains(*part);
-        let error = match refusal.code.as_str() {
-            "ResourceNotFoundException" => Error::not_found(format!(
-                "there is no DynamoDB table `{table}` in {region}; create it with the keys `pk` and `sk`, of type S"
-            )),
+        let (kind, explanation) = match refusal.code.as_str() {
+            "ResourceNotFoundException" => (
+                ErrorKind::NotFound,
+                format!(
+                    "there is no DynamoDB table `{table}` in {region}; create it with the keys `pk` and `sk`, of type S"
+                ),
+            ),
             "ValidationException" | "ValidationError" if OTHER_KEYS.iter().any(said) => {
-                Error::config(format!("the DynamoDB table `{table}` needs the keys `pk` and `sk`, of type S"))
+                (ErrorKind::Config, format!("the DynamoDB table `{table}` needs the keys `pk` and `sk`, of type S"))
             }
-            "ValidationException" | "ValidationError" if said(&"tem size") && said(&"exceeded") => {
-                let message = format!("the item is over {ITEM_BYTES} bytes, the most that fits into DynamoDB");
-                Error::new(ErrorKind::TooLarge { limit: ITEM_BYTES }, message)
-            }
+            "ValidationException" | "ValidationError" if said(&"tem size") && said(&"exceeded") => (
+                ErrorKind::TooLarge { limit: ITEM_BYTES },
+                format!("the item is over {ITEM_BYTES} bytes, the most that fits into DynamoDB"),
+            ),
             "TransactionConflictException" | "TransactionInProgressException" | "ReplicatedWriteConflictException" => {
-                throttled("other writes of the same item are under way")
+                (ErrorKind::Throttled { retry_after: None }, "other writes of the same item are under way".to_owned())
             }
-            _ => return refusal.into(),
+            _ => return refusal,
         };
-        if refusal.uncertain { error.with_outcome_unknown() } else { error }
+        Refusal { kind, explanation, ..refusal }
     }
 }
 
@@ -123,7 +127,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T> {
 impl KeyValue for DynamoKeyValue {
     async fn get(&self, key: &Key) -> Result<Option<Item>> {
         let input = GetItem { table_name: &self.table, key: StoredKey::from(key), consistent_read: true };
-        let body = self.call("GetItem", Safety::Read, &input).await?.map_err(|refusal| self.explain(refusal))?;
+        let body = self.call("GetItem", Safety::Read, &input).await??;
         match read::<Got>(&body)?.item {
             Some(found) => found.into_item(key.clone(), self.clock.now()),
             None => Ok(None),

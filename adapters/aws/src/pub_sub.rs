@@ -19,11 +19,11 @@ use futures_util::stream::{self, StreamExt};
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, ErrorKind, Location, PubSub, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Refusal, Safety, unknown};
 
 use crate::State;
 use crate::config::{Placed, arn};
-use crate::service::{AwsService, Refusal};
+use crate::service::AwsService;
 use sns::Entry;
 
 /// What the names of FIFO topics and queues end with.
@@ -104,11 +104,9 @@ impl SnsPubSub {
             let mut again = Vec::new();
             for (place, sent) in std::mem::take(&mut pending).into_iter().zip(sent) {
                 again.extend(sent.as_ref().is_err_and(|unsent| unsent.again).then_some(place));
-                let unknown = results[place].as_ref().is_err_and(Error::outcome_unknown);
-                results[place] = sent.map_err(|Unsent { error, .. }| {
-                    // What an earlier attempt perhaps did, a later one that was refused does not undo.
-                    if unknown { error.with_outcome_unknown() } else { error }
-                });
+                // What an earlier attempt perhaps did, a later one that was refused does not undo.
+                let uncertain = results[place].as_ref().is_err_and(Error::outcome_unknown);
+                results[place] = sent.map_err(|Unsent { error, .. }| unknown(error, uncertain));
             }
             if again.is_empty() || attempt == ATTEMPTS {
                 break;
@@ -155,8 +153,7 @@ impl SnsPubSub {
             return refusal.into();
         }
         let why = if end == FIFO { " for messages with an ordering key" } else { "" };
-        let error = Error::not_found(format!("SNS has no topic `{}{end}`{why}: create it", self.placed.name));
-        if refusal.uncertain { error.with_outcome_unknown() } else { error }
+        refusal.as_error(Error::not_found(format!("SNS has no topic `{}{end}`{why}: create it", self.placed.name)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod account;
 mod code;
-mod refusal;
+pub(crate) mod refusal;
 pub(crate) mod sign;
 pub(crate) mod signed;
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answer, Judgement, Safety};
+use isobar_rest::{Answered, Refusal, Safety};
 use object_store::PutPayload;
 use percent_encoding::{percent_decode_str, percent_encode};
 use serde::Serialize;
@@ -22,8 +22,7 @@ use url::Url;
 use crate::State;
 use crate::config::{Placed, check_region, signing_name};
 
-pub(crate) use refusal::Refusal;
-use signed::{Meaning, Signed};
+use signed::Signed;
 
 /// One AWS service in one region. Made by [`AwsProvider::service`](crate::AwsProvider::service).
 ///
@@ -104,7 +103,7 @@ impl AwsService {
         operation: &'static str,
         safety: Safety,
         input: &(impl Serialize + Sync),
-    ) -> Result<std::result::Result<Bytes, Refusal>> {
+    ) -> Result<Answered<Bytes>> {
         let body = serde_json::to_vec(input)?;
         let request = Request::post(self.url("/")?.as_str())
             .header(CONTENT_TYPE, "application/x-amz-json-1.0")
@@ -114,12 +113,7 @@ impl AwsService {
     }
 
     /// Calls an operation of a service that speaks AWS Query and answers XML (SNS).
-    pub(crate) async fn query(
-        &self,
-        operation: &'static str,
-        safety: Safety,
-        form: String,
-    ) -> Result<std::result::Result<Bytes, Refusal>> {
+    pub(crate) async fn query(&self, operation: &'static str, safety: Safety, form: String) -> Result<Answered<Bytes>> {
         let request = Request::post(self.url("/")?.as_str())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Bytes::from(form));
@@ -131,7 +125,7 @@ impl AwsService {
         operation: &'static str,
         safety: Safety,
         request: std::result::Result<Request<Bytes>, http::Error>,
-    ) -> Result<std::result::Result<Bytes, Refusal>> {
+    ) -> Result<Answered<Bytes>> {
         let wrong = |error| Error::internal("the request cannot be made").with_source(error);
         let answer = self.exchange(operation, safety, request.map_err(wrong)?).await?;
         Ok(answer.map(Response::into_body))
@@ -147,18 +141,16 @@ impl AwsService {
         operation: &'static str,
         safety: Safety,
         request: Request<Bytes>,
-    ) -> Result<std::result::Result<Response<Bytes>, Refusal>> {
-        let signed = Signed::new(&self.state, signing_name(self.name), &self.region, MEANING);
-        let Answer { response, uncertain } = signed.call(operation, safety, request.map(PutPayload::from)).await?;
-        match self.refusal(&response) {
-            Some(refusal) => Ok(Err(refusal.uncertain(uncertain))),
-            None => Ok(Ok(response)),
-        }
+    ) -> Result<Answered<Response<Bytes>>> {
+        let read = |answer: &Response<Bytes>| refusal::read(answer, &self.place());
+        let signed = Signed::new(&self.state, signing_name(self.name), &self.region, &read);
+        signed.call(operation, safety, request.map(PutPayload::from)).await
     }
 
-    fn refusal(&self, response: &Response<Bytes>) -> Option<Refusal> {
-        let refused = !response.status().is_success();
-        refused.then(|| Refusal::read(response).of(self.place()))
+    /// The same refusal by the code and message of a part of its answer.
+    pub(crate) fn refused_by(&self, refusal: &Refusal, code: String, message: &str) -> Refusal {
+        let uncertain = refusal.uncertain;
+        Refusal { uncertain, ..refusal::of_code(&refusal.answer, code, message, &self.place()) }
     }
 
     /// What is called, as errors say it.
@@ -182,11 +174,6 @@ fn canonical(query: &str) -> String {
     };
     query.split('&').filter(|it| !it.is_empty()).map(pair).collect::<Vec<_>>().join("&")
 }
-
-const MEANING: Meaning = Meaning {
-    judge: |answer| if answer.status().is_success() { Judgement::Final } else { Refusal::read(answer).judge() },
-    expired: |answer| !answer.status().is_success() && Refusal::read(answer).is_expired(),
-};
 
 #[cfg(test)]
 pub(crate) mod double;

@@ -9,10 +9,10 @@
 //! fails. So they are not used.
 
 mod cli;
+pub(crate) mod cosmos;
 mod managed;
-pub(crate) mod renewal;
+mod service_bus;
 pub(crate) mod shared_key;
-pub(crate) mod storage;
 mod workload;
 
 use std::sync::Arc;
@@ -24,10 +24,14 @@ use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock}
 
 use crate::AzureConfig;
 use crate::config::Sources;
+use service_bus::Signatures;
 
 /// Where tokens come from. Cheap to clone; clones share what was found.
 #[derive(Debug, Clone)]
-pub(crate) struct Credentials(Arc<[CredentialCache<OfAudience>; 3]>);
+pub(crate) struct Credentials {
+    tokens: Arc<[CredentialCache<OfAudience>; 3]>,
+    signatures: Arc<Signatures>,
+}
 
 /// Whom a token is shown to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +61,8 @@ impl Credentials {
         let chain = Arc::new(Chain { config: config.clone(), client });
         let of =
             |audience| CredentialCache::new(OfAudience { chain: Arc::clone(&chain), audience }, Arc::new(SystemClock));
-        Self(Arc::new([Audience::Storage, Audience::Cosmos, Audience::ServiceBus].map(of)))
+        let tokens = Arc::new([Audience::Storage, Audience::Cosmos, Audience::ServiceBus].map(of));
+        Self { tokens, signatures: Arc::default() }
     }
 
     /// A token that is good now. Errors: `Unauthenticated` where there is no source, with what was tried;
@@ -66,9 +71,9 @@ impl Credentials {
         self.of(audience).get().await
     }
 
-    /// Forgets a token that a service refused as expired, unless it has only just come.
-    pub(crate) fn reject(&self, audience: Audience, token: &Arc<str>) {
-        self.of(audience).reject(token);
+    /// The signatures of Service Bus.
+    pub(crate) fn signatures(&self) -> &Signatures {
+        &self.signatures
     }
 
     /// After a service has refused this token: is there another?
@@ -77,7 +82,7 @@ impl Credentials {
     }
 
     fn of(&self, audience: Audience) -> &CredentialCache<OfAudience> {
-        let [storage, cosmos, service_bus] = &*self.0;
+        let [storage, cosmos, service_bus] = &*self.tokens;
         match audience {
             Audience::Storage => storage,
             Audience::Cosmos => cosmos,

@@ -20,6 +20,7 @@ mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
+mod service;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! A service of Google Cloud: its address, what its calls show, and what its answers mean.
 
-mod refusal;
+pub(crate) mod refusal;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answer, Call, Judgement, Opened, Safety, Service};
+use isobar_rest::{Answered, Call, Refusal, Safety, Service, StreamBody};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -19,8 +19,6 @@ use serde::Serialize;
 use crate::State;
 use crate::config::{Access, Endpoint};
 use crate::credentials::Token;
-
-pub(crate) use refusal::{Refusal, Status};
 
 /// A service as one resource needs it.
 #[derive(Clone)]
@@ -39,9 +37,6 @@ impl fmt::Debug for GoogleService {
             .finish_non_exhaustive()
     }
 }
-
-/// What a service answered: its success, or its refusal, which is the caller's to understand.
-pub(crate) type Answered<T> = std::result::Result<T, Refusal>;
 
 impl GoogleService {
     pub(crate) fn new(state: Arc<State>, endpoint: Endpoint, resource: String) -> Self {
@@ -75,51 +70,32 @@ impl GoogleService {
         Ok(answer.map(Response::into_body))
     }
 
-    /// Makes a call whose URI is absolute, and once more where its token was refused and there is another.
+    /// Makes a call whose URI is absolute.
     pub(crate) async fn call(
         &self,
         operation: &'static str,
         safety: Safety,
         request: Request<PutPayload>,
     ) -> Result<Answered<Response<Bytes>>> {
-        let call = self.shown();
-        let make = |request| self.state.client.call(Call { operation, request, safety, service: &call });
-        let mut answer = make(request.clone()).await?;
-        if call.renew(&answer.response).await {
-            // What an attempt before may have done stays done.
-            let earlier = answer.uncertain;
-            answer = make(request).await.map_err(|error| unknown(error, earlier))?;
-            answer.uncertain |= earlier;
-        }
-        Ok(self.read(answer))
+        self.state.client.call(Call { operation, request, safety, service: &self.shown() }).await
     }
 
     /// Makes a call that only reads, and hands out the body of its success as it comes.
-    pub(crate) async fn open(&self, operation: &'static str, request: Request<PutPayload>) -> Result<Opened> {
-        let call = self.shown();
-        let open = |request| self.state.client.open(Call { operation, request, safety: Safety::Read, service: &call });
-        match open(request.clone()).await? {
-            Opened::Refused(answer) if call.renew(&answer.response).await => open(request).await,
-            opened => Ok(opened),
-        }
+    pub(crate) async fn open(
+        &self,
+        operation: &'static str,
+        request: Request<PutPayload>,
+    ) -> Result<Answered<Response<StreamBody>>> {
+        self.state.client.open(Call { operation, request, safety: Safety::Read, service: &self.shown() }).await
     }
 
-    /// The refusal that an answer is, if it is one.
-    pub(crate) fn refusal(&self, answer: &Response<Bytes>, uncertain: bool) -> Refusal {
-        Refusal::read(answer).of(&self.resource, uncertain)
-    }
-
-    fn read(&self, answer: Answer) -> Answered<Response<Bytes>> {
-        let Answer { response, uncertain } = answer;
-        // 308 is how Cloud Storage says that an upload goes on.
-        if response.status().is_success() || response.status() == http::StatusCode::PERMANENT_REDIRECT {
-            return Ok(response);
-        }
-        Err(self.refusal(&response, uncertain))
+    /// What an answer refuses, or a part of one; `None` of a success.
+    pub(crate) fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal> {
+        refusal::read(answer, &self.resource)
     }
 
     fn shown(&self) -> Shown<'_> {
-        Shown { state: &self.state, access: self.endpoint.access, token: Mutex::default() }
+        Shown { service: self, token: Mutex::default() }
     }
 }
 
@@ -127,38 +103,20 @@ fn unmade(error: http::Error) -> Error {
     Error::internal("the request cannot be made").with_source(error)
 }
 
-pub(crate) fn unknown(error: Error, uncertain: bool) -> Error {
-    if uncertain { error.with_outcome_unknown() } else { error }
-}
-
 /// One call: its attempts show a token, or nothing.
 struct Shown<'a> {
-    state: &'a State,
-    access: Access,
+    service: &'a GoogleService,
     /// The token that the last attempt showed.
     token: Mutex<Option<Arc<Token>>>,
-}
-
-impl Shown<'_> {
-    /// Does the answer refuse the token, and is there another?
-    async fn renew(&self, answer: &Response<Bytes>) -> bool {
-        let shown = self.token.lock().clone();
-        match shown {
-            Some(token) if answer.status() == http::StatusCode::UNAUTHORIZED => {
-                self.state.credentials.renew(&token).await
-            }
-            _ => false,
-        }
-    }
 }
 
 #[async_trait]
 impl Service for Shown<'_> {
     async fn authorize(&self, request: &mut Parts, _body: &PutPayload) -> Result<()> {
-        if self.access == Access::Anonymous {
+        if self.service.endpoint.access == Access::Anonymous {
             return Ok(());
         }
-        let token = self.state.credentials.token().await?;
+        let token = self.service.state.credentials.token().await?;
         request.headers.insert(AUTHORIZATION, token.authorization.clone());
         if let Some(project) = &token.quota_project {
             request.headers.insert("x-goog-user-project", project.clone());
@@ -167,8 +125,18 @@ impl Service for Shown<'_> {
         Ok(())
     }
 
-    fn judge(&self, answer: &Response<Bytes>) -> Judgement {
-        if answer.status().is_success() { Judgement::Final } else { Refusal::read(answer).judge() }
+    fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal> {
+        self.service.refusal(answer)
+    }
+
+    async fn renew(&self, refusal: &Refusal) -> bool {
+        let shown = self.token.lock().clone();
+        match shown {
+            Some(token) if refusal.status() == StatusCode::UNAUTHORIZED => {
+                self.service.state.credentials.renew(&token).await
+            }
+            _ => false,
+        }
     }
 }
 

@@ -13,10 +13,11 @@ use tracing::{Instrument, Span, debug, debug_span};
 
 use crate::failure::{Again, Failure};
 use crate::payload::RequestBody;
+use crate::refusal::unknown;
 use crate::retry::{Budget, COST, COST_OF_TIMEOUT, backoff, retry_after};
 use crate::stream::StreamBody;
 use crate::transport::{Outgoing, Transport};
-use crate::{Answer, Call, ClientConfig, Judgement, Opened, Safety};
+use crate::{Answered, Call, ClientConfig, Judgement, Refusal, Safety};
 
 /// The HTTP client. Cheap to clone, and to make: it reads certificates and connects at first use.
 ///
@@ -45,7 +46,7 @@ impl Client {
     ///
     /// It never outlasts the invocation that it is part of
     /// ([`current_deadline`](isobar_abstraction::current_deadline)). Where retries are used up, or the
-    /// invocation leaves no time for one, the last answer is returned.
+    /// invocation leaves no time for one, the last refusal is returned.
     ///
     /// Errors, with `outcome_unknown` if an attempt of a write may have been applied:
     /// - `Unavailable`: no connection, or no whole answer.
@@ -53,25 +54,26 @@ impl Client {
     /// - `TooLarge`: the answer has more than `max_response_bytes`.
     /// - `Config`: the URL, a proxy or the CA bundle is wrong.
     /// - what [`Service::authorize`](crate::Service::authorize) says, which is not retried.
-    pub async fn call(&self, call: Call<'_>) -> Result<Answer> {
+    pub async fn call(&self, call: Call<'_>) -> Result<Answered<Response<Bytes>>> {
         match self.make(call, Reading::Whole).await? {
-            (Got::Whole(response), uncertain) => Ok(Answer { response, uncertain }),
-            (Got::Stream(_), _) => Err(Error::internal("an answer that was to be whole is not")),
+            Got::Whole(answer) => Ok(Ok(answer)),
+            Got::Refused(refusal) => Ok(Err(*refusal)),
+            Got::Stream(_) => Err(Error::internal("an answer that was to be whole is not")),
         }
     }
 
     /// Like [`call`](Self::call), but the body of a success is handed out as it comes, however large it
     /// is. What breaks off then is an error of the body, and nobody's to repeat but the caller's
     /// ([`pause`](Self::pause)).
-    pub async fn open(&self, call: Call<'_>) -> Result<Opened> {
-        Ok(match self.make(call, Reading::Stream).await? {
-            (Got::Whole(response), uncertain) => Opened::Refused(Answer { response, uncertain }),
-            (Got::Stream(response), _) => Opened::Stream(response),
-        })
+    pub async fn open(&self, call: Call<'_>) -> Result<Answered<Response<StreamBody>>> {
+        match self.make(call, Reading::Stream).await? {
+            Got::Stream(answer) => Ok(Ok(answer)),
+            Got::Refused(refusal) => Ok(Err(*refusal)),
+            Got::Whole(answer) => Ok(Err(Refusal::new(&answer, "", ""))),
+        }
     }
 
-    /// The last answer, and whether an attempt before it may have been applied.
-    async fn make(&self, call: Call<'_>, reading: Reading) -> Result<(Got, bool)> {
+    async fn make(&self, call: Call<'_>, reading: Reading) -> Result<Got> {
         let host = call.request.uri().host();
         let span = debug_span!("call", operation = call.operation, host, status = Empty, retries = Empty);
         let mut course = Course::new(&self.0, call, reading);
@@ -119,6 +121,7 @@ enum Reading {
 enum Got {
     Whole(Response<Bytes>),
     Stream(Response<StreamBody>),
+    Refused(Box<Refusal>),
 }
 
 impl Got {
@@ -126,6 +129,7 @@ impl Got {
         match self {
             Self::Whole(answer) => answer.status(),
             Self::Stream(answer) => answer.status(),
+            Self::Refused(refusal) => refusal.status(),
         }
     }
 }
@@ -144,6 +148,8 @@ struct Course<'a> {
     paid: u32,
     /// Was a dead connection met? That excuses one attempt, not more.
     excused: bool,
+    /// Were credentials refused, and others found?
+    renewed: bool,
     /// May a write have been applied of which no whole and good answer told?
     uncertain: bool,
 }
@@ -160,12 +166,12 @@ enum Next {
 impl<'a> Course<'a> {
     fn new(client: &'a State, call: Call<'a>, reading: Reading) -> Self {
         let deadline = current_deadline();
-        Self { client, call, reading, deadline, retries: 0, paid: 0, excused: false, uncertain: false }
+        Self { client, call, reading, deadline, retries: 0, paid: 0, excused: false, renewed: false, uncertain: false }
     }
 
     async fn run(&mut self) -> Outcome {
         loop {
-            let (outcome, next) = self.judge(self.attempt().await);
+            let (outcome, next) = self.judge(self.attempt().await).await;
             match next {
                 None => return outcome,
                 Some(Next::AtOnce) => {}
@@ -191,14 +197,17 @@ impl<'a> Course<'a> {
     async fn authorized(&self) -> Result<Outgoing> {
         let Call { request, service, .. } = &self.call;
         let (mut parts, body) = request.clone().into_parts();
-        let authorized = service.authorize(&mut parts, &body);
-        match self.client.left(self.deadline) {
-            None => authorized.await?,
-            Some(left) => timeout(left, authorized).await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Timeout, "the invocation's deadline came before there were credentials"))
-            })?,
-        }
+        let late = || Error::new(ErrorKind::Timeout, "the invocation's deadline came before there were credentials");
+        self.in_time(service.authorize(&mut parts, &body)).await.ok_or_else(late)??;
         Ok(Request::from_parts(parts, RequestBody::from(body)))
+    }
+
+    /// `None` where the invocation ends first.
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self.client.left(self.deadline) {
+            None => Some(work.await),
+            Some(left) => timeout(left, work).await.ok(),
+        }
     }
 
     async fn attempt(&self) -> Result<Got, Failure> {
@@ -215,26 +224,30 @@ impl<'a> Course<'a> {
 
     async fn send(&self, request: Outgoing) -> Result<Got, Failure> {
         let left = self.client.left(self.deadline);
-        if self.reading == Reading::Whole {
-            return self.client.transport.exchange(request, left).await.map(Got::Whole);
-        }
-        let answer = self.client.transport.stream(request, left).await?;
-        if answer.status().is_success() {
-            return Ok(Got::Stream(answer));
-        }
-        Transport::refusal(answer, LARGEST_REFUSAL).await.map(Got::Whole)
+        let answer = match self.reading {
+            Reading::Whole => self.client.transport.exchange(request, left).await?,
+            Reading::Stream => {
+                let answer = self.client.transport.stream(request, left).await?;
+                if answer.status().is_success() {
+                    return Ok(Got::Stream(answer));
+                }
+                Transport::refusal(answer, LARGEST_REFUSAL).await?
+            }
+        };
+        let refusal = self.call.service.refusal(&answer);
+        Ok(refusal.map_or(Got::Whole(answer), |refusal| Got::Refused(Box::new(refusal))))
     }
 
     /// What an attempt ended in, and whether there is to be another.
-    fn judge(&mut self, attempt: Result<Got, Failure>) -> (Outcome, Option<Next>) {
+    async fn judge(&mut self, attempt: Result<Got, Failure>) -> (Outcome, Option<Next>) {
         match attempt {
-            Ok(Got::Stream(answer)) => {
-                self.client.budget.succeeded(self.paid);
-                (Ok(Got::Stream(answer)), None)
+            Ok(Got::Refused(refusal)) => {
+                let next = self.after_refusal(&refusal).await;
+                (Ok(Got::Refused(refusal)), next)
             }
-            Ok(Got::Whole(answer)) => {
-                let next = self.after_answer(&answer);
-                (Ok(Got::Whole(answer)), next)
+            Ok(answer) => {
+                self.client.budget.succeeded(self.paid);
+                (Ok(answer), None)
             }
             Err(failure) => {
                 let next = self.after_failure(&failure);
@@ -243,9 +256,13 @@ impl<'a> Course<'a> {
         }
     }
 
-    fn after_answer(&mut self, answer: &Response<Bytes>) -> Option<Next> {
-        let told = || retry_after(answer, self.client.clock.now());
-        match self.call.service.judge(answer) {
+    async fn after_refusal(&mut self, refusal: &Refusal) -> Option<Next> {
+        let told = || retry_after(&refusal.answer, self.client.clock.now());
+        match refusal.judgement {
+            Judgement::Final if !self.renewed && self.in_time(self.call.service.renew(refusal)).await == Some(true) => {
+                self.renewed = true;
+                Some(Next::AtOnce)
+            }
             Judgement::Final => {
                 self.client.budget.succeeded(self.paid);
                 None
@@ -286,11 +303,10 @@ impl<'a> Course<'a> {
         }
     }
 
-    fn settle(self, outcome: Outcome) -> Result<(Got, bool)> {
+    fn settle(self, outcome: Outcome) -> Result<Got> {
         match outcome {
-            Ok(got) => Ok((got, self.uncertain)),
-            Err(error) if self.uncertain => Err(error.with_outcome_unknown()),
-            Err(error) => Err(error),
+            Ok(Got::Refused(refusal)) => Ok(Got::Refused(Box::new(Refusal { uncertain: self.uncertain, ..*refusal }))),
+            outcome => outcome.map_err(|error| unknown(error, self.uncertain)),
         }
     }
 }

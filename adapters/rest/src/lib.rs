@@ -1,7 +1,7 @@
 //! The one HTTP client of isobar's cloud adapters: TLS, pool, timeouts, retries, deadlines.
 //!
 //! An adapter describes a call ([`Call`]): the request, how safe it is to repeat ([`Safety`]), and
-//! the [`Service`] that signs it and judges the answers. What is retried, and for how long, is
+//! the [`Service`] that signs it and reads the answers. What is retried, and for how long, is
 //! decided here and alike for all services. Objects of a store are read in [`object`].
 
 mod call;
@@ -14,14 +14,18 @@ mod failure;
 pub mod object;
 mod payload;
 mod proxy;
+mod refusal;
 mod retry;
 mod stream;
 mod tls;
 mod transport;
+mod unsigned;
 
-pub use call::{Answer, Call, Judgement, Opened, Safety, Service};
+pub use call::{Call, Safety, Service};
 pub use client::Client;
 pub use clock::SystemClock;
 pub use config::{ClientConfig, Protocol};
 pub use credentials::{CredentialCache, CredentialSource, Found};
+pub use refusal::{Answered, Judgement, Refusal, unknown};
 pub use stream::StreamBody;
+pub use unsigned::Unsigned;

@@ -6,17 +6,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Origin};
-use isobar_rest::Judgement;
+use isobar_rest::{Judgement, Refusal, unknown};
 use serde::Deserialize;
 
-/// What an error of S3 says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Told {
-    code: String,
-    message: String,
-    region: Option<String>,
-}
+use crate::service::refusal;
 
 /// The errors of one bucket.
 #[derive(Debug, Clone)]
@@ -51,11 +44,15 @@ impl S3Refusals {
         Self { bucket: bucket.to_owned(), region: region.to_owned() }
     }
 
-    /// The error that an answer is.
-    pub(super) fn error(&self, request: &Parts, answer: &Response<Bytes>) -> Error {
-        let told = told(answer);
+    /// The error of a refusal.
+    pub(super) fn error(&self, request: &Parts, refusal: Refusal) -> Error {
+        let uncertain = refusal.uncertain;
+        unknown(self.known(request, refusal), uncertain)
+    }
+
+    fn known(&self, request: &Parts, refusal: Refusal) -> Error {
         let condition = Condition::of(request);
-        match (answer.status().as_u16(), told.code.as_str()) {
+        match (refusal.status().as_u16(), refusal.code.as_str()) {
             (_, "NoSuchBucket") => self.no_bucket(),
             (_, "InvalidBucketName") => Error::config(format!("S3 takes no bucket named `{}`", self.bucket)),
             (_, "NoSuchKey") if condition == Condition::Version && !request.method.is_safe() => {
@@ -72,8 +69,11 @@ impl S3Refusals {
             (412, _) => Error::conflict("the object is not in the version that was expected"),
             (409, "ConditionalRequestConflict") => Error::conflict("another write of this key came in between"),
             (416, _) => Error::invalid("the range holds no byte of the object").with_origin(Origin::Data),
-            (301 | 400, _) if self.elsewhere(answer, &told).is_some() => self.wrong_region(answer, &told),
-            (status, code) => Error::new(kind(status, code), message(status, &told)).with_origin(Origin::Service),
+            (301 | 400, _) => match self.elsewhere(&refusal.answer) {
+                Some(region) => self.wrong_region(&region),
+                None => refusal.into(),
+            },
+            _ => refusal.into(),
         }
     }
 
@@ -85,15 +85,20 @@ impl S3Refusals {
     }
 
     /// The bucket's region, if it is not ours.
-    fn elsewhere(&self, answer: &Response<Bytes>, told: &Told) -> Option<String> {
+    fn elsewhere(&self, answer: &Response<Bytes>) -> Option<String> {
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "PascalCase", default)]
+        struct Told {
+            region: Option<String>,
+        }
+        let told = std::str::from_utf8(answer.body()).ok().and_then(|body| quick_xml::de::from_str::<Told>(body).ok());
         let header = answer.headers().get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
-        let region = told.region.as_deref().or(header)?;
-        (region != self.region).then(|| region.to_owned())
+        let region = told.and_then(|told| told.region).or_else(|| header.map(str::to_owned))?;
+        (region != self.region).then_some(region)
     }
 
-    fn wrong_region(&self, answer: &Response<Bytes>, told: &Told) -> Error {
+    fn wrong_region(&self, right: &str) -> Error {
         let Self { bucket, region } = self;
-        let right = self.elsewhere(answer, told).unwrap_or_default();
         Error::config(format!(
             "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or give it the URL \
              `s3://{bucket}?region={right}`"
@@ -101,39 +106,28 @@ impl S3Refusals {
     }
 }
 
-/// Is the answer an error? One may come behind a success, in an answer that began before the work was done.
-pub(super) fn refuses(answer: &Response<Bytes>) -> bool {
-    !answer.status().is_success() || contains_error(answer)
-}
-
-/// Is the answer the last word?
-pub(super) fn judge(answer: &Response<Bytes>) -> Judgement {
-    if refuses(answer) { judge_code(answer.status(), &told(answer).code) } else { Judgement::Final }
+/// Reads what an answer refuses; one may come behind a success, in an answer that began before the work was done.
+pub(super) fn read(answer: &Response<Bytes>) -> Option<Refusal> {
+    if answer.status().is_success() && !contains_error(answer) {
+        return None;
+    }
+    let (code, message) = refusal::told(answer);
+    let (kind, judgement) = (kind(answer.status().as_u16(), &code), judge_code(answer.status(), &code));
+    let refusal = Refusal::new(answer, code, &message);
+    Some(Refusal { kind, judgement, explanation: explained(&refusal), ..refusal })
 }
 
 /// After a conflict the upload must be made anew:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>.
-pub(super) fn judge_completion(answer: &Response<Bytes>) -> Judgement {
-    match refuses(answer) && told(answer).code == "ConditionalRequestConflict" {
-        true => Judgement::Final,
-        false => judge(answer),
-    }
-}
-
-/// Were the credentials good once?
-pub(super) fn is_expired(answer: &Response<Bytes>) -> bool {
-    !answer.status().is_success() && matches!(told(answer).code.as_str(), "ExpiredToken" | "TokenRefreshRequired")
+pub(super) fn read_completion(answer: &Response<Bytes>) -> Option<Refusal> {
+    let refusal = read(answer)?;
+    let lost = refusal.code == "ConditionalRequestConflict";
+    Some(if lost { Refusal { judgement: Judgement::Final, ..refusal } } else { refusal })
 }
 
 fn contains_error(answer: &Response<Bytes>) -> bool {
     let head = &answer.body()[..answer.body().len().min(1024)];
     head.windows(7).any(|part| part == b"<Error>")
-}
-
-/// What an answer says of an error; nothing, where it has no body.
-fn told(answer: &Response<Bytes>) -> Told {
-    let told = std::str::from_utf8(answer.body()).ok().filter(|_| contains_error(answer));
-    told.and_then(|body| quick_xml::de::from_str(body).ok()).unwrap_or_default()
 }
 
 fn judge_code(status: StatusCode, code: &str) -> Judgement {
@@ -203,8 +197,8 @@ fn kind(status: u16, code: &str) -> ErrorKind {
 /// The largest object that is written in one request: 5 GiB.
 const LARGEST_PUT: u64 = 5 << 30;
 
-fn message(status: u16, told: &Told) -> String {
-    let Told { code, message, .. } = told;
+fn explained(refusal: &Refusal) -> String {
+    let Refusal { code, message, .. } = refusal;
     let next = match code.as_str() {
         "AccessDenied" => {
             "; allow it in the role's policy, and s3:ListBucket too, without which S3 answers so for an absent object"
@@ -215,6 +209,7 @@ fn message(status: u16, told: &Told) -> String {
         "NoSuchUpload" => "; the multipart write was completed, aborted or expired: write the object anew",
         _ => "",
     };
+    let status = refusal.status().as_u16();
     match (code.is_empty(), status) {
         (false, _) => format!("S3 answered {code}: {message}{next}"),
         (true, 400) => "S3 answered 400, without a reason: the credentials may have expired".to_owned(),
@@ -244,10 +239,13 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        assert!(refuses(answer));
-        let error = S3Refusals::new("pages", "eu-west-1").error(&parts, answer);
+        let error = S3Refusals::new("pages", "eu-west-1").error(&parts, read(answer).unwrap());
         assert!(!error.outcome_unknown());
         error
+    }
+
+    fn judge(answer: &Response<Bytes>) -> Judgement {
+        read(answer).unwrap().judgement
     }
 
     const REFUSED: Judgement = Judgement::Refused { after: None };
@@ -329,14 +327,14 @@ mod tests {
     #[test]
     fn a_success_is_no_error() {
         let copied = Response::new("<CopyObjectResult><ETag>\"1\"</ETag></CopyObjectResult>".into());
-        assert!(!refuses(&copied) && judge(&copied) == Judgement::Final);
+        assert!(read(&copied).is_none());
     }
 
     #[test]
-    fn a_conflict_ends_an_upload_and_an_expired_token_is_told_apart() {
+    fn a_conflict_ends_an_upload() {
         let conflict = answer(409, "ConditionalRequestConflict");
-        assert_eq!((judge(&conflict), judge_completion(&conflict)), (REFUSED, Judgement::Final));
-        assert_eq!(judge_completion(&answer(503, "SlowDown")), REFUSED);
-        assert!(is_expired(&answer(400, "ExpiredToken")) && !is_expired(&answer(403, "AccessDenied")));
+        let of_completion = |answer| read_completion(answer).unwrap().judgement;
+        assert_eq!((judge(&conflict), of_completion(&conflict)), (REFUSED, Judgement::Final));
+        assert_eq!(of_completion(&answer(503, "SlowDown")), REFUSED);
     }
 }

@@ -11,8 +11,8 @@ use http::request::{Builder, Parts};
 use http::{Method, Request, Response};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::Safety;
 use isobar_rest::object::text;
-use isobar_rest::{Answer, Safety};
 use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{PutMode, PutPayload, PutResult, TagSet, UpdateVersion};
@@ -24,7 +24,7 @@ use super::refusal::{self, S3Refusals};
 use super::store::numbered;
 use crate::State;
 use crate::service::sign::{PATH, Signer, query};
-use crate::service::signed::{Meaning, Signed};
+use crate::service::signed::{Read as ReadRefusal, Signed};
 
 /// One bucket, as it is asked.
 #[derive(Debug, Clone)]
@@ -36,9 +36,6 @@ pub(super) struct S3Requests {
     region: String,
     pub(super) refusals: S3Refusals,
 }
-
-pub(super) const MEANING: Meaning = Meaning { judge: refusal::judge, expired: refusal::is_expired };
-const OF_COMPLETION: Meaning = Meaning { judge: refusal::judge_completion, ..MEANING };
 
 impl S3Requests {
     pub(super) fn new(state: Arc<State>, bucket: String, base: String, region: String) -> Self {
@@ -162,9 +159,9 @@ impl S3Requests {
         let url = format!("{}?{}", self.url(at), query(&[("uploadId", id)]));
         let request = under(Request::post(url).header(CONTENT_TYPE, "application/xml"), mode);
         let (request, asked) = self.ready(request, part_list(parts))?;
-        let signed = self.signed(OF_COMPLETION);
+        let signed = self.signed(&refusal::read_completion);
         let answer = signed.call("CompleteMultipartUpload", Safety::Idempotent, request).await?;
-        let answer = self.settle(&asked, answer)?;
+        let answer = answer.map_err(|refusal| self.refusals.error(&asked, refusal))?;
         // It answered with a success: the object is there, perhaps.
         let wrong = |error| {
             Error::internal("S3 completed a multipart write without a word").with_source(error).with_outcome_unknown()
@@ -189,8 +186,8 @@ impl S3Requests {
         Ok(format!("{}?{query}", self.url(at)))
     }
 
-    pub(super) fn signed(&self, meaning: Meaning) -> Signed<'_> {
-        Signed::new(&self.state, "s3", &self.region, meaning)
+    pub(super) fn signed<'a>(&'a self, read: ReadRefusal<'a>) -> Signed<'a> {
+        Signed::new(&self.state, "s3", &self.region, read)
     }
 
     /// The request, and what of it tells the meaning of an answer.
@@ -211,17 +208,8 @@ impl S3Requests {
         body: PutPayload,
     ) -> Result<Response<Bytes>> {
         let (request, asked) = self.ready(request, body)?;
-        let answer = self.signed(MEANING).call(operation, safety, request).await?;
-        self.settle(&asked, answer)
-    }
-
-    fn settle(&self, asked: &Parts, answer: Answer) -> Result<Response<Bytes>> {
-        let Answer { response, uncertain } = answer;
-        if !refusal::refuses(&response) {
-            return Ok(response);
-        }
-        let error = self.refusals.error(asked, &response);
-        Err(if uncertain { error.with_outcome_unknown() } else { error })
+        let answer = self.signed(&refusal::read).call(operation, safety, request).await?;
+        answer.map_err(|refusal| self.refusals.error(&asked, refusal))
     }
 }
 

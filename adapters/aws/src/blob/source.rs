@@ -7,12 +7,13 @@ use http::response::Parts;
 use http::{Method, Response, StatusCode};
 use isobar_abstraction::Result;
 use isobar_rest::object::{self, ObjectHead, ObjectSource, text};
-use isobar_rest::{Client, Opened, Safety, StreamBody};
+use isobar_rest::{Client, Refusal, Safety, StreamBody};
 use object_store::path::Path;
 use object_store::{GetOptions, PutPayload};
 
 use super::headers;
-use super::requests::{MEANING, S3Requests};
+use super::refusal;
+use super::requests::S3Requests;
 use super::store::numbered;
 
 #[async_trait]
@@ -27,21 +28,16 @@ impl ObjectSource for S3Requests {
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
         let request = self.request(Method::HEAD, at, options.version.as_deref());
         let (request, asked) = self.ready(object::ask(request, options), PutPayload::new())?;
-        let answer = self.signed(MEANING).call("HeadObject", Safety::Read, request).await?;
-        match answer.response.status().is_success() {
-            true => Ok(answer.response),
-            false => Err(self.refused(at, &asked, &answer.response)),
-        }
+        let answer = self.signed(&refusal::read).call("HeadObject", Safety::Read, request).await?;
+        answer.map_err(|refusal| self.refused(at, &asked, refusal))
     }
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
         let request = self.request(Method::GET, at, options.version.as_deref());
         let (request, asked) = self.ready(object::ask(request, options), PutPayload::new())?;
-        match self.signed(MEANING).open("GetObject", request).await? {
-            Opened::Stream(answer) => Ok(answer),
-            Opened::Refused(answer) => Err(self.refused(at, &asked, &answer.response)),
-        }
+        let answer = self.signed(&refusal::read).open("GetObject", request).await?;
+        answer.map_err(|refusal| self.refused(at, &asked, refusal))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
@@ -54,10 +50,10 @@ impl ObjectSource for S3Requests {
 
 impl S3Requests {
     /// What the answer to a read means that is no success.
-    fn refused(&self, at: &Path, asked: &Asked, answer: &Response<Bytes>) -> object_store::Error {
-        match answer.status() {
+    fn refused(&self, at: &Path, asked: &Asked, refusal: Refusal) -> object_store::Error {
+        match refusal.status() {
             StatusCode::NOT_MODIFIED => object::not_modified(at),
-            _ => self.refusals.error(asked, answer).into(),
+            _ => self.refusals.error(asked, refusal).into(),
         }
     }
 }

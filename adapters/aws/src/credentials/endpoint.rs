@@ -1,15 +1,13 @@
 //! Credentials from an endpoint near by: the container's, or the machine's own (IMDSv2).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION};
-use http::request::{Builder, Parts};
+use http::request::Builder;
 use http::{HeaderValue, Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, ClientConfig, Found, Judgement, Safety, Service, SystemClock};
+use isobar_rest::{Answered, Client, Found, Judgement, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 
@@ -58,16 +56,14 @@ pub(super) fn account_of(arn: &str) -> Option<&str> {
 
 /// Source: "Container credential provider", AWS SDKs and Tools Reference Guide.
 pub(super) async fn container(container: &Container, config: &AwsConfig) -> Result<Found<Credential>> {
-    let near = near(config, Duration::from_secs(2), 3);
+    let from = "the container's credentials endpoint";
+    let near = Client::near(&config.client, Duration::from_secs(2), 3);
     let mut request = Request::get(&container.url).header(ACCEPT, "application/json");
     if let Some(authorization) = &container.authorization {
         request = request.header(AUTHORIZATION, shown(authorization)?);
     }
-    let answer = send(&near, "GetContainerCredentials", request).await?;
-    if !answer.status().is_success() {
-        return Err(refused("the container's credentials endpoint", answer.status()));
-    }
-    Answer::read("the container's credentials endpoint", answer.body())
+    let answer = ask(&near, "GetContainerCredentials", request).await?;
+    Answer::read(from, answer.map_err(|refusal| refusal.of_source(from))?.body())
 }
 
 fn shown(authorization: &Authorization) -> Result<HeaderValue> {
@@ -93,74 +89,30 @@ pub(super) async fn instance(at: &str, config: &AwsConfig) -> Result<Result<Foun
     const TOKEN: &str = "x-aws-ec2-metadata-token";
     const ROLES: &str = "latest/meta-data/iam/security-credentials/";
     let from = "the instance metadata service";
-    let near = near(config, Duration::from_secs(1), 2);
+    let near = Client::near(&config.client, Duration::from_secs(1), 2);
     let request = Request::put(format!("{at}/latest/api/token")).header(LIFETIME, "600");
     // Most machines that come here are not on EC2 at all.
-    let Ok(answer) = send(&near, "GetMetadataToken", request).await else { return Ok(Err("does not answer")) };
-    match answer.status() {
-        status if status.is_success() => {}
+    let Ok(answer) = ask(&near, "GetMetadataToken", request).await else { return Ok(Err("does not answer")) };
+    let token = match answer {
+        Ok(answer) => HeaderValue::from_bytes(answer.body()).ok(),
+        Err(refusal) if refusal.judgement == Judgement::Final => None,
         // It is there, and will give one later.
-        status @ StatusCode::TOO_MANY_REQUESTS => return Err(refused(from, status)),
-        status if status.is_server_error() => return Err(refused(from, status)),
-        _ => return Ok(Err("does not give a token")),
-    }
-    let Ok(token) = HeaderValue::from_bytes(answer.body()) else { return Ok(Err("does not give a token")) };
+        Err(refusal) => return Err(refusal.of_source(from)),
+    };
+    let Some(token) = token else { return Ok(Err("does not give a token")) };
 
     let request = Request::get(format!("{at}/{ROLES}")).header(TOKEN, &token);
-    let answer = send(&near, "GetMetadataRole", request).await?;
-    let role = match answer.status() {
-        StatusCode::OK => String::from_utf8_lossy(answer.body()).lines().next().unwrap_or_default().trim().to_owned(),
-        StatusCode::NOT_FOUND => return Ok(Err("the instance has no role")),
-        status => return Err(refused(from, status)),
+    let role = match ask(&near, "GetMetadataRole", request).await? {
+        Ok(answer) => String::from_utf8_lossy(answer.body()).lines().next().unwrap_or_default().trim().to_owned(),
+        Err(refusal) if refusal.status() == StatusCode::NOT_FOUND => return Ok(Err("the instance has no role")),
+        Err(refusal) => return Err(refusal.of_source(from)),
     };
     let request = Request::get(format!("{at}/{ROLES}{role}")).header(TOKEN, &token);
-    let answer = send(&near, "GetMetadataCredentials", request).await?;
-    if !answer.status().is_success() {
-        return Err(refused(from, answer.status()));
-    }
-    Answer::read(from, answer.body()).map(Ok)
+    let answer = ask(&near, "GetMetadataCredentials", request).await?;
+    Answer::read(from, answer.map_err(|refusal| refusal.of_source(from))?.body()).map(Ok)
 }
 
-/// A client for what is one hop away: not through a proxy, and not for long.
-fn near(config: &AwsConfig, timeout: Duration, attempts: u32) -> Client {
-    let mut near = ClientConfig::default();
-    near.ca_bundle.clone_from(&config.client.ca_bundle);
-    near.connect_timeout = Duration::from_secs(1);
-    near.attempt_timeout = timeout;
-    near.max_attempts = attempts;
-    Client::new(near, Arc::new(SystemClock))
-}
-
-async fn send(client: &Client, operation: &'static str, request: Builder) -> Result<Response<Bytes>> {
+async fn ask(client: &Client, operation: &'static str, request: Builder) -> Result<Answered<Response<Bytes>>> {
     let wrong = |error| Error::config("the endpoint of credentials is not a URL").with_source(error);
-    let request = request.body(PutPayload::new()).map_err(wrong)?;
-    let call = Call { operation, request, safety: Safety::Read, service: &Unsigned };
-    Ok(client.call(call).await?.response)
-}
-
-fn refused(from: &str, status: StatusCode) -> Error {
-    let kind = match status {
-        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled { retry_after: None },
-        status if status.is_server_error() => ErrorKind::Unavailable,
-        _ => ErrorKind::Unauthenticated,
-    };
-    Error::new(kind, format!("{from} answered with status {}", status.as_u16()))
-}
-
-/// An endpoint that takes requests as they are.
-struct Unsigned;
-
-#[async_trait]
-impl Service for Unsigned {
-    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
-        Ok(())
-    }
-
-    fn judge(&self, response: &Response<Bytes>) -> Judgement {
-        match response.status() {
-            StatusCode::TOO_MANY_REQUESTS => Judgement::Refused { after: None },
-            status if status.is_server_error() => Judgement::Failed,
-            _ => Judgement::Final,
-        }
-    }
+    client.ask(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned::default()).await
 }

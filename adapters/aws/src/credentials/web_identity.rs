@@ -2,13 +2,10 @@
 
 use std::fmt::Write;
 
-use async_trait::async_trait;
-use bytes::Bytes;
+use http::Request;
 use http::header::CONTENT_TYPE;
-use http::request::Parts;
-use http::{Request, Response};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, Found, Judgement, Safety, Service};
+use isobar_rest::{Client, Found, Judgement, Refusal, Unsigned};
 use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -17,7 +14,7 @@ use super::endpoint::account_of;
 use super::{Credential, Sent};
 use crate::AwsConfig;
 use crate::config::WebIdentity;
-use crate::service::Refusal;
+use crate::service::refusal;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -62,11 +59,10 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(PutPayload::from(form))
         .map_err(wrong)?;
-    let call = Call { operation: "AssumeRoleWithWebIdentity", request, safety: Safety::Read, service: &Sts };
-    let response = client.call(call).await?.response;
-    if !response.status().is_success() {
-        return Err(refused(&Refusal::read(&response), identity));
-    }
+    // STS, of which this one operation is not signed.
+    let sts = Unsigned(|answer| refusal::read(answer, "STS"));
+    let answer = client.ask("AssumeRoleWithWebIdentity", request, sts).await?;
+    let response = answer.map_err(|refusal| refused(&refusal, identity))?;
     let malformed = |_| Error::internal("STS did not answer with the expected XML");
     let text = std::str::from_utf8(response.body()).unwrap_or_default();
     let Session { access_key_id, secret_access_key, session_token, expiration } =
@@ -82,24 +78,10 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
 }
 
 fn refused(refusal: &Refusal, identity: &WebIdentity) -> Error {
-    let kind = match refusal.judge() {
+    let kind = match refusal.judgement {
         Judgement::Final => ErrorKind::Unauthenticated,
         Judgement::Refused { .. } | Judgement::Failed => ErrorKind::Unavailable,
     };
     let (code, message, role) = (&refusal.code, &refusal.message, &identity.role_arn);
     Error::new(kind, format!("STS gives no credentials of the role {role}: {code}: {message}"))
-}
-
-/// STS, of which this one operation is not signed.
-struct Sts;
-
-#[async_trait]
-impl Service for Sts {
-    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
-        Ok(())
-    }
-
-    fn judge(&self, response: &Response<Bytes>) -> Judgement {
-        if response.status().is_success() { Judgement::Final } else { Refusal::read(response).judge() }
-    }
 }

@@ -77,7 +77,7 @@ impl DynamoKeyValue {
     async fn get_some(&self, keys: &[Key], items: &mut Vec<Item>) -> Result<Vec<Key>> {
         let keys = Keys { keys: keys.iter().map(StoredKey::from).collect(), consistent_read: true };
         let input = BatchGetItem { tables: HashMap::from([(self.table.as_str(), keys)]) };
-        let body = self.call("BatchGetItem", Safety::Read, &input).await?.map_err(|refusal| self.explain(refusal))?;
+        let body = self.call("BatchGetItem", Safety::Read, &input).await??;
         let got: BatchGot = read(&body)?;
         let now = self.clock.now();
         for mut found in got.responses.into_values().flatten() {

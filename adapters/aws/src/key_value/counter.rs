@@ -102,7 +102,7 @@ impl DynamoKeyValue {
             }
             Err(refusal) if refusal.code == "TransactionConflictException" && !refusal.uncertain => Ok(Addition::Busy),
             Err(refusal) => {
-                let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(self.explain(refusal)) };
+                let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(refusal.into()) };
                 let stored = failed.item.map(|item| item.into_item(key.clone(), now)).transpose()?;
                 Ok(Addition::Refused(stored.flatten()))
             }

@@ -115,7 +115,7 @@ impl DynamoKeyValue {
             limit: limit.min(MOST_ITEMS),
             exclusive_start_key: after.map(|sort| StoredKey::new(&range.partition, sort)),
         };
-        let body = self.call("Query", Safety::Read, &input).await?.map_err(|refusal| self.explain(refusal))?;
+        let body = self.call("Query", Safety::Read, &input).await??;
         self.look(&body)
     }
 
@@ -140,7 +140,7 @@ impl DynamoKeyValue {
                     Error::invalid("the cursor is not one of this segment of this table").with_origin(Origin::Request)
                 );
             }
-            Err(refusal) => return Err(self.explain(refusal)),
+            Err(refusal) => return Err(refusal.into()),
         };
         let resume = looked.position.map(|key| serde_json::to_string(&key)).transpose()?;
         Ok(Items { items: looked.items, resume })

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use isobar_abstraction::key_value::{Key, Put, Version, Write, put_of_sum};
 use isobar_abstraction::{KeyValue, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Refusal, Safety, unknown};
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, Guard};
@@ -12,7 +12,6 @@ use super::counter::UpdateItem;
 use super::stored::{Found, StoredItem, StoredKey, unique};
 use super::{DynamoKeyValue, TRIES, throttled};
 use crate::profile::PROFILE;
-use crate::service::Refusal;
 
 /// Tries of a transaction with additions: of those that race for a counter one always wins.
 const COUNTER_TRIES: u32 = 100;
@@ -60,7 +59,7 @@ impl ConditionalCheckFailed {
     /// What a refusal tells, unless it is of another kind.
     pub(super) fn of(refusal: &Refusal) -> Option<Self> {
         let failed = refusal.code == "ConditionalCheckFailedException";
-        failed.then(|| serde_json::from_slice(&refusal.body).unwrap_or_default())
+        failed.then(|| serde_json::from_slice(refusal.answer.body()).unwrap_or_default())
     }
 }
 
@@ -112,7 +111,7 @@ impl DynamoKeyValue {
     /// What came of a write that was refused. `Ok` where an attempt whose answer was lost wrote the
     /// version that is there now.
     fn settle(&self, refusal: Refusal, condition: Condition<'_>, key: &Key, ours: Option<&Version>) -> Result<()> {
-        let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(self.explain(refusal)) };
+        let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(refusal.into()) };
         let stored = failed.item.and_then(|item| item.version(key).ok());
         if stored.is_some() && stored.as_ref() == ours {
             return Ok(());
@@ -120,7 +119,7 @@ impl DynamoKeyValue {
         // A version that is still there was not written over: its item has expired.
         let untouched = stored.is_some_and(|stored| condition == Condition::Version(&stored));
         let error = condition.broken(key);
-        Err(if refusal.uncertain && !untouched { error.with_outcome_unknown() } else { error })
+        Err(unknown(error, refusal.uncertain && !untouched))
     }
 
     /// One request, unless a counter is none that DynamoDB adds to: see [`recount`](Self::recount).
@@ -182,11 +181,11 @@ impl DynamoKeyValue {
     /// `Ok` where the transaction was cancelled for something that passes, or for counters alone.
     fn check_cancelled(&self, mut refusal: Refusal, writes: &[Write]) -> Result<Cancelled> {
         if refusal.code != "TransactionCanceledException" {
-            return Err(self.explain(refusal));
+            return Err(refusal.into());
         }
         // Had an attempt whose answer was lost been applied, then this one would have had its success.
         refusal.uncertain = false;
-        let cancelled: TransactionCanceled = serde_json::from_slice(&refusal.body).unwrap_or_default();
+        let cancelled: TransactionCanceled = serde_json::from_slice(refusal.answer.body()).unwrap_or_default();
         let code = |reason: &Reason| reason.code.clone().unwrap_or_default();
         let mut reasons = writes.iter().zip(&cancelled.reasons);
         // It outweighs all other reasons: tried again, it would fail again.
@@ -202,8 +201,8 @@ impl DynamoKeyValue {
         let lasting = reasons.find(|(_, reason)| !passes.contains(&code(reason).as_str()));
         match lasting {
             Some((_, reason)) => {
-                (refusal.code, refusal.message) = (code(reason), reason.message.clone().unwrap_or_default());
-                Err(self.explain(refusal))
+                let message = reason.message.as_deref().unwrap_or_default();
+                Err(self.explained(self.service.refused_by(&refusal, code(reason), message)).into())
             }
             None if cancelled.reasons.is_empty() => Err(refusal.into()),
             None => Ok(Cancelled::InPassing),

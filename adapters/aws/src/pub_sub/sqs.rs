@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{Derived, Error, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Refusal, Safety};
 use serde::{Deserialize, Serialize};
 
 use super::FIFO;
 use super::dead::Death;
 use super::wire;
 use crate::State;
-use crate::service::{AwsService, Refusal};
+use crate::service::AwsService;
 
 /// A queue in SQS.
 #[derive(Debug, Clone)]
@@ -153,8 +153,7 @@ impl SqsQueue {
     fn explain(&self, refusal: Refusal) -> Error {
         // The second is what the service was called when it spoke XML; emulators still do.
         if ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"].contains(&refusal.code.as_str()) {
-            let error = Error::not_found(format!("SQS has no queue `{}`: create it", self.name));
-            return if refusal.uncertain { error.with_outcome_unknown() } else { error };
+            return refusal.as_error(Error::not_found(format!("SQS has no queue `{}`: create it", self.name)));
         }
         refusal.into()
     }

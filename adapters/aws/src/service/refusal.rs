@@ -2,33 +2,26 @@
 
 mod read;
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use isobar_abstraction::{Error, ErrorKind, Origin};
-use isobar_rest::Judgement;
+use http::Response;
+use isobar_abstraction::ErrorKind;
+use isobar_rest::{Judgement, Refusal};
 
 use super::code::{Meaning, meaning};
+pub(crate) use read::told;
 
 /// How far a clock may be off before AWS refuses its signatures; S3 takes three times as much.
 ///
 /// Source: "Elements of an AWS API request signature", IAM User Guide.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// The error that a service answered.
-#[derive(Clone, Default)]
-pub(crate) struct Refusal {
-    /// The service's code without its namespace, such as `ConditionalCheckFailedException`.
-    pub(crate) code: String,
-    /// What it said, fit to be shown: without keys and signatures.
-    pub(crate) message: String,
-    /// The whole body, for codes that carry more. Not fit to be shown.
-    pub(crate) body: Bytes,
-    /// May the call, or an earlier attempt of it, have been applied?
-    pub(crate) uncertain: bool,
-    /// What was called, as errors say it.
-    place: String,
+/// What an answer says of an error, before it is known what that means.
+struct Said<'a> {
+    /// Without its namespace.
+    code: &'a str,
+    message: &'a str,
     status: u16,
     /// How long the service asks to wait.
     retry_after: Option<Duration>,
@@ -36,27 +29,39 @@ pub(crate) struct Refusal {
     dates: Option<(SystemTime, SystemTime)>,
 }
 
-/// A body may echo what was signed, the session token with it.
-impl fmt::Debug for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.status, self.code)
+/// Reads what an answer refuses; `None` of a success. `place` is what was called, as errors say it.
+pub(crate) fn read(answer: &Response<Bytes>, place: &str) -> Option<Refusal> {
+    if answer.status().is_success() {
+        return None;
     }
+    let (code, message) = read::told(answer);
+    Some(of_code(answer, code, &message, place))
 }
 
-impl Refusal {
-    /// The same of what was called.
-    pub(super) fn of(self, place: String) -> Self {
-        Self { place, ..self }
-    }
+/// The refusal with this code and message, be they those of the answer or of a part of it.
+pub(crate) fn of_code(answer: &Response<Bytes>, code: String, message: &str, place: &str) -> Refusal {
+    // What was said is fit to be shown: without keys and signatures.
+    let refusal = Refusal::new(answer, code, &read::shown(message));
+    let said = Said {
+        code: &refusal.code,
+        message: &refusal.message,
+        status: answer.status().as_u16(),
+        retry_after: read::retry_after(answer.headers()),
+        dates: read::date(answer.headers()).map(|theirs| (theirs, SystemTime::now())),
+    };
+    let meaning = said.meaning();
+    let (kind, judgement, explanation) = (said.kind(meaning), said.judgement(meaning), said.explained(meaning, place));
+    Refusal { kind, judgement, explanation, ..refusal }
+}
 
-    /// The same of a call that may have been applied.
-    pub(super) fn uncertain(self, uncertain: bool) -> Self {
-        Self { uncertain, ..self }
-    }
+/// Are new credentials all it takes?
+pub(crate) fn is_expired(refusal: &Refusal) -> bool {
+    meaning(&refusal.code, refusal.status().as_u16()) == Meaning::Expired
+}
 
-    /// Whether to try again.
-    pub(crate) fn judge(&self) -> Judgement {
-        match self.meaning() {
+impl Said<'_> {
+    fn judgement(&self, meaning: Meaning) -> Judgement {
+        match meaning {
             Meaning::Throttled | Meaning::Busy => Judgement::Refused { after: self.retry_after },
             Meaning::Failed => Judgement::Failed,
             // It was signed long before it was sent: the function was frozen in between.
@@ -65,13 +70,8 @@ impl Refusal {
         }
     }
 
-    /// Are new credentials all it takes?
-    pub(super) fn is_expired(&self) -> bool {
-        self.meaning() == Meaning::Expired
-    }
-
     fn meaning(&self) -> Meaning {
-        let meaning = meaning(&self.code, self.status);
+        let meaning = meaning(self.code, self.status);
         let of_time = ["Signature expired", "Signature not yet current", "Request has expired"];
         match meaning {
             // The message is the only sign of it in what SNS, STS and DynamoDB answer.
@@ -91,7 +91,7 @@ impl Refusal {
     ///
     /// Sources: quotas of DynamoDB, Lambda, S3, SNS and SQS; SQS says its own.
     fn size_limit(&self) -> Option<u64> {
-        let message = &self.message;
+        let message = self.message;
         match self.code.trim_end_matches("Exception") {
             _ if message.contains("Item size") && message.contains("exceeded") => Some(409_600),
             "RequestTooLarge" => Some(6_291_456),
@@ -106,8 +106,8 @@ impl Refusal {
         }
     }
 
-    fn kind(&self) -> ErrorKind {
-        match self.meaning() {
+    fn kind(&self, meaning: Meaning) -> ErrorKind {
+        match meaning {
             Meaning::Throttled => ErrorKind::Throttled { retry_after: self.retry_after },
             Meaning::Busy | Meaning::Failed => ErrorKind::Unavailable,
             Meaning::Expired | Meaning::Skewed | Meaning::Unauthenticated => ErrorKind::Unauthenticated,
@@ -122,10 +122,10 @@ impl Refusal {
         }
     }
 
-    fn told(&self) -> String {
-        let Self { message, place, .. } = self;
-        let code = if self.code.is_empty() { format!("status {}", self.status) } else { self.code.clone() };
-        match self.meaning() {
+    fn explained(&self, meaning: Meaning, place: &str) -> String {
+        let message = self.message;
+        let code = if self.code.is_empty() { format!("status {}", self.status) } else { self.code.to_owned() };
+        match meaning {
             Meaning::Missing if code == "NoSuchKey" => format!("no such object: {place}"),
             Meaning::Missing => format!("{place} is not there: {code}: {message}: create it, the library never does"),
             Meaning::Denied => format!("{place}: {code}: {message}: grant the action to who runs this"),
@@ -155,14 +155,6 @@ fn advice(code: &str) -> &'static str {
         }
         "MissingAuthenticationToken" | "IncompleteSignature" => "something on the way takes off the signature",
         _ => "check the access key id and the session token, and that the region is of their account",
-    }
-}
-
-/// The error of a refusal that the adapter does not treat itself.
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let error = Self::new(refusal.kind(), refusal.told()).with_origin(Origin::Service);
-        if refusal.uncertain { error.with_outcome_unknown() } else { error }
     }
 }
 

@@ -7,18 +7,10 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use isobar_abstraction::{Error, ErrorKind, Origin};
-use isobar_rest::Judgement;
-use serde::Deserialize;
+use isobar_rest::{Judgement, Refusal};
 
 use crate::config::{Access, StorageAccount};
-
-/// What an error says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Told {
-    code: String,
-    message: String,
-}
+use crate::service::{self, Place};
 
 /// The errors of one container.
 #[derive(Debug, Clone)]
@@ -67,11 +59,22 @@ impl BlobRefusals {
         Self { account: account.name.clone(), container: container.to_owned(), by }
     }
 
-    /// The error that an answer is.
-    pub(super) fn error(&self, request: &Parts, answer: &Response<Bytes>) -> Error {
-        let told = told(answer);
+    /// The container, as errors say it.
+    pub(super) fn place(&self) -> Place {
+        let Self { account, container, .. } = self;
+        let name = format!("the container `{container}` of the storage account `{account}`");
+        Place { name, create: String::new(), grant: "" }
+    }
+
+    /// The error of a refusal.
+    pub(super) fn error(&self, request: &Parts, refusal: Refusal) -> Error {
+        let error = self.known(request, &refusal);
+        refusal.as_error(error)
+    }
+
+    fn known(&self, request: &Parts, refusal: &Refusal) -> Error {
         let condition = Condition::of(request);
-        match (answer.status().as_u16(), told.code.as_str()) {
+        match (refusal.status().as_u16(), refusal.code.as_str()) {
             (_, "ContainerNotFound") => self.no_container(),
             (_, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") if absent_update(request) => {
                 Error::conflict("the object is gone")
@@ -95,7 +98,7 @@ impl BlobRefusals {
             (_, "OutOfRangeInput" | "InvalidResourceName") => {
                 Error::config(format!("Blob Storage takes no container or object of this name in `{}`", self.container))
             }
-            (status, code) => Error::new(kind(status, code), self.message(status, &told)).with_origin(Origin::Service),
+            _ => Error::new(refusal.kind, self.message(refusal)).with_origin(Origin::Service),
         }
     }
 
@@ -107,8 +110,8 @@ impl BlobRefusals {
         ))
     }
 
-    fn message(&self, status: u16, told: &Told) -> String {
-        let Told { code, message } = told;
+    fn message(&self, refusal: &Refusal) -> String {
+        let Refusal { code, message, .. } = refusal;
         let next = match (code.as_str(), self.by) {
             ("AuthorizationPermissionMismatch" | "InsufficientAccountPermissions", By::Identity) => {
                 "; give the identity the role Storage Blob Data Contributor"
@@ -125,11 +128,9 @@ impl BlobRefusals {
             ("InvalidBlobOrBlock", _) => "; parts of another program's write lie there: write the object whole",
             _ => "",
         };
-        // Behind the first line are an id and a time.
-        let message = message.lines().next().unwrap_or_default();
         match code.is_empty() {
             false => format!("Blob Storage answered {code}: {message}{next}"),
-            true => format!("Blob Storage answered {status}, without a reason"),
+            true => format!("Blob Storage answered {}, without a reason", refusal.status().as_u16()),
         }
     }
 }
@@ -143,32 +144,17 @@ fn absent_update(request: &Parts) -> bool {
     Condition::of(request) == Condition::Version && !request.method.is_safe()
 }
 
-/// The code of an error; empty where it has none.
-pub(super) fn code(answer: &Response<Bytes>) -> String {
-    told(answer).code
-}
-
-/// What an answer says of an error. The answer to `HEAD` has a header, but no body.
-fn told(answer: &Response<Bytes>) -> Told {
-    let body = std::str::from_utf8(answer.body()).unwrap_or_default().trim_start_matches('\u{feff}');
-    let mut told: Told = quick_xml::de::from_str(body).unwrap_or_default();
-    if let Some(code) = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok()) {
-        code.clone_into(&mut told.code);
-    }
-    told
-}
-
-/// Is this answer the last word?
-pub(super) fn judge(answer: &Response<Bytes>) -> Judgement {
-    if answer.status().is_success() {
-        return Judgement::Final;
-    }
-    match (answer.status().as_u16(), told(answer).code.as_str()) {
+/// Reads what an answer refuses.
+pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
+    let refusal = service::read(answer)?;
+    let status = answer.status().as_u16();
+    let judgement = match (status, refusal.code.as_str()) {
         (501 | 505, _) => Judgement::Final,
         (_, "ServerBusy" | "Md5Mismatch" | "Crc64Mismatch") | (408 | 429, _) => Judgement::Refused { after: None },
         (500.., _) => Judgement::Failed,
         _ => Judgement::Final,
-    }
+    };
+    Some(Refusal { kind: kind(status, &refusal.code), judgement, ..refusal })
 }
 
 /// The largest object that is written in one request: 5,000 MiB.
@@ -222,7 +208,8 @@ mod tests {
 
     fn explained(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> (ErrorKind, Judgement, String) {
         let error = error(method, headers, answer);
-        (error.kind(), judge(answer), error.message().to_owned())
+        let refusal = read(answer, &BlobRefusals::new(&StorageAccount::new("acc", Access::Identity), "pages").place());
+        (error.kind(), refusal.unwrap().judgement, error.message().to_owned())
     }
 
     fn error(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> Error {
@@ -232,7 +219,8 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let account = StorageAccount::new("acc", Access::Identity);
-        let error = BlobRefusals::new(&account, "pages").error(&parts, answer);
+        let refusals = BlobRefusals::new(&account, "pages");
+        let error = refusals.error(&parts, read(answer, &refusals.place()).unwrap());
         assert!(!error.outcome_unknown() && !format!("{error:?}").contains("hush"));
         error
     }
@@ -297,13 +285,5 @@ mod tests {
         assert_eq!(of(Method::HEAD, &bare), Origin::Data);
         let error = error(Method::HEAD, &[], &bare);
         assert!(!error.message().contains("pages") && format!("{error:?}").contains("`pages`"), "{error:?}");
-    }
-
-    #[test]
-    fn a_success_and_what_has_not_changed_are_the_last_word() {
-        for status in [200, 201, 202, 206, 304] {
-            let answer = Response::builder().status(status).body(Bytes::new()).unwrap();
-            assert_eq!(judge(&answer), Judgement::Final);
-        }
     }
 }

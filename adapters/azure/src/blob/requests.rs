@@ -13,7 +13,7 @@ use http::{HeaderMap, Request, Response};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::text;
-use isobar_rest::{Answer, Safety};
+use isobar_rest::{Answered, Safety};
 use object_store::path::Path;
 use object_store::{Attributes, CopyMode, PutMode, PutOptions, PutPayload, PutResult, TagSet};
 
@@ -22,8 +22,8 @@ use super::headers::{describe, under};
 use super::listing::{self, Cursor, Read};
 use super::refusal::{self, BlobRefusals};
 use crate::State;
-use crate::config::{Access, StorageAccount};
-use crate::credentials::storage::{StorageCall, with_sas};
+use crate::config::StorageAccount;
+use crate::service::AzureService;
 
 /// One container, as it is asked.
 #[derive(Debug, Clone)]
@@ -32,6 +32,7 @@ pub(super) struct BlobRequests {
     account: StorageAccount,
     container: String,
     pub(super) refusals: BlobRefusals,
+    pub(super) service: AzureService,
 }
 
 /// How often a copy that goes on behind our back is looked at, the pauses growing to 2 seconds.
@@ -40,7 +41,8 @@ const LOOKS: u32 = 300;
 impl BlobRequests {
     pub(super) fn new(state: Arc<State>, account: StorageAccount, container: String) -> Self {
         let refusals = BlobRefusals::new(&account, &container);
-        Self { state, account, container, refusals }
+        let service = AzureService::blobs(&state, &account, refusal::read, refusals.place());
+        Self { state, account, container, refusals, service }
     }
 
     pub(super) fn account(&self) -> &StorageAccount {
@@ -63,10 +65,7 @@ impl BlobRequests {
 
     /// Of an object that is copied: a signature opens it only where it stands in its URL too.
     fn source(&self, at: &Path) -> String {
-        match &self.account.access {
-            Access::Sas(sas) => with_sas(&self.url(at), sas),
-            Access::Key(_) | Access::Identity => self.url(at),
-        }
+        self.service.signed_url(&self.url(at))
     }
 
     /// <https://learn.microsoft.com/rest/api/storageservices/list-blobs>
@@ -98,9 +97,9 @@ impl BlobRequests {
     pub(super) async fn delete(&self, at: &Path) -> Result<()> {
         let request = Request::delete(self.url(at)).header("x-ms-delete-snapshots", "include");
         let (asked, answer) = self.exchange("DeleteBlob", Safety::Idempotent, request, PutPayload::new()).await?;
-        match refusal::code(&answer.response).as_str() {
-            "BlobNotFound" if answer.response.status() == 404 => Ok(()),
-            _ => self.settle(&asked, answer).map(drop),
+        match answer {
+            Err(refusal) if refusal.code == "BlobNotFound" && refusal.status() == 404 => Ok(()),
+            answer => answer.map(drop).map_err(|refusal| self.refusals.error(&asked, refusal)),
         }
     }
 
@@ -175,7 +174,7 @@ impl BlobRequests {
         body: PutPayload,
     ) -> Result<Response<Bytes>> {
         let (asked, answer) = self.exchange(operation, safety, request, body).await?;
-        self.settle(&asked, answer)
+        answer.map_err(|refusal| self.refusals.error(&asked, refusal))
     }
 
     /// The answer, and what of the request tells its meaning.
@@ -185,10 +184,9 @@ impl BlobRequests {
         safety: Safety,
         request: Builder,
         body: PutPayload,
-    ) -> Result<(Parts, Answer)> {
+    ) -> Result<(Parts, Answered<Response<Bytes>>)> {
         let (request, asked) = self.ready(request, body)?;
-        let answer = self.call().make(&self.state.client, operation, safety, request).await?;
-        Ok((asked, answer))
+        Ok((asked, self.service.send(operation, safety, request).await?))
     }
 
     /// The request, and what of it tells the meaning of an answer.
@@ -199,19 +197,6 @@ impl BlobRequests {
         };
         let (asked, body) = request.body(body).map_err(wrong)?.into_parts();
         Ok((Request::from_parts(asked.clone(), body), asked))
-    }
-
-    pub(super) fn call(&self) -> StorageCall<'_> {
-        StorageCall::new(&self.state.credentials, &self.account, refusal::judge)
-    }
-
-    fn settle(&self, asked: &Parts, answer: Answer) -> Result<Response<Bytes>> {
-        let Answer { response, uncertain } = answer;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let error = self.refusals.error(asked, &response);
-        Err(if uncertain { error.with_outcome_unknown() } else { error })
     }
 }
 

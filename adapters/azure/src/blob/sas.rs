@@ -18,7 +18,7 @@ use super::encoded;
 use super::requests::BlobRequests;
 use crate::config::{Access, Secret};
 use crate::credentials::shared_key::hmac;
-use crate::credentials::storage::VERSION;
+use crate::service::VERSION;
 
 /// How long a key that Azure lends is asked for at least, so that many URLs are signed with one.
 const SHORTEST: Duration = Duration::from_secs(12 * 3_600);

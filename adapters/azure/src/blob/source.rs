@@ -7,7 +7,7 @@ use http::response::Parts;
 use http::{Method, Request, Response, StatusCode};
 use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::object::{self, ObjectHead, ObjectSource, text};
-use isobar_rest::{Client, Opened, Safety, StreamBody};
+use isobar_rest::{Client, Refusal, Safety, StreamBody};
 use object_store::path::Path;
 use object_store::{GetOptions, PutPayload};
 
@@ -25,20 +25,15 @@ impl ObjectSource for BlobRequests {
     /// <https://learn.microsoft.com/rest/api/storageservices/get-blob-properties>
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
         let (request, asked) = self.read(Method::HEAD, at, options)?;
-        let answer = self.call().make(&self.state.client, "GetBlobProperties", Safety::Read, request).await?;
-        match answer.response.status().is_success() {
-            true => Ok(answer.response),
-            false => Err(self.refused(at, &asked, &answer.response)),
-        }
+        let answer = self.service.send("GetBlobProperties", Safety::Read, request).await?;
+        answer.map_err(|refusal| self.refused(at, &asked, refusal))
     }
 
     /// <https://learn.microsoft.com/rest/api/storageservices/get-blob>
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
         let (request, asked) = self.read(Method::GET, at, options)?;
-        match self.call().open(&self.state.client, "GetBlob", request).await? {
-            Opened::Stream(answer) => Ok(answer),
-            Opened::Refused(answer) => Err(self.refused(at, &asked, &answer.response)),
-        }
+        let answer = self.service.open("GetBlob", request).await?;
+        answer.map_err(|refusal| self.refused(at, &asked, refusal))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
@@ -61,10 +56,10 @@ impl BlobRequests {
     }
 
     /// What the answer to a read means that is no success.
-    fn refused(&self, at: &Path, asked: &Asked, answer: &Response<Bytes>) -> object_store::Error {
-        match answer.status() {
+    fn refused(&self, at: &Path, asked: &Asked, refusal: Refusal) -> object_store::Error {
+        match refusal.status() {
             StatusCode::NOT_MODIFIED => object::not_modified(at),
-            _ => self.refusals.error(asked, answer).into(),
+            _ => self.refusals.error(asked, refusal).into(),
         }
     }
 }

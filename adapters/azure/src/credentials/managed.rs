@@ -1,15 +1,13 @@
 //! Tokens of a managed identity: from the endpoint of a Functions app, or from the metadata service of
 //! the machine.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::request::{Builder, Parts};
+use http::request::Builder;
 use http::{HeaderValue, Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, ClientConfig, Found, Judgement, Safety, Service, SystemClock};
+use isobar_rest::{Answered, Client, Found, Judgement, Refusal, Unsigned};
 use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -65,11 +63,11 @@ pub(super) async fn find(
     let mut header = HeaderValue::from_str(&managed.header).map_err(wrong)?;
     header.set_sensitive(true);
     let request = Request::get(url).header("x-identity-header", header).header("metadata", "true");
-    let answer = send(&near(config, Duration::from_secs(10), 3), "GetManagedIdentityToken", request).await?;
-    match answer.status() {
-        StatusCode::OK => Answer::read(from, answer.body()),
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Err(no_identity(client_id)),
-        status => Err(refused(from, status)),
+    let near = Client::near(&config.client, Duration::from_secs(10), 3);
+    match ask(&near, "GetManagedIdentityToken", request).await? {
+        Ok(answer) => Answer::read(from, answer.body()),
+        Err(refusal) if [400, 404].contains(&refusal.status().as_u16()) => Err(no_identity(client_id)),
+        Err(refusal) => Err(refusal.of_source(from)),
     }
 }
 
@@ -95,68 +93,35 @@ pub(super) async fn machine(
     config: &AzureConfig,
 ) -> Result<Result<Found<str>, &'static str>> {
     let url = format!("{at}/metadata/identity/oauth2/token?{}", query("2018-02-01", resource, client_id));
-    let ask = async |attempts| {
-        let near = near(config, Duration::from_secs(5), attempts);
-        send(&near, "GetMachineToken", Request::get(&url).header("metadata", "true")).await
+    let from = "the metadata service of the machine";
+    let attempt = async |attempts| {
+        let near = Client::near(&config.client, Duration::from_secs(5), attempts);
+        ask(&near, "GetMachineToken", Request::get(&url).header("metadata", "true")).await
     };
     // Most machines that come here are not on Azure at all: nobody is asked twice who does not answer.
-    let Ok(first) = ask(1).await else { return Ok(Err("does not answer")) };
-    let answer = if is_late(first.status()) { ask(3).await? } else { first };
-    match answer.status() {
-        StatusCode::OK => Answer::read("the metadata service of the machine", answer.body()).map(Ok),
-        StatusCode::TOO_MANY_REQUESTS => Err(refused("the metadata service of the machine", answer.status())),
-        status if status.is_server_error() => Err(refused("the metadata service of the machine", status)),
-        StatusCode::BAD_REQUEST => Ok(Err("the machine has no such identity")),
-        _ => Ok(Err("does not give a token")),
-    }
-}
-
-/// The metadata service says 404 and 410 while it is being updated.
-fn is_late(status: StatusCode) -> bool {
-    [StatusCode::NOT_FOUND, StatusCode::GONE, StatusCode::TOO_MANY_REQUESTS].contains(&status)
-        || status.is_server_error()
-}
-
-/// A client for what is one hop away: not through a proxy, and not for long.
-fn near(config: &AzureConfig, timeout: Duration, attempts: u32) -> Client {
-    let mut near = ClientConfig::default();
-    near.ca_bundle.clone_from(&config.client.ca_bundle);
-    near.connect_timeout = Duration::from_secs(1);
-    near.attempt_timeout = timeout;
-    near.max_attempts = attempts;
-    Client::new(near, Arc::new(SystemClock))
-}
-
-async fn send(client: &Client, operation: &'static str, request: Builder) -> Result<Response<Bytes>> {
-    let wrong = |_| Error::config("the endpoint of the identity is not a URL");
-    let request = request.body(PutPayload::new()).map_err(wrong)?;
-    let call = Call { operation, request, safety: Safety::Read, service: &Unsigned };
-    Ok(client.call(call).await?.response)
-}
-
-pub(super) fn refused(from: &str, status: StatusCode) -> Error {
-    let kind = match status {
-        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled { retry_after: None },
-        status if status.is_server_error() => ErrorKind::Unavailable,
-        _ => ErrorKind::Unauthenticated,
+    let Ok(first) = attempt(1).await else { return Ok(Err("does not answer")) };
+    let answer = match first {
+        Err(refusal) if refusal.judgement != Judgement::Final => attempt(3).await?,
+        first => first,
     };
-    Error::new(kind, format!("{from} answered with status {}", status.as_u16()))
+    match answer {
+        Ok(answer) => Answer::read(from, answer.body()).map(Ok),
+        Err(refusal) if matches!(refusal.kind, ErrorKind::Throttled { .. } | ErrorKind::Unavailable) => {
+            Err(refusal.of_source(from))
+        }
+        Err(refusal) if refusal.status() == StatusCode::BAD_REQUEST => Ok(Err("the machine has no such identity")),
+        Err(_) => Ok(Err("does not give a token")),
+    }
 }
 
-/// An endpoint that takes requests as they are.
-pub(super) struct Unsigned;
+async fn ask(client: &Client, operation: &'static str, request: Builder) -> Result<Answered<Response<Bytes>>> {
+    let wrong = |_| Error::config("the endpoint of the identity is not a URL");
+    client.ask(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned(refusal)).await
+}
 
-#[async_trait]
-impl Service for Unsigned {
-    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
-        Ok(())
-    }
-
-    fn judge(&self, response: &Response<Bytes>) -> Judgement {
-        match response.status() {
-            StatusCode::TOO_MANY_REQUESTS => Judgement::Refused { after: None },
-            status if is_late(status) => Judgement::Failed,
-            _ => Judgement::Final,
-        }
-    }
+/// Metadata services say 404 and 410 while they are being updated.
+fn refusal(answer: &Response<Bytes>) -> Option<Refusal> {
+    let refusal = Refusal::of_status(answer)?;
+    let is_late = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&answer.status());
+    Some(if is_late { Refusal { judgement: Judgement::Failed, ..refusal } } else { refusal })
 }

@@ -11,7 +11,7 @@ use crate::double::Double;
 impl Credentials {
     /// As if all tokens had come a while ago, so that they can be refused.
     pub(crate) fn age(&self) {
-        self.0.iter().for_each(CredentialCache::age);
+        self.tokens.iter().for_each(CredentialCache::age);
     }
 }
 

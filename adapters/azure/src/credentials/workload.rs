@@ -3,17 +3,16 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
+use http::Request;
 use http::header::CONTENT_TYPE;
-use http::{Request, StatusCode};
 use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, Found, Safety};
+use isobar_rest::{Client, Found, Judgement, Refusal, Unsigned};
 use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::found;
-use super::managed::{Unsigned, refused};
 use crate::config::Workload;
 
 #[derive(Deserialize)]
@@ -24,7 +23,7 @@ struct Answer {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Refusal {
+struct Told {
     error: String,
     error_description: String,
 }
@@ -54,22 +53,19 @@ pub(super) async fn find(workload: &Workload, resource: &str, client: &Client) -
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(PutPayload::from(form))
         .map_err(|_| Error::config("AZURE_AUTHORITY_HOST is not a URL"))?;
-    let call = Call { operation: "GetWorkloadToken", request, safety: Safety::Read, service: &Unsigned };
-    let response = client.call(call).await?.response;
-    if response.status() != StatusCode::OK {
-        return Err(explained(workload, response.status(), response.body()));
-    }
+    let answer = client.ask("GetWorkloadToken", request, Unsigned::default()).await?;
+    let response = answer.map_err(|refusal| explained(workload, &refusal))?;
     let malformed = |_| Error::internal("Entra did not answer with the expected JSON");
     let Answer { access_token, expires_in } = serde_json::from_slice(response.body()).map_err(malformed)?;
     found("Entra", &access_token, later(SystemTime::now(), Duration::from_secs(expires_in.min(30 * 86_400))))
 }
 
 /// Of the description only Entra's code: it may quote the token.
-fn explained(Workload { tenant, client_id, .. }: &Workload, status: StatusCode, body: &[u8]) -> Error {
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return refused("Entra", status);
+fn explained(Workload { tenant, client_id, .. }: &Workload, refusal: &Refusal) -> Error {
+    if refusal.judgement != Judgement::Final {
+        return refusal.of_source("Entra");
     }
-    let Refusal { error, error_description } = serde_json::from_slice(body).unwrap_or_default();
+    let Told { error, error_description } = serde_json::from_slice(refusal.answer.body()).unwrap_or_default();
     let word = |text: &str| {
         text.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect::<String>()
     };
@@ -78,7 +74,7 @@ fn explained(Workload { tenant, client_id, .. }: &Workload, status: StatusCode, 
     let message = format!(
         "Entra gives no token to the client {client_id} of the tenant {tenant} (status {}: {told}): look at its \
          federated credentials, whose issuer and subject must be those of the token",
-        status.as_u16()
+        refusal.status().as_u16()
     );
     Error::new(ErrorKind::Unauthenticated, message)
 }

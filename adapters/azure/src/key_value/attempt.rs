@@ -31,11 +31,6 @@ pub(super) fn unique() -> Result<String> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(random()?))
 }
 
-/// The error of a call of which an attempt before may have been applied.
-pub(super) fn unknown(error: Error, uncertain: bool) -> Error {
-    if uncertain { error.with_outcome_unknown() } else { error }
-}
-
 /// The error of a transaction whose answer was lost: what it added is under later additions, and what marked it
 /// may have been deleted since. To send it again could add twice.
 pub(super) fn not_known() -> Error {

@@ -13,7 +13,6 @@ mod refusal;
 mod request;
 mod scan;
 mod session;
-mod sign;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -28,7 +27,6 @@ use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
 use super::attempt;
 use crate::State;
 use crate::config::CosmosAccount;
-use refusal::Refusal;
 use request::Container;
 
 pub(crate) use session::Sessions;
@@ -49,16 +47,11 @@ impl CosmosKeyValue {
     pub(crate) fn new(state: Arc<State>, account: CosmosAccount, container: String) -> Result<Self> {
         let clock = Arc::clone(&state.clock);
         let session = state.sessions.of(&account, &container);
-        Ok(Self { container: Container::new(state, account, container, session)?, clock })
+        Ok(Self { container: Container::new(&state, &account, container, session)?, clock })
     }
 
     async fn pause(&self, tries: u32) {
         attempt::pause(&*self.clock, tries).await;
-    }
-
-    /// The error of a refusal that is not about a condition.
-    fn explain(&self, refusal: Refusal) -> Error {
-        self.container.explain(refusal)
     }
 }
 

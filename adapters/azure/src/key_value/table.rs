@@ -13,12 +13,13 @@
 //! Source: <https://learn.microsoft.com/azure/storage/tables/table-storage-design-for-query>.
 
 mod batch;
+mod change;
 mod counter;
 mod descending;
 mod key;
 mod range;
 mod refusal;
-mod service;
+mod request;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -40,8 +41,8 @@ use super::attempt;
 use crate::State;
 use crate::config::StorageAccount;
 use key::RowKey;
-use refusal::Meaning;
-use service::TableService;
+use refusal::is_absent;
+use request::Requests;
 use stored::Found;
 
 /// Tries of what other writes keep from happening.
@@ -53,7 +54,7 @@ const AT_ONCE: usize = 8;
 /// A table of a storage account.
 #[derive(Debug)]
 pub(crate) struct TableKeyValue {
-    service: TableService,
+    requests: Requests,
     clock: Arc<dyn Clock>,
 }
 
@@ -61,7 +62,7 @@ impl TableKeyValue {
     /// Connects to nothing.
     pub(crate) fn new(state: Arc<State>, account: StorageAccount, table: String) -> Self {
         let clock = Arc::clone(&state.clock);
-        Self { service: TableService::new(state, account, table), clock }
+        Self { requests: Requests::new(&state, &account, table), clock }
     }
 
     fn now(&self) -> SystemTime {
@@ -74,10 +75,10 @@ impl TableKeyValue {
 
     /// The row with this key, also where it has expired.
     async fn find(&self, row: &RowKey) -> Result<Option<Found>> {
-        match self.service.read(row).await? {
+        match self.requests.read(row).await? {
             Ok(answer) => Found::read(read(answer.body())?).map(Some),
-            Err(refusal) if refusal.meaning() == Meaning::Absent => Ok(None),
-            Err(refusal) => Err(self.service.explain(refusal)),
+            Err(refusal) if is_absent(&refusal) => Ok(None),
+            Err(refusal) => Err(refusal.into()),
         }
     }
 

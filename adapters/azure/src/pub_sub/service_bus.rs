@@ -1,8 +1,6 @@
 //! Topics of Service Bus.
 
 mod outgoing;
-pub(super) mod sas;
-pub(super) mod sender;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,16 +9,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
 use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
 use isobar_abstraction::{Derived, Error, ErrorKind, PubSub, Result};
+use isobar_rest::{Answered, Safety};
 
+use super::refusal::{self, is_of_content};
 use super::wire::Sending;
 use super::{AT_ONCE, identified};
 use crate::State;
 use crate::config::ServiceBusNamespace;
-pub(super) use outgoing::{Entry, Extra, only};
-use sas::Tokens;
-use sender::Sender;
+use crate::service::AzureService;
+pub(super) use outgoing::{Entry, Extra};
 
 /// A topic of Service Bus, and its twin for messages with an ordering key, whose subscriptions want
 /// sessions: a subscription that wants them takes no message without one.
@@ -31,12 +32,11 @@ pub(crate) struct ServiceBusPubSub {
     state: Arc<State>,
     namespace: ServiceBusNamespace,
     topic: String,
-    tokens: Tokens,
 }
 
 impl ServiceBusPubSub {
     pub(crate) fn new(state: Arc<State>, namespace: ServiceBusNamespace, topic: String) -> Self {
-        Self { state, namespace, topic, tokens: Tokens::default() }
+        Self { state, namespace, topic }
     }
 
     /// Sends messages of which none waits for another.
@@ -114,20 +114,43 @@ impl ServiceBusPubSub {
         if batch.is_empty() {
             return Attempt::Done(Vec::new());
         }
-        let sender = Sender::new(&self.state, &self.namespace, &self.tokens);
-        let error = match sender.send(topic, outgoing::body(batch)).await {
-            Ok(Ok(())) => return Attempt::Done(batch.iter().map(|_| Ok(())).collect()),
-            Ok(Err(refusal)) if batch.len() > 1 && refusal.is_of_content() && !refusal.uncertain => {
+        let of = if topic == self.topic { "" } else { ", for messages with an ordering key," };
+        let place = format!("the topic `{topic}` of Service Bus{of}");
+        let error = match send(&self.state, &self.namespace, topic, place, outgoing::body(batch)).await {
+            Ok(Ok(_)) => return Attempt::Done(batch.iter().map(|_| Ok(())).collect()),
+            Ok(Err(refusal)) if batch.len() > 1 && is_of_content(&refusal) && !refusal.uncertain => {
                 return Attempt::EachAlone;
             }
-            Ok(Err(refusal)) if refusal.is_missing() && topic != self.topic => {
-                refusal.explain(&format!("the topic `{topic}` of Service Bus, for messages with an ordering key,"))
-            }
-            Ok(Err(refusal)) => refusal.explain(&format!("the topic `{topic}` of Service Bus")),
+            Ok(Err(refusal)) => refusal.into(),
             Err(error) => error,
         };
         Attempt::Done(batch.iter().map(|_| Err(error.duplicate())).collect())
     }
+}
+
+/// Sends messages to a topic or a queue, all or none.
+async fn send(
+    state: &Arc<State>,
+    namespace: &ServiceBusNamespace,
+    entity: &str,
+    place: String,
+    body: Bytes,
+) -> Result<Answered<Response<Bytes>>> {
+    let service = AzureService::service_bus(state, namespace, refusal::read, refusal::place(place));
+    let request = Request::post(service.url(&format!("/{entity}/messages")))
+        .header(CONTENT_TYPE, "application/vnd.microsoft.servicebus.json");
+    service.call("SendMessageBatch", Safety::Idempotent, request, body).await
+}
+
+/// Sends one message to a topic or a queue.
+pub(super) async fn send_one(
+    state: &Arc<State>,
+    namespace: &ServiceBusNamespace,
+    entity: &str,
+    entry: &Entry<'_>,
+) -> Result<()> {
+    let place = format!("`{entity}` of Service Bus");
+    Ok(send(state, namespace, entity, place, outgoing::body(&[entry])).await?.map(drop)?)
 }
 
 enum Attempt {

@@ -6,20 +6,18 @@
 //! where it is, since a copy would come after the later ones of its key: its answer is held back for the wait, so
 //! that the platform delivers it again then, before any other of its session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_abstraction::clock::later;
 use isobar_abstraction::{Derived, Error, Location, POISON, Result, Verdict};
 
 use super::dead::Death;
-use super::service_bus::sas::Tokens;
-use super::service_bus::sender::Sender as ServiceBus;
-use super::service_bus::{Entry, Extra, only};
-use super::storage_queue::sender::Sender as StorageQueue;
-use super::storage_queue::{TEXT_BYTES, text};
+use super::service_bus::{Entry, Extra, send_one};
+use super::storage_queue::{TEXT_BYTES, send, text};
 use super::wire::{Arrived, Sending, envelope};
 use crate::State;
-use crate::config::{Placed, ServiceBusNamespace, StorageAccount};
+use crate::config::Placed;
 
 /// What the platform is told of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub(crate) enum Settled {
 ///
 /// What cannot be kept is logged, and the message is to come again: nothing is dropped.
 pub(crate) async fn carry_out(
-    state: &State,
+    state: &Arc<State>,
     at: &Location,
     arrived: &Arrived,
     verdict: Verdict,
@@ -59,13 +57,13 @@ pub(crate) async fn carry_out(
 }
 
 /// Holds the answer back, for no longer than the profile's `ordered_retry_after`.
-async fn hold(state: &State, wait: Duration) -> Settled {
+async fn hold(state: &Arc<State>, wait: Duration) -> Settled {
     state.clock.pause(wait).await;
     Settled::Again
 }
 
 /// Sends a copy that comes after `wait`.
-async fn again(state: &State, at: &Location, arrived: &Arrived, wait: Duration, attempt: u32) -> Result<()> {
+async fn again(state: &Arc<State>, at: &Location, arrived: &Arrived, wait: Duration, attempt: u32) -> Result<()> {
     let sending = Sending { attempts: attempt, death: None };
     match state.config.place(at)? {
         Placed::ServiceBus { namespace, topic, subscription } => {
@@ -76,19 +74,19 @@ async fn again(state: &State, at: &Location, arrived: &Arrived, wait: Duration, 
                 ..Extra::default()
             };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
-            to_service_bus(state, &namespace, &topic, &entry).await
+            send_one(state, &namespace, &topic, &entry).await
         }
         Placed::Queue { account, queue } => {
             let text = text(&envelope::write(&arrived.message, sending)?);
             // Somebody else's message may be too large for an envelope: then the platform counts.
-            to_queue(state, &account, &queue, &text, Some(wait)).await
+            send(state, &account, &queue, &text, Some(wait)).await
         }
         _ => Err(no_topic(at)),
     }
 }
 
 /// Keeps a dead letter with its reason.
-async fn bury(state: &State, at: &Location, arrived: &Arrived, reason: &str, attempt: u32) -> Result<()> {
+async fn bury(state: &Arc<State>, at: &Location, arrived: &Arrived, reason: &str, attempt: u32) -> Result<()> {
     let now = state.clock.now();
     let death = |source: &str| Some(Death::new(attempt, reason, now, source));
     match state.config.place(at)? {
@@ -96,7 +94,7 @@ async fn bury(state: &State, at: &Location, arrived: &Arrived, reason: &str, att
             let sending = Sending { attempts: 0, death: death(&format!("{topic}/{subscription}")) };
             let extra = Extra { id_end: Some("~dead".to_owned()), unordered: true, ..Extra::default() };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
-            to_service_bus(state, &namespace, &dead_of_subscription(&subscription), &entry).await
+            send_one(state, &namespace, &dead_of_subscription(&subscription), &entry).await
         }
         Placed::Queue { account, queue } => {
             let sending = Sending { attempts: 0, death: death(&queue) };
@@ -106,7 +104,7 @@ async fn bury(state: &State, at: &Location, arrived: &Arrived, reason: &str, att
                 tracing::error!(queue, reason, "a dead letter is too large to tell its reason");
                 letter = text(&arrived.message.body);
             }
-            to_queue(state, &account, &dead_of_queue(&queue), &letter, None).await
+            send(state, &account, &dead_of_queue(&queue), &letter, None).await
         }
         _ => Err(no_topic(at)),
     }
@@ -120,22 +118,6 @@ pub(crate) fn dead_of_subscription(subscription: &str) -> String {
 /// The queue of the dead letters of a queue. The name is Functions' own.
 pub(crate) fn dead_of_queue(queue: &str) -> String {
     format!("{queue}{POISON}")
-}
-
-async fn to_service_bus(state: &State, namespace: &ServiceBusNamespace, entity: &str, entry: &Entry<'_>) -> Result<()> {
-    let tokens = Tokens::default();
-    let sent = ServiceBus::new(state, namespace, &tokens).send(entity, only(entry)).await?;
-    sent.map_err(|refusal| refusal.explain(&format!("`{entity}` of Service Bus")))
-}
-
-async fn to_queue(
-    state: &State,
-    account: &StorageAccount,
-    queue: &str,
-    text: &str,
-    after: Option<Duration>,
-) -> Result<()> {
-    StorageQueue::new(state, account).send(queue, text, after).await
 }
 
 fn no_topic(at: &Location) -> Error {

@@ -1,8 +1,7 @@
 //! Topics in Storage Queues: one queue for each subscription, to all of which the publisher sends.
 
-pub(super) mod sender;
-
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -10,15 +9,19 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
+use http::Request;
+use http::header::CONTENT_TYPE;
 use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, ErrorKind, Location, Origin, PubSub, Result};
+use isobar_rest::Safety;
 
 use super::dead::REASON_BYTES;
+use super::refusal;
 use super::wire::{Sending, envelope};
 use super::{AT_ONCE, identified};
 use crate::State;
 use crate::config::{StorageAccount, check_queue};
-use sender::Sender;
+use crate::service::AzureService;
 
 /// The largest text of a queue's message.
 ///
@@ -75,14 +78,38 @@ impl QueuePubSub {
             return Err(too_large(envelope.len()));
         }
         let text = text(&envelope);
-        let sender = Sender::new(&self.state, &self.account);
-        let sent = join_all(self.queues.iter().map(|queue| sender.send(queue, &text, None))).await;
+        let sends = self.queues.iter().map(|queue| send(&self.state, &self.account, queue, &text, None));
+        let sent = join_all(sends).await;
         let some = sent.iter().any(Result::is_ok);
         let unknown = |error: Error| if some { error.with_outcome_unknown() } else { error };
         // Of several errors the one that is told is any; that of an unknown outcome outweighs the others.
         let worst = sent.into_iter().filter_map(Result::err).max_by_key(Error::outcome_unknown);
         worst.map_or_else(|| Ok(message.id.clone()), |error| Err(unknown(error)))
     }
+}
+
+/// Sends a message that never expires, and that nobody sees before `after` has passed. The service takes up to seven
+/// days, and the profile lets no message wait as long.
+///
+/// Idempotent: a repeat may arrive twice, under one id, which delivery at least once allows.
+/// Errors: by what the service says; `outcome_unknown` where it may have been stored.
+///
+/// <https://learn.microsoft.com/rest/api/storageservices/put-message>
+pub(super) async fn send(
+    state: &Arc<State>,
+    account: &StorageAccount,
+    queue: &str,
+    text: &str,
+    after: Option<Duration>,
+) -> Result<()> {
+    let place = format!("the queue `{queue}` of the storage account `{}`", account.name);
+    let service = AzureService::queues(state, account, refusal::read, refusal::place(place));
+    let seconds = after.map(|after| after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)));
+    let wait = seconds.map(|seconds| format!("&visibilitytimeout={seconds}")).unwrap_or_default();
+    let request = Request::post(service.url(&format!("/{queue}/messages?messagettl=-1{wait}")))
+        .header(CONTENT_TYPE, "application/xml");
+    let body = format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>");
+    Ok(service.call("PutMessage", Safety::Idempotent, request, body).await?.map(drop)?)
 }
 
 fn too_large(size: usize) -> Error {

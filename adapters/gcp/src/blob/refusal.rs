@@ -3,9 +3,9 @@
 //! Source: <https://cloud.google.com/storage/docs/json_api/v1/status-codes>
 
 use isobar_abstraction::{Error, ErrorKind, Origin};
+use isobar_rest::Refusal;
 
 use super::condition::Wanted;
-use crate::service::{Refusal, unknown};
 
 /// The largest object: <https://cloud.google.com/storage/quotas#objects>.
 const LARGEST: u64 = 5 << 40;
@@ -22,10 +22,10 @@ pub(super) enum Missing {
 impl Missing {
     /// `None`, where the answer is another.
     pub(super) fn of(refusal: &Refusal) -> Option<Self> {
-        if refusal.http != http::StatusCode::NOT_FOUND {
+        if refusal.status() != http::StatusCode::NOT_FOUND {
             return None;
         }
-        let says = |what: &str| refusal.message.contains(what) || refusal.reason == what;
+        let says = |what: &str| refusal.message.contains(what) || refusal.code == what;
         Some(match () {
             () if says("bucket does not exist") || says("NoSuchBucket") => Self::Bucket,
             () if refusal.message.starts_with("No such object") || says("NoSuchKey") => Self::Object,
@@ -37,8 +37,7 @@ impl Missing {
 
 /// The error of a call for an object.
 pub(super) fn error(bucket: &str, wanted: Wanted, refusal: Refusal) -> Error {
-    let uncertain = refusal.uncertain;
-    let error = match (refusal.http.as_u16(), Missing::of(&refusal)) {
+    let error = match (refusal.status().as_u16(), Missing::of(&refusal)) {
         (_, Some(Missing::Bucket)) => no_bucket(bucket),
         (_, Some(_)) if matches!(wanted, Wanted::Generation(_)) => Error::conflict("the object is gone"),
         (_, Some(Missing::Object)) => no_object(),
@@ -51,7 +50,7 @@ pub(super) fn error(bucket: &str, wanted: Wanted, refusal: Refusal) -> Error {
         (413, _) => Error::new(ErrorKind::TooLarge { limit: LARGEST }, "Cloud Storage takes no object of this size"),
         _ => return Error::from(refusal),
     };
-    unknown(error, uncertain)
+    refusal.as_error(error)
 }
 
 fn no_object() -> Error {
@@ -72,32 +71,17 @@ pub(super) fn no_bucket(bucket: &str) -> Error {
     ))
 }
 
-/// Reads what an error of the XML API says, which answers reads.
-pub(super) fn read_xml(mut refusal: Refusal, body: &[u8]) -> Refusal {
-    let body = String::from_utf8_lossy(body);
-    let within = |name: &str| {
-        let (_, rest) = body.split_once(&format!("<{name}>"))?;
-        Some(rest.split_once(&format!("</{name}>"))?.0)
-    };
-    if let Some(code) = within("Code") {
-        refusal.reason = code.chars().take(100).collect();
-    }
-    if let Some(message) = within("Message") {
-        refusal.message = message.chars().take(500).collect();
-    }
-    refusal
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use http::Response;
 
     use super::*;
+    use crate::service;
 
     fn refusal(status: u16, body: &str) -> Refusal {
-        let body = Bytes::from(body.to_owned());
-        read_xml(Refusal::read(&Response::builder().status(status).body(body.clone()).unwrap()), &body)
+        let answer = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
+        service::refusal::read(&answer, "the bucket `pages`").unwrap()
     }
 
     fn told(status: u16, reason: &str, message: &str) -> Refusal {
@@ -124,7 +108,7 @@ mod tests {
             (told(503, "backendError", "x"), ErrorKind::Unavailable),
             (told(504, "gatewayTimeout", "x"), ErrorKind::Timeout),
         ] {
-            let status = refusal.http;
+            let status = refusal.status();
             assert_eq!(error("pages", Wanted::Anything, refusal).kind(), kind, "{status}");
         }
     }

@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::text;
-use isobar_rest::{Opened, Safety, StreamBody};
+use isobar_rest::{Answered, Refusal, Safety, StreamBody};
 use object_store::path::Path;
 use object_store::{CopyMode, PutPayload, PutResult};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use super::resource::{Description, Resource, WRITE};
 use super::{encoded, session::Session};
 use crate::State;
 use crate::config::Endpoint;
-use crate::service::{Answered, GoogleService, Refusal};
+use crate::service::GoogleService;
 
 /// One bucket, as it is asked.
 #[derive(Debug, Clone)]
@@ -101,14 +101,8 @@ impl GcsRequests {
 
     /// An object's content as it comes. <https://cloud.google.com/storage/docs/xml-api/get-object-download>
     pub(super) async fn content(&self, request: Builder) -> Result<Response<StreamBody>> {
-        match self.service.open("GetObject", self.ready(request, PutPayload::new())?).await? {
-            Opened::Stream(answer) => Ok(answer),
-            Opened::Refused(answer) => {
-                let refusal = self.service.refusal(&answer.response, false);
-                let refusal = refusal::read_xml(refusal, answer.response.body());
-                Err(self.error(Wanted::Anything, refusal))
-            }
-        }
+        let answer = self.service.open("GetObject", self.ready(request, PutPayload::new())?).await?;
+        answer.map_err(|refusal| self.error(Wanted::Anything, refusal))
     }
 
     /// Writes an object whole. <https://cloud.google.com/storage/docs/json_api/v1/objects/insert>
@@ -132,7 +126,7 @@ impl GcsRequests {
         match self.call("objects.insert", Safety::Idempotent, request, body).await? {
             Ok(answer) => Resource::read(answer.body()).map_err(Error::with_outcome_unknown)?.written(),
             Err(refusal) => {
-                let own = match refusal.uncertain && refusal.http == StatusCode::PRECONDITION_FAILED {
+                let own = match refusal.uncertain && refusal.status() == StatusCode::PRECONDITION_FAILED {
                     true => self.own(at, &number).await,
                     false => None,
                 };

@@ -11,14 +11,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::Safety;
 use isobar_rest::object::text;
+use isobar_rest::{Answered, Refusal, Safety};
 use object_store::PutPayload;
 
 use super::condition::Wanted;
 use super::requests::GcsRequests;
 use super::resource::Resource;
-use crate::service::{Answered, Refusal, unknown};
 
 /// All chunks but the last are multiples of this.
 pub(super) const CHUNK: u64 = 256 * 1024;
@@ -90,16 +89,16 @@ impl Session {
         let request = Request::delete(&self.url).header(CONTENT_LENGTH, 0);
         match self.requests.call("objects.insert", Safety::Idempotent, request, PutPayload::new()).await? {
             // 499 is how it says that it did; the others, that there is none any more.
-            Err(refusal) if ![404, 410, 499].contains(&refusal.http.as_u16()) => Err(self.error(refusal)),
+            Err(refusal) if ![404, 410, 499].contains(&refusal.status().as_u16()) => Err(self.error(refusal)),
             _ => Ok(()),
         }
     }
 
     /// The error of a refusal to go on.
     pub(super) fn error(&self, refusal: Refusal) -> Error {
-        if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&refusal.http) {
+        if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&refusal.status()) {
             let ended = "the upload is not there any more: write the object anew";
-            return unknown(Error::new(ErrorKind::Unavailable, ended), refusal.uncertain);
+            return refusal.as_error(Error::new(ErrorKind::Unavailable, ended));
         }
         self.requests.error(self.wanted, refusal)
     }

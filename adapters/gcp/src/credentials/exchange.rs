@@ -4,15 +4,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Call, Client, Found, Judgement, Safety, Service};
+use isobar_rest::{Found, Refusal, Unsigned};
 use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -48,11 +46,8 @@ pub(super) async fn ask(
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(PutPayload::from(form))
         .map_err(|_| Error::config(format!("the URL of {from} is malformed")))?;
-    let answer = send(&origin.client, operation, request).await?;
-    if answer.status() != StatusCode::OK {
-        return Err(refused(from, &answer));
-    }
-    read(from, answer.body())
+    let answer = origin.client.ask(operation, request, OAUTH).await?;
+    read(from, answer.map_err(|refusal| refusal.of_source(from))?.body())
 }
 
 /// `{"access_token", "expires_in"}`, of which nothing is shown.
@@ -129,18 +124,17 @@ async fn iam<T: DeserializeOwned>(
         .header(AUTHORIZATION, caller.authorization.clone())
         .body(PutPayload::from(body.to_string()))
         .map_err(|_| Error::config("the URL of IAM is malformed"))?;
-    let answer = send(&origin.client, operation, request).await?;
-    match answer.status() {
-        StatusCode::OK => serde_json::from_slice(answer.body())
+    match origin.client.ask(operation, request, OAUTH).await? {
+        Ok(answer) => serde_json::from_slice(answer.body())
             .map_err(|_| Error::internal("IAM did not answer with the expected JSON")),
-        StatusCode::FORBIDDEN => Err(Error::new(
+        Err(refusal) if refusal.status() == StatusCode::FORBIDDEN => Err(Error::new(
             ErrorKind::PermissionDenied,
             format!(
                 "IAM refuses {operation}: grant roles/iam.serviceAccountTokenCreator on the service account to who \
                  runs this, and see that the IAM Service Account Credentials API is enabled"
             ),
         )),
-        _ => Err(refused("IAM", &answer)),
+        Err(refusal) => Err(refusal.of_source("IAM")),
     }
 }
 
@@ -152,47 +146,14 @@ pub(super) fn check_url(from: &str, url: &str) -> Result<()> {
     }
 }
 
-pub(super) async fn send(
-    client: &Client,
-    operation: &'static str,
-    request: Request<PutPayload>,
-) -> Result<Response<Bytes>> {
-    let call = Call { operation, request, safety: Safety::Read, service: &Unsigned };
-    Ok(client.call(call).await?.response)
-}
-
-/// Of what was answered only the code: the rest may quote what was sent.
-pub(super) fn refused(from: &str, answer: &Response<Bytes>) -> Error {
+/// Servers that say of an error its `error`; the rest of what they say may quote what was sent.
+pub(super) const OAUTH: Unsigned = Unsigned(|answer: &Response<Bytes>| {
     #[derive(Deserialize)]
     struct Told {
         error: String,
     }
-    let status = answer.status();
+    let refusal = Refusal::of_status(answer)?;
     let told = serde_json::from_slice::<Told>(answer.body()).map(|told| told.error).unwrap_or_default();
-    let code: String = told.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect();
-    let kind = match status {
-        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled { retry_after: None },
-        status if status.is_server_error() => ErrorKind::Unavailable,
-        _ => ErrorKind::Unauthenticated,
-    };
-    let code = if code.is_empty() { code } else { format!(": {code}") };
-    Error::new(kind, format!("{from} answered with status {}{code}", status.as_u16()))
-}
-
-/// A server that takes requests as they are.
-struct Unsigned;
-
-#[async_trait]
-impl Service for Unsigned {
-    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
-        Ok(())
-    }
-
-    fn judge(&self, response: &Response<Bytes>) -> Judgement {
-        match response.status() {
-            StatusCode::TOO_MANY_REQUESTS => Judgement::Refused { after: None },
-            status if status.is_server_error() => Judgement::Failed,
-            _ => Judgement::Final,
-        }
-    }
-}
+    let code = told.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect();
+    Some(Refusal { code, ..refusal })
+});

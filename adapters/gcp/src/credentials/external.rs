@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::Request;
 use http::header::{HeaderName, HeaderValue};
-use http::{Request, StatusCode};
-use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::Found;
+use isobar_abstraction::{Error, Result};
+use isobar_rest::{Found, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 use serde_json::Value;
@@ -121,13 +121,8 @@ async fn ask(origin: &Origin, url: &str, source: &Subject) -> Result<String> {
         value.set_sensitive(true);
         request.headers_mut().insert(name, value);
     }
-    let answer = exchange::send(&origin.client, "GetSubjectToken", request).await?;
-    match answer.status() {
-        StatusCode::OK => String::from_utf8(answer.into_body().into())
-            .map_err(|_| Error::internal("the `url` of credential_source did not answer with text")),
-        status => Err(Error::new(
-            ErrorKind::Unauthenticated,
-            format!("the `url` of credential_source answered with status {}", status.as_u16()),
-        )),
-    }
+    let answer = origin.client.ask("GetSubjectToken", request, Unsigned::default()).await?;
+    let answer = answer.map_err(|refusal| refusal.of_source("the `url` of credential_source"))?;
+    String::from_utf8(answer.into_body().into())
+        .map_err(|_| Error::internal("the `url` of credential_source did not answer with text"))
 }

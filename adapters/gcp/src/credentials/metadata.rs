@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Client, ClientConfig, Found, SystemClock};
+use isobar_rest::{Client, Found, Judgement, Unsigned};
 use object_store::PutPayload;
 
-use super::exchange::{read, refused, send};
+use super::exchange::read;
 use super::{Origin, Token};
 
 const FLAVOR: &str = "metadata-flavor";
@@ -45,23 +45,19 @@ async fn ask(origin: &Origin, path: &str) -> Result<Result<Response<Bytes>, &'st
         request.body(PutPayload::new()).map_err(|_| Error::config("GCE_METADATA_HOST is malformed"))
     };
     // Most machines that come here are not on Google Cloud at all: nobody is asked twice who does not answer.
-    let Ok(first) = send(&near(origin, 1), "GetMetadata", request()?).await else { return Ok(Err("does not answer")) };
-    let late = first.status().is_server_error() || first.status() == StatusCode::TOO_MANY_REQUESTS;
-    let answer = if late { send(&near(origin, 3), "GetMetadata", request()?).await? } else { first };
-    match answer.status() {
-        StatusCode::OK if answer.headers().get(FLAVOR).is_some_and(|flavor| flavor == "Google") => Ok(Ok(answer)),
-        StatusCode::OK => Ok(Err("is not Google's")),
-        StatusCode::NOT_FOUND => Ok(Err("the machine has no service account")),
-        _ => Err(refused("the metadata server", &answer)),
+    let ask = async |attempts, request| {
+        let near = Client::near(&origin.config.client, Duration::from_secs(5), attempts);
+        near.ask("GetMetadata", request, Unsigned::default()).await
+    };
+    let Ok(first) = ask(1, request()?).await else { return Ok(Err("does not answer")) };
+    let answer = match first {
+        Err(refusal) if refusal.judgement != Judgement::Final => ask(3, request()?).await?,
+        first => first,
+    };
+    match answer {
+        Ok(answer) if answer.headers().get(FLAVOR).is_some_and(|flavor| flavor == "Google") => Ok(Ok(answer)),
+        Ok(_) => Ok(Err("is not Google's")),
+        Err(refusal) if refusal.status() == StatusCode::NOT_FOUND => Ok(Err("the machine has no service account")),
+        Err(refusal) => Err(refusal.of_source("the metadata server")),
     }
-}
-
-/// A client for what is one hop away: not through a proxy, and not for long.
-fn near(origin: &Origin, attempts: u32) -> Client {
-    let mut near = ClientConfig::default();
-    near.ca_bundle.clone_from(&origin.config.client.ca_bundle);
-    near.connect_timeout = Duration::from_secs(1);
-    near.attempt_timeout = Duration::from_secs(5);
-    near.max_attempts = attempts;
-    Client::new(near, Arc::new(SystemClock))
 }

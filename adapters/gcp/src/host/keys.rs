@@ -5,15 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use http::header::CACHE_CONTROL;
-use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Call, Client, Judgement, Safety, Service, SystemClock};
+use isobar_rest::{Client, SystemClock, Unsigned};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
@@ -123,11 +120,7 @@ impl Keys {
     async fn fetch(&self) -> Result<(HashMap<String, Arc<Key>>, Duration)> {
         let request = Request::get(&self.url).body(PutPayload::new());
         let request = request.map_err(|_| Error::config("the URL of the keys is malformed"))?;
-        let call = Call { operation: "GetKeys", request, safety: Safety::Read, service: &Unsigned };
-        let answer = self.client.call(call).await?.response;
-        if answer.status() != StatusCode::OK {
-            return Err(Error::internal(format!("the keys are answered with status {}", answer.status().as_u16())));
-        }
+        let answer = self.client.ask("GetKeys", request, Unsigned::default()).await??;
         let keys = parse(answer.body()).ok_or_else(|| Error::internal("the keys are not answered with a JWKS"))?;
         Ok((keys, good_for(answer.headers())))
     }
@@ -161,18 +154,4 @@ fn good_for(headers: &HeaderMap) -> Duration {
     let text = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let seconds = text.split(',').find_map(|word| word.trim().strip_prefix("max-age=")?.parse().ok());
     seconds.map_or(USUAL, Duration::from_secs).clamp(LEAST, MOST)
-}
-
-/// A server that takes requests as they are.
-struct Unsigned;
-
-#[async_trait]
-impl Service for Unsigned {
-    async fn authorize(&self, _: &mut Parts, _: &PutPayload) -> Result<()> {
-        Ok(())
-    }
-
-    fn judge(&self, response: &Response<Bytes>) -> Judgement {
-        if response.status().is_server_error() { Judgement::Failed } else { Judgement::Final }
-    }
 }

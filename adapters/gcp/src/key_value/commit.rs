@@ -3,13 +3,12 @@
 //! Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.documents/commit>.
 
 use isobar_abstraction::{Error, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Answered, Safety, unknown};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::is_contention;
 use super::stored::{Fields, Typed};
 use super::{FirestoreKeyValue, TRIES};
-use crate::service::Answered;
 
 /// One write, as it is sent.
 #[derive(Debug, Default, Serialize)]
@@ -118,7 +117,7 @@ impl FirestoreKeyValue {
         let mut uncertain = false;
         let answer = loop {
             let answer = self.service.json(operation, safety, &path, &Commit { writes }).await;
-            match answer.map_err(|error| crate::service::unknown(error, uncertain))? {
+            match answer.map_err(|error| unknown(error, uncertain))? {
                 Err(refusal) if is_contention(&refusal) && tries + 1 < TRIES => {
                     uncertain |= refusal.uncertain;
                     self.pause(tries).await;

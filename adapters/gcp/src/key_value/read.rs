@@ -8,7 +8,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Response, StatusCode};
 use isobar_abstraction::key_value::{Item, Key};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Judgement, Safety};
+use isobar_rest::{Judgement, Refusal, Safety};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -16,7 +16,6 @@ use serde_json::value::RawValue;
 use super::FirestoreKeyValue;
 use super::refusal::is_contention;
 use super::stored::{Found, place};
-use crate::service::{self, Refusal};
 
 /// Documents that one request asks for, at most.
 const KEYS: usize = 100;
@@ -134,7 +133,7 @@ impl FirestoreKeyValue {
                 Ok(body) => match self.parts(&body)? {
                     Ok(parts) => return Ok(parts),
                     Err(refusal) => {
-                        let again = refusal.judge() != Judgement::Final;
+                        let again = refusal.judgement != Judgement::Final;
                         (refusal, again)
                     }
                 },
@@ -148,7 +147,7 @@ impl FirestoreKeyValue {
     }
 
     /// The elements of an answer, or the error that it ended with.
-    fn parts<T: DeserializeOwned>(&self, body: &[u8]) -> Result<service::Answered<Vec<T>>> {
+    fn parts<T: DeserializeOwned>(&self, body: &[u8]) -> Result<isobar_rest::Answered<Vec<T>>> {
         let wrong = |_| Error::internal("Firestore's answer cannot be read");
         let parts: Vec<&RawValue> = serde_json::from_slice(body).map_err(wrong)?;
         let mut read = Vec::with_capacity(parts.len());
@@ -175,6 +174,6 @@ impl FirestoreKeyValue {
         let mut answer = Response::new(Bytes::copy_from_slice(part.as_bytes()));
         let failed = StatusCode::from_u16(code).ok().filter(|status| !status.is_success());
         *answer.status_mut() = failed.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Some(self.service.refusal(&answer, false))
+        self.service.refusal(&answer)
     }
 }

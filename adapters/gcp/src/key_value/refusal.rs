@@ -1,23 +1,23 @@
 //! What a refusal of Firestore means: a condition that does not hold, a race that was lost, or a fault.
 
 use isobar_abstraction::{Error, ErrorKind};
+use isobar_rest::Refusal;
 
 use super::{FirestoreKeyValue, throttled};
 use crate::profile::PROFILE;
-use crate::service::{Refusal, Status, unknown};
 
 /// Two writes of one document met, and this one has lost.
 pub(super) fn is_contention(refusal: &Refusal) -> bool {
-    refusal.status == Status::Aborted
+    refusal.code == "ABORTED"
 }
 
 /// Does it say that a document is not what a precondition wants?
 pub(super) fn is_condition(refusal: &Refusal) -> bool {
-    match refusal.status {
-        Status::AlreadyExists => true,
-        Status::FailedPrecondition => !is_datastore(refusal),
+    match refusal.code.as_str() {
+        "ALREADY_EXISTS" => true,
+        "FAILED_PRECONDITION" => !is_datastore(refusal),
         // What no service has said, but something between, tells of no document.
-        Status::NotFound => !refusal.message.is_empty() && !is_database(refusal),
+        "NOT_FOUND" => !refusal.message.is_empty() && !is_database(refusal),
         _ => false,
     }
 }
@@ -38,32 +38,29 @@ fn is_datastore(refusal: &Refusal) -> bool {
 impl FirestoreKeyValue {
     /// The error of a refusal that is no condition of a write.
     pub(super) fn explain(&self, refusal: Refusal) -> Error {
-        let Refusal { status, message, uncertain, .. } = &refusal;
+        let message = &refusal.message;
         let (database, collection) = (&self.database, &self.collection);
-        let uncertain = *uncertain;
-        let error = match status {
-            Status::NotFound if is_database(&refusal) => {
+        let error = match refusal.code.as_str() {
+            "NOT_FOUND" if is_database(&refusal) => {
                 let project = self.project.as_ref().map(|project| format!(" --project={project}")).unwrap_or_default();
                 let create =
                     format!("gcloud firestore databases create --database='{database}' --location=LOCATION{project}");
                 Error::new(ErrorKind::NotFound, format!("{message}: create it, the library never does: `{create}`"))
             }
-            Status::FailedPrecondition if is_datastore(&refusal) => {
+            "FAILED_PRECONDITION" if is_datastore(&refusal) => {
                 let need = "isobar needs a database in Firestore's native mode: name one by `database=` in the URL";
                 Error::config(format!("the database `{database}`: {message} {need}"))
             }
             // Such as an index that somebody has left out.
-            Status::FailedPrecondition => {
-                Error::config(format!("the collection `{collection}` of Firestore: {message}"))
-            }
-            Status::Aborted => throttled("other writes of the same items were faster every time"),
-            Status::InvalidArgument | Status::ResourceExhausted if is_too_large(message) => {
+            "FAILED_PRECONDITION" => Error::config(format!("the collection `{collection}` of Firestore: {message}")),
+            "ABORTED" => throttled("other writes of the same items were faster every time"),
+            "INVALID_ARGUMENT" | "RESOURCE_EXHAUSTED" if is_too_large(message) => {
                 let limit = PROFILE.limits.transaction_bytes;
                 Error::new(ErrorKind::TooLarge { limit }, format!("the collection `{collection}`: {message}"))
             }
             _ => return refusal.into(),
         };
-        unknown(error, uncertain)
+        refusal.as_error(error)
     }
 }
 

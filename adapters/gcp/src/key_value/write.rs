@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Refusal, Safety, unknown};
 
 use super::attempt::{changed, not_known, taken, unique};
 use super::commit::{Change, Document, Precondition, Sent, Written};
@@ -14,7 +14,6 @@ use super::refusal::{is_condition, is_contention};
 use super::stored::{Fields, Found, expiry, path, version, wanted};
 use super::{COUNTER_TRIES, FirestoreKeyValue, TRIES, throttled};
 use crate::profile::PROFILE;
-use crate::service::{Refusal, unknown};
 
 /// What was seen to be stored.
 type Seen = HashMap<Key, Found>;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use isobar_abstraction::pub_sub::MessageId;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Answered, Refusal, Safety};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::outgoing::{Entry, Request};
 use crate::State;
 use crate::config::Endpoint;
-use crate::service::{GoogleService, Refusal, Status, unknown};
+use crate::service::GoogleService;
 
 /// Characters of a topic's name that stand for themselves in a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'+');
@@ -63,7 +63,7 @@ impl Publisher {
         let error = match self.request(batch).await {
             Ok(Ok(ids)) => return Attempt::Done(batch.iter().map(|entry| entry.place).zip(ids.map(Ok)).collect()),
             Ok(Err(refusal)) if batch.len() > 1 && is_of_content(&refusal) => return Attempt::EachAlone,
-            Ok(Err(refusal)) => self.explain(&refusal).await,
+            Ok(Err(refusal)) => self.explain(refusal).await,
             Err(error) => error,
         };
         Attempt::Done(batch.iter().map(|entry| (entry.place, Err(error.duplicate()))).collect())
@@ -71,10 +71,7 @@ impl Publisher {
 
     /// Idempotent: a repeat may be stored twice, which delivery at least once allows; a message that fails
     /// although one try more would have stored it helps nobody.
-    async fn request(
-        &self,
-        batch: &[Entry<'_>],
-    ) -> Result<std::result::Result<impl Iterator<Item = MessageId>, Refusal>> {
+    async fn request(&self, batch: &[Entry<'_>]) -> Result<Answered<impl Iterator<Item = MessageId>>> {
         let topic = utf8_percent_encode(&self.topic, PLAIN);
         let path = format!("/v1/projects/{}/topics/{topic}:publish", self.project().await?);
         match self.service.json("Publish", Safety::Idempotent, &path, &Request { messages: batch }).await? {
@@ -90,12 +87,12 @@ impl Publisher {
         }
     }
 
-    async fn explain(&self, refusal: &Refusal) -> Error {
+    async fn explain(&self, refusal: Refusal) -> Error {
         let Self { topic, .. } = self;
-        let Refusal { http, message, uncertain, .. } = refusal;
+        let (status, message) = (refusal.status(), &refusal.message);
         // Known, since the request was made.
         let project = self.project().await.unwrap_or_default();
-        let error = match refusal.kind() {
+        let error = match refusal.kind {
             ErrorKind::NotFound => Error::not_found(format!(
                 "Pub/Sub has no topic `{topic}` in the project `{project}`: create it, as with \
                  `gcloud pubsub topics create {topic} --project {project}`; the library never does"
@@ -103,11 +100,11 @@ impl Publisher {
             kind @ ErrorKind::PermissionDenied => Error::new(
                 kind,
                 format!(
-                    "the topic `{topic}` of Pub/Sub: {message} ({http}): give who runs this the role \
+                    "the topic `{topic}` of Pub/Sub: {message} ({status}): give who runs this the role \
                      roles/pubsub.publisher on it, and see that Pub/Sub is enabled in the project `{project}`"
                 ),
             ),
-            _ if is_too_large(refusal) => Error::new(
+            _ if is_too_large(&refusal) => Error::new(
                 ErrorKind::TooLarge { limit: LARGEST },
                 format!(
                     "the topic `{topic}` of Pub/Sub: the message in base64 is larger than {LARGEST} bytes: send where \
@@ -115,12 +112,12 @@ impl Publisher {
                 ),
             ),
             // Nobody competes for a message: the service was in the middle of something, which passes.
-            ErrorKind::Conflict if refusal.status == Status::Aborted => {
-                Error::new(ErrorKind::Unavailable, format!("the topic `{topic}` of Pub/Sub: {message} ({http})"))
+            ErrorKind::Conflict if refusal.code == "ABORTED" => {
+                Error::new(ErrorKind::Unavailable, format!("the topic `{topic}` of Pub/Sub: {message} ({status})"))
             }
-            _ => refusal.clone().into(),
+            _ => return refusal.into(),
         };
-        unknown(error, *uncertain)
+        refusal.as_error(error)
     }
 }
 
@@ -130,7 +127,7 @@ impl Publisher {
 /// <https://github.com/googleapis/google-cloud-python/issues/5898>.
 fn is_too_large(refusal: &Refusal) -> bool {
     let says = |words: &str| refusal.message.contains(words);
-    match refusal.kind() {
+    match refusal.kind {
         ErrorKind::TooLarge { .. } => true,
         ErrorKind::InvalidInput => says("payload size exceeds") || says("request_size"),
         _ => false,
@@ -139,7 +136,7 @@ fn is_too_large(refusal: &Refusal) -> bool {
 
 /// May one message of several be to blame for all of them?
 fn is_of_content(refusal: &Refusal) -> bool {
-    !refusal.uncertain && matches!(refusal.kind(), ErrorKind::InvalidInput | ErrorKind::TooLarge { .. })
+    !refusal.uncertain && matches!(refusal.kind, ErrorKind::InvalidInput | ErrorKind::TooLarge { .. })
 }
 
 /// The ids that an answer tells, in the order of the messages. Where it does not tell one for each, nobody

@@ -1,115 +1,21 @@
 //! The error that a service answered: whether to try again, and what it is to a caller.
 
-use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use isobar_abstraction::{Error, ErrorKind, Origin};
-use isobar_rest::Judgement;
+use isobar_abstraction::ErrorKind;
+use isobar_rest::{Judgement, Refusal};
 use serde::Deserialize;
-
-/// The canonical codes of Google's APIs.
-///
-/// Source: <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    Aborted,
-    AlreadyExists,
-    Cancelled,
-    DataLoss,
-    DeadlineExceeded,
-    FailedPrecondition,
-    Internal,
-    InvalidArgument,
-    NotFound,
-    OutOfRange,
-    PermissionDenied,
-    ResourceExhausted,
-    Unauthenticated,
-    Unavailable,
-    Unimplemented,
-    Unknown,
-}
-
-impl Status {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "ABORTED" => Self::Aborted,
-            "ALREADY_EXISTS" => Self::AlreadyExists,
-            "CANCELLED" => Self::Cancelled,
-            "DATA_LOSS" => Self::DataLoss,
-            "DEADLINE_EXCEEDED" => Self::DeadlineExceeded,
-            "FAILED_PRECONDITION" => Self::FailedPrecondition,
-            "INTERNAL" => Self::Internal,
-            "INVALID_ARGUMENT" => Self::InvalidArgument,
-            "NOT_FOUND" => Self::NotFound,
-            "OUT_OF_RANGE" => Self::OutOfRange,
-            "PERMISSION_DENIED" => Self::PermissionDenied,
-            "RESOURCE_EXHAUSTED" => Self::ResourceExhausted,
-            "UNAUTHENTICATED" => Self::Unauthenticated,
-            "UNAVAILABLE" => Self::Unavailable,
-            "UNIMPLEMENTED" => Self::Unimplemented,
-            "UNKNOWN" => Self::Unknown,
-            _ => return None,
-        })
-    }
-
-    /// Of an answer that does not say it, as Cloud Storage's and those of what lies between.
-    fn of_http(status: StatusCode) -> Self {
-        match status.as_u16() {
-            400 | 411 | 413 | 414 | 415 => Self::InvalidArgument,
-            401 => Self::Unauthenticated,
-            403 => Self::PermissionDenied,
-            404 => Self::NotFound,
-            408 | 504 => Self::DeadlineExceeded,
-            409 => Self::Aborted,
-            412 => Self::FailedPrecondition,
-            416 => Self::OutOfRange,
-            429 => Self::ResourceExhausted,
-            501 => Self::Unimplemented,
-            502 | 503 => Self::Unavailable,
-            500..=599 => Self::Internal,
-            _ => Self::Unknown,
-        }
-    }
-}
-
-/// The error that a service answered.
-#[derive(Clone)]
-pub(crate) struct Refusal {
-    pub(crate) status: Status,
-    pub(crate) http: StatusCode,
-    /// What it said.
-    pub(crate) message: String,
-    /// Cloud Storage's reason, such as `rateLimitExceeded`.
-    pub(crate) reason: String,
-    /// May the call, or an earlier attempt of it, have been applied?
-    pub(crate) uncertain: bool,
-    /// What was called, as errors say it.
-    resource: String,
-    /// How long the service asks to wait.
-    retry_after: Option<Duration>,
-}
-
-/// A message may echo what was sent.
-impl fmt::Debug for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", self.http.as_u16(), self.status)
-    }
-}
 
 /// `{"error": {"code", "status", "message", "errors": [{"reason"}], "details": [{"@type", "retryDelay"}]}}`,
 /// which a call that answers with a stream puts into an array.
 #[derive(Deserialize, Default)]
+#[serde(default)]
 struct Told {
-    #[serde(default)]
     status: String,
-    #[serde(default)]
     message: String,
-    #[serde(default)]
     errors: Vec<Reason>,
-    #[serde(default)]
     details: Vec<Detail>,
 }
 
@@ -135,7 +41,19 @@ impl Told {
     fn read(body: &[u8]) -> Self {
         let one = || serde_json::from_slice::<Body>(body).ok();
         let first = || serde_json::from_slice::<Vec<Body>>(body).ok()?.into_iter().next();
-        one().or_else(first).map(|body| body.error).unwrap_or_default()
+        one().or_else(first).map_or_else(|| Self::of_xml(body), |body| body.error)
+    }
+
+    /// Of Cloud Storage's XML API, which answers reads.
+    fn of_xml(body: &[u8]) -> Self {
+        let body = String::from_utf8_lossy(body);
+        let within = |name: &str| {
+            let (_, rest) = body.split_once(&format!("<{name}>"))?;
+            Some(rest.split_once(&format!("</{name}>"))?.0)
+        };
+        let code = within("Code").map(|code| Reason { reason: code.chars().take(100).collect() });
+        let message = within("Message").unwrap_or_default().to_owned();
+        Self { message, errors: code.into_iter().collect(), ..Self::default() }
     }
 
     /// Of `RetryInfo`: seconds with an `s`.
@@ -146,94 +64,107 @@ impl Told {
     }
 }
 
-/// Most of a service's own words that an error shows.
-const WORDS: usize = 500;
-
-impl Refusal {
-    pub(crate) fn read(answer: &Response<Bytes>) -> Self {
-        let told = Told::read(answer.body());
-        let mut message = told.message.clone();
-        if message.len() > WORDS {
-            message.truncate(message.floor_char_boundary(WORDS));
-        }
-        Self {
-            status: Status::named(&told.status).unwrap_or_else(|| Status::of_http(answer.status())),
-            http: answer.status(),
-            retry_after: told.delay(),
-            reason: told.errors.into_iter().next().map(|error| error.reason).unwrap_or_default(),
-            message,
-            uncertain: false,
-            resource: String::new(),
-        }
+/// Reads what an answer refuses; `None` of a success. `resource` is what was called, as errors say it.
+///
+/// Its code is the canonical one of Google's APIs, such as `ABORTED`; Cloud Storage has reasons instead, such as
+/// `rateLimitExceeded`.
+///
+/// Sources: <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>; AIP-194 for what is retried;
+/// Cloud Storage "Retry strategy".
+pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<Refusal> {
+    // 308 is how Cloud Storage says that an upload goes on.
+    if answer.status().is_success() || answer.status() == StatusCode::PERMANENT_REDIRECT {
+        return None;
     }
-
-    pub(super) fn of(self, resource: &str, uncertain: bool) -> Self {
-        Self { resource: resource.to_owned(), uncertain, ..self }
-    }
-
-    /// Whether to try again.
-    ///
-    /// Sources: AIP-194 for what is retried; Cloud Storage "Retry strategy".
-    pub(crate) fn judge(&self) -> Judgement {
-        match self.status {
-            Status::ResourceExhausted => Judgement::Refused { after: self.retry_after },
-            // Told by the front end, which did not hand the call on, or by a service in trouble: nobody knows.
-            Status::Unavailable | Status::Internal | Status::DeadlineExceeded | Status::Unknown
-                if self.http.is_server_error() || self.http == StatusCode::REQUEST_TIMEOUT =>
-            {
-                Judgement::Failed
-            }
-            _ if self.is_rate_limit() => Judgement::Refused { after: self.retry_after },
-            _ => Judgement::Final,
+    let told = Told::read(answer.body());
+    let (after, status) = (told.delay(), answer.status());
+    let canonical = if is_canonical(&told.status) { told.status.as_str() } else { of_http(status.as_u16()) };
+    let reason = told.errors.first().map(|error| error.reason.as_str()).unwrap_or_default();
+    let code = if reason.is_empty() || is_canonical(&told.status) { canonical } else { reason };
+    let refusal = Refusal::new(answer, code, &told.message);
+    // Cloud Storage and IAM say 403 for some of their limits.
+    let is_limited =
+        canonical == "RESOURCE_EXHAUSTED" || ["rateLimitExceeded", "userRateLimitExceeded"].contains(&reason);
+    let judgement = match canonical {
+        _ if is_limited => Judgement::Refused { after },
+        // Told by the front end, which did not hand the call on, or by a service in trouble: nobody knows.
+        "UNAVAILABLE" | "INTERNAL" | "DEADLINE_EXCEEDED" | "UNKNOWN"
+            if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT =>
+        {
+            Judgement::Failed
         }
-    }
+        _ => Judgement::Final,
+    };
+    let kind = match canonical {
+        _ if is_limited => ErrorKind::Throttled { retry_after: after },
+        _ if status == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge { limit: 0 },
+        "ABORTED" | "FAILED_PRECONDITION" => ErrorKind::Conflict,
+        "ALREADY_EXISTS" => ErrorKind::AlreadyExists,
+        "INVALID_ARGUMENT" | "OUT_OF_RANGE" => ErrorKind::InvalidInput,
+        "NOT_FOUND" => ErrorKind::NotFound,
+        "PERMISSION_DENIED" => ErrorKind::PermissionDenied,
+        "UNAUTHENTICATED" => ErrorKind::Unauthenticated,
+        "UNIMPLEMENTED" => ErrorKind::Unsupported,
+        "DEADLINE_EXCEEDED" => ErrorKind::Timeout,
+        "UNAVAILABLE" | "INTERNAL" => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    };
+    let explanation = explained(kind, status.as_u16(), &refusal.message, resource);
+    Some(Refusal { kind, judgement, explanation, ..refusal })
+}
 
-    /// Cloud Storage and IAM say 403 for some of their limits.
-    fn is_rate_limit(&self) -> bool {
-        ["rateLimitExceeded", "userRateLimitExceeded"].contains(&self.reason.as_str())
-    }
-
-    pub(crate) fn kind(&self) -> ErrorKind {
-        match self.status {
-            _ if self.is_rate_limit() => ErrorKind::Throttled { retry_after: self.retry_after },
-            _ if self.http == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge { limit: 0 },
-            Status::ResourceExhausted => ErrorKind::Throttled { retry_after: self.retry_after },
-            Status::Aborted | Status::FailedPrecondition => ErrorKind::Conflict,
-            Status::AlreadyExists => ErrorKind::AlreadyExists,
-            Status::InvalidArgument | Status::OutOfRange => ErrorKind::InvalidInput,
-            Status::NotFound => ErrorKind::NotFound,
-            Status::PermissionDenied => ErrorKind::PermissionDenied,
-            Status::Unauthenticated => ErrorKind::Unauthenticated,
-            Status::Unimplemented => ErrorKind::Unsupported,
-            Status::DeadlineExceeded => ErrorKind::Timeout,
-            Status::Unavailable | Status::Internal => ErrorKind::Unavailable,
-            Status::Cancelled | Status::DataLoss | Status::Unknown => ErrorKind::Internal,
+fn explained(kind: ErrorKind, status: u16, message: &str, resource: &str) -> String {
+    match kind {
+        ErrorKind::Unauthenticated => format!(
+            "{resource}: Google does not take the credentials ({status}): renew them, or see that this machine's clock \
+             is right"
+        ),
+        ErrorKind::PermissionDenied => format!("{resource}: {message} ({status}): grant the role to who runs this"),
+        ErrorKind::NotFound => {
+            format!("{resource} is not there ({status}): {message}: create it, the library never does")
         }
-    }
-
-    fn told(&self) -> String {
-        let Self { resource, message, .. } = self;
-        let code = self.http.as_u16();
-        match self.status {
-            Status::Unauthenticated => {
-                format!(
-                    "{resource}: Google does not take the credentials ({code}): renew them, or see that this machine's clock is right"
-                )
-            }
-            Status::PermissionDenied => format!("{resource}: {message} ({code}): grant the role to who runs this"),
-            Status::NotFound => {
-                format!("{resource} is not there ({code}): {message}: create it, the library never does")
-            }
-            _ => format!("{resource}: {message} ({code})"),
-        }
+        _ => format!("{resource}: {message} ({status})"),
     }
 }
 
-/// The error of a refusal that the adapter does not treat itself.
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let error = Self::new(refusal.kind(), refusal.told()).with_origin(Origin::Service);
-        super::unknown(error, refusal.uncertain)
+fn is_canonical(code: &str) -> bool {
+    [
+        "ABORTED",
+        "ALREADY_EXISTS",
+        "CANCELLED",
+        "DATA_LOSS",
+        "DEADLINE_EXCEEDED",
+        "FAILED_PRECONDITION",
+        "INTERNAL",
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "OUT_OF_RANGE",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "UNAUTHENTICATED",
+        "UNAVAILABLE",
+        "UNIMPLEMENTED",
+        "UNKNOWN",
+    ]
+    .contains(&code)
+}
+
+/// Of an answer that does not say it, as Cloud Storage's and those of what lies between.
+fn of_http(status: u16) -> &'static str {
+    match status {
+        400 | 411 | 413 | 414 | 415 => "INVALID_ARGUMENT",
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        408 | 504 => "DEADLINE_EXCEEDED",
+        409 => "ABORTED",
+        412 => "FAILED_PRECONDITION",
+        416 => "OUT_OF_RANGE",
+        429 => "RESOURCE_EXHAUSTED",
+        501 => "UNIMPLEMENTED",
+        502 | 503 => "UNAVAILABLE",
+        500..=599 => "INTERNAL",
+        _ => "UNKNOWN",
     }
 }
 
@@ -243,7 +174,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Refusal {
         let answer = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
-        Refusal::read(&answer).of("the topic `clicks`", false)
+        read(&answer, "the topic `clicks`").unwrap()
     }
 
     #[test]
@@ -252,7 +183,7 @@ mod tests {
         let lost = answer(409, r#"[{"error":{"code":409,"status":"ABORTED","message":"contention"}}]"#);
         let stale = answer(400, r#"{"error":{"code":400,"status":"FAILED_PRECONDITION","message":"stale"}}"#);
         let wrong = answer(400, r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"bad"}}"#);
-        let kinds = [taken, lost, stale, wrong].map(|refusal| refusal.kind());
+        let kinds = [taken, lost, stale, wrong].map(|refusal| refusal.kind);
         use ErrorKind::{AlreadyExists, Conflict, InvalidInput};
         assert_eq!(kinds, [AlreadyExists, Conflict, Conflict, InvalidInput]);
     }
@@ -261,11 +192,11 @@ mod tests {
     fn patience_is_what_the_service_asks_for() {
         let body = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"slow down",
             "details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}}"#;
-        assert_eq!(answer(429, body).judge(), Judgement::Refused { after: Some(Duration::from_millis(1_500)) });
+        assert_eq!(answer(429, body).judgement, Judgement::Refused { after: Some(Duration::from_millis(1_500)) });
         let limited = r#"{"error":{"code":403,"message":"x","errors":[{"reason":"rateLimitExceeded"}]}}"#;
-        assert_eq!(answer(403, limited).judge(), Judgement::Refused { after: None });
-        assert_eq!(answer(503, "<html>").judge(), Judgement::Failed);
-        assert_eq!(answer(403, "{}").judge(), Judgement::Final);
-        assert_eq!(answer(404, "\u{0}").kind(), ErrorKind::NotFound);
+        assert_eq!(answer(403, limited).judgement, Judgement::Refused { after: None });
+        assert_eq!(answer(503, "<html>").judgement, Judgement::Failed);
+        assert_eq!(answer(403, "{}").judgement, Judgement::Final);
+        assert_eq!(answer(404, "\u{0}").kind, ErrorKind::NotFound);
     }
 }

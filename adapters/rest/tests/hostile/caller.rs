@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, pending, ready};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use isobar_abstraction::{App, Clock, Context, Error, ErrorKind, Event, Function, Invocation, ManualClock, Result};
-use isobar_rest::{Answer, Call, Client, ClientConfig, Judgement, Safety, Service};
+use isobar_rest::{Call, Client, ClientConfig, Judgement, Refusal, Safety, Service};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
@@ -54,9 +54,21 @@ pub(crate) struct Signed {
     /// From this attempt on there are no credentials.
     expires_at: Option<u32>,
     is_silent: bool,
+    /// Are there other credentials than those that were refused?
+    has_others: bool,
+    renewals: AtomicU32,
 }
 
 impl Signed {
+    pub(crate) fn with_others() -> Self {
+        Self { has_others: true, ..Self::default() }
+    }
+
+    /// How often it was asked for other credentials.
+    pub(crate) fn renewals(&self) -> u32 {
+        self.renewals.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn expiring_at(attempt: u32) -> Self {
         Self { expires_at: Some(attempt), ..Self::default() }
     }
@@ -82,14 +94,27 @@ impl Service for Signed {
         Ok(())
     }
 
-    fn judge(&self, response: &Response<Bytes>) -> Judgement {
+    fn refusal(&self, response: &Response<Bytes>) -> Option<Refusal> {
         let after = response.headers().get("x-wait-ms").map(|ms| ms.to_str().unwrap().parse().unwrap());
-        match response.status().as_u16() {
+        let judgement = match response.status().as_u16() {
             429 | 503 => Judgement::Refused { after: after.map(Duration::from_millis) },
             500.. => Judgement::Failed,
             _ => Judgement::Final,
-        }
+        };
+        Refusal::of_status(response).map(|refusal| Refusal { judgement, ..refusal })
     }
+
+    async fn renew(&self, refusal: &Refusal) -> bool {
+        self.renewals.fetch_add(1, Ordering::Relaxed);
+        refusal.status() == 401 && self.has_others
+    }
+}
+
+/// The last answer of a service, and whether a refused call may have been applied.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response<Bytes>,
+    pub(crate) uncertain: bool,
 }
 
 /// A client, and the clock that it goes by.
@@ -137,7 +162,10 @@ impl Caller {
 
     pub(crate) async fn send(&self, service: &Signed, safety: Safety, request: Request<Bytes>) -> Result<Answer> {
         let call = Call { operation: "Ask", request: request.map(PutPayload::from), safety, service };
-        self.client.call(call).await
+        Ok(match self.client.call(call).await? {
+            Ok(response) => Answer { response, uncertain: false },
+            Err(Refusal { answer, uncertain, .. }) => Answer { response: answer, uncertain },
+        })
     }
 
     /// Reads, and wants a success.

@@ -10,7 +10,7 @@ use http::response::Parts;
 use http::{Request, Response};
 use isobar_abstraction::{Clock, Error, ErrorKind, Result};
 use isobar_rest::object::{self, ObjectHead, ObjectSource, ask, text};
-use isobar_rest::{Call, Client, ClientConfig, Opened, Safety, StreamBody};
+use isobar_rest::{Call, Client, ClientConfig, Safety, StreamBody};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, PutPayload};
 
@@ -82,17 +82,13 @@ impl ObjectSource for Bucket {
         let service = &Signed::default();
         let answer =
             self.caller.client.call(Call { operation: "Head", request, safety: Safety::Read, service }).await?;
-        let answer = answer.response;
-        if answer.status().is_success() { Ok(answer) } else { Err(refused(at, &answer)) }
+        answer.map_err(|refusal| refused(at, &refusal.answer))
     }
 
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
         let (request, service) = (self.request(Request::builder(), options), &Signed::default());
         let call = Call { operation: "Get", request, safety: Safety::Read, service };
-        match self.caller.client.open(call).await? {
-            Opened::Stream(answer) => Ok(answer),
-            Opened::Refused(answer) => Err(refused(at, &answer.response)),
-        }
+        self.caller.client.open(call).await?.map_err(|refusal| refused(at, &refusal.answer))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {

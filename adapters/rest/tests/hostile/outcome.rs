@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use isobar_abstraction::{ErrorKind, Result};
-use isobar_rest::{Answer, Safety};
+use isobar_rest::Safety;
 
-use crate::caller::{Caller, Signed};
+use crate::caller::{Answer, Caller, Signed};
 use crate::double::{Act, Double, Nobody, Script, answer, say};
 
 /// How many requests came, and whether the outcome is unknown.
@@ -97,17 +97,15 @@ async fn an_attempt_that_was_refused_does_not_excuse_one_before_that_was_not() {
 }
 
 #[tokio::test]
-async fn a_success_after_a_doubtful_attempt_says_so() {
-    let good = vec![Act::Hear, answer(200, "", "")];
-    for doubtful in [vec![Act::Hear, Act::Reset], vec![Act::Hear, answer(500, "", ""), Act::Close]] {
-        let double = Double::start(vec![doubtful, good.clone()]).await;
-        let answer = Caller::with_attempts(3).call(Safety::Idempotent, &double.url("/")).await.unwrap();
-        assert_eq!((answer.response.status().as_u16(), answer.uncertain), (200, true));
+async fn refused_credentials_are_renewed_once_and_do_not_hide_a_doubtful_attempt() {
+    for (service, requests) in [(Signed::with_others(), 3), (Signed::default(), 2)] {
+        let scripts = vec![vec![Act::Hear, Act::Close], vec![Act::Hear, answer(401, "", ""), Act::Again]];
+        let double = Double::start(scripts).await;
+        let caller = Caller::with_attempts(3);
+        let answer = caller.call_of(&service, Safety::Idempotent, &double.url("/")).await.unwrap();
+        assert_eq!((answer.response.status().as_u16(), answer.uncertain), (401, true));
+        assert_eq!((double.heard().len(), service.renewals()), (requests, 1));
     }
-    let refused = vec![Act::Hear, answer(503, "", ""), Act::Hear, answer(200, "", "")];
-    let double = Double::start(vec![refused]).await;
-    let answer = Caller::with_attempts(3).call(Safety::Once, &double.url("/")).await.unwrap();
-    assert_eq!((answer.response.status().as_u16(), answer.uncertain), (200, false));
 }
 
 #[tokio::test]

@@ -118,11 +118,11 @@ async fn logs_keep_the_password_of_a_proxy() {
 
 #[tokio::test]
 async fn debug_of_a_call_and_its_answer_shows_no_header_and_no_body() {
-    let double = Double::start(vec![always(answer(200, HEADERS, "hush-answer"))]).await;
+    let double = Double::start(vec![always(answer(400, HEADERS, "hush-answer"))]).await;
     let (caller, service) = (Caller::new(|_| ()), Signed::default());
     let request = secret_request(&double.url("/path")).map(PutPayload::from);
     let call = Call { operation: "Ask", request, safety: Safety::Read, service: &service };
     assert_eq!(format!("{call:?}"), "Ask /path");
-    let answer = caller.client.call(call).await.unwrap();
-    assert_eq!(format!("{answer:?}"), "Answer { status: 200, bytes: 11, uncertain: false }");
+    let refusal = caller.client.call(call).await.unwrap().unwrap_err();
+    assert_eq!(format!("{refusal:?}"), "400 ");
 }

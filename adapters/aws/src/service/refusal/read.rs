@@ -9,32 +9,16 @@ use isobar_abstraction::clock;
 use quick_xml::events::{BytesRef, Event};
 use serde_json::Value;
 
-use super::Refusal;
-
-/// Longest message that is kept, in characters.
-const LONGEST: usize = 500;
-
 /// What the ids of access keys begin with, and how long they are at least.
 const KEY_MARKS: [&str; 2] = ["AKIA", "ASIA"];
 const KEY_SIZE: usize = 16;
 
-impl Refusal {
-    /// Reads the error of an answer: JSON (`__type`, `message`) or XML (`<Code>`, `<Message>`), or a header.
-    pub(crate) fn read(response: &Response<Bytes>) -> Self {
-        let headers = response.headers();
-        let body = response.body();
-        let (told, message) = json(body).or_else(|| xml(body)).unwrap_or_default();
-        let header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
-        Self {
-            code: bare(header.filter(|code| !code.is_empty()).unwrap_or(&told)),
-            message: shown(&message),
-            body: body.clone(),
-            status: response.status().as_u16(),
-            retry_after: retry_after(headers),
-            dates: date(headers).map(|theirs| (theirs, SystemTime::now())),
-            ..Self::default()
-        }
-    }
+/// The code and the message of an error: JSON (`__type`, `message`) or XML (`<Code>`, `<Message>`), or a header.
+pub(crate) fn told(answer: &Response<Bytes>) -> (String, String) {
+    let body = answer.body();
+    let (told, message) = json(body).or_else(|| xml(body)).unwrap_or_default();
+    let header = answer.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok());
+    (bare(header.filter(|code| !code.is_empty()).unwrap_or(&told)), message)
 }
 
 fn json(body: &[u8]) -> Option<(String, String)> {
@@ -90,8 +74,8 @@ fn bare(code: &str) -> String {
     code.filter(|character| character.is_ascii_alphanumeric() || "._-".contains(*character)).take(100).collect()
 }
 
-/// A message as it may be shown: one line of a certain length, without the ids of access keys.
-fn shown(message: &str) -> String {
+/// The first line of a message, without the ids of access keys.
+pub(super) fn shown(message: &str) -> String {
     let line = message.trim().lines().next().unwrap_or_default();
     let mut shown = String::new();
     for word in line.split_inclusive(|character: char| !character.is_ascii_alphanumeric()) {
@@ -100,17 +84,17 @@ fn shown(message: &str) -> String {
         shown.push_str(if is_key { "******" } else { bare });
         shown.push_str(&word[bare.len()..]);
     }
-    shown.chars().filter(|character| !character.is_control()).take(LONGEST).collect()
+    shown
 }
 
 /// AWS's own header in milliseconds, or `Retry-After` in seconds.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let millis = number("x-amz-retry-after").map(Duration::from_millis);
     millis.or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
-fn date(headers: &HeaderMap) -> Option<SystemTime> {
+pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     let text = headers.get(DATE)?.to_str().ok()?;
     clock::parse(text)
 }

@@ -1,13 +1,14 @@
+use isobar_abstraction::Error;
+
 use super::*;
-use http::Response;
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Refusal {
     let builder = headers.iter().fold(Response::builder().status(status), |it, (name, value)| it.header(*name, *value));
-    Refusal::read(&builder.body(Bytes::from(body.to_owned())).unwrap())
+    read(&builder.body(Bytes::from(body.to_owned())).unwrap(), "`links` of dynamodb in eu-west-1").unwrap()
 }
 
 fn error(status: u16, body: &str) -> Error {
-    Refusal { place: "`links` of dynamodb in eu-west-1".to_owned(), ..answer(status, &[], body) }.into()
+    answer(status, &[], body).into()
 }
 
 /// The time in the form of a `Date` header.
@@ -44,7 +45,7 @@ fn all_forms_of_an_error_are_read() {
 
 #[test]
 fn throttling_is_refused_and_a_fault_is_failed() {
-    let of = |status, code: &str| answer(status, &[], &format!(r#"{{"__type":"{code}"}}"#)).judge();
+    let of = |status, code: &str| answer(status, &[], &format!(r#"{{"__type":"{code}"}}"#)).judgement;
     assert_eq!(of(400, "ProvisionedThroughputExceededException"), Judgement::Refused { after: None });
     assert_eq!(of(400, "TransactionConflictException"), Judgement::Refused { after: None });
     assert_eq!(of(500, "InternalServerError"), Judgement::Failed);
@@ -52,9 +53,9 @@ fn throttling_is_refused_and_a_fault_is_failed() {
     assert_eq!(of(400, "ConditionalCheckFailedException"), Judgement::Final);
     assert_eq!(of(400, "TransactionCanceledException"), Judgement::Final);
     assert_eq!(of(501, "NotImplemented"), Judgement::Final);
-    assert_eq!(answer(503, &[], "upstream").judge(), Judgement::Failed);
+    assert_eq!(answer(503, &[], "upstream").judgement, Judgement::Failed);
     let asked = answer(429, &[("x-amz-retry-after", "1500"), ("retry-after", "9")], "");
-    assert_eq!(asked.judge(), Judgement::Refused { after: Some(Duration::from_millis(1_500)) });
+    assert_eq!(asked.judgement, Judgement::Refused { after: Some(Duration::from_millis(1_500)) });
     assert_eq!(Error::from(asked).retry_after(), Some(Duration::from_millis(1_500)));
 }
 
@@ -133,17 +134,17 @@ fn a_wrong_clock_is_told_by_how_much_and_a_late_request_is_sent_again() {
         r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier"}"#;
     let behind = http_date(SystemTime::now() + Duration::from_secs(3_600));
     let refusal = answer(400, &[("date", &behind)], body);
-    assert_eq!(refusal.judge(), Judgement::Final);
+    assert_eq!(refusal.judgement, Judgement::Final);
     let error = Error::from(refusal);
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.message().contains("minutes behind AWS's"), "{error}");
 
     let late = answer(400, &[("date", &http_date(SystemTime::now()))], body);
-    assert_eq!(late.judge(), Judgement::Refused { after: None });
+    assert_eq!(late.judgement, Judgement::Refused { after: None });
     let ahead = http_date(SystemTime::now() - Duration::from_secs(3_600));
     let s3 = answer(403, &[("date", &ahead)], "<Error><Code>RequestTimeTooSkewed</Code></Error>");
     assert!(Error::from(s3).message().contains("60 minutes ahead of AWS's"));
-    assert_eq!(answer(403, &[], "<Error><Code>RequestTimeTooSkewed</Code></Error>").judge(), Judgement::Final);
+    assert_eq!(answer(403, &[], "<Error><Code>RequestTimeTooSkewed</Code></Error>").judgement, Judgement::Final);
 }
 
 #[test]

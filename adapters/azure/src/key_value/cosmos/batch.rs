@@ -10,19 +10,16 @@ use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Origin, Result};
-use isobar_rest::Safety;
-use serde::{Deserialize, Serialize};
+use isobar_rest::{Answered, Refusal, Safety, unknown};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::refusal::{REQUEST_BYTES, Refusal};
-use super::request::{Answered, Ask, Success};
-use super::stored::{Found, check_key, document, id, partition_header, tombstone, version, wanted};
+use super::refusal::{Outcome, is_condition, is_contended};
+use super::request::{Ask, Success};
+use super::stored::{Found, REQUEST_BYTES, check_key, document, id, partition_header, tombstone, version, wanted};
 use super::{CosmosKeyValue, TRIES, throttled};
-use crate::key_value::attempt::{COUNTER_TRIES, changed, not_known, taken, unique, unknown};
+use crate::key_value::attempt::{COUNTER_TRIES, changed, not_known, taken, unique};
 use crate::profile::PROFILE;
-
-/// What the other writes of a batch are answered when one has failed.
-const FAILED_DEPENDENCY: u16 = 424;
 
 /// One write of a batch, as it is sent.
 #[derive(Debug, Serialize)]
@@ -35,24 +32,6 @@ struct Operation {
     if_match: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_body: Option<Box<RawValue>>,
-}
-
-/// What became of one write.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Outcome {
-    pub(super) status_code: u16,
-    #[serde(default)]
-    pub(super) sub_status_code: u32,
-    e_tag: Option<String>,
-    pub(super) retry_after_milliseconds: Option<f64>,
-}
-
-/// The first write that failed, and which it is.
-pub(super) fn culprit(body: &[u8]) -> Option<(usize, Outcome)> {
-    let outcomes: Vec<Outcome> = serde_json::from_slice(body).ok()?;
-    let failed = |outcome: &Outcome| outcome.status_code >= 400 && outcome.status_code != FAILED_DEPENDENCY;
-    outcomes.into_iter().enumerate().find(|(_, outcome)| failed(outcome))
 }
 
 /// What was looked for, by sort key, and found.
@@ -110,11 +89,11 @@ impl CosmosKeyValue {
     /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
     async fn settle(&self, writes: &[Write], mark: &str, refusal: Refusal, lost: bool) -> Result<Settled> {
         let adds = writes.iter().any(Write::is_add);
-        if adds && !lost && refusal.is_contended() {
+        if adds && !lost && is_contended(&refusal) {
             return self.look(writes).await.map(Settled::Seen);
         }
-        let culprit = refusal.write.filter(|_| refusal.is_condition()).and_then(|at| writes.get(at));
-        let Some(culprit) = culprit else { return Err(self.explain(refusal)) };
+        let culprit = refusal.write.filter(|_| is_condition(&refusal)).and_then(|at| writes.get(at));
+        let Some(culprit) = culprit else { return Err(refusal.into()) };
         let is_final = asks_for_a_version(culprit);
         if is_final && !lost {
             return Err(changed(culprit.key()));
@@ -128,7 +107,7 @@ impl CosmosKeyValue {
         }
     }
 
-    async fn send(&self, partition: &str, operations: &[Operation], safety: Safety) -> Result<Answered> {
+    async fn send(&self, partition: &str, operations: &[Operation], safety: Safety) -> Result<Answered<Success>> {
         let body = serde_json::to_vec(operations)?;
         if body.len() as u64 > REQUEST_BYTES {
             return Err(Error::too_large("the transaction in Cosmos DB's JSON", body.len() as u64, REQUEST_BYTES)

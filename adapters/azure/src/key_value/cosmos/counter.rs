@@ -7,6 +7,7 @@ use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde_json::json;
 
+use super::refusal::is_absent;
 use super::request::{Ask, Success};
 use super::stored::{Found, check_key, id, partition_header};
 use super::{CosmosKeyValue, TRIES};
@@ -47,8 +48,8 @@ impl CosmosKeyValue {
             .with_body("application/json", body);
         let error = match self.container.ask(ask).await {
             Ok(Ok(success)) => return sum(&success).map(Some),
-            Ok(Err(refusal)) if refusal.status == 412 || refusal.is_absent() => return Ok(None),
-            Ok(Err(refusal)) => self.explain(refusal),
+            Ok(Err(refusal)) if refusal.status() == 412 || is_absent(&refusal) => return Ok(None),
+            Ok(Err(refusal)) => refusal.into(),
             Err(error) => error,
         };
         if error.outcome_unknown()

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::CosmosKeyValue;
+use super::refusal::is_absent;
 use super::request::{Ask, Success};
 use super::stored::{Found, check_key, id, partition_header};
 
@@ -68,8 +69,8 @@ impl CosmosKeyValue {
             .with("x-ms-documentdb-partitionkey", partition_header(&key.partition));
         match self.container.ask(ask).await? {
             Ok(success) => success.read().map(Some),
-            Err(refusal) if refusal.is_absent() => Ok(None),
-            Err(refusal) => Err(self.explain(refusal)),
+            Err(refusal) if is_absent(&refusal) => Ok(None),
+            Err(refusal) => Err(refusal.into()),
         }
     }
 
@@ -134,6 +135,6 @@ impl CosmosKeyValue {
         if let Some(after) = after {
             ask = ask.with("x-ms-continuation", after);
         }
-        self.container.ask(ask).await?.map_err(|refusal| self.explain(refusal))
+        Ok(self.container.ask(ask).await??)
     }
 }

@@ -1,4 +1,4 @@
-//! The error that Cosmos DB answered: whether to try again, and what it is to a caller.
+//! What the errors of Cosmos DB mean: whether to try again, and what they are to a caller.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb>; the sub-statuses,
 //! and what of a failed write was surely not done, from Azure's own driver (`azure_data_cosmos_driver` 1.0).
@@ -7,179 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use isobar_abstraction::{Error, ErrorKind, Origin};
-use isobar_rest::Judgement;
+use isobar_abstraction::ErrorKind;
+use isobar_rest::{Judgement, Refusal};
 use serde::Deserialize;
 
-use super::batch;
+use super::stored::REQUEST_BYTES;
+use crate::config::CosmosAccount;
+use crate::service::{self, Place};
 
-/// The largest item, and the largest request. Source: "Azure Cosmos DB service quotas".
-pub(super) const REQUEST_BYTES: u64 = 2_097_152;
-
-/// Longest message that is kept, in characters.
-const LONGEST: usize = 300;
-
-/// The error that Cosmos DB answered.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) substatus: u32,
-    /// What it said, fit to be shown.
-    message: String,
-    retry_after: Option<Duration>,
-    /// Under which Azure's support finds the request.
-    activity: String,
-    /// Which write of a batch it is about.
-    pub(super) write: Option<usize>,
-    /// May the call, or an earlier attempt of it, have been applied?
-    pub(super) uncertain: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Body {
-    #[serde(default)]
-    message: String,
-}
-
-impl Refusal {
-    /// What was refused, also a write of a batch, which as a whole is answered with 207.
-    pub(super) fn of(response: &Response<Bytes>) -> Option<Self> {
-        if response.status() == StatusCode::MULTI_STATUS {
-            return Some(Self::of_batch(response));
-        }
-        (!response.status().is_success()).then(|| Self::read(response))
-    }
-
-    fn read(response: &Response<Bytes>) -> Self {
-        let headers = response.headers();
-        let body: Body = serde_json::from_slice(response.body()).unwrap_or_default();
-        Self {
-            status: response.status().as_u16(),
-            substatus: text(headers, "x-ms-substatus").and_then(|text| text.trim().parse().ok()).unwrap_or_default(),
-            message: shown(&body.message),
-            retry_after: number(headers, "x-ms-retry-after-ms").and_then(millis),
-            activity: text(headers, "x-ms-activity-id").unwrap_or_default().chars().take(64).collect(),
-            write: None,
-            uncertain: false,
-        }
-    }
-
-    fn of_batch(response: &Response<Bytes>) -> Self {
-        let whole = Self::read(response);
-        let Some((write, outcome)) = batch::culprit(response.body()) else {
-            return Self { message: "the answer to a transaction tells of no write".to_owned(), ..whole };
-        };
-        Self {
-            status: outcome.status_code,
-            substatus: outcome.sub_status_code,
-            message: "a write of the transaction".to_owned(),
-            retry_after: outcome.retry_after_milliseconds.and_then(millis).or(whole.retry_after),
-            write: Some(write),
-            ..whole
-        }
-    }
-
-    /// The same of a call that may have been applied.
-    pub(super) fn uncertain(self, uncertain: bool) -> Self {
-        Self { uncertain, ..self }
-    }
-
-    /// Whether to try again. 410 (the partition moves), 429 and 449 come before anything is done; 503 and
-    /// 408 leave it open, as does a batch that tells of no write.
-    pub(super) fn judge(&self) -> Judgement {
-        match (self.status, self.substatus) {
-            (429 | 449 | 410, _) | (404, READ_SESSION) => Judgement::Refused { after: self.retry_after },
-            (207 | 408 | 500.., _) => Judgement::Failed,
-            _ => Judgement::Final,
-        }
-    }
-
-    /// Is what a condition asked for not there, or what it forbade?
-    pub(super) fn is_condition(&self) -> bool {
-        matches!(self.status, 409 | 412) || self.is_absent()
-    }
-
-    /// Did another write of the same items come first? Then nothing was done.
-    pub(super) fn is_contended(&self) -> bool {
-        self.status == 449
-    }
-
-    /// Is the range of partitions that was named no longer there?
-    pub(super) fn is_range_gone(&self) -> bool {
-        self.status == 410
-    }
-
-    /// There is no such item, but a container.
-    pub(super) fn is_absent(&self) -> bool {
-        self.status == 404 && self.substatus != READ_SESSION && !self.lacks_container()
-    }
-
-    /// The real service says 1003; its emulators only have words.
-    fn lacks_container(&self) -> bool {
-        let said = |words: &str| self.message.contains(words);
-        let named = ["Owner resource", "Container '", "Database '"].iter().any(|words| said(words));
-        self.status == 404 && (self.substatus == NO_OWNER || named)
-    }
-
-    /// The error of a refusal that is not about a condition. `place` is what was called.
-    pub(super) fn explain(self, place: &Place<'_>) -> Error {
-        let error = Error::new(self.kind(), self.told(place)).with_origin(Origin::Service);
-        if self.uncertain { error.with_outcome_unknown() } else { error }
-    }
-
-    fn kind(&self) -> ErrorKind {
-        match (self.status, self.substatus) {
-            (404, READ_SESSION) | (403, WRITE_FORBIDDEN | NO_ACCOUNT) | (408 | 410 | 500.., _) => {
-                ErrorKind::Unavailable
-            }
-            (400, OTHER_PARTITION) => ErrorKind::Config,
-            (403, FULL_PARTITION) => ErrorKind::TooLarge { limit: 20 * 1024 * 1024 * 1024 },
-            (429, _) => ErrorKind::Throttled { retry_after: self.retry_after },
-            (449, _) => ErrorKind::Throttled { retry_after: None },
-            (400, _) => ErrorKind::InvalidInput,
-            (401, _) => ErrorKind::Unauthenticated,
-            (403, _) => ErrorKind::PermissionDenied,
-            (404, _) => ErrorKind::NotFound,
-            (409 | 412 | 424, _) => ErrorKind::Conflict,
-            (413, _) => ErrorKind::TooLarge { limit: REQUEST_BYTES },
-            _ => ErrorKind::Internal,
-        }
-    }
-
-    fn told(&self, place: &Place<'_>) -> String {
-        let Self { status, substatus, message, activity, .. } = self;
-        let code = if *substatus == 0 { status.to_string() } else { format!("{status}/{substatus}") };
-        match (*status, *substatus) {
-            (404, READ_SESSION) => format!("{place}: no replica is as far as the last write yet ({code}): try again"),
-            (404, _) if self.lacks_container() => place.how_to_create(),
-            // What the service says of it quotes what was signed.
-            (401, _) => format!(
-                "{place}: Cosmos DB does not take the key or the token ({code}): check AZURE_COSMOS_KEY or the identity, \
-                 that they are of this account, and that this machine's clock is right"
-            ),
-            (400, OTHER_PARTITION) => {
-                format!("{place} has another partition key than `/p` ({code}): {}", place.how_to_create())
-            }
-            (403, FULL_PARTITION) => {
-                format!("{place}: the partition holds 20 GB, the most it can ({code}): spread its keys")
-            }
-            (403, WRITE_FORBIDDEN) => {
-                format!(
-                    "{place}: this region of the account takes no writes now ({code}): use the account's own endpoint"
-                )
-            }
-            (403, NO_ACCOUNT) => format!("{place}: the account is not in this region now ({code})"),
-            (403, _) => format!(
-                "{place}: {code}: {message}: let the account's firewall pass this machine, or give the identity the role \
-                 `Cosmos DB Built-in Data Contributor` (az cosmosdb sql role assignment create)"
-            ),
-            (413, _) => format!("{place}: the request is over {REQUEST_BYTES} bytes, the most that Cosmos DB takes"),
-            (429, _) => format!("{place}: the container's throughput is used up ({code}): give it more, or slow down"),
-            (449, _) => format!("{place}: other writes of the same items are under way ({code})"),
-            _ => format!("{place}: {code}: {message} (activity {activity})"),
-        }
-    }
-}
+/// What the other writes of a batch are answered when one has failed.
+const FAILED_DEPENDENCY: u16 = 424;
 
 const READ_SESSION: u32 = 1002;
 const NO_OWNER: u32 = 1003;
@@ -188,37 +25,133 @@ const WRITE_FORBIDDEN: u32 = 3;
 const NO_ACCOUNT: u32 = 1008;
 const FULL_PARTITION: u32 = 1014;
 
-/// What is called, as errors say it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) endpoint: &'a str,
-    pub(super) database: &'a str,
-    pub(super) container: &'a str,
+/// What became of one write of a batch.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Outcome {
+    pub(super) status_code: u16,
+    #[serde(default)]
+    sub_status_code: u32,
+    pub(super) e_tag: Option<String>,
+    retry_after_milliseconds: Option<f64>,
 }
 
-impl Place<'_> {
-    fn how_to_create(&self) -> String {
-        let Self { endpoint, database, container } = self;
-        let host = endpoint.split("://").last().unwrap_or_default();
-        let account = host.split('.').next().filter(|_| host.contains(".documents.")).unwrap_or("ACCOUNT");
-        format!(
-            "there is no container `{container}` with the partition key `/p` in the database `{database}` of {endpoint}: create \
-             it with `az cosmosdb sql container create --account-name {account} --resource-group GROUP --database-name \
-             {database} --name {container} --partition-key-path /p --partition-key-version 2 --ttl -1`"
-        )
+/// A container, as errors say it.
+pub(super) fn place(account: &CosmosAccount, container: &str) -> Place {
+    let CosmosAccount { endpoint, database, .. } = account;
+    let host = endpoint.split("://").last().unwrap_or_default();
+    let name = host.split('.').next().filter(|_| host.contains(".documents.")).unwrap_or("ACCOUNT");
+    let create = format!(
+        "there is no container `{container}` with the partition key `/p` in the database `{database}` of {endpoint}: create \
+         it with `az cosmosdb sql container create --account-name {name} --resource-group GROUP --database-name \
+         {database} --name {container} --partition-key-path /p --partition-key-version 2 --ttl -1`"
+    );
+    let grant =
+        "give the identity the role `Cosmos DB Built-in Data Contributor` (az cosmosdb sql role assignment create)";
+    Place { name: format!("container `{container}` of `{database}` at {endpoint}"), create, grant }
+}
+
+/// Reads what was refused, also a write of a batch, which as a whole is answered with 207.
+pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
+    if answer.status() == StatusCode::MULTI_STATUS {
+        return Some(of_batch(answer, place));
     }
+    let refusal = service::read(answer)?;
+    let told = number(answer.headers(), "x-ms-substatus").unwrap_or_default() as u32;
+    // The real service says 1003; its emulators only have words.
+    let named = ["Owner resource", "Container '", "Database '"].iter().any(|words| refusal.message.contains(words));
+    let substatus = if answer.status() == 404 && named { NO_OWNER } else { told };
+    let after = number(answer.headers(), "x-ms-retry-after-ms").and_then(millis);
+    Some(known(refusal, answer.status().as_u16(), substatus, after, place))
 }
 
-impl std::fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "container `{}` of `{}` at {}", self.container, self.database, self.endpoint)
-    }
+/// Of requests that name a range of partitions, whose being gone is the caller's to mend.
+pub(super) fn read_ranged(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
+    let refusal = read(answer, place)?;
+    Some(if is_range_gone(&refusal) { Refusal { judgement: Judgement::Final, ..refusal } } else { refusal })
 }
 
-/// One line of a certain length: what follows are the traces of replicas.
-fn shown(message: &str) -> String {
-    let line = message.trim().lines().next().unwrap_or_default();
-    line.chars().filter(|character| !character.is_control()).take(LONGEST).collect()
+fn of_batch(answer: &Response<Bytes>, place: &Place) -> Refusal {
+    let outcomes: Vec<Outcome> = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let failed = |outcome: &Outcome| outcome.status_code >= 400 && outcome.status_code != FAILED_DEPENDENCY;
+    let Some((write, outcome)) = outcomes.into_iter().enumerate().find(|(_, outcome)| failed(outcome)) else {
+        // It leaves it open what was done.
+        let refusal = Refusal::new(answer, "207", "the answer to a transaction tells of no write");
+        return Refusal { kind: ErrorKind::Internal, judgement: Judgement::Failed, ..refusal };
+    };
+    let mut of_write = answer.clone();
+    *of_write.status_mut() = StatusCode::from_u16(outcome.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let after = outcome.retry_after_milliseconds.or_else(|| number(answer.headers(), "x-ms-retry-after-ms"));
+    let refusal = Refusal::new(&of_write, "", "a write of the transaction");
+    let (status, substatus) = (outcome.status_code, outcome.sub_status_code);
+    Refusal { write: Some(write), ..known(refusal, status, substatus, after.and_then(millis), place) }
+}
+
+/// The table of codes. 410 (the partition moves), 429 and 449 come before anything is done; 503 and 408 leave it open.
+fn known(refusal: Refusal, status: u16, substatus: u32, after: Option<Duration>, place: &Place) -> Refusal {
+    let code = if substatus == 0 { status.to_string() } else { format!("{status}/{substatus}") };
+    let (again, moved) = (Judgement::Refused { after }, ErrorKind::Unavailable);
+    let (kind, judgement, explanation) = match (status, substatus) {
+        (404, READ_SESSION) => (moved, again, "no replica is as far as the last write yet: try again".to_owned()),
+        (400, OTHER_PARTITION) => {
+            (ErrorKind::Config, Judgement::Final, format!("it has another partition key than `/p`: {}", place.create))
+        }
+        (403, FULL_PARTITION) => (
+            ErrorKind::TooLarge { limit: 20 * 1024 * 1024 * 1024 },
+            Judgement::Final,
+            "the partition holds 20 GB, the most it can: spread its keys".to_owned(),
+        ),
+        (403, WRITE_FORBIDDEN) => (
+            moved,
+            Judgement::Final,
+            "this region of the account takes no writes now: use the account's own endpoint".to_owned(),
+        ),
+        (403, NO_ACCOUNT) => (moved, Judgement::Final, "the account is not in this region now".to_owned()),
+        (413, _) => (
+            ErrorKind::TooLarge { limit: REQUEST_BYTES },
+            Judgement::Final,
+            format!("the request is over {REQUEST_BYTES} bytes, the most that Cosmos DB takes"),
+        ),
+        (410, _) => (moved, again, "the partition is being moved".to_owned()),
+        (429, _) => (
+            ErrorKind::Throttled { retry_after: after },
+            again,
+            "the container's throughput is used up: give it more, or slow down".to_owned(),
+        ),
+        (449, _) => (
+            ErrorKind::Throttled { retry_after: None },
+            again,
+            "other writes of the same items are under way".to_owned(),
+        ),
+        _ => {
+            let refusal = Refusal { code, ..refusal };
+            let activity = text(refusal.answer.headers(), "x-ms-activity-id").unwrap_or_default();
+            let activity: String = activity.chars().take(64).collect();
+            let explanation = format!("{} (activity {activity})", service::explained(&refusal, place));
+            return Refusal { explanation, ..refusal };
+        }
+    };
+    Refusal { kind, judgement, explanation: format!("{place}: {explanation} ({code})"), code, ..refusal }
+}
+
+/// Is what a condition asked for not there, or what it forbade?
+pub(super) fn is_condition(refusal: &Refusal) -> bool {
+    matches!(refusal.status().as_u16(), 409 | 412) || is_absent(refusal)
+}
+
+/// Did another write of the same items come first? Then nothing was done.
+pub(super) fn is_contended(refusal: &Refusal) -> bool {
+    refusal.status() == 449
+}
+
+/// Is the range of partitions that was named no longer there?
+pub(super) fn is_range_gone(refusal: &Refusal) -> bool {
+    refusal.status() == 410
+}
+
+/// There is no such item, but a container.
+pub(super) fn is_absent(refusal: &Refusal) -> bool {
+    refusal.status() == 404 && !["404/1002", "404/1003"].contains(&refusal.code.as_str())
 }
 
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

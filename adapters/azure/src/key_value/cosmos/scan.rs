@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::range::MOST_ITEMS;
 use super::read::Feed;
+use super::refusal::is_range_gone;
 use super::request::Ask;
 use super::{CosmosKeyValue, TRIES, throttled};
 
@@ -161,8 +162,8 @@ impl CosmosKeyValue {
         }
         let page = match self.container.ask(ask).await? {
             Ok(page) => page,
-            Err(refusal) if refusal.is_range_gone() => return Ok(None),
-            Err(refusal) => return Err(self.explain(refusal)),
+            Err(refusal) if is_range_gone(&refusal) => return Ok(None),
+            Err(refusal) => return Err(refusal.into()),
         };
         rest.advance(page.continuation());
         let now = self.clock.now();
@@ -181,7 +182,7 @@ impl CosmosKeyValue {
         let mut after: Option<String> = None;
         loop {
             let ask = after.iter().fold(Ask::ranges(), |ask, after| ask.with("x-ms-continuation", after));
-            let page = self.container.ask(ask).await?.map_err(|refusal| self.explain(refusal))?;
+            let page = self.container.ask(ask).await??;
             ranges.extend(page.read::<Ranges>()?.ranges);
             match page.continuation() {
                 Some(continuation) => after = Some(continuation.to_owned()),

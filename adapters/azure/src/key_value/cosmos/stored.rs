@@ -27,8 +27,10 @@ use isobar_abstraction::{Error, Origin, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::refusal::REQUEST_BYTES;
 use crate::profile::PROFILE;
+
+/// The largest item, and the largest request. Source: "Azure Cosmos DB service quotas".
+pub(super) const REQUEST_BYTES: u64 = 2_097_152;
 
 /// The longest id. Source: "Azure Cosmos DB service quotas", per-item limits.
 const ID_BYTES: u64 = 1_023;

@@ -4,13 +4,13 @@ use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::Safety;
+use isobar_rest::{Answered, Safety, unknown};
 
-use super::refusal::Refusal;
+use super::refusal::{is_absent, is_condition};
 use super::request::Ask;
 use super::stored::{check_key, document, id, partition_header, version, wanted};
 use super::{CosmosKeyValue, TRIES, throttled};
-use crate::key_value::attempt::{changed, taken, unique, unknown};
+use crate::key_value::attempt::{changed, taken, unique};
 
 /// How an item is written.
 #[derive(Debug, Clone, Copy)]
@@ -41,13 +41,13 @@ impl CosmosKeyValue {
         let document = document(put, &mark, self.clock.now())?;
         let prepared = Prepared { put, mark, document };
         match &put.mode {
-            PutMode::Overwrite => self.write(&prepared, Way::Upsert).await?.map_err(|refusal| self.explain(refusal)),
+            PutMode::Overwrite => Ok(self.write(&prepared, Way::Upsert).await??),
             PutMode::Create => self.create(&prepared).await,
             PutMode::Update(version) => self.update(&prepared, version).await,
         }
     }
 
-    async fn write(&self, prepared: &Prepared<'_>, way: Way<'_>) -> Result<std::result::Result<Version, Refusal>> {
+    async fn write(&self, prepared: &Prepared<'_>, way: Way<'_>) -> Result<Answered<Version>> {
         let Prepared { put, document, .. } = prepared;
         let id = id(&put.key.sort);
         let ask = match way {
@@ -76,8 +76,8 @@ impl CosmosKeyValue {
                 Err(refusal) => refusal,
             };
             uncertain |= refusal.uncertain;
-            if refusal.status != 409 {
-                return Err(unknown(self.explain(refusal), uncertain));
+            if refusal.status() != 409 {
+                return Err(unknown(refusal.into(), uncertain));
             }
             let stored = self.read(key).await.map_err(|error| unknown(error, uncertain))?;
             if let Some(stored) = stored {
@@ -90,8 +90,8 @@ impl CosmosKeyValue {
                 let over = self.write(prepared, Way::Replace(stored.etag()?)).await;
                 match over.map_err(|error| unknown(error, uncertain))? {
                     Ok(version) => return Ok(version),
-                    Err(refusal) if refusal.is_condition() => uncertain |= refusal.uncertain,
-                    Err(refusal) => return Err(unknown(self.explain(refusal), uncertain)),
+                    Err(refusal) if is_condition(&refusal) => uncertain |= refusal.uncertain,
+                    Err(refusal) => return Err(unknown(refusal.into(), uncertain)),
                 }
             }
             self.pause(attempt).await;
@@ -104,8 +104,8 @@ impl CosmosKeyValue {
         let Some(etag) = wanted(version, self.clock.now()) else { return Err(changed(key)) };
         let refusal = match self.write(prepared, Way::Replace(etag)).await? {
             Ok(version) => return Ok(version),
-            Err(refusal) if refusal.is_condition() => refusal,
-            Err(refusal) => return Err(self.explain(refusal)),
+            Err(refusal) if is_condition(&refusal) => refusal,
+            Err(refusal) => return Err(refusal.into()),
         };
         if !refusal.uncertain {
             return Err(changed(key));
@@ -128,9 +128,9 @@ impl CosmosKeyValue {
         }
         match self.container.ask(ask).await? {
             Ok(_) => Ok(()),
-            Err(refusal) if refusal.is_absent() && version.is_none() => Ok(()),
-            Err(refusal) if refusal.is_condition() => Err(unknown(changed(key), refusal.uncertain)),
-            Err(refusal) => Err(self.explain(refusal)),
+            Err(refusal) if is_absent(&refusal) && version.is_none() => Ok(()),
+            Err(refusal) if is_condition(&refusal) => Err(unknown(changed(key), refusal.uncertain)),
+            Err(refusal) => Err(refusal.into()),
         }
     }
 }

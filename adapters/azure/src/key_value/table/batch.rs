@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::service::{ACCEPT, Change, VERSION_OF_DATA};
+use super::change::{ACCEPT, Change, VERSION_OF_DATA};
 
 /// The body of a transaction. `boundary` must not stand in any of the entities.
 pub(super) fn body(boundary: &str, changes: &[Change], url: impl Fn(&Change) -> String) -> Vec<u8> {

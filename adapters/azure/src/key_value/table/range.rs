@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::TableKeyValue;
+use super::change::encoded;
 use super::key::{partition_key, row_key, segment};
-use super::service::encoded;
 use super::stored::Found;
 
 /// Rows in one answer, at most.
@@ -112,7 +112,7 @@ impl TableKeyValue {
                 query.push_str(&format!("&NextRowKey={}", encoded(row)));
             }
         }
-        let answer = self.service.query(&query).await?.map_err(|refusal| self.service.explain(refusal))?;
+        let answer = self.requests.query(&query).await??;
         let header = |name: &str| answer.headers().get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
         let next = header("x-ms-continuation-nextpartitionkey")
             .map(|partition| (partition, header("x-ms-continuation-nextrowkey")));

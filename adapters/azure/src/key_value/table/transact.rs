@@ -5,15 +5,15 @@ use std::time::SystemTime;
 
 use isobar_abstraction::Result;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, put_of_sum};
-use isobar_rest::Safety;
+use isobar_rest::{Refusal, Safety, unknown};
 
+use super::change::Change;
 use super::key::RowKey;
-use super::refusal::{Meaning, Refusal};
-use super::service::Change;
+use super::refusal::{is_absent, is_condition};
 use super::stored::{Content, Tag};
 use super::write::{On, change};
 use super::{TRIES, TableKeyValue, busy};
-use crate::key_value::attempt::{COUNTER_TRIES, changed, not_known, taken, unique, unknown};
+use crate::key_value::attempt::{COUNTER_TRIES, changed, not_known, taken, unique};
 use crate::profile::PROFILE;
 
 /// How a write is done.
@@ -40,7 +40,7 @@ impl TableKeyValue {
         let mut lost = false;
         for attempt in 0..tries {
             let changes: Vec<_> = steps.iter().zip(&ids).map(|(step, id)| step.change(id)).collect();
-            let sent = self.service.transact(&changes, safety).await;
+            let sent = self.requests.transact(&changes, safety).await;
             let refusal = match sent.map_err(|error| unknown(error, lost))? {
                 Ok(etags) => {
                     self.clear(&steps, &etags).await;
@@ -49,7 +49,7 @@ impl TableKeyValue {
                 Err(refusal) => refusal,
             };
             lost |= refusal.uncertain;
-            if lost && refusal.is_condition() {
+            if lost && is_condition(&refusal) {
                 let applied = self.applied(writes, &ids).await.map_err(|error| unknown(error, true))?;
                 if let Some(versions) = applied {
                     return Ok(versions);
@@ -93,9 +93,9 @@ impl TableKeyValue {
 
     /// Changes the steps so that they may go better, or says why they never will.
     async fn mend<'a>(&self, writes: &'a [Write], steps: &mut [Step<'a>], refusal: Refusal) -> Result<()> {
-        let failed = refusal.write.filter(|_| refusal.is_condition()).and_then(|at| Some((at, writes.get(at)?)));
+        let failed = refusal.write.filter(|_| is_condition(&refusal)).and_then(|at| Some((at, writes.get(at)?)));
         match failed {
-            Some((_, Write::Delete { version: None, .. })) if refusal.meaning() == Meaning::Absent => {
+            Some((_, Write::Delete { version: None, .. })) if is_absent(&refusal) => {
                 for (step, write) in steps.iter_mut().zip(writes) {
                     if let Write::Delete { key, version: None } = write {
                         *step = Step::Bury(key);
@@ -121,7 +121,7 @@ impl TableKeyValue {
                 Ok(())
             }
             Some((_, write)) => Err(changed(write.key())),
-            None => Err(self.service.explain(refusal)),
+            None => Err(refusal.into()),
         }
     }
 
@@ -151,7 +151,7 @@ impl TableKeyValue {
         });
         let buried: Vec<_> = buried.collect();
         if !buried.is_empty() {
-            let _best_effort = self.service.transact(&buried, Safety::Idempotent).await;
+            let _best_effort = self.requests.transact(&buried, Safety::Idempotent).await;
         }
     }
 }

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use http::Response;
 use isobar_abstraction::key_value::{Key, Put, PutMode, Version};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::{Refusal, unknown};
 
+use super::change::Change;
 use super::key::RowKey;
-use super::refusal::{Meaning, Refusal};
-use super::service::Change;
+use super::refusal::{is_absent, is_condition};
 use super::stored::{Content, Found, Tag};
 use super::{TRIES, TableKeyValue, busy};
-use crate::key_value::attempt::{changed, taken, unique, unknown};
+use crate::key_value::attempt::{changed, taken, unique};
 
 /// What must be stored for a put to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,14 +79,14 @@ impl TableKeyValue {
 
     async fn attempt(&self, put: &Put, write: &str, on: &On) -> Result<Attempt> {
         let row = RowKey::from(&put.key);
-        let refusal = match self.service.write("PutEntity", &change(put, write, on)).await? {
+        let refusal = match self.requests.write("PutEntity", &change(put, write, on)).await? {
             Ok(answer) => {
                 let (write, etag) = (write.to_owned(), etag(&answer)?);
                 let tag = Tag { write, etag, expires_at: put.expires_at };
                 return Ok(Attempt::Done(tag.version(&put.key)));
             }
-            Err(refusal) if refusal.is_condition() => refusal,
-            Err(refusal) => return Err(self.service.explain(refusal)),
+            Err(refusal) if is_condition(&refusal) => refusal,
+            Err(refusal) => return Err(refusal.into()),
         };
         let uncertain = refusal.uncertain;
         if *on == On::Absent || uncertain {
@@ -103,10 +104,10 @@ impl TableKeyValue {
     pub(super) async fn delete_item(&self, key: &Key, version: Option<&Version>) -> Result<()> {
         let etag = version.map(|version| self.live_etag(key, version)).transpose()?;
         let change = Change::delete(RowKey::from(key), etag.as_deref().unwrap_or("*"));
-        match self.service.write("DeleteEntity", &change).await? {
+        match self.requests.write("DeleteEntity", &change).await? {
             Ok(_) => Ok(()),
-            Err(refusal) if refusal.is_condition() => settle_delete(key, version, &refusal),
-            Err(refusal) => Err(self.service.explain(refusal)),
+            Err(refusal) if is_condition(&refusal) => settle_delete(key, version, &refusal),
+            Err(refusal) => Err(refusal.into()),
         }
     }
 
@@ -120,7 +121,7 @@ impl TableKeyValue {
 /// A delete that finds nothing after a lost answer may itself have been what deleted it.
 fn settle_delete(key: &Key, version: Option<&Version>, refusal: &Refusal) -> Result<()> {
     match version {
-        None if refusal.meaning() == Meaning::Absent => Ok(()),
+        None if is_absent(refusal) => Ok(()),
         _ => Err(unknown(changed(key), refusal.uncertain)),
     }
 }

@@ -121,8 +121,3 @@ pub(super) fn body(entries: &[&Entry<'_>]) -> Bytes {
     json.push(']');
     json.into()
 }
-
-/// The body of a request with one message.
-pub(crate) fn only(entry: &Entry<'_>) -> Bytes {
-    body(&[entry])
-}

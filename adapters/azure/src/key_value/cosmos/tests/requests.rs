@@ -15,7 +15,7 @@ async fn a_get_is_signed_and_names_its_partition_in_ascii() {
     let date = scene.header(0, "x-ms-date").unwrap();
     use base64::Engine;
     let key = crate::config::Secret(base64::prelude::BASE64_STANDARD.decode(KEY).unwrap());
-    let signed = sign::of_key(&key, "get", "docs", "dbs/iso/colls/links/docs/sYi8_", &date);
+    let signed = crate::credentials::cosmos::of_key(&key, &http::Method::GET, "/dbs/iso/colls/links/docs/sYi8_", &date);
     assert_eq!(scene.header(0, "authorization"), Some(signed));
 }
 

@@ -42,16 +42,6 @@ async fn an_identity_shows_its_token_with_every_request() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_asked_for_once_more() {
-    let identity = crate::key_value::identity("h.p.s").await;
-    let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
-    let scene = Scene::with_access(&access, |_| refused(401, "InvalidAuthenticationInfo")).await;
-    let error = scene.table.put(put(PutMode::Create)).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome_unknown(), scene.count()), (ErrorKind::Unauthenticated, false, 2));
-    assert!(!format!("{error} {error:?}").contains("h.p.s"));
-}
-
-#[tokio::test]
 async fn a_shared_access_signature_is_part_of_the_url_only() {
     let sas = "?sv=2021-12-02&sig=hush%2Fsig";
     let scene = Scene::with_access(&[("AZURE_STORAGE_SAS_TOKEN", sas)], |_| refused(403, "AuthenticationFailed")).await;

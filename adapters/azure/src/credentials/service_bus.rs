@@ -7,12 +7,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::hmac;
 
+use super::shared_key::hmac;
 use crate::config::Secret;
 
 /// How long a token is good.
@@ -26,17 +24,17 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 
 /// The tokens of one policy, by what they open. `Debug` does not show them.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<String, (Arc<str>, u64)>>);
+pub(crate) struct Signatures(Mutex<HashMap<String, (Arc<str>, u64)>>);
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for Signatures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tokens")
+        f.write_str("Signatures")
     }
 }
 
-impl Tokens {
+impl Signatures {
     /// A token for `resource`, a URL. It goes by the machine's time, whatever clock the app has.
-    pub(super) fn get(&self, resource: &str, policy: &str, key: &Secret) -> Arc<str> {
+    pub(crate) fn get(&self, resource: &str, policy: &str, key: &Secret) -> Arc<str> {
         self.get_at(resource, policy, key, SystemTime::now())
     }
 
@@ -57,7 +55,7 @@ impl Tokens {
     }
 
     /// Forgets a token that was refused.
-    pub(super) fn reject(&self, resource: &str) {
+    pub(crate) fn reject(&self, resource: &str) {
         self.0.lock().remove(resource);
     }
 }
@@ -65,8 +63,7 @@ impl Tokens {
 fn signed(resource: &str, policy: &str, key: &Secret, end: u64) -> String {
     let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
     let resource = escaped(resource);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key.0);
-    let signature = STANDARD.encode(hmac::sign(&key, format!("{resource}\n{end}").as_bytes()));
+    let signature = hmac(&key.0, &format!("{resource}\n{end}"));
     format!("SharedAccessSignature sr={resource}&sig={}&se={end}&skn={}", escaped(&signature), escaped(policy))
 }
 
@@ -96,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_token_is_kept_until_shortly_before_its_end() {
-        let (tokens, key) = (Tokens::default(), Secret(b"hush".to_vec()));
+        let (tokens, key) = (Signatures::default(), Secret(b"hush".to_vec()));
         let get = |resource, seconds| tokens.get_at(resource, "p", &key, at(seconds));
         let first = get("a", 1_000);
         assert!(Arc::ptr_eq(&first, &get("a", 1_000 + LIFE - EARLY - 1)));
@@ -107,6 +104,6 @@ mod tests {
         assert_eq!(get("a", 1_000), first, "the clock was set back");
         tokens.reject("a");
         assert!(!Arc::ptr_eq(&first, &get("a", 1_000)));
-        assert_eq!(format!("{tokens:?}"), "Tokens");
+        assert_eq!(format!("{tokens:?}"), "Signatures");
     }
 }

@@ -1,0 +1,57 @@
+//! One write as it is sent, alone or in a transaction.
+
+use bytes::Bytes;
+use http::Method;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::key::RowKey;
+
+pub(super) const ACCEPT: &str = "application/json;odata=minimalmetadata";
+pub(super) const VERSION_OF_DATA: &str = "3.0;NetFx";
+
+/// All but what RFC 3986 leaves unreserved. Encoded once: the service decodes once.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// One write, alone or in a transaction.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) method: Method,
+    /// Which row; the entity says it where one is inserted.
+    pub(super) row: Option<RowKey>,
+    if_match: Option<String>,
+    /// Empty for a delete.
+    pub(super) entity: Bytes,
+}
+
+impl Change {
+    /// Only where there is no row.
+    pub(super) fn insert(entity: Bytes) -> Self {
+        Self { method: Method::POST, row: None, if_match: None, entity }
+    }
+
+    /// Whatever is there.
+    pub(super) fn upsert(row: RowKey, entity: Bytes) -> Self {
+        Self { method: Method::PUT, row: Some(row), if_match: None, entity }
+    }
+
+    /// Only over this version.
+    pub(super) fn replace(row: RowKey, etag: &str, entity: Bytes) -> Self {
+        Self { if_match: Some(etag.to_owned()), ..Self::upsert(row, entity) }
+    }
+
+    /// Only this version; `*` is any.
+    pub(super) fn delete(row: RowKey, etag: &str) -> Self {
+        Self { method: Method::DELETE, row: Some(row), if_match: Some(etag.to_owned()), entity: Bytes::new() }
+    }
+
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let insert = self.row.is_none().then_some(("prefer", "return-no-content"));
+        let json = (!self.entity.is_empty()).then_some(("content-type", "application/json"));
+        insert.into_iter().chain(json).chain(self.if_match.as_deref().map(|etag| ("if-match", etag)))
+    }
+}

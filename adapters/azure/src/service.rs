@@ -1,0 +1,287 @@
+//! A service of Azure as one resource needs it: its address, what its calls show, and what its answers mean.
+
+mod refusal;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::request::{Builder, Parts};
+use http::{HeaderValue, Request, Response};
+use isobar_abstraction::clock::to_utc;
+use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::{Answered, Call, Refusal, Safety, Service, StreamBody};
+use object_store::PutPayload;
+use parking_lot::Mutex;
+
+use crate::State;
+use crate::config::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
+use crate::credentials::{Audience, cosmos, shared_key};
+
+pub(crate) use refusal::{Place, explained, read};
+
+/// The version of the protocol of storage accounts that requests are written for: a message may live for ever since
+/// 2017-07-29, tables take tokens since 2020-12-06, and names in lists may be encoded since 2021-02-12.
+/// <https://learn.microsoft.com/rest/api/storageservices/versioning-for-the-azure-storage-services>
+pub(crate) const VERSION: &str = "2021-12-02";
+
+/// The table of codes of a service: reads what an answer refuses, `None` of a success.
+pub(crate) type Codes = fn(&Response<Bytes>, &Place) -> Option<Refusal>;
+
+/// How requests are signed with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    /// Blobs and queues.
+    SharedKey,
+    /// Tables.
+    SharedKeyLite,
+    MasterKey,
+    /// By a signature of the topic or queue.
+    ServiceBus,
+}
+
+/// A service of Azure as one resource needs it. Cheap to make; it connects to nothing.
+#[derive(Clone)]
+pub(crate) struct AzureService {
+    state: Arc<State>,
+    endpoint: String,
+    access: Access,
+    scheme: Scheme,
+    /// The storage account, or the policy whose key signs.
+    signer: String,
+    codes: Codes,
+    place: Arc<Place>,
+}
+
+impl fmt::Debug for AzureService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AzureService").field("place", &self.place.name).finish_non_exhaustive()
+    }
+}
+
+impl AzureService {
+    pub(crate) fn blobs(state: &Arc<State>, account: &StorageAccount, codes: Codes, place: Place) -> Self {
+        Self::of_storage(state, &account.blob, account, Scheme::SharedKey, codes, place)
+    }
+
+    pub(crate) fn queues(state: &Arc<State>, account: &StorageAccount, codes: Codes, place: Place) -> Self {
+        Self::of_storage(state, &account.queue, account, Scheme::SharedKey, codes, place)
+    }
+
+    pub(crate) fn tables(state: &Arc<State>, account: &StorageAccount, codes: Codes, place: Place) -> Self {
+        Self::of_storage(state, &account.table, account, Scheme::SharedKeyLite, codes, place)
+    }
+
+    fn of_storage(
+        state: &Arc<State>,
+        endpoint: &str,
+        account: &StorageAccount,
+        scheme: Scheme,
+        codes: Codes,
+        place: Place,
+    ) -> Self {
+        let (access, signer) = (account.access.clone(), account.name.clone());
+        Self {
+            state: Arc::clone(state),
+            endpoint: endpoint.to_owned(),
+            access,
+            scheme,
+            signer,
+            codes,
+            place: place.into(),
+        }
+    }
+
+    /// Errors: `Config` for a shared access signature, which Cosmos DB does not know.
+    pub(crate) fn cosmos(state: &Arc<State>, account: &CosmosAccount, codes: Codes, place: Place) -> Result<Self> {
+        if matches!(account.access, Access::Sas(_)) {
+            return Err(Error::config("Cosmos DB takes a key or an identity, no shared access signature"));
+        }
+        Ok(Self {
+            state: Arc::clone(state),
+            endpoint: account.endpoint.clone(),
+            access: account.access.clone(),
+            scheme: Scheme::MasterKey,
+            signer: String::new(),
+            codes,
+            place: place.into(),
+        })
+    }
+
+    pub(crate) fn service_bus(state: &Arc<State>, namespace: &ServiceBusNamespace, codes: Codes, place: Place) -> Self {
+        Self {
+            state: Arc::clone(state),
+            endpoint: namespace.endpoint.clone(),
+            access: namespace.access.clone(),
+            scheme: Scheme::ServiceBus,
+            signer: namespace.policy.clone(),
+            codes,
+            place: place.into(),
+        }
+    }
+
+    /// The same with another table of codes.
+    pub(crate) fn with_codes(&self, codes: Codes) -> Self {
+        Self { codes, ..self.clone() }
+    }
+
+    /// A URL of the service; `path` begins with a slash, and what stands in it is encoded.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.endpoint)
+    }
+
+    /// A URL that opens without a header, for what reads it by itself.
+    pub(crate) fn signed_url(&self, url: &str) -> String {
+        match &self.access {
+            Access::Sas(sas) => with_sas(url, sas),
+            Access::Key(_) | Access::Identity => url.to_owned(),
+        }
+    }
+
+    /// Makes a call. Errors: those of the client and of the credentials; `Config` where the endpoint is no URL.
+    pub(crate) async fn call(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        request: Builder,
+        body: impl Into<PutPayload>,
+    ) -> Result<Answered<Response<Bytes>>> {
+        let wrong = |error| Error::config(format!("`{}` is not an endpoint", self.endpoint)).with_source(error);
+        self.send(operation, safety, request.body(body.into()).map_err(wrong)?).await
+    }
+
+    /// Makes a call.
+    pub(crate) async fn send(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        request: Request<PutPayload>,
+    ) -> Result<Answered<Response<Bytes>>> {
+        self.state.client.call(Call { operation, request, safety, service: &OneCall::new(self) }).await
+    }
+
+    /// Makes a call that only reads, and hands out the body of its success as it comes.
+    pub(crate) async fn open(
+        &self,
+        operation: &'static str,
+        request: Request<PutPayload>,
+    ) -> Result<Answered<Response<StreamBody>>> {
+        self.state.client.open(Call { operation, request, safety: Safety::Read, service: &OneCall::new(self) }).await
+    }
+
+    fn audience(&self) -> Audience {
+        match self.scheme {
+            Scheme::SharedKey | Scheme::SharedKeyLite => Audience::Storage,
+            Scheme::MasterKey => Audience::Cosmos,
+            Scheme::ServiceBus => Audience::ServiceBus,
+        }
+    }
+}
+
+/// One call: its attempts are signed, or show a signature or a token.
+struct OneCall<'a> {
+    service: &'a AzureService,
+    /// The token of an identity that the last attempt showed.
+    shown: Mutex<Option<Arc<str>>>,
+    /// What a signature of Service Bus opens.
+    resource: Mutex<String>,
+}
+
+impl<'a> OneCall<'a> {
+    fn new(service: &'a AzureService) -> Self {
+        Self { service, shown: Mutex::default(), resource: Mutex::default() }
+    }
+
+    /// The `Authorization` by a key.
+    fn by_key(&self, key: &Secret, request: &Parts, body: &PutPayload, date: &str) -> String {
+        let AzureService { state, scheme, signer, .. } = self.service;
+        match scheme {
+            Scheme::SharedKey => shared_key::shared_key(request, body.content_length(), signer, &key.0),
+            Scheme::SharedKeyLite => shared_key::shared_key_lite(request.uri.path(), date, signer, &key.0),
+            Scheme::MasterKey => cosmos::of_key(key, &request.method, request.uri.path(), date),
+            Scheme::ServiceBus => {
+                let resource = request.uri.to_string().trim_end_matches("/messages").to_owned();
+                let signature = state.credentials.signatures().get(&resource, signer, key);
+                *self.resource.lock() = resource;
+                signature.to_string()
+            }
+        }
+    }
+
+    async fn by_identity(&self) -> Result<String> {
+        let AzureService { state, scheme, .. } = self.service;
+        let token = state.credentials.token(self.service.audience()).await?;
+        let text = if *scheme == Scheme::MasterKey { cosmos::of_token(&token) } else { format!("Bearer {token}") };
+        *self.shown.lock() = Some(token);
+        Ok(text)
+    }
+}
+
+#[async_trait]
+impl Service for OneCall<'_> {
+    async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
+        let AzureService { access, scheme, .. } = self.service;
+        // The services go by the machine's time, whatever clock the app has.
+        let date = to_utc(SystemTime::now()).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        if *scheme != Scheme::ServiceBus {
+            request.headers.insert("x-ms-date", header(&date)?);
+        }
+        if self.service.audience() == Audience::Storage {
+            request.headers.insert("x-ms-version", HeaderValue::from_static(VERSION));
+        }
+        let text = match access {
+            Access::Key(key) => self.by_key(key, request, body, &date),
+            Access::Identity => self.by_identity().await?,
+            Access::Sas(Secret(sas)) if *scheme == Scheme::ServiceBus => {
+                format!("SharedAccessSignature {}", String::from_utf8_lossy(sas))
+            }
+            Access::Sas(sas) => {
+                let url = with_sas(&request.uri.to_string(), sas).parse();
+                // Without its source, which could show the signature.
+                request.uri = url.map_err(|_| Error::config("the shared access signature is no query"))?;
+                return Ok(());
+            }
+        };
+        request.headers.insert(AUTHORIZATION, header(&text)?);
+        Ok(())
+    }
+
+    fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal> {
+        (self.service.codes)(answer, &self.service.place)
+    }
+
+    /// 401 is what a token is answered that has expired, and of Service Bus one that may not send.
+    async fn renew(&self, refusal: &Refusal) -> bool {
+        if refusal.status() != 401 || refusal.kind != ErrorKind::Unauthenticated {
+            return false;
+        }
+        let AzureService { state, access, scheme, .. } = self.service;
+        let shown = self.shown.lock().take();
+        match (access, shown) {
+            (Access::Identity, Some(shown)) => state.credentials.renew(self.service.audience(), &shown).await,
+            // The signature may be from before a change of the clock.
+            (Access::Key(_), _) if *scheme == Scheme::ServiceBus => {
+                state.credentials.signatures().reject(&self.resource.lock());
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A URL with a shared access signature.
+fn with_sas(url: &str, Secret(sas): &Secret) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{}", String::from_utf8_lossy(sas))
+}
+
+/// Errors: `Config`, without its source, which may show it.
+fn header(text: &str) -> Result<HeaderValue> {
+    let wrong = |_| Error::config("the credentials of the account cannot stand in a header");
+    let mut value = HeaderValue::from_str(text).map_err(wrong)?;
+    value.set_sensitive(true);
+    Ok(value)
+}

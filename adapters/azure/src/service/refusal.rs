@@ -1,0 +1,118 @@
+//! How the errors of all services are read, and what their common codes mean.
+//!
+//! Source: <https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes>.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::Response;
+use isobar_abstraction::ErrorKind;
+use isobar_rest::{Judgement, Refusal};
+use serde::Deserialize;
+
+/// What is called, as errors say it.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Such as ``the queue `clicks` of the storage account `acc` ``.
+    pub(crate) name: String,
+    /// What to do where it is not there.
+    pub(crate) create: String,
+    /// What to do where it is forbidden.
+    pub(crate) grant: &'static str,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// `{"odata.error": {"code", "message": {"value"}}}` of tables, `{"code", "message"}` of Cosmos DB.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "odata.error")]
+    of_table: Option<OfTable>,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct OfTable {
+    code: String,
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    value: String,
+}
+
+/// Code and message of an error: JSON or XML, and a header that all storage services have.
+fn told(answer: &Response<Bytes>) -> (String, String) {
+    let (code, message) = match serde_json::from_slice::<Told>(answer.body()) {
+        Ok(Told { of_table: Some(OfTable { code, message }), .. }) => (code, message.value),
+        Ok(Told { code, message, .. }) => (code, message),
+        Err(_) => {
+            let text = String::from_utf8_lossy(answer.body());
+            // `Detail` is Service Bus's word for a message.
+            let message = element(&text, "message").or_else(|| element(&text, "detail"));
+            (element(&text, "code").unwrap_or_default(), message.unwrap_or_default())
+        }
+    };
+    let header = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok());
+    let code = header.filter(|code| !code.is_empty()).unwrap_or(&code);
+    (code.chars().filter(char::is_ascii_alphanumeric).take(60).collect(), message)
+}
+
+/// The text of the first element of this name, whatever its namespace and attributes.
+fn element(xml: &str, wanted: &str) -> Option<String> {
+    xml.split('<').find_map(|piece| {
+        let (head, text) = piece.split_once('>')?;
+        let name = head.split_whitespace().next()?.rsplit(':').next()?;
+        let text = quick_xml::escape::unescape(text.trim()).map_or_else(|_| text.to_owned(), |text| text.into_owned());
+        name.eq_ignore_ascii_case(wanted).then_some(text)
+    })
+}
+
+/// Reads what an answer refuses by the codes that all services share, else by its status; `None` of a success.
+pub(crate) fn read(answer: &Response<Bytes>) -> Option<Refusal> {
+    if answer.status().is_success() {
+        return None;
+    }
+    let (code, message) = told(answer);
+    let refusal = Refusal::new(answer, code, &message);
+    let (kind, judgement) = match refusal.code.as_str() {
+        "ServerBusy" => (ErrorKind::Throttled { retry_after: None }, Judgement::Refused { after: None }),
+        "OperationTimedOut" | "InternalError" => (ErrorKind::Unavailable, Judgement::Failed),
+        "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => {
+            (ErrorKind::Unauthenticated, Judgement::Final)
+        }
+        // Azurite's word for a wrong signature; the service's for a firewall.
+        "AuthorizationFailure" if refusal.message.contains("failed to authenticate") => {
+            (ErrorKind::Unauthenticated, Judgement::Final)
+        }
+        _ => (refusal.kind, refusal.judgement),
+    };
+    Some(Refusal { kind, judgement, ..refusal })
+}
+
+/// The text of an error at a place. What a service says of credentials is not shown: it echoes what was signed.
+pub(crate) fn explained(refusal: &Refusal, place: &Place) -> String {
+    let Refusal { code, message, .. } = refusal;
+    let status = refusal.status().as_u16();
+    let code = if code.is_empty() { format!("status {status}") } else { code.clone() };
+    match refusal.kind {
+        ErrorKind::NotFound => place.create.clone(),
+        ErrorKind::Unauthenticated => format!(
+            "{place} does not take the credentials ({code}): check the key, the signature or the identity, that they are \
+             of this account, and that this machine's clock is right"
+        ),
+        ErrorKind::PermissionDenied => format!(
+            "access to {place} is denied ({code}): {}; and let the account's firewall pass this machine",
+            place.grant
+        ),
+        _ => format!("{place}: {code}: {message}"),
+    }
+}

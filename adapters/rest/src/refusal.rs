@@ -1,0 +1,127 @@
+//! What a service answers instead of a success. Read once: the client tries again by it, the caller
+//! gets it.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use isobar_abstraction::{Error, ErrorKind, Origin};
+
+/// What a service answered: a success, or its refusal, which is the caller's to understand.
+pub type Answered<T> = std::result::Result<T, Refusal>;
+
+/// Longest message that is kept, in characters.
+const MESSAGE: usize = 500;
+
+/// What to do after a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Nothing: the error will not go away.
+    Final,
+    /// The service did nothing and asks for patience: a throttled or refused request.
+    Refused {
+        /// How long the service asks to wait, where it says so in another place than `Retry-After`.
+        after: Option<Duration>,
+    },
+    /// The service failed, and may have done what it was asked for.
+    Failed,
+}
+
+/// What a service answered instead of a success. `Debug` shows neither its message nor its body, which
+/// may hold secrets.
+#[derive(Clone)]
+pub struct Refusal {
+    /// The service's own code, such as `ConditionalCheckFailedException`; empty where it has none.
+    pub code: String,
+    /// What it said: one line of at most 500 characters.
+    pub message: String,
+    /// What it is to a caller.
+    pub kind: ErrorKind,
+    /// What it is to one who would try again.
+    pub judgement: Judgement,
+    /// The text of the error that it becomes.
+    pub explanation: String,
+    /// Which write of a batch it is about, counted from 0.
+    pub write: Option<usize>,
+    /// May the call, or an earlier attempt of it, have been applied? Set by the client.
+    pub uncertain: bool,
+    /// The answer as it came. Where retries are used up it is the one that asked for a retry.
+    pub answer: Response<Bytes>,
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status().as_u16(), self.code)
+    }
+}
+
+impl Refusal {
+    /// A refusal of this code and message. Kind and judgement are what the status says; a service whose
+    /// codes say more sets them.
+    pub fn new(answer: &Response<Bytes>, code: impl Into<String>, message: &str) -> Self {
+        let (code, status) = (code.into(), answer.status().as_u16());
+        let line = message.trim().lines().next().unwrap_or_default();
+        let message: String = line.chars().filter(|character| !character.is_control()).take(MESSAGE).collect();
+        let explanation = match (code.is_empty(), message.is_empty()) {
+            (true, true) => format!("status {status}"),
+            (true, false) => format!("status {status}: {message}"),
+            (false, _) => format!("{code}: {message}"),
+        };
+        let (kind, judgement) = (kind_of(status), judgement_of(status));
+        let answer = answer.clone();
+        Self { code, message, kind, judgement, explanation, write: None, uncertain: false, answer }
+    }
+
+    /// What the status alone says; `None` of a success.
+    pub fn of_status(answer: &Response<Bytes>) -> Option<Self> {
+        (!answer.status().is_success()).then(|| Self::new(answer, "", ""))
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.answer.status()
+    }
+
+    /// The error of a caller who knows better what it means; its outcome is unknown where this one's is.
+    pub fn as_error(&self, error: Error) -> Error {
+        unknown(error, self.uncertain)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let error = Self::new(refusal.kind, refusal.explanation).with_origin(Origin::Service);
+        unknown(error, refusal.uncertain)
+    }
+}
+
+/// The error of a call of which an attempt may have been applied.
+pub fn unknown(error: Error, uncertain: bool) -> Error {
+    if uncertain { error.with_outcome_unknown() } else { error }
+}
+
+fn kind_of(status: u16) -> ErrorKind {
+    match status {
+        400 | 411 | 414 | 415 | 416 => ErrorKind::InvalidInput,
+        401 => ErrorKind::Unauthenticated,
+        403 => ErrorKind::PermissionDenied,
+        404 | 410 => ErrorKind::NotFound,
+        409 | 412 => ErrorKind::Conflict,
+        413 => ErrorKind::TooLarge { limit: 0 },
+        429 => ErrorKind::Throttled { retry_after: None },
+        501 => ErrorKind::Unsupported,
+        408 | 500.. => ErrorKind::Unavailable,
+        300..=399 => ErrorKind::Config,
+        _ => ErrorKind::Internal,
+    }
+}
+
+fn judgement_of(status: u16) -> Judgement {
+    match status {
+        429 => Judgement::Refused { after: None },
+        501 | 505 => Judgement::Final,
+        408 | 500.. => Judgement::Failed,
+        _ => Judgement::Final,
+    }
+}
