@@ -155,14 +155,12 @@ const OWN_FILES: &[(&str, &str, &str)] = &[
     ("aws", "credentials.rs", "who we are to AWS: a chain of sources that no other provider has"),
     ("aws", "service.rs", "one AWS service in one region: endpoint, signature, and what its errors mean"),
     ("azure", "credentials.rs", "who we are to Azure: the tokens of an identity, which no other provider has"),
-    ("azure", "double.rs", "a server for the unit tests of all services"),
     (
         "gcp",
         "credentials.rs",
         "who we are to Google Cloud: the tokens of a service account or a person, and its signatures",
     ),
     ("gcp", "service.rs", "one service of Google Cloud: what its calls show, and what its errors mean"),
-    ("gcp", "double.rs", "a server for the unit tests of all services"),
 ];
 
 #[test]
@@ -188,7 +186,7 @@ fn all_adapters_have_the_same_file_names() {
 
 #[test]
 fn no_file_is_named_for_nothing_and_none_is_too_long() {
-    for folder in ["src", "abstraction/src", "adapters", "apps", "tests", "benches"] {
+    for folder in ["src", "abstraction/src", "adapters", "apps", "testkit", "tests", "benches"] {
         for path in sources(folder) {
             let name = path.file_stem().unwrap().to_str().unwrap();
             assert!(!["utils", "util", "common", "helpers", "helper", "manager"].contains(&name), "{}", shown(&path));

@@ -7,79 +7,11 @@ use ::http::{Request, Response};
 use axum::Router;
 use axum::routing::get;
 use http_body_util::BodyExt;
-use parking_lot::Mutex;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event as LogEvent, Metadata, Subscriber};
+use isobar_testkit::Log;
 
 use super::*;
 use crate::pub_sub::{DEFAULT_SUBSCRIPTION, Message, MessageId};
 use crate::{App, Body, BoxError, Clock, Cloud, ManualClock, ObjectChange, ObjectEvent, Tick};
-
-/// A log that keeps each line with the fields of the spans that it is in.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Lines>>);
-
-#[derive(Default)]
-struct Lines {
-    spans: Vec<String>,
-    within: Vec<usize>,
-    lines: Vec<String>,
-}
-
-struct Fields<'a>(&'a mut String);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.push_str(&format!(" {field}={value:?}"));
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut text = String::new();
-        span.record(&mut Fields(&mut text));
-        let mut log = self.0.lock();
-        log.spans.push(text);
-        Id::from_u64(log.spans.len() as u64)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &LogEvent<'_>) {
-        let mut text = event.metadata().level().to_string();
-        event.record(&mut Fields(&mut text));
-        let mut log = self.0.lock();
-        let within: Vec<String> = match event.is_root() {
-            true => Vec::new(),
-            false => log.within.iter().map(|span| log.spans[*span].clone()).collect(),
-        };
-        log.lines.push(format!("{text} |{}", within.concat()));
-    }
-
-    fn enter(&self, span: &Id) {
-        self.0.lock().within.push(span.into_u64() as usize - 1);
-    }
-
-    fn exit(&self, _: &Id) {
-        self.0.lock().within.pop();
-    }
-}
-
-/// Logs of this thread go to `log` from here on.
-fn listen(log: &Log) -> tracing::subscriber::DefaultGuard {
-    let listening = tracing::subscriber::set_default(log.clone());
-    // Another test may just now register a place that logs, and not know of this log; it has done so by then.
-    std::thread::sleep(Duration::from_millis(2));
-    tracing::callsite::rebuild_interest_cache();
-    listening
-}
 
 async fn late() -> &'static str {
     std::future::pending().await
@@ -114,20 +46,19 @@ fn app() -> App {
 
 /// The status, whether the body came to its end, and the lines of the log.
 async fn logged(path: &str) -> (u16, bool, Vec<String>) {
-    let (log, clock) = (Log::default(), Arc::new(ManualClock::default()));
-    let _logging = listen(&log);
+    let (log, clock) = (Log::start(), Arc::new(ManualClock::default()));
     let cx = Context::of("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(29));
     let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
     let app = app();
     let mut answered = std::pin::pin!(answer(&app, Request::get(path).body(Body::empty()).unwrap(), cx));
     if let Some(response) = futures_util::FutureExt::now_or_never(answered.as_mut()) {
-        return read(response, &clock, &log).await;
+        return read(response, &clock, log).await;
     }
     clock.advance(Duration::from_secs(29));
-    read(answered.await, &clock, &log).await
+    read(answered.await, &clock, log).await
 }
 
-async fn read(response: Response<Body>, clock: &ManualClock, log: &Log) -> (u16, bool, Vec<String>) {
+async fn read(response: Response<Body>, clock: &ManualClock, log: Log) -> (u16, bool, Vec<String>) {
     assert_eq!(response.headers()[REQUEST_ID], "inv-7");
     let status = response.status().as_u16();
     let mut body = response.into_body();
@@ -136,7 +67,7 @@ async fn read(response: Response<Body>, clock: &ManualClock, log: &Log) -> (u16,
         whole &= frame.is_ok();
         clock.advance(Duration::from_secs(10));
     }
-    (status, whole, log.0.lock().lines.clone())
+    (status, whole, log.lines())
 }
 
 #[tokio::test]
@@ -213,8 +144,7 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
         (Event::Schedule(Tick::new("sweep", SystemTime::UNIX_EPOCH)), "sweep"),
         (Event::Invoke(Invocation::new("stats", "null")), "stats"),
     ] {
-        let (log, clock, cloud) = (Log::default(), Arc::new(ManualClock::default()), Cloud::memory());
-        let _logging = listen(&log);
+        let (log, clock, cloud) = (Log::start(), Arc::new(ManualClock::default()), Cloud::memory());
         let cx = Context::of("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(60));
         let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
         let mut app = hanging(&cloud);
@@ -228,10 +158,8 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
         assert!(called.as_mut().now_or_never().is_none(), "{resource}");
         clock.advance(Duration::from_secs(60));
         assert_eq!(called.now_or_never().unwrap().message(), LATE, "{resource}");
-        let lines = log.0.lock().lines.clone();
-        let failures: Vec<_> =
-            lines.iter().filter(|line| line.starts_with("WARN") || line.starts_with("ERROR")).collect();
-        let [line] = failures.as_slice() else { panic!("{resource}: {lines:#?}") };
+        let failures = log.failures();
+        let [line] = failures.as_slice() else { panic!("{resource}: {failures:#?}") };
         for part in [LATE, resource, "inv-7", "4bf92f3577b34da6a3ce929d0e0e4736"] {
             assert!(line.contains(part), "{part} is not in {line}");
         }

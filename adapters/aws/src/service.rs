@@ -176,6 +176,4 @@ fn canonical(query: &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod double;
-#[cfg(test)]
 mod tests;

@@ -7,34 +7,30 @@
 
 #[path = "fuzz_events/app.rs"]
 mod app;
-#[path = "fuzz_events/log.rs"]
-mod log;
-#[path = "fuzz_events/mutate.rs"]
-mod mutate;
-
-use std::panic::AssertUnwindSafe;
-use std::path::Path;
-use std::time::{Duration, Instant};
 
 use app::Target;
-use fastrand::Rng;
-use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use isobar_abstraction::{ErrorKind, Result};
 use isobar_aws::LambdaReply;
-use log::Log;
-use mutate::{Mutant, mutant};
+use isobar_testkit::{Log, Mutant, Mutator, fixtures, fuzz};
 use serde_json::{Value, json};
 
 /// Stands in bodies, headers and cookies of the seeds, and in no name.
 const SECRET: &str = "hunter2";
 
+const WORDS: &str = "?|#|GET|HEAD|2.0|$default|AP/+|AP/|<xml>|> later|aws:sqs|aws:sns|aws:s3|aws.s3|s3:TestEvent\
+    |Object Created|Scheduled Event|invoke|ping|schedule|size|sweep|ObjectCreated:Put|ObjectRemoved:Delete\
+    |arn:aws:sqs:eu-west-1:123456789012:clicks|arn:aws:sns:eu-west-1:123456789012:clicks\
+    |arn:aws:sqs:eu-west-1:123456789012:pages--events|arn:aws:sqs:::clicks|arn:aws:sqs:x.y/z:1:clicks|arn\
+    |{\"enc\":\"base64\"}|{\"dead\":{}}|{\"at\":18446744073709551615}";
+
+const NAMES: &str = "isobar|function|payload|Records|eventSource|EventSource|eventSourceARN|messageId|body\
+    |isBase64Encoded|requestContext|elb|http|version|httpMethod|resource|headers|cookies|multiValueHeaders\
+    |pathParameters|isobar.meta|stringValue|MessageGroupId|Sns|detail|warmer";
+
 fn seeds() -> Vec<Value> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|it| it == "json"));
-    files.sort();
-    let fixtures = files.iter().map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap());
+    let fixtures = fixtures(env!("CARGO_MANIFEST_DIR"), "json");
+    let fixtures = fixtures.iter().map(|(_, content)| serde_json::from_slice(content).unwrap());
     // Ours reach further into the host, and so are tried more often.
     fixtures.chain([own(), own(), own()].into_iter().flatten()).collect()
 }
@@ -81,35 +77,22 @@ fn own() -> Vec<Value> {
     all
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 #[test]
 fn no_event_makes_the_host_panic_acknowledge_wrongly_or_tell_a_secret() {
-    let seconds = number("ISOBAR_FUZZ_SECONDS").unwrap_or(3);
-    let first = number("ISOBAR_FUZZ_SEED").unwrap_or(0);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (seeds, targets) = (seeds(), [Target::new("BUFFERED"), Target::new("RESPONSE_STREAM")]);
-    let log = Log::default();
-    tracing::subscriber::set_global_default(log.clone()).unwrap();
-    let began = Instant::now();
-    let mut seed = first;
-    while began.elapsed() < Duration::from_secs(seconds) {
-        let mutant = mutant(&seeds, &mut Rng::with_seed(seed));
-        let target = &targets[usize::from(seed.is_multiple_of(4))];
-        let tried = AssertUnwindSafe(attempt(target, &log, &mutant)).catch_unwind();
-        if runtime.block_on(tried).is_err() {
-            let event = String::from_utf8_lossy(&mutant.event);
-            panic!("ISOBAR_FUZZ_SEED={seed}: {}", event.chars().take(20_000).collect::<String>());
-        }
-        seed += 1;
-    }
-    eprintln!("{} events in {:?}", seed - first, began.elapsed());
+    let bodies: Vec<_> = seeds.iter().map(|seed| seed.to_string().into_bytes()).collect();
+    let (mutator, log) = (Mutator::new(WORDS, NAMES), Log::start());
+    fuzz(
+        |rng| {
+            let mutant = mutator.mutant(rng.choice(&bodies).unwrap(), &seeds, 1..4, rng);
+            (usize::from(rng.u8(0..4) == 0), mutant)
+        },
+        async |(target, mutant)| attempt(&targets[*target], log, mutant).await,
+    );
 }
 
-async fn attempt(target: &Target, log: &Log, Mutant { event, in_place }: &Mutant) {
-    target.acknowledged();
+async fn attempt(target: &Target, log: Log, Mutant { bytes: event, in_place }: &Mutant) {
+    target.acknowledged.take();
     log.take();
     let answered = target.handle(event).await;
     let shown = match &answered {
@@ -148,7 +131,7 @@ fn settled(target: &Target, event: &[u8], answered: &Result<LambdaReply>) {
     assert!(failures.iter().all(|failure| ids.contains(&&failure["itemIdentifier"])), "{answer}");
     let of_topic = |record: &&Value| record["eventSourceARN"].as_str().is_some_and(|arn| arn.contains(":clicks"));
     if records.iter().all(|record| of_topic(&record)) {
-        assert_eq!(target.acknowledged(), records.len() - failures.len(), "{answer}");
+        assert_eq!(target.acknowledged.take(), records.len() - failures.len(), "{answer}");
     }
 }
 
@@ -160,8 +143,7 @@ fn rejected() -> Vec<u8> {
 
 #[tokio::test]
 async fn the_log_that_is_searched_for_secrets_is_the_host_s_own() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let log = Log::start();
     Target::new("BUFFERED").handle(&rejected()).await.unwrap();
     let logged = log.take();
     assert!(logged.contains("a dead letter cannot be kept") && logged.contains("invocation=\"req-1\""), "{logged}");

@@ -27,7 +27,7 @@ pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue
 
 /// A double of the endpoint that gives a Functions app its tokens, which gives this one.
 #[cfg(test)]
-async fn identity(token: &'static str) -> crate::double::Double {
+async fn identity(token: &'static str) -> isobar_testkit::Double {
     let told = serde_json::json!({"access_token": token, "expires_on": "4102444800", "token_type": "Bearer"});
-    crate::double::Double::new(move |_| http::Response::new(told.to_string())).await
+    isobar_testkit::Double::new(move |_| http::Response::new(told.to_string())).await
 }

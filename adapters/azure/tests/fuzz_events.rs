@@ -7,41 +7,27 @@
 
 #[path = "fuzz_events/app.rs"]
 mod app;
-#[path = "fuzz_events/log.rs"]
-mod log;
-#[path = "fuzz_events/mutate.rs"]
-mod mutate;
-
-use std::panic::AssertUnwindSafe;
-use std::path::Path;
-use std::time::{Duration, Instant};
 
 use app::{FUNCTIONS, KEY, OLD_KEY, Target};
-use fastrand::Rng;
-use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use log::Log;
-use mutate::{Mutant, mutant};
+use isobar_testkit::{Log, Mutant, Mutator, fixtures, fuzz};
 use serde_json::Value;
 
 /// Stands in bodies, headers and queries of the fixtures, and in no name.
 const SECRET: &str = "hunter2";
 
-/// The fixtures, by the function that each is for.
-fn seeds() -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|it| it == "json"));
-    files.sort();
-    let named = |path: &std::path::PathBuf| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        (name.split('.').next().unwrap().to_owned(), serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
-    };
-    files.iter().map(named).collect()
-}
+const WORDS: &str = "?|#|GET|\"hello\"|\"\\\"twice\\\"\"|<xml>|> later|Microsoft.Storage.BlobCreated\
+    |Microsoft.Storage.BlobDeleted|/blobServices/default/containers/pages/blobs/a\
+    |/blobServices/default/containers//blobs/|0001-01-01T00:00:00|https://shop.example/a?b=c|application/octet-stream";
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+const NAMES: &str = "Data|Metadata|message|req|Url|Method|Headers|Body|DequeueCount|DeliveryCount|RetryContext\
+    |RetryCount|ApplicationProperties|UserProperties|isobar-for|eventType|specversion|subject|data|contentLength\
+    |ScheduleStatus|Next";
+
+/// The fixtures, by the function that each is for.
+fn seeds() -> Vec<(String, Vec<u8>)> {
+    let fixtures = fixtures(env!("CARGO_MANIFEST_DIR"), "json").into_iter();
+    fixtures.map(|(name, content)| (name.split('.').next().unwrap().to_owned(), content)).collect()
 }
 
 fn targets() -> [Target; 2] {
@@ -50,31 +36,20 @@ fn targets() -> [Target; 2] {
 
 #[test]
 fn no_call_makes_the_host_panic_acknowledge_wrongly_or_tell_a_secret() {
-    let seconds = number("ISOBAR_FUZZ_SECONDS").unwrap_or(3);
-    let first = number("ISOBAR_FUZZ_SEED").unwrap_or(0);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (seeds, targets) = (seeds(), targets());
-    let values: Vec<Value> = seeds.iter().map(|(_, value)| value.clone()).collect();
-    let log = Log::default();
-    tracing::subscriber::set_global_default(log.clone()).unwrap();
-    let began = Instant::now();
-    let mut seed = first;
-    while began.elapsed() < Duration::from_secs(seconds) {
-        let mut rng = Rng::with_seed(seed);
-        let mutant = mutant(&values, &mut rng);
-        let function = FUNCTIONS[rng.usize(0..FUNCTIONS.len())];
-        let tried = AssertUnwindSafe(attempt(&targets[rng.usize(0..2)], function, &log, &mutant)).catch_unwind();
-        if runtime.block_on(tried).is_err() {
-            let call = String::from_utf8_lossy(&mutant.event);
-            panic!("ISOBAR_FUZZ_SEED={seed}: {function} {}", call.chars().take(20_000).collect::<String>());
-        }
-        seed += 1;
-    }
-    eprintln!("{} calls in {:?}", seed - first, began.elapsed());
+    let values: Vec<Value> = seeds.iter().map(|(_, call)| serde_json::from_slice(call).unwrap()).collect();
+    let (mutator, log) = (Mutator::new(WORDS, NAMES), Log::start());
+    fuzz(
+        |rng| {
+            let mutant = mutator.mutant(&rng.choice(&seeds).unwrap().1, &values, 1..4, rng);
+            (rng.choice(FUNCTIONS).unwrap(), rng.usize(0..2), mutant)
+        },
+        async |(function, target, mutant)| attempt(&targets[*target], function, log, mutant).await,
+    );
 }
 
-async fn attempt(target: &Target, function: &str, log: &Log, Mutant { event, in_place }: &Mutant) {
-    target.acknowledged();
+async fn attempt(target: &Target, function: &str, log: Log, Mutant { bytes: event, in_place }: &Mutant) {
+    target.acknowledged.take();
     log.take();
     let (parts, body) = target.handle(function, event).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -93,7 +68,7 @@ async fn attempt(target: &Target, function: &str, log: &Log, Mutant { event, in_
     // copy for another subscription is completed unseen.
     let foreign = String::from_utf8_lossy(event).contains("isobar-for");
     if ["topic-clicks", "fifo-clicks"].contains(&function) && !foreign {
-        assert_eq!(target.acknowledged(), usize::from(parts.status.is_success()), "{answer}");
+        assert_eq!(target.acknowledged.take(), usize::from(parts.status.is_success()), "{answer}");
     }
 }
 
@@ -101,10 +76,10 @@ async fn attempt(target: &Target, function: &str, log: &Log, Mutant { event, in_
 async fn each_fixture_does_what_it_says() {
     let [queue, service_bus] = targets();
     for (function, call) in seeds() {
-        let call = call.to_string();
-        let target = if call.contains("DeliveryCount") { &service_bus } else { &queue };
-        let answered = target.handle(&function, call.as_bytes()).await;
-        let wanted = if call.contains("<xml") { 500 } else { 200 };
-        assert_eq!(answered.status().as_u16(), wanted, "{function} {call}");
+        let text = String::from_utf8_lossy(&call);
+        let target = if text.contains("DeliveryCount") { &service_bus } else { &queue };
+        let answered = target.handle(&function, &call).await;
+        let wanted = if text.contains("<xml") { 500 } else { 200 };
+        assert_eq!(answered.status().as_u16(), wanted, "{function} {text}");
     }
 }

@@ -13,8 +13,6 @@ mod blob;
 pub mod config;
 mod credentials;
 mod deployment;
-#[cfg(test)]
-mod double;
 mod event;
 mod host;
 mod key_value;

@@ -7,79 +7,85 @@
 
 #[path = "fuzz_events/app.rs"]
 mod app;
-#[path = "fuzz_events/log.rs"]
-mod log;
-#[path = "fuzz_events/mutate.rs"]
-mod mutate;
 
-use std::panic::AssertUnwindSafe;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::cell::Cell;
 
 use app::{Call, TRIGGERS, Target};
 use fastrand::Rng;
-use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use log::Log;
-use mutate::{Mutant, mutant};
+use isobar_testkit::{Log, Mutant, Mutator, fixtures, fuzz};
 use serde_json::Value;
 
 /// Stands in bodies and headers of the fixtures, and in no name.
 const SECRET: &str = "hunter2";
 
+const WORDS: &str = "\"quoted\"|\"a\\\"|PHhtbD4=|PiBsYXRlcg==|0.3|google.cloud.pubsub.topic.v1.messagePublished\
+    |google.cloud.storage.object.v1.finalized|google.cloud.storage.object.v1.deleted|com.example.order\
+    |google.storage.object.delete|providers/cloud.storage/eventTypes/object.change|not_exists\
+    |projects/_/buckets/pages/objects/a#1|projects/p/subscriptions/clicks|OBJECT_DELETE|OBJECT_FINALIZE|pages\
+    |application/json|application/cloudevents+json|application/cloudevents-batch+json|2026-01-01T00:00:10Z\
+    |0000-01-01T00:00:00Z|9999-12-31T23:59:59Z";
+
+const NAMES: &str = "message|subscription|deliveryAttempt|data|data_base64|attributes|messageId|message_id\
+    |orderingKey|publishTime|isobar-for|isobar-due|isobar-attempts|isobar-id|isobar-ordering-key|isobar-published-at\
+    |traceparent|context|eventId|eventType|resource|timestamp|specversion|id|source|type|time|subject|bucket|name|size\
+    |resourceState|bucketId|objectId|overwrittenByGeneration";
+
 /// The fixtures, by the trigger that each is for, and their names.
 fn seeds() -> Vec<(String, String, Call)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|it| it == "call"));
-    files.sort();
-    assert!(files.len() > 10, "the fixtures are there");
-    let named = |path: &std::path::PathBuf| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        (name.split('.').next().unwrap().to_owned(), name.to_owned(), app::read(&std::fs::read(path).unwrap()))
-    };
-    files.iter().map(named).collect()
+    let fixtures = fixtures(env!("CARGO_MANIFEST_DIR"), "call").into_iter();
+    fixtures.map(|(name, file)| (name.split('.').next().unwrap().to_owned(), name, app::read(&file))).collect()
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+/// Headers are lost, changed, doubled, and taken from other calls.
+fn mutate_headers(headers: &mut Vec<(String, String)>, seeds: &[Call], mutator: &Mutator, rng: &mut Rng) {
+    for _ in 0..rng.usize(1..4) {
+        if headers.is_empty() {
+            break;
+        }
+        let place = rng.usize(0..headers.len());
+        match rng.u8(0..5) {
+            0 => drop(headers.remove(place)),
+            1 => headers[place].1 = mutator.word(rng).to_owned(),
+            2 => headers[place].1.push_str(mutator.word(rng)),
+            3 => headers.push((headers[place].0.clone(), mutator.word(rng).to_owned())),
+            _ => headers.extend(rng.choice(seeds).unwrap().0.clone()),
+        }
+    }
 }
 
 #[test]
 fn no_call_makes_the_host_panic_acknowledge_wrongly_or_tell_a_secret() {
-    let seconds = number("ISOBAR_FUZZ_SECONDS").unwrap_or(3);
-    let first = number("ISOBAR_FUZZ_SEED").unwrap_or(0);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (open, guarded) = (Target::open(), Target::guarded());
     let seeds: Vec<Call> = seeds().into_iter().map(|(_, _, call)| call).collect();
-    let log = Log::default();
-    tracing::subscriber::set_global_default(log.clone()).unwrap();
-    let (began, mut seed, mut taken) = (Instant::now(), first, 0);
-    while began.elapsed() < Duration::from_secs(seconds) {
-        let mut rng = Rng::with_seed(seed);
-        let mutant = mutant(&seeds, &mut rng);
-        let trigger = TRIGGERS[rng.usize(0..TRIGGERS.len())];
-        let tried = match rng.u8(0..8) {
-            0 => runtime.block_on(AssertUnwindSafe(unproven(&guarded, trigger, &log, &mutant)).catch_unwind()),
-            _ => runtime.block_on(AssertUnwindSafe(attempt(&open, trigger, &log, &mutant)).catch_unwind()),
-        };
-        let Ok(success) = tried else {
-            let (headers, body) = &mutant.call;
-            let body: String = String::from_utf8_lossy(body).chars().take(20_000).collect();
-            panic!("ISOBAR_FUZZ_SEED={seed}: {trigger} {headers:?} {body}");
-        };
-        taken += usize::from(success);
-        seed += 1;
-    }
-    let calls = seed - first;
-    eprintln!("{calls} calls in {:?}, of which {taken} were taken", began.elapsed());
-    assert!(taken > 0 || calls < 100, "calls that are all refused try nothing");
+    let values: Vec<Value> = seeds.iter().filter_map(|(_, body)| serde_json::from_slice(body).ok()).collect();
+    let (mutator, log, taken) = (Mutator::new(WORDS, NAMES), Log::start(), Cell::new(0));
+    let calls = fuzz(
+        |rng| {
+            let (mut headers, body) = rng.choice(&seeds).unwrap().clone();
+            let mutant = mutator.mutant(&body, &values, 0..4, rng);
+            if rng.u8(0..3) == 0 {
+                mutate_headers(&mut headers, &seeds, &mutator, rng);
+            }
+            (rng.choice(TRIGGERS).unwrap(), rng.u8(0..8) > 0, headers, mutant)
+        },
+        async |(trigger, is_open, headers, Mutant { bytes, in_place })| {
+            let call = (headers.clone(), bytes.clone());
+            if *is_open {
+                let success = attempt(&open, trigger, log, &call, *in_place).await;
+                taken.set(taken.get() + usize::from(success));
+            } else {
+                unproven(&guarded, trigger, call).await;
+            }
+            log.take();
+        },
+    );
+    assert!(taken.get() > 0 || calls < 100, "calls that are all refused try nothing");
 }
 
 /// A call that needs no token. Was it taken?
-async fn attempt(target: &Target, trigger: &str, log: &Log, Mutant { call, in_place }: &Mutant) -> bool {
-    target.acknowledged();
-    log.take();
+async fn attempt(target: &Target, trigger: &str, log: Log, call: &Call, in_place: bool) -> bool {
+    target.acknowledged.take();
     let (parts, body) = target.handle(trigger, call).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let (shown, logged) = (String::from_utf8_lossy(&body), log.take());
@@ -101,20 +107,17 @@ async fn attempt(target: &Target, trigger: &str, log: &Log, Mutant { call, in_pl
     let foreign = String::from_utf8_lossy(body).contains("isobar-for")
         || headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("isobar-for"));
     if trigger == "topic-clicks" && !foreign {
-        assert_eq!(target.acknowledged(), usize::from(parts.status.is_success()), "{shown}");
+        assert_eq!(target.acknowledged.take(), usize::from(parts.status.is_success()), "{shown}");
     }
     parts.status.is_success()
 }
 
 /// A call without a good token, which fires nothing, whatever it is.
-async fn unproven(target: &Target, trigger: &str, log: &Log, Mutant { call, .. }: &Mutant) -> bool {
-    let (mut headers, body) = call.clone();
+async fn unproven(target: &Target, trigger: &str, (mut headers, body): Call) {
     let shown = headers.first().map_or(String::new(), |(_, value)| value.clone());
     headers.push(("authorization".to_owned(), format!("Bearer {shown}.eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.{shown}")));
     let answer = target.handle(trigger, &(headers, body)).await;
-    assert_eq!((answer.status().as_u16(), target.acknowledged()), (401, 0));
-    log.take();
-    false
+    assert_eq!((answer.status().as_u16(), target.acknowledged.take()), (401, 0));
 }
 
 #[tokio::test]
@@ -130,6 +133,6 @@ async fn each_fixture_does_what_it_says() {
         };
         assert_eq!(answered.status().as_u16(), wanted, "{name}");
         let acknowledged = usize::from(trigger == "topic-clicks" && wanted == 204);
-        assert_eq!(target.acknowledged(), acknowledged, "{name}");
+        assert_eq!(target.acknowledged.take(), acknowledged, "{name}");
     }
 }

@@ -9,8 +9,8 @@ use object_store::{
 };
 
 use super::*;
-use crate::service::double::Double;
 use crate::{AwsConfig, AwsProvider};
+use isobar_testkit::Double;
 
 /// A bucket in an S3 that always answers this.
 async fn bucket(status: u16, body: &'static str) -> (Double, S3Blob) {

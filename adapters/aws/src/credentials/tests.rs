@@ -7,7 +7,7 @@ use isobar_rest::ClientConfig;
 use serde_json::json;
 
 use super::*;
-use crate::service::double::Double;
+use isobar_testkit::Double;
 
 impl Credentials {
     /// As if what is held had come a while ago, so that it can be refused.

@@ -18,8 +18,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::service::double::Double;
 use crate::{AwsConfig, AwsProvider};
+use isobar_testkit::Double;
 
 /// Attempts of the client for one call.
 const ATTEMPTS: usize = 3;

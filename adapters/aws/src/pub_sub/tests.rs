@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use url::form_urlencoded;
 
 use super::*;
-use crate::service::double::Double;
 use crate::{AwsConfig, AwsProvider};
+use isobar_testkit::Double;
 
 /// Attempts of the client for one request.
 const REQUESTS: usize = 3;

@@ -2,7 +2,7 @@ use http::Response;
 use isobar_abstraction::{Environment, ErrorKind};
 use serde_json::json;
 
-use super::double::Double;
+use isobar_testkit::Double;
 use parking_lot::Mutex;
 
 use super::*;

@@ -13,8 +13,8 @@ use object_store::{
 };
 
 use super::*;
-use crate::double::Double;
 use crate::{AzureConfig, AzureProvider};
+use isobar_testkit::Double;
 
 mod identity;
 

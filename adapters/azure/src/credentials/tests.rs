@@ -6,7 +6,7 @@ use isobar_abstraction::Environment;
 use serde_json::json;
 
 use super::*;
-use crate::double::Double;
+use isobar_testkit::Double;
 
 impl Credentials {
     /// As if all tokens had come a while ago, so that they can be refused.

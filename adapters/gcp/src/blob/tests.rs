@@ -16,8 +16,8 @@ use object_store::{
 };
 
 use super::*;
-use crate::double::Double;
 use crate::{GcpConfig, GcpProvider};
+use isobar_testkit::Double;
 use strict::{Fault, Strict};
 
 /// A bucket of the double, and what it was asked.

@@ -9,7 +9,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::double::Double;
+use isobar_testkit::Double;
 
 /// A key that was made for these tests and opens nothing.
 const KEY: &str = include_str!("tests/key.pem");

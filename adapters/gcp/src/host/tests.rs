@@ -24,8 +24,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::double::Double;
 use crate::{GcpConfig, GcpProvider, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT};
+use isobar_testkit::Double;
 pub(crate) use signed::EMAIL;
 use signed::{AUDIENCE, bearer, jwks};
 

@@ -18,8 +18,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::double::Double;
 use crate::{GcpConfig, GcpProvider};
+use isobar_testkit::Double;
 
 /// Where the clock stands, in milliseconds.
 const NOW: u64 = 1_767_225_600_250;

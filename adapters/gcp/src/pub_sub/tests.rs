@@ -15,8 +15,8 @@ use isobar_abstraction::{Environment, ErrorKind, ManualClock, ResourceKind, Reso
 use serde_json::{Value, json};
 
 use super::*;
-use crate::double::Double;
 use crate::{GcpConfig, GcpProvider};
+use isobar_testkit::Double;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

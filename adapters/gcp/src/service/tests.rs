@@ -4,8 +4,8 @@ use isobar_abstraction::{Environment, ErrorKind};
 use serde_json::json;
 
 use super::*;
-use crate::double::Double;
 use crate::{GcpConfig, GcpProvider};
+use isobar_testkit::Double;
 
 #[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
 fn answer(status: u16, body: impl ToString) -> Response<String> {

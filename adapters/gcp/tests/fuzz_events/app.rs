@@ -1,15 +1,11 @@
 //! An app with all triggers, on a Google Cloud that nobody can reach.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::Router;
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response};
-use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{App, Body, Cloud, Environment, Error, Hosted, ManualClock, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{Body, Cloud, Environment, ManualClock};
 use isobar_gcp::{CloudRunService, GcpConfig, GcpProvider};
-use serde_json::Value;
+use isobar_testkit::{Acknowledged, shop};
 
 /// The triggers, as the fixtures' names have them.
 pub(crate) const TRIGGERS: [&str; 6] =
@@ -21,7 +17,8 @@ pub(crate) type Call = (Vec<(String, String)>, Vec<u8>);
 /// The host, and how many messages its app has acknowledged.
 pub(crate) struct Target {
     service: CloudRunService,
-    acknowledged: Arc<AtomicUsize>,
+    #[allow(dead_code)]
+    pub(crate) acknowledged: Acknowledged,
 }
 
 impl Target {
@@ -49,11 +46,8 @@ impl Target {
         config.client.max_attempts = 1;
         // Nobody waits here: pauses of this clock end at once.
         let provider = GcpProvider::with_clock(config, Arc::new(ManualClock::default()));
-        let cloud = Cloud::memory();
-        let acknowledged = Arc::new(AtomicUsize::new(0));
-        let mut app = app(&cloud, &acknowledged);
-        let manifest = Arc::new(app.start(&cloud).unwrap());
-        Self { service: provider.service(Hosted { function: Arc::new(app), manifest }), acknowledged }
+        let (hosted, acknowledged) = shop(&Cloud::memory());
+        Self { service: provider.service(hosted), acknowledged }
     }
 
     /// Headers that HTTP has no room for are left out, as a server would have refused them.
@@ -70,12 +64,6 @@ impl Target {
         request.headers_mut().insert("host", HeaderValue::from_static("127.0.0.1"));
         self.service.handle(request).await
     }
-
-    /// How many messages the app has acknowledged since this was asked last.
-    #[allow(dead_code)]
-    pub(crate) fn acknowledged(&self) -> usize {
-        self.acknowledged.swap(0, Ordering::Relaxed)
-    }
 }
 
 /// Reads a file of the fixtures: headers, an empty line, the body.
@@ -85,23 +73,4 @@ pub(crate) fn read(file: &[u8]) -> Call {
     let head = String::from_utf8_lossy(head).into_owned();
     let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
     (head.lines().filter_map(header).collect(), body.to_vec())
-}
-
-fn app(cloud: &Cloud, acknowledged: &Arc<AtomicUsize>) -> App {
-    let acknowledged = Arc::clone(acknowledged);
-    App::new("shop")
-        .http(Router::new().fallback(async || "ok"))
-        .on_message(&cloud.topic::<Bytes>("clicks"), move |message: Message<Bytes>, _| {
-            let outcome = match message.body.first() {
-                Some(b'<') => Outcome::reject("no XML"),
-                Some(b'>') => Outcome::retry("not yet"),
-                _ => Outcome::Ack,
-            };
-            acknowledged.fetch_add(usize::from(outcome == Outcome::Ack), Ordering::Relaxed);
-            async move { outcome }
-        })
-        .on_object(&cloud.bucket("pages"), |_: ObjectEvent, _| async { Outcome::Ack })
-        .on_schedule("sweep", "0 3 * * *", |_: Tick, _| async { Outcome::Ack })
-        .on_invoke("size", |payload: Value, _| async move { Ok::<_, Error>(payload.to_string().len()) })
-        .on_invoke("none", |_: Value, _| async { Ok::<_, Error>(()) })
 }

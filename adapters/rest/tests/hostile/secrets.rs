@@ -1,59 +1,14 @@
 //! What spans, logs, errors and `Debug` tell, and what they keep.
 
-use std::cell::RefCell;
-use std::io::{self, Write};
-use std::sync::Once;
-
 use bytes::Bytes;
 use http::Request;
 use isobar_rest::{Call, Safety};
+use isobar_testkit::Log;
 use object_store::PutPayload;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::caller::{Caller, Signed};
 use crate::double::{Act, Double, always, answer, say};
 use crate::tls::{Identity, trusting};
-
-thread_local! {
-    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// All that this thread logs, on every level; the runtime of a test runs all its tasks on one.
-///
-/// The subscriber is that of the process: while there are only subscribers of threads, what another
-/// thread meets first may be switched off for all of them.
-struct Log;
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(text));
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn start() -> Self {
-        static STARTED: Once = Once::new();
-        STARTED.call_once(|| {
-            let subscriber = tracing_subscriber::fmt()
-                .with_max_level(tracing::Level::TRACE)
-                .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
-                .with_ansi(false)
-                .with_writer(|| Self);
-            subscriber.init();
-        });
-        LOGGED.take();
-        Self
-    }
-
-    fn text(&self) -> String {
-        LOGGED.with_borrow(|logged| String::from_utf8(logged.clone()).unwrap())
-    }
-}
 
 const HEADERS: &str = "x-secret: hush-answer-header\r\n";
 

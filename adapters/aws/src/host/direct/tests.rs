@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::host::tests::Host;
-use crate::service::double::Double;
+use isobar_testkit::Double;
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:clicks";
 

@@ -9,7 +9,7 @@ use ::http::{Request, Response};
 use serde_json::{Value, json};
 
 use crate::host::tests::{Host, shop};
-use crate::service::double::Double;
+use isobar_testkit::Double;
 
 const QUEUE: &str = "arn:aws:sqs:eu-west-1:123456789012:clicks";
 

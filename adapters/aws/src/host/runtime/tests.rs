@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::host::tests::{ARN, Host, requests, shop};
-use crate::service::double::Double;
+use isobar_testkit::Double;
 
 const STREAMS: &[(&str, &str)] = &[("ISOBAR_LAMBDA_INVOKE_MODE", "RESPONSE_STREAM")];
 

@@ -1,8 +1,7 @@
+use isobar_testkit::Log;
+
 use super::*;
 use crate::{HttpMode, function_app};
-
-#[path = "../../../tests/fuzz_events/log.rs"]
-mod log;
 
 const OLD: &str = "0ld0ld0ld0ld0ld0ld0ld0ld0ld0ld0l";
 const OTHER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -107,20 +106,10 @@ async fn the_secret_is_shown_nowhere() {
     assert!(!format!("{app:?}").contains(SECRET));
 }
 
-/// Logs of this thread go to `log` from here on.
-fn listen(log: &log::Log) -> tracing::subscriber::DefaultGuard {
-    let listening = tracing::subscriber::set_default(log.clone());
-    // Another test may just now register a place that logs, and not know of this log; it has done so by then.
-    std::thread::sleep(std::time::Duration::from_millis(2));
-    tracing::callsite::rebuild_interest_cache();
-    listening
-}
-
 /// Where the secret is wrong, is not set yet, or is asked for by another method than the host's.
 #[tokio::test]
 async fn no_log_line_has_a_secret() {
-    let log = log::Log::default();
-    let _logging = listen(&log);
+    let log = Log::start();
     let unset = Host::with(&[(ISOBAR_TRIGGER_SECRET, "")]);
     for (host, method, secret) in
         [(&Host::new(), "POST", OTHER), (&Host::new(), "GET", SECRET), (&unset, "POST", SECRET)]

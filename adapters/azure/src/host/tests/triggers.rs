@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::double::Double;
+use isobar_testkit::Double;
 
 const DONE: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
 

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Placed;
-use crate::double::Double;
 use crate::{AzureConfig, AzureProvider};
+use isobar_testkit::Double;
 
 /// Where the clock stands, in milliseconds.
 const NOW: u64 = 1_767_225_600_250;

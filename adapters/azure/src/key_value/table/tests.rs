@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use super::stored::Tag;
 use super::*;
-use crate::double::Double;
 use crate::{AzureConfig, AzureProvider};
+use isobar_testkit::Double;
 
 /// Attempts of the client for one call.
 const ATTEMPTS: usize = 3;

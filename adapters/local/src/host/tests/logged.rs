@@ -4,93 +4,19 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use isobar_abstraction::Error;
+use isobar_testkit::Log;
 use tokio::sync::watch;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Metadata, Subscriber};
 
 use super::super::{Entrance, Stop, schedule, signed};
 use super::*;
 
-/// A log that keeps each line with the fields of the spans that it is in.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Lines>>);
-
-#[derive(Default)]
-struct Lines {
-    spans: Vec<String>,
-    within: Vec<usize>,
-    lines: Vec<String>,
-}
-
-struct Fields<'a>(&'a mut String);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.push_str(&format!(" {field}={value:?}"));
-    }
-}
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().lines.clone()
-    }
-
-    fn failures(&self) -> Vec<String> {
-        self.lines().into_iter().filter(|line| line.starts_with("WARN") || line.starts_with("ERROR")).collect()
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("isobar")
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut text = String::new();
-        span.record(&mut Fields(&mut text));
-        let mut log = self.0.lock();
-        log.spans.push(text);
-        Id::from_u64(log.spans.len() as u64)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut text = event.metadata().level().to_string();
-        event.record(&mut Fields(&mut text));
-        let mut log = self.0.lock();
-        let within: String = log.within.iter().map(|span| log.spans[*span].as_str()).collect();
-        log.lines.push(format!("{text} |{within}"));
-    }
-
-    fn enter(&self, span: &Id) {
-        self.0.lock().within.push(span.into_u64() as usize - 1);
-    }
-
-    fn exit(&self, _: &Id) {
-        self.0.lock().within.pop();
-    }
-}
-
-/// Logs of this thread go to `log` from here on.
-fn listen(log: &Log) -> tracing::subscriber::DefaultGuard {
-    let listening = tracing::subscriber::set_default(log.clone());
-    // Another test may just now register a place that logs, and not know of this log; it has done so by then.
-    std::thread::sleep(Duration::from_millis(2));
-    tracing::callsite::rebuild_interest_cache();
-    listening
-}
-
 /// The warnings and errors of one tick of the schedule `hourly`, which this app runs.
 async fn failures_of_a_tick(app: App) -> Vec<String> {
-    let (folder, clock, log) = (tempfile::tempdir().unwrap(), ManualClock::default(), Log::default());
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
     let provider = provider(&folder, &clock);
     // It may warn of the folder.
     provider.store().open().unwrap();
-    let _logging = listen(&log);
+    let log = Log::start();
     let declared = |_: &Cloud| App::new("declared").on_schedule("hourly", "0 * * * *", |_: Tick, _| async {});
     let trigger = hosted(&provider, declared).manifest.schedules[0].clone();
     let function = hosted(&provider, |_| app).function;
@@ -131,8 +57,7 @@ async fn a_tick_that_fails_is_logged_once_with_its_ids() {
 
 #[tokio::test]
 async fn signed_urls_have_the_ids_the_time_limit_and_the_log_of_the_app() {
-    let (folder, clock, log) = (tempfile::tempdir().unwrap(), ManualClock::default(), Log::default());
-    let _logging = listen(&log);
+    let (folder, clock, log) = (tempfile::tempdir().unwrap(), ManualClock::default(), Log::start());
     let provider = provider(&folder, &clock);
     let entrance = Entrance::new(&provider, hosted(&provider, |_| App::new("nothing")));
     let (pages, minute) = (Cloud::new(Arc::new(provider.clone())).bucket("pages"), Duration::from_secs(60));

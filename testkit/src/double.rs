@@ -13,14 +13,17 @@ use tokio::task::JoinHandle;
 type Answer = dyn Fn(&Request<Bytes>) -> Response<String> + Send + Sync;
 
 /// The server. It ends with this value.
-pub(crate) struct Double {
-    pub(crate) url: String,
+#[allow(missing_debug_implementations)]
+pub struct Double {
+    /// Where it listens, without a slash at the end.
+    pub url: String,
     asked: Arc<Mutex<Vec<Request<Bytes>>>>,
     serve: JoinHandle<()>,
 }
 
 impl Double {
-    pub(crate) async fn new(answer: impl Fn(&Request<Bytes>) -> Response<String> + Send + Sync + 'static) -> Self {
+    /// A server that gives this answer to each request.
+    pub async fn new(answer: impl Fn(&Request<Bytes>) -> Response<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<Request<Bytes>>>> = Arc::default();
@@ -34,12 +37,12 @@ impl Double {
     }
 
     /// What it was asked so far, as `GET /path`.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         self.asked.lock().iter().map(|request| format!("{} {}", request.method(), request.uri())).collect()
     }
 
     /// Looks at one of the requests.
-    pub(crate) fn request<T>(&self, at: usize, look: impl FnOnce(&Request<Bytes>) -> T) -> T {
+    pub fn request<T>(&self, at: usize, look: impl FnOnce(&Request<Bytes>) -> T) -> T {
         look(&self.asked.lock()[at])
     }
 }

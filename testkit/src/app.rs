@@ -1,0 +1,46 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use bytes::Bytes;
+use http::Request;
+use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::{App, Body, Cloud, Error, Hosted, ObjectEvent, Outcome, Tick};
+use serde_json::Value;
+
+/// How many messages an app has acknowledged.
+#[derive(Debug, Clone, Default)]
+pub struct Acknowledged(Arc<AtomicUsize>);
+
+impl Acknowledged {
+    /// How many since the last call.
+    pub fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// An app with all triggers. It rejects messages that begin with `<`, and retries those that begin with `>`.
+pub fn shop(cloud: &Cloud) -> (Hosted, Acknowledged) {
+    let acknowledged = Acknowledged::default();
+    let count = acknowledged.clone();
+    let mut app = App::new("shop")
+        .http(Router::new().fallback(async |request: Request<Body>| {
+            let size = request.uri().to_string().len() + request.headers().len();
+            ([("set-cookie", "a=1".to_owned()), ("x-size", size.to_string())], &b"\xff\0"[..])
+        }))
+        .on_message(&cloud.topic::<Bytes>("clicks"), move |message: Message<Bytes>, _| {
+            let outcome = match message.body.first() {
+                Some(b'<') => Outcome::reject("no XML"),
+                Some(b'>') => Outcome::retry("not yet"),
+                _ => Outcome::Ack,
+            };
+            count.0.fetch_add(usize::from(outcome == Outcome::Ack), Ordering::Relaxed);
+            async move { outcome }
+        })
+        .on_object(&cloud.bucket("pages"), |_: ObjectEvent, _| async { Outcome::Ack })
+        .on_schedule("sweep", "0 3 * * *", |_: Tick, _| async { Outcome::Ack })
+        .on_invoke("size", |payload: Value, _| async move { Ok::<_, Error>(payload.to_string().len()) })
+        .on_invoke("none", |_: Value, _| async { Ok::<_, Error>(()) });
+    let manifest = Arc::new(app.start(cloud).unwrap());
+    (Hosted { function: Arc::new(app), manifest }, acknowledged)
+}
