@@ -1,8 +1,8 @@
 """Calls AWS with boto3, for trials that read what isobar wrote and write what isobar reads.
 
-    boto.py ENDPOINT
+    boto.py "\"ENDPOINT\""
 
-Each line of standard input is a call, {"service": ..., "operation": ..., "input": {...}}; each line of standard
+Each line of standard input is a call, {"operation": "s3 get_object", "input": {...}}; each line of standard
 output its answer, or {"error": text}. Bytes are {"bytes": base64}.
 """
 
@@ -36,16 +36,17 @@ def write(value):
 
 
 def answer(call):
+    service, operation = call["operation"].split(" ")
     client = boto3.client(
-        call["service"],
-        endpoint_url=sys.argv[1],
+        service,
+        endpoint_url=json.loads(sys.argv[1]),
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",
         config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
     )
     try:
-        return write(getattr(client, call["operation"])(**read(call["input"])))
+        return write(getattr(client, operation)(**read(call["input"])))
     except (BotoCoreError, ClientError) as error:
         return {"error": str(error)}
 

@@ -130,7 +130,7 @@ def sign(call):
             credentials,
             resource=f"/{call['bucket']}/{name}",
             expiration=datetime.timedelta(seconds=call["seconds"]),
-            api_access_endpoint=SETTINGS["storage"],
+            api_access_endpoint=call["endpoint"],
             method=call["method"],
             _request_timestamp=call["now"],
         )

@@ -5,21 +5,17 @@
 //! They listen on the loopback only, on a free port, and end with the process that started them,
 //! however that ends. What they print is under `target/emulators/logs/`.
 
-mod azure_sdk;
 mod azurite;
-mod boto;
 mod cosmos;
 mod fake_gcs;
 mod framework;
 mod google;
-mod google_sdk;
 pub(crate) mod identity;
 mod installed;
+mod library;
 mod node;
 mod python;
 mod served;
-mod spoken;
-mod vercel;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,20 +25,17 @@ use std::time::{Duration, Instant};
 
 use isobar::Result;
 
-pub use azure_sdk::AzureSdk;
 pub use azurite::{ACCOUNT, ACCOUNT_KEY, Azurite};
-pub use boto::Boto;
 pub use cosmos::{COSMOS_KEY, CosmosEmulator, CosmosProgram};
 pub use fake_gcs::FakeGcs;
 pub use framework::Framework;
 pub use google::{GoogleEmulator, GoogleProgram};
-pub use google_sdk::GoogleSdk;
 pub use identity::{Identity, Issued};
 pub(crate) use installed::{log, target};
+pub use library::Library;
 pub use node::Node;
 pub use python::Python;
 use served::{PATIENCE, Served};
-pub use vercel::Vercel;
 
 /// What a test needs and this machine does not have.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! The conformance suite of isobar: one set of trials, each named after the guarantee that it
 //! checks, for any backend.
 //!
-//! A backend is a [`Backend`]: 30 to 60 lines that open an empty [`World`] and run an app in it.
+//! A backend is a [`Backend`]: some 100 lines that open an empty [`World`] and run an app in it.
 //! [`run`] makes a test binary of it:
 //!
 //! ```no_run
@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Each trial belongs to a row of `mappings.md`: see [`rows`]. What a backend cannot do is declared
-//! as data, a [`Gap`] with its reason; such a trial is ignored and counted, and never passes.
+//! as data, a [`Gap`] with its reason; such a trial is ignored and counted, and never passes. One that is of some
+//! traits only is run by [`run_some`], which lists no other trial.
 
 pub mod backends;
 pub mod built;
@@ -188,24 +189,75 @@ pub fn run_if_present<B: Backend, G>(
     name: &str,
     open: impl FnOnce() -> std::result::Result<(B, G), Absent>,
 ) -> ExitCode {
+    run_some(name, |_| true, open)
+}
+
+/// The same on a backend that is of some trials only, such as those whose row begins with `KV-`. Others are not listed.
+pub fn run_some<B: Backend, G>(
+    name: &str,
+    covers: fn(&Trial) -> bool,
+    open: impl FnOnce() -> std::result::Result<(B, G), Absent>,
+) -> ExitCode {
+    let trials: Vec<_> = trials::all().into_iter().filter(covers).collect();
+    let mut stray = None;
+    let open = || {
+        let (backend, guard) = open()?;
+        let known = |gap: &&Gap| trials.iter().any(|trial| trial.name == gap.trial);
+        stray = backend.gaps().iter().find(|gap| !known(gap)).copied();
+        Ok((Arc::new(backend), guard))
+    };
+    let named = trials.iter().map(|trial| (format!("{}::{}", trial.row, trial.name), *trial));
+    let code =
+        run_all(name, open, named, |backend, trial| match backend.gaps().iter().find(|gap| gap.trial == trial.name) {
+            Some(gap) => Ok(Completion::ignored_with(gap.reason)),
+            None => run_check(PATIENCE, async move { (trial.check)(backend.open().await?).await })
+                .map(|()| Completion::Completed),
+        });
+    stray.map_or(code, |gap| complain(&format!("{name} declares a gap for no trial: {}", gap.trial)))
+}
+
+/// A check other than a trial, on what its target has started.
+pub type Check<T> = fn(T) -> BoxFuture<'static, Checked>;
+
+/// Runs checks other than trials, by name, as the `main` of a test target with `harness = false`, and gives each up
+/// after this long. What they need is as in [`run_if_present`].
+pub fn run_checks<T: Clone + Send + 'static, G>(
+    name: &str,
+    patience: Duration,
+    checks: &[(&str, Check<T>)],
+    open: impl FnOnce() -> std::result::Result<(T, G), Absent>,
+) -> ExitCode {
+    let checks = checks.iter().map(|(name, check)| ((*name).to_owned(), *check));
+    run_all(name, open, checks, move |with, check| run_check(patience, check(with)).map(|()| Completion::Completed))
+}
+
+/// Runs what `attempt` makes of each item, by name, on what `open` starts.
+pub fn run_all<T: Clone + Send + 'static, G, I: Send + 'static>(
+    name: &str,
+    open: impl FnOnce() -> std::result::Result<(T, G), Absent>,
+    items: impl IntoIterator<Item = (String, I)>,
+    attempt: impl Fn(T, I) -> std::result::Result<Completion, Failed> + Copy + Send + 'static,
+) -> ExitCode {
     let arguments = Arguments::from_args();
+    // Asked for a list, it starts nothing.
     let opened = if arguments.list { Err(Absent::new("nothing", "only listed")) } else { open() };
-    let (backend, guard) = match opened {
-        Ok((backend, guard)) => (Ok(Arc::new(backend) as Arc<dyn Backend>), Some(guard)),
+    let (with, guard) = match opened {
+        Ok((with, guard)) => (Ok(with), Some(guard)),
         Err(absent) if absent.is_required() => return complain(&format!("{name} cannot run: {}", absent.reason)),
         Err(absent) => (Err(absent.reason), None),
     };
-    let names: Vec<_> = trials::all().iter().map(|trial| trial.name).collect();
-    let gaps = backend.as_ref().map_or(&[][..], |backend| backend.gaps());
-    if let Some(gap) = gaps.iter().find(|gap| !names.contains(&gap.trial)) {
-        return complain(&format!("{name} declares a gap for no trial: {}", gap.trial));
-    }
-    let trials = trials::all().into_iter().map(|trial| libtest_trial(name, &backend, trial)).collect();
+    let trials = items.into_iter().map(|(item, what)| {
+        let with = with.clone();
+        libtest_mimic::Trial::ignorable_test(format!("{name}::{item}"), move || match with {
+            Ok(with) => attempt(with, what),
+            Err(reason) => Ok(Completion::ignored_with(reason)),
+        })
+    });
     let filtered = arguments.filter.is_some() || arguments.list || !arguments.skip.is_empty();
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // An emulator must not outlive the trials, and `exit` would drop nothing.
     drop(guard);
-    if conclusion.num_passed + conclusion.num_failed == 0 && !filtered && backend.is_ok() {
+    if conclusion.num_passed + conclusion.num_failed == 0 && !filtered && with.is_ok() {
         return complain(&format!("{name}: not one trial ran"));
     }
     conclusion.exit_code()
@@ -215,25 +267,6 @@ pub fn run_if_present<B: Backend, G>(
 fn complain(what: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{what}");
     ExitCode::FAILURE
-}
-
-fn libtest_trial(
-    name: &str,
-    backend: &std::result::Result<Arc<dyn Backend>, String>,
-    trial: Trial,
-) -> libtest_mimic::Trial {
-    let backend = backend.clone();
-    libtest_mimic::Trial::ignorable_test(format!("{name}::{}::{}", trial.row, trial.name), move || {
-        let backend = match backend {
-            Ok(backend) => backend,
-            Err(reason) => return Ok(Completion::ignored_with(reason)),
-        };
-        match backend.gaps().iter().find(|gap| gap.trial == trial.name) {
-            Some(gap) => Ok(Completion::ignored_with(gap.reason)),
-            None => run_check(PATIENCE, async move { (trial.check)(backend.open().await?).await })
-                .map(|()| Completion::Completed),
-        }
-    })
 }
 
 /// Runs a check on a runtime of its own, and gives it up after this long. What panics is a failure, and is

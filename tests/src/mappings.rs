@@ -37,11 +37,10 @@ fn gaps(text: &mut String) {
          The trials of AWS run on moto and on ministack. Those of Azure run twice: on Azurite alone (Table Storage, Blob Storage,\n\
          Storage Queues), and as `Cosmos DB` on the emulator in Microsoft's own crate, with blobs on Azurite and a **double of ours\n\
          for Service Bus**, which has no emulator here; those of key-value once more on that emulator's region that lags. Those of\n\
-         Google Cloud run on Google's own emulators of Firestore and Pub/Sub, and on fake-gcs-server; those of blobs once more on a\n\
-         **double of ours for Cloud Storage**, which checks signatures and every condition. What calls the app in the place of\n\
-         Lambda, of the Functions host or of Pub/Sub, and what makes Azure's events of blobs, is a double of ours too. End to end,\n\
-         the apps' binaries run in ministack's Lambda, under a **stand-in of ours for the Functions host**, and as a service to\n\
-         which Google's emulator pushes.\n\n\
+         Google Cloud run on Google's own emulators of Firestore and Pub/Sub, and on fake-gcs-server, before which **we check\n\
+         signatures, and the condition of a copy**. What calls the app in the place of Lambda, of the Functions host or of Pub/Sub,\n\
+         and what makes Azure's events of blobs, is a double of ours too. End to end, the apps' binaries run in ministack's Lambda,\n\
+         under a **stand-in of ours for the Functions host**, and as a service to which Google's emulator pushes.\n\n\
          A trial that one of them cannot pass is ignored there, with the reason; a trial that all of a cloud's ignore is checked\n\
          on no service of it.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
     );

@@ -7,28 +7,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
 use isobar::{Environment, ErrorKind};
 use isobar_conformance::backends::aws::Aws;
-use isobar_conformance::emulators::{Absent, Boto, Emulator, MINISTACK, MOTO, Program, Python};
-use isobar_conformance::{Checked, run_check};
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use isobar_conformance::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
+use isobar_conformance::{Check, Checked, run_all, run_check};
+use libtest_mimic::Completion;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// An emulator, and both libraries on it.
 struct Both {
     aws: Aws,
-    boto: Boto,
+    boto: Library,
+    python: Python,
     _emulator: Emulator,
 }
 
-type Check = fn(Arc<Both>) -> BoxFuture<'static, Checked>;
-
-const TRIALS: &[(&str, Check)] = &[
+const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("boto3_reads_our_items", |both| Box::pin(boto3_reads_our_items(both))),
     ("our_items_are_also_those_of_boto3", |both| Box::pin(our_items_are_also_those_of_boto3(both))),
     ("boto3_reads_our_objects", |both| Box::pin(boto3_reads_our_objects(both))),
@@ -38,48 +36,29 @@ const TRIALS: &[(&str, Check)] = &[
 ];
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let python = if arguments.list { Err(Absent::new("nothing", "only listed")) } else { Python::ready() };
-    if let Err(absent) = &python
-        && absent.is_required()
-    {
-        panic!("{} is required: {}", absent.need, absent.reason);
-    }
-    let mut trials = Vec::new();
-    for (program, account) in [(MOTO, "123456789012"), (MINISTACK, "000000000000")] {
-        let both = python.as_ref().map(|python| Arc::new(start(python, program, account)));
-        let both = both.map_err(|absent| absent.reason.clone());
-        trials.extend(TRIALS.iter().map(|(name, check)| {
-            let (both, check) = (both.clone(), *check);
-            trial(format!("aws::interop::{}::{name}", program.name), both, move |both| run_check(PATIENCE, check(both)))
-        }));
-    }
-    let python = python.map_err(|absent| absent.reason);
-    trials.push(trial("aws::interop::moto::who_may_not_is_refused".to_owned(), python, |python| {
-        run_check(PATIENCE, who_may_not_is_refused(python))
-    }));
-    libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-fn trial<T: Send + 'static>(
-    name: String,
-    with: std::result::Result<T, String>,
-    check: impl FnOnce(T) -> std::result::Result<(), Failed> + Send + 'static,
-) -> Trial {
-    Trial::ignorable_test(name, move || match with {
-        Ok(with) => check(with).map(|()| Completion::Completed),
-        Err(reason) => Ok(Completion::ignored_with(reason)),
+    let on = |emulator: Program| TRIALS.iter().map(move |(name, check)| (format!("{}::{name}", emulator.name), *check));
+    let refused: Check<Arc<Both>> = |both| Box::pin(async move { who_may_not_is_refused(&both.python).await });
+    let checks = on(MOTO).chain([("moto::who_may_not_is_refused".to_owned(), refused)]).chain(on(MINISTACK));
+    let checks = checks.map(|(name, check)| (name.clone(), (name.starts_with("moto"), check)));
+    let start = || {
+        let python = Python::ready()?;
+        Ok((
+            [(MOTO, "123456789012"), (MINISTACK, "000000000000")]
+                .map(|(program, account)| Arc::new(start(&python, program, account))),
+            (),
+        ))
+    };
+    run_all("aws::interop", start, checks, |[moto, ministack], (on_moto, check)| {
+        let both = if on_moto { moto } else { ministack };
+        run_check(Duration::from_secs(120), check(both)).map(|()| Completion::Completed)
     })
 }
 
-/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 fn start(python: &Python, program: Program, account: &'static str) -> Both {
     let emulator = Emulator::start(python, program, &[]).unwrap();
-    let boto = Boto::start(python, &emulator.url()).unwrap();
+    let boto = Library::start(python, "boto.py", &json!(emulator.url()), &[]).unwrap();
     let aws = Aws { name: program.name, endpoint: emulator.url(), account, gaps: &[] };
-    Both { aws, boto, _emulator: emulator }
+    Both { aws, boto, python: python.clone(), _emulator: emulator }
 }
 
 fn bytes(value: &[u8]) -> Value {
@@ -101,7 +80,7 @@ async fn boto3_reads_our_items(both: Arc<Both>) -> Checked {
     world.cloud().table::<i64>("items").add("count", 41).await?;
     let read = |partition: &str, sort: &str| {
         let input = json!({"TableName": "ka-items", "Key": key(partition, sort), "ConsistentRead": true});
-        both.boto.call("dynamodb", "get_item", &input).map(|answer| answer["Item"].clone())
+        both.boto.call("dynamodb get_item", &input).map(|answer| answer["Item"].clone())
     };
     assert_eq!(read("text", "!")?["value"], json!({"S": "käse"}));
     assert_eq!(read("bytes", "!")?["value"], json!({"B": bytes(b"\0\xff")}));
@@ -120,7 +99,7 @@ async fn our_items_are_also_those_of_boto3(both: Arc<Both>) -> Checked {
     let write = |sort: &str, value: Value| {
         let mut item = key("theirs", sort);
         item["value"] = value;
-        both.boto.call("dynamodb", "put_item", &json!({"TableName": "kb-items", "Item": item}))
+        both.boto.call("dynamodb put_item", &json!({"TableName": "kb-items", "Item": item}))
     };
     write("b", json!({"S": "text"}))?;
     write("a", json!({"B": bytes(b"\x01\x02")}))?;
@@ -142,9 +121,9 @@ async fn boto3_reads_our_objects(both: Arc<Both>) -> Checked {
     pages.put("docs/käse 1.html", "<p>cheese</p>").await?;
     let large: Vec<u8> = (0..12_000_000_u32).map(|number| (number % 251) as u8).collect();
     pages.put("large", large.clone()).await?;
-    let listed = both.boto.call("s3", "list_objects_v2", &json!({"Bucket": "ba-pages", "Prefix": "docs/"}))?;
+    let listed = both.boto.call("s3 list_objects_v2", &json!({"Bucket": "ba-pages", "Prefix": "docs/"}))?;
     assert_eq!(listed["Contents"][0]["Key"], "docs/käse 1.html");
-    let read = |name: &str| both.boto.call("s3", "get_object", &json!({"Bucket": "ba-pages", "Key": name}));
+    let read = |name: &str| both.boto.call("s3 get_object", &json!({"Bucket": "ba-pages", "Key": name}));
     assert_eq!(read("docs/käse 1.html")?["Body"], bytes(b"<p>cheese</p>"));
     let found = read("large")?;
     assert_eq!(found["ContentLength"], large.len());
@@ -160,7 +139,7 @@ async fn our_objects_are_also_those_of_boto3(both: Arc<Both>) -> Checked {
         "Bucket": "bb-pages", "Key": "docs/a b.txt", "Body": bytes(b"theirs"), "ContentType": "text/x-cheese",
         "Metadata": {"colour": "yellow"},
     });
-    both.boto.call("s3", "put_object", &object)?;
+    both.boto.call("s3 put_object", &object)?;
     let found = pages.get("docs/a b.txt").await?;
     assert_eq!(found.content_type.as_deref(), Some("text/x-cheese"));
     assert_eq!(found.metadata.get("colour").map(String::as_str), Some("yellow"));
@@ -176,7 +155,7 @@ async fn boto3_receives_our_messages(both: Arc<Both>) -> Checked {
     let receive = |queue: &str| {
         let url = format!("{}/{}/{queue}", both.aws.endpoint, both.aws.account);
         let input = json!({"QueueUrl": url, "MessageAttributeNames": ["All"], "AttributeNames": ["All"]});
-        both.boto.call("sqs", "receive_message", &input).map(|answer| answer["Messages"][0].clone())
+        both.boto.call("sqs receive_message", &input).map(|answer| answer["Messages"][0].clone())
     };
     let plain = receive("ma-clicks")?;
     // Raw, as JSON of the message's type: nothing stands around it.
@@ -201,9 +180,9 @@ async fn our_handlers_are_given_messages_of_boto3(both: Arc<Both>) -> Checked {
     let app = app.await?;
     let topic = format!("arn:aws:sns:us-east-1:{}:mb-clicks", both.aws.account);
     let lang = json!({"lang": {"DataType": "String", "StringValue": "de"}});
-    both.boto.call("sns", "publish", &json!({"TopicArn": topic, "Message": "\"käse\"", "MessageAttributes": lang}))?;
+    both.boto.call("sns publish", &json!({"TopicArn": topic, "Message": "\"käse\"", "MessageAttributes": lang}))?;
     let queue = format!("{}/{}/mb-clicks", both.aws.endpoint, both.aws.account);
-    both.boto.call("sqs", "send_message", &json!({"QueueUrl": queue, "MessageBody": "\"straight\""}))?;
+    both.boto.call("sqs send_message", &json!({"QueueUrl": queue, "MessageBody": "\"straight\""}))?;
     app.deliver().await?;
     let mut seen = seen.lock().clone();
     seen.sort_unstable();
@@ -215,22 +194,22 @@ async fn our_handlers_are_given_messages_of_boto3(both: Arc<Both>) -> Checked {
 const UNCHECKED: &str = "6";
 
 /// A user who may only read: DynamoDB, S3 and SNS refuse what is not allowed, and who does not know the secret.
-async fn who_may_not_is_refused(python: Python) -> Checked {
-    let emulator = Emulator::start(&python, MOTO, &[("INITIAL_NO_AUTH_ACTION_COUNT", UNCHECKED)])?;
-    let boto = Boto::start(&python, &emulator.url())?;
+async fn who_may_not_is_refused(python: &Python) -> Checked {
+    let emulator = Emulator::start(python, MOTO, &[("INITIAL_NO_AUTH_ACTION_COUNT", UNCHECKED)])?;
+    let boto = Library::start(python, "boto.py", &json!(emulator.url()), &[])?;
     let keys = json!([{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]);
     let types = ["pk", "sk"].map(|name| json!({"AttributeName": name, "AttributeType": "S"}));
     let table = json!({"TableName": "links", "BillingMode": "PAY_PER_REQUEST", "KeySchema": keys, "AttributeDefinitions": types});
     let allowed = ["dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"];
     let policy =
         json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]});
-    boto.call("dynamodb", "create_table", &table)?;
-    boto.call("s3", "create_bucket", &json!({"Bucket": "pages"}))?;
-    boto.call("sns", "create_topic", &json!({"Name": "clicks"}))?;
-    boto.call("iam", "create_user", &json!({"UserName": "reader"}))?;
-    let made = boto.call("iam", "create_access_key", &json!({"UserName": "reader"}))?;
+    boto.call("dynamodb create_table", &table)?;
+    boto.call("s3 create_bucket", &json!({"Bucket": "pages"}))?;
+    boto.call("sns create_topic", &json!({"Name": "clicks"}))?;
+    boto.call("iam create_user", &json!({"UserName": "reader"}))?;
+    let made = boto.call("iam create_access_key", &json!({"UserName": "reader"}))?;
     let named = json!({"UserName": "reader", "PolicyName": "read", "PolicyDocument": policy.to_string()});
-    boto.call("iam", "put_user_policy", &named)?;
+    boto.call("iam put_user_policy", &named)?;
     let key = |name: &str| made["AccessKey"][name].as_str().unwrap().to_owned();
     let (id, secret) = (key("AccessKeyId"), key("SecretAccessKey"));
     let reader = cloud(&emulator.url(), &id, &secret)?;

@@ -3,63 +3,61 @@
 //! in Azurite, messages in the double of Service Bus and in Azurite.
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
+#[path = "end_to_end/same.rs"]
+mod same;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http::Request;
 use isobar::{Body, ResourceKind, TestResponse};
 use isobar_azure::HttpMode;
 use isobar_conformance::backends::azure::Services;
 use isobar_conformance::backends::azure::deployed::Deployed;
-use isobar_conformance::backends::memory::Memory;
 use isobar_conformance::emulators::{Absent, Azurite, CosmosEmulator, CosmosProgram, Node};
 use isobar_conformance::functions_host::{ServiceBusMessage, State};
-use isobar_conformance::telegram::Telegram;
-use isobar_conformance::{Backend, Checked, RunningApp, World, built, run_check, transcript};
-use libtest_mimic::{Arguments, Completion};
+use isobar_conformance::{Check, Checked, RunningApp, World, built};
 use serde_json::{Value, json};
 
-type Check = fn(Arc<Machine>) -> BoxFuture<'static, Checked>;
+use same::link;
 
-const TRIALS: &[(&str, Check)] = &[
+const TRIALS: &[(&str, Check<Arc<Machine>>)] = &[
     ("the_shortener_does_the_same_on_cosmos_and_service_bus", |machine| {
-        Box::pin(shortener(machine.full(HttpMode::Proxying)))
+        Box::pin(same::shortener(machine.full(HttpMode::Proxying)))
     }),
     ("the_shortener_does_the_same_on_a_storage_account_alone", |machine| {
-        Box::pin(shortener(machine.storage(HttpMode::Proxying)))
+        Box::pin(same::shortener(machine.storage(HttpMode::Proxying)))
     }),
     ("the_shortener_does_the_same_where_http_is_forwarded", |machine| {
-        Box::pin(shortener(machine.full(HttpMode::Forwarding)))
+        Box::pin(same::shortener(machine.full(HttpMode::Forwarding)))
     }),
-    ("the_shortener_does_the_same_where_http_is_json", |machine| Box::pin(shortener(machine.full(HttpMode::Json)))),
-    ("the_chatbot_does_the_same", |machine| Box::pin(chatbot(machine.full(HttpMode::Proxying)))),
+    ("the_shortener_does_the_same_where_http_is_json", |machine| {
+        Box::pin(same::shortener(machine.full(HttpMode::Json)))
+    }),
+    ("the_chatbot_does_the_same", |machine| {
+        let azure = machine.full(HttpMode::Proxying);
+        Box::pin(same::chatbot(move |environment| Deployed {
+            executable: azure.executable.with_file_name("chatbot"),
+            environment,
+            ..azure
+        }))
+    }),
     ("nobody_outside_fires_a_trigger", |machine| Box::pin(nobody_outside_fires_a_trigger(machine))),
     ("a_handler_that_is_killed_loses_nothing", |machine| Box::pin(a_handler_that_is_killed_loses_nothing(machine))),
-    ("a_poison_message_harms_no_other", |machine| Box::pin(a_poison_message_harms_no_other(machine))),
+    ("a_poison_message_harms_no_other", |machine| {
+        Box::pin(async move {
+            same::poison(machine.full(HttpMode::Proxying)).await?;
+            same::poison(machine.storage(HttpMode::Proxying)).await
+        })
+    }),
 ];
 
-/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    // Asked for a list, it starts nothing.
-    let machine = if arguments.list { Err("not started".to_owned()) } else { Machine::start() };
-    let trials = TRIALS.iter().map(|(name, check)| {
-        let machine = machine.clone();
-        libtest_mimic::Trial::ignorable_test(format!("azure::end-to-end::{name}"), move || match machine {
-            Ok(machine) => run_check(PATIENCE, check(machine)).map(|()| Completion::Completed),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // An emulator must not outlive the trials, and `exit` would drop nothing.
-    drop(machine);
-    conclusion.exit_code()
+    let start = || Ok((Machine::start().map(Arc::new)?, ()));
+    isobar_conformance::run_checks("azure::end-to-end", Duration::from_secs(120), TRIALS, start)
 }
 
 /// The emulators, and the binaries.
@@ -70,19 +68,14 @@ struct Machine {
 }
 
 impl Machine {
-    /// An `Err` says what this machine lacks.
-    fn start() -> Result<Arc<Self>, String> {
-        let lacking = |absent: Absent| match absent.is_required() {
-            true => panic!("{} is required: {}", absent.need, absent.reason),
-            false => absent.reason,
-        };
-        let node = Node::ready().map_err(lacking)?;
-        let cosmos = CosmosEmulator::start(&CosmosProgram::ready().map_err(lacking)?).unwrap();
+    fn start() -> Result<Self, Absent> {
+        let node = Node::ready()?;
+        let cosmos = CosmosEmulator::start(&CosmosProgram::ready()?).unwrap();
         let azurite = Azurite::start(&node).unwrap();
         let executable = built::apps("azure").unwrap().join("shortener");
         let (services, environment) = (Services::storage(&azurite), BTreeMap::new());
         let deployed = Deployed { services, executable, http: HttpMode::Proxying, environment };
-        Ok(Arc::new(Self { deployed, cosmos, _azurite: azurite }))
+        Ok(Self { deployed, cosmos, _azurite: azurite })
     }
 
     /// Tables in Azurite, topics in its queues.
@@ -97,60 +90,12 @@ impl Machine {
     }
 }
 
-/// The shortener on Azure does line by line what it does in memory.
-async fn shortener(azure: Deployed) -> Checked {
-    let expected = transcript::shortener(&Memory, shortener::app).await?;
-    let found = transcript::shortener(&azure, shortener::app).await?;
-    transcript::assert_same(&expected, &found, "azure");
-    Ok(())
-}
-
-/// A webhook is answered at once and replied to once, in order, through a topic with sessions.
-async fn chatbot(mut azure: Deployed) -> Checked {
-    let here = Telegram::start().await?;
-    let vars = here.environment();
-    let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
-    let expected = transcript::chatbot(&Memory, &here, |cloud| chatbot::app_with(cloud, config)).await?;
-    let telegram = Telegram::start().await?;
-    azure.executable = azure.executable.with_file_name("chatbot");
-    azure.environment = telegram.environment();
-    let found = transcript::chatbot(&azure, &telegram, chatbot::app).await?;
-    transcript::assert_same(&expected, &found, "azure");
-    Ok(())
-}
-
-/// One that no handler can read among others: it alone becomes a dead letter, with its reason, and the others are
-/// counted once.
-async fn a_poison_message_harms_no_other(machine: Arc<Machine>) -> Checked {
-    for azure in [machine.full(HttpMode::Proxying), machine.storage(HttpMode::Proxying)] {
-        let world = azure.open().await?;
-        let app = world.run(shortener::app).await?;
-        let request = Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#))?;
-        let made: Value = app.http(request).await?.json()?;
-        let id = made["id"].as_str().unwrap().to_owned();
-        let click = || Bytes::from(json!({ "id": id }).to_string());
-        let clicks = world.cloud().topic::<Bytes>("clicks");
-        for body in [click(), click(), Bytes::from_static(b"{not json"), click(), click()] {
-            clicks.publish(body).await?;
-        }
-        app.deliver().await?;
-        let stats = app.invoke("stats", Bytes::from(json!({ "id": id }).to_string())).await?;
-        assert_eq!(stats, r#"{"clicks":4}"#);
-        let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
-        assert_eq!(dead.len(), 1, "{dead:?}");
-        assert_eq!((dead[0].attempts, dead[0].body.as_ref()), (1, b"{not json".as_slice()));
-        assert!(dead[0].reason.contains("line 1 column 2"), "{}", dead[0].reason);
-    }
-    Ok(())
-}
-
 /// What the host sends to its handler, from outside: it is a request like any other, whatever it bears.
 async fn nobody_outside_fires_a_trigger(machine: Arc<Machine>) -> Checked {
     for http in [HttpMode::Proxying, HttpMode::Forwarding, HttpMode::Json] {
         let world = machine.full(http).open_world().await?;
         let app = world.run(Box::new(shortener::app)).await?;
-        let made = app.http(Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#))?).await?;
-        let id = made.json::<Value>()?["id"].as_str().unwrap().to_owned();
+        let id = link(&app).await?;
         let host = app.functions_host().unwrap();
         let message = ServiceBusMessage {
             id: "1".to_owned(),
@@ -184,8 +129,7 @@ async fn a_handler_that_is_killed_loses_nothing(machine: Arc<Machine>) -> Checke
     for azure in [machine.full(HttpMode::Proxying), machine.storage(HttpMode::Proxying)] {
         let world = azure.open_world().await?;
         let app = world.run(Box::new(shortener::app)).await?;
-        let made = app.http(Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#))?).await?;
-        let id = made.json::<Value>()?["id"].as_str().unwrap().to_owned();
+        let id = link(&app).await?;
         for _ in 0..20 {
             assert_eq!(get(&app, &format!("/{id}")).await?.status, 307);
         }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use http::{Method, Request};
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::{Body, Cloud, Hosted, TestResponse};
-use isobar_conformance::backends::gcp::service::Service;
 use isobar_conformance::backends::send;
+use isobar_conformance::backends::service::Service;
 use isobar_conformance::built;
 use serde_json::Value;
 

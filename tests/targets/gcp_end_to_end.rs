@@ -2,111 +2,46 @@
 //! to which Google's emulator of Pub/Sub pushes. Items are in Google's emulator of Firestore, objects in fake-gcs-server.
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
+#[path = "end_to_end/same.rs"]
+mod same;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::Request;
-use isobar::{Body, ResourceKind, TestResponse};
+use isobar::{ResourceKind, TestResponse};
 use isobar_conformance::backends::gcp::Services;
 use isobar_conformance::backends::gcp::deployed::Deployed;
-use isobar_conformance::backends::memory::Memory;
-use isobar_conformance::emulators::{Absent, FakeGcs, GoogleEmulator, GoogleProgram};
-use isobar_conformance::telegram::Telegram;
-use isobar_conformance::{Checked, RunningApp, World, built, run_check, transcript};
-use libtest_mimic::{Arguments, Completion};
+use isobar_conformance::{Check, Checked, RunningApp, World, built};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-type Check = fn(Deployed) -> BoxFuture<'static, Checked>;
+use same::link;
 
-const TRIALS: &[(&str, Check)] = &[
-    ("the_shortener_does_the_same", |gcp| Box::pin(the_shortener_does_the_same(gcp))),
-    ("the_chatbot_does_the_same", |gcp| Box::pin(the_chatbot_does_the_same(gcp))),
+const TRIALS: &[(&str, Check<Deployed>)] = &[
+    ("the_shortener_does_the_same", |gcp| Box::pin(same::shortener(gcp))),
+    ("the_chatbot_does_the_same", |gcp| {
+        Box::pin(same::chatbot(move |environment| Deployed {
+            executable: gcp.executable.with_file_name("chatbot"),
+            environment,
+            ..gcp
+        }))
+    }),
     ("the_emulator_pushes_straight_to_the_service", |gcp| Box::pin(the_emulator_pushes_straight(gcp))),
-    ("a_poison_message_harms_no_other", |gcp| Box::pin(a_poison_message_harms_no_other(gcp))),
+    ("a_poison_message_harms_no_other", |gcp| Box::pin(same::poison(gcp))),
     ("a_service_that_is_killed_loses_nothing", |gcp| Box::pin(a_service_that_is_killed_loses_nothing(gcp))),
     ("who_is_told_to_stop_answers_first_and_then_ends_well", |gcp| Box::pin(who_is_told_to_stop_answers_first(gcp))),
     ("a_request_that_never_ends_is_not_waited_for", |gcp| Box::pin(a_request_that_never_ends_is_left(gcp))),
 ];
 
-/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    // Asked for a list, it starts nothing.
-    let machine = if arguments.list { Err("not started".to_owned()) } else { Machine::start() };
-    let trials = TRIALS.iter().map(|(name, check)| {
-        let deployed = machine.as_ref().map(|machine| machine.deployed.clone()).map_err(Clone::clone);
-        libtest_mimic::Trial::ignorable_test(format!("gcp::end-to-end::{name}"), move || match deployed {
-            Ok(deployed) => run_check(PATIENCE, check(deployed)).map(|()| Completion::Completed),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // An emulator must not outlive the trials, and `exit` would drop nothing.
-    drop(machine);
-    conclusion.exit_code()
-}
-
-/// The emulators, and the binaries.
-struct Machine {
-    deployed: Deployed,
-    _emulators: (GoogleEmulator, GoogleEmulator, FakeGcs),
-}
-
-impl Machine {
-    /// An `Err` says what this machine lacks.
-    fn start() -> Result<Self, String> {
-        let lacking = |absent: Absent| match absent.is_required() {
-            true => panic!("{} is required: {}", absent.need, absent.reason),
-            false => absent.reason,
-        };
-        let firestore = GoogleEmulator::start(GoogleProgram::Firestore).map_err(lacking)?;
-        let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub).map_err(lacking)?;
-        let storage = FakeGcs::start(&pub_sub.endpoint).map_err(lacking)?;
-        let services = Services {
-            firestore: firestore.endpoint.clone(),
-            pub_sub: pub_sub.endpoint.clone(),
-            storage: Some(storage.endpoint.clone()),
-        };
+    isobar_conformance::run_checks("gcp::end-to-end", Duration::from_secs(120), TRIALS, || {
+        let (services, guard) = Services::start()?;
         let executable = built::apps("gcp").unwrap().join("shortener");
-        let deployed = Deployed { services, executable, environment: BTreeMap::new() };
-        Ok(Self { deployed, _emulators: (firestore, pub_sub, storage) })
-    }
-}
-
-/// The shortener on Google Cloud does line by line what it does in memory.
-async fn the_shortener_does_the_same(gcp: Deployed) -> Checked {
-    let expected = transcript::shortener(&Memory, shortener::app).await?;
-    let found = transcript::shortener(&gcp, shortener::app).await?;
-    transcript::assert_same(&expected, &found, "gcp");
-    Ok(())
-}
-
-/// A webhook is answered at once and replied to once, in order, through messages with an ordering key.
-async fn the_chatbot_does_the_same(mut gcp: Deployed) -> Checked {
-    let here = Telegram::start().await?;
-    let vars = here.environment();
-    let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
-    let expected = transcript::chatbot(&Memory, &here, |cloud| chatbot::app_with(cloud, config)).await?;
-    let telegram = Telegram::start().await?;
-    gcp.executable = gcp.executable.with_file_name("chatbot");
-    gcp.environment = telegram.environment();
-    let found = transcript::chatbot(&gcp, &telegram, chatbot::app).await?;
-    transcript::assert_same(&expected, &found, "gcp");
-    Ok(())
-}
-
-/// A new link of the shortener.
-async fn link(app: &dyn RunningApp) -> isobar::Result<String> {
-    let request = Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#)).unwrap();
-    let made: Value = app.http(request).await?.json()?;
-    Ok(made["id"].as_str().unwrap().to_owned())
+        Ok((Deployed { services, executable, environment: BTreeMap::new() }, guard))
+    })
 }
 
 async fn get(app: &dyn RunningApp, path: &str) -> isobar::Result<TestResponse> {
@@ -131,27 +66,6 @@ async fn the_emulator_pushes_straight(gcp: Deployed) -> Checked {
         assert!(begun.elapsed() < Duration::from_secs(20), "{} of 5", clicks(&app, &id).await?);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(())
-}
-
-/// One that no handler can read among others: it alone becomes a dead letter, with its reason, and the others are
-/// counted once.
-async fn a_poison_message_harms_no_other(gcp: Deployed) -> Checked {
-    let world = gcp.open_world().await?;
-    let app = world.run(Box::new(shortener::app)).await?;
-    let id = link(&app).await?;
-    let click = || Bytes::from(json!({ "id": id }).to_string());
-    let topic = world.cloud().topic::<Bytes>("clicks");
-    for body in [click(), click(), Bytes::from_static(b"{not json"), click(), click()] {
-        topic.publish(body).await?;
-    }
-    app.deliver().await?;
-    let stats = app.invoke("stats", Bytes::from(json!({ "id": id }).to_string())).await?;
-    assert_eq!(stats, r#"{"clicks":4}"#);
-    let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
-    assert_eq!(dead.len(), 1, "{dead:?}");
-    assert_eq!((dead[0].attempts, dead[0].body.as_ref()), (1, b"{not json".as_slice()));
-    assert!(dead[0].reason.contains("line 1 column 2"), "{}", dead[0].reason);
     Ok(())
 }
 

@@ -9,63 +9,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use isobar::prelude::*;
 use isobar::{Cloud, ObjectChange, ObjectEvent, ResourceKind};
 use isobar_conformance::backends::gcp::Services;
 use isobar_conformance::backends::gcp::deployed::Deployed;
-use isobar_conformance::emulators::{Absent, FakeGcs, GoogleEmulator, GoogleProgram};
-use isobar_conformance::{Checked, RunningApp, World, run_check};
-use libtest_mimic::{Arguments, Completion, Trial};
+use isobar_conformance::{Check, Checked, RunningApp, World};
 use parking_lot::Mutex;
 
-type Check = fn(Deployed) -> BoxFuture<'static, Checked>;
-
-const TRIALS: &[(&str, Check)] = &[
+const TRIALS: &[(&str, Check<Deployed>)] = &[
     ("each_message_is_pushed_once", |gcp| Box::pin(each_message_is_pushed_once(gcp))),
     ("what_fails_comes_again_until_it_is_dead", |gcp| Box::pin(what_fails_comes_again_until_it_is_dead(gcp))),
     ("an_ordering_key_keeps_its_order_when_one_fails", |gcp| Box::pin(a_key_keeps_its_order(gcp))),
     ("the_events_of_a_bucket_are_pushed", |gcp| Box::pin(the_events_of_a_bucket_are_pushed(gcp))),
 ];
 
-/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let started = if arguments.list { Err(Absent::new("nothing", "only listed")) } else { start() };
-    if let Err(absent) = &started
-        && absent.is_required()
-    {
-        panic!("{} is required: {}", absent.need, absent.reason);
-    }
-    let trials = TRIALS.iter().map(|(name, check)| {
-        let gcp = started.as_ref().map(|(gcp, _)| gcp.clone()).map_err(|absent| absent.reason.clone());
-        Trial::ignorable_test(format!("gcp::push::{name}"), move || match gcp {
-            Ok(gcp) => run_check(PATIENCE, check(gcp)).map(|()| Completion::Completed),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // An emulator must not outlive the trials, and `exit` would drop nothing.
-    drop(started);
-    conclusion.exit_code()
-}
-
-type Emulators = (GoogleEmulator, GoogleEmulator, FakeGcs);
-
-fn start() -> std::result::Result<(Deployed, Emulators), Absent> {
-    let firestore = GoogleEmulator::start(GoogleProgram::Firestore)?;
-    let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub)?;
-    let storage = FakeGcs::start(&pub_sub.endpoint)?;
-    let services = Services {
-        firestore: firestore.endpoint.clone(),
-        pub_sub: pub_sub.endpoint.clone(),
-        storage: Some(storage.endpoint.clone()),
-    };
-    // The apps are served here.
-    let (executable, environment) = (PathBuf::new(), BTreeMap::new());
-    Ok((Deployed { services, executable, environment }, (firestore, pub_sub, storage)))
+    isobar_conformance::run_checks("gcp::push", Duration::from_secs(60), TRIALS, || {
+        let (services, guard) = Services::start()?;
+        // The apps are served here.
+        Ok((Deployed { services, executable: PathBuf::new(), environment: BTreeMap::new() }, guard))
+    })
 }
 
 /// What handlers were given: body and attempt.

@@ -16,8 +16,7 @@ use isobar_conformance::backends::laptop::Laptop;
 use isobar_conformance::backends::memory::Memory;
 use isobar_conformance::backends::{azure, deployed, gcp};
 use isobar_conformance::emulators::{
-    Absent, Azurite, CosmosEmulator, CosmosProgram, Emulator, FakeGcs, GoogleEmulator, GoogleProgram, MINISTACK, Node,
-    Python,
+    Absent, Azurite, CosmosEmulator, CosmosProgram, Emulator, MINISTACK, Node, Python,
 };
 use isobar_conformance::{Backend, Checked, built, run_check, transcript};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -78,11 +77,7 @@ fn on_functions(binary: &Path) -> Result<Result<(), Failed>, Absent> {
 }
 
 fn on_cloud_run(binary: &Path) -> Result<Result<(), Failed>, Absent> {
-    let firestore = GoogleEmulator::start(GoogleProgram::Firestore)?;
-    let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub)?;
-    let storage = FakeGcs::start(&pub_sub.endpoint)?;
-    let services =
-        gcp::Services { firestore: firestore.endpoint, pub_sub: pub_sub.endpoint, storage: Some(storage.endpoint) };
+    let (services, _guard) = gcp::Services::start()?;
     let cloud_run = gcp::deployed::Deployed { services, executable: binary.to_owned(), environment: BTreeMap::new() };
     Ok(run_check(PATIENCE, does_the_same(cloud_run)))
 }

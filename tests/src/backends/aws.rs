@@ -20,10 +20,18 @@ use http::Request;
 use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::{App, Body, Cloud, Environment, Hosted, ManualClock, Result, TestResponse};
 
-use self::account::{Account, Provisioned};
+use self::account::Account;
 use self::delivery::AwsApp;
 use self::tap::Tap;
+use crate::backends::Double;
+use crate::backends::provisioned::Provisioned;
 use crate::{Backend, BuildApp, Gap, RunningApp, World};
+
+/// What is ours here.
+pub const DOUBLES: &[Double] = &[
+    Double { name: "Lambda, in this process, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
+    Double { name: "the visibility of SQS, by the trial's clock", only: &["PS-3"] },
+];
 
 const REGION: &str = "us-east-1";
 
@@ -79,9 +87,9 @@ struct AwsWorld {
 }
 
 impl AwsWorld {
-    fn provider(&self) -> Provisioned {
+    fn provider(&self) -> Provisioned<AwsProvider, Account> {
         let aws = AwsProvider::with_clock(self.config.clone(), Arc::new(self.clock.clone()));
-        Provisioned { aws, account: Arc::clone(&self.account) }
+        Provisioned { provider: aws, account: Arc::clone(&self.account) }
     }
 }
 
@@ -97,11 +105,12 @@ impl World for AwsWorld {
 
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
         let provider = self.provider();
-        let cloud = Cloud::new(Arc::new(provider.clone()));
+        let aws = provider.provider.clone();
+        let cloud = Cloud::new(Arc::new(provider));
         let mut app: App = app(&cloud);
         let manifest = Arc::new(app.start(&cloud)?);
         self.account.subscribe(&manifest).await?;
-        let lambda = provider.aws.lambda(Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) });
+        let lambda = aws.lambda(Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) });
         let (account, clock, tap) = (Arc::clone(&self.account), self.clock.clone(), Arc::clone(&self.tap));
         Ok(Box::new(AwsApp { lambda, manifest, account, clock, tap }))
     }

@@ -6,7 +6,6 @@
 //! queue is asked to hide a message for long, and to show it when the manual clock says so (`tap`).
 
 mod account;
-mod aging;
 mod cosmos;
 mod delivery;
 pub mod deployed;
@@ -27,13 +26,35 @@ use http::Request;
 use isobar::{App, Body, Clock, Cloud, Hosted, Manifest, ManualClock, Result, TestResponse};
 use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
-use self::account::{Account, Provisioned};
+use self::account::Account;
 use self::delivery::AzureApp;
 use self::host::Host;
+use crate::backends::Double;
 use crate::backends::held::HeldClock;
+use crate::backends::provisioned::Provisioned;
 use crate::emulators::Azurite;
 use crate::functions_host::Files;
 use crate::{Backend, BuildApp, Gap, RunningApp, World};
+
+/// What is ours here.
+pub const DOUBLES: &[Double] = &[
+    Double { name: "Service Bus", only: &["PS-7", "an_identity_publishes_to_the_double_of_service_bus"] },
+    Double { name: "Event Grid", only: &["BL-14"] },
+    Double { name: "the Functions host, in this process, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
+    Double { name: "the visibility of Storage Queues, by the trial's clock", only: &["PS-3"] },
+    Double {
+        name: "the Functions host, as a process",
+        only: &["a_handler_that_is_killed_loses_nothing", "nobody_outside_fires_a_trigger"],
+    },
+    Double {
+        name: "the endpoint of managed identities",
+        only: &["an_identity_opens_the_storage_account", "an_identity_signs_urls_of_objects"],
+    },
+    Double {
+        name: "Cosmos DB by HTTP, around the emulator in Azure's own driver",
+        only: &["KV-13", "KV-15", "python_reads_our_items_in_cosmos_db", "a_throttled_container_is_waited_for"],
+    },
+];
 
 /// Where the services listen, each without a slash at its end.
 #[derive(Debug, Clone)]
@@ -111,9 +132,9 @@ impl AzureWorld {
         Ok(Self { account: Arc::new(account), clock, config })
     }
 
-    fn provider(&self, config: AzureConfig) -> Provisioned {
+    fn provider(&self, config: AzureConfig) -> Provisioned<AzureProvider, Account> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        Provisioned { azure: AzureProvider::with_clock(config, clock), account: Arc::clone(&self.account) }
+        Provisioned { provider: AzureProvider::with_clock(config, clock), account: Arc::clone(&self.account) }
     }
 }
 
@@ -136,7 +157,7 @@ impl World for AzureWorld {
         let config = AzureConfig::from_environment(&self.account.environment_of(&manifest))?;
         let files = files(&manifest, &config, HttpMode::Proxying)?;
         let hosted = Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) };
-        let handler = self.provider(config).azure.handler(hosted);
+        let handler = self.provider(config).provider.handler(hosted);
         let (host, account) = (Host::Here { handler, files }, Arc::clone(&self.account));
         Ok(Box::new(AzureApp { host, manifest, account, clock: self.clock.clone(), aging: None }))
     }

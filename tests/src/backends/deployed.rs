@@ -16,7 +16,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use isobar::aws::{AwsConfig, AwsProvider};
-use isobar::clock::to_millis;
 use isobar::pub_sub::DeadLetter;
 use isobar::{
     Body, Clock, Cloud, Derived, Environment, Error, ErrorKind, Manifest, ManualClock, ResourceKind, Result,
@@ -26,7 +25,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::send;
+use super::aging::Aging;
+use super::{kind_named, send};
 use crate::{Backend, BuildApp, RunningApp, World};
 
 const ACCOUNT: &str = "000000000000";
@@ -90,12 +90,7 @@ impl World for DeployedWorld {
 
     /// Deploys the binary; the app that is given must be the one that the binary is of.
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
-        let memory = Cloud::memory();
-        let declared = app(&memory).start(&memory)?;
-        let manifest = manifest(&self.deployed.bootstrap).await?;
-        if declared != manifest {
-            return Err(Error::config(format!("the binary declares another app than `{}`", declared.app)));
-        }
+        let manifest = manifest(&self.deployed.bootstrap, app).await?;
         let told = self.deploy(&manifest).await?;
         let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
         Ok(Box::new(DeployedApp {
@@ -105,7 +100,8 @@ impl World for DeployedWorld {
             function: text("function"),
             api: text("api"),
             clock: self.clock.clone(),
-            moved: AtomicU64::new(to_millis(self.clock.now())),
+            provider: AwsProvider::new(self.config.clone()),
+            aging: Aging::new(&self.clock),
         }))
     }
 
@@ -148,14 +144,19 @@ impl DeployedWorld {
     }
 }
 
-/// What a binary declares, asked as packaging asks it.
-pub(super) async fn manifest(bootstrap: &Path) -> Result<Manifest> {
+/// What a binary declares, asked as packaging asks it. Errors: `Config` where it is not what the app declares.
+pub(super) async fn manifest(bootstrap: &Path, app: BuildApp) -> Result<Manifest> {
     let asked = Command::new(bootstrap).env("ISOBAR_MANIFEST", "1").kill_on_drop(true).output();
     let output = asked.await.map_err(failed)?;
     if !output.status.success() {
         return Err(Error::internal(format!("its manifest: {}", String::from_utf8_lossy(&output.stderr))));
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let memory = Cloud::memory();
+    let (declared, manifest) = (app(&memory).start(&memory)?, serde_json::from_slice(&output.stdout)?);
+    if declared == manifest {
+        return Ok(manifest);
+    }
+    Err(Error::config(format!("the binary declares another app than `{}`", declared.app)))
 }
 
 fn failed(source: std::io::Error) -> Error {
@@ -169,8 +170,8 @@ struct DeployedApp {
     function: String,
     api: String,
     clock: ManualClock,
-    /// Up to when, in milliseconds of the manual clock, expiry has been moved back.
-    moved: AtomicU64,
+    provider: AwsProvider,
+    aging: Aging,
 }
 
 #[async_trait]
@@ -182,7 +183,7 @@ impl RunningApp for DeployedApp {
     /// Through the HTTP API. Its own host stands in the request, which is how ministack knows it; where the
     /// app answers with it, the host that the caller asked for is put back.
     async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
-        self.catch_up().await?;
+        self.aging.catch_up(&self.provider, &self.manifest).await?;
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         parts.uri = format!("{}{path}", self.endpoint).parse().map_err(not_a_url)?;
@@ -274,31 +275,6 @@ impl DeployedApp {
         Ok(true)
     }
 
-    /// Moves the expiry of all items back by what the manual clock was moved on.
-    async fn catch_up(&self) -> Result<()> {
-        let now = to_millis(self.clock.now());
-        let by = now.saturating_sub(self.moved.swap(now, Ordering::Relaxed));
-        if by == 0 {
-            return Ok(());
-        }
-        for table in &self.manifest.tables {
-            let table = format!("{}{}", self.prefix, table.name);
-            let told = self.service("DynamoDB_20120810.Scan", &json!({"TableName": table})).await?;
-            for item in told["Items"].as_array().into_iter().flatten() {
-                let Some(expires) = item["expires"]["N"].as_str().and_then(|text| text.parse::<u64>().ok()) else {
-                    continue;
-                };
-                let wanted = json!({
-                    "TableName": table, "Key": {"pk": item["pk"], "sk": item["sk"]},
-                    "UpdateExpression": "SET expires = :e",
-                    "ExpressionAttributeValues": {":e": {"N": expires.saturating_sub(by).to_string()}},
-                });
-                self.service("DynamoDB_20120810.UpdateItem", &wanted).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Calls a JSON service of the emulator, by another client than the one under test.
     async fn service(&self, target: &str, input: &Value) -> Result<Value> {
         let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
@@ -325,12 +301,7 @@ impl DeployedApp {
             // Ministack writes the function's JSON anew, with spaces in it.
             return Ok(told.to_string().into());
         }
-        let kind = match told["errorType"].as_str().unwrap_or_default() {
-            "not-found" => ErrorKind::NotFound,
-            "invalid-input" => ErrorKind::InvalidInput,
-            _ => ErrorKind::Internal,
-        };
-        Err(Error::new(kind, told["errorMessage"].as_str().unwrap_or_default()))
+        Err(Error::new(kind_named(&told["errorType"]), told["errorMessage"].as_str().unwrap_or_default()))
     }
 }
 

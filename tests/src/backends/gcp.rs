@@ -1,10 +1,10 @@
 //! Google Cloud's services, as emulators that others wrote have them, and the service of an app in this process.
 //!
 //! What the services do is the emulators': Google's own for Firestore and Pub/Sub, fake-gcs-server for Cloud
-//! Storage. **Doubles of ours** are what pushes messages (`delivery`), since time is the trial's; and,
-//! for what no emulator checks, Cloud Storage itself (`storage`).
+//! Storage, before which `copies` and `signed` check what it does not. A **double of ours** is what pushes messages
+//! (`delivery`), since time is the trial's.
 
-mod aging;
+mod copies;
 mod delivery;
 pub mod deployed;
 pub mod gaps;
@@ -12,25 +12,48 @@ mod letters;
 mod notices;
 mod project;
 mod pushes;
-pub mod service;
-pub mod storage;
+pub mod signed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
-use isobar::{
-    Blob, Body, Clock, Cloud, Hosted, KeyValue, Location, ManualClock, Profile, Provider, PubSub, ResourceUrl, Result,
-    TestResponse,
-};
+use http::{HeaderMap, Request};
+use isobar::{Body, Clock, Cloud, Hosted, ManualClock, Result, TestResponse};
 use isobar_gcp::{GcpConfig, GcpProvider};
 
 use self::delivery::GcpApp;
 use self::project::Project;
+use crate::backends::Double;
 use crate::backends::held::HeldClock;
+use crate::backends::provisioned::Provisioned;
+use crate::emulators::{Absent, FakeGcs, GoogleEmulator, GoogleProgram};
 use crate::{Backend, BuildApp, Gap, RunningApp, World};
+
+/// What is ours here.
+pub const DOUBLES: &[Double] = &[
+    Double { name: "pushes of Pub/Sub, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
+    Double {
+        name: "the condition of a copy in Cloud Storage",
+        only: &[
+            "a_copy_that_must_create_refuses_to_overwrite",
+            "a_copy_of_many_megabytes_that_must_create_refuses_to_overwrite",
+            "a_rename_that_must_create_refuses_to_overwrite",
+            "one_of_many_racing_copies_creates",
+        ],
+    },
+    Double {
+        name: "signatures of Cloud Storage, and their end",
+        only: &[
+            "a_signed_url_is_refused_once_it_has_expired",
+            "a_signed_url_is_refused_with_another_signature_or_none",
+            "the_signature_of_one_object_is_refused_for_another",
+            "a_url_for_get_cannot_write_and_one_for_put_cannot_read",
+        ],
+    },
+];
 
 /// Where the services listen, each without a slash at its end.
 #[derive(Debug, Clone)]
@@ -39,8 +62,23 @@ pub struct Services {
     pub firestore: String,
     /// Google's emulator of Pub/Sub.
     pub pub_sub: String,
-    /// fake-gcs-server, whose notifications go to that emulator. Without it, the double of ours.
-    pub storage: Option<String>,
+    /// fake-gcs-server, whose notifications go to that emulator.
+    pub storage: String,
+}
+
+impl Services {
+    /// Starts all three. They end with what comes beside.
+    pub fn start() -> std::result::Result<(Self, impl Sized + Send + use<>), Absent> {
+        let firestore = GoogleEmulator::start(GoogleProgram::Firestore)?;
+        let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub)?;
+        let storage = FakeGcs::start(&pub_sub.endpoint)?;
+        let services = Self {
+            firestore: firestore.endpoint.clone(),
+            pub_sub: pub_sub.endpoint.clone(),
+            storage: storage.endpoint.clone(),
+        };
+        Ok((services, (firestore, pub_sub, storage)))
+    }
 }
 
 /// Google Cloud's services in emulators.
@@ -75,7 +113,7 @@ impl Gcp {
     /// A world in a project of this id, whose resources have it before their names; nothing else may have it.
     pub async fn open_as(&self, id: &str) -> Result<Box<dyn World>> {
         let clock = HeldClock::default();
-        let project = Arc::new(Project::open(&self.services, id, &clock.manual).await?);
+        let project = Arc::new(Project::open(&self.services, id).await?);
         let config = GcpConfig::from_environment(&project.environment())?;
         Ok(Box::new(GcpWorld { project, clock, config }))
     }
@@ -89,10 +127,10 @@ struct GcpWorld {
 }
 
 impl GcpWorld {
-    fn provider(&self) -> Provisioned {
+    fn provider(&self) -> Provisioned<GcpProvider, Project> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let gcp = GcpProvider::with_clock(self.config.clone(), clock);
-        Provisioned { gcp, project: Arc::clone(&self.project) }
+        Provisioned { provider: gcp, account: Arc::clone(&self.project) }
     }
 }
 
@@ -108,76 +146,26 @@ impl World for GcpWorld {
 
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
         let provider = self.provider();
-        let cloud = Cloud::new(Arc::new(provider.clone()));
+        let gcp = provider.provider.clone();
+        let cloud = Cloud::new(Arc::new(provider));
         let mut app = app(&cloud);
         let manifest = Arc::new(app.start(&cloud)?);
         self.project.subscribe(&manifest).await?;
-        let service = provider.gcp.service(Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) });
+        let service = gcp.service(Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) });
         let (project, clock) = (Arc::clone(&self.project), self.clock.clone());
         Ok(Box::new(GcpApp { service, manifest, project, clock }))
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
-        // The double's certificate is nobody's that this client trusts; plain HTTP is on the same port.
-        let (mut parts, body) = request.into_parts();
-        if let Some(plain) = parts.uri.to_string().strip_prefix("https://127.0.0.1:") {
-            parts.uri = format!("http://127.0.0.1:{plain}").parse().map_err(|_| isobar::Error::invalid("not a URL"))?;
+        // Signatures are of the machine's time, which the trial's moves on.
+        let moved = self.clock.now().duration_since(ManualClock::default().now()).unwrap_or_default();
+        match signed::check(&request, SystemTime::now() + moved) {
+            Ok(()) => super::send(request.map(Body::from)).await,
+            Err(status) => Ok(TestResponse::new(status, HeaderMap::new(), Bytes::new())),
         }
-        super::send(Request::from_parts(parts, Body::from(body))).await
     }
 
     async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
         Ok(Some(self))
-    }
-}
-
-/// The provider under test, whose resources exist.
-#[derive(Debug, Clone)]
-struct Provisioned {
-    gcp: GcpProvider,
-    project: Arc<Project>,
-}
-
-impl Provisioned {
-    /// Opening is no `async fn`, and a trial's runtime has threads enough to wait on one of them.
-    fn made(&self, at: &Location) -> Result<()> {
-        if at.url().is_some() {
-            return Ok(());
-        }
-        let make = self.project.make(at.kind(), at.name());
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(make))
-    }
-}
-
-#[async_trait]
-impl Provider for Provisioned {
-    fn profile(&self) -> &'static Profile {
-        self.gcp.profile()
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        self.gcp.clock()
-    }
-
-    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
-        self.gcp.key_value(at)
-    }
-
-    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
-        let placed = match self.project.bucket_url(at.name()) {
-            Some(url) if at.url().is_none() => at.clone().with_url(ResourceUrl::parse(&url)?),
-            _ => at.clone(),
-        };
-        let opened = self.gcp.blob(&placed)?;
-        self.made(at).map(|()| opened)
-    }
-
-    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
-        let opened = self.gcp.pub_sub(at)?;
-        self.made(at).map(|()| opened)
-    }
-
-    async fn host(&self, app: Hosted) -> Result<()> {
-        self.gcp.host(app).await
     }
 }

@@ -6,27 +6,22 @@
 mod endpoints;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
-use isobar::clock::to_millis;
-use isobar::key_value::{Item, Put, PutMode, ScanSegment};
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::pub_sub::DeadLetter;
-use isobar::{
-    Body, Clock, Cloud, Error, KeyValue, Location, Manifest, ManualClock, Provider, ResourceKind, Result, TestResponse,
-};
+use isobar::{Body, Cloud, Error, Manifest, ManualClock, ResourceKind, Result, TestResponse};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use endpoints::Endpoints;
 
-use super::gcp::service::Service;
+use super::aging::{Aging, age};
 use super::local::{Inspector, LocalApp};
+use super::service::Service;
 use super::{deployed, send};
 use crate::{Backend, BuildApp, RunningApp, World};
 
@@ -69,12 +64,7 @@ impl World for LaptopWorld {
 
     /// Runs the binary; the app that is given must be the one that the binary is of.
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
-        let memory = Cloud::memory();
-        let declared = app(&memory).start(&memory)?;
-        let manifest = deployed::manifest(&self.executable).await?;
-        if declared != manifest {
-            return Err(Error::config(format!("the binary declares another app than `{}`", declared.app)));
-        }
+        let manifest = deployed::manifest(&self.executable, app).await?;
         let data = self.folder.path().display().to_string();
         let service = Service::start(self.executable.clone(), vec![("ISOBAR_DATA".to_owned(), data)]).await?;
         let inspector = Inspector::File(self.folder.path().join("inspector.json"));
@@ -86,8 +76,7 @@ impl World for LaptopWorld {
         }
         self.served.set(Arc::clone(&served)).map_err(|_| Error::config("this world runs an app already"))?;
         let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
-        let moved = AtomicU64::new(to_millis(clock.now()));
-        Ok(Box::new(LaptopApp { service, served, folder, clock, moved }))
+        Ok(Box::new(LaptopApp { service, served, folder, aging: Aging::new(&clock) }))
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
@@ -103,48 +92,22 @@ struct LaptopApp {
     service: Service,
     served: Arc<LocalApp>,
     folder: Arc<TempDir>,
-    clock: ManualClock,
-    /// Up to when, in milliseconds of the manual clock, expiry has been moved back.
-    moved: AtomicU64,
+    aging: Aging,
 }
 
 impl LaptopApp {
     async fn catch_up(&self) -> Result<()> {
-        let now = to_millis(self.clock.now());
-        let by = now.saturating_sub(self.moved.swap(now, Ordering::Relaxed));
-        if by == 0 {
-            return Ok(());
-        }
+        let Some(by) = self.aging.take() else { return Ok(()) };
         self.service.terminate().await?;
         let ended = self.service.ended().await?;
         if !ended.success() {
             return Err(Error::internal(format!("the app did not end well: {ended}")));
         }
         let provider = LocalProvider::new(LocalConfig::new(self.folder.path()));
-        for table in &self.served.manifest().tables {
-            let table = provider.key_value(&Location::new(ResourceKind::Table, &*table.name))?;
-            move_expiry_back(table.as_ref(), Duration::from_millis(by)).await?;
-        }
+        age(&provider, self.served.manifest(), by).await?;
         // With the last handle the folder is given up.
         drop(provider);
         self.service.start_again().await
-    }
-}
-
-async fn move_expiry_back(table: &dyn KeyValue, by: Duration) -> Result<()> {
-    let mut segment = ScanSegment { segment: 0, segments: 1, limit: 1000, after: None };
-    loop {
-        let page = table.scan(&segment).await?;
-        for Item { key, value, expires_at, .. } in page.items {
-            if let Some(time) = expires_at {
-                let put = Put { key, value, mode: PutMode::Overwrite, expires_at: Some(time - by) };
-                table.put(put).await?;
-            }
-        }
-        match page.resume {
-            Some(resume) => segment.after = Some(resume),
-            None => return Ok(()),
-        }
     }
 }
 

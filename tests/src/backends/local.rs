@@ -11,14 +11,12 @@ use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request};
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::pub_sub::{DeadLetter, Message, MessageId};
-use isobar::{
-    App, Body, Clock, Cloud, Error, ErrorKind, Hosted, Manifest, ManualClock, ResourceKind, Result, TestResponse,
-};
+use isobar::{App, Body, Clock, Cloud, Error, Hosted, Manifest, ManualClock, ResourceKind, Result, TestResponse};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::send;
+use super::{kind_named, send};
 use crate::{Backend, BuildApp, RunningApp, World};
 
 /// The embedded provider.
@@ -256,21 +254,7 @@ fn unhex(text: &str) -> Vec<u8> {
 /// The error that an endpoint told, with its kind.
 fn told(response: &TestResponse) -> Error {
     let told: Value = response.json().unwrap_or_default();
-    let kind = match told["error"].as_str().unwrap_or_default() {
-        "not-found" => ErrorKind::NotFound,
-        "invalid-input" => ErrorKind::InvalidInput,
-        "already-exists" => ErrorKind::AlreadyExists,
-        "conflict" => ErrorKind::Conflict,
-        "too-large" => ErrorKind::TooLarge { limit: 0 },
-        "permission-denied" => ErrorKind::PermissionDenied,
-        "throttled" => ErrorKind::Throttled { retry_after: None },
-        "unavailable" => ErrorKind::Unavailable,
-        "timeout" => ErrorKind::Timeout,
-        "unsupported" => ErrorKind::Unsupported,
-        "config" => ErrorKind::Config,
-        _ => ErrorKind::Internal,
-    };
-    Error::new(kind, told["detail"].as_str().map_or_else(|| response.text(), str::to_owned))
+    Error::new(kind_named(&told["error"]), told["detail"].as_str().map_or_else(|| response.text(), str::to_owned))
 }
 
 fn not_a_path(error: http::uri::InvalidUri) -> Error {

@@ -1,13 +1,17 @@
 //! The backends that this repository tests.
 
+mod aging;
 pub mod aws;
 pub mod azure;
 pub mod deployed;
+mod front;
 pub mod gcp;
 mod held;
 pub mod laptop;
 pub mod local;
 pub mod memory;
+mod provisioned;
+pub mod service;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,6 +19,15 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use isobar::{Body, Error, ErrorKind, Result, TestResponse};
 use serde_json::Value;
+
+/// Something of ours that does the work of a service or a platform, since no emulator of others does this part.
+#[derive(Debug)]
+pub struct Double {
+    /// What it stands for.
+    pub name: &'static str,
+    /// What only it can run: rows, trials, or checks of the end-to-end and interop targets.
+    pub only: &'static [&'static str],
+}
 
 /// Sends a request by a client that is not under test.
 pub async fn send(request: Request<Body>) -> Result<TestResponse> {
@@ -42,6 +55,15 @@ pub(crate) fn not_a_request(error: http::Error) -> Error {
 /// The error that the handler tells.
 pub(crate) fn told_error(body: &[u8]) -> Error {
     let told: Value = serde_json::from_slice(body).unwrap_or_default();
+    let whole = String::from_utf8_lossy(body);
+    let message = told["errorMessage"].as_str().unwrap_or(&whole);
+    let kind = kind_named(&told["errorType"]);
+    // The handler tells it as it is displayed, which ends with the kind.
+    Error::new(kind, message.strip_suffix(&format!(" ({})", kind.name())).unwrap_or(message))
+}
+
+/// The kind of error of this name; `Internal` of any other.
+pub(crate) fn kind_named(name: &Value) -> ErrorKind {
     let kinds = [
         ErrorKind::NotFound,
         ErrorKind::AlreadyExists,
@@ -56,10 +78,5 @@ pub(crate) fn told_error(body: &[u8]) -> Error {
         ErrorKind::Unsupported,
         ErrorKind::Config,
     ];
-    let kind = kinds.into_iter().find(|kind| told["errorType"] == kind.name()).unwrap_or(ErrorKind::Internal);
-    let whole = String::from_utf8_lossy(body);
-    let message = told["errorMessage"].as_str().unwrap_or(&whole);
-    // The handler tells it as it is displayed, which ends with the kind.
-    let message = message.strip_suffix(&format!(" ({})", kind.name())).unwrap_or(message);
-    Error::new(kind, message)
+    kinds.into_iter().find(|kind| *name == kind.name()).unwrap_or(ErrorKind::Internal)
 }

@@ -62,7 +62,9 @@ fn install(folder: &Path) -> Result<(), String> {
     }
     // Nothing but what the lock file names, and no program of the packages while they are installed.
     let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
-    let installed = run(npm().args(options).arg("--prefix").arg(folder));
+    // npm finds no lock file behind a symbolic link.
+    let real = folder.canonicalize().map_err(failed("no folder for the packages"))?;
+    let installed = run(npm().args(options).arg("--prefix").arg(real));
     installed.map(drop).map_err(|reason| format!("packages cannot be installed: {reason}"))
 }
 

@@ -11,7 +11,7 @@ use isobar::{Environment, ErrorKind, Location, Provider, ResourceKind, ResourceU
 use isobar_azure::{AzureConfig, AzureProvider};
 use isobar_conformance::Checked;
 use isobar_conformance::backends::azure::service_bus::{ServiceBus, Sessions};
-use isobar_conformance::emulators::{ACCOUNT, AzureSdk, Azurite, COSMOS_KEY, CosmosEmulator, Identity, Issued};
+use isobar_conformance::emulators::{ACCOUNT, Azurite, COSMOS_KEY, CosmosEmulator, Identity, Issued, Library};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::json;
@@ -76,7 +76,7 @@ struct ByIdentity {
     certificates: Certificates,
     azurite: Azurite,
     identity: Identity,
-    sdk: AzureSdk,
+    sdk: Library,
 }
 
 impl ByIdentity {
@@ -87,7 +87,7 @@ impl ByIdentity {
         let mut told = settings(&azurite, "");
         told["key"] = json!(null);
         told["ca"] = json!(certificates.authority.display().to_string());
-        let sdk = AzureSdk::start(&both.installed.python, &told, &identity.variables())?;
+        let sdk = Library::start(&both.installed.python, "azure_sdk.py", &told, &identity.variables())?;
         Ok(Self { certificates, azurite, identity, sdk })
     }
 
@@ -159,7 +159,7 @@ pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> Checke
 pub(super) async fn a_throttled_container_is_waited_for(both: Arc<Both>) -> Checked {
     let emulator = CosmosEmulator::start_throttled(&both.installed.cosmos)?;
     let told = json!({"cosmos": emulator.endpoint, "cosmos_key": COSMOS_KEY});
-    let sdk = AzureSdk::start(&both.installed.python, &told, &[])?;
+    let sdk = Library::start(&both.installed.python, "azure_sdk.py", &told, &[])?;
     sdk.call("cosmos.make", &json!({"database": "isobar", "container": "items", "throughput": 400}))?;
     let account = format!("AccountEndpoint={};AccountKey={COSMOS_KEY}", emulator.endpoint);
     let azure = provider(&[("AZURE_COSMOS_CONNECTION_STRING", &account)])?;

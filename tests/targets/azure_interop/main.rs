@@ -11,13 +11,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use isobar_conformance::Check;
 use isobar_conformance::backends::azure::{Azure, Services};
 use isobar_conformance::emulators::{
-    ACCOUNT, ACCOUNT_KEY, Absent, AzureSdk, Azurite, COSMOS_KEY, CosmosEmulator, CosmosProgram, Node, Python,
+    ACCOUNT, ACCOUNT_KEY, Absent, Azurite, COSMOS_KEY, CosmosEmulator, CosmosProgram, Library, Node, Python,
 };
-use isobar_conformance::{Checked, run_check};
-use libtest_mimic::{Arguments, Completion, Trial};
 use serde_json::{Value, json};
 
 /// What the trials run on.
@@ -33,14 +31,12 @@ pub(crate) struct Both {
     pub(crate) storage: Azure,
     /// Values in Cosmos DB, messages in the double of Service Bus.
     pub(crate) full: Azure,
-    pub(crate) sdk: AzureSdk,
+    pub(crate) sdk: Library,
     pub(crate) installed: Installed,
     _emulators: (Azurite, CosmosEmulator),
 }
 
-type Check = fn(Arc<Both>) -> BoxFuture<'static, Checked>;
-
-const TRIALS: &[(&str, Check)] = &[
+const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("python_reads_our_items_in_table_storage", |both| Box::pin(stored::python_reads_our_entities(both))),
     ("our_items_in_table_storage_are_also_those_of_python", |both| Box::pin(stored::our_entities_are_pythons(both))),
     ("python_reads_our_items_in_cosmos_db", |both| Box::pin(stored::python_reads_our_documents(both))),
@@ -58,35 +54,15 @@ const TRIALS: &[(&str, Check)] = &[
     ("a_throttled_container_is_waited_for", |both| Box::pin(access::a_throttled_container_is_waited_for(both))),
 ];
 
-/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let both = if arguments.list { Err(Absent::new("nothing", "only listed")) } else { start().map(Arc::new) };
-    if let Err(absent) = &both
-        && absent.is_required()
-    {
-        panic!("{} is required: {}", absent.need, absent.reason);
-    }
-    let trials = TRIALS.iter().map(|(name, check)| {
-        let both = both.as_ref().map(Arc::clone).map_err(|absent| absent.reason.clone());
-        Trial::ignorable_test(format!("azure::interop::{name}"), move || match both {
-            Ok(both) => run_check(PATIENCE, check(both)).map(|()| Completion::Completed),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // An emulator must not outlive the trials, and `exit` would drop nothing.
-    drop(both);
-    conclusion.exit_code()
+    isobar_conformance::run_checks("azure::interop", Duration::from_secs(120), TRIALS, || Ok((Arc::new(start()?), ())))
 }
 
 fn start() -> Result<Both, Absent> {
     let installed = Installed { python: Python::ready()?, node: Node::ready()?, cosmos: CosmosProgram::ready()? };
     let azurite = Azurite::start(&installed.node).unwrap();
     let cosmos = CosmosEmulator::start(&installed.cosmos).unwrap();
-    let sdk = AzureSdk::start(&installed.python, &settings(&azurite, &cosmos.endpoint), &[]).unwrap();
+    let sdk = Library::start(&installed.python, "azure_sdk.py", &settings(&azurite, &cosmos.endpoint), &[]).unwrap();
     let services = Services::storage(&azurite);
     let full = Azure { name: "full", services: services.clone().with_cosmos(&cosmos.endpoint), gaps: &[] };
     let storage = Azure { name: "storage", services, gaps: &[] };

@@ -10,49 +10,26 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_conformance::emulators::{Absent, Framework, Node};
-use isobar_conformance::{Checked, run_check};
-use libtest_mimic::{Arguments, Completion, Trial};
+use isobar_conformance::emulators::{Framework, Node};
+use isobar_conformance::{Checked, run_all, run_check};
+use libtest_mimic::Completion;
 
 use events::{DEVIATIONS, EVENTS, Event, Wanted};
 
-/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let framework = if arguments.list { Err(Absent::new("nothing", "only listed")) } else { start() };
-    if let Err(absent) = &framework
-        && absent.is_required()
-    {
-        panic!("{} is required: {}", absent.need, absent.reason);
-    }
-    let trial = |name: String, check: Box<dyn FnOnce(Arc<Framework>) -> Result<(), libtest_mimic::Failed> + Send>| {
-        let framework = framework.as_ref().map(Arc::clone).map_err(|absent| absent.reason.clone());
-        Trial::ignorable_test(format!("gcp::framework::{name}"), move || match framework {
-            Ok(framework) => check(framework).map(|()| Completion::Completed),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
-        })
-    };
-    let mut trials: Vec<_> = EVENTS
-        .iter()
-        .map(|event| {
-            trial(event.name.to_owned(), Box::new(move |it| run_check(PATIENCE, async move { same(&it, event).await })))
-        })
-        .collect();
-    trials.push(trial(
-        "requests_of_users_are_handed_over_alike".to_owned(),
-        Box::new(|it| run_check(PATIENCE, async move { http_functions::same(&it).await })),
-    ));
     assert!(DEVIATIONS.iter().all(|(name, ..)| EVENTS.iter().any(|event| event.name == *name)), "of no event");
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    // The framework must not outlive the trials, and `exit` would drop nothing.
-    drop(framework);
-    conclusion.exit_code()
-}
-
-fn start() -> Result<Arc<Framework>, Absent> {
-    Ok(Arc::new(Framework::start(&Node::ready()?).unwrap()))
+    let events = EVENTS.iter().map(|event| (event.name.to_owned(), Some(event)));
+    let all = events.chain([("requests_of_users_are_handed_over_alike".to_owned(), None)]);
+    let start = || Ok((Arc::new(Framework::start(&Node::ready()?).unwrap()), ()));
+    run_all("gcp::framework", start, all, |framework, event| {
+        let check = async move {
+            match event {
+                Some(event) => same(&framework, event).await,
+                None => http_functions::same(&framework).await,
+            }
+        };
+        run_check(Duration::from_secs(60), check).map(|()| Completion::Completed)
+    })
 }
 
 /// Ours does what is wanted, by both ways to call it. So does theirs, unless it is declared to do something else;

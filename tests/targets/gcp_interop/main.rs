@@ -10,25 +10,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use isobar::Result;
-use isobar_conformance::backends::gcp::storage::account;
+use isobar_conformance::Check;
+use isobar_conformance::backends::gcp::signed::account;
 use isobar_conformance::backends::gcp::{Gcp, Services};
-use isobar_conformance::emulators::{Absent, FakeGcs, GoogleEmulator, GoogleProgram, GoogleSdk, Python};
-use isobar_conformance::{Checked, run_check};
-use libtest_mimic::{Arguments, Completion, Trial};
+use isobar_conformance::emulators::{Absent, Library, Python};
 use serde_json::{Value, json};
 
 /// The emulators, and both libraries on them.
 pub(crate) struct Both {
     pub(crate) gcp: Gcp,
-    sdk: GoogleSdk,
-    _emulators: (GoogleEmulator, GoogleEmulator, FakeGcs),
+    sdk: Library,
+    _emulators: Box<dyn Send + Sync>,
 }
 
-type Check = fn(Arc<Both>) -> BoxFuture<'static, Checked>;
-
-const TRIALS: &[(&str, Check)] = &[
+const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("python_reads_our_items", |both| Box::pin(stored::python_reads_ours(both))),
     ("our_items_are_also_those_of_python", |both| Box::pin(stored::ours_are_pythons(both))),
     ("python_and_we_count_in_one_counter", |both| Box::pin(stored::both_count(both))),
@@ -41,46 +37,19 @@ const TRIALS: &[(&str, Check)] = &[
     ("a_token_of_googles_library_opens_triggers", |both| Box::pin(access::a_token_opens_triggers(both))),
 ];
 
-/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let both = if arguments.list { Err(Absent::new("nothing", "only listed")) } else { start().map(Arc::new) };
-    if let Err(absent) = &both
-        && absent.is_required()
-    {
-        panic!("{} is required: {}", absent.need, absent.reason);
-    }
-    let trials = TRIALS.iter().map(|(name, check)| {
-        let both = both.as_ref().map(Arc::clone).map_err(|absent| absent.reason.clone());
-        Trial::ignorable_test(format!("gcp::interop::{name}"), move || match both {
-            Ok(both) => run_check(PATIENCE, check(both)).map(|()| Completion::Completed),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // An emulator must not outlive the trials, and `exit` would drop nothing.
-    drop(both);
-    conclusion.exit_code()
+    isobar_conformance::run_checks("gcp::interop", Duration::from_secs(120), TRIALS, || Ok((Arc::new(start()?), ())))
 }
 
 fn start() -> std::result::Result<Both, Absent> {
     let python = Python::ready()?;
-    let firestore = GoogleEmulator::start(GoogleProgram::Firestore)?;
-    let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub)?;
-    let storage = FakeGcs::start(&pub_sub.endpoint)?;
+    let (services, emulators) = Services::start()?;
     let settings = json!({
-        "firestore": firestore.endpoint, "pubsub": pub_sub.endpoint, "storage": storage.endpoint,
+        "firestore": services.firestore, "pubsub": services.pub_sub, "storage": services.storage,
         "key": serde_json::from_str::<Value>(&account()).unwrap(),
     });
-    let sdk = GoogleSdk::start(&python, &settings).unwrap();
-    let services = Services {
-        firestore: firestore.endpoint.clone(),
-        pub_sub: pub_sub.endpoint.clone(),
-        storage: Some(storage.endpoint.clone()),
-    };
-    Ok(Both { gcp: Gcp { name: "gcp", services, gaps: &[] }, sdk, _emulators: (firestore, pub_sub, storage) })
+    let sdk = Library::start(&python, "google_sdk.py", &settings, &[]).unwrap();
+    Ok(Both { gcp: Gcp { name: "gcp", services, gaps: &[] }, sdk, _emulators: Box::new(emulators) })
 }
 
 impl Both {

@@ -68,7 +68,7 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-/// fake-gcs-server looks at no signature; Google's library says what it would be.
+/// What a signature is to be, Google's library says.
 pub(super) async fn python_signs_the_same(both: Arc<Both>) -> Checked {
     let world = both.gcp.open_as("oc").await?;
     let pages = world.cloud().bucket("pages");
@@ -80,8 +80,10 @@ pub(super) async fn python_signs_the_same(both: Arc<Both>) -> Checked {
                 _ => pages.signed_put(name, lasts).await?,
             };
             let now = ours.url.split("X-Goog-Date=").nth(1).and_then(|rest| rest.split('&').next()).unwrap();
+            let (endpoint, _) = ours.url.split_once("/oc-pages/").unwrap();
             let grant = json!({
                 "bucket": "oc-pages", "name": stored(name), "method": method.as_str(), "seconds": 600, "now": now,
+                "endpoint": endpoint,
             });
             let theirs = both.call("oc", "object.sign", grant)?;
             assert_eq!(ours.url, theirs["url"].as_str().unwrap(), "{method} {name}");

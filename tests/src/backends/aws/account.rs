@@ -2,19 +2,18 @@
 //! opened first, since a trial does not declare before.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
 use isobar::aws::{AwsConfig, AwsProvider, Safety};
-use isobar::{
-    Blob, Clock, Derived, Error, Hosted, KeyValue, Location, Manifest, Profile, Provider, PubSub, ResourceKind, Result,
-};
+use isobar::{Derived, Error, Manifest, ResourceKind, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::REGION;
+use crate::backends::not_a_request;
+use crate::backends::provisioned::Deployment;
 
 /// The emulated account, and the names of one trial in it.
 #[derive(Debug)]
@@ -63,23 +62,6 @@ impl Account {
 
     pub(super) fn queue_arn(&self, queue: &str) -> String {
         format!("arn:aws:sqs:{REGION}:{}:{queue}", self.number)
-    }
-
-    /// Makes a resource that is opened for the first time.
-    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
-        let name = format!("{}{name}", self.prefix);
-        let resource = format!("{kind} {name}");
-        let mut made = self.made.lock().await;
-        if made.contains(&resource) {
-            return Ok(());
-        }
-        match kind {
-            ResourceKind::Table => self.make_table(&name).await?,
-            ResourceKind::Bucket => self.s3(Method::PUT, &format!("/{name}"), String::new()).await?,
-            ResourceKind::Topic => self.make_topic(&name).await?,
-        }
-        made.insert(resource);
-        Ok(())
     }
 
     /// Without a time to live: an emulator's clock is not that of the trial.
@@ -152,54 +134,21 @@ impl Account {
     }
 }
 
-fn not_a_request(error: http::Error) -> Error {
-    Error::internal("not a request").with_source(error)
-}
-
-/// The provider under test, whose resources exist.
-#[derive(Debug, Clone)]
-pub(super) struct Provisioned {
-    pub(super) aws: AwsProvider,
-    pub(super) account: Arc<Account>,
-}
-
-impl Provisioned {
-    /// Opening is no `async fn`, and a trial's runtime has threads enough to wait on one of them.
-    fn made(&self, at: &Location) -> Result<()> {
-        if at.url().is_some() {
+#[async_trait]
+impl Deployment for Account {
+    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
+        let name = format!("{}{name}", self.prefix);
+        let resource = format!("{kind} {name}");
+        let mut made = self.made.lock().await;
+        if made.contains(&resource) {
             return Ok(());
         }
-        let make = self.account.make(at.kind(), at.name());
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(make))
-    }
-}
-
-#[async_trait]
-impl Provider for Provisioned {
-    fn profile(&self) -> &'static Profile {
-        self.aws.profile()
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        self.aws.clock()
-    }
-
-    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
-        let opened = self.aws.key_value(at)?;
-        self.made(at).map(|()| opened)
-    }
-
-    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
-        let opened = self.aws.blob(at)?;
-        self.made(at).map(|()| opened)
-    }
-
-    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
-        let opened = self.aws.pub_sub(at)?;
-        self.made(at).map(|()| opened)
-    }
-
-    async fn host(&self, app: Hosted) -> Result<()> {
-        self.aws.host(app).await
+        match kind {
+            ResourceKind::Table => self.make_table(&name).await?,
+            ResourceKind::Bucket => self.s3(Method::PUT, &format!("/{name}"), String::new()).await?,
+            ResourceKind::Topic => self.make_topic(&name).await?,
+        }
+        made.insert(resource);
+        Ok(())
     }
 }

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
-use axum::extract::State;
+use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
-use isobar::{Body, Clock, Error, ManualClock, Result};
+use http::Response;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use isobar::{Body, Clock, ManualClock, Result};
 use parking_lot::Mutex;
 use serde_json::Value;
+
+use crate::backends::front::{Front, forward, listen, serve};
 
 /// The longest that SQS hides a message, in seconds.
 pub(super) const LONGEST: u64 = 43_200;
@@ -29,13 +32,10 @@ pub(super) struct Tap {
 impl Tap {
     /// Listens on a free port of the loopback, as long as the trial's runtime lives.
     pub(super) async fn start(emulator: &str, clock: &ManualClock) -> Result<Arc<Self>> {
-        let failed = |error| Error::internal("no port").with_source(error);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+        let (listener, url) = listen().await?;
         let tap = Self { url, emulator: emulator.to_owned(), clock: clock.clone(), hidden: Mutex::default() };
         let tap = Arc::new(tap);
-        let service = Router::new().fallback(pass).with_state(Arc::clone(&tap));
-        tokio::spawn(async move { axum::serve(listener, service).await });
+        serve(listener, Arc::clone(&tap));
         Ok(tap)
     }
 
@@ -73,27 +73,13 @@ impl Tap {
     }
 }
 
-async fn pass(State(tap): State<Arc<Tap>>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap, Bytes) {
-    let puts_off = headers.get("x-amz-target").is_some_and(|it| it == "AmazonSQS.ChangeMessageVisibilityBatch");
-    let sent = if puts_off { tap.note(&body).unwrap_or(body) } else { body };
-    let mut request = Request::post(format!("{}/", tap.emulator));
-    for name in ["content-type", "x-amz-target", "x-amz-date", "authorization"] {
-        if let Some(value) = headers.get(name) {
-            request = request.header(name, value);
-        }
+#[async_trait]
+impl Front for Tap {
+    async fn pass(&self, mut parts: Parts, body: Bytes) -> Result<Response<Body>> {
+        let puts_off =
+            parts.headers.get("x-amz-target").is_some_and(|it| it == "AmazonSQS.ChangeMessageVisibilityBatch");
+        let sent = if puts_off { self.note(&body).unwrap_or(body) } else { body };
+        parts.headers.remove(CONTENT_LENGTH);
+        forward(&self.emulator, &parts, sent).await
     }
-    let Ok(request) = request.body(Body::from(sent)) else { return refused("not a request") };
-    match crate::backends::send(request).await {
-        Ok(answer) => {
-            let mut headers = answer.headers;
-            headers.remove("transfer-encoding");
-            headers.remove("content-length");
-            (answer.status, headers, answer.body)
-        }
-        Err(error) => refused(&format!("{error:?}")),
-    }
-}
-
-fn refused(why: &str) -> (StatusCode, HeaderMap, Bytes) {
-    (StatusCode::BAD_GATEWAY, HeaderMap::new(), Bytes::copy_from_slice(why.as_bytes()))
 }

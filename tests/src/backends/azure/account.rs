@@ -5,11 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar::{
-    Blob, Clock, Derived, Environment, Hosted, KeyValue, Location, Manifest, ManualClock, POISON, Profile, Provider,
-    PubSub, ResourceKind, ResourceUrl, Result,
-};
-use isobar_azure::AzureProvider;
+use isobar::{Derived, Environment, Location, Manifest, ManualClock, POISON, ResourceKind, ResourceUrl, Result};
 use parking_lot::Mutex;
 
 use super::grid::Grid;
@@ -18,6 +14,7 @@ use super::service_bus::{ServiceBus, Sessions};
 use super::storage::Storage;
 use super::tap::Tap;
 use super::{Services, cosmos};
+use crate::backends::provisioned::Deployment;
 use crate::emulators::{ACCOUNT, ACCOUNT_KEY, COSMOS_KEY};
 
 /// The part of the functions' names that only the host knows.
@@ -47,11 +44,6 @@ impl Account {
         let (prefix, services) = (prefix.to_owned(), services.clone());
         let (dead, made) = Default::default();
         Ok(Self { storage, bus, tap, prefix, dead, services, grid, made })
-    }
-
-    /// Where Cosmos DB listens, if values are there.
-    pub(super) fn cosmos(&self) -> Option<&str> {
-        self.services.cosmos.as_deref()
     }
 
     /// Are values in Cosmos DB and messages in Service Bus?
@@ -105,25 +97,6 @@ impl Account {
         format!("{}{name}", self.prefix)
     }
 
-    /// Makes a resource that is opened for the first time.
-    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
-        let name = self.physical(name);
-        let mut made = self.made.lock().await;
-        let resource = format!("{kind} {name}");
-        if made.contains(&resource) {
-            return Ok(());
-        }
-        match (kind, &self.services.cosmos) {
-            (ResourceKind::Table, Some(endpoint)) => cosmos::make_container(endpoint, &name).await?,
-            (ResourceKind::Table, None) => self.storage.make_table(&table(&name)).await?,
-            (ResourceKind::Bucket, _) => self.storage.make_container(&name).await?,
-            (ResourceKind::Topic, Some(_)) => self.make_topic(&name),
-            (ResourceKind::Topic, None) => self.make_queues(&name).await?,
-        }
-        made.insert(resource);
-        Ok(())
-    }
-
     fn make_topic(&self, name: &str) {
         self.bus.create_subscription(name, name, Sessions::None);
         self.bus.create_subscription(&Derived::Ordered.of(name), name, Sessions::Required);
@@ -164,63 +137,35 @@ impl Account {
     }
 }
 
-/// A table's name has letters and digits only: the one that stands for `-` is escaped.
-pub(super) fn table(name: &str) -> String {
-    name.replace('q', "q0").replace('-', "q1")
-}
+#[async_trait]
+impl Deployment for Account {
+    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
+        let name = self.physical(name);
+        let mut made = self.made.lock().await;
+        let resource = format!("{kind} {name}");
+        if made.contains(&resource) {
+            return Ok(());
+        }
+        match (kind, &self.services.cosmos) {
+            (ResourceKind::Table, Some(endpoint)) => cosmos::make_container(endpoint, &name).await?,
+            (ResourceKind::Table, None) => self.storage.make_table(&table(&name)).await?,
+            (ResourceKind::Bucket, _) => self.storage.make_container(&name).await?,
+            (ResourceKind::Topic, Some(_)) => self.make_topic(&name),
+            (ResourceKind::Topic, None) => self.make_queues(&name).await?,
+        }
+        made.insert(resource);
+        Ok(())
+    }
 
-/// The provider under test, whose resources exist.
-#[derive(Debug, Clone)]
-pub(super) struct Provisioned {
-    pub(super) azure: AzureProvider,
-    pub(super) account: Arc<Account>,
-}
-
-impl Provisioned {
-    /// A resource where the configuration of its app would place it.
     fn placed(&self, at: &Location) -> Result<Location> {
-        match self.account.url(at.kind(), at.name()) {
+        match self.url(at.kind(), at.name()) {
             Some(url) if at.url().is_none() => Ok(at.clone().with_url(ResourceUrl::parse(&url)?)),
             _ => Ok(at.clone()),
         }
     }
-
-    /// Opening is no `async fn`, and a trial's runtime has threads enough to wait on one of them.
-    fn made(&self, at: &Location) -> Result<()> {
-        if at.url().is_some() {
-            return Ok(());
-        }
-        let make = self.account.make(at.kind(), at.name());
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(make))
-    }
 }
 
-#[async_trait]
-impl Provider for Provisioned {
-    fn profile(&self) -> &'static Profile {
-        self.azure.profile()
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        self.azure.clock()
-    }
-
-    fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
-        let opened = self.azure.key_value(&self.placed(at)?)?;
-        self.made(at).map(|()| opened)
-    }
-
-    fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
-        let opened = self.azure.blob(&self.placed(at)?)?;
-        self.made(at).map(|()| opened)
-    }
-
-    fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
-        let opened = self.azure.pub_sub(&self.placed(at)?)?;
-        self.made(at).map(|()| opened)
-    }
-
-    async fn host(&self, app: Hosted) -> Result<()> {
-        self.azure.host(app).await
-    }
+/// A table's name has letters and digits only: the one that stands for `-` is escaped.
+fn table(name: &str) -> String {
+    name.replace('q', "q0").replace('-', "q1")
 }

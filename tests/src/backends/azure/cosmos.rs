@@ -1,4 +1,4 @@
-//! What the deployment makes in Cosmos DB, and what a trial makes older there: spoken by hand.
+//! What the deployment makes in Cosmos DB: spoken by hand.
 
 use http::request::Builder;
 use http::{Method, Request};
@@ -19,27 +19,6 @@ pub(super) async fn make_container(endpoint: &str, name: &str) -> Result<()> {
     let key = json!({"paths": ["/p"], "kind": "Hash", "version": 2});
     let container = json!({"id": name, "partitionKey": key, "defaultTtl": -1});
     make(endpoint, "colls", &format!("dbs/{DATABASE}"), &container).await
-}
-
-/// Makes all items of a container that expire older by so many milliseconds.
-pub(super) async fn move_expiry_back(endpoint: &str, container: &str, by: u64) -> Result<()> {
-    let parent = format!("dbs/{DATABASE}/colls/{container}");
-    let query = json!({"query": "SELECT * FROM c WHERE IS_DEFINED(c.x)", "parameters": []}).to_string();
-    let asked = call(endpoint, Method::POST, "docs", &parent, &format!("{parent}/docs"))?
-        .header("content-type", "application/query+json")
-        .header("x-ms-documentdb-isquery", "true")
-        .header("x-ms-documentdb-query-enablecrosspartition", "true");
-    let found: Value = answered(asked, query).await?.json()?;
-    for item in found["Documents"].as_array().into_iter().flatten() {
-        let mut older = item.clone();
-        older["x"] = item["x"].as_u64().unwrap_or_default().saturating_sub(by).into();
-        let resource = format!("{parent}/docs/{}", item["id"].as_str().unwrap_or_default());
-        let replace = call(endpoint, Method::PUT, "docs", &resource, &resource)?
-            .header("content-type", "application/json")
-            .header("x-ms-documentdb-partitionkey", json!([item["p"]]).to_string());
-        answered(replace, older.to_string()).await?;
-    }
-    Ok(())
 }
 
 async fn make(endpoint: &str, kind: &str, parent: &str, what: &Value) -> Result<()> {

@@ -11,14 +11,16 @@ use http::Request;
 use isobar::clock::to_rfc3339;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, Clock, Manifest, POISON, ResourceKind, Result, TestResponse};
+use isobar_azure::AzureProvider;
 
 use super::account::Account;
-use super::aging::Aging;
 use super::host::Host;
 use super::service_bus::Delivery;
 use super::storage;
 use crate::RunningApp;
+use crate::backends::aging::Aging;
 use crate::backends::held::HeldClock;
+use crate::backends::provisioned::Provisioned;
 use crate::functions_host::{FunctionsHost, Queued, ServiceBusMessage, Trigger};
 
 /// What the host hides a message for that is being handled.
@@ -38,7 +40,7 @@ pub struct AzureApp {
     pub(super) account: Arc<Account>,
     pub(super) clock: HeldClock,
     /// Where the app's clock is the machine's.
-    pub(super) aging: Option<Aging>,
+    pub(super) aging: Option<(Aging, Provisioned<AzureProvider, Account>)>,
 }
 
 impl AzureApp {
@@ -139,8 +141,8 @@ impl RunningApp for AzureApp {
     }
 
     async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
-        if let Some(aging) = &self.aging {
-            aging.catch_up().await?;
+        if let Some((aging, provider)) = &self.aging {
+            aging.catch_up(provider, &self.manifest).await?;
         }
         self.host.http(request).await
     }

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
-use isobar::{Cloud, Error, ManualClock, Result, TestResponse};
+use isobar::{Cloud, ManualClock, Result, TestResponse};
 use isobar_azure::{AzureConfig, HttpMode};
 
-use super::aging::Aging;
 pub use super::delivery::AzureApp;
 use super::host::Host;
 use super::{AzureWorld, Services, files};
+use crate::backends::aging::Aging;
 use crate::functions_host::{FunctionApp, FunctionsHost};
 use crate::{Backend, BuildApp, RunningApp, World, backends};
 
@@ -90,12 +90,7 @@ impl World for DeployedWorld {
 impl DeployedWorld {
     /// Runs the binary; the app that is given must be the one that the binary is of.
     pub async fn run(&self, app: BuildApp) -> Result<AzureApp> {
-        let memory = Cloud::memory();
-        let declared = app(&memory).start(&memory)?;
-        let manifest = backends::deployed::manifest(&self.deployed.executable).await?;
-        if declared != manifest {
-            return Err(Error::config(format!("the binary declares another app than `{}`", declared.app)));
-        }
+        let manifest = backends::deployed::manifest(&self.deployed.executable, app).await?;
         let (account, clock) = (Arc::clone(&self.world.account), self.world.clock.clone());
         account.deploy(&manifest).await?;
         let environment = account.environment_of(&manifest);
@@ -104,7 +99,8 @@ impl DeployedWorld {
         let settings = own.chain(self.deployed.environment.clone()).collect();
         let executable = self.deployed.executable.clone();
         let host = Host::StandIn(FunctionsHost::start(FunctionApp { executable, files, settings }).await?);
-        let aging = Some(Aging::new(&account, &manifest, &clock.manual));
+        let provider = self.world.provider(self.world.config.clone());
+        let aging = Some((Aging::new(&clock.manual), provider));
         Ok(AzureApp { host, manifest: Arc::new(manifest), account, clock, aging })
     }
 }

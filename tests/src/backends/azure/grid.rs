@@ -7,22 +7,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use http::{Method, Response};
 use isobar::clock::to_rfc3339;
-use isobar::{Body, Clock, Error, ErrorKind, ManualClock, Result};
+use isobar::{Body, Clock, ManualClock, Result};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use super::storage::Storage;
+use crate::backends::front::{Front, forward, listen, serve};
 
 /// A way to the blobs that tells of them.
 #[derive(Debug)]
@@ -42,8 +39,7 @@ impl Grid {
         let (listener, url) = listen().await?;
         let (emulator, clock, queues) = (emulator.to_owned(), clock.clone(), Mutex::default());
         let grid = Arc::new(Self { url, emulator, storage, clock, queues, events: AtomicU64::new(1) });
-        let service = Router::new().fallback(pass).layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&grid));
-        tokio::spawn(async move { axum::serve(listener, service).await });
+        serve(listener, Arc::clone(&grid));
         Ok(grid)
     }
 
@@ -108,63 +104,16 @@ fn change(parts: &Parts) -> Option<(&'static str, &'static str)> {
     }
 }
 
-async fn pass(State(grid): State<Arc<Grid>>, request: Request<axum::body::Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let passed = async {
-        let body = whole(body).await?;
+#[async_trait]
+impl Front for Grid {
+    async fn pass(&self, parts: Parts, body: Bytes) -> Result<Response<Body>> {
         let size = body.len() as u64;
-        let answer = forward(&grid.emulator, &parts, body).await?;
+        let answer = forward(&self.emulator, &parts, body).await?;
         if answer.status().is_success() {
-            grid.tell(&parts, size).await?;
+            self.tell(&parts, size).await?;
         }
-        Ok::<_, Error>(answer)
-    };
-    passed.await.unwrap_or_else(|error| bad_gateway(&error))
-}
-
-/// A free port of the loopback, and its URL without a slash at the end.
-pub(super) async fn listen() -> Result<(TcpListener, String)> {
-    let failed = |error| Error::internal("no port").with_source(error);
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
-    Ok((listener, url))
-}
-
-/// Sends a request on as it came. The answer streams.
-pub(super) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Response<Body>> {
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::builder().method(&parts.method).uri(format!("{to}{path}"));
-    let hops = [header::HOST, header::CONNECTION, header::TRANSFER_ENCODING, header::EXPECT];
-    for (name, value) in parts.headers.iter().filter(|(name, _)| !hops.contains(name)) {
-        request = request.header(name, value);
+        Ok(answer)
     }
-    // The client leaves the length of an empty body out, which the service wants to know.
-    if body.is_empty() && parts.method == Method::PUT && !parts.headers.contains_key(header::CONTENT_LENGTH) {
-        request = request.header(header::CONTENT_LENGTH, "0");
-    }
-    let request =
-        request.body(Body::from(body)).map_err(|error| Error::internal("not a request").with_source(error))?;
-    let client: Client<HttpConnector, Body> = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-    let unreachable = |error| Error::new(ErrorKind::Unavailable, "the emulator does not answer").with_source(error);
-    let (mut head, body) = client.request(request).await.map_err(unreachable)?.into_parts();
-    head.headers.remove(header::TRANSFER_ENCODING);
-    head.headers.remove(header::CONNECTION);
-    Ok(Response::from_parts(head, Body::new(body)))
-}
-
-pub(super) async fn whole<B>(body: B) -> Result<Bytes>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let read = body.collect().await;
-    read.map(http_body_util::Collected::to_bytes).map_err(|error| Error::invalid("it broke off").with_source(error))
-}
-
-pub(super) fn bad_gateway(error: &Error) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("{error:?}")));
-    *response.status_mut() = StatusCode::BAD_GATEWAY;
-    response
 }
 
 fn decoded(text: &str) -> String {

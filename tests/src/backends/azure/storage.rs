@@ -65,24 +65,6 @@ impl Storage {
         self.call(Method::POST, url, Some(("application/json", body))).await.map(drop)
     }
 
-    /// Makes all rows of a table that expire older by so many milliseconds.
-    pub(super) async fn move_expiry_back(&self, table: &str, by: u64) -> Result<()> {
-        let url = format!("{}/{ACCOUNT}/{table}", self.services.table);
-        let told: serde_json::Value = self.call(Method::GET, format!("{url}()?"), None).await?.json()?;
-        for row in told["value"].as_array().into_iter().flatten() {
-            let Some(expires) = row["expires"].as_str().and_then(|text| text.parse::<u64>().ok()) else { continue };
-            let key = |name: &str| encoded(&row[name].as_str().unwrap_or_default().replace('\'', "''"));
-            let (partition, sort) = (key("PartitionKey"), key("RowKey"));
-            let older = serde_json::json!({
-                "expires": expires.saturating_sub(by).to_string(), "expires@odata.type": "Edm.Int64",
-            });
-            let row = format!("{url}(PartitionKey='{partition}',RowKey='{sort}')?");
-            // What the service calls MERGE: other properties stay.
-            self.call(Method::PATCH, row, Some(("application/json", older.to_string()))).await?;
-        }
-        Ok(())
-    }
-
     /// How large an object is. `None` where it is gone again.
     pub(super) async fn size(&self, path: &str) -> Result<Option<u64>> {
         match self.call(Method::HEAD, format!("{}{path}?", self.services.blob), None).await {

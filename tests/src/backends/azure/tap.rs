@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response};
-use isobar::{Body, Clock, Error, ManualClock, Result};
+use http::{Method, Response};
+use isobar::{Body, Clock, ManualClock, Result};
 use parking_lot::Mutex;
 
-use super::grid::{bad_gateway, forward, listen, whole};
 use super::storage::{Queued, Storage, queued};
+use crate::backends::front::{Front, forward, listen, serve};
+use crate::backends::whole;
 
 /// As long as any trial, in seconds.
 const LONG: u64 = 86_400;
@@ -43,8 +43,7 @@ impl Tap {
         let (listener, url) = listen().await?;
         let (emulator, clock) = (emulator.to_owned(), clock.clone());
         let tap = Arc::new(Self { url, emulator, storage, clock, hidden: Mutex::default() });
-        let service = Router::new().fallback(pass).layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&tap));
-        tokio::spawn(async move { axum::serve(listener, service).await });
+        serve(listener, Arc::clone(&tap));
         Ok(tap)
     }
 
@@ -109,16 +108,13 @@ fn put_off(parts: &Parts) -> Option<(String, u64)> {
     (parts.method == Method::POST && seconds > 0).then(|| (queue.to_owned(), seconds))
 }
 
-async fn pass(State(tap): State<Arc<Tap>>, request: Request<axum::body::Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let passed = async {
-        let answer = forward(&tap.emulator, &parts, whole(body).await?).await?;
-        let (head, body) = answer.into_parts();
-        let body = whole(body).await?;
-        if head.status.is_success() {
-            tap.note(&parts, &body).await?;
+#[async_trait]
+impl Front for Tap {
+    async fn pass(&self, parts: Parts, body: Bytes) -> Result<Response<Body>> {
+        let answer = whole(forward(&self.emulator, &parts, body).await?).await?;
+        if answer.status().is_success() {
+            self.note(&parts, answer.body()).await?;
         }
-        Ok::<_, Error>(Response::from_parts(head, Body::from(body)))
-    };
-    passed.await.unwrap_or_else(|error| bad_gateway(&error))
+        Ok(answer.map(Body::from))
+    }
 }

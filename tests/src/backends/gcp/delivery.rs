@@ -84,10 +84,7 @@ impl GcpApp {
     /// Of each ordering key only the first, and that only if it is due. They are leased, and not seen while they are.
     async fn take_due(&self, subscription: &str) -> Result<Vec<Waiting>> {
         let mut all = self.project.waiting.lock().await;
-        let mut received = match &self.project.notices {
-            Some(notices) => notices.received(subscription).await?,
-            None => Vec::new(),
-        };
+        let mut received = self.project.notices.received(subscription).await?;
         received.extend(self.project.pub_sub.pull(subscription).await?);
         all.extend(received.iter().map(|received| (subscription.to_owned(), Waiting::of(received))));
         let now = self.clock.now();

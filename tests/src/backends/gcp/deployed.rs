@@ -23,11 +23,12 @@ use isobar_gcp::{GcpConfig, GcpProvider, deployment};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::aging::Aging;
 use super::project::{Project, ask};
 use super::pushes::{Pushed, Pushes};
-use super::service::Service;
 use super::{Services, WORLDS};
+use crate::backends::aging::Aging;
+use crate::backends::provisioned::Deployment;
+use crate::backends::service::Service;
 use crate::backends::{not_a_request, send, told_error};
 use crate::{Backend, BuildApp, RunningApp, World, backends};
 
@@ -37,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// Emulators, and the binary of one app.
 #[derive(Debug, Clone)]
 pub struct Deployed {
-    /// Where the services listen; `storage` must be there.
+    /// Where the services listen.
     pub services: Services,
     /// The app, built with the feature `gcp`.
     pub executable: PathBuf,
@@ -61,7 +62,7 @@ impl Deployed {
     pub async fn open_world(&self) -> Result<DeployedWorld> {
         let clock = ManualClock::default();
         let id = format!("e{}", WORLDS.fetch_add(1, Ordering::Relaxed));
-        let project = Arc::new(Project::open(&self.services, &id, &clock).await?);
+        let project = Arc::new(Project::open(&self.services, &id).await?);
         let config = GcpConfig::from_environment(&project.environment())?;
         Ok(DeployedWorld { deployed: self.clone(), project, config, clock })
     }
@@ -120,12 +121,7 @@ impl DeployedWorld {
     }
 
     async fn run_called(&self, app: BuildApp, calling: Calling) -> Result<DeployedApp> {
-        let memory = Cloud::memory();
-        let declared = app(&memory).start(&memory)?;
-        let manifest = backends::deployed::manifest(&self.deployed.executable).await?;
-        if declared != manifest {
-            return Err(Error::config(format!("the binary declares another app than `{}`", declared.app)));
-        }
+        let manifest = backends::deployed::manifest(&self.deployed.executable, app).await?;
         let environment = self.project.environment().with_var("ISOBAR_PROVIDER", "gcp");
         let own = environment.vars_with_prefix("").map(|(name, value)| (name.to_owned(), value.to_owned()));
         let variables = own.chain(self.deployed.environment.clone()).collect();
@@ -155,10 +151,9 @@ impl DeployedWorld {
             self.project.make(ResourceKind::Bucket, &bucket.name).await?;
         }
         self.deploy(&manifest, if calling == Calling::Straight { url } else { pushes.url() }).await?;
-        let tables = manifest.tables.iter().map(|table| self.project.physical(&table.name)).collect();
-        let aging = Aging::new(&self.deployed.services.firestore, &self.project.id, tables, &self.clock);
+        let (aging, provider) = (Aging::new(&self.clock), GcpProvider::new(self.config.clone()));
         let (project, clock, published) = (Arc::clone(&self.project), self.clock.clone(), Default::default());
-        Ok(DeployedApp { manifest, project, clock, serving, pushes, aging, published })
+        Ok(DeployedApp { manifest, project, clock, serving, pushes, provider, aging, published })
     }
 
     /// Makes in the emulator of Pub/Sub what a user makes on Google Cloud, and a subscription to each topic that
@@ -166,7 +161,7 @@ impl DeployedWorld {
     async fn deploy(&self, manifest: &Manifest, service: String) -> Result<()> {
         let account = "caller@isobar.iam.gserviceaccount.com";
         let emulated = |url: &str| match url.strip_prefix("https://storage.googleapis.com") {
-            Some(path) => self.deployed.services.storage.as_ref().map(|storage| format!("{storage}{path}")),
+            Some(path) => Some(format!("{}{path}", self.deployed.services.storage)),
             None => url.starts_with(&self.deployed.services.pub_sub).then(|| url.to_owned()),
         };
         for request in deployment(manifest, &self.config, &service, account, "europe-west1")? {
@@ -218,7 +213,8 @@ pub struct DeployedApp {
     project: Arc<Project>,
     clock: ManualClock,
     serving: Serving,
-    pushes: Pushes,
+    pushes: Arc<Pushes>,
+    provider: GcpProvider,
     aging: Aging,
     /// All messages that there were.
     published: parking_lot::Mutex<BTreeSet<Pushed>>,
@@ -278,7 +274,7 @@ impl RunningApp for DeployedApp {
     }
 
     async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
-        self.aging.catch_up().await?;
+        self.aging.catch_up(&self.provider, &self.manifest).await?;
         self.ask(request).await
     }
 

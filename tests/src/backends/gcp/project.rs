@@ -2,18 +2,18 @@
 //! first, since a trial does not declare before.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
 
+use async_trait::async_trait;
 use http::{Method, Request};
-use isobar::{Body, Derived, Environment, Error, Manifest, ManualClock, ResourceKind, Result};
+use isobar::{Body, Derived, Environment, Error, Manifest, ResourceKind, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::Services;
+use super::copies::Copies;
 use super::delivery::Waiting;
 use super::notices::Notices;
-use super::storage::CloudStorage;
+use super::{Services, signed};
+use crate::backends::provisioned::Deployment;
 use crate::backends::send;
 
 /// A project of the emulators, whose id stands before the names of its resources.
@@ -21,90 +21,65 @@ use crate::backends::send;
 pub(super) struct Project {
     pub(super) id: String,
     pub(super) pub_sub: PubSubApi,
-    pub(super) notices: Option<Notices>,
+    pub(super) notices: Notices,
     /// Messages that were received and are not settled, by subscription, in their order.
     pub(super) waiting: tokio::sync::Mutex<Vec<(String, Waiting)>>,
     /// Dead letters that were read, with their topic: reading must not lose them.
     pub(super) dead: Mutex<Vec<(String, Value)>>,
     services: Services,
-    double: Option<CloudStorage>,
+    /// fake-gcs-server, as the provider knows it.
+    storage: String,
     files: tempfile::TempDir,
     made: tokio::sync::Mutex<BTreeSet<String>>,
 }
 
 impl Project {
-    pub(super) async fn open(services: &Services, id: &str, clock: &ManualClock) -> Result<Self> {
-        let double = match services.storage {
-            Some(_) => None,
-            None => Some(CloudStorage::start(Arc::new(clock.clone())).await?),
-        };
+    pub(super) async fn open(services: &Services, id: &str) -> Result<Self> {
         let unwritable = |error| Error::internal("no folder for a trial's files").with_source(error);
         let files = tempfile::tempdir().map_err(unwritable)?;
-        let credentials = storage_credentials(double.as_ref());
-        std::fs::write(files.path().join("credentials.json"), credentials).map_err(unwritable)?;
-        if let Some(double) = &double {
-            std::fs::write(files.path().join("authority.pem"), double.certificate()).map_err(unwritable)?;
-        }
+        std::fs::write(files.path().join("credentials.json"), signed::account()).map_err(unwritable)?;
         let pub_sub = PubSubApi { endpoint: services.pub_sub.clone(), project: id.to_owned() };
-        let notices = services.storage.as_ref().map(|storage| Notices::new(storage, &pub_sub));
+        let notices = Notices::new(&services.storage, &pub_sub);
+        let storage = Copies::start(&services.storage).await?;
         let (waiting, dead, made) = Default::default();
         let (id, services) = (id.to_owned(), services.clone());
-        Ok(Self { id, pub_sub, notices, waiting, dead, services, double, files, made })
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.files.path().join(name)
+        Ok(Self { id, pub_sub, notices, waiting, dead, services, storage, files, made })
     }
 
     pub(super) fn environment(&self) -> Environment {
-        let text = |name: &str| self.file(name).display().to_string();
-        let environment = Environment::default()
+        // To emulators nothing is shown, but URLs are signed for them too.
+        let credentials = self.files.path().join("credentials.json");
+        Environment::default()
             .with_var("GOOGLE_CLOUD_PROJECT", &*self.id)
             .with_var("ISOBAR_PREFIX", format!("{}-", self.id))
-            .with_var("GOOGLE_APPLICATION_CREDENTIALS", text("credentials.json"))
+            .with_var("GOOGLE_APPLICATION_CREDENTIALS", credentials.display().to_string())
             .with_var("FIRESTORE_EMULATOR_HOST", &*self.services.firestore)
-            .with_var("PUBSUB_EMULATOR_HOST", &*self.services.pub_sub);
-        match (&self.services.storage, &self.double) {
-            (Some(fake), _) => environment.with_var("STORAGE_EMULATOR_HOST", &**fake),
-            // By TLS and with tokens, as Google's own.
-            (None, Some(_)) => environment.with_var("SSL_CERT_FILE", text("authority.pem")),
-            (None, None) => environment,
-        }
-    }
-
-    /// The URL of a bucket that is not at Google's own place.
-    pub(super) fn bucket_url(&self, name: &str) -> Option<String> {
-        let double = self.double.as_ref()?;
-        Some(format!("gs://{}?endpoint={}", self.physical(name), double.url()))
+            .with_var("PUBSUB_EMULATOR_HOST", &*self.services.pub_sub)
+            .with_var("STORAGE_EMULATOR_HOST", &*self.storage)
     }
 
     pub(super) fn physical(&self, name: &str) -> String {
         format!("{}-{name}", self.id)
     }
+}
 
-    /// Makes a resource that is opened for the first time.
-    pub(super) async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
+#[async_trait]
+impl Deployment for Project {
+    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
         let name = self.physical(name);
         let mut made = self.made.lock().await;
         if kind == ResourceKind::Table || !made.insert(format!("{kind} {name}")) {
             return Ok(());
         }
-        match (kind, &self.services.storage, &self.double) {
-            (ResourceKind::Topic, ..) => self.pub_sub.make_topic(&name).await,
-            (_, Some(fake), _) => self.make_bucket(fake, &name).await,
-            (_, None, Some(double)) => {
-                double.create_bucket(&name);
-                Ok(())
-            }
-            (_, None, None) => Ok(()),
+        if kind == ResourceKind::Topic {
+            return self.pub_sub.make_topic(&name).await;
         }
-    }
-
-    async fn make_bucket(&self, fake: &str, name: &str) -> Result<()> {
-        let url = format!("{fake}/storage/v1/b?project={}", self.id);
+        let url = format!("{}/storage/v1/b?project={}", self.services.storage, self.id);
         ask(Method::POST, &url, &json!({"name": name})).await.map(drop)
     }
+}
 
+impl Project {
     /// Makes what an app's triggers come from, and leads the events of buckets to their topics.
     pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
         for trigger in &manifest.messages {
@@ -113,16 +88,12 @@ impl Project {
         for trigger in &manifest.objects {
             self.make(ResourceKind::Bucket, &trigger.source).await?;
             self.make(ResourceKind::Topic, &Derived::Events.of(&trigger.source)).await?;
-            if let Some(notices) = &self.notices {
-                let bucket = self.physical(&trigger.source);
-                notices.lead(&bucket, &Derived::Events.of(&bucket)).await?;
-            }
+            let bucket = self.physical(&trigger.source);
+            self.notices.lead(&bucket, &Derived::Events.of(&bucket)).await?;
         }
         Ok(())
     }
-}
 
-impl Project {
     /// Subscriptions of an app, and where what comes by them is pushed to.
     pub(super) fn subscriptions(&self, manifest: &Manifest) -> Vec<(String, String)> {
         let topics = manifest.messages.iter();
@@ -133,11 +104,6 @@ impl Project {
             .map(|it| (self.physical(&Derived::Events.of(&it.source)), format!("/.isobar/buckets/{}", it.source)));
         topics.chain(buckets).collect()
     }
-}
-
-/// Those of the double; to emulators nothing is shown, but URLs are signed for them too.
-fn storage_credentials(double: Option<&CloudStorage>) -> String {
-    double.map_or_else(super::storage::account, CloudStorage::credentials)
 }
 
 /// The emulator of Pub/Sub, asked by its REST API.

@@ -1,0 +1,63 @@
+//! What a deployed app stored, made older: its clock is the machine's, and a trial's is moved by hand.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use isobar::clock::to_millis;
+use isobar::key_value::{Item, Put, PutMode, ScanSegment};
+use isobar::{Clock, KeyValue, Location, Manifest, ManualClock, Provider, ResourceKind, Result};
+
+/// Up to when items were made older.
+#[derive(Debug)]
+pub(super) struct Aging {
+    clock: ManualClock,
+    /// In milliseconds of the clock.
+    moved: AtomicU64,
+}
+
+impl Aging {
+    pub(super) fn new(clock: &ManualClock) -> Self {
+        Self { clock: clock.clone(), moved: AtomicU64::new(to_millis(clock.now())) }
+    }
+
+    /// By how much the clock was moved on since the last call, if it was.
+    pub(super) fn take(&self) -> Option<Duration> {
+        let now = to_millis(self.clock.now());
+        let by = now.saturating_sub(self.moved.swap(now, Ordering::Relaxed));
+        (by > 0).then(|| Duration::from_millis(by))
+    }
+
+    /// Moves the expiry of an app's items back by what the clock was moved on.
+    pub(super) async fn catch_up(&self, provider: &dyn Provider, manifest: &Manifest) -> Result<()> {
+        match self.take() {
+            Some(by) => age(provider, manifest, by).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Moves the expiry of an app's items back.
+pub(super) async fn age(provider: &dyn Provider, manifest: &Manifest, by: Duration) -> Result<()> {
+    for table in &manifest.tables {
+        let table = provider.key_value(&Location::new(ResourceKind::Table, &*table.name))?;
+        age_table(table.as_ref(), by).await?;
+    }
+    Ok(())
+}
+
+async fn age_table(table: &dyn KeyValue, by: Duration) -> Result<()> {
+    let mut segment = ScanSegment { segment: 0, segments: 1, limit: 1000, after: None };
+    loop {
+        let page = table.scan(&segment).await?;
+        for Item { key, value, expires_at, .. } in page.items {
+            if let Some(time) = expires_at {
+                let put = Put { key, value, mode: PutMode::Overwrite, expires_at: Some(time - by) };
+                table.put(put).await?;
+            }
+        }
+        match page.resume {
+            Some(resume) => segment.after = Some(resume),
+            None => return Ok(()),
+        }
+    }
+}
