@@ -100,11 +100,13 @@ impl Bucket {
     pub async fn get_with(&self, key: impl AsRef<str>, options: GetOptions) -> Result<Object> {
         let path = self.path("get", key.as_ref())?;
         let result = self.resource.run("get", Access::Read, async |driver: &Arc<dyn Blob>| {
-            let store = driver.object_store();
-            if let Some(range) = options.range.clone() {
-                check_range(&store.head(&path).await?, &range)?;
+            let (store, range) = (driver.object_store(), options.range.clone());
+            if let Some(range) = range.clone().filter(is_beyond_all) {
+                let size = store.head(&path).await?.size;
+                let message = format!("the range {}..{} holds no byte of an object of {size}", range.start, range.end);
+                return Err(Error::invalid(message).with_origin(Origin::Data));
             }
-            let range = options.range.clone().map(object_store::GetRange::Bounded);
+            let range = range.map(object_store::GetRange::Bounded);
             let found = store.get_opts(&path, object_store::GetOptions { range, ..Default::default() }).await?;
             // Compared here: in a header, text such as `*` or `"a", "b"` has a meaning of its own.
             match &options.version {
@@ -330,13 +332,9 @@ fn put_mode(mode: &PutMode) -> Result<object_store::PutMode> {
     })
 }
 
-/// Services disagree on ranges past the end; the contract is one.
-fn check_range(meta: &object_store::ObjectMeta, range: &Range<u64>) -> Result<()> {
-    if range.start < range.end && range.start < meta.size {
-        return Ok(());
-    }
-    let message = format!("the range {}..{} holds no byte of an object of {}", range.start, range.end, meta.size);
-    Err(Error::invalid(message).with_origin(Origin::Data))
+/// Does the range hold no byte of any object? Services disagree on such ranges, and on numbers of more than 63 bits.
+fn is_beyond_all(range: &Range<u64>) -> bool {
+    range.is_empty() || i64::try_from(range.start).is_err()
 }
 
 fn check_metadata_name(name: &str) -> Result<()> {

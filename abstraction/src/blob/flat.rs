@@ -14,10 +14,10 @@ use object_store::path::Path;
 use object_store::{
     Attributes, CopyMode, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
-    RenameTargetMode, UploadPart,
+    UploadPart,
 };
 
-use super::{ListRequest, Listing, WriteCondition};
+use super::{ListRequest, Listing, WriteCondition, pages};
 use crate::{Error, ErrorKind, Origin, Result};
 
 /// The operations that a [`FlatStore`] is made of. Names are stored names.
@@ -158,7 +158,7 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.pages(folder(prefix), None).map_ok(|page| page.objects).map_ok(ok_stream).try_flatten().boxed()
+        pages::objects(self.pages(prefix, None))
     }
 
     fn list_with_offset(
@@ -171,16 +171,7 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        let mut pages = self.pages(folder(prefix), Some("/".to_owned()));
-        let mut result =
-            ListResult { common_prefixes: Vec::new(), objects: Vec::new(), extensions: Default::default() };
-        while let Some(page) = pages.try_next().await? {
-            result.objects.extend(page.objects);
-            for prefix in page.prefixes {
-                result.common_prefixes.push(Path::parse(prefix)?);
-            }
-        }
-        Ok(result)
+        pages::groups(self.pages(prefix, Some("/"))).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
@@ -199,40 +190,19 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> object_store::Result<()> {
-        let mode = match options.target_mode {
-            RenameTargetMode::Overwrite => CopyMode::Overwrite,
-            RenameTargetMode::Create => CopyMode::Create,
-        };
-        self.copy_opts(from, to, CopyOptions::new().with_mode(mode)).await?;
-        // What is renamed to itself stays.
-        if from == to { Ok(()) } else { Ok(self.0.remove(from.as_ref()).await?) }
+        pages::rename(self, from, to, options).await
     }
 }
 
 impl<O: FlatObjects> FlatStore<O> {
-    fn pages(&self, prefix: String, delimiter: Option<String>) -> BoxStream<'static, object_store::Result<Listing>> {
+    fn pages(&self, prefix: Option<&Path>, delimiter: Option<&str>) -> pages::Pages {
         let objects = Arc::clone(&self.0);
-        let first = Some(ListRequest { prefix, delimiter, limit: 1_000, after: None });
-        let next = move |request: Option<ListRequest>| {
+        let list = move |request| {
             let objects = Arc::clone(&objects);
-            async move {
-                let Some(mut request) = request else { return Ok(None) };
-                let page = objects.list(&request).await?;
-                request.after.clone_from(&page.resume);
-                Ok(Some((page, request.after.is_some().then_some(request))))
-            }
+            async move { objects.list(&request).await }
         };
-        stream::try_unfold(first, next).boxed()
+        pages::pages(list, pages::below(prefix, delimiter, 1_000))
     }
-}
-
-fn ok_stream(objects: Vec<ObjectMeta>) -> impl futures_util::Stream<Item = object_store::Result<ObjectMeta>> {
-    stream::iter(objects.into_iter().map(Ok))
-}
-
-/// Paths of `object_store` are folders: `a` is not a prefix of `ab`.
-fn folder(prefix: Option<&Path>) -> String {
-    prefix.filter(|prefix| !prefix.is_root()).map(|prefix| format!("{prefix}/")).unwrap_or_default()
 }
 
 /// A multipart write. Parts may be sent at once and arrive in any order.

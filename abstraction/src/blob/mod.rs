@@ -6,6 +6,7 @@ mod guard;
 pub mod key;
 mod listing;
 mod object;
+pub mod pages;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,6 +30,8 @@ pub use crate::key_value::{PutMode, Version};
 /// - all of `PutMode::{Overwrite, Create, Update}`, where the version of an update is the `e_tag`
 ///   and `version` that an earlier result gave;
 /// - content type, cache control, content disposition, encoding and language, and user metadata;
+/// - a read of a range that begins behind the end is an isobar error of kind `InvalidInput`, one that runs past the
+///   end is cut;
 /// - a write is seen whole or not at all, also when the caller drops the future;
 /// - a multipart write whose `PutMultipartOptions::extensions` hold a [`WriteCondition`] keeps it,
 ///   or fails with `NotSupported` before anything is visible;

@@ -8,7 +8,6 @@ mod headers;
 mod listing;
 mod refusal;
 mod requests;
-mod source;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -16,32 +15,17 @@ mod upload;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use http::Method;
-use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedAccess, SignedUrl};
-use isobar_abstraction::{Blob, Error, Location, Result};
-use object_store::ObjectStore;
-use object_store::path::Path;
-use url::Url;
+use isobar_abstraction::{Blob, Location, Result};
+use isobar_rest::object::Store;
 
 use crate::State;
 use crate::config::Placed;
 use requests::S3Requests;
-use store::S3Store;
 
-/// An S3 bucket.
-#[derive(Debug)]
-pub(crate) struct S3Blob {
-    store: Arc<S3Store>,
-}
-
-impl S3Blob {
-    /// Connects to nothing. Errors: `Config`.
-    pub(crate) fn new(state: Arc<State>, at: &Location) -> Result<Self> {
-        let place = Place::of(&state, at)?;
-        let requests = S3Requests::new(state, place.bucket, place.base, place.region);
-        Ok(Self { store: Arc::new(S3Store::new(requests)) })
-    }
+/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn Blob>> {
+    let Place { bucket, region, base } = Place::of(state, at)?;
+    Ok(Arc::new(Store::new(S3Requests::new(Arc::clone(state), bucket, base, region))))
 }
 
 /// Where a bucket is.
@@ -66,27 +50,5 @@ impl Place {
             _ => format!("{endpoint}/{bucket}"),
         };
         Ok(Self { bucket, region, base })
-    }
-}
-
-#[async_trait]
-impl Blob for S3Blob {
-    fn object_store(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.store) as Arc<dyn ObjectStore>
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Listing> {
-        self.store.requests().list(request).await
-    }
-
-    async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
-        let path = Path::parse(&request.stored).map_err(object_store::Error::from)?;
-        let method = match request.access {
-            SignedAccess::Get => Method::GET,
-            SignedAccess::Put => Method::PUT,
-        };
-        let url = self.store.requests().presign(method, &path, request.expires_in).await?;
-        let wrong = |error| Error::config("the endpoint of S3 is not a URL").with_source(error);
-        Ok(SignedUrl::new(Url::parse(&url).map_err(wrong)?))
     }
 }

@@ -33,7 +33,6 @@ pub use isobar_rest::Safety;
 pub use pub_sub::dead::dead_letter;
 pub use service::AwsService;
 
-use blob::S3Blob;
 use credentials::Credentials;
 use key_value::DynamoKeyValue;
 use pub_sub::SnsPubSub;
@@ -102,7 +101,7 @@ impl Provider for AwsProvider {
     }
 
     fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
-        Ok(Arc::new(S3Blob::new(Arc::clone(&self.0), at)?))
+        blob::open(&self.0, at)
     }
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {

@@ -6,6 +6,9 @@ use isobar_abstraction::Profile;
 
 use crate::key_value::{ITEM_BYTES, SORT_BYTES, TRANSACTION_BYTES};
 
+/// The most parts of an upload to S3: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
+pub(crate) const MOST_PARTS: usize = 10_000;
+
 /// What AWS's services take.
 ///
 /// Sources: the quotas pages of DynamoDB, S3, SNS, SQS, Lambda and API Gateway.

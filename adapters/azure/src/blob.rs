@@ -4,13 +4,11 @@
 //! all other services, no lists by raw prefix, no multipart writes under a condition, and does not
 //! await copies.
 
-mod encoded;
 mod headers;
 mod listing;
 mod refusal;
 mod requests;
-mod sas;
-mod source;
+mod sign;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -18,51 +16,21 @@ mod upload;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedUrl};
 use isobar_abstraction::{Blob, Error, Location, Result};
-use object_store::ObjectStore;
+use isobar_rest::object::Store;
 
 use crate::State;
-use crate::config::{Placed, StorageAccount};
+use crate::config::Placed;
 use requests::BlobRequests;
-use sas::Sas;
-use store::BlobStore;
-
-/// A container of blobs.
-#[derive(Debug)]
-pub(crate) struct AzureBlob {
-    store: Arc<BlobStore>,
-    sas: Sas,
-}
+use store::Container;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn Blob>> {
     match state.config.place(at)? {
-        Placed::Blob { account, container } => Ok(Arc::new(AzureBlob::new(state, account, container))),
+        Placed::Blob { account, container } => {
+            let requests = BlobRequests::new(Arc::clone(state), account, container);
+            Ok(Arc::new(Store::new(Container::new(requests))))
+        }
         _ => Err(Error::config(format!("{at} is no container of blobs"))),
-    }
-}
-
-impl AzureBlob {
-    fn new(state: &Arc<State>, account: StorageAccount, container: String) -> Self {
-        let requests = BlobRequests::new(Arc::clone(state), account, container);
-        let sas = Sas::new(requests.clone());
-        Self { store: Arc::new(BlobStore::new(requests)), sas }
-    }
-}
-
-#[async_trait]
-impl Blob for AzureBlob {
-    fn object_store(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.store) as Arc<dyn ObjectStore>
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Listing> {
-        self.store.requests().list(request).await
-    }
-
-    async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
-        self.sas.sign(request).await
     }
 }

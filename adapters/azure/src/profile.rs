@@ -9,6 +9,9 @@ use isobar_abstraction::Profile;
 
 use crate::key_value::{ITEM_BYTES, SORT_BYTES};
 
+/// The most parts of an upload: <https://learn.microsoft.com/azure/storage/blobs/scalability-targets>.
+pub(crate) const MOST_PARTS: usize = 50_000;
+
 /// What Azure's services take.
 ///
 /// Sources: the limits pages of Cosmos DB, Blob Storage, Service Bus and Functions.

@@ -6,7 +6,6 @@
 //! tells an object's metadata together with it.
 
 mod condition;
-mod encoded;
 mod headers;
 mod listing;
 mod refusal;
@@ -14,7 +13,6 @@ mod requests;
 mod resource;
 mod session;
 mod sign;
-mod source;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -22,50 +20,17 @@ mod upload;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedUrl};
 use isobar_abstraction::{Blob, Error, Location, Result};
-use object_store::ObjectStore;
+use isobar_rest::object::Store;
 
 use crate::State;
 use crate::config::Placed;
 use requests::GcsRequests;
-use store::GcsStore;
-
-/// A bucket of Cloud Storage.
-#[derive(Debug)]
-pub(crate) struct GcsBlob {
-    store: Arc<GcsStore>,
-}
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn Blob>> {
-    Ok(Arc::new(GcsBlob::new(state, at)?))
-}
-
-impl GcsBlob {
-    fn new(state: &Arc<State>, at: &Location) -> Result<Self> {
-        match state.config.place(at)? {
-            Placed::Storage { endpoint, bucket } => {
-                let requests = GcsRequests::new(state, endpoint, bucket);
-                Ok(Self { store: Arc::new(GcsStore::new(requests)) })
-            }
-            _ => Err(Error::config(format!("{at} is no bucket"))),
-        }
-    }
-}
-
-#[async_trait]
-impl Blob for GcsBlob {
-    fn object_store(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.store) as Arc<dyn ObjectStore>
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Listing> {
-        self.store.requests().list(request).await
-    }
-
-    async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
-        sign::sign(self.store.requests(), request).await
+    match state.config.place(at)? {
+        Placed::Storage { endpoint, bucket } => Ok(Arc::new(Store::new(GcsRequests::new(state, endpoint, bucket)))),
+        _ => Err(Error::config(format!("{at} is no bucket"))),
     }
 }

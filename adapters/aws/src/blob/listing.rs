@@ -4,22 +4,23 @@
 //! is good for ever, and on every store of S3's kind.
 
 use chrono::{DateTime, SubsecRound, Utc};
-use isobar_abstraction::blob::{ListRequest, Listing};
+use isobar_abstraction::blob::ListRequest;
 use isobar_abstraction::{Error, Result};
+use isobar_rest::object::{Page, group_before, page};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 /// The most names that S3 puts on a page.
-const LARGEST_PAGE: usize = 1_000;
+pub(super) const LARGEST_PAGE: usize = 1_000;
 
 /// Sorts behind all that a group holds, but for keys that begin with it.
 const LAST: char = char::MAX;
 
 /// The query of `ListObjectsV2`.
 pub(super) fn query(request: &ListRequest) -> String {
-    let group = after_group(request);
+    let group = group_before(request);
     // The group that the page before ended with may come once more, if a key in it begins with `LAST`.
     let limit = request.limit.saturating_add(usize::from(group.is_some())).clamp(1, LARGEST_PAGE).to_string();
     let mut pairs = vec![("encoding-type", "url"), ("list-type", "2"), ("max-keys", limit.as_str())];
@@ -33,16 +34,9 @@ pub(super) fn query(request: &ListRequest) -> String {
     crate::service::sign::query(&pairs)
 }
 
-/// The group that the page before ended with, if it was a group.
-fn after_group(request: &ListRequest) -> Option<&str> {
-    let (after, delimiter) = (request.after.as_deref()?, request.delimiter.as_deref()?);
-    let below = after.strip_prefix(request.prefix.as_str())?;
-    (below.ends_with(delimiter) && !below.is_empty()).then_some(after)
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Page {
+struct List {
     is_truncated: bool,
     encoding_type: Option<String>,
     next_continuation_token: Option<String>,
@@ -68,57 +62,21 @@ struct Group {
     prefix: String,
 }
 
-/// What stands at one name of a list.
-enum Entry {
-    Object(Content),
-    Group,
-}
-
-/// What an answer is.
-pub(super) enum Read {
-    Page(Listing),
-    /// A page without a name, behind which there are more: S3's token of the next.
-    Empty(String),
-}
-
 /// Reads the answer. Errors: `Internal`, also for an object whose name no path can be.
-pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Read> {
+pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Page> {
     let wrong = |error| Error::internal("S3 answered no list").with_source(error);
-    let mut page: Page = quick_xml::de::from_reader(answer).map_err(wrong)?;
-    match page.next_continuation_token.take() {
-        Some(token) if page.is_truncated && page.contents.is_empty() && page.common_prefixes.is_empty() => {
-            Ok(Read::Empty(token))
-        }
-        _ => listing(request, page).map(Read::Page),
-    }
-}
-
-fn listing(request: &ListRequest, page: Page) -> Result<Listing> {
-    let plain = page.encoding_type.as_deref() != Some("url");
+    let list: List = quick_xml::de::from_reader(answer).map_err(wrong)?;
+    let plain = list.encoding_type.as_deref() != Some("url");
     let name = |text: &str| if plain { Ok(text.to_owned()) } else { decode(text) };
-    let mut entries = Vec::with_capacity(page.contents.len() + page.common_prefixes.len());
-    for content in page.contents {
-        entries.push((name(&content.key)?, Entry::Object(content)));
+    let mut names = Vec::with_capacity(list.contents.len() + list.common_prefixes.len());
+    for content in list.contents {
+        names.push((name(&content.key)?, Some(content)));
     }
-    for group in page.common_prefixes {
-        entries.push((name(&group.prefix)?, Entry::Group));
+    for group in list.common_prefixes {
+        names.push((name(&group.prefix)?, None));
     }
-    entries.retain(|(name, _)| Some(name.as_str()) != after_group(request));
-    entries.sort_by(|(before, _), (after, _)| before.cmp(after));
-    let more = page.is_truncated || entries.len() > request.limit;
-    entries.truncate(request.limit);
-    let last = entries.last().map(|(name, _)| name.clone());
-    let resume = last.or_else(|| request.after.clone()).filter(|_| more);
-    let mut listing = Listing { resume, ..Listing::default() };
-    for (name, entry) in entries {
-        match entry {
-            Entry::Group => listing.prefixes.push(name),
-            // What consoles make for a folder: no object, and no path.
-            Entry::Object(_) if name.ends_with('/') => {}
-            Entry::Object(content) => listing.objects.push(meta(&name, content)?),
-        }
-    }
-    Ok(listing)
+    let more = list.is_truncated.then(|| list.next_continuation_token.as_deref().unwrap_or_default());
+    page(request, names, more, meta)
 }
 
 /// Undoes `encoding-type=url`, which is the encoding of forms.
@@ -128,17 +86,7 @@ fn decode(text: &str) -> Result<String> {
     Ok(percent_decode_str(&spaced).decode_utf8().map_err(wrong)?.into_owned())
 }
 
-fn meta(stored: &str, content: Content) -> Result<ObjectMeta> {
-    let unreachable = || {
-        let name = stored.escape_debug();
-        format!(
-            "the bucket holds `{name}`, which isobar did not write and cannot read: rename it, or list another prefix"
-        )
-    };
-    let location = Path::parse(stored).map_err(|error| Error::internal(unreachable()).with_source(error))?;
-    if location.as_ref() != stored {
-        return Err(Error::internal(unreachable()));
-    }
+fn meta(location: Path, content: Content) -> Result<ObjectMeta> {
     let last_modified: DateTime<Utc> = content.last_modified.parse().map_err(|error| {
         Error::internal(format!("S3 answered `{}` for a time", content.last_modified)).with_source(error)
     })?;
@@ -150,13 +98,6 @@ fn meta(stored: &str, content: Content) -> Result<ObjectMeta> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn page_of(request: &ListRequest, answer: &[u8]) -> Result<Listing> {
-        match read(request, answer)? {
-            Read::Page(listing) => Ok(listing),
-            Read::Empty(token) => panic!("no page, but {token}"),
-        }
-    }
 
     fn request(prefix: &str, after: Option<&str>) -> ListRequest {
         let after = after.map(str::to_owned);
@@ -176,7 +117,7 @@ mod tests {
         assert_eq!(query(&all), "encoding-type=url&list-type=2&max-keys=1000");
     }
 
-    fn page(truncated: bool, keys: &[&str], groups: &[&str]) -> String {
+    fn list(truncated: bool, keys: &[&str], groups: &[&str]) -> String {
         let mut xml = format!(
             "<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"x\"><Name>b</Name><IsTruncated>{truncated}</IsTruncated>"
         );
@@ -190,59 +131,26 @@ mod tests {
         xml + "<EncodingType>url</EncodingType></ListBucketResult>"
     }
 
-    fn names(listing: &Listing) -> Vec<&str> {
-        listing.objects.iter().map(|object| object.location.as_ref()).collect()
-    }
-
     #[test]
     fn names_come_back_as_they_are_stored() {
-        let xml = page(false, &["a+b%2Bc", "%C3%A4/%25", "+a+"], &["a/", "%01/"]);
-        let listing = page_of(&ListRequest { limit: 10, ..request("", None) }, xml.as_bytes()).unwrap();
-        assert_eq!(names(&listing), [" a ", "a b+c", "ä/%"]);
-        assert_eq!((listing.prefixes.len(), listing.resume.as_deref()), (2, None));
-        let object = &listing.objects[0];
+        let xml = list(true, &["a+b%2Bc", "%C3%A4/%25", "+a+"], &["a/", "%01/"]);
+        let Ok(Page::Names(page)) = read(&ListRequest { limit: 10, ..request("", None) }, xml.as_bytes()) else {
+            panic!("no name");
+        };
+        let names: Vec<_> = page.objects.iter().map(|object| object.location.as_ref()).collect();
+        assert_eq!(names, [" a ", "a b+c", "ä/%"]);
+        assert_eq!((page.prefixes.len(), page.resume.as_deref()), (2, Some("ä/%")));
+        let object = &page.objects[0];
         assert_eq!((object.size, object.e_tag.as_deref()), (7, Some("\"1\"")));
         assert_eq!(object.last_modified.to_rfc3339(), "2026-01-02T03:04:05+00:00");
-    }
-
-    #[test]
-    fn a_page_resumes_at_the_last_of_its_names_and_groups() {
-        for (keys, groups, last) in [(&["a", "c"][..], &["b/"][..], "c"), (&["a"], &["b/"], "b/"), (&["a"], &[], "a")] {
-            let listing = page_of(&request("", None), page(true, keys, groups).as_bytes()).unwrap();
-            assert_eq!(listing.resume.as_deref(), Some(last));
-        }
-    }
-
-    #[test]
-    fn a_page_holds_no_more_than_its_limit() {
-        let request = request("", Some("a/"));
-        let listing = page_of(&request, page(false, &["b", "e"], &["c/", "d/"]).as_bytes()).unwrap();
-        assert_eq!((names(&listing), listing.prefixes.len()), (vec!["b"], 2));
-        assert_eq!(listing.resume.as_deref(), Some("d/"));
-    }
-
-    #[test]
-    fn a_group_that_ended_the_page_before_does_not_come_again() {
-        let listing = page_of(&request("", Some("a/")), page(true, &[], &["a/", "b/"]).as_bytes()).unwrap();
-        assert_eq!((listing.prefixes, listing.resume.as_deref()), (vec!["b/".to_owned()], Some("b/")));
-    }
-
-    #[test]
-    fn folders_of_consoles_are_passed_over_and_other_names_without_a_path_are_told() {
-        let listing = page_of(&request("p/", None), page(true, &["p/"], &[]).as_bytes()).unwrap();
-        assert_eq!((names(&listing), listing.resume.as_deref()), (vec![], Some("p/")));
-        for name in ["a//b", "/a", "a/../b"] {
-            let error = page_of(&request("", None), page(false, &["a", name], &[]).as_bytes()).unwrap_err();
-            assert!(error.message().contains(name), "{error}");
-        }
-        assert!(page_of(&request("", None), b"<html>").is_err());
+        assert!(read(&request("", None), b"<html>").is_err());
     }
 
     #[test]
     fn a_page_without_a_name_tells_the_next() {
-        let xml = page(true, &[], &[]).replace("</ListB", "<NextContinuationToken>t</NextContinuationToken></ListB");
-        assert!(matches!(read(&request("", None), xml.as_bytes()), Ok(Read::Empty(token)) if token == "t"));
+        let xml = list(true, &[], &[]).replace("</ListB", "<NextContinuationToken>t</NextContinuationToken></ListB");
+        assert!(matches!(read(&request("", None), xml.as_bytes()), Ok(Page::Empty(token)) if token == "t"));
         let xml = xml.replace("true", "false");
-        assert!(matches!(read(&request("", None), xml.as_bytes()), Ok(Read::Page(_))));
+        assert!(matches!(read(&request("", None), xml.as_bytes()), Ok(Page::Names(_))));
     }
 }

@@ -3,10 +3,10 @@
 //! Source: S3's list of error codes, <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Response, StatusCode};
-use isobar_abstraction::{Error, ErrorKind, Origin};
-use isobar_rest::{Judgement, Refusal, unknown};
+use isobar_abstraction::ErrorKind;
+use isobar_rest::object::Refused;
+use isobar_rest::{Judgement, Refusal};
 use serde::Deserialize;
 
 use crate::service::refusal;
@@ -18,70 +18,33 @@ pub(super) struct S3Refusals {
     region: String,
 }
 
-/// What a request wanted to find.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
-    Nothing,
-    /// `If-None-Match: *` of a write.
-    Absent,
-    /// `If-Match`.
-    Version,
-}
-
-impl Condition {
-    fn of(request: &Parts) -> Self {
-        let headers = &request.headers;
-        match (headers.contains_key("if-match"), headers.contains_key("if-none-match")) {
-            (true, _) => Self::Version,
-            (_, true) if !request.method.is_safe() => Self::Absent,
-            _ => Self::Nothing,
-        }
-    }
-}
-
 impl S3Refusals {
     pub(super) fn new(bucket: &str, region: &str) -> Self {
         Self { bucket: bucket.to_owned(), region: region.to_owned() }
     }
 
-    /// The error of a refusal.
-    pub(super) fn error(&self, request: &Parts, refusal: Refusal) -> Error {
-        let uncertain = refusal.uncertain;
-        unknown(self.known(request, refusal), uncertain)
-    }
-
-    fn known(&self, request: &Parts, refusal: Refusal) -> Error {
-        let condition = Condition::of(request);
+    /// What was refused.
+    pub(super) fn refused(&self, refusal: &Refusal) -> Refused {
+        let Self { bucket, region } = self;
+        let config = |message| Refused::Other(ErrorKind::Config, message);
         match (refusal.status().as_u16(), refusal.code.as_str()) {
-            (_, "NoSuchBucket") => self.no_bucket(),
-            (_, "InvalidBucketName") => Error::config(format!("S3 takes no bucket named `{}`", self.bucket)),
-            (_, "NoSuchKey") if condition == Condition::Version && !request.method.is_safe() => {
-                Error::conflict("the object is gone")
-            }
-            (_, "NoSuchKey" | "NoSuchVersion") => Error::not_found("no such object").with_origin(Origin::Data),
+            (_, "NoSuchBucket") => Refused::NoBucket(format!(
+                "no bucket `{bucket}` in S3: create it, as with `aws s3 mb s3://{bucket} --region {region}`"
+            )),
+            (_, "InvalidBucketName") => config(format!("S3 takes no bucket named `{bucket}`")),
+            (_, "NoSuchKey" | "NoSuchVersion") => Refused::NoObject,
             // An answer to HEAD has no body, and so no code: it may be the bucket that is missing. Most often
             // it is the object; every other call to a missing bucket says so.
-            (404, "") => {
-                let message = format!("no such object, or no bucket `{}`", self.bucket);
-                Error::not_found("no such object").with_origin(Origin::Data).with_source(Error::not_found(message))
-            }
-            (412, _) if condition == Condition::Absent => Error::already_exists("an object with this key exists"),
-            (412, _) => Error::conflict("the object is not in the version that was expected"),
-            (409, "ConditionalRequestConflict") => Error::conflict("another write of this key came in between"),
-            (416, _) => Error::invalid("the range holds no byte of the object").with_origin(Origin::Data),
+            (404, "") => Refused::NoObjectOr(format!("bucket `{bucket}`")),
+            (412, _) => Refused::Unmet,
+            (409, "ConditionalRequestConflict") => Refused::Overtaken("another write of this key came in between"),
+            (416, _) => Refused::EmptyRange,
             (301 | 400, _) => match self.elsewhere(&refusal.answer) {
-                Some(region) => self.wrong_region(&region),
-                None => refusal.into(),
+                Some(right) => config(self.wrong_region(&right)),
+                None => Refused::Other(refusal.kind, refusal.explanation.clone()),
             },
-            _ => refusal.into(),
+            _ => Refused::Other(refusal.kind, refusal.explanation.clone()),
         }
-    }
-
-    fn no_bucket(&self) -> Error {
-        let Self { bucket, region } = self;
-        Error::not_found(format!(
-            "no bucket `{bucket}` in S3: create it, as with `aws s3 mb s3://{bucket} --region {region}`"
-        ))
     }
 
     /// The bucket's region, if it is not ours.
@@ -97,12 +60,12 @@ impl S3Refusals {
         (region != self.region).then_some(region)
     }
 
-    fn wrong_region(&self, right: &str) -> Error {
+    fn wrong_region(&self, right: &str) -> String {
         let Self { bucket, region } = self;
-        Error::config(format!(
+        format!(
             "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or give it the URL \
              `s3://{bucket}?region={right}`"
-        ))
+        )
     }
 }
 
@@ -219,7 +182,8 @@ fn explained(refusal: &Refusal) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, Request};
+    use isobar_abstraction::Origin;
+    use object_store::{PutMode, UpdateVersion};
 
     use super::*;
 
@@ -228,20 +192,13 @@ mod tests {
         Response::builder().status(status).body(body.into()).unwrap()
     }
 
-    fn explained(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> (ErrorKind, Judgement, String) {
-        let error = error(method, headers, answer);
+    fn explained(answer: &Response<Bytes>) -> (ErrorKind, Judgement, String) {
+        let error = refused(answer).error(&PutMode::Overwrite);
         (error.kind(), judge(answer), error.message().to_owned())
     }
 
-    fn error(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> Error {
-        let mut request = Request::builder().method(method).uri("https://pages.s3.eu-west-1.amazonaws.com/a");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let error = S3Refusals::new("pages", "eu-west-1").error(&parts, read(answer).unwrap());
-        assert!(!error.outcome_unknown());
-        error
+    fn refused(answer: &Response<Bytes>) -> Refused {
+        S3Refusals::new("pages", "eu-west-1").refused(&read(answer).unwrap())
     }
 
     fn judge(answer: &Response<Bytes>) -> Judgement {
@@ -260,6 +217,8 @@ mod tests {
             (400, "ExpiredToken", ErrorKind::Unauthenticated, Judgement::Final),
             (404, "NoSuchKey", ErrorKind::NotFound, Judgement::Final),
             (404, "NoSuchVersion", ErrorKind::NotFound, Judgement::Final),
+            (412, "PreconditionFailed", ErrorKind::Conflict, Judgement::Final),
+            (416, "InvalidRange", ErrorKind::InvalidInput, Judgement::Final),
             (400, "EntityTooLarge", ErrorKind::TooLarge { limit: 5_368_709_120 }, Judgement::Final),
             (503, "SlowDown", throttled, REFUSED),
             (500, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
@@ -270,43 +229,25 @@ mod tests {
             (418, "Teapot", ErrorKind::Internal, Judgement::Final),
             (200, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
         ] {
-            let (found, judged, message) = explained(Method::PUT, &[], &answer(status, code));
+            let (found, judged, message) = explained(&answer(status, code));
             assert_eq!((found, judged), (kind, judgement), "{status} {code}");
             assert!(!message.is_empty());
         }
     }
 
     #[test]
-    fn a_failed_condition_is_told_by_what_was_wanted() {
-        let failed = answer(412, "PreconditionFailed");
-        let (create, update) = ([("if-none-match", "*")], [("if-match", "\"1\"")]);
-        assert_eq!(explained(Method::PUT, &create, &failed).0, ErrorKind::AlreadyExists);
-        assert_eq!(explained(Method::POST, &create, &failed).0, ErrorKind::AlreadyExists);
-        assert_eq!(explained(Method::PUT, &update, &failed).0, ErrorKind::Conflict);
-        assert_eq!(explained(Method::GET, &update, &failed).0, ErrorKind::Conflict);
-        let gone = answer(404, "NoSuchKey");
-        assert_eq!(explained(Method::PUT, &update, &gone).0, ErrorKind::Conflict);
-        assert_eq!(explained(Method::GET, &update, &gone).0, ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn a_missing_bucket_is_named_and_the_way_to_make_it() {
-        let (kind, _, message) = explained(Method::PUT, &[("if-match", "\"1\"")], &answer(404, "NoSuchBucket"));
-        assert_eq!(kind, ErrorKind::NotFound);
-        assert!(message.contains("`pages`") && message.contains("create it"), "{message}");
-    }
-
-    #[test]
-    fn a_missing_object_is_told_apart_from_a_missing_bucket() {
-        let of = |method, answer: &Response<Bytes>| error(method, &[], answer).with_origin(Origin::Service).origin();
-        assert_eq!(of(Method::GET, &answer(404, "NoSuchKey")), Origin::Data);
-        assert_eq!(of(Method::GET, &answer(404, "NoSuchBucket")), Origin::Service);
-        assert_eq!(of(Method::PUT, &answer(409, "BucketAlreadyExists")), Origin::Service);
-        // The answer to HEAD has no code: a client sees the likely reason, the log both.
+    fn a_missing_bucket_is_named_and_told_apart_from_a_missing_object() {
+        let update = PutMode::Update(UpdateVersion { e_tag: None, version: None });
+        let of = |answer: &Response<Bytes>| refused(answer).error(&update);
+        let missing = of(&answer(404, "NoSuchBucket"));
+        assert_eq!(
+            (missing.kind(), missing.with_origin(Origin::Service).origin()),
+            (ErrorKind::NotFound, Origin::Service)
+        );
+        assert!(explained(&answer(404, "NoSuchBucket")).2.contains("no bucket `pages` in S3: create it"));
+        assert_eq!(of(&answer(404, "NoSuchKey")).kind(), ErrorKind::Conflict);
         let head = Response::builder().status(404).body(Bytes::new()).unwrap();
-        assert_eq!(of(Method::HEAD, &head), Origin::Data);
-        let error = error(Method::HEAD, &[], &head);
-        assert!(!error.message().contains("pages") && format!("{error:?}").contains("`pages`"), "{error:?}");
+        assert!(matches!(refused(&head), Refused::NoObjectOr(bucket) if bucket == "bucket `pages`"));
     }
 
     #[test]
@@ -316,12 +257,12 @@ mod tests {
         let header = |status| Response::builder().status(status).header("x-amz-bucket-region", "us-east-2");
         let head = header(301).body(Bytes::new()).unwrap();
         for elsewhere in [malformed, head, header(400).body(Bytes::new()).unwrap()] {
-            let (kind, judgement, message) = explained(Method::HEAD, &[], &elsewhere);
+            let (kind, judgement, message) = explained(&elsewhere);
             assert_eq!((kind, judgement), (ErrorKind::Config, Judgement::Final));
             assert!(message.contains("s3://pages?region=us-east-2"), "{message}");
         }
         let here = Response::builder().status(400).header("x-amz-bucket-region", "eu-west-1");
-        assert_eq!(explained(Method::HEAD, &[], &here.body(Bytes::new()).unwrap()).0, ErrorKind::Unauthenticated);
+        assert_eq!(explained(&here.body(Bytes::new()).unwrap()).0, ErrorKind::Unauthenticated);
     }
 
     #[test]

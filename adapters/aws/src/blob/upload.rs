@@ -1,20 +1,27 @@
 //! Multipart writes, under a condition where one is wanted.
 
-use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use isobar_abstraction::{Error, ErrorKind};
-use object_store::multipart::PartId;
+use http::Request;
+use http::header::{CONTENT_TYPE, ETAG};
+use http::request::Builder;
+use isobar_abstraction::{Error, Result};
+use isobar_rest::Safety;
+use isobar_rest::object::{UploadParts, conditional, text};
 use object_store::path::Path;
-use object_store::{MultipartUpload, PutMode, PutPayload, PutResult, Result, UploadPart};
-use parking_lot::Mutex;
+use object_store::{ObjectMeta, PutMode, PutOptions, PutPayload, PutResult};
+use serde::Deserialize;
 
+use super::headers::{self, HEADERS};
+use super::refusal;
 use super::requests::S3Requests;
-
-/// The most parts of an upload: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
-const MOST_PARTS: usize = 10_000;
+use crate::profile::MOST_PARTS;
+use crate::service::sign::query;
 
 /// Parts of one object that are copied at once.
 const COPIED_AT_ONCE: usize = 8;
@@ -34,89 +41,148 @@ pub(super) fn copied_part(size: u64, largest: u64) -> u64 {
 /// (`AbortIncompleteMultipartUpload`).
 #[derive(Debug)]
 pub(super) struct S3Upload {
-    requests: S3Requests,
+    requests: Arc<S3Requests>,
     at: Path,
     id: String,
     mode: PutMode,
-    parts: Arc<Mutex<BTreeMap<usize, PartId>>>,
-    sent: usize,
-    open: bool,
+    open: AtomicBool,
 }
 
 impl S3Upload {
-    pub(super) fn new(requests: S3Requests, at: Path, id: String, mode: PutMode) -> Self {
-        Self { requests, at, id, mode, parts: Arc::default(), sent: 0, open: true }
+    /// Begun twice, one is left over.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>
+    pub(super) async fn begin(requests: Arc<S3Requests>, at: &Path, options: &PutOptions) -> Result<Self> {
+        let request = Request::post(format!("{}?uploads=", requests.url(at)));
+        let request = HEADERS.describe(request, &options.attributes, &options.tags)?;
+        let answer = requests.send("CreateMultipartUpload", request, PutPayload::new(), &PutMode::Overwrite).await?;
+        let wrong = |error| Error::internal("S3 began a multipart write without its id").with_source(error);
+        let begun: Begun = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
+        let mode = options.mode.clone();
+        Ok(Self { requests, at: at.clone(), id: begun.upload_id, mode, open: AtomicBool::new(true) })
     }
 
-    /// Makes all parts of another object, which must not change meanwhile. Errors: `Conflict` where it does.
-    pub(super) async fn copy_all(&mut self, from: &Path, e_tag: &str, size: u64, part: u64) -> Result<()> {
-        let (requests, at, id) = (&self.requests, &self.at, &self.id);
-        let starts = (0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX));
-        let copies = starts.enumerate().map(|(place, start)| async move {
-            let bytes = start..start.saturating_add(part).min(size);
-            let copied = requests.copy_part(at, id, place + 1, (from, e_tag), bytes).await?;
-            Ok::<_, Error>((place, copied))
-        });
-        let copied: BTreeMap<_, _> = stream::iter(copies).buffer_unordered(COPIED_AT_ONCE).try_collect().await?;
-        self.sent = copied.len();
-        *self.parts.lock() = copied;
-        Ok(())
+    /// A request for part `place`, counted from 0.
+    fn part(&self, place: usize) -> Builder {
+        let number = (place + 1).to_string();
+        let query = query(&[("partNumber", &number), ("uploadId", &self.id)]);
+        Request::put(format!("{}?{query}", self.requests.url(&self.at)))
     }
 
-    /// The parts in their order. S3 wants at least one.
-    async fn parts(&self) -> Result<Vec<PartId>> {
-        if self.sent == 0 {
-            return Ok(vec![self.requests.put_part(&self.at, &self.id, 1, PutPayload::new()).await?]);
+    fn url(&self) -> String {
+        format!("{}?{}", self.requests.url(&self.at), query(&[("uploadId", &self.id)]))
+    }
+
+    /// Makes it of another object, which must not change meanwhile. Errors: `Conflict` where it does.
+    pub(super) async fn copy_all(&self, from: &ObjectMeta, part: u64) -> Result<()> {
+        let starts = (0..from.size).step_by(usize::try_from(part).unwrap_or(usize::MAX));
+        let copies = starts
+            .enumerate()
+            .map(|(place, start)| self.copy_part(place, from, start..start.saturating_add(part).min(from.size)));
+        let copied = stream::iter(copies).buffered(COPIED_AT_ONCE).try_collect();
+        let copied = async { self.complete(copied.await?).await };
+        match copied.await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // The first error matters, and parts without an end are never seen.
+                let _ = self.abort().await;
+                Err(error)
+            }
         }
-        let parts: Vec<_> = self.parts.lock().values().cloned().collect();
-        if parts.len() != self.sent {
-            return Err(Error::invalid("a part of the upload was not sent to its end").into());
-        }
-        Ok(parts)
+    }
+
+    /// Makes part `place` of bytes of another object, if that still has this ETag.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html>
+    async fn copy_part(&self, place: usize, from: &ObjectMeta, bytes: Range<u64>) -> Result<String> {
+        let request = self
+            .part(place)
+            .header("x-amz-copy-source", self.requests.source(&from.location))
+            .header("x-amz-copy-source-if-match", from.e_tag.as_deref().unwrap_or_default())
+            .header("x-amz-copy-source-range", format!("bytes={}-{}", bytes.start, bytes.end.saturating_sub(1)));
+        let answer = self.requests.send("UploadPartCopy", request, PutPayload::new(), &PutMode::Overwrite).await?;
+        let wrong = |error| Error::internal("S3 copied a part without an ETag").with_source(error);
+        let copied: Tagged = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
+        Ok(copied.e_tag)
     }
 }
 
 #[async_trait]
-impl MultipartUpload for S3Upload {
-    fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let place = self.sent;
-        self.sent += 1;
-        if place == MOST_PARTS {
-            let error = Error::too_large("the number of parts", place as u64 + 1, MOST_PARTS as u64);
-            return Box::pin(async { Err(error.into()) });
-        }
-        let (requests, at, id) = (self.requests.clone(), self.at.clone(), self.id.clone());
-        let parts = Arc::clone(&self.parts);
-        Box::pin(async move {
-            let part = requests.put_part(&at, &id, place + 1, data).await?;
-            parts.lock().insert(place, part);
-            Ok(())
-        })
+impl UploadParts for S3Upload {
+    const MOST: usize = MOST_PARTS;
+
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html>
+    async fn send(&self, place: usize, content: PutPayload) -> Result<String> {
+        let answer = self.requests.send("UploadPart", self.part(place), content, &PutMode::Overwrite).await?;
+        let tag = text(answer.headers(), ETAG).ok_or_else(|| Error::internal("S3 took a part without an ETag"))?;
+        Ok(tag.to_owned())
     }
 
-    async fn complete(&mut self) -> Result<PutResult> {
-        if !self.open {
-            return Err(Error::new(ErrorKind::InvalidInput, "the upload has ended").into());
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
+    ///
+    /// Errors: `AlreadyExists` and `Conflict` by the mode; after a `Conflict` the upload must be made anew.
+    async fn complete(&self, mut parts: Vec<String>) -> Result<PutResult> {
+        // S3 wants at least one.
+        if parts.is_empty() {
+            parts.push(self.send(0, PutPayload::new()).await?);
         }
-        let parts = self.parts().await?;
-        let result = self.requests.complete(&self.at, &self.id, &parts, &self.mode).await?;
-        self.open = false;
-        Ok(result)
+        let request = Request::post(self.url()).header(CONTENT_TYPE, "application/xml");
+        let request = self.requests.ready(conditional(request, &self.mode), part_list(&parts))?;
+        let signed = self.requests.signed(&refusal::read_completion);
+        let answer = signed.call("CompleteMultipartUpload", Safety::Idempotent, request).await?;
+        let answer = answer.map_err(|refusal| self.requests.error(&refusal, &self.mode))?;
+        // It answered with a success: the object is there, perhaps.
+        let wrong = |error| {
+            Error::internal("S3 completed a multipart write without a word").with_source(error).with_outcome_unknown()
+        };
+        let completed: Tagged = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
+        self.open.store(false, Ordering::Relaxed);
+        let version = headers::version(answer.headers());
+        Ok(PutResult { e_tag: Some(completed.e_tag), version, extensions: Default::default() })
     }
 
-    async fn abort(&mut self) -> Result<()> {
-        self.open = false;
-        Ok(self.requests.abort(&self.at, &self.id).await?)
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>
+    async fn abort(&self) -> Result<()> {
+        self.open.store(false, Ordering::Relaxed);
+        abort(&self.requests, self.url()).await
     }
+}
+
+async fn abort(requests: &S3Requests, url: String) -> Result<()> {
+    let (request, body) = (Request::delete(url), PutPayload::new());
+    requests.send("AbortMultipartUpload", request, body, &PutMode::Overwrite).await.map(drop)
 }
 
 impl Drop for S3Upload {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if self.open {
-            let (requests, at, id) = (self.requests.clone(), self.at.clone(), self.id.clone());
+        if *self.open.get_mut() {
+            let (requests, url) = (Arc::clone(&self.requests), self.url());
             // Nobody waits for its end, and what it leaves is never seen.
-            runtime.spawn(async move { requests.abort(&at, &id).await });
+            runtime.spawn(async move { abort(&requests, url).await });
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Begun {
+    #[serde(rename = "UploadId")]
+    upload_id: String,
+}
+
+/// A part that was copied, or the object of all parts.
+#[derive(Deserialize)]
+struct Tagged {
+    #[serde(rename = "ETag")]
+    e_tag: String,
+}
+
+/// The parts of an upload in their order. Their ETags are S3's own.
+fn part_list(parts: &[String]) -> PutPayload {
+    let mut xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
+    for (number, part) in (1..).zip(parts) {
+        let e_tag = quick_xml::escape::escape(part.as_str());
+        // Writing to a string does not fail.
+        let _ = write!(xml, "<Part><PartNumber>{number}</PartNumber><ETag>{e_tag}</ETag></Part>");
+    }
+    xml.push_str("</CompleteMultipartUpload>");
+    xml.into()
 }

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use http::Response;
-use http::request::Parts;
-use isobar_abstraction::{Error, ErrorKind, Origin};
+use isobar_abstraction::ErrorKind;
+use isobar_rest::object::Refused;
 use isobar_rest::{Judgement, Refusal};
 
 use crate::config::{Access, StorageAccount};
@@ -28,27 +28,6 @@ enum By {
     Identity,
 }
 
-/// What a request wanted to find.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
-    Nothing,
-    /// `If-None-Match: *` of a write.
-    Absent,
-    /// `If-Match`.
-    Version,
-}
-
-impl Condition {
-    fn of(request: &Parts) -> Self {
-        let headers = &request.headers;
-        match (headers.contains_key("if-match"), headers.contains_key("if-none-match")) {
-            (true, _) => Self::Version,
-            (_, true) if !request.method.is_safe() => Self::Absent,
-            _ => Self::Nothing,
-        }
-    }
-}
-
 impl BlobRefusals {
     pub(super) fn new(account: &StorageAccount, container: &str) -> Self {
         let by = match account.access {
@@ -66,48 +45,36 @@ impl BlobRefusals {
         Place { name, create: String::new(), grant: "" }
     }
 
-    /// The error of a refusal.
-    pub(super) fn error(&self, request: &Parts, refusal: Refusal) -> Error {
-        let error = self.known(request, &refusal);
-        refusal.as_error(error)
-    }
-
-    fn known(&self, request: &Parts, refusal: &Refusal) -> Error {
-        let condition = Condition::of(request);
+    /// What was refused.
+    pub(super) fn refused(&self, refusal: &Refusal) -> Refused {
         match (refusal.status().as_u16(), refusal.code.as_str()) {
-            (_, "ContainerNotFound") => self.no_container(),
-            (_, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") if absent_update(request) => {
-                Error::conflict("the object is gone")
-            }
-            (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => no_object(),
+            (_, "ContainerNotFound") => Refused::NoBucket(self.no_container()),
+            (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => Refused::NoObject,
             // Without a code, as emulators answer, it may be the container that is missing.
-            (404, _) => {
-                let message = format!("no such object, or no container `{}`", self.container);
-                no_object().with_source(Error::not_found(message))
-            }
-            (_, "BlobAlreadyExists") => Error::already_exists("an object with this key exists"),
+            (404, _) => Refused::NoObjectOr(format!("container `{}`", self.container)),
+            (_, "BlobAlreadyExists") => Refused::Exists,
             (412, code) if code.starts_with("Lease") => {
-                Error::conflict("somebody holds a lease on the object: wait until it ends, or break it")
+                Refused::Overtaken("somebody holds a lease on the object: wait until it ends, or break it")
             }
-            (412, _) if condition == Condition::Absent => Error::already_exists("an object with this key exists"),
-            (412, _) => Error::conflict("the object is not in the version that was expected"),
+            (412, _) => Refused::Unmet,
             (_, "InvalidBlockList") => {
-                Error::conflict("another write of this object came in between and took the parts: write it anew")
+                Refused::Overtaken("another write of this object came in between and took the parts: write it anew")
             }
-            (416, _) => Error::invalid("the range holds no byte of the object").with_origin(Origin::Data),
+            (416, _) => Refused::EmptyRange,
             (_, "OutOfRangeInput" | "InvalidResourceName") => {
-                Error::config(format!("Blob Storage takes no container or object of this name in `{}`", self.container))
+                let message = format!("Blob Storage takes no container or object of this name in `{}`", self.container);
+                Refused::Other(ErrorKind::Config, message)
             }
-            _ => Error::new(refusal.kind, self.message(refusal)).with_origin(Origin::Service),
+            _ => Refused::Other(refusal.kind, self.message(refusal)),
         }
     }
 
-    fn no_container(&self) -> Error {
+    fn no_container(&self) -> String {
         let Self { account, container, .. } = self;
-        Error::not_found(format!(
+        format!(
             "no container `{container}` in the storage account `{account}`: create it, as with `az storage container \
              create --name {container} --account-name {account} --auth-mode login`"
-        ))
+        )
     }
 
     fn message(&self, refusal: &Refusal) -> String {
@@ -135,15 +102,6 @@ impl BlobRefusals {
     }
 }
 
-fn no_object() -> Error {
-    Error::not_found("no such object").with_origin(Origin::Data)
-}
-
-/// An update of what is not there is a lost race.
-fn absent_update(request: &Parts) -> bool {
-    Condition::of(request) == Condition::Version && !request.method.is_safe()
-}
-
 /// Reads what an answer refuses.
 pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
     let refusal = service::read(answer)?;
@@ -168,7 +126,7 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         }
         "RequestBodyTooLarge" => ErrorKind::TooLarge { limit: LARGEST_PUT },
         "MetadataTooLarge" => ErrorKind::TooLarge { limit: crate::profile::PROFILE.limits.metadata_bytes },
-        "BlockCountExceedsLimit" => ErrorKind::TooLarge { limit: super::upload::MOST_PARTS as u64 },
+        "BlockCountExceedsLimit" => ErrorKind::TooLarge { limit: crate::profile::MOST_PARTS as u64 },
         "BlobImmutableDueToPolicy" | "PublicAccessNotPermitted" => ErrorKind::PermissionDenied,
         "BlobArchived" | "BlobBeingRehydrated" | "InvalidBlobType" | "UnsupportedHeader" | "FeatureNotSupported" => {
             ErrorKind::Unsupported
@@ -194,7 +152,8 @@ fn kind(status: u16, code: &str) -> ErrorKind {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, Request};
+    use isobar_abstraction::Error;
+    use object_store::PutMode;
 
     use super::*;
 
@@ -206,33 +165,29 @@ mod tests {
         Response::builder().status(status).body(body.into()).unwrap()
     }
 
-    fn explained(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> (ErrorKind, Judgement, String) {
-        let error = error(method, headers, answer);
-        let refusal = read(answer, &BlobRefusals::new(&StorageAccount::new("acc", Access::Identity), "pages").place());
-        (error.kind(), refusal.unwrap().judgement, error.message().to_owned())
+    fn refusals() -> BlobRefusals {
+        BlobRefusals::new(&StorageAccount::new("acc", Access::Identity), "pages")
     }
 
-    fn error(method: Method, headers: &[(&str, &str)], answer: &Response<Bytes>) -> Error {
-        let mut request = Request::builder().method(method).uri("https://acc.blob.core.windows.net/pages/a");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let account = StorageAccount::new("acc", Access::Identity);
-        let refusals = BlobRefusals::new(&account, "pages");
-        let error = refusals.error(&parts, read(answer, &refusals.place()).unwrap());
-        assert!(!error.outcome_unknown() && !format!("{error:?}").contains("hush"));
+    fn refused(answer: &Response<Bytes>) -> Option<Refusal> {
+        read(answer, &refusals().place())
+    }
+
+    fn error(answer: &Response<Bytes>) -> Error {
+        let error = refusals().refused(&refused(answer).unwrap()).error(&PutMode::Overwrite);
+        assert!(!format!("{error:?}").contains("hush"));
         error
     }
 
     #[test]
     fn codes_are_kinds_and_judgements() {
-        let (throttled, refused) = (ErrorKind::Throttled { retry_after: None }, Judgement::Refused { after: None });
+        let (throttled, patience) = (ErrorKind::Throttled { retry_after: None }, Judgement::Refused { after: None });
         for (status, code, kind, judgement) in [
             (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, Judgement::Final),
             (403, "AuthenticationFailed", ErrorKind::Unauthenticated, Judgement::Final),
             (401, "InvalidAuthenticationInfo", ErrorKind::Unauthenticated, Judgement::Final),
             (404, "BlobNotFound", ErrorKind::NotFound, Judgement::Final),
+            (412, "ConditionNotMet", ErrorKind::Conflict, Judgement::Final),
             (409, "BlobAlreadyExists", ErrorKind::AlreadyExists, Judgement::Final),
             (409, "ContainerBeingDeleted", ErrorKind::Unavailable, Judgement::Final),
             (412, "LeaseIdMissing", ErrorKind::Conflict, Judgement::Final),
@@ -240,50 +195,32 @@ mod tests {
             (400, "OutOfRangeInput", ErrorKind::Config, Judgement::Final),
             (413, "RequestBodyTooLarge", ErrorKind::TooLarge { limit: 5_242_880_000 }, Judgement::Final),
             (416, "InvalidRange", ErrorKind::InvalidInput, Judgement::Final),
-            (503, "ServerBusy", throttled, refused),
-            (429, "", throttled, refused),
+            (503, "ServerBusy", throttled, patience),
+            (429, "", throttled, patience),
             (500, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
             (500, "OperationTimedOut", ErrorKind::Unavailable, Judgement::Failed),
             (501, "", ErrorKind::Unsupported, Judgement::Final),
             (418, "Teapot", ErrorKind::Internal, Judgement::Final),
         ] {
-            let (found, judged, message) = explained(Method::PUT, &[], &answer(status, code));
-            assert_eq!((found, judged), (kind, judgement), "{status} {code}");
-            assert!(!message.is_empty() && !message.contains("RequestId"), "{message}");
+            let answer = answer(status, code);
+            let error = error(&answer);
+            assert_eq!((error.kind(), refused(&answer).unwrap().judgement), (kind, judgement), "{status} {code}");
+            assert!(!error.message().is_empty() && !error.message().contains("RequestId"), "{error}");
         }
     }
 
     #[test]
-    fn a_failed_condition_is_told_by_what_was_wanted() {
-        let failed = answer(412, "ConditionNotMet");
-        let (create, update) = ([("if-none-match", "*")], [("if-match", "\"1\"")]);
-        assert_eq!(explained(Method::PUT, &create, &failed).0, ErrorKind::AlreadyExists);
-        assert_eq!(explained(Method::PUT, &update, &failed).0, ErrorKind::Conflict);
-        assert_eq!(explained(Method::GET, &update, &failed).0, ErrorKind::Conflict);
-        let gone = answer(404, "BlobNotFound");
-        assert_eq!(explained(Method::PUT, &update, &gone).0, ErrorKind::Conflict);
-        assert_eq!(explained(Method::GET, &update, &gone).0, ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn a_missing_container_is_named_and_the_way_to_make_it() {
-        let (kind, _, message) = explained(Method::PUT, &[("if-match", "\"1\"")], &answer(404, "ContainerNotFound"));
-        assert_eq!(kind, ErrorKind::NotFound);
-        assert!(message.contains("`pages`") && message.contains("az storage container create"), "{message}");
+    fn a_missing_container_is_named_and_told_apart_from_a_missing_object() {
         let head = Response::builder().status(404).header("x-ms-error-code", "ContainerNotFound");
-        assert!(explained(Method::HEAD, &[], &head.body(Bytes::new()).unwrap()).2.contains("create it"));
-    }
-
-    #[test]
-    fn a_missing_object_is_told_apart_from_a_missing_container() {
-        let of = |method, answer: &Response<Bytes>| error(method, &[], answer).with_origin(Origin::Service).origin();
-        assert_eq!(of(Method::GET, &answer(404, "BlobNotFound")), Origin::Data);
-        assert_eq!(of(Method::GET, &answer(404, "ContainerNotFound")), Origin::Service);
-        assert_eq!(of(Method::PUT, &answer(409, "SnapshotsPresent")), Origin::Service);
-        // Without a code a client sees the likely reason, the log both.
+        for answer in [answer(404, "ContainerNotFound"), head.body(Bytes::new()).unwrap()] {
+            let error = error(&answer);
+            assert!(error.message().contains("`pages`") && error.message().contains("az storage container create"));
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+        }
         let bare = Response::builder().status(404).body(Bytes::new()).unwrap();
-        assert_eq!(of(Method::HEAD, &bare), Origin::Data);
-        let error = error(Method::HEAD, &[], &bare);
-        assert!(!error.message().contains("pages") && format!("{error:?}").contains("`pages`"), "{error:?}");
+        assert!(
+            matches!(refusals().refused(&refused(&bare).unwrap()), Refused::NoObjectOr(container) if container == "container `pages`")
+        );
+        assert_eq!(error(&answer(404, "BlobNotFound")).message(), "no such object");
     }
 }

@@ -1,172 +1,187 @@
-//! The store that reads and writes, as `object_store` has them.
+//! How Blob Storage is asked for objects, and what it answers.
 
-use std::fmt;
-use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use isobar_abstraction::Error;
-use isobar_abstraction::blob::{ListRequest, Listing, WriteCondition};
-use isobar_rest::object;
-use object_store::path::Path;
-use object_store::{
-    CopyMode, CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
-    RenameTargetMode, Result, coalesce_ranges,
+use http::response::Parts;
+use http::{HeaderMap, Method, Request, Response};
+use isobar_abstraction::blob::{ListRequest, SignRequest, SignedUrl};
+use isobar_abstraction::{Error, ErrorKind, Origin, Result};
+use isobar_rest::object::{
+    self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, encoded_query, text, written,
 };
+use isobar_rest::{Client, Refusal, Safety, StreamBody};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, MultipartUpload, PutMode, PutOptions, PutPayload, PutResult};
 
-use super::headers;
+use super::headers::HEADERS;
+use super::listing::{self, Cursor};
 use super::requests::BlobRequests;
+use super::sign::Sas;
 use super::upload::BlobUpload;
 
-/// Objects of one stream that are deleted at once.
-const DELETED_AT_ONCE: usize = 20;
+/// How often a copy that goes on behind our back is looked at, the pauses growing to 2 seconds.
+const LOOKS: u32 = 300;
 
-/// The names that are asked for at once.
-const PAGE: usize = 5_000;
-
-/// One container. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct BlobStore {
-    requests: BlobRequests,
+/// One container.
+#[derive(Debug)]
+pub(super) struct Container {
+    requests: Arc<BlobRequests>,
+    sas: Sas,
 }
 
-impl BlobStore {
+impl Container {
     pub(super) fn new(requests: BlobRequests) -> Self {
-        Self { requests }
+        let requests = Arc::new(requests);
+        Self { sas: Sas::new(Arc::clone(&requests)), requests }
     }
 
-    pub(super) fn requests(&self) -> &BlobRequests {
-        &self.requests
+    fn read(&self, method: Method, at: &Path, options: &GetOptions) -> Result<Request<PutPayload>> {
+        let version = options.version.as_deref();
+        let version = version.map(|version| format!("?{}", encoded_query(&[("versionid", version)])));
+        let url = format!("{}{}", self.requests.url(at), version.unwrap_or_default());
+        self.requests.ready(object::ask(Request::builder().method(method).uri(url), options), PutPayload::new())
+    }
+
+    fn refused(&self, at: &Path, refusal: &Refusal) -> object_store::Error {
+        object::refused_read(at, refusal, self.requests.error(refusal, &PutMode::Overwrite))
     }
 
     /// Azure has no ranges that are told from the end.
-    async fn bounded(&self, at: &Path, mut options: GetOptions) -> Result<GetOptions> {
-        let Some(GetRange::Suffix(length)) = options.range.clone().filter(|_| !options.head) else {
-            return Ok(options);
-        };
-        let meta = self.head(at).await?;
-        // Of an empty object there is no range, but the whole.
-        let end = meta.size.saturating_sub(length)..meta.size;
-        options.range = (meta.size > 0).then_some(GetRange::Bounded(end));
-        options.if_match = options.if_match.or(meta.e_tag);
-        Ok(options)
-    }
-
-    /// All pages of a list.
-    fn pages(&self, first: ListRequest) -> BoxStream<'static, Result<Listing>> {
-        let requests = self.requests.clone();
-        let pages = stream::try_unfold(Some(first), move |next| {
-            let requests = requests.clone();
-            async move {
-                let Some(request) = next else { return Ok(None) };
-                let page = requests.list(&request).await?;
-                let next = page.resume.clone().map(|after| ListRequest { after: Some(after), ..request });
-                Ok::<_, object_store::Error>(Some((page, next)))
-            }
-        });
-        pages.boxed()
-    }
-}
-
-/// A list of all that is below a path.
-fn below(prefix: Option<&Path>, delimiter: Option<&str>) -> ListRequest {
-    let prefix = prefix.filter(|prefix| !prefix.as_ref().is_empty()).map(|prefix| format!("{prefix}/"));
-    let delimiter = delimiter.map(str::to_owned);
-    ListRequest { prefix: prefix.unwrap_or_default(), delimiter, limit: PAGE, after: None }
-}
-
-impl fmt::Display for BlobStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "az://{}", self.requests.container())
+    async fn bounded(&self, at: &Path, options: &GetOptions) -> object_store::Result<GetOptions> {
+        let mut bounded = options.clone();
+        if let Some(GetRange::Suffix(length)) = options.range {
+            bounded.range = None;
+            let meta = self.describe(at, &self.head(at, &bounded).await?.into_parts().0)?.meta;
+            // Of an empty object there is no range, but the whole.
+            let end = meta.size.saturating_sub(length)..meta.size;
+            bounded.range = (meta.size > 0).then_some(GetRange::Bounded(end));
+            bounded.if_match = bounded.if_match.or(meta.e_tag);
+        }
+        Ok(bounded)
     }
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl ObjectStore for BlobStore {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        object::check_version("Blob Storage", &options.mode)?;
-        let options = PutOptions { attributes: headers::typed(options.attributes)?, ..options };
-        Ok(self.requests.put(at, payload, &options).await?)
+impl ObjectRequests for Container {
+    const SERVICE: &'static str = "Blob Storage";
+    const PAGE: usize = listing::LARGEST_PAGE;
+    // Azure goes on only where one of its own markers is, and Azurite knows no `startFrom`.
+    const LISTS_FROM_ANY_NAME: bool = false;
+
+    fn client(&self) -> &Client {
+        &self.requests.state.client
     }
 
-    async fn put_multipart_opts(
-        &self,
-        at: &Path,
-        mut options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        let mode = options.extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
-        object::check_version("Blob Storage", &mode)?;
-        let attributes = headers::typed(options.attributes)?;
-        Ok(Box::new(BlobUpload::new(self.requests.clone(), at.clone(), mode, attributes, options.tags)?))
+    fn place(&self) -> String {
+        format!("az://{}", self.requests.container)
     }
 
-    async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        headers::check_conditions(&options)?;
-        let options = self.bounded(at, options).await?;
-        object::get(&self.requests, at, options).await
+    /// <https://learn.microsoft.com/rest/api/storageservices/get-blob-properties>
+    async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
+        let request = self.read(Method::HEAD, at, options)?;
+        let answer = self.requests.service.send("GetBlobProperties", Safety::Read, request).await?;
+        answer.map_err(|refusal| self.refused(at, &refusal))
     }
 
-    async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let fetch = |range: Range<u64>| async move { self.get_range(at, range).await };
-        coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await
+    /// <https://learn.microsoft.com/rest/api/storageservices/get-blob>
+    async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
+        let request = self.read(Method::GET, at, &self.bounded(at, options).await?)?;
+        let answer = self.requests.service.open("GetBlob", request).await?;
+        answer.map_err(|refusal| self.refused(at, &refusal))
     }
 
-    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let requests = self.requests.clone();
-        let delete = move |path: Result<Path>| {
-            let requests = requests.clone();
-            async move {
-                let path = path?;
-                requests.delete(&path).await?;
-                Ok(path)
+    fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
+        // A hierarchical account has folders, which lists pass over.
+        if text(&answer.headers, "x-ms-resource-type").is_some_and(|kind| kind != "file") {
+            return Err(Error::not_found("no such object, but a folder of this name").with_origin(Origin::Data));
+        }
+        // Versions are numbers that lists do not tell, and that no condition takes: none is told.
+        ObjectHead::read(Self::SERVICE, at, answer, HEADERS.metadata)
+    }
+
+    /// <https://learn.microsoft.com/rest/api/storageservices/put-blob>
+    async fn put(&self, at: &Path, content: PutPayload, options: &PutOptions) -> Result<PutResult> {
+        let PutOptions { mode, attributes, tags, .. } = options;
+        check_version(Self::SERVICE, mode)?;
+        let request = Request::put(self.requests.url(at)).header("x-ms-blob-type", "BlockBlob");
+        let request = HEADERS.describe(request, attributes, tags)?;
+        written(Self::SERVICE, self.requests.write("PutBlob", request, content, mode).await?.headers(), None)
+    }
+
+    async fn begin(self: Arc<Self>, at: &Path, options: PutOptions) -> Result<Box<dyn MultipartUpload>> {
+        check_version(Self::SERVICE, &options.mode)?;
+        Ok(Box::new(PartUpload::new(BlobUpload::new(Arc::clone(&self.requests), at.clone(), options)?)))
+    }
+
+    /// <https://learn.microsoft.com/rest/api/storageservices/copy-blob>
+    async fn copy(self: Arc<Self>, from: &Path, to: &Path, mode: PutMode) -> Result<()> {
+        let requests = &self.requests;
+        // A signature opens the source only where it stands in its URL too.
+        let request =
+            Request::put(requests.url(to)).header("x-ms-copy-source", requests.service.signed_url(&requests.url(from)));
+        let answer = requests.write("CopyBlob", request, PutPayload::new(), &mode).await?;
+        let mut status = CopyStatus::of(answer.headers());
+        let id = text(answer.headers(), "x-ms-copy-id").map(str::to_owned);
+        for look in 1..=LOOKS {
+            match status {
+                CopyStatus::Done => return Ok(()),
+                CopyStatus::Failed(why) => {
+                    let message = format!("Blob Storage could not copy the object: {why}");
+                    return Err(Error::new(ErrorKind::Unavailable, message).with_outcome_unknown());
+                }
+                CopyStatus::Pending => {}
             }
-        };
-        paths.map(delete).buffered(DELETED_AT_ONCE).boxed()
+            requests.state.clock.pause(Duration::from_millis(100 * u64::from(look.min(20)))).await;
+            let head = requests.ask("GetBlobProperties", Request::head(requests.url(to)), PutPayload::new());
+            let head = head.await.map_err(Error::with_outcome_unknown)?;
+            // Another write has taken its place: ours was there before.
+            let ours = text(head.headers(), "x-ms-copy-id") == id.as_deref();
+            status = if ours { CopyStatus::of(head.headers()) } else { CopyStatus::Done };
+        }
+        Err(Error::new(ErrorKind::Timeout, "the copy of the object has not ended").with_outcome_unknown())
     }
 
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let pages = self.pages(below(prefix, None));
-        pages.map_ok(|page| stream::iter(page.objects.into_iter().map(Ok))).try_flatten().boxed()
+    /// <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
+    async fn delete(&self, at: &Path) -> Result<()> {
+        let request = Request::delete(self.requests.url(at)).header("x-ms-delete-snapshots", "include");
+        let request = self.requests.ready(request, PutPayload::new())?;
+        match self.requests.service.send("DeleteBlob", Safety::Idempotent, request).await? {
+            Err(refusal) if refusal.code == "BlobNotFound" && refusal.status() == 404 => Ok(()),
+            answer => answer.map(drop).map_err(|refusal| self.requests.error(&refusal, &PutMode::Overwrite)),
+        }
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        // Azure goes on only where one of its own markers is, and Azurite knows no `startFrom`.
-        let offset = offset.clone();
-        self.list(prefix).try_filter(move |meta| std::future::ready(meta.location > offset)).boxed()
+    /// <https://learn.microsoft.com/rest/api/storageservices/list-blobs>
+    async fn page(&self, request: &ListRequest, token: Option<&str>) -> Result<Page> {
+        let cursor = Cursor::of(request)?;
+        let query = listing::query(request, token.unwrap_or(&cursor.marker));
+        let request = Request::get(format!("{}?{query}", self.requests.base()));
+        listing::read(&cursor, self.requests.ask("ListBlobs", request, PutPayload::new()).await?.body())
     }
 
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let mut pages = self.pages(below(prefix, Some("/")));
-        let mut all = ListResult { objects: Vec::new(), common_prefixes: Vec::new(), extensions: Default::default() };
-        while let Some(page) = pages.try_next().await? {
-            all.objects.extend(page.objects);
-            for prefix in page.prefixes {
-                all.common_prefixes.push(Path::parse(prefix)?);
+    async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
+        self.sas.sign(request).await
+    }
+}
+
+/// How far a copy is.
+enum CopyStatus {
+    Done,
+    Pending,
+    Failed(String),
+}
+
+impl CopyStatus {
+    fn of(headers: &HeaderMap) -> Self {
+        match text(headers, "x-ms-copy-status") {
+            Some("pending") => Self::Pending,
+            Some("failed" | "aborted") => {
+                Self::Failed(text(headers, "x-ms-copy-status-description").unwrap_or("it was aborted").to_owned())
             }
+            _ => Self::Done,
         }
-        Ok(all)
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        if from != to {
-            return Ok(self.requests.copy(from, to, options.mode).await?);
-        }
-        self.head(from).await?;
-        match options.mode {
-            CopyMode::Overwrite => Ok(()),
-            CopyMode::Create => Err(Error::already_exists("an object with this key exists").into()),
-        }
-    }
-
-    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        let mode = match options.target_mode {
-            RenameTargetMode::Overwrite => CopyMode::Overwrite,
-            RenameTargetMode::Create => CopyMode::Create,
-        };
-        self.copy_opts(from, to, CopyOptions::new().with_mode(mode)).await?;
-        if from == to { Ok(()) } else { self.delete(from).await }
     }
 }

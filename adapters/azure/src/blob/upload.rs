@@ -1,87 +1,79 @@
 //! Multipart writes, under a condition where one is wanted.
 
-use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::{Error, ErrorKind};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::Request;
+use http::header::CONTENT_TYPE;
+use isobar_abstraction::{Error, Result};
+use isobar_rest::object::{UploadParts, encoded_query, written};
 use object_store::path::Path;
-use object_store::{Attributes, MultipartUpload, PutMode, PutPayload, PutResult, Result, TagSet, UploadPart};
-use parking_lot::Mutex;
+use object_store::{PutMode, PutOptions, PutPayload, PutResult};
 
+use super::headers::HEADERS;
 use super::requests::BlobRequests;
-
-/// The most parts of an upload:
-/// <https://learn.microsoft.com/azure/storage/blobs/scalability-targets>.
-pub(super) const MOST_PARTS: usize = 50_000;
+use crate::profile::MOST_PARTS;
 
 /// An upload that has begun. What was sent is never seen before its end, and Azure drops it after a
 /// week, or with the next write of the object; there is nothing to abort.
 #[derive(Debug)]
 pub(super) struct BlobUpload {
-    requests: BlobRequests,
+    requests: Arc<BlobRequests>,
     at: Path,
     /// What the ids of its parts begin with: two uploads of one object must not take each other's.
     id: u64,
-    mode: PutMode,
-    attributes: Attributes,
-    tags: TagSet,
-    parts: Arc<Mutex<BTreeMap<usize, String>>>,
-    sent: usize,
-    open: bool,
+    options: PutOptions,
 }
 
 impl BlobUpload {
-    pub(super) fn new(
-        requests: BlobRequests,
-        at: Path,
-        mode: PutMode,
-        attributes: Attributes,
-        tags: TagSet,
-    ) -> Result<Self> {
+    pub(super) fn new(requests: Arc<BlobRequests>, at: Path, options: PutOptions) -> Result<Self> {
         let mut id = [0; 8];
         let no_chance = |_| Error::internal("the machine gives no random numbers");
         getrandom::fill(&mut id).map_err(no_chance)?;
-        let id = u64::from_be_bytes(id);
-        Ok(Self { requests, at, id, mode, attributes, tags, parts: Arc::default(), sent: 0, open: true })
+        Ok(Self { requests, at, id: u64::from_be_bytes(id), options })
     }
 }
 
 #[async_trait]
-impl MultipartUpload for BlobUpload {
-    fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let place = self.sent;
-        self.sent += 1;
-        if place == MOST_PARTS {
-            let error = Error::too_large("the number of parts", place as u64 + 1, MOST_PARTS as u64);
-            return Box::pin(async { Err(error.into()) });
-        }
-        let (requests, at, parts) = (self.requests.clone(), self.at.clone(), Arc::clone(&self.parts));
+impl UploadParts for BlobUpload {
+    const MOST: usize = MOST_PARTS;
+
+    /// Nobody sees it. <https://learn.microsoft.com/rest/api/storageservices/put-block>
+    async fn send(&self, place: usize, content: PutPayload) -> Result<String> {
         // All ids of one object must be of one length: that of `object_store`'s.
-        let id = format!("{:016x}{place:016x}", self.id);
-        Box::pin(async move {
-            requests.put_block(&at, &id, data).await?;
-            parts.lock().insert(place, id);
-            Ok(())
-        })
+        let id = BASE64_STANDARD.encode(format!("{:016x}{place:016x}", self.id));
+        let query = encoded_query(&[("comp", "block"), ("blockid", &id)]);
+        let request = Request::put(format!("{}?{query}", self.requests.url(&self.at)));
+        self.requests.write("PutBlock", request, content, &PutMode::Overwrite).await?;
+        Ok(id)
     }
 
-    async fn complete(&mut self) -> Result<PutResult> {
-        if !self.open {
-            return Err(Error::new(ErrorKind::InvalidInput, "the upload has ended").into());
-        }
-        let parts: Vec<_> = self.parts.lock().values().cloned().collect();
-        if parts.len() != self.sent {
-            return Err(Error::invalid("a part of the upload was not sent to its end").into());
-        }
-        let list = self.requests.put_block_list(&self.at, &parts, &self.attributes, &self.tags, &self.mode);
-        let result = list.await?;
-        self.open = false;
-        Ok(result)
+    /// <https://learn.microsoft.com/rest/api/storageservices/put-block-list>
+    ///
+    /// Errors: `AlreadyExists` and `Conflict` by the mode; `Conflict` where another write took the parts.
+    async fn complete(&self, parts: Vec<String>) -> Result<PutResult> {
+        let PutOptions { mode, attributes, tags, .. } = &self.options;
+        let request = Request::put(format!("{}?comp=blocklist", self.requests.url(&self.at)));
+        let request = HEADERS.describe(request.header(CONTENT_TYPE, "application/xml"), attributes, tags)?;
+        let answer = self.requests.write("PutBlockList", request, block_list(&parts), mode).await?;
+        written("Blob Storage", answer.headers(), None)
     }
 
-    async fn abort(&mut self) -> Result<()> {
-        self.open = false;
+    async fn abort(&self) -> Result<()> {
         Ok(())
     }
+}
+
+/// `Latest`, so that the list can be sent again after it was taken: the parts are the object's then.
+fn block_list(ids: &[String]) -> PutPayload {
+    let mut xml = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>".to_owned();
+    for id in ids {
+        // Writing to a string does not fail.
+        let _ = write!(xml, "<Latest>{id}</Latest>");
+    }
+    xml.push_str("</BlockList>");
+    xml.into()
 }

@@ -3,37 +3,18 @@
 use isobar_abstraction::{Error, Result};
 use object_store::{PutMode, UpdateVersion};
 
-/// What a write must find at its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Anything,
-    Nothing,
-    /// An object of this generation, which no other write of the name ever has.
-    Generation(i64),
-}
-
-impl Wanted {
-    /// Errors: `Conflict`, for a version that no object of Cloud Storage has.
-    pub(super) fn of(mode: &PutMode) -> Result<Self> {
-        Ok(match mode {
-            PutMode::Overwrite => Self::Anything,
-            PutMode::Create => Self::Nothing,
-            PutMode::Update(UpdateVersion { e_tag, version }) => {
-                let generation = e_tag.as_deref().or(version.as_deref()).and_then(generation);
-                let none = || Error::conflict("this is the version of no object in Cloud Storage");
-                Self::Generation(generation.ok_or_else(none)?)
-            }
-        })
-    }
-
-    /// The parameter of the query.
-    pub(super) fn generation(self) -> Option<String> {
-        match self {
-            Self::Anything => None,
-            Self::Nothing => Some("0".to_owned()),
-            Self::Generation(generation) => Some(generation.to_string()),
+/// The parameter `ifGenerationMatch` of a write. No other write of the name ever has its generation; 0 is none.
+///
+/// Errors: `Conflict`, for a version that no object of Cloud Storage has.
+pub(super) fn generation_match(mode: &PutMode) -> Result<Option<i64>> {
+    Ok(match mode {
+        PutMode::Overwrite => None,
+        PutMode::Create => Some(0),
+        PutMode::Update(UpdateVersion { e_tag, version }) => {
+            let found = e_tag.as_deref().or(version.as_deref()).and_then(generation);
+            Some(found.ok_or_else(|| Error::conflict("this is the version of no object in Cloud Storage"))?)
         }
-    }
+    })
 }
 
 /// The number that a version's text is. 0 would be no object at all.
@@ -60,10 +41,10 @@ mod tests {
     fn only_the_number_of_a_generation_is_a_version() {
         let update = |e_tag: Option<&str>, version: Option<&str>| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
-            Wanted::of(&PutMode::Update(UpdateVersion { e_tag: owned(e_tag), version: owned(version) }))
+            generation_match(&PutMode::Update(UpdateVersion { e_tag: owned(e_tag), version: owned(version) }))
         };
-        assert_eq!(update(Some("17"), None).unwrap(), Wanted::Generation(17));
-        assert_eq!(update(None, Some("17")).unwrap(), Wanted::Generation(17));
+        assert_eq!(update(Some("17"), None).unwrap(), Some(17));
+        assert_eq!(update(None, Some("17")).unwrap(), Some(17));
         for wrong in ["", "0", "*", "-1", "+1", "017", "1 ", "\"1\"", "0x1", "99999999999999999999"] {
             assert_eq!(update(Some(wrong), None).unwrap_err().kind(), ErrorKind::Conflict, "{wrong}");
         }
@@ -72,9 +53,8 @@ mod tests {
 
     #[test]
     fn a_create_wants_generation_zero() {
-        let wanted = |mode| Wanted::of(&mode).unwrap().generation();
-        assert_eq!(wanted(PutMode::Create).as_deref(), Some("0"));
-        assert_eq!(wanted(PutMode::Overwrite), None);
+        assert_eq!(generation_match(&PutMode::Create).unwrap(), Some(0));
+        assert_eq!(generation_match(&PutMode::Overwrite).unwrap(), None);
         assert_ne!(unique().unwrap(), unique().unwrap());
     }
 }

@@ -10,7 +10,7 @@ use isobar_rest::object::text;
 use object_store::{Attribute, Attributes, GetRange};
 
 use super::condition;
-use super::resource::{NO_TYPE, WRITE};
+use super::resource::WRITE;
 
 /// What the headers of metadata begin with.
 pub(super) const METADATA: &str = "x-goog-meta-";
@@ -70,20 +70,10 @@ pub(super) fn complete(attributes: &mut Attributes, headers: &HeaderMap) {
     if let Some(class) = text(headers, STORAGE_CLASS).filter(|class| *class != STANDARD) {
         attributes.insert(Attribute::StorageClass, class.to_owned().into());
     }
-    let is = |attribute: &Attribute, values: &[&str]| {
-        attributes.get(attribute).is_some_and(|value| values.contains(&value.as_ref()))
-    };
-    let untyped = is(&Attribute::ContentType, &[NO_TYPE]);
-    let uncached = is(&Attribute::CacheControl, &CACHED);
-    for (attribute, absent) in [
-        (Attribute::ContentType, untyped),
-        (Attribute::CacheControl, uncached),
-        (Attribute::Metadata(WRITE.into()), true),
-    ] {
-        if absent {
-            attributes.remove(&attribute);
-        }
+    if attributes.get(&Attribute::CacheControl).is_some_and(|value| CACHED.contains(&value.as_ref())) {
+        attributes.remove(&Attribute::CacheControl);
     }
+    attributes.remove(&Attribute::Metadata(WRITE.into()));
 }
 
 #[cfg(test)]

@@ -3,16 +3,15 @@
 //! A page goes on at the name at which the one before ended, and not by Cloud Storage's own token, of
 //! which nobody says how long it is good.
 
-use isobar_abstraction::blob::{ListRequest, Listing};
+use isobar_abstraction::blob::ListRequest;
 use isobar_abstraction::{Error, Result};
-use object_store::path::Path;
+use isobar_rest::object::{Page, encoded_query, group_before, page};
 use serde::Deserialize;
 
-use super::encoded;
 use super::resource::Resource;
 
 /// The most names that Cloud Storage puts on a page.
-const LARGEST_PAGE: usize = 1_000;
+pub(super) const LARGEST_PAGE: usize = 1_000;
 
 /// What is asked for of them.
 const FIELDS: &str = "nextPageToken,prefixes,items(name,size,generation,updated)";
@@ -30,7 +29,7 @@ pub(super) fn query(request: &ListRequest, token: &str) -> String {
         ("startOffset", start.name.as_str()),
     ];
     pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
-    encoded::query(&pairs)
+    encoded_query(&pairs)
 }
 
 /// Where a page begins.
@@ -42,17 +41,10 @@ struct Start {
 
 fn start(request: &ListRequest) -> Start {
     let after = request.after.as_deref().unwrap_or_default();
-    match group(request).and_then(behind) {
+    match group_before(request).and_then(behind) {
         Some(name) => Start { name, repeats: false },
         None => Start { name: after.to_owned(), repeats: !after.is_empty() },
     }
-}
-
-/// The group that the page before ended with, if it was a group.
-fn group(request: &ListRequest) -> Option<&str> {
-    let (after, delimiter) = (request.after.as_deref()?, request.delimiter.as_deref()?);
-    let below = after.strip_prefix(request.prefix.as_str())?;
-    (below.ends_with(delimiter) && !below.is_empty()).then_some(after)
 }
 
 /// The first name behind all that begin with `prefix`. `None`, where there is none.
@@ -74,7 +66,7 @@ fn behind(prefix: &str) -> Option<String> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
+struct List {
     #[serde(default)]
     items: Vec<Resource>,
     #[serde(default)]
@@ -83,55 +75,14 @@ struct Page {
     next_page_token: String,
 }
 
-/// What an answer is.
-pub(super) enum Read {
-    Page(Listing),
-    /// A page without a name, behind which there are more: Cloud Storage's token of the next.
-    Empty(String),
-}
-
-/// What stands at one name of a list.
-enum Entry {
-    Object(Resource),
-    Group,
-}
-
 /// Reads the answer. Errors: `Internal`, also for an object whose name no path can be.
-pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Read> {
+pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Page> {
     let wrong = |error| Error::internal("Cloud Storage answered no list").with_source(error);
-    let Page { items, prefixes, next_page_token } = serde_json::from_slice(answer).map_err(wrong)?;
-    let groups = prefixes.into_iter().map(|prefix| (prefix, Entry::Group));
-    let objects = items.into_iter().map(|item| (item.name.clone(), Entry::Object(item)));
-    let mut entries: Vec<_> = objects.chain(groups).collect();
-    entries.retain(|(name, _)| Some(name) != request.after.as_ref());
-    if entries.is_empty() && !next_page_token.is_empty() {
-        return Ok(Read::Empty(next_page_token));
-    }
-    entries.sort_by(|(before, _), (after, _)| before.cmp(after));
-    let more = !next_page_token.is_empty() || entries.len() > request.limit;
-    entries.truncate(request.limit);
-    let resume = entries.last().map(|(name, _)| name.clone()).filter(|_| more);
-    let mut listing = Listing { resume, ..Listing::default() };
-    for (name, entry) in entries {
-        match entry {
-            Entry::Group => listing.prefixes.push(name),
-            // What consoles make for a folder: no object, and no path.
-            Entry::Object(_) if name.ends_with('/') => {}
-            Entry::Object(object) => listing.objects.push(object.meta(path(&name)?)?),
-        }
-    }
-    Ok(Read::Page(listing))
-}
-
-fn path(stored: &str) -> Result<Path> {
-    let unreachable = || {
-        let name = stored.escape_debug();
-        Error::internal(format!(
-            "the bucket holds `{name}`, which isobar did not write and cannot read: rename it, or list another prefix"
-        ))
-    };
-    let path = Path::parse(stored).map_err(|error| unreachable().with_source(error))?;
-    if path.as_ref() == stored { Ok(path) } else { Err(unreachable()) }
+    let List { items, prefixes, next_page_token } = serde_json::from_slice(answer).map_err(wrong)?;
+    let groups = prefixes.into_iter().map(|prefix| (prefix, None));
+    let objects = items.into_iter().map(|item| (item.name.clone(), Some(item)));
+    let more = Some(next_page_token.as_str()).filter(|token| !token.is_empty());
+    page(request, objects.chain(groups).collect(), more, |location, object| object.meta(location))
 }
 
 #[cfg(test)]
@@ -143,24 +94,6 @@ mod tests {
     fn request(prefix: &str, after: Option<&str>) -> ListRequest {
         let after = after.map(str::to_owned);
         ListRequest { prefix: prefix.to_owned(), delimiter: Some("/".to_owned()), limit: 3, after }
-    }
-
-    fn page(keys: &[&str], groups: &[&str], token: &str) -> String {
-        let item =
-            |name: &&str| json!({"name": name, "size": "7", "generation": "17", "updated": "2026-01-02T03:04:05.6Z"});
-        let items: Vec<_> = keys.iter().map(item).collect();
-        json!({"kind": "storage#objects", "items": items, "prefixes": groups, "nextPageToken": token}).to_string()
-    }
-
-    fn page_of(request: &ListRequest, answer: &str) -> Result<Listing> {
-        match read(request, answer.as_bytes())? {
-            Read::Page(listing) => Ok(listing),
-            Read::Empty(token) => panic!("no page, but {token}"),
-        }
-    }
-
-    fn names(listing: &Listing) -> Vec<&str> {
-        listing.objects.iter().map(|object| object.location.as_ref()).collect()
     }
 
     #[test]
@@ -189,45 +122,23 @@ mod tests {
     }
 
     #[test]
-    fn names_come_back_in_byte_order_and_as_they_are_stored() {
-        let answer = page(&["ä/%", "a+b", " a ", "\u{ffff}", "\u{10000}"], &["b/", "a/"], "");
-        let listing = page_of(&ListRequest { limit: 10, ..request("", None) }, &answer).unwrap();
-        assert_eq!(names(&listing), [" a ", "a+b", "ä/%", "\u{ffff}", "\u{10000}"]);
-        assert_eq!((listing.prefixes, listing.resume), (vec!["a/".to_owned(), "b/".to_owned()], None));
-        assert_eq!((listing.objects[0].size, listing.objects[0].e_tag.as_deref()), (7, Some("17")));
-    }
-
-    #[test]
-    fn a_page_resumes_at_the_last_of_its_names_and_groups() {
-        for (keys, groups, last) in [(&["a", "c"][..], &["b/"][..], "c"), (&["a"], &["b/"], "b/"), (&["a"], &[], "a")] {
-            let listing = page_of(&request("", None), &page(keys, groups, "t")).unwrap();
-            assert_eq!(listing.resume.as_deref(), Some(last));
-        }
-    }
-
-    #[test]
-    fn a_page_holds_no_more_than_its_limit_and_not_the_last_name_of_the_one_before() {
-        let listing = page_of(&request("", Some("b")), &page(&["b", "c", "f"], &["d/", "e/"], "")).unwrap();
-        assert_eq!((names(&listing), listing.prefixes.len(), listing.resume.as_deref()), (vec!["c"], 2, Some("e/")));
-    }
-
-    #[test]
-    fn folders_of_consoles_are_passed_over_and_other_names_without_a_path_are_told() {
-        let listing = page_of(&request("p/", None), &page(&["p/"], &[], "t")).unwrap();
-        assert_eq!((names(&listing), listing.resume.as_deref()), (vec![], Some("p/")));
-        for name in ["a//b", "/a", "a/../b"] {
-            let error = page_of(&request("", None), &page(&["a", name], &[], "")).unwrap_err();
-            assert!(error.message().contains(name), "{error}");
-        }
+    fn names_come_back_as_they_are_stored() {
+        let item =
+            |name: &str| json!({"name": name, "size": "7", "generation": "17", "updated": "2026-01-02T03:04:05.6Z"});
+        let answer = json!({"kind": "storage#objects", "items": [item("ä/%"), item(" a ")], "prefixes": ["b/"]});
+        let Ok(Page::Names(page)) = read(&request("", None), answer.to_string().as_bytes()) else { panic!("no name") };
+        let names: Vec<_> = page.objects.iter().map(|object| object.location.as_ref()).collect();
+        assert_eq!((names, page.prefixes, page.resume), (vec![" a ", "ä/%"], vec!["b/".to_owned()], None));
+        assert_eq!((page.objects[0].size, page.objects[0].e_tag.as_deref()), (7, Some("17")));
         for nonsense in ["<html>", "", "7"] {
-            assert!(page_of(&request("", None), nonsense).is_err(), "{nonsense}");
+            assert!(read(&request("", None), nonsense.as_bytes()).is_err(), "{nonsense}");
         }
     }
 
     #[test]
     fn a_page_without_a_name_tells_the_next() {
-        let empty = read(&request("", Some("a")), page(&["a"], &[], "t").as_bytes());
-        assert!(matches!(empty, Ok(Read::Empty(token)) if token == "t"));
-        assert!(matches!(read(&request("", None), b"{}"), Ok(Read::Page(_))));
+        let empty = read(&request("", None), br#"{"nextPageToken": "t"}"#);
+        assert!(matches!(empty, Ok(Page::Empty(token)) if token == "t"));
+        assert!(matches!(read(&request("", None), b"{}"), Ok(Page::Names(_))));
     }
 }

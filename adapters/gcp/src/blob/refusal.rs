@@ -2,10 +2,10 @@
 //!
 //! Source: <https://cloud.google.com/storage/docs/json_api/v1/status-codes>
 
-use isobar_abstraction::{Error, ErrorKind, Origin};
+use isobar_abstraction::{Error, ErrorKind};
 use isobar_rest::Refusal;
-
-use super::condition::Wanted;
+use isobar_rest::object::Refused;
+use object_store::PutMode;
 
 /// The largest object: <https://cloud.google.com/storage/quotas#objects>.
 const LARGEST: u64 = 5 << 40;
@@ -35,38 +35,33 @@ impl Missing {
     }
 }
 
-/// The error of a call for an object.
-pub(super) fn error(bucket: &str, wanted: Wanted, refusal: Refusal) -> Error {
-    let error = match (refusal.status().as_u16(), Missing::of(&refusal)) {
+/// The error of a call for an object, which was to meet `mode`.
+pub(super) fn error(bucket: &str, mode: &PutMode, refusal: &Refusal) -> Error {
+    let refused = match (refusal.status().as_u16(), Missing::of(refusal)) {
         (_, Some(Missing::Bucket)) => no_bucket(bucket),
-        (_, Some(_)) if matches!(wanted, Wanted::Generation(_)) => Error::conflict("the object is gone"),
-        (_, Some(Missing::Object)) => no_object(),
-        (_, Some(Missing::Either)) => {
-            no_object().with_source(Error::not_found(format!("no such object, or no bucket `{bucket}`")))
-        }
-        (412, _) if wanted == Wanted::Nothing => Error::already_exists("an object with this key exists"),
-        (412, _) => Error::conflict("the object is not in the version that was expected"),
-        (416, _) => Error::invalid("the range holds no byte of the object").with_origin(Origin::Data),
-        (413, _) => Error::new(ErrorKind::TooLarge { limit: LARGEST }, "Cloud Storage takes no object of this size"),
-        _ => return Error::from(refusal),
+        (_, Some(Missing::Object)) => Refused::NoObject,
+        (_, Some(Missing::Either)) => Refused::NoObjectOr(format!("bucket `{bucket}`")),
+        (412, _) => Refused::Unmet,
+        (416, _) => Refused::EmptyRange,
+        (413, _) => Refused::Other(
+            ErrorKind::TooLarge { limit: LARGEST },
+            "Cloud Storage takes no object of this size".to_owned(),
+        ),
+        _ => Refused::Other(refusal.kind, refusal.explanation.clone()),
     };
-    refusal.as_error(error)
-}
-
-fn no_object() -> Error {
-    Error::not_found("no such object").with_origin(Origin::Data)
+    refusal.as_error(refused.error(mode))
 }
 
 /// The error of a call that makes an object: what is missing then is the bucket.
-pub(super) fn error_of_write(bucket: &str, wanted: Wanted, refusal: Refusal) -> Error {
-    match Missing::of(&refusal) {
-        Some(Missing::Either) => no_bucket(bucket),
-        _ => error(bucket, wanted, refusal),
+pub(super) fn error_of_write(bucket: &str, mode: &PutMode, refusal: &Refusal) -> Error {
+    match Missing::of(refusal) {
+        Some(Missing::Either) => refusal.as_error(no_bucket(bucket).error(mode)),
+        _ => error(bucket, mode, refusal),
     }
 }
 
-pub(super) fn no_bucket(bucket: &str) -> Error {
-    Error::not_found(format!(
+pub(super) fn no_bucket(bucket: &str) -> Refused {
+    Refused::NoBucket(format!(
         "no bucket `{bucket}` in Cloud Storage: create it, as with `gcloud storage buckets create gs://{bucket}`"
     ))
 }
@@ -109,18 +104,15 @@ mod tests {
             (told(504, "gatewayTimeout", "x"), ErrorKind::Timeout),
         ] {
             let status = refusal.status();
-            assert_eq!(error("pages", Wanted::Anything, refusal).kind(), kind, "{status}");
+            assert_eq!(error("pages", &PutMode::Overwrite, &refusal).kind(), kind, "{status}");
         }
     }
 
     #[test]
-    fn a_failed_condition_is_told_by_what_was_wanted() {
-        let failed = || told(412, "conditionNotMet", "x");
-        assert_eq!(error("pages", Wanted::Nothing, failed()).kind(), ErrorKind::AlreadyExists);
-        assert_eq!(error("pages", Wanted::Generation(7), failed()).kind(), ErrorKind::Conflict);
-        let mut uncertain = failed();
-        uncertain.uncertain = true;
-        assert!(error("pages", Wanted::Nothing, uncertain).outcome_unknown());
+    fn a_refusal_of_what_may_have_been_applied_says_so() {
+        let uncertain = Refusal { uncertain: true, ..told(412, "conditionNotMet", "x") };
+        let error = error("pages", &PutMode::Create, &uncertain);
+        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::AlreadyExists, true));
     }
 
     #[test]
@@ -130,27 +122,14 @@ mod tests {
                    exist.</Message></Error>";
         for missing in [bucket, refusal(404, xml)] {
             assert_eq!(Missing::of(&missing), Some(Missing::Bucket));
-            let error = error("pages", Wanted::Generation(7), missing);
+            let error = error("pages", &PutMode::Create, &missing);
             assert!(error.kind() == ErrorKind::NotFound && error.message().contains("gs://pages"), "{error}");
         }
         let silent = told(404, "notFound", "Not Found");
         assert_eq!(Missing::of(&silent), Some(Missing::Either));
-        assert!(error_of_write("pages", Wanted::Nothing, silent).message().contains("gs://pages"));
+        assert!(error_of_write("pages", &PutMode::Create, &silent).message().contains("gs://pages"));
         let xml = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
         assert_eq!(Missing::of(&refusal(404, xml)), Some(Missing::Object));
         assert_eq!(Missing::of(&told(403, "forbidden", "No such object")), None);
-    }
-
-    #[test]
-    fn a_missing_object_is_told_apart_from_a_missing_bucket() {
-        let of = |message| {
-            let error = error("pages", Wanted::Anything, told(404, "notFound", message));
-            assert!(!error.message().starts_with("no such object") || !error.message().contains("pages"), "{error}");
-            error.with_origin(Origin::Service).origin()
-        };
-        assert_eq!(of("No such object: pages/a"), Origin::Data);
-        assert_eq!(of("The specified bucket does not exist."), Origin::Service);
-        // An emulator's: a client sees the likely reason.
-        assert_eq!(of("Not Found"), Origin::Data);
     }
 }

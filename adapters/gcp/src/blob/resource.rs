@@ -12,10 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::condition;
 
-/// What content is that was given no type. Cloud Storage has another word for it, which may be an
-/// app's too, so it is always said.
-pub(super) const NO_TYPE: &str = "binary/octet-stream";
-
 /// The metadata by which a conditional write knows its own object again.
 pub(super) const WRITE: &str = "isobar-write";
 
@@ -39,14 +35,13 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Errors: `InvalidInput`, where a header could not hold a value; `Unsupported` for tags.
+    /// Errors: `InvalidInput` for metadata of our own; `Unsupported` for tags.
     pub(super) fn of(attributes: &Attributes, tags: &TagSet) -> Result<Self> {
         if !tags.encoded().is_empty() {
             return Err(Error::unsupported("put", "gcp", "use metadata: objects of Cloud Storage have no tags"));
         }
-        let mut description = Self { content_type: NO_TYPE.to_owned(), ..Self::default() };
+        let mut description = Self::default();
         for (attribute, value) in attributes {
-            check(attribute, value)?;
             description.set(attribute, value.to_string())?;
         }
         Ok(description)
@@ -63,6 +58,9 @@ impl Description {
                 self.content_type = value;
                 return Ok(());
             }
+            Attribute::Metadata(name) if name.eq_ignore_ascii_case(WRITE) => {
+                return Err(Error::invalid(format!("the metadata `{WRITE}` is isobar's own")));
+            }
             Attribute::Metadata(name) => {
                 // Headers, in which it comes back, fold the case.
                 self.metadata.insert(name.to_ascii_lowercase(), value);
@@ -73,22 +71,6 @@ impl Description {
         *field = Some(value);
         Ok(())
     }
-}
-
-/// Refuses what no header can hold, in which it is to come back.
-fn check(attribute: &Attribute, value: &str) -> Result<()> {
-    let fits = match attribute {
-        Attribute::Metadata(name) => {
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-            !name.is_empty() && name.bytes().all(fits) && !name.eq_ignore_ascii_case(WRITE)
-        }
-        _ => true,
-    };
-    let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if fits && printable && value.trim() == value {
-        return Ok(());
-    }
-    Err(Error::invalid("an attribute or the metadata holds a character that no header can"))
 }
 
 /// What a list or the answer to a write tells of an object. Numbers are text, since JavaScript's hold less.
@@ -148,32 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn what_no_header_can_hold_is_refused() {
-        for (attribute, value) in [
-            (Attribute::ContentType, "a\r\nx: y"),
-            (Attribute::CacheControl, "ä"),
-            (Attribute::Metadata("a b".into()), "x"),
-            (Attribute::Metadata("".into()), "x"),
-            (Attribute::Metadata("Isobar-Write".into()), "x"),
-            (Attribute::Metadata("a".into()), "\u{7f}"),
-            (Attribute::Metadata("a".into()), " x"),
-        ] {
-            assert!(Description::of(&with(attribute, value), &TagSet::default()).is_err(), "{value:?}");
-        }
-        let mut tags = TagSet::default();
-        tags.push("a", "b");
-        assert!(Description::of(&Attributes::new(), &tags).is_err());
-    }
-
-    #[test]
-    fn attributes_are_described_and_a_type_is_always_said() {
+    fn attributes_are_described_but_no_tags_and_not_our_own_metadata() {
+        let of = |attributes: &Attributes, tags: &TagSet| Description::of(attributes, tags);
         let mut given = with(Attribute::Metadata("Kind".into()), "note");
         given.insert(Attribute::CacheControl, "no-store".into());
-        let text =
-            |attributes| serde_json::to_string(&Description::of(attributes, &TagSet::default()).unwrap()).unwrap();
-        let expected = r#"{"contentType":"binary/octet-stream","cacheControl":"no-store","metadata":{"kind":"note"}}"#;
-        assert_eq!(text(&given), expected);
-        assert_eq!(text(&with(Attribute::ContentType, "text/x")), r#"{"contentType":"text/x"}"#);
+        given.insert(Attribute::ContentType, "text/x".into());
+        let text = serde_json::to_string(&of(&given, &TagSet::default()).unwrap()).unwrap();
+        assert_eq!(text, r#"{"contentType":"text/x","cacheControl":"no-store","metadata":{"kind":"note"}}"#);
+        let own = with(Attribute::Metadata("Isobar-Write".into()), "x");
+        assert_eq!(of(&own, &TagSet::default()).unwrap_err().kind(), isobar_abstraction::ErrorKind::InvalidInput);
+        let mut tags = TagSet::default();
+        tags.push("a", "b");
+        assert_eq!(of(&given, &tags).unwrap_err().kind(), isobar_abstraction::ErrorKind::Unsupported);
     }
 
     #[test]

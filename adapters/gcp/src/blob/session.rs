@@ -6,18 +6,19 @@
 //! (<https://github.com/googleapis/google-cloud-java/issues/201>). The session's URL carries it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
-use http::{Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use http::{Request, Response, StatusCode, Uri};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::text;
 use isobar_rest::{Answered, Refusal, Safety};
-use object_store::PutPayload;
+use object_store::path::Path;
+use object_store::{PutMode, PutOptions, PutPayload};
 
-use super::condition::Wanted;
 use super::requests::GcsRequests;
-use super::resource::Resource;
+use super::resource::{Description, Resource};
 
 /// All chunks but the last are multiples of this.
 pub(super) const CHUNK: u64 = 256 * 1024;
@@ -25,18 +26,15 @@ pub(super) const CHUNK: u64 = 256 * 1024;
 /// An upload that has begun.
 #[derive(Clone)]
 pub(super) struct Session {
-    requests: GcsRequests,
+    requests: Arc<GcsRequests>,
     /// Whoever has it may write the object.
     url: String,
-    wanted: Wanted,
+    mode: PutMode,
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("requests", &self.requests)
-            .field("wanted", &self.wanted)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("requests", &self.requests).field("mode", &self.mode).finish_non_exhaustive()
     }
 }
 
@@ -49,8 +47,22 @@ pub(super) enum Progress {
 }
 
 impl Session {
-    pub(super) fn new(requests: GcsRequests, url: String, wanted: Wanted) -> Self {
-        Self { requests, url, wanted }
+    /// Begun twice, one is left over, which nobody sees and which ends after a week.
+    /// <https://cloud.google.com/storage/docs/performing-resumable-uploads#initiate-session>
+    pub(super) async fn begin(requests: Arc<GcsRequests>, at: &Path, options: PutOptions) -> Result<Self> {
+        let PutOptions { mode, attributes, tags, .. } = options;
+        let description = Description::of(&attributes, &tags)?;
+        let request = Request::post(requests.upload_url("resumable", at, &mode)?)
+            .header(CONTENT_TYPE, "application/json; charset=UTF-8")
+            .header("x-upload-content-type", &description.content_type);
+        let body = PutPayload::from(serde_json::to_vec(&description)?);
+        let answer = requests.call("objects.insert", Safety::Idempotent, request, body).await?;
+        let answer = answer.map_err(|refusal| requests.error_of_write(&mode, &refusal))?;
+        let nowhere = || Error::internal("Cloud Storage began an upload without its place");
+        let place = text(answer.headers(), LOCATION).and_then(|place| place.parse::<Uri>().ok());
+        let place = place.as_ref().and_then(Uri::path_and_query).ok_or_else(nowhere)?;
+        let url = format!("{}{place}", requests.origin()?);
+        Ok(Self { requests, url, mode })
     }
 
     pub(super) fn client(&self) -> &isobar_rest::Client {
@@ -100,7 +112,7 @@ impl Session {
             let ended = "the upload is not there any more: write the object anew";
             return refusal.as_error(Error::new(ErrorKind::Unavailable, ended));
         }
-        self.requests.error(self.wanted, refusal)
+        self.requests.error(&self.mode, &refusal)
     }
 }
 

@@ -10,11 +10,11 @@ use chrono::{DateTime, Utc};
 use isobar_abstraction::blob::{SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::clock::to_utc;
 use isobar_abstraction::{Error, Result};
+use isobar_rest::object::encoded_query;
 use object_store::path::Path;
 use ring::digest::{SHA256, digest};
 use url::Url;
 
-use super::encoded;
 use super::requests::GcsRequests;
 
 /// The longest that Cloud Storage takes.
@@ -71,7 +71,7 @@ impl Grant<'_> {
     fn query(&self) -> String {
         let credential = format!("{}/{}", self.email, self.scope());
         let seconds = self.lasts.min(LONGEST).as_secs().max(1).to_string();
-        encoded::query(&[
+        encoded_query(&[
             ("X-Goog-Algorithm", "GOOG4-RSA-SHA256"),
             ("X-Goog-Credential", &credential),
             ("X-Goog-Date", &self.time()),

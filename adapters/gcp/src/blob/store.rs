@@ -1,158 +1,219 @@
-//! The store that reads and writes, as `object_store` has them.
+//! How Cloud Storage is asked for objects, and what it answers.
 
-use std::fmt;
-use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use isobar_abstraction::Error;
-use isobar_abstraction::blob::{ListRequest, Listing, WriteCondition};
-use isobar_rest::object;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::response::Parts;
+use http::{Method, Request, Response, StatusCode};
+use isobar_abstraction::blob::{ListRequest, SignRequest, SignedUrl};
+use isobar_abstraction::{Error, Result};
+use isobar_rest::object::{ObjectHead, ObjectRequests, Page, encoded, encoded_query};
+use isobar_rest::{Answered, Client, Safety, StreamBody};
 use object_store::path::Path;
-use object_store::{
-    CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
-    RenameTargetMode, Result, coalesce_ranges,
-};
+use object_store::{GetOptions, MultipartUpload, PutMode, PutOptions, PutPayload, PutResult};
+use serde::Deserialize;
 
-use super::condition::Wanted;
+use super::condition::{generation, generation_match, unique};
+use super::refusal::{self, Missing};
 use super::requests::GcsRequests;
-use super::resource::Description;
+use super::resource::{Description, Resource, WRITE};
+use super::session::Session;
 use super::upload::GcsUpload;
-
-/// Objects of one stream that are deleted at once.
-const DELETED_AT_ONCE: usize = 20;
-
-/// The names that are asked for at once.
-const PAGE: usize = 1_000;
-
-/// One bucket. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct GcsStore {
-    requests: GcsRequests,
-}
-
-impl GcsStore {
-    pub(super) fn new(requests: GcsRequests) -> Self {
-        Self { requests }
-    }
-
-    pub(super) fn requests(&self) -> &GcsRequests {
-        &self.requests
-    }
-
-    /// All pages of a list.
-    fn pages(&self, first: ListRequest) -> BoxStream<'static, Result<Listing>> {
-        let requests = self.requests.clone();
-        let pages = stream::try_unfold(Some(first), move |next| {
-            let requests = requests.clone();
-            async move {
-                let Some(request) = next else { return Ok(None) };
-                let page = requests.list(&request).await?;
-                let next = page.resume.clone().map(|after| ListRequest { after: Some(after), ..request });
-                Ok::<_, object_store::Error>(Some((page, next)))
-            }
-        });
-        pages.boxed()
-    }
-}
-
-/// A list of all that is below a path.
-fn below(prefix: Option<&Path>, delimiter: Option<&str>, after: Option<String>) -> ListRequest {
-    let prefix = prefix.filter(|prefix| !prefix.as_ref().is_empty()).map(|prefix| format!("{prefix}/"));
-    let delimiter = delimiter.map(str::to_owned);
-    ListRequest { prefix: prefix.unwrap_or_default(), delimiter, limit: PAGE, after }
-}
-
-impl fmt::Display for GcsStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "gs://{}", self.requests.bucket())
-    }
-}
+use super::{headers, listing, sign};
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl ObjectStore for GcsStore {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let wanted = Wanted::of(&options.mode)?;
-        let description = Description::of(&options.attributes, &options.tags)?;
-        Ok(self.requests.put(at, description, payload, wanted).await?)
+impl ObjectRequests for GcsRequests {
+    const SERVICE: &'static str = "Cloud Storage";
+    const PAGE: usize = listing::LARGEST_PAGE;
+
+    fn client(&self) -> &Client {
+        &self.state().client
     }
 
-    async fn put_multipart_opts(
-        &self,
-        at: &Path,
-        mut options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        let mode = options.extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
-        let wanted = Wanted::of(&mode)?;
-        let description = Description::of(&options.attributes, &options.tags)?;
-        Ok(Box::new(GcsUpload::new(self.requests.begin(at, &description, wanted).await?)))
+    fn place(&self) -> String {
+        format!("gs://{}", self.bucket)
     }
 
-    async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        object::get(&self.requests, at, options).await
+    async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
+        let answer = self.known(at, version(options)?).await?;
+        let (parts, body) = answer.into_parts();
+        options.check_preconditions(&self.describe(at, &parts)?.meta)?;
+        Ok(Response::from_parts(parts, body))
     }
 
-    async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let fetch = |range: Range<u64>| async move { self.get_range(at, range).await };
-        coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await
+    /// <https://cloud.google.com/storage/docs/xml-api/get-object-download>
+    async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
+        let wanted = self.wanted(at, options).await?;
+        let request = self.request(Method::GET, at, version(options)?);
+        let request = headers::ask(request, options.range.as_ref(), wanted);
+        let answer = self.service.open("GetObject", self.ready(request, PutPayload::new())?).await?;
+        let answer = answer.map_err(|refusal| self.error(&PutMode::Overwrite, &refusal))?;
+        // Not every emulator has heard of the condition.
+        if wanted.is_some() && headers::generation(answer.headers()) != wanted {
+            return Err(Error::conflict("the object is not in the version that was expected").into());
+        }
+        Ok(answer)
     }
 
-    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let requests = self.requests.clone();
-        let delete = move |path: Result<Path>| {
-            let requests = requests.clone();
-            async move {
-                let path = path?;
-                requests.delete(&path).await?;
-                Ok(path)
+    fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
+        headers::check_encoding(&answer.headers)?;
+        let mut head = ObjectHead::read(Self::SERVICE, at, answer, headers::METADATA)?;
+        let silent = || Error::internal("Cloud Storage answered without the object's generation");
+        // The ETag of an object in one piece is a hash, which writes of equal content share.
+        head.meta.e_tag = Some(headers::generation(&answer.headers).ok_or_else(silent)?.to_string());
+        headers::complete(&mut head.attributes, &answer.headers);
+        Ok(head)
+    }
+
+    /// <https://cloud.google.com/storage/docs/json_api/v1/objects/insert>
+    ///
+    /// A write whose answer was lost, and which then meets itself, is found by the number that it left in the
+    /// object's metadata.
+    async fn put(&self, at: &Path, content: PutPayload, options: &PutOptions) -> Result<PutResult> {
+        let PutOptions { mode, attributes, tags, .. } = options;
+        let (mut description, number) = (Description::of(attributes, tags)?, unique()?);
+        if *mode != PutMode::Overwrite {
+            description.metadata.insert(WRITE.to_owned(), number.clone());
+        }
+        let request = Request::post(self.upload_url("multipart", at, mode)?)
+            .header(CONTENT_TYPE, format!("multipart/related; boundary={number}"));
+        let body = related(&number, &description, &content)?;
+        match self.call("objects.insert", Safety::Idempotent, request, body).await? {
+            Ok(answer) => Resource::read(answer.body()).map_err(Error::with_outcome_unknown)?.written(),
+            Err(refusal) => {
+                let own = match refusal.uncertain && refusal.status() == StatusCode::PRECONDITION_FAILED {
+                    true => self.own(at, &number).await,
+                    false => None,
+                };
+                own.ok_or_else(|| self.error_of_write(mode, &refusal))
             }
-        };
-        paths.map(delete).buffered(DELETED_AT_ONCE).boxed()
+        }
     }
 
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let pages = self.pages(below(prefix, None, None));
-        pages.map_ok(|page| stream::iter(page.objects.into_iter().map(Ok))).try_flatten().boxed()
+    async fn begin(self: Arc<Self>, at: &Path, options: PutOptions) -> Result<Box<dyn MultipartUpload>> {
+        Ok(Box::new(GcsUpload::new(Session::begin(self, at, options).await?)))
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        let pages = self.pages(below(prefix, None, Some(offset.as_ref().to_owned())));
-        pages.map_ok(|page| stream::iter(page.objects.into_iter().map(Ok))).try_flatten().boxed()
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let mut pages = self.pages(below(prefix, Some("/"), None));
-        let mut all = ListResult { objects: Vec::new(), common_prefixes: Vec::new(), extensions: Default::default() };
-        while let Some(page) = pages.try_next().await? {
-            all.objects.extend(page.objects);
-            for prefix in page.prefixes {
-                all.common_prefixes.push(Path::parse(prefix)?);
+    /// <https://cloud.google.com/storage/docs/json_api/v1/objects/rewrite>
+    async fn copy(self: Arc<Self>, from: &Path, to: &Path, mode: PutMode) -> Result<()> {
+        let place = format!("{}/rewriteTo/b/{}/o/{}", self.url(from), self.bucket, encoded(to.as_ref()));
+        let generation = generation_match(&mode)?.map(|generation| generation.to_string());
+        let mut token = String::new();
+        loop {
+            let mut pairs = vec![("fields", "done,rewriteToken")];
+            pairs.extend(generation.as_deref().map(|generation| ("ifGenerationMatch", generation)));
+            pairs.extend((!token.is_empty()).then_some(("rewriteToken", token.as_str())));
+            let request = Request::post(format!("{place}?{}", encoded_query(&pairs))).header(CONTENT_LENGTH, 0);
+            let answer = self.call("objects.rewrite", Safety::Idempotent, request, PutPayload::new()).await?;
+            let answer = answer.map_err(|refusal| self.error(&mode, &refusal))?;
+            let wrong = || Error::internal("Cloud Storage does not say how far a copy is").with_outcome_unknown();
+            let copied: Rewritten = serde_json::from_slice(answer.body()).map_err(|_| wrong())?;
+            if copied.done {
+                return Ok(());
             }
-        }
-        Ok(all)
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        if from != to {
-            return Ok(self.requests.copy(from, to, options.mode).await?);
-        }
-        self.head(from).await?;
-        match options.mode {
-            CopyMode::Overwrite => Ok(()),
-            CopyMode::Create => Err(Error::already_exists("an object with this key exists").into()),
+            token = Some(copied.rewrite_token).filter(|token| !token.is_empty()).ok_or_else(wrong)?;
         }
     }
 
-    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        let mode = match options.target_mode {
-            RenameTargetMode::Overwrite => CopyMode::Overwrite,
-            RenameTargetMode::Create => CopyMode::Create,
-        };
-        self.copy_opts(from, to, CopyOptions::new().with_mode(mode)).await?;
-        // What is renamed to itself stays.
-        if from == to { Ok(()) } else { self.delete(from).await }
+    /// <https://cloud.google.com/storage/docs/json_api/v1/objects/delete>
+    async fn delete(&self, at: &Path) -> Result<()> {
+        let request = Request::delete(self.url(at));
+        let answer = self.call("objects.delete", Safety::Idempotent, request, PutPayload::new()).await?;
+        let Err(refusal) = answer else { return Ok(()) };
+        match Missing::of(&refusal) {
+            Some(Missing::Object) => Ok(()),
+            Some(Missing::Either) => self.exists().await,
+            Some(Missing::Bucket) | None => Err(self.error(&PutMode::Overwrite, &refusal)),
+        }
     }
+
+    async fn page(&self, request: &ListRequest, token: Option<&str>) -> Result<Page> {
+        let answer = self.names(&listing::query(request, token.unwrap_or_default())).await?;
+        let answer = answer.map_err(|refusal| self.error_of_write(&PutMode::Overwrite, &refusal))?;
+        listing::read(request, answer.body())
+    }
+
+    async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
+        sign::sign(self, request).await
+    }
+}
+
+impl GcsRequests {
+    /// <https://cloud.google.com/storage/docs/json_api/v1/objects/list>
+    async fn names(&self, query: &str) -> Result<Answered<Response<Bytes>>> {
+        let request = Request::get(format!("{}?{query}", self.objects_url()));
+        self.call("objects.list", Safety::Read, request, PutPayload::new()).await
+    }
+
+    /// Is the bucket there? Whoever may not list it is taken to know.
+    async fn exists(&self) -> Result<()> {
+        match self.names("fields=kind&maxResults=1").await? {
+            Err(refusal) if Missing::of(&refusal).is_some() => {
+                Err(refusal::no_bucket(&self.bucket).error(&PutMode::Overwrite))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is known of an object. <https://cloud.google.com/storage/docs/xml-api/head-object>
+    async fn known(&self, at: &Path, generation: Option<i64>) -> Result<Response<Bytes>> {
+        let request = headers::ask(self.request(Method::HEAD, at, generation), None, None);
+        let answer = self.call("HeadObject", Safety::Read, request, PutPayload::new()).await?;
+        answer.map_err(|refusal| self.error(&PutMode::Overwrite, &refusal))
+    }
+
+    /// The object, if it is the one that the write of this number made.
+    async fn own(&self, at: &Path, number: &str) -> Option<PutResult> {
+        let answer = self.known(at, None).await.ok()?;
+        let generation = headers::generation(answer.headers())?;
+        let result = PutResult { e_tag: Some(generation.to_string()), version: None, extensions: Default::default() };
+        (headers::write(answer.headers()) == Some(number)).then_some(result)
+    }
+
+    /// The generation that a read must find, if it is to find one.
+    ///
+    /// The request has one condition, of the generation; the others are held against what is known of the
+    /// object. Where they ask for a change, any later write is one.
+    async fn wanted(&self, at: &Path, options: &GetOptions) -> object_store::Result<Option<i64>> {
+        let others = options.if_none_match.is_some()
+            || options.if_modified_since.is_some()
+            || options.if_unmodified_since.is_some();
+        match options.if_match.as_deref() {
+            None | Some("*") if !others => return Ok(None),
+            Some(e_tag) if !others && generation(e_tag).is_some() => return Ok(generation(e_tag)),
+            _ => {}
+        }
+        let found = headers::generation(self.head(at, options).await?.headers());
+        let same = options.if_match.is_some() || options.if_unmodified_since.is_some();
+        Ok(found.filter(|_| same))
+    }
+}
+
+/// The generation that is asked for. Errors: `NotFound`, for what is none.
+fn version(options: &GetOptions) -> Result<Option<i64>> {
+    let none = || Error::not_found("this is the version of no object in Cloud Storage");
+    options.version.as_deref().map(|text| generation(text).ok_or_else(none)).transpose()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Rewritten {
+    done: bool,
+    rewrite_token: String,
+}
+
+/// What describes an object and its content in one body. The content is not copied.
+/// <https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects>
+fn related(boundary: &str, description: &Description, content: &PutPayload) -> Result<PutPayload> {
+    let described = serde_json::to_string(description)?;
+    let kind = &description.content_type;
+    let head = format!(
+        "--{boundary}\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n{described}\r\n--{boundary}\r\n\
+         content-type: {kind}\r\n\r\n"
+    );
+    let tail = format!("\r\n--{boundary}--\r\n");
+    let pieces = std::iter::once(Bytes::from(head)).chain(content.iter().cloned());
+    Ok(pieces.chain(std::iter::once(Bytes::from(tail))).collect())
 }

@@ -1,6 +1,7 @@
 //! An object's content as it comes, from where it broke off if it does.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, try_unfold};
@@ -8,12 +9,12 @@ use http_body_util::BodyExt;
 use isobar_abstraction::{Error, ErrorKind};
 use object_store::{GetOptions, GetRange, ObjectMeta, Result};
 
-use super::ObjectSource;
+use super::ObjectRequests;
 use crate::StreamBody;
 
 /// What is left of a download.
-pub(super) struct Download<S> {
-    source: S,
+pub(super) struct Download<R> {
+    requests: Arc<R>,
     meta: ObjectMeta,
     body: StreamBody,
     left: Range<u64>,
@@ -21,10 +22,10 @@ pub(super) struct Download<S> {
     retries: u32,
 }
 
-impl<S: ObjectSource> Download<S> {
+impl<R: ObjectRequests> Download<R> {
     /// `range` is what the body holds.
-    pub(super) fn new(source: S, meta: ObjectMeta, body: StreamBody, range: Range<u64>) -> Self {
-        Self { source, meta, body, left: range, retries: 0 }
+    pub(super) fn new(requests: Arc<R>, meta: ObjectMeta, body: StreamBody, range: Range<u64>) -> Self {
+        Self { requests, meta, body, left: range, retries: 0 }
     }
 
     /// The content, in pieces as they come.
@@ -41,11 +42,11 @@ impl<S: ObjectSource> Download<S> {
             let broken = match self.body.frame().await {
                 // All is there, whatever comes behind it.
                 None | Some(Err(_)) if self.left.is_empty() => return Ok(None),
-                None => unavailable(format!("{} ended the object before its end", S::SERVICE)),
+                None => unavailable(format!("{} ended the object before its end", R::SERVICE)),
                 Some(Err(error)) => error,
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) if piece.len() as u64 > self.left.end - self.left.start => {
-                        return Err(Error::internal(format!("{} sent more than the object's size", S::SERVICE)).into());
+                        return Err(Error::internal(format!("{} sent more than the object's size", R::SERVICE)).into());
                     }
                     Ok(piece) if !piece.is_empty() => {
                         self.left.start += piece.len() as u64;
@@ -57,7 +58,7 @@ impl<S: ObjectSource> Download<S> {
             };
             let Some(rest) = rest(&self.meta, &self.left) else { return Err(broken.into()) };
             self.retries += 1;
-            if !self.source.client().pause(self.retries).await {
+            if !self.requests.client().pause(self.retries).await {
                 return Err(broken.into());
             }
             self.resume(&rest).await?;
@@ -65,14 +66,14 @@ impl<S: ObjectSource> Download<S> {
     }
 
     async fn resume(&mut self, rest: &GetOptions) -> Result<()> {
-        let (answer, body) = self.source.open(&self.meta.location, rest).await?.into_parts();
-        let found = self.source.describe(&self.meta.location, &answer)?;
+        let (answer, body) = self.requests.open(&self.meta.location, rest).await?.into_parts();
+        let found = self.requests.describe(&self.meta.location, &answer)?;
         let (was, is) = (&self.meta, &found.meta);
         if (&is.e_tag, &is.version, is.size) != (&was.e_tag, &was.version, was.size) {
             return Err(Error::conflict("the object was written anew while it was read: read it again").into());
         }
         if found.range != self.left {
-            return Err(unavailable(format!("{} does not go on where the object broke off", S::SERVICE)).into());
+            return Err(unavailable(format!("{} does not go on where the object broke off", R::SERVICE)).into());
         }
         self.body = body;
         Ok(())

@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use http::header::{
-    AsHeaderName, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED,
-    RANGE,
+    AsHeaderName, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+    LAST_MODIFIED, RANGE,
 };
 use http::request::Builder;
 use http::response::Parts;
@@ -72,17 +71,23 @@ fn part(text: &str) -> Option<(Range<u64>, u64)> {
     Some((range, size.parse().ok()?)).filter(|(range, size)| range.start < range.end && range.end <= *size)
 }
 
-/// The attributes that HTTP has headers for, and the metadata. What is no text is left out.
+/// What content is that was given no type.
+pub(super) const NO_TYPE: &str = "binary/octet-stream";
+
+/// The attributes that HTTP has headers for.
+pub(super) const STANDARD: [(&str, Attribute); 5] = [
+    ("cache-control", Attribute::CacheControl),
+    ("content-disposition", Attribute::ContentDisposition),
+    ("content-encoding", Attribute::ContentEncoding),
+    ("content-language", Attribute::ContentLanguage),
+    ("content-type", Attribute::ContentType),
+];
+
+/// The attributes that HTTP has headers for, and the metadata. What is no text, and a type that nobody gave, is left out.
 pub fn attributes(headers: &HeaderMap, metadata: &str) -> Attributes {
     let mut attributes = Attributes::new();
-    for (name, attribute) in [
-        (CACHE_CONTROL, Attribute::CacheControl),
-        (CONTENT_DISPOSITION, Attribute::ContentDisposition),
-        (CONTENT_ENCODING, Attribute::ContentEncoding),
-        (CONTENT_LANGUAGE, Attribute::ContentLanguage),
-        (CONTENT_TYPE, Attribute::ContentType),
-    ] {
-        if let Some(value) = text(headers, name) {
+    for (name, attribute) in STANDARD {
+        if let Some(value) = text(headers, name).filter(|value| *value != NO_TYPE) {
             attributes.insert(attribute, value.to_owned().into());
         }
     }

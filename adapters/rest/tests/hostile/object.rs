@@ -1,5 +1,6 @@
 //! Objects that are read from a store which does its worst.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -7,12 +8,16 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::request::Builder;
 use http::response::Parts;
-use http::{Request, Response};
-use isobar_abstraction::{Clock, Error, ErrorKind, Result};
-use isobar_rest::object::{self, ObjectHead, ObjectSource, ask, text};
-use isobar_rest::{Call, Client, ClientConfig, Safety, StreamBody};
+use http::{Extensions, Request, Response};
+use isobar_abstraction::blob::{ListRequest, SignRequest, SignedUrl};
+use isobar_abstraction::{Blob, Clock, Error, ErrorKind, Result};
+use isobar_rest::object::{self, ObjectHead, ObjectRequests, Page, PartUpload, Refused, Store, UploadParts, ask, text};
+use isobar_rest::{Call, Client, ClientConfig, Refusal, Safety, StreamBody};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResult, PutPayload};
+use object_store::{
+    Attribute, GetOptions, GetRange, GetResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutOptions,
+    PutPayload, PutResult,
+};
 
 use crate::caller::{Caller, Signed};
 use crate::double::{Act, Double, Nobody, always, answer, say};
@@ -20,6 +25,7 @@ use crate::tls::Identity;
 
 mod budget;
 mod resumed;
+mod store;
 
 /// A store with one object. A refusal is told by its status, and says `told: ` and its body.
 #[derive(Debug, Clone)]
@@ -39,8 +45,12 @@ impl Bucket {
         Self { url: url.to_owned(), ..self }
     }
 
+    fn store(&self) -> Arc<dyn ObjectStore> {
+        Store::new(self.clone()).object_store()
+    }
+
     async fn opened(&self, options: GetOptions) -> Result<GetResult> {
-        Ok(object::get(self, &Path::from("a"), options).await?)
+        Ok(self.store().get_opts(&Path::from("a"), options).await?)
     }
 
     async fn part(&self, range: GetRange) -> Result<Bytes> {
@@ -53,48 +63,115 @@ impl Bucket {
     }
 
     fn request(&self, request: Builder, options: &GetOptions) -> Request<PutPayload> {
-        ask(request.uri(&self.url), options).body(PutPayload::new()).unwrap()
+        object::request(ask(request.uri(&self.url), options), PutPayload::new(), &self.url).unwrap()
+    }
+
+    /// Makes a write of which the target tells what it is: `GET /copy?a&b`.
+    async fn write(&self, what: &str) -> Result<()> {
+        self.caller.call(Safety::Read, &format!("{}{what}", self.url)).await.map(drop)
     }
 }
 
-fn refused(at: &Path, answer: &Response<Bytes>) -> object_store::Error {
-    let kind = match answer.status().as_u16() {
-        304 => return object::not_modified(at),
+fn refused(at: &Path, refusal: &Refusal) -> object_store::Error {
+    let kind = match refusal.status().as_u16() {
         403 => ErrorKind::PermissionDenied,
         404 => ErrorKind::NotFound,
         412 => ErrorKind::Conflict,
         429 | 503 => ErrorKind::Throttled { retry_after: None },
         _ => ErrorKind::Unavailable,
     };
-    Error::new(kind, format!("told: {}", String::from_utf8_lossy(answer.body()))).into()
+    let told = format!("told: {}", String::from_utf8_lossy(refusal.answer.body()));
+    object::refused_read(at, refusal, Refused::Other(kind, told).error(&PutMode::Overwrite))
 }
 
 #[async_trait]
-impl ObjectSource for Bucket {
+impl ObjectRequests for Bucket {
     const SERVICE: &'static str = "Double";
+    const PAGE: usize = 2;
 
     fn client(&self) -> &Client {
         &self.caller.client
     }
 
+    fn place(&self) -> String {
+        "double://pages".to_owned()
+    }
+
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
         let request = self.request(Request::builder().method("HEAD"), options);
         let service = &Signed::default();
-        let answer =
-            self.caller.client.call(Call { operation: "Head", request, safety: Safety::Read, service }).await?;
-        answer.map_err(|refusal| refused(at, &refusal.answer))
+        let call = Call { operation: "Head", request, safety: Safety::Read, service };
+        self.caller.client.call(call).await?.map_err(|refusal| refused(at, &refusal))
     }
 
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
         let (request, service) = (self.request(Request::builder(), options), &Signed::default());
         let call = Call { operation: "Get", request, safety: Safety::Read, service };
-        self.caller.client.open(call).await?.map_err(|refusal| refused(at, &refusal.answer))
+        self.caller.client.open(call).await?.map_err(|refusal| refused(at, &refusal))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
         let mut head = ObjectHead::read(Self::SERVICE, at, answer, "x-meta-")?;
         head.meta.version = text(&answer.headers, "x-version").map(str::to_owned);
         Ok(head)
+    }
+
+    async fn put(&self, at: &Path, _: PutPayload, options: &PutOptions) -> Result<PutResult> {
+        let kind = options.attributes.get(&Attribute::ContentType).map(AsRef::as_ref);
+        self.write(&format!("put?{at}&{}", kind.unwrap_or_default())).await?;
+        Ok(PutResult { e_tag: None, version: None, extensions: Extensions::default() })
+    }
+
+    async fn begin(self: Arc<Self>, _: &Path, _: PutOptions) -> Result<Box<dyn MultipartUpload>> {
+        Ok(Box::new(PartUpload::new(Self::clone(&self))))
+    }
+
+    async fn copy(self: Arc<Self>, from: &Path, to: &Path, mode: PutMode) -> Result<()> {
+        self.write(&format!("copy?{from}&{to}&{}", mode == PutMode::Create)).await
+    }
+
+    async fn delete(&self, at: &Path) -> Result<()> {
+        self.write(&format!("delete?{at}")).await
+    }
+
+    /// Three pages of one object each, the second behind an empty one.
+    async fn page(&self, request: &ListRequest, token: Option<&str>) -> Result<Page> {
+        self.write(&format!("list?{}&{}", request.after.as_deref().unwrap_or_default(), token.unwrap_or_default()))
+            .await?;
+        let (name, more) = match (request.prefix.as_str(), request.after.as_deref(), token) {
+            ("empty/", ..) => return Ok(Page::Empty("same".to_owned())),
+            (_, None, _) => ("a", true),
+            (_, Some("a"), None) => return Ok(Page::Empty("behind".to_owned())),
+            (_, Some("a"), _) => ("b", true),
+            _ => ("c", false),
+        };
+        object::page(request, vec![(name.to_owned(), Some(()))], more.then_some(""), |location, ()| {
+            let last_modified = std::time::SystemTime::UNIX_EPOCH.into();
+            Ok(ObjectMeta { location, last_modified, size: 1, e_tag: None, version: None })
+        })
+    }
+
+    async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
+        Ok(SignedUrl::new(request.stored.clone()))
+    }
+}
+
+#[async_trait]
+impl UploadParts for Bucket {
+    const MOST: usize = 3;
+
+    async fn send(&self, place: usize, _: PutPayload) -> Result<String> {
+        self.write(&format!("part?{place}")).await?;
+        Ok(place.to_string())
+    }
+
+    async fn complete(&self, parts: Vec<String>) -> Result<PutResult> {
+        self.write(&format!("end?{}", parts.join(","))).await?;
+        Ok(PutResult { e_tag: None, version: None, extensions: Extensions::default() })
+    }
+
+    async fn abort(&self) -> Result<()> {
+        self.write("abort").await
     }
 }
 
@@ -157,7 +234,7 @@ async fn what_has_not_changed_is_told_as_object_store_tells_it() {
     let bucket = Bucket::at(&double.url("/"), |_| ());
     for head in [false, true] {
         let options = GetOptions { if_none_match: Some("\"1\"".to_owned()), head, ..GetOptions::default() };
-        let error = object::get(&bucket, &Path::from("a"), options).await.unwrap_err();
+        let error = bucket.store().get_opts(&Path::from("a"), options).await.unwrap_err();
         assert!(matches!(error, object_store::Error::NotModified { .. }), "{error:?}");
     }
 }

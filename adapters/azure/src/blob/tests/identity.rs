@@ -21,8 +21,7 @@ fn opened_by(identity: &str, storage: &str) -> (Arc<State>, AzureBlob) {
     let mut config = AzureConfig::from_environment(&environment).unwrap();
     config.storage.as_mut().unwrap().blob = format!("{storage}/acc");
     let state = AzureProvider::new(config).0;
-    let account = state.config.storage.clone().unwrap();
-    let blob = AzureBlob::new(&state, account, "pages".to_owned());
+    let blob = pages(&state);
     (state, blob)
 }
 

@@ -109,12 +109,6 @@ impl Strict {
     }
 }
 
-/// <https://cloud.google.com/storage/docs/naming-objects>
-fn forbidden(name: &str) -> bool {
-    let begins = name.is_empty() || name.starts_with(".well-known/acme-challenge/");
-    begins || name.contains(['\r', '\n']) || [".", ".."].contains(&name) || name.len() > 1_024
-}
-
 /// The name and the query of a request.
 struct Asked {
     path: String,
@@ -155,7 +149,6 @@ impl State {
             return refuse(404, "notFound", "The specified bucket does not exist.");
         };
         match (request.method(), below.split_once("/rewriteTo/b/pages/o/")) {
-            (&Method::GET, _) if below.is_empty() => self.list(&asked),
             (&Method::POST, Some((from, to))) => self.rewrite(&decoded(&from[1..]), &decoded(to), &asked),
             (&Method::DELETE, _) => self.delete(&decoded(&below[1..])),
             _ => refuse(400, "invalid", "no such method"),
@@ -168,9 +161,6 @@ impl State {
     }
 
     fn write(&mut self, name: &str, content: String, description: Value, wanted: Option<i64>) -> Answer {
-        if forbidden(name) {
-            return refuse(400, "invalid", "Disallowed unicode characters present in object name");
-        }
         if !self.holds(name, wanted) {
             return unmet();
         }
@@ -269,46 +259,7 @@ impl State {
         for (name, value) in stored.description["metadata"].as_object().into_iter().flatten() {
             answer = answer.header(format!("x-goog-meta-{name}"), value.as_str().unwrap());
         }
-        let Some(range) = header("range") else {
-            return answer.header("content-length", size).body(stored.content.clone()).unwrap();
-        };
-        let unsatisfied = || xml(416, "InvalidRange", "The requested range cannot be satisfied.");
-        let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
-        let (first, last) = match first.parse::<usize>() {
-            _ if size == 0 => return unsatisfied(),
-            Ok(first) => (first, last.parse().unwrap_or(size - 1).min(size - 1)),
-            Err(_) => (size.saturating_sub(last.parse().unwrap()), size - 1),
-        };
-        if first >= size {
-            return unsatisfied();
-        }
-        answer = answer.status(206).header("content-range", format!("bytes {first}-{last}/{size}"));
-        answer.body(stored.content[first..=last].to_owned()).unwrap()
-    }
-
-    /// Takes names and groups alike, until the page is full.
-    fn list(&self, asked: &Asked) -> Answer {
-        let (prefix, delimiter) = (asked.text("prefix"), asked.text("delimiter"));
-        let start = asked.text("pageToken").max(asked.text("startOffset"));
-        let most: usize = asked.text("maxResults").parse().unwrap_or(1_000);
-        let (mut items, mut prefixes, mut next) = (Vec::new(), Vec::<String>::new(), None);
-        for (name, stored) in self.objects.range(start..).filter(|(name, _)| name.starts_with(&prefix)) {
-            let rest = &name[prefix.len()..];
-            let group = Some(delimiter.as_str()).filter(|it| !it.is_empty()).and_then(|delimiter| rest.find(delimiter));
-            let group = group.map(|end| name[..prefix.len() + end + delimiter.len()].to_owned());
-            if group.is_some() && group.as_ref() == prefixes.last() {
-                continue;
-            }
-            if items.len() + prefixes.len() == most {
-                next = Some(name.clone());
-                break;
-            }
-            match group {
-                Some(group) => prefixes.push(group),
-                None => items.push(resource(name, stored)),
-            }
-        }
-        answer(200, &json!({"items": items, "prefixes": prefixes, "nextPageToken": next.unwrap_or_default()}))
+        answer.header("content-length", size).body(stored.content.clone()).unwrap()
     }
 
     /// In two steps.

@@ -8,13 +8,15 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, SecondsFormat};
+use http::Request;
+use http::header::CONTENT_TYPE;
 use isobar_abstraction::blob::{SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::clock::{later, to_utc};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::object::encoded_query;
 use object_store::path::Path;
 use serde::Deserialize;
 
-use super::encoded;
 use super::requests::BlobRequests;
 use crate::config::{Access, Secret};
 use crate::credentials::shared_key::hmac;
@@ -33,7 +35,7 @@ const SKEW: Duration = Duration::from_secs(300);
 /// Signs URLs.
 #[derive(Debug)]
 pub(super) struct Sas {
-    requests: BlobRequests,
+    requests: Arc<BlobRequests>,
     lent: tokio::sync::Mutex<Option<Arc<Lent>>>,
 }
 
@@ -80,7 +82,7 @@ struct Grant<'a> {
 }
 
 impl Sas {
-    pub(super) fn new(requests: BlobRequests) -> Self {
+    pub(super) fn new(requests: Arc<BlobRequests>) -> Self {
         Self { requests, lent: tokio::sync::Mutex::default() }
     }
 
@@ -91,7 +93,7 @@ impl Sas {
         let now = SystemTime::now();
         let end = later(now, request.expires_in.min(LONGEST));
         let grant = self.grant(&path, request.access, end);
-        let query = match &self.requests.account().access {
+        let query = match &self.requests.account.access {
             Access::Key(Secret(key)) => by_key(&grant, key),
             Access::Identity => by_lent(&grant, &*self.lent(now, end).await?),
             Access::Sas(_) => {
@@ -108,11 +110,11 @@ impl Sas {
     }
 
     fn grant(&self, path: &Path, access: SignedAccess, end: SystemTime) -> Grant<'static> {
-        let account = self.requests.account();
+        let account = &self.requests.account;
         Grant {
             permissions: if access == SignedAccess::Get { "r" } else { "w" },
             expiry: time(end),
-            resource: format!("/blob/{}/{}/{path}", account.name, self.requests.container()),
+            resource: format!("/blob/{}/{}/{path}", account.name, self.requests.container),
             protocol: if account.blob.starts_with("https://") { "https" } else { "" },
         }
     }
@@ -126,10 +128,20 @@ impl Sas {
         let end = end.max(later(now, SHORTEST));
         let back = |from: SystemTime, by| from.checked_sub(by).unwrap_or(SystemTime::UNIX_EPOCH);
         let start = back(now, SKEW).max(back(end, LONGEST));
-        let answer = self.requests.delegation_key(&time(start), &time(end)).await?;
-        let fresh = Arc::new(Lent::read(answer.body())?);
+        let fresh = Arc::new(self.lend(&time(start), &time(end)).await?);
         *lent = Some(Arc::clone(&fresh));
         Ok(fresh)
+    }
+
+    /// <https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key>
+    async fn lend(&self, start: &str, expiry: &str) -> Result<Lent> {
+        let url = format!("{}/?restype=service&comp=userdelegationkey", self.requests.account.blob);
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?><KeyInfo><Start>{start}</Start><Expiry>{expiry}</Expiry></KeyInfo>"
+        );
+        let request = Request::post(url).header(CONTENT_TYPE, "application/xml");
+        let answer = self.requests.ask("GetUserDelegationKey", request, body.into()).await?;
+        Lent::read(answer.body())
     }
 }
 
@@ -184,5 +196,5 @@ fn query(grant: &Grant<'_>, of_key: &[(&str, &str)], signature: &str) -> String 
     }
     pairs.extend(of_key);
     pairs.push(("sig", signature));
-    encoded::query(&pairs)
+    encoded_query(&pairs)
 }

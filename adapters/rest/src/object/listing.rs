@@ -1,0 +1,135 @@
+//! Lists as services answer them by page.
+
+use isobar_abstraction::blob::{ListRequest, Listing};
+use isobar_abstraction::{Error, Result};
+use object_store::ObjectMeta;
+use object_store::path::Path;
+
+/// What an answer is.
+#[derive(Debug)]
+pub enum Page {
+    /// Some of the names.
+    Names(Listing),
+    /// No name, but more behind it: the service's token of the next.
+    Empty(String),
+}
+
+/// A page that goes on behind the last of its names.
+///
+/// `names` are those of objects and, with `None`, of groups. `more` is there where the list goes on: the service's token,
+/// perhaps empty. Names that end with `/` are what consoles make for folders: no objects, and no paths. Errors:
+/// `Internal`, for a name that no path can be.
+pub fn page<T>(
+    request: &ListRequest,
+    mut names: Vec<(String, Option<T>)>,
+    more: Option<&str>,
+    meta: impl Fn(Path, T) -> Result<ObjectMeta>,
+) -> Result<Page> {
+    // What the page before ended with may come once more.
+    names.retain(|(name, _)| Some(name) != request.after.as_ref());
+    let token = more.unwrap_or_default();
+    if names.is_empty() && !token.is_empty() {
+        return Ok(Page::Empty(token.to_owned()));
+    }
+    names.sort_by(|(before, _), (after, _)| before.cmp(after));
+    let more = more.is_some() || names.len() > request.limit;
+    names.truncate(request.limit);
+    let last = names.last().map(|(name, _)| name.clone());
+    let resume = last.or_else(|| request.after.clone()).filter(|_| more);
+    let mut listing = Listing { resume, ..Listing::default() };
+    for (name, object) in names {
+        match object {
+            None => listing.prefixes.push(name),
+            Some(_) if name.ends_with('/') => {}
+            Some(object) => listing.objects.push(meta(location(&name)?, object)?),
+        }
+    }
+    Ok(Page::Names(listing))
+}
+
+/// The group that the page before ended with, if it was a group.
+pub fn group_before(request: &ListRequest) -> Option<&str> {
+    let (after, delimiter) = (request.after.as_deref()?, request.delimiter.as_deref()?);
+    let below = after.strip_prefix(request.prefix.as_str())?;
+    (below.ends_with(delimiter) && !below.is_empty()).then_some(after)
+}
+
+/// The path of an object that a list tells. Errors: `Internal`, for a name that no path can be.
+pub fn location(stored: &str) -> Result<Path> {
+    let unreachable = || {
+        let name = stored.escape_debug();
+        Error::internal(format!(
+            "the bucket holds `{name}`, which isobar did not write and cannot read: rename it, or list another prefix"
+        ))
+    };
+    let path = Path::parse(stored).map_err(|error| unreachable().with_source(error))?;
+    if path.as_ref() == stored { Ok(path) } else { Err(unreachable()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(prefix: &str, after: Option<&str>) -> ListRequest {
+        let after = after.map(str::to_owned);
+        ListRequest { prefix: prefix.to_owned(), delimiter: Some("/".to_owned()), limit: 3, after }
+    }
+
+    fn page_of(request: &ListRequest, objects: &[&str], groups: &[&str], more: Option<&str>) -> Result<Page> {
+        let objects = objects.iter().map(|name| ((*name).to_owned(), Some(7)));
+        let names = objects.chain(groups.iter().map(|name| ((*name).to_owned(), None))).collect();
+        let last_modified = chrono::DateTime::UNIX_EPOCH;
+        page(request, names, more, |location, size| {
+            Ok(ObjectMeta { location, last_modified, size, e_tag: None, version: None })
+        })
+    }
+
+    fn names(page: Result<Page>) -> (Vec<String>, Vec<String>, Option<String>) {
+        let Page::Names(Listing { objects, prefixes, resume }) = page.unwrap() else { panic!("no name") };
+        (objects.iter().map(|object| object.location.to_string()).collect(), prefixes, resume)
+    }
+
+    #[test]
+    fn a_page_is_in_byte_order_and_resumes_at_the_last_of_its_names_and_groups() {
+        for (objects, groups, more, last) in [
+            (&["c", "a"][..], &["b/"][..], Some("t"), Some("c")),
+            (&["a"], &["b/"], Some(""), Some("b/")),
+            (&["\u{10000}", "\u{ffff}"], &[], None, None),
+        ] {
+            let (names, _, resume) = names(page_of(&request("", None), objects, groups, more));
+            assert!(names.is_sorted(), "{names:?}");
+            assert_eq!(resume.as_deref(), last);
+        }
+    }
+
+    #[test]
+    fn a_page_holds_no_more_than_its_limit_and_not_the_last_name_of_the_one_before() {
+        let found = names(page_of(&request("", Some("a/")), &["b", "f"], &["a/", "c/", "d/"], None));
+        assert_eq!(found, (vec!["b".to_owned()], vec!["c/".to_owned(), "d/".to_owned()], Some("d/".to_owned())));
+    }
+
+    #[test]
+    fn a_page_without_a_name_tells_the_next() {
+        let empty = page_of(&request("", Some("a")), &["a"], &[], Some("t"));
+        assert!(matches!(empty, Ok(Page::Empty(token)) if token == "t"));
+        assert!(matches!(page_of(&request("", None), &[], &[], None), Ok(Page::Names(_))));
+    }
+
+    #[test]
+    fn folders_of_consoles_are_passed_over_and_other_names_without_a_path_are_told() {
+        assert_eq!(
+            names(page_of(&request("p/", None), &["p/"], &[], Some("t"))),
+            (vec![], vec![], Some("p/".to_owned()))
+        );
+        for name in ["a//b", "/a", "a/../b"] {
+            let error = page_of(&request("", None), &["a", name], &[], None).unwrap_err();
+            assert!(error.message().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_a_console_made_is_no_group_of_itself() {
+        assert_eq!(group_before(&request("a/", Some("a/"))), None);
+        assert_eq!(group_before(&request("a", Some("a/b/"))), Some("a/b/"));
+    }
+}

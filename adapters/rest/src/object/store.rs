@@ -1,0 +1,180 @@
+//! The store that reads and writes, as `object_store` has them.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedUrl, WriteCondition, pages};
+use isobar_abstraction::{Blob, Error, Origin};
+use object_store::path::Path;
+use object_store::{
+    CopyMode, CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    RenameOptions, Result, coalesce_ranges,
+};
+
+use super::download::Download;
+use super::{ObjectRequests, Page, Refused, typed};
+
+/// Objects of one stream that are deleted at once.
+const DELETED_AT_ONCE: usize = 20;
+
+/// One bucket of a cloud.
+#[derive(Debug)]
+pub struct Store<R>(Arc<R>);
+
+impl<R: ObjectRequests> Store<R> {
+    /// A bucket that these requests go to.
+    pub fn new(requests: R) -> Self {
+        Self(Arc::new(requests))
+    }
+
+    fn pages(&self, prefix: Option<&Path>, delimiter: Option<&str>, after: Option<String>) -> pages::Pages {
+        let requests = Arc::clone(&self.0);
+        let list = move |request| {
+            let requests = Arc::clone(&requests);
+            async move { list(&*requests, &request).await }
+        };
+        pages::pages(list, ListRequest { after, ..pages::below(prefix, delimiter, R::PAGE) })
+    }
+}
+
+async fn list<R: ObjectRequests>(requests: &R, request: &ListRequest) -> isobar_abstraction::Result<Listing> {
+    let mut token = None;
+    loop {
+        match requests.page(request, token.as_deref()).await? {
+            Page::Names(listing) => return Ok(listing),
+            Page::Empty(next) if token.as_ref() == Some(&next) => {
+                return Err(Error::internal(format!("{} answers the same empty page for ever", R::SERVICE)));
+            }
+            Page::Empty(next) => token = Some(next),
+        }
+    }
+}
+
+/// The range that is meant, of an object of this size.
+fn within(range: Option<&GetRange>, size: u64) -> isobar_abstraction::Result<Range<u64>> {
+    let Some(range) = range else { return Ok(0..size) };
+    let none =
+        |error| Error::invalid("the range holds no byte of the object").with_origin(Origin::Data).with_source(error);
+    range.as_range(size).map_err(none)
+}
+
+impl<R: ObjectRequests> fmt::Display for Store<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.place())
+    }
+}
+
+#[async_trait]
+impl<R: ObjectRequests> Blob for Store<R> {
+    fn object_store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(Self(Arc::clone(&self.0)))
+    }
+
+    async fn list(&self, request: &ListRequest) -> isobar_abstraction::Result<Listing> {
+        list(&*self.0, request).await
+    }
+
+    async fn sign(&self, request: &SignRequest) -> isobar_abstraction::Result<SignedUrl> {
+        self.0.sign(request).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<R: ObjectRequests> ObjectStore for Store<R> {
+    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let options = PutOptions { attributes: typed(options.attributes)?, ..options };
+        Ok(self.0.put(at, payload, &options).await?)
+    }
+
+    async fn put_multipart_opts(&self, at: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let PutMultipartOptions { tags, attributes, mut extensions } = options;
+        let mode = extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
+        let options = PutOptions { mode, tags, attributes: typed(attributes)?, extensions };
+        Ok(Arc::clone(&self.0).begin(at, options).await?)
+    }
+
+    /// Errors: those of the service; `InvalidInput` for a range without a byte; `Internal` where another
+    /// range came than was asked for. While the content is read also:
+    /// - `Unavailable` and `Timeout`: it broke off, and there is no use in another try to go on, or nothing
+    ///   tells which version it was.
+    /// - `Conflict` or `NotFound`: the object was written or deleted meanwhile.
+    async fn get_opts(&self, at: &Path, mut options: GetOptions) -> Result<GetResult> {
+        if let Some(range) = &options.range {
+            range.is_valid().map_err(|error| {
+                Error::invalid("the range holds no byte").with_origin(Origin::Request).with_source(error)
+            })?;
+        }
+        if options.head {
+            let range = options.range.take();
+            let answer = self.0.head(at, &options).await?;
+            let mut head = self.0.describe(at, &answer.into_parts().0)?;
+            head.range = within(range.as_ref(), head.meta.size)?;
+            return Ok(head.with(stream::empty().boxed()));
+        }
+        let (answer, body) = self.0.open(at, &options).await?.into_parts();
+        let head = self.0.describe(at, &answer)?;
+        let (wanted, came) = (within(options.range.as_ref(), head.meta.size)?, &head.range);
+        if *came != wanted {
+            let service = R::SERVICE;
+            let message =
+                format!("{service} answered the bytes {came:?} of the object, where {wanted:?} were asked for");
+            return Err(Error::internal(message).into());
+        }
+        let download = Download::new(Arc::clone(&self.0), head.meta.clone(), body, wanted);
+        Ok(head.with(download.stream()))
+    }
+
+    async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let fetch = |range: Range<u64>| async move { self.get_range(at, range).await };
+        coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let requests = Arc::clone(&self.0);
+        let delete = move |path: Result<Path>| {
+            let requests = Arc::clone(&requests);
+            async move {
+                let path = path?;
+                requests.delete(&path).await?;
+                Ok(path)
+            }
+        };
+        paths.map(delete).buffered(DELETED_AT_ONCE).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        pages::objects(self.pages(prefix, None, None))
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (offset, after) = (offset.clone(), R::LISTS_FROM_ANY_NAME.then(|| offset.to_string()));
+        let objects = pages::objects(self.pages(prefix, None, after));
+        objects.try_filter(move |meta| std::future::ready(meta.location > offset)).boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        pages::groups(self.pages(prefix, Some("/"), None)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let mode = match options.mode {
+            CopyMode::Overwrite => PutMode::Overwrite,
+            CopyMode::Create => PutMode::Create,
+        };
+        if from != to {
+            return Ok(Arc::clone(&self.0).copy(from, to, mode).await?);
+        }
+        self.head(from).await?;
+        if mode == PutMode::Overwrite { Ok(()) } else { Err(Refused::Exists.error(&mode).into()) }
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        pages::rename(self, from, to, options).await
+    }
+}
