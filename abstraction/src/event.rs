@@ -32,19 +32,6 @@ pub enum Event {
     Invoke(Invocation),
 }
 
-impl Event {
-    /// What the event is, in the words of an error or a span: ``message of topic `clicks` ``.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Http(request) => format!("HTTP {} {}", request.method(), request.uri().path()),
-            Self::Message { topic, .. } => format!("message of topic `{topic}`"),
-            Self::Object(event) => format!("object event of bucket `{}`", event.bucket),
-            Self::Schedule(tick) => format!("tick of schedule `{}`", tick.schedule),
-            Self::Invoke(call) => format!("invocation of `{}`", call.function),
-        }
-    }
-}
-
 /// The answer to an [`Event`], of the same shape as the event.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -25,7 +25,7 @@ use tracing::{Instrument, Span};
 pub use crate::app::note_panic;
 use crate::{Context, Error, ErrorKind, Event, Function, Invocation, Outcome, Reply, Result};
 pub use fields::{Fields, text};
-pub use http::{REQUEST_ID, answer, answer_whole, identify};
+pub use http::{REQUEST_ID, answer, answer_whole, refuse};
 pub use object::{StoredChange, deliver_changes};
 
 /// Delivers a message or an object event. Whatever the function does, there is an outcome: an `Err` is a retry, and

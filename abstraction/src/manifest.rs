@@ -79,6 +79,18 @@ pub struct DeclaredResource {
 }
 
 impl Manifest {
+    /// The events that the app handles, for an error.
+    pub fn handled(&self) -> String {
+        let http = self.http.then(|| "HTTP".to_owned());
+        let topics = self.messages.iter().map(|trigger| format!("topic `{}`", trigger.source));
+        let buckets = self.objects.iter().map(|trigger| format!("bucket `{}`", trigger.source));
+        let schedules = self.schedules.iter().map(|schedule| format!("schedule `{}`", schedule.name));
+        let functions = self.invokes.iter().map(|function| format!("function `{function}`"));
+        let all = http.into_iter().chain(topics).chain(buckets).chain(schedules).chain(functions);
+        let handled: Vec<_> = all.collect();
+        if handled.is_empty() { "nothing".to_owned() } else { handled.join(", ") }
+    }
+
     /// The manifest as indented JSON.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)?)

@@ -34,7 +34,7 @@ impl App {
         Err(Error::config(format!("app `{}` cannot start:\n  - {}", self.name, problems.join("\n  - "))))
     }
 
-    fn manifest(&self) -> Manifest {
+    pub(super) fn manifest(&self) -> Manifest {
         let message = |((topic, subscription), trigger): (&(String, String), &super::Trigger<_>)| MessageTrigger {
             source: topic.clone(),
             subscription: subscription.clone(),

@@ -61,7 +61,7 @@ impl App {
             return Ok(refusal);
         }
         let response = match called {
-            Ok(response) => checked(response, &method, &self.limits, ambient),
+            Ok(response) => checked(response, &method, &self.limits),
             Err(panic) => Err(Error::internal(panic)),
         };
         // What the app answers is too large, or no host can send it: that is the app's fault, not the client's.
@@ -84,14 +84,7 @@ impl App {
 
     /// Names what the event looked like, and what the app handles.
     fn unhandled(&self, what: &str, name: &str) -> Error {
-        let mut handled: Vec<String> = Vec::new();
-        handled.extend(self.http.as_ref().map(|_| "HTTP".to_owned()));
-        handled.extend(self.messages.keys().map(|(topic, _)| format!("topic `{topic}`")));
-        handled.extend(self.objects.keys().map(|bucket| format!("bucket `{bucket}`")));
-        handled.extend(self.schedules.keys().map(|schedule| format!("schedule `{schedule}`")));
-        handled.extend(self.invokes.keys().map(|function| format!("function `{function}`")));
-        handled.sort();
-        let handled = if handled.is_empty() { "nothing".to_owned() } else { handled.join(", ") };
+        let handled = self.manifest().handled();
         let message = format!("app `{}` has no handler for {what} `{name}`; it handles {handled}", self.name);
         Error::new(ErrorKind::NotFound, message)
     }

@@ -9,22 +9,14 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
-use super::handler::caught;
-use crate::context::Ambient;
 use crate::{Body, BoxError, Error, ErrorKind, Limits};
 
 /// The response as a host can send it: without the headers of a connection, and without a body where HTTP has none.
-/// A body whose length is not known ends in an error at the limit, at the stated length, and where producing it
-/// panics.
+/// A body whose length is not known ends in an error at the limit, and at the stated length.
 ///
 /// Errors, before a byte is sent: `TooLarge` past the limit; `Internal` for a status 1xx, and for a `content-length`
 /// that is no number, or another one than that of the body.
-pub(super) fn checked(
-    mut response: Response,
-    method: &Method,
-    limits: &Limits,
-    ambient: Ambient,
-) -> Result<Response, Error> {
+pub(super) fn checked(mut response: Response, method: &Method, limits: &Limits) -> Result<Response, Error> {
     let status = response.status();
     if status.is_informational() {
         return Err(Error::internal(format!(
@@ -49,7 +41,7 @@ pub(super) fn checked(
         }
         (_, Some(_)) => Ok(response),
         (_, None) => {
-            Ok(response.map(|body| Body::new(Streamed { body, left: stated.unwrap_or(limit), stated, limit, ambient })))
+            Ok(response.map(|body| Body::new(Streamed { body, left: stated.unwrap_or(limit), stated, limit })))
         }
     }
 }
@@ -110,26 +102,15 @@ fn without_body(mut response: Response) -> Response {
     response.map(|_| Body::empty())
 }
 
-/// A body of unknown length that is still being produced while the host sends it, in the invocation of its handler.
+/// A body of unknown length that is still being produced while the host sends it.
 struct Streamed {
     body: Body,
     left: u64,
     stated: Option<u64>,
     limit: u64,
-    ambient: Ambient,
 }
 
 impl Streamed {
-    fn poll_body(&mut self, task: &mut TaskContext<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-        let body = Pin::new(&mut self.body);
-        let panic = match caught(self.ambient, || http_body::Body::poll_frame(body, task)) {
-            Ok(poll) => return poll.map_err(BoxError::from),
-            Err(panic) => panic,
-        };
-        self.body = Body::empty();
-        Poll::Ready(Some(Err(Error::internal(panic).into())))
-    }
-
     fn overrun(&self, size: u64) -> Error {
         let limit = self.limit;
         if let Some(stated) = self.stated {
@@ -152,7 +133,7 @@ impl http_body::Body for Streamed {
         task: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let Some(frame) = ready!(this.poll_body(task)).transpose()? else {
+        let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(task)).transpose()? else {
             let Some(stated) = this.stated.filter(|_| this.left > 0) else { return Poll::Ready(None) };
             let message = format!("the response body has {} bytes, and its header says {stated}", stated - this.left);
             this.stated = None;

@@ -1,6 +1,5 @@
 //! Answers HTTP requests with a function.
 
-use std::panic::AssertUnwindSafe;
 use std::time::SystemTime;
 
 use axum_core::response::IntoResponse;
@@ -11,7 +10,6 @@ use http_body_util::BodyExt;
 use tracing::{Instrument, Span};
 
 use super::{streamed, within, wrong_reply};
-use crate::app::panic_text;
 use crate::{Body, Context, Error, Event, Function, Reply, Result};
 
 /// The header with the id of the invocation, in every answer over HTTP. A header of this name that the
@@ -37,19 +35,26 @@ pub async fn answer(function: &dyn Function, request: Request<Body>, cx: Context
 pub async fn answer_whole(function: &dyn Function, request: Request<Body>, cx: Context) -> Response<Bytes> {
     let collect = async |response: Response<Body>| {
         let (parts, body) = response.into_parts();
-        let (stated, broken) = (http_body::Body::size_hint(&body).exact(), "the response's body broke off");
-        let collected = AssertUnwindSafe(body.collect()).catch_unwind().await;
-        let collected = collected.map_err(|panic| Error::internal(panic_text(panic.as_ref())))?;
-        let bytes = collected.map_err(|error| Error::internal(broken).with_source(error))?.to_bytes();
-        if stated.is_some_and(|stated| stated != bytes.len() as u64) {
-            return Err(Error::internal(format!("the response body has {} bytes, and stated {stated:?}", bytes.len())));
-        }
+        let broken = |error| Error::internal("the response's body broke off").with_source(error);
+        let bytes = streamed::whole(body, cx.clone()).collect().await.map_err(broken)?.to_bytes();
         Ok(Response::from_parts(parts, bytes.into()))
     };
     let span = request_span(&request, &cx);
-    let (parts, body) = respond(function, request, cx, span, collect).await.into_parts();
-    // It is in memory, and cannot fail.
-    Response::from_parts(parts, body.collect().await.map(|body| body.to_bytes()).unwrap_or_default())
+    in_memory(respond(function, request, cx.clone(), span, collect).await)
+}
+
+/// The response to a request that no function is called with.
+pub fn refuse(error: Error, cx: &Context) -> Response<Bytes> {
+    let mut response = in_memory(error.into_response());
+    identify(&mut response, cx);
+    response
+}
+
+/// A response whose body is in memory, and cannot fail.
+fn in_memory(response: Response<Body>) -> Response<Bytes> {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().now_or_never().and_then(Result::ok);
+    Response::from_parts(parts, body.map(|body| body.to_bytes()).unwrap_or_default())
 }
 
 fn request_span(request: &Request<Body>, cx: &Context) -> Span {
@@ -84,8 +89,7 @@ async fn respond(
     response
 }
 
-/// Gives a response that no function made the header [`REQUEST_ID`].
-pub fn identify<B>(response: &mut Response<B>, cx: &Context) {
+fn identify<B>(response: &mut Response<B>, cx: &Context) {
     if let Ok(id) = HeaderValue::from_str(cx.invocation_id()) {
         response.headers_mut().entry(REQUEST_ID).or_insert(id);
     }

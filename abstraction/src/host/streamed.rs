@@ -21,14 +21,20 @@ pub(super) fn until_deadline(body: Body, cx: Context, span: Span) -> Body {
     if body.is_end_stream() {
         return body;
     }
-    let left = body.size_hint().exact();
-    Body::new(Streamed { body, cx, span, late: None, began: false, left })
+    Body::new(Streamed::new(body, cx, span, true))
+}
+
+/// The body for a host that reads it whole within the deadline, and logs what fails.
+pub(super) fn whole(body: Body, cx: Context) -> Body {
+    Body::new(Streamed::new(body, cx, Span::none(), false))
 }
 
 struct Streamed {
     body: Body,
     cx: Context,
     span: Span,
+    /// Does the host send it as it comes?
+    streams: bool,
     began: bool,
     late: Option<BoxFuture<'static, ()>>,
     /// What is still to come of a body whose size is known.
@@ -36,9 +42,14 @@ struct Streamed {
 }
 
 impl Streamed {
+    fn new(body: Body, cx: Context, span: Span, streams: bool) -> Self {
+        let left = body.size_hint().exact();
+        Self { body, cx, span, streams, late: None, began: false, left }
+    }
+
     /// Makes the timer where there is none yet.
     fn is_late(&mut self, task: &mut TaskContext<'_>) -> bool {
-        if self.body.is_end_stream() {
+        if !self.streams || self.body.is_end_stream() {
             return false;
         }
         let Some(left) = self.cx.remaining() else { return false };
@@ -69,7 +80,9 @@ impl Streamed {
     }
 
     fn cut(&mut self, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        tracing::error!(error = chain(error.as_ref()), "the response was cut");
+        if self.streams {
+            tracing::error!(error = chain(error.as_ref()), "the response was cut");
+        }
         // Its client sees that it is cut, and whatever polls it again that it has ended.
         (self.body, self.left) = (Body::empty(), None);
         Poll::Ready(Some(Err(error)))

@@ -136,10 +136,9 @@ fn hanging(cloud: &Cloud) -> App {
 #[tokio::test]
 async fn an_event_that_is_late_is_logged_once_in_its_span() {
     const LATE: &str = "the handler did not end before its deadline; give it less to do";
-    let message = Message::new(MessageId::new("m-1"), "7", SystemTime::UNIX_EPOCH);
     let object = ObjectEvent::new("pages", "a", ObjectChange::Deleted, SystemTime::UNIX_EPOCH);
     for (event, resource) in [
-        (Event::Message { topic: "jobs".to_owned(), subscription: DEFAULT_SUBSCRIPTION.to_owned(), message }, "jobs"),
+        (message("m-1"), "jobs"),
         (Event::Object(object), "pages"),
         (Event::Schedule(Tick::new("sweep", SystemTime::UNIX_EPOCH)), "sweep"),
         (Event::Invoke(Invocation::new("stats", "null")), "stats"),
@@ -164,4 +163,80 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
             assert!(line.contains(part), "{part} is not in {line}");
         }
     }
+}
+
+/// A function that answers each event with this.
+struct Answers(fn() -> Result<Reply>);
+
+#[async_trait::async_trait]
+impl Function for Answers {
+    async fn call(&self, _: Event, cx: Context) -> Result<Reply> {
+        // Without a deadline it runs to its end, whatever the clock says.
+        cx.sleep(Duration::from_secs(3_600)).await;
+        self.0()
+    }
+}
+
+fn message(id: &str) -> Event {
+    let message = Message::new(MessageId::new(id), "7", SystemTime::UNIX_EPOCH);
+    Event::Message { topic: "jobs".to_owned(), subscription: DEFAULT_SUBSCRIPTION.to_owned(), message }
+}
+
+#[tokio::test]
+async fn whatever_a_function_answers_there_is_an_outcome_and_without_a_deadline_it_runs_to_its_end() {
+    for (answer, outcome) in [
+        (Answers(|| Ok(Reply::Handled(Outcome::Ack))), Outcome::Ack),
+        (Answers(|| Ok(Reply::Invoke(Bytes::new()))), Outcome::retry(wrong_reply().to_string())),
+        (Answers(|| Err(Error::not_found("no handler"))), Outcome::retry("no handler (not-found)")),
+    ] {
+        let clock = ManualClock::default();
+        let mut delivered =
+            std::pin::pin!(deliver(&answer, message("m-1"), Context::new("memory", Arc::new(clock.clone()))));
+        assert!(delivered.as_mut().now_or_never().is_none());
+        clock.advance(Duration::from_secs(3_600));
+        assert_eq!(delivered.await, outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_direct_call_has_an_answer_or_an_error() {
+    let call = async |answer: fn() -> Result<Reply>| {
+        let clock = ManualClock::default();
+        let cx = Context::new("memory", Arc::new(clock.clone()));
+        let function = Answers(answer);
+        let mut called = std::pin::pin!(invoke(&function, Invocation::new("stats", ""), cx));
+        assert!(called.as_mut().now_or_never().is_none());
+        clock.advance(Duration::from_secs(3_600));
+        called.await
+    };
+    assert_eq!(call(|| Ok(Reply::Invoke(Bytes::new()))).await.unwrap(), "null");
+    assert_eq!(call(|| Ok(Reply::Handled(Outcome::Ack))).await.unwrap_err().kind(), ErrorKind::Internal);
+}
+
+#[tokio::test]
+async fn the_outcomes_of_changes_that_came_together_become_one() {
+    let cloud = Cloud::memory();
+    let mut app = App::new("index").on_object(&cloud.bucket("pages"), |event: ObjectEvent, _cx| async move {
+        match event.key.as_str() {
+            "retry" => Outcome::retry_after(Duration::from_secs(7), "not yet"),
+            "a//b." => Outcome::Ack,
+            key => Outcome::reject(key),
+        }
+    });
+    app.start(&cloud).unwrap();
+    let cx = Context::new("memory", Arc::new(ManualClock::default()));
+    let changed = async |changes: &[(&str, &str)]| {
+        let change = |(bucket, stored): &(&str, &str)| StoredChange {
+            bucket: (*bucket).to_owned(),
+            stored: (*stored).to_owned(),
+            change: ObjectChange::Deleted,
+            time: SystemTime::UNIX_EPOCH,
+        };
+        deliver_changes(&app, "pages", "web-prod", changes.iter().map(change).collect(), &cx).await
+    };
+    let (good, retry, foreign) = (("web-prod", "a/%/b%2E"), ("web-prod", "retry"), ("others", "a"));
+    assert_eq!(changed(&[]).await, Outcome::Ack);
+    assert_eq!(changed(&[good, good]).await, Outcome::Ack);
+    assert!(matches!(changed(&[good, foreign]).await, Outcome::Reject { reason } if reason.contains("`others`")));
+    assert!(matches!(changed(&[foreign, retry, good]).await, Outcome::Retry { after: Some(_), .. }));
 }

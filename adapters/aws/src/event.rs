@@ -13,7 +13,7 @@ mod topic;
 mod trace;
 mod uri;
 
-pub(crate) use direct::{Direct, invocation, tick};
+pub(crate) use direct::Direct;
 pub(crate) use http::request;
 pub(crate) use object::changes;
 pub(crate) use queue::Record;

@@ -19,10 +19,10 @@ use bytes::Bytes;
 use isobar_abstraction::clock::later;
 use isobar_abstraction::host::within;
 use isobar_abstraction::{Body, Context, Hosted, Result};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::State;
-use crate::event::{Incoming, Shape, of_xray};
+use crate::event::{self, Direct, Incoming, Shape, of_xray};
 use crate::profile::PROFILE;
 
 pub(crate) use runtime::run;
@@ -80,6 +80,8 @@ pub enum LambdaReply {
     Stream(Response<Body>),
 }
 
+const PONG: LambdaReply = LambdaReply::Json(Bytes::from_static(br#"{"isobar":"pong"}"#));
+
 /// Every line that is logged in it carries the request id. A span costs some microseconds, and the
 /// app opens one of its own: HTTP has no other, but where the host itself has something to say.
 fn span(call: &LambdaCall) -> tracing::Span {
@@ -109,30 +111,44 @@ impl Lambda {
             self.state.account.get_or_init(|| account.to_owned());
         }
         let incoming = Incoming::read(event)?;
-        match incoming.shape() {
-            Shape::Http(gateway) => self.http(gateway, &incoming, &call).await,
-            shape => self.answer(event, &incoming, shape, &call).instrument(span(&call)).await,
-        }
+        let shape = incoming.shape();
+        // Of HTTP the app's own span has all that this one has.
+        let span = if matches!(shape, Shape::Http(_)) { Span::none() } else { span(&call) };
+        self.answer(event, &incoming, shape, &call).instrument(span).await
     }
 
     async fn answer(
         &self,
-        event: &[u8],
+        text: &[u8],
         incoming: &Incoming<'_>,
-        shape: Shape<'_>,
+        shape: Shape,
         call: &LambdaCall,
     ) -> Result<LambdaReply> {
+        let (null, now) = (|()| LambdaReply::null(), self.state.clock.now());
         match shape {
+            Shape::Http(gateway) => self.http(gateway, incoming, call).await,
             Shape::Queue => queue::handle(self, incoming, &self.context(call)).await.map(LambdaReply::Json),
             Shape::Topic => {
                 let cx = self.context(call);
-                within(&cx, direct::handle_topic(self, incoming, &cx)).await.map(|()| LambdaReply::null())
+                within(&cx, direct::handle_topic(self, incoming, &cx)).await.map(null)
             }
             Shape::Bucket => {
                 let cx = self.context(call);
-                within(&cx, direct::handle_bucket(self, event, incoming, &cx)).await.map(|()| LambdaReply::null())
+                within(&cx, direct::handle_bucket(self, text, incoming, &cx)).await.map(null)
             }
-            other => self.other(other, incoming, call).await,
+            Shape::Schedule => {
+                self.tick(event::schedule(incoming, &self.state.config.prefix, now)?, call).await.map(null)
+            }
+            Shape::Direct => match Direct::read(&incoming.fields, now)? {
+                Direct::Invoke(invocation) => self.invoke(invocation, call).await.map(LambdaReply::Json),
+                Direct::Schedule(tick) => self.tick(tick, call).await.map(null),
+                Direct::Ping => Ok(PONG),
+            },
+            Shape::WarmUp => Ok(PONG),
+            Shape::BucketTest => Ok(LambdaReply::null()),
+            // Never the app's only function: everything that AWS sends to a Lambda by mistake would run it.
+            Shape::Unknown => Err(self.unhandled("an event of a kind that isobar does not know", incoming)),
+            Shape::Foreign(service) => Err(self.unhandled(&service, incoming)),
         }
     }
 

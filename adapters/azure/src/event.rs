@@ -9,7 +9,7 @@ mod object;
 mod timer;
 mod value;
 
-pub(crate) use http::{Output, request};
+pub(crate) use http::{output, request};
 pub(crate) use object::changes;
 pub(crate) use timer::due;
 pub(crate) use value::{bytes, number, object, text};

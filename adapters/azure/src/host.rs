@@ -37,13 +37,11 @@ mod server;
 pub(crate) mod tests;
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Request, Response};
-use futures_util::FutureExt;
 use isobar_abstraction::host::shown;
 use isobar_abstraction::{Body, Context, Error, Hosted, Result};
 use isobar_serve::read_whole;
@@ -94,9 +92,7 @@ impl CustomHandler {
     /// function that there is not, 413 for a call of more than 100 MB, 500 for all else.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let span = tracing::info_span!("functions", invocation = invocation_id(request.headers()));
-        // A panic of a handler is caught much deeper.
-        let answered = AssertUnwindSafe(self.answer(request).instrument(span)).catch_unwind().await;
-        answered.unwrap_or_else(|_| answer::refused(&Error::internal("the host panicked; this is a fault of isobar")))
+        self.answer(request).instrument(span).await
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {

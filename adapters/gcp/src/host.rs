@@ -36,12 +36,10 @@ pub(crate) mod tests;
 mod token;
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
-use futures_util::FutureExt;
 use isobar_abstraction::host::shown;
 use isobar_abstraction::{Body, Context, Error, Hosted, Limits};
 use isobar_serve::read_whole;
@@ -80,15 +78,6 @@ impl CloudRunService {
 
     /// Answers one request, whatever it is and whatever the app does.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        // A panic of a handler is caught much deeper.
-        let answered = AssertUnwindSafe(self.answer(request)).catch_unwind().await;
-        answered.unwrap_or_else(|_| {
-            let error = Error::internal("the host panicked; this is a fault of isobar");
-            answer::refused(&Refused { status: StatusCode::INTERNAL_SERVER_ERROR, error })
-        })
-    }
-
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let called = match Called::of(&request, self.settings()) {
             Called::Http => return self.http(request).await,
             Called::Trigger(called) => called.map(|(kind, name)| (kind, name.to_owned())),

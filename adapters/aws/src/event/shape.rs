@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use isobar_abstraction::host::{Fields, shown};
 
-use super::direct::Direct;
 use super::{Incoming, http};
 
 /// What an event is, as far as its shape tells.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Shape<'a> {
+pub(crate) enum Shape {
     /// An HTTP request.
     Http(Gateway),
     /// Records of an SQS queue.
@@ -23,7 +22,7 @@ pub(crate) enum Shape<'a> {
     /// A rule of EventBridge, or a schedule of EventBridge Scheduler without an input of ours.
     Schedule,
     /// A call in an envelope of ours.
-    Direct(Direct<'a>),
+    Direct,
     /// A ping that keeps the function warm.
     WarmUp,
     /// An event of a service that isobar has no trigger for.
@@ -45,13 +44,13 @@ pub(crate) enum Gateway {
     LoadBalancer,
 }
 
-impl<'a> Incoming<'a> {
+impl Incoming<'_> {
     /// What the event is. Fields that are `null` count as absent: some clients send all that they
     /// know of, whatever it is that they send.
-    pub(crate) fn shape(&self) -> Shape<'a> {
+    pub(crate) fn shape(&self) -> Shape {
         let (fields, context) = (&self.fields, &self.context);
-        if let Some(direct) = Direct::of(fields) {
-            return Shape::Direct(direct);
+        if fields.has("isobar") {
+            return Shape::Direct;
         }
         if let Some(service) = authorizer(fields) {
             return Shape::Foreign(Cow::Borrowed(service));
@@ -92,7 +91,7 @@ fn authorizer(fields: &Fields<'_>) -> Option<&'static str> {
 }
 
 /// An event with `Records`, by the service that the first of them names.
-fn records<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
+fn records(fields: &Fields<'_>) -> Option<Shape> {
     if fields.text("Event").as_deref() == Some("s3:TestEvent") {
         return Some(Shape::BucketTest);
     }
@@ -115,7 +114,7 @@ fn records<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
 }
 
 /// An event of EventBridge, by its `source`.
-fn bridged<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
+fn bridged(fields: &Fields<'_>) -> Option<Shape> {
     let (source, kind) = (fields.text("source")?, fields.text("detail-type")?);
     Some(match (source.as_ref(), kind.as_ref()) {
         ("aws.events" | "aws.scheduler", "Scheduled Event") => Shape::Schedule,
@@ -128,7 +127,7 @@ fn bridged<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
     })
 }
 
-fn foreign<'a>(event: &Incoming<'a>) -> Option<Shape<'a>> {
+fn foreign(event: &Incoming<'_>) -> Option<Shape> {
     let fields = &event.fields;
     let is = |name: &str, value: &str| fields.text(name).as_deref() == Some(value);
     // `serverless-plugin-warmup`, `lambda-warmer` and OpenNext, by the defaults of each.

@@ -138,13 +138,11 @@ async fn serve(request: Request<Body>) -> Result<Response<Body>> {
         }
         "/empty" => ::http::StatusCode::NO_CONTENT.into_response(),
         "/binary" => vec![0xff, 0].into_response(),
-        "/hang" => std::future::pending().await,
         "/panic" => panic!("the handler's own fault"),
         "/fails" => return Err(Error::internal("hunter2")),
         "/wrong" => return Err(Error::invalid("no such colour")),
         "/broken" => Response::new(Body::from_stream(begun().chain(streams::iter([Err(BoxError::from("no paper"))])))),
         "/endless" => Response::new(Body::from_stream(begun().chain(streams::pending()))),
-        "/flood" => Response::new(Body::from_stream(streams::repeat_with(|| Ok::<_, BoxError>("once upon")))),
         _ => echo(request).await,
     })
 }

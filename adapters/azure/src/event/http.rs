@@ -2,8 +2,6 @@
 //!
 //! The host proxies HTTP where its host.json says so; this is for those that do not.
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -12,11 +10,11 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use isobar_abstraction::host::{self, Fields};
 use isobar_abstraction::{Body, Error, Result};
-use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{Payload, malformed};
+use super::Payload;
 
 /// The request of an `httpTrigger`. Errors: `InvalidInput`, naming the field and no value.
 pub(crate) fn request(payload: &Payload<'_>) -> Result<Request<Body>> {
@@ -77,50 +75,24 @@ fn body(told: &Fields<'_>, headers: &HeaderMap) -> Result<Bytes> {
     Ok(Bytes::from(text.into_owned()))
 }
 
-/// The output of an HTTP function, as the host takes it.
-#[derive(Debug, Serialize)]
-pub(crate) struct Output<'a> {
-    #[serde(rename = "statusCode")]
-    status: &'a str,
-    headers: BTreeMap<&'a str, String>,
-    body: &'a str,
-}
-
-impl<'a> Output<'a> {
-    /// Errors: `Unsupported` where the body is no text, or there are two cookies: this mode cannot carry them.
-    pub(crate) fn new(parts: &'a Parts, body: &'a [u8]) -> Result<Self> {
-        let text = std::str::from_utf8(body).map_err(|_| {
-            let instead = "set `enableProxyingHttpRequest` in host.json";
-            Error::unsupported("http", "azure in JSON mode", &format!("it answers text only; {instead}"))
-        })?;
-        let mut headers: BTreeMap<&str, String> = BTreeMap::new();
-        let own = |name: &&HeaderName| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
-        if parts.headers.get_all(SET_COOKIE).iter().nth(1).is_some() {
-            // Other headers may be folded into one line (RFC 9110, 5.3).
-            let instead = "it answers one `set-cookie` only; set `enableProxyingHttpRequest` in host.json";
-            return Err(Error::unsupported("http", "azure in JSON mode", instead));
-        }
-        for name in parts.headers.keys().filter(own) {
-            let values = parts.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-            headers.insert(name.as_str(), values.collect::<Vec<_>>().join(", "));
-        }
-        Ok(Self { status: parts.status.as_str(), headers, body: text })
+/// The answer to the call of an HTTP function, as the host takes it. Errors: `Unsupported` where the body is no text, or
+/// there are two cookies: this mode cannot carry them.
+pub(crate) fn output(parts: &Parts, body: &[u8]) -> Result<Bytes> {
+    let unfit = |what: &str| {
+        let instead = format!("it answers {what} only; set `enableProxyingHttpRequest` in host.json");
+        Error::unsupported("http", "azure in JSON mode", &instead)
+    };
+    let text = std::str::from_utf8(body).map_err(|_| unfit("text"))?;
+    if parts.headers.get_all(SET_COOKIE).iter().nth(1).is_some() {
+        // Other headers may be folded into one line (RFC 9110, 5.3).
+        return Err(unfit("one `set-cookie`"));
     }
-
-    /// The whole answer to the call. Errors: none but a fault of `serde_json`.
-    pub(crate) fn answer(&self) -> Result<Bytes> {
-        #[derive(Serialize)]
-        struct Outputs<'a> {
-            res: &'a Output<'a>,
-        }
-        #[derive(Serialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer<'a> {
-            outputs: Outputs<'a>,
-            logs: [&'a str; 0],
-            return_value: Option<&'a str>,
-        }
-        let answer = Answer { outputs: Outputs { res: self }, logs: [], return_value: None };
-        Ok(serde_json::to_vec(&answer).map_err(|error| malformed("the answer", &error))?.into())
-    }
+    let own = |name: &&HeaderName| ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+    let header = |name: &HeaderName| {
+        let values = parts.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        (name.as_str().to_owned(), Value::String(values.collect::<Vec<_>>().join(", ")))
+    };
+    let headers: Map<_, _> = parts.headers.keys().filter(own).map(header).collect();
+    let response = json!({"statusCode": parts.status.as_str(), "headers": headers, "body": text});
+    Ok(json!({"Outputs": {"res": response}, "Logs": [], "ReturnValue": null}).to_string().into())
 }

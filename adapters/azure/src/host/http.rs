@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::response::IntoResponse;
-use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, request};
 use isobar_abstraction::host::{self, REQUEST_ID};
 use isobar_abstraction::{Body, Context, Error, Limits, Result};
@@ -12,7 +11,7 @@ use isobar_serve::json_response;
 
 use super::{CustomHandler, HTTP_MARGIN, Kind, called};
 use crate::ISOBAR_TRIGGER_SECRET;
-use crate::event::{self, Output, Payload};
+use crate::event::{self, Payload, output};
 
 impl CustomHandler {
     /// A request that the host proxies, or forwards. Both bodies stream.
@@ -62,15 +61,13 @@ impl CustomHandler {
         }
         let cx = self.http_context(&headers);
         let (parts, body) = host::answer_whole(self.app.function.as_ref(), request, cx.clone()).await.into_parts();
-        let told = Output::new(&parts, &body).and_then(|output| output.answer());
+        let told = output(&parts, &body);
         let told = match told {
             Ok(told) => told,
             Err(error) => {
                 let unfit = Error::internal("the app's answer does not fit into the host's JSON").with_source(error);
-                let mut response = whole_error(unfit);
-                host::identify(&mut response, &cx);
-                let (parts, body) = response.into_parts();
-                Output::new(&parts, &body)?.answer()?
+                let (parts, body) = host::refuse(unfit, &cx).into_parts();
+                output(&parts, &body)?
             }
         };
         Ok(json_response(StatusCode::OK, told))
@@ -81,13 +78,4 @@ impl CustomHandler {
         let most: Duration = Limits::PORTABLE.http_timeout.min(self.settings.timeout().saturating_sub(HTTP_MARGIN));
         self.context(headers, most).with_function(Kind::Http.plain(""))
     }
-}
-
-/// An error as a response that is whole.
-fn whole_error(error: Error) -> Response<Bytes> {
-    let status = error.into_response().status();
-    let body = Bytes::from_static(b"the log of the app has the details");
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response
 }

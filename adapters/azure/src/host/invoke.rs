@@ -7,7 +7,7 @@ use isobar_abstraction::{Body, Context, Error, Event, Invocation, Result, Tick};
 use isobar_serve::{json_response, status_of};
 
 use super::{CustomHandler, answer};
-use crate::event::{self, Output, Payload};
+use crate::event::{self, Payload, output};
 
 impl CustomHandler {
     /// A tick that fails is a failed invocation, so that the platform counts it; whether it is tried
@@ -43,6 +43,6 @@ impl CustomHandler {
             Err(error) => return Err(error),
         };
         let (parts, _) = json_response(status, Body::empty()).into_parts();
-        Ok(json_response(StatusCode::OK, Output::new(&parts, &told)?.answer()?))
+        Ok(json_response(StatusCode::OK, output(&parts, &told)?))
     }
 }

@@ -102,10 +102,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
             Router::new()
                 .route("/", get(async move || root("root".to_owned())))
                 .route("/echo", post(async |body: Bytes| body))
-                .route("/endless", get(async || Body::from_stream(stream::pending::<Result<Bytes, BoxError>>())))
                 .route("/bytes", get(async || &b"\xff\0"[..]))
-                .route("/panic", get(async || panic!("the handler's own fault") as &'static str))
-                .route("/hang", get(async || std::future::pending::<&'static str>().await))
                 .route("/{id}", post(async move |cx: Context| web(format!("{:?}", cx.function()))))
                 .route("/cx", get(async |cx: Context| format!("{} {:?}", cx.invocation_id(), cx.function()))),
         )

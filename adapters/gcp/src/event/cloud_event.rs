@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
 use isobar_abstraction::clock;
+use isobar_abstraction::host::shown;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -78,7 +79,7 @@ impl CloudEvent {
         };
         let version = required("specversion")?;
         if version != "1.0" {
-            let version: String = version.chars().take(10).collect::<String>().escape_debug().to_string();
+            let version = shown(&version);
             return Err(Refused::malformed(format!("the CloudEvent's `specversion` is `{version}`; 1.0 is taken")));
         }
         Ok(Self {
@@ -102,7 +103,7 @@ impl CloudEvent {
 
     /// It is not what its endpoint takes.
     pub(super) fn strange(&self, wanted: &str) -> Refused {
-        let kind: String = self.kind.chars().take(100).collect::<String>().escape_debug().to_string();
+        let kind = shown(&self.kind);
         Refused::malformed(format!("an event of type `{kind}` is not {wanted}"))
     }
 }

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use isobar_abstraction::clock;
+use isobar_abstraction::host::shown;
 use serde_json::{Value, json};
 
 use super::Refused;
@@ -59,7 +60,7 @@ pub(super) fn event(value: &Value) -> Result<CloudEvent, Refused> {
     };
     let old = text("eventType")?;
     let Some((_, kind, service)) = TYPES.into_iter().find(|(name, ..)| *name == old) else {
-        let old: String = old.chars().take(100).collect::<String>().escape_debug().to_string();
+        let old = shown(old);
         return Err(Refused::malformed(format!("background events of the type `{old}` are not known")));
     };
     let (service, resource) = resource(context, service)?;

@@ -14,7 +14,7 @@ mod token;
 use axum::Router;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use http_body_util::BodyExt;
 use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{
@@ -102,20 +102,6 @@ impl Host {
         self.send(of_google(path).body(Body::from(body.to_string())).unwrap()).await
     }
 
-    /// A call that ends only when the clock has moved on by so much.
-    async fn call_after(&self, by: Duration, path: &str, body: impl ToString) -> (u16, String) {
-        let call = async { self.call(path, body).await };
-        let moved = async {
-            // Not before the handler is at it.
-            while self.seen.lock().is_empty() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            tokio::task::yield_now().await;
-            self.clock.advance(by);
-        };
-        tokio::join!(call, moved).0
-    }
-
     /// What the app was asked since this was asked last.
     fn seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.lock())
@@ -147,23 +133,13 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
         let seen = Arc::clone(seen);
         move |what: String| seen.lock().push(what)
     };
-    let (clicks, pages, sweep, hang, web) = (note(), note(), note(), note(), note());
+    let (clicks, pages, sweep, web) = (note(), note(), note(), note());
     App::new("shop")
         .http(
             Router::new()
                 .route("/", get(async || "root"))
                 .route("/echo", post(async |body: Bytes| body))
-                .route("/stream", get(async || Body::from_stream(parts("once upon", "a time"))))
-                .route("/endless", get(async || Body::from_stream(parts("a", "").chain(stream::pending()))))
-                .route("/flood", get(async || Body::from_stream(stream::repeat_with(|| Ok::<_, BoxError>("more")))))
                 .route("/panic", get(async || panic!("the handler's own fault") as &'static str))
-                .route(
-                    "/hang",
-                    get(async move || {
-                        hang("hang".to_owned());
-                        std::future::pending::<&'static str>().await
-                    }),
-                )
                 .route("/cx", get(async |cx: Context| format!("{:?} {:?}", cx.function(), cx.remaining())))
                 .fallback(async move |request: Request<Body>| web(format!("{} {}", request.method(), request.uri()))),
         )
@@ -188,10 +164,6 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
         .on_invoke("nothing", |_: Value, _| async { Ok::<_, Error>(()) })
         .on_invoke("panics", |_: Value, _| async { panic!("the handler's own fault") as Result<(), Error> })
         .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid("no such thing")) })
-}
-
-fn parts(one: &'static str, two: &'static str) -> impl futures_util::Stream<Item = Result<&'static str, BoxError>> {
-    stream::iter([Ok(one), Ok(two)])
 }
 
 async fn outcome(words: String) -> Outcome {

@@ -79,20 +79,6 @@ async fn a_body_that_does_not_end_is_cut_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_body_that_always_has_more_is_cut_at_the_deadline_too() {
-    let host = streaming();
-    let mut wire = Box::pin(wire(&host, &request("GET", "/flood")).await);
-    let mut next = || std::future::poll_fn(|task| wire.as_mut().poll_frame(task)).now_or_never().unwrap();
-    assert!(next().is_some(), "the head");
-    for _ in 0..3 {
-        assert_eq!(next().unwrap().unwrap().into_data().unwrap(), "once upon");
-    }
-    host.clock.advance(Duration::from_secs(60));
-    assert!(next().unwrap().unwrap().is_trailers());
-    assert!(next().is_none());
-}
-
-#[tokio::test]
 async fn errors_before_the_first_byte_are_whole_answers_with_their_status() {
     let host = streaming();
     for (path, status) in [("/panic", 500), ("/fails", 500), ("/wrong", 400)] {

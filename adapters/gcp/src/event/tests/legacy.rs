@@ -25,36 +25,6 @@ fn pub_sub() -> serde_json::Value {
 }
 
 #[test]
-fn an_event_with_its_context_is_the_cloud_event_of_the_frameworks() {
-    let read = event(&[("content-type", "application/json")], storage());
-    assert_eq!(read.id, "aaaaaa-1111-bbbb-2222-cccccccccccc");
-    assert_eq!(read.source, "//storage.googleapis.com/projects/_/buckets/some-bucket");
-    assert_eq!(read.kind, "google.cloud.storage.object.v1.finalized");
-    assert_eq!(read.subject.as_deref(), Some("objects/folder/Test.cs"));
-    assert_eq!(read.time, Some(time("2020-09-29T11:32:00Z")));
-    assert_eq!(read.json().unwrap(), storage()["data"]);
-}
-
-#[test]
-fn an_event_with_its_context_beside_its_data_is_the_same() {
-    let read = event(&[], pub_sub());
-    assert_eq!(read.source, "//pubsub.googleapis.com/projects/sample-project/topics/gcf-test");
-    assert_eq!(read.kind, "google.cloud.pubsub.topic.v1.messagePublished");
-    let message = read.json().unwrap()["message"].clone();
-    assert_eq!(message["messageId"], "aaaaaa-1111-bbbb-2222-cccccccccccc");
-    assert_eq!(message["publishTime"], "2020-09-29T11:32:00.000Z");
-    assert_eq!(message["@type"], "type.googleapis.com/google.pubsub.v1.PubsubMessage");
-    let Push { message, subscription, attempt } = structuredless(pub_sub());
-    assert_eq!(message.data, "This is a sample message");
-    assert_eq!(message.attributes, [("attribute1".to_owned(), "value1".to_owned())].into());
-    assert_eq!((subscription, attempt), (None, None));
-}
-
-fn structuredless(body: serde_json::Value) -> Push {
-    read(&[], body).unwrap().message().unwrap()
-}
-
-#[test]
 fn the_generation_is_no_part_of_the_name() {
     let mut told = storage();
     for (name, subject) in [

@@ -45,24 +45,6 @@ async fn notifications_and_events_of_eventarc_tell_the_same() {
 }
 
 #[tokio::test]
-async fn changes_that_nobody_is_told_of_are_done_with() {
-    let host = Host::new().await;
-    let mut overwritten = notification("OBJECT_DELETE", "a", "pages");
-    overwritten["message"]["attributes"]["overwrittenByGeneration"] = "2".into();
-    for body in [
-        overwritten,
-        notification("OBJECT_ARCHIVE", "a", "pages"),
-        notification("OBJECT_METADATA_UPDATE", "a", "pages"),
-    ] {
-        assert_eq!(host.call(PAGES, body).await.0, 204);
-    }
-    for kind in ["archived", "metadataUpdated"] {
-        assert_eq!(host.send(of_eventarc(kind, "a", "pages")).await.0, 204);
-    }
-    assert!(host.seen().is_empty() && host.published().is_empty());
-}
-
-#[tokio::test]
 async fn notifications_that_tell_nothing_are_buried_saying_why() {
     let mut bare = notification("OBJECT_FINALIZE", "a", "pages");
     bare["message"]["data"] = "".into();

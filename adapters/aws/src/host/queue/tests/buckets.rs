@@ -17,35 +17,11 @@ async fn failed_of(host: &Host, notifications: &[Value]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_notification_is_an_object_event_with_the_key_as_it_was_written() {
-    let host = Host::alone();
-    let created = notification("pages", "ObjectCreated:Put", "a+b/%C3%BC%2B%2525.txt");
-    let deleted = notification("pages", "ObjectRemoved:Delete", "gone");
-    assert_eq!(failed_of(&host, &[created, deleted]).await, [""; 0]);
-    let wanted = ["a b/ü+%.txt Created { size: 7 }, attempt 1", "gone Deleted, attempt 1"];
-    assert_eq!(host.seen(), wanted);
-}
-
-#[tokio::test]
 async fn the_test_event_of_s3_is_acknowledged_and_reaches_nobody() {
     let host = Host::alone();
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "pages", "HostId": "x"});
     assert_eq!(failed_of(&host, &[test, notification("pages", "ObjectTagging:Put", "a")]).await, [""; 0]);
     assert!(host.seen().is_empty());
-}
-
-#[tokio::test]
-async fn object_events_are_tried_again_and_given_up_like_messages() {
-    let sqs = willing().await;
-    let host = Host::on(&sqs.url);
-    let created = |key| notification("pages", "ObjectCreated:Put", key);
-    assert_eq!(failed_of(&host, &[created("retry/4000"), created("reject"), created("ok")]).await, ["a"]);
-    assert_eq!(put_off(&sqs), [("receipt-a".to_owned(), 4)]);
-    assert_eq!(sent(&sqs)[0]["QueueUrl"], format!("{}/123456789012/pages--events--dead", sqs.url));
-    assert_eq!(sent(&sqs)[0]["MessageBody"], created("reject").to_string());
-    let again = record(EVENTS, "a", &created("ok").to_string());
-    failed(&host, &[with_attribute(again, "ApproximateReceiveCount", "4")]).await;
-    assert_eq!(host.seen().last().unwrap(), "ok Created { size: 7 }, attempt 4");
 }
 
 #[tokio::test]

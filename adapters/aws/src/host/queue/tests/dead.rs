@@ -11,23 +11,6 @@ fn received(sent: &Value) -> isobar_abstraction::pub_sub::DeadLetter {
 }
 
 #[tokio::test]
-async fn a_rejected_message_is_moved_with_its_reason_and_then_acknowledged() {
-    let sqs = willing().await;
-    let mut rejected = record(QUEUE, "a", "reject/me");
-    rejected["messageAttributes"] = json!({"colour": {"stringValue": "red", "dataType": "String"}});
-    assert_eq!(failed(&Host::on(&sqs.url), &[rejected]).await, [""; 0]);
-    let sent = sent(&sqs);
-    assert_eq!(sent.len(), 1);
-    assert_eq!(sent[0]["QueueUrl"], format!("{}/123456789012/clicks--dead", sqs.url));
-    assert!(sent[0]["MessageGroupId"].is_null() && sent[0]["MessageDeduplicationId"].is_null());
-    let dead = received(&sent[0]);
-    assert_eq!((dead.reason.as_str(), dead.attempts), ("bad apple", 1));
-    assert_eq!(sent[0]["MessageBody"], "reject/me");
-    assert_eq!(sent[0]["MessageAttributes"]["colour"]["StringValue"], "red");
-    assert!(put_off(&sqs).is_empty());
-}
-
-#[tokio::test]
 async fn a_dead_letter_that_is_not_kept_is_not_acknowledged() {
     let refusing = without_dead_letters().await;
     let failing = Double::new(|_| answer(503, "")).await;
@@ -37,18 +20,6 @@ async fn a_dead_letter_that_is_not_kept_is_not_acknowledged() {
         assert_eq!(failed(&host, &batch).await, ["b"]);
     }
     assert!(put_off(&refusing).is_empty(), "it comes again when its queue says");
-}
-
-#[tokio::test]
-async fn the_last_attempt_that_fails_is_a_dead_letter_that_says_how_often_it_was_tried() {
-    let sqs = willing().await;
-    let host = Host::on(&sqs.url);
-    let last = |id, body| with_attribute(record(QUEUE, id, body), "ApproximateReceiveCount", "3");
-    assert_eq!(failed(&host, &[last("a", "retry"), last("b", "panic"), last("c", "ok")]).await, [""; 0]);
-    let mut reasons: Vec<_> = sent(&sqs).iter().map(received).map(|dead| dead.reason).collect();
-    reasons.sort();
-    let panic = "gave up after 3 attempts: the handler panicked: the handler's own fault";
-    assert_eq!(reasons, ["gave up after 3 attempts: not yet", panic]);
 }
 
 #[tokio::test]

@@ -36,18 +36,6 @@ async fn behind_a_retry_its_own_group_waits_as_long_and_no_other_group_does() {
 }
 
 #[tokio::test]
-async fn behind_a_dead_letter_its_group_goes_on() {
-    let sqs = willing().await;
-    let host = Host::on(&sqs.url);
-    let batch = [of_group("x", "a", "reject"), of_group("x", "b", "ok")];
-    assert_eq!(failed(&host, &batch).await, [""; 0]);
-    assert_eq!(host.seen().len(), 2);
-    let sent = sent(&sqs);
-    assert_eq!(sent[0]["QueueUrl"], format!("{}/123456789012/clicks--dead.fifo", sqs.url));
-    assert_eq!((&sent[0]["MessageGroupId"], &sent[0]["MessageDeduplicationId"]), (&json!("x"), &json!("a")));
-}
-
-#[tokio::test]
 async fn behind_a_dead_letter_that_is_not_kept_its_group_waits() {
     let sqs = without_dead_letters().await;
     let host = Host::on(&sqs.url);

@@ -9,17 +9,6 @@ use super::*;
 use crate::host::tests::whole;
 
 #[tokio::test]
-async fn of_a_batch_only_the_failed_ids_are_answered() {
-    let sqs = willing().await;
-    let host = Host::on(&sqs.url);
-    let batch = ["ok", "retry", "ok", "panic", "reject", "ok"];
-    let batch: Vec<_> = batch.iter().zip('a'..).map(|(body, id)| record(QUEUE, &id.to_string(), body)).collect();
-    assert_eq!(failed(&host, &batch).await, ["b", "d"]);
-    assert_eq!(host.seen().len(), 6, "each is handed over once");
-    assert_eq!(failed(&host, &batch[..1]).await, [""; 0]);
-}
-
-#[tokio::test]
 async fn one_record_that_cannot_be_read_fails_none_of_its_neighbours() {
     let sqs = without_dead_letters().await;
     let host = Host::on(&sqs.url);
@@ -48,16 +37,6 @@ async fn a_retry_comes_again_after_whole_seconds_that_are_not_shorter() {
     let (operation, batch) = asked(&sqs).swap_remove(0);
     assert_eq!(operation, "ChangeMessageVisibilityBatch");
     assert_eq!(batch["QueueUrl"], format!("{}/123456789012/clicks", sqs.url));
-}
-
-#[tokio::test]
-async fn a_retry_without_a_time_waits_longer_with_each_attempt() {
-    for (attempt, seconds) in [("1", 1..=1), ("2", 1..=2)] {
-        let sqs = willing().await;
-        let again = with_attribute(record(QUEUE, "a", "retry"), "ApproximateReceiveCount", attempt);
-        assert_eq!(failed(&Host::on(&sqs.url), &[again]).await, ["a"]);
-        assert!(seconds.contains(&put_off(&sqs)[0].1), "attempt {attempt}: {:?}", put_off(&sqs));
-    }
 }
 
 #[tokio::test]
@@ -147,15 +126,4 @@ async fn a_queue_is_known_by_its_prefix_and_by_the_url_of_its_topic() {
     let prefixed = Host::with(&sqs.url, &vars[..1], shop);
     assert_eq!(failed(&prefixed, &[record("arn:aws:sqs:eu-west-1:1:dev-clicks", "a", "ok")]).await, [""; 0]);
     assert!(prefixed.ask(&json!({"Records": [record(QUEUE, "a", "ok")]})).await.is_err());
-}
-
-#[tokio::test]
-async fn a_message_in_the_envelope_of_sns_is_taken_out_of_it() {
-    let host = Host::alone();
-    let envelope = json!({
-        "Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:clicks",
-        "Message": "ok", "Timestamp": "2026-01-01T00:00:00.000Z",
-    });
-    assert_eq!(failed(&host, &[record(QUEUE, "a", &envelope.to_string())]).await, [""; 0]);
-    assert_eq!(host.seen(), ["ok of None, attempt 1 of 1"]);
 }
