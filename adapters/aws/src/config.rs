@@ -54,7 +54,7 @@ pub use lambda::LambdaFunction;
 pub(crate) use endpoint::{arn, check_region, signing_name};
 pub(crate) use place::Placed;
 pub(crate) use shared_files::SharedFiles;
-pub(crate) use sources::{Authorization, Container, Sources, WebIdentity, fixed_credential};
+pub(crate) use sources::{Authorization, Container, Credential, Sources, WebIdentity, fixed_credential};
 
 /// What stands before the logical names of resources that have no URL of their own.
 pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";

@@ -12,7 +12,6 @@ mod endpoint;
 mod profile;
 mod web_identity;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -21,7 +20,7 @@ use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock};
 
 use crate::AwsConfig;
-use crate::config::fixed_credential;
+use crate::config::{Credential, fixed_credential};
 
 /// Where credentials come from. Cheap to clone; clones share what was found.
 #[derive(Debug, Clone)]
@@ -33,23 +32,6 @@ enum Kind {
     Fixed(Arc<Credential>),
     /// From a source that is asked at the first use, and again before what it gave expires.
     Cached(Arc<CredentialCache<Chain>>),
-}
-
-/// What requests are signed with.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Credential {
-    pub(crate) key_id: String,
-    pub(crate) secret_key: String,
-    /// Of a session.
-    pub(crate) token: Option<String>,
-    /// Where its source told it.
-    pub(crate) account: Option<String>,
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").finish_non_exhaustive()
-    }
 }
 
 impl Credentials {

@@ -13,7 +13,6 @@ mod tests;
 mod write;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,12 +22,17 @@ use isobar_rest::{Answered, Refusal, Safety};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
+use crate::profile::ITEM_BYTES;
 use crate::service::AwsService;
 use stored::{Found, StoredKey};
-pub(crate) use stored::{ITEM_BYTES, SORT_BYTES, TRANSACTION_BYTES};
 
 /// Tries of what other writes, or throttling, keep from happening.
 const TRIES: u32 = 10;
+
+/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
+    Ok(Arc::new(DynamoKeyValue::new(Arc::clone(state), at)?))
+}
 
 /// A DynamoDB table.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ struct Got {
 }
 
 impl DynamoKeyValue {
-    pub(crate) fn new(state: Arc<State>, at: &Location) -> Result<Self> {
+    fn new(state: Arc<State>, at: &Location) -> Result<Self> {
         let placed = state.config.place(at)?;
         let clock = Arc::clone(&state.clock);
         Ok(Self { service: AwsService::at(state, "dynamodb", &placed)?, clock, table: placed.name })
@@ -67,12 +71,6 @@ impl DynamoKeyValue {
     ) -> Result<Answered<Bytes>> {
         let answer = self.service.json("DynamoDB_20120810", operation, safety, input).await?;
         Ok(answer.map_err(|refusal| self.explained(refusal)))
-    }
-
-    /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
-    async fn pause(&self, tries: u32) {
-        let longest = 10_000 << tries.min(6);
-        self.clock.pause(Duration::from_micros(fastrand::u64(0..=longest))).await;
     }
 
     /// What is known better of a table than of any service.
@@ -110,10 +108,6 @@ const OTHER_KEYS: &[&str] = &[
     "missed key schema element",
     "key condition not supported",
 ];
-
-fn throttled(message: &str) -> Error {
-    Error::new(ErrorKind::Throttled { retry_after: None }, message)
-}
 
 /// Reads an answer. Errors: `Internal`, without its source: the words of serde quote the value.
 fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T> {

@@ -34,8 +34,6 @@ pub use pub_sub::dead::dead_letter;
 pub use service::AwsService;
 
 use credentials::Credentials;
-use key_value::DynamoKeyValue;
-use pub_sub::SnsPubSub;
 
 /// The row of this provider in the facade's table.
 pub const ADAPTER: Adapter = Adapter::new("aws", &["dynamodb", "s3", "sns"], |environment| {
@@ -97,7 +95,7 @@ impl Provider for AwsProvider {
     }
 
     fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
-        Ok(Arc::new(DynamoKeyValue::new(Arc::clone(&self.0), at)?))
+        key_value::open(&self.0, at)
     }
 
     fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
@@ -105,7 +103,7 @@ impl Provider for AwsProvider {
     }
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
-        Ok(Arc::new(SnsPubSub::new(Arc::clone(&self.0), at)?))
+        pub_sub::open(&self.0, at)
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {

@@ -4,7 +4,31 @@ use std::time::Duration;
 
 use isobar_abstraction::Profile;
 
-use crate::key_value::{ITEM_BYTES, SORT_BYTES, TRANSACTION_BYTES};
+/// The largest item that DynamoDB takes, names of attributes included.
+/// Source: "Quotas in Amazon DynamoDB", items.
+const DYNAMO_ITEM_BYTES: u64 = 400 * 1024;
+
+/// The largest sort key that DynamoDB takes.
+const DYNAMO_SORT_BYTES: u64 = 1_024;
+
+/// The largest number that DynamoDB takes. Source: "DynamoDB Item sizes and formats".
+const DYNAMO_NUMBER_BYTES: u64 = 21;
+
+/// The characters of a version: 128 bits in base64.
+const VERSION_BYTES: u64 = 22;
+
+/// The longest sort key that fits, marked or not.
+pub(crate) const SORT_BYTES: u64 = DYNAMO_SORT_BYTES - 1;
+
+/// The largest value that fits, together with both keys.
+pub(crate) const ITEM_BYTES: u64 = {
+    let names = "pk".len() + "sk".len() + "value".len() + "version".len() + "expires".len() + "ttl".len();
+    DYNAMO_ITEM_BYTES - names as u64 - 1 - VERSION_BYTES - 2 * DYNAMO_NUMBER_BYTES
+};
+
+/// The values and keys that fit into one transaction of 100 writes.
+/// Source: "Amazon DynamoDB Transactions: How it works".
+pub(crate) const TRANSACTION_BYTES: u64 = 4 * 1024 * 1024 - 100 * (DYNAMO_ITEM_BYTES - ITEM_BYTES);
 
 /// The most parts of an upload to S3: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
 pub(crate) const MOST_PARTS: usize = 10_000;

@@ -38,6 +38,11 @@ const ATTEMPTS: u32 = 4;
 /// The longest wait before the second of them; doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(100);
 
+/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>> {
+    Ok(Arc::new(SnsPubSub::new(Arc::clone(state), at)?))
+}
+
 /// An SNS topic, and its FIFO twin for messages with an ordering key.
 #[derive(Debug)]
 pub(crate) struct SnsPubSub {
@@ -47,7 +52,7 @@ pub(crate) struct SnsPubSub {
 }
 
 impl SnsPubSub {
-    pub(crate) fn new(state: Arc<State>, at: &Location) -> Result<Self> {
+    fn new(state: Arc<State>, at: &Location) -> Result<Self> {
         let placed = state.config.place(at)?;
         let service = AwsService::at(Arc::clone(&state), "sns", &placed)?;
         Ok(Self { state, service, placed })

@@ -1,6 +1,5 @@
 //! Key-value: Cosmos DB, or Table Storage.
 
-mod attempt;
 mod cosmos;
 mod table;
 
@@ -11,7 +10,7 @@ use isobar_abstraction::{Error, KeyValue, Location, Result};
 use crate::State;
 use crate::config::Placed;
 
-pub(crate) use cosmos::{ITEM_BYTES, SORT_BYTES, Sessions};
+pub(crate) use cosmos::Sessions;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {

@@ -7,7 +7,14 @@ use std::time::Duration;
 
 use isobar_abstraction::Profile;
 
-use crate::key_value::{ITEM_BYTES, SORT_BYTES};
+/// The longest id of an item. Source: "Azure Cosmos DB service quotas", per-item limits.
+const ID_BYTES: u64 = 1_023;
+
+/// The longest sort key whose id fits.
+pub(crate) const SORT_BYTES: u64 = (ID_BYTES - 1) * 3 / 4;
+
+/// The longest value with its keys that fits, whatever bytes it has.
+pub(crate) const ITEM_BYTES: u64 = 1_500_000;
 
 /// The most parts of an upload: <https://learn.microsoft.com/azure/storage/blobs/scalability-targets>.
 pub(crate) const MOST_PARTS: usize = 50_000;

@@ -10,6 +10,7 @@
 //! Buckets, which have a place on earth, and the service itself are made by whoever deploys it.
 
 mod fields;
+mod script;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,8 @@ use serde_json::{Value, json};
 use crate::GcpConfig;
 use crate::config::Placed;
 use crate::host::{Kind, events_of};
+
+pub use script::deployment_script;
 
 /// Deliveries after which Pub/Sub itself gives a message up: the most that it takes, since the app counts its own.
 const MOST_DELIVERIES: u32 = 100;

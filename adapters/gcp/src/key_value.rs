@@ -4,7 +4,6 @@
 //! those that Firestore makes by itself is needed; leaving all fields but `s` out of them makes writes
 //! cheaper, and a TTL policy on `expireAt` of the collection group has expired items deleted.
 
-mod attempt;
 mod commit;
 mod counter;
 mod range;
@@ -20,20 +19,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
-use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Location, Result};
+use isobar_abstraction::{Clock, Error, KeyValue, Location, Result};
 use tokio::sync::OnceCell;
 
 use crate::State;
 use crate::config::Placed;
 use crate::service::GoogleService;
 
-pub(crate) use stored::{ITEM_BYTES, PARTITION_BYTES, SORT_BYTES};
-
 /// Tries of what other writes keep from happening.
 const TRIES: u32 = 20;
-
-/// Tries of a transaction with additions: of those that race for a counter one always wins.
-const COUNTER_TRIES: u32 = 100;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
@@ -81,14 +75,6 @@ impl FirestoreKeyValue {
     async fn name(&self, key: &Key) -> Result<String> {
         Ok(format!("{}/{}", self.documents().await?, stored::path(&self.collection, key)?))
     }
-
-    async fn pause(&self, tries: u32) {
-        attempt::pause(&*self.clock, tries).await;
-    }
-}
-
-fn throttled(message: &str) -> Error {
-    Error::new(ErrorKind::Throttled { retry_after: None }, message)
 }
 
 #[async_trait]

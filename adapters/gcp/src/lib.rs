@@ -27,7 +27,7 @@ use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profi
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
-pub use deployment::{ApiRequest, deployment};
+pub use deployment::{ApiRequest, deployment, deployment_script};
 pub use host::CloudRunService;
 pub use pub_sub::dead::dead_letter;
 

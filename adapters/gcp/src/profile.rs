@@ -4,7 +4,18 @@ use std::time::Duration;
 
 use isobar_abstraction::Profile;
 
-use crate::key_value::{ITEM_BYTES, PARTITION_BYTES, SORT_BYTES};
+/// The longest id of a document. Source: "Quotas and limits" of Firestore.
+pub(crate) const ID_BYTES: usize = 1_500;
+
+/// The longest partition whose id fits, whatever bytes it has.
+pub(crate) const PARTITION_BYTES: u64 = (ID_BYTES as u64 - 4) / 3;
+
+/// The longest sort key whose id fits, whatever bytes it has.
+pub(crate) const SORT_BYTES: u64 = (ID_BYTES as u64 - 1) / 2;
+
+/// The longest value with its keys that fits: a document has 1 MiB less 4 bytes, with its name, the names of
+/// its fields and what else lies in them.
+const ITEM_BYTES: u64 = 1_048_572 - 8_192;
 
 /// What Google Cloud's services take.
 ///

@@ -4,6 +4,7 @@
 //! the [`Service`] that signs it and reads the answers. What is retried, and for how long, is
 //! decided here and alike for all services. Objects of a store are read in [`object`].
 
+pub mod attempt;
 mod call;
 mod client;
 mod clock;

@@ -7,7 +7,6 @@ use isobar_abstraction::{Environment, Error, Result};
 
 use super::SharedFiles;
 use super::endpoint::check_endpoint;
-use crate::credentials::Credential;
 
 /// Where a container's credentials are, whose address is link-local.
 const CONTAINER_HOST: &str = "169.254.170.2";
@@ -16,6 +15,23 @@ const CONTAINER_HOST: &str = "169.254.170.2";
 ///
 /// Source: "Container credential provider", AWS SDKs and Tools Reference Guide.
 const CONTAINER_HOSTS: [&str; 4] = [CONTAINER_HOST, "169.254.170.23", "[fd00:ec2::23]", "localhost"];
+
+/// What requests are signed with.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) key_id: String,
+    pub(crate) secret_key: String,
+    /// Of a session.
+    pub(crate) token: Option<String>,
+    /// Where its source told it.
+    pub(crate) account: Option<String>,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential").finish_non_exhaustive()
+    }
+}
 
 /// The sources of credentials that the environment names. What is `None` is not asked.
 #[derive(Debug, Clone, Default)]

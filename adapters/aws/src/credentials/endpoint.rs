@@ -11,9 +11,9 @@ use isobar_rest::{Answered, Client, Found, Judgement, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 
-use super::{Credential, Sent};
+use super::Sent;
 use crate::AwsConfig;
-use crate::config::{Authorization, Container};
+use crate::config::{Authorization, Container, Credential};
 
 /// What both endpoints answer.
 #[derive(Deserialize, Default)]

@@ -8,8 +8,8 @@ use isobar_rest::Found;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::{Credential, Sent};
-use crate::config::SharedFiles;
+use super::Sent;
+use crate::config::{Credential, SharedFiles};
 
 /// Longest wait for the AWS CLI: a process that it calls may open a browser.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -10,10 +10,10 @@ use object_store::PutPayload;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use super::Sent;
 use super::endpoint::account_of;
-use super::{Credential, Sent};
 use crate::AwsConfig;
-use crate::config::WebIdentity;
+use crate::config::{Credential, WebIdentity};
 use crate::service::refusal;
 
 #[derive(Deserialize)]

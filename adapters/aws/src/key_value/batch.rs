@@ -6,10 +6,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar_abstraction::Result;
 use isobar_abstraction::key_value::{Item, Key};
 use isobar_rest::Safety;
+use isobar_rest::attempt::{pause, throttled};
 use serde::{Deserialize, Serialize};
 
 use super::stored::{Found, StoredKey};
-use super::{DynamoKeyValue, TRIES, read, throttled};
+use super::{DynamoKeyValue, TRIES, read};
 
 /// Keys in one request, at most. Source: API reference of `BatchGetItem`.
 const KEYS: usize = 100;
@@ -68,7 +69,7 @@ impl DynamoKeyValue {
             }
             in_vain = if left.len() < keys.len() { 0 } else { in_vain + 1 };
             keys = left;
-            self.pause(in_vain).await;
+            pause(&*self.clock, in_vain).await;
         }
         Err(throttled("DynamoDB left keys unprocessed every time"))
     }

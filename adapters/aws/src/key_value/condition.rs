@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use isobar_abstraction::Error;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::{Key, PutMode, Version, Write};
+use isobar_rest::attempt::{changed, taken};
 use serde::Serialize;
 
 use super::stored::{Attribute, UNVERSIONED};
@@ -175,8 +176,8 @@ impl<'a> Condition<'a> {
     /// The error of a write to `key` whose condition did not hold.
     pub(super) fn broken(self, key: &Key) -> Error {
         match self {
-            Self::Any | Self::Absent => Error::already_exists(format!("there is an item at `{key}`")),
-            Self::Version(_) => Error::conflict(format!("the item at `{key}` is gone, or was written since")),
+            Self::Any | Self::Absent => taken(key),
+            Self::Version(_) => changed(key),
         }
     }
 }

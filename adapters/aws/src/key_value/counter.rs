@@ -2,15 +2,16 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::key_value::{Item, Key, Version, put_of_sum, sum_of};
-use isobar_abstraction::{Error, ErrorKind, Origin, Result};
+use isobar_abstraction::key_value::{Item, Key, Version};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
+use isobar_rest::attempt::{lost_races, pause, throttled, unique, write_back};
 use serde::{Deserialize, Serialize};
 
 use super::condition::{ADD_TO_COUNTER, Guard};
-use super::stored::{Found, StoredKey, unique};
+use super::stored::{Found, StoredKey};
 use super::write::ConditionalCheckFailed;
-use super::{DynamoKeyValue, TRIES, throttled};
+use super::{DynamoKeyValue, TRIES};
 use crate::profile::PROFILE;
 
 /// An addition; in a transaction it returns nothing.
@@ -52,25 +53,19 @@ impl DynamoKeyValue {
                 Addition::Refused(stored) => stored,
                 Addition::Busy => {
                     busy = true;
-                    self.pause(attempt).await;
+                    pause(&*self.clock, attempt).await;
                     continue;
                 }
             };
-            let put = put_of_sum(key, delta, stored, PROFILE.limits.counter)?;
-            match self.put_item(&put).await {
-                Ok(_) => return sum_of(&put),
-                // What may have been counted must not be counted again.
-                Err(error) if error.outcome_unknown() => return Err(error),
-                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
-                Err(error) => return Err(error),
+            if let Some(sum) = write_back(self, key, delta, stored, PROFILE.limits.counter).await? {
+                return Ok(sum);
             }
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
         if busy {
             return Err(throttled("transactions with the same item are under way"));
         }
-        let message = format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only");
-        Err(Error::conflict(message).with_origin(Origin::Service))
+        Err(lost_races(key, TRIES, "write it with `add` only"))
     }
 
     pub(super) fn addition<'a>(

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
@@ -27,34 +27,8 @@ use serde::{Deserialize, Serialize, Serializer};
 /// The version of an item whose writer gave it none. Nothing tells two such writes of a key apart.
 pub(super) const UNVERSIONED: &str = "unversioned";
 
-/// The largest item that DynamoDB takes, names of attributes included.
-/// Source: "Quotas in Amazon DynamoDB", items.
-const DYNAMO_ITEM_BYTES: u64 = 400 * 1024;
-
-/// The largest sort key that DynamoDB takes.
-const DYNAMO_SORT_BYTES: u64 = 1_024;
-
-/// The largest number that DynamoDB takes. Source: "DynamoDB Item sizes and formats".
-const DYNAMO_NUMBER_BYTES: u64 = 21;
-
-/// The characters of a version: 128 bits in base64.
-const VERSION_BYTES: u64 = 22;
-
 /// The `!` before some sort keys.
 const MARK: char = '!';
-
-/// The longest sort key that fits, marked or not.
-pub(crate) const SORT_BYTES: u64 = DYNAMO_SORT_BYTES - 1;
-
-/// The largest value that fits, together with both keys.
-pub(crate) const ITEM_BYTES: u64 = {
-    let names = "pk".len() + "sk".len() + "value".len() + "version".len() + "expires".len() + "ttl".len();
-    DYNAMO_ITEM_BYTES - names as u64 - 1 - VERSION_BYTES - 2 * DYNAMO_NUMBER_BYTES
-};
-
-/// The values and keys that fit into one transaction of 100 writes.
-/// Source: "Amazon DynamoDB Transactions: How it works".
-pub(crate) const TRANSACTION_BYTES: u64 = 4 * 1024 * 1024 - 100 * (DYNAMO_ITEM_BYTES - ITEM_BYTES);
 
 /// An attribute as it is sent.
 #[derive(Debug, Serialize)]
@@ -151,14 +125,6 @@ impl<'a> StoredItem<'a> {
             ttl: expires.map(|millis| Attribute::number(millis.div_ceil(1_000))),
         }
     }
-}
-
-/// 128 random bits as text: a version that no other write ever had, or the token of a transaction.
-/// Errors: `Internal` where the machine has no randomness.
-pub(super) fn unique() -> Result<String> {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
 }
 
 /// An item as it is read, by whomever it was written.

@@ -9,7 +9,7 @@ mod requests;
 mod transactions;
 mod writes;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{Request, Response};
 use isobar_abstraction::key_value::PutMode;

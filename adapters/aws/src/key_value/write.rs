@@ -4,17 +4,15 @@ use std::borrow::Cow;
 
 use isobar_abstraction::key_value::{Key, Put, Version, Write, put_of_sum};
 use isobar_abstraction::{KeyValue, Result};
+use isobar_rest::attempt::{COUNTER_TRIES, pause, throttled, unique};
 use isobar_rest::{Refusal, Safety, unknown};
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, Guard};
 use super::counter::UpdateItem;
-use super::stored::{Found, StoredItem, StoredKey, unique};
-use super::{DynamoKeyValue, TRIES, throttled};
+use super::stored::{Found, StoredItem, StoredKey};
+use super::{DynamoKeyValue, TRIES};
 use crate::profile::PROFILE;
-
-/// Tries of a transaction with additions: of those that race for a counter one always wins.
-const COUNTER_TRIES: u32 = 100;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -142,7 +140,7 @@ impl DynamoKeyValue {
                     }
                 }
             }
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
         Err(throttled("other writes of the same items, or throttling, cancelled the transaction every time"))
     }

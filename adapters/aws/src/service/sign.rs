@@ -16,7 +16,7 @@ use object_store::PutPayload;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::{digest, hmac};
 
-use crate::credentials::Credential;
+use crate::config::Credential;
 
 /// What stands for itself in a query, beside letters and digits.
 pub(crate) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

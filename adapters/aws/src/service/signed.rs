@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::refusal::is_expired;
 use super::sign::Signer;
 use crate::State;
-use crate::credentials::Credential;
+use crate::config::Credential;
 
 /// Reads what an answer refuses.
 pub(crate) type Read<'a> = &'a (dyn Fn(&Response<Bytes>) -> Option<Refusal> + Send + Sync);

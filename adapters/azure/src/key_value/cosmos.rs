@@ -22,15 +22,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
-use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
+use isobar_abstraction::{Clock, KeyValue, Result};
 
-use super::attempt;
 use crate::State;
 use crate::config::CosmosAccount;
 use request::Container;
 
 pub(crate) use session::Sessions;
-pub(crate) use stored::{ITEM_BYTES, SORT_BYTES};
 
 /// Tries of what other writes, or throttling, keep from happening.
 const TRIES: u32 = 10;
@@ -49,14 +47,6 @@ impl CosmosKeyValue {
         let session = state.sessions.of(&account, &container);
         Ok(Self { container: Container::new(&state, &account, container, session)?, clock })
     }
-
-    async fn pause(&self, tries: u32) {
-        attempt::pause(&*self.clock, tries).await;
-    }
-}
-
-fn throttled(message: &str) -> Error {
-    Error::new(ErrorKind::Throttled { retry_after: None }, message)
 }
 
 #[async_trait]

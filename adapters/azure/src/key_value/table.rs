@@ -34,10 +34,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
-use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Result};
+use isobar_abstraction::{Clock, Error, KeyValue, Result};
+use isobar_rest::attempt::throttled;
 use serde::Deserialize;
 
-use super::attempt;
 use crate::State;
 use crate::config::StorageAccount;
 use key::RowKey;
@@ -69,10 +69,6 @@ impl TableKeyValue {
         self.clock.now()
     }
 
-    async fn pause(&self, tries: u32) {
-        attempt::pause(&*self.clock, tries).await;
-    }
-
     /// The row with this key, also where it has expired.
     async fn find(&self, row: &RowKey) -> Result<Option<Found>> {
         match self.requests.read(row).await? {
@@ -97,8 +93,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T> {
 }
 
 fn busy(key: &Key) -> Error {
-    let message = format!("other writes of the item at `{key}`, or of its transaction, came first every time");
-    Error::new(ErrorKind::Throttled { retry_after: None }, message)
+    throttled(format!("other writes of the item at `{key}`, or of its transaction, came first every time"))
 }
 
 #[async_trait]

@@ -23,14 +23,6 @@ pub(super) fn generation(text: &str) -> Option<i64> {
     text.parse().ok().filter(|_| digits)
 }
 
-/// A number that nobody else has.
-pub(super) fn unique() -> Result<String> {
-    let mut number = [0; 16];
-    let no_chance = |_| Error::internal("the machine gives no random numbers");
-    getrandom::fill(&mut number).map_err(no_chance)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(number)))
-}
-
 #[cfg(test)]
 mod tests {
     use isobar_abstraction::ErrorKind;
@@ -55,6 +47,5 @@ mod tests {
     fn a_create_wants_generation_zero() {
         assert_eq!(generation_match(&PutMode::Create).unwrap(), Some(0));
         assert_eq!(generation_match(&PutMode::Overwrite).unwrap(), None);
-        assert_ne!(unique().unwrap(), unique().unwrap());
     }
 }

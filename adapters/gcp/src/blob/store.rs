@@ -9,13 +9,14 @@ use http::response::Parts;
 use http::{Method, Request, Response, StatusCode};
 use isobar_abstraction::blob::{ListRequest, SignRequest, SignedUrl};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::attempt::unique;
 use isobar_rest::object::{ObjectHead, ObjectRequests, Page, encoded, encoded_query};
 use isobar_rest::{Answered, Client, Safety, StreamBody};
 use object_store::path::Path;
 use object_store::{GetOptions, MultipartUpload, PutMode, PutOptions, PutPayload, PutResult};
 use serde::Deserialize;
 
-use super::condition::{generation, generation_match, unique};
+use super::condition::{generation, generation_match};
 use super::refusal::{self, Missing};
 use super::requests::GcsRequests;
 use super::resource::{Description, Resource, WRITE};

@@ -3,6 +3,7 @@
 //! Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.documents/commit>.
 
 use isobar_abstraction::{Error, Result};
+use isobar_rest::attempt::pause;
 use isobar_rest::{Answered, Safety, unknown};
 use serde::{Deserialize, Serialize};
 
@@ -120,7 +121,7 @@ impl FirestoreKeyValue {
             match answer.map_err(|error| unknown(error, uncertain))? {
                 Err(refusal) if is_contention(&refusal) && tries + 1 < TRIES => {
                     uncertain |= refusal.uncertain;
-                    self.pause(tries).await;
+                    pause(&*self.clock, tries).await;
                     tries += 1;
                 }
                 Err(mut refusal) => {

@@ -1,15 +1,15 @@
 //! Counters: Firestore's own addition, and the cases that it cannot do.
 
-use isobar_abstraction::key_value::{Key, add_to_counter, put_of_sum, sum_of};
-use isobar_abstraction::{Error, ErrorKind, Origin, Result};
+use isobar_abstraction::key_value::{Key, add_to_counter};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 
-use super::attempt::unique;
 use super::commit::{Change, Document, Mask, Precondition, Sent, Transform, Written};
 use super::refusal::is_condition;
 use super::stored::{Found, Typed};
 use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
+use isobar_rest::attempt::{lost_races, pause, unique, write_back};
 
 /// Counters and additions up to which Firestore adds by itself: it knows no limit but the ends of 64 bits, so what
 /// is nearer to ours is read and written back. No million additions are under way at once.
@@ -27,15 +27,17 @@ impl FirestoreKeyValue {
             let current = found.as_ref().filter(|found| !found.has_expired(self.clock.now())).and_then(Found::counter);
             let sum = match current.filter(|current| current.unsigned_abs() < FAR && delta.unsigned_abs() < SMALL) {
                 Some(current) => self.add_natively(key, current, delta).await?,
-                None => self.write_back(key, found, delta).await?,
+                None => {
+                    let item = found.map(|found| found.into_item(key.clone(), self.clock.now())).transpose()?;
+                    write_back(self, key, delta, item.flatten(), PROFILE.limits.counter).await?
+                }
             };
             if let Some(sum) = sum {
                 return Ok(sum);
             }
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
-        let message = format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only");
-        Err(Error::conflict(message).with_origin(Origin::Service))
+        Err(lost_races(key, TRIES, "write it with `add` only"))
     }
 
     /// `None` where the item is gone. Never repeated where it may have been counted: that would count twice.
@@ -78,22 +80,6 @@ impl FirestoreKeyValue {
         match self.read(key).await.map_err(Error::with_outcome_unknown)? {
             Some(found) if found.hides_a_number() => add_to_counter(Some(b"none"), 0, PROFILE.limits.counter),
             _ => Ok(sum),
-        }
-    }
-
-    /// Adds to what was read, and writes it back over that. `None` where another write was faster.
-    async fn write_back(&self, key: &Key, found: Option<Found>, delta: i64) -> Result<Option<i64>> {
-        let item = match found {
-            Some(found) => found.into_item(key.clone(), self.clock.now())?,
-            None => None,
-        };
-        let put = put_of_sum(key, delta, item, PROFILE.limits.counter)?;
-        match self.put_item(&put).await {
-            Ok(_) => sum_of(&put).map(Some),
-            // What may have been counted must not be counted again.
-            Err(error) if error.outcome_unknown() => Err(error),
-            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => Ok(None),
-            Err(error) => Err(error),
         }
     }
 }

@@ -8,6 +8,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Response, StatusCode};
 use isobar_abstraction::key_value::{Item, Key};
 use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::attempt::pause;
 use isobar_rest::{Judgement, Refusal, Safety};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -85,7 +86,7 @@ impl FirestoreKeyValue {
                 return Ok(names.iter().map(|name| answered.get(place(name)).cloned().flatten()).collect());
             }
             if attempt > 0 {
-                self.pause(attempt).await;
+                pause(&*self.clock, attempt).await;
             }
             self.ask(&open, &mut answered).await?;
         }
@@ -141,7 +142,7 @@ impl FirestoreKeyValue {
             if tries >= ROUNDS || !(again || is_contention(&refusal)) {
                 return Err(self.explain(refusal));
             }
-            self.pause(tries).await;
+            pause(&*self.clock, tries).await;
             tries += 1;
         }
     }

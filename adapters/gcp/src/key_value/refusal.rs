@@ -2,8 +2,9 @@
 
 use isobar_abstraction::{Error, ErrorKind};
 use isobar_rest::Refusal;
+use isobar_rest::attempt::throttled;
 
-use super::{FirestoreKeyValue, throttled};
+use super::FirestoreKeyValue;
 use crate::profile::PROFILE;
 
 /// Two writes of one document met, and this one has lost.

@@ -8,12 +8,14 @@ use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeat
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{Refusal, Safety, unknown};
 
-use super::attempt::{changed, not_known, taken, unique};
 use super::commit::{Change, Document, Precondition, Sent, Written};
 use super::refusal::{is_condition, is_contention};
 use super::stored::{Fields, Found, expiry, path, version, wanted};
-use super::{COUNTER_TRIES, FirestoreKeyValue, TRIES, throttled};
+use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
+use isobar_rest::attempt::{
+    COUNTER_TRIES, applied, asks_for_a_version, changed, not_known, pause, taken, throttled, unique,
+};
 
 /// What was seen to be stored.
 type Seen = HashMap<Key, Found>;
@@ -67,7 +69,7 @@ impl FirestoreKeyValue {
                 Settled::Applied(versions) => return Ok(versions),
                 Settled::Seen(found) => seen = found,
             }
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
         Err(unknown(throttled("other writes of the same items were faster every time"), lost))
     }
@@ -140,7 +142,8 @@ impl FirestoreKeyValue {
             return Err(changed(write.key()));
         }
         let seen = self.look(writes).await?;
-        if lost && let Some(versions) = applied(writes, mark, &seen) {
+        let ours = |key: &Key| seen.get(key).filter(|found| found.is_marked(mark)).map(Found::version);
+        if lost && let Some(versions) = applied(writes, mark, &ours) {
             return versions.map(Settled::Applied);
         }
         if lost && adds {
@@ -197,28 +200,4 @@ impl FirestoreKeyValue {
         let pairs = keys.into_iter().zip(found).filter_map(|(key, found)| Some((key.clone(), found?)));
         Ok(pairs.collect())
     }
-}
-
-fn asks_for_a_version(write: &Write) -> bool {
-    match write {
-        Write::Put(put) => matches!(put.mode, PutMode::Update(_)),
-        Write::Delete { version, .. } => version.is_some(),
-        Write::Add { .. } => false,
-    }
-}
-
-/// The versions, where what is stored shows that an attempt whose answer was lost was applied: one item that
-/// has the mark is enough. What was written over since has a version that no item has.
-fn applied(writes: &[Write], mark: &str, seen: &Seen) -> Option<Result<Vec<Option<Version>>>> {
-    let ours = |write: &Write| seen.get(write.key()).filter(|found| found.is_marked(mark));
-    let is_put = |write: &Write| !matches!(write, Write::Delete { .. });
-    if !writes.iter().any(|write| is_put(write) && ours(write).is_some()) {
-        return None;
-    }
-    let answer = |write: &Write| match ours(write) {
-        _ if !is_put(write) => Ok(None),
-        Some(found) => found.version().map(Some),
-        None => Ok(Some(Version::new(format!("superseded-{mark}")))),
-    };
-    Some(writes.iter().map(answer).collect())
 }

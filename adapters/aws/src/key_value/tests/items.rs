@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::super::stored::{Found, StoredItem};
 use super::*;
+use crate::profile::{SORT_BYTES, TRANSACTION_BYTES};
 
 /// All strings of up to three of these, in byte order.
 fn sort_keys() -> Vec<String> {

@@ -17,9 +17,11 @@ use serde_json::value::RawValue;
 use super::refusal::{Outcome, is_condition, is_contended};
 use super::request::{Ask, Success};
 use super::stored::{Found, REQUEST_BYTES, check_key, document, id, partition_header, tombstone, version, wanted};
-use super::{CosmosKeyValue, TRIES, throttled};
-use crate::key_value::attempt::{COUNTER_TRIES, changed, not_known, taken, unique};
+use super::{CosmosKeyValue, TRIES};
 use crate::profile::PROFILE;
+use isobar_rest::attempt::{
+    COUNTER_TRIES, applied, asks_for_a_version, changed, not_known, pause, taken, throttled, unique,
+};
 
 /// One write of a batch, as it is sent.
 #[derive(Debug, Serialize)]
@@ -72,7 +74,7 @@ impl CosmosKeyValue {
                 Settled::Applied(versions) => return Ok(versions),
                 Settled::Seen(found) => seen = found,
             }
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
         Err(unknown(throttled("other writes of the same items undid the transaction every time"), lost))
     }
@@ -99,7 +101,11 @@ impl CosmosKeyValue {
             return Err(changed(culprit.key()));
         }
         let found = self.look(writes).await?;
-        match applied(writes, mark, &found) {
+        let ours = |key: &Key| {
+            let marked = found.get(&key.sort)?.as_ref().filter(|found| found.is_marked(mark));
+            marked.map(Found::version)
+        };
+        match applied(writes, mark, &ours) {
             Some(versions) => versions.map(Settled::Applied),
             None if is_final => Err(changed(culprit.key())),
             None if lost && adds => Err(not_known()),
@@ -179,14 +185,6 @@ impl Operation {
     }
 }
 
-fn asks_for_a_version(write: &Write) -> bool {
-    match write {
-        Write::Put(put) => matches!(put.mode, PutMode::Update(_)),
-        Write::Delete { version, .. } => version.is_some(),
-        Write::Add { .. } => false,
-    }
-}
-
 /// The versions of a transaction that was applied. Errors: `Internal`.
 fn answers(writes: &[Cow<'_, Write>], success: &Success) -> Result<Vec<Option<Version>>> {
     let outcomes: Vec<Outcome> = success.read().map_err(Error::with_outcome_unknown)?;
@@ -202,20 +200,4 @@ fn answers(writes: &[Cow<'_, Write>], success: &Success) -> Result<Vec<Option<Ve
         Write::Delete { .. } | Write::Add { .. } => Ok(None),
     };
     writes.iter().zip(outcomes).map(answer).collect()
-}
-
-/// The versions, where what is stored shows that an attempt whose answer was lost was applied: one item that
-/// has the mark is enough. What was written over since has a version that no item has.
-fn applied(writes: &[Write], mark: &str, found: &Seen) -> Option<Result<Vec<Option<Version>>>> {
-    let ours = |write: &Write| found.get(&write.key().sort)?.as_ref().filter(|found| found.is_marked(mark));
-    let is_put = |write: &Write| !matches!(write, Write::Delete { .. });
-    if !writes.iter().any(|write| is_put(write) && ours(write).is_some()) {
-        return None;
-    }
-    let answer = |write: &Write| match ours(write) {
-        _ if !is_put(write) => Ok(None),
-        Some(found) => found.version().map(Some),
-        None => Ok(Some(version(&format!("superseded-{mark}"), None))),
-    };
-    Some(writes.iter().map(answer).collect())
 }

@@ -3,7 +3,7 @@
 use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::Key;
-use isobar_abstraction::{Error, Origin, Result};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use serde_json::json;
 
@@ -11,8 +11,8 @@ use super::refusal::is_absent;
 use super::request::{Ask, Success};
 use super::stored::{Found, check_key, id, partition_header};
 use super::{CosmosKeyValue, TRIES};
-use crate::key_value::attempt::{unique, write_back};
 use crate::profile::PROFILE;
+use isobar_rest::attempt::{lost_races, pause, unique, write_back};
 
 impl CosmosKeyValue {
     /// One request, unless the item is no counter of ours: one that is absent or has expired is begun
@@ -23,13 +23,12 @@ impl CosmosKeyValue {
             if let Some(sum) = self.add_natively(key, delta).await? {
                 return Ok(sum);
             }
-            if let Some(sum) = write_back(self, key, delta).await? {
+            if let Some(sum) = write_back(self, key, delta, self.get_item(key).await?, PROFILE.limits.counter).await? {
                 return Ok(sum);
             }
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
-        let message = format!("lost {TRIES} races for the counter at `{key}`; write it with `add` only");
-        Err(Error::conflict(message).with_origin(Origin::Service))
+        Err(lost_races(key, TRIES, "write it with `add` only"))
     }
 
     /// `None` where the item is absent, has expired, or is no counter that may be added to. Never repeated

@@ -13,13 +13,14 @@ use http::Method;
 use isobar_abstraction::key_value::{Items, ScanSegment};
 use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
+use isobar_rest::attempt::{pause, throttled};
 use serde::{Deserialize, Serialize};
 
 use super::range::MOST_ITEMS;
 use super::read::Feed;
 use super::refusal::is_range_gone;
 use super::request::Ask;
-use super::{CosmosKeyValue, TRIES, throttled};
+use super::{CosmosKeyValue, TRIES};
 
 /// Behind the last hash.
 const END: &str = "FF";
@@ -136,7 +137,7 @@ impl CosmosKeyValue {
                 Some(_) => in_vain = 0,
                 None => {
                     in_vain += 1;
-                    self.pause(in_vain).await;
+                    pause(&*self.clock, in_vain).await;
                     ranges = self.ranges().await?;
                 }
             }

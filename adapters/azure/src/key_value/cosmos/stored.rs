@@ -27,19 +27,10 @@ use isobar_abstraction::{Error, Origin, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::profile::PROFILE;
+use crate::profile::{PROFILE, SORT_BYTES};
 
 /// The largest item, and the largest request. Source: "Azure Cosmos DB service quotas".
 pub(super) const REQUEST_BYTES: u64 = 2_097_152;
-
-/// The longest id. Source: "Azure Cosmos DB service quotas", per-item limits.
-const ID_BYTES: u64 = 1_023;
-
-/// The longest sort key whose id fits.
-pub(crate) const SORT_BYTES: u64 = (ID_BYTES - 1) * 3 / 4;
-
-/// The longest value with its keys that fits, whatever bytes it has.
-pub(crate) const ITEM_BYTES: u64 = 1_500_000;
 
 /// The longest text, as JSON has it, that is stored as it is; base64 is shorter than what is longer.
 const TEXT_BYTES: usize = 2_000_000;

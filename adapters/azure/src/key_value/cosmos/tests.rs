@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Request, Response};
 use isobar_abstraction::key_value::PutMode;
-use isobar_abstraction::{Environment, Location, ManualClock, ResourceKind};
+use isobar_abstraction::{Environment, ErrorKind, Location, ManualClock, ResourceKind};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

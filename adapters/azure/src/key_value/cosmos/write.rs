@@ -9,8 +9,8 @@ use isobar_rest::{Answered, Safety, unknown};
 use super::refusal::{is_absent, is_condition};
 use super::request::Ask;
 use super::stored::{check_key, document, id, partition_header, version, wanted};
-use super::{CosmosKeyValue, TRIES, throttled};
-use crate::key_value::attempt::{changed, taken, unique};
+use super::{CosmosKeyValue, TRIES};
+use isobar_rest::attempt::{changed, pause, taken, throttled, unique};
 
 /// How an item is written.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +94,7 @@ impl CosmosKeyValue {
                     Err(refusal) => return Err(unknown(refusal.into(), uncertain)),
                 }
             }
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
         Err(unknown(throttled("other writes of the same item were faster every time"), uncertain))
     }

@@ -23,7 +23,7 @@ use ring::digest::{Context, SHA256};
 use serde_json::{Map, Value, json};
 
 use super::key::RowKey;
-use crate::key_value::attempt::random;
+use isobar_rest::attempt::random;
 
 /// A property takes 64 KiB; of text, in UTF-16, "about 32 K characters or less".
 ///

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Request, Response};
 use isobar_abstraction::key_value::PutMode;
-use isobar_abstraction::{Environment, ManualClock};
+use isobar_abstraction::{Environment, ErrorKind, ManualClock};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

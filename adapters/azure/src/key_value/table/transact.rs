@@ -13,8 +13,8 @@ use super::refusal::{is_absent, is_condition};
 use super::stored::{Content, Tag};
 use super::write::{On, change};
 use super::{TRIES, TableKeyValue, busy};
-use crate::key_value::attempt::{COUNTER_TRIES, changed, not_known, taken, unique};
 use crate::profile::PROFILE;
+use isobar_rest::attempt::{COUNTER_TRIES, changed, not_known, pause, taken, unique};
 
 /// How a write is done.
 enum Step<'a> {
@@ -59,7 +59,7 @@ impl TableKeyValue {
                 }
             }
             self.mend(writes, &mut steps, refusal).await.map_err(|error| unknown(error, lost))?;
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
         let key = writes.first().map_or_else(|| Key::from(""), |write| write.key().clone());
         Err(unknown(busy(&key), lost))

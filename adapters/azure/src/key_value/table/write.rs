@@ -11,7 +11,7 @@ use super::key::RowKey;
 use super::refusal::{is_absent, is_condition};
 use super::stored::{Content, Found, Tag};
 use super::{TRIES, TableKeyValue, busy};
-use crate::key_value::attempt::{changed, taken, unique};
+use isobar_rest::attempt::{changed, pause, taken, unique};
 
 /// What must be stored for a put to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl TableKeyValue {
                 None if !lost => On::Absent,
                 _ => return Err(unknown(taken(&put.key), lost)),
             };
-            self.pause(attempt).await;
+            pause(&*self.clock, attempt).await;
         }
         Err(unknown(busy(&put.key), lost))
     }

@@ -4,6 +4,7 @@ use isobar_abstraction::key_value::PutMode;
 use serde_json::json;
 
 use super::*;
+use crate::profile::ITEM_BYTES;
 
 const NOW: u64 = 1_767_225_600_250;
 
