@@ -43,37 +43,6 @@ async fn a_call_is_signed_for_its_service_and_region() {
     });
 }
 
-#[tokio::test]
-async fn json_and_query_say_what_is_asked_for() {
-    let double = Double::new(|_| answer(200, "ok")).await;
-    let state = provider(&double.url, &FIXED).0;
-    let service = AwsService::new(Arc::clone(&state), "sqs", None).unwrap();
-    service.json("AmazonSQS", "ListQueues", Safety::Read, &json!({"a": 1})).await.unwrap().unwrap();
-    service.query("Publish", Safety::Once, "Action=Publish".to_owned()).await.unwrap().unwrap();
-    double.request(0, |request| {
-        assert_eq!(request.headers()["x-amz-target"], "AmazonSQS.ListQueues");
-        assert_eq!(request.headers()["content-type"], "application/x-amz-json-1.0");
-        assert_eq!(request.body().as_ref(), br#"{"a":1}"#);
-    });
-    double.request(1, |request| assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded"));
-}
-
-#[tokio::test]
-async fn a_refusal_names_the_place() {
-    let body = r#"{"__type":"x#ResourceNotFoundException","message":"Requested resource not found"}"#;
-    let double = Double::new(move |_| answer(400, body)).await;
-    let state = provider(&double.url, &FIXED).0;
-    let at = isobar_abstraction::Location::new(isobar_abstraction::ResourceKind::Table, "links");
-    let placed = state.config.place(&at).unwrap();
-    let service = AwsService::at(Arc::clone(&state), "dynamodb", &placed).unwrap();
-    let refusal = service.json("DynamoDB_20120810", "GetItem", Safety::Read, &json!({})).await.unwrap().unwrap_err();
-    assert_eq!(refusal.code, "ResourceNotFoundException");
-    let error = Error::from(refusal);
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    let place = format!("`links` of dynamodb in eu-west-1 ({})", double.url);
-    assert!(error.message().starts_with(&place), "{error}");
-}
-
 /// A container's endpoint that gives `key-1`, `key-2`, … and a service that takes only some of them.
 async fn expiring(takes: &'static str) -> (Double, Double, AwsService) {
     let given = Mutex::new(0);
@@ -106,16 +75,6 @@ async fn expired_credentials_are_fetched_anew_and_the_call_is_made_once_more() {
     service.call("PutItem", Safety::Once, write()).await.unwrap();
     service.call("PutItem", Safety::Once, write()).await.unwrap();
     assert_eq!((container.asked().len(), double.asked().len()), (2, 3));
-}
-
-#[tokio::test]
-async fn credentials_that_are_expired_again_are_an_error() {
-    let (container, double, service) = expiring("never").await;
-    let request = Request::post("/").body(Bytes::new()).unwrap();
-    let error = service.call("PutItem", Safety::Once, request).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-    assert!(!error.outcome_unknown());
-    assert_eq!((container.asked().len(), double.asked().len()), (2, 2));
 }
 
 #[tokio::test]

@@ -44,17 +44,6 @@ async fn many_keys_are_asked_for_by_the_hundred_and_answered_in_the_order_asked(
 }
 
 #[tokio::test]
-async fn a_key_is_asked_for_once_and_answered_as_often_as_it_was_named() {
-    let scene = Scene::new(|_, input| some(&json!({"RequestItems": {"links": {"Keys": keys(input)[..1]}}}), 1)).await;
-    let (here, gone) = (Key::new("a", "1"), Key::new("a", "2"));
-    let found = scene.table.get_many(&[here.clone(), gone.clone(), here.clone(), gone]).await.unwrap();
-    assert_eq!(sorts(&found), [Some("1"), None, Some("1"), None]);
-    assert_eq!(keys(&scene.input(0)).len(), 2);
-    assert!(scene.table.get_many(&[]).await.unwrap().is_empty());
-    assert_eq!(scene.count(), 1, "for no keys nothing is asked");
-}
-
-#[tokio::test]
 async fn keys_that_are_left_are_asked_for_again_until_none_is() {
     // More rounds than there are tries: only those in vain count.
     let scene = Scene::new(|_, input| some(input, 1)).await;
@@ -85,12 +74,6 @@ async fn tries_in_vain_are_counted_anew_when_some_key_was_answered() {
 }
 
 #[tokio::test]
-async fn one_group_that_is_throttled_fails_all() {
-    let scene = Scene::new(|_, input| if keys(input).len() < 100 { some(input, 0) } else { some(input, 100) }).await;
-    assert_eq!(kind_of(scene.table.get_many(&numbered(120)).await).0, THROTTLED);
-}
-
-#[tokio::test]
 async fn marked_sort_keys_that_are_left_are_asked_for_as_they_were() {
     let count = Mutex::new(0);
     let scene = Scene::new(move |_, input| {
@@ -116,16 +99,6 @@ async fn a_table_whose_name_comes_back_as_its_arn_is_the_one_that_was_asked() {
     })
     .await;
     assert_eq!(sorts(&scene.table.get_many(&numbered(2)).await.unwrap()), [Some("0000"), Some("0001")]);
-}
-
-#[tokio::test]
-async fn expired_items_are_missing() {
-    let expires = |millis: u64| json!({"N": millis.to_string()});
-    let (mut gone, mut lives) = (stored("a", "1", "x"), stored("a", "2", "y"));
-    (gone["expires"], lives["expires"]) = (expires(NOW), expires(NOW + 1));
-    let scene = Scene::script([done(json!({"Responses": {"links": [gone, lives]}}))]).await;
-    let found = scene.table.get_many(&[Key::new("a", "1"), Key::new("a", "2")]).await.unwrap();
-    assert_eq!(sorts(&found), [None, Some("y")]);
 }
 
 #[tokio::test]

@@ -12,31 +12,6 @@ async fn add(scene: &Scene, delta: i64) -> Result<i64> {
 }
 
 #[tokio::test]
-async fn an_addition_is_one_request_that_holds_the_sum_within_its_limits() {
-    let scene = Scene::script([sum("42")]).await;
-    assert_eq!(add(&scene, -7).await.unwrap(), 42);
-    let (operation, mut input) = scene.asked().remove(0);
-    let version = input["ExpressionAttributeValues"].as_object_mut().unwrap().remove(":version").unwrap();
-    assert_eq!(version["S"].as_str().unwrap().len(), 22);
-    let limit = i128::from(PROFILE.limits.counter);
-    let values = json!({
-        ":now": {"N": "1767225600250"}, ":second": {"N": "1767225600"}, ":number": {"S": "N"}, ":delta": {"N": "-7"},
-        ":low": {"N": (7 - limit).to_string()}, ":high": {"N": (7 + limit).to_string()},
-    });
-    assert_eq!((operation.as_str(), &input["ExpressionAttributeValues"]), ("UpdateItem", &values));
-    assert_eq!(input["ExpressionAttributeNames"], json!({"#ttl": "ttl", "#value": "value"}));
-    assert_eq!(input["UpdateExpression"], "SET version = :version ADD #value :delta");
-    assert_eq!(
-        input["ConditionExpression"],
-        "attribute_not_exists(pk) OR (attribute_exists(version) AND attribute_type(#value, :number) AND \
-         #value BETWEEN :low AND :high AND NOT (expires <= :now OR #ttl <= :second))"
-    );
-    assert_eq!((&input["ReturnValues"], &input["TableName"]), (&json!("ALL_NEW"), &json!("links")));
-    assert_eq!(input["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
-    assert_eq!(input["Key"], json!({"pk": {"S": "a"}, "sk": {"S": "!"}}));
-}
-
-#[tokio::test]
 async fn a_counter_is_not_begun_past_its_limit() {
     let scene = Scene::script([unmet(None)]).await;
     for delta in [i64::MAX, i64::MIN] {
@@ -108,13 +83,6 @@ async fn a_race_that_is_lost_every_time_is_a_conflict_that_changed_nothing() {
     let scene = Scene::script([unmet(Some(theirs))]).await;
     assert_eq!(kind_of(add(&scene, 2).await), (ErrorKind::Conflict, false));
     assert_eq!(scene.count(), 2 * TRIES as usize);
-}
-
-#[tokio::test]
-async fn a_race_that_is_lost_once_is_run_again() {
-    let theirs = || unmet(Some(json!({"value": {"S": "40"}})));
-    let scene = Scene::script([theirs(), unmet(Some(json!({"version": {"S": "v-9"}}))), sum("43")]).await;
-    assert_eq!(add(&scene, 2).await.unwrap(), 43);
 }
 
 #[tokio::test]

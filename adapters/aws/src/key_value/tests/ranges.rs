@@ -33,52 +33,6 @@ fn sorts(items: &Items) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_query_sends_the_ends_that_it_has_and_reads_consistently() {
-    for (lower, upper, condition, ends) in [
-        (Unbounded, Unbounded, "pk = :partition", json!({})),
-        (Included("b"), Unbounded, "pk = :partition AND sk >= :lower", json!({":lower": {"S": "b"}})),
-        (Unbounded, Excluded("c"), "pk = :partition AND sk <= :upper", json!({":upper": {"S": "c"}})),
-        (
-            Included(""),
-            Included("!"),
-            "pk = :partition AND sk BETWEEN :lower AND :upper",
-            json!({":lower": {"S": "!"}, ":upper": {"S": "!!"}}),
-        ),
-    ] {
-        let scene = Scene::script([page(&[], None)]).await;
-        scene.table.query(&range(lower, upper)).await.unwrap();
-        let mut values = ends;
-        values[":partition"] = json!({"S": "a"});
-        let wanted = json!({
-            "TableName": "links", "ConsistentRead": true, "KeyConditionExpression": condition,
-            "ExpressionAttributeValues": values, "ScanIndexForward": true, "Limit": 10,
-        });
-        assert_eq!(scene.asked(), [("Query".to_owned(), wanted)]);
-    }
-}
-
-#[tokio::test]
-async fn an_excluded_near_end_is_the_place_to_start_after_in_either_direction() {
-    let (lower, upper) = (Excluded("b"), Excluded(""));
-    for (descending, range, start) in [(false, range(lower, Unbounded), "b"), (true, range(Unbounded, upper), "!")] {
-        let scene = Scene::script([page(&[], None)]).await;
-        scene.table.query(&QueryRange { descending, ..range }).await.unwrap();
-        let input = scene.input(0);
-        assert_eq!(input["ExclusiveStartKey"], json!({"pk": {"S": "a"}, "sk": {"S": start}}));
-        assert_eq!(input["ScanIndexForward"], !descending);
-    }
-}
-
-#[tokio::test]
-async fn an_excluded_far_end_is_left_out_of_the_answer() {
-    let scene = Scene::script([page(&["b", "c"], None)]).await;
-    assert_eq!(sorts(&scene.table.query(&range(Included("b"), Excluded("c"))).await.unwrap()), ["b"]);
-    let scene = Scene::script([page(&["c", "b"], None)]).await;
-    let down = QueryRange { descending: true, ..range(Excluded("b"), Included("c")) };
-    assert_eq!(sorts(&scene.table.query(&down).await.unwrap()), ["c"]);
-}
-
-#[tokio::test]
 async fn a_range_that_holds_nothing_is_not_asked_for() {
     let scene = Scene::script([refused("ValidationException", "The BETWEEN operator requires upper bound")]).await;
     for (lower, upper) in [
@@ -90,15 +44,6 @@ async fn a_range_that_holds_nothing_is_not_asked_for() {
         assert_eq!(scene.table.query(&range(lower, upper)).await.unwrap(), Items::default());
     }
     assert_eq!(scene.count(), 0);
-}
-
-#[tokio::test]
-async fn a_page_that_ends_early_says_where_to_go_on() {
-    let scene = Scene::script([page(&["!", "!!", "b"], Some("b"))]).await;
-    let items = scene.table.query(&range(Unbounded, Unbounded)).await.unwrap();
-    assert_eq!(sorts(&items), ["", "!", "b"]);
-    assert_eq!(items.resume.as_deref(), Some("b"));
-    assert_eq!(scene.count(), 1);
 }
 
 #[tokio::test]
@@ -127,17 +72,6 @@ async fn no_limit_is_larger_than_what_dynamodb_can_read() {
     for (_, input) in scene.asked() {
         assert!(input["Limit"].as_u64().unwrap() <= i32::MAX as u64);
     }
-}
-
-#[tokio::test]
-async fn a_scan_goes_on_in_its_segment_where_it_ended() {
-    let scene = Scene::script([page(&["!", "b"], Some("!!"))]).await;
-    let items = scene.table.scan(&segment(None)).await.unwrap();
-    assert_eq!(sorts(&items), ["", "b"]);
-    scene.table.scan(&segment(items.resume.as_deref())).await.unwrap();
-    let wanted = json!({"TableName": "links", "ConsistentRead": true, "Segment": 2, "TotalSegments": 4, "Limit": 10});
-    assert_eq!(scene.asked()[0], ("Scan".to_owned(), wanted));
-    assert_eq!(scene.input(1)["ExclusiveStartKey"], json!({"pk": {"S": "a"}, "sk": {"S": "!!"}}));
 }
 
 #[tokio::test]

@@ -45,17 +45,6 @@ async fn what_is_throttled_is_asked_again_and_then_throttled() {
 }
 
 #[tokio::test]
-async fn what_is_throttled_for_a_moment_is_done() {
-    for operation in OPERATIONS {
-        let answer = done(json!({"Attributes": {"value": {"N": "1"}}}));
-        let scene = Scene::script([refused("ThrottlingException", "slow down"), answer]).await;
-        run(&scene.table, operation).await.unwrap();
-        assert_eq!(scene.count(), 2, "{operation}");
-        assert_eq!(scene.asked()[0], scene.asked()[1], "{operation}");
-    }
-}
-
-#[tokio::test]
 async fn only_a_write_without_an_answer_may_have_been_applied() {
     for operation in OPERATIONS {
         let scene = Scene::script([lost()]).await;

@@ -58,12 +58,6 @@ async fn a_condition_that_does_not_hold_at_once_is_an_answer_and_is_asked_once()
 }
 
 #[tokio::test]
-async fn throttling_before_a_condition_that_does_not_hold_leaves_nothing_unknown() {
-    let scene = Scene::script([refused("ThrottlingException", "slow down"), unmet(None)]).await;
-    assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::AlreadyExists, false));
-}
-
-#[tokio::test]
 async fn a_delete_whose_answer_was_lost_and_that_finds_nothing_may_have_been_done() {
     let scene = after_a_lost_answer(|_| None).await;
     let deleted = scene.table.delete(&Key::from("a"), Some(&Version::new("v-1"))).await;
@@ -76,15 +70,6 @@ async fn a_write_whose_answer_was_lost_is_done_by_its_repeat() {
     scene.table.put(put(PutMode::Overwrite)).await.unwrap();
     let scene = Scene::script([lost(), done(json!({}))]).await;
     scene.table.delete(&Key::from("a"), None).await.unwrap();
-}
-
-#[tokio::test]
-async fn every_put_has_a_version_of_its_own() {
-    let scene = Scene::script([done(json!({}))]).await;
-    let mut versions = std::collections::HashSet::new();
-    for _ in 0..50 {
-        assert!(versions.insert(scene.table.put(put(PutMode::Overwrite)).await.unwrap()));
-    }
 }
 
 #[tokio::test]

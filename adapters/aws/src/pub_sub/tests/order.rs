@@ -7,16 +7,6 @@ fn messages(all: &[(&str, &str)]) -> Vec<RawMessage> {
 }
 
 #[tokio::test]
-async fn a_message_with_a_key_goes_to_the_fifo_topic_in_its_group_under_its_id() {
-    let scene = Scene::script(vec![]).await;
-    let results = scene.publish(vec![keyed("room-7", "a")]).await;
-    let batch = scene.batches().remove(0);
-    assert_eq!(batch.topic, ORDERED);
-    assert_eq!(batch.messages[0].group.as_deref(), Some("room-7"));
-    assert_eq!(batch.messages[0].deduplication.as_deref(), Some(results[0].as_ref().unwrap().as_str()));
-}
-
-#[tokio::test]
 async fn a_key_has_one_message_under_way_and_keys_share_requests() {
     let scene = Scene::script(vec![]).await;
     let sent = messages(&[("a", "a1"), ("a", "a2"), ("b", "b1"), ("a", "a3"), ("c", "c1"), ("b", "b2")]);
@@ -82,15 +72,4 @@ async fn a_request_that_fails_as_a_whole_holds_all_its_keys() {
     let results = scene.publish(messages(&[("a", "a1"), ("b", "b1"), ("a", "a2"), ("b", "b2")])).await;
     assert_eq!(told(&results), [Some((ErrorKind::PermissionDenied, false)); 4]);
     assert_eq!(scene.count(), 1);
-}
-
-#[tokio::test]
-async fn many_keys_are_sent_by_the_ten() {
-    let scene = Scene::script(vec![]).await;
-    let sent = (0..24).map(|number| keyed(&format!("k{}", number / 2), &number.to_string())).collect();
-    assert!(scene.publish(sent).await.iter().all(Result::is_ok));
-    let mut sizes: Vec<_> = scene.bodies().iter().map(Vec::len).collect();
-    sizes[..2].sort_unstable();
-    sizes[2..].sort_unstable();
-    assert_eq!(sizes, [2, 10, 2, 10]);
 }

@@ -3,46 +3,6 @@
 use super::*;
 
 #[tokio::test]
-async fn a_message_is_sent_with_its_attributes_and_what_sns_has_no_place_for() {
-    let scene = Scene::script(vec![]).await;
-    let mut message = plain("a=1&b=+%\u{e9}\n");
-    message.attributes.insert("lang".to_owned(), "en & fr".to_owned());
-    let id = scene.publish(vec![message]).await.remove(0).unwrap();
-    let meta = format!("{{\"id\":\"{id}\",\"at\":{NOW}}}");
-    let attributes = [("traceparent", TRACE), ("lang", "en & fr"), ("isobar.meta", meta.as_str())];
-    let given = Given {
-        id: "0".to_owned(),
-        body: "a=1&b=+%\u{e9}\n".to_owned(),
-        attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        group: None,
-        deduplication: None,
-    };
-    assert_eq!(scene.batches(), [Batch { topic: PLAIN.to_owned(), messages: vec![given] }]);
-    scene.double.request(0, |request| {
-        assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
-        assert!(request.headers()["authorization"].to_str().unwrap().contains("/eu-west-1/sns/aws4_request"));
-    });
-}
-
-#[tokio::test]
-async fn a_binary_body_is_sent_in_base64() {
-    let scene = Scene::script(vec![]).await;
-    scene.publish(vec![plain(&b"\0\xff"[..])]).await.remove(0).unwrap();
-    let given = &scene.batches()[0].messages[0];
-    assert_eq!(given.body, "AP8=");
-    assert!(given.attributes["isobar.meta"].contains("\"enc\":\"base64\""));
-}
-
-#[tokio::test]
-async fn every_message_has_an_id_of_its_own_that_begins_with_the_time() {
-    let scene = Scene::script(vec![]).await;
-    let results = scene.publish((0..50).map(|_| plain("same")).collect()).await;
-    let ids: std::collections::HashSet<_> = results.into_iter().map(Result::unwrap).collect();
-    assert_eq!(ids.len(), 50);
-    assert!(ids.iter().all(|id| id.as_str().len() == 32 && id.as_str().starts_with(&format!("{NOW:012x}"))));
-}
-
-#[tokio::test]
 async fn a_request_has_ten_messages_at_most() {
     let scene = Scene::script(vec![]).await;
     let results = scene.publish((0..23).map(|number| plain(number.to_string())).collect()).await;
@@ -63,13 +23,6 @@ async fn a_request_has_no_more_bytes_than_sns_takes() {
     let mut sizes: Vec<_> = scene.bodies().iter().map(Vec::len).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 2, 2]);
-}
-
-#[tokio::test]
-async fn nothing_is_asked_for_no_messages() {
-    let scene = Scene::script(vec![]).await;
-    assert!(scene.publish(vec![]).await.is_empty());
-    assert_eq!(scene.count(), 0);
 }
 
 #[tokio::test]
@@ -124,16 +77,6 @@ async fn a_message_that_is_refused_after_it_may_have_been_stored_stays_unknown()
     }
     let scene = Scene::script(vec![answer(&[Some(("InternalError", false))]), refused(404, "NotFound")]).await;
     assert_eq!(told(&scene.publish(vec![plain("a")]).await), [Some((ErrorKind::NotFound, true))]);
-}
-
-#[tokio::test]
-async fn a_throttled_request_is_repeated_by_the_client_alone() {
-    for code in ["Throttled", "ThrottlingException", "RequestLimitExceeded"] {
-        let scene = Scene::new(move |_| refused(400, code)).await;
-        let results = scene.publish(vec![plain("a"), plain("b")]).await;
-        assert_eq!(told(&results), [Some((THROTTLED, false)); 2], "{code}");
-        assert_eq!(scene.count(), REQUESTS, "{code}");
-    }
 }
 
 #[tokio::test]

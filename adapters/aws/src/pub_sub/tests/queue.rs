@@ -36,26 +36,6 @@ fn death() -> Death {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_sent_with_its_reason() {
-    let (double, queue) = queue("clicks", vec![]).await;
-    queue.dead().send_dead(&message(Some("k")), death(), "delivery-1").await.unwrap();
-    let meta = json!({
-        "id": "m-1", "at": 0,
-        "dead": {"attempts": 5, "reason": "no such page", "died_at": NOW, "source": "clicks"},
-    });
-    let (target, mut sent) = input(&double, 0);
-    let told = sent["MessageAttributes"]["isobar.meta"]["StringValue"].take();
-    assert_eq!(serde_json::from_str::<Value>(told.as_str().unwrap()).unwrap(), meta);
-    let attributes = json!({
-        "lang": {"DataType": "String", "StringValue": "en"},
-        "isobar.meta": {"DataType": "String", "StringValue": null},
-    });
-    let url = format!("{}/123456789012/clicks--dead", double.url);
-    assert_eq!(target, "AmazonSQS.SendMessage");
-    assert_eq!(sent, json!({"QueueUrl": url, "MessageBody": "body", "MessageAttributes": attributes}));
-}
-
-#[tokio::test]
 async fn a_fifo_queue_keeps_the_group_of_a_dead_letter_and_knows_its_repeat() {
     let (double, queue) = queue("clicks.fifo", vec![]).await;
     let dead = queue.dead();

@@ -7,24 +7,6 @@ fn w() -> Value {
 }
 
 #[tokio::test]
-async fn a_counter_is_begun_where_it_is_absent_or_has_expired() {
-    let scene = Scene::script([missing(), written(1)]).await;
-    assert_eq!(scene.table.add(&key(), 5).await.unwrap(), 5);
-    let body = scene.body(1);
-    assert_eq!(body["writes"][0]["update"]["fields"]["n"], json!({"integerValue": "5"}));
-    assert_eq!(body["writes"][0]["currentDocument"], json!({"exists": false}));
-    let mut expired = expiring(NOW);
-    expired["n"] = json!({"integerValue": "7"});
-    expired.as_object_mut().unwrap().remove("v");
-    let there = || found(expired.clone());
-    let scene = Scene::script([there(), taken_there(), there(), written(1)]).await;
-    assert_eq!(scene.table.add(&key(), 5).await.unwrap(), 5);
-    let write = scene.body(3)["writes"][0].clone();
-    assert_eq!(write["currentDocument"], json!({"updateTime": OLD}));
-    assert_eq!(write["update"]["fields"].get("expireAt"), None, "it is another item");
-}
-
-#[tokio::test]
 async fn a_counter_that_others_wrote_as_text_is_written_back_as_a_number() {
     let scene = Scene::script([found(text("7", &w())), written(1)]).await;
     assert_eq!(scene.table.add(&key(), 5).await.unwrap(), 12);
@@ -49,20 +31,6 @@ async fn what_is_near_the_limit_is_read_and_written_back_with_its_expiry() {
     let scene = Scene::script([found(number(5, &w()))]).await;
     assert_eq!(kind_of(scene.table.add(&key(), i64::MIN).await), (ErrorKind::InvalidInput, false));
     assert_eq!(scene.commits(), 0);
-}
-
-#[tokio::test]
-async fn what_is_no_counter_is_left_alone() {
-    for fields in [
-        text("x", &w()),
-        text("07", &w()),
-        json!({"v": {"bytesValue": "/wA="}}),
-        json!({"v": {"stringValue": "x"}, "n": {"integerValue": "1"}}),
-    ] {
-        let scene = Scene::script([found(fields.clone())]).await;
-        assert_eq!(kind_of(scene.table.add(&key(), 1).await), (ErrorKind::InvalidInput, false), "{fields}");
-        assert_eq!(scene.count(), 1);
-    }
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! What exactly is asked.
 
-use std::ops::Bound;
-
 use super::*;
 
 fn written_with(mut body: Value) -> Value {
@@ -12,42 +10,6 @@ fn written_with(mut body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn each_mode_of_a_put_is_a_precondition_of_its_own() {
-    let scene = Scene::script([written(1)]).await;
-    for mode in [PutMode::Overwrite, PutMode::Create, update()] {
-        assert_eq!(scene.table.put(put(mode)).await.unwrap(), version(NEW));
-    }
-    assert_eq!(scene.double.asked()[0], format!("POST /v1/{ALL}:commit"));
-    let fields = json!({"p": {"stringValue": "a"}, "s": {"stringValue": ""}, "v": {"stringValue": "text"}});
-    let update = json!({"name": format!("{ALL}/{PLACE}"), "fields": fields});
-    let bodies = [0, 1, 2].map(|place| written_with(scene.body(place)));
-    let expected = [
-        json!({"writes": [{"update": update}]}),
-        json!({"writes": [{"update": update, "currentDocument": {"exists": false}}]}),
-        json!({"writes": [{"update": update, "currentDocument": {"updateTime": OLD}}]}),
-    ];
-    assert_eq!(bodies, expected);
-}
-
-#[tokio::test]
-async fn a_value_is_a_number_text_or_bytes_and_may_expire() {
-    let scene = Scene::script([written(1)]).await;
-    let values: [&'static [u8]; 4] = [b"-42", b"-0", b"\xff\0", b"9223372036854775807"];
-    for value in values {
-        let value = Bytes::from_static(value);
-        let put = Put { value, expires_at: Some(at(NOW + 1)), ..put(PutMode::Overwrite) };
-        let version = scene.table.put(put).await.unwrap();
-        assert_eq!(version, stored::version(NEW, PLACE, Some(NOW + 1)));
-    }
-    let fields = |place| scene.body(place)["writes"][0]["update"]["fields"].clone();
-    assert_eq!((&fields(0)["n"], fields(0).get("v")), (&json!({"integerValue": "-42"}), None));
-    assert_eq!((&fields(1)["v"], fields(1).get("n")), (&json!({"stringValue": "-0"}), None));
-    assert_eq!(fields(2)["v"], json!({"bytesValue": "/wA="}));
-    assert_eq!(fields(3)["n"], json!({"integerValue": "9223372036854775807"}));
-    assert_eq!(fields(0)["expireAt"], json!({"timestampValue": "2026-01-01T00:00:00.251Z"}));
-}
-
-#[tokio::test]
 async fn a_time_behind_the_last_is_the_last_in_the_item_and_in_its_version() {
     let scene = Scene::script([written(1)]).await;
     let never = Put { expires_at: Some(at(1 << 60)), ..put(PutMode::Overwrite) };
@@ -55,46 +17,6 @@ async fn a_time_behind_the_last_is_the_last_in_the_item_and_in_its_version() {
     let expires = json!({"timestampValue": "9999-12-31T23:59:59.999Z"});
     assert_eq!(scene.body(0)["writes"][0]["update"]["fields"]["expireAt"], expires);
     assert_eq!(version, stored::version(NEW, PLACE, Some(253_402_300_799_999)));
-}
-
-#[tokio::test]
-async fn a_delete_names_its_document_and_its_version() {
-    let scene = Scene::script([answer(200, json!({"writeResults": [{}], "commitTime": NEW}))]).await;
-    scene.table.delete(&key(), None).await.unwrap();
-    scene.table.delete(&key(), Some(&version(OLD))).await.unwrap();
-    let name = format!("{ALL}/{PLACE}");
-    assert_eq!(scene.body(0), json!({"writes": [{"delete": name}]}));
-    assert_eq!(scene.body(1), json!({"writes": [{"delete": name, "currentDocument": {"updateTime": OLD}}]}));
-}
-
-#[tokio::test]
-async fn a_transaction_is_one_commit_in_the_order_of_its_writes() {
-    let results = json!({"writeResults": [{}, {"updateTime": NEW}]});
-    let scene = Scene::script([answer(200, results)]).await;
-    let other = Put { key: Key::new("a", "./b"), ..put(PutMode::Create) };
-    let writes = vec![Write::Delete { key: key(), version: Some(version(OLD)) }, Write::Put(other)];
-    let versions = scene.table.transact(writes).await.unwrap();
-    assert_eq!(versions, [None, Some(stored::version(NEW, "links/ca97a/links/s.0.1b", None))]);
-    let body = scene.body(0);
-    assert_eq!(body["writes"][0]["delete"], json!(format!("{ALL}/{PLACE}")));
-    assert_eq!(body["writes"][0]["currentDocument"], json!({"updateTime": OLD}));
-    assert_eq!(body["writes"][1]["update"]["name"], json!(format!("{ALL}/links/ca97a/links/s.0.1b")));
-    assert_eq!(body["writes"][1]["currentDocument"], json!({"exists": false}));
-}
-
-#[tokio::test]
-async fn an_addition_is_firestores_own_and_marks_the_document() {
-    let scene = Scene::script([found(number(5, &json!("w"))), summed(3)]).await;
-    assert_eq!(scene.table.add(&key(), -2).await.unwrap(), 3);
-    let update = json!({"name": format!("{ALL}/{PLACE}"), "fields": {}});
-    let write = json!({
-        "update": update,
-        "updateMask": {"fieldPaths": ["w"]},
-        "updateTransforms": [{"fieldPath": "n", "increment": {"integerValue": "-2"}}],
-        "currentDocument": {"exists": true},
-    });
-    assert_eq!(written_with(scene.body(1)), json!({"writes": [write]}));
-    assert_eq!(scene.count(), 2, "nobody came in between, so nothing is looked at again");
 }
 
 #[tokio::test]
@@ -113,34 +35,6 @@ async fn many_gets_are_batches_of_a_hundred_answered_in_the_order_asked() {
     assert_eq!(sizes.iter().max(), Some(&100));
     assert_eq!(scene.table.get_many(&[]).await.unwrap(), []);
     assert_eq!(scene.count(), 3, "nothing is asked for no keys");
-}
-
-#[tokio::test]
-async fn a_query_goes_by_the_sort_key_below_its_partition() {
-    let scene = Scene::script([answer(200, json!([{"readTime": NEW}]))]).await;
-    let range = |descending| QueryRange {
-        partition: "' / \u{e9}".to_owned(),
-        lower: Bound::Excluded("\u{e9}".to_owned()),
-        upper: Bound::Included("\" --".to_owned()),
-        descending,
-        limit: 7_000,
-    };
-    for descending in [false, true] {
-        assert_eq!(scene.table.query(&range(descending)).await.unwrap(), Items::default());
-    }
-    let id = scene.double.asked()[0].split('/').next_back().unwrap().to_owned();
-    assert_eq!(scene.double.asked()[0], format!("POST /v1/{ALL}/links/{id}"));
-    assert!(id.ends_with(".27.20.2f.20.c3.a9:runQuery"), "{id}");
-    let cursor = |text: &str, before: bool| json!({"values": [{"stringValue": text}], "before": before});
-    let query = |direction: &str, start: Value, end: Value| {
-        json!({"structuredQuery": {
-            "from": [{"collectionId": "links", "allDescendants": false}],
-            "orderBy": [{"field": {"fieldPath": "s"}, "direction": direction}],
-            "startAt": start, "endAt": end, "limit": 300,
-        }})
-    };
-    assert_eq!(scene.body(0), query("ASCENDING", cursor("\u{e9}", false), cursor("\" --", false)));
-    assert_eq!(scene.body(1), query("DESCENDING", cursor("\" --", true), cursor("\u{e9}", true)));
 }
 
 #[tokio::test]

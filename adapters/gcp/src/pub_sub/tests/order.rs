@@ -3,25 +3,6 @@
 use super::*;
 
 #[tokio::test]
-async fn a_request_has_messages_of_one_key_in_their_order() {
-    let double = Double::new(taken).await;
-    let mut messages: Vec<_> = (0..90).map(|number| keyed(["a", "b", "c"][number % 3], &number.to_string())).collect();
-    messages.insert(10, plain("without"));
-    let results = publish(&double, messages).await;
-    assert_eq!((ids(&results)[9], ids(&results)[10], ids(&results)[11]), ("id-9", "id-without", "id-10"));
-    let mut requests = requests(&double);
-    requests.sort();
-    let of = |key: usize| (0..90).skip(key).step_by(3).map(|number| number.to_string()).collect::<Vec<_>>();
-    assert_eq!(requests, [of(0), of(1), of(2), vec!["without".to_owned()]]);
-    double.request(0, |request| {
-        let key =
-            |message: &Value| (message["orderingKey"].clone(), message["attributes"]["isobar-ordering-key"].clone());
-        let keys: Vec<_> = self::messages(request).iter().map(key).collect();
-        assert!(keys.iter().all(|(native, ours)| native == ours && native == &keys[0].0), "{keys:?}");
-    });
-}
-
-#[tokio::test]
 async fn the_next_request_of_a_key_waits_for_the_last() {
     let double = Double::new(taken).await;
     let messages: Vec<_> = (0..2_500).map(|number| keyed("k", &number.to_string())).collect();

@@ -5,24 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 
 #[tokio::test]
-async fn a_message_is_published_as_pub_sub_wants_it_under_the_id_that_it_gives() {
-    let double = Double::new(|_| status(200, r#"{"messageIds":["17"]}"#)).await;
-    let mut message = plain(&b"\0\xffbinary"[..]);
-    message.attributes.insert("Lang".to_owned(), "k\"äse".to_owned());
-    assert_eq!(ids(&publish(&double, vec![message]).await), ["17"]);
-    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/clicks:publish"]);
-    double.request(0, |request| {
-        let wanted = json!({"messages": [{
-            "data": STANDARD.encode(b"\0\xffbinary"),
-            "attributes": {"Lang": "k\"äse", "traceparent": TRACE, "isobar-published-at": NOW},
-        }]});
-        assert_eq!(serde_json::from_slice::<Value>(request.body()).unwrap(), wanted);
-        assert_eq!(request.headers()["content-type"], "application/json");
-        assert!(!request.headers().contains_key("authorization"), "an emulator is shown no token");
-    });
-}
-
-#[tokio::test]
 async fn the_url_names_another_project_and_its_name_is_escaped() {
     let double = Double::new(taken).await;
     let url = ResourceUrl::parse(&format!("pubsub://a%b+c~d?project=proj-2&endpoint={}", double.url)).unwrap();
@@ -91,30 +73,6 @@ fn throttled() -> Response<String> {
     status(429, json!({ "error": error }).to_string())
 }
 
-/// Fails the first time as `first` does.
-async fn failing_once(first: impl Fn() -> Response<String> + Send + Sync + 'static) -> Double {
-    let count = AtomicU32::new(0);
-    Double::new(move |request| match count.fetch_add(1, Ordering::SeqCst) {
-        0 => first(),
-        _ => taken(request),
-    })
-    .await
-}
-
-#[tokio::test]
-async fn what_passes_is_tried_again() {
-    let lost = || Response::builder().header("content-length", "1000").body("{\"messageIds\"".to_owned()).unwrap();
-    for double in [
-        failing_once(throttled).await,
-        failing_once(|| refused(503, "UNAVAILABLE", "later")).await,
-        failing_once(|| status(502, "<html>")).await,
-        failing_once(lost).await,
-    ] {
-        assert_eq!(ids(&publish(&double, vec![plain("a"), plain("b")]).await), ["id-a", "id-b"]);
-        assert_eq!(requests(&double), vec![vec!["a", "b"]; 2]);
-    }
-}
-
 #[tokio::test]
 async fn who_is_throttled_to_the_end_is_told_for_how_long() {
     let double = Double::new(|_| throttled()).await;
@@ -177,13 +135,6 @@ async fn a_message_that_is_too_large_is_told_apart_from_a_wrong_one() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_an_error_of_each() {
-    let topic = open(&state("http://127.0.0.1:1"), &at()).unwrap();
-    let results = topic.publish(vec![plain("a"), keyed("k", "b"), keyed("k", "c")]).await;
-    assert_eq!(told(&results), [Some((ErrorKind::Unavailable, false)); 3]);
-}
-
-#[tokio::test]
 async fn without_a_project_nothing_is_sent() {
     let double = Double::new(taken).await;
     let environment = Environment::default().with_var("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json");
@@ -192,10 +143,4 @@ async fn without_a_project_nothing_is_sent() {
     let results = open(&state, &at().with_url(url)).unwrap().publish(vec![plain("a")]).await;
     assert_eq!(told(&results), [Some((ErrorKind::Config, false))]);
     assert!(double.asked().is_empty());
-}
-
-#[test]
-fn only_topics_are_opened() {
-    let error = open(&state("http://127.0.0.1:1"), &Location::new(ResourceKind::Bucket, "pages")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
 }

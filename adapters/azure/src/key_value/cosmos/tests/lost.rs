@@ -103,15 +103,6 @@ async fn a_create_writes_over_what_has_expired_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_delete_of_what_is_absent_is_ok_unless_a_version_is_asked_for() {
-    let scene = Scene::script([absent()]).await;
-    scene.table.delete(&Key::from("a"), None).await.unwrap();
-    let version = Version::new("\"e-1\"");
-    assert_eq!(kind_of(scene.table.delete(&Key::from("a"), Some(&version)).await), (ErrorKind::Conflict, false));
-    assert_eq!(kind_of(scene.table.put(put(update())).await), (ErrorKind::Conflict, false));
-}
-
-#[tokio::test]
 async fn a_delete_of_what_is_absent_does_not_fail_a_transaction_and_holds_in_it() {
     let failed = answer(207, json!([{"statusCode": 404}, {"statusCode": 424}]));
     let done = answer(200, json!([{"statusCode": 201, "eTag": "t"}, {"statusCode": 201, "eTag": "e"}]));
@@ -146,18 +137,4 @@ async fn the_error_of_a_transaction_is_that_of_the_write_that_failed() {
     let scene = Scene::script([busy, answer(200, json!([{"statusCode": 200, "eTag": "e"}]))]).await;
     scene.table.transact(vec![Write::Put(put(PutMode::Overwrite))]).await.unwrap();
     assert_eq!(scene.count(), 2, "throttled inside, nothing was applied");
-}
-
-#[tokio::test]
-async fn a_counter_is_begun_where_it_is_absent_or_has_expired() {
-    let scene = Scene::script([absent(), absent(), written(201)]).await;
-    assert_eq!(scene.table.add(&Key::from("a"), 5).await.unwrap(), 5);
-    assert_eq!(scene.body(2)["v"], json!(5));
-    let patched = answer(200, stored(json!(6.0), &json!("w"), None));
-    let scene = Scene::script([patched]).await;
-    assert_eq!(scene.table.add(&Key::from("a"), 1).await.unwrap(), 6);
-    let large = answer(200, stored(json!("9007199254740993"), &json!("w"), None));
-    let scene = Scene::script([refused(412, 0, "condition"), large, written(200)]).await;
-    assert_eq!(scene.table.add(&Key::from("a"), -10).await.unwrap(), 9_007_199_254_740_983);
-    assert_eq!(scene.header(2, "if-match").as_deref(), Some("\"e-1\""));
 }

@@ -45,22 +45,6 @@ async fn an_identity_shows_its_token_with_every_request() {
 }
 
 #[tokio::test]
-async fn each_mode_of_a_put_is_a_request_of_its_own() {
-    let scene = Scene::script([written(201)]).await;
-    for mode in [PutMode::Overwrite, PutMode::Create, update()] {
-        assert_eq!(scene.table.put(put(mode)).await.unwrap().as_str(), "\"e-2\"");
-    }
-    let docs = "/dbs/iso/colls/links/docs";
-    assert_eq!(scene.double.asked(), [format!("POST {docs}"), format!("POST {docs}"), format!("PUT {docs}/s")]);
-    assert_eq!(scene.header(0, "x-ms-documentdb-is-upsert").as_deref(), Some("True"));
-    assert_eq!(scene.header(1, "x-ms-documentdb-is-upsert"), None);
-    assert_eq!(scene.header(2, "if-match").as_deref(), Some("\"e-1\""));
-    let mut body = scene.body(0);
-    assert_eq!(body.as_object_mut().unwrap().remove("w").unwrap().as_str().unwrap().len(), 22, "128 bits");
-    assert_eq!(body, json!({"id": "s", "p": "a", "s": "", "v": "text"}));
-}
-
-#[tokio::test]
 async fn an_item_that_expires_has_that_in_its_version() {
     let scene = Scene::script([written(201)]).await;
     let expiring = Put { expires_at: Some(at(NOW + 1)), ..put(PutMode::Overwrite) };
@@ -166,40 +150,4 @@ async fn reads_and_batches_show_the_newest_session_token() {
     let shown: Vec<_> = (0..4).map(|place| scene.header(place, "x-ms-session-token")).collect();
     let token = |text: &str| Some(text.to_owned());
     assert_eq!(shown, [None, token("0:1#9"), token("0:1#9,2:1#3"), token("0:1#9,2:1#3")]);
-}
-
-#[tokio::test]
-async fn a_batch_says_each_write_in_its_own_words() {
-    let outcomes = json!([{"statusCode": 200, "eTag": "1"}, {"statusCode": 201, "eTag": "2"}, {"statusCode": 200, "eTag": "3"}, {"statusCode": 204}, {"statusCode": 204}]);
-    let scene = Scene::script([answer(200, outcomes)]).await;
-    let key = |sort: &str| Key::new("a", sort);
-    let put = |sort: &str, mode| Write::Put(Put { key: key(sort), ..put(mode) });
-    let writes = vec![
-        put("1", PutMode::Overwrite),
-        put("2", PutMode::Create),
-        put("3", update()),
-        Write::Delete { key: key("4"), version: None },
-        Write::Delete { key: key("5"), version: Some(Version::new("\"e-5\"")) },
-    ];
-    let versions = scene.table.transact(writes).await.unwrap();
-    assert_eq!(
-        versions,
-        ["1", "2", "3"].map(|etag| Some(Version::new(etag))).into_iter().chain([None, None]).collect::<Vec<_>>()
-    );
-    let body = scene.body(0);
-    let said: Vec<_> = body
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| (it["operationType"].as_str().unwrap(), it["ifMatch"].as_str()))
-        .collect();
-    let wanted = [
-        ("Upsert", None),
-        ("Create", None),
-        ("Replace", Some("\"e-1\"")),
-        ("Delete", None),
-        ("Delete", Some("\"e-5\"")),
-    ];
-    assert_eq!(said, wanted);
-    assert_eq!(body[3], json!({"operationType": "Delete", "id": "sNA"}));
 }

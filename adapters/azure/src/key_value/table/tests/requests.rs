@@ -3,22 +3,6 @@
 use super::*;
 
 #[tokio::test]
-async fn a_request_is_signed_with_the_key_as_it_is_sent() {
-    let scene = Scene::script([refused(404, "ResourceNotFound")]).await;
-    assert_eq!(scene.table.get(&Key::new("ada", "1")).await.unwrap(), None);
-    assert_eq!(scene.double.asked(), ["GET /links(PartitionKey='fdee-ada',RowKey='%C4%B1')"]);
-    scene.double.request(0, |request| {
-        let date = request.headers()["x-ms-date"].to_str().unwrap();
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"hush-key");
-        let signed = ring::hmac::sign(&key, format!("{date}\n/acc{}", request.uri().path()).as_bytes());
-        let signature = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, signed);
-        assert_eq!(request.headers()["authorization"], format!("SharedKeyLite acc:{signature}"));
-        assert_eq!(request.headers()["accept"], "application/json;odata=minimalmetadata");
-        assert!(chrono::DateTime::parse_from_rfc2822(date).is_ok(), "{date}");
-    });
-}
-
-#[tokio::test]
 async fn an_identity_shows_its_token_with_every_request() {
     let identity = crate::key_value::identity("h.p-_.s").await;
     let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
@@ -126,17 +110,4 @@ async fn what_others_wrote_is_read_where_it_has_a_value() {
             (got, _) => panic!("{got:?}"),
         }
     }
-}
-
-#[tokio::test]
-async fn many_keys_are_asked_for_once_each() {
-    let scene = Scene::new(|request| match request.uri().path().contains("%C4%B1") {
-        true => found(&row("1", "w", None)),
-        false => refused(404, "ResourceNotFound"),
-    })
-    .await;
-    let keys = ["1", "2", "1"].map(|sort| Key::new("a", sort));
-    let items = scene.table.get_many(&keys).await.unwrap();
-    assert_eq!(items.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
-    assert_eq!(scene.count(), 2);
 }

@@ -28,36 +28,6 @@ fn delete_at(sort: &str, version: Option<Version>) -> Write {
 }
 
 #[tokio::test]
-async fn a_transaction_is_a_changeset_of_whole_requests() {
-    let scene = Scene::script([done(4)]).await;
-    let writes = vec![
-        put_at("1", PutMode::Create),
-        put_at("2", PutMode::Overwrite),
-        put_at("3", PutMode::Update(version("3"))),
-        delete_at("4", None),
-    ];
-    let versions = scene.table.transact(writes).await.unwrap();
-    assert_eq!(versions.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, true, false]);
-    let distinct: std::collections::HashSet<_> = versions.iter().flatten().collect();
-    assert_eq!(distinct.len(), 3, "although they have one ETag");
-    assert_eq!(scene.double.asked(), ["POST /$batch"]);
-    let body = scene.body(0);
-    let boundary = body.lines().next().and_then(|line| line.strip_prefix("--batch_")).unwrap();
-    assert!(boundary.len() == 32 && boundary.bytes().all(|byte| byte.is_ascii_hexdigit()), "{boundary}");
-    let url = &scene.double.url;
-    for line in [
-        format!("POST {url}/links HTTP/1.1"),
-        format!("PUT {url}/links(PartitionKey='ca97-a',RowKey='%C4%B2') HTTP/1.1"),
-        format!("PUT {url}/links(PartitionKey='ca97-a',RowKey='%C4%B3') HTTP/1.1"),
-        format!("DELETE {url}/links(PartitionKey='ca97-a',RowKey='%C4%B4') HTTP/1.1"),
-        format!("if-match: {ETAG}"),
-        "if-match: *".to_owned(),
-    ] {
-        assert!(body.contains(&format!("{line}\r\n")), "{line} in {body}");
-    }
-}
-
-#[tokio::test]
 async fn the_error_is_that_of_the_write_that_failed() {
     let writes = || {
         let update = put_at("2", PutMode::Update(version("2")));

@@ -51,20 +51,6 @@ async fn a_put_that_meets_another_write_after_a_lost_answer_may_have_been_writte
 }
 
 #[tokio::test]
-async fn a_condition_that_does_not_hold_at_once_is_an_answer() {
-    let scene = Scene::script([refused(409, "EntityAlreadyExists"), found(&row("", "w-2", None))]).await;
-    assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::AlreadyExists, false));
-    for (status, code) in [(412, "UpdateConditionNotSatisfied"), (404, "ResourceNotFound")] {
-        let scene = Scene::script([refused(status, code)]).await;
-        let update = scene.table.put(put(PutMode::Update(version("")))).await;
-        assert_eq!(kind_of(update), (ErrorKind::Conflict, false), "{code}");
-        let delete = scene.table.delete(&Key::from("a"), Some(&version(""))).await;
-        assert_eq!(kind_of(delete), (ErrorKind::Conflict, false), "{code}");
-        assert_eq!(scene.count(), 2);
-    }
-}
-
-#[tokio::test]
 async fn a_create_writes_over_what_has_expired_and_over_nothing_else() {
     let gone = found(&row("", "w-1", Some(NOW)));
     let scene = Scene::script([refused(409, "EntityAlreadyExists"), gone, written()]).await;
