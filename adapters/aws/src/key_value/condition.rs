@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use isobar_abstraction::Error;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::{Key, PutMode, Version, Write};
+use isobar_rest::Refusal;
 use isobar_rest::attempt::{changed, taken};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::stored::{Attribute, UNVERSIONED};
+use super::stored::{Attribute, Found, UNVERSIONED};
 
 /// What must be stored for a write to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,5 +180,20 @@ impl<'a> Condition<'a> {
             Self::Any | Self::Absent => taken(key),
             Self::Version(_) => changed(key),
         }
+    }
+}
+
+/// The item that did not meet a condition, where there is one: it comes with the refusal.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ConditionalCheckFailed {
+    #[serde(rename = "Item")]
+    pub(super) item: Option<Found>,
+}
+
+impl ConditionalCheckFailed {
+    /// What a refusal tells, unless it is of another kind.
+    pub(super) fn of(refusal: &Refusal) -> Option<Self> {
+        let failed = refusal.code == "ConditionalCheckFailedException";
+        failed.then(|| serde_json::from_slice(refusal.answer.body()).unwrap_or_default())
     }
 }

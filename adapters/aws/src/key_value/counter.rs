@@ -8,9 +8,8 @@ use isobar_rest::Safety;
 use isobar_rest::attempt::{lost_races, pause, throttled, unique, write_back};
 use serde::{Deserialize, Serialize};
 
-use super::condition::{ADD_TO_COUNTER, Guard};
+use super::condition::{ADD_TO_COUNTER, ConditionalCheckFailed, Guard};
 use super::stored::{Found, StoredKey};
-use super::write::ConditionalCheckFailed;
 use super::{DynamoKeyValue, TRIES};
 use crate::profile::PROFILE;
 

@@ -8,9 +8,9 @@ use isobar_rest::attempt::{COUNTER_TRIES, pause, throttled, unique};
 use isobar_rest::{Refusal, Safety, unknown};
 use serde::{Deserialize, Serialize};
 
-use super::condition::{Condition, Guard};
+use super::condition::{Condition, ConditionalCheckFailed, Guard};
 use super::counter::UpdateItem;
-use super::stored::{Found, StoredItem, StoredKey};
+use super::stored::{StoredItem, StoredKey};
 use super::{DynamoKeyValue, TRIES};
 use crate::profile::PROFILE;
 
@@ -44,21 +44,6 @@ enum TransactItem<'a> {
     Put(PutItem<'a>),
     Delete(DeleteItem<'a>),
     Update(UpdateItem<'a>),
-}
-
-/// The item that did not meet a condition, where there is one: it comes with the refusal.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct ConditionalCheckFailed {
-    #[serde(rename = "Item")]
-    pub(super) item: Option<Found>,
-}
-
-impl ConditionalCheckFailed {
-    /// What a refusal tells, unless it is of another kind.
-    pub(super) fn of(refusal: &Refusal) -> Option<Self> {
-        let failed = refusal.code == "ConditionalCheckFailedException";
-        failed.then(|| serde_json::from_slice(refusal.answer.body()).unwrap_or_default())
-    }
 }
 
 /// Why a transaction may be tried again.

@@ -17,7 +17,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::file::Person;
 use super::{Origin, SCOPE, Token, in_seconds};
 use crate::config::is_near;
 
@@ -62,6 +61,22 @@ pub(super) fn read(from: &str, body: &[u8]) -> Result<Found<Token>> {
     Token::found(from, &access_token, in_seconds(expires_in))
 }
 
+/// What `gcloud auth application-default login` leaves.
+#[derive(Deserialize)]
+pub(super) struct Person {
+    pub(super) client_id: String,
+    pub(super) client_secret: String,
+    pub(super) refresh_token: String,
+    #[serde(default = "token_uri")]
+    pub(super) token_uri: String,
+    #[serde(rename = "quota_project_id")]
+    pub(super) quota_project: Option<String>,
+}
+
+fn token_uri() -> String {
+    "https://oauth2.googleapis.com/token".to_owned()
+}
+
 /// A person's token. Source: RFC 6749, 6.
 pub(super) async fn refresh(origin: &Origin, person: &Person) -> Result<Found<Token>> {
     let form = Form::default()
@@ -96,6 +111,13 @@ pub(super) async fn impersonate(origin: &Origin, url: &str, caller: &Token) -> R
     let expires = chrono::DateTime::parse_from_rfc3339(&answer.expire_time);
     let expires = expires.map_err(|_| Error::internal("IAM gave a malformed time of expiration"))?;
     Token::found("IAM", &answer.access_token, SystemTime::from(expires))
+}
+
+/// The account in `…/serviceAccounts/EMAIL:generateAccessToken`.
+pub(super) fn impersonated(url: &str) -> Option<Arc<str>> {
+    let (_, end) = url.rsplit_once("/serviceAccounts/")?;
+    let email = end.strip_suffix(":generateAccessToken")?;
+    email.contains('@').then(|| email.into())
 }
 
 /// Source: `projects.serviceAccounts.signBlob` of IAM's Service Account Credentials API.

@@ -66,7 +66,7 @@ impl External {
 
     /// The account that is impersonated.
     pub(super) fn email(&self) -> Option<Arc<str>> {
-        super::file::impersonated(self.service_account_impersonation_url.as_deref()?)
+        exchange::impersonated(self.service_account_impersonation_url.as_deref()?)
     }
 }
 

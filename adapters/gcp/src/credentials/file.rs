@@ -9,7 +9,7 @@ use std::sync::Arc;
 use isobar_abstraction::{Error, Result};
 use serde::Deserialize;
 
-use super::exchange::check_url;
+use super::exchange::{Person, check_url, impersonated};
 use super::external::External;
 use super::key::ServiceAccount;
 use crate::config::Sources;
@@ -24,22 +24,6 @@ pub(super) enum Kind {
     Impersonated(Box<Impersonated>),
     /// The machine's own.
     Machine,
-}
-
-/// What `gcloud auth application-default login` leaves.
-#[derive(Deserialize)]
-pub(super) struct Person {
-    pub(super) client_id: String,
-    pub(super) client_secret: String,
-    pub(super) refresh_token: String,
-    #[serde(default = "token_uri")]
-    pub(super) token_uri: String,
-    #[serde(rename = "quota_project_id")]
-    pub(super) quota_project: Option<String>,
-}
-
-fn token_uri() -> String {
-    "https://oauth2.googleapis.com/token".to_owned()
 }
 
 pub(super) struct Impersonated {
@@ -119,11 +103,4 @@ fn lacks(from: &str) -> Error {
 fn person(from: &str, person: Person) -> Result<Person> {
     check_url(from, &person.token_uri)?;
     Ok(person)
-}
-
-/// The account in `…/serviceAccounts/EMAIL:generateAccessToken`.
-pub(super) fn impersonated(url: &str) -> Option<Arc<str>> {
-    let (_, end) = url.rsplit_once("/serviceAccounts/")?;
-    let email = end.strip_suffix(":generateAccessToken")?;
-    email.contains('@').then(|| email.into())
 }
