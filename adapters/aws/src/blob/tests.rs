@@ -91,48 +91,11 @@ async fn an_upload_that_met_another_write_is_not_ended_again() {
 }
 
 #[tokio::test]
-async fn a_refused_write_is_tried_again_and_a_failed_one_may_have_been_made() {
-    let slow = "<Error><Code>SlowDown</Code></Error>";
-    let (double, busy) = bucket(503, slow).await;
-    let error = Error::from(busy.put(&Path::from("a"), "x".into()).await.unwrap_err());
-    assert!(matches!(error.kind(), ErrorKind::Throttled { .. }) && !error.outcome_unknown(), "{error:?}");
-    assert_eq!(double.asked(), ["PUT /pages/a"; 5]);
-    let (_double, failing) = bucket(500, "<Error><Code>InternalError</Code></Error>").await;
-    let error = Error::from(failing.put(&Path::from("a"), "x".into()).await.unwrap_err());
-    assert!(error.kind() == ErrorKind::Unavailable && error.outcome_unknown(), "{error:?}");
-}
-
-#[tokio::test]
 async fn a_copy_whose_answer_begins_well_and_ends_ill_is_an_error() {
     let (_double, bucket) = bucket(200, "  <Error><Code>InternalError</Code></Error>").await;
     let error = bucket.copy(&Path::from("a"), &Path::from("b")).await.unwrap_err();
     let error = Error::from(error);
     assert!(error.kind() == ErrorKind::Unavailable && error.outcome_unknown(), "{error:?}");
-}
-
-#[tokio::test]
-async fn an_object_that_has_not_changed_is_told_as_object_store_tells_it() {
-    let (_double, bucket) = bucket(304, "").await;
-    let options = GetOptions { if_none_match: Some("\"1\"".to_owned()), ..GetOptions::default() };
-    let error = bucket.get_opts(&Path::from("a"), options).await.unwrap_err();
-    assert!(matches!(error, object_store::Error::NotModified { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn the_attributes_and_the_body_of_a_write_are_signed() {
-    let (double, bucket) = bucket(200, "").await;
-    let mut attributes = Attributes::new();
-    attributes.insert(Attribute::Metadata("kind".into()), "note".into());
-    let options = PutOptions { attributes, ..PutOptions::default() };
-    bucket.put_opts(&Path::from("a b"), "abc".into(), options).await.unwrap();
-    assert_eq!(double.asked(), ["PUT /pages/a%20b"]);
-    let (signed, hash) = double.request(0, |request| {
-        let text = |name| request.headers()[name].to_str().unwrap().to_owned();
-        (text("authorization"), text("x-amz-content-sha256"))
-    });
-    let names = "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-meta-kind,";
-    assert!(signed.contains(names) && signed.contains("/eu-west-1/s3/aws4_request"), "{signed}");
-    assert_eq!(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 /// S3 with an object of 12,000,000 bytes that has a tag, of whose parts one may not be copied.

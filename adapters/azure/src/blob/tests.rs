@@ -239,14 +239,6 @@ async fn the_end_of_an_empty_object_is_empty() {
 }
 
 #[tokio::test]
-async fn an_object_that_has_not_changed_is_told_as_object_store_tells_it() {
-    let (_double, blob) = always(|| answer(304, &[], "")).await;
-    let options = GetOptions { if_none_match: Some("\"0x1\"".to_owned()), ..GetOptions::default() };
-    let error = blob.object_store().get_opts(&Path::from("a"), options).await.unwrap_err();
-    assert!(matches!(error, object_store::Error::NotModified { .. }), "{error:?}");
-}
-
-#[tokio::test]
 async fn a_shared_access_signature_goes_along_and_is_never_told() {
     let (double, _) = always(|| refusal(403, "AuthorizationPermissionMismatch")).await;
     let sas = "SharedAccessSignature=sv=2021-12-02&sp=r&sig=hush%2Bhush%3D";

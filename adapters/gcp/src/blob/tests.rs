@@ -99,20 +99,6 @@ async fn a_lost_answer_is_no_proof_against_the_write_of_another() {
 }
 
 #[tokio::test]
-async fn a_write_is_tried_again_where_the_service_fails() {
-    let (strict, double, store) = bucket().await;
-    for status in [503, 429, 408] {
-        strict.fail(Method::POST, "uploadType=multipart", Fault::Status(status));
-    }
-    put(&store, "1", Create).await.unwrap();
-    assert_eq!(double.asked().len(), 4);
-    for _ in 0..5 {
-        strict.fail(Method::POST, "uploadType=multipart", Fault::Status(503));
-    }
-    assert_eq!(kind(put(&store, "2", Overwrite).await), (ErrorKind::Unavailable, true));
-}
-
-#[tokio::test]
 async fn a_read_under_conditions_is_of_the_version_that_meets_them() {
     let (_strict, _double, store) = bucket().await;
     let first = put(&store, "one", Overwrite).await.unwrap().e_tag.unwrap();

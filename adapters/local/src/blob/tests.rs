@@ -59,12 +59,6 @@ impl Place {
         let entries = std::fs::read_dir(self.folder.path().join("objects"));
         entries.map_or(0, Iterator::count)
     }
-
-    async fn events(&self) -> Vec<(String, ObjectChange)> {
-        let leased = self.queue.lease(&Source::bucket("pages"), 100).await.unwrap();
-        let event = |leased: crate::pub_sub::Leased| serde_json::from_slice(&leased.message.body).unwrap();
-        leased.into_iter().map(event).map(|event: ObjectEvent| (event.key, event.change)).collect()
-    }
 }
 
 fn path(stored: &str) -> Path {
@@ -84,10 +78,6 @@ async fn put(
 
 async fn read(store: &dyn ObjectStore, at: &str) -> object_store::Result<bytes::Bytes> {
     store.get(&path(at)).await?.bytes().await
-}
-
-fn update(result: &PutResult) -> PutMode {
-    PutMode::Update(UpdateVersion { e_tag: result.e_tag.clone(), version: None })
 }
 
 #[tokio::test]
@@ -126,57 +116,6 @@ async fn an_attribute_that_cannot_be_kept_is_refused_and_nothing_is_written() {
     assert_eq!(isobar_abstraction::Error::from(refused).kind(), ErrorKind::Unsupported);
     assert_eq!(place.files(), 0);
     assert!(matches!(read(&*place.pages(), "a").await, Err(object_store::Error::NotFound { .. })));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_thirty_two_creates_one_wins_and_leaves_one_file() {
-    let place = Place::new();
-    let tasks = (0..32).map(|_| {
-        let pages = place.pages();
-        tokio::spawn(async move { put(&*pages, "a", "x", PutMode::Create).await })
-    });
-    let mut won = 0;
-    for task in tasks.collect::<Vec<_>>() {
-        match task.await.unwrap() {
-            Ok(_) => won += 1,
-            Err(error) => assert!(matches!(error, object_store::Error::AlreadyExists { .. }), "{error:?}"),
-        }
-    }
-    assert_eq!((won, place.files()), (1, 1));
-}
-
-#[tokio::test]
-async fn an_update_needs_the_version_that_is_there() {
-    let place = Place::new();
-    let pages = place.pages();
-    let first = put(&*pages, "a", "1", PutMode::Overwrite).await.unwrap();
-    let second = put(&*pages, "a", "2", update(&first)).await.unwrap();
-    assert_ne!(first.e_tag, second.e_tag);
-    for lost in [put(&*pages, "a", "3", update(&first)).await, put(&*pages, "b", "3", update(&second)).await] {
-        assert!(matches!(lost, Err(object_store::Error::Precondition { .. })), "{lost:?}");
-    }
-    let nothing = PutMode::Update(UpdateVersion { e_tag: None, version: None });
-    assert!(put(&*pages, "a", "3", nothing).await.is_err());
-    assert_eq!((read(&*pages, "a").await.unwrap(), place.files()), ("2".into(), 1));
-    pages.delete(&path("a")).await.unwrap();
-    let third = put(&*pages, "a", "2", PutMode::Create).await.unwrap();
-    assert_ne!(second.e_tag, third.e_tag);
-}
-
-#[tokio::test]
-async fn a_reader_ends_what_it_began_while_the_object_is_replaced_and_deleted() {
-    let place = Place::new();
-    let pages = place.pages();
-    let old = bytes::Bytes::from(vec![1; 3_000_000]);
-    pages.put(&path("a"), old.clone().into()).await.unwrap();
-    let mut reading = pages.get(&path("a")).await.unwrap().into_stream();
-    let first = reading.next().await.unwrap().unwrap();
-    put(&*pages, "a", "new", PutMode::Overwrite).await.unwrap();
-    pages.delete(&path("a")).await.unwrap();
-    assert_eq!(place.files(), 0);
-    let rest: Vec<_> = reading.try_collect().await.unwrap();
-    assert_eq!([&[first][..], &rest].concat().concat(), old);
-    pages.delete(&path("a")).await.unwrap();
 }
 
 #[tokio::test]
@@ -270,43 +209,6 @@ async fn no_name_reaches_outside_the_folder_of_content() {
     let mut top: Vec<_> = top.collect();
     top.sort();
     assert_eq!(top, [".gitignore", "isobar.lock", "isobar.redb", "objects"]);
-}
-
-#[tokio::test]
-async fn an_event_tells_of_every_change_and_of_no_other() {
-    let place = Place::new();
-    let pages = place.pages();
-    place.queue.subscribe(vec![Source::bucket("pages")]).await.unwrap();
-    put(&*pages, "a/%", "12345", PutMode::Overwrite).await.unwrap();
-    put(&*pages, "a/%", "x", PutMode::Create).await.unwrap_err();
-    pages.delete(&path("absent")).await.unwrap();
-    pages.delete(&path("a/%")).await.unwrap();
-    let created = ("a/".to_owned(), ObjectChange::Created { size: 5 });
-    assert_eq!(place.events().await, [created.clone(), ("a/".to_owned(), ObjectChange::Deleted)]);
-    drop(pages);
-    let place = place.restart();
-    put(&*place.pages(), "a/%", "12345", PutMode::Overwrite).await.unwrap();
-    assert_eq!(place.events().await, [created], "an event needs nobody but the write");
-}
-
-#[tokio::test]
-async fn a_list_is_ordered_and_goes_on_while_others_write() {
-    let place = Place::new();
-    let blob = place.bucket("pages");
-    let pages = blob.object_store();
-    for name in ["b", "a/2", "a/1", "a", "ab", "c/d/e", "c/d/f", "\u{e9}"] {
-        put(&*pages, name, "x", PutMode::Overwrite).await.unwrap();
-    }
-    let mut request = ListRequest { prefix: String::new(), delimiter: None, limit: 3, after: None };
-    let mut names = Vec::new();
-    loop {
-        let page = blob.list(&request).await.unwrap();
-        names.extend(page.objects.into_iter().map(|meta| meta.location.to_string()));
-        let Some(resume) = page.resume else { break };
-        pages.delete(&path(&resume)).await.unwrap();
-        request.after = Some(resume);
-    }
-    assert_eq!(names, ["a", "a/1", "a/2", "ab", "b", "c/d/e", "c/d/f", "\u{e9}"]);
 }
 
 #[tokio::test]

@@ -20,10 +20,9 @@ use object_store::{
 };
 
 use crate::caller::{Caller, Signed};
-use crate::double::{Act, Double, Nobody, always, answer, say};
+use crate::double::{Act, Double, always, answer, say};
 use crate::tls::Identity;
 
-mod budget;
 mod resumed;
 mod store;
 
@@ -38,11 +37,6 @@ impl Bucket {
     /// Calls are tried three times.
     fn at(url: &str, change: impl FnOnce(&mut ClientConfig)) -> Self {
         Self { caller: Caller::new(change), url: url.to_owned() }
-    }
-
-    /// Of the same client, elsewhere.
-    fn moved(self, url: &str) -> Self {
-        Self { url: url.to_owned(), ..self }
     }
 
     fn store(&self) -> Arc<dyn ObjectStore> {
@@ -191,44 +185,6 @@ fn part(headers: &str, range: &str, content: &str) -> Act {
 }
 
 #[tokio::test]
-async fn objects_share_the_connections_of_the_client() {
-    let double = Double::start(vec![always(answer(200, OBJECT, "content"))]).await;
-    let bucket = Bucket::at(&double.url("/"), |_| ());
-    assert_eq!(bucket.get().await.unwrap(), "content");
-    assert_eq!(bucket.caller.read(&double.url("/")).await, "content");
-    assert_eq!(bucket.get().await.unwrap(), "content");
-    assert_eq!(double.came_on(), [0, 0, 0]);
-}
-
-#[tokio::test]
-async fn a_read_without_an_answer_is_repeated_and_never_of_unknown_outcome() {
-    for end in [vec![Act::Close], vec![Act::Reset], vec![say("no HTTP\r\n\r\n")], vec![answer(500, "", ""), Act::Again]]
-    {
-        let double = Double::start(vec![[vec![Act::Hear], end].concat()]).await;
-        let error = Bucket::at(&double.url("/"), |_| ()).get().await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unavailable, false), "{error:?}");
-        assert_eq!(double.heard().len(), 3);
-    }
-    let error = Bucket::at(&Nobody::listens().url(), |_| ()).get().await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unavailable, false));
-}
-
-#[tokio::test]
-async fn a_refusal_is_told_by_kind_and_repeated_where_that_may_help() {
-    for (status, kind, attempts) in [
-        (503, ErrorKind::Throttled { retry_after: None }, 3),
-        (403, ErrorKind::PermissionDenied, 1),
-        (404, ErrorKind::NotFound, 1),
-        (412, ErrorKind::Conflict, 1),
-    ] {
-        let double = Double::start(vec![always(answer(status, "", "no"))]).await;
-        let error = Bucket::at(&double.url("/"), |_| ()).get().await.unwrap_err();
-        assert_eq!((error.kind(), error.message()), (kind, "told: no"));
-        assert_eq!(double.heard().len(), attempts);
-    }
-}
-
-#[tokio::test]
 async fn what_has_not_changed_is_told_as_object_store_tells_it() {
     let double = Double::start(vec![vec![Act::Hear, say("HTTP/1.1 304 Same\r\n\r\n"), Act::Again]]).await;
     let bucket = Bucket::at(&double.url("/"), |_| ());
@@ -244,15 +200,6 @@ async fn an_error_answer_is_not_read_without_end_and_is_what_its_status_says() {
     let double = Double::start(vec![always(answer(403, "", &"a".repeat(1 << 20)))]).await;
     let error = Bucket::at(&double.url("/"), |_| ()).get().await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::PermissionDenied, "told: "));
-}
-
-#[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_not_tried_again() {
-    let identity = Identity::of("127.0.0.1");
-    let double = Double::start(vec![vec![Act::Tls(identity.acceptor())]]).await;
-    let error = Bucket::at(&double.url("/").replace("http:", "https:"), |_| ()).get().await.unwrap_err();
-    assert!(error.message().contains("is not trusted"), "{error:?}");
-    assert_eq!(double.connections(), 1);
 }
 
 #[tokio::test]
@@ -321,20 +268,6 @@ async fn the_deadline_ends_a_read() {
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Timeout, false), "{error:?}");
         assert!(started.elapsed() < Duration::from_secs(10));
     }
-}
-
-#[tokio::test]
-async fn after_the_deadline_nothing_is_read() {
-    let double = Double::start(vec![always(answer(200, OBJECT, ""))]).await;
-    let bucket = Bucket::at(&double.url("/"), |_| ());
-    let caller = bucket.caller.clone();
-    let late = |caller: Caller| async move {
-        caller.clock.manual.advance(Duration::from_secs(2));
-        assert!(caller.clock.now() > isobar_abstraction::current_deadline().unwrap());
-        bucket.get().await
-    };
-    let error = caller.within(Duration::from_secs(1), late).await.unwrap_err();
-    assert_eq!((error.kind(), double.connections()), (ErrorKind::Timeout, 0));
 }
 
 #[tokio::test]

@@ -74,53 +74,6 @@ async fn a_token_that_may_not_is_not_renewed() {
 }
 
 #[tokio::test]
-async fn a_write_that_may_have_been_made_stays_so_with_another_token() {
-    for (last, made) in [(201, true), (403, false)] {
-        let identity = identity().await;
-        let count = AtomicUsize::new(0);
-        let storage = Double::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
-            0 => refusal(500, "InternalError"),
-            1 => refusal(401, "InvalidAuthenticationInfo"),
-            _ => answer(last, &[], ""),
-        })
-        .await;
-        let (state, blob) = opened_by(&identity.url, &storage.url);
-        state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
-        state.credentials.age();
-        match put(&blob, PutMode::Overwrite).await {
-            Ok(_) => assert!(made),
-            Err(error) => assert!(!made && error.outcome_unknown(), "{error:?}"),
-        }
-        assert_eq!(storage.asked().len(), 3);
-    }
-}
-
-#[tokio::test]
-async fn a_read_whose_token_is_refused_goes_on_with_the_next() {
-    let identity = identity().await;
-    let storage = Double::new(|request| match request.headers()["authorization"].to_str().unwrap() {
-        "Bearer hush2" => answer(200, &[], "content"),
-        _ => refusal(401, "InvalidAuthenticationInfo"),
-    })
-    .await;
-    let (state, blob) = opened_by(&identity.url, &storage.url);
-    state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
-    state.credentials.age();
-    let got = blob.object_store().get(&Path::from("a")).await.unwrap();
-    assert_eq!(got.bytes().await.unwrap(), "content");
-    assert_eq!((identity.asked().len(), storage.asked().len()), (2, 2));
-}
-
-#[tokio::test]
-async fn a_token_is_shown_by_all_requests() {
-    let (identity, storage, _, blob) = by_identity("Bearer hush1").await;
-    put(&blob, PutMode::Create).await.unwrap();
-    upload(&blob, PutMode::Overwrite).await.unwrap();
-    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 4));
-    assert!(!format!("{blob:?}").contains("hush"));
-}
-
-#[tokio::test]
 async fn a_key_that_azure_lends_signs_many_urls() {
     let expiry = (chrono::Utc::now() + chrono::TimeDelta::hours(12)).to_rfc3339();
     let lent = format!(

@@ -139,3 +139,28 @@ async fn a_download_may_last_longer_than_an_attempt_but_not_stand_still() {
     assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Timeout, false));
     assert!(started.elapsed() < Duration::from_secs(10));
 }
+
+#[tokio::test]
+async fn a_download_that_breaks_off_goes_on_only_where_that_is_paid_for() {
+    let double = Double::start(vec![vec![Act::Hear, object(8, "half"), Act::Close]]).await;
+    let bucket = Bucket::at(&double.url("/"), |_| ());
+    // The budget has 500 tokens, of which a retry takes 5.
+    for _ in 0..100 {
+        assert!(bucket.caller.client.pause(1).await);
+    }
+    let error = bucket.get().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.message().contains("broke off"), "{error:?}");
+    assert_eq!(double.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_download_that_gets_on_by_single_bytes_uses_the_budget_up() {
+    let head = |at: usize| format!("{OBJECT}content-range: bytes {at}-999/1000\r\ncontent-length: {}\r\n", 1_000 - at);
+    let first = vec![Act::Hear, object(1_000, "a"), Act::Close];
+    let piece = |at| vec![Act::Hear, say(format!("HTTP/1.1 206 Partial\r\n{}\r\na", head(at))), Act::Close];
+    let double = Double::start([vec![first], (1..500).map(piece).collect()].concat()).await;
+    let error = Bucket::at(&double.url("/"), |_| ()).get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    // Each takes 5 tokens to go on, and gives 1 back.
+    assert!((100..130).contains(&double.heard().len()), "{}", double.heard().len());
+}
