@@ -4,10 +4,7 @@ use http::Response;
 use isobar_abstraction::blob::WriteCondition;
 use isobar_abstraction::{Cloud, Environment, Error, ErrorKind, ResourceKind};
 use object_store::path::Path;
-use object_store::{
-    Attribute, Attributes, CopyMode, CopyOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
-    PutMultipartOptions, PutOptions, PutResult,
-};
+use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutResult};
 
 use super::*;
 use crate::{AwsConfig, AwsProvider};

@@ -3,16 +3,13 @@ mod signatures;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
-use isobar_abstraction::{ErrorKind, ManualClock, ObjectChange, ObjectEvent};
+use isobar_abstraction::{ErrorKind, ManualClock};
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, GetOptions, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    UpdateVersion,
 };
 
 use super::*;
-use crate::pub_sub::Source;
 
 struct Place {
     folder: tempfile::TempDir,

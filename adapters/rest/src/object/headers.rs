@@ -12,9 +12,9 @@ use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
-use object_store::{Attribute, Attributes, GetOptions, ObjectMeta};
+use object_store::{Attribute, Attributes, GetOptions, ObjectMeta, PutMode};
 
-use super::ObjectHead;
+use super::{ObjectHead, Refused};
 
 /// A header that is text.
 pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
@@ -57,18 +57,23 @@ impl ObjectHead {
                 (0..size, size)
             }
         };
+        if answer.status == StatusCode::PARTIAL_CONTENT && range.is_empty() {
+            return Err(Refused::EmptyRange.error(&PutMode::Overwrite));
+        }
         let e_tag = text(headers, ETAG).map(str::to_owned);
         let meta = ObjectMeta { location: at.clone(), last_modified, size, e_tag, version: None };
         Ok(Self { meta, range, attributes: attributes(headers, metadata) })
     }
 }
 
-/// `bytes 2-4/10`, as a range and the size of the whole.
+/// `bytes 2-4/10`, as a range and the size of the whole. Azurite answers a range behind the end by one that ends
+/// before it begins; it is empty here.
 fn part(text: &str) -> Option<(Range<u64>, u64)> {
     let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let range = first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?;
-    Some((range, size.parse().ok()?)).filter(|(range, size)| range.start < range.end && range.end <= *size)
+    let (first, last, size) = (first.parse().ok()?, last.parse::<i64>().ok()?, size.parse().ok()?);
+    let end = u64::try_from(last.checked_add(1)?).ok()?.max(first);
+    (end == first || end <= size).then_some((first..end, size))
 }
 
 /// What content is that was given no type.
@@ -109,7 +114,8 @@ mod tests {
     #[test]
     fn a_part_is_within_its_whole() {
         assert_eq!(part("bytes 2-4/10"), Some((2..5, 10)));
-        for wrong in ["", "bytes */10", "bytes 4-2/10", "bytes 0-10/10", "bytes 0-18446744073709551615/1", "2-4/10"] {
+        assert_eq!((part("bytes 5-4/5"), part("bytes 0--1/0")), (Some((5..5, 5)), Some((0..0, 0))));
+        for wrong in ["", "bytes */10", "bytes 4--2/10", "bytes 0-10/10", "bytes 0-18446744073709551615/1", "2-4/10"] {
             assert_eq!(part(wrong), None, "{wrong}");
         }
     }

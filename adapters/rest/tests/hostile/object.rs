@@ -10,7 +10,7 @@ use http::request::Builder;
 use http::response::Parts;
 use http::{Extensions, Request, Response};
 use isobar_abstraction::blob::{ListRequest, SignRequest, SignedUrl};
-use isobar_abstraction::{Blob, Clock, Error, ErrorKind, Result};
+use isobar_abstraction::{Blob, Error, ErrorKind, Result};
 use isobar_rest::object::{self, ObjectHead, ObjectRequests, Page, PartUpload, Refused, Store, UploadParts, ask, text};
 use isobar_rest::{Call, Client, ClientConfig, Refusal, Safety, StreamBody};
 use object_store::path::Path;
@@ -21,7 +21,6 @@ use object_store::{
 
 use crate::caller::{Caller, Signed};
 use crate::double::{Act, Double, always, answer, say};
-use crate::tls::Identity;
 
 mod resumed;
 mod store;
