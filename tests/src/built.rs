@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use isobar::{Error, Result};
+use isobar::{Cloud, Error, Manifest, Result};
 
-use crate::emulators;
+use crate::{BuildApp, emulators};
 
 /// Which profile the apps are built with. `.ci/run` takes `release`; a laptop is not made to wait for it.
 const ISOBAR_E2E_PROFILE: &str = "ISOBAR_E2E_PROFILE";
@@ -27,6 +27,21 @@ pub fn one_binary(app: &str, providers: &[&str]) -> Result<PathBuf> {
         _ => std::fs::copy(&built, &copy).map_err(failed)?,
     };
     Ok(copy)
+}
+
+/// What a binary declares, asked as packaging asks it. Errors: `Config` where it is not what the app declares.
+pub(crate) async fn manifest(binary: &Path, app: BuildApp) -> Result<Manifest> {
+    let asked = tokio::process::Command::new(binary).env("ISOBAR_MANIFEST", "1").kill_on_drop(true).output();
+    let output = asked.await.map_err(|error| Error::internal("the binary cannot be run").with_source(error))?;
+    if !output.status.success() {
+        return Err(Error::internal(format!("its manifest: {}", String::from_utf8_lossy(&output.stderr))));
+    }
+    let memory = Cloud::memory();
+    let (declared, manifest) = (app(&memory).start(&memory)?, serde_json::from_slice(&output.stdout)?);
+    if declared == manifest {
+        return Ok(manifest);
+    }
+    Err(Error::config(format!("the binary declares another app than `{}`", declared.app)))
 }
 
 /// Builds apps with the features of providers, and returns the folder that they are in.

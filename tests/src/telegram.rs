@@ -3,38 +3,32 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::State;
+use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
+use http::request::Parts;
+use http::{Request, Response};
 use isobar::{Body, Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+
+use crate::backends::front::{Front, listen, serve};
 
 const SECRET_TOKEN: &str = "telegram-secret-token";
 
-/// It takes every message, and ends when it is dropped.
+/// It takes every message, as long as the trial's runtime lives.
 #[derive(Debug)]
 pub struct Telegram {
     url: String,
-    seen: Arc<Mutex<Vec<Value>>>,
-    serving: JoinHandle<()>,
+    seen: Mutex<Vec<Value>>,
 }
 
 impl Telegram {
     /// Starts it on a free port of the loopback.
-    pub async fn start() -> Result<Self> {
-        let unbound = |source| Error::internal("no port is free").with_source(source);
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(unbound)?;
-        let url = format!("http://{}", listener.local_addr().map_err(unbound)?);
-        let seen = Arc::<Mutex<Vec<Value>>>::default();
-        let service = Router::new().fallback(take).with_state(Arc::clone(&seen));
-        let serving = tokio::spawn(async move {
-            let _ended = axum::serve(listener, service).await;
-        });
-        Ok(Self { url, seen, serving })
+    pub async fn start() -> Result<Arc<Self>> {
+        let (listener, url) = listen().await?;
+        let telegram = Arc::new(Self { url, seen: Mutex::default() });
+        serve(listener, Arc::clone(&telegram));
+        Ok(telegram)
     }
 
     /// What the app `chatbot` needs to know of it.
@@ -72,13 +66,10 @@ impl Telegram {
     }
 }
 
-impl Drop for Telegram {
-    fn drop(&mut self) {
-        self.serving.abort();
+#[async_trait]
+impl Front for Telegram {
+    async fn pass(&self, _: Parts, body: Bytes) -> Result<Response<Body>> {
+        self.seen.lock().push(serde_json::from_slice(&body).unwrap_or_default());
+        Ok(Response::new(Body::from(r#"{"ok":true,"result":{}}"#)))
     }
-}
-
-async fn take(State(seen): State<Arc<Mutex<Vec<Value>>>>, body: Bytes) -> &'static str {
-    seen.lock().push(serde_json::from_slice(&body).unwrap_or_default());
-    r#"{"ok":true,"result":{}}"#
 }

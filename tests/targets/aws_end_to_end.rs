@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use isobar_conformance::backends::aws::Aws;
-use isobar_conformance::backends::deployed::Deployed;
+use isobar_conformance::backends::aws::deployed::Deployed;
 use isobar_conformance::emulators::{Emulator, MINISTACK, Python};
 use isobar_conformance::{Check, Checked, built};
 use serde_json::Value;

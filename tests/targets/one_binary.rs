@@ -14,7 +14,7 @@ use std::time::Duration;
 use isobar_azure::HttpMode;
 use isobar_conformance::backends::laptop::Laptop;
 use isobar_conformance::backends::memory::Memory;
-use isobar_conformance::backends::{azure, deployed, gcp};
+use isobar_conformance::backends::{aws, azure, gcp};
 use isobar_conformance::emulators::{
     Absent, Azurite, CosmosEmulator, CosmosProgram, Emulator, MINISTACK, Node, Python,
 };
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 fn on_lambda(binary: &Path) -> Result<Result<(), Failed>, Absent> {
     let python = Python::ready()?;
     let ministack = Emulator::start(&python, MINISTACK, &[]).unwrap();
-    let lambda = deployed::Deployed {
+    let lambda = aws::deployed::Deployed {
         endpoint: ministack.url(),
         python: python.interpreter().to_owned(),
         bootstrap: binary.to_owned(),

@@ -7,6 +7,7 @@
 
 mod account;
 mod delivery;
+pub mod deployed;
 mod events;
 pub mod gaps;
 mod tap;

@@ -1,4 +1,4 @@
-//! Proxies between a provider and an emulator.
+//! Servers of a trial's own: proxies between a provider and an emulator, and doubles.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use tokio::net::TcpListener;
 
 use super::not_a_request;
 
-/// A proxy: what it does with a request, whose body is there.
+/// What a server does with a request, whose body is there.
 #[async_trait::async_trait]
-pub(super) trait Front: Send + Sync + 'static {
+pub(crate) trait Front: Send + Sync + 'static {
     async fn pass(&self, parts: Parts, body: Bytes) -> Result<Response<Body>>;
 }
 
 /// A free port of the loopback, and its URL without a slash at the end.
-pub(super) async fn listen() -> Result<(TcpListener, String)> {
+pub(crate) async fn listen() -> Result<(TcpListener, String)> {
     let failed = |error| Error::internal("no port is free").with_source(error);
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let url = format!("http://{}", listener.local_addr().map_err(failed)?);
     Ok((listener, url))
 }
 
-/// Serves a proxy as long as the trial's runtime lives. What fails is answered with 502.
-pub(super) fn serve<F: Front>(listener: TcpListener, front: Arc<F>) {
+/// Serves as long as the trial's runtime lives. What fails is answered with 502.
+pub(crate) fn serve<F: Front>(listener: TcpListener, front: Arc<F>) {
     let routes = Router::new().fallback(pass::<F>).layer(DefaultBodyLimit::disable()).with_state(front);
     tokio::spawn(async move { axum::serve(listener, routes).await });
 }
@@ -47,7 +47,7 @@ async fn pass<F: Front>(State(front): State<Arc<F>>, request: Request<axum::body
 }
 
 /// Sends a request on as it came. The answer streams.
-pub(super) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Response<Body>> {
+pub(crate) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Response<Body>> {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::builder().method(&parts.method).uri(format!("{to}{path}"));
     let hops = [header::HOST, header::CONNECTION, header::TRANSFER_ENCODING, header::EXPECT];

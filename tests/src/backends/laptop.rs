@@ -21,9 +21,9 @@ use endpoints::Endpoints;
 
 use super::aging::{Aging, age};
 use super::local::{Inspector, LocalApp};
+use super::send;
 use super::service::Service;
-use super::{deployed, send};
-use crate::{Backend, BuildApp, RunningApp, World};
+use crate::{Backend, BuildApp, RunningApp, World, built};
 
 /// The binary of one app, built with the feature `local` and perhaps others.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl World for LaptopWorld {
 
     /// Runs the binary; the app that is given must be the one that the binary is of.
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
-        let manifest = deployed::manifest(&self.executable, app).await?;
+        let manifest = built::manifest(&self.executable, app).await?;
         let data = self.folder.path().display().to_string();
         let service = Service::start(self.executable.clone(), vec![("ISOBAR_DATA".to_owned(), data)]).await?;
         let inspector = Inspector::File(self.folder.path().join("inspector.json"));

@@ -3,8 +3,7 @@
 mod aging;
 pub mod aws;
 pub mod azure;
-pub mod deployed;
-mod front;
+pub(crate) mod front;
 pub mod gcp;
 mod held;
 pub mod laptop;

@@ -8,18 +8,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
-use axum::extract::State;
-use axum::routing::get;
+use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, StatusCode, Uri};
+use http::request::Parts;
+use http::{Response, StatusCode};
 use isobar::clock::to_millis;
-use isobar::{Error, Result};
+use isobar::{Body, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::Sha256;
+
+use crate::backends::front::{Front, listen, serve};
 
 /// The directory that the tokens say to be of.
 const TENANT: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";
@@ -63,13 +65,10 @@ impl Default for Issued {
 impl Identity {
     /// Listens on a free port of the loopback, and gives out tokens.
     pub async fn start(issued: Issued) -> Result<Self> {
-        let failed = |error| Error::internal("no port").with_source(error);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let url = format!("http://{}/msi/token", listener.local_addr().map_err(failed)?);
-        let header = "known-to-the-app-alone".to_owned();
+        let (listener, url) = listen().await?;
+        let (url, header) = (format!("{url}/msi/token"), "known-to-the-app-alone".to_owned());
         let identity = Self(Arc::new(Inner { url, header, issued, asked: Mutex::default() }));
-        let service = Router::new().route("/msi/token", get(answer)).with_state(identity.clone());
-        tokio::spawn(async move { axum::serve(listener, service).await });
+        serve(listener, Arc::clone(&identity.0));
         Ok(identity)
     }
 
@@ -84,26 +83,31 @@ impl Identity {
     }
 }
 
-async fn answer(State(identity): State<Identity>, headers: HeaderMap, uri: Uri) -> (StatusCode, axum::Json<Value>) {
-    let query: HashMap<_, _> = url_pairs(uri.query().unwrap_or_default());
-    let known = headers.get("x-identity-header").is_some_and(|value| *value == *identity.0.header);
-    let (true, Some("2019-08-01"), Some(audience)) =
-        (known, query.get("api-version").map(String::as_str), query.get("resource"))
-    else {
-        let refused = json!({"statusCode": 401, "message": "another header, another version, or no resource"});
-        return (StatusCode::UNAUTHORIZED, axum::Json(refused));
-    };
-    identity.0.asked.lock().push(audience.clone());
-    let now = to_millis(SystemTime::now()) / 1_000;
-    let Issued { life, audience: of, forged } = identity.0.issued;
-    let expires = now + life.as_secs();
-    let key = if forged { b"another" } else { SIGNING_KEY };
-    let token = token(of.unwrap_or(audience).trim_end_matches('/'), now, expires, key);
-    let told = json!({
-        "access_token": token, "expires_on": expires.to_string(), "resource": audience, "token_type": "Bearer",
-        "client_id": "stand-in",
-    });
-    (StatusCode::OK, axum::Json(told))
+#[async_trait]
+impl Front for Inner {
+    async fn pass(&self, parts: Parts, _: Bytes) -> Result<Response<Body>> {
+        let query: HashMap<_, _> = url_pairs(parts.uri.query().unwrap_or_default());
+        let known = parts.headers.get("x-identity-header").is_some_and(|value| *value == *self.header);
+        let (true, Some("2019-08-01"), Some(audience)) =
+            (known, query.get("api-version").map(String::as_str), query.get("resource"))
+        else {
+            let refused = json!({"statusCode": 401, "message": "another header, another version, or no resource"});
+            let mut refused = Response::new(Body::from(refused.to_string()));
+            *refused.status_mut() = StatusCode::UNAUTHORIZED;
+            return Ok(refused);
+        };
+        self.asked.lock().push(audience.clone());
+        let now = to_millis(SystemTime::now()) / 1_000;
+        let Issued { life, audience: of, forged } = self.issued;
+        let expires = now + life.as_secs();
+        let key = if forged { b"another" } else { SIGNING_KEY };
+        let token = token(of.unwrap_or(audience).trim_end_matches('/'), now, expires, key);
+        let told = json!({
+            "access_token": token, "expires_on": expires.to_string(), "resource": audience, "token_type": "Bearer",
+            "client_id": "stand-in",
+        });
+        Ok(Response::new(Body::from(told.to_string())))
+    }
 }
 
 fn token(audience: &str, now: u64, expires: u64, key: &[u8]) -> String {

@@ -20,7 +20,7 @@ use super::host::Host;
 use super::{AzureWorld, Services, files};
 use crate::backends::aging::Aging;
 use crate::functions_host::{FunctionApp, FunctionsHost};
-use crate::{Backend, BuildApp, RunningApp, World, backends};
+use crate::{Backend, BuildApp, RunningApp, World, built};
 
 /// Emulators, and the binary of one app.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl World for DeployedWorld {
 impl DeployedWorld {
     /// Runs the binary; the app that is given must be the one that the binary is of.
     pub async fn run(&self, app: BuildApp) -> Result<AzureApp> {
-        let manifest = backends::deployed::manifest(&self.deployed.executable, app).await?;
+        let manifest = built::manifest(&self.deployed.executable, app).await?;
         let (account, clock) = (Arc::clone(&self.world.account), self.world.clock.clone());
         account.deploy(&manifest).await?;
         let environment = account.environment_of(&manifest);

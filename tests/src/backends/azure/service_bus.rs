@@ -23,16 +23,16 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use http::Request;
-use isobar::{Clock, Error, Result};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use isobar::{Body, Clock, Result};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 pub use store::{Delivery, Sessions};
 
+use crate::backends::front::{Front, listen, serve};
 use store::Store;
 
 /// The policy that may do everything.
@@ -41,12 +41,11 @@ pub const POLICY: &str = "RootManageSharedAccessKey";
 /// The policy that may receive, and not send.
 pub const LISTENER: &str = "ListenOnly";
 
-/// A running double. It ends with this value.
+/// A double that runs as long as the trial's runtime lives.
 #[derive(Debug)]
 pub struct ServiceBus {
     url: String,
     shared: Arc<Shared>,
-    serve: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -61,19 +60,12 @@ struct Shared {
 impl ServiceBus {
     /// Starts one on a port of its own. Schedules and locks go by `clock`, tokens by the machine's time.
     pub async fn start(clock: Arc<dyn Clock>) -> Result<Self> {
-        let bound = async {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let address = listener.local_addr()?;
-            Ok::<_, std::io::Error>((listener, address))
-        };
-        let (listener, address) = bound.await.map_err(|error| Error::internal("no port").with_source(error))?;
+        let (listener, url) = listen().await?;
+        let host = url.trim_start_matches("http://").to_owned();
         let key = "a key of the double=+/".to_owned();
-        let shared = Arc::new(Shared { host: address.to_string(), key, store: Mutex::default(), clock });
-        let router = Router::new().fallback(handle).layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&shared));
-        let serve = tokio::spawn(async move {
-            let _ended = axum::serve(listener, router).await;
-        });
-        Ok(Self { url: format!("http://{address}"), shared, serve })
+        let shared = Arc::new(Shared { host, key, store: Mutex::default(), clock });
+        serve(listener, Arc::clone(&shared));
+        Ok(Self { url, shared })
     }
 
     /// Where it listens, without a slash at the end.
@@ -128,17 +120,11 @@ impl ServiceBus {
     }
 }
 
-impl Drop for ServiceBus {
-    fn drop(&mut self) {
-        self.serve.abort();
+#[async_trait]
+impl Front for Shared {
+    async fn pass(&self, parts: Parts, body: Bytes) -> Result<Response<Body>> {
+        Ok(request::handle(self, &parts, &body))
     }
-}
-
-async fn handle(
-    State(shared): State<Arc<Shared>>,
-    request: Request<axum::body::Body>,
-) -> http::Response<axum::body::Body> {
-    request::handle(&shared, request).await
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use crate::backends::aging::Aging;
 use crate::backends::provisioned::Deployment;
 use crate::backends::service::Service;
 use crate::backends::{not_a_request, send, told_error};
-use crate::{Backend, BuildApp, RunningApp, World, backends};
+use crate::{Backend, BuildApp, RunningApp, World, built};
 
 /// Longest wait for messages to be handled, some of them after the emulator's own pauses of 1 to 3 s.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -121,7 +121,7 @@ impl DeployedWorld {
     }
 
     async fn run_called(&self, app: BuildApp, calling: Calling) -> Result<DeployedApp> {
-        let manifest = backends::deployed::manifest(&self.deployed.executable, app).await?;
+        let manifest = built::manifest(&self.deployed.executable, app).await?;
         let environment = self.project.environment().with_var("ISOBAR_PROVIDER", "gcp");
         let own = environment.vars_with_prefix("").map(|(name, value)| (name.to_owned(), value.to_owned()));
         let variables = own.chain(self.deployed.environment.clone()).collect();

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, Response};
-use http_body_util::BodyExt;
+use http::request::Parts;
+use http::{HeaderMap, Method, Response};
+use isobar::Body;
 use isobar::clock::to_rfc3339;
 use serde_json::{Map, Value, json};
 
@@ -22,17 +22,13 @@ const BATCH: &str = "application/vnd.microsoft.servicebus.json";
 /// A status and why.
 type Refused = (u16, String);
 
-pub(super) async fn handle(shared: &Shared, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let path = parts.uri.path().trim_end_matches('/').to_owned();
+pub(super) fn handle(shared: &Shared, parts: &Parts, body: &Bytes) -> Response<Body> {
+    let path = parts.uri.path().trim_end_matches('/');
     let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if let Err(reason) = auth::check(shared, header, &path) {
+    if let Err(reason) = auth::check(shared, header, path) {
         return refused(401, &reason);
     }
-    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
-        return refused(400, "the body broke off");
-    };
-    answer(shared, &parts.method, &path, &parts.headers, &body).unwrap_or_else(|(status, why)| refused(status, &why))
+    answer(shared, &parts.method, path, &parts.headers, body).unwrap_or_else(|(status, why)| refused(status, &why))
 }
 
 fn answer(

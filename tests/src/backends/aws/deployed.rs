@@ -18,18 +18,22 @@ use http::Request;
 use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::pub_sub::DeadLetter;
 use isobar::{
-    Body, Clock, Cloud, Derived, Environment, Error, ErrorKind, Manifest, ManualClock, ResourceKind, Result,
-    TestResponse,
+    Body, Clock, Cloud, Derived, Error, ErrorKind, Manifest, ManualClock, ResourceKind, Result, TestResponse,
 };
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::aging::Aging;
-use super::{kind_named, send};
-use crate::{Backend, BuildApp, RunningApp, World};
+use super::account::Account;
+use crate::backends::aging::Aging;
+use crate::backends::{kind_named, send};
+use crate::{Backend, BuildApp, RunningApp, World, built};
 
 const ACCOUNT: &str = "000000000000";
+
+/// Ministack checks no signature; it reads the service's name.
+const AUTHORIZATION: &str =
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
 
 /// Longest wait for messages to be handled by a function that may start cold.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -57,24 +61,16 @@ impl Backend for Deployed {
 
     async fn open(&self) -> Result<Box<dyn World>> {
         let prefix = format!("e{}-", WORLDS.fetch_add(1, Ordering::Relaxed));
-        let vars = [
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCOUNT_ID", ACCOUNT),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_ENDPOINT_URL", &self.endpoint),
-            ("ISOBAR_PREFIX", &prefix),
-        ];
-        let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
-        let config = AwsConfig::from_environment(&environment)?;
-        Ok(Box::new(DeployedWorld { deployed: self.clone(), config, prefix, clock: ManualClock::default() }))
+        let account = Arc::new(Account::new(self.endpoint.clone(), ACCOUNT, prefix)?);
+        let config = AwsConfig::from_environment(&account.environment())?;
+        Ok(Box::new(DeployedWorld { deployed: self.clone(), account, config, clock: ManualClock::default() }))
     }
 }
 
 struct DeployedWorld {
     deployed: Deployed,
+    account: Arc<Account>,
     config: AwsConfig,
-    prefix: String,
     clock: ManualClock,
 }
 
@@ -90,12 +86,11 @@ impl World for DeployedWorld {
 
     /// Deploys the binary; the app that is given must be the one that the binary is of.
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
-        let manifest = manifest(&self.deployed.bootstrap, app).await?;
+        let manifest = built::manifest(&self.deployed.bootstrap, app).await?;
         let told = self.deploy(&manifest).await?;
         let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
         Ok(Box::new(DeployedApp {
-            endpoint: self.deployed.endpoint.clone(),
-            prefix: self.prefix.clone(),
+            account: Arc::clone(&self.account),
             manifest,
             function: text("function"),
             api: text("api"),
@@ -129,7 +124,7 @@ impl DeployedWorld {
         let schedules = schedules.map(|it| Ok((it.name.clone(), isobar::aws::schedule_expression(&it.cron)?)));
         let schedules = schedules.collect::<Result<BTreeMap<_, _>>>()?;
         let wanted = json!({
-            "manifest": manifest, "schedules": schedules, "bootstrap": self.deployed.bootstrap, "prefix": self.prefix,
+            "manifest": manifest, "schedules": schedules, "bootstrap": self.deployed.bootstrap, "prefix": self.account.prefix,
             "endpoint": self.deployed.endpoint, "environment": self.deployed.environment,
         });
         if let Some(mut stdin) = child.stdin.take() {
@@ -144,28 +139,12 @@ impl DeployedWorld {
     }
 }
 
-/// What a binary declares, asked as packaging asks it. Errors: `Config` where it is not what the app declares.
-pub(super) async fn manifest(bootstrap: &Path, app: BuildApp) -> Result<Manifest> {
-    let asked = Command::new(bootstrap).env("ISOBAR_MANIFEST", "1").kill_on_drop(true).output();
-    let output = asked.await.map_err(failed)?;
-    if !output.status.success() {
-        return Err(Error::internal(format!("its manifest: {}", String::from_utf8_lossy(&output.stderr))));
-    }
-    let memory = Cloud::memory();
-    let (declared, manifest) = (app(&memory).start(&memory)?, serde_json::from_slice(&output.stdout)?);
-    if declared == manifest {
-        return Ok(manifest);
-    }
-    Err(Error::config(format!("the binary declares another app than `{}`", declared.app)))
-}
-
 fn failed(source: std::io::Error) -> Error {
     Error::internal("a process cannot be run").with_source(source)
 }
 
 struct DeployedApp {
-    endpoint: String,
-    prefix: String,
+    account: Arc<Account>,
     manifest: Manifest,
     function: String,
     api: String,
@@ -186,7 +165,7 @@ impl RunningApp for DeployedApp {
         self.aging.catch_up(&self.provider, &self.manifest).await?;
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        parts.uri = format!("{}{path}", self.endpoint).parse().map_err(not_a_url)?;
+        parts.uri = format!("{}{path}", self.account.endpoint).parse().map_err(not_a_url)?;
         let host = format!("{}.execute-api.localhost", self.api);
         let own = host.parse().map_err(|_| Error::invalid("not a host"))?;
         let asked = parts.headers.insert(http::header::HOST, own);
@@ -227,10 +206,10 @@ impl RunningApp for DeployedApp {
         let mut letters = Vec::new();
         for queue in self.queues_of(kind, name).map(|(plain, end)| Derived::DeadLetters.of(&plain) + end) {
             let wanted = json!({
-                "QueueUrl": self.queue_url(&queue), "MaxNumberOfMessages": 10, "VisibilityTimeout": 1,
+                "QueueUrl": self.account.queue_url(&queue), "MaxNumberOfMessages": 10, "VisibilityTimeout": 1,
                 "AttributeNames": ["All"], "MessageAttributeNames": ["All"],
             });
-            let told = self.service("AmazonSQS.ReceiveMessage", &wanted).await?;
+            let told = self.account.json("AmazonSQS.ReceiveMessage", &wanted).await?;
             for message in told["Messages"].as_array().into_iter().flatten() {
                 letters.push(isobar::aws::dead_letter(message)?);
             }
@@ -246,7 +225,7 @@ impl RunningApp for DeployedApp {
 impl DeployedApp {
     /// The queues of a topic or bucket, and what a platform has their names end with.
     fn queues_of(&self, kind: ResourceKind, name: &str) -> impl Iterator<Item = (String, &'static str)> + use<> {
-        let name = format!("{}{name}", self.prefix);
+        let name = format!("{}{name}", self.account.prefix);
         let (name, ends): (_, &[&str]) = match kind {
             ResourceKind::Bucket => (Derived::Events.of(&name), &[""]),
             _ => (name, &["", ".fifo"]),
@@ -254,17 +233,13 @@ impl DeployedApp {
         ends.iter().map(move |end| (name.clone(), *end))
     }
 
-    fn queue_url(&self, queue: &str) -> String {
-        format!("{}/{ACCOUNT}/{queue}", self.endpoint)
-    }
-
     async fn is_quiet(&self) -> Result<bool> {
         let topics = self.manifest.messages.iter().map(|it| (ResourceKind::Topic, it.source.as_str()));
         let buckets = self.manifest.objects.iter().map(|it| (ResourceKind::Bucket, it.source.as_str()));
         for (kind, name) in topics.chain(buckets) {
             for queue in self.queues_of(kind, name).map(|(queue, end)| queue + end) {
-                let wanted = json!({"QueueUrl": self.queue_url(&queue), "AttributeNames": ["All"]});
-                let told = self.service("AmazonSQS.GetQueueAttributes", &wanted).await?;
+                let wanted = json!({"QueueUrl": self.account.queue_url(&queue), "AttributeNames": ["All"]});
+                let told = self.account.json("AmazonSQS.GetQueueAttributes", &wanted).await?;
                 let count = |name: &str| told["Attributes"][name].as_str().and_then(|text| text.parse::<u64>().ok());
                 let waiting = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"].map(count);
                 if waiting != [Some(0), Some(0)] {
@@ -275,22 +250,10 @@ impl DeployedApp {
         Ok(true)
     }
 
-    /// Calls a JSON service of the emulator, by another client than the one under test.
-    async fn service(&self, target: &str, input: &Value) -> Result<Value> {
-        let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
-        let request = Request::post(format!("{}/", self.endpoint))
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", target)
-            .header("authorization", authorization(service))
-            .body(Body::from(input.to_string()));
-        let response = send(request.map_err(not_a_url)?).await?;
-        if response.status.is_success() { response.json() } else { Err(Error::internal(response.text())) }
-    }
-
     async fn call_function(&self, event: &Value) -> Result<Bytes> {
         let name = self.function.rsplit(':').next().unwrap_or_default();
-        let request = Request::post(format!("{}/2015-03-31/functions/{name}/invocations", self.endpoint))
-            .header("authorization", authorization("lambda"))
+        let request = Request::post(format!("{}/2015-03-31/functions/{name}/invocations", self.account.endpoint))
+            .header("authorization", AUTHORIZATION)
             .body(Body::from(event.to_string()));
         let response = send(request.map_err(not_a_url)?).await?;
         if !response.status.is_success() {
@@ -303,13 +266,6 @@ impl DeployedApp {
         }
         Err(Error::new(kind_named(&told["errorType"]), told["errorMessage"].as_str().unwrap_or_default()))
     }
-}
-
-/// Ministack checks no signature; it reads the service's name.
-fn authorization(service: &str) -> String {
-    format!(
-        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
-    )
 }
 
 fn not_a_url(source: impl std::error::Error + Send + Sync + 'static) -> Error {
