@@ -101,18 +101,18 @@ impl Session {
         let request = Request::delete(&self.url).header(CONTENT_LENGTH, 0);
         match self.requests.call("objects.insert", Safety::Idempotent, request, PutPayload::new()).await? {
             // 499 is how it says that it did; the others, that there is none any more.
-            Err(refusal) if ![404, 410, 499].contains(&refusal.status().as_u16()) => Err(self.error(refusal)),
+            Err(refusal) if ![404, 410, 499].contains(&refusal.status().as_u16()) => Err(self.error(&refusal)),
             _ => Ok(()),
         }
     }
 
     /// The error of a refusal to go on.
-    pub(super) fn error(&self, refusal: Refusal) -> Error {
+    pub(super) fn error(&self, refusal: &Refusal) -> Error {
         if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&refusal.status()) {
             let ended = "the upload is not there any more: write the object anew";
             return refusal.as_error(Error::new(ErrorKind::Unavailable, ended));
         }
-        self.requests.error(&self.mode, &refusal)
+        self.requests.error(&self.mode, refusal)
     }
 }
 

@@ -161,10 +161,10 @@ impl Line {
         self.doubtful = true;
         match session.send(self.kept, chunk, total).await {
             Ok(Ok(progress)) => self.progressed(before, progress),
-            Ok(Err(refusal)) if refusal.judgement == Judgement::Failed => Ok(Step::Broken(session.error(refusal))),
+            Ok(Err(refusal)) if refusal.judgement == Judgement::Failed => Ok(Step::Broken(session.error(&refusal))),
             Ok(Err(refusal)) => {
                 self.doubtful = refusal.uncertain;
-                Err(session.error(refusal))
+                Err(session.error(&refusal))
             }
             Err(error) if error.is_retryable() => Ok(Step::Broken(error)),
             Err(error) => Err(error),
@@ -180,8 +180,8 @@ impl Line {
                 other => other,
             }),
             // Nothing was written.
-            Err(refusal) if refusal.status() == StatusCode::PRECONDITION_FAILED => Err(session.error(refusal)),
-            Err(refusal) => Err(in_doubt(session.error(refusal))),
+            Err(refusal) if refusal.status() == StatusCode::PRECONDITION_FAILED => Err(session.error(&refusal)),
+            Err(refusal) => Err(in_doubt(session.error(&refusal))),
         }
     }
 
