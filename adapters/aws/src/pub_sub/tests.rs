@@ -23,9 +23,6 @@ const NOW: u64 = 1_767_225_600_250;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-const PLAIN: &str = "arn:aws:sns:eu-west-1:123456789012:clicks";
-const ORDERED: &str = "arn:aws:sns:eu-west-1:123456789012:clicks.fifo";
-
 fn state(endpoint: &str) -> Arc<State> {
     let environment = Environment::default()
         .with_var("AWS_REGION", "eu-west-1")

@@ -83,7 +83,8 @@ mod tests {
     use crate::{GcpConfig, deployment};
 
     const MANIFEST: &str = r#"{"app": "shop", "http": true,
-        "messages": [{"source": "clicks", "retry": {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}}],
+        "messages": [{"source": "clicks", "subscription": "default",
+            "retry": {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}}],
         "objects": [], "schedules": [], "invokes": [], "tables": [], "buckets": [], "topics": []}"#;
 
     /// What stands in quotes, as the shell itself reads it.

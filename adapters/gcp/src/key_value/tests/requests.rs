@@ -2,13 +2,6 @@
 
 use super::*;
 
-fn written_with(mut body: Value) -> Value {
-    let mark = body["writes"][0]["update"]["fields"]["w"]["stringValue"].take();
-    assert_eq!(mark.as_str().unwrap().len(), 22, "128 bits");
-    body["writes"][0]["update"]["fields"].as_object_mut().unwrap().remove("w");
-    body
-}
-
 #[tokio::test]
 async fn a_time_behind_the_last_is_the_last_in_the_item_and_in_its_version() {
     let scene = Scene::script([written(1)]).await;
