@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 
 /// Tries inputs for `ISOBAR_FUZZ_SECONDS`, 3 without it, beginning with `ISOBAR_FUZZ_SEED`; the seed of one that fails
 /// is printed. The same seed makes the same input. Returns how many were tried.
+#[allow(clippy::needless_pass_by_value)] // a closure is written where it is passed
 pub fn fuzz<I: Debug>(make: impl Fn(&mut Rng) -> I, attempt: impl AsyncFn(&I)) -> u64 {
     let seconds = number("ISOBAR_FUZZ_SECONDS").unwrap_or(3);
     let first = number("ISOBAR_FUZZ_SEED").unwrap_or(0);
