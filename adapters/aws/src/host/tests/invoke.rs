@@ -151,12 +151,6 @@ async fn a_schedule_runs_by_a_rule_by_the_scheduler_and_by_our_own_input() {
 }
 
 #[tokio::test]
-async fn a_schedule_that_fails_is_a_failed_invocation_with_the_reason() {
-    let error = Host::alone().ask(&json!({"isobar": "schedule", "schedule": "fails"})).await.unwrap_err();
-    assert!(error.message().contains("no broom"), "{error}");
-}
-
-#[tokio::test]
 async fn a_ping_is_answered_and_shows_nothing_to_the_app() {
     let host = Host::alone();
     for ping in [json!({"isobar": "ping"}), json!({"source": "serverless-plugin-warmup"}), json!({"warmer": true})] {

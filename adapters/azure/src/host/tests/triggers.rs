@@ -17,17 +17,6 @@ fn in_queue() -> Host {
 }
 
 #[tokio::test]
-async fn a_message_of_a_queue_is_handled_and_answered_whole() {
-    let host = in_queue();
-    assert_eq!(host.call("topic-clicks", queued("hello", 2)).await, (200, DONE.to_owned()));
-    assert_eq!(host.seen(), ["hello, attempt 2 of topic-clicks inv-1"]);
-    let answer = host
-        .handler
-        .handle(of_host(&format!("/topic-clicks-{SECRET}")).body(queued("x", 1).to_string().into()).unwrap());
-    assert_eq!(answer.await.headers()["content-type"], "application/json");
-}
-
-#[tokio::test]
 async fn a_message_of_service_bus_is_bytes() {
     let host = Host::new();
     let call = |body: &str, subscription: &str| {
@@ -143,18 +132,6 @@ async fn object_events_come_through_their_queue_or_directly() {
     other["subject"] = "/blobServices/default/containers/others/blobs/d".into();
     assert_eq!(host.call("bucket-pages", direct(&other)).await.0, 500);
     assert_eq!(host.seen(), ["retry/x Created { size: 5 }, attempt 1"; 2]);
-}
-
-#[tokio::test]
-async fn timers_and_what_fails_in_them() {
-    let host = Host::new();
-    let timer = json!({"Data": {"timer": {"Schedule": {"AdjustForDST": true}, "IsPastDue": true,
-        "ScheduleStatus": {"Last": "0001-01-01T00:00:00", "Next": "2025-12-31T03:00:00+00:00"}}},
-        "Metadata": {"RetryContext": doubled(r#"{"RetryCount":1}"#), "sys": {}}});
-    assert_eq!(host.call("schedule-sweep", &timer).await, (200, DONE.to_owned()));
-    assert_eq!(host.seen(), ["sweep 2025-12-31T03:00:00.000Z, attempt 2"]);
-    let (status, answer) = host.call("schedule-fails", &timer).await;
-    assert_eq!((status, answer.contains("no broom")), (500, true), "{answer}");
 }
 
 #[tokio::test]

@@ -29,19 +29,6 @@ fn subject(value: &str) -> Result<String, Refused> {
 }
 
 #[test]
-fn a_binary_event_has_its_attributes_in_headers_and_its_data_as_the_body() {
-    let time_told = "2026-01-01T01:02:03.004+01:00";
-    let Incoming::Event(event) =
-        with(&[("ce-time", time_told), ("ce-subject", "objects/a"), ("ce-bucket", "pages")]).unwrap()
-    else {
-        panic!("a push");
-    };
-    assert_eq!((event.id.as_str(), event.kind.as_str()), ("17", BINARY[2].1));
-    assert_eq!((event.source.as_str(), event.subject.as_deref()), (BINARY[3].1, Some("objects/a")));
-    assert_eq!((event.time, &event.data[..]), (Some(time("2026-01-01T00:02:03.004Z")), &b"{}"[..]));
-}
-
-#[test]
 fn headers_are_unquoted_and_decoded_once() {
     for (told, meant) in [
         ("objects/a%20b", "objects/a b"),

@@ -30,21 +30,6 @@ fn of_eventarc(kind: &str, object: &str, bucket: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn notifications_and_events_of_eventarc_tell_the_same() {
-    let host = Host::new().await;
-    assert_eq!(host.call(PAGES, notification("OBJECT_FINALIZE", "a/b c", "pages")).await, (204, String::new()));
-    assert_eq!(host.call(PAGES, notification("OBJECT_DELETE", "a", "pages")).await.0, 204);
-    assert_eq!(host.send(of_eventarc("finalized", "a/b c", "pages")).await.0, 204);
-    assert_eq!(host.send(of_eventarc("deleted", "a", "pages")).await.0, 204);
-    assert_eq!(host.seen(), ["a/b c Created { size: 5 }, attempt 1", "a Deleted, attempt 1"].repeat(2));
-    let legacy = json!({"context": {"eventId": "1", "timestamp": "2026-01-01T00:00:00Z",
-        "eventType": "google.storage.object.delete", "resource": {"name": "projects/_/buckets/pages/objects/a#12"}},
-        "data": {"bucket": "pages", "name": "a"}});
-    assert_eq!(host.call(PAGES, legacy).await.0, 204);
-    assert_eq!(host.seen(), ["a Deleted, attempt 1"]);
-}
-
-#[tokio::test]
 async fn notifications_that_tell_nothing_are_buried_saying_why() {
     let mut bare = notification("OBJECT_FINALIZE", "a", "pages");
     bare["message"]["data"] = "".into();
@@ -64,24 +49,6 @@ async fn notifications_that_tell_nothing_are_buried_saying_why() {
         let reason = letter["attributes"]["isobar-dead-reason"].as_str().unwrap();
         assert_eq!((topic.as_str(), reason.contains(why)), ("pages--events--dead", true), "{reason}");
     }
-}
-
-#[tokio::test]
-async fn a_notification_is_tried_again_like_any_message() {
-    let host = Host::new().await;
-    assert_eq!(host.call(PAGES, notification("OBJECT_FINALIZE", "later/x", "pages")).await.0, 204);
-    let published = host.published();
-    let [(topic, copy)] = published.as_slice() else { panic!("{published:?}") };
-    let ours = &copy["attributes"];
-    assert_eq!((topic.as_str(), &ours["isobar-for"]), ("pages--events", &json!("pages--events")));
-    assert_eq!((&ours["isobar-attempts"], &ours["objectId"]), (&json!("1"), &json!("later/x")));
-    host.seen();
-    // As it comes back.
-    let mut again = notification("OBJECT_FINALIZE", "later/x", "pages");
-    (again["message"]["attributes"], again["message"]["data"]) = (ours.clone(), copy["data"].clone());
-    host.clock.advance(Duration::from_secs(3_600));
-    assert_eq!(host.call(PAGES, again).await.0, 204);
-    assert_eq!(host.seen(), ["later/x Created { size: 5 }, attempt 2"]);
 }
 
 #[tokio::test]

@@ -21,19 +21,6 @@ fn only(host: &Host) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn a_message_that_is_to_be_tried_again_is_published_as_a_copy_and_then_acknowledged() {
-    let host = Host::new().await;
-    let asked = push("later/x", json!({"attributes": {"lang": "en"}, "deliveryAttempt": 2}));
-    assert_eq!(host.call(CLICKS, asked).await, (204, String::new()));
-    let (topic, copy) = only(&host);
-    assert_eq!((topic.as_str(), &copy["data"]), ("clicks", &json!("bGF0ZXIveA==")));
-    let ours = &copy["attributes"];
-    assert_eq!((&ours["isobar-attempts"], &ours["isobar-id"]), (&json!("2"), &json!("17")));
-    assert_eq!((&ours["isobar-due"], &ours["isobar-for"]), (&json!("2026-01-01T01:00:00Z"), &json!("clicks")));
-    assert_eq!(ours["lang"], "en");
-}
-
-#[tokio::test]
 async fn a_message_with_an_ordering_key_is_given_back() {
     let host = Host::new().await;
     let keyed = |words: &str| push(words, json!({"orderingKey": "room 7"}));
