@@ -34,6 +34,7 @@ pub mod config;
 mod logs;
 mod run;
 pub mod selection;
+mod spawn;
 
 pub use adapters::ADAPTERS;
 pub use axum;
@@ -47,6 +48,7 @@ pub use isobar_gcp as gcp;
 #[cfg(feature = "local")]
 pub use isobar_local as local;
 pub use run::{main, main_with, run, run_with};
+pub use spawn::spawn;
 
 /// What an app needs, in one `use`.
 pub mod prelude {

@@ -1,6 +1,5 @@
 //! What a handler knows of the invocation it serves.
 
-use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,7 +15,9 @@ use crate::{Clock, Error};
 
 /// One invocation: its id, deadline, attempt, trace parent and provider. Cheap to clone.
 ///
-/// An axum handler takes it as an argument, like any extractor; every other handler is given it.
+/// An axum handler takes it as an argument, like any extractor; every other handler is given it. The calls of tables,
+/// buckets and topics find deadline and trace by themselves, where a handler makes them: in a task of
+/// its own they do if `isobar::spawn` starts it.
 #[derive(Clone, Debug)]
 pub struct Context(Arc<Inner>);
 
@@ -266,54 +267,6 @@ fn parse_trace_parent(text: &str) -> Option<TraceParent> {
     let parent_id = u64::from_str_radix(parent, 16).ok().filter(|id| *id != 0)?;
     let flags = u8::from_str_radix(flags, 16).ok()?;
     Some(TraceParent { trace_id, parent_id, flags })
-}
-
-/// What a handler's own calls take from the invocation that they are part of, without asking for a
-/// [`Context`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ambient {
-    trace: TraceParent,
-    deadline: Option<SystemTime>,
-}
-
-impl Context {
-    pub(crate) fn ambient(&self) -> Ambient {
-        Ambient { trace: self.0.trace_parent, deadline: self.0.deadline }
-    }
-}
-
-thread_local! {
-    // The invocation that the handler which this thread polls right now belongs to. It is set and
-    // restored around every poll.
-    static CURRENT: Cell<Option<Ambient>> = const { Cell::new(None) };
-}
-
-/// The trace of the handler that is being polled on this thread, if one is.
-pub(crate) fn current_trace() -> Option<TraceParent> {
-    CURRENT.get().map(|ambient| ambient.trace)
-}
-
-/// Is a handler being polled on this thread?
-pub(crate) fn in_handler() -> bool {
-    CURRENT.get().is_some()
-}
-
-/// For adapters: when the invocation ends whose handler is being polled on this thread, if one is
-/// and its platform has told. A call to a service that would take longer is in vain.
-pub fn current_deadline() -> Option<SystemTime> {
-    CURRENT.get().and_then(|ambient| ambient.deadline)
-}
-
-/// Runs one poll of a handler with its invocation as the current one.
-pub(crate) fn in_invocation<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> T {
-    struct Restore(Option<Ambient>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            CURRENT.set(self.0);
-        }
-    }
-    let _restore = Restore(CURRENT.replace(Some(ambient)));
-    poll()
 }
 
 #[cfg(test)]

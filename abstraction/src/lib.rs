@@ -13,14 +13,17 @@
 //! error) is done once, in the types that apps hold, around every backend. [`memory`] implements
 //! all of it in memory: it is the executable specification, and what the examples run on.
 
+mod access;
 mod app;
 pub mod blob;
 pub mod clock;
 mod cloud;
 mod context;
+pub mod driver;
 mod error;
 mod event;
 mod function;
+mod handle;
 pub mod host;
 mod json;
 pub mod key_value;
@@ -34,12 +37,13 @@ mod resource;
 mod schedule;
 mod test_client;
 
+pub use access::Access;
 pub use app::{App, HttpService};
 pub use axum_core::body::Body;
 pub use blob::Blob;
 pub use clock::{Clock, ManualClock};
-pub use cloud::{Access, Cloud, Route};
-pub use context::{Context, TraceParent, current_deadline};
+pub use cloud::{Cloud, Route};
+pub use context::{Context, TraceParent};
 pub use error::{BoxError, Error, ErrorKind, Origin, Result};
 pub use event::{Event, Invocation, ObjectChange, ObjectEvent, Reply, Tick};
 pub use function::Function;

@@ -10,6 +10,7 @@ use super::handler::{Handler, guarded};
 use super::http::{Overrun, limit_request};
 use super::refusal::refused;
 use super::response::checked;
+use crate::driver::Ambient;
 use crate::{Body, Context, Error, ErrorKind, Event, Function, Invocation, Outcome, Reply, Result};
 
 #[async_trait]
@@ -54,7 +55,7 @@ impl App {
             Ok(request) => request,
             Err(refused) => return Ok(refused.into_response(&cx).await),
         };
-        let ambient = cx.ambient();
+        let ambient = Ambient::of(&cx);
         request.extensions_mut().insert(cx);
         let called = guarded(ambient, || service.call(request)).await;
         if let Some(refusal) = overrun.response(&self.limits) {
@@ -76,7 +77,7 @@ impl App {
         let handler = handler.ok_or_else(|| self.unhandled("invocation of", &call.function))?;
         let (function, limit) = (call.function, self.limits.invoke_bytes);
         check_size("the payload", &call.payload, limit)?;
-        let called = guarded(cx.ambient(), || handler(call.payload, cx)).await;
+        let called = guarded(Ambient::of(&cx), || handler(call.payload, cx)).await;
         let answer = called.unwrap_or_else(|panic| Err(Error::internal(panic)));
         let answer = answer.and_then(|answer| check_size("the answer", &answer, limit).map(|()| answer));
         answer.map_err(|error| error.with_operation("invoke").with_resource(format!("function `{function}`")))
@@ -92,7 +93,7 @@ impl App {
 
 /// Runs a handler. A panic is a retry.
 async fn run<E>(handler: &Handler<E, Outcome>, event: E, cx: Context) -> Result<Reply> {
-    let called = guarded(cx.ambient(), || handler(event, cx)).await;
+    let called = guarded(Ambient::of(&cx), || handler(event, cx)).await;
     Ok(Reply::Handled(called.unwrap_or_else(Outcome::retry)))
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::future::BoxFuture;
 
 use crate::Context;
-use crate::context::{Ambient, in_handler, in_invocation};
+use crate::driver::{Ambient, in_handler, in_invocation};
 
 /// A handler of events `E` that answers `R`.
 pub(super) type Handler<E, R> = dyn Fn(E, Context) -> BoxFuture<'static, R> + Send + Sync;

@@ -66,7 +66,7 @@ struct Schedule {
 /// The handle that a trigger was given, to check that it belongs to the cloud that the app runs on.
 struct Source {
     description: String,
-    grant: crate::cloud::Grant,
+    grant: crate::access::Grant,
 }
 
 impl App {
@@ -233,7 +233,7 @@ impl App {
         self.problems.push(format!("two handlers for {what} `{name}`; an event has one handler"));
     }
 
-    fn source(&mut self, kind: &str, name: &str, grant: crate::cloud::Grant) {
+    fn source(&mut self, kind: &str, name: &str, grant: crate::access::Grant) {
         self.sources.push(Source { description: format!("{kind} `{name}`"), grant });
     }
 }

@@ -15,7 +15,7 @@ use super::{
     Blob, GetOptions, ListQuery, Object, ObjectInfo, PutMode, SignRequest, SignedAccess, SignedUrl, Version,
     WriteCondition, WriteOptions, key,
 };
-use crate::cloud::Resource;
+use crate::handle::Resource;
 use crate::{Access, BoxError, Error, ErrorKind, Origin, Result};
 
 /// A bucket of objects. Cheap to clone.

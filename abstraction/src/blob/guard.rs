@@ -14,7 +14,7 @@ use object_store::{
 
 use super::Blob;
 use crate::Access;
-use crate::cloud::Resource;
+use crate::handle::Resource;
 
 #[derive(Debug, Clone)]
 pub(super) struct GuardedStore {

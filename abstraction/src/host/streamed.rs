@@ -11,7 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tracing::Span;
 
 use crate::app::panic_text;
-use crate::context::in_invocation;
+use crate::driver::{Ambient, in_invocation};
 use crate::outcome::chain;
 use crate::{Body, BoxError, Context, Error, ErrorKind};
 
@@ -103,7 +103,7 @@ impl http_body::Body for Streamed {
         if !is_first && this.is_late(task) {
             return this.cut_late();
         }
-        let (body, ambient) = (Pin::new(&mut this.body), this.cx.ambient());
+        let (body, ambient) = (Pin::new(&mut this.body), Ambient::of(&this.cx));
         let poll = || in_invocation(ambient, || body.poll_frame(task));
         let polled = catch_unwind(AssertUnwindSafe(poll));
         let polled = polled.unwrap_or_else(|panic| {

@@ -1,5 +1,6 @@
 //! Key-value: the driver trait and its types. The type that apps hold is [`Table`].
 
+mod check;
 mod query;
 mod table;
 mod transaction;

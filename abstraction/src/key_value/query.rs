@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde::de::DeserializeOwned;
 
 use super::{Item, Key, KeyValue, QueryRange, ScanSegment, Version};
-use crate::cloud::Resource;
+use crate::handle::Resource;
 use crate::{Access, Error, Origin, Result, json};
 
 /// Where a query or scan left off: opaque text that is safe in a URL.
@@ -177,7 +177,7 @@ impl<T: DeserializeOwned + 'static> Query<T> {
     pub async fn page(&self) -> Result<Page<T>> {
         let Self { resource, range, after, decode } = self;
         let mut range = range.clone();
-        super::table::check_partition(resource, "query", &range.partition)?;
+        resource.check_partition("query", &range.partition)?;
         if let Some(cursor) = after {
             move_past(&mut range, cursor.0.clone());
         }

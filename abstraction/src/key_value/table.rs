@@ -1,15 +1,14 @@
 //! The key-value type that apps hold.
 
 use std::marker::PhantomData;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Entry, Key, KeyValue, Put, PutMode, PutOptions, Query, ScanQuery, Transaction, Version};
-use crate::clock::{from_millis, to_millis};
-use crate::cloud::Resource;
-use crate::{Access, Error, ErrorKind, Origin, Result, json};
+use super::{Entry, Key, KeyValue, PutMode, PutOptions, Query, ScanQuery, Transaction, Version};
+use crate::handle::Resource;
+use crate::{Access, Error, ErrorKind, Origin, Result};
 
 /// A key-value table of values of type `T`. Cheap to clone.
 ///
@@ -96,7 +95,7 @@ impl<T> Table<T> {
     }
 
     fn checked(&self, operation: &'static str, key: Key) -> Result<Key> {
-        check_key(&self.resource, operation, &key)?;
+        self.resource.check_key(operation, &key)?;
         Ok(key)
     }
 }
@@ -140,7 +139,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     /// Errors: `AlreadyExists`, `Conflict`, `TooLarge`; `InvalidInput` for a value that could not be
     /// read back, such as a float that is not a number.
     pub async fn put_with(&self, key: impl Into<Key>, value: &T, options: impl Into<PutOptions>) -> Result<Version> {
-        let put = self.prepare("put", key.into(), value, options.into())?;
+        let put = self.resource.prepare("put", key.into(), value, options.into())?;
         self.resource.run("put", Access::Write, |driver| driver.put(put)).await
     }
 
@@ -156,7 +155,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
 
     /// Several writes of one partition that happen together or not at all.
     pub fn transact(&self, partition: impl Into<String>) -> Transaction<T> {
-        Transaction::new(self.clone(), partition.into())
+        Transaction::new(self.resource.clone(), partition.into())
     }
 
     /// Reads a value, changes it and writes it back, and does so again when somebody else was
@@ -173,7 +172,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
                 None => (None, PutMode::Create, None),
             };
             let value = change(value);
-            let mut put = self.prepare("update", key.clone(), &value, mode.into())?;
+            let mut put = self.resource.prepare("update", key.clone(), &value, mode.into())?;
             put.expires_at = expires_at;
             match self.resource.run("update", Access::ReadWrite, |driver| driver.put(put)).await {
                 Ok(_) => return Ok(value),
@@ -192,71 +191,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
             None => error,
         })
     }
-
-    /// Checks a put and makes it what a driver takes.
-    pub(super) fn prepare(&self, operation: &'static str, key: Key, value: &T, options: PutOptions) -> Result<Put> {
-        let explain = |error| self.resource.explain(operation, error);
-        let key = self.checked(operation, key)?;
-        let value = json::encode_readable(value).map_err(explain)?;
-        let size = (key.partition.len() + key.sort.len() + value.len()) as u64;
-        let limit = self.resource.limits.item_bytes;
-        if size > limit {
-            return Err(explain(Error::too_large("the item, keys and value together,", size, limit)));
-        }
-        if let PutMode::Update(version) = &options.mode {
-            version.check().map_err(explain)?;
-        }
-        let expires_at = options.ttl.map(|ttl| self.expiry(ttl)).transpose().map_err(explain)?;
-        Ok(Put { key, value, mode: options.mode, expires_at })
-    }
-
-    fn expiry(&self, ttl: Duration) -> Result<SystemTime> {
-        let expiry = self.resource.clock.now().checked_add(ttl).filter(|_| !ttl.is_zero()).and_then(whole_millis);
-        // The year 9999 is the last that RFC 3339, and so every cloud's console, can show.
-        let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-        expiry
-            .filter(|expiry| *expiry <= last)
-            .ok_or_else(|| Error::invalid("a time to live must be more than zero and end before the year 10000"))
-    }
-
-    pub(super) fn resource(&self) -> &Resource<dyn KeyValue> {
-        &self.resource
-    }
-}
-
-/// The first whole millisecond that is not before `time`: services store no finer one.
-fn whole_millis(time: SystemTime) -> Option<SystemTime> {
-    let whole = from_millis(to_millis(time));
-    if whole < time { whole.checked_add(Duration::from_millis(1)) } else { Some(whole) }
 }
 
 /// Full jitter under an exponential bound: 1 ms doubling to 64 ms.
 fn jitter(attempt: u32) -> Duration {
     Duration::from_micros(fastrand::u64(0..=1_000 << attempt.min(6)))
-}
-
-pub(super) fn check_key(resource: &Resource<dyn KeyValue>, operation: &'static str, key: &Key) -> Result<()> {
-    check_partition(resource, operation, &key.partition)?;
-    let (size, limit) = (key.sort.len() as u64, resource.limits.sort_bytes);
-    if size > limit {
-        return Err(resource.explain(operation, Error::too_large("the sort key", size, limit)));
-    }
-    Ok(())
-}
-
-pub(super) fn check_partition(
-    resource: &Resource<dyn KeyValue>,
-    operation: &'static str,
-    partition: &str,
-) -> Result<()> {
-    let (size, limit) = (partition.len() as u64, resource.limits.partition_bytes);
-    if size == 0 {
-        return Err(resource.explain(operation, Error::invalid("the partition key is empty")));
-    }
-    if size > limit {
-        return Err(resource.explain(operation, Error::too_large("the partition key", size, limit)));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

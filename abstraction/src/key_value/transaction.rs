@@ -1,14 +1,16 @@
 //! Several writes that happen together.
 
 use std::collections::HashSet;
+use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Key, PutMode, PutOptions, Table, Version, Write};
+use super::{Key, KeyValue, PutMode, PutOptions, Version, Write};
+use crate::handle::Resource;
 use crate::{Access, Error, Result};
 
-/// Writes of one partition, all or nothing; made by [`Table::transact`].
+/// Writes of one partition, all or nothing; made by [`Table::transact`](super::Table::transact).
 ///
 /// Up to 100 writes and 2,000,000 bytes, and each key at most once. The bytes are those of values and keys
 /// in JSON, as Cosmos DB counts them, whose requests are the smallest: text with its escapes, values that
@@ -28,7 +30,8 @@ use crate::{Access, Error, Result};
 #[derive(Debug)]
 #[must_use = "a transaction does nothing until `commit` is awaited"]
 pub struct Transaction<T> {
-    table: Table<T>,
+    resource: Resource<dyn KeyValue>,
+    value: PhantomData<fn(T)>,
     partition: String,
     writes: Vec<Write>,
     // The first fault of a write; `commit` reports it, so that writes can be chained.
@@ -36,8 +39,8 @@ pub struct Transaction<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
-    pub(super) fn new(table: Table<T>, partition: String) -> Self {
-        Self { table, partition, writes: Vec::new(), fault: None }
+    pub(super) fn new(resource: Resource<dyn KeyValue>, partition: String) -> Self {
+        Self { resource, value: PhantomData, partition, writes: Vec::new(), fault: None }
     }
 
     /// Writes a value, whatever is there.
@@ -48,7 +51,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
     /// Writes a value under a mode or with a time to live.
     pub fn put_with(mut self, sort: impl Into<String>, value: &T, options: impl Into<PutOptions>) -> Self {
         let key = self.key(sort);
-        match self.table.prepare("transact", key, value, options.into()) {
+        match self.resource.prepare("transact", key, value, options.into()) {
             Ok(put) => self.writes.push(Write::Put(put)),
             Err(error) => self.fault = self.fault.or(Some(error)),
         }
@@ -65,7 +68,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
     /// Deletes an item if it is still this version.
     pub fn delete_version(mut self, sort: impl Into<String>, version: Version) -> Self {
         let key = self.key(sort);
-        self.fault = self.fault.or(version.check().err().map(|error| self.table.resource().explain("transact", error)));
+        self.fault = self.fault.or(version.check().err().map(|error| self.resource.explain("transact", error)));
         self.writes.push(Write::Delete { key, version: Some(version) });
         self
     }
@@ -105,14 +108,13 @@ impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
     /// sent again only where a `Create` or an `Update` in it makes that harmless, or where nothing is
     /// added; else the error says [`outcome_unknown`](Error::outcome_unknown).
     pub async fn commit(self) -> Result<Vec<Option<Version>>> {
-        let Self { table, partition, writes, fault } = self;
-        let resource = table.resource();
+        let Self { resource, partition, writes, fault, .. } = self;
         if let Some(fault) = fault {
             return Err(fault);
         }
-        super::table::check_partition(resource, "transact", &partition)?;
+        resource.check_partition("transact", &partition)?;
         for write in &writes {
-            super::table::check_key(resource, "transact", write.key())?;
+            resource.check_key("transact", write.key())?;
         }
         check_writes(&writes, &resource.limits).map_err(|error| resource.explain("transact", error))?;
         if writes.is_empty() {

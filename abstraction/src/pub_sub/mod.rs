@@ -1,5 +1,6 @@
 //! Pub/sub: the driver trait and its types. The type that apps hold is [`Topic`].
 
+mod death;
 mod message;
 mod topic;
 
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 
+pub use death::Death;
 pub use message::{Message, MessageId, Outgoing, plain_text};
 pub use topic::{DEFAULT_SUBSCRIPTION, Subscription, Topic};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{MessageId, Outgoing, PubSub, RawMessage, plain_text};
-use crate::cloud::Resource;
-use crate::context::current_trace;
+use crate::driver::current_trace;
+use crate::handle::Resource;
 use crate::{Access, Error, Limits, Result, RetryPolicy, TraceParent, json};
 
 /// A topic of messages whose bodies are of type `T`. Cheap to clone.

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use isobar_abstraction::{Clock, Error, ErrorKind, Result, current_deadline};
+use isobar_abstraction::driver::current_deadline;
+use isobar_abstraction::{Clock, Error, ErrorKind, Result};
 use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, debug_span};
@@ -45,7 +46,7 @@ impl Client {
     /// Makes a call, and makes it again where that is safe and may help.
     ///
     /// It never outlasts the invocation that it is part of
-    /// ([`current_deadline`](isobar_abstraction::current_deadline)). Where retries are used up, or the
+    /// ([`current_deadline`](isobar_abstraction::driver::current_deadline)). Where retries are used up, or the
     /// invocation leaves no time for one, the last refusal is returned.
     ///
     /// Errors, with `outcome_unknown` if an attempt of a write may have been applied:

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use isobar_abstraction::clock;
-use isobar_abstraction::pub_sub::{Message, MessageId};
+use isobar_abstraction::pub_sub::{Death, Message, MessageId};
 use isobar_abstraction::{Context, Error, ErrorKind, Outcome, Result, Verdict};
 
 use super::Lambda;
@@ -11,7 +11,6 @@ use super::source::{Source, only};
 use crate::event::{Arn, Incoming, Notification, changes};
 use crate::profile::PROFILE;
 use crate::pub_sub::account;
-use crate::pub_sub::dead::Death;
 use crate::pub_sub::sqs::SqsQueue;
 
 /// Handles the `Records` of an event that SNS sent. `Ok` means that all of them are settled; an

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::future::{join_all, select};
 use futures_util::stream::{self, StreamExt};
 use isobar_abstraction::host::within;
+use isobar_abstraction::pub_sub::Death;
 use isobar_abstraction::{Context, Error, Outcome, Result, Verdict};
 use serde_json::json;
 
@@ -23,7 +24,6 @@ use super::source::{Source, only};
 use super::{Lambda, MARGIN};
 use crate::event::{Arn, Incoming, Record};
 use crate::profile::PROFILE;
-use crate::pub_sub::dead::Death;
 use crate::pub_sub::sqs::{PutOff, SqsQueue};
 
 /// Messages that are handled at once.

@@ -2,52 +2,12 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::clock::{from_millis, millis};
-use isobar_abstraction::pub_sub::DeadLetter;
+use isobar_abstraction::clock::from_millis;
+use isobar_abstraction::pub_sub::{DeadLetter, Death};
 use isobar_abstraction::{Error, Result};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::wire::{Arrived, attributes};
-
-/// Longest reason, as it stands in JSON: it must not make a message too large that was not before.
-const REASON_BYTES: usize = 4_096;
-
-/// Why a message is dead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Death {
-    attempts: u32,
-    reason: String,
-    #[serde(with = "millis")]
-    died_at: SystemTime,
-    /// The queue or the topic that it came from.
-    source: String,
-}
-
-impl Death {
-    pub(crate) fn new(attempts: u32, reason: &str, died_at: SystemTime, source: &str) -> Self {
-        Self { attempts, reason: shortened(reason), died_at, source: source.to_owned() }
-    }
-}
-
-/// The beginning of a reason, of at most [`REASON_BYTES`] with its escapes.
-fn shortened(reason: &str) -> String {
-    let (mut size, mut cut) = (0, 0);
-    for (place, character) in reason.char_indices() {
-        if size + '…'.len_utf8() <= REASON_BYTES {
-            cut = place;
-        }
-        size += match character {
-            '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
-            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => 6,
-            other => other.len_utf8(),
-        };
-        if size > REASON_BYTES {
-            return format!("{}…", &reason[..cut]);
-        }
-    }
-    reason.to_owned()
-}
 
 /// The dead letter that a message of a queue `…--dead` is: a message as `ReceiveMessage` of SQS answers
 /// it in JSON, with all attributes of both kinds.
@@ -68,11 +28,9 @@ pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
         group: None,
     };
     let sent_at = arrived.sent_at;
-    let (mut message, dead) = arrived.open()?;
-    let Death { attempts, reason, died_at, .. } = dead
-        .unwrap_or_else(|| Death::new(message.attempt, "SQS gave up: the function never answered for it", sent_at, ""));
-    message.attempt = attempts;
-    Ok(DeadLetter::new(&message, reason, died_at))
+    let (message, dead) = arrived.open()?;
+    let by_sqs = || Death::new(message.attempt, "SQS gave up: the function never answered for it", sent_at, "");
+    Ok(dead.unwrap_or_else(by_sqs).letter(message))
 }
 
 #[cfg(test)]

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::pub_sub::{Death, Message};
 use isobar_abstraction::{Derived, Error, Result};
 use isobar_rest::{Refusal, Safety};
 use serde::{Deserialize, Serialize};
 
 use super::FIFO;
-use super::dead::Death;
 use super::wire;
 use crate::State;
 use crate::service::AwsService;

@@ -18,12 +18,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::pub_sub::{Message, MessageId, plain_text};
+use isobar_abstraction::pub_sub::{Death, Message, MessageId, plain_text};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use super::dead::Death;
 
 /// The attribute with what SNS and SQS have no place for.
 pub(crate) const META: &str = "isobar.meta";

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_abstraction::clock::later;
+use isobar_abstraction::pub_sub::Death;
 use isobar_abstraction::{Derived, Error, Location, POISON, Result, Verdict};
 
-use super::dead::Death;
 use super::service_bus::{Entry, Extra, send_one};
 use super::storage_queue::{TEXT_BYTES, send, text};
 use super::wire::{Arrived, Sending, envelope};

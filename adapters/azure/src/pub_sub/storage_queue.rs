@@ -11,11 +11,10 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use http::Request;
 use http::header::CONTENT_TYPE;
-use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
+use isobar_abstraction::pub_sub::{Death, Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, ErrorKind, Location, Origin, PubSub, Result};
 use isobar_rest::Safety;
 
-use super::dead::REASON_BYTES;
 use super::refusal;
 use super::wire::{Sending, envelope};
 use super::{AT_ONCE, identified};
@@ -30,7 +29,7 @@ pub(super) const TEXT_BYTES: usize = 65_536;
 
 /// The largest envelope that is published, in bytes: what is left of a message's text after base64, less
 /// what a dead letter tells more.
-pub(crate) const LARGEST: usize = TEXT_BYTES / 4 * 3 - REASON_BYTES - 512;
+pub(crate) const LARGEST: usize = TEXT_BYTES / 4 * 3 - Death::REASON_BYTES - 512;
 
 /// The parameter of `azqueue://` with the queues of all subscriptions.
 const SUBSCRIPTIONS: &str = "subscriptions";

@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isobar_abstraction::clock::later;
-use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::pub_sub::{Death, Message};
 use isobar_abstraction::{Derived, Error, ErrorKind, Location, ResourceKind, ResourceUrl, Result};
 
-use super::dead::Death;
 use super::outgoing::Entry;
 use super::publisher::Publisher;
 use super::wire::{ATTEMPTS, Carried, DUE, FOR, copy, written};
@@ -52,7 +51,9 @@ pub(crate) async fn bury(
 ) -> Result<()> {
     let (grave, source) = grave(state, at)?;
     let mut letter = copy(message);
-    Death::new(attempt, reason, state.clock.now(), &source).write(&mut letter);
+    for (name, value) in Death::new(attempt, reason, state.clock.now(), &source).attributes() {
+        letter.say(name, value);
+    }
     match send(&grave, letter).await {
         Err(error) if is_full(&error) => {
             // Somebody else's message, which has no room for a reason. It is kept as it came.

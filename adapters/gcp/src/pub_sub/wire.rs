@@ -27,12 +27,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use isobar_abstraction::clock::{self, later, to_utc};
-use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
+use isobar_abstraction::pub_sub::{Death, Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::dead::Death;
 use crate::profile::PROFILE;
 
 /// What the names begin with that are ours.
@@ -62,7 +61,7 @@ pub(crate) const FOR: &str = "isobar-for";
 
 /// What the names begin with that Pub/Sub gives the attributes of a message that it moved to a
 /// dead-letter topic.
-pub(crate) const OF_DEAD: &str = "CloudPubSubDeadLetter";
+const OF_DEAD: &str = "CloudPubSubDeadLetter";
 
 /// What the names begin with that Google keeps for itself: who publishes one is refused.
 const OF_GOOGLE: &str = "goog";
@@ -197,7 +196,7 @@ impl PubsubMessage {
             attempts,
             due: said(DUE).and_then(|text| time(text)).map(|due| due.min(latest_due)),
             meant_for: said(FOR).cloned(),
-            death: Death::read(&ours, self.published_at),
+            death: death(&ours, self.published_at.unwrap_or(SystemTime::UNIX_EPOCH)),
         }
     }
 
@@ -209,6 +208,21 @@ impl PubsubMessage {
         self.attributes = theirs;
         ours
     }
+}
+
+/// Why a message is dead that went to a dead-letter topic at `moved_at`: what is ours among its attributes says it, or what
+/// is Pub/Sub's.
+fn death(ours: &BTreeMap<String, String>, moved_at: SystemTime) -> Option<Death> {
+    let of_platform = |name: &str| ours.get(&format!("{OF_DEAD}Source{name}")).map(String::as_str);
+    let by_platform = || {
+        let attempts = of_platform("DeliveryCount")?.parse().unwrap_or(1);
+        let reason = match of_platform("DeliveryErrorMessage") {
+            Some(told) => format!("Pub/Sub gave up: {told}"),
+            None => "Pub/Sub gave up: the service never answered for it".to_owned(),
+        };
+        Some(Death::new(attempts, &reason, moved_at, of_platform("Subscription").unwrap_or_default()))
+    };
+    Death::from_attributes(ours, moved_at).or_else(by_platform)
 }
 
 /// A message that was received, opened.

@@ -1,6 +1,4 @@
-//! Dead letters: how messages become them, and how they come back.
-
-use std::time::SystemTime;
+//! Dead letters: what they are, and how they come back.
 
 use isobar_abstraction::Result;
 use isobar_abstraction::pub_sub::DeadLetter;
@@ -9,21 +7,12 @@ use redb::WriteTransaction;
 use super::Source;
 use super::lane::{DEAD, Lane, note_time, take_sequence};
 use super::look::{open, row};
-use super::queue::{Leased, Queue};
-use super::record::{Death, damaged};
+use super::queue::Queue;
+use super::record::Death;
 use crate::family::failed;
 
 /// Dead letters that one transaction puts back, which bounds what it holds in memory.
 const AT_ONCE: usize = 100;
-
-/// Moves a message whose lease ended to the dead letters.
-pub(super) fn die(lane: &mut Lane<'_>, leased: &Leased, reason: String, now: SystemTime) -> Result<()> {
-    let message = &leased.message;
-    let id = message.id.as_str().parse().map_err(|_| damaged("its id"))?;
-    let record = lane.record(leased.sequence())?;
-    lane.bury(id, &Death::new(reason, message.attempt, now).encode(&record)?)?;
-    lane.forget(leased.sequence(), message.ordering_key.as_deref())
-}
 
 impl Queue {
     /// Up to `limit` dead letters, the first published first.

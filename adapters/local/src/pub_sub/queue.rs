@@ -16,9 +16,9 @@ use isobar_abstraction::{Clock, Result, Verdict};
 use redb::WriteTransaction;
 use tokio::sync::Notify;
 
+use super::Source;
 use super::lane::{BACKWARDS_MS, Lane, Taken, follow_clock, note_time, subscribe_in, take_sequence};
-use super::record::Record;
-use super::{Source, dead};
+use super::record::{Death, Record, damaged};
 use crate::store::Store;
 
 /// The queues of all sources of one data folder. Cheap to clone; it opens nothing before the first use.
@@ -259,8 +259,17 @@ fn settle(lane: &mut Lane<'_>, leased: &Leased, verdict: Verdict, now: SystemTim
     match verdict {
         Verdict::Done => lane.forget(*sequence, message.ordering_key.as_deref()),
         Verdict::Again(after) => lane.put_back(*sequence, due_ms(now, after), message.attempt),
-        Verdict::Dead(reason) => dead::die(lane, leased, reason, now),
+        Verdict::Dead(reason) => die(lane, leased, reason, now),
     }
+}
+
+/// Moves a message whose lease ended to the dead letters.
+fn die(lane: &mut Lane<'_>, leased: &Leased, reason: String, now: SystemTime) -> Result<()> {
+    let message = &leased.message;
+    let id = message.id.as_str().parse().map_err(|_| damaged("its id"))?;
+    let record = lane.record(leased.sequence())?;
+    lane.bury(id, &Death::new(reason, message.attempt, now).encode(&record)?)?;
+    lane.forget(leased.sequence(), message.ordering_key.as_deref())
 }
 
 fn release(lane: &mut Lane<'_>, leased: &Leased, now_ms: u64) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use isobar_abstraction::{Clock, ErrorKind, current_deadline};
+use isobar_abstraction::driver::{current_deadline, in_current_invocation};
+use isobar_abstraction::{Clock, ErrorKind};
 use isobar_rest::Safety;
 
 use crate::caller::{Caller, Signed};
@@ -31,6 +32,21 @@ async fn the_deadline_ends_an_attempt_and_there_is_no_other() {
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Timeout, unknown), "{safety:?}");
         assert!(error.message().contains("deadline"), "{error:?}");
         assert_eq!((double.heard().len(), caller.waits()), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_ends_the_call_of_a_task_that_belongs_to_the_invocation() {
+    for belongs in [true, false] {
+        let (double, caller) = (Double::start(vec![vec![Act::Hear]]).await, Caller::with_attempts(1));
+        let url = double.url("/");
+        let ask = |caller: Caller| async move {
+            let call = async move { caller.call(Safety::Read, &url).await };
+            let task = if belongs { tokio::spawn(in_current_invocation(call)) } else { tokio::spawn(call) };
+            tokio::time::timeout(SOON * 3, task).await.ok()
+        };
+        let ended = caller.within(SOON, ask).await.map(|task| task.unwrap().unwrap_err().kind());
+        assert_eq!(ended, belongs.then_some(ErrorKind::Timeout));
     }
 }
 

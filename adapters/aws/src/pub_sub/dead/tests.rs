@@ -31,59 +31,6 @@ fn received(message: &Message<Bytes>, death: Option<Death>) -> Value {
     })
 }
 
-fn json_bytes(text: &str) -> usize {
-    serde_json::to_string(text).unwrap().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff").len() - 2
-}
-
-#[test]
-fn a_reason_that_fits_is_left_as_it_is() {
-    for reason in
-        [String::new(), "no such page".to_owned(), "x".repeat(4_096), "\u{e9}".repeat(2_048), "\"".repeat(2_048)]
-    {
-        assert_eq!(shortened(&reason), reason);
-    }
-}
-
-#[test]
-fn a_longer_reason_is_cut_at_a_character_and_says_so() {
-    let characters = [
-        "x",
-        "\u{e9}",
-        "\u{20ac}",
-        "\u{1f600}",
-        "\"",
-        "\\",
-        "\n",
-        "\x08",
-        "\0",
-        "\x1b",
-        "\u{fffe}",
-        "\u{ffff}",
-        "\u{7f}",
-    ];
-    for character in characters {
-        for begin in ["", "y", "yy", "yyy", "yyyyy"] {
-            let reason = format!("{begin}{}", character.repeat(5_000));
-            let cut = shortened(&reason);
-            let kept = cut.strip_suffix('\u{2026}').unwrap();
-            assert!(reason.starts_with(kept));
-            let size = json_bytes(&cut);
-            assert!((4_091..=4_096).contains(&size), "{character:?} {size}");
-        }
-    }
-}
-
-#[test]
-fn a_reason_of_one_byte_too_many_is_cut() {
-    for (reason, kept) in [("x".repeat(4_097), 4_093), ("\u{e9}".repeat(2_048) + "x", 4_092)] {
-        let cut = shortened(&reason);
-        assert_eq!(cut.len(), kept + 3, "with its mark");
-        assert!(cut.len() <= 4_096);
-    }
-    let last = "x".repeat(4_095) + "\u{e9}";
-    assert_eq!(shortened(&last), "x".repeat(4_093) + "\u{2026}");
-}
-
 #[test]
 fn a_dead_letter_of_ours_tells_its_reason() {
     let death = Death::new(5, "no \"such\" page\n\u{fffe}", at(1_767_225_600_999), "clicks");

@@ -8,12 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::pub_sub::{Message, MessageId};
+use isobar_abstraction::pub_sub::{Death, Message, MessageId};
 use isobar_abstraction::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Arrived, Sending, Told, body_of, is_zero, text_of, unreadable};
-use crate::pub_sub::dead::Death;
 
 /// The form of envelopes that this isobar writes. Others it does not open.
 const FORM: u32 = 1;

@@ -1,38 +1,8 @@
 use isobar_abstraction::ErrorKind;
-use isobar_abstraction::pub_sub::{Message, MessageId};
 use serde_json::json;
 
-use super::super::wire::copy;
+use super::super::wire::time;
 use super::*;
-
-/// The reason as it comes back from the attributes of a copy, none of which may be too long.
-fn carried(reason: &str) -> String {
-    let message = Message::new(MessageId::new("1"), "a", SystemTime::UNIX_EPOCH);
-    let mut letter = copy(&message);
-    Death::new(1, reason, SystemTime::UNIX_EPOCH, "clicks").write(&mut letter);
-    assert!(letter.attributes.values().all(|value| (1..=VALUE_BYTES).contains(&value.len())), "{reason}");
-    let mut json = serde_json::to_value(letter).unwrap();
-    json["messageId"] = "2".into();
-    dead_letter(&json).unwrap().reason
-}
-
-#[test]
-fn a_reason_is_kept_whole_up_to_its_longest() {
-    for reason in ["", "a", "ä\"\\\u{0}\n"] {
-        assert_eq!(carried(reason), reason);
-    }
-    for character in ["a", "ä", "日", "🦀"] {
-        let whole = character.repeat(REASON_BYTES / character.len());
-        assert_eq!(carried(&whole), whole);
-        for more in [1, 2, 3, 1_000] {
-            let shown = carried(&character.repeat(REASON_BYTES / character.len() + more));
-            assert!(shown.ends_with('…') && shown.len() <= REASON_BYTES, "{character} {}", shown.len());
-            assert!(
-                shown.len() > REASON_BYTES - 8 && shown.trim_end_matches('…').chars().all(|it| character.contains(it))
-            );
-        }
-    }
-}
 
 /// What the emulator of Google moved to a dead-letter topic after five attempts, as a pull answers it.
 #[test]

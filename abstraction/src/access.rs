@@ -1,0 +1,161 @@
+//! What may be done with a resource, and what an app declared of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::ResourceKind;
+
+/// What may be done with a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum Access {
+    /// Nothing: the resource is only the source of a trigger.
+    None = 0,
+    /// Get, query, scan, list.
+    Read = 1,
+    /// Put, delete, add, publish.
+    Write = 2,
+    /// Both.
+    ReadWrite = 3,
+}
+
+impl Access {
+    const fn from_bits(bits: u8) -> Self {
+        match bits & 3 {
+            0 => Self::None,
+            1 => Self::Read,
+            2 => Self::Write,
+            _ => Self::ReadWrite,
+        }
+    }
+
+    /// Does this access include all of `other`?
+    pub const fn includes(self, other: Self) -> bool {
+        self as u8 & other as u8 == other as u8
+    }
+
+    /// What both allow.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self::from_bits(self as u8 & other as u8)
+    }
+
+    /// What either allows.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self::from_bits(self as u8 | other as u8)
+    }
+}
+
+/// What one cloud was asked for while its app was built.
+#[derive(Clone, Default)]
+pub(crate) struct Registry(Arc<Mutex<Entries>>);
+
+#[derive(Default)]
+struct Entries {
+    sealed: bool,
+    grants: Vec<Arc<Declared>>,
+    problems: Vec<String>,
+}
+
+impl Registry {
+    /// Once the app is started, what is opened has no more access than was declared before.
+    pub(crate) fn declare(&self, kind: ResourceKind, name: &str) -> Grant {
+        let mut entries = self.0.lock();
+        let access = match entries.sealed {
+            true => entries.access(kind, name),
+            false if kind == ResourceKind::Topic => Access::Write,
+            false => Access::ReadWrite,
+        };
+        let declared = Arc::new(Declared { kind, name: name.to_owned(), access: AtomicU8::new(access as u8) });
+        if !entries.sealed {
+            entries.grants.push(Arc::clone(&declared));
+        }
+        Grant { declared, registry: self.clone() }
+    }
+
+    pub(crate) fn owns(&self, grant: &Grant) -> bool {
+        Arc::ptr_eq(&self.0, &grant.registry.0)
+    }
+
+    /// From now on nothing more can be declared.
+    pub(crate) fn seal(&self) {
+        self.0.lock().sealed = true;
+    }
+
+    pub(crate) fn report(&self, problem: String) {
+        self.0.lock().problems.push(problem);
+    }
+
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.0.lock().problems.clone()
+    }
+
+    /// Each resource that was declared, with what all handles of it may do together.
+    pub(crate) fn resources(&self) -> BTreeMap<(ResourceKind, String), Access> {
+        let mut merged = BTreeMap::new();
+        for declared in &self.0.lock().grants {
+            let access = merged.entry((declared.kind, declared.name.clone())).or_insert(Access::None);
+            *access = access.union(declared.access());
+        }
+        merged
+    }
+}
+
+impl Entries {
+    fn access(&self, kind: ResourceKind, name: &str) -> Access {
+        let same = self.grants.iter().filter(|grant| grant.kind == kind && grant.name == name);
+        same.fold(Access::None, |access, grant| access.union(grant.access()))
+    }
+}
+
+#[derive(Debug)]
+struct Declared {
+    kind: ResourceKind,
+    name: String,
+    access: AtomicU8,
+}
+
+impl Declared {
+    fn access(&self) -> Access {
+        Access::from_bits(self.access.load(Ordering::Relaxed))
+    }
+}
+
+/// The access that one handle has, and its entry in the declaration.
+#[derive(Clone)]
+pub(crate) struct Grant {
+    declared: Arc<Declared>,
+    registry: Registry,
+}
+
+impl Grant {
+    pub(crate) fn access(&self) -> Access {
+        self.declared.access()
+    }
+
+    /// Narrows this handle's access. Clones of the handle that were made before keep theirs.
+    pub(crate) fn narrow(self, access: Access) -> Self {
+        let access = self.declared.access().intersection(access);
+        let mut registry = self.registry.0.lock();
+        let listed = registry.grants.iter().any(|grant| Arc::ptr_eq(grant, &self.declared));
+        // Nobody but the declaration and this handle knows the entry: it can be changed in place.
+        if Arc::strong_count(&self.declared) == 1 + usize::from(listed) {
+            self.declared.access.store(access as u8, Ordering::Relaxed);
+            drop(registry);
+            return self;
+        }
+        let Declared { kind, name, .. } = &*self.declared;
+        let declared = Arc::new(Declared { kind: *kind, name: name.clone(), access: AtomicU8::new(access as u8) });
+        if listed && !registry.sealed {
+            registry.grants.push(Arc::clone(&declared));
+        }
+        drop(registry);
+        Self { declared, registry: self.registry }
+    }
+}

@@ -1,0 +1,79 @@
+//! Tasks of an invocation.
+
+use isobar_abstraction::driver::in_current_invocation;
+use tokio::task::JoinHandle;
+
+/// Starts a task that belongs to the invocation of the handler which calls this: [`tokio::spawn`], with the deadline,
+/// the trace and the log span of the invocation.
+///
+/// A task of a bare `tokio::spawn` has none of them. Its calls to services do not end at the deadline, what it
+/// publishes begins a trace of its own, and its log lines do not say which invocation they are of.
+///
+/// Await the task in the handler: a platform may stop the process, or freeze it, once the handler has answered.
+/// Panics outside a tokio runtime; every host runs in one.
+///
+/// ```
+/// # use isobar::prelude::*;
+/// async fn both(visits: Table<u64>, pages: Bucket) -> Result<()> {
+///     let counted = isobar::spawn(async move { visits.add("all", 1).await });
+///     pages.put("seen", "yes").await?;
+///     counted.await.map_err(|panic| Error::internal("the task panicked").with_source(panic))??;
+///     Ok(())
+/// }
+/// ```
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(in_current_invocation(future))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::time::SystemTime;
+
+    use isobar_abstraction::driver::current_deadline;
+    use isobar_abstraction::pub_sub::Message;
+    use isobar_abstraction::{App, Cloud, Context, Error, Result, TestClient};
+
+    use super::*;
+
+    type Task = Pin<Box<dyn Future<Output = Result<Option<SystemTime>>> + Send>>;
+    type Spawn = fn(Task) -> JoinHandle<Result<Option<SystemTime>>>;
+
+    /// `start` answers whether its task has its deadline; `traced` says whether what the task published has its trace.
+    fn app(cloud: &Cloud, spawn: Spawn) -> App {
+        let (notes, traced) = (cloud.topic::<String>("notes"), cloud.table::<bool>("traced"));
+        let publisher = notes.clone();
+        let start = move |(): (), cx: Context| {
+            let publisher = publisher.clone();
+            async move {
+                let trace = cx.trace_parent().trace_id().to_string();
+                let task = async move { publisher.publish(trace).await.map(|_| current_deadline()) };
+                let deadline = spawn(Box::pin(task)).await.unwrap()?;
+                Ok::<_, Error>(deadline.is_some() && deadline == cx.deadline())
+            }
+        };
+        let check = move |note: Message<String>, _| {
+            let traced = traced.clone();
+            async move {
+                let trace = note.trace_parent.map(|parent| parent.trace_id().to_string());
+                traced.put("note", &(trace == Some(note.body))).await.map(drop)
+            }
+        };
+        App::new("tasks").on_message(&notes, check).on_invoke("start", start)
+    }
+
+    #[tokio::test]
+    async fn a_task_has_the_deadline_and_the_trace_of_its_invocation_and_a_bare_one_has_neither() {
+        for (spawn, carried) in [(spawn::<Task> as Spawn, true), (tokio::spawn::<Task>, false)] {
+            let client = TestClient::new(|cloud: &Cloud| app(cloud, spawn)).unwrap();
+            assert_eq!(client.invoke::<bool>("start", &()).await.unwrap(), carried);
+            assert_eq!(client.deliver_all().await.unwrap().acked, 1);
+            let traced = client.cloud().table::<bool>("traced").get("note").await.unwrap();
+            assert_eq!(traced, Some(carried));
+        }
+    }
+}
