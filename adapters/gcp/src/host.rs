@@ -52,8 +52,7 @@ use crate::profile::PROFILE;
 use called::Called;
 use keys::Keys;
 
-pub(crate) use called::{Kind, check_names};
-pub(crate) use object::events_of;
+pub(crate) use called::{Kind, check_names, events_of};
 pub(crate) use server::run;
 
 /// Answers requests with an app. Cheap to clone.

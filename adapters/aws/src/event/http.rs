@@ -32,12 +32,6 @@ pub(crate) fn request(gateway: Gateway, event: &Incoming<'_>) -> Result<Request<
     Ok(request)
 }
 
-/// Which of its two senders an event of payload format 2.0 has.
-pub(super) fn gateway_of_format_2(context: &Fields<'_>) -> Gateway {
-    let url = context.text("domainName").is_some_and(|domain| domain.contains(".lambda-url."));
-    if url { Gateway::FunctionUrl } else { Gateway::HttpApi }
-}
-
 fn method(gateway: Gateway, event: &Incoming<'_>) -> Result<Method> {
     let method = match gateway {
         // `cargo lambda` adds an `httpMethod` that is always GET.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use isobar_abstraction::host::{Fields, shown};
 
-use super::{Incoming, http};
+use super::Incoming;
 
 /// What an event is, as far as its shape tells.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Incoming<'_> {
             return Shape::Foreign(Cow::Borrowed("a WebSocket message of API Gateway"));
         }
         if context.has("http") && fields.text("version").as_deref() == Some("2.0") {
-            return Shape::Http(http::gateway_of_format_2(context));
+            return Shape::Http(gateway_of_format_2(context));
         }
         if fields.has("httpMethod") && fields.has("resource") && fields.has("requestContext") {
             return Shape::Http(Gateway::Rest);
@@ -170,4 +170,10 @@ fn foreign(event: &Incoming<'_>) -> Option<Shape> {
 fn is_lattice(event: &Incoming<'_>) -> bool {
     let of_format_1 = |name| event.fields.has(name);
     event.context.has("serviceNetworkArn") || ["raw_path", "method", "is_base64_encoded"].into_iter().all(of_format_1)
+}
+
+/// Which of its two senders an event of payload format 2.0 has.
+fn gateway_of_format_2(context: &Fields<'_>) -> Gateway {
+    let url = context.text("domainName").is_some_and(|domain| domain.contains(".lambda-url."));
+    if url { Gateway::FunctionUrl } else { Gateway::HttpApi }
 }

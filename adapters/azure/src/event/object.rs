@@ -8,7 +8,7 @@ use isobar_abstraction::host::StoredChange;
 use isobar_abstraction::{Error, ObjectChange, Result};
 use serde_json::Value;
 
-use super::timer::time;
+use super::value::time;
 
 /// The changes that an event, or an array of them, tells of. None where it tells of something else:
 /// Event Grid asks whether a subscription is wanted, and tells of tiers and renames to who asks for it.

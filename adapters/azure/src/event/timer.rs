@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use isobar_abstraction::clock::later;
-use serde_json::Value;
 
-use super::{Payload, object};
+use super::Payload;
+use super::value::{object, time};
 
 /// The host's clock may be so much ahead of ours.
 const SKEW: Duration = Duration::from_secs(60);
@@ -20,14 +20,9 @@ pub(crate) fn due(payload: &Payload<'_>, now: SystemTime) -> SystemTime {
     next.and_then(time).filter(|next| *next <= later(now, SKEW)).unwrap_or(now)
 }
 
-/// A time as the platform writes it. One that was never set is that of the year 1, which counts as none.
-pub(super) fn time(told: &Value) -> Option<SystemTime> {
-    crate::pub_sub::wire::time(told.as_str()?)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

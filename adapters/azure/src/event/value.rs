@@ -8,6 +8,7 @@
 //! Source: `GetHttpScriptInvocationContextValue` in Azure/azure-functions-host.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -25,6 +26,11 @@ pub(crate) fn text(value: &RawValue) -> Cow<'_, str> {
         Some(outer) => inner(&outer).map_or(outer, Cow::Owned),
         None => Cow::Borrowed(value.get()),
     }
+}
+
+/// A time as the platform writes it. One that was never set is that of the year 1, which counts as none.
+pub(super) fn time(told: &Value) -> Option<SystemTime> {
+    crate::pub_sub::wire::time(told.as_str()?)
 }
 
 /// The string that a text holds as JSON.

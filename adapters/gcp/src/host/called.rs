@@ -1,11 +1,10 @@
 //! What a request calls.
 
 use http::Request;
-use isobar_abstraction::{Body, Error, Manifest, ResourceKind, Result};
+use isobar_abstraction::{Body, Derived, Error, Location, Manifest, ResourceKind, ResourceUrl, Result};
 
-use super::object::events_of;
 use crate::GcpConfig;
-use crate::config::{Settings, Signature};
+use crate::config::{Placed, Settings, Signature};
 
 /// What no app's route can be: isobar's own.
 const OURS: &str = "/.isobar";
@@ -45,6 +44,15 @@ impl Kind {
             Self::Invoke => manifest.invokes.iter().any(|function| function == name),
         }
     }
+}
+
+/// The bucket of Cloud Storage behind a bucket, and the topic of its events.
+pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
+    let Placed::Storage { bucket, .. } = config.place(at)? else {
+        return Err(Error::config(format!("{at} is not in Cloud Storage")));
+    };
+    let url = ResourceUrl::parse(&format!("pubsub://{}", Derived::Events.of(&bucket)))?;
+    Ok((bucket, Location::new(ResourceKind::Topic, Derived::Events.of(at.name())).with_url(url)))
 }
 
 /// Where the triggers of an app are called.

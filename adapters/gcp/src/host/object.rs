@@ -7,23 +7,11 @@
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::host::deliver_changes;
-use isobar_abstraction::{
-    Body, Context, Derived, Error, ErrorKind, Location, Outcome, ResourceKind, ResourceUrl, Result,
-};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Outcome, ResourceKind, Result};
 
-use super::{CloudRunService, Kind, answer};
-use crate::GcpConfig;
-use crate::config::Placed;
+use super::called::{Kind, events_of};
+use super::{CloudRunService, answer};
 use crate::event::{Incoming, Refused, change_of_event, change_of_message};
-
-/// The bucket of Cloud Storage behind a bucket, and the topic of its events.
-pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
-    let Placed::Storage { bucket, .. } = config.place(at)? else {
-        return Err(Error::config(format!("{at} is not in Cloud Storage")));
-    };
-    let url = ResourceUrl::parse(&format!("pubsub://{}", Derived::Events.of(&bucket)))?;
-    Ok((bucket, Location::new(ResourceKind::Topic, Derived::Events.of(at.name())).with_url(url)))
-}
 
 impl CloudRunService {
     pub(super) async fn object(
