@@ -14,10 +14,9 @@ pub(crate) use cosmos::Sessions;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
-    let state = Arc::clone(state);
     match state.config.place(at)? {
-        Placed::Cosmos { account, container } => Ok(Arc::new(cosmos::CosmosKeyValue::new(state, account, container)?)),
-        Placed::Table { account, table } => Ok(Arc::new(table::TableKeyValue::new(state, account, table))),
+        Placed::Cosmos { account, container } => Ok(Arc::new(cosmos::CosmosKeyValue::new(state, &account, container)?)),
+        Placed::Table { account, table } => Ok(Arc::new(table::TableKeyValue::new(state, &account, table))),
         Placed::Blob { .. } | Placed::ServiceBus { .. } | Placed::Queue { .. } => {
             Err(Error::config(format!("{at} is no table")))
         }

@@ -60,9 +60,9 @@ pub(crate) struct TableKeyValue {
 
 impl TableKeyValue {
     /// Connects to nothing.
-    pub(crate) fn new(state: Arc<State>, account: StorageAccount, table: String) -> Self {
+    pub(crate) fn new(state: &Arc<State>, account: &StorageAccount, table: String) -> Self {
         let clock = Arc::clone(&state.clock);
-        Self { requests: Requests::new(&state, &account, table), clock }
+        Self { requests: Requests::new(state, account, table), clock }
     }
 
     fn now(&self) -> SystemTime {

@@ -52,7 +52,7 @@ impl Scene {
         let state = AzureProvider::with_clock(config, Arc::new(ManualClock::new(at(NOW)))).0;
         let placed = state.config.place(&Location::new(ResourceKind::Table, "links")).unwrap();
         let Placed::Cosmos { account, container } = placed else { panic!("{placed:?}") };
-        Self { double, table: CosmosKeyValue::new(state, account, container).unwrap() }
+        Self { double, table: CosmosKeyValue::new(&state, &account, container).unwrap() }
     }
 
     /// One answer after the other; the last for ever.

@@ -68,7 +68,7 @@ impl Scene {
         account.table = double.url.clone();
         let clock = ManualClock::new(at(NOW));
         let state = AzureProvider::with_clock(config, Arc::new(clock)).0;
-        Self { double, table: TableKeyValue::new(state, account, "links".to_owned()) }
+        Self { double, table: TableKeyValue::new(&state, &account, "links".to_owned()) }
     }
 
     /// One answer after the other; the last for ever.
