@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::host::deliver_changes;
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Outcome, ResourceKind, Result};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Outcome, ResourceKind};
 
 use super::called::{Kind, events_of};
 use super::{CloudRunService, answer};
