@@ -1,46 +1,12 @@
 //! Secrets are needed, and never shown.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use chatbot::Config;
 use isobar::prelude::*;
+use isobar_testkit::Log;
 use serde_json::json;
 
 use crate::senders::{SECRETS, TELEGRAM_BOT_TOKEN, bot, config, fixture, post, slack, telegram};
 use crate::stand_in::StandIn;
-
-/// Everything that is logged on this thread, at the finest level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
 
 fn assert_no_secret_in(text: &str) {
     for secret in SECRETS {
@@ -57,7 +23,7 @@ fn debug_of_the_configuration_hides_secrets() {
 
 #[tokio::test]
 async fn without_its_secrets_a_webhook_is_closed_and_the_log_says_what_to_set() -> Result<()> {
-    let (log, _guard) = Log::start();
+    let log = Log::start();
     for blank in [None, Some(String::new()), Some(" ".to_owned())] {
         let client = TestClient::new(|cloud| chatbot::app_with(cloud, Config::from_vars(|_| blank.clone())))?;
         for (path, header, body) in [
@@ -99,7 +65,7 @@ async fn a_message_whose_service_lost_its_secrets_is_kept_with_the_reason() -> R
 
 #[tokio::test]
 async fn no_secret_is_in_a_log_or_a_dead_letter() -> Result<()> {
-    let (log, _guard) = Log::start();
+    let log = Log::start();
     let service = StandIn::start().await;
     let client = bot(&service);
     // Services may say what was said to them.
