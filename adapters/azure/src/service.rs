@@ -203,7 +203,9 @@ impl<'a> OneCall<'a> {
             Scheme::SharedKeyLite => shared_key::shared_key_lite(request.uri.path(), date, signer, &key.0),
             Scheme::MasterKey => cosmos::of_key(key, &request.method, request.uri.path(), date),
             Scheme::ServiceBus => {
-                let resource = request.uri.to_string().trim_end_matches("/messages").to_owned();
+                let url = request.uri.to_string();
+                // Once: the topic itself may have this name.
+                let resource = url.strip_suffix("/messages").unwrap_or(&url).to_owned();
                 let signature = state.credentials.signatures().get(&resource, signer, key);
                 *self.resource.lock() = resource;
                 signature.to_string()

@@ -50,6 +50,8 @@ pub trait ObjectRequests: fmt::Debug + Send + Sync + 'static {
     const PAGE: usize;
     /// Does a list begin behind any name, or only where a page ended?
     const LISTS_FROM_ANY_NAME: bool = true;
+    /// What the names of metadata may hold beside letters and digits.
+    const METADATA_NAMES: &'static [u8] = b"-_.";
 
     /// The client that asks. It spaces the attempts to go on with a download that broke off.
     fn client(&self) -> &Client;

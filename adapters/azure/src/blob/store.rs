@@ -53,6 +53,9 @@ impl Container {
     async fn bounded(&self, at: &Path, options: &GetOptions) -> object_store::Result<GetOptions> {
         let mut bounded = options.clone();
         if let Some(GetRange::Suffix(length)) = options.range {
+            if length == 0 {
+                return Err(object::Refused::EmptyRange.error(&PutMode::Overwrite).into());
+            }
             bounded.range = None;
             let meta = self.describe(at, &self.head(at, &bounded).await?.into_parts().0)?.meta;
             // Of an empty object there is no range, but the whole.
@@ -70,6 +73,7 @@ impl ObjectRequests for Container {
     const PAGE: usize = listing::LARGEST_PAGE;
     // Azure goes on only where one of its own markers is, and Azurite knows no `startFrom`.
     const LISTS_FROM_ANY_NAME: bool = false;
+    const METADATA_NAMES: &'static [u8] = b"-_";
 
     fn client(&self) -> &Client {
         &self.requests.state.client
@@ -113,6 +117,8 @@ impl ObjectRequests for Container {
 
     async fn begin(self: Arc<Self>, at: &Path, options: PutOptions) -> Result<Box<dyn MultipartUpload>> {
         check_version(Self::SERVICE, &options.mode)?;
+        // They go with the last request: what it cannot carry is refused before the first.
+        HEADERS.describe(Request::builder(), &options.attributes, &options.tags)?;
         Ok(Box::new(PartUpload::new(BlobUpload::new(Arc::clone(&self.requests), at.clone(), options)?)))
     }
 

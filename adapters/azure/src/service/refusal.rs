@@ -103,6 +103,7 @@ pub(crate) fn explained(refusal: &Refusal, place: &Place) -> String {
     let Refusal { code, message, .. } = refusal;
     let status = refusal.status().as_u16();
     let code = if code.is_empty() { format!("status {status}") } else { code.clone() };
+    let said = if message.is_empty() { code.clone() } else { format!("{code}: {message}") };
     match refusal.kind {
         ErrorKind::NotFound => place.create.clone(),
         ErrorKind::Unauthenticated => format!(
@@ -113,6 +114,6 @@ pub(crate) fn explained(refusal: &Refusal, place: &Place) -> String {
             "access to {place} is denied ({code}): {}; and let the account's firewall pass this machine",
             place.grant
         ),
-        _ => format!("{place}: {code}: {message}"),
+        _ => format!("{place}: {said}"),
     }
 }

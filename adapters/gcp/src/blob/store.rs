@@ -28,6 +28,7 @@ use super::{headers, listing, sign};
 impl ObjectRequests for GcsRequests {
     const SERVICE: &'static str = "Cloud Storage";
     const PAGE: usize = listing::LARGEST_PAGE;
+    const METADATA_NAMES: &'static [u8] = b"-_";
 
     fn client(&self) -> &Client {
         &self.state().client

@@ -17,7 +17,8 @@ use object_store::{
 };
 
 use super::download::Download;
-use super::{ObjectRequests, Page, Refused, typed};
+use super::write::{printable, typed, unwritable};
+use super::{ObjectRequests, Page, Refused};
 
 /// Objects of one stream that are deleted at once.
 const DELETED_AT_ONCE: usize = 20;
@@ -88,14 +89,14 @@ impl<R: ObjectRequests> Blob for Store<R> {
 #[deny(clippy::missing_trait_methods)]
 impl<R: ObjectRequests> ObjectStore for Store<R> {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let options = PutOptions { attributes: typed(options.attributes)?, ..options };
+        let options = PutOptions { attributes: typed(options.attributes, R::METADATA_NAMES)?, ..options };
         Ok(self.0.put(at, payload, &options).await?)
     }
 
     async fn put_multipart_opts(&self, at: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let PutMultipartOptions { tags, attributes, mut extensions } = options;
         let mode = extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
-        let options = PutOptions { mode, tags, attributes: typed(attributes)?, extensions };
+        let options = PutOptions { mode, tags, attributes: typed(attributes, R::METADATA_NAMES)?, extensions };
         Ok(Arc::clone(&self.0).begin(at, options).await?)
     }
 
@@ -109,6 +110,10 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
             range.is_valid().map_err(|error| {
                 Error::invalid("the range holds no byte").with_origin(Origin::Request).with_source(error)
             })?;
+        }
+        if [&options.if_match, &options.if_none_match, &options.version].into_iter().flatten().any(|it| !printable(it))
+        {
+            return Err(unwritable().into());
         }
         if options.head {
             let range = options.range.take();

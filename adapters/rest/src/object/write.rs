@@ -41,18 +41,19 @@ impl WriteHeaders {
 
 /// Adds a type where none was given: each service has another word for that, which may be an app's too.
 ///
+/// `names` is what names of metadata may hold beside letters and digits.
+///
 /// Errors: `InvalidInput` where no header can hold a value. Blanks at the ends would be cut off on the way.
-pub fn typed(mut attributes: Attributes) -> Result<Attributes> {
+pub fn typed(mut attributes: Attributes, names: &[u8]) -> Result<Attributes> {
     for (attribute, value) in &attributes {
         let named = match attribute {
             Attribute::Metadata(name) => {
-                let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                let fits = |byte: u8| byte.is_ascii_alphanumeric() || names.contains(&byte);
                 !name.is_empty() && name.bytes().all(fits)
             }
             _ => true,
         };
-        let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        if !named || !printable || value.trim() != value.as_ref() {
+        if !named || !printable(value) || value.trim() != value.as_ref() {
             return Err(unwritable());
         }
     }
@@ -62,7 +63,12 @@ pub fn typed(mut attributes: Attributes) -> Result<Attributes> {
     Ok(attributes)
 }
 
-fn unwritable() -> Error {
+/// Can a header hold it, and a signature of its text?
+pub(super) fn printable(value: &str) -> bool {
+    value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+pub(super) fn unwritable() -> Error {
     Error::invalid("an attribute, the metadata or a condition holds a character that no header can")
 }
 
@@ -129,7 +135,7 @@ mod tests {
             (Attribute::Metadata("a".into()), "\u{7f}"),
             (Attribute::Metadata("a".into()), " x"),
         ] {
-            assert_eq!(typed(with(attribute, value)).unwrap_err().kind(), ErrorKind::InvalidInput, "{value:?}");
+            assert_eq!(typed(with(attribute, value), b"-_").unwrap_err().kind(), ErrorKind::InvalidInput, "{value:?}");
         }
         let wrong = request(Request::get("http://a").header("if-match", "\n"), PutPayload::new(), "a");
         assert_eq!(wrong.unwrap_err().kind(), ErrorKind::InvalidInput);
@@ -142,7 +148,7 @@ mod tests {
             given.insert(Attribute::Metadata("kind".into()), "note".into());
             given.insert(Attribute::CacheControl, "no-store".into());
             let own = WriteHeaders { standard: "", ..HEADERS };
-            let request = own.describe(Request::put("/a"), &typed(given.clone()).unwrap(), &TagSet::default());
+            let request = own.describe(Request::put("/a"), &typed(given.clone(), b"-_").unwrap(), &TagSet::default());
             assert_eq!(attributes(request.unwrap().headers_ref().unwrap(), "x-meta-"), given);
         }
         let mut tags = TagSet::default();
@@ -150,7 +156,8 @@ mod tests {
         let request = HEADERS.describe(Request::put("/a"), &with(Attribute::StorageClass, "COLD"), &tags).unwrap();
         let headers = request.headers_ref().unwrap();
         assert_eq!((&headers["x-class"], &headers["x-tags"]), (&"COLD".parse().unwrap(), &"a+b=c".parse().unwrap()));
-        let request = HEADERS.describe(Request::put("/a"), &typed(Attributes::new()).unwrap(), &TagSet::default());
+        let request =
+            HEADERS.describe(Request::put("/a"), &typed(Attributes::new(), b"-_").unwrap(), &TagSet::default());
         assert_eq!(request.unwrap().headers_ref().unwrap()["x-content-type"], NO_TYPE);
     }
 

@@ -127,7 +127,17 @@ fn known(refusal: Refusal, status: u16, substatus: u32, after: Option<Duration>,
             let refusal = Refusal { code, ..refusal };
             let activity = text(refusal.answer.headers(), "x-ms-activity-id").unwrap_or_default();
             let activity: String = activity.chars().take(64).collect();
-            let explanation = format!("{} (activity {activity})", service::explained(&refusal, place));
+            let Refusal { code, message, .. } = &refusal;
+            let explained = match status {
+                _ if is_absent(&refusal) => format!("{place}: {code}: {message}"),
+                // The message names the address that is blocked, or the action that no role allows.
+                403 => format!(
+                    "{place}: {code}: {message}: let the account's firewall pass this machine, or {}",
+                    place.grant
+                ),
+                _ => service::explained(&refusal, place),
+            };
+            let explanation = format!("{explained} (activity {activity})");
             return Refusal { explanation, ..refusal };
         }
     };

@@ -55,6 +55,7 @@ fn known(refusal: Refusal, place: &Place) -> Refusal {
         "EntityTooLarge" => ErrorKind::TooLarge { limit: ENTITY_BYTES },
         "PropertyValueTooLarge" => ErrorKind::TooLarge { limit: 64 * 1024 },
         "RequestBodyTooLarge" | "ContentLengthExceeded" => ErrorKind::TooLarge { limit: REQUEST_BYTES },
+        _ if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge { limit: REQUEST_BYTES },
         _ => refusal.kind,
     };
     let refusal = Refusal { kind, ..refusal };

@@ -30,6 +30,16 @@ async fn a_message_is_sent_with_its_id_its_properties_and_a_token() {
 }
 
 #[tokio::test]
+async fn a_topic_with_the_name_of_the_path_is_signed_for_itself() {
+    let double = Double::new(|_| status(201, "")).await;
+    let topic = open(&state(&double.url), &at("servicebus://messages")).unwrap();
+    assert!(topic.publish(vec![plain("a")]).await[0].is_ok());
+    assert_eq!(double.asked(), ["POST /messages/messages"]);
+    let token = double.request(0, |request| request.headers()["authorization"].clone());
+    assert!(token.to_str().unwrap().contains("%2Fmessages&sig="), "{token:?}");
+}
+
+#[tokio::test]
 async fn a_batch_is_split_by_count_and_by_bytes() {
     let double = Double::new(|_| status(201, "")).await;
     let results = publish(&double, (0..230).map(|number| plain(number.to_string())).collect()).await;
