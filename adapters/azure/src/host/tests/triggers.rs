@@ -135,6 +135,18 @@ async fn object_events_come_through_their_queue_or_directly() {
 }
 
 #[tokio::test]
+async fn timers_and_what_fails_in_them() {
+    let host = Host::new();
+    let timer = json!({"Data": {"timer": {"Schedule": {"AdjustForDST": true}, "IsPastDue": true,
+        "ScheduleStatus": {"Last": "0001-01-01T00:00:00", "Next": "2025-12-31T03:00:00+00:00"}}},
+        "Metadata": {"RetryContext": doubled(r#"{"RetryCount":1}"#), "sys": {}}});
+    assert_eq!(host.call("schedule-sweep", &timer).await, (200, DONE.to_owned()));
+    assert_eq!(host.seen(), ["sweep 2025-12-31T03:00:00.000Z, attempt 2"]);
+    let (status, answer) = host.call("schedule-fails", &timer).await;
+    assert_eq!((status, answer.contains("no broom")), (500, true), "{answer}");
+}
+
+#[tokio::test]
 async fn direct_calls_answer_their_caller() {
     let host = Host::new();
     let call = |body: Value| {

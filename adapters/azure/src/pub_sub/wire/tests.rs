@@ -42,6 +42,21 @@ fn a_message_comes_through_both_services_bit_for_bit() {
     }
 }
 
+/// Messages of this form lie in queues while another version is deployed.
+#[test]
+fn an_envelope_of_form_1_is_written_and_opened() {
+    let mut message = message(b"\0\xff");
+    message.ordering_key = Some("room-7".to_owned());
+    let death = Death::new(3, "bad apple", at(1_767_225_600_500), "clicks");
+    let form = format!(
+        r#"{{"isobar":1,"id":"m-1","at":1767225600250,"body":"AP8=","enc":"base64","attributes":{{"lang":"käse \"x\""}},"key":"room-7","traceparent":"{TRACE}","attempt":2,"dead":{{"attempts":3,"reason":"bad apple","died_at":1767225600500,"source":"clicks"}}}}"#
+    );
+    let sending = Sending { attempts: 2, death: Some(death.clone()) };
+    assert_eq!(String::from_utf8(envelope::write(&message, sending).unwrap()).unwrap(), form);
+    message.attempt = 3;
+    assert_eq!(open(form.as_bytes(), vec![], 1).unwrap(), Arrived { message, death: Some(death) });
+}
+
 #[test]
 fn attempts_are_those_of_the_copies_and_of_the_platform() {
     let message = message(b"x");

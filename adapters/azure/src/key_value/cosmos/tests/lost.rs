@@ -92,6 +92,14 @@ async fn an_addition_is_not_repeated_and_its_mark_tells_that_it_was_made() {
 }
 
 #[tokio::test]
+async fn an_addition_to_a_counter_that_is_stored_as_text_is_written_back() {
+    let large = answer(200, stored(json!("9007199254740993"), &json!("w"), None));
+    let scene = Scene::script([refused(412, 0, "condition"), large, written(200)]).await;
+    assert_eq!(scene.table.add(&Key::from("a"), -10).await.unwrap(), 9_007_199_254_740_983);
+    assert_eq!(scene.header(2, "if-match").as_deref(), Some("\"e-1\""));
+}
+
+#[tokio::test]
 async fn a_create_writes_over_what_has_expired_and_nothing_else() {
     let expired = answer(200, stored(json!("old"), &json!("w"), Some(NOW)));
     let scene = Scene::script([refused(409, 0, "taken"), expired, written(200)]).await;

@@ -92,6 +92,24 @@ async fn the_last_of_many_are_found_without_reading_the_rest() {
 }
 
 #[tokio::test]
+async fn going_down_in_pages_returns_everything_once() {
+    for (count, limit) in [(0, 3), (1, 1), (99, 7), (101, 100), (1_203, 100), (2_500, 999), (2_500, 1_000)] {
+        let scene = scene(numbered(count)).await;
+        let mut all = Vec::new();
+        let mut range = range(true, limit);
+        loop {
+            let items = scene.table.query(&range).await.unwrap();
+            assert!(items.items.len() <= limit || limit >= 1_000);
+            all.extend(sorts(&items));
+            let Some(resume) = items.resume else { break };
+            range.upper = Bound::Excluded(resume);
+        }
+        let wanted: Vec<_> = (0..count).rev().map(|number| format!("event-{number:07}")).collect();
+        assert_eq!(all, wanted, "{count} by {limit}");
+    }
+}
+
+#[tokio::test]
 async fn small_ranges_cost_one_request_or_two() {
     let scene = scene(numbered(90)).await;
     scene.table.query(&range(true, 1_000)).await.unwrap();
@@ -101,6 +119,25 @@ async fn small_ranges_cost_one_request_or_two() {
     scene
         .double
         .request(1, |request| assert!(request.uri().to_string().contains("$select=PartitionKey%2CRowKey%2Cexpires")));
+}
+
+#[tokio::test]
+async fn bounds_hold_in_both_directions() {
+    let scene = scene(numbered(1_500)).await;
+    let at = |number: usize| format!("event-{number:07}");
+    for (lower, upper, first, last) in [
+        (Bound::Included(at(100)), Bound::Excluded(at(1_400)), 100, 1_399),
+        (Bound::Excluded(at(100)), Bound::Included(at(1_400)), 101, 1_400),
+        (Bound::Included("event-".to_owned()), Bound::Excluded("event.".to_owned()), 0, 1_499),
+    ] {
+        let mut down = QueryRange { lower, upper, ..range(true, 3) };
+        let items = scene.table.query(&down).await.unwrap();
+        assert_eq!(sorts(&items), [at(last), at(last - 1), at(last - 2)]);
+        down.descending = false;
+        let items = scene.table.query(&down).await.unwrap();
+        assert_eq!(sorts(&items), [at(first), at(first + 1), at(first + 2)]);
+        assert_eq!(items.resume, Some(at(first + 2)));
+    }
 }
 
 #[tokio::test]
