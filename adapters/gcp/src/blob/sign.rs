@@ -129,7 +129,7 @@ pub(super) mod tests {
 
     /// URLs and signatures of Google's own tests of its libraries:
     /// <https://github.com/googleapis/conformance-tests/blob/main/storage/v1/v4_signatures.json>.
-    const SIGNED: [(&str, &str, u64, &str, &str); 3] = [
+    const SIGNED: [(&str, &str, u64, &str, &str); 5] = [
         (
             "GET",
             "https://storage.googleapis.com/test-bucket/test-object",
@@ -153,6 +153,30 @@ pub(super) mod tests {
              dca377b508fa0cb7169195de98d0e4ac96c42b918d28c8d92d33e1bd125ce0fb3cd7ad2c45dae65c22628378f6584971\
              b8bf3945b26f2611eb651e9b6a8648970c1ecf386bb71327b082e7296c4e1ee2fc0bdd8983da80af375c817fb1ad491d\
              0bc22c0f51dba0d66e2cffbc90803e47",
+        ),
+        (
+            "GET",
+            "https://storage.googleapis.com/test-bucket/test-object",
+            20,
+            "2019-03-01T09:00:00Z",
+            "9669ed5b10664dc594c758296580662912cf4bcc5a4ba0b6bf055bcbf6f34eed7bdad664f534962174a924741a0c273a\
+             4f67bc1847cef20192a6beab44223bd9d4fbbd749c407b79997598c30f82ddc269ff47ec09fa3afe74e00616d438df0d\
+             96a7d8ad0adacfad1dc3286f864d924fe919fb0dce45d3d975c5afe8e13af2db9cc37ba77835f92f7669b61e94c6d562\
+             196c1274529e76cfff1564cc2cad7d5387dc8e12f7a5dfd925685fe92c30b43709eee29fa2f66067472cee5423d1a3a4\
+             182fe8cea75c9329d181dc6acad7c393cd04f8bf5bc0515127d8ebd65d80c08e19ad03316053ea60033fd1b1fd85a69c\
+             576415da3bf0a3718d9ea6d03e0d66f0",
+        ),
+        (
+            "GET",
+            "https://storage.googleapis.com/test-bucket2/test-object2",
+            10,
+            "2019-02-01T09:00:00Z",
+            "36e3d58dfd3ec1d2dd2f24b5ee372a71e811ffaa2162a2b871d26728d0354270bc116face87127532969c4a3967ed05b\
+             7309af741e19c7202f3167aa8c2ac420b61417d6451442bb91d7c822cd17be8783f01e05372769c88913561d27e6660d\
+             d8259f0081a71f831be6c50283626cbf04494ac10c394b29bb3bce74ab91548f58a37118a452693cf0483d77561fc9ca\
+             c8f1765d2c724994cca46a83517a10157ee0347a233a2aaeae6e6ab5e204ff8fc5f54f90a3efdb8301d9fff5475d58cd\
+             05b181affd657f48203f4fb133c3a3d355b8eefbd10d5a0a5fd70d06e9515460ad74e22334b2cba4b29cae4f6f285cdb\
+             92d8f3126d7a1479ca3bdb69c207d860",
         ),
         (
             "GET",

@@ -1,5 +1,5 @@
-//! A double of Cloud Storage that follows its documentation: generations and their conditions, lists by
-//! page, resumable uploads, copies in steps. It breaks down where a test says so.
+//! A double of Cloud Storage that follows its documentation: generations and their conditions, resumable
+//! uploads, copies in steps. It breaks down where a test says so.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! Where items lie: ids.
+//! Where items lie, and as what: ids and types.
 
 use std::collections::HashMap;
 
@@ -63,5 +63,23 @@ fn ids_are_what_they_were() {
         ("./\u{e9}", "x", "links/e687.2e.2f.c3.a9/links/sx"),
     ] {
         assert_eq!(stored::path("links", &Key::new(partition, sort)).unwrap(), place);
+    }
+}
+
+#[test]
+fn a_counter_is_a_number_and_all_other_text_is_text() {
+    for (value, is_counter) in [
+        ("0", true),
+        ("-9223372036854775808", true),
+        ("9223372036854775807", true),
+        ("9223372036854775808", false),
+        ("-0", false),
+        ("007", false),
+    ] {
+        let put = Put { key: Key::from("a"), value: value.into(), mode: PutMode::Overwrite, expires_at: None };
+        let sent = serde_json::to_value(stored::Fields::of(&put, "mark")).unwrap();
+        let number = is_counter.then(|| json!({"integerValue": value}));
+        let text = (!is_counter).then(|| json!({"stringValue": value}));
+        assert_eq!((sent.get("n"), sent.get("v")), (number.as_ref(), text.as_ref()), "{value}");
     }
 }
