@@ -179,6 +179,19 @@ async fn what_a_crash_left_is_collected_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn refused_writes_and_deletes_leave_no_file() {
+    let place = Place::new();
+    let pages = place.pages();
+    let old = put(&*pages, "a", "old", PutMode::Create).await.unwrap();
+    assert!(put(&*pages, "a", "another", PutMode::Create).await.is_err());
+    put(&*pages, "a", "new", PutMode::Overwrite).await.unwrap();
+    assert!(put(&*pages, "a", "late", PutMode::Update(old.into())).await.is_err());
+    assert_eq!((read(&*pages, "a").await.unwrap(), place.files()), ("new".into(), 1));
+    pages.delete(&path("a")).await.unwrap();
+    assert_eq!(place.files(), 0);
+}
+
+#[tokio::test]
 async fn damaged_content_is_an_error_and_never_other_bytes() {
     let place = Place::new();
     put(&*place.pages(), "a", "content", PutMode::Overwrite).await.unwrap();
