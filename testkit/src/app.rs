@@ -8,7 +8,7 @@ use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{App, Body, Cloud, Error, Hosted, ObjectEvent, Outcome, Tick};
 use serde_json::Value;
 
-/// How many messages an app has acknowledged.
+/// How many messages and events of objects an app has acknowledged.
 #[derive(Debug, Clone, Default)]
 pub struct Acknowledged(Arc<AtomicUsize>);
 
@@ -22,11 +22,12 @@ impl Acknowledged {
 /// An app with all triggers. It rejects messages that begin with `<`, and retries those that begin with `>`.
 pub fn shop(cloud: &Cloud) -> (Hosted, Acknowledged) {
     let acknowledged = Acknowledged::default();
-    let count = acknowledged.clone();
+    let (count, objects) = (acknowledged.clone(), acknowledged.clone());
     let mut app = App::new("shop")
         .http(Router::new().fallback(async |request: Request<Body>| {
             let size = request.uri().to_string().len() + request.headers().len();
-            ([("set-cookie", "a=1".to_owned()), ("x-size", size.to_string())], &b"\xff\0"[..])
+            let body: &[u8] = if size.is_multiple_of(2) { b"ok" } else { b"\xff\0" };
+            ([("set-cookie", "a=1".to_owned()), ("x-size", size.to_string())], body)
         }))
         .on_message(&cloud.topic::<Bytes>("clicks"), move |message: Message<Bytes>, _| {
             let outcome = match message.body.first() {
@@ -37,7 +38,10 @@ pub fn shop(cloud: &Cloud) -> (Hosted, Acknowledged) {
             count.0.fetch_add(usize::from(outcome == Outcome::Ack), Ordering::Relaxed);
             async move { outcome }
         })
-        .on_object(&cloud.bucket("pages"), |_: ObjectEvent, _| async { Outcome::Ack })
+        .on_object(&cloud.bucket("pages"), move |_: ObjectEvent, _| {
+            objects.0.fetch_add(1, Ordering::Relaxed);
+            async { Outcome::Ack }
+        })
         .on_schedule("sweep", "0 3 * * *", |_: Tick, _| async { Outcome::Ack })
         .on_invoke("size", |payload: Value, _| async move { Ok::<_, Error>(payload.to_string().len()) })
         .on_invoke("none", |_: Value, _| async { Ok::<_, Error>(()) });

@@ -74,12 +74,17 @@ async fn attempt(target: &Target, function: &str, log: Log, Mutant { bytes: even
 
 #[tokio::test]
 async fn each_fixture_does_what_it_says() {
-    let [queue, service_bus] = targets();
+    let ([queue, service_bus], mut texts) = (targets(), Vec::new());
     for (function, call) in seeds() {
         let text = String::from_utf8_lossy(&call);
         let target = if text.contains("DeliveryCount") { &service_bus } else { &queue };
         let answered = target.handle(&function, &call).await;
         let wanted = if text.contains("<xml") { 500 } else { 200 };
         assert_eq!(answered.status().as_u16(), wanted, "{function} {text}");
+        if function == "http" {
+            let body = answered.into_body().collect().await.unwrap().to_bytes();
+            texts.push(String::from_utf8_lossy(&body).contains(r#""body":"ok""#));
+        }
     }
+    assert_eq!(texts, [true, false], "the app's answer is a text, or bytes that JSON has no place for");
 }
