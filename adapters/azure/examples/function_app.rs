@@ -6,25 +6,37 @@
 //!
 //! It is to see the same app settings as the app, `ISOBAR_TRIGGER_SECRET` among them. The files hold that secret.
 
-#![allow(clippy::print_stdout)] // a command speaks so
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command speaks so
 
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use isobar_abstraction::{BoxError, Environment};
 use isobar_azure::{AzureConfig, HttpMode, function_app};
 
-fn main() -> Result<(), BoxError> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, executable] = arguments.as_slice() else {
         return Err("usage: function_app FOLDER EXECUTABLE, with the app's manifest on standard input".into());
     };
-    let manifest = serde_json::from_reader(std::io::stdin())?;
+    let manifest = serde_json::from_reader(std::io::stdin())
+        .map_err(|error| format!("standard input is no manifest: {error}; ISOBAR_MANIFEST=1 prints one"))?;
     let config = AzureConfig::from_environment(&Environment::new(std::env::vars(), []))?;
     for (path, text) in function_app(&manifest, &config, executable, HttpMode::Proxying)?.files() {
         let path = Path::new(folder).join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&path))?;
-        fs::write(&path, text)?;
+        let done = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, text));
+        done.map_err(|error| format!("{}: {error}", path.display()))?;
         println!("{}", path.display());
     }
     Ok(())

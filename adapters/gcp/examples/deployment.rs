@@ -11,17 +11,30 @@
 //! per project, Cloud Storage's service agent `roles/pubsub.publisher`, and Pub/Sub's `roles/pubsub.publisher` and
 //! `roles/pubsub.subscriber`, which notifications and dead letters need.
 
-#![allow(clippy::print_stdout)] // a command speaks so
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command speaks so
+
+use std::process::ExitCode;
 
 use isobar_abstraction::{BoxError, Environment};
 use isobar_gcp::{GcpConfig, deployment, deployment_script};
 
-fn main() -> Result<(), BoxError> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [service, account, region] = arguments.as_slice() else {
         return Err("usage: deployment SERVICE_URL SERVICE_ACCOUNT REGION, with the manifest on standard input".into());
     };
-    let manifest = serde_json::from_reader(std::io::stdin())?;
+    let manifest = serde_json::from_reader(std::io::stdin())
+        .map_err(|error| format!("standard input is no manifest: {error}; ISOBAR_MANIFEST=1 prints one"))?;
     let config = GcpConfig::from_environment(&Environment::new(std::env::vars(), []))?;
     print!("{}", deployment_script(&deployment(&manifest, &config, service, account, region)?));
     Ok(())
