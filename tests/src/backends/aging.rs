@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use isobar::clock::to_millis;
 use isobar::key_value::{Item, Put, PutMode, ScanSegment};
-use isobar::{Clock, KeyValue, Location, Manifest, ManualClock, Provider, ResourceKind, Result};
+use isobar::{Clock, ErrorKind, KeyValue, Location, Manifest, ManualClock, Provider, ResourceKind, Result};
 
 /// Up to when items were made older.
 #[derive(Debug)]
@@ -45,15 +45,27 @@ pub(super) async fn age(provider: &dyn Provider, manifest: &Manifest, by: Durati
     Ok(())
 }
 
+/// What the app writes meanwhile is made older in its place.
+async fn age_item(table: &dyn KeyValue, mut item: Item, by: Duration) -> Result<()> {
+    while let Item { key, value, version, expires_at: Some(time) } = item {
+        let mode = PutMode::Update(version);
+        match table.put(Put { key: key.clone(), value, mode, expires_at: Some(time - by) }).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => match table.get(&key).await? {
+                Some(newer) => item = newer,
+                None => break,
+            },
+            done => return done.map(drop),
+        }
+    }
+    Ok(())
+}
+
 async fn age_table(table: &dyn KeyValue, by: Duration) -> Result<()> {
     let mut segment = ScanSegment { segment: 0, segments: 1, limit: 1000, after: None };
     loop {
         let page = table.scan(&segment).await?;
-        for Item { key, value, expires_at, .. } in page.items {
-            if let Some(time) = expires_at {
-                let put = Put { key, value, mode: PutMode::Overwrite, expires_at: Some(time - by) };
-                table.put(put).await?;
-            }
+        for item in page.items {
+            age_item(table, item, by).await?;
         }
         match page.resume {
             Some(resume) => segment.after = Some(resume),

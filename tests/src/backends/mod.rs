@@ -24,7 +24,7 @@ use serde_json::Value;
 pub struct Double {
     /// What it stands for.
     pub name: &'static str,
-    /// What only it can run: rows, trials, or checks of the end-to-end and interop targets.
+    /// What only it can run: rows, trials, checks of the end-to-end and interop targets, or an adapter's tests.
     pub only: &'static [&'static str],
 }
 

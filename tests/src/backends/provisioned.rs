@@ -9,7 +9,7 @@ use isobar::{Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub,
 /// What makes resources, and knows where they are.
 #[async_trait]
 pub(super) trait Deployment: Debug + Send + Sync + 'static {
-    /// Deployment a resource, if it is not there yet.
+    /// Makes a resource, if it is not there yet.
     async fn make(&self, kind: ResourceKind, name: &str) -> Result<()>;
 
     /// A resource where the configuration of its app would place it.

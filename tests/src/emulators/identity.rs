@@ -14,7 +14,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use isobar::clock::to_millis;
 use isobar::{Body, Result};
 use parking_lot::Mutex;
@@ -87,7 +87,9 @@ impl Identity {
 impl Front for Inner {
     async fn pass(&self, parts: Parts, _: Bytes) -> Result<Response<Body>> {
         let query: HashMap<_, _> = url_pairs(parts.uri.query().unwrap_or_default());
-        let known = parts.headers.get("x-identity-header").is_some_and(|value| *value == *self.header);
+        let known = parts.method == Method::GET
+            && parts.uri.path() == "/msi/token"
+            && parts.headers.get("x-identity-header").is_some_and(|value| *value == *self.header);
         let (true, Some("2019-08-01"), Some(audience)) =
             (known, query.get("api-version").map(String::as_str), query.get("resource"))
         else {

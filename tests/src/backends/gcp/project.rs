@@ -58,6 +58,11 @@ impl Project {
             .with_var("STORAGE_EMULATOR_HOST", &*self.storage)
     }
 
+    /// What URLs are signed for.
+    pub(super) fn storage_host(&self) -> &str {
+        self.storage.trim_start_matches("http://")
+    }
+
     pub(super) fn physical(&self, name: &str) -> String {
         format!("{}-{name}", self.id)
     }

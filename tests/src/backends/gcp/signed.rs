@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use http::{Request, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use ring::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -32,8 +33,8 @@ pub fn account() -> String {
     account.to_string()
 }
 
-/// Checks a request of somebody without a token. `Err` is the status of the refusal.
-pub(super) fn check(request: &Request<Bytes>, now: SystemTime) -> Result<(), StatusCode> {
+/// Checks a request of somebody without a token to the service at `host`. `Err` is the status of the refusal.
+pub(super) fn check(request: &Request<Bytes>, host: &str, now: SystemTime) -> Result<(), StatusCode> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
     let pairs: BTreeMap<_, _> = url::form_urlencoded::parse(query).into_owned().collect();
     let value = |name: &str| pairs.get(name).map(String::as_str).ok_or(BAD);
@@ -42,9 +43,10 @@ pub(super) fn check(request: &Request<Bytes>, now: SystemTime) -> Result<(), Sta
     }
     let (email, scope) = value("X-Goog-Credential")?.split_once('/').ok_or(BAD)?;
     let date = value("X-Goog-Date")?;
-    let text = format!("GOOG4-RSA-SHA256\n{date}\n{scope}\n{}", canonical(request));
-    let is_ours =
-        email == EMAIL && scope == format!("{}/auto/storage/goog4_request", date.get(..8).unwrap_or_default());
+    let text = format!("GOOG4-RSA-SHA256\n{date}\n{scope}\n{}", canonical(request, host));
+    let is_ours = email == EMAIL
+        && scope == format!("{}/auto/storage/goog4_request", date.get(..8).unwrap_or_default())
+        && request.uri().authority().is_some_and(|it| it.as_str() == host);
     if !is_ours || !is_signed(&text, &hex(value("X-Goog-Signature")?).ok_or(BAD)?) {
         return Err(StatusCode::FORBIDDEN);
     }
@@ -65,15 +67,23 @@ fn is_signed(text: &str, signature: &[u8]) -> bool {
     public.is_some_and(|public| public.verify(text.as_bytes(), signature).is_ok())
 }
 
-/// The hash of what was signed.
-fn canonical(request: &Request<Bytes>) -> String {
+/// The hash of what was signed, however the request is encoded.
+fn canonical(request: &Request<Bytes>, host: &str) -> String {
     let query = request.uri().query().unwrap_or_default();
-    let mut pairs: Vec<_> = query.split('&').filter(|pair| !pair.starts_with("X-Goog-Signature=")).collect();
+    let pairs = query.split('&').filter(|pair| !pair.starts_with("X-Goog-Signature="));
+    let mut pairs: Vec<_> = pairs.map(|pair| encoded(pair, '=')).collect();
     pairs.sort_unstable();
-    let host = request.uri().authority().map_or("", |host| host.as_str());
-    let (method, path, query) = (request.method(), request.uri().path(), pairs.join("&"));
+    let (method, path, query) = (request.method(), encoded(request.uri().path(), '/'), pairs.join("&"));
     let text = format!("{method}\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD");
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Each part is encoded anew: all but the unreserved characters of RFC 3986.
+fn encoded(text: &str, separator: char) -> String {
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let decoded = text.split(separator).map(|part| percent_decode_str(part).collect::<Vec<u8>>());
+    let parts: Vec<_> = decoded.map(|part| percent_encode(&part, RESERVED).to_string()).collect();
+    parts.join(separator.encode_utf8(&mut [0; 4]))
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
