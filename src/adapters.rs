@@ -23,6 +23,11 @@ pub(crate) const KNOWN: [Adapter; 4] = [
     known("gcp", &["firestore", "gs", "pubsub"], &["K_SERVICE"]),
 ];
 
+/// Is a provider of this name one of isobar's own, compiled in or not?
+pub(crate) fn is_own(name: &str) -> bool {
+    KNOWN.iter().any(|known| known.name == name)
+}
+
 const fn known(name: &'static str, schemes: &'static [&'static str], marks: &'static [&'static str]) -> Adapter {
     Adapter::new(name, schemes, |_| Err(Error::config("the provider is not compiled in"))).with_marks(marks)
 }

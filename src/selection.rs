@@ -25,7 +25,7 @@ use isobar_abstraction::{
     Adapter, Environment, Error, Location, Provider, ResourceKind, ResourceUrl, Result, Route, check_name,
 };
 
-use crate::adapters::KNOWN;
+use crate::adapters::{KNOWN, is_own};
 use crate::config::ISOBAR_PROVIDER;
 
 pub use variables::{SETTINGS, unused_variables};
@@ -43,7 +43,14 @@ pub fn host<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<&'
         return named(name, "this environment is that of", adapters);
     }
     let everywhere = adapters.iter().find(|adapter| adapter.marks.is_empty());
-    everywhere.ok_or_else(|| missing("this environment is that of no platform", "local", adapters))
+    everywhere.ok_or_else(|| {
+        let why = "this environment is that of no platform";
+        let mut others = adapters.iter().filter(|adapter| !is_own(adapter.name));
+        match others.find_map(|other| Some((other.name, other.marks.first()?))) {
+            Some((name, mark)) => Error::config(format!("{why}; set {mark}, or {ISOBAR_PROVIDER}={name}")),
+            None => missing(why, "local", adapters),
+        }
+    })
 }
 
 /// `memory` is in every build.
@@ -64,7 +71,7 @@ fn check_claims(adapters: &[Adapter]) -> Result<()> {
 
 fn named<'a>(name: &str, why: &str, adapters: &'a [Adapter]) -> Result<&'a Adapter> {
     adapters.iter().find(|adapter| adapter.name == name).ok_or_else(|| {
-        if KNOWN.iter().any(|known| known.name == name) {
+        if is_own(name) {
             return missing(&format!("{why} the provider `{name}`"), name, adapters);
         }
         let known = list(all(adapters).map(|adapter| adapter.name));
@@ -72,13 +79,15 @@ fn named<'a>(name: &str, why: &str, adapters: &'a [Adapter]) -> Result<&'a Adapt
     })
 }
 
-/// The provider whose platform's mark is set.
+/// The provider whose platform's mark is set. A mark belongs to the first that claims it, and so not to a missing
+/// provider where a given one has it too.
 fn marked<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<Option<&'a str>> {
     let mut found: Vec<(&str, &str)> = Vec::new();
     for adapter in all(adapters) {
-        let mark = adapter.marks.iter().find(|mark| environment.var(mark).is_some());
-        let is_new = |mark: &str| found.iter().all(|(other, name)| *other != mark && *name != adapter.name);
-        if let Some(mark) = mark.filter(|mark| is_new(mark)) {
+        let first = |mark: &&str| all(adapters).find(|first| first.marks.contains(mark)).map(|first| first.name);
+        let is_set = |mark: &&&str| environment.var(mark).is_some() && first(mark) == Some(adapter.name);
+        let is_new = found.iter().all(|(_, name)| *name != adapter.name);
+        if let Some(mark) = adapter.marks.iter().find(is_set).filter(|_| is_new) {
             found.push((mark, adapter.name));
         }
     }

@@ -94,7 +94,14 @@ fn a_provider_of_somebody_else_may_stand_alone() {
     assert_eq!(host(&[], &[everywhere, ALL[0]]).as_deref(), Ok("heap"), "the first without a mark");
     assert!(routes(&[("ISOBAR_BUCKET_PAGES", "s3://p")], &[everywhere]).is_ok());
     let lambda = everywhere.with_marks(&["AWS_LAMBDA_RUNTIME_API"]);
-    assert_eq!(host(&[LAMBDA], &[lambda]).as_deref(), Ok("heap"), "who is there claims the mark, not who is missing");
+    assert_eq!(
+        host(&[LAMBDA], &[lambda]).as_deref(),
+        Ok("heap"),
+        "a given provider claims the mark, not a missing one"
+    );
+    let both = HEAP.with_marks(&["HEAP_PORT", "AWS_LAMBDA_RUNTIME_API"]);
+    assert_eq!(host(&[("HEAP_PORT", "80"), LAMBDA], &[both]).as_deref(), Ok("heap"));
+    assert!(host(&[], &[HEAP]).unwrap_err().contains("set HEAP_PORT, or ISOBAR_PROVIDER=heap"));
 }
 
 #[test]
