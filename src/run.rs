@@ -8,7 +8,7 @@ use std::sync::Arc;
 use isobar_abstraction::host::note_panic;
 use isobar_abstraction::{Adapter, App, Cloud, Environment, Error, Hosted, Result};
 
-use crate::adapters::ADAPTERS;
+use crate::adapters::{ADAPTERS, is_own};
 use crate::config::{self, ISOBAR_MANIFEST};
 use crate::{logs, selection};
 
@@ -33,9 +33,10 @@ pub fn main(app: impl FnOnce(&Cloud) -> App) -> ExitCode {
 pub fn main_with(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> ExitCode {
     let environment = config::environment();
     let asks_for_help = environment.args().iter().any(|arg| arg == "--help" || arg == "-h");
-    // Platforms log each request by themselves, a machine of one's own does not.
-    let is_platform = selection::host(&environment, adapters).is_ok_and(|adapter| !adapter.marks.is_empty());
-    logs::start(&environment, !is_platform);
+    // The platforms of isobar's own providers log each request by themselves. A laptop does not, nor may any other.
+    let logs_requests = |adapter: &Adapter| is_own(adapter.name) && !adapter.marks.is_empty();
+    let is_logged = selection::host(&environment, adapters).is_ok_and(logs_requests);
+    logs::start(&environment, !is_logged);
     quiet_handlers();
     match start(&environment, adapters, app) {
         Ok(()) => ExitCode::SUCCESS,
@@ -171,8 +172,13 @@ mod tests {
         };
         let torn = TestClient::new(app).unwrap().tick("print").await.unwrap_err();
         assert_eq!(printed.load(Ordering::SeqCst), 0);
-        let elsewhere = tokio::spawn(async { panic!("not a handler") }).await;
-        assert!(elsewhere.is_err() && printed.load(Ordering::SeqCst) == 1);
+        let app = |_: &Cloud| {
+            App::new("printer").on_schedule("print", "0 3 * * *", |_, _cx| async {
+                assert!(crate::spawn(async { panic!("a task of its own") }).await.is_err());
+            })
+        };
+        TestClient::new(app).unwrap().tick("print").await.unwrap();
+        assert_eq!(printed.load(Ordering::SeqCst), 1);
         std::panic::set_hook(before);
         assert!(told.message().starts_with("the handler panicked: no paper (at src/run.rs:"), "{told}");
         assert_eq!(torn.message(), "the handler panicked: torn");

@@ -37,6 +37,7 @@ mod tests {
     use isobar_abstraction::driver::current_deadline;
     use isobar_abstraction::pub_sub::Message;
     use isobar_abstraction::{App, Cloud, Context, Error, Result, TestClient};
+    use isobar_testkit::Log;
 
     use super::*;
 
@@ -51,7 +52,10 @@ mod tests {
             let publisher = publisher.clone();
             async move {
                 let trace = cx.trace_parent().trace_id().to_string();
-                let task = async move { publisher.publish(trace).await.map(|_| current_deadline()) };
+                let task = async move {
+                    tracing::info!("in the task");
+                    publisher.publish(trace).await.map(|_| current_deadline())
+                };
                 let deadline = spawn(Box::pin(task)).await.unwrap()?;
                 Ok::<_, Error>(deadline.is_some() && deadline == cx.deadline())
             }
@@ -67,10 +71,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_has_the_deadline_and_the_trace_of_its_invocation_and_a_bare_one_has_neither() {
+    async fn a_task_has_the_deadline_the_trace_and_the_span_of_its_invocation_and_a_bare_one_has_none() {
         for (spawn, carried) in [(spawn::<Task> as Spawn, true), (tokio::spawn::<Task>, false)] {
-            let client = TestClient::new(|cloud: &Cloud| app(cloud, spawn)).unwrap();
+            let (log, client) = (Log::start(), TestClient::new(|cloud: &Cloud| app(cloud, spawn)).unwrap());
             assert_eq!(client.invoke::<bool>("start", &()).await.unwrap(), carried);
+            let line = log.lines().into_iter().find(|line| line.ends_with("in the task")).unwrap();
+            assert_eq!(line.contains("invocation="), carried, "{line}");
             assert_eq!(client.deliver_all().await.unwrap().acked, 1);
             let traced = client.cloud().table::<bool>("traced").get("note").await.unwrap();
             assert_eq!(traced, Some(carried));
