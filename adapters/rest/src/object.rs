@@ -37,7 +37,7 @@ pub use listing::{Page, group_before, location, page};
 pub use refusal::{Refused, refused_read};
 pub use store::Store;
 pub use upload::{PartUpload, UploadParts};
-pub use write::{WriteHeaders, check_version, conditional, request, typed, written};
+pub use write::{WriteHeaders, check_version, conditional, request, typed, with_type, written};
 
 /// The requests to one bucket: all that differs between the services, under a [`Store`].
 ///

@@ -92,7 +92,7 @@ impl ObjectRequests for S3Requests {
         // Without tags nobody needs the permission to read them.
         let tagged = answer.headers.contains_key(TAGS);
         let tags = if tagged { self.tags(from).await? } else { TagSet::default() };
-        let mut attributes = object::typed(head.attributes, Self::METADATA_NAMES)?;
+        let mut attributes = object::with_type(head.attributes);
         // As with `CopyObject`, which copies the tags, but not the class.
         attributes.remove(&Attribute::StorageClass);
         let options = PutOptions { mode, attributes, tags, ..PutOptions::default() };

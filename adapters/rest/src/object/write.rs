@@ -39,12 +39,12 @@ impl WriteHeaders {
     }
 }
 
-/// Adds a type where none was given: each service has another word for that, which may be an app's too.
+/// [`with_type`], of attributes that the app gives.
 ///
 /// `names` is what names of metadata may hold beside letters and digits.
 ///
 /// Errors: `InvalidInput` where no header can hold a value. Blanks at the ends would be cut off on the way.
-pub fn typed(mut attributes: Attributes, names: &[u8]) -> Result<Attributes> {
+pub fn typed(attributes: Attributes, names: &[u8]) -> Result<Attributes> {
     for (attribute, value) in &attributes {
         let named = match attribute {
             Attribute::Metadata(name) => {
@@ -57,10 +57,15 @@ pub fn typed(mut attributes: Attributes, names: &[u8]) -> Result<Attributes> {
             return Err(unwritable());
         }
     }
+    Ok(with_type(attributes))
+}
+
+/// Adds a type where none was given: each service has another word for that, which may be an app's too.
+pub fn with_type(mut attributes: Attributes) -> Attributes {
     if attributes.get(&Attribute::ContentType).is_none() {
         attributes.insert(Attribute::ContentType, NO_TYPE.into());
     }
-    Ok(attributes)
+    attributes
 }
 
 /// Can a header hold it, and a signature of its text?
