@@ -23,6 +23,7 @@ use futures_util::future::{Either, FutureExt, select};
 use tracing::{Instrument, Span};
 
 pub use crate::app::note_panic;
+use crate::outcome::chain;
 use crate::{Context, Error, ErrorKind, Event, Function, Invocation, Outcome, Reply, Result};
 pub use fields::{Fields, text};
 pub use http::{REQUEST_ID, answer, answer_whole, refuse};
@@ -31,15 +32,26 @@ pub use object::{StoredChange, deliver_changes};
 /// Delivers a message or an object event. Whatever the function does, there is an outcome: an `Err` is a retry, and
 /// so is a handler that is not at its end at the deadline of `cx`.
 ///
-/// A message brings its attempt and its trace with it. What is not an ack is logged.
+/// A message brings its attempt and its trace with it. What is not an ack is logged, an `Err` as an error.
 pub async fn deliver(function: &dyn Function, event: Event, cx: Context) -> Outcome {
-    handle(function, event, cx).await.unwrap_or_else(|error| Outcome::retry(error.to_string()))
+    let failed = |error: Error| {
+        tracing::error!(error = chain(&error), "the event cannot be handled");
+        Outcome::retry(error.to_string())
+    };
+    let (span, handled) = handled(function, event, cx);
+    handled.map(|handled| handled.unwrap_or_else(failed)).instrument(span).await
 }
 
 /// [`deliver`], for hosts that answer a failed call otherwise than a failed handler: schedules.
 ///
 /// Errors: those of the call itself, which nothing has logged: `NotFound` without a handler.
 pub async fn handle(function: &dyn Function, event: Event, cx: Context) -> Result<Outcome> {
+    let (span, handled) = handled(function, event, cx);
+    handled.instrument(span).await
+}
+
+/// The span of an event, and what is to run in it.
+fn handled(function: &dyn Function, event: Event, cx: Context) -> (Span, impl Future<Output = Result<Outcome>>) {
     let cx = match &event {
         Event::Message { message, .. } => {
             let trace = message.trace_parent.unwrap_or_else(|| cx.trace_parent());
@@ -48,7 +60,7 @@ pub async fn handle(function: &dyn Function, event: Event, cx: Context) -> Resul
         _ => cx,
     };
     let span = span(&event, &cx);
-    let call = async {
+    let handled = async move {
         let outcome = match within(&cx, function.call(event, cx.clone()).map(Ok)).await {
             Ok(Ok(Reply::Handled(outcome))) => outcome,
             Ok(Ok(_)) => return Err(wrong_reply()),
@@ -62,7 +74,7 @@ pub async fn handle(function: &dyn Function, event: Event, cx: Context) -> Resul
         }
         Ok(outcome)
     };
-    call.instrument(span).await
+    (span, handled)
 }
 
 /// Calls a function directly, and returns its answer as JSON; `null` for an empty one.

@@ -189,12 +189,14 @@ async fn whatever_a_function_answers_there_is_an_outcome_and_without_a_deadline_
         (Answers(|| Ok(Reply::Invoke(Bytes::new()))), Outcome::retry(wrong_reply().to_string())),
         (Answers(|| Err(Error::not_found("no handler"))), Outcome::retry("no handler (not-found)")),
     ] {
-        let clock = ManualClock::default();
+        let (log, clock) = (Log::start(), ManualClock::default());
         let mut delivered =
             std::pin::pin!(deliver(&answer, message("m-1"), Context::new("memory", Arc::new(clock.clone()))));
         assert!(delivered.as_mut().now_or_never().is_none());
         clock.advance(Duration::from_secs(3_600));
         assert_eq!(delivered.await, outcome);
+        let is_logged = log.failures().iter().any(|line| line.starts_with("ERROR") && line.contains("id=\"m-1\""));
+        assert_eq!(is_logged, outcome != Outcome::Ack, "{}", log.text());
     }
 }
 
