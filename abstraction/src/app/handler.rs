@@ -29,7 +29,7 @@ pub(super) fn guarded<R>(ambient: Ambient, call: impl FnOnce() -> BoxFuture<'sta
 }
 
 /// Runs one poll of the app's code, in its invocation; a panic is an `Err` with its text.
-pub(super) fn caught<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn caught<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> Result<T, String> {
     // A panic that the app caught by itself was at another place, whether before this poll or in it.
     PANICKED_AT.set(None);
     let polled = catch_unwind(AssertUnwindSafe(|| in_invocation(ambient, poll)));
@@ -83,7 +83,7 @@ pub fn note_panic(panic: &PanicHookInfo<'_>) -> bool {
     true
 }
 
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     match PANICKED_AT.take() {

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::blob::Bucket;
 use crate::pub_sub::{DEFAULT_SUBSCRIPTION, Message, Subscription};
 use crate::{Body, BoxError, Context, Error, IntoOutcome, Limits, ObjectEvent, Outcome, RetryPolicy, Tick, json};
-pub(crate) use handler::panic_text;
+pub(crate) use handler::caught;
 use handler::{Handler, boxed};
 
 pub use handler::note_panic;

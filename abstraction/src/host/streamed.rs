@@ -1,7 +1,6 @@
 //! A body that the host is still sending: it ends at the deadline of its invocation, and is logged where
 //! it breaks off.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
@@ -10,8 +9,8 @@ use futures_util::future::{BoxFuture, FutureExt};
 use http_body::{Body as _, Frame, SizeHint};
 use tracing::Span;
 
-use crate::app::panic_text;
-use crate::driver::{Ambient, in_invocation};
+use crate::app::caught;
+use crate::driver::Ambient;
 use crate::outcome::chain;
 use crate::{Body, BoxError, Context, Error, ErrorKind};
 
@@ -104,12 +103,9 @@ impl http_body::Body for Streamed {
             return this.cut_late();
         }
         let (body, ambient) = (Pin::new(&mut this.body), Ambient::of(&this.cx));
-        let poll = || in_invocation(ambient, || body.poll_frame(task));
-        let polled = catch_unwind(AssertUnwindSafe(poll));
-        let polled = polled.unwrap_or_else(|panic| {
-            let error = Error::internal(panic_text(panic.as_ref()));
-            Poll::Ready(Some(Err(axum_core::Error::new(error))))
-        });
+        let polled = caught(ambient, || body.poll_frame(task));
+        let polled =
+            polled.unwrap_or_else(|panic| Poll::Ready(Some(Err(axum_core::Error::new(Error::internal(panic))))));
         let frame = match polled {
             Poll::Pending if is_first && this.is_late(task) => return this.cut_late(),
             Poll::Pending => return Poll::Pending,
