@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use isobar_abstraction::pub_sub::{DEFAULT_SUBSCRIPTION, Message};
+use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{Clock, Context, Event, ResourceKind};
 
 use crate::profile::PROFILE;
@@ -16,9 +16,9 @@ pub(crate) fn context(clock: &Arc<dyn Clock>, timeout: Duration) -> Context {
 }
 
 /// The event of a message. Errors: where a stored object event cannot be read.
-pub(crate) fn event(source: &Source, message: Message<Bytes>) -> serde_json::Result<Event> {
+pub(crate) fn event(source: &Source, subscription: &str, message: Message<Bytes>) -> serde_json::Result<Event> {
     if source.kind() == ResourceKind::Bucket {
         return serde_json::from_slice(&message.body).map(Event::Object);
     }
-    Ok(Event::Message { topic: source.name().to_owned(), subscription: DEFAULT_SUBSCRIPTION.to_owned(), message })
+    Ok(Event::Message { topic: source.name().to_owned(), subscription: subscription.to_owned(), message })
 }

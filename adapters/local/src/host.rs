@@ -134,21 +134,24 @@ fn bind_error(wanted: SocketAddr, error: std::io::Error) -> Error {
 async fn prepare(provider: &LocalProvider, app: &Hosted) -> Result<()> {
     provider.store().open()?;
     blob::collect_orphans(provider.store()).await?;
-    provider.queue().subscribe(sources(app).into_iter().map(|(source, _)| source).collect()).await
+    provider.queue().subscribe(sources(app).into_iter().map(|(source, ..)| source).collect()).await
 }
 
-fn sources(app: &Hosted) -> Vec<(Source, isobar_abstraction::RetryPolicy)> {
-    let topics = app.manifest.messages.iter().map(|trigger| (Source::topic(&trigger.source), trigger.retry));
-    let buckets = app.manifest.objects.iter().map(|trigger| (Source::bucket(&trigger.source), trigger.retry));
+/// Each with its subscription, which a bucket has none of.
+fn sources(app: &Hosted) -> Vec<(Source, String, isobar_abstraction::RetryPolicy)> {
+    let messages = app.manifest.messages.iter();
+    let topics = messages.map(|it| (Source::topic(&it.source), it.subscription.clone(), it.retry));
+    let objects = app.manifest.objects.iter();
+    let buckets = objects.map(|it| (Source::bucket(&it.source), String::new(), it.retry));
     topics.chain(buckets).collect()
 }
 
 fn background(provider: &LocalProvider, app: &Hosted, stop: &Stop) -> JoinSet<Result<()>> {
     let mut tasks = JoinSet::new();
     let clock = provider.system_clock();
-    for (source, retry) in sources(app) {
+    for (source, subscription, retry) in sources(app) {
         let (queue, function) = (provider.queue().clone(), Arc::clone(&app.function));
-        let worker = Worker { source, retry, queue, clock: Arc::clone(clock), function };
+        let worker = Worker { source, subscription, retry, queue, clock: Arc::clone(clock), function };
         tasks.spawn(worker.run(stop.clone()));
     }
     for trigger in app.manifest.schedules.clone() {

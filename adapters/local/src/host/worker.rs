@@ -23,6 +23,8 @@ pub(super) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Worker {
     pub(super) source: Source,
+    /// Empty for a bucket.
+    pub(super) subscription: String,
     pub(super) retry: RetryPolicy,
     pub(super) queue: Queue,
     pub(super) clock: Arc<dyn Clock>,
@@ -75,7 +77,7 @@ impl Worker {
         let message = leased.message.clone();
         let attempt = message.attempt;
         let cx = event::context(&self.clock, PROFILE.limits.event_timeout).with_attempt(attempt);
-        let outcome = match event::event(&self.source, message) {
+        let outcome = match event::event(&self.source, &self.subscription, message) {
             Ok(event) => deliver(self.function.as_ref(), event, cx).await,
             Err(_) => Outcome::reject("the stored object event cannot be read"),
         };
