@@ -36,15 +36,20 @@ pub struct MessageTrigger {
     /// The logical name of the topic.
     pub source: String,
     /// The subscription; [`DEFAULT_SUBSCRIPTION`] where the app names none.
+    #[serde(default = "default_subscription")]
     pub subscription: String,
     /// How often a message is tried.
     pub retry: RetryPolicy,
 }
 
+fn default_subscription() -> String {
+    DEFAULT_SUBSCRIPTION.to_owned()
+}
+
 impl MessageTrigger {
     /// The default subscription of a topic.
     pub fn new(topic: impl Into<String>, retry: RetryPolicy) -> Self {
-        Self { source: topic.into(), subscription: DEFAULT_SUBSCRIPTION.to_owned(), retry }
+        Self { source: topic.into(), subscription: default_subscription(), retry }
     }
 }
 
