@@ -39,7 +39,7 @@ impl S3Refusals {
             (412, _) => Refused::Unmet,
             (409, "ConditionalRequestConflict") => Refused::Overtaken("another write of this key came in between"),
             (416, _) => Refused::EmptyRange,
-            (301 | 400, _) => match self.elsewhere(&refusal.answer) {
+            (301, _) | (400, "" | "AuthorizationHeaderMalformed") => match self.elsewhere(&refusal.answer) {
                 Some(right) => config(self.wrong_region(&right)),
                 None => Refused::Other(refusal.kind, refusal.explanation.clone()),
             },
@@ -74,7 +74,7 @@ pub(super) fn read(answer: &Response<Bytes>) -> Option<Refusal> {
     if answer.status().is_success() && !contains_error(answer) {
         return None;
     }
-    let (code, message) = refusal::told(answer);
+    let (code, message) = refusal::code_and_message(answer);
     let (kind, judgement) = (kind(answer.status().as_u16(), &code), judge_code(answer.status(), &code));
     let refusal = Refusal::new(answer, code, &message);
     Some(Refusal { kind, judgement, explanation: explained(&refusal), ..refusal })

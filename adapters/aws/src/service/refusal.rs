@@ -10,7 +10,7 @@ use isobar_abstraction::ErrorKind;
 use isobar_rest::{Judgement, Refusal};
 
 use super::code::{Meaning, meaning};
-pub(crate) use read::told;
+pub(crate) use read::code_and_message;
 
 /// How far a clock may be off before AWS refuses its signatures; S3 takes three times as much.
 ///
@@ -18,7 +18,7 @@ pub(crate) use read::told;
 const SKEW: Duration = Duration::from_secs(300);
 
 /// What an answer says of an error, before it is known what that means.
-struct Said<'a> {
+struct ErrorParts<'a> {
     /// Without its namespace.
     code: &'a str,
     message: &'a str,
@@ -34,23 +34,24 @@ pub(crate) fn read(answer: &Response<Bytes>, place: &str) -> Option<Refusal> {
     if answer.status().is_success() {
         return None;
     }
-    let (code, message) = read::told(answer);
+    let (code, message) = read::code_and_message(answer);
     Some(of_code(answer, code, &message, place))
 }
 
 /// The refusal with this code and message, be they those of the answer or of a part of it.
 pub(crate) fn of_code(answer: &Response<Bytes>, code: String, message: &str, place: &str) -> Refusal {
-    // What was said is fit to be shown: without keys and signatures.
+    // A message is shown without keys and signatures.
     let refusal = Refusal::new(answer, code, &read::shown(message));
-    let said = Said {
+    let parts = ErrorParts {
         code: &refusal.code,
         message: &refusal.message,
         status: answer.status().as_u16(),
         retry_after: read::retry_after(answer.headers()),
         dates: read::date(answer.headers()).map(|theirs| (theirs, SystemTime::now())),
     };
-    let meaning = said.meaning();
-    let (kind, judgement, explanation) = (said.kind(meaning), said.judgement(meaning), said.explained(meaning, place));
+    let meaning = parts.meaning();
+    let (kind, judgement, explanation) =
+        (parts.kind(meaning), parts.judgement(meaning), parts.explained(meaning, place));
     Refusal { kind, judgement, explanation, ..refusal }
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn is_expired(refusal: &Refusal) -> bool {
     meaning(&refusal.code, refusal.status().as_u16()) == Meaning::Expired
 }
 
-impl Said<'_> {
+impl ErrorParts<'_> {
     fn judgement(&self, meaning: Meaning) -> Judgement {
         match meaning {
             Meaning::Throttled | Meaning::Busy => Judgement::Refused { after: self.retry_after },

@@ -14,17 +14,17 @@ const KEY_MARKS: [&str; 2] = ["AKIA", "ASIA"];
 const KEY_SIZE: usize = 16;
 
 /// The code and the message of an error: JSON (`__type`, `message`) or XML (`<Code>`, `<Message>`), or a header.
-pub(crate) fn told(answer: &Response<Bytes>) -> (String, String) {
+pub(crate) fn code_and_message(answer: &Response<Bytes>) -> (String, String) {
     let body = answer.body();
-    let (told, message) = json(body).or_else(|| xml(body)).unwrap_or_default();
+    let (code, message) = json(body).or_else(|| xml(body)).unwrap_or_default();
     let header = answer.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok());
-    (bare(header.filter(|code| !code.is_empty()).unwrap_or(&told)), message)
+    (bare(header.filter(|code| !code.is_empty()).unwrap_or(&code)), message)
 }
 
 fn json(body: &[u8]) -> Option<(String, String)> {
-    let told: Value = serde_json::from_slice(body).ok()?;
-    let text = |names: &[&str]| names.iter().find_map(|name| told[*name].as_str()).unwrap_or_default().to_owned();
-    told.is_object().then(|| (text(&["__type", "code", "Code"]), text(&["message", "Message"])))
+    let error: Value = serde_json::from_slice(body).ok()?;
+    let text = |names: &[&str]| names.iter().find_map(|name| error[*name].as_str()).unwrap_or_default().to_owned();
+    error.is_object().then(|| (text(&["__type", "code", "Code"]), text(&["message", "Message"])))
 }
 
 /// The first `<Code>` and the first `<Message>`, wherever they stand: services nest them differently.
