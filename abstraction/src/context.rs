@@ -69,7 +69,7 @@ impl Context {
         self.with(|inner| inner.function = Some(name.into()))
     }
 
-    /// For hosts: the time at which the platform ends the invocation.
+    /// For hosts: when the handler must be done, a little before the platform ends the invocation.
     #[must_use]
     pub fn with_deadline(self, deadline: SystemTime) -> Self {
         self.with(|inner| inner.deadline = Some(deadline))
@@ -125,7 +125,7 @@ impl Context {
         self.0.attempt
     }
 
-    /// When the platform ends this invocation.
+    /// When the handler must be done, a little before the platform ends the invocation.
     pub fn deadline(&self) -> Option<SystemTime> {
         self.0.deadline
     }

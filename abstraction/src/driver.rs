@@ -43,7 +43,7 @@ pub(crate) fn in_handler() -> bool {
     CURRENT.get().is_some_and(|ambient| ambient.is_handler)
 }
 
-/// When the invocation ends that is being polled on this thread, if one is and its platform has told. A call to a
+/// The deadline of the invocation that is being polled on this thread, if one is and it has a deadline. A call to a
 /// service that would take longer is in vain.
 pub fn current_deadline() -> Option<SystemTime> {
     CURRENT.get().and_then(|ambient| ambient.deadline)

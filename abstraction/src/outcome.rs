@@ -137,10 +137,10 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 pub struct RetryPolicy {
     /// Deliveries in all, the first included. At least 1.
     pub max_attempts: u32,
-    /// The longest wait before the second delivery.
+    /// The wait before the second delivery, which is at least half of it; it doubles with each delivery.
     #[serde(rename = "min_backoff_ms", with = "crate::clock::duration_millis")]
     pub min_backoff: Duration,
-    /// The longest wait before any delivery.
+    /// The longest wait of these. A handler that asks for another wait gets that.
     #[serde(rename = "max_backoff_ms", with = "crate::clock::duration_millis")]
     pub max_backoff: Duration,
 }

@@ -104,8 +104,8 @@ impl Lambda {
     ///
     /// HTTP is always answered: an error of the app is a status, as on every provider. Errors: those of
     /// the app for all other events; `InvalidInput` for what is not JSON or says what it cannot mean;
-    /// `NotFound` for an event that nobody handles; `Timeout` shortly before Lambda's deadline, but for
-    /// messages of a queue: of these only the late ones come again.
+    /// `NotFound` for an event without a handler; `Timeout` for a direct call that has not ended shortly before
+    /// Lambda's deadline. Any other event that is late comes again; of the messages of a queue, only those.
     pub async fn handle(&self, event: &[u8], call: LambdaCall) -> Result<LambdaReply> {
         if let Some(account) = call.part_of_arn(4) {
             self.state.account.get_or_init(|| account.to_owned());

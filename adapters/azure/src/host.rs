@@ -85,7 +85,7 @@ impl CustomHandler {
         Self { state, app, settings, warned: Arc::default() }
     }
 
-    /// Answers one request, whatever it is and whatever the app does.
+    /// Answers one request, whatever it is and whatever the app does. A panic of the host itself is the server's to catch.
     ///
     /// To a trigger 200 says that it is done with, and any other status that it is not, so that the
     /// platform counts the failure and tries again: 400 for a call that cannot be read, 404 for a

@@ -75,7 +75,7 @@ impl CloudRunService {
         Self { state, app, keys }
     }
 
-    /// Answers one request, whatever it is and whatever the app does.
+    /// Answers one request, whatever it is and whatever the app does. A panic of the host itself is the server's to catch.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let called = match Called::of(&request, self.settings()) {
             Called::Http => return self.http(request).await,

@@ -36,9 +36,9 @@ pub struct Refusal {
     pub code: String,
     /// What it said: one line of at most 500 characters.
     pub message: String,
-    /// What it is to a caller.
+    /// The kind of its error.
     pub kind: ErrorKind,
-    /// What it is to one who would try again.
+    /// Whether another attempt may help.
     pub judgement: Judgement,
     /// The text of the error that it becomes.
     pub explanation: String,

@@ -1,4 +1,9 @@
-//! How long to wait before another attempt, and how many attempts there may be.
+//! How long to wait before another attempt of a request, and the budget that limits all attempts of a client.
+//!
+//! Three layers try again, each what the one below it cannot: here the client repeats a request, up to
+//! `max_attempts` and while there is budget; the write of a key-value service begins anew where others write the same
+//! items meanwhile ([`attempt`](crate::attempt)); and the platform delivers an event again whose handler failed, by its
+//! `RetryPolicy`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};

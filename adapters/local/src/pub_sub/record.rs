@@ -75,7 +75,8 @@ impl Record {
     }
 }
 
-/// Why a message is dead; stored before its record.
+/// Why a message is dead; stored before its record. `pub_sub::Death` has other names for its fields: existing data
+/// files have `died_ms`, and no source.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Death {
     pub(super) reason: String,
