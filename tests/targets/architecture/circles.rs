@@ -89,13 +89,13 @@ impl Crate {
                 let Some(target) = self.target(module, path, 0) else { continue };
                 let same = module.iter().zip(&target).take_while(|(one, other)| one == other).count();
                 if let (Some(from), Some(to)) = (module.get(same), target.get(same)) {
-                    let told = format!("{file}:{line} {}", path.join("::"));
-                    levels.entry(module[..same].to_vec()).or_default().insert((from.clone(), to.clone(), told));
+                    let place = format!("{file}:{line} {}", path.join("::"));
+                    levels.entry(module[..same].to_vec()).or_default().insert((from.clone(), to.clone(), place));
                 }
             }
         }
         let circle = |(level, mut imports): (Segments, BTreeSet<_>)| {
-            // Who imports nobody, or whom nobody imports, is in no circle.
+            // A module that imports no other, or that no other imports, is in no circle.
             loop {
                 let (all, count) = (imports.clone(), imports.len());
                 imports.retain(|(from, to, _)| {
@@ -105,7 +105,7 @@ impl Crate {
                     break;
                 }
             }
-            let lines: Vec<_> = imports.iter().map(|(from, to, told)| format!("  {from} → {to}: {told}")).collect();
+            let lines: Vec<_> = imports.iter().map(|(from, to, place)| format!("  {from} → {to}: {place}")).collect();
             (!lines.is_empty()).then(|| format!("{source}, in `{}`:\n{}", level.join("::"), lines.join("\n")))
         };
         levels.into_iter().filter_map(circle).collect()

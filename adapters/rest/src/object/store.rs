@@ -124,14 +124,14 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
         }
         let (answer, body) = self.0.open(at, &options).await?.into_parts();
         let head = self.0.describe(at, &answer)?;
-        let (wanted, came) = (within(options.range.as_ref(), head.meta.size)?, &head.range);
-        if *came != wanted {
+        let (expected, received) = (within(options.range.as_ref(), head.meta.size)?, &head.range);
+        if *received != expected {
             let service = R::SERVICE;
             let message =
-                format!("{service} answered the bytes {came:?} of the object, where {wanted:?} were asked for");
+                format!("{service} answered the bytes {received:?} of the object, where {expected:?} were asked for");
             return Err(Error::internal(message).into());
         }
-        let download = Download::new(Arc::clone(&self.0), head.meta.clone(), body, wanted);
+        let download = Download::new(Arc::clone(&self.0), head.meta.clone(), body, expected);
         Ok(head.with(download.stream()))
     }
 
