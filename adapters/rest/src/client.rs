@@ -49,6 +49,8 @@ impl Client {
     /// ([`current_deadline`](isobar_abstraction::driver::current_deadline)). Where retries are used up, or the
     /// invocation leaves no time for one, the last refusal is returned.
     ///
+    /// A success is http's own type, whose `Debug` shows headers and body: they may be secrets, and are not for a log.
+    ///
     /// Errors, with `outcome_unknown` if an attempt of a write may have been applied:
     /// - `Unavailable`: no connection, or no whole answer.
     /// - `Timeout`: no whole answer in time, or no time for another attempt.
