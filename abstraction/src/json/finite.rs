@@ -45,8 +45,20 @@ fn check(is_finite: bool) -> Looked {
 }
 
 macro_rules! nothing_in {
-    ($($method:ident($type:ty)),* $(,)?) => {
-        $(fn $method(self, _: $type) -> Looked { Ok(()) })*
+    ($($method:ident($($type:ty),*)),* $(,)?) => {
+        $(fn $method(self, $(_: $type),*) -> Looked { Ok(()) })*
+    };
+}
+
+macro_rules! value_in {
+    ($($method:ident($($type:ty),*)),* $(,)?) => {
+        $(fn $method<T: Serialize + ?Sized>(self, $(_: $type,)* value: &T) -> Looked { value.serialize(self) })*
+    };
+}
+
+macro_rules! parts_in {
+    ($($method:ident($($type:ty),*)),* $(,)?) => {
+        $(fn $method(self, $(_: $type),*) -> Result<Self, Found> { Ok(self) })*
     };
 }
 
@@ -64,8 +76,20 @@ impl Serializer for Look {
     nothing_in! {
         serialize_bool(bool), serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
         serialize_i128(i128), serialize_u8(u8), serialize_u16(u16), serialize_u32(u32), serialize_u64(u64),
-        serialize_u128(u128), serialize_char(char), serialize_str(&str), serialize_bytes(&[u8]),
-        serialize_unit_struct(&'static str),
+        serialize_u128(u128), serialize_char(char), serialize_str(&str), serialize_bytes(&[u8]), serialize_none(),
+        serialize_unit(), serialize_unit_struct(&'static str),
+        serialize_unit_variant(&'static str, u32, &'static str),
+    }
+
+    value_in! {
+        serialize_some(), serialize_newtype_struct(&'static str),
+        serialize_newtype_variant(&'static str, u32, &'static str),
+    }
+
+    parts_in! {
+        serialize_seq(Option<usize>), serialize_tuple(usize), serialize_tuple_struct(&'static str, usize),
+        serialize_tuple_variant(&'static str, u32, &'static str, usize), serialize_map(Option<usize>),
+        serialize_struct(&'static str, usize), serialize_struct_variant(&'static str, u32, &'static str, usize),
     }
 
     fn serialize_f32(self, value: f32) -> Looked {
@@ -76,76 +100,21 @@ impl Serializer for Look {
         check(value.is_finite())
     }
 
-    fn serialize_none(self) -> Looked {
-        Ok(())
-    }
-
-    fn serialize_unit(self) -> Looked {
-        Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Looked {
-        value.serialize(self)
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Looked {
-        Ok(())
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Looked {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        value: &T,
-    ) -> Looked {
-        value.serialize(self)
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Found> {
-        Ok(self)
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Self, Found> {
-        Ok(self)
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Found> {
-        Ok(self)
-    }
-
-    fn serialize_tuple_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Self, Found> {
-        Ok(self)
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, Found> {
-        Ok(self)
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Found> {
-        Ok(self)
-    }
-
-    fn serialize_struct_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Self, Found> {
-        Ok(self)
-    }
-
     fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Looked {
         Ok(())
     }
 }
 
 macro_rules! each_part {
-    ($($trait:ident::$method:ident),* $(,)?) => {
+    ($($trait:ident::$method:ident($($name:ty)?) $($key:ident)?),* $(,)?) => {
         $(impl $trait for Look {
             type Ok = ();
             type Error = Found;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Looked {
+            // serde_json refuses keys that are no numbers by itself.
+            $(fn $key<T: Serialize + ?Sized>(&mut self, _: &T) -> Looked { Ok(()) })?
+
+            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $name,)? value: &T) -> Looked {
                 value.serialize(*self)
             }
 
@@ -157,54 +126,13 @@ macro_rules! each_part {
 }
 
 each_part! {
-    SerializeSeq::serialize_element,
-    SerializeTuple::serialize_element,
-    SerializeTupleStruct::serialize_field,
-    SerializeTupleVariant::serialize_field,
-}
-
-impl SerializeMap for Look {
-    type Ok = ();
-    type Error = Found;
-
-    // serde_json refuses keys that are no numbers by itself.
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, _: &T) -> Looked {
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Looked {
-        value.serialize(*self)
-    }
-
-    fn end(self) -> Looked {
-        Ok(())
-    }
-}
-
-impl SerializeStruct for Look {
-    type Ok = ();
-    type Error = Found;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Looked {
-        value.serialize(*self)
-    }
-
-    fn end(self) -> Looked {
-        Ok(())
-    }
-}
-
-impl SerializeStructVariant for Look {
-    type Ok = ();
-    type Error = Found;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Looked {
-        value.serialize(*self)
-    }
-
-    fn end(self) -> Looked {
-        Ok(())
-    }
+    SerializeSeq::serialize_element(),
+    SerializeTuple::serialize_element(),
+    SerializeTupleStruct::serialize_field(),
+    SerializeTupleVariant::serialize_field(),
+    SerializeMap::serialize_value() serialize_key,
+    SerializeStruct::serialize_field(&'static str),
+    SerializeStructVariant::serialize_field(&'static str),
 }
 
 #[cfg(test)]
