@@ -38,7 +38,7 @@ mod schedule;
 mod test_client;
 
 pub use access::Access;
-pub use app::{App, HttpService};
+pub use app::App;
 pub use axum_core::body::Body;
 pub use blob::Blob;
 pub use clock::{Clock, ManualClock};

@@ -44,24 +44,19 @@ impl App {
             source: bucket.clone(),
             retry: trigger.retry,
         };
-        let mut manifest = Manifest {
-            app: self.name.clone(),
-            http: self.http.is_some(),
-            messages: self.messages.iter().map(message).collect(),
-            objects: self.objects.iter().map(object).collect(),
-            invokes: self.invokes.keys().cloned().collect(),
-            ..Manifest::default()
-        };
         let schedule = |(name, schedule): (&String, &super::Schedule)| ScheduleTrigger {
             name: name.clone(),
             cron: schedule.cron.clone(),
         };
-        manifest.schedules = self.schedules.iter().map(schedule).collect();
-        manifest.messages.sort_by(|a, b| (&a.source, &a.subscription).cmp(&(&b.source, &b.subscription)));
-        manifest.objects.sort_by(|a, b| a.source.cmp(&b.source));
-        manifest.schedules.sort_by(|a, b| a.name.cmp(&b.name));
-        manifest.invokes.sort();
-        manifest
+        Manifest {
+            app: self.name.clone(),
+            http: self.http.is_some(),
+            messages: self.messages.iter().map(message).collect(),
+            objects: self.objects.iter().map(object).collect(),
+            schedules: self.schedules.iter().map(schedule).collect(),
+            invokes: self.invokes.keys().cloned().collect(),
+            ..Manifest::default()
+        }
     }
 
     fn foreign_sources(&self, cloud: &Cloud) -> Vec<String> {

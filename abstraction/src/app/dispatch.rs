@@ -57,7 +57,7 @@ impl App {
         };
         let ambient = Ambient::of(&cx);
         request.extensions_mut().insert(cx);
-        let called = guarded(ambient, || service.call(request)).await;
+        let called = guarded(ambient, || service(request)).await;
         if let Some(refusal) = overrun.response(&self.limits) {
             return Ok(refusal);
         }

@@ -1,9 +1,7 @@
 //! The HTTP side of an app: any tower service, its body limits, and what an error looks like.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use axum_core::extract::DefaultBodyLimit;
@@ -17,16 +15,10 @@ use tower_service::Service;
 
 use crate::{Body, BoxError, Context, Error, ErrorKind, Limits, Origin};
 
-/// A tower service of HTTP requests without its types. It exists so that [`App`](super::App) can
-/// hold one; nobody implements it by hand.
-pub trait HttpService: Send + Sync {
-    /// Answers one request.
-    fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response>;
-}
+/// A tower service of HTTP requests without its types.
+pub(super) type HttpService = dyn Fn(Request<Body>) -> BoxFuture<'static, Response> + Send + Sync;
 
-struct Erased<S>(S);
-
-pub(super) fn erase<S, B>(service: S) -> Box<dyn HttpService>
+pub(super) fn erase<S, B>(service: S) -> Box<HttpService>
 where
     S: Service<Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
@@ -34,19 +26,8 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    Box::new(Erased(service))
-}
-
-impl<S, B> HttpService for Erased<S>
-where
-    S: Service<Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response> {
-        let mut service = self.0.clone();
+    Box::new(move |request| {
+        let mut service = service.clone();
         Box::pin(async move {
             let ready = std::future::poll_fn(|task| service.poll_ready(task)).await;
             if let Err(error) = ready.map_err(super::into_error) {
@@ -57,7 +38,7 @@ where
                 Err(error) => error.into_response(),
             }
         })
-    }
+    })
 }
 
 /// Holds a request to the limit: refuses at once where its length is known, else while it is read.
@@ -79,8 +60,12 @@ pub(super) fn limit_request(
     if told.is_some() || hint.upper().is_some_and(|upper| upper <= limit) {
         return Ok(request);
     }
-    let limited = |body| Body::new(LimitedRequest { body: Limited::new(body, most), overrun: overrun.clone() });
-    Ok(request.map(limited))
+    let Overrun(overran) = overrun.clone();
+    let note = move |error: BoxError| {
+        overran.fetch_or(error.is::<LengthLimitError>(), Ordering::Relaxed);
+        error
+    };
+    Ok(request.map(|body| Body::new(Limited::new(body, most).map_err(note))))
 }
 
 /// A request that is refused for its size, with the body that its client is still sending.
@@ -116,30 +101,6 @@ impl Overrun {
         let error =
             || Error::new(ErrorKind::TooLarge { limit }, format!("the request body is larger than the limit, {limit}"));
         self.0.load(Ordering::Relaxed).then(|| error().into_response())
-    }
-}
-
-struct LimitedRequest {
-    body: Limited<Body>,
-    overrun: Overrun,
-}
-
-impl http_body::Body for LimitedRequest {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        task: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(task));
-        if let Some(Err(error)) = &frame
-            && error.is::<LengthLimitError>()
-        {
-            this.overrun.0.store(true, Ordering::Relaxed);
-        }
-        Poll::Ready(frame)
     }
 }
 
@@ -196,9 +157,7 @@ impl IntoResponse for Error {
             (false, StatusCode::SERVICE_UNAVAILABLE) => (ErrorKind::Unavailable.name(), HIDDEN),
             (false, _) => (ErrorKind::Internal.name(), HIDDEN),
         };
-        let body = serde_json::json!({"error": error, "detail": detail}).to_string();
-        let mut response = (status, body).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = answer(status, error, detail);
         if let Some(after) = self.retry_after() {
             // The header counts whole seconds, and less than was asked for is too early.
             let after = after.min(Limits::PORTABLE.retry_after);
@@ -207,6 +166,12 @@ impl IntoResponse for Error {
         }
         response
     }
+}
+
+/// The JSON that a client gets instead of an answer of the app.
+pub(super) fn answer(status: StatusCode, error: &str, detail: &str) -> Response {
+    let body = serde_json::json!({"error": error, "detail": detail}).to_string();
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// The detail that a client sees of what it cannot mend.

@@ -7,7 +7,7 @@ mod http;
 mod refusal;
 mod response;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -21,7 +21,6 @@ pub(crate) use handler::caught;
 use handler::{Handler, boxed};
 
 pub use handler::note_panic;
-pub use http::HttpService;
 
 /// What an app is made of: an HTTP service, and handlers of messages, object events, schedules and
 /// direct calls. It is a [`Function`](crate::Function), which is all that a host knows of it.
@@ -42,12 +41,12 @@ pub use http::HttpService;
 /// ```
 pub struct App {
     name: String,
-    http: Option<Box<dyn HttpService>>,
+    http: Option<Box<http::HttpService>>,
     /// By topic and subscription.
-    messages: HashMap<(String, String), Trigger<Message<Bytes>>>,
-    objects: HashMap<String, Trigger<ObjectEvent>>,
-    schedules: HashMap<String, Schedule>,
-    invokes: HashMap<String, Box<Handler<Bytes, crate::Result<Bytes>>>>,
+    messages: BTreeMap<(String, String), Trigger<Message<Bytes>>>,
+    objects: BTreeMap<String, Trigger<ObjectEvent>>,
+    schedules: BTreeMap<String, Schedule>,
+    invokes: BTreeMap<String, Box<Handler<Bytes, crate::Result<Bytes>>>>,
     problems: Vec<String>,
     sources: Vec<Source>,
     limits: Limits,
@@ -75,10 +74,10 @@ impl App {
         Self {
             name: name.into(),
             http: None,
-            messages: HashMap::new(),
-            objects: HashMap::new(),
-            schedules: HashMap::new(),
-            invokes: HashMap::new(),
+            messages: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            invokes: BTreeMap::new(),
             problems: Vec::new(),
             sources: Vec::new(),
             limits: Limits::PORTABLE,

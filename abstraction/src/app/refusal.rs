@@ -1,9 +1,10 @@
 //! Requests that no app sees, on any host, because some platform could not take them there.
 
-use axum_core::response::{IntoResponse, Response};
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use axum_core::response::Response;
+use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 
+use super::http::answer;
 use crate::{Body, ErrorKind, Limits};
 
 /// The answer to a request that is refused for its head; `None` for all others.
@@ -13,7 +14,7 @@ pub(super) fn refused(request: &Request<Body>, limits: &Limits) -> Option<Respon
         let hint = "isobar has no websockets, tunnels or other upgrades of a connection, because not all of its hosts \
                     can serve them; use requests and streamed responses, such as server-sent events";
         tracing::warn!(path = request.uri().path(), "answered 426: {hint}");
-        return Some(answer(StatusCode::UPGRADE_REQUIRED, ErrorKind::Unsupported, hint));
+        return Some(answer(StatusCode::UPGRADE_REQUIRED, ErrorKind::Unsupported.name(), hint));
     }
     let (count, most) = (headers.len() as u64, limits.request_headers);
     if count > most {
@@ -35,7 +36,7 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// The elements of a header that is a list.
-fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+pub(super) fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|list| list.split(',')).map(str::trim).filter(|element| !element.is_empty())
 }
@@ -50,12 +51,7 @@ fn too_large(request: &Request<Body>, told: &str) -> Response {
     // The path may be what is too large.
     let path: String = request.uri().path().chars().take(100).collect();
     tracing::warn!(path, "answered 431: {told}");
-    answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorKind::InvalidInput, told)
-}
-
-fn answer(status: StatusCode, kind: ErrorKind, detail: &str) -> Response {
-    let body = serde_json::json!({"error": kind.name(), "detail": detail}).to_string();
-    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+    answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorKind::InvalidInput.name(), told)
 }
 
 #[cfg(test)]

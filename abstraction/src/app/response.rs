@@ -9,6 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
+use super::refusal::listed;
 use crate::{Body, BoxError, Error, ErrorKind, Limits};
 
 /// The response as a host can send it: without the headers of a connection, and without a body where HTTP has none.
@@ -55,8 +56,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// With those that the header `connection` names.
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let named = named.flat_map(|names| names.split(',')).filter_map(|name| name.trim().parse().ok());
+    let named = listed(headers, CONNECTION).filter_map(|name| name.parse().ok());
     let all: Vec<HeaderName> = named.chain(headers.keys().filter(|name| is_hop_by_hop(name)).cloned()).collect();
     for name in all {
         headers.remove(name);
