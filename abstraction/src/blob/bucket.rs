@@ -150,16 +150,12 @@ impl Bucket {
         let put = self.resource.run("put", Access::Write, async |driver: &Arc<dyn Blob>| {
             let options = object_store::PutOptions { mode, attributes, ..Default::default() };
             let updates = matches!(options.mode, object_store::PutMode::Update(_));
-            match driver.object_store().put_opts(&path, payload, options).await {
-                // Services disagree on the update of an absent object; to us it is a lost race.
-                Err(error) => match Error::from(error) {
-                    absent if updates && is_absent(&absent) => {
-                        Err(Error::conflict("the object is gone").with_source(absent))
-                    }
-                    error => Err(error),
-                },
-                Ok(written) => Ok(written),
-            }
+            let written = driver.object_store().put_opts(&path, payload, options).await.map_err(Error::from);
+            // Services disagree on the update of an absent object; to us it is a lost race.
+            written.map_err(|error| match updates && is_absent(&error) {
+                true => Error::conflict("the object is gone").with_source(error),
+                false => error,
+            })
         });
         Ok(version(put.await?.e_tag.as_deref()))
     }
@@ -210,11 +206,9 @@ impl Bucket {
     pub async fn delete(&self, key: impl AsRef<str>) -> Result<()> {
         let path = self.path("delete", key.as_ref())?;
         let deleted = self.resource.run("delete", Access::Write, async |driver: &Arc<dyn Blob>| {
-            match driver.object_store().delete(&path).await {
-                // Some services say so, some do not; the contract is that it does not matter.
-                Err(error) => Some(Error::from(error)).filter(|error| !is_absent(error)).map_or(Ok(()), Err),
-                Ok(()) => Ok(()),
-            }
+            let deleted = driver.object_store().delete(&path).await.map_err(Error::from);
+            // Some services say that it was absent, some do not; the contract is that it does not matter.
+            deleted.or_else(|error| if is_absent(&error) { Ok(()) } else { Err(error) })
         });
         deleted.await
     }

@@ -18,7 +18,7 @@ use object_store::{
 };
 
 use super::{ListRequest, Listing, WriteCondition, pages};
-use crate::{Error, ErrorKind, Origin, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The operations that a [`FlatStore`] is made of. Names are stored names.
 ///
@@ -122,12 +122,7 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
         }
         let (meta, attributes, content) = self.0.open(at.as_ref()).await?;
         options.check_preconditions(&meta)?;
-        let range = match &options.range {
-            Some(range) => range.as_range(meta.size).map_err(|error| {
-                Error::invalid("the range holds no byte of the object").with_origin(Origin::Data).with_source(error)
-            })?,
-            None => 0..meta.size,
-        };
+        let range = pages::within(options.range.as_ref(), meta.size)?;
         let content = self.0.read(content, range.clone()).map_err(object_store::Error::from);
         let payload = GetResultPayload::Stream(content.boxed());
         Ok(GetResult { payload, meta, range, attributes, extensions: Default::default() })
@@ -255,6 +250,18 @@ impl<O: FlatObjects> MultipartUpload for Upload<O> {
     async fn abort(&mut self) -> object_store::Result<()> {
         self.parts.lock().await.staged.take();
         Ok(())
+    }
+}
+
+/// Is a write allowed where the object of this ETag is stored, or none? Errors: `AlreadyExists`, `Conflict`.
+pub fn check_mode(mode: &PutMode, stored: Option<&str>) -> Result<()> {
+    match (mode, stored) {
+        (PutMode::Create, Some(_)) => Err(Error::already_exists("an object with this key exists")),
+        (PutMode::Update(_), None) => Err(Error::conflict("the object is gone")),
+        (PutMode::Update(version), Some(_)) if version.e_tag.as_deref() != stored => {
+            Err(Error::conflict("the object was written since"))
+        }
+        _ => Ok(()),
     }
 }
 

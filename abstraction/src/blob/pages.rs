@@ -1,13 +1,16 @@
-//! For implementers of [`ObjectStore`]: what all do alike that list by page.
+//! For implementers of [`ObjectStore`]: what all do alike that list by page and read by range.
+
+use std::ops::Range;
 
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyMode, CopyOptions, ListResult, ObjectMeta, ObjectStore, ObjectStoreExt, RenameOptions, RenameTargetMode,
+    CopyMode, CopyOptions, GetRange, ListResult, ObjectMeta, ObjectStore, ObjectStoreExt, RenameOptions,
+    RenameTargetMode,
 };
 
 use super::{ListRequest, Listing};
-use crate::Result;
+use crate::{Error, Origin, Result};
 
 /// The pages of a list.
 pub type Pages = BoxStream<'static, object_store::Result<Listing>>;
@@ -16,6 +19,14 @@ pub type Pages = BoxStream<'static, object_store::Result<Listing>>;
 pub fn below(prefix: Option<&Path>, delimiter: Option<&str>, limit: usize) -> ListRequest {
     let prefix = prefix.filter(|prefix| !prefix.is_root()).map(|prefix| format!("{prefix}/")).unwrap_or_default();
     ListRequest { prefix, delimiter: delimiter.map(str::to_owned), limit, after: None }
+}
+
+/// The bytes of an object of this size that a read is of. Errors: `InvalidInput` where there are none.
+pub fn within(range: Option<&GetRange>, size: u64) -> Result<Range<u64>> {
+    let Some(range) = range else { return Ok(0..size) };
+    let none =
+        |error| Error::invalid("the range holds no byte of the object").with_origin(Origin::Data).with_source(error);
+    range.as_range(size).map_err(none)
 }
 
 /// This page and all that follow it.

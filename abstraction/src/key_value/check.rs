@@ -1,11 +1,12 @@
-//! What is checked of keys and values before a driver is given them.
+//! What is checked of keys and values before a driver is given them, and of writes where drivers check alike.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Key, KeyValue, Put, PutMode, PutOptions};
+use super::{Item, Key, KeyValue, Put, PutMode, PutOptions, Write, with_sums};
 use crate::clock::{from_millis, to_millis};
 use crate::handle::Resource;
 use crate::{Error, Result, json};
@@ -68,4 +69,40 @@ impl Resource<dyn KeyValue> {
 fn whole_millis(time: SystemTime) -> Option<SystemTime> {
     let whole = from_millis(to_millis(time));
     if whole < time { whole.checked_add(Duration::from_millis(1)) } else { Some(whole) }
+}
+
+/// The writes of a transaction, each addition as the put of its sum, for a driver that holds what is stored still
+/// meanwhile. `stored` finds the live item at a key.
+///
+/// Errors: those of [`with_sums`]; `AlreadyExists` and `Conflict` for the first write that is not
+/// allowed on what is stored.
+pub fn checked_writes<'a>(
+    writes: &'a [Write],
+    limit: i64,
+    stored: impl Fn(&Key) -> Result<Option<Item>>,
+) -> Result<Vec<Cow<'a, Write>>> {
+    let writes = with_sums(writes, limit, &stored)?;
+    writes.iter().try_for_each(|write| check_write(write, &stored))?;
+    Ok(writes)
+}
+
+fn check_write(write: &Write, stored: impl Fn(&Key) -> Result<Option<Item>>) -> Result<()> {
+    let wanted = match write {
+        // An add has become the put of its sum before.
+        Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { version: None, .. } | Write::Add { .. } => {
+            return Ok(());
+        }
+        Write::Put(Put { mode: PutMode::Create, .. }) => None,
+        Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
+            Some(version)
+        }
+    };
+    let key = write.key();
+    match (wanted, stored(key)?) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(Error::already_exists(format!("there is an item at `{key}`"))),
+        (Some(wanted), Some(stored)) if *wanted == stored.version => Ok(()),
+        (Some(_), Some(_)) => Err(Error::conflict(format!("the item at `{key}` was written since"))),
+        (Some(_), None) => Err(Error::conflict(format!("the item at `{key}` is gone"))),
+    }
 }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use check::checked_writes;
 pub use query::{Cursor, Entry, Page, Query, ScanQuery, Unreadable};
 pub use table::Table;
 pub use transaction::Transaction;

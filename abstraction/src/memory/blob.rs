@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Queues, Source};
-use crate::blob::flat::{FlatObjects, FlatStore, page_of, page_start};
+use crate::blob::flat::{FlatObjects, FlatStore, check_mode, page_of, page_start};
 use crate::blob::{Blob, ListRequest, Listing, SignRequest, SignedAccess, SignedUrl};
 use crate::clock::{later, to_utc};
 use crate::pub_sub::Message;
@@ -128,17 +128,6 @@ impl MemoryObjects {
     }
 }
 
-fn check(mode: &PutMode, stored: Option<&Stored>) -> Result<()> {
-    match (mode, stored) {
-        (PutMode::Create, Some(_)) => Err(Error::already_exists("an object with this key exists")),
-        (PutMode::Update(_), None) => Err(Error::conflict("the object is gone")),
-        (PutMode::Update(version), Some(stored)) if version.e_tag.as_ref() != Some(&stored.e_tag) => {
-            Err(Error::conflict("the object was written since"))
-        }
-        _ => Ok(()),
-    }
-}
-
 #[async_trait]
 impl FlatObjects for MemoryObjects {
     type Staged = BytesMut;
@@ -157,7 +146,7 @@ impl FlatObjects for MemoryObjects {
         let (content, modified) = (staged.freeze(), self.clock.now());
         let size = content.len() as u64;
         let mut state = self.state.lock();
-        check(&mode, state.map.get(name))?;
+        check_mode(&mode, state.map.get(name).map(|stored| stored.e_tag.as_str()))?;
         state.writes += 1;
         let e_tag = format!("\"{}\"", state.writes);
         state.map.insert(name.to_owned(), Stored { content, attributes, e_tag: e_tag.clone(), modified });

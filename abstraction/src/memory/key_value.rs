@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::PROFILE;
 use crate::key_value::{
-    Item, Items, Key, KeyValue, Put, PutMode, QueryRange, ScanSegment, Version, Write, put_of_sum, sum_of, with_sums,
+    Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write, checked_writes, put_of_sum, sum_of,
 };
 use crate::{Clock, Error, ManualClock, Origin, Result};
 
@@ -39,31 +39,6 @@ impl MemoryKeyValue {
         map.items.get(key).filter(|item| self.is_live(item))
     }
 
-    /// Would the write be allowed on the map as it is?
-    fn check(&self, map: &Map, write: &Write) -> Result<()> {
-        let stored = self.live(map, write.key());
-        let wanted = match write {
-            // An add has become the put of its sum before.
-            Write::Put(Put { mode: PutMode::Overwrite, .. })
-            | Write::Delete { version: None, .. }
-            | Write::Add { .. } => return Ok(()),
-            Write::Put(Put { mode: PutMode::Create, key, .. }) => {
-                return match stored {
-                    Some(_) => Err(Error::already_exists(format!("there is an item at `{key}`"))),
-                    None => Ok(()),
-                };
-            }
-            Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
-                version
-            }
-        };
-        match stored {
-            Some(item) if item.version == *wanted => Ok(()),
-            Some(_) => Err(Error::conflict(format!("the item at `{}` was written since", write.key()))),
-            None => Err(Error::conflict(format!("the item at `{}` is gone", write.key()))),
-        }
-    }
-
     fn apply(map: &mut Map, write: Write) -> Option<Version> {
         match write {
             Write::Put(Put { key, value, expires_at, .. }) => {
@@ -82,8 +57,7 @@ impl MemoryKeyValue {
 
     fn write(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let mut map = self.map.lock();
-        let writes = with_sums(writes, PROFILE.limits.counter, |key| Ok(self.live(&map, key).cloned()))?;
-        writes.iter().try_for_each(|write| self.check(&map, write))?;
+        let writes = checked_writes(writes, PROFILE.limits.counter, |key| Ok(self.live(&map, key).cloned()))?;
         Ok(writes.into_iter().map(|write| Self::apply(&mut map, write.into_owned())).collect())
     }
 }
