@@ -23,6 +23,7 @@ use futures_util::future::{Either, FutureExt, select};
 use tracing::{Instrument, Span};
 
 pub use crate::app::note_panic;
+pub use crate::json::escaped_size;
 use crate::outcome::chain;
 use crate::{Context, Error, ErrorKind, Event, Function, Invocation, Outcome, Reply, Result};
 pub use fields::{Fields, text};

@@ -46,3 +46,13 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &Bytes) -> Result<T> 
         None => Ok(serde_json::from_slice(bytes)?),
     }
 }
+
+/// The bytes of a text within JSON, its escapes counted.
+pub fn escaped_size(text: &[u8]) -> usize {
+    let size = |byte: &u8| match byte {
+        b'"' | b'\\' | b'\t' | b'\n' | b'\r' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.iter().map(size).sum()
+}

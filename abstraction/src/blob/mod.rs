@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use object_store::ObjectStore;
+use object_store::{Attribute, ObjectStore};
 
 pub use bucket::Bucket;
 pub use listing::{ListCursor, ListPage, ListQuery};
@@ -50,6 +50,15 @@ pub trait Blob: fmt::Debug + Send + Sync + 'static {
     /// A URL that lets its bearer do one thing with one object until it expires.
     async fn sign(&self, request: &SignRequest) -> Result<SignedUrl>;
 }
+
+/// The attributes that HTTP has headers for, by their names.
+pub const STANDARD_HEADERS: [(&str, Attribute); 5] = [
+    ("cache-control", Attribute::CacheControl),
+    ("content-disposition", Attribute::ContentDisposition),
+    ("content-encoding", Attribute::ContentEncoding),
+    ("content-language", Attribute::ContentLanguage),
+    ("content-type", Attribute::ContentType),
+];
 
 /// What a multipart write must hold to, sent through `PutMultipartOptions::extensions`.
 #[derive(Debug, Clone)]

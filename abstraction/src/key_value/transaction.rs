@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Key, KeyValue, PutMode, PutOptions, Version, Write};
 use crate::handle::Resource;
+use crate::json::escaped_size;
 use crate::{Access, Error, Result};
 
 /// Writes of one partition, all or nothing; made by [`Table::transact`](super::Table::transact).
@@ -165,14 +166,4 @@ fn value_size(value: &[u8]) -> usize {
         Ok(text) if !value.iter().any(is_control) => escaped_size(text.as_bytes()),
         _ => value.len().div_ceil(3) * 4,
     }
-}
-
-/// The bytes of text in JSON.
-fn escaped_size(text: &[u8]) -> usize {
-    let size = |byte: &u8| match byte {
-        b'"' | b'\\' | b'\t' | b'\n' | b'\r' | 0x08 | 0x0c => 2,
-        0..0x20 => 6,
-        _ => 1,
-    };
-    text.iter().map(size).sum()
 }

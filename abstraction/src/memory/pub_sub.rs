@@ -149,15 +149,7 @@ impl MemoryPubSub {
 impl PubSub for MemoryPubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
         let now = self.clock.now();
-        let push = |raw: RawMessage| {
-            let message = |id| Message {
-                attributes: raw.attributes,
-                ordering_key: raw.ordering_key,
-                trace_parent: Some(raw.trace_parent),
-                ..Message::new(id, raw.body, now)
-            };
-            Ok(self.queues.push(&self.source, now, message))
-        };
+        let push = |raw: RawMessage| Ok(self.queues.push(&self.source, now, |id| raw.into_message(id, now)));
         messages.into_iter().map(push).collect()
     }
 }

@@ -48,6 +48,15 @@ pub struct RawMessage {
     pub trace_parent: TraceParent,
 }
 
+impl RawMessage {
+    /// The message as it will arrive, under its id.
+    pub fn into_message(self, id: MessageId, published_at: SystemTime) -> Message<Bytes> {
+        let Self { body, attributes, ordering_key, trace_parent } = self;
+        let trace_parent = Some(trace_parent);
+        Message { attributes, ordering_key, trace_parent, ..Message::new(id, body, published_at) }
+    }
+}
+
 /// An event that was given up, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
