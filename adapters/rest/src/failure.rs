@@ -45,7 +45,7 @@ impl Failure {
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     name: String,
-    secure: bool,
+    pub(crate) secure: bool,
 }
 
 impl Target {
@@ -65,11 +65,6 @@ impl Target {
             return Err(Error::config("the URL of a service has no host"));
         }
         Ok(Self { name: authority.as_str().to_owned(), secure: *scheme == Scheme::HTTPS })
-    }
-
-    /// By `https`?
-    pub(crate) fn is_secure(&self) -> bool {
-        self.secure
     }
 
     /// No head of an answer came.

@@ -25,7 +25,7 @@ mod unsigned;
 pub use call::{Call, Safety, Service};
 pub use client::Client;
 pub use clock::SystemClock;
-pub use config::{ClientConfig, Protocol};
+pub use config::{ClientConfig, Protocol, check_endpoint};
 pub use credentials::{CredentialCache, CredentialSource, Found};
 pub use refusal::{Answered, Judgement, Refusal, unknown};
 pub use stream::StreamBody;

@@ -31,7 +31,7 @@ use object_store::{
 };
 
 use crate::{Client, StreamBody};
-pub use encoded::{encoded, encoded_path, encoded_query};
+pub use encoded::{PLAIN, encoded, encoded_path, encoded_query};
 pub use headers::{ask, attributes, text};
 pub use listing::{Page, group_before, location, page};
 pub use refusal::{Refused, refused_read};

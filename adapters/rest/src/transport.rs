@@ -108,7 +108,7 @@ impl Transport {
     fn prepare(&self, request: &mut Outgoing) -> Result<Attempt<'_>> {
         let target = Target::of(request.uri())?;
         let (connector, pool) = self.ways()?;
-        if target.is_secure() {
+        if target.secure {
             // Here, and not when the connector needs them: it could but say that it cannot connect.
             connector.tls()?;
         } else if let Some(proxy) = connector.proxy(request.uri())

@@ -1,14 +1,14 @@
 //! Names and parameters as they stand in URLs.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 
 /// What stands for itself, beside letters and digits.
-const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATH: AsciiSet = PLAIN.remove(b'/');
 
 /// A name as one part of a path, or a value of a query.
-pub fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, &PLAIN).to_string()
+pub fn encoded(text: impl AsRef<[u8]>) -> String {
+    percent_encode(text.as_ref(), &PLAIN).to_string()
 }
 
 /// A name whose slashes are those of the path.

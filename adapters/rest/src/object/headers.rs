@@ -10,6 +10,7 @@ use http::header::{
 use http::request::Builder;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
+use isobar_abstraction::blob::STANDARD_HEADERS;
 use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, GetOptions, ObjectMeta, PutMode};
@@ -79,19 +80,10 @@ fn part(text: &str) -> Option<(Range<u64>, u64)> {
 /// What content is that was given no type.
 pub(super) const NO_TYPE: &str = "binary/octet-stream";
 
-/// The attributes that HTTP has headers for.
-pub(super) const STANDARD: [(&str, Attribute); 5] = [
-    ("cache-control", Attribute::CacheControl),
-    ("content-disposition", Attribute::ContentDisposition),
-    ("content-encoding", Attribute::ContentEncoding),
-    ("content-language", Attribute::ContentLanguage),
-    ("content-type", Attribute::ContentType),
-];
-
 /// The attributes that HTTP has headers for, and the metadata. What is no text, and a type that nobody gave, is left out.
 pub fn attributes(headers: &HeaderMap, metadata: &str) -> Attributes {
     let mut attributes = Attributes::new();
-    for (name, attribute) in STANDARD {
+    for (name, attribute) in STANDARD_HEADERS {
         if let Some(value) = text(headers, name).filter(|value| *value != NO_TYPE) {
             attributes.insert(attribute, value.to_owned().into());
         }

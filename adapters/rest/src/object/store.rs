@@ -11,7 +11,7 @@ use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedUrl, Wri
 use isobar_abstraction::{Blob, Error, Origin};
 use object_store::path::Path;
 use object_store::{
-    CopyMode, CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
+    CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
     RenameOptions, Result, coalesce_ranges,
 };
@@ -54,14 +54,6 @@ async fn list<R: ObjectRequests>(requests: &R, request: &ListRequest) -> isobar_
             Page::Empty(next) => token = Some(next),
         }
     }
-}
-
-/// The range that is meant, of an object of this size.
-fn within(range: Option<&GetRange>, size: u64) -> isobar_abstraction::Result<Range<u64>> {
-    let Some(range) = range else { return Ok(0..size) };
-    let none =
-        |error| Error::invalid("the range holds no byte of the object").with_origin(Origin::Data).with_source(error);
-    range.as_range(size).map_err(none)
 }
 
 impl<R: ObjectRequests> fmt::Display for Store<R> {
@@ -119,12 +111,12 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
             let range = options.range.take();
             let answer = self.0.head(at, &options).await?;
             let mut head = self.0.describe(at, &answer.into_parts().0)?;
-            head.range = within(range.as_ref(), head.meta.size)?;
+            head.range = pages::within(range.as_ref(), head.meta.size)?;
             return Ok(head.with(stream::empty().boxed()));
         }
         let (answer, body) = self.0.open(at, &options).await?.into_parts();
         let head = self.0.describe(at, &answer)?;
-        let (expected, received) = (within(options.range.as_ref(), head.meta.size)?, &head.range);
+        let (expected, received) = (pages::within(options.range.as_ref(), head.meta.size)?, &head.range);
         if *received != expected {
             let service = R::SERVICE;
             let message =

@@ -3,10 +3,11 @@
 use http::header::{ETAG, InvalidHeaderName, InvalidHeaderValue};
 use http::request::Builder;
 use http::{HeaderMap, Request};
+use isobar_abstraction::blob::STANDARD_HEADERS;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use object_store::{Attribute, Attributes, PutMode, PutPayload, PutResult, TagSet, UpdateVersion};
 
-use super::headers::{NO_TYPE, STANDARD, text};
+use super::headers::{NO_TYPE, text};
 
 /// What a service calls the headers of a write.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +26,7 @@ impl WriteHeaders {
     /// Adds attributes and tags. Errors: `Unsupported`.
     pub fn describe(&self, mut request: Builder, attributes: &Attributes, tags: &TagSet) -> Result<Builder> {
         for (attribute, value) in attributes {
-            let standard = STANDARD.iter().find(|(_, known)| known == attribute);
+            let standard = STANDARD_HEADERS.iter().find(|(_, known)| known == attribute);
             let name = match (standard, attribute) {
                 (Some((name, _)), _) => format!("{}{name}", self.standard),
                 (None, Attribute::Metadata(name)) => format!("{}{name}", self.metadata),
