@@ -47,11 +47,7 @@ pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>>
 
 /// The message as it will arrive, under a new id.
 fn identified(raw: RawMessage, now: SystemTime) -> Message<Bytes> {
-    let mut message = Message::new(new_id(now), raw.body, now);
-    message.attributes = raw.attributes;
-    message.ordering_key = raw.ordering_key;
-    message.trace_parent = Some(raw.trace_parent);
-    message
+    raw.into_message(new_id(now), now)
 }
 
 /// 128 bits: the time, so that ids of different milliseconds never meet, and chance.

@@ -4,9 +4,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::Uri;
 use isobar_abstraction::{Environment, Error, Result};
-use url::Url;
+use isobar_rest::check_endpoint;
 
 /// A key that signs. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -258,17 +257,4 @@ pub(super) fn check_account(from: &str, name: &str) -> Result<String> {
     }
     let name = name.escape_debug();
     Err(Error::config(format!("the storage account of {from} is `{name}`; it must be 3 to 24 of a-z and 0-9")))
-}
-
-/// `scheme://host`, `:port` and a path if there are any, without a slash at the end.
-pub(super) fn check_endpoint(from: &str, url: &str) -> Result<String> {
-    let wrong = || Error::config(format!("{from} is not of the form http://host:port or https://host"));
-    let url = Url::parse(url).map_err(|_| wrong())?;
-    let login = !url.username().is_empty() || url.password().is_some();
-    let fits = ["http", "https"].contains(&url.scheme()) && url.has_host() && !login;
-    let text = url.as_str().trim_end_matches('/');
-    if !fits || url.query().is_some() || url.fragment().is_some() || text.parse::<Uri>().is_err() {
-        return Err(wrong());
-    }
-    Ok(text.to_owned())
 }

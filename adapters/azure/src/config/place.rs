@@ -1,8 +1,9 @@
 //! Where a resource lives: its account and its name on Azure.
 
 use isobar_abstraction::{Error, Location, ResourceKind, Result};
+use isobar_rest::check_endpoint;
 
-use super::account::{Access, check_account, check_endpoint};
+use super::account::{Access, check_account};
 use super::sources::is_near;
 use super::{AzureConfig, CosmosAccount, ServiceBusNamespace, StorageAccount};
 

@@ -4,9 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use isobar_abstraction::{Environment, Error, Result};
+use isobar_rest::check_endpoint;
 use url::{Host, Url};
-
-use super::account::check_endpoint;
 
 /// The metadata service of a virtual machine. <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>
 const METADATA: &str = "http://169.254.169.254";
