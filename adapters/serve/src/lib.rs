@@ -70,13 +70,6 @@ impl Options {
         self.grace = grace;
         self
     }
-
-    /// The same with another time for a head.
-    #[must_use]
-    pub fn with_head_timeout(mut self, timeout: Duration) -> Self {
-        self.head_timeout = timeout;
-        self
-    }
 }
 
 /// Serves on this listener until `stop` ends. Then the port is free at once, and what runs may end within the grace

@@ -65,7 +65,7 @@ async fn running(options: Options) -> Running {
 }
 
 fn options() -> Options {
-    Options::new(&Limits::PORTABLE).with_head_timeout(SHORT).with_grace(Duration::from_secs(10))
+    Options { head_timeout: SHORT, ..Options::new(&Limits::PORTABLE) }.with_grace(Duration::from_secs(10))
 }
 
 impl Running {
