@@ -47,7 +47,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result, check_prefix};
-use isobar_rest::ClientConfig;
+use isobar_rest::{ClientConfig, check_endpoint};
 
 pub use lambda::LambdaFunction;
 
@@ -164,7 +164,7 @@ fn endpoints(environment: &Environment) -> Result<BTreeMap<String, String>> {
             None if end.is_empty() => String::new(),
             None => continue,
         };
-        endpoints.insert(service, endpoint::check_endpoint(&format!("{PREFIX}{end}"), url)?);
+        endpoints.insert(service, check_endpoint(&format!("{PREFIX}{end}"), url)?);
     }
     Ok(endpoints)
 }

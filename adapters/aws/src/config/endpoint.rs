@@ -1,8 +1,6 @@
 //! Where AWS's services are: partitions, regions, and the hosts in them.
 
-use http::Uri;
 use isobar_abstraction::{Error, Result};
-use url::Url;
 
 use super::AwsConfig;
 
@@ -110,22 +108,6 @@ pub(crate) fn check_region(from: &str, region: &str) -> Result<String> {
     Err(Error::config(format!("{from} is `{shown}`; it must be a region such as eu-west-1")))
 }
 
-/// An endpoint without a slash at its end. Errors: `Config`, naming where it came from.
-///
-/// It is brought into the form of a URL in which it is signed: the host in lower case, no default port.
-pub(crate) fn check_endpoint(from: &str, url: &str) -> Result<String> {
-    let wrong = || Error::config(format!("{from} is not of the form http://host:port or https://host"));
-    let url = Url::parse(url).map_err(|_| wrong())?;
-    let login = !url.username().is_empty() || url.password().is_some();
-    let fits = ["http", "https"].contains(&url.scheme()) && url.has_host() && !login;
-    let text = url.as_str().trim_end_matches('/');
-    // What sends requests must take it too.
-    if !fits || url.query().is_some() || url.fragment().is_some() || text.parse::<Uri>().is_err() {
-        return Err(wrong());
-    }
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,31 +179,6 @@ mod tests {
         config.endpoints.insert("eventbridge".to_owned(), "http://127.0.0.1:2".to_owned());
         assert_eq!(config.endpoint("sns", "eu-west-1"), "http://127.0.0.1:1");
         assert_eq!(config.endpoint("events", "eu-west-1"), "http://127.0.0.1:2");
-    }
-
-    #[test]
-    fn an_endpoint_is_a_url_of_a_host() {
-        assert_eq!(check_endpoint("X", "http://LocalHost:4566/").unwrap(), "http://localhost:4566");
-        assert_eq!(check_endpoint("X", "https://vpce-1.example/base/").unwrap(), "https://vpce-1.example/base");
-        assert_eq!(check_endpoint("X", "http://[::1]:8000").unwrap(), "http://[::1]:8000");
-        assert_eq!(check_endpoint("X", "https://a.example:443").unwrap(), "https://a.example");
-        for bad in [
-            "http://h:99999",
-            "http://1.2.3.256",
-            "http://a b",
-            "",
-            "localhost:4566",
-            "ftp://a",
-            "http://",
-            "http://u:secret@h",
-            "http://h?x=1",
-            "http://h#f",
-            "/x",
-        ] {
-            let error = check_endpoint("AWS_ENDPOINT_URL_S3", bad).unwrap_err();
-            assert!(error.message().starts_with("AWS_ENDPOINT_URL_S3 "), "{error}");
-            assert!(!error.message().contains("secret"), "{error}");
-        }
     }
 
     #[test]

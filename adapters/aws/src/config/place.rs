@@ -1,9 +1,10 @@
 //! Where a resource lives: its name on AWS, and what its URL says.
 
 use isobar_abstraction::{Derived, Error, Location, ResourceKind, ResourceUrl, Result};
+use isobar_rest::check_endpoint;
 
 use super::AwsConfig;
-use super::endpoint::{check_endpoint, check_region};
+use super::endpoint::check_region;
 
 /// Where a resource lives.
 #[derive(Debug, Clone, PartialEq, Eq)]

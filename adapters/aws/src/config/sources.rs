@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::Uri;
 use isobar_abstraction::{Environment, Error, Result};
+use isobar_rest::check_endpoint;
 
 use super::SharedFiles;
-use super::endpoint::check_endpoint;
 
 /// Where a container's credentials are, whose address is link-local.
 const CONTAINER_HOST: &str = "169.254.170.2";
