@@ -24,31 +24,16 @@ use requests::S3Requests;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn Blob>> {
-    let Place { bucket, region, base } = Place::of(state, at)?;
-    Ok(Arc::new(Store::new(S3Requests::new(Arc::clone(state), bucket, base, region))))
-}
-
-/// Where a bucket is.
-struct Place {
-    bucket: String,
-    region: String,
-    /// What stands before the keys in URLs, without the slash.
-    base: String,
-}
-
-impl Place {
-    fn of(state: &State, at: &Location) -> Result<Self> {
-        let config = &state.config;
-        let Placed { name: bucket, region, endpoint, .. } = config.place(at)?;
-        let region = region.map_or_else(|| config.region(), Ok)?;
-        let configured = endpoint.is_some() || ["s3", ""].iter().any(|name| config.endpoints.contains_key(*name));
-        let endpoint = endpoint.unwrap_or_else(|| config.endpoint("s3", &region));
-        let base = match endpoint.strip_prefix("https://") {
-            // A dot in the bucket's name is one more label of the host, which no certificate covers.
-            Some(host) if !configured && !bucket.contains('.') => format!("https://{bucket}.{host}"),
-            // Other stores of S3's kind have no host for each bucket.
-            _ => format!("{endpoint}/{bucket}"),
-        };
-        Ok(Self { bucket, region, base })
-    }
+    let config = &state.config;
+    let Placed { name: bucket, region, endpoint, .. } = config.place(at)?;
+    let region = region.map_or_else(|| config.region(), Ok)?;
+    let configured = endpoint.is_some() || ["s3", ""].iter().any(|name| config.endpoints.contains_key(*name));
+    let endpoint = endpoint.unwrap_or_else(|| config.endpoint("s3", &region));
+    let base = match endpoint.strip_prefix("https://") {
+        // A dot in the bucket's name is one more label of the host, which no certificate covers.
+        Some(host) if !configured && !bucket.contains('.') => format!("https://{bucket}.{host}"),
+        // Other stores of S3's kind have no host for each bucket.
+        _ => format!("{endpoint}/{bucket}"),
+    };
+    Ok(Arc::new(Store::new(S3Requests { state: Arc::clone(state), bucket, base, region })))
 }

@@ -40,7 +40,9 @@ const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>> {
-    Ok(Arc::new(SnsPubSub::new(Arc::clone(state), at)?))
+    let placed = state.config.place(at)?;
+    let service = AwsService::at(Arc::clone(state), "sns", &placed)?;
+    Ok(Arc::new(SnsPubSub { state: Arc::clone(state), service, placed }))
 }
 
 /// An SNS topic, and its FIFO twin for messages with an ordering key.
@@ -52,22 +54,6 @@ pub(crate) struct SnsPubSub {
 }
 
 impl SnsPubSub {
-    fn new(state: Arc<State>, at: &Location) -> Result<Self> {
-        let placed = state.config.place(at)?;
-        let service = AwsService::at(Arc::clone(&state), "sns", &placed)?;
-        Ok(Self { state, service, placed })
-    }
-
-    /// The message as it will arrive, under a new id.
-    fn identified(&self, raw: RawMessage) -> Message<Bytes> {
-        let now = self.state.clock.now();
-        let mut message = Message::new(new_id(now), raw.body, now);
-        message.attributes = raw.attributes;
-        message.ordering_key = raw.ordering_key;
-        message.trace_parent = Some(raw.trace_parent);
-        message
-    }
-
     async fn topic(&self, end: &str) -> Result<String> {
         let account = match &self.placed.account {
             Some(account) => account.clone(),
@@ -174,7 +160,8 @@ struct Unsent {
 #[async_trait]
 impl PubSub for SnsPubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
-        let messages: Vec<_> = messages.into_iter().map(|raw| self.identified(raw)).collect();
+        let now = self.state.clock.now();
+        let messages: Vec<_> = messages.into_iter().map(|raw| raw.into_message(new_id(now), now)).collect();
         let entries: Result<Vec<_>> = messages.iter().map(Entry::new).collect();
         let entries = match entries {
             Ok(entries) => entries,

@@ -1,7 +1,7 @@
 //! One AWS service in one region: its endpoint, signatures, and what its errors mean.
 
 mod account;
-mod code;
+pub(crate) mod code;
 pub(crate) mod refusal;
 pub(crate) mod sign;
 pub(crate) mod signed;
@@ -13,9 +13,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::object::encoded;
 use isobar_rest::{Answered, Refusal, Safety};
 use object_store::PutPayload;
-use percent_encoding::{percent_decode_str, percent_encode};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use url::Url;
 
@@ -164,13 +165,10 @@ impl AwsService {
 ///
 /// Source: "Create a signed AWS API request", IAM User Guide.
 fn canonical(query: &str) -> String {
-    let encoded = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_encode(&percent_decode_str(&text).collect::<Vec<_>>(), sign::QUERY).to_string()
-    };
+    let again = |text: &str| encoded(percent_decode_str(&text.replace('+', " ")).collect::<Vec<_>>());
     let pair = |pair: &str| match pair.split_once('=') {
-        Some((name, value)) => format!("{}={}", encoded(name), encoded(value)),
-        None => encoded(pair),
+        Some((name, value)) => format!("{}={}", again(name), again(value)),
+        None => again(pair),
     };
     query.split('&').filter(|it| !it.is_empty()).map(pair).collect::<Vec<_>>().join("&")
 }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use isobar_abstraction::blob::ListRequest;
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::{Page, group_before, page};
+use isobar_rest::object::{Page, encoded_query, group_before, page};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
@@ -31,7 +31,7 @@ pub(super) fn query(request: &ListRequest) -> String {
         ("start-after", after.as_str()),
     ];
     pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
-    crate::service::sign::query(&pairs)
+    encoded_query(&pairs)
 }
 
 #[derive(Deserialize)]

@@ -9,64 +9,45 @@ use isobar_rest::object::Refused;
 use isobar_rest::{Judgement, Refusal};
 use serde::Deserialize;
 
+use crate::service::code::{Meaning, meaning};
 use crate::service::refusal;
 
-/// The errors of one bucket.
-#[derive(Debug, Clone)]
-pub(super) struct S3Refusals {
-    bucket: String,
-    region: String,
+/// What was refused, of a bucket in a region.
+pub(super) fn refused(refusal: &Refusal, bucket: &str, region: &str) -> Refused {
+    let config = |message| Refused::Other(ErrorKind::Config, message);
+    match (refusal.status().as_u16(), refusal.code.as_str()) {
+        (_, "NoSuchBucket") => Refused::NoBucket(format!(
+            "no bucket `{bucket}` in S3: create it, as with `aws s3 mb s3://{bucket} --region {region}`"
+        )),
+        (_, "InvalidBucketName") => config(format!("S3 takes no bucket named `{bucket}`")),
+        (_, "NoSuchKey" | "NoSuchVersion") => Refused::NoObject,
+        // An answer to HEAD has no body, and so no code: it may be the bucket that is missing. Most often
+        // it is the object; every other call to a missing bucket says so.
+        (404, "") => Refused::NoObjectOr(format!("bucket `{bucket}`")),
+        (412, _) => Refused::Unmet,
+        (409, "ConditionalRequestConflict") => Refused::Overtaken("another write of this key came in between"),
+        (416, _) => Refused::EmptyRange,
+        (301, _) | (400, "" | "AuthorizationHeaderMalformed")
+            if let Some(right) = region_of(&refusal.answer).filter(|right| right.as_str() != region) => {
+            config(format!(
+                "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or give it the \
+                 URL `s3://{bucket}?region={right}`"
+            ))
+        }
+        _ => Refused::Other(refusal.kind, refusal.explanation.clone()),
+    }
 }
 
-impl S3Refusals {
-    pub(super) fn new(bucket: &str, region: &str) -> Self {
-        Self { bucket: bucket.to_owned(), region: region.to_owned() }
+/// The bucket's region, where the answer has it.
+fn region_of(answer: &Response<Bytes>) -> Option<String> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Told {
+        region: Option<String>,
     }
-
-    /// What was refused.
-    pub(super) fn refused(&self, refusal: &Refusal) -> Refused {
-        let Self { bucket, region } = self;
-        let config = |message| Refused::Other(ErrorKind::Config, message);
-        match (refusal.status().as_u16(), refusal.code.as_str()) {
-            (_, "NoSuchBucket") => Refused::NoBucket(format!(
-                "no bucket `{bucket}` in S3: create it, as with `aws s3 mb s3://{bucket} --region {region}`"
-            )),
-            (_, "InvalidBucketName") => config(format!("S3 takes no bucket named `{bucket}`")),
-            (_, "NoSuchKey" | "NoSuchVersion") => Refused::NoObject,
-            // An answer to HEAD has no body, and so no code: it may be the bucket that is missing. Most often
-            // it is the object; every other call to a missing bucket says so.
-            (404, "") => Refused::NoObjectOr(format!("bucket `{bucket}`")),
-            (412, _) => Refused::Unmet,
-            (409, "ConditionalRequestConflict") => Refused::Overtaken("another write of this key came in between"),
-            (416, _) => Refused::EmptyRange,
-            (301, _) | (400, "" | "AuthorizationHeaderMalformed") => match self.elsewhere(&refusal.answer) {
-                Some(right) => config(self.wrong_region(&right)),
-                None => Refused::Other(refusal.kind, refusal.explanation.clone()),
-            },
-            _ => Refused::Other(refusal.kind, refusal.explanation.clone()),
-        }
-    }
-
-    /// The bucket's region, if it is not ours.
-    fn elsewhere(&self, answer: &Response<Bytes>) -> Option<String> {
-        #[derive(Default, Deserialize)]
-        #[serde(rename_all = "PascalCase", default)]
-        struct Told {
-            region: Option<String>,
-        }
-        let told = std::str::from_utf8(answer.body()).ok().and_then(|body| quick_xml::de::from_str::<Told>(body).ok());
-        let header = answer.headers().get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
-        let region = told.and_then(|told| told.region).or_else(|| header.map(str::to_owned))?;
-        (region != self.region).then_some(region)
-    }
-
-    fn wrong_region(&self, right: &str) -> String {
-        let Self { bucket, region } = self;
-        format!(
-            "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or give it the URL \
-             `s3://{bucket}?region={right}`"
-        )
-    }
+    let told = std::str::from_utf8(answer.body()).ok().and_then(|body| quick_xml::de::from_str::<Told>(body).ok());
+    let header = answer.headers().get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
+    told.and_then(|told| told.region).or_else(|| header.map(str::to_owned))
 }
 
 /// Reads what an answer refuses; one may come behind a success, in an answer that began before the work was done.
@@ -115,44 +96,28 @@ fn judge_code(status: StatusCode, code: &str) -> Judgement {
 
 fn kind(status: u16, code: &str) -> ErrorKind {
     match code {
-        "SlowDown" | "TooManyRequests" => ErrorKind::Throttled { retry_after: None },
         // An answer to HEAD, which has no body.
         "" if status == 400 => ErrorKind::Unauthenticated,
-        "InvalidAccessKeyId"
-        | "SignatureDoesNotMatch"
-        | "ExpiredToken"
-        | "InvalidToken"
-        | "TokenRefreshRequired"
-        | "RequestTimeTooSkewed"
-        | "InvalidSecurity"
-        | "NotSignedUp"
+        "NotSignedUp"
         | "AuthorizationHeaderMalformed"
         | "AuthorizationQueryParametersError"
         | "MissingSecurityHeader" => ErrorKind::Unauthenticated,
         "EntityTooLarge" => ErrorKind::TooLarge { limit: LARGEST_PUT },
         "KeyTooLongError" => ErrorKind::TooLarge { limit: crate::profile::PROFILE.limits.object_key_bytes },
         "MetadataTooLarge" => ErrorKind::TooLarge { limit: crate::profile::PROFILE.limits.metadata_bytes },
-        "InvalidObjectState" | "MethodNotAllowed" | "NotImplemented" => ErrorKind::Unsupported,
-        "InvalidArgument" | "InvalidRequest" | "InvalidURI" | "EntityTooSmall" => ErrorKind::InvalidInput,
-        // The first two also come in an answer that began as a success.
-        "InternalError"
-        | "ServiceUnavailable"
-        | "NoSuchUpload"
+        "InvalidObjectState" | "MethodNotAllowed" => ErrorKind::Unsupported,
+        "InvalidURI" | "EntityTooSmall" => ErrorKind::InvalidInput,
+        "NoSuchUpload"
         | "OperationAborted"
-        | "RequestTimeout"
         | "BadDigest"
         | "IncompleteBody"
         | "XAmzContentSHA256Mismatch"
         | "TemporaryRedirect" => ErrorKind::Unavailable,
-        code if code.starts_with("KMS.") => ErrorKind::Config,
-        _ => match status {
-            401 => ErrorKind::Unauthenticated,
-            403 => ErrorKind::PermissionDenied,
-            429 => ErrorKind::Throttled { retry_after: None },
-            300..=399 => ErrorKind::Config,
-            501 => ErrorKind::Unsupported,
-            500.. => ErrorKind::Unavailable,
-            _ => ErrorKind::Internal,
+        code if code.starts_with("KMS.") || (300..=399).contains(&status) => ErrorKind::Config,
+        _ => match meaning(code, status) {
+            // Of objects and buckets `refused` says more.
+            Meaning::Missing | Meaning::Conflict => ErrorKind::Internal,
+            meaning => meaning.kind(),
         },
     }
 }
@@ -198,7 +163,7 @@ mod tests {
     }
 
     fn refused(answer: &Response<Bytes>) -> Refused {
-        S3Refusals::new("pages", "eu-west-1").refused(&read(answer).unwrap())
+        super::refused(&read(answer).unwrap(), "pages", "eu-west-1")
     }
 
     fn judge(answer: &Response<Bytes>) -> Judgement {

@@ -6,14 +6,13 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{Method, Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Refusal, Safety, object};
+use isobar_rest::object::{self, encoded_path, encoded_query};
+use isobar_rest::{Refusal, Safety};
 use object_store::path::Path;
 use object_store::{PutMode, PutPayload};
-use percent_encoding::utf8_percent_encode;
 
-use super::refusal::{self, S3Refusals};
+use super::refusal;
 use crate::State;
-use crate::service::sign::{PATH, query};
 use crate::service::signed::{Read, Signed};
 
 /// One bucket, as it is asked.
@@ -24,29 +23,24 @@ pub(super) struct S3Requests {
     /// What stands before the keys in URLs, without the slash.
     pub(super) base: String,
     pub(super) region: String,
-    refusals: S3Refusals,
 }
 
 impl S3Requests {
-    pub(super) fn new(state: Arc<State>, bucket: String, base: String, region: String) -> Self {
-        let refusals = S3Refusals::new(&bucket, &region);
-        Self { state, bucket, base, region, refusals }
-    }
-
     /// Of an object.
     pub(super) fn url(&self, at: &Path) -> String {
-        format!("{}/{}", self.base, utf8_percent_encode(at.as_ref(), PATH))
+        format!("{}/{}", self.base, encoded_path(at.as_ref()))
     }
 
     /// A request for an object, or for what is known of it.
     pub(super) fn request(&self, method: Method, at: &Path, version: Option<&str>) -> Builder {
-        let version = version.map(|version| format!("?{}", query(&[("versionId", version)]))).unwrap_or_default();
+        let version =
+            version.map(|version| format!("?{}", encoded_query(&[("versionId", version)]))).unwrap_or_default();
         Request::builder().method(method).uri(format!("{}{version}", self.url(at)))
     }
 
     /// What names an object that is copied.
     pub(super) fn source(&self, from: &Path) -> String {
-        format!("/{}/{}", self.bucket, utf8_percent_encode(from.as_ref(), PATH))
+        format!("/{}/{}", self.bucket, encoded_path(from.as_ref()))
     }
 
     pub(super) fn ready(&self, request: Builder, body: PutPayload) -> Result<Request<PutPayload>> {
@@ -78,6 +72,6 @@ impl S3Requests {
     }
 
     pub(super) fn error(&self, refusal: &Refusal, mode: &PutMode) -> Error {
-        refusal.as_error(self.refusals.refused(refusal).error(mode))
+        refusal.as_error(refusal::refused(refusal, &self.bucket, &self.region).error(mode))
     }
 }

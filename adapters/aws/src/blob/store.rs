@@ -9,7 +9,9 @@ use http::response::Parts;
 use http::{Method, Request, Response};
 use isobar_abstraction::blob::{ListRequest, SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::{self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, text, written};
+use isobar_rest::object::{
+    self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, encoded_query, text, written,
+};
 use isobar_rest::{Client, Refusal, Safety, StreamBody};
 use object_store::path::Path;
 use object_store::{Attribute, GetOptions, MultipartUpload, PutMode, PutOptions, PutPayload, PutResult, TagSet};
@@ -21,7 +23,7 @@ use super::listing;
 use super::refusal;
 use super::requests::S3Requests;
 use super::upload::{S3Upload, copied_part};
-use crate::service::sign::{Signer, query};
+use crate::service::sign::Signer;
 
 /// The largest object that is copied in one request: 512 MiB. S3 takes 5 GiB, but ends its answer only when the copy
 /// is done, and for so much that takes longer than the client waits for an answer (`attempt_timeout`, 20 s). Each
@@ -110,7 +112,7 @@ impl ObjectRequests for S3Requests {
     async fn page(&self, request: &ListRequest, token: Option<&str>) -> Result<Page> {
         let mut url = format!("{}?{}", self.base, listing::query(request));
         if let Some(token) = token {
-            url = format!("{url}&{}", query(&[("continuation-token", token)]));
+            url = format!("{url}&{}", encoded_query(&[("continuation-token", token)]));
         }
         listing::read(request, self.ask("ListObjectsV2", Request::get(url)).await?.body())
     }

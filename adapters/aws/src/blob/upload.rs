@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, ETAG};
 use http::request::Builder;
 use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
-use isobar_rest::object::{UploadParts, conditional, text};
+use isobar_rest::object::{UploadParts, conditional, encoded_query, text};
 use object_store::path::Path;
 use object_store::{ObjectMeta, PutMode, PutOptions, PutPayload, PutResult};
 use serde::Deserialize;
@@ -21,7 +21,6 @@ use super::headers::{self, HEADERS};
 use super::refusal;
 use super::requests::S3Requests;
 use crate::profile::MOST_PARTS;
-use crate::service::sign::query;
 
 /// Parts of one object that are copied at once.
 const COPIED_AT_ONCE: usize = 8;
@@ -64,12 +63,12 @@ impl S3Upload {
     /// A request for part `place`, counted from 0.
     fn part(&self, place: usize) -> Builder {
         let number = (place + 1).to_string();
-        let query = query(&[("partNumber", &number), ("uploadId", &self.id)]);
+        let query = encoded_query(&[("partNumber", &number), ("uploadId", &self.id)]);
         Request::put(format!("{}?{query}", self.requests.url(&self.at)))
     }
 
     fn url(&self) -> String {
-        format!("{}?{}", self.requests.url(&self.at), query(&[("uploadId", &self.id)]))
+        format!("{}?{}", self.requests.url(&self.at), encoded_query(&[("uploadId", &self.id)]))
     }
 
     /// Makes it of another object, which must not change meanwhile. Errors: `Conflict` where it does.

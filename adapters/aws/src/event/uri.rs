@@ -10,10 +10,7 @@ use std::fmt::Write;
 
 use http::Uri;
 use isobar_abstraction::{Error, Result};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// What stands for itself in a name or a value of a query.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use isobar_rest::object::encoded;
 
 /// The URI of a request. Errors: `InvalidInput` where it is too long for one.
 pub(super) fn uri(path: &str, query: &str) -> Result<Uri> {
@@ -61,9 +58,7 @@ fn escaped(text: &str, must: impl Fn(&[u8], u8) -> bool) -> Cow<'_, str> {
 
 /// Appends a parameter that came decoded.
 pub(super) fn push_decoded(query: &mut String, name: &str, value: &str) {
-    let encoded = |text| utf8_percent_encode(text, UNRESERVED);
-    let and = if query.is_empty() { "" } else { "&" };
-    let _ = write!(query, "{and}{}={}", encoded(name), encoded(value));
+    push_encoded(query, &encoded(name), &encoded(value));
 }
 
 /// Appends a parameter that came as its client wrote it.

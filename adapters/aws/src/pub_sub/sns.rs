@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use isobar_rest::object::PLAIN;
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
 use super::wire::{self, Carried};
+use crate::service::code::meaning;
 
 /// Messages that one request may have.
 const BATCH: usize = 10;
@@ -17,9 +19,6 @@ const BATCH: usize = 10;
 ///
 /// <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
 const BATCH_BYTES: usize = 262_144;
-
-/// Characters that stand for themselves in a form.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// One message of a request.
 #[derive(Debug)]
@@ -100,7 +99,7 @@ impl Form {
         }
         self.0.push_str(name);
         self.0.push('=');
-        self.0.extend(utf8_percent_encode(value, ESCAPED));
+        self.0.extend(utf8_percent_encode(value, &PLAIN));
     }
 }
 
@@ -119,25 +118,19 @@ struct BatchResult {
     failed: Members<Failure>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Members<T> {
-    #[serde(default = "Vec::new")]
+    #[serde(default)]
     member: Vec<T>,
 }
 
-impl<T> Default for Members<T> {
-    fn default() -> Self {
-        Self { member: Vec::new() }
-    }
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Success {
     id: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Failure {
     id: String,
@@ -164,20 +157,10 @@ pub(super) fn results(xml: &[u8], count: usize) -> Vec<Result<()>> {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let Failure { code, message, sender_fault, .. } = failure;
-        let kind = match code.strip_suffix("Exception").unwrap_or(&code) {
-            "NotFound" => ErrorKind::NotFound,
-            "AccessDenied" | "AuthorizationError" | "KMSAccessDenied" | "InvalidSecurity" => {
-                ErrorKind::PermissionDenied
-            }
-            "KMSThrottling"
-            | "RequestLimitExceeded"
-            | "RequestThrottled"
-            | "Throttled"
-            | "Throttling"
-            | "TooManyRequests" => ErrorKind::Throttled { retry_after: None },
-            "KMSDisabled" | "KMSInvalidState" | "KMSNotFound" | "KMSOptInRequired" => ErrorKind::Config,
-            _ if sender_fault => ErrorKind::InvalidInput,
-            _ => ErrorKind::Unavailable,
+        let kind = match meaning(&code, 0).kind() {
+            ErrorKind::Internal if sender_fault => ErrorKind::InvalidInput,
+            ErrorKind::Internal => ErrorKind::Unavailable,
+            kind => kind,
         };
         let error = Self::new(kind, format!("SNS answers {code}: {message}"));
         if kind == ErrorKind::Unavailable { error.with_outcome_unknown() } else { error }

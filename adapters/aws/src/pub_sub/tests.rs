@@ -117,13 +117,13 @@ fn refused(status: u16, code: &str) -> Response<String> {
 /// A topic in an SNS that answers what a test says.
 struct Scene {
     double: Double,
-    topic: SnsPubSub,
+    topic: Arc<dyn PubSub>,
 }
 
 impl Scene {
     async fn new(answer: impl Fn(&Batch) -> Response<String> + Send + Sync + 'static) -> Self {
         let double = Double::new(move |request| answer(&Batch::of(request))).await;
-        let topic = SnsPubSub::new(state(&double.url), &Location::new(ResourceKind::Topic, "clicks")).unwrap();
+        let topic = open(&state(&double.url), &Location::new(ResourceKind::Topic, "clicks")).unwrap();
         Self { double, topic }
     }
 

@@ -1,8 +1,10 @@
 //! What the error codes of AWS's services mean.
 
+use isobar_abstraction::ErrorKind;
+
 /// What an error code means, to who called and to who would call again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// Too many requests; nothing was done.
     Throttled,
     /// Something else is in the way for a moment; nothing was done.
@@ -26,11 +28,30 @@ pub(super) enum Meaning {
     Other,
 }
 
+impl Meaning {
+    /// The kind, without a limit and a time that the message and the headers may say.
+    pub(crate) fn kind(self) -> ErrorKind {
+        match self {
+            Self::Throttled => ErrorKind::Throttled { retry_after: None },
+            Self::Busy | Self::Failed => ErrorKind::Unavailable,
+            Self::Expired | Self::Skewed | Self::Unauthenticated => ErrorKind::Unauthenticated,
+            Self::Denied => ErrorKind::PermissionDenied,
+            Self::Missing => ErrorKind::NotFound,
+            Self::Conflict => ErrorKind::Conflict,
+            Self::TooLarge => ErrorKind::TooLarge { limit: 0 },
+            Self::Invalid => ErrorKind::InvalidInput,
+            Self::Config => ErrorKind::Config,
+            Self::Unsupported => ErrorKind::Unsupported,
+            Self::Other => ErrorKind::Internal,
+        }
+    }
+}
+
 /// What a code means, without its namespace; where it is unknown, what the status means.
 ///
 /// Sources: the service models in botocore 1.43, its lists of codes that are tried again
 /// (`retries/standard.py`, `_retry.json`), and each service's page "Common errors".
-pub(super) fn meaning(code: &str, status: u16) -> Meaning {
+pub(crate) fn meaning(code: &str, status: u16) -> Meaning {
     let code = code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code);
     of_code(code.strip_suffix("Exception").unwrap_or(code)).unwrap_or_else(|| of_status(status))
 }

@@ -110,16 +110,8 @@ impl ErrorParts<'_> {
     fn kind(&self, meaning: Meaning) -> ErrorKind {
         match meaning {
             Meaning::Throttled => ErrorKind::Throttled { retry_after: self.retry_after },
-            Meaning::Busy | Meaning::Failed => ErrorKind::Unavailable,
-            Meaning::Expired | Meaning::Skewed | Meaning::Unauthenticated => ErrorKind::Unauthenticated,
-            Meaning::Denied => ErrorKind::PermissionDenied,
-            Meaning::Missing => ErrorKind::NotFound,
-            Meaning::Conflict => ErrorKind::Conflict,
             Meaning::TooLarge => ErrorKind::TooLarge { limit: self.size_limit().unwrap_or_default() },
-            Meaning::Invalid => ErrorKind::InvalidInput,
-            Meaning::Config => ErrorKind::Config,
-            Meaning::Unsupported => ErrorKind::Unsupported,
-            Meaning::Other => ErrorKind::Internal,
+            meaning => meaning.kind(),
         }
     }
 

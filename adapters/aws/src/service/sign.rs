@@ -12,16 +12,11 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use isobar_abstraction::clock::to_utc;
 use isobar_abstraction::{Error, Result};
+use isobar_rest::object::{encoded_path, encoded_query};
 use object_store::PutPayload;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::{digest, hmac};
 
 use crate::config::Credential;
-
-/// What stands for itself in a query, beside letters and digits.
-pub(crate) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// What stands for itself in a path.
-pub(crate) const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// The hash of a body that is not known when a URL is signed.
@@ -47,7 +42,7 @@ impl<'a> Signer<'a> {
     }
 
     /// Signs a request: all headers that it has, and the whole body. Its query must be in the form of
-    /// [`QUERY`]. Errors: `Config` for a token that no header holds, `InvalidInput` for a URI without a host.
+    /// [`encoded_query`]. Errors: `Config` for a token that no header holds, `InvalidInput` for a URI without a host.
     pub(crate) fn sign(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
         let hash = hex(hash_of(body).as_ref());
         let value =
@@ -88,7 +83,7 @@ impl<'a> Signer<'a> {
             ("X-Amz-SignedHeaders", &names),
         ];
         pairs.extend(self.credential.token.as_deref().map(|token| ("X-Amz-Security-Token", token)));
-        let query = query(&pairs);
+        let query = encoded_query(&pairs);
         let (_, signature) = self.signature(request, &query, UNSIGNED);
         Ok(format!("{query}&X-Amz-Signature={signature}"))
     }
@@ -99,7 +94,7 @@ impl<'a> Signer<'a> {
         let mut canonical = Vec::with_capacity(512);
         let path = request.uri.path();
         // S3's keys are encoded once; the path of all others once more.
-        let path = if self.service == "s3" { path.into() } else { encoded_again(path) };
+        let path = if self.service == "s3" { path.to_owned() } else { encoded_path(path) };
         canonical.extend(format!("{}\n{path}\n{}\n", request.method, sorted(query)).bytes());
         for name in names.split(';') {
             canonical.extend_from_slice(name.as_bytes());
@@ -133,17 +128,6 @@ impl<'a> Signer<'a> {
     }
 }
 
-/// `name=value&…`, encoded.
-pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
-    let mut text = String::new();
-    for (name, value) in pairs {
-        let and = if text.is_empty() { "" } else { "&" };
-        // Writing to a string does not fail.
-        let _ = write!(text, "{and}{}={}", utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY));
-    }
-    text
-}
-
 fn authority(request: &Parts) -> Result<&str> {
     let authority = request.uri.authority().map(http::uri::Authority::as_str);
     authority.ok_or_else(|| Error::invalid("the URL of the request has no host"))
@@ -163,10 +147,6 @@ fn sorted(query: &str) -> String {
     pairs.sort_unstable();
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join("&")
-}
-
-fn encoded_again(path: &str) -> std::borrow::Cow<'_, str> {
-    utf8_percent_encode(path, PATH).into()
 }
 
 /// Without blanks around it, and with one where there are several.

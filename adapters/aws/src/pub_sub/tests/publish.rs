@@ -144,7 +144,7 @@ async fn the_account_of_the_url_of_a_topic_is_that_of_its_arn() {
     let double = Double::new(|_| answer(&[None])).await;
     let url = isobar_abstraction::ResourceUrl::parse("sns://clicks-prod?account=210987654321").unwrap();
     let at = Location::new(ResourceKind::Topic, "clicks").with_url(url);
-    let topic = SnsPubSub::new(state(&double.url), &at).unwrap();
+    let topic = open(&state(&double.url), &at).unwrap();
     topic.publish(vec![plain("a")]).await.remove(0).unwrap();
     assert_eq!(double.request(0, Batch::of).topic, "arn:aws:sns:eu-west-1:210987654321:clicks-prod");
 }
