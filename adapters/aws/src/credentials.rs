@@ -24,10 +24,7 @@ use crate::config::{Credential, fixed_credential};
 
 /// Where credentials come from. Cheap to clone; clones share what was found.
 #[derive(Debug, Clone)]
-pub(crate) struct Credentials(Kind);
-
-#[derive(Debug, Clone)]
-enum Kind {
+pub(crate) enum Credentials {
     /// From the environment: nothing is asked, nothing is renewed.
     Fixed(Arc<Credential>),
     /// From a source that is asked at the first use, and again before what it gave expires.
@@ -36,37 +33,37 @@ enum Kind {
 
 impl Credentials {
     pub(crate) fn new(config: &AwsConfig, client: Client) -> Self {
-        Self(match &config.sources.fixed {
-            Some(fixed) => Kind::Fixed(Arc::clone(fixed)),
+        match &config.sources.fixed {
+            Some(fixed) => Self::Fixed(Arc::clone(fixed)),
             None => {
                 let chain = Chain { config: config.clone(), client };
-                Kind::Cached(Arc::new(CredentialCache::new(chain, Arc::new(SystemClock))))
+                Self::Cached(Arc::new(CredentialCache::new(chain, Arc::new(SystemClock))))
             }
-        })
+        }
     }
 
     /// Credentials that are good now. Errors: `Unauthenticated` where there are none, with what was
     /// tried; `Config`; `Unavailable` and `Timeout` of the source.
     pub(crate) async fn get(&self) -> Result<Arc<Credential>> {
-        match &self.0 {
-            Kind::Fixed(fixed) => Ok(Arc::clone(fixed)),
-            Kind::Cached(cache) => cache.get().await,
+        match self {
+            Self::Fixed(fixed) => Ok(Arc::clone(fixed)),
+            Self::Cached(cache) => cache.get().await,
         }
     }
 
     /// Forgets credentials that a service called expired. Is there a chance of others?
     pub(crate) fn reject(&self, expired: &Arc<Credential>) -> bool {
-        match &self.0 {
-            Kind::Fixed(_) => false,
-            Kind::Cached(cache) => cache.reject(expired),
+        match self {
+            Self::Fixed(_) => false,
+            Self::Cached(cache) => cache.reject(expired),
         }
     }
 
     /// The account, where the source of what was last found told it.
     pub(crate) fn account(&self) -> Option<String> {
-        match &self.0 {
-            Kind::Fixed(_) => None,
-            Kind::Cached(cache) => cache.held()?.account.clone(),
+        match self {
+            Self::Fixed(_) => None,
+            Self::Cached(cache) => cache.held()?.account.clone(),
         }
     }
 }
@@ -99,7 +96,7 @@ impl Sent<'_> {
 
 /// All sources but the environment's own credentials, in order.
 #[derive(Debug)]
-struct Chain {
+pub(crate) struct Chain {
     config: AwsConfig,
     client: Client,
 }

@@ -15,14 +15,15 @@ use super::Sent;
 use crate::AwsConfig;
 use crate::config::{Authorization, Container, Credential};
 
-/// What both endpoints answer.
+/// What both endpoints answer, and the AWS CLI.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
-struct Answer {
+pub(super) struct Answer {
     /// Only the machine's own says it; `Success`, or what is wrong.
     code: Option<String>,
     access_key_id: String,
     secret_access_key: String,
+    #[serde(alias = "SessionToken")]
     token: Option<String>,
     expiration: Option<String>,
     account_id: Option<String>,
@@ -31,7 +32,7 @@ struct Answer {
 
 impl Answer {
     /// What was sent is never shown: it may be half of a secret.
-    fn read(from: &str, body: &[u8]) -> Result<Found<Credential>> {
+    pub(super) fn read(from: &str, body: &[u8]) -> Result<Found<Credential>> {
         let wrong = |_| Error::internal(format!("{from} did not answer with the expected JSON"));
         let answer: Self = serde_json::from_slice(body).map_err(wrong)?;
         if let Some(code) = answer.code.filter(|code| code != "Success") {

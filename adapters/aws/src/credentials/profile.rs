@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::Found;
-use serde::Deserialize;
 use tokio::process::Command;
 
 use super::Sent;
+use super::endpoint::Answer;
 use crate::config::{Credential, SharedFiles};
 
 /// Longest wait for the AWS CLI: a process that it calls may open a browser.
@@ -37,16 +37,6 @@ pub(super) async fn find(files: &SharedFiles) -> Result<Option<Found<Credential>
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
-    expiration: Option<String>,
-    account_id: Option<String>,
-}
-
 async fn ask_cli(files: &SharedFiles) -> Result<Found<Credential>> {
     let profile = files.profile.as_str();
     let run = Command::new("aws")
@@ -70,16 +60,7 @@ async fn ask_cli(files: &SharedFiles) -> Result<Found<Credential>> {
     if !output.status.success() {
         return Err(failed(files, &output));
     }
-    let malformed = |_| Error::internal("the AWS CLI did not answer with the expected JSON");
-    let answer: Answer = serde_json::from_slice(&output.stdout).map_err(malformed)?;
-    let sent = Sent {
-        key_id: &answer.access_key_id,
-        secret_key: &answer.secret_access_key,
-        token: answer.session_token.as_deref(),
-        expires: answer.expiration.as_deref(),
-        account: answer.account_id.as_deref(),
-    };
-    sent.check("the AWS CLI")
+    Answer::read("the AWS CLI", &output.stdout)
 }
 
 fn failed(files: &SharedFiles, output: &Output) -> Error {

@@ -12,7 +12,7 @@ use isobar_testkit::Double;
 impl Credentials {
     /// As if what is held had come a while ago, so that it can be refused.
     pub(crate) fn age(&self) {
-        if let Kind::Cached(cache) = &self.0 {
+        if let Self::Cached(cache) = self {
             cache.age();
         }
     }
@@ -223,7 +223,7 @@ async fn a_token_of_another_provider_is_shown_to_sts_in_the_body() {
     assert_eq!(double.asked(), ["POST /"]);
     double.request(0, |request| {
         let form = std::str::from_utf8(request.body()).unwrap();
-        assert!(form.contains("&WebIdentityToken=ey%2Ea%2Bb%2Fc"), "{form}");
+        assert!(form.contains("&WebIdentityToken=ey.a%2Bb%2Fc"), "{form}");
         assert!(form.contains("&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fpod"), "{form}");
         assert!(!request.headers().contains_key("authorization"));
     });

@@ -1,13 +1,11 @@
 //! Credentials of a role, for the token of another identity provider: `AssumeRoleWithWebIdentity` of STS.
 
-use std::fmt::Write;
-
 use http::Request;
 use http::header::CONTENT_TYPE;
 use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::object::encoded_query;
 use isobar_rest::{Client, Found, Judgement, Refusal, Unsigned};
 use object_store::PutPayload;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::Sent;
@@ -45,15 +43,13 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
     };
     let token = std::fs::read_to_string(&identity.token_file).map_err(unreadable)?;
     let region = config.region()?;
-    let mut form = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15".to_owned();
-    for (name, value) in [
-        ("RoleArn", identity.role_arn.as_str()),
+    let form = encoded_query(&[
+        ("Action", "AssumeRoleWithWebIdentity"),
+        ("Version", "2011-06-15"),
+        ("RoleArn", &identity.role_arn),
         ("RoleSessionName", &identity.session_name),
         ("WebIdentityToken", token.trim()),
-    ] {
-        // Writing to a string does not fail.
-        let _ = write!(form, "&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
-    }
+    ]);
     let wrong = |error: http::Error| Error::config("the endpoint of STS is not a URL").with_source(error);
     let request = Request::post(format!("{}/", config.endpoint("sts", &region)))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
