@@ -12,26 +12,34 @@ mod stored;
 mod tests;
 mod write;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Location, Result};
+use isobar_rest::attempt::unique;
 use isobar_rest::{Answered, Refusal, Safety};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::profile::ITEM_BYTES;
 use crate::service::AwsService;
-use stored::{Found, StoredKey};
+use batch::{AT_ONCE, KEYS};
+use condition::{Condition, Guard};
+use stored::{Found, StoredItem, StoredKey};
+use write::{DeleteItem, PutItem};
 
 /// Tries of what other writes, or throttling, keep from happening.
 const TRIES: u32 = 10;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
-    Ok(Arc::new(DynamoKeyValue::new(Arc::clone(state), at)?))
+    let placed = state.config.place(at)?;
+    let service = AwsService::at(Arc::clone(state), "dynamodb", &placed)?;
+    Ok(Arc::new(DynamoKeyValue { service, clock: Arc::clone(&state.clock), table: placed.name }))
 }
 
 /// A DynamoDB table.
@@ -57,12 +65,6 @@ struct Got {
 }
 
 impl DynamoKeyValue {
-    fn new(state: Arc<State>, at: &Location) -> Result<Self> {
-        let placed = state.config.place(at)?;
-        let clock = Arc::clone(&state.clock);
-        Ok(Self { service: AwsService::at(state, "dynamodb", &placed)?, clock, table: placed.name })
-    }
-
     async fn call(
         &self,
         operation: &'static str,
@@ -129,15 +131,34 @@ impl KeyValue for DynamoKeyValue {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
-        self.batch_get(keys).await
+        let mut seen = HashSet::new();
+        let asked: Vec<_> = keys.iter().filter(|key| seen.insert(*key)).cloned().collect();
+        let groups: Vec<_> = asked.chunks(KEYS).map(|group| self.get_group(group.to_vec())).collect();
+        let groups: Vec<_> = stream::iter(groups).buffer_unordered(AT_ONCE).try_collect().await?;
+        let found: HashMap<_, _> = groups.into_iter().flatten().map(|item| (item.key.clone(), item)).collect();
+        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
 
+    /// Repeated as often as it takes: the version tells our own write from all others.
     async fn put(&self, put: Put) -> Result<Version> {
-        self.put_item(&put).await
+        let version = Version::new(unique()?);
+        let condition = Condition::from(&put.mode);
+        let guard = condition.guard(self.clock.now()).map(Guard::returning_old);
+        let input = PutItem { table_name: &self.table, item: StoredItem::new(&put, &version), guard };
+        match self.call("PutItem", Safety::Idempotent, &input).await? {
+            Ok(_) => Ok(version),
+            Err(refusal) => self.settle(refusal, condition, &put.key, Some(&version)).map(|()| version),
+        }
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
-        self.delete_item(key, version).await
+        let condition = Condition::from(version);
+        let guard = condition.guard(self.clock.now()).map(Guard::returning_old);
+        let input = DeleteItem { table_name: &self.table, key: StoredKey::from(key), guard };
+        match self.call("DeleteItem", Safety::Idempotent, &input).await? {
+            Ok(_) => Ok(()),
+            Err(refusal) => self.settle(refusal, condition, key, None),
+        }
     }
 
     async fn query(&self, range: &QueryRange) -> Result<Items> {

@@ -1,8 +1,7 @@
 //! Many items at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar_abstraction::Result;
 use isobar_abstraction::key_value::{Item, Key};
 use isobar_rest::Safety;
@@ -13,10 +12,10 @@ use super::stored::{Found, StoredKey};
 use super::{DynamoKeyValue, TRIES, read};
 
 /// Keys in one request, at most. Source: API reference of `BatchGetItem`.
-const KEYS: usize = 100;
+pub(super) const KEYS: usize = 100;
 
 /// Requests that are under way at once, at most.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 
 #[derive(Debug, Serialize)]
 struct BatchGetItem<'a> {
@@ -48,18 +47,9 @@ struct Unprocessed {
 }
 
 impl DynamoKeyValue {
-    pub(super) async fn batch_get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
-        let mut seen = HashSet::new();
-        let asked: Vec<_> = keys.iter().filter(|key| seen.insert(*key)).cloned().collect();
-        let groups: Vec<_> = asked.chunks(KEYS).map(|group| self.get_group(group.to_vec())).collect();
-        let groups: Vec<_> = stream::iter(groups).buffer_unordered(AT_ONCE).try_collect().await?;
-        let found: HashMap<_, _> = groups.into_iter().flatten().map(|item| (item.key.clone(), item)).collect();
-        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
-    }
-
     /// All items at up to 100 keys. DynamoDB leaves keys unprocessed when it is busy, and past 16 MB
     /// of items: they are asked for again as long as it makes way.
-    async fn get_group(&self, mut keys: Vec<Key>) -> Result<Vec<Item>> {
+    pub(super) async fn get_group(&self, mut keys: Vec<Key>) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         let mut in_vain = 0;
         while in_vain < TRIES {

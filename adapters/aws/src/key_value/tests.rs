@@ -30,7 +30,7 @@ const NOW: u64 = 1_767_225_600_250;
 /// A table in a DynamoDB that answers what a test says.
 struct Scene {
     double: Double,
-    table: DynamoKeyValue,
+    table: Arc<dyn KeyValue>,
     clock: ManualClock,
 }
 
@@ -53,7 +53,7 @@ impl Scene {
         let clock = ManualClock::new(at(NOW));
         let config = AwsConfig::from_environment(&environment).unwrap();
         let state = AwsProvider::with_clock(config, Arc::new(clock.clone())).0;
-        let table = DynamoKeyValue::new(state, &Location::new(ResourceKind::Table, "links")).unwrap();
+        let table = open(&state, &Location::new(ResourceKind::Table, "links")).unwrap();
         Self { double, table, clock }
     }
 

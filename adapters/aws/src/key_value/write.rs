@@ -1,8 +1,8 @@
-//! Puts, deletes and transactions.
+//! What puts and deletes send, what came of those that were refused, and transactions.
 
 use std::borrow::Cow;
 
-use isobar_abstraction::key_value::{Key, Put, Version, Write, put_of_sum};
+use isobar_abstraction::key_value::{Key, Version, Write, put_of_sum};
 use isobar_abstraction::{KeyValue, Result};
 use isobar_rest::attempt::{COUNTER_TRIES, pause, throttled, unique};
 use isobar_rest::{Refusal, Safety, unknown};
@@ -16,20 +16,20 @@ use crate::profile::PROFILE;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct PutItem<'a> {
-    table_name: &'a str,
-    item: StoredItem<'a>,
+pub(super) struct PutItem<'a> {
+    pub(super) table_name: &'a str,
+    pub(super) item: StoredItem<'a>,
     #[serde(flatten)]
-    guard: Option<Guard<'a>>,
+    pub(super) guard: Option<Guard<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct DeleteItem<'a> {
-    table_name: &'a str,
-    key: StoredKey<'a>,
+pub(super) struct DeleteItem<'a> {
+    pub(super) table_name: &'a str,
+    pub(super) key: StoredKey<'a>,
     #[serde(flatten)]
-    guard: Option<Guard<'a>>,
+    pub(super) guard: Option<Guard<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,31 +69,15 @@ struct Reason {
 }
 
 impl DynamoKeyValue {
-    /// Repeated as often as it takes: the version tells our own write from all others.
-    pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
-        let version = Version::new(unique()?);
-        let condition = Condition::from(&put.mode);
-        let guard = condition.guard(self.clock.now()).map(Guard::returning_old);
-        let input = PutItem { table_name: &self.table, item: StoredItem::new(put, &version), guard };
-        match self.call("PutItem", Safety::Idempotent, &input).await? {
-            Ok(_) => Ok(version),
-            Err(refusal) => self.settle(refusal, condition, &put.key, Some(&version)).map(|()| version),
-        }
-    }
-
-    pub(super) async fn delete_item(&self, key: &Key, version: Option<&Version>) -> Result<()> {
-        let condition = Condition::from(version);
-        let guard = condition.guard(self.clock.now()).map(Guard::returning_old);
-        let input = DeleteItem { table_name: &self.table, key: StoredKey::from(key), guard };
-        match self.call("DeleteItem", Safety::Idempotent, &input).await? {
-            Ok(_) => Ok(()),
-            Err(refusal) => self.settle(refusal, condition, key, None),
-        }
-    }
-
     /// What came of a write that was refused. `Ok` where an attempt whose answer was lost wrote the
     /// version that is there now.
-    fn settle(&self, refusal: Refusal, condition: Condition<'_>, key: &Key, ours: Option<&Version>) -> Result<()> {
+    pub(super) fn settle(
+        &self,
+        refusal: Refusal,
+        condition: Condition<'_>,
+        key: &Key,
+        ours: Option<&Version>,
+    ) -> Result<()> {
         let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(refusal.into()) };
         let stored = failed.item.and_then(|item| item.version(key).ok());
         if stored.is_some() && stored.as_ref() == ours {

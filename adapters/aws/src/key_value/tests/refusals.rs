@@ -7,7 +7,7 @@ use super::*;
 /// All that can be asked of a table.
 const OPERATIONS: [&str; 8] = ["get", "get_many", "put", "delete", "query", "scan", "transact", "add"];
 
-async fn run(table: &DynamoKeyValue, operation: &str) -> Result<()> {
+async fn run(table: &dyn KeyValue, operation: &str) -> Result<()> {
     let key = Key::from("a");
     let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
     let range = QueryRange { partition: "a".to_owned(), lower, upper, descending: false, limit: 10 };
@@ -35,7 +35,7 @@ async fn what_is_throttled_is_asked_again_and_then_throttled() {
     for code in codes {
         for operation in OPERATIONS {
             let scene = Scene::script([refused(code, "slow down")]).await;
-            let (kind, unknown) = kind_of(run(&scene.table, operation).await);
+            let (kind, unknown) = kind_of(run(&*scene.table, operation).await);
             assert_eq!((kind, unknown), (THROTTLED, false), "{code} {operation}");
             // A transaction with the same counter is not waited for by the client alone.
             let rounds = if (code, operation) == ("TransactionConflictException", "add") { TRIES as usize } else { 1 };
@@ -48,7 +48,7 @@ async fn what_is_throttled_is_asked_again_and_then_throttled() {
 async fn only_a_write_without_an_answer_may_have_been_applied() {
     for operation in OPERATIONS {
         let scene = Scene::script([lost()]).await;
-        let (kind, unknown) = kind_of(run(&scene.table, operation).await);
+        let (kind, unknown) = kind_of(run(&*scene.table, operation).await);
         assert_eq!(kind, ErrorKind::Unavailable, "{operation}");
         assert_eq!(unknown, ["put", "delete", "transact", "add"].contains(&operation), "{operation}");
         assert_eq!(
@@ -69,10 +69,10 @@ async fn a_refusal_after_a_lost_answer_leaves_the_outcome_unknown() {
     ] {
         for operation in ["put", "delete", "transact"] {
             let scene = Scene::script([lost(), refused(code, "no")]).await;
-            assert_eq!(kind_of(run(&scene.table, operation).await), (kind, true), "{code} {operation}");
+            assert_eq!(kind_of(run(&*scene.table, operation).await), (kind, true), "{code} {operation}");
         }
         let scene = Scene::script([lost(), refused(code, "no")]).await;
-        assert_eq!(kind_of(run(&scene.table, "get").await), (kind, false), "{code}: a read changes nothing");
+        assert_eq!(kind_of(run(&*scene.table, "get").await), (kind, false), "{code}: a read changes nothing");
     }
 }
 
@@ -80,7 +80,7 @@ async fn a_refusal_after_a_lost_answer_leaves_the_outcome_unknown() {
 async fn a_missing_table_says_what_to_create_and_where() {
     for operation in OPERATIONS {
         let scene = Scene::script([refused("ResourceNotFoundException", "Requested resource not found")]).await;
-        let error = run(&scene.table, operation).await.unwrap_err();
+        let error = run(&*scene.table, operation).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::NotFound, false), "{operation}");
         for part in ["`links`", "eu-west-1", "create it", "`pk` and `sk`"] {
             assert!(error.message().contains(part), "{operation}: {error}");
@@ -100,13 +100,13 @@ async fn a_table_with_other_keys_is_a_fault_of_configuration() {
     ] {
         for operation in OPERATIONS {
             let scene = Scene::script([refused("ValidationException", message)]).await;
-            let error = run(&scene.table, operation).await.unwrap_err();
+            let error = run(&*scene.table, operation).await.unwrap_err();
             assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Config, false), "{operation} {message}");
             assert!(error.message().contains("`links` needs the keys `pk` and `sk`, of type S"), "{error}");
         }
     }
     let scene = Scene::script([done(json!({"Items": [{"id": {"S": "1"}, "value": {"S": "x"}}]}))]).await;
-    assert_eq!(kind_of(run(&scene.table, "scan").await).0, ErrorKind::Config);
+    assert_eq!(kind_of(run(&*scene.table, "scan").await).0, ErrorKind::Config);
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn an_item_that_is_too_large_says_how_large_it_may_be() {
     {
         let scene = Scene::script([refused("ValidationException", message)]).await;
         let limit = ITEM_BYTES;
-        assert_eq!(kind_of(run(&scene.table, "put").await), (ErrorKind::TooLarge { limit }, false));
+        assert_eq!(kind_of(run(&*scene.table, "put").await), (ErrorKind::TooLarge { limit }, false));
         assert_eq!(scene.count(), 1);
     }
 }
@@ -125,7 +125,7 @@ async fn an_item_that_is_too_large_says_how_large_it_may_be() {
 async fn an_answer_that_is_no_json_is_internal() {
     for operation in ["get", "get_many", "query", "scan", "add"] {
         let scene = Scene::script([done(json!(["hush"]))]).await;
-        let error = run(&scene.table, operation).await.unwrap_err();
+        let error = run(&*scene.table, operation).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal, "{operation}");
         assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
         assert_eq!(
@@ -147,7 +147,7 @@ async fn no_error_and_no_debug_shows_a_secret_or_a_value() {
     for answer in answers {
         for operation in OPERATIONS {
             let scene = Scene::script([answer.clone()]).await;
-            let Err(error) = run(&scene.table, operation).await else { continue };
+            let Err(error) = run(&*scene.table, operation).await else { continue };
             let shown = format!("{error} {error:?} {:?}", scene.table);
             assert!(!shown.contains("hush") && !shown.contains("text"), "{operation}: {shown}");
         }
