@@ -2,7 +2,6 @@
 
 mod direct;
 mod http;
-mod invoke;
 mod queue;
 mod runtime;
 mod source;
@@ -17,8 +16,8 @@ use std::time::{Duration, SystemTime};
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use isobar_abstraction::clock::later;
-use isobar_abstraction::host::within;
-use isobar_abstraction::{Body, Context, Hosted, Result};
+use isobar_abstraction::host::{handle, invoke, within};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Hosted, Result, Tick};
 use tracing::{Instrument, Span};
 
 use crate::State;
@@ -95,10 +94,6 @@ impl LambdaReply {
 }
 
 impl Lambda {
-    pub(crate) fn new(state: Arc<State>, app: Hosted) -> Self {
-        Self { state, app }
-    }
-
     /// Answers one event. An `Err` is a failed invocation: Lambda counts it, and whoever called
     /// asynchronously has it tried again.
     ///
@@ -140,7 +135,9 @@ impl Lambda {
                 self.tick(event::schedule(incoming, &self.state.config.prefix, now)?, call).await.map(null)
             }
             Shape::Direct => match Direct::read(&incoming.fields, now)? {
-                Direct::Invoke(invocation) => self.invoke(invocation, call).await.map(LambdaReply::Json),
+                Direct::Invoke(invocation) => {
+                    invoke(self.app.function.as_ref(), invocation, self.context(call)).await.map(LambdaReply::Json)
+                }
                 Direct::Schedule(tick) => self.tick(tick, call).await.map(null),
                 Direct::Ping => Ok(PONG),
             },
@@ -150,6 +147,20 @@ impl Lambda {
             Shape::Unknown => Err(self.unhandled("an event of a kind that isobar does not know", incoming)),
             Shape::Foreign(service) => Err(self.unhandled(&service, incoming)),
         }
+    }
+
+    /// A tick that fails is a failed invocation, so that Lambda counts it; whether it is tried again is
+    /// a setting of the function.
+    async fn tick(&self, tick: Tick, call: &LambdaCall) -> Result<()> {
+        handle(self.app.function.as_ref(), Event::Schedule(tick), self.context(call)).await?.into_result()
+    }
+
+    /// Names what the event looked like, never what it says, and what the app handles.
+    fn unhandled(&self, what: &str, event: &Incoming<'_>) -> Error {
+        let (app, handled, names) = (&self.app.manifest.app, self.app.manifest.handled(), event.names());
+        let call = r#"call a function with {"isobar":"invoke","function":NAME,"payload":…}"#;
+        let message = format!("{what}, with {names}: app `{app}` has no handler for it; it handles {handled}; {call}");
+        Error::new(ErrorKind::NotFound, message)
     }
 
     /// The context of an invocation that nobody limits but Lambda.

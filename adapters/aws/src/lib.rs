@@ -80,7 +80,7 @@ impl AwsProvider {
 
     /// What answers Lambda's events, without the loop that fetches them: for tests and for other loops.
     pub fn lambda(&self, app: Hosted) -> Lambda {
-        Lambda::new(Arc::clone(&self.0), app)
+        Lambda { state: Arc::clone(&self.0), app }
     }
 }
 

@@ -9,11 +9,10 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use isobar_abstraction::clock;
 use isobar_abstraction::host::{Fields, text};
 use isobar_abstraction::{Error, Invocation, Result, Tick};
 use serde_json::value::RawValue;
-
-use super::time;
 
 /// What an envelope asks for.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Direct {
             Some("schedule") => {
                 let schedule = schedule.ok_or_else(|| missing("schedule", "schedule"))?;
                 let wrong = || Error::invalid("the envelope's `due` must be a time such as 2026-01-01T03:00:00Z");
-                let due = due.map_or(Ok(now), |due| time::parse(&due).ok_or_else(wrong))?;
+                let due = due.map_or(Ok(now), |due| clock::parse(&due).ok_or_else(wrong))?;
                 Ok(Self::Schedule(Tick::new(schedule, due)))
             }
             Some("ping") => Ok(Self::Ping),

@@ -9,6 +9,7 @@ use http::header::SET_COOKIE;
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use isobar_abstraction::Result;
+use isobar_abstraction::host::escaped_size;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Incoming;
@@ -65,16 +66,6 @@ fn body_text(body: &Bytes) -> (Cow<'_, str>, bool) {
         Ok(text) if body.len() < ROOM / 6 || escaped_size(body) < ROOM => (Cow::Borrowed(text), false),
         _ => (Cow::Owned(BASE64_STANDARD.encode(body)), true),
     }
-}
-
-/// The size of a text in JSON, as `serde_json` writes it.
-fn escaped_size(text: &[u8]) -> usize {
-    let size = |byte: &u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
-        0..32 => 6,
-        _ => 1,
-    };
-    text.iter().map(size).sum()
 }
 
 struct Written<'a> {

@@ -8,11 +8,6 @@ use isobar_abstraction::{Error, Result, Tick};
 
 use super::Incoming;
 
-/// A time as RFC 3339 writes it.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
-    clock::parse(text)
-}
-
 /// The tick that a `Scheduled Event` is. The schedule is the last part of its resource's ARN,
 /// `…:rule/NAME`, `…:rule/BUS/NAME` or `…:schedule/GROUP/NAME`, without the configured prefix.
 /// Errors: `InvalidInput` where it names none.
@@ -22,7 +17,9 @@ pub(crate) fn schedule(event: &Incoming<'_>, prefix: &str, now: SystemTime) -> R
     let name = arn.as_deref().and_then(|arn| arn.rsplit_once('/')).map(|(_, name)| name);
     let name = name.ok_or_else(|| Error::invalid("the scheduled event's `resources` names no rule"))?;
     let due = match event.fields.get("time") {
-        Some(time) => clock::known(text(time).and_then(|time| parse(&time)).unwrap_or(SystemTime::UNIX_EPOCH), now),
+        Some(time) => {
+            clock::known(text(time).and_then(|time| clock::parse(&time)).unwrap_or(SystemTime::UNIX_EPOCH), now)
+        }
         None => now,
     };
     Ok(Tick::new(name.strip_prefix(prefix).unwrap_or(name), due))

@@ -144,7 +144,7 @@ impl Courier {
         let handled = handled.unwrap_or_else(|_| Err(Error::internal("the host panicked; this is a fault of isobar")));
         let unfit = |error: http::Error| Error::internal("the answer has no form that Lambda takes").with_source(error);
         let request = handled.and_then(|reply| match reply {
-            LambdaReply::Json(answer) => whole(&id, answer).map_err(unfit),
+            LambdaReply::Json(answer) => post(&id, "response").body(Body::from(answer)).map_err(unfit),
             LambdaReply::Stream(response) => streamed(&id, Wire::new(response)?).map_err(unfit),
         });
         let mut request = match request {
@@ -190,10 +190,6 @@ fn get(path: &'static str) -> Result<Request<Body>, http::Error> {
 
 fn refused<B>(answer: &Response<B>) -> BoxError {
     format!("it answered status {}", answer.status()).into()
-}
-
-fn whole(id: &str, answer: Bytes) -> Result<Request<Body>, http::Error> {
-    post(id, "response").body(Body::from(answer))
 }
 
 fn streamed(id: &str, wire: Wire) -> Result<Request<Body>, http::Error> {
