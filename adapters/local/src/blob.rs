@@ -24,13 +24,11 @@ use crate::pub_sub::Queue;
 use crate::store::Store;
 use objects::LocalObjects;
 pub(crate) use objects::collect_orphans;
-pub(crate) use sign::Signer;
+pub(crate) use sign::{Signer, access_name};
 
 /// A bucket in the local store.
 #[derive(Debug)]
 pub(crate) struct LocalBlob {
-    bucket: String,
-    clock: Arc<dyn Clock>,
     objects: Arc<LocalObjects>,
     signer: Arc<Signer>,
 }
@@ -43,8 +41,7 @@ pub(crate) fn buckets(store: &Store) -> Result<Vec<(String, u64)>> {
 impl LocalBlob {
     /// The bucket of this name. Opens nothing.
     pub(crate) fn new(bucket: &str, store: Store, clock: Arc<dyn Clock>, queue: Queue, signer: Arc<Signer>) -> Self {
-        let objects = Arc::new(LocalObjects::new(bucket, store, Arc::clone(&clock), queue));
-        Self { bucket: bucket.to_owned(), clock, objects, signer }
+        Self { objects: Arc::new(LocalObjects::new(bucket, store, clock, queue)), signer }
     }
 }
 
@@ -59,7 +56,8 @@ impl Blob for LocalBlob {
     }
 
     async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
-        let expires_ms = to_millis(later(self.clock.now(), request.expires_in));
-        self.signer.sign(request.access, &self.bucket, &request.stored, expires_ms).map(SignedUrl::new)
+        let LocalObjects { bucket, clock, .. } = &*self.objects;
+        let expires_ms = to_millis(later(clock.now(), request.expires_in));
+        self.signer.sign(request.access, bucket, &request.stored, expires_ms).map(SignedUrl::new)
     }
 }

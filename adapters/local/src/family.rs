@@ -3,13 +3,13 @@
 
 use std::marker::PhantomData;
 
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::Result;
 use redb::{
     Key, ReadOnlyTable, ReadTransaction, ReadableTableMetadata, Table, TableDefinition, TableError, TableHandle, Value,
     WriteTransaction,
 };
 
-use crate::store::{Store, fault};
+use crate::store::{Store, failed};
 
 /// The redb tables of one kind, whose names begin alike. Each is made at its first write.
 #[derive(Debug)]
@@ -66,9 +66,4 @@ pub(crate) fn open<K: Key + 'static, V: Value + 'static>(
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(failed(error)),
     }
-}
-
-/// A failure of redb, as the store tells it.
-pub(crate) fn failed(error: impl Into<redb::Error>) -> Error {
-    fault(error.into())
 }

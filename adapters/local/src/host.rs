@@ -99,8 +99,8 @@ impl Server {
             let mut stop = Stop(stopped.clone());
             serving.spawn(async move { isobar_serve::serve(listener, answer, options, stop.wait()).await });
         }
-        let (entrance, mut stop_serving) = (Entrance::new(&provider, app), Stop(stopped));
-        let answer = move |request| entrance.clone().answer(request);
+        let (entrance, mut stop_serving) = (Arc::new(Entrance::new(&provider, app)), Stop(stopped));
+        let answer = move |request| Arc::clone(&entrance).answer(request);
         serving.spawn(async move { isobar_serve::serve(listener, answer, options, stop_serving.wait()).await });
         let store = provider.store().clone();
         let mut grace = provider.config().grace;
@@ -211,10 +211,7 @@ async fn call(mut router: axum::Router, request: Request<Body>) -> Response {
 }
 
 /// Where requests come in: signed URLs under `/.isobar/objects/`, all others are the app's.
-#[derive(Clone)]
-struct Entrance(Arc<EntranceState>);
-
-struct EntranceState {
+struct Entrance {
     app: Hosted,
     clock: Arc<dyn Clock>,
     signed: Signed,
@@ -225,16 +222,10 @@ struct EntranceState {
 impl Entrance {
     fn new(provider: &LocalProvider, app: Hosted) -> Self {
         let (clock, signed) = (Arc::clone(provider.system_clock()), Signed::new(provider.clone()));
-        Self(Arc::new(EntranceState { app, clock, signed, warned: Once::new() }))
+        Self { app, clock, signed, warned: Once::new() }
     }
 
-    async fn answer(self, request: Request<Body>) -> Response {
-        self.0.enter(request).await
-    }
-}
-
-impl EntranceState {
-    async fn enter(&self, request: Request<Body>) -> Response {
+    async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
         let path = request.uri().path();
         if path != "/.isobar" && !path.starts_with("/.isobar/") {
             return self.respond(self.app.function.as_ref(), PROFILE.limits.http_timeout, request).await;

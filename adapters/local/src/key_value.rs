@@ -12,10 +12,10 @@ use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::{Clock, Error, KeyValue, Origin, Result};
-use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, StorageError, WriteTransaction};
+use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, WriteTransaction};
 
-use crate::family::{Family, failed};
-use crate::store::Store;
+use crate::family::Family;
+use crate::store::{Store, failed};
 use change::Change;
 pub(crate) use change::sweep;
 
@@ -175,7 +175,7 @@ fn item((partition, sort): (&str, &str), row: (u64, u64, &[u8])) -> Item {
     }
 }
 
-fn find(rows: &ReadOnlyTable<RowKey, Row>, key: &Key, now_ms: u64) -> Result<Option<Item>> {
+fn find(rows: &impl ReadableTable<RowKey, Row>, key: &Key, now_ms: u64) -> Result<Option<Item>> {
     let row = rows.get(row_key(key)).map_err(failed)?;
     let live = row.as_ref().map(AccessGuard::value).filter(|row| is_live(*row, now_ms));
     Ok(live.map(|row| item(row_key(key), row)))

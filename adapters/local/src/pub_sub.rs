@@ -12,8 +12,7 @@ use async_trait::async_trait;
 use isobar_abstraction::pub_sub::{MessageId, RawMessage};
 use isobar_abstraction::{Error, PubSub, ResourceKind, Result};
 
-pub(crate) use lane::enqueue_in;
-pub(crate) use look::Counts;
+pub(crate) use lane::{Row, enqueue_in};
 pub(crate) use queue::{Leased, Queue};
 
 /// Where events come from: a topic, or a bucket.

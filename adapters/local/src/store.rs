@@ -99,7 +99,7 @@ impl Store {
     /// A view of the store as it is now.
     pub(crate) fn read(&self) -> Result<ReadTransaction> {
         self.0.end.check()?;
-        self.opened()?.database.begin_read().map_err(|error| fault(error.into()))
+        self.opened()?.database.begin_read().map_err(failed)
     }
 
     /// Applies a write; it is durable when this returns `Ok`.
@@ -140,7 +140,7 @@ fn open(folder: &Path, end: &Arc<End>) -> Result<Opened> {
     let held = folder::take(folder)?;
     let file = DataFile::of(folder);
     let database = Arc::new(file.open()?);
-    let place = Place::of(file.path()).map_err(|error| fault(redb::Error::Io(error)))?;
+    let place = Place::of(file.path()).map_err(failed)?;
     let place = Arc::new(place);
     let writer = Writer::start(Arc::clone(&database), Arc::clone(&place), Arc::clone(end))?;
     Ok(Opened { writer, place, database, _folder: held })
@@ -155,13 +155,13 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 }
 
 /// A failure of the file below, in which nothing that is asked can be true or false.
-pub(crate) fn fault(error: redb::Error) -> Error {
-    failure(error, FULL)
+pub(crate) fn failed(error: impl Into<redb::Error>) -> Error {
+    failure(error.into(), FULL)
 }
 
 /// A failure of the commit itself: what it leaves behind shows when the file is opened again.
-fn commit_fault(error: redb::Error) -> Error {
-    failure(error, FULL_AT_COMMIT).with_outcome_unknown()
+fn commit_failed(error: impl Into<redb::Error>) -> Error {
+    failure(error.into(), FULL_AT_COMMIT).with_outcome_unknown()
 }
 
 fn failure(error: redb::Error, full: &str) -> Error {

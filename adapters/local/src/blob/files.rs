@@ -11,8 +11,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use isobar_abstraction::{Error, Result};
 use object_store::PutPayload;
 
-use crate::family::failed;
-use crate::store::folder;
+use crate::store::{failed, folder};
 
 /// Bytes that are read at once.
 const CHUNK: u64 = 256 * 1024;

@@ -18,18 +18,17 @@ use redb::WriteTransaction;
 
 use super::files::{Files, Staged, blocking, damaged, read};
 use super::records::{self, Names, RECORDS, Record};
-use crate::family::failed;
 use crate::pub_sub::{Queue, Source, enqueue_in};
-use crate::store::Store;
+use crate::store::{Store, failed};
 
 /// The objects of one bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct LocalObjects {
-    bucket: Arc<str>,
+    pub(super) bucket: Arc<str>,
     member: Arc<str>,
     store: Store,
     files: Files,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     queue: Queue,
 }
 

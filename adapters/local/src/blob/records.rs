@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Bound;
 
-use isobar_abstraction::blob::ListRequest;
-use isobar_abstraction::blob::flat::page_start;
+use isobar_abstraction::blob::flat::{check_mode, page_start};
+use isobar_abstraction::blob::{ListRequest, STANDARD_HEADERS};
 use isobar_abstraction::clock::{from_millis, to_utc};
 use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use object_store::{Attribute, AttributeValue, Attributes, ObjectMeta, PutMode};
 use redb::{AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table};
 
-use crate::family::{Family, failed};
+use crate::family::Family;
 use crate::profile::PROFILE;
+use crate::store::failed;
 
 /// Content id, size, time of the write in milliseconds, attributes as JSON.
 pub(super) type Row = (u128, u64, u64, &'static [u8]);
@@ -66,21 +67,10 @@ pub(super) fn put(
     attributes: &[u8],
 ) -> Result<Option<u128>> {
     let stored = rows.get(name.as_bytes()).map_err(failed)?.map(|row| Record::of(row.value()));
-    check(mode, stored)?;
+    check_mode(mode, stored.map(|stored| stored.e_tag()).as_deref())?;
     let Record { id, size, modified_ms } = record;
     rows.insert(name.as_bytes(), (id, size, modified_ms, attributes)).map_err(failed)?;
     Ok(stored.map(|stored| stored.id))
-}
-
-fn check(mode: &PutMode, stored: Option<Record>) -> Result<()> {
-    match (mode, stored) {
-        (PutMode::Create, Some(_)) => Err(Error::already_exists("an object with this key exists")),
-        (PutMode::Update(_), None) => Err(Error::conflict("the object is gone")),
-        (PutMode::Update(version), Some(stored)) if version.e_tag != Some(stored.e_tag()) => {
-            Err(Error::conflict("the object was written since"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The ids of all content that a record names.
@@ -97,13 +87,10 @@ pub(super) fn encode(attributes: &Attributes) -> Result<Vec<u8>> {
         return Ok(Vec::new());
     }
     let pair = |(attribute, value): (&Attribute, &AttributeValue)| {
-        let name = match attribute {
-            Attribute::ContentType => Cow::from("content-type"),
-            Attribute::CacheControl => Cow::from("cache-control"),
-            Attribute::ContentDisposition => Cow::from("content-disposition"),
-            Attribute::ContentEncoding => Cow::from("content-encoding"),
-            Attribute::ContentLanguage => Cow::from("content-language"),
-            Attribute::Metadata(name) => Cow::from(format!("{METADATA}{name}")),
+        let standard = STANDARD_HEADERS.iter().find(|(_, known)| known == attribute);
+        let name = match (standard, attribute) {
+            (Some((name, _)), _) => Cow::from(*name),
+            (None, Attribute::Metadata(name)) => Cow::from(format!("{METADATA}{name}")),
             _ => return Err(Error::unsupported("put", PROFILE.provider, "leave out the storage class")),
         };
         Ok((name, value.as_ref().to_owned()))
@@ -121,13 +108,9 @@ fn decode(stored: &[u8]) -> Result<Attributes> {
     }
     let damaged = || Error::internal("the record of the object is damaged; write the object again");
     let pairs: Vec<(String, String)> = serde_json::from_slice(stored).map_err(|error| damaged().with_source(error))?;
-    let attribute = |name: &str| match name {
-        "content-type" => Some(Attribute::ContentType),
-        "cache-control" => Some(Attribute::CacheControl),
-        "content-disposition" => Some(Attribute::ContentDisposition),
-        "content-encoding" => Some(Attribute::ContentEncoding),
-        "content-language" => Some(Attribute::ContentLanguage),
-        other => Some(Attribute::Metadata(other.strip_prefix(METADATA)?.to_owned().into())),
+    let attribute = |name: &str| match STANDARD_HEADERS.into_iter().find(|(known, _)| *known == name) {
+        Some((_, attribute)) => Some(attribute),
+        None => Some(Attribute::Metadata(name.strip_prefix(METADATA)?.to_owned().into())),
     };
     let pair =
         |(name, value): (String, String)| Ok((attribute(&name).ok_or_else(damaged)?, AttributeValue::from(value)));

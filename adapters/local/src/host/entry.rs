@@ -11,8 +11,7 @@ use isobar_abstraction::{Error, Result};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::store::Store;
-use crate::store::folder;
+use crate::store::{Store, folder};
 
 /// In the data folder: `url`, `port` and `token` of the inspector of the app that runs.
 const FILE: &str = "inspector.json";

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use super::entry::Token;
 use crate::profile::PROFILE;
-use crate::pub_sub::{Counts, Source};
+use crate::pub_sub::{Row, Source};
 use crate::{LocalProvider, blob, event, key_value};
 
 /// Bodies that the endpoints read at most; the app's own limits are smaller.
@@ -135,7 +135,7 @@ async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
 fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
     let queue = inspector.provider.queue();
     let now = inspector.provider.system_clock().now();
-    let describe = |(source, counts, next_due): (Source, Counts, Option<SystemTime>)| {
+    let describe = |(source, counts, next_due): (Source, Row, Option<SystemTime>)| {
         json!({
             "kind": source.kind(),
             "name": source.name(),

@@ -13,7 +13,7 @@ use super::Stop;
 use super::worker::LONGEST_SLEEP;
 use crate::event;
 use crate::profile::PROFILE;
-use crate::store::{Store, fault};
+use crate::store::{Store, failed};
 
 /// By name: up to when the schedule was run, in milliseconds since 1970.
 const SCHEDULES: TableDefinition<'static, &str, u64> = TableDefinition::new("schedules");
@@ -70,10 +70,10 @@ pub(super) async fn run(
 async fn last_run(store: &Store, name: &str, now: SystemTime) -> Result<SystemTime> {
     let name = name.to_owned();
     let last = store.write(move |transaction| {
-        let mut table = transaction.open_table(SCHEDULES).map_err(|error| fault(error.into()))?;
-        let stored = table.get(name.as_str()).map_err(|error| fault(error.into()))?.map(|last| last.value());
+        let mut table = transaction.open_table(SCHEDULES).map_err(failed)?;
+        let stored = table.get(name.as_str()).map_err(failed)?.map(|last| last.value());
         if stored.is_none() {
-            table.insert(name.as_str(), to_millis(now)).map_err(|error| fault(error.into()))?;
+            table.insert(name.as_str(), to_millis(now)).map_err(failed)?;
         }
         Ok(stored.unwrap_or_else(|| to_millis(now)))
     });
@@ -82,8 +82,8 @@ async fn last_run(store: &Store, name: &str, now: SystemTime) -> Result<SystemTi
 
 async fn record(store: &Store, name: String, last: SystemTime) -> Result<()> {
     let write = store.write(move |transaction| {
-        let mut table = transaction.open_table(SCHEDULES).map_err(|error| fault(error.into()))?;
-        table.insert(name.as_str(), to_millis(last)).map_err(|error| fault(error.into()))?;
+        let mut table = transaction.open_table(SCHEDULES).map_err(failed)?;
+        table.insert(name.as_str(), to_millis(last)).map_err(failed)?;
         Ok(())
     });
     write.await

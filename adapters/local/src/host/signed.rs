@@ -20,6 +20,7 @@ use serde_json::json;
 
 use super::inspect::status;
 use crate::LocalProvider;
+use crate::blob::access_name;
 
 #[derive(Deserialize)]
 struct Signature {
@@ -77,11 +78,7 @@ fn allowed(
     (bucket, stored): &Target,
     query: &Signature,
 ) -> Result<Bucket, Error> {
-    let named = match access {
-        SignedAccess::Get => "get",
-        SignedAccess::Put => "put",
-    };
-    if query.access != named {
+    if query.access != access_name(access) {
         return Err(Error::new(ErrorKind::PermissionDenied, "the signature is for another method"));
     }
     let now = provider.system_clock().now();

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, put_of_sum, sum_of, with_sums};
-use isobar_abstraction::{Clock, Error, Result};
-use redb::{AccessGuard, ReadableTable, Table, TableDefinition, WriteTransaction};
+use isobar_abstraction::key_value::{Item, Key, Put, Version, Write, checked_writes, put_of_sum, sum_of};
+use isobar_abstraction::{Clock, Result};
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::{ITEMS, NEVER, Row, RowKey, is_live, item, row_key, version};
-use crate::family::{failed, open};
+use super::{ITEMS, NEVER, Row, RowKey, find, row_key, version};
+use crate::family::open;
 use crate::profile::PROFILE;
-use crate::store::Store;
+use crate::store::{Store, failed};
 
 /// How many writes the store has seen: the last version that was given away.
 const VERSIONS: TableDefinition<'_, (), u64> = TableDefinition::new("kv.versions");
@@ -34,40 +34,14 @@ impl<'t> Change<'t> {
         Ok(Self { transaction, member, rows, now_ms })
     }
 
-    fn live(&self, key: &Key) -> Result<Option<AccessGuard<'_, Row>>> {
-        let row = self.rows.get(row_key(key)).map_err(failed)?;
-        Ok(row.filter(|row| is_live(row.value(), self.now_ms)))
+    fn live(&self, key: &Key) -> Result<Option<Item>> {
+        find(&self.rows, key, self.now_ms)
     }
 
     /// Does all writes or, where one of them is not allowed, none.
     pub(super) fn transact(&mut self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
-        let live = |key: &Key| Ok(self.live(key)?.map(|row| item(row_key(key), row.value())));
-        let writes = with_sums(writes, PROFILE.limits.counter, live)?;
-        writes.iter().try_for_each(|write| self.check(write))?;
+        let writes = checked_writes(writes, PROFILE.limits.counter, |key| self.live(key))?;
         writes.iter().map(|write| self.apply(write)).collect()
-    }
-
-    /// Is the write allowed on the table as it is?
-    fn check(&self, write: &Write) -> Result<()> {
-        let wanted = match write {
-            // An add has become the put of its sum before.
-            Write::Put(Put { mode: PutMode::Overwrite, .. })
-            | Write::Delete { version: None, .. }
-            | Write::Add { .. } => return Ok(()),
-            Write::Put(Put { mode: PutMode::Create, .. }) => None,
-            Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
-                Some(version)
-            }
-        };
-        let key = write.key();
-        let stored = self.live(key)?.map(|row| version(row.value()));
-        match (wanted, stored) {
-            (None, None) => Ok(()),
-            (None, Some(_)) => Err(Error::already_exists(format!("there is an item at `{key}`"))),
-            (Some(wanted), Some(stored)) if *wanted == stored => Ok(()),
-            (Some(_), Some(_)) => Err(Error::conflict(format!("the item at `{key}` was written since"))),
-            (Some(_), None) => Err(Error::conflict(format!("the item at `{key}` is gone"))),
-        }
     }
 
     /// Does what was checked.
@@ -117,8 +91,7 @@ impl<'t> Change<'t> {
 
     /// Adds to a counter, which keeps its expiry.
     pub(super) fn add(&mut self, key: &Key, delta: i64) -> Result<i64> {
-        let stored = self.live(key)?.map(|row| item(row_key(key), row.value()));
-        let put = put_of_sum(key, delta, stored, PROFILE.limits.counter)?;
+        let put = put_of_sum(key, delta, self.live(key)?, PROFILE.limits.counter)?;
         self.put(&put)?;
         sum_of(&put)
     }

@@ -9,7 +9,7 @@ use super::lane::{DEAD, Lane, note_time, take_sequence};
 use super::look::{open, row};
 use super::queue::Queue;
 use super::record::Death;
-use crate::family::failed;
+use crate::store::failed;
 
 /// Dead letters that one transaction puts back, which bounds what it holds in memory.
 const AT_ONCE: usize = 100;

@@ -17,7 +17,7 @@ use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::Source;
 use super::record::{Record, damaged};
-use crate::family::failed;
+use crate::store::failed;
 
 /// Sources by [`Source::key`].
 pub(super) const SOURCES: TableDefinition<'_, &str, Stored> = TableDefinition::new("queue.sources");
@@ -51,12 +51,15 @@ pub(super) const BACKWARDS_MS: u64 = 60_000;
 
 /// What is known of a source.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub(super) number: u32,
     pub(super) subscribed: bool,
-    pub(super) waiting: u64,
-    pub(super) leased: u64,
-    pub(super) dead: u64,
+    /// Messages to be delivered, now, later, or after others of their ordering key.
+    pub(crate) waiting: u64,
+    /// Messages that are being handled.
+    pub(crate) leased: u64,
+    /// Messages that were given up.
+    pub(crate) dead: u64,
 }
 
 impl From<Stored> for Row {

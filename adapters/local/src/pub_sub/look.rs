@@ -12,18 +12,8 @@ use super::Source;
 use super::lane::{DUE, MESSAGES, ORDERED, Row, SOURCES};
 use super::queue::Queue;
 use super::record::{Record, damaged};
-use crate::family::{self, failed};
-
-/// How many messages of a source are in which state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// To be delivered, now, later, or after others of their ordering key.
-    pub(crate) waiting: u64,
-    /// Being handled.
-    pub(crate) leased: u64,
-    /// Given up.
-    pub(crate) dead: u64,
-}
+use crate::family;
+use crate::store::failed;
 
 impl Queue {
     /// When the next message is due; it may be past.
@@ -38,20 +28,19 @@ impl Queue {
 
     /// All sources with their counts and when the next message of each is due, as of one moment: a
     /// message that moves on meanwhile is in one place of it, and never in none.
-    pub(crate) fn states(&self) -> Result<Vec<(Source, Counts, Option<SystemTime>)>> {
+    pub(crate) fn states(&self) -> Result<Vec<(Source, Row, Option<SystemTime>)>> {
         let read = self.store().read()?;
         let state = |source: Source| {
-            let Row { waiting, leased, dead, .. } = row(&read, &source)?.unwrap_or_default();
+            let counts = row(&read, &source)?.unwrap_or_default();
             let next_due = next_due_in(&read, &source)?.map(from_millis);
-            Ok((source, Counts { waiting, leased, dead }, next_due))
+            Ok((source, counts, next_due))
         };
         sources_in(&read)?.into_iter().map(state).collect()
     }
 
     /// The counts of a source, which are kept and not counted.
-    pub(crate) fn counts(&self, source: &Source) -> Result<Counts> {
-        let Row { waiting, leased, dead, .. } = row(&self.store().read()?, source)?.unwrap_or_default();
-        Ok(Counts { waiting, leased, dead })
+    pub(crate) fn counts(&self, source: &Source) -> Result<Row> {
+        Ok(row(&self.store().read()?, source)?.unwrap_or_default())
     }
 
     /// The sources that are subscribed or have messages left.

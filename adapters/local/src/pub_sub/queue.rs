@@ -58,14 +58,8 @@ impl Time {
 /// A message that was handed out, and is to be settled or released.
 #[derive(Clone, Debug)]
 pub(crate) struct Leased {
-    sequence: u64,
+    pub(super) sequence: u64,
     pub(crate) message: Message<Bytes>,
-}
-
-impl Leased {
-    pub(super) fn sequence(&self) -> u64 {
-        self.sequence
-    }
 }
 
 impl From<Taken> for Leased {
@@ -79,7 +73,7 @@ impl From<Taken> for Leased {
 /// Return it from the closure that is given to [`Store::write`]: it is dropped after the
 /// transaction is durable, also where the caller has dropped its future meanwhile.
 #[derive(Debug)]
-pub(crate) struct Wake(Arc<Notify>);
+struct Wake(Arc<Notify>);
 
 impl Drop for Wake {
     fn drop(&mut self) {
@@ -118,11 +112,6 @@ impl Queue {
         self.0.changed.notify_waiters();
     }
 
-    /// What wakes all workers when it is dropped.
-    pub(crate) fn wake_on_drop(&self) -> Wake {
-        Wake(Arc::clone(&self.0.changed))
-    }
-
     /// Notified of every change.
     ///
     /// Lose none: make the [`notified`](Notify::notified) future and `enable` it, look at the queue,
@@ -136,7 +125,7 @@ impl Queue {
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let wake = self.wake_on_drop();
+        let wake = Wake(self.changed());
         let (answer, _wake) = self.0.store.write(move |transaction| Ok((write(transaction)?, wake))).await?;
         Ok(answer)
     }
@@ -265,11 +254,11 @@ fn settle(lane: &mut Lane<'_>, leased: &Leased, verdict: Verdict, now: SystemTim
 
 /// Moves a message whose lease ended to the dead letters.
 fn die(lane: &mut Lane<'_>, leased: &Leased, reason: String, now: SystemTime) -> Result<()> {
-    let message = &leased.message;
+    let Leased { sequence, message } = leased;
     let id = message.id.as_str().parse().map_err(|_| damaged("its id"))?;
-    let record = lane.record(leased.sequence())?;
+    let record = lane.record(*sequence)?;
     lane.bury(id, &Death::new(reason, message.attempt, now).encode(&record)?)?;
-    lane.forget(leased.sequence(), message.ordering_key.as_deref())
+    lane.forget(*sequence, message.ordering_key.as_deref())
 }
 
 fn release(lane: &mut Lane<'_>, leased: &Leased, now_ms: u64) -> Result<()> {

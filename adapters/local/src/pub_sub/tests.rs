@@ -14,7 +14,7 @@ use isobar_abstraction::pub_sub::RawMessage;
 use isobar_abstraction::{ErrorKind, ManualClock, TraceParent, Verdict};
 use tempfile::TempDir;
 
-use super::look::Counts;
+use super::lane::Row;
 use super::{Leased, Queue, Source};
 use crate::store::Store;
 
@@ -61,7 +61,7 @@ impl Bench {
     }
 
     fn counts(&self) -> (u64, u64, u64) {
-        let Counts { waiting, leased, dead } = self.queue.counts(&self.jobs).unwrap();
+        let Row { waiting, leased, dead, .. } = self.queue.counts(&self.jobs).unwrap();
         (waiting, leased, dead)
     }
 }

@@ -12,8 +12,8 @@ const NUMBERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("numbers")
 
 async fn put(store: &Store, number: u64) -> Result<()> {
     let write = move |transaction: &WriteTransaction| {
-        let mut numbers = transaction.open_table(NUMBERS).map_err(|error| fault(error.into()))?;
-        numbers.insert(number, &[7; 500][..]).map_err(|error| fault(error.into()))?;
+        let mut numbers = transaction.open_table(NUMBERS).map_err(failed)?;
+        numbers.insert(number, &[7; 500][..]).map_err(failed)?;
         Ok(())
     };
     store.write(write).await
@@ -240,7 +240,7 @@ async fn a_check_that_cannot_copy_a_closed_file_does_not_say_that_it_was_not_clo
 #[test]
 fn a_full_disk_says_whether_it_is_known_that_nothing_was_written() {
     let full = || redb::Error::Io(io::ErrorKind::StorageFull.into());
-    let (before, at_commit) = (fault(full()), commit_fault(full()));
+    let (before, at_commit) = (failed(full()), commit_failed(full()));
     assert_eq!((before.message(), before.outcome_unknown()), ("the disk is full; nothing was written", false));
     assert!(at_commit.outcome_unknown());
     let said = "the disk is full; whether the last writes are kept shows at the next start";

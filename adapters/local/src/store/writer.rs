@@ -12,7 +12,7 @@ use isobar_abstraction::{Error, ErrorKind, Result};
 use redb::{Database, WriteTransaction};
 use tokio::sync::Notify;
 
-use super::{FULL, FULL_AT_COMMIT, commit_fault, fault};
+use super::{FULL, FULL_AT_COMMIT, commit_failed, failed};
 
 /// Writes that one transaction takes at most.
 const GROUP: usize = 1_000;
@@ -166,7 +166,7 @@ fn commit(database: &Database, group: impl Iterator<Item = Job>, finishes: &mut 
     let transaction = match database.begin_write() {
         Ok(transaction) => transaction,
         Err(error) => {
-            let error = fault(error.into());
+            let error = failed(error);
             finishes.extend(group.map(|job| job(Err(error.duplicate())).1));
             return Err(error);
         }
@@ -178,7 +178,7 @@ fn commit(database: &Database, group: impl Iterator<Item = Job>, finishes: &mut 
             return Err(fault);
         }
     }
-    transaction.commit().map_err(|error| commit_fault(error.into()))
+    transaction.commit().map_err(commit_failed)
 }
 
 /// A panic in redb must not end the thread: it has found something in the file that makes no sense.

@@ -135,7 +135,7 @@ impl Game {
         let some = self.leased.split_off(self.dice.below(self.leased.len() as u64 + 1) as usize);
         let settled: Vec<_> = some.into_iter().map(|leased| (leased, self.dice.verdict())).collect();
         for (leased, verdict) in &settled {
-            self.model.settle(leased.sequence(), verdict, now);
+            self.model.settle(leased.sequence, verdict, now);
         }
         self.bench.queue.settle(&self.bench.jobs, settled).await.unwrap();
     }
