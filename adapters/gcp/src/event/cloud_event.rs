@@ -19,14 +19,11 @@ use super::Refused;
 /// The type of a message of Pub/Sub.
 pub(super) const MESSAGE: &str = "google.cloud.pubsub.topic.v1.messagePublished";
 
-/// An event.
+/// An event, as far as triggers read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CloudEvent {
-    pub(crate) id: String,
-    pub(crate) source: String,
     /// Its type, such as `google.cloud.storage.object.v1.finalized`.
     pub(crate) kind: String,
-    pub(crate) subject: Option<String>,
     pub(crate) time: Option<SystemTime>,
     pub(crate) data: Bytes,
 }
@@ -82,15 +79,11 @@ impl CloudEvent {
             let version = shown(&version);
             return Err(Refused::malformed(format!("the CloudEvent's `specversion` is `{version}`; 1.0 is taken")));
         }
-        Ok(Self {
-            id: required("id")?,
-            source: required("source")?,
-            kind: required("type")?,
-            // Nothing here needs these two: an event is not lost for what they say.
-            subject: attribute("subject").ok().flatten(),
-            time: attribute("time").ok().flatten().and_then(|text| clock::parse(&text)),
-            data,
-        })
+        required("id")?;
+        required("source")?;
+        // An event is not lost for its time.
+        let time = attribute("time").ok().flatten().and_then(|text| clock::parse(&text));
+        Ok(Self { kind: required("type")?, time, data })
     }
 
     /// The data as JSON. Errors: 400.

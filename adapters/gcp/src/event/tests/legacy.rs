@@ -25,23 +25,6 @@ fn pub_sub() -> serde_json::Value {
 }
 
 #[test]
-fn the_generation_is_no_part_of_the_name() {
-    let mut told = storage();
-    for (name, subject) in [
-        ("projects/_/buckets/b/objects/folder/MyFile#1588778055917163", "objects/folder/MyFile"),
-        ("projects/_/buckets/b/objects/a#b", "objects/a#b"),
-        ("projects/_/buckets/b/objects/a#b#12", "objects/a#b"),
-        ("projects/_/buckets/b/objects/a#", "objects/a#"),
-        ("projects/_/buckets/b/objects/x/objects/y", "objects/x/objects/y"),
-    ] {
-        told["context"]["resource"]["name"] = name.into();
-        let read = event(&[], &told);
-        assert_eq!(read.subject.as_deref(), Some(subject));
-        assert_eq!(read.source, "//storage.googleapis.com/projects/_/buckets/b");
-    }
-}
-
-#[test]
 fn what_is_missing_is_named() {
     for name in ["eventId", "eventType", "resource"] {
         for wrong in [None, Some(json!(null)), Some(json!(7)), Some(json!(""))] {
