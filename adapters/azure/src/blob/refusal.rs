@@ -10,6 +10,7 @@ use isobar_rest::object::Refused;
 use isobar_rest::{Judgement, Refusal};
 
 use crate::config::{Access, StorageAccount};
+use crate::profile::{MOST_PARTS, PROFILE};
 use crate::service::{self, Place};
 
 /// The errors of one container.
@@ -102,31 +103,21 @@ impl BlobRefusals {
     }
 }
 
+/// The largest object that is written in one request: 5,000 MiB.
+const LARGEST_PUT: u64 = 5_000 << 20;
+
 /// Reads what an answer refuses.
 pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
     let refusal = service::read(answer)?;
     let status = answer.status().as_u16();
-    let judgement = match (status, refusal.code.as_str()) {
-        (501 | 505, _) => Judgement::Final,
-        (_, "ServerBusy" | "Md5Mismatch" | "Crc64Mismatch") | (408 | 429, _) => Judgement::Refused { after: None },
-        (500.., _) => Judgement::Failed,
-        _ => Judgement::Final,
+    let judgement = match refusal.code.as_str() {
+        _ if status == 408 => Judgement::Refused { after: None },
+        "Md5Mismatch" | "Crc64Mismatch" => Judgement::Refused { after: None },
+        _ => refusal.judgement,
     };
-    Some(Refusal { kind: kind(status, &refusal.code), judgement, ..refusal })
-}
-
-/// The largest object that is written in one request: 5,000 MiB.
-const LARGEST_PUT: u64 = 5_000 << 20;
-
-fn kind(status: u16, code: &str) -> ErrorKind {
-    match code {
-        "ServerBusy" => ErrorKind::Throttled { retry_after: None },
-        "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => {
-            ErrorKind::Unauthenticated
-        }
-        "RequestBodyTooLarge" => ErrorKind::TooLarge { limit: LARGEST_PUT },
-        "MetadataTooLarge" => ErrorKind::TooLarge { limit: crate::profile::PROFILE.limits.metadata_bytes },
-        "BlockCountExceedsLimit" => ErrorKind::TooLarge { limit: crate::profile::MOST_PARTS as u64 },
+    let kind = match refusal.code.as_str() {
+        "MetadataTooLarge" => ErrorKind::TooLarge { limit: PROFILE.limits.metadata_bytes },
+        "BlockCountExceedsLimit" => ErrorKind::TooLarge { limit: MOST_PARTS as u64 },
         "BlobImmutableDueToPolicy" | "PublicAccessNotPermitted" => ErrorKind::PermissionDenied,
         "BlobArchived" | "BlobBeingRehydrated" | "InvalidBlobType" | "UnsupportedHeader" | "FeatureNotSupported" => {
             ErrorKind::Unsupported
@@ -136,18 +127,12 @@ fn kind(status: u16, code: &str) -> ErrorKind {
             ErrorKind::InvalidInput
         }
         "ContainerBeingDeleted" | "ContainerDisabled" | "Md5Mismatch" | "Crc64Mismatch" => ErrorKind::Unavailable,
-        _ => match status {
-            401 => ErrorKind::Unauthenticated,
-            403 => ErrorKind::PermissionDenied,
-            409 => ErrorKind::Conflict,
-            413 => ErrorKind::TooLarge { limit: LARGEST_PUT },
-            429 => ErrorKind::Throttled { retry_after: None },
-            300..=399 => ErrorKind::Config,
-            501 => ErrorKind::Unsupported,
-            408 | 500.. => ErrorKind::Unavailable,
-            _ => ErrorKind::Internal,
-        },
-    }
+        _ if status == 413 => ErrorKind::TooLarge { limit: LARGEST_PUT },
+        // No call of ours is wrong but by its names and metadata, which have codes of their own.
+        _ if refusal.kind == ErrorKind::InvalidInput => ErrorKind::Internal,
+        _ => refusal.kind,
+    };
+    Some(Refusal { kind, judgement, ..refusal })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Response;
 use isobar_abstraction::ErrorKind;
 use isobar_rest::{Judgement, Refusal};
-use serde::Deserialize;
+use serde_json::Value;
 
 /// What is called, as errors say it.
 #[derive(Debug, Clone)]
@@ -27,33 +27,17 @@ impl fmt::Display for Place {
     }
 }
 
-/// `{"odata.error": {"code", "message": {"value"}}}` of tables, `{"code", "message"}` of Cosmos DB.
-#[derive(Deserialize)]
-struct Told {
-    #[serde(rename = "odata.error")]
-    of_table: Option<OfTable>,
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-#[derive(Deserialize)]
-struct OfTable {
-    code: String,
-    message: Message,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    value: String,
-}
-
-/// Code and message of an error: JSON or XML, and a header that all storage services have.
+/// Code and message of an error: `{"odata.error": {"code", "message": {"value"}}}` of tables, `{"code", "message"}` of
+/// Cosmos DB, XML of the others; and a header that all storage services have.
 fn told(answer: &Response<Bytes>) -> (String, String) {
-    let (code, message) = match serde_json::from_slice::<Told>(answer.body()) {
-        Ok(Told { of_table: Some(OfTable { code, message }), .. }) => (code, message.value),
-        Ok(Told { code, message, .. }) => (code, message),
+    let (code, message) = match serde_json::from_slice::<Value>(answer.body()) {
+        Ok(told) => {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            match &told["odata.error"] {
+                Value::Null => (text(&told["code"]), text(&told["message"])),
+                of_table => (text(&of_table["code"]), text(&of_table["message"]["value"])),
+            }
+        }
         Err(_) => {
             let text = String::from_utf8_lossy(answer.body());
             // `Detail` is Service Bus's word for a message.

@@ -6,42 +6,37 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use isobar_abstraction::ErrorKind;
 use isobar_rest::{Judgement, Refusal};
-use serde::Deserialize;
+use serde_json::Value;
 
-/// `{"error": {"code", "status", "message", "errors": [{"reason"}], "details": [{"@type", "retryDelay"}]}}`,
-/// which a call that answers with a stream puts into an array.
-#[derive(Deserialize, Default)]
-#[serde(default)]
+/// What a service said of an error.
+#[derive(Default)]
 struct Told {
+    /// The canonical code of Google's APIs.
     status: String,
-    message: String,
-    errors: Vec<Reason>,
-    details: Vec<Detail>,
-}
-
-#[derive(Deserialize)]
-struct Reason {
-    #[serde(default)]
+    /// The first reason, of which Cloud Storage has some.
     reason: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Detail {
-    #[serde(default)]
-    retry_delay: String,
-}
-
-#[derive(Deserialize)]
-struct Body {
-    error: Told,
+    message: String,
+    /// Of `RetryInfo`.
+    delay: Option<Duration>,
 }
 
 impl Told {
+    /// `{"error": {"code", "status", "message", "errors": [{"reason"}], "details": [{"@type", "retryDelay"}]}}`,
+    /// which a call that answers with a stream puts into an array.
     fn read(body: &[u8]) -> Self {
-        let one = || serde_json::from_slice::<Body>(body).ok();
-        let first = || serde_json::from_slice::<Vec<Body>>(body).ok()?.into_iter().next();
-        one().or_else(first).map_or_else(|| Self::of_xml(body), |body| body.error)
+        let Ok(told) = serde_json::from_slice::<Value>(body) else { return Self::of_xml(body) };
+        let error = &told.get(0).unwrap_or(&told)["error"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mut delays = error["details"].as_array().into_iter().flatten().filter_map(|detail| {
+            let seconds = detail["retryDelay"].as_str()?.strip_suffix('s')?.parse().ok()?;
+            Duration::try_from_secs_f64(seconds).ok()
+        });
+        Self {
+            status: text(&error["status"]),
+            reason: text(&error["errors"][0]["reason"]),
+            message: text(&error["message"]),
+            delay: delays.next(),
+        }
     }
 
     /// Of Cloud Storage's XML API, which answers reads.
@@ -51,16 +46,8 @@ impl Told {
             let (_, rest) = body.split_once(&format!("<{name}>"))?;
             Some(rest.split_once(&format!("</{name}>"))?.0)
         };
-        let code = within("Code").map(|code| Reason { reason: code.chars().take(100).collect() });
-        let message = within("Message").unwrap_or_default().to_owned();
-        Self { message, errors: code.into_iter().collect(), ..Self::default() }
-    }
-
-    /// Of `RetryInfo`: seconds with an `s`.
-    fn delay(&self) -> Option<Duration> {
-        let seconds =
-            self.details.iter().find_map(|detail| detail.retry_delay.strip_suffix('s')?.parse::<f64>().ok())?;
-        Duration::try_from_secs_f64(seconds).ok()
+        let reason = within("Code").unwrap_or_default().chars().take(100).collect();
+        Self { reason, message: within("Message").unwrap_or_default().to_owned(), ..Self::default() }
     }
 }
 
@@ -76,15 +63,15 @@ pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<Refusal> 
     if answer.status().is_success() || answer.status() == StatusCode::PERMANENT_REDIRECT {
         return None;
     }
-    let told = Told::read(answer.body());
-    let (after, status) = (told.delay(), answer.status());
-    let canonical = if is_canonical(&told.status) { told.status.as_str() } else { of_http(status.as_u16()) };
-    let reason = told.errors.first().map(|error| error.reason.as_str()).unwrap_or_default();
-    let code = if reason.is_empty() || is_canonical(&told.status) { canonical } else { reason };
-    let refusal = Refusal::new(answer, code, &told.message);
+    let Told { status: told, reason, message, delay: after } = Told::read(answer.body());
+    let status = answer.status();
+    // Cloud Storage does not say it, and neither does what lies between.
+    let canonical = if kind_of(&told).is_some() { told.as_str() } else { of_http(status.as_u16()) };
+    let code = if reason.is_empty() || canonical == told { canonical } else { &reason };
+    let refusal = Refusal::new(answer, code, &message);
     // Cloud Storage and IAM say 403 for some of their limits.
     let is_limited =
-        canonical == "RESOURCE_EXHAUSTED" || ["rateLimitExceeded", "userRateLimitExceeded"].contains(&reason);
+        canonical == "RESOURCE_EXHAUSTED" || ["rateLimitExceeded", "userRateLimitExceeded"].contains(&reason.as_str());
     let judgement = match canonical {
         _ if is_limited => Judgement::Refused { after },
         // Told by the front end, which did not hand the call on, or by a service in trouble: nobody knows.
@@ -95,19 +82,10 @@ pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<Refusal> 
         }
         _ => Judgement::Final,
     };
-    let kind = match canonical {
+    let kind = match kind_of(canonical) {
         _ if is_limited => ErrorKind::Throttled { retry_after: after },
         _ if status == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge { limit: 0 },
-        "ABORTED" | "FAILED_PRECONDITION" => ErrorKind::Conflict,
-        "ALREADY_EXISTS" => ErrorKind::AlreadyExists,
-        "INVALID_ARGUMENT" | "OUT_OF_RANGE" => ErrorKind::InvalidInput,
-        "NOT_FOUND" => ErrorKind::NotFound,
-        "PERMISSION_DENIED" => ErrorKind::PermissionDenied,
-        "UNAUTHENTICATED" => ErrorKind::Unauthenticated,
-        "UNIMPLEMENTED" => ErrorKind::Unsupported,
-        "DEADLINE_EXCEEDED" => ErrorKind::Timeout,
-        "UNAVAILABLE" | "INTERNAL" => ErrorKind::Unavailable,
-        _ => ErrorKind::Internal,
+        kind => kind.unwrap_or(ErrorKind::Internal),
     };
     let explanation = explained(kind, status.as_u16(), &refusal.message, resource);
     Some(Refusal { kind, judgement, explanation, ..refusal })
@@ -127,29 +105,25 @@ fn explained(kind: ErrorKind, status: u16, message: &str, resource: &str) -> Str
     }
 }
 
-fn is_canonical(code: &str) -> bool {
-    [
-        "ABORTED",
-        "ALREADY_EXISTS",
-        "CANCELLED",
-        "DATA_LOSS",
-        "DEADLINE_EXCEEDED",
-        "FAILED_PRECONDITION",
-        "INTERNAL",
-        "INVALID_ARGUMENT",
-        "NOT_FOUND",
-        "OUT_OF_RANGE",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "UNAUTHENTICATED",
-        "UNAVAILABLE",
-        "UNIMPLEMENTED",
-        "UNKNOWN",
-    ]
-    .contains(&code)
+/// What a canonical code is to a caller; `None` of what is no such code.
+fn kind_of(code: &str) -> Option<ErrorKind> {
+    Some(match code {
+        "ABORTED" | "FAILED_PRECONDITION" => ErrorKind::Conflict,
+        "ALREADY_EXISTS" => ErrorKind::AlreadyExists,
+        "CANCELLED" | "DATA_LOSS" | "UNKNOWN" => ErrorKind::Internal,
+        "DEADLINE_EXCEEDED" => ErrorKind::Timeout,
+        "INVALID_ARGUMENT" | "OUT_OF_RANGE" => ErrorKind::InvalidInput,
+        "NOT_FOUND" => ErrorKind::NotFound,
+        "PERMISSION_DENIED" => ErrorKind::PermissionDenied,
+        "RESOURCE_EXHAUSTED" => ErrorKind::Throttled { retry_after: None },
+        "UNAUTHENTICATED" => ErrorKind::Unauthenticated,
+        "UNAVAILABLE" | "INTERNAL" => ErrorKind::Unavailable,
+        "UNIMPLEMENTED" => ErrorKind::Unsupported,
+        _ => return None,
+    })
 }
 
-/// Of an answer that does not say it, as Cloud Storage's and those of what lies between.
+/// The canonical code of a status.
 fn of_http(status: u16) -> &'static str {
     match status {
         400 | 411 | 413 | 414 | 415 => "INVALID_ARGUMENT",
