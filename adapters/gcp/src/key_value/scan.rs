@@ -7,7 +7,7 @@ use isobar_abstraction::key_value::{Items, ScanSegment};
 use isobar_abstraction::{Error, Origin, Result};
 
 use super::FirestoreKeyValue;
-use super::range::{Course, Cursor, Documents, MOST_ITEMS, RunQuery};
+use super::range::{Course, Cursor};
 use super::stored::{HASHES, Typed, hash};
 
 impl FirestoreKeyValue {
@@ -26,18 +26,10 @@ impl FirestoreKeyValue {
             None => (from > 0).then(|| Cursor::before(bound(from))),
         };
         let end = (to < HASHES).then(|| Cursor::before(bound(to)));
-        let course = Course { collection: &self.collection, everywhere: true, field: "__name__", descending: false };
-        let query = RunQuery::new(&course, start, end, segment.limit.clamp(1, MOST_ITEMS));
-        let Documents { found, more } = self.run("", query).await?;
-        let now = self.clock.now();
-        let mut items = Items::default();
-        for found in found {
-            let key = found.key(&self.collection)?;
-            let place = found.place().get(self.collection.len() + 1..).unwrap_or_default().to_owned();
-            items.resume = Some(place).filter(|_| more);
-            items.items.extend(found.into_item(key, now)?);
-        }
-        Ok(items)
+        let (parent, field, limit) = (String::new(), "__name__", segment.limit);
+        let course = Course { parent, field, descending: false, start, end, limit };
+        let below = |place: &str| place.get(self.collection.len() + 1..).unwrap_or_default().to_owned();
+        self.page(course, |_, place| below(place)).await
     }
 
     /// Errors: `InvalidInput` where it is not one that a page of the same segment gave.
