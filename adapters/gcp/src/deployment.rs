@@ -9,7 +9,6 @@
 //!
 //! Buckets, which have a place on earth, and the service itself are made by whoever deploys it.
 
-mod fields;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -46,7 +45,6 @@ struct Target<'a> {
     project: &'a str,
     service: &'a str,
     account: &'a str,
-    audience: &'a str,
 }
 
 /// The requests that make what an app needs beside its service, in order. All but the notifications of buckets may be
@@ -69,8 +67,7 @@ pub fn deployment(
 ) -> Result<Vec<ApiRequest>> {
     let no_project = || Error::config("no project of Google Cloud: set GOOGLE_CLOUD_PROJECT");
     let project = config.project.as_deref().ok_or_else(no_project)?;
-    let service = service.trim_end_matches('/');
-    let target = Target { project, service, account, audience: service };
+    let target = Target { project, service: service.trim_end_matches('/'), account };
     let mut requests = Vec::new();
     for topic in &manifest.topics {
         let (endpoint, topic, project) = topic_at(config, &config.location(ResourceKind::Topic, &topic.name), project)?;
@@ -109,6 +106,11 @@ fn put(endpoint: &str, project: &str, kind: &str, name: &str, body: Value) -> Ap
 }
 
 impl Target<'_> {
+    /// What calls of triggers show.
+    fn token(&self) -> Value {
+        json!({"serviceAccountEmail": self.account, "audience": self.service})
+    }
+
     /// The topic, its dead letters, and the subscription that pushes.
     fn subscription(
         &self,
@@ -129,7 +131,7 @@ impl Target<'_> {
             "expirationPolicy": {},
             "pushConfig": {
                 "pushEndpoint": format!("{}{path}", self.service),
-                "oidcToken": {"serviceAccountEmail": self.account, "audience": self.audience},
+                "oidcToken": self.token(),
             },
             "retryPolicy": {
                 "minimumBackoff": seconds(retry.min_backoff),
@@ -170,24 +172,32 @@ impl Target<'_> {
             "httpTarget": {
                 "uri": format!("{}{}", self.service, Kind::Schedule.path(name)),
                 "httpMethod": "POST",
-                "oidcToken": {"serviceAccountEmail": self.account, "audience": self.audience},
+                "oidcToken": self.token(),
             },
         });
         ApiRequest { method: "POST", url: format!("https://cloudscheduler.googleapis.com/v1/{parent}"), body }
     }
 }
 
-/// Values are in no index, which makes writes cheaper; what has expired is deleted.
-fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<Vec<ApiRequest>> {
+/// No index but that of `s`, and the time to live. No query goes by the other fields, so their indexes would only make
+/// each write dearer; and the times of `expireAt`, which rise, would all go to one end of an index, which Firestore calls
+/// a hotspot. Each request begins an operation that may run for minutes, and may be repeated.
+///
+/// Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.collectionGroups.fields/patch>.
+fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<[ApiRequest; 5]> {
     let Placed::Firestore { endpoint, project: told, database, collection } = config.place(at)? else {
         return Err(Error::config(format!("{at} is not in Firestore")));
     };
     let project = told.as_deref().unwrap_or(project);
     let group = format!("projects/{project}/databases/{database}/collectionGroups/{collection}/fields");
-    let patch = |(field, body): (&str, Value)| {
-        let set: Vec<&str> = body.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-        let url = format!("{}/v1/{group}/{field}?updateMask={}", endpoint.url, set.join(","));
+    Ok(["p", "v", "n", "w", "expireAt"].map(|field| {
+        let mut body = json!({"indexConfig": {"indexes": []}});
+        let mut mask = "indexConfig";
+        if field == "expireAt" {
+            body["ttlConfig"] = json!({});
+            mask = "indexConfig,ttlConfig";
+        }
+        let url = format!("{}/v1/{group}/{field}?updateMask={mask}", endpoint.url);
         ApiRequest { method: "PATCH", url, body }
-    };
-    Ok(fields::fields().map(patch).into())
+    }))
 }

@@ -87,11 +87,13 @@ async fn without_a_project_there_is_nothing_to_make() {
 
 #[test]
 fn a_deployment_leaves_all_but_the_sort_key_out_of_indexes() {
-    let fields = fields::fields();
-    assert_eq!(fields.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["p", "v", "n", "w", "expireAt"]);
-    for (field, body) in &fields {
+    let config = config("http://127.0.0.1:1", &[]);
+    let requests = fields(&config, &Location::new(ResourceKind::Table, "links"), "p-1").unwrap();
+    for (field, ApiRequest { url, body, .. }) in ["p", "v", "n", "w", "expireAt"].iter().zip(&requests) {
         assert_eq!(body["indexConfig"], json!({"indexes": []}), "{field}");
-        assert_eq!(body.get("ttlConfig").is_some(), *field == "expireAt", "{field}");
+        let (path, mask) = url.split_once("?updateMask=").unwrap();
+        assert!(path.ends_with(&format!("/collectionGroups/links/fields/{field}")), "{path}");
+        assert!(mask.split(',').eq(body.as_object().unwrap().keys()), "{mask}");
+        assert_eq!(body.get("ttlConfig"), (*field == "expireAt").then_some(&json!({})), "{field}");
     }
-    assert_eq!(fields[4].1["ttlConfig"], json!({}));
 }
