@@ -64,63 +64,45 @@ impl fmt::Debug for AzureService {
 
 impl AzureService {
     pub(crate) fn blobs(state: &Arc<State>, account: &StorageAccount, codes: Codes, place: Place) -> Self {
-        Self::of_storage(state, &account.blob, account, Scheme::SharedKey, codes, place)
+        let StorageAccount { name, blob, access, .. } = account;
+        Self::new(state, blob, Scheme::SharedKey, access, name, codes, place)
     }
 
     pub(crate) fn queues(state: &Arc<State>, account: &StorageAccount, codes: Codes, place: Place) -> Self {
-        Self::of_storage(state, &account.queue, account, Scheme::SharedKey, codes, place)
+        let StorageAccount { name, queue, access, .. } = account;
+        Self::new(state, queue, Scheme::SharedKey, access, name, codes, place)
     }
 
     pub(crate) fn tables(state: &Arc<State>, account: &StorageAccount, codes: Codes, place: Place) -> Self {
-        Self::of_storage(state, &account.table, account, Scheme::SharedKeyLite, codes, place)
-    }
-
-    fn of_storage(
-        state: &Arc<State>,
-        endpoint: &str,
-        account: &StorageAccount,
-        scheme: Scheme,
-        codes: Codes,
-        place: Place,
-    ) -> Self {
-        let (access, signer) = (account.access.clone(), account.name.clone());
-        Self {
-            state: Arc::clone(state),
-            endpoint: endpoint.to_owned(),
-            access,
-            scheme,
-            signer,
-            codes,
-            place: place.into(),
-        }
+        let StorageAccount { name, table, access, .. } = account;
+        Self::new(state, table, Scheme::SharedKeyLite, access, name, codes, place)
     }
 
     /// Errors: `Config` for a shared access signature, which Cosmos DB does not know.
     pub(crate) fn cosmos(state: &Arc<State>, account: &CosmosAccount, codes: Codes, place: Place) -> Result<Self> {
-        if matches!(account.access, Access::Sas(_)) {
+        let CosmosAccount { endpoint, access, .. } = account;
+        if matches!(access, Access::Sas(_)) {
             return Err(Error::config("Cosmos DB takes a key or an identity, no shared access signature"));
         }
-        Ok(Self {
-            state: Arc::clone(state),
-            endpoint: account.endpoint.clone(),
-            access: account.access.clone(),
-            scheme: Scheme::MasterKey,
-            signer: String::new(),
-            codes,
-            place: place.into(),
-        })
+        Ok(Self::new(state, endpoint, Scheme::MasterKey, access, "", codes, place))
     }
 
     pub(crate) fn service_bus(state: &Arc<State>, namespace: &ServiceBusNamespace, codes: Codes, place: Place) -> Self {
-        Self {
-            state: Arc::clone(state),
-            endpoint: namespace.endpoint.clone(),
-            access: namespace.access.clone(),
-            scheme: Scheme::ServiceBus,
-            signer: namespace.policy.clone(),
-            codes,
-            place: place.into(),
-        }
+        let ServiceBusNamespace { endpoint, policy, access } = namespace;
+        Self::new(state, endpoint, Scheme::ServiceBus, access, policy, codes, place)
+    }
+
+    fn new(
+        state: &Arc<State>,
+        endpoint: &str,
+        scheme: Scheme,
+        access: &Access,
+        signer: &str,
+        codes: Codes,
+        place: Place,
+    ) -> Self {
+        let (state, access, place) = (Arc::clone(state), access.clone(), place.into());
+        Self { state, endpoint: endpoint.to_owned(), access, scheme, signer: signer.to_owned(), codes, place }
     }
 
     /// The same with another table of codes.
