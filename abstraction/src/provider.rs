@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Blob, Clock, Error, Function, KeyValue, Location, Manifest, Profile, PubSub, Result};
+use crate::{
+    Blob, Clock, Error, Function, KeyValue, Location, Manifest, Profile, PubSub, ResourceKind, ResourceUrl, Result,
+};
 
 /// A provider of the services behind the portable types, and a host for a [`Function`].
 ///
@@ -137,6 +139,21 @@ impl Environment {
     pub fn vars_with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let all = self.vars.iter();
         all.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
+    }
+
+    /// The resources that `ISOBAR_TABLE_<NAME>`, `ISOBAR_BUCKET_<NAME>` and `ISOBAR_TOPIC_<NAME>` place elsewhere than
+    /// where they are by default, of all providers. Errors: `Config`, naming the variable.
+    pub fn locations(&self) -> Result<Vec<Location>> {
+        let mut placed = Vec::new();
+        for kind in [ResourceKind::Table, ResourceKind::Bucket, ResourceKind::Topic] {
+            let prefix = format!("ISOBAR_{}_", kind.name().to_ascii_uppercase());
+            for (name, text) in self.vars_with_prefix(&prefix).filter(|(_, text)| !text.is_empty()) {
+                let named = |error: Error| Error::config(format!("{prefix}{name}: {}", error.message()));
+                let url = ResourceUrl::parse(text).map_err(named)?;
+                placed.push(Location::new(kind, name.to_ascii_lowercase().replace('_', "-")).with_url(url));
+            }
+        }
+        Ok(placed)
     }
 
     /// The arguments.

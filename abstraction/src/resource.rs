@@ -184,6 +184,11 @@ impl Location {
         self.url.as_ref()
     }
 
+    /// A parameter of its URL.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.url.as_ref()?.parameter(name)
+    }
+
     /// The name that the provider uses: the URL's, or else the logical one.
     pub fn physical_name(&self) -> &str {
         self.url.as_ref().map_or(&self.name, |url| &url.name)

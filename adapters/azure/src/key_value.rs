@@ -17,9 +17,7 @@ pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue
     match state.config.place(at)? {
         Placed::Cosmos { account, container } => Ok(Arc::new(cosmos::CosmosKeyValue::new(state, &account, container)?)),
         Placed::Table { account, table } => Ok(Arc::new(table::TableKeyValue::new(state, &account, table))),
-        Placed::Blob { .. } | Placed::ServiceBus { .. } | Placed::Queue { .. } => {
-            Err(Error::config(format!("{at} is no table")))
-        }
+        _ => Err(Error::config(format!("{at} is no table"))),
     }
 }
 

@@ -37,7 +37,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result, check_prefix};
+use isobar_abstraction::{Environment, Location, ResourceKind, Result, check_prefix};
 use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;
@@ -89,7 +89,7 @@ impl GcpConfig {
             client,
             emulators: Emulators::from_environment(environment)?,
             sources: Sources::from_environment(environment)?,
-            placed: placed(environment)?,
+            placed: environment.locations()?,
             run: Settings::from_environment(environment)?,
         })
     }
@@ -99,21 +99,4 @@ impl GcpConfig {
         let known = self.placed.iter().find(|at| at.kind() == kind && at.name() == name);
         known.cloned().unwrap_or_else(|| Location::new(kind, name))
     }
-}
-
-/// The tables, buckets and topics that are not where they are by default.
-fn placed(environment: &Environment) -> Result<Vec<Location>> {
-    let mut placed = Vec::new();
-    for (kind, prefix) in [
-        (ResourceKind::Table, "ISOBAR_TABLE_"),
-        (ResourceKind::Bucket, "ISOBAR_BUCKET_"),
-        (ResourceKind::Topic, "ISOBAR_TOPIC_"),
-    ] {
-        for (name, text) in environment.vars_with_prefix(prefix).filter(|(_, text)| !text.is_empty()) {
-            let named = |error: Error| Error::config(format!("{prefix}{name}: {}", error.message()));
-            let url = ResourceUrl::parse(text).map_err(named)?;
-            placed.push(Location::new(kind, name.to_ascii_lowercase().replace('_', "-")).with_url(url));
-        }
-    }
-    Ok(placed)
 }

@@ -55,7 +55,7 @@ impl FirestoreKeyValue {
                 let clock = Arc::clone(&state.clock);
                 Ok(Self { service, clock, project, database, collection, documents: OnceCell::new() })
             }
-            Placed::Storage { .. } | Placed::PubSub { .. } => Err(Error::config(format!("{at} is no table"))),
+            _ => Err(Error::config(format!("{at} is no table"))),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result};
+use isobar_abstraction::{Environment, Error, Location, ResourceKind, Result};
 use ring::hmac;
 
 use crate::profile::PROFILE;
@@ -30,7 +30,7 @@ pub(crate) struct FunctionsHost {
     pub(crate) secret: Option<TriggerSecret>,
     /// That of names made before, which are called until they are replaced.
     pub(crate) old_secret: Option<TriggerSecret>,
-    /// Resources that configuration placed, whose events come to the app.
+    /// Resources that configuration placed, for the host to know their events by.
     pub(crate) placed: Vec<Location>,
     /// The app settings that the bindings take their accounts from.
     pub(crate) connections: Connections,
@@ -82,7 +82,7 @@ impl FunctionsHost {
             port: environment.parse("FUNCTIONS_CUSTOMHANDLER_PORT", "a port")?,
             secret: new,
             old_secret: old,
-            placed: placed(environment)?,
+            placed: environment.locations()?,
             connections: Connections::from_environment(environment),
             timeout: environment.var(TIMEOUT).map(timeout).transpose()?,
         }))
@@ -123,19 +123,6 @@ fn timeout(text: &str) -> Result<Duration> {
     told.filter(|timeout| *timeout >= Duration::from_secs(1))
         .map(|timeout| timeout.min(LONGEST))
         .ok_or_else(|| Error::config(format!("{TIMEOUT} is `{}`; it must be hh:mm:ss, or -1", text.escape_debug())))
-}
-
-/// The buckets and topics whose events come to this app, and which are not where they are by default.
-fn placed(environment: &Environment) -> Result<Vec<Location>> {
-    let mut placed = Vec::new();
-    for (kind, prefix) in [(ResourceKind::Bucket, "ISOBAR_BUCKET_"), (ResourceKind::Topic, "ISOBAR_TOPIC_")] {
-        for (name, text) in environment.vars_with_prefix(prefix).filter(|(_, text)| !text.is_empty()) {
-            let named = |error: Error| Error::config(format!("{prefix}{name}: {}", error.message()));
-            let url = ResourceUrl::parse(text).map_err(named)?;
-            placed.push(Location::new(kind, name.to_ascii_lowercase().replace('_', "-")).with_url(url));
-        }
-    }
-    Ok(placed)
 }
 
 /// What only the Functions host and this app know.

@@ -1,10 +1,9 @@
 //! Where a resource lives: its account and its name on Azure.
 
 use isobar_abstraction::{Error, Location, ResourceKind, Result};
-use isobar_rest::check_endpoint;
+use isobar_rest::{check_endpoint, is_near};
 
 use super::account::{Access, check_account};
-use super::sources::is_near;
 use super::{AzureConfig, CosmosAccount, ServiceBusNamespace, StorageAccount};
 
 /// A resource in its account.
@@ -143,7 +142,7 @@ impl AzureConfig {
             "aztable" => Ok(Placed::Table { account: self.storage_of(at)?, table: name }),
             "az" => Ok(Placed::Blob { account: self.storage_of(at)?, container: name }),
             "servicebus" => {
-                let subscription = parameter(at, "subscription").unwrap_or(&name).to_owned();
+                let subscription = at.parameter("subscription").unwrap_or(&name).to_owned();
                 Ok(Placed::ServiceBus { namespace: self.namespace_of(at)?, topic: name, subscription })
             }
             _ => Ok(Placed::Queue { account: self.storage_of(at)?, queue: name }),
@@ -151,17 +150,12 @@ impl AzureConfig {
     }
 
     fn storage_of(&self, at: &Location) -> Result<StorageAccount> {
-        let other = parameter(at, "account").map(|name| check_account(&at.to_string(), name)).transpose()?;
-        let mut account = match (&self.storage, other) {
-            (Some(account), None) => account.clone(),
-            (Some(account), Some(name)) if account.name == name => account.clone(),
-            (_, Some(name)) => StorageAccount::new(&name, Access::Identity),
-            (None, None) => {
-                return Err(Error::config(format!(
-                    "no storage account for {at}: set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT"
-                )));
-            }
-        };
+        let told = at.parameter("account").map(|name| check_account(&at.to_string(), name)).transpose()?;
+        let told = told.map(|name| StorageAccount::new(&name, Access::Identity));
+        let is_same = |one: &StorageAccount, other: &StorageAccount| one.name == other.name;
+        let mut account = chosen(self.storage.as_ref(), told, is_same, || {
+            format!("no storage account for {at}: set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT")
+        })?;
         if let Some(endpoint) = endpoint(at)? {
             (account.blob, account.queue, account.table) = (endpoint.clone(), endpoint.clone(), endpoint);
         }
@@ -169,43 +163,49 @@ impl AzureConfig {
     }
 
     fn cosmos_of(&self, at: &Location) -> Result<CosmosAccount> {
-        let told = parameter(at, "account").map(|name| check_label(at, "account", name)).transpose()?;
-        let told = told.as_deref().map(CosmosAccount::endpoint_of);
-        let told = endpoint(at)?.or(told);
-        let mut account = match (&self.cosmos, told) {
-            (Some(account), None) => account.clone(),
-            (Some(account), Some(endpoint)) if account.endpoint == endpoint => account.clone(),
-            (_, Some(endpoint)) => CosmosAccount { endpoint, database: "isobar".to_owned(), access: Access::Identity },
-            (None, None) => {
-                return Err(Error::config(format!(
-                    "no Cosmos DB account for {at}: set AZURE_COSMOS_CONNECTION_STRING or AZURE_COSMOS_ENDPOINT, or \
-                     keep it in Table Storage by the URL aztable://{}",
-                    at.name().replace('-', "")
-                )));
-            }
-        };
-        if let Some(database) = parameter(at, "database") {
+        let told = endpoint_of(at, "account", CosmosAccount::endpoint_of)?;
+        let told =
+            told.map(|endpoint| CosmosAccount { endpoint, database: "isobar".to_owned(), access: Access::Identity });
+        let is_same = |one: &CosmosAccount, other: &CosmosAccount| one.endpoint == other.endpoint;
+        let mut account = chosen(self.cosmos.as_ref(), told, is_same, || {
+            format!(
+                "no Cosmos DB account for {at}: set AZURE_COSMOS_CONNECTION_STRING or AZURE_COSMOS_ENDPOINT, or keep it \
+                 in Table Storage by the URL aztable://{}",
+                at.name().replace('-', "")
+            )
+        })?;
+        if let Some(database) = at.parameter("database") {
             account.database = database.to_owned();
         }
         Ok(account)
     }
 
     fn namespace_of(&self, at: &Location) -> Result<ServiceBusNamespace> {
-        let told = parameter(at, "namespace").map(|name| check_label(at, "namespace", name)).transpose()?;
-        let told = told.as_deref().map(ServiceBusNamespace::endpoint_of);
-        let told = endpoint(at)?.or(told);
-        match (&self.service_bus, told) {
-            (Some(namespace), None) => Ok(namespace.clone()),
-            (Some(namespace), Some(endpoint)) if namespace.endpoint == endpoint => Ok(namespace.clone()),
-            (_, Some(endpoint)) => {
-                Ok(ServiceBusNamespace { endpoint, policy: String::new(), access: Access::Identity })
-            }
-            (None, None) => Err(Error::config(format!(
+        let told = endpoint_of(at, "namespace", ServiceBusNamespace::endpoint_of)?;
+        let told =
+            told.map(|endpoint| ServiceBusNamespace { endpoint, policy: String::new(), access: Access::Identity });
+        let is_same = |one: &ServiceBusNamespace, other: &ServiceBusNamespace| one.endpoint == other.endpoint;
+        chosen(self.service_bus.as_ref(), told, is_same, || {
+            format!(
                 "no Service Bus namespace for {at}: set AZURE_SERVICEBUS_CONNECTION_STRING or \
                  AZURE_SERVICEBUS_NAMESPACE, or send it through Storage Queues by the URL azqueue://{}",
                 at.name()
-            ))),
-        }
+            )
+        })
+    }
+}
+
+/// The account that is configured, unless the URL tells another. Errors: `Config` where there is neither.
+fn chosen<A: Clone>(
+    configured: Option<&A>,
+    told: Option<A>,
+    is_same: fn(&A, &A) -> bool,
+    missing: impl FnOnce() -> String,
+) -> Result<A> {
+    match (configured, told) {
+        (Some(configured), Some(told)) if !is_same(configured, &told) => Ok(told),
+        (Some(configured), _) => Ok(configured.clone()),
+        (None, told) => told.ok_or_else(|| Error::config(missing())),
     }
 }
 
@@ -234,10 +234,12 @@ fn check_label(at: &Location, what: &str, label: &str) -> Result<String> {
     Err(Error::config(format!("the {what} of {at} is `{label}`; it must be 3 to 50 of a-z, A-Z, 0-9 and `-`")))
 }
 
-fn parameter<'a>(at: &'a Location, key: &str) -> Option<&'a str> {
-    at.url().and_then(|url| url.parameter(key))
+/// The endpoint that a URL tells, or that of the account that it names by its parameter `what`.
+fn endpoint_of(at: &Location, what: &str, of: fn(&str) -> String) -> Result<Option<String>> {
+    let named = at.parameter(what).map(|name| check_label(at, what, name)).transpose()?;
+    Ok(endpoint(at)?.or(named.as_deref().map(of)))
 }
 
 fn endpoint(at: &Location) -> Result<Option<String>> {
-    parameter(at, "endpoint").map(|url| check_endpoint(&format!("the endpoint of {at}"), url)).transpose()
+    at.parameter("endpoint").map(|url| check_endpoint(&format!("the endpoint of {at}"), url)).transpose()
 }

@@ -1,11 +1,9 @@
 //! Where an identity's tokens may come from.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use isobar_abstraction::{Environment, Error, Result};
-use isobar_rest::check_endpoint;
-use url::{Host, Url};
+use isobar_rest::check_near;
 
 /// The metadata service of a virtual machine. <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>
 const METADATA: &str = "http://169.254.169.254";
@@ -68,10 +66,8 @@ impl Sources {
     pub(super) fn from_environment(environment: &Environment) -> Result<Self> {
         // A Functions app has its own identity or none: no person, and no machine that is its own.
         let hosted = environment.var("FUNCTIONS_CUSTOMHANDLER_PORT").is_some();
-        let tenant = environment.var("AZURE_TENANT_ID").map(|tenant| check_word("AZURE_TENANT_ID", tenant));
-        let tenant = tenant.transpose()?;
-        let client_id = environment.var("AZURE_CLIENT_ID").map(|client_id| check_word("AZURE_CLIENT_ID", client_id));
-        let client_id = client_id.transpose()?;
+        let word = |name: &str| environment.var(name).map(|word| check_word(name, word)).transpose();
+        let (tenant, client_id) = (word("AZURE_TENANT_ID")?, word("AZURE_CLIENT_ID")?);
         Ok(Self {
             workload: workload(environment, tenant.as_ref(), client_id.as_ref())?,
             managed: managed(environment)?,
@@ -101,40 +97,17 @@ fn managed(environment: &Environment) -> Result<Option<Managed>> {
     else {
         return Ok(None);
     };
-    let endpoint = check_endpoint("IDENTITY_ENDPOINT", endpoint)?;
-    if !is_near(&endpoint) {
-        let message = "IDENTITY_ENDPOINT must be https://, or http:// of a loopback, link-local or private address";
-        return Err(Error::config(message));
-    }
+    let endpoint = check_near("IDENTITY_ENDPOINT", endpoint)?;
     if !header.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
         return Err(Error::config("what IDENTITY_HEADER says cannot stand in a header"));
     }
     Ok(Some(Managed { endpoint, header: header.to_owned() }))
 }
 
-/// May a secret be sent there, and a token come from there, in clear text?
-pub(super) fn is_near(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    if url.scheme() == "https" {
-        return true;
-    }
-    match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local() || address.is_private(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback() || address.is_unicast_link_local(),
-        None => false,
-    }
-}
-
 fn metadata(environment: &Environment) -> Result<String> {
     // As Azure's SDKs have it.
     let variable = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
-    let Some(moved) = environment.var(variable) else { return Ok(METADATA.to_owned()) };
-    let endpoint = check_endpoint(variable, moved)?;
-    if is_near(&endpoint) {
-        return Ok(endpoint);
-    }
-    Err(Error::config(format!("{variable} must be https://, or http:// of a loopback, link-local or private address")))
+    environment.var(variable).map_or_else(|| Ok(METADATA.to_owned()), |moved| check_near(variable, moved))
 }
 
 fn workload(
@@ -145,10 +118,7 @@ fn workload(
     let Some(token_file) = environment.var("AZURE_FEDERATED_TOKEN_FILE") else { return Ok(None) };
     let missing = |name: &str| Error::config(format!("AZURE_FEDERATED_TOKEN_FILE is set, and {name} is not"));
     let variable = "AZURE_AUTHORITY_HOST";
-    let authority = check_endpoint(variable, environment.var(variable).unwrap_or(AUTHORITY))?;
-    if !is_near(&authority) {
-        return Err(Error::config(format!("{variable} must begin with https://")));
-    }
+    let authority = check_near(variable, environment.var(variable).unwrap_or(AUTHORITY))?;
     Ok(Some(Workload {
         authority,
         tenant: tenant.ok_or_else(|| missing("AZURE_TENANT_ID"))?.clone(),

@@ -37,7 +37,7 @@ const SUBSCRIPTIONS: &str = "subscriptions";
 /// The queues that a publisher sends to: those of `subscriptions=a,b`, without it the queue itself.
 /// Errors: `Config`.
 pub(super) fn subscriptions(at: &Location, queue: String) -> Result<Vec<String>> {
-    let Some(told) = at.url().and_then(|url| url.parameter(SUBSCRIPTIONS)) else { return Ok(vec![queue]) };
+    let Some(told) = at.parameter(SUBSCRIPTIONS) else { return Ok(vec![queue]) };
     let mut queues: Vec<String> = Vec::new();
     for name in told.split(',').map(str::trim) {
         check_queue(at, name)?;

@@ -1,9 +1,8 @@
 //! Where a service is reached, and whether it is Google's own.
 
-use std::net::IpAddr;
-
-use isobar_abstraction::{Environment, Error, Result};
-use url::{Host, Url};
+use isobar_abstraction::{Environment, Result};
+use isobar_rest::check_endpoint;
+use url::Url;
 
 /// What a request to a service shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,28 +61,8 @@ fn emulator(from: &str, text: &str) -> Result<Endpoint> {
     Ok(Endpoint { url: check_endpoint(from, &url)?, access: Access::Anonymous })
 }
 
-/// A URL of a service without a slash at its end. Errors: `Config`, naming where it came from.
-pub(super) fn check_endpoint(from: &str, text: &str) -> Result<String> {
-    let wrong = || Error::config(format!("{from} is no URL of a service, such as http://127.0.0.1:8080"));
-    let url = Url::parse(text).map_err(|_| wrong())?;
-    let bare =
-        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
-    if !["http", "https"].contains(&url.scheme()) || !url.has_host() || !bare {
-        return Err(wrong());
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-/// May a secret be sent there, and a token come from there, in clear text?
+/// May a secret be sent there, and a token come from there, in clear text? To the metadata server too.
 pub(crate) fn is_near(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    if url.scheme() == "https" {
-        return true;
-    }
-    match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost" || domain == "metadata.google.internal",
-        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local() || address.is_private(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback() || address.is_unicast_link_local(),
-        None => false,
-    }
+    let is_metadata = |url: Url| url.host_str() == Some("metadata.google.internal");
+    isobar_rest::is_near(url) || Url::parse(url).is_ok_and(is_metadata)
 }

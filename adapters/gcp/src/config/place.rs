@@ -113,7 +113,7 @@ impl GcpConfig {
 
     fn placed(&self, at: &Location, name: String) -> Result<Placed> {
         let checked = |key: &str, check: fn(&str, &str) -> Result<String>| {
-            parameter(at, key).map(|value| check(&format!("the {key} of {at}"), value)).transpose()
+            at.parameter(key).map(|value| check(&format!("the {key} of {at}"), value)).transpose()
         };
         let project = || Ok::<_, Error>(checked("project", check_project)?.or_else(|| self.project.clone()));
         Ok(match at.kind() {
@@ -138,12 +138,8 @@ impl GcpConfig {
     }
 }
 
-fn parameter<'a>(at: &'a Location, key: &str) -> Option<&'a str> {
-    at.url().and_then(|url| url.parameter(key))
-}
-
 fn endpoint(at: &Location, emulator: Option<&Endpoint>, google: &str) -> Result<Endpoint> {
-    match parameter(at, "endpoint") {
+    match at.parameter("endpoint") {
         Some(url) => Endpoint::parse(&format!("the endpoint of {at}"), url),
         None => Ok(emulator.cloned().unwrap_or_else(|| Endpoint::of_google(google))),
     }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use isobar_abstraction::{Environment, Error, Result};
+use isobar_rest::check_endpoint;
 
-use super::endpoint::{check_endpoint, is_near};
+use super::is_near;
 
 /// The metadata server of every machine on Google Cloud.
 const METADATA: &str = "http://metadata.google.internal";
