@@ -25,6 +25,7 @@ use tokio::sync::OnceCell;
 use crate::State;
 use crate::config::Placed;
 use crate::service::GoogleService;
+use range::{Course, ends};
 
 /// Tries of what other writes keep from happening.
 const TRIES: u32 = 20;
@@ -80,23 +81,39 @@ impl FirestoreKeyValue {
 #[async_trait]
 impl KeyValue for FirestoreKeyValue {
     async fn get(&self, key: &Key) -> Result<Option<Item>> {
-        self.get_item(key).await
+        match self.read(key).await? {
+            Some(found) => found.into_item(key.clone(), self.clock.now()),
+            None => Ok(None),
+        }
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
-        self.get_items(keys).await
+        let found = self.find(&keys.iter().collect::<Vec<_>>()).await?;
+        let now = self.clock.now();
+        let items = keys.iter().zip(found).map(|(key, found)| match found {
+            Some(found) => found.into_item(key.clone(), now),
+            None => Ok(None),
+        });
+        items.collect()
     }
 
     async fn put(&self, put: Put) -> Result<Version> {
-        self.put_item(&put).await
+        let written = self.write("Put", &[Write::Put(put)]).await?;
+        let version = written.into_iter().next().flatten();
+        version.ok_or_else(|| Error::internal("a put was given no version"))
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
-        self.delete_item(key, version).await
+        let write = Write::Delete { key: key.clone(), version: version.cloned() };
+        self.write("Delete", &[write]).await.map(drop)
     }
 
+    /// One page. Where it ended is told by the last sort key, which every provider understands.
     async fn query(&self, range: &QueryRange) -> Result<Items> {
-        self.query_items(range).await
+        let parent = format!("/{}", stored::parent(&self.collection, &range.partition)?);
+        let (start, end) = ends(range);
+        let course = Course { parent, field: "s", descending: range.descending, start, end, limit: range.limit };
+        self.page(course, |key, _| key.sort.clone()).await
     }
 
     async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
@@ -104,7 +121,7 @@ impl KeyValue for FirestoreKeyValue {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
-        self.transact_items(&writes).await
+        self.write("Transact", &writes).await
     }
 
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {

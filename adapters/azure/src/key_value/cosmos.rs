@@ -18,6 +18,7 @@ mod stored;
 mod tests;
 mod write;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -52,11 +53,20 @@ impl CosmosKeyValue {
 #[async_trait]
 impl KeyValue for CosmosKeyValue {
     async fn get(&self, key: &Key) -> Result<Option<Item>> {
-        self.get_item(key).await
+        match self.read(key).await? {
+            Some(found) => found.into_item(key.clone(), self.clock.now()),
+            None => Ok(None),
+        }
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
-        self.get_items(keys).await
+        let distinct: Vec<_> = keys.iter().collect::<HashSet<_>>().into_iter().collect();
+        let (now, mut items) = (self.clock.now(), HashMap::new());
+        for found in self.find(&distinct).await? {
+            let key = found.key()?;
+            items.extend(found.into_item(key.clone(), now)?.map(|item| (key, item)));
+        }
+        Ok(keys.iter().map(|key| items.get(key).cloned()).collect())
     }
 
     async fn put(&self, put: Put) -> Result<Version> {

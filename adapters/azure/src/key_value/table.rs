@@ -5,7 +5,7 @@
 //! - **No time to live.** An item that has expired is never returned, and stays in the table until it is
 //!   written over or deleted. No read deletes it: a reader may have no right to, or a clock that is wrong.
 //! - **No descending order.** See [`descending`] for what it costs.
-//! - **No addition.** [`counter`] reads and writes back; under contention it is slow, but exact.
+//! - **No addition.** A counter is read and written back; under contention that is slow, but exact.
 //! - A create that finds a row reads it, to see whether it has expired: `AlreadyExists` costs two requests.
 //! - `get_many` asks for each key by itself, eight at a time: a filter of several keys reads the partition.
 //! - In a transaction, a delete of what is not there costs a second and a third request.
@@ -14,7 +14,6 @@
 
 mod batch;
 mod change;
-mod counter;
 mod descending;
 mod key;
 mod range;
@@ -35,11 +34,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::{Clock, Error, KeyValue, Result};
-use isobar_rest::attempt::throttled;
+use isobar_rest::attempt::{COUNTER_TRIES, lost_races, pause, throttled, write_back};
 use serde::Deserialize;
 
 use crate::State;
 use crate::config::StorageAccount;
+use crate::profile::PROFILE;
 use key::RowKey;
 use refusal::is_absent;
 use request::Requests;
@@ -77,11 +77,6 @@ impl TableKeyValue {
             Err(refusal) => Err(refusal.into()),
         }
     }
-
-    async fn get_item(&self, key: &Key) -> Result<Option<Item>> {
-        let found = self.find(&RowKey::from(key)).await?;
-        found.filter(|found| found.tag.is_live(self.now())).map(|found| found.into_item(key.clone())).transpose()
-    }
 }
 
 /// Reads an answer. Errors: `Internal`, without its source: the words of serde quote the value.
@@ -99,14 +94,15 @@ fn busy(key: &Key) -> Error {
 #[async_trait]
 impl KeyValue for TableKeyValue {
     async fn get(&self, key: &Key) -> Result<Option<Item>> {
-        self.get_item(key).await
+        let found = self.find(&RowKey::from(key)).await?;
+        found.filter(|found| found.tag.is_live(self.now())).map(|found| found.into_item(key.clone())).transpose()
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
         let mut found: HashMap<&Key, Option<Item>> = keys.iter().map(|key| (key, None)).collect();
         let asked: Vec<_> = found.keys().copied().collect();
         let reads: Vec<_> =
-            asked.into_iter().map(|key| async move { Ok::<_, Error>((key, self.get_item(key).await?)) }).collect();
+            asked.into_iter().map(|key| async move { Ok::<_, Error>((key, self.get(key).await?)) }).collect();
         let items: Vec<_> = stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await?;
         found.extend(items);
         Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
@@ -132,7 +128,17 @@ impl KeyValue for TableKeyValue {
         self.transact_items(&writes).await
     }
 
+    /// Read, added to, and written back over what was read. Exact: what lost a race was not written, and what was
+    /// written without an answer is told by the row's `write`. Two requests, and two more for each race that is lost;
+    /// before each, a wait of up to 10 ms that doubles to 640 ms.
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
-        self.add_item(key, delta).await
+        for attempt in 0..COUNTER_TRIES {
+            if let Some(sum) = write_back(self, key, delta, self.get(key).await?, PROFILE.limits.counter).await? {
+                return Ok(sum);
+            }
+            pause(&*self.clock, attempt).await;
+        }
+        let advice = "spread it over several keys, or keep the table in Cosmos DB, which adds by itself";
+        Err(lost_races(key, COUNTER_TRIES, advice))
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::FirestoreKeyValue;
-use super::stored::{Found, Typed, parent};
+use super::stored::{Found, Typed};
 
 /// Documents that one request asks for, at most.
 const MOST_ITEMS: usize = 300;
@@ -85,17 +85,10 @@ impl FirestoreKeyValue {
         }
         Ok(items)
     }
-
-    /// One page. Where it ended is told by the last sort key, which every provider understands.
-    pub(super) async fn query_items(&self, range: &QueryRange) -> Result<Items> {
-        let parent = format!("/{}", parent(&self.collection, &range.partition)?);
-        let (start, end) = ends(range);
-        let course = Course { parent, field: "s", descending: range.descending, start, end, limit: range.limit };
-        self.page(course, |key, _| key.sort.clone()).await
-    }
 }
 
-fn ends<'a>(range: &'a QueryRange) -> (Option<Cursor<'a>>, Option<Cursor<'a>>) {
+/// Where a query of a range begins and ends, in its order.
+pub(super) fn ends<'a>(range: &'a QueryRange) -> (Option<Cursor<'a>>, Option<Cursor<'a>>) {
     let (first, last) = match range.descending {
         false => (&range.lower, &range.upper),
         true => (&range.upper, &range.lower),

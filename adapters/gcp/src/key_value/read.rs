@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Response, StatusCode};
-use isobar_abstraction::key_value::{Item, Key};
+use isobar_abstraction::key_value::Key;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::attempt::pause;
 use isobar_rest::{Judgement, Refusal, Safety};
@@ -42,26 +42,9 @@ struct Got {
 type Answered = HashMap<String, Option<Found>>;
 
 impl FirestoreKeyValue {
-    pub(super) async fn get_item(&self, key: &Key) -> Result<Option<Item>> {
-        match self.read(key).await? {
-            Some(found) => found.into_item(key.clone(), self.clock.now()),
-            None => Ok(None),
-        }
-    }
-
     /// What is stored at a key, whether or not it has expired.
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Found>> {
         Ok(self.find(&[key]).await?.into_iter().next().flatten())
-    }
-
-    pub(super) async fn get_items(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
-        let found = self.find(&keys.iter().collect::<Vec<_>>()).await?;
-        let now = self.clock.now();
-        let items = keys.iter().zip(found).map(|(key, found)| match found {
-            Some(found) => found.into_item(key.clone(), now),
-            None => Ok(None),
-        });
-        items.collect()
     }
 
     /// What is stored at these keys, in their order, whether or not it has expired.

@@ -29,27 +29,12 @@ enum Settled {
 }
 
 impl FirestoreKeyValue {
-    pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
-        let written = self.write("Put", std::slice::from_ref(&Write::Put(put.clone()))).await?;
-        let version = written.into_iter().next().flatten();
-        version.ok_or_else(|| Error::internal("a put was given no version"))
-    }
-
-    pub(super) async fn delete_item(&self, key: &Key, version: Option<&Version>) -> Result<()> {
-        let write = Write::Delete { key: key.clone(), version: version.cloned() };
-        self.write("Delete", std::slice::from_ref(&write)).await.map(drop)
-    }
-
-    pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
-        self.write("Transact", writes).await
-    }
-
     /// All or none: one request, unless a create meets what has expired. Repeated as often as it takes: the
     /// mark tells our own writes from all others.
     ///
     /// Counters are read before, and their sums written over what was read: an increment takes no
     /// condition on the number that is there.
-    async fn write(&self, operation: &'static str, writes: &[Write]) -> Result<Vec<Option<Version>>> {
+    pub(super) async fn write(&self, operation: &'static str, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let mark = unique()?;
         let counters: Vec<_> = writes.iter().filter(|write| write.is_add()).collect();
         let tries = if counters.is_empty() { TRIES } else { COUNTER_TRIES };

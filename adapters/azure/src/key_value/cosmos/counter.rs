@@ -3,7 +3,7 @@
 use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::Key;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, KeyValue, Result};
 use isobar_rest::Safety;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ impl CosmosKeyValue {
             if let Some(sum) = self.add_natively(key, delta).await? {
                 return Ok(sum);
             }
-            if let Some(sum) = write_back(self, key, delta, self.get_item(key).await?, PROFILE.limits.counter).await? {
+            if let Some(sum) = write_back(self, key, delta, self.get(key).await?, PROFILE.limits.counter).await? {
                 return Ok(sum);
             }
             pause(&*self.clock, attempt).await;

@@ -1,12 +1,12 @@
 //! Reads of items by their keys.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::Method;
 use isobar_abstraction::Result;
-use isobar_abstraction::key_value::{Item, Key};
+use isobar_abstraction::key_value::Key;
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -54,13 +54,6 @@ pub(super) struct Feed {
 }
 
 impl CosmosKeyValue {
-    pub(super) async fn get_item(&self, key: &Key) -> Result<Option<Item>> {
-        match self.read(key).await? {
-            Some(found) => found.into_item(key.clone(), self.clock.now()),
-            None => Ok(None),
-        }
-    }
-
     /// What is stored at a key, whether or not it has expired.
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Found>> {
         check_key(key)?;
@@ -72,18 +65,6 @@ impl CosmosKeyValue {
             Err(refusal) if is_absent(&refusal) => Ok(None),
             Err(refusal) => Err(refusal.into()),
         }
-    }
-
-    pub(super) async fn get_items(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
-        let mut seen = HashSet::new();
-        let distinct: Vec<_> = keys.iter().filter(|key| seen.insert(*key)).collect();
-        let found = self.find(&distinct).await?;
-        let (now, mut items) = (self.clock.now(), HashMap::new());
-        for found in found {
-            let key = found.key()?;
-            items.extend(found.into_item(key.clone(), now)?.map(|item| (key, item)));
-        }
-        Ok(keys.iter().map(|key| items.get(key).cloned()).collect())
     }
 
     /// What is stored at different keys, whether or not it has expired, in no order.
