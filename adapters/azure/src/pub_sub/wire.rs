@@ -38,7 +38,7 @@ pub(crate) const FOR: &str = "isobar-for";
 /// `$InsertionTime` of a queue.
 pub(crate) const OF_PLATFORM: char = '$';
 
-/// What stands in [`META`], as JSON. Unknown names are left alone, for isobars to come.
+/// What stands in [`META`], and in an envelope, as JSON. Unknown names are left alone, for isobars to come.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Meta<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +63,19 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+impl<'a> Meta<'a> {
+    fn of(message: &'a Message<Bytes>, enc: Option<&'a str>, sending: Sending) -> Self {
+        Self {
+            id: Some(Cow::Borrowed(message.id.as_str())),
+            at: Some(to_millis(message.published_at)),
+            enc: enc.map(Cow::Borrowed),
+            key: message.ordering_key.as_deref().map(Cow::Borrowed),
+            attempt: sending.attempts,
+            dead: sending.death,
+        }
+    }
+}
+
 /// What a message is sent as: a new one, a copy that is to be tried again, or a dead letter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sending {
@@ -82,14 +95,7 @@ pub(crate) struct Carried<'a> {
 /// Writes a message for Service Bus.
 pub(crate) fn encode<'a>(message: &'a Message<Bytes>, sending: Sending) -> Result<Carried<'a>> {
     let (body, enc) = text_of(&message.body);
-    let meta = Meta {
-        id: Some(Cow::Borrowed(message.id.as_str())),
-        at: Some(to_millis(message.published_at)),
-        enc: enc.map(Cow::Borrowed),
-        key: message.ordering_key.as_deref().map(Cow::Borrowed),
-        attempt: sending.attempts,
-        dead: sending.death,
-    };
+    let meta = Meta::of(message, enc, sending);
     let mut properties: Vec<(&str, Cow<'_, str>)> = Vec::new();
     properties.extend(message.trace_parent.map(|parent| (TraceParent::NAME, Cow::Owned(parent.to_string()))));
     let attributes = message.attributes.iter().filter(|(name, _)| *name != META && *name != FOR);
@@ -135,14 +141,17 @@ pub(crate) struct Arrived {
 /// Errors: `InvalidInput` where it cannot be read, which is for ever: settle it as [`Arrived::raw`].
 pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Arrived> {
     let mut told = Told::of(properties);
-    let Some(text) = told.attributes.remove(META) else {
-        return match envelope::read(body)? {
-            Some(letter) => letter.arrived(told, platform_attempt),
-            None => Ok(told.arrived(Bytes::copy_from_slice(body), platform_attempt)),
-        };
+    let (body, meta) = match told.attributes.remove(META) {
+        Some(text) => {
+            let meta: Meta<'static> = serde_json::from_str(&text).map_err(|error| unreadable(META, &error))?;
+            (Cow::Borrowed(body), meta)
+        }
+        None => match envelope::read(body)? {
+            Some(letter) => letter.open(&mut told),
+            None => return Ok(told.arrived(Bytes::copy_from_slice(body), platform_attempt)),
+        },
     };
-    let meta: Meta<'_> = serde_json::from_str(&text).map_err(|error| unreadable(META, &error))?;
-    let body = body_of(Cow::Borrowed(body), meta.enc.as_deref())?;
+    let body = body_of(body, meta.enc.as_deref())?;
     let mut arrived = told.arrived(body, platform_attempt);
     let message = &mut arrived.message;
     message.attempt = message.attempt.saturating_add(meta.attempt);

@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::pub_sub::{Death, Message, MessageId};
+use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Arrived, Sending, Told, body_of, is_zero, text_of, unreadable};
+use super::{Meta, Sending, Told, text_of, unreadable};
 
 /// The form of envelopes that this isobar writes. Others it does not open.
 const FORM: u32 = 1;
@@ -22,22 +21,13 @@ const FORM: u32 = 1;
 pub(super) struct Letter<'a> {
     /// The form. Its name is what tells an envelope from somebody else's JSON.
     isobar: u32,
-    id: Cow<'a, str>,
-    /// When it was published, in milliseconds.
-    at: u64,
     body: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    enc: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    attempt: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    dead: Option<Death>,
+    #[serde(flatten)]
+    meta: Meta<'a>,
 }
 
 /// Writes the envelope of a message, not yet in base64.
@@ -46,15 +36,10 @@ pub(crate) fn write(message: &Message<Bytes>, sending: Sending) -> Result<Vec<u8
     let attributes = message.attributes.iter();
     let letter = Letter {
         isobar: FORM,
-        id: Cow::Borrowed(message.id.as_str()),
-        at: to_millis(message.published_at),
         body,
-        enc: enc.map(Cow::Borrowed),
         attributes: attributes.map(|(name, value)| (Cow::Borrowed(&**name), Cow::Borrowed(&**value))).collect(),
-        key: message.ordering_key.as_deref().map(Cow::Borrowed),
         traceparent: message.trace_parent.map(|parent| Cow::Owned(parent.to_string())),
-        attempt: sending.attempts,
-        dead: sending.death,
+        meta: Meta::of(message, enc, sending),
     };
     Ok(serde_json::to_vec(&letter)?)
 }
@@ -80,23 +65,13 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Letter<'static>>> {
     serde_json::from_slice(body).map(Some).map_err(|error| unreadable("envelope", &error))
 }
 
-impl Letter<'_> {
-    pub(super) fn arrived(self, told: Told, platform_attempt: u32) -> Result<Arrived> {
-        let Self { id, at, body, enc, attributes, key, traceparent, attempt, dead, .. } = self;
-        let body = match body {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        };
-        let mut arrived = told.arrived(body_of(body, enc.as_deref())?, platform_attempt);
-        let message = &mut arrived.message;
-        message.id = MessageId::new(id);
-        message.published_at = from_millis(at);
-        message.attempt = message.attempt.saturating_add(attempt);
-        message.attributes =
-            attributes.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-        message.ordering_key = key.map(Cow::into_owned);
-        message.trace_parent = traceparent.and_then(|text| text.parse().ok());
-        arrived.death = dead;
-        Ok(arrived)
+impl Letter<'static> {
+    /// The body as it was written, and what is said of it; the rest is told in place of the platform's.
+    pub(super) fn open(self, told: &mut Told) -> (Cow<'static, [u8]>, Meta<'static>) {
+        let Self { body, attributes, traceparent, meta, .. } = self;
+        let attributes = attributes.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned()));
+        told.attributes = attributes.collect();
+        told.trace_parent = traceparent.and_then(|text| text.parse().ok());
+        (Cow::Owned(body.into_owned().into_bytes()), meta)
     }
 }
