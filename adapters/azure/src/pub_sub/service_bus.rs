@@ -2,7 +2,7 @@
 
 mod outgoing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -41,7 +41,7 @@ impl ServiceBusPubSub {
 
     /// Sends messages of which none waits for another.
     async fn send(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
-        let sends: Vec<_> = split(entries).into_iter().map(|batch| self.send_batch(&self.topic, batch)).collect();
+        let sends: Vec<_> = split(entries).into_iter().map(|batch| self.send_batch(batch)).collect();
         let sent: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
         sent.into_iter().flatten().collect()
     }
@@ -50,60 +50,36 @@ impl ServiceBusPubSub {
     /// order. What follows a message that failed is not sent where it has the same key.
     async fn send_in_order(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
         let topic = Derived::Ordered.of(&self.topic);
-        let mut results: Vec<Result<()>> = entries.iter().map(|_| Ok(())).collect();
+        let mut results = Vec::with_capacity(entries.len());
         let mut failed: HashMap<&str, ErrorKind> = HashMap::new();
-        let mut place = 0;
-        for batch in split(entries) {
-            let places = place..place + batch.len();
-            place = places.end;
-            let (held, free): (Vec<_>, Vec<_>) = places.partition(|place| failed.contains_key(entries[*place].key()));
-            for place in held {
-                results[place] = Err(held_back(failed[entries[place].key()]));
-            }
-            let free_entries: Vec<_> = free.iter().map(|place| entries[*place]).collect();
-            let sent = self.send_batch_in_order(&topic, &free_entries).await;
-            for (place, sent) in free.into_iter().zip(sent) {
-                if let Err(error) = &sent {
-                    failed.entry(entries[place].key()).or_insert(error.kind());
+        let mut batches = VecDeque::from(split(entries));
+        while let Some(batch) = batches.pop_front() {
+            let held: Vec<_> = batch.iter().map(|entry| failed.get(entry.key()).copied()).collect();
+            let free = batch.iter().zip(&held).filter(|(_, held)| held.is_none()).map(|(entry, _)| *entry);
+            let Attempt::Done(sent) = self.request(&topic, &free.collect::<Vec<_>>()).await else {
+                batch.chunks(1).rev().for_each(|alone| batches.push_front(alone));
+                continue;
+            };
+            let mut sent = sent.into_iter();
+            for (entry, held) in batch.iter().zip(held) {
+                let result = held.map_or_else(|| sent.next().unwrap_or_else(left_out), |kind| Err(held_back(kind)));
+                if let Err(error) = &result {
+                    failed.entry(entry.key()).or_insert(error.kind());
                 }
-                results[place] = sent;
+                results.push(result);
             }
         }
         results
     }
 
     /// All or nothing, as Service Bus has it. Where one may be to blame for its neighbours, each alone.
-    async fn send_batch(&self, topic: &str, batch: &[&Entry<'_>]) -> Vec<Result<()>> {
-        match self.request(topic, batch).await {
+    async fn send_batch(&self, batch: &[&Entry<'_>]) -> Vec<Result<()>> {
+        match self.request(&self.topic, batch).await {
             Attempt::Done(results) => results,
             Attempt::EachAlone => {
-                let alone = batch.iter().map(|entry| self.request(topic, std::slice::from_ref(entry)));
+                let alone = batch.iter().map(|entry| self.request(&self.topic, std::slice::from_ref(entry)));
                 let alone: Vec<_> = stream::iter(alone.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
                 alone.into_iter().flat_map(Attempt::results).collect()
-            }
-        }
-    }
-
-    async fn send_batch_in_order(&self, topic: &str, batch: &[&Entry<'_>]) -> Vec<Result<()>> {
-        match self.request(topic, batch).await {
-            Attempt::Done(results) => results,
-            Attempt::EachAlone => {
-                let mut failed: HashMap<&str, ErrorKind> = HashMap::new();
-                let mut results = Vec::with_capacity(batch.len());
-                for entry in batch {
-                    let sent = match failed.get(entry.key()) {
-                        Some(kind) => Err(held_back(*kind)),
-                        None => {
-                            let sent = self.request(topic, std::slice::from_ref(entry)).await.results();
-                            sent.into_iter().next().unwrap_or_else(|| Err(Error::internal("a message was left out")))
-                        }
-                    };
-                    if let Err(error) = &sent {
-                        failed.entry(entry.key()).or_insert(error.kind());
-                    }
-                    results.push(sent);
-                }
-                results
             }
         }
     }
@@ -168,6 +144,10 @@ impl Attempt {
     }
 }
 
+fn left_out() -> Result<()> {
+    Err(Error::internal("a message was left out"))
+}
+
 fn held_back(kind: ErrorKind) -> Error {
     Error::new(kind, "not sent, since an earlier message of its ordering key failed")
 }
@@ -198,7 +178,7 @@ impl PubSub for ServiceBusPubSub {
         let (mut plain, mut keyed) = (plain.into_iter(), keyed.into_iter());
         let result = |message: &Message<Bytes>| {
             let sent = if message.ordering_key.is_some() { keyed.next() } else { plain.next() };
-            sent.unwrap_or_else(|| Err(Error::internal("a message was left out")))?;
+            sent.unwrap_or_else(left_out)?;
             Ok(message.id.clone())
         };
         messages.iter().map(result).collect()
