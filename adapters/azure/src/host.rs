@@ -36,7 +36,6 @@ mod server;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -65,18 +64,12 @@ const MARGIN: Duration = Duration::from_secs(5);
 const HTTP_MARGIN: Duration = Duration::from_secs(1);
 
 /// Answers the Functions host's calls with an app. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct CustomHandler {
     state: Arc<State>,
     app: Hosted,
     settings: Arc<FunctionsHost>,
     warned: Arc<AtomicBool>,
-}
-
-impl fmt::Debug for CustomHandler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CustomHandler").field("app", &self.app).finish_non_exhaustive()
-    }
 }
 
 impl CustomHandler {

@@ -35,7 +35,6 @@ mod server;
 pub(crate) mod tests;
 mod token;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,17 +55,11 @@ pub(crate) use called::{Kind, check_names, events_of};
 pub(crate) use server::run;
 
 /// Answers requests with an app. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct CloudRunService {
     state: Arc<State>,
     app: Hosted,
     keys: Arc<Keys>,
-}
-
-impl fmt::Debug for CloudRunService {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CloudRunService").field("app", &self.app).finish_non_exhaustive()
-    }
 }
 
 impl CloudRunService {

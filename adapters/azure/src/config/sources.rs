@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use http::HeaderValue;
 use isobar_abstraction::{Environment, Error, Result};
 use isobar_rest::check_near;
 
@@ -26,16 +27,11 @@ pub(crate) struct Sources {
 }
 
 /// `IDENTITY_ENDPOINT` and what it wants to be shown.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Managed {
     pub(crate) endpoint: String,
-    pub(crate) header: String,
-}
-
-impl std::fmt::Debug for Managed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Managed").field("endpoint", &self.endpoint).finish_non_exhaustive()
-    }
+    /// Sensitive: `Debug` does not show it.
+    pub(crate) header: HeaderValue,
 }
 
 /// A token of another issuer, which Entra takes for one of its own.
@@ -48,17 +44,11 @@ pub(crate) struct Workload {
     pub(crate) token_file: PathBuf,
 }
 
-/// The environment that `az` is started in; not its values in `Debug`.
-#[derive(Clone)]
+/// The environment that `az` is started in, of which `Debug` shows no values.
+#[derive(Debug, Clone)]
 pub(crate) struct Cli {
     pub(crate) environment: Environment,
     pub(crate) tenant: Option<String>,
-}
-
-impl std::fmt::Debug for Cli {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cli").field("tenant", &self.tenant).finish_non_exhaustive()
-    }
 }
 
 impl Sources {
@@ -98,10 +88,10 @@ fn managed(environment: &Environment) -> Result<Option<Managed>> {
         return Ok(None);
     };
     let endpoint = check_near("IDENTITY_ENDPOINT", endpoint)?;
-    if !header.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
-        return Err(Error::config("what IDENTITY_HEADER says cannot stand in a header"));
-    }
-    Ok(Some(Managed { endpoint, header: header.to_owned() }))
+    let wrong = |_| Error::config("what IDENTITY_HEADER says cannot stand in a header");
+    let mut header = HeaderValue::from_str(header).map_err(wrong)?;
+    header.set_sensitive(true);
+    Ok(Some(Managed { endpoint, header }))
 }
 
 fn metadata(environment: &Environment) -> Result<String> {

@@ -1,6 +1,5 @@
 //! One container of Cosmos DB, request by request.
 
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,17 +24,12 @@ const API: HeaderValue = HeaderValue::from_static("2020-07-15");
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// One container.
+#[derive(Debug)]
 pub(super) struct Container {
     service: AzureService,
     path: String,
     name: String,
     session: Arc<Session>,
-}
-
-impl fmt::Debug for Container {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, {:?}", self.service, self.session)
-    }
 }
 
 /// What is asked of a container.
