@@ -6,6 +6,7 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::pause;
 use isobar_rest::{Answered, Safety, unknown};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::refusal::is_contention;
 use super::stored::{Fields, Typed};
@@ -20,9 +21,9 @@ pub(super) struct Change<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delete: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) update_mask: Option<Mask>,
+    pub(super) update_mask: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) update_transforms: Option<[Transform<'a>; 1]>,
+    pub(super) update_transforms: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) current_document: Option<Precondition<'a>>,
 }
@@ -38,20 +39,6 @@ pub(super) struct Document<'a> {
 pub(super) enum Sent<'a> {
     Whole(Box<Fields<'a>>),
     Mark { w: Typed<'a> },
-}
-
-/// The fields that are written; all others stay.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Mask {
-    pub(super) field_paths: [&'static str; 1],
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Transform<'a> {
-    pub(super) field_path: &'static str,
-    pub(super) increment: Typed<'a>,
 }
 
 /// What a document must be.
@@ -76,13 +63,7 @@ pub(super) struct Written {
     /// Of a delete there is none.
     update_time: Option<String>,
     #[serde(default)]
-    transform_results: Vec<Transformed>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Transformed {
-    integer_value: Option<String>,
+    transform_results: Vec<Value>,
 }
 
 impl Written {
@@ -94,7 +75,7 @@ impl Written {
 
     /// The sum after an increment. Errors: `Internal`.
     pub(super) fn sum(&self) -> Result<i64> {
-        let integer = self.transform_results.first().and_then(|it| it.integer_value.as_deref());
+        let integer = self.transform_results.first().and_then(|result| result["integerValue"].as_str());
         integer.and_then(|text| text.parse().ok()).ok_or_else(|| {
             Error::internal("the counter was added to, but Firestore's answer is no integer").with_outcome_unknown()
         })

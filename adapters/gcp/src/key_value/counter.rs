@@ -3,8 +3,9 @@
 use isobar_abstraction::key_value::{Key, add_to_counter};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
+use serde_json::json;
 
-use super::commit::{Change, Document, Mask, Precondition, Sent, Transform, Written};
+use super::commit::{Change, Document, Precondition, Sent, Written};
 use super::refusal::is_condition;
 use super::stored::{Found, Typed};
 use super::{FirestoreKeyValue, TRIES};
@@ -47,8 +48,9 @@ impl FirestoreKeyValue {
         let fields = Sent::Mark { w: Typed::Text(&mark) };
         let change = Change {
             update: Some(Document { name: self.name(key).await?, fields }),
-            update_mask: Some(Mask { field_paths: ["w"] }),
-            update_transforms: Some([Transform { field_path: "n", increment: Typed::Integer(delta.to_string()) }]),
+            // All other fields stay.
+            update_mask: Some(json!({"fieldPaths": ["w"]})),
+            update_transforms: Some(json!([{"fieldPath": "n", "increment": {"integerValue": delta.to_string()}}])),
             current_document: Some(Precondition::Exists(true)),
             ..Change::default()
         };

@@ -37,18 +37,14 @@ impl FirestoreKeyValue {
         let place = || {
             let (partition, rest) = after.split_once('/')?;
             let sort = rest.strip_prefix(self.collection.as_str())?.strip_prefix('/')?;
-            let number = partition.get(..4).filter(|digits| is_hash(digits))?;
-            let number = u64::from_str_radix(number, 16).ok()?;
+            let digits = partition.get(..4)?;
+            let number = u64::from_str_radix(digits, 16).ok().filter(|number| hash(*number) == digits)?;
             (sort.starts_with('s') && !sort.contains('/') && (from..to).contains(&number)).then_some(after)
         };
         place().ok_or_else(|| {
             Error::invalid("not a cursor of this scan; pass on what the page before gave").with_origin(Origin::Request)
         })
     }
-}
-
-fn is_hash(digits: &str) -> bool {
-    digits.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
 }
 
 /// The hashes of a segment: from the one up to and without the other. Errors: `InvalidInput`.

@@ -9,7 +9,7 @@ use isobar_abstraction::Result;
 use isobar_abstraction::key_value::Key;
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::CosmosKeyValue;
 use super::refusal::is_absent;
@@ -26,13 +26,7 @@ const AT_ONCE: usize = 4;
 #[derive(Debug, Serialize)]
 pub(super) struct Sql {
     query: String,
-    parameters: Vec<Parameter>,
-}
-
-#[derive(Debug, Serialize)]
-struct Parameter {
-    name: String,
-    value: Value,
+    parameters: Vec<Value>,
 }
 
 impl Sql {
@@ -40,8 +34,8 @@ impl Sql {
         Self { query: query.into(), parameters: Vec::new() }
     }
 
-    pub(super) fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.parameters.push(Parameter { name: name.into(), value: value.into() });
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.parameters.push(json!({"name": name, "value": value.into()}));
         self
     }
 }
@@ -91,7 +85,7 @@ impl CosmosKeyValue {
         let names: Vec<_> = (0..sorts.len()).map(|number| format!("@i{number}")).collect();
         let mut sql = Sql::new(format!("SELECT * FROM c WHERE c.p = @p AND c.id IN ({})", names.join(", ")));
         sql = sql.with("@p", partition);
-        for (name, sort) in names.into_iter().zip(sorts) {
+        for (name, sort) in names.iter().zip(sorts) {
             sql = sql.with(name, id(sort));
         }
         let mut found = Vec::new();
