@@ -14,7 +14,7 @@ mod publisher;
 pub(crate) mod settle;
 pub(crate) mod wire;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -68,25 +68,17 @@ impl CloudPubSub {
     /// its order. What follows a message that failed is not sent.
     async fn send_in_order(&self, entries: Vec<Entry<'_>>) -> Sent {
         let mut sent = Sent::with_capacity(entries.len());
-        for batch in split(&entries) {
+        let mut batches = VecDeque::from(split(&entries));
+        while let Some(batch) = batches.pop_front() {
             match held_back(&sent) {
                 Some(error) => sent.extend(batch.iter().map(|entry| (entry.place, Err(error.duplicate())))),
                 None => match self.publisher.publish(batch).await {
                     Attempt::Done(results) => sent.extend(results),
-                    Attempt::EachAlone => self.send_each_in_order(batch, &mut sent).await,
+                    Attempt::EachAlone => batch.chunks(1).rev().for_each(|alone| batches.push_front(alone)),
                 },
             }
         }
         sent
-    }
-
-    async fn send_each_in_order(&self, batch: &[Entry<'_>], sent: &mut Sent) {
-        for entry in batch {
-            match held_back(sent) {
-                Some(error) => sent.push((entry.place, Err(error))),
-                None => sent.extend(self.publisher.publish(std::slice::from_ref(entry)).await.sent()),
-            }
-        }
     }
 }
 
