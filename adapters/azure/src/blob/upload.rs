@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Request;
 use http::header::CONTENT_TYPE;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::Result;
+use isobar_rest::attempt::random;
 use isobar_rest::object::{UploadParts, encoded_query, written};
 use object_store::path::Path;
 use object_store::{PutMode, PutOptions, PutPayload, PutResult};
@@ -30,10 +31,8 @@ pub(super) struct BlobUpload {
 
 impl BlobUpload {
     pub(super) fn new(requests: Arc<BlobRequests>, at: Path, options: PutOptions) -> Result<Self> {
-        let mut id = [0; 8];
-        let no_chance = |_| Error::internal("the machine gives no random numbers");
-        getrandom::fill(&mut id).map_err(no_chance)?;
-        Ok(Self { requests, at, id: u64::from_be_bytes(id), options })
+        let id = u128::from_be_bytes(random()?) as u64;
+        Ok(Self { requests, at, id, options })
     }
 }
 
