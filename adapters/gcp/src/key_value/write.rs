@@ -93,23 +93,18 @@ impl FirestoreKeyValue {
     }
 
     fn precondition<'a>(&self, write: &'a Write, seen: &'a Seen, now: SystemTime) -> Result<Option<Precondition<'a>>> {
-        let of = |version: &'a Version| {
-            let place = path(&self.collection, write.key())?;
-            let time = wanted(version, &place, now).ok_or_else(|| changed(write.key()))?;
-            Ok(Some(Precondition::UpdateTime(time)))
-        };
         match write {
-            Write::Put(Put { mode: PutMode::Overwrite, .. })
-            | Write::Delete { version: None, .. }
-            | Write::Add { .. } => Ok(None),
             Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
-                of(version)
+                let place = path(&self.collection, write.key())?;
+                let time = wanted(version, &place, now).ok_or_else(|| changed(write.key()))?;
+                Ok(Some(Precondition::UpdateTime(time)))
             }
             // What has expired counts as absent, so it is written over.
             Write::Put(Put { mode: PutMode::Create, key, .. }) => match seen.get(key) {
                 Some(found) => Ok(Some(Precondition::UpdateTime(found.update_time()?))),
                 None => Ok(Some(Precondition::Exists(false))),
             },
+            Write::Put(_) | Write::Delete { .. } | Write::Add { .. } => Ok(None),
         }
     }
 
@@ -145,21 +140,13 @@ impl FirestoreKeyValue {
         let now = self.clock.now();
         let alive = found.filter(|found| !found.has_expired(now));
         match write {
-            Write::Put(Put { mode: PutMode::Overwrite, .. })
-            | Write::Delete { version: None, .. }
-            | Write::Add { .. } => Ok(()),
-            Write::Put(Put { mode: PutMode::Create, key, .. }) => {
-                if alive.is_some() {
-                    Err(taken(key))
-                } else {
-                    Ok(())
-                }
-            }
+            Write::Put(Put { mode: PutMode::Create, key, .. }) if alive.is_some() => Err(taken(key)),
             Write::Put(Put { mode: PutMode::Update(version), key, .. })
             | Write::Delete { version: Some(version), key } => match alive {
                 Some(found) if found.version()? == *version => Ok(()),
                 _ => Err(changed(key)),
             },
+            Write::Put(_) | Write::Delete { .. } | Write::Add { .. } => Ok(()),
         }
     }
 
