@@ -3,13 +3,11 @@
 //! Source: <https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources>.
 
 use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use isobar_rest::object::encoded;
+use percent_encoding::percent_decode_str;
 
 use super::shared_key::hmac;
 use crate::config::Secret;
-
-/// All that the form encoding of `authorization` leaves as it is.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// `authorization` by the account's key.
 pub(crate) fn of_key(key: &Secret, verb: &Method, path: &str, date: &str) -> String {
@@ -33,10 +31,6 @@ fn link(path: &str) -> (String, String) {
 /// `authorization` by an identity's token.
 pub(crate) fn of_token(token: &str) -> String {
     encoded(&format!("type=aad&ver=1.0&sig={token}"))
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, FORM).to_string()
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::object::encoded_query;
 use isobar_rest::{Answered, Client, Found, Judgement, Refusal, Unsigned};
 use object_store::PutPayload;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -44,9 +44,9 @@ pub(super) fn at(seconds: u64) -> Option<SystemTime> {
 }
 
 fn query(version: &str, resource: &str, client_id: Option<&str>) -> String {
-    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    let client_id = client_id.map(|id| format!("&client_id={}", encoded(id))).unwrap_or_default();
-    format!("api-version={version}&resource={}{client_id}", encoded(resource))
+    let mut pairs = vec![("api-version", version), ("resource", resource)];
+    pairs.extend(client_id.map(|id| ("client_id", id)));
+    encoded_query(&pairs)
 }
 
 /// Source: "REST endpoint reference",

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use isobar_rest::object::encoded;
 use parking_lot::Mutex;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::shared_key::hmac;
 use crate::config::Secret;
@@ -18,9 +18,6 @@ const LIFE: u64 = 3_600;
 
 /// It is renewed that long before, so that a slow request and a clock that is off do no harm.
 const EARLY: u64 = 600;
-
-/// Characters that stand for themselves in a form.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The tokens of one policy, by what they open. `Debug` does not show them.
 #[derive(Default)]
@@ -61,10 +58,9 @@ impl Signatures {
 }
 
 fn signed(resource: &str, policy: &str, key: &Secret, end: u64) -> String {
-    let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
-    let resource = escaped(resource);
+    let resource = encoded(resource);
     let signature = hmac(&key.0, &format!("{resource}\n{end}"));
-    format!("SharedAccessSignature sr={resource}&sig={}&se={end}&skn={}", escaped(&signature), escaped(policy))
+    format!("SharedAccessSignature sr={resource}&sig={}&se={end}&skn={}", encoded(&signature), encoded(policy))
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ async fn without_any_the_error_lists_what_was_tried() {
 #[tokio::test]
 async fn each_audience_has_its_own_token_and_is_asked_for_once() {
     let double = Double::new(|request| {
-        answer(200, token(request.uri().query().unwrap().split("%2F%2F").last().unwrap().split("%2E").next().unwrap()))
+        answer(200, token(request.uri().query().unwrap().split("%2F%2F").last().unwrap().split('.').next().unwrap()))
     })
     .await;
     let endpoint = format!("{}/msi/token", double.url);
@@ -103,7 +103,7 @@ async fn each_audience_has_its_own_token_and_is_asked_for_once() {
         }
     }
     assert_eq!(double.asked().len(), 3);
-    assert_eq!(double.asked()[0], "GET /msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fstorage%2Eazure%2Ecom");
+    assert_eq!(double.asked()[0], "GET /msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fstorage.azure.com");
     let shown = double.request(0, |request| request.headers().clone());
     assert!(shown["x-identity-header"] == "hush" && shown["metadata"] == "true");
     assert!(!format!("{credentials:?}").contains("hush"));
@@ -114,7 +114,7 @@ async fn a_managed_identity_may_be_another_than_the_app_s_own() {
     let double = Double::new(|_| answer(400, json!({"statusCode": 400, "message": "hush"}))).await;
     let vars = [("IDENTITY_ENDPOINT", double.url.as_str()), ("IDENTITY_HEADER", "hush"), ("AZURE_CLIENT_ID", "c-1")];
     let error = of(&credentials(&vars)).await.unwrap_err();
-    assert!(double.asked()[0].ends_with("&client_id=c%2D1"), "{:?}", double.asked());
+    assert!(double.asked()[0].ends_with("&client_id=c-1"), "{:?}", double.asked());
     assert!(error.kind() == ErrorKind::Unauthenticated && error.message().contains("client id c-1"), "{error}");
     let error = of(&credentials(&vars[..2])).await.unwrap_err();
     assert!(error.message().contains("enable it, or set AZURE_CLIENT_ID"), "{error}");
@@ -192,12 +192,12 @@ async fn the_token_of_another_issuer_is_shown_to_entra_in_the_body() {
         let form = std::str::from_utf8(request.body()).unwrap();
         for part in [
             "grant_type=client_credentials&client_id=client&",
-            "&scope=https%3A%2F%2Fstorage%2Eazure%2Ecom%2F%2Edefault&",
-            "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient%2Dassertion%2Dtype%3Ajwt%2Dbearer&",
+            "&scope=https%3A%2F%2Fstorage.azure.com%2F.default&",
+            "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&",
         ] {
             assert!(form.contains(part), "{form}");
         }
-        assert!(form.ends_with("&client_assertion=ey%2Ea%2Bb%2Fc"), "{form}");
+        assert!(form.ends_with("&client_assertion=ey.a%2Bb%2Fc"), "{form}");
     });
     let lost = [("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/at/all"), vars[1], vars[2], vars[3]];
     assert_eq!(of(&credentials(&lost)).await.unwrap_err().kind(), ErrorKind::Config);

@@ -1,16 +1,16 @@
 //! Tokens for the token of another issuer: workload identity.
 
-use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use http::Request;
 use http::header::CONTENT_TYPE;
 use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::object::encoded_query;
 use isobar_rest::{Client, Found, Judgement, Refusal, Unsigned};
 use object_store::PutPayload;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::found;
 use crate::config::Workload;
@@ -19,13 +19,6 @@ use crate::config::Workload;
 struct Answer {
     access_token: String,
     expires_in: u64,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Told {
-    error: String,
-    error_description: String,
 }
 
 /// Source: "Access token request with a federated credential",
@@ -39,16 +32,13 @@ pub(super) async fn find(workload: &Workload, resource: &str, client: &Client) -
         Error::config("the file of AZURE_FEDERATED_TOKEN_FILE cannot be read").with_source(error)
     };
     let token = std::fs::read_to_string(token_file).map_err(unreadable)?;
-    let mut form = "grant_type=client_credentials".to_owned();
-    for (name, value) in [
-        ("client_id", client_id.as_str()),
+    let form = encoded_query(&[
+        ("grant_type", "client_credentials"),
+        ("client_id", client_id),
         ("scope", &format!("{resource}/.default")),
         ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
         ("client_assertion", token.trim()),
-    ] {
-        // Writing to a string does not fail.
-        let _ = write!(form, "&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
-    }
+    ]);
     let request = Request::post(format!("{authority}/{tenant}/oauth2/v2.0/token"))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(PutPayload::from(form))
@@ -65,12 +55,13 @@ fn explained(Workload { tenant, client_id, .. }: &Workload, refusal: &Refusal) -
     if refusal.judgement != Judgement::Final {
         return refusal.of_source("Entra");
     }
-    let Told { error, error_description } = serde_json::from_slice(refusal.answer.body()).unwrap_or_default();
-    let word = |text: &str| {
-        text.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect::<String>()
+    let told: Value = serde_json::from_slice(refusal.answer.body()).unwrap_or_default();
+    let word = |name: &str| {
+        let text = told[name].as_str().unwrap_or_default().chars();
+        text.take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect::<String>()
     };
-    let code = Some(word(&error_description)).filter(|code| code.starts_with("AADSTS")).unwrap_or_default();
-    let told = [word(&error), code].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(", ");
+    let code = Some(word("error_description")).filter(|code| code.starts_with("AADSTS")).unwrap_or_default();
+    let told = [word("error"), code].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(", ");
     let message = format!(
         "Entra gives no token to the client {client_id} of the tenant {tenant} (status {}: {told}): look at its \
          federated credentials, whose issuer and subject must be those of the token",

@@ -1,6 +1,5 @@
 //! What is asked of Google's own servers: tokens and signatures.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,40 +9,27 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_rest::object::{encoded, encoded_query};
 use isobar_rest::{Found, Refusal, Unsigned};
 use object_store::PutPayload;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Origin, SCOPE, Token, in_seconds};
 use crate::config::is_near;
 
-/// What is posted to a token endpoint.
-#[derive(Default)]
-pub(super) struct Form(String);
-
-impl Form {
-    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
-        let separator = if self.0.is_empty() { "" } else { "&" };
-        // Writing to a string does not fail.
-        let _ = write!(self.0, "{separator}{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
-        self
-    }
-}
-
-/// Asks a token endpoint. Errors: `Unauthenticated` where it refuses, with its code and nothing else.
+/// Posts a form to a token endpoint. Errors: `Unauthenticated` where it refuses, with its code and nothing else.
 pub(super) async fn ask(
     origin: &Origin,
     operation: &'static str,
     from: &str,
     url: &str,
-    Form(form): Form,
+    form: &[(&str, &str)],
 ) -> Result<Found<Token>> {
     let request = Request::post(url)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(PutPayload::from(form))
+        .body(PutPayload::from(encoded_query(form)))
         .map_err(|_| Error::config(format!("the URL of {from} is malformed")))?;
     let answer = origin.client.ask(operation, request, OAUTH).await?;
     read(from, answer.map_err(|refusal| refusal.of_source(from))?.body())
@@ -79,12 +65,13 @@ fn token_uri() -> String {
 
 /// A person's token. Source: RFC 6749, 6.
 pub(super) async fn refresh(origin: &Origin, person: &Person) -> Result<Found<Token>> {
-    let form = Form::default()
-        .with("grant_type", "refresh_token")
-        .with("client_id", &person.client_id)
-        .with("client_secret", &person.client_secret)
-        .with("refresh_token", &person.refresh_token);
-    let found = ask(origin, "RefreshToken", "Google's token endpoint", &person.token_uri, form).await;
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", person.client_id.as_str()),
+        ("client_secret", &person.client_secret),
+        ("refresh_token", &person.refresh_token),
+    ];
+    let found = ask(origin, "RefreshToken", "Google's token endpoint", &person.token_uri, &form).await;
     let found = found.map_err(|error| match error.kind() {
         ErrorKind::Unauthenticated => {
             let message = format!("{}: run `gcloud auth application-default login` again", error.message());
@@ -127,7 +114,7 @@ pub(super) async fn sign_blob(origin: &Origin, email: &str, caller: &Token, text
     struct Answer {
         signed_blob: String,
     }
-    let email = utf8_percent_encode(email, NON_ALPHANUMERIC);
+    let email = encoded(email);
     let url = format!("{}/v1/projects/-/serviceAccounts/{email}:signBlob", origin.config.sources.iam);
     let body = json!({"payload": BASE64_STANDARD.encode(text)});
     let answer: Answer = iam(origin, "SignBlob", &url, caller, &body).await?;
@@ -139,7 +126,7 @@ async fn iam<T: DeserializeOwned>(
     operation: &'static str,
     url: &str,
     caller: &Token,
-    body: &serde_json::Value,
+    body: &Value,
 ) -> Result<T> {
     let request = Request::post(url)
         .header(CONTENT_TYPE, "application/json")
@@ -170,12 +157,9 @@ pub(super) fn check_url(from: &str, url: &str) -> Result<()> {
 
 /// Servers that say of an error its `error`; the rest of what they say may quote what was sent.
 pub(super) const OAUTH: Unsigned = Unsigned(|answer: &Response<Bytes>| {
-    #[derive(Deserialize)]
-    struct Told {
-        error: String,
-    }
     let refusal = Refusal::of_status(answer)?;
-    let told = serde_json::from_slice::<Told>(answer.body()).map(|told| told.error).unwrap_or_default();
-    let code = told.chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect();
+    let told: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let code = told["error"].as_str().unwrap_or_default().chars();
+    let code = code.take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect();
     Some(Refusal { code, ..refusal })
 });

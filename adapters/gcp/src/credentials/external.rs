@@ -14,7 +14,7 @@ use object_store::PutPayload;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::exchange::{self, Form, check_url};
+use super::exchange::{self, check_url};
 use super::{Origin, SCOPE, Token};
 
 #[derive(Deserialize)]
@@ -72,15 +72,16 @@ impl External {
 
 pub(super) async fn find(origin: &Origin, external: &External) -> Result<Found<Token>> {
     let subject = subject(origin, &external.credential_source).await?;
-    let form = Form::default()
-        .with("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
-        .with("requested_token_type", "urn:ietf:params:oauth:token-type:access_token")
-        .with("audience", &external.audience)
-        .with("scope", SCOPE)
-        .with("subject_token_type", &external.subject_token_type)
-        .with("subject_token", &subject);
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("audience", external.audience.as_str()),
+        ("scope", SCOPE),
+        ("subject_token_type", &external.subject_token_type),
+        ("subject_token", &subject),
+    ];
     let from = "the Security Token Service";
-    let federated = exchange::ask(origin, "ExchangeToken", from, &external.token_url, form).await?;
+    let federated = exchange::ask(origin, "ExchangeToken", from, &external.token_url, &form).await?;
     match &external.service_account_impersonation_url {
         None => Ok(federated),
         Some(url) => exchange::impersonate(origin, url, &federated.value).await,

@@ -122,7 +122,7 @@ async fn a_person_is_refreshed_and_cannot_sign() {
     assert_eq!(shown(&credentials).await.unwrap(), "Bearer ya29.a-b_c");
     assert_eq!(credentials.token().await.unwrap().quota_project.as_ref().unwrap(), "p-2");
     let form = double.request(0, |request| String::from_utf8(request.body().to_vec()).unwrap());
-    assert_eq!(form, "grant_type=refresh%5Ftoken&client_id=c&client_secret=hush&refresh_token=1%2F%2Fhush");
+    assert_eq!(form, "grant_type=refresh_token&client_id=c&client_secret=hush&refresh_token=1%2F%2Fhush");
     assert_eq!(double.asked().len(), 1, "one token for both");
     assert_eq!(credentials.email().await.unwrap_err().kind(), ErrorKind::Config);
     assert!(credentials.sign(b"text").await.unwrap_err().message().contains("GOOGLE_APPLICATION_CREDENTIALS"));
@@ -151,7 +151,7 @@ async fn the_metadata_server_tells_token_project_and_account_and_iam_signs() {
         }
         "/computeMetadata/v1/project/project-id" => answer(200, "p-3"),
         "/computeMetadata/v1/instance/service-accounts/default/email" => answer(200, "run@p-3.example"),
-        "/v1/projects/-/serviceAccounts/run%40p%2D3%2Eexample:signBlob" => {
+        "/v1/projects/-/serviceAccounts/run%40p-3.example:signBlob" => {
             assert_eq!(request.headers()["authorization"], "Bearer ya29.m");
             assert_eq!(request.body().as_ref(), br#"{"payload":"dGV4dA=="}"#);
             answer(200, json!({"keyId": "k", "signedBlob": signature}))
@@ -213,7 +213,7 @@ async fn another_providers_token_becomes_that_of_a_service_account() {
     assert_eq!(shown(&credentials).await.unwrap(), "Bearer ours");
     assert_eq!(&*credentials.email().await.unwrap(), "a@b.example");
     let form = double.request(1, |request| String::from_utf8(request.body().to_vec()).unwrap());
-    assert!(form.ends_with("&subject_token=theirs") && form.contains("token%2Dexchange"), "{form}");
+    assert!(form.ends_with("&subject_token=theirs") && form.contains("token-exchange"), "{form}");
 }
 
 #[tokio::test]

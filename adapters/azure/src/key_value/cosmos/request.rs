@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ETAG};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::object::encoded;
 use isobar_rest::{Answered, Safety};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tracing::field::Empty;
 use tracing::{Instrument, debug_span};
@@ -20,8 +20,6 @@ use crate::service::AzureService;
 
 /// The version of the REST API that Azure's own clients speak.
 const API: HeaderValue = HeaderValue::from_static("2020-07-15");
-
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// One container.
 #[derive(Debug)]
@@ -141,7 +139,6 @@ impl Container {
         session: Arc<Session>,
     ) -> Result<Self> {
         let service = AzureService::cosmos(state, account, refusal::read, refusal::place(account, &name))?;
-        let encoded = |name| utf8_percent_encode(name, SEGMENT);
         let path = format!("/dbs/{}/colls/{}", encoded(&account.database), encoded(&name));
         Ok(Self { service, path, name, session })
     }
@@ -167,7 +164,7 @@ impl Container {
     }
 
     async fn exchange(&self, ask: Ask<'_>) -> Result<Answered<Response<Bytes>>> {
-        let id = ask.id.map(|id| format!("/{}", utf8_percent_encode(id, SEGMENT))).unwrap_or_default();
+        let id = ask.id.map(|id| format!("/{}", encoded(id))).unwrap_or_default();
         let url = self.service.url(&format!("{}/{}{id}", self.path, ask.resource));
         let mut request = Request::builder().method(ask.method).uri(url);
         request = request.header("x-ms-version", API).header(ACCEPT, "application/json");

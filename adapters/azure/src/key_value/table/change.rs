@@ -3,19 +3,10 @@
 use bytes::Bytes;
 use http::Method;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::key::RowKey;
 
 pub(super) const ACCEPT: &str = "application/json;odata=minimalmetadata";
 pub(super) const VERSION_OF_DATA: &str = "3.0;NetFx";
-
-/// All but what RFC 3986 leaves unreserved. Encoded once: the service decodes once.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
-}
 
 /// One write, alone or in a transaction.
 #[derive(Debug, Clone)]

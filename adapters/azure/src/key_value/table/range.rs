@@ -4,11 +4,11 @@ use std::ops::Bound;
 
 use isobar_abstraction::key_value::{Items, QueryRange, ScanSegment};
 use isobar_abstraction::{Error, ErrorKind, Origin, Result};
+use isobar_rest::object::encoded;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::TableKeyValue;
-use super::change::encoded;
 use super::key::{partition_key, row_key, segment};
 use super::stored::Found;
 

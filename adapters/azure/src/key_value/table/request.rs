@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::object::encoded;
 use isobar_rest::{Answered, Safety};
 
-use super::change::{ACCEPT, Change, VERSION_OF_DATA, encoded};
+use super::change::{ACCEPT, Change, VERSION_OF_DATA};
 use super::key::RowKey;
 use super::stored::boundary;
 use super::{batch, refusal};

@@ -41,7 +41,7 @@ async fn an_identity_shows_its_token_with_every_request() {
     }
     let asked = identity.asked();
     assert_eq!(asked.len(), 1, "{asked:?}");
-    assert!(asked[0].ends_with("resource=https%3A%2F%2Fcosmos%2Eazure%2Ecom"), "{asked:?}");
+    assert!(asked[0].ends_with("resource=https%3A%2F%2Fcosmos.azure.com"), "{asked:?}");
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ fn serve(rows: &[Value], request: &Request<Bytes>) -> Answer {
 }
 
 fn encode(text: &str) -> String {
-    super::super::change::encoded(text)
+    isobar_rest::object::encoded(text)
 }
 
 async fn scene(rows: Vec<Value>) -> Scene {
