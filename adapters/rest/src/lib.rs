@@ -5,6 +5,7 @@
 //! decided here and alike for all services. Objects of a store are read in [`object`].
 
 pub mod attempt;
+mod batch;
 mod call;
 mod client;
 mod clock;
@@ -23,6 +24,7 @@ mod tls;
 mod transport;
 mod unsigned;
 
+pub use batch::batches;
 pub use call::{Call, Safety, Service};
 pub use client::Client;
 pub use clock::SystemClock;

@@ -41,7 +41,7 @@ impl ServiceBusPubSub {
 
     /// Sends messages of which none waits for another.
     async fn send(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
-        let sends: Vec<_> = split(entries).into_iter().map(|batch| self.send_batch(batch)).collect();
+        let sends: Vec<_> = outgoing::split(entries).into_iter().map(|batch| self.send_batch(batch)).collect();
         let sent: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
         sent.into_iter().flatten().collect()
     }
@@ -52,7 +52,7 @@ impl ServiceBusPubSub {
         let topic = Derived::Ordered.of(&self.topic);
         let mut results = Vec::with_capacity(entries.len());
         let mut failed: HashMap<&str, ErrorKind> = HashMap::new();
-        let mut batches = VecDeque::from(split(entries));
+        let mut batches = VecDeque::from(outgoing::split(entries));
         while let Some(batch) = batches.pop_front() {
             let held: Vec<_> = batch.iter().map(|entry| failed.get(entry.key()).copied()).collect();
             let free = batch.iter().zip(&held).filter(|(_, held)| held.is_none()).map(|(entry, _)| *entry);
@@ -150,16 +150,6 @@ fn left_out() -> Result<()> {
 
 fn held_back(kind: ErrorKind) -> Error {
     Error::new(kind, "not sent, since an earlier message of its ordering key failed")
-}
-
-fn split<'a, 'b>(mut entries: &'a [&'a Entry<'b>]) -> Vec<&'a [&'a Entry<'b>]> {
-    let mut batches = Vec::new();
-    while !entries.is_empty() {
-        let (batch, rest) = entries.split_at(outgoing::fitting(entries));
-        batches.push(batch);
-        entries = rest;
-    }
-    batches
 }
 
 #[async_trait]

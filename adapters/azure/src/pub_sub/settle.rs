@@ -94,7 +94,8 @@ async fn bury(state: &Arc<State>, at: &Location, arrived: &Arrived, reason: &str
             let sending = Sending { attempts: 0, death: death(&format!("{topic}/{subscription}")) };
             let extra = Extra { id_end: Some("~dead".to_owned()), unordered: true, ..Extra::default() };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
-            send_one(state, &namespace, &dead_of_subscription(&subscription), &entry).await
+            // Also of the subscription of the ordered messages.
+            send_one(state, &namespace, &Derived::DeadLetters.of(&subscription), &entry).await
         }
         Placed::Queue { account, queue } => {
             let sending = Sending { attempts: 0, death: death(&queue) };
@@ -104,20 +105,11 @@ async fn bury(state: &Arc<State>, at: &Location, arrived: &Arrived, reason: &str
                 tracing::error!(queue, reason, "a dead letter is too large to tell its reason");
                 letter = text(&arrived.message.body);
             }
-            send(state, &account, &dead_of_queue(&queue), &letter, None).await
+            // The name is Functions' own.
+            send(state, &account, &format!("{queue}{POISON}"), &letter, None).await
         }
         _ => Err(no_topic(at)),
     }
-}
-
-/// The queue of the dead letters of a subscription, also of that of the ordered messages.
-pub(crate) fn dead_of_subscription(subscription: &str) -> String {
-    Derived::DeadLetters.of(subscription)
-}
-
-/// The queue of the dead letters of a queue. The name is Functions' own.
-pub(crate) fn dead_of_queue(queue: &str) -> String {
-    format!("{queue}{POISON}")
 }
 
 fn no_topic(at: &Location) -> Error {

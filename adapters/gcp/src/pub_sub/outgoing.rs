@@ -1,5 +1,6 @@
 //! The body of a request that publishes, and how much goes into one.
 
+use isobar_rest::batches;
 use serde::Serialize;
 
 use super::wire::Carried;
@@ -47,24 +48,9 @@ pub(super) struct Request<'a, 'b> {
     pub(super) messages: &'b [Entry<'a>],
 }
 
-/// Requests for these. Each has at least one message: Pub/Sub has the last word.
-pub(super) fn split<'a, 'b>(mut entries: &'b [Entry<'a>]) -> Vec<&'b [Entry<'a>]> {
-    let mut batches = Vec::new();
-    while !entries.is_empty() {
-        let (batch, rest) = entries.split_at(fitting(entries));
-        batches.push(batch);
-        entries = rest;
-    }
-    batches
-}
-
-fn fitting(entries: &[Entry<'_>]) -> usize {
-    let mut bytes = AROUND;
-    let fits = |entry: &&Entry<'_>| {
-        bytes += entry.bytes + 1;
-        bytes <= BATCH_BYTES
-    };
-    entries.iter().take(BATCH).take_while(fits).count().max(1)
+/// Requests for these.
+pub(super) fn split<'a, 'b>(entries: &'b [Entry<'a>]) -> Vec<&'b [Entry<'a>]> {
+    batches(entries, BATCH, BATCH_BYTES - AROUND, |entry| entry.bytes + 1)
 }
 
 #[cfg(test)]

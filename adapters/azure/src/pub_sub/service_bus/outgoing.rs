@@ -12,6 +12,7 @@ use bytes::Bytes;
 use isobar_abstraction::Result;
 use isobar_abstraction::clock::{later, to_utc};
 use isobar_abstraction::pub_sub::Message;
+use isobar_rest::batches;
 use serde::Serialize;
 
 use crate::pub_sub::wire::{self, FOR, Sending};
@@ -101,14 +102,10 @@ fn rfc1123(time: SystemTime) -> String {
     to_utc(ceiling).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// How many of these, from the first, fit into one request. At least one: Service Bus has the last word.
-pub(super) fn fitting(entries: &[&Entry<'_>]) -> usize {
-    let mut bytes = 1;
-    let fits = |entry: &&&Entry<'_>| {
-        bytes += entry.json.len() + 1;
-        bytes <= BATCH_BYTES
-    };
-    entries.iter().take(BATCH).take_while(fits).count().max(1)
+/// Requests for these.
+pub(super) fn split<'a, 'b>(entries: &'a [&'a Entry<'b>]) -> Vec<&'a [&'a Entry<'b>]> {
+    // Of what is around them there is one byte, and one behind each.
+    batches(entries, BATCH, BATCH_BYTES - 1, |entry| entry.json.len() + 1)
 }
 
 /// The body of a request.
