@@ -14,11 +14,10 @@
 //! configuration was read from: `AZURE_SERVICEBUS_CONNECTION_STRING`, or `AZURE_SERVICEBUS__fullyQualifiedNamespace`
 //! by identity; `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE__queueServiceUri`, or `AzureWebJobsStorage`.
 
-mod cron;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{Derived, Error, Location, Manifest, ResourceKind, Result};
+use isobar_abstraction::{CronSchedule, Derived, Error, Location, Manifest, ResourceKind, Result};
 use serde_json::{Value, json};
 
 use crate::AzureConfig;
@@ -91,11 +90,18 @@ pub fn functions(manifest: &Manifest, config: &AzureConfig) -> Result<Vec<(Strin
         functions.push(maker.bucket(&trigger.source)?);
     }
     for schedule in &manifest.schedules {
-        let binding = json!({"type": "timerTrigger", "name": "timer", "schedule": cron::ncrontab(&schedule.cron)?});
+        let binding = json!({"type": "timerTrigger", "name": "timer", "schedule": ncrontab(&schedule.cron)?});
         functions.push(maker.function(Kind::Schedule, &schedule.name, vec![binding]));
     }
     functions.extend(manifest.invokes.iter().map(|function| maker.invoke(function)));
     Ok(functions)
+}
+
+/// NCRONTAB: a field for seconds before the five of cron, and Sunday is 0. Errors: `Config`.
+///
+/// <https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncrontab-expressions>
+fn ncrontab(cron: &str) -> Result<String> {
+    Ok(format!("0 {}", CronSchedule::parse(cron)?.fields(0).join(" ")))
 }
 
 /// `maxDequeueCount` counts what we do not: calls that break off, or that nobody can read.

@@ -42,10 +42,6 @@ impl Rule {
     }
 }
 
-fn nothing(_: &str) -> Option<&'static str> {
-    None
-}
-
 fn lone_dashes(name: &str) -> Option<&'static str> {
     let wrong = name.starts_with('-') || name.ends_with('-') || name.contains("--");
     wrong.then_some("without a `-` at an end or beside another")
@@ -73,7 +69,7 @@ fn rule(scheme: &str) -> Option<Rule> {
             sizes: 1..=255,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
             wanted: "1 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`",
-            lacks: nothing,
+            lacks: |_| None,
         },
         "aztable" => Rule {
             parameters: &["account", "endpoint"],
@@ -91,7 +87,7 @@ fn rule(scheme: &str) -> Option<Rule> {
             sizes: 1..=254,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
             wanted: "1 to 254 of a-z, A-Z, 0-9, `_`, `.` and `-`",
-            lacks: nothing,
+            lacks: |_| None,
         },
         "azqueue" => QUEUE,
         _ => return None,

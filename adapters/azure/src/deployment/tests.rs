@@ -69,3 +69,18 @@ fn what_is_missing_is_named() {
     let error = functions(host.manifest(), &elsewhere).unwrap_err();
     assert!(error.message().contains("not `sns://`"), "{error}");
 }
+
+#[test]
+fn every_field_is_explicit_and_sunday_is_0() {
+    for (cron, is) in [
+        ("0 3 * * *", "0 0 3 * * *"),
+        ("*/15 * * * MON-FRI", "0 0,15,30,45 * * * 1-5"),
+        ("0 0 * * 7", "0 0 0 * * 0"),
+        ("0 0 * * 1/2", "0 0 0 * * 0-1,3,5"),
+        ("0 0 * * FRI-7", "0 0 0 * * 0,5-6"),
+        ("0 0 7 7 *", "0 0 0 7 7 *"),
+    ] {
+        assert_eq!(ncrontab(cron).unwrap(), is);
+    }
+    assert!(ncrontab("0 0 30 2 *").is_err());
+}
