@@ -16,32 +16,18 @@ use crate::service::{self, Place};
 /// The errors of one container.
 #[derive(Debug, Clone)]
 pub(super) struct BlobRefusals {
-    account: String,
+    account: StorageAccount,
     container: String,
-    by: By,
-}
-
-/// How the account is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    Key,
-    Sas,
-    Identity,
 }
 
 impl BlobRefusals {
     pub(super) fn new(account: &StorageAccount, container: &str) -> Self {
-        let by = match account.access {
-            Access::Key(_) => By::Key,
-            Access::Sas(_) => By::Sas,
-            Access::Identity => By::Identity,
-        };
-        Self { account: account.name.clone(), container: container.to_owned(), by }
+        Self { account: account.clone(), container: container.to_owned() }
     }
 
     /// The container, as errors say it.
     pub(super) fn place(&self) -> Place {
-        let Self { account, container, .. } = self;
+        let (container, account) = (&self.container, &self.account.name);
         let name = format!("the container `{container}` of the storage account `{account}`");
         Place { name, create: String::new(), grant: "" }
     }
@@ -71,7 +57,7 @@ impl BlobRefusals {
     }
 
     fn no_container(&self) -> String {
-        let Self { account, container, .. } = self;
+        let (container, account) = (&self.container, &self.account.name);
         format!(
             "no container `{container}` in the storage account `{account}`: create it, as with `az storage container \
              create --name {container} --account-name {account} --auth-mode login`"
@@ -80,16 +66,18 @@ impl BlobRefusals {
 
     fn message(&self, refusal: &Refusal) -> String {
         let Refusal { code, message, .. } = refusal;
-        let next = match (code.as_str(), self.by) {
-            ("AuthorizationPermissionMismatch" | "InsufficientAccountPermissions", By::Identity) => {
+        let next = match (code.as_str(), &self.account.access) {
+            ("AuthorizationPermissionMismatch" | "InsufficientAccountPermissions", Access::Identity) => {
                 "; give the identity the role Storage Blob Data Contributor"
             }
-            ("AuthorizationFailure" | "AuthorizationPermissionMismatch", By::Sas) => {
+            ("AuthorizationFailure" | "AuthorizationPermissionMismatch", Access::Sas(_)) => {
                 "; the shared access signature must allow it: sp=rwdlac, srt=co, ss=b"
             }
             ("AuthorizationFailure", _) => "; allow this network and this access in the account's settings",
-            ("AuthenticationFailed", By::Key) => "; set the account's key anew, and the machine's clock",
-            ("AuthenticationFailed", By::Sas) => "; the shared access signature is wrong or has ended: make a new one",
+            ("AuthenticationFailed", Access::Key(_)) => "; set the account's key anew, and the machine's clock",
+            ("AuthenticationFailed", Access::Sas(_)) => {
+                "; the shared access signature is wrong or has ended: make a new one"
+            }
             ("KeyBasedAuthenticationNotPermitted", _) => "; the account takes identities only: give no key",
             ("ContainerBeingDeleted", _) => "; wait half a minute",
             ("BlobArchived" | "BlobBeingRehydrated", _) => "; bring the object back from its archive first",

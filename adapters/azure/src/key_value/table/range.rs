@@ -135,18 +135,13 @@ pub(super) fn bytes(bound: &Bound<String>) -> Bound<Vec<u8>> {
 pub(super) fn filter(range: &QueryRange, lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> String {
     // Of what is in it, nothing is a quote.
     let mut filter = format!("PartitionKey eq '{}'", partition_key(&range.partition));
-    let mut end = |operator: &str, sort: &[u8]| {
+    for (end, included, excluded) in [(lower, "ge", "gt"), (upper, "le", "lt")] {
+        let (operator, sort) = match end {
+            Bound::Included(sort) => (included, sort),
+            Bound::Excluded(sort) => (excluded, sort),
+            Bound::Unbounded => continue,
+        };
         filter.push_str(&format!(" and RowKey {operator} '{}'", row_key(sort)));
-    };
-    match lower {
-        Bound::Included(sort) => end("ge", sort),
-        Bound::Excluded(sort) => end("gt", sort),
-        Bound::Unbounded => {}
-    }
-    match upper {
-        Bound::Included(sort) => end("le", sort),
-        Bound::Excluded(sort) => end("lt", sort),
-        Bound::Unbounded => {}
     }
     filter
 }
