@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use isobar_abstraction::host::StoredChange;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{Error, ObjectChange, Result};
+use isobar_abstraction::{Error, ObjectChange, Result, clock};
 use serde_json::Value;
 
 use super::CloudEvent;
@@ -46,7 +46,7 @@ pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Optio
         "OBJECT_DELETE" => ObjectChange::Deleted,
         _ => return Ok(None),
     };
-    let time = attribute("eventTime").and_then(crate::pub_sub::wire::time).unwrap_or(message.published_at);
+    let time = attribute("eventTime").and_then(clock::parse).unwrap_or(message.published_at);
     Ok(Some(StoredChange { bucket: required("bucketId")?, stored: required("objectId")?, change, time }))
 }
 

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use isobar_abstraction::clock;
 use serde_json::Value;
 
 use super::Refused;
-use crate::pub_sub::wire::{PubsubMessage, time};
+use crate::pub_sub::wire::PubsubMessage;
 
 const MESSAGE_ID: &str = "x-goog-pubsub-message-id";
 const PUBLISH_TIME: &str = "x-goog-pubsub-publish-time";
@@ -78,7 +79,7 @@ impl Push {
             data: body.clone(),
             attributes,
             id: id.ok_or_else(|| Refused::malformed(format!("the header `{MESSAGE_ID}` is empty")))?,
-            published_at: text(PUBLISH_TIME).and_then(|text| time(&text)),
+            published_at: text(PUBLISH_TIME).and_then(|text| clock::parse(&text)),
             ordering_key: text(ORDERING_KEY).or(text("x-goog-ordering-key")),
         };
         let attempt = text(DELIVERY_ATTEMPT).and_then(|count| count.parse().ok());

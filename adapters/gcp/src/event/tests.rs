@@ -48,7 +48,7 @@ fn structured(body: impl ToString) -> Result<Incoming, Refused> {
 }
 
 fn time(text: &str) -> std::time::SystemTime {
-    crate::pub_sub::wire::time(text).unwrap()
+    isobar_abstraction::clock::parse(text).unwrap()
 }
 
 #[test]

@@ -141,11 +141,6 @@ pub(super) fn written(time: SystemTime) -> String {
     to_utc(time).to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// A time of an attribute or of Pub/Sub.
-pub(crate) fn time(text: &str) -> Option<SystemTime> {
-    clock::parse(text)
-}
-
 /// A message as Pub/Sub hands it over: in a push, an answer to a pull, an event of Eventarc.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PubsubMessage {
@@ -172,7 +167,7 @@ impl PubsubMessage {
             data: data.into(),
             attributes: attributes(&message["attributes"])?,
             id: id.ok_or_else(|| Error::invalid("the message has no `messageId`"))?.to_owned(),
-            published_at: text(message, ["publishTime", "publish_time"])?.and_then(time),
+            published_at: text(message, ["publishTime", "publish_time"])?.and_then(clock::parse),
             ordering_key: text(message, ["orderingKey", "ordering_key"])?.map(str::to_owned),
         })
     }
@@ -184,7 +179,7 @@ impl PubsubMessage {
         let attempts = said(ATTEMPTS).and_then(|text| text.parse().ok()).unwrap_or(0);
         // Without the time of Pub/Sub there is no limit to trust, so the copy is due at once.
         let latest_due = self.published_at.map_or(SystemTime::UNIX_EPOCH, |at| later(at, PROFILE.limits.retry_after));
-        let published_at = said(PUBLISHED_AT).and_then(|text| time(text)).or(self.published_at);
+        let published_at = said(PUBLISHED_AT).and_then(|text| clock::parse(text)).or(self.published_at);
         let id = said(ID).cloned().unwrap_or(self.id);
         let mut message = Message::new(MessageId::new(id), self.data, published_at.unwrap_or(SystemTime::UNIX_EPOCH));
         message.attempt = platform_attempt.max(1).saturating_add(attempts);
@@ -194,7 +189,7 @@ impl PubsubMessage {
         Arrived {
             message,
             attempts,
-            due: said(DUE).and_then(|text| time(text)).map(|due| due.min(latest_due)),
+            due: said(DUE).and_then(|text| clock::parse(text)).map(|due| due.min(latest_due)),
             meant_for: said(FOR).cloned(),
             death: death(&ours, self.published_at.unwrap_or(SystemTime::UNIX_EPOCH)),
         }

@@ -1,7 +1,7 @@
 use isobar_abstraction::ErrorKind;
+use isobar_abstraction::clock::parse;
 use serde_json::json;
 
-use super::super::wire::time;
 use super::*;
 
 /// What the emulator of Google moved to a dead-letter topic after five attempts, as a pull answers it.
@@ -20,7 +20,7 @@ fn one_that_pub_sub_moved_tells_its_attempts() {
     assert_eq!((letter.id.as_str(), letter.attempts, &letter.body[..]), ("1023", 5, &b"push"[..]));
     assert_eq!(letter.reason, "Pub/Sub gave up: the service never answered for it");
     assert_eq!(letter.attributes, [("a".to_owned(), "käse".to_owned())].into());
-    assert_eq!(Some(letter.died_at), time("2026-11-26T13:22:37.289Z"));
+    assert_eq!(Some(letter.died_at), parse("2026-11-26T13:22:37.289Z"));
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn marks_that_are_not_ours_harm_nothing() {
     }});
     let letter = dead_letter(&strange).unwrap();
     assert_eq!((letter.attempts, letter.reason.as_str()), (1, "half"));
-    assert_eq!(Some(letter.died_at), time("2026-01-01T00:00:00Z"));
+    assert_eq!(Some(letter.died_at), parse("2026-01-01T00:00:00Z"));
     for wrong in [json!(null), json!({}), json!({"message": {}}), json!({"message": 1, "messageId": "1", "data": 1})] {
         assert_eq!(dead_letter(&wrong).unwrap_err().kind(), ErrorKind::InvalidInput, "{wrong}");
     }

@@ -1,5 +1,7 @@
 //! Copies that are tried again, and dead letters.
 
+use isobar_abstraction::clock::parse;
+
 use super::*;
 use crate::profile::PROFILE;
 use crate::pub_sub::settle::{again, bury};
@@ -30,7 +32,7 @@ async fn a_copy_is_its_message_with_its_attempts_and_when_it_is_due() {
     assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/clicks:publish"]);
     let copy = PubsubMessage::read(&only(&double)).unwrap().open(1);
     assert_eq!((copy.attempts, copy.message.attempt), (3, 4));
-    assert_eq!(copy.due, wire::time("2026-01-01T00:01:00.250Z"));
+    assert_eq!(copy.due, parse("2026-01-01T00:01:00.250Z"));
     assert_eq!((copy.meant_for.as_deref(), copy.death), (Some("worker"), None));
     let mut same = copy.message;
     same.attempt = 1;
@@ -43,7 +45,7 @@ async fn a_copy_is_due_when_its_whole_wait_has_passed() {
     let double = Double::new(taken).await;
     let message = PubsubMessage::read(&pushed()).unwrap().open(1).message;
     again(&state(&double.url), &at(), &message, "worker", PROFILE.limits.retry_after, 1).await.unwrap();
-    assert_eq!(PubsubMessage::read(&only(&double)).unwrap().open(1).due, wire::time("2026-01-01T06:00:00.250Z"));
+    assert_eq!(PubsubMessage::read(&only(&double)).unwrap().open(1).due, parse("2026-01-01T06:00:00.250Z"));
 }
 
 #[tokio::test]
@@ -55,7 +57,7 @@ async fn a_dead_letter_tells_why_and_put_back_it_is_its_message_again() {
     let letter = dead::dead_letter(&json!({"message": only(&double), "deliveryAttempt": 2})).unwrap();
     assert_eq!((letter.id.as_str(), letter.attempts, letter.reason.as_str()), ("17", 5, "no \u{0}reason"));
     assert_eq!((&letter.body[..], letter.attributes), (&b"hello"[..], [("lang".to_owned(), "en".to_owned())].into()));
-    assert_eq!(Some(letter.died_at), wire::time(NOW));
+    assert_eq!(Some(letter.died_at), parse(NOW));
     let back = PubsubMessage::read(&only(&double)).unwrap().open(1);
     assert_eq!((back.message.attempt, back.due, back.meant_for), (1, None, None));
     assert_eq!((back.message.id, back.message.ordering_key), (message.id, Some("room 7".to_owned())));
