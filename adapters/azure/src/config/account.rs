@@ -145,11 +145,6 @@ impl StorageAccount {
 }
 
 impl CosmosAccount {
-    /// The host of an account of Azure's public cloud.
-    pub(crate) fn endpoint_of(name: &str) -> String {
-        format!("https://{name}.documents.azure.com")
-    }
-
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
         let database = environment.var("AZURE_COSMOS_DATABASE").unwrap_or("isobar").to_owned();
         if let Some(text) = environment.var(COSMOS) {
@@ -167,11 +162,6 @@ impl CosmosAccount {
 }
 
 impl ServiceBusNamespace {
-    /// The host of a namespace of Azure's public cloud.
-    pub(crate) fn endpoint_of(name: &str) -> String {
-        format!("https://{name}.servicebus.windows.net")
-    }
-
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
         if let Some(text) = environment.var(SERVICE_BUS) {
             return Self::parse(text).map(Some);
@@ -182,7 +172,7 @@ impl ServiceBusNamespace {
         let Some((name, namespace)) = told else { return Ok(None) };
         let endpoint = match namespace.contains('.') {
             true => format!("https://{namespace}"),
-            false => Self::endpoint_of(namespace),
+            false => format!("https://{namespace}.servicebus.windows.net"),
         };
         let endpoint = check_endpoint(name, &endpoint)?;
         Ok(Some(Self { endpoint, policy: String::new(), access: Access::Identity }))

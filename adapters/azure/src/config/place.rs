@@ -159,7 +159,7 @@ impl AzureConfig {
     }
 
     fn cosmos_of(&self, at: &Location) -> Result<CosmosAccount> {
-        let told = endpoint_of(at, "account", CosmosAccount::endpoint_of)?;
+        let told = endpoint_of(at, "account", "documents.azure.com")?;
         let told =
             told.map(|endpoint| CosmosAccount { endpoint, database: "isobar".to_owned(), access: Access::Identity });
         let is_same = |one: &CosmosAccount, other: &CosmosAccount| one.endpoint == other.endpoint;
@@ -177,7 +177,7 @@ impl AzureConfig {
     }
 
     fn namespace_of(&self, at: &Location) -> Result<ServiceBusNamespace> {
-        let told = endpoint_of(at, "namespace", ServiceBusNamespace::endpoint_of)?;
+        let told = endpoint_of(at, "namespace", "servicebus.windows.net")?;
         let told =
             told.map(|endpoint| ServiceBusNamespace { endpoint, policy: String::new(), access: Access::Identity });
         let is_same = |one: &ServiceBusNamespace, other: &ServiceBusNamespace| one.endpoint == other.endpoint;
@@ -230,10 +230,10 @@ fn check_label(at: &Location, what: &str, label: &str) -> Result<String> {
     Err(Error::config(format!("the {what} of {at} is `{label}`; it must be 3 to 50 of a-z, A-Z, 0-9 and `-`")))
 }
 
-/// The endpoint that a URL tells, or that of the account that it names by its parameter `what`.
-fn endpoint_of(at: &Location, what: &str, of: fn(&str) -> String) -> Result<Option<String>> {
+/// The endpoint that a URL tells, or that of the account in Azure's public cloud that its parameter `what` names.
+fn endpoint_of(at: &Location, what: &str, suffix: &str) -> Result<Option<String>> {
     let named = at.parameter(what).map(|name| check_label(at, what, name)).transpose()?;
-    Ok(endpoint(at)?.or(named.as_deref().map(of)))
+    Ok(endpoint(at)?.or(named.map(|name| format!("https://{name}.{suffix}"))))
 }
 
 fn endpoint(at: &Location) -> Result<Option<String>> {
