@@ -5,9 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Uri;
-use isobar_abstraction::{Environment, Error, Result};
-use url::Url;
+use isobar_abstraction::Environment;
 
 /// What to speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -108,23 +106,6 @@ impl fmt::Debug for ClientConfig {
     }
 }
 
-/// An endpoint without a slash at its end. Errors: `Config`, naming where it came from.
-///
-/// It is brought into the form of a URL in which it is signed: the host in lower case, no default port; a path may
-/// stand behind them.
-pub fn check_endpoint(from: &str, url: &str) -> Result<String> {
-    let wrong = || Error::config(format!("{from} is not of the form http://host:port or https://host"));
-    let url = Url::parse(url).map_err(|_| wrong())?;
-    let login = !url.username().is_empty() || url.password().is_some();
-    let fits = ["http", "https"].contains(&url.scheme()) && url.has_host() && !login;
-    let text = url.as_str().trim_end_matches('/');
-    // What sends requests must take it too.
-    if !fits || url.query().is_some() || url.fragment().is_some() || text.parse::<Uri>().is_err() {
-        return Err(wrong());
-    }
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,30 +131,5 @@ mod tests {
         let proxy = Some("http://user:secret@h:1".to_owned());
         let config = ClientConfig { https_proxy: proxy.clone(), http_proxy: proxy, ..ClientConfig::default() };
         assert!(!format!("{config:?}").contains("secret"));
-    }
-
-    #[test]
-    fn an_endpoint_is_a_url_of_a_host() {
-        assert_eq!(check_endpoint("X", "http://LocalHost:4566/").unwrap(), "http://localhost:4566");
-        assert_eq!(check_endpoint("X", "https://vpce-1.example/base/").unwrap(), "https://vpce-1.example/base");
-        assert_eq!(check_endpoint("X", "http://[::1]:8000").unwrap(), "http://[::1]:8000");
-        assert_eq!(check_endpoint("X", "https://a.example:443").unwrap(), "https://a.example");
-        for bad in [
-            "http://h:99999",
-            "http://1.2.3.256",
-            "http://a b",
-            "",
-            "localhost:4566",
-            "ftp://a",
-            "http://",
-            "http://u:secret@h",
-            "http://h?x=1",
-            "http://h#f",
-            "/x",
-        ] {
-            let error = check_endpoint("AWS_ENDPOINT_URL_S3", bad).unwrap_err();
-            assert!(error.message().starts_with("AWS_ENDPOINT_URL_S3 "), "{error}");
-            assert!(!error.message().contains("secret"), "{error}");
-        }
     }
 }

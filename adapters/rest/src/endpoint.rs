@@ -43,3 +43,33 @@ pub fn check_near(from: &str, url: &str) -> Result<String> {
     }
     Err(Error::config(format!("{from} must be https://, or http:// of a loopback, link-local or private address")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_url_of_a_host() {
+        assert_eq!(check_endpoint("X", "http://LocalHost:4566/").unwrap(), "http://localhost:4566");
+        assert_eq!(check_endpoint("X", "https://vpce-1.example/base/").unwrap(), "https://vpce-1.example/base");
+        assert_eq!(check_endpoint("X", "http://[::1]:8000").unwrap(), "http://[::1]:8000");
+        assert_eq!(check_endpoint("X", "https://a.example:443").unwrap(), "https://a.example");
+        for bad in [
+            "http://h:99999",
+            "http://1.2.3.256",
+            "http://a b",
+            "",
+            "localhost:4566",
+            "ftp://a",
+            "http://",
+            "http://u:secret@h",
+            "http://h?x=1",
+            "http://h#f",
+            "/x",
+        ] {
+            let error = check_endpoint("AWS_ENDPOINT_URL_S3", bad).unwrap_err();
+            assert!(error.message().starts_with("AWS_ENDPOINT_URL_S3 "), "{error}");
+            assert!(!error.message().contains("secret"), "{error}");
+        }
+    }
+}

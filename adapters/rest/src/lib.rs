@@ -28,7 +28,7 @@ pub use batch::batches;
 pub use call::{Call, Safety, Service};
 pub use client::Client;
 pub use clock::SystemClock;
-pub use config::{ClientConfig, Protocol, check_endpoint};
+pub use config::{ClientConfig, Protocol};
 pub use credentials::{CredentialCache, CredentialSource, Found};
 pub use endpoint::{check_endpoint, check_near, is_near};
 pub use refusal::{Answered, Judgement, Refusal, unknown};

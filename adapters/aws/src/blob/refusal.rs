@@ -28,7 +28,8 @@ pub(super) fn refused(refusal: &Refusal, bucket: &str, region: &str) -> Refused 
         (409, "ConditionalRequestConflict") => Refused::Overtaken("another write of this key came in between"),
         (416, _) => Refused::EmptyRange,
         (301, _) | (400, "" | "AuthorizationHeaderMalformed")
-            if let Some(right) = region_of(&refusal.answer).filter(|right| right.as_str() != region) => {
+            if let Some(right) = region_of(&refusal.answer).filter(|right| right.as_str() != region) =>
+        {
             config(format!(
                 "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or give it the \
                  URL `s3://{bucket}?region={right}`"

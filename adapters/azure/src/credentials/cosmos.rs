@@ -14,7 +14,7 @@ pub(crate) fn of_key(key: &Secret, verb: &Method, path: &str, date: &str) -> Str
     let (resource, link) = link(path);
     let verb = verb.as_str().to_lowercase();
     let signature = hmac(&key.0, &format!("{verb}\n{resource}\n{link}\n{}\n\n", date.to_lowercase()));
-    encoded(&format!("type=master&ver=1.0&sig={signature}"))
+    encoded(format!("type=master&ver=1.0&sig={signature}"))
 }
 
 /// The kind of what a path such as `/dbs/D/colls/C/docs` is about, and what a signature names it by: its ids as they
@@ -30,7 +30,7 @@ fn link(path: &str) -> (String, String) {
 
 /// `authorization` by an identity's token.
 pub(crate) fn of_token(token: &str) -> String {
-    encoded(&format!("type=aad&ver=1.0&sig={token}"))
+    encoded(format!("type=aad&ver=1.0&sig={token}"))
 }
 
 #[cfg(test)]
