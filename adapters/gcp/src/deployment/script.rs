@@ -145,9 +145,8 @@ mod tests {
             std::fs::write(folder.join(name), text).unwrap();
             assert!(Command::new("chmod").arg("+x").arg(folder.join(name)).status().unwrap().success());
         }
-        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
-        shell.arg("-c").arg(script).env("PATH", path).stdin(Stdio::null());
+        shell.arg("-c").arg(format!("PATH='{}':$PATH\n{script}", folder.display())).stdin(Stdio::null());
         let done = shell.output().unwrap();
         let told = std::fs::read_to_string(&calls).unwrap_or_default();
         std::fs::remove_dir_all(&folder).unwrap();
