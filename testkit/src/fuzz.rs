@@ -26,7 +26,9 @@ pub fn fuzz<I: Debug>(make: impl Fn(&mut Rng) -> I, attempt: impl AsyncFn(&I)) -
 }
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`; it must be a number")))
 }
 
 /// The fixtures of a crate with this extension: their names and contents, in the order of names.
