@@ -21,9 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use isobar_abstraction::memory::MemoryProvider;
-use isobar_abstraction::{
-    Adapter, Environment, Error, Location, Provider, ResourceKind, ResourceUrl, Result, Route, check_name,
-};
+use isobar_abstraction::{Adapter, Environment, Error, Provider, ResourceKind, ResourceUrl, Result, Route};
 
 use crate::adapters::{KNOWN, is_own};
 use crate::config::ISOBAR_PROVIDER;
@@ -144,20 +142,11 @@ pub fn routes(
     mut opened: HashMap<&'static str, Arc<dyn Provider>>,
 ) -> Result<Vec<Route>> {
     let mut routes = Vec::new();
-    let mut placed = HashSet::new();
-    for kind in KINDS {
-        let prefix = prefix_of(kind);
-        for (variable, text) in environment.vars_with_prefix(&prefix).filter(|(_, text)| !text.is_empty()) {
-            let named = |error: Error| Error::config(format!("{prefix}{variable}: {}", error.message()));
-            let name = logical_name(variable);
-            check_name(&name).map_err(named)?;
-            if !placed.insert((kind, name.clone())) {
-                return Err(named(Error::config(format!("another variable places the {kind} `{name}` too"))));
-            }
-            let url = ResourceUrl::parse(text).map_err(named)?;
-            let provider = provider_of(url.scheme(), environment, adapters, &mut opened).map_err(named)?;
-            routes.push(Route { provider, location: Location::new(kind, name).with_url(url) });
-        }
+    for (variable, location) in environment.locations()? {
+        let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));
+        let scheme = location.url().map_or("", ResourceUrl::scheme);
+        let provider = provider_of(scheme, environment, adapters, &mut opened).map_err(named)?;
+        routes.push(Route { provider, location });
     }
     Ok(routes)
 }

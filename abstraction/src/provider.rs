@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::{
     Blob, Clock, Error, Function, KeyValue, Location, Manifest, Profile, PubSub, ResourceKind, ResourceUrl, Result,
+    check_name,
 };
 
 /// A provider of the services behind the portable types, and a host for a [`Function`].
@@ -142,15 +143,23 @@ impl Environment {
     }
 
     /// The resources that `ISOBAR_TABLE_<NAME>`, `ISOBAR_BUCKET_<NAME>` and `ISOBAR_TOPIC_<NAME>` place elsewhere than
-    /// where they are by default, of all providers. Errors: `Config`, naming the variable.
-    pub fn locations(&self) -> Result<Vec<Location>> {
-        let mut placed = Vec::new();
+    /// where they are by default, of all providers, each with its variable. A `-` of the logical name is a `_` there.
+    ///
+    /// Errors: `Config`, naming the variable, for a malformed name or URL, and for two variables of one resource.
+    pub fn locations(&self) -> Result<Vec<(String, Location)>> {
+        let mut placed: Vec<(String, Location)> = Vec::new();
         for kind in [ResourceKind::Table, ResourceKind::Bucket, ResourceKind::Topic] {
             let prefix = format!("ISOBAR_{}_", kind.name().to_ascii_uppercase());
             for (name, text) in self.vars_with_prefix(&prefix).filter(|(_, text)| !text.is_empty()) {
-                let named = |error: Error| Error::config(format!("{prefix}{name}: {}", error.message()));
+                let variable = format!("{prefix}{name}");
+                let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));
+                let name = name.to_ascii_lowercase().replace('_', "-");
+                check_name(&name).map_err(named)?;
+                if placed.iter().any(|(_, at)| at.kind() == kind && at.name() == name) {
+                    return Err(named(Error::config(format!("another variable places the {kind} `{name}` too"))));
+                }
                 let url = ResourceUrl::parse(text).map_err(named)?;
-                placed.push(Location::new(kind, name.to_ascii_lowercase().replace('_', "-")).with_url(url));
+                placed.push((variable, Location::new(kind, name).with_url(url)));
             }
         }
         Ok(placed)

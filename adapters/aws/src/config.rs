@@ -46,7 +46,7 @@ mod sources;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isobar_abstraction::{Environment, Error, Location, ResourceKind, ResourceUrl, Result, check_prefix};
+use isobar_abstraction::{Environment, Error, Location, ResourceKind, Result, check_prefix};
 use isobar_rest::{ClientConfig, check_endpoint};
 
 pub use lambda::LambdaFunction;
@@ -180,17 +180,16 @@ fn response_stream(environment: &Environment) -> Result<bool> {
 /// The buckets and topics whose events come to this app, and which are not where they are by default.
 fn placed(environment: &Environment) -> Result<Vec<Location>> {
     let mut placed = Vec::new();
-    for (kind, prefix, scheme) in
-        [(ResourceKind::Bucket, "ISOBAR_BUCKET_", "s3"), (ResourceKind::Topic, "ISOBAR_TOPIC_", "sns")]
-    {
-        for (name, text) in environment.vars_with_prefix(prefix).filter(|(_, text)| !text.is_empty()) {
-            let named = |error: Error| Error::config(format!("{prefix}{name}: {}", error.message()));
-            let url = ResourceUrl::parse(text).map_err(named)?;
-            if url.scheme() == scheme {
-                let at = Location::new(kind, name.to_ascii_lowercase().replace('_', "-")).with_url(url);
-                AwsConfig::default().place(&at).map_err(named)?;
-                placed.push(at);
-            }
+    for (variable, at) in environment.locations()? {
+        let ours = match at.kind() {
+            ResourceKind::Bucket => "s3",
+            ResourceKind::Topic => "sns",
+            ResourceKind::Table => continue,
+        };
+        if at.url().is_some_and(|url| url.scheme() == ours) {
+            let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));
+            AwsConfig::default().place(&at).map_err(named)?;
+            placed.push(at);
         }
     }
     Ok(placed)

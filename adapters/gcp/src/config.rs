@@ -89,7 +89,7 @@ impl GcpConfig {
             client,
             emulators: Emulators::from_environment(environment)?,
             sources: Sources::from_environment(environment)?,
-            placed: environment.locations()?,
+            placed: environment.locations()?.into_iter().map(|(_, at)| at).collect(),
             run: Settings::from_environment(environment)?,
         })
     }

@@ -82,7 +82,7 @@ impl FunctionsHost {
             port: environment.parse("FUNCTIONS_CUSTOMHANDLER_PORT", "a port")?,
             secret: new,
             old_secret: old,
-            placed: environment.locations()?,
+            placed: environment.locations()?.into_iter().map(|(_, at)| at).collect(),
             connections: Connections::from_environment(environment),
             timeout: environment.var(TIMEOUT).map(timeout).transpose()?,
         }))
