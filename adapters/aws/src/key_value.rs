@@ -6,6 +6,7 @@
 mod batch;
 mod condition;
 mod counter;
+mod key;
 mod range;
 mod stored;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod commit;
 mod counter;
+mod key;
 mod range;
 mod read;
 mod refusal;
@@ -74,7 +75,7 @@ impl FirestoreKeyValue {
 
     /// The name of an item's document.
     async fn name(&self, key: &Key) -> Result<String> {
-        Ok(format!("{}/{}", self.documents().await?, stored::path(&self.collection, key)?))
+        Ok(format!("{}/{}", self.documents().await?, key::path(&self.collection, key)?))
     }
 }
 

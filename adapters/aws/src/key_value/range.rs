@@ -8,7 +8,8 @@ use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
-use super::stored::{Attribute, Found, StoredKey, stored_sort};
+use super::key::stored_sort;
+use super::stored::{Attribute, Found, StoredKey};
 use super::{DynamoKeyValue, read};
 
 /// Items that one request may look at. DynamoDB ends a page at 1 MB anyway, and its `Limit` is an `i32`.
@@ -99,7 +100,7 @@ impl DynamoKeyValue {
     /// Both ends of the condition are part of it; what is excluded at the near end is the place to
     /// start after, and what is excluded at the far end comes with the answer.
     async fn query_page(&self, range: &QueryRange, after: Option<&str>, limit: usize) -> Result<Looked> {
-        let end = |bound| end(bound).map(stored_sort);
+        let end = |bound| end(bound).map(|sort| Attribute::S(stored_sort(sort)));
         let (partition, lower, upper) = (Attribute::text(&range.partition), end(&range.lower), end(&range.upper));
         let input = Query {
             table_name: &self.table,

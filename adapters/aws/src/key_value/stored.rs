@@ -3,7 +3,7 @@
 //! | attribute | type | what it is |
 //! |---|---|---|
 //! | `pk` | S | the partition, as it is |
-//! | `sk` | S | the sort key; before an empty one, and before one that begins with a character up to `!`, stands one `!` more |
+//! | `sk` | S | the sort key, with a `!` before some: see [`key`](super::key) |
 //! | `value` | N, S or B | a counter; readable text; anything else |
 //! | `version` | S | 128 random bits, new with each write |
 //! | `expires` | N | when it expires, in milliseconds since 1970 |
@@ -24,11 +24,10 @@ use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
 use isobar_abstraction::{Error, Result};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::key::{sort, stored_sort};
+
 /// The version of an item whose writer gave it none. Nothing tells two such writes of a key apart.
 pub(super) const UNVERSIONED: &str = "unversioned";
-
-/// The `!` before some sort keys.
-const MARK: char = '!';
 
 /// An attribute as it is sent.
 #[derive(Debug, Serialize)]
@@ -73,7 +72,7 @@ pub(super) struct StoredKey<'a> {
 
 impl<'a> StoredKey<'a> {
     pub(super) fn new(partition: &'a str, sort: &'a str) -> Self {
-        Self { pk: Attribute::text(partition), sk: stored_sort(sort) }
+        Self { pk: Attribute::text(partition), sk: Attribute::S(stored_sort(sort)) }
     }
 }
 
@@ -81,23 +80,6 @@ impl<'a> From<&'a Key> for StoredKey<'a> {
     fn from(key: &'a Key) -> Self {
         Self::new(&key.partition, &key.sort)
     }
-}
-
-/// A key attribute of DynamoDB cannot be empty. The mark keeps sort keys different and in order:
-/// all that are marked come before all that are not, as they do without it.
-pub(super) fn stored_sort(sort: &str) -> Attribute<'_> {
-    let marked = sort.chars().next().is_none_or(|first| first <= MARK);
-    Attribute::S(if marked { format!("{MARK}{sort}").into() } else { sort.into() })
-}
-
-/// The sort key that was stored, unless this is none that [`stored_sort`] makes.
-fn sort(stored: String) -> Option<String> {
-    let (sort, marked) = match stored.strip_prefix(MARK) {
-        Some(sort) => (sort.to_owned(), true),
-        None => (stored, false),
-    };
-    let needs_mark = sort.chars().next().is_none_or(|first| first <= MARK);
-    (marked == needs_mark).then_some(sort)
 }
 
 /// An item as it is sent.

@@ -7,6 +7,7 @@
 
 mod batch;
 mod counter;
+mod key;
 mod range;
 mod read;
 mod refusal;

@@ -7,8 +7,9 @@ use isobar_abstraction::key_value::{Items, ScanSegment};
 use isobar_abstraction::{Error, Origin, Result};
 
 use super::FirestoreKeyValue;
+use super::key::{HASHES, hash};
 use super::range::{Course, Cursor};
-use super::stored::{HASHES, Typed, hash};
+use super::stored::Typed;
 
 impl FirestoreKeyValue {
     /// One page. A cursor is the name of the last document, below the collection.

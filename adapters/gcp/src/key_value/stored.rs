@@ -1,11 +1,7 @@
 //! What an item is in Firestore.
 //!
-//! The item with partition `p` and sort key `s` of the table `links` is the document
-//! `links/{hash}{p}/links/s{s}`: the items of a partition are a collection below a document that need not
-//! exist. `hash` is four hexadecimal digits of the partition's SHA-256: by them a table is cut into segments,
-//! and partitions that are written in the order of their names do not all go to one place, which Firestore
-//! calls a hotspot. In `p` all bytes but letters, digits, `-` and `_` are `.` and two digits; in `s` `.` is `.0`
-//! and `/` is `.1`, as an id takes no `/`.
+//! The item with partition `p` and sort key `s` of the table `links` is a document below one that stands for its
+//! partition: how both are named is in [`key`](super::key).
 //!
 //! | field | what it is |
 //! |---|---|
@@ -18,7 +14,6 @@
 //! Other fields are left alone by reads, and are gone after a put. An item that somebody else wrote needs
 //! its place, `p`, `s`, and `n` or `v`.
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -27,68 +22,11 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
-use isobar_abstraction::{Error, Origin, Result};
+use isobar_abstraction::{Error, Result};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::profile::{ID_BYTES, PARTITION_BYTES, SORT_BYTES};
-
-/// How many hashes there are.
-pub(super) const HASHES: u64 = 1 << 16;
-
-/// The hash of a partition, as it stands before it.
-pub(super) fn hash(number: u64) -> String {
-    format!("{number:04x}")
-}
-
-fn partition_id(partition: &str) -> String {
-    let digest = digest(&SHA256, partition.as_bytes());
-    let first = digest.as_ref().iter().take(2).fold(0, |sum, byte| sum * 256 + u64::from(*byte));
-    let mut id = hash(first);
-    for byte in partition.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => id.push(char::from(byte)),
-            // Writing to a string does not fail.
-            _ => drop(write!(id, ".{byte:02x}")),
-        }
-    }
-    id
-}
-
-fn sort_id(sort: &str) -> String {
-    let mut id = String::with_capacity(sort.len() + 1);
-    id.push('s');
-    for character in sort.chars() {
-        match character {
-            '.' => id.push_str(".0"),
-            '/' => id.push_str(".1"),
-            other => id.push(other),
-        }
-    }
-    id
-}
-
-/// The document under which the items of a partition are, below the database's own. Errors: `TooLarge`.
-pub(super) fn parent(collection: &str, partition: &str) -> Result<String> {
-    let id = partition_id(partition);
-    check(&id, "the partition key", partition, PARTITION_BYTES)?;
-    Ok(format!("{collection}/{id}"))
-}
-
-/// The document of an item, below the database's own. Errors: `TooLarge` for a key that fits into no id.
-pub(super) fn path(collection: &str, key: &Key) -> Result<String> {
-    let id = sort_id(&key.sort);
-    check(&id, "the sort key", &key.sort, SORT_BYTES)?;
-    Ok(format!("{}/{collection}/{id}", parent(collection, &key.partition)?))
-}
-
-fn check(id: &str, what: &str, key: &str, limit: u64) -> Result<()> {
-    if id.len() <= ID_BYTES {
-        Ok(())
-    } else {
-        Err(Error::too_large(what, key.len() as u64, limit).with_origin(Origin::Request))
-    }
-}
+use super::key::path;
 
 /// A value as Firestore has it. Integers are strings in its JSON.
 #[derive(Debug, Serialize)]

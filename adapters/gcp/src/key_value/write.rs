@@ -9,8 +9,9 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::{Refusal, Safety, unknown};
 
 use super::commit::{Change, Document, Precondition, Sent, Written};
+use super::key::path;
 use super::refusal::{is_condition, is_contention};
-use super::stored::{Fields, Found, expiry, path, version, wanted};
+use super::stored::{Fields, Found, expiry, version, wanted};
 use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{

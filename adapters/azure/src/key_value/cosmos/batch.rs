@@ -14,9 +14,10 @@ use isobar_rest::{Answered, Refusal, Safety, unknown};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::key::{check_key, id, partition_header};
 use super::refusal::{Outcome, is_condition, is_contended};
 use super::request::{Ask, Success};
-use super::stored::{Found, REQUEST_BYTES, check_key, document, id, partition_header, tombstone, version, wanted};
+use super::stored::{Found, REQUEST_BYTES, document, tombstone, version, wanted};
 use super::{CosmosKeyValue, TRIES};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{

@@ -7,9 +7,10 @@ use isobar_abstraction::{Error, KeyValue, Result};
 use isobar_rest::Safety;
 use serde_json::json;
 
+use super::key::{check_key, id, partition_header};
 use super::refusal::is_absent;
 use super::request::{Ask, Success};
-use super::stored::{Found, check_key, id, partition_header};
+use super::stored::Found;
 use super::{CosmosKeyValue, TRIES};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{lost_races, pause, unique, write_back};

@@ -6,8 +6,8 @@ use isobar_abstraction::Result;
 use isobar_abstraction::key_value::{Items, QueryRange};
 
 use super::CosmosKeyValue;
+use super::key::stored_sort;
 use super::read::{Feed, Sql};
-use super::stored::stored_sort;
 
 /// Items that one page is asked for, at most. Cosmos DB ends a page at 4 MB anyway.
 pub(super) const MOST_ITEMS: usize = 1_000;

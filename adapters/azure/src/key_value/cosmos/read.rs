@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::CosmosKeyValue;
+use super::key::{check_key, id, partition_header};
 use super::refusal::is_absent;
 use super::request::{Ask, Success};
-use super::stored::{Found, check_key, id, partition_header};
+use super::stored::Found;
 
 /// Keys in one query, at most, so that its text and its answer stay small.
 const KEYS: usize = 100;

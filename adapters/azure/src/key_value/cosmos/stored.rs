@@ -2,24 +2,22 @@
 //!
 //! | property | what it is |
 //! |---|---|
-//! | `id` | `s`, and the bytes of the sort key in base64url: an id takes no `/`, `\`, `?` and `#`, and is never empty |
+//! | `id` | the sort key, escaped for an id: see [`key`](super::key) |
 //! | `p` | the partition, as it is: the partition key of the container |
-//! | `s` | the sort key, each byte of its UTF-8 as the character of that number: ASCII stays readable |
+//! | `s` | the sort key, escaped for its order: see [`key`](super::key) |
 //! | `v` | the value: a number for a counter, else readable text |
 //! | `b` | the value in base64, where it is not readable, instead of `v` |
 //! | `w` | 128 random bits, new with each write: by it a write whose answer was lost is known again |
 //! | `x` | when it expires, in milliseconds since 1970 |
 //! | `ttl` | how many seconds after the write Cosmos DB deletes it: rounded up, and one more |
 //!
-//! Cosmos DB orders strings by UTF-16, in which U+1F600 is before U+FFEE; in `s` that order is the order of
-//! bytes. Other properties are left alone by reads, and are gone after a put. An item that somebody else
-//! wrote needs `id`, `p` and `s` as above, and `v` or `b`; only its `x` is an expiry.
+//! Other properties are left alone by reads, and are gone after a put. An item that somebody else wrote needs
+//! `id`, `p` and `s` as above, and `v` or `b`; only its `x` is an expiry.
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
@@ -27,7 +25,8 @@ use isobar_abstraction::{Error, Origin, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::profile::{PROFILE, SORT_BYTES};
+use super::key::{check_key, id, sort, stored_sort};
+use crate::profile::PROFILE;
 
 /// The largest item, and the largest request. Source: "Azure Cosmos DB service quotas".
 pub(super) const REQUEST_BYTES: u64 = 2_097_152;
@@ -37,56 +36,6 @@ const TEXT_BYTES: usize = 2_000_000;
 
 /// What Cosmos DB adds to an item: `_rid`, `_self`, `_etag`, `_attachments`, `_ts`.
 const SYSTEM_BYTES: u64 = 400;
-
-/// The id of a sort key.
-pub(super) fn id(sort: &str) -> String {
-    format!("s{}", BASE64_URL_SAFE_NO_PAD.encode(sort))
-}
-
-/// A sort key as `s` has it.
-pub(super) fn stored_sort(sort: &str) -> String {
-    sort.bytes().map(char::from).collect()
-}
-
-/// The sort key that was stored, unless this is none that [`stored_sort`] makes.
-fn sort(stored: &str) -> Option<String> {
-    let bytes = stored.chars().map(|character| u8::try_from(character).ok()).collect::<Option<_>>()?;
-    String::from_utf8(bytes).ok()
-}
-
-/// `x-ms-documentdb-partitionkey`: a JSON array, in ASCII since it is a header.
-pub(super) fn partition_header(partition: &str) -> String {
-    let mut header = String::from("[\"");
-    let mut units = [0; 2];
-    for character in partition.chars() {
-        match character {
-            '"' | '\\' => header.extend(['\\', character]),
-            ' '..='~' => header.push(character),
-            _ => {
-                for unit in character.encode_utf16(&mut units) {
-                    // Writing to a string does not fail.
-                    let _done = write!(header, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    header.push_str("\"]");
-    header
-}
-
-/// Errors: `TooLarge` for a key that fits into no id, or no partition key.
-pub(super) fn check_key(key: &Key) -> Result<()> {
-    let (size, limit) = (key.partition.len() as u64, PROFILE.limits.partition_bytes);
-    if size > limit {
-        return Err(Error::too_large("the partition key", size, limit).with_origin(Origin::Request));
-    }
-    let size = key.sort.len() as u64;
-    if size > SORT_BYTES {
-        Err(Error::too_large("the sort key", size, SORT_BYTES).with_origin(Origin::Request))
-    } else {
-        Ok(())
-    }
-}
 
 /// An item as it is sent.
 #[derive(Debug, Serialize)]

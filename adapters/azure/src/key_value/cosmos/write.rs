@@ -6,9 +6,10 @@ use isobar_abstraction::key_value::{Key, Put, PutMode, Version};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{Answered, Safety, unknown};
 
+use super::key::{check_key, id, partition_header};
 use super::refusal::{is_absent, is_condition};
 use super::request::Ask;
-use super::stored::{check_key, document, id, partition_header, version, wanted};
+use super::stored::{document, version, wanted};
 use super::{CosmosKeyValue, TRIES};
 use isobar_rest::attempt::{changed, pause, taken, throttled, unique};
 

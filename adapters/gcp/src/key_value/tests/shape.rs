@@ -31,7 +31,7 @@ fn each_key_has_a_place_of_its_own_that_firestore_takes() {
         // Short ones meet; long ones reach the limits.
         let (partition, sort) = if round % 10 == 0 { (498, 749) } else { (3, 3) };
         let key = Key::new(any(&mut random, partition), any(&mut random, sort));
-        let place = stored::path("links", &key).unwrap();
+        let place = key::path("links", &key).unwrap();
         let parts: Vec<&str> = place.split('/').collect();
         assert_eq!((parts.len(), parts[0], parts[2]), (4, "links", "links"), "{place}");
         check_id(parts[1]);
@@ -46,10 +46,10 @@ fn each_key_has_a_place_of_its_own_that_firestore_takes() {
 #[test]
 fn the_longest_keys_fit_and_longer_ones_are_told() {
     let (partition, sort) = ("\u{e9}".repeat(249), "/".repeat(749));
-    stored::path("links", &Key::new(partition.clone(), sort.clone())).unwrap();
-    let error = stored::path("links", &Key::new("a", sort + "/")).unwrap_err();
+    key::path("links", &Key::new(partition.clone(), sort.clone())).unwrap();
+    let error = key::path("links", &Key::new("a", sort + "/")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge { limit: 749 });
-    let error = stored::path("links", &Key::new(partition + "\u{e9}", "")).unwrap_err();
+    let error = key::path("links", &Key::new(partition + "\u{e9}", "")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge { limit: 498 });
 }
 
@@ -62,7 +62,7 @@ fn ids_are_what_they_were() {
         ("A-_9", "x", "links/4e89A-_9/links/sx"),
         ("./\u{e9}", "x", "links/e687.2e.2f.c3.a9/links/sx"),
     ] {
-        assert_eq!(stored::path("links", &Key::new(partition, sort)).unwrap(), place);
+        assert_eq!(key::path("links", &Key::new(partition, sort)).unwrap(), place);
     }
 }
 

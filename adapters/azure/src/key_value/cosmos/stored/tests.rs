@@ -4,7 +4,7 @@ use isobar_abstraction::key_value::PutMode;
 use serde_json::json;
 
 use super::*;
-use crate::profile::ITEM_BYTES;
+use crate::profile::{ITEM_BYTES, SORT_BYTES};
 
 const NOW: u64 = 1_767_225_600_250;
 
@@ -19,56 +19,6 @@ fn put(value: &[u8], expires_at: Option<u64>) -> Put {
 
 fn sent(put: &Put) -> Value {
     serde_json::from_str(&document(put, "mark", now()).unwrap()).unwrap()
-}
-
-/// Sort keys in byte order, with all that services forbid.
-fn sorts() -> Vec<String> {
-    let mut sorts: Vec<String> = (0..=0x2FF_u32)
-        .chain(0xD7F0..0xE010)
-        .chain(0xFFF0..0x10010)
-        .chain([0x1F600, 0x10FFFF])
-        .filter_map(char::from_u32)
-        .flat_map(|character| [character.to_string(), format!("a{character}"), format!("{character}a")])
-        .chain(["", "/", "\\", "#", "?", "a/b", "..", ".", " ", "a ", "%2F", "s", "sQQ"].map(str::to_owned))
-        .chain(["\u{0}".repeat(512), "\u{10FFFF}".repeat(128), "z".repeat(SORT_BYTES as usize)])
-        .collect();
-    sorts.sort();
-    sorts.dedup();
-    sorts
-}
-
-#[test]
-fn an_id_is_one_that_the_service_takes_and_of_one_sort_key() {
-    let sorts = sorts();
-    let ids: std::collections::HashSet<_> = sorts.iter().map(|sort| id(sort)).collect();
-    assert_eq!(ids.len(), sorts.len());
-    for id in &ids {
-        assert!((1..=1_023).contains(&id.len()), "{id}");
-        assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{id}");
-    }
-    assert_eq!((id("").as_str(), id("a").as_str()), ("s", "sYQ"));
-}
-
-#[test]
-fn the_order_by_utf_16_of_stored_sort_keys_is_the_order_by_bytes() {
-    let utf_16 = |text: &str| text.encode_utf16().collect::<Vec<_>>();
-    for pair in sorts().windows(2) {
-        assert!(utf_16(&stored_sort(&pair[0])) < utf_16(&stored_sort(&pair[1])), "{pair:?}");
-        assert_eq!(sort(&stored_sort(&pair[1])).as_ref(), Some(&pair[1]));
-    }
-    assert_eq!(stored_sort("2026-01/x"), "2026-01/x");
-    for strange in ["\u{100}", "\u{ff}", "\u{c3}"] {
-        assert_eq!(sort(strange), None, "{strange}");
-    }
-}
-
-#[test]
-fn a_partition_header_is_ascii_json_of_the_partition() {
-    for partition in ["a", "\"\\", "\u{0}\n\u{7f}", "\u{e9}\u{1F600}", "/#?%", "a, b"] {
-        let header = partition_header(partition);
-        assert!(header.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{header}");
-        assert_eq!(serde_json::from_str::<Value>(&header).unwrap(), json!([partition]));
-    }
 }
 
 #[test]
