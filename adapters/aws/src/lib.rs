@@ -18,7 +18,9 @@ mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
+mod refusal;
 mod service;
+mod state;
 
 use std::sync::{Arc, OnceLock};
 
@@ -34,6 +36,7 @@ pub use pub_sub::dead::dead_letter;
 pub use service::AwsService;
 
 use credentials::Credentials;
+use state::State;
 
 /// The row of this provider in the facade's table.
 pub const ADAPTER: Adapter = Adapter::new("aws", &["dynamodb", "s3", "sns"], |environment| {
@@ -45,17 +48,6 @@ pub const ADAPTER: Adapter = Adapter::new("aws", &["dynamodb", "s3", "sns"], |en
 /// The AWS provider. Cheap to clone and to make; it connects at first use.
 #[derive(Debug, Clone)]
 pub struct AwsProvider(Arc<State>);
-
-/// What all services of one provider share.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) config: AwsConfig,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) client: Client,
-    pub(crate) credentials: Credentials,
-    /// The account that the running function's ARN told, for the ARNs of topics. Set by the host.
-    pub(crate) account: OnceLock<String>,
-}
 
 impl AwsProvider {
     /// On the clock of the machine.

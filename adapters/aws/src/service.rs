@@ -1,8 +1,6 @@
-//! One AWS service in one region: its endpoint, signatures, and what its errors mean.
+//! One AWS service in one region: its endpoint, and the signatures of its calls.
 
 mod account;
-pub(crate) mod code;
-pub(crate) mod refusal;
 pub(crate) mod sign;
 pub(crate) mod signed;
 
@@ -22,6 +20,7 @@ use url::Url;
 
 use crate::State;
 use crate::config::{Placed, check_region, signing_name};
+use crate::refusal;
 
 use signed::Signed;
 

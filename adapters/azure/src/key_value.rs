@@ -13,9 +13,11 @@ use crate::config::Placed;
 pub(crate) use cosmos::Sessions;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
-pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
+pub(crate) fn open(state: &Arc<State>, sessions: &Sessions, at: &Location) -> Result<Arc<dyn KeyValue>> {
     match state.config.place(at)? {
-        Placed::Cosmos { account, container } => Ok(Arc::new(cosmos::CosmosKeyValue::new(state, &account, container)?)),
+        Placed::Cosmos { account, container } => {
+            Ok(Arc::new(cosmos::CosmosKeyValue::new(state, sessions, &account, container)?))
+        }
         Placed::Table { account, table } => Ok(Arc::new(table::TableKeyValue::new(state, &account, table))),
         _ => Err(Error::config(format!("{at} is no table"))),
     }

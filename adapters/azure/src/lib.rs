@@ -19,6 +19,7 @@ mod key_value;
 pub mod profile;
 mod pub_sub;
 mod service;
+mod state;
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub use host::CustomHandler;
 pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;
+use key_value::Sessions;
+use state::State;
 
 /// The row of this provider in the facade's table.
 pub const ADAPTER: Adapter =
@@ -42,17 +45,10 @@ pub const ADAPTER: Adapter =
 
 /// The Azure provider. Cheap to clone and to make; it connects at first use.
 #[derive(Debug, Clone)]
-pub struct AzureProvider(Arc<State>);
-
-/// What all services of one provider share.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) config: AzureConfig,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) client: Client,
-    pub(crate) credentials: Credentials,
+pub struct AzureProvider {
+    state: Arc<State>,
     /// Shared by all handles of one container, so that each reads what another wrote.
-    pub(crate) sessions: key_value::Sessions,
+    sessions: Arc<Sessions>,
 }
 
 impl AzureProvider {
@@ -65,13 +61,13 @@ impl AzureProvider {
     pub fn with_clock(config: AzureConfig, clock: Arc<dyn Clock>) -> Self {
         let client = Client::new(config.client.clone(), Arc::clone(&clock));
         let credentials = Credentials::new(&config);
-        Self(Arc::new(State { config, clock, client, credentials, sessions: key_value::Sessions::default() }))
+        Self { state: Arc::new(State { config, clock, client, credentials }), sessions: Arc::default() }
     }
 
     /// What answers the Functions host's calls, without the server that takes them: for tests and for
     /// other servers.
     pub fn handler(&self, app: Hosted) -> CustomHandler {
-        CustomHandler::new(Arc::clone(&self.0), app)
+        CustomHandler::new(Arc::clone(&self.state), app)
     }
 }
 
@@ -82,23 +78,23 @@ impl Provider for AzureProvider {
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.0.clock)
+        Arc::clone(&self.state.clock)
     }
 
     fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
-        key_value::open(&self.0, at)
+        key_value::open(&self.state, &self.sessions, at)
     }
 
     fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
-        blob::open(&self.0, at)
+        blob::open(&self.state, at)
     }
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
-        pub_sub::open(&self.0, at)
+        pub_sub::open(&self.state, at)
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {
-        host::check_names(&self.0.config, &app.manifest)?;
+        host::check_names(&self.state.config, &app.manifest)?;
         host::run(self.handler(app)).await
     }
 }

@@ -19,6 +19,7 @@ mod key_value;
 pub mod profile;
 mod pub_sub;
 mod service;
+mod state;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use host::CloudRunService;
 pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;
+use state::State;
 
 /// The row of this provider in the facade's table.
 pub const ADAPTER: Adapter = Adapter::new("gcp", &["firestore", "gs", "pubsub"], |environment| {
@@ -42,15 +44,6 @@ pub const ADAPTER: Adapter = Adapter::new("gcp", &["firestore", "gs", "pubsub"],
 /// The Google Cloud provider. Cheap to clone and to make; it connects at first use.
 #[derive(Debug, Clone)]
 pub struct GcpProvider(Arc<State>);
-
-/// What all services of one provider share.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) config: GcpConfig,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) client: Client,
-    pub(crate) credentials: Credentials,
-}
 
 impl GcpProvider {
     /// On the clock of the machine.

@@ -152,10 +152,11 @@ fn there_are_no_mutable_statics_and_no_constructors() {
 /// The files that all providers have, and those of a cloud's.
 const FILES: [&str; 8] =
     ["lib.rs", "host.rs", "event.rs", "config.rs", "key_value.rs", "blob.rs", "pub_sub.rs", "profile.rs"];
-const CLOUD_FILES: [&str; 3] = ["credentials.rs", "service.rs", "deployment.rs"];
+const CLOUD_FILES: [&str; 4] = ["state.rs", "credentials.rs", "service.rs", "deployment.rs"];
 
 /// What a provider may have beside them, and why.
 const OWN_FILES: &[(&str, &str, &str)] = &[
+    ("aws", "refusal.rs", "STS, which gives credentials, refuses as all services do"),
     ("local", "store.rs", "the one file behind key-value, blobs and queues"),
     ("local", "family.rs", "one redb table for each table or bucket, so that each knows its size"),
     ("local", "clock.rs", "a clock for the unit tests"),

@@ -9,8 +9,8 @@ use isobar_rest::object::Refused;
 use isobar_rest::{Judgement, Refusal};
 use serde::Deserialize;
 
-use crate::service::code::{Meaning, meaning};
-use crate::service::refusal;
+use crate::refusal;
+use crate::refusal::code::{Meaning, meaning};
 
 /// What was refused, of a bucket in a region.
 pub(super) fn refused(refusal: &Refusal, bucket: &str, region: &str) -> Refused {

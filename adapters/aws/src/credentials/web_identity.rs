@@ -12,7 +12,7 @@ use super::Sent;
 use super::endpoint::account_of;
 use crate::AwsConfig;
 use crate::config::{Credential, WebIdentity};
-use crate::service::refusal;
+use crate::refusal;
 
 #[derive(Deserialize)]
 struct Answer {

@@ -12,10 +12,10 @@ use isobar_rest::{Answered, Call, Refusal, Safety, Service, StreamBody};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
-use super::refusal::is_expired;
 use super::sign::Signer;
 use crate::State;
 use crate::config::Credential;
+use crate::refusal::is_expired;
 
 /// Reads what an answer refuses.
 pub(crate) type Read<'a> = &'a (dyn Fn(&Response<Bytes>) -> Option<Refusal> + Send + Sync);

@@ -44,9 +44,14 @@ pub(crate) struct CosmosKeyValue {
 
 impl CosmosKeyValue {
     /// Connects to nothing. Errors: `Config`.
-    pub(crate) fn new(state: &Arc<State>, account: &CosmosAccount, container: String) -> Result<Self> {
+    pub(crate) fn new(
+        state: &Arc<State>,
+        sessions: &Sessions,
+        account: &CosmosAccount,
+        container: String,
+    ) -> Result<Self> {
         let clock = Arc::clone(&state.clock);
-        let session = state.sessions.of(account, &container);
+        let session = sessions.of(account, &container);
         Ok(Self { container: Container::new(state, account, container, session)?, clock })
     }
 }

@@ -34,7 +34,7 @@ fn state(url: &str) -> Arc<State> {
         .with_var("AZURE_SERVICEBUS_CONNECTION_STRING", bus)
         .with_var("AZURE_STORAGE_CONNECTION_STRING", storage);
     let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_millis(NOW));
-    AzureProvider::with_clock(AzureConfig::from_environment(&environment).unwrap(), Arc::new(clock)).0
+    AzureProvider::with_clock(AzureConfig::from_environment(&environment).unwrap(), Arc::new(clock)).state
 }
 
 fn at(url: &str) -> Location {
@@ -91,5 +91,5 @@ async fn a_refused_token_is_renewed_once_for_all_who_showed_it() {
 fn by_identity(url: &str) -> Arc<State> {
     let environment =
         Environment::default().with_var("IDENTITY_ENDPOINT", format!("{url}/msi")).with_var("IDENTITY_HEADER", "x");
-    AzureProvider::new(AzureConfig::from_environment(&environment).unwrap()).0
+    AzureProvider::new(AzureConfig::from_environment(&environment).unwrap()).state
 }

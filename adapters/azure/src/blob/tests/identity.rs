@@ -20,7 +20,7 @@ fn opened_by(identity: &str, storage: &str) -> (Arc<State>, AzureBlob) {
         .with_var("IDENTITY_HEADER", "x");
     let mut config = AzureConfig::from_environment(&environment).unwrap();
     config.storage.as_mut().unwrap().blob = format!("{storage}/acc");
-    let state = AzureProvider::new(config).0;
+    let state = AzureProvider::new(config).state;
     let blob = pages(&state);
     (state, blob)
 }

@@ -49,10 +49,10 @@ impl Scene {
         let environment = access.iter().fold(environment, |all, (name, value)| all.with_var(*name, *value));
         let mut config = AzureConfig::from_environment(&environment).unwrap();
         config.client.max_attempts = 3;
-        let state = AzureProvider::with_clock(config, Arc::new(ManualClock::new(at(NOW)))).0;
+        let state = AzureProvider::with_clock(config, Arc::new(ManualClock::new(at(NOW)))).state;
         let placed = state.config.place(&Location::new(ResourceKind::Table, "links")).unwrap();
         let Placed::Cosmos { account, container } = placed else { panic!("{placed:?}") };
-        Self { double, table: CosmosKeyValue::new(&state, &account, container).unwrap() }
+        Self { double, table: CosmosKeyValue::new(&state, &Sessions::default(), &account, container).unwrap() }
     }
 
     /// One answer after the other; the last for ever.

@@ -67,7 +67,7 @@ impl Scene {
         let mut account = config.storage.clone().unwrap();
         account.table = double.url.clone();
         let clock = ManualClock::new(at(NOW));
-        let state = AzureProvider::with_clock(config, Arc::new(clock)).0;
+        let state = AzureProvider::with_clock(config, Arc::new(clock)).state;
         Self { double, table: TableKeyValue::new(&state, &account, "links".to_owned()) }
     }
 

@@ -147,7 +147,7 @@ async fn a_signature_that_somebody_made_is_shown_as_it_is_and_never_told() {
         double.url.replacen("http", "sb", 1)
     );
     let environment = Environment::default().with_var("AZURE_SERVICEBUS_CONNECTION_STRING", connection);
-    let state = AzureProvider::new(AzureConfig::from_environment(&environment).unwrap()).0;
+    let state = AzureProvider::new(AzureConfig::from_environment(&environment).unwrap()).state;
     let topic = open(&state, &at("servicebus://clicks")).unwrap();
     assert_eq!(told(&topic.publish(vec![plain("a")]).await), [None]);
     assert!(!format!("{topic:?}").contains("hush"));

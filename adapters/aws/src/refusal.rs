@@ -1,5 +1,6 @@
 //! The error that a service answered: whether to try again, and what it is to a caller.
 
+pub(crate) mod code;
 mod read;
 
 use std::time::{Duration, SystemTime};
@@ -9,7 +10,7 @@ use http::Response;
 use isobar_abstraction::ErrorKind;
 use isobar_rest::{Judgement, Refusal};
 
-use super::code::{Meaning, meaning};
+use code::{Meaning, meaning};
 pub(crate) use read::code_and_message;
 
 /// How far a clock may be off before AWS refuses its signatures; S3 takes three times as much.

@@ -1,0 +1,18 @@
+//! What the services of one provider have in common: configuration, clock, client and credentials.
+
+use std::sync::Arc;
+
+use isobar_abstraction::Clock;
+use isobar_rest::Client;
+
+use crate::config::GcpConfig;
+use crate::credentials::Credentials;
+
+/// What all services of one provider share.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: GcpConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) client: Client,
+    pub(crate) credentials: Credentials,
+}
