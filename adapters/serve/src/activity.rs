@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::LATE_HEAD;
+use crate::options::LATE_HEAD;
 
 /// One for each connection. A request allocates nothing for it, and starts no timer.
 pub(crate) struct Activity {

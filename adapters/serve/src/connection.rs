@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use crate::activity::{Activity, Watched};
-use crate::{HEAD_BYTES, LATE_HEAD, Options};
+use crate::options::{HEAD_BYTES, LATE_HEAD, Options};
 
 /// What hyper takes without an allocation for each request.
 const HYPERS_OWN: usize = 100;
