@@ -1,5 +1,6 @@
 //! What comes from a service, in the bot's own terms.
 
+use isobar::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// A message from a person, as it travels on the topic `incoming`.
@@ -55,4 +56,10 @@ pub(crate) enum Received {
     Challenge(String),
     /// Nothing to reply to, and why.
     Nothing(&'static str),
+}
+
+/// The sender of a webhook is not known.
+pub(crate) fn unverified(reason: &'static str) -> Error {
+    tracing::warn!(reason, "a webhook was refused");
+    Error::new(ErrorKind::Unauthenticated, reason)
 }

@@ -8,6 +8,7 @@
 //! The configuration comes from the environment: see [`Config`].
 
 mod answer;
+mod bot;
 mod config;
 mod conversation;
 mod inbox;
@@ -17,29 +18,14 @@ mod telegram;
 mod web_api;
 mod worker;
 
-use std::sync::Arc;
-
 use isobar::axum::body::Bytes;
 use isobar::axum::extract::{FromRequest, Request};
 use isobar::prelude::*;
-use serde_json::json;
 
 pub use config::{Config, Missing, Secret};
 pub use incoming::{Incoming, Place};
 
-use conversation::Conversations;
-use inbox::Inbox;
-use incoming::Received;
-use web_api::WebApi;
-
-#[derive(Clone)]
-struct Bot {
-    config: Arc<Config>,
-    incoming: Topic<Incoming>,
-    inbox: Inbox,
-    conversations: Conversations,
-    web: WebApi,
-}
+use bot::Bot;
 
 /// The app, configured by the environment.
 pub fn app(cloud: &Cloud) -> App {
@@ -48,13 +34,7 @@ pub fn app(cloud: &Cloud) -> App {
 
 /// The app with this configuration.
 pub fn app_with(cloud: &Cloud, config: Config) -> App {
-    let bot = Bot {
-        config: Arc::new(config),
-        incoming: cloud.topic("incoming"),
-        inbox: Inbox::open(cloud),
-        conversations: Conversations::open(cloud),
-        web: WebApi::default(),
-    };
+    let bot = Bot::open(cloud, config);
     let worker = bot.clone();
     // A service that is busy for a minute or two is no reason to give a reply up.
     let incoming = bot.incoming.subscription().with_attempts(8);
@@ -82,32 +62,4 @@ async fn from_slack(State(bot): State<Bot>, cx: Context, headers: HeaderMap, req
 async fn read(request: Request, bot: &Bot) -> Result<Bytes> {
     let body = Bytes::from_request(request, bot).await;
     body.map_err(|error| Error::invalid("the body cannot be read").with_source(error))
-}
-
-/// The sender of a webhook is not known.
-fn unverified(reason: &'static str) -> Error {
-    tracing::warn!(reason, "a webhook was refused");
-    Error::new(ErrorKind::Unauthenticated, reason)
-}
-
-impl Bot {
-    async fn receive(&self, received: Received) -> Result<Response> {
-        match received {
-            Received::Challenge(challenge) => return Ok(Json(json!({ "challenge": challenge })).into_response()),
-            Received::Message(incoming) => self.enqueue(incoming).await?,
-            Received::Nothing(why) => tracing::debug!(why, "an update is ignored"),
-        }
-        Ok(StatusCode::OK.into_response())
-    }
-
-    async fn enqueue(&self, incoming: Incoming) -> Result<()> {
-        if self.inbox.is_queued(&incoming.event).await? {
-            return Ok(());
-        }
-        let (event, conversation) = (incoming.event.clone(), incoming.place.conversation());
-        self.incoming.publish(Outgoing::new(incoming).with_ordering_key(conversation)).await?;
-        // Marked after it is queued: a crash between the two queues it twice, and the worker sees
-        // that; the other order would lose it, because the service's next try looks like a duplicate.
-        self.inbox.set_queued(&event).await
-    }
 }

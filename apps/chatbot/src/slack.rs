@@ -11,8 +11,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::config::Slack;
-use crate::incoming::Received;
-use crate::unverified;
+use crate::incoming::{Received, unverified};
 use crate::web_api::WebApi;
 use crate::{Incoming, Place, Secret};
 

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use crate::config::Telegram;
-use crate::incoming::Received;
-use crate::unverified;
+use crate::incoming::{Received, unverified};
 use crate::web_api::{Answer, WebApi};
 use crate::{Incoming, Place};
 

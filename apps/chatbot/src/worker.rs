@@ -3,8 +3,9 @@
 use isobar::prelude::*;
 
 use crate::answer::{self, Request};
+use crate::bot::Bot;
 use crate::inbox::{Claim, LEASE};
-use crate::{Bot, Incoming, Place, slack, telegram};
+use crate::{Incoming, Place, slack, telegram};
 
 /// Replies to a message, once, however often it is delivered.
 ///
