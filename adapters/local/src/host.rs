@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::Request;
 use isobar_abstraction::host::answer;
-use isobar_abstraction::{Clock, Error, Function, Hosted, Result};
+use isobar_abstraction::{Clock, Error, Function, Hosted, Provider, Result};
 use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -26,7 +26,8 @@ use tower_service::Service;
 
 use crate::profile::PROFILE;
 use crate::pub_sub::Source;
-use crate::{LocalProvider, blob, event, key_value};
+use crate::state::State;
+use crate::{blob, event, key_value};
 use entry::{Entry, Shown};
 use inspect::Inspector;
 use signed::Signed;
@@ -44,7 +45,8 @@ const AFTER_THE_END: Duration = Duration::from_secs(1);
 /// A server that has its port, and does not yet answer.
 #[derive(Debug)]
 pub struct Server {
-    provider: LocalProvider,
+    state: Arc<State>,
+    provider: Arc<dyn Provider>,
     listener: TcpListener,
     address: SocketAddr,
     inspector: Option<Entry>,
@@ -63,13 +65,13 @@ impl Stop {
 
 impl Server {
     /// Takes the ports of the provider's configuration. Errors: `Config` where one is in use.
-    pub(crate) async fn bind(provider: LocalProvider) -> Result<Self> {
-        let config = provider.config();
+    pub(crate) async fn bind(state: Arc<State>, provider: Arc<dyn Provider>) -> Result<Self> {
+        let config = &state.config;
         let wanted = SocketAddr::new(config.host, config.port);
         let listener = TcpListener::bind(wanted).await.map_err(|error| bind_error(wanted, error))?;
         let address = listener.local_addr().map_err(|error| bind_error(wanted, error))?;
         let inspector = Entry::bind(config.inspect_port, address).await?;
-        Ok(Self { provider, listener, address, inspector })
+        Ok(Self { state, provider, listener, address, inspector })
     }
 
     /// Where it listens.
@@ -84,26 +86,26 @@ impl Server {
 
     /// Serves until `stop` ends; then what runs may end too, for as long as the configuration says.
     pub async fn run(self, app: Hosted, stop: impl Future<Output = ()>) -> Result<()> {
-        let Self { provider, listener, address, inspector } = self;
-        provider.signer().set_base(format!("http://{}", announce::reachable(address)));
-        prepare(&provider, &app).await?;
+        let Self { state, provider, listener, address, inspector } = self;
+        state.signer.set_base(format!("http://{}", announce::reachable(address)));
+        prepare(&state, &app).await?;
         let (stopping, stopped) = watch::channel(false);
-        let mut tasks = background(&provider, &app, &Stop(stopped.clone()));
-        let _shown = Shown::write(provider.store(), inspector.as_ref())?;
-        announce::announce(&provider, &app.manifest, address, inspector.as_ref());
-        let options = Options::new(&PROFILE.limits).with_grace(provider.config().grace);
+        let mut tasks = background(&state, &app, &Stop(stopped.clone()));
+        let _shown = Shown::write(&state.store, inspector.as_ref())?;
+        announce::announce(&state, &app.manifest, address, inspector.as_ref());
+        let options = Options::new(&PROFILE.limits).with_grace(state.config.grace);
         let mut serving = JoinSet::new();
         if let Some(Entry { listener, token, .. }) = inspector {
-            let router = Inspector::new(provider.clone(), app.clone(), token).router();
+            let router = Inspector::new(Arc::clone(&state), Arc::clone(&provider), app.clone(), token).router();
             let answer = move |request| call(router.clone(), request);
             let mut stop = Stop(stopped.clone());
             serving.spawn(async move { isobar_serve::serve(listener, answer, options, stop.wait()).await });
         }
-        let (entrance, mut stop_serving) = (Arc::new(Entrance::new(&provider, app)), Stop(stopped));
+        let (entrance, mut stop_serving) = (Arc::new(Entrance::new(&state, provider, app)), Stop(stopped));
         let answer = move |request| Arc::clone(&entrance).answer(request);
         serving.spawn(async move { isobar_serve::serve(listener, answer, options, stop_serving.wait()).await });
-        let store = provider.store().clone();
-        let mut grace = provider.config().grace;
+        let store = state.store.clone();
+        let mut grace = state.config.grace;
         let ended = tokio::select! {
             biased;
             why = store.ended() => {
@@ -131,10 +133,10 @@ fn bind_error(wanted: SocketAddr, error: std::io::Error) -> Error {
 }
 
 /// What must be done before the first event.
-async fn prepare(provider: &LocalProvider, app: &Hosted) -> Result<()> {
-    provider.store().open()?;
-    blob::collect_orphans(provider.store()).await?;
-    provider.queue().subscribe(sources(app).into_iter().map(|(source, ..)| source).collect()).await
+async fn prepare(state: &State, app: &Hosted) -> Result<()> {
+    state.store.open()?;
+    blob::collect_orphans(&state.store).await?;
+    state.queue.subscribe(sources(app).into_iter().map(|(source, ..)| source).collect()).await
 }
 
 /// Each with its subscription, which a bucket has none of.
@@ -146,39 +148,39 @@ fn sources(app: &Hosted) -> Vec<(Source, String, isobar_abstraction::RetryPolicy
     topics.chain(buckets).collect()
 }
 
-fn background(provider: &LocalProvider, app: &Hosted, stop: &Stop) -> JoinSet<Result<()>> {
+fn background(state: &Arc<State>, app: &Hosted, stop: &Stop) -> JoinSet<Result<()>> {
     let mut tasks = JoinSet::new();
-    let clock = provider.system_clock();
+    let clock = &state.clock;
     for (source, subscription, retry) in sources(app) {
-        let (queue, function) = (provider.queue().clone(), Arc::clone(&app.function));
+        let (queue, function) = (state.queue.clone(), Arc::clone(&app.function));
         let worker = Worker { source, subscription, retry, queue, clock: Arc::clone(clock), function };
         tasks.spawn(worker.run(stop.clone()));
     }
     for trigger in app.manifest.schedules.clone() {
-        let (store, function) = (provider.store().clone(), Arc::clone(&app.function));
+        let (store, function) = (state.store.clone(), Arc::clone(&app.function));
         tasks.spawn(schedule::run(trigger, store, Arc::clone(clock), function, stop.clone()));
     }
-    tasks.spawn(sweep(provider.clone(), stop.clone()));
-    tasks.spawn(watch_folder(provider.clone(), stop.clone()));
+    tasks.spawn(sweep(Arc::clone(state), stop.clone()));
+    tasks.spawn(watch_folder(Arc::clone(state), stop.clone()));
     tasks
 }
 
 /// Errors: `Unavailable` where the data folder was removed or replaced.
-async fn watch_folder(provider: LocalProvider, mut stop: Stop) -> Result<()> {
+async fn watch_folder(state: Arc<State>, mut stop: Stop) -> Result<()> {
     loop {
-        provider.store().check_place().await?;
+        state.store.check_place().await?;
         tokio::select! {
-            () = provider.system_clock().sleep(WATCH) => {}
+            () = state.clock.sleep(WATCH) => {}
             () = stop.wait() => return Ok(()),
         }
     }
 }
 
 /// Deletes expired items, which no read returns any more, from the file.
-async fn sweep(provider: LocalProvider, mut stop: Stop) -> Result<()> {
-    let clock = provider.system_clock();
+async fn sweep(state: Arc<State>, mut stop: Stop) -> Result<()> {
+    let clock = &state.clock;
     loop {
-        while key_value::sweep(provider.store(), clock, SWEEP.1).await? == SWEEP.1 {}
+        while key_value::sweep(&state.store, clock, SWEEP.1).await? == SWEEP.1 {}
         tokio::select! {
             () = clock.sleep(SWEEP.0) => {}
             () = stop.wait() => return Ok(()),
@@ -220,8 +222,8 @@ struct Entrance {
 }
 
 impl Entrance {
-    fn new(provider: &LocalProvider, app: Hosted) -> Self {
-        let (clock, signed) = (Arc::clone(provider.system_clock()), Signed::new(provider.clone()));
+    fn new(state: &Arc<State>, provider: Arc<dyn Provider>, app: Hosted) -> Self {
+        let (clock, signed) = (Arc::clone(&state.clock), Signed::new(Arc::clone(state), provider));
         Self { app, clock, signed, warned: Once::new() }
     }
 

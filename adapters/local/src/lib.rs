@@ -21,6 +21,7 @@ mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
+mod state;
 mod store;
 
 use std::io::Write;
@@ -38,6 +39,7 @@ pub use isobar_serve::SystemClock;
 use blob::{LocalBlob, Signer};
 use key_value::LocalKeyValue;
 use pub_sub::{LocalPubSub, Queue};
+use state::State;
 use store::Store;
 
 /// The row of the local provider in the facade's table.
@@ -48,15 +50,6 @@ pub const ADAPTER: Adapter = Adapter::new("local", &["redb", "file", "queue"], |
 /// The embedded provider. Cheap to clone; it opens nothing before the first use.
 #[derive(Debug, Clone)]
 pub struct LocalProvider(Arc<State>);
-
-#[derive(Debug)]
-struct State {
-    config: LocalConfig,
-    clock: Arc<dyn Clock>,
-    store: Store,
-    queue: Queue,
-    signer: Arc<Signer>,
-}
 
 impl LocalProvider {
     /// On the clock of the machine.
@@ -74,27 +67,7 @@ impl LocalProvider {
 
     /// Takes the port. Errors: `Config` where it is in use.
     pub async fn bind(&self) -> Result<Server> {
-        Server::bind(self.clone()).await
-    }
-
-    fn config(&self) -> &LocalConfig {
-        &self.0.config
-    }
-
-    fn system_clock(&self) -> &Arc<dyn Clock> {
-        &self.0.clock
-    }
-
-    fn store(&self) -> &Store {
-        &self.0.store
-    }
-
-    fn queue(&self) -> &Queue {
-        &self.0.queue
-    }
-
-    fn signer(&self) -> &Arc<Signer> {
-        &self.0.signer
+        Server::bind(Arc::clone(&self.0), Arc::new(self.clone())).await
     }
 }
 

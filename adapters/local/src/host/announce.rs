@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use isobar_abstraction::Manifest;
 
 use super::entry::Entry;
-use crate::LocalProvider;
+use crate::state::State;
 
 /// The address that a person on this machine can reach.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
@@ -19,11 +19,11 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Tells a person on stderr, and a log otherwise, what is served. A log has no token in it.
-pub(super) fn announce(provider: &LocalProvider, manifest: &Manifest, address: SocketAddr, entry: Option<&Entry>) {
-    if !provider.config().announce {
+pub(super) fn announce(state: &State, manifest: &Manifest, address: SocketAddr, entry: Option<&Entry>) {
+    if !state.config.announce {
         return;
     }
-    let data = provider.store().folder();
+    let data = state.store.folder();
     let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {

@@ -16,7 +16,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CO
 use http::{HeaderValue, StatusCode};
 use isobar_abstraction::clock::to_rfc3339;
 use isobar_abstraction::pub_sub::Outgoing;
-use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Hosted, Invocation, Tick, host};
+use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Hosted, Invocation, Provider, Tick, host};
 use isobar_serve::from_this_machine;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use super::entry::Token;
 use crate::profile::PROFILE;
 use crate::pub_sub::{Row, Source};
-use crate::{LocalProvider, blob, event, key_value};
+use crate::{blob, event, key_value, state};
 
 /// Bodies that the endpoints read at most; the app's own limits are smaller.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -42,7 +42,8 @@ impl IntoResponse for Indented {
 
 /// What the endpoints know.
 pub(super) struct Inspector {
-    provider: LocalProvider,
+    state: Arc<state::State>,
+    provider: Arc<dyn Provider>,
     app: Hosted,
     token: Token,
 }
@@ -62,8 +63,8 @@ impl Paging {
 }
 
 impl Inspector {
-    pub(super) fn new(provider: LocalProvider, app: Hosted, token: Token) -> Self {
-        Self { provider, app, token }
+    pub(super) fn new(state: Arc<state::State>, provider: Arc<dyn Provider>, app: Hosted, token: Token) -> Self {
+        Self { state, provider, app, token }
     }
 
     pub(super) fn router(self) -> Router {
@@ -83,7 +84,7 @@ impl Inspector {
     }
 
     fn cloud(&self) -> Cloud {
-        Cloud::new(Arc::new(self.provider.clone()))
+        Cloud::new(Arc::clone(&self.provider))
     }
 }
 
@@ -108,7 +109,7 @@ async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, 
 }
 
 async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
-    let store = inspector.provider.store();
+    let store = &inspector.state.store;
     let named = |(name, count): (String, u64)| json!({"name": name, "count": count});
     let queues = queues(&inspector)?;
     Ok(Indented(json!({
@@ -133,8 +134,8 @@ async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
 }
 
 fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
-    let queue = inspector.provider.queue();
-    let now = inspector.provider.system_clock().now();
+    let queue = &inspector.state.queue;
+    let now = inspector.state.clock.now();
     let describe = |(source, counts, next_due): (Source, Row, Option<SystemTime>)| {
         json!({
             "kind": source.kind(),
@@ -211,7 +212,7 @@ async fn messages(
     Path(topic): Path<String>,
     Query(paging): Query<Paging>,
 ) -> Answer {
-    let queue = inspector.provider.queue();
+    let queue = &inspector.state.queue;
     let source = Source::topic(&topic);
     let counts = queue.counts(&source)?;
     let message = |message: isobar_abstraction::pub_sub::Message<Bytes>| {
@@ -246,7 +247,7 @@ async fn publish(
 }
 
 async fn fire(State(inspector): State<Arc<Inspector>>, Path(schedule): Path<String>) -> Answer {
-    let clock = inspector.provider.system_clock();
+    let clock = &inspector.state.clock;
     let cx = event::context(clock, PROFILE.limits.event_timeout);
     let tick = Event::Schedule(Tick::new(schedule.as_str(), clock.now()));
     host::handle(inspector.app.function.as_ref(), tick, cx).await?.into_result()?;
@@ -259,7 +260,7 @@ async fn invoke(
     headers: HeaderMap,
     payload: Bytes,
 ) -> Result<Response, Refused> {
-    let cx = event::context(inspector.provider.system_clock(), PROFILE.limits.event_timeout).with_trace_of(&headers);
+    let cx = event::context(&inspector.state.clock, PROFILE.limits.event_timeout).with_trace_of(&headers);
     let answer = host::invoke(inspector.app.function.as_ref(), Invocation::new(function, payload), cx).await?;
     Ok(([(CONTENT_TYPE, "application/json")], answer).into_response())
 }
@@ -269,7 +270,7 @@ async fn dead_letters(
     Path((kind, name)): Path<(String, String)>,
     Query(paging): Query<Paging>,
 ) -> Answer {
-    let letters = inspector.provider.queue().dead_letters(&source(&kind, &name)?, paging.limit())?;
+    let letters = inspector.state.queue.dead_letters(&source(&kind, &name)?, paging.limit())?;
     let letter = |letter: &isobar_abstraction::pub_sub::DeadLetter| {
         json!({
             "id": letter.id,
@@ -290,7 +291,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 async fn redrive(State(inspector): State<Arc<Inspector>>, Path((kind, name)): Path<(String, String)>) -> Answer {
-    let redriven = inspector.provider.queue().redrive(&source(&kind, &name)?, None).await?;
+    let redriven = inspector.state.queue.redrive(&source(&kind, &name)?, None).await?;
     Ok(Indented(json!({"redriven": redriven})))
 }
 

@@ -14,13 +14,13 @@ use futures_util::TryStreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use isobar_abstraction::blob::{Bucket, SignedAccess, WriteOptions, key};
-use isobar_abstraction::{Cloud, Context, Error, ErrorKind, Event, Function, Reply};
+use isobar_abstraction::{Cloud, Context, Error, ErrorKind, Event, Function, Provider, Reply};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::inspect::status;
-use crate::LocalProvider;
 use crate::blob::access_name;
+use crate::state;
 
 #[derive(Deserialize)]
 struct Signature {
@@ -41,14 +41,21 @@ const OURS: &str = "what begins with /.isobar/ is isobar's own, and no route of 
 pub(super) struct Signed(Router);
 
 impl Signed {
-    pub(super) fn new(provider: LocalProvider) -> Self {
+    pub(super) fn new(state: Arc<state::State>, provider: Arc<dyn Provider>) -> Self {
         let router = Router::new()
             .route("/.isobar/objects/{bucket}/{*stored}", get(read).put(write))
             .fallback(async || (StatusCode::NOT_FOUND, OURS))
             .layer(middleware::map_response(sandboxed))
-            .with_state(provider);
+            .with_state(Objects { state, provider });
         Self(router)
     }
+}
+
+/// What the URLs are signed with, and what opens their buckets.
+#[derive(Clone)]
+struct Objects {
+    state: Arc<state::State>,
+    provider: Arc<dyn Provider>,
 }
 
 #[async_trait]
@@ -73,7 +80,7 @@ type Target = (String, String);
 
 /// The bucket, if the signature allows this access to the object.
 fn allowed(
-    provider: &LocalProvider,
+    Objects { state, provider }: &Objects,
     access: SignedAccess,
     (bucket, stored): &Target,
     query: &Signature,
@@ -81,17 +88,17 @@ fn allowed(
     if query.access != access_name(access) {
         return Err(Error::new(ErrorKind::PermissionDenied, "the signature is for another method"));
     }
-    let now = provider.system_clock().now();
-    provider.signer().verify(access, bucket, stored, query.expires, &query.signature, now)?;
-    Ok(Cloud::new(Arc::new(provider.clone())).bucket(bucket))
+    let now = state.clock.now();
+    state.signer.verify(access, bucket, stored, query.expires, &query.signature, now)?;
+    Ok(Cloud::new(Arc::clone(provider)).bucket(bucket))
 }
 
 async fn read(
-    State(provider): State<LocalProvider>,
+    State(objects): State<Objects>,
     Path(target): Path<Target>,
     Query(query): Query<Signature>,
 ) -> Result<Response, Refused> {
-    let object = allowed(&provider, SignedAccess::Get, &target, &query)?.get(key::decode(&target.1)).await?;
+    let object = allowed(&objects, SignedAccess::Get, &target, &query)?.get(key::decode(&target.1)).await?;
     let mut headers = HeaderMap::new();
     let content_type = object.content_type.as_deref().unwrap_or("application/octet-stream");
     for (name, value) in [(CONTENT_TYPE, Some(content_type)), (CACHE_CONTROL, object.cache_control.as_deref())] {
@@ -104,13 +111,13 @@ async fn read(
 }
 
 async fn write(
-    State(provider): State<LocalProvider>,
+    State(objects): State<Objects>,
     Path(target): Path<Target>,
     Query(query): Query<Signature>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refused> {
-    let bucket = allowed(&provider, SignedAccess::Put, &target, &query)?;
+    let bucket = allowed(&objects, SignedAccess::Put, &target, &query)?;
     let mut options = WriteOptions::default();
     if let Some(content_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
         options = options.with_content_type(content_type);

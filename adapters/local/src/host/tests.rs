@@ -287,7 +287,7 @@ async fn a_host_whose_folder_or_store_is_gone_ends_with_the_reason() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         match panics {
-            true => drop(provider.store().write::<()>(|_| panic!("on a damaged page")).await),
+            true => drop(provider.0.store.write::<()>(|_| panic!("on a damaged page")).await),
             false => {
                 std::fs::remove_dir_all(folder.path().join("data")).unwrap();
                 // Nothing is written: the host looks by itself.

@@ -15,13 +15,13 @@ async fn failures_of_a_tick(app: App) -> Vec<String> {
     let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
     let provider = provider(&folder, &clock);
     // It may warn of the folder.
-    provider.store().open().unwrap();
+    provider.0.store.open().unwrap();
     let log = Log::start();
     let declared = |_: &Cloud| App::new("declared").on_schedule("hourly", "0 * * * *", |_: Tick, _| async {});
     let trigger = hosted(&provider, declared).manifest.schedules[0].clone();
     let function = hosted(&provider, |_| app).function;
     let (_stop, stopped) = watch::channel(false);
-    let (store, ticking) = (provider.store().clone(), Arc::new(clock.clone()));
+    let (store, ticking) = (provider.0.store.clone(), Arc::new(clock.clone()));
     let running = tokio::spawn(schedule::run(trigger, store, ticking, function, Stop(stopped)));
     for _ in 0..500 {
         if !log.failures().is_empty() {

@@ -1,0 +1,20 @@
+//! What the services of one provider have in common, and its host: configuration, clock, store, queue and signer.
+
+use std::sync::Arc;
+
+use isobar_abstraction::Clock;
+
+use crate::blob::Signer;
+use crate::config::LocalConfig;
+use crate::pub_sub::Queue;
+use crate::store::Store;
+
+/// What all services of one provider share.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: LocalConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Store,
+    pub(crate) queue: Queue,
+    pub(crate) signer: Arc<Signer>,
+}
