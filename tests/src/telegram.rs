@@ -11,7 +11,7 @@ use isobar::{Body, Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::backends::front::{Front, listen, serve};
+use crate::front::{Front, listen, serve};
 
 const SECRET_TOKEN: &str = "telegram-secret-token";
 

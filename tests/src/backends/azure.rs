@@ -12,6 +12,7 @@ pub mod deployed;
 pub mod gaps;
 mod grid;
 mod host;
+mod letter;
 mod letters;
 pub mod service_bus;
 mod storage;

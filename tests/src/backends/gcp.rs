@@ -11,6 +11,7 @@ pub mod gaps;
 mod letters;
 mod notices;
 mod project;
+mod pub_sub;
 mod pushes;
 pub mod signed;
 

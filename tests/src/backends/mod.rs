@@ -3,7 +3,6 @@
 mod aging;
 pub mod aws;
 pub mod azure;
-pub(crate) mod front;
 pub mod gcp;
 mod held;
 pub mod laptop;
@@ -45,10 +44,6 @@ pub(crate) async fn whole(response: Response<Body>) -> Result<Response<Bytes>> {
 
 pub(crate) fn broken(error: isobar::axum::Error) -> Error {
     Error::internal("the answer broke off").with_source(error)
-}
-
-pub(crate) fn not_a_request(error: http::Error) -> Error {
-    Error::invalid("not a request").with_source(error)
 }
 
 /// The error that the handler tells.

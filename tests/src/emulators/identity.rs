@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::backends::front::{Front, listen, serve};
+use crate::front::{Front, listen, serve};
 
 /// The directory that the tokens say to be of.
 const TENANT: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::REGION;
-use crate::backends::not_a_request;
 use crate::backends::provisioned::Deployment;
+use crate::front::not_a_request;
 
 /// The emulated account, and the names of one trial in it.
 #[derive(Debug)]

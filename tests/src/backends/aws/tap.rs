@@ -14,7 +14,7 @@ use isobar::{Body, Clock, ManualClock, Result};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::backends::front::{Front, forward, listen, serve};
+use crate::front::{Front, forward, listen, serve};
 
 /// The longest that SQS hides a message, in seconds.
 pub(super) const LONGEST: u64 = 43_200;

@@ -9,7 +9,7 @@ use isobar::{Derived, Environment, Location, Manifest, ManualClock, POISON, Reso
 use parking_lot::Mutex;
 
 use super::grid::Grid;
-use super::letters::Letter;
+use super::letter::Letter;
 use super::service_bus::{ServiceBus, Sessions};
 use super::storage::Storage;
 use super::tap::Tap;

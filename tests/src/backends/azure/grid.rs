@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::storage::Storage;
-use crate::backends::front::{Front, forward, listen, serve};
+use crate::front::{Front, forward, listen, serve};
 
 /// A way to the blobs that tells of them.
 #[derive(Debug)]

@@ -11,7 +11,8 @@ use isobar_azure::CustomHandler;
 use serde_json::Value;
 
 use super::account::SECRET;
-use crate::backends::{broken, not_a_request, send, told_error, whole};
+use crate::backends::{broken, send, told_error, whole};
+use crate::front::not_a_request;
 use crate::functions_host::{Call, Files, FunctionsHost, KEY, Trigger, judge, output};
 
 /// A handler, and how it is reached.

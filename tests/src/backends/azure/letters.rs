@@ -1,35 +1,15 @@
 //! Dead letters: where they lie, how they are read, and how they are put back.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use http::Request;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, Derived, Error, POISON, ResourceKind, Result};
 use serde_json::{Value, json};
 
 use super::account::Account;
+use super::letter::Letter;
 use super::service_bus::{Delivery, POLICY};
-use super::storage::{Queued, encoded, mac};
+use super::storage::{encoded, mac};
 use crate::backends::send;
-
-/// A dead letter as it was received.
-#[derive(Debug, Clone)]
-pub(super) enum Letter {
-    Queued(Queued),
-    Delivered(Delivery),
-}
-
-impl Letter {
-    fn read(&self) -> Result<DeadLetter> {
-        match self {
-            Self::Queued(message) => {
-                let text = BASE64_STANDARD.decode(&message.text).unwrap_or_else(|_| message.text.clone().into_bytes());
-                isobar_azure::dead_letter(&text, [])
-            }
-            Self::Delivered(message) => isobar_azure::dead_letter(&message.body, message.properties.clone()),
-        }
-    }
-}
 
 impl Account {
     /// Where the dead letters of a topic or a bucket are, and where they came from.

@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 
 pub use store::{Delivery, Sessions};
 
-use crate::backends::front::{Front, listen, serve};
+use crate::front::{Front, listen, serve};
 use store::Store;
 
 /// The policy that may do everything.

@@ -12,8 +12,8 @@ use isobar::{Body, Clock, ManualClock, Result};
 use parking_lot::Mutex;
 
 use super::storage::{Queued, Storage, queued};
-use crate::backends::front::{Front, forward, listen, serve};
 use crate::backends::whole;
+use crate::front::{Front, forward, listen, serve};
 
 /// As long as any trial, in seconds.
 const LONG: u64 = 86_400;

@@ -9,8 +9,8 @@ use http::{Request, Response, StatusCode};
 use isobar::{Body, Result};
 use tokio::sync::Mutex;
 
-use crate::backends::front::{Front, forward, listen, serve};
-use crate::backends::{not_a_request, send};
+use crate::backends::send;
+use crate::front::{Front, forward, listen, not_a_request, serve};
 
 /// A way to fake-gcs-server.
 #[derive(Debug)]

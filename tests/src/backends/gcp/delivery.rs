@@ -3,52 +3,30 @@
 //! the trial's, which no emulator knows; that the emulator itself pushes to our host is shown end to end.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::DateTime;
 use futures_util::stream::{self, StreamExt};
 use http::Request;
 use isobar::clock::to_rfc3339;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, Clock, Manifest, ResourceKind, Result, TestResponse};
 use isobar_gcp::CloudRunService;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::project::Project;
+use super::pub_sub::Waiting;
 use crate::RunningApp;
 use crate::backends::held::HeldClock;
-use crate::backends::{not_a_request, told_error, whole};
+use crate::backends::{told_error, whole};
+use crate::front::not_a_request;
 
 /// Messages that are pushed at once.
 const AT_ONCE: usize = 16;
 
 /// How long a message that is being pushed is not pushed again.
 const LEASE: Duration = Duration::from_secs(600);
-
-/// A message that was received.
-#[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    ack: String,
-    message: Value,
-    attempt: u32,
-    not_before: SystemTime,
-}
-
-impl Waiting {
-    fn of(received: &Value) -> Self {
-        let message = received["message"].clone();
-        let due = message["attributes"]["isobar-due"].as_str().and_then(|due| DateTime::parse_from_rfc3339(due).ok());
-        let not_before = due.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
-        let ack = received["ackId"].as_str().unwrap_or_default().to_owned();
-        Self { ack, message, attempt: 1, not_before }
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.message["orderingKey"].as_str().filter(|key| !key.is_empty())
-    }
-}
 
 /// An app as a service.
 #[derive(Debug)]

@@ -29,7 +29,8 @@ use super::{Services, WORLDS};
 use crate::backends::aging::Aging;
 use crate::backends::provisioned::Deployment;
 use crate::backends::service::Service;
-use crate::backends::{not_a_request, send, told_error};
+use crate::backends::{send, told_error};
+use crate::front::not_a_request;
 use crate::{Backend, BuildApp, RunningApp, World, built};
 
 /// Longest wait for messages to be handled, some of them after the emulator's own pauses of 1 to 3 s.

@@ -9,7 +9,7 @@ use isobar::{Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::project::{PubSubApi, ask};
+use super::pub_sub::{PubSubApi, ask};
 
 /// Longest wait for a mark.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -4,17 +4,16 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use http::{Method, Request};
-use isobar::{Body, Derived, Environment, Error, Manifest, ResourceKind, Result};
+use http::Method;
+use isobar::{Derived, Environment, Error, Manifest, ResourceKind, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::copies::Copies;
-use super::delivery::Waiting;
 use super::notices::Notices;
+use super::pub_sub::{PubSubApi, Waiting, ask};
 use super::{Services, signed};
 use crate::backends::provisioned::Deployment;
-use crate::backends::send;
 
 /// A project of the emulators, whose id stands before the names of its resources.
 #[derive(Debug)]
@@ -108,77 +107,5 @@ impl Project {
             .iter()
             .map(|it| (self.physical(&Derived::Events.of(&it.source)), format!("/.isobar/buckets/{}", it.source)));
         topics.chain(buckets).collect()
-    }
-}
-
-/// The emulator of Pub/Sub, asked by its REST API.
-#[derive(Debug, Clone)]
-pub(super) struct PubSubApi {
-    pub(super) endpoint: String,
-    pub(super) project: String,
-}
-
-/// How long a received message is ours.
-const ACK_DEADLINE: u32 = 600;
-
-impl PubSubApi {
-    fn url(&self, kind: &str, name: &str) -> String {
-        format!("{}/v1/projects/{}/{kind}/{name}", self.endpoint, self.project)
-    }
-
-    /// A topic with its subscription, and the same for its dead letters.
-    pub(super) async fn make_topic(&self, name: &str) -> Result<()> {
-        for topic in [name.to_owned(), Derived::DeadLetters.of(name)] {
-            ask(Method::PUT, &self.url("topics", &topic), &json!({})).await?;
-            self.make_subscription(&topic, &topic).await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn make_subscription(&self, name: &str, topic: &str) -> Result<()> {
-        let topic = format!("projects/{}/topics/{topic}", self.project);
-        let body = json!({"topic": topic, "ackDeadlineSeconds": ACK_DEADLINE, "enableMessageOrdering": true});
-        ask(Method::PUT, &self.url("subscriptions", name), &body).await.map(drop)
-    }
-
-    /// What lies in a subscription now: `{"ackId", "message"}` each.
-    pub(super) async fn pull(&self, subscription: &str) -> Result<Vec<Value>> {
-        let url = format!("{}:pull", self.url("subscriptions", subscription));
-        let mut all = Vec::new();
-        loop {
-            let answer = ask(Method::POST, &url, &json!({"maxMessages": 1000, "returnImmediately": true})).await?;
-            match answer["receivedMessages"].as_array() {
-                Some(received) if !received.is_empty() => all.extend(received.iter().cloned()),
-                _ => return Ok(all),
-            }
-        }
-    }
-
-    pub(super) async fn acknowledge(&self, subscription: &str, ids: &[&str]) -> Result<()> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let url = format!("{}:acknowledge", self.url("subscriptions", subscription));
-        ask(Method::POST, &url, &json!({"ackIds": ids})).await.map(drop)
-    }
-
-    /// Publishes messages as they are.
-    pub(super) async fn publish(&self, topic: &str, messages: &[Value]) -> Result<()> {
-        let url = format!("{}:publish", self.url("topics", topic));
-        for message in messages {
-            ask(Method::POST, &url, &json!({"messages": [message]})).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Asks an emulator. What is there already is no error.
-pub(super) async fn ask(method: Method, url: &str, body: &Value) -> Result<Value> {
-    let request = Request::builder().method(method).uri(url).header("content-type", "application/json");
-    let request = request.body(Body::from(body.to_string()));
-    let answer = send(request.map_err(|error| Error::internal("not a request").with_source(error))?).await?;
-    match answer.status.as_u16() {
-        200..=299 | 409 => Ok(serde_json::from_slice(&answer.body).unwrap_or_default()),
-        status => Err(Error::internal(format!("{url}: {status} {}", answer.text()))),
     }
 }

@@ -12,7 +12,7 @@ use isobar::{Body, Result};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::backends::front::{Front, forward, listen, serve};
+use crate::front::{Front, forward, listen, serve};
 
 /// Subscription and id of a message.
 pub(super) type Pushed = (String, String);

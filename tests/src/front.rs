@@ -11,8 +11,6 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use isobar::{Body, Error, ErrorKind, Result};
 use tokio::net::TcpListener;
 
-use super::not_a_request;
-
 /// What a server does with a request, whose body is there.
 #[async_trait::async_trait]
 pub(crate) trait Front: Send + Sync + 'static {
@@ -65,4 +63,8 @@ pub(crate) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Resp
     head.headers.remove(header::TRANSFER_ENCODING);
     head.headers.remove(header::CONNECTION);
     Ok(Response::from_parts(head, Body::new(body)))
+}
+
+pub(crate) fn not_a_request(error: http::Error) -> Error {
+    Error::invalid("not a request").with_source(error)
 }
