@@ -1,13 +1,10 @@
 //! A custom handler, started and asked as the Functions host does it.
 
-use crate::cosmos::Cosmos;
+use crate::cosmos::{COSMOS_KEY, Cosmos};
 use crate::server::{Program, Running};
 
 /// The part of the functions' names that only the host knows.
 pub const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
-
-/// A key of the form that Cosmos DB gives out; the emulator knows no other.
-pub const COSMOS_KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
 
 /// Starts a handler on a free port.
 pub fn start(handler: &Program, cosmos: &Cosmos) -> Running {
