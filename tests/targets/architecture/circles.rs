@@ -1,191 +1,200 @@
 //! Circles of imports between the files of a crate.
 //!
-//! A module and its children count as one: among the children of each module, the crate's root too, a child stands for
-//! all files below it, and imports each sibling below which one of them names something. What a module and its
-//! own children or parents name of each other does not count. A re-export stands for the file that it leads to.
+//! A module and its children count as one: among the children of each module a child stands for all files below it,
+//! and imports each sibling below which one of them names something. What a module and its own children or parents
+//! name of each other does not count; but the root of a crate is beside its children: it imports them, or they import
+//! it. A re-export stands for the file that it leads to. What is under `#[cfg(test)]` is left out.
+//!
+//! A glob of the crate's own names would hide what is imported, and is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{shown, sources};
+use super::imports::{Module, Named, Segments, read_file};
+use super::{metadata, sources};
 
 #[test]
 fn files_import_each_other_in_no_circle() {
-    let adapters = ["rest", "serve", "local", "aws", "azure", "gcp"].map(|name| format!("adapters/{name}/src"));
-    let apps = ["shortener", "chatbot"].map(|name| format!("apps/{name}/src"));
-    let crates = ["src", "abstraction/src"].map(str::to_owned).into_iter().chain(adapters).chain(apps);
-    let found: Vec<_> = crates.flat_map(|source| Crate::read(&source).circles(&source)).collect();
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let folders = packages.map(|it| Path::new(it["manifest_path"].as_str().unwrap()).with_file_name("src"));
+    let found: Vec<_> = folders.flat_map(|folder| read(&folder).circles()).collect();
     assert!(found.is_empty(), "circles of imports\n{}", found.join("\n"));
 }
 
-/// The path of a module, or of a name: its segments.
-type Segments = Vec<String>;
-
-/// What a file names of its crate: where, and under which name it knows it from then on.
-struct Named {
-    line: usize,
-    path: Segments,
-    alias: Option<String>,
+fn read(folder: &Path) -> Crate {
+    let files = sources(folder.to_str().unwrap());
+    let files: Vec<_> = files.iter().map(|path| (path, std::fs::read_to_string(path).unwrap())).collect();
+    let named = files.iter().map(|(path, text)| (path.strip_prefix(folder).unwrap().to_str().unwrap(), &**text));
+    Crate::new(folder.to_str().unwrap(), named)
 }
 
-struct Crate(BTreeMap<Segments, (String, Vec<Named>)>);
+/// The modules of a crate, those within files too.
+struct Crate {
+    folder: String,
+    modules: BTreeMap<Segments, Module>,
+}
 
 impl Crate {
-    fn read(source: &str) -> Self {
-        let module = |path: &Path| {
-            let file = shown(path).strip_prefix(source)?.trim_start_matches('/').strip_suffix(".rs")?.to_owned();
-            let mut segments: Segments = file.split('/').map(str::to_owned).collect();
-            let test = segments.iter().any(|segment| segment == "tests" || segment == "double");
-            segments.pop_if(|last| ["lib", "mod"].contains(&last.as_str()));
-            (!test && file != "main").then(|| (segments, (shown(path), names(&std::fs::read_to_string(path).unwrap()))))
-        };
-        Self(sources(source).iter().filter_map(|path| module(path)).collect())
-    }
-
-    /// The module in which a path begins, and the rest of it; `None` where it leads out of the crate.
-    fn start(&self, module: &[String], path: &[String]) -> Option<(Segments, Segments)> {
-        let (mut module, mut path) = (module.to_vec(), path.to_vec());
-        match path.first()?.as_str() {
-            "crate" => module.clear(),
-            "self" => {}
-            "super" => {
-                while path.first().is_some_and(|segment| segment == "super") {
-                    module.pop();
-                    path.remove(0);
-                }
-                return Some((module, path));
+    /// Of files with their text, by their path below the folder. A program is a crate of its own.
+    fn new<'a>(folder: &str, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let (mut modules, mut tests) = (BTreeMap::new(), Vec::new());
+        for (file, text) in files {
+            let mut path: Segments = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+            if path[0] == "bin" || path[0] == "main" {
+                continue;
             }
-            child => {
-                let is_child = self.0.contains_key(&[&module[..], &[child.to_owned()]].concat());
-                return is_child.then_some((module, path));
-            }
+            path.pop_if(|last| ["lib", "mod"].contains(&last.as_str()));
+            read_file(&path, file, text, &mut modules, &mut tests);
         }
-        path.remove(0);
-        Some((module, path))
+        modules.retain(|path, _| !tests.iter().any(|test| path.starts_with(test)));
+        Self { folder: folder.to_owned(), modules }
     }
 
-    /// The module that defines what a path of this module names.
+    /// The module that defines what a path of this module names; `None` where that is of another crate.
     fn target(&self, module: &[String], path: &[String], depth: usize) -> Option<Segments> {
-        let (mut module, path) = self.start(module, path)?;
-        for (place, segment) in path.iter().enumerate() {
+        let (mut module, mut rest) = (module.to_vec(), path);
+        while let [first, after @ ..] = rest {
+            match first.as_str() {
+                "crate" => module.clear(),
+                "super" => drop(module.pop()),
+                "self" => {}
+                _ => break,
+            }
+            rest = after;
+        }
+        for (place, segment) in rest.iter().enumerate() {
             let child = [&module[..], std::slice::from_ref(segment)].concat();
-            if self.0.contains_key(&child) {
+            if self.modules.contains_key(&child) {
                 module = child;
                 continue;
             }
-            let alias = self.0[&module].1.iter().find(|named| named.alias.as_ref() == Some(segment));
-            let Some(named) = alias.filter(|_| depth < 9) else { break };
-            let path = [&named.path[..], &path[place + 1..]].concat();
-            return Some(self.target(&module, &path, depth + 1).unwrap_or(module));
+            let names = &self.modules.get(&module)?.names;
+            return match names.iter().find(|named| named.alias.as_ref() == Some(segment)) {
+                Some(named) if depth < 9 => {
+                    self.target(&module, &[&named.path[..], &rest[place + 1..]].concat(), depth + 1)
+                }
+                Some(_) => None,
+                // The first name of a path without `crate` or `super` may be that of a crate.
+                None => (place > 0 || rest.len() < path.len()).then_some(module),
+            };
         }
         Some(module)
     }
 
-    /// The circles among the children of each module, with the lines that make them.
-    fn circles(&self, source: &str) -> Vec<String> {
-        let mut levels: BTreeMap<Segments, BTreeSet<(String, String, String)>> = BTreeMap::new();
-        for (module, (file, names)) in &self.0 {
+    /// The globs that are refused, and the circles among the children of each module with a line for each import.
+    fn circles(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut levels: BTreeMap<&[String], BTreeMap<(String, String), String>> = BTreeMap::new();
+        for (module, Module { file, names }) in &self.modules {
             for Named { line, path, .. } in names {
-                let Some(target) = self.target(module, path, 0) else { continue };
+                let place = format!("{file}:{line} {}", path.join("::"));
+                let glob = path.strip_suffix(&["*".to_owned()]);
+                let Some(target) = self.target(module, glob.unwrap_or(path), 0) else { continue };
+                if glob.is_some() {
+                    found.push(format!("{}: a glob: {place}", self.folder));
+                }
                 let same = module.iter().zip(&target).take_while(|(one, other)| one == other).count();
-                if let (Some(from), Some(to)) = (module.get(same), target.get(same)) {
-                    let place = format!("{file}:{line} {}", path.join("::"));
-                    levels.entry(module[..same].to_vec()).or_default().insert((from.clone(), to.clone(), place));
+                let node = |path: &Segments| match path.is_empty() {
+                    true => Some("lib.rs".to_owned()),
+                    false => path.get(same).cloned(),
+                };
+                match (node(module), node(&target)) {
+                    (Some(from), Some(to)) if from != to => {
+                        levels.entry(&module[..same]).or_default().entry((from, to)).or_insert(place);
+                    }
+                    _ => {}
                 }
             }
         }
-        let circle = |(level, mut imports): (Segments, BTreeSet<_>)| {
-            // A module that imports no other, or that no other imports, is in no circle.
-            loop {
-                let (all, count) = (imports.clone(), imports.len());
-                imports.retain(|(from, to, _)| {
-                    all.iter().any(|(other, ..)| other == to) && all.iter().any(|(_, other, _)| other == from)
-                });
-                if imports.len() == count {
-                    break;
-                }
-            }
-            let lines: Vec<_> = imports.iter().map(|(from, to, place)| format!("  {from} → {to}: {place}")).collect();
-            (!lines.is_empty()).then(|| format!("{source}, in `{}`:\n{}", level.join("::"), lines.join("\n")))
-        };
-        levels.into_iter().filter_map(circle).collect()
-    }
-}
-
-/// All paths of a file that its `use` declarations have, and all others that begin with `crate` or `super`.
-fn names(text: &str) -> Vec<Named> {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let code = text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
-    let tokens: Vec<_> =
-        code.zip(1..).flat_map(|(line, number)| tokens(line).into_iter().map(move |it| (number, it))).collect();
-    let (mut names, mut rest, mut before) = (Vec::new(), &tokens[..], (0, ""));
-    while let [token, after @ ..] = rest {
-        // The word stands in texts as well.
-        let declares = before.0 != token.0 || ["pub", ")"].contains(&before.1);
-        before = *token;
-        rest = match token.1 {
-            "use" if declares => tree(after, &Vec::new(), &mut names),
-            "crate" | "super" if after.first().is_some_and(|(_, next)| *next == "::") => {
-                let path = rest.iter().map(|(_, token)| *token).take_while(|token| *token == "::" || is_word(token));
-                let path: Segments = path.filter(|token| *token != "::").map(str::to_owned).collect();
-                names.push(Named { line: token.0, path, alias: None });
-                after.iter().position(|(_, next)| *next != "::" && !is_word(next)).map_or(&[], |end| &after[end..])
-            }
-            _ => after,
-        };
-    }
-    names
-}
-
-/// Reads one branch of a `use` declaration, and returns what is behind it.
-fn tree<'a>(mut rest: &'a [(usize, &'a str)], before: &Segments, names: &mut Vec<Named>) -> &'a [(usize, &'a str)] {
-    let (mut path, mut alias) = (before.clone(), None);
-    while let [(line, token), after @ ..] = rest {
-        match *token {
-            "{" => {
-                rest = after;
-                while rest.first().is_some_and(|(_, token)| *token != "}") {
-                    rest = tree(rest, &path, names);
-                    rest = rest.strip_prefix(&[(rest[0].0, ",")]).unwrap_or(rest);
-                }
-                return rest.get(1..).unwrap_or_default();
-            }
-            "as" => {
-                alias = after.first().map(|(_, name)| (*name).to_owned());
-                rest = after.get(1..).unwrap_or_default();
-            }
-            "," | ";" | "}" => {
-                path.pop_if(|last| last == "self");
-                let alias = alias.or_else(|| path.last().cloned());
-                names.push(Named { line: *line, path, alias });
-                return rest;
-            }
-            "::" => rest = after,
-            segment => {
-                path.push(segment.to_owned());
-                rest = after;
+        for (level, mut imports) in levels {
+            keep_circles(&mut imports);
+            if !imports.is_empty() {
+                let lines: Vec<_> = imports.iter().map(|((from, to), at)| format!("  {from} → {to}: {at}")).collect();
+                found.push(format!("{}, in `{}`:\n{}", self.folder, level.join("::"), lines.join("\n")));
             }
         }
+        found
     }
-    rest
 }
 
-fn is_word(token: &str) -> bool {
-    token.starts_with(|first: char| first.is_alphanumeric() || first == '_')
+/// Who imports nobody, or whom nobody imports, is in no circle.
+fn keep_circles(imports: &mut BTreeMap<(String, String), String>) {
+    loop {
+        let count = imports.len();
+        let from: BTreeSet<_> = imports.keys().map(|(from, _)| from.clone()).collect();
+        let to: BTreeSet<_> = imports.keys().map(|(_, to)| to.clone()).collect();
+        imports.retain(|(one, other), _| to.contains(one) && from.contains(other));
+        if imports.len() == count {
+            return;
+        }
+    }
 }
 
-fn tokens(line: &str) -> Vec<&str> {
-    let (mut tokens, mut rest) = (Vec::new(), line.trim_start());
-    while let Some(first) = rest.chars().next() {
-        let is_part = |part: char| part.is_alphanumeric() || part == '_';
-        let length = match first {
-            _ if rest.starts_with("::") => 2,
-            first if is_part(first) => rest.find(|part| !is_part(part)).unwrap_or(rest.len()),
-            first => first.len_utf8(),
-        };
-        let (token, after) = rest.split_at(length);
-        tokens.push(token);
-        rest = after.trim_start();
+fn circles(files: &[(&str, &str)]) -> Vec<String> {
+    Crate::new("src", files.iter().copied()).circles()
+}
+
+#[test]
+fn circles_are_found_however_they_are_written() {
+    let root = ("lib.rs", "mod a;\nmod b;\npub use b::B;\nuse a::A;");
+    let back = ("b.rs", "use crate::a::A;");
+    for (what, a) in [
+        ("a path from the root", "use crate::b::B;"),
+        ("a tree", "use crate::{\n    b::{self, B as C},\n};"),
+        ("a path from the parent", "use super::b::{B, C as D};"),
+        ("a path in code", "fn f() -> super::b::B {}"),
+        ("a re-export", "use crate::B;"),
+        ("a re-export from the parent", "use super::B as C;"),
+        ("a module within the file", "mod inner {\n    use super::super::b::B;\n}"),
+        ("code behind a module within the file", "mod inner { fn f() {} }\nuse super::b;"),
+        ("code behind tests", "#[cfg(test)]\nmod tests { fn f() { '{' } }\nuse crate::b;"),
+        ("code behind strings", "const A: [&str; 3] = [\"\\\"\", r#\"\"{\"#, \"// {\"];\nuse crate::b;"),
+    ] {
+        let found = circles(&[root, ("a.rs", a), back]);
+        assert_eq!(found.len(), 1, "{what}: {found:?}");
+        assert!(found[0].contains("a → b: a.rs:") && found[0].contains("b → a: b.rs:1 crate::a::A"), "{found:?}");
     }
-    tokens
+}
+
+#[test]
+fn circles_are_found_below_the_root_and_with_it() {
+    let below =
+        [("lib.rs", "mod x;"), ("x/mod.rs", "mod a; mod b; mod c;"), ("x/a.rs", "mod y;"), ("x/c.rs", "use super::a;")];
+    let found = circles(&[&below[..], &[("x/a/y.rs", "use crate::x::b;"), ("x/b.rs", "use super::c::C;")]].concat());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].lines().count(), 4, "{found:?}");
+    let found = circles(&[("lib.rs", "mod a; struct State; fn f() { a::f() }"), ("a.rs", "use crate::State;")]);
+    assert!(found.len() == 1 && found[0].contains("lib.rs → a: lib.rs:1 a::f"), "{found:?}");
+}
+
+#[test]
+fn globs_of_own_names_are_refused() {
+    let back = ("b.rs", "use crate::a::A;");
+    for (root, a) in [("pub use b::*;", "use crate::B;"), ("", "use super::*;\nfn f() { b::f() }")] {
+        let found = circles(&[("lib.rs", root), ("a.rs", a), back]);
+        assert!(found.iter().any(|it| it.contains("a glob: ")), "{found:?}");
+    }
+    assert!(circles(&[("lib.rs", "use other::prelude::*;"), ("a.rs", "use other::*;")]).is_empty());
+}
+
+#[test]
+fn what_is_no_circle_is_not_reported() {
+    let one_way = [
+        ("lib.rs", "mod a; mod b; pub use a::A; pub use other::Body;"),
+        ("a.rs", "//! Not [`B`](crate::b::B).\nmod c;\nuse crate::Body;\nuse c::C;\nfn f() { \"crate::b::B\" }"),
+        ("a/c.rs", "use super::A;\nuse crate::a;\nfn f<'b>(it: &'b str) -> impl Sized + use<'b> {}"),
+        ("b.rs", "use crate::{A, a};\nuse self::inner::f;\nmod inner { use super::B; }"),
+    ];
+    assert_eq!(circles(&one_way), [""; 0]);
+    let tested = [
+        ("lib.rs", "mod a; mod b;"),
+        ("a.rs", "use crate::b::B;"),
+        (
+            "b.rs",
+            "#[cfg(test)]\npub(crate) mod double;\n#[cfg(test)]\nuse crate::a;\n#[cfg(test)]\nmod it { use super::*; }",
+        ),
+        ("b/double.rs", "use super::*;\nuse crate::a::A;"),
+    ];
+    assert_eq!(circles(&tested), [""; 0]);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 mod circles;
+mod imports;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,8 @@ use isobar_gcp::{GcpConfig, GcpProvider, deployment};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::project::{Project, ask};
+use super::project::Project;
+use super::pub_sub::ask;
 use super::pushes::{Pushed, Pushes};
 use super::{Services, WORLDS};
 use crate::backends::aging::Aging;

@@ -1,0 +1,207 @@
+//! What a file names of its crate, read from its text.
+
+use std::collections::BTreeMap;
+
+/// The path of a module, or of a name: its segments.
+pub(super) type Segments = Vec<String>;
+
+/// What a module names of its crate: where, and under which name it knows it from then on.
+pub(super) struct Named {
+    pub(super) line: usize,
+    pub(super) path: Segments,
+    pub(super) alias: Option<String>,
+}
+
+/// A module of a file.
+pub(super) struct Module {
+    pub(super) file: String,
+    pub(super) names: Vec<Named>,
+}
+
+/// A token, and its line.
+type Token<'a> = (usize, &'a str);
+
+/// Adds the modules of a file: all paths of its `use` declarations, and all others of two segments and more. Modules of
+/// tests that are files of their own are listed.
+pub(super) fn read_file(
+    path: &Segments,
+    file: &str,
+    text: &str,
+    modules: &mut BTreeMap<Segments, Module>,
+    tests: &mut Vec<Segments>,
+) {
+    let empty = || Module { file: file.to_owned(), names: Vec::new() };
+    modules.insert(path.clone(), empty());
+    // The modules that we are in, each with the depth of its braces.
+    let (mut inside, mut depth) = (vec![(path.clone(), 0)], 0);
+    let tokens = tokens(text);
+    let mut rest = &tokens[..];
+    while let [(line, token), after @ ..] = rest {
+        let (module, opened) = inside.last().unwrap().clone();
+        let names = &mut modules.get_mut(&module).unwrap().names;
+        rest = match (*token, after) {
+            ("#", [(_, "["), (_, "cfg"), (_, "("), (_, "test"), (_, ")"), (_, "]"), item @ ..]) => {
+                if let Some(name) = file_of(item) {
+                    tests.push([module, vec![name]].concat());
+                }
+                end_of(item)
+            }
+            ("mod", [(_, name), (_, "{"), body @ ..]) => {
+                depth += 1;
+                let module = [module, vec![(*name).to_owned()]].concat();
+                modules.insert(module.clone(), empty());
+                inside.push((module, depth));
+                body
+            }
+            ("{", _) => {
+                depth += 1;
+                after
+            }
+            ("}", _) => {
+                if opened == depth && depth > 0 {
+                    inside.pop();
+                }
+                depth -= 1;
+                after
+            }
+            // Not `impl Trait + use<…>`.
+            ("use", [(_, next), ..]) if *next != "<" => tree(after, &Vec::new(), names),
+            (word, [(_, "::"), ..]) if is_word(word) => {
+                let (path, behind) = path_of(word, after);
+                names.push(Named { line: *line, path, alias: None });
+                behind
+            }
+            _ => after,
+        };
+    }
+}
+
+fn path_of<'a, 'b>(first: &str, mut rest: &'b [Token<'a>]) -> (Segments, &'b [Token<'a>]) {
+    let mut path = vec![first.to_owned()];
+    while let [(_, "::"), (_, next), after @ ..] = rest
+        && is_word(next)
+    {
+        path.push((*next).to_owned());
+        rest = after;
+    }
+    (path, rest)
+}
+
+/// The name in `mod name;`, with whatever visibility.
+fn file_of(item: &[Token<'_>]) -> Option<String> {
+    let end = item.iter().position(|(_, token)| ["{", ";"].contains(token))?;
+    match &item[..=end] {
+        [.., (_, "mod"), (_, name), (_, ";")] => Some((*name).to_owned()),
+        _ => None,
+    }
+}
+
+/// What is behind an item.
+fn end_of<'a, 'b>(item: &'b [Token<'a>]) -> &'b [Token<'a>] {
+    let mut depth = 0;
+    for (place, (_, token)) in item.iter().enumerate() {
+        match *token {
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => depth -= 1,
+            _ => {}
+        }
+        match *token {
+            // The end of what a field or a statement stands in.
+            _ if depth < 0 => return &item[place..],
+            "}" | ";" if depth == 0 => return &item[place + 1..],
+            _ => {}
+        }
+    }
+    &[]
+}
+
+/// Reads one branch of a `use` declaration, and returns what is behind it.
+fn tree<'a, 'b>(mut rest: &'b [Token<'a>], before: &Segments, names: &mut Vec<Named>) -> &'b [Token<'a>] {
+    let (mut path, mut alias) = (before.clone(), None);
+    while let [(line, token), after @ ..] = rest {
+        match *token {
+            "{" => {
+                rest = after;
+                while rest.first().is_some_and(|(_, token)| *token != "}") {
+                    rest = tree(rest, &path, names);
+                    rest = rest.strip_prefix(&[(rest[0].0, ",")]).unwrap_or(rest);
+                }
+                return rest.get(1..).unwrap_or_default();
+            }
+            "as" => {
+                alias = after.first().map(|(_, name)| (*name).to_owned());
+                rest = after.get(1..).unwrap_or_default();
+            }
+            "," | ";" | "}" => {
+                path.pop_if(|last| last == "self");
+                let alias = alias.or_else(|| path.last().cloned());
+                names.push(Named { line: *line, path, alias });
+                return rest;
+            }
+            "::" => rest = after,
+            segment => {
+                path.push(segment.to_owned());
+                rest = after;
+            }
+        }
+    }
+    rest
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|first: char| first.is_alphanumeric() || first == '_')
+}
+
+/// The tokens of a text, without comments, strings and characters.
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let (mut tokens, mut rest, mut line) = (Vec::new(), text, 1);
+    while let Some(first) = rest.chars().next() {
+        let (token, after) = match unspoken(rest) {
+            0 => {
+                let is_part = |part: char| part.is_alphanumeric() || part == '_';
+                let length = match first {
+                    _ if rest.starts_with("::") => 2,
+                    first if is_part(first) => rest.find(|part| !is_part(part)).unwrap_or(rest.len()),
+                    first => first.len_utf8(),
+                };
+                tokens.push((line, &rest[..length]));
+                rest.split_at(length)
+            }
+            length => rest.split_at(length),
+        };
+        line += token.matches('\n').count();
+        rest = after;
+    }
+    tokens
+}
+
+/// The length of the space, the comment, the string or the character that a text begins with.
+fn unspoken(text: &str) -> usize {
+    let until = |from: usize, end: &str| text[from..].find(end).map_or(text.len(), |at| from + at + end.len());
+    let space = text.len() - text.trim_start().len();
+    let raw = text.strip_prefix('b').unwrap_or(text).strip_prefix('r');
+    if let Some(raw) = raw
+        && let hashes = raw.len() - raw.trim_start_matches('#').len()
+        && raw[hashes..].starts_with('"')
+    {
+        return until(text.len() - raw.len() + hashes + 1, &format!("\"{}", &raw[..hashes]));
+    }
+    let mut letters = text.chars();
+    match (letters.next(), letters.next(), letters.next()) {
+        _ if space > 0 => space,
+        (Some('/'), Some('/'), _) => text.find('\n').unwrap_or(text.len()),
+        (Some('/'), Some('*'), _) => until(2, "*/"),
+        (Some('"'), ..) => {
+            let mut escaped = false;
+            let end = |letter: char| {
+                let ends = letter == '"' && !escaped;
+                escaped = letter == '\\' && !escaped;
+                ends
+            };
+            text[1..].find(end).map_or(text.len(), |at| at + 2)
+        }
+        (Some('\''), Some('\\'), Some(escaped)) => until(2 + escaped.len_utf8(), "'"),
+        (Some('\''), Some(letter), Some('\'')) => letter.len_utf8() + 2,
+        _ => 0,
+    }
+}
