@@ -111,7 +111,7 @@ impl KeyValue for FirestoreKeyValue {
 
     /// One page. Where it ended is told by the last sort key, which every provider understands.
     async fn query(&self, range: &QueryRange) -> Result<Items> {
-        let parent = format!("/{}", stored::parent(&self.collection, &range.partition)?);
+        let parent = format!("/{}", key::parent(&self.collection, &range.partition)?);
         let (start, end) = ends(range);
         let course = Course { parent, field: "s", descending: range.descending, start, end, limit: range.limit };
         self.page(course, |key, _| key.sort.clone()).await

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::FirestoreKeyValue;
-use super::key::parent;
 use super::stored::{Found, Typed};
 
 /// Documents that one request asks for, at most.

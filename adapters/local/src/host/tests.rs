@@ -38,7 +38,8 @@ async fn ask(uri: &str, headers: &[(&str, &str)]) -> StatusCode {
     let folder = tempfile::tempdir().unwrap();
     let provider = provider(&folder, &ManualClock::default());
     let app = hosted(&provider, |_| App::new("nothing"));
-    let mut router = Inspector::new(provider, app, Token::of("s3cret")).router();
+    let state = Arc::clone(&provider.0);
+    let mut router = Inspector::new(state, Arc::new(provider), app, Token::of("s3cret")).router();
     let with = |request: http::request::Builder, (name, value): &(&str, &str)| request.header(*name, *value);
     let request = headers.iter().fold(Request::get(uri), with).body(Body::empty()).unwrap();
     let response = router.call(request).await.unwrap();

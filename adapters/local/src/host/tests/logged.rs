@@ -59,7 +59,8 @@ async fn a_tick_that_fails_is_logged_once_with_its_ids() {
 async fn signed_urls_have_the_ids_the_time_limit_and_the_log_of_the_app() {
     let (folder, clock, log) = (tempfile::tempdir().unwrap(), ManualClock::default(), Log::start());
     let provider = provider(&folder, &clock);
-    let entrance = Arc::new(Entrance::new(&provider, hosted(&provider, |_| App::new("nothing"))));
+    let app = hosted(&provider, |_| App::new("nothing"));
+    let entrance = Arc::new(Entrance::new(&provider.0, Arc::new(provider.clone()), app));
     let (pages, minute) = (Cloud::new(Arc::new(provider.clone())).bucket("pages"), Duration::from_secs(60));
     pages.put("page", vec![7; 1_000_000]).await.unwrap();
     let get = pages.signed_get("page", minute).await.unwrap().url;
