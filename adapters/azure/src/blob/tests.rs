@@ -32,7 +32,7 @@ fn refusal(status: u16, code: &str) -> Response<String> {
 
 /// The container `pages` of the account `acc` there, opened so.
 fn at(url: &str, by: &str) -> AzureBlob {
-    pages(&at_account(url, by).0)
+    pages(&at_account(url, by).state)
 }
 
 fn pages(state: &Arc<State>) -> AzureBlob {
