@@ -6,8 +6,8 @@
 //! ("Quotas and limits" of Firestore); a key of isobar is any UTF-8, and a sort key may be empty. So both are
 //! escaped:
 //!
-//! - `s` stands before each sort key, so that no id is empty or of the form `__…__`. In the sort key `/` is `.1`, and `.`, by which the escape is known, is `.0`. All else is as
-//!   it is: this id stands in bodies only.
+//! - `s` stands before each sort key, so that no id is empty or of the form `__…__`. In the sort key `/` is `.1`, and
+//!   `.`, by which the escape is known, is `.0`. All else is as it is: this id stands in bodies only.
 //! - In the partition all bytes but letters, digits, `-` and `_` are `.` and two hexadecimal digits: queries have
 //!   this id in their URL. Before it stands `hash`, four hexadecimal digits of the partition's SHA-256. By them a table is
 //!   cut into segments, and partitions that are written in the order of their names do not all go to one place,
