@@ -24,20 +24,14 @@ pub enum ErrorKind {
     Conflict,
     /// The caller sent something that no provider would take.
     InvalidInput,
-    /// Something is larger than the limit, which is in bytes or in items as the message says.
-    TooLarge {
-        /// The largest size that would have been taken.
-        limit: u64,
-    },
+    /// Something is larger than the [limit](Error::limit).
+    TooLarge,
     /// The credentials are missing, expired or wrong.
     Unauthenticated,
     /// The credentials are good, but the access was not granted or not declared.
     PermissionDenied,
-    /// The service asks for fewer requests.
-    Throttled {
-        /// How long the service asks to wait, where it says so.
-        retry_after: Option<Duration>,
-    },
+    /// The service asks for fewer requests, perhaps only [after a while](Error::retry_after).
+    Throttled,
     /// The service cannot be reached or cannot serve now.
     Unavailable,
     /// The operation did not end before its deadline.
@@ -58,10 +52,10 @@ impl ErrorKind {
             Self::AlreadyExists => "already-exists",
             Self::Conflict => "conflict",
             Self::InvalidInput => "invalid-input",
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge => "too-large",
             Self::Unauthenticated => "unauthenticated",
             Self::PermissionDenied => "permission-denied",
-            Self::Throttled { .. } => "throttled",
+            Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
             Self::Unsupported => "unsupported",
@@ -115,6 +109,8 @@ struct Inner {
     message: String,
     operation: Option<&'static str>,
     resource: Option<String>,
+    limit: Option<u64>,
+    retry_after: Option<Duration>,
     outcome_unknown: bool,
     origin: Option<Origin>,
     source: Option<BoxError>,
@@ -128,6 +124,8 @@ impl Error {
             message: message.into(),
             operation: None,
             resource: None,
+            limit: None,
+            retry_after: None,
             outcome_unknown: false,
             origin: None,
             source: None,
@@ -173,7 +171,7 @@ impl Error {
     /// [`ErrorKind::TooLarge`]: `what` is `size` and the limit is `limit`.
     pub fn too_large(what: &str, size: u64, limit: u64) -> Self {
         let message = format!("{what} is {size}, the limit is {limit}");
-        Self::new(ErrorKind::TooLarge { limit }, message)
+        Self::new(ErrorKind::TooLarge, message).with_limit(limit)
     }
 
     /// Names the operation, unless one is named already: the innermost knows best.
@@ -187,6 +185,20 @@ impl Error {
     #[must_use]
     pub fn with_resource(mut self, resource: impl Into<String>) -> Self {
         self.0.resource.get_or_insert_with(|| resource.into());
+        self
+    }
+
+    /// The largest size that would have been taken, in bytes or in items as the message says.
+    #[must_use]
+    pub fn with_limit(mut self, limit: u64) -> Self {
+        self.0.limit = Some(limit);
+        self
+    }
+
+    /// How long the service asks to wait.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
         self
     }
 
@@ -264,7 +276,7 @@ impl Error {
     /// [`Timeout`](ErrorKind::Timeout). Whether repeating it is *safe* is the other question:
     /// see [`outcome_unknown`](Self::outcome_unknown).
     pub fn is_retryable(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Timeout)
+        matches!(self.0.kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Timeout)
     }
 
     /// Was the write perhaps applied although it failed?
@@ -274,10 +286,12 @@ impl Error {
 
     /// How long the service asked to wait, where it said so.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.0.kind {
-            ErrorKind::Throttled { retry_after } => retry_after,
-            _ => None,
-        }
+        self.0.retry_after
+    }
+
+    /// The largest size that would have been taken, where that is known: in bytes or in items as the message says.
+    pub fn limit(&self) -> Option<u64> {
+        self.0.limit
     }
 
     /// The same error once more, for an answer that several callers wait for.
@@ -290,6 +304,8 @@ impl Error {
             message: self.0.message.clone(),
             operation: self.0.operation,
             resource: self.0.resource.clone(),
+            limit: self.0.limit,
+            retry_after: self.0.retry_after,
             outcome_unknown: self.0.outcome_unknown,
             origin: self.0.origin,
             source: self.0.source.as_ref().map(|source| source.to_string().into()),
@@ -419,7 +435,7 @@ mod tests {
 
     #[test]
     fn an_isobar_error_survives_the_way_through_object_store() {
-        let ours = Error::new(ErrorKind::Throttled { retry_after: Some(Duration::from_secs(3)) }, "slow down");
+        let ours = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_secs(3));
         let back = Error::from(object_store::Error::from(ours));
         assert_eq!(back.retry_after(), Some(Duration::from_secs(3)));
         for kind in [

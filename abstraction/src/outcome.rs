@@ -114,7 +114,7 @@ impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
 fn is_final(error: &Error) -> bool {
     use ErrorKind::{InvalidInput, TooLarge, Unsupported};
     matches!(error.origin(), Origin::App | Origin::Request)
-        && matches!(error.kind(), InvalidInput | TooLarge { .. } | Unsupported)
+        && matches!(error.kind(), InvalidInput | TooLarge | Unsupported)
 }
 
 /// An error and its sources in one line, as reasons and logs show it.
@@ -245,7 +245,7 @@ mod tests {
             let outcome = Err::<(), _>(Error::new(kind, "no").with_origin(origin)).into_outcome();
             matches!(outcome, Outcome::Reject { reason } if reason.starts_with("no ("))
         };
-        for kind in [ErrorKind::InvalidInput, ErrorKind::TooLarge { limit: 7 }, ErrorKind::Unsupported] {
+        for kind in [ErrorKind::InvalidInput, ErrorKind::TooLarge, ErrorKind::Unsupported] {
             assert!(rejects(kind, Origin::App) && rejects(kind, Origin::Request), "{kind:?}");
             assert!(!rejects(kind, Origin::Data) && !rejects(kind, Origin::Service), "{kind:?}");
         }
@@ -258,8 +258,8 @@ mod tests {
 
     #[test]
     fn a_throttled_error_waits_as_long_as_it_was_told() {
-        let kind = crate::ErrorKind::Throttled { retry_after: Some(Duration::from_secs(9)) };
-        let outcome = Err::<(), _>(Error::new(kind, "slow down")).into_outcome();
+        let error = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_secs(9));
+        let outcome = Err::<(), _>(error).into_outcome();
         let verdict = RetryPolicy::default().judge(1, outcome, LIMITS.retry_after);
         assert_eq!(verdict, Verdict::Again(Duration::from_secs(9)));
     }

@@ -98,8 +98,10 @@ impl Overrun {
     /// The answer to the request, whatever the service made of the part that it has seen.
     pub(super) fn response(&self, limits: &Limits) -> Option<Response> {
         let limit = limits.request_bytes;
-        let error =
-            || Error::new(ErrorKind::TooLarge { limit }, format!("the request body is larger than the limit, {limit}"));
+        let error = || {
+            Error::new(ErrorKind::TooLarge, format!("the request body is larger than the limit, {limit}"))
+                .with_limit(limit)
+        };
         self.0.load(Ordering::Relaxed).then(|| error().into_response())
     }
 }
@@ -181,12 +183,12 @@ fn status(origin: Origin, kind: ErrorKind) -> StatusCode {
     match origin {
         Origin::App | Origin::Data => status_of_app(kind),
         Origin::Request => match kind {
-            ErrorKind::InvalidInput | ErrorKind::TooLarge { .. } => status_of_app(kind),
+            ErrorKind::InvalidInput | ErrorKind::TooLarge => status_of_app(kind),
             // What is left of these, such as an access that was not declared, no client can mend.
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         },
         Origin::Service => match kind {
-            ErrorKind::Conflict | ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Timeout => {
+            ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Timeout => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -201,8 +203,8 @@ fn status_of_app(kind: ErrorKind) -> StatusCode {
         ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::AlreadyExists | ErrorKind::Conflict => StatusCode::CONFLICT,
-        ErrorKind::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::Throttled => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -214,7 +216,7 @@ fn status_of_app(kind: ErrorKind) -> StatusCode {
 fn is_shown(origin: Origin, kind: ErrorKind) -> bool {
     match origin {
         Origin::App | Origin::Data => !matches!(kind, ErrorKind::Config | ErrorKind::Internal),
-        Origin::Request => matches!(kind, ErrorKind::InvalidInput | ErrorKind::TooLarge { .. }),
+        Origin::Request => matches!(kind, ErrorKind::InvalidInput | ErrorKind::TooLarge),
         Origin::Service => false,
     }
 }
@@ -250,8 +252,8 @@ mod tests {
             (K::NotFound, [404, 500, 500], [true, false]),
             (K::AlreadyExists, [409, 500, 500], [true, false]),
             (K::Conflict, [409, 500, 503], [true, false]),
-            (K::TooLarge { limit: 7 }, [413, 413, 500], [true, true]),
-            (K::Throttled { retry_after: None }, [429, 500, 503], [true, false]),
+            (K::TooLarge, [413, 413, 500], [true, true]),
+            (K::Throttled, [429, 500, 503], [true, false]),
             (K::Unavailable, [503, 500, 503], [true, false]),
             (K::Timeout, [504, 500, 503], [true, false]),
             (K::Unsupported, [501, 500, 500], [true, false]),

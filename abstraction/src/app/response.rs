@@ -120,7 +120,7 @@ impl Streamed {
         let message = format!(
             "the response body is at least {is}, the limit is {limit}; put large content into a bucket and sign a URL"
         );
-        Error::new(ErrorKind::TooLarge { limit }, message)
+        Error::new(ErrorKind::TooLarge, message).with_limit(limit)
     }
 }
 

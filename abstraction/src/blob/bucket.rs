@@ -402,7 +402,7 @@ where
     let mut part = first;
     while !part.is_empty() {
         if parts.cut > MOST_PARTS {
-            let error = Error::new(ErrorKind::TooLarge { limit: LARGEST_STREAM }, "the stream has more than 430 GiB");
+            let error = Error::new(ErrorKind::TooLarge, "the stream has more than 430 GiB").with_limit(LARGEST_STREAM);
             return Err(error.with_origin(Origin::Request));
         }
         upload.put_part(part.into()).await?;
@@ -442,6 +442,6 @@ mod tests {
         let first = Bytes::from_static(b"first");
         send_parts(&mut Sink, first.clone(), parts(MOST_PARTS - 1), content()).await.unwrap();
         let error = send_parts(&mut Sink, first, parts(MOST_PARTS), content()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TooLarge { limit: LARGEST_STREAM });
+        assert_eq!((error.kind(), error.limit()), (ErrorKind::TooLarge, Some(LARGEST_STREAM)));
     }
 }

@@ -90,12 +90,11 @@ impl DynamoKeyValue {
             "ValidationException" | "ValidationError" if OTHER_KEYS.iter().any(said) => {
                 (ErrorKind::Config, format!("the DynamoDB table `{table}` needs the keys `pk` and `sk`, of type S"))
             }
-            "ValidationException" | "ValidationError" if said(&"tem size") && said(&"exceeded") => (
-                ErrorKind::TooLarge { limit: ITEM_BYTES },
-                format!("the item is over {ITEM_BYTES} bytes, the most that fits into DynamoDB"),
-            ),
+            "ValidationException" | "ValidationError" if said(&"tem size") && said(&"exceeded") => {
+                (ErrorKind::TooLarge, format!("the item is over {ITEM_BYTES} bytes, the most that fits into DynamoDB"))
+            }
             "TransactionConflictException" | "TransactionInProgressException" | "ReplicatedWriteConflictException" => {
-                (ErrorKind::Throttled { retry_after: None }, "other writes of the same item are under way".to_owned())
+                (ErrorKind::Throttled, "other writes of the same item are under way".to_owned())
             }
             _ => return refusal,
         };

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Response;
-use isobar_abstraction::ErrorKind;
 use isobar_rest::{Judgement, Refusal};
 
 use code::{Meaning, meaning};
@@ -51,8 +50,7 @@ pub(crate) fn of_code(answer: &Response<Bytes>, code: String, message: &str, pla
         dates: read::date(answer.headers()).map(|theirs| (theirs, SystemTime::now())),
     };
     let meaning = parts.meaning();
-    let (kind, judgement, explanation) =
-        (parts.kind(meaning), parts.judgement(meaning), parts.explained(meaning, place));
+    let (kind, judgement, explanation) = (meaning.kind(), parts.judgement(meaning), parts.explained(meaning, place));
     Refusal { kind, judgement, explanation, ..refusal }
 }
 
@@ -78,7 +76,7 @@ impl ErrorParts<'_> {
         match meaning {
             // The message is the only sign of it in what SNS, STS and DynamoDB answer.
             Meaning::Unauthenticated if of_time.iter().any(|sign| self.message.contains(sign)) => Meaning::Skewed,
-            Meaning::Invalid | Meaning::Other if self.size_limit().is_some() => Meaning::TooLarge,
+            Meaning::Invalid | Meaning::Other if self.is_too_large() => Meaning::TooLarge,
             _ => meaning,
         }
     }
@@ -89,30 +87,18 @@ impl ErrorParts<'_> {
         Some(theirs.duration_since(ours).unwrap_or_else(|error| error.duration()))
     }
 
-    /// The limit that something is larger than, in bytes.
+    /// Does it say that something is larger than the service's limit?
     ///
-    /// Sources: quotas of DynamoDB, Lambda, S3, SNS and SQS; SQS says its own.
-    fn size_limit(&self) -> Option<u64> {
+    /// Sources: quotas of DynamoDB, Lambda, S3, SNS and SQS.
+    fn is_too_large(&self) -> bool {
         let message = self.message;
         match self.code.trim_end_matches("Exception") {
-            _ if message.contains("Item size") && message.contains("exceeded") => Some(409_600),
-            "RequestTooLarge" => Some(6_291_456),
-            "EntityTooLarge" => Some(5_368_709_120),
-            "BatchRequestTooLong" => Some(262_144),
-            "ItemCollectionSizeLimitExceeded" => Some(10_737_418_240),
-            "InvalidParameter" if message.contains("too long") => Some(262_144),
+            "RequestTooLarge" | "EntityTooLarge" | "BatchRequestTooLong" | "ItemCollectionSizeLimitExceeded" => true,
+            "InvalidParameter" if message.contains("too long") => true,
             _ => {
-                let (_, limit) = message.split_once("must be shorter than ")?;
-                limit.split_whitespace().next()?.parse().ok()
+                message.contains("must be shorter than ")
+                    || message.contains("Item size") && message.contains("exceeded")
             }
-        }
-    }
-
-    fn kind(&self, meaning: Meaning) -> ErrorKind {
-        match meaning {
-            Meaning::Throttled => ErrorKind::Throttled { retry_after: self.retry_after },
-            Meaning::TooLarge => ErrorKind::TooLarge { limit: self.size_limit().unwrap_or_default() },
-            meaning => meaning.kind(),
         }
     }
 

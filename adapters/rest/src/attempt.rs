@@ -41,7 +41,7 @@ pub fn changed(key: &Key) -> Error {
 
 /// The error of what other writes kept from happening.
 pub fn throttled(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Throttled { retry_after: None }, message)
+    Error::new(ErrorKind::Throttled, message)
 }
 
 /// The error of an addition that lost every race. `advice` says how not to lose.

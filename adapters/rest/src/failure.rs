@@ -107,7 +107,7 @@ impl Target {
     pub(crate) fn too_large(&self, limit: usize) -> Failure {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let message = format!("the answer of {self} is larger than {limit} bytes");
-        Failure { error: Error::new(ErrorKind::TooLarge { limit }, message), sent: true, again: Again::Never }
+        Failure { error: Error::new(ErrorKind::TooLarge, message).with_limit(limit), sent: true, again: Again::Never }
     }
 
     /// The time was up.

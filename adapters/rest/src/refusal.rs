@@ -92,6 +92,10 @@ impl Refusal {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let error = Self::new(refusal.kind, refusal.explanation).with_origin(Origin::Service);
+        let error = match (refusal.kind, refusal.judgement) {
+            (ErrorKind::Throttled, Judgement::Refused { after: Some(after) }) => error.with_retry_after(after),
+            _ => error,
+        };
         unknown(error, refusal.uncertain)
     }
 }
@@ -108,8 +112,8 @@ fn kind_of(status: u16) -> ErrorKind {
         403 => ErrorKind::PermissionDenied,
         404 | 410 => ErrorKind::NotFound,
         409 | 412 => ErrorKind::Conflict,
-        413 => ErrorKind::TooLarge { limit: 0 },
-        429 => ErrorKind::Throttled { retry_after: None },
+        413 => ErrorKind::TooLarge,
+        429 => ErrorKind::Throttled,
         501 => ErrorKind::Unsupported,
         408 | 500.. => ErrorKind::Unavailable,
         300..=399 => ErrorKind::Config,

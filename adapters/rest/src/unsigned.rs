@@ -68,7 +68,7 @@ impl Refusal {
     /// quote what was sent.
     pub fn of_source(&self, from: &str) -> Error {
         let kind = match self.kind {
-            kind @ (ErrorKind::Throttled { .. } | ErrorKind::Unavailable) => kind,
+            kind @ (ErrorKind::Throttled | ErrorKind::Unavailable) => kind,
             _ => ErrorKind::Unauthenticated,
         };
         let code = if self.code.is_empty() { String::new() } else { format!(": {}", self.code) };

@@ -16,7 +16,7 @@ pub async fn read_whole(body: Body, limit: u64) -> Result<Bytes> {
     }
     let read = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;
     let read = read.map_err(|error| match error.is::<LengthLimitError>() {
-        true => Error::new(ErrorKind::TooLarge { limit }, format!("the call is larger than {limit} bytes")),
+        true => Error::new(ErrorKind::TooLarge, format!("the call is larger than {limit} bytes")).with_limit(limit),
         false => Error::invalid("the call broke off").with_source(error),
     });
     Ok(read?.to_bytes())
@@ -35,7 +35,7 @@ pub fn status_of(error: &Error) -> StatusCode {
     match error.kind() {
         ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -49,7 +49,7 @@ mod tests {
         let unknown = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("abc"), Ok("de")]));
         for body in [Body::from("abcde"), unknown] {
             let error = read_whole(body, 4).await.unwrap_err();
-            assert_eq!((error.kind(), status_of(&error).as_u16()), (ErrorKind::TooLarge { limit: 4 }, 413));
+            assert_eq!((error.kind(), status_of(&error).as_u16()), (ErrorKind::TooLarge, 413));
         }
         assert_eq!(read_whole(Body::from("abcd"), 4).await.unwrap(), "abcd");
     }

@@ -103,9 +103,9 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         | "AuthorizationHeaderMalformed"
         | "AuthorizationQueryParametersError"
         | "MissingSecurityHeader" => ErrorKind::Unauthenticated,
-        "EntityTooLarge" => ErrorKind::TooLarge { limit: LARGEST_PUT },
-        "KeyTooLongError" => ErrorKind::TooLarge { limit: crate::profile::PROFILE.limits.object_key_bytes },
-        "MetadataTooLarge" => ErrorKind::TooLarge { limit: crate::profile::PROFILE.limits.metadata_bytes },
+        "EntityTooLarge" => ErrorKind::TooLarge,
+        "KeyTooLongError" => ErrorKind::TooLarge,
+        "MetadataTooLarge" => ErrorKind::TooLarge,
         "InvalidObjectState" | "MethodNotAllowed" => ErrorKind::Unsupported,
         "InvalidURI" | "EntityTooSmall" => ErrorKind::InvalidInput,
         "NoSuchUpload"
@@ -122,9 +122,6 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         },
     }
 }
-
-/// The largest object that is written in one request: 5 GiB.
-const LARGEST_PUT: u64 = 5 << 30;
 
 fn explained(refusal: &Refusal) -> String {
     let Refusal { code, message, .. } = refusal;
@@ -175,7 +172,7 @@ mod tests {
 
     #[test]
     fn codes_are_kinds_and_judgements() {
-        let throttled = ErrorKind::Throttled { retry_after: None };
+        let throttled = ErrorKind::Throttled;
         for (status, code, kind, judgement) in [
             (403, "AccessDenied", ErrorKind::PermissionDenied, Judgement::Final),
             (403, "InvalidAccessKeyId", ErrorKind::Unauthenticated, Judgement::Final),
@@ -185,7 +182,7 @@ mod tests {
             (404, "NoSuchVersion", ErrorKind::NotFound, Judgement::Final),
             (412, "PreconditionFailed", ErrorKind::Conflict, Judgement::Final),
             (416, "InvalidRange", ErrorKind::InvalidInput, Judgement::Final),
-            (400, "EntityTooLarge", ErrorKind::TooLarge { limit: 5_368_709_120 }, Judgement::Final),
+            (400, "EntityTooLarge", ErrorKind::TooLarge, Judgement::Final),
             (503, "SlowDown", throttled, REFUSED),
             (500, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
             (503, "ServiceUnavailable", ErrorKind::Unavailable, Judgement::Failed),

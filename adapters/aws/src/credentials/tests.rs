@@ -129,7 +129,7 @@ async fn a_container_that_refuses_or_speaks_nonsense_is_an_error_that_shows_noth
     for (status, body, kind) in [
         (403, json!({"message": "hush"}), ErrorKind::Unauthenticated),
         (404, json!("hush"), ErrorKind::Unauthenticated),
-        (429, json!("hush"), ErrorKind::Throttled { retry_after: None }),
+        (429, json!("hush"), ErrorKind::Throttled),
         (503, json!("hush"), ErrorKind::Unavailable),
         (200, json!("hush"), ErrorKind::Internal),
         (200, json!({"AccessKeyId": 1, "SecretAccessKey": "hush"}), ErrorKind::Internal),

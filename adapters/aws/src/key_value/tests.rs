@@ -133,4 +133,4 @@ fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> (ErrorKind, bool) {
     (error.kind(), error.outcome_unknown())
 }
 
-const THROTTLED: ErrorKind = ErrorKind::Throttled { retry_after: None };
+const THROTTLED: ErrorKind = ErrorKind::Throttled;

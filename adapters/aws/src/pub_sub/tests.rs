@@ -180,4 +180,4 @@ fn told(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
     results.iter().map(|result| result.as_ref().err().map(|error| (error.kind(), error.outcome_unknown()))).collect()
 }
 
-const THROTTLED: ErrorKind = ErrorKind::Throttled { retry_after: None };
+const THROTTLED: ErrorKind = ErrorKind::Throttled;

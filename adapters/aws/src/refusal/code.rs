@@ -32,13 +32,13 @@ impl Meaning {
     /// The kind, without a limit and a time that the message and the headers may say.
     pub(crate) fn kind(self) -> ErrorKind {
         match self {
-            Self::Throttled => ErrorKind::Throttled { retry_after: None },
+            Self::Throttled => ErrorKind::Throttled,
             Self::Busy | Self::Failed => ErrorKind::Unavailable,
             Self::Expired | Self::Skewed | Self::Unauthenticated => ErrorKind::Unauthenticated,
             Self::Denied => ErrorKind::PermissionDenied,
             Self::Missing => ErrorKind::NotFound,
             Self::Conflict => ErrorKind::Conflict,
-            Self::TooLarge => ErrorKind::TooLarge { limit: 0 },
+            Self::TooLarge => ErrorKind::TooLarge,
             Self::Invalid => ErrorKind::InvalidInput,
             Self::Config => ErrorKind::Config,
             Self::Unsupported => ErrorKind::Unsupported,

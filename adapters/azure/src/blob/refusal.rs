@@ -10,7 +10,6 @@ use isobar_rest::object::Refused;
 use isobar_rest::{Judgement, Refusal};
 
 use crate::config::{Access, StorageAccount};
-use crate::profile::{MOST_PARTS, PROFILE};
 use crate::service::{self, Place};
 
 /// The errors of one container.
@@ -91,9 +90,6 @@ impl BlobRefusals {
     }
 }
 
-/// The largest object that is written in one request: 5,000 MiB.
-const LARGEST_PUT: u64 = 5_000 << 20;
-
 /// Reads what an answer refuses.
 pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
     let refusal = service::read(answer)?;
@@ -104,8 +100,8 @@ pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
         _ => refusal.judgement,
     };
     let kind = match refusal.code.as_str() {
-        "MetadataTooLarge" => ErrorKind::TooLarge { limit: PROFILE.limits.metadata_bytes },
-        "BlockCountExceedsLimit" => ErrorKind::TooLarge { limit: MOST_PARTS as u64 },
+        "MetadataTooLarge" => ErrorKind::TooLarge,
+        "BlockCountExceedsLimit" => ErrorKind::TooLarge,
         "BlobImmutableDueToPolicy" | "PublicAccessNotPermitted" => ErrorKind::PermissionDenied,
         "BlobArchived" | "BlobBeingRehydrated" | "InvalidBlobType" | "UnsupportedHeader" | "FeatureNotSupported" => {
             ErrorKind::Unsupported
@@ -115,7 +111,7 @@ pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
             ErrorKind::InvalidInput
         }
         "ContainerBeingDeleted" | "ContainerDisabled" | "Md5Mismatch" | "Crc64Mismatch" => ErrorKind::Unavailable,
-        _ if status == 413 => ErrorKind::TooLarge { limit: LARGEST_PUT },
+        _ if status == 413 => ErrorKind::TooLarge,
         // No call of ours is wrong but by its names and metadata, which have codes of their own.
         _ if refusal.kind == ErrorKind::InvalidInput => ErrorKind::Internal,
         _ => refusal.kind,
@@ -154,7 +150,7 @@ mod tests {
 
     #[test]
     fn codes_are_kinds_and_judgements() {
-        let (throttled, patience) = (ErrorKind::Throttled { retry_after: None }, Judgement::Refused { after: None });
+        let (throttled, patience) = (ErrorKind::Throttled, Judgement::Refused { after: None });
         for (status, code, kind, judgement) in [
             (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, Judgement::Final),
             (403, "AuthenticationFailed", ErrorKind::Unauthenticated, Judgement::Final),
@@ -166,7 +162,7 @@ mod tests {
             (412, "LeaseIdMissing", ErrorKind::Conflict, Judgement::Final),
             (400, "InvalidBlockList", ErrorKind::Conflict, Judgement::Final),
             (400, "OutOfRangeInput", ErrorKind::Config, Judgement::Final),
-            (413, "RequestBodyTooLarge", ErrorKind::TooLarge { limit: 5_242_880_000 }, Judgement::Final),
+            (413, "RequestBodyTooLarge", ErrorKind::TooLarge, Judgement::Final),
             (416, "InvalidRange", ErrorKind::InvalidInput, Judgement::Final),
             (503, "ServerBusy", throttled, patience),
             (429, "", throttled, patience),

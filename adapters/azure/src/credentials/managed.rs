@@ -103,7 +103,7 @@ pub(super) async fn machine(
     };
     match answer {
         Ok(answer) => Answer::read(from, answer.body()).map(Ok),
-        Err(refusal) if matches!(refusal.kind, ErrorKind::Throttled { .. } | ErrorKind::Unavailable) => {
+        Err(refusal) if matches!(refusal.kind, ErrorKind::Throttled | ErrorKind::Unavailable) => {
             Err(refusal.of_source(from))
         }
         Err(refusal) if refusal.status() == StatusCode::BAD_REQUEST => Ok(Err("the machine has no such identity")),

@@ -125,7 +125,7 @@ async fn an_endpoint_that_refuses_or_speaks_nonsense_is_an_error_that_shows_noth
     let token = |token: &str, expires: serde_json::Value| json!({"access_token": token, "expires_on": expires});
     for (status, body, kind) in [
         (401, json!("hush"), ErrorKind::Unauthenticated),
-        (429, json!("hush"), ErrorKind::Throttled { retry_after: None }),
+        (429, json!("hush"), ErrorKind::Throttled),
         (503, json!("hush"), ErrorKind::Unavailable),
         (200, json!("hush"), ErrorKind::Internal),
         (200, token("hush", json!("tomorrow")), ErrorKind::Internal),

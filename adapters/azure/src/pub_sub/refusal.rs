@@ -20,7 +20,7 @@ pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
     let refusal = service::read(answer)?;
     let message = refusal.message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    let (throttled, last) = (ErrorKind::Throttled { retry_after: None }, Judgement::Final);
+    let (throttled, last) = (ErrorKind::Throttled, Judgement::Final);
     let (kind, judgement) = match (answer.status().as_u16(), refusal.code.as_str()) {
         (503, _) if says(&["throttled"]) => (throttled, Judgement::Refused { after: None }),
         // Service Bus says so of good credentials that do not allow sending.
@@ -28,11 +28,11 @@ pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
         // "The maximum entity size has been reached": the topic is full, which may pass.
         (403, _) if says(&["quota", "entity size"]) => (ErrorKind::Unavailable, last),
         (403, _) if refusal.kind == ErrorKind::PermissionDenied && says(&["size", "too large"]) => {
-            (ErrorKind::TooLarge { limit: 262_144 }, last)
+            (ErrorKind::TooLarge, last)
         }
         (409, "QueueBeingDeleted" | "QueueDisabled") => (ErrorKind::Unavailable, last),
-        (413, "RequestBodyTooLarge") => (ErrorKind::TooLarge { limit: 65_536 }, last),
-        (413, _) => (ErrorKind::TooLarge { limit: 262_144 }, last),
+        (413, "RequestBodyTooLarge") => (ErrorKind::TooLarge, last),
+        (413, _) => (ErrorKind::TooLarge, last),
         _ => (refusal.kind, refusal.judgement),
     };
     let refusal = Refusal { kind, judgement, ..refusal };
@@ -41,5 +41,5 @@ pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
 
 /// May one message of several be to blame for all of them?
 pub(super) fn is_of_content(refusal: &Refusal) -> bool {
-    matches!(refusal.kind, ErrorKind::InvalidInput | ErrorKind::TooLarge { .. })
+    matches!(refusal.kind, ErrorKind::InvalidInput | ErrorKind::TooLarge)
 }

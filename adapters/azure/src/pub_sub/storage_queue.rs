@@ -117,7 +117,7 @@ fn too_large(size: usize) -> Error {
         "the message with its envelope is {size} bytes and the limit of Storage Queues is {limit}, less than the \
          portable one: place the topic in Service Bus by a URL servicebus://, or send where it lies in a bucket"
     );
-    Error::new(ErrorKind::TooLarge { limit }, message).with_origin(Origin::Request)
+    Error::new(ErrorKind::TooLarge, message).with_limit(limit).with_origin(Origin::Request)
 }
 
 #[async_trait]

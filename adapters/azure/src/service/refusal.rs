@@ -68,7 +68,7 @@ pub(crate) fn read(answer: &Response<Bytes>) -> Option<Refusal> {
     let (code, message) = told(answer);
     let refusal = Refusal::new(answer, code, &message);
     let (kind, judgement) = match refusal.code.as_str() {
-        "ServerBusy" => (ErrorKind::Throttled { retry_after: None }, Judgement::Refused { after: None }),
+        "ServerBusy" => (ErrorKind::Throttled, Judgement::Refused { after: None }),
         "OperationTimedOut" | "InternalError" => (ErrorKind::Unavailable, Judgement::Failed),
         "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => {
             (ErrorKind::Unauthenticated, Judgement::Final)

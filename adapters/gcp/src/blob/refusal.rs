@@ -7,9 +7,6 @@ use isobar_rest::Refusal;
 use isobar_rest::object::Refused;
 use object_store::PutMode;
 
-/// The largest object: <https://cloud.google.com/storage/quotas#objects>.
-const LARGEST: u64 = 5 << 40;
-
 /// What is missing, by an answer of 404. Its reason is one word for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
@@ -43,10 +40,7 @@ pub(super) fn error(bucket: &str, mode: &PutMode, refusal: &Refusal) -> Error {
         (_, Some(Missing::Either)) => Refused::NoObjectOr(format!("bucket `{bucket}`")),
         (412, _) => Refused::Unmet,
         (416, _) => Refused::EmptyRange,
-        (413, _) => Refused::Other(
-            ErrorKind::TooLarge { limit: LARGEST },
-            "Cloud Storage takes no object of this size".to_owned(),
-        ),
+        (413, _) => Refused::Other(ErrorKind::TooLarge, "Cloud Storage takes no object of more than 5 TiB".to_owned()),
         _ => Refused::Other(refusal.kind, refusal.explanation.clone()),
     };
     refusal.as_error(refused.error(mode))
@@ -92,13 +86,13 @@ mod tests {
             (told(401, "required", unauthorized), ErrorKind::Unauthenticated),
             (told(403, "forbidden", "x"), ErrorKind::PermissionDenied),
             (told(403, "retentionPolicyNotMet", "x"), ErrorKind::PermissionDenied),
-            (told(403, "rateLimitExceeded", "x"), ErrorKind::Throttled { retry_after: None }),
+            (told(403, "rateLimitExceeded", "x"), ErrorKind::Throttled),
             (told(404, "notFound", "No such object: pages/a"), ErrorKind::NotFound),
             (told(408, "uploadBrokenConnection", "x"), ErrorKind::Timeout),
             (told(412, "conditionNotMet", "x"), ErrorKind::Conflict),
-            (told(413, "uploadTooLarge", "x"), ErrorKind::TooLarge { limit: LARGEST }),
+            (told(413, "uploadTooLarge", "x"), ErrorKind::TooLarge),
             (told(416, "requestedRangeNotSatisfiable", "x"), ErrorKind::InvalidInput),
-            (told(429, "rateLimitExceeded", "x"), ErrorKind::Throttled { retry_after: None }),
+            (told(429, "rateLimitExceeded", "x"), ErrorKind::Throttled),
             (told(500, "internalError", "x"), ErrorKind::Unavailable),
             (told(503, "backendError", "x"), ErrorKind::Unavailable),
             (told(504, "gatewayTimeout", "x"), ErrorKind::Timeout),

@@ -69,7 +69,7 @@ impl FirestoreKeyValue {
         let parts = loop {
             query["structuredQuery"]["limit"] = limit.into();
             match self.stream::<Part>("RunQuery", ":runQuery", &parent, &query).await {
-                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && limit > 1 => {
+                Err(error) if error.kind() == ErrorKind::TooLarge && limit > 1 => {
                     limit = limit.div_ceil(2);
                 }
                 parts => break parts?,

@@ -80,7 +80,7 @@ impl FirestoreKeyValue {
         async move {
             let got: Vec<Got> = match self.stream("BatchGet", ":batchGet", "", &BatchGet { documents: names }).await {
                 // Firestore sets no limit to an answer, and our client does.
-                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && names.len() > 1 => {
+                Err(error) if error.kind() == ErrorKind::TooLarge && names.len() > 1 => {
                     let (left, right) = names.split_at(names.len() / 2);
                     self.ask(left, answered).await?;
                     return self.ask(right, answered).await;

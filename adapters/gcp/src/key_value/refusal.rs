@@ -57,7 +57,7 @@ impl FirestoreKeyValue {
             "ABORTED" => throttled("other writes of the same items were faster every time"),
             "INVALID_ARGUMENT" | "RESOURCE_EXHAUSTED" if is_too_large(message) => {
                 let limit = PROFILE.limits.transaction_bytes;
-                Error::new(ErrorKind::TooLarge { limit }, format!("the collection `{collection}`: {message}"))
+                Error::new(ErrorKind::TooLarge, format!("the collection `{collection}`: {message}")).with_limit(limit)
             }
             _ => return refusal.into(),
         };

@@ -105,7 +105,7 @@ impl Publisher {
                 ),
             ),
             _ if is_too_large(&refusal) => Error::new(
-                ErrorKind::TooLarge { limit: LARGEST },
+                ErrorKind::TooLarge,
                 format!(
                     "the topic `{topic}` of Pub/Sub: the message in base64 is larger than {LARGEST} bytes: send where \
                      it lies in a bucket"
@@ -128,7 +128,7 @@ impl Publisher {
 fn is_too_large(refusal: &Refusal) -> bool {
     let says = |words: &str| refusal.message.contains(words);
     match refusal.kind {
-        ErrorKind::TooLarge { .. } => true,
+        ErrorKind::TooLarge => true,
         ErrorKind::InvalidInput => says("payload size exceeds") || says("request_size"),
         _ => false,
     }
@@ -136,7 +136,7 @@ fn is_too_large(refusal: &Refusal) -> bool {
 
 /// May one message of several be to blame for all of them?
 fn is_of_content(refusal: &Refusal) -> bool {
-    !refusal.uncertain && matches!(refusal.kind, ErrorKind::InvalidInput | ErrorKind::TooLarge { .. })
+    !refusal.uncertain && matches!(refusal.kind, ErrorKind::InvalidInput | ErrorKind::TooLarge)
 }
 
 /// The ids that an answer tells, in the order of the messages. Where it does not tell one for each, nobody

@@ -90,7 +90,7 @@ async fn send(publisher: &Publisher, carried: Carried<'_>) -> Result<()> {
 
 /// Does Pub/Sub not take a message for what we added to it?
 fn is_full(error: &Error) -> bool {
-    !error.outcome_unknown() && matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::TooLarge { .. })
+    !error.outcome_unknown() && matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::TooLarge)
 }
 
 fn as_it_came(message: &Message<Bytes>) -> Carried<'_> {

@@ -83,8 +83,8 @@ pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<Refusal> 
         _ => Judgement::Final,
     };
     let kind = match kind_of(canonical) {
-        _ if is_limited => ErrorKind::Throttled { retry_after: after },
-        _ if status == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge { limit: 0 },
+        _ if is_limited => ErrorKind::Throttled,
+        _ if status == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
         kind => kind.unwrap_or(ErrorKind::Internal),
     };
     let explanation = explained(kind, status.as_u16(), &refusal.message, resource);
@@ -115,7 +115,7 @@ fn kind_of(code: &str) -> Option<ErrorKind> {
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" => ErrorKind::InvalidInput,
         "NOT_FOUND" => ErrorKind::NotFound,
         "PERMISSION_DENIED" => ErrorKind::PermissionDenied,
-        "RESOURCE_EXHAUSTED" => ErrorKind::Throttled { retry_after: None },
+        "RESOURCE_EXHAUSTED" => ErrorKind::Throttled,
         "UNAUTHENTICATED" => ErrorKind::Unauthenticated,
         "UNAVAILABLE" | "INTERNAL" => ErrorKind::Unavailable,
         "UNIMPLEMENTED" => ErrorKind::Unsupported,

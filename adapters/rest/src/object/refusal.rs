@@ -72,7 +72,7 @@ mod tests {
         use ErrorKind::{AlreadyExists, Conflict, InvalidInput, NotFound, Throttled};
         let update = PutMode::Update(UpdateVersion { e_tag: None, version: None });
         let (read, create) = (PutMode::Overwrite, PutMode::Create);
-        let busy = Throttled { retry_after: None };
+        let busy = Throttled;
         let either = || Refused::NoObjectOr("bucket `pages`".to_owned());
         for (refused, mode, kind, origin) in [
             (Refused::NoBucket("create it".to_owned()), &update, NotFound, Origin::Service),

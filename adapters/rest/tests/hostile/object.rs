@@ -70,7 +70,7 @@ fn refused(at: &Path, refusal: &Refusal) -> object_store::Error {
         403 => ErrorKind::PermissionDenied,
         404 => ErrorKind::NotFound,
         412 => ErrorKind::Conflict,
-        429 | 503 => ErrorKind::Throttled { retry_after: None },
+        429 | 503 => ErrorKind::Throttled,
         _ => ErrorKind::Unavailable,
     };
     let told = format!("told: {}", String::from_utf8_lossy(refusal.answer.body()));

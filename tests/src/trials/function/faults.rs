@@ -155,10 +155,10 @@ async fn fail_with(Path(kind): Path<String>) -> Result<()> {
         ErrorKind::AlreadyExists,
         ErrorKind::Conflict,
         ErrorKind::InvalidInput,
-        ErrorKind::TooLarge { limit: 7 },
+        ErrorKind::TooLarge,
         ErrorKind::Unauthenticated,
         ErrorKind::PermissionDenied,
-        ErrorKind::Throttled { retry_after: None },
+        ErrorKind::Throttled,
         ErrorKind::Unavailable,
         ErrorKind::Timeout,
         ErrorKind::Unsupported,
@@ -201,8 +201,7 @@ async fn a_client_is_not_told_what_failed_inside(world: Box<dyn World>) -> Check
 
 async fn a_client_is_told_when_to_come_back(world: Box<dyn World>) -> Checked {
     let throttled = async |Path(millis): Path<u64>| {
-        let retry_after = Some(Duration::from_millis(millis));
-        Err::<(), _>(Error::new(ErrorKind::Throttled { retry_after }, "slow down"))
+        Err::<(), _>(Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_millis(millis)))
     };
     let app = serve(&*world, Router::new().route("/{millis}", get(throttled))).await?;
     // Never earlier than the service asked for.

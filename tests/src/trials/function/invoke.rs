@@ -199,7 +199,7 @@ async fn a_request_of_just_the_limit_is_handled_and_one_byte_more_is_too_large(w
     let text = |size: u64| Bytes::from(format!("\"{}\"", "x".repeat(size as usize - 2)));
     assert_eq!(app.invoke("count", text(LIMIT)).await?, (LIMIT - 2).to_string());
     let error = app.invoke("count", text(LIMIT + 1)).await.expect_err("it was answered");
-    assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{error:?}");
+    assert!(error.kind() == ErrorKind::TooLarge, "{error:?}");
     Ok(())
 }
 
@@ -207,7 +207,7 @@ async fn an_answer_past_the_limit_is_too_large(world: Box<dyn World>) -> Checked
     let app = lengths(&*world).await?;
     assert_eq!(app.invoke("make", (LIMIT - 2).to_string().into()).await?.len() as u64, LIMIT);
     let error = app.invoke("make", (LIMIT - 1).to_string().into()).await.expect_err("it was answered");
-    assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{error:?}");
+    assert!(error.kind() == ErrorKind::TooLarge, "{error:?}");
     Ok(())
 }
 

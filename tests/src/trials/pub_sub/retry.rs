@@ -220,8 +220,8 @@ async fn retry_after_may_be_longer_than_the_longest_backoff(world: Box<dyn World
 
 async fn a_throttled_error_waits_as_long_as_it_was_told(world: Box<dyn World>) -> Checked {
     let wait = Duration::from_secs(300);
-    let kind = ErrorKind::Throttled { retry_after: Some(wait) };
-    let throttled = Err::<(), _>(Error::new(kind, "slow down")).into_outcome();
+    let throttled = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(wait);
+    let throttled = Err::<(), _>(throttled).into_outcome();
     waits_exactly(&*world, wait, throttled).await
 }
 
@@ -237,8 +237,8 @@ async fn a_wait_that_is_too_long_is_cut_to_the_longest(world: Box<dyn World>) ->
 }
 
 async fn an_error_that_says_to_wait_too_long_is_cut_too(world: Box<dyn World>) -> Checked {
-    let kind = ErrorKind::Throttled { retry_after: Some(Duration::from_secs(u64::MAX)) };
-    waits_exactly(&*world, LONGEST, Err::<(), _>(Error::new(kind, "never again")).into_outcome()).await
+    let throttled = Error::new(ErrorKind::Throttled, "never again").with_retry_after(Duration::from_secs(u64::MAX));
+    waits_exactly(&*world, LONGEST, Err::<(), _>(throttled).into_outcome()).await
 }
 
 async fn with_an_ordering_key_the_longest_wait_is_that_of_the_provider(world: Box<dyn World>) -> Checked {

@@ -111,7 +111,7 @@ fn a_message_of_which_nothing_is_said_may_have_been_stored() {
 
 #[test]
 fn the_code_of_a_message_says_what_may_be_done() {
-    let throttled = ErrorKind::Throttled { retry_after: None };
+    let throttled = ErrorKind::Throttled;
     for (code, sender, kind, unknown) in [
         ("Throttled", true, throttled, false),
         ("ThrottledException", true, throttled, false),

@@ -97,7 +97,7 @@ fn known(refusal: Refusal, status: u16, substatus: u32, after: Option<Duration>,
             (ErrorKind::Config, Judgement::Final, format!("it has another partition key than `/p`: {}", place.create))
         }
         (403, FULL_PARTITION) => (
-            ErrorKind::TooLarge { limit: 20 * 1024 * 1024 * 1024 },
+            ErrorKind::TooLarge,
             Judgement::Final,
             "the partition holds 20 GB, the most it can: spread its keys".to_owned(),
         ),
@@ -108,21 +108,17 @@ fn known(refusal: Refusal, status: u16, substatus: u32, after: Option<Duration>,
         ),
         (403, NO_ACCOUNT) => (moved, Judgement::Final, "the account is not in this region now".to_owned()),
         (413, _) => (
-            ErrorKind::TooLarge { limit: REQUEST_BYTES },
+            ErrorKind::TooLarge,
             Judgement::Final,
             format!("the request is over {REQUEST_BYTES} bytes, the most that Cosmos DB takes"),
         ),
         (410, _) => (moved, again, "the partition is being moved".to_owned()),
         (429, _) => (
-            ErrorKind::Throttled { retry_after: after },
+            ErrorKind::Throttled,
             again,
             "the container's throughput is used up: give it more, or slow down".to_owned(),
         ),
-        (449, _) => (
-            ErrorKind::Throttled { retry_after: None },
-            again,
-            "other writes of the same items are under way".to_owned(),
-        ),
+        (449, _) => (ErrorKind::Throttled, again, "other writes of the same items are under way".to_owned()),
         _ => {
             let refusal = Refusal { code, ..refusal };
             let activity = text(refusal.answer.headers(), "x-ms-activity-id").unwrap_or_default();

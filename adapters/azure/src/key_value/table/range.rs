@@ -95,7 +95,7 @@ impl TableKeyValue {
         let mut top = top.min(MOST_ROWS);
         loop {
             match self.rows_at_once(filter, top, select, token).await {
-                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && top > 1 => top = top.div_ceil(8),
+                Err(error) if error.kind() == ErrorKind::TooLarge && top > 1 => top = top.div_ceil(8),
                 rows => return rows,
             }
         }

@@ -11,12 +11,6 @@ use super::batch;
 use crate::config::StorageAccount;
 use crate::service::{self, Place};
 
-/// The largest request. Source: "Performing entity group transactions".
-const REQUEST_BYTES: u64 = 4 * 1024 * 1024;
-
-/// The largest entity. Source: "Understanding the Table service data model".
-const ENTITY_BYTES: u64 = 1024 * 1024;
-
 /// A table, as errors say it.
 pub(super) fn place(account: &StorageAccount, table: &str) -> Place {
     let account = &account.name;
@@ -52,10 +46,10 @@ fn known(refusal: Refusal, place: &Place) -> Refusal {
         "EntityAlreadyExists" => ErrorKind::AlreadyExists,
         "UpdateConditionNotSatisfied" | "ConditionNotMet" => ErrorKind::Conflict,
         "TableNotFound" | "TableBeingDeleted" => ErrorKind::NotFound,
-        "EntityTooLarge" => ErrorKind::TooLarge { limit: ENTITY_BYTES },
-        "PropertyValueTooLarge" => ErrorKind::TooLarge { limit: 64 * 1024 },
-        "RequestBodyTooLarge" | "ContentLengthExceeded" => ErrorKind::TooLarge { limit: REQUEST_BYTES },
-        _ if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge { limit: REQUEST_BYTES },
+        "EntityTooLarge" => ErrorKind::TooLarge,
+        "PropertyValueTooLarge" => ErrorKind::TooLarge,
+        "RequestBodyTooLarge" | "ContentLengthExceeded" => ErrorKind::TooLarge,
+        _ if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
         _ => refusal.kind,
     };
     let refusal = Refusal { kind, ..refusal };

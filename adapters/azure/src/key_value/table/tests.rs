@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 3;
 const NOW: u64 = 1_767_225_600_250;
 
 const ETAG: &str = "W/\"datetime'2026-01-01T00%3A00%3A00.0000001Z'\"";
-const THROTTLED: ErrorKind = ErrorKind::Throttled { retry_after: None };
+const THROTTLED: ErrorKind = ErrorKind::Throttled;
 
 /// A table in a service that answers what a test says.
 struct Scene {

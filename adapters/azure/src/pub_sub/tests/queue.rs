@@ -29,14 +29,14 @@ async fn what_the_service_cannot_do_is_refused_before_it_is_asked() {
     let double = Double::new(|_| status(201, "")).await;
     let large = plain("x".repeat(storage_queue::LARGEST));
     let results = publish(&double, "azqueue://clicks", vec![keyed("k", "a"), large, plain("b")]).await;
-    let too_large = ErrorKind::TooLarge { limit: storage_queue::LARGEST as u64 };
+    let too_large = ErrorKind::TooLarge;
     assert_eq!(told(&results), [Some((ErrorKind::Unsupported, false)), Some((too_large, false)), None]);
     assert_eq!(double.asked().len(), 1);
 }
 
 #[tokio::test]
 async fn errors_show_no_secret() {
-    let throttled = ErrorKind::Throttled { retry_after: None };
+    let throttled = ErrorKind::Throttled;
     for (code, name, kind, unknown) in [
         (403, "AuthenticationFailed", ErrorKind::Unauthenticated, false),
         (403, "AuthorizationFailure", ErrorKind::PermissionDenied, false),
@@ -44,7 +44,7 @@ async fn errors_show_no_secret() {
         (409, "QueueBeingDeleted", ErrorKind::Unavailable, false),
         (503, "ServerBusy", throttled, false),
         (503, "OperationTimedOut", ErrorKind::Unavailable, true),
-        (413, "RequestBodyTooLarge", ErrorKind::TooLarge { limit: 65_536 }, false),
+        (413, "RequestBodyTooLarge", ErrorKind::TooLarge, false),
         (500, "InternalError", ErrorKind::Unavailable, true),
     ] {
         let body = format!("<Error><Code>{name}</Code><Message>no</Message></Error>");

@@ -58,7 +58,7 @@ async fn an_upload_ends_with_its_parts_in_order_and_only_where_all_were_sent() {
         upload.put_part("x".into()).await.unwrap();
     }
     let error = Error::from(upload.put_part("x".into()).await.unwrap_err());
-    assert_eq!(error.kind(), ErrorKind::TooLarge { limit: 3 });
+    assert_eq!((error.kind(), error.limit()), (ErrorKind::TooLarge, Some(3)));
 }
 
 #[tokio::test]
