@@ -47,6 +47,7 @@ pub use isobar_azure as azure;
 pub use isobar_gcp as gcp;
 #[cfg(feature = "local")]
 pub use isobar_local as local;
+pub use logs::TestLogs;
 pub use run::{main, main_with, run, run_with};
 pub use spawn::spawn;
 
@@ -63,7 +64,7 @@ pub mod prelude {
     pub use crate::pub_sub::{Message, Outgoing, Topic};
     pub use crate::{
         App, Body, Cloud, Context, Error, ErrorKind, IntoOutcome, ObjectChange, ObjectEvent, Outcome, Result,
-        TestClient, Tick,
+        TestClient, TestLogs, Tick,
     };
 }
 

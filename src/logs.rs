@@ -1,6 +1,7 @@
 //! Logs: for people on a terminal, JSON lines elsewhere. Always on stderr: stdout is for data.
 
 mod fields;
+mod test;
 
 use std::io::IsTerminal;
 
@@ -11,6 +12,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::config::RUST_LOG;
 use fields::SpanFields;
+pub use test::TestLogs;
 
 /// Starts logging, unless the app has done so by itself.
 pub(crate) fn start(environment: &Environment, local: bool) {

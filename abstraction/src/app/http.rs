@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
-use crate::{Body, BoxError, Context, Error, ErrorKind, Limits, Origin};
+use crate::{Body, BoxError, Context, Error, ErrorKind, Limits, Origin, failure};
 
 /// A tower service of HTTP requests without its types.
 pub(super) type HttpService = dyn Fn(Request<Body>) -> BoxFuture<'static, Response> + Send + Sync;
@@ -166,6 +166,7 @@ impl IntoResponse for Error {
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
+        failure::keep(self, &mut response);
         response
     }
 }

@@ -11,6 +11,7 @@ mod pub_sub;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -41,6 +42,11 @@ struct State {
 }
 
 impl MemoryProvider {
+    /// A provider without data, whose clock stands at `time`; that of `default` stands at 2026-01-01T00:00:00Z.
+    pub fn starting_at(time: SystemTime) -> Self {
+        Self(Arc::new(State { clock: ManualClock::new(time), ..State::default() }))
+    }
+
     /// The clock, to advance it.
     pub fn manual_clock(&self) -> &ManualClock {
         &self.0.clock

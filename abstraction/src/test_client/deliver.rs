@@ -1,0 +1,155 @@
+//! Delivers messages and object events until none is due.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use super::{Started, TestClient};
+use crate::host;
+use crate::manifest::MessageTrigger;
+use crate::memory::{Leased, Source};
+use crate::pub_sub::{DeadLetter, Message};
+use crate::{Clock, Error, Event, Provider, ResourceKind, Result, RetryPolicy, Verdict, json};
+
+/// What [`TestClient::deliver_all`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Events that were acknowledged.
+    pub acked: usize,
+    /// Deliveries that are to be tried again, once the clock has been advanced.
+    pub retried: usize,
+    /// Events that became dead letters.
+    pub dead: usize,
+}
+
+/// Messages that are handled at the same time.
+const AT_ONCE: usize = 10;
+
+/// Messages and object events.
+impl TestClient {
+    /// Delivers what is due, and what comes of it, until nothing is due any more: to this app and to all that
+    /// [`with_app`](Self::with_app) has put beside it.
+    ///
+    /// What is to be tried again is due later: [`advance`](Self::advance) the clock and deliver again.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use isobar_abstraction::{App, Cloud, Context, Delivered, Outcome, ResourceKind, TestClient};
+    /// use isobar_abstraction::pub_sub::Message;
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     let count = async |job: Message<u32>, cx: Context| match (job.body, cx.attempt()) {
+    ///         (0, _) => Outcome::reject("no zeros"),
+    ///         (_, 1) => Outcome::retry("not yet"),
+    ///         _ => Outcome::Ack,
+    ///     };
+    ///     App::new("worker").on_message(&cloud.topic("jobs"), count)
+    /// }
+    ///
+    /// let client = TestClient::new(app)?;
+    /// client.publish("jobs", 0).await?;
+    /// client.publish("jobs", 7).await?;
+    /// assert_eq!(client.waiting("jobs").len(), 2);
+    /// assert_eq!(client.deliver_all().await?, Delivered { acked: 0, retried: 1, dead: 1 });
+    /// client.advance(Duration::from_secs(1));
+    /// assert_eq!(client.deliver_all().await?, Delivered { acked: 1, retried: 0, dead: 0 });
+    ///
+    /// assert_eq!(client.dead_letters("jobs")[0].reason, "no zeros");
+    /// assert_eq!(client.redrive(ResourceKind::Topic, "jobs"), 1);
+    /// assert_eq!(client.waiting("jobs").len(), 1);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub async fn deliver_all(&self) -> Result<Delivered> {
+        let mut total = Delivered::default();
+        loop {
+            let before = total;
+            let apps = self.apps.lock().clone();
+            for app in apps {
+                self.deliver_to(&app, &mut total).await?;
+            }
+            if total == before {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// The messages of a topic that wait for delivery.
+    pub fn waiting(&self, topic: &str) -> Vec<Message<Bytes>> {
+        self.provider.queues().waiting(&Source::new(ResourceKind::Topic, topic))
+    }
+
+    /// The messages of a topic that were given up.
+    pub fn dead_letters(&self, topic: &str) -> Vec<DeadLetter> {
+        self.provider.queues().dead_letters(&Source::new(ResourceKind::Topic, topic))
+    }
+
+    /// The object events of a bucket that were given up.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{App, Cloud, Context, ObjectEvent, Outcome, TestClient};
+    ///
+    /// let refuse = async |_: ObjectEvent, _: Context| Outcome::reject("no pages today");
+    /// let app = |cloud: &Cloud| App::new("index").on_object(&cloud.bucket("pages"), refuse);
+    /// let client = TestClient::new(app)?;
+    /// client.cloud().bucket("pages").put("index.html", "<h1>hi</h1>").await?;
+    /// client.deliver_all().await?;
+    /// assert_eq!(client.dead_object_events("pages")[0].reason, "no pages today");
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn dead_object_events(&self, bucket: &str) -> Vec<DeadLetter> {
+        self.provider.queues().dead_letters(&Source::new(ResourceKind::Bucket, bucket))
+    }
+
+    /// Puts the dead letters of a topic or a bucket back, to be delivered again. Returns how many.
+    pub fn redrive(&self, kind: ResourceKind, name: &str) -> usize {
+        self.provider.queues().redrive(&Source::new(kind, name), self.clock().now())
+    }
+
+    async fn deliver_to(&self, app: &Arc<Started>, total: &mut Delivered) -> Result<()> {
+        for MessageTrigger { source: topic, subscription, retry } in &app.manifest.messages {
+            let event = |message: Message<Bytes>| {
+                Ok(Event::Message { topic: topic.clone(), subscription: subscription.clone(), message })
+            };
+            self.deliver(app, &Source::new(ResourceKind::Topic, topic), *retry, event, total).await?;
+        }
+        for trigger in &app.manifest.objects {
+            let event = |message: Message<Bytes>| json::decode(&message.body).map(Event::Object);
+            let source = Source::new(ResourceKind::Bucket, &trigger.source);
+            self.deliver(app, &source, trigger.retry, event, total).await?;
+        }
+        Ok(())
+    }
+
+    /// Delivers what is due as platforms do: each event by itself, and of each ordering key only the head.
+    async fn deliver(
+        &self,
+        app: &Started,
+        source: &Source,
+        retry: RetryPolicy,
+        event: impl Fn(Message<Bytes>) -> Result<Event>,
+        total: &mut Delivered,
+    ) -> Result<()> {
+        let queues = self.provider.queues();
+        let leased = queues.lease(source, self.clock().now(), AT_ONCE);
+        let deliver = async |leased: Leased| {
+            let cx = app.event_context().with_attempt(leased.message.attempt);
+            let outcome = host::deliver(&app.app, event(leased.message.clone())?, cx).await;
+            Ok::<_, Error>((leased, outcome))
+        };
+        for delivered in join_all(leased.into_iter().map(deliver)).await {
+            let (leased, outcome) = delivered?;
+            let longest = self.provider.profile().limits.longest_retry(leased.message.ordering_key.as_deref());
+            let verdict = retry.judge(leased.message.attempt, outcome, longest);
+            match &verdict {
+                Verdict::Done => total.acked += 1,
+                Verdict::Again(_) => total.retried += 1,
+                Verdict::Dead(_) => total.dead += 1,
+            }
+            queues.settle(source, leased, verdict, self.clock().now());
+        }
+        Ok(())
+    }
+}

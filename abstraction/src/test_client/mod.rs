@@ -1,0 +1,324 @@
+//! Drives an app without a server.
+
+mod deliver;
+mod request;
+mod response;
+mod signed;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use deliver::Delivered;
+pub use request::TestRequest;
+pub use response::TestResponse;
+
+use crate::memory::{MemoryProvider, Signed};
+use crate::{
+    App, Body, Clock, Cloud, Context, Error, Event, Invocation, Manifest, ManualClock, ObjectEvent, Outcome,
+    ResourceKind, Result, Tick, host, json,
+};
+
+/// Drives an app on a cloud in memory: requests, messages, object events, ticks and direct calls,
+/// with no server, no port and no waiting. A clone has the same app, data and clock.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use isobar_abstraction::{App, Cloud, TestClient};
+///
+/// fn app(cloud: &Cloud) -> App {
+///     let jobs = cloud.topic::<u32>("jobs");
+///     let done = cloud.table::<u32>("done");
+///     App::new("worker").on_message(&jobs, move |job, _cx| {
+///         let done = done.clone();
+///         async move { done.put("last", &job.body).await.map(|_| ()) }
+///     })
+/// }
+///
+/// let client = TestClient::new(app)?;
+/// client.cloud().topic::<u32>("jobs").publish(7_u32).await?;
+/// assert_eq!(client.deliver_all().await?.acked, 1);
+/// assert_eq!(client.cloud().table::<u32>("done").get("last").await?, Some(7));
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct TestClient {
+    app: Arc<Started>,
+    /// Those that `deliver_all` delivers to.
+    apps: Arc<Mutex<Vec<Arc<Started>>>>,
+    provider: MemoryProvider,
+    headers: Vec<(String, String)>,
+}
+
+/// An app that has been started.
+struct Started {
+    app: App,
+    manifest: Manifest,
+    cloud: Cloud,
+}
+
+impl fmt::Debug for TestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A header may be a secret.
+        f.debug_struct("TestClient").field("app", &self.app.app).finish_non_exhaustive()
+    }
+}
+
+impl TestClient {
+    /// Builds the app on a new cloud in memory and starts it. The clock stands at 2026-01-01T00:00:00Z.
+    ///
+    /// Errors: those of [`App::start`].
+    pub fn new(app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+        Self::on(MemoryProvider::default(), app)
+    }
+
+    /// [`new`](Self::new), with the clock at another time.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use isobar_abstraction::{App, Clock, TestClient};
+    ///
+    /// let leap_day = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_800);
+    /// let client = TestClient::starting_at(leap_day, |_| App::new("calendar"))?;
+    /// assert_eq!(client.clock().now(), leap_day);
+    /// # Ok::<(), isobar_abstraction::Error>(())
+    /// ```
+    pub fn starting_at(time: SystemTime, app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+        Self::on(MemoryProvider::starting_at(time), app)
+    }
+
+    /// The same on a provider whose data is there already.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use isobar_abstraction::{App, Cloud, TestClient, memory::MemoryProvider};
+    ///
+    /// let provider = MemoryProvider::default();
+    /// Cloud::new(Arc::new(provider.clone())).table::<u32>("done").put("last", &7).await?;
+    /// let client = TestClient::on(provider, |_| App::new("worker"))?;
+    /// assert_eq!(client.cloud().table::<u32>("done").get("last").await?, Some(7));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn on(provider: MemoryProvider, app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+        let app = Started::new(&provider, app)?;
+        Ok(Self { apps: Arc::new(Mutex::new(vec![Arc::clone(&app)])), app, provider, headers: Vec::new() })
+    }
+
+    /// A client of another app on the same data and the same clock. [`deliver_all`](Self::deliver_all) of any of
+    /// these clients delivers to all of their apps.
+    ///
+    /// Errors: those of [`App::start`]; `Config` where another of the apps handles the same topic or bucket.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum::{Router, extract::State, routing::post};
+    /// use isobar_abstraction::pub_sub::{Message, Topic};
+    /// use isobar_abstraction::{App, Cloud, Context, Result, TestClient};
+    ///
+    /// async fn buy(State(orders): State<Topic<String>>, item: String) -> Result<()> {
+    ///     orders.publish(item).await.map(drop)
+    /// }
+    ///
+    /// fn shop(cloud: &Cloud) -> App {
+    ///     let orders = cloud.topic::<String>("orders");
+    ///     App::new("shop").http(Router::new().route("/", post(buy)).with_state(orders))
+    /// }
+    ///
+    /// fn kitchen(cloud: &Cloud) -> App {
+    ///     let cooked = cloud.table::<u32>("cooked");
+    ///     App::new("kitchen").on_message(&cloud.topic("orders"), move |order: Message<String>, _: Context| {
+    ///         let cooked = cooked.clone();
+    ///         async move { cooked.add(&order.body, 1).await.map(drop) }
+    ///     })
+    /// }
+    ///
+    /// let shop = TestClient::new(shop)?;
+    /// let kitchen = shop.with_app(kitchen)?;
+    /// shop.request(http::Method::POST, "/").body("soup").send().await?;
+    /// assert_eq!(shop.deliver_all().await?.acked, 1);
+    /// assert_eq!(kitchen.cloud().table::<u32>("cooked").get("soup").await?, Some(1));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn with_app(&self, app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+        let app = Started::new(&self.provider, app)?;
+        let mut apps = self.apps.lock();
+        apps.iter().try_for_each(|other| app.check_beside(other))?;
+        apps.push(Arc::clone(&app));
+        drop(apps);
+        Ok(Self { app, ..self.clone() })
+    }
+
+    /// A cloud with the same data on which anything can be opened, to prepare and to look at it.
+    pub fn cloud(&self) -> Cloud {
+        Cloud::new(Arc::new(self.provider.clone()))
+    }
+
+    /// What the app declared.
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, TestClient};
+    /// let client = TestClient::new(|_| App::new("hello"))?;
+    /// assert_eq!(client.manifest().app, "hello");
+    /// # Ok::<(), isobar_abstraction::Error>(())
+    /// ```
+    pub fn manifest(&self) -> &Manifest {
+        &self.app.manifest
+    }
+
+    /// The clock, which stands still.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use isobar_abstraction::{App, Clock, TestClient};
+    ///
+    /// let client = TestClient::new(|_| App::new("hello"))?;
+    /// let before = client.clock().now();
+    /// client.advance(Duration::from_secs(60));
+    /// assert_eq!(client.clock().now(), before + Duration::from_secs(60));
+    /// # Ok::<(), isobar_abstraction::Error>(())
+    /// ```
+    pub fn clock(&self) -> &ManualClock {
+        self.provider.manual_clock()
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        self.clock().advance(by);
+    }
+
+    /// Sends a request, and reads the answer whole.
+    ///
+    /// The header `traceparent` sets the trace. A signed URL of the cloud in memory is served too.
+    ///
+    /// Errors: `Internal` where the body of the answer breaks off.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use http::Request;
+    /// use isobar_abstraction::{App, TestClient};
+    ///
+    /// let client = TestClient::new(|_| App::new("uploads"))?;
+    /// let pages = client.cloud().bucket("pages");
+    /// let url = pages.signed_put("index.html", Duration::from_secs(60)).await?.url;
+    /// let put = Request::put(url).body("<h1>hi</h1>").unwrap();
+    /// assert_eq!(client.http(put).await?.status, 200);
+    /// assert_eq!(pages.get("index.html").await?.bytes().await?, "<h1>hi</h1>");
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub async fn http(&self, request: Request<impl Into<Body>>) -> Result<TestResponse> {
+        let request = request.map(Into::into);
+        let response = match request.uri().host() {
+            Some(Signed::HOST) => self.signed(request).await?,
+            _ => self.call_http(request).await?,
+        };
+        TestResponse::read(response).await
+    }
+
+    /// Calls a function directly. Errors: those of the function; `InvalidInput` for an answer that is no `R`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{App, Context, Error, TestClient};
+    ///
+    /// let double = async |number: i64, _: Context| Ok::<_, Error>(number * 2);
+    /// let client = TestClient::new(|_| App::new("math").on_invoke("double", double))?;
+    /// assert_eq!(client.invoke::<i64>("double", &21).await?, 42);
+    /// assert_eq!(client.invoke_raw("double", "4").await?, "8");
+    /// assert!(client.invoke_raw("double", "four").await.is_err());
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    pub async fn invoke<R: DeserializeOwned + 'static>(&self, function: &str, request: &impl Serialize) -> Result<R> {
+        let answer = self.invoke_raw(function, serde_json::to_vec(request)?).await?;
+        json::decode(&answer)
+    }
+
+    /// Calls a function directly with a payload that may not be JSON at all.
+    pub async fn invoke_raw(&self, function: &str, payload: impl Into<Bytes>) -> Result<Bytes> {
+        host::invoke(&self.app.app, Invocation::new(function, payload), self.app.event_context()).await
+    }
+
+    /// Runs a schedule now. Errors: `Internal` with its reason where it fails.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{App, Context, Error, TestClient, Tick};
+    ///
+    /// let sweep = async |_: Tick, _: Context| Err::<(), _>(Error::internal("the broom is gone"));
+    /// let client = TestClient::new(|_| App::new("house").on_schedule("sweep", "0 3 * * *", sweep))?;
+    /// assert!(client.tick("sweep").await.unwrap_err().message().contains("broom"));
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    pub async fn tick(&self, schedule: &str) -> Result<()> {
+        let tick = Event::Schedule(Tick::new(schedule, self.clock().now()));
+        host::handle(&self.app.app, tick, self.app.event_context()).await?.into_result()
+    }
+
+    /// Hands an object event to the app, as if the bucket had sent it. Errors: `NotFound` where nothing handles it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{App, Clock, Cloud, Context, ObjectChange, ObjectEvent, Outcome, TestClient};
+    ///
+    /// let app = |cloud: &Cloud| {
+    ///     App::new("index").on_object(&cloud.bucket("pages"), async |_: ObjectEvent, _: Context| Outcome::Ack)
+    /// };
+    /// let client = TestClient::new(app)?;
+    /// let deleted = ObjectEvent::new("pages", "a.html", ObjectChange::Deleted, client.clock().now());
+    /// assert_eq!(client.object_event(deleted).await?, Outcome::Ack);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub async fn object_event(&self, event: ObjectEvent) -> Result<Outcome> {
+        host::handle(&self.app.app, Event::Object(event), self.app.event_context()).await
+    }
+
+    /// Publishes a message, as if another app had.
+    pub async fn publish<T: Serialize + 'static>(&self, topic: &str, body: T) -> Result<()> {
+        self.cloud().topic::<T>(topic).publish(body).await.map(drop)
+    }
+
+    async fn call_http(&self, mut request: Request<Body>) -> Result<Response<Body>> {
+        self.add_headers(&mut request)?;
+        let cx = self.app.context(self.app.cloud.limits().http_timeout).with_trace_of(request.headers());
+        Ok(host::answer(&self.app.app, request, cx).await)
+    }
+}
+
+impl Started {
+    fn new(provider: &MemoryProvider, app: impl FnOnce(&Cloud) -> App) -> Result<Arc<Self>> {
+        let cloud = Cloud::new(Arc::new(provider.clone()));
+        let mut app = app(&cloud);
+        let manifest = app.start(&cloud)?;
+        Ok(Arc::new(Self { app, manifest, cloud }))
+    }
+
+    /// Errors: `Config` where both handle the same events: each goes to one of them only.
+    fn check_beside(&self, other: &Self) -> Result<()> {
+        let twice = handled(&self.manifest).find(|source| handled(&other.manifest).any(|other| other == *source));
+        let Some((kind, name)) = twice else { return Ok(()) };
+        let (this, other) = (self.app.name(), other.app.name());
+        let message = format!("the apps `{this}` and `{other}` both handle {kind} `{name}`; an event has one handler");
+        Err(Error::config(message))
+    }
+
+    fn event_context(&self) -> Context {
+        self.context(self.cloud.limits().event_timeout)
+    }
+
+    fn context(&self, timeout: Duration) -> Context {
+        Context::new("memory", self.cloud.clock()).with_timeout(timeout)
+    }
+}
+
+/// The topics and buckets that an app handles.
+fn handled(manifest: &Manifest) -> impl Iterator<Item = (ResourceKind, &str)> {
+    let topics = manifest.messages.iter().map(|trigger| (ResourceKind::Topic, trigger.source.as_str()));
+    topics.chain(manifest.objects.iter().map(|trigger| (ResourceKind::Bucket, trigger.source.as_str())))
+}

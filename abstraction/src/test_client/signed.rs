@@ -1,0 +1,55 @@
+//! Serves the signed URLs of the cloud in memory.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+
+use super::TestClient;
+use crate::blob::{Bucket, SignedAccess, WriteOptions, key};
+use crate::memory::SignedObject;
+use crate::{Body, Clock, ErrorKind, Result};
+
+impl TestClient {
+    pub(super) async fn signed(&self, request: Request<Body>) -> Result<Response<Body>> {
+        let uri = request.uri();
+        let object = self.provider.signed().find(uri.path(), uri.query().unwrap_or_default());
+        let allowed = |object: &SignedObject| {
+            let method = if object.access == SignedAccess::Get { Method::GET } else { Method::PUT };
+            *request.method() == method && self.clock().now() < object.expires_at
+        };
+        let object = object.filter(allowed);
+        let Some(object) = object else { return Ok(status(StatusCode::FORBIDDEN)) };
+        let (bucket, key) = (self.cloud().bucket(&object.bucket), key::decode(&object.stored));
+        match object.access {
+            SignedAccess::Get => read(&bucket, &key).await,
+            SignedAccess::Put => write(&bucket, &key, request).await,
+        }
+    }
+}
+
+async fn read(bucket: &Bucket, key: &str) -> Result<Response<Body>> {
+    let object = match bucket.get(key).await {
+        Ok(object) => object,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(status(StatusCode::NOT_FOUND)),
+        Err(error) => return Err(error),
+    };
+    let headers = [(CONTENT_TYPE, object.content_type.clone()), (CACHE_CONTROL, object.cache_control.clone())];
+    let mut response = Response::new(object.into_body());
+    for (name, value) in headers {
+        let value = value.and_then(|value| HeaderValue::try_from(value).ok());
+        response.headers_mut().extend(value.map(|value| (name, value)));
+    }
+    Ok(response)
+}
+
+async fn write(bucket: &Bucket, key: &str, request: Request<Body>) -> Result<Response<Body>> {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let options = WriteOptions { content_type: content_type.map(str::to_owned), ..Default::default() };
+    bucket.put_stream(key, request.into_body().into_data_stream(), options).await?;
+    Ok(status(StatusCode::OK))
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
