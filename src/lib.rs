@@ -13,9 +13,33 @@
 //! }
 //! ```
 //!
-//! An app is a function from a [`Cloud`] to an [`App`]. It opens what it needs by logical names:
+//! An app is a function from a [`Cloud`] to an [`App`], or to a `Result` of it. It opens what it needs by logical names:
 //! [tables](Cloud::table), [buckets](Cloud::bucket) and [topics](Cloud::topic); and says which
-//! handler answers which event. Nothing in it names a provider.
+//! handler answers which event. Nothing in it names a provider. Handlers share a [state](App::with_state):
+//!
+//! ```
+//! use isobar::prelude::*;
+//!
+//! #[derive(Clone)]
+//! struct Shop {
+//!     orders: Topic<String>,
+//!     stock: Table<i64>,
+//! }
+//!
+//! impl Shop {
+//!     async fn sell(self, order: Message<String>, _cx: Context) -> Result<()> {
+//!         self.stock.add(order.body, -1).await.map(drop)
+//!     }
+//! }
+//!
+//! fn app(cloud: &Cloud) -> Result<App> {
+//!     let shop = Shop { orders: cloud.topic("orders"), stock: cloud.table("stock") };
+//!     Ok(App::new("shop").with_state(shop.clone()).on_message(&shop.orders, Shop::sell).build())
+//! }
+//! # TestClient::new(app).unwrap();
+//! ```
+//!
+//! An app may be made of [modules](App::mount), and [layers](App::layer) run around its handlers.
 //!
 //! # Features
 //!

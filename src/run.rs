@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use isobar_abstraction::host::note_panic;
-use isobar_abstraction::{Adapter, App, Cloud, Environment, Error, Hosted, Result};
+use isobar_abstraction::{Adapter, Cloud, Environment, Error, Hosted, IntoApp, Result};
 
 use crate::adapters::{ADAPTERS, is_own};
 use crate::config::{self, ISOBAR_MANIFEST};
@@ -16,7 +16,9 @@ use crate::{logs, selection};
 ///
 /// It starts the runtime and the logs, so it is all that a `main` needs. With `ISOBAR_MANIFEST=1`
 /// it prints what the app declares as JSON instead, on any machine, and touches nothing.
-pub fn main(app: impl FnOnce(&Cloud) -> App) -> ExitCode {
+///
+/// An error of the app, or of its start, is printed with its sources, and the exit code is 1.
+pub fn main<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> ExitCode {
     main_with(ADAPTERS, app)
 }
 
@@ -30,7 +32,7 @@ pub fn main(app: impl FnOnce(&Cloud) -> App) -> ExitCode {
 ///     isobar::main_with(&[isobar::ADAPTERS, &[heap::ADAPTER]].concat(), app)
 /// }
 /// ```
-pub fn main_with(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> ExitCode {
+pub fn main_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> ExitCode {
     let environment = config::environment();
     let asks_for_help = environment.args().iter().any(|arg| arg == "--help" || arg == "-h");
     // The platforms of isobar's own providers log each request by themselves. A laptop does not, nor may any other.
@@ -53,12 +55,12 @@ pub fn main_with(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> ExitC
 }
 
 /// Runs an app inside a runtime of your own, in the environment of the process.
-pub async fn run(app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+pub async fn run<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<()> {
     run_with(ADAPTERS, app).await
 }
 
 /// [`run`] with these providers, as [`main_with`] takes them.
-pub async fn run_with(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+pub async fn run_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> Result<()> {
     let environment = config::environment();
     if environment.var(ISOBAR_MANIFEST).is_some() {
         return print_manifest(app);
@@ -66,7 +68,7 @@ pub async fn run_with(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> 
     serve(selection::host(&environment, adapters)?, adapters, &environment, app).await
 }
 
-fn start(environment: &Environment, adapters: &[Adapter], app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+fn start<A: IntoApp>(environment: &Environment, adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> Result<()> {
     if environment.var(ISOBAR_MANIFEST).is_some() {
         return print_manifest(app);
     }
@@ -94,16 +96,16 @@ fn runtime(adapter: &Adapter) -> Result<tokio::runtime::Runtime> {
     runtime.map_err(|error| Error::internal("the runtime cannot be started").with_source(error))
 }
 
-async fn serve(
+async fn serve<A: IntoApp>(
     host: &Adapter,
     adapters: &[Adapter],
     environment: &Environment,
-    app: impl FnOnce(&Cloud) -> App,
+    app: impl FnOnce(&Cloud) -> A,
 ) -> Result<()> {
     let provider = (host.open)(environment)?;
     let opened = HashMap::from([(host.name, Arc::clone(&provider))]);
     let cloud = Cloud::with_routes(Arc::clone(&provider), selection::routes(environment, adapters, opened)?);
-    let mut app = app(&cloud);
+    let mut app = app(&cloud).into_app()?;
     let manifest = Arc::new(app.start(&cloud)?);
     for warning in selection::unused_variables(environment, &manifest)? {
         tracing::warn!("{warning}");
@@ -112,9 +114,9 @@ async fn serve(
 }
 
 /// A declaration needs no provider, so a binary for any platform tells its own on any machine.
-fn print_manifest(app: impl FnOnce(&Cloud) -> App) -> Result<()> {
+fn print_manifest<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<()> {
     let cloud = Cloud::memory();
-    let manifest = app(&cloud).start(&cloud)?;
+    let manifest = app(&cloud).into_app()?.start(&cloud)?;
     print(&manifest.to_json()?);
     Ok(())
 }
@@ -142,9 +144,18 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use isobar_abstraction::TestClient;
+    use isobar_abstraction::{App, ErrorKind, TestClient};
 
     use super::*;
+
+    #[test]
+    fn an_app_that_fails_is_reported_with_its_chain() {
+        let failed = print_manifest(|_| Err::<App, _>(std::fmt::Error)).unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Config);
+        assert_eq!(report(&failed), format!("the app cannot be made\n  because: {}", std::fmt::Error));
+        let own = print_manifest(|_| Err::<App, _>(Error::not_found("no key").with_source(std::fmt::Error)));
+        assert_eq!(report(&own.unwrap_err()), format!("no key\n  because: {}", std::fmt::Error));
+    }
 
     #[tokio::test]
     async fn the_panic_of_a_handler_is_not_printed_and_its_place_is_told() {

@@ -39,7 +39,7 @@ mod schedule;
 mod test_client;
 
 pub use access::Access;
-pub use app::App;
+pub use app::{App, IntoApp, Next, OriginalUri, Stateful};
 pub use axum_core::body::Body;
 pub use blob::Blob;
 pub use clock::{Clock, ManualClock};

@@ -1,23 +1,34 @@
 //! What is checked once, before the first event.
 
 use super::App;
-use crate::manifest::{EventTrigger, MessageTrigger, ScheduleTrigger};
 use crate::resource::{check_name, name_conflicts};
 use crate::{Cloud, CronSchedule, Error, Manifest, Result};
 
 impl App {
     /// Checks the declaration and seals it: from now on nothing more can be declared on `cloud`.
     ///
-    /// Hosts call it once at start. Errors: `Config`, listing all that is wrong: bad names and cron
-    /// lines, names that a platform would confuse, two handlers for one trigger, a trigger on a handle of another cloud, a resource that
-    /// its provider cannot open.
+    /// Hosts call it once at start. Errors: `Config`, listing all that is wrong with the app and its modules: bad names,
+    /// prefixes and cron lines, names that a platform would confuse, two handlers for one trigger, a trigger on a handle of
+    /// another cloud, a resource that its provider cannot open.
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, Cloud, Error};
+    ///
+    /// let cloud = Cloud::memory();
+    /// let mut app = App::new("clock").on_schedule("tick", "0 3 * * *", async |_tick, _cx| {});
+    /// assert_eq!(app.start(&cloud)?.schedules[0].name, "tick");
+    ///
+    /// let mut app = App::new("clock").on_schedule("tick", "at noon", async |_tick, _cx| {});
+    /// assert!(app.start(&Cloud::memory()).unwrap_err().message().contains("schedule `tick`"));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn start(&mut self, cloud: &Cloud) -> Result<Manifest> {
         self.limits = *cloud.limits();
         let mut manifest = self.manifest();
         let mut problems = cloud.declared(&mut manifest);
         problems.append(&mut self.problems);
         problems.extend(self.foreign_sources(cloud));
-        problems.extend(self.bad_names());
+        problems.extend(self.bad_names(&manifest));
         let topics: Vec<&str> = manifest.topics.iter().map(|topic| topic.name.as_str()).collect();
         let buckets: Vec<&str> = manifest.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
         problems.extend(name_conflicts(&topics, &buckets));
@@ -35,28 +46,9 @@ impl App {
     }
 
     pub(super) fn manifest(&self) -> Manifest {
-        let message = |((topic, subscription), trigger): (&(String, String), &super::Trigger<_>)| MessageTrigger {
-            source: topic.clone(),
-            subscription: subscription.clone(),
-            retry: trigger.retry,
-        };
-        let object = |(bucket, trigger): (&String, &super::Trigger<_>)| EventTrigger {
-            source: bucket.clone(),
-            retry: trigger.retry,
-        };
-        let schedule = |(name, schedule): (&String, &super::Schedule)| ScheduleTrigger {
-            name: name.clone(),
-            cron: schedule.cron.clone(),
-        };
-        Manifest {
-            app: self.name.clone(),
-            http: self.http.is_some(),
-            messages: self.messages.iter().map(message).collect(),
-            objects: self.objects.iter().map(object).collect(),
-            schedules: self.schedules.iter().map(schedule).collect(),
-            invokes: self.invokes.keys().cloned().collect(),
-            ..Manifest::default()
-        }
+        let mut manifest = Manifest { app: self.name.clone(), ..Manifest::default() };
+        self.triggers.iter().for_each(|(trigger, _)| trigger.declare(&mut manifest));
+        manifest
     }
 
     fn foreign_sources(&self, cloud: &Cloud) -> Vec<String> {
@@ -70,9 +62,9 @@ impl App {
         foreign.map(problem).collect()
     }
 
-    fn bad_names(&self) -> Vec<String> {
-        let schedules = self.schedules.keys().map(|name| ("schedule", name));
-        let invokes = self.invokes.keys().map(|name| ("function", name));
+    fn bad_names(&self, manifest: &Manifest) -> Vec<String> {
+        let schedules = manifest.schedules.iter().map(|schedule| ("schedule", &schedule.name));
+        let invokes = manifest.invokes.iter().map(|name| ("function", name));
         let names = schedules.chain(invokes).chain([("app", &self.name)]);
         let problem = |(what, name): (&str, &String)| {
             let error = check_name(name).err()?;

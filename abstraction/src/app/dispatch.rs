@@ -1,100 +1,114 @@
 //! From an event to its handler, and back.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use axum_core::response::IntoResponse;
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 
 use super::App;
-use super::handler::{Handler, guarded};
+use super::handler::{Guarded, Handler, guarded};
 use super::http::{Overrun, limit_request};
+use super::layer::Next;
 use super::refusal::refused;
 use super::response::checked;
+use super::trigger::described;
 use crate::driver::Ambient;
-use crate::{Body, Context, Error, ErrorKind, Event, Function, Invocation, Outcome, Reply, Result};
+use crate::{Body, Context, Error, ErrorKind, Event, Function, IntoOutcome, Invocation, Outcome, Reply, Result};
 
 #[async_trait]
 impl Function for App {
     async fn call(&self, event: Event, cx: Context) -> Result<Reply> {
+        // Of the prefixes that a path is below, the longest is the last.
+        let handled = self.triggers.iter().rev().find(|(trigger, _)| trigger.takes(&event));
+        let Some((_, handler)) = handled else { return Err(self.unhandled(&event)) };
         match event {
-            Event::Http(request) => self.on_http(request, cx).await.map(Reply::Http),
-            Event::Message { topic, subscription, message } => {
-                let source = (topic, subscription);
-                let trigger = self.messages.get(&source);
-                let trigger = trigger.ok_or_else(|| self.unhandled("message of topic", &source.0))?;
-                run(&trigger.handler, message, cx).await
-            }
-            Event::Object(event) => {
-                let trigger = self.objects.get(&event.bucket);
-                let trigger = trigger.ok_or_else(|| self.unhandled("object event of bucket", &event.bucket))?;
-                run(&trigger.handler, event, cx).await
-            }
-            Event::Schedule(tick) => {
-                let schedule = self.schedules.get(&tick.schedule);
-                let schedule = schedule.ok_or_else(|| self.unhandled("schedule", &tick.schedule))?;
-                run(&schedule.handler, tick, cx).await
-            }
-            Event::Invoke(call) => self.on_call(call, cx).await.map(Reply::Invoke),
+            Event::Http(request) => Ok(Reply::Http(self.on_http(handler, request, cx).await)),
+            Event::Invoke(call) => self.on_call(handler, call, cx).await.map(Reply::Invoke),
+            event => self.on_event(handler, event, cx).await.map(Reply::Handled),
         }
     }
 }
 
 impl App {
-    async fn on_http(&self, request: Request<Body>, cx: Context) -> Result<http::Response<Body>> {
-        let Some(service) = &self.http else {
-            // What the app is made of is no matter of its clients.
-            tracing::warn!("answered 404: {}", self.unhandled("HTTP", request.uri().path()).message());
-            return Err(Error::not_found("this app answers no HTTP requests"));
-        };
+    async fn on_http(&self, handler: &Arc<Handler>, request: Request<Body>, cx: Context) -> Response<Body> {
         if let Some(refusal) = refused(&request, &self.limits) {
-            return Ok(refusal);
+            return refusal;
         }
         let method = request.method().clone();
         let overrun = Overrun::default();
-        let mut request = match limit_request(request, &self.limits, &overrun) {
+        let request = match limit_request(request, &self.limits, &overrun) {
             Ok(request) => request,
-            Err(refused) => return Ok(refused.into_response(&cx).await),
+            Err(refused) => return refused.into_response(&cx).await,
         };
-        let ambient = Ambient::of(&cx);
-        request.extensions_mut().insert(cx);
-        let called = guarded(ambient, || service(request)).await;
+        let called = self.run(handler, Event::Http(request), cx).await;
         if let Some(refusal) = overrun.response(&self.limits) {
-            return Ok(refusal);
+            return refusal;
         }
-        let response = match called {
-            Ok(response) => checked(response, &method, &self.limits),
-            Err(panic) => Err(Error::internal(panic)),
+        let response = match called.unwrap_or_else(panicked) {
+            Ok(Reply::Http(response)) => response,
+            Ok(other) => misanswered("an HTTP request", &other).into_response(),
+            Err(error) => error.into_response(),
         };
         // What the app answers is too large, or no host can send it: that is the app's fault, not the client's.
-        Ok(response.unwrap_or_else(|error| {
+        checked(response, &method, &self.limits).unwrap_or_else(|error| {
             let message = error.message().to_owned();
             Error::internal(message).with_source(error).into_response()
-        }))
+        })
     }
 
-    async fn on_call(&self, call: Invocation, cx: Context) -> Result<Bytes> {
-        let handler = self.invokes.get(&call.function);
-        let handler = handler.ok_or_else(|| self.unhandled("invocation of", &call.function))?;
-        let (function, limit) = (call.function, self.limits.invoke_bytes);
+    async fn on_call(&self, handler: &Arc<Handler>, call: Invocation, cx: Context) -> Result<Bytes> {
+        let (resource, limit) = (format!("function `{}`", call.function), self.limits.invoke_bytes);
         check_size("the payload", &call.payload, limit)?;
-        let called = guarded(Ambient::of(&cx), || handler(call.payload, cx)).await;
-        let answer = called.unwrap_or_else(|panic| Err(Error::internal(panic)));
-        let answer = answer.and_then(|answer| check_size("the answer", &answer, limit).map(|()| answer));
-        answer.map_err(|error| error.with_operation("invoke").with_resource(format!("function `{function}`")))
+        let called = self.run(handler, Event::Invoke(call), cx).await;
+        let answer = match called.unwrap_or_else(panicked) {
+            Ok(Reply::Invoke(answer)) => check_size("the answer", &answer, limit).map(|()| answer),
+            Ok(other) => Err(misanswered("a direct call", &other)),
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| error.with_operation("invoke").with_resource(resource))
+    }
+
+    /// A panic is a retry.
+    async fn on_event(&self, handler: &Arc<Handler>, event: Event, cx: Context) -> Result<Outcome> {
+        Ok(match self.run(handler, event, cx).await {
+            Ok(Ok(Reply::Handled(outcome))) => outcome,
+            Ok(Ok(other)) => Err::<(), _>(misanswered("an event", &other)).into_outcome(),
+            Ok(Err(error)) => Err::<(), _>(error).into_outcome(),
+            Err(panic) => Outcome::retry(panic),
+        })
+    }
+
+    /// Runs the layers and the handler. An `Err` outside is the text of a panic.
+    fn run(&self, handler: &Arc<Handler>, event: Event, cx: Context) -> Guarded {
+        guarded(Ambient::of(&cx), || Next::new(&self.layers, handler).call(event, cx))
     }
 
     /// Names what the event looked like, and what the app handles.
-    fn unhandled(&self, what: &str, name: &str) -> Error {
-        let handled = self.manifest().handled();
+    fn unhandled(&self, event: &Event) -> Error {
+        let ((what, name), handled) = (described(event), self.manifest().handled());
         let message = format!("app `{}` has no handler for {what} `{name}`; it handles {handled}", self.name);
+        if let Event::Http(_) = event {
+            // What the app is made of is no matter of its clients.
+            tracing::warn!("answered 404: {message}");
+            return Error::not_found("nothing is served at this path");
+        }
         Error::new(ErrorKind::NotFound, message)
     }
 }
 
-/// Runs a handler. A panic is a retry.
-async fn run<E>(handler: &Handler<E, Outcome>, event: E, cx: Context) -> Result<Reply> {
-    let called = guarded(Ambient::of(&cx), || handler(event, cx)).await;
-    Ok(Reply::Handled(called.unwrap_or_else(Outcome::retry)))
+fn panicked(text: String) -> Result<Reply> {
+    Err(Error::internal(text))
+}
+
+fn misanswered(what: &str, reply: &Reply) -> Error {
+    let kind = match reply {
+        Reply::Http(_) => "`Reply::Http`",
+        Reply::Handled(_) => "`Reply::Handled`",
+        Reply::Invoke(_) => "`Reply::Invoke`",
+    };
+    Error::internal(format!("a layer replied to {what} with {kind}; it must reply with the kind of the event"))
 }
 
 fn check_size(what: &str, bytes: &Bytes, limit: u64) -> Result<()> {

@@ -3,28 +3,35 @@
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
+use std::future::ready;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use futures_util::future::BoxFuture;
 
-use crate::Context;
+use super::trigger::misled;
 use crate::driver::{Ambient, in_handler, in_invocation};
+use crate::{Context, Event, Reply, Result};
 
-/// A handler of events `E` that answers `R`.
-pub(super) type Handler<E, R> = dyn Fn(E, Context) -> BoxFuture<'static, R> + Send + Sync;
+/// A handler of events of one kind.
+pub(super) type Handler = dyn Fn(Event, Context) -> BoxFuture<'static, Result<Reply>> + Send + Sync;
 
-pub(super) fn boxed<E: 'static, R, H, F>(handler: H) -> Box<Handler<E, R>>
+/// A handler of what `take` finds in an event. Another event is an error of the layer that passed it on.
+pub(super) fn erased<E: 'static, H, F>(take: fn(Event) -> Result<E, Event>, handler: H) -> Arc<Handler>
 where
     H: Fn(E, Context) -> F + Send + Sync + 'static,
-    F: Future<Output = R> + Send + 'static,
+    F: Future<Output = Result<Reply>> + Send + 'static,
 {
-    Box::new(move |event, cx| Box::pin(handler(event, cx)))
+    Arc::new(move |event, cx| match take(event) {
+        Ok(event) => Box::pin(handler(event, cx)),
+        Err(event) => Box::pin(ready(Err(misled(&event)))),
+    })
 }
 
 /// Calls a handler, in its invocation; a panic of the call or of any poll is an `Err` with its text.
-pub(super) fn guarded<R>(ambient: Ambient, call: impl FnOnce() -> BoxFuture<'static, R>) -> Guarded<R> {
+pub(super) fn guarded(ambient: Ambient, call: impl FnOnce() -> BoxFuture<'static, Result<Reply>>) -> Guarded {
     Guarded { ambient, state: caught(ambient, call) }
 }
 
@@ -39,13 +46,13 @@ pub(crate) fn caught<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> Result<T,
 }
 
 /// The future that [`guarded`] returns.
-pub(super) struct Guarded<R> {
+pub(super) struct Guarded {
     ambient: Ambient,
-    state: Result<BoxFuture<'static, R>, String>,
+    state: Result<BoxFuture<'static, Result<Reply>>, String>,
 }
 
-impl<R> Future for Guarded<R> {
-    type Output = Result<R, String>;
+impl Future for Guarded {
+    type Output = Result<Result<Reply>, String>;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();

@@ -7,18 +7,18 @@ use std::time::Duration;
 use axum_core::extract::DefaultBodyLimit;
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, select};
+use futures_util::future::select;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
-use crate::{Body, BoxError, Context, Error, ErrorKind, Limits, Origin, failure};
+use super::failed;
+use super::handler::{Handler, erased};
+use crate::{Body, BoxError, Context, Error, ErrorKind, Event, Limits, Origin, Reply, failure};
 
-/// A tower service of HTTP requests without its types.
-pub(super) type HttpService = dyn Fn(Request<Body>) -> BoxFuture<'static, Response> + Send + Sync;
-
-pub(super) fn erase<S, B>(service: S) -> Box<HttpService>
+/// The handler that a tower service is.
+pub(super) fn erase<S, B>(service: S) -> Arc<Handler>
 where
     S: Service<Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
@@ -26,18 +26,14 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    Box::new(move |request| {
+    let take = |event| if let Event::Http(request) = event { Ok(request) } else { Err(event) };
+    erased(take, move |mut request: Request<Body>, cx| {
+        request.extensions_mut().insert(cx);
         let mut service = service.clone();
-        Box::pin(async move {
-            let ready = std::future::poll_fn(|task| service.poll_ready(task)).await;
-            if let Err(error) = ready.map_err(super::into_error) {
-                return error.into_response();
-            }
-            match service.call(request).await.map_err(super::into_error) {
-                Ok(response) => response.map(Body::new),
-                Err(error) => error.into_response(),
-            }
-        })
+        async move {
+            std::future::poll_fn(|task| service.poll_ready(task)).await.map_err(failed)?;
+            Ok(Reply::Http(service.call(request).await.map_err(failed)?.map(Body::new)))
+        }
     })
 }
 

@@ -4,62 +4,71 @@ mod check;
 mod dispatch;
 mod handler;
 mod http;
+mod into_app;
+mod layer;
+mod mount;
 mod refusal;
 mod response;
+mod state;
+mod trigger;
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::blob::Bucket;
-use crate::pub_sub::{DEFAULT_SUBSCRIPTION, Message, Subscription};
-use crate::{Body, BoxError, Context, Error, IntoOutcome, Limits, ObjectEvent, Outcome, RetryPolicy, Tick, json};
+use crate::manifest::{EventTrigger, MessageTrigger, ScheduleTrigger};
+use crate::pub_sub::{Message, Subscription};
+use crate::{
+    Body, BoxError, Context, Error, Event, IntoOutcome, Limits, ObjectEvent, Outcome, Reply, RetryPolicy, Tick, json,
+};
 pub(crate) use handler::caught;
-use handler::{Handler, boxed};
+use handler::{Handler, erased};
+use layer::Layers;
+use trigger::Trigger;
 
 pub use handler::note_panic;
+pub use into_app::IntoApp;
+pub use layer::Next;
+pub use mount::OriginalUri;
+pub use state::Stateful;
 
 /// What an app is made of: an HTTP service, and handlers of messages, object events, schedules and
 /// direct calls. It is a [`Function`](crate::Function), which is all that a host knows of it.
 ///
-/// ```
-/// use isobar_abstraction::{App, Cloud, Context, Error};
+/// An app is a function of a [`Cloud`](crate::Cloud) that returns an `App`, or a `Result` of it with any error:
 ///
-/// pub fn app(cloud: &Cloud) -> App {
-///     let greetings = cloud.topic::<String>("greetings");
-///     let log = cloud.table::<String>("greeted");
-///     App::new("greeter")
-///         .on_message(&greetings, move |greeting, _cx| {
-///             let log = log.clone();
-///             async move { log.put(greeting.id.as_str(), &greeting.body).await.map(|_| ()) }
-///         })
-///         .on_invoke("double", |number: i64, _cx: Context| async move { Ok::<_, Error>(number * 2) })
-/// }
 /// ```
+/// use isobar_abstraction::pub_sub::Message;
+/// use isobar_abstraction::{App, Cloud, Context, Error, Result};
+///
+/// pub fn app(cloud: &Cloud) -> Result<App> {
+///     let greetings = cloud.topic::<String>("greetings");
+///     Ok(App::new("greeter")
+///         .on_invoke("double", async |number: i64, _cx: Context| Ok::<_, Error>(number * 2))
+///         // From here on, handlers are given a clone of the table.
+///         .with_state(cloud.table::<String>("greeted"))
+///         .on_message(&greetings, async |greeted, greeting: Message<String>, _cx| {
+///             greeted.put(greeting.id.as_str(), &greeting.body).await.map(drop)
+///         })
+///         .build())
+/// }
+/// # isobar_abstraction::TestClient::new(app).unwrap();
+/// ```
+///
+/// Apps are made of modules by [`mount`](Self::mount), and code that runs around all handlers is a
+/// [`layer`](Self::layer).
 pub struct App {
     name: String,
-    http: Option<Box<http::HttpService>>,
-    /// By topic and subscription.
-    messages: BTreeMap<(String, String), Trigger<Message<Bytes>>>,
-    objects: BTreeMap<String, Trigger<ObjectEvent>>,
-    schedules: BTreeMap<String, Schedule>,
-    invokes: BTreeMap<String, Box<Handler<Bytes, crate::Result<Bytes>>>>,
+    /// In the order of [`Trigger::key`].
+    triggers: Vec<(Trigger, Arc<Handler>)>,
+    layers: Layers,
     problems: Vec<String>,
     sources: Vec<Source>,
     limits: Limits,
-}
-
-struct Trigger<E> {
-    handler: Box<Handler<E, Outcome>>,
-    retry: RetryPolicy,
-}
-
-struct Schedule {
-    cron: String,
-    handler: Box<Handler<Tick, Outcome>>,
 }
 
 /// The handle that a trigger was given, to check that it belongs to the cloud that the app runs on.
@@ -70,14 +79,18 @@ struct Source {
 
 impl App {
     /// An app of this name, which follows the rule for logical names.
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, Cloud, TestClient};
+    ///
+    /// assert!(TestClient::new(|_: &Cloud| App::new("hello")).is_ok());
+    /// assert!(TestClient::new(|_: &Cloud| App::new("Hello!")).is_err());
+    /// ```
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            http: None,
-            messages: BTreeMap::new(),
-            objects: BTreeMap::new(),
-            schedules: BTreeMap::new(),
-            invokes: BTreeMap::new(),
+            triggers: Vec::new(),
+            layers: Layers::default(),
             problems: Vec::new(),
             sources: Vec::new(),
             limits: Limits::PORTABLE,
@@ -123,9 +136,7 @@ impl App {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        if self.http.replace(http::erase(service)).is_some() {
-            self.problems.push("`http` is given twice; merge the routers into one".to_owned());
-        }
+        self.handle(Trigger::Http(String::new()), http::erase(service));
         self
     }
 
@@ -135,6 +146,26 @@ impl App {
     /// succeed: see [`IntoOutcome`]. A body that is not an `M` is
     /// rejected, and so becomes a dead letter at once. To say how often a message is tried, pass
     /// [`Topic::subscription`](crate::pub_sub::Topic::subscription).
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, Cloud, Error, TestClient};
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     App::new("printer").on_message(&cloud.topic::<u32>("pages"), async |page, _cx| match page.body {
+    ///         0 => Err(Error::invalid("there is no page 0")),
+    ///         _ => Ok(()),
+    ///     })
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let client = TestClient::new(app)?;
+    /// let pages = client.cloud().topic("pages");
+    /// pages.publish(0_u32).await?;
+    /// pages.publish(1_u32).await?;
+    /// let delivered = client.deliver_all().await?;
+    /// assert_eq!((delivered.acked, delivered.dead), (1, 1));
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn on_message<M, H, F>(mut self, topic: impl Into<Subscription<M>>, handler: H) -> Self
     where
@@ -145,23 +176,42 @@ impl App {
         let Subscription { topic, retry } = topic.into();
         let name = topic.name().to_owned();
         self.source("topic", &name, topic.resource().1.clone());
-        let handler = boxed(move |message: Message<Bytes>, cx| {
+        let take = |event| if let Event::Message { message, .. } = event { Ok(message) } else { Err(event) };
+        let handler = erased(take, move |message: Message<Bytes>, cx| {
             let call = message.decode().map(|message| handler(message, cx));
             async move {
                 match call {
-                    Ok(call) => call.await.into_outcome(),
-                    Err(error) => Outcome::reject(crate::outcome::chain(&error)),
+                    Ok(call) => Ok(Reply::Handled(call.await.into_outcome())),
+                    Err(error) => Ok(Reply::Handled(Outcome::reject(crate::outcome::chain(&error)))),
                 }
             }
         });
-        let key = (name.clone(), DEFAULT_SUBSCRIPTION.to_owned());
-        if self.messages.insert(key, Trigger { handler, retry }).is_some() {
-            self.twice("topic", &name);
-        }
+        self.handle(Trigger::Message(MessageTrigger::new(name, retry)), handler);
         self
     }
 
-    /// Handles the object events of a bucket: every create, replace and delete.
+    /// Handles the object events of a bucket: every create, replace and delete. What a handler returns counts as in
+    /// [`on_message`](Self::on_message).
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, Cloud, ObjectChange, TestClient};
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     App::new("index").with_state(cloud.table("sizes")).on_object(&cloud.bucket("pages"), async |sizes, event, _cx| {
+    ///         match event.change {
+    ///             ObjectChange::Created { size } => sizes.put(&event.key, &size).await.map(drop),
+    ///             ObjectChange::Deleted => sizes.delete(&event.key).await,
+    ///         }
+    ///     }).build()
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let client = TestClient::new(app)?;
+    /// client.cloud().bucket("pages").put("a.html", "hello").await?;
+    /// client.deliver_all().await?;
+    /// assert_eq!(client.cloud().table::<u64>("sizes").get("a.html").await?, Some(5));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn on_object<H, F>(mut self, bucket: &Bucket, handler: H) -> Self
     where
@@ -170,38 +220,58 @@ impl App {
     {
         let name = bucket.name().to_owned();
         self.source("bucket", &name, bucket.resource().1.clone());
-        let handler = boxed(move |event, cx| {
-            let call = handler(event, cx);
-            async move { call.await.into_outcome() }
-        });
-        let trigger = Trigger { handler, retry: RetryPolicy::default() };
-        if self.objects.insert(name.clone(), trigger).is_some() {
-            self.twice("bucket", &name);
-        }
+        let take = |event| if let Event::Object(event) = event { Ok(event) } else { Err(event) };
+        let handler = erased(take, move |event, cx| handled(handler(event, cx)));
+        self.handle(Trigger::Object(EventTrigger { source: name, retry: RetryPolicy::default() }), handler);
         self
     }
 
     /// Runs by the clock: five-field cron, in UTC. A run that fails is not tried again before the
     /// next tick; a tick that was missed while nothing ran comes once at start.
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, Cloud, Error, TestClient};
+    ///
+    /// fn app(_: &Cloud) -> App {
+    ///     let sweep = async |_tick, _cx| Err::<(), _>(Error::internal("the broom is broken"));
+    ///     App::new("sweeper").on_schedule("sweep", "0 3 * * *", sweep)
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// assert!(TestClient::new(app)?.tick("sweep").await.is_err());
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn on_schedule<H, F>(mut self, name: impl Into<String>, cron: impl Into<String>, handler: H) -> Self
     where
         H: Fn(Tick, Context) -> F + Send + Sync + 'static,
         F: Future<Output: IntoOutcome> + Send + 'static,
     {
-        let name = name.into();
-        let handler = boxed(move |tick, cx| {
-            let call = handler(tick, cx);
-            async move { call.await.into_outcome() }
-        });
-        let schedule = Schedule { cron: cron.into(), handler };
-        if self.schedules.insert(name.clone(), schedule).is_some() {
-            self.twice("schedule", &name);
-        }
+        let take = |event| if let Event::Schedule(tick) = event { Ok(tick) } else { Err(event) };
+        let handler = erased(take, move |tick, cx| handled(handler(tick, cx)));
+        self.handle(Trigger::Schedule(ScheduleTrigger { name: name.into(), cron: cron.into() }), handler);
         self
     }
 
     /// Answers direct calls: a typed request in, a typed response out, both JSON.
+    ///
+    /// A request that is not a `Q` is `InvalidInput`. The handler's own error is the caller's; one that is not isobar's is
+    /// the source of an `Internal`.
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, Cloud, Error, ErrorKind, TestClient};
+    ///
+    /// fn app(_: &Cloud) -> App {
+    ///     App::new("calculator").on_invoke("parse", async |text: String, _cx| text.parse::<i64>())
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let client = TestClient::new(app)?;
+    /// assert_eq!(client.invoke::<i64>("parse", &"42").await?, 42);
+    /// assert_eq!(client.invoke::<i64>("parse", &"x").await.unwrap_err().kind(), ErrorKind::Internal);
+    /// assert_eq!(client.invoke::<i64>("parse", &42).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn on_invoke<Q, R, E, H, F>(mut self, name: impl Into<String>, handler: H) -> Self
     where
@@ -211,25 +281,30 @@ impl App {
         H: Fn(Q, Context) -> F + Send + Sync + 'static,
         F: Future<Output = Result<R, E>> + Send + 'static,
     {
-        let name = name.into();
-        let handler = boxed(move |payload: Bytes, cx| {
+        let take = |event| if let Event::Invoke(call) = event { Ok(call.payload) } else { Err(event) };
+        let handler = erased(take, move |payload: Bytes, cx| {
             let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
             let call = json::decode(&payload).map(|request| handler(request, cx));
-            async move { json::encode(&call?.await.map_err(into_error)?) }
+            async move { Ok(Reply::Invoke(json::encode(&call?.await.map_err(failed)?)?)) }
         });
-        if self.invokes.insert(name.clone(), handler).is_some() {
-            self.twice("function", &name);
-        }
+        self.handle(Trigger::Invoke(name.into()), handler);
         self
     }
 
     /// The app's name.
+    ///
+    /// ```
+    /// assert_eq!(isobar_abstraction::App::new("hello").name(), "hello");
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    fn twice(&mut self, what: &str, name: &str) {
-        self.problems.push(format!("two handlers for {what} `{name}`; an event has one handler"));
+    fn handle(&mut self, trigger: Trigger, handler: Arc<Handler>) {
+        match self.triggers.binary_search_by(|(known, _)| known.key().cmp(&trigger.key())) {
+            Ok(_) => self.problems.push(trigger.twice()),
+            Err(place) => self.triggers.insert(place, (trigger, handler)),
+        }
     }
 
     fn source(&mut self, kind: &str, name: &str, grant: crate::access::Grant) {
@@ -237,11 +312,20 @@ impl App {
     }
 }
 
-/// Any error as isobar's own, without losing one that is already.
-fn into_error(error: impl Into<BoxError>) -> Error {
+/// Runs a handler of an event to its outcome.
+async fn handled(call: impl Future<Output: IntoOutcome>) -> crate::Result<Reply> {
+    Ok(Reply::Handled(call.await.into_outcome()))
+}
+
+fn failed(error: impl Into<BoxError>) -> Error {
+    own_error(error, || Error::internal("the handler failed"))
+}
+
+/// Any error as isobar's own, without losing one that is already: of another, it is the source.
+fn own_error(error: impl Into<BoxError>, otherwise: impl FnOnce() -> Error) -> Error {
     match error.into().downcast::<Error>() {
         Ok(ours) => *ours,
-        Err(other) => Error::internal("the handler failed").with_source(other),
+        Err(other) => otherwise().with_source(other),
     }
 }
 

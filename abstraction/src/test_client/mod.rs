@@ -21,7 +21,7 @@ pub use response::TestResponse;
 
 use crate::memory::{MemoryProvider, Signed};
 use crate::{
-    App, Body, Clock, Cloud, Context, Error, Event, Invocation, Manifest, ManualClock, ObjectEvent, Outcome,
+    App, Body, Clock, Cloud, Context, Error, Event, IntoApp, Invocation, Manifest, ManualClock, ObjectEvent, Outcome,
     ResourceKind, Result, Tick, host, json,
 };
 
@@ -34,11 +34,10 @@ use crate::{
 ///
 /// fn app(cloud: &Cloud) -> App {
 ///     let jobs = cloud.topic::<u32>("jobs");
-///     let done = cloud.table::<u32>("done");
-///     App::new("worker").on_message(&jobs, move |job, _cx| {
-///         let done = done.clone();
-///         async move { done.put("last", &job.body).await.map(|_| ()) }
-///     })
+///     App::new("worker")
+///         .with_state(cloud.table::<u32>("done"))
+///         .on_message(&jobs, async |done, job, _cx| done.put("last", &job.body).await.map(drop))
+///         .build()
 /// }
 ///
 /// let client = TestClient::new(app)?;
@@ -73,8 +72,8 @@ impl fmt::Debug for TestClient {
 impl TestClient {
     /// Builds the app on a new cloud in memory and starts it. The clock stands at 2026-01-01T00:00:00Z.
     ///
-    /// Errors: those of [`App::start`].
-    pub fn new(app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+    /// Errors: that of `app`, and those of [`App::start`].
+    pub fn new<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<Self> {
         Self::on(MemoryProvider::default(), app)
     }
 
@@ -89,7 +88,7 @@ impl TestClient {
     /// assert_eq!(client.clock().now(), leap_day);
     /// # Ok::<(), isobar_abstraction::Error>(())
     /// ```
-    pub fn starting_at(time: SystemTime, app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+    pub fn starting_at<A: IntoApp>(time: SystemTime, app: impl FnOnce(&Cloud) -> A) -> Result<Self> {
         Self::on(MemoryProvider::starting_at(time), app)
     }
 
@@ -106,7 +105,7 @@ impl TestClient {
     /// assert_eq!(client.cloud().table::<u32>("done").get("last").await?, Some(7));
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
-    pub fn on(provider: MemoryProvider, app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+    pub fn on<A: IntoApp>(provider: MemoryProvider, app: impl FnOnce(&Cloud) -> A) -> Result<Self> {
         let app = Started::new(&provider, app)?;
         Ok(Self { apps: Arc::new(Mutex::new(vec![Arc::clone(&app)])), app, provider, headers: Vec::new() })
     }
@@ -114,7 +113,7 @@ impl TestClient {
     /// A client of another app on the same data and the same clock. [`deliver_all`](Self::deliver_all) of any of
     /// these clients delivers to all of their apps.
     ///
-    /// Errors: those of [`App::start`]; `Config` where another of the apps handles the same topic or bucket.
+    /// Errors: that of `app`; those of [`App::start`]; `Config` where another of the apps handles the same topic or bucket.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -146,7 +145,7 @@ impl TestClient {
     /// assert_eq!(kitchen.cloud().table::<u32>("cooked").get("soup").await?, Some(1));
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
-    pub fn with_app(&self, app: impl FnOnce(&Cloud) -> App) -> Result<Self> {
+    pub fn with_app<A: IntoApp>(&self, app: impl FnOnce(&Cloud) -> A) -> Result<Self> {
         let app = Started::new(&self.provider, app)?;
         let mut apps = self.apps.lock();
         apps.iter().try_for_each(|other| app.check_beside(other))?;
@@ -292,9 +291,9 @@ impl TestClient {
 }
 
 impl Started {
-    fn new(provider: &MemoryProvider, app: impl FnOnce(&Cloud) -> App) -> Result<Arc<Self>> {
+    fn new<A: IntoApp>(provider: &MemoryProvider, app: impl FnOnce(&Cloud) -> A) -> Result<Arc<Self>> {
         let cloud = Cloud::new(Arc::new(provider.clone()));
-        let mut app = app(&cloud);
+        let mut app = app(&cloud).into_app()?;
         let manifest = app.start(&cloud)?;
         Ok(Arc::new(Self { app, manifest, cloud }))
     }

@@ -1,0 +1,32 @@
+//! What makes an app.
+
+use super::{App, own_error};
+use crate::{BoxError, Error, Result};
+
+/// What the function that makes an app may return: [`App`], or a `Result` of it with any error.
+pub trait IntoApp: sealed::Sealed {
+    /// The app. Errors: an isobar [`Error`] as it is; any other is the source of a `Config`.
+    fn into_app(self) -> Result<App>;
+}
+
+impl IntoApp for App {
+    fn into_app(self) -> Result<App> {
+        Ok(self)
+    }
+}
+
+impl<E: Into<BoxError>> IntoApp for Result<App, E> {
+    fn into_app(self) -> Result<App> {
+        self.map_err(|error| own_error(error, || Error::config("the app cannot be made")))
+    }
+}
+
+mod sealed {
+    use crate::{App, BoxError};
+
+    pub trait Sealed {}
+
+    impl Sealed for App {}
+
+    impl<E: Into<BoxError>> Sealed for Result<App, E> {}
+}

@@ -1,0 +1,174 @@
+//! Apps of several modules.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum_core::extract::FromRequestParts;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Request, Uri};
+
+use super::App;
+use super::handler::Handler;
+use super::layer::layered;
+use super::trigger::{Trigger, below};
+use crate::{Body, Event};
+
+impl App {
+    /// Takes the HTTP routes of another app, below `prefix`, and its triggers.
+    ///
+    /// The module sees each path without the prefix: for `/admin`, the paths `/admin` and `/admin/` are `/`.
+    /// [`OriginalUri`] has the whole one. Of several prefixes the longest counts, by whole segments of the path; a path
+    /// below none of them is for the app's own [`http`](Self::http). Paths are compared as they are sent, without
+    /// decoding `%`. The layers of the module stay around its handlers.
+    ///
+    /// `prefix` changes no name: modules share topics, buckets, tables, schedules and functions, and may open the same.
+    /// The module's own name counts for nothing. A module may have mounted others.
+    ///
+    /// A prefix begins with `/` and does not end with it, and has no empty segment, no `{}` and no query. `/`, or an
+    /// empty one, adds the routes to the app that has none of its own. Any other prefix, two services at one prefix, and two handlers for one trigger are
+    /// problems that [`start`](Self::start) lists.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use isobar_abstraction::{App, Cloud, OriginalUri, Result, TestClient};
+    ///
+    /// /// A module: in a file of its own this is `admin::app`.
+    /// fn admin(cloud: &Cloud) -> Result<App> {
+    ///     let routes = Router::new().route("/users", get(async |OriginalUri(uri)| format!("this is {uri}")));
+    ///     Ok(App::new("admin")
+    ///         .http(routes)
+    ///         .with_state(cloud.table::<i64>("sweeps"))
+    ///         .on_schedule("sweep", "0 3 * * *", async |sweeps, _tick, _cx| sweeps.add("all", 1).await.map(drop))
+    ///         .build())
+    /// }
+    ///
+    /// fn app(cloud: &Cloud) -> Result<App> {
+    ///     Ok(App::new("shop").http(Router::new().route("/", get("the shop"))).mount("/admin", admin(cloud)?))
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let client = TestClient::new(app)?;
+    /// assert_eq!(client.get("/").await?.text(), "the shop");
+    /// assert_eq!(client.get("/admin/users").await?.text(), "this is /admin/users");
+    /// client.tick("sweep").await?;
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn mount(mut self, prefix: impl Into<String>, module: App) -> Self {
+        let mut prefix = prefix.into();
+        if prefix == "/" {
+            prefix.clear();
+        }
+        if !is_prefix(&prefix) {
+            self.problems.push(format!(
+                "the prefix `{}` of a module is no path; begin it with `/`, as `/admin`, without an empty segment, `{{}}`, \
+                 a query, or `/` at its end",
+                prefix.escape_debug()
+            ));
+        }
+        let App { triggers, layers, problems, sources, name: _, limits: _ } = module;
+        self.problems.extend(problems);
+        self.sources.extend(sources);
+        let prefix: Arc<str> = prefix.into();
+        for (trigger, handler) in triggers {
+            let handler = layered(&layers, handler);
+            match trigger {
+                Trigger::Http(inner) if !prefix.is_empty() => {
+                    let handler = without_prefix(Arc::clone(&prefix), handler);
+                    self.handle(Trigger::Http(format!("{prefix}{inner}")), handler);
+                }
+                trigger => self.handle(trigger, handler),
+            }
+        }
+        self
+    }
+}
+
+fn is_prefix(prefix: &str) -> bool {
+    let has_segments = || prefix.split('/').skip(1).all(|segment| !segment.is_empty());
+    let is_path = || !prefix.contains(['{', '}', '?', '#']) && prefix.parse::<PathAndQuery>().is_ok();
+    prefix.is_empty() || prefix.starts_with('/') && has_segments() && is_path()
+}
+
+fn without_prefix(prefix: Arc<str>, handler: Arc<Handler>) -> Arc<Handler> {
+    Arc::new(move |event, cx| {
+        let event = match event {
+            Event::Http(request) => Event::Http(strip(request, &prefix)),
+            other => other,
+        };
+        handler(event, cx)
+    })
+}
+
+/// A request whose path is not below the prefix, because a layer has changed it, stays as it is.
+fn strip(mut request: Request<Body>, prefix: &str) -> Request<Body> {
+    let stripped = below(request.uri().path(), prefix).and_then(|rest| with_path(request.uri(), rest));
+    if let Some(stripped) = stripped {
+        let whole = std::mem::replace(request.uri_mut(), stripped);
+        request.extensions_mut().get_or_insert_with(|| OriginalUri(whole));
+    }
+    request
+}
+
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let path = if path.is_empty() { "/" } else { path };
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}").parse(),
+        None => path.parse(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target.ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// The URI of a request as the app got it: in a [mounted](App::mount) module, with all prefixes.
+///
+/// As an extractor it never fails. It counts the prefixes of `mount`; those of axum's `nest` are in axum's own
+/// `OriginalUri`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginalUri(pub Uri);
+
+impl<S: Send + Sync> FromRequestParts<S> for OriginalUri {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let whole = parts.extensions.get::<Self>().cloned();
+        Ok(whole.unwrap_or_else(|| Self(parts.uri.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_path_of_whole_segments() {
+        for good in ["", "/a", "/a/b", "/k%C3%A4se", "/.well-known"] {
+            assert!(is_prefix(good), "{good:?}");
+        }
+        for bad in ["a", "/a/", "//", "/a//b", "//a", "/{id}", "/a?b", "/a#b", "/a b", "/a\n", "http://a/b"] {
+            assert!(!is_prefix(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_module_sees_the_path_behind_its_prefix_and_all_else_as_it_was() {
+        for (uri, seen) in [
+            ("/a", "/"),
+            ("/a/", "/"),
+            ("/a?b=/a/c", "/?b=/a/c"),
+            ("/a//a/b", "//a/b"),
+            ("/a/%2e%2F%C3%A4?", "/%2e%2F%C3%A4?"),
+            ("http://host:1/a/b?c", "http://host:1/b?c"),
+            ("http://host/a", "http://host/"),
+            ("/ab", "/ab"),
+            ("*", "*"),
+        ] {
+            let request = strip(Request::get(uri).body(Body::empty()).unwrap(), "/a");
+            assert_eq!(request.uri(), &seen.parse::<Uri>().unwrap(), "{uri}");
+            let whole = request.extensions().get::<OriginalUri>();
+            assert_eq!(whole.is_some_and(|whole| whole.0 == uri), uri != seen, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What makes a handler run.
+
+use crate::manifest::{EventTrigger, Manifest, MessageTrigger, ScheduleTrigger};
+use crate::{Error, Event};
+
+/// A trigger of an app, as its manifest has it.
+pub(super) enum Trigger {
+    /// Requests below a prefix; an empty one is that of the app's own service.
+    Http(String),
+    Message(MessageTrigger),
+    Object(EventTrigger),
+    Schedule(ScheduleTrigger),
+    Invoke(String),
+}
+
+impl Trigger {
+    /// No two handlers of an app have the same. Of two prefixes, the longer one is greater.
+    pub(super) fn key(&self) -> (&'static str, &str, &str) {
+        match self {
+            Self::Http(prefix) => ("http", prefix, ""),
+            Self::Message(trigger) => ("topic", &trigger.source, &trigger.subscription),
+            Self::Object(trigger) => ("bucket", &trigger.source, ""),
+            Self::Schedule(trigger) => ("schedule", &trigger.name, ""),
+            Self::Invoke(function) => ("function", function, ""),
+        }
+    }
+
+    pub(super) fn takes(&self, event: &Event) -> bool {
+        match (self, event) {
+            (Self::Http(prefix), Event::Http(request)) => below(request.uri().path(), prefix).is_some(),
+            (Self::Message(trigger), Event::Message { topic, subscription, .. }) => {
+                trigger.source == *topic && trigger.subscription == *subscription
+            }
+            (Self::Object(trigger), Event::Object(event)) => trigger.source == event.bucket,
+            (Self::Schedule(trigger), Event::Schedule(tick)) => trigger.name == tick.schedule,
+            (Self::Invoke(function), Event::Invoke(call)) => *function == call.function,
+            _ => false,
+        }
+    }
+
+    /// The problem of an app with another handler for the same events.
+    pub(super) fn twice(&self) -> String {
+        match self.key() {
+            ("http", prefix, _) => {
+                let path = if prefix.is_empty() { "/" } else { prefix };
+                format!("two `http` services at `{path}`; merge the routers into one")
+            }
+            (kind, name, _) => format!("two handlers for {kind} `{name}`; an event has one handler"),
+        }
+    }
+
+    pub(super) fn declare(&self, manifest: &mut Manifest) {
+        match self {
+            Self::Http(_) => manifest.http = true,
+            Self::Message(trigger) => manifest.messages.push(trigger.clone()),
+            Self::Object(trigger) => manifest.objects.push(trigger.clone()),
+            Self::Schedule(trigger) => manifest.schedules.push(trigger.clone()),
+            Self::Invoke(function) => manifest.invokes.push(function.clone()),
+        }
+    }
+}
+
+/// What a path has behind a prefix; `None` where it is not below it.
+pub(super) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(prefix)?;
+    (prefix.is_empty() || rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// The kind and the name of an event, for an error.
+pub(super) fn described(event: &Event) -> (&'static str, &str) {
+    match event {
+        Event::Http(request) => ("HTTP", request.uri().path()),
+        Event::Message { topic, .. } => ("message of topic", topic),
+        Event::Object(event) => ("object event of bucket", &event.bucket),
+        Event::Schedule(tick) => ("schedule", &tick.schedule),
+        Event::Invoke(call) => ("invocation of", &call.function),
+    }
+}
+
+/// A layer has passed this event on to a handler of another kind.
+pub(super) fn misled(event: &Event) -> Error {
+    let (kind, name) = described(event);
+    Error::internal(format!(
+        "a layer passed on an event of another kind, {kind} `{name}`; it must pass on the kind that it is given"
+    ))
+}
