@@ -37,7 +37,7 @@ pub(crate) async fn manifest(binary: &Path, app: BuildApp) -> Result<Manifest> {
         return Err(Error::internal(format!("its manifest: {}", String::from_utf8_lossy(&output.stderr))));
     }
     let memory = Cloud::memory();
-    let (declared, manifest) = (app(&memory).start(&memory)?, serde_json::from_slice(&output.stdout)?);
+    let (declared, manifest) = (app(&memory)?.start(&memory)?, serde_json::from_slice(&output.stdout)?);
     if declared == manifest {
         return Ok(manifest);
     }

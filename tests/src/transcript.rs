@@ -11,7 +11,7 @@ use crate::telegram::Telegram;
 use crate::{Backend, RunningApp, World};
 
 /// What a person does with the app `shortener`, and what they see: the same on every host.
-pub async fn shortener(backend: &dyn Backend, app: fn(&Cloud) -> App) -> Result<Vec<String>> {
+pub async fn shortener(backend: &dyn Backend, app: fn(&Cloud) -> Result<App>) -> Result<Vec<String>> {
     let world = backend.open().await?;
     let app = world.run(app).await?;
     let mut lines = vec![serde_json::to_string(app.manifest())?];

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use isobar::pub_sub::DeadLetter;
-use isobar::{App, Body, Clock, Cloud, Manifest, ManualClock, ResourceKind, Result, TestResponse};
+use isobar::{App, Body, Clock, Cloud, IntoApp, Manifest, ManualClock, ResourceKind, Result, TestResponse};
 
 /// What a trial ends with; an assertion that fails panics.
 pub type Checked = std::result::Result<(), Box<dyn StdError + Send + Sync>>;
 
 /// Builds an app on a cloud.
-pub type BuildApp = Box<dyn FnOnce(&Cloud) -> App + Send>;
+pub type BuildApp = Box<dyn FnOnce(&Cloud) -> Result<App> + Send>;
 
 /// One backend under test.
 #[async_trait]
@@ -48,7 +48,7 @@ pub trait World: Send + Sync {
     /// The clock of everything in this world.
     fn clock(&self) -> &ManualClock;
 
-    /// Starts an app. Errors: those of its declaration.
+    /// Starts an app. Errors: that of `app`, and those of its declaration.
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>>;
 
     /// Sends a request that knows its host, as signed URLs do.
@@ -84,9 +84,9 @@ pub trait RunningApp: Send + Sync {
 }
 
 impl dyn World + '_ {
-    /// [`start`](World::start) without the box.
-    pub async fn run(&self, app: impl FnOnce(&Cloud) -> App + Send + 'static) -> Result<Box<dyn RunningApp>> {
-        self.start(Box::new(app)).await
+    /// [`start`](World::start) with any function that makes an app.
+    pub async fn run<A: IntoApp>(&self, app: impl FnOnce(&Cloud) -> A + Send + 'static) -> Result<Box<dyn RunningApp>> {
+        self.start(Box::new(|cloud| app(cloud).into_app())).await
     }
 
     /// Moves the clock on.

@@ -35,12 +35,11 @@ pub fn app(cloud: &Cloud) -> App {
 /// The app with this configuration.
 pub fn app_with(cloud: &Cloud, config: Config) -> App {
     let bot = Bot::open(cloud, config);
-    let worker = bot.clone();
     // A service that is busy for a minute or two is no reason to give a reply up.
     let incoming = bot.incoming.subscription().with_attempts(8);
-    App::new("chatbot")
-        .on_message(incoming, move |message, _cx| worker::reply(worker.clone(), message))
-        .http(Router::new().route("/telegram", post(from_telegram)).route("/slack", post(from_slack)).with_state(bot))
+    let routes = Router::new().route("/telegram", post(from_telegram)).route("/slack", post(from_slack));
+    let app = App::new("chatbot").http(routes.with_state(bot.clone()));
+    app.with_state(bot).on_message(incoming, Bot::reply).build()
 }
 
 async fn from_telegram(State(bot): State<Bot>, headers: HeaderMap, request: Request) -> Result<Response> {

@@ -7,30 +7,32 @@ use crate::bot::Bot;
 use crate::inbox::{Claim, LEASE};
 use crate::{Incoming, Place, slack, telegram};
 
-/// Replies to a message, once, however often it is delivered.
-///
-/// But for one case: a service that took the reply and whose answer was lost. No Web API here takes
-/// an idempotency key, so the reply is sent again: rather twice than never.
-pub(crate) async fn reply(bot: Bot, message: Message<Incoming>) -> Result<Outcome> {
-    let incoming = message.body;
-    let lease = match bot.inbox.claim(&incoming.event).await? {
-        Claim::Granted(lease) => lease,
-        Claim::Done => return Ok(Outcome::Ack),
-        Claim::Taken => return Ok(Outcome::retry_after(LEASE, "another delivery of this event is being worked on")),
-    };
-    let outcome = bot.say(&incoming).await.into_outcome();
-    let settled = match outcome {
-        Outcome::Ack => bot.inbox.finish(&incoming.event).await,
-        _ => bot.inbox.release(&incoming.event, &lease).await,
-    };
-    // It is no reason to reply again: the lease ends by itself.
-    if let Err(error) = settled {
-        tracing::warn!(%error, "the inbox does not know what became of an event");
-    }
-    Ok(outcome)
-}
-
 impl Bot {
+    /// Replies to a message, once, however often it is delivered.
+    ///
+    /// But for one case: a service that took the reply and whose answer was lost. No Web API here takes
+    /// an idempotency key, so the reply is sent again: rather twice than never.
+    pub(crate) async fn reply(self, message: Message<Incoming>, _cx: Context) -> Result<Outcome> {
+        let incoming = message.body;
+        let lease = match self.inbox.claim(&incoming.event).await? {
+            Claim::Granted(lease) => lease,
+            Claim::Done => return Ok(Outcome::Ack),
+            Claim::Taken => {
+                return Ok(Outcome::retry_after(LEASE, "another delivery of this event is being worked on"));
+            }
+        };
+        let outcome = self.say(&incoming).await.into_outcome();
+        let settled = match outcome {
+            Outcome::Ack => self.inbox.finish(&incoming.event).await,
+            _ => self.inbox.release(&incoming.event, &lease).await,
+        };
+        // It is no reason to reply again: the lease ends by itself.
+        if let Err(error) = settled {
+            tracing::warn!(%error, "the inbox does not know what became of an event");
+        }
+        Ok(outcome)
+    }
+
     async fn say(&self, incoming: &Incoming) -> Result<Outcome> {
         let number = self.conversations.add(incoming).await?;
         let text = match answer::understand(&incoming.text) {

@@ -42,23 +42,21 @@ struct Shortener {
 }
 
 /// The app.
-pub fn app(cloud: &Cloud) -> App {
-    let shortener =
-        Shortener { links: Links::open(cloud), clicks: cloud.topic("clicks"), pages: cloud.bucket("pages") };
-    let (counter, sweeper, teller) = (shortener.clone(), shortener.clone(), shortener.clone());
-
-    App::new("shortener")
-        .on_message(&shortener.clicks, move |click, _cx| count(counter.clone(), click))
-        .on_schedule("sweep", "0 3 * * *", move |_tick, _cx| sweep(sweeper.clone()))
-        .on_invoke("stats", move |question, _cx| stats(teller.clone(), question))
-        .http(
-            Router::new()
-                .route("/", post(shorten))
-                .route("/index.html", get(index))
-                .route("/{id}", get(follow))
-                .route("/{id}/stats", get(link_stats))
-                .with_state(shortener),
-        )
+pub fn app(cloud: &Cloud) -> Result<App> {
+    let app = Shortener { links: Links::open(cloud), clicks: cloud.topic("clicks"), pages: cloud.bucket("pages") };
+    let routes = Router::new()
+        .route("/", post(shorten))
+        .route("/index.html", get(index))
+        .route("/{id}", get(follow))
+        .route("/{id}/stats", get(link_stats))
+        .with_state(app.clone());
+    Ok(App::new("shortener")
+        .http(routes)
+        .with_state(app.clone())
+        .on_message(&app.clicks, Shortener::count)
+        .on_schedule("sweep", "0 3 * * *", Shortener::sweep)
+        .on_invoke("stats", Shortener::stats)
+        .build())
 }
 
 #[derive(Deserialize)]
@@ -93,10 +91,6 @@ async fn follow(State(app): State<Shortener>, Path(id): Path<String>) -> Result<
     Ok(Redirect::temporary(&link.url).into_response())
 }
 
-async fn count(app: Shortener, click: Message<Click>) -> Result<()> {
-    app.links.count(&click.body.id, click.id.as_str()).await
-}
-
 async fn link_stats(State(app): State<Shortener>, Path(id): Path<String>) -> Result<Json<Stats>> {
     let clicks = app.links.clicks(&id).await?.ok_or_else(unknown_link)?;
     Ok(Json(Stats { clicks }))
@@ -113,22 +107,28 @@ struct Stats {
     clicks: i64,
 }
 
-async fn stats(app: Shortener, question: Option<Question>) -> Result<Stats> {
-    let clicks = match question.and_then(|question| question.id) {
-        None => app.links.all_clicks().await?,
-        Some(id) => {
-            let unknown = || Error::not_found(format!("no link has the id `{}`", id.escape_debug()));
-            app.links.clicks(&id).await?.ok_or_else(unknown)?
-        }
-    };
-    Ok(Stats { clicks })
-}
+impl Shortener {
+    async fn count(self, click: Message<Click>, _cx: Context) -> Result<()> {
+        self.links.count(&click.body.id, click.id.as_str()).await
+    }
 
-async fn sweep(app: Shortener) -> Result<()> {
-    let newest = app.links.newest(page::LENGTH).await?;
-    let html = WriteOptions::default().with_content_type("text/html");
-    app.pages.put_with("index.html", page::render(&newest), html).await?;
-    Ok(())
+    async fn sweep(self, _tick: Tick, _cx: Context) -> Result<()> {
+        let newest = self.links.newest(page::LENGTH).await?;
+        let html = WriteOptions::default().with_content_type("text/html");
+        self.pages.put_with("index.html", page::render(&newest), html).await?;
+        Ok(())
+    }
+
+    async fn stats(self, question: Option<Question>, _cx: Context) -> Result<Stats> {
+        let clicks = match question.and_then(|question| question.id) {
+            None => self.links.all_clicks().await?,
+            Some(id) => {
+                let unknown = || Error::not_found(format!("no link has the id `{}`", id.escape_debug()));
+                self.links.clicks(&id).await?.ok_or_else(unknown)?
+            }
+        };
+        Ok(Stats { clicks })
+    }
 }
 
 async fn index(State(app): State<Shortener>) -> Result<Response> {

@@ -60,7 +60,7 @@ async fn deliver(app: &App, cx: &Cloud, link: &str, id: &str) -> Outcome {
 #[tokio::test]
 async fn a_click_that_is_delivered_again_does_not_count_again() -> Result<()> {
     let cloud = Cloud::memory();
-    let mut app = shortener::app(&cloud);
+    let mut app = shortener::app(&cloud)?;
     let counts = cloud.table::<i64>("links");
     app.start(&cloud)?;
     for id in ["m-1", "m-1", "m-2", "m-1", "m-2"] {
@@ -74,7 +74,7 @@ async fn a_click_that_is_delivered_again_does_not_count_again() -> Result<()> {
 #[tokio::test]
 async fn a_click_whose_count_failed_half_way_is_finished_by_the_next_delivery() -> Result<()> {
     let cloud = Cloud::memory();
-    let mut app = shortener::app(&cloud);
+    let mut app = shortener::app(&cloud)?;
     let broken = cloud.table::<String>("links");
     app.start(&cloud)?;
     // The total holds no number, so the second of the two counts fails.

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use isobar::aws::{AwsConfig, AwsProvider};
-use isobar::{App, Body, Cloud, Environment, Hosted, ManualClock, Result, TestResponse};
+use isobar::{Body, Cloud, Environment, Hosted, ManualClock, Result, TestResponse};
 
 use self::account::Account;
 use self::delivery::AwsApp;
@@ -108,7 +108,7 @@ impl World for AwsWorld {
         let provider = self.provider();
         let aws = provider.provider.clone();
         let cloud = Cloud::new(Arc::new(provider));
-        let mut app: App = app(&cloud);
+        let mut app = app(&cloud)?;
         let manifest = Arc::new(app.start(&cloud)?);
         self.account.subscribe(&manifest).await?;
         let lambda = aws.lambda(Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) });

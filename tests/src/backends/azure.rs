@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
-use isobar::{App, Body, Clock, Cloud, Hosted, Manifest, ManualClock, Result, TestResponse};
+use isobar::{Body, Clock, Cloud, Hosted, Manifest, ManualClock, Result, TestResponse};
 use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
 use self::account::Account;
@@ -151,7 +151,7 @@ impl World for AzureWorld {
 
     async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
         let cloud = self.cloud();
-        let mut app: App = app(&cloud);
+        let mut app = app(&cloud)?;
         let manifest = Arc::new(app.start(&cloud)?);
         self.account.subscribe(&manifest).await?;
         // The host knows where the events of an app come from by configuration alone.

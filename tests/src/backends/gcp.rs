@@ -158,7 +158,7 @@ impl World for GcpWorld {
         let provider = self.provider();
         let gcp = provider.provider.clone();
         let cloud = Cloud::new(Arc::new(provider));
-        let mut app = app(&cloud);
+        let mut app = app(&cloud)?;
         let manifest = Arc::new(app.start(&cloud)?);
         self.project.subscribe(&manifest).await?;
         let service = gcp.service(Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) });

@@ -86,7 +86,7 @@ async fn serve(folder: &TempDir, clock: &ManualClock) -> Result<(LocalProvider, 
     let mut config = LocalConfig::new(folder.path());
     (config.port, config.announce, config.grace) = (0, false, Duration::from_secs(5));
     let provider = LocalProvider::with_clock(config, Arc::new(clock.clone()));
-    let server = LocalApp::start(&provider, Box::new(|_| App::new("nothing"))).await?;
+    let server = LocalApp::start(&provider, Box::new(|_| Ok(App::new("nothing")))).await?;
     Ok((provider, server))
 }
 
@@ -141,7 +141,7 @@ impl LocalApp {
 
     async fn start(provider: &LocalProvider, app: BuildApp) -> Result<Self> {
         let cloud = Cloud::new(Arc::new(provider.clone()));
-        let mut app = app(&cloud);
+        let mut app = app(&cloud)?;
         let manifest = Arc::new(app.start(&cloud)?);
         let server = provider.bind().await?;
         let authority = authority(&server.address().to_string())?;
