@@ -93,6 +93,9 @@ pub const ROWS: &[Row] = &[
     ),
     row("FN-11", "A request that some host cannot take is refused on all of them, with a hint"),
     row("FN-12", "An error answers over HTTP by its kind and its origin; every answer has an `x-request-id`"),
+    row("FN-13", "Each handler of an app with a state is given a clone of it"),
+    row("FN-14", "Layers run once around each delivery on every trigger, the first added outermost"),
+    row("FN-15", "A module brings its routes below its prefix, its triggers and its layers"),
 ];
 
 /// The row with this id.

@@ -1,5 +1,6 @@
 //! An app that is declared wrongly does not start, and is told all that is wrong at once.
 
+use isobar::IntoApp;
 use isobar::prelude::*;
 
 use super::told;
@@ -8,6 +9,8 @@ use crate::{Checked, World};
 crate::trials![
     "FN-7" => bad_cron_lines_are_told_with_what_is_wrong,
     "FN-7" => two_handlers_for_one_trigger_are_told,
+    "FN-7" => modules_that_collide_and_bad_prefixes_are_told,
+    "FN-7" => what_makes_an_app_fail_is_told,
     "FN-7" => bad_names_of_resources_are_told,
     "FN-7" => bad_names_of_app_schedules_and_functions_are_told,
     "FN-7" => names_that_a_platform_confuses_are_refused,
@@ -19,7 +22,7 @@ crate::trials![
 ];
 
 /// Starts an app that must not start, and returns what it was told.
-async fn refusal(world: &dyn World, app: impl FnOnce(&Cloud) -> App + Send + 'static) -> String {
+async fn refusal<A: IntoApp>(world: &dyn World, app: impl FnOnce(&Cloud) -> A + Send + 'static) -> String {
     let error = world.run(app).await.err().expect("it started");
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     told(&error)
@@ -68,6 +71,43 @@ async fn two_handlers_for_one_trigger_are_told(world: Box<dyn World>) -> Checked
     for twice in ["`http`", "topic `jobs`", "bucket `pages`", "schedule `sweep`", "function `stats`"] {
         assert!(told.contains(twice), "{twice} is not named in: {told}");
     }
+    Ok(())
+}
+
+async fn modules_that_collide_and_bad_prefixes_are_told(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let module = |cron: &str| {
+            App::new("module")
+                .http(Router::new())
+                .on_message(&cloud.topic::<u32>("jobs"), |_, _cx| async {})
+                .on_schedule("sweep", cron, |_, _cx| async {})
+        };
+        App::new("double")
+            .http(Router::new())
+            .mount("/", module("0 3 * * *"))
+            .mount("/desk", App::new("desk").mount("/drawer", module("@daily")))
+            .mount("/desk/drawer", App::new("drawer").http(Router::new()))
+            .mount("/shelf/", App::new("shelf"))
+            .mount("/{id}", App::new("other"))
+    };
+    let told = refusal(&*world, app).await;
+    for problem in
+        ["services at `/`", "services at `/desk/drawer`", "topic `jobs`", "schedule `sweep`", "`/shelf/`", "`/{id}`"]
+    {
+        assert!(told.contains(problem), "{problem} is not named in: {told}");
+    }
+    Ok(())
+}
+
+async fn what_makes_an_app_fail_is_told(world: Box<dyn World>) -> Checked {
+    let keyless = |_: &Cloud| -> std::result::Result<App, std::num::ParseIntError> {
+        let _port: u16 = "many".parse()?;
+        Ok(App::new("keyless"))
+    };
+    let told = refusal(&*world, keyless).await;
+    assert!(told.contains("invalid digit"), "{told}");
+    let own = world.run(|_| Err::<App, _>(Error::conflict("another one runs"))).await.err().expect("it started");
+    assert_eq!((own.kind(), own.message()), (ErrorKind::Conflict, "another one runs"));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Trials of functions: HTTP, direct calls, schedules, the context, and the declaration.
+//! Trials of functions: HTTP, direct calls, schedules, the context, the declaration, and what apps are made of.
 
 // An unwrap or an assertion that panics fails its trial.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -11,6 +11,7 @@ pub mod faults;
 pub mod http;
 pub mod invoke;
 pub mod manifest;
+pub mod modules;
 pub mod schedule;
 
 use ::http::{Request, Response};
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Trial> {
         context::all(),
         declaration::all(),
         manifest::all(),
+        modules::all(),
     ]
     .concat()
 }
