@@ -1,6 +1,7 @@
 //! The one table of compiled-in providers: the only place where a feature decides anything.
 
-use isobar_abstraction::{Adapter, Error};
+use isobar_abstraction::Error;
+use isobar_abstraction::driver::Adapter;
 
 /// The providers of this build. [`main_with`](crate::main_with) takes them together with others:
 /// `[isobar::ADAPTERS, &[other::ADAPTER]].concat()`.

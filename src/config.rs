@@ -1,6 +1,6 @@
 //! The environment of the process: read here, once, and passed on.
 
-use isobar_abstraction::Environment;
+use isobar_abstraction::driver::Environment;
 
 /// `1` makes the app print its manifest as JSON and exit.
 pub const ISOBAR_MANIFEST: &str = "ISOBAR_MANIFEST";

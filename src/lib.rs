@@ -62,7 +62,11 @@ mod spawn;
 
 pub use adapters::ADAPTERS;
 pub use axum;
-pub use isobar_abstraction::*;
+pub use isobar_abstraction::{
+    App, Body, BoxError, Cloud, Context, Delivered, Error, ErrorKind, Event, IntoApp, IntoOutcome, Invocation, Next,
+    ObjectChange, ObjectEvent, Origin, OriginalUri, Outcome, Reply, Result, Stateful, TestClient, TestRequest,
+    TestResponse, Tick, TraceParent, blob, clock, driver, key_value, manifest, memory, object_store, pub_sub,
+};
 #[cfg(feature = "aws")]
 pub use isobar_aws as aws;
 #[cfg(feature = "azure")]

@@ -5,7 +5,7 @@ mod test;
 
 use std::io::IsTerminal;
 
-use isobar_abstraction::Environment;
+use isobar_abstraction::driver::Environment;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::prelude::*;

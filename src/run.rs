@@ -5,8 +5,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use isobar_abstraction::host::note_panic;
-use isobar_abstraction::{Adapter, Cloud, Environment, Error, Hosted, IntoApp, Result};
+use isobar_abstraction::driver::host::note_panic;
+use isobar_abstraction::driver::{Adapter, Environment, Hosted};
+use isobar_abstraction::{Cloud, Error, IntoApp, Result};
 
 use crate::adapters::{ADAPTERS, is_own};
 use crate::config::{self, ISOBAR_MANIFEST};
@@ -27,7 +28,7 @@ pub fn main<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> ExitCode {
 /// ```no_run
 /// # use isobar::prelude::*;
 /// # fn app(_: &Cloud) -> App { App::new("hello") }
-/// # mod heap { pub const ADAPTER: isobar::Adapter = isobar::Adapter::new("heap", &["heap"], |_| todo!()); }
+/// # mod heap { pub const ADAPTER: isobar::driver::Adapter = isobar::driver::Adapter::new("heap", &["heap"], |_| todo!()); }
 /// fn main() -> std::process::ExitCode {
 ///     isobar::main_with(&[isobar::ADAPTERS, &[heap::ADAPTER]].concat(), app)
 /// }

@@ -20,8 +20,9 @@ mod variables;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use isobar_abstraction::driver::{Adapter, Environment, Provider, ResourceKind, ResourceUrl, Route};
 use isobar_abstraction::memory::MemoryProvider;
-use isobar_abstraction::{Adapter, Environment, Error, Provider, ResourceKind, ResourceUrl, Result, Route};
+use isobar_abstraction::{Error, Result};
 
 use crate::adapters::{KNOWN, is_own};
 use crate::config::ISOBAR_PROVIDER;

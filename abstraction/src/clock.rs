@@ -28,7 +28,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use isobar_abstraction::{Clock, ManualClock};
+/// use isobar_abstraction::clock::ManualClock;
+/// use isobar_abstraction::driver::Clock;
 ///
 /// let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
 /// clock.advance(Duration::from_secs(60));

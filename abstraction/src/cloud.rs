@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Result;
 use crate::access::{Grant, Registry};
 use crate::blob::Bucket;
+use crate::clock::Clock;
 use crate::handle::{Opened, Resource};
 use crate::key_value::Table;
 use crate::manifest::{DeclaredResource, Manifest};
 use crate::memory::MemoryProvider;
+use crate::profile::{Limits, Profile};
+use crate::provider::Provider;
 use crate::pub_sub::Topic;
-use crate::resource::check_name;
-use crate::{Clock, Limits, Location, Profile, Provider, ResourceKind, Result};
+use crate::resource::{Location, ResourceKind, check_name};
 
 /// The cloud that the app runs on: opens tables, buckets and topics by logical name.
 ///

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::clock::later;
-use crate::{Clock, Error};
+use crate::Error;
+use crate::clock::{Clock, later};
 
 /// One invocation: its id, deadline, attempt, trace parent and provider. Cheap to clone.
 ///
@@ -274,7 +274,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::ManualClock;
+    use crate::clock::ManualClock;
 
     #[test]
     fn no_id_is_an_output_of_fastrand() {

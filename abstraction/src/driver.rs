@@ -1,77 +1,57 @@
-//! For adapters: the invocation that the code which runs right now is part of.
+//! For those who implement a provider, a host or a tool. An app needs none of it.
 //!
-//! The methods of [`object_store`] carry neither a deadline nor a trace. So both are not passed on but belong to the
-//! thread, for as long as it polls the handler of an invocation.
+//! | what | traits and types |
+//! |---|---|
+//! | a provider | [`Adapter`], [`Provider`], [`Environment`], [`Location`], [`Profile`] |
+//! | its services | [`key_value`], [`blob`], [`pub_sub`] |
+//! | a host | [`host`] calls a [`Function`]; [`Hosted`], [`RetryPolicy`], [`CronSchedule`] |
 
-use std::cell::Cell;
-use std::pin::pin;
-use std::time::SystemTime;
+pub mod host;
 
-use futures_util::future::poll_fn;
-use tracing::Instrument;
+pub use crate::access::Access;
+pub use crate::ambient::{current_deadline, in_current_invocation};
+pub use crate::clock::Clock;
+pub use crate::cloud::Route;
+pub use crate::function::Function;
+pub use crate::outcome::{RetryPolicy, Verdict};
+pub use crate::profile::{Limits, Profile};
+pub use crate::provider::{Adapter, Environment, Hosted, Provider};
+pub use crate::resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
+pub use crate::schedule::CronSchedule;
 
-use crate::{Context, TraceParent};
-
-/// What a handler's own calls take from the invocation that they are part of, without asking for a
-/// [`Context`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ambient {
-    trace: TraceParent,
-    deadline: Option<SystemTime>,
-    /// A panic of a handler is caught and logged, that of a task that it started is not.
-    is_handler: bool,
+/// What a key-value service implements, and what it is called with.
+pub mod key_value {
+    pub use crate::key_value::check::checked_writes;
+    pub use crate::key_value::driver::{
+        Item, Items, KeyValue, Put, QueryRange, ScanSegment, Write, add_to_counter, is_repeatable, parse_counter,
+        put_of_sum, sum_of, with_sums,
+    };
+    pub use crate::key_value::{Key, PutMode, Version};
 }
 
-impl Ambient {
-    pub(crate) fn of(cx: &Context) -> Self {
-        Self { trace: cx.trace_parent(), deadline: cx.deadline(), is_handler: true }
+/// What an object service implements, and what it is called with.
+pub mod blob {
+    pub use crate::blob::driver::{
+        Blob, ListRequest, Listing, STANDARD_HEADERS, SignRequest, SignedAccess, WriteCondition,
+    };
+    pub use crate::blob::{PutMode, SignedUrl, Version, key};
+
+    /// An object store over a service without folders, parts or ranges of its own.
+    pub mod flat {
+        pub use crate::blob::flat::{FlatObjects, FlatStore, check_mode, page_of, page_start};
+    }
+
+    /// The methods of an object store that go over pages of a listing.
+    pub mod pages {
+        pub use crate::blob::pages::{Pages, below, groups, objects, pages, rename, within};
     }
 }
 
-thread_local! {
-    // It is set and restored around every poll.
-    static CURRENT: Cell<Option<Ambient>> = const { Cell::new(None) };
-}
-
-/// The trace of the invocation that is being polled on this thread, if one is.
-pub(crate) fn current_trace() -> Option<TraceParent> {
-    CURRENT.get().map(|ambient| ambient.trace)
-}
-
-/// Is a handler being polled on this thread?
-pub(crate) fn in_handler() -> bool {
-    CURRENT.get().is_some_and(|ambient| ambient.is_handler)
-}
-
-/// The deadline of the invocation that is being polled on this thread, if one is and it has a deadline. A call to a
-/// service that would take longer is in vain.
-pub fn current_deadline() -> Option<SystemTime> {
-    CURRENT.get().and_then(|ambient| ambient.deadline)
-}
-
-/// Runs one poll with its invocation as the current one.
-pub(crate) fn in_invocation<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> T {
-    struct Restore(Option<Ambient>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            CURRENT.set(self.0);
-        }
-    }
-    let _restore = Restore(CURRENT.replace(Some(ambient)));
-    poll()
-}
-
-/// The future as a part of the invocation that is current now, whoever polls it later: its calls have the same
-/// deadline and trace, and its log lines the same span. Without an invocation it is as it was.
-pub fn in_current_invocation<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let ambient = CURRENT.get().map(|ambient| Ambient { is_handler: false, ..ambient });
-    let future = future.in_current_span();
-    async move {
-        let mut future = pin!(future);
-        poll_fn(|task| match ambient {
-            Some(ambient) => in_invocation(ambient, || future.as_mut().poll(task)),
-            None => future.as_mut().poll(task),
-        })
-        .await
-    }
+/// What a pub/sub service implements, and what it is called with.
+pub mod pub_sub {
+    pub use crate::pub_sub::death::Death;
+    pub use crate::pub_sub::driver::{PubSub, RawMessage};
+    pub use crate::pub_sub::message::plain_text;
+    pub use crate::pub_sub::topic::DEFAULT_SUBSCRIPTION;
+    pub use crate::pub_sub::{DeadLetter, Message, MessageId};
 }

@@ -1,4 +1,4 @@
-//! What a host hands to a [`Function`](crate::Function), and what it gets back.
+//! What a host hands to a [`Function`](crate::function::Function), and what it gets back.
 
 use std::time::SystemTime;
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::{Context, Event, Reply, Result};
 
 /// What a host runs. [`App`](crate::App) implements it; a host knows nothing else of the app, and calls it
-/// through the functions of [`host`](crate::host).
+/// through the functions of [`host`](crate::driver::host).
 ///
 /// Implementers must answer every event with a reply of its shape, must not panic, and must be
 /// callable from many tasks at once. An `Err` is a failed invocation: HTTP is answered by its

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::access::{Access, Grant};
-use crate::{Clock, Error, ErrorKind, Limits, Origin, Profile, ResourceKind, Result};
+use crate::clock::Clock;
+use crate::profile::{Limits, Profile};
+use crate::resource::ResourceKind;
+use crate::{Error, ErrorKind, Origin, Result};
 
 /// What every portable type does alike around its driver: access, spans, error context.
 pub(crate) struct Resource<D: ?Sized>(pub(crate) Arc<Opened<D>>, pub(crate) Grant);

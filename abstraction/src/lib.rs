@@ -4,16 +4,19 @@
 //!
 //! | what | an app holds | an adapter implements |
 //! |---|---|---|
-//! | functions | [`App`] | [`Provider::host`] runs a [`Function`] |
-//! | key-value | [`Table`](key_value::Table) | [`KeyValue`] |
-//! | blobs | [`Bucket`](blob::Bucket) | [`Blob`] |
-//! | pub/sub | [`Topic`](pub_sub::Topic) | [`PubSub`] |
+//! | functions | [`App`] | [`Provider::host`](driver::Provider::host) runs a [`Function`](driver::Function) |
+//! | key-value | [`Table`](key_value::Table) | [`KeyValue`](driver::key_value::KeyValue) |
+//! | blobs | [`Bucket`](blob::Bucket) | [`Blob`](driver::blob::Blob) |
+//! | pub/sub | [`Topic`](pub_sub::Topic) | [`PubSub`](driver::pub_sub::PubSub) |
 //!
 //! What every backend must do alike (names, limits, declared access, spans, the context of an
 //! error) is done once, in the types that apps hold, around every backend. [`memory`] implements
 //! all of it in memory: it is the executable specification, and what the examples run on.
+//!
+//! There are two doors: this root and its modules are for apps, [`driver`] is for providers, hosts and tools.
 
 mod access;
+mod ambient;
 mod app;
 pub mod blob;
 pub mod clock;
@@ -25,7 +28,6 @@ mod event;
 mod failure;
 mod function;
 mod handle;
-pub mod host;
 mod json;
 pub mod key_value;
 pub mod manifest;
@@ -38,22 +40,12 @@ mod resource;
 mod schedule;
 mod test_client;
 
-pub use access::Access;
 pub use app::{App, IntoApp, Next, OriginalUri, Stateful};
 pub use axum_core::body::Body;
-pub use blob::Blob;
-pub use clock::{Clock, ManualClock};
-pub use cloud::{Cloud, Route};
+pub use cloud::Cloud;
 pub use context::{Context, TraceParent};
 pub use error::{BoxError, Error, ErrorKind, Origin, Result};
 pub use event::{Event, Invocation, ObjectChange, ObjectEvent, Reply, Tick};
-pub use function::Function;
-pub use key_value::KeyValue;
-pub use manifest::Manifest;
-pub use outcome::{IntoOutcome, Outcome, RetryPolicy, Verdict};
-pub use profile::{Limits, Profile};
-pub use provider::{Adapter, Environment, Hosted, Provider};
-pub use pub_sub::PubSub;
-pub use resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
-pub use schedule::CronSchedule;
+pub use object_store;
+pub use outcome::{IntoOutcome, Outcome};
 pub use test_client::{Delivered, TestClient, TestRequest, TestResponse};

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
+use crate::access::Access;
+use crate::outcome::RetryPolicy;
 use crate::pub_sub::DEFAULT_SUBSCRIPTION;
-use crate::{Access, Result, RetryPolicy};
 
 /// The declaration of an app. `ISOBAR_MANIFEST=1` makes the app print it as JSON and exit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ pub enum Outcome {
     Ack,
     /// Deliver it again, until the declared number of attempts is used up.
     Retry {
-        /// Not before this has passed, or the longest wait of the provider ([`Limits::retry_after`](crate::Limits::retry_after)); without
+        /// Not before this has passed, or the longest wait of the provider ([`Limits::retry_after`](crate::profile::Limits::retry_after)); without
         /// it, the trigger's backoff decides.
         after: Option<Duration>,
         /// Why, for logs and for the dead letter that it may become.
@@ -182,7 +182,7 @@ impl RetryPolicy {
     /// The wait is exponential in the attempt, with equal jitter: between half of it and all of it,
     /// so that a retry is never immediate and a thousand of them never come at once.
     ///
-    /// No wait is longer than `longest`, which is [`Limits::longest_retry`](crate::Limits::longest_retry) of the provider.
+    /// No wait is longer than `longest`, which is [`Limits::longest_retry`](crate::profile::Limits::longest_retry) of the provider.
     pub fn judge(&self, attempt: u32, outcome: Outcome, longest: Duration) -> Verdict {
         match outcome {
             Outcome::Ack => Verdict::Done,
@@ -215,7 +215,7 @@ fn capped(after: Duration, longest: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Limits;
+    use crate::profile::Limits;
 
     const LIMITS: Limits = Limits::PORTABLE;
 

@@ -94,7 +94,7 @@ impl Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Profile {
-    /// The provider's name, as in its [`Adapter`](crate::Adapter): `memory`, `local`, `aws`, `azure`, `gcp`, or another's.
+    /// The provider's name, as in its [`Adapter`](crate::provider::Adapter): `memory`, `local`, `aws`, `azure`, `gcp`, or another's.
     pub provider: &'static str,
     /// The services that stand behind the traits, in the order function, key-value, blob, pub/sub.
     pub services: [&'static str; 4],

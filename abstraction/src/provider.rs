@@ -6,10 +6,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{
-    Blob, Clock, Error, Function, KeyValue, Location, Manifest, Profile, PubSub, ResourceKind, ResourceUrl, Result,
-    check_name,
-};
+use crate::blob::Blob;
+use crate::clock::Clock;
+use crate::function::Function;
+use crate::key_value::KeyValue;
+use crate::manifest::Manifest;
+use crate::profile::Profile;
+use crate::pub_sub::PubSub;
+use crate::resource::{Location, ResourceKind, ResourceUrl, check_name};
+use crate::{Error, Result};
 
 /// A provider of the services behind the portable types, and a host for a [`Function`].
 ///
@@ -17,7 +22,7 @@ use crate::{
 /// refuse unknown URL parameters ([`ResourceUrl::check_parameters`]) and must not create
 /// anything on a cloud; the local and the in-memory provider create on first use.
 ///
-/// [`ResourceUrl::check_parameters`]: crate::ResourceUrl::check_parameters
+/// [`ResourceUrl::check_parameters`]: crate::resource::ResourceUrl::check_parameters
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Limits and quirks.
@@ -101,7 +106,7 @@ impl Adapter {
 /// The process's environment variables and arguments, read once and passed on.
 ///
 /// ```
-/// use isobar_abstraction::Environment;
+/// use isobar_abstraction::driver::Environment;
 /// let environment = Environment::default().with_var("PORT", "8080");
 /// assert_eq!(environment.var("PORT"), Some("8080"));
 /// ```

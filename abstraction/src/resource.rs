@@ -44,7 +44,7 @@ impl fmt::Display for ResourceKind {
 /// Firestore, Cloud Storage and Pub/Sub take, less what they need for a prefix and a suffix.
 ///
 /// ```
-/// use isobar_abstraction::check_name;
+/// use isobar_abstraction::driver::check_name;
 /// assert!(check_name("links").is_ok());
 /// assert!(check_name("Links").is_err());
 /// ```
@@ -69,7 +69,7 @@ pub fn check_name(name: &str) -> Result<()> {
 /// another resource of the app.
 ///
 /// ```
-/// use isobar_abstraction::Derived;
+/// use isobar_abstraction::driver::Derived;
 /// assert_eq!(Derived::DeadLetters.of("clicks"), "clicks--dead");
 /// assert_eq!(Derived::Events.without_double_hyphen("pages"), "0events-pages");
 /// ```
@@ -206,7 +206,7 @@ impl fmt::Display for Location {
 /// Credentials never stand in it.
 ///
 /// ```
-/// use isobar_abstraction::ResourceUrl;
+/// use isobar_abstraction::driver::ResourceUrl;
 /// let url = ResourceUrl::parse("dynamodb://links-prod?region=eu-west-1").unwrap();
 /// assert_eq!((url.scheme(), url.name()), ("dynamodb", "links-prod"));
 /// assert_eq!(url.parameter("region"), Some("eu-west-1"));

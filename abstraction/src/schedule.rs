@@ -17,7 +17,7 @@ use crate::{Error, Result};
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use isobar_abstraction::CronSchedule;
+/// use isobar_abstraction::driver::CronSchedule;
 ///
 /// let nightly = CronSchedule::parse("0 3 * * *").unwrap();
 /// let next = nightly.next_after(SystemTime::UNIX_EPOCH);
@@ -186,7 +186,7 @@ impl CronSchedule {
     /// that wraps, which each kind of cron reads in its own way. `sunday` is the number of Sunday, 0 or 1.
     ///
     /// ```
-    /// use isobar_abstraction::CronSchedule;
+    /// use isobar_abstraction::driver::CronSchedule;
     /// let weekend = CronSchedule::parse("*/30 6 * * FRI-7").unwrap();
     /// assert_eq!(weekend.fields(0), ["0,30", "6", "*", "*", "0,5-6"]);
     /// assert_eq!(weekend.fields(1), ["0,30", "6", "*", "*", "1,6-7"]);

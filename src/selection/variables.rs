@@ -1,6 +1,8 @@
 //! Variables that begin with `ISOBAR_` and mean nothing to this app: most are misspelt.
 
-use isobar_abstraction::{Environment, Error, Manifest, ResourceKind, Result};
+use isobar_abstraction::driver::{Environment, ResourceKind};
+use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{Error, Result};
 
 use super::{KINDS, logical_name, prefix_of};
 

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use bytes::Bytes;
 use http::Request;
+use isobar_abstraction::driver::Hosted;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{App, Body, Cloud, Error, Hosted, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{App, Body, Cloud, Error, ObjectEvent, Outcome, Tick};
 use serde_json::Value;
 
 /// How many messages and events of objects an app has acknowledged.

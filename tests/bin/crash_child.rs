@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isobar::BoxError;
+use isobar::driver::Hosted;
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::prelude::*;
-use isobar::{BoxError, Hosted};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

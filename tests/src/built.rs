@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use isobar::{Cloud, Error, Manifest, Result};
+use isobar::manifest::Manifest;
+use isobar::{Cloud, Error, Result};
 
 use crate::{BuildApp, emulators};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use isobar::{Limits, Profile};
+use isobar::driver::{Limits, Profile};
 
 use crate::backends::{aws, azure, gcp};
 use crate::rows::ROWS;

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use http::{Method, Request};
-use isobar::{App, Body, Cloud, ResourceKind, Result, TestResponse};
+use isobar::driver::ResourceKind;
+use isobar::{App, Body, Cloud, Result, TestResponse};
 
 use crate::telegram::Telegram;
 use crate::{Backend, RunningApp, World};

@@ -6,8 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use isobar::clock::ManualClock;
+use isobar::driver::{Clock, ResourceKind};
+use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{App, Body, Clock, Cloud, IntoApp, Manifest, ManualClock, ResourceKind, Result, TestResponse};
+use isobar::{App, Body, Cloud, IntoApp, Result, TestResponse};
 
 /// What a trial ends with; an assertion that fails panics.
 pub type Checked = std::result::Result<(), Box<dyn StdError + Send + Sync>>;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use isobar::ErrorKind;
 use isobar::aws::{AwsConfig, AwsProvider};
+use isobar::driver::Environment;
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
-use isobar::{Environment, ErrorKind};
 use isobar_conformance::backends::aws::Aws;
 use isobar_conformance::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
 use isobar_conformance::{Check, Checked, run_all, run_check};

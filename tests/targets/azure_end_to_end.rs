@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use isobar::{Body, ResourceKind, TestResponse};
+use isobar::driver::ResourceKind;
+use isobar::{Body, TestResponse};
 use isobar_azure::HttpMode;
 use isobar_conformance::backends::azure::Services;
 use isobar_conformance::backends::azure::deployed::Deployed;

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::{Method, Request};
+use isobar::driver::Hosted;
 use isobar::local::{LocalConfig, LocalProvider};
-use isobar::{Body, Cloud, Hosted, TestResponse};
+use isobar::{Body, Cloud, TestResponse};
 use isobar_conformance::backends::send;
 use isobar_conformance::backends::service::Service;
 use isobar_conformance::built;

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use isobar::driver::Hosted;
 use isobar::local::{LocalConfig, LocalProvider};
-use isobar::{App, Cloud, Error, ErrorKind, Hosted};
+use isobar::{App, Cloud, Error, ErrorKind};
 use isobar_conformance::emulators::Absent;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 

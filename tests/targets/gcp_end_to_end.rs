@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use isobar::{ResourceKind, TestResponse};
+use isobar::TestResponse;
+use isobar::driver::ResourceKind;
 use isobar_conformance::backends::gcp::Services;
 use isobar_conformance::backends::gcp::deployed::Deployed;
 use isobar_conformance::{Check, Checked, RunningApp, World, built};

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use isobar::driver::ResourceKind;
 use isobar::prelude::*;
-use isobar::{Cloud, ObjectChange, ObjectEvent, ResourceKind};
+use isobar::{Cloud, ObjectChange, ObjectEvent};
 use isobar_conformance::backends::gcp::Services;
 use isobar_conformance::backends::gcp::deployed::Deployed;
 use isobar_conformance::{Check, Checked, RunningApp, World};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use isobar::Profile;
+use isobar::driver::Profile;
 use isobar_conformance::backends::{aws, azure, gcp};
 use isobar_conformance::rows::{ROWS, find};
 use isobar_conformance::{mappings, trials};
@@ -79,7 +79,7 @@ fn notes_of_profiles_name_rows_that_exist() {
 
 #[test]
 fn the_portable_limits_are_within_those_of_every_provider() {
-    let portable = isobar::Limits::PORTABLE;
+    let portable = isobar::driver::Limits::PORTABLE;
     for profile in profiles() {
         let (name, limits) = (profile.provider, &profile.limits);
         for (what, portable, own) in [

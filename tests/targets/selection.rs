@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use isobar::driver::{Adapter, Environment, ResourceKind};
 use isobar::memory::MemoryProvider;
-use isobar::{Adapter, Environment, ErrorKind, ResourceKind, selection};
+use isobar::{ErrorKind, selection};
 
 const ALL: &[Adapter] = &[isobar::local::ADAPTER, isobar::aws::ADAPTER, isobar_azure::ADAPTER, isobar_gcp::ADAPTER];
 
@@ -122,7 +123,7 @@ fn what_two_providers_claim_is_refused_and_both_are_named() {
 fn routes(vars: &[(&str, &str)], compiled: &[Adapter]) -> Result<Vec<(ResourceKind, String, String)>, String> {
     let routes =
         selection::routes(&environment(vars), compiled, HashMap::new()).map_err(|error| error.message().to_owned())?;
-    let described = |route: &isobar::Route| {
+    let described = |route: &isobar::driver::Route| {
         let at = &route.location;
         (at.kind(), at.name().to_owned(), at.physical_name().to_owned())
     };

@@ -1,8 +1,10 @@
 //! What is checked once, before the first event.
 
 use super::App;
+use crate::manifest::Manifest;
 use crate::resource::{check_name, name_conflicts};
-use crate::{Cloud, CronSchedule, Error, Manifest, Result};
+use crate::schedule::CronSchedule;
+use crate::{Cloud, Error, Result};
 
 impl App {
     /// Checks the declaration and seals it: from now on nothing more can be declared on `cloud`.

@@ -14,8 +14,9 @@ use super::layer::Next;
 use super::refusal::refused;
 use super::response::checked;
 use super::trigger::described;
-use crate::driver::Ambient;
-use crate::{Body, Context, Error, ErrorKind, Event, Function, IntoOutcome, Invocation, Outcome, Reply, Result};
+use crate::ambient::Ambient;
+use crate::function::Function;
+use crate::{Body, Context, Error, ErrorKind, Event, IntoOutcome, Invocation, Outcome, Reply, Result};
 
 #[async_trait]
 impl Function for App {

@@ -12,7 +12,7 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::future::BoxFuture;
 
 use super::trigger::misled;
-use crate::driver::{Ambient, in_handler, in_invocation};
+use crate::ambient::{Ambient, in_handler, in_invocation};
 use crate::{Context, Event, Reply, Result};
 
 /// A handler of events of one kind.

@@ -15,7 +15,8 @@ use tower_service::Service;
 
 use super::failed;
 use super::handler::{Handler, erased};
-use crate::{Body, BoxError, Context, Error, ErrorKind, Event, Limits, Origin, Reply, failure};
+use crate::profile::Limits;
+use crate::{Body, BoxError, Context, Error, ErrorKind, Event, Origin, Reply, failure};
 
 /// The handler that a tower service is.
 pub(super) fn erase<S, B>(service: S) -> Arc<Handler>
@@ -223,7 +224,7 @@ mod tests {
     use futures_util::future::FutureExt;
 
     use super::*;
-    use crate::ManualClock;
+    use crate::clock::ManualClock;
 
     #[test]
     fn a_large_body_that_is_sent_slowly_is_refused_after_two_seconds() {

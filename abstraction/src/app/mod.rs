@@ -21,10 +21,10 @@ use serde::de::DeserializeOwned;
 
 use crate::blob::Bucket;
 use crate::manifest::{EventTrigger, MessageTrigger, ScheduleTrigger};
+use crate::outcome::RetryPolicy;
+use crate::profile::Limits;
 use crate::pub_sub::{Message, Subscription};
-use crate::{
-    Body, BoxError, Context, Error, Event, IntoOutcome, Limits, ObjectEvent, Outcome, Reply, RetryPolicy, Tick, json,
-};
+use crate::{Body, BoxError, Context, Error, Event, IntoOutcome, ObjectEvent, Outcome, Reply, Tick, json};
 pub(crate) use handler::caught;
 use handler::{Handler, erased};
 use layer::Layers;
@@ -37,7 +37,7 @@ pub use mount::OriginalUri;
 pub use state::Stateful;
 
 /// What an app is made of: an HTTP service, and handlers of messages, object events, schedules and
-/// direct calls. It is a [`Function`](crate::Function), which is all that a host knows of it.
+/// direct calls. It is a [`Function`](crate::function::Function), which is all that a host knows of it.
 ///
 /// An app is a function of a [`Cloud`](crate::Cloud) that returns an `App`, or a `Result` of it with any error:
 ///

@@ -5,7 +5,8 @@ use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 
 use super::http::answer;
-use crate::{Body, ErrorKind, Limits};
+use crate::profile::Limits;
+use crate::{Body, ErrorKind};
 
 /// The answer to a request that is refused for its head; `None` for all others.
 pub(super) fn refused(request: &Request<Body>, limits: &Limits) -> Option<Response> {

@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
 use super::refusal::listed;
-use crate::{Body, BoxError, Error, ErrorKind, Limits};
+use crate::profile::Limits;
+use crate::{Body, BoxError, Error, ErrorKind};
 
 /// The response as a host can send it: without the headers of a connection, and without a body where HTTP has none.
 /// A body whose length is not known ends in an error at the limit, and at the stated length.

@@ -15,8 +15,9 @@ use super::{
     Blob, GetOptions, ListQuery, Object, ObjectInfo, PutMode, SignRequest, SignedAccess, SignedUrl, Version,
     WriteCondition, WriteOptions, key,
 };
+use crate::access::Access;
 use crate::handle::Resource;
-use crate::{Access, BoxError, Error, ErrorKind, Origin, Result};
+use crate::{BoxError, Error, ErrorKind, Origin, Result};
 
 /// A bucket of objects. Cheap to clone.
 ///

@@ -13,7 +13,7 @@ use object_store::{
 };
 
 use super::Blob;
-use crate::Access;
+use crate::access::Access;
 use crate::handle::Resource;
 
 #[derive(Debug, Clone)]

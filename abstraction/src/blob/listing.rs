@@ -6,8 +6,9 @@ use std::str::FromStr;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{Blob, ListRequest, Listing, ObjectInfo, key};
+use crate::access::Access;
 use crate::handle::Resource;
-use crate::{Access, Error, Result};
+use crate::{Error, Result};
 
 /// Where a list left off: opaque text that is safe in a URL, good on the provider that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]

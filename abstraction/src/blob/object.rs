@@ -120,7 +120,7 @@ impl Object {
 
     /// The content as the body of an HTTP response, streamed. Its size is known, so that the response has a
     /// `content-length`, and is a 500 before the first byte where the object is larger than
-    /// [`Limits::response_bytes`](crate::Limits::response_bytes): sign a URL of such objects.
+    /// [`Limits::response_bytes`](crate::profile::Limits::response_bytes): sign a URL of such objects.
     pub fn into_body(self) -> Body {
         let left = self.range.end.saturating_sub(self.range.start);
         Body::new(Content { left, stream: self.stream() })

@@ -10,8 +10,9 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde::de::DeserializeOwned;
 
 use super::{Item, Key, KeyValue, QueryRange, ScanSegment, Version};
+use crate::access::Access;
 use crate::handle::Resource;
-use crate::{Access, Error, Origin, Result, json};
+use crate::{Error, Origin, Result, json};
 
 /// Where a query or scan left off: opaque text that is safe in a URL.
 ///

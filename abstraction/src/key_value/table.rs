@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Entry, Key, KeyValue, PutMode, PutOptions, Query, ScanQuery, Transaction, Version};
+use crate::access::Access;
 use crate::handle::Resource;
-use crate::{Access, Error, ErrorKind, Origin, Result};
+use crate::{Error, ErrorKind, Origin, Result};
 
 /// A key-value table of values of type `T`. Cheap to clone.
 ///

@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Key, KeyValue, PutMode, PutOptions, Version, Write};
+use crate::access::Access;
 use crate::handle::Resource;
 use crate::json::escaped_size;
-use crate::{Access, Error, Result};
+use crate::{Error, Result};
 
 /// Writes of one partition, all or nothing; made by [`Table::transact`](super::Table::transact).
 ///
@@ -129,7 +130,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
     }
 }
 
-fn check_writes(writes: &[Write], limits: &crate::Limits) -> Result<()> {
+fn check_writes(writes: &[Write], limits: &crate::profile::Limits) -> Result<()> {
     let (count, limit) = (writes.len() as u64, limits.transaction_writes);
     if count > limit {
         return Err(Error::too_large("the number of writes in the transaction", count, limit));

@@ -16,9 +16,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{Queues, Source};
 use crate::blob::flat::{FlatObjects, FlatStore, check_mode, page_of, page_start};
 use crate::blob::{Blob, ListRequest, Listing, SignRequest, SignedAccess, SignedUrl};
-use crate::clock::{later, to_utc};
+use crate::clock::{Clock, ManualClock, later, to_utc};
 use crate::pub_sub::Message;
-use crate::{Clock, Error, ManualClock, ObjectChange, ObjectEvent, Origin, ResourceKind, Result};
+use crate::resource::ResourceKind;
+use crate::{Error, ObjectChange, ObjectEvent, Origin, Result};
 
 /// Blobs in memory.
 #[derive(Debug)]

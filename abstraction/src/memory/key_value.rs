@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::PROFILE;
+use crate::clock::{Clock, ManualClock};
 use crate::key_value::{
     Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write, checked_writes, put_of_sum, sum_of,
 };
-use crate::{Clock, Error, ManualClock, Origin, Result};
+use crate::{Error, Origin, Result};
 
 /// Key-value in memory.
 #[derive(Debug)]

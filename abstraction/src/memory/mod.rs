@@ -16,9 +16,14 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use crate::{
-    Blob, Clock, Error, Hosted, KeyValue, Location, ManualClock, Profile, Provider, PubSub, ResourceKind, Result,
-};
+use crate::blob::Blob;
+use crate::clock::{Clock, ManualClock};
+use crate::key_value::KeyValue;
+use crate::profile::Profile;
+use crate::provider::{Hosted, Provider};
+use crate::pub_sub::PubSub;
+use crate::resource::{Location, ResourceKind};
+use crate::{Error, Result};
 
 pub use profile::PROFILE;
 

@@ -1,6 +1,6 @@
 //! The profile of the cloud in memory.
 
-use crate::Profile;
+use crate::profile::Profile;
 
 /// What the cloud in memory promises: what is portable, and a longer wait of messages with a key.
 pub static PROFILE: Profile = {

@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::clock::later;
+use crate::Result;
+use crate::clock::{Clock, ManualClock, later};
+use crate::outcome::Verdict;
 use crate::pub_sub::{DeadLetter, Message, MessageId, PubSub, RawMessage};
-use crate::{Clock, ManualClock, ResourceKind, Result, Verdict};
+use crate::resource::ResourceKind;
 
 /// Where events come from: a topic, or a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -15,7 +15,7 @@ use crate::clock::{millis, parse, to_utc};
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use isobar_abstraction::pub_sub::Death;
+/// use isobar_abstraction::driver::pub_sub::Death;
 ///
 /// let death = Death::new(5, "no such page", SystemTime::UNIX_EPOCH, "clicks");
 /// let attributes = death.attributes().into_iter().collect();

@@ -87,7 +87,7 @@ impl<T> From<T> for Outgoing<T> {
 /// For adapters: other bodies travel in base64 where a service carries text only, and are counted so.
 ///
 /// ```
-/// use isobar_abstraction::pub_sub::plain_text;
+/// use isobar_abstraction::driver::pub_sub::plain_text;
 /// assert_eq!(plain_text(b"tab\t and line\r\n"), Some("tab\t and line\r\n"));
 /// assert_eq!(plain_text(b"\0"), None);
 /// assert_eq!(plain_text(b"\xff"), None);

@@ -7,9 +7,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{MessageId, Outgoing, PubSub, RawMessage, plain_text};
-use crate::driver::current_trace;
+use crate::access::Access;
+use crate::ambient::current_trace;
 use crate::handle::Resource;
-use crate::{Access, Error, Limits, Result, RetryPolicy, TraceParent, json};
+use crate::outcome::RetryPolicy;
+use crate::profile::Limits;
+use crate::{Error, Result, TraceParent, json};
 
 /// A topic of messages whose bodies are of type `T`. Cheap to clone.
 ///

@@ -6,11 +6,15 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::{Started, TestClient};
-use crate::host;
+use crate::clock::Clock;
+use crate::driver::host;
 use crate::manifest::MessageTrigger;
 use crate::memory::{Leased, Source};
+use crate::outcome::{RetryPolicy, Verdict};
+use crate::provider::Provider;
 use crate::pub_sub::{DeadLetter, Message};
-use crate::{Clock, Error, Event, Provider, ResourceKind, Result, RetryPolicy, Verdict, json};
+use crate::resource::ResourceKind;
+use crate::{Error, Event, Result, json};
 
 /// What [`TestClient::deliver_all`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,7 +40,8 @@ impl TestClient {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// use std::time::Duration;
-    /// use isobar_abstraction::{App, Cloud, Context, Delivered, Outcome, ResourceKind, TestClient};
+    /// use isobar_abstraction::{App, Cloud, Context, Delivered, Outcome, TestClient};
+    /// use isobar_abstraction::driver::ResourceKind;
     /// use isobar_abstraction::pub_sub::Message;
     ///
     /// fn app(cloud: &Cloud) -> App {

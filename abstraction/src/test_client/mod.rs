@@ -19,11 +19,12 @@ pub use deliver::Delivered;
 pub use request::TestRequest;
 pub use response::TestResponse;
 
+use crate::clock::{Clock, ManualClock};
+use crate::driver::host;
+use crate::manifest::Manifest;
 use crate::memory::{MemoryProvider, Signed};
-use crate::{
-    App, Body, Clock, Cloud, Context, Error, Event, IntoApp, Invocation, Manifest, ManualClock, ObjectEvent, Outcome,
-    ResourceKind, Result, Tick, host, json,
-};
+use crate::resource::ResourceKind;
+use crate::{App, Body, Cloud, Context, Error, Event, IntoApp, Invocation, ObjectEvent, Outcome, Result, Tick, json};
 
 /// Drives an app on a cloud in memory: requests, messages, object events, ticks and direct calls,
 /// with no server, no port and no waiting. A clone has the same app, data and clock.
@@ -81,7 +82,8 @@ impl TestClient {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use isobar_abstraction::{App, Clock, TestClient};
+    /// use isobar_abstraction::{App, TestClient};
+    /// use isobar_abstraction::driver::Clock;
     ///
     /// let leap_day = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_800);
     /// let client = TestClient::starting_at(leap_day, |_| App::new("calendar"))?;
@@ -175,7 +177,8 @@ impl TestClient {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use isobar_abstraction::{App, Clock, TestClient};
+    /// use isobar_abstraction::{App, TestClient};
+    /// use isobar_abstraction::driver::Clock;
     ///
     /// let client = TestClient::new(|_| App::new("hello"))?;
     /// let before = client.clock().now();
@@ -264,7 +267,8 @@ impl TestClient {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use isobar_abstraction::{App, Clock, Cloud, Context, ObjectChange, ObjectEvent, Outcome, TestClient};
+    /// use isobar_abstraction::{App, Cloud, Context, ObjectChange, ObjectEvent, Outcome, TestClient};
+    /// use isobar_abstraction::driver::Clock;
     ///
     /// let app = |cloud: &Cloud| {
     ///     App::new("index").on_object(&cloud.bucket("pages"), async |_: ObjectEvent, _: Context| Outcome::Ack)

@@ -5,8 +5,9 @@ use http::{Method, Request, Response, StatusCode};
 
 use super::TestClient;
 use crate::blob::{Bucket, SignedAccess, WriteOptions, key};
+use crate::clock::Clock;
 use crate::memory::SignedObject;
-use crate::{Body, Clock, ErrorKind, Result};
+use crate::{Body, ErrorKind, Result};
 
 impl TestClient {
     pub(super) async fn signed(&self, request: Request<Body>) -> Result<Response<Body>> {

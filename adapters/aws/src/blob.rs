@@ -15,7 +15,9 @@ mod upload;
 
 use std::sync::Arc;
 
-use isobar_abstraction::{Blob, Location, Result};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::Location;
+use isobar_abstraction::driver::blob::Blob;
 use isobar_rest::object::Store;
 
 use crate::State;

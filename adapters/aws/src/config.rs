@@ -46,7 +46,8 @@ mod sources;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isobar_abstraction::{Environment, Error, Location, ResourceKind, Result, check_prefix};
+use isobar_abstraction::driver::{Environment, Location, ResourceKind, check_prefix};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::{ClientConfig, check_endpoint};
 
 pub use lambda::LambdaFunction;

@@ -1,6 +1,7 @@
 //! What a deployment needs: cron lines as EventBridge reads them.
 
-use isobar_abstraction::{CronSchedule, Result};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::CronSchedule;
 
 /// The `ScheduleExpression` of a schedule of EventBridge, in UTC: `cron(…)` with `?` for the day that is
 /// not restricted, Sunday as 1, and a year. At most 256 characters. Errors: `Config`.

@@ -23,7 +23,7 @@ pub(crate) use time::schedule;
 pub(crate) use topic::Notification;
 pub(crate) use trace::of_xray;
 
-use isobar_abstraction::host::{Fields, shown};
+use isobar_abstraction::driver::host::{Fields, shown};
 use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 

@@ -16,8 +16,9 @@ use std::time::{Duration, SystemTime};
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use isobar_abstraction::clock::later;
-use isobar_abstraction::host::{handle, invoke, within};
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Hosted, Result, Tick};
+use isobar_abstraction::driver::Hosted;
+use isobar_abstraction::driver::host::{handle, invoke, within};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Result, Tick};
 use tracing::{Instrument, Span};
 
 use crate::State;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::Profile;
+use isobar_abstraction::driver::Profile;
 
 /// The largest item that DynamoDB takes, names of attributes included.
 /// Source: "Quotas in Amazon DynamoDB", items.

@@ -17,8 +17,9 @@ use bytes::Bytes;
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
-use isobar_abstraction::{Error, ErrorKind, Location, PubSub, Result};
+use isobar_abstraction::driver::Location;
+use isobar_abstraction::driver::pub_sub::{Message, MessageId, PubSub, RawMessage};
+use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Refusal, Safety, unknown};
 
 use crate::State;

@@ -18,9 +18,8 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use url::Url;
 
-use crate::State;
 use crate::config::{Placed, check_region, signing_name};
-use crate::refusal;
+use crate::{State, refusal};
 
 use signed::Signed;
 

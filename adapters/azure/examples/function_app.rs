@@ -12,7 +12,8 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use isobar_abstraction::{BoxError, Environment};
+use isobar_abstraction::BoxError;
+use isobar_abstraction::driver::Environment;
 use isobar_azure::{AzureConfig, HttpMode, function_app};
 
 fn main() -> ExitCode {

@@ -16,7 +16,9 @@ mod upload;
 
 use std::sync::Arc;
 
-use isobar_abstraction::{Blob, Error, Location, Result};
+use isobar_abstraction::driver::Location;
+use isobar_abstraction::driver::blob::Blob;
+use isobar_abstraction::{Error, Result};
 use isobar_rest::object::Store;
 
 use crate::State;

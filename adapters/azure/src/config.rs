@@ -42,7 +42,8 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{Environment, Result, check_prefix};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::{Environment, check_prefix};
 use isobar_rest::ClientConfig;
 
 pub(crate) use account::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};

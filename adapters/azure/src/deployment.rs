@@ -17,7 +17,9 @@
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{CronSchedule, Derived, Error, Location, Manifest, ResourceKind, Result};
+use isobar_abstraction::driver::{CronSchedule, Derived, Location, ResourceKind};
+use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::AzureConfig;

@@ -14,7 +14,7 @@ pub(crate) use object::changes;
 pub(crate) use timer::due;
 pub(crate) use value::{bytes, number, object, text};
 
-use isobar_abstraction::host::Fields;
+use isobar_abstraction::driver::host::Fields;
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -41,8 +41,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Request, Response};
-use isobar_abstraction::host::shown;
-use isobar_abstraction::{Body, Context, Error, Hosted, Result};
+use isobar_abstraction::driver::Hosted;
+use isobar_abstraction::driver::host::shown;
+use isobar_abstraction::{Body, Context, Error, Result};
 use isobar_serve::read_whole;
 use tracing::Instrument;
 

@@ -5,7 +5,9 @@ mod table;
 
 use std::sync::Arc;
 
-use isobar_abstraction::{Error, KeyValue, Location, Result};
+use isobar_abstraction::driver::Location;
+use isobar_abstraction::driver::key_value::KeyValue;
+use isobar_abstraction::{Error, Result};
 
 use crate::State;
 use crate::config::Placed;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::Profile;
+use isobar_abstraction::driver::Profile;
 
 /// The longest id of an item. Source: "Azure Cosmos DB service quotas", per-item limits.
 const ID_BYTES: u64 = 1_023;

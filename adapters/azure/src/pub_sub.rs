@@ -20,8 +20,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
-use isobar_abstraction::{Error, Location, PubSub, Result};
+use isobar_abstraction::driver::Location;
+use isobar_abstraction::driver::pub_sub::{Message, MessageId, PubSub, RawMessage};
+use isobar_abstraction::{Error, Result};
 
 use crate::State;
 use crate::config::Placed;

@@ -15,7 +15,8 @@
 
 use std::process::ExitCode;
 
-use isobar_abstraction::{BoxError, Environment};
+use isobar_abstraction::BoxError;
+use isobar_abstraction::driver::Environment;
 use isobar_gcp::{GcpConfig, deployment, deployment_script};
 
 fn main() -> ExitCode {

@@ -37,7 +37,8 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{Environment, Location, ResourceKind, Result, check_prefix};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::{Environment, Location, ResourceKind, check_prefix};
 use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;

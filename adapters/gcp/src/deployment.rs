@@ -13,7 +13,9 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::{CronSchedule, Derived, Error, Location, Manifest, ResourceKind, Result, RetryPolicy};
+use isobar_abstraction::driver::{CronSchedule, Derived, Location, ResourceKind, RetryPolicy};
+use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::GcpConfig;

@@ -39,8 +39,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
-use isobar_abstraction::host::shown;
-use isobar_abstraction::{Body, Context, Error, Hosted, Limits};
+use isobar_abstraction::driver::host::shown;
+use isobar_abstraction::driver::{Hosted, Limits};
+use isobar_abstraction::{Body, Context, Error};
 use isobar_serve::read_whole;
 use tracing::Instrument;
 

@@ -19,8 +19,9 @@ mod write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
-use isobar_abstraction::{Clock, Error, KeyValue, Location, Result};
+use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
+use isobar_abstraction::driver::{Clock, Location};
+use isobar_abstraction::{Error, Result};
 use tokio::sync::OnceCell;
 
 use crate::State;

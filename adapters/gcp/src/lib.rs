@@ -24,7 +24,11 @@ mod state;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::{Adapter, Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, Result};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::blob::Blob;
+use isobar_abstraction::driver::key_value::KeyValue;
+use isobar_abstraction::driver::pub_sub::PubSub;
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};

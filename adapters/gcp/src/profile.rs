@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::Profile;
+use isobar_abstraction::driver::Profile;
 
 /// The longest id of a document. Source: "Quotas and limits" of Firestore.
 pub(crate) const ID_BYTES: usize = 1_500;

@@ -20,8 +20,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::Either;
 use futures_util::stream::{self, StreamExt};
-use isobar_abstraction::pub_sub::{MessageId, RawMessage};
-use isobar_abstraction::{Error, Location, PubSub, Result};
+use isobar_abstraction::driver::Location;
+use isobar_abstraction::driver::pub_sub::{MessageId, PubSub, RawMessage};
+use isobar_abstraction::{Error, Result};
 
 use crate::State;
 use crate::config::Placed;

@@ -14,10 +14,11 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::blob::flat::{FlatObjects, FlatStore};
-use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedUrl};
+use isobar_abstraction::Result;
 use isobar_abstraction::clock::{later, to_millis};
-use isobar_abstraction::{Blob, Clock, Result};
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::driver::blob::flat::{FlatObjects, FlatStore};
+use isobar_abstraction::driver::blob::{Blob, ListRequest, Listing, SignRequest, SignedUrl};
 use object_store::ObjectStore;
 
 use crate::pub_sub::Queue;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use isobar_abstraction::{Clock, ManualClock};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::Clock;
 use parking_lot::Mutex;
 
 /// A clock that is also set back, as a person does, or a battery that was empty.

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Error, Result};
 
 /// The folder of all data; `.isobar` in the working folder without it.
 pub const ISOBAR_DATA: &str = "ISOBAR_DATA";

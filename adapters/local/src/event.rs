@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{Clock, Context, Event, ResourceKind};
+use isobar_abstraction::driver::pub_sub::Message;
+use isobar_abstraction::driver::{Clock, ResourceKind};
+use isobar_abstraction::{Context, Event};
 
 use crate::profile::PROFILE;
 use crate::pub_sub::Source;

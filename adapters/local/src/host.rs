@@ -16,8 +16,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use http::Request;
-use isobar_abstraction::host::answer;
-use isobar_abstraction::{Clock, Error, Function, Hosted, Provider, Result};
+use isobar_abstraction::driver::host::answer;
+use isobar_abstraction::driver::{Clock, Function, Hosted, Provider};
+use isobar_abstraction::{Error, Result};
 use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -140,7 +141,7 @@ async fn prepare(state: &State, app: &Hosted) -> Result<()> {
 }
 
 /// Each with its subscription, which a bucket has none of.
-fn sources(app: &Hosted) -> Vec<(Source, String, isobar_abstraction::RetryPolicy)> {
+fn sources(app: &Hosted) -> Vec<(Source, String, isobar_abstraction::driver::RetryPolicy)> {
     let messages = app.manifest.messages.iter();
     let topics = messages.map(|it| (Source::topic(&it.source), it.subscription.clone(), it.retry));
     let objects = app.manifest.objects.iter();

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
-use isobar_abstraction::{Clock, Error, KeyValue, Origin, Result};
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
+use isobar_abstraction::{Error, Origin, Result};
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, WriteTransaction};
 
 use crate::family::Family;

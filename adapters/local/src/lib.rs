@@ -28,9 +28,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::{
-    Adapter, Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, ResourceKind, Result,
-};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::blob::Blob;
+use isobar_abstraction::driver::key_value::KeyValue;
+use isobar_abstraction::driver::pub_sub::PubSub;
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceKind};
 
 pub use config::LocalConfig;
 pub use host::Server;

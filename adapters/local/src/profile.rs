@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::{Limits, Profile};
+use isobar_abstraction::driver::{Limits, Profile};
 
 /// What the local provider promises.
 ///

@@ -9,8 +9,9 @@ mod record;
 mod tests;
 
 use async_trait::async_trait;
-use isobar_abstraction::pub_sub::{MessageId, RawMessage};
-use isobar_abstraction::{Error, PubSub, ResourceKind, Result};
+use isobar_abstraction::driver::ResourceKind;
+use isobar_abstraction::driver::pub_sub::{MessageId, PubSub, RawMessage};
+use isobar_abstraction::{Error, Result};
 
 pub(crate) use lane::{Row, enqueue_in};
 pub(crate) use queue::{Leased, Queue};

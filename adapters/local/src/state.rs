@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isobar_abstraction::Clock;
+use isobar_abstraction::driver::Clock;
 
 use crate::blob::Signer;
 use crate::config::LocalConfig;

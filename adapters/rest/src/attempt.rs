@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use isobar_abstraction::key_value::{Item, Key, PutMode, Version, Write, put_of_sum, sum_of};
-use isobar_abstraction::{Clock, Error, ErrorKind, KeyValue, Origin, Result};
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::driver::key_value::{Item, Key, KeyValue, PutMode, Version, Write, put_of_sum, sum_of};
+use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 
 /// Tries of what races for a counter. Of those who race one always wins, so that a hundred writers of one
 /// counter all come to their turn.

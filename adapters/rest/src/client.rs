@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use isobar_abstraction::driver::current_deadline;
-use isobar_abstraction::{Clock, Error, ErrorKind, Result};
+use isobar_abstraction::driver::{Clock, current_deadline};
+use isobar_abstraction::{Error, ErrorKind, Result};
 use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, debug_span};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::future::BoxFuture;
 use hyper::rt::{Sleep, Timer};
 use hyper_util::rt::TokioTimer;
-use isobar_abstraction::Clock;
+use isobar_abstraction::driver::Clock;
 
 /// The machine's clock, waiting on the tokio runtime.
 #[derive(Debug, Clone, Copy, Default)]

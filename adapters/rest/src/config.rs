@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobar_abstraction::Environment;
+use isobar_abstraction::driver::Environment;
 
 /// What to speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -20,9 +20,8 @@ use isobar_abstraction::{BoxError, Result};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::ClientConfig;
 use crate::proxy::Proxies;
-use crate::tls;
+use crate::{ClientConfig, tls};
 
 /// Makes connections.
 #[derive(Clone)]

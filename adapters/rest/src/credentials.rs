@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use isobar_abstraction::clock::later;
-use isobar_abstraction::{Clock, Error, ErrorKind, Result};
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 /// How long before it expires what is held is renewed, the jitter not counted.

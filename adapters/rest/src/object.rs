@@ -23,7 +23,7 @@ use futures_util::stream::BoxStream;
 use http::Response;
 use http::response::Parts;
 use isobar_abstraction::Result;
-use isobar_abstraction::blob::{ListRequest, SignRequest, SignedUrl};
+use isobar_abstraction::driver::blob::{ListRequest, SignRequest, SignedUrl};
 use object_store::path::Path;
 use object_store::{
     Attributes, GetOptions, GetResult, GetResultPayload, MultipartUpload, ObjectMeta, PutMode, PutOptions, PutPayload,

@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::TokioExecutor;
-use isobar_abstraction::{Clock, Error, Result};
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::{Error, Result};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use isobar_abstraction::Clock;
+use isobar_abstraction::driver::Clock;
 
 /// The machine's clock, waiting on the tokio runtime.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::Limits;
+use isobar_abstraction::driver::Limits;
 
 /// How a server treats its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use isobar::Event;
+use isobar::driver::host;
+use isobar::driver::pub_sub::DEFAULT_SUBSCRIPTION;
 use isobar::prelude::*;
-use isobar::pub_sub::{DEFAULT_SUBSCRIPTION, MessageId};
-use isobar::{Event, host};
+use isobar::pub_sub::MessageId;
 use serde_json::{Value, json};
 
 async fn made(client: &TestClient) -> String {

@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use isobar::{Cloud, Environment};
+use isobar::Cloud;
+use isobar::driver::Environment;
 use isobar_azure::{AzureConfig, AzureProvider};
 use isobar_benches::cosmos::Cosmos;
 use isobar_benches::handler::environment;

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use isobar::Event;
+use isobar::clock::ManualClock;
+use isobar::driver::pub_sub::DEFAULT_SUBSCRIPTION;
+use isobar::driver::{Clock, Function};
 use isobar::prelude::*;
-use isobar::pub_sub::{DEFAULT_SUBSCRIPTION, MessageId};
-use isobar::{Clock, Event, Function, ManualClock};
+use isobar::pub_sub::MessageId;
 use isobar_benches::{median, row};
 
 struct Counting;

@@ -5,8 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use isobar::Cloud;
 use isobar::aws::{AwsConfig, AwsProvider};
-use isobar::{Cloud, Environment};
+use isobar::driver::Environment;
 use isobar_benches::bootstrap::environment;
 use isobar_benches::dynamo::Dynamo;
 use isobar_benches::latency::{Peer, compare};

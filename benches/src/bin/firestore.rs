@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use isobar::Cloud;
+use isobar::driver::Environment;
 use isobar::gcp::{GcpConfig, GcpProvider};
 use isobar::key_value::Table;
-use isobar::{Cloud, Environment};
 use isobar_benches::firestore::{Firestore, PROJECT};
 use isobar_benches::http1::Connection;
 use isobar_benches::latency::{CALLS, Peer, compare, isobar, warm_up};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use isobar::driver::Hosted;
 use isobar::local::{LocalConfig, LocalProvider};
-use isobar::{App, Cloud, Hosted};
+use isobar::{App, Cloud};
 use isobar_benches::{load, medians, row};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;

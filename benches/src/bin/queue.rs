@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use isobar::Hosted;
+use isobar::driver::Hosted;
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::prelude::*;
 use isobar_benches::{resident_mb, row};

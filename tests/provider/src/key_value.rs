@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use isobar::key_value::{
+use isobar::driver::Clock;
+use isobar::driver::key_value::{
     Item, Items, Key, KeyValue, Put, PutMode, QueryRange, ScanSegment, Version, Write, put_of_sum, sum_of,
 };
-use isobar::{Clock, Error, Result};
+use isobar::{Error, Result};
 use isobar_serve::SystemClock;
 use parking_lot::Mutex;
 

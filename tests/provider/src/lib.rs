@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use isobar::axum::http::Request;
-use isobar::{
-    Adapter, Blob, Body, Clock, Context, Environment, Error, Hosted, KeyValue, Location, Profile, Provider, PubSub,
-    Result, host,
-};
+use isobar::driver::blob::Blob;
+use isobar::driver::key_value::KeyValue;
+use isobar::driver::pub_sub::PubSub;
+use isobar::driver::{Adapter, Clock, Environment, Hosted, Location, Profile, Provider, host};
+use isobar::{Body, Context, Error, Result};
 use isobar_serve::{Options, SystemClock, serve, stop_signal};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;

@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use isobar::clock::to_millis;
-use isobar::key_value::{Item, Put, PutMode, ScanSegment};
-use isobar::{Clock, ErrorKind, KeyValue, Location, Manifest, ManualClock, Provider, ResourceKind, Result};
+use isobar::clock::{ManualClock, to_millis};
+use isobar::driver::key_value::{Item, KeyValue, Put, ScanSegment};
+use isobar::driver::{Clock, Location, Provider, ResourceKind};
+use isobar::key_value::PutMode;
+use isobar::manifest::Manifest;
+use isobar::{ErrorKind, Result};
 
 /// Up to when items were made older.
 #[derive(Debug)]

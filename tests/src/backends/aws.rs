@@ -19,7 +19,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use isobar::aws::{AwsConfig, AwsProvider};
-use isobar::{Body, Cloud, Environment, Hosted, ManualClock, Result, TestResponse};
+use isobar::clock::ManualClock;
+use isobar::driver::{Environment, Hosted};
+use isobar::{Body, Cloud, Result, TestResponse};
 
 use self::account::Account;
 use self::delivery::AwsApp;

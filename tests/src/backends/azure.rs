@@ -24,7 +24,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
-use isobar::{Body, Clock, Cloud, Hosted, Manifest, ManualClock, Result, TestResponse};
+use isobar::clock::ManualClock;
+use isobar::driver::{Clock, Hosted};
+use isobar::manifest::Manifest;
+use isobar::{Body, Cloud, Result, TestResponse};
 use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
 use self::account::Account;

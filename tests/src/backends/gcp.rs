@@ -22,7 +22,9 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use isobar::{Body, Clock, Cloud, Hosted, ManualClock, Result, TestResponse};
+use isobar::clock::ManualClock;
+use isobar::driver::{Clock, Hosted};
+use isobar::{Body, Cloud, Result, TestResponse};
 use isobar_gcp::{GcpConfig, GcpProvider};
 
 use self::delivery::GcpApp;

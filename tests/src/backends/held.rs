@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use isobar::{Clock, ManualClock};
+use isobar::clock::ManualClock;
+use isobar::driver::Clock;
 use parking_lot::Mutex;
 
 /// The trial's clock. On Service Bus and Pub/Sub a message with an ordering key waits while its answer is held

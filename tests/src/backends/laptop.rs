@@ -11,9 +11,12 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
+use isobar::clock::ManualClock;
+use isobar::driver::ResourceKind;
 use isobar::local::{LocalConfig, LocalProvider};
+use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Cloud, Error, Manifest, ManualClock, ResourceKind, Result, TestResponse};
+use isobar::{Body, Cloud, Error, Result, TestResponse};
 use serde_json::Value;
 use tempfile::TempDir;
 

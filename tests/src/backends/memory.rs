@@ -5,9 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
+use isobar::clock::ManualClock;
+use isobar::driver::ResourceKind;
+use isobar::manifest::Manifest;
 use isobar::memory::MemoryProvider;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Cloud, Manifest, ManualClock, ResourceKind, Result, TestClient, TestResponse};
+use isobar::{Body, Cloud, Result, TestClient, TestResponse};
 
 use crate::{Backend, BuildApp, Gap, RunningApp, World};
 

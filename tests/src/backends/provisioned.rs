@@ -4,7 +4,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar::{Blob, Clock, Hosted, KeyValue, Location, Profile, Provider, PubSub, ResourceKind, Result};
+use isobar::Result;
+use isobar::driver::blob::Blob;
+use isobar::driver::key_value::KeyValue;
+use isobar::driver::pub_sub::PubSub;
+use isobar::driver::{Clock, Hosted, Location, Profile, Provider, ResourceKind};
 
 /// What makes resources, and knows where they are.
 #[async_trait]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar::blob::{SignRequest, SignedAccess};
+use isobar::driver::blob::{SignRequest, SignedAccess};
+use isobar::driver::pub_sub::RawMessage;
+use isobar::driver::{Environment, Location, Provider, ResourceKind, ResourceUrl};
 use isobar::prelude::*;
-use isobar::pub_sub::RawMessage;
-use isobar::{Environment, ErrorKind, Location, Provider, ResourceKind, ResourceUrl, TraceParent};
+use isobar::{ErrorKind, TraceParent};
 use isobar_azure::{AzureConfig, AzureProvider};
 use isobar_conformance::Checked;
 use isobar_conformance::backends::azure::service_bus::{ServiceBus, Sessions};
@@ -40,7 +41,7 @@ async fn attempts(azure: &AzureProvider, urls: [&str; 3]) -> [(&'static str, Opt
     let topic = azure.pub_sub(&at(ResourceKind::Topic, topic).unwrap()).unwrap();
     let read = table.get(&isobar::key_value::Key::from("a")).await.err();
     let listed = bucket
-        .list(&isobar::blob::ListRequest { prefix: String::new(), delimiter: None, limit: 10, after: None })
+        .list(&isobar::driver::blob::ListRequest { prefix: String::new(), delimiter: None, limit: 10, after: None })
         .await
         .err();
     let (body, trace_parent) = ("a".into(), TraceParent::random());
@@ -142,7 +143,7 @@ pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> Checked {
 
 /// The double of Service Bus checks audience, end and signature of the token.
 pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> Checked {
-    let bus = ServiceBus::start(Arc::new(isobar::ManualClock::default())).await?;
+    let bus = ServiceBus::start(Arc::new(isobar::clock::ManualClock::default())).await?;
     bus.create_subscription("clicks", "clicks", Sessions::None);
     let identity = Identity::start(Issued::default()).await?;
     let azure = provider(&identity.variables())?;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::Request;
-use isobar::{Body, ResourceKind};
+use isobar::Body;
+use isobar::driver::ResourceKind;
 use isobar_conformance::backends::memory::Memory;
 use isobar_conformance::telegram::Telegram;
 use isobar_conformance::{Backend, Checked, RunningApp, transcript};

@@ -4,7 +4,7 @@
 //! is good for ever, and on every store of S3's kind.
 
 use chrono::{DateTime, SubsecRound, Utc};
-use isobar_abstraction::blob::ListRequest;
+use isobar_abstraction::driver::blob::ListRequest;
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::{Page, encoded_query, group_before, page};
 use object_store::ObjectMeta;

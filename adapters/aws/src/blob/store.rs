@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::response::Parts;
 use http::{Method, Request, Response};
-use isobar_abstraction::blob::{ListRequest, SignRequest, SignedAccess, SignedUrl};
+use isobar_abstraction::driver::blob::{ListRequest, SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::{
     self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, encoded_query, text, written,

@@ -1,8 +1,9 @@
 //! What emulators do not show: conflicts, and answers that broke off.
 
 use http::Response;
-use isobar_abstraction::blob::WriteCondition;
-use isobar_abstraction::{Cloud, Environment, Error, ErrorKind, ResourceKind};
+use isobar_abstraction::driver::blob::WriteCondition;
+use isobar_abstraction::driver::{Environment, ResourceKind};
+use isobar_abstraction::{Cloud, Error, ErrorKind};
 use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutResult};
 

@@ -1,7 +1,8 @@
 //! What Lambda says of the function in its environment.
 
 use http::Uri;
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Error, Result};
 
 /// The mark of Lambda: where its runtime API is.
 pub(super) const AWS_LAMBDA_RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";

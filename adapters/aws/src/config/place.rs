@@ -1,6 +1,7 @@
 //! Where a resource lives: its name on AWS, and what its URL says.
 
-use isobar_abstraction::{Derived, Error, Location, ResourceKind, ResourceUrl, Result};
+use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::check_endpoint;
 
 use super::AwsConfig;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use isobar_abstraction::Environment;
+use isobar_abstraction::driver::Environment;
 
 /// The keys of a profile that lead to credentials only through the AWS CLI.
 const INDIRECT: [&str; 7] = [

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use http::Uri;
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Error, Result};
 use isobar_rest::check_endpoint;
 
 use super::SharedFiles;

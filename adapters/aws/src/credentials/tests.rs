@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::Response;
-use isobar_abstraction::Environment;
+use isobar_abstraction::driver::Environment;
 use isobar_rest::ClientConfig;
 use serde_json::json;
 

@@ -10,9 +10,8 @@ use serde::Deserialize;
 
 use super::Sent;
 use super::endpoint::account_of;
-use crate::AwsConfig;
 use crate::config::{Credential, WebIdentity};
-use crate::refusal;
+use crate::{AwsConfig, refusal};
 
 #[derive(Deserialize)]
 struct Answer {

@@ -9,9 +9,8 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use isobar_abstraction::clock;
-use isobar_abstraction::host::{Fields, text};
-use isobar_abstraction::{Error, Invocation, Result, Tick};
+use isobar_abstraction::driver::host::{Fields, text};
+use isobar_abstraction::{Error, Invocation, Result, Tick, clock};
 use serde_json::value::RawValue;
 
 /// What an envelope asks for.

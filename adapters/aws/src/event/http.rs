@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use isobar_abstraction::host::{Fields, text};
+use isobar_abstraction::driver::host::{Fields, text};
 use isobar_abstraction::{Body, Error, Result};
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;

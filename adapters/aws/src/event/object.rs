@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::host::StoredChange;
+use isobar_abstraction::driver::host::StoredChange;
 use isobar_abstraction::{Error, ObjectChange, Result};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use isobar_abstraction::clock::{self, from_millis};
-use isobar_abstraction::host::Fields;
-use isobar_abstraction::pub_sub::{Message, MessageId};
+use isobar_abstraction::driver::host::Fields;
+use isobar_abstraction::driver::pub_sub::{Message, MessageId};
 use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 

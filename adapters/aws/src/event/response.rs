@@ -9,7 +9,7 @@ use http::header::SET_COOKIE;
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use isobar_abstraction::Result;
-use isobar_abstraction::host::escaped_size;
+use isobar_abstraction::driver::host::escaped_size;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Incoming;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use isobar_abstraction::host::{Fields, shown};
+use isobar_abstraction::driver::host::{Fields, shown};
 
 use super::Incoming;
 

@@ -2,9 +2,8 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::clock;
-use isobar_abstraction::host::text;
-use isobar_abstraction::{Error, Result, Tick};
+use isobar_abstraction::driver::host::text;
+use isobar_abstraction::{Error, Result, Tick, clock};
 
 use super::Incoming;
 

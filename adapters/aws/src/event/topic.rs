@@ -5,8 +5,8 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use isobar_abstraction::host::Fields;
-use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::driver::host::Fields;
+use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 

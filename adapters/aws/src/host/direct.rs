@@ -2,9 +2,9 @@
 //! invocation, which Lambda tries again as a whole, twice, whatever the app declares.
 
 use bytes::Bytes;
-use isobar_abstraction::clock;
-use isobar_abstraction::pub_sub::{Death, Message, MessageId};
-use isobar_abstraction::{Context, Error, ErrorKind, Outcome, Result, Verdict};
+use isobar_abstraction::driver::Verdict;
+use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId};
+use isobar_abstraction::{Context, Error, ErrorKind, Outcome, Result, clock};
 
 use super::Lambda;
 use super::source::{Source, only};

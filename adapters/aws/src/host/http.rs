@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
-use isobar_abstraction::host::{answer, answer_whole, refuse};
+use isobar_abstraction::driver::host::{answer, answer_whole, refuse};
 use isobar_abstraction::{Body, Result};
 
 use super::{Lambda, LambdaCall, LambdaReply, span};

@@ -15,9 +15,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{join_all, select};
 use futures_util::stream::{self, StreamExt};
-use isobar_abstraction::host::within;
-use isobar_abstraction::pub_sub::Death;
-use isobar_abstraction::{Context, Error, Outcome, Result, Verdict};
+use isobar_abstraction::driver::Verdict;
+use isobar_abstraction::driver::host::within;
+use isobar_abstraction::driver::pub_sub::Death;
+use isobar_abstraction::{Context, Error, Outcome, Result};
 use serde_json::json;
 
 use super::source::{Source, only};

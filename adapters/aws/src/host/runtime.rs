@@ -15,7 +15,7 @@ use futures_util::future::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use isobar_abstraction::clock::from_millis;
-use isobar_abstraction::host::describe;
+use isobar_abstraction::driver::host::describe;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use lambda_runtime_api_client::body::Body;
 use lambda_runtime_api_client::{BoxError, Client, build_request};

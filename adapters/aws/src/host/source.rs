@@ -1,9 +1,10 @@
 //! Which topic or bucket of the app an event is of: by names that configuration knows, never by asking.
 
 use bytes::Bytes;
-use isobar_abstraction::host::{StoredChange, deliver, deliver_changes, shown};
-use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{Context, Error, Event, Outcome, ResourceKind, Result, RetryPolicy};
+use isobar_abstraction::driver::host::{StoredChange, deliver, deliver_changes, shown};
+use isobar_abstraction::driver::pub_sub::Message;
+use isobar_abstraction::driver::{ResourceKind, RetryPolicy};
+use isobar_abstraction::{Context, Error, Event, Outcome, Result};
 
 use super::Lambda;
 use crate::config::Placed;

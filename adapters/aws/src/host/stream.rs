@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
-use isobar_abstraction::host::describe;
+use isobar_abstraction::driver::host::describe;
 use isobar_abstraction::{Body, Error, Result};
 
 use crate::event::Answer;

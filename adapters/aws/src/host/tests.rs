@@ -12,10 +12,10 @@ use ::http::{HeaderMap, Request, Response};
 use axum_core::response::IntoResponse;
 use futures_util::stream::{self as streams, StreamExt};
 use http_body_util::BodyExt;
-use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{
-    App, BoxError, Clock, Cloud, Environment, Error, ErrorKind, ManualClock, ObjectEvent, Outcome, Tick,
-};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::pub_sub::Message;
+use isobar_abstraction::driver::{Clock, Environment};
+use isobar_abstraction::{App, BoxError, Cloud, Error, ErrorKind, ObjectEvent, Outcome, Tick};
 use lambda_runtime::service_fn;
 use parking_lot::Mutex;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::key_value::{Item, Key};
+use isobar_abstraction::driver::key_value::{Item, Key};
 use isobar_rest::Safety;
 use isobar_rest::attempt::{pause, throttled};
 use serde::{Deserialize, Serialize};

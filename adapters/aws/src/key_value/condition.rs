@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use isobar_abstraction::Error;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::key_value::{Key, PutMode, Version, Write};
+use isobar_abstraction::driver::key_value::{Key, PutMode, Version, Write};
 use isobar_rest::Refusal;
 use isobar_rest::attempt::{changed, taken};
 use serde::{Deserialize, Serialize};

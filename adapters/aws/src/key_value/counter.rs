@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::key_value::{Item, Key, Version};
+use isobar_abstraction::driver::key_value::{Item, Key, Version};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use isobar_rest::attempt::{lost_races, pause, throttled, unique, write_back};

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use bytes::Bytes;
-use isobar_abstraction::key_value::{Item, Items, Key, QueryRange, ScanSegment};
+use isobar_abstraction::driver::key_value::{Item, Items, Key, QueryRange, ScanSegment};
 use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};

@@ -12,8 +12,9 @@ mod writes;
 use std::time::{Duration, SystemTime};
 
 use http::{Request, Response};
-use isobar_abstraction::key_value::PutMode;
-use isobar_abstraction::{Environment, ManualClock, ResourceKind};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::key_value::PutMode;
+use isobar_abstraction::driver::{Environment, ResourceKind};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use isobar_abstraction::key_value::{Key, Version, Write, put_of_sum};
-use isobar_abstraction::{KeyValue, Result};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::key_value::{Key, KeyValue, Version, Write, put_of_sum};
 use isobar_rest::attempt::{COUNTER_TRIES, pause, throttled, unique};
 use isobar_rest::{Refusal, Safety, unknown};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use isobar_abstraction::clock::from_millis;
-use isobar_abstraction::pub_sub::{DeadLetter, Death};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, Death};
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::PLAIN;
 use percent_encoding::utf8_percent_encode;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use isobar_abstraction::pub_sub::{Death, Message};
-use isobar_abstraction::{Derived, Error, Result};
+use isobar_abstraction::driver::Derived;
+use isobar_abstraction::driver::pub_sub::{Death, Message};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::{Refusal, Safety};
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,9 @@ mod queue;
 use std::collections::BTreeMap;
 
 use http::{Request, Response};
-use isobar_abstraction::{Environment, ManualClock, ResourceKind, TraceParent};
+use isobar_abstraction::TraceParent;
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::{Environment, ResourceKind};
 use parking_lot::Mutex;
 use url::form_urlencoded;
 

@@ -16,10 +16,9 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use isobar_abstraction::clock;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::pub_sub::{Death, Message, MessageId, plain_text};
-use isobar_abstraction::{Error, Result, TraceParent};
+use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId, plain_text};
+use isobar_abstraction::{Error, Result, TraceParent, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -120,7 +119,7 @@ impl Arrived {
             None => Bytes::from(self.body),
             Some("base64") => STANDARD.decode(&self.body).map_err(|_| Error::invalid("its body is no base64"))?.into(),
             Some(other) => {
-                let other = isobar_abstraction::host::shown(other);
+                let other = isobar_abstraction::driver::host::shown(other);
                 return Err(Error::invalid(format!("its body is in `{other}`, which this isobar does not know")));
             }
         };

@@ -1,5 +1,6 @@
 use http::Response;
-use isobar_abstraction::{Environment, ErrorKind};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::driver::Environment;
 use serde_json::json;
 
 use isobar_testkit::Double;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use isobar_abstraction::{Cloud, Environment, Result};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Cloud, Result};
 use isobar_aws::{AwsConfig, AwsProvider, Lambda, LambdaCall, LambdaReply};
 use isobar_testkit::{Acknowledged, shop};
 

@@ -1,7 +1,7 @@
 //! Lists as Blob Storage is asked for them, and as it answers.
 
 use chrono::{DateTime, Utc};
-use isobar_abstraction::blob::{ListRequest, Listing};
+use isobar_abstraction::driver::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::object::{Page, encoded_query, location};
 use object_store::ObjectMeta;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, Method, Request, Response};
-use isobar_abstraction::blob::{ListRequest, SignRequest, SignedUrl};
+use isobar_abstraction::driver::blob::{ListRequest, SignRequest, SignedUrl};
 use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::object::{
     self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, encoded_query, text, written,

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Response;
-use isobar_abstraction::blob::{ListRequest, SignRequest, SignedAccess, WriteCondition};
-use isobar_abstraction::{Cloud, Environment, ErrorKind, ResourceKind};
+use isobar_abstraction::driver::blob::{ListRequest, SignRequest, SignedAccess, WriteCondition};
+use isobar_abstraction::driver::{Environment, ResourceKind};
+use isobar_abstraction::{Cloud, ErrorKind};
 use object_store::path::Path;
 use object_store::{
     Attribute, GetOptions, GetRange, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutResult, UpdateVersion,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Error, Result};
 use isobar_rest::check_endpoint;
 
 /// A key that signs. `Debug` does not show it.

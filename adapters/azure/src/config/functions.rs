@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_abstraction::{Environment, Error, Location, ResourceKind, Result};
+use isobar_abstraction::driver::{Environment, Location, ResourceKind};
+use isobar_abstraction::{Error, Result};
 use ring::hmac;
 
 use crate::profile::PROFILE;

@@ -1,6 +1,7 @@
 //! Where a resource lives: its account and its name on Azure.
 
-use isobar_abstraction::{Error, Location, ResourceKind, Result};
+use isobar_abstraction::driver::{Location, ResourceKind};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::{check_endpoint, is_near};
 
 use super::account::{Access, check_account};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use http::HeaderValue;
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Error, Result};
 use isobar_rest::check_near;
 
 /// The metadata service of a virtual machine. <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>

@@ -1,4 +1,5 @@
-use isobar_abstraction::{ErrorKind, Location, ResourceKind, ResourceUrl};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::driver::{Location, ResourceKind, ResourceUrl};
 
 use super::*;
 

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::host::StoredChange;
+use isobar_abstraction::driver::host::StoredChange;
 use isobar_abstraction::{Error, ObjectChange, Result};
 use serde_json::Value;
 

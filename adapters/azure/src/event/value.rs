@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use isobar_abstraction::host;
+use isobar_abstraction::driver::host;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 

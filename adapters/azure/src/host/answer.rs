@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use isobar_abstraction::host::describe;
+use isobar_abstraction::driver::host::describe;
 use isobar_abstraction::{Body, Error};
 use isobar_serve::{json_response, status_of};
 

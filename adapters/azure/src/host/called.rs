@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri};
-use isobar_abstraction::{Body, Manifest};
+use isobar_abstraction::Body;
+use isobar_abstraction::manifest::Manifest;
 
 use crate::config::{FunctionsHost, TriggerSecret};
 

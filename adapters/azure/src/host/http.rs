@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use axum::response::IntoResponse;
 use http::{HeaderMap, Request, Response, StatusCode, request};
-use isobar_abstraction::host::{self, REQUEST_ID};
-use isobar_abstraction::{Body, Context, Error, Limits, Result};
+use isobar_abstraction::driver::host::REQUEST_ID;
+use isobar_abstraction::driver::{Limits, host};
+use isobar_abstraction::{Body, Context, Error, Result};
 use isobar_serve::json_response;
 
 use super::{CustomHandler, HTTP_MARGIN, Kind, called};

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use isobar_abstraction::host::{self, Fields};
+use isobar_abstraction::driver::host;
+use isobar_abstraction::driver::host::Fields;
 use isobar_abstraction::{Body, Context, Error, Event, Invocation, Result, Tick};
 use isobar_serve::{json_response, status_of};
 

@@ -5,11 +5,9 @@ use std::time::Duration;
 use crate::profile::PROFILE;
 use futures_util::future::{Either, select};
 use http::Response;
-use isobar_abstraction::clock;
-use isobar_abstraction::host::deliver;
-use isobar_abstraction::{
-    Body, Context, Error, ErrorKind, Event, Location, Outcome, ResourceKind, Result, RetryPolicy,
-};
+use isobar_abstraction::driver::host::deliver;
+use isobar_abstraction::driver::{Location, ResourceKind, RetryPolicy};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Outcome, Result, clock};
 
 use super::{CustomHandler, Kind, answer};
 use crate::config::Placed;

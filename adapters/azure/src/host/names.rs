@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use isobar_abstraction::{Error, Location, Manifest, POISON, ResourceKind, Result};
+use isobar_abstraction::driver::{Location, POISON, ResourceKind};
+use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{Error, Result};
 
 use super::object::events_of;
 use crate::AzureConfig;
@@ -75,7 +77,7 @@ fn check_queue(at: &Location, queue: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use isobar_abstraction::RetryPolicy;
+    use isobar_abstraction::driver::RetryPolicy;
     use isobar_abstraction::manifest::{EventTrigger, MessageTrigger};
 
     use super::*;

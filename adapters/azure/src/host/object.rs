@@ -5,10 +5,9 @@
 //! it tries again by the rules of its subscription, and counts the attempts without telling.
 
 use http::Response;
-use isobar_abstraction::host::deliver_changes;
-use isobar_abstraction::{
-    Body, Context, Derived, Error, ErrorKind, Location, Outcome, ResourceKind, ResourceUrl, Result,
-};
+use isobar_abstraction::driver::host::deliver_changes;
+use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Outcome, Result};
 
 use super::{CustomHandler, Kind};
 use crate::AzureConfig;

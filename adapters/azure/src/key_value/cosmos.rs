@@ -23,8 +23,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
-use isobar_abstraction::{Clock, KeyValue, Result};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
 
 use crate::State;
 use crate::config::CosmosAccount;

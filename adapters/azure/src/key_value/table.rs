@@ -32,8 +32,9 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use isobar_abstraction::key_value::{Item, Items, Key, Put, QueryRange, ScanSegment, Version, Write};
-use isobar_abstraction::{Clock, Error, KeyValue, Result};
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::{COUNTER_TRIES, lost_races, pause, throttled, write_back};
 use serde::Deserialize;
 

@@ -2,7 +2,7 @@
 //! the reason among their metadata.
 
 use isobar_abstraction::Result;
-use isobar_abstraction::pub_sub::{DeadLetter, Death};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, Death};
 
 use super::wire::{self, Arrived};
 

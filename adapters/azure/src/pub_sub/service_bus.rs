@@ -11,8 +11,9 @@ use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
-use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
-use isobar_abstraction::{Derived, Error, ErrorKind, PubSub, Result};
+use isobar_abstraction::driver::Derived;
+use isobar_abstraction::driver::pub_sub::{Message, MessageId, PubSub, RawMessage};
+use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Answered, Safety};
 
 use super::refusal::{self, is_of_content};

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_abstraction::clock::later;
-use isobar_abstraction::pub_sub::Death;
-use isobar_abstraction::{Derived, Error, Location, POISON, Result, Verdict};
+use isobar_abstraction::driver::pub_sub::Death;
+use isobar_abstraction::driver::{Derived, Location, POISON, Verdict};
+use isobar_abstraction::{Error, Result};
 
 use super::service_bus::{Entry, Extra, send_one};
 use super::storage_queue::{TEXT_BYTES, send, text};
@@ -28,7 +29,7 @@ pub(crate) enum Settled {
     Again,
 }
 
-/// Carries out what a trigger's [`RetryPolicy`](isobar_abstraction::RetryPolicy) said of a message. `at` is its topic;
+/// Carries out what a trigger's [`RetryPolicy`](isobar_abstraction::driver::RetryPolicy) said of a message. `at` is its topic;
 /// `ordered` says that its subscription has sessions.
 ///
 /// What cannot be kept is logged, and the message is to come again: nothing is dropped.

@@ -11,8 +11,9 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use http::Request;
 use http::header::CONTENT_TYPE;
-use isobar_abstraction::pub_sub::{Death, Message, MessageId, RawMessage};
-use isobar_abstraction::{Error, ErrorKind, Location, Origin, PubSub, Result};
+use isobar_abstraction::driver::Location;
+use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId, PubSub, RawMessage};
+use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::Safety;
 
 use super::refusal;

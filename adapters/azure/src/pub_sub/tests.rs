@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Request, Response};
-use isobar_abstraction::{Environment, ErrorKind, ManualClock, ResourceKind, ResourceUrl, TraceParent};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::{Environment, ResourceKind, ResourceUrl};
+use isobar_abstraction::{ErrorKind, TraceParent};
 use serde_json::Value;
 
 use super::*;

@@ -21,7 +21,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{self, from_millis, to_millis};
-use isobar_abstraction::pub_sub::{Death, Message, MessageId, plain_text};
+use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId, plain_text};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Deserialize, Serialize};
 

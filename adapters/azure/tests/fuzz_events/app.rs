@@ -1,7 +1,8 @@
 //! An app with all triggers, on an Azure that nobody can reach.
 
 use http::{Request, Response};
-use isobar_abstraction::{Body, Cloud, Environment};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Body, Cloud};
 use isobar_azure::{AzureConfig, AzureProvider, CustomHandler};
 use isobar_testkit::{Acknowledged, shop};
 

@@ -3,7 +3,7 @@
 //! A page goes on at the name at which the one before ended, and not by Cloud Storage's own token, of
 //! which nobody says how long it is good.
 
-use isobar_abstraction::blob::ListRequest;
+use isobar_abstraction::driver::blob::ListRequest;
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::{Page, encoded_query, group_before, page};
 use serde::Deserialize;

@@ -7,8 +7,8 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use isobar_abstraction::blob::{SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::clock::to_utc;
+use isobar_abstraction::driver::blob::{SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::encoded_query;
 use object_store::path::Path;

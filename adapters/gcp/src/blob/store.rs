@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::response::Parts;
 use http::{Method, Request, Response, StatusCode};
-use isobar_abstraction::blob::{ListRequest, SignRequest, SignedUrl};
+use isobar_abstraction::driver::blob::{ListRequest, SignRequest, SignedUrl};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::unique;
 use isobar_rest::object::{ObjectHead, ObjectRequests, Page, encoded, encoded_query};

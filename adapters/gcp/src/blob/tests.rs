@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use http::{Method, Response};
-use isobar_abstraction::blob::WriteCondition;
-use isobar_abstraction::{Cloud, Environment, ErrorKind, ResourceKind};
+use isobar_abstraction::driver::blob::WriteCondition;
+use isobar_abstraction::driver::{Environment, ResourceKind};
+use isobar_abstraction::{Cloud, ErrorKind};
 use object_store::path::Path;
 use object_store::{
     GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutPayload, PutResult, UpdateVersion,

@@ -1,6 +1,7 @@
 //! Where a service is reached, and whether it is Google's own.
 
-use isobar_abstraction::{Environment, Result};
+use isobar_abstraction::Result;
+use isobar_abstraction::driver::Environment;
 use isobar_rest::check_endpoint;
 use url::Url;
 

@@ -1,6 +1,7 @@
 //! Where a resource lives: its project and its name on Google Cloud.
 
-use isobar_abstraction::{Error, Location, ResourceKind, Result};
+use isobar_abstraction::driver::{Location, ResourceKind};
+use isobar_abstraction::{Error, Result};
 
 use super::{Endpoint, GcpConfig};
 

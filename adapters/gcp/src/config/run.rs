@@ -12,7 +12,8 @@
 
 use std::net::Ipv4Addr;
 
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Error, Result};
 
 use super::is_near;
 

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use isobar_abstraction::{Environment, Error, Result};
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Error, Result};
 use isobar_rest::check_endpoint;
 
 use super::is_near;

@@ -1,4 +1,4 @@
-use isobar_abstraction::{Environment, Location, ResourceKind, ResourceUrl};
+use isobar_abstraction::driver::{Environment, Location, ResourceKind, ResourceUrl};
 
 use super::*;
 

@@ -77,7 +77,8 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use isobar_abstraction::{Environment, Manifest};
+    use isobar_abstraction::driver::Environment;
+    use isobar_abstraction::manifest::Manifest;
 
     use super::*;
     use crate::{GcpConfig, deployment};

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
 use isobar_abstraction::clock;
-use isobar_abstraction::host::shown;
+use isobar_abstraction::driver::host::shown;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use isobar_abstraction::clock;
-use isobar_abstraction::host::shown;
+use isobar_abstraction::driver::host::shown;
 use serde_json::{Value, json};
 
 use super::Refused;

@@ -5,8 +5,8 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::host::StoredChange;
-use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::driver::host::StoredChange;
+use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{Error, ObjectChange, Result, clock};
 use serde_json::Value;
 

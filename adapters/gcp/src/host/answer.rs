@@ -3,7 +3,7 @@
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use isobar_abstraction::Body;
-use isobar_abstraction::host::describe;
+use isobar_abstraction::driver::host::describe;
 use isobar_serve::json_response;
 
 use crate::event::Refused;

@@ -1,7 +1,9 @@
 //! What a request calls.
 
 use http::Request;
-use isobar_abstraction::{Body, Derived, Error, Location, Manifest, ResourceKind, ResourceUrl, Result};
+use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
+use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{Body, Error, Result};
 
 use crate::GcpConfig;
 use crate::config::{Placed, Settings, Signature};

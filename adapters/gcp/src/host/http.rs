@@ -1,8 +1,9 @@
 //! HTTP: every request is answered with a status, whatever the app does.
 
 use http::{Request, Response};
-use isobar_abstraction::host::answer;
-use isobar_abstraction::{Body, Limits};
+use isobar_abstraction::Body;
+use isobar_abstraction::driver::Limits;
+use isobar_abstraction::driver::host::answer;
 
 use super::CloudRunService;
 

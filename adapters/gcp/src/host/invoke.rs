@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use isobar_abstraction::{Body, Context, ErrorKind, Event, Invocation, Outcome, Tick, clock, host};
+use isobar_abstraction::driver::host;
+use isobar_abstraction::{Body, Context, ErrorKind, Event, Invocation, Outcome, Tick, clock};
 use isobar_serve::{json_response, status_of};
 
 use super::{CloudRunService, answer};

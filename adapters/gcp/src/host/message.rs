@@ -11,11 +11,9 @@ use std::time::Duration;
 use crate::profile::PROFILE;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use isobar_abstraction::clock;
-use isobar_abstraction::host::deliver;
-use isobar_abstraction::{
-    Body, Context, Error, ErrorKind, Event, Location, Outcome, ResourceKind, Result, RetryPolicy, Verdict,
-};
+use isobar_abstraction::driver::host::deliver;
+use isobar_abstraction::driver::{Location, ResourceKind, RetryPolicy, Verdict};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Outcome, Result, clock};
 
 use super::{CloudRunService, Kind, answer};
 use crate::event::{Incoming, Push, Refused};

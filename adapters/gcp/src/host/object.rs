@@ -6,8 +6,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use isobar_abstraction::host::deliver_changes;
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Outcome, ResourceKind};
+use isobar_abstraction::driver::ResourceKind;
+use isobar_abstraction::driver::host::deliver_changes;
+use isobar_abstraction::{Body, Context, Error, ErrorKind, Outcome};
 
 use super::called::{Kind, events_of};
 use super::{CloudRunService, answer};

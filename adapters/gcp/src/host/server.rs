@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_abstraction::{Error, Hosted, Result};
+use isobar_abstraction::driver::Hosted;
+use isobar_abstraction::{Error, Result};
 use isobar_serve::{Options, stop_signal};
 use tokio::net::TcpListener;
 
 use super::{CloudRunService, called};
-use crate::State;
 use crate::profile::PROFILE;
-use crate::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT};
+use crate::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT, State};
 
 /// Somewhat less than the 10 s that Cloud Run leaves a service between SIGTERM and SIGKILL.
 /// <https://docs.cloud.google.com/run/docs/container-contract#instance-shutdown>

@@ -16,10 +16,11 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::BodyExt;
-use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{
-    App, BoxError, Cloud, Environment, ErrorKind, Manifest, ManualClock, ObjectEvent, Outcome, Tick,
-};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::driver::pub_sub::Message;
+use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{App, BoxError, Cloud, ErrorKind, ObjectEvent, Outcome, Tick};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

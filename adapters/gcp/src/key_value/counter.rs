@@ -1,6 +1,6 @@
 //! Counters: Firestore's own addition, and the cases that it cannot do.
 
-use isobar_abstraction::key_value::{Key, add_to_counter};
+use isobar_abstraction::driver::key_value::{Key, add_to_counter};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use serde_json::json;

@@ -17,7 +17,7 @@
 
 use std::fmt::Write as _;
 
-use isobar_abstraction::key_value::Key;
+use isobar_abstraction::driver::key_value::Key;
 use isobar_abstraction::{Error, Origin, Result};
 use ring::digest::{SHA256, digest};
 

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use isobar_abstraction::key_value::{Items, Key, QueryRange};
+use isobar_abstraction::driver::key_value::{Items, Key, QueryRange};
 use isobar_abstraction::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Response, StatusCode};
-use isobar_abstraction::key_value::Key;
+use isobar_abstraction::driver::key_value::Key;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::attempt::pause;
 use isobar_rest::{Judgement, Refusal, Safety};

@@ -3,7 +3,7 @@
 //! `partitionQuery` would cut a table more evenly, but at points that move while the table is written: two
 //! segments that are scanned one after the other would not fit together.
 
-use isobar_abstraction::key_value::{Items, ScanSegment};
+use isobar_abstraction::driver::key_value::{Items, ScanSegment};
 use isobar_abstraction::{Error, Origin, Result};
 
 use super::FirestoreKeyValue;

@@ -21,7 +21,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
+use isobar_abstraction::driver::key_value::{Item, Key, Put, Version, parse_counter};
 use isobar_abstraction::{Error, Result};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};

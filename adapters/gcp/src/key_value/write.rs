@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
+use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{Refusal, Safety, unknown};
 

@@ -6,7 +6,7 @@
 //! | id, time of publishing | as of any copy, see [`wire`](super::wire) |
 
 use isobar_abstraction::Result;
-use isobar_abstraction::pub_sub::{DeadLetter, Death};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, Death};
 use serde_json::Value;
 
 use super::wire::PubsubMessage;

@@ -58,7 +58,7 @@ mod tests {
     use std::time::SystemTime;
 
     use isobar_abstraction::TraceParent;
-    use isobar_abstraction::pub_sub::RawMessage;
+    use isobar_abstraction::driver::pub_sub::RawMessage;
 
     use super::*;
     use crate::pub_sub::wire;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use isobar_abstraction::pub_sub::MessageId;
+use isobar_abstraction::driver::pub_sub::MessageId;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Answered, Refusal, Safety};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isobar_abstraction::clock::later;
-use isobar_abstraction::pub_sub::{Death, Message};
-use isobar_abstraction::{Derived, Error, ErrorKind, Location, ResourceKind, ResourceUrl, Result};
+use isobar_abstraction::driver::pub_sub::{Death, Message};
+use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
+use isobar_abstraction::{Error, ErrorKind, Result};
 
 use super::outgoing::Entry;
 use super::publisher::Publisher;

@@ -11,7 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Request, Response};
-use isobar_abstraction::{Environment, ErrorKind, ManualClock, ResourceKind, ResourceUrl, TraceParent};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::{Environment, ResourceKind, ResourceUrl};
+use isobar_abstraction::{ErrorKind, TraceParent};
 use serde_json::{Value, json};
 
 use super::*;

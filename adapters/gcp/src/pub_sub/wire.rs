@@ -27,7 +27,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use isobar_abstraction::clock::{self, later, to_utc};
-use isobar_abstraction::pub_sub::{Death, Message, MessageId, RawMessage};
+use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Serialize, Serializer};
 use serde_json::Value;

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use isobar_abstraction::{Environment, ErrorKind};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::driver::Environment;
 use serde_json::json;
 
 use super::*;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Request, Response};
-use isobar_abstraction::{Body, Cloud, Environment, ManualClock};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::Environment;
+use isobar_abstraction::{Body, Cloud};
 use isobar_gcp::{CloudRunService, GcpConfig, GcpProvider};
 use isobar_testkit::{Acknowledged, shop};
 

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use isobar_abstraction::blob::flat::{FlatObjects, page_of};
-use isobar_abstraction::blob::{ListRequest, Listing};
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::{Clock, Error, ObjectChange, ObjectEvent, Origin, Result};
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::driver::blob::flat::{FlatObjects, page_of};
+use isobar_abstraction::driver::blob::{ListRequest, Listing};
+use isobar_abstraction::{Error, ObjectChange, ObjectEvent, Origin, Result};
 use object_store::{Attributes, ObjectMeta, PutMode, PutPayload, PutResult};
 use redb::WriteTransaction;
 

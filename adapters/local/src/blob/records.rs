@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Bound;
 
-use isobar_abstraction::blob::flat::{check_mode, page_start};
-use isobar_abstraction::blob::{ListRequest, STANDARD_HEADERS};
 use isobar_abstraction::clock::{from_millis, to_utc};
+use isobar_abstraction::driver::blob::flat::{check_mode, page_start};
+use isobar_abstraction::driver::blob::{ListRequest, STANDARD_HEADERS};
 use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use object_store::{Attribute, AttributeValue, Attributes, ObjectMeta, PutMode};

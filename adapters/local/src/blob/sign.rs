@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit, Mac};
-use isobar_abstraction::blob::SignedAccess;
 use isobar_abstraction::clock::to_millis;
+use isobar_abstraction::driver::blob::SignedAccess;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use parking_lot::{Mutex, RwLock};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

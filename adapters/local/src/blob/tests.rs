@@ -3,7 +3,8 @@ mod signatures;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use isobar_abstraction::{ErrorKind, ManualClock};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::clock::ManualClock;
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, GetOptions, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
@@ -127,7 +128,7 @@ async fn an_upload_that_is_dropped_or_aborted_removes_its_file() {
     let mut upload = pages.put_multipart(&path("a")).await.unwrap();
     upload.abort().await.unwrap();
     assert_eq!(place.files(), 0);
-    let condition = isobar_abstraction::blob::WriteCondition(PutMode::Create);
+    let condition = isobar_abstraction::driver::blob::WriteCondition(PutMode::Create);
     let mut options = PutMultipartOptions::default();
     options.extensions.insert(condition);
     let mut upload = pages.put_multipart_opts(&path("a"), options).await.unwrap();

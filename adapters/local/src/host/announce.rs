@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use isobar_abstraction::Manifest;
+use isobar_abstraction::manifest::Manifest;
 
 use super::entry::Entry;
 use crate::state::State;
@@ -66,7 +66,8 @@ fn handled(manifest: &Manifest) -> Vec<String> {
 /// Messages that the app publishes and does not handle go nowhere on a laptop.
 fn unheard(manifest: &Manifest) -> String {
     let handled = |name: &str| manifest.messages.iter().any(|trigger| trigger.source == name);
-    let unheard = manifest.topics.iter().filter(|topic| topic.access.includes(isobar_abstraction::Access::Write));
+    let unheard =
+        manifest.topics.iter().filter(|topic| topic.access.includes(isobar_abstraction::driver::Access::Write));
     let unheard: Vec<_> = unheard.filter(|topic| !handled(&topic.name)).map(|topic| topic.name.as_str()).collect();
     if unheard.is_empty() {
         return String::new();

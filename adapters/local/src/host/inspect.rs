@@ -15,8 +15,9 @@ use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use isobar_abstraction::clock::to_rfc3339;
+use isobar_abstraction::driver::{Hosted, Provider, host};
 use isobar_abstraction::pub_sub::Outgoing;
-use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Hosted, Invocation, Provider, Tick, host};
+use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Invocation, Tick};
 use isobar_serve::from_this_machine;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -215,7 +216,7 @@ async fn messages(
     let queue = &inspector.state.queue;
     let source = Source::topic(&topic);
     let counts = queue.counts(&source)?;
-    let message = |message: isobar_abstraction::pub_sub::Message<Bytes>| {
+    let message = |message: isobar_abstraction::driver::pub_sub::Message<Bytes>| {
         json!({
             "id": message.id,
             "body": readable(&message.body),
@@ -271,7 +272,7 @@ async fn dead_letters(
     Query(paging): Query<Paging>,
 ) -> Answer {
     let letters = inspector.state.queue.dead_letters(&source(&kind, &name)?, paging.limit())?;
-    let letter = |letter: &isobar_abstraction::pub_sub::DeadLetter| {
+    let letter = |letter: &isobar_abstraction::driver::pub_sub::DeadLetter| {
         json!({
             "id": letter.id,
             "attempts": letter.attempts,

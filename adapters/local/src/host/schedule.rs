@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::host::handle;
+use isobar_abstraction::driver::host::handle;
+use isobar_abstraction::driver::{Clock, CronSchedule, Function};
 use isobar_abstraction::manifest::ScheduleTrigger;
-use isobar_abstraction::{Clock, CronSchedule, Event, Function, Result, Tick};
+use isobar_abstraction::{Event, Result, Tick};
 use redb::{ReadableTable, TableDefinition};
 
 use super::Stop;

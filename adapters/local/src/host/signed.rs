@@ -13,8 +13,10 @@ use axum::{Json, Router};
 use futures_util::TryStreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use isobar_abstraction::blob::{Bucket, SignedAccess, WriteOptions, key};
-use isobar_abstraction::{Cloud, Context, Error, ErrorKind, Event, Function, Provider, Reply};
+use isobar_abstraction::blob::{Bucket, WriteOptions};
+use isobar_abstraction::driver::blob::{SignedAccess, key};
+use isobar_abstraction::driver::{Function, Provider};
+use isobar_abstraction::{Cloud, Context, Error, ErrorKind, Event, Reply};
 use serde::Deserialize;
 use serde_json::json;
 

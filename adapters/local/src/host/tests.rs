@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use http::{Request, StatusCode};
-use isobar_abstraction::{App, Clock, Cloud, Context, ErrorKind, Event, Function, Hosted, ManualClock, Reply, Tick};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::{Clock, Function, Hosted};
+use isobar_abstraction::{App, Cloud, Context, ErrorKind, Event, Reply, Tick};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

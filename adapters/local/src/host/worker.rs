@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_abstraction::host::deliver;
-use isobar_abstraction::{Clock, Error, Function, Outcome, Result, RetryPolicy};
+use isobar_abstraction::driver::host::deliver;
+use isobar_abstraction::driver::{Clock, Function, RetryPolicy};
+use isobar_abstraction::{Error, Outcome, Result};
 use tokio::task::JoinSet;
 
 use super::Stop;

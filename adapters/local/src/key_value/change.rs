@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use isobar_abstraction::Result;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::key_value::{Item, Key, Put, Version, Write, checked_writes, put_of_sum, sum_of};
-use isobar_abstraction::{Clock, Result};
+use isobar_abstraction::driver::Clock;
+use isobar_abstraction::driver::key_value::{Item, Key, Put, Version, Write, checked_writes, put_of_sum, sum_of};
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::{ITEMS, NEVER, Row, RowKey, find, row_key, version};

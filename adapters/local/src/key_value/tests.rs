@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use isobar_abstraction::key_value::PutMode;
-use isobar_abstraction::{ErrorKind, ManualClock};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::key_value::PutMode;
 
 use super::*;
 

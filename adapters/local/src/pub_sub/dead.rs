@@ -1,7 +1,7 @@
 //! Dead letters: what they are, and how they come back.
 
 use isobar_abstraction::Result;
-use isobar_abstraction::pub_sub::DeadLetter;
+use isobar_abstraction::driver::pub_sub::DeadLetter;
 use redb::WriteTransaction;
 
 use super::Source;

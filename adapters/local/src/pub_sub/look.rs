@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use isobar_abstraction::Result;
 use isobar_abstraction::clock::from_millis;
-use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::driver::pub_sub::Message;
 use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value};
 
 use super::Source;

@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use isobar_abstraction::Result;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::pub_sub::{Message, MessageId, RawMessage};
-use isobar_abstraction::{Clock, Result, Verdict};
+use isobar_abstraction::driver::pub_sub::{Message, MessageId, RawMessage};
+use isobar_abstraction::driver::{Clock, Verdict};
 use redb::WriteTransaction;
 use tokio::sync::Notify;
 

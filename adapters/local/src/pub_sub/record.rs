@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::pub_sub::{DeadLetter, Message, MessageId, RawMessage};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, Message, MessageId, RawMessage};
 use isobar_abstraction::{BoxError, Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_abstraction::pub_sub::RawMessage;
-use isobar_abstraction::{ErrorKind, ManualClock, TraceParent, Verdict};
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::Verdict;
+use isobar_abstraction::driver::pub_sub::RawMessage;
+use isobar_abstraction::{ErrorKind, TraceParent};
 use tempfile::TempDir;
 
 use super::lane::Row;

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join_all;
-use isobar_abstraction::ManualClock;
+use isobar_abstraction::clock::ManualClock;
 
 use super::*;
 

@@ -10,7 +10,7 @@ use http::header::{
 use http::request::Builder;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
-use isobar_abstraction::blob::STANDARD_HEADERS;
+use isobar_abstraction::driver::blob::STANDARD_HEADERS;
 use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, GetOptions, ObjectMeta, PutMode};

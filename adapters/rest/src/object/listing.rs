@@ -1,6 +1,6 @@
 //! Lists as services answer them by page.
 
-use isobar_abstraction::blob::{ListRequest, Listing};
+use isobar_abstraction::driver::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Result};
 use object_store::ObjectMeta;
 use object_store::path::Path;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use isobar_abstraction::blob::{ListRequest, Listing, SignRequest, SignedUrl, WriteCondition, pages};
-use isobar_abstraction::{Blob, Error, Origin};
+use isobar_abstraction::driver::blob::{Blob, ListRequest, Listing, SignRequest, SignedUrl, WriteCondition, pages};
+use isobar_abstraction::{Error, Origin};
 use object_store::path::Path;
 use object_store::{
     CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT,

@@ -3,7 +3,7 @@
 use http::header::{ETAG, InvalidHeaderName, InvalidHeaderValue};
 use http::request::Builder;
 use http::{HeaderMap, Request};
-use isobar_abstraction::blob::STANDARD_HEADERS;
+use isobar_abstraction::driver::blob::STANDARD_HEADERS;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use object_store::{Attribute, Attributes, PutMode, PutPayload, PutResult, TagSet, UpdateVersion};
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use isobar_abstraction::driver::{current_deadline, in_current_invocation};
-use isobar_abstraction::{Clock, ErrorKind};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::driver::{Clock, current_deadline, in_current_invocation};
 use isobar_rest::Safety;
 
 use crate::caller::{Caller, Signed};

@@ -1,6 +1,7 @@
 //! Proxies, as the environment names them.
 
-use isobar_abstraction::{Environment, ErrorKind};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::driver::Environment;
 use isobar_rest::Safety;
 
 use crate::caller::{Caller, patient};

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Request;
-use isobar_abstraction::{Clock, ErrorKind};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::driver::Clock;
 use isobar_rest::Safety;
 
 use crate::caller::{Caller, PAYLOAD, Signed};

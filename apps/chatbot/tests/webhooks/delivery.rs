@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use isobar::Delivered;
 use isobar::axum::http::Request;
+use isobar::driver::ResourceKind;
 use isobar::prelude::*;
-use isobar::{Delivered, ResourceKind};
 use serde_json::{Value, json};
 
 use crate::senders::{SIGNING_SECRET, bot, changed, fixture, post, sign, slack, telegram, timestamp};

@@ -76,7 +76,7 @@ pub(crate) async fn slack(client: &TestClient, body: impl AsRef<str>) -> TestRes
 }
 
 pub(crate) fn timestamp(client: &TestClient) -> String {
-    use isobar::Clock;
+    use isobar::driver::Clock;
     let now = client.clock().now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     now.as_secs().to_string()
 }

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
 use isobar::aws::{AwsConfig, AwsProvider, Safety};
-use isobar::{Derived, Error, Manifest, ResourceKind, Result};
+use isobar::driver::{Derived, ResourceKind};
+use isobar::manifest::Manifest;
+use isobar::{Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

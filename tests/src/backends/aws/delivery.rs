@@ -9,9 +9,11 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
 use isobar::aws::{Lambda, LambdaCall, LambdaReply};
-use isobar::clock::to_rfc3339;
+use isobar::clock::{ManualClock, to_rfc3339};
+use isobar::driver::{Clock, Derived, Limits, ResourceKind};
+use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Clock, Derived, Error, Limits, Manifest, ManualClock, ResourceKind, Result, TestResponse};
+use isobar::{Body, Error, Result, TestResponse};
 use serde_json::{Value, json};
 
 use super::account::Account;

@@ -16,10 +16,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use isobar::aws::{AwsConfig, AwsProvider};
+use isobar::clock::ManualClock;
+use isobar::driver::{Clock, Derived, ResourceKind};
+use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{
-    Body, Clock, Cloud, Derived, Error, ErrorKind, Manifest, ManualClock, ResourceKind, Result, TestResponse,
-};
+use isobar::{Body, Cloud, Error, ErrorKind, Result, TestResponse};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use http::Response;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use isobar::{Body, Clock, ManualClock, Result};
+use isobar::clock::ManualClock;
+use isobar::driver::Clock;
+use isobar::{Body, Result};
 use parking_lot::Mutex;
 use serde_json::Value;
 

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar::{Derived, Environment, Location, Manifest, ManualClock, POISON, ResourceKind, ResourceUrl, Result};
+use isobar::Result;
+use isobar::clock::ManualClock;
+use isobar::driver::{Derived, Environment, Location, POISON, ResourceKind, ResourceUrl};
+use isobar::manifest::Manifest;
 use parking_lot::Mutex;
 
 use super::grid::Grid;

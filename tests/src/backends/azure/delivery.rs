@@ -9,8 +9,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::Request;
 use isobar::clock::to_rfc3339;
+use isobar::driver::{Clock, POISON, ResourceKind};
+use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Clock, Manifest, POISON, ResourceKind, Result, TestResponse};
+use isobar::{Body, Result, TestResponse};
 use isobar_azure::AzureProvider;
 
 use super::account::Account;

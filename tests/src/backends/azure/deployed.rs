@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
-use isobar::{Cloud, ManualClock, Result, TestResponse};
+use isobar::clock::ManualClock;
+use isobar::{Cloud, Result, TestResponse};
 use isobar_azure::{AzureConfig, HttpMode};
 
 pub use super::delivery::AzureApp;

@@ -13,8 +13,9 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response};
-use isobar::clock::to_rfc3339;
-use isobar::{Body, Clock, ManualClock, Result};
+use isobar::clock::{ManualClock, to_rfc3339};
+use isobar::driver::Clock;
+use isobar::{Body, Result};
 use parking_lot::Mutex;
 use serde_json::json;
 

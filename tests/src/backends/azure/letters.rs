@@ -1,8 +1,9 @@
 //! Dead letters: where they lie, how they are read, and how they are put back.
 
 use http::Request;
+use isobar::driver::{Derived, POISON, ResourceKind};
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Derived, Error, POISON, ResourceKind, Result};
+use isobar::{Body, Error, Result};
 use serde_json::{Value, json};
 
 use super::account::Account;

@@ -27,7 +27,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
-use isobar::{Body, Clock, Result};
+use isobar::driver::Clock;
+use isobar::{Body, Result};
 use parking_lot::Mutex;
 
 pub use store::{Delivery, Sessions};

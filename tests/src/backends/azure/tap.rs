@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response};
-use isobar::{Body, Clock, ManualClock, Result};
+use isobar::clock::ManualClock;
+use isobar::driver::Clock;
+use isobar::{Body, Result};
 use parking_lot::Mutex;
 
 use super::storage::{Queued, Storage, queued};

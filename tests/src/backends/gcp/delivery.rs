@@ -10,8 +10,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::Request;
 use isobar::clock::to_rfc3339;
+use isobar::driver::{Clock, ResourceKind};
+use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Clock, Manifest, ResourceKind, Result, TestResponse};
+use isobar::{Body, Result, TestResponse};
 use isobar_gcp::CloudRunService;
 use serde_json::json;
 

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
-use isobar::clock::to_rfc3339;
+use isobar::clock::{ManualClock, to_rfc3339};
+use isobar::driver::{Clock, Hosted, ResourceKind};
+use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{
-    App, Body, Clock, Cloud, Error, ErrorKind, Hosted, Manifest, ManualClock, ResourceKind, Result, TestResponse,
-};
+use isobar::{App, Body, Cloud, Error, ErrorKind, Result, TestResponse};
 use isobar_gcp::{GcpConfig, GcpProvider, deployment};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

@@ -1,7 +1,8 @@
 //! Dead letters, as they lie in their topics.
 
+use isobar::Result;
+use isobar::driver::{Derived, ResourceKind};
 use isobar::pub_sub::DeadLetter;
-use isobar::{Derived, ResourceKind, Result};
 
 use super::notices::kept;
 use super::project::Project;

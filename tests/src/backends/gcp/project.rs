@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use http::Method;
-use isobar::{Derived, Environment, Error, Manifest, ResourceKind, Result};
+use isobar::driver::{Derived, Environment, ResourceKind};
+use isobar::manifest::Manifest;
+use isobar::{Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use chrono::DateTime;
 use http::{Method, Request};
-use isobar::{Body, Derived, Error, Result};
+use isobar::driver::Derived;
+use isobar::{Body, Error, Result};
 use serde_json::{Value, json};
 
 use crate::backends::send;

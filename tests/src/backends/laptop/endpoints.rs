@@ -4,8 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Method;
-use isobar::pub_sub::{MessageId, PubSub, RawMessage};
-use isobar::{Blob, Clock, Error, ErrorKind, Hosted, KeyValue, Location, ManualClock, Profile, Provider, Result};
+use isobar::clock::ManualClock;
+use isobar::driver::blob::Blob;
+use isobar::driver::key_value::KeyValue;
+use isobar::driver::pub_sub::{PubSub, RawMessage};
+use isobar::driver::{Clock, Hosted, Location, Profile, Provider};
+use isobar::pub_sub::MessageId;
+use isobar::{Error, ErrorKind, Result};
 use serde_json::Value;
 
 use super::Served;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use isobar::ErrorKind;
 use isobar::blob::{Bucket, PutMode, WriteOptions};
-use isobar::{ErrorKind, Limits};
+use isobar::driver::Limits;
 
 use super::{content, in_pieces, keys_of};
 use crate::{Checked, World};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request};
 use isobar::blob::{Bucket, PutMode};
-use isobar::{App, Context, Error, ErrorKind, ObjectChange, ObjectEvent, ResourceKind, Result};
+use isobar::driver::ResourceKind;
+use isobar::{App, Context, Error, ErrorKind, ObjectChange, ObjectEvent, Result};
 use parking_lot::Mutex;
 
 use super::{STRANGE_KEYS, content, fill, in_pieces};

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use isobar::ErrorKind;
 use isobar::blob::Bucket;
-use isobar::{ErrorKind, Limits};
+use isobar::driver::Limits;
 
 use super::{STRANGE_KEYS, fill, keys_of, text};
 use crate::{Checked, World};

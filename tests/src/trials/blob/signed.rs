@@ -84,7 +84,7 @@ async fn a_signed_put_writes_the_object(world: Box<dyn World>) -> Checked {
 async fn a_signed_put_takes_more_than_a_request_of_the_app_may_hold(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     let large = content(6_000_000);
-    assert!(large.len() as u64 > isobar::Limits::PORTABLE.request_bytes);
+    assert!(large.len() as u64 > isobar::driver::Limits::PORTABLE.request_bytes);
     let put = files.signed_put("large", MINUTE).await?;
     assert!(send(&*world, Method::PUT, &put, large.clone()).await?.status.is_success());
     let get = files.signed_get("large", MINUTE).await?;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
+use isobar::axum;
+use isobar::driver::Limits;
 use isobar::prelude::*;
-use isobar::{Limits, axum};
 
 use super::{chunked, serve};
 use crate::{Checked, RunningApp, World};

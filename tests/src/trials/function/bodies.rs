@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Request, Response};
+use isobar::BoxError;
+use isobar::driver::Limits;
 use isobar::prelude::*;
-use isobar::{BoxError, Limits};
 
 use super::{chunked, post_to_root, serve};
 use crate::{Checked, RunningApp, World};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use isobar::Limits;
+use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::serve;

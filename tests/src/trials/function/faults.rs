@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use isobar::axum;
+use isobar::driver::ResourceKind;
 use isobar::prelude::*;
-use isobar::{ResourceKind, axum};
 
 use super::{serve, told};
 use crate::{Checked, RunningApp, World};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use isobar::Limits;
+use isobar::driver::Limits;
 use isobar::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;

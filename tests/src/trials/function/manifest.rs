@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use isobar::manifest::DeclaredResource;
+use isobar::driver::{Access, RetryPolicy};
+use isobar::manifest::{DeclaredResource, Manifest};
 use isobar::prelude::*;
-use isobar::{Access, Manifest, RetryPolicy};
 
 use crate::{Checked, World};
 

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use http::{Request, Uri};
+use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Event, Next, OriginalUri, Reply, ResourceKind};
+use isobar::{Event, Next, OriginalUri, Reply};
 
 use super::told;
 use crate::trials::pub_sub::Seen;

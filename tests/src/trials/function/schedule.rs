@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use isobar::CronSchedule;
+use isobar::driver::CronSchedule;
 use isobar::prelude::*;
 
 use super::told;

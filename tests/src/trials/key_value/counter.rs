@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use isobar::ErrorKind;
+use isobar::driver::Limits;
 use isobar::key_value::{PutMode, PutOptions};
-use isobar::{ErrorKind, Limits};
 
 use super::at_once;
 use crate::{Checked, World};

@@ -1,8 +1,9 @@
 //! What is over a limit is refused before anything is written.
 
 use bytes::Bytes;
+use isobar::ErrorKind;
+use isobar::driver::Limits;
 use isobar::key_value::{Key, PutMode, Table};
-use isobar::{ErrorKind, Limits};
 
 use crate::{Checked, World};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use isobar::ErrorKind;
+use isobar::driver::Limits;
 use isobar::key_value::{PutMode, PutOptions, Table, Transaction, Version};
-use isobar::{ErrorKind, Limits};
 
 use super::{STRANGE_SORTS, at_once, fill};
 use crate::{Checked, World};

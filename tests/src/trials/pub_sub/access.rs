@@ -1,7 +1,7 @@
 //! A handle does what was declared and no more.
 
 use bytes::Bytes;
-use isobar::Access;
+use isobar::driver::Access;
 use isobar::prelude::*;
 
 use super::{JOBS, Seen, jobs};

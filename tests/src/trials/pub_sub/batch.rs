@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use isobar::Limits;
+use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::{Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};

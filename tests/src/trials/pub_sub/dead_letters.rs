@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use isobar::ResourceKind;
+use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 
 use super::{JOBS, Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};

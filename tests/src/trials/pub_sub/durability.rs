@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar::ResourceKind;
+use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 use tokio::sync::Notify;
 

@@ -1,7 +1,7 @@
 //! What some service could not carry is refused before it is sent, and everything else is carried.
 
 use bytes::Bytes;
-use isobar::Limits;
+use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::{Seen, ack, jobs, worker};

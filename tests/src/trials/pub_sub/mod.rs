@@ -16,8 +16,9 @@ pub mod trace;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isobar::driver::ResourceKind;
 use isobar::pub_sub::{DeadLetter, Message, Topic};
-use isobar::{App, Outcome, ResourceKind, Result};
+use isobar::{App, Outcome, Result};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 

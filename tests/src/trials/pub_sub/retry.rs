@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isobar::Limits;
+use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::{JOBS, MAX_BACKOFF, MIN_BACKOFF, Seen, dead_jobs, deliver_later, fail, jobs, worker};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Response;
-use isobar_abstraction::{Event, Function, Reply};
+use isobar_abstraction::driver::Function;
+use isobar_abstraction::{Event, Reply};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

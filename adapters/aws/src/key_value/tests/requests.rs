@@ -1,6 +1,6 @@
 //! What exactly is asked. DynamoDB refuses a request that names what no expression uses.
 
-use isobar_abstraction::key_value::{PutMode, Version};
+use isobar_abstraction::driver::key_value::{PutMode, Version};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! Transactions: one token for all attempts of one, and what each reason of a cancellation means.
 
-use isobar_abstraction::key_value::Write;
+use isobar_abstraction::driver::key_value::Write;
 
 use super::*;
 

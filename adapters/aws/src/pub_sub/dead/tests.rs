@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isobar_abstraction::ErrorKind;
-use isobar_abstraction::pub_sub::{Message, MessageId};
+use isobar_abstraction::driver::pub_sub::{Message, MessageId};
 use serde_json::json;
 
 use super::super::wire::{META, encode};

@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use isobar_abstraction::pub_sub::MessageId;
+use isobar_abstraction::driver::pub_sub::MessageId;
 
 use super::*;
 

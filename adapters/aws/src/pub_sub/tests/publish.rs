@@ -142,7 +142,7 @@ async fn no_error_and_no_debug_shows_a_secret_or_a_body() {
 #[tokio::test]
 async fn the_account_of_the_url_of_a_topic_is_that_of_its_arn() {
     let double = Double::new(|_| answer(&[None])).await;
-    let url = isobar_abstraction::ResourceUrl::parse("sns://clicks-prod?account=210987654321").unwrap();
+    let url = isobar_abstraction::driver::ResourceUrl::parse("sns://clicks-prod?account=210987654321").unwrap();
     let at = Location::new(ResourceKind::Topic, "clicks").with_url(url);
     let topic = open(&state(&double.url), &at).unwrap();
     topic.publish(vec![plain("a")]).await.remove(0).unwrap();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::sqs::{PutOff, SqsQueue};
 use super::*;
-use isobar_abstraction::pub_sub::Death;
+use isobar_abstraction::driver::pub_sub::Death;
 
 async fn queue(name: &str, answers: Vec<(u16, Value)>) -> (Double, SqsQueue) {
     let answers = Mutex::new(answers.into_iter());

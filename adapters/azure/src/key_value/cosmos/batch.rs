@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use http::Method;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
+use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::{Answered, Refusal, Safety, unknown};
 use serde::Serialize;

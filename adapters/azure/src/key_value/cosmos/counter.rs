@@ -2,8 +2,8 @@
 
 use http::Method;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::key_value::Key;
-use isobar_abstraction::{Error, KeyValue, Result};
+use isobar_abstraction::driver::key_value::{Key, KeyValue};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use serde_json::json;
 

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use isobar_abstraction::key_value::Key;
+use isobar_abstraction::driver::key_value::Key;
 use isobar_abstraction::{Error, Origin, Result};
 
 use crate::profile::{PROFILE, SORT_BYTES};

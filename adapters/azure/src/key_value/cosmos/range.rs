@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::key_value::{Items, QueryRange};
+use isobar_abstraction::driver::key_value::{Items, QueryRange};
 
 use super::CosmosKeyValue;
 use super::key::stored_sort;

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::Method;
 use isobar_abstraction::Result;
-use isobar_abstraction::key_value::Key;
+use isobar_abstraction::driver::key_value::Key;
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

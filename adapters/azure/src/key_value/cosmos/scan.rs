@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 
 use http::Method;
-use isobar_abstraction::key_value::{Items, ScanSegment};
+use isobar_abstraction::driver::key_value::{Items, ScanSegment};
 use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use isobar_rest::attempt::{pause, throttled};

@@ -20,7 +20,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::key_value::{Item, Key, Put, Version, parse_counter};
+use isobar_abstraction::driver::key_value::{Item, Key, Put, Version, parse_counter};
 use isobar_abstraction::{Error, Origin, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};

@@ -10,8 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use isobar_abstraction::key_value::PutMode;
-use isobar_abstraction::{Environment, ErrorKind, Location, ManualClock, ResourceKind};
+use isobar_abstraction::ErrorKind;
+use isobar_abstraction::clock::ManualClock;
+use isobar_abstraction::driver::key_value::PutMode;
+use isobar_abstraction::driver::{Environment, Location, ResourceKind};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 

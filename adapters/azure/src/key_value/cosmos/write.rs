@@ -2,7 +2,7 @@
 
 use http::Method;
 use isobar_abstraction::clock::to_millis;
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version};
+use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{Answered, Safety, unknown};
 

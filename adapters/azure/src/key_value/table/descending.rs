@@ -11,7 +11,7 @@
 use std::ops::Bound;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::key_value::{Items, QueryRange};
+use isobar_abstraction::driver::key_value::{Items, QueryRange};
 
 use super::TableKeyValue;
 use super::range::{MOST_ROWS, Rows, bytes, filter};

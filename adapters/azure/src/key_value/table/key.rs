@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use isobar_abstraction::key_value::Key;
+use isobar_abstraction::driver::key_value::Key;
 use ring::digest::{SHA256, digest};
 
 /// What stands for the byte 0.

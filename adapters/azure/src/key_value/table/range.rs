@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use isobar_abstraction::key_value::{Items, QueryRange, ScanSegment};
+use isobar_abstraction::driver::key_value::{Items, QueryRange, ScanSegment};
 use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::object::encoded;
 use serde::Deserialize;

@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::key_value::{Item, Key, Version};
+use isobar_abstraction::driver::key_value::{Item, Key, Version};
 use isobar_abstraction::{Error, Result};
 use ring::digest::{Context, SHA256};
 use serde_json::{Map, Value, json};

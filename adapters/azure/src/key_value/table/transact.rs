@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, put_of_sum};
+use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, put_of_sum};
 use isobar_rest::{Refusal, Safety, unknown};
 
 use super::change::Change;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Response;
-use isobar_abstraction::key_value::{Key, Put, PutMode, Version};
+use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{Refusal, unknown};
 

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use isobar_abstraction::Result;
 use isobar_abstraction::clock::{later, to_utc};
-use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::driver::pub_sub::Message;
 use isobar_rest::batches;
 use serde::Serialize;
 

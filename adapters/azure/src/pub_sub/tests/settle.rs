@@ -1,6 +1,7 @@
 //! What becomes of a message.
 
-use isobar_abstraction::{Outcome, RetryPolicy, Verdict};
+use isobar_abstraction::Outcome;
+use isobar_abstraction::driver::{RetryPolicy, Verdict};
 
 use super::super::settle::{Settled, carry_out};
 use super::super::wire::{Arrived, envelope, open as arrived};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use isobar_abstraction::pub_sub::Message;
+use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{Error, Result};
 use serde::{Deserialize, Serialize};
 

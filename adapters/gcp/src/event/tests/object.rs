@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use isobar_abstraction::ObjectChange::{Created, Deleted};
-use isobar_abstraction::pub_sub::{Message, MessageId};
+use isobar_abstraction::driver::pub_sub::{Message, MessageId};
 
 use super::*;
 

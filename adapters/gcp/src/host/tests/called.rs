@@ -1,5 +1,5 @@
-use isobar_abstraction::manifest::{EventTrigger, MessageTrigger};
-use isobar_abstraction::{Manifest, RetryPolicy};
+use isobar_abstraction::driver::RetryPolicy;
+use isobar_abstraction::manifest::{EventTrigger, Manifest, MessageTrigger};
 
 use super::*;
 

@@ -68,7 +68,8 @@ async fn a_dead_letter_tells_why_and_put_back_it_is_its_message_again() {
 async fn the_events_of_a_bucket_have_a_topic_of_dead_letters_too() {
     let double = Double::new(taken).await;
     let bucket = Location::new(ResourceKind::Bucket, "pages");
-    let message = isobar_abstraction::pub_sub::Message::new(MessageId::new("e-1"), "{}", SystemTime::UNIX_EPOCH);
+    let message =
+        isobar_abstraction::driver::pub_sub::Message::new(MessageId::new("e-1"), "{}", SystemTime::UNIX_EPOCH);
     bury(&state(&double.url), &bucket, &message, "no", 1).await.unwrap();
     assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/pages--events--dead:publish"]);
     assert_eq!(dead::dead_letter(&only(&double)).unwrap().id, "e-1");

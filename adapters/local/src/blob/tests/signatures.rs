@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use isobar_abstraction::ErrorKind;
-use isobar_abstraction::blob::SignedAccess::{self, Get, Put};
+use isobar_abstraction::driver::blob::SignedAccess;
+use isobar_abstraction::driver::blob::SignedAccess::{Get, Put};
 
 use super::*;
 

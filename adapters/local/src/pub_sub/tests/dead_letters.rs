@@ -1,6 +1,6 @@
 //! What was given up, and its second life.
 
-use isobar_abstraction::{Clock, Verdict};
+use isobar_abstraction::driver::{Clock, Verdict};
 
 use super::*;
 

@@ -1,6 +1,7 @@
 //! What is delivered, when, and how often.
 
-use isobar_abstraction::{Clock, PubSub, Verdict};
+use isobar_abstraction::driver::pub_sub::PubSub;
+use isobar_abstraction::driver::{Clock, Verdict};
 
 use super::super::{LocalPubSub, enqueue_in};
 use super::*;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use isobar_abstraction::{Clock, Verdict};
+use isobar_abstraction::driver::{Clock, Verdict};
 
 use super::*;
 

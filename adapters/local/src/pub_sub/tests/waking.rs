@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use futures_util::FutureExt;
-use isobar_abstraction::{Clock, Verdict};
+use isobar_abstraction::driver::{Clock, Verdict};
 
 use super::*;
 use crate::clock::SetClock;

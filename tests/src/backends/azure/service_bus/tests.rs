@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
+use isobar::clock::ManualClock;
+use isobar::driver::pub_sub::RawMessage;
+use isobar::driver::{Environment, Location, Provider, ResourceKind, ResourceUrl};
 use isobar::prelude::*;
-use isobar::pub_sub::{MessageId, RawMessage};
-use isobar::{
-    Body, Environment, Location, ManualClock, Provider, ResourceKind, ResourceUrl, TestResponse, TraceParent,
-};
+use isobar::pub_sub::MessageId;
+use isobar::{Body, TestResponse, TraceParent};
 use isobar_azure::{AzureConfig, AzureProvider};
 
 use super::*;

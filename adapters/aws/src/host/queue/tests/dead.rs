@@ -3,7 +3,7 @@
 use super::*;
 
 /// The dead letter that was sent, as somebody would receive it.
-fn received(sent: &Value) -> isobar_abstraction::pub_sub::DeadLetter {
+fn received(sent: &Value) -> isobar_abstraction::driver::pub_sub::DeadLetter {
     let message = json!({
         "MessageId": "x", "Body": sent["MessageBody"], "MessageAttributes": sent["MessageAttributes"], "Attributes": {},
     });

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use isobar_abstraction::key_value::PutMode;
+use isobar_abstraction::driver::key_value::PutMode;
 use serde_json::json;
 
 use super::*;

@@ -23,9 +23,10 @@ use futures_util::future::{Either, FutureExt, select};
 use tracing::{Instrument, Span};
 
 pub use crate::app::note_panic;
+use crate::function::Function;
 pub use crate::json::escaped_size;
 use crate::outcome::chain;
-use crate::{Context, Error, ErrorKind, Event, Function, Invocation, Outcome, Reply, Result};
+use crate::{Context, Error, ErrorKind, Event, Invocation, Outcome, Reply, Result};
 pub use fields::{Fields, text};
 pub use http::{REQUEST_ID, answer, answer_whole, refuse};
 pub use object::{StoredChange, deliver_changes};

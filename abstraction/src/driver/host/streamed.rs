@@ -9,8 +9,8 @@ use futures_util::future::{BoxFuture, FutureExt};
 use http_body::{Body as _, Frame, SizeHint};
 use tracing::Span;
 
+use crate::ambient::Ambient;
 use crate::app::caught;
-use crate::driver::Ambient;
 use crate::outcome::chain;
 use crate::{Body, BoxError, Context, Error, ErrorKind};
 

@@ -10,7 +10,8 @@ use http_body_util::BodyExt;
 use tracing::{Instrument, Span};
 
 use super::{streamed, within, wrong_reply};
-use crate::{Body, Context, Error, Event, Function, Reply, Result};
+use crate::function::Function;
+use crate::{Body, Context, Error, Event, Reply, Result};
 
 /// The header with the id of the invocation, in every answer over HTTP. A header of this name that the
 /// app sets by itself is kept.

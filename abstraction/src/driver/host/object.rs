@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 
 use super::{deliver, shown};
-use crate::{Context, Event, Function, ObjectChange, ObjectEvent, Outcome, clock};
+use crate::function::Function;
+use crate::{Context, Event, ObjectChange, ObjectEvent, Outcome, clock};
 
 /// A change of an object as a storage service reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]

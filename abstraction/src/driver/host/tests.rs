@@ -10,8 +10,9 @@ use http_body_util::BodyExt;
 use isobar_testkit::Log;
 
 use super::*;
+use crate::clock::{Clock, ManualClock};
 use crate::pub_sub::{DEFAULT_SUBSCRIPTION, Message, MessageId};
-use crate::{App, Body, BoxError, Clock, Cloud, ManualClock, ObjectChange, ObjectEvent, Tick};
+use crate::{App, Body, BoxError, Cloud, ObjectChange, ObjectEvent, Tick};
 
 async fn late() -> &'static str {
     std::future::pending().await

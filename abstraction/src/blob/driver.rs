@@ -1,0 +1,98 @@
+//! What an object service is to the portable types: the trait that an adapter implements, and its types.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use object_store::{Attribute, ObjectStore};
+
+use super::SignedUrl;
+#[cfg(doc)]
+use super::key;
+use crate::Result;
+
+/// An object service: the trait that an adapter implements.
+///
+/// Reading, writing, copying and deleting go through [`object_store`], whose contract an
+/// implementer must keep, and beyond it:
+/// - all of `PutMode::{Overwrite, Create, Update}`, where the version of an update is the `e_tag`
+///   and `version` that an earlier result gave;
+/// - content type, cache control, content disposition, encoding and language, and user metadata;
+/// - a read of a range that begins behind the end is an isobar error of kind `InvalidInput`, one that runs past the
+///   end is cut;
+/// - a write is seen whole or not at all, also when the caller drops the future;
+/// - a multipart write whose `PutMultipartOptions::extensions` hold a [`WriteCondition`] keeps it,
+///   or fails with `NotSupported` before anything is visible;
+/// - the `e_tag` is unique for each write of a key. S3 alone has no such thing: its `e_tag` is a hash,
+///   which writes of equal content share, so that there `Update` tells contents apart and not writes.
+///
+/// Paths are *stored names*: see [`key`].
+#[async_trait]
+pub trait Blob: fmt::Debug + Send + Sync + 'static {
+    /// The store that reads and writes.
+    fn object_store(&self) -> Arc<dyn ObjectStore>;
+
+    /// Stored names that begin with a prefix, in byte order.
+    async fn list(&self, request: &ListRequest) -> Result<Listing>;
+
+    /// A URL that lets its bearer do one thing with one object until it expires.
+    async fn sign(&self, request: &SignRequest) -> Result<SignedUrl>;
+}
+
+/// The attributes that HTTP has headers for, by their names.
+pub const STANDARD_HEADERS: [(&str, Attribute); 5] = [
+    ("cache-control", Attribute::CacheControl),
+    ("content-disposition", Attribute::ContentDisposition),
+    ("content-encoding", Attribute::ContentEncoding),
+    ("content-language", Attribute::ContentLanguage),
+    ("content-type", Attribute::ContentType),
+];
+
+/// What a multipart write must hold to, sent through `PutMultipartOptions::extensions`.
+#[derive(Debug, Clone)]
+pub struct WriteCondition(pub object_store::PutMode);
+
+/// A list request, as a driver is given it. Names are stored names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRequest {
+    /// What the names begin with: raw text, not a folder.
+    pub prefix: String,
+    /// Names that have this after the prefix are grouped under what stands before and with it.
+    pub delimiter: Option<String>,
+    /// The most objects and groups to answer with; at least 1.
+    pub limit: usize,
+    /// The [`Listing::resume`] of the page before.
+    pub after: Option<String>,
+}
+
+/// What a driver answers to a list request.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// Objects, in byte order of their stored names.
+    pub objects: Vec<object_store::ObjectMeta>,
+    /// Groups, delimiter included, in byte order.
+    pub prefixes: Vec<String>,
+    /// Set where there may be more: what the driver needs to go on, also while others write.
+    pub resume: Option<String>,
+}
+
+/// What a signed URL allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedAccess {
+    /// Reading the object with GET.
+    Get,
+    /// Writing the object with PUT.
+    Put,
+}
+
+/// A request for a signed URL, as a driver is given it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignRequest {
+    /// The stored name.
+    pub stored: String,
+    /// What is allowed.
+    pub access: SignedAccess,
+    /// For how long.
+    pub expires_in: Duration,
+}
