@@ -238,6 +238,11 @@ pub fn to_rfc3339(time: SystemTime) -> String {
     to_utc(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// The form of HTTP (RFC 9110, 5.6.7), with whole seconds: `Fri, 28 Aug 2020 00:00:00 GMT`; bounded as [`to_utc`].
+pub fn to_http(time: SystemTime) -> String {
+    to_utc(time).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +273,7 @@ mod tests {
         assert_eq!(to_rfc3339(later(at(0), Duration::from_secs(i64::MAX as u64))), "9999-12-31T23:59:59.999Z");
         assert_eq!(to_rfc3339(from_millis(u64::MAX)), "9999-12-31T23:59:59.999Z");
         assert_eq!(to_rfc3339(at(1_598_572_800)), "2020-08-28T00:00:00.000Z");
+        assert_eq!(to_http(at(1_598_572_800) + Duration::from_millis(999)), "Fri, 28 Aug 2020 00:00:00 GMT");
         assert_eq!((from_millis(u64::MAX), later(far, Duration::MAX)), (latest(), far));
         assert_eq!(from_millis(to_millis(at(7))), at(7));
     }

@@ -64,6 +64,7 @@ pub const ROWS: &[Row] = &[
     row("BL-20", "Data outlives the process"),
     row("BL-21", "Buckets whose names look alike are different; a wrong name is `Config` at first use"),
     row("BL-22", "An error names its operation and bucket, and never shows content or a signature"),
+    row("BL-23", "An object is served over HTTP: HEAD, one range, conditions, and a redirect where it is too large"),
     row("PS-1", "A published message is delivered, with body, attributes and id as they were"),
     row("PS-2", "An `Err` that may pass, or a panic, delivers again, with the attempt counted and a growing wait"),
     row("PS-3", "`Retry` waits at least as long as it says"),

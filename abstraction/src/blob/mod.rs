@@ -12,8 +12,8 @@ pub(crate) mod pages;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use bucket::Bucket;
-pub(crate) use driver::{Blob, ListRequest, Listing, SignRequest, SignedAccess, WriteCondition};
+pub use bucket::{Bucket, Serve};
+pub(crate) use driver::{Blob, ListRequest, Listing, STANDARD_HEADERS, SignRequest, SignedAccess, WriteCondition};
 pub use listing::{ListCursor, ListPage, ListQuery};
 pub use object::{GetOptions, Object, ObjectInfo};
 

@@ -6,13 +6,16 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::SystemTime;
 
+use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 use object_store::{Attribute, Attributes, GetResult, ObjectMeta};
 
-use super::{Version, key};
-use crate::clock::from_utc;
+use super::{STANDARD_HEADERS, Version, key};
+use crate::clock::{from_utc, to_http};
 use crate::{Body, Error, Result};
 
 /// What is known of an object without its content.
@@ -85,6 +88,8 @@ pub struct Object {
     pub cache_control: Option<String>,
     /// Its user metadata.
     pub metadata: BTreeMap<String, String>,
+    /// Was a part of it asked for?
+    is_part: bool,
     result: GetResult,
 }
 
@@ -95,15 +100,15 @@ impl std::fmt::Debug for Object {
 }
 
 impl Object {
-    pub(super) fn new(mut result: GetResult) -> Self {
-        let attributes = std::mem::take(&mut result.attributes);
-        let text = |attribute| attributes.get(&attribute).map(|value| value.as_ref().to_owned());
+    pub(super) fn new(result: GetResult, is_part: bool) -> Self {
+        let text = |attribute| result.attributes.get(&attribute).map(|value| value.as_ref().to_owned());
         Self {
             info: ObjectInfo::new(&result.meta),
             range: result.range.clone(),
             content_type: text(Attribute::ContentType),
             cache_control: text(Attribute::CacheControl),
-            metadata: metadata(&attributes),
+            metadata: metadata(&result.attributes),
+            is_part,
             result,
         }
     }
@@ -120,11 +125,62 @@ impl Object {
 
     /// The content as the body of an HTTP response, streamed. Its size is known, so that the response has a
     /// `content-length`, and is a 500 before the first byte where the object is larger than
-    /// [`Limits::response_bytes`](crate::profile::Limits::response_bytes): sign a URL of such objects.
+    /// [`Limits::response_bytes`](crate::profile::Limits::response_bytes): [`Serve::redirect_large`](super::Serve::redirect_large)
+    /// is for such objects. `into_response` adds what HTTP says of an object.
     pub fn into_body(self) -> Body {
-        let left = self.range.end.saturating_sub(self.range.start);
-        Body::new(Content { left, stream: self.stream() })
+        Body::new(Content { left: self.size(), stream: self.stream() })
     }
+
+    /// The bytes that follow.
+    pub(super) fn size(&self) -> u64 {
+        self.range.end.saturating_sub(self.range.start)
+    }
+
+    /// The headers of the object, whatever part of it follows.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, attribute) in STANDARD_HEADERS {
+            let value = match attribute {
+                Attribute::ContentType => Some(self.content_type.as_deref().unwrap_or("application/octet-stream")),
+                Attribute::CacheControl => self.cache_control.as_deref(),
+                other => self.result.attributes.get(&other).map(AsRef::as_ref),
+            };
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        let modified = HeaderValue::try_from(to_http(self.info.modified)).ok();
+        headers.extend(modified.map(|modified| (LAST_MODIFIED, modified)));
+        headers.extend(entity_tag(&self.info.version).map(|tag| (ETAG, tag)));
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers
+    }
+}
+
+/// As a web server sends it: content type (`application/octet-stream` without one), `cache-control`, `etag`,
+/// `last-modified`, `content-length` and `accept-ranges`. What was read by a range is a 206 with its `content-range`.
+///
+/// [`Bucket::serve`](super::Bucket::serve) also reads what the request asks for.
+impl IntoResponse for Object {
+    fn into_response(self) -> Response {
+        let (mut headers, Range { start, end }) = (self.headers(), self.range.clone());
+        headers.insert(CONTENT_LENGTH, self.size().into());
+        if !self.is_part || start == end {
+            return (headers, self.into_body()).into_response();
+        }
+        let range = [(CONTENT_RANGE, format!("bytes {start}-{}/{}", end - 1, self.info.size))];
+        (StatusCode::PARTIAL_CONTENT, headers, range, self.into_body()).into_response()
+    }
+}
+
+/// A version as an entity tag (RFC 9110, 8.8.3). `None` where it can be none.
+fn entity_tag(version: &Version) -> Option<HeaderValue> {
+    let text = version.as_str();
+    let (weak, tag) = text.strip_prefix("W/").map_or(("", text), |tag| ("W/", tag));
+    // Cloud Storage has versions without quotes.
+    let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
+    let is_tag = !tag.is_empty() && tag.bytes().all(|byte| byte == b'!' || (b'#'..=b'~').contains(&byte));
+    is_tag.then(|| HeaderValue::try_from(format!("{weak}\"{tag}\"")).ok()).flatten()
 }
 
 /// The content of an object, with its size.

@@ -1,10 +1,10 @@
 //! Serves the signed URLs of the cloud in memory.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 
 use super::TestClient;
-use crate::blob::{Bucket, SignedAccess, WriteOptions, key};
+use crate::blob::{Bucket, Serve, SignedAccess, WriteOptions, key};
 use crate::clock::Clock;
 use crate::memory::SignedObject;
 use crate::{Body, ErrorKind, Result};
@@ -21,25 +21,17 @@ impl TestClient {
         let Some(object) = object else { return Ok(status(StatusCode::FORBIDDEN)) };
         let (bucket, key) = (self.cloud().bucket(&object.bucket), key::decode(&object.stored));
         match object.access {
-            SignedAccess::Get => read(&bucket, &key).await,
+            SignedAccess::Get => read(bucket.serve(&key).request(request.method(), request.headers())).await,
             SignedAccess::Put => write(&bucket, &key, request).await,
         }
     }
 }
 
-async fn read(bucket: &Bucket, key: &str) -> Result<Response<Body>> {
-    let object = match bucket.get(key).await {
-        Ok(object) => object,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(status(StatusCode::NOT_FOUND)),
-        Err(error) => return Err(error),
-    };
-    let headers = [(CONTENT_TYPE, object.content_type.clone()), (CACHE_CONTROL, object.cache_control.clone())];
-    let mut response = Response::new(object.into_body());
-    for (name, value) in headers {
-        let value = value.and_then(|value| HeaderValue::try_from(value).ok());
-        response.headers_mut().extend(value.map(|value| (name, value)));
+async fn read(object: Serve) -> Result<Response<Body>> {
+    match object.await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(status(StatusCode::NOT_FOUND)),
+        served => served,
     }
-    Ok(response)
 }
 
 async fn write(bucket: &Bucket, key: &str, request: Request<Body>) -> Result<Response<Body>> {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::{Builder, Parts};
 use http::{HeaderValue, Request, Response};
-use isobar_abstraction::clock::to_utc;
+use isobar_abstraction::clock::to_http;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Answered, Call, Refusal, Safety, Service, StreamBody};
 use object_store::PutPayload;
@@ -209,7 +209,7 @@ impl Service for OneCall<'_> {
     async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
         let AzureService { access, scheme, .. } = self.service;
         // The services go by the machine's time, whatever clock the app has.
-        let date = to_utc(SystemTime::now()).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let date = to_http(SystemTime::now());
         if *scheme != Scheme::ServiceBus {
             request.headers.insert("x-ms-date", header(&date)?);
         }

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::TryStreamExt;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use isobar_abstraction::blob::{Bucket, WriteOptions};
 use isobar_abstraction::driver::blob::{SignedAccess, key};
 use isobar_abstraction::driver::{Function, Provider};
@@ -99,17 +99,11 @@ async fn read(
     State(objects): State<Objects>,
     Path(target): Path<Target>,
     Query(query): Query<Signature>,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let object = allowed(&objects, SignedAccess::Get, &target, &query)?.get(key::decode(&target.1)).await?;
-    let mut headers = HeaderMap::new();
-    let content_type = object.content_type.as_deref().unwrap_or("application/octet-stream");
-    for (name, value) in [(CONTENT_TYPE, Some(content_type)), (CACHE_CONTROL, object.cache_control.as_deref())] {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
-            headers.insert(name, value);
-        }
-    }
-    headers.insert(CONTENT_LENGTH, object.info.size.into());
-    Ok((headers, object.into_body()).into_response())
+    let bucket = allowed(&objects, SignedAccess::Get, &target, &query)?;
+    Ok(bucket.serve(key::decode(&target.1)).request(&method, &headers).await?)
 }
 
 async fn write(

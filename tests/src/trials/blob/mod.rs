@@ -18,6 +18,7 @@ pub mod names;
 pub mod paging;
 pub mod races;
 pub mod ranges;
+pub mod serve;
 pub mod signed;
 pub mod store;
 pub mod streaming;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Trial> {
         copy::all(),
         streaming::all(),
         signed::all(),
+        serve::all(),
         events::all(),
         store::all(),
         access::all(),

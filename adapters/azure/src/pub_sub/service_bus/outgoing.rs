@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use isobar_abstraction::Result;
-use isobar_abstraction::clock::{later, to_utc};
+use isobar_abstraction::clock::{later, to_http};
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_rest::batches;
 use serde::Serialize;
@@ -98,8 +98,7 @@ fn clipped(id: &str) -> &str {
 
 /// The next whole second, in the only form that the documentation shows.
 fn rfc1123(time: SystemTime) -> String {
-    let ceiling = later(time, Duration::from_nanos(999_999_999));
-    to_utc(ceiling).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    to_http(later(time, Duration::from_nanos(999_999_999)))
 }
 
 /// Requests for these.

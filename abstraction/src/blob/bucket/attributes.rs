@@ -1,0 +1,48 @@
+//! The attributes that an object is written with.
+
+use object_store::{Attribute, Attributes};
+
+use crate::blob::WriteOptions;
+use crate::{Error, Result};
+
+/// Errors: `InvalidInput` for what not every service takes; `TooLarge` for more metadata than `limit`, in bytes.
+pub(super) fn attributes(options: &WriteOptions, limit: u64) -> Result<Attributes> {
+    let mut attributes = Attributes::new();
+    let headers = [(Attribute::ContentType, &options.content_type), (Attribute::CacheControl, &options.cache_control)];
+    for (attribute, value) in headers {
+        if let Some(value) = value {
+            check_header_value(value)?;
+            attributes.insert(attribute, value.clone().into());
+        }
+    }
+    let mut size = 0;
+    for (name, value) in &options.metadata {
+        check_metadata_name(name)?;
+        check_header_value(value)?;
+        size += (name.len() + value.len()) as u64;
+        attributes.insert(Attribute::Metadata(name.clone().into()), value.clone().into());
+    }
+    if size > limit { Err(Error::too_large("the metadata", size, limit)) } else { Ok(attributes) }
+}
+
+fn check_metadata_name(name: &str) -> Result<()> {
+    // Azure wants C# identifiers, S3 and Cloud Storage headers; all of them fold the case.
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.bytes().all(good) && name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "`{}` is not a metadata name: use a-z, 0-9 and _, beginning with a letter",
+        name.escape_debug()
+    )))
+}
+
+fn check_header_value(value: &str) -> Result<()> {
+    let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if printable && !value.is_empty() && value.trim() == value {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "content type, cache control and metadata values are printable ASCII with no blank at either end",
+    ))
+}
