@@ -1,17 +1,16 @@
 //! The error that a response was made of. Tests read it; no host sends the extensions of a response.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use axum_core::response::Response;
 use http::Extensions;
 
-use crate::Error;
-
 #[derive(Clone)]
-struct Failure(Arc<Error>);
+struct Failure(Arc<dyn Debug + Send + Sync>);
 
 /// Keeps an error with its response.
-pub(crate) fn keep(error: Error, response: &mut Response) {
+pub(crate) fn keep(error: impl Debug + Send + Sync + 'static, response: &mut Response) {
     response.extensions_mut().insert(Failure(Arc::new(error)));
 }
 

@@ -68,6 +68,9 @@ impl Outcome {
 /// | any other isobar error | [`Outcome::Retry`], after [`Error::retry_after`] where that is known |
 /// | any other error | [`Outcome::Retry`] |
 ///
+/// An error of another type counts as the first isobar error among its sources, as for a
+/// [`Problem`](crate::Problem#sources). `Outcome::from(error)` follows the same rule.
+///
 /// ```
 /// use isobar_abstraction::{Error, IntoOutcome, Outcome, Result};
 ///
@@ -98,15 +101,23 @@ impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
     fn into_outcome(self) -> Outcome {
         match self {
             Ok(value) => value.into_outcome(),
-            Err(error) => {
-                let error = error.into();
-                let (ours, reason) = (error.downcast_ref::<Error>(), chain(error.as_ref()));
-                match ours.is_some_and(is_final) {
-                    true => Outcome::Reject { reason },
-                    false => Outcome::Retry { after: ours.and_then(Error::retry_after), reason },
-                }
-            }
+            Err(error) => of_error(error.into().as_ref()),
         }
+    }
+}
+
+/// By the rule for an `Err`: see [`IntoOutcome`].
+impl From<Error> for Outcome {
+    fn from(error: Error) -> Self {
+        of_error(&error)
+    }
+}
+
+fn of_error(error: &(dyn std::error::Error + 'static)) -> Outcome {
+    let (ours, reason) = (Error::find(error), chain(error));
+    match ours.is_some_and(is_final) {
+        true => Outcome::Reject { reason },
+        false => Outcome::Retry { after: ours.and_then(Error::retry_after), reason },
     }
 }
 
@@ -254,6 +265,7 @@ mod tests {
         }
         let foreign = Err::<(), BoxError>("not ours".into()).into_outcome();
         assert_eq!(foreign, Outcome::retry("not ours"));
+        assert_eq!(Outcome::from(Error::invalid("no")), Outcome::reject("no (invalid-input)"));
     }
 
     #[test]

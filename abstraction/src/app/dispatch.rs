@@ -16,7 +16,7 @@ use super::response::checked;
 use super::trigger::described;
 use crate::ambient::Ambient;
 use crate::function::Function;
-use crate::{Body, Context, Error, ErrorKind, Event, IntoOutcome, Invocation, Outcome, Reply, Result};
+use crate::{Body, Context, Error, ErrorKind, Event, Invocation, Outcome, Reply, Result};
 
 #[async_trait]
 impl Function for App {
@@ -75,8 +75,8 @@ impl App {
     async fn on_event(&self, handler: &Arc<Handler>, event: Event, cx: Context) -> Result<Outcome> {
         Ok(match self.run(handler, event, cx).await {
             Ok(Ok(Reply::Handled(outcome))) => outcome,
-            Ok(Ok(other)) => Err::<(), _>(misanswered("an event", &other)).into_outcome(),
-            Ok(Err(error)) => Err::<(), _>(error).into_outcome(),
+            Ok(Ok(other)) => misanswered("an event", &other).into(),
+            Ok(Err(error)) => error.into(),
             Err(panic) => Outcome::retry(panic),
         })
     }

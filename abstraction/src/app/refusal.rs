@@ -4,7 +4,7 @@ use axum_core::response::Response;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 
-use super::http::answer;
+use crate::problem::answer;
 use crate::profile::Limits;
 use crate::{Body, ErrorKind};
 

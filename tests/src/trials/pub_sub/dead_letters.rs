@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use isobar::driver::ResourceKind;
 use isobar::prelude::*;
+use isobar::{BoxError, ResourceKind, axum};
 
 use super::{JOBS, Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};
 use crate::{Checked, World};
@@ -122,7 +123,8 @@ async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<
     Ok(())
 }
 
-/// The app's own refusal, an argument that is refused, and, which a new write may mend, what is stored.
+/// The app's own refusal, bare and inside another error, an argument that is refused, and, which a new write may mend,
+/// what is stored.
 async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<dyn World>) -> Checked {
     let app = |cloud: &Cloud| {
         let notes = cloud.table::<u32>("notes");
@@ -130,24 +132,27 @@ async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<
             let notes = notes.clone();
             async move {
                 match message.body.as_str() {
-                    "app" => Err(Error::invalid("not a job")),
-                    "request" => notes.put("", &1).await.map(drop),
-                    _ => notes.get("text").await.map(drop),
+                    "app" => Err(Error::invalid("not a job"))?,
+                    "inside" => Err(axum::Error::new(Error::invalid("not a job")))?,
+                    "request" => notes.put("", &1).await.map(drop)?,
+                    _ => notes.get("text").await.map(drop)?,
                 }
+                Ok::<_, BoxError>(())
             }
         })
     };
     world.cloud().table::<String>("notes").put("text", &"no number".to_owned()).await?;
     let app = world.run(app).await?;
-    for body in ["app", "request", "stored"] {
+    for body in ["app", "inside", "request", "stored"] {
         jobs::<String>(&*world).publish(body.to_owned()).await?;
     }
     app.deliver().await?;
     let mut reasons: Vec<_> = dead_jobs(&*app).await?.into_iter().map(|dead| dead.reason).collect();
     reasons.sort();
-    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert_eq!(reasons.len(), 3, "{reasons:?}");
     assert_eq!(reasons[0], "not a job (invalid-input)");
-    assert!(reasons[1].contains("the partition key is empty"), "{}", reasons[1]);
+    assert_eq!(reasons[1], "not a job (invalid-input): not a job (invalid-input)");
+    assert!(reasons[2].contains("the partition key is empty"), "{}", reasons[2]);
     Ok(())
 }
 
