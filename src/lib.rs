@@ -49,12 +49,28 @@
 //! | `aws` | Lambda, DynamoDB, S3, SNS and SQS |
 //! | `azure` | Functions, Cosmos DB or Table Storage, Blob Storage, Service Bus or Storage Queues |
 //! | `gcp` | Cloud Run functions, Firestore, Cloud Storage, Pub/Sub |
+//! | `macros` | axum's `debug_handler` and derives |
+//! | `multipart` | axum's extractor of forms with files: `isobar::axum::extract::Multipart` |
 //!
-//! Any of them together make one binary that asks where it is: see [`selection`]. A provider of somebody else's joins
+//! Any providers together make one binary that asks where it is: see [`selection`]. A provider of somebody else's joins
 //! them by [`main_with`].
+//!
+//! The code that axum's macros make names the crate `axum`, so that an app which uses them has
+//! `axum = { version = "0.8", default-features = false }` among its dependencies too:
+//!
+//! ```
+//! use isobar::prelude::*;
+//!
+//! #[isobar::axum::debug_handler]
+//! async fn greet(Path(name): Path<String>) -> Result<String, Problem> {
+//!     Ok(format!("Hello, {name}!"))
+//! }
+//! # let _: Router = Router::new().route("/{name}", get(greet));
+//! ```
 
 mod adapters;
 pub mod config;
+mod extract;
 mod logs;
 mod run;
 pub mod selection;
@@ -62,9 +78,10 @@ mod spawn;
 
 pub use adapters::ADAPTERS;
 pub use axum;
+pub use extract::{Json, Path, Query};
 pub use isobar_abstraction::{
     App, Body, BoxError, Cloud, Context, Delivered, Error, ErrorKind, Event, IntoApp, IntoOutcome, Invocation, Next,
-    ObjectChange, ObjectEvent, Origin, OriginalUri, Outcome, Reply, Result, Stateful, TestClient, TestRequest,
+    ObjectChange, ObjectEvent, Origin, OriginalUri, Outcome, Problem, Reply, Result, Stateful, TestClient, TestRequest,
     TestResponse, Tick, TraceParent, blob, clock, driver, key_value, manifest, memory, object_store, pub_sub,
 };
 #[cfg(feature = "aws")]
@@ -81,18 +98,18 @@ pub use spawn::spawn;
 
 /// What an app needs, in one `use`.
 pub mod prelude {
-    pub use axum::extract::{Extension, Path, Query, State};
+    pub use axum::Router;
+    pub use axum::extract::{Extension, State};
     pub use axum::http::{HeaderMap, Method, StatusCode, Uri};
     pub use axum::response::{IntoResponse, Redirect, Response};
     pub use axum::routing::{any, delete, get, head, patch, post, put};
-    pub use axum::{Json, Router};
 
     pub use crate::blob::{Bucket, WriteOptions};
     pub use crate::key_value::{Key, PutMode, PutOptions, Table, Version};
     pub use crate::pub_sub::{Message, Outgoing, Topic};
     pub use crate::{
-        App, Body, Cloud, Context, Error, ErrorKind, IntoOutcome, ObjectChange, ObjectEvent, Outcome, Result,
-        TestClient, TestLogs, Tick,
+        App, Body, Cloud, Context, Error, ErrorKind, IntoOutcome, Json, ObjectChange, ObjectEvent, Outcome, Path,
+        Problem, Query, Result, TestClient, TestLogs, Tick,
     };
 }
 

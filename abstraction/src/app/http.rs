@@ -106,7 +106,6 @@ impl Overrun {
 #[cfg(test)]
 mod tests {
     use futures_util::future::FutureExt;
-
     use http::StatusCode;
 
     use super::*;

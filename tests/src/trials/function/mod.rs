@@ -12,6 +12,7 @@ pub mod http;
 pub mod invoke;
 pub mod manifest;
 pub mod modules;
+pub mod problems;
 pub mod schedule;
 
 use ::http::{Request, Response};
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Trial> {
         bodies::all(),
         answers::all(),
         faults::all(),
+        problems::all(),
         invoke::all(),
         schedule::all(),
         context::all(),

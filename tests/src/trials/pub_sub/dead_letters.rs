@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use isobar::driver::ResourceKind;
 use isobar::prelude::*;
-use isobar::{BoxError, ResourceKind, axum};
+use isobar::{BoxError, axum};
 
 use super::{JOBS, Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};
 use crate::{Checked, World};
