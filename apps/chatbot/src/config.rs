@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use isobar::{Error, ErrorKind};
+use isobar::Error;
 
 /// What the bot needs to know of the services; of each of them all or nothing.
 ///
@@ -100,8 +100,7 @@ impl std::error::Error for Missing {}
 /// 503: the service tries again. Strangers need not know what is missing; the log says it.
 impl From<Missing> for Error {
     fn from(missing: Missing) -> Self {
-        let message = "this webhook is not set up; the log of the app says what is missing";
-        Self::new(ErrorKind::Unavailable, message).with_source(missing)
+        Self::unavailable("this webhook is not set up; the log of the app says what is missing").with_source(missing)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What comes from a service, in the bot's own terms.
 
-use isobar::{Error, ErrorKind};
+use isobar::Error;
 use serde::{Deserialize, Serialize};
 
 /// A message from a person, as it travels on the topic `incoming`.
@@ -61,5 +61,5 @@ pub(crate) enum Received {
 /// The sender of a webhook is not known.
 pub(crate) fn unverified(reason: &'static str) -> Error {
     tracing::warn!(reason, "a webhook was refused");
-    Error::new(ErrorKind::Unauthenticated, reason)
+    Error::unauthenticated(reason)
 }

@@ -127,22 +127,21 @@ fn read_event(team: String, id: &str, event: Event) -> Received {
 }
 
 /// Sends a message to a channel, and to a thread in it if there is one.
-pub(crate) async fn send(slack: &Slack, web: &WebApi, channel: &str, thread: Option<&str>, text: &str) -> Outcome {
+pub(crate) async fn send(slack: &Slack, web: &WebApi, channel: &str, thread: Option<&str>, text: &str) -> Result<()> {
     let Slack { api, bot_token, .. } = slack;
     let mut message = json!({ "channel": channel, "text": plain(text) });
     if let Some(thread) = thread {
         message["thread_ts"] = thread.into();
     }
-    let answer = match web.post(&format!("{api}/chat.postMessage"), Some(bot_token), &message).await {
-        Ok(answer) if answer.body["ok"] == Value::Bool(true) => return Outcome::Ack,
-        Ok(answer) => answer,
-        Err(outcome) => return outcome,
-    };
+    let answer = web.post(&format!("{api}/chat.postMessage"), Some(bot_token), &message).await?;
+    if answer.body["ok"] == Value::Bool(true) {
+        return Ok(());
+    }
     let error = bot_token.hide_in(answer.body["error"].as_str().unwrap_or("no error code"));
-    match is_passing(&error) {
+    Err(match is_passing(&error) {
         true => answer.later("Slack", &error),
         false => answer.failure("Slack", &error),
-    }
+    })
 }
 
 /// Errors of the service's own, which come with status 200.

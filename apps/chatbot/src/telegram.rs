@@ -74,14 +74,14 @@ pub(crate) fn read(body: &[u8]) -> serde_json::Result<Received> {
 }
 
 /// Sends a message to a chat.
-pub(crate) async fn send(telegram: &Telegram, web: &WebApi, chat_id: i64, text: &str) -> Outcome {
+pub(crate) async fn send(telegram: &Telegram, web: &WebApi, chat_id: i64, text: &str) -> Result<()> {
     let Telegram { api, bot_token, .. } = telegram;
     // The token is a part of the URL, which therefore must not be in any log or error.
     let url = format!("{api}/bot{}/sendMessage", bot_token.reveal());
-    match web.post(&url, None, &json!({ "chat_id": chat_id, "text": text })).await {
-        Ok(answer) if answer.body["ok"] == Value::Bool(true) => Outcome::Ack,
-        Ok(answer) => answer.failure("Telegram", &bot_token.hide_in(description(&answer))),
-        Err(outcome) => outcome,
+    let answer = web.post(&url, None, &json!({ "chat_id": chat_id, "text": text })).await?;
+    match answer.body["ok"] == Value::Bool(true) {
+        true => Ok(()),
+        false => Err(answer.failure("Telegram", &bot_token.hide_in(description(&answer)))),
     }
 }
 

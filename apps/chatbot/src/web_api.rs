@@ -37,36 +37,35 @@ pub(crate) struct Answer {
 }
 
 impl WebApi {
-    /// Posts JSON. Where there is no answer, the outcome says what becomes of the message; it never
-    /// names the URL, which may hold a secret.
-    pub(crate) async fn post(&self, url: &str, bearer: Option<&Secret>, body: &Value) -> Result<Answer, Outcome> {
-        let request = request(url, bearer, body).map_err(|error| {
-            Outcome::reject(format!("the address of the Web API or the token is malformed: {error}"))
-        })?;
-        let client = self.0.get_or_init(client).as_ref().map_err(Outcome::reject)?;
+    /// Posts JSON. Errors: `InvalidInput`, `Unavailable`, `Timeout`. They never name the URL, which may hold a secret.
+    pub(crate) async fn post(&self, url: &str, bearer: Option<&Secret>, body: &Value) -> Result<Answer> {
+        let malformed = "the address of the Web API or the token is malformed";
+        let request = request(url, bearer, body).map_err(|error| Error::invalid(malformed).with_source(error))?;
+        let client = self.0.get_or_init(client).as_ref().map_err(Error::invalid)?;
+        let unreachable = |error: BoxError| Error::unavailable("the Web API cannot be reached").with_source(error);
         match tokio::time::timeout(TIMEOUT, exchange(client, request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Outcome::retry(format!("the Web API cannot be reached: {}", causes(error.as_ref())))),
-            Err(_) => Err(Outcome::retry(format!("the Web API gave no answer within {} s", TIMEOUT.as_secs()))),
+            Ok(answer) => answer.map_err(unreachable),
+            Err(_) => Err(Error::timeout(format!("the Web API gave no answer within {} s", TIMEOUT.as_secs()))),
         }
     }
 }
 
 impl Answer {
-    /// The outcome of an answer that is not a success, by its status.
-    pub(crate) fn failure(&self, service: &str, reason: &str) -> Outcome {
+    /// The error of an answer that is not a success, by its status: `InvalidInput` where no later try can succeed.
+    pub(crate) fn failure(&self, service: &str, reason: &str) -> Error {
         if self.status == StatusCode::TOO_MANY_REQUESTS || self.status.is_server_error() {
             return self.later(service, reason);
         }
-        Outcome::reject(format!("{service} refused the reply with status {}: {reason}", self.status.as_u16()))
+        Error::invalid(format!("{service} refused the reply with status {}: {reason}", self.status.as_u16()))
     }
 
     /// Not now, but later; not before the service wants it.
-    pub(crate) fn later(&self, service: &str, reason: &str) -> Outcome {
-        let reason = format!("{service} cannot take the reply now, status {}: {reason}", self.status.as_u16());
+    pub(crate) fn later(&self, service: &str, reason: &str) -> Error {
+        let status = self.status.as_u16();
+        let error = Error::unavailable(format!("{service} cannot take the reply now, status {status}: {reason}"));
         match self.retry_after {
-            Some(after) => Outcome::retry_after(after, reason),
-            None => Outcome::retry(reason),
+            Some(after) => error.with_retry_after(after),
+            None => error,
         }
     }
 }
@@ -107,11 +106,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let now = text(DATE).and_then(clock::parse).unwrap_or_else(SystemTime::now);
         clock::parse(after)?.duration_since(now).ok()
     })
-}
-
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use isobar::prelude::*;
 use crate::answer::{self, Request};
 use crate::bot::Bot;
 use crate::inbox::{Claim, LEASE};
-use crate::{Incoming, Place, slack, telegram};
+use crate::{Incoming, Missing, Place, slack, telegram};
 
 impl Bot {
     /// Replies to a message, once, however often it is delivered.
@@ -33,26 +33,26 @@ impl Bot {
         Ok(outcome)
     }
 
-    async fn say(&self, incoming: &Incoming) -> Result<Outcome> {
+    async fn say(&self, incoming: &Incoming) -> Result<()> {
         let number = self.conversations.add(incoming).await?;
         let text = match answer::understand(&incoming.text) {
             Request::Help => answer::help(),
             Request::History => answer::history(&self.conversations.before(incoming, answer::SHOWN).await?),
             Request::Echo(text) => answer::echo(text, number),
         };
-        Ok(self.send(&incoming.place, &text).await)
+        self.send(&incoming.place, &text).await
     }
 
-    async fn send(&self, place: &Place, text: &str) -> Outcome {
+    async fn send(&self, place: &Place, text: &str) -> Result<()> {
+        // No later try finds secrets in the same environment.
+        let lost = |missing: Missing| Error::invalid(missing.to_string());
         match place {
-            Place::Telegram { chat_id } => match self.config.telegram() {
-                Ok(config) => telegram::send(config, &self.web, *chat_id, text).await,
-                Err(missing) => Outcome::reject(missing.to_string()),
-            },
-            Place::Slack { channel, thread, .. } => match self.config.slack() {
-                Ok(config) => slack::send(config, &self.web, channel, thread.as_deref(), text).await,
-                Err(missing) => Outcome::reject(missing.to_string()),
-            },
+            Place::Telegram { chat_id } => {
+                telegram::send(self.config.telegram().map_err(lost)?, &self.web, *chat_id, text).await
+            }
+            Place::Slack { channel, thread, .. } => {
+                slack::send(self.config.slack().map_err(lost)?, &self.web, channel, thread.as_deref(), text).await
+            }
         }
     }
 }

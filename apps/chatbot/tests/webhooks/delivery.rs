@@ -211,8 +211,8 @@ async fn what_a_service_refuses_becomes_a_dead_letter_with_the_reason() -> Resul
     assert_eq!(client.deliver_all().await?.dead, 1);
     let reasons: Vec<_> = client.dead_letters("incoming").into_iter().map(|letter| letter.reason).collect();
     let expected = [
-        "Telegram refused the reply with status 403: Forbidden: bot was blocked by the user",
-        "Slack refused the reply with status 200: channel_not_found",
+        "Telegram refused the reply with status 403: Forbidden: bot was blocked by the user (invalid-input)",
+        "Slack refused the reply with status 200: channel_not_found (invalid-input)",
     ];
     assert_eq!(reasons, expected);
     Ok(())
