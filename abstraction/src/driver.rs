@@ -26,6 +26,7 @@ pub mod key_value {
         Item, Items, KeyValue, Put, QueryRange, ScanSegment, Write, add_to_counter, is_repeatable, parse_counter,
         put_of_sum, sum_of, with_sums,
     };
+    pub use crate::key_value::own::OwnItems;
     pub use crate::key_value::{Key, PutMode, Version};
 }
 

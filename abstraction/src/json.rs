@@ -1,6 +1,6 @@
 //! How typed values become bytes: JSON, and bytes as they are where the type is `Bytes`.
 
-mod finite;
+mod holdable;
 
 use std::any::Any;
 
@@ -10,30 +10,15 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
-/// Errors: `InvalidInput` for what JSON cannot hold, such as a float that is not a number.
+/// Errors: `InvalidInput` for what JSON cannot hold, such as a float that is not a number, and for a value that is
+/// nested too deep to be read again.
 pub(crate) fn encode<T: Serialize + 'static>(value: &T) -> Result<Bytes> {
     if let Some(bytes) = (value as &dyn Any).downcast_ref::<Bytes>() {
         return Ok(bytes.clone());
     }
-    if finite::has_other_floats(value) {
-        return Err(Error::invalid("the value has a float that is infinite or not a number, which JSON cannot hold"));
-    }
+    holdable::check(value).map_err(Error::invalid)?;
     let json = serde_json::to_vec(value);
     json.map(Bytes::from).map_err(|source| Error::invalid("the value cannot be written as JSON").with_source(source))
-}
-
-/// [`encode`], for values that are read back as the same type. Errors: `InvalidInput` also for what could
-/// not be read back, such as a value that is nested too deep.
-pub(crate) fn encode_readable<T: Serialize + DeserializeOwned + 'static>(value: &T) -> Result<Bytes> {
-    let bytes = encode(value)?;
-    match decode::<T>(&bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) => {
-            let expected = std::any::type_name::<T>();
-            let why = error.message();
-            Err(Error::invalid(format!("the value could not be read back from JSON as a `{expected}`: {why}")))
-        }
-    }
 }
 
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &Bytes) -> Result<T> {

@@ -34,14 +34,19 @@ pub const ROWS: &[Row] = &[
     row("KV-14", "A transaction takes up to 100 writes and 2 MB, each key once"),
     row("KV-15", "`add` is exact under contention and within its limits"),
     row("KV-16", "An expired item is never read and counts as absent in every condition"),
-    row("KV-17", "`update` reads, changes and writes back, and loses no race"),
+    row("KV-17", "`update` and `modify` read, change and write back, and lose no race"),
     row("KV-18", "Keys and items over the limit are `TooLarge`, and nothing is written"),
-    row("KV-19", "A typed value that cannot be read is `InvalidInput` and stays stored"),
+    row(
+        "KV-19",
+        "A typed value that cannot be read is `InvalidInput` and stays stored; floats that are not finite and values \
+         deeper than 127 are not written",
+    ),
     row("KV-20", "What was not declared is `PermissionDenied`"),
     row("KV-21", "A write whose caller goes away happens whole or not at all"),
     row("KV-22", "Data outlives the process"),
     row("KV-23", "Tables whose names look alike are different; a wrong name is `Config` at first use"),
     row("KV-24", "An error names its operation and table, and never shows a value"),
+    row("KV-25", "Sort keys that begin with U+10FFFF U+10FFFF are isobar's own: refused to apps, and hidden from them"),
     row("BL-1", "An object is returned bit for bit, from 0 bytes to many parts"),
     row("BL-2", "A key is any UTF-8; keys that look alike are different, and none reaches outside"),
     row("BL-3", "`Create` on a taken key is `AlreadyExists`, and one of many racing creates wins"),
@@ -66,10 +71,15 @@ pub const ROWS: &[Row] = &[
     row("BL-22", "An error names its operation and bucket, and never shows content or a signature"),
     row("BL-23", "An object is served over HTTP: HEAD, one range, conditions, and a redirect where it is too large"),
     row("PS-1", "A published message is delivered, with body, attributes and id as they were"),
-    row("PS-2", "An `Err` that may pass, or a panic, delivers again, with the attempt counted and a growing wait"),
+    row(
+        "PS-2",
+        "An `Err` or a panic delivers again, with the attempt counted and a growing wait; but an isobar `Error` of kind \
+         `InvalidInput`, `TooLarge` or `Unsupported` and origin `App` or `Request`, also among the sources of another \
+         error, is a `Reject`",
+    ),
     row("PS-3", "`Retry` waits at least as long as it says"),
     row("PS-4", "After the declared attempts a message is a dead letter with its reason"),
-    row("PS-5", "`Reject`, and an `Err` that no delivery can mend, make a dead letter at once, with the reason"),
+    row("PS-5", "`Reject`, and an `Err` that counts as one, make a dead letter at once, with the reason"),
     row("PS-6", "Each message of a batch stands alone"),
     row("PS-7", "Messages of one ordering key come one at a time, in order"),
     row("PS-8", "A batch is published with one result for each message"),
@@ -93,7 +103,11 @@ pub const ROWS: &[Row] = &[
         "A response that HTTP does not allow is a 500 before the first byte, or sent without what HTTP forbids",
     ),
     row("FN-11", "A request that some host cannot take is refused on all of them, with a hint"),
-    row("FN-12", "An error answers over HTTP by its kind and its origin; every answer has an `x-request-id`"),
+    row(
+        "FN-12",
+        "An error, a `Problem` and a rejected extractor answer over HTTP in one form, by kind and origin or by their \
+         status; every answer has an `x-request-id`",
+    ),
     row("FN-13", "Each handler of an app with a state is given a clone of it"),
     row("FN-14", "Layers run once around each delivery on every trigger, the first added outermost"),
     row("FN-15", "A module brings its routes below its prefix, its triggers and its layers"),

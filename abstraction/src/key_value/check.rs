@@ -4,16 +4,35 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::{Item, Key, KeyValue, Put, PutMode, PutOptions, Write, with_sums};
 use crate::clock::{from_millis, to_millis};
 use crate::handle::Resource;
 use crate::{Error, Result, json};
 
+/// What the sort keys of isobar's own items begin with: the last characters of all, so that they are the last items of
+/// a partition.
+pub(super) const OWN: &str = "\u{10FFFF}\u{10FFFF}";
+
+pub(super) fn own_sort(sort: &str) -> String {
+    format!("{OWN}{sort}")
+}
+
+pub(super) fn is_own(sort: &str) -> bool {
+    sort.starts_with(OWN)
+}
+
+/// Errors: `InvalidInput` for a sort key that no app can use.
+pub(super) fn check_sort(sort: &str) -> Result<()> {
+    match is_own(sort) {
+        true => Err(Error::invalid("sort keys that begin with U+10FFFF U+10FFFF are isobar's own; use another one")),
+        false => Ok(()),
+    }
+}
+
 impl Resource<dyn KeyValue> {
     /// Makes of a put what a driver takes.
-    pub(super) fn prepare<T: Serialize + DeserializeOwned + 'static>(
+    pub(super) fn prepare<T: Serialize + 'static>(
         &self,
         operation: &'static str,
         key: Key,
@@ -22,7 +41,7 @@ impl Resource<dyn KeyValue> {
     ) -> Result<Put> {
         let explain = |error| self.explain(operation, error);
         self.check_key(operation, &key)?;
-        let value = json::encode_readable(value).map_err(explain)?;
+        let value = json::encode(value).map_err(explain)?;
         let size = (key.partition.len() + key.sort.len() + value.len()) as u64;
         let limit = self.limits.item_bytes;
         if size > limit {

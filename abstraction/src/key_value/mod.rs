@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod driver;
+pub(crate) mod own;
 mod query;
 mod table;
 mod transaction;
@@ -22,7 +23,8 @@ use crate::{Error, Result};
 /// The key of an item: the partition that it lies in, and its place there.
 ///
 /// Any UTF-8; a partition has 1 to 256 bytes, a sort key 0 to 512. Items of one partition are
-/// ordered by sort key and can be written together.
+/// ordered by sort key and can be written together. Sort keys that begin with U+10FFFF U+10FFFF are isobar's own:
+/// apps cannot use them, and a driver stores them like any other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Which items lie together.

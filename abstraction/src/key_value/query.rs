@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -9,6 +10,7 @@ use std::time::SystemTime;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
+use super::check::{OWN, check_sort, is_own};
 use super::{Item, Key, KeyValue, QueryRange, ScanSegment, Version};
 use crate::access::Access;
 use crate::handle::Resource;
@@ -96,19 +98,21 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-impl<T> Page<T> {
-    fn new(found: Vec<Item>, decode: fn(Item) -> Result<Entry<T>>, next: Option<Cursor>) -> Self {
+impl<T: DeserializeOwned + 'static> Page<T> {
+    fn new(found: Vec<Item>, next: Option<Cursor>) -> Self {
         let (mut items, mut unreadable) = (Vec::with_capacity(found.len()), Vec::new());
         for item in found {
             let key = item.key.clone();
-            match decode(item) {
+            match Entry::decode(item) {
                 Ok(entry) => items.push(entry),
                 Err(error) => unreadable.push(Unreadable { key, reason: error.message().to_owned() }),
             }
         }
         Self { items, unreadable, next }
     }
+}
 
+impl<T> Page<T> {
     /// The items, where all of them are readable.
     fn readable(self) -> Result<(Vec<Entry<T>>, Option<Cursor>)> {
         match self.unreadable.first() {
@@ -132,14 +136,14 @@ pub struct Query<T> {
     resource: Resource<dyn KeyValue>,
     range: QueryRange,
     after: Option<Cursor>,
-    decode: fn(Item) -> Result<Entry<T>>,
+    value: PhantomData<fn() -> T>,
 }
 
-impl<T: DeserializeOwned + 'static> Query<T> {
+impl<T> Query<T> {
     pub(super) fn new(resource: Resource<dyn KeyValue>, partition: String) -> Self {
         let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
         let range = QueryRange { partition, lower, upper, descending: false, limit: DEFAULT_LIMIT };
-        Self { resource, range, after: None, decode: Entry::decode }
+        Self { resource, range, after: None, value: PhantomData }
     }
 
     /// Only sort keys that begin with `prefix`.
@@ -174,11 +178,11 @@ impl<T: DeserializeOwned + 'static> Query<T> {
         self
     }
 
-    /// One page. An item whose value is not a `T` is in [`Page::unreadable`].
-    pub async fn page(&self) -> Result<Page<T>> {
-        let Self { resource, range, after, decode } = self;
-        let mut range = range.clone();
+    async fn fetch(&self) -> Result<(Vec<Item>, Option<Cursor>)> {
+        let Self { resource, after, .. } = self;
+        let mut range = self.range.clone();
         resource.check_partition("query", &range.partition)?;
+        leave_out_own(&mut range).map_err(|error| resource.explain("query", error))?;
         if let Some(cursor) = after {
             move_past(&mut range, cursor.0.clone());
         }
@@ -194,7 +198,18 @@ impl<T: DeserializeOwned + 'static> Query<T> {
             move_past(&mut range, position);
         }
         let next = resume.filter(|_| !is_empty(&range)).map(|position| Cursor::new(&position));
-        Ok(Page::new(items, *decode, next))
+        Ok((items, next))
+    }
+}
+
+impl<T: DeserializeOwned + 'static> Query<T> {
+    /// One page. An item whose value is not a `T` is in [`Page::unreadable`].
+    ///
+    /// Errors: `InvalidInput` where the prefix or an end of the range begins with U+10FFFF U+10FFFF, which is for
+    /// isobar's own items.
+    pub async fn page(&self) -> Result<Page<T>> {
+        let (items, next) = self.fetch().await?;
+        Ok(Page::new(items, next))
     }
 
     /// All pages. Only where the answer is known to be small: it is held in memory.
@@ -211,6 +226,22 @@ impl<T: DeserializeOwned + 'static> Query<T> {
             query = query.after(next);
         }
     }
+}
+
+/// Isobar's own items are the last of a partition. Errors: `InvalidInput` for a range that asks for them.
+fn leave_out_own(range: &mut QueryRange) -> Result<()> {
+    let end = Bound::Excluded(OWN.to_owned());
+    if range.upper == Bound::Unbounded {
+        range.upper = end.clone();
+    }
+    // A prefix may end where they begin.
+    let upper = Some(&range.upper).filter(|upper| **upper != end);
+    for bound in [&range.lower].into_iter().chain(upper) {
+        if let Bound::Included(sort) | Bound::Excluded(sort) = bound {
+            check_sort(sort)?;
+        }
+    }
+    Ok(())
 }
 
 /// Leaves out what a page before has returned. A cursor from elsewhere never widens the range.
@@ -260,13 +291,13 @@ fn after_prefix(prefix: &str) -> Option<String> {
 pub struct ScanQuery<T> {
     resource: Resource<dyn KeyValue>,
     segment: ScanSegment,
-    decode: fn(Item) -> Result<Entry<T>>,
+    value: PhantomData<fn() -> T>,
 }
 
-impl<T: DeserializeOwned + 'static> ScanQuery<T> {
+impl<T> ScanQuery<T> {
     pub(super) fn new(resource: Resource<dyn KeyValue>) -> Self {
         let segment = ScanSegment { segment: 0, segments: 1, limit: DEFAULT_LIMIT, after: None };
-        Self { resource, segment, decode: Entry::decode }
+        Self { resource, segment, value: PhantomData }
     }
 
     /// Only one of several disjoint segments, numbered from 0, so that many can work at once.
@@ -286,19 +317,22 @@ impl<T: DeserializeOwned + 'static> ScanQuery<T> {
         self.segment.after = Some(cursor.0);
         self
     }
+}
 
+impl<T: DeserializeOwned + 'static> ScanQuery<T> {
     /// One page; it may hold fewer items than the limit, or none, before the end. An item whose value is
     /// not a `T` is in [`Page::unreadable`].
     ///
     /// Errors: `InvalidInput` where there is no such segment.
     pub async fn page(&self) -> Result<Page<T>> {
-        let Self { resource, segment, decode } = self;
+        let Self { resource, segment, .. } = self;
         if segment.segment >= segment.segments {
             let message = format!("there is no segment {} of {}; they count from 0", segment.segment, segment.segments);
             return Err(resource.explain("scan", Error::invalid(message)));
         }
-        let found = resource.run("scan", Access::Read, |driver| driver.scan(segment)).await?;
-        Ok(Page::new(found.items, *decode, found.resume.as_deref().map(Cursor::new)))
+        let mut found = resource.run("scan", Access::Read, |driver| driver.scan(segment)).await?;
+        found.items.retain(|item| !is_own(&item.key.sort));
+        Ok(Page::new(found.items, found.resume.as_deref().map(Cursor::new)))
     }
 
     /// All pages. Only where the table is known to be small: it is held in memory.

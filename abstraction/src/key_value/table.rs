@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::check::check_sort;
 use super::{Entry, Key, KeyValue, PutMode, PutOptions, Query, ScanQuery, Transaction, Version};
 use crate::access::Access;
 use crate::handle::Resource;
@@ -47,7 +48,7 @@ impl<T> Clone for Table<T> {
     }
 }
 
-/// Tries of [`Table::update`] before it gives up.
+/// Tries of [`Table::update`] and [`Table::modify`] before they give up.
 const UPDATE_TRIES: u32 = 100;
 
 impl<T> Table<T> {
@@ -73,16 +74,37 @@ impl<T> Table<T> {
     }
 
     /// Deletes an item. An absent one is `Ok`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let notes = Cloud::memory().table::<String>("notes");
+    /// notes.put("tea", &"green".to_owned()).await?;
+    /// notes.delete("tea").await?;
+    /// notes.delete("tea").await?;
+    /// assert_eq!(notes.get("tea").await?, None);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn delete(&self, key: impl Into<Key>) -> Result<()> {
         let key = self.checked("delete", key.into())?;
-        self.resource.run("delete", Access::Write, |driver| driver.delete(&key, None)).await
+        self.delete_at("delete", key, None).await
     }
 
     /// Deletes an item if it is still this version. Errors: `Conflict`, also where it is absent.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::{Cloud, ErrorKind};
+    /// let notes = Cloud::memory().table::<String>("notes");
+    /// let old = notes.put("tea", &"green".to_owned()).await?;
+    /// let new = notes.put("tea", &"black".to_owned()).await?;
+    /// assert_eq!(notes.delete_version("tea", &old).await.unwrap_err().kind(), ErrorKind::Conflict);
+    /// notes.delete_version("tea", &new).await?;
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn delete_version(&self, key: impl Into<Key>, version: &Version) -> Result<()> {
         let key = self.checked("delete_version", key.into())?;
-        version.check().map_err(|error| self.resource.explain("delete_version", error))?;
-        self.resource.run("delete_version", Access::Write, |driver| driver.delete(&key, Some(version))).await
+        self.delete_at("delete_version", key, Some(version)).await
     }
 
     /// Adds `delta` to a counter atomically and returns the sum; an absent counter is 0.
@@ -90,26 +112,121 @@ impl<T> Table<T> {
     /// A counter reads as a number: `Table<i64>` decodes it. Exact under any contention. A counter
     /// stays within ±(2⁵³ − 1). Errors: `InvalidInput` where the item holds something else, or the
     /// sum would pass that limit; nothing is changed then.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let visits = Cloud::memory().table::<i64>("visits");
+    /// assert_eq!(visits.add("home", 2).await?, 2);
+    /// assert_eq!(visits.add("home", -3).await?, -1);
+    /// assert_eq!(visits.get("home").await?, Some(-1));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn add(&self, key: impl Into<Key>, delta: i64) -> Result<i64> {
         let key = self.checked("add", key.into())?;
+        self.resource.check_key("add", &key)?;
         self.resource.run("add", Access::Write, |driver| driver.add(&key, delta)).await
     }
 
+    /// The items of one partition, in order of their sort keys.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let notes = Cloud::memory().table::<u32>("notes");
+    /// for (sort, value) in [("2026-02-01", 3), ("2026-01-01", 1), ("2026-01-31", 2)] {
+    ///     notes.put(("ada", sort), &value).await?;
+    /// }
+    /// let january = notes.query("ada").range("2026-01".."2026-02").all().await?;
+    /// assert_eq!(january.iter().map(|entry| entry.value).collect::<Vec<_>>(), [1, 2]);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn query(&self, partition: impl Into<String>) -> Query<T> {
+        Query::new(self.resource.clone(), partition.into())
+    }
+
+    /// All items, in no order, at the cost of reading all of them.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let notes = Cloud::memory().table::<u32>("notes");
+    /// notes.put("ada", &1).await?;
+    /// notes.put("grace", &2).await?;
+    /// assert_eq!(notes.scan().all().await?.len(), 2);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn scan(&self) -> ScanQuery<T> {
+        ScanQuery::new(self.resource.clone())
+    }
+
+    /// Several writes of one partition that happen together or not at all: see [`Transaction`].
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let accounts = Cloud::memory().table::<i64>("accounts");
+    /// accounts.transact("ada").add("giro", -10).add("savings", 10).commit().await?;
+    /// assert_eq!(accounts.get(("ada", "savings")).await?, Some(10));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn transact(&self, partition: impl Into<String>) -> Transaction<T> {
+        Transaction::new(self.resource.clone(), partition.into())
+    }
+
+    /// The same table with values of another type.
+    pub(super) fn of_values<V>(&self) -> Table<V> {
+        Table::new(self.resource.clone())
+    }
+
+    /// A key that an app can use.
     fn checked(&self, operation: &'static str, key: Key) -> Result<Key> {
-        self.resource.check_key(operation, &key)?;
+        check_sort(&key.sort).map_err(|error| self.resource.explain(operation, error))?;
         Ok(key)
+    }
+
+    pub(super) async fn delete_at(&self, operation: &'static str, key: Key, version: Option<&Version>) -> Result<()> {
+        self.resource.check_key(operation, &key)?;
+        if let Some(version) = version {
+            version.check().map_err(|error| self.resource.explain(operation, error))?;
+        }
+        self.resource.run(operation, Access::Write, |driver| driver.delete(&key, version)).await
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
+impl<T: DeserializeOwned + 'static> Table<T> {
     /// The value at `key`. Errors: `InvalidInput` where what is stored is not a `T`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let notes = Cloud::memory().table::<String>("notes");
+    /// notes.put(("ada", "tea"), &"green".to_owned()).await?;
+    /// assert_eq!(notes.get(("ada", "tea")).await?.as_deref(), Some("green"));
+    /// assert_eq!(notes.get("ada").await?, None);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn get(&self, key: impl Into<Key>) -> Result<Option<T>> {
         Ok(self.entry(key).await?.map(|entry| entry.value))
     }
 
     /// The value at `key` with its version and expiry.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let notes = Cloud::memory().table::<String>("notes");
+    /// let version = notes.put("tea", &"green".to_owned()).await?;
+    /// let entry = notes.entry("tea").await?.unwrap();
+    /// assert_eq!((entry.value.as_str(), entry.version, entry.expires_at), ("green", version, None));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn entry(&self, key: impl Into<Key>) -> Result<Option<Entry<T>>> {
-        let key = self.checked("get", key.into())?;
+        self.entry_at(self.checked("get", key.into())?).await
+    }
+
+    pub(super) async fn entry_at(&self, key: Key) -> Result<Option<Entry<T>>> {
+        self.resource.check_key("get", &key)?;
         let item = self.resource.run("get", Access::Read, |driver| driver.get(&key)).await?;
         item.map(Entry::decode).transpose().map_err(|error| self.resource.explain("get", error))
     }
@@ -117,9 +234,19 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     /// The values at `keys`, in the order asked, `None` for a missing one. Any number of keys.
     ///
     /// Errors: `InvalidInput`, naming the key, where a value is not a `T`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let ages = Cloud::memory().table::<u32>("ages");
+    /// ages.put("ada", &36).await?;
+    /// assert_eq!(ages.get_many(["grace", "ada"]).await?, [None, Some(36)]);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn get_many<K: Into<Key>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Vec<Option<T>>> {
         let keys = keys.into_iter().map(|key| self.checked("get_many", key.into()));
         let keys = keys.collect::<Result<Vec<_>>>()?;
+        keys.iter().try_for_each(|key| self.resource.check_key("get_many", key))?;
         let items = self.resource.run("get_many", Access::Read, |driver| driver.get_many(&keys)).await?;
         if items.len() != keys.len() {
             let message = format!("the driver answered {} of {} keys", items.len(), keys.len());
@@ -129,7 +256,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
         let values = items.into_iter().map(value).collect::<Result<_>>();
         values.map_err(|error| self.resource.explain("get_many", error))
     }
+}
 
+impl<T: Serialize + 'static> Table<T> {
     /// Writes a value, whatever is there. Returns the new version.
     pub async fn put(&self, key: impl Into<Key>, value: &T) -> Result<Version> {
         self.put_with(key, value, PutMode::Overwrite).await
@@ -137,59 +266,106 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
 
     /// Writes a value under a [mode](PutMode) or with a time to live.
     ///
-    /// Errors: `AlreadyExists`, `Conflict`, `TooLarge`; `InvalidInput` for a value that could not be
-    /// read back, such as a float that is not a number.
+    /// Errors: `AlreadyExists`, `Conflict`, `TooLarge`; `InvalidInput` for a value that JSON cannot hold, such as a
+    /// float that is not a number, and for one that is nested too deep to be read.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::{Cloud, ErrorKind, key_value::{PutMode, PutOptions}};
+    /// use std::time::Duration;
+    /// let sessions = Cloud::memory().table::<String>("sessions");
+    /// let one_hour = PutOptions::from(PutMode::Create).with_ttl(Duration::from_secs(3_600));
+    /// sessions.put_with("s1", &"ada".to_owned(), one_hour).await?;
+    /// let taken = sessions.put_with("s1", &"eve".to_owned(), PutMode::Create).await;
+    /// assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn put_with(&self, key: impl Into<Key>, value: &T, options: impl Into<PutOptions>) -> Result<Version> {
-        let put = self.resource.prepare("put", key.into(), value, options.into())?;
+        self.put_at(self.checked("put", key.into())?, value, options.into()).await
+    }
+
+    pub(super) async fn put_at(&self, key: Key, value: &T, options: PutOptions) -> Result<Version> {
+        let put = self.resource.prepare("put", key, value, options)?;
         self.resource.run("put", Access::Write, |driver| driver.put(put)).await
     }
+}
 
-    /// The items of one partition, in order of their sort keys.
-    pub fn query(&self, partition: impl Into<String>) -> Query<T> {
-        Query::new(self.resource.clone(), partition.into())
-    }
-
-    /// All items, in no order, at the cost of reading all of them.
-    pub fn scan(&self) -> ScanQuery<T> {
-        ScanQuery::new(self.resource.clone())
-    }
-
-    /// Several writes of one partition that happen together or not at all.
-    pub fn transact(&self, partition: impl Into<String>) -> Transaction<T> {
-        Transaction::new(self.resource.clone(), partition.into())
-    }
-
+impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     /// Reads a value, changes it and writes it back, and does so again when somebody else was
     /// faster. Returns what was written. The expiry stays as it is.
     ///
     /// `change` may run many times. Errors: `Conflict` after 100 lost races.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let tags = Cloud::memory().table::<Vec<String>>("tags");
+    /// let add = |tags: Option<Vec<String>>| [tags.unwrap_or_default(), vec!["new".to_owned()]].concat();
+    /// tags.update("post", add).await?;
+    /// assert_eq!(tags.update("post", add).await?, ["new", "new"]);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn update(&self, key: impl Into<Key>, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
-        let key = key.into();
+        let written = self.change("update", key.into(), |value| Ok::<_, Error>(Some(change(value)))).await?;
+        written.ok_or_else(|| Error::internal("an update wrote nothing"))
+    }
+
+    /// Changes the value at `key` as [`update`](Self::update) does, unless it is absent or `change` refuses. Returns
+    /// what was written; `None` where the item is absent.
+    ///
+    /// `change` may run many times. An `Err` of it writes nothing, and is returned as it is. Other errors: `Conflict`
+    /// after 100 lost races.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::{Cloud, Error, ErrorKind};
+    /// let stock = Cloud::memory().table::<u32>("stock");
+    /// stock.put("tea", &1).await?;
+    /// let take = |left: u32| left.checked_sub(1).ok_or_else(|| Error::conflict("sold out"));
+    /// assert_eq!(stock.modify("tea", take).await?, Some(0));
+    /// assert_eq!(stock.modify("tea", take).await.unwrap_err().message(), "sold out");
+    /// assert_eq!(stock.modify("coffee", take).await?, None);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub async fn modify<E: From<Error>>(
+        &self,
+        key: impl Into<Key>,
+        mut change: impl FnMut(T) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        self.change("modify", key.into(), |value| value.map(&mut change).transpose()).await
+    }
+
+    /// Where `change` answers `None`, nothing is written.
+    async fn change<E: From<Error>>(
+        &self,
+        operation: &'static str,
+        key: Key,
+        mut change: impl FnMut(Option<T>) -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
         let mut lost = None;
         for attempt in 0..UPDATE_TRIES {
-            let entry = self.entry(key.clone()).await?;
-            let (value, mode, expires_at) = match entry {
+            let (value, mode, expires_at) = match self.entry(key.clone()).await? {
                 Some(entry) => (Some(entry.value), PutMode::Update(entry.version), entry.expires_at),
                 None => (None, PutMode::Create, None),
             };
-            let value = change(value);
-            let mut put = self.resource.prepare("update", key.clone(), &value, mode.into())?;
+            let Some(value) = change(value)? else { return Ok(None) };
+            let mut put = self.resource.prepare(operation, key.clone(), &value, mode.into())?;
             put.expires_at = expires_at;
-            match self.resource.run("update", Access::ReadWrite, |driver| driver.put(put)).await {
-                Ok(_) => return Ok(value),
+            match self.resource.run(operation, Access::ReadWrite, |driver| driver.put(put)).await {
+                Ok(_) => return Ok(Some(value)),
                 Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {
                     lost = Some(error);
                     self.resource.clock.pause(jitter(attempt)).await;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         let error = Error::conflict(format!("lost {UPDATE_TRIES} races for this item; use `add`, or spread the key"));
         // No version that the caller knows was lost to others: the item is in too much use.
-        let error = self.resource.explain("update", error.with_origin(Origin::Service));
+        let error = self.resource.explain(operation, error.with_origin(Origin::Service));
         Err(match lost {
-            Some(last) => error.with_source(last),
-            None => error,
+            Some(last) => error.with_source(last).into(),
+            None => error.into(),
         })
     }
 }

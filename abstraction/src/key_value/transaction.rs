@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use super::check::check_sort;
 use super::{Key, KeyValue, PutMode, PutOptions, Version, Write};
 use crate::access::Access;
 use crate::handle::Resource;
@@ -40,39 +40,38 @@ pub struct Transaction<T> {
     fault: Option<Error>,
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
+impl<T> Transaction<T> {
     pub(super) fn new(resource: Resource<dyn KeyValue>, partition: String) -> Self {
         Self { resource, value: PhantomData, partition, writes: Vec::new(), fault: None }
     }
 
     /// Writes a value, whatever is there.
-    pub fn put(self, sort: impl Into<String>, value: &T) -> Self {
+    pub fn put(self, sort: impl Into<String>, value: &T) -> Self
+    where
+        T: Serialize + 'static,
+    {
         self.put_with(sort, value, PutMode::Overwrite)
     }
 
     /// Writes a value under a mode or with a time to live.
-    pub fn put_with(mut self, sort: impl Into<String>, value: &T, options: impl Into<PutOptions>) -> Self {
-        let key = self.key(sort);
-        match self.resource.prepare("transact", key, value, options.into()) {
-            Ok(put) => self.writes.push(Write::Put(put)),
-            Err(error) => self.fault = self.fault.or(Some(error)),
-        }
-        self
+    pub fn put_with(self, sort: impl Into<String>, value: &T, options: impl Into<PutOptions>) -> Self
+    where
+        T: Serialize + 'static,
+    {
+        let sort = sort.into();
+        self.checked(&sort).put_at(sort, value, options.into())
     }
 
     /// Deletes an item; an absent one does not matter.
-    pub fn delete(mut self, sort: impl Into<String>) -> Self {
-        let key = self.key(sort);
-        self.writes.push(Write::Delete { key, version: None });
-        self
+    pub fn delete(self, sort: impl Into<String>) -> Self {
+        let sort = sort.into();
+        self.checked(&sort).delete_at(sort, None)
     }
 
     /// Deletes an item if it is still this version.
-    pub fn delete_version(mut self, sort: impl Into<String>, version: Version) -> Self {
-        let key = self.key(sort);
-        self.fault = self.fault.or(version.check().err().map(|error| self.resource.explain("transact", error)));
-        self.writes.push(Write::Delete { key, version: Some(version) });
-        self
+    pub fn delete_version(self, sort: impl Into<String>, version: Version) -> Self {
+        let sort = sort.into();
+        self.checked(&sort).delete_at(sort, Some(version))
     }
 
     /// Adds `delta` to a counter; an absent one counts as 0 and lives for ever, another keeps its
@@ -95,10 +94,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
     /// assert_eq!(counts.get(("page", "views")).await?, Some(1));
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
-    pub fn add(mut self, sort: impl Into<String>, delta: i64) -> Self {
-        let key = self.key(sort);
-        self.writes.push(Write::Add { key, delta });
-        self
+    pub fn add(self, sort: impl Into<String>, delta: i64) -> Self {
+        let sort = sort.into();
+        let mut checked = self.checked(&sort);
+        checked.writes.push(Write::Add { key: checked.key(sort), delta });
+        checked
     }
 
     /// Applies all writes or none. Answers in their order: the new version of a put or an add, `None`
@@ -125,8 +125,36 @@ impl<T: Serialize + DeserializeOwned + 'static> Transaction<T> {
         resource.run("transact", Access::Write, |driver| driver.transact(writes)).await
     }
 
-    fn key(&self, sort: impl Into<String>) -> Key {
-        Key::new(self.partition.clone(), sort)
+    pub(super) fn put_at<V: Serialize + 'static>(mut self, sort: String, value: &V, options: PutOptions) -> Self {
+        match self.resource.prepare("transact", self.key(sort), value, options) {
+            Ok(put) => self.writes.push(Write::Put(put)),
+            Err(error) => self.fault = self.fault.or(Some(error)),
+        }
+        self
+    }
+
+    pub(super) fn delete_at(mut self, sort: String, version: Option<Version>) -> Self {
+        if let Some(version) = &version {
+            self.note(version.check());
+        }
+        self.writes.push(Write::Delete { key: self.key(sort), version });
+        self
+    }
+
+    /// Notes a sort key that no app may use.
+    fn checked(mut self, sort: &str) -> Self {
+        self.note(check_sort(sort));
+        self
+    }
+
+    fn note(&mut self, checked: Result<()>) {
+        if let Err(error) = checked {
+            self.fault.get_or_insert(self.resource.explain("transact", error));
+        }
+    }
+
+    fn key(&self, sort: String) -> Key {
+        Key { partition: self.partition.clone(), sort }
     }
 }
 

@@ -53,7 +53,7 @@ async fn a_rejected_extractor_has_the_form_of_an_error(world: Box<dyn World>) ->
     let app = serve(&*world, routes).await?;
     for (line, content_type, body, status, error) in [
         ("POST /json", Some("application/json"), "7", 200, ""),
-        ("POST /json", Some("application/json"), "{", 400, "invalid-input"),
+        ("POST /json", Some("application/json"), "]", 400, "invalid-input"),
         ("POST /json", Some("application/json"), "300", 422, "unprocessable-entity"),
         ("POST /json", None, "7", 415, "unsupported-media-type"),
         ("POST /maybe", None, "", 200, ""),

@@ -115,7 +115,9 @@ async fn the_longest_keys_may_be_of_characters_that_services_forbid(world: Box<d
     let of = |character: char, bytes: usize| character.to_string().repeat(bytes / character.len_utf8());
     let characters =
         ['\0', '\u{1}', '/', '\\', '?', '#', '%', '.', '\'', '\u{7f}', '\u{ff}', '\u{1f600}', '\u{10ffff}'];
-    let keys: Vec<_> = characters.iter().map(|one| Key::new(of(*one, 256), of(*one, 512))).collect();
+    // Two of the last character at its front would make a key isobar's own.
+    let sort = |one: char| if one == '\u{10ffff}' { format!("aaaa{}", of(one, 508)) } else { of(one, 512) };
+    let keys: Vec<_> = characters.iter().map(|one| Key::new(of(*one, 256), sort(*one))).collect();
     assert!(keys.iter().all(|key| key.partition.len() == 256 && key.sort.len() == 512));
     are_different(&world.cloud().table("items"), &keys).await
 }

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod many;
 pub mod modes;
 pub mod names;
+pub mod own;
 pub mod paging;
 pub mod query;
 pub mod races;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Trial> {
         counter::all(),
         ttl::all(),
         update::all(),
+        own::all(),
         typed::all(),
         access::all(),
         races::all(),
@@ -146,7 +148,7 @@ const STRANGE_SORTS: &[&str] = &[
     "\u{10000}",
     "\u{1f600}",
     "\u{10ffff}",
-    "\u{10ffff}\u{10ffff}",
+    "\u{10ffff}\u{10fffe}",
 ];
 
 /// Puts an item at each sort key of a partition; its value is the sort key's place in the list.

@@ -1,0 +1,97 @@
+//! Items that are isobar's own, in the tables of an app.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::check::own_sort;
+use super::{Entry, Key, PutOptions, Table, Transaction, Version};
+use crate::Result;
+
+fn own(key: Key) -> Key {
+    Key { sort: own_sort(&key.sort), ..key }
+}
+
+/// For crates of isobar: items of their own in a table of an app, with values of type `V`.
+///
+/// They lie in the app's partitions, and can be written in one [transaction](Transaction) with the app's own items. An
+/// app neither reads nor writes them by its [`Table`]; a [driver](super::driver::KeyValue) does not tell them from other items.
+///
+/// In the sort key stands the part after the mark U+10FFFF U+10FFFF, at most 504 bytes. A crate begins it with its
+/// own name.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use isobar_abstraction::driver::key_value::{OwnItems, PutMode};
+/// use isobar_abstraction::Cloud;
+/// let orders = Cloud::memory().table::<String>("orders");
+/// let steps = OwnItems::<u32>::of(&orders);
+///
+/// let step = steps.put_in(orders.transact("order-7").put("state", &"paid".to_owned()), "flow/step", &3, PutMode::Create);
+/// step.commit().await?;
+///
+/// assert_eq!(steps.entry(("order-7", "flow/step")).await?.unwrap().value, 3);
+/// assert_eq!(orders.query("order-7").all().await?.len(), 1);
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct OwnItems<V>(Table<V>);
+
+impl<V> Clone for OwnItems<V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<V> OwnItems<V> {
+    /// Those in this table, with the same access.
+    pub fn of<T>(table: &Table<T>) -> Self {
+        Self(table.of_values())
+    }
+
+    /// The value at `key` with its version and expiry. Errors: `InvalidInput` where what is stored is not a `V`.
+    pub async fn entry(&self, key: impl Into<Key>) -> Result<Option<Entry<V>>>
+    where
+        V: DeserializeOwned + 'static,
+    {
+        let key = key.into();
+        let entry = self.0.entry_at(own(key.clone())).await?;
+        Ok(entry.map(|entry| Entry { key, ..entry }))
+    }
+
+    /// Writes a value under a [mode](super::PutMode) or with a time to live. Errors: as for [`Table::put_with`].
+    pub async fn put_with(&self, key: impl Into<Key>, value: &V, options: impl Into<PutOptions>) -> Result<Version>
+    where
+        V: Serialize + 'static,
+    {
+        self.0.put_at(own(key.into()), value, options.into()).await
+    }
+
+    /// Deletes an item; an absent one is `Ok`.
+    pub async fn delete(&self, key: impl Into<Key>) -> Result<()> {
+        self.0.delete_at("delete", own(key.into()), None).await
+    }
+
+    /// Deletes an item if it is still this version. Errors: `Conflict`, also where it is absent.
+    pub async fn delete_version(&self, key: impl Into<Key>, version: &Version) -> Result<()> {
+        self.0.delete_at("delete_version", own(key.into()), Some(version)).await
+    }
+
+    /// Adds a put to a transaction of the same table.
+    pub fn put_in<T>(
+        &self,
+        transaction: Transaction<T>,
+        sort: &str,
+        value: &V,
+        options: impl Into<PutOptions>,
+    ) -> Transaction<T>
+    where
+        V: Serialize + 'static,
+    {
+        transaction.put_at(own_sort(sort), value, options.into())
+    }
+
+    /// Adds a delete to a transaction of the same table, of any version or of this one.
+    pub fn delete_in<T>(&self, transaction: Transaction<T>, sort: &str, version: Option<Version>) -> Transaction<T> {
+        transaction.delete_at(own_sort(sort), version)
+    }
+}
