@@ -11,23 +11,26 @@ use std::task::{Context as TaskContext, Poll};
 
 use futures_util::future::BoxFuture;
 
-use super::trigger::misled;
 use crate::ambient::{Ambient, in_handler, in_invocation};
-use crate::{Context, Event, Reply, Result};
+use crate::{Context, Error, Event, Reply, Result};
 
 /// A handler of events of one kind.
 pub(super) type Handler = dyn Fn(Event, Context) -> BoxFuture<'static, Result<Reply>> + Send + Sync;
 
 /// A handler of what `take` finds in an event. Another event is an error of the layer that passed it on.
-pub(super) fn erased<E: 'static, H, F>(take: fn(Event) -> Result<E, Event>, handler: H) -> Arc<Handler>
+pub(super) fn erased<E: 'static, H, F>(take: fn(Event) -> Option<E>, handler: H) -> Arc<Handler>
 where
     H: Fn(E, Context) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Reply>> + Send + 'static,
 {
     Arc::new(move |event, cx| match take(event) {
-        Ok(event) => Box::pin(handler(event, cx)),
-        Err(event) => Box::pin(ready(Err(misled(&event)))),
+        Some(event) => Box::pin(handler(event, cx)),
+        None => Box::pin(ready(Err(misled()))),
     })
+}
+
+fn misled() -> Error {
+    Error::internal("a layer passed on an event of another kind; it must pass on the kind that it is given")
 }
 
 /// Calls a handler, in its invocation; a panic of the call or of any poll is an `Err` with its text.

@@ -27,7 +27,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let take = |event| if let Event::Http(request) = event { Ok(request) } else { Err(event) };
+    let take = |event| if let Event::Http(request) = event { Some(request) } else { None };
     erased(take, move |mut request: Request<Body>, cx| {
         request.extensions_mut().insert(cx);
         let mut service = service.clone();

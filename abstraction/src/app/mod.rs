@@ -176,7 +176,7 @@ impl App {
         let Subscription { topic, retry } = topic.into();
         let name = topic.name().to_owned();
         self.source("topic", &name, topic.resource().1.clone());
-        let take = |event| if let Event::Message { message, .. } = event { Ok(message) } else { Err(event) };
+        let take = |event| if let Event::Message { message, .. } = event { Some(message) } else { None };
         let handler = erased(take, move |message: Message<Bytes>, cx| {
             let call = message.decode().map(|message| handler(message, cx));
             async move {
@@ -220,7 +220,7 @@ impl App {
     {
         let name = bucket.name().to_owned();
         self.source("bucket", &name, bucket.resource().1.clone());
-        let take = |event| if let Event::Object(event) = event { Ok(event) } else { Err(event) };
+        let take = |event| if let Event::Object(event) = event { Some(event) } else { None };
         let handler = erased(take, move |event, cx| handled(handler(event, cx)));
         self.handle(Trigger::Object(EventTrigger { source: name, retry: RetryPolicy::default() }), handler);
         self
@@ -247,7 +247,7 @@ impl App {
         H: Fn(Tick, Context) -> F + Send + Sync + 'static,
         F: Future<Output: IntoOutcome> + Send + 'static,
     {
-        let take = |event| if let Event::Schedule(tick) = event { Ok(tick) } else { Err(event) };
+        let take = |event| if let Event::Schedule(tick) = event { Some(tick) } else { None };
         let handler = erased(take, move |tick, cx| handled(handler(tick, cx)));
         self.handle(Trigger::Schedule(ScheduleTrigger { name: name.into(), cron: cron.into() }), handler);
         self
@@ -281,7 +281,7 @@ impl App {
         H: Fn(Q, Context) -> F + Send + Sync + 'static,
         F: Future<Output = Result<R, E>> + Send + 'static,
     {
-        let take = |event| if let Event::Invoke(call) = event { Ok(call.payload) } else { Err(event) };
+        let take = |event| if let Event::Invoke(call) = event { Some(call.payload) } else { None };
         let handler = erased(take, move |payload: Bytes, cx| {
             let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
             let call = json::decode(&payload).map(|request| handler(request, cx));

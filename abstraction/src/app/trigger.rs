@@ -1,7 +1,7 @@
 //! What makes a handler run.
 
+use crate::Event;
 use crate::manifest::{EventTrigger, Manifest, MessageTrigger, ScheduleTrigger};
-use crate::{Error, Event};
 
 /// A trigger of an app, as its manifest has it.
 pub(super) enum Trigger {
@@ -75,12 +75,4 @@ pub(super) fn described(event: &Event) -> (&'static str, &str) {
         Event::Schedule(tick) => ("schedule", &tick.schedule),
         Event::Invoke(call) => ("invocation of", &call.function),
     }
-}
-
-/// A layer has passed this event on to a handler of another kind.
-pub(super) fn misled(event: &Event) -> Error {
-    let (kind, name) = described(event);
-    Error::internal(format!(
-        "a layer passed on an event of another kind, {kind} `{name}`; it must pass on the kind that it is given"
-    ))
 }
