@@ -23,11 +23,14 @@ impl Function for App {
     async fn call(&self, event: Event, cx: Context) -> Result<Reply> {
         // Of the prefixes that a path is below, the longest is the last.
         let handled = self.triggers.iter().rev().find(|(trigger, _)| trigger.takes(&event));
-        let Some((_, handler)) = handled else { return Err(self.unhandled(&event)) };
+        let Some((trigger, handler)) = handled else { return Err(self.unhandled(&event)) };
         match event {
             Event::Http(request) => Ok(Reply::Http(self.on_http(handler, request, cx).await)),
-            Event::Invoke(call) => self.on_call(handler, call, cx).await.map(Reply::Invoke),
-            event => self.on_event(handler, event, cx).await.map(Reply::Handled),
+            Event::Invoke(call) => self.on_call(handler, call, cx).await.map(Reply::Invoke).map_err(|error| {
+                let (kind, name, _) = trigger.key();
+                error.with_operation("invoke").with_resource(format!("{kind} `{name}`"))
+            }),
+            event => Ok(Reply::Handled(self.on_event(handler, event, cx).await)),
         }
     }
 }
@@ -60,25 +63,23 @@ impl App {
     }
 
     async fn on_call(&self, handler: &Arc<Handler>, call: Invocation, cx: Context) -> Result<Bytes> {
-        let (resource, limit) = (format!("function `{}`", call.function), self.limits.invoke_bytes);
+        let limit = self.limits.invoke_bytes;
         check_size("the payload", &call.payload, limit)?;
         let called = self.run(handler, Event::Invoke(call), cx).await;
-        let answer = match called.unwrap_or_else(panicked) {
-            Ok(Reply::Invoke(answer)) => check_size("the answer", &answer, limit).map(|()| answer),
-            Ok(other) => Err(misanswered("a direct call", &other)),
-            Err(error) => Err(error),
-        };
-        answer.map_err(|error| error.with_operation("invoke").with_resource(resource))
+        match called.unwrap_or_else(panicked)? {
+            Reply::Invoke(answer) => check_size("the answer", &answer, limit).map(|()| answer),
+            other => Err(misanswered("a direct call", &other)),
+        }
     }
 
     /// A panic is a retry.
-    async fn on_event(&self, handler: &Arc<Handler>, event: Event, cx: Context) -> Result<Outcome> {
-        Ok(match self.run(handler, event, cx).await {
+    async fn on_event(&self, handler: &Arc<Handler>, event: Event, cx: Context) -> Outcome {
+        match self.run(handler, event, cx).await {
             Ok(Ok(Reply::Handled(outcome))) => outcome,
             Ok(Ok(other)) => misanswered("an event", &other).into(),
             Ok(Err(error)) => error.into(),
             Err(panic) => Outcome::retry(panic),
-        })
+        }
     }
 
     /// Runs the layers and the handler. An `Err` outside is the text of a panic.
