@@ -26,8 +26,8 @@ impl App {
     /// The module's own name counts for nothing. A module may have mounted others.
     ///
     /// A prefix begins with `/` and does not end with it, and has no empty segment, no `{}` and no query. `/`, or an
-    /// empty one, adds the routes to the app that has none of its own. Any other prefix, two services at one prefix, and two handlers for one trigger are
-    /// problems that [`start`](Self::start) lists.
+    /// empty one, is for a module that brings the routes to an app without any. Any other prefix, two services at one
+    /// prefix, and two handlers for one trigger are problems that [`start`](Self::start) lists.
     ///
     /// ```
     /// use axum::{Router, routing::get};
