@@ -80,17 +80,17 @@ impl TestClient {
         }
     }
 
-    /// The messages of a topic that wait for delivery.
+    /// The messages of a topic that wait for delivery, as in the example of [`deliver_all`](Self::deliver_all).
     pub fn waiting(&self, topic: &str) -> Vec<Message<Bytes>> {
         self.provider.queues().waiting(&Source::new(ResourceKind::Topic, topic))
     }
 
-    /// The messages of a topic that were given up.
+    /// The dead letters of a topic, as in the example of [`deliver_all`](Self::deliver_all).
     pub fn dead_letters(&self, topic: &str) -> Vec<DeadLetter> {
         self.provider.queues().dead_letters(&Source::new(ResourceKind::Topic, topic))
     }
 
-    /// The object events of a bucket that were given up.
+    /// The dead letters of a bucket: its object events that were rejected, or failed too often.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
