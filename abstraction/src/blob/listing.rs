@@ -4,19 +4,37 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
 use super::{Blob, ListRequest, Listing, ObjectInfo, key};
 use crate::access::Access;
 use crate::handle::Resource;
 use crate::{Error, Result};
 
-/// Where a list left off: opaque text that is safe in a URL, good on the provider that gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a list left off: opaque text that is safe in a URL, good on the provider that gave it. In JSON and in the query of
+/// a URL it is its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct ListCursor(String);
 
 impl fmt::Display for ListCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "l{}", utf8_percent_encode(&self.0, NON_ALPHANUMERIC))
+        // Not `%`, which the reader of a URL decodes.
+        write!(f, "l{}", utf8_percent_encode(&self.0, NON_ALPHANUMERIC).to_string().replace('%', "~"))
+    }
+}
+
+impl From<ListCursor> for String {
+    fn from(cursor: ListCursor) -> Self {
+        cursor.to_string()
+    }
+}
+
+impl TryFrom<String> for ListCursor {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
     }
 }
 
@@ -26,8 +44,8 @@ impl FromStr for ListCursor {
     /// Errors: `InvalidInput` where the text is not one that a cursor printed.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || Error::invalid("not a list cursor; pass on what the page before gave");
-        let position = text.strip_prefix('l').ok_or_else(wrong)?;
-        let position = percent_decode_str(position).decode_utf8().map_err(|_| wrong())?;
+        let position = text.strip_prefix('l').ok_or_else(wrong)?.replace('~', "%");
+        let position = percent_decode_str(&position).decode_utf8().map_err(|_| wrong())?;
         let cursor = Self(position.into_owned());
         if cursor.to_string() == text { Ok(cursor) } else { Err(wrong()) }
     }
@@ -74,9 +92,9 @@ impl ListQuery {
         self
     }
 
-    /// Goes on where another page of the same list ended.
-    pub fn after(mut self, cursor: ListCursor) -> Self {
-        self.after = Some(cursor);
+    /// Goes on where another page of the same list ended; `None` is the first page.
+    pub fn after(mut self, cursor: impl Into<Option<ListCursor>>) -> Self {
+        self.after = cursor.into();
         self
     }
 

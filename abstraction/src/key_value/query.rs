@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::check::{OWN, check_sort, is_own};
 use super::{Item, Key, KeyValue, QueryRange, ScanSegment, Version};
@@ -20,7 +21,10 @@ use crate::{Error, Origin, Result, json};
 ///
 /// It may be kept for as long as you like, and used while others insert and delete: what was there
 /// all the time is returned once. The cursor of a query works on every provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// In JSON and in the query of a URL it is its text: a reply may hold the `next` of a page, and a request the `after`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Cursor(String);
 
 impl Cursor {
@@ -31,7 +35,22 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "c{}", utf8_percent_encode(&self.0, NON_ALPHANUMERIC))
+        // Not `%`, which the reader of a URL decodes.
+        write!(f, "c{}", utf8_percent_encode(&self.0, NON_ALPHANUMERIC).to_string().replace('%', "~"))
+    }
+}
+
+impl From<Cursor> for String {
+    fn from(cursor: Cursor) -> Self {
+        cursor.to_string()
+    }
+}
+
+impl TryFrom<String> for Cursor {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
     }
 }
 
@@ -41,8 +60,8 @@ impl FromStr for Cursor {
     /// Errors: `InvalidInput` where the text is not one that a cursor printed.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || Error::invalid("not a cursor; pass on what the page before gave");
-        let position = text.strip_prefix('c').ok_or_else(wrong)?;
-        let position = percent_decode_str(position).decode_utf8().map_err(|_| wrong())?;
+        let position = text.strip_prefix('c').ok_or_else(wrong)?.replace('~', "%");
+        let position = percent_decode_str(&position).decode_utf8().map_err(|_| wrong())?;
         let cursor = Self::new(&position);
         if cursor.to_string() == text { Ok(cursor) } else { Err(wrong()) }
     }
@@ -172,9 +191,9 @@ impl<T> Query<T> {
         self
     }
 
-    /// Goes on where another page of the same query ended.
-    pub fn after(mut self, cursor: Cursor) -> Self {
-        self.after = Some(cursor);
+    /// Goes on where another page of the same query ended; `None` is the first page.
+    pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
+        self.after = cursor.into();
         self
     }
 
@@ -312,9 +331,9 @@ impl<T> ScanQuery<T> {
         self
     }
 
-    /// Goes on where another page of the same segment ended, on the same provider.
-    pub fn after(mut self, cursor: Cursor) -> Self {
-        self.segment.after = Some(cursor.0);
+    /// Goes on where another page of the same segment ended, on the same provider; `None` is the first page.
+    pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
+        self.segment.after = cursor.into().map(|cursor| cursor.0);
         self
     }
 }
@@ -368,7 +387,12 @@ mod tests {
     fn cursors_survive_text_and_refuse_anything_else() {
         let cursor = Cursor::new("a/b \0ü");
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        for bad in ["", "x", "c%", "c%zz", "c a"] {
+        let json = serde_json::to_string(&cursor).unwrap();
+        assert_eq!(
+            (json.as_str(), serde_json::from_str::<Cursor>(&json).unwrap()),
+            (r#""ca~2Fb~20~00~C3~BC""#, cursor)
+        );
+        for bad in ["", "x", "c~", "c~zz", "c%2F", "c a"] {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
     }

@@ -14,8 +14,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
+use isobar_abstraction::blob::{ListCursor, ObjectInfo};
 use isobar_abstraction::clock::to_rfc3339;
 use isobar_abstraction::driver::{Hosted, Provider, host};
+use isobar_abstraction::key_value::{Cursor, Entry};
 use isobar_abstraction::pub_sub::Outgoing;
 use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Invocation, Tick};
 use isobar_serve::from_this_machine;
@@ -163,18 +165,14 @@ async fn items(
     Query(paging): Query<Paging>,
 ) -> Answer {
     let table = inspector.cloud().table::<Bytes>(&table);
-    let after = paging.after.as_deref().map(str::parse).transpose()?;
+    let after = paging.after.as_deref().map(str::parse::<Cursor>).transpose()?;
     let page = match only.partition {
         Some(partition) => {
-            let query = table.query(partition).prefix(&paging.prefix).limit(paging.limit());
-            if let Some(after) = after { query.after(after) } else { query }.page().await?
+            table.query(partition).prefix(&paging.prefix).limit(paging.limit()).after(after).page().await?
         }
-        None => {
-            let scan = table.scan().limit(paging.limit());
-            if let Some(after) = after { scan.after(after) } else { scan }.page().await?
-        }
+        None => table.scan().limit(paging.limit()).after(after).page().await?,
     };
-    let item = |entry: &isobar_abstraction::key_value::Entry<Bytes>| {
+    let item = |entry: &Entry<Bytes>| {
         json!({
             "partition": entry.key.partition,
             "sort": entry.key.sort,
@@ -183,8 +181,7 @@ async fn items(
             "expires_at": entry.expires_at.map(to_rfc3339),
         })
     };
-    let next = page.next.map(|cursor| cursor.to_string());
-    Ok(Indented(json!({"items": page.items.iter().map(item).collect::<Vec<_>>(), "next": next})))
+    Ok(Indented(json!({"items": page.items.iter().map(item).collect::<Vec<_>>(), "next": page.next})))
 }
 
 /// JSON as JSON, text as text, and of everything else its size.
@@ -198,14 +195,10 @@ async fn objects_of(
     Path(bucket): Path<String>,
     Query(paging): Query<Paging>,
 ) -> Answer {
-    let mut list = inspector.cloud().bucket(&bucket).list(&paging.prefix).limit(paging.limit());
-    if let Some(after) = paging.after.as_deref().map(str::parse).transpose()? {
-        list = list.after(after);
-    }
-    let page = list.page().await?;
-    let object = |info: &isobar_abstraction::blob::ObjectInfo| json!({"key": info.key, "size": info.size, "modified": to_rfc3339(info.modified)});
-    let next = page.next.map(|cursor| cursor.to_string());
-    Ok(Indented(json!({"objects": page.objects.iter().map(object).collect::<Vec<_>>(), "next": next})))
+    let after = paging.after.as_deref().map(str::parse::<ListCursor>).transpose()?;
+    let page = inspector.cloud().bucket(&bucket).list(&paging.prefix).limit(paging.limit()).after(after).page().await?;
+    let object = |info: &ObjectInfo| json!({"key": info.key, "size": info.size, "modified": to_rfc3339(info.modified)});
+    Ok(Indented(json!({"objects": page.objects.iter().map(object).collect::<Vec<_>>(), "next": page.next})))
 }
 
 async fn messages(

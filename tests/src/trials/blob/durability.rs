@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use isobar::blob::{PutMode, WriteOptions};
+use isobar::blob::{ListCursor, PutMode, WriteOptions};
 use isobar::{App, Context, ErrorKind, ObjectEvent};
 use object_store::ObjectStoreExt;
 use parking_lot::Mutex;
@@ -130,7 +130,7 @@ async fn list_cursors_are_good_after_the_process(world: Box<dyn World>) -> Check
     let cursor = files.list("").limit(2).page().await?.next.unwrap().to_string();
     drop(files);
     let world = reopened(world).await?;
-    let rest = world.cloud().bucket("files").list("").after(cursor.parse()?).all().await?;
+    let rest = world.cloud().bucket("files").list("").after(cursor.parse::<ListCursor>()?).all().await?;
     assert_eq!(rest.into_iter().map(|object| object.key).collect::<Vec<_>>(), ["c"]);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isobar::ErrorKind;
-use isobar::key_value::{PutMode, PutOptions};
+use isobar::key_value::{Cursor, PutMode, PutOptions};
 
 use super::{STRANGE_SORTS, fill, sorts};
 use crate::{Checked, World};
@@ -101,8 +101,8 @@ async fn cursors_are_good_after_the_process(world: Box<dyn World>) -> Checked {
     drop(items);
     let world = reopened(world).await?;
     let items = world.cloud().table::<usize>("items");
-    assert_eq!(sorts(&items.query("p").after(query.parse()?).all().await?), ["c"]);
-    let mut rest = items.scan().after(scan.parse()?).all().await?;
+    assert_eq!(sorts(&items.query("p").after(query.parse::<Cursor>()?).all().await?), ["c"]);
+    let mut rest = items.scan().after(scan.parse::<Cursor>()?).all().await?;
     rest.extend(first.items);
     assert_eq!(rest.into_iter().map(|entry| entry.key).collect::<HashSet<_>>().len(), 3);
     Ok(())

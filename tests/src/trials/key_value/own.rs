@@ -92,7 +92,7 @@ async fn own_items_are_in_no_page_of_a_query_or_scan(world: Box<dyn World>) -> C
 
 fn percent(text: &str) -> String {
     text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("~{byte:02X}") })
         .collect()
 }
 

@@ -204,14 +204,14 @@ async fn a_cursor_is_text_that_a_url_can_carry(world: Box<dyn World>) -> Checked
     let cursors = pages.into_iter().filter_map(|page| page.next).chain(scanned.next);
     for cursor in cursors {
         let text = cursor.to_string();
-        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%-_.~".contains(&byte)), "{text:?}");
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)), "{text:?}");
         assert_eq!(text.parse::<Cursor>()?, cursor);
     }
     Ok(())
 }
 
 async fn text_that_is_no_cursor_is_invalid_input(_: Box<dyn World>) -> Checked {
-    for text in ["", "x", "C", "c%", "c%z", "c%zz", "c%ff", "c a", "ca/b", "cä", "c%2f", "null", "0", "\0"] {
+    for text in ["", "x", "C", "c~", "c~z", "c~zz", "c~ff", "c a", "ca/b", "cä", "c~2f", "c%2F", "null", "0", "\0"] {
         let error = text.parse::<Cursor>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text:?}");
     }
