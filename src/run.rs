@@ -105,10 +105,11 @@ async fn serve<A: IntoApp>(
 ) -> Result<()> {
     let provider = (host.open)(environment)?;
     let opened = HashMap::from([(host.name, Arc::clone(&provider))]);
-    let cloud = Cloud::with_routes(Arc::clone(&provider), selection::routes(environment, adapters, opened)?);
+    let routes = selection::routes(environment, adapters, opened)?;
+    let cloud = Cloud::with_routes(Arc::clone(&provider), routes).with_openers(host.openers, environment);
     let mut app = app(&cloud).into_app()?;
     let manifest = Arc::new(app.start(&cloud)?);
-    for warning in selection::unused_variables(environment, &manifest)? {
+    for warning in selection::unused_variables(environment, &selection::kinds(adapters), &manifest)? {
         tracing::warn!("{warning}");
     }
     provider.host(Hosted { function: Arc::new(app), manifest }).await
@@ -116,7 +117,7 @@ async fn serve<A: IntoApp>(
 
 /// A declaration needs no provider, so a binary for any platform tells its own on any machine.
 fn print_manifest<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<()> {
-    let cloud = Cloud::memory();
+    let cloud = Cloud::declaration();
     let manifest = app(&cloud).into_app()?.start(&cloud)?;
     print(&manifest.to_json()?);
     Ok(())

@@ -20,7 +20,7 @@ mod variables;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use isobar_abstraction::driver::{Adapter, Environment, Provider, ResourceKind, ResourceUrl, Route};
+use isobar_abstraction::driver::{Adapter, Environment, Opener, Provider, ResourceKind, ResourceUrl, Route};
 use isobar_abstraction::memory::MemoryProvider;
 use isobar_abstraction::{Error, Result};
 
@@ -121,11 +121,13 @@ fn missing(why: &str, name: &str, adapters: &[Adapter]) -> Error {
     Error::config(format!("{why}, but this build has: {has}; build it with --features {name}"))
 }
 
-const KINDS: [ResourceKind; 3] = [ResourceKind::Table, ResourceKind::Bucket, ResourceKind::Topic];
-
-/// What the variables that place a kind of resource begin with.
-fn prefix_of(kind: ResourceKind) -> String {
-    format!("ISOBAR_{}_", kind.name().to_ascii_uppercase())
+/// The kinds of resources that these providers open, each once.
+pub fn kinds(adapters: &[Adapter]) -> Vec<ResourceKind> {
+    let mut kinds = ResourceKind::OWN.to_vec();
+    kinds.extend(adapters.iter().flat_map(|adapter| adapter.openers).map(|opener| opener.kind));
+    let mut seen = HashSet::new();
+    kinds.retain(|kind| seen.insert(*kind));
+    kinds
 }
 
 /// The logical name in a variable, after its prefix.
@@ -143,11 +145,11 @@ pub fn routes(
     mut opened: HashMap<&'static str, Arc<dyn Provider>>,
 ) -> Result<Vec<Route>> {
     let mut routes = Vec::new();
-    for (variable, location) in environment.locations()? {
+    for (variable, location) in environment.locations_of(&kinds(adapters))? {
         let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));
         let scheme = location.url().map_or("", ResourceUrl::scheme);
-        let provider = provider_of(scheme, environment, adapters, &mut opened).map_err(named)?;
-        routes.push(Route { provider, location });
+        let (provider, openers) = provider_of(scheme, environment, adapters, &mut opened).map_err(named)?;
+        routes.push(Route::new(provider, location, openers));
     }
     Ok(routes)
 }
@@ -157,10 +159,10 @@ fn provider_of(
     environment: &Environment,
     adapters: &[Adapter],
     opened: &mut HashMap<&'static str, Arc<dyn Provider>>,
-) -> Result<Arc<dyn Provider>> {
+) -> Result<(Arc<dyn Provider>, &'static [Opener])> {
     if scheme == "memory" {
         let memory = opened.entry("memory").or_insert_with(|| Arc::new(MemoryProvider::default()));
-        return Ok(Arc::clone(memory));
+        return Ok((Arc::clone(memory), &[]));
     }
     let opens = |adapter: &&Adapter| adapter.schemes.contains(&scheme);
     let adapter = adapters.iter().find(opens).ok_or_else(|| match KNOWN.iter().find(opens) {
@@ -173,9 +175,9 @@ fn provider_of(
         }
     })?;
     if let Some(provider) = opened.get(adapter.name) {
-        return Ok(Arc::clone(provider));
+        return Ok((Arc::clone(provider), adapter.openers));
     }
     let provider = (adapter.open)(environment)?;
     opened.insert(adapter.name, Arc::clone(&provider));
-    Ok(provider)
+    Ok((provider, adapter.openers))
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::resource::ResourceKind;
 
@@ -60,6 +61,7 @@ pub(crate) struct Registry(Arc<Mutex<Entries>>);
 struct Entries {
     sealed: bool,
     grants: Vec<Arc<Declared>>,
+    options: BTreeMap<(ResourceKind, String), Map<String, Value>>,
     problems: Vec<String>,
 }
 
@@ -96,14 +98,19 @@ impl Registry {
         self.0.lock().problems.clone()
     }
 
-    /// Each resource that was declared, with what all handles of it may do together.
-    pub(crate) fn resources(&self) -> BTreeMap<(ResourceKind, String), Access> {
+    /// Each resource that was declared, with what all handles of it may do together, in the order of their kinds and names.
+    pub(crate) fn resources(&self) -> Vec<(ResourceKind, String, Access, Map<String, Value>)> {
+        let entries = self.0.lock();
         let mut merged = BTreeMap::new();
-        for declared in &self.0.lock().grants {
+        for declared in &entries.grants {
             let access = merged.entry((declared.kind, declared.name.clone())).or_insert(Access::None);
             *access = access.union(declared.access());
         }
-        merged
+        let resource = |((kind, name), access): ((ResourceKind, String), Access)| {
+            let options = entries.options.get(&(kind, name.clone())).cloned().unwrap_or_default();
+            (kind, name, access, options)
+        };
+        merged.into_iter().map(resource).collect()
     }
 }
 
@@ -137,6 +144,22 @@ pub(crate) struct Grant {
 impl Grant {
     pub(crate) fn access(&self) -> Access {
         self.declared.access()
+    }
+
+    /// Declares an option of the resource. Another value for the same option is a problem of the app.
+    pub(crate) fn declare_option(&self, name: &str, value: Value) {
+        let mut entries = self.registry.0.lock();
+        if entries.sealed {
+            return;
+        }
+        let Declared { kind, name: resource, .. } = &*self.declared;
+        let options = entries.options.entry((*kind, resource.clone())).or_default();
+        let before = options.insert(name.to_owned(), value.clone());
+        if let Some(before) = before.filter(|before| *before != value) {
+            let problem =
+                format!("{kind} `{resource}`: the option `{name}` is both {before} and {value}; declare it once");
+            entries.problems.push(problem);
+        }
     }
 
     /// Narrows this handle's access. Clones of the handle that were made before keep theirs.

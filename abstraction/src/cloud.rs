@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::access::{Grant, Registry};
 use crate::blob::Bucket;
 use crate::clock::Clock;
@@ -13,9 +12,10 @@ use crate::key_value::Table;
 use crate::manifest::{DeclaredResource, Manifest};
 use crate::memory::MemoryProvider;
 use crate::profile::{Limits, Profile};
-use crate::provider::Provider;
+use crate::provider::{AnyDriver, Environment, Opener, Opening, Provider};
 use crate::pub_sub::Topic;
 use crate::resource::{Location, ResourceKind, check_name};
+use crate::{Error, ErrorKind, Result};
 
 /// The cloud that the app runs on: opens tables, buckets and topics by logical name.
 ///
@@ -35,21 +35,43 @@ use crate::resource::{Location, ResourceKind, check_name};
 #[derive(Clone)]
 pub struct Cloud(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     provider: Arc<dyn Provider>,
     routes: HashMap<(ResourceKind, String), Route>,
+    openers: Vec<Opener>,
+    environment: Environment,
+    /// A kind that nothing opens is no problem then.
+    only_declares: bool,
     limits: Limits,
     declared: Registry,
 }
 
 /// Where a resource lives that does not live at the cloud's own provider.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Route {
     /// The provider that opens it.
     pub provider: Arc<dyn Provider>,
     /// The place that configuration gave.
     pub location: Location,
+    /// The openers of that provider's row.
+    pub openers: &'static [Opener],
 }
+
+impl Route {
+    /// A resource at another provider, and the openers of that provider's row.
+    pub fn new(provider: Arc<dyn Provider>, location: Location, openers: &'static [Opener]) -> Self {
+        Self { provider, location, openers }
+    }
+}
+
+/// The openers of the kinds that every provider opens.
+const OWN: [Opener; 3] = [
+    Opener::new(ResourceKind::Table, |it| it.provider.key_value(it.at).map(AnyDriver::new)),
+    Opener::new(ResourceKind::Bucket, |it| it.provider.blob(it.at).map(AnyDriver::new)),
+    Opener::new(ResourceKind::Topic, |it| it.provider.pub_sub(it.at).map(AnyDriver::new)),
+];
 
 impl Cloud {
     /// A cloud whose resources all live at `provider`.
@@ -63,8 +85,9 @@ impl Cloud {
             .into_iter()
             .map(|route| ((route.location.kind(), route.location.name().to_owned()), route))
             .collect();
-        let declared = Registry::default();
-        Self(Arc::new(Inner { provider, routes, limits: Limits::PORTABLE, declared }))
+        let (openers, environment, declared) = (Vec::new(), Environment::default(), Registry::default());
+        let (only_declares, limits) = (false, Limits::PORTABLE);
+        Self(Arc::new(Inner { provider, routes, openers, environment, only_declares, limits, declared }))
     }
 
     /// A new, empty cloud in memory, whose clock stands still until it is advanced.
@@ -74,15 +97,35 @@ impl Cloud {
         Self::new(Arc::new(MemoryProvider::default()))
     }
 
+    /// For hosts: a cloud in memory for the [manifest](crate::manifest) of an app, of any kinds of resources. Those that
+    /// nothing opens in memory cannot be used.
+    pub fn declaration() -> Self {
+        Self::memory().with(|inner| inner.only_declares = true)
+    }
+
     /// Takes the provider's own limits instead of the portable ones.
     ///
     /// What is written past the portable limits cannot move to every other provider.
     #[must_use]
     pub fn allow_provider_limits(self) -> Self {
         let limits = self.0.provider.profile().limits;
-        let Inner { provider, routes, declared, .. } = &*self.0;
-        let (provider, routes) = (Arc::clone(provider), routes.clone());
-        Self(Arc::new(Inner { provider, routes, limits, declared: declared.clone() }))
+        self.with(|inner| inner.limits = limits)
+    }
+
+    /// For hosts and tests: with these openers, which get this environment, beside those of the kinds that every
+    /// provider opens.
+    #[must_use]
+    pub fn with_openers(self, openers: &[Opener], environment: &Environment) -> Self {
+        self.with(|inner| {
+            inner.openers.extend_from_slice(openers);
+            inner.environment = environment.clone();
+        })
+    }
+
+    fn with(self, change: impl FnOnce(&mut Inner)) -> Self {
+        let mut inner = Arc::unwrap_or_clone(self.0);
+        change(&mut inner);
+        Self(Arc::new(inner))
     }
 
     /// A key-value table of values of type `T`, as JSON; of raw bytes where `T` is
@@ -100,6 +143,19 @@ impl Cloud {
     /// [`Bytes`](bytes::Bytes).
     pub fn topic<T>(&self, name: &str) -> Topic<T> {
         Topic::new(self.open(ResourceKind::Topic, name, |provider, at| provider.pub_sub(at)))
+    }
+
+    /// For crates of portable types: a resource of any kind behind its driver trait `D`, opened by the opener of its kind.
+    /// A provider without one is a problem that the start of the app lists, and the error of each operation.
+    pub fn resource<D: ?Sized + Send + Sync + 'static>(&self, kind: ResourceKind, name: &str) -> Resource<D> {
+        let route = self.0.routes.get(&(kind, name.to_owned()));
+        let openers = route.map_or(&self.0.openers[..], |route| route.openers);
+        self.open(kind, name, |provider, at| {
+            let opener = openers.iter().chain(&OWN).find(|opener| opener.kind == kind);
+            let opener = opener.ok_or_else(|| kind.not_opened(provider.profile().provider))?;
+            let driver = (opener.open)(&Opening::new(provider, &self.0.environment, at))?.downcast();
+            driver.ok_or_else(|| Error::internal(format!("the opener of the kind `{kind}` made another driver")))
+        })
     }
 
     /// The provider that the app runs on.
@@ -126,7 +182,7 @@ impl Cloud {
         &self,
         kind: ResourceKind,
         name: &str,
-        driver: impl FnOnce(&dyn Provider, &Location) -> Result<Arc<D>>,
+        driver: impl FnOnce(&Arc<dyn Provider>, &Location) -> Result<Arc<D>>,
     ) -> Resource<D> {
         let grant = self.0.declared.declare(kind, name);
         let default;
@@ -137,8 +193,9 @@ impl Cloud {
                 (&self.0.provider, &default)
             }
         };
-        let driver = check_name(name).and_then(|()| driver(provider.as_ref(), location));
-        if let Err(error) = &driver {
+        let driver = check_name(name).and_then(|()| driver(provider, location));
+        let excused = |error: &Error| self.0.only_declares && error.kind() == ErrorKind::Unsupported;
+        if let Some(error) = driver.as_ref().err().filter(|error| !excused(error)) {
             self.0.declared.report(format!("{kind} `{name}`: {}", error.message()));
         }
         Resource(
@@ -166,14 +223,9 @@ impl Cloud {
 
     /// The problems of what was opened, and the resources for the manifest.
     pub(crate) fn declared(&self, manifest: &mut Manifest) -> Vec<String> {
-        for ((kind, name), access) in self.0.declared.resources() {
-            let list = match kind {
-                ResourceKind::Table => &mut manifest.tables,
-                ResourceKind::Bucket => &mut manifest.buckets,
-                ResourceKind::Topic => &mut manifest.topics,
-            };
-            list.push(DeclaredResource { name, access });
-        }
+        let resource =
+            |(kind, name, access, options)| DeclaredResource { options, ..DeclaredResource::new(kind, name, access) };
+        manifest.resources.extend(self.0.declared.resources().into_iter().map(resource));
         self.0.declared.problems()
     }
 }

@@ -13,9 +13,10 @@ pub use crate::ambient::{current_deadline, in_current_invocation};
 pub use crate::clock::Clock;
 pub use crate::cloud::Route;
 pub use crate::function::Function;
+pub use crate::handle::Resource;
 pub use crate::outcome::{RetryPolicy, Verdict};
 pub use crate::profile::{Limits, Profile};
-pub use crate::provider::{Adapter, Environment, Hosted, Provider};
+pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, Opener, Opening, Provider};
 pub use crate::resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
 pub use crate::schedule::CronSchedule;
 

@@ -1,47 +1,112 @@
 //! What an app needs and serves, as data: packaging, permissions and checks start from it.
+//!
+//! Its JSON follows the schema [`SCHEMA`]. A reader shows kinds of resources and triggers that it does not know by their
+//! names, and leaves out fields that it does not know.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::Result;
 use crate::access::Access;
 use crate::outcome::RetryPolicy;
 use crate::pub_sub::DEFAULT_SUBSCRIPTION;
+use crate::resource::ResourceKind;
+
+/// The JSON schema of a manifest, draft 2020-12.
+pub const SCHEMA: &str = include_str!("manifest.schema.json");
+
+/// The version of the form that this crate writes. One that adds kinds or fields keeps the number.
+pub const VERSION: u32 = 1;
 
 /// The declaration of an app. `ISOBAR_MANIFEST=1` makes the app print it as JSON and exit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Manifest {
+    /// The version of the form: [`VERSION`].
+    pub version: u32,
     /// The app's name.
     pub app: String,
-    /// Does it serve HTTP?
-    pub http: bool,
-    /// Topics whose messages it handles.
-    pub messages: Vec<MessageTrigger>,
-    /// Buckets whose object events it handles.
-    pub objects: Vec<EventTrigger>,
-    /// Schedules that it runs.
-    pub schedules: Vec<ScheduleTrigger>,
-    /// Functions that can be invoked directly.
-    pub invokes: Vec<String>,
-    /// Tables that it uses.
-    pub tables: Vec<DeclaredResource>,
-    /// Buckets that it uses.
-    pub buckets: Vec<DeclaredResource>,
-    /// Topics that it publishes to.
-    pub topics: Vec<DeclaredResource>,
+    /// The resources that it uses, by kind and name.
+    pub resources: Vec<DeclaredResource>,
+    /// What makes it run, by kind and name.
+    pub triggers: Vec<Trigger>,
+}
+
+/// A resource and the access to it that the app declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DeclaredResource {
+    /// The name of its kind: `table`, `bucket`, `topic`, or another.
+    pub kind: String,
+    /// Its logical name.
+    pub name: String,
+    /// What the app may do with it.
+    pub access: Access,
+    /// What else a deployment needs to know of it. Each kind has options of its own.
+    #[serde(default)]
+    pub options: Map<String, Value>,
+}
+
+/// What makes a handler of the app run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Trigger {
+    /// Requests over HTTP.
+    Http,
+    /// The messages of a topic.
+    Message(MessageTrigger),
+    /// The object events of a bucket.
+    Object(ObjectTrigger),
+    /// The clock.
+    Schedule(ScheduleTrigger),
+    /// Direct calls.
+    Function(FunctionTrigger),
+    /// A kind that this crate does not know, with its fields.
+    #[serde(untagged)]
+    Other(Map<String, Value>),
 }
 
 /// A handler of a topic's messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MessageTrigger {
     /// The logical name of the topic.
-    pub source: String,
-    /// The subscription; [`DEFAULT_SUBSCRIPTION`] where the app names none.
+    pub topic: String,
+    /// The subscription; `default` where the app names none.
     #[serde(default = "default_subscription")]
     pub subscription: String,
     /// How often a message is tried.
     pub retry: RetryPolicy,
+}
+
+/// A handler of a bucket's object events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ObjectTrigger {
+    /// The logical name of the bucket.
+    pub bucket: String,
+    /// How often an event is tried.
+    pub retry: RetryPolicy,
+}
+
+/// A schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ScheduleTrigger {
+    /// Its name.
+    pub name: String,
+    /// Five-field cron, in UTC.
+    pub cron: String,
+}
+
+/// A function that can be called directly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FunctionTrigger {
+    /// Its name.
+    pub name: String,
 }
 
 fn default_subscription() -> String {
@@ -51,55 +116,168 @@ fn default_subscription() -> String {
 impl MessageTrigger {
     /// The default subscription of a topic.
     pub fn new(topic: impl Into<String>, retry: RetryPolicy) -> Self {
-        Self { source: topic.into(), subscription: default_subscription(), retry }
+        Self { topic: topic.into(), subscription: default_subscription(), retry }
     }
 }
 
-/// A handler of a bucket's object events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventTrigger {
-    /// The logical name of the bucket.
-    pub source: String,
-    /// How often an event is tried.
-    pub retry: RetryPolicy,
+impl ObjectTrigger {
+    /// The object events of a bucket.
+    pub fn new(bucket: impl Into<String>, retry: RetryPolicy) -> Self {
+        Self { bucket: bucket.into(), retry }
+    }
 }
 
-/// A schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScheduleTrigger {
-    /// Its name.
-    pub name: String,
-    /// Five-field cron, in UTC.
-    pub cron: String,
+impl ScheduleTrigger {
+    /// A schedule by a cron line.
+    pub fn new(name: impl Into<String>, cron: impl Into<String>) -> Self {
+        Self { name: name.into(), cron: cron.into() }
+    }
 }
 
-/// A resource and the access to it that the app declared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeclaredResource {
-    /// Its logical name.
-    pub name: String,
-    /// What the app may do with it.
-    pub access: Access,
+impl FunctionTrigger {
+    /// A function of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+impl DeclaredResource {
+    /// A resource without options.
+    pub fn new(kind: ResourceKind, name: impl Into<String>, access: Access) -> Self {
+        Self { kind: kind.name().to_owned(), name: name.into(), access, options: Map::new() }
+    }
 }
 
 impl Manifest {
+    /// An app of nothing.
+    pub fn new(app: impl Into<String>) -> Self {
+        Self { version: VERSION, app: app.into(), resources: Vec::new(), triggers: Vec::new() }
+    }
+
+    /// The same with these triggers.
+    #[must_use]
+    pub fn with_triggers(mut self, triggers: impl IntoIterator<Item = Trigger>) -> Self {
+        self.triggers.extend(triggers);
+        self
+    }
+
+    /// The same with these resources.
+    #[must_use]
+    pub fn with_resources(mut self, resources: impl IntoIterator<Item = DeclaredResource>) -> Self {
+        self.resources.extend(resources);
+        self
+    }
+
+    /// Does the app serve HTTP?
+    pub fn http(&self) -> bool {
+        self.triggers.contains(&Trigger::Http)
+    }
+
+    /// The handlers of messages.
+    pub fn messages(&self) -> impl Iterator<Item = &MessageTrigger> {
+        self.triggers.iter().filter_map(|trigger| if let Trigger::Message(it) = trigger { Some(it) } else { None })
+    }
+
+    /// The handlers of object events.
+    pub fn objects(&self) -> impl Iterator<Item = &ObjectTrigger> {
+        self.triggers.iter().filter_map(|trigger| if let Trigger::Object(it) = trigger { Some(it) } else { None })
+    }
+
+    /// The schedules.
+    pub fn schedules(&self) -> impl Iterator<Item = &ScheduleTrigger> {
+        self.triggers.iter().filter_map(|trigger| if let Trigger::Schedule(it) = trigger { Some(it) } else { None })
+    }
+
+    /// The names of the functions that can be called directly.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.triggers
+            .iter()
+            .filter_map(|trigger| if let Trigger::Function(it) = trigger { Some(&*it.name) } else { None })
+    }
+
+    /// The resources of one kind.
+    pub fn of_kind(&self, kind: ResourceKind) -> impl Iterator<Item = &DeclaredResource> {
+        self.resources.iter().filter(move |resource| resource.kind == kind.name())
+    }
+
+    /// The tables that the app uses.
+    pub fn tables(&self) -> impl Iterator<Item = &DeclaredResource> {
+        self.of_kind(ResourceKind::Table)
+    }
+
+    /// The buckets that the app uses.
+    pub fn buckets(&self) -> impl Iterator<Item = &DeclaredResource> {
+        self.of_kind(ResourceKind::Bucket)
+    }
+
+    /// The topics that the app publishes to, or that trigger it.
+    pub fn topics(&self) -> impl Iterator<Item = &DeclaredResource> {
+        self.of_kind(ResourceKind::Topic)
+    }
+
     /// The events that the app handles, for an error.
     pub fn handled(&self) -> String {
-        let http = self.http.then(|| "HTTP".to_owned());
-        let topics = self.messages.iter().map(|trigger| format!("topic `{}`", trigger.source));
-        let buckets = self.objects.iter().map(|trigger| format!("bucket `{}`", trigger.source));
-        let schedules = self.schedules.iter().map(|schedule| format!("schedule `{}`", schedule.name));
-        let functions = self.invokes.iter().map(|function| format!("function `{function}`"));
-        let all = http.into_iter().chain(topics).chain(buckets).chain(schedules).chain(functions);
-        let handled: Vec<_> = all.collect();
+        let describe = |trigger: &Trigger| match trigger {
+            Trigger::Http => "HTTP".to_owned(),
+            Trigger::Message(trigger) => format!("topic `{}`", trigger.topic),
+            Trigger::Object(trigger) => format!("bucket `{}`", trigger.bucket),
+            Trigger::Schedule(trigger) => format!("schedule `{}`", trigger.name),
+            Trigger::Function(trigger) => format!("function `{}`", trigger.name),
+            Trigger::Other(fields) => format!("a trigger of the kind {}", fields.get("kind").unwrap_or(&Value::Null)),
+        };
+        let handled: Vec<_> = self.triggers.iter().map(describe).collect();
         if handled.is_empty() { "nothing".to_owned() } else { handled.join(", ") }
     }
 
     /// The manifest as indented JSON.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Trigger {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fn read<T: serde::de::DeserializeOwned, E: serde::de::Error>(fields: Map<String, Value>) -> Result<T, E> {
+            serde_json::from_value(Value::Object(fields)).map_err(E::custom)
+        }
+        let fields = Map::deserialize(deserializer)?;
+        let kind = fields.get("kind").and_then(Value::as_str);
+        Ok(match kind.ok_or_else(|| D::Error::missing_field("kind"))? {
+            "http" => Self::Http,
+            "message" => Self::Message(read(fields)?),
+            "object" => Self::Object(read(fields)?),
+            "schedule" => Self::Schedule(read(fields)?),
+            "function" => Self::Function(read(fields)?),
+            _ => Self::Other(fields),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_kinds_and_fields_are_kept_or_left_out() {
+        let newer = json!({
+            "version": 1, "app": "shop", "later": true,
+            "resources": [{"kind": "secret", "name": "api-key", "access": "read", "options": {"rotate": 30}}],
+            "triggers": [{"kind": "write", "table": "stock"}, {"kind": "schedule", "name": "dust", "cron": "* * * * *", "zone": 1}],
+        });
+        let manifest: Manifest = serde_json::from_value(newer).unwrap();
+        assert_eq!(manifest.handled(), "a trigger of the kind \"write\", schedule `dust`");
+        assert_eq!(manifest.of_kind(ResourceKind::Other("secret")).next().unwrap().options["rotate"], 30);
+        let written = serde_json::to_value(&manifest).unwrap();
+        assert_eq!(written["triggers"][0], json!({"kind": "write", "table": "stock"}));
+        assert_eq!(serde_json::from_value::<Manifest>(written).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_known_kind_with_a_wrong_field_is_an_error() {
+        for wrong in [json!({"kind": "schedule", "name": 7}), json!({"name": "x"}), json!({"kind": 1}), json!(null)] {
+            assert!(serde_json::from_value::<Trigger>(wrong.clone()).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What an adapter implements.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub struct Adapter {
     pub open: fn(&Environment) -> Result<Arc<dyn Provider>>,
     /// Does the platform run one event at a time? Then one thread serves it.
     pub single_threaded: bool,
+    /// How other kinds of resources than tables, buckets and topics are opened; a kind has one.
+    pub openers: &'static [Opener],
 }
 
 impl Adapter {
@@ -87,7 +90,7 @@ impl Adapter {
         schemes: &'static [&'static str],
         open: fn(&Environment) -> Result<Arc<dyn Provider>>,
     ) -> Self {
-        Self { name, schemes, marks: &[], open, single_threaded: false }
+        Self { name, schemes, marks: &[], open, single_threaded: false, openers: &[] }
     }
 
     /// The same, selected where one of these environment variables is set.
@@ -96,10 +99,101 @@ impl Adapter {
         Self { marks, ..self }
     }
 
+    /// The same, which opens these kinds too.
+    #[must_use]
+    pub const fn with_openers(self, openers: &'static [Opener]) -> Self {
+        Self { openers, ..self }
+    }
+
     /// The same, for a platform that runs one event at a time.
     #[must_use]
     pub const fn with_single_thread(self) -> Self {
         Self { single_threaded: true, ..self }
+    }
+}
+
+/// How a provider opens one kind of resource: a row for a crate of portable types beside those of isobar's own.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use std::sync::Arc;
+///
+/// use isobar_abstraction::driver::{Access, AnyDriver, Environment, Opener, Resource, ResourceKind};
+/// use isobar_abstraction::{Cloud, Result};
+///
+/// #[async_trait::async_trait]
+/// trait Dice: Send + Sync {
+///     async fn roll(&self) -> Result<u32>;
+/// }
+///
+/// struct Loaded;
+/// #[async_trait::async_trait]
+/// impl Dice for Loaded {
+///     async fn roll(&self) -> Result<u32> {
+///         Ok(6)
+///     }
+/// }
+///
+/// const DICE: ResourceKind = ResourceKind::Other("dice");
+/// const OPENER: Opener = Opener::new(DICE, |_| Ok(AnyDriver::new(Arc::new(Loaded) as Arc<dyn Dice>)));
+///
+/// let cloud = Cloud::memory().with_openers(&[OPENER], &Environment::default());
+/// let dice: Resource<dyn Dice> = cloud.resource(DICE, "red");
+/// assert_eq!(dice.run("roll", Access::Read, |driver| driver.roll()).await?, 6);
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Opener {
+    /// The kind that it opens.
+    pub kind: ResourceKind,
+    /// Opens one, as [`Provider`]'s own methods do: local, lazy and cheap.
+    pub open: fn(&Opening<'_>) -> Result<AnyDriver>,
+}
+
+impl Opener {
+    /// An opener of this kind.
+    pub const fn new(kind: ResourceKind, open: fn(&Opening<'_>) -> Result<AnyDriver>) -> Self {
+        Self { kind, open }
+    }
+}
+
+/// What an [`Opener`] opens a resource with.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Opening<'a> {
+    /// The provider that it belongs to.
+    pub provider: &'a Arc<dyn Provider>,
+    /// The environment of the process.
+    pub environment: &'a Environment,
+    /// The resource.
+    pub at: &'a Location,
+}
+
+impl<'a> Opening<'a> {
+    pub(crate) fn new(provider: &'a Arc<dyn Provider>, environment: &'a Environment, at: &'a Location) -> Self {
+        Self { provider, environment, at }
+    }
+}
+
+/// A driver of any kind, as an [`Opener`] returns it.
+pub struct AnyDriver(Box<dyn Any + Send + Sync>);
+
+impl AnyDriver {
+    /// A driver behind its trait, such as `Arc<dyn KeyValue>`.
+    pub fn new<D: ?Sized + Send + Sync + 'static>(driver: Arc<D>) -> Self {
+        Self(Box::new(driver))
+    }
+
+    /// The driver, where it is a `D`.
+    pub(crate) fn downcast<D: ?Sized + Send + Sync + 'static>(self) -> Option<Arc<D>> {
+        self.0.downcast::<Arc<D>>().ok().map(|driver| *driver)
+    }
+}
+
+impl fmt::Debug for AnyDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyDriver")
     }
 }
 
@@ -147,14 +241,20 @@ impl Environment {
         all.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }
 
-    /// The resources that `ISOBAR_TABLE_<NAME>`, `ISOBAR_BUCKET_<NAME>` and `ISOBAR_TOPIC_<NAME>` place elsewhere than
-    /// where they are by default, of all providers, each with its variable. A `-` of the logical name is a `_` there.
+    /// [`locations_of`](Self::locations_of) tables, buckets and topics.
+    pub fn locations(&self) -> Result<Vec<(String, Location)>> {
+        self.locations_of(&ResourceKind::OWN)
+    }
+
+    /// The resources of these kinds that variables place elsewhere than where they are by default, of all providers, each
+    /// with its variable: `ISOBAR_TABLE_<NAME>`, `ISOBAR_BUCKET_<NAME>`, `ISOBAR_TOPIC_<NAME>`, and alike for other kinds. A
+    /// `-` of the logical name is a `_` there.
     ///
     /// Errors: `Config`, naming the variable, for a malformed name or URL, and for two variables of one resource.
-    pub fn locations(&self) -> Result<Vec<(String, Location)>> {
+    pub fn locations_of(&self, kinds: &[ResourceKind]) -> Result<Vec<(String, Location)>> {
         let mut placed: Vec<(String, Location)> = Vec::new();
-        for kind in [ResourceKind::Table, ResourceKind::Bucket, ResourceKind::Topic] {
-            let prefix = format!("ISOBAR_{}_", kind.name().to_ascii_uppercase());
+        for &kind in kinds {
+            let prefix = kind.variable_prefix();
             for (name, text) in self.vars_with_prefix(&prefix).filter(|(_, text)| !text.is_empty()) {
                 let variable = format!("{prefix}{name}");
                 let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));

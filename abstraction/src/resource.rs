@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Error, Result};
 
-/// The kinds of resource that an app declares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// The kinds of resource that an app declares. The set is open: a crate of portable types has a kind of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
     /// A key-value table.
     Table,
@@ -17,15 +14,32 @@ pub enum ResourceKind {
     Bucket,
     /// A topic of messages.
     Topic,
+    /// Another kind, by its name in lower case, such as `secret`.
+    Other(&'static str),
 }
 
 impl ResourceKind {
-    /// `table`, `bucket` or `topic`.
+    /// The kinds that every provider opens.
+    pub const OWN: [Self; 3] = [Self::Table, Self::Bucket, Self::Topic];
+
+    /// The error of a provider whose own services hold no resource of this kind.
+    pub fn not_opened(self, provider: &str) -> Error {
+        let instead = format!("a {self} needs an opener in its row of the table of providers");
+        Error::unsupported("open", provider, &instead)
+    }
+
+    /// What the variables begin with that place a resource of this kind, such as `ISOBAR_TABLE_`.
+    pub fn variable_prefix(self) -> String {
+        format!("ISOBAR_{}_", self.name().to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// `table`, `bucket`, `topic`, or the name of another kind.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
             Self::Bucket => "bucket",
             Self::Topic => "topic",
+            Self::Other(name) => name,
         }
     }
 }

@@ -4,7 +4,7 @@ use isobar_abstraction::driver::{Environment, ResourceKind};
 use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, Result};
 
-use super::{KINDS, logical_name, prefix_of};
+use super::logical_name;
 
 /// The variables that isobar reads, on all providers, without those that place a resource.
 pub const SETTINGS: [&str; 10] = [
@@ -25,10 +25,10 @@ pub const SETTINGS: [&str; 10] = [
 /// Apps may share an environment, so the variable of another app is only a warning. Errors: `Config`
 /// where the name is almost that of a resource which has no variable of its own: the app would use that
 /// resource in the wrong place.
-pub fn unused_variables(environment: &Environment, manifest: &Manifest) -> Result<Vec<String>> {
+pub fn unused_variables(environment: &Environment, kinds: &[ResourceKind], manifest: &Manifest) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    for kind in KINDS {
-        let (prefix, declared) = (prefix_of(kind), declared(kind, manifest));
+    for &kind in kinds {
+        let (prefix, declared) = (kind.variable_prefix(), declared(kind, manifest));
         for (variable, _) in environment.vars_with_prefix(&prefix).filter(|(_, text)| !text.is_empty()) {
             let name = logical_name(variable);
             if declared.contains(&name.as_str()) {
@@ -55,18 +55,18 @@ pub fn unused_variables(environment: &Environment, manifest: &Manifest) -> Resul
             ));
         }
     }
-    warnings.extend(unknown_settings(environment, manifest));
+    warnings.extend(unknown_settings(environment, kinds, manifest));
     Ok(warnings)
 }
 
-fn unknown_settings(environment: &Environment, manifest: &Manifest) -> Vec<String> {
-    let places = KINDS.into_iter().flat_map(|kind| {
+fn unknown_settings(environment: &Environment, kinds: &[ResourceKind], manifest: &Manifest) -> Vec<String> {
+    let places = kinds.iter().flat_map(|&kind| {
         declared(kind, manifest).into_iter().map(move |name| variable_of(kind, name)).collect::<Vec<_>>()
     });
     let known: Vec<String> = SETTINGS.into_iter().map(str::to_owned).chain(places).collect();
     let names = environment.vars_with_prefix("ISOBAR_").filter(|(_, text)| !text.is_empty());
     let names = names.map(|(name, _)| format!("ISOBAR_{name}"));
-    let of_place = |name: &str| KINDS.into_iter().any(|kind| name.starts_with(&prefix_of(kind)));
+    let of_place = |name: &str| kinds.iter().any(|kind| name.starts_with(&kind.variable_prefix()));
     let unknown = names.filter(|name| !SETTINGS.contains(&name.as_str()) && !of_place(name));
     let warning = |name: String| {
         let near = nearest(&name, known.iter().map(String::as_str)).filter(|near| distance(&name, near) <= 4);
@@ -77,16 +77,11 @@ fn unknown_settings(environment: &Environment, manifest: &Manifest) -> Vec<Strin
 }
 
 fn declared(kind: ResourceKind, manifest: &Manifest) -> Vec<&str> {
-    let list = match kind {
-        ResourceKind::Table => &manifest.tables,
-        ResourceKind::Bucket => &manifest.buckets,
-        ResourceKind::Topic => &manifest.topics,
-    };
-    list.iter().map(|resource| resource.name.as_str()).collect()
+    manifest.of_kind(kind).map(|resource| resource.name.as_str()).collect()
 }
 
 fn variable_of(kind: ResourceKind, name: &str) -> String {
-    format!("{}{}", prefix_of(kind), name.to_ascii_uppercase().replace('-', "_"))
+    format!("{}{}", kind.variable_prefix(), name.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// How many letters may be wrong: in a short name one, or `jobs` would be a misspelt `logs`.
@@ -134,7 +129,7 @@ mod tests {
             Some((name, value)) => environment.with_var(name, value),
             None => environment.with_var(*variable, "memory://x"),
         };
-        unused_variables(&vars.iter().fold(Environment::default(), set), &manifest)
+        unused_variables(&vars.iter().fold(Environment::default(), set), &ResourceKind::OWN, &manifest)
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl App {
     ///
     /// let cloud = Cloud::memory();
     /// let mut app = App::new("clock").on_schedule("tick", "0 3 * * *", async |_tick, _cx| {});
-    /// assert_eq!(app.start(&cloud)?.schedules[0].name, "tick");
+    /// assert_eq!(app.start(&cloud)?.schedules().next().unwrap().name, "tick");
     ///
     /// let mut app = App::new("clock").on_schedule("tick", "at noon", async |_tick, _cx| {});
     /// assert!(app.start(&Cloud::memory()).unwrap_err().message().contains("schedule `tick`"));
@@ -31,10 +31,10 @@ impl App {
         problems.append(&mut self.problems);
         problems.extend(self.foreign_sources(cloud));
         problems.extend(self.bad_names(&manifest));
-        let topics: Vec<&str> = manifest.topics.iter().map(|topic| topic.name.as_str()).collect();
-        let buckets: Vec<&str> = manifest.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
+        let topics: Vec<&str> = manifest.topics().map(|topic| topic.name.as_str()).collect();
+        let buckets: Vec<&str> = manifest.buckets().map(|bucket| bucket.name.as_str()).collect();
         problems.extend(name_conflicts(&topics, &buckets));
-        let schedules = manifest.schedules.iter();
+        let schedules = manifest.schedules();
         problems.extend(schedules.filter_map(|schedule| {
             let error = CronSchedule::parse(&schedule.cron).err()?;
             Some(format!("schedule `{}`: {}", schedule.name, error.message()))
@@ -48,9 +48,10 @@ impl App {
     }
 
     pub(super) fn manifest(&self) -> Manifest {
-        let mut manifest = Manifest { app: self.name.clone(), ..Manifest::default() };
-        self.triggers.iter().for_each(|(trigger, _)| trigger.declare(&mut manifest));
-        manifest
+        let mut triggers: Vec<_> = self.triggers.iter().map(|(trigger, _)| trigger.declared()).collect();
+        // Each mounted service is one, the app serves HTTP once.
+        triggers.dedup();
+        Manifest::new(&self.name).with_triggers(triggers)
     }
 
     fn foreign_sources(&self, cloud: &Cloud) -> Vec<String> {
@@ -65,10 +66,10 @@ impl App {
     }
 
     fn bad_names(&self, manifest: &Manifest) -> Vec<String> {
-        let schedules = manifest.schedules.iter().map(|schedule| ("schedule", &schedule.name));
-        let invokes = manifest.invokes.iter().map(|name| ("function", name));
-        let names = schedules.chain(invokes).chain([("app", &self.name)]);
-        let problem = |(what, name): (&str, &String)| {
+        let schedules = manifest.schedules().map(|schedule| ("schedule", schedule.name.as_str()));
+        let functions = manifest.functions().map(|name| ("function", name));
+        let names = schedules.chain(functions).chain([("app", self.name.as_str())]);
+        let problem = |(what, name): (&str, &str)| {
             let error = check_name(name).err()?;
             Some(format!("{what}: {}", error.message()))
         };

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::blob::Bucket;
-use crate::manifest::{EventTrigger, MessageTrigger, ScheduleTrigger};
+use crate::manifest::{MessageTrigger, ObjectTrigger, ScheduleTrigger};
 use crate::outcome::RetryPolicy;
 use crate::profile::Limits;
 use crate::pub_sub::{Message, Subscription};
@@ -222,7 +222,7 @@ impl App {
         self.source("bucket", &name, bucket.resource().1.clone());
         let take = |event| if let Event::Object(event) = event { Some(event) } else { None };
         let handler = erased(take, move |event, cx| handled(handler(event, cx)));
-        self.handle(Trigger::Object(EventTrigger { source: name, retry: RetryPolicy::default() }), handler);
+        self.handle(Trigger::Object(ObjectTrigger::new(name, RetryPolicy::default())), handler);
         self
     }
 
@@ -249,7 +249,7 @@ impl App {
     {
         let take = |event| if let Event::Schedule(tick) = event { Some(tick) } else { None };
         let handler = erased(take, move |tick, cx| handled(handler(tick, cx)));
-        self.handle(Trigger::Schedule(ScheduleTrigger { name: name.into(), cron: cron.into() }), handler);
+        self.handle(Trigger::Schedule(ScheduleTrigger::new(name, cron)), handler);
         self
     }
 

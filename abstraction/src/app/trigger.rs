@@ -1,14 +1,14 @@
 //! What makes a handler run.
 
 use crate::Event;
-use crate::manifest::{EventTrigger, Manifest, MessageTrigger, ScheduleTrigger};
+use crate::manifest::{FunctionTrigger, MessageTrigger, ObjectTrigger, ScheduleTrigger, Trigger as Declared};
 
 /// A trigger of an app, as its manifest has it.
 pub(super) enum Trigger {
     /// Requests below a prefix; an empty one is that of the app's own service.
     Http(String),
     Message(MessageTrigger),
-    Object(EventTrigger),
+    Object(ObjectTrigger),
     Schedule(ScheduleTrigger),
     Invoke(String),
 }
@@ -18,8 +18,8 @@ impl Trigger {
     pub(super) fn key(&self) -> (&'static str, &str, &str) {
         match self {
             Self::Http(prefix) => ("http", prefix, ""),
-            Self::Message(trigger) => ("topic", &trigger.source, &trigger.subscription),
-            Self::Object(trigger) => ("bucket", &trigger.source, ""),
+            Self::Message(trigger) => ("topic", &trigger.topic, &trigger.subscription),
+            Self::Object(trigger) => ("bucket", &trigger.bucket, ""),
             Self::Schedule(trigger) => ("schedule", &trigger.name, ""),
             Self::Invoke(function) => ("function", function, ""),
         }
@@ -29,9 +29,9 @@ impl Trigger {
         match (self, event) {
             (Self::Http(prefix), Event::Http(request)) => below(request.uri().path(), prefix).is_some(),
             (Self::Message(trigger), Event::Message { topic, subscription, .. }) => {
-                trigger.source == *topic && trigger.subscription == *subscription
+                trigger.topic == *topic && trigger.subscription == *subscription
             }
-            (Self::Object(trigger), Event::Object(event)) => trigger.source == event.bucket,
+            (Self::Object(trigger), Event::Object(event)) => trigger.bucket == event.bucket,
             (Self::Schedule(trigger), Event::Schedule(tick)) => trigger.name == tick.schedule,
             (Self::Invoke(function), Event::Invoke(call)) => *function == call.function,
             _ => false,
@@ -49,13 +49,14 @@ impl Trigger {
         }
     }
 
-    pub(super) fn declare(&self, manifest: &mut Manifest) {
+    /// As the manifest has it.
+    pub(super) fn declared(&self) -> Declared {
         match self {
-            Self::Http(_) => manifest.http = true,
-            Self::Message(trigger) => manifest.messages.push(trigger.clone()),
-            Self::Object(trigger) => manifest.objects.push(trigger.clone()),
-            Self::Schedule(trigger) => manifest.schedules.push(trigger.clone()),
-            Self::Invoke(function) => manifest.invokes.push(function.clone()),
+            Self::Http(_) => Declared::Http,
+            Self::Message(trigger) => Declared::Message(trigger.clone()),
+            Self::Object(trigger) => Declared::Object(trigger.clone()),
+            Self::Schedule(trigger) => Declared::Schedule(trigger.clone()),
+            Self::Invoke(function) => Declared::Function(FunctionTrigger::new(function)),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Bucket {
     /// ```
     #[must_use]
     pub fn read_only(self) -> Self {
-        Self::new(self.resource.narrow(Access::Read))
+        Self::new(self.resource.with_access(Access::Read))
     }
 
     /// A handle that can only write, and declares no more than that.
@@ -94,7 +94,7 @@ impl Bucket {
     /// ```
     #[must_use]
     pub fn write_only(self) -> Self {
-        Self::new(self.resource.narrow(Access::Write))
+        Self::new(self.resource.with_access(Access::Write))
     }
 
     /// The underlying [`ObjectStore`], for libraries that want one.

@@ -64,13 +64,13 @@ impl<T> Table<T> {
     /// A handle that can only read, and declares no more than that.
     #[must_use]
     pub fn read_only(self) -> Self {
-        Self::new(self.resource.narrow(Access::Read))
+        Self::new(self.resource.with_access(Access::Read))
     }
 
     /// A handle that can only write, and declares no more than that.
     #[must_use]
     pub fn write_only(self) -> Self {
-        Self::new(self.resource.narrow(Access::Write))
+        Self::new(self.resource.with_access(Access::Write))
     }
 
     /// Deletes an item. An absent one is `Ok`.

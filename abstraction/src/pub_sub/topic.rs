@@ -49,7 +49,7 @@ impl<T> Topic<T> {
     /// A handle that cannot publish: for an app that only handles the topic's messages.
     #[must_use]
     pub fn subscribe_only(self) -> Self {
-        Self::new(self.resource.narrow(Access::None))
+        Self::new(self.resource.with_access(Access::None))
     }
 
     /// This topic as the source of a trigger, to tell how often a message is tried.

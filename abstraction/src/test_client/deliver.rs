@@ -114,15 +114,15 @@ impl TestClient {
     }
 
     async fn deliver_to(&self, app: &Arc<Started>, total: &mut Delivered) -> Result<()> {
-        for MessageTrigger { source: topic, subscription, retry } in &app.manifest.messages {
+        for MessageTrigger { topic, subscription, retry, .. } in app.manifest.messages() {
             let event = |message: Message<Bytes>| {
                 Ok(Event::Message { topic: topic.clone(), subscription: subscription.clone(), message })
             };
             self.deliver(app, &Source::new(ResourceKind::Topic, topic), *retry, event, total).await?;
         }
-        for trigger in &app.manifest.objects {
+        for trigger in app.manifest.objects() {
             let event = |message: Message<Bytes>| json::decode(&message.body).map(Event::Object);
-            let source = Source::new(ResourceKind::Bucket, &trigger.source);
+            let source = Source::new(ResourceKind::Bucket, &trigger.bucket);
             self.deliver(app, &source, trigger.retry, event, total).await?;
         }
         Ok(())

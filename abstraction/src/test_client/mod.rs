@@ -322,6 +322,6 @@ impl Started {
 
 /// The topics and buckets that an app handles.
 fn handled(manifest: &Manifest) -> impl Iterator<Item = (ResourceKind, &str)> {
-    let topics = manifest.messages.iter().map(|trigger| (ResourceKind::Topic, trigger.source.as_str()));
-    topics.chain(manifest.objects.iter().map(|trigger| (ResourceKind::Bucket, trigger.source.as_str())))
+    let topics = manifest.messages().map(|trigger| (ResourceKind::Topic, trigger.topic.as_str()));
+    topics.chain(manifest.objects().map(|trigger| (ResourceKind::Bucket, trigger.bucket.as_str())))
 }

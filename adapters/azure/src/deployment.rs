@@ -84,18 +84,18 @@ pub fn functions(manifest: &Manifest, config: &AzureConfig) -> Result<Vec<(Strin
     let secret = host.secret.as_ref().ok_or_else(unset)?;
     let maker = Maker { config, host: &host, secret };
     let mut functions = Vec::new();
-    functions.extend(manifest.http.then(|| maker.http()));
-    for trigger in &manifest.messages {
-        functions.extend(maker.topic(&trigger.source)?);
+    functions.extend(manifest.http().then(|| maker.http()));
+    for trigger in manifest.messages() {
+        functions.extend(maker.topic(&trigger.topic)?);
     }
-    for trigger in &manifest.objects {
-        functions.push(maker.bucket(&trigger.source)?);
+    for trigger in manifest.objects() {
+        functions.push(maker.bucket(&trigger.bucket)?);
     }
-    for schedule in &manifest.schedules {
+    for schedule in manifest.schedules() {
         let binding = json!({"type": "timerTrigger", "name": "timer", "schedule": ncrontab(&schedule.cron)?});
         functions.push(maker.function(Kind::Schedule, &schedule.name, vec![binding]));
     }
-    functions.extend(manifest.invokes.iter().map(|function| maker.invoke(function)));
+    functions.extend(manifest.functions().map(|function| maker.invoke(function)));
     Ok(functions)
 }
 

@@ -71,24 +71,24 @@ pub fn deployment(
     let project = config.project.as_deref().ok_or_else(no_project)?;
     let target = Target { project, service: service.trim_end_matches('/'), account };
     let mut requests = Vec::new();
-    for topic in &manifest.topics {
+    for topic in manifest.topics() {
         let (endpoint, topic, project) = topic_at(config, &config.location(ResourceKind::Topic, &topic.name), project)?;
         requests.push(put(&endpoint, &project, "topics", &topic, json!({})));
     }
-    for trigger in &manifest.messages {
-        let at = config.location(ResourceKind::Topic, &trigger.source);
-        requests.extend(target.subscription(config, &at, &trigger.retry, &Kind::Topic.path(&trigger.source))?);
+    for trigger in manifest.messages() {
+        let at = config.location(ResourceKind::Topic, &trigger.topic);
+        requests.extend(target.subscription(config, &at, &trigger.retry, &Kind::Topic.path(&trigger.topic))?);
     }
-    for trigger in &manifest.objects {
-        let (bucket, events) = events_of(config, &config.location(ResourceKind::Bucket, &trigger.source))?;
-        requests.extend(target.subscription(config, &events, &trigger.retry, &Kind::Bucket.path(&trigger.source))?);
+    for trigger in manifest.objects() {
+        let (bucket, events) = events_of(config, &config.location(ResourceKind::Bucket, &trigger.bucket))?;
+        requests.extend(target.subscription(config, &events, &trigger.retry, &Kind::Bucket.path(&trigger.bucket))?);
         requests.push(target.notification(config, &bucket, &events)?);
     }
-    for schedule in &manifest.schedules {
+    for schedule in manifest.schedules() {
         let cron = CronSchedule::parse(&schedule.cron)?.fields(0).join(" ");
         requests.push(target.job(region, &schedule.name, &cron, &config.prefix));
     }
-    for table in &manifest.tables {
+    for table in manifest.tables() {
         requests.extend(fields(config, &config.location(ResourceKind::Table, &table.name), project)?);
     }
     Ok(requests)

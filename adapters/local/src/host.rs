@@ -142,10 +142,10 @@ async fn prepare(state: &State, app: &Hosted) -> Result<()> {
 
 /// Each with its subscription, which a bucket has none of.
 fn sources(app: &Hosted) -> Vec<(Source, String, isobar_abstraction::driver::RetryPolicy)> {
-    let messages = app.manifest.messages.iter();
-    let topics = messages.map(|it| (Source::topic(&it.source), it.subscription.clone(), it.retry));
-    let objects = app.manifest.objects.iter();
-    let buckets = objects.map(|it| (Source::bucket(&it.source), String::new(), it.retry));
+    let messages = app.manifest.messages();
+    let topics = messages.map(|it| (Source::topic(&it.topic), it.subscription.clone(), it.retry));
+    let objects = app.manifest.objects();
+    let buckets = objects.map(|it| (Source::bucket(&it.bucket), String::new(), it.retry));
     topics.chain(buckets).collect()
 }
 
@@ -157,7 +157,7 @@ fn background(state: &Arc<State>, app: &Hosted, stop: &Stop) -> JoinSet<Result<(
         let worker = Worker { source, subscription, retry, queue, clock: Arc::clone(clock), function };
         tasks.spawn(worker.run(stop.clone()));
     }
-    for trigger in app.manifest.schedules.clone() {
+    for trigger in app.manifest.schedules().cloned() {
         let (store, function) = (state.store.clone(), Arc::clone(&app.function));
         tasks.spawn(schedule::run(trigger, store, Arc::clone(clock), function, stop.clone()));
     }

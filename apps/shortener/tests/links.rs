@@ -159,12 +159,8 @@ async fn an_oversize_body_is_refused() {
 async fn the_app_declares_its_triggers_and_resources() {
     let client = client();
     let manifest = client.manifest();
-    let names = |resources: &[isobar::manifest::DeclaredResource]| {
-        resources.iter().map(|resource| resource.name.clone()).collect::<Vec<_>>()
-    };
-    assert_eq!(names(&manifest.tables), ["links"]);
-    assert_eq!(names(&manifest.topics), ["clicks"]);
-    assert_eq!(names(&manifest.buckets), ["pages"]);
-    assert_eq!((manifest.schedules[0].name.as_str(), manifest.schedules[0].cron.as_str()), ("sweep", "0 3 * * *"));
-    assert_eq!(manifest.invokes, ["stats"]);
+    let resources: Vec<_> = manifest.resources.iter().map(|it| (it.kind.as_str(), it.name.as_str())).collect();
+    assert_eq!(resources, [("table", "links"), ("bucket", "pages"), ("topic", "clicks")]);
+    assert_eq!(manifest.schedules().next().unwrap().cron, "0 3 * * *");
+    assert_eq!(manifest.functions().collect::<Vec<_>>(), ["stats"]);
 }

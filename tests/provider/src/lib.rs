@@ -12,6 +12,7 @@ use isobar::driver::blob::Blob;
 use isobar::driver::key_value::KeyValue;
 use isobar::driver::pub_sub::PubSub;
 use isobar::driver::{Adapter, Clock, Environment, Hosted, Location, Profile, Provider, host};
+use isobar::manifest::Trigger;
 use isobar::{Body, Context, Error, Result};
 use isobar_serve::{Options, SystemClock, serve, stop_signal};
 use parking_lot::Mutex;
@@ -69,7 +70,8 @@ impl Provider for HeapProvider {
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {
-        if !(app.manifest.messages.is_empty() && app.manifest.objects.is_empty() && app.manifest.schedules.is_empty()) {
+        let is_served = |trigger: &Trigger| matches!(trigger, Trigger::Http | Trigger::Function(_));
+        if !app.manifest.triggers.iter().all(is_served) {
             return Err(Error::unsupported("host", "heap", "it delivers HTTP only: run the app elsewhere"));
         }
         let taken = |error| Error::config("cannot listen on HEAP_PORT; take another").with_source(error);

@@ -41,7 +41,7 @@ impl Aging {
 
 /// Moves the expiry of an app's items back.
 pub(super) async fn age(provider: &dyn Provider, manifest: &Manifest, by: Duration) -> Result<()> {
-    for table in &manifest.tables {
+    for table in manifest.tables() {
         let table = provider.key_value(&Location::new(ResourceKind::Table, &*table.name))?;
         age_table(table.as_ref(), by).await?;
     }

@@ -5,6 +5,7 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::check_endpoint;
 
 use super::AwsConfig;
+use crate::profile::PROFILE;
 use super::endpoint::check_region;
 
 /// Where a resource lives.
@@ -34,8 +35,8 @@ struct Rule {
 
 /// Sources: naming rules of DynamoDB tables, of S3's general purpose buckets, of SNS topics and SQS
 /// queues. A topic and its queue leave room for `--dead.fifo`.
-fn rule(kind: ResourceKind) -> Rule {
-    match kind {
+fn rule(kind: ResourceKind) -> Result<Rule> {
+    Ok(match kind {
         ResourceKind::Table => Rule {
             scheme: "dynamodb",
             parameters: &["region", "endpoint"],
@@ -57,14 +58,15 @@ fn rule(kind: ResourceKind) -> Rule {
             fits: |byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte),
             wanted: "1 to 245 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`",
         },
-    }
+        ResourceKind::Other(_) => return Err(kind.not_opened(PROFILE.provider)),
+    })
 }
 
 impl AwsConfig {
     /// Where a resource lives. Errors: `Config` for a URL that is not of the resource's kind, for an
     /// unknown parameter, and for a name that AWS does not take.
     pub(crate) fn place(&self, at: &Location) -> Result<Placed> {
-        let rule = rule(at.kind());
+        let rule = rule(at.kind())?;
         let name = match at.url() {
             Some(url) => of_scheme(url, at.kind(), &rule)?.to_owned(),
             None => format!("{}{}", self.prefix, at.name()),
@@ -78,7 +80,7 @@ impl AwsConfig {
             parameter(key).map(|value| check(&format!("the {key} of {at}"), value)).transpose()
         };
         let queue = match at.kind() {
-            ResourceKind::Table => None,
+            ResourceKind::Table | ResourceKind::Other(_) => None,
             ResourceKind::Bucket => Some(checked("events", check_queue)?.unwrap_or_else(|| Derived::Events.of(&name))),
             ResourceKind::Topic => Some(checked("queue", check_queue)?.map_or_else(|| default_queue(at, &name), Ok)?),
         };

@@ -29,11 +29,11 @@ impl<'a> Source<'a> {
         let source = |kind, name: &'a String, subscription, retry| {
             Ok(Self { name, subscription, retry, placed: config.place(&config.location(kind, name))? })
         };
-        let topics = manifest.messages.iter().map(|trigger| {
-            source(ResourceKind::Topic, &trigger.source, Some(trigger.subscription.as_str()), trigger.retry)
+        let topics = manifest.messages().map(|trigger| {
+            source(ResourceKind::Topic, &trigger.topic, Some(trigger.subscription.as_str()), trigger.retry)
         });
-        let buckets = manifest.objects.iter();
-        let buckets = buckets.map(|trigger| source(ResourceKind::Bucket, &trigger.source, None, trigger.retry));
+        let buckets = manifest.objects();
+        let buckets = buckets.map(|trigger| source(ResourceKind::Bucket, &trigger.bucket, None, trigger.retry));
         topics.chain(buckets).collect()
     }
 

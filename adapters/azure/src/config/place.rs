@@ -5,6 +5,7 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::{check_endpoint, is_near};
 
 use super::account::{Access, check_account};
+use crate::profile::PROFILE;
 use super::{AzureConfig, CosmosAccount, ServiceBusNamespace, StorageAccount};
 
 /// A resource in its account.
@@ -101,6 +102,7 @@ fn rule_of(at: &Location) -> Result<(&str, Rule)> {
         ResourceKind::Table => &["cosmos", "aztable"],
         ResourceKind::Bucket => &["az"],
         ResourceKind::Topic => &["servicebus", "azqueue"],
+        kind @ ResourceKind::Other(_) => return Err(kind.not_opened(PROFILE.provider)),
     };
     let scheme = at.url().map_or(schemes[0], |url| url.scheme());
     let rule = rule(scheme).filter(|_| schemes.contains(&scheme));

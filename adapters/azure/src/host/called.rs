@@ -65,22 +65,22 @@ impl Kind {
     /// Does the app have it?
     fn is_of(self, name: &str, manifest: &Manifest) -> bool {
         match self {
-            Self::Topic | Self::Fifo => manifest.messages.iter().any(|trigger| trigger.source == name),
-            Self::Bucket => manifest.objects.iter().any(|trigger| trigger.source == name),
-            Self::Schedule => manifest.schedules.iter().any(|schedule| schedule.name == name),
-            Self::Invoke => manifest.invokes.iter().any(|function| function == name),
-            Self::Http => manifest.http,
+            Self::Topic | Self::Fifo => manifest.messages().any(|trigger| trigger.topic == name),
+            Self::Bucket => manifest.objects().any(|trigger| trigger.bucket == name),
+            Self::Schedule => manifest.schedules().any(|schedule| schedule.name == name),
+            Self::Invoke => manifest.functions().any(|function| function == name),
+            Self::Http => manifest.http(),
         }
     }
 }
 
 /// The functions of an app, without secrets.
 pub(super) fn names(manifest: &Manifest) -> Vec<String> {
-    let topics = manifest.messages.iter().map(|trigger| Kind::Topic.plain(&trigger.source));
-    let buckets = manifest.objects.iter().map(|trigger| Kind::Bucket.plain(&trigger.source));
-    let schedules = manifest.schedules.iter().map(|schedule| Kind::Schedule.plain(&schedule.name));
-    let invokes = manifest.invokes.iter().map(|function| Kind::Invoke.plain(function));
-    let http = manifest.http.then(|| Kind::Http.plain(""));
+    let topics = manifest.messages().map(|trigger| Kind::Topic.plain(&trigger.topic));
+    let buckets = manifest.objects().map(|trigger| Kind::Bucket.plain(&trigger.bucket));
+    let schedules = manifest.schedules().map(|schedule| Kind::Schedule.plain(&schedule.name));
+    let invokes = manifest.functions().map(|function| Kind::Invoke.plain(function));
+    let http = manifest.http().then(|| Kind::Http.plain(""));
     http.into_iter().chain(topics).chain(buckets).chain(schedules).chain(invokes).collect()
 }
 

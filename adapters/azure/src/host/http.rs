@@ -49,7 +49,7 @@ impl CustomHandler {
     /// A request that the host hands over as JSON, answered so. An answer that cannot be told in JSON is
     /// an error of the app's.
     pub(super) async fn json_http(&self, body: &[u8], parts: &request::Parts) -> Result<Response<Body>> {
-        if !self.app.manifest.http {
+        if !self.app.manifest.http() {
             return Err(self.unknown("http"));
         }
         let mut request = event::request(&Payload::read(body)?)?;

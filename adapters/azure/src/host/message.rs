@@ -21,7 +21,7 @@ const TO_SETTLE: Duration = Duration::from_secs(4);
 impl CustomHandler {
     /// A message that cannot be read is one that the app rejects.
     pub(super) async fn message(&self, kind: Kind, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
-        let trigger = self.app.manifest.messages.iter().find(|trigger| trigger.source == name);
+        let trigger = self.app.manifest.messages().find(|trigger| trigger.topic == name);
         let trigger = trigger.ok_or_else(|| self.unknown(&kind.plain(name)))?;
         let at = self.settings.location(ResourceKind::Topic, name);
         let placed = self.state.config.place(&at)?;

@@ -20,15 +20,15 @@ const QUEUE: usize = 63;
 pub(crate) fn check_names(config: &AzureConfig, manifest: &Manifest) -> Result<()> {
     let host = config.functions.clone().unwrap_or_default();
     let mut queues = BTreeMap::new();
-    for trigger in &manifest.messages {
-        let topic = host.location(ResourceKind::Topic, &trigger.source);
+    for trigger in manifest.messages() {
+        let topic = host.location(ResourceKind::Topic, &trigger.topic);
         check_topic(config, &topic)?;
         if let Ok(Placed::Queue { queue, .. }) = config.place(&topic) {
             queues.insert(queue, topic);
         }
     }
-    for trigger in &manifest.objects {
-        let bucket = host.location(ResourceKind::Bucket, &trigger.source);
+    for trigger in manifest.objects() {
+        let bucket = host.location(ResourceKind::Bucket, &trigger.bucket);
         // A bucket of another provider has no events here.
         if config.place(&bucket).is_ok() {
             let (_, queue) = events_of(config, &bucket)?;
@@ -78,22 +78,21 @@ fn check_queue(at: &Location, queue: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use isobar_abstraction::driver::RetryPolicy;
-    use isobar_abstraction::manifest::{EventTrigger, MessageTrigger};
+    use isobar_abstraction::manifest::{MessageTrigger, ObjectTrigger, Trigger};
 
     use super::*;
     use crate::host::tests::config;
 
     fn checked(vars: &[(&str, &str)], topic: &str, bucket: &str) -> Result<()> {
-        let messages = vec![MessageTrigger::new(topic, RetryPolicy::default())];
-        let objects = vec![EventTrigger { source: bucket.to_owned(), retry: RetryPolicy::default() }];
-        let manifest = Manifest { messages, objects, ..Manifest::default() };
-        check_names(&config(vars), &manifest)
+        let message = Trigger::Message(MessageTrigger::new(topic, RetryPolicy::default()));
+        let object = Trigger::Object(ObjectTrigger::new(bucket, RetryPolicy::default()));
+        check_names(&config(vars), &Manifest::new("shop").with_triggers([message, object]))
     }
 
     #[test]
     fn a_queue_with_the_name_of_dead_letters_is_refused_at_start() {
-        let of = |source| MessageTrigger::new(source, RetryPolicy::default());
-        let manifest = Manifest { messages: vec![of("clicks"), of("orders")], ..Manifest::default() };
+        let of = |topic| Trigger::Message(MessageTrigger::new(topic, RetryPolicy::default()));
+        let manifest = Manifest::new("shop").with_triggers([of("clicks"), of("orders")]);
         for (other, fits) in [("azqueue://jobs-dead", true), ("azqueue://jobs-poison", false)] {
             let vars = [("ISOBAR_TOPIC_CLICKS", "azqueue://jobs"), ("ISOBAR_TOPIC_ORDERS", other)];
             let checked = check_names(&config(&vars), &manifest);

@@ -26,7 +26,7 @@ pub(crate) fn events_of(config: &AzureConfig, bucket: &Location) -> Result<(Stri
 
 impl CustomHandler {
     pub(super) async fn object(&self, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
-        let trigger = self.app.manifest.objects.iter().find(|trigger| trigger.source == name);
+        let trigger = self.app.manifest.objects().find(|trigger| trigger.bucket == name);
         let trigger = trigger.ok_or_else(|| self.unknown(&Kind::Bucket.plain(name)))?;
         let bucket = self.settings.location(ResourceKind::Bucket, name);
         let (container, queue) = events_of(&self.state.config, &bucket)?;

@@ -4,6 +4,7 @@ use isobar_abstraction::driver::{Location, ResourceKind};
 use isobar_abstraction::{Error, Result};
 
 use super::{Endpoint, GcpConfig};
+use crate::profile::PROFILE;
 
 /// A resource at its service. Where the project is `None` it is that of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +28,8 @@ struct Rule {
 
 /// Sources: Firestore "Quotas and limits", Cloud Storage "About buckets", Pub/Sub "Guidelines to name
 /// a topic".
-fn rule(kind: ResourceKind) -> Rule {
-    match kind {
+fn rule(kind: ResourceKind) -> Result<Rule> {
+    Ok(match kind {
         ResourceKind::Table => Rule {
             scheme: "firestore",
             parameters: &["project", "database", "endpoint"],
@@ -53,7 +54,8 @@ fn rule(kind: ResourceKind) -> Rule {
             fits: is_topic,
             wanted: "3 to 255 of a-z, A-Z, 0-9 and `-_.~+%`, begin with a letter, and not with `goog`",
         },
-    }
+        ResourceKind::Other(_) => return Err(kind.not_opened(PROFILE.provider)),
+    })
 }
 
 fn is_bucket(name: &str) -> bool {
@@ -93,7 +95,7 @@ impl GcpConfig {
     /// Where a resource lives. Errors: `Config`, for another kind's URL, and a name that the service does
     /// not take.
     pub(crate) fn place(&self, at: &Location) -> Result<Placed> {
-        let rule = rule(at.kind());
+        let rule = rule(at.kind())?;
         let name = match at.url() {
             Some(url) if url.scheme() == rule.scheme => {
                 url.check_parameters(rule.parameters)?;
@@ -135,6 +137,7 @@ impl GcpConfig {
                 project: project()?,
                 topic: name,
             },
+            kind @ ResourceKind::Other(_) => return Err(kind.not_opened(PROFILE.provider)),
         })
     }
 }

@@ -40,10 +40,10 @@ impl Kind {
     /// Does the app have it?
     pub(super) fn is_of(self, name: &str, manifest: &Manifest) -> bool {
         match self {
-            Self::Topic => manifest.messages.iter().any(|trigger| trigger.source == name),
-            Self::Bucket => manifest.objects.iter().any(|trigger| trigger.source == name),
-            Self::Schedule => manifest.schedules.iter().any(|schedule| schedule.name == name),
-            Self::Invoke => manifest.invokes.iter().any(|function| function == name),
+            Self::Topic => manifest.messages().any(|trigger| trigger.topic == name),
+            Self::Bucket => manifest.objects().any(|trigger| trigger.bucket == name),
+            Self::Schedule => manifest.schedules().any(|schedule| schedule.name == name),
+            Self::Invoke => manifest.functions().any(|function| function == name),
         }
     }
 }
@@ -59,10 +59,10 @@ pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Lo
 
 /// Where the triggers of an app are called.
 pub(super) fn paths(manifest: &Manifest) -> Vec<String> {
-    let topics = manifest.messages.iter().map(|trigger| Kind::Topic.path(&trigger.source));
-    let buckets = manifest.objects.iter().map(|trigger| Kind::Bucket.path(&trigger.source));
-    let schedules = manifest.schedules.iter().map(|schedule| Kind::Schedule.path(&schedule.name));
-    let invokes = manifest.invokes.iter().map(|function| Kind::Invoke.path(function));
+    let topics = manifest.messages().map(|trigger| Kind::Topic.path(&trigger.topic));
+    let buckets = manifest.objects().map(|trigger| Kind::Bucket.path(&trigger.bucket));
+    let schedules = manifest.schedules().map(|schedule| Kind::Schedule.path(&schedule.name));
+    let invokes = manifest.functions().map(|function| Kind::Invoke.path(function));
     topics.chain(buckets).chain(schedules).chain(invokes).collect()
 }
 
@@ -79,8 +79,8 @@ pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()>
             )));
         }
     }
-    for trigger in &manifest.objects {
-        let bucket = config.location(ResourceKind::Bucket, &trigger.source);
+    for trigger in manifest.objects() {
+        let bucket = config.location(ResourceKind::Bucket, &trigger.bucket);
         // A bucket of another provider has no events here.
         if config.place(&bucket).is_ok() {
             config.place(&events_of(config, &bucket)?.1)?;

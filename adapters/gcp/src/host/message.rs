@@ -44,7 +44,7 @@ impl CloudRunService {
         body: &Bytes,
         cx: Context,
     ) -> std::result::Result<Response<Body>, Refused> {
-        let trigger = self.app.manifest.messages.iter().find(|trigger| trigger.source == name);
+        let trigger = self.app.manifest.messages().find(|trigger| trigger.topic == name);
         let trigger = trigger.ok_or_else(|| self.unknown(&Kind::Topic.path(name)))?;
         let at = self.state.config.location(ResourceKind::Topic, name);
         let push = Incoming::read(headers, body)?.message()?;

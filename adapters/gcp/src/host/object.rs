@@ -22,7 +22,7 @@ impl CloudRunService {
         body: &Bytes,
         cx: Context,
     ) -> std::result::Result<Response<Body>, Refused> {
-        let trigger = self.app.manifest.objects.iter().find(|trigger| trigger.source == name);
+        let trigger = self.app.manifest.objects().find(|trigger| trigger.bucket == name);
         let trigger = trigger.ok_or_else(|| self.unknown(&Kind::Bucket.path(name)))?;
         let (bucket, events) = events_of(&self.state.config, &self.state.config.location(ResourceKind::Bucket, name))?;
         let function = self.app.function.as_ref();

@@ -44,13 +44,13 @@ fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<
         }
     };
     let url = reachable(address);
-    line("http", manifest.http.then(|| format!("http://{url}/")).into_iter().collect());
+    line("http", manifest.http().then(|| format!("http://{url}/")).into_iter().collect());
     line("handles", handled(manifest));
-    line("schedules", manifest.schedules.iter().map(|it| format!("{} ({} UTC)", it.name, it.cron)).collect());
-    line("functions", manifest.invokes.clone());
-    line("tables", manifest.tables.iter().map(|it| it.name.clone()).collect());
-    line("buckets", manifest.buckets.iter().map(|it| it.name.clone()).collect());
-    line("topics", manifest.topics.iter().map(|it| it.name.clone()).collect());
+    line("schedules", manifest.schedules().map(|it| format!("{} ({} UTC)", it.name, it.cron)).collect());
+    line("functions", manifest.functions().map(str::to_owned).collect());
+    line("tables", manifest.tables().map(|it| it.name.clone()).collect());
+    line("buckets", manifest.buckets().map(|it| it.name.clone()).collect());
+    line("topics", manifest.topics().map(|it| it.name.clone()).collect());
     line("data", vec![data.to_owned()]);
     line("inspector", entry.map(Entry::url).into_iter().collect());
     text.push_str(&unheard(manifest));
@@ -59,15 +59,14 @@ fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<
 }
 
 fn handled(manifest: &Manifest) -> Vec<String> {
-    let topics = manifest.messages.iter().map(|it| format!("messages of {}", it.source));
-    topics.chain(manifest.objects.iter().map(|it| format!("objects of {}", it.source))).collect()
+    let topics = manifest.messages().map(|it| format!("messages of {}", it.topic));
+    topics.chain(manifest.objects().map(|it| format!("objects of {}", it.bucket))).collect()
 }
 
 /// Messages that the app publishes and does not handle go nowhere on a laptop.
 fn unheard(manifest: &Manifest) -> String {
-    let handled = |name: &str| manifest.messages.iter().any(|trigger| trigger.source == name);
-    let unheard =
-        manifest.topics.iter().filter(|topic| topic.access.includes(isobar_abstraction::driver::Access::Write));
+    let handled = |name: &str| manifest.messages().any(|trigger| trigger.topic == name);
+    let unheard = manifest.topics().filter(|topic| topic.access.includes(isobar_abstraction::driver::Access::Write));
     let unheard: Vec<_> = unheard.filter(|topic| !handled(&topic.name)).map(|topic| topic.name.as_str()).collect();
     if unheard.is_empty() {
         return String::new();

@@ -141,7 +141,7 @@ fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
     let now = inspector.state.clock.now();
     let describe = |(source, counts, next_due): (Source, Row, Option<SystemTime>)| {
         json!({
-            "kind": source.kind(),
+            "kind": source.kind().name(),
             "name": source.name(),
             "waiting": counts.waiting,
             "running": counts.leased,

@@ -104,12 +104,12 @@ impl Account {
 
     /// Leads the events of buckets to their queues, as the deployment does.
     pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
-        for trigger in &manifest.messages {
-            self.make(ResourceKind::Topic, &trigger.source).await?;
+        for trigger in manifest.messages() {
+            self.make(ResourceKind::Topic, &trigger.topic).await?;
         }
-        for trigger in &manifest.objects {
-            self.make(ResourceKind::Bucket, &trigger.source).await?;
-            let bucket = format!("{}{}", self.prefix, trigger.source);
+        for trigger in manifest.objects() {
+            self.make(ResourceKind::Bucket, &trigger.bucket).await?;
+            let bucket = format!("{}{}", self.prefix, trigger.bucket);
             if !self.subscribed.lock().insert(bucket.clone()) {
                 continue;
             }
@@ -149,6 +149,7 @@ impl Deployment for Account {
             ResourceKind::Table => self.make_table(&name).await?,
             ResourceKind::Bucket => self.s3(Method::PUT, &format!("/{name}"), String::new()).await?,
             ResourceKind::Topic => self.make_topic(&name).await?,
+            ResourceKind::Other(_) => return Err(kind.not_opened("aws")),
         }
         made.insert(resource);
         Ok(())

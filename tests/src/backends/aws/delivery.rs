@@ -54,9 +54,9 @@ impl AwsApp {
     /// The queues that an event source mapping polls.
     fn queues(&self) -> Vec<String> {
         let prefix = &self.account.prefix;
-        let topics = self.manifest.messages.iter();
-        let topics = topics.flat_map(|it| ["", ".fifo"].map(|end| format!("{prefix}{}{end}", it.source)));
-        topics.chain(self.manifest.objects.iter().map(|it| prefix.clone() + &Derived::Events.of(&it.source))).collect()
+        let topics = self.manifest.messages();
+        let topics = topics.flat_map(|it| ["", ".fifo"].map(|end| format!("{prefix}{}{end}", it.topic)));
+        topics.chain(self.manifest.objects().map(|it| prefix.clone() + &Derived::Events.of(&it.bucket))).collect()
     }
 
     async fn receive(&self, queue: &str, most: u32) -> Result<Vec<Value>> {

@@ -121,7 +121,7 @@ impl DeployedWorld {
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
-        let schedules = manifest.schedules.iter();
+        let schedules = manifest.schedules();
         let schedules = schedules.map(|it| Ok((it.name.clone(), isobar::aws::schedule_expression(&it.cron)?)));
         let schedules = schedules.collect::<Result<BTreeMap<_, _>>>()?;
         let wanted = json!({
@@ -235,8 +235,8 @@ impl DeployedApp {
     }
 
     async fn is_quiet(&self) -> Result<bool> {
-        let topics = self.manifest.messages.iter().map(|it| (ResourceKind::Topic, it.source.as_str()));
-        let buckets = self.manifest.objects.iter().map(|it| (ResourceKind::Bucket, it.source.as_str()));
+        let topics = self.manifest.messages().map(|it| (ResourceKind::Topic, it.topic.as_str()));
+        let buckets = self.manifest.objects().map(|it| (ResourceKind::Bucket, it.bucket.as_str()));
         for (kind, name) in topics.chain(buckets) {
             for queue in self.queues_of(kind, name).map(|(queue, end)| queue + end) {
                 let wanted = json!({"QueueUrl": self.account.queue_url(&queue), "AttributeNames": ["All"]});

@@ -76,9 +76,9 @@ impl Account {
 
     /// The same for an app, with the URLs of its tables and topics that are not where they are by default.
     pub(super) fn environment_of(&self, manifest: &Manifest) -> Environment {
-        let tables = manifest.tables.iter().map(|it| (ResourceKind::Table, &it.name));
-        let topics = manifest.topics.iter().map(|it| (ResourceKind::Topic, &it.name));
-        let sources = manifest.messages.iter().map(|it| (ResourceKind::Topic, &it.source));
+        let tables = manifest.tables().map(|it| (ResourceKind::Table, &it.name));
+        let topics = manifest.topics().map(|it| (ResourceKind::Topic, &it.name));
+        let sources = manifest.messages().map(|it| (ResourceKind::Topic, &it.topic));
         let placed = tables.chain(topics).chain(sources).filter_map(|(kind, name)| {
             let variable = format!("ISOBAR_{kind}_{name}").to_ascii_uppercase().replace('-', "_");
             self.url(kind, name).map(|url| (variable, url))
@@ -92,7 +92,7 @@ impl Account {
             _ if self.is_full() => None,
             ResourceKind::Table => Some(format!("aztable://{}", table(&self.physical(name)))),
             ResourceKind::Topic => Some(format!("azqueue://{}", self.physical(name))),
-            ResourceKind::Bucket => None,
+            ResourceKind::Bucket | ResourceKind::Other(_) => None,
         }
     }
 
@@ -113,9 +113,9 @@ impl Account {
 
     /// Makes all that an app has.
     pub(super) async fn deploy(&self, manifest: &Manifest) -> Result<()> {
-        let tables = manifest.tables.iter().map(|it| (ResourceKind::Table, &it.name));
-        let buckets = manifest.buckets.iter().map(|it| (ResourceKind::Bucket, &it.name));
-        let topics = manifest.topics.iter().map(|it| (ResourceKind::Topic, &it.name));
+        let tables = manifest.tables().map(|it| (ResourceKind::Table, &it.name));
+        let buckets = manifest.buckets().map(|it| (ResourceKind::Bucket, &it.name));
+        let topics = manifest.topics().map(|it| (ResourceKind::Topic, &it.name));
         for (kind, name) in tables.chain(buckets).chain(topics) {
             self.make(kind, name).await?;
         }
@@ -124,12 +124,12 @@ impl Account {
 
     /// Makes what an app's triggers come from, and leads the events of buckets to their queues.
     pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
-        for trigger in &manifest.messages {
-            self.make(ResourceKind::Topic, &trigger.source).await?;
+        for trigger in manifest.messages() {
+            self.make(ResourceKind::Topic, &trigger.topic).await?;
         }
-        for trigger in &manifest.objects {
-            self.make(ResourceKind::Bucket, &trigger.source).await?;
-            let container = self.physical(&trigger.source);
+        for trigger in manifest.objects() {
+            self.make(ResourceKind::Bucket, &trigger.bucket).await?;
+            let container = self.physical(&trigger.bucket);
             let queue = Derived::Events.without_double_hyphen(&container);
             if !self.grid.leads(&container) {
                 self.make_queues(&queue).await?;
@@ -155,6 +155,7 @@ impl Deployment for Account {
             (ResourceKind::Bucket, _) => self.storage.make_container(&name).await?,
             (ResourceKind::Topic, Some(_)) => self.make_topic(&name),
             (ResourceKind::Topic, None) => self.make_queues(&name).await?,
+            (ResourceKind::Other(_), _) => return Err(kind.not_opened("azure")),
         }
         made.insert(resource);
         Ok(())

@@ -149,7 +149,7 @@ impl DeployedWorld {
     async fn called(&self, manifest: Manifest, serving: Serving, calling: Calling) -> Result<DeployedApp> {
         let (pushes, url) = (Pushes::start().await?, serving.url());
         pushes.lead_to(url.clone());
-        for bucket in &manifest.buckets {
+        for bucket in manifest.buckets() {
             self.project.make(ResourceKind::Bucket, &bucket.name).await?;
         }
         self.deploy(&manifest, if calling == Calling::Straight { url } else { pushes.url() }).await?;

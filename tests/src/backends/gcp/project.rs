@@ -88,13 +88,13 @@ impl Deployment for Project {
 impl Project {
     /// Makes what an app's triggers come from, and leads the events of buckets to their topics.
     pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
-        for trigger in &manifest.messages {
-            self.make(ResourceKind::Topic, &trigger.source).await?;
+        for trigger in manifest.messages() {
+            self.make(ResourceKind::Topic, &trigger.topic).await?;
         }
-        for trigger in &manifest.objects {
-            self.make(ResourceKind::Bucket, &trigger.source).await?;
-            self.make(ResourceKind::Topic, &Derived::Events.of(&trigger.source)).await?;
-            let bucket = self.physical(&trigger.source);
+        for trigger in manifest.objects() {
+            self.make(ResourceKind::Bucket, &trigger.bucket).await?;
+            self.make(ResourceKind::Topic, &Derived::Events.of(&trigger.bucket)).await?;
+            let bucket = self.physical(&trigger.bucket);
             self.notices.lead(&bucket, &Derived::Events.of(&bucket)).await?;
         }
         Ok(())
@@ -102,12 +102,11 @@ impl Project {
 
     /// Subscriptions of an app, and where what comes by them is pushed to.
     pub(super) fn subscriptions(&self, manifest: &Manifest) -> Vec<(String, String)> {
-        let topics = manifest.messages.iter();
-        let topics = topics.map(|it| (self.physical(&it.source), format!("/.isobar/topics/{}", it.source)));
+        let topics = manifest.messages();
+        let topics = topics.map(|it| (self.physical(&it.topic), format!("/.isobar/topics/{}", it.topic)));
         let buckets = manifest
-            .objects
-            .iter()
-            .map(|it| (self.physical(&Derived::Events.of(&it.source)), format!("/.isobar/buckets/{}", it.source)));
+            .objects()
+            .map(|it| (self.physical(&Derived::Events.of(&it.bucket)), format!("/.isobar/buckets/{}", it.bucket)));
         topics.chain(buckets).collect()
     }
 }

@@ -233,6 +233,6 @@ async fn an_app_may_open_a_resource_twice_and_handle_it_once(world: Box<dyn Worl
     let app = world.run(app).await?;
     app.invoke("publish", bytes::Bytes::new()).await?;
     app.deliver().await?;
-    assert_eq!(app.manifest().topics.len(), 1);
+    assert_eq!(app.manifest().topics().count(), 1);
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use isobar::driver::{Access, RetryPolicy};
-use isobar::manifest::{DeclaredResource, Manifest};
+use isobar::driver::{Access, ResourceKind, RetryPolicy};
+use isobar::manifest::{DeclaredResource, Manifest, ScheduleTrigger};
 use isobar::prelude::*;
+use serde_json::json;
 
 use crate::{Checked, World};
 
@@ -43,17 +44,17 @@ async fn manifest_of(world: &dyn World, app: impl FnOnce(&Cloud) -> App + Send +
 }
 
 /// Names and accesses.
-fn declared(resources: &[DeclaredResource]) -> Vec<(&str, Access)> {
-    resources.iter().map(|resource| (resource.name.as_str(), resource.access)).collect()
+fn declared<'a>(resources: impl Iterator<Item = &'a DeclaredResource>) -> Vec<(&'a str, Access)> {
+    resources.map(|resource| (resource.name.as_str(), resource.access)).collect()
 }
 
 async fn a_manifest_names_the_app_and_all_its_triggers(world: Box<dyn World>) -> Checked {
     let manifest = manifest_of(&*world, shop).await?;
     assert_eq!(manifest.app, "shop");
-    assert!(manifest.http);
-    assert_eq!((manifest.messages.len(), manifest.objects.len()), (2, 2));
-    assert_eq!((manifest.schedules.len(), manifest.invokes.len()), (2, 2));
-    assert_eq!((manifest.schedules[0].name.as_str(), manifest.schedules[0].cron.as_str()), ("dust", "0 4 * * SUN"));
+    assert!(manifest.http());
+    assert_eq!((manifest.messages().count(), manifest.objects().count()), (2, 2));
+    assert_eq!((manifest.schedules().count(), manifest.functions().count()), (2, 2));
+    assert_eq!(manifest.schedules().next(), Some(&ScheduleTrigger::new("dust", "0 4 * * SUN")));
     Ok(())
 }
 
@@ -70,21 +71,21 @@ async fn a_manifest_lists_everything_sorted_whatever_the_order_of_declaration(wo
     };
     let manifest = manifest_of(&*world, app).await?;
     let sorted = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf"];
-    assert_eq!(manifest.messages.iter().map(|it| it.source.as_str()).collect::<Vec<_>>(), sorted);
-    assert_eq!(manifest.objects.iter().map(|it| it.source.as_str()).collect::<Vec<_>>(), sorted);
-    assert_eq!(manifest.schedules.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), sorted);
-    assert_eq!(manifest.invokes, sorted);
-    for resources in [&manifest.tables, &manifest.buckets, &manifest.topics] {
-        assert_eq!(resources.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), sorted);
+    assert_eq!(manifest.messages().map(|it| it.topic.as_str()).collect::<Vec<_>>(), sorted);
+    assert_eq!(manifest.objects().map(|it| it.bucket.as_str()).collect::<Vec<_>>(), sorted);
+    assert_eq!(manifest.schedules().map(|it| it.name.as_str()).collect::<Vec<_>>(), sorted);
+    assert_eq!(manifest.functions().collect::<Vec<_>>(), sorted);
+    for kind in ResourceKind::OWN {
+        assert_eq!(manifest.of_kind(kind).map(|it| it.name.as_str()).collect::<Vec<_>>(), sorted);
     }
     Ok(())
 }
 
 async fn a_manifest_tells_the_access_to_each_resource(world: Box<dyn World>) -> Checked {
     let manifest = manifest_of(&*world, shop).await?;
-    assert_eq!(declared(&manifest.tables), [("prices", Access::Read), ("stock", Access::ReadWrite)]);
-    assert_eq!(declared(&manifest.buckets), [("pages", Access::Read), ("scans", Access::ReadWrite)]);
-    assert_eq!(declared(&manifest.topics), [("mails", Access::None), ("orders", Access::Write)]);
+    assert_eq!(declared(manifest.tables()), [("prices", Access::Read), ("stock", Access::ReadWrite)]);
+    assert_eq!(declared(manifest.buckets()), [("pages", Access::Read), ("scans", Access::ReadWrite)]);
+    assert_eq!(declared(manifest.topics()), [("mails", Access::None), ("orders", Access::Write)]);
     Ok(())
 }
 
@@ -100,7 +101,7 @@ async fn a_narrowed_handle_narrows_what_is_declared(world: Box<dyn World>) -> Ch
     let manifest = manifest_of(&*world, app).await?;
     let expected =
         [("both", Access::ReadWrite), ("neither", Access::None), ("read", Access::Read), ("written", Access::Write)];
-    assert_eq!(declared(&manifest.tables), expected);
+    assert_eq!(declared(manifest.tables()), expected);
     Ok(())
 }
 
@@ -119,7 +120,7 @@ async fn a_clone_keeps_its_access_when_another_is_narrowed(world: Box<dyn World>
             })
     };
     let app = world.run(app).await?;
-    assert_eq!(declared(&app.manifest().tables), [("notes", Access::ReadWrite)]);
+    assert_eq!(declared(app.manifest().tables()), [("notes", Access::ReadWrite)]);
     app.invoke("by-writer", bytes::Bytes::new()).await?;
     let error = app.invoke("by-reader", bytes::Bytes::new()).await.expect_err("it was written");
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
@@ -137,8 +138,8 @@ async fn a_manifest_tells_how_often_a_message_is_tried(world: Box<dyn World>) ->
     let manifest = manifest_of(&*world, app).await?;
     let patient =
         RetryPolicy::default().with_max_attempts(9).with_backoff(Duration::from_secs(10), Duration::from_secs(3_600));
-    assert_eq!(manifest.messages[0].retry, patient);
-    assert_eq!(manifest.messages[1].retry, RetryPolicy::default());
+    let tried: Vec<_> = manifest.messages().map(|trigger| trigger.retry).collect();
+    assert_eq!(tried, [patient, RetryPolicy::default()]);
     Ok(())
 }
 
@@ -147,10 +148,12 @@ async fn a_manifest_comes_back_from_its_json(world: Box<dyn World>) -> Checked {
     let json = manifest.to_json()?;
     assert_eq!(serde_json::from_str::<Manifest>(&json)?, manifest);
     let value: serde_json::Value = serde_json::from_str(&json)?;
-    assert_eq!((value["app"].as_str(), value["http"].as_bool()), (Some("shop"), Some(true)));
-    assert_eq!(value["tables"][0]["name"].as_str(), Some("prices"));
-    assert_eq!(value["tables"][0]["access"].as_str(), Some("read"));
-    assert_eq!(value["messages"][1]["retry"]["max_attempts"].as_u64(), Some(9));
+    assert_eq!((&value["version"], &value["app"]), (&json!(1), &json!("shop")));
+    assert_eq!(value["resources"][0], json!({"kind": "table", "name": "prices", "access": "read", "options": {}}));
+    let retry = json!({"max_attempts": 9, "min_backoff_ms": 1_000, "max_backoff_ms": 300_000});
+    let orders = json!({"kind": "message", "topic": "orders", "subscription": "default", "retry": retry});
+    let triggers = value["triggers"].as_array().expect("it is a list");
+    assert!(triggers.contains(&orders) && triggers.contains(&json!({"kind": "http"})), "{triggers:?}");
     Ok(())
 }
 
@@ -164,6 +167,6 @@ async fn two_starts_of_one_app_have_one_manifest(world: Box<dyn World>) -> Check
 
 async fn a_manifest_of_an_app_of_nothing_is_empty(world: Box<dyn World>) -> Checked {
     let manifest = manifest_of(&*world, |_| App::new("idle")).await?;
-    assert_eq!(manifest, Manifest { app: "idle".to_owned(), ..Manifest::default() });
+    assert_eq!(manifest, Manifest::new("idle"));
     Ok(())
 }

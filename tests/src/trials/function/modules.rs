@@ -141,7 +141,7 @@ async fn layers_run_once_around_each_handler_in_their_order(world: Box<dyn World
             .build()
     };
     let app = world.run(app).await?;
-    assert!(app.manifest().http);
+    assert!(app.manifest().http());
     assert_eq!(app.manifest().app, "office");
     let noted = each_trigger(&*world, &*app, "/desk", &log).await?;
     let expected = HANDLED.map(|handled| ["outer", "inner", "module", handled, "module", "inner", "outer"]);
@@ -324,7 +324,7 @@ async fn modules_share_what_they_open(world: Box<dyn World>) -> Checked {
     // Without HTTP there is nothing that two modules at one prefix could both answer.
     let app = move |cloud: &Cloud| App::new("both").mount("/", writer(cloud)).mount("/", reader(cloud));
     let app = world.run(app).await?;
-    assert_eq!((app.manifest().tables.len(), app.manifest().http), (1, false));
+    assert_eq!((app.manifest().tables().count(), app.manifest().http()), (1, false));
     world.cloud().topic::<u32>("jobs").publish(7_u32).await?;
     app.deliver().await?;
     assert_eq!(app.invoke("last", Bytes::new()).await?, "7");

@@ -68,7 +68,7 @@ async fn a_declared_topic_opened_again_after_the_start_can_publish(world: Box<dy
     };
     let app = world.run(app).await?;
     app.invoke("publish", Bytes::from_static(b"\"jobs\"")).await?;
-    assert_eq!(app.manifest().topics[0].access, Access::Write);
+    assert_eq!(app.manifest().topics().next().map(|topic| topic.access), Some(Access::Write));
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 use isobar_abstraction::driver::RetryPolicy;
-use isobar_abstraction::manifest::{EventTrigger, Manifest, MessageTrigger};
+use isobar_abstraction::manifest::{Manifest, MessageTrigger, ObjectTrigger, Trigger};
 
 use super::*;
 
@@ -49,9 +49,9 @@ async fn a_schedule_or_a_function_that_there_is_not_is_told_by_the_app() {
 
 #[test]
 fn what_cannot_be_told_apart_or_has_no_legal_name_is_refused_at_start() {
-    let object = |name: &str| EventTrigger { source: name.to_owned(), retry: RetryPolicy::default() };
-    let messages = vec![MessageTrigger::new("clicks", RetryPolicy::default())];
-    let manifest = Manifest { messages, objects: vec![object("clicks"), object("pages")], ..Manifest::default() };
+    let object = |name| Trigger::Object(ObjectTrigger::new(name, RetryPolicy::default()));
+    let message = Trigger::Message(MessageTrigger::new("clicks", RetryPolicy::default()));
+    let manifest = Manifest::new("shop").with_triggers([message, object("clicks"), object("pages")]);
     let checked = |vars: &[(&str, &str)]| check_names(&config("http://127.0.0.1:1", vars), &manifest);
     checked(&[("FUNCTION_TARGET", "clicks")]).unwrap();
     checked(&[("FUNCTION_TARGET", "others"), ("FUNCTION_SIGNATURE_TYPE", "event")]).unwrap();

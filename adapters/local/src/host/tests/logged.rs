@@ -18,7 +18,7 @@ async fn failures_of_a_tick(app: App) -> Vec<String> {
     provider.0.store.open().unwrap();
     let log = Log::start();
     let declared = |_: &Cloud| App::new("declared").on_schedule("hourly", "0 * * * *", |_: Tick, _| async {});
-    let trigger = hosted(&provider, declared).manifest.schedules[0].clone();
+    let trigger = hosted(&provider, declared).manifest.schedules().next().unwrap().clone();
     let function = hosted(&provider, |_| app).function;
     let (_stop, stopped) = watch::channel(false);
     let (store, ticking) = (provider.0.store.clone(), Arc::new(clock.clone()));
