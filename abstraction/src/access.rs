@@ -147,7 +147,7 @@ impl Grant {
     }
 
     /// Declares an option of the resource. Another value for the same option is a problem of the app.
-    pub(crate) fn declare_option(&self, name: &str, value: Value) {
+    pub(crate) fn declare_option(&self, name: &str, value: &Value) {
         let mut entries = self.registry.0.lock();
         if entries.sealed {
             return;
@@ -155,7 +155,7 @@ impl Grant {
         let Declared { kind, name: resource, .. } = &*self.declared;
         let options = entries.options.entry((*kind, resource.clone())).or_default();
         let before = options.insert(name.to_owned(), value.clone());
-        if let Some(before) = before.filter(|before| *before != value) {
+        if let Some(before) = before.filter(|before| before != value) {
             let problem =
                 format!("{kind} `{resource}`: the option `{name}` is both {before} and {value}; declare it once");
             entries.problems.push(problem);

@@ -106,7 +106,7 @@ impl<D: ?Sized> Resource<D> {
     /// another handle, is a problem that the start of the app lists.
     #[must_use]
     pub fn with_option(self, name: &str, value: impl Into<Value>) -> Self {
-        self.1.declare_option(name, value.into());
+        self.1.declare_option(name, &value.into());
         self
     }
 

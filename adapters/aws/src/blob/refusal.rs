@@ -103,9 +103,7 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         | "AuthorizationHeaderMalformed"
         | "AuthorizationQueryParametersError"
         | "MissingSecurityHeader" => ErrorKind::Unauthenticated,
-        "EntityTooLarge" => ErrorKind::TooLarge,
-        "KeyTooLongError" => ErrorKind::TooLarge,
-        "MetadataTooLarge" => ErrorKind::TooLarge,
+        "EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge" => ErrorKind::TooLarge,
         "InvalidObjectState" | "MethodNotAllowed" => ErrorKind::Unsupported,
         "InvalidURI" | "EntityTooSmall" => ErrorKind::InvalidInput,
         "NoSuchUpload"

@@ -5,8 +5,8 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::check_endpoint;
 
 use super::AwsConfig;
-use crate::profile::PROFILE;
 use super::endpoint::check_region;
+use crate::profile::PROFILE;
 
 /// Where a resource lives.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -100,8 +100,7 @@ pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
         _ => refusal.judgement,
     };
     let kind = match refusal.code.as_str() {
-        "MetadataTooLarge" => ErrorKind::TooLarge,
-        "BlockCountExceedsLimit" => ErrorKind::TooLarge,
+        "MetadataTooLarge" | "BlockCountExceedsLimit" => ErrorKind::TooLarge,
         "BlobImmutableDueToPolicy" | "PublicAccessNotPermitted" => ErrorKind::PermissionDenied,
         "BlobArchived" | "BlobBeingRehydrated" | "InvalidBlobType" | "UnsupportedHeader" | "FeatureNotSupported" => {
             ErrorKind::Unsupported

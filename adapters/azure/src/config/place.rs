@@ -5,8 +5,8 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::{check_endpoint, is_near};
 
 use super::account::{Access, check_account};
-use crate::profile::PROFILE;
 use super::{AzureConfig, CosmosAccount, ServiceBusNamespace, StorageAccount};
+use crate::profile::PROFILE;
 
 /// A resource in its account.
 #[derive(Debug, Clone, PartialEq, Eq)]

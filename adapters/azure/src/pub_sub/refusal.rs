@@ -31,7 +31,6 @@ pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
             (ErrorKind::TooLarge, last)
         }
         (409, "QueueBeingDeleted" | "QueueDisabled") => (ErrorKind::Unavailable, last),
-        (413, "RequestBodyTooLarge") => (ErrorKind::TooLarge, last),
         (413, _) => (ErrorKind::TooLarge, last),
         _ => (refusal.kind, refusal.judgement),
     };

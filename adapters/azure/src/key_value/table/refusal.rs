@@ -46,9 +46,9 @@ fn known(refusal: Refusal, place: &Place) -> Refusal {
         "EntityAlreadyExists" => ErrorKind::AlreadyExists,
         "UpdateConditionNotSatisfied" | "ConditionNotMet" => ErrorKind::Conflict,
         "TableNotFound" | "TableBeingDeleted" => ErrorKind::NotFound,
-        "EntityTooLarge" => ErrorKind::TooLarge,
-        "PropertyValueTooLarge" => ErrorKind::TooLarge,
-        "RequestBodyTooLarge" | "ContentLengthExceeded" => ErrorKind::TooLarge,
+        "EntityTooLarge" | "PropertyValueTooLarge" | "RequestBodyTooLarge" | "ContentLengthExceeded" => {
+            ErrorKind::TooLarge
+        }
         _ if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
         _ => refusal.kind,
     };
