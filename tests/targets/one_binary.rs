@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use isobar_azure::HttpMode;
@@ -24,8 +24,13 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 /// Runs the transcript with the binary on one host. `Err` says what this machine lacks.
 type Host = fn(&Path) -> Result<Result<(), Failed>, Absent>;
 
-const HOSTS: &[(&str, Host)] =
-    &[("lambda", on_lambda), ("functions", on_functions), ("cloud_run", on_cloud_run), ("laptop", on_a_laptop)];
+const HOSTS: &[(&str, Host)] = &[
+    ("lambda", on_lambda),
+    ("functions", on_functions),
+    ("cloud_run", on_cloud_run),
+    ("laptop", on_a_laptop),
+    ("manifest", manifest),
+];
 
 /// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -92,4 +97,21 @@ async fn does_the_same(host: impl Backend) -> Checked {
     let found = transcript::shortener(&host, shortener::app).await?;
     transcript::assert_same(&expected, &found, host.name());
     Ok(())
+}
+
+/// What the binary prints as its manifest keeps the schema, by a validator of JSON Schema.
+fn manifest(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+    const VALIDATE: &str = "import json, sys\nfrom jsonschema import Draft202012Validator as Validator\n\
+        schema, manifest = map(json.loads, sys.argv[1:])\nValidator.check_schema(schema)\n\
+        Validator(schema).validate(manifest)\nassert not Validator(schema).is_valid({**manifest, 'version': 2})\n\
+        broken = [{**manifest, 'triggers': [{'kind': 'schedule', 'name': 'x' * n}]} for n in (2, 3)]\n\
+        assert not any(map(Validator(schema).is_valid, broken))";
+    let python = Python::ready()?;
+    let printed = Command::new(binary).env("ISOBAR_MANIFEST", "1").output().unwrap();
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let mut validate = Command::new(python.interpreter());
+    let validated = validate.args(["-c", VALIDATE, isobar::manifest::SCHEMA, &printed]).output().unwrap();
+    assert!(validated.status.success(), "{printed}\n{}", String::from_utf8_lossy(&validated.stderr));
+    Ok(Ok(()))
 }

@@ -1,6 +1,8 @@
 //! An app that is declared wrongly does not start, and is told all that is wrong at once.
 
 use isobar::IntoApp;
+use isobar::driver::ResourceKind;
+use isobar::driver::key_value::KeyValue;
 use isobar::prelude::*;
 
 use super::told;
@@ -17,6 +19,7 @@ crate::trials![
     "FN-7" => names_at_the_ends_of_the_rule_start,
     "FN-7" => a_trigger_on_a_resource_of_another_cloud_is_told,
     "FN-7" => all_problems_are_told_at_once,
+    "FN-7" => a_kind_that_nothing_opens_and_an_option_of_two_values_are_told,
     "FN-7" => an_app_of_nothing_starts,
     "FN-7" => an_app_may_open_a_resource_twice_and_handle_it_once,
 ];
@@ -211,6 +214,20 @@ async fn all_problems_are_told_at_once(world: Box<dyn World>) -> Checked {
     let told = refusal(&*world, app).await;
     for problem in ["table `Links`", "app: `Shop`", "`http`", "`sweep`", "`dust`", "function: `my stats`"] {
         assert!(told.contains(problem), "{problem} is not named in: {told}");
+    }
+    Ok(())
+}
+
+async fn a_kind_that_nothing_opens_and_an_option_of_two_values_are_told(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let stock = || cloud.resource::<dyn KeyValue>(ResourceKind::Table, "stock");
+        let _ = (stock().with_option("rows", 7), stock().with_option("rows", 8));
+        cloud.resource::<dyn KeyValue>(ResourceKind::Other("attic"), "chests");
+        App::new("shop")
+    };
+    let told = refusal(&*world, app).await;
+    for problem in ["attic `chests`: ", "table `stock`: the option `rows` is both 7 and 8"] {
+        assert!(told.contains(problem), "{told}");
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use isobar::driver::{Access, ResourceKind, RetryPolicy};
+use bytes::Bytes;
+use isobar::driver::key_value::KeyValue;
+use isobar::driver::{Access, Resource, ResourceKind, RetryPolicy};
 use isobar::manifest::{DeclaredResource, Manifest, ScheduleTrigger};
 use isobar::prelude::*;
 use serde_json::json;
@@ -19,6 +21,7 @@ crate::trials![
     "FN-9" => a_manifest_comes_back_from_its_json,
     "FN-9" => two_starts_of_one_app_have_one_manifest,
     "FN-9" => a_manifest_of_an_app_of_nothing_is_empty,
+    "FN-9" => a_resource_can_be_opened_behind_its_driver,
 ];
 
 /// An app of every kind of trigger and resource, whose names are not declared in their order.
@@ -169,4 +172,33 @@ async fn a_manifest_of_an_app_of_nothing_is_empty(world: Box<dyn World>) -> Chec
     let manifest = manifest_of(&*world, |_| App::new("idle")).await?;
     assert_eq!(manifest, Manifest::new("idle"));
     Ok(())
+}
+
+async fn a_resource_can_be_opened_behind_its_driver(world: Box<dyn World>) -> Checked {
+    let app = |cloud: &Cloud| {
+        let stock: Resource<dyn KeyValue> = cloud.resource(ResourceKind::Table, "stock");
+        let stock = stock.with_access(Access::Read).with_option("rows", 7);
+        App::new("shop").with_state(stock).on_invoke("sees", sees).build()
+    };
+    let app = world.run(app).await?;
+    let declared = &app.manifest().resources[0];
+    assert_eq!(
+        (declared.name.as_str(), declared.access, &declared.options["rows"]),
+        ("stock", Access::Read, &json!(7))
+    );
+    world.cloud().table::<u32>("stock").put("nails", &3).await?;
+    assert_eq!(app.invoke("sees", Bytes::from_static(b"\"nails\"")).await?, "\"3\"");
+    let refused = app.invoke("sees", Bytes::from_static(b"\"write\"")).await.expect_err("it was written");
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    Ok(())
+}
+
+/// What a driver has at a key; writes there where the key says so.
+async fn sees(stock: Resource<dyn KeyValue>, key: String, _: Context) -> Result<Option<String>> {
+    let key = Key::from(key);
+    if key.partition == "write" {
+        stock.run("write", Access::Write, |driver| driver.add(&key, 1)).await?;
+    }
+    let item = stock.run("see", Access::Read, |driver| driver.get(&key)).await?;
+    Ok(item.map(|item| String::from_utf8_lossy(&item.value).into_owned()))
 }
