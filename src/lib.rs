@@ -71,6 +71,8 @@
 mod adapters;
 pub mod config;
 mod extract;
+#[cfg(doctest)]
+mod guides;
 mod logs;
 mod run;
 pub mod selection;
@@ -112,8 +114,3 @@ pub mod prelude {
         Problem, Query, Result, TestClient, TestLogs, Tick,
     };
 }
-
-/// The code in the README runs.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -75,11 +75,37 @@ const OWN: [Opener; 3] = [
 
 impl Cloud {
     /// A cloud whose resources all live at `provider`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use isobar_abstraction::{Cloud, memory::MemoryProvider};
+    /// // Two clouds with the same data.
+    /// let provider = MemoryProvider::default();
+    /// let (one, other) = (Cloud::new(Arc::new(provider.clone())), Cloud::new(Arc::new(provider)));
+    /// one.table::<u32>("ages").put("ada", &36).await?;
+    /// assert_eq!(other.table::<u32>("ages").get("ada").await?, Some(36));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn new(provider: Arc<dyn Provider>) -> Self {
         Self::with_routes(provider, Vec::new())
     }
 
     /// A cloud of which some resources live elsewhere.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use isobar_abstraction::driver::{Location, ResourceKind, Route};
+    /// use isobar_abstraction::{Cloud, memory::MemoryProvider};
+    /// let archive = MemoryProvider::default();
+    /// let location = Location::new(ResourceKind::Table, "ages");
+    /// let route = Route { provider: Arc::new(archive.clone()), location };
+    /// let cloud = Cloud::with_routes(Arc::new(MemoryProvider::default()), vec![route]);
+    /// cloud.table::<u32>("ages").put("ada", &36).await?;
+    /// assert_eq!(Cloud::new(Arc::new(archive)).table::<u32>("ages").get("ada").await?, Some(36));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn with_routes(provider: Arc<dyn Provider>, routes: Vec<Route>) -> Self {
         let routes = routes
             .into_iter()
@@ -93,6 +119,15 @@ impl Cloud {
     /// A new, empty cloud in memory, whose clock stands still until it is advanced.
     ///
     /// It is the executable specification of the contracts: see [`memory`](crate::memory).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::Cloud;
+    /// let pages = Cloud::memory().bucket("pages");
+    /// pages.put("index.html", "<h1>hi</h1>").await?;
+    /// assert_eq!(pages.get("index.html").await?.bytes().await?, "<h1>hi</h1>");
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn memory() -> Self {
         Self::new(Arc::new(MemoryProvider::default()))
     }
@@ -106,6 +141,12 @@ impl Cloud {
     /// Takes the provider's own limits instead of the portable ones.
     ///
     /// What is written past the portable limits cannot move to every other provider.
+    ///
+    /// ```
+    /// use isobar_abstraction::Cloud;
+    /// let cloud = Cloud::memory().allow_provider_limits();
+    /// assert_eq!(cloud.limits(), &cloud.profile().limits);
+    /// ```
     #[must_use]
     pub fn allow_provider_limits(self) -> Self {
         let limits = self.0.provider.profile().limits;
@@ -130,17 +171,43 @@ impl Cloud {
 
     /// A key-value table of values of type `T`, as JSON; of raw bytes where `T` is
     /// [`Bytes`](bytes::Bytes).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::Cloud;
+    /// let ages = Cloud::memory().table::<u32>("ages");
+    /// ages.put("ada", &36).await?;
+    /// assert_eq!(ages.get("ada").await?, Some(36));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn table<T>(&self, name: &str) -> Table<T> {
         Table::new(self.open(ResourceKind::Table, name, |provider, at| provider.key_value(at)))
     }
 
     /// A bucket of objects.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::Cloud;
+    /// let pages = Cloud::memory().bucket("pages");
+    /// pages.put("index.html", "<h1>hi</h1>").await?;
+    /// assert_eq!(pages.head("index.html").await?.size, 11);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn bucket(&self, name: &str) -> Bucket {
         Bucket::new(self.open(ResourceKind::Bucket, name, |provider, at| provider.blob(at)))
     }
 
     /// A topic of messages whose bodies are of type `T`, as JSON; of raw bytes where `T` is
     /// [`Bytes`](bytes::Bytes).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::Cloud;
+    /// let greetings = Cloud::memory().topic::<String>("greetings");
+    /// greetings.publish("hello".to_owned()).await?;
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn topic<T>(&self, name: &str) -> Topic<T> {
         Topic::new(self.open(ResourceKind::Topic, name, |provider, at| provider.pub_sub(at)))
     }
@@ -159,21 +226,43 @@ impl Cloud {
     }
 
     /// The provider that the app runs on.
+    ///
+    /// ```
+    /// use isobar_abstraction::Cloud;
+    /// assert_eq!(Cloud::memory().provider().profile().provider, "memory");
+    /// ```
     pub fn provider(&self) -> &Arc<dyn Provider> {
         &self.0.provider
     }
 
     /// The profile of the provider that the app runs on.
+    ///
+    /// ```
+    /// use isobar_abstraction::Cloud;
+    /// assert_eq!(Cloud::memory().profile().provider, "memory");
+    /// ```
     pub fn profile(&self) -> &'static Profile {
         self.0.provider.profile()
     }
 
     /// The limits that the portable types hold to.
+    ///
+    /// ```
+    /// use isobar_abstraction::Cloud;
+    /// assert_eq!(Cloud::memory().limits().item_bytes, 390_000);
+    /// ```
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
     /// The clock of the provider that the app runs on.
+    ///
+    /// ```
+    /// use isobar_abstraction::Cloud;
+    /// let clock = Cloud::memory().clock();
+    /// // The clock of the cloud in memory stands still.
+    /// assert_eq!(clock.now(), clock.now());
+    /// ```
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.0.provider.clock()
     }

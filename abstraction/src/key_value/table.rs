@@ -57,17 +57,40 @@ impl<T> Table<T> {
     }
 
     /// The logical name.
+    ///
+    /// ```
+    /// use isobar_abstraction::Cloud;
+    /// assert_eq!(Cloud::memory().table::<u32>("ages").name(), "ages");
+    /// ```
     pub fn name(&self) -> &str {
         &self.resource.name
     }
 
     /// A handle that can only read, and declares no more than that.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{Cloud, ErrorKind};
+    /// let ages = Cloud::memory().table::<u32>("ages").read_only();
+    /// assert_eq!(ages.get("ada").await?, None);
+    /// assert_eq!(ages.put("ada", &36).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn read_only(self) -> Self {
         Self::new(self.resource.with_access(Access::Read))
     }
 
     /// A handle that can only write, and declares no more than that.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{Cloud, ErrorKind};
+    /// let ages = Cloud::memory().table::<u32>("ages").write_only();
+    /// ages.put("ada", &36).await?;
+    /// assert_eq!(ages.get("ada").await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn write_only(self) -> Self {
         Self::new(self.resource.with_access(Access::Write))
@@ -260,6 +283,16 @@ impl<T: DeserializeOwned + 'static> Table<T> {
 
 impl<T: Serialize + 'static> Table<T> {
     /// Writes a value, whatever is there. Returns the new version.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::Cloud;
+    /// let ages = Cloud::memory().table::<u32>("ages");
+    /// let first = ages.put("ada", &36).await?;
+    /// let second = ages.put("ada", &36).await?;
+    /// assert_ne!(first, second);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn put(&self, key: impl Into<Key>, value: &T) -> Result<Version> {
         self.put_with(key, value, PutMode::Overwrite).await
     }

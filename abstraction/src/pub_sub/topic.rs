@@ -42,17 +42,45 @@ impl<T> Topic<T> {
     }
 
     /// The logical name.
+    ///
+    /// ```
+    /// use isobar_abstraction::Cloud;
+    /// assert_eq!(Cloud::memory().topic::<u32>("jobs").name(), "jobs");
+    /// ```
     pub fn name(&self) -> &str {
         &self.resource.name
     }
 
     /// A handle that cannot publish: for an app that only handles the topic's messages.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{Cloud, ErrorKind};
+    /// let jobs = Cloud::memory().topic::<u32>("jobs").subscribe_only();
+    /// assert_eq!(jobs.publish(7_u32).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn subscribe_only(self) -> Self {
         Self::new(self.resource.with_access(Access::None))
     }
 
     /// This topic as the source of a trigger, to tell how often a message is tried.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{App, Cloud, Outcome, TestClient};
+    /// fn app(cloud: &Cloud) -> App {
+    ///     let twice = cloud.topic::<u32>("jobs").subscription().with_attempts(2);
+    ///     App::new("worker").on_message(twice, async |_job, _cx| Outcome::retry("not today"))
+    /// }
+    /// let client = TestClient::new(app)?;
+    /// client.publish("jobs", 7_u32).await?;
+    /// client.deliver_all().await?;
+    /// client.advance(std::time::Duration::from_secs(1));
+    /// assert_eq!(client.deliver_all().await?.dead, 1);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn subscription(&self) -> Subscription<T> {
         Subscription { topic: self.clone(), retry: RetryPolicy::default() }
     }
@@ -70,6 +98,17 @@ impl<T: Serialize + 'static> Topic<T> {
     /// bytes of 240,000.
     ///
     /// Errors: `InvalidInput`, `TooLarge`; `NotFound` where the deployment did not make the topic.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{Cloud, ErrorKind, pub_sub::Outgoing};
+    /// let words = Cloud::memory().topic::<String>("words");
+    /// words.publish("hello".to_owned()).await?;
+    /// words.publish(Outgoing::new("salut".to_owned()).with_attribute("lang", "fr")).await?;
+    /// let long = words.publish("x".repeat(240_001)).await.unwrap_err();
+    /// assert_eq!((long.kind(), long.limit()), (ErrorKind::TooLarge, Some(240_000)));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn publish(&self, message: impl Into<Outgoing<T>>) -> Result<MessageId> {
         let raw = self.prepare(message.into()).map_err(|error| self.resource.explain("publish", error))?;
         self.resource
@@ -83,6 +122,16 @@ impl<T: Serialize + 'static> Topic<T> {
     /// Publishes many messages and answers with one result for each, in their order.
     ///
     /// A message that is refused does not keep its neighbours back.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{Cloud, ErrorKind};
+    /// let words = Cloud::memory().topic::<String>("words");
+    /// let results = words.publish_batch(["hello".to_owned(), "x".repeat(240_001)]).await;
+    /// assert!(results[0].is_ok());
+    /// assert_eq!(results[1].as_ref().unwrap_err().kind(), ErrorKind::TooLarge);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn publish_batch<M: Into<Outgoing<T>>>(
         &self,
         messages: impl IntoIterator<Item = M>,
