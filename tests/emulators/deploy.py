@@ -43,26 +43,30 @@ class Deployment:
         self.account = Account(wanted["endpoint"])
         self.queues = []
 
+    def resources(self, kind):
+        return [resource["name"] for resource in self.manifest["resources"] if resource["kind"] == kind]
+
+    def triggers(self, kind):
+        return [trigger for trigger in self.manifest["triggers"] if trigger["kind"] == kind]
+
     def run(self):
-        tables = {table["name"] for table in self.manifest["tables"]}
-        buckets = {it["name"] for it in self.manifest["buckets"]} | {it["source"] for it in self.manifest["objects"]}
-        topics = {it["name"] for it in self.manifest["topics"]} | {it["source"] for it in self.manifest["messages"]}
-        for name in sorted(tables):
+        tables, buckets, topics = map(self.resources, ("table", "bucket", "topic"))
+        for name in tables:
             self.table(self.prefix + name)
-        for name in sorted(buckets):
+        for name in buckets:
             self.account.client("s3").create_bucket(Bucket=self.prefix + name)
-        for name in sorted(topics):
+        for name in topics:
             self.topic(self.prefix + name)
-        for trigger in self.manifest["objects"]:
-            self.bucket_events(self.prefix + trigger["source"])
+        for trigger in self.triggers("object"):
+            self.bucket_events(self.prefix + trigger["bucket"])
         function = self.function()
         self.listen(function)
-        if self.manifest["schedules"]:
+        if self.triggers("schedule"):
             # One role for all: with the name of a schedule in it, a role's name could pass IAM's 64 characters.
             role = self.role(f"{self.prefix}schedules", "scheduler.amazonaws.com")
-            for schedule in self.manifest["schedules"]:
+            for schedule in self.triggers("schedule"):
                 self.schedule(schedule, function, role)
-        return {"function": function, "api": self.http_api(function) if self.manifest["http"] else None}
+        return {"function": function, "api": self.http_api(function) if self.triggers("http") else None}
 
     def table(self, name):
         self.account.client("dynamodb").create_table(
