@@ -100,7 +100,7 @@ impl Cloud {
     /// use isobar_abstraction::{Cloud, memory::MemoryProvider};
     /// let archive = MemoryProvider::default();
     /// let location = Location::new(ResourceKind::Table, "ages");
-    /// let route = Route::new(Arc::new(archive.clone()), location);
+    /// let route = Route::new(Arc::new(archive.clone()), location, &[]);
     /// let cloud = Cloud::with_routes(Arc::new(MemoryProvider::default()), vec![route]);
     /// cloud.table::<u32>("ages").put("ada", &36).await?;
     /// assert_eq!(Cloud::new(Arc::new(archive)).table::<u32>("ages").get("ada").await?, Some(36));
