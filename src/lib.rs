@@ -82,9 +82,10 @@ pub use adapters::ADAPTERS;
 pub use axum;
 pub use extract::{Json, Path, Query};
 pub use isobar_abstraction::{
-    App, Body, BoxError, Cloud, Context, Delivered, Error, ErrorKind, Event, IntoApp, IntoOutcome, Invocation, Next,
-    ObjectChange, ObjectEvent, Origin, OriginalUri, Outcome, Problem, Reply, Result, Stateful, TestClient, TestRequest,
-    TestResponse, Tick, TraceParent, blob, clock, driver, key_value, manifest, memory, object_store, pub_sub,
+    App, Body, BoxError, Cloud, Context, Delivered, Error, ErrorKind, Event, IntoApp, IntoOutcome, Invocation, Limits,
+    Next, ObjectChange, ObjectEvent, Origin, OriginalUri, Outcome, Problem, Reply, Result, Stateful, TestClient,
+    TestRequest, TestResponse, Tick, TraceParent, blob, clock, driver, key_value, manifest, memory, object_store,
+    pub_sub,
 };
 #[cfg(feature = "aws")]
 pub use isobar_aws as aws;

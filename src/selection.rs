@@ -55,7 +55,8 @@ pub fn host<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<&'
 /// `memory` is in every build.
 fn check_claims(adapters: &[Adapter]) -> Result<()> {
     let mut claims = HashMap::from([(("name", "memory"), "memory"), (("scheme", "memory"), "memory")]);
-    for Adapter { name, schemes, marks, .. } in adapters {
+    for Adapter { name, schemes, marks, openers, .. } in adapters {
+        openers.iter().try_for_each(|opener| check_kind(opener.kind))?;
         let schemes = schemes.iter().map(|scheme| ("scheme", *scheme));
         let marks = marks.iter().map(|mark| ("mark", *mark));
         for (what, claim) in [("name", *name)].into_iter().chain(schemes).chain(marks) {
@@ -66,6 +67,18 @@ fn check_claims(adapters: &[Adapter]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// No variable that places a resource may be that of a setting.
+fn check_kind(kind: ResourceKind) -> Result<()> {
+    kind.check()?;
+    let prefix = kind.variable_prefix();
+    match SETTINGS.iter().find(|setting| setting.starts_with(&prefix)) {
+        Some(setting) => {
+            Err(Error::config(format!("the kind `{kind}` would claim the variable {setting}; rename the kind")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn named<'a>(name: &str, why: &str, adapters: &'a [Adapter]) -> Result<&'a Adapter> {

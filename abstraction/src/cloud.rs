@@ -134,6 +134,15 @@ impl Cloud {
 
     /// For hosts: a cloud in memory for the [manifest](crate::manifest) of an app, of any kinds of resources. Those that
     /// nothing opens in memory cannot be used.
+    ///
+    /// ```
+    /// use isobar_abstraction::driver::{ResourceKind, key_value::KeyValue};
+    /// use isobar_abstraction::{App, Cloud, Error};
+    /// let cloud = Cloud::declaration();
+    /// let _secret = cloud.resource::<dyn KeyValue>(ResourceKind::Other("secret"), "api-key");
+    /// assert_eq!(App::new("shop").start(&cloud)?.resources[0].kind, "secret");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn declaration() -> Self {
         Self::memory().with(|inner| inner.only_declares = true)
     }
@@ -212,8 +221,22 @@ impl Cloud {
         Topic::new(self.open(ResourceKind::Topic, name, |provider, at| provider.pub_sub(at)))
     }
 
-    /// For crates of portable types: a resource of any kind behind its driver trait `D`, opened by the opener of its kind.
-    /// A provider without one is a problem that the start of the app lists, and the error of each operation.
+    /// For crates of portable types: a resource of any kind behind its driver trait `D`, opened by the
+    /// [opener](crate::driver::Opener) of its kind. A provider without one is a problem that the start of the app lists,
+    /// and the error of each operation.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::Cloud;
+    /// use isobar_abstraction::driver::key_value::{Key, KeyValue};
+    /// use isobar_abstraction::driver::{Access, Resource, ResourceKind};
+    /// let cloud = Cloud::memory();
+    /// cloud.table::<u32>("ages").put("ada", &36).await?;
+    /// let ages: Resource<dyn KeyValue> = cloud.resource(ResourceKind::Table, "ages");
+    /// let ada = Key::from("ada");
+    /// assert_eq!(ages.run("get", Access::Read, |driver| driver.get(&ada)).await?.unwrap().value, "36");
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn resource<D: ?Sized + Send + Sync + 'static>(&self, kind: ResourceKind, name: &str) -> Resource<D> {
         let route = self.0.routes.get(&(kind, name.to_owned()));
         let openers = route.map_or(&self.0.openers[..], |route| route.openers);
@@ -282,7 +305,8 @@ impl Cloud {
                 (&self.0.provider, &default)
             }
         };
-        let driver = check_name(name).and_then(|()| driver(provider, location));
+        let checked = check_name(name).and_then(|()| kind.check());
+        let driver = checked.and_then(|()| driver(provider, location));
         let excused = |error: &Error| self.0.only_declares && error.kind() == ErrorKind::Unsupported;
         if let Some(error) = driver.as_ref().err().filter(|error| !excused(error)) {
             self.0.declared.report(format!("{kind} `{name}`: {}", error.message()));

@@ -50,4 +50,5 @@ pub use event::{Event, Invocation, ObjectChange, ObjectEvent, Reply, Tick};
 pub use object_store;
 pub use outcome::{IntoOutcome, Outcome};
 pub use problem::Problem;
+pub use profile::Limits;
 pub use test_client::{Delivered, TestClient, TestRequest, TestResponse};

@@ -23,7 +23,8 @@ pub const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// The version of the form: [`VERSION`].
+    /// The version of the form: [`VERSION`]. Another one cannot be read.
+    #[serde(deserialize_with = "known_version")]
     pub version: u32,
     /// The app's name.
     pub app: String,
@@ -41,7 +42,7 @@ pub struct DeclaredResource {
     pub kind: String,
     /// Its logical name.
     pub name: String,
-    /// What the app may do with it.
+    /// What the app may do with it. All kinds have the same four.
     pub access: Access,
     /// What else a deployment needs to know of it. Each kind has options of its own.
     #[serde(default)]
@@ -107,6 +108,15 @@ pub struct ScheduleTrigger {
 pub struct FunctionTrigger {
     /// Its name.
     pub name: String,
+}
+
+fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        VERSION => Ok(VERSION),
+        other => Err(D::Error::custom(format!(
+            "the manifest has the form {other}, and this isobar reads {VERSION}: update it"
+        ))),
+    }
 }
 
 fn default_subscription() -> String {
@@ -272,6 +282,13 @@ mod tests {
         let written = serde_json::to_value(&manifest).unwrap();
         assert_eq!(written["triggers"][0], json!({"kind": "write", "table": "stock"}));
         assert_eq!(serde_json::from_value::<Manifest>(written).unwrap(), manifest);
+    }
+
+    #[test]
+    fn another_version_is_an_error_that_says_so() {
+        let newer = json!({"version": 2, "app": "shop", "resources": [], "triggers": []});
+        let error = serde_json::from_str::<Manifest>(&newer.to_string()).unwrap_err().to_string();
+        assert!(error.contains("the form 2"), "{error}");
     }
 
     #[test]

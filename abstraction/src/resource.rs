@@ -22,6 +22,19 @@ impl ResourceKind {
     /// The kinds that every provider opens.
     pub const OWN: [Self; 3] = [Self::Table, Self::Bucket, Self::Topic];
 
+    /// Refuses the name of another kind that is not 3 to 20 of a-z, or is that of an own kind. Errors: `Config`.
+    pub fn check(self) -> Result<()> {
+        let Self::Other(name) = self else { return Ok(()) };
+        let fits = (3..=20).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase());
+        if fits && Self::OWN.iter().all(|own| own.name() != name) {
+            return Ok(());
+        }
+        let name = name.escape_debug();
+        Err(Error::config(format!(
+            "`{name}` is no name of another kind: use 3 to 20 of a-z, not table, bucket or topic"
+        )))
+    }
+
     /// The error of a provider whose own services hold no resource of this kind.
     pub fn not_opened(self, provider: &str) -> Error {
         let instead = format!("a {self} needs an opener in its row of the table of providers");
@@ -30,7 +43,7 @@ impl ResourceKind {
 
     /// What the variables begin with that place a resource of this kind, such as `ISOBAR_TABLE_`.
     pub fn variable_prefix(self) -> String {
-        format!("ISOBAR_{}_", self.name().to_ascii_uppercase().replace('-', "_"))
+        format!("ISOBAR_{}_", self.name().to_ascii_uppercase())
     }
 
     /// `table`, `bucket`, `topic`, or the name of another kind.

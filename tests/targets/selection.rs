@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use isobar::driver::{Adapter, Environment, ResourceKind};
+use isobar::driver::{Adapter, Environment, Opener, ResourceKind};
 use isobar::memory::MemoryProvider;
-use isobar::{ErrorKind, selection};
+use isobar::{Error, ErrorKind, selection};
 
 const ALL: &[Adapter] = &[isobar::local::ADAPTER, isobar::aws::ADAPTER, isobar_azure::ADAPTER, isobar_gcp::ADAPTER];
 
@@ -153,4 +153,27 @@ fn a_wrong_place_is_refused_with_the_variable_and_what_is_possible() {
     }
     let message = routes(&[("ISOBAR_BUCKET_PAGES", "s3://p")], &ALL[..1]).unwrap_err();
     assert!(message.contains("this build has: local") && message.contains("--features aws"), "{message}");
+}
+
+#[test]
+fn a_kind_of_resource_has_a_name_and_variables_of_its_own() {
+    const fn opener(kind: &'static str) -> Opener {
+        Opener::new(ResourceKind::Other(kind), |_| Err(Error::internal("not opened here")))
+    }
+    const SECRET: &[Opener] = &[opener("secret")];
+    const WRONG: &[(&[Opener], &str)] = &[
+        (&[opener("table")], "not table, bucket or topic"),
+        (&[opener("Secret")], "3 to 20 of a-z"),
+        (&[opener("event")], "ISOBAR_EVENT_AUDIENCE"),
+    ];
+    for (openers, problem) in WRONG {
+        let message = host(&[("HEAP_PORT", "80")], &[HEAP.with_openers(openers)]).unwrap_err();
+        assert!(message.contains(problem), "{message}");
+    }
+    let heap = HEAP.with_openers(SECRET);
+    assert_eq!(host(&[("HEAP_PORT", "80")], &[heap]).as_deref(), Ok("heap"));
+    let placed = environment(&[("ISOBAR_SECRET_API_KEY", "heap://vault")]);
+    let routes = selection::routes(&placed, &[heap], HashMap::new()).unwrap();
+    assert_eq!((routes[0].location.kind(), routes[0].location.name()), (ResourceKind::Other("secret"), "api-key"));
+    assert_eq!(routes[0].openers.len(), 1);
 }

@@ -20,7 +20,7 @@ use crate::blob::Blob;
 use crate::clock::{Clock, ManualClock};
 use crate::key_value::KeyValue;
 use crate::profile::Profile;
-use crate::provider::{Hosted, Provider};
+use crate::provider::{Hosted, Opener, Provider};
 use crate::pub_sub::PubSub;
 use crate::resource::{Location, ResourceKind};
 use crate::{Error, Result};
@@ -44,12 +44,24 @@ struct State {
     buckets: Mutex<HashMap<String, Arc<MemoryBlob>>>,
     queues: Arc<Queues>,
     signed: Arc<Signed>,
+    openers: Mutex<Vec<Opener>>,
 }
 
 impl MemoryProvider {
     /// A provider without data, whose clock stands at `time`; that of `default` stands at 2026-01-01T00:00:00Z.
     pub fn starting_at(time: SystemTime) -> Self {
         Self(Arc::new(State { clock: ManualClock::new(time), ..State::default() }))
+    }
+
+    /// With these openers, so that [`TestClient::on`](crate::TestClient::on) runs apps with other kinds of resources.
+    #[must_use]
+    pub fn with_openers(self, openers: &[Opener]) -> Self {
+        self.0.openers.lock().extend_from_slice(openers);
+        self
+    }
+
+    pub(crate) fn openers(&self) -> Vec<Opener> {
+        self.0.openers.lock().clone()
     }
 
     /// The clock, to advance it.

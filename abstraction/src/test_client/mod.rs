@@ -23,6 +23,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::driver::host;
 use crate::manifest::Manifest;
 use crate::memory::{MemoryProvider, Signed};
+use crate::provider::Environment;
 use crate::resource::ResourceKind;
 use crate::{App, Body, Cloud, Context, Error, Event, IntoApp, Invocation, ObjectEvent, Outcome, Result, Tick, json};
 
@@ -158,7 +159,7 @@ impl TestClient {
 
     /// A cloud with the same data on which anything can be opened, to prepare and to look at it.
     pub fn cloud(&self) -> Cloud {
-        Cloud::new(Arc::new(self.provider.clone()))
+        cloud_of(&self.provider)
     }
 
     /// What the app declared.
@@ -296,7 +297,7 @@ impl TestClient {
 
 impl Started {
     fn new<A: IntoApp>(provider: &MemoryProvider, app: impl FnOnce(&Cloud) -> A) -> Result<Arc<Self>> {
-        let cloud = Cloud::new(Arc::new(provider.clone()));
+        let cloud = cloud_of(provider);
         let mut app = app(&cloud).into_app()?;
         let manifest = app.start(&cloud)?;
         Ok(Arc::new(Self { app, manifest, cloud }))
@@ -318,6 +319,10 @@ impl Started {
     fn context(&self, timeout: Duration) -> Context {
         Context::new("memory", self.cloud.clock()).with_timeout(timeout)
     }
+}
+
+fn cloud_of(provider: &MemoryProvider) -> Cloud {
+    Cloud::new(Arc::new(provider.clone())).with_openers(&provider.openers(), &Environment::default())
 }
 
 /// The topics and buckets that an app handles.
