@@ -27,13 +27,16 @@ pub(super) fn checked(mut response: Response, method: &Method, limits: &Limits) 
     }
     drop_hop_by_hop(response.headers_mut());
     let stated = stated_length(response.headers_mut())?;
-    if *method == Method::HEAD || has_no_body(status) {
+    if has_no_body(status) {
         return Ok(without_body(response));
     }
     let (size, limit) = (response.body().size_hint(), limits.response_bytes);
     let known = size.lower().max(stated.unwrap_or_default());
     if known > limit {
         return Err(Error::too_large("the response body", known, limit));
+    }
+    if *method == Method::HEAD {
+        return Ok(without_body(response));
     }
     match (stated, size.exact()) {
         (Some(stated), Some(exact)) if stated != exact => {

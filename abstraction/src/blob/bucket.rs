@@ -190,10 +190,11 @@ impl Bucket {
         &self,
         operation: &'static str,
         key: &str,
-        options: object_store::GetOptions,
+        mut options: object_store::GetOptions,
         version: Option<&Version>,
     ) -> Result<Object> {
         let (path, is_part) = (self.path(operation, key)?, options.range.is_some());
+        options.range = options.range.map(within_63_bits);
         let result = self.resource.run(operation, Access::Read, async |driver: &Arc<dyn Blob>| {
             let store = driver.object_store();
             if options.range.as_ref().is_some_and(is_beyond_all) {
@@ -225,7 +226,8 @@ impl Bucket {
     /// | `if-range` of another tag or time | 200 with the whole object |
     ///
     /// A read is one request to the service; a condition, and a range that holds no byte, take one more. A range from
-    /// the end is two requests on Azure. Errors: `NotFound`, and those of [`get`](Self::get).
+    /// the end is two requests on Azure. Content of users is to be [`sandboxed`](Serve::sandboxed). Errors: `NotFound`, and
+    /// those of [`get`](Self::get).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -286,6 +288,16 @@ impl Bucket {
     fn path(&self, operation: &'static str, key: &str) -> Result<Path> {
         let path = key::to_path(key, self.resource.limits.object_key_bytes);
         path.map_err(|error| self.resource.explain(operation, error))
+    }
+}
+
+/// The same bytes of any object, in numbers that every service reads.
+fn within_63_bits(range: GetRange) -> GetRange {
+    const LARGEST: u64 = i64::MAX as u64;
+    match range {
+        GetRange::Bounded(range) if range.end > LARGEST && !range.is_empty() => GetRange::Offset(range.start),
+        GetRange::Suffix(length) => GetRange::Suffix(length.min(LARGEST)),
+        other => other,
     }
 }
 

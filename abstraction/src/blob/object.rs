@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 use object_store::{Attribute, Attributes, GetResult, ObjectMeta};
@@ -153,14 +153,18 @@ impl Object {
         headers.extend(modified.map(|modified| (LAST_MODIFIED, modified)));
         headers.extend(entity_tag(&self.info.version).map(|tag| (ETAG, tag)));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        // What a browser guesses can be a page where the content type is none.
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers
     }
 }
 
 /// As a web server sends it: content type (`application/octet-stream` without one), `cache-control`, `etag`,
-/// `last-modified`, `content-length` and `accept-ranges`. What was read by a range is a 206 with its `content-range`.
+/// `last-modified`, `content-length`, `accept-ranges` and `x-content-type-options: nosniff`. What was read by a range is a
+/// 206 with its `content-range`.
 ///
-/// [`Bucket::serve`](super::Bucket::serve) also reads what the request asks for.
+/// [`Bucket::serve`](super::Bucket::serve) also reads what the request asks for. Content of users needs its
+/// [`sandboxed`](super::Serve::sandboxed): their pages would run scripts in the origin of the app.
 impl IntoResponse for Object {
     fn into_response(self) -> Response {
         let (mut headers, Range { start, end }) = (self.headers(), self.range.clone());

@@ -134,5 +134,6 @@ async fn upload_url(State(app): State<Media>, Path(name): Path<String>) -> Resul
 }
 
 async fn content(State(app): State<Media>, Path(name): Path<String>, request: Request) -> Result<Response> {
-    app.uploads.serve(name).request(request.method(), request.headers()).redirect_large(Duration::from_secs(600)).await
+    let file = app.uploads.serve(name).request(request.method(), request.headers());
+    file.redirect_large(Duration::from_secs(600)).sandboxed().await
 }

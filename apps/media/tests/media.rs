@@ -42,6 +42,7 @@ async fn an_upload_is_labelled_found_and_forgotten() -> Result<()> {
     }
     let content = c.get("/tom.jpg/content").await?;
     assert_eq!((content.text().as_str(), content.header("content-type")), ("JPEG", Some("image/jpeg")));
+    assert_eq!(content.header("content-security-policy"), Some("sandbox"));
     assert_eq!(c.get("/none.jpg/content").await?.status, StatusCode::NOT_FOUND);
     c.cloud().bucket("media").delete("tom.jpg").await?;
     assert_eq!(c.deliver_all().await?.acked, 1);

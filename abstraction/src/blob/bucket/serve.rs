@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use axum_core::response::IntoResponse;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, LOCATION};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, ETAG, LAST_MODIFIED, LOCATION,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use object_store::{GetOptions, GetRange};
 
 use super::Bucket;
 use super::asked::Asked;
 use crate::blob::Object;
-use crate::{Body, ErrorKind, Result};
+use crate::{Body, Error, ErrorKind, Origin, Result};
 
 /// An object that is the answer to a request, once it is awaited: see [`Bucket::serve`].
 #[derive(Debug, Clone)]
@@ -21,11 +23,12 @@ pub struct Serve {
     key: String,
     asked: Asked,
     redirect: Option<Duration>,
+    sandboxed: bool,
 }
 
 impl Serve {
     pub(super) fn new(bucket: Bucket, key: &str) -> Self {
-        Self { bucket, key: key.to_owned(), asked: Asked::default(), redirect: None }
+        Self { bucket, key: key.to_owned(), asked: Asked::default(), redirect: None, sandboxed: false }
     }
 
     /// Answers this request: HEAD without a body, and any other method as GET. Of the headers it reads `range`,
@@ -37,18 +40,50 @@ impl Serve {
 
     /// Redirects to a signed URL that lives so long, within 7 days, where the object, or the part that is asked for, is
     /// larger than [`Limits::response_bytes`](crate::profile::Limits::response_bytes): the response is a 307 then, else a 500.
+    /// That holds for HEAD too; on S3 the URL is for GET only. A whole object that is too large is opened, and not read.
+    ///
+    /// Errors, once awaited: `Config` for another lifetime, whatever the size.
     pub fn redirect_large(mut self, expires_in: Duration) -> Self {
         self.redirect = Some(expires_in);
         self
     }
 
+    /// For content of users, which can be a page with scripts: with `content-security-policy: sandbox` a browser shows it
+    /// without the rights of the app's own pages, and runs no script of it. Images, sound and films play as before.
+    ///
+    /// The URL of [`redirect_large`](Self::redirect_large) is in the origin of the store, and on a laptop in a sandbox.
+    pub fn sandboxed(mut self) -> Self {
+        self.sandboxed = true;
+        self
+    }
+
     async fn answer(self) -> Result<Response<Body>> {
+        if let Some(expires_in) = self.redirect {
+            self.bucket.check_lifetime(expires_in).map_err(|error| self.misused(&error))?;
+        }
+        let mut response = self.content().await?;
+        if self.sandboxed {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+        }
+        Ok(response)
+    }
+
+    /// A fault of the app, not of its client.
+    fn misused(&self, error: &Error) -> Error {
+        let error = Error::config(format!("`redirect_large`: {}", error.message())).with_origin(Origin::App);
+        self.bucket.resource().explain("serve", error)
+    }
+
+    async fn content(&self) -> Result<Response<Body>> {
         let asked = &self.asked;
         if asked.is_head || asked.is_conditional() {
             let object = self.look().await?;
             let headers = object.headers();
             if asked.is_unchanged(headers.get(ETAG), object.info.modified) {
                 return Ok(unchanged(&headers));
+            }
+            if let Some(expires_in) = self.redirects(object.info.size).filter(|_| asked.range.is_none()) {
+                return self.redirected(expires_in).await;
             }
             if asked.is_head {
                 return Ok((headers, [(CONTENT_LENGTH, HeaderValue::from(object.info.size))]).into_response());
@@ -84,16 +119,24 @@ impl Serve {
         }
     }
 
+    /// The size is known once the object is open: to look first would be one more request for each small object.
     async fn send(&self, object: Object) -> Result<Response<Body>> {
-        match self.redirect {
-            Some(expires_in) if object.size() > self.bucket.resource().limits.response_bytes => {
-                let url = self.bucket.signed_get(&self.key, expires_in).await?.url;
-                // The URL is a secret, and ends before a cache would forget it.
-                let headers = [(LOCATION, url), (CACHE_CONTROL, "no-store".to_owned())];
-                Ok((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
-            }
-            _ => Ok(object.into_response()),
+        match self.redirects(object.size()) {
+            Some(expires_in) => self.redirected(expires_in).await,
+            None => Ok(object.into_response()),
         }
+    }
+
+    /// For how long, where so many bytes are too many for a response.
+    fn redirects(&self, size: u64) -> Option<Duration> {
+        self.redirect.filter(|_| size > self.bucket.resource().limits.response_bytes)
+    }
+
+    async fn redirected(&self, expires_in: Duration) -> Result<Response<Body>> {
+        let url = self.bucket.signed_get(&self.key, expires_in).await?.url;
+        // The URL is a secret, and ends before a cache would forget it.
+        let headers = [(LOCATION, url), (CACHE_CONTROL, "no-store".to_owned())];
+        Ok((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
     }
 }
 

@@ -66,13 +66,18 @@ impl Bucket {
         expires_in: Duration,
     ) -> Result<SignedUrl> {
         let path = self.path(operation, key)?;
-        let longest = self.resource.limits.signed_url;
-        if expires_in < Duration::from_secs(1) || expires_in > longest {
-            let message = format!("a signed URL lives from 1 second to {} days", longest.as_secs() / 86_400);
-            return Err(self.resource.explain(operation, Error::invalid(message)));
-        }
+        self.check_lifetime(expires_in).map_err(|error| self.resource.explain(operation, error))?;
         let request = SignRequest { stored: path.as_ref().to_owned(), access, expires_in };
         let needs = if access == SignedAccess::Get { Access::Read } else { Access::Write };
         self.resource.run(operation, needs, |driver| driver.sign(&request)).await
+    }
+
+    pub(super) fn check_lifetime(&self, expires_in: Duration) -> Result<()> {
+        let longest = self.resource.limits.signed_url;
+        if expires_in >= Duration::from_secs(1) && expires_in <= longest {
+            return Ok(());
+        }
+        let days = longest.as_secs() / 86_400;
+        Err(Error::invalid(format!("a signed URL lives from 1 second to {days} days, not {expires_in:?}")))
     }
 }

@@ -6,13 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::TryStreamExt;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode};
 use isobar_abstraction::blob::{Bucket, WriteOptions};
 use isobar_abstraction::driver::blob::{SignedAccess, key};
 use isobar_abstraction::driver::{Function, Provider};
@@ -47,7 +46,6 @@ impl Signed {
         let router = Router::new()
             .route("/.isobar/objects/{bucket}/{*stored}", get(read).put(write))
             .fallback(async || (StatusCode::NOT_FOUND, OURS))
-            .layer(middleware::map_response(sandboxed))
             .with_state(Objects { state, provider });
         Self(router)
     }
@@ -68,14 +66,6 @@ impl Function for Signed {
             _ => Err(Error::internal("signed URLs answer HTTP requests only")),
         }
     }
-}
-
-/// An object can be a page with scripts. In a sandbox it has no rights of the app's own pages.
-async fn sandboxed(mut response: Response) -> Response {
-    for (name, value) in [(CONTENT_SECURITY_POLICY, "sandbox"), (X_CONTENT_TYPE_OPTIONS, "nosniff")] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 type Target = (String, String);
@@ -103,7 +93,7 @@ async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let bucket = allowed(&objects, SignedAccess::Get, &target, &query)?;
-    Ok(bucket.serve(key::decode(&target.1)).request(&method, &headers).await?)
+    Ok(bucket.serve(key::decode(&target.1)).request(&method, &headers).sandboxed().await?)
 }
 
 async fn write(

@@ -21,6 +21,8 @@ crate::trials![
     "BL-23" => an_object_that_the_client_has_is_304_until_it_is_written,
     "BL-23" => a_range_of_another_version_is_the_whole,
     "BL-23" => a_large_object_is_a_redirect_to_a_signed_url_where_asked,
+    "BL-23" => a_lifetime_that_no_url_has_is_a_fault_of_the_app,
+    "BL-23" => content_of_users_is_served_in_a_sandbox,
     "BL-23" => an_absent_object_is_404,
 ];
 
@@ -42,6 +44,14 @@ async fn redirected(
     files.serve(key).request(&method, &headers).redirect_large(Duration::from_secs(60)).await
 }
 
+async fn forever(State(files): State<Bucket>, Path(key): Path<String>) -> Result<Response> {
+    files.serve(key).redirect_large(Duration::from_secs(7 * 86_400 + 1)).await
+}
+
+async fn sandboxed(State(files): State<Bucket>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response> {
+    files.serve(key).request(&Method::GET, &headers).sandboxed().await
+}
+
 /// Starts an app that serves bucket `files`.
 async fn server(world: &dyn World) -> isobar::Result<(Box<dyn RunningApp>, Bucket)> {
     let app = world.run(|cloud| {
@@ -52,6 +62,7 @@ async fn server(world: &dyn World) -> isobar::Result<(Box<dyn RunningApp>, Bucke
         let body =
             async |State(files): State<Bucket>| files.get("a").await.map(|object| Response::new(object.into_body()));
         let routes = Router::new().route("/served/{key}", get(served)).route("/redirected/{key}", get(redirected));
+        let routes = routes.route("/forever/{key}", get(forever)).route("/sandboxed/{key}", get(sandboxed));
         let routes = routes.route("/object", get(object)).route("/part", get(part)).route("/body", get(body));
         App::new("server").http(routes.with_state(files))
     });
@@ -85,6 +96,8 @@ async fn an_object_is_served_with_its_headers_and_head_has_the_same(world: Box<d
             assert_eq!(answer.header("content-type"), Some(content_type));
             assert_eq!(answer.header("cache-control"), cache_control);
             assert_eq!(answer.header("accept-ranges"), Some("bytes"));
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            assert_eq!(answer.header("content-security-policy"), None);
             let (tag, version) = (answer.header("etag").unwrap(), files.head(key).await?.version);
             assert_eq!(tag.trim_matches('"'), version.as_str().trim_matches('"'));
             assert!(tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{tag}");
@@ -121,6 +134,13 @@ async fn one_range_is_a_part_and_several_are_the_whole(world: Box<dyn World>) ->
         ("bytes=-3", "bytes 7-9/10", "789"),
         ("bytes=-100", "bytes 0-9/10", "0123456789"),
         ("bytes=8-99999999999999999999", "bytes 8-9/10", "89"),
+        ("bytes=8-18446744073709551615", "bytes 8-9/10", "89"),
+        ("bytes=8-18446744073709551614", "bytes 8-9/10", "89"),
+        ("bytes=8-9223372036854775807", "bytes 8-9/10", "89"),
+        ("bytes=8-9223372036854775806", "bytes 8-9/10", "89"),
+        ("bytes=-18446744073709551615", "bytes 0-9/10", "0123456789"),
+        ("bytes=-9223372036854775808", "bytes 0-9/10", "0123456789"),
+        ("bytes=-9223372036854775807", "bytes 0-9/10", "0123456789"),
     ] {
         let answer = ask(&*app, Method::GET, "/served/a", &[("range", range)]).await?;
         assert_eq!((answer.status.as_u16(), answer.text().as_str()), (206, body), "{range}");
@@ -232,9 +252,34 @@ async fn a_large_object_is_a_redirect_to_a_signed_url_where_asked(world: Box<dyn
     assert_eq!((part.status.as_u16(), part.body), (206, large.slice(1..4)));
     let part = ask(&*app, Method::GET, "/redirected/large", &[("range", "bytes=0-")]).await?;
     assert_eq!(part.status, 307);
-    let head = ask(&*app, Method::HEAD, "/redirected/large", &[]).await?;
-    assert_eq!((head.status.as_u16(), head.header("content-length")), (200, Some((limit + 1).to_string().as_str())));
+    for (method, headers) in [(Method::HEAD, &[][..]), (Method::GET, &[("if-none-match", "\"another\"")])] {
+        let answer = ask(&*app, method.clone(), "/redirected/large", headers).await?;
+        assert_eq!((answer.status.as_u16(), answer.header("location").is_some()), (307, true), "{method}");
+        assert_eq!(ask(&*app, method.clone(), "/served/large", headers).await?.status, 500, "{method}");
+    }
+    assert_eq!(ask(&*app, Method::HEAD, "/redirected/small", &[]).await?.status, 200);
     assert_eq!(app.get("/served/large").await?.status, 500);
+    Ok(())
+}
+
+async fn a_lifetime_that_no_url_has_is_a_fault_of_the_app(world: Box<dyn World>) -> Checked {
+    let (app, files) = server(&*world).await?;
+    files.put("small", "hello").await?;
+    for key in ["small", "none"] {
+        assert_eq!(app.get(&format!("/forever/{key}")).await?.status, 500, "{key}");
+    }
+    Ok(())
+}
+
+async fn content_of_users_is_served_in_a_sandbox(world: Box<dyn World>) -> Checked {
+    let (app, files) = server(&*world).await?;
+    files.put_with("page", "<script>", WriteOptions::default().with_content_type("text/html")).await?;
+    for (range, status) in [("none", 200), ("bytes=0-1", 206)] {
+        let answer = ask(&*app, Method::GET, "/sandboxed/page", &[("range", range)]).await?;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (status, Some("text/html")));
+        assert_eq!(answer.header("content-security-policy"), Some("sandbox"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
     Ok(())
 }
 
