@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::check::own_sort;
 use super::{Entry, Key, PutOptions, Table, Transaction, Version};
-use crate::Result;
+use crate::{Error, Result};
 
 fn own(key: Key) -> Key {
     Key { sort: own_sort(&key.sort), ..key }
@@ -76,7 +76,7 @@ impl<V> OwnItems<V> {
         self.0.delete_at("delete_version", own(key.into()), Some(version)).await
     }
 
-    /// Adds a put to a transaction of the same table.
+    /// Adds a put to a transaction of the same table. Errors of its commit: `Internal` for one of another table.
     pub fn put_in<T>(
         &self,
         transaction: Transaction<T>,
@@ -87,11 +87,20 @@ impl<V> OwnItems<V> {
     where
         V: Serialize + 'static,
     {
-        transaction.put_at(own_sort(sort), value, options.into())
+        self.checked(transaction).put_at(own_sort(sort), value, options.into())
     }
 
-    /// Adds a delete to a transaction of the same table, of any version or of this one.
+    /// Adds a delete to a transaction of the same table, of any version or of this one. Errors: as [`put_in`](Self::put_in).
     pub fn delete_in<T>(&self, transaction: Transaction<T>, sort: &str, version: Option<Version>) -> Transaction<T> {
-        transaction.delete_at(own_sort(sort), version)
+        self.checked(transaction).delete_at(own_sort(sort), version)
+    }
+
+    fn checked<T>(&self, mut transaction: Transaction<T>) -> Transaction<T> {
+        let (own, table) = (self.0.name(), transaction.table());
+        if own != table {
+            let message = format!("the transaction is of table `{table}`, and the items are of `{own}`");
+            transaction.note(Err(Error::internal(message)));
+        }
+        transaction
     }
 }

@@ -147,7 +147,11 @@ impl<T> Transaction<T> {
         self
     }
 
-    fn note(&mut self, checked: Result<()>) {
+    pub(super) fn table(&self) -> &str {
+        &self.resource.name
+    }
+
+    pub(super) fn note(&mut self, checked: Result<()>) {
         if let Err(error) = checked {
             self.fault.get_or_insert(self.resource.explain("transact", error));
         }

@@ -14,6 +14,7 @@ use crate::{Checked, World};
 
 crate::trials![
     "KV-25" => an_own_item_and_those_of_the_app_are_written_together_or_not_at_all,
+    "KV-25" => an_own_item_in_a_transaction_of_another_table_is_refused,
     "KV-25" => own_items_are_in_no_page_of_a_query_or_scan,
     "KV-25" => a_driver_shows_own_items_like_any_other,
     "KV-25" => a_sort_key_of_isobars_own_is_invalid_input_everywhere,
@@ -41,6 +42,23 @@ async fn an_own_item_and_those_of_the_app_are_written_together_or_not_at_all(wor
     own.delete(("p", longest.as_str())).await?;
     let longer = own.put_with(("p", longest + "k"), &"x".to_owned(), PutOptions::default()).await;
     assert_eq!(longer.unwrap_err().kind(), ErrorKind::TooLarge);
+    Ok(())
+}
+
+async fn an_own_item_in_a_transaction_of_another_table_is_refused(world: Box<dyn World>) -> Checked {
+    let (items, counts) = (world.cloud().table::<u32>("items"), world.cloud().table::<u32>("counts"));
+    let own = OwnItems::<u32>::of(&counts);
+    for wrong in [
+        own.put_in(items.transact("p").put("a", &1), "flow", &2, PutMode::Overwrite),
+        own.delete_in(items.transact("p").put("a", &1), "flow", None),
+    ] {
+        let error = wrong.commit().await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Internal && error.message().contains("`counts`"), "{error}");
+    }
+    assert_eq!(items.get(("p", "a")).await?, None);
+    // Another handle of the same table will do.
+    let same = OwnItems::<u32>::of(&world.cloud().table::<String>("items"));
+    same.put_in(items.transact("p"), "flow", &2, PutMode::Overwrite).commit().await?;
     Ok(())
 }
 
