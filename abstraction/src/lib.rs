@@ -22,6 +22,7 @@ pub mod blob;
 pub mod clock;
 mod cloud;
 mod context;
+mod cursor;
 pub mod driver;
 mod error;
 mod event;

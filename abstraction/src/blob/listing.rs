@@ -3,51 +3,32 @@
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, ListRequest, Listing, ObjectInfo, key};
 use crate::access::Access;
+use crate::cursor::Position;
 use crate::handle::Resource;
 use crate::{Error, Result};
 
 /// Where a list left off: opaque text that is safe in a URL, good on the provider that gave it. In JSON and in the query of
 /// a URL it is its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct ListCursor(String);
+#[serde(transparent)]
+pub struct ListCursor(Position<'l'>);
 
 impl fmt::Display for ListCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not `%`, which the reader of a URL decodes.
-        write!(f, "l{}", utf8_percent_encode(&self.0, NON_ALPHANUMERIC).to_string().replace('%', "~"))
-    }
-}
-
-impl From<ListCursor> for String {
-    fn from(cursor: ListCursor) -> Self {
-        cursor.to_string()
-    }
-}
-
-impl TryFrom<String> for ListCursor {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
+        self.0.fmt(f)
     }
 }
 
 impl FromStr for ListCursor {
     type Err = Error;
 
-    /// Errors: `InvalidInput` where the text is not one that a cursor printed.
+    /// Errors: `InvalidInput` where the text is not one that a cursor of such a list printed.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::invalid("not a list cursor; pass on what the page before gave");
-        let position = text.strip_prefix('l').ok_or_else(wrong)?.replace('~', "%");
-        let position = percent_decode_str(&position).decode_utf8().map_err(|_| wrong())?;
-        let cursor = Self(position.into_owned());
-        if cursor.to_string() == text { Ok(cursor) } else { Err(wrong()) }
+        text.parse().map(Self)
     }
 }
 
@@ -105,7 +86,7 @@ impl ListQuery {
             prefix: key::encode_prefix(prefix),
             delimiter: delimited.then(|| "/".to_owned()),
             limit: *limit,
-            after: after.as_ref().map(|cursor| cursor.0.clone()),
+            after: after.as_ref().map(|cursor| cursor.0.0.clone()),
         };
         let Listing { objects, prefixes, resume } =
             resource.run("list", Access::Read, |driver| driver.list(&request)).await?;
@@ -114,7 +95,7 @@ impl ListQuery {
         Ok(ListPage {
             objects: objects.filter(|info| info.key.starts_with(prefix.as_str())).collect(),
             prefixes: prefixes.filter(|group| group.starts_with(prefix.as_str())).collect(),
-            next: resume.map(ListCursor),
+            next: resume.map(|position| ListCursor(Position(position))),
         })
     }
 

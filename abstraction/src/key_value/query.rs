@@ -7,13 +7,13 @@ use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::check::{OWN, check_sort, is_own};
 use super::{Item, Key, KeyValue, QueryRange, ScanSegment, Version};
 use crate::access::Access;
+use crate::cursor::Position;
 use crate::handle::Resource;
 use crate::{Error, Origin, Result, json};
 
@@ -24,46 +24,21 @@ use crate::{Error, Origin, Result, json};
 ///
 /// In JSON and in the query of a URL it is its text: a reply may hold the `next` of a page, and a request the `after`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Cursor(String);
-
-impl Cursor {
-    fn new(position: &str) -> Self {
-        Self(position.to_owned())
-    }
-}
+#[serde(transparent)]
+pub struct Cursor(Position<'c'>);
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not `%`, which the reader of a URL decodes.
-        write!(f, "c{}", utf8_percent_encode(&self.0, NON_ALPHANUMERIC).to_string().replace('%', "~"))
-    }
-}
-
-impl From<Cursor> for String {
-    fn from(cursor: Cursor) -> Self {
-        cursor.to_string()
-    }
-}
-
-impl TryFrom<String> for Cursor {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
+        self.0.fmt(f)
     }
 }
 
 impl FromStr for Cursor {
     type Err = Error;
 
-    /// Errors: `InvalidInput` where the text is not one that a cursor printed.
+    /// Errors: `InvalidInput` where the text is not one that a cursor of such a list printed.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::invalid("not a cursor; pass on what the page before gave");
-        let position = text.strip_prefix('c').ok_or_else(wrong)?.replace('~', "%");
-        let position = percent_decode_str(&position).decode_utf8().map_err(|_| wrong())?;
-        let cursor = Self::new(&position);
-        if cursor.to_string() == text { Ok(cursor) } else { Err(wrong()) }
+        text.parse().map(Self)
     }
 }
 
@@ -203,7 +178,7 @@ impl<T> Query<T> {
         resource.check_partition("query", &range.partition)?;
         leave_out_own(&mut range).map_err(|error| resource.explain("query", error))?;
         if let Some(cursor) = after {
-            move_past(&mut range, cursor.0.clone());
+            move_past(&mut range, cursor.0.0.clone());
         }
         let wanted = range.limit;
         let mut items = Vec::new();
@@ -216,7 +191,7 @@ impl<T> Query<T> {
             let Some(position) = resume.clone().filter(|_| items.len() < wanted) else { break };
             move_past(&mut range, position);
         }
-        let next = resume.filter(|_| !is_empty(&range)).map(|position| Cursor::new(&position));
+        let next = resume.filter(|_| !is_empty(&range)).map(|position| Cursor(Position(position)));
         Ok((items, next))
     }
 }
@@ -333,7 +308,7 @@ impl<T> ScanQuery<T> {
 
     /// Goes on where another page of the same segment ended, on the same provider; `None` is the first page.
     pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
-        self.segment.after = cursor.into().map(|cursor| cursor.0);
+        self.segment.after = cursor.into().map(|cursor| cursor.0.0);
         self
     }
 }
@@ -351,7 +326,7 @@ impl<T: DeserializeOwned + 'static> ScanQuery<T> {
         }
         let mut found = resource.run("scan", Access::Read, |driver| driver.scan(segment)).await?;
         found.items.retain(|item| !is_own(&item.key.sort));
-        Ok(Page::new(found.items, found.resume.as_deref().map(Cursor::new)))
+        Ok(Page::new(found.items, found.resume.map(|position| Cursor(Position(position)))))
     }
 
     /// All pages. Only where the table is known to be small: it is held in memory.
@@ -385,7 +360,7 @@ mod tests {
 
     #[test]
     fn cursors_survive_text_and_refuse_anything_else() {
-        let cursor = Cursor::new("a/b \0ü");
+        let cursor = Cursor(Position("a/b \0ü".to_owned()));
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         let json = serde_json::to_string(&cursor).unwrap();
         assert_eq!(
