@@ -143,11 +143,6 @@ pub fn kinds(adapters: &[Adapter]) -> Vec<ResourceKind> {
     kinds
 }
 
-/// The logical name in a variable, after its prefix.
-fn logical_name(variable: &str) -> String {
-    variable.to_ascii_lowercase().replace('_', "-")
-}
-
 /// The resources that live elsewhere than at the host's provider.
 ///
 /// `opened` are the providers that are open already, by name: each is opened once. Errors: `Config` for a malformed

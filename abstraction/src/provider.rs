@@ -258,7 +258,7 @@ impl Environment {
             for (name, text) in self.vars_with_prefix(&prefix).filter(|(_, text)| !text.is_empty()) {
                 let variable = format!("{prefix}{name}");
                 let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));
-                let name = name.to_ascii_lowercase().replace('_', "-");
+                let name = ResourceKind::name_in_variable(name);
                 check_name(&name).map_err(named)?;
                 if placed.iter().any(|(_, at)| at.kind() == kind && at.name() == name) {
                     return Err(named(Error::config(format!("another variable places the {kind} `{name}` too"))));

@@ -46,6 +46,11 @@ impl ResourceKind {
         format!("ISOBAR_{}_", self.name().to_ascii_uppercase())
     }
 
+    /// The logical name in a variable, from what follows the [prefix](Self::variable_prefix): `my-links` for `MY_LINKS`.
+    pub fn name_in_variable(rest: &str) -> String {
+        rest.to_ascii_lowercase().replace('_', "-")
+    }
+
     /// `table`, `bucket`, `topic`, or the name of another kind.
     pub const fn name(self) -> &'static str {
         match self {

@@ -4,8 +4,6 @@ use isobar_abstraction::driver::{Environment, ResourceKind};
 use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, Result};
 
-use super::logical_name;
-
 /// The variables that isobar reads, on all providers, without those that place a resource.
 pub const SETTINGS: [&str; 10] = [
     "ISOBAR_DATA",
@@ -30,13 +28,15 @@ pub fn unused_variables(environment: &Environment, kinds: &[ResourceKind], manif
     for &kind in kinds {
         let (prefix, declared) = (kind.variable_prefix(), declared(kind, manifest));
         for (variable, _) in environment.vars_with_prefix(&prefix).filter(|(_, text)| !text.is_empty()) {
-            let name = logical_name(variable);
+            let name = ResourceKind::name_in_variable(variable);
             if declared.contains(&name.as_str()) {
                 continue;
             }
             // Empty counts: it says that the default place is meant.
-            let is_set =
-                |near: &str| environment.vars_with_prefix(&prefix).any(|(other, _)| logical_name(other) == near);
+            let is_set = |near: &str| {
+                let mut names = environment.vars_with_prefix(&prefix);
+                names.any(|(other, _)| ResourceKind::name_in_variable(other) == near)
+            };
             let unplaced = |near: &&str| !is_set(near);
             let near = nearest(&name, declared.iter().copied().filter(unplaced));
             if let Some(near) = near.filter(|near| distance(&name, near) <= misspelt(near)) {
