@@ -41,7 +41,6 @@ impl TestClient {
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// use std::time::Duration;
     /// use isobar_abstraction::{App, Cloud, Context, Delivered, Outcome, TestClient};
-    /// use isobar_abstraction::driver::ResourceKind;
     /// use isobar_abstraction::pub_sub::Message;
     ///
     /// fn app(cloud: &Cloud) -> App {
@@ -62,7 +61,7 @@ impl TestClient {
     /// assert_eq!(client.deliver_all().await?, Delivered { acked: 1, retried: 0, dead: 0 });
     ///
     /// assert_eq!(client.dead_letters("jobs")[0].reason, "no zeros");
-    /// assert_eq!(client.redrive(ResourceKind::Topic, "jobs"), 1);
+    /// assert_eq!(client.redrive("jobs"), 1);
     /// assert_eq!(client.waiting("jobs").len(), 1);
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
@@ -80,12 +79,37 @@ impl TestClient {
         }
     }
 
-    /// The messages of a topic that wait for delivery, as in the example of [`deliver_all`](Self::deliver_all).
+    /// The messages of a topic that wait for delivery.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{App, TestClient};
+    ///
+    /// let client = TestClient::new(|_| App::new("shop"))?;
+    /// client.cloud().topic::<u32>("orders").publish(7_u32).await?;
+    /// let waiting = client.waiting("orders");
+    /// assert_eq!((waiting.len(), waiting[0].body.as_ref()), (1, &b"7"[..]));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn waiting(&self, topic: &str) -> Vec<Message<Bytes>> {
         self.provider.queues().waiting(&Source::new(ResourceKind::Topic, topic))
     }
 
-    /// The dead letters of a topic, as in the example of [`deliver_all`](Self::deliver_all).
+    /// The dead letters of a topic: its messages that were rejected, or failed too often.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::pub_sub::Message;
+    /// use isobar_abstraction::{App, Cloud, Context, Outcome, TestClient};
+    ///
+    /// let refuse = async |_: Message<u32>, _: Context| Outcome::reject("no jobs today");
+    /// let client = TestClient::new(|cloud: &Cloud| App::new("worker").on_message(&cloud.topic("jobs"), refuse))?;
+    /// client.publish("jobs", 7).await?;
+    /// client.deliver_all().await?;
+    /// let dead = client.dead_letters("jobs");
+    /// assert_eq!((dead[0].reason.as_str(), dead[0].body.as_ref()), ("no jobs today", &b"7"[..]));
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn dead_letters(&self, topic: &str) -> Vec<DeadLetter> {
         self.provider.queues().dead_letters(&Source::new(ResourceKind::Topic, topic))
     }
@@ -108,8 +132,58 @@ impl TestClient {
         self.provider.queues().dead_letters(&Source::new(ResourceKind::Bucket, bucket))
     }
 
-    /// Puts the dead letters of a topic or a bucket back, to be delivered again. Returns how many.
-    pub fn redrive(&self, kind: ResourceKind, name: &str) -> usize {
+    /// Puts the dead letters of a topic back, to be delivered again. Returns how many.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::pub_sub::Message;
+    /// use isobar_abstraction::{App, Cloud, Context, Outcome, TestClient};
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     let rates = cloud.table::<u32>("rates");
+    ///     App::new("worker").on_message(&cloud.topic("jobs"), move |_: Message<u32>, _: Context| {
+    ///         let rates = rates.clone();
+    ///         async move {
+    ///             match rates.get("EUR").await {
+    ///                 Ok(Some(_)) => Outcome::Ack,
+    ///                 _ => Outcome::reject("no rate"),
+    ///             }
+    ///         }
+    ///     })
+    /// }
+    ///
+    /// let client = TestClient::new(app)?;
+    /// client.publish("jobs", 7).await?;
+    /// assert_eq!(client.deliver_all().await?.dead, 1);
+    /// client.cloud().table("rates").put("EUR", &2).await?;
+    /// assert_eq!(client.redrive("jobs"), 1);
+    /// assert_eq!(client.deliver_all().await?.acked, 1);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn redrive(&self, topic: &str) -> usize {
+        self.redrive_of(ResourceKind::Topic, topic)
+    }
+
+    /// Puts the dead letters of a bucket back, to be delivered again. Returns how many.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{App, Cloud, Context, ObjectEvent, Outcome, TestClient};
+    ///
+    /// let refuse = async |_: ObjectEvent, _: Context| Outcome::reject("no pages today");
+    /// let app = |cloud: &Cloud| App::new("index").on_object(&cloud.bucket("pages"), refuse);
+    /// let client = TestClient::new(app)?;
+    /// client.cloud().bucket("pages").put("index.html", "<h1>hi</h1>").await?;
+    /// assert_eq!(client.deliver_all().await?.dead, 1);
+    /// assert_eq!(client.redrive_object_events("pages"), 1);
+    /// assert_eq!(client.deliver_all().await?.dead, 1);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn redrive_object_events(&self, bucket: &str) -> usize {
+        self.redrive_of(ResourceKind::Bucket, bucket)
+    }
+
+    fn redrive_of(&self, kind: ResourceKind, name: &str) -> usize {
         self.provider.queues().redrive(&Source::new(kind, name), self.clock().now())
     }
 

@@ -158,6 +158,26 @@ impl TestClient {
     }
 
     /// A cloud with the same data on which anything can be opened, to prepare and to look at it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum::{Router, extract::State, routing::get};
+    /// use isobar_abstraction::key_value::Table;
+    /// use isobar_abstraction::{App, Cloud, Result, TestClient};
+    ///
+    /// async fn motto(State(mottos): State<Table<String>>) -> Result<String> {
+    ///     Ok(mottos.get("today").await?.unwrap_or_default())
+    /// }
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     App::new("mottos").http(Router::new().route("/", get(motto)).with_state(cloud.table("mottos")))
+    /// }
+    ///
+    /// let client = TestClient::new(app)?;
+    /// client.cloud().table("mottos").put("today", &"carpe diem".to_owned()).await?;
+    /// assert_eq!(client.get("/").await?.text(), "carpe diem");
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn cloud(&self) -> Cloud {
         cloud_of(&self.provider)
     }
@@ -192,6 +212,20 @@ impl TestClient {
     }
 
     /// Moves the clock on.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use isobar_abstraction::key_value::PutOptions;
+    /// use isobar_abstraction::{App, TestClient};
+    ///
+    /// let client = TestClient::new(|_| App::new("login"))?;
+    /// let (sessions, hour) = (client.cloud().table::<String>("sessions"), Duration::from_secs(3_600));
+    /// sessions.put_with("s1", &"ada".to_owned(), PutOptions::default().with_ttl(hour)).await?;
+    /// client.advance(hour);
+    /// assert_eq!(sessions.get("s1").await?, None);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn advance(&self, by: Duration) {
         self.clock().advance(by);
     }
@@ -234,8 +268,6 @@ impl TestClient {
     /// let double = async |number: i64, _: Context| Ok::<_, Error>(number * 2);
     /// let client = TestClient::new(|_| App::new("math").on_invoke("double", double))?;
     /// assert_eq!(client.invoke::<i64>("double", &21).await?, 42);
-    /// assert_eq!(client.invoke_raw("double", "4").await?, "8");
-    /// assert!(client.invoke_raw("double", "four").await.is_err());
     /// # Ok::<(), Error>(()) }).unwrap();
     /// ```
     pub async fn invoke<R: DeserializeOwned + 'static>(&self, function: &str, request: &impl Serialize) -> Result<R> {
@@ -243,7 +275,19 @@ impl TestClient {
         json::decode(&answer)
     }
 
-    /// Calls a function directly with a payload that may not be JSON at all.
+    /// Calls a function directly with a payload that may not be JSON at all. Errors: those of the function.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{App, Context, Error, ErrorKind, TestClient};
+    ///
+    /// let double = async |number: i64, _: Context| Ok::<_, Error>(number * 2);
+    /// let client = TestClient::new(|_| App::new("math").on_invoke("double", double))?;
+    /// assert_eq!(client.invoke_raw("double", "4").await?, "8");
+    /// let refused = client.invoke_raw("double", "four").await.unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
     pub async fn invoke_raw(&self, function: &str, payload: impl Into<Bytes>) -> Result<Bytes> {
         host::invoke(&self.app.app, Invocation::new(function, payload), self.app.event_context()).await
     }
@@ -283,7 +327,19 @@ impl TestClient {
         host::handle(&self.app.app, Event::Object(event), self.app.event_context()).await
     }
 
-    /// Publishes a message, as if another app had.
+    /// Publishes a message, as if another app had. Errors: those of [`Topic::publish`](crate::pub_sub::Topic::publish).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::pub_sub::Message;
+    /// use isobar_abstraction::{App, Cloud, Context, Outcome, TestClient};
+    ///
+    /// let work = async |_: Message<u32>, _: Context| Outcome::Ack;
+    /// let client = TestClient::new(|cloud: &Cloud| App::new("worker").on_message(&cloud.topic("jobs"), work))?;
+    /// client.publish("jobs", 7).await?;
+    /// assert_eq!(client.deliver_all().await?.acked, 1);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn publish<T: Serialize + 'static>(&self, topic: &str, body: T) -> Result<()> {
         self.cloud().topic::<T>(topic).publish(body).await.map(drop)
     }

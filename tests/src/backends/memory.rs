@@ -122,6 +122,9 @@ impl RunningApp for MemoryApp {
     }
 
     async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
-        Ok(self.client.redrive(kind, name))
+        Ok(match kind {
+            ResourceKind::Bucket => self.client.redrive_object_events(name),
+            _ => self.client.redrive(name),
+        })
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use isobar::Delivered;
 use isobar::axum::http::Request;
-use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 use serde_json::{Value, json};
 
@@ -225,7 +224,7 @@ async fn a_dead_letter_that_is_put_back_is_replied_to() -> Result<()> {
     service.will_answer(200, &json!({"ok": false, "error": "not_in_channel"}));
     slack(&client, fixture("slack_message_im")).await;
     assert_eq!(client.deliver_all().await?.dead, 1);
-    assert_eq!(client.redrive(ResourceKind::Topic, "incoming"), 1);
+    assert_eq!(client.redrive("incoming"), 1);
     assert_eq!(client.deliver_all().await?.acked, 1);
     Ok(())
 }
