@@ -6,7 +6,8 @@
 //! | `POST /login` | answers a token that is good for an hour |
 //! | `GET /todos` | lists the caller's items, by pages, of one state where asked |
 //! | `POST /todos` | adds an item |
-//! | `GET`, `PUT`, `DELETE /todos/{uid}` | shows, changes, deletes an item |
+//! | `GET`, `PUT /todos/{uid}` | shows, changes an item; an absent one is 404 |
+//! | `DELETE /todos/{uid}` | deletes an item; an absent one is 204 too |
 //!
 //! `TODO_AUTH_KEY` is the key that signs the tokens. The app does not start without it.
 
