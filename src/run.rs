@@ -112,7 +112,7 @@ async fn serve<A: IntoApp>(
     for warning in selection::unused_variables(environment, &selection::kinds(adapters), &manifest)? {
         tracing::warn!("{warning}");
     }
-    provider.host(Hosted { function: Arc::new(app), manifest }).await
+    provider.host(Hosted::new(app, manifest)).await
 }
 
 /// A declaration needs no provider, so a binary for any platform tells its own on any machine.

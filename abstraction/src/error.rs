@@ -195,6 +195,11 @@ impl Error {
         Self::new(ErrorKind::Unsupported, message).with_operation(operation)
     }
 
+    /// [`ErrorKind::Unsupported`], for a variant of an enum that is newer than the driver or host, by the enum's name.
+    pub fn unknown_variant(name: &str) -> Self {
+        Self::new(ErrorKind::Unsupported, format!("this provider is older than this `{name}`; update its crate"))
+    }
+
     /// [`ErrorKind::TooLarge`]: `what` is `size` and the limit is `limit`.
     pub fn too_large(what: &str, size: u64, limit: u64) -> Self {
         let message = format!("{what} is {size}, the limit is {limit}");

@@ -47,6 +47,7 @@ pub enum Reply {
 /// What happened to an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ObjectChange {
     /// It was created, or replaced by a new version.
     Created {

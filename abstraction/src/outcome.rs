@@ -11,6 +11,7 @@ use crate::{BoxError, Error, ErrorKind, Origin};
 /// Handlers return anything that is [`IntoOutcome`]: `()` and `Ok(())` are `Ack`; an `Err` is `Retry`, or
 /// `Reject` where it says that no delivery can succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Done: never deliver it again.
     Ack,
@@ -163,6 +164,8 @@ impl Default for RetryPolicy {
 }
 
 /// What becomes of an event after its handler answered.
+///
+/// Exhaustive: a host that ignored a verdict would lose or repeat events, so a new one must not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Forget it.

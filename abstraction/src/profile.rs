@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// What a provider's services take at most.
 ///
-/// Sizes are in bytes. The portable types refuse what [`Limits::PORTABLE`] forbids, on every
-/// provider, so that data can move from day one; [`Cloud::allow_provider_limits`] puts the
-/// provider's own limits in their place.
+/// A name with `bytes` is a size in bytes; a plural counts what it names. The portable types refuse
+/// what [`Limits::PORTABLE`] forbids, on every provider, so that data can move from day one;
+/// [`Cloud::allow_provider_limits`] puts the provider's own limits in their place.
 ///
 /// [`Cloud::allow_provider_limits`]: crate::Cloud::allow_provider_limits
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Limits {
     /// Values and keys of one transaction together.
     pub transaction_bytes: u64,
     /// Largest absolute value of a counter.
-    pub counter: i64,
+    pub counter_max_abs: i64,
     /// Body of a message together with its attributes' names and values. A body that is not
     /// [`plain_text`](crate::pub_sub::plain_text) counts by its length in base64.
     pub message_bytes: u64,
@@ -50,7 +50,7 @@ pub struct Limits {
     /// Longest run of a handler of messages, objects, schedules and direct invocations.
     pub event_timeout: Duration,
     /// Longest life of a signed URL.
-    pub signed_url: Duration,
+    pub signed_url_lifetime: Duration,
     /// Longest wait before a message or an object event is delivered again.
     pub retry_after: Duration,
     /// The same for a message with an ordering key. Providers differ: the later messages of its key wait as long.
@@ -65,7 +65,7 @@ impl Limits {
         item_bytes: 390_000,
         transaction_writes: 100,
         transaction_bytes: 2_000_000,
-        counter: 9_007_199_254_740_991,
+        counter_max_abs: 9_007_199_254_740_991,
         message_bytes: 240_000,
         message_attributes: 8,
         ordering_key_bytes: 128,
@@ -78,7 +78,7 @@ impl Limits {
         invoke_bytes: 4_500_000,
         http_timeout: Duration::from_secs(29),
         event_timeout: Duration::from_secs(300),
-        signed_url: Duration::from_secs(7 * 24 * 3600),
+        signed_url_lifetime: Duration::from_secs(7 * 24 * 3600),
         retry_after: Duration::from_secs(6 * 3600),
         ordered_retry_after: Duration::from_secs(20),
     };
@@ -96,8 +96,6 @@ impl Limits {
 pub struct Profile {
     /// The provider's name, as in its [`Adapter`](crate::provider::Adapter): `memory`, `local`, `aws`, `azure`, `gcp`, or another's.
     pub provider: &'static str,
-    /// The services that stand behind the traits, in the order function, key-value, blob, pub/sub.
-    pub services: [&'static str; 4],
     /// The provider's own limits.
     pub limits: Limits,
     /// How long after its expiry an item may still lie in the store, unseen by any read.
@@ -110,14 +108,8 @@ pub struct Profile {
 
 impl Profile {
     /// A profile that promises what is portable and nothing more.
-    pub const fn portable(provider: &'static str, services: [&'static str; 4]) -> Self {
-        Self {
-            provider,
-            services,
-            limits: Limits::PORTABLE,
-            ttl_lag: Duration::ZERO,
-            conditional_multipart: false,
-            notes: &[],
-        }
+    pub const fn portable(provider: &'static str) -> Self {
+        let (limits, ttl_lag) = (Limits::PORTABLE, Duration::ZERO);
+        Self { provider, limits, ttl_lag, conditional_multipart: false, notes: &[] }
     }
 }

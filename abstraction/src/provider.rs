@@ -48,11 +48,19 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 
 /// What a host runs.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Hosted {
     /// The app.
     pub function: Arc<dyn Function>,
     /// What it declared.
     pub manifest: Arc<Manifest>,
+}
+
+impl Hosted {
+    /// An app with its manifest.
+    pub fn new(function: impl Function, manifest: Arc<Manifest>) -> Self {
+        Self { function: Arc::new(function), manifest }
+    }
 }
 
 impl fmt::Debug for Hosted {

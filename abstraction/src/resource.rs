@@ -7,6 +7,7 @@ use crate::{Error, Result};
 
 /// The kinds of resource that an app declares. The set is open: a crate of portable types has a kind of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum ResourceKind {
     /// A key-value table.
     Table,
@@ -106,6 +107,7 @@ pub fn check_name(name: &str) -> Result<()> {
 /// assert_eq!(Derived::Events.without_double_hyphen("pages"), "0events-pages");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Derived {
     /// The dead letters of a topic, of a queue or of a subscription.
     DeadLetters,

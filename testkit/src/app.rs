@@ -47,5 +47,5 @@ pub fn shop(cloud: &Cloud) -> (Hosted, Acknowledged) {
         .on_invoke("size", |payload: Value, _| async move { Ok::<_, Error>(payload.to_string().len()) })
         .on_invoke("none", |_: Value, _| async { Ok::<_, Error>(()) });
     let manifest = Arc::new(app.start(cloud).unwrap());
-    (Hosted { function: Arc::new(app), manifest }, acknowledged)
+    (Hosted::new(app, manifest), acknowledged)
 }

@@ -46,7 +46,7 @@ async fn work(folder: &str, first: u64) -> Result<(), BoxError> {
     let mut app = isobar_conformance::crash::app(&cloud);
     let manifest = Arc::new(app.start(&cloud)?);
     let server = provider.bind().await?;
-    let hosted = Hosted { function: Arc::new(app), manifest };
+    let hosted = Hosted::new(app, manifest);
     let address = server.address();
     let serving = tokio::spawn(server.run(hosted, std::future::pending()));
     answered(address).await?;

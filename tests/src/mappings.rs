@@ -70,7 +70,7 @@ fn limits(text: &mut String, profiles: &[&Profile]) {
         "\n## Limits\n\nIn bytes unless a unit stands there. The column `portable` is what the portable types \
                    hold to on every provider;\n`Cloud::allow_provider_limits` takes the provider's own.\n\n",
     );
-    let portable = Profile::portable("portable", [""; 4]);
+    let portable = Profile::portable("portable");
     let columns: Vec<&Profile> = std::iter::once(&portable).chain(profiles.iter().copied()).collect();
     table_head(text, "row | limit", &columns, &["checked by"]);
     for (number, (name, row, value)) in (1..).zip(LIMITS) {
@@ -95,7 +95,7 @@ const LIMITS: &[Limit] = &[
     ("item, keys and value", "KV-18", |limits| number(limits.item_bytes)),
     ("writes in a transaction", "KV-14", |limits| number(limits.transaction_writes)),
     ("transaction", "KV-14", |limits| number(limits.transaction_bytes)),
-    ("counter, ±", "KV-15", |limits| number(limits.counter.unsigned_abs())),
+    ("counter, ±", "KV-15", |limits| number(limits.counter_max_abs.unsigned_abs())),
     ("message, body and attributes", "PS-9", |limits| number(limits.message_bytes)),
     ("attributes of a message", "PS-9", |limits| number(limits.message_attributes)),
     ("ordering key", "PS-9", |limits| number(limits.ordering_key_bytes)),
@@ -108,7 +108,7 @@ const LIMITS: &[Limit] = &[
     ("payload of a direct call", "FN-4", |limits| number(limits.invoke_bytes)),
     ("run of an HTTP handler", "FN-6", |limits| duration(limits.http_timeout)),
     ("run of any other handler", "FN-6", |limits| duration(limits.event_timeout)),
-    ("life of a signed URL", "BL-13", |limits| duration(limits.signed_url)),
+    ("life of a signed URL", "BL-13", |limits| duration(limits.signed_url_lifetime)),
     ("wait before a message is delivered again", "PS-3", |limits| duration(limits.retry_after)),
     ("the same with an ordering key", "PS-3", |limits| duration(limits.ordered_retry_after)),
 ];

@@ -137,7 +137,7 @@ async fn check_deliveries(provider: &LocalProvider, acknowledged: &Acknowledged)
     let mut app = isobar_conformance::crash::app(&cloud);
     let manifest = Arc::new(app.start(&cloud).unwrap());
     let server = provider.bind().await.unwrap();
-    let hosted = Hosted { function: Arc::new(app), manifest };
+    let hosted = Hosted::new(app, manifest);
     let serving = tokio::spawn(server.run(hosted, std::future::pending()));
     let (seen, seen_files) = (cloud.table::<u32>("seen"), cloud.table::<u32>("seen-files"));
     let deadline = Instant::now() + Duration::from_secs(60);

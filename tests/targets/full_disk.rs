@@ -98,7 +98,7 @@ async fn fill(folder: &Path) {
     let mut app = App::new("nothing");
     let manifest = Arc::new(app.start(&cloud).unwrap());
     let server = provider.bind().await.unwrap();
-    let hosted = Hosted { function: Arc::new(app), manifest };
+    let hosted = Hosted::new(app, manifest);
     let running = tokio::spawn(server.run(hosted, std::future::pending()));
     pages.put("a", "old").await.unwrap();
     let refused = pages.put("a", vec![7; TOO_MUCH]).await.unwrap_err();

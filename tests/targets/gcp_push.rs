@@ -46,7 +46,7 @@ where
     F: Into<Outcome> + Send + 'static,
 {
     let seen = Arc::clone(seen);
-    let jobs = cloud.topic::<u32>("jobs").subscription().with_attempts(attempts);
+    let jobs = cloud.topic::<u32>("jobs").subscription().with_max_attempts(attempts);
     let jobs = jobs.with_backoff(Duration::from_millis(50), Duration::from_millis(100));
     App::new("worker").on_message(jobs, move |job: Message<u32>, _cx| {
         let outcome = answer(&job).into();

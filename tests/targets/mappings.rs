@@ -88,7 +88,7 @@ fn the_portable_limits_are_within_those_of_every_provider() {
             ("item", portable.item_bytes, limits.item_bytes),
             ("writes", portable.transaction_writes, limits.transaction_writes),
             ("transaction", portable.transaction_bytes, limits.transaction_bytes),
-            ("counter", portable.counter.unsigned_abs(), limits.counter.unsigned_abs()),
+            ("counter", portable.counter_max_abs.unsigned_abs(), limits.counter_max_abs.unsigned_abs()),
             ("message", portable.message_bytes, limits.message_bytes),
             ("attributes", portable.message_attributes, limits.message_attributes),
             ("ordering key", portable.ordering_key_bytes, limits.ordering_key_bytes),

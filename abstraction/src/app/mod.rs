@@ -201,6 +201,7 @@ impl App {
     ///         match event.change {
     ///             ObjectChange::Created { size } => sizes.put(&event.key, &size).await.map(drop),
     ///             ObjectChange::Deleted => sizes.delete(&event.key).await,
+    ///             _ => Ok(()),
     ///         }
     ///     }).build()
     /// }

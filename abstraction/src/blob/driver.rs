@@ -55,6 +55,7 @@ pub struct WriteCondition(pub object_store::PutMode);
 
 /// A list request, as a driver is given it. Names are stored names.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListRequest {
     /// What the names begin with: raw text, not a folder.
     pub prefix: String,
@@ -66,8 +67,30 @@ pub struct ListRequest {
     pub after: Option<String>,
 }
 
+impl ListRequest {
+    /// The first page of all names that begin with `prefix`, without groups.
+    pub fn new(prefix: impl Into<String>, limit: usize) -> Self {
+        Self { prefix: prefix.into(), delimiter: None, limit, after: None }
+    }
+
+    /// Groups names by this.
+    #[must_use]
+    pub fn with_delimiter(mut self, delimiter: impl Into<String>) -> Self {
+        self.delimiter = Some(delimiter.into());
+        self
+    }
+
+    /// The page after the one whose [`Listing::resume`] this is.
+    #[must_use]
+    pub fn with_after(mut self, after: impl Into<Option<String>>) -> Self {
+        self.after = after.into();
+        self
+    }
+}
+
 /// What a driver answers to a list request.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Listing {
     /// Objects, in byte order of their stored names.
     pub objects: Vec<object_store::ObjectMeta>,
@@ -77,8 +100,18 @@ pub struct Listing {
     pub resume: Option<String>,
 }
 
+impl Listing {
+    /// These objects and groups, and where there may be more.
+    pub fn new(objects: Vec<object_store::ObjectMeta>, prefixes: Vec<String>, resume: Option<String>) -> Self {
+        Self { objects, prefixes, resume }
+    }
+}
+
 /// What a signed URL allows.
+///
+/// A driver answers [`Error::unknown_variant`](crate::Error::unknown_variant) to what it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SignedAccess {
     /// Reading the object with GET.
     Get,
@@ -88,6 +121,7 @@ pub enum SignedAccess {
 
 /// A request for a signed URL, as a driver is given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SignRequest {
     /// The stored name.
     pub stored: String,
@@ -95,4 +129,11 @@ pub struct SignRequest {
     pub access: SignedAccess,
     /// For how long.
     pub expires_in: Duration,
+}
+
+impl SignRequest {
+    /// A request to allow this for so long.
+    pub fn new(stored: impl Into<String>, access: SignedAccess, expires_in: Duration) -> Self {
+        Self { stored: stored.into(), access, expires_in }
+    }
 }

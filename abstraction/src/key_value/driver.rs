@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Bound;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -66,12 +67,13 @@ pub trait KeyValue: fmt::Debug + Send + Sync + 'static {
     /// A counter is an item whose value is a decimal integer in its shortest form, however it was
     /// written: `put` of `5` and `add` of 1 makes `6`, and `get` returns `6` as text. It keeps the
     /// expiry it has. Errors: `InvalidInput` where the value is no such integer or the sum's
-    /// absolute value would pass [`Limits::counter`](crate::profile::Limits::counter); nothing is changed then.
+    /// absolute value would pass [`Limits::counter_max_abs`](crate::profile::Limits::counter_max_abs); nothing is changed then.
     async fn add(&self, key: &Key, delta: i64) -> Result<i64>;
 }
 
 /// A stored item, as a driver returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Item {
     /// Its key.
     pub key: Key,
@@ -83,8 +85,23 @@ pub struct Item {
     pub expires_at: Option<SystemTime>,
 }
 
+impl Item {
+    /// An item that never expires.
+    pub fn new(key: Key, value: impl Into<Bytes>, version: Version) -> Self {
+        Self { key, value: value.into(), version, expires_at: None }
+    }
+
+    /// When it expires, or `None` for never.
+    #[must_use]
+    pub fn with_expires_at(mut self, expires_at: impl Into<Option<SystemTime>>) -> Self {
+        self.expires_at = expires_at.into();
+        self
+    }
+}
+
 /// One put, as a driver is given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Put {
     /// Where.
     pub key: Key,
@@ -96,8 +113,30 @@ pub struct Put {
     pub expires_at: Option<SystemTime>,
 }
 
-/// One write of a transaction.
+impl Put {
+    /// A put that overwrites what is stored, and whose item never expires.
+    pub fn new(key: impl Into<Key>, value: impl Into<Bytes>) -> Self {
+        Self { key: key.into(), value: value.into(), mode: PutMode::Overwrite, expires_at: None }
+    }
+
+    /// When it may happen.
+    #[must_use]
+    pub fn with_mode(mut self, mode: PutMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// When the item expires, or `None` for never.
+    #[must_use]
+    pub fn with_expires_at(mut self, expires_at: impl Into<Option<SystemTime>>) -> Self {
+        self.expires_at = expires_at.into();
+        self
+    }
+}
+
+/// One write of a transaction. A driver answers [`Error::unknown_variant`] to one that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Write {
     /// Writes an item.
     Put(Put),
@@ -145,21 +184,38 @@ pub fn is_repeatable(writes: &[Write]) -> bool {
 /// A range of sort keys of one partition. `lower` and `upper` are in byte order, whichever the
 /// direction; prefixes, limits and cursors have been made into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueryRange {
     /// The partition.
     pub partition: String,
     /// The lower end.
-    pub lower: std::ops::Bound<String>,
+    pub lower: Bound<String>,
     /// The upper end.
-    pub upper: std::ops::Bound<String>,
+    pub upper: Bound<String>,
     /// From the upper end down.
     pub descending: bool,
     /// The most items to answer with; at least 1.
     pub limit: usize,
 }
 
+impl QueryRange {
+    /// At most `limit` items of a whole partition, from its lower end up.
+    pub fn new(partition: impl Into<String>, limit: usize) -> Self {
+        let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
+        Self { partition: partition.into(), lower, upper, descending: false, limit }
+    }
+
+    /// Only sort keys within these ends.
+    #[must_use]
+    pub fn with_bounds(mut self, lower: Bound<String>, upper: Bound<String>) -> Self {
+        (self.lower, self.upper) = (lower, upper);
+        self
+    }
+}
+
 /// One of several disjoint segments of a table, which together are all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ScanSegment {
     /// Which, from 0.
     pub segment: u32,
@@ -171,14 +227,36 @@ pub struct ScanSegment {
     pub after: Option<String>,
 }
 
+impl ScanSegment {
+    /// The first page of this one of so many segments.
+    pub fn new(segment: u32, segments: u32, limit: usize) -> Self {
+        Self { segment, segments, limit, after: None }
+    }
+
+    /// The page after the one whose [`Items::resume`] this is.
+    #[must_use]
+    pub fn with_after(mut self, after: impl Into<Option<String>>) -> Self {
+        self.after = after.into();
+        self
+    }
+}
+
 /// What a driver answers to a query or a scan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Items {
     /// The items.
     pub items: Vec<Item>,
     /// Set where there may be more. For a query: the last sort key that was looked at, returned or
     /// not. For a scan: whatever the driver needs to go on after this page, also while others write.
     pub resume: Option<String>,
+}
+
+impl Items {
+    /// These items, and where there may be more.
+    pub fn new(items: Vec<Item>, resume: Option<String>) -> Self {
+        Self { items, resume }
+    }
 }
 
 /// The integer that a value holds, if it is a counter: decimal, in its shortest form.

@@ -112,7 +112,10 @@ impl Version {
 const LONGEST_VERSION: usize = 1_024;
 
 /// When a write may happen. For items and for objects alike.
+///
+/// A driver answers [`Error::unknown_variant`] to a mode that it does not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PutMode {
     /// Always.
     #[default]

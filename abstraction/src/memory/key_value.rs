@@ -58,7 +58,7 @@ impl MemoryKeyValue {
 
     fn write(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let mut map = self.map.lock();
-        let writes = checked_writes(writes, PROFILE.limits.counter, |key| Ok(self.live(&map, key).cloned()))?;
+        let writes = checked_writes(writes, PROFILE.limits.counter_max_abs, |key| Ok(self.live(&map, key).cloned()))?;
         Ok(writes.into_iter().map(|write| Self::apply(&mut map, write.into_owned())).collect())
     }
 }
@@ -130,7 +130,7 @@ impl KeyValue for MemoryKeyValue {
 
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
         let mut map = self.map.lock();
-        let put = put_of_sum(key, delta, self.live(&map, key).cloned(), PROFILE.limits.counter)?;
+        let put = put_of_sum(key, delta, self.live(&map, key).cloned(), PROFILE.limits.counter_max_abs)?;
         let sum = sum_of(&put);
         Self::apply(&mut map, Write::Put(put));
         sum

@@ -29,6 +29,7 @@ pub trait PubSub: fmt::Debug + Send + Sync + 'static {
 
 /// A message on its way to a service, as a driver is given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RawMessage {
     /// The body; never empty.
     pub body: Bytes,
@@ -41,6 +42,25 @@ pub struct RawMessage {
 }
 
 impl RawMessage {
+    /// A message without attributes and ordering key.
+    pub fn new(body: impl Into<Bytes>, trace_parent: TraceParent) -> Self {
+        Self { body: body.into(), attributes: BTreeMap::new(), ordering_key: None, trace_parent }
+    }
+
+    /// Its attributes.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: BTreeMap<String, String>) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Its ordering key.
+    #[must_use]
+    pub fn with_ordering_key(mut self, key: impl Into<String>) -> Self {
+        self.ordering_key = Some(key.into());
+        self
+    }
+
     /// The message as it will arrive, under its id.
     pub fn into_message(self, id: MessageId, published_at: SystemTime) -> Message<Bytes> {
         let Self { body, attributes, ordering_key, trace_parent } = self;

@@ -71,7 +71,7 @@ impl<T> Topic<T> {
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// use isobar_abstraction::{App, Cloud, Outcome, TestClient};
     /// fn app(cloud: &Cloud) -> App {
-    ///     let twice = cloud.topic::<u32>("jobs").subscription().with_attempts(2);
+    ///     let twice = cloud.topic::<u32>("jobs").subscription().with_max_attempts(2);
     ///     App::new("worker").on_message(twice, async |_job, _cx| Outcome::retry("not today"))
     /// }
     /// let client = TestClient::new(app)?;
@@ -241,7 +241,7 @@ pub const DEFAULT_SUBSCRIPTION: &str = "default";
 /// # use isobar_abstraction::{App, Cloud, Outcome};
 /// # let cloud = Cloud::memory();
 /// let jobs = cloud.topic::<String>("jobs");
-/// let patient = jobs.subscription().with_attempts(10);
+/// let patient = jobs.subscription().with_max_attempts(10);
 /// let app = App::new("worker").on_message(patient, |job, _cx| async move {
 ///     println!("{}", job.body);
 /// });
@@ -255,7 +255,7 @@ pub struct Subscription<T> {
 
 impl<T> Subscription<T> {
     /// Deliveries in all, the first included, before a message becomes a dead letter.
-    pub fn with_attempts(mut self, attempts: u32) -> Self {
+    pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.retry = self.retry.with_max_attempts(attempts);
         self
     }

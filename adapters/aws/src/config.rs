@@ -185,7 +185,7 @@ fn placed(environment: &Environment) -> Result<Vec<Location>> {
         let ours = match at.kind() {
             ResourceKind::Bucket => "s3",
             ResourceKind::Topic => "sns",
-            ResourceKind::Table | ResourceKind::Other(_) => continue,
+            _ => continue,
         };
         if at.url().is_some_and(|url| url.scheme() == ours) {
             let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));

@@ -143,7 +143,7 @@ impl KeyValue for DynamoKeyValue {
     /// Repeated as often as it takes: the version tells our own write from all others.
     async fn put(&self, put: Put) -> Result<Version> {
         let version = Version::new(unique()?);
-        let condition = Condition::from(&put.mode);
+        let condition = Condition::try_from(&put.mode)?;
         let guard = condition.guard(self.clock.now()).map(Guard::returning_old);
         let input = PutItem { table_name: &self.table, item: StoredItem::new(&put, &version), guard };
         match self.call("PutItem", Safety::Idempotent, &input).await? {

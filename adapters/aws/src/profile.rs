@@ -37,8 +37,7 @@ pub(crate) const MOST_PARTS: usize = 10_000;
 ///
 /// Sources: the quotas pages of DynamoDB, S3, SNS, SQS, Lambda and API Gateway.
 pub static PROFILE: Profile = {
-    let services = ["Lambda", "DynamoDB", "S3", "SNS and SQS"];
-    let mut profile = Profile::portable("aws", services);
+    let mut profile = Profile::portable("aws");
     profile.limits.partition_bytes = 2_048;
     profile.limits.sort_bytes = SORT_BYTES;
     profile.limits.item_bytes = ITEM_BYTES;

@@ -23,15 +23,13 @@ pub(crate) const MOST_PARTS: usize = 50_000;
 ///
 /// Sources: the limits pages of Cosmos DB, Blob Storage, Service Bus and Functions.
 pub static PROFILE: Profile = {
-    let services =
-        ["Functions custom handler", "Cosmos DB or Table Storage", "Blob Storage", "Service Bus or Storage Queues"];
-    let mut profile = Profile::portable("azure", services);
+    let mut profile = Profile::portable("azure");
     profile.limits.partition_bytes = 2_048;
     profile.limits.sort_bytes = SORT_BYTES;
     profile.limits.item_bytes = ITEM_BYTES;
     profile.limits.transaction_writes = 100;
     profile.limits.transaction_bytes = 2_097_152;
-    profile.limits.counter = 9_007_199_254_740_991;
+    profile.limits.counter_max_abs = 9_007_199_254_740_991;
     // 256 KiB less what goes with a message.
     profile.limits.message_bytes = 262_144 - 4_096;
     profile.limits.message_attributes = 64;

@@ -21,8 +21,7 @@ const ITEM_BYTES: u64 = 1_048_572 - 8_192;
 ///
 /// Sources: the quotas pages of Firestore, Cloud Storage, Pub/Sub and Cloud Run.
 pub static PROFILE: Profile = {
-    let services = ["Cloud Run functions", "Firestore", "Cloud Storage", "Pub/Sub"];
-    let mut profile = Profile::portable("gcp", services);
+    let mut profile = Profile::portable("gcp");
     profile.limits.partition_bytes = PARTITION_BYTES;
     profile.limits.sort_bytes = SORT_BYTES;
     profile.limits.item_bytes = ITEM_BYTES;

@@ -103,7 +103,7 @@ impl KeyValue for LocalKeyValue {
 
     async fn query(&self, range: &QueryRange) -> Result<Items> {
         let Some(rows) = self.rows(&self.store.read()?)? else { return Ok(Items::default()) };
-        let QueryRange { partition, lower, upper, descending, limit } = range;
+        let QueryRange { partition, lower, upper, descending, limit, .. } = range;
         // The first key after a partition is that of the partition with the smallest byte behind it.
         let beyond = format!("{partition}\0");
         let lower = match lower {
@@ -168,12 +168,8 @@ fn version((number, _, _): (u64, u64, &[u8])) -> Version {
 
 fn item((partition, sort): (&str, &str), row: (u64, u64, &[u8])) -> Item {
     let (_, expires_ms, value) = row;
-    Item {
-        key: Key::new(partition, sort),
-        value: Bytes::copy_from_slice(value),
-        version: version(row),
-        expires_at: (expires_ms != NEVER).then(|| from_millis(expires_ms)),
-    }
+    Item::new(Key::new(partition, sort), Bytes::copy_from_slice(value), version(row))
+        .with_expires_at((expires_ms != NEVER).then(|| from_millis(expires_ms)))
 }
 
 fn find(rows: &impl ReadableTable<RowKey, Row>, key: &Key, now_ms: u64) -> Result<Option<Item>> {

@@ -81,7 +81,7 @@ fn physical_name(at: &Location) -> Result<&str> {
             ResourceKind::Table => "redb",
             ResourceKind::Bucket => "file",
             ResourceKind::Topic => "queue",
-            kind @ ResourceKind::Other(_) => return Err(kind.not_opened(profile::PROFILE.provider)),
+            kind => return Err(kind.not_opened(profile::PROFILE.provider)),
         };
         if url.scheme() != scheme {
             return Err(isobar_abstraction::Error::config(format!(

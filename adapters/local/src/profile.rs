@@ -9,8 +9,7 @@ use isobar_abstraction::driver::{Limits, Profile};
 /// It could take more than this in most places; it keeps to the portable limits so that what works
 /// on a laptop works everywhere.
 pub static PROFILE: Profile = {
-    let services = ["HTTP server (hyper)", "redb file", "files and redb", "durable queue in redb"];
-    let mut profile = Profile::portable("local", services);
+    let mut profile = Profile::portable("local");
     profile.limits = Limits::PORTABLE;
     profile.limits.ordered_retry_after = profile.limits.retry_after;
     profile.ttl_lag = Duration::from_secs(60);

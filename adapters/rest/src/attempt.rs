@@ -82,7 +82,7 @@ pub fn asks_for_a_version(write: &Write) -> bool {
     match write {
         Write::Put(put) => matches!(put.mode, PutMode::Update(_)),
         Write::Delete { version, .. } => version.is_some(),
-        Write::Add { .. } => false,
+        _ => false,
     }
 }
 

@@ -39,7 +39,7 @@ fn main() {
         let manifest = Arc::new(app.start(&cloud).unwrap());
         let server = provider.bind().await.unwrap();
         let address = server.address();
-        tokio::spawn(server.run(Hosted { function: Arc::new(app), manifest }, std::future::pending()));
+        tokio::spawn(server.run(Hosted::new(app, manifest), std::future::pending()));
         address
     });
     let load = |address| load::rate(&client, address, "/hello/world", "hello world");

@@ -28,7 +28,7 @@ async fn main() {
     });
     let manifest = Arc::new(app.start(&cloud).unwrap());
     let server = provider.bind().await.unwrap();
-    tokio::spawn(server.run(Hosted { function: Arc::new(app), manifest }, std::future::pending()));
+    tokio::spawn(server.run(Hosted::new(app, manifest), std::future::pending()));
     tokio::time::sleep(Duration::from_millis(200)).await;
     let started = Instant::now();
     let mut memory = Vec::new();

@@ -35,15 +35,16 @@ impl Map {
             (PutMode::Create, Some(_)) => Err(Error::already_exists(format!("there is an item at `{key}`"))),
             (PutMode::Update(version), Some(item)) if item.version == *version => Ok(()),
             (PutMode::Update(_), _) => Err(Error::conflict(format!("the item at `{key}` was written since"))),
+            _ => Err(Error::unknown_variant("PutMode")),
         }
     }
 
     fn put(&mut self, put: Put) -> Result<Version> {
-        let Put { key, value, mode, expires_at } = put;
+        let Put { key, value, mode, expires_at, .. } = put;
         self.check(&key, &mode)?;
         self.writes += 1;
         let version = Version::new(self.writes.to_string());
-        let item = Item { key: key.clone(), value, version: version.clone(), expires_at };
+        let item = Item::new(key.clone(), value, version.clone()).with_expires_at(expires_at);
         self.items.insert(key, item);
         Ok(version)
     }
@@ -85,7 +86,7 @@ impl KeyValue for HeapKeyValue {
 
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
         let mut map = self.0.lock();
-        let put = put_of_sum(key, delta, map.live(key).cloned(), PROFILE.limits.counter)?;
+        let put = put_of_sum(key, delta, map.live(key).cloned(), PROFILE.limits.counter_max_abs)?;
         let sum = sum_of(&put)?;
         map.put(put)?;
         Ok(sum)

@@ -25,7 +25,7 @@ pub const ADAPTER: Adapter =
     Adapter::new("heap", &["heap"], |environment| Ok(Arc::new(HeapProvider::new(environment)?)))
         .with_marks(&["HEAP_PORT"]);
 
-static PROFILE: Profile = Profile::portable("heap", ["HTTP server", "map", "none", "none"]);
+static PROFILE: Profile = Profile::portable("heap");
 
 /// The provider. It opens nothing by itself.
 #[derive(Debug)]

@@ -50,9 +50,9 @@ pub(super) async fn age(provider: &dyn Provider, manifest: &Manifest, by: Durati
 
 /// What the app writes meanwhile is made older in its place.
 async fn age_item(table: &dyn KeyValue, mut item: Item, by: Duration) -> Result<()> {
-    while let Item { key, value, version, expires_at: Some(time) } = item {
+    while let Item { key, value, version, expires_at: Some(time), .. } = item {
         let mode = PutMode::Update(version);
-        match table.put(Put { key: key.clone(), value, mode, expires_at: Some(time - by) }).await {
+        match table.put(Put::new(key.clone(), value).with_mode(mode).with_expires_at(time - by)).await {
             Err(error) if error.kind() == ErrorKind::Conflict => match table.get(&key).await? {
                 Some(newer) => item = newer,
                 None => break,
@@ -64,7 +64,7 @@ async fn age_item(table: &dyn KeyValue, mut item: Item, by: Duration) -> Result<
 }
 
 async fn age_table(table: &dyn KeyValue, by: Duration) -> Result<()> {
-    let mut segment = ScanSegment { segment: 0, segments: 1, limit: 1000, after: None };
+    let mut segment = ScanSegment::new(0, 1, 1000);
     loop {
         let page = table.scan(&segment).await?;
         for item in page.items {

@@ -113,7 +113,7 @@ impl World for AwsWorld {
         let mut app = app(&cloud)?;
         let manifest = Arc::new(app.start(&cloud)?);
         self.account.subscribe(&manifest).await?;
-        let lambda = aws.lambda(Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) });
+        let lambda = aws.lambda(Hosted::new(app, Arc::clone(&manifest)));
         let (account, clock, tap) = (Arc::clone(&self.account), self.clock.clone(), Arc::clone(&self.tap));
         Ok(Box::new(AwsApp { lambda, manifest, account, clock, tap }))
     }

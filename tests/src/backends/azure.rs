@@ -160,7 +160,7 @@ impl World for AzureWorld {
         // The host knows where the events of an app come from by configuration alone.
         let config = AzureConfig::from_environment(&self.account.environment_of(&manifest))?;
         let files = files(&manifest, &config, HttpMode::Proxying)?;
-        let hosted = Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) };
+        let hosted = Hosted::new(app, Arc::clone(&manifest));
         let handler = self.provider(config).provider.handler(hosted);
         let (host, account) = (Host::Here { handler, files }, Arc::clone(&self.account));
         Ok(Box::new(AzureApp { host, manifest, account, clock: self.clock.clone(), aging: None }))

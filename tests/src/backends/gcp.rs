@@ -163,7 +163,7 @@ impl World for GcpWorld {
         let mut app = app(&cloud)?;
         let manifest = Arc::new(app.start(&cloud)?);
         self.project.subscribe(&manifest).await?;
-        let service = gcp.service(Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) });
+        let service = gcp.service(Hosted::new(app, Arc::clone(&manifest)));
         let (project, clock) = (Arc::clone(&self.project), self.clock.clone());
         Ok(Box::new(GcpApp { service, manifest, project, clock }))
     }

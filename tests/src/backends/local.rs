@@ -150,7 +150,7 @@ impl LocalApp {
         let authority = authority(&server.address().to_string())?;
         let inspector = server.inspector().ok_or_else(|| Error::internal("there is no inspector"))?;
         let inspector = Inspector::Served(inspector);
-        let hosted = Hosted { function: Arc::new(app), manifest: Arc::clone(&manifest) };
+        let hosted = Hosted::new(app, Arc::clone(&manifest));
         let mut tasks = JoinSet::new();
         tasks.spawn(server.run(hosted, std::future::pending()));
         let running = Self { manifest, authority, inspector, tasks };

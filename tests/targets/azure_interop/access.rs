@@ -1,6 +1,5 @@
 //! Who may not is refused, and who may only wait is waited for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,12 +39,8 @@ async fn attempts(azure: &AzureProvider, urls: [&str; 3]) -> [(&'static str, Opt
     let bucket = azure.blob(&at(ResourceKind::Bucket, bucket).unwrap()).unwrap();
     let topic = azure.pub_sub(&at(ResourceKind::Topic, topic).unwrap()).unwrap();
     let read = table.get(&isobar::key_value::Key::from("a")).await.err();
-    let listed = bucket
-        .list(&isobar::driver::blob::ListRequest { prefix: String::new(), delimiter: None, limit: 10, after: None })
-        .await
-        .err();
-    let (body, trace_parent) = ("a".into(), TraceParent::random());
-    let message = RawMessage { body, attributes: BTreeMap::new(), ordering_key: None, trace_parent };
+    let listed = bucket.list(&isobar::driver::blob::ListRequest::new("", 10)).await.err();
+    let message = RawMessage::new("a", TraceParent::random());
     let sent = topic.publish(vec![message]).await.into_iter().find_map(Result::err);
     [("table", kind(read)), ("bucket", kind(listed)), ("topic", kind(sent))]
 }
@@ -132,7 +127,7 @@ pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> Checked {
     let blob = opened.provider()?.blob(&at(ResourceKind::Bucket, &url)?)?;
     let stored = "docs/käse 1%&+.html".to_owned();
     blob.object_store().put(&Path::parse(&stored)?, "<p>cheese</p>".into()).await?;
-    let request = SignRequest { stored, access: SignedAccess::Get, expires_in: Duration::from_secs(600) };
+    let request = SignRequest::new(stored, SignedAccess::Get, Duration::from_secs(600));
     let signed = blob.sign(&request).await?.url;
     assert!(signed.contains("&spr=https&skoid="), "not by a lent key");
     let read = |url: &str| opened.call("blob.get_url", &json!({"url": url}));
@@ -148,8 +143,7 @@ pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> Checke
     let identity = Identity::start(Issued::default()).await?;
     let azure = provider(&identity.variables())?;
     let topic = azure.pub_sub(&at(ResourceKind::Topic, &format!("servicebus://clicks?endpoint={}", bus.url()))?)?;
-    let (body, trace_parent) = ("a".into(), TraceParent::random());
-    let message = RawMessage { body, attributes: BTreeMap::new(), ordering_key: None, trace_parent };
+    let message = RawMessage::new("a", TraceParent::random());
     let id = topic.publish(vec![message]).await.remove(0)?;
     assert_eq!(bus.receive("clicks/subscriptions/clicks").unwrap().id, id.as_str());
     Ok(())

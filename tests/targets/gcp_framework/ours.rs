@@ -39,7 +39,7 @@ pub(super) fn service(vars: &[(&str, &str)], app: impl FnOnce(&Cloud) -> App) ->
     let cloud = Cloud::new(Arc::new(provider.clone()));
     let mut app = app(&cloud);
     let manifest = Arc::new(app.start(&cloud)?);
-    Ok(provider.service(Hosted { function: Arc::new(app), manifest }))
+    Ok(provider.service(Hosted::new(app, manifest)))
 }
 
 fn seeing(cloud: &Cloud, seen: &Seen) -> App {

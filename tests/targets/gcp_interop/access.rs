@@ -35,7 +35,7 @@ async fn service(keys: Value) -> isobar::Result<CloudRunService> {
     let mut app = App::new("worker")
         .on_invoke("greet", |name: String, _cx| async move { Ok::<_, isobar::Error>(format!("hello {name}")) });
     let manifest = Arc::new(app.start(&cloud)?);
-    Ok(provider.service(Hosted { function: Arc::new(app), manifest }))
+    Ok(provider.service(Hosted::new(app, manifest)))
 }
 
 /// What a token of Google's claims, but for these.

@@ -73,7 +73,7 @@ impl Bucket {
     }
 
     pub(super) fn check_lifetime(&self, expires_in: Duration) -> Result<()> {
-        let longest = self.resource.limits.signed_url;
+        let longest = self.resource.limits.signed_url_lifetime;
         if expires_in >= Duration::from_secs(1) && expires_in <= longest {
             return Ok(());
         }

@@ -10,6 +10,7 @@ use crate::{Context, Event, ObjectChange, ObjectEvent, Outcome, clock};
 
 /// A change of an object as a storage service reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoredChange {
     /// The bucket's name in the service.
     pub bucket: String,
@@ -19,6 +20,13 @@ pub struct StoredChange {
     pub change: ObjectChange,
     /// When.
     pub time: SystemTime,
+}
+
+impl StoredChange {
+    /// A change of the object `stored` in the bucket `bucket`, by their names in the service.
+    pub fn new(bucket: impl Into<String>, stored: impl Into<String>, change: ObjectChange, time: SystemTime) -> Self {
+        Self { bucket: bucket.into(), stored: stored.into(), change, time }
+    }
 }
 
 /// Delivers changes that came together as events of the bucket with the logical name `bucket`, which is called

@@ -101,7 +101,7 @@ mod tests {
 
     fn request(prefix: &str, after: Option<&str>) -> ListRequest {
         let after = after.map(str::to_owned);
-        ListRequest { prefix: prefix.to_owned(), delimiter: Some("/".to_owned()), limit: 3, after }
+        ListRequest::new(prefix, 3).with_delimiter("/").with_after(after)
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         assert!(group.contains("max-keys=4") && group.ends_with("start-after=a%2Fb%2F%F4%8F%BF%BF"), "{group}");
         // A folder that a console made is no group of itself.
         assert!(query(&request("a/", Some("a/"))).ends_with("max-keys=3&delimiter=%2F&prefix=a%2F&start-after=a%2F"));
-        let all = ListRequest { limit: usize::MAX, delimiter: None, ..request("", None) };
+        let all = ListRequest::new("", usize::MAX);
         assert_eq!(query(&all), "encoding-type=url&list-type=2&max-keys=1000");
     }
 
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn names_come_back_as_they_are_stored() {
         let xml = list(true, &["a+b%2Bc", "%C3%A4/%25", "+a+"], &["a/", "%01/"]);
-        let Ok(Page::Names(page)) = read(&ListRequest { limit: 10, ..request("", None) }, xml.as_bytes()) else {
+        let Ok(Page::Names(page)) = read(&ListRequest::new("", 10).with_delimiter("/"), xml.as_bytes()) else {
             panic!("no name");
         };
         let names: Vec<_> = page.objects.iter().map(|object| object.location.as_ref()).collect();

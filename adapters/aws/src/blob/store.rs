@@ -123,6 +123,7 @@ impl ObjectRequests for S3Requests {
         let method = match request.access {
             SignedAccess::Get => Method::GET,
             SignedAccess::Put => Method::PUT,
+            _ => return Err(Error::unknown_variant("SignedAccess")),
         };
         let credential = self.state.credentials.get().await?;
         let signed = self.ready(self.request(method, &at, None), PutPayload::new())?;

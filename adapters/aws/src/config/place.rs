@@ -58,7 +58,7 @@ fn rule(kind: ResourceKind) -> Result<Rule> {
             fits: |byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte),
             wanted: "1 to 245 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`",
         },
-        ResourceKind::Other(_) => return Err(kind.not_opened(PROFILE.provider)),
+        _ => return Err(kind.not_opened(PROFILE.provider)),
     })
 }
 
@@ -80,9 +80,9 @@ impl AwsConfig {
             parameter(key).map(|value| check(&format!("the {key} of {at}"), value)).transpose()
         };
         let queue = match at.kind() {
-            ResourceKind::Table | ResourceKind::Other(_) => None,
             ResourceKind::Bucket => Some(checked("events", check_queue)?.unwrap_or_else(|| Derived::Events.of(&name))),
             ResourceKind::Topic => Some(checked("queue", check_queue)?.map_or_else(|| default_queue(at, &name), Ok)?),
+            _ => None,
         };
         Ok(Placed {
             region: checked("region", check_region)?,

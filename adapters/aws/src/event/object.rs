@@ -44,12 +44,12 @@ fn from_s3(record: &Value) -> Result<Option<StoredChange>> {
     let key = text(&told["object"]["key"], "s3.object.key")?.replace('+', " ");
     let stored =
         percent_decode_str(&key).decode_utf8().map_err(|_| Error::invalid("its `s3.object.key` is no UTF-8"))?;
-    Ok(Some(StoredChange {
-        bucket: text(&told["bucket"]["name"], "s3.bucket.name")?.to_owned(),
-        stored: stored.into_owned(),
-        change: change(created, &told["object"]),
-        time: time(&record["eventTime"]).unwrap_or(SystemTime::UNIX_EPOCH),
-    }))
+    Ok(Some(StoredChange::new(
+        text(&told["bucket"]["name"], "s3.bucket.name")?.to_owned(),
+        stored.into_owned(),
+        change(created, &told["object"]),
+        time(&record["eventTime"]).unwrap_or(SystemTime::UNIX_EPOCH),
+    )))
 }
 
 /// EventBridge tells the same in other words, and the key as it is.
@@ -60,12 +60,12 @@ fn from_event_bridge(event: &Value) -> Result<Option<StoredChange>> {
         _ => return Ok(None),
     };
     let told = &event["detail"];
-    Ok(Some(StoredChange {
-        bucket: text(&told["bucket"]["name"], "detail.bucket.name")?.to_owned(),
-        stored: text(&told["object"]["key"], "detail.object.key")?.to_owned(),
-        change: change(created, &told["object"]),
-        time: time(&event["time"]).unwrap_or(SystemTime::UNIX_EPOCH),
-    }))
+    Ok(Some(StoredChange::new(
+        text(&told["bucket"]["name"], "detail.bucket.name")?.to_owned(),
+        text(&told["object"]["key"], "detail.object.key")?.to_owned(),
+        change(created, &told["object"]),
+        time(&event["time"]).unwrap_or(SystemTime::UNIX_EPOCH),
+    )))
 }
 
 fn change(created: bool, object: &Value) -> ObjectChange {

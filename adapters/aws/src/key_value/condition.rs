@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use isobar_abstraction::Error;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::key_value::{Key, PutMode, Version, Write};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::Refusal;
 use isobar_rest::attempt::{changed, taken};
 use serde::{Deserialize, Serialize};
@@ -22,12 +22,15 @@ pub(super) enum Condition<'a> {
     Version(&'a Version),
 }
 
-impl<'a> From<&'a PutMode> for Condition<'a> {
-    fn from(mode: &'a PutMode) -> Self {
+impl<'a> TryFrom<&'a PutMode> for Condition<'a> {
+    type Error = Error;
+
+    fn try_from(mode: &'a PutMode) -> Result<Self> {
         match mode {
-            PutMode::Overwrite => Self::Any,
-            PutMode::Create => Self::Absent,
-            PutMode::Update(version) => Self::Version(version),
+            PutMode::Overwrite => Ok(Self::Any),
+            PutMode::Create => Ok(Self::Absent),
+            PutMode::Update(version) => Ok(Self::Version(version)),
+            _ => Err(Error::unknown_variant("PutMode")),
         }
     }
 }
@@ -38,12 +41,15 @@ impl<'a> From<Option<&'a Version>> for Condition<'a> {
     }
 }
 
-impl<'a> From<&'a Write> for Condition<'a> {
-    fn from(write: &'a Write) -> Self {
+impl<'a> TryFrom<&'a Write> for Condition<'a> {
+    type Error = Error;
+
+    fn try_from(write: &'a Write) -> Result<Self> {
         match write {
-            Write::Put(put) => Self::from(&put.mode),
-            Write::Delete { version, .. } => Self::from(version.as_ref()),
-            Write::Add { .. } => Self::Any,
+            Write::Put(put) => Self::try_from(&put.mode),
+            Write::Delete { version, .. } => Ok(Self::from(version.as_ref())),
+            Write::Add { .. } => Ok(Self::Any),
+            _ => Err(Error::unknown_variant("Write")),
         }
     }
 }

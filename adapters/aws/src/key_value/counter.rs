@@ -56,7 +56,7 @@ impl DynamoKeyValue {
                     continue;
                 }
             };
-            if let Some(sum) = write_back(self, key, delta, stored, PROFILE.limits.counter).await? {
+            if let Some(sum) = write_back(self, key, delta, stored, PROFILE.limits.counter_max_abs).await? {
                 return Ok(sum);
             }
             pause(&*self.clock, attempt).await;
@@ -79,7 +79,7 @@ impl DynamoKeyValue {
             key: StoredKey::from(key),
             update_expression: ADD_TO_COUNTER,
             return_values: None,
-            guard: Guard::of_counter(delta, PROFILE.limits.counter, version, now),
+            guard: Guard::of_counter(delta, PROFILE.limits.counter_max_abs, version, now),
         }
     }
 

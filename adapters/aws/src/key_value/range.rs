@@ -144,7 +144,7 @@ impl DynamoKeyValue {
             Err(refusal) => return Err(refusal.into()),
         };
         let resume = looked.position.map(|key| serde_json::to_string(&key)).transpose()?;
-        Ok(Items { items: looked.items, resume })
+        Ok(Items::new(looked.items, resume))
     }
 
     fn look(&self, body: &Bytes) -> Result<Looked> {

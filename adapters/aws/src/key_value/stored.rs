@@ -195,7 +195,7 @@ impl Found {
         let version = self.version(&key)?;
         let value = self.value.and_then(FoundAttribute::into_value);
         let value = value.ok_or_else(|| strange(&key, "it has no `value` of type S, N or B"))?;
-        Ok(Some(Item { key, value, version, expires_at }))
+        Ok(Some(Item::new(key, value, version).with_expires_at(expires_at)))
     }
 }
 

@@ -122,7 +122,7 @@ fn stored(partition: &str, sort: &str, value: &str) -> Value {
 }
 
 fn put(mode: PutMode) -> Put {
-    Put { key: Key::from("a"), value: Bytes::from("text"), mode, expires_at: None }
+    Put::new("a", "text").with_mode(mode)
 }
 
 fn update() -> PutMode {

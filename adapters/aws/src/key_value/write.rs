@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use isobar_abstraction::Result;
 use isobar_abstraction::driver::key_value::{Key, KeyValue, Version, Write, put_of_sum};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::{COUNTER_TRIES, pause, throttled, unique};
 use isobar_rest::{Refusal, Safety, unknown};
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ impl DynamoKeyValue {
         let tries = if writes.iter().any(Write::is_add) { COUNTER_TRIES } else { TRIES };
         for attempt in 0..tries {
             let items = planned.iter().zip(&versions).map(|(write, version)| self.transact_item(write, version));
-            let items: Vec<_> = items.collect();
+            let items = items.collect::<Result<Vec<_>>>()?;
             // All attempts of the client have one token, and count once. A cancellation is an
             // answer: what is tried after it is another transaction.
             let input = TransactWriteItems { client_request_token: unique()?, transact_items: &items };
@@ -124,17 +124,17 @@ impl DynamoKeyValue {
                 planned.push(Cow::Borrowed(write));
                 continue;
             };
-            let put = put_of_sum(key, *delta, self.get(key).await?, PROFILE.limits.counter)?;
+            let put = put_of_sum(key, *delta, self.get(key).await?, PROFILE.limits.counter_max_abs)?;
             planned.push(Cow::Owned(Write::Put(put)));
         }
         Ok(planned)
     }
 
-    fn transact_item<'a>(&'a self, write: &'a Write, version: &'a Version) -> TransactItem<'a> {
+    fn transact_item<'a>(&'a self, write: &'a Write, version: &'a Version) -> Result<TransactItem<'a>> {
         let (table_name, now) = (self.table.as_str(), self.clock.now());
-        match write {
+        Ok(match write {
             Write::Put(put) => {
-                let guard = Condition::from(&put.mode).guard(now);
+                let guard = Condition::try_from(&put.mode)?.guard(now);
                 TransactItem::Put(PutItem { table_name, item: StoredItem::new(put, version), guard })
             }
             Write::Delete { key, version } => {
@@ -142,7 +142,8 @@ impl DynamoKeyValue {
                 TransactItem::Delete(DeleteItem { table_name, key: StoredKey::from(key), guard })
             }
             Write::Add { key, delta } => TransactItem::Update(self.addition(key, *delta, version, now)),
-        }
+            _ => return Err(Error::unknown_variant("Write")),
+        })
     }
 
     /// `Ok` where the transaction was cancelled for something that passes, or for counters alone.
@@ -159,7 +160,7 @@ impl DynamoKeyValue {
         let broken = reasons.clone().filter(|(_, reason)| code(reason) == "ConditionalCheckFailed");
         let (counters, others): (Vec<_>, Vec<_>) = broken.map(|(write, _)| write).partition(|write| write.is_add());
         if let Some(write) = others.first() {
-            return Err(Condition::from(*write).broken(write.key()));
+            return Err(Condition::try_from(*write)?.broken(write.key()));
         }
         if !counters.is_empty() {
             return Ok(Cancelled::ByCounters);

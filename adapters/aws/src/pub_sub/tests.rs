@@ -170,11 +170,11 @@ impl Scene {
 
 fn plain(body: impl Into<Bytes>) -> RawMessage {
     let trace_parent = TRACE.parse::<TraceParent>().unwrap();
-    RawMessage { body: body.into(), attributes: BTreeMap::new(), ordering_key: None, trace_parent }
+    RawMessage::new(body, trace_parent)
 }
 
 fn keyed(key: &str, body: &str) -> RawMessage {
-    RawMessage { ordering_key: Some(key.to_owned()), ..plain(body.to_owned()) }
+    plain(body.to_owned()).with_ordering_key(key)
 }
 
 /// Kind and unknown outcome of each, `None` for what was stored.

@@ -86,7 +86,7 @@ pub(super) fn read(cursor: &Cursor, answer: &[u8]) -> Result<Page> {
     groups.sort();
     let group = groups.last().cloned().unwrap_or_else(|| cursor.group.clone());
     let resume = (!next.is_empty()).then(|| Cursor { marker: next, group }.text());
-    Ok(Page::Names(Listing { objects, prefixes: groups, resume }))
+    Ok(Page::Names(Listing::new(objects, groups, resume)))
 }
 
 /// By hand, since names keep the blanks at their ends.
@@ -186,7 +186,7 @@ mod tests {
 
     fn request(prefix: &str, after: Option<&str>) -> ListRequest {
         let after = after.map(str::to_owned);
-        ListRequest { prefix: prefix.to_owned(), delimiter: Some("/".to_owned()), limit: 3, after }
+        ListRequest::new(prefix, 3).with_delimiter("/").with_after(after)
     }
 
     fn page(blobs: &[&str], groups: &[&str], next: &str) -> String {
@@ -220,7 +220,7 @@ mod tests {
         let plain = "restype=container&comp=list&maxresults=3&delimiter=%2F";
         assert_eq!(query(&request("", None), ""), plain);
         assert_eq!(query(&request("a b%", None), "m!1"), format!("{plain}&marker=m%211&prefix=a%20b%25"));
-        let all = ListRequest { limit: usize::MAX, delimiter: None, ..request("", None) };
+        let all = ListRequest::new("", usize::MAX);
         assert_eq!(query(&all, ""), "restype=container&comp=list&maxresults=5000");
     }
 

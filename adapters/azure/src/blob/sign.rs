@@ -106,6 +106,7 @@ impl Sas {
         Ok(match request.access {
             SignedAccess::Get => signed,
             SignedAccess::Put => signed.with_header("x-ms-blob-type", "BlockBlob"),
+            _ => return Err(Error::unknown_variant("SignedAccess")),
         })
     }
 

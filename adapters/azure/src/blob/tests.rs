@@ -207,7 +207,7 @@ async fn a_shared_access_signature_goes_along_and_is_never_told() {
     let sas = "SharedAccessSignature=sv=2021-12-02&sp=r&sig=hush%2Bhush%3D";
     let blob = at(&double.url, sas);
     let store = blob.object_store();
-    let list = ListRequest { prefix: String::new(), delimiter: None, limit: 1, after: None };
+    let list = ListRequest::new("", 1);
     let errors = [
         Error::from(store.head(&Path::from("a")).await.unwrap_err()),
         Error::from(store.delete(&Path::from("a")).await.unwrap_err()),
@@ -220,7 +220,7 @@ async fn a_shared_access_signature_goes_along_and_is_never_told() {
         assert!(double.asked()[at].contains("sig=hush%2Bhush%3D"), "{:?}", double.asked());
     }
     assert!(double.request(2, |request| request.headers()["x-ms-copy-source"].to_str().unwrap().contains("sig=hush")));
-    let sign = SignRequest { stored: "a".to_owned(), access: SignedAccess::Get, expires_in: Duration::from_secs(60) };
+    let sign = SignRequest::new("a", SignedAccess::Get, Duration::from_secs(60));
     assert_eq!(blob.sign(&sign).await.unwrap_err().kind(), ErrorKind::Unsupported);
 }
 

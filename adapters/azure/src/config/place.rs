@@ -102,7 +102,7 @@ fn rule_of(at: &Location) -> Result<(&str, Rule)> {
         ResourceKind::Table => &["cosmos", "aztable"],
         ResourceKind::Bucket => &["az"],
         ResourceKind::Topic => &["servicebus", "azqueue"],
-        kind @ ResourceKind::Other(_) => return Err(kind.not_opened(PROFILE.provider)),
+        kind => return Err(kind.not_opened(PROFILE.provider)),
     };
     let scheme = at.url().map_or(schemes[0], |url| url.scheme());
     let rule = rule(scheme).filter(|_| schemes.contains(&scheme));

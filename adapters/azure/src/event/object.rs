@@ -40,7 +40,7 @@ fn change(event: &Value) -> Result<Option<StoredChange>> {
     let (container, stored) = of_subject(subject)
         .ok_or_else(|| Error::invalid("its `subject` is not /blobServices/default/containers/…/blobs/…"))?;
     let at = time(&event[if cloud_event { "time" } else { "eventTime" }]).unwrap_or(SystemTime::UNIX_EPOCH);
-    Ok(Some(StoredChange { bucket: container.to_owned(), stored: stored.to_owned(), change, time: at }))
+    Ok(Some(StoredChange::new(container, stored, change, at)))
 }
 
 /// The blob's name stands in the subject as it is; in `data.url` it is escaped.

@@ -59,7 +59,7 @@ impl Host {
         let cloud = Cloud::memory();
         let mut app = shop(&cloud, &seen);
         let manifest = Arc::new(app.start(&cloud).unwrap());
-        let handler = provider.handler(Hosted { function: Arc::new(app), manifest });
+        let handler = provider.handler(Hosted::new(app, manifest));
         Self { handler, clock, seen }
     }
 
@@ -108,7 +108,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
                 .route("/cx", get(async |cx: Context| format!("{} {:?}", cx.invocation_id(), cx.function()))),
         )
         .on_message(
-            cloud.topic::<Bytes>("clicks").subscription().with_attempts(3),
+            cloud.topic::<Bytes>("clicks").subscription().with_max_attempts(3),
             move |message: Message<Bytes>, cx| {
                 let words = String::from_utf8_lossy(&message.body).into_owned();
                 let function = cx.function().unwrap_or_default().to_owned();

@@ -134,7 +134,9 @@ impl KeyValue for TableKeyValue {
     /// before each, a wait of up to 10 ms that doubles to 640 ms.
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
         for attempt in 0..COUNTER_TRIES {
-            if let Some(sum) = write_back(self, key, delta, self.get(key).await?, PROFILE.limits.counter).await? {
+            if let Some(sum) =
+                write_back(self, key, delta, self.get(key).await?, PROFILE.limits.counter_max_abs).await?
+            {
                 return Ok(sum);
             }
             pause(&*self.clock, attempt).await;

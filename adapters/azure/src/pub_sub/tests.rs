@@ -4,7 +4,6 @@ mod queue;
 mod settle;
 mod topic;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -45,11 +44,11 @@ fn at(url: &str) -> Location {
 
 fn plain(body: impl Into<Bytes>) -> RawMessage {
     let trace_parent = TRACE.parse::<TraceParent>().unwrap();
-    RawMessage { body: body.into(), attributes: BTreeMap::new(), ordering_key: None, trace_parent }
+    RawMessage::new(body, trace_parent)
 }
 
 fn keyed(key: &str, body: &str) -> RawMessage {
-    RawMessage { ordering_key: Some(key.to_owned()), ..plain(body.to_owned()) }
+    plain(body.to_owned()).with_ordering_key(key)
 }
 
 fn status(status: u16, body: &str) -> Response<String> {

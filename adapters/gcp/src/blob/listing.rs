@@ -93,7 +93,7 @@ mod tests {
 
     fn request(prefix: &str, after: Option<&str>) -> ListRequest {
         let after = after.map(str::to_owned);
-        ListRequest { prefix: prefix.to_owned(), delimiter: Some("/".to_owned()), limit: 3, after }
+        ListRequest::new(prefix, 3).with_delimiter("/").with_after(after)
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         assert!(
             query(&request("a/", Some("a/")), "").ends_with("maxResults=4&delimiter=%2F&prefix=a%2F&startOffset=a%2F")
         );
-        let all = ListRequest { limit: usize::MAX, delimiter: None, ..request("", None) };
+        let all = ListRequest::new("", usize::MAX);
         assert_eq!(query(&all, ""), format!("{plain}&maxResults=1000"));
     }
 

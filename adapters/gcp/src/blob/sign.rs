@@ -43,6 +43,7 @@ pub(super) async fn sign(requests: &GcsRequests, request: &SignRequest) -> Resul
         method: match request.access {
             SignedAccess::Get => "GET",
             SignedAccess::Put => "PUT",
+            _ => return Err(Error::unknown_variant("SignedAccess")),
         },
         url: &requests.content_url(&path),
         email: &email,

@@ -54,7 +54,7 @@ fn rule(kind: ResourceKind) -> Result<Rule> {
             fits: is_topic,
             wanted: "3 to 255 of a-z, A-Z, 0-9 and `-_.~+%`, begin with a letter, and not with `goog`",
         },
-        ResourceKind::Other(_) => return Err(kind.not_opened(PROFILE.provider)),
+        _ => return Err(kind.not_opened(PROFILE.provider)),
     })
 }
 
@@ -137,7 +137,7 @@ impl GcpConfig {
                 project: project()?,
                 topic: name,
             },
-            kind @ ResourceKind::Other(_) => return Err(kind.not_opened(PROFILE.provider)),
+            kind => return Err(kind.not_opened(PROFILE.provider)),
         })
     }
 }

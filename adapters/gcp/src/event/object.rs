@@ -28,7 +28,7 @@ pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<StoredChange>
     let gone = kind == DELETED || data.get("resourceState").and_then(Value::as_str) == Some("not_exists");
     let change = if gone { ObjectChange::Deleted } else { created(&data)? };
     let time = event.time.unwrap_or(SystemTime::UNIX_EPOCH);
-    Ok(Some(StoredChange { bucket: text(&data, "bucket")?, stored: text(&data, "name")?, change, time }))
+    Ok(Some(StoredChange::new(text(&data, "bucket")?, text(&data, "name")?, change, time)))
 }
 
 /// Of a notification of a bucket. `None` for what is no change that anybody is told of: the deletion of
@@ -47,7 +47,7 @@ pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Optio
         _ => return Ok(None),
     };
     let time = attribute("eventTime").and_then(clock::parse).unwrap_or(message.published_at);
-    Ok(Some(StoredChange { bucket: required("bucketId")?, stored: required("objectId")?, change, time }))
+    Ok(Some(StoredChange::new(required("bucketId")?, required("objectId")?, change, time)))
 }
 
 /// Sizes are numbers of 64 bits, which JSON of Google's has as text.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::host::deliver_changes;
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Outcome};
+use isobar_abstraction::{Body, Context, Error, Outcome};
 
 use super::called::{Kind, events_of};
 use super::{CloudRunService, answer};
@@ -48,15 +48,14 @@ impl CloudRunService {
 
 /// Eventarc has no place for what was rejected but its log and ours.
 fn acknowledged(outcome: Outcome) -> std::result::Result<Response<Body>, Refused> {
-    match outcome {
-        Outcome::Ack => Ok(answer::done()),
+    let error = match outcome {
+        Outcome::Ack => return Ok(answer::done()),
         Outcome::Reject { reason } => {
             tracing::error!(reason, "an event of Eventarc is rejected, and lost");
-            Ok(answer::done())
+            return Ok(answer::done());
         }
-        Outcome::Retry { reason, .. } => {
-            let error = Error::new(ErrorKind::Unavailable, reason);
-            Err(Refused { status: StatusCode::INTERNAL_SERVER_ERROR, error })
-        }
-    }
+        Outcome::Retry { reason, .. } => Error::unavailable(reason),
+        _ => Error::unknown_variant("Outcome"),
+    };
+    Err(Refused { status: StatusCode::INTERNAL_SERVER_ERROR, error })
 }

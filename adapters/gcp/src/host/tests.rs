@@ -88,7 +88,7 @@ impl Host {
         let cloud = Cloud::memory();
         let mut app = shop(&cloud, &seen);
         let manifest = Arc::new(app.start(&cloud).unwrap());
-        let service = provider.service(Hosted { function: Arc::new(app), manifest });
+        let service = provider.service(Hosted::new(app, manifest));
         Self { service, clock, double: Arc::new(double), seen }
     }
 
@@ -145,7 +145,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
                 .fallback(async move |request: Request<Body>| web(format!("{} {}", request.method(), request.uri()))),
         )
         .on_message(
-            cloud.topic::<Bytes>("clicks").subscription().with_attempts(3),
+            cloud.topic::<Bytes>("clicks").subscription().with_max_attempts(3),
             move |message: Message<Bytes>, cx| {
                 let words = String::from_utf8_lossy(&message.body).into_owned();
                 clicks(format!("{words} {}, attempt {}", message.id, cx.attempt()));

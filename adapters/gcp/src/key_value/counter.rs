@@ -30,7 +30,7 @@ impl FirestoreKeyValue {
                 Some(current) => self.add_natively(key, current, delta).await?,
                 None => {
                     let item = found.map(|found| found.into_item(key.clone(), self.clock.now())).transpose()?;
-                    write_back(self, key, delta, item.flatten(), PROFILE.limits.counter).await?
+                    write_back(self, key, delta, item.flatten(), PROFILE.limits.counter_max_abs).await?
                 }
             };
             if let Some(sum) = sum {
@@ -80,7 +80,7 @@ impl FirestoreKeyValue {
             return Ok(sum);
         }
         match self.read(key).await.map_err(Error::with_outcome_unknown)? {
-            Some(found) if found.hides_a_number() => add_to_counter(Some(b"none"), 0, PROFILE.limits.counter),
+            Some(found) if found.hides_a_number() => add_to_counter(Some(b"none"), 0, PROFILE.limits.counter_max_abs),
             _ => Ok(sum),
         }
     }

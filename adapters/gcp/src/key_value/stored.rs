@@ -195,7 +195,7 @@ impl Found {
         };
         let strange = || Error::internal(format!("the item at `{key}` has no text, bytes or integer in `v` or `n`"));
         let value = value.ok_or_else(strange)?;
-        Ok(Some(Item { key, value, version, expires_at }))
+        Ok(Some(Item::new(key, value, version).with_expires_at(expires_at)))
     }
 }
 

@@ -170,7 +170,7 @@ fn key() -> Key {
 }
 
 fn put(mode: PutMode) -> Put {
-    Put { key: key(), value: Bytes::from("text"), mode, expires_at: None }
+    Put::new(key(), "text").with_mode(mode)
 }
 
 fn version(time: &str) -> Version {

@@ -66,7 +66,7 @@ impl FirestoreKeyValue {
             Some(found) => found.clone().into_item(key.clone(), now),
             None => Ok(None),
         };
-        with_sums(writes, PROFILE.limits.counter, stored)
+        with_sums(writes, PROFILE.limits.counter_max_abs, stored)
     }
 
     /// Errors: `Conflict` where it is known before that nothing has the version.
@@ -88,6 +88,7 @@ impl FirestoreKeyValue {
                 }
                 Write::Delete { .. } => Change { delete: Some(name), current_document, ..Change::default() },
                 Write::Add { .. } => return Err(Error::internal("an addition has become no put")),
+                _ => return Err(Error::unknown_variant("Write")),
             });
         }
         Ok(changes)
@@ -105,7 +106,8 @@ impl FirestoreKeyValue {
                 Some(found) => Ok(Some(Precondition::UpdateTime(found.update_time()?))),
                 None => Ok(Some(Precondition::Exists(false))),
             },
-            Write::Put(_) | Write::Delete { .. } | Write::Add { .. } => Ok(None),
+            Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { .. } | Write::Add { .. } => Ok(None),
+            _ => Err(Error::unknown_variant("PutMode")),
         }
     }
 
@@ -147,7 +149,7 @@ impl FirestoreKeyValue {
                 Some(found) if found.version()? == *version => Ok(()),
                 _ => Err(changed(key)),
             },
-            Write::Put(_) | Write::Delete { .. } | Write::Add { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -158,7 +160,7 @@ impl FirestoreKeyValue {
                 let place = path(&self.collection, &put.key)?;
                 Ok(Some(version(written.update_time()?, &place, put.expires_at.map(expiry))))
             }
-            Write::Delete { .. } | Write::Add { .. } => Ok(None),
+            _ => Ok(None),
         };
         writes.iter().zip(written).map(answer).collect()
     }

@@ -65,7 +65,7 @@ mod tests {
 
     fn raw(body: Vec<u8>) -> RawMessage {
         let attributes = [("lang".to_owned(), "k\"\\\u{7f}\u{1}ä".to_owned())].into();
-        RawMessage { body: body.into(), attributes, ordering_key: None, trace_parent: TraceParent::random() }
+        RawMessage::new(body, TraceParent::random()).with_attributes(attributes)
     }
 
     fn entries(messages: &[RawMessage]) -> Vec<Entry<'_>> {

@@ -4,7 +4,6 @@ mod order;
 mod publish;
 mod settle;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -44,11 +43,11 @@ async fn publish(double: &Double, messages: Vec<RawMessage>) -> Vec<Result<Messa
 
 fn plain(body: impl Into<Bytes>) -> RawMessage {
     let trace_parent = TRACE.parse::<TraceParent>().unwrap();
-    RawMessage { body: body.into(), attributes: BTreeMap::new(), ordering_key: None, trace_parent }
+    RawMessage::new(body, trace_parent)
 }
 
 fn keyed(key: &str, body: &str) -> RawMessage {
-    RawMessage { ordering_key: Some(key.to_owned()), ..plain(body.to_owned()) }
+    plain(body.to_owned()).with_ordering_key(key)
 }
 
 fn status(status: u16, body: impl Into<String>) -> Response<String> {

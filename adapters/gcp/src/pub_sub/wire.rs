@@ -97,7 +97,7 @@ impl Carried<'_> {
 
 /// A message as it is published for the first time, at `now`.
 pub(crate) fn first(raw: &RawMessage, now: SystemTime) -> Carried<'_> {
-    let RawMessage { body, attributes, ordering_key, trace_parent } = raw;
+    let RawMessage { body, attributes, ordering_key, trace_parent, .. } = raw;
     carried(body, attributes, ordering_key.as_deref(), Some(*trace_parent), now)
 }
 

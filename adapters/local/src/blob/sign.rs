@@ -49,7 +49,7 @@ impl Signer {
         let signature = mac(self.secret()?, access, bucket, stored, expires_ms)?.finalize().into_bytes();
         let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
         let (bucket, stored) = (utf8_percent_encode(bucket, SEGMENT), utf8_percent_encode(stored, PATH));
-        let (base, access) = (self.base.read(), access_name(access));
+        let (base, access) = (self.base.read(), access_name(access)?);
         let base = base.trim_end_matches('/');
         Ok(format!(
             "{base}/.isobar/objects/{bucket}/{stored}?access={access}&expires={expires_ms}&signature={signature}"
@@ -123,10 +123,11 @@ impl fmt::Debug for Signer {
     }
 }
 
-pub(crate) fn access_name(access: SignedAccess) -> &'static str {
+pub(crate) fn access_name(access: SignedAccess) -> Result<&'static str> {
     match access {
-        SignedAccess::Get => "get",
-        SignedAccess::Put => "put",
+        SignedAccess::Get => Ok("get"),
+        SignedAccess::Put => Ok("put"),
+        _ => Err(Error::unknown_variant("SignedAccess")),
     }
 }
 
@@ -134,7 +135,7 @@ pub(crate) fn access_name(access: SignedAccess) -> &'static str {
 fn mac(secret: &Secret, access: SignedAccess, bucket: &str, stored: &str, expires_ms: u64) -> Result<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret)
         .map_err(|error| Error::internal("the signing key cannot be used").with_source(error))?;
-    for part in [access_name(access), bucket, stored, &expires_ms.to_string()] {
+    for part in [access_name(access)?, bucket, stored, &expires_ms.to_string()] {
         mac.update(&(part.len() as u64).to_le_bytes());
         mac.update(part.as_bytes());
     }

@@ -237,8 +237,7 @@ async fn a_delimited_list_looks_at_one_object_of_each_group() {
     };
     place.store.write(write).await.unwrap();
     for limit in [1, 2, 100] {
-        let delimiter = Some("/".to_owned());
-        let mut request = ListRequest { prefix: "in/".to_owned(), delimiter, limit, after: None };
+        let mut request = ListRequest::new("in/", limit).with_delimiter("/");
         let (mut found, mut looks) = (Vec::new(), 0);
         loop {
             let page = blob.list(&request).await.unwrap();

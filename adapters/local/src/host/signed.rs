@@ -77,7 +77,7 @@ fn allowed(
     (bucket, stored): &Target,
     query: &Signature,
 ) -> Result<Bucket, Error> {
-    if query.access != access_name(access) {
+    if query.access != access_name(access)? {
         return Err(Error::new(ErrorKind::PermissionDenied, "the signature is for another method"));
     }
     let now = state.clock.now();

@@ -32,7 +32,7 @@ fn hosted(provider: &LocalProvider, app: impl FnOnce(&Cloud) -> App) -> Hosted {
     let cloud = Cloud::new(Arc::new(provider.clone()));
     let mut app = app(&cloud);
     let manifest = Arc::new(app.start(&cloud).unwrap());
-    Hosted { function: Arc::new(app), manifest }
+    Hosted::new(app, manifest)
 }
 
 /// Asks the inspector at a path with headers, and answers with its status.
@@ -138,7 +138,7 @@ impl Function for Panics {
 async fn a_panic_behind_the_inspector_is_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let provider = provider(&folder, &ManualClock::default());
-    let app = Hosted { function: Arc::new(Panics), ..hosted(&provider, |_| App::new("nothing")) };
+    let app = Hosted::new(Panics, hosted(&provider, |_| App::new("nothing")).manifest);
     let server = provider.bind().await.unwrap();
     let url = server.inspector().unwrap();
     let running = tokio::spawn(server.run(app, std::future::pending()));

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use isobar_abstraction::Result;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::Clock;
 use isobar_abstraction::driver::key_value::{Item, Key, Put, Version, Write, checked_writes, put_of_sum, sum_of};
+use isobar_abstraction::{Error, Result};
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::{ITEMS, NEVER, Row, RowKey, find, row_key, version};
@@ -41,7 +41,7 @@ impl<'t> Change<'t> {
 
     /// Does all writes or, where one of them is not allowed, none.
     pub(super) fn transact(&mut self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
-        let writes = checked_writes(writes, PROFILE.limits.counter, |key| self.live(key))?;
+        let writes = checked_writes(writes, PROFILE.limits.counter_max_abs, |key| self.live(key))?;
         writes.iter().map(|write| self.apply(write)).collect()
     }
 
@@ -54,7 +54,7 @@ impl<'t> Change<'t> {
                 self.expire(key, old, NEVER)?;
                 Ok(None)
             }
-            Write::Add { .. } => Ok(None),
+            _ => Err(Error::unknown_variant("Write")),
         }
     }
 
@@ -92,7 +92,7 @@ impl<'t> Change<'t> {
 
     /// Adds to a counter, which keeps its expiry.
     pub(super) fn add(&mut self, key: &Key, delta: i64) -> Result<i64> {
-        let put = put_of_sum(key, delta, self.live(key)?, PROFILE.limits.counter)?;
+        let put = put_of_sum(key, delta, self.live(key)?, PROFILE.limits.counter_max_abs)?;
         self.put(&put)?;
         sum_of(&put)
     }

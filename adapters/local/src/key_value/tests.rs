@@ -44,12 +44,12 @@ impl Place {
 }
 
 fn put(key: impl Into<Key>, value: impl Into<Bytes>) -> Put {
-    Put { key: key.into(), value: value.into(), mode: PutMode::Overwrite, expires_at: None }
+    Put::new(key, value)
 }
 
 fn range(partition: &str, lower: Bound<&str>, upper: Bound<&str>) -> QueryRange {
     let (lower, upper) = (lower.map(str::to_owned), upper.map(str::to_owned));
-    QueryRange { partition: partition.to_owned(), lower, upper, descending: false, limit: 1_000 }
+    QueryRange::new(partition, 1_000).with_bounds(lower, upper)
 }
 
 fn sorts(items: &Items) -> Vec<&str> {
@@ -79,7 +79,7 @@ async fn a_table_that_nobody_wrote_to_is_empty() {
     assert_eq!(table.get_many(&["a".into(), "b".into()]).await.unwrap(), [None, None]);
     let all = range("a", Bound::Unbounded, Bound::Unbounded);
     assert_eq!(table.query(&all).await.unwrap(), Items::default());
-    let scan = ScanSegment { segment: 0, segments: 1, limit: 1, after: None };
+    let scan = ScanSegment::new(0, 1, 1);
     assert_eq!(table.scan(&scan).await.unwrap(), Items::default());
     assert_eq!(tables(&place.store).unwrap(), []);
     assert_eq!(sweep(&place.store, &place.clock(), 10).await.unwrap(), 0);
@@ -92,13 +92,13 @@ async fn conditions_hold_and_a_refused_write_changes_nothing() {
     let stale = table.put(put("a", "1")).await.unwrap();
     let fresh = table.put(put("a", "2")).await.unwrap();
     let kind = |result: Result<Version>| result.unwrap_err().kind();
-    assert_eq!(kind(table.put(Put { mode: PutMode::Create, ..put("a", "3") }).await), ErrorKind::AlreadyExists);
+    assert_eq!(kind(table.put(put("a", "3").with_mode(PutMode::Create)).await), ErrorKind::AlreadyExists);
     let update = |version: &Version| PutMode::Update(version.clone());
-    assert_eq!(kind(table.put(Put { mode: update(&stale), ..put("a", "3") }).await), ErrorKind::Conflict);
-    assert_eq!(kind(table.put(Put { mode: update(&stale), ..put("b", "3") }).await), ErrorKind::Conflict);
+    assert_eq!(kind(table.put(put("a", "3").with_mode(update(&stale))).await), ErrorKind::Conflict);
+    assert_eq!(kind(table.put(put("b", "3").with_mode(update(&stale))).await), ErrorKind::Conflict);
     assert_eq!(table.delete(&"a".into(), Some(&stale)).await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(table.get(&"a".into()).await.unwrap().unwrap().value, "2");
-    table.put(Put { mode: update(&fresh), ..put("a", "3") }).await.unwrap();
+    table.put(put("a", "3").with_mode(update(&fresh))).await.unwrap();
     assert_eq!(table.delete(&"a".into(), Some(&fresh)).await.unwrap_err().kind(), ErrorKind::Conflict);
     table.delete(&"b".into(), None).await.unwrap();
 }
@@ -108,7 +108,7 @@ async fn a_transaction_checks_all_before_it_changes_anything() {
     let place = Place::new();
     let table = place.table("notes");
     table.put(put(("p", "b"), "old")).await.unwrap();
-    let create = |sort: &str| Write::Put(Put { mode: PutMode::Create, ..put(("p", sort), "new") });
+    let create = |sort: &str| Write::Put(put(("p", sort), "new").with_mode(PutMode::Create));
     let refused = table.transact(vec![create("a"), create("b")]).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
     assert_eq!(table.get(&("p", "a").into()).await.unwrap(), None);
@@ -124,10 +124,10 @@ async fn an_expired_item_is_absent_at_once_and_swept_later() {
     let place = Place::new();
     let table = place.table("notes");
     let expires_at = |seconds| Some(place.clock.now() + Duration::from_secs(seconds));
-    let short = Put { expires_at: expires_at(10), ..put("short", "1") };
+    let short = put("short", "1").with_expires_at(expires_at(10));
     table.put(short.clone()).await.unwrap();
-    let prolonged = table.put(Put { expires_at: expires_at(10), ..put("prolonged", "1") }).await.unwrap();
-    table.put(Put { expires_at: expires_at(99), ..put("prolonged", "2") }).await.unwrap();
+    let prolonged = table.put(put("prolonged", "1").with_expires_at(expires_at(10))).await.unwrap();
+    table.put(put("prolonged", "2").with_expires_at(expires_at(99))).await.unwrap();
     place.clock.advance(Duration::from_millis(9_999));
     assert_eq!(table.get(&"short".into()).await.unwrap().unwrap().expires_at, short.expires_at);
     assert_eq!(sweep(&place.store, &place.clock(), 10).await.unwrap(), 0);
@@ -135,7 +135,7 @@ async fn an_expired_item_is_absent_at_once_and_swept_later() {
     assert_eq!(table.get(&"short".into()).await.unwrap(), None);
     let all = range("short", Bound::Unbounded, Bound::Unbounded);
     assert_eq!(table.query(&all).await.unwrap(), Items::default());
-    let scan = ScanSegment { segment: 0, segments: 1, limit: 9, after: None };
+    let scan = ScanSegment::new(0, 1, 9);
     assert_eq!(table.scan(&scan).await.unwrap().items.len(), 1);
     let refused = table.delete(&"short".into(), Some(&prolonged)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
@@ -143,7 +143,7 @@ async fn an_expired_item_is_absent_at_once_and_swept_later() {
     assert_eq!(sweep(&place.store, &place.clock(), 10).await.unwrap(), 1);
     assert_eq!(tables(&place.store).unwrap(), [("notes".to_owned(), 1)]);
     assert_eq!(table.get(&"prolonged".into()).await.unwrap().unwrap().value, "2");
-    table.put(Put { mode: PutMode::Create, ..short }).await.unwrap();
+    table.put(short.with_mode(PutMode::Create)).await.unwrap();
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_sweep_takes_no_more_than_it_may_and_goes_on() {
     let place = Place::new();
     let expires_at = Some(place.clock.now() + Duration::from_secs(1));
     for (table, key) in [("one", "a"), ("one", "b"), ("two", "a")] {
-        place.table(table).put(Put { expires_at, ..put(key, "") }).await.unwrap();
+        place.table(table).put(put(key, "").with_expires_at(expires_at)).await.unwrap();
     }
     place.clock.advance(Duration::from_secs(1));
     assert_eq!(sweep(&place.store, &place.clock(), 2).await.unwrap(), 2);
@@ -164,7 +164,7 @@ async fn a_counter_is_exact_under_contention_and_keeps_its_expiry() {
     let place = Place::new();
     let table = Arc::new(place.table("counters"));
     let expires_at = Some(place.clock.now() + Duration::from_secs(60));
-    table.put(Put { expires_at, ..put("hits", "5") }).await.unwrap();
+    table.put(put("hits", "5").with_expires_at(expires_at)).await.unwrap();
     let adds = (0..64).map(|_| {
         let table = Arc::clone(&table);
         tokio::spawn(async move { table.add(&"hits".into(), 2).await.unwrap() })
@@ -215,7 +215,8 @@ async fn every_range_is_that_of_an_ordered_map_up_and_down() {
         for (lower, upper) in bounds() {
             for descending in [false, true] {
                 let wanted = expected(&reference, partition, lower, upper, descending);
-                let mut range = QueryRange { descending, limit: 3, ..range(partition, lower, upper) };
+                let mut range = range(partition, lower, upper);
+                (range.descending, range.limit) = (descending, 3);
                 assert_eq!(all_pages(&table, &mut range).await, wanted, "{range:?}");
             }
         }
@@ -280,7 +281,7 @@ async fn segments_are_disjoint_and_complete_while_others_write() {
     table.transact(puts(&keys)).await.unwrap();
     let mut seen = Vec::new();
     for segment in 0..5 {
-        let mut scan = ScanSegment { segment, segments: 5, limit: 7, after: None };
+        let mut scan = ScanSegment::new(segment, 5, 7);
         loop {
             let page = table.scan(&scan).await.unwrap();
             seen.extend(page.items.into_iter().map(|item| item.key));
@@ -305,7 +306,7 @@ async fn segments_are_disjoint_and_complete_while_others_write() {
 async fn a_cursor_that_no_scan_gave_is_invalid_input() {
     let place = Place::new();
     place.table("notes").put(put("a", "")).await.unwrap();
-    let scan = ScanSegment { segment: 0, segments: 1, limit: 7, after: Some("nonsense".into()) };
+    let scan = ScanSegment::new(0, 1, 7).with_after(Some("nonsense".into()));
     let error = place.table("notes").scan(&scan).await.unwrap_err();
     assert_eq!((error.kind(), error.origin()), (ErrorKind::InvalidInput, Origin::Request), "{error}");
 }

@@ -34,7 +34,7 @@ struct Header {
 
 impl Record {
     pub(super) fn of_message(raw: RawMessage, published_ms: u64) -> Self {
-        let RawMessage { body, attributes, ordering_key, trace_parent } = raw;
+        let RawMessage { body, attributes, ordering_key, trace_parent, .. } = raw;
         let trace_parent = Some(trace_parent.to_string());
         Self { header: Header { id: None, published_ms, ordering_key, attributes, trace_parent }, body }
     }

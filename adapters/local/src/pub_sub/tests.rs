@@ -5,7 +5,6 @@ mod delivery;
 mod model;
 mod waking;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,16 +80,11 @@ fn open(folder: &Path) -> Store {
 }
 
 fn raw(body: &str) -> RawMessage {
-    RawMessage {
-        body: body.to_owned().into(),
-        attributes: BTreeMap::new(),
-        ordering_key: None,
-        trace_parent: TraceParent::random(),
-    }
+    RawMessage::new(body.to_owned(), TraceParent::random())
 }
 
 fn keyed(key: &str, body: &str) -> RawMessage {
-    RawMessage { ordering_key: Some(key.to_owned()), ..raw(body) }
+    raw(body).with_ordering_key(key)
 }
 
 fn bodies(leased: &[Leased]) -> Vec<&str> {

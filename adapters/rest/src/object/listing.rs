@@ -36,7 +36,7 @@ pub fn page<T>(
     names.truncate(request.limit);
     let last = names.last().map(|(name, _)| name.clone());
     let resume = last.or_else(|| request.after.clone()).filter(|_| more);
-    let mut listing = Listing { resume, ..Listing::default() };
+    let mut listing = Listing::new(Vec::new(), Vec::new(), resume);
     for (name, object) in names {
         match object {
             None => listing.prefixes.push(name),
@@ -72,7 +72,7 @@ mod tests {
 
     fn request(prefix: &str, after: Option<&str>) -> ListRequest {
         let after = after.map(str::to_owned);
-        ListRequest { prefix: prefix.to_owned(), delimiter: Some("/".to_owned()), limit: 3, after }
+        ListRequest::new(prefix, 3).with_delimiter("/").with_after(after)
     }
 
     fn page_of(request: &ListRequest, objects: &[&str], groups: &[&str], more: Option<&str>) -> Result<Page> {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     fn names(page: Result<Page>) -> (Vec<String>, Vec<String>, Option<String>) {
-        let Page::Names(Listing { objects, prefixes, resume }) = page.unwrap() else { panic!("no name") };
+        let Page::Names(Listing { objects, prefixes, resume, .. }) = page.unwrap() else { panic!("no name") };
         (objects.iter().map(|object| object.location.to_string()).collect(), prefixes, resume)
     }
 

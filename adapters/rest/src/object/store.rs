@@ -39,7 +39,7 @@ impl<R: ObjectRequests> Store<R> {
             let requests = Arc::clone(&requests);
             async move { list(&*requests, &request).await }
         };
-        pages::pages(list, ListRequest { after, ..pages::below(prefix, delimiter, R::PAGE) })
+        pages::pages(list, pages::below(prefix, delimiter, R::PAGE).with_after(after))
     }
 }
 

@@ -58,9 +58,11 @@ async fn a_message_that_was_queued_twice_is_replied_to_once() -> Result<()> {
     telegram(&client, fixture("telegram_message")).await;
     queue_again(&client).await;
     // Both are delivered at once: one replies, the other waits for it, and then has nothing to do.
-    assert_eq!(client.deliver_all().await?, Delivered { acked: 1, retried: 1, dead: 0 });
+    let first = client.deliver_all().await?;
+    assert_eq!((first.acked, first.retried, first.dead), (1, 1, 0));
     client.advance(Duration::from_secs(60));
-    assert_eq!(client.deliver_all().await?, Delivered { acked: 1, retried: 0, dead: 0 });
+    let second = client.deliver_all().await?;
+    assert_eq!((second.acked, second.retried, second.dead), (1, 0, 0));
     assert_eq!(service.seen().len(), 1);
     Ok(())
 }

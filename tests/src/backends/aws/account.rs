@@ -149,7 +149,7 @@ impl Deployment for Account {
             ResourceKind::Table => self.make_table(&name).await?,
             ResourceKind::Bucket => self.s3(Method::PUT, &format!("/{name}"), String::new()).await?,
             ResourceKind::Topic => self.make_topic(&name).await?,
-            ResourceKind::Other(_) => return Err(kind.not_opened("aws")),
+            _ => return Err(kind.not_opened("aws")),
         }
         made.insert(resource);
         Ok(())

@@ -92,7 +92,7 @@ impl Account {
             _ if self.is_full() => None,
             ResourceKind::Table => Some(format!("aztable://{}", table(&self.physical(name)))),
             ResourceKind::Topic => Some(format!("azqueue://{}", self.physical(name))),
-            ResourceKind::Bucket | ResourceKind::Other(_) => None,
+            _ => None,
         }
     }
 
@@ -155,7 +155,7 @@ impl Deployment for Account {
             (ResourceKind::Bucket, _) => self.storage.make_container(&name).await?,
             (ResourceKind::Topic, Some(_)) => self.make_topic(&name),
             (ResourceKind::Topic, None) => self.make_queues(&name).await?,
-            (ResourceKind::Other(_), _) => return Err(kind.not_opened("azure")),
+            _ => return Err(kind.not_opened("azure")),
         }
         made.insert(resource);
         Ok(())

@@ -137,7 +137,7 @@ impl DeployedWorld {
         let cloud = Cloud::new(Arc::new(provider.clone()));
         let mut app = app(&cloud);
         let manifest = app.start(&cloud)?;
-        let hosted = Hosted { function: Arc::new(app), manifest: Arc::new(manifest.clone()) };
+        let hosted = Hosted::new(app, Arc::new(manifest.clone()));
         let unbound = |source| Error::internal("no port is free").with_source(source);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(unbound)?;
         let url = format!("http://{}", listener.local_addr().map_err(unbound)?);

@@ -94,7 +94,7 @@ async fn the_sums_that_racing_writers_are_told_are_all_different(world: Box<dyn 
 
 async fn add_stops_at_its_limits_and_changes_nothing(world: Box<dyn World>) -> Checked {
     let counters = world.cloud().table::<i64>("counters");
-    let limit = Limits::PORTABLE.counter;
+    let limit = Limits::PORTABLE.counter_max_abs;
     for sign in [1, -1] {
         counters.put("a", &(sign * (limit - 1))).await?;
         assert_eq!(counters.add("a", sign).await?, sign * limit);

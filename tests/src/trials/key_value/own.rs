@@ -1,6 +1,5 @@
 //! Isobar's own items, in the tables of an app.
 
-use std::ops::Bound::Unbounded;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -118,14 +117,13 @@ async fn a_driver_shows_own_items_like_any_other(world: Box<dyn World>) -> Check
     let cloud = world.cloud();
     mixed(&cloud).await?;
     let driver: Arc<dyn KeyValue> = cloud.provider().key_value(&Location::new(ResourceKind::Table, "items"))?;
-    let (lower, upper) = (Unbounded, Unbounded);
-    let all = QueryRange { partition: "p".to_owned(), lower, upper, descending: false, limit: 100 };
+    let all = QueryRange::new("p", 100);
     let found = driver.query(&all).await?.items;
     let own = found.iter().filter(|item| item.key.sort.starts_with(OWN));
     assert_eq!((found.len(), own.count()), (10, 5));
     let (mut count, mut after) = (0, None);
     loop {
-        let page = driver.scan(&ScanSegment { segment: 0, segments: 1, limit: 100, after }).await?;
+        let page = driver.scan(&ScanSegment::new(0, 1, 100).with_after(after)).await?;
         count += page.items.len();
         after = page.resume;
         if after.is_none() {

@@ -287,7 +287,7 @@ async fn a_transaction_adds_to_counters(world: Box<dyn World>) -> Checked {
 
 async fn an_addition_that_cannot_be_made_undoes_its_transaction(world: Box<dyn World>) -> Checked {
     let (counters, raw) = (world.cloud().table::<i64>("counters"), world.cloud().table::<Bytes>("counters"));
-    let limit = Limits::PORTABLE.counter;
+    let limit = Limits::PORTABLE.counter_max_abs;
     counters.put(("p", "full"), &limit).await?;
     raw.put(("p", "text"), &Bytes::from("five")).await?;
     raw.put(("p", "bytes"), &Bytes::from_static(&[0xff])).await?;

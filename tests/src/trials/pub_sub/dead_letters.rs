@@ -107,7 +107,7 @@ async fn the_reason_of_a_dead_letter_tells_the_panic(world: Box<dyn World>) -> C
 
 async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<dyn World>) -> Checked {
     let app = |cloud: &Cloud| {
-        let once = cloud.topic::<u32>(JOBS).subscription().with_attempts(1);
+        let once = cloud.topic::<u32>(JOBS).subscription().with_max_attempts(1);
         App::new("worker").on_message(once, |_, _cx| async {
             let disk = Error::internal("disk on fire");
             Err::<(), _>(Error::new(ErrorKind::Unavailable, "cannot store").with_source(disk))

@@ -119,7 +119,7 @@ where
     let seen = seen.clone();
     let app = move |cloud: &isobar::Cloud| {
         let jobs = cloud.topic::<M>(JOBS).subscribe_only();
-        let patient = jobs.subscription().with_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let patient = jobs.subscription().with_max_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         App::new("worker").on_message(patient, move |message: Message<M>, _cx| {
             seen.add(message.clone());
             let outcome = answer(&message);

@@ -66,7 +66,7 @@ async fn a_number_that_somebody_else_wrote_as_text_becomes_a_counter_and_keeps_i
 
 #[tokio::test]
 async fn what_is_no_counter_or_would_pass_its_limit_is_left_alone() {
-    let limit = PROFILE.limits.counter.to_string();
+    let limit = PROFILE.limits.counter_max_abs.to_string();
     for value in [json!({"S": "hush"}), json!({"S": "007"}), json!({"N": "1.5"}), json!({"N": limit})] {
         let item = json!({"pk": {"S": "a"}, "sk": {"S": "!"}, "value": value, "version": {"S": "v-1"}});
         let scene = Scene::script([unmet(Some(item))]).await;

@@ -71,7 +71,7 @@ fn the_largest_item_that_is_let_through_fits_into_dynamodb() {
     let key = Key::new("p".repeat(256), "!".repeat(512));
     let room = usize::try_from(ITEM_BYTES).unwrap() - 256 - 512;
     for value in [vec![b'x'; room], vec![0xff; room], "\u{e9}".repeat(room / 2).into_bytes(), vec![0; room]] {
-        let put = Put { key: key.clone(), value: value.into(), mode: PutMode::Overwrite, expires_at: Some(at(NOW)) };
+        let put = Put::new(key.clone(), value).with_expires_at(at(NOW));
         let size = size(&item_of(&put));
         assert!((409_550..=409_600).contains(&size), "{size}");
     }
@@ -84,7 +84,7 @@ fn the_largest_transaction_that_is_let_through_fits_into_dynamodb() {
     let key = |number: u64| Key::new("p".repeat(32), format!("!{number:07}"));
     let put = |number: u64| {
         let value = Bytes::from(vec![b'x'; each - 40]);
-        Put { key: key(number), value, mode: PutMode::Overwrite, expires_at: Some(at(NOW)) }
+        Put::new(key(number), value).with_expires_at(at(NOW))
     };
     let sum: usize = (0..100).map(|number| size(&item_of(&put(number)))).sum();
     assert!(sum <= 4 * 1024 * 1024, "{sum}");
@@ -92,7 +92,7 @@ fn the_largest_transaction_that_is_let_through_fits_into_dynamodb() {
 
 #[test]
 fn a_counter_is_no_larger_as_a_number_than_dynamodb_takes() {
-    let put = Put { value: Bytes::from(i64::MIN.to_string()), ..put(PutMode::Overwrite) };
+    let put = Put::new("a", i64::MIN.to_string());
     assert!(size(&json!({"": item_of(&put)["value"]})) <= 21);
 }
 
@@ -110,7 +110,7 @@ async fn an_item_is_read_bit_for_bit_whatever_its_type() {
     ] {
         let item = get(json!({"value": value, "version": {"S": "v-1"}, "more": {"M": {}}})).await.unwrap().unwrap();
         let version = Version::new("v-1");
-        let wanted = Item { key: Key::from("a"), value: Bytes::copy_from_slice(bytes), version, expires_at: None };
+        let wanted = Item::new(Key::from("a"), Bytes::copy_from_slice(bytes), version);
         assert_eq!(item, wanted);
     }
 }

@@ -6,11 +6,11 @@ use super::*;
 
 fn range(lower: Bound<&str>, upper: Bound<&str>) -> QueryRange {
     let (lower, upper) = (lower.map(str::to_owned), upper.map(str::to_owned));
-    QueryRange { partition: "a".to_owned(), lower, upper, descending: false, limit: 10 }
+    QueryRange::new("a", 10).with_bounds(lower, upper)
 }
 
 fn segment(after: Option<&str>) -> ScanSegment {
-    ScanSegment { segment: 2, segments: 4, limit: 10, after: after.map(str::to_owned) }
+    ScanSegment::new(2, 4, 10).with_after(after.map(str::to_owned))
 }
 
 fn page(sorts: &[&str], last: Option<&str>) -> Answer {
@@ -49,7 +49,7 @@ async fn a_range_that_holds_nothing_is_not_asked_for() {
 #[tokio::test]
 async fn behind_items_that_have_expired_it_is_looked_on_with_more_at_once() {
     let scene = Scene::script([expired(&["b", "c"], Some("c")), page(&["d", "e", "f"], Some("f"))]).await;
-    let items = scene.table.query(&QueryRange { limit: 2, ..range(Unbounded, Unbounded) }).await.unwrap();
+    let items = scene.table.query(&QueryRange::new("a", 2)).await.unwrap();
     assert_eq!(sorts(&items), ["d", "e"]);
     assert_eq!(items.resume.as_deref(), Some("e"), "what was looked at and not returned comes with the next page");
     assert_eq!(scene.input(0)["Limit"], 2);
@@ -67,8 +67,8 @@ async fn a_partition_of_expired_items_only_is_empty() {
 #[tokio::test]
 async fn no_limit_is_larger_than_what_dynamodb_can_read() {
     let scene = Scene::script([page(&[], None)]).await;
-    scene.table.query(&QueryRange { limit: usize::MAX, ..range(Unbounded, Unbounded) }).await.unwrap();
-    scene.table.scan(&ScanSegment { limit: usize::MAX, ..segment(None) }).await.unwrap();
+    scene.table.query(&QueryRange::new("a", usize::MAX)).await.unwrap();
+    scene.table.scan(&ScanSegment::new(2, 4, usize::MAX)).await.unwrap();
     for (_, input) in scene.asked() {
         assert!(input["Limit"].as_u64().unwrap() <= i32::MAX as u64);
     }
@@ -89,6 +89,6 @@ async fn a_cursor_of_something_else_is_invalid() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{cursor}");
     }
     assert_eq!(scene.count(), 1, "what is no cursor at all is not sent");
-    let many = ScanSegment { segments: 1_000_001, ..segment(None) };
+    let many = ScanSegment::new(2, 1_000_001, 10);
     assert_eq!(kind_of(scene.table.scan(&many).await).0, ErrorKind::InvalidInput);
 }

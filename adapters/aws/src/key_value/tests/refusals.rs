@@ -1,7 +1,5 @@
 //! What a refusal becomes, and how often it is asked again.
 
-use std::ops::Bound;
-
 use super::*;
 
 /// All that can be asked of a table.
@@ -9,9 +7,8 @@ const OPERATIONS: [&str; 8] = ["get", "get_many", "put", "delete", "query", "sca
 
 async fn run(table: &dyn KeyValue, operation: &str) -> Result<()> {
     let key = Key::from("a");
-    let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
-    let range = QueryRange { partition: "a".to_owned(), lower, upper, descending: false, limit: 10 };
-    let segment = ScanSegment { segment: 0, segments: 1, limit: 10, after: None };
+    let range = QueryRange::new("a", 10);
+    let segment = ScanSegment::new(0, 1, 10);
     match operation {
         "get" => table.get(&key).await.map(drop),
         "get_many" => table.get_many(&[key]).await.map(drop),

@@ -8,7 +8,7 @@ const EXPIRED: &str = "(expires <= :now OR #ttl <= :second)";
 
 fn put_at(sort: &str, value: &[u8], mode: PutMode, expires_at: Option<u64>) -> Put {
     let value = Bytes::copy_from_slice(value);
-    Put { key: Key::new("a", sort), value, mode, expires_at: expires_at.map(at) }
+    Put::new(("a", sort), value).with_mode(mode).with_expires_at(expires_at.map(at))
 }
 
 /// The input of one put, without its version, which is checked.

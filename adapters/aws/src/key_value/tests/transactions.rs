@@ -22,9 +22,7 @@ fn cancelled(reasons: &[&str]) -> Answer {
 
 /// A create, an update and a delete of a version.
 fn writes() -> Vec<Write> {
-    let put = |sort: &str, mode| {
-        Write::Put(Put { key: Key::new("a", sort), value: Bytes::from("text"), mode, expires_at: None })
-    };
+    let put = |sort: &str, mode| Write::Put(Put::new(("a", sort), "text").with_mode(mode));
     let delete = Write::Delete { key: Key::new("a", "3"), version: Some(Version::new("v-1")) };
     vec![put("1", PutMode::Create), put("2", update()), delete]
 }
@@ -76,7 +74,7 @@ async fn reasons_that_pass_are_tried_again_and_then_throttled() {
 
 /// A mark, and what it counts.
 fn counted() -> Vec<Write> {
-    let mark = Put { key: Key::new("a", "mark"), value: Bytes::from("1"), mode: PutMode::Create, expires_at: None };
+    let mark = Put::new(("a", "mark"), "1").with_mode(PutMode::Create);
     vec![Write::Put(mark), Write::Add { key: Key::new("a", "sum"), delta: 2 }]
 }
 

@@ -87,13 +87,13 @@ async fn a_key_that_azure_lends_signs_many_urls() {
     })
     .await;
     let (_, blob) = opened_by(&format!("{}/msi", double.url), &double.url);
-    let sign = |access| SignRequest { stored: "a b".to_owned(), access, expires_in: Duration::from_secs(3_600) };
+    let sign = |access| SignRequest::new("a b", access, Duration::from_secs(3_600));
     let get = blob.sign(&sign(SignedAccess::Get)).await.unwrap();
     let put = blob.sign(&sign(SignedAccess::Put)).await.unwrap();
     assert!(get.url.contains("/acc/pages/a%20b?sv=2021-12-02&sr=b&sp=r&se=") && get.url.contains("&skoid=o&sktid=t&"));
     assert!(get.headers.is_empty() && put.headers["x-ms-blob-type"] == "BlockBlob");
     assert_eq!(double.asked().len(), 2, "one token and one key");
-    let long = SignRequest { expires_in: Duration::from_secs(7 * 86_400), ..sign(SignedAccess::Get) };
+    let long = SignRequest::new("a b", SignedAccess::Get, Duration::from_secs(7 * 86_400));
     blob.sign(&long).await.unwrap();
     assert_eq!(double.asked()[2], "POST /acc/?restype=service&comp=userdelegationkey");
     let time = |name: &str| {

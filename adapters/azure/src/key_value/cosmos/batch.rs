@@ -86,7 +86,7 @@ impl CosmosKeyValue {
             Some(Some(found)) => found.clone().into_item(key.clone(), now),
             _ => Ok(None),
         };
-        with_sums(writes, PROFILE.limits.counter, stored)
+        with_sums(writes, PROFILE.limits.counter_max_abs, stored)
     }
 
     /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
@@ -161,6 +161,7 @@ impl Operation {
                     let etag = wanted(version, now).ok_or_else(|| changed(key))?;
                     Ok(Self::put("Replace", body(put)?)?.over(key, etag))
                 }
+                _ => Err(Error::unknown_variant("PutMode")),
             },
             // To leave it out would let somebody create the item before the batch is applied.
             Write::Delete { version: None, .. } if matches!(stored, Some(None)) => {
@@ -173,6 +174,7 @@ impl Operation {
                 Ok(Self { operation_type: "Delete", id: Some(id(&key.sort)), if_match, resource_body: None })
             }
             Write::Add { .. } => Err(Error::internal("an addition has become no put")),
+            _ => Err(Error::unknown_variant("Write")),
         }
     }
 
@@ -198,7 +200,7 @@ fn answers(writes: &[Cow<'_, Write>], success: &Success) -> Result<Vec<Option<Ve
             let etag = outcome.e_tag.ok_or_else(lacks)?;
             Ok(Some(version(&etag, put.expires_at.map(to_millis))))
         }
-        Write::Delete { .. } | Write::Add { .. } => Ok(None),
+        _ => Ok(None),
     };
     writes.iter().zip(outcomes).map(answer).collect()
 }

@@ -24,7 +24,9 @@ impl CosmosKeyValue {
             if let Some(sum) = self.add_natively(key, delta).await? {
                 return Ok(sum);
             }
-            if let Some(sum) = write_back(self, key, delta, self.get(key).await?, PROFILE.limits.counter).await? {
+            if let Some(sum) =
+                write_back(self, key, delta, self.get(key).await?, PROFILE.limits.counter_max_abs).await?
+            {
                 return Ok(sum);
             }
             pause(&*self.clock, attempt).await;
@@ -35,7 +37,7 @@ impl CosmosKeyValue {
     /// `None` where the item is absent, has expired, or is no counter that may be added to. Never repeated
     /// where it may have been counted: that would count twice. Then the mark may tell that it was.
     async fn add_natively(&self, key: &Key, delta: i64) -> Result<Option<i64>> {
-        let Some(condition) = condition(delta, PROFILE.limits.counter, to_millis(self.clock.now())) else {
+        let Some(condition) = condition(delta, PROFILE.limits.counter_max_abs, to_millis(self.clock.now())) else {
             return Ok(None);
         };
         let mark = unique()?;

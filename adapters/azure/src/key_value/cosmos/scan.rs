@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     fn segment(segment: u32, segments: u32) -> ScanSegment {
-        ScanSegment { segment, segments, limit: 10, after: None }
+        ScanSegment::new(segment, segments, 10)
     }
 
     fn range(id: &str, min: &str, max: &str) -> Range {

@@ -66,7 +66,7 @@ impl<'a> Readable<'a> {
     /// past the limit of counters would lose digits: Cosmos DB keeps numbers as doubles.
     fn of(value: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?;
-        let within = |number: &i64| number.unsigned_abs() <= PROFILE.limits.counter.unsigned_abs();
+        let within = |number: &i64| number.unsigned_abs() <= PROFILE.limits.counter_max_abs.unsigned_abs();
         if let Some(number) = parse_counter(value).filter(within) {
             return Some(Self::Counter(number));
         }
@@ -186,7 +186,7 @@ impl Found {
             (_, None) => None,
         };
         let value = value.ok_or_else(|| strange(&key, "it has no text or number in `v`, and no base64 in `b`"))?;
-        Ok(Some(Item { key, value, version, expires_at }))
+        Ok(Some(Item::new(key, value, version).with_expires_at(expires_at)))
     }
 }
 
@@ -196,7 +196,7 @@ fn text(value: &Option<Value>) -> Option<&str> {
 
 /// A number as isobar writes it: the service may say `6.0` after an addition.
 fn digits(number: &Number) -> String {
-    let limit = PROFILE.limits.counter as f64;
+    let limit = PROFILE.limits.counter_max_abs as f64;
     match number.as_f64() {
         Some(float) if !number.is_i64() && float.fract() == 0.0 && float.abs() <= limit => (float as i64).to_string(),
         _ => number.to_string(),

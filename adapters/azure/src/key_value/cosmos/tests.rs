@@ -123,7 +123,7 @@ fn stored(value: Value, mark: &Value, expires: Option<u64>) -> Value {
 }
 
 fn put(mode: PutMode) -> Put {
-    Put { key: Key::from("a"), value: Bytes::from("text"), mode, expires_at: None }
+    Put::new("a", "text").with_mode(mode)
 }
 
 fn update() -> PutMode {

@@ -45,6 +45,7 @@ impl CosmosKeyValue {
             PutMode::Overwrite => Ok(self.write(&prepared, Way::Upsert).await??),
             PutMode::Create => self.create(&prepared).await,
             PutMode::Update(version) => self.update(&prepared, version).await,
+            _ => Err(Error::unknown_variant("PutMode")),
         }
     }
 

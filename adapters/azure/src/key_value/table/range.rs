@@ -86,7 +86,7 @@ impl TableKeyValue {
             }
         }
         let resume = next.map(|token| serde_json::to_string(&token)).transpose()?;
-        Ok(Items { items, resume })
+        Ok(Items::new(items, resume))
     }
 
     /// One answer: at most `top` rows, with the properties of `select`, or all. Where it would be larger

@@ -216,7 +216,8 @@ impl Found {
             let why = "it has no `value` of type String, Binary or a number";
             return Err(Error::internal(format!("the item at `{key}` is not one that isobar reads: {why}")));
         };
-        Ok(Item { value, version: self.tag.version(&key), expires_at: self.tag.expires_at, key })
+        let version = self.tag.version(&key);
+        Ok(Item::new(key, value, version).with_expires_at(self.tag.expires_at))
     }
 
     fn value(&self) -> Option<Bytes> {

@@ -142,7 +142,7 @@ fn write_of(request: &Request<Bytes>) -> String {
 }
 
 fn put(mode: PutMode) -> Put {
-    Put { key: Key::from("a"), value: Bytes::from("text"), mode, expires_at: None }
+    Put::new("a", "text").with_mode(mode)
 }
 
 /// Of the item in partition `a`.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use isobar_abstraction::Result;
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, put_of_sum};
+use isobar_abstraction::{Error, Result};
 use isobar_rest::{Refusal, Safety, unknown};
 
 use super::change::Change;
@@ -72,12 +72,14 @@ impl TableKeyValue {
                     PutMode::Overwrite => On::Any,
                     PutMode::Create => On::Absent,
                     PutMode::Update(version) => On::Etag(self.live_etag(&put.key, version)?),
+                    _ => return Err(Error::unknown_variant("PutMode")),
                 };
                 Step::Put(Cow::Borrowed(put), on)
             }
             Write::Add { key, delta } => self.count(key, *delta).await?,
             Write::Delete { key, version: None } => Step::Delete(key, "*".to_owned()),
             Write::Delete { key, version: Some(version) } => Step::Delete(key, self.live_etag(key, version)?),
+            _ => return Err(Error::unknown_variant("Write")),
         })
     }
 
@@ -88,7 +90,7 @@ impl TableKeyValue {
         let on = found.as_ref().map_or(On::Absent, |found| On::Etag(found.tag.etag.clone()));
         let live = found.filter(|found| found.tag.is_live(self.now()));
         let stored = live.map(|found| found.into_item(key.clone())).transpose()?;
-        Ok(Step::Put(Cow::Owned(put_of_sum(key, delta, stored, PROFILE.limits.counter)?), on))
+        Ok(Step::Put(Cow::Owned(put_of_sum(key, delta, stored, PROFILE.limits.counter_max_abs)?), on))
     }
 
     /// Changes the steps so that they may go better, or says why they never will.

@@ -52,6 +52,7 @@ impl TableKeyValue {
                     Attempt::Refused { uncertain, .. } => Err(unknown(changed(&put.key), uncertain)),
                 }
             }
+            _ => Err(Error::unknown_variant("PutMode")),
         }
     }
 

@@ -92,7 +92,7 @@ fn verify(method: &str, url: &str) -> Vec<(String, String)> {
 }
 
 fn request(stored: &str, access: SignedAccess, expires_in: Duration) -> SignRequest {
-    SignRequest { stored: stored.to_owned(), access, expires_in }
+    SignRequest::new(stored, access, expires_in)
 }
 
 #[tokio::test]

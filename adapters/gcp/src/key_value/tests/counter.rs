@@ -17,7 +17,7 @@ async fn a_counter_that_others_wrote_as_text_is_written_back_as_a_number() {
 
 #[tokio::test]
 async fn what_is_near_the_limit_is_read_and_written_back_with_its_expiry() {
-    let limit = crate::profile::PROFILE.limits.counter;
+    let limit = crate::profile::PROFILE.limits.counter_max_abs;
     let mut fields = number(limit - 1, &w());
     fields["expireAt"] = json!({"timestampValue": "2027-01-01T00:00:00Z"});
     let scene = Scene::script([found(fields.clone()), written(1)]).await;

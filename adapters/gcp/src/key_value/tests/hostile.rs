@@ -1,16 +1,13 @@
 //! Answers that are broken, lack something, or are too large.
 
-use std::ops::Bound;
-
 use super::*;
 
 fn whole() -> QueryRange {
-    let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
-    QueryRange { partition: "a".to_owned(), lower, upper, descending: false, limit: 100 }
+    QueryRange::new("a", 100)
 }
 
 fn segment(after: Option<&str>) -> ScanSegment {
-    ScanSegment { segment: 0, segments: 2, limit: 100, after: after.map(str::to_owned) }
+    ScanSegment::new(0, 2, 100).with_after(after.map(str::to_owned))
 }
 
 fn raw(body: &str) -> Answer {
@@ -176,13 +173,13 @@ async fn a_page_of_expired_items_is_not_the_end() {
     };
     let part = |sort: &str| json!({"document": {"name": format!("{ALL}/{PLACE}{sort}"), "fields": fields(sort), "updateTime": OLD}});
     let scene = Scene::script([answer(200, json!([part("a"), {"readTime": NEW}, part("b")]))]).await;
-    let page = scene.table.query(&QueryRange { limit: 2, ..whole() }).await.unwrap();
-    assert_eq!(page, Items { items: vec![], resume: Some("b".to_owned()) });
+    let page = scene.table.query(&QueryRange::new("a", 2)).await.unwrap();
+    assert_eq!(page, Items::new(vec![], Some("b".to_owned())));
     assert_eq!(scene.table.query(&whole()).await.unwrap(), Items::default(), "fewer than asked for: the end");
-    let segment = ScanSegment { segment: 0, segments: 1, limit: 2, after: None };
+    let segment = ScanSegment::new(0, 1, 2);
     let page = scene.table.scan(&segment).await.unwrap();
-    assert_eq!(page, Items { items: vec![], resume: Some("ca97a/links/sb".to_owned()) });
-    let scanned = ScanSegment { after: page.resume, ..segment };
+    assert_eq!(page, Items::new(vec![], Some("ca97a/links/sb".to_owned())));
+    let scanned = segment.with_after(page.resume);
     scene.table.scan(&scanned).await.unwrap();
     let start = scene.body(3)["structuredQuery"]["startAt"].clone();
     let name = json!({"referenceValue": format!("{ALL}/{PLACE}b")});
@@ -211,6 +208,6 @@ async fn cursors_of_other_scans_are_refused() {
     }
     assert_eq!(scene.count(), 0);
     scene.table.scan(&segment(Some("7fffa/links/s"))).await.unwrap();
-    let none = ScanSegment { segment: 2, ..segment(None) };
+    let none = ScanSegment::new(2, 2, 100);
     assert_eq!(kind_of(scene.table.scan(&none).await), (ErrorKind::InvalidInput, false));
 }

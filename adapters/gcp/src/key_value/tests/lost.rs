@@ -79,7 +79,7 @@ async fn a_transaction_whose_answer_was_lost_is_known_by_its_marks() {
 
 #[tokio::test]
 async fn one_put_that_is_seen_shows_that_its_transaction_was_applied() {
-    let other = Put { key: Key::new("a", "b"), ..put(PutMode::Create) };
+    let other = Put::new(("a", "b"), "text").with_mode(PutMode::Create);
     let scene = losing(taken_there(), |mark| {
         let first: Value = serde_json::from_str(found(text("text", mark)).body()).unwrap();
         answer(200, json!([first[0], {"missing": format!("{ALL}/links/ca97a/links/sb")}]))
@@ -209,13 +209,13 @@ async fn versions_that_nothing_can_have_are_a_conflict_without_a_question() {
 
 #[tokio::test]
 async fn the_error_of_a_transaction_is_that_of_the_write_that_failed() {
-    let other = Put { key: Key::new("a", "b"), ..put(update()) };
+    let other = Put::new(("a", "b"), "text");
     let pair = |first: Answer| {
         let first: Value = serde_json::from_str(first.body()).unwrap();
         answer(200, json!([first[0], {"missing": format!("{ALL}/links/ca97a/links/sb")}]))
     };
     let version = stored::version(OLD, "links/ca97a/links/sb", None);
-    let other = Put { mode: PutMode::Update(version), ..other };
+    let other = other.with_mode(PutMode::Update(version));
     let writes = || vec![Write::Put(put(PutMode::Overwrite)), Write::Put(other.clone())];
     let scene = Scene::script([stale(), pair(found(text("x", &json!("w"))))]).await;
     let error = scene.table.transact(writes()).await.unwrap_err();

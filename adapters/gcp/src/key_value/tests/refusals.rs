@@ -114,13 +114,7 @@ async fn a_database_in_datastores_mode_is_a_fault_of_configuration() {
 #[tokio::test]
 async fn an_index_that_is_left_out_is_a_fault_of_configuration() {
     let scene = Scene::script([refused(400, "FAILED_PRECONDITION", "The query requires an index. Create it: x")]).await;
-    let range = QueryRange {
-        partition: "a".to_owned(),
-        lower: std::ops::Bound::Unbounded,
-        upper: std::ops::Bound::Unbounded,
-        descending: false,
-        limit: 1,
-    };
+    let range = QueryRange::new("a", 1).with_bounds(std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
     let error = scene.table.query(&range).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("`links`") && error.message().contains("requires an index"), "{error}");

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_time_behind_the_last_is_the_last_in_the_item_and_in_its_version() {
     let scene = Scene::script([written(1)]).await;
-    let never = Put { expires_at: Some(at(1 << 60)), ..put(PutMode::Overwrite) };
+    let never = put(PutMode::Overwrite).with_expires_at(at(1 << 60));
     let version = scene.table.put(never).await.unwrap();
     let expires = json!({"timestampValue": "9999-12-31T23:59:59.999Z"});
     assert_eq!(scene.body(0)["writes"][0]["update"]["fields"]["expireAt"], expires);
@@ -34,7 +34,7 @@ async fn many_gets_are_batches_of_a_hundred_answered_in_the_order_asked() {
 async fn a_scan_goes_by_the_name_through_its_part_of_all_hashes() {
     let scene = Scene::script([answer(200, json!([{"readTime": NEW}]))]).await;
     for (segment, segments) in [(0, 1), (1, 4)] {
-        let segment = ScanSegment { segment, segments, limit: 10, after: None };
+        let segment = ScanSegment::new(segment, segments, 10);
         assert_eq!(scene.table.scan(&segment).await.unwrap(), Items::default());
     }
     assert_eq!(scene.double.asked()[0], format!("POST /v1/{ALL}:runQuery"));
@@ -48,7 +48,7 @@ async fn a_scan_goes_by_the_name_through_its_part_of_all_hashes() {
         |hash: &str| json!({"values": [{"referenceValue": format!("{ALL}/links/{hash}/links/s")}], "before": true});
     let query = scene.body(1)["structuredQuery"].clone();
     assert_eq!((&query["startAt"], &query["endAt"]), (&cursor("4000"), &cursor("8000")));
-    let segment = ScanSegment { segment: 1, segments: 1_000_000, limit: 10, after: None };
+    let segment = ScanSegment::new(1, 1_000_000, 10);
     assert_eq!(scene.table.scan(&segment).await.unwrap(), Items::default());
     assert_eq!(scene.count(), 2, "no hash is in it");
 }

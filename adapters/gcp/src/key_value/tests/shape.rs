@@ -76,7 +76,7 @@ fn a_counter_is_a_number_and_all_other_text_is_text() {
         ("-0", false),
         ("007", false),
     ] {
-        let put = Put { key: Key::from("a"), value: value.into(), mode: PutMode::Overwrite, expires_at: None };
+        let put = Put::new("a", value);
         let sent = serde_json::to_value(stored::Fields::of(&put, "mark")).unwrap();
         let number = is_counter.then(|| json!({"integerValue": value}));
         let text = (!is_counter).then(|| json!({"stringValue": value}));

@@ -103,12 +103,9 @@ fn a_copy_is_due_six_hours_after_pub_sub_published_it_at_the_latest() {
 #[test]
 fn a_message_arrives_as_it_was_published() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_767_225_600_123_456_789);
-    let raw = RawMessage {
-        body: Bytes::from_static(b"\0\xff"),
-        attributes: [("Lang".to_owned(), "日本".to_owned())].into(),
-        ordering_key: Some("k".to_owned()),
-        trace_parent: TraceParent::random(),
-    };
+    let raw = RawMessage::new(&b"\0\xff"[..], TraceParent::random())
+        .with_attributes([("Lang".to_owned(), "日本".to_owned())].into())
+        .with_ordering_key("k");
     let mut json = serde_json::to_value(first(&raw, now)).unwrap();
     json["messageId"] = "1".into();
     json["publishTime"] = "2027-01-01T00:00:00Z".into();

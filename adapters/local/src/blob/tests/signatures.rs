@@ -22,7 +22,7 @@ impl Signed {
         let blob = place.bucket("pages");
         blob.signer.set_base("http://localhost:81/".to_owned());
         let expires_in = Duration::from_secs(60);
-        let request = SignRequest { stored: STORED.to_owned(), access: Get, expires_in };
+        let request = SignRequest::new(STORED, Get, expires_in);
         let url = blob.sign(&request).await.unwrap().url;
         let (start, signature) = url.split_once("&signature=").unwrap();
         let (start, expires) = start.split_once("&expires=").unwrap();

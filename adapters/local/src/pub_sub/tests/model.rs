@@ -115,7 +115,7 @@ struct Game {
 impl Game {
     async fn publish(&mut self) -> usize {
         let keys: Vec<_> = (0..=self.dice.below(200)).map(|_| self.dice.key()).collect();
-        let message = |key: &Option<String>| RawMessage { ordering_key: key.clone(), ..raw("x") };
+        let message = |key: &Option<String>| key.iter().fold(raw("x"), RawMessage::with_ordering_key);
         self.bench.publish(keys.iter().map(message).collect()).await;
         let (count, now) = (keys.len(), self.bench.clock.now());
         keys.into_iter().for_each(|key| self.model.push(None, key, now));

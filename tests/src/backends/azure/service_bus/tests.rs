@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -97,8 +96,7 @@ async fn by_identity(bus: &ServiceBus, issued: Issued) -> (isobar::Result<Messag
     let azure = AzureProvider::new(AzureConfig::from_environment(&environment).unwrap());
     let url = ResourceUrl::parse(&format!("servicebus://clicks?endpoint={}", bus.url())).unwrap();
     let topic = azure.pub_sub(&Location::new(ResourceKind::Topic, "clicks").with_url(url)).unwrap();
-    let (body, trace_parent) = ("by identity".into(), TraceParent::random());
-    let message = RawMessage { body, attributes: BTreeMap::new(), ordering_key: None, trace_parent };
+    let message = RawMessage::new("by identity", TraceParent::random());
     (topic.publish(vec![message]).await.remove(0), identity.asked())
 }
 

@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use isobar_abstraction::driver::key_value::PutMode;
 use serde_json::json;
 
 use super::*;
@@ -14,7 +13,7 @@ fn now() -> SystemTime {
 
 fn put(value: &[u8], expires_at: Option<u64>) -> Put {
     let key = Key::new("p", "s");
-    Put { key, value: Bytes::copy_from_slice(value), mode: PutMode::Overwrite, expires_at: expires_at.map(from_millis) }
+    Put::new(key, Bytes::copy_from_slice(value)).with_expires_at(expires_at.map(from_millis))
 }
 
 fn sent(put: &Put) -> Value {

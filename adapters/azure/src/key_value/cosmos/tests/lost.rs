@@ -115,7 +115,7 @@ async fn a_delete_of_what_is_absent_does_not_fail_a_transaction_and_holds_in_it(
     let failed = answer(207, json!([{"statusCode": 404}, {"statusCode": 424}]));
     let done = answer(200, json!([{"statusCode": 201, "eTag": "t"}, {"statusCode": 201, "eTag": "e"}]));
     let scene = Scene::script([failed, answer(200, json!({"Documents": []})), done]).await;
-    let other = Put { key: Key::new("a", "b"), ..put(PutMode::Create) };
+    let other = Put::new(("a", "b"), "text").with_mode(PutMode::Create);
     let writes = vec![Write::Delete { key: Key::from("a"), version: None }, Write::Put(other)];
     assert_eq!(scene.table.transact(writes).await.unwrap(), [None, Some(Version::new("e"))]);
     let body = scene.body(2);
@@ -137,7 +137,7 @@ async fn a_transaction_over_what_has_expired_replaces_it() {
 async fn the_error_of_a_transaction_is_that_of_the_write_that_failed() {
     let failed = answer(207, json!([{"statusCode": 424}, {"statusCode": 412}]));
     let scene = Scene::script([failed]).await;
-    let other = Put { key: Key::new("a", "b"), ..put(update()) };
+    let other = Put::new(("a", "b"), "text").with_mode(update());
     let error = scene.table.transact(vec![Write::Put(put(PutMode::Overwrite)), Write::Put(other)]).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome_unknown(), scene.count()), (ErrorKind::Conflict, false, 1));
     assert!(error.message().contains("a / b"), "{error}");

@@ -30,7 +30,7 @@ async fn the_service_says_how_long_to_wait() {
 #[tokio::test]
 async fn what_a_batch_says_of_a_write_is_judged_like_an_answer() {
     let writes =
-        || vec![Write::Put(put(PutMode::Create)), Write::Put(Put { key: Key::new("a", "b"), ..put(update()) })];
+        || vec![Write::Put(put(PutMode::Create)), Write::Put(Put::new(("a", "b"), "text").with_mode(update()))];
     let inside = |outcome: Value| [answer(207, json!([{"statusCode": 424}, outcome]))];
     for (status, kind, unknown) in [
         (429, ErrorKind::Throttled, false),
@@ -127,7 +127,7 @@ async fn a_range_of_partitions_that_is_gone_is_found_anew() {
         }
     })
     .await;
-    let segment = ScanSegment { segment: 0, segments: 1, limit: 10, after: None };
+    let segment = ScanSegment::new(0, 1, 10);
     let page = scene.table.scan(&segment).await.unwrap();
     assert_eq!((page.items.len(), page.resume), (1, None));
     assert_eq!(scene.count(), 5, "ranges, gone, ranges, the empty one, the other");

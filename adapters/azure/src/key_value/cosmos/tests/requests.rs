@@ -47,7 +47,7 @@ async fn an_identity_shows_its_token_with_every_request() {
 #[tokio::test]
 async fn an_item_that_expires_has_that_in_its_version() {
     let scene = Scene::script([written(201)]).await;
-    let expiring = Put { expires_at: Some(at(NOW + 1)), ..put(PutMode::Overwrite) };
+    let expiring = put(PutMode::Overwrite).with_expires_at(at(NOW + 1));
     let version = scene.table.put(expiring).await.unwrap();
     assert_eq!(version.as_str(), format!("\"e-2\"@{}", NOW + 1));
     let expired = Version::new(format!("\"e-2\"@{NOW}"));
@@ -63,13 +63,9 @@ async fn an_item_that_expires_has_that_in_its_version() {
 #[tokio::test]
 async fn a_query_has_its_values_in_parameters() {
     let scene = Scene::script([answer(200, json!({"Documents": []}))]).await;
-    let range = QueryRange {
-        partition: "' OR 1=1".to_owned(),
-        lower: Bound::Excluded("\u{e9}".to_owned()),
-        upper: Bound::Included("\" --".to_owned()),
-        descending: true,
-        limit: 7,
-    };
+    let (lower, upper) = (Bound::Excluded("\u{e9}".to_owned()), Bound::Included("\" --".to_owned()));
+    let mut range = QueryRange::new("' OR 1=1", 7).with_bounds(lower, upper);
+    range.descending = true;
     scene.table.query(&range).await.unwrap();
     let parameters = json!([
         {"name": "@p", "value": "' OR 1=1"}, {"name": "@lower", "value": "\u{c3}\u{a9}"}, {"name": "@upper", "value": "\" --"},
@@ -87,8 +83,7 @@ async fn a_page_without_items_is_not_the_end() {
         .header("x-ms-continuation", "yet more")
         .body(json!({"Documents": [stored(json!("x"), &json!("w"), Some(NOW))]}).to_string());
     let scene = Scene::script([empty.unwrap(), expired.unwrap()]).await;
-    let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
-    let range = QueryRange { partition: "a".to_owned(), lower, upper, descending: false, limit: 7 };
+    let range = QueryRange::new("a", 7);
     let page = scene.table.query(&range).await.unwrap();
     assert_eq!((page.items.len(), page.resume.as_deref()), (0, Some("")));
     assert_eq!(scene.header(1, "x-ms-continuation").as_deref(), Some("more"));
@@ -115,7 +110,7 @@ fn ranges(request: &Request<Bytes>) -> Answer {
 async fn a_scan_names_whole_ranges_by_their_ids_and_parts_by_their_ends_too() {
     let scanned = |segment, segments| async move {
         let scene = Scene::new(ranges).await;
-        let segment = ScanSegment { segment, segments, limit: 10, after: None };
+        let segment = ScanSegment::new(segment, segments, 10);
         assert_eq!(scene.table.scan(&segment).await.unwrap(), Items::default());
         let header = |place, name| scene.header(place, name).unwrap_or_default();
         let names = ["x-ms-documentdb-partitionkeyrangeid", "x-ms-start-epk", "x-ms-end-epk", "x-ms-read-key-type"];

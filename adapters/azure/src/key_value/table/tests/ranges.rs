@@ -64,8 +64,9 @@ async fn scene(rows: Vec<Value>) -> Scene {
 }
 
 fn range(descending: bool, limit: usize) -> QueryRange {
-    let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
-    QueryRange { partition: "a".to_owned(), lower, upper, descending, limit }
+    let mut range = QueryRange::new("a", limit);
+    range.descending = descending;
+    range
 }
 
 fn sorts(items: &Items) -> Vec<String> {
@@ -130,7 +131,7 @@ async fn bounds_hold_in_both_directions() {
         (Bound::Excluded(at(100)), Bound::Included(at(1_400)), 101, 1_400),
         (Bound::Included("event-".to_owned()), Bound::Excluded("event.".to_owned()), 0, 1_499),
     ] {
-        let mut down = QueryRange { lower, upper, ..range(true, 3) };
+        let mut down = range(true, 3).with_bounds(lower, upper);
         let items = scene.table.query(&down).await.unwrap();
         assert_eq!(sorts(&items), [at(last), at(last - 1), at(last - 2)]);
         down.descending = false;
@@ -163,7 +164,7 @@ async fn an_answer_without_rows_is_not_the_end_if_it_says_where_to_go_on() {
         assert_eq!((sorts(&items), items.resume), (vec!["1".to_owned()], None));
     }
     let scene = Scene::script([empty()]).await;
-    let segment = ScanSegment { segment: 0, segments: 1, limit: 10, after: None };
+    let segment = ScanSegment::new(0, 1, 10);
     let items = scene.table.scan(&segment).await.unwrap();
     assert_eq!((items.items.len(), items.resume.as_deref()), (0, Some(r#"["next",null]"#)));
 }
@@ -171,11 +172,8 @@ async fn an_answer_without_rows_is_not_the_end_if_it_says_where_to_go_on() {
 #[tokio::test]
 async fn a_scan_asks_for_its_segment_and_goes_on_from_its_cursor() {
     let scene = Scene::script([Answer(200, None, json!({"value": []}).to_string())]).await;
-    let segment = |segment, segments, after: Option<&str>| ScanSegment {
-        segment,
-        segments,
-        limit: 5_000,
-        after: after.map(str::to_owned),
+    let segment = |segment, segments, after: Option<&str>| {
+        ScanSegment::new(segment, segments, 5_000).with_after(after.map(str::to_owned))
     };
     scene.table.scan(&segment(0, 1, None)).await.unwrap();
     scene.table.scan(&segment(1, 4, Some(r#"["p","r"]"#))).await.unwrap();

@@ -1,7 +1,5 @@
 //! What a refusal becomes, and how often it is asked again.
 
-use std::ops::Bound;
-
 use super::*;
 
 /// All that can be asked of a table.
@@ -10,10 +8,9 @@ const WRITES: [&str; 4] = ["put", "delete", "transact", "add"];
 
 async fn run(table: &TableKeyValue, operation: &str) -> Result<()> {
     let key = Key::from("a");
-    let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
-    let descending = operation == "query down";
-    let range = QueryRange { partition: "a".to_owned(), lower, upper, descending, limit: 10 };
-    let segment = ScanSegment { segment: 0, segments: 1, limit: 10, after: None };
+    let mut range = QueryRange::new("a", 10);
+    range.descending = operation == "query down";
+    let segment = ScanSegment::new(0, 1, 10);
     match operation {
         "get" => table.get(&key).await.map(drop),
         "get_many" => table.get_many(&[key]).await.map(drop),

@@ -31,13 +31,7 @@ async fn a_shared_access_signature_is_part_of_the_url_only() {
     let scene = Scene::with_access(&[("AZURE_STORAGE_SAS_TOKEN", sas)], |_| refused(403, "AuthenticationFailed")).await;
     let error = scene.table.get(&Key::from("ada")).await.unwrap_err();
     assert!(!format!("{error} {error:?} {:?}", scene.table).contains("hush"));
-    let range = QueryRange {
-        partition: "a".to_owned(),
-        lower: std::ops::Bound::Unbounded,
-        upper: std::ops::Bound::Unbounded,
-        descending: false,
-        limit: 1,
-    };
+    let range = QueryRange::new("a", 1).with_bounds(std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
     scene.table.query(&range).await.unwrap_err();
     assert_eq!(
         scene.double.asked(),
@@ -64,10 +58,10 @@ async fn sent(value: Bytes) -> Value {
     })
     .await;
     let (key, expires_at) = (Key::new("a", "b"), Some(at(NOW + 1)));
-    let put = Put { key: key.clone(), value: value.clone(), mode: PutMode::Overwrite, expires_at };
+    let put = Put::new(key.clone(), value.clone()).with_expires_at(expires_at);
     let version = scene.table.put(put).await.unwrap();
     let item = scene.table.get(&key).await.unwrap();
-    assert_eq!(item, Some(Item { key, value, version, expires_at }));
+    assert_eq!(item, Some(Item::new(key, value, version).with_expires_at(expires_at)));
     stored.lock().clone()
 }
 

@@ -20,7 +20,7 @@ fn failed(status: u16, code: &str, write: usize) -> Answer {
 }
 
 fn put_at(sort: &str, mode: PutMode) -> Write {
-    Write::Put(Put { key: Key::new("a", sort), ..put(mode) })
+    Write::Put(Put::new(("a", sort), "text").with_mode(mode))
 }
 
 fn delete_at(sort: &str, version: Option<Version>) -> Write {
@@ -129,9 +129,7 @@ async fn the_largest_transaction_stays_under_four_mebibytes() {
         let scene = Scene::script([done(100)]).await;
         let value = Bytes::from(unit.repeat(19_232 / unit.len()));
         let key = |number: usize| Key::new("/".repeat(256), format!("{number:03}{}", "\"".repeat(509)));
-        let write = |number| {
-            Write::Put(Put { key: key(number), value: value.clone(), mode: PutMode::Overwrite, expires_at: None })
-        };
+        let write = |number| Write::Put(Put::new(key(number), value.clone()));
         scene.table.transact((0..100).map(write).collect()).await.unwrap();
         let size = scene.double.request(0, |request| request.body().len());
         assert!(size < 4 * 1024 * 1024, "{unit:?}: {size}");
