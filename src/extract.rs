@@ -4,15 +4,18 @@ use std::ops::{Deref, DerefMut};
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, Request};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use isobar_abstraction::Problem;
+use serde::Serialize;
 
 /// A body of JSON: of a request, and of a response.
 ///
 /// It does what [`axum::Json`] does. A request that it cannot read is a [`Problem`]: 400 for what is no JSON, 413
 /// for a body over the limit, 415 without `content-type: application/json`, 422 for JSON that is no `T`.
-/// `Option<Json<T>>` is `None` for a request without a content type.
+/// `Option<Json<T>>` is `None` for a request without a content type. A response that cannot be written as JSON is a
+/// `Problem` with status 500.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -107,12 +110,12 @@ where
     }
 }
 
-impl<T> IntoResponse for Json<T>
-where
-    axum::Json<T>: IntoResponse,
-{
+impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        axum::Json(self.0).into_response()
+        match serde_json::to_vec(&self.0) {
+            Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+            Err(error) => Problem::from(error).into_response(),
+        }
     }
 }
 

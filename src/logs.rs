@@ -30,7 +30,7 @@ pub(crate) fn start(environment: &Environment, local: bool) {
     }
 }
 
-/// The innermost span is the last of `spans`, and is not told twice.
+/// The innermost span is the last of `spans`, and is not written twice.
 fn json<S, W>(lines: fmt::Layer<S, format::DefaultFields, format::Format, W>) -> JsonLayer<S, W> {
     lines.json().flatten_event(true).with_current_span(false).fmt_fields(SpanFields)
 }

@@ -48,7 +48,7 @@ pub fn main_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A
             ExitCode::SUCCESS
         }
         Err(error) => {
-            // Nobody reads stderr, then nobody is told.
+            // There is no other place for the error than stderr.
             let _ = writeln!(std::io::stderr(), "error: {}", report(&error));
             ExitCode::FAILURE
         }
@@ -133,10 +133,8 @@ fn report(error: &Error) -> String {
         Some(resource) => format!("{resource}: {}", error.message()),
         None => error.message().to_owned(),
     };
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
+    for cause in std::iter::successors(std::error::Error::source(error), |cause| cause.source()) {
         text.push_str(&format!("\n  because: {cause}"));
-        source = cause.source();
     }
     text
 }

@@ -92,7 +92,7 @@ fn named<'a>(name: &str, why: &str, adapters: &'a [Adapter]) -> Result<&'a Adapt
 }
 
 /// The provider whose platform's mark is set. A mark belongs to the first that claims it, and so not to a missing
-/// provider where a given one has it too.
+/// provider where one of these adapters has it too.
 fn marked<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<Option<&'a str>> {
     let mut found: Vec<(&str, &str)> = Vec::new();
     for adapter in all(adapters) {

@@ -23,7 +23,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn pause(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
-/// A clock that moves only when it is told to: the clock of [`Cloud::memory`](crate::Cloud::memory)
+/// A clock that moves only by its methods: the clock of [`Cloud::memory`](crate::Cloud::memory)
 /// and of every test.
 ///
 /// ```

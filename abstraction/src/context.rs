@@ -15,7 +15,7 @@ use crate::clock::{Clock, later};
 
 /// One invocation: its id, deadline, attempt, trace parent and provider. Cheap to clone.
 ///
-/// An axum handler takes it as an argument, like any extractor; every other handler is given it. The calls of tables,
+/// An axum handler takes it as an argument, like any extractor; every other handler gets it. The calls of tables,
 /// buckets and topics find deadline and trace by themselves, where a handler makes them: in a task of
 /// its own they do if `isobar::spawn` starts it.
 #[derive(Clone, Debug)]

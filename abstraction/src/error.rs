@@ -74,7 +74,7 @@ impl ErrorKind {
 /// |---|---|---|
 /// | `App` | a constructor in the app; the default | status of the kind, with the message |
 /// | `Request` | the portable type or the driver refused the arguments before any call | the same; 500 where the arguments cannot be the client's |
-/// | `Data` | the object is missing; the item or object is taken or was changed | status of the kind, with the message |
+/// | `Data` | the object is missing; the item or object is taken or was changed; the content of a write breaks off | status of the kind, with the message |
 /// | `Service` | a service, its network, a table, bucket or topic that does not exist, or stored data that cannot be read | 500 or 503, details in the log only |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -281,8 +281,17 @@ impl Error {
     ///
     /// What is inside an error of `object_store` does not count: a driver made it, and its origin is not marked.
     pub(crate) fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        let chain = std::iter::successors(Some(error), |error| (*error).source());
-        chain.take_while(|error| !error.is::<object_store::Error>()).find_map(|error| error.downcast_ref())
+        let ours = |error: &&(dyn StdError + 'static)| !error.is::<object_store::Error>();
+        with_sources(error).take_while(ours).find_map(|error| error.downcast_ref())
+    }
+
+    /// Any error as isobar's own. An error of another type is the source of a copy of the first isobar error inside it,
+    /// or of `otherwise`.
+    pub(crate) fn own(error: impl Into<BoxError>, otherwise: impl FnOnce() -> Self) -> Self {
+        match error.into().downcast::<Self>() {
+            Ok(ours) => *ours,
+            Err(other) => Self::find(other.as_ref()).map_or_else(otherwise, Self::duplicate).with_source(other),
+        }
     }
 
     /// What to act on.
@@ -371,12 +380,7 @@ impl fmt::Debug for Error {
         if self.0.outcome_unknown {
             write!(f, " [outcome unknown]")?;
         }
-        let mut source = self.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
+        with_sources(self).skip(1).try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 
@@ -386,16 +390,37 @@ impl StdError for Error {
     }
 }
 
+/// An error and its [sources](StdError::source), the outermost first.
+pub(crate) fn with_sources<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// [`ErrorKind::Internal`]: a 500 over HTTP and another attempt of a message, as for any error of another type.
+/// Whether the JSON is the caller's, and so `InvalidInput`, only the app knows.
 impl From<serde_json::Error> for Error {
     fn from(source: serde_json::Error) -> Self {
-        let message = format!("not the expected JSON at line {} column {}", source.line(), source.column());
-        Self::invalid(message).with_source(source)
+        Self::internal("the JSON cannot be read or written").with_source(source)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_another_type_is_the_source_of_the_isobar_error_inside_it() {
+        let outer = axum_core::Error::new(Error::not_found("no such film").with_origin(Origin::Data));
+        let error = Error::own(outer, || Error::internal("failed"));
+        assert_eq!(
+            (error.kind(), error.origin(), error.message()),
+            (ErrorKind::NotFound, Origin::Data, "no such film")
+        );
+        assert!(error.source().is_some_and(|source| source.is::<axum_core::Error>()));
+        let foreign = Error::own("no paper", || Error::internal("failed"));
+        assert_eq!(format!("{foreign:?}"), "failed (internal): no paper");
+    }
 
     #[test]
     fn display_does_not_repeat_the_source() {

@@ -21,6 +21,7 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T) -> Result<Bytes> {
     json.map(Bytes::from).map_err(|source| Error::invalid("the value cannot be written as JSON").with_source(source))
 }
 
+/// Errors: `InvalidInput`.
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &Bytes) -> Result<T> {
     let mut raw = None::<T>;
     if let Some(slot) = (&mut raw as &mut dyn Any).downcast_mut::<Option<Bytes>>() {
@@ -28,7 +29,10 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &Bytes) -> Result<T> 
     }
     match raw {
         Some(value) => Ok(value),
-        None => Ok(serde_json::from_slice(bytes)?),
+        None => serde_json::from_slice(bytes).map_err(|source| {
+            let message = format!("not the expected JSON at line {} column {}", source.line(), source.column());
+            Error::invalid(message).with_source(source)
+        }),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::with_sources;
 use crate::{BoxError, Error, ErrorKind, Origin};
 
 /// A handler's answer to one message, object event or tick.
@@ -131,14 +132,7 @@ fn is_final(error: &Error) -> bool {
 
 /// An error and its sources in one line, as reasons and logs show it.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    with_sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// How often, and how far apart, a trigger tries.

@@ -118,8 +118,8 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
-    /// Keeps the error that caused a problem with a message, for the log. A foreign error keeps the sources that it
-    /// has.
+    /// Keeps the error that caused a problem with a message, for the log: at the level `ERROR` with a status from 500,
+    /// else at `DEBUG`, because a client makes as many of these as it likes. A foreign error keeps the sources that it has.
     #[must_use]
     pub fn with_source(self, source: impl Into<BoxError>) -> Self {
         let error = match self.error.downcast::<Error>() {
@@ -174,6 +174,8 @@ impl IntoResponse for Problem {
         let status = self.status();
         if status.is_server_error() {
             tracing::error!(error = ?self, "the request failed");
+        } else if self.error.source().is_some() {
+            tracing::debug!(error = ?self, "the request is refused");
         }
         let (name, detail) = self.shown();
         let mut response = answer(status, &name, detail);

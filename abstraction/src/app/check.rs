@@ -28,7 +28,7 @@ impl App {
         self.limits = *cloud.limits();
         let mut manifest = self.manifest();
         let mut problems = cloud.declared(&mut manifest);
-        problems.append(&mut self.problems);
+        problems.extend_from_slice(&self.problems);
         problems.extend(self.foreign_sources(cloud));
         problems.extend(self.bad_names(&manifest));
         let topics: Vec<&str> = manifest.topics().map(|topic| topic.name.as_str()).collect();
@@ -43,6 +43,7 @@ impl App {
         if problems.is_empty() {
             return Ok(manifest);
         }
+        problems.sort_unstable();
         problems.dedup();
         Err(Error::config(format!("app `{}` cannot start:\n  - {}", self.name, problems.join("\n  - "))))
     }
@@ -58,7 +59,7 @@ impl App {
         let foreign = self.sources.iter().filter(|source| !cloud.owns(&source.grant));
         let problem = |source: &super::Source| {
             format!(
-                "the trigger on {} is of a resource that this cloud does not know; open it with the cloud that the app is given",
+                "the trigger on {} is of a resource that this cloud does not know; open it with the cloud that the app is made with",
                 source.description
             )
         };
@@ -74,5 +75,20 @@ impl App {
             Some(format!("{what}: {}", error.message()))
         };
         names.filter_map(problem).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_is_refused_each_time_and_each_problem_is_listed_once() {
+        let module = || App::new("module");
+        let mut app = App::new("app").mount("a", module()).mount("b", module()).mount("a", module());
+        for _ in 0..2 {
+            let error = app.start(&Cloud::memory()).unwrap_err();
+            assert_eq!(error.message().matches("prefix `a`").count(), 1, "{error}");
+        }
     }
 }

@@ -30,7 +30,7 @@ where
 }
 
 fn misled() -> Error {
-    Error::internal("a layer passed on an event of another kind; it must pass on the kind that it is given")
+    Error::internal("a layer passed on an event of another kind; it must pass on the kind that it gets")
 }
 
 /// Calls a handler, in its invocation; a panic of the call or of any poll is an `Err` with its text.

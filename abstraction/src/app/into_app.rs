@@ -1,11 +1,12 @@
 //! What makes an app.
 
-use super::{App, own_error};
+use super::App;
 use crate::{BoxError, Error, Result};
 
 /// What the function that makes an app may return: [`App`], or a `Result` of it with any error.
 pub trait IntoApp: sealed::Sealed {
-    /// The app. Errors: an isobar [`Error`] as it is; any other is the source of a `Config`.
+    /// The app. Errors: an isobar [`Error`] as it is. Any other is the source: of an error with the kind and the message of
+    /// the first isobar error inside it, or else of a `Config`.
     fn into_app(self) -> Result<App>;
 }
 
@@ -17,7 +18,7 @@ impl IntoApp for App {
 
 impl<E: Into<BoxError>> IntoApp for Result<App, E> {
     fn into_app(self) -> Result<App> {
-        self.map_err(|error| own_error(error, || Error::config("the app cannot be made")))
+        self.map_err(|error| Error::own(error, || Error::config("the app cannot be made")))
     }
 }
 

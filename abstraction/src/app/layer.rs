@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::App;
 use super::handler::Handler;
-use crate::{Context, Event, Reply, Result};
+use crate::{BoxError, Context, Error, Event, Reply, Result};
 
 type Layer = dyn Fn(Event, Context, Next) -> BoxFuture<'static, Result<Reply>> + Send + Sync;
 
@@ -29,7 +29,7 @@ impl Next {
 
     /// Handles the event, and returns the reply.
     ///
-    /// The event is of the kind that the layer was given. The handler is chosen before the layers run: another path or
+    /// Pass on an event of the same kind. The handler is chosen before the layers run: another path or
     /// name does not reach another handler.
     ///
     /// Errors: those of a direct call, as its handler returns them; those of a layer inside. An `Err` of any other
@@ -68,9 +68,12 @@ impl App {
     /// panic in one is that of a handler. They see the event before a message or a call is decoded. Those of a
     /// [module](Self::mount) run around the handlers of the module only, inside those of the app that mounts it.
     ///
-    /// An `Err` of a layer is answered as that of a handler: over HTTP with the response of the
-    /// error, for messages, object events and schedules with the outcome of [`IntoOutcome`](crate::IntoOutcome), and for
-    /// direct calls as it is. A layer that passes on, or replies with, another kind than that of the event is an
+    /// A layer may fail with any error. It is answered as that of a handler: over HTTP with the status of a
+    /// [`Problem`](crate::Problem), for messages, object events and schedules with the outcome of
+    /// [`IntoOutcome`](crate::IntoOutcome), and for direct calls as in [`on_invoke`](Self::on_invoke). A `Problem` is no
+    /// error of all triggers: use a constructor of [`Error`](crate::Error), such as
+    /// [`Error::unauthenticated`](crate::Error::unauthenticated), or reply to a request with
+    /// `Ok(Reply::Http(problem.into_response()))`. A layer that passes on, or replies with, another kind than that of the event is an
     /// `Internal` error.
     ///
     /// What isobar answers without a handler runs no layer: an event or a path without a handler, a
@@ -78,13 +81,13 @@ impl App {
     /// is answered by the router, inside the layers. For layers that are for HTTP only, a router takes those of `tower`.
     ///
     /// ```
-    /// use isobar_abstraction::{App, Cloud, Context, Error, ErrorKind, Event, Next, Reply, Result, TestClient};
+    /// use isobar_abstraction::{App, Cloud, Context, Error, Event, Next, Reply, Result, TestClient};
     ///
     /// /// Refuses requests without a key; all other events pass.
     /// async fn guard(event: Event, cx: Context, next: Next) -> Result<Reply> {
     ///     match &event {
     ///         Event::Http(request) if !request.headers().contains_key("x-key") => {
-    ///             Err(Error::new(ErrorKind::Unauthenticated, "send your key in the header x-key"))
+    ///             Err(Error::unauthenticated("send your key in the header x-key"))
     ///         }
     ///         _ => next.run(event, cx).await,
     ///     }
@@ -102,12 +105,17 @@ impl App {
     /// # Ok::<(), Error>(()) }).unwrap();
     /// ```
     #[must_use]
-    pub fn layer<L, F>(mut self, layer: L) -> Self
+    pub fn layer<L, F, E>(mut self, layer: L) -> Self
     where
         L: Fn(Event, Context, Next) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<Reply>> + Send + 'static,
+        F: Future<Output = Result<Reply, E>> + Send + 'static,
+        E: Into<BoxError>,
     {
-        let layer = Arc::new(move |event, cx, next| Box::pin(layer(event, cx, next)) as BoxFuture<'static, _>);
+        let failed = |error| Error::own(error, || Error::internal("the layer failed"));
+        let layer = Arc::new(move |event, cx, next| {
+            let call = layer(event, cx, next);
+            Box::pin(async move { call.await.map_err(failed) }) as BoxFuture<'static, _>
+        });
         Arc::make_mut(&mut self.layers).push(layer);
         self
     }

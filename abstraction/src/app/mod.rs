@@ -49,7 +49,7 @@ pub use state::Stateful;
 ///     let greetings = cloud.topic::<String>("greetings");
 ///     Ok(App::new("greeter")
 ///         .on_invoke("double", async |number: i64, _cx: Context| Ok::<_, Error>(number * 2))
-///         // From here on, handlers are given a clone of the table.
+///         // Handlers that are added after this get a clone of the table.
 ///         .with_state(cloud.table::<String>("greeted"))
 ///         .on_message(&greetings, async |greeted, greeting: Message<String>, _cx| {
 ///             greeted.put(greeting.id.as_str(), &greeting.body).await.map(drop)
@@ -71,7 +71,7 @@ pub struct App {
     limits: Limits,
 }
 
-/// The handle that a trigger was given, to check that it belongs to the cloud that the app runs on.
+/// The handle of a trigger, to check that it belongs to the cloud that the app runs on.
 struct Source {
     description: String,
     grant: crate::access::Grant,
@@ -256,8 +256,8 @@ impl App {
 
     /// Answers direct calls: a typed request in, a typed response out, both JSON.
     ///
-    /// A request that is not a `Q` is `InvalidInput`. The handler's own error is the caller's; one that is not isobar's is
-    /// the source of an `Internal`.
+    /// A request that is not a `Q` is `InvalidInput`. The caller gets the handler's error. One that is not isobar's is the
+    /// source: of an error with the kind and the message of the first isobar error inside it, or else of an `Internal`.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, Error, ErrorKind, TestClient};
@@ -319,15 +319,7 @@ async fn handled(call: impl Future<Output: IntoOutcome>) -> crate::Result<Reply>
 }
 
 fn failed(error: impl Into<BoxError>) -> Error {
-    own_error(error, || Error::internal("the handler failed"))
-}
-
-/// Any error as isobar's own, without losing one that is already: of another, it is the source.
-fn own_error(error: impl Into<BoxError>, otherwise: impl FnOnce() -> Error) -> Error {
-    match error.into().downcast::<Error>() {
-        Ok(ours) => *ours,
-        Err(other) => otherwise().with_source(other),
-    }
+    Error::own(error, || Error::internal("the handler failed"))
 }
 
 impl fmt::Debug for App {

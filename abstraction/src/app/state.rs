@@ -63,7 +63,7 @@ pub struct Stateful<S> {
 }
 
 impl App {
-    /// The app with a state: handlers that are added from here on are given a clone of it first.
+    /// The app with a state: handlers that are added after this get a clone of it as their first argument.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, TestClient};
@@ -157,10 +157,11 @@ impl<S: Clone + Send + Sync + 'static> Stateful<S> {
     }
 
     /// [`App::layer`].
-    pub fn layer<L, F>(self, layer: L) -> Self
+    pub fn layer<L, F, E>(self, layer: L) -> Self
     where
         L: Fn(S, Event, Context, Next) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<Reply>> + Send + 'static,
+        F: Future<Output = Result<Reply, E>> + Send + 'static,
+        E: Into<BoxError>,
     {
         self.with(|app, state| app.layer(move |event, cx, next| layer(state.clone(), event, cx, next)))
     }

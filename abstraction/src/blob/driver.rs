@@ -53,7 +53,7 @@ pub const STANDARD_HEADERS: [(&str, Attribute); 5] = [
 #[derive(Debug, Clone)]
 pub struct WriteCondition(pub object_store::PutMode);
 
-/// A list request, as a driver is given it. Names are stored names.
+/// A list request, as a driver gets it. Names are stored names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListRequest {
@@ -119,7 +119,7 @@ pub enum SignedAccess {
     Put,
 }
 
-/// A request for a signed URL, as a driver is given it.
+/// A request for a signed URL, as a driver gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignRequest {

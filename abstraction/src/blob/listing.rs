@@ -45,7 +45,7 @@ pub struct ListPage {
 }
 
 /// A list of a bucket, made by [`Bucket::list`](super::Bucket::list): all objects, 1,000 to a page,
-/// unless it is told otherwise.
+/// unless a method says otherwise.
 #[derive(Debug, Clone)]
 #[must_use = "a list does nothing until `page` or `all` is awaited"]
 pub struct ListQuery {

@@ -82,9 +82,9 @@ pub struct Object {
     pub info: ObjectInfo,
     /// The bytes of it that follow.
     pub range: Range<u64>,
-    /// Its media type, where one was given.
+    /// Its media type, where one was set.
     pub content_type: Option<String>,
-    /// Its `Cache-Control`, where one was given.
+    /// Its `Cache-Control`, where one was set.
     pub cache_control: Option<String>,
     /// Its user metadata.
     pub metadata: BTreeMap<String, String>,

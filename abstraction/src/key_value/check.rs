@@ -1,4 +1,4 @@
-//! What is checked of keys and values before a driver is given them, and of writes where drivers check alike.
+//! What is checked of keys and values before a driver gets them, and of writes where drivers check alike.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};

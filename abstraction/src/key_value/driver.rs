@@ -13,7 +13,7 @@ use crate::{Error, Origin, Result};
 
 /// A key-value service: the trait that an adapter implements.
 ///
-/// The portable type has already checked keys, sizes and access, so an implementer is never given
+/// The portable type has already checked keys, sizes and access, so an implementer never gets
 /// an empty partition, a key over the limit, an empty transaction or a write twice to one key.
 ///
 /// Implementers must:
@@ -99,7 +99,7 @@ impl Item {
     }
 }
 
-/// One put, as a driver is given it.
+/// One put, as a driver gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Put {

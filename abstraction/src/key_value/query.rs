@@ -123,7 +123,7 @@ const DEFAULT_LIMIT: usize = 1_000;
 
 /// A query of one partition, made by [`Table::query`](super::Table::query).
 ///
-/// All items in ascending order, 1,000 to a page, unless it is told otherwise.
+/// All items in ascending order, 1,000 to a page, unless a method says otherwise.
 #[derive(Debug, Clone)]
 #[must_use = "a query does nothing until `page` or `all` is awaited"]
 pub struct Query<T> {

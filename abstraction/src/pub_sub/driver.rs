@@ -13,7 +13,7 @@ use crate::{Result, TraceParent};
 /// A pub/sub service: the trait that an adapter implements.
 ///
 /// Delivery is the host's part. The portable type has already checked sizes, attributes, ordering
-/// keys and access, so an implementer is never given an empty body or an empty batch.
+/// keys and access, so an implementer never gets an empty body or an empty batch.
 ///
 /// Implementers must:
 /// - answer with one result for each message, in the order of the messages, whatever the service
@@ -27,7 +27,7 @@ pub trait PubSub: fmt::Debug + Send + Sync + 'static {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>>;
 }
 
-/// A message on its way to a service, as a driver is given it.
+/// A message on its way to a service, as a driver gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawMessage {

@@ -22,7 +22,7 @@ use crate::{Error, Event, Result, json};
 pub struct Delivered {
     /// Events that were acknowledged.
     pub acked: usize,
-    /// Deliveries that are to be tried again, once the clock has been advanced.
+    /// Deliveries that will be tried again, once the clock has been advanced.
     pub retried: usize,
     /// Events that became dead letters.
     pub dead: usize,
@@ -36,7 +36,7 @@ impl TestClient {
     /// Delivers what is due, and what comes of it, until nothing is due any more: to this app and to all that
     /// [`with_app`](Self::with_app) has put beside it.
     ///
-    /// What is to be tried again is due later: [`advance`](Self::advance) the clock and deliver again.
+    /// What will be tried again is due later: [`advance`](Self::advance) the clock and deliver again.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

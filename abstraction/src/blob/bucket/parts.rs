@@ -40,11 +40,10 @@ impl Parts {
             match content.next().await {
                 Some(Ok(piece)) => self.rest.extend_from_slice(&piece.into()),
                 Some(Err(error)) => {
-                    let error: BoxError = error.into();
-                    // A content that comes from a service fails as that does; all else is what a client sends.
-                    let origin = error.downcast_ref::<Error>().map_or(Origin::Request, Error::origin);
-                    let message = "the content could not be read; nothing was written";
-                    return Err(Error::invalid(message).with_origin(origin).with_source(error));
+                    // What a client sends is a 400 then, and what a handler of messages reads is tried again.
+                    let unread = "the content could not be read; nothing was written";
+                    let error = Error::own(error, || Error::invalid(unread).with_origin(Origin::Data));
+                    return Err(error.with_origin(Origin::App));
                 }
                 None => return Ok(self.rest.split().freeze()),
             }

@@ -76,6 +76,10 @@ impl Bucket {
     /// Writes an object from a stream. Nothing is visible before the stream has ended well; an
     /// error of the stream, or dropping the future, leaves what was there.
     ///
+    /// An isobar error of the stream, or the first one inside an error of the stream, is the error of the write. Any
+    /// other is `InvalidInput` of [`Origin::Data`]: over HTTP a 400, as for the body of a client that breaks off, and in
+    /// a handler of messages another attempt.
+    ///
     /// A stream has at most 430 GiB, else it is `TooLarge`. Up to 8 MiB of it are held in memory, and for every
     /// 8 GiB of a larger one 8 MiB more, at most 80 MiB.
     ///

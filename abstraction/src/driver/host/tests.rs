@@ -35,6 +35,7 @@ fn app() -> App {
     let routes = Router::new()
         .route("/fine", get("fine"))
         .route("/error", get(async || Err::<(), _>(Error::internal("out of paper"))))
+        .route("/refused", get(async || Err::<(), _>(Error::not_found("no paper").with_source(std::fmt::Error))))
         .route("/panic", get(async || -> () { panic!("out of paper") }))
         .route("/late", get(late))
         .route("/broken", get(broken))
@@ -88,6 +89,14 @@ async fn what_fails_is_logged_once_with_its_request() {
             assert!(errors[0].contains(part), "{path}: {part} is not in {}", errors[0]);
         }
     }
+}
+
+#[tokio::test]
+async fn the_source_of_a_4xx_is_logged_for_debugging() {
+    let (status, _, lines) = logged("/refused").await;
+    assert_eq!(status, 404);
+    let said = format!("no paper (not-found): {}", std::fmt::Error);
+    assert!(lines.iter().any(|line| line.starts_with("DEBUG") && line.contains(&said)), "{lines:#?}");
 }
 
 #[tokio::test]

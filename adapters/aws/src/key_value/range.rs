@@ -121,7 +121,8 @@ impl DynamoKeyValue {
     }
 
     pub(super) async fn scan_items(&self, segment: &ScanSegment) -> Result<Items> {
-        let after: Option<Key> = segment.after.as_deref().map(serde_json::from_str).transpose()?;
+        let after =
+            segment.after.as_deref().map(serde_json::from_str::<Key>).transpose().map_err(|_| foreign_cursor())?;
         if segment.segments > MOST_SEGMENTS {
             return Err(Error::invalid(format!("DynamoDB scans in at most {MOST_SEGMENTS} segments"))
                 .with_origin(Origin::Request));
@@ -137,9 +138,7 @@ impl DynamoKeyValue {
         let looked = match self.call("Scan", Safety::Read, &input).await? {
             Ok(body) => self.look(&body)?,
             Err(refusal) if after.is_some() && refusal.code == "ValidationException" => {
-                return Err(
-                    Error::invalid("the cursor is not one of this segment of this table").with_origin(Origin::Request)
-                );
+                return Err(foreign_cursor());
             }
             Err(refusal) => return Err(refusal.into()),
         };
@@ -158,6 +157,10 @@ impl DynamoKeyValue {
         let position = last_evaluated_key.map(|mut found| found.key()).transpose()?;
         Ok(Looked { expired: count - items.len(), items, position })
     }
+}
+
+fn foreign_cursor() -> Error {
+    Error::invalid("the cursor is not one of this segment of this table").with_origin(Origin::Request)
 }
 
 fn end(bound: &Bound<String>) -> Option<&str> {

@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use isobar::blob::{Bucket, PutMode, WriteOptions};
-use isobar::{Cloud, ErrorKind, Result};
+use isobar::{Cloud, ErrorKind, Origin, Result};
 
 use super::{content, in_pieces, keys_of, text};
 use crate::{Checked, World};
@@ -88,6 +88,7 @@ async fn a_stream_that_fails_early_or_late_leaves_what_was_there(world: Box<dyn 
             let options = WriteOptions::default().with_metadata("is", "new");
             let error = broken(&files, key, good, options).await;
             assert!(format!("{error:?}").contains("the wire was cut"), "{error:?}");
+            assert_eq!((error.kind(), error.origin()), (ErrorKind::InvalidInput, Origin::Data));
         }
         assert_eq!(keys_of(&files, "").await?, ["old"], "behind {good} bytes");
         let object = files.get("old").await?;

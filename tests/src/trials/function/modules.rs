@@ -5,7 +5,7 @@ use http::{Request, Uri};
 use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Event, Next, OriginalUri, Reply};
+use isobar::{BoxError, Event, Next, OriginalUri, Reply};
 
 use super::told;
 use crate::trials::pub_sub::Seen;
@@ -153,10 +153,11 @@ async fn layers_run_once_around_each_handler_in_their_order(world: Box<dyn World
 }
 
 /// Starts [`desk`] with this layer.
-async fn desk_inside<L, F>(world: &dyn World, log: &Log, layer: L) -> Result<Box<dyn RunningApp>>
+async fn desk_inside<L, F, E>(world: &dyn World, log: &Log, layer: L) -> Result<Box<dyn RunningApp>>
 where
     L: Fn(Event, Context, Next) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Reply>> + Send + 'static,
+    F: Future<Output = Result<Reply, E>> + Send + 'static,
+    E: Into<BoxError> + 'static,
 {
     let log = log.clone();
     world.run(move |cloud| desk(cloud, &log).layer(layer)).await
@@ -173,7 +174,7 @@ async fn dead_letters(world: &dyn World, app: &dyn RunningApp) -> Result<[Vec<De
 
 async fn an_error_of_a_layer_counts_as_one_of_a_handler(world: Box<dyn World>) -> Checked {
     let log = Log::default();
-    let closed = |_, _, _| async { Err(Error::invalid("the desk is closed")) };
+    let closed = |_, _, _| async { Err(isobar::axum::Error::new(Error::invalid("the desk is closed"))) };
     let app = desk_inside(&*world, &log, closed).await?;
     let answer = app.get("/a").await?;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
@@ -193,9 +194,9 @@ async fn an_error_of_a_layer_is_tried_again(world: Box<dyn World>) -> Checked {
     let log = Log::default();
     let late = |event, cx: Context, next: Next| async move {
         if cx.attempt() == 1 {
-            return Err(Error::internal("the clerk is late"));
+            return Err(BoxError::from("the clerk is late"));
         }
-        next.run(event, cx).await
+        Ok(next.run(event, cx).await?)
     };
     let app = desk_inside(&*world, &log, late).await?;
     world.cloud().topic::<u32>("jobs").publish(7_u32).await?;
@@ -239,10 +240,11 @@ async fn a_layer_that_changes_the_kind_of_an_event_fails_it(world: Box<dyn World
 
 async fn a_layer_that_changes_the_kind_of_a_reply_fails_it(world: Box<dyn World>) -> Checked {
     let change = async |event, cx, next: Next| {
-        Ok(match next.run(event, cx).await? {
+        let reply = match next.run(event, cx).await? {
             Reply::Http(_) => Reply::Handled(Outcome::Ack),
             _ => Reply::Http(().into_response()),
-        })
+        };
+        Ok::<_, Error>(reply)
     };
     let app = desk_inside(&*world, &Log::default(), change).await?;
     fails(&*world, &*app, "a layer replied to").await

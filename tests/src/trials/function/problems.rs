@@ -23,6 +23,7 @@ async fn a_problem_is_what_the_handler_says_or_the_error_inside(world: Box<dyn W
             "isobar" => Err(Error::not_found("no drawer"))?,
             "inside" => Err(axum::Error::new(Error::conflict("it is locked")))?,
             "foreign" => Err("the hinge is rusty")?,
+            "json" => serde_json::from_str::<u32>("x").map(drop).map_err(Error::from)?,
             _ => "x".parse::<u32>().map(drop)?,
         }
         Ok(())
@@ -33,6 +34,7 @@ async fn a_problem_is_what_the_handler_says_or_the_error_inside(world: Box<dyn W
         ("isobar", 404, "not-found", "no drawer"),
         ("inside", 409, "conflict", "it is locked"),
         ("foreign", 500, "internal", "the log of the app has the details"),
+        ("json", 500, "internal", "the log of the app has the details"),
         ("parse", 500, "internal", "the log of the app has the details"),
     ] {
         let response = app.get(&format!("/{how}")).await?;
@@ -48,6 +50,7 @@ async fn a_rejected_extractor_has_the_form_of_an_error(world: Box<dyn World>) ->
         .route("/maybe", post(async |body: Option<Json<u8>>| format!("{}", body.is_some())))
         .route("/query", get(async |Query(all): Query<BTreeMap<String, u8>>| Json(all)))
         .route("/path/{number}", get(async |Path(number): Path<u8>| Json(number)))
+        .route("/unwritable", get(async || Json(BTreeMap::from([((1, 2), 3)]))))
         .route("/none", get(async |Path(number): Path<u8>| Json(number)))
         .route("/optional", get(async |path: Option<Path<u8>>| format!("{}", path.is_some())));
     let app = serve(&*world, routes).await?;
@@ -62,6 +65,7 @@ async fn a_rejected_extractor_has_the_form_of_an_error(world: Box<dyn World>) ->
         ("GET /query?a=x", None, "", 400, "invalid-input"),
         ("GET /path/7", None, "", 200, ""),
         ("GET /path/x", None, "", 400, "invalid-input"),
+        ("GET /unwritable", None, "", 500, "internal"),
         ("GET /none", None, "", 500, "internal"),
         ("GET /optional", None, "", 200, ""),
     ] {

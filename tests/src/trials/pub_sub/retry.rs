@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream;
 use isobar::driver::Limits;
 use isobar::prelude::*;
 
@@ -13,6 +15,7 @@ crate::trials![
     "PS-2" => the_backoff_grows_with_every_attempt_up_to_its_maximum,
     "PS-2" => a_failing_message_is_never_retried_at_once,
     "PS-2" => any_error_of_a_handler_is_a_retry,
+    "PS-2" => content_that_breaks_off_is_a_retry,
     "PS-2" => a_panic_is_delivered_again,
     "PS-2" => a_panic_after_an_await_is_delivered_again,
     "PS-2" => a_redelivery_is_the_same_message,
@@ -88,6 +91,28 @@ async fn any_error_of_a_handler_is_a_retry(world: Box<dyn World>) -> Checked {
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
     assert_eq!(seen.all(), [1, 2]);
+    Ok(())
+}
+
+async fn content_that_breaks_off_is_a_retry(world: Box<dyn World>) -> Checked {
+    let seen = Seen::default();
+    let heard = seen.clone();
+    let app = move |cloud: &Cloud| {
+        let patient = cloud.topic::<u32>(JOBS).subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let copy = move |films: Bucket, job: Message<u32>, _cx| {
+            heard.add(job.attempt);
+            let cut = (job.attempt == 1).then(|| Err(std::io::Error::other("the wire was cut")));
+            let pieces = stream::iter([Ok(Bytes::from_static(b"film"))].into_iter().chain(cut));
+            async move { films.put_stream("a", pieces, WriteOptions::default()).await.map(drop) }
+        };
+        App::new("worker").with_state(cloud.bucket("films")).on_message(patient, copy).build()
+    };
+    let app = world.run(app).await?;
+    jobs::<u32>(&*world).publish(1_u32).await?;
+    app.deliver().await?;
+    deliver_later(&*world, &*app).await?;
+    assert_eq!(seen.all(), [1, 2]);
+    assert_eq!(world.cloud().bucket("films").get("a").await?.bytes().await?, "film");
     Ok(())
 }
 
