@@ -112,6 +112,6 @@ pub mod prelude {
     pub use crate::pub_sub::{Message, Outgoing, Topic};
     pub use crate::{
         App, Body, Cloud, Context, Error, ErrorKind, IntoOutcome, Json, ObjectChange, ObjectEvent, Outcome, Path,
-        Problem, Query, Result, TestClient, TestLogs, Tick,
+        Problem, Query, Result, TestClient, TestLogs, TestResponse, Tick,
     };
 }

@@ -63,14 +63,18 @@ pub async fn run<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<()> {
 /// [`run`] with these providers, as [`main_with`] takes them.
 pub async fn run_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> Result<()> {
     let environment = config::environment();
-    if environment.var(ISOBAR_MANIFEST).is_some() {
+    if asks_for_manifest(&environment) {
         return print_manifest(app);
     }
     serve(selection::host(&environment, adapters)?, adapters, &environment, app).await
 }
 
+fn asks_for_manifest(environment: &Environment) -> bool {
+    environment.var(ISOBAR_MANIFEST).is_some_and(|value| value != "0")
+}
+
 fn start<A: IntoApp>(environment: &Environment, adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> Result<()> {
-    if environment.var(ISOBAR_MANIFEST).is_some() {
+    if asks_for_manifest(environment) {
         return print_manifest(app);
     }
     let host = selection::host(environment, adapters)?;

@@ -4,6 +4,10 @@ use super::App;
 use crate::{BoxError, Error, Result};
 
 /// What the function that makes an app may return: [`App`], or a `Result` of it with any error.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no app",
+    note = "an app is `App`, or `Result<App, E>` with any error; end an app with a state with `.build()`"
+)]
 pub trait IntoApp: sealed::Sealed {
     /// The app. Errors: an isobar [`Error`] as it is. Any other is the source: of an error with the kind and the message of
     /// the first isobar error inside it, or else of a `Config`.

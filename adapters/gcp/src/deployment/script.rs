@@ -83,10 +83,9 @@ mod tests {
     use super::*;
     use crate::{GcpConfig, deployment};
 
-    const MANIFEST: &str = r#"{"app": "shop", "http": true,
-        "messages": [{"source": "clicks", "subscription": "default",
-            "retry": {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}}],
-        "objects": [], "schedules": [], "invokes": [], "tables": [], "buckets": [], "topics": []}"#;
+    const MANIFEST: &str = r#"{"version": 1, "app": "shop", "resources": [], "triggers": [{"kind": "http"},
+        {"kind": "message", "topic": "clicks", "subscription": "default",
+            "retry": {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}}]}"#;
 
     /// What stands in quotes, as the shell itself reads it.
     fn read_by_shell(word: &str) -> String {
@@ -187,9 +186,9 @@ mod tests {
     #[test]
     fn a_notification_is_made_once() {
         let manifest = MANIFEST.replace(
-            r#""objects": []"#,
-            r#""objects": [{"source": "pages", "retry":
-            {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}}]"#,
+            r#"{"kind": "http"},"#,
+            r#"{"kind": "object", "bucket": "pages", "retry":
+            {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}},"#,
         );
         let notification: Vec<_> =
             odd(&manifest).into_iter().filter(|request| request.url.ends_with("/notificationConfigs")).collect();
