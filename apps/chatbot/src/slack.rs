@@ -97,10 +97,10 @@ struct Event {
 
 /// Reads a request. Errors: only where it is no JSON; what is not understood is ignored, because
 /// Slack would send it again, and switch the app off after too many failures.
-pub(crate) fn read(body: &[u8]) -> serde_json::Result<Received> {
+pub(crate) fn read(body: &[u8]) -> Result<Received> {
     let payload: Payload = match serde_json::from_slice(body) {
         Err(error) if error.is_data() => return Ok(Received::Nothing("a request of an unknown form")),
-        payload => payload?,
+        payload => payload.map_err(|error| Error::invalid(format!("not JSON: {error}")))?,
     };
     Ok(match payload {
         Payload::UrlVerification { challenge } => Received::Challenge(challenge),

@@ -51,10 +51,10 @@ struct User {
 
 /// Reads an update. Errors: only where it is no JSON; what is not understood is ignored, because
 /// Telegram would send it again and again.
-pub(crate) fn read(body: &[u8]) -> serde_json::Result<Received> {
+pub(crate) fn read(body: &[u8]) -> Result<Received> {
     let update: Update = match serde_json::from_slice(body) {
         Err(error) if error.is_data() => return Ok(Received::Nothing("an update of an unknown form")),
-        update => update?,
+        update => update.map_err(|error| Error::invalid(format!("not JSON: {error}")))?,
     };
     let Some(message) = update.message else { return Ok(Received::Nothing("no new message")) };
     let (Some(text), Some(from)) = (message.text, message.from) else {
