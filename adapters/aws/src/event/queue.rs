@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::pub_sub::wire::{Arrived, attributes};
 
-/// One SQS message as Lambda hands it over.
+/// One SQS message as Lambda hands it over; [`Arrived`](crate::pub_sub::wire::Arrived) decodes it.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// What Lambda knows it by.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -190,6 +191,8 @@ impl RunningApp for AwsApp {
     }
 
     async fn deliver(&self) -> Result<()> {
+        // ministack sends the events of a bucket from a thread of its own, after its answer.
+        let mut may_be_late = self.manifest.objects().next().is_some();
         loop {
             let mut any = false;
             for queue in self.queues() {
@@ -197,8 +200,13 @@ impl RunningApp for AwsApp {
                     any = true;
                 }
             }
-            if !any {
-                return Ok(());
+            match any {
+                true => {}
+                false if may_be_late => {
+                    may_be_late = false;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                false => return Ok(()),
             }
         }
     }
