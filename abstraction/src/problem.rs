@@ -68,11 +68,16 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with any status.
+    /// A problem with any status from 400 to 599. Another one is no problem, and is answered as a 500 whose log has it.
     ///
     /// The `error` of the answer is the [kind](ErrorKind) of that status; where no kind has it, the standard's
     /// name for it, such as `unprocessable-entity`.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        if !(400..=599).contains(&status.as_u16()) {
+            let message = message.into();
+            let error = Error::internal(format!("a problem with the status {}: {message}", status.as_u16()));
+            return Self { stated: None, error: error.into() };
+        }
         let other = if status.is_server_error() { ErrorKind::Unavailable } else { ErrorKind::InvalidInput };
         let kind = kind_of(status).unwrap_or(other);
         Self { stated: Some(status), error: Error::new(kind, message).into() }

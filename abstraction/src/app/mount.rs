@@ -25,7 +25,8 @@ impl App {
     /// `prefix` changes no name: modules share topics, buckets, tables, schedules and functions, and may open the same.
     /// The module's own name counts for nothing. A module may have mounted others.
     ///
-    /// A prefix begins with `/` and does not end with it, and has no empty segment, no `{}` and no query. What is not
+    /// A prefix begins with `/` and does not end with it, and has no empty segment, no `.`, `..` or `.isobar`, no `{}` and
+    /// no query. What is not
     /// ASCII is percent-encoded, as in a request. `/`, or an
     /// empty one, is for a module that brings the routes to an app without any. Any other prefix, two services at one
     /// prefix, and two handlers for one trigger are problems that [`start`](Self::start) lists.
@@ -63,8 +64,8 @@ impl App {
         }
         if !is_prefix(&prefix) {
             self.problems.push(format!(
-                "the prefix `{}` of a module is no path; begin it with `/`, as `/admin`, without an empty segment, `{{}}`, \
-                 a query, or `/` at its end, and percent-encode what is not ASCII",
+                "the prefix `{}` of a module is no path; begin it with `/`, as `/admin`, without an empty segment, `.`, `..`, \
+                 `.isobar`, `{{}}`, a query, or `/` at its end, and percent-encode what is not ASCII",
                 prefix.escape_debug()
             ));
         }
@@ -87,7 +88,8 @@ impl App {
 }
 
 fn is_prefix(prefix: &str) -> bool {
-    let has_segments = || prefix.split('/').skip(1).all(|segment| !segment.is_empty());
+    // A client resolves `.` and `..` before it sends a path, and what begins with `/.isobar` is for the hosts.
+    let has_segments = || prefix.split('/').skip(1).all(|segment| !["", ".", "..", ".isobar"].contains(&segment));
     let is_path =
         || prefix.is_ascii() && !prefix.contains(['{', '}', '?', '#']) && prefix.parse::<PathAndQuery>().is_ok();
     prefix.is_empty() || prefix.starts_with('/') && has_segments() && is_path()
@@ -149,7 +151,23 @@ mod tests {
         for good in ["", "/a", "/a/b", "/k%C3%A4se", "/.well-known"] {
             assert!(is_prefix(good), "{good:?}");
         }
-        for bad in ["a", "/a/", "//", "/a//b", "//a", "/{id}", "/a?b", "/a#b", "/a b", "/a\n", "http://a/b", "/käse"] {
+        for bad in [
+            "a",
+            "/a/",
+            "//",
+            "/a//b",
+            "//a",
+            "/{id}",
+            "/a?b",
+            "/a#b",
+            "/a b",
+            "/a\n",
+            "http://a/b",
+            "/käse",
+            "/a/../b",
+            "/.",
+            "/.isobar/x",
+        ] {
             assert!(!is_prefix(bad), "{bad:?}");
         }
     }

@@ -65,6 +65,10 @@ fn the_first_isobar_error_among_the_sources_decides() {
 #[test]
 fn a_constructor_decides_status_name_and_detail() {
     let problem = |status| Problem::new(StatusCode::from_u16(status).unwrap(), "why");
+    for none in [200, 301, 600, 999] {
+        assert_eq!(seen(&problem(none)), (500, "internal".to_owned(), HIDDEN), "{none}");
+        assert!(format!("{:?}", problem(none)).contains(&format!("the status {none}: why")));
+    }
     for (status, name, detail) in [
         (400, "invalid-input", "why"),
         (409, "conflict", "why"),
