@@ -14,7 +14,8 @@ fn own(key: Key) -> Key {
 /// For crates of isobar: items of their own in a table of an app, with values of type `V`.
 ///
 /// They lie in the app's partitions, and can be written in one [transaction](Transaction) with the app's own items. An
-/// app neither reads nor writes them by its [`Table`]; a [driver](super::driver::KeyValue) does not tell them from other items.
+/// app neither reads nor writes them by its [`Table`]; a [driver](super::driver::KeyValue) stores and
+/// returns them as any other items.
 ///
 /// In the sort key stands the part after the mark U+10FFFF U+10FFFF, at most 504 bytes. A crate begins it with its
 /// own name.
