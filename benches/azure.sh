@@ -23,7 +23,7 @@ build() {
     cp target/lambda/shortener target/lambda/shortener-azure
     # A build of its own: together with the shortener it would give that all of its features.
     timeout "$limit" cargo build -q --locked -p isobar-benches --profile lambda --bin functions --bin cosmos
-    timeout "$limit" cargo build -q --locked --release --manifest-path tests/cosmos-emulator/Cargo.toml \
+    timeout "$limit" cargo build -q --locked --release --manifest-path tests/e2e/cosmos-emulator/Cargo.toml \
         --target-dir target/cosmos-emulator
 }
 

@@ -36,7 +36,7 @@ pub struct Cosmos {
 }
 
 impl Cosmos {
-    /// The emulator in Azure's own driver, which `tests/cosmos-emulator` puts behind a socket. It is no
+    /// The emulator in Azure's own driver, which `tests/e2e/cosmos-emulator` puts behind a socket. It is no
     /// server that is built for speed; both sides wait for it alike.
     pub fn emulator() -> Self {
         let mut command = Command::new(EMULATOR);

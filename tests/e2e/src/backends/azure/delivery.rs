@@ -1,0 +1,174 @@
+//! **A double**, made by us, of what the Functions host does for triggers: it takes messages from their queues, as
+//! the functions' bindings say, hands them over, and completes or gives back what the answer says; and fires timers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use http::Request;
+use isobar::clock::to_rfc3339;
+use isobar::driver::{Clock, POISON, ResourceKind};
+use isobar::manifest::Manifest;
+use isobar::pub_sub::DeadLetter;
+use isobar::{Body, Result, TestResponse};
+use isobar_azure::AzureProvider;
+
+use super::account::Account;
+use super::host::Host;
+use super::service_bus::Delivery;
+use super::storage;
+use crate::backends::aging::Aging;
+use crate::backends::held::HeldClock;
+use crate::backends::provisioned::Provisioned;
+use crate::functions_host::{FunctionsHost, Queued, ServiceBusMessage, Trigger};
+use isobar_conformance::RunningApp;
+
+/// What the host hides a message for that is being handled.
+const VISIBILITY: Duration = Duration::from_secs(600);
+
+/// `maxDequeueCount` of host.json.
+const MOST_DELIVERIES: u32 = 5;
+
+/// How many messages of a queue are handled at once: `batchSize`.
+const AT_ONCE: usize = 16;
+
+/// An app behind the Functions host.
+#[derive(Debug)]
+pub struct AzureApp {
+    pub(super) host: Host,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) account: Arc<Account>,
+    pub(super) clock: HeldClock,
+    /// Where the app's clock is the machine's.
+    pub(super) aging: Option<(Aging, Provisioned<AzureProvider, Account>)>,
+}
+
+impl AzureApp {
+    /// The stand-in of the host, where the app is deployed.
+    pub fn functions_host(&self) -> Option<&FunctionsHost> {
+        match &self.host {
+            Host::StandIn(host) => Some(host),
+            Host::Here { .. } => None,
+        }
+    }
+
+    /// Polls a storage queue once. Returns whether there was anything.
+    async fn poll_queue(&self, trigger: Trigger<'_>) -> Result<bool> {
+        let queue = trigger.text("queueName").unwrap_or_default();
+        let messages = self.account.tap.receive(queue, VISIBILITY).await?;
+        let handled = messages.iter().map(|message| self.queued(trigger, queue, message)).collect::<Vec<_>>();
+        let handled: Vec<_> = stream::iter(handled).buffer_unordered(AT_ONCE).collect().await;
+        handled.into_iter().collect::<Result<()>>()?;
+        Ok(!messages.is_empty())
+    }
+
+    async fn queued(&self, trigger: Trigger<'_>, queue: &str, message: &storage::Queued) -> Result<()> {
+        let storage::Queued { id, receipt, text, count, inserted } = message.clone();
+        let call = trigger.queue_message(&Queued { id, receipt, text, dequeue_count: count, inserted });
+        let handled = match call {
+            Ok(call) => self.host.call(&call).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match handled {
+            Err(_) if message.count < MOST_DELIVERIES => {
+                self.account.tap.give_back(message);
+                return Ok(());
+            }
+            Err(_) => self.account.storage.send(&format!("{queue}{POISON}"), &message.text).await?,
+            Ok(()) => {}
+        }
+        self.account.tap.delete(queue, message).await
+    }
+
+    /// Polls a subscription of Service Bus once. Returns whether there was anything.
+    async fn poll_subscription(&self, trigger: Trigger<'_>) -> bool {
+        let told = |name| trigger.text(name).unwrap_or_default();
+        let path = format!("{}/subscriptions/{}", told("topicName"), told("subscriptionName"));
+        let mut messages = Vec::new();
+        while messages.len() < AT_ONCE
+            && let Some(message) = self.account.bus.receive(&path)
+        {
+            messages.push(message);
+            // The wait of an answer that is held back is told by the clock, which tells one at a time.
+            if trigger.binding["isSessionsEnabled"] == true {
+                break;
+            }
+        }
+        let handled = messages.iter().map(|message| self.delivered(trigger, message)).collect::<Vec<_>>();
+        stream::iter(handled).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+        !messages.is_empty()
+    }
+
+    async fn delivered(&self, trigger: Trigger<'_>, delivery: &Delivery) {
+        self.clock.take();
+        match self.host.call(&trigger.service_bus_message(&message(delivery))).await {
+            Ok(_) => self.account.bus.complete(delivery),
+            Err(_) => self.account.bus.abandon(delivery, self.clock.take()),
+        };
+    }
+
+    /// Polls everything once. Returns whether there was anything.
+    async fn poll(&self) -> Result<bool> {
+        let mut any = false;
+        for trigger in self.host.files().triggers() {
+            any |= match trigger.text("type") {
+                Some("serviceBusTrigger") => self.poll_subscription(trigger).await,
+                Some("queueTrigger") => self.poll_queue(trigger).await?,
+                _ => false,
+            };
+        }
+        Ok(any)
+    }
+}
+
+fn message(delivery: &Delivery) -> ServiceBusMessage {
+    ServiceBusMessage {
+        id: delivery.id.clone(),
+        lock: delivery.lock.clone(),
+        body: delivery.body.clone(),
+        delivery_count: delivery.count,
+        sequence: delivery.sequence,
+        session: delivery.session.clone(),
+        enqueued: to_rfc3339(delivery.enqueued),
+        properties: delivery.properties.clone().into_iter().collect(),
+    }
+}
+
+#[async_trait]
+impl RunningApp for AzureApp {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
+        if let Some((aging, provider)) = &self.aging {
+            aging.catch_up(provider, &self.manifest).await?;
+        }
+        self.host.http(request).await
+    }
+
+    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+        self.host.invoke(function, payload).await
+    }
+
+    async fn tick(&self, schedule: &str) -> Result<()> {
+        let due = to_rfc3339(self.clock.now());
+        let call = self.host.call_of(&format!("schedule-{schedule}"), |trigger| trigger.timer(&due));
+        self.host.call(&call).await.map(drop)
+    }
+
+    async fn deliver(&self) -> Result<()> {
+        while self.poll().await? {}
+        Ok(())
+    }
+
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
+        self.account.dead_letters(kind, name).await
+    }
+
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
+        self.account.redrive(kind, name).await
+    }
+}

@@ -1,0 +1,74 @@
+//! What the emulators of Azure get wrong, or what a service of Azure itself cannot do, by trial.
+
+use isobar_conformance::{Gap, Trial};
+
+const fn gap(trial: &'static str, reason: &'static str) -> Gap {
+    Gap { trial, reason }
+}
+
+const UNORDERED: &str = "Azure itself: a Storage Queue keeps no order, and a message with a key is `Unsupported`";
+const SMALL: &str = "Azure itself: a message of a Storage Queue is 64 KiB of text, less than the portable limit";
+const EXPIRY: &str = "Azurite measures a signature's end by the machine's clock, which a trial cannot move";
+const PARTS: &str = "Azure itself: whoever commits a blob discards the parts of all others, who are told `Conflict`";
+const CAUSES: &str = "Azure itself: the caller is over HTTP, and is told an error and not what caused it";
+const UTF_16: &str = "Azurite lists names in the order of UTF-16, and goes on from a page by it";
+const PROCESSES: &str = "Azure itself: a session is of one process, and this trial reads in one what another wrote";
+const HALVES: &str = "the emulator copies a transaction to its other regions item by item";
+/// Of Azurite, with values in Table Storage and messages in Storage Queues.
+pub const AZURITE: &[Gap] = &[
+    gap("body_attributes_ordering_key_and_id_arrive_as_they_were_published", UNORDERED),
+    gap("a_topic_that_nobody_handles_takes_messages", UNORDERED),
+    gap("a_redelivery_is_the_same_message", UNORDERED),
+    gap("with_an_ordering_key_the_longest_wait_is_that_of_the_provider", UNORDERED),
+    gap("a_dead_letter_put_back_is_the_message_that_it_was", UNORDERED),
+    gap("messages_of_one_key_come_in_the_order_of_publishing", UNORDERED),
+    gap("messages_of_one_key_are_handled_one_at_a_time", UNORDERED),
+    gap("messages_of_one_key_wait_for_one_that_is_tried_again", UNORDERED),
+    gap("messages_of_one_key_wait_for_one_that_panicked", UNORDERED),
+    gap("after_a_dead_letter_the_next_of_its_key_comes", UNORDERED),
+    gap("after_a_rejected_message_the_next_of_its_key_comes", UNORDERED),
+    gap("a_key_does_not_hold_back_other_keys_nor_messages_without_one", UNORDERED),
+    gap("a_batch_keeps_the_order_of_each_key", UNORDERED),
+    gap("keys_that_look_alike_are_different", UNORDERED),
+    gap("equal_messages_of_a_batch_are_different_messages", UNORDERED),
+    gap("ordering_keys_within_the_rule_are_delivered", UNORDERED),
+    gap("a_message_outlives_the_end_whole", UNORDERED),
+    gap("the_order_of_a_key_outlives_the_end", UNORDERED),
+    gap("an_oversize_message_in_a_batch_is_refused_alone", SMALL),
+    gap("a_batch_larger_than_any_request_is_delivered_whole", SMALL),
+    gap("a_message_of_just_the_limit_is_delivered_and_one_byte_more_is_too_large", SMALL),
+    gap("attributes_count_towards_the_limit_of_a_message", SMALL),
+    gap("a_body_that_is_no_text_counts_by_its_length_in_base64", SMALL),
+    gap("only_what_is_no_text_counts_in_base64", SMALL),
+    gap("an_error_of_another_library_is_internal_and_keeps_its_text", CAUSES),
+    gap("a_signed_url_is_refused_once_it_has_expired", EXPIRY),
+    gap("racing_streams_leave_one_of_them_whole", PARTS),
+    gap("pages_of_strange_object_keys_go_on_from_printed_cursors", UTF_16),
+];
+
+/// Of the emulator of Cosmos DB, Azurite's blobs and the double of Service Bus.
+pub const COSMOS: &[Gap] = &[
+    gap("an_error_of_another_library_is_internal_and_keeps_its_text", CAUSES),
+    gap("a_signed_url_is_refused_once_it_has_expired", EXPIRY),
+    gap("racing_streams_leave_one_of_them_whole", PARTS),
+    gap("pages_of_strange_object_keys_go_on_from_printed_cursors", UTF_16),
+];
+
+/// The rows that are tried on a Cosmos DB whose reads are late: those of single items.
+const LATE_ROWS: [&str; 11] =
+    ["KV-1", "KV-2", "KV-4", "KV-5", "KV-6", "KV-7", "KV-15", "KV-16", "KV-17", "KV-19", "KV-21"];
+
+/// Whether a trial is of single items, whose reads may be late.
+pub fn is_of_single_items(trial: &Trial) -> bool {
+    LATE_ROWS.contains(&trial.row)
+}
+
+/// Of the emulator of Cosmos DB where reads are answered by a region that sees each write later.
+pub const LATE: &[Gap] = &[
+    gap("two_handles_of_a_table_share_its_items", PROCESSES),
+    gap("a_counter_is_an_item_that_every_read_and_write_takes", PROCESSES),
+    gap("update_of_a_value_of_another_type_is_invalid_input_and_leaves_it", PROCESSES),
+    gap("a_value_of_a_newer_form_of_the_type_is_read_by_the_older", PROCESSES),
+    gap("a_transaction_that_is_dropped_happens_whole_or_not_at_all", HALVES),
+    gap("transactions_write_and_see_expiry", HALVES),
+];

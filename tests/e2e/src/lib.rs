@@ -1,0 +1,13 @@
+//! isobar on what is real: emulators that others wrote, doubles of ours, the hosts, and the apps.
+//!
+//! The targets run the [conformance suite](isobar_conformance) and the apps on the [`backends`] of this crate.
+
+pub mod backends;
+pub mod built;
+pub mod crash;
+pub mod emulators;
+mod front;
+pub mod functions_host;
+pub mod mappings;
+pub mod telegram;
+pub mod transcript;

@@ -1,0 +1,145 @@
+//! `mappings.md`, generated from the rows, the profiles and the trials.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use isobar::driver::{Limits, Profile};
+
+use crate::backends::{aws, azure, gcp};
+use isobar_conformance::rows::ROWS;
+use isobar_conformance::{Gap, Trial, trials};
+
+/// The text that is not generated: what the document is, and the map of services.
+const HEAD: &str = include_str!("mappings_head.md");
+
+/// The whole document, for these profiles in this order.
+pub fn document(profiles: &[&Profile]) -> String {
+    let mut text = HEAD.to_owned();
+    limits(&mut text, profiles);
+    guarantees(&mut text, profiles);
+    gaps(&mut text);
+    text
+}
+
+/// The services that a cloud's trials run on, and what each of them cannot show.
+const EMULATORS: &[(&str, &[Gap])] = &[
+    ("moto", aws::gaps::MOTO),
+    ("ministack", aws::gaps::MINISTACK),
+    ("Azurite", azure::gaps::AZURITE),
+    ("Cosmos DB", azure::gaps::COSMOS),
+    ("Google's emulators", gcp::gaps::EMULATORS),
+];
+
+fn gaps(text: &mut String) {
+    text.push_str(
+        "\n## What the emulators do not show\n\n\
+         The trials of AWS run on moto and on ministack. Those of Azure run twice: on Azurite alone (Table Storage, Blob Storage,\n\
+         Storage Queues), and as `Cosmos DB` on the emulator in Microsoft's own crate, with blobs on Azurite and a **double of ours\n\
+         for Service Bus**, which has no emulator here; those of key-value once more on that emulator's region that lags. Those of\n\
+         Google Cloud run on Google's own emulators of Firestore and Pub/Sub, and on fake-gcs-server, before which **we check\n\
+         signatures, and the condition of a copy**. What calls the app in the place of Lambda, of the Functions host or of Pub/Sub,\n\
+         and what makes Azure's events of blobs, is a double of ours too. End to end, the apps' binaries run in ministack's Lambda,\n\
+         under a **stand-in of ours for the Functions host**, and as a service to which Google's emulator pushes.\n\n\
+         A trial that one of them cannot pass is ignored there, with the reason; a trial that all of a cloud's ignore is checked\n\
+         on no service of it.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
+    );
+    for trial in trials::all() {
+        let ignored = EMULATORS
+            .iter()
+            .filter_map(|(name, gaps)| gaps.iter().find(|gap| gap.trial == trial.name).map(|gap| (*name, gap.reason)));
+        let (names, reasons): (Vec<_>, BTreeSet<_>) = ignored.unzip();
+        if !names.is_empty() {
+            let reasons: Vec<_> = reasons.into_iter().collect();
+            let trial_name = trial.name.replace('_', " ");
+            let _ = writeln!(text, "| {} | {trial_name} | {} | {} |", trial.row, names.join(", "), reasons.join("; "));
+        }
+    }
+}
+
+fn table_head(text: &mut String, first: &str, profiles: &[&Profile], last: &[&str]) {
+    let names = profiles.iter().map(|profile| profile.provider).chain(last.iter().copied());
+    let names: Vec<_> = names.collect();
+    let _ = writeln!(text, "| {first} | {} |", names.join(" | "));
+    let columns = first.split(" | ").count() + names.len();
+    let _ = writeln!(text, "|{}", "---|".repeat(columns));
+}
+
+fn limits(text: &mut String, profiles: &[&Profile]) {
+    text.push_str(
+        "\n## Limits\n\nIn bytes unless a unit stands there. The column `portable` is what the portable types \
+                   hold to on every provider;\n`Cloud::allow_provider_limits` takes the provider's own.\n\n",
+    );
+    let portable = Profile::portable("portable");
+    let columns: Vec<&Profile> = std::iter::once(&portable).chain(profiles.iter().copied()).collect();
+    table_head(text, "row | limit", &columns, &["checked by"]);
+    for (number, (name, row, value)) in (1..).zip(LIMITS) {
+        let values: Vec<_> = columns.iter().map(|profile| value(&profile.limits)).collect();
+        let _ = writeln!(text, "| LI-{number} | {name} | {} | {row} |", values.join(" | "));
+    }
+    let lag: Vec<_> = columns.iter().map(|profile| duration(profile.ttl_lag)).collect();
+    let number = LIMITS.len() + 1;
+    let _ = writeln!(
+        text,
+        "| LI-{number} | an expired item may lie in the store, unseen, for | {} | KV-16 |",
+        lag.join(" | ")
+    );
+}
+
+/// A name, the row whose trials check it, and its value.
+type Limit = (&'static str, &'static str, fn(&Limits) -> String);
+
+const LIMITS: &[Limit] = &[
+    ("partition key", "KV-18", |limits| number(limits.partition_bytes)),
+    ("sort key", "KV-18", |limits| number(limits.sort_bytes)),
+    ("item, keys and value", "KV-18", |limits| number(limits.item_bytes)),
+    ("writes in a transaction", "KV-14", |limits| number(limits.transaction_writes)),
+    ("transaction", "KV-14", |limits| number(limits.transaction_bytes)),
+    ("counter, ±", "KV-15", |limits| number(limits.counter_max_abs.unsigned_abs())),
+    ("message, body and attributes", "PS-9", |limits| number(limits.message_bytes)),
+    ("attributes of a message", "PS-9", |limits| number(limits.message_attributes)),
+    ("ordering key", "PS-9", |limits| number(limits.ordering_key_bytes)),
+    ("object key, as stored", "BL-17", |limits| number(limits.object_key_bytes)),
+    ("metadata of an object", "BL-17", |limits| number(limits.metadata_bytes)),
+    ("headers of an HTTP request", "FN-11", |limits| number(limits.request_headers)),
+    ("HTTP request target and headers", "FN-11", |limits| number(limits.request_head_bytes)),
+    ("HTTP request body", "FN-2", |limits| number(limits.request_bytes)),
+    ("HTTP response body", "FN-2", |limits| number(limits.response_bytes)),
+    ("payload of a direct call", "FN-4", |limits| number(limits.invoke_bytes)),
+    ("run of an HTTP handler", "FN-6", |limits| duration(limits.http_timeout)),
+    ("run of any other handler", "FN-6", |limits| duration(limits.event_timeout)),
+    ("life of a signed URL", "BL-13", |limits| duration(limits.signed_url_lifetime)),
+    ("wait before a message is delivered again", "PS-3", |limits| duration(limits.retry_after)),
+    ("the same with an ordering key", "PS-3", |limits| duration(limits.ordered_retry_after)),
+];
+
+fn guarantees(text: &mut String, profiles: &[&Profile]) {
+    text.push_str(
+        "\n## Guarantees\n\nWhat stands under a provider is how it keeps the guarantee, where that is worth saying; an \
+         empty cell means\nthat it keeps it in the plain way. The trials are functions under `tests/conformance/src/trials/`. \n\n",
+    );
+    table_head(text, "row | guarantee", profiles, &["trials"]);
+    let mut by_row: BTreeMap<&str, Vec<Trial>> = BTreeMap::new();
+    trials::all().into_iter().for_each(|trial| by_row.entry(trial.row).or_default().push(trial));
+    for row in ROWS {
+        let note = |profile: &&Profile| profile.notes.iter().find(|(id, _)| *id == row.id).map_or("", |(_, note)| note);
+        let notes: Vec<_> = profiles.iter().map(note).collect();
+        let trials = by_row.get(row.id).map_or(0, Vec::len);
+        let _ = writeln!(text, "| {} | {} | {} | {trials} |", row.id, row.guarantee, notes.join(" | "));
+    }
+}
+
+fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
+}
+
+fn duration(value: Duration) -> String {
+    match value.as_secs() {
+        0 => "0".to_owned(),
+        seconds if seconds % 86_400 == 0 => format!("{} d", seconds / 86_400),
+        seconds if seconds % 3_600 == 0 => format!("{} h", seconds / 3_600),
+        seconds => format!("{seconds} s"),
+    }
+}

@@ -1,0 +1,91 @@
+//! The apps as their users deploy them to AWS: built with the feature `aws`, zipped, and run by
+//! ministack behind its own HTTP API, queues and Lambda runtime.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
+
+#[path = "end_to_end/same.rs"]
+mod same;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use isobar_conformance::{Check, Checked};
+use isobar_e2e::backends::aws::Aws;
+use isobar_e2e::backends::aws::deployed::Deployed;
+use isobar_e2e::built;
+use isobar_e2e::emulators::{Emulator, MINISTACK, Python};
+use serde_json::Value;
+
+const TRIALS: &[(&str, Check<Deployed>)] = &[
+    ("the_shortener_does_the_same_on_aws", |aws| Box::pin(same::shortener(aws))),
+    ("a_poison_message_harms_no_other", |aws| Box::pin(same::poison(aws))),
+    ("the_chatbot_does_the_same_on_aws", |aws| {
+        Box::pin(same::chatbot(move |environment| Deployed {
+            bootstrap: aws.bootstrap.with_file_name("chatbot"),
+            environment,
+            ..aws
+        }))
+    }),
+    ("the_same_binary_runs_under_cargo_lambda_watch", |aws| {
+        Box::pin(the_same_binary_runs_under_cargo_lambda_watch(aws))
+    }),
+];
+
+fn main() -> ExitCode {
+    isobar_conformance::run_checks("aws::end-to-end", Duration::from_secs(120), TRIALS, || {
+        let python = Python::ready()?;
+        let emulator = Emulator::start(&python, MINISTACK, &[]).unwrap();
+        let deployed = Deployed {
+            endpoint: emulator.url(),
+            python: python.interpreter().to_owned(),
+            bootstrap: built::apps("aws").unwrap().join("shortener"),
+            environment: BTreeMap::new(),
+        };
+        Ok((deployed, emulator))
+    })
+}
+
+/// The Lambda of cargo-lambda, on its own port, and the binary that ministack was given too.
+async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> Checked {
+    let services = Aws { name: "ministack", endpoint: aws.endpoint.clone(), account: "000000000000", gaps: &[] };
+    let world = services.open_as("cl-").await?;
+    drop(world.run(shortener::app).await?);
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut watch = tokio::process::Command::new(aws.python.with_file_name("cargo-lambda"))
+        .args(["lambda", "watch", "--quiet", "--only-lambda-apis", "--invoke-address", "127.0.0.1"])
+        .args(["--invoke-port", &port.to_string()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let api = format!("127.0.0.1:{port}");
+    while tokio::net::TcpStream::connect(&api).await.is_err() {
+        assert_eq!(watch.try_wait()?, None, "cargo-lambda has ended, without listening on {api}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let variables = [
+        ("AWS_LAMBDA_RUNTIME_API", format!("http://{api}/.rt")),
+        ("AWS_LAMBDA_FUNCTION_NAME", "_".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "-".to_owned()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "-".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCOUNT_ID", "000000000000".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_ENDPOINT_URL", aws.endpoint.clone()),
+        ("ISOBAR_PREFIX", "cl-".to_owned()),
+    ];
+    let _function = tokio::process::Command::new(&aws.bootstrap).envs(variables).kill_on_drop(true).spawn()?;
+    let post = Request::post(format!("http://{api}/lambda-url/_/")).header("content-type", "application/json");
+    let made = world.fetch(post.body(Bytes::from_static(br#"{"url": "https://example.org/"}"#))?).await?;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made: Value = made.json()?;
+    let link = format!("http://{api}/lambda-url/_/{}", made["id"].as_str().unwrap());
+    let followed = world.fetch(Request::get(link).body(Bytes::new())?).await?;
+    assert_eq!((followed.status.as_u16(), followed.header("location")), (307, Some("https://example.org/")));
+    Ok(())
+}

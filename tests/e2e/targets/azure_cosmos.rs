@@ -1,0 +1,15 @@
+//! The conformance suite on Cosmos DB, as the emulator in Azure's own driver has it; on blobs, as Azurite has
+//! them; and on our own double of Service Bus.
+#![allow(clippy::unwrap_used)] // a target fails by panicking
+
+use isobar_e2e::backends::azure::{Azure, Services, gaps};
+use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Node};
+
+fn main() -> std::process::ExitCode {
+    isobar_conformance::run_if_present("azure-cosmos", || {
+        let azurite = Azurite::start(&Node::ready()?).unwrap();
+        let cosmos = CosmosEmulator::start(&CosmosProgram::ready()?).unwrap();
+        let services = Services::storage(&azurite).with_cosmos(&cosmos.endpoint);
+        Ok((Azure { name: "azure-cosmos", services, gaps: gaps::COSMOS }, (azurite, cosmos)))
+    })
+}

@@ -1,0 +1,20 @@
+//! The conformance suite's trials of single items on a Cosmos DB whose reads are answered by a region that sees each
+//! write later: what a writer reads of its own writes is there by session tokens alone.
+#![allow(clippy::unwrap_used)] // a target fails by panicking
+
+use std::time::Duration;
+
+use isobar_e2e::backends::azure::{Azure, Services, gaps};
+use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Node};
+
+/// Longer than a read takes to come after a write.
+const LAG: Duration = Duration::from_millis(30);
+
+fn main() -> std::process::ExitCode {
+    isobar_conformance::run_some("azure-cosmos-late", gaps::is_of_single_items, || {
+        let azurite = Azurite::start(&Node::ready()?).unwrap();
+        let cosmos = CosmosEmulator::start_late(&CosmosProgram::ready()?, LAG).unwrap();
+        let services = Services::storage(&azurite).with_cosmos(&cosmos.endpoint);
+        Ok((Azure { name: "azure-cosmos-late", services, gaps: gaps::LATE }, (azurite, cosmos)))
+    })
+}

@@ -1,0 +1,169 @@
+//! Who may not is refused, and who may only wait is waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobar::driver::blob::{SignRequest, SignedAccess};
+use isobar::driver::pub_sub::RawMessage;
+use isobar::driver::{Environment, Location, Provider, ResourceKind, ResourceUrl};
+use isobar::prelude::*;
+use isobar::{ErrorKind, TraceParent};
+use isobar_azure::{AzureConfig, AzureProvider};
+use isobar_conformance::Checked;
+use isobar_e2e::backends::azure::service_bus::{ServiceBus, Sessions};
+use isobar_e2e::emulators::{ACCOUNT, Azurite, COSMOS_KEY, CosmosEmulator, Identity, Issued, Library};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde_json::json;
+
+use super::certificates::Certificates;
+use super::{Both, settings};
+
+/// A key of the right form that no account has.
+const WRONG: &str = "d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmc=";
+
+fn provider(vars: &[(&str, &str)]) -> isobar::Result<AzureProvider> {
+    let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
+    Ok(AzureProvider::new(AzureConfig::from_environment(&environment)?))
+}
+
+fn at(kind: ResourceKind, url: &str) -> isobar::Result<Location> {
+    Ok(Location::new(kind, "resource").with_url(ResourceUrl::parse(url)?))
+}
+
+/// A read of a table and a bucket, and a message, with what became of them.
+async fn attempts(azure: &AzureProvider, urls: [&str; 3]) -> [(&'static str, Option<ErrorKind>); 3] {
+    let kind = |error: Option<isobar::Error>| error.map(|error| error.kind());
+    let [table, bucket, topic] = urls;
+    let table = azure.key_value(&at(ResourceKind::Table, table).unwrap()).unwrap();
+    let bucket = azure.blob(&at(ResourceKind::Bucket, bucket).unwrap()).unwrap();
+    let topic = azure.pub_sub(&at(ResourceKind::Topic, topic).unwrap()).unwrap();
+    let read = table.get(&isobar::key_value::Key::from("a")).await.err();
+    let listed = bucket.list(&isobar::driver::blob::ListRequest::new("", 10)).await.err();
+    let message = RawMessage::new("a", TraceParent::random());
+    let sent = topic.publish(vec![message]).await.into_iter().find_map(Result::err);
+    [("table", kind(read)), ("bucket", kind(listed)), ("topic", kind(sent))]
+}
+
+pub(super) async fn a_wrong_key_is_refused(both: Arc<Both>) -> Checked {
+    let world = both.full.open_as("xa-").await?;
+    world.cloud().bucket("pages").put("a", "b").await?;
+    world.cloud().table::<u32>("items").put("a", &1).await?;
+    let services = &both.full.services;
+    let cosmos = services.cosmos.as_deref().unwrap();
+    let storage = format!(
+        "AccountName={ACCOUNT};AccountKey={WRONG};BlobEndpoint={}/{ACCOUNT};QueueEndpoint={}/{ACCOUNT};TableEndpoint={}/{ACCOUNT}",
+        services.blob, services.queue, services.table
+    );
+    let cosmos = format!("AccountEndpoint={cosmos};AccountKey={WRONG}");
+    let azure =
+        provider(&[("AZURE_STORAGE_CONNECTION_STRING", &storage), ("AZURE_COSMOS_CONNECTION_STRING", &cosmos)])?;
+    for table in ["cosmos://xa-items", "aztable://items"] {
+        for (what, kind) in attempts(&azure, [table, "az://xa-pages", "azqueue://clicks"]).await {
+            let refused = [Some(ErrorKind::Unauthenticated), Some(ErrorKind::PermissionDenied)];
+            assert!(refused.contains(&kind), "{what} at {table}: {kind:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Azurite by https, opened by tokens of the stand-in for the identity's endpoint.
+struct ByIdentity {
+    certificates: Certificates,
+    azurite: Azurite,
+    identity: Identity,
+    sdk: Library,
+}
+
+impl ByIdentity {
+    async fn start(both: &Both) -> isobar::Result<Self> {
+        let certificates = Certificates::make();
+        let azurite = Azurite::start_with_tokens(&both.installed.node, &certificates.server, &certificates.key)?;
+        let identity = Identity::start(Issued::default()).await?;
+        let mut told = settings(&azurite, "");
+        told["key"] = json!(null);
+        told["ca"] = json!(certificates.authority.display().to_string());
+        let sdk = Library::start(&both.installed.python, "azure_sdk.py", &told, &identity.variables())?;
+        Ok(Self { certificates, azurite, identity, sdk })
+    }
+
+    /// The library asks the stand-in, which runs on this runtime.
+    fn call(&self, operation: &str, input: &serde_json::Value) -> isobar::Result<serde_json::Value> {
+        tokio::task::block_in_place(|| self.sdk.call(operation, input))
+    }
+
+    fn provider(&self) -> isobar::Result<AzureProvider> {
+        let [endpoint, header] = self.identity.variables();
+        let authority = self.certificates.authority.display().to_string();
+        provider(&[endpoint, header, ("SSL_CERT_FILE", &authority), ("AZURE_STORAGE_ACCOUNT", ACCOUNT)])
+    }
+}
+
+/// Our client and Azure's libraries alike.
+pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
+    let opened = ByIdentity::start(&both).await?;
+    opened.call("blob.make", &json!({"container": "pages"}))?;
+    opened.call("table.make", &json!({"table": "items"}))?;
+    opened.call("queue.make", &json!({"queue": "clicks"}))?;
+    let (of_python, azure) = (opened.identity.asked().len(), opened.provider()?);
+    let Azurite { table, blob, queue, .. } = &opened.azurite;
+    let urls = [("aztable://items", table), ("az://pages", blob), ("azqueue://clicks", queue)]
+        .map(|(name, endpoint)| format!("{name}?endpoint={endpoint}/{ACCOUNT}"));
+    for (what, kind) in attempts(&azure, urls.each_ref().map(String::as_str)).await {
+        assert_eq!(kind, None, "{what}");
+    }
+    let asked = opened.identity.asked().split_off(of_python);
+    assert_eq!(asked.len(), 1, "one token does for all three services: {asked:?}");
+    let received = opened.call("queue.receive", &json!({"queue": "clicks"}))?;
+    assert_eq!(received["messages"].as_array().unwrap().len(), 1);
+    Ok(())
+}
+
+/// With a key that the service lends it: Azurite checks the signature, and Azure's library follows the URL.
+pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> Checked {
+    let opened = ByIdentity::start(&both).await?;
+    opened.call("blob.make", &json!({"container": "pages"}))?;
+    let url = format!("az://pages?endpoint={}/{ACCOUNT}", opened.azurite.blob);
+    let blob = opened.provider()?.blob(&at(ResourceKind::Bucket, &url)?)?;
+    let stored = "docs/käse 1%&+.html".to_owned();
+    blob.object_store().put(&Path::parse(&stored)?, "<p>cheese</p>".into()).await?;
+    let request = SignRequest::new(stored, SignedAccess::Get, Duration::from_secs(600));
+    let signed = blob.sign(&request).await?.url;
+    assert!(signed.contains("&spr=https&skoid="), "not by a lent key");
+    let read = |url: &str| opened.call("blob.get_url", &json!({"url": url}));
+    assert_eq!(read(&signed)?["body"], super::bytes(b"<p>cheese</p>"));
+    assert!(read(&signed.replace("docs/", "other/")).unwrap_err().message().contains("AuthorizationFailure"));
+    Ok(())
+}
+
+/// The double of Service Bus checks audience, end and signature of the token.
+pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> Checked {
+    let bus = ServiceBus::start(Arc::new(isobar::clock::ManualClock::default())).await?;
+    bus.create_subscription("clicks", "clicks", Sessions::None);
+    let identity = Identity::start(Issued::default()).await?;
+    let azure = provider(&identity.variables())?;
+    let topic = azure.pub_sub(&at(ResourceKind::Topic, &format!("servicebus://clicks?endpoint={}", bus.url()))?)?;
+    let message = RawMessage::new("a", TraceParent::random());
+    let id = topic.publish(vec![message]).await.remove(0)?;
+    assert_eq!(bus.receive("clicks/subscriptions/clicks").unwrap().id, id.as_str());
+    Ok(())
+}
+
+/// 100 request units a second are used up by a few writes; what is asked after that is answered 429, with the time
+/// after which to come again.
+pub(super) async fn a_throttled_container_is_waited_for(both: Arc<Both>) -> Checked {
+    let emulator = CosmosEmulator::start_throttled(&both.installed.cosmos)?;
+    let told = json!({"cosmos": emulator.endpoint, "cosmos_key": COSMOS_KEY});
+    let sdk = Library::start(&both.installed.python, "azure_sdk.py", &told, &[])?;
+    sdk.call("cosmos.make", &json!({"database": "isobar", "container": "items", "throughput": 400}))?;
+    let account = format!("AccountEndpoint={};AccountKey={COSMOS_KEY}", emulator.endpoint);
+    let azure = provider(&[("AZURE_COSMOS_CONNECTION_STRING", &account)])?;
+    let items = Cloud::new(Arc::new(azure)).table::<u32>("items");
+    let begun = std::time::Instant::now();
+    for number in 0..30 {
+        items.put(("p", number.to_string()), &number).await?;
+    }
+    assert_eq!(items.query("p").all().await?.len(), 30);
+    assert!(begun.elapsed() > Duration::from_millis(500), "nobody was throttled");
+    Ok(())
+}

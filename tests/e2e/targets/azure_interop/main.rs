@@ -1,0 +1,85 @@
+//! What isobar wrote is read by Azure's own libraries, and the other way round; keys, tokens and throttling are
+//! checked for real.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
+
+mod access;
+mod certificates;
+mod messages;
+mod stored;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobar_conformance::Absent;
+use isobar_conformance::Check;
+use isobar_e2e::backends::azure::{Azure, Services};
+use isobar_e2e::emulators::{
+    ACCOUNT, ACCOUNT_KEY, Azurite, COSMOS_KEY, CosmosEmulator, CosmosProgram, Library, Node, Python,
+};
+use serde_json::{Value, json};
+
+/// What the trials run on.
+pub(crate) struct Installed {
+    pub(crate) python: Python,
+    pub(crate) node: Node,
+    pub(crate) cosmos: CosmosProgram,
+}
+
+/// The emulators, and both libraries on them.
+pub(crate) struct Both {
+    /// Values in Table Storage, messages in queues.
+    pub(crate) storage: Azure,
+    /// Values in Cosmos DB, messages in the double of Service Bus.
+    pub(crate) full: Azure,
+    pub(crate) sdk: Library,
+    pub(crate) installed: Installed,
+    _emulators: (Azurite, CosmosEmulator),
+}
+
+const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
+    ("python_reads_our_items_in_table_storage", |both| Box::pin(stored::python_reads_our_entities(both))),
+    ("our_items_in_table_storage_are_also_those_of_python", |both| Box::pin(stored::our_entities_are_pythons(both))),
+    ("python_reads_our_items_in_cosmos_db", |both| Box::pin(stored::python_reads_our_documents(both))),
+    ("our_items_in_cosmos_db_are_also_those_of_python", |both| Box::pin(stored::our_documents_are_pythons(both))),
+    ("python_reads_our_objects", |both| Box::pin(stored::python_reads_our_objects(both))),
+    ("our_objects_are_also_those_of_python", |both| Box::pin(stored::our_objects_are_pythons(both))),
+    ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
+    ("our_handlers_are_given_messages_of_python", |both| Box::pin(messages::ours_are_given_pythons(both))),
+    ("a_wrong_key_is_refused_by_every_service", |both| Box::pin(access::a_wrong_key_is_refused(both))),
+    ("an_identity_opens_the_storage_account", |both| Box::pin(access::an_identity_opens_the_account(both))),
+    ("an_identity_signs_urls_of_objects", |both| Box::pin(access::an_identity_signs_urls(both))),
+    ("an_identity_publishes_to_the_double_of_service_bus", |both| {
+        Box::pin(access::an_identity_publishes_to_service_bus(both))
+    }),
+    ("a_throttled_container_is_waited_for", |both| Box::pin(access::a_throttled_container_is_waited_for(both))),
+];
+
+fn main() -> ExitCode {
+    isobar_conformance::run_checks("azure::interop", Duration::from_secs(120), TRIALS, || Ok((Arc::new(start()?), ())))
+}
+
+fn start() -> Result<Both, Absent> {
+    let installed = Installed { python: Python::ready()?, node: Node::ready()?, cosmos: CosmosProgram::ready()? };
+    let azurite = Azurite::start(&installed.node).unwrap();
+    let cosmos = CosmosEmulator::start(&installed.cosmos).unwrap();
+    let sdk = Library::start(&installed.python, "azure_sdk.py", &settings(&azurite, &cosmos.endpoint), &[]).unwrap();
+    let services = Services::storage(&azurite);
+    let full = Azure { name: "full", services: services.clone().with_cosmos(&cosmos.endpoint), gaps: &[] };
+    let storage = Azure { name: "storage", services, gaps: &[] };
+    Ok(Both { storage, full, sdk, installed, _emulators: (azurite, cosmos) })
+}
+
+/// What Azure's libraries are told of the emulators.
+pub(crate) fn settings(azurite: &Azurite, cosmos: &str) -> Value {
+    json!({
+        "blob": azurite.blob, "queue": azurite.queue, "table": azurite.table, "account": ACCOUNT, "key": ACCOUNT_KEY,
+        "cosmos": cosmos, "cosmos_key": COSMOS_KEY,
+    })
+}
+
+/// Bytes for Azure's libraries.
+pub(crate) fn bytes(value: &[u8]) -> Value {
+    use base64::Engine;
+    json!({"bytes": base64::prelude::BASE64_STANDARD.encode(value)})
+}

@@ -1,0 +1,263 @@
+//! A child that writes and consumes is killed with SIGKILL at random points, again and again; then
+//! nothing that was acknowledged is missing, and nothing that was not is forgotten.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http::{Method, Request};
+use isobar::driver::Hosted;
+use isobar::local::{LocalConfig, LocalProvider};
+use isobar::{Body, Cloud, TestResponse};
+use isobar_e2e::backends::send;
+use isobar_e2e::backends::service::Service;
+use isobar_e2e::built;
+use serde_json::Value;
+
+const KILLS: u64 = 50;
+
+/// What the children said was acknowledged.
+#[derive(Default)]
+struct Acknowledged {
+    items: Vec<u64>,
+    messages: Vec<u64>,
+    objects: Vec<u64>,
+    added: i64,
+}
+
+impl Acknowledged {
+    fn read(&mut self, told: &str) {
+        // The last line may be cut off by the kill.
+        for line in told.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+            let Some((what, number)) = line.split_once(' ').filter(|(what, _)| *what != "error") else { continue };
+            let number = number.parse().unwrap();
+            match what {
+                "item" => self.items.push(number),
+                "message" => self.messages.push(number),
+                "object" => self.objects.push(number),
+                _ => self.added += 1,
+            }
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.items.iter().max().map_or(0, |last| last + 10)
+    }
+}
+
+/// Runs a child for a while, kills it, and reads what it said.
+fn run_and_kill(folder: &Path, first: u64, life: Duration) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_crash-child"))
+        .arg(folder)
+        .arg(first.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut told = String::new();
+    let mut ready = [0; 6];
+    stdout.read_exact(&mut ready).unwrap();
+    std::thread::sleep(life);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    told.push_str(std::str::from_utf8(&ready).unwrap());
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    told.push_str(&String::from_utf8(rest).unwrap());
+    assert!(told.starts_with("ready\n"), "the child did not start: {told}");
+    assert!(!told.contains("\nerror"), "the child failed: {told}");
+    told
+}
+
+/// No file may grow past a few megabytes, which is what a full disk looks like from inside.
+#[test]
+#[cfg_attr(not(unix), ignore = "the limit is that of a Unix shell")]
+fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$1\" 0";
+    let output = Command::new("sh")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_crash-child")])
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let error = told.lines().find(|line| line.starts_with("error")).unwrap();
+    assert!(!output.status.success() && error.contains("disk"), "{error}");
+    let mut acknowledged = Acknowledged::default();
+    acknowledged.read(&told);
+    assert!(acknowledged.items.len() > 100, "the limit came too early: {told}");
+    tokio::runtime::Runtime::new().unwrap().block_on(check(folder.path(), &acknowledged));
+}
+
+#[test]
+fn fifty_kills_lose_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged = Acknowledged::default();
+    let mut random = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    println!("seed {random}");
+    for _ in 0..KILLS {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let life = Duration::from_micros((random >> 33) % 100_000);
+        let told = run_and_kill(folder.path(), acknowledged.next(), life);
+        acknowledged.read(&told);
+    }
+    let Acknowledged { items, messages, objects, added } = &acknowledged;
+    println!("{} items, {} messages, {} objects, {added} additions", items.len(), messages.len(), objects.len());
+    assert!(items.len() > 100 && messages.len() > 100 && objects.len() > 100, "the children did too little");
+    tokio::runtime::Runtime::new().unwrap().block_on(check(folder.path(), &acknowledged));
+}
+
+async fn check(folder: &Path, acknowledged: &Acknowledged) {
+    let mut config = LocalConfig::new(folder);
+    (config.port, config.announce) = (0, false);
+    let provider = LocalProvider::new(config);
+    let cloud = Cloud::new(Arc::new(provider.clone()));
+    let (items, bucket) = (cloud.table::<u64>("items"), cloud.bucket("files"));
+    for number in &acknowledged.items {
+        assert_eq!(items.get(number.to_string()).await.unwrap(), Some(*number), "item {number} is lost");
+    }
+    // One addition may have been made for each writer of each child without being told.
+    let total = cloud.table::<i64>("items").get("total").await.unwrap().unwrap();
+    assert!((acknowledged.added..=acknowledged.added + 4 * KILLS as i64).contains(&total), "{total}");
+    for number in &acknowledged.objects {
+        let content = bucket.get(format!("n/{number}")).await.unwrap().bytes().await.unwrap();
+        assert_eq!(content, number.to_string().repeat(50), "object {number} is not whole");
+    }
+    check_deliveries(&provider, acknowledged).await;
+}
+
+/// Starts the app once more, and waits until it has seen everything.
+async fn check_deliveries(provider: &LocalProvider, acknowledged: &Acknowledged) {
+    let cloud = Cloud::new(Arc::new(provider.clone()));
+    let mut app = isobar_e2e::crash::app(&cloud);
+    let manifest = Arc::new(app.start(&cloud).unwrap());
+    let server = provider.bind().await.unwrap();
+    let hosted = Hosted::new(app, manifest);
+    let serving = tokio::spawn(server.run(hosted, std::future::pending()));
+    let (seen, seen_files) = (cloud.table::<u32>("seen"), cloud.table::<u32>("seen-files"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut missing = usize::MAX;
+    while missing > 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let messages = seen.get_many(acknowledged.messages.iter().map(u64::to_string)).await.unwrap();
+        let files = acknowledged.objects.iter().map(|number| format!("n/{number}"));
+        let files = seen_files.get_many(files).await.unwrap();
+        missing = messages.iter().chain(&files).filter(|seen| seen.is_none()).count();
+    }
+    serving.abort();
+    assert_eq!(missing, 0, "messages or object events were forgotten");
+}
+
+/// What the shortener acknowledged, and what it was asked for, since an answer may be lost on its way.
+#[derive(Default)]
+struct Clicks {
+    /// By link: redirects that were sent, and requests for them.
+    links: BTreeMap<String, (i64, i64)>,
+    /// The newest link.
+    newest: Option<String>,
+    /// The newest link before a page of links was made that was acknowledged.
+    on_page: Option<String>,
+}
+
+/// Visitors who make links and follow them while the app is killed under them, again and again.
+///
+/// Each acknowledged link is there, each acknowledged click is counted once, and the acknowledged page
+/// is there and whole.
+#[test]
+fn fifty_kills_of_the_shortener_lose_no_click_and_count_none_twice() {
+    let binary = built::one_binary("shortener", &["aws", "azure", "gcp", "local"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let variables = [("ISOBAR_DATA", folder.path().display().to_string()), ("ISOBAR_PROVIDER", "local".to_owned())];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let service = Arc::new(Service::start(binary, variables).await.unwrap());
+        let clicks = Arc::new(Mutex::new(Clicks::default()));
+        let visit = |_| tokio::spawn(visit(service.url(), Arc::clone(&clicks)));
+        let mut visitors: Vec<_> = (0..4).map(visit).collect();
+        visitors.push(tokio::spawn(make_pages(folder.path().to_owned(), Arc::clone(&clicks))));
+        for kill in 0..KILLS {
+            tokio::time::sleep(Duration::from_millis(50 + 37 * kill % 250)).await;
+            service.kill().await.unwrap();
+        }
+        visitors.iter().for_each(tokio::task::JoinHandle::abort);
+        let clicks = std::mem::take(&mut *clicks.lock().unwrap());
+        check_clicks(&service, folder.path(), &clicks).await;
+    });
+}
+
+/// Makes a link and follows it some times; what is not answered is not acknowledged.
+async fn visit(url: String, clicks: Arc<Mutex<Clicks>>) {
+    loop {
+        let Ok(made) = ask(Method::POST, &url, r#"{"url":"https://example.org/"}"#).await else {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            continue;
+        };
+        assert_eq!(made.status, 201, "a link is refused");
+        let id = made.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
+        clicks.lock().unwrap().links.insert(id.clone(), (0, 0));
+        clicks.lock().unwrap().newest = Some(id.clone());
+        for _ in 0..5 {
+            clicks.lock().unwrap().links.entry(id.clone()).or_default().1 += 1;
+            let Ok(followed) = ask(Method::GET, &format!("{url}/{id}"), "").await else { continue };
+            assert_eq!(followed.status, 307, "an acknowledged link is lost");
+            clicks.lock().unwrap().links.entry(id.clone()).or_default().0 += 1;
+        }
+    }
+}
+
+/// Fires the schedule that writes the page, by the inspector.
+async fn make_pages(folder: PathBuf, clicks: Arc<Mutex<Clicks>>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let Ok(entry) = std::fs::read(folder.join("inspector.json")) else { continue };
+        let entry: Value = serde_json::from_slice(&entry).unwrap();
+        let (port, token) = (&entry["port"], entry["token"].as_str().unwrap());
+        let newest = clicks.lock().unwrap().newest.clone();
+        let sweep = format!("http://127.0.0.1:{port}/schedules/sweep?token={token}");
+        // Between a kill and the next start the port may be somebody else's.
+        if ask(Method::POST, &sweep, "").await.is_ok_and(|swept| swept.status == 200) {
+            clicks.lock().unwrap().on_page = newest;
+        }
+    }
+}
+
+async fn ask(method: Method, url: &str, body: &'static str) -> isobar::Result<TestResponse> {
+    send(Request::builder().method(method).uri(url).body(Body::from(body)).unwrap()).await
+}
+
+/// Waits until all that was acknowledged is counted, stops the app, and compares with what is stored.
+async fn check_clicks(service: &Service, folder: &Path, clicks: &Clicks) {
+    let (sent, asked) = clicks.links.values().fold((0, 0), |(sent, asked), link| (sent + link.0, asked + link.1));
+    let links = clicks.links.len();
+    assert!(links > 40 && sent > 150, "the visitors did too little: {links} links, {sent} of {asked} clicks answered");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for (id, (sent, asked)) in &clicks.links {
+        loop {
+            let stats = ask(Method::GET, &format!("{}/{id}/stats", service.url()), "").await.unwrap();
+            let counted = stats.json::<Value>().unwrap()["clicks"].as_i64().unwrap();
+            assert!(counted <= *asked, "{id}: {counted} of {asked} clicks were counted: one of them twice");
+            if counted >= *sent {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{id}: {counted} of {sent} acknowledged clicks were counted");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let page = ask(Method::GET, &format!("{}/index.html", service.url()), "").await.unwrap();
+    let (page, listed) = (String::from_utf8(page.body.to_vec()).unwrap(), clicks.on_page.as_ref().unwrap());
+    assert!(page.ends_with("</html>\n") && page.contains(listed), "{listed} is not on the page: {page}");
+    service.terminate().await.unwrap();
+    assert!(service.ended().await.unwrap().success());
+    let cloud = Cloud::new(Arc::new(LocalProvider::new(LocalConfig::new(folder))));
+    let counts = cloud.table::<i64>("links");
+    let keys = clicks.links.keys().map(|id| (format!("link/{id}"), "clicks"));
+    let counted: i64 = counts.get_many(keys).await.unwrap().into_iter().flatten().sum();
+    // Links whose answer was lost are followed by nobody.
+    assert_eq!(counts.get(("total", "clicks")).await.unwrap(), Some(counted));
+    assert!((sent..=asked).contains(&counted), "{counted} of {sent} to {asked}");
+}

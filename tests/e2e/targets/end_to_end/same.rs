@@ -1,0 +1,62 @@
+//! What all hosts of a deployed app do alike, in memory and there.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::Request;
+use isobar::Body;
+use isobar::driver::ResourceKind;
+use isobar_conformance::memory::Memory;
+use isobar_conformance::{Backend, Checked, RunningApp};
+use isobar_e2e::telegram::Telegram;
+use isobar_e2e::transcript;
+use serde_json::{Value, json};
+
+/// The shortener does line by line what it does in memory.
+pub(crate) async fn shortener(host: impl Backend) -> Checked {
+    let expected = transcript::shortener(&Memory, shortener::app).await?;
+    let found = transcript::shortener(&host, shortener::app).await?;
+    transcript::assert_same(&expected, &found, host.name());
+    Ok(())
+}
+
+/// A webhook is answered at once and replied to once, in order, through messages with an ordering key.
+pub(crate) async fn chatbot<B: Backend>(deploy: impl FnOnce(BTreeMap<String, String>) -> B) -> Checked {
+    let here = Telegram::start().await?;
+    let vars = here.environment();
+    let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
+    let expected = transcript::chatbot(&Memory, &here, |cloud| chatbot::app_with(cloud, config)).await?;
+    let telegram = Telegram::start().await?;
+    let host = deploy(telegram.environment());
+    let found = transcript::chatbot(&host, &telegram, chatbot::app).await?;
+    transcript::assert_same(&expected, &found, host.name());
+    Ok(())
+}
+
+/// A new link of the shortener.
+pub(crate) async fn link(app: &dyn RunningApp) -> isobar::Result<String> {
+    let request = Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#)).unwrap();
+    let made: Value = app.http(request).await?.json()?;
+    Ok(made["id"].as_str().unwrap().to_owned())
+}
+
+/// One that no handler can read among others: it alone becomes a dead letter, with its reason, and the others are
+/// counted once.
+pub(crate) async fn poison(host: impl Backend) -> Checked {
+    let world = host.open().await?;
+    let app = world.run(shortener::app).await?;
+    let id = link(app.as_ref()).await?;
+    let click = || Bytes::from(json!({ "id": id }).to_string());
+    let clicks = world.cloud().topic::<Bytes>("clicks");
+    for body in [click(), click(), Bytes::from_static(b"{not json"), click(), click()] {
+        clicks.publish(body).await?;
+    }
+    app.deliver().await?;
+    let stats = app.invoke("stats", Bytes::from(json!({ "id": id }).to_string())).await?;
+    assert_eq!(stats, r#"{"clicks":4}"#);
+    let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert_eq!((dead[0].attempts, dead[0].body.as_ref()), (1, b"{not json".as_slice()));
+    assert!(dead[0].reason.contains("line 1 column 2"), "{}", dead[0].reason);
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! What isobar wrote is read by Google's own libraries, and the other way round.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
+
+mod access;
+mod messages;
+mod objects;
+mod stored;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobar::Result;
+use isobar_conformance::Absent;
+use isobar_conformance::Check;
+use isobar_e2e::backends::gcp::signed::account;
+use isobar_e2e::backends::gcp::{Gcp, Services};
+use isobar_e2e::emulators::{Library, Python};
+use serde_json::{Value, json};
+
+/// The emulators, and both libraries on them.
+pub(crate) struct Both {
+    pub(crate) gcp: Gcp,
+    sdk: Library,
+    _emulators: Box<dyn Send + Sync>,
+}
+
+const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
+    ("python_reads_our_items", |both| Box::pin(stored::python_reads_ours(both))),
+    ("our_items_are_also_those_of_python", |both| Box::pin(stored::ours_are_pythons(both))),
+    ("python_and_we_count_in_one_counter", |both| Box::pin(stored::both_count(both))),
+    ("python_reads_our_objects", |both| Box::pin(objects::python_reads_ours(both))),
+    ("our_objects_are_also_those_of_python", |both| Box::pin(objects::ours_are_pythons(both))),
+    ("python_signs_the_same_urls", |both| Box::pin(objects::python_signs_the_same(both))),
+    ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
+    ("our_handlers_are_given_messages_of_python", |both| Box::pin(messages::ours_are_given_pythons(both))),
+    ("python_reads_our_dead_letters", |both| Box::pin(messages::python_reads_our_dead(both))),
+    ("a_token_of_googles_library_opens_triggers", |both| Box::pin(access::a_token_opens_triggers(both))),
+];
+
+fn main() -> ExitCode {
+    isobar_conformance::run_checks("gcp::interop", Duration::from_secs(120), TRIALS, || Ok((Arc::new(start()?), ())))
+}
+
+fn start() -> std::result::Result<Both, Absent> {
+    let python = Python::ready()?;
+    let (services, emulators) = Services::start()?;
+    let settings = json!({
+        "firestore": services.firestore, "pubsub": services.pub_sub, "storage": services.storage,
+        "key": serde_json::from_str::<Value>(&account()).unwrap(),
+    });
+    let sdk = Library::start(&python, "google_sdk.py", &settings, &[]).unwrap();
+    Ok(Both { gcp: Gcp { name: "gcp", services, gaps: &[] }, sdk, _emulators: Box::new(emulators) })
+}
+
+impl Both {
+    /// A call of Google's libraries, in this project.
+    pub(crate) fn call(&self, project: &str, operation: &str, mut input: Value) -> Result<Value> {
+        input["project"] = project.into();
+        tokio::task::block_in_place(|| self.sdk.call(operation, &input))
+    }
+}
+
+/// Bytes for Google's libraries.
+pub(crate) fn bytes(value: &[u8]) -> Value {
+    use base64::Engine;
+    json!({"bytes": base64::prelude::BASE64_STANDARD.encode(value)})
+}

@@ -1,0 +1,160 @@
+//! Google's emulator of Pub/Sub pushes to our host, in real time, what `deployment` makes subscriptions for: the rest of
+//! the trials are given their messages by a double.
+#![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use isobar::driver::ResourceKind;
+use isobar::prelude::*;
+use isobar::{Cloud, ObjectChange, ObjectEvent};
+use isobar_conformance::{Check, Checked, RunningApp, World};
+use isobar_e2e::backends::gcp::Services;
+use isobar_e2e::backends::gcp::deployed::Deployed;
+use parking_lot::Mutex;
+
+const TRIALS: &[(&str, Check<Deployed>)] = &[
+    ("each_message_is_pushed_once", |gcp| Box::pin(each_message_is_pushed_once(gcp))),
+    ("what_fails_comes_again_until_it_is_dead", |gcp| Box::pin(what_fails_comes_again_until_it_is_dead(gcp))),
+    ("an_ordering_key_keeps_its_order_when_one_fails", |gcp| Box::pin(a_key_keeps_its_order(gcp))),
+    ("the_events_of_a_bucket_are_pushed", |gcp| Box::pin(the_events_of_a_bucket_are_pushed(gcp))),
+];
+
+fn main() -> ExitCode {
+    isobar_conformance::run_checks("gcp::push", Duration::from_secs(60), TRIALS, || {
+        let (services, guard) = Services::start()?;
+        // The apps are served here.
+        Ok((Deployed { services, executable: PathBuf::new(), environment: BTreeMap::new() }, guard))
+    })
+}
+
+/// What handlers were given: body and attempt.
+type Seen = Arc<Mutex<Vec<(u32, u32)>>>;
+
+/// An app that handles the topic `jobs`, with pauses too short to wait for.
+fn worker<F>(
+    cloud: &Cloud,
+    attempts: u32,
+    seen: &Seen,
+    answer: impl Fn(&Message<u32>) -> F + Send + Sync + 'static,
+) -> App
+where
+    F: Into<Outcome> + Send + 'static,
+{
+    let seen = Arc::clone(seen);
+    let jobs = cloud.topic::<u32>("jobs").subscription().with_max_attempts(attempts);
+    let jobs = jobs.with_backoff(Duration::from_millis(50), Duration::from_millis(100));
+    App::new("worker").on_message(jobs, move |job: Message<u32>, _cx| {
+        let outcome = answer(&job).into();
+        seen.lock().push((job.body, job.attempt));
+        async move { outcome }
+    })
+}
+
+async fn each_message_is_pushed_once(gcp: Deployed) -> Checked {
+    let (world, seen) = (gcp.open_world().await?, Seen::default());
+    let app = world.serve(|cloud| worker(cloud, 3, &seen, |_| Outcome::Ack)).await?;
+    for sent in world.cloud().topic::<u32>("jobs").publish_batch(0..200).await {
+        sent?;
+    }
+    app.deliver().await?;
+    let mut seen = seen.lock().clone();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..200).map(|number| (number, 1)).collect::<Vec<_>>());
+    assert_eq!(app.most_pushes(), 1);
+    Ok(())
+}
+
+/// Each time as a copy that counts on, since the emulator does not tell how often it pushed; and it can be put back.
+async fn what_fails_comes_again_until_it_is_dead(gcp: Deployed) -> Checked {
+    let (world, seen, mended) = (gcp.open_world().await?, Seen::default(), Arc::new(AtomicBool::new(false)));
+    let is_mended = Arc::clone(&mended);
+    let answer = move |job: &Message<u32>| match job.body {
+        7 if !is_mended.load(Ordering::Relaxed) => Outcome::retry("the seventh fails"),
+        8 => Outcome::reject("the eighth is wrong"),
+        _ => Outcome::Ack,
+    };
+    let app = world.serve(|cloud| worker(cloud, 3, &seen, answer)).await?;
+    for sent in world.cloud().topic::<u32>("jobs").publish_batch([6, 7, 8, 9]).await {
+        sent?;
+    }
+    app.deliver().await?;
+    let mut tried = std::mem::take(&mut *seen.lock());
+    tried.sort_unstable();
+    assert_eq!(tried, [(6, 1), (7, 1), (7, 2), (7, 3), (8, 1), (9, 1)]);
+    let mut dead = app.dead_letters(ResourceKind::Topic, "jobs").await?;
+    dead.sort_by_key(|letter| letter.body.clone());
+    let told: Vec<_> =
+        dead.iter().map(|letter| (letter.body.as_ref(), letter.attempts, letter.reason.as_str())).collect();
+    let gave_up = "gave up after 3 attempts: the seventh fails";
+    assert_eq!(told, [(b"7".as_slice(), 3, gave_up), (b"8".as_slice(), 1, "the eighth is wrong")]);
+    mended.store(true, Ordering::Relaxed);
+    assert_eq!(app.redrive(ResourceKind::Topic, "jobs").await?, 2);
+    app.deliver().await?;
+    let mut tried = seen.lock().clone();
+    tried.sort_unstable();
+    assert_eq!(tried, [(7, 1), (8, 1)]);
+    Ok(())
+}
+
+/// The one that fails is pushed again by the emulator, after a second, before those that come after it.
+async fn a_key_keeps_its_order(gcp: Deployed) -> Checked {
+    let (world, seen, failed) = (gcp.open_world().await?, Seen::default(), AtomicBool::new(false));
+    let answer = move |job: &Message<u32>| match job.body {
+        11 if !failed.swap(true, Ordering::Relaxed) => Outcome::retry("once"),
+        _ => Outcome::Ack,
+    };
+    let app = world.serve(|cloud| worker(cloud, 5, &seen, answer)).await?;
+    let jobs = world.cloud().topic::<u32>("jobs");
+    let of = |key: &'static str, numbers: std::ops::Range<u32>| {
+        numbers.map(move |number| Outgoing::new(number).with_ordering_key(key))
+    };
+    for sent in jobs.publish_batch(of("a", 10..14).chain(of("b", 20..24))).await {
+        sent?;
+    }
+    app.deliver().await?;
+    let seen: Vec<u32> = seen.lock().iter().map(|(body, _)| *body).collect();
+    let (of_a, of_b): (Vec<u32>, Vec<u32>) = seen.iter().partition(|body| **body < 20);
+    assert_eq!(of_a, [10, 11, 11, 12, 13]);
+    assert_eq!(of_b, [20, 21, 22, 23]);
+    let last_of_b = seen.iter().position(|body| *body == 23);
+    assert!(last_of_b < seen.iter().rposition(|body| *body == 11), "another key waited: {seen:?}");
+    Ok(())
+}
+
+/// fake-gcs-server tells the topic that the bucket's notification names, and that is pushed.
+async fn the_events_of_a_bucket_are_pushed(gcp: Deployed) -> Checked {
+    let world = gcp.open_world().await?;
+    let seen = Arc::<Mutex<Vec<(String, ObjectChange)>>>::default();
+    let heard = Arc::clone(&seen);
+    let app = world.serve(move |cloud| {
+        App::new("indexer").on_object(&cloud.bucket("pages"), move |event: ObjectEvent, _cx| {
+            heard.lock().push((event.key, event.change));
+            async {}
+        })
+    });
+    let app = app.await?;
+    let pages = world.cloud().bucket("pages");
+    pages.put("docs/käse 1%.html", "<p>").await?;
+    pages.put("docs/käse 1%.html", "<p>cheese").await?;
+    pages.delete("docs/käse 1%.html").await?;
+    let (wanted, begun) = (3, Instant::now());
+    while seen.lock().len() < wanted && begun.elapsed() < Duration::from_secs(20) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What was overwritten has been deleted too, and nobody is to be told of that: it is handled, and not seen.
+    app.deliver().await?;
+    let mut seen = seen.lock().clone();
+    seen.sort_by_key(|(_, change)| match change {
+        ObjectChange::Created { size } => *size,
+        _ => u64::MAX,
+    });
+    let at = |change| ("docs/käse 1%.html".to_owned(), change);
+    let created = |size| at(ObjectChange::Created { size });
+    assert_eq!(seen, [created(3), created(9), at(ObjectChange::Deleted)]);
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! One binary with all providers in it does the same on all four hosts: Lambda, the Functions host, Cloud Run, and a
+//! laptop. It asks where it is; nothing else differs.
+//!
+//! Behind each is what the trials of that provider have: ministack; the stand-in of the Functions host, the Cosmos
+//! emulator, Azurite and the double of Service Bus; Google's emulators and fake-gcs-server; and nothing. Each trial starts
+//! its own.
+#![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use isobar_azure::HttpMode;
+use isobar_conformance::Absent;
+use isobar_conformance::memory::Memory;
+use isobar_conformance::{Backend, Checked, run_check};
+use isobar_conformance::{built, transcript};
+use isobar_e2e::backends::laptop::Laptop;
+use isobar_e2e::backends::{aws, azure, gcp};
+use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MINISTACK, Node, Python};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// Runs the transcript with the binary on one host. `Err` says what this machine lacks.
+type Host = fn(&Path) -> Result<Result<(), Failed>, Absent>;
+
+const HOSTS: &[(&str, Host)] = &[
+    ("lambda", on_lambda),
+    ("functions", on_functions),
+    ("cloud_run", on_cloud_run),
+    ("laptop", on_a_laptop),
+    ("manifest", manifest),
+];
+
+/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    // Asked for a list, it builds nothing.
+    let binary = match arguments.list {
+        true => PathBuf::new(),
+        false => built::one_binary("shortener", &["aws", "azure", "gcp", "local"]).unwrap(),
+    };
+    let trials = HOSTS.iter().map(|(name, host)| {
+        let binary = binary.clone();
+        Trial::ignorable_test(format!("one-binary::{name}"), move || match host(&binary) {
+            Ok(ended) => ended.map(|()| Completion::Completed),
+            Err(absent) if absent.is_required() => {
+                Err(format!("{} is required: {}", absent.need, absent.reason).into())
+            }
+            Err(absent) => Ok(Completion::ignored_with(absent.reason)),
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+fn on_lambda(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+    let python = Python::ready()?;
+    let ministack = Emulator::start(&python, MINISTACK, &[]).unwrap();
+    let lambda = aws::deployed::Deployed {
+        endpoint: ministack.url(),
+        python: python.interpreter().to_owned(),
+        bootstrap: binary.to_owned(),
+        environment: BTreeMap::new(),
+    };
+    Ok(run_check(PATIENCE, does_the_same(lambda)))
+}
+
+/// Tables in Cosmos DB, topics in Service Bus.
+fn on_functions(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+    let node = Node::ready()?;
+    let cosmos = CosmosEmulator::start(&CosmosProgram::ready()?).unwrap();
+    let azurite = Azurite::start(&node).unwrap();
+    let functions = azure::deployed::Deployed {
+        services: azure::Services::storage(&azurite).with_cosmos(&cosmos.endpoint),
+        executable: binary.to_owned(),
+        http: HttpMode::Proxying,
+        environment: BTreeMap::new(),
+    };
+    Ok(run_check(PATIENCE, does_the_same(functions)))
+}
+
+fn on_cloud_run(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+    let (services, _guard) = gcp::Services::start()?;
+    let cloud_run = gcp::deployed::Deployed { services, executable: binary.to_owned(), environment: BTreeMap::new() };
+    Ok(run_check(PATIENCE, does_the_same(cloud_run)))
+}
+
+fn on_a_laptop(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+    Ok(run_check(PATIENCE, does_the_same(Laptop(binary.to_owned()))))
+}
+
+/// What the shortener does in memory, line by line.
+async fn does_the_same(host: impl Backend) -> Checked {
+    let expected = transcript::shortener(&Memory, shortener::app).await?;
+    let found = transcript::shortener(&host, shortener::app).await?;
+    transcript::assert_same(&expected, &found, host.name());
+    Ok(())
+}
+
+/// What the binary prints as its manifest keeps the schema, by a validator of JSON Schema.
+fn manifest(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+    const VALIDATE: &str = "import json, sys\nfrom jsonschema import Draft202012Validator as Validator\n\
+        schema, manifest = map(json.loads, sys.argv[1:])\nValidator.check_schema(schema)\n\
+        Validator(schema).validate(manifest)\nassert not Validator(schema).is_valid({**manifest, 'version': 2})\n\
+        broken = [{**manifest, 'triggers': [{'kind': 'schedule', 'name': 'x' * n}]} for n in (2, 3)]\n\
+        assert not any(map(Validator(schema).is_valid, broken))";
+    let python = Python::ready()?;
+    let printed = Command::new(binary).env("ISOBAR_MANIFEST", "1").output().unwrap();
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let mut validate = Command::new(python.interpreter());
+    let validated = validate.args(["-c", VALIDATE, isobar::manifest::SCHEMA, &printed]).output().unwrap();
+    assert!(validated.status.success(), "{printed}\n{}", String::from_utf8_lossy(&validated.stderr));
+    Ok(Ok(()))
+}

@@ -1,0 +1,29 @@
+//! One app, on every host that needs nothing but this machine: the transcripts are the same. Those
+//! of the clouds' hosts are compared in their end-to-end trials.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+use isobar_conformance::Backend;
+use isobar_conformance::memory::Memory;
+use isobar_e2e::backends::local::Local;
+use isobar_e2e::telegram::Telegram;
+use isobar_e2e::transcript;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shortener_does_the_same_on_every_host() {
+    let expected = transcript::shortener(&Memory, shortener::app).await.unwrap();
+    let local = transcript::shortener(&Local, shortener::app).await.unwrap();
+    transcript::assert_same(&expected, &local, "local");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chatbot_does_the_same_on_every_host() {
+    let expected = chatbot(&Memory).await;
+    transcript::assert_same(&expected, &chatbot(&Local).await, "local");
+}
+
+async fn chatbot(backend: &dyn Backend) -> Vec<String> {
+    let telegram = Telegram::start().await.unwrap();
+    let vars = telegram.environment();
+    let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
+    transcript::chatbot(backend, &telegram, |cloud| chatbot::app_with(cloud, config)).await.unwrap()
+}

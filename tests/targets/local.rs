@@ -1,5 +1,0 @@
-//! The conformance suite on the embedded provider.
-
-fn main() -> std::process::ExitCode {
-    isobar_conformance::run(isobar_conformance::backends::local::Local)
-}
