@@ -107,11 +107,11 @@ pub mod prelude {
     pub use axum::response::{IntoResponse, Redirect, Response};
     pub use axum::routing::{any, delete, get, head, patch, post, put};
 
-    pub use crate::blob::{Bucket, WriteOptions};
-    pub use crate::key_value::{Key, PutMode, PutOptions, Table, Version};
+    pub use crate::blob::Bucket;
+    pub use crate::key_value::{Key, PutMode, Table, Version};
     pub use crate::pub_sub::{Message, Outgoing, Topic};
     pub use crate::{
         App, Body, Cloud, Context, Error, ErrorKind, IntoOutcome, Json, ObjectChange, ObjectEvent, Outcome, Path,
-        Problem, Query, Result, TestClient, TestLogs, TestResponse, Tick,
+        Problem, Query, Result, TestClient, TestLogs, TestResponse, Tick, blob, key_value, pub_sub,
     };
 }

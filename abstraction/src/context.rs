@@ -35,11 +35,11 @@ struct Inner {
 impl Context {
     /// For hosts: the context of a new invocation, with an id and a trace of its own.
     pub fn new(provider: &'static str, clock: Arc<dyn Clock>) -> Self {
-        Self::of(provider, clock, hex(random()))
+        Self::with_id(provider, clock, hex(random()))
     }
 
     /// For hosts: the context of a new invocation, by the id that the platform gave.
-    pub fn of(provider: &'static str, clock: Arc<dyn Clock>, id: impl Into<Arc<str>>) -> Self {
+    pub fn with_id(provider: &'static str, clock: Arc<dyn Clock>, id: impl Into<Arc<str>>) -> Self {
         let trace_parent = TraceParent::random();
         Self(Arc::new(Inner {
             invocation_id: id.into(),
@@ -251,7 +251,7 @@ impl FromStr for TraceParent {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        parse_trace_parent(text).ok_or_else(|| Error::invalid("not a W3C traceparent of version 00"))
+        parse_trace_parent(text).ok_or_else(|| Error::invalid_input("not a W3C traceparent of version 00"))
     }
 }
 

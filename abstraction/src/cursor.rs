@@ -38,7 +38,7 @@ impl<const MARK: char> FromStr for Position<MARK> {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::invalid("not a cursor of such a list; pass on what the page before gave");
+        let wrong = || Error::invalid_input("not a cursor of such a list; pass on what the page before gave");
         let position = text.strip_prefix(MARK).ok_or_else(wrong)?.replace('~', "%");
         let position = Self(percent_decode_str(&position).decode_utf8().map_err(|_| wrong())?.into_owned());
         if position.to_string() == text { Ok(position) } else { Err(wrong()) }

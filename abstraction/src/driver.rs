@@ -14,7 +14,7 @@ pub use crate::clock::Clock;
 pub use crate::cloud::Route;
 pub use crate::function::Function;
 pub use crate::handle::Resource;
-pub use crate::outcome::{RetryPolicy, Verdict};
+pub use crate::outcome::{RetryPolicy, Settlement};
 pub use crate::profile::{Limits, Profile};
 pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, Opener, Opening, Provider};
 pub use crate::resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
@@ -51,7 +51,7 @@ pub mod blob {
 
 /// What a pub/sub service implements, and what it is called with.
 pub mod pub_sub {
-    pub use crate::pub_sub::death::Death;
+    pub use crate::pub_sub::dead_letter::DeadLetterDetails;
     pub use crate::pub_sub::driver::{PubSub, RawMessage};
     pub use crate::pub_sub::message::plain_text;
     pub use crate::pub_sub::topic::DEFAULT_SUBSCRIPTION;

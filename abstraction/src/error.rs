@@ -4,6 +4,7 @@ mod store;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Any error that a handler or a library may hand to isobar.
@@ -104,8 +105,10 @@ pub enum Origin {
 /// assert_eq!(error.to_string(), "get on table `links`: no such table (not-found)");
 /// assert!(!error.is_retryable());
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -115,7 +118,8 @@ struct Inner {
     retry_after: Option<Duration>,
     outcome_unknown: bool,
     origin: Option<Origin>,
-    source: Option<BoxError>,
+    // Shared, so that an error of which several callers wait for the same call can be cloned with its source.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -140,7 +144,7 @@ impl Error {
     }
 
     /// [`ErrorKind::InvalidInput`].
-    pub fn invalid(message: impl Into<String>) -> Self {
+    pub fn invalid_input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
@@ -237,7 +241,7 @@ impl Error {
     /// Keeps the error that caused this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 
@@ -290,7 +294,7 @@ impl Error {
     pub(crate) fn own(error: impl Into<BoxError>, otherwise: impl FnOnce() -> Self) -> Self {
         match error.into().downcast::<Self>() {
             Ok(ours) => *ours,
-            Err(other) => Self::find(other.as_ref()).map_or_else(otherwise, Self::duplicate).with_source(other),
+            Err(other) => Self::find(other.as_ref()).map_or_else(otherwise, Self::clone).with_source(other),
         }
     }
 
@@ -341,24 +345,6 @@ impl Error {
     /// The largest size that would have been taken, where that is known: in bytes or in items as the message says.
     pub fn limit(&self) -> Option<u64> {
         self.0.limit
-    }
-
-    /// The same error once more, for an answer that several callers wait for.
-    ///
-    /// The source is kept as its text.
-    #[must_use]
-    pub fn duplicate(&self) -> Self {
-        Self(Box::new(Inner {
-            kind: self.0.kind,
-            message: self.0.message.clone(),
-            operation: self.0.operation,
-            resource: self.0.resource.clone(),
-            limit: self.0.limit,
-            retry_after: self.0.retry_after,
-            outcome_unknown: self.0.outcome_unknown,
-            origin: self.0.origin,
-            source: self.0.source.as_ref().map(|source| source.to_string().into()),
-        }))
     }
 }
 

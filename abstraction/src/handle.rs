@@ -117,12 +117,12 @@ impl<D: ?Sized> Resource<D> {
     pub fn driver(&self, operation: &'static str, needs: Access) -> Result<&Arc<D>> {
         let granted = self.1.access();
         if !granted.includes(needs) {
-            return Err(self.explain(operation, self.refusal(granted, needs)));
+            return Err(self.explain(operation, self.service_error(granted, needs)));
         }
-        self.driver.as_ref().map_err(|error| self.explain(operation, error.duplicate().of_driver()))
+        self.driver.as_ref().map_err(|error| self.explain(operation, error.clone().of_driver()))
     }
 
-    fn refusal(&self, granted: Access, needs: Access) -> Error {
+    fn service_error(&self, granted: Access, needs: Access) -> Error {
         let message = match granted {
             Access::None => format!("it was not declared; open the {} while the app is built", self.kind),
             granted => format!("it needs {needs:?} access, the handle has {granted:?}"),
@@ -131,7 +131,7 @@ impl<D: ?Sized> Resource<D> {
     }
 
     /// Adds operation and resource to an error that does not name them yet. An error that no driver
-    /// has answered is a refusal of the arguments; a version that nothing can have is a lost race.
+    /// has answered is a service error of the arguments; a version that nothing can have is a lost race.
     pub fn explain(&self, operation: &'static str, error: Error) -> Error {
         let origin = if error.kind() == ErrorKind::Conflict { Origin::Data } else { Origin::Request };
         error.with_origin(origin).with_operation(operation).with_resource(self.description.as_str())

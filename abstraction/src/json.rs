@@ -16,9 +16,10 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T) -> Result<Bytes> {
     if let Some(bytes) = (value as &dyn Any).downcast_ref::<Bytes>() {
         return Ok(bytes.clone());
     }
-    holdable::check(value).map_err(Error::invalid)?;
+    holdable::check(value).map_err(Error::invalid_input)?;
     let json = serde_json::to_vec(value);
-    json.map(Bytes::from).map_err(|source| Error::invalid("the value cannot be written as JSON").with_source(source))
+    json.map(Bytes::from)
+        .map_err(|source| Error::invalid_input("the value cannot be written as JSON").with_source(source))
 }
 
 /// Errors: `InvalidInput`.
@@ -31,7 +32,7 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &Bytes) -> Result<T> 
         Some(value) => Ok(value),
         None => serde_json::from_slice(bytes).map_err(|source| {
             let message = format!("not the expected JSON at line {} column {}", source.line(), source.column());
-            Error::invalid(message).with_source(source)
+            Error::invalid_input(message).with_source(source)
         }),
     }
 }

@@ -77,7 +77,7 @@ impl Outcome {
 /// use isobar_abstraction::{Error, IntoOutcome, Outcome, Result};
 ///
 /// fn handle(url: &str) -> Result<()> {
-///     if url.starts_with("https://") { Ok(()) } else { Err(Error::invalid("not an https URL")) }
+///     if url.starts_with("https://") { Ok(()) } else { Err(Error::invalid_input("not an https URL")) }
 /// }
 /// // The message becomes a dead letter at once, with the reason.
 /// assert!(matches!(handle("ftp://x").into_outcome(), Outcome::Reject { .. }));
@@ -159,15 +159,15 @@ impl Default for RetryPolicy {
 
 /// What becomes of an event after its handler answered.
 ///
-/// Exhaustive: a host that ignored a verdict would lose or repeat events, so a new one must not compile.
+/// Exhaustive: a host that ignored a settlement would lose or repeat events, so a new one must not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Settlement {
     /// Forget it.
     Done,
     /// Deliver it again after this long.
-    Again(Duration),
+    Retry(Duration),
     /// Keep it as a dead letter with this reason.
-    Dead(String),
+    DeadLetter(String),
 }
 
 impl RetryPolicy {
@@ -191,15 +191,15 @@ impl RetryPolicy {
     /// so that a retry is never immediate and a thousand of them never come at once.
     ///
     /// No wait is longer than `longest`, which is [`Limits::longest_retry`](crate::profile::Limits::longest_retry) of the provider.
-    pub fn judge(&self, attempt: u32, outcome: Outcome, longest: Duration) -> Verdict {
+    pub fn settle(&self, attempt: u32, outcome: Outcome, longest: Duration) -> Settlement {
         match outcome {
-            Outcome::Ack => Verdict::Done,
-            Outcome::Reject { reason } => Verdict::Dead(reason),
+            Outcome::Ack => Settlement::Done,
+            Outcome::Reject { reason } => Settlement::DeadLetter(reason),
             Outcome::Retry { reason, .. } if attempt >= self.max_attempts => {
-                Verdict::Dead(format!("gave up after {attempt} attempts: {reason}"))
+                Settlement::DeadLetter(format!("gave up after {attempt} attempts: {reason}"))
             }
-            Outcome::Retry { after: Some(after), .. } => Verdict::Again(capped(after, longest)),
-            Outcome::Retry { after: None, .. } => Verdict::Again(self.backoff(attempt, longest)),
+            Outcome::Retry { after: Some(after), .. } => Settlement::Retry(capped(after, longest)),
+            Outcome::Retry { after: None, .. } => Settlement::Retry(self.backoff(attempt, longest)),
         }
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn backoff_grows_with_jitter_and_is_bounded() {
         let policy = RetryPolicy::default().with_max_attempts(100);
         for (attempt, longest) in [(1, 1), (2, 2), (5, 16), (20, 300), (99, 300)] {
-            let Verdict::Again(wait) = policy.judge(attempt, Outcome::retry("x"), LIMITS.retry_after) else {
+            let Settlement::Retry(wait) = policy.settle(attempt, Outcome::retry("x"), LIMITS.retry_after) else {
                 panic!("no retry")
             };
             let longest = Duration::from_secs(longest);
@@ -244,7 +244,7 @@ mod tests {
         let policy = RetryPolicy::default().with_max_attempts(2);
         let outcome = Err::<(), _>(Error::internal("disk on fire")).into_outcome();
         let dead = "gave up after 2 attempts: disk on fire (internal)".to_owned();
-        assert_eq!(policy.judge(2, outcome, LIMITS.retry_after), Verdict::Dead(dead));
+        assert_eq!(policy.settle(2, outcome, LIMITS.retry_after), Settlement::DeadLetter(dead));
     }
 
     #[test]
@@ -262,15 +262,15 @@ mod tests {
         }
         let foreign = Err::<(), BoxError>("not ours".into()).into_outcome();
         assert_eq!(foreign, Outcome::retry("not ours"));
-        assert_eq!(Outcome::from(Error::invalid("no")), Outcome::reject("no (invalid-input)"));
+        assert_eq!(Outcome::from(Error::invalid_input("no")), Outcome::reject("no (invalid-input)"));
     }
 
     #[test]
     fn a_throttled_error_waits_as_long_as_it_was_told() {
         let error = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_secs(9));
         let outcome = Err::<(), _>(error).into_outcome();
-        let verdict = RetryPolicy::default().judge(1, outcome, LIMITS.retry_after);
-        assert_eq!(verdict, Verdict::Again(Duration::from_secs(9)));
+        let settlement = RetryPolicy::default().settle(1, outcome, LIMITS.retry_after);
+        assert_eq!(settlement, Settlement::Retry(Duration::from_secs(9)));
     }
 
     #[test]
@@ -278,9 +278,9 @@ mod tests {
         let policy = RetryPolicy::default().with_max_attempts(u32::MAX);
         for longest in [LIMITS.longest_retry(None), LIMITS.longest_retry(Some("key")), Duration::ZERO] {
             let outcome = Outcome::retry_after(Duration::MAX, "closed");
-            assert_eq!(policy.judge(1, outcome, longest), Verdict::Again(longest));
+            assert_eq!(policy.settle(1, outcome, longest), Settlement::Retry(longest));
             let slow = policy.with_backoff(Duration::MAX, Duration::MAX);
-            let Verdict::Again(wait) = slow.judge(u32::MAX - 1, Outcome::retry("x"), longest) else {
+            let Settlement::Retry(wait) = slow.settle(u32::MAX - 1, Outcome::retry("x"), longest) else {
                 panic!("no retry")
             };
             assert!(wait >= longest / 2 && wait <= longest, "{wait:?}");

@@ -73,7 +73,7 @@ pub fn memory_mb_of(process: &str, field: &str) -> f64 {
     kb.unwrap_or_default() / 1024.0
 }
 
-/// A row with what is judged at its end.
+/// A row with what is decided at its end.
 pub fn judged(what: &str, ours: &str, peer: &str, ratio: &str, goal: &str, reached: bool) {
     let reached = if reached { "yes" } else { "**no**" };
     println!("| {what} | {ours} | {peer} | {ratio} | {goal} | {reached} |");

@@ -11,7 +11,7 @@ use super::App;
 use super::handler::{Guarded, Handler, guarded};
 use super::http::{Overrun, limit_request};
 use super::layer::Next;
-use super::refusal::refused;
+use super::rejection::refused;
 use super::response::checked;
 use super::trigger::described;
 use crate::ambient::Ambient;
@@ -37,8 +37,8 @@ impl Function for App {
 
 impl App {
     async fn on_http(&self, handler: &Arc<Handler>, request: Request<Body>, cx: Context) -> Response<Body> {
-        if let Some(refusal) = refused(&request, &self.limits) {
-            return refusal;
+        if let Some(rejection) = refused(&request, &self.limits) {
+            return rejection;
         }
         let method = request.method().clone();
         let overrun = Overrun::default();
@@ -47,8 +47,8 @@ impl App {
             Err(refused) => return refused.into_response(&cx).await,
         };
         let called = self.run(handler, Event::Http(request), cx).await;
-        if let Some(refusal) = overrun.response(&self.limits) {
-            return refusal;
+        if let Some(rejection) = overrun.response(&self.limits) {
+            return rejection;
         }
         let response = match called.unwrap_or_else(panicked) {
             Ok(Reply::Http(response)) => response,

@@ -7,7 +7,7 @@ mod http;
 mod into_app;
 mod layer;
 mod mount;
-mod refusal;
+mod rejection;
 mod response;
 mod state;
 mod trigger;
@@ -152,7 +152,7 @@ impl App {
     ///
     /// fn app(cloud: &Cloud) -> App {
     ///     App::new("printer").on_message(&cloud.topic::<u32>("pages"), async |page, _cx| match page.body {
-    ///         0 => Err(Error::invalid("there is no page 0")),
+    ///         0 => Err(Error::invalid_input("there is no page 0")),
     ///         _ => Ok(()),
     ///     })
     /// }

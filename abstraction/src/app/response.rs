@@ -9,7 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
-use super::refusal::listed;
+use super::rejection::listed;
 use crate::profile::Limits;
 use crate::{Body, BoxError, Error, ErrorKind};
 

@@ -30,10 +30,10 @@ use crate::{Error, Origin, Result};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// use isobar_abstraction::{Cloud, blob::WriteOptions};
+/// use isobar_abstraction::{Cloud, blob::PutOptions};
 ///
 /// let pages = Cloud::memory().bucket("pages");
-/// let html = WriteOptions::default().with_content_type("text/html");
+/// let html = PutOptions::default().with_content_type("text/html");
 /// pages.put_with("index.html", "<h1>hi</h1>", html).await?;
 ///
 /// let page = pages.get("index.html").await?;
@@ -200,7 +200,7 @@ impl Bucket {
             if options.range.as_ref().is_some_and(is_beyond_all) {
                 let size = store.head(&path).await?.size;
                 let message = format!("the range holds no byte of an object of {size}");
-                return Err(Error::invalid(message).with_origin(Origin::Data));
+                return Err(Error::invalid_input(message).with_origin(Origin::Data));
             }
             let found = store.get_opts(&path, options).await?;
             // Compared here: in a header, text such as `*` or `"a", "b"` has a meaning of its own.

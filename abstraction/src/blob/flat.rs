@@ -240,7 +240,7 @@ impl<O: FlatObjects> MultipartUpload for Upload<O> {
     async fn complete(&mut self) -> object_store::Result<PutResult> {
         let mut parts = self.parts.lock().await;
         if parts.next != self.sent {
-            return Err(Error::invalid("a part of the upload was not sent to its end").into());
+            return Err(Error::invalid_input("a part of the upload was not sent to its end").into());
         }
         let staged = parts.staged.take().ok_or_else(ended)?;
         let (attributes, mode) = (self.attributes.clone(), self.mode.clone());
@@ -266,7 +266,7 @@ pub fn check_mode(mode: &PutMode, stored: Option<&str>) -> Result<()> {
 }
 
 fn ended() -> Error {
-    Error::invalid("the upload has ended")
+    Error::invalid_input("the upload has ended")
 }
 
 /// One page of a list, from names in byte order that begin at the request's prefix, or after its

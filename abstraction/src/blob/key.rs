@@ -125,7 +125,7 @@ const MOST_SEGMENTS: usize = 254;
 /// The path of a key in an [`object_store::ObjectStore`]. Errors: `InvalidInput`, `TooLarge`.
 pub fn to_path(key: &str, limit: u64) -> Result<Path> {
     if key.is_empty() {
-        return Err(Error::invalid("the object key is empty"));
+        return Err(Error::invalid_input("the object key is empty"));
     }
     let stored = encode(key);
     if stored.len() as u64 > limit {
@@ -136,7 +136,7 @@ pub fn to_path(key: &str, limit: u64) -> Result<Path> {
         let segments = segments as u64;
         return Err(Error::too_large("the number of segments of the object key", segments, MOST_SEGMENTS as u64));
     }
-    Path::parse(&stored).map_err(|source| Error::invalid("the object key cannot be stored").with_source(source))
+    Path::parse(&stored).map_err(|source| Error::invalid_input("the object key cannot be stored").with_source(source))
 }
 
 #[cfg(test)]

@@ -53,14 +53,14 @@ impl fmt::Debug for SignedUrl {
 /// How an object is written.
 ///
 /// ```
-/// use isobar_abstraction::blob::{PutMode, WriteOptions};
-/// let options = WriteOptions::from(PutMode::Create)
+/// use isobar_abstraction::blob::{PutMode, PutOptions};
+/// let options = PutOptions::from(PutMode::Create)
 ///     .with_content_type("text/html")
 ///     .with_metadata("author", "ada");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WriteOptions {
+pub struct PutOptions {
     /// When the write may happen.
     pub mode: PutMode,
     /// The object's media type.
@@ -71,7 +71,7 @@ pub struct WriteOptions {
     pub metadata: BTreeMap<String, String>,
 }
 
-impl WriteOptions {
+impl PutOptions {
     /// The object's media type.
     #[must_use]
     pub fn with_content_type(mut self, content_type: impl Into<String>) -> Self {
@@ -94,7 +94,7 @@ impl WriteOptions {
     }
 }
 
-impl From<PutMode> for WriteOptions {
+impl From<PutMode> for PutOptions {
     fn from(mode: PutMode) -> Self {
         Self { mode, ..Self::default() }
     }

@@ -24,8 +24,9 @@ pub fn below(prefix: Option<&Path>, delimiter: Option<&str>, limit: usize) -> Li
 /// The bytes of an object of this size that a read is of. Errors: `InvalidInput` where there are none.
 pub fn within(range: Option<&GetRange>, size: u64) -> Result<Range<u64>> {
     let Some(range) = range else { return Ok(0..size) };
-    let none =
-        |error| Error::invalid("the range holds no byte of the object").with_origin(Origin::Data).with_source(error);
+    let none = |error| {
+        Error::invalid_input("the range holds no byte of the object").with_origin(Origin::Data).with_source(error)
+    };
     range.as_range(size).map_err(none)
 }
 

@@ -92,9 +92,9 @@ mod tests {
             ErrorKind::Unavailable,
         ] {
             let ours = Error::new(kind, "as it was").with_operation("put").with_outcome_unknown();
-            let back = Error::from(object_store::Error::from(ours.duplicate().with_origin(Origin::Request)));
-            assert_eq!((back.origin(), back.duplicate().origin()), (Origin::Request, Origin::Request));
-            assert_ne!(Error::from(object_store::Error::from(ours.duplicate())).origin(), Origin::App);
+            let back = Error::from(object_store::Error::from(ours.clone().with_origin(Origin::Request)));
+            assert_eq!((back.origin(), back.clone().origin()), (Origin::Request, Origin::Request));
+            assert_ne!(Error::from(object_store::Error::from(ours.clone())).origin(), Origin::App);
             let back = Error::from(object_store::Error::from(ours));
             assert_eq!((back.kind(), back.message(), back.operation()), (kind, "as it was", Some("put")));
             assert!(back.outcome_unknown());

@@ -25,7 +25,9 @@ pub(super) fn is_own(sort: &str) -> bool {
 /// Errors: `InvalidInput` for a sort key that no app can use.
 pub(super) fn check_sort(sort: &str) -> Result<()> {
     match is_own(sort) {
-        true => Err(Error::invalid("sort keys that begin with U+10FFFF U+10FFFF are isobar's own; use another one")),
+        true => {
+            Err(Error::invalid_input("sort keys that begin with U+10FFFF U+10FFFF are isobar's own; use another one"))
+        }
         false => Ok(()),
     }
 }
@@ -60,7 +62,7 @@ impl Resource<dyn KeyValue> {
         let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
         expiry
             .filter(|expiry| *expiry <= last)
-            .ok_or_else(|| Error::invalid("a time to live must be more than zero and end before the year 10000"))
+            .ok_or_else(|| Error::invalid_input("a time to live must be more than zero and end before the year 10000"))
     }
 
     pub(super) fn check_key(&self, operation: &'static str, key: &Key) -> Result<()> {
@@ -75,7 +77,7 @@ impl Resource<dyn KeyValue> {
     pub(super) fn check_partition(&self, operation: &'static str, partition: &str) -> Result<()> {
         let (size, limit) = (partition.len() as u64, self.limits.partition_bytes);
         if size == 0 {
-            return Err(self.explain(operation, Error::invalid("the partition key is empty")));
+            return Err(self.explain(operation, Error::invalid_input("the partition key is empty")));
         }
         if size > limit {
             return Err(self.explain(operation, Error::too_large("the partition key", size, limit)));

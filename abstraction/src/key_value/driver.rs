@@ -268,7 +268,7 @@ pub fn parse_counter(value: &[u8]) -> Option<i64> {
 
 /// The sum of a counter, as [`KeyValue::add`] must form it. Errors: `InvalidInput`.
 pub fn add_to_counter(stored: Option<&[u8]>, delta: i64, limit: i64) -> Result<i64> {
-    let refused = |message| Error::invalid(message).with_origin(Origin::Data);
+    let refused = |message| Error::invalid_input(message).with_origin(Origin::Data);
     let current = match stored {
         None => 0,
         Some(value) => parse_counter(value)

@@ -55,7 +55,7 @@ impl<V> OwnItems<V> {
         V: DeserializeOwned + 'static,
     {
         let key = key.into();
-        let entry = self.0.entry_at(own(key.clone())).await?;
+        let entry = self.0.entry_at("get", own(key.clone())).await?;
         Ok(entry.map(|entry| Entry { key, ..entry }))
     }
 

@@ -64,7 +64,7 @@ impl<T: DeserializeOwned + 'static> Entry<T> {
             let expected = std::any::type_name::<T>();
             let message = format!("the value at `{key}` is not a `{expected}`: {}", error.message());
             // Neither the client nor the arguments are wrong, but what is stored, or the app's type.
-            Error::invalid(message).with_origin(Origin::Service)
+            Error::invalid_input(message).with_origin(Origin::Service)
         })?;
         Ok(Self { key, value, version, expires_at })
     }
@@ -112,7 +112,7 @@ impl<T> Page<T> {
         match self.unreadable.first() {
             Some(first) => {
                 let message = format!("{}; `page` returns the other items", first.reason);
-                Err(Error::invalid(message).with_origin(Origin::Service))
+                Err(Error::invalid_input(message).with_origin(Origin::Service))
             }
             None => Ok((self.items, self.next)),
         }
@@ -322,7 +322,7 @@ impl<T: DeserializeOwned + 'static> ScanQuery<T> {
         let Self { resource, segment, .. } = self;
         if segment.segment >= segment.segments {
             let message = format!("there is no segment {} of {}; they count from 0", segment.segment, segment.segments);
-            return Err(resource.explain("scan", Error::invalid(message)));
+            return Err(resource.explain("scan", Error::invalid_input(message)));
         }
         let mut found = resource.run("scan", Access::Read, |driver| driver.scan(segment)).await?;
         found.items.retain(|item| !is_own(&item.key.sort));

@@ -230,7 +230,7 @@ impl<T: DeserializeOwned + 'static> Table<T> {
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
     pub async fn get(&self, key: impl Into<Key>) -> Result<Option<T>> {
-        Ok(self.entry(key).await?.map(|entry| entry.value))
+        Ok(self.entry_at("get", self.checked("get", key.into())?).await?.map(|entry| entry.value))
     }
 
     /// The value at `key` with its version and expiry.
@@ -240,18 +240,18 @@ impl<T: DeserializeOwned + 'static> Table<T> {
     /// # use isobar_abstraction::Cloud;
     /// let notes = Cloud::memory().table::<String>("notes");
     /// let version = notes.put("tea", &"green".to_owned()).await?;
-    /// let entry = notes.entry("tea").await?.unwrap();
+    /// let entry = notes.get_entry("tea").await?.unwrap();
     /// assert_eq!((entry.value.as_str(), entry.version, entry.expires_at), ("green", version, None));
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
-    pub async fn entry(&self, key: impl Into<Key>) -> Result<Option<Entry<T>>> {
-        self.entry_at(self.checked("get", key.into())?).await
+    pub async fn get_entry(&self, key: impl Into<Key>) -> Result<Option<Entry<T>>> {
+        self.entry_at("get_entry", self.checked("get_entry", key.into())?).await
     }
 
-    pub(super) async fn entry_at(&self, key: Key) -> Result<Option<Entry<T>>> {
-        self.resource.check_key("get", &key)?;
-        let item = self.resource.run("get", Access::Read, |driver| driver.get(&key)).await?;
-        item.map(Entry::decode).transpose().map_err(|error| self.resource.explain("get", error))
+    pub(super) async fn entry_at(&self, operation: &'static str, key: Key) -> Result<Option<Entry<T>>> {
+        self.resource.check_key(operation, &key)?;
+        let item = self.resource.run(operation, Access::Read, |driver| driver.get(&key)).await?;
+        item.map(Entry::decode).transpose().map_err(|error| self.resource.explain(operation, error))
     }
 
     /// The values at `keys`, in the order asked, `None` for a missing one. Any number of keys.
@@ -377,10 +377,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     ) -> Result<Option<T>, E> {
         let mut lost = None;
         for attempt in 0..UPDATE_TRIES {
-            let (value, mode, expires_at) = match self.entry(key.clone()).await? {
-                Some(entry) => (Some(entry.value), PutMode::Update(entry.version), entry.expires_at),
-                None => (None, PutMode::Create, None),
-            };
+            let (value, mode, expires_at) =
+                match self.entry_at(operation, self.checked(operation, key.clone())?).await? {
+                    Some(entry) => (Some(entry.value), PutMode::Update(entry.version), entry.expires_at),
+                    None => (None, PutMode::Create, None),
+                };
             let Some(value) = change(value)? else { return Ok(None) };
             let mut put = self.resource.prepare(operation, key.clone(), &value, mode.into())?;
             put.expires_at = expires_at;

@@ -173,7 +173,7 @@ fn check_writes(writes: &[Write], limits: &crate::profile::Limits) -> Result<()>
     }
     let mut keys = HashSet::new();
     match writes.iter().find(|write| !keys.insert(write.key())) {
-        Some(twice) => Err(Error::invalid(format!("the transaction writes `{}` twice", twice.key()))),
+        Some(twice) => Err(Error::invalid_input(format!("the transaction writes `{}` twice", twice.key()))),
         None => Ok(()),
     }
 }

@@ -107,7 +107,7 @@ impl KeyValue for MemoryKeyValue {
     async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
         let after = match &segment.after {
             Some(text) => Bound::Excluded(serde_json::from_str::<Key>(text).map_err(|_| {
-                Error::invalid("not a cursor of this scan; pass on what the page before gave")
+                Error::invalid_input("not a cursor of this scan; pass on what the page before gave")
                     .with_origin(Origin::Request)
             })?),
             None => Bound::Unbounded,

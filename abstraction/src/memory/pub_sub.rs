@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::Result;
 use crate::clock::{Clock, ManualClock, later};
-use crate::outcome::Verdict;
+use crate::outcome::Settlement;
 use crate::pub_sub::{DeadLetter, Message, MessageId, PubSub, RawMessage};
 use crate::resource::ResourceKind;
 
@@ -88,17 +88,17 @@ impl Queues {
         due.map(|(sequence, waiting)| Leased { sequence: *sequence, message: waiting.message.clone() }).collect()
     }
 
-    pub(crate) fn settle(&self, source: &Source, leased: Leased, verdict: Verdict, now: SystemTime) {
+    pub(crate) fn settle(&self, source: &Source, leased: Leased, settlement: Settlement, now: SystemTime) {
         let mut state = self.state.lock();
         let Some(queue) = state.queues.get_mut(source) else { return };
         let Leased { sequence, mut message } = leased;
-        match verdict {
-            Verdict::Done => drop(queue.waiting.remove(&sequence)),
-            Verdict::Again(after) => {
+        match settlement {
+            Settlement::Done => drop(queue.waiting.remove(&sequence)),
+            Settlement::Retry(after) => {
                 message.attempt += 1;
                 queue.waiting.insert(sequence, Waiting { message, due: later(now, after) });
             }
-            Verdict::Dead(reason) => {
+            Settlement::DeadLetter(reason) => {
                 queue.waiting.remove(&sequence);
                 queue.dead.push((DeadLetter::new(&message, reason, now), message));
             }

@@ -43,14 +43,14 @@ fn seen(problem: &Problem) -> (u16, String, &str) {
 
 #[test]
 fn the_first_isobar_error_among_the_sources_decides() {
-    let of_service = || Error::invalid("no").with_origin(Origin::Service);
+    let of_service = || Error::invalid_input("no").with_origin(Origin::Service);
     // The error of a driver, of which no portable type has marked the origin.
-    let of_store = object_store::Error::NotSupported { source: Error::invalid("no").into() };
+    let of_store = object_store::Error::NotSupported { source: Error::invalid_input("no").into() };
     for (error, status, detail, rejects) in [
-        (outer(Error::invalid("no")), 400, "no", true),
+        (outer(Error::invalid_input("no")), 400, "no", true),
         (outer(outer(Error::not_found("no"))), 404, "no", false),
         (outer(of_service()), 500, HIDDEN, false),
-        (outer(of_service().with_source(Error::invalid("inner"))), 500, HIDDEN, false),
+        (outer(of_service().with_source(Error::invalid_input("inner"))), 500, HIDDEN, false),
         (outer("no isobar error"), 500, HIDDEN, false),
         (outer(of_store), 500, HIDDEN, false),
     ] {

@@ -140,7 +140,7 @@ impl Message<Bytes> {
         // Without its source: the words of serde quote the body, and this goes into logs.
         let body = json::decode(&self.body).map_err(|error: Error| {
             let expected = std::any::type_name::<T>();
-            Error::invalid(format!("the body of message {} is not a `{expected}`: {}", self.id, error.message()))
+            Error::invalid_input(format!("the body of message {} is not a `{expected}`: {}", self.id, error.message()))
         })?;
         let Self { id, attributes, ordering_key, attempt, published_at, trace_parent, .. } = self;
         Ok(Message { id, body, attributes, ordering_key, attempt, published_at, trace_parent })

@@ -1,6 +1,6 @@
 //! Pub/sub: the type that apps hold is [`Topic`].
 
-pub(crate) mod death;
+pub(crate) mod dead_letter;
 pub(crate) mod driver;
 pub(crate) mod message;
 pub(crate) mod topic;

@@ -150,7 +150,7 @@ impl<T: Serialize + 'static> Topic<T> {
         let result = |prepared: Result<RawMessage>| match (prepared, &mut sent) {
             (Err(refused), _) => Err(refused),
             (Ok(_), Ok(results)) => results.next().unwrap_or_else(|| Err(unanswered())).map_err(Error::of_driver),
-            (Ok(_), Err(error)) => Err(error.duplicate()),
+            (Ok(_), Err(error)) => Err(error.clone()),
         };
         let results = prepared.into_iter().map(result);
         results.map(|result| result.map_err(|error| self.resource.explain("publish_batch", error))).collect()
@@ -175,7 +175,7 @@ fn unanswered() -> Error {
 
 fn check_size(body: &[u8], attributes: &BTreeMap<String, String>, limits: &Limits) -> Result<()> {
     if body.is_empty() {
-        return Err(Error::invalid("the body is empty; some services refuse that"));
+        return Err(Error::invalid_input("the body is empty; some services refuse that"));
     }
     let (what, carried) = match plain_text(body) {
         Some(text) => ("the message with its attributes", text.len()),
@@ -196,7 +196,7 @@ fn check_attributes(attributes: &BTreeMap<String, String>, limits: &Limits) -> R
     let mut names = HashSet::new();
     if let Some(name) = attributes.keys().find(|name| !names.insert(name.to_ascii_lowercase())) {
         // Service Bus and Pub/Sub carry attributes as headers, whose case means nothing.
-        return Err(Error::invalid(format!(
+        return Err(Error::invalid_input(format!(
             "the attribute `{}` differs from another in case only",
             name.escape_debug()
         )));
@@ -209,14 +209,14 @@ fn check_attributes(attributes: &BTreeMap<String, String>, limits: &Limits) -> R
             lower == TraceParent::NAME || ["aws", "goog", "isobar", "x-"].iter().any(|it| lower.starts_with(it));
         let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
         if !begins || name.len() > 64 || reserved || !name.bytes().all(plain) {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_input(format!(
                 "`{}` is not an attribute name: use 1 to 64 letters, digits, _ and -, beginning with a letter, \
                  and not with aws, goog, isobar or x-; traceparent is taken",
                 name.escape_debug()
             )));
         }
         if value.is_empty() || value.len() > 1_024 || value.chars().any(char::is_control) {
-            return Err(Error::invalid(format!(
+            return Err(Error::invalid_input(format!(
                 "the attribute `{name}` must have a value of 1 to 1,024 bytes without control characters"
             )));
         }
@@ -229,7 +229,7 @@ fn check_ordering_key(key: &str, limits: &Limits) -> Result<()> {
     if !key.is_empty() && key.len() as u64 <= limit && key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(Error::invalid(format!("an ordering key is 1 to {limit} printable ASCII characters without blanks")))
+    Err(Error::invalid_input(format!("an ordering key is 1 to {limit} printable ASCII characters without blanks")))
 }
 
 /// The name of a topic's only subscription.

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::driver::host;
 use crate::manifest::MessageTrigger;
 use crate::memory::{Leased, Source};
-use crate::outcome::{RetryPolicy, Verdict};
+use crate::outcome::{RetryPolicy, Settlement};
 use crate::provider::Provider;
 use crate::pub_sub::{DeadLetter, Message};
 use crate::resource::ResourceKind;
@@ -224,13 +224,13 @@ impl TestClient {
         for delivered in join_all(leased.into_iter().map(deliver)).await {
             let (leased, outcome) = delivered?;
             let longest = self.provider.profile().limits.longest_retry(leased.message.ordering_key.as_deref());
-            let verdict = retry.judge(leased.message.attempt, outcome, longest);
-            match &verdict {
-                Verdict::Done => total.acked += 1,
-                Verdict::Again(_) => total.retried += 1,
-                Verdict::Dead(_) => total.dead += 1,
+            let settlement = retry.settle(leased.message.attempt, outcome, longest);
+            match &settlement {
+                Settlement::Done => total.acked += 1,
+                Settlement::Retry(_) => total.retried += 1,
+                Settlement::DeadLetter(_) => total.dead += 1,
             }
-            queues.settle(source, leased, verdict, self.clock().now());
+            queues.settle(source, leased, settlement, self.clock().now());
         }
         Ok(())
     }

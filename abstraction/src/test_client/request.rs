@@ -187,5 +187,5 @@ impl TestClient {
 }
 
 fn bad_request(error: impl Into<http::Error>) -> Error {
-    Error::invalid("HTTP has no such path or header").with_source(error.into())
+    Error::invalid_input("HTTP has no such path or header").with_source(error.into())
 }

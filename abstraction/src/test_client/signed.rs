@@ -4,7 +4,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 
 use super::TestClient;
-use crate::blob::{Bucket, Serve, SignedAccess, WriteOptions, key};
+use crate::blob::{Bucket, PutOptions, Serve, SignedAccess, key};
 use crate::clock::Clock;
 use crate::memory::SignedObject;
 use crate::{Body, ErrorKind, Result};
@@ -36,7 +36,7 @@ async fn read(object: Serve) -> Result<Response<Body>> {
 
 async fn write(bucket: &Bucket, key: &str, request: Request<Body>) -> Result<Response<Body>> {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let options = WriteOptions { content_type: content_type.map(str::to_owned), ..Default::default() };
+    let options = PutOptions { content_type: content_type.map(str::to_owned), ..Default::default() };
     bucket.put_stream(key, request.into_body().into_data_stream(), options).await?;
     Ok(status(StatusCode::OK))
 }

@@ -6,8 +6,8 @@
 
 mod headers;
 mod listing;
-mod refusal;
 mod requests;
+mod service_error;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,7 @@ impl<'a> Incoming<'a> {
             Err(_) if event.is_empty() => Ok(Self::default()),
             Err(error) => {
                 let (line, column) = (error.line(), error.column());
-                Err(Error::invalid(format!("the event is not JSON: line {line} column {column}")))
+                Err(Error::invalid_input(format!("the event is not JSON: line {line} column {column}")))
             }
         }
     }
@@ -55,7 +55,8 @@ impl<'a> Incoming<'a> {
     /// The `Records` of an event that has them. Errors: `InvalidInput`.
     pub(crate) fn records(&self) -> Result<Vec<Fields<'a>>> {
         let records = self.fields.array("Records").unwrap_or_default();
-        let fields = |record| Fields::of(record).ok_or_else(|| Error::invalid("a record of the event is no object"));
+        let fields =
+            |record| Fields::of(record).ok_or_else(|| Error::invalid_input("a record of the event is no object"));
         records.into_iter().map(fields).collect()
     }
 }
@@ -75,7 +76,7 @@ impl Arn {
             ["arn", _, found, region, account, name] if found == service => {
                 Ok(Self { region: region.to_owned(), account: account.to_owned(), name: name.to_owned() })
             }
-            _ => Err(Error::invalid(format!("`{}` is not the ARN of {what}", shown(arn)))),
+            _ => Err(Error::invalid_input(format!("`{}` is not the ARN of {what}", shown(arn)))),
         }
     }
 }
@@ -83,5 +84,5 @@ impl Arn {
 /// Without its source: the words of serde quote the event, and this goes into logs.
 fn malformed(what: &str, error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
-    Error::invalid(format!("{what}: not the expected JSON at line {line} column {column}"))
+    Error::invalid_input(format!("{what}: not the expected JSON at line {line} column {column}"))
 }

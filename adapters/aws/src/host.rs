@@ -177,7 +177,7 @@ impl Lambda {
         let given = given.map(|deadline| deadline.checked_sub(MARGIN).unwrap_or(now).max(now));
         let deadline = given.map_or(later(now, most), |deadline| deadline.min(later(now, most)));
         let clock = Arc::clone(&self.state.clock);
-        let mut cx = Context::of(PROFILE.provider, clock, call.request_id.as_str()).with_deadline(deadline);
+        let mut cx = Context::with_id(PROFILE.provider, clock, call.request_id.as_str()).with_deadline(deadline);
         if let Some(name) = call.part_of_arn(6) {
             cx = cx.with_function(name);
         }

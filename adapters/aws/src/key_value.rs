@@ -23,7 +23,7 @@ use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, Que
 use isobar_abstraction::driver::{Clock, Location};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::attempt::unique;
-use isobar_rest::{Answered, Refusal, Safety};
+use isobar_rest::{Answered, Safety, ServiceError};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
@@ -74,14 +74,14 @@ impl DynamoKeyValue {
         input: &(impl Serialize + Sync),
     ) -> Result<Answered<Bytes>> {
         let answer = self.service.json("DynamoDB_20120810", operation, safety, input).await?;
-        Ok(answer.map_err(|refusal| self.explained(refusal)))
+        Ok(answer.map_err(|service_error| self.explained(service_error)))
     }
 
     /// What is known better of a table than of any service.
-    fn explained(&self, refusal: Refusal) -> Refusal {
+    fn explained(&self, service_error: ServiceError) -> ServiceError {
         let (table, region) = (&self.table, self.service.region());
-        let said = |part: &&str| refusal.message.contains(*part);
-        let (kind, explanation) = match refusal.code.as_str() {
+        let said = |part: &&str| service_error.message.contains(*part);
+        let (kind, explanation) = match service_error.code.as_str() {
             "ResourceNotFoundException" => (
                 ErrorKind::NotFound,
                 format!(
@@ -97,9 +97,9 @@ impl DynamoKeyValue {
             "TransactionConflictException" | "TransactionInProgressException" | "ReplicatedWriteConflictException" => {
                 (ErrorKind::Throttled, "other writes of the same item are under way".to_owned())
             }
-            _ => return refusal,
+            _ => return service_error,
         };
-        Refusal { kind, explanation, ..refusal }
+        ServiceError { kind, explanation, ..service_error }
     }
 }
 
@@ -148,7 +148,7 @@ impl KeyValue for DynamoKeyValue {
         let input = PutItem { table_name: &self.table, item: StoredItem::new(&put, &version), guard };
         match self.call("PutItem", Safety::Idempotent, &input).await? {
             Ok(_) => Ok(version),
-            Err(refusal) => self.settle(refusal, condition, &put.key, Some(&version)).map(|()| version),
+            Err(service_error) => self.settle(service_error, condition, &put.key, Some(&version)).map(|()| version),
         }
     }
 
@@ -158,7 +158,7 @@ impl KeyValue for DynamoKeyValue {
         let input = DeleteItem { table_name: &self.table, key: StoredKey::from(key), guard };
         match self.call("DeleteItem", Safety::Idempotent, &input).await? {
             Ok(_) => Ok(()),
-            Err(refusal) => self.settle(refusal, condition, key, None),
+            Err(service_error) => self.settle(service_error, condition, key, None),
         }
     }
 

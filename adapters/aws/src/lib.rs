@@ -18,8 +18,8 @@ mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
-mod refusal;
 mod service;
+mod service_error;
 mod state;
 
 use std::sync::{Arc, OnceLock};

@@ -20,7 +20,7 @@ use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::Location;
 use isobar_abstraction::driver::pub_sub::{Message, MessageId, PubSub, RawMessage};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Refusal, Safety, unknown};
+use isobar_rest::{Safety, ServiceError, unknown};
 
 use crate::State;
 use crate::config::{Placed, arn};
@@ -134,18 +134,19 @@ impl SnsPubSub {
                 let alone = |error: Error| Unsent { again: error.is_retryable(), error };
                 return sns::results(&xml, batch.len()).into_iter().map(|sent| sent.map_err(alone)).collect();
             }
-            Ok(Err(refusal)) => self.explain(end, refusal),
+            Ok(Err(service_error)) => self.explain(end, service_error),
             Err(error) => error,
         };
-        batch.iter().map(|_| Err(Unsent { error: error.duplicate(), again: false })).collect()
+        batch.iter().map(|_| Err(Unsent { error: error.clone(), again: false })).collect()
     }
 
-    fn explain(&self, end: &str, refusal: Refusal) -> Error {
-        if refusal.code != "NotFound" {
-            return refusal.into();
+    fn explain(&self, end: &str, service_error: ServiceError) -> Error {
+        if service_error.code != "NotFound" {
+            return service_error.into();
         }
         let why = if end == FIFO { " for messages with an ordering key" } else { "" };
-        refusal.as_error(Error::not_found(format!("SNS has no topic `{}{end}`{why}: create it", self.placed.name)))
+        service_error
+            .as_error(Error::not_found(format!("SNS has no topic `{}{end}`{why}: create it", self.placed.name)))
     }
 }
 
@@ -166,7 +167,7 @@ impl PubSub for SnsPubSub {
         let entries: Result<Vec<_>> = messages.iter().map(Entry::new).collect();
         let entries = match entries {
             Ok(entries) => entries,
-            Err(error) => return messages.iter().map(|_| Err(error.duplicate())).collect(),
+            Err(error) => return messages.iter().map(|_| Err(error.clone())).collect(),
         };
         let (keyed, plain): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.group.is_some());
         let (plain, keyed) = join(self.send("", &plain), self.send_in_order(&keyed)).await;

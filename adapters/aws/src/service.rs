@@ -12,14 +12,14 @@ use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::encoded;
-use isobar_rest::{Answered, Refusal, Safety};
+use isobar_rest::{Answered, Safety, ServiceError};
 use object_store::PutPayload;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use url::Url;
 
 use crate::config::{Placed, check_region, signing_name};
-use crate::{State, refusal};
+use crate::{State, service_error};
 
 use signed::Signed;
 
@@ -81,21 +81,21 @@ impl AwsService {
     ) -> Result<Response<Bytes>> {
         let (mut parts, body) = request.into_parts();
         if !parts.headers.values().all(|value| value.to_str().is_ok()) {
-            return Err(Error::invalid("a header's value is not ASCII, and cannot be signed"));
+            return Err(Error::invalid_input("a header's value is not ASCII, and cannot be signed"));
         }
         let mut url = self.url(parts.uri.path())?;
         // Only S3 has names with empty parts; what signs does not take them out, as the others want it.
         if self.name != "s3" && url.path().contains("//") {
-            return Err(Error::invalid("the path of the request has an empty part"));
+            return Err(Error::invalid_input("the path of the request has an empty part"));
         }
         url.set_query(parts.uri.query().map(canonical).as_deref());
-        let wrong = |_| Error::invalid("the path of the request is malformed");
+        let wrong = |_| Error::invalid_input("the path of the request is malformed");
         parts.uri = url.as_str().parse().map_err(wrong)?;
         Ok(self.exchange(operation, safety, Request::from_parts(parts, body)).await??)
     }
 
     /// Calls an operation of a service that speaks AWS JSON 1.0 (`DynamoDB_20120810`, `AmazonSQS`).
-    /// The inner result is the service's own: the body, or its refusal.
+    /// The inner result is the service's own: the body, or its service error.
     pub(crate) async fn json(
         &self,
         target: &str,
@@ -141,15 +141,15 @@ impl AwsService {
         safety: Safety,
         request: Request<Bytes>,
     ) -> Result<Answered<Response<Bytes>>> {
-        let read = |answer: &Response<Bytes>| refusal::read(answer, &self.place());
+        let read = |answer: &Response<Bytes>| service_error::read(answer, &self.place());
         let signed = Signed::new(&self.state, signing_name(self.name), &self.region, &read);
         signed.call(operation, safety, request.map(PutPayload::from)).await
     }
 
-    /// The same refusal by the code and message of a part of its answer.
-    pub(crate) fn refused_by(&self, refusal: &Refusal, code: String, message: &str) -> Refusal {
-        let uncertain = refusal.uncertain;
-        Refusal { uncertain, ..refusal::of_code(&refusal.answer, code, message, &self.place()) }
+    /// The same service error by the code and message of a part of its answer.
+    pub(crate) fn refused_by(&self, service_error: &ServiceError, code: String, message: &str) -> ServiceError {
+        let uncertain = service_error.uncertain;
+        ServiceError { uncertain, ..service_error::of_code(&service_error.answer, code, message, &self.place()) }
     }
 
     /// What is called, as errors say it.

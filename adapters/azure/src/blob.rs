@@ -6,8 +6,8 @@
 
 mod headers;
 mod listing;
-mod refusal;
 mod requests;
+mod service_error;
 mod sign;
 mod store;
 #[cfg(test)]

@@ -36,10 +36,10 @@ impl<'a> Payload<'a> {
     pub(crate) fn read(body: &'a [u8]) -> Result<Self> {
         let fields: Fields<'a> = serde_json::from_slice(body).map_err(|error| malformed("the call", &error))?;
         let nested = |name: &str| {
-            let wrong = || Error::invalid(format!("the call's `{name}` is not an object"));
+            let wrong = || Error::invalid_input(format!("the call's `{name}` is not an object"));
             fields.get(name).map(|value| Fields::of(value).ok_or_else(wrong)).transpose()
         };
-        let missing = || Error::invalid(r#"the call has no `Data`; the host sends {"Data":{…},"Metadata":{…}}"#);
+        let missing = || Error::invalid_input(r#"the call has no `Data`; the host sends {"Data":{…},"Metadata":{…}}"#);
         Ok(Self { data: nested("Data")?.ok_or_else(missing)?, metadata: nested("Metadata")?.unwrap_or_default() })
     }
 
@@ -48,8 +48,8 @@ impl<'a> Payload<'a> {
         let mut all = self.data.iter();
         match (all.next(), all.next()) {
             (Some((_, value)), None) => Ok(value),
-            (None, _) => Err(Error::invalid("the call's `Data` is empty")),
-            _ => Err(Error::invalid("the call's `Data` has more than one field; a trigger has one binding")),
+            (None, _) => Err(Error::invalid_input("the call's `Data` is empty")),
+            _ => Err(Error::invalid_input("the call's `Data` has more than one field; a trigger has one binding")),
         }
     }
 
@@ -61,7 +61,7 @@ impl<'a> Payload<'a> {
         if (is_list && !counted) || BATCH.iter().any(|name| self.metadata.has(name)) {
             let message = "the call brings a batch of messages, which could only be acknowledged as a whole: set \
                            `cardinality` of the trigger's binding to `one`";
-            return Err(Error::invalid(message));
+            return Err(Error::invalid_input(message));
         }
         Ok(())
     }
@@ -105,5 +105,5 @@ const BATCH: [&str; 5] =
 /// Without its source: the words of serde quote the call, and this goes into logs.
 fn malformed(what: &str, error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
-    Error::invalid(format!("{what} is not the expected JSON: line {line} column {column}"))
+    Error::invalid_input(format!("{what} is not the expected JSON: line {line} column {column}"))
 }

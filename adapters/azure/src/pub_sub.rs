@@ -9,8 +9,8 @@
 //! | largest message | 262,144 bytes with its properties | [`storage_queue::LARGEST`] bytes, less than the portable limit |
 
 pub(crate) mod dead;
-mod refusal;
 pub(crate) mod service_bus;
+mod service_error;
 pub(crate) mod settle;
 pub(crate) mod storage_queue;
 pub(crate) mod wire;

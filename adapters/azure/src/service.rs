@@ -1,6 +1,6 @@
 //! A service of Azure as one resource needs it: its address, what its calls show, and what its answers mean.
 
-mod refusal;
+mod service_error;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use http::request::{Builder, Parts};
 use http::{HeaderValue, Request, Response};
 use isobar_abstraction::clock::to_http;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Answered, Call, Refusal, Safety, Service, StreamBody};
+use isobar_rest::{Answered, Call, Safety, Service, ServiceError, StreamBody};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
@@ -21,7 +21,7 @@ use crate::State;
 use crate::config::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
 use crate::credentials::{Audience, cosmos, shared_key};
 
-pub(crate) use refusal::{Place, explained, read};
+pub(crate) use service_error::{Place, explained, read};
 
 /// The version of the protocol of storage accounts that requests are written for: a message may live for ever since
 /// 2017-07-29, tables take tokens since 2020-12-06, and names in lists may be encoded since 2021-02-12.
@@ -29,7 +29,7 @@ pub(crate) use refusal::{Place, explained, read};
 pub(crate) const VERSION: &str = "2021-12-02";
 
 /// The table of codes of a service: reads what an answer refuses, `None` of a success.
-pub(crate) type Codes = fn(&Response<Bytes>, &Place) -> Option<Refusal>;
+pub(crate) type Codes = fn(&Response<Bytes>, &Place) -> Option<ServiceError>;
 
 /// How requests are signed with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,13 +233,13 @@ impl Service for OneCall<'_> {
         Ok(())
     }
 
-    fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal> {
+    fn service_error(&self, answer: &Response<Bytes>) -> Option<ServiceError> {
         (self.service.codes)(answer, &self.service.place)
     }
 
     /// 401 is what a token is answered that has expired, and of Service Bus one that may not send.
-    async fn renew(&self, refusal: &Refusal) -> bool {
-        if refusal.status() != 401 || refusal.kind != ErrorKind::Unauthenticated {
+    async fn renew(&self, service_error: &ServiceError) -> bool {
+        if service_error.status() != 401 || service_error.kind != ErrorKind::Unauthenticated {
             return false;
         }
         let AzureService { state, access, scheme, .. } = self.service;

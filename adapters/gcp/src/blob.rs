@@ -8,9 +8,9 @@
 mod condition;
 mod headers;
 mod listing;
-mod refusal;
 mod requests;
 mod resource;
+mod service_error;
 mod session;
 mod sign;
 mod store;

@@ -39,12 +39,12 @@ pub(crate) struct Refused {
 impl Refused {
     /// 400: the request is not what its form says.
     fn malformed(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error: Error::invalid(message) }
+        Self { status: StatusCode::BAD_REQUEST, error: Error::invalid_input(message) }
     }
 
     /// 415.
     fn of_another_type(message: &str) -> Self {
-        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, error: Error::invalid(message) }
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, error: Error::invalid_input(message) }
     }
 }
 

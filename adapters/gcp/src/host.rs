@@ -90,7 +90,7 @@ impl CloudRunService {
         let (parts, body) = request.into_parts();
         self.authenticate(&parts).await?;
         if parts.method != Method::POST {
-            let error = Error::invalid("triggers are called by POST");
+            let error = Error::invalid_input("triggers are called by POST");
             return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, error });
         }
         let body = read_whole(body, PROFILE.limits.request_bytes).await?;

@@ -9,8 +9,8 @@ mod counter;
 mod key;
 mod range;
 mod read;
-mod refusal;
 mod scan;
+mod service_error;
 mod stored;
 #[cfg(test)]
 mod tests;

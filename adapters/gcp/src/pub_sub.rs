@@ -72,7 +72,7 @@ impl CloudPubSub {
         let mut batches = VecDeque::from(split(&entries));
         while let Some(batch) = batches.pop_front() {
             match held_back(&sent) {
-                Some(error) => sent.extend(batch.iter().map(|entry| (entry.place, Err(error.duplicate())))),
+                Some(error) => sent.extend(batch.iter().map(|entry| (entry.place, Err(error.clone())))),
                 None => match self.publisher.publish(batch).await {
                     Attempt::Done(results) => sent.extend(results),
                     Attempt::EachAlone => batch.chunks(1).rev().for_each(|alone| batches.push_front(alone)),

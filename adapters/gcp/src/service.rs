@@ -1,6 +1,6 @@
 //! A service of Google Cloud: its address, what its calls show, and what its answers mean.
 
-pub(crate) mod refusal;
+pub(crate) mod service_error;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answered, Call, Refusal, Safety, Service, StreamBody};
+use isobar_rest::{Answered, Call, Safety, Service, ServiceError, StreamBody};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -90,8 +90,8 @@ impl GoogleService {
     }
 
     /// What an answer refuses, or a part of one; `None` of a success.
-    pub(crate) fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal> {
-        refusal::read(answer, &self.resource)
+    pub(crate) fn service_error(&self, answer: &Response<Bytes>) -> Option<ServiceError> {
+        service_error::read(answer, &self.resource)
     }
 
     fn shown(&self) -> Shown<'_> {
@@ -125,14 +125,14 @@ impl Service for Shown<'_> {
         Ok(())
     }
 
-    fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal> {
-        self.service.refusal(answer)
+    fn service_error(&self, answer: &Response<Bytes>) -> Option<ServiceError> {
+        self.service.service_error(answer)
     }
 
-    async fn renew(&self, refusal: &Refusal) -> bool {
+    async fn renew(&self, service_error: &ServiceError) -> bool {
         let shown = self.token.lock().clone();
         match shown {
-            Some(token) if refusal.status() == StatusCode::UNAUTHORIZED => {
+            Some(token) if service_error.status() == StatusCode::UNAUTHORIZED => {
                 self.service.state.credentials.renew(&token).await
             }
             _ => false,

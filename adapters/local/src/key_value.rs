@@ -124,7 +124,8 @@ impl KeyValue for LocalKeyValue {
     async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
         let Some(rows) = self.rows(&self.store.read()?)? else { return Ok(Items::default()) };
         let after: Option<Key> = segment.after.as_deref().map(serde_json::from_str).transpose().map_err(|_| {
-            Error::invalid("not a cursor of this scan; pass on what the page before gave").with_origin(Origin::Request)
+            Error::invalid_input("not a cursor of this scan; pass on what the page before gave")
+                .with_origin(Origin::Request)
         })?;
         let after = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(row_key(key)));
         let rows = rows.range::<(&str, &str)>((after, Bound::Unbounded)).map_err(failed)?;

@@ -72,7 +72,7 @@ impl PubSub for LocalPubSub {
         let count = messages.len();
         match self.queue.publish(&self.source, messages).await {
             Ok(ids) => ids.into_iter().map(Ok).collect(),
-            Err(error) => (0..count).map(|_| Err(Error::duplicate(&error))).collect(),
+            Err(error) => (0..count).map(|_| Err(Error::clone(&error))).collect(),
         }
     }
 }

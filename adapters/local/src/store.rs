@@ -114,7 +114,7 @@ impl Store {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
             let result = transaction.and_then(write);
-            let void = result.as_ref().err().filter(|error| is_fault(error)).map(Error::duplicate);
+            let void = result.as_ref().err().filter(|error| is_fault(error)).map(Error::clone);
             let finish: Finish = Box::new(move |durable| {
                 // Who asked may be gone; the write is durable all the same.
                 let _ = sender.send(durable.and(result));

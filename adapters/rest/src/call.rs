@@ -9,7 +9,7 @@ use http::{Request, Response};
 use isobar_abstraction::Result;
 use object_store::PutPayload;
 
-use crate::refusal::Refusal;
+use crate::service_error::ServiceError;
 
 /// What happens if a call is made twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +47,11 @@ pub trait Service: Send + Sync {
     async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()>;
 
     /// Reads what an answer refuses; `None` of a success. Called once per answer.
-    fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal>;
+    fn service_error(&self, answer: &Response<Bytes>) -> Option<ServiceError>;
 
-    /// Does this refusal, which is the last word, end with other credentials, and are there others? Then
+    /// Does this service error, which is the last word, end with other credentials, and are there others? Then
     /// the call is made once more.
-    async fn renew(&self, _refusal: &Refusal) -> bool {
+    async fn renew(&self, _service_error: &ServiceError) -> bool {
         false
     }
 }

@@ -14,11 +14,11 @@ use tracing::{Instrument, Span, debug, debug_span};
 
 use crate::failure::{Again, Failure};
 use crate::payload::RequestBody;
-use crate::refusal::unknown;
 use crate::retry::{Budget, COST, COST_OF_TIMEOUT, backoff, retry_after};
+use crate::service_error::unknown;
 use crate::stream::StreamBody;
 use crate::transport::{Outgoing, Transport};
-use crate::{Answered, Call, ClientConfig, Judgement, Refusal, Safety};
+use crate::{Answered, Call, ClientConfig, RetryDecision, Safety, ServiceError};
 
 /// The HTTP client. Cheap to clone, and to make: it reads certificates and connects at first use.
 ///
@@ -47,7 +47,7 @@ impl Client {
     ///
     /// It never outlasts the invocation that it is part of
     /// ([`current_deadline`](isobar_abstraction::driver::current_deadline)). Where retries are used up, or the
-    /// invocation leaves no time for one, the last refusal is returned.
+    /// invocation leaves no time for one, the last service error is returned.
     ///
     /// A success is http's own type, whose `Debug` shows headers and body: they may be secrets, and are not for a log.
     ///
@@ -60,7 +60,7 @@ impl Client {
     pub async fn call(&self, call: Call<'_>) -> Result<Answered<Response<Bytes>>> {
         match self.make(call, Reading::Whole).await? {
             Got::Whole(answer) => Ok(Ok(answer)),
-            Got::Refused(refusal) => Ok(Err(*refusal)),
+            Got::Refused(service_error) => Ok(Err(*service_error)),
             Got::Stream(_) => Err(Error::internal("an answer that was to be whole is not")),
         }
     }
@@ -71,8 +71,8 @@ impl Client {
     pub async fn open(&self, call: Call<'_>) -> Result<Answered<Response<StreamBody>>> {
         match self.make(call, Reading::Stream).await? {
             Got::Stream(answer) => Ok(Ok(answer)),
-            Got::Refused(refusal) => Ok(Err(*refusal)),
-            Got::Whole(answer) => Ok(Err(Refusal::new(&answer, "", ""))),
+            Got::Refused(service_error) => Ok(Err(*service_error)),
+            Got::Whole(answer) => Ok(Err(ServiceError::new(&answer, "", ""))),
         }
     }
 
@@ -124,7 +124,7 @@ enum Reading {
 enum Got {
     Whole(Response<Bytes>),
     Stream(Response<StreamBody>),
-    Refused(Box<Refusal>),
+    Refused(Box<ServiceError>),
 }
 
 impl Got {
@@ -132,7 +132,7 @@ impl Got {
         match self {
             Self::Whole(answer) => answer.status(),
             Self::Stream(answer) => answer.status(),
-            Self::Refused(refusal) => refusal.status(),
+            Self::Refused(service_error) => service_error.status(),
         }
     }
 }
@@ -174,7 +174,7 @@ impl<'a> Course<'a> {
 
     async fn run(&mut self) -> Outcome {
         loop {
-            let (outcome, next) = self.judge(self.attempt().await).await;
+            let (outcome, next) = self.decide(self.attempt().await).await;
             match next {
                 None => return outcome,
                 Some(Next::AtOnce) => {}
@@ -234,19 +234,19 @@ impl<'a> Course<'a> {
                 if answer.status().is_success() {
                     return Ok(Got::Stream(answer));
                 }
-                Transport::refusal(answer, LARGEST_REFUSAL).await?
+                Transport::service_error(answer, LARGEST_REFUSAL).await?
             }
         };
-        let refusal = self.call.service.refusal(&answer);
-        Ok(refusal.map_or(Got::Whole(answer), |refusal| Got::Refused(Box::new(refusal))))
+        let service_error = self.call.service.service_error(&answer);
+        Ok(service_error.map_or(Got::Whole(answer), |service_error| Got::Refused(Box::new(service_error))))
     }
 
     /// What an attempt ended in, and whether there is to be another.
-    async fn judge(&mut self, attempt: Result<Got, Failure>) -> (Outcome, Option<Next>) {
+    async fn decide(&mut self, attempt: Result<Got, Failure>) -> (Outcome, Option<Next>) {
         match attempt {
-            Ok(Got::Refused(refusal)) => {
-                let next = self.after_refusal(&refusal).await;
-                (Ok(Got::Refused(refusal)), next)
+            Ok(Got::Refused(service_error)) => {
+                let next = self.after_service_error(&service_error).await;
+                (Ok(Got::Refused(service_error)), next)
             }
             Ok(answer) => {
                 self.client.budget.succeeded(self.paid);
@@ -259,23 +259,25 @@ impl<'a> Course<'a> {
         }
     }
 
-    async fn after_refusal(&mut self, refusal: &Refusal) -> Option<Next> {
-        let told = || retry_after(&refusal.answer, self.client.clock.now());
-        match refusal.judgement {
-            Judgement::Final if !self.renewed && self.in_time(self.call.service.renew(refusal)).await == Some(true) => {
+    async fn after_service_error(&mut self, service_error: &ServiceError) -> Option<Next> {
+        let told = || retry_after(&service_error.answer, self.client.clock.now());
+        match service_error.decision {
+            RetryDecision::Final
+                if !self.renewed && self.in_time(self.call.service.renew(service_error)).await == Some(true) =>
+            {
                 self.renewed = true;
                 Some(Next::AtOnce)
             }
-            Judgement::Final => {
+            RetryDecision::Final => {
                 self.client.budget.succeeded(self.paid);
                 None
             }
-            Judgement::Refused { after } => Some(Next::After { told: after.or_else(told), cost: COST }),
-            Judgement::Failed if self.call.safety == Safety::Once => {
+            RetryDecision::Throttled { after } => Some(Next::After { told: after.or_else(told), cost: COST }),
+            RetryDecision::Failed if self.call.safety == Safety::Once => {
                 self.uncertain = true;
                 None
             }
-            Judgement::Failed => {
+            RetryDecision::Failed => {
                 let next = Next::After { told: told(), cost: COST };
                 self.uncertain |= self.call.safety != Safety::Read;
                 Some(next)
@@ -308,7 +310,9 @@ impl<'a> Course<'a> {
 
     fn settle(self, outcome: Outcome) -> Result<Got> {
         match outcome {
-            Ok(Got::Refused(refusal)) => Ok(Got::Refused(Box::new(Refusal { uncertain: self.uncertain, ..*refusal }))),
+            Ok(Got::Refused(service_error)) => {
+                Ok(Got::Refused(Box::new(ServiceError { uncertain: self.uncertain, ..*service_error })))
+            }
             outcome => outcome.map_err(|error| unknown(error, self.uncertain)),
         }
     }

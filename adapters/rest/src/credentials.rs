@@ -192,7 +192,7 @@ impl<S: CredentialSource> CredentialCache<S> {
             Held::Value { expires: Some(expires), .. } if *expires <= now => Look::Nothing,
             Held::Value { value, renew: Some(renew), .. } if *renew <= now => Look::Due(Arc::clone(value)),
             Held::Value { value, .. } => Look::Good(Arc::clone(value)),
-            Held::Error { error, came } if is_within(ERROR_PAUSE, *came, now) => Look::Failed(error.duplicate()),
+            Held::Error { error, came } if is_within(ERROR_PAUSE, *came, now) => Look::Failed(error.clone()),
             Held::Error { .. } | Held::Nothing => Look::Nothing,
         }
     }
@@ -219,7 +219,7 @@ impl<S: CredentialSource> CredentialCache<S> {
                 Ok(old)
             }
             (Err(error), None) => {
-                *held = Held::Error { error: error.duplicate(), came: now };
+                *held = Held::Error { error: error.clone(), came: now };
                 Err(error)
             }
         }

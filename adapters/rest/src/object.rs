@@ -2,13 +2,13 @@
 //!
 //! A service says how it is asked ([`ObjectRequests`]); what is alike on all of them is done here ([`Store`]): the range
 //! that came is held against the one that was asked for, a download that breaks off goes on where it was, in the same
-//! version of the object, and a refusal means the same whoever answers it ([`Refused`]).
+//! version of the object, and a service error means the same whoever answers it ([`Refused`]).
 
 mod download;
 mod encoded;
 mod headers;
 mod listing;
-mod refusal;
+mod service_error;
 mod store;
 mod upload;
 mod write;
@@ -34,7 +34,7 @@ use crate::{Client, StreamBody};
 pub use encoded::{PLAIN, encoded, encoded_path, encoded_query};
 pub use headers::{ask, attributes, text};
 pub use listing::{Page, group_before, location, page};
-pub use refusal::{Refused, refused_read};
+pub use service_error::{Refused, refused_read};
 pub use store::Store;
 pub use upload::{PartUpload, UploadParts};
 pub use write::{WriteHeaders, check_version, conditional, request, typed, with_type, written};

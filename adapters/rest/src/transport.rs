@@ -93,7 +93,7 @@ impl Transport {
 
     /// Reads the rest of a streamed answer that is no success. What has more than `limit` bytes is told
     /// by its head alone.
-    pub(crate) async fn refusal(answer: Response<StreamBody>, limit: usize) -> Result<Response<Bytes>, Failure> {
+    pub(crate) async fn service_error(answer: Response<StreamBody>, limit: usize) -> Result<Response<Bytes>, Failure> {
         let (parts, body) = answer.into_parts();
         let body = match Limited::new(body, limit).collect().await {
             Ok(body) => body.to_bytes(),

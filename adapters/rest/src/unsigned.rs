@@ -10,11 +10,11 @@ use http::{Request, Response};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use object_store::PutPayload;
 
-use crate::{Answered, Call, Client, ClientConfig, Refusal, Safety, Service, SystemClock};
+use crate::{Answered, Call, Client, ClientConfig, Safety, Service, ServiceError, SystemClock};
 
-/// A server that takes requests as they are. It holds what reads its refusals.
+/// A server that takes requests as they are. It holds what reads its service errors.
 #[derive(Clone, Copy)]
-pub struct Unsigned(pub fn(&Response<Bytes>) -> Option<Refusal>);
+pub struct Unsigned(pub fn(&Response<Bytes>) -> Option<ServiceError>);
 
 impl std::fmt::Debug for Unsigned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Unsigned {
 /// By its status alone.
 impl Default for Unsigned {
     fn default() -> Self {
-        Self(Refusal::of_status)
+        Self(ServiceError::of_status)
     }
 }
 
@@ -35,7 +35,7 @@ impl Service for Unsigned {
         Ok(())
     }
 
-    fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal> {
+    fn service_error(&self, answer: &Response<Bytes>) -> Option<ServiceError> {
         (self.0)(answer)
     }
 }
@@ -63,7 +63,7 @@ impl Client {
     }
 }
 
-impl Refusal {
+impl ServiceError {
     /// The error of a source of credentials, by its status and its code, and nothing else: what it said may
     /// quote what was sent.
     pub fn of_source(&self, from: &str) -> Error {

@@ -17,7 +17,7 @@ pub async fn read_whole(body: Body, limit: u64) -> Result<Bytes> {
     let read = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;
     let read = read.map_err(|error| match error.is::<LengthLimitError>() {
         true => Error::new(ErrorKind::TooLarge, format!("the call is larger than {limit} bytes")).with_limit(limit),
-        false => Error::invalid("the call broke off").with_source(error),
+        false => Error::invalid_input("the call broke off").with_source(error),
     });
     Ok(read?.to_bytes())
 }

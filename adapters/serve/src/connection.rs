@@ -42,7 +42,7 @@ where
         if options.headers != HYPERS_OWN {
             http1.max_headers(options.headers);
         }
-        // Websockets over HTTP/2 reach the app's own refusal, which says what to do; hyper's says nothing.
+        // Websockets over HTTP/2 reach the app's own service error, which says what to do; hyper's says nothing.
         builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).enable_connect_protocol();
         Self { answer, options, builder, stopped, crowded: Arc::default() }
     }

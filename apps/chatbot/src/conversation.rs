@@ -41,7 +41,7 @@ impl Conversations {
         let last = self.0.query(&conversation).descending().limit(1).page().await?;
         let number = last.items.first().map_or(1, |entry| entry.value.number + 1);
         let line = Line { number, from: incoming.from.clone(), text: incoming.text.clone() };
-        self.0.put_with(key, &line, PutOptions::default().with_ttl(KEPT_FOR)).await?;
+        self.0.put_with(key, &line, key_value::PutOptions::default().with_ttl(KEPT_FOR)).await?;
         self.trim(&conversation, number).await?;
         Ok(number)
     }

@@ -59,7 +59,7 @@ impl Inbox {
 
     /// Asks for the right to reply. Of many who ask at once, one gets it.
     pub(crate) async fn claim(&self, event: &str) -> Result<Claim> {
-        let first = PutOptions::from(PutMode::Create).with_ttl(LEASE);
+        let first = key_value::PutOptions::from(PutMode::Create).with_ttl(LEASE);
         match self.0.put_with((event, REPLY), &Progress::Working, first).await {
             Ok(version) => return Ok(Claim::Granted(Lease(version))),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -82,6 +82,6 @@ impl Inbox {
     }
 
     async fn remember(&self, key: (&str, &str), progress: Progress) -> Result<()> {
-        self.0.put_with(key, &progress, PutOptions::default().with_ttl(REMEMBERED)).await.map(drop)
+        self.0.put_with(key, &progress, key_value::PutOptions::default().with_ttl(REMEMBERED)).await.map(drop)
     }
 }

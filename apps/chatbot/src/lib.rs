@@ -60,5 +60,5 @@ async fn from_slack(State(bot): State<Bot>, cx: Context, headers: HeaderMap, req
 /// The body as it came. One that is too large isobar answers by itself.
 async fn read(request: Request, bot: &Bot) -> Result<Bytes> {
     let body = Bytes::from_request(request, bot).await;
-    body.map_err(|error| Error::invalid("the body cannot be read").with_source(error))
+    body.map_err(|error| Error::invalid_input("the body cannot be read").with_source(error))
 }

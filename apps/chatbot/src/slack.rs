@@ -100,7 +100,7 @@ struct Event {
 pub(crate) fn read(body: &[u8]) -> Result<Received> {
     let payload: Payload = match serde_json::from_slice(body) {
         Err(error) if error.is_data() => return Ok(Received::Nothing("a request of an unknown form")),
-        payload => payload.map_err(|error| Error::invalid(format!("not JSON: {error}")))?,
+        payload => payload.map_err(|error| Error::invalid_input(format!("not JSON: {error}")))?,
     };
     Ok(match payload {
         Payload::UrlVerification { challenge } => Received::Challenge(challenge),

@@ -54,7 +54,7 @@ struct User {
 pub(crate) fn read(body: &[u8]) -> Result<Received> {
     let update: Update = match serde_json::from_slice(body) {
         Err(error) if error.is_data() => return Ok(Received::Nothing("an update of an unknown form")),
-        update => update.map_err(|error| Error::invalid(format!("not JSON: {error}")))?,
+        update => update.map_err(|error| Error::invalid_input(format!("not JSON: {error}")))?,
     };
     let Some(message) = update.message else { return Ok(Received::Nothing("no new message")) };
     let (Some(text), Some(from)) = (message.text, message.from) else {

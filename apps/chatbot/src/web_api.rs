@@ -40,8 +40,8 @@ impl WebApi {
     /// Posts JSON. Errors: `InvalidInput`, `Unavailable`, `Timeout`. They never name the URL, which may hold a secret.
     pub(crate) async fn post(&self, url: &str, bearer: Option<&Secret>, body: &Value) -> Result<Answer> {
         let malformed = "the address of the Web API or the token is malformed";
-        let request = request(url, bearer, body).map_err(|error| Error::invalid(malformed).with_source(error))?;
-        let client = self.0.get_or_init(client).as_ref().map_err(Error::invalid)?;
+        let request = request(url, bearer, body).map_err(|error| Error::invalid_input(malformed).with_source(error))?;
+        let client = self.0.get_or_init(client).as_ref().map_err(Error::invalid_input)?;
         let unreachable = |error: BoxError| Error::unavailable("the Web API cannot be reached").with_source(error);
         match tokio::time::timeout(TIMEOUT, exchange(client, request)).await {
             Ok(answer) => answer.map_err(unreachable),
@@ -56,7 +56,7 @@ impl Answer {
         if self.status == StatusCode::TOO_MANY_REQUESTS || self.status.is_server_error() {
             return self.later(service, reason);
         }
-        Error::invalid(format!("{service} refused the reply with status {}: {reason}", self.status.as_u16()))
+        Error::invalid_input(format!("{service} refused the reply with status {}: {reason}", self.status.as_u16()))
     }
 
     /// Not now, but later; not before the service wants it.

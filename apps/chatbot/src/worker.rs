@@ -45,7 +45,7 @@ impl Bot {
 
     async fn send(&self, place: &Place, text: &str) -> Result<()> {
         // No later try finds secrets in the same environment.
-        let lost = |missing: Missing| Error::invalid(missing.to_string());
+        let lost = |missing: Missing| Error::invalid_input(missing.to_string());
         match place {
             Place::Telegram { chat_id } => {
                 telegram::send(self.config.telegram().map_err(lost)?, &self.web, *chat_id, text).await

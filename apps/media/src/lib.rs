@@ -123,7 +123,7 @@ async fn one(State(app): State<Media>, Path(name): Path<String>) -> Result<Json<
 
 async fn upload(State(app): State<Media>, Path(name): Path<String>, request: Request) -> Result<StatusCode> {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let options = WriteOptions::default().with_content_type(content_type.unwrap_or("application/octet-stream"));
+    let options = blob::PutOptions::default().with_content_type(content_type.unwrap_or("application/octet-stream"));
     app.uploads.put_stream(name, request.into_body().into_data_stream(), options).await?;
     Ok(StatusCode::CREATED)
 }

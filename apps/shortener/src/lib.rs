@@ -74,7 +74,7 @@ async fn shorten(
     body: Bytes,
 ) -> Result<Response> {
     // serde's own message names the field, the line and the column.
-    let wish: Wish = serde_json::from_slice(&body).map_err(|error| Error::invalid(error.to_string()))?;
+    let wish: Wish = serde_json::from_slice(&body).map_err(|error| Error::invalid_input(error.to_string()))?;
     target::check(&wish.url)?;
     let ttl = wish.ttl_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
     let link = Link { url: wish.url };
@@ -114,7 +114,7 @@ impl Shortener {
 
     async fn sweep(self, _tick: Tick, _cx: Context) -> Result<()> {
         let newest = self.links.newest(page::LENGTH).await?;
-        let html = WriteOptions::default().with_content_type("text/html");
+        let html = blob::PutOptions::default().with_content_type("text/html");
         self.pages.put_with("index.html", page::render(&newest), html).await?;
         Ok(())
     }

@@ -107,7 +107,7 @@ impl Links {
 
     /// The mark and the count are one write: neither a crash nor another delivery comes between them.
     async fn count_once(&self, partition: &str, message: &str) -> Result<()> {
-        let first = PutOptions::from(PutMode::Create).with_ttl(REMEMBERED);
+        let first = key_value::PutOptions::from(PutMode::Create).with_ttl(REMEMBERED);
         let counted = self.counts.transact(partition).put_with(format!("seen/{message}"), &1, first).add(CLICKS, 1);
         match counted.commit().await {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -120,8 +120,8 @@ fn partition(id: &str) -> String {
     format!("link/{id}")
 }
 
-fn living(ttl: Option<Duration>) -> PutOptions {
-    ttl.map_or_else(PutOptions::default, |ttl| PutOptions::default().with_ttl(ttl))
+fn living(ttl: Option<Duration>) -> key_value::PutOptions {
+    ttl.map_or_else(key_value::PutOptions::default, |ttl| key_value::PutOptions::default().with_ttl(ttl))
 }
 
 /// An id that nobody can guess from those that were made before.

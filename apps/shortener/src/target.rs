@@ -8,7 +8,7 @@ const MAX_LENGTH: usize = 2_048;
 
 /// Refuses what is no absolute `http` or `https` URL, or is one that a redirect must not lead to.
 pub(crate) fn check(url: &str) -> Result<()> {
-    wrong_with(url).map_or(Ok(()), |reason| Err(Error::invalid(format!("`url` {reason}"))))
+    wrong_with(url).map_or(Ok(()), |reason| Err(Error::invalid_input(format!("`url` {reason}"))))
 }
 
 fn wrong_with(url: &str) -> Option<String> {

@@ -107,7 +107,7 @@ impl dyn RunningApp + '_ {
     /// GET of a path.
     pub async fn get(&self, path: &str) -> Result<TestResponse> {
         let request = http::Request::get(path).body(Body::empty());
-        self.http(request.map_err(|error| isobar::Error::invalid("not a request").with_source(error))?).await
+        self.http(request.map_err(|error| isobar::Error::invalid_input("not a request").with_source(error))?).await
     }
 }
 

@@ -35,7 +35,7 @@ async fn pass<F: Front>(State(front): State<Arc<F>>, request: Request<axum::body
     let (parts, body) = request.into_parts();
     let passed = match axum::body::to_bytes(body, usize::MAX).await {
         Ok(body) => front.pass(parts, body).await,
-        Err(error) => Err(Error::invalid("the request broke off").with_source(error)),
+        Err(error) => Err(Error::invalid_input("the request broke off").with_source(error)),
     };
     passed.unwrap_or_else(|error| {
         let mut response = Response::new(Body::from(format!("{error:?}")));
@@ -66,5 +66,5 @@ pub(crate) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Resp
 }
 
 pub(crate) fn not_a_request(error: http::Error) -> Error {
-    Error::invalid("not a request").with_source(error)
+    Error::invalid_input("not a request").with_source(error)
 }

@@ -188,7 +188,7 @@ pub fn judge(answer: &http::Response<Bytes>) -> Result<Value> {
 }
 
 fn not_a_request(source: http::Error) -> Error {
-    Error::invalid("not a request").with_source(source)
+    Error::invalid_input("not a request").with_source(source)
 }
 
 /// An id as .NET writes it.

@@ -57,7 +57,7 @@ impl Telegram {
             .header("content-type", "application/json")
             .header("x-telegram-bot-api-secret-token", SECRET_TOKEN)
             .body(Body::from(body));
-        request.map_err(|error| Error::invalid("not a request").with_source(error))
+        request.map_err(|error| Error::invalid_input("not a request").with_source(error))
     }
 
     /// What was sent through the Web API, in order.

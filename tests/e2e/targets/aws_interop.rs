@@ -109,7 +109,7 @@ async fn our_items_are_also_those_of_boto3(both: Arc<Both>) -> Checked {
     let values: Vec<_> = found.iter().map(|item| item.value.as_ref()).collect();
     assert_eq!(values, [b"\x01\x02".as_slice(), b"text", b"7"]);
     // One that has no version of ours is updated under a condition all the same.
-    let stored = items.entry(("theirs", "b")).await?.expect("it is there");
+    let stored = items.get_entry(("theirs", "b")).await?.expect("it is there");
     items.put_with(("theirs", "b"), &Bytes::from_static(b"new"), PutMode::Update(stored.version.clone())).await?;
     let error = items.put_with(("theirs", "b"), &Bytes::new(), PutMode::Update(stored.version)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);

@@ -15,10 +15,10 @@ use isobar_azure::HttpMode;
 use isobar_conformance::Absent;
 use isobar_conformance::memory::Memory;
 use isobar_conformance::{Backend, Checked, run_check};
-use isobar_conformance::{built, transcript};
 use isobar_e2e::backends::laptop::Laptop;
 use isobar_e2e::backends::{aws, azure, gcp};
 use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MINISTACK, Node, Python};
+use isobar_e2e::{built, transcript};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// Runs the transcript with the binary on one host. `Err` says what this machine lacks.

@@ -2,11 +2,11 @@
 
 use object_store::{Attribute, Attributes};
 
-use crate::blob::WriteOptions;
+use crate::blob::PutOptions;
 use crate::{Error, Result};
 
 /// Errors: `InvalidInput` for what not every service takes; `TooLarge` for more metadata than `limit`, in bytes.
-pub(super) fn attributes(options: &WriteOptions, limit: u64) -> Result<Attributes> {
+pub(super) fn attributes(options: &PutOptions, limit: u64) -> Result<Attributes> {
     let mut attributes = Attributes::new();
     let headers = [(Attribute::ContentType, &options.content_type), (Attribute::CacheControl, &options.cache_control)];
     for (attribute, value) in headers {
@@ -31,7 +31,7 @@ fn check_metadata_name(name: &str) -> Result<()> {
     if name.bytes().all(good) && name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase()) {
         return Ok(());
     }
-    Err(Error::invalid(format!(
+    Err(Error::invalid_input(format!(
         "`{}` is not a metadata name: use a-z, 0-9 and _, beginning with a letter",
         name.escape_debug()
     )))
@@ -42,7 +42,7 @@ fn check_header_value(value: &str) -> Result<()> {
     if printable && !value.is_empty() && value.trim() == value {
         return Ok(());
     }
-    Err(Error::invalid(
+    Err(Error::invalid_input(
         "content type, cache control and metadata values are printable ASCII with no blank at either end",
     ))
 }

@@ -42,7 +42,7 @@ impl Parts {
                 Some(Err(error)) => {
                     // What a client sends is a 400 then, and what a handler of messages reads is tried again.
                     let unread = "the content could not be read; nothing was written";
-                    let error = Error::own(error, || Error::invalid(unread).with_origin(Origin::Data));
+                    let error = Error::own(error, || Error::invalid_input(unread).with_origin(Origin::Data));
                     return Err(error.with_origin(Origin::App));
                 }
                 None => return Ok(self.rest.split().freeze()),

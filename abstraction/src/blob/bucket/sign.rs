@@ -78,6 +78,6 @@ impl Bucket {
             return Ok(());
         }
         let days = longest.as_secs() / 86_400;
-        Err(Error::invalid(format!("a signed URL lives from 1 second to {days} days, not {expires_in:?}")))
+        Err(Error::invalid_input(format!("a signed URL lives from 1 second to {days} days, not {expires_in:?}")))
     }
 }

@@ -11,7 +11,7 @@ use super::attributes::attributes;
 use super::parts::{PART_BYTES, Parts, send_parts};
 use crate::access::Access;
 use crate::blob::object::version;
-use crate::blob::{Blob, PutMode, Version, WriteCondition, WriteOptions};
+use crate::blob::{Blob, PutMode, PutOptions, Version, WriteCondition};
 use crate::{BoxError, Error, ErrorKind, Origin, Result};
 
 /// Writing.
@@ -29,7 +29,7 @@ impl Bucket {
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
     pub async fn put(&self, key: impl AsRef<str>, content: impl Into<Bytes>) -> Result<Version> {
-        self.put_with(key, content, WriteOptions::default()).await
+        self.put_with(key, content, PutOptions::default()).await
     }
 
     /// Writes an object whole, under a [mode](PutMode), with content type and metadata.
@@ -38,11 +38,11 @@ impl Bucket {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use isobar_abstraction::blob::{PutMode, WriteOptions};
+    /// use isobar_abstraction::blob::{PutMode, PutOptions};
     /// use isobar_abstraction::{Cloud, ErrorKind};
     ///
     /// let pages = Cloud::memory().bucket("pages");
-    /// let html = WriteOptions::from(PutMode::Create).with_content_type("text/html").with_metadata("author", "ada");
+    /// let html = PutOptions::from(PutMode::Create).with_content_type("text/html").with_metadata("author", "ada");
     /// let first = pages.put_with("index.html", "<h1>hi</h1>", html.clone()).await?;
     /// let taken = pages.put_with("index.html", "<h1>ho</h1>", html).await.unwrap_err();
     /// assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
@@ -53,7 +53,7 @@ impl Bucket {
         &self,
         key: impl AsRef<str>,
         content: impl Into<Bytes>,
-        options: impl Into<WriteOptions>,
+        options: impl Into<PutOptions>,
     ) -> Result<Version> {
         let (path, options) = (self.path("put", key.as_ref())?, options.into());
         let explain = |error| self.resource.explain("put", error);
@@ -101,7 +101,7 @@ impl Bucket {
         &self,
         key: impl AsRef<str>,
         content: impl Stream<Item = Result<B, E>> + Send,
-        options: impl Into<WriteOptions>,
+        options: impl Into<PutOptions>,
     ) -> Result<Version>
     where
         B: Into<Bytes>,
@@ -184,11 +184,11 @@ impl Bucket {
         copy.await
     }
 
-    fn attributes(&self, options: &WriteOptions) -> Result<Attributes> {
+    fn attributes(&self, options: &PutOptions) -> Result<Attributes> {
         attributes(options, self.resource.limits.metadata_bytes)
     }
 
-    fn multipart(&self, options: &WriteOptions) -> Result<object_store::PutMultipartOptions> {
+    fn multipart(&self, options: &PutOptions) -> Result<object_store::PutMultipartOptions> {
         let profile = self.resource.profile;
         let attributes = self.attributes(options)?;
         let mut multipart = object_store::PutMultipartOptions { attributes, ..Default::default() };

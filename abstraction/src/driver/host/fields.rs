@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
     /// A field that is a string or absent. Errors: `InvalidInput`, naming it, where it is anything else.
     pub fn optional_text(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        text(value).map(Some).ok_or_else(|| Error::invalid(format!("the event's `{name}` is not a string")))
+        text(value).map(Some).ok_or_else(|| Error::invalid_input(format!("the event's `{name}` is not a string")))
     }
 
     /// Is the field `true`?

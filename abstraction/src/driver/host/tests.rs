@@ -49,7 +49,7 @@ fn app() -> App {
 /// The status, whether the body came to its end, and the lines of the log.
 async fn logged(path: &str) -> (u16, bool, Vec<String>) {
     let (log, clock) = (Log::start(), Arc::new(ManualClock::default()));
-    let cx = Context::of("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(29));
+    let cx = Context::with_id("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(29));
     let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
     let app = app();
     let mut answered = std::pin::pin!(answer(&app, Request::get(path).body(Body::empty()).unwrap(), cx));
@@ -154,7 +154,8 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
         (Event::Invoke(Invocation::new("stats", "null")), "stats"),
     ] {
         let (log, clock, cloud) = (Log::start(), Arc::new(ManualClock::default()), Cloud::memory());
-        let cx = Context::of("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(60));
+        let cx =
+            Context::with_id("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(60));
         let cx = cx.with_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
         let mut app = hanging(&cloud);
         app.start(&cloud).unwrap();

@@ -1,4 +1,4 @@
-//! The requests to one bucket: where they go, how they are signed, and what their refusals are.
+//! The requests to one bucket: where they go, how they are signed, and what their service errors are.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use http::request::Builder;
 use http::{Method, Request, Response};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::{self, encoded_path, encoded_query};
-use isobar_rest::{Refusal, Safety};
+use isobar_rest::{Safety, ServiceError};
 use object_store::path::Path;
 use object_store::{PutMode, PutPayload};
 
-use super::refusal;
+use super::service_error;
 use crate::State;
 use crate::service::signed::{Read, Signed};
 
@@ -50,8 +50,8 @@ impl S3Requests {
     /// Sends what only reads.
     pub(super) async fn ask(&self, operation: &'static str, request: Builder) -> Result<Response<Bytes>> {
         let request = self.ready(request, PutPayload::new())?;
-        let answer = self.signed(&refusal::read).call(operation, Safety::Read, request).await?;
-        answer.map_err(|refusal| self.error(&refusal, &PutMode::Overwrite))
+        let answer = self.signed(&service_error::read).call(operation, Safety::Read, request).await?;
+        answer.map_err(|service_error| self.error(&service_error, &PutMode::Overwrite))
     }
 
     /// Sends a write that was to meet `mode`.
@@ -63,15 +63,15 @@ impl S3Requests {
         mode: &PutMode,
     ) -> Result<Response<Bytes>> {
         let request = self.ready(object::conditional(request, mode), body)?;
-        let answer = self.signed(&refusal::read).call(operation, Safety::Idempotent, request).await?;
-        answer.map_err(|refusal| self.error(&refusal, mode))
+        let answer = self.signed(&service_error::read).call(operation, Safety::Idempotent, request).await?;
+        answer.map_err(|service_error| self.error(&service_error, mode))
     }
 
     pub(super) fn signed<'a>(&'a self, read: Read<'a>) -> Signed<'a> {
         Signed::new(&self.state, "s3", &self.region, read)
     }
 
-    pub(super) fn error(&self, refusal: &Refusal, mode: &PutMode) -> Error {
-        refusal.as_error(refusal::refused(refusal, &self.bucket, &self.region).error(mode))
+    pub(super) fn error(&self, service_error: &ServiceError, mode: &PutMode) -> Error {
+        service_error.as_error(service_error::refused(service_error, &self.bucket, &self.region).error(mode))
     }
 }

@@ -12,7 +12,7 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::object::{
     self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, encoded_query, text, written,
 };
-use isobar_rest::{Client, Refusal, Safety, StreamBody};
+use isobar_rest::{Client, Safety, ServiceError, StreamBody};
 use object_store::path::Path;
 use object_store::{Attribute, GetOptions, MultipartUpload, PutMode, PutOptions, PutPayload, PutResult, TagSet};
 use serde::Deserialize;
@@ -20,8 +20,8 @@ use url::Url;
 
 use super::headers::{self, HEADERS};
 use super::listing;
-use super::refusal;
 use super::requests::S3Requests;
+use super::service_error;
 use super::upload::{S3Upload, copied_part};
 use crate::service::sign::Signer;
 
@@ -50,16 +50,16 @@ impl ObjectRequests for S3Requests {
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
         let request = object::ask(self.request(Method::HEAD, at, options.version.as_deref()), options);
         let request = self.ready(request, PutPayload::new())?;
-        let answer = self.signed(&refusal::read).call("HeadObject", Safety::Read, request).await?;
-        answer.map_err(|refusal| self.refused(at, &refusal))
+        let answer = self.signed(&service_error::read).call("HeadObject", Safety::Read, request).await?;
+        answer.map_err(|service_error| self.refused(at, &service_error))
     }
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
         let request = object::ask(self.request(Method::GET, at, options.version.as_deref()), options);
         let request = self.ready(request, PutPayload::new())?;
-        let answer = self.signed(&refusal::read).open("GetObject", request).await?;
-        answer.map_err(|refusal| self.refused(at, &refusal))
+        let answer = self.signed(&service_error::read).open("GetObject", request).await?;
+        answer.map_err(|service_error| self.refused(at, &service_error))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
@@ -135,8 +135,8 @@ impl ObjectRequests for S3Requests {
 }
 
 impl S3Requests {
-    fn refused(&self, at: &Path, refusal: &Refusal) -> object_store::Error {
-        object::refused_read(at, refusal, self.error(refusal, &PutMode::Overwrite))
+    fn refused(&self, at: &Path, service_error: &ServiceError) -> object_store::Error {
+        object::refused_read(at, service_error, self.error(service_error, &PutMode::Overwrite))
     }
 
     /// Copies an object, whose answer ends only when the copy is done. S3 takes at most 5 GiB.

@@ -18,8 +18,8 @@ use object_store::{ObjectMeta, PutMode, PutOptions, PutPayload, PutResult};
 use serde::Deserialize;
 
 use super::headers::{self, HEADERS};
-use super::refusal;
 use super::requests::S3Requests;
+use super::service_error;
 use crate::profile::MOST_PARTS;
 
 /// Parts of one object that are copied at once.
@@ -125,9 +125,9 @@ impl UploadParts for S3Upload {
         }
         let request = Request::post(self.url()).header(CONTENT_TYPE, "application/xml");
         let request = self.requests.ready(conditional(request, &self.mode), part_list(&parts))?;
-        let signed = self.requests.signed(&refusal::read_completion);
+        let signed = self.requests.signed(&service_error::read_completion);
         let answer = signed.call("CompleteMultipartUpload", Safety::Idempotent, request).await?;
-        let answer = answer.map_err(|refusal| self.requests.error(&refusal, &self.mode))?;
+        let answer = answer.map_err(|service_error| self.requests.error(&service_error, &self.mode))?;
         // It answered with a success: the object is there, perhaps.
         let wrong = |error| {
             Error::internal("S3 completed a multipart write without a word").with_source(error).with_outcome_unknown()

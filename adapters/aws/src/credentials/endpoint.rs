@@ -7,7 +7,7 @@ use http::header::{ACCEPT, AUTHORIZATION};
 use http::request::Builder;
 use http::{HeaderValue, Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Answered, Client, Found, Judgement, Unsigned};
+use isobar_rest::{Answered, Client, Found, RetryDecision, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 
@@ -64,7 +64,7 @@ pub(super) async fn container(container: &Container, config: &AwsConfig) -> Resu
         request = request.header(AUTHORIZATION, shown(authorization)?);
     }
     let answer = ask(&near, "GetContainerCredentials", request).await?;
-    Answer::read(from, answer.map_err(|refusal| refusal.of_source(from))?.body())
+    Answer::read(from, answer.map_err(|service_error| service_error.of_source(from))?.body())
 }
 
 fn shown(authorization: &Authorization) -> Result<HeaderValue> {
@@ -96,21 +96,23 @@ pub(super) async fn instance(at: &str, config: &AwsConfig) -> Result<Result<Foun
     let Ok(answer) = ask(&near, "GetMetadataToken", request).await else { return Ok(Err("does not answer")) };
     let token = match answer {
         Ok(answer) => HeaderValue::from_bytes(answer.body()).ok(),
-        Err(refusal) if refusal.judgement == Judgement::Final => None,
+        Err(service_error) if service_error.decision == RetryDecision::Final => None,
         // It is there, and will give one later.
-        Err(refusal) => return Err(refusal.of_source(from)),
+        Err(service_error) => return Err(service_error.of_source(from)),
     };
     let Some(token) = token else { return Ok(Err("does not give a token")) };
 
     let request = Request::get(format!("{at}/{ROLES}")).header(TOKEN, &token);
     let role = match ask(&near, "GetMetadataRole", request).await? {
         Ok(answer) => String::from_utf8_lossy(answer.body()).lines().next().unwrap_or_default().trim().to_owned(),
-        Err(refusal) if refusal.status() == StatusCode::NOT_FOUND => return Ok(Err("the instance has no role")),
-        Err(refusal) => return Err(refusal.of_source(from)),
+        Err(service_error) if service_error.status() == StatusCode::NOT_FOUND => {
+            return Ok(Err("the instance has no role"));
+        }
+        Err(service_error) => return Err(service_error.of_source(from)),
     };
     let request = Request::get(format!("{at}/{ROLES}{role}")).header(TOKEN, &token);
     let answer = ask(&near, "GetMetadataCredentials", request).await?;
-    Answer::read(from, answer.map_err(|refusal| refusal.of_source(from))?.body()).map(Ok)
+    Answer::read(from, answer.map_err(|service_error| service_error.of_source(from))?.body()).map(Ok)
 }
 
 async fn ask(client: &Client, operation: &'static str, request: Builder) -> Result<Answered<Response<Bytes>>> {

@@ -4,14 +4,14 @@ use http::Request;
 use http::header::CONTENT_TYPE;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::encoded_query;
-use isobar_rest::{Client, Found, Judgement, Refusal, Unsigned};
+use isobar_rest::{Client, Found, RetryDecision, ServiceError, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 
 use super::Sent;
 use super::endpoint::account_of;
 use crate::config::{Credential, WebIdentity};
-use crate::{AwsConfig, refusal};
+use crate::{AwsConfig, service_error};
 
 #[derive(Deserialize)]
 struct Answer {
@@ -55,9 +55,9 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
         .body(PutPayload::from(form))
         .map_err(wrong)?;
     // STS, of which this one operation is not signed.
-    let sts = Unsigned(|answer| refusal::read(answer, "STS"));
+    let sts = Unsigned(|answer| service_error::read(answer, "STS"));
     let answer = client.ask("AssumeRoleWithWebIdentity", request, sts).await?;
-    let response = answer.map_err(|refusal| refused(&refusal, identity))?;
+    let response = answer.map_err(|service_error| refused(&service_error, identity))?;
     let malformed = |_| Error::internal("STS did not answer with the expected XML");
     let text = std::str::from_utf8(response.body()).unwrap_or_default();
     let Session { access_key_id, secret_access_key, session_token, expiration } =
@@ -72,11 +72,11 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
     sent.check("STS")
 }
 
-fn refused(refusal: &Refusal, identity: &WebIdentity) -> Error {
-    let kind = match refusal.judgement {
-        Judgement::Final => ErrorKind::Unauthenticated,
-        Judgement::Refused { .. } | Judgement::Failed => ErrorKind::Unavailable,
+fn refused(service_error: &ServiceError, identity: &WebIdentity) -> Error {
+    let kind = match service_error.decision {
+        RetryDecision::Final => ErrorKind::Unauthenticated,
+        RetryDecision::Throttled { .. } | RetryDecision::Failed => ErrorKind::Unavailable,
     };
-    let (code, message, role) = (&refusal.code, &refusal.message, &identity.role_arn);
+    let (code, message, role) = (&service_error.code, &service_error.message, &identity.role_arn);
     Error::new(kind, format!("STS gives no credentials of the role {role}: {code}: {message}"))
 }

@@ -28,12 +28,13 @@ impl Direct {
     /// Opens an envelope. Errors: `InvalidInput`, naming the field that is missing or wrong.
     pub(crate) fn read(fields: &Fields<'_>, now: SystemTime) -> Result<Self> {
         let optional = |name: &str, example: &str| {
-            let wrong = || Error::invalid(format!("the envelope's `{name}` must be a string{example}"));
+            let wrong = || Error::invalid_input(format!("the envelope's `{name}` must be a string{example}"));
             fields.get(name).map(|value| text(value).ok_or_else(wrong)).transpose()
         };
         let (function, schedule) = (optional("function", "")?, optional("schedule", "")?);
         let due = optional("due", ", such as 2026-01-01T03:00:00Z")?;
-        let missing = |name: &str, what: &str| Error::invalid(format!("the envelope's `{name}` must name a {what}"));
+        let missing =
+            |name: &str, what: &str| Error::invalid_input(format!("the envelope's `{name}` must name a {what}"));
         match fields.text("isobar").as_deref() {
             Some("invoke") => {
                 let function = function.ok_or_else(|| missing("function", "function"))?;
@@ -42,12 +43,12 @@ impl Direct {
             }
             Some("schedule") => {
                 let schedule = schedule.ok_or_else(|| missing("schedule", "schedule"))?;
-                let wrong = || Error::invalid("the envelope's `due` must be a time such as 2026-01-01T03:00:00Z");
+                let wrong = || Error::invalid_input("the envelope's `due` must be a time such as 2026-01-01T03:00:00Z");
                 let due = due.map_or(Ok(now), |due| clock::parse(&due).ok_or_else(wrong))?;
                 Ok(Self::Schedule(Tick::new(schedule, due)))
             }
             Some("ping") => Ok(Self::Ping),
-            _ => Err(Error::invalid("the envelope's `isobar` is none of `invoke`, `schedule` and `ping`")),
+            _ => Err(Error::invalid_input("the envelope's `isobar` is none of `invoke`, `schedule` and `ping`")),
         }
     }
 }

@@ -39,7 +39,7 @@ fn method(gateway: Gateway, event: &Incoming<'_>) -> Result<Method> {
         Gateway::Rest | Gateway::LoadBalancer => event.fields.text("httpMethod"),
     };
     let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-    method.ok_or_else(|| Error::invalid("the event's HTTP method is none"))
+    method.ok_or_else(|| Error::invalid_input("the event's HTTP method is none"))
 }
 
 fn body(fields: &Fields<'_>) -> Result<Bytes> {
@@ -49,7 +49,9 @@ fn body(fields: &Fields<'_>) -> Result<Bytes> {
     }
     // Without its source: the words of `base64` quote the body.
     let decoded = BASE64_STANDARD.decode(body.as_bytes());
-    decoded.map(Bytes::from).map_err(|_| Error::invalid("the event's `body` is not the base64 that it claims to be"))
+    decoded
+        .map(Bytes::from)
+        .map_err(|_| Error::invalid_input("the event's `body` is not the base64 that it claims to be"))
 }
 
 /// `rawPath` begins with the stage, unless that is `$default`.
@@ -114,7 +116,7 @@ fn filled(resource: &str, parameters: &Fields<'_>) -> Option<String> {
 /// REST APIs and load balancers send an empty value for `?a` and for `?a=` alike. It becomes `?a=`, which every parser of
 /// queries takes for the same; HTTP APIs and Function URLs send the query as it is.
 fn query(fields: &Fields<'_>, push: impl Fn(&mut String, &str, &str)) -> Result<String> {
-    let wrong = || Error::invalid("a query parameter of the event is not a string");
+    let wrong = || Error::invalid_input("a query parameter of the event is not a string");
     let mut query = String::new();
     each(fields, ["multiValueQueryStringParameters", "queryStringParameters"], |name, value| {
         push(&mut query, name, &text(value).ok_or_else(wrong)?);
@@ -158,16 +160,17 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 fn append(headers: &mut HeaderMap, name: Option<HeaderName>, value: Option<HeaderValue>) -> Result<()> {
-    let wrong = || Error::invalid("a header of the event is none: its name or its value has what HTTP does not take");
+    let wrong =
+        || Error::invalid_input("a header of the event is none: its name or its value has what HTTP does not take");
     let (name, value) = (name.ok_or_else(wrong)?, value.ok_or_else(wrong)?);
     // `append` panics on more headers than a map can hold.
-    headers.try_append(name, value).map(drop).map_err(|_| Error::invalid("the event has too many headers"))
+    headers.try_append(name, value).map(drop).map_err(|_| Error::invalid_input("the event has too many headers"))
 }
 
 /// All values of the first of two fields that is an object with anything in it. Values are strings,
 /// or arrays of them.
 fn each(fields: &Fields<'_>, names: [&str; 2], mut one: impl FnMut(&str, &RawValue) -> Result<()>) -> Result<()> {
-    let wrong = |name: &str| Error::invalid(format!("the event's `{name}` is not an object of strings"));
+    let wrong = |name: &str| Error::invalid_input(format!("the event's `{name}` is not an object of strings"));
     for field in names {
         let Some(value) = fields.get(field) else { continue };
         let values = Fields::of(value).ok_or_else(|| wrong(field))?;

@@ -27,7 +27,7 @@ pub(crate) fn changes(notification: &[u8]) -> Result<Vec<StoredChange>> {
         return Ok(from_event_bridge(&notification)?.into_iter().collect());
     }
     let Value::Array(records) = &notification["Records"] else {
-        return Err(Error::invalid("it is no notification of S3"));
+        return Err(Error::invalid_input("it is no notification of S3"));
     };
     let changes: Result<Vec<_>> = records.iter().map(from_s3).collect();
     Ok(changes?.into_iter().flatten().collect())
@@ -43,7 +43,7 @@ fn from_s3(record: &Value) -> Result<Option<StoredChange>> {
     }
     let key = text(&told["object"]["key"], "s3.object.key")?.replace('+', " ");
     let stored =
-        percent_decode_str(&key).decode_utf8().map_err(|_| Error::invalid("its `s3.object.key` is no UTF-8"))?;
+        percent_decode_str(&key).decode_utf8().map_err(|_| Error::invalid_input("its `s3.object.key` is no UTF-8"))?;
     Ok(Some(StoredChange::new(
         text(&told["bucket"]["name"], "s3.bucket.name")?.to_owned(),
         stored.into_owned(),
@@ -81,7 +81,7 @@ fn text<'a>(told: &'a Value, name: &str) -> Result<&'a str> {
 }
 
 fn missing(name: &str) -> Error {
-    Error::invalid(format!("it has no `{name}`"))
+    Error::invalid_input(format!("it has no `{name}`"))
 }
 
 #[cfg(test)]

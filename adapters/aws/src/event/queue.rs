@@ -33,7 +33,8 @@ impl Record {
     /// not be told what became of it.
     pub(crate) fn read(record: &Fields<'_>, fifo: bool, now: SystemTime) -> Result<Self> {
         let text = |name: &str| record.text(name).map(|text| text.into_owned());
-        let id = text("messageId").ok_or_else(|| Error::invalid("a record of the SQS event has no `messageId`"))?;
+        let id =
+            text("messageId").ok_or_else(|| Error::invalid_input("a record of the SQS event has no `messageId`"))?;
         let of_sqs = record.object("attributes").unwrap_or_default();
         let number = |name: &str| of_sqs.text(name).and_then(|text| text.parse::<u64>().ok());
         let attempt = number("ApproximateReceiveCount").unwrap_or(1).max(1);
@@ -41,14 +42,14 @@ impl Record {
         let sent_at = number("SentTimestamp").map_or(SystemTime::UNIX_EPOCH, from_millis);
         // In other queues a group is a tenant, and orders nothing.
         let group = of_sqs.text("MessageGroupId").filter(|_| fifo).map(|group| group.into_owned());
-        let body = text("body").ok_or_else(|| Error::invalid("its body is no text"));
+        let body = text("body").ok_or_else(|| Error::invalid_input("its body is no text"));
         let as_it_came = match &body {
             Ok(body) => body.clone(),
             Err(_) => record.get("body").map_or("null", RawValue::get).to_owned(),
         };
         let attributes = match record.get("messageAttributes") {
             Some(told) => serde_json::from_str(told.get())
-                .map_err(|_| Error::invalid("its attributes are no JSON"))
+                .map_err(|_| Error::invalid_input("its attributes are no JSON"))
                 .and_then(|told| attributes(&told)),
             None => Ok(BTreeMap::new()),
         };

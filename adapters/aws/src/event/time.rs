@@ -14,7 +14,7 @@ pub(crate) fn schedule(event: &Incoming<'_>, prefix: &str, now: SystemTime) -> R
     let resources = event.fields.array("resources").unwrap_or_default();
     let arn = resources.first().and_then(|arn| text(arn));
     let name = arn.as_deref().and_then(|arn| arn.rsplit_once('/')).map(|(_, name)| name);
-    let name = name.ok_or_else(|| Error::invalid("the scheduled event's `resources` names no rule"))?;
+    let name = name.ok_or_else(|| Error::invalid_input("the scheduled event's `resources` names no rule"))?;
     let due = match event.fields.get("time") {
         Some(time) => {
             clock::known(text(time).and_then(|time| clock::parse(&time)).unwrap_or(SystemTime::UNIX_EPOCH), now)

@@ -36,7 +36,7 @@ impl Notification {
 
 fn message(sns: &Value) -> Result<Message<Bytes>> {
     let text = |name: &str| {
-        let missing = || Error::invalid(format!("it has no `{name}`"));
+        let missing = || Error::invalid_input(format!("it has no `{name}`"));
         sns[name].as_str().map(str::to_owned).ok_or_else(missing)
     };
     let arrived = Arrived {

@@ -22,7 +22,7 @@ pub(super) fn uri(path: &str, query: &str) -> Result<Uri> {
     }
     // The error of `http` tells no more, and the text may hold secrets.
     Uri::from_maybe_shared(bytes::Bytes::from(text))
-        .map_err(|_| Error::invalid("the path and query of the request are too long, or no URI"))
+        .map_err(|_| Error::invalid_input("the path and query of the request are too long, or no URI"))
 }
 
 /// A path in which every byte may stand.

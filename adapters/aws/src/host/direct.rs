@@ -2,8 +2,8 @@
 //! invocation, which Lambda tries again as a whole, twice, whatever the app declares.
 
 use bytes::Bytes;
-use isobar_abstraction::driver::Verdict;
-use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId};
+use isobar_abstraction::driver::Settlement;
+use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId};
 use isobar_abstraction::{Context, Error, ErrorKind, Outcome, Result, clock};
 
 use super::Lambda;
@@ -72,16 +72,16 @@ async fn settle(
     cx: &Context,
 ) -> Result<()> {
     // Lambda does not tell which attempt this is, and counts them itself.
-    let reason = match source.retry.judge(1, outcome.clone(), PROFILE.limits.retry_after) {
-        Verdict::Done => return Ok(()),
-        Verdict::Again(_) => {
+    let reason = match source.retry.settle(1, outcome.clone(), PROFILE.limits.retry_after) {
+        Settlement::Done => return Ok(()),
+        Settlement::Retry(_) => {
             let Outcome::Retry { reason, .. } = outcome else { return Ok(()) };
             return Err(Error::new(ErrorKind::Unavailable, reason).with_resource(source.describe()));
         }
-        Verdict::Dead(reason) => reason,
+        Settlement::DeadLetter(reason) => reason,
     };
-    let death = Death::new(1, &reason, cx.now(), &source.placed.name);
-    let sent = queue.dead().send_dead(message, death, message.id.as_str()).await;
+    let details = DeadLetterDetails::new(1, &reason, cx.now(), &source.placed.name);
+    let sent = queue.dead().send_dead(message, details, message.id.as_str()).await;
     sent.map_err(|error| {
         // Lambda hands what fails for good to the function's own destination for failures.
         tracing::error!(?error, reason, "a dead letter could not be kept; the invocation fails");

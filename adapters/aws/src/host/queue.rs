@@ -4,7 +4,7 @@
 //! given up and put back alike.
 //!
 //! The app is handed each message by itself: what becomes of a message is settled before the next of
-//! its ordering key is handed over, and a message that waits for an earlier one is never judged.
+//! its ordering key is handed over, and a message that waits for an earlier one is never decided.
 //! Attempts are those that SQS counts, and it counts one for each message of a batch: an event source
 //! mapping of a FIFO queue wants a batch size of 1, so that a message is not received, and counted,
 //! while it waits for an earlier one of its key.
@@ -15,9 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{join_all, select};
 use futures_util::stream::{self, StreamExt};
-use isobar_abstraction::driver::Verdict;
+use isobar_abstraction::driver::Settlement;
 use isobar_abstraction::driver::host::within;
-use isobar_abstraction::driver::pub_sub::Death;
+use isobar_abstraction::driver::pub_sub::DeadLetterDetails;
 use isobar_abstraction::{Context, Error, Outcome, Result};
 use serde_json::json;
 
@@ -45,7 +45,7 @@ pub(crate) async fn handle(lambda: &Lambda, event: &Incoming<'_>, cx: &Context) 
     let (sources, now) = (Source::all(lambda)?, lambda.state.clock.now());
     let mut queues: Vec<(String, Worker<'_>, Vec<Record>)> = Vec::new();
     for record in event.records()? {
-        let nameless = || Error::invalid("a record of the SQS event has no `eventSourceARN`");
+        let nameless = || Error::invalid_input("a record of the SQS event has no `eventSourceARN`");
         let arn = record.text("eventSourceARN").ok_or_else(nameless)?;
         match queues.iter_mut().find(|(known, ..)| *known == arn) {
             Some((_, worker, records)) => records.push(Record::read(&record, worker.queue.is_fifo(), now)?),
@@ -123,17 +123,18 @@ impl<'a> Worker<'a> {
             None => self.source.deliver(self.lambda, message.clone(), self.cx).await,
         };
         let longest = PROFILE.limits.longest_retry(message.ordering_key.as_deref());
-        match self.source.retry.judge(message.attempt, outcome, longest) {
-            Verdict::Done => Ok(()),
-            Verdict::Again(wait) => Err(Some(seconds(wait))),
-            Verdict::Dead(reason) => self.bury(record, &reason).await,
+        match self.source.retry.settle(message.attempt, outcome, longest) {
+            Settlement::Done => Ok(()),
+            Settlement::Retry(wait) => Err(Some(seconds(wait))),
+            Settlement::DeadLetter(reason) => self.bury(record, &reason).await,
         }
     }
 
     async fn bury(&self, record: &Record, reason: &str) -> Result<(), Option<u32>> {
-        let death = Death::new(record.message.attempt, reason, self.lambda.state.clock.now(), self.queue.name());
+        let details =
+            DeadLetterDetails::new(record.message.attempt, reason, self.lambda.state.clock.now(), self.queue.name());
         let dead = self.queue.dead();
-        let sent = within(self.cx, dead.send_dead(&record.message, death, &record.id));
+        let sent = within(self.cx, dead.send_dead(&record.message, details, &record.id));
         sent.await.map_err(|error| {
             let (queue, id) = (self.queue.name(), record.message.id.as_str());
             tracing::error!(queue, id, reason, ?error, "a dead letter cannot be kept; its message comes again");

@@ -140,7 +140,7 @@ async fn serve(request: Request<Body>) -> Result<Response<Body>> {
         "/binary" => vec![0xff, 0].into_response(),
         "/panic" => panic!("the handler's own fault"),
         "/fails" => return Err(Error::internal("hunter2")),
-        "/wrong" => return Err(Error::invalid("no such colour")),
+        "/wrong" => return Err(Error::invalid_input("no such colour")),
         "/broken" => Response::new(Body::from_stream(begun().chain(streams::iter([Err(BoxError::from("no paper"))])))),
         "/endless" => Response::new(Body::from_stream(begun().chain(streams::pending()))),
         _ => echo(request).await,

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::key_value::{Key, PutMode, Version, Write};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::Refusal;
+use isobar_rest::ServiceError;
 use isobar_rest::attempt::{changed, taken};
 use serde::{Deserialize, Serialize};
 
@@ -189,7 +189,7 @@ impl<'a> Condition<'a> {
     }
 }
 
-/// The item that did not meet a condition, where there is one: it comes with the refusal.
+/// The item that did not meet a condition, where there is one: it comes with the service error.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ConditionalCheckFailed {
     #[serde(rename = "Item")]
@@ -197,9 +197,9 @@ pub(super) struct ConditionalCheckFailed {
 }
 
 impl ConditionalCheckFailed {
-    /// What a refusal tells, unless it is of another kind.
-    pub(super) fn of(refusal: &Refusal) -> Option<Self> {
-        let failed = refusal.code == "ConditionalCheckFailedException";
-        failed.then(|| serde_json::from_slice(refusal.answer.body()).unwrap_or_default())
+    /// What a service error tells, unless it is of another kind.
+    pub(super) fn of(service_error: &ServiceError) -> Option<Self> {
+        let failed = service_error.code == "ConditionalCheckFailedException";
+        failed.then(|| serde_json::from_slice(service_error.answer.body()).unwrap_or_default())
     }
 }

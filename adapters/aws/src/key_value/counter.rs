@@ -94,9 +94,11 @@ impl DynamoKeyValue {
                 let unread = || Error::internal("the counter was added to, but DynamoDB's answer is no integer");
                 sum.map(Addition::Sum).ok_or_else(|| unread().with_outcome_unknown())
             }
-            Err(refusal) if refusal.code == "TransactionConflictException" && !refusal.uncertain => Ok(Addition::Busy),
-            Err(refusal) => {
-                let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(refusal.into()) };
+            Err(service_error) if service_error.code == "TransactionConflictException" && !service_error.uncertain => {
+                Ok(Addition::Busy)
+            }
+            Err(service_error) => {
+                let Some(failed) = ConditionalCheckFailed::of(&service_error) else { return Err(service_error.into()) };
                 let stored = failed.item.map(|item| item.into_item(key.clone(), now)).transpose()?;
                 Ok(Addition::Refused(stored.flatten()))
             }

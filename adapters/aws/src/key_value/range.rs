@@ -124,7 +124,7 @@ impl DynamoKeyValue {
         let after =
             segment.after.as_deref().map(serde_json::from_str::<Key>).transpose().map_err(|_| foreign_cursor())?;
         if segment.segments > MOST_SEGMENTS {
-            return Err(Error::invalid(format!("DynamoDB scans in at most {MOST_SEGMENTS} segments"))
+            return Err(Error::invalid_input(format!("DynamoDB scans in at most {MOST_SEGMENTS} segments"))
                 .with_origin(Origin::Request));
         }
         let input = Scan {
@@ -137,10 +137,10 @@ impl DynamoKeyValue {
         };
         let looked = match self.call("Scan", Safety::Read, &input).await? {
             Ok(body) => self.look(&body)?,
-            Err(refusal) if after.is_some() && refusal.code == "ValidationException" => {
+            Err(service_error) if after.is_some() && service_error.code == "ValidationException" => {
                 return Err(foreign_cursor());
             }
-            Err(refusal) => return Err(refusal.into()),
+            Err(service_error) => return Err(service_error.into()),
         };
         let resume = looked.position.map(|key| serde_json::to_string(&key)).transpose()?;
         Ok(Items::new(looked.items, resume))
@@ -160,7 +160,7 @@ impl DynamoKeyValue {
 }
 
 fn foreign_cursor() -> Error {
-    Error::invalid("the cursor is not one of this segment of this table").with_origin(Origin::Request)
+    Error::invalid_input("the cursor is not one of this segment of this table").with_origin(Origin::Request)
 }
 
 fn end(bound: &Bound<String>) -> Option<&str> {

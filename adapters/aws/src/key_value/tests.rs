@@ -4,8 +4,8 @@ mod batch;
 mod counters;
 mod items;
 mod ranges;
-mod refusals;
 mod requests;
+mod service_errors;
 mod transactions;
 mod writes;
 

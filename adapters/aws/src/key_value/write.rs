@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use isobar_abstraction::driver::key_value::{Key, KeyValue, Version, Write, put_of_sum};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::{COUNTER_TRIES, pause, throttled, unique};
-use isobar_rest::{Refusal, Safety, unknown};
+use isobar_rest::{Safety, ServiceError, unknown};
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, ConditionalCheckFailed, Guard};
@@ -73,12 +73,12 @@ impl DynamoKeyValue {
     /// version that is there now.
     pub(super) fn settle(
         &self,
-        refusal: Refusal,
+        service_error: ServiceError,
         condition: Condition<'_>,
         key: &Key,
         ours: Option<&Version>,
     ) -> Result<()> {
-        let Some(failed) = ConditionalCheckFailed::of(&refusal) else { return Err(refusal.into()) };
+        let Some(failed) = ConditionalCheckFailed::of(&service_error) else { return Err(service_error.into()) };
         let stored = failed.item.and_then(|item| item.version(key).ok());
         if stored.is_some() && stored.as_ref() == ours {
             return Ok(());
@@ -86,7 +86,7 @@ impl DynamoKeyValue {
         // A version that is still there was not written over: its item has expired.
         let untouched = stored.is_some_and(|stored| condition == Condition::Version(&stored));
         let error = condition.broken(key);
-        Err(unknown(error, refusal.uncertain && !untouched))
+        Err(unknown(error, service_error.uncertain && !untouched))
     }
 
     /// One request, unless a counter is none that DynamoDB adds to: see [`recount`](Self::recount).
@@ -102,8 +102,8 @@ impl DynamoKeyValue {
             let input = TransactWriteItems { client_request_token: unique()?, transact_items: &items };
             match self.call("TransactWriteItems", Safety::Idempotent, &input).await? {
                 Ok(_) => return Ok(answers(writes, versions)),
-                Err(refusal) => {
-                    if self.check_cancelled(refusal, writes)? == Cancelled::ByCounters {
+                Err(service_error) => {
+                    if self.check_cancelled(service_error, writes)? == Cancelled::ByCounters {
                         drop(items);
                         planned = self.recount(writes).await?;
                     }
@@ -147,13 +147,13 @@ impl DynamoKeyValue {
     }
 
     /// `Ok` where the transaction was cancelled for something that passes, or for counters alone.
-    fn check_cancelled(&self, mut refusal: Refusal, writes: &[Write]) -> Result<Cancelled> {
-        if refusal.code != "TransactionCanceledException" {
-            return Err(refusal.into());
+    fn check_cancelled(&self, mut service_error: ServiceError, writes: &[Write]) -> Result<Cancelled> {
+        if service_error.code != "TransactionCanceledException" {
+            return Err(service_error.into());
         }
         // Had an attempt whose answer was lost been applied, then this one would have had its success.
-        refusal.uncertain = false;
-        let cancelled: TransactionCanceled = serde_json::from_slice(refusal.answer.body()).unwrap_or_default();
+        service_error.uncertain = false;
+        let cancelled: TransactionCanceled = serde_json::from_slice(service_error.answer.body()).unwrap_or_default();
         let code = |reason: &Reason| reason.code.clone().unwrap_or_default();
         let mut reasons = writes.iter().zip(&cancelled.reasons);
         // It outweighs all other reasons: tried again, it would fail again.
@@ -170,9 +170,9 @@ impl DynamoKeyValue {
         match lasting {
             Some((_, reason)) => {
                 let message = reason.message.as_deref().unwrap_or_default();
-                Err(self.explained(self.service.refused_by(&refusal, code(reason), message)).into())
+                Err(self.explained(self.service.refused_by(&service_error, code(reason), message)).into())
             }
-            None if cancelled.reasons.is_empty() => Err(refusal.into()),
+            None if cancelled.reasons.is_empty() => Err(service_error.into()),
             None => Ok(Cancelled::InPassing),
         }
     }

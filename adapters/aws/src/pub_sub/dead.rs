@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use isobar_abstraction::clock::from_millis;
-use isobar_abstraction::driver::pub_sub::{DeadLetter, Death};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails};
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use super::wire::{Arrived, attributes};
 /// The body of an object event's is the notification of S3. Errors: `InvalidInput`.
 pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
     let text = |name: &str| message[name].as_str().map(str::to_owned);
-    let missing = |name: &str| Error::invalid(format!("the message has no `{name}`"));
+    let missing = |name: &str| Error::invalid_input(format!("the message has no `{name}`"));
     let number = |name: &str| message["Attributes"][name].as_str().and_then(|text| text.parse::<u64>().ok());
     let received = number("ApproximateReceiveCount").unwrap_or(1);
     let arrived = Arrived {
@@ -29,8 +29,9 @@ pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
     };
     let sent_at = arrived.sent_at;
     let (message, dead) = arrived.open()?;
-    let by_sqs = || Death::new(message.attempt, "SQS gave up: the function never answered for it", sent_at, "");
-    Ok(dead.unwrap_or_else(by_sqs).letter(message))
+    let by_sqs =
+        || DeadLetterDetails::new(message.attempt, "SQS gave up: the function never answered for it", sent_at, "");
+    Ok(dead.unwrap_or_else(by_sqs).into_dead_letter(message))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
 use super::wire::{self, Carried};
-use crate::refusal::code::meaning;
+use crate::service_error::code::meaning;
 
 /// Messages that one request may have.
 const BATCH: usize = 10;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isobar_abstraction::driver::Derived;
-use isobar_abstraction::driver::pub_sub::{Death, Message};
+use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Refusal, Safety};
+use isobar_rest::{Safety, ServiceError};
 use serde::{Deserialize, Serialize};
 
 use super::FIFO;
@@ -110,8 +110,13 @@ impl SqsQueue {
     /// a second one with the same for a repeat, within five minutes.
     ///
     /// Errors: `NotFound` where there is no such queue.
-    pub(crate) async fn send_dead(&self, message: &Message<Bytes>, death: Death, unique: &str) -> Result<()> {
-        let carried = wire::encode(message, Some(death))?;
+    pub(crate) async fn send_dead(
+        &self,
+        message: &Message<Bytes>,
+        details: DeadLetterDetails,
+        unique: &str,
+    ) -> Result<()> {
+        let carried = wire::encode(message, Some(details))?;
         let attribute = |value| Attribute { data_type: "String", string_value: value };
         let group = message.ordering_key.as_deref().unwrap_or(message.id.as_str());
         let request = SendMessage {
@@ -123,7 +128,7 @@ impl SqsQueue {
         };
         // Twice the same dead letter is better than none.
         let sent = self.service.json("AmazonSQS", "SendMessage", Safety::Idempotent, &request).await?;
-        sent.map(drop).map_err(|refusal| self.explain(refusal))
+        sent.map(drop).map_err(|service_error| self.explain(service_error))
     }
 
     /// Puts off the next delivery of up to 10 messages. What fails is only logged: they come again
@@ -137,7 +142,7 @@ impl SqsQueue {
         let operation = "ChangeMessageVisibilityBatch";
         let failed = match self.service.json("AmazonSQS", operation, Safety::Idempotent, &request).await {
             Ok(Ok(answer)) => serde_json::from_slice::<BatchAnswer>(&answer).unwrap_or_default().failed,
-            Ok(Err(refusal)) => return self.warn(&self.explain(refusal)),
+            Ok(Err(service_error)) => return self.warn(&self.explain(service_error)),
             Err(error) => return self.warn(&error),
         };
         for BatchFailure { code, message } in failed {
@@ -150,11 +155,11 @@ impl SqsQueue {
         tracing::warn!(queue = self.name, ?error, "messages wait as long as their queue says");
     }
 
-    fn explain(&self, refusal: Refusal) -> Error {
+    fn explain(&self, service_error: ServiceError) -> Error {
         // The second is what the service was called when it spoke XML; emulators still do.
-        if ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"].contains(&refusal.code.as_str()) {
-            return refusal.as_error(Error::not_found(format!("SQS has no queue `{}`: create it", self.name)));
+        if ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"].contains(&service_error.code.as_str()) {
+            return service_error.as_error(Error::not_found(format!("SQS has no queue `{}`: create it", self.name)));
         }
-        refusal.into()
+        service_error.into()
     }
 }

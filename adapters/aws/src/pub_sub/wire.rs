@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId, plain_text};
+use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId, plain_text};
 use isobar_abstraction::{Error, Result, TraceParent, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,7 +46,7 @@ struct Meta<'a> {
     attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     /// Of a dead letter; of a message that was put back it means nothing any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    dead: Option<Death>,
+    dead: Option<DeadLetterDetails>,
 }
 
 /// A message ready to be sent.
@@ -58,7 +58,7 @@ pub(crate) struct Carried<'a> {
 }
 
 /// Writes a message, or a dead letter.
-pub(crate) fn encode<'a>(message: &'a Message<Bytes>, dead: Option<Death>) -> Result<Carried<'a>> {
+pub(crate) fn encode<'a>(message: &'a Message<Bytes>, dead: Option<DeadLetterDetails>) -> Result<Carried<'a>> {
     let mut meta = Meta { at: Some(to_millis(message.published_at)), dead, ..Meta::default() };
     meta.id = Some(Cow::Borrowed(message.id.as_str()));
     let body = match plain_text(&message.body) {
@@ -106,7 +106,7 @@ pub(crate) struct Arrived {
 impl Arrived {
     /// The message of it, and why it is dead if it is a dead letter. Errors: `InvalidInput` where it
     /// cannot be read, which is for ever.
-    pub(crate) fn open(mut self) -> Result<(Message<Bytes>, Option<Death>)> {
+    pub(crate) fn open(mut self) -> Result<(Message<Bytes>, Option<DeadLetterDetails>)> {
         if !self.attributes.contains_key(META) {
             self.unwrap_envelope()?;
         }
@@ -117,10 +117,12 @@ impl Arrived {
         };
         let body = match meta.enc.as_deref() {
             None => Bytes::from(self.body),
-            Some("base64") => STANDARD.decode(&self.body).map_err(|_| Error::invalid("its body is no base64"))?.into(),
+            Some("base64") => {
+                STANDARD.decode(&self.body).map_err(|_| Error::invalid_input("its body is no base64"))?.into()
+            }
             Some(other) => {
                 let other = isobar_abstraction::driver::host::shown(other);
-                return Err(Error::invalid(format!("its body is in `{other}`, which this isobar does not know")));
+                return Err(Error::invalid_input(format!("its body is in `{other}`, which this isobar does not know")));
             }
         };
         let id = meta.id.map_or(self.id, Cow::into_owned);
@@ -161,14 +163,14 @@ pub(crate) fn attributes(told: &Value) -> Result<BTreeMap<String, String>> {
     let told = match told {
         Value::Null => return Ok(BTreeMap::new()),
         Value::Object(told) => told,
-        _ => return Err(Error::invalid("its attributes are no JSON object")),
+        _ => return Err(Error::invalid_input("its attributes are no JSON object")),
     };
     let value = |told: &Value| {
         let names = ["stringValue", "StringValue", "Value", "binaryValue", "BinaryValue"];
         names.iter().find_map(|name| told[name].as_str()).map(str::to_owned)
     };
     let attribute = |(name, told): (&String, &Value)| {
-        let missing = || Error::invalid(format!("its attribute `{}` has no value", name.escape_debug()));
+        let missing = || Error::invalid_input(format!("its attribute `{}` has no value", name.escape_debug()));
         Ok((name.clone(), value(told).ok_or_else(missing)?))
     };
     told.iter().map(attribute).collect()
@@ -181,7 +183,7 @@ pub(crate) fn time(told: &Value) -> Option<SystemTime> {
 
 /// Without the parser's words, which quote what it reads.
 fn unreadable_meta(error: &serde_json::Error) -> Error {
-    Error::invalid(format!("its attribute `{META}` is not ours at column {}", error.column()))
+    Error::invalid_input(format!("its attribute `{META}` is not ours at column {}", error.column()))
 }
 
 #[cfg(test)]

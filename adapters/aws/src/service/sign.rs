@@ -130,7 +130,7 @@ impl<'a> Signer<'a> {
 
 fn authority(request: &Parts) -> Result<&str> {
     let authority = request.uri.authority().map(http::uri::Authority::as_str);
-    authority.ok_or_else(|| Error::invalid("the URL of the request has no host"))
+    authority.ok_or_else(|| Error::invalid_input("the URL of the request has no host"))
 }
 
 /// All headers, by name.

@@ -8,17 +8,17 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use isobar_abstraction::Result;
-use isobar_rest::{Answered, Call, Refusal, Safety, Service, StreamBody};
+use isobar_rest::{Answered, Call, Safety, Service, ServiceError, StreamBody};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
 use super::sign::Signer;
 use crate::State;
 use crate::config::Credential;
-use crate::refusal::is_expired;
+use crate::service_error::is_expired;
 
 /// Reads what an answer refuses.
-pub(crate) type Read<'a> = &'a (dyn Fn(&Response<Bytes>) -> Option<Refusal> + Send + Sync);
+pub(crate) type Read<'a> = &'a (dyn Fn(&Response<Bytes>) -> Option<ServiceError> + Send + Sync);
 
 /// One service in one region, for one call.
 pub(crate) struct Signed<'a> {
@@ -66,11 +66,11 @@ impl Service for Signed<'_> {
         Ok(())
     }
 
-    fn refusal(&self, answer: &Response<Bytes>) -> Option<Refusal> {
+    fn service_error(&self, answer: &Response<Bytes>) -> Option<ServiceError> {
         (self.read)(answer)
     }
 
-    async fn renew(&self, refusal: &Refusal) -> bool {
-        is_expired(refusal) && self.used.lock().as_ref().is_some_and(|used| self.state.credentials.reject(used))
+    async fn renew(&self, service_error: &ServiceError) -> bool {
+        is_expired(service_error) && self.used.lock().as_ref().is_some_and(|used| self.state.credentials.reject(used))
     }
 }

@@ -29,7 +29,8 @@ impl Cursor {
             Some(Self { marker: marker.to_owned(), group: group.to_owned() }).filter(|cursor| cursor.text() == *after)
         };
         read().ok_or_else(|| {
-            Error::invalid("not a list cursor of Azure; pass on what the page before gave").with_origin(Origin::Request)
+            Error::invalid_input("not a list cursor of Azure; pass on what the page before gave")
+                .with_origin(Origin::Request)
         })
     }
 

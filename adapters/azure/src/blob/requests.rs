@@ -1,4 +1,4 @@
-//! The requests to one container: where they go, and what their refusals are.
+//! The requests to one container: where they go, and what their service errors are.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use http::request::Builder;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::{self, encoded_path};
-use isobar_rest::{Refusal, Safety};
+use isobar_rest::{Safety, ServiceError};
 use object_store::path::Path;
 use object_store::{PutMode, PutPayload};
 
-use super::refusal::{self, BlobRefusals};
+use super::service_error::{self, BlobErrors};
 use crate::State;
 use crate::config::StorageAccount;
 use crate::service::AzureService;
@@ -22,15 +22,15 @@ pub(super) struct BlobRequests {
     pub(super) state: Arc<State>,
     pub(super) account: StorageAccount,
     pub(super) container: String,
-    refusals: BlobRefusals,
+    service_errors: BlobErrors,
     pub(super) service: AzureService,
 }
 
 impl BlobRequests {
     pub(super) fn new(state: Arc<State>, account: StorageAccount, container: String) -> Self {
-        let refusals = BlobRefusals::new(&account, &container);
-        let service = AzureService::blobs(&state, &account, refusal::read, refusals.place());
-        Self { state, account, container, refusals, service }
+        let service_errors = BlobErrors::new(&account, &container);
+        let service = AzureService::blobs(&state, &account, service_error::read, service_errors.place());
+        Self { state, account, container, service_errors, service }
     }
 
     /// Of the container.
@@ -51,7 +51,7 @@ impl BlobRequests {
         body: PutPayload,
     ) -> Result<Response<Bytes>> {
         let answer = self.service.send(operation, Safety::Read, self.ready(request, body)?).await?;
-        answer.map_err(|refusal| self.error(&refusal, &PutMode::Overwrite))
+        answer.map_err(|service_error| self.error(&service_error, &PutMode::Overwrite))
     }
 
     /// Sends a write that is to meet `mode`. Under a condition it is made once: made again, it would meet itself.
@@ -65,14 +65,14 @@ impl BlobRequests {
         let safety = if *mode == PutMode::Overwrite { Safety::Idempotent } else { Safety::Once };
         let request = self.ready(object::conditional(request, mode), body)?;
         let answer = self.service.send(operation, safety, request).await?;
-        answer.map_err(|refusal| self.error(&refusal, mode))
+        answer.map_err(|service_error| self.error(&service_error, mode))
     }
 
     pub(super) fn ready(&self, request: Builder, body: PutPayload) -> Result<Request<PutPayload>> {
         object::request(request, body, &self.base())
     }
 
-    pub(super) fn error(&self, refusal: &Refusal, mode: &PutMode) -> Error {
-        refusal.as_error(self.refusals.refused(refusal).error(mode))
+    pub(super) fn error(&self, service_error: &ServiceError, mode: &PutMode) -> Error {
+        service_error.as_error(self.service_errors.refused(service_error).error(mode))
     }
 }

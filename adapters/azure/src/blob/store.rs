@@ -12,7 +12,7 @@ use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::object::{
     self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, encoded_query, text, written,
 };
-use isobar_rest::{Client, Refusal, Safety, StreamBody};
+use isobar_rest::{Client, Safety, ServiceError, StreamBody};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, MultipartUpload, PutMode, PutOptions, PutPayload, PutResult};
 
@@ -45,8 +45,8 @@ impl Container {
         self.requests.ready(object::ask(Request::builder().method(method).uri(url), options), PutPayload::new())
     }
 
-    fn refused(&self, at: &Path, refusal: &Refusal) -> object_store::Error {
-        object::refused_read(at, refusal, self.requests.error(refusal, &PutMode::Overwrite))
+    fn refused(&self, at: &Path, service_error: &ServiceError) -> object_store::Error {
+        object::refused_read(at, service_error, self.requests.error(service_error, &PutMode::Overwrite))
     }
 
     /// Azure has no ranges that are told from the end.
@@ -87,14 +87,14 @@ impl ObjectRequests for Container {
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
         let request = self.read(Method::HEAD, at, options)?;
         let answer = self.requests.service.send("GetBlobProperties", Safety::Read, request).await?;
-        answer.map_err(|refusal| self.refused(at, &refusal))
+        answer.map_err(|service_error| self.refused(at, &service_error))
     }
 
     /// <https://learn.microsoft.com/rest/api/storageservices/get-blob>
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
         let request = self.read(Method::GET, at, &self.bounded(at, options).await?)?;
         let answer = self.requests.service.open("GetBlob", request).await?;
-        answer.map_err(|refusal| self.refused(at, &refusal))
+        answer.map_err(|service_error| self.refused(at, &service_error))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
@@ -155,8 +155,10 @@ impl ObjectRequests for Container {
         let request = Request::delete(self.requests.url(at)).header("x-ms-delete-snapshots", "include");
         let request = self.requests.ready(request, PutPayload::new())?;
         match self.requests.service.send("DeleteBlob", Safety::Idempotent, request).await? {
-            Err(refusal) if refusal.code == "BlobNotFound" && refusal.status() == 404 => Ok(()),
-            answer => answer.map(drop).map_err(|refusal| self.requests.error(&refusal, &PutMode::Overwrite)),
+            Err(service_error) if service_error.code == "BlobNotFound" && service_error.status() == 404 => Ok(()),
+            answer => {
+                answer.map(drop).map_err(|service_error| self.requests.error(&service_error, &PutMode::Overwrite))
+            }
         }
     }
 

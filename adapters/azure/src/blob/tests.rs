@@ -27,7 +27,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String>
     answer.body(body.to_owned()).unwrap()
 }
 
-fn refusal(status: u16, code: &str) -> Response<String> {
+fn service_error(status: u16, code: &str) -> Response<String> {
     answer(status, &[("x-ms-error-code", code)], "")
 }
 
@@ -100,7 +100,7 @@ async fn two_uploads_of_one_object_do_not_take_each_other_s_parts() {
 #[tokio::test]
 async fn the_end_of_an_upload_under_a_condition_is_not_tried_twice() {
     let double = Double::new(|request| match request.uri().query() {
-        Some("comp=blocklist") => refusal(500, "InternalError"),
+        Some("comp=blocklist") => service_error(500, "InternalError"),
         _ => answer(201, &[], ""),
     })
     .await;
@@ -111,13 +111,13 @@ async fn the_end_of_an_upload_under_a_condition_is_not_tried_twice() {
 
 #[tokio::test]
 async fn a_refused_write_is_tried_again_and_a_failed_one_may_have_been_made() {
-    let (double, busy) = always(|| refusal(503, "ServerBusy")).await;
+    let (double, busy) = always(|| service_error(503, "ServerBusy")).await;
     for mode in [PutMode::Overwrite, PutMode::Create] {
         let error = put(&busy, mode).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Throttled && !error.outcome_unknown(), "{error:?}");
     }
     assert_eq!(double.asked(), ["PUT /acc/pages/a%20b"; 10]);
-    let (double, failing) = always(|| refusal(500, "InternalError")).await;
+    let (double, failing) = always(|| service_error(500, "InternalError")).await;
     let error = put(&failing, PutMode::Create).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.outcome_unknown(), "{error:?}");
     assert_eq!(double.asked().len(), 1);
@@ -137,10 +137,10 @@ async fn what_no_request_can_hold_is_refused_and_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_delete_of_what_is_not_there_is_ok_but_not_in_a_container_that_is_not_there() {
-    let (double, blob) = always(|| refusal(404, "BlobNotFound")).await;
+    let (double, blob) = always(|| service_error(404, "BlobNotFound")).await;
     blob.object_store().delete(&Path::from("a")).await.unwrap();
     assert_eq!(double.request(0, |request| request.headers()["x-ms-delete-snapshots"].clone()), "include");
-    let (_double, blob) = always(|| refusal(404, "ContainerNotFound")).await;
+    let (_double, blob) = always(|| service_error(404, "ContainerNotFound")).await;
     let error = Error::from(blob.object_store().delete(&Path::from("a")).await.unwrap_err());
     assert!(error.kind() == ErrorKind::NotFound && error.message().contains("create it"), "{error}");
 }
@@ -203,7 +203,7 @@ async fn the_end_of_an_empty_object_is_empty() {
 
 #[tokio::test]
 async fn a_shared_access_signature_goes_along_and_is_never_told() {
-    let (double, _) = always(|| refusal(403, "AuthorizationPermissionMismatch")).await;
+    let (double, _) = always(|| service_error(403, "AuthorizationPermissionMismatch")).await;
     let sas = "SharedAccessSignature=sv=2021-12-02&sp=r&sig=hush%2Bhush%3D";
     let blob = at(&double.url, sas);
     let store = blob.object_store();

@@ -8,7 +8,7 @@ use http::request::Builder;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::encoded_query;
-use isobar_rest::{Answered, Client, Found, Judgement, Refusal, Unsigned};
+use isobar_rest::{Answered, Client, Found, RetryDecision, ServiceError, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 use serde_json::Value;
@@ -63,8 +63,8 @@ pub(super) async fn find(
     let near = Client::near(&config.client, Duration::from_secs(10), 3);
     match ask(&near, "GetManagedIdentityToken", request).await? {
         Ok(answer) => Answer::read(from, answer.body()),
-        Err(refusal) if [400, 404].contains(&refusal.status().as_u16()) => Err(no_identity(client_id)),
-        Err(refusal) => Err(refusal.of_source(from)),
+        Err(service_error) if [400, 404].contains(&service_error.status().as_u16()) => Err(no_identity(client_id)),
+        Err(service_error) => Err(service_error.of_source(from)),
     }
 }
 
@@ -98,27 +98,29 @@ pub(super) async fn machine(
     // Most machines that come here are not on Azure at all: nobody is asked twice who does not answer.
     let Ok(first) = attempt(1).await else { return Ok(Err("does not answer")) };
     let answer = match first {
-        Err(refusal) if refusal.judgement != Judgement::Final => attempt(3).await?,
+        Err(service_error) if service_error.decision != RetryDecision::Final => attempt(3).await?,
         first => first,
     };
     match answer {
         Ok(answer) => Answer::read(from, answer.body()).map(Ok),
-        Err(refusal) if matches!(refusal.kind, ErrorKind::Throttled | ErrorKind::Unavailable) => {
-            Err(refusal.of_source(from))
+        Err(service_error) if matches!(service_error.kind, ErrorKind::Throttled | ErrorKind::Unavailable) => {
+            Err(service_error.of_source(from))
         }
-        Err(refusal) if refusal.status() == StatusCode::BAD_REQUEST => Ok(Err("the machine has no such identity")),
+        Err(service_error) if service_error.status() == StatusCode::BAD_REQUEST => {
+            Ok(Err("the machine has no such identity"))
+        }
         Err(_) => Ok(Err("does not give a token")),
     }
 }
 
 async fn ask(client: &Client, operation: &'static str, request: Builder) -> Result<Answered<Response<Bytes>>> {
     let wrong = |_| Error::config("the endpoint of the identity is not a URL");
-    client.ask(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned(refusal)).await
+    client.ask(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned(service_error)).await
 }
 
 /// Metadata services say 404 and 410 while they are being updated.
-fn refusal(answer: &Response<Bytes>) -> Option<Refusal> {
-    let refusal = Refusal::of_status(answer)?;
+fn service_error(answer: &Response<Bytes>) -> Option<ServiceError> {
+    let service_error = ServiceError::of_status(answer)?;
     let is_late = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&answer.status());
-    Some(if is_late { Refusal { judgement: Judgement::Failed, ..refusal } } else { refusal })
+    Some(if is_late { ServiceError { decision: RetryDecision::Failed, ..service_error } } else { service_error })
 }

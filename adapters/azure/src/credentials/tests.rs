@@ -206,8 +206,8 @@ async fn the_token_of_another_issuer_is_shown_to_entra_in_the_body() {
 
 #[tokio::test]
 async fn what_entra_refuses_is_told_by_its_code() {
-    let refusal = json!({"error": "invalid_client", "error_description": "AADSTS70021: No matching hush found."});
-    let double = Double::new(move |_| answer(401, &refusal)).await;
+    let service_error = json!({"error": "invalid_client", "error_description": "AADSTS70021: No matching hush found."});
+    let double = Double::new(move |_| answer(401, &service_error)).await;
     let folder = Folder::new();
     let file = folder.write("token", "hush");
     let vars = [

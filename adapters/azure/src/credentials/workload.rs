@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::encoded_query;
-use isobar_rest::{Client, Found, Judgement, Refusal, Unsigned};
+use isobar_rest::{Client, Found, RetryDecision, ServiceError, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 use serde_json::Value;
@@ -44,18 +44,18 @@ pub(super) async fn find(workload: &Workload, resource: &str, client: &Client) -
         .body(PutPayload::from(form))
         .map_err(|_| Error::config("AZURE_AUTHORITY_HOST is not a URL"))?;
     let answer = client.ask("GetWorkloadToken", request, Unsigned::default()).await?;
-    let response = answer.map_err(|refusal| explained(workload, &refusal))?;
+    let response = answer.map_err(|service_error| explained(workload, &service_error))?;
     let malformed = |_| Error::internal("Entra did not answer with the expected JSON");
     let Answer { access_token, expires_in } = serde_json::from_slice(response.body()).map_err(malformed)?;
     found("Entra", &access_token, later(SystemTime::now(), Duration::from_secs(expires_in.min(30 * 86_400))))
 }
 
 /// Of the description only Entra's code: it may quote the token.
-fn explained(Workload { tenant, client_id, .. }: &Workload, refusal: &Refusal) -> Error {
-    if refusal.judgement != Judgement::Final {
-        return refusal.of_source("Entra");
+fn explained(Workload { tenant, client_id, .. }: &Workload, service_error: &ServiceError) -> Error {
+    if service_error.decision != RetryDecision::Final {
+        return service_error.of_source("Entra");
     }
-    let told: Value = serde_json::from_slice(refusal.answer.body()).unwrap_or_default();
+    let told: Value = serde_json::from_slice(service_error.answer.body()).unwrap_or_default();
     let word = |name: &str| {
         let text = told[name].as_str().unwrap_or_default().chars();
         text.take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect::<String>()
@@ -65,7 +65,7 @@ fn explained(Workload { tenant, client_id, .. }: &Workload, refusal: &Refusal) -
     let message = format!(
         "Entra gives no token to the client {client_id} of the tenant {tenant} (status {}: {told}): look at its \
          federated credentials, whose issuer and subject must be those of the token",
-        refusal.status().as_u16()
+        service_error.status().as_u16()
     );
     Error::new(ErrorKind::Unauthenticated, message)
 }

@@ -19,11 +19,12 @@ use super::Payload;
 
 /// The request of an `httpTrigger`. Errors: `InvalidInput`, naming the field and no value.
 pub(crate) fn request(payload: &Payload<'_>) -> Result<Request<Body>> {
-    let told = Fields::of(payload.only()?).ok_or_else(|| Error::invalid("the HTTP trigger's value is no object"))?;
+    let told =
+        Fields::of(payload.only()?).ok_or_else(|| Error::invalid_input("the HTTP trigger's value is no object"))?;
     let headers = headers(&told)?;
     let mut request = Request::new(Body::from(body(&told, &headers)?));
     let method = told.text("Method").and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-    *request.method_mut() = method.ok_or_else(|| Error::invalid("the HTTP trigger's `Method` is none"))?;
+    *request.method_mut() = method.ok_or_else(|| Error::invalid_input("the HTTP trigger's `Method` is none"))?;
     *request.uri_mut() = uri(&told.optional_text("Url")?.unwrap_or_default())?;
     *request.headers_mut() = headers;
     Ok(request)
@@ -31,7 +32,7 @@ pub(crate) fn request(payload: &Payload<'_>) -> Result<Request<Body>> {
 
 /// The path and the query of the URL, as its client wrote them where it can be one.
 fn uri(url: &str) -> Result<Uri> {
-    let wrong = || Error::invalid("the HTTP trigger's `Url` is none, or too long");
+    let wrong = || Error::invalid_input("the HTTP trigger's `Url` is none, or too long");
     let whole = match url.parse::<Uri>() {
         Ok(uri) => uri,
         Err(_) => Url::parse(url).map_err(|_| wrong())?.as_str().parse().map_err(|_| wrong())?,
@@ -42,7 +43,7 @@ fn uri(url: &str) -> Result<Uri> {
 
 /// Values are arrays of strings; older hosts wrote strings.
 fn headers(told: &Fields<'_>) -> Result<HeaderMap> {
-    let wrong = || Error::invalid("the HTTP trigger's `Headers` are not an object of strings that HTTP takes");
+    let wrong = || Error::invalid_input("the HTTP trigger's `Headers` are not an object of strings that HTTP takes");
     let mut headers = HeaderMap::new();
     let Some(value) = told.get("Headers") else { return Ok(headers) };
     for (name, value) in Fields::of(value).ok_or_else(wrong)?.iter() {
@@ -71,7 +72,7 @@ fn body(told: &Fields<'_>, headers: &HeaderMap) -> Result<Bytes> {
     let kind = kind.trim().to_ascii_lowercase();
     if kind.starts_with("application/octet-stream") || kind.starts_with("multipart/") {
         let decoded = BASE64_STANDARD.decode(text.as_bytes());
-        return decoded.map(Bytes::from).map_err(|_| Error::invalid("the HTTP trigger's `Body` is not base64"));
+        return decoded.map(Bytes::from).map_err(|_| Error::invalid_input("the HTTP trigger's `Body` is not base64"));
     }
     Ok(Bytes::from(text.into_owned()))
 }

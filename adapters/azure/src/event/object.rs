@@ -28,7 +28,7 @@ fn change(event: &Value) -> Result<Option<StoredChange>> {
     let named = |name: &str| event[name].as_str().filter(|text| !text.is_empty());
     let cloud_event = named("specversion").is_some();
     let kind = if cloud_event { named("type") } else { named("eventType") };
-    let kind = kind.ok_or_else(|| Error::invalid("it is no event of Event Grid"))?;
+    let kind = kind.ok_or_else(|| Error::invalid_input("it is no event of Event Grid"))?;
     let change = match kind {
         "Microsoft.Storage.BlobCreated" => {
             ObjectChange::Created { size: event["data"]["contentLength"].as_u64().unwrap_or_default() }
@@ -36,9 +36,9 @@ fn change(event: &Value) -> Result<Option<StoredChange>> {
         "Microsoft.Storage.BlobDeleted" => ObjectChange::Deleted,
         _ => return Ok(None),
     };
-    let subject = named("subject").ok_or_else(|| Error::invalid("it has no `subject`"))?;
+    let subject = named("subject").ok_or_else(|| Error::invalid_input("it has no `subject`"))?;
     let (container, stored) = of_subject(subject)
-        .ok_or_else(|| Error::invalid("its `subject` is not /blobServices/default/containers/…/blobs/…"))?;
+        .ok_or_else(|| Error::invalid_input("its `subject` is not /blobServices/default/containers/…/blobs/…"))?;
     let at = time(&event[if cloud_event { "time" } else { "eventTime" }]).unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(Some(StoredChange::new(container, stored, change, at)))
 }

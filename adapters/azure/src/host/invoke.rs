@@ -30,7 +30,7 @@ impl CustomHandler {
         let input = match over_http {
             true => http_body_util::BodyExt::collect(event::request(&payload)?.into_body())
                 .await
-                .map_err(|error| Error::invalid("the request broke off").with_source(error))?
+                .map_err(|error| Error::invalid_input("the request broke off").with_source(error))?
                 .to_bytes(),
             false => Bytes::from(event::text(payload.only()?).into_owned()),
         };

@@ -85,8 +85,8 @@ impl CustomHandler {
         let attempt = arrived.message.attempt;
         let (ordered, limits) = (kind == Kind::Fifo, &PROFILE.limits);
         let longest = if ordered { limits.ordered_retry_after } else { limits.retry_after };
-        let verdict = retry.judge(attempt, outcome, longest);
-        let settling = carry_out(&self.state, at, arrived, verdict, attempt, ordered);
+        let settlement = retry.settle(attempt, outcome, longest);
+        let settling = carry_out(&self.state, at, arrived, settlement, attempt, ordered);
         let to_settle = TO_SETTLE + self.to_hold(kind);
         let late = self.state.clock.sleep(cx.remaining().unwrap_or_default().saturating_add(to_settle));
         match select(std::pin::pin!(settling), late).await {

@@ -35,7 +35,7 @@ impl CustomHandler {
         let (arrived, unreadable) = self.opened(&payload, properties)?;
         let cx = cx.with_attempt(arrived.message.attempt);
         let told = serde_json::from_slice(&arrived.message.body)
-            .map_err(|error| Error::invalid(format!("it is no JSON at column {}", error.column())))
+            .map_err(|error| Error::invalid_input(format!("it is no JSON at column {}", error.column())))
             .and_then(|told| event::changes(&told));
         let outcome = match (unreadable, told) {
             (Some(rejected), _) => rejected,

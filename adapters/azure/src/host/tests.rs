@@ -127,7 +127,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
         })
         .on_schedule("fails", "0 3 * * *", |_, _| async { Err::<(), _>(Error::internal("no broom")) })
         .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
-        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid("no such thing")) })
+        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid_input("no such thing")) })
 }
 
 async fn outcome(words: String) -> Outcome {

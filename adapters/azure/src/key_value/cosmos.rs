@@ -10,9 +10,9 @@ mod counter;
 mod key;
 mod range;
 mod read;
-mod refusal;
 mod request;
 mod scan;
+mod service_error;
 mod session;
 mod stored;
 #[cfg(test)]

@@ -17,8 +17,8 @@ mod change;
 mod descending;
 mod key;
 mod range;
-mod refusal;
 mod request;
+mod service_error;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -42,8 +42,8 @@ use crate::State;
 use crate::config::StorageAccount;
 use crate::profile::PROFILE;
 use key::RowKey;
-use refusal::is_absent;
 use request::Requests;
+use service_error::is_absent;
 use stored::Found;
 
 /// Tries of what other writes keep from happening.
@@ -74,8 +74,8 @@ impl TableKeyValue {
     async fn find(&self, row: &RowKey) -> Result<Option<Found>> {
         match self.requests.read(row).await? {
             Ok(answer) => Found::read(read(answer.body())?).map(Some),
-            Err(refusal) if is_absent(&refusal) => Ok(None),
-            Err(refusal) => Err(refusal.into()),
+            Err(service_error) if is_absent(&service_error) => Ok(None),
+            Err(service_error) => Err(service_error.into()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the reason among their metadata.
 
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::pub_sub::{DeadLetter, Death};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails};
 
 use super::wire::{self, Arrived};
 
@@ -21,13 +21,13 @@ pub fn dead_letter(body: &[u8], properties: impl IntoIterator<Item = (String, St
             _ => kept.push((name, value)),
         }
     }
-    let Arrived { message, death } = wire::open(body, kept, 1)?;
+    let Arrived { message, details } = wire::open(body, kept, 1)?;
     let by_platform = || {
         let reason = match said.is_empty() {
             true => "the platform gave up: the function never answered for it".to_owned(),
             false => said.join(": "),
         };
-        Death::new(message.attempt, &reason, message.published_at, "")
+        DeadLetterDetails::new(message.attempt, &reason, message.published_at, "")
     };
-    Ok(death.unwrap_or_else(by_platform).letter(message))
+    Ok(details.unwrap_or_else(by_platform).into_dead_letter(message))
 }

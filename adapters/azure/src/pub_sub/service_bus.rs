@@ -16,7 +16,7 @@ use isobar_abstraction::driver::pub_sub::{Message, MessageId, PubSub, RawMessage
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Answered, Safety};
 
-use super::refusal::{self, is_of_content};
+use super::service_error::{self, is_of_content};
 use super::wire::Sending;
 use super::{AT_ONCE, identified};
 use crate::State;
@@ -95,13 +95,13 @@ impl ServiceBusPubSub {
         let place = format!("the topic `{topic}` of Service Bus{of}");
         let error = match send(&self.state, &self.namespace, topic, place, outgoing::body(batch)).await {
             Ok(Ok(_)) => return Attempt::Done(batch.iter().map(|_| Ok(())).collect()),
-            Ok(Err(refusal)) if batch.len() > 1 && is_of_content(&refusal) && !refusal.uncertain => {
+            Ok(Err(service_error)) if batch.len() > 1 && is_of_content(&service_error) && !service_error.uncertain => {
                 return Attempt::EachAlone;
             }
-            Ok(Err(refusal)) => refusal.into(),
+            Ok(Err(service_error)) => service_error.into(),
             Err(error) => error,
         };
-        Attempt::Done(batch.iter().map(|_| Err(error.duplicate())).collect())
+        Attempt::Done(batch.iter().map(|_| Err(error.clone())).collect())
     }
 }
 
@@ -113,7 +113,7 @@ async fn send(
     place: String,
     body: Bytes,
 ) -> Result<Answered<Response<Bytes>>> {
-    let service = AzureService::service_bus(state, namespace, refusal::read, refusal::place(place));
+    let service = AzureService::service_bus(state, namespace, service_error::read, service_error::place(place));
     let request = Request::post(service.url(&format!("/{entity}/messages")))
         .header(CONTENT_TYPE, "application/vnd.microsoft.servicebus.json");
     service.call("SendMessageBatch", Safety::Idempotent, request, body).await
@@ -162,7 +162,7 @@ impl PubSub for ServiceBusPubSub {
         let entries: Result<Vec<_>> = messages.iter().map(entry).collect();
         let entries = match entries {
             Ok(entries) => entries,
-            Err(error) => return messages.iter().map(|_| Err(error.duplicate())).collect(),
+            Err(error) => return messages.iter().map(|_| Err(error.clone())).collect(),
         };
         let (keyed, plain): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.session.is_some());
         let (plain, keyed) = join(self.send(&plain), self.send_in_order(&keyed)).await;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_abstraction::clock::later;
-use isobar_abstraction::driver::pub_sub::Death;
-use isobar_abstraction::driver::{Derived, Location, POISON, Verdict};
+use isobar_abstraction::driver::pub_sub::DeadLetterDetails;
+use isobar_abstraction::driver::{Derived, Location, POISON, Settlement};
 use isobar_abstraction::{Error, Result};
 
 use super::service_bus::{Entry, Extra, send_one};
@@ -37,15 +37,15 @@ pub(crate) async fn carry_out(
     state: &Arc<State>,
     at: &Location,
     arrived: &Arrived,
-    verdict: Verdict,
+    settlement: Settlement,
     attempt: u32,
     ordered: bool,
 ) -> Settled {
-    let kept = match verdict {
-        Verdict::Done => return Settled::Done,
-        Verdict::Again(wait) if ordered => return hold(state, wait).await,
-        Verdict::Again(wait) => again(state, at, arrived, wait, attempt).await,
-        Verdict::Dead(reason) => bury(state, at, arrived, &reason, attempt).await,
+    let kept = match settlement {
+        Settlement::Done => return Settled::Done,
+        Settlement::Retry(wait) if ordered => return hold(state, wait).await,
+        Settlement::Retry(wait) => again(state, at, arrived, wait, attempt).await,
+        Settlement::DeadLetter(reason) => bury(state, at, arrived, &reason, attempt).await,
     };
     match kept {
         Ok(()) => Settled::Done,
@@ -65,7 +65,7 @@ async fn hold(state: &Arc<State>, wait: Duration) -> Settled {
 
 /// Sends a copy that comes after `wait`.
 async fn again(state: &Arc<State>, at: &Location, arrived: &Arrived, wait: Duration, attempt: u32) -> Result<()> {
-    let sending = Sending { attempts: attempt, death: None };
+    let sending = Sending { attempts: attempt, details: None };
     match state.config.place(at)? {
         Placed::ServiceBus { namespace, topic, subscription } => {
             let extra = Extra {
@@ -89,17 +89,17 @@ async fn again(state: &Arc<State>, at: &Location, arrived: &Arrived, wait: Durat
 /// Keeps a dead letter with its reason.
 async fn bury(state: &Arc<State>, at: &Location, arrived: &Arrived, reason: &str, attempt: u32) -> Result<()> {
     let now = state.clock.now();
-    let death = |source: &str| Some(Death::new(attempt, reason, now, source));
+    let details = |source: &str| Some(DeadLetterDetails::new(attempt, reason, now, source));
     match state.config.place(at)? {
         Placed::ServiceBus { namespace, topic, subscription } => {
-            let sending = Sending { attempts: 0, death: death(&format!("{topic}/{subscription}")) };
+            let sending = Sending { attempts: 0, details: details(&format!("{topic}/{subscription}")) };
             let extra = Extra { id_end: Some("~dead".to_owned()), unordered: true, ..Extra::default() };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
             // Also of the subscription of the ordered messages.
             send_one(state, &namespace, &Derived::DeadLetters.of(&subscription), &entry).await
         }
         Placed::Queue { account, queue } => {
-            let sending = Sending { attempts: 0, death: death(&queue) };
+            let sending = Sending { attempts: 0, details: details(&queue) };
             let mut letter = text(&envelope::write(&arrived.message, sending)?);
             if letter.len() > TEXT_BYTES {
                 // Somebody else's message, which has no room for a reason. It is kept as it came.

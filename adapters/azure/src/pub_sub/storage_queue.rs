@@ -12,11 +12,11 @@ use futures_util::stream::{self, StreamExt};
 use http::Request;
 use http::header::CONTENT_TYPE;
 use isobar_abstraction::driver::Location;
-use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId, PubSub, RawMessage};
+use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId, PubSub, RawMessage};
 use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::Safety;
 
-use super::refusal;
+use super::service_error;
 use super::wire::{Sending, envelope};
 use super::{AT_ONCE, identified};
 use crate::State;
@@ -30,7 +30,7 @@ pub(super) const TEXT_BYTES: usize = 65_536;
 
 /// The largest envelope that is published, in bytes: what is left of a message's text after base64, less
 /// what a dead letter tells more.
-pub(crate) const LARGEST: usize = TEXT_BYTES / 4 * 3 - Death::REASON_BYTES - 512;
+pub(crate) const LARGEST: usize = TEXT_BYTES / 4 * 3 - DeadLetterDetails::REASON_BYTES - 512;
 
 /// The parameter of `azqueue://` with the queues of all subscriptions.
 const SUBSCRIPTIONS: &str = "subscriptions";
@@ -103,7 +103,7 @@ pub(super) async fn send(
     after: Option<Duration>,
 ) -> Result<()> {
     let place = format!("the queue `{queue}` of the storage account `{}`", account.name);
-    let service = AzureService::queues(state, account, refusal::read, refusal::place(place));
+    let service = AzureService::queues(state, account, service_error::read, service_error::place(place));
     let seconds = after.map(|after| after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)));
     let wait = seconds.map(|seconds| format!("&visibilitytimeout={seconds}")).unwrap_or_default();
     let request = Request::post(service.url(&format!("/{queue}/messages?messagettl=-1{wait}")))

@@ -21,7 +21,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{self, from_millis, to_millis};
-use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId, plain_text};
+use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId, plain_text};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ struct Meta<'a> {
     attempt: u32,
     /// Of a dead letter; of a message that was put back it means nothing any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    dead: Option<Death>,
+    dead: Option<DeadLetterDetails>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -71,7 +71,7 @@ impl<'a> Meta<'a> {
             enc: enc.map(Cow::Borrowed),
             key: message.ordering_key.as_deref().map(Cow::Borrowed),
             attempt: sending.attempts,
-            dead: sending.death,
+            dead: sending.details,
         }
     }
 }
@@ -82,7 +82,7 @@ pub(crate) struct Sending {
     /// Deliveries before.
     pub(crate) attempts: u32,
     /// Why it is dead, if it is.
-    pub(crate) death: Option<Death>,
+    pub(crate) details: Option<DeadLetterDetails>,
 }
 
 /// A message ready to be sent to Service Bus.
@@ -117,10 +117,10 @@ fn text_of(body: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
 fn body_of(text: Cow<'_, [u8]>, enc: Option<&str>) -> Result<Bytes> {
     match enc {
         None => Ok(Bytes::from(text.into_owned())),
-        Some("base64") => Ok(STANDARD.decode(&text).map_err(|_| Error::invalid("its body is no base64"))?.into()),
+        Some("base64") => Ok(STANDARD.decode(&text).map_err(|_| Error::invalid_input("its body is no base64"))?.into()),
         Some(other) => {
             let other: String = other.escape_debug().take(40).collect();
-            Err(Error::invalid(format!("its body is in `{other}`, which this isobar does not know")))
+            Err(Error::invalid_input(format!("its body is in `{other}`, which this isobar does not know")))
         }
     }
 }
@@ -131,7 +131,7 @@ pub(crate) struct Arrived {
     /// The message. Its attempt counts the deliveries of those that it is a copy of.
     pub(crate) message: Message<Bytes>,
     /// Why it is dead, if it is a dead letter.
-    pub(crate) death: Option<Death>,
+    pub(crate) details: Option<DeadLetterDetails>,
 }
 
 /// Opens a message as the platform handed it over: the text of a queue's message, still in base64 or
@@ -160,7 +160,7 @@ pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_atte
     }
     message.published_at = meta.at.map_or(message.published_at, from_millis);
     message.ordering_key = meta.key.map(Cow::into_owned).or(message.ordering_key.take());
-    arrived.death = meta.dead;
+    arrived.details = meta.dead;
     Ok(arrived)
 }
 
@@ -209,7 +209,7 @@ impl Told {
         message.attributes = self.attributes;
         message.ordering_key = self.session;
         message.trace_parent = self.trace_parent;
-        Arrived { message, death: None }
+        Arrived { message, details: None }
     }
 }
 
@@ -227,7 +227,7 @@ pub(crate) fn time(text: &str) -> Option<SystemTime> {
 
 /// Without the parser's words, which quote what it reads.
 fn unreadable(what: &str, error: &serde_json::Error) -> Error {
-    Error::invalid(format!("its {what} is not ours at line {} column {}", error.line(), error.column()))
+    Error::invalid_input(format!("its {what} is not ours at line {} column {}", error.line(), error.column()))
 }
 
 #[cfg(test)]

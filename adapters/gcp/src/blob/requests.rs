@@ -1,4 +1,4 @@
-//! The requests to one bucket: where they go, and what their refusals are.
+//! The requests to one bucket: where they go, and what their service errors are.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use http::request::Builder;
 use http::{Method, Request, Response, Uri};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::{self, encoded, encoded_path, encoded_query};
-use isobar_rest::{Answered, Refusal, Safety};
+use isobar_rest::{Answered, Safety, ServiceError};
 use object_store::path::Path;
 use object_store::{PutMode, PutPayload};
 
 use super::condition::generation_match;
-use super::refusal;
+use super::service_error;
 use crate::State;
 use crate::config::Endpoint;
 use crate::service::GoogleService;
@@ -88,11 +88,11 @@ impl GcsRequests {
         object::request(request, body, &self.service.url(""))
     }
 
-    pub(super) fn error(&self, mode: &PutMode, refusal: &Refusal) -> Error {
-        refusal::error(&self.bucket, mode, refusal)
+    pub(super) fn error(&self, mode: &PutMode, service_error: &ServiceError) -> Error {
+        service_error::error(&self.bucket, mode, service_error)
     }
 
-    pub(super) fn error_of_write(&self, mode: &PutMode, refusal: &Refusal) -> Error {
-        refusal::error_of_write(&self.bucket, mode, refusal)
+    pub(super) fn error_of_write(&self, mode: &PutMode, service_error: &ServiceError) -> Error {
+        service_error::error_of_write(&self.bucket, mode, service_error)
     }
 }

@@ -59,7 +59,7 @@ impl Description {
                 return Ok(());
             }
             Attribute::Metadata(name) if name.eq_ignore_ascii_case(WRITE) => {
-                return Err(Error::invalid(format!("the metadata `{WRITE}` is isobar's own")));
+                return Err(Error::invalid_input(format!("the metadata `{WRITE}` is isobar's own")));
             }
             Attribute::Metadata(name) => {
                 // Headers, in which it comes back, fold the case.

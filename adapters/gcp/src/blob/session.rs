@@ -13,7 +13,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE}
 use http::{Request, Response, StatusCode, Uri};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::text;
-use isobar_rest::{Answered, Refusal, Safety};
+use isobar_rest::{Answered, Safety, ServiceError};
 use object_store::path::Path;
 use object_store::{PutMode, PutOptions, PutPayload};
 
@@ -57,7 +57,7 @@ impl Session {
             .header("x-upload-content-type", &description.content_type);
         let body = PutPayload::from(serde_json::to_vec(&description)?);
         let answer = requests.call("objects.insert", Safety::Idempotent, request, body).await?;
-        let answer = answer.map_err(|refusal| requests.error_of_write(&mode, &refusal))?;
+        let answer = answer.map_err(|service_error| requests.error_of_write(&mode, &service_error))?;
         let nowhere = || Error::internal("Cloud Storage began an upload without its place");
         let place = text(answer.headers(), LOCATION).and_then(|place| place.parse::<Uri>().ok());
         let place = place.as_ref().and_then(Uri::path_and_query).ok_or_else(nowhere)?;
@@ -92,7 +92,7 @@ impl Session {
         let answer = self.requests.call("objects.insert", safety, request, body).await?;
         match answer {
             Ok(answer) => progress(&answer).map(Ok),
-            Err(refusal) => Ok(Err(refusal)),
+            Err(service_error) => Ok(Err(service_error)),
         }
     }
 
@@ -101,18 +101,20 @@ impl Session {
         let request = Request::delete(&self.url).header(CONTENT_LENGTH, 0);
         match self.requests.call("objects.insert", Safety::Idempotent, request, PutPayload::new()).await? {
             // 499 is how it says that it did; the others, that there is none any more.
-            Err(refusal) if ![404, 410, 499].contains(&refusal.status().as_u16()) => Err(self.error(&refusal)),
+            Err(service_error) if ![404, 410, 499].contains(&service_error.status().as_u16()) => {
+                Err(self.error(&service_error))
+            }
             _ => Ok(()),
         }
     }
 
-    /// The error of a refusal to go on.
-    pub(super) fn error(&self, refusal: &Refusal) -> Error {
-        if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&refusal.status()) {
+    /// The error of a service error to go on.
+    pub(super) fn error(&self, service_error: &ServiceError) -> Error {
+        if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&service_error.status()) {
             let ended = "the upload is not there any more: write the object anew";
-            return refusal.as_error(Error::new(ErrorKind::Unavailable, ended));
+            return service_error.as_error(Error::new(ErrorKind::Unavailable, ended));
         }
-        self.requests.error(&self.mode, refusal)
+        self.requests.error(&self.mode, service_error)
     }
 }
 

@@ -17,9 +17,9 @@ use object_store::{GetOptions, MultipartUpload, PutMode, PutOptions, PutPayload,
 use serde::Deserialize;
 
 use super::condition::{generation, generation_match};
-use super::refusal::{self, Missing};
 use super::requests::GcsRequests;
 use super::resource::{Description, Resource, WRITE};
+use super::service_error::{self, Missing};
 use super::session::Session;
 use super::upload::GcsUpload;
 use super::{headers, listing, sign};
@@ -51,7 +51,7 @@ impl ObjectRequests for GcsRequests {
         let request = self.request(Method::GET, at, version(options)?);
         let request = headers::ask(request, options.range.as_ref(), wanted);
         let answer = self.service.open("GetObject", self.ready(request, PutPayload::new())?).await?;
-        let answer = answer.map_err(|refusal| self.error(&PutMode::Overwrite, &refusal))?;
+        let answer = answer.map_err(|service_error| self.error(&PutMode::Overwrite, &service_error))?;
         // Not every emulator has heard of the condition.
         if wanted.is_some() && headers::generation(answer.headers()) != wanted {
             return Err(Error::conflict("the object is not in the version that was expected").into());
@@ -84,12 +84,12 @@ impl ObjectRequests for GcsRequests {
         let body = related(&number, &description, &content)?;
         match self.call("objects.insert", Safety::Idempotent, request, body).await? {
             Ok(answer) => Resource::read(answer.body()).map_err(Error::with_outcome_unknown)?.written(),
-            Err(refusal) => {
-                let own = match refusal.uncertain && refusal.status() == StatusCode::PRECONDITION_FAILED {
+            Err(service_error) => {
+                let own = match service_error.uncertain && service_error.status() == StatusCode::PRECONDITION_FAILED {
                     true => self.own(at, &number).await,
                     false => None,
                 };
-                own.ok_or_else(|| self.error_of_write(mode, &refusal))
+                own.ok_or_else(|| self.error_of_write(mode, &service_error))
             }
         }
     }
@@ -109,7 +109,7 @@ impl ObjectRequests for GcsRequests {
             pairs.extend((!token.is_empty()).then_some(("rewriteToken", token.as_str())));
             let request = Request::post(format!("{place}?{}", encoded_query(&pairs))).header(CONTENT_LENGTH, 0);
             let answer = self.call("objects.rewrite", Safety::Idempotent, request, PutPayload::new()).await?;
-            let answer = answer.map_err(|refusal| self.error(&mode, &refusal))?;
+            let answer = answer.map_err(|service_error| self.error(&mode, &service_error))?;
             let wrong = || Error::internal("Cloud Storage does not say how far a copy is").with_outcome_unknown();
             let copied: Rewritten = serde_json::from_slice(answer.body()).map_err(|_| wrong())?;
             if copied.done {
@@ -123,17 +123,17 @@ impl ObjectRequests for GcsRequests {
     async fn delete(&self, at: &Path) -> Result<()> {
         let request = Request::delete(self.url(at));
         let answer = self.call("objects.delete", Safety::Idempotent, request, PutPayload::new()).await?;
-        let Err(refusal) = answer else { return Ok(()) };
-        match Missing::of(&refusal) {
+        let Err(service_error) = answer else { return Ok(()) };
+        match Missing::of(&service_error) {
             Some(Missing::Object) => Ok(()),
             Some(Missing::Either) => self.exists().await,
-            Some(Missing::Bucket) | None => Err(self.error(&PutMode::Overwrite, &refusal)),
+            Some(Missing::Bucket) | None => Err(self.error(&PutMode::Overwrite, &service_error)),
         }
     }
 
     async fn page(&self, request: &ListRequest, token: Option<&str>) -> Result<Page> {
         let answer = self.names(&listing::query(request, token.unwrap_or_default())).await?;
-        let answer = answer.map_err(|refusal| self.error_of_write(&PutMode::Overwrite, &refusal))?;
+        let answer = answer.map_err(|service_error| self.error_of_write(&PutMode::Overwrite, &service_error))?;
         listing::read(request, answer.body())
     }
 
@@ -152,8 +152,8 @@ impl GcsRequests {
     /// Is the bucket there? Whoever may not list it is taken to know.
     async fn exists(&self) -> Result<()> {
         match self.names("fields=kind&maxResults=1").await? {
-            Err(refusal) if Missing::of(&refusal).is_some() => {
-                Err(refusal::no_bucket(&self.bucket).error(&PutMode::Overwrite))
+            Err(service_error) if Missing::of(&service_error).is_some() => {
+                Err(service_error::no_bucket(&self.bucket).error(&PutMode::Overwrite))
             }
             _ => Ok(()),
         }
@@ -163,7 +163,7 @@ impl GcsRequests {
     async fn known(&self, at: &Path, generation: Option<i64>) -> Result<Response<Bytes>> {
         let request = headers::ask(self.request(Method::HEAD, at, generation), None, None);
         let answer = self.call("HeadObject", Safety::Read, request, PutPayload::new()).await?;
-        answer.map_err(|refusal| self.error(&PutMode::Overwrite, &refusal))
+        answer.map_err(|service_error| self.error(&PutMode::Overwrite, &service_error))
     }
 
     /// The object, if it is the one that the write of this number made.

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use isobar_abstraction::{Error, ErrorKind};
-use isobar_rest::Judgement;
+use isobar_rest::RetryDecision;
 use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 use parking_lot::Mutex;
 
@@ -161,10 +161,12 @@ impl Line {
         self.doubtful = true;
         match session.send(self.kept, chunk, total).await {
             Ok(Ok(progress)) => self.progressed(before, progress),
-            Ok(Err(refusal)) if refusal.judgement == Judgement::Failed => Ok(Step::Broken(session.error(&refusal))),
-            Ok(Err(refusal)) => {
-                self.doubtful = refusal.uncertain;
-                Err(session.error(&refusal))
+            Ok(Err(service_error)) if service_error.decision == RetryDecision::Failed => {
+                Ok(Step::Broken(session.error(&service_error)))
+            }
+            Ok(Err(service_error)) => {
+                self.doubtful = service_error.uncertain;
+                Err(session.error(&service_error))
             }
             Err(error) if error.is_retryable() => Ok(Step::Broken(error)),
             Err(error) => Err(error),
@@ -180,8 +182,10 @@ impl Line {
                 other => other,
             }),
             // Nothing was written.
-            Err(refusal) if refusal.status() == StatusCode::PRECONDITION_FAILED => Err(session.error(&refusal)),
-            Err(refusal) => Err(in_doubt(session.error(&refusal))),
+            Err(service_error) if service_error.status() == StatusCode::PRECONDITION_FAILED => {
+                Err(session.error(&service_error))
+            }
+            Err(service_error) => Err(in_doubt(session.error(&service_error))),
         }
     }
 
@@ -223,11 +227,11 @@ impl MultipartUpload for GcsUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         if !self.open {
-            return Err(Error::invalid("the upload has ended").into());
+            return Err(Error::invalid_input("the upload has ended").into());
         }
         let mut line = self.shared.line.lock().await;
         if line.settled != self.handed {
-            return Err(Error::invalid("a part of the upload was not sent to its end").into());
+            return Err(Error::invalid_input("a part of the upload was not sent to its end").into());
         }
         let total = line.kept + line.length();
         let silent = || Error::internal("Cloud Storage ended an upload without its object").with_outcome_unknown();

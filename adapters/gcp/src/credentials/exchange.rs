@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::{encoded, encoded_query};
-use isobar_rest::{Found, Refusal, Unsigned};
+use isobar_rest::{Found, ServiceError, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,7 +32,7 @@ pub(super) async fn ask(
         .body(PutPayload::from(encoded_query(form)))
         .map_err(|_| Error::config(format!("the URL of {from} is malformed")))?;
     let answer = origin.client.ask(operation, request, OAUTH).await?;
-    read(from, answer.map_err(|refusal| refusal.of_source(from))?.body())
+    read(from, answer.map_err(|service_error| service_error.of_source(from))?.body())
 }
 
 /// `{"access_token", "expires_in"}`, of which nothing is shown.
@@ -136,14 +136,14 @@ async fn iam<T: DeserializeOwned>(
     match origin.client.ask(operation, request, OAUTH).await? {
         Ok(answer) => serde_json::from_slice(answer.body())
             .map_err(|_| Error::internal("IAM did not answer with the expected JSON")),
-        Err(refusal) if refusal.status() == StatusCode::FORBIDDEN => Err(Error::new(
+        Err(service_error) if service_error.status() == StatusCode::FORBIDDEN => Err(Error::new(
             ErrorKind::PermissionDenied,
             format!(
                 "IAM refuses {operation}: grant roles/iam.serviceAccountTokenCreator on the service account to who \
                  runs this, and see that the IAM Service Account Credentials API is enabled"
             ),
         )),
-        Err(refusal) => Err(refusal.of_source("IAM")),
+        Err(service_error) => Err(service_error.of_source("IAM")),
     }
 }
 
@@ -157,9 +157,9 @@ pub(super) fn check_url(from: &str, url: &str) -> Result<()> {
 
 /// Servers that say of an error its `error`; the rest of what they say may quote what was sent.
 pub(super) const OAUTH: Unsigned = Unsigned(|answer: &Response<Bytes>| {
-    let refusal = Refusal::of_status(answer)?;
+    let service_error = ServiceError::of_status(answer)?;
     let told: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     let code = told["error"].as_str().unwrap_or_default().chars();
     let code = code.take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect();
-    Some(Refusal { code, ..refusal })
+    Some(ServiceError { code, ..service_error })
 });

@@ -123,7 +123,7 @@ async fn ask(origin: &Origin, url: &str, source: &Subject) -> Result<String> {
         request.headers_mut().insert(name, value);
     }
     let answer = origin.client.ask("GetSubjectToken", request, Unsigned::default()).await?;
-    let answer = answer.map_err(|refusal| refusal.of_source("the `url` of credential_source"))?;
+    let answer = answer.map_err(|service_error| service_error.of_source("the `url` of credential_source"))?;
     String::from_utf8(answer.into_body().into())
         .map_err(|_| Error::internal("the `url` of credential_source did not answer with text"))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Client, Found, Judgement, Unsigned};
+use isobar_rest::{Client, Found, RetryDecision, Unsigned};
 use object_store::PutPayload;
 
 use super::exchange::read;
@@ -51,13 +51,15 @@ async fn ask(origin: &Origin, path: &str) -> Result<Result<Response<Bytes>, &'st
     };
     let Ok(first) = ask(1, request()?).await else { return Ok(Err("does not answer")) };
     let answer = match first {
-        Err(refusal) if refusal.judgement != Judgement::Final => ask(3, request()?).await?,
+        Err(service_error) if service_error.decision != RetryDecision::Final => ask(3, request()?).await?,
         first => first,
     };
     match answer {
         Ok(answer) if answer.headers().get(FLAVOR).is_some_and(|flavor| flavor == "Google") => Ok(Ok(answer)),
         Ok(_) => Ok(Err("is not Google's")),
-        Err(refusal) if refusal.status() == StatusCode::NOT_FOUND => Ok(Err("the machine has no service account")),
-        Err(refusal) => Err(refusal.of_source("the metadata server")),
+        Err(service_error) if service_error.status() == StatusCode::NOT_FOUND => {
+            Ok(Err("the machine has no service account"))
+        }
+        Err(service_error) => Err(service_error.of_source("the metadata server")),
     }
 }

@@ -20,10 +20,10 @@ pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<StoredChange>
     let kind = event.kind.as_str();
     if ![FINALIZED, DELETED].contains(&kind) {
         let known = kind.starts_with("google.cloud.storage.object.v1.");
-        return if known { Ok(None) } else { Err(Error::invalid("it is no event of an object")) };
+        return if known { Ok(None) } else { Err(Error::invalid_input("it is no event of an object")) };
     }
     let data: Value = serde_json::from_slice(&event.data)
-        .map_err(|error| Error::invalid(format!("its data is no JSON at column {}", error.column())))?;
+        .map_err(|error| Error::invalid_input(format!("its data is no JSON at column {}", error.column())))?;
     // The oldest of background events had one type for both, which the functions framework makes that of a new object.
     let gone = kind == DELETED || data.get("resourceState").and_then(Value::as_str) == Some("not_exists");
     let change = if gone { ObjectChange::Deleted } else { created(&data)? };
@@ -35,11 +35,11 @@ pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<StoredChange>
 /// what another write has replaced, which has an event of its own, among it. Errors: `InvalidInput`.
 pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Option<StoredChange>> {
     let attribute = |name: &str| message.attributes.get(name).map(String::as_str);
-    let lacks = |name: &str| Error::invalid(format!("the notification has no `{name}`"));
+    let lacks = |name: &str| Error::invalid_input(format!("the notification has no `{name}`"));
     let required = |name: &str| attribute(name).map(str::to_owned).ok_or_else(|| lacks(name));
     let change = match attribute("eventType").ok_or_else(|| lacks("eventType"))? {
         "OBJECT_FINALIZE" => {
-            let wrong = |_| Error::invalid("the notification needs the object as JSON: make it with JSON_API_V1");
+            let wrong = |_| Error::invalid_input("the notification needs the object as JSON: make it with JSON_API_V1");
             created(&serde_json::from_slice(&message.body).map_err(wrong)?)?
         }
         "OBJECT_DELETE" if attribute("overwrittenByGeneration").is_some() => return Ok(None),
@@ -57,10 +57,10 @@ fn created(data: &Value) -> Result<ObjectChange> {
         Some(number) => number.as_u64(),
         None => None,
     };
-    Ok(ObjectChange::Created { size: size.ok_or_else(|| Error::invalid("the object has no `size`"))? })
+    Ok(ObjectChange::Created { size: size.ok_or_else(|| Error::invalid_input("the object has no `size`"))? })
 }
 
 fn text(data: &Value, name: &str) -> Result<String> {
     let text = data.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    text.map(str::to_owned).ok_or_else(|| Error::invalid(format!("its data has no `{name}`")))
+    text.map(str::to_owned).ok_or_else(|| Error::invalid_input(format!("its data has no `{name}`")))
 }

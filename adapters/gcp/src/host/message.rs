@@ -12,7 +12,7 @@ use crate::profile::PROFILE;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::driver::host::deliver;
-use isobar_abstraction::driver::{Location, ResourceKind, RetryPolicy, Verdict};
+use isobar_abstraction::driver::{Location, ResourceKind, RetryPolicy, Settlement};
 use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Outcome, Result, clock};
 
 use super::{CloudRunService, Kind, answer};
@@ -101,13 +101,13 @@ impl CloudRunService {
         let Delivered { arrived, subscription, attempt } = delivered;
         let message = &arrived.message;
         let longest = PROFILE.limits.longest_retry(message.ordering_key.as_deref());
-        let kept = match (retry.judge(*attempt, outcome, longest), subscription) {
-            (Verdict::Done, _) => return Ok(answer::done()),
-            (Verdict::Dead(reason), _) => settle::bury(&self.state, at, message, &reason, *attempt).await,
-            (Verdict::Again(wait), Some(subscription)) if message.ordering_key.is_none() => {
+        let kept = match (retry.settle(*attempt, outcome, longest), subscription) {
+            (Settlement::Done, _) => return Ok(answer::done()),
+            (Settlement::DeadLetter(reason), _) => settle::bury(&self.state, at, message, &reason, *attempt).await,
+            (Settlement::Retry(wait), Some(subscription)) if message.ordering_key.is_none() => {
                 settle::again(&self.state, at, message, subscription, wait, *attempt).await
             }
-            (Verdict::Again(wait), _) => {
+            (Settlement::Retry(wait), _) => {
                 self.state.clock.pause(wait.min(LONGEST_HOLD)).await;
                 return Err(again("the message is to be tried again"));
             }

@@ -164,7 +164,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
         .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
         .on_invoke("nothing", |_: Value, _| async { Ok::<_, Error>(()) })
         .on_invoke("panics", |_: Value, _| async { panic!("the handler's own fault") as Result<(), Error> })
-        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid("no such thing")) })
+        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid_input("no such thing")) })
 }
 
 async fn outcome(words: String) -> Outcome {

@@ -8,7 +8,7 @@ use isobar_rest::{Answered, Safety, unknown};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refusal::is_contention;
+use super::service_error::is_contention;
 use super::stored::{Fields, Typed};
 use super::{FirestoreKeyValue, TRIES};
 
@@ -100,14 +100,14 @@ impl FirestoreKeyValue {
         let answer = loop {
             let answer = self.service.json(operation, safety, &path, &Commit { writes }).await;
             match answer.map_err(|error| unknown(error, uncertain))? {
-                Err(refusal) if is_contention(&refusal) && tries + 1 < TRIES => {
-                    uncertain |= refusal.uncertain;
+                Err(service_error) if is_contention(&service_error) && tries + 1 < TRIES => {
+                    uncertain |= service_error.uncertain;
                     pause(&*self.clock, tries).await;
                     tries += 1;
                 }
-                Err(mut refusal) => {
-                    refusal.uncertain |= uncertain;
-                    return Ok(Err(refusal));
+                Err(mut service_error) => {
+                    service_error.uncertain |= uncertain;
+                    return Ok(Err(service_error));
                 }
                 Ok(body) => break body,
             }

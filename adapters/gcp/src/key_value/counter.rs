@@ -6,7 +6,7 @@ use isobar_rest::Safety;
 use serde_json::json;
 
 use super::commit::{Change, Document, Precondition, Sent, Written};
-use super::refusal::is_condition;
+use super::service_error::is_condition;
 use super::stored::{Found, Typed};
 use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
@@ -59,8 +59,8 @@ impl FirestoreKeyValue {
                 let Some(sum) = written.first().map(Written::sum).transpose()? else { return Ok(None) };
                 return self.confirm(key, sum, current + delta).await.map(Some);
             }
-            Ok(Err(refusal)) if is_condition(&refusal) && !refusal.uncertain => return Ok(None),
-            Ok(Err(refusal)) => self.explain(refusal),
+            Ok(Err(service_error)) if is_condition(&service_error) && !service_error.uncertain => return Ok(None),
+            Ok(Err(service_error)) => self.explain(service_error),
             Err(error) => error,
         };
         if error.outcome_unknown()

@@ -9,13 +9,13 @@ use http::{Response, StatusCode};
 use isobar_abstraction::driver::key_value::Key;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::attempt::pause;
-use isobar_rest::{Judgement, Refusal, Safety};
+use isobar_rest::{RetryDecision, Safety, ServiceError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::FirestoreKeyValue;
-use super::refusal::is_contention;
+use super::service_error::is_contention;
 use super::stored::{Found, place};
 
 /// Documents that one request asks for, at most.
@@ -112,18 +112,18 @@ impl FirestoreKeyValue {
         let path = format!("/v1/{}{parent}{method}", self.documents().await?);
         let mut tries = 1;
         loop {
-            let (refusal, again) = match self.service.json(operation, Safety::Read, &path, input).await? {
-                Err(refusal) => (refusal, false),
+            let (service_error, again) = match self.service.json(operation, Safety::Read, &path, input).await? {
+                Err(service_error) => (service_error, false),
                 Ok(body) => match self.parts(&body)? {
                     Ok(parts) => return Ok(parts),
-                    Err(refusal) => {
-                        let again = refusal.judgement != Judgement::Final;
-                        (refusal, again)
+                    Err(service_error) => {
+                        let again = service_error.decision != RetryDecision::Final;
+                        (service_error, again)
                     }
                 },
             };
-            if tries >= ROUNDS || !(again || is_contention(&refusal)) {
-                return Err(self.explain(refusal));
+            if tries >= ROUNDS || !(again || is_contention(&service_error)) {
+                return Err(self.explain(service_error));
             }
             pause(&*self.clock, tries).await;
             tries += 1;
@@ -136,15 +136,15 @@ impl FirestoreKeyValue {
         let parts: Vec<&RawValue> = serde_json::from_slice(body).map_err(wrong)?;
         let mut read = Vec::with_capacity(parts.len());
         for part in parts {
-            if let Some(refusal) = self.failed(part.get()) {
-                return Ok(Err(refusal));
+            if let Some(service_error) = self.failed(part.get()) {
+                return Ok(Err(service_error));
             }
             read.push(serde_json::from_str(part.get()).map_err(wrong)?);
         }
         Ok(Ok(read))
     }
 
-    fn failed(&self, part: &str) -> Option<Refusal> {
+    fn failed(&self, part: &str) -> Option<ServiceError> {
         #[derive(Deserialize)]
         struct Failed {
             error: Code,
@@ -158,6 +158,6 @@ impl FirestoreKeyValue {
         let mut answer = Response::new(Bytes::copy_from_slice(part.as_bytes()));
         let failed = StatusCode::from_u16(code).ok().filter(|status| !status.is_success());
         *answer.status_mut() = failed.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        self.service.refusal(&answer)
+        self.service.service_error(&answer)
     }
 }

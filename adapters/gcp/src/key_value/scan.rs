@@ -43,7 +43,8 @@ impl FirestoreKeyValue {
             (sort.starts_with('s') && !sort.contains('/') && (from..to).contains(&number)).then_some(after)
         };
         place().ok_or_else(|| {
-            Error::invalid("not a cursor of this scan; pass on what the page before gave").with_origin(Origin::Request)
+            Error::invalid_input("not a cursor of this scan; pass on what the page before gave")
+                .with_origin(Origin::Request)
         })
     }
 }
@@ -52,7 +53,7 @@ impl FirestoreKeyValue {
 fn bounds(segment: &ScanSegment) -> Result<[u64; 2]> {
     let ScanSegment { segment, segments, .. } = *segment;
     if segment >= segments {
-        return Err(Error::invalid("segments are numbered from 0").with_origin(Origin::Request));
+        return Err(Error::invalid_input("segments are numbered from 0").with_origin(Origin::Request));
     }
     Ok([segment, segment + 1].map(|number| u64::from(number) * HASHES / u64::from(segments)))
 }

@@ -4,8 +4,8 @@
 mod counter;
 mod hostile;
 mod lost;
-mod refusals;
 mod requests;
+mod service_errors;
 mod shape;
 
 use std::time::{Duration, SystemTime};
@@ -116,12 +116,12 @@ fn summed(sum: i64) -> Answer {
     answer(200, json!({"writeResults": [result], "commitTime": NEW}))
 }
 
-fn refusal(status: u16, name: &str, message: &str) -> Value {
+fn service_error(status: u16, name: &str, message: &str) -> Value {
     json!({"error": {"code": status, "status": name, "message": message}})
 }
 
 fn refused(status: u16, name: &str, message: &str) -> Answer {
-    answer(status, refusal(status, name, message))
+    answer(status, service_error(status, name, message))
 }
 
 fn stale() -> Answer {

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Refusal, Safety, unknown};
+use isobar_rest::{Safety, ServiceError, unknown};
 
 use super::commit::{Change, Document, Precondition, Sent, Written};
 use super::key::path;
-use super::refusal::{is_condition, is_contention};
+use super::service_error::{is_condition, is_contention};
 use super::stored::{Fields, Found, expiry, version, wanted};
 use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
@@ -46,12 +46,12 @@ impl FirestoreKeyValue {
             let puts = self.count(writes, &seen, now).map_err(|error| unknown(error, lost))?;
             let changes = self.changes(&puts, &mark, &seen, now).await.map_err(|error| unknown(error, lost))?;
             let sent = self.commit(operation, safety, &changes).await;
-            let refusal = match sent.map_err(|error| unknown(error, lost))? {
+            let service_error = match sent.map_err(|error| unknown(error, lost))? {
                 Ok(written) => return self.versions(&puts, &written),
-                Err(refusal) => refusal,
+                Err(service_error) => service_error,
             };
-            lost |= refusal.uncertain;
-            match self.settle(writes, &mark, refusal, lost).await.map_err(|error| unknown(error, lost))? {
+            lost |= service_error.uncertain;
+            match self.settle(writes, &mark, service_error, lost).await.map_err(|error| unknown(error, lost))? {
                 Settled::Applied(versions) => return Ok(versions),
                 Settled::Seen(found) => seen = found,
             }
@@ -111,12 +111,12 @@ impl FirestoreKeyValue {
         }
     }
 
-    /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
-    async fn settle(&self, writes: &[Write], mark: &str, refusal: Refusal, lost: bool) -> Result<Settled> {
+    /// After a service error. `lost`: may an attempt have been applied? Errors: why it will never be applied.
+    async fn settle(&self, writes: &[Write], mark: &str, service_error: ServiceError, lost: bool) -> Result<Settled> {
         let adds = writes.iter().any(Write::is_add);
-        let contended = adds && !lost && is_contention(&refusal);
-        if !contended && !is_condition(&refusal) {
-            return Err(self.explain(refusal));
+        let contended = adds && !lost && is_contention(&service_error);
+        if !contended && !is_condition(&service_error) {
+            return Err(self.explain(service_error));
         }
         // Who asks for a version, and is sure to have had no answer lost, need not look.
         if let ([write], false) = (writes, lost)

@@ -2,11 +2,11 @@
 //!
 //! | of a dead letter | attribute |
 //! |---|---|
-//! | why, deliveries, when, from which topic | `isobar-dead-…`, see [`Death`] |
+//! | why, deliveries, when, from which topic | `isobar-dead-…`, see [`DeadLetterDetails`] |
 //! | id, time of publishing | as of any copy, see [`wire`](super::wire) |
 
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::pub_sub::{DeadLetter, Death};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails};
 use serde_json::Value;
 
 use super::wire::PubsubMessage;
@@ -24,9 +24,14 @@ pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
     let message = arrived.message;
     let by_hand = || {
         let moved_at = moved_at.unwrap_or(message.published_at);
-        Death::new(message.attempt, "it is not told why: it was put there by hand, or has no room", moved_at, "")
+        DeadLetterDetails::new(
+            message.attempt,
+            "it is not told why: it was put there by hand, or has no room",
+            moved_at,
+            "",
+        )
     };
-    Ok(arrived.death.unwrap_or_else(by_hand).letter(message))
+    Ok(arrived.details.unwrap_or_else(by_hand).into_dead_letter(message))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use isobar_abstraction::driver::pub_sub::MessageId;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Answered, Refusal, Safety};
+use isobar_rest::{Answered, Safety, ServiceError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -62,11 +62,11 @@ impl Publisher {
     pub(super) async fn publish(&self, batch: &[Entry<'_>]) -> Attempt {
         let error = match self.request(batch).await {
             Ok(Ok(ids)) => return Attempt::Done(batch.iter().map(|entry| entry.place).zip(ids.map(Ok)).collect()),
-            Ok(Err(refusal)) if batch.len() > 1 && is_of_content(&refusal) => return Attempt::EachAlone,
-            Ok(Err(refusal)) => self.explain(refusal).await,
+            Ok(Err(service_error)) if batch.len() > 1 && is_of_content(&service_error) => return Attempt::EachAlone,
+            Ok(Err(service_error)) => self.explain(service_error).await,
             Err(error) => error,
         };
-        Attempt::Done(batch.iter().map(|entry| (entry.place, Err(error.duplicate()))).collect())
+        Attempt::Done(batch.iter().map(|entry| (entry.place, Err(error.clone()))).collect())
     }
 
     /// Idempotent: a repeat may be stored twice, which delivery at least once allows; a message that fails
@@ -76,7 +76,7 @@ impl Publisher {
         let path = format!("/v1/projects/{}/topics/{topic}:publish", self.project().await?);
         match self.service.json("Publish", Safety::Idempotent, &path, &Request { messages: batch }).await? {
             Ok(answer) => Ok(Ok(ids(&answer, batch.len())?)),
-            Err(refusal) => Ok(Err(refusal)),
+            Err(service_error) => Ok(Err(service_error)),
         }
     }
 
@@ -87,12 +87,12 @@ impl Publisher {
         }
     }
 
-    async fn explain(&self, refusal: Refusal) -> Error {
+    async fn explain(&self, service_error: ServiceError) -> Error {
         let Self { topic, .. } = self;
-        let (status, message) = (refusal.status(), &refusal.message);
+        let (status, message) = (service_error.status(), &service_error.message);
         // Known, since the request was made.
         let project = self.project().await.unwrap_or_default();
-        let error = match refusal.kind {
+        let error = match service_error.kind {
             ErrorKind::NotFound => Error::not_found(format!(
                 "Pub/Sub has no topic `{topic}` in the project `{project}`: create it, as with \
                  `gcloud pubsub topics create {topic} --project {project}`; the library never does"
@@ -104,7 +104,7 @@ impl Publisher {
                      roles/pubsub.publisher on it, and see that Pub/Sub is enabled in the project `{project}`"
                 ),
             ),
-            _ if is_too_large(&refusal) => Error::new(
+            _ if is_too_large(&service_error) => Error::new(
                 ErrorKind::TooLarge,
                 format!(
                     "the topic `{topic}` of Pub/Sub: the message in base64 is larger than {LARGEST} bytes: send where \
@@ -112,12 +112,12 @@ impl Publisher {
                 ),
             ),
             // Nobody competes for a message: the service was in the middle of something, which passes.
-            ErrorKind::Conflict if refusal.code == "ABORTED" => {
+            ErrorKind::Conflict if service_error.code == "ABORTED" => {
                 Error::new(ErrorKind::Unavailable, format!("the topic `{topic}` of Pub/Sub: {message} ({status})"))
             }
-            _ => return refusal.into(),
+            _ => return service_error.into(),
         };
-        refusal.as_error(error)
+        service_error.as_error(error)
     }
 }
 
@@ -125,9 +125,9 @@ impl Publisher {
 ///
 /// Their words: <https://github.com/apache/beam/issues/19772>,
 /// <https://github.com/googleapis/google-cloud-python/issues/5898>.
-fn is_too_large(refusal: &Refusal) -> bool {
-    let says = |words: &str| refusal.message.contains(words);
-    match refusal.kind {
+fn is_too_large(service_error: &ServiceError) -> bool {
+    let says = |words: &str| service_error.message.contains(words);
+    match service_error.kind {
         ErrorKind::TooLarge => true,
         ErrorKind::InvalidInput => says("payload size exceeds") || says("request_size"),
         _ => false,
@@ -135,8 +135,8 @@ fn is_too_large(refusal: &Refusal) -> bool {
 }
 
 /// May one message of several be to blame for all of them?
-fn is_of_content(refusal: &Refusal) -> bool {
-    !refusal.uncertain && matches!(refusal.kind, ErrorKind::InvalidInput | ErrorKind::TooLarge)
+fn is_of_content(service_error: &ServiceError) -> bool {
+    !service_error.uncertain && matches!(service_error.kind, ErrorKind::InvalidInput | ErrorKind::TooLarge)
 }
 
 /// The ids that an answer tells, in the order of the messages. Where it does not tell one for each, nobody

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isobar_abstraction::clock::later;
-use isobar_abstraction::driver::pub_sub::{Death, Message};
+use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message};
 use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
 use isobar_abstraction::{Error, ErrorKind, Result};
 
@@ -52,7 +52,7 @@ pub(crate) async fn bury(
 ) -> Result<()> {
     let (grave, source) = grave(state, at)?;
     let mut letter = copy(message);
-    for (name, value) in Death::new(attempt, reason, state.clock.now(), &source).attributes() {
+    for (name, value) in DeadLetterDetails::new(attempt, reason, state.clock.now(), &source).attributes() {
         letter.say(name, value);
     }
     match send(&grave, letter).await {

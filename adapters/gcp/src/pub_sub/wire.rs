@@ -27,7 +27,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use isobar_abstraction::clock::{self, later, to_utc};
-use isobar_abstraction::driver::pub_sub::{Death, Message, MessageId, RawMessage};
+use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId, RawMessage};
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -158,15 +158,15 @@ impl PubsubMessage {
     /// Errors: `InvalidInput`, saying which field is wrong, which is for ever.
     pub(crate) fn read(message: &Value) -> Result<Self> {
         if !message.is_object() {
-            return Err(Error::invalid("the message is no JSON object"));
+            return Err(Error::invalid_input("the message is no JSON object"));
         }
         let id = text(message, ["messageId", "message_id"])?.filter(|id| !id.is_empty());
         let data = text(message, ["data", "data"])?.unwrap_or_default();
-        let data = STANDARD.decode(data).map_err(|_| Error::invalid("the `data` of the message is no base64"))?;
+        let data = STANDARD.decode(data).map_err(|_| Error::invalid_input("the `data` of the message is no base64"))?;
         Ok(Self {
             data: data.into(),
             attributes: attributes(&message["attributes"])?,
-            id: id.ok_or_else(|| Error::invalid("the message has no `messageId`"))?.to_owned(),
+            id: id.ok_or_else(|| Error::invalid_input("the message has no `messageId`"))?.to_owned(),
             published_at: text(message, ["publishTime", "publish_time"])?.and_then(clock::parse),
             ordering_key: text(message, ["orderingKey", "ordering_key"])?.map(str::to_owned),
         })
@@ -191,7 +191,7 @@ impl PubsubMessage {
             attempts,
             due: said(DUE).and_then(|text| clock::parse(text)).map(|due| due.min(latest_due)),
             meant_for: said(FOR).cloned(),
-            death: death(&ours, self.published_at.unwrap_or(SystemTime::UNIX_EPOCH)),
+            details: details(&ours, self.published_at.unwrap_or(SystemTime::UNIX_EPOCH)),
         }
     }
 
@@ -207,7 +207,7 @@ impl PubsubMessage {
 
 /// Why a message is dead that went to a dead-letter topic at `moved_at`: what is ours among its attributes says it, or what
 /// is Pub/Sub's.
-fn death(ours: &BTreeMap<String, String>, moved_at: SystemTime) -> Option<Death> {
+fn details(ours: &BTreeMap<String, String>, moved_at: SystemTime) -> Option<DeadLetterDetails> {
     let of_platform = |name: &str| ours.get(&format!("{OF_DEAD}Source{name}")).map(String::as_str);
     let by_platform = || {
         let attempts = of_platform("DeliveryCount")?.parse().unwrap_or(1);
@@ -215,9 +215,9 @@ fn death(ours: &BTreeMap<String, String>, moved_at: SystemTime) -> Option<Death>
             Some(told) => format!("Pub/Sub gave up: {told}"),
             None => "Pub/Sub gave up: the service never answered for it".to_owned(),
         };
-        Some(Death::new(attempts, &reason, moved_at, of_platform("Subscription").unwrap_or_default()))
+        Some(DeadLetterDetails::new(attempts, &reason, moved_at, of_platform("Subscription").unwrap_or_default()))
     };
-    Death::from_attributes(ours, moved_at).or_else(by_platform)
+    DeadLetterDetails::from_attributes(ours, moved_at).or_else(by_platform)
 }
 
 /// A message that was received, opened.
@@ -232,7 +232,7 @@ pub(crate) struct Arrived {
     /// Of a copy: the only subscription that it is for. Others are done with it.
     pub(crate) meant_for: Option<String>,
     /// Of a dead letter: why. Of one that was put back it means nothing any more.
-    pub(crate) death: Option<Death>,
+    pub(crate) details: Option<DeadLetterDetails>,
 }
 
 /// A field that is text, by either of its names.
@@ -241,7 +241,7 @@ fn text<'a>(message: &'a Value, names: [&str; 2]) -> Result<Option<&'a str>> {
     match told {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Error::invalid(format!("the `{}` of the message is no text", names[0]))),
+        Some(_) => Err(Error::invalid_input(format!("the `{}` of the message is no text", names[0]))),
     }
 }
 
@@ -249,11 +249,11 @@ fn attributes(told: &Value) -> Result<BTreeMap<String, String>> {
     let told = match told {
         Value::Null => return Ok(BTreeMap::new()),
         Value::Object(told) => told,
-        _ => return Err(Error::invalid("the `attributes` of the message are no JSON object")),
+        _ => return Err(Error::invalid_input("the `attributes` of the message are no JSON object")),
     };
     let attribute = |(name, value): (&String, &Value)| {
         let shown: String = name.escape_debug().take(40).collect();
-        let wrong = || Error::invalid(format!("the attribute `{shown}` of the message is no text"));
+        let wrong = || Error::invalid_input(format!("the attribute `{shown}` of the message is no text"));
         Ok((name.clone(), value.as_str().ok_or_else(wrong)?.to_owned()))
     };
     told.iter().map(attribute).collect()

@@ -55,8 +55,8 @@ async fn a_refused_token_is_replaced_once() {
     let takes = |wanted: &'static str| {
         Double::new(move |request| {
             let taken = request.headers()["authorization"] == wanted;
-            let refusal = json!({"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "hush"}});
-            if taken { answer(200, "{}") } else { answer(401, refusal) }
+            let service_error = json!({"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "hush"}});
+            if taken { answer(200, "{}") } else { answer(401, service_error) }
         })
     };
     let second = takes("Bearer token-2").await;

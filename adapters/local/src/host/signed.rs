@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use futures_util::TryStreamExt;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode};
-use isobar_abstraction::blob::{Bucket, WriteOptions};
+use isobar_abstraction::blob::{Bucket, PutOptions};
 use isobar_abstraction::driver::blob::{SignedAccess, key};
 use isobar_abstraction::driver::{Function, Provider};
 use isobar_abstraction::{Cloud, Context, Error, ErrorKind, Event, Reply};
@@ -104,7 +104,7 @@ async fn write(
     body: Body,
 ) -> Result<StatusCode, Refused> {
     let bucket = allowed(&objects, SignedAccess::Put, &target, &query)?;
-    let mut options = WriteOptions::default();
+    let mut options = PutOptions::default();
     if let Some(content_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
         options = options.with_content_type(content_type);
     }

@@ -107,7 +107,7 @@ async fn the_port_of_the_app_has_signed_urls_only_and_the_inspector_a_port_and_a
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
 
     let pages = Cloud::new(Arc::new(provider.clone())).bucket("pages");
-    let html = isobar_abstraction::blob::WriteOptions::default().with_content_type("text/html");
+    let html = isobar_abstraction::blob::PutOptions::default().with_content_type("text/html");
     pages.put_with("page", "<script>", html).await.unwrap();
     let signed = pages.signed_get("page", Duration::from_secs(60)).await.unwrap().url;
     let path = signed.split_once(&format!(":{}", app_address.split_once(':').unwrap().1)).unwrap().1;

@@ -83,8 +83,8 @@ impl Worker {
             Err(_) => Outcome::reject("the stored object event cannot be read"),
         };
         let longest = PROFILE.limits.longest_retry(leased.message.ordering_key.as_deref());
-        let verdict = self.retry.judge(attempt, outcome, longest);
-        self.queue.settle(&self.source, vec![(leased, verdict)]).await
+        let settlement = self.retry.settle(attempt, outcome, longest);
+        self.queue.settle(&self.source, vec![(leased, settlement)]).await
     }
 }
 

@@ -8,7 +8,7 @@ use super::Source;
 use super::lane::{DEAD, Lane, note_time, take_sequence};
 use super::look::{open, row};
 use super::queue::Queue;
-use super::record::Death;
+use super::record::DeadLetterDetails;
 use crate::store::failed;
 
 /// Dead letters that one transaction puts back, which bounds what it holds in memory.
@@ -23,8 +23,8 @@ impl Queue {
         let mut letters = Vec::new();
         for stored in all.take(limit) {
             let (place, letter) = stored.map_err(failed)?;
-            let (death, record) = Death::decode(letter.value())?;
-            letters.push(death.into_letter(place.value().1, record));
+            let (details, record) = DeadLetterDetails::decode(letter.value())?;
+            letters.push(details.into_letter(place.value().1, record));
         }
         Ok(letters)
     }
@@ -61,7 +61,7 @@ fn redrive(transaction: &WriteTransaction, source: &Source, ids: &[u64], now_ms:
         note_time(transaction, now_ms)?;
         for &id in ids {
             let Some(letter) = lane.exhume(id)? else { continue };
-            let (_, record) = Death::decode(&letter)?;
+            let (_, record) = DeadLetterDetails::decode(&letter)?;
             let record = record.with_id(id);
             // A new place at the end: the later messages of its ordering key may be gone already.
             let sequence = take_sequence(transaction, 1)?;

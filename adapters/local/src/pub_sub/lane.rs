@@ -40,7 +40,7 @@ const LEASED: TableDefinition<'_, (u32, u64), (u64, u32)> = TableDefinition::new
 /// Source, ordering key and sequence, of all that wait or are leased: when it was enqueued.
 pub(super) const ORDERED: TableDefinition<'_, (u32, &str, u64), u64> = TableDefinition::new("queue.ordered");
 
-/// Source and message id: the death and the record.
+/// Source and message id: the details and the record.
 pub(super) const DEAD: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("queue.dead");
 
 /// The latest time, in milliseconds, of which times in the other tables were made.

@@ -13,13 +13,13 @@ use futures_util::FutureExt;
 use isobar_abstraction::Result;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::pub_sub::{Message, MessageId, RawMessage};
-use isobar_abstraction::driver::{Clock, Verdict};
+use isobar_abstraction::driver::{Clock, Settlement};
 use redb::WriteTransaction;
 use tokio::sync::Notify;
 
 use super::Source;
 use super::lane::{BACKWARDS_MS, Lane, Taken, follow_clock, note_time, subscribe_in, take_sequence};
-use super::record::{Death, Record, damaged};
+use super::record::{DeadLetterDetails, Record, damaged};
 use crate::store::Store;
 
 /// The queues of all sources of one data folder. Cheap to clone; it opens nothing before the first use.
@@ -173,14 +173,14 @@ impl Queue {
         Ok(self.0.store.write(lease).await?.take())
     }
 
-    /// Applies the verdicts. One whose lease is not there any more is passed over.
-    pub(crate) async fn settle(&self, source: &Source, settled: Vec<(Leased, Verdict)>) -> Result<()> {
+    /// Applies the settlements. One whose lease is not there any more is passed over.
+    pub(crate) async fn settle(&self, source: &Source, settled: Vec<(Leased, Settlement)>) -> Result<()> {
         let (source, time) = (source.clone(), self.time());
         let settle = move |transaction: &WriteTransaction| {
             let now = time.now();
             note_time(transaction, to_millis(now))?;
             Lane::with(transaction, &source, |lane| {
-                settled.into_iter().try_for_each(|(leased, verdict)| settle(lane, &leased, verdict, now))
+                settled.into_iter().try_for_each(|(leased, settlement)| settle(lane, &leased, settlement, now))
             })
         };
         self.write(settle).await.map(drop)
@@ -241,15 +241,15 @@ fn publish_in(
     Ok((first..first + count).map(|sequence| MessageId::new(sequence.to_string())).collect())
 }
 
-fn settle(lane: &mut Lane<'_>, leased: &Leased, verdict: Verdict, now: SystemTime) -> Result<()> {
+fn settle(lane: &mut Lane<'_>, leased: &Leased, settlement: Settlement, now: SystemTime) -> Result<()> {
     let Leased { sequence, message } = leased;
     if lane.end_lease(*sequence, message.attempt)?.is_none() {
         return Ok(());
     }
-    match verdict {
-        Verdict::Done => lane.forget(*sequence, message.ordering_key.as_deref()),
-        Verdict::Again(after) => lane.put_back(*sequence, due_ms(now, after), message.attempt),
-        Verdict::Dead(reason) => die(lane, leased, reason, now),
+    match settlement {
+        Settlement::Done => lane.forget(*sequence, message.ordering_key.as_deref()),
+        Settlement::Retry(after) => lane.put_back(*sequence, due_ms(now, after), message.attempt),
+        Settlement::DeadLetter(reason) => die(lane, leased, reason, now),
     }
 }
 
@@ -258,7 +258,7 @@ fn die(lane: &mut Lane<'_>, leased: &Leased, reason: String, now: SystemTime) ->
     let Leased { sequence, message } = leased;
     let id = message.id.as_str().parse().map_err(|_| damaged("its id"))?;
     let record = lane.record(*sequence)?;
-    lane.bury(id, &Death::new(reason, message.attempt, now).encode(&record)?)?;
+    lane.bury(id, &DeadLetterDetails::new(reason, message.attempt, now).encode(&record)?)?;
     lane.forget(*sequence, message.ordering_key.as_deref())
 }
 

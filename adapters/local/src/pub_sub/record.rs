@@ -75,16 +75,16 @@ impl Record {
     }
 }
 
-/// Why a message is dead; stored before its record. `pub_sub::Death` has other names for its fields: existing data
+/// Why a message is dead; stored before its record. `pub_sub::DeadLetterDetails` has other names for its fields: existing data
 /// files have `died_ms`, and no source.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Death {
+pub(super) struct DeadLetterDetails {
     pub(super) reason: String,
     pub(super) attempts: u32,
     pub(super) died_ms: u64,
 }
 
-impl Death {
+impl DeadLetterDetails {
     pub(super) fn new(reason: String, attempts: u32, died_at: SystemTime) -> Self {
         Self { reason, attempts, died_ms: to_millis(died_at) }
     }
@@ -94,8 +94,8 @@ impl Death {
     }
 
     pub(super) fn decode(stored: &[u8]) -> Result<(Self, Record)> {
-        let (death, record) = decode(stored)?;
-        Ok((death, Record::decode(record)?))
+        let (details, record) = decode(stored)?;
+        Ok((details, Record::decode(record)?))
     }
 
     pub(super) fn into_letter(self, id: u64, record: Record) -> DeadLetter {

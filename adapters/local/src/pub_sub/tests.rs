@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_abstraction::clock::ManualClock;
-use isobar_abstraction::driver::Verdict;
+use isobar_abstraction::driver::Settlement;
 use isobar_abstraction::driver::pub_sub::RawMessage;
 use isobar_abstraction::{ErrorKind, TraceParent};
 use tempfile::TempDir;
@@ -56,8 +56,8 @@ impl Bench {
         self.queue.lease(&self.jobs, limit).await.unwrap()
     }
 
-    async fn settle(&self, leased: Vec<Leased>, verdict: Verdict) {
-        let settled = leased.into_iter().map(|leased| (leased, verdict.clone())).collect();
+    async fn settle(&self, leased: Vec<Leased>, settlement: Settlement) {
+        let settled = leased.into_iter().map(|leased| (leased, settlement.clone())).collect();
         self.queue.settle(&self.jobs, settled).await.unwrap();
     }
 

@@ -35,7 +35,7 @@ pub(super) struct End {
 impl End {
     /// Errors: why the store has ended.
     pub(super) fn check(&self) -> Result<()> {
-        self.why.get().map_or(Ok(()), |why| Err(why.duplicate()))
+        self.why.get().map_or(Ok(()), |why| Err(why.clone()))
     }
 
     /// Waits for the end of the store, for ever if need be.
@@ -45,7 +45,7 @@ impl End {
             tokio::pin!(ended);
             ended.as_mut().enable();
             if let Some(why) = self.why.get() {
-                return why.duplicate();
+                return why.clone();
             }
             ended.await;
         }
@@ -142,7 +142,7 @@ impl Work {
         }
         for finish in finishes {
             // The panic of one must not keep the others from their answers.
-            self.or_end(|| finish(written.as_ref().map_err(Error::duplicate).copied()));
+            self.or_end(|| finish(written.as_ref().map_err(Error::clone).copied()));
         }
     }
 }
@@ -167,7 +167,7 @@ fn commit(database: &Database, group: impl Iterator<Item = Job>, finishes: &mut 
         Ok(transaction) => transaction,
         Err(error) => {
             let error = failed(error);
-            finishes.extend(group.map(|job| job(Err(error.duplicate())).1));
+            finishes.extend(group.map(|job| job(Err(error.clone())).1));
             return Err(error);
         }
     };

@@ -100,7 +100,7 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
     async fn get_opts(&self, at: &Path, mut options: GetOptions) -> Result<GetResult> {
         if let Some(range) = &options.range {
             range.is_valid().map_err(|error| {
-                Error::invalid("the range holds no byte").with_origin(Origin::Request).with_source(error)
+                Error::invalid_input("the range holds no byte").with_origin(Origin::Request).with_source(error)
             })?;
         }
         if [&options.if_match, &options.if_none_match, &options.version].into_iter().flatten().any(|it| !printable(it))

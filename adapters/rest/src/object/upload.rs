@@ -60,11 +60,11 @@ impl<P: UploadParts> MultipartUpload for PartUpload<P> {
 
     async fn complete(&mut self) -> Result<PutResult> {
         if !self.open {
-            return Err(Error::invalid("the upload has ended").into());
+            return Err(Error::invalid_input("the upload has ended").into());
         }
         let parts: Vec<_> = self.sent.lock().values().cloned().collect();
         if parts.len() != self.begun {
-            return Err(Error::invalid("a part of the upload was not sent to its end").into());
+            return Err(Error::invalid_input("a part of the upload was not sent to its end").into());
         }
         let result = self.requests.complete(parts).await?;
         self.open = false;

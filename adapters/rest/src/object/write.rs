@@ -75,7 +75,7 @@ pub(super) fn printable(value: &str) -> bool {
 }
 
 pub(super) fn unwritable() -> Error {
-    Error::invalid("an attribute, the metadata or a condition holds a character that no header can")
+    Error::invalid_input("an attribute, the metadata or a condition holds a character that no header can")
 }
 
 /// Refuses the version of an update that no service gives for an ETag: in `If-Match`, `*` and lists match

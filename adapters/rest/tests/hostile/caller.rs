@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Request, Response};
 use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::{Clock, Function};
 use isobar_abstraction::{App, Context, Error, ErrorKind, Event, Invocation, Result};
-use isobar_rest::{Call, Client, ClientConfig, Judgement, Refusal, Safety, Service};
+use isobar_rest::{Call, Client, ClientConfig, RetryDecision, Safety, Service, ServiceError};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
@@ -96,19 +96,19 @@ impl Service for Signed {
         Ok(())
     }
 
-    fn refusal(&self, response: &Response<Bytes>) -> Option<Refusal> {
+    fn service_error(&self, response: &Response<Bytes>) -> Option<ServiceError> {
         let after = response.headers().get("x-wait-ms").map(|ms| ms.to_str().unwrap().parse().unwrap());
-        let judgement = match response.status().as_u16() {
-            429 | 503 => Judgement::Refused { after: after.map(Duration::from_millis) },
-            500.. => Judgement::Failed,
-            _ => Judgement::Final,
+        let decision = match response.status().as_u16() {
+            429 | 503 => RetryDecision::Throttled { after: after.map(Duration::from_millis) },
+            500.. => RetryDecision::Failed,
+            _ => RetryDecision::Final,
         };
-        Refusal::of_status(response).map(|refusal| Refusal { judgement, ..refusal })
+        ServiceError::of_status(response).map(|service_error| ServiceError { decision, ..service_error })
     }
 
-    async fn renew(&self, refusal: &Refusal) -> bool {
+    async fn renew(&self, service_error: &ServiceError) -> bool {
         self.renewals.fetch_add(1, Ordering::Relaxed);
-        refusal.status() == 401 && self.has_others
+        service_error.status() == 401 && self.has_others
     }
 }
 
@@ -166,7 +166,7 @@ impl Caller {
         let call = Call { operation: "Ask", request: request.map(PutPayload::from), safety, service };
         Ok(match self.client.call(call).await? {
             Ok(response) => Answer { response, uncertain: false },
-            Err(Refusal { answer, uncertain, .. }) => Answer { response: answer, uncertain },
+            Err(ServiceError { answer, uncertain, .. }) => Answer { response: answer, uncertain },
         })
     }
 

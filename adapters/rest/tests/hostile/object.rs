@@ -12,7 +12,7 @@ use http::{Extensions, Request, Response};
 use isobar_abstraction::driver::blob::{Blob, ListRequest, SignRequest, SignedUrl};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::object::{self, ObjectHead, ObjectRequests, Page, PartUpload, Refused, Store, UploadParts, ask, text};
-use isobar_rest::{Call, Client, ClientConfig, Refusal, Safety, StreamBody};
+use isobar_rest::{Call, Client, ClientConfig, Safety, ServiceError, StreamBody};
 use object_store::path::Path;
 use object_store::{
     Attribute, GetOptions, GetRange, GetResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutOptions,
@@ -25,7 +25,7 @@ use crate::double::{Act, Double, always, answer, say};
 mod resumed;
 mod store;
 
-/// A store with one object. A refusal is told by its status, and says `told: ` and its body.
+/// A store with one object. A service error is told by its status, and says `told: ` and its body.
 #[derive(Debug, Clone)]
 struct Bucket {
     caller: Caller,
@@ -65,16 +65,16 @@ impl Bucket {
     }
 }
 
-fn refused(at: &Path, refusal: &Refusal) -> object_store::Error {
-    let kind = match refusal.status().as_u16() {
+fn refused(at: &Path, service_error: &ServiceError) -> object_store::Error {
+    let kind = match service_error.status().as_u16() {
         403 => ErrorKind::PermissionDenied,
         404 => ErrorKind::NotFound,
         412 => ErrorKind::Conflict,
         429 | 503 => ErrorKind::Throttled,
         _ => ErrorKind::Unavailable,
     };
-    let told = format!("told: {}", String::from_utf8_lossy(refusal.answer.body()));
-    object::refused_read(at, refusal, Refused::Other(kind, told).error(&PutMode::Overwrite))
+    let told = format!("told: {}", String::from_utf8_lossy(service_error.answer.body()));
+    object::refused_read(at, service_error, Refused::Other(kind, told).error(&PutMode::Overwrite))
 }
 
 #[async_trait]
@@ -94,13 +94,13 @@ impl ObjectRequests for Bucket {
         let request = self.request(Request::builder().method("HEAD"), options);
         let service = &Signed::default();
         let call = Call { operation: "Head", request, safety: Safety::Read, service };
-        self.caller.client.call(call).await?.map_err(|refusal| refused(at, &refusal))
+        self.caller.client.call(call).await?.map_err(|service_error| refused(at, &service_error))
     }
 
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
         let (request, service) = (self.request(Request::builder(), options), &Signed::default());
         let call = Call { operation: "Get", request, safety: Safety::Read, service };
-        self.caller.client.open(call).await?.map_err(|refusal| refused(at, &refusal))
+        self.caller.client.open(call).await?.map_err(|service_error| refused(at, &service_error))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {

@@ -78,6 +78,6 @@ async fn debug_of_a_call_and_its_answer_shows_no_header_and_no_body() {
     let request = secret_request(&double.url("/path")).map(PutPayload::from);
     let call = Call { operation: "Ask", request, safety: Safety::Read, service: &service };
     assert_eq!(format!("{call:?}"), "Ask /path");
-    let refusal = caller.client.call(call).await.unwrap().unwrap_err();
-    assert_eq!(format!("{refusal:?}"), "400 ");
+    let service_error = caller.client.call(call).await.unwrap().unwrap_err();
+    assert_eq!(format!("{service_error:?}"), "400 ");
 }

@@ -73,7 +73,7 @@ async fn a_worker_that_died_is_replaced_when_its_lease_ends() -> Result<()> {
     let client = bot(&service);
     telegram(&client, fixture("telegram_message")).await;
     // What it leaves behind: its claim, as long as the lease lasts.
-    let claim = PutOptions::from(PutMode::Create).with_ttl(Duration::from_secs(60));
+    let claim = key_value::PutOptions::from(PutMode::Create).with_ttl(Duration::from_secs(60));
     client.cloud().table("inbox").put_with(("telegram/10000", "reply"), &"working".to_owned(), claim).await?;
     assert_eq!(client.deliver_all().await?.retried, 1);
     client.advance(Duration::from_secs(60));

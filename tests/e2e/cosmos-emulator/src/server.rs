@@ -21,7 +21,7 @@ use tokio::sync::RwLock;
 
 use crate::{condition, signature};
 
-/// A refusal of our own, in the form of the service's: a status and what is wrong.
+/// A service error of our own, in the form of the service's: a status and what is wrong.
 pub(crate) type Refused = (u16, String);
 
 /// The account, which a client sees as one place.
@@ -74,7 +74,7 @@ impl Server {
             Ok(body) => self.pass(&parts, body.to_bytes()).await,
             Err(error) => Err((400, error.to_string())),
         };
-        answered.unwrap_or_else(refusal)
+        answered.unwrap_or_else(service_error)
     }
 
     async fn pass(&self, parts: &Parts, body: Bytes) -> Result<Response<Full<Bytes>>, Refused> {
@@ -149,7 +149,7 @@ fn method(method: &hyper::Method) -> Result<Method, Refused> {
     })
 }
 
-fn refusal((status, why): Refused) -> Response<Full<Bytes>> {
+fn service_error((status, why): Refused) -> Response<Full<Bytes>> {
     let code = match status {
         401 => "Unauthorized",
         412 => "PreconditionFailed",

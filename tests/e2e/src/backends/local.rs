@@ -166,7 +166,7 @@ impl LocalApp {
 
     fn url(&self, path: PathAndQuery) -> Result<Uri> {
         let uri = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(path);
-        uri.build().map_err(|error| Error::invalid("not a path").with_source(error))
+        uri.build().map_err(|error| Error::invalid_input("not a path").with_source(error))
     }
 
     /// Asks the inspector.
@@ -177,9 +177,9 @@ impl LocalApp {
         let path = format!("/{path}{separator}{token}").parse().map_err(not_a_path)?;
         let mut parts = inspector.into_parts();
         parts.path_and_query = Some(path);
-        let uri = Uri::from_parts(parts).map_err(|error| Error::invalid("not a path").with_source(error))?;
+        let uri = Uri::from_parts(parts).map_err(|error| Error::invalid_input("not a path").with_source(error))?;
         let request = Request::builder().method(method).uri(uri).body(Body::from(body));
-        let response = send(request.map_err(|error| Error::invalid("not a request").with_source(error))?).await?;
+        let response = send(request.map_err(|error| Error::invalid_input("not a request").with_source(error))?).await?;
         if response.status.is_success() { Ok(response) } else { Err(told(&response)) }
     }
 
@@ -261,7 +261,7 @@ fn told(response: &TestResponse) -> Error {
 }
 
 fn not_a_path(error: http::uri::InvalidUri) -> Error {
-    Error::invalid("not a path").with_source(error)
+    Error::invalid_input("not a path").with_source(error)
 }
 
 fn authority(address: &str) -> Result<Authority> {

@@ -81,7 +81,7 @@ impl Trigger<'_> {
     pub fn queue_message(&self, message: &Queued) -> Result<Call> {
         let bytes = BASE64_STANDARD
             .decode(&message.text)
-            .map_err(|_| Error::invalid("the message is not base64; the host moves it to the poison queue"))?;
+            .map_err(|_| Error::invalid_input("the message is not base64; the host moves it to the poison queue"))?;
         let inserted = isobar::clock::parse(&message.inserted).map(|time| isobar::clock::to_utc(time).to_rfc3339());
         let mut metadata = json!({
             "DequeueCount": doubled(message.dequeue_count), "Id": doubled(message.id.as_str()),

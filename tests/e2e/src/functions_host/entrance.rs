@@ -130,5 +130,5 @@ async fn whole(body: Body) -> Result<Bytes> {
 }
 
 fn no_uri(source: http::uri::InvalidUri) -> Error {
-    Error::invalid("not a URI").with_source(source)
+    Error::invalid_input("not a URI").with_source(source)
 }

@@ -157,7 +157,7 @@ const CLOUD_FILES: [&str; 3] = ["credentials.rs", "service.rs", "deployment.rs"]
 
 /// What a provider may have beside them, and why.
 const OWN_FILES: &[(&str, &str, &str)] = &[
-    ("aws", "refusal.rs", "STS, which gives credentials, refuses as all services do"),
+    ("aws", "service_error.rs", "STS, which gives credentials, refuses as all services do"),
     ("local", "store.rs", "the one file behind key-value, blobs and queues"),
     ("local", "family.rs", "one redb table for each table or bucket, so that each knows its size"),
     ("local", "clock.rs", "a clock for the unit tests"),

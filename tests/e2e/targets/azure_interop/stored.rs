@@ -63,7 +63,7 @@ pub(super) async fn our_entities_are_pythons(both: Arc<Both>) -> Checked {
 
 /// One that has no version of ours is updated under a condition all the same.
 async fn update_theirs(items: &isobar::key_value::Table<Bytes>) -> Checked {
-    let stored = items.entry(("theirs", "b")).await?.expect("it is there");
+    let stored = items.get_entry(("theirs", "b")).await?.expect("it is there");
     items.put_with(("theirs", "b"), &Bytes::from_static(b"new"), PutMode::Update(stored.version.clone())).await?;
     let error = items.put_with(("theirs", "b"), &Bytes::new(), PutMode::Update(stored.version)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);

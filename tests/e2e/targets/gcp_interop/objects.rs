@@ -20,7 +20,7 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
     let world = both.gcp.open_as("oa").await?;
     let pages = world.cloud().bucket("pages");
     let options =
-        isobar::blob::WriteOptions::default().with_content_type("text/x-cheese").with_metadata("colour", "gelb");
+        isobar::blob::PutOptions::default().with_content_type("text/x-cheese").with_metadata("colour", "gelb");
     pages.put_with("docs/käse 1%&+.html", "<p>cheese</p>", options).await?;
     let large: Vec<u8> = (0..20_000_000_u32).map(|number| (number % 251) as u8).collect();
     pages.put("large", large.clone()).await?;

@@ -73,7 +73,7 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
 
 /// One that has no mark of ours is updated under a condition all the same, and a write of theirs ends that.
 async fn update_theirs(items: &Table<Bytes>, write: impl Fn() -> isobar::Result<()>) -> Checked {
-    let stored = items.entry(("theirs", "b")).await?.expect("it is there");
+    let stored = items.get_entry(("theirs", "b")).await?.expect("it is there");
     let mode = PutMode::Update(stored.version.clone());
     let written = items.put_with(("theirs", "b"), &Bytes::from_static(b"new"), mode).await?;
     for (version, what) in [(stored.version, "ours"), (written, "theirs")] {

@@ -19,8 +19,8 @@ fn message(body: &'static [u8]) -> Message<Bytes> {
 }
 
 /// As `ReceiveMessage` answers what was sent.
-fn received(message: &Message<Bytes>, death: Option<Death>) -> Value {
-    let carried = encode(message, death).unwrap();
+fn received(message: &Message<Bytes>, details: Option<DeadLetterDetails>) -> Value {
+    let carried = encode(message, details).unwrap();
     let attribute =
         |(name, value): &(&str, _)| ((*name).to_owned(), json!({"DataType": "String", "StringValue": value}));
     let attributes: serde_json::Map<_, _> = carried.attributes.iter().map(attribute).collect();
@@ -33,9 +33,9 @@ fn received(message: &Message<Bytes>, death: Option<Death>) -> Value {
 
 #[test]
 fn a_dead_letter_of_ours_tells_its_reason() {
-    let death = Death::new(5, "no \"such\" page\n\u{fffe}", at(1_767_225_600_999), "clicks");
+    let details = DeadLetterDetails::new(5, "no \"such\" page\n\u{fffe}", at(1_767_225_600_999), "clicks");
     for body in [b"text".as_slice(), b"\0\xff"] {
-        let letter = dead_letter(&received(&message(body), Some(death.clone()))).unwrap();
+        let letter = dead_letter(&received(&message(body), Some(details.clone()))).unwrap();
         assert_eq!((letter.id.as_str(), letter.attempts), ("m-1", 5));
         assert_eq!(letter.reason, "no \"such\" page\n\u{fffe}");
         assert_eq!(letter.died_at, at(1_767_225_600_999));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::sqs::{PutOff, SqsQueue};
 use super::*;
-use isobar_abstraction::driver::pub_sub::Death;
+use isobar_abstraction::driver::pub_sub::DeadLetterDetails;
 
 async fn queue(name: &str, answers: Vec<(u16, Value)>) -> (Double, SqsQueue) {
     let answers = Mutex::new(answers.into_iter());
@@ -31,8 +31,8 @@ fn message(key: Option<&str>) -> Message<Bytes> {
     message
 }
 
-fn death() -> Death {
-    Death::new(5, "no such page", SystemTime::UNIX_EPOCH + Duration::from_millis(NOW), "clicks")
+fn details() -> DeadLetterDetails {
+    DeadLetterDetails::new(5, "no such page", SystemTime::UNIX_EPOCH + Duration::from_millis(NOW), "clicks")
 }
 
 #[tokio::test]
@@ -40,8 +40,8 @@ async fn a_fifo_queue_keeps_the_group_of_a_dead_letter_and_knows_its_repeat() {
     let (double, queue) = queue("clicks.fifo", vec![]).await;
     let dead = queue.dead();
     assert_eq!((dead.name(), dead.is_fifo(), queue.is_fifo()), ("clicks--dead.fifo", true, true));
-    dead.send_dead(&message(Some("k")), death(), "delivery-1").await.unwrap();
-    dead.send_dead(&message(None), death(), "delivery-2").await.unwrap();
+    dead.send_dead(&message(Some("k")), details(), "delivery-1").await.unwrap();
+    dead.send_dead(&message(None), details(), "delivery-2").await.unwrap();
     let place = |at| {
         let (_, sent) = input(&double, at);
         (sent["MessageGroupId"].clone(), sent["MessageDeduplicationId"].clone())
@@ -55,19 +55,19 @@ async fn a_missing_queue_is_named_and_is_to_be_created() {
     for code in ["com.amazonaws.sqs#QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"] {
         let missing = (400, json!({"__type": code, "message": "The specified queue does not exist."}));
         let (_double, known) = queue("clicks", vec![missing.clone()]).await;
-        let error = known.dead().send_dead(&message(None), death(), "d").await.unwrap_err();
+        let error = known.dead().send_dead(&message(None), details(), "d").await.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::NotFound, false));
         assert_eq!(error.message(), "SQS has no queue `clicks--dead`: create it");
 
         let (_double, known) = queue("clicks", vec![(500, json!({})), missing]).await;
-        assert!(known.send_dead(&message(None), death(), "d").await.unwrap_err().outcome_unknown());
+        assert!(known.send_dead(&message(None), details(), "d").await.unwrap_err().outcome_unknown());
     }
 }
 
 #[tokio::test]
 async fn a_dead_letter_is_sent_again_where_its_answer_was_lost() {
     let (double, queue) = queue("clicks", vec![(500, json!({})), (503, json!({}))]).await;
-    queue.send_dead(&message(None), death(), "d").await.unwrap();
+    queue.send_dead(&message(None), details(), "d").await.unwrap();
     assert_eq!(input(&double, 0), input(&double, 2));
 }
 

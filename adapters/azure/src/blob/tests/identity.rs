@@ -30,7 +30,7 @@ async fn by_identity(good: &'static str) -> (Double, Double, Arc<State>, AzureBl
     let identity = identity().await;
     let storage = Double::new(move |request| match request.headers().get("authorization") {
         Some(shown) if shown == good => answer(201, &[], ""),
-        _ => refusal(401, "InvalidAuthenticationInfo"),
+        _ => service_error(401, "InvalidAuthenticationInfo"),
     })
     .await;
     let (state, blob) = opened_by(&identity.url, &storage.url);
@@ -46,7 +46,7 @@ async fn calls_whose_token_is_refused_at_once_all_go_on_with_the_next() {
     let (puts, uploaded) = futures_util::future::join(puts, upload(&blob, PutMode::Create)).await;
     assert!(puts.0.is_ok() && puts.1.is_ok() && uploaded.is_ok(), "{puts:?} {uploaded:?}");
     assert_eq!(identity.asked().len(), 2);
-    assert_eq!(storage.asked().len(), 1 + 4 + 2 + 2, "one refusal for each call that was under way");
+    assert_eq!(storage.asked().len(), 1 + 4 + 2 + 2, "one service_error for each call that was under way");
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
 #[tokio::test]
 async fn a_token_that_may_not_is_not_renewed() {
     let identity = identity().await;
-    let storage = Double::new(|_| refusal(403, "AuthorizationPermissionMismatch")).await;
+    let storage = Double::new(|_| service_error(403, "AuthorizationPermissionMismatch")).await;
     let (state, blob) = opened_by(&identity.url, &storage.url);
     state.credentials.token(crate::credentials::Audience::Storage).await.unwrap();
     state.credentials.age();

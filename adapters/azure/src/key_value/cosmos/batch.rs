@@ -10,13 +10,13 @@ use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Origin, Result};
-use isobar_rest::{Answered, Refusal, Safety, unknown};
+use isobar_rest::{Answered, Safety, ServiceError, unknown};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::key::{check_key, id, partition_header};
-use super::refusal::{Outcome, is_condition, is_contended};
 use super::request::{Ask, Success};
+use super::service_error::{Outcome, is_condition, is_contended};
 use super::stored::{Found, REQUEST_BYTES, document, tombstone, version, wanted};
 use super::{CosmosKeyValue, TRIES};
 use crate::profile::PROFILE;
@@ -66,12 +66,12 @@ impl CosmosKeyValue {
                 puts.iter().map(|write| Operation::of(write, &mark, &seen, now)).collect::<Result<Vec<_>>>();
             let operations = operations.map_err(|error| unknown(error, lost))?;
             let sent = self.send(&first.key().partition, &operations, safety).await;
-            let refusal = match sent.map_err(|error| unknown(error, lost))? {
+            let service_error = match sent.map_err(|error| unknown(error, lost))? {
                 Ok(success) => return answers(&puts, &success),
-                Err(refusal) => refusal,
+                Err(service_error) => service_error,
             };
-            lost |= refusal.uncertain;
-            match self.settle(writes, &mark, refusal, lost).await.map_err(|error| unknown(error, lost))? {
+            lost |= service_error.uncertain;
+            match self.settle(writes, &mark, service_error, lost).await.map_err(|error| unknown(error, lost))? {
                 Settled::Applied(versions) => return Ok(versions),
                 Settled::Seen(found) => seen = found,
             }
@@ -89,14 +89,14 @@ impl CosmosKeyValue {
         with_sums(writes, PROFILE.limits.counter_max_abs, stored)
     }
 
-    /// After a refusal. `lost`: may an attempt have been applied? Errors: why it will never be applied.
-    async fn settle(&self, writes: &[Write], mark: &str, refusal: Refusal, lost: bool) -> Result<Settled> {
+    /// After a service error. `lost`: may an attempt have been applied? Errors: why it will never be applied.
+    async fn settle(&self, writes: &[Write], mark: &str, service_error: ServiceError, lost: bool) -> Result<Settled> {
         let adds = writes.iter().any(Write::is_add);
-        if adds && !lost && is_contended(&refusal) {
+        if adds && !lost && is_contended(&service_error) {
             return self.look(writes).await.map(Settled::Seen);
         }
-        let culprit = refusal.write.filter(|_| is_condition(&refusal)).and_then(|at| writes.get(at));
-        let Some(culprit) = culprit else { return Err(refusal.into()) };
+        let culprit = service_error.write.filter(|_| is_condition(&service_error)).and_then(|at| writes.get(at));
+        let Some(culprit) = culprit else { return Err(service_error.into()) };
         let is_final = asks_for_a_version(culprit);
         if is_final && !lost {
             return Err(changed(culprit.key()));

@@ -8,8 +8,8 @@ use isobar_rest::Safety;
 use serde_json::json;
 
 use super::key::{check_key, id, partition_header};
-use super::refusal::is_absent;
 use super::request::{Ask, Success};
+use super::service_error::is_absent;
 use super::stored::Found;
 use super::{CosmosKeyValue, TRIES};
 use crate::profile::PROFILE;
@@ -50,8 +50,8 @@ impl CosmosKeyValue {
             .with_body("application/json", body);
         let error = match self.container.ask(ask).await {
             Ok(Ok(success)) => return sum(&success).map(Some),
-            Ok(Err(refusal)) if refusal.status() == 412 || is_absent(&refusal) => return Ok(None),
-            Ok(Err(refusal)) => refusal.into(),
+            Ok(Err(service_error)) if service_error.status() == 412 || is_absent(&service_error) => return Ok(None),
+            Ok(Err(service_error)) => service_error.into(),
             Err(error) => error,
         };
         if error.outcome_unknown()

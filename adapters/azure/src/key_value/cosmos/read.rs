@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::CosmosKeyValue;
 use super::key::{check_key, id, partition_header};
-use super::refusal::is_absent;
 use super::request::{Ask, Success};
+use super::service_error::is_absent;
 use super::stored::Found;
 
 /// Keys in one query, at most, so that its text and its answer stay small.
@@ -57,8 +57,8 @@ impl CosmosKeyValue {
             .with("x-ms-documentdb-partitionkey", partition_header(&key.partition));
         match self.container.ask(ask).await? {
             Ok(success) => success.read().map(Some),
-            Err(refusal) if is_absent(&refusal) => Ok(None),
-            Err(refusal) => Err(refusal.into()),
+            Err(service_error) if is_absent(&service_error) => Ok(None),
+            Err(service_error) => Err(service_error.into()),
         }
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tracing::field::Empty;
 use tracing::{Instrument, debug_span};
 
-use super::refusal::{self, text};
+use super::service_error::{self, text};
 use super::session::Session;
 use crate::State;
 use crate::config::CosmosAccount;
@@ -138,7 +138,7 @@ impl Container {
         name: String,
         session: Arc<Session>,
     ) -> Result<Self> {
-        let service = AzureService::cosmos(state, account, refusal::read, refusal::place(account, &name))?;
+        let service = AzureService::cosmos(state, account, service_error::read, service_error::place(account, &name))?;
         let path = format!("/dbs/{}/colls/{}", encoded(&account.database), encoded(&name));
         Ok(Self { service, path, name, session })
     }
@@ -149,7 +149,7 @@ impl Container {
         let answered = self.exchange(ask).instrument(span.clone()).await?;
         let headers = match &answered {
             Ok(answer) => answer.headers(),
-            Err(refusal) => refusal.answer.headers(),
+            Err(service_error) => service_error.answer.headers(),
         };
         if let Some(charge) = text(headers, "x-ms-request-charge").and_then(|charge| charge.parse::<f64>().ok()) {
             span.record("request_charge", charge);
@@ -176,7 +176,7 @@ impl Container {
         }
         match ask.ranged {
             true => {
-                let service = self.service.with_codes(refusal::read_ranged);
+                let service = self.service.with_codes(service_error::read_ranged);
                 service.call(ask.operation, ask.safety, request, ask.body).await
             }
             false => self.service.call(ask.operation, ask.safety, request, ask.body).await,

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::range::MOST_ITEMS;
 use super::read::Feed;
-use super::refusal::is_range_gone;
 use super::request::Ask;
+use super::service_error::is_range_gone;
 use super::{CosmosKeyValue, TRIES};
 
 /// Behind the last hash.
@@ -71,7 +71,7 @@ impl Rest {
     fn of(segment: &ScanSegment) -> Result<Self> {
         let ScanSegment { segment, segments, .. } = *segment;
         if segments > MOST_SEGMENTS || segment >= segments {
-            return Err(Error::invalid(format!("a scan has 1 to {MOST_SEGMENTS} segments, numbered from 0"))
+            return Err(Error::invalid_input(format!("a scan has 1 to {MOST_SEGMENTS} segments, numbered from 0"))
                 .with_origin(Origin::Request));
         }
         let bound = |number: u32| match number {
@@ -85,7 +85,8 @@ impl Rest {
     /// Errors: `InvalidInput` where it is not one that a page of the same segment gave.
     fn parse(text: &str, segment: &ScanSegment) -> Result<Self> {
         let wrong = || {
-            Error::invalid("not a cursor of this scan; pass on what the page before gave").with_origin(Origin::Request)
+            Error::invalid_input("not a cursor of this scan; pass on what the page before gave")
+                .with_origin(Origin::Request)
         };
         let rest: Self = serde_json::from_str(text).map_err(|_| wrong())?;
         let whole = Self::of(segment)?;
@@ -163,8 +164,8 @@ impl CosmosKeyValue {
         }
         let page = match self.container.ask(ask).await? {
             Ok(page) => page,
-            Err(refusal) if is_range_gone(&refusal) => return Ok(None),
-            Err(refusal) => return Err(refusal.into()),
+            Err(service_error) if is_range_gone(&service_error) => return Ok(None),
+            Err(service_error) => return Err(service_error.into()),
         };
         rest.advance(page.continuation());
         let now = self.clock.now();

@@ -3,8 +3,8 @@
 
 mod charge;
 mod lost;
-mod refusals;
 mod requests;
+mod service_errors;
 
 use std::time::{Duration, SystemTime};
 

@@ -7,8 +7,8 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::{Answered, Safety, unknown};
 
 use super::key::{check_key, id, partition_header};
-use super::refusal::{is_absent, is_condition};
 use super::request::Ask;
+use super::service_error::{is_absent, is_condition};
 use super::stored::{document, version, wanted};
 use super::{CosmosKeyValue, TRIES};
 use isobar_rest::attempt::{changed, pause, taken, throttled, unique};
@@ -64,7 +64,7 @@ impl CosmosKeyValue {
         let ask = ask.with("prefer", "return=minimal").with_body("application/json", document.clone());
         match self.container.ask(ask).await? {
             Ok(success) => Ok(Ok(prepared.version(&success.etag()?))),
-            Err(refusal) => Ok(Err(refusal)),
+            Err(service_error) => Ok(Err(service_error)),
         }
     }
 
@@ -73,13 +73,14 @@ impl CosmosKeyValue {
         let key = &prepared.put.key;
         let mut uncertain = false;
         for attempt in 0..TRIES {
-            let refusal = match self.write(prepared, Way::Create).await.map_err(|error| unknown(error, uncertain))? {
-                Ok(version) => return Ok(version),
-                Err(refusal) => refusal,
-            };
-            uncertain |= refusal.uncertain;
-            if refusal.status() != 409 {
-                return Err(unknown(refusal.into(), uncertain));
+            let service_error =
+                match self.write(prepared, Way::Create).await.map_err(|error| unknown(error, uncertain))? {
+                    Ok(version) => return Ok(version),
+                    Err(service_error) => service_error,
+                };
+            uncertain |= service_error.uncertain;
+            if service_error.status() != 409 {
+                return Err(unknown(service_error.into(), uncertain));
             }
             let stored = self.read(key).await.map_err(|error| unknown(error, uncertain))?;
             if let Some(stored) = stored {
@@ -92,8 +93,8 @@ impl CosmosKeyValue {
                 let over = self.write(prepared, Way::Replace(stored.etag()?)).await;
                 match over.map_err(|error| unknown(error, uncertain))? {
                     Ok(version) => return Ok(version),
-                    Err(refusal) if is_condition(&refusal) => uncertain |= refusal.uncertain,
-                    Err(refusal) => return Err(unknown(refusal.into(), uncertain)),
+                    Err(service_error) if is_condition(&service_error) => uncertain |= service_error.uncertain,
+                    Err(service_error) => return Err(unknown(service_error.into(), uncertain)),
                 }
             }
             pause(&*self.clock, attempt).await;
@@ -104,12 +105,12 @@ impl CosmosKeyValue {
     async fn update(&self, prepared: &Prepared<'_>, version: &Version) -> Result<Version> {
         let key = &prepared.put.key;
         let Some(etag) = wanted(version, self.clock.now()) else { return Err(changed(key)) };
-        let refusal = match self.write(prepared, Way::Replace(etag)).await? {
+        let service_error = match self.write(prepared, Way::Replace(etag)).await? {
             Ok(version) => return Ok(version),
-            Err(refusal) if is_condition(&refusal) => refusal,
-            Err(refusal) => return Err(refusal.into()),
+            Err(service_error) if is_condition(&service_error) => service_error,
+            Err(service_error) => return Err(service_error.into()),
         };
-        if !refusal.uncertain {
+        if !service_error.uncertain {
             return Err(changed(key));
         }
         let stored = self.read(key).await.map_err(Error::with_outcome_unknown)?;
@@ -130,9 +131,9 @@ impl CosmosKeyValue {
         }
         match self.container.ask(ask).await? {
             Ok(_) => Ok(()),
-            Err(refusal) if is_absent(&refusal) && version.is_none() => Ok(()),
-            Err(refusal) if is_condition(&refusal) => Err(unknown(changed(key), refusal.uncertain)),
-            Err(refusal) => Err(refusal.into()),
+            Err(service_error) if is_absent(&service_error) && version.is_none() => Ok(()),
+            Err(service_error) if is_condition(&service_error) => Err(unknown(changed(key), service_error.uncertain)),
+            Err(service_error) => Err(service_error.into()),
         }
     }
 }

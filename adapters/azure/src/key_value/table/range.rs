@@ -123,7 +123,7 @@ impl TableKeyValue {
 }
 
 fn foreign_cursor() -> Error {
-    Error::invalid("the cursor is not one of this segment of this table").with_origin(Origin::Request)
+    Error::invalid_input("the cursor is not one of this segment of this table").with_origin(Origin::Request)
 }
 
 /// A bound in bytes: between two sort keys there are some that are no text.

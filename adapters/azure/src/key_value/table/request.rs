@@ -12,7 +12,7 @@ use isobar_rest::{Answered, Safety};
 use super::change::{ACCEPT, Change, VERSION_OF_DATA};
 use super::key::RowKey;
 use super::stored::boundary;
-use super::{batch, refusal};
+use super::{batch, service_error};
 use crate::State;
 use crate::config::StorageAccount;
 use crate::service::AzureService;
@@ -26,7 +26,7 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(state: &Arc<State>, account: &StorageAccount, table: String) -> Self {
-        let service = AzureService::tables(state, account, refusal::read, refusal::place(account, &table));
+        let service = AzureService::tables(state, account, service_error::read, service_error::place(account, &table));
         Self { service, table }
     }
 
@@ -57,7 +57,7 @@ impl Requests {
             .header(CONTENT_TYPE, format!("multipart/mixed; boundary=batch_{boundary}"));
         let response = match self.send("EntityGroupTransaction", safety, request, body.into()).await? {
             Ok(response) => response,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(service_error) => return Ok(Err(service_error)),
         };
         let parts = batch::parts(response.body());
         if response.status() != StatusCode::ACCEPTED || parts.len() != changes.len() {

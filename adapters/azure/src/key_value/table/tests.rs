@@ -1,8 +1,8 @@
 //! What Azurite does not show: throttling, lost answers, and what exactly is asked.
 
 mod ranges;
-mod refusals;
 mod requests;
+mod service_errors;
 mod transactions;
 mod writes;
 

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, put_of_sum};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Refusal, Safety, unknown};
+use isobar_rest::{Safety, ServiceError, unknown};
 
 use super::change::Change;
 use super::key::RowKey;
-use super::refusal::{is_absent, is_condition};
+use super::service_error::{is_absent, is_condition};
 use super::stored::{Content, Tag};
 use super::write::{On, change};
 use super::{TRIES, TableKeyValue, busy};
@@ -41,15 +41,15 @@ impl TableKeyValue {
         for attempt in 0..tries {
             let changes: Vec<_> = steps.iter().zip(&ids).map(|(step, id)| step.change(id)).collect();
             let sent = self.requests.transact(&changes, safety).await;
-            let refusal = match sent.map_err(|error| unknown(error, lost))? {
+            let service_error = match sent.map_err(|error| unknown(error, lost))? {
                 Ok(etags) => {
                     self.clear(&steps, &etags).await;
                     return Ok(answers(&steps, ids, etags));
                 }
-                Err(refusal) => refusal,
+                Err(service_error) => service_error,
             };
-            lost |= refusal.uncertain;
-            if lost && is_condition(&refusal) {
+            lost |= service_error.uncertain;
+            if lost && is_condition(&service_error) {
                 let applied = self.applied(writes, &ids).await.map_err(|error| unknown(error, true))?;
                 if let Some(versions) = applied {
                     return Ok(versions);
@@ -58,7 +58,7 @@ impl TableKeyValue {
                     return Err(unknown(not_known(), true));
                 }
             }
-            self.mend(writes, &mut steps, refusal).await.map_err(|error| unknown(error, lost))?;
+            self.mend(writes, &mut steps, service_error).await.map_err(|error| unknown(error, lost))?;
             pause(&*self.clock, attempt).await;
         }
         let key = writes.first().map_or_else(|| Key::from(""), |write| write.key().clone());
@@ -94,10 +94,11 @@ impl TableKeyValue {
     }
 
     /// Changes the steps so that they may go better, or says why they never will.
-    async fn mend<'a>(&self, writes: &'a [Write], steps: &mut [Step<'a>], refusal: Refusal) -> Result<()> {
-        let failed = refusal.write.filter(|_| is_condition(&refusal)).and_then(|at| Some((at, writes.get(at)?)));
+    async fn mend<'a>(&self, writes: &'a [Write], steps: &mut [Step<'a>], service_error: ServiceError) -> Result<()> {
+        let failed =
+            service_error.write.filter(|_| is_condition(&service_error)).and_then(|at| Some((at, writes.get(at)?)));
         match failed {
-            Some((_, Write::Delete { version: None, .. })) if is_absent(&refusal) => {
+            Some((_, Write::Delete { version: None, .. })) if is_absent(&service_error) => {
                 for (step, write) in steps.iter_mut().zip(writes) {
                     if let Write::Delete { key, version: None } = write {
                         *step = Step::Bury(key);
@@ -123,7 +124,7 @@ impl TableKeyValue {
                 Ok(())
             }
             Some((_, write)) => Err(changed(write.key())),
-            None => Err(refusal.into()),
+            None => Err(service_error.into()),
         }
     }
 

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::Response;
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Refusal, unknown};
+use isobar_rest::{ServiceError, unknown};
 
 use super::change::Change;
 use super::key::RowKey;
-use super::refusal::{is_absent, is_condition};
+use super::service_error::{is_absent, is_condition};
 use super::stored::{Content, Found, Tag};
 use super::{TRIES, TableKeyValue, busy};
 use isobar_rest::attempt::{changed, pause, taken, unique};
@@ -80,16 +80,16 @@ impl TableKeyValue {
 
     async fn attempt(&self, put: &Put, write: &str, on: &On) -> Result<Attempt> {
         let row = RowKey::from(&put.key);
-        let refusal = match self.requests.write("PutEntity", &change(put, write, on)).await? {
+        let service_error = match self.requests.write("PutEntity", &change(put, write, on)).await? {
             Ok(answer) => {
                 let (write, etag) = (write.to_owned(), etag(&answer)?);
                 let tag = Tag { write, etag, expires_at: put.expires_at };
                 return Ok(Attempt::Done(tag.version(&put.key)));
             }
-            Err(refusal) if is_condition(&refusal) => refusal,
-            Err(refusal) => return Err(refusal.into()),
+            Err(service_error) if is_condition(&service_error) => service_error,
+            Err(service_error) => return Err(service_error.into()),
         };
-        let uncertain = refusal.uncertain;
+        let uncertain = service_error.uncertain;
         if *on == On::Absent || uncertain {
             let stored = self.find(&row).await.map_err(|error| unknown(error, uncertain))?;
             return Ok(match stored {
@@ -107,8 +107,8 @@ impl TableKeyValue {
         let change = Change::delete(RowKey::from(key), etag.as_deref().unwrap_or("*"));
         match self.requests.write("DeleteEntity", &change).await? {
             Ok(_) => Ok(()),
-            Err(refusal) if is_condition(&refusal) => settle_delete(key, version, &refusal),
-            Err(refusal) => Err(refusal.into()),
+            Err(service_error) if is_condition(&service_error) => settle_delete(key, version, &service_error),
+            Err(service_error) => Err(service_error.into()),
         }
     }
 
@@ -120,10 +120,10 @@ impl TableKeyValue {
 }
 
 /// A delete that finds nothing after a lost answer may itself have been what deleted it.
-fn settle_delete(key: &Key, version: Option<&Version>, refusal: &Refusal) -> Result<()> {
+fn settle_delete(key: &Key, version: Option<&Version>, service_error: &ServiceError) -> Result<()> {
     match version {
-        None if is_absent(refusal) => Ok(()),
-        _ => Err(unknown(changed(key), refusal.uncertain)),
+        None if is_absent(service_error) => Ok(()),
+        _ => Err(unknown(changed(key), service_error.uncertain)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What becomes of a message.
 
 use isobar_abstraction::Outcome;
-use isobar_abstraction::driver::{RetryPolicy, Verdict};
+use isobar_abstraction::driver::{RetryPolicy, Settlement};
 
 use super::super::settle::{Settled, carry_out};
 use super::super::wire::{Arrived, envelope, open as arrived};
@@ -16,8 +16,9 @@ fn message(key: Option<&str>) -> Arrived {
 
 async fn settled(double: &Double, url: &str, arrived: &Arrived, outcome: Outcome, most: u32) -> Settled {
     let attempt = arrived.message.attempt;
-    let verdict = RetryPolicy::default().with_max_attempts(most).judge(attempt, outcome, PROFILE.limits.retry_after);
-    carry_out(&state(&double.url), &at(url), arrived, verdict, attempt, false).await
+    let settlement =
+        RetryPolicy::default().with_max_attempts(most).settle(attempt, outcome, PROFILE.limits.retry_after);
+    carry_out(&state(&double.url), &at(url), arrived, settlement, attempt, false).await
 }
 
 /// The only message that Service Bus was sent: what beside its body it was, and what comes of it.
@@ -72,7 +73,7 @@ async fn a_retry_in_a_queue_is_a_copy_that_is_hidden() {
 async fn a_message_of_a_session_is_left_where_it_is_and_one_with_a_key_alone_is_not() {
     let double = Double::new(|_| status(201, "")).await;
     let (state, at, keyed) = (state(&double.url), at("servicebus://clicks"), message(Some("k")));
-    let again = Verdict::Again(Duration::from_secs(7));
+    let again = Settlement::Retry(Duration::from_secs(7));
     assert_eq!(carry_out(&state, &at, &keyed, again.clone(), 2, true).await, Settled::Again);
     assert!(double.asked().is_empty());
     assert_eq!(carry_out(&state, &at, &keyed, again, 2, false).await, Settled::Done);

@@ -60,7 +60,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Letter<'static>>> {
     let Ok(Form { isobar }) = serde_json::from_slice(body) else { return Ok(None) };
     if isobar != FORM {
         let error = format!("its envelope is of form {isobar}, this isobar knows {FORM}: deploy a newer one");
-        return Err(Error::invalid(error));
+        return Err(Error::invalid_input(error));
     }
     serde_json::from_slice(body).map(Some).map_err(|error| unreadable("envelope", &error))
 }

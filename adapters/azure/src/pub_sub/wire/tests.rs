@@ -18,7 +18,7 @@ fn message(body: &[u8]) -> Message<Bytes> {
 }
 
 fn sending(attempts: u32) -> Sending {
-    Sending { attempts, death: None }
+    Sending { attempts, details: None }
 }
 
 /// Through Service Bus, which hands it over for the `delivery`th time.
@@ -34,7 +34,7 @@ fn a_message_comes_through_both_services_bit_for_bit() {
     {
         let mut message = message(body);
         message.ordering_key = Some("room-7".to_owned());
-        let wanted = Arrived { message: message.clone(), death: None };
+        let wanted = Arrived { message: message.clone(), details: None };
         assert_eq!(through_bus(&message, sending(0), 1), wanted, "{body:?}");
         let envelope = envelope::write(&message, sending(0)).unwrap();
         assert_eq!(open(&envelope, vec![], 1).unwrap(), wanted, "{body:?}");
@@ -47,15 +47,15 @@ fn a_message_comes_through_both_services_bit_for_bit() {
 fn an_envelope_of_form_1_is_written_and_opened() {
     let mut message = message(b"\0\xff");
     message.ordering_key = Some("room-7".to_owned());
-    let death = Death::new(3, "bad apple", at(1_767_225_600_500), "clicks");
+    let details = DeadLetterDetails::new(3, "bad apple", at(1_767_225_600_500), "clicks");
     let form = format!(
         r#"{{"isobar":1,"id":"m-1","at":1767225600250,"body":"AP8=","enc":"base64","attributes":{{"lang":"käse \"x\""}},"key":"room-7","traceparent":"{TRACE}","attempt":2,"dead":{{"attempts":3,"reason":"bad apple","died_at":1767225600500,"source":"clicks"}}}}"#
     );
-    let sending = Sending { attempts: 2, death: Some(death.clone()) };
+    let sending = Sending { attempts: 2, details: Some(details.clone()) };
     let value = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap();
     assert_eq!(value(&envelope::write(&message, sending).unwrap()), value(form.as_bytes()));
     message.attempt = 3;
-    assert_eq!(open(form.as_bytes(), vec![], 1).unwrap(), Arrived { message, death: Some(death) });
+    assert_eq!(open(form.as_bytes(), vec![], 1).unwrap(), Arrived { message, details: Some(details) });
 }
 
 #[test]

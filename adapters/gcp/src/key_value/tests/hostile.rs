@@ -109,8 +109,8 @@ async fn what_is_left_unanswered_is_asked_for_again_and_never_missing() {
 async fn an_error_in_the_midst_of_an_answer_is_no_end_of_it() {
     let part: Value = serde_json::from_str(found(text("x", &json!("w"))).body()).unwrap();
     let part = json!({"found": part[0]["found"], "document": part[0]["found"]});
-    let broken = |refusal: Value| answer(200, json!([part, refusal]));
-    let passing = || broken(refusal(503, "UNAVAILABLE", "x"));
+    let broken = |service_error: Value| answer(200, json!([part, service_error]));
+    let passing = || broken(service_error(503, "UNAVAILABLE", "x"));
     let scene = Scene::script([passing(), answer(200, json!([part]))]).await;
     assert_eq!(scene.table.query(&whole()).await.unwrap().items.len(), 1);
     assert_eq!(scene.count(), 2);
@@ -119,14 +119,14 @@ async fn an_error_in_the_midst_of_an_answer_is_no_end_of_it() {
     assert_eq!(kind_of(scene.table.scan(&segment(None)).await), (ErrorKind::Unavailable, false));
     assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Unavailable, false));
     assert_eq!(scene.count(), 15, "five tries of each");
-    for (refusal, kind) in [
-        (refusal(403, "PERMISSION_DENIED", "x"), ErrorKind::PermissionDenied),
+    for (service_error, kind) in [
+        (service_error(403, "PERMISSION_DENIED", "x"), ErrorKind::PermissionDenied),
         (json!({"error": {"code": 0}}), ErrorKind::Unavailable),
         (json!({"error": {"code": 200, "status": "INVALID_ARGUMENT"}}), ErrorKind::InvalidInput),
         (json!({"error": {}}), ErrorKind::Unavailable),
     ] {
-        let scene = Scene::script([broken(refusal.clone())]).await;
-        assert_eq!(kind_of(scene.table.query(&whole()).await), (kind, false), "{refusal}");
+        let scene = Scene::script([broken(service_error.clone())]).await;
+        assert_eq!(kind_of(scene.table.query(&whole()).await), (kind, false), "{service_error}");
     }
 }
 

@@ -83,7 +83,7 @@ async fn who_is_throttled_to_the_end_is_told_for_how_long() {
 }
 
 #[tokio::test]
-async fn a_refusal_after_a_lost_answer_does_not_undo_what_that_may_have_stored() {
+async fn a_service_error_after_a_lost_answer_does_not_undo_what_that_may_have_stored() {
     let count = AtomicU32::new(0);
     let double = Double::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
         0 => refused(503, "UNAVAILABLE", "later"),

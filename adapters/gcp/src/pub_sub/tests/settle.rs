@@ -33,7 +33,7 @@ async fn a_copy_is_its_message_with_its_attempts_and_when_it_is_due() {
     let copy = PubsubMessage::read(&only(&double)).unwrap().open(1);
     assert_eq!((copy.attempts, copy.message.attempt), (3, 4));
     assert_eq!(copy.due, parse("2026-01-01T00:01:00.250Z"));
-    assert_eq!((copy.meant_for.as_deref(), copy.death), (Some("worker"), None));
+    assert_eq!((copy.meant_for.as_deref(), copy.details), (Some("worker"), None));
     let mut same = copy.message;
     same.attempt = 1;
     same.attributes.insert("googclient_schemaencoding".to_owned(), "JSON".to_owned());

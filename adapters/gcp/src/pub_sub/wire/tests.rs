@@ -20,7 +20,7 @@ fn somebody_elses_message_is_taken_as_it_is() {
     let mut message = Message::new(MessageId::new("1022"), "push", at);
     message.attempt = 3;
     message.attributes.insert("a".to_owned(), "käse".to_owned());
-    assert_eq!(arrived, Arrived { message, attempts: 0, due: None, meant_for: None, death: None });
+    assert_eq!(arrived, Arrived { message, attempts: 0, due: None, meant_for: None, details: None });
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn marks_that_are_not_ours_harm_nothing() {
         "isobar-for": "", "isobar-of-days-to-come": "x", "isobar-ordering-key": "", "traceparent": "no", "isobar": "kept",
     }});
     let arrived = read(&message).open(u32::MAX);
-    let Arrived { message, attempts, due, meant_for, death } = arrived;
-    assert_eq!((attempts, due, meant_for, death), (0, None, None, None));
+    let Arrived { message, attempts, due, meant_for, details } = arrived;
+    assert_eq!((attempts, due, meant_for, details), (0, None, None, None));
     assert_eq!((message.id.as_str(), message.attempt, message.trace_parent), ("1", u32::MAX, None));
     assert_eq!(message.attributes, [("isobar".to_owned(), "kept".to_owned())].into());
     assert_eq!(message.ordering_key, None);

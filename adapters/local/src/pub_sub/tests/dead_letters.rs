@@ -1,12 +1,12 @@
 //! What was given up, and its second life.
 
-use isobar_abstraction::driver::{Clock, Verdict};
+use isobar_abstraction::driver::{Clock, Settlement};
 
 use super::*;
 
 async fn kill(bench: &Bench, reason: &str) {
     let leased = bench.lease(99).await;
-    bench.settle(leased, Verdict::Dead(reason.to_owned())).await;
+    bench.settle(leased, Settlement::DeadLetter(reason.to_owned())).await;
 }
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn a_dead_letter_keeps_the_message_and_the_reason() {
     message.attributes.insert("lang".into(), "en".into());
     let ids = bench.publish(vec![message]).await;
     let leased = bench.lease(1).await;
-    bench.settle(leased, Verdict::Again(seconds(1))).await;
+    bench.settle(leased, Settlement::Retry(seconds(1))).await;
     bench.clock.advance(seconds(1));
     kill(&bench, "no such user").await;
     let bench = bench.crash().await;
@@ -39,7 +39,7 @@ async fn a_redriven_message_begins_anew_with_its_id() {
     let leased = bench.lease(9).await;
     assert_eq!(bodies(&leased), ["a", "c"]);
     assert_eq!((leased[1].message.id.as_str(), leased[1].message.attempt), (ids[2].as_str(), 1));
-    bench.settle(leased, Verdict::Dead("bad again".into())).await;
+    bench.settle(leased, Settlement::DeadLetter("bad again".into())).await;
     let letters = bench.queue.dead_letters(&bench.jobs, 2).unwrap();
     let told: Vec<_> = letters.iter().map(|letter| (letter.id.as_str(), letter.reason.as_str())).collect();
     assert_eq!(told, [(ids[0].as_str(), "bad again"), (ids[1].as_str(), "bad")]);
@@ -66,6 +66,6 @@ async fn a_redriven_message_waits_behind_those_of_its_key() {
     assert_eq!(bench.queue.redrive(&bench.jobs, None).await.unwrap(), 1);
     let head = bench.lease(9).await;
     assert_eq!(bodies(&head), ["k2"]);
-    bench.settle(head, Verdict::Done).await;
+    bench.settle(head, Settlement::Done).await;
     assert_eq!(bodies(&bench.lease(9).await), ["k1"]);
 }

@@ -1,7 +1,7 @@
 //! What is delivered, when, and how often.
 
 use isobar_abstraction::driver::pub_sub::PubSub;
-use isobar_abstraction::driver::{Clock, Verdict};
+use isobar_abstraction::driver::{Clock, Settlement};
 
 use super::super::{LocalPubSub, enqueue_in};
 use super::*;
@@ -12,7 +12,7 @@ async fn messages_are_leased_in_the_order_in_which_they_are_due() {
     bench.publish(vec![raw("a"), raw("b"), raw("c")]).await;
     let first = bench.lease(1).await;
     assert_eq!(bodies(&first), ["a"]);
-    bench.settle(first, Verdict::Again(seconds(5))).await;
+    bench.settle(first, Settlement::Retry(seconds(5))).await;
     bench.clock.advance(seconds(1));
     bench.publish(vec![raw("d")]).await;
     assert_eq!(bodies(&bench.lease(9).await), ["b", "c", "d"]);
@@ -43,12 +43,12 @@ async fn a_key_keeps_its_order_while_its_first_message_is_leased_or_waits_for_a_
     let mut leased = bench.lease(9).await;
     assert_eq!(bodies(&leased), ["k1", "free", "l1"]);
     let head = leased.remove(0);
-    bench.settle(vec![head], Verdict::Again(seconds(5))).await;
+    bench.settle(vec![head], Settlement::Retry(seconds(5))).await;
     assert!(bench.lease(9).await.is_empty(), "k2 overtook k1");
     bench.clock.advance(seconds(5));
     let again = bench.lease(9).await;
     assert_eq!((bodies(&again), again[0].message.attempt), (vec!["k1"], 2));
-    bench.settle(again, Verdict::Done).await;
+    bench.settle(again, Settlement::Done).await;
     assert_eq!(bodies(&bench.lease(9).await), ["k2"]);
 }
 
@@ -57,7 +57,7 @@ async fn a_dead_message_lets_the_next_of_its_key_go() {
     let bench = Bench::new().await;
     bench.publish(vec![keyed("k", "k1"), keyed("k", "k2")]).await;
     let head = bench.lease(9).await;
-    bench.settle(head, Verdict::Dead("bad".into())).await;
+    bench.settle(head, Settlement::DeadLetter("bad".into())).await;
     assert_eq!(bodies(&bench.lease(9).await), ["k2"]);
 }
 
@@ -80,7 +80,7 @@ async fn ids_are_never_given_twice() {
     let bench = Bench::new().await;
     let mut ids = bench.publish(vec![raw("a"), raw("b")]).await;
     let leased = bench.lease(9).await;
-    bench.settle(leased, Verdict::Done).await;
+    bench.settle(leased, Settlement::Done).await;
     let bench = bench.crash().await;
     ids.extend(bench.publish(vec![raw("c")]).await);
     let nowhere = bench.queue.publish(&Source::topic("nobody"), vec![raw("d")]).await.unwrap();
@@ -127,14 +127,14 @@ async fn a_settled_message_is_not_settled_twice() {
     let bench = Bench::new().await;
     bench.publish(vec![raw("a")]).await;
     let first = bench.lease(1).await;
-    bench.settle(first.clone(), Verdict::Again(seconds(0))).await;
-    bench.settle(first.clone(), Verdict::Dead("twice".into())).await;
+    bench.settle(first.clone(), Settlement::Retry(seconds(0))).await;
+    bench.settle(first.clone(), Settlement::DeadLetter("twice".into())).await;
     assert_eq!(bench.counts(), (1, 0, 0));
     let second = bench.lease(1).await;
-    bench.settle(first, Verdict::Done).await;
+    bench.settle(first, Settlement::Done).await;
     assert_eq!(bench.counts(), (0, 1, 0));
-    bench.settle(second.clone(), Verdict::Done).await;
-    bench.settle(second, Verdict::Done).await;
+    bench.settle(second.clone(), Settlement::Done).await;
+    bench.settle(second, Settlement::Done).await;
     assert_eq!(bench.counts(), (0, 0, 0));
 }
 
@@ -156,7 +156,7 @@ async fn a_retry_is_never_early() {
     let bench = Bench::new().await;
     bench.publish(vec![raw("a")]).await;
     let leased = bench.lease(1).await;
-    bench.settle(leased, Verdict::Again(Duration::from_micros(1_500))).await;
+    bench.settle(leased, Settlement::Retry(Duration::from_micros(1_500))).await;
     let due = bench.queue.next_due(&bench.jobs).unwrap().unwrap();
     assert_eq!(due, bench.clock.now() + Duration::from_millis(2));
     bench.clock.advance(Duration::from_millis(1));

@@ -1,10 +1,10 @@
-//! Ten thousand messages with random verdicts, crashes and redrives, against a model of what
+//! Ten thousand messages with random settlements, crashes and redrives, against a model of what
 //! `memory` does with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use isobar_abstraction::driver::{Clock, Verdict};
+use isobar_abstraction::driver::{Clock, Settlement};
 
 use super::*;
 
@@ -48,15 +48,15 @@ impl Model {
         due.into_iter().take(limit).map(|(_, entry)| lease(entry)).collect()
     }
 
-    fn settle(&mut self, sequence: u64, verdict: &Verdict, now: SystemTime) {
+    fn settle(&mut self, sequence: u64, settlement: &Settlement, now: SystemTime) {
         let entry = self.alive.get_mut(&sequence).unwrap();
-        match verdict {
-            Verdict::Again(after) => {
+        match settlement {
+            Settlement::Retry(after) => {
                 (entry.due, entry.attempt, entry.leased) = (now + *after, entry.attempt + 1, false);
                 return;
             }
-            Verdict::Dead(_) => drop(self.dead.insert(entry.id, entry.key.clone())),
-            Verdict::Done => {}
+            Settlement::DeadLetter(_) => drop(self.dead.insert(entry.id, entry.key.clone())),
+            Settlement::Done => {}
         }
         self.alive.remove(&sequence);
     }
@@ -91,11 +91,11 @@ impl Dice {
         (self.0 >> 33) % limit
     }
 
-    fn verdict(&mut self) -> Verdict {
+    fn settlement(&mut self) -> Settlement {
         match self.below(10) {
-            0 => Verdict::Dead("dice".into()),
-            1..=2 => Verdict::Again(seconds(self.below(30))),
-            _ => Verdict::Done,
+            0 => Settlement::DeadLetter("dice".into()),
+            1..=2 => Settlement::Retry(seconds(self.below(30))),
+            _ => Settlement::Done,
         }
     }
 
@@ -133,9 +133,9 @@ impl Game {
     async fn settle(&mut self) {
         let now = self.bench.clock.now();
         let some = self.leased.split_off(self.dice.below(self.leased.len() as u64 + 1) as usize);
-        let settled: Vec<_> = some.into_iter().map(|leased| (leased, self.dice.verdict())).collect();
-        for (leased, verdict) in &settled {
-            self.model.settle(leased.sequence, verdict, now);
+        let settled: Vec<_> = some.into_iter().map(|leased| (leased, self.dice.settlement())).collect();
+        for (leased, settlement) in &settled {
+            self.model.settle(leased.sequence, settlement, now);
         }
         self.bench.queue.settle(&self.bench.jobs, settled).await.unwrap();
     }

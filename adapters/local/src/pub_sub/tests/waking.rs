@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use futures_util::FutureExt;
-use isobar_abstraction::driver::{Clock, Verdict};
+use isobar_abstraction::driver::{Clock, Settlement};
 
 use super::*;
 use crate::clock::SetClock;
@@ -37,7 +37,7 @@ async fn every_change_wakes_all_workers() {
     assert_eq!(woken(), (true, true), "publish");
     let leased = bench.lease(9).await;
     assert_eq!(woken(), (false, false), "lease");
-    bench.settle(leased, Verdict::Dead("bad".into())).await;
+    bench.settle(leased, Settlement::DeadLetter("bad".into())).await;
     assert_eq!(woken(), (true, true), "settle");
     bench.queue.redrive(&bench.jobs, None).await.unwrap();
     assert_eq!(woken(), (true, true), "redrive");
@@ -88,7 +88,7 @@ async fn a_clock_that_is_set_back_delays_no_message() {
         queue.publish(&jobs, vec![raw("again"), keyed("k", "first"), keyed("k", "second")]).await.unwrap();
         let mut leased = queue.lease(&jobs, 10).await.unwrap();
         let first = leased.pop().unwrap();
-        queue.settle(&jobs, vec![(leased.pop().unwrap(), Verdict::Again(seconds(3_600)))]).await.unwrap();
+        queue.settle(&jobs, vec![(leased.pop().unwrap(), Settlement::Retry(seconds(3_600)))]).await.unwrap();
         queue.publish(&jobs, vec![raw("fresh")]).await.unwrap();
         clock.set_back(day * 2);
         if restart {
@@ -99,7 +99,7 @@ async fn a_clock_that_is_set_back_delays_no_message() {
         let again = queue.lease(&jobs, 10).await.unwrap();
         assert!(bodies(&again).contains(&"fresh"), "{:?}", bodies(&again));
         let first = again.into_iter().find(|leased| leased.message.body == "first").unwrap_or(first);
-        queue.settle(&jobs, vec![(first, Verdict::Done)]).await.unwrap();
+        queue.settle(&jobs, vec![(first, Settlement::Done)]).await.unwrap();
         assert_eq!(bodies(&queue.lease(&jobs, 10).await.unwrap()), ["second"]);
         clock.advance(seconds(3_599));
         assert_eq!(bodies(&queue.lease(&jobs, 10).await.unwrap()), [""; 0], "a retry never comes early");
@@ -117,7 +117,7 @@ async fn what_waits_to_be_stored_while_the_clock_is_set_back_has_the_new_time() 
     queue.publish(&jobs, vec![raw("again")]).await.unwrap();
     let leased = queue.lease(&jobs, 1).await.unwrap().pop().unwrap();
     let hold = hold_writer(&store);
-    let mut settled = Box::pin(queue.settle(&jobs, vec![(leased, Verdict::Again(seconds(5)))]));
+    let mut settled = Box::pin(queue.settle(&jobs, vec![(leased, Settlement::Retry(seconds(5)))]));
     assert!(settled.as_mut().now_or_never().is_none());
     clock.set_back(seconds(86_400));
     drop(hold);

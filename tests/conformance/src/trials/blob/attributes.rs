@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isobar::ErrorKind;
-use isobar::blob::{Bucket, PutMode, WriteOptions};
+use isobar::blob::{Bucket, PutMode, PutOptions};
 use isobar::driver::Limits;
 
 use super::{content, in_pieces, keys_of};
@@ -19,8 +19,8 @@ crate::trials![
     "BL-17" => names_and_values_that_a_service_would_change_are_invalid_input,
 ];
 
-fn all_options() -> WriteOptions {
-    WriteOptions::default()
+fn all_options() -> PutOptions {
+    PutOptions::default()
         .with_content_type("text/html; charset=utf-8")
         .with_cache_control("public, max-age=60")
         .with_metadata("author", "Ada Lovelace <ada@example.org>")
@@ -36,7 +36,7 @@ async fn attributes(files: &Bucket, key: &str) -> isobar::Result<Attributes> {
     Ok((object.content_type, object.cache_control, object.metadata))
 }
 
-fn given(options: &WriteOptions) -> Attributes {
+fn given(options: &PutOptions) -> Attributes {
     (options.content_type.clone(), options.cache_control.clone(), options.metadata.clone())
 }
 
@@ -44,7 +44,7 @@ async fn type_cache_control_and_metadata_come_back_as_they_were_given(world: Box
     let files = world.cloud().bucket("files");
     files.put_with("all", "x", all_options()).await?;
     assert_eq!(attributes(&files, "all").await?, given(&all_options()));
-    let options = WriteOptions::from(PutMode::Create).with_content_type("image/png").with_metadata("k", "v");
+    let options = PutOptions::from(PutMode::Create).with_content_type("image/png").with_metadata("k", "v");
     files.put_with("some", "", options.clone()).await?;
     assert_eq!(attributes(&files, "some").await?, given(&options));
     let mut update = all_options();
@@ -57,7 +57,7 @@ async fn type_cache_control_and_metadata_come_back_as_they_were_given(world: Box
 async fn an_overwrite_replaces_type_cache_control_and_metadata(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     files.put_with("a", "x", all_options()).await?;
-    let other = WriteOptions::default().with_content_type("text/plain").with_metadata("other", "1");
+    let other = PutOptions::default().with_content_type("text/plain").with_metadata("other", "1");
     files.put_with("a", "x", other.clone()).await?;
     assert_eq!(attributes(&files, "a").await?, given(&other));
     files.put_with("a", "x", all_options()).await?;
@@ -98,8 +98,7 @@ async fn a_ranged_read_tells_them_too(world: Box<dyn World>) -> Checked {
 
 async fn metadata_of_exactly_2000_bytes_is_taken_and_one_byte_more_is_too_large(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
-    let of =
-        |size: usize| WriteOptions::default().with_metadata("name", "v".repeat(size - 8)).with_metadata("n", "v00");
+    let of = |size: usize| PutOptions::default().with_metadata("name", "v".repeat(size - 8)).with_metadata("n", "v00");
     files.put_with("a", "x", of(2_000)).await?;
     assert_eq!(attributes(&files, "a").await?, given(&of(2_000)));
     let refused = files.put_with("b", "x", of(2_001)).await.unwrap_err();
@@ -116,7 +115,7 @@ async fn names_and_values_that_a_service_would_change_are_invalid_input(world: B
     let files = world.cloud().bucket("files");
     let names = ["", "Upper", "a-b", "1a", "_a", "a b", "ä", "a.b", "a\n", "x:y"];
     let values = ["", " a", "a ", "ä", "a\nb", "a\r\nx-evil: 1", "a\tb", "\0", "\u{7f}", "\u{1f600}"];
-    let plain = WriteOptions::default;
+    let plain = PutOptions::default;
     let options = names.map(|name| plain().with_metadata(name, "v")).into_iter();
     let options = options.chain(values.map(|value| plain().with_metadata("n", value)));
     let options = options.chain(values.map(|value| plain().with_content_type(value)));

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future, stream};
-use isobar::blob::{Bucket, PutMode, WriteOptions};
+use isobar::blob::{Bucket, PutMode, PutOptions};
 
 use super::{content, in_pieces, keys_of, text};
 use crate::{Checked, World};
@@ -23,8 +23,8 @@ fn filled(byte: u8) -> Bytes {
     Bytes::from(vec![byte; 100_000 + usize::from(byte)])
 }
 
-fn named(byte: u8) -> WriteOptions {
-    WriteOptions::default().with_metadata("byte", byte.to_string())
+fn named(byte: u8) -> PutOptions {
+    PutOptions::default().with_metadata("byte", byte.to_string())
 }
 
 /// The object must be one that was written, whole, with the metadata that belongs to it.

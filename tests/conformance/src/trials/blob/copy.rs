@@ -1,7 +1,7 @@
 //! Copies within a bucket.
 
 use isobar::ErrorKind;
-use isobar::blob::{PutMode, WriteOptions};
+use isobar::blob::{PutMode, PutOptions};
 
 use super::{STRANGE_KEYS, content, in_pieces, keys_of, text};
 use crate::{Checked, World};
@@ -19,8 +19,8 @@ crate::trials![
     "BL-15" => a_copy_over_a_version_is_unsupported_and_changes_nothing,
 ];
 
-fn described() -> WriteOptions {
-    let options = WriteOptions::default().with_content_type("text/html").with_cache_control("no-cache");
+fn described() -> PutOptions {
+    let options = PutOptions::default().with_content_type("text/html").with_cache_control("no-cache");
     options.with_metadata("author", "ada").with_metadata("n", "1")
 }
 
@@ -42,11 +42,11 @@ async fn a_copy_keeps_content_type_cache_control_and_metadata(world: Box<dyn Wor
 
 async fn a_copy_replaces_all_of_what_it_overwrites(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
-    files.put_with("a", "new", WriteOptions::default().with_metadata("of", "a")).await?;
+    files.put_with("a", "new", PutOptions::default().with_metadata("of", "a")).await?;
     let old = files.put_with("b", "something longer", described()).await?;
     files.copy("a", "b", PutMode::Overwrite).await?;
     let copy = files.get("b").await?;
-    assert_eq!(copy.metadata, WriteOptions::default().with_metadata("of", "a").metadata);
+    assert_eq!(copy.metadata, PutOptions::default().with_metadata("of", "a").metadata);
     assert_eq!(copy.cache_control, None);
     assert_eq!(copy.bytes().await?, "new");
     let lost = files.put_with("b", "x", PutMode::Update(old)).await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use isobar::blob::{ListCursor, PutMode, WriteOptions};
+use isobar::blob::{ListCursor, PutMode, PutOptions};
 use isobar::{App, Context, ErrorKind, ObjectEvent};
 use object_store::ObjectStoreExt;
 use parking_lot::Mutex;
@@ -29,7 +29,7 @@ async fn reopened(world: Box<dyn World>) -> Result<Box<dyn World>, Box<dyn std::
 async fn objects_outlive_the_process(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
-    let options = WriteOptions::default().with_content_type("image/png").with_cache_control("no-cache");
+    let options = PutOptions::default().with_content_type("image/png").with_cache_control("no-cache");
     let large = content(9 << 20);
     files.put_stream("large", in_pieces(large.clone(), 1 << 20), options.with_metadata("n", "1")).await?;
     files.put("empty", "").await?;

@@ -1,7 +1,7 @@
 //! Conditional writes and reads of one object.
 
 use isobar::ErrorKind;
-use isobar::blob::{GetOptions, PutMode, Version, WriteOptions};
+use isobar::blob::{GetOptions, PutMode, PutOptions, Version};
 
 use super::{content, in_pieces, keys_of, text};
 use crate::trials::hostile_versions;
@@ -32,7 +32,7 @@ async fn create_takes_a_free_object_key_and_one_that_was_deleted(world: Box<dyn 
 
 async fn create_on_a_taken_object_key_is_already_exists_and_changes_nothing(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
-    let version = files.put_with("a", "old", WriteOptions::default().with_metadata("is", "old")).await?;
+    let version = files.put_with("a", "old", PutOptions::default().with_metadata("is", "old")).await?;
     for content in ["new", "", "old"] {
         let error = files.put_with("a", content, PutMode::Create).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);

@@ -1,6 +1,6 @@
 //! Many writers of one object at the same time: one wins, and it is whole.
 
-use isobar::blob::{PutMode, Version, WriteOptions};
+use isobar::blob::{PutMode, PutOptions, Version};
 use isobar::{ErrorKind, Result};
 
 use super::{content, in_pieces, keys_of, text};
@@ -53,7 +53,7 @@ async fn one_of_many_racing_streamed_creates_wins(world: Box<dyn World>) -> Chec
     let whole = content(8 << 20);
     let results = at_once(4, |number| {
         let (files, whole) = (files.clone(), whole.clone());
-        let options = WriteOptions::from(PutMode::Create).with_metadata("writer", number.to_string());
+        let options = PutOptions::from(PutMode::Create).with_metadata("writer", number.to_string());
         async move { files.put_stream("a", in_pieces(whole, 1 << 20), options).await }
     });
     let results = results.await;
@@ -113,7 +113,7 @@ async fn many_writers_that_try_again_all_count(world: Box<dyn World>) -> Checked
 async fn racing_overwrites_of_an_object_leave_one_of_them_whole(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     let versions = at_once(WRITERS, |number| {
-        let options = WriteOptions::default().with_metadata("writer", number.to_string());
+        let options = PutOptions::default().with_metadata("writer", number.to_string());
         let files = files.clone();
         async move { files.put_with("a", vec![number as u8; 10_000 + number], options).await }
     });
@@ -128,7 +128,7 @@ async fn racing_overwrites_of_an_object_leave_one_of_them_whole(world: Box<dyn W
 async fn racing_streams_leave_one_of_them_whole(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     let versions = at_once(4, |number| {
-        let options = WriteOptions::default().with_metadata("writer", number.to_string());
+        let options = PutOptions::default().with_metadata("writer", number.to_string());
         let (files, whole) = (files.clone(), bytes::Bytes::from(vec![number as u8; (8 << 20) + number]));
         async move { files.put_stream("a", in_pieces(whole, 700_001), options).await }
     });
@@ -143,7 +143,7 @@ async fn racing_streams_leave_one_of_them_whole(world: Box<dyn World>) -> Checke
 
 async fn a_reader_beside_a_writer_reads_one_write_whole(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
-    let of = |number: usize| WriteOptions::default().with_metadata("n", number.to_string());
+    let of = |number: usize| PutOptions::default().with_metadata("n", number.to_string());
     files.put_with("a", vec![0; 50_000], of(0)).await?;
     let writer = files.clone();
     let writing = tokio::spawn(async move {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request};
 use isobar::TestResponse;
-use isobar::blob::{Bucket, GetOptions, WriteOptions};
+use isobar::blob::{Bucket, GetOptions, PutOptions};
 use isobar::clock;
 use isobar::driver::Limits;
 use isobar::prelude::*;
@@ -82,7 +82,7 @@ async fn ask(
 
 async fn an_object_is_served_with_its_headers_and_head_has_the_same(world: Box<dyn World>) -> Checked {
     let (app, files) = server(&*world).await?;
-    let options = WriteOptions::default().with_content_type("image/svg+xml").with_cache_control("max-age=60");
+    let options = PutOptions::default().with_content_type("image/svg+xml").with_cache_control("max-age=60");
     files.put_with("typed", "<svg/>", options).await?;
     files.put("plain", "hello").await?;
     for (key, content_type, cache_control, body) in
@@ -110,7 +110,7 @@ async fn an_object_is_served_with_its_headers_and_head_has_the_same(world: Box<d
 
 async fn an_object_is_a_response_by_itself(world: Box<dyn World>) -> Checked {
     let (app, files) = server(&*world).await?;
-    files.put_with("a", "hello", WriteOptions::default().with_content_type("text/plain")).await?;
+    files.put_with("a", "hello", PutOptions::default().with_content_type("text/plain")).await?;
     let answer = app.get("/object").await?;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "hello"));
     assert_eq!((answer.header("content-type"), answer.header("content-length")), (Some("text/plain"), Some("5")));
@@ -183,7 +183,7 @@ async fn a_range_without_a_byte_of_the_object_is_416_with_its_size(world: Box<dy
 
 async fn an_object_that_the_client_has_is_304_until_it_is_written(world: Box<dyn World>) -> Checked {
     let (app, files) = server(&*world).await?;
-    files.put_with("a", "old", WriteOptions::default().with_cache_control("max-age=60")).await?;
+    files.put_with("a", "old", PutOptions::default().with_cache_control("max-age=60")).await?;
     let first = app.get("/served/a").await?;
     let (tag, modified) = (first.header("etag").unwrap(), first.header("last-modified").unwrap());
     let (other, list) = ("\"another\"", format!("\"another\", W/{tag}"));
@@ -273,7 +273,7 @@ async fn a_lifetime_that_no_url_has_is_a_fault_of_the_app(world: Box<dyn World>)
 
 async fn content_of_users_is_served_in_a_sandbox(world: Box<dyn World>) -> Checked {
     let (app, files) = server(&*world).await?;
-    files.put_with("page", "<script>", WriteOptions::default().with_content_type("text/html")).await?;
+    files.put_with("page", "<script>", PutOptions::default().with_content_type("text/html")).await?;
     for (range, status) in [("none", 200), ("bytes=0-1", 206)] {
         let answer = ask(&*app, Method::GET, "/sandboxed/page", &[("range", range)]).await?;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (status, Some("text/html")));

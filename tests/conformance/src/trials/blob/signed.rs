@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use isobar::blob::{PutMode, SignedUrl, WriteOptions};
+use isobar::blob::{PutMode, PutOptions, SignedUrl};
 use isobar::{ErrorKind, TestResponse};
 
 use super::{content, keys_of, text};
@@ -61,7 +61,7 @@ async fn a_signed_get_returns_the_object(world: Box<dyn World>) -> Checked {
 
 async fn a_signed_get_tells_type_and_cache_control(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
-    let options = WriteOptions::default().with_content_type("image/svg+xml").with_cache_control("max-age=60");
+    let options = PutOptions::default().with_content_type("image/svg+xml").with_cache_control("max-age=60");
     files.put_with("a", "<svg/>", options).await?;
     let response = send(&*world, Method::GET, &files.signed_get("a", MINUTE).await?, "").await?;
     assert_eq!(response.header("content-type"), Some("image/svg+xml"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use isobar::blob::{Bucket, PutMode, WriteOptions, key};
+use isobar::blob::{self, Bucket, PutMode, key};
 use isobar::{Error, ErrorKind};
 use object_store::path::Path;
 use object_store::{
@@ -40,7 +40,7 @@ async fn read(store: &Arc<dyn ObjectStore>, name: &str) -> object_store::Result<
 async fn the_store_reads_what_the_bucket_wrote(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
-    let options = WriteOptions::default().with_content_type("text/html").with_metadata("author", "ada");
+    let options = blob::PutOptions::default().with_content_type("text/html").with_metadata("author", "ada");
     let version = files.put_with("dir/a", "hello", options).await?;
     let result = store.get(&path("dir/a")).await?;
     assert_eq!(result.meta.size, 5);

@@ -5,7 +5,7 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use isobar::blob::{Bucket, PutMode, WriteOptions};
+use isobar::blob::{Bucket, PutMode, PutOptions};
 use isobar::{Cloud, ErrorKind, Origin, Result};
 
 use super::{content, in_pieces, keys_of, text};
@@ -74,7 +74,7 @@ async fn the_version_of_a_streamed_write_is_good_for_update(world: Box<dyn World
 }
 
 /// A stream that breaks off behind so many bytes.
-async fn broken(files: &Bucket, key: &str, good: usize, options: WriteOptions) -> isobar::Error {
+async fn broken(files: &Bucket, key: &str, good: usize, options: PutOptions) -> isobar::Error {
     let good = in_pieces(content(good), 1 << 20).map(|piece| piece.map_err(|never| match never {}));
     let bad = stream::iter([Err(io::Error::other("the wire was cut"))]);
     files.put_stream(key, good.chain(bad), options).await.unwrap_err()
@@ -82,10 +82,10 @@ async fn broken(files: &Bucket, key: &str, good: usize, options: WriteOptions) -
 
 async fn a_stream_that_fails_early_or_late_leaves_what_was_there(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
-    let old = files.put_with("old", "old", WriteOptions::default().with_metadata("is", "old")).await?;
+    let old = files.put_with("old", "old", PutOptions::default().with_metadata("is", "old")).await?;
     for good in [0, 10, PART - 1, PART, PART + 1, LARGE] {
         for key in ["old", "new"] {
-            let options = WriteOptions::default().with_metadata("is", "new");
+            let options = PutOptions::default().with_metadata("is", "new");
             let error = broken(&files, key, good, options).await;
             assert!(format!("{error:?}").contains("the wire was cut"), "{error:?}");
             assert_eq!((error.kind(), error.origin()), (ErrorKind::InvalidInput, Origin::Data));

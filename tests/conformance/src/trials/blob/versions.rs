@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use isobar::ErrorKind;
-use isobar::blob::{PutMode, Version, WriteOptions};
+use isobar::blob::{PutMode, PutOptions, Version};
 
 use super::{in_pieces, text};
 use crate::{Checked, World};
@@ -47,8 +47,8 @@ async fn a_version_does_not_return_after_delete_and_create_of_the_same_content(w
 
 async fn a_write_of_other_metadata_alone_has_a_version_of_its_own(world: Box<dyn World>) -> Checked {
     let files = world.cloud().bucket("files");
-    let first = files.put_with("a", "same", WriteOptions::default().with_metadata("n", "1")).await?;
-    let second = files.put_with("a", "same", WriteOptions::default().with_metadata("n", "2")).await?;
+    let first = files.put_with("a", "same", PutOptions::default().with_metadata("n", "1")).await?;
+    let second = files.put_with("a", "same", PutOptions::default().with_metadata("n", "2")).await?;
     assert_ne!(first, second);
     let lost = files.put_with("a", "same", PutMode::Update(first)).await;
     assert_eq!(lost.unwrap_err().kind(), ErrorKind::Conflict);

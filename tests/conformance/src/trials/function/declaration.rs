@@ -25,7 +25,7 @@ crate::trials![
 ];
 
 /// Starts an app that must not start, and returns what it was told.
-async fn refusal<A: IntoApp>(world: &dyn World, app: impl FnOnce(&Cloud) -> A + Send + 'static) -> String {
+async fn service_error<A: IntoApp>(world: &dyn World, app: impl FnOnce(&Cloud) -> A + Send + 'static) -> String {
     let error = world.run(app).await.err().expect("it started");
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     told(&error)
@@ -49,7 +49,7 @@ async fn bad_cron_lines_are_told_with_what_is_wrong(world: Box<dyn World>) -> Ch
         ("0 0 31 4,JUN,9,11 *", "never runs"),
     ] {
         let app = move |_: &Cloud| App::new("clock").on_schedule("sweep", line, |_, _cx| async {});
-        let told = refusal(&*world, app).await;
+        let told = service_error(&*world, app).await;
         assert!(told.contains("`sweep`") && told.contains(problem), "{line:?}: {told}");
     }
     Ok(())
@@ -70,7 +70,7 @@ async fn two_handlers_for_one_trigger_are_told(world: Box<dyn World>) -> Checked
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
     };
-    let told = refusal(&*world, app).await;
+    let told = service_error(&*world, app).await;
     for twice in ["`http`", "topic `jobs`", "bucket `pages`", "schedule `sweep`", "function `stats`"] {
         assert!(told.contains(twice), "{twice} is not named in: {told}");
     }
@@ -93,7 +93,7 @@ async fn modules_that_collide_and_bad_prefixes_are_told(world: Box<dyn World>) -
             .mount("/shelf/", App::new("shelf"))
             .mount("/{id}", App::new("other"))
     };
-    let told = refusal(&*world, app).await;
+    let told = service_error(&*world, app).await;
     for problem in
         ["services at `/`", "services at `/desk/drawer`", "topic `jobs`", "schedule `sweep`", "`/shelf/`", "`/{id}`"]
     {
@@ -107,7 +107,7 @@ async fn what_makes_an_app_fail_is_told(world: Box<dyn World>) -> Checked {
         let _port: u16 = "many".parse()?;
         Ok(App::new("keyless"))
     };
-    let told = refusal(&*world, keyless).await;
+    let told = service_error(&*world, keyless).await;
     assert!(told.contains("invalid digit"), "{told}");
     let own = world.run(|_| Err::<App, _>(Error::conflict("another one runs"))).await.err().expect("it started");
     assert_eq!((own.kind(), own.message()), (ErrorKind::Conflict, "another one runs"));
@@ -124,7 +124,7 @@ async fn bad_names_of_resources_are_told(world: Box<dyn World>) -> Checked {
             cloud.bucket(bad);
             App::new("named")
         };
-        let told = refusal(&*world, app).await;
+        let told = service_error(&*world, app).await;
         for kind in ["table", "topic", "bucket"] {
             assert!(told.contains(&format!("{kind} `{bad}`")), "{kind} {bad:?}: {told}");
         }
@@ -139,7 +139,7 @@ async fn bad_names_of_app_schedules_and_functions_are_told(world: Box<dyn World>
                 .on_schedule(bad, "0 3 * * *", |_, _cx| async {})
                 .on_invoke(bad, |(), _cx| async { Ok::<_, Error>(()) })
         };
-        let told = refusal(&*world, app).await;
+        let told = service_error(&*world, app).await;
         for kind in ["app: `", "schedule: `", "function: `"] {
             assert!(told.contains(&format!("{kind}{bad}`")), "{kind}{bad}: {told}");
         }
@@ -155,7 +155,7 @@ async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> Ch
         cloud.bucket("pages-poison");
         App::new("named").on_message(&cloud.topic::<u32>("clicks-poison"), |_, _cx| async {})
     };
-    let told = refusal(&*world, app).await;
+    let told = service_error(&*world, app).await;
     for named in ["`clicks`", "`clicks-poison`", "`pages-poison`", "`azure-webjobs-hosts`"] {
         assert!(told.contains(named), "{named} is not named in: {told}");
     }
@@ -196,7 +196,7 @@ async fn a_trigger_on_a_resource_of_another_cloud_is_told(world: Box<dyn World>)
             .on_message(&other.topic::<u32>("jobs"), |_, _cx| async {})
             .on_object(&other.bucket("pages"), |_, _cx| async {})
     };
-    let told = refusal(&*world, app).await;
+    let told = service_error(&*world, app).await;
     assert!(told.contains("topic `jobs`") && told.contains("bucket `pages`"), "{told}");
     Ok(())
 }
@@ -211,7 +211,7 @@ async fn all_problems_are_told_at_once(world: Box<dyn World>) -> Checked {
             .on_schedule("dust", "whenever", |_, _cx| async {})
             .on_invoke("my stats", |(), _cx| async { Ok::<_, Error>(()) })
     };
-    let told = refusal(&*world, app).await;
+    let told = service_error(&*world, app).await;
     for problem in ["table `Links`", "app: `Shop`", "`http`", "`sweep`", "`dust`", "function: `my stats`"] {
         assert!(told.contains(problem), "{problem} is not named in: {told}");
     }
@@ -225,7 +225,7 @@ async fn a_kind_that_nothing_opens_and_an_option_of_two_values_are_told(world: B
         cloud.resource::<dyn KeyValue>(ResourceKind::Other("attic"), "chests");
         App::new("shop")
     };
-    let told = refusal(&*world, app).await;
+    let told = service_error(&*world, app).await;
     for problem in ["attic `chests`: ", "table `stock`: the option `rows` is both 7 and 8"] {
         assert!(told.contains(problem), "{told}");
     }

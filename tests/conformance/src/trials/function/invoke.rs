@@ -149,7 +149,7 @@ async fn an_error_of_the_handler_keeps_its_kind_and_message(world: Box<dyn World
         App::new("shop")
             .on_invoke("conflict", move |(), _cx| async move { Err::<(), _>(conflict()) })
             .on_invoke("missing", move |(), _cx| async move { Err::<(), _>(missing()) })
-            .on_invoke("invalid", |(), _cx| async { Err::<(), _>(Error::invalid("not an order")) })
+            .on_invoke("invalid", |(), _cx| async { Err::<(), _>(Error::invalid_input("not an order")) })
     };
     let app = world.run(app).await?;
     for (function, kind, message) in [

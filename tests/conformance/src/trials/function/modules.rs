@@ -174,7 +174,7 @@ async fn dead_letters(world: &dyn World, app: &dyn RunningApp) -> Result<[Vec<De
 
 async fn an_error_of_a_layer_counts_as_one_of_a_handler(world: Box<dyn World>) -> Checked {
     let log = Log::default();
-    let closed = |_, _, _| async { Err(isobar::axum::Error::new(Error::invalid("the desk is closed"))) };
+    let closed = |_, _, _| async { Err(isobar::axum::Error::new(Error::invalid_input("the desk is closed"))) };
     let app = desk_inside(&*world, &log, closed).await?;
     let answer = app.get("/a").await?;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);

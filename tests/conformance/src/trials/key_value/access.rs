@@ -20,7 +20,7 @@ crate::trials![
 async fn reads(items: &Table<i64>) -> Vec<Result<()>> {
     vec![
         items.get(("p", "a")).await.map(drop),
-        items.entry(("p", "a")).await.map(drop),
+        items.get_entry(("p", "a")).await.map(drop),
         items.get_many([("p", "a")]).await.map(drop),
         items.get_many(Vec::<Key>::new()).await.map(drop),
         items.query("p").page().await.map(drop),

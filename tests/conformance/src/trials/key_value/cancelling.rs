@@ -43,7 +43,7 @@ async fn a_put_that_is_dropped_happens_whole_or_not_at_all(world: Box<dyn World>
             whole(&items, &key, &allowed).await?;
         }
         // Whatever became of it, a condition on what is read now decides on the next write.
-        let version = items.entry(&key).await?.unwrap().version;
+        let version = items.get_entry(&key).await?.unwrap().version;
         match items.put_with(&key, &filled(200), PutMode::Update(version)).await {
             Ok(_) => whole(&items, &key, &[200, round]).await?,
             Err(error) => assert_eq!(error.kind(), isobar::ErrorKind::Conflict),

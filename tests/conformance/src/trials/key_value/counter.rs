@@ -43,7 +43,7 @@ async fn a_counter_is_an_item_that_every_read_and_write_takes(world: Box<dyn Wor
     assert_eq!(counters.scan().all().await?[0].value, -42);
     let taken = counters.put_with(("p", "a"), &1, PutMode::Create).await;
     assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
-    let version = counters.entry(("p", "a")).await?.unwrap().version;
+    let version = counters.get_entry(("p", "a")).await?.unwrap().version;
     counters.put_with(("p", "a"), &1, PutMode::Update(version)).await?;
     assert_eq!(counters.update(("p", "a"), |value| value.unwrap() * 10).await?, 10);
     assert_eq!(counters.add(("p", "a"), 1).await?, 11);
@@ -119,7 +119,7 @@ async fn add_to_what_is_no_integer_is_invalid_input_and_changes_nothing(world: B
         let version = raw.put("a", &text).await?;
         let error = raw.add("a", 1).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text:?}");
-        let entry = raw.entry("a").await?.unwrap();
+        let entry = raw.get_entry("a").await?.unwrap();
         assert_eq!((entry.value, entry.version), (text, version));
     }
     Ok(())
@@ -142,10 +142,10 @@ async fn add_keeps_the_expiry_and_put_ends_it(world: Box<dyn World>) -> Checked 
     counters.put_with("a", &5, PutOptions::default().with_ttl(Duration::from_secs(10))).await?;
     world.advance(Duration::from_secs(5));
     assert_eq!(counters.add("a", 1).await?, 6);
-    assert_eq!(counters.entry("a").await?.unwrap().expires_at, expires_at);
+    assert_eq!(counters.get_entry("a").await?.unwrap().expires_at, expires_at);
     world.advance(Duration::from_secs(5));
     assert_eq!(counters.get("a").await?, None);
     assert_eq!(counters.add("a", 1).await?, 1);
-    assert_eq!(counters.entry("a").await?.unwrap().expires_at, None);
+    assert_eq!(counters.get_entry("a").await?.unwrap().expires_at, None);
     Ok(())
 }

@@ -27,7 +27,7 @@ async fn are_different(items: &Table<usize>, keys: &[Key]) -> Checked {
     let many = items.get_many(keys).await?;
     assert_eq!(many, (0..keys.len()).map(Some).collect::<Vec<_>>());
     for (place, key) in keys.iter().enumerate() {
-        let entry = items.entry(key).await?.expect("the item is there");
+        let entry = items.get_entry(key).await?.expect("the item is there");
         assert_eq!((entry.value, &entry.key), (place, key));
         let found = items.query(key.partition.as_str()).range(key.sort.as_str()..=key.sort.as_str()).all().await?;
         assert_eq!(found.iter().map(|entry| entry.value).collect::<Vec<_>>(), [place], "{key:?}");

@@ -39,7 +39,7 @@ async fn create_on_a_taken_key_is_already_exists_and_changes_nothing(world: Box<
         assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
         assert!(!taken.is_retryable() && !taken.outcome_unknown());
     }
-    let entry = items.entry(("p", "a")).await?.unwrap();
+    let entry = items.get_entry(("p", "a")).await?.unwrap();
     assert_eq!((entry.value, entry.version), (1, version));
     items.put_with(("p", "b"), &2, PutMode::Create).await?;
     items.put_with(("q", "a"), &2, PutMode::Create).await?;
@@ -50,7 +50,7 @@ async fn update_succeeds_on_the_version_that_a_write_or_a_read_gave(world: Box<d
     let items = world.cloud().table::<u32>("items");
     let written = items.put(("p", "a"), &1).await?;
     items.put_with(("p", "a"), &2, PutMode::Update(written)).await?;
-    let read = items.entry(("p", "a")).await?.unwrap().version;
+    let read = items.get_entry(("p", "a")).await?.unwrap().version;
     items.put_with(("p", "a"), &3, PutMode::Update(read)).await?;
     let queried = items.query("p").all().await?.remove(0).version;
     items.put_with(("p", "a"), &4, PutMode::Update(queried)).await?;
@@ -68,7 +68,7 @@ async fn update_on_a_stale_version_is_conflict_and_changes_nothing(world: Box<dy
     let lost = items.put_with("a", &2, PutMode::Update(stale)).await.unwrap_err();
     assert_eq!(lost.kind(), ErrorKind::Conflict);
     assert!(!lost.outcome_unknown());
-    let entry = items.entry("a").await?.unwrap();
+    let entry = items.get_entry("a").await?.unwrap();
     assert_eq!((entry.value, entry.version), (1, current));
     Ok(())
 }
@@ -110,7 +110,7 @@ async fn the_version_of_another_item_or_table_is_conflict(world: Box<dyn World>)
         items.put("a", &number).await?;
         items.put("b", &number).await?;
     }
-    let other_item = items.entry("b").await?.unwrap().version;
+    let other_item = items.get_entry("b").await?.unwrap().version;
     assert_eq!(items.put_with("a", &9, PutMode::Update(other_item)).await.unwrap_err().kind(), ErrorKind::Conflict);
     let only = others.put("a", &0).await?;
     assert_eq!(items.put_with("a", &9, PutMode::Update(only)).await.unwrap_err().kind(), ErrorKind::Conflict);

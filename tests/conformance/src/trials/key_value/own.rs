@@ -138,12 +138,12 @@ async fn a_driver_shows_own_items_like_any_other(world: Box<dyn World>) -> Check
 
 async fn a_sort_key_of_isobars_own_is_invalid_input_everywhere(world: Box<dyn World>) -> Checked {
     let items = mixed(&world.cloud()).await?;
-    let version = items.entry(("p", "a")).await?.unwrap().version;
+    let version = items.get_entry(("p", "a")).await?.unwrap().version;
     for sort in [OWN.to_owned(), format!("{OWN}a"), format!("{OWN}none")] {
         let key = || Key::new("p", sort.as_str());
         let errors = [
             items.get(key()).await.err(),
-            items.entry(key()).await.err(),
+            items.get_entry(key()).await.err(),
             items.get_many([Key::new("p", "a"), key()]).await.err(),
             items.put(key(), &3).await.err(),
             items.update(key(), |_| 3).await.err(),

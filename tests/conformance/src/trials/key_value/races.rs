@@ -40,7 +40,7 @@ async fn one_of_many_racing_creates_wins(world: Box<dyn World>) -> Checked {
         });
         let results = results.await;
         let winner = winner(&results, ErrorKind::AlreadyExists);
-        let entry = items.entry(("p", round.to_string())).await?.unwrap();
+        let entry = items.get_entry(("p", round.to_string())).await?.unwrap();
         assert_eq!((entry.value, Some(&entry.version)), (winner, results[winner].as_ref().ok()));
     }
     Ok(())
@@ -68,7 +68,7 @@ async fn one_of_many_racing_updates_of_a_version_wins(world: Box<dyn World>) -> 
             async move { items.put_with("a", &number, PutMode::Update(version)).await }
         });
         let winner = winner(&results.await, ErrorKind::Conflict);
-        let entry = items.entry("a").await?.unwrap();
+        let entry = items.get_entry("a").await?.unwrap();
         assert_eq!(entry.value, winner);
         version = entry.version;
     }
@@ -129,7 +129,7 @@ async fn racing_overwrites_leave_one_of_them_whole(world: Box<dyn World>) -> Che
         async move { items.put("a", &vec![number; 2_000]).await }
     });
     let versions = versions.await.into_iter().collect::<Result<Vec<_>>>()?;
-    let entry = items.entry("a").await?.unwrap();
+    let entry = items.get_entry("a").await?.unwrap();
     let last = versions.iter().position(|version| *version == entry.version).expect("the version is none of theirs");
     assert!(entry.value == vec![last; 2_000], "the value is not that of the version");
     Ok(())

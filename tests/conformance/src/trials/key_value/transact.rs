@@ -114,8 +114,8 @@ async fn a_transaction_answers_in_the_order_of_its_writes_with_versions_that_wor
     let transaction = items.transact("p").put("b", &1).delete("z").put_with("a", &2, PutMode::Create).delete("y");
     let versions = transaction.commit().await?;
     let [Some(b), None, Some(a), None] = versions.as_slice() else { panic!("{versions:?}") };
-    assert_eq!(&items.entry(("p", "a")).await?.unwrap().version, a);
-    assert_eq!(&items.entry(("p", "b")).await?.unwrap().version, b);
+    assert_eq!(&items.get_entry(("p", "a")).await?.unwrap().version, a);
+    assert_eq!(&items.get_entry(("p", "b")).await?.unwrap().version, b);
     let next = items.transact("p").put_with("a", &3, PutMode::Update(a.clone())).delete_version("b", b.clone());
     next.commit().await?;
     assert_eq!(held(&items).await?, map(&[("a", 3)]));
@@ -141,7 +141,8 @@ async fn a_transaction_takes_strange_sort_keys(world: Box<dyn World>) -> Checked
 /// Moves 1 from one account to another, again and again until no other transfer was between.
 async fn transfer(accounts: Table<i64>, from: &str, to: &str) -> isobar::Result<()> {
     for _ in 0..1_000 {
-        let (Some(giver), Some(taker)) = (accounts.entry(("p", from)).await?, accounts.entry(("p", to)).await?) else {
+        let (Some(giver), Some(taker)) = (accounts.get_entry(("p", from)).await?, accounts.get_entry(("p", to)).await?)
+        else {
             panic!("an account is gone");
         };
         let transaction = accounts
@@ -276,7 +277,7 @@ async fn a_transaction_adds_to_counters(world: Box<dyn World>) -> Checked {
     let versions = adds.commit().await?;
     let [Some(new), Some(_), Some(put), Some(added), None] = versions.as_slice() else { panic!("{versions:?}") };
     for (sort, sum, version) in [("new", 3, new), ("put", -2, put), ("added", 15, added)] {
-        let entry = counters.entry(("p", sort)).await?.unwrap();
+        let entry = counters.get_entry(("p", sort)).await?.unwrap();
         assert_eq!((entry.value, &entry.version, entry.expires_at), (sum, version, None), "{sort}");
         assert_eq!(counters.add(("p", sort), 1).await?, sum + 1, "{sort}");
     }
@@ -315,11 +316,11 @@ async fn an_addition_in_a_transaction_keeps_the_expiry_and_begins_what_has_expir
     counters.put_with(("p", "a"), &5, living).await?;
     world.advance(Duration::from_secs(5));
     counters.transact("p").add("a", 1).commit().await?;
-    let entry = counters.entry(("p", "a")).await?.unwrap();
+    let entry = counters.get_entry(("p", "a")).await?.unwrap();
     assert_eq!((entry.value, entry.expires_at), (6, expires_at));
     world.advance(Duration::from_secs(5));
     counters.transact("p").put_with("mark", &1, PutMode::Create).add("a", 1).commit().await?;
-    let entry = counters.entry(("p", "a")).await?.unwrap();
+    let entry = counters.get_entry(("p", "a")).await?.unwrap();
     assert_eq!((entry.value, entry.expires_at), (1, None));
     Ok(())
 }

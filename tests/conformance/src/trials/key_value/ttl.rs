@@ -42,7 +42,7 @@ async fn an_expired_item_is_never_read(world: Box<dyn World>) -> Checked {
     let items = world.cloud().table::<i64>("items");
     expired(&*world, &items).await?;
     assert_eq!(items.get(("p", "a")).await?, None);
-    assert_eq!(items.entry(("p", "a")).await?, None);
+    assert_eq!(items.get_entry(("p", "a")).await?, None);
     assert_eq!(items.get_many([("p", "a"), ("p", "a")]).await?, [None, None]);
     assert_eq!(items.query("p").all().await?, []);
     assert_eq!(items.query("p").descending().all().await?, []);
@@ -71,7 +71,7 @@ async fn a_read_tells_the_expiry(world: Box<dyn World>) -> Checked {
     items.put_with(("p", "a"), &1, ten()).await?;
     items.put(("q", "a"), &1).await?;
     world.advance(Duration::from_secs(1));
-    assert_eq!(items.entry(("p", "a")).await?.unwrap().expires_at, expires_at);
+    assert_eq!(items.get_entry(("p", "a")).await?.unwrap().expires_at, expires_at);
     assert_eq!(items.query("p").all().await?[0].expires_at, expires_at);
     let mut scanned: Vec<_> = items.scan().all().await?.into_iter().map(|entry| entry.expires_at).collect();
     scanned.sort_unstable();
@@ -160,12 +160,12 @@ async fn update_keeps_the_expiry_and_begins_anew_after_it(world: Box<dyn World>)
     items.put_with("a", &1, ten()).await?;
     world.advance(TEN / 2);
     assert_eq!(items.update("a", |value| value.unwrap() + 1).await?, 2);
-    assert_eq!(items.entry("a").await?.unwrap().expires_at, expires_at);
+    assert_eq!(items.get_entry("a").await?.unwrap().expires_at, expires_at);
     world.advance(TEN / 2);
     assert_eq!(items.get("a").await?, None);
     let anew = items.update("a", |value| value.map_or(100, |value| value + 1)).await?;
     assert_eq!(anew, 100);
-    assert_eq!(items.entry("a").await?.unwrap().expires_at, None);
+    assert_eq!(items.get_entry("a").await?.unwrap().expires_at, None);
     Ok(())
 }
 
@@ -189,7 +189,7 @@ async fn milliseconds_count_and_a_part_of_one_counts_as_a_whole(world: Box<dyn W
         let start = world.now();
         let lives = Duration::from_millis(lives);
         items.put_with("a", &1, PutOptions::default().with_ttl(Duration::from_nanos(ttl))).await?;
-        assert_eq!(items.entry("a").await?.unwrap().expires_at, Some(start + lives), "{ttl} ns");
+        assert_eq!(items.get_entry("a").await?.unwrap().expires_at, Some(start + lives), "{ttl} ns");
         world.advance(lives);
         assert_eq!(items.get("a").await?, None, "{ttl} ns");
     }

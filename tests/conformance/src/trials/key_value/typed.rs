@@ -59,7 +59,7 @@ async fn a_value_of_another_type_is_invalid_input_in_every_read_and_stays_stored
     texts.put(("p", "a"), &"text".to_owned()).await?;
     let errors = [
         numbers.get(("p", "a")).await.unwrap_err(),
-        numbers.entry(("p", "a")).await.unwrap_err(),
+        numbers.get_entry(("p", "a")).await.unwrap_err(),
         numbers.get_many([("p", "a")]).await.unwrap_err(),
         numbers.query("p").all().await.unwrap_err(),
         numbers.scan().all().await.unwrap_err(),

@@ -17,7 +17,7 @@ crate::trials![
     "KV-17" => update_that_always_loses_gives_up_with_conflict,
     "KV-17" => update_of_a_value_of_another_type_is_invalid_input_and_leaves_it,
     "KV-17" => modify_changes_only_what_is_there_and_loses_no_race,
-    "KV-17" => modify_that_is_refused_writes_nothing_and_returns_the_refusal,
+    "KV-17" => modify_that_is_refused_writes_nothing_and_returns_the_service_error,
 ];
 
 async fn update_changes_what_is_there_and_returns_what_it_wrote(world: Box<dyn World>) -> Checked {
@@ -25,7 +25,7 @@ async fn update_changes_what_is_there_and_returns_what_it_wrote(world: Box<dyn W
     let old = items.put("a", &"one".to_owned()).await?;
     let written = items.update("a", |value| value.unwrap_or_default() + " two").await?;
     assert_eq!(written, "one two");
-    let entry = items.entry("a").await?.unwrap();
+    let entry = items.get_entry("a").await?.unwrap();
     assert_eq!(entry.value, "one two");
     assert_ne!(entry.version, old);
     Ok(())
@@ -134,7 +134,7 @@ async fn update_of_a_value_of_another_type_is_invalid_input_and_leaves_it(world:
     });
     assert_eq!(error.await.unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(!called, "the change saw what could not be read");
-    assert_eq!(texts.entry("a").await?.unwrap().version, version);
+    assert_eq!(texts.get_entry("a").await?.unwrap().version, version);
     Ok(())
 }
 
@@ -145,21 +145,21 @@ async fn modify_changes_only_what_is_there_and_loses_no_race(world: Box<dyn Worl
     let ttl = PutOptions::default().with_ttl(Duration::from_secs(60));
     let expires_at = {
         items.put_with("a", &0, ttl).await?;
-        items.entry("a").await?.unwrap().expires_at
+        items.get_entry("a").await?.unwrap().expires_at
     };
     let added = at_once(16, |_| {
         let items = items.clone();
         async move { items.modify("a", |value| Ok::<_, isobar::Error>(value + 1)).await }
     });
     assert!(added.await.iter().all(|added| matches!(added, Ok(Some(1..=16)))));
-    let entry = items.entry("a").await?.unwrap();
+    let entry = items.get_entry("a").await?.unwrap();
     assert_eq!((entry.value, entry.expires_at), (16, expires_at));
     world.advance(Duration::from_secs(60));
     assert_eq!(items.modify("a", |value| Ok::<_, isobar::Error>(value + 1)).await?, None);
     Ok(())
 }
 
-async fn modify_that_is_refused_writes_nothing_and_returns_the_refusal(world: Box<dyn World>) -> Checked {
+async fn modify_that_is_refused_writes_nothing_and_returns_the_service_error(world: Box<dyn World>) -> Checked {
     #[derive(Debug)]
     enum Refused {
         SoldOut(u32),
@@ -174,7 +174,7 @@ async fn modify_that_is_refused_writes_nothing_and_returns_the_refusal(world: Bo
     let version = stock.put("tea", &0).await?;
     let take = |left: u32| left.checked_sub(1).ok_or(Refused::SoldOut(left));
     assert!(matches!(stock.modify("tea", take).await, Err(Refused::SoldOut(0))));
-    assert_eq!(stock.entry("tea").await?.unwrap().version, version);
+    assert_eq!(stock.get_entry("tea").await?.unwrap().version, version);
     let Err(Refused::Store(error)) = stock.modify("", take).await else { panic!("an empty key was taken") };
     assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidInput, Some("get")));
     Ok(())

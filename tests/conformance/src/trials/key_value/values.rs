@@ -28,7 +28,7 @@ async fn all_reads(items: &Table<Bytes>) -> isobar::Result<Vec<Option<Bytes>>> {
     let first = |entries: Vec<isobar::key_value::Entry<Bytes>>| entries.into_iter().next().map(|entry| entry.value);
     let mut values = vec![
         items.get(("p", "s")).await?,
-        items.entry(("p", "s")).await?.map(|entry| entry.value),
+        items.get_entry(("p", "s")).await?.map(|entry| entry.value),
         first(items.query("p").all().await?),
         first(items.scan().all().await?),
     ];

@@ -52,7 +52,7 @@ async fn every_read_tells_the_version_of_the_last_write(world: Box<dyn World>) -
     let items = world.cloud().table::<u32>("items");
     for number in 0..5 {
         let version = items.put(("p", "a"), &number).await?;
-        assert_eq!(items.entry(("p", "a")).await?.unwrap().version, version);
+        assert_eq!(items.get_entry(("p", "a")).await?.unwrap().version, version);
         assert_eq!(items.query("p").all().await?[0].version, version);
         assert_eq!(items.scan().all().await?[0].version, version);
     }
@@ -62,7 +62,7 @@ async fn every_read_tells_the_version_of_the_last_write(world: Box<dyn World>) -
 async fn every_kind_of_write_changes_the_version(world: Box<dyn World>) -> Checked {
     let items = world.cloud().table::<i64>("items");
     let key = ("p", "a");
-    let version = async || items.entry(key).await.map(|entry| entry.unwrap().version);
+    let version = async || items.get_entry(key).await.map(|entry| entry.unwrap().version);
     let mut versions = vec![items.put(key, &1).await?];
     items.add(key, 1).await?;
     versions.push(version().await?);
@@ -96,7 +96,7 @@ async fn a_version_is_text_that_a_header_can_carry(world: Box<dyn World>) -> Che
     assert_eq!(header.to_str()?.trim(), version.as_str());
     let through_json: Version = serde_json::from_str(&serde_json::to_string(&version)?)?;
     items.put_with("a", &2, PutMode::Update(through_json)).await?;
-    let read = items.entry("a").await?.unwrap().version;
+    let read = items.get_entry("a").await?.unwrap().version;
     items.put_with("a", &3, PutMode::Update(Version::new(read.as_str()))).await?;
     Ok(())
 }

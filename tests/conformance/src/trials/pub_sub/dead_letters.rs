@@ -123,7 +123,7 @@ async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<
     Ok(())
 }
 
-/// The app's own refusal, bare and inside another error, an argument that is refused, and, which a new write may mend,
+/// The app's own service error, bare and inside another error, an argument that is refused, and, which a new write may mend,
 /// what is stored.
 async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<dyn World>) -> Checked {
     let app = |cloud: &Cloud| {
@@ -132,8 +132,8 @@ async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<
             let notes = notes.clone();
             async move {
                 match message.body.as_str() {
-                    "app" => Err(Error::invalid("not a job"))?,
-                    "inside" => Err(axum::Error::new(Error::invalid("not a job")))?,
+                    "app" => Err(Error::invalid_input("not a job"))?,
+                    "inside" => Err(axum::Error::new(Error::invalid_input("not a job")))?,
                     "request" => notes.put("", &1).await.map(drop)?,
                     _ => notes.get("text").await.map(drop)?,
                 }

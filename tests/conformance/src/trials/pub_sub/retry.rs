@@ -103,7 +103,7 @@ async fn content_that_breaks_off_is_a_retry(world: Box<dyn World>) -> Checked {
             heard.add(job.attempt);
             let cut = (job.attempt == 1).then(|| Err(std::io::Error::other("the wire was cut")));
             let pieces = stream::iter([Ok(Bytes::from_static(b"film"))].into_iter().chain(cut));
-            async move { films.put_stream("a", pieces, WriteOptions::default()).await.map(drop) }
+            async move { films.put_stream("a", pieces, blob::PutOptions::default()).await.map(drop) }
         };
         App::new("worker").with_state(cloud.bucket("films")).on_message(patient, copy).build()
     };

@@ -174,12 +174,13 @@ impl RunningApp for AwsApp {
 
     async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
         let (parts, body) = request.into_parts();
-        let body = body.collect().await.map_err(|error| Error::invalid("no body").with_source(error))?.to_bytes();
+        let body = body.collect().await.map_err(|error| Error::invalid_input("no body").with_source(error))?.to_bytes();
         events::response(&self.call(&events::http(&parts, &body)).await?)
     }
 
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
-        let payload = std::str::from_utf8(&payload).map_err(|error| Error::invalid("no JSON").with_source(error))?;
+        let payload =
+            std::str::from_utf8(&payload).map_err(|error| Error::invalid_input("no JSON").with_source(error))?;
         let payload = if payload.is_empty() { String::new() } else { format!(",\"payload\":{payload}") };
         let event = format!("{{\"isobar\":\"invoke\",\"function\":{}{payload}}}", json!(function));
         self.handle(event.as_bytes()).await

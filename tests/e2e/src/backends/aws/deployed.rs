@@ -169,7 +169,7 @@ impl RunningApp for DeployedApp {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         parts.uri = format!("{}{path}", self.account.endpoint).parse().map_err(not_a_url)?;
         let host = format!("{}.execute-api.localhost", self.api);
-        let own = host.parse().map_err(|_| Error::invalid("not a host"))?;
+        let own = host.parse().map_err(|_| Error::invalid_input("not a host"))?;
         let asked = parts.headers.insert(http::header::HOST, own);
         let answer = send(Request::from_parts(parts, body)).await?;
         let asked = asked.as_ref().and_then(|asked| asked.to_str().ok()).unwrap_or(&host);
@@ -271,5 +271,5 @@ impl DeployedApp {
 }
 
 fn not_a_url(source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::invalid("not a URL").with_source(source)
+    Error::invalid_input("not a URL").with_source(source)
 }

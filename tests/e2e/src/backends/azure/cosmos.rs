@@ -44,7 +44,7 @@ fn call(endpoint: &str, method: Method, kind: &str, resource: &str, path: &str) 
         .header("x-ms-version", "2020-07-15"))
 }
 
-/// Errors: `AlreadyExists`, and `Internal` for any other refusal.
+/// Errors: `AlreadyExists`, and `Internal` for any other service error.
 async fn answered(request: Builder, body: String) -> Result<TestResponse> {
     let request = request.body(Body::from(body));
     let answer = send(request.map_err(|error| Error::internal("not a request").with_source(error))?).await?;

@@ -106,7 +106,7 @@ impl Storage {
         format!("{}/messages/{id}?popreceipt={}&", self.queue(queue), encoded(receipt))
     }
 
-    /// Errors: `NotFound`, and `Internal` for any other refusal.
+    /// Errors: `NotFound`, and `Internal` for any other service error.
     async fn call(&self, method: Method, url: String, body: Option<(&str, String)>) -> Result<isobar::TestResponse> {
         let mut request = Request::builder().method(&method).uri(format!("{url}{}", self.sas));
         request = request.header("x-ms-version", "2021-12-02").header("accept", "application/json;odata=nometadata");

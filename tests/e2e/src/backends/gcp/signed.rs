@@ -33,7 +33,7 @@ pub fn account() -> String {
     account.to_string()
 }
 
-/// Checks a request of somebody without a token to the service at `host`. `Err` is the status of the refusal.
+/// Checks a request of somebody without a token to the service at `host`. `Err` is the status of the service error.
 pub(super) fn check(request: &Request<Bytes>, host: &str, now: SystemTime) -> Result<(), StatusCode> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
     let pairs: BTreeMap<_, _> = url::form_urlencoded::parse(query).into_owned().collect();

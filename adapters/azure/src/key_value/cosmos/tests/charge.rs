@@ -5,7 +5,7 @@ use isobar_testkit::Log;
 use super::*;
 
 #[tokio::test]
-async fn a_span_tells_the_charge_of_a_success_and_of_a_refusal() {
+async fn a_span_tells_the_charge_of_a_success_and_of_a_service_error() {
     let log = Log::start();
     let charged = |mut answer: Answer, charge: &'static str| {
         answer.headers_mut().insert("x-ms-request-charge", charge.parse().unwrap());

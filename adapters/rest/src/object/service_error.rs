@@ -1,11 +1,11 @@
-//! What the refusal of an object store means, whichever service it is.
+//! What the service error of an object store means, whichever service it is.
 
 use http::StatusCode;
 use isobar_abstraction::{Error, ErrorKind, Origin};
 use object_store::PutMode;
 use object_store::path::Path;
 
-use crate::Refusal;
+use crate::ServiceError;
 
 /// What a service refused, as its status and its code say it.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub enum Refused {
 
 impl Refused {
     /// The error of a request that was to meet `mode`; `Overwrite` also of reads. Whether the outcome is unknown is the
-    /// [`Refusal`]'s to say.
+    /// [`Service error`]'s to say.
     pub fn error(self, mode: &PutMode) -> Error {
         let no_object = || Error::not_found("no such object").with_origin(Origin::Data);
         match self {
@@ -46,15 +46,15 @@ impl Refused {
             Self::Unmet if *mode == PutMode::Create => Self::Exists.error(mode),
             Self::Unmet => Error::conflict("the object is not in the version that was expected"),
             Self::Overtaken(message) => Error::conflict(message),
-            Self::EmptyRange => Error::invalid("the range holds no byte of the object").with_origin(Origin::Data),
+            Self::EmptyRange => Error::invalid_input("the range holds no byte of the object").with_origin(Origin::Data),
             Self::Other(kind, message) => Error::new(kind, message).with_origin(Origin::Service),
         }
     }
 }
 
 /// The error of a read that was refused: `If-None-Match` and `If-Modified-Since` are answered by one of their own.
-pub fn refused_read(at: &Path, refusal: &Refusal, error: Error) -> object_store::Error {
-    if refusal.status() != StatusCode::NOT_MODIFIED {
+pub fn refused_read(at: &Path, service_error: &ServiceError, error: Error) -> object_store::Error {
+    if service_error.status() != StatusCode::NOT_MODIFIED {
         return error.into();
     }
     let source = Error::conflict("the object has not changed");
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_an_error_by_what_the_write_had_to_find() {
+    fn a_service_error_is_an_error_by_what_the_write_had_to_find() {
         use ErrorKind::{AlreadyExists, Conflict, InvalidInput, NotFound, Throttled};
         let update = PutMode::Update(UpdateVersion { e_tag: None, version: None });
         let (read, create) = (PutMode::Overwrite, PutMode::Create);

@@ -1,12 +1,12 @@
-//! What a refusal becomes, and how often it is asked again.
+//! What a service error becomes, and how often it is asked again.
 
 use super::*;
 
 fn slow() -> Answer {
-    let mut refusal = refusal(429, "RESOURCE_EXHAUSTED", "Quota exceeded.");
+    let mut service_error = service_error(429, "RESOURCE_EXHAUSTED", "Quota exceeded.");
     let info = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.5s"});
-    refusal["error"]["details"] = json!([info]);
-    answer(429, refusal)
+    service_error["error"]["details"] = json!([info]);
+    answer(429, service_error)
 }
 
 #[tokio::test]
@@ -25,10 +25,10 @@ async fn the_service_says_how_long_to_wait() {
 #[tokio::test]
 async fn what_may_pass_is_tried_again() {
     let lost = || refused(409, "ABORTED", "Transaction lock timeout.");
-    for refusal in [failed(), refused(500, "INTERNAL", "x"), refused(504, "DEADLINE_EXCEEDED", "x"), lost()] {
-        let scene = Scene::script([refusal.clone(), found(text("x", &json!("w")))]).await;
+    for service_error in [failed(), refused(500, "INTERNAL", "x"), refused(504, "DEADLINE_EXCEEDED", "x"), lost()] {
+        let scene = Scene::script([service_error.clone(), found(text("x", &json!("w")))]).await;
         assert!(scene.table.get(&key()).await.unwrap().is_some());
-        let scene = Scene::script([refusal, written(1)]).await;
+        let scene = Scene::script([service_error, written(1)]).await;
         scene.table.put(put(PutMode::Overwrite)).await.unwrap();
         assert_eq!(scene.count(), 2);
     }
@@ -121,7 +121,7 @@ async fn an_index_that_is_left_out_is_a_fault_of_configuration() {
 }
 
 #[tokio::test]
-async fn each_refusal_has_its_kind() {
+async fn each_service_error_has_its_kind() {
     for (status, name, told, kind) in [
         (400, "INVALID_ARGUMENT", "x", ErrorKind::InvalidInput),
         (401, "UNAUTHENTICATED", "hush", ErrorKind::Unauthenticated),

@@ -1,4 +1,4 @@
-//! What a refusal becomes, and how often it is asked again.
+//! What a service error becomes, and how often it is asked again.
 
 use super::*;
 

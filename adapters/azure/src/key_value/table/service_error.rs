@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use isobar_abstraction::ErrorKind;
-use isobar_rest::Refusal;
+use isobar_rest::ServiceError;
 
 use super::batch;
 use crate::config::StorageAccount;
@@ -24,45 +24,47 @@ pub(super) fn place(account: &StorageAccount, table: &str) -> Place {
 }
 
 /// Reads what was refused, also a write of a transaction, which as a whole is always answered with 202.
-pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
+pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<ServiceError> {
     if answer.status() != StatusCode::ACCEPTED {
         return Some(known(service::read(answer)?, place));
     }
     let part = batch::parts(answer.body()).into_iter().find(|part| !part.status.is_success())?;
     let mut of_write = Response::new(Bytes::from(part.body));
     *of_write.status_mut() = part.status;
-    let mut refusal = service::read(&of_write)?;
-    let told = refusal.message.split_once(':').and_then(|(at, rest)| Some((at.parse().ok()?, rest.to_owned())));
+    let mut service_error = service::read(&of_write)?;
+    let told = service_error.message.split_once(':').and_then(|(at, rest)| Some((at.parse().ok()?, rest.to_owned())));
     if let Some((write, message)) = told {
-        (refusal.write, refusal.message) = (Some(write), message);
+        (service_error.write, service_error.message) = (Some(write), message);
     }
-    Some(known(refusal, place))
+    Some(known(service_error, place))
 }
 
 /// The table of codes.
-fn known(refusal: Refusal, place: &Place) -> Refusal {
-    let kind = match refusal.code.as_str() {
-        _ if is_absent(&refusal) => ErrorKind::Conflict,
+fn known(service_error: ServiceError, place: &Place) -> ServiceError {
+    let kind = match service_error.code.as_str() {
+        _ if is_absent(&service_error) => ErrorKind::Conflict,
         "EntityAlreadyExists" => ErrorKind::AlreadyExists,
         "UpdateConditionNotSatisfied" | "ConditionNotMet" => ErrorKind::Conflict,
         "TableNotFound" | "TableBeingDeleted" => ErrorKind::NotFound,
         "EntityTooLarge" | "PropertyValueTooLarge" | "RequestBodyTooLarge" | "ContentLengthExceeded" => {
             ErrorKind::TooLarge
         }
-        _ if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
-        _ => refusal.kind,
+        _ if service_error.status() == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
+        _ => service_error.kind,
     };
-    let refusal = Refusal { kind, ..refusal };
-    Refusal { explanation: service::explained(&refusal, place), ..refusal }
+    let service_error = ServiceError { kind, ..service_error };
+    ServiceError { explanation: service::explained(&service_error, place), ..service_error }
 }
 
 /// There is no such row, in a table that there is.
-pub(super) fn is_absent(refusal: &Refusal) -> bool {
-    ["ResourceNotFound", "EntityNotFound"].contains(&refusal.code.as_str())
+pub(super) fn is_absent(service_error: &ServiceError) -> bool {
+    ["ResourceNotFound", "EntityNotFound"].contains(&service_error.code.as_str())
 }
 
 /// Did a condition not hold?
-pub(super) fn is_condition(refusal: &Refusal) -> bool {
+pub(super) fn is_condition(service_error: &ServiceError) -> bool {
     let codes = ["EntityAlreadyExists", "UpdateConditionNotSatisfied", "ConditionNotMet"];
-    is_absent(refusal) || codes.contains(&refusal.code.as_str()) || refusal.status() == StatusCode::PRECONDITION_FAILED
+    is_absent(service_error)
+        || codes.contains(&service_error.code.as_str())
+        || service_error.status() == StatusCode::PRECONDITION_FAILED
 }

@@ -6,16 +6,16 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use isobar_abstraction::ErrorKind;
 use isobar_rest::object::Refused;
-use isobar_rest::{Judgement, Refusal};
+use isobar_rest::{RetryDecision, ServiceError};
 use serde::Deserialize;
 
-use crate::refusal;
-use crate::refusal::code::{Meaning, meaning};
+use crate::service_error;
+use crate::service_error::code::{Meaning, meaning};
 
 /// What was refused, of a bucket in a region.
-pub(super) fn refused(refusal: &Refusal, bucket: &str, region: &str) -> Refused {
+pub(super) fn refused(service_error: &ServiceError, bucket: &str, region: &str) -> Refused {
     let config = |message| Refused::Other(ErrorKind::Config, message);
-    match (refusal.status().as_u16(), refusal.code.as_str()) {
+    match (service_error.status().as_u16(), service_error.code.as_str()) {
         (_, "NoSuchBucket") => Refused::NoBucket(format!(
             "no bucket `{bucket}` in S3: create it, as with `aws s3 mb s3://{bucket} --region {region}`"
         )),
@@ -28,14 +28,14 @@ pub(super) fn refused(refusal: &Refusal, bucket: &str, region: &str) -> Refused 
         (409, "ConditionalRequestConflict") => Refused::Overtaken("another write of this key came in between"),
         (416, _) => Refused::EmptyRange,
         (301, _) | (400, "" | "AuthorizationHeaderMalformed")
-            if let Some(right) = region_of(&refusal.answer).filter(|right| right.as_str() != region) =>
+            if let Some(right) = region_of(&service_error.answer).filter(|right| right.as_str() != region) =>
         {
             config(format!(
                 "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or give it the \
                  URL `s3://{bucket}?region={right}`"
             ))
         }
-        _ => Refused::Other(refusal.kind, refusal.explanation.clone()),
+        _ => Refused::Other(service_error.kind, service_error.explanation.clone()),
     }
 }
 
@@ -52,22 +52,22 @@ fn region_of(answer: &Response<Bytes>) -> Option<String> {
 }
 
 /// Reads what an answer refuses; one may come behind a success, in an answer that began before the work was done.
-pub(super) fn read(answer: &Response<Bytes>) -> Option<Refusal> {
+pub(super) fn read(answer: &Response<Bytes>) -> Option<ServiceError> {
     if answer.status().is_success() && !contains_error(answer) {
         return None;
     }
-    let (code, message) = refusal::code_and_message(answer);
-    let (kind, judgement) = (kind(answer.status().as_u16(), &code), judge_code(answer.status(), &code));
-    let refusal = Refusal::new(answer, code, &message);
-    Some(Refusal { kind, judgement, explanation: explained(&refusal), ..refusal })
+    let (code, message) = service_error::code_and_message(answer);
+    let (kind, decision) = (kind(answer.status().as_u16(), &code), decision_of_code(answer.status(), &code));
+    let service_error = ServiceError::new(answer, code, &message);
+    Some(ServiceError { kind, decision, explanation: explained(&service_error), ..service_error })
 }
 
 /// After a conflict the upload must be made anew:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>.
-pub(super) fn read_completion(answer: &Response<Bytes>) -> Option<Refusal> {
-    let refusal = read(answer)?;
-    let lost = refusal.code == "ConditionalRequestConflict";
-    Some(if lost { Refusal { judgement: Judgement::Final, ..refusal } } else { refusal })
+pub(super) fn read_completion(answer: &Response<Bytes>) -> Option<ServiceError> {
+    let service_error = read(answer)?;
+    let lost = service_error.code == "ConditionalRequestConflict";
+    Some(if lost { ServiceError { decision: RetryDecision::Final, ..service_error } } else { service_error })
 }
 
 fn contains_error(answer: &Response<Bytes>) -> bool {
@@ -75,10 +75,10 @@ fn contains_error(answer: &Response<Bytes>) -> bool {
     head.windows(7).any(|part| part == b"<Error>")
 }
 
-fn judge_code(status: StatusCode, code: &str) -> Judgement {
+fn decision_of_code(status: StatusCode, code: &str) -> RetryDecision {
     match (status.as_u16(), code) {
         // A function that a store of S3's kind does not have.
-        (501, _) => Judgement::Final,
+        (501, _) => RetryDecision::Final,
         (
             _,
             "SlowDown"
@@ -89,9 +89,9 @@ fn judge_code(status: StatusCode, code: &str) -> Judgement {
             | "XAmzContentSHA256Mismatch",
         )
         | (_, "ConditionalRequestConflict" | "OperationAborted" | "TooManyRequests")
-        | (429, _) => Judgement::Refused { after: None },
-        (_, "InternalError" | "ServiceUnavailable") | (500.., _) => Judgement::Failed,
-        _ => Judgement::Final,
+        | (429, _) => RetryDecision::Throttled { after: None },
+        (_, "InternalError" | "ServiceUnavailable") | (500.., _) => RetryDecision::Failed,
+        _ => RetryDecision::Final,
     }
 }
 
@@ -121,8 +121,8 @@ fn kind(status: u16, code: &str) -> ErrorKind {
     }
 }
 
-fn explained(refusal: &Refusal) -> String {
-    let Refusal { code, message, .. } = refusal;
+fn explained(service_error: &ServiceError) -> String {
+    let ServiceError { code, message, .. } = service_error;
     let next = match code.as_str() {
         "AccessDenied" => {
             "; allow it in the role's policy, and s3:ListBucket too, without which S3 answers so for an absent object"
@@ -133,7 +133,7 @@ fn explained(refusal: &Refusal) -> String {
         "NoSuchUpload" => "; the multipart write was completed, aborted or expired: write the object anew",
         _ => "",
     };
-    let status = refusal.status().as_u16();
+    let status = service_error.status().as_u16();
     match (code.is_empty(), status) {
         (false, _) => format!("S3 answered {code}: {message}{next}"),
         (true, 400) => "S3 answered 400, without a reason: the credentials may have expired".to_owned(),
@@ -153,45 +153,45 @@ mod tests {
         Response::builder().status(status).body(body.into()).unwrap()
     }
 
-    fn explained(answer: &Response<Bytes>) -> (ErrorKind, Judgement, String) {
+    fn explained(answer: &Response<Bytes>) -> (ErrorKind, RetryDecision, String) {
         let error = refused(answer).error(&PutMode::Overwrite);
-        (error.kind(), judge(answer), error.message().to_owned())
+        (error.kind(), decide(answer), error.message().to_owned())
     }
 
     fn refused(answer: &Response<Bytes>) -> Refused {
         super::refused(&read(answer).unwrap(), "pages", "eu-west-1")
     }
 
-    fn judge(answer: &Response<Bytes>) -> Judgement {
-        read(answer).unwrap().judgement
+    fn decide(answer: &Response<Bytes>) -> RetryDecision {
+        read(answer).unwrap().decision
     }
 
-    const REFUSED: Judgement = Judgement::Refused { after: None };
+    const REFUSED: RetryDecision = RetryDecision::Throttled { after: None };
 
     #[test]
-    fn codes_are_kinds_and_judgements() {
+    fn codes_are_kinds_and_decisions() {
         let throttled = ErrorKind::Throttled;
-        for (status, code, kind, judgement) in [
-            (403, "AccessDenied", ErrorKind::PermissionDenied, Judgement::Final),
-            (403, "InvalidAccessKeyId", ErrorKind::Unauthenticated, Judgement::Final),
-            (403, "SignatureDoesNotMatch", ErrorKind::Unauthenticated, Judgement::Final),
-            (400, "ExpiredToken", ErrorKind::Unauthenticated, Judgement::Final),
-            (404, "NoSuchKey", ErrorKind::NotFound, Judgement::Final),
-            (404, "NoSuchVersion", ErrorKind::NotFound, Judgement::Final),
-            (412, "PreconditionFailed", ErrorKind::Conflict, Judgement::Final),
-            (416, "InvalidRange", ErrorKind::InvalidInput, Judgement::Final),
-            (400, "EntityTooLarge", ErrorKind::TooLarge, Judgement::Final),
+        for (status, code, kind, decision) in [
+            (403, "AccessDenied", ErrorKind::PermissionDenied, RetryDecision::Final),
+            (403, "InvalidAccessKeyId", ErrorKind::Unauthenticated, RetryDecision::Final),
+            (403, "SignatureDoesNotMatch", ErrorKind::Unauthenticated, RetryDecision::Final),
+            (400, "ExpiredToken", ErrorKind::Unauthenticated, RetryDecision::Final),
+            (404, "NoSuchKey", ErrorKind::NotFound, RetryDecision::Final),
+            (404, "NoSuchVersion", ErrorKind::NotFound, RetryDecision::Final),
+            (412, "PreconditionFailed", ErrorKind::Conflict, RetryDecision::Final),
+            (416, "InvalidRange", ErrorKind::InvalidInput, RetryDecision::Final),
+            (400, "EntityTooLarge", ErrorKind::TooLarge, RetryDecision::Final),
             (503, "SlowDown", throttled, REFUSED),
-            (500, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
-            (503, "ServiceUnavailable", ErrorKind::Unavailable, Judgement::Failed),
+            (500, "InternalError", ErrorKind::Unavailable, RetryDecision::Failed),
+            (503, "ServiceUnavailable", ErrorKind::Unavailable, RetryDecision::Failed),
             (400, "RequestTimeout", ErrorKind::Unavailable, REFUSED),
-            (501, "NotImplemented", ErrorKind::Unsupported, Judgement::Final),
+            (501, "NotImplemented", ErrorKind::Unsupported, RetryDecision::Final),
             (409, "ConditionalRequestConflict", ErrorKind::Conflict, REFUSED),
-            (418, "Teapot", ErrorKind::Internal, Judgement::Final),
-            (200, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
+            (418, "Teapot", ErrorKind::Internal, RetryDecision::Final),
+            (200, "InternalError", ErrorKind::Unavailable, RetryDecision::Failed),
         ] {
-            let (found, judged, message) = explained(&answer(status, code));
-            assert_eq!((found, judged), (kind, judgement), "{status} {code}");
+            let (found, decided, message) = explained(&answer(status, code));
+            assert_eq!((found, decided), (kind, decision), "{status} {code}");
             assert!(!message.is_empty());
         }
     }
@@ -218,8 +218,8 @@ mod tests {
         let header = |status| Response::builder().status(status).header("x-amz-bucket-region", "us-east-2");
         let head = header(301).body(Bytes::new()).unwrap();
         for elsewhere in [malformed, head, header(400).body(Bytes::new()).unwrap()] {
-            let (kind, judgement, message) = explained(&elsewhere);
-            assert_eq!((kind, judgement), (ErrorKind::Config, Judgement::Final));
+            let (kind, decision, message) = explained(&elsewhere);
+            assert_eq!((kind, decision), (ErrorKind::Config, RetryDecision::Final));
             assert!(message.contains("s3://pages?region=us-east-2"), "{message}");
         }
         let here = Response::builder().status(400).header("x-amz-bucket-region", "eu-west-1");
@@ -235,8 +235,8 @@ mod tests {
     #[test]
     fn a_conflict_ends_an_upload() {
         let conflict = answer(409, "ConditionalRequestConflict");
-        let of_completion = |answer| read_completion(answer).unwrap().judgement;
-        assert_eq!((judge(&conflict), of_completion(&conflict)), (REFUSED, Judgement::Final));
+        let of_completion = |answer| read_completion(answer).unwrap().decision;
+        assert_eq!((decide(&conflict), of_completion(&conflict)), (REFUSED, RetryDecision::Final));
         assert_eq!(of_completion(&answer(503, "SlowDown")), REFUSED);
     }
 }

@@ -1,4 +1,4 @@
-//! What a refusal becomes, and how often it is asked again.
+//! What a service error becomes, and how often it is asked again.
 
 use super::*;
 
@@ -88,7 +88,7 @@ async fn a_missing_container_is_told_with_how_to_create_it() {
 }
 
 #[tokio::test]
-async fn each_refusal_has_its_kind() {
+async fn each_service_error_has_its_kind() {
     for (status, substatus, kind) in [
         (400, 0, ErrorKind::InvalidInput),
         (400, 1001, ErrorKind::Config),

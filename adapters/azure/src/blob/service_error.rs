@@ -7,19 +7,19 @@ use bytes::Bytes;
 use http::Response;
 use isobar_abstraction::ErrorKind;
 use isobar_rest::object::Refused;
-use isobar_rest::{Judgement, Refusal};
+use isobar_rest::{RetryDecision, ServiceError};
 
 use crate::config::{Access, StorageAccount};
 use crate::service::{self, Place};
 
 /// The errors of one container.
 #[derive(Debug, Clone)]
-pub(super) struct BlobRefusals {
+pub(super) struct BlobErrors {
     account: StorageAccount,
     container: String,
 }
 
-impl BlobRefusals {
+impl BlobErrors {
     pub(super) fn new(account: &StorageAccount, container: &str) -> Self {
         Self { account: account.clone(), container: container.to_owned() }
     }
@@ -32,8 +32,8 @@ impl BlobRefusals {
     }
 
     /// What was refused.
-    pub(super) fn refused(&self, refusal: &Refusal) -> Refused {
-        match (refusal.status().as_u16(), refusal.code.as_str()) {
+    pub(super) fn refused(&self, service_error: &ServiceError) -> Refused {
+        match (service_error.status().as_u16(), service_error.code.as_str()) {
             (_, "ContainerNotFound") => Refused::NoBucket(self.no_container()),
             (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => Refused::NoObject,
             // Without a code, as emulators answer, it may be the container that is missing.
@@ -51,7 +51,7 @@ impl BlobRefusals {
                 let message = format!("Blob Storage takes no container or object of this name in `{}`", self.container);
                 Refused::Other(ErrorKind::Config, message)
             }
-            _ => Refused::Other(refusal.kind, self.message(refusal)),
+            _ => Refused::Other(service_error.kind, self.message(service_error)),
         }
     }
 
@@ -63,8 +63,8 @@ impl BlobRefusals {
         )
     }
 
-    fn message(&self, refusal: &Refusal) -> String {
-        let Refusal { code, message, .. } = refusal;
+    fn message(&self, service_error: &ServiceError) -> String {
+        let ServiceError { code, message, .. } = service_error;
         let next = match (code.as_str(), &self.account.access) {
             ("AuthorizationPermissionMismatch" | "InsufficientAccountPermissions", Access::Identity) => {
                 "; give the identity the role Storage Blob Data Contributor"
@@ -85,21 +85,21 @@ impl BlobRefusals {
         };
         match code.is_empty() {
             false => format!("Blob Storage answered {code}: {message}{next}"),
-            true => format!("Blob Storage answered {}, without a reason", refusal.status().as_u16()),
+            true => format!("Blob Storage answered {}, without a reason", service_error.status().as_u16()),
         }
     }
 }
 
 /// Reads what an answer refuses.
-pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
-    let refusal = service::read(answer)?;
+pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<ServiceError> {
+    let service_error = service::read(answer)?;
     let status = answer.status().as_u16();
-    let judgement = match refusal.code.as_str() {
-        _ if status == 408 => Judgement::Refused { after: None },
-        "Md5Mismatch" | "Crc64Mismatch" => Judgement::Refused { after: None },
-        _ => refusal.judgement,
+    let decision = match service_error.code.as_str() {
+        _ if status == 408 => RetryDecision::Throttled { after: None },
+        "Md5Mismatch" | "Crc64Mismatch" => RetryDecision::Throttled { after: None },
+        _ => service_error.decision,
     };
-    let kind = match refusal.code.as_str() {
+    let kind = match service_error.code.as_str() {
         "MetadataTooLarge" | "BlockCountExceedsLimit" => ErrorKind::TooLarge,
         "BlobImmutableDueToPolicy" | "PublicAccessNotPermitted" => ErrorKind::PermissionDenied,
         "BlobArchived" | "BlobBeingRehydrated" | "InvalidBlobType" | "UnsupportedHeader" | "FeatureNotSupported" => {
@@ -112,10 +112,10 @@ pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<Refusal> {
         "ContainerBeingDeleted" | "ContainerDisabled" | "Md5Mismatch" | "Crc64Mismatch" => ErrorKind::Unavailable,
         _ if status == 413 => ErrorKind::TooLarge,
         // No call of ours is wrong but by its names and metadata, which have codes of their own.
-        _ if refusal.kind == ErrorKind::InvalidInput => ErrorKind::Internal,
-        _ => refusal.kind,
+        _ if service_error.kind == ErrorKind::InvalidInput => ErrorKind::Internal,
+        _ => service_error.kind,
     };
-    Some(Refusal { kind, judgement, ..refusal })
+    Some(ServiceError { kind, decision, ..service_error })
 }
 
 #[cfg(test)]
@@ -133,46 +133,46 @@ mod tests {
         Response::builder().status(status).body(body.into()).unwrap()
     }
 
-    fn refusals() -> BlobRefusals {
-        BlobRefusals::new(&StorageAccount::new("acc", Access::Identity), "pages")
+    fn service_errors() -> BlobErrors {
+        BlobErrors::new(&StorageAccount::new("acc", Access::Identity), "pages")
     }
 
-    fn refused(answer: &Response<Bytes>) -> Option<Refusal> {
-        read(answer, &refusals().place())
+    fn refused(answer: &Response<Bytes>) -> Option<ServiceError> {
+        read(answer, &service_errors().place())
     }
 
     fn error(answer: &Response<Bytes>) -> Error {
-        let error = refusals().refused(&refused(answer).unwrap()).error(&PutMode::Overwrite);
+        let error = service_errors().refused(&refused(answer).unwrap()).error(&PutMode::Overwrite);
         assert!(!format!("{error:?}").contains("hush"));
         error
     }
 
     #[test]
-    fn codes_are_kinds_and_judgements() {
-        let (throttled, patience) = (ErrorKind::Throttled, Judgement::Refused { after: None });
-        for (status, code, kind, judgement) in [
-            (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, Judgement::Final),
-            (403, "AuthenticationFailed", ErrorKind::Unauthenticated, Judgement::Final),
-            (401, "InvalidAuthenticationInfo", ErrorKind::Unauthenticated, Judgement::Final),
-            (404, "BlobNotFound", ErrorKind::NotFound, Judgement::Final),
-            (412, "ConditionNotMet", ErrorKind::Conflict, Judgement::Final),
-            (409, "BlobAlreadyExists", ErrorKind::AlreadyExists, Judgement::Final),
-            (409, "ContainerBeingDeleted", ErrorKind::Unavailable, Judgement::Final),
-            (412, "LeaseIdMissing", ErrorKind::Conflict, Judgement::Final),
-            (400, "InvalidBlockList", ErrorKind::Conflict, Judgement::Final),
-            (400, "OutOfRangeInput", ErrorKind::Config, Judgement::Final),
-            (413, "RequestBodyTooLarge", ErrorKind::TooLarge, Judgement::Final),
-            (416, "InvalidRange", ErrorKind::InvalidInput, Judgement::Final),
+    fn codes_are_kinds_and_decisions() {
+        let (throttled, patience) = (ErrorKind::Throttled, RetryDecision::Throttled { after: None });
+        for (status, code, kind, decision) in [
+            (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, RetryDecision::Final),
+            (403, "AuthenticationFailed", ErrorKind::Unauthenticated, RetryDecision::Final),
+            (401, "InvalidAuthenticationInfo", ErrorKind::Unauthenticated, RetryDecision::Final),
+            (404, "BlobNotFound", ErrorKind::NotFound, RetryDecision::Final),
+            (412, "ConditionNotMet", ErrorKind::Conflict, RetryDecision::Final),
+            (409, "BlobAlreadyExists", ErrorKind::AlreadyExists, RetryDecision::Final),
+            (409, "ContainerBeingDeleted", ErrorKind::Unavailable, RetryDecision::Final),
+            (412, "LeaseIdMissing", ErrorKind::Conflict, RetryDecision::Final),
+            (400, "InvalidBlockList", ErrorKind::Conflict, RetryDecision::Final),
+            (400, "OutOfRangeInput", ErrorKind::Config, RetryDecision::Final),
+            (413, "RequestBodyTooLarge", ErrorKind::TooLarge, RetryDecision::Final),
+            (416, "InvalidRange", ErrorKind::InvalidInput, RetryDecision::Final),
             (503, "ServerBusy", throttled, patience),
             (429, "", throttled, patience),
-            (500, "InternalError", ErrorKind::Unavailable, Judgement::Failed),
-            (500, "OperationTimedOut", ErrorKind::Unavailable, Judgement::Failed),
-            (501, "", ErrorKind::Unsupported, Judgement::Final),
-            (418, "Teapot", ErrorKind::Internal, Judgement::Final),
+            (500, "InternalError", ErrorKind::Unavailable, RetryDecision::Failed),
+            (500, "OperationTimedOut", ErrorKind::Unavailable, RetryDecision::Failed),
+            (501, "", ErrorKind::Unsupported, RetryDecision::Final),
+            (418, "Teapot", ErrorKind::Internal, RetryDecision::Final),
         ] {
             let answer = answer(status, code);
             let error = error(&answer);
-            assert_eq!((error.kind(), refused(&answer).unwrap().judgement), (kind, judgement), "{status} {code}");
+            assert_eq!((error.kind(), refused(&answer).unwrap().decision), (kind, decision), "{status} {code}");
             assert!(!error.message().is_empty() && !error.message().contains("RequestId"), "{error}");
         }
     }
@@ -187,7 +187,7 @@ mod tests {
         }
         let bare = Response::builder().status(404).body(Bytes::new()).unwrap();
         assert!(
-            matches!(refusals().refused(&refused(&bare).unwrap()), Refused::NoObjectOr(container) if container == "container `pages`")
+            matches!(service_errors().refused(&refused(&bare).unwrap()), Refused::NoObjectOr(container) if container == "container `pages`")
         );
         assert_eq!(error(&answer(404, "BlobNotFound")).message(), "no such object");
     }

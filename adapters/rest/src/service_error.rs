@@ -8,19 +8,19 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Origin};
 
-/// What a service answered: a success, or its refusal, which is the caller's to understand.
-pub type Answered<T> = std::result::Result<T, Refusal>;
+/// What a service answered: a success, or its service error, which is the caller's to understand.
+pub type Answered<T> = std::result::Result<T, ServiceError>;
 
 /// Longest message that is kept, in characters.
 const MESSAGE: usize = 500;
 
-/// What to do after a refusal.
+/// What to do after a service error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Judgement {
+pub enum RetryDecision {
     /// Nothing: the error will not go away.
     Final,
     /// The service did nothing and asks for patience: a throttled or refused request.
-    Refused {
+    Throttled {
         /// How long the service asks to wait, where it says so in another place than `Retry-After`.
         after: Option<Duration>,
     },
@@ -31,7 +31,7 @@ pub enum Judgement {
 /// What a service answered instead of a success. `Debug` shows neither its message nor its body, which
 /// may hold secrets.
 #[derive(Clone)]
-pub struct Refusal {
+pub struct ServiceError {
     /// The service's own code, such as `ConditionalCheckFailedException`; empty where it has none.
     pub code: String,
     /// What it said: one line of at most 500 characters.
@@ -39,7 +39,7 @@ pub struct Refusal {
     /// The kind of its error.
     pub kind: ErrorKind,
     /// Whether another attempt may help.
-    pub judgement: Judgement,
+    pub decision: RetryDecision,
     /// The text of the error that it becomes.
     pub explanation: String,
     /// Which write of a batch it is about, counted from 0.
@@ -50,14 +50,14 @@ pub struct Refusal {
     pub answer: Response<Bytes>,
 }
 
-impl fmt::Debug for Refusal {
+impl fmt::Debug for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status().as_u16(), self.code)
     }
 }
 
-impl Refusal {
-    /// A refusal of this code and message. Kind and judgement are what the status says; a service whose
+impl ServiceError {
+    /// A service error of this code and message. Kind and decision are what the status says; a service whose
     /// codes say more sets them.
     pub fn new(answer: &Response<Bytes>, code: impl Into<String>, message: &str) -> Self {
         let (code, status) = (code.into(), answer.status().as_u16());
@@ -68,9 +68,9 @@ impl Refusal {
             (true, false) => format!("status {status}: {message}"),
             (false, _) => format!("{code}: {message}"),
         };
-        let (kind, judgement) = (kind_of(status), judgement_of(status));
+        let (kind, decision) = (kind_of(status), decision_of(status));
         let answer = answer.clone();
-        Self { code, message, kind, judgement, explanation, write: None, uncertain: false, answer }
+        Self { code, message, kind, decision, explanation, write: None, uncertain: false, answer }
     }
 
     /// What the status alone says; `None` of a success.
@@ -89,14 +89,14 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let error = Self::new(refusal.kind, refusal.explanation).with_origin(Origin::Service);
-        let error = match (refusal.kind, refusal.judgement) {
-            (ErrorKind::Throttled, Judgement::Refused { after: Some(after) }) => error.with_retry_after(after),
+impl From<ServiceError> for Error {
+    fn from(service_error: ServiceError) -> Self {
+        let error = Self::new(service_error.kind, service_error.explanation).with_origin(Origin::Service);
+        let error = match (service_error.kind, service_error.decision) {
+            (ErrorKind::Throttled, RetryDecision::Throttled { after: Some(after) }) => error.with_retry_after(after),
             _ => error,
         };
-        unknown(error, refusal.uncertain)
+        unknown(error, service_error.uncertain)
     }
 }
 
@@ -121,11 +121,11 @@ fn kind_of(status: u16) -> ErrorKind {
     }
 }
 
-fn judgement_of(status: u16) -> Judgement {
+fn decision_of(status: u16) -> RetryDecision {
     match status {
-        429 => Judgement::Refused { after: None },
-        501 | 505 => Judgement::Final,
-        408 | 500.. => Judgement::Failed,
-        _ => Judgement::Final,
+        429 => RetryDecision::Throttled { after: None },
+        501 | 505 => RetryDecision::Final,
+        408 | 500.. => RetryDecision::Failed,
+        _ => RetryDecision::Final,
     }
 }

@@ -2,7 +2,7 @@ use isobar_abstraction::{Error, ErrorKind};
 
 use super::*;
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Refusal {
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> ServiceError {
     let builder = headers.iter().fold(Response::builder().status(status), |it, (name, value)| it.header(*name, *value));
     read(&builder.body(Bytes::from(body.to_owned())).unwrap(), "`links` of dynamodb in eu-west-1").unwrap()
 }
@@ -36,8 +36,8 @@ fn all_forms_of_an_error_are_read() {
         ("[1, 2]", "", ""),
         ("", "", ""),
     ] {
-        let refusal = answer(400, &[], body);
-        assert_eq!((refusal.code.as_str(), refusal.message.as_str()), (code, message), "{body}");
+        let service_error = answer(400, &[], body);
+        assert_eq!((service_error.code.as_str(), service_error.message.as_str()), (code, message), "{body}");
     }
     let header = [("x-amzn-ErrorType", "TooManyRequestsException:http://internal.amazon.com/coral/")];
     assert_eq!(answer(429, &header, r#"{"Type":"User","message":"Rate exceeded"}"#).code, "TooManyRequestsException");
@@ -45,22 +45,22 @@ fn all_forms_of_an_error_are_read() {
 
 #[test]
 fn throttling_is_refused_and_a_fault_is_failed() {
-    let of = |status, code: &str| answer(status, &[], &format!(r#"{{"__type":"{code}"}}"#)).judgement;
-    assert_eq!(of(400, "ProvisionedThroughputExceededException"), Judgement::Refused { after: None });
-    assert_eq!(of(400, "TransactionConflictException"), Judgement::Refused { after: None });
-    assert_eq!(of(500, "InternalServerError"), Judgement::Failed);
-    assert_eq!(of(400, "TransactionInProgressException"), Judgement::Failed);
-    assert_eq!(of(400, "ConditionalCheckFailedException"), Judgement::Final);
-    assert_eq!(of(400, "TransactionCanceledException"), Judgement::Final);
-    assert_eq!(of(501, "NotImplemented"), Judgement::Final);
-    assert_eq!(answer(503, &[], "upstream").judgement, Judgement::Failed);
+    let of = |status, code: &str| answer(status, &[], &format!(r#"{{"__type":"{code}"}}"#)).decision;
+    assert_eq!(of(400, "ProvisionedThroughputExceededException"), RetryDecision::Throttled { after: None });
+    assert_eq!(of(400, "TransactionConflictException"), RetryDecision::Throttled { after: None });
+    assert_eq!(of(500, "InternalServerError"), RetryDecision::Failed);
+    assert_eq!(of(400, "TransactionInProgressException"), RetryDecision::Failed);
+    assert_eq!(of(400, "ConditionalCheckFailedException"), RetryDecision::Final);
+    assert_eq!(of(400, "TransactionCanceledException"), RetryDecision::Final);
+    assert_eq!(of(501, "NotImplemented"), RetryDecision::Final);
+    assert_eq!(answer(503, &[], "upstream").decision, RetryDecision::Failed);
     let asked = answer(429, &[("x-amz-retry-after", "1500"), ("retry-after", "9")], "");
-    assert_eq!(asked.judgement, Judgement::Refused { after: Some(Duration::from_millis(1_500)) });
+    assert_eq!(asked.decision, RetryDecision::Throttled { after: Some(Duration::from_millis(1_500)) });
     assert_eq!(Error::from(asked).retry_after(), Some(Duration::from_millis(1_500)));
 }
 
 #[test]
-fn each_refusal_is_an_error_of_its_kind() {
+fn each_service_error_is_an_error_of_its_kind() {
     for (status, code, kind) in [
         (400, "ResourceNotFoundException", ErrorKind::NotFound),
         (400, "QueueDoesNotExist", ErrorKind::NotFound),
@@ -118,9 +118,9 @@ fn keys_and_what_was_signed_are_never_shown() {
     let incomplete =
         r#"{"__type":"IncompleteSignature","message":"Credential=AKIAIOSFODNN7EXAMPLE/x, Signature=HUSHTOKEN"}"#;
     for body in [body.as_str(), s3, other, incomplete] {
-        let refusal = answer(403, &[], body);
-        let debug = format!("{refusal:?}");
-        let error = Error::from(refusal);
+        let service_error = answer(403, &[], body);
+        let debug = format!("{service_error:?}");
+        let error = Error::from(service_error);
         for hidden in ["HUSHTOKEN", "IOSFODNN7"] {
             assert!(!format!("{error:?} {debug}").contains(hidden), "{error:?} {debug}");
         }
@@ -133,29 +133,29 @@ fn a_wrong_clock_is_told_by_how_much_and_a_late_request_is_sent_again() {
     let body =
         r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier"}"#;
     let behind = http_date(SystemTime::now() + Duration::from_secs(3_600));
-    let refusal = answer(400, &[("date", &behind)], body);
-    assert_eq!(refusal.judgement, Judgement::Final);
-    let error = Error::from(refusal);
+    let service_error = answer(400, &[("date", &behind)], body);
+    assert_eq!(service_error.decision, RetryDecision::Final);
+    let error = Error::from(service_error);
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.message().contains("minutes behind AWS's"), "{error}");
 
     let late = answer(400, &[("date", &http_date(SystemTime::now()))], body);
-    assert_eq!(late.judgement, Judgement::Refused { after: None });
+    assert_eq!(late.decision, RetryDecision::Throttled { after: None });
     let ahead = http_date(SystemTime::now() - Duration::from_secs(3_600));
     let s3 = answer(403, &[("date", &ahead)], "<Error><Code>RequestTimeTooSkewed</Code></Error>");
     assert!(Error::from(s3).message().contains("60 minutes ahead of AWS's"));
-    assert_eq!(answer(403, &[], "<Error><Code>RequestTimeTooSkewed</Code></Error>").judgement, Judgement::Final);
+    assert_eq!(answer(403, &[], "<Error><Code>RequestTimeTooSkewed</Code></Error>").decision, RetryDecision::Final);
 }
 
 #[test]
-fn an_uncertain_refusal_is_an_error_of_unknown_outcome() {
-    let refusal = answer(500, &[], "");
-    assert!(!Error::from(refusal.clone()).outcome_unknown());
-    assert!(Error::from(Refusal { uncertain: true, ..refusal }).outcome_unknown());
+fn an_uncertain_service_error_is_an_error_of_unknown_outcome() {
+    let service_error = answer(500, &[], "");
+    assert!(!Error::from(service_error.clone()).outcome_unknown());
+    assert!(Error::from(ServiceError { uncertain: true, ..service_error }).outcome_unknown());
 }
 
 #[test]
 fn a_long_message_is_cut() {
-    let refusal = answer(400, &[], &format!(r#"{{"__type":"Unheard","message":"{}"}}"#, "é".repeat(9_000)));
-    assert_eq!(refusal.message.chars().count(), 500);
+    let service_error = answer(400, &[], &format!(r#"{{"__type":"Unheard","message":"{}"}}"#, "é".repeat(9_000)));
+    assert_eq!(service_error.message.chars().count(), 500);
 }

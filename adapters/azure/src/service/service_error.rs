@@ -7,7 +7,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::Response;
 use isobar_abstraction::ErrorKind;
-use isobar_rest::{Judgement, Refusal};
+use isobar_rest::{RetryDecision, ServiceError};
 use serde_json::Value;
 
 /// What is called, as errors say it.
@@ -61,34 +61,34 @@ fn element(xml: &str, wanted: &str) -> Option<String> {
 }
 
 /// Reads what an answer refuses by the codes that all services share, else by its status; `None` of a success.
-pub(crate) fn read(answer: &Response<Bytes>) -> Option<Refusal> {
+pub(crate) fn read(answer: &Response<Bytes>) -> Option<ServiceError> {
     if answer.status().is_success() {
         return None;
     }
     let (code, message) = told(answer);
-    let refusal = Refusal::new(answer, code, &message);
-    let (kind, judgement) = match refusal.code.as_str() {
-        "ServerBusy" => (ErrorKind::Throttled, Judgement::Refused { after: None }),
-        "OperationTimedOut" | "InternalError" => (ErrorKind::Unavailable, Judgement::Failed),
+    let service_error = ServiceError::new(answer, code, &message);
+    let (kind, decision) = match service_error.code.as_str() {
+        "ServerBusy" => (ErrorKind::Throttled, RetryDecision::Throttled { after: None }),
+        "OperationTimedOut" | "InternalError" => (ErrorKind::Unavailable, RetryDecision::Failed),
         "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => {
-            (ErrorKind::Unauthenticated, Judgement::Final)
+            (ErrorKind::Unauthenticated, RetryDecision::Final)
         }
         // Azurite's word for a wrong signature; the service's for a firewall.
-        "AuthorizationFailure" if refusal.message.contains("failed to authenticate") => {
-            (ErrorKind::Unauthenticated, Judgement::Final)
+        "AuthorizationFailure" if service_error.message.contains("failed to authenticate") => {
+            (ErrorKind::Unauthenticated, RetryDecision::Final)
         }
-        _ => (refusal.kind, refusal.judgement),
+        _ => (service_error.kind, service_error.decision),
     };
-    Some(Refusal { kind, judgement, ..refusal })
+    Some(ServiceError { kind, decision, ..service_error })
 }
 
 /// The text of an error at a place. What a service says of credentials is not shown: it echoes what was signed.
-pub(crate) fn explained(refusal: &Refusal, place: &Place) -> String {
-    let Refusal { code, message, .. } = refusal;
-    let status = refusal.status().as_u16();
+pub(crate) fn explained(service_error: &ServiceError, place: &Place) -> String {
+    let ServiceError { code, message, .. } = service_error;
+    let status = service_error.status().as_u16();
     let code = if code.is_empty() { format!("status {status}") } else { code.clone() };
     let said = if message.is_empty() { code.clone() } else { format!("{code}: {message}") };
-    match refusal.kind {
+    match service_error.kind {
         ErrorKind::NotFound => place.create.clone(),
         ErrorKind::Unauthenticated => format!(
             "{place} does not take the credentials ({code}): check the key, the signature or the identity, that they are \

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Response;
-use isobar_rest::{Judgement, Refusal};
+use isobar_rest::{RetryDecision, ServiceError};
 
 use code::{Meaning, meaning};
 pub(crate) use read::code_and_message;
@@ -30,7 +30,7 @@ struct ErrorParts<'a> {
 }
 
 /// Reads what an answer refuses; `None` of a success. `place` is what was called, as errors say it.
-pub(crate) fn read(answer: &Response<Bytes>, place: &str) -> Option<Refusal> {
+pub(crate) fn read(answer: &Response<Bytes>, place: &str) -> Option<ServiceError> {
     if answer.status().is_success() {
         return None;
     }
@@ -38,35 +38,35 @@ pub(crate) fn read(answer: &Response<Bytes>, place: &str) -> Option<Refusal> {
     Some(of_code(answer, code, &message, place))
 }
 
-/// The refusal with this code and message, be they those of the answer or of a part of it.
-pub(crate) fn of_code(answer: &Response<Bytes>, code: String, message: &str, place: &str) -> Refusal {
+/// The service error with this code and message, be they those of the answer or of a part of it.
+pub(crate) fn of_code(answer: &Response<Bytes>, code: String, message: &str, place: &str) -> ServiceError {
     // A message is shown without keys and signatures.
-    let refusal = Refusal::new(answer, code, &read::shown(message));
+    let service_error = ServiceError::new(answer, code, &read::shown(message));
     let parts = ErrorParts {
-        code: &refusal.code,
-        message: &refusal.message,
+        code: &service_error.code,
+        message: &service_error.message,
         status: answer.status().as_u16(),
         retry_after: read::retry_after(answer.headers()),
         dates: read::date(answer.headers()).map(|theirs| (theirs, SystemTime::now())),
     };
     let meaning = parts.meaning();
-    let (kind, judgement, explanation) = (meaning.kind(), parts.judgement(meaning), parts.explained(meaning, place));
-    Refusal { kind, judgement, explanation, ..refusal }
+    let (kind, decision, explanation) = (meaning.kind(), parts.decision(meaning), parts.explained(meaning, place));
+    ServiceError { kind, decision, explanation, ..service_error }
 }
 
 /// Are new credentials all it takes?
-pub(crate) fn is_expired(refusal: &Refusal) -> bool {
-    meaning(&refusal.code, refusal.status().as_u16()) == Meaning::Expired
+pub(crate) fn is_expired(service_error: &ServiceError) -> bool {
+    meaning(&service_error.code, service_error.status().as_u16()) == Meaning::Expired
 }
 
 impl ErrorParts<'_> {
-    fn judgement(&self, meaning: Meaning) -> Judgement {
+    fn decision(&self, meaning: Meaning) -> RetryDecision {
         match meaning {
-            Meaning::Throttled | Meaning::Busy => Judgement::Refused { after: self.retry_after },
-            Meaning::Failed => Judgement::Failed,
+            Meaning::Throttled | Meaning::Busy => RetryDecision::Throttled { after: self.retry_after },
+            Meaning::Failed => RetryDecision::Failed,
             // It was signed long before it was sent: the function was frozen in between.
-            Meaning::Skewed if self.skew().is_some_and(|skew| skew < SKEW) => Judgement::Refused { after: None },
-            _ => Judgement::Final,
+            Meaning::Skewed if self.skew().is_some_and(|skew| skew < SKEW) => RetryDecision::Throttled { after: None },
+            _ => RetryDecision::Final,
         }
     }
 

@@ -15,18 +15,18 @@ use crate::clock::{millis, parse, to_utc};
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use isobar_abstraction::driver::pub_sub::Death;
+/// use isobar_abstraction::driver::pub_sub::DeadLetterDetails;
 ///
-/// let death = Death::new(5, "no such page", SystemTime::UNIX_EPOCH, "clicks");
-/// let attributes = death.attributes().into_iter().collect();
-/// assert_eq!(Death::from_attributes(&attributes, SystemTime::now()), Some(death));
+/// let details = DeadLetterDetails::new(5, "no such page", SystemTime::UNIX_EPOCH, "clicks");
+/// let attributes = details.attributes().into_iter().collect();
+/// assert_eq!(DeadLetterDetails::from_attributes(&attributes, SystemTime::now()), Some(details));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Death {
+pub struct DeadLetterDetails {
     /// How often the message was delivered.
     pub attempts: u32,
-    /// Why it was given up; at most [`Death::REASON_BYTES`], with a `…` where it was cut.
+    /// Why it was given up; at most [`DeadLetterDetails::REASON_BYTES`], with a `…` where it was cut.
     pub reason: String,
     /// When.
     #[serde(with = "millis")]
@@ -48,7 +48,7 @@ const VALUE_BYTES: usize = 1_024;
 /// Attributes that a reason may take.
 const PARTS: usize = 4;
 
-impl Death {
+impl DeadLetterDetails {
     /// Longest reason, as it stands in JSON: it must not make a message too large that was not before. In
     /// attributes, a part may lack the three bytes of a character that did not fit.
     pub const REASON_BYTES: usize = PARTS * (VALUE_BYTES - 3);
@@ -59,7 +59,7 @@ impl Death {
     }
 
     /// The dead letter of this message.
-    pub fn letter(self, mut message: Message<Bytes>) -> DeadLetter {
+    pub fn into_dead_letter(self, mut message: Message<Bytes>) -> DeadLetter {
         message.attempt = self.attempts;
         DeadLetter::new(&message, self.reason, self.died_at)
     }
@@ -102,11 +102,11 @@ fn name_of_part(place: usize) -> String {
     if place == 0 { REASON.to_owned() } else { format!("{REASON}-{}", place + 1) }
 }
 
-/// The beginning of a reason, of at most [`Death::REASON_BYTES`] with its escapes.
+/// The beginning of a reason, of at most [`DeadLetterDetails::REASON_BYTES`] with its escapes.
 fn shortened(reason: &str) -> String {
     let (mut size, mut cut) = (0, 0);
     for (place, character) in reason.char_indices() {
-        if size + '…'.len_utf8() <= Death::REASON_BYTES {
+        if size + '…'.len_utf8() <= DeadLetterDetails::REASON_BYTES {
             cut = place;
         }
         size += match character {
@@ -116,7 +116,7 @@ fn shortened(reason: &str) -> String {
             '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => 6,
             other => other.len_utf8(),
         };
-        if size > Death::REASON_BYTES {
+        if size > DeadLetterDetails::REASON_BYTES {
             return format!("{}…", &reason[..cut]);
         }
     }
@@ -129,25 +129,25 @@ mod tests {
 
     use super::*;
 
-    const MOST: usize = Death::REASON_BYTES;
+    const MOST: usize = DeadLetterDetails::REASON_BYTES;
 
     fn json_bytes(text: &str) -> usize {
         serde_json::to_string(text).unwrap().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff").len() - 2
     }
 
-    fn death(reason: &str) -> Death {
+    fn details(reason: &str) -> DeadLetterDetails {
         let died_at = SystemTime::UNIX_EPOCH + Duration::new(1_767_225_600, 999_000_000);
-        Death::new(5, reason, died_at, "clicks")
+        DeadLetterDetails::new(5, reason, died_at, "clicks")
     }
 
     #[test]
     fn a_reason_that_fits_is_left_as_it_is() {
         let reasons = [String::new(), "x".repeat(MOST), "\u{e9}".repeat(MOST / 2), "\"".repeat(MOST / 2)];
         for reason in reasons {
-            assert_eq!(death(&reason).reason, reason);
+            assert_eq!(details(&reason).reason, reason);
         }
         for (reason, kept) in [("x".repeat(MOST + 1), MOST - 3), ("\u{e9}".repeat(MOST / 2) + "x", MOST - 4)] {
-            assert_eq!(death(&reason).reason.len(), kept + 3, "with its mark");
+            assert_eq!(details(&reason).reason.len(), kept + 3, "with its mark");
         }
     }
 
@@ -157,13 +157,13 @@ mod tests {
         for character in characters {
             for begin in ["", "y", "yy", "yyy", "yyyyy"] {
                 let reason = format!("{begin}{}", character.repeat(5_000));
-                let death = death(&reason);
-                assert!(reason.starts_with(death.reason.strip_suffix('…').unwrap()));
-                let size = json_bytes(&death.reason);
+                let details = details(&reason);
+                assert!(reason.starts_with(details.reason.strip_suffix('…').unwrap()));
+                let size = json_bytes(&details.reason);
                 assert!((MOST - 5..=MOST).contains(&size), "{character:?} {size}");
-                let attributes: BTreeMap<_, _> = death.attributes().into_iter().collect();
+                let attributes: BTreeMap<_, _> = details.attributes().into_iter().collect();
                 assert!(attributes.values().all(|value| (1..=VALUE_BYTES).contains(&value.len())));
-                assert_eq!(Death::from_attributes(&attributes, SystemTime::UNIX_EPOCH), Some(death));
+                assert_eq!(DeadLetterDetails::from_attributes(&attributes, SystemTime::UNIX_EPOCH), Some(details));
             }
         }
     }
@@ -172,14 +172,14 @@ mod tests {
     #[test]
     fn the_forms_in_which_it_is_stored_stay() {
         let json = r#"{"attempts":5,"reason":"no \"page\"","died_at":1767225600999,"source":"clicks"}"#;
-        assert_eq!(serde_json::to_string(&death("no \"page\"")).unwrap(), json);
-        assert_eq!(serde_json::from_str::<Death>(json).unwrap(), death("no \"page\""));
+        assert_eq!(serde_json::to_string(&details("no \"page\"")).unwrap(), json);
+        assert_eq!(serde_json::from_str::<DeadLetterDetails>(json).unwrap(), details("no \"page\""));
         let attributes = [
             ("isobar-dead-attempts", "5"),
             ("isobar-dead-at", "2026-01-01T00:00:00.999Z"),
             ("isobar-dead-source", "clicks"),
             ("isobar-dead-reason", "no \"page\""),
         ];
-        assert_eq!(death("no \"page\"").attributes(), attributes.map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(details("no \"page\"").attributes(), attributes.map(|(name, value)| (name.into(), value.into())));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::ErrorKind;
-use isobar_rest::{Judgement, Refusal};
+use isobar_rest::{RetryDecision, ServiceError};
 use serde::Deserialize;
 
 use super::stored::REQUEST_BYTES;
@@ -52,64 +52,77 @@ pub(super) fn place(account: &CosmosAccount, container: &str) -> Place {
 }
 
 /// Reads what was refused, also a write of a batch, which as a whole is answered with 207.
-pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
+pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<ServiceError> {
     if answer.status() == StatusCode::MULTI_STATUS {
         return Some(of_batch(answer, place));
     }
-    let refusal = service::read(answer)?;
+    let service_error = service::read(answer)?;
     let told = number(answer.headers(), "x-ms-substatus").unwrap_or_default() as u32;
     // The real service says 1003; its emulators only have words.
-    let named = ["Owner resource", "Container '", "Database '"].iter().any(|words| refusal.message.contains(words));
+    let named =
+        ["Owner resource", "Container '", "Database '"].iter().any(|words| service_error.message.contains(words));
     let substatus = if answer.status() == 404 && named { NO_OWNER } else { told };
     let after = number(answer.headers(), "x-ms-retry-after-ms").and_then(millis);
-    Some(known(refusal, answer.status().as_u16(), substatus, after, place))
+    Some(known(service_error, answer.status().as_u16(), substatus, after, place))
 }
 
 /// Of requests that name a range of partitions, whose being gone is the caller's to mend.
-pub(super) fn read_ranged(answer: &Response<Bytes>, place: &Place) -> Option<Refusal> {
-    let refusal = read(answer, place)?;
-    Some(if is_range_gone(&refusal) { Refusal { judgement: Judgement::Final, ..refusal } } else { refusal })
+pub(super) fn read_ranged(answer: &Response<Bytes>, place: &Place) -> Option<ServiceError> {
+    let service_error = read(answer, place)?;
+    Some(if is_range_gone(&service_error) {
+        ServiceError { decision: RetryDecision::Final, ..service_error }
+    } else {
+        service_error
+    })
 }
 
-fn of_batch(answer: &Response<Bytes>, place: &Place) -> Refusal {
+fn of_batch(answer: &Response<Bytes>, place: &Place) -> ServiceError {
     let outcomes: Vec<Outcome> = serde_json::from_slice(answer.body()).unwrap_or_default();
     let failed = |outcome: &Outcome| outcome.status_code >= 400 && outcome.status_code != FAILED_DEPENDENCY;
     let Some((write, outcome)) = outcomes.into_iter().enumerate().find(|(_, outcome)| failed(outcome)) else {
         // It leaves it open what was done.
-        let refusal = Refusal::new(answer, "207", "the answer to a transaction tells of no write");
-        return Refusal { kind: ErrorKind::Internal, judgement: Judgement::Failed, ..refusal };
+        let service_error = ServiceError::new(answer, "207", "the answer to a transaction tells of no write");
+        return ServiceError { kind: ErrorKind::Internal, decision: RetryDecision::Failed, ..service_error };
     };
     let mut of_write = answer.clone();
     *of_write.status_mut() = StatusCode::from_u16(outcome.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let after = outcome.retry_after_milliseconds.or_else(|| number(answer.headers(), "x-ms-retry-after-ms"));
-    let refusal = Refusal::new(&of_write, "", "a write of the transaction");
+    let service_error = ServiceError::new(&of_write, "", "a write of the transaction");
     let (status, substatus) = (outcome.status_code, outcome.sub_status_code);
-    Refusal { write: Some(write), ..known(refusal, status, substatus, after.and_then(millis), place) }
+    ServiceError { write: Some(write), ..known(service_error, status, substatus, after.and_then(millis), place) }
 }
 
 /// The table of codes. 410 (the partition moves), 429 and 449 come before anything is done; 503 and 408 leave it open.
-fn known(refusal: Refusal, status: u16, substatus: u32, after: Option<Duration>, place: &Place) -> Refusal {
+fn known(
+    service_error: ServiceError,
+    status: u16,
+    substatus: u32,
+    after: Option<Duration>,
+    place: &Place,
+) -> ServiceError {
     let code = if substatus == 0 { status.to_string() } else { format!("{status}/{substatus}") };
-    let (again, moved) = (Judgement::Refused { after }, ErrorKind::Unavailable);
-    let (kind, judgement, explanation) = match (status, substatus) {
+    let (again, moved) = (RetryDecision::Throttled { after }, ErrorKind::Unavailable);
+    let (kind, decision, explanation) = match (status, substatus) {
         (404, READ_SESSION) => (moved, again, "no replica is as far as the last write yet: try again".to_owned()),
-        (400, OTHER_PARTITION) => {
-            (ErrorKind::Config, Judgement::Final, format!("it has another partition key than `/p`: {}", place.create))
-        }
+        (400, OTHER_PARTITION) => (
+            ErrorKind::Config,
+            RetryDecision::Final,
+            format!("it has another partition key than `/p`: {}", place.create),
+        ),
         (403, FULL_PARTITION) => (
             ErrorKind::TooLarge,
-            Judgement::Final,
+            RetryDecision::Final,
             "the partition holds 20 GB, the most it can: spread its keys".to_owned(),
         ),
         (403, WRITE_FORBIDDEN) => (
             moved,
-            Judgement::Final,
+            RetryDecision::Final,
             "this region of the account takes no writes now: use the account's own endpoint".to_owned(),
         ),
-        (403, NO_ACCOUNT) => (moved, Judgement::Final, "the account is not in this region now".to_owned()),
+        (403, NO_ACCOUNT) => (moved, RetryDecision::Final, "the account is not in this region now".to_owned()),
         (413, _) => (
             ErrorKind::TooLarge,
-            Judgement::Final,
+            RetryDecision::Final,
             format!("the request is over {REQUEST_BYTES} bytes, the most that Cosmos DB takes"),
         ),
         (410, _) => (moved, again, "the partition is being moved".to_owned()),
@@ -120,44 +133,44 @@ fn known(refusal: Refusal, status: u16, substatus: u32, after: Option<Duration>,
         ),
         (449, _) => (ErrorKind::Throttled, again, "other writes of the same items are under way".to_owned()),
         _ => {
-            let refusal = Refusal { code, ..refusal };
-            let activity = text(refusal.answer.headers(), "x-ms-activity-id").unwrap_or_default();
+            let service_error = ServiceError { code, ..service_error };
+            let activity = text(service_error.answer.headers(), "x-ms-activity-id").unwrap_or_default();
             let activity: String = activity.chars().take(64).collect();
-            let Refusal { code, message, .. } = &refusal;
+            let ServiceError { code, message, .. } = &service_error;
             let explained = match status {
-                _ if is_absent(&refusal) => format!("{place}: {code}: {message}"),
+                _ if is_absent(&service_error) => format!("{place}: {code}: {message}"),
                 // The message names the address that is blocked, or the action that no role allows.
                 403 => format!(
                     "{place}: {code}: {message}: let the account's firewall pass this machine, or {}",
                     place.grant
                 ),
-                _ => service::explained(&refusal, place),
+                _ => service::explained(&service_error, place),
             };
             let explanation = format!("{explained} (activity {activity})");
-            return Refusal { explanation, ..refusal };
+            return ServiceError { explanation, ..service_error };
         }
     };
-    Refusal { kind, judgement, explanation: format!("{place}: {explanation} ({code})"), code, ..refusal }
+    ServiceError { kind, decision, explanation: format!("{place}: {explanation} ({code})"), code, ..service_error }
 }
 
 /// Is what a condition asked for not there, or what it forbade?
-pub(super) fn is_condition(refusal: &Refusal) -> bool {
-    matches!(refusal.status().as_u16(), 409 | 412) || is_absent(refusal)
+pub(super) fn is_condition(service_error: &ServiceError) -> bool {
+    matches!(service_error.status().as_u16(), 409 | 412) || is_absent(service_error)
 }
 
 /// Did another write of the same items come first? Then nothing was done.
-pub(super) fn is_contended(refusal: &Refusal) -> bool {
-    refusal.status() == 449
+pub(super) fn is_contended(service_error: &ServiceError) -> bool {
+    service_error.status() == 449
 }
 
 /// Is the range of partitions that was named no longer there?
-pub(super) fn is_range_gone(refusal: &Refusal) -> bool {
-    refusal.status() == 410
+pub(super) fn is_range_gone(service_error: &ServiceError) -> bool {
+    service_error.status() == 410
 }
 
 /// There is no such item, but a container.
-pub(super) fn is_absent(refusal: &Refusal) -> bool {
-    refusal.status() == 404 && !["404/1002", "404/1003"].contains(&refusal.code.as_str())
+pub(super) fn is_absent(service_error: &ServiceError) -> bool {
+    service_error.status() == 404 && !["404/1002", "404/1003"].contains(&service_error.code.as_str())
 }
 
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

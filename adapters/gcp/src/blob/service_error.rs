@@ -3,7 +3,7 @@
 //! Source: <https://cloud.google.com/storage/docs/json_api/v1/status-codes>
 
 use isobar_abstraction::{Error, ErrorKind};
-use isobar_rest::Refusal;
+use isobar_rest::ServiceError;
 use isobar_rest::object::Refused;
 use object_store::PutMode;
 
@@ -18,14 +18,14 @@ pub(super) enum Missing {
 
 impl Missing {
     /// `None`, where the answer is another.
-    pub(super) fn of(refusal: &Refusal) -> Option<Self> {
-        if refusal.status() != http::StatusCode::NOT_FOUND {
+    pub(super) fn of(service_error: &ServiceError) -> Option<Self> {
+        if service_error.status() != http::StatusCode::NOT_FOUND {
             return None;
         }
-        let says = |what: &str| refusal.message.contains(what) || refusal.code == what;
+        let says = |what: &str| service_error.message.contains(what) || service_error.code == what;
         Some(match () {
             () if says("bucket does not exist") || says("NoSuchBucket") => Self::Bucket,
-            () if refusal.message.starts_with("No such object") || says("NoSuchKey") => Self::Object,
+            () if service_error.message.starts_with("No such object") || says("NoSuchKey") => Self::Object,
             () if says("specified key does not exist") => Self::Object,
             () => Self::Either,
         })
@@ -33,24 +33,24 @@ impl Missing {
 }
 
 /// The error of a call for an object, which was to meet `mode`.
-pub(super) fn error(bucket: &str, mode: &PutMode, refusal: &Refusal) -> Error {
-    let refused = match (refusal.status().as_u16(), Missing::of(refusal)) {
+pub(super) fn error(bucket: &str, mode: &PutMode, service_error: &ServiceError) -> Error {
+    let refused = match (service_error.status().as_u16(), Missing::of(service_error)) {
         (_, Some(Missing::Bucket)) => no_bucket(bucket),
         (_, Some(Missing::Object)) => Refused::NoObject,
         (_, Some(Missing::Either)) => Refused::NoObjectOr(format!("bucket `{bucket}`")),
         (412, _) => Refused::Unmet,
         (416, _) => Refused::EmptyRange,
         (413, _) => Refused::Other(ErrorKind::TooLarge, "Cloud Storage takes no object of more than 5 TiB".to_owned()),
-        _ => Refused::Other(refusal.kind, refusal.explanation.clone()),
+        _ => Refused::Other(service_error.kind, service_error.explanation.clone()),
     };
-    refusal.as_error(refused.error(mode))
+    service_error.as_error(refused.error(mode))
 }
 
 /// The error of a call that makes an object: what is missing then is the bucket.
-pub(super) fn error_of_write(bucket: &str, mode: &PutMode, refusal: &Refusal) -> Error {
-    match Missing::of(refusal) {
-        Some(Missing::Either) => refusal.as_error(no_bucket(bucket).error(mode)),
-        _ => error(bucket, mode, refusal),
+pub(super) fn error_of_write(bucket: &str, mode: &PutMode, service_error: &ServiceError) -> Error {
+    match Missing::of(service_error) {
+        Some(Missing::Either) => service_error.as_error(no_bucket(bucket).error(mode)),
+        _ => error(bucket, mode, service_error),
     }
 }
 
@@ -68,20 +68,20 @@ mod tests {
     use super::*;
     use crate::service;
 
-    fn refusal(status: u16, body: &str) -> Refusal {
+    fn service_error(status: u16, body: &str) -> ServiceError {
         let answer = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
-        service::refusal::read(&answer, "the bucket `pages`").unwrap()
+        service::service_error::read(&answer, "the bucket `pages`").unwrap()
     }
 
-    fn told(status: u16, reason: &str, message: &str) -> Refusal {
+    fn told(status: u16, reason: &str, message: &str) -> ServiceError {
         let error = serde_json::json!({"code": status, "message": message, "errors": [{"reason": reason}]});
-        refusal(status, &serde_json::json!({ "error": error }).to_string())
+        service_error(status, &serde_json::json!({ "error": error }).to_string())
     }
 
     #[test]
     fn errors_are_told_apart_by_status_and_reason() {
         let unauthorized = "Anonymous caller does not have storage.objects.get access";
-        for (refusal, kind) in [
+        for (service_error, kind) in [
             (told(400, "invalid", "x"), ErrorKind::InvalidInput),
             (told(401, "required", unauthorized), ErrorKind::Unauthenticated),
             (told(403, "forbidden", "x"), ErrorKind::PermissionDenied),
@@ -97,14 +97,14 @@ mod tests {
             (told(503, "backendError", "x"), ErrorKind::Unavailable),
             (told(504, "gatewayTimeout", "x"), ErrorKind::Timeout),
         ] {
-            let status = refusal.status();
-            assert_eq!(error("pages", &PutMode::Overwrite, &refusal).kind(), kind, "{status}");
+            let status = service_error.status();
+            assert_eq!(error("pages", &PutMode::Overwrite, &service_error).kind(), kind, "{status}");
         }
     }
 
     #[test]
-    fn a_refusal_of_what_may_have_been_applied_says_so() {
-        let uncertain = Refusal { uncertain: true, ..told(412, "conditionNotMet", "x") };
+    fn a_service_error_of_what_may_have_been_applied_says_so() {
+        let uncertain = ServiceError { uncertain: true, ..told(412, "conditionNotMet", "x") };
         let error = error("pages", &PutMode::Create, &uncertain);
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::AlreadyExists, true));
     }
@@ -114,7 +114,7 @@ mod tests {
         let bucket = told(404, "notFound", "The specified bucket does not exist.");
         let xml = "<?xml version='1.0'?><Error><Code>NoSuchBucket</Code><Message>The specified bucket does not \
                    exist.</Message></Error>";
-        for missing in [bucket, refusal(404, xml)] {
+        for missing in [bucket, service_error(404, xml)] {
             assert_eq!(Missing::of(&missing), Some(Missing::Bucket));
             let error = error("pages", &PutMode::Create, &missing);
             assert!(error.kind() == ErrorKind::NotFound && error.message().contains("gs://pages"), "{error}");
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(Missing::of(&silent), Some(Missing::Either));
         assert!(error_of_write("pages", &PutMode::Create, &silent).message().contains("gs://pages"));
         let xml = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
-        assert_eq!(Missing::of(&refusal(404, xml)), Some(Missing::Object));
+        assert_eq!(Missing::of(&service_error(404, xml)), Some(Missing::Object));
         assert_eq!(Missing::of(&told(403, "forbidden", "No such object")), None);
     }
 }

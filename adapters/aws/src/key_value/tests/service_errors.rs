@@ -1,4 +1,4 @@
-//! What a refusal becomes, and how often it is asked again.
+//! What a service error becomes, and how often it is asked again.
 
 use super::*;
 
@@ -57,7 +57,7 @@ async fn only_a_write_without_an_answer_may_have_been_applied() {
 }
 
 #[tokio::test]
-async fn a_refusal_after_a_lost_answer_leaves_the_outcome_unknown() {
+async fn a_service_error_after_a_lost_answer_leaves_the_outcome_unknown() {
     for (code, kind) in [
         ("ThrottlingException", THROTTLED),
         ("TransactionInProgressException", THROTTLED),

@@ -70,8 +70,8 @@ mod tests {
             ("upgrade", " , ", false),
         ] {
             let request = Request::get("/").header(CONNECTION, connection).header(UPGRADE, upgrade);
-            let refusal = refused(&request.body(Body::empty()).unwrap(), &Limits::PORTABLE);
-            let status = refusal.map(|response| response.status());
+            let rejection = refused(&request.body(Body::empty()).unwrap(), &Limits::PORTABLE);
+            let status = rejection.map(|response| response.status());
             assert_eq!(status, refuses.then_some(StatusCode::UPGRADE_REQUIRED), "{connection:?} {upgrade:?}");
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use isobar_abstraction::ErrorKind;
-use isobar_rest::{Judgement, Refusal};
+use isobar_rest::{RetryDecision, ServiceError};
 use serde_json::Value;
 
 /// What a service said of an error.
@@ -58,7 +58,7 @@ impl Told {
 ///
 /// Sources: <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>; AIP-194 for what is retried;
 /// Cloud Storage "Retry strategy".
-pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<Refusal> {
+pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<ServiceError> {
     // 308 is how Cloud Storage says that an upload goes on.
     if answer.status().is_success() || answer.status() == StatusCode::PERMANENT_REDIRECT {
         return None;
@@ -68,27 +68,27 @@ pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<Refusal> 
     // Cloud Storage does not say it, and neither does what lies between.
     let canonical = if kind_of(&told).is_some() { told.as_str() } else { of_http(status.as_u16()) };
     let code = if reason.is_empty() || canonical == told { canonical } else { &reason };
-    let refusal = Refusal::new(answer, code, &message);
+    let service_error = ServiceError::new(answer, code, &message);
     // Cloud Storage and IAM say 403 for some of their limits.
     let is_limited =
         canonical == "RESOURCE_EXHAUSTED" || ["rateLimitExceeded", "userRateLimitExceeded"].contains(&reason.as_str());
-    let judgement = match canonical {
-        _ if is_limited => Judgement::Refused { after },
+    let decision = match canonical {
+        _ if is_limited => RetryDecision::Throttled { after },
         // Told by the front end, which did not hand the call on, or by a service in trouble: nobody knows.
         "UNAVAILABLE" | "INTERNAL" | "DEADLINE_EXCEEDED" | "UNKNOWN"
             if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT =>
         {
-            Judgement::Failed
+            RetryDecision::Failed
         }
-        _ => Judgement::Final,
+        _ => RetryDecision::Final,
     };
     let kind = match kind_of(canonical) {
         _ if is_limited => ErrorKind::Throttled,
         _ if status == StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
         kind => kind.unwrap_or(ErrorKind::Internal),
     };
-    let explanation = explained(kind, status.as_u16(), &refusal.message, resource);
-    Some(Refusal { kind, judgement, explanation, ..refusal })
+    let explanation = explained(kind, status.as_u16(), &service_error.message, resource);
+    Some(ServiceError { kind, decision, explanation, ..service_error })
 }
 
 fn explained(kind: ErrorKind, status: u16, message: &str, resource: &str) -> String {
@@ -146,7 +146,7 @@ fn of_http(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Refusal {
+    fn answer(status: u16, body: &str) -> ServiceError {
         let answer = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
         read(&answer, "the topic `clicks`").unwrap()
     }
@@ -157,7 +157,7 @@ mod tests {
         let lost = answer(409, r#"[{"error":{"code":409,"status":"ABORTED","message":"contention"}}]"#);
         let stale = answer(400, r#"{"error":{"code":400,"status":"FAILED_PRECONDITION","message":"stale"}}"#);
         let wrong = answer(400, r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"bad"}}"#);
-        let kinds = [taken, lost, stale, wrong].map(|refusal| refusal.kind);
+        let kinds = [taken, lost, stale, wrong].map(|service_error| service_error.kind);
         use ErrorKind::{AlreadyExists, Conflict, InvalidInput};
         assert_eq!(kinds, [AlreadyExists, Conflict, Conflict, InvalidInput]);
     }
@@ -166,11 +166,11 @@ mod tests {
     fn patience_is_what_the_service_asks_for() {
         let body = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"slow down",
             "details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}}"#;
-        assert_eq!(answer(429, body).judgement, Judgement::Refused { after: Some(Duration::from_millis(1_500)) });
+        assert_eq!(answer(429, body).decision, RetryDecision::Throttled { after: Some(Duration::from_millis(1_500)) });
         let limited = r#"{"error":{"code":403,"message":"x","errors":[{"reason":"rateLimitExceeded"}]}}"#;
-        assert_eq!(answer(403, limited).judgement, Judgement::Refused { after: None });
-        assert_eq!(answer(503, "<html>").judgement, Judgement::Failed);
-        assert_eq!(answer(403, "{}").judgement, Judgement::Final);
+        assert_eq!(answer(403, limited).decision, RetryDecision::Throttled { after: None });
+        assert_eq!(answer(503, "<html>").decision, RetryDecision::Failed);
+        assert_eq!(answer(403, "{}").decision, RetryDecision::Final);
         assert_eq!(answer(404, "\u{0}").kind, ErrorKind::NotFound);
     }
 }

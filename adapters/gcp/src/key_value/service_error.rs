@@ -1,54 +1,54 @@
-//! What a refusal of Firestore means: a condition that does not hold, a race that was lost, or a fault.
+//! What a service error of Firestore means: a condition that does not hold, a race that was lost, or a fault.
 
 use isobar_abstraction::{Error, ErrorKind};
-use isobar_rest::Refusal;
+use isobar_rest::ServiceError;
 use isobar_rest::attempt::throttled;
 
 use super::FirestoreKeyValue;
 use crate::profile::PROFILE;
 
 /// Two writes of one document met, and this one has lost.
-pub(super) fn is_contention(refusal: &Refusal) -> bool {
-    refusal.code == "ABORTED"
+pub(super) fn is_contention(service_error: &ServiceError) -> bool {
+    service_error.code == "ABORTED"
 }
 
 /// Does it say that a document is not what a precondition wants?
-pub(super) fn is_condition(refusal: &Refusal) -> bool {
-    match refusal.code.as_str() {
+pub(super) fn is_condition(service_error: &ServiceError) -> bool {
+    match service_error.code.as_str() {
         "ALREADY_EXISTS" => true,
-        "FAILED_PRECONDITION" => !is_datastore(refusal),
+        "FAILED_PRECONDITION" => !is_datastore(service_error),
         // What no service has said, but something between, tells of no document.
-        "NOT_FOUND" => !refusal.message.is_empty() && !is_database(refusal),
+        "NOT_FOUND" => !service_error.message.is_empty() && !is_database(service_error),
         _ => false,
     }
 }
 
 /// Is it the database that is not there, and no document?
-fn is_database(refusal: &Refusal) -> bool {
+fn is_database(service_error: &ServiceError) -> bool {
     // Behind these, a message may go on with a key, which may be any text.
-    let is_document = ["No document", "no entity", "No entity"].iter().any(|no| refusal.message.starts_with(no));
-    let told = refusal.message.split("/documents/").next().unwrap_or_default();
+    let is_document = ["No document", "no entity", "No entity"].iter().any(|no| service_error.message.starts_with(no));
+    let told = service_error.message.split("/documents/").next().unwrap_or_default();
     !is_document && told.contains("does not exist") && (told.contains("database") || told.contains("project"))
 }
 
 /// Datastore's mode, older than Firestore's own.
-fn is_datastore(refusal: &Refusal) -> bool {
-    refusal.message.contains("API is not available for") && refusal.message.contains("Datastore")
+fn is_datastore(service_error: &ServiceError) -> bool {
+    service_error.message.contains("API is not available for") && service_error.message.contains("Datastore")
 }
 
 impl FirestoreKeyValue {
-    /// The error of a refusal that is no condition of a write.
-    pub(super) fn explain(&self, refusal: Refusal) -> Error {
-        let message = &refusal.message;
+    /// The error of a service error that is no condition of a write.
+    pub(super) fn explain(&self, service_error: ServiceError) -> Error {
+        let message = &service_error.message;
         let (database, collection) = (&self.database, &self.collection);
-        let error = match refusal.code.as_str() {
-            "NOT_FOUND" if is_database(&refusal) => {
+        let error = match service_error.code.as_str() {
+            "NOT_FOUND" if is_database(&service_error) => {
                 let project = self.project.as_ref().map(|project| format!(" --project={project}")).unwrap_or_default();
                 let create =
                     format!("gcloud firestore databases create --database='{database}' --location=LOCATION{project}");
                 Error::new(ErrorKind::NotFound, format!("{message}: create it, the library never does: `{create}`"))
             }
-            "FAILED_PRECONDITION" if is_datastore(&refusal) => {
+            "FAILED_PRECONDITION" if is_datastore(&service_error) => {
                 let need = "isobar needs a database in Firestore's native mode: name one by `database=` in the URL";
                 Error::config(format!("the database `{database}`: {message} {need}"))
             }
@@ -59,9 +59,9 @@ impl FirestoreKeyValue {
                 let limit = PROFILE.limits.transaction_bytes;
                 Error::new(ErrorKind::TooLarge, format!("the collection `{collection}`: {message}")).with_limit(limit)
             }
-            _ => return refusal.into(),
+            _ => return service_error.into(),
         };
-        refusal.as_error(error)
+        service_error.as_error(error)
     }
 }
 
