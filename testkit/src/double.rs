@@ -1,4 +1,4 @@
-//! A server on loopback that answers what a test says, and keeps what it was asked.
+//! A server on loopback with answers from a test, which records its requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ type Answer = dyn Fn(&Request<Bytes>) -> Response<String> + Send + Sync;
 pub struct Double {
     /// Where it listens, without a slash at the end.
     pub url: String,
-    asked: Arc<Mutex<Vec<Request<Bytes>>>>,
+    requests: Arc<Mutex<Vec<Request<Bytes>>>>,
     serve: JoinHandle<()>,
 }
 
@@ -26,24 +26,24 @@ impl Double {
     pub async fn new(answer: impl Fn(&Request<Bytes>) -> Response<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<Request<Bytes>>>> = Arc::default();
-        let (kept, answer) = (Arc::clone(&asked), Arc::new(answer));
+        let requests: Arc<Mutex<Vec<Request<Bytes>>>> = Arc::default();
+        let (recorded, answer) = (Arc::clone(&requests), Arc::new(answer));
         let serve = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(exchange(stream, Arc::clone(&kept), Arc::clone(&answer) as Arc<Answer>));
+                tokio::spawn(exchange(stream, Arc::clone(&recorded), Arc::clone(&answer) as Arc<Answer>));
             }
         });
-        Self { url, asked, serve }
+        Self { url, requests, serve }
     }
 
-    /// What it was asked so far, as `GET /path`.
-    pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().iter().map(|request| format!("{} {}", request.method(), request.uri())).collect()
+    /// The requests so far, each as `GET /path`.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().iter().map(|request| format!("{} {}", request.method(), request.uri())).collect()
     }
 
     /// Looks at one of the requests.
     pub fn request<T>(&self, at: usize, look: impl FnOnce(&Request<Bytes>) -> T) -> T {
-        look(&self.asked.lock()[at])
+        look(&self.requests.lock()[at])
     }
 }
 
@@ -54,7 +54,7 @@ impl Drop for Double {
 }
 
 /// One request of one connection.
-async fn exchange(stream: TcpStream, asked: Arc<Mutex<Vec<Request<Bytes>>>>, answer: Arc<Answer>) {
+async fn exchange(stream: TcpStream, requests: Arc<Mutex<Vec<Request<Bytes>>>>, answer: Arc<Answer>) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).await.unwrap();
@@ -74,7 +74,7 @@ async fn exchange(stream: TcpStream, asked: Arc<Mutex<Vec<Request<Bytes>>>>, ans
     let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value));
     let request = builder.body(Bytes::from(body)).unwrap();
     let response = answer(&request);
-    asked.lock().push(request);
+    requests.lock().push(request);
     let (parts, body) = response.into_parts();
     let mut head = format!("HTTP/1.1 {}\r\nconnection: close\r\n", parts.status);
     // A test that says another length has the answer break off.

@@ -61,7 +61,7 @@ async fn a_read_of_a_range_is_one_request() {
     let (double, _) = bucket(206, "").await;
     let pages = Cloud::new(Arc::new(provider(&double, None))).bucket("pages");
     pages.get_range("a", 2..5).await.unwrap_err();
-    assert_eq!(double.asked(), ["GET /pages/a"]);
+    assert_eq!(double.requests(), ["GET /pages/a"]);
     assert_eq!(double.request(0, |request| request.headers()["range"].clone()), "bytes=2-4");
 }
 
@@ -85,7 +85,7 @@ async fn an_upload_that_met_another_write_is_not_ended_again() {
     let (double, result) = uploaded(409, "<Error><Code>ConditionalRequestConflict</Code></Error>").await;
     let error = result.unwrap_err();
     assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Conflict, false));
-    assert_eq!(double.asked().iter().filter(|asked| *asked == "POST /pages/a?uploadId=id").count(), 1);
+    assert_eq!(double.requests().iter().filter(|asked| *asked == "POST /pages/a?uploadId=id").count(), 1);
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn what_takes_longer_than_one_request_may_is_copied_in_parts_and_tags_are_
     ] {
         let double = with_object(size, tags, None).await;
         placed(&double, None).copy(&Path::from("a"), &Path::from("c")).await.unwrap();
-        let asked = |method: &str| double.asked().iter().filter(|asked| asked.starts_with(method)).count();
+        let asked = |method: &str| double.requests().iter().filter(|asked| asked.starts_with(method)).count();
         assert_eq!((asked("PUT "), asked("GET ")), (puts, reads), "{size} bytes");
     }
 }
@@ -155,7 +155,7 @@ async fn what_is_larger_than_one_request_copies_is_copied_in_parts_under_the_sam
     let (double, bucket) = copying(None).await;
     let create = CopyOptions::new().with_mode(CopyMode::Create);
     bucket.copy_opts(&Path::from("a b"), &Path::from("c"), create).await.unwrap();
-    let mut asked = double.asked();
+    let mut asked = double.requests();
     asked[3..6].sort();
     assert_eq!(
         asked,
@@ -187,7 +187,7 @@ async fn a_copy_of_what_changes_meanwhile_is_a_conflict_and_leaves_nothing() {
     let (double, bucket) = copying(Some("partNumber=2")).await;
     let error = bucket.rename(&Path::from("a"), &Path::from("c")).await.unwrap_err();
     assert_eq!(Error::from(error).kind(), ErrorKind::Conflict);
-    let asked = double.asked();
+    let asked = double.requests();
     assert_eq!(asked.last().unwrap(), "DELETE /pages/c?uploadId=id");
     assert!(!asked.contains(&"DELETE /pages/a".to_owned()), "what was not copied is not deleted");
 }

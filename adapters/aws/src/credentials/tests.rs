@@ -86,7 +86,7 @@ async fn the_environment_wins_and_nothing_else_is_asked() {
         ("AWS_PROFILE", "work"),
     ]);
     assert_eq!(credentials.get().await.unwrap().key_id, "fixed");
-    assert!(double.asked().is_empty());
+    assert!(double.requests().is_empty());
     assert!(!format!("{credentials:?}").contains("hush"));
 }
 
@@ -121,7 +121,7 @@ async fn a_container_shows_its_token_and_a_role_tells_the_account() {
     assert_eq!(shown(0).unwrap(), "from-variable");
     assert_eq!(shown(1).unwrap(), "from-file");
     assert!(shown(2).is_none());
-    assert_eq!(double.asked()[0], "GET /v1/credentials");
+    assert_eq!(double.requests()[0], "GET /v1/credentials");
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn a_machine_is_asked_by_version_two_and_last() {
     assert_eq!(of_machine.get().await.unwrap().key_id, "instance");
     assert_eq!(of_machine.get().await.unwrap().key_id, "instance");
     assert_eq!(
-        double.asked(),
+        double.requests(),
         [
             "PUT /latest/api/token",
             "GET /latest/meta-data/iam/security-credentials/",
@@ -220,7 +220,7 @@ async fn a_token_of_another_provider_is_shown_to_sts_in_the_body() {
     ]);
     assert_eq!(of_role.get().await.unwrap().key_id, "web");
     assert_eq!(of_role.account().as_deref(), Some("123456789012"));
-    assert_eq!(double.asked(), ["POST /"]);
+    assert_eq!(double.requests(), ["POST /"]);
     double.request(0, |request| {
         let form = std::str::from_utf8(request.body()).unwrap();
         assert!(form.contains("&WebIdentityToken=ey.a%2Bb%2Fc"), "{form}");
@@ -249,7 +249,7 @@ async fn what_sts_refuses_is_not_replaced_by_other_credentials() {
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.message().contains("InvalidIdentityToken: no provider"), "{error}");
     assert_eq!(vars("/nowhere/at/all").get().await.unwrap_err().kind(), ErrorKind::Config);
-    assert!(container.asked().is_empty());
+    assert!(container.requests().is_empty());
 }
 
 #[tokio::test]

@@ -71,12 +71,12 @@ impl Scene {
     }
 
     /// The operations that were asked for, with their input.
-    fn asked(&self) -> Vec<(String, Value)> {
-        (0..self.double.asked().len()).map(|place| self.double.request(place, told)).collect()
+    fn requests(&self) -> Vec<(String, Value)> {
+        (0..self.double.requests().len()).map(|place| self.double.request(place, told)).collect()
     }
 
     fn count(&self) -> usize {
-        self.double.asked().len()
+        self.double.requests().len()
     }
 
     /// The input of a request.

@@ -160,7 +160,7 @@ impl Scene {
     }
 
     fn count(&self) -> usize {
-        self.double.asked().len()
+        self.double.requests().len()
     }
 
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {

@@ -32,7 +32,7 @@ async fn a_call_is_signed_for_its_service_and_region() {
     let request = Request::post("/model/a:b/converse?x=a+b&Q=$LATEST&%41=%2b&y").body(Bytes::from("{}")).unwrap();
     let response = service.call("Converse", Safety::Read, request).await.unwrap();
     assert_eq!(response.body().as_ref(), b"{}");
-    assert_eq!(double.asked(), ["POST /model/a:b/converse?x=a%20b&Q=%24LATEST&A=%2B&y"]);
+    assert_eq!(double.requests(), ["POST /model/a:b/converse?x=a%20b&Q=%24LATEST&A=%2B&y"]);
     double.request(0, |request| {
         let header = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
         let signature = header("authorization");
@@ -75,7 +75,7 @@ async fn expired_credentials_are_fetched_anew_and_the_call_is_made_once_more() {
     let write = || Request::post("/").body(Bytes::new()).unwrap();
     service.call("PutItem", Safety::Once, write()).await.unwrap();
     service.call("PutItem", Safety::Once, write()).await.unwrap();
-    assert_eq!((container.asked().len(), double.asked().len()), (2, 3));
+    assert_eq!((container.requests().len(), double.requests().len()), (2, 3));
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn fixed_credentials_that_expired_are_not_tried_again() {
     let error =
         service.call("Publish", Safety::Once, Request::post("/").body(Bytes::new()).unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -97,12 +97,12 @@ async fn the_account_is_asked_of_sts_once() {
     let service = provider(&double.url, &FIXED).service("sns", None).unwrap();
     assert_eq!(service.account().await.unwrap(), "123456789012");
     assert_eq!(service.account().await.unwrap(), "123456789012");
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
 
     let vars: Vec<_> = FIXED.into_iter().chain([("AWS_ACCOUNT_ID", "210987654321")]).collect();
     let service = provider(&double.url, &vars).service("sns", None).unwrap();
     assert_eq!(service.account().await.unwrap(), "210987654321");
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
 }
 
 #[tokio::test]

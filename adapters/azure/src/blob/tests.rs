@@ -92,7 +92,7 @@ async fn two_uploads_of_one_object_do_not_take_each_other_s_parts() {
     for _ in 0..2 {
         upload(&blob, PutMode::Overwrite).await.unwrap();
     }
-    let asked = double.asked();
+    let asked = double.requests();
     assert!(asked[0] != asked[3] && asked[1] != asked[4], "{asked:?}");
     assert_eq!(asked[0].len(), asked[3].len(), "all ids are of one length");
 }
@@ -106,7 +106,7 @@ async fn the_end_of_an_upload_under_a_condition_is_not_tried_twice() {
     .await;
     let error = upload(&at(&double.url, KEY), PutMode::Create).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unavailable, true));
-    assert_eq!(double.asked().len(), 3);
+    assert_eq!(double.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -116,11 +116,11 @@ async fn a_refused_write_is_tried_again_and_a_failed_one_may_have_been_made() {
         let error = put(&busy, mode).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Throttled && !error.outcome_unknown(), "{error:?}");
     }
-    assert_eq!(double.asked(), ["PUT /acc/pages/a%20b"; 10]);
+    assert_eq!(double.requests(), ["PUT /acc/pages/a%20b"; 10]);
     let (double, failing) = always(|| service_error(500, "InternalError")).await;
     let error = put(&failing, PutMode::Create).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.outcome_unknown(), "{error:?}");
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn what_no_request_can_hold_is_refused_and_nothing_is_sent() {
     }
     let options = GetOptions { if_none_match: Some("ä".to_owned()), ..GetOptions::default() };
     assert!(blob.object_store().get_opts(&Path::from("a"), options).await.is_err());
-    assert!(double.asked().is_empty());
+    assert!(double.requests().is_empty());
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_copy_ends_when_it_is_whole() {
     .await;
     let blob = at(&double.url, KEY);
     blob.object_store().copy(&Path::from("a b"), &Path::from("b")).await.unwrap();
-    assert_eq!(double.asked(), ["PUT /acc/pages/b", "HEAD /acc/pages/b", "HEAD /acc/pages/b"]);
+    assert_eq!(double.requests(), ["PUT /acc/pages/b", "HEAD /acc/pages/b", "HEAD /acc/pages/b"]);
     let source = double.request(0, |request| request.headers()["x-ms-copy-source"].clone());
     assert_eq!(source, format!("{}/acc/pages/a%20b", double.url));
     let failed = [("x-ms-copy-status", "failed"), ("x-ms-copy-status-description", "404 gone")];
@@ -172,7 +172,7 @@ async fn a_read_of_a_range_is_one_request() {
     let (double, _) = always(|| answer(206, &[("content-range", "bytes 2-4/8")], "cde")).await;
     let pages = Cloud::new(Arc::new(at_account(&double.url, KEY))).bucket("pages");
     assert_eq!(pages.get_range("a", 2..5).await.unwrap(), "cde");
-    assert_eq!(double.asked(), ["GET /acc/pages/a"]);
+    assert_eq!(double.requests(), ["GET /acc/pages/a"]);
     assert_eq!(double.request(0, |request| request.headers()["range"].clone()), "bytes=2-4");
 }
 
@@ -217,7 +217,7 @@ async fn a_shared_access_signature_goes_along_and_is_never_told() {
     for (at, error) in errors.iter().enumerate() {
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         assert!(!format!("{error} {error:?} {blob:?} {store}").contains("hush"), "{error:?}");
-        assert!(double.asked()[at].contains("sig=hush%2Bhush%3D"), "{:?}", double.asked());
+        assert!(double.requests()[at].contains("sig=hush%2Bhush%3D"), "{:?}", double.requests());
     }
     assert!(double.request(2, |request| request.headers()["x-ms-copy-source"].to_str().unwrap().contains("sig=hush")));
     let sign = SignRequest::new("a", SignedAccess::Get, Duration::from_secs(60));
@@ -235,7 +235,7 @@ async fn a_read_says_its_version_and_its_conditions() {
     let got = blob.object_store().get_opts(&Path::from("a b"), options).await.unwrap();
     assert_eq!(got.meta.version, None);
     assert_eq!(got.attributes.get(&Attribute::Metadata("kind".into())).unwrap().as_ref(), "note");
-    assert_eq!(double.asked(), ["GET /acc/pages/a%20b?versionid=2026-01-01T00%3A00%3A00Z"]);
+    assert_eq!(double.requests(), ["GET /acc/pages/a%20b?versionid=2026-01-01T00%3A00%3A00Z"]);
     assert_eq!(double.request(0, |request| request.headers()["if-match"].clone()), "\"0x1\"");
 }
 

@@ -102,8 +102,8 @@ async fn each_audience_has_its_own_token_and_is_asked_for_once() {
             assert_eq!(&*credentials.token(audience).await.unwrap(), wanted);
         }
     }
-    assert_eq!(double.asked().len(), 3);
-    assert_eq!(double.asked()[0], "GET /msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fstorage.azure.com");
+    assert_eq!(double.requests().len(), 3);
+    assert_eq!(double.requests()[0], "GET /msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fstorage.azure.com");
     let shown = double.request(0, |request| request.headers().clone());
     assert!(shown["x-identity-header"] == "hush" && shown["metadata"] == "true");
     assert!(!format!("{credentials:?}").contains("hush"));
@@ -114,7 +114,7 @@ async fn a_managed_identity_may_be_another_than_the_app_s_own() {
     let double = Double::new(|_| answer(400, json!({"statusCode": 400, "message": "hush"}))).await;
     let vars = [("IDENTITY_ENDPOINT", double.url.as_str()), ("IDENTITY_HEADER", "hush"), ("AZURE_CLIENT_ID", "c-1")];
     let error = of(&credentials(&vars)).await.unwrap_err();
-    assert!(double.asked()[0].ends_with("&client_id=c-1"), "{:?}", double.asked());
+    assert!(double.requests()[0].ends_with("&client_id=c-1"), "{:?}", double.requests());
     assert!(error.kind() == ErrorKind::Unauthenticated && error.message().contains("client id c-1"), "{error}");
     let error = of(&credentials(&vars[..2])).await.unwrap_err();
     assert!(error.message().contains("enable it, or set AZURE_CLIENT_ID"), "{error}");
@@ -156,7 +156,7 @@ async fn a_machine_is_asked_last_and_its_service_may_be_busy() {
     .await;
     let credentials = credentials(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &double.url)]);
     assert_eq!(of(&credentials).await.unwrap(), "machine");
-    let asked = double.asked();
+    let asked = double.requests();
     assert_eq!(asked.len(), 3);
     assert!(asked[0].starts_with("GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource="), "{asked:?}");
 }
@@ -187,7 +187,7 @@ async fn the_token_of_another_issuer_is_shown_to_entra_in_the_body() {
         ("IDENTITY_HEADER", "x"),
     ];
     assert_eq!(of(&credentials(&vars)).await.unwrap(), "work");
-    assert_eq!(double.asked(), ["POST /tenant/oauth2/v2.0/token"]);
+    assert_eq!(double.requests(), ["POST /tenant/oauth2/v2.0/token"]);
     double.request(0, |request| {
         let form = std::str::from_utf8(request.body()).unwrap();
         for part in [
@@ -201,7 +201,7 @@ async fn the_token_of_another_issuer_is_shown_to_entra_in_the_body() {
     });
     let lost = [("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/at/all"), vars[1], vars[2], vars[3]];
     assert_eq!(of(&credentials(&lost)).await.unwrap_err().kind(), ErrorKind::Config);
-    assert!(managed.asked().is_empty(), "somebody else's token");
+    assert!(managed.requests().is_empty(), "somebody else's token");
 }
 
 #[tokio::test]

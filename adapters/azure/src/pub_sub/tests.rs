@@ -76,13 +76,13 @@ async fn a_refused_token_is_renewed_once_for_all_who_showed_it() {
     for url in ["servicebus://clicks?endpoint=", "azqueue://clicks?account=acc&endpoint="] {
         let state = by_identity(&double.url);
         let topic = open(&state, &at(&format!("{url}{}", double.url))).unwrap();
-        let before = double.asked().len();
+        let before = double.requests().len();
         let refused = Some((ErrorKind::Unauthenticated, false));
         assert_eq!(told(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
-        assert_eq!(double.asked().len() - before, 2, "a new token is not asked for anew, nor shown again: {url}");
+        assert_eq!(double.requests().len() - before, 2, "a new token is not asked for anew, nor shown again: {url}");
         state.credentials.age();
         assert_eq!(told(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
-        let asked = double.asked().split_off(before + 2);
+        let asked = double.requests().split_off(before + 2);
         assert_eq!(asked.iter().filter(|it| it.starts_with("POST")).count(), 2, "{asked:?}");
         let shown = double.request(before + 2, |request| request.headers()["authorization"].clone());
         assert_eq!(shown, "Bearer hush");

@@ -69,8 +69,8 @@ async fn a_write_is_one_request_and_holds_to_its_condition() {
     let second = put(&store, "2", update(&first)).await.unwrap();
     assert_eq!(kind(put(&store, "3", update(&first)).await), (ErrorKind::Conflict, false));
     put(&store, "3", update(&second)).await.unwrap();
-    assert_eq!(double.asked().len(), 5);
-    assert!(double.asked()[0].contains("uploadType=multipart&name=a&fields=generation%2Csize&ifGenerationMatch=0"));
+    assert_eq!(double.requests().len(), 5);
+    assert!(double.requests()[0].contains("uploadType=multipart&name=a&fields=generation%2Csize&ifGenerationMatch=0"));
     assert_eq!(strict.objects()[0].1, "3");
 }
 
@@ -80,7 +80,7 @@ async fn a_write_whose_answer_was_lost_knows_itself_again() {
     strict.fail(Method::POST, "uploadType=multipart", Fault::Lost);
     let created = put(&store, "1", Create).await.unwrap();
     // Written, met by itself, and looked at.
-    assert_eq!(double.asked().len(), 3);
+    assert_eq!(double.requests().len(), 3);
     assert_eq!(created.e_tag, store.head(&at("a")).await.unwrap().e_tag);
     strict.fail(Method::POST, "uploadType=multipart", Fault::Lost);
     let updated = put(&store, "2", update(&created)).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_read_of_a_range_is_one_request() {
     let pages = Cloud::new(Arc::new(provider(&double.url))).bucket("pages");
     pages.get_range("a", 2..5).await.unwrap_err();
     pages.get_range("a", 2..u64::MAX).await.unwrap_err();
-    assert_eq!(double.asked(), ["GET /pages/a"; 2]);
+    assert_eq!(double.requests(), ["GET /pages/a"; 2]);
     let range = |at| double.request(at, |request| request.headers()["range"].clone());
     assert_eq!((range(0), range(1)), ("bytes=2-4".parse().unwrap(), "bytes=2-".parse().unwrap()));
 }
@@ -144,8 +144,8 @@ async fn a_copy_goes_on_until_it_is_done_and_holds_to_its_condition() {
     let (strict, double, store) = bucket().await;
     put(&store, "one", Overwrite).await.unwrap();
     store.copy_if_not_exists(&at("a"), &at("b")).await.unwrap();
-    assert_eq!(double.asked().len(), 3);
-    assert!(double.asked()[2].ends_with("ifGenerationMatch=0&rewriteToken=the%20rest"), "{:?}", double.asked());
+    assert_eq!(double.requests().len(), 3);
+    assert!(double.requests()[2].ends_with("ifGenerationMatch=0&rewriteToken=the%20rest"), "{:?}", double.requests());
     assert_eq!(kind(store.copy_if_not_exists(&at("a"), &at("b")).await), (ErrorKind::AlreadyExists, false));
     assert_eq!(kind(store.copy(&at("none"), &at("b")).await), (ErrorKind::NotFound, false));
     strict.fail(Method::POST, "rewriteToken=", Fault::Lost);
@@ -161,7 +161,7 @@ async fn a_copy_goes_on_until_it_is_done_and_holds_to_its_condition() {
 async fn a_missing_bucket_is_told_and_a_missing_object_is_deleted_already() {
     let (_strict, double, store) = bucket().await;
     store.delete(&at("none")).await.unwrap();
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
     let other = opened(&double.url, "other").object_store();
     let told = [
         kind(other.delete(&at("a")).await),
@@ -175,7 +175,7 @@ async fn a_missing_bucket_is_told_and_a_missing_object_is_deleted_already() {
     let silent = Double::new(|_| Response::builder().status(404).body("Not Found".to_owned()).unwrap()).await;
     let error = opened(&silent.url, "pages").object_store().delete(&at("a")).await.unwrap_err();
     assert!(Error::from(error).message().contains("gs://pages"));
-    assert_eq!(silent.asked().len(), 2);
+    assert_eq!(silent.requests().len(), 2);
 }
 
 /// Text of this size in which no two places are alike.
@@ -241,7 +241,7 @@ async fn an_upload_goes_on_where_it_broke_off() {
     strict.fail(Method::PUT, "upload_id", Fault::Status(503));
     strict.fail(Method::PUT, "upload_id", Fault::Kept(0));
     upload.put_part(whole.clone().into()).await.unwrap();
-    let ranges: Vec<_> = (1..double.asked().len())
+    let ranges: Vec<_> = (1..double.requests().len())
         .map(|at| double.request(at, |request| request.headers()["content-range"].to_str().unwrap().to_owned()))
         .collect();
     // The status is asked once more where it was answered with a failure.

@@ -123,7 +123,7 @@ async fn a_person_is_refreshed_and_cannot_sign() {
     assert_eq!(credentials.token().await.unwrap().quota_project.as_ref().unwrap(), "p-2");
     let form = double.request(0, |request| String::from_utf8(request.body().to_vec()).unwrap());
     assert_eq!(form, "grant_type=refresh_token&client_id=c&client_secret=hush&refresh_token=1%2F%2Fhush");
-    assert_eq!(double.asked().len(), 1, "one token for both");
+    assert_eq!(double.requests().len(), 1, "one token for both");
     assert_eq!(credentials.email().await.unwrap_err().kind(), ErrorKind::Config);
     assert!(credentials.sign(b"text").await.unwrap_err().message().contains("GOOGLE_APPLICATION_CREDENTIALS"));
     assert!(!format!("{credentials:?}").contains("hush"));
@@ -172,7 +172,7 @@ async fn the_metadata_server_tells_token_project_and_account_and_iam_signs() {
         assert_eq!(&*credentials.email().await.unwrap(), "run@p-3.example");
     }
     assert_eq!(credentials.sign(b"text").await.unwrap(), b"signed");
-    assert_eq!(double.asked().len(), 4, "each is asked once: {:?}", double.asked());
+    assert_eq!(double.requests().len(), 4, "each is asked once: {:?}", double.requests());
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ impl Host {
 
     /// What was published so far: the topics, and the messages.
     fn published(&self) -> Vec<(String, Value)> {
-        let all = 0..self.double.asked().len();
+        let all = 0..self.double.requests().len();
         let published = all.filter_map(|place| {
             self.double.request(place, |request| {
                 let topic = request.uri().path().strip_suffix(":publish")?.rsplit('/').next()?.to_owned();

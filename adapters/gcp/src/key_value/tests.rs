@@ -76,12 +76,12 @@ impl Scene {
     }
 
     fn count(&self) -> usize {
-        self.double.asked().len()
+        self.double.requests().len()
     }
 
     /// Commits among what was asked.
     fn commits(&self) -> usize {
-        self.double.asked().iter().filter(|asked| asked.ends_with(":commit")).count()
+        self.double.requests().iter().filter(|asked| asked.ends_with(":commit")).count()
     }
 
     fn body(&self, place: usize) -> Value {

@@ -78,7 +78,7 @@ fn bodies(request: &Request<Bytes>) -> Vec<String> {
 
 /// The bodies of the messages of every request, in the order of the requests.
 fn requests(double: &Double) -> Vec<Vec<String>> {
-    (0..double.asked().len()).map(|place| double.request(place, bodies)).collect()
+    (0..double.requests().len()).map(|place| double.request(place, bodies)).collect()
 }
 
 /// Kind and unknown outcome of each, `None` for what was stored.

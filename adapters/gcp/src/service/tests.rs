@@ -41,11 +41,11 @@ async fn a_token_is_shown_to_google_and_to_no_emulator() {
     let metadata = metadata().await;
     let double = Double::new(|_| answer(200, "{}")).await;
     publish(&service(&metadata, &double.url, Access::Anonymous)).await.unwrap().unwrap();
-    assert!(metadata.asked().is_empty());
+    assert!(metadata.requests().is_empty());
     assert!(double.request(0, |request| request.headers().get("authorization").is_none()));
     publish(&service(&metadata, &double.url, Access::Identity)).await.unwrap().unwrap();
     assert_eq!(double.request(1, |request| request.headers()["authorization"].clone()), "Bearer token-1");
-    assert_eq!(double.asked()[1], "POST /v1/projects/p/topics/clicks:publish");
+    assert_eq!(double.requests()[1], "POST /v1/projects/p/topics/clicks:publish");
     assert_eq!(double.request(1, |request| request.body().clone()), r#"{"messages":[]}"#);
 }
 
@@ -64,13 +64,13 @@ async fn a_refused_token_is_replaced_once() {
     service.state.credentials.token().await.unwrap();
     service.state.credentials.age();
     publish(&service).await.unwrap().unwrap();
-    assert_eq!(second.asked().len(), 2);
+    assert_eq!(second.requests().len(), 2);
 
     let never = takes("Bearer no").await;
     let service = GoogleService { endpoint: Endpoint { url: never.url.clone(), ..service.endpoint }, ..service };
     service.state.credentials.age();
     let error = Error::from(publish(&service).await.unwrap().unwrap_err());
-    assert_eq!((error.kind(), never.asked().len()), (ErrorKind::Unauthenticated, 2));
+    assert_eq!((error.kind(), never.requests().len()), (ErrorKind::Unauthenticated, 2));
     assert!(!error.message().contains("hush") && !error.outcome_unknown(), "{error}");
 }
 
@@ -80,7 +80,7 @@ async fn what_may_have_been_done_is_not_repeated_and_said() {
     let double = Double::new(|_| answer(503, "<html>")).await;
     let service = service(&metadata, &double.url, Access::Anonymous);
     let error = Error::from(publish(&service).await.unwrap().unwrap_err());
-    assert_eq!((error.kind(), error.outcome_unknown(), double.asked().len()), (ErrorKind::Unavailable, true, 1));
+    assert_eq!((error.kind(), error.outcome_unknown(), double.requests().len()), (ErrorKind::Unavailable, true, 1));
     let read = service.json("Get", Safety::Read, "/v1/x", &json!({})).await.unwrap().unwrap_err();
-    assert_eq!((read.uncertain, double.asked().len()), (false, 6), "a read is tried five times");
+    assert_eq!((read.uncertain, double.requests().len()), (false, 6), "a read is tried five times");
 }

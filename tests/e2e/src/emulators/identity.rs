@@ -78,7 +78,7 @@ impl Identity {
     }
 
     /// The audiences that a token was given out for, in the order in which they were asked for.
-    pub fn asked(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.0.asked.lock().clone()
     }
 }

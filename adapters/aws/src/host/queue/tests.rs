@@ -50,7 +50,7 @@ fn operation<B>(request: &Request<B>) -> String {
 /// What SQS was asked.
 fn asked(sqs: &Double) -> Vec<(String, Value)> {
     let look = |at| sqs.request(at, |it| (operation(it), serde_json::from_slice(it.body()).unwrap()));
-    (0..sqs.asked().len()).map(look).collect()
+    (0..sqs.requests().len()).map(look).collect()
 }
 
 /// The receipts that SQS was told to put off, and the seconds.

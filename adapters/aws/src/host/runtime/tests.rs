@@ -39,7 +39,7 @@ async fn an_answer_is_sent_for_its_invocation_and_with_the_id_of_its_copy() {
     let api = api(202).await;
     let courier = courier(Host::alone().lambda, &api.url);
     courier.answer(invocation(&call("echo"))).await.unwrap();
-    assert_eq!(api.asked(), ["POST /2018-06-01/runtime/invocation/req-1/response"]);
+    assert_eq!(api.requests(), ["POST /2018-06-01/runtime/invocation/req-1/response"]);
     api.request(0, |request| {
         assert_eq!(request.headers()[INVOCATION_ID], "copy-2");
         assert_eq!(request.body().as_ref(), br#"{"a":1}"#);
@@ -56,7 +56,7 @@ async fn a_failed_invocation_is_told_with_its_kind_and_without_its_causes() {
     };
     let courier = courier(Host::with("http://127.0.0.1:1", &[], app).lambda, &api.url);
     courier.answer(invocation(&call("fails"))).await.unwrap();
-    assert_eq!(api.asked(), ["POST /2018-06-01/runtime/invocation/req-1/error"]);
+    assert_eq!(api.requests(), ["POST /2018-06-01/runtime/invocation/req-1/error"]);
     api.request(0, |request| {
         assert_eq!(request.headers()["lambda-runtime-function-error-type"], "unavailable");
         let told: Value = serde_json::from_slice(request.body()).unwrap();
@@ -91,7 +91,7 @@ async fn a_panic_of_the_host_itself_fails_one_invocation() {
     let mut lambda = Host::alone().lambda;
     lambda.app.function = Arc::new(Careless);
     courier(lambda, &api.url).answer(invocation(&call("echo"))).await.unwrap();
-    assert_eq!(api.asked(), ["POST /2018-06-01/runtime/invocation/req-1/error"]);
+    assert_eq!(api.requests(), ["POST /2018-06-01/runtime/invocation/req-1/error"]);
     api.request(0, |request| assert!(!String::from_utf8_lossy(request.body()).contains("hunter2")));
 }
 
@@ -178,7 +178,7 @@ async fn run_on(events: &[Asked]) -> Vec<(String, Value)> {
     let lambda = Host::with("http://127.0.0.1:1", &[("AWS_LAMBDA_RUNTIME_API", &host)], shop).lambda;
     let error = run(lambda).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let asked = api.asked();
+    let asked = api.requests();
     let told = asked.iter().enumerate().filter_map(|(at, asked)| {
         let what = asked.strip_prefix("POST /2018-06-01/runtime/invocation/")?.to_owned();
         Some((what, api.request(at, |request| serde_json::from_slice(request.body()).unwrap())))

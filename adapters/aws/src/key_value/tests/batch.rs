@@ -37,7 +37,7 @@ async fn many_keys_are_asked_for_by_the_hundred_and_answered_in_the_order_asked(
     let found = scene.table.get_many(&asked).await.unwrap();
     let wanted: Vec<_> = asked.iter().map(|key| Some(key.sort.as_str())).collect();
     assert_eq!(sorts(&found), wanted);
-    let mut sizes: Vec<_> = scene.asked().iter().map(|(_, input)| keys(input).len()).collect();
+    let mut sizes: Vec<_> = scene.requests().iter().map(|(_, input)| keys(input).len()).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [50, 100, 100]);
     assert_eq!(scene.input(0)["RequestItems"]["links"]["ConsistentRead"], true);
@@ -50,7 +50,7 @@ async fn keys_that_are_left_are_asked_for_again_until_none_is() {
     let asked = numbered(25);
     let found = scene.table.get_many(&asked).await.unwrap();
     assert!(found.iter().all(Option::is_some));
-    let sizes: Vec<_> = scene.asked().iter().map(|(_, input)| keys(input).len()).collect();
+    let sizes: Vec<_> = scene.requests().iter().map(|(_, input)| keys(input).len()).collect();
     assert_eq!(sizes, (1..=25).rev().collect::<Vec<_>>(), "what was answered is not asked for again");
 }
 
@@ -83,7 +83,7 @@ async fn marked_sort_keys_that_are_left_are_asked_for_as_they_were() {
     .await;
     let asked = [Key::from("a"), Key::new("a", "!"), Key::new("a", "\0")];
     let found = scene.table.get_many(&asked).await.unwrap();
-    assert_eq!(scene.asked()[0], scene.asked()[1]);
+    assert_eq!(scene.requests()[0], scene.requests()[1]);
     assert!(found.iter().zip(&asked).all(|(item, key)| item.as_ref().is_some_and(|item| item.key == *key)));
 }
 

@@ -17,7 +17,7 @@ async fn a_counter_is_not_begun_past_its_limit() {
     for delta in [i64::MAX, i64::MIN] {
         assert_eq!(kind_of(add(&scene, delta).await), (ErrorKind::InvalidInput, false));
     }
-    for (_, input) in scene.asked() {
+    for (_, input) in scene.requests() {
         let condition = input["ConditionExpression"].as_str().unwrap();
         assert!(!condition.contains("attribute_not_exists(pk)"), "{condition}");
     }

@@ -69,7 +69,7 @@ async fn no_limit_is_larger_than_what_dynamodb_can_read() {
     let scene = Scene::script([page(&[], None)]).await;
     scene.table.query(&QueryRange::new("a", usize::MAX)).await.unwrap();
     scene.table.scan(&ScanSegment::new(2, 4, usize::MAX)).await.unwrap();
-    for (_, input) in scene.asked() {
+    for (_, input) in scene.requests() {
         assert!(input["Limit"].as_u64().unwrap() <= i32::MAX as u64);
     }
 }

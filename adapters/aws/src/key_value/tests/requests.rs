@@ -56,7 +56,7 @@ async fn conditions_use_no_reserved_word_by_its_bare_name() {
     scene.table.add(&Key::from("a"), 1).await.unwrap();
     scene.table.put(put(PutMode::Create)).await.unwrap();
     scene.table.put(put(update())).await.unwrap();
-    for (_, input) in scene.asked() {
+    for (_, input) in scene.requests() {
         let said = |name: &str| input[name].as_str().unwrap_or_default().to_owned();
         let text = format!("{} {}", said("ConditionExpression"), said("UpdateExpression"));
         let words = text.split(|character: char| !(character.is_alphanumeric() || "#:_".contains(character)));

@@ -18,7 +18,7 @@ async fn a_put_that_meets_its_own_version_was_done() {
         let scene = after_a_lost_answer(|input| Some(input["Item"].clone())).await;
         let version = scene.table.put(put(mode)).await.unwrap();
         assert_eq!(scene.count(), 2);
-        assert_eq!(scene.asked()[0], scene.asked()[1], "all attempts write one version");
+        assert_eq!(scene.requests()[0], scene.requests()[1], "all attempts write one version");
         assert_eq!(scene.input(0)["Item"]["version"]["S"], version.as_str());
     }
 }

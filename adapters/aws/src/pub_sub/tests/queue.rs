@@ -84,7 +84,7 @@ async fn what_is_put_off_waits_as_long_as_it_shall() {
     ]);
     let wanted = json!({"QueueUrl": format!("{}/123456789012/clicks", double.url), "Entries": entries});
     assert_eq!(input(&double, 0), ("AmazonSQS.ChangeMessageVisibilityBatch".to_owned(), wanted));
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -92,6 +92,6 @@ async fn what_cannot_be_put_off_is_no_error() {
     for answer in [(400, json!({"__type": "x#QueueDoesNotExist"})), (403, json!({})), (200, json!("hush"))] {
         let (double, queue) = queue("clicks", vec![answer]).await;
         queue.put_off(&[PutOff { receipt: "r".to_owned(), seconds: 1 }]).await;
-        assert_eq!(double.asked().len(), 1);
+        assert_eq!(double.requests().len(), 1);
     }
 }

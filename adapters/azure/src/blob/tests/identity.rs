@@ -45,8 +45,8 @@ async fn calls_whose_token_is_refused_at_once_all_go_on_with_the_next() {
     let puts = futures_util::future::join(put(&blob, PutMode::Create), put(&blob, PutMode::Overwrite));
     let (puts, uploaded) = futures_util::future::join(puts, upload(&blob, PutMode::Create)).await;
     assert!(puts.0.is_ok() && puts.1.is_ok() && uploaded.is_ok(), "{puts:?} {uploaded:?}");
-    assert_eq!(identity.asked().len(), 2);
-    assert_eq!(storage.asked().len(), 1 + 4 + 2 + 2, "one service_error for each call that was under way");
+    assert_eq!(identity.requests().len(), 2);
+    assert_eq!(storage.requests().len(), 1 + 4 + 2 + 2, "one service_error for each call that was under way");
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }
     blob.object_store().delete(&Path::from("a")).await.unwrap_err();
-    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 3));
+    assert_eq!((identity.requests().len(), storage.requests().len()), (1, 3));
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_token_that_may_not_is_not_renewed() {
     state.credentials.age();
     assert_eq!(put(&blob, PutMode::Overwrite).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
     assert_eq!(upload(&blob, PutMode::Overwrite).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
-    assert_eq!((identity.asked().len(), storage.asked().len()), (1, 2));
+    assert_eq!((identity.requests().len(), storage.requests().len()), (1, 2));
 }
 
 #[tokio::test]
@@ -92,10 +92,10 @@ async fn a_key_that_azure_lends_signs_many_urls() {
     let put = blob.sign(&sign(SignedAccess::Put)).await.unwrap();
     assert!(get.url.contains("/acc/pages/a%20b?sv=2021-12-02&sr=b&sp=r&se=") && get.url.contains("&skoid=o&sktid=t&"));
     assert!(get.headers.is_empty() && put.headers["x-ms-blob-type"] == "BlockBlob");
-    assert_eq!(double.asked().len(), 2, "one token and one key");
+    assert_eq!(double.requests().len(), 2, "one token and one key");
     let long = SignRequest::new("a b", SignedAccess::Get, Duration::from_secs(7 * 86_400));
     blob.sign(&long).await.unwrap();
-    assert_eq!(double.asked()[2], "POST /acc/?restype=service&comp=userdelegationkey");
+    assert_eq!(double.requests()[2], "POST /acc/?restype=service&comp=userdelegationkey");
     let time = |name: &str| {
         let body = double.request(2, |request| String::from_utf8(request.body().to_vec()).unwrap());
         let text = body.split(&format!("<{name}>")).nth(1).unwrap().split('<').next().unwrap().to_owned();

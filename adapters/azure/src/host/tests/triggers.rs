@@ -98,9 +98,9 @@ async fn a_message_with_a_key_on_the_plain_topic_waits_as_a_copy_and_holds_no_an
     let call =
         json!({"Data": {"message": doubled("later")}, "Metadata": {"SessionId": doubled("k"), "DeliveryCount": "1"}});
     assert_eq!(host.call("fifo-clicks", &call).await.0, 500, "the platform delivers it again");
-    assert!(double.asked().is_empty());
+    assert!(double.requests().is_empty());
     assert_eq!(host.call("topic-clicks", &call).await, (200, DONE.to_owned()));
-    assert_eq!(double.asked(), ["POST /clicks/messages"]);
+    assert_eq!(double.requests(), ["POST /clicks/messages"]);
     let sent: Value = double.request(0, |request| serde_json::from_slice(request.body()).unwrap());
     assert_eq!(sent[0]["BrokerProperties"]["ScheduledEnqueueTimeUtc"], "Thu, 01 Jan 2026 00:10:00 GMT");
 }

@@ -70,7 +70,7 @@ impl Scene {
     }
 
     fn count(&self) -> usize {
-        self.double.asked().len()
+        self.double.requests().len()
     }
 
     fn header(&self, place: usize, name: &str) -> Option<String> {

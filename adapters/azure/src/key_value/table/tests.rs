@@ -86,11 +86,11 @@ impl Scene {
     }
 
     fn count(&self) -> usize {
-        self.double.asked().len()
+        self.double.requests().len()
     }
 
     fn methods(&self) -> Vec<String> {
-        self.double.asked().iter().map(|asked| asked.split(' ').next().unwrap_or_default().to_owned()).collect()
+        self.double.requests().iter().map(|asked| asked.split(' ').next().unwrap_or_default().to_owned()).collect()
     }
 
     fn body(&self, place: usize) -> String {

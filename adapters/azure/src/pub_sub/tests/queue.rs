@@ -14,7 +14,7 @@ async fn every_subscription_has_a_queue_and_the_outcome_is_unknown_where_only_so
     })
     .await;
     let results = publish(&double, "azqueue://clicks?subscriptions=clicks,audit", vec![plain("a")]).await;
-    assert_eq!((told(&results), double.asked().len()), (vec![None], 2));
+    assert_eq!((told(&results), double.requests().len()), (vec![None], 2));
     let results = publish(&double, "azqueue://clicks?subscriptions=clicks,gone", vec![plain("a")]).await;
     assert_eq!(told(&results), [Some((ErrorKind::NotFound, true))]);
     assert!(results[0].as_ref().unwrap_err().message().contains("the queue `gone` of the storage account `devstore`"));
@@ -31,7 +31,7 @@ async fn what_the_service_cannot_do_is_refused_before_it_is_asked() {
     let results = publish(&double, "azqueue://clicks", vec![keyed("k", "a"), large, plain("b")]).await;
     let too_large = ErrorKind::TooLarge;
     assert_eq!(told(&results), [Some((ErrorKind::Unsupported, false)), Some((too_large, false)), None]);
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn a_retry_is_a_copy_for_one_subscription_that_comes_later() {
     let (url, first) = ("servicebus://clicks?subscription=count", message(None));
     let outcome = Outcome::retry_after(Duration::from_secs(7), "busy");
     assert_eq!(settled(&double, url, &first, outcome, 5).await, Settled::Done);
-    assert_eq!(double.asked(), ["POST /clicks/messages"]);
+    assert_eq!(double.requests(), ["POST /clicks/messages"]);
     let (broker, copy, properties, _) = only(&double);
     assert_eq!(broker["ScheduledEnqueueTimeUtc"], "Thu, 01 Jan 2026 00:00:08 GMT", "never too early");
     assert_eq!(broker["MessageId"], format!("{}~2", first.message.id));
@@ -66,7 +66,7 @@ async fn a_retry_in_a_queue_is_a_copy_that_is_hidden() {
         settled(&double, "azqueue://clicks?subscriptions=a-1,b-1", &message(None), outcome, 5).await,
         Settled::Done
     );
-    assert_eq!(double.asked(), ["POST /devstore/clicks/messages?messagettl=-1&visibilitytimeout=21600"]);
+    assert_eq!(double.requests(), ["POST /devstore/clicks/messages?messagettl=-1&visibilitytimeout=21600"]);
 }
 
 #[tokio::test]
@@ -75,9 +75,9 @@ async fn a_message_of_a_session_is_left_where_it_is_and_one_with_a_key_alone_is_
     let (state, at, keyed) = (state(&double.url), at("servicebus://clicks"), message(Some("k")));
     let again = Settlement::Retry(Duration::from_secs(7));
     assert_eq!(carry_out(&state, &at, &keyed, again.clone(), 2, true).await, Settled::Again);
-    assert!(double.asked().is_empty());
+    assert!(double.requests().is_empty());
     assert_eq!(carry_out(&state, &at, &keyed, again, 2, false).await, Settled::Done);
-    assert_eq!(double.asked(), ["POST /clicks/messages"]);
+    assert_eq!(double.requests(), ["POST /clicks/messages"]);
     let (broker, copy, ..) = only(&double);
     assert_eq!(broker["ScheduledEnqueueTimeUtc"], "Thu, 01 Jan 2026 00:00:08 GMT");
     assert_eq!(copy.message.ordering_key.as_deref(), Some("k"));
@@ -89,7 +89,7 @@ async fn a_dead_letter_tells_why_and_is_new_when_it_is_put_back() {
     let first = message(Some("k"));
     let outcome = Outcome::retry("busy");
     assert_eq!(settled(&double, "servicebus://clicks?subscription=count", &first, outcome, 2).await, Settled::Done);
-    assert_eq!(double.asked(), ["POST /count--dead/messages"]);
+    assert_eq!(double.requests(), ["POST /count--dead/messages"]);
     let (broker, opened, properties, body) = only(&double);
     assert!(broker.get("SessionId").is_none());
     let dead = dead::dead_letter(&body, properties).unwrap();
@@ -107,7 +107,7 @@ async fn a_dead_letter_of_a_queue_fits_whatever_the_reason() {
     large.message.body = "x".repeat(size + 4).into();
     let reject = Outcome::reject("\"\n".repeat(9_000));
     assert_eq!(settled(&double, "azqueue://clicks", &large, reject, 5).await, Settled::Done);
-    assert_eq!(double.asked(), ["POST /devstore/clicks-poison/messages?messagettl=-1"]);
+    assert_eq!(double.requests(), ["POST /devstore/clicks-poison/messages?messagettl=-1"]);
     double.request(0, |request| {
         let xml = std::str::from_utf8(request.body()).unwrap();
         let text = xml.strip_prefix("<QueueMessage><MessageText>").unwrap().split('<').next().unwrap();

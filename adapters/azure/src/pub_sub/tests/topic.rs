@@ -12,7 +12,7 @@ async fn a_message_is_sent_with_its_id_its_properties_and_a_token() {
     let mut message = plain("a é");
     message.attributes.insert("Lang".to_owned(), "käse".to_owned());
     let id = publish(&double, vec![message]).await.remove(0).unwrap();
-    assert_eq!(double.asked(), ["POST /clicks/messages"]);
+    assert_eq!(double.requests(), ["POST /clicks/messages"]);
     double.request(0, |request| {
         let item = &serde_json::from_slice::<Value>(request.body()).unwrap()[0];
         let wanted = serde_json::json!({
@@ -34,7 +34,7 @@ async fn a_topic_with_the_name_of_the_path_is_signed_for_itself() {
     let double = Double::new(|_| status(201, "")).await;
     let topic = open(&state(&double.url), &at("servicebus://messages")).unwrap();
     assert!(topic.publish(vec![plain("a")]).await[0].is_ok());
-    assert_eq!(double.asked(), ["POST /messages/messages"]);
+    assert_eq!(double.requests(), ["POST /messages/messages"]);
     let token = double.request(0, |request| request.headers()["authorization"].clone());
     assert!(token.to_str().unwrap().contains("%2Fmessages&sig="), "{token:?}");
 }
@@ -73,7 +73,7 @@ async fn messages_with_a_key_go_to_the_twin_in_a_session_and_in_order() {
     let double = Double::new(|_| status(201, "")).await;
     let messages = (0..150).map(|number| keyed(["a", "b"][number % 2], &number.to_string()));
     assert!(publish(&double, messages.collect()).await.iter().all(Result::is_ok));
-    assert_eq!(double.asked(), ["POST /clicks--fifo/messages"; 2]);
+    assert_eq!(double.requests(), ["POST /clicks--fifo/messages"; 2]);
     let sent: Vec<_> = (0..2).flat_map(|place| double.request(place, bodies)).collect();
     assert_eq!(sent, (0..150).map(|number| number.to_string()).collect::<Vec<_>>());
     double.request(0, |request| {
@@ -124,7 +124,7 @@ async fn neither_a_missing_permission_nor_a_full_topic_is_asked_about_again() {
         let body = format!("<Error><Code>{code}</Code><Detail>{detail}</Detail></Error>");
         let double = Double::new(move |_| status(code, &body)).await;
         publish(&double, vec![plain("a"), plain("b")]).await;
-        assert_eq!(double.asked().len(), 1, "{detail}");
+        assert_eq!(double.requests().len(), 1, "{detail}");
     }
 }
 
@@ -132,7 +132,7 @@ async fn neither_a_missing_permission_nor_a_full_topic_is_asked_about_again() {
 async fn a_refused_token_is_made_anew_once() {
     let double = Double::new(|_| status(401, "")).await;
     publish(&double, vec![plain("a")]).await;
-    assert_eq!(double.asked().len(), 2);
+    assert_eq!(double.requests().len(), 2);
 }
 
 #[tokio::test]

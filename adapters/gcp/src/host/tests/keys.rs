@@ -42,11 +42,11 @@ async fn an_unknown_key_is_asked_for_once_a_minute_at_most() {
     for _ in 0..100 {
         assert!(keys.find("k2", after(59)).await.is_none());
     }
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
     *answer.lock() = told(200, json!({"keys": [jwk("k2", &OTHER)]}));
     assert!(keys.find("k2", after(60)).await.is_some(), "the keys have been changed");
     assert!(keys.find("k1", after(60)).await.is_none(), "and the old one is gone");
-    assert_eq!(double.asked().len(), 2);
+    assert_eq!(double.requests().len(), 2);
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_thousand_bad_tokens_make_one_question() {
         assert_eq!(call.await.unwrap(), 401);
     }
     assert_eq!(host.call("/.isobar/functions/echo", "1").await.0, 200, "the good are not locked out");
-    assert_eq!(host.double.asked(), ["GET /certs"]);
+    assert_eq!(host.double.requests(), ["GET /certs"]);
 }
 
 #[tokio::test]
@@ -75,13 +75,13 @@ async fn keys_are_good_for_as_long_as_is_said_within_bounds() {
         let keys = keys(&double.url);
         for (at, asked) in [(0, 1), (seconds - 1, 1), (seconds, 2), (seconds + 1, 2)] {
             assert!(keys.find("k1", after(at)).await.is_some());
-            assert_eq!(double.asked().len(), asked, "max-age={said}, after {at} s");
+            assert_eq!(double.requests().len(), asked, "max-age={said}, after {at} s");
         }
     }
     let (double, _) = changing(told(200, jwks())).await;
     let keys = keys(&double.url);
     assert!(keys.find("k1", after(0)).await.is_some() && keys.find("k1", after(3_599)).await.is_some());
-    assert_eq!(double.asked().len(), 1, "nothing said");
+    assert_eq!(double.requests().len(), 1, "nothing said");
 }
 
 #[tokio::test]
@@ -102,10 +102,10 @@ async fn old_keys_go_on_while_there_are_no_new_ones() {
         (200, odd.to_string()),
     ] {
         *answer.lock() = told(status, &body);
-        let before = double.asked().len();
+        let before = double.requests().len();
         assert!(keys.find("k1", after(at)).await.is_some(), "{status} {body}");
         assert!(keys.find("k1", after(at + 59)).await.is_some());
-        assert_eq!(double.asked().len(), before + 1, "once a minute: {status} {body}");
+        assert_eq!(double.requests().len(), before + 1, "once a minute: {status} {body}");
         at += 60;
     }
     let mut mixed = odd;

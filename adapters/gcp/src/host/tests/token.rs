@@ -46,7 +46,7 @@ async fn a_good_token_is_taken() {
             assert_eq!(shown(&host, &format!("{scheme} {token}")).await, (200, "1".to_owned()), "{changes}");
         }
     }
-    assert_eq!(host.double.asked(), ["GET /certs"]);
+    assert_eq!(host.double.requests(), ["GET /certs"]);
     let (audiences, accounts) = (format!("https://a, {AUDIENCE} ,https://b"), format!("a@b,{EMAIL}"));
     let second = Host::with(&[(ISOBAR_EVENT_AUDIENCE, &audiences), (ISOBAR_EVENT_SERVICE_ACCOUNT, &accounts)]).await;
     assert_eq!(shown(&second, &bearer()).await.0, 200);
@@ -96,7 +96,7 @@ async fn claims_that_are_not_ours_are_refused() {
     ] {
         refused(&host, &token_with(changes)).await;
     }
-    assert_eq!(host.double.asked(), ["GET /certs"]);
+    assert_eq!(host.double.requests(), ["GET /certs"]);
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn without_settings_all_calls_are_refused_and_told_which_to_set() {
             let (status, answer) = host.call(path, "{}").await;
             assert_eq!((status, answer.contains(missing), answer.contains(set)), (403, true, false), "{answer}");
         }
-        assert!(host.double.asked().is_empty());
+        assert!(host.double.requests().is_empty());
         assert_eq!(host.send(Request::get("/").body(Body::empty()).unwrap()).await, (200, "root".to_owned()));
     }
 }

@@ -22,7 +22,7 @@ async fn many_gets_are_batches_of_a_hundred_answered_in_the_order_asked() {
     .await;
     let keys: Vec<Key> = (0..201).map(|number| Key::new("a", number.to_string())).collect();
     assert_eq!(scene.table.get_many(&keys).await.unwrap(), vec![None; 201]);
-    assert_eq!(scene.double.asked(), vec![format!("POST /v1/{ALL}:batchGet"); 3]);
+    assert_eq!(scene.double.requests(), vec![format!("POST /v1/{ALL}:batchGet"); 3]);
     let sizes: Vec<_> = (0..3).map(|place| scene.body(place)["documents"].as_array().unwrap().len()).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 201);
     assert_eq!(sizes.iter().max(), Some(&100));
@@ -37,7 +37,7 @@ async fn a_scan_goes_by_the_name_through_its_part_of_all_hashes() {
         let segment = ScanSegment::new(segment, segments, 10);
         assert_eq!(scene.table.scan(&segment).await.unwrap(), Items::default());
     }
-    assert_eq!(scene.double.asked()[0], format!("POST /v1/{ALL}:runQuery"));
+    assert_eq!(scene.double.requests()[0], format!("POST /v1/{ALL}:runQuery"));
     let query = json!({
         "from": [{"collectionId": "links", "allDescendants": true}],
         "orderBy": [{"field": {"fieldPath": "__name__"}, "direction": "ASCENDING"}],
@@ -60,9 +60,9 @@ async fn the_project_is_asked_of_the_machine_once() {
             .await;
     let host = metadata.url.strip_prefix("http://").unwrap();
     let scene = Scene::with(&[("GCE_METADATA_HOST", host)], 1 << 20, |_| written(1)).await;
-    assert_eq!(metadata.asked().len(), 0, "not at opening");
+    assert_eq!(metadata.requests().len(), 0, "not at opening");
     scene.table.put(put(PutMode::Overwrite)).await.unwrap();
     scene.table.delete(&key(), None).await.unwrap();
-    assert_eq!(metadata.asked(), ["GET /computeMetadata/v1/project/project-id"]);
-    assert_eq!(scene.double.asked()[1], "POST /v1/projects/machine-1/databases/(default)/documents:commit");
+    assert_eq!(metadata.requests(), ["GET /computeMetadata/v1/project/project-id"]);
+    assert_eq!(scene.double.requests()[1], "POST /v1/projects/machine-1/databases/(default)/documents:commit");
 }

@@ -10,7 +10,7 @@ async fn the_next_request_of_a_key_waits_for_the_last() {
     assert_eq!(ids(&results).len(), 2_500);
     let sent: Vec<_> = requests(&double).concat();
     assert_eq!(sent, (0..2_500).map(|number| number.to_string()).collect::<Vec<_>>());
-    assert_eq!(double.asked().len(), 3);
+    assert_eq!(double.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -49,5 +49,5 @@ async fn many_keys_share_the_requests_that_a_call_may_have_at_once() {
     let messages: Vec<_> = (0..200).map(|number| keyed(&format!("k{number}"), &number.to_string())).collect();
     let results = publish(&double, messages).await;
     assert_eq!(ids(&results), (0..200).map(|number| format!("id-{number}")).collect::<Vec<_>>());
-    assert_eq!(double.asked().len(), 200);
+    assert_eq!(double.requests().len(), 200);
 }

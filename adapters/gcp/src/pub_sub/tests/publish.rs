@@ -10,7 +10,7 @@ async fn the_url_names_another_project_and_its_name_is_escaped() {
     let url = ResourceUrl::parse(&format!("pubsub://a%b+c~d?project=proj-2&endpoint={}", double.url)).unwrap();
     let topic = open(&state("http://127.0.0.1:1"), &at().with_url(url)).unwrap();
     assert_eq!(ids(&topic.publish(vec![plain("a")]).await), ["id-a"]);
-    assert_eq!(double.asked(), ["POST /v1/projects/proj-2/topics/a%25b+c~d:publish"]);
+    assert_eq!(double.requests(), ["POST /v1/projects/proj-2/topics/a%25b+c~d:publish"]);
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn an_answer_that_does_not_tell_an_id_for_each_leaves_all_unknown() {
     ] {
         let double = Double::new(move |_| status(200, answer)).await;
         assert_eq!(told(&publish(&double, vec![plain("a"), plain("b")]).await), [unknown; 2], "{answer}");
-        assert_eq!(double.asked().len(), 1, "what may be stored is not stored again: {answer}");
+        assert_eq!(double.requests().len(), 1, "what may be stored is not stored again: {answer}");
     }
 }
 
@@ -79,7 +79,7 @@ async fn who_is_throttled_to_the_end_is_told_for_how_long() {
     let results = publish(&double, vec![plain("a"), keyed("k", "b")]).await;
     assert_eq!(told(&results), [Some((ErrorKind::Throttled, false)); 2]);
     assert!(results.iter().all(|it| it.as_ref().unwrap_err().retry_after() == Some(Duration::from_millis(1_500))));
-    assert!(double.asked().len() > 2);
+    assert!(double.requests().len() > 2);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_service_error_after_a_lost_answer_does_not_undo_what_that_may_have_st
     .await;
     let results = publish(&double, vec![plain("a"), plain("b")]).await;
     assert_eq!(told(&results), [Some((ErrorKind::InvalidInput, true)); 2]);
-    assert_eq!(double.asked().len(), 2, "they may be stored: none is sent alone");
+    assert_eq!(double.requests().len(), 2, "they may be stored: none is sent alone");
 }
 
 #[tokio::test]
@@ -143,5 +143,5 @@ async fn without_a_project_nothing_is_sent() {
     let url = ResourceUrl::parse(&format!("pubsub://clicks?endpoint={}", double.url)).unwrap();
     let results = open(&state, &at().with_url(url)).unwrap().publish(vec![plain("a")]).await;
     assert_eq!(told(&results), [Some((ErrorKind::Config, false))]);
-    assert!(double.asked().is_empty());
+    assert!(double.requests().is_empty());
 }

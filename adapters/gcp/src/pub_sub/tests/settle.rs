@@ -17,7 +17,7 @@ fn pushed() -> Value {
 
 /// The only message that was published, as Pub/Sub would hand it over.
 fn only(double: &Double) -> Value {
-    assert_eq!(double.asked().len(), 1);
+    assert_eq!(double.requests().len(), 1);
     let mut message = double.request(0, messages).remove(0);
     message["messageId"] = "99".into();
     message["publishTime"] = "2026-02-02T00:00:00Z".into();
@@ -29,7 +29,7 @@ async fn a_copy_is_its_message_with_its_attempts_and_when_it_is_due() {
     let double = Double::new(taken).await;
     let message = PubsubMessage::read(&pushed()).unwrap().open(1).message;
     again(&state(&double.url), &at(), &message, "worker", Duration::from_secs(60), 3).await.unwrap();
-    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/clicks:publish"]);
+    assert_eq!(double.requests(), ["POST /v1/projects/proj-1/topics/clicks:publish"]);
     let copy = PubsubMessage::read(&only(&double)).unwrap().open(1);
     assert_eq!((copy.attempts, copy.message.attempt), (3, 4));
     assert_eq!(copy.due, parse("2026-01-01T00:01:00.250Z"));
@@ -53,7 +53,7 @@ async fn a_dead_letter_tells_why_and_put_back_it_is_its_message_again() {
     let double = Double::new(taken).await;
     let message = PubsubMessage::read(&pushed()).unwrap().open(5).message;
     bury(&state(&double.url), &at(), &message, "no \u{0}reason", 5).await.unwrap();
-    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/clicks--dead:publish"]);
+    assert_eq!(double.requests(), ["POST /v1/projects/proj-1/topics/clicks--dead:publish"]);
     let letter = dead::dead_letter(&json!({"message": only(&double), "deliveryAttempt": 2})).unwrap();
     assert_eq!((letter.id.as_str(), letter.attempts, letter.reason.as_str()), ("17", 5, "no \u{0}reason"));
     assert_eq!((&letter.body[..], letter.attributes), (&b"hello"[..], [("lang".to_owned(), "en".to_owned())].into()));
@@ -71,7 +71,7 @@ async fn the_events_of_a_bucket_have_a_topic_of_dead_letters_too() {
     let message =
         isobar_abstraction::driver::pub_sub::Message::new(MessageId::new("e-1"), "{}", SystemTime::UNIX_EPOCH);
     bury(&state(&double.url), &bucket, &message, "no", 1).await.unwrap();
-    assert_eq!(double.asked(), ["POST /v1/projects/proj-1/topics/pages--events--dead:publish"]);
+    assert_eq!(double.requests(), ["POST /v1/projects/proj-1/topics/pages--events--dead:publish"]);
     assert_eq!(dead::dead_letter(&only(&double)).unwrap().id, "e-1");
     let table = Location::new(ResourceKind::Table, "links");
     let error = bury(&state(&double.url), &table, &message, "no", 1).await.unwrap_err();
@@ -88,7 +88,7 @@ async fn a_message_without_room_for_a_reason_is_kept_as_it_came() {
     let told = json!({"data": "YQ==", "messageId": "17", "attributes": {"lang": "en"}});
     let message = PubsubMessage::read(&told).unwrap().open(1).message;
     bury(&state(&double.url), &at(), &message, "no", 1).await.unwrap();
-    assert_eq!(double.asked().len(), 2);
+    assert_eq!(double.requests().len(), 2);
     let kept = double.request(1, messages).remove(0);
     assert_eq!(kept, json!({"data": "YQ==", "attributes": {"lang": "en"}}));
     let letter = dead::dead_letter(&json!({"data": "YQ==", "attributes": {"lang": "en"}, "messageId": "18"})).unwrap();

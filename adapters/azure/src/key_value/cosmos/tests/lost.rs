@@ -49,7 +49,7 @@ async fn a_transaction_whose_answer_was_lost_is_known_by_its_mark() {
 #[tokio::test]
 async fn an_addition_in_a_transaction_is_sent_again_only_beside_a_condition() {
     let add = || Write::Add { key: Key::new("a", "b"), delta: 1 };
-    let batches = |scene: &Scene| scene.double.asked().iter().filter(|asked| asked.starts_with("POST")).count();
+    let batches = |scene: &Scene| scene.double.requests().iter().filter(|asked| asked.starts_with("POST")).count();
     let done = || answer(200, json!([{"statusCode": 201, "eTag": "e"}, {"statusCode": 201, "eTag": "f"}]));
     let scene = Scene::script([absent(), refused(500, 0, "lost"), done()]).await;
     let outcome = kind_of(scene.table.transact(vec![Write::Put(put(PutMode::Overwrite)), add()]).await);
@@ -85,10 +85,10 @@ async fn an_addition_that_other_writes_hold_up_is_read_and_sent_again() {
 async fn an_addition_is_not_repeated_and_its_mark_tells_that_it_was_made() {
     let scene = losing(written(200), |mark| stored(json!(7), mark, None)).await;
     assert_eq!(scene.table.add(&Key::from("a"), 1).await.unwrap(), 7);
-    assert_eq!(scene.double.asked().iter().filter(|asked| asked.starts_with("PATCH")).count(), 1);
+    assert_eq!(scene.double.requests().iter().filter(|asked| asked.starts_with("PATCH")).count(), 1);
     let scene = losing(written(200), |_| stored(json!(7), &json!("another"), None)).await;
     assert_eq!(kind_of(scene.table.add(&Key::from("a"), 1).await), (ErrorKind::Unavailable, true));
-    assert_eq!(scene.double.asked().iter().filter(|asked| asked.starts_with("PATCH")).count(), 1);
+    assert_eq!(scene.double.requests().iter().filter(|asked| asked.starts_with("PATCH")).count(), 1);
 }
 
 #[tokio::test]

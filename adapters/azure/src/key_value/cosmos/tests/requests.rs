@@ -8,7 +8,7 @@ use super::*;
 async fn a_get_is_signed_and_names_its_partition_in_ascii() {
     let scene = Scene::script([absent()]).await;
     assert_eq!(scene.table.get(&Key::new("a\u{e9}", "b/?")).await.unwrap(), None);
-    assert_eq!(scene.double.asked(), ["GET /dbs/iso/colls/links/docs/sYi8_"]);
+    assert_eq!(scene.double.requests(), ["GET /dbs/iso/colls/links/docs/sYi8_"]);
     assert_eq!(scene.header(0, "x-ms-documentdb-partitionkey").as_deref(), Some("[\"a\\u00e9\"]"));
     assert_eq!(scene.header(0, "x-ms-version").as_deref(), Some("2020-07-15"));
     assert_eq!(scene.header(0, "x-ms-session-token"), None);
@@ -39,7 +39,7 @@ async fn an_identity_shows_its_token_with_every_request() {
         assert_eq!(shown.as_deref(), Some("type%3Daad%26ver%3D1.0%26sig%3Dh.p-_.s"), "{place}");
         assert!(scene.header(place, "x-ms-date").is_some_and(|date| date.ends_with("GMT")));
     }
-    let asked = identity.asked();
+    let asked = identity.requests();
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(asked[0].ends_with("resource=https%3A%2F%2Fcosmos.azure.com"), "{asked:?}");
 }

@@ -178,7 +178,7 @@ async fn a_scan_asks_for_its_segment_and_goes_on_from_its_cursor() {
     scene.table.scan(&segment(0, 1, None)).await.unwrap();
     scene.table.scan(&segment(1, 4, Some(r#"["p","r"]"#))).await.unwrap();
     assert_eq!(
-        scene.double.asked(),
+        scene.double.requests(),
         [
             "GET /links()?$filter=PartitionKey%20ge%20%27%27&$top=1000",
             "GET /links()?$filter=PartitionKey%20ge%20%274000%27%20and%20PartitionKey%20lt%20%278000%27&$top=1000\

@@ -20,7 +20,7 @@ async fn an_identity_shows_its_token_with_every_request() {
     for place in 0..4 {
         scene.double.request(place, |request| assert_eq!(request.headers()["authorization"], "Bearer h.p-_.s"));
     }
-    let asked = identity.asked();
+    let asked = identity.requests();
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(asked[0].ends_with("resource=https%3A%2F%2Fstorage.azure.com"), "{asked:?}");
 }
@@ -34,7 +34,7 @@ async fn a_shared_access_signature_is_part_of_the_url_only() {
     let range = QueryRange::new("a", 1).with_bounds(std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
     scene.table.query(&range).await.unwrap_err();
     assert_eq!(
-        scene.double.asked(),
+        scene.double.requests(),
         [
             "GET /links(PartitionKey='fdee-ada',RowKey='')?sv=2021-12-02&sig=hush%2Fsig",
             "GET /links()?$filter=PartitionKey%20eq%20%27ca97-a%27&$top=1&sv=2021-12-02&sig=hush%2Fsig"
