@@ -170,15 +170,25 @@ pub fn parse(text: &str) -> Option<SystemTime> {
     from_utc(&time.or_else(|_| DateTime::parse_from_rfc2822(text)).ok()?.to_utc())
 }
 
-/// For adapters: when a message or an event was sent. What its service told of that is 1970 where it is missing or cannot
-/// be read; then it is `now`, with a warning: a message is not lost for a time, and 1970 would be a wrong one.
-pub fn known(told: SystemTime, now: SystemTime) -> SystemTime {
-    if told != SystemTime::UNIX_EPOCH {
-        return told;
+/// For adapters: the time at which a message or an event was sent, from the time that its service reported.
+///
+/// Where the report is missing or cannot be read, adapters pass 1970; the result is then `now`, with a warning in the
+/// log: a message must not be lost for a missing time, and 1970 would be a wrong one.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use isobar_abstraction::clock;
+///
+/// let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+/// let reported = now - Duration::from_secs(3);
+/// assert_eq!(clock::sent_at(reported, now), reported);
+/// assert_eq!(clock::sent_at(SystemTime::UNIX_EPOCH, now), now);
+/// ```
+pub fn sent_at(reported: SystemTime, now: SystemTime) -> SystemTime {
+    if reported != SystemTime::UNIX_EPOCH {
+        return reported;
     }
-    tracing::warn!(
-        "an event does not say when it was sent, or in no form that is known; the time is that of its delivery"
-    );
+    tracing::warn!("an event reports no readable time of sending; its time of delivery is used instead");
     now
 }
 

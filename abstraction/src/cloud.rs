@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::access::{Grant, Registry};
 use crate::blob::Bucket;
 use crate::clock::Clock;
-use crate::handle::{Opened, Resource};
+use crate::handle::{Resource, ResourceInner};
 use crate::key_value::Table;
 use crate::manifest::{DeclaredResource, Manifest};
 use crate::memory::MemoryProvider;
 use crate::profile::{Limits, Profile};
-use crate::provider::{AnyDriver, Environment, Opener, Opening, Provider};
+use crate::provider::{AnyDriver, Environment, OpenRequest, Opener, Provider};
 use crate::pub_sub::Topic;
 use crate::resource::{Location, ResourceKind, check_name};
 use crate::{Error, ErrorKind, Result};
@@ -247,7 +247,7 @@ impl Cloud {
         self.open(kind, name, |provider, at| {
             let opener = openers.iter().chain(&OWN).find(|opener| opener.kind == kind);
             let opener = opener.ok_or_else(|| kind.not_opened(provider.profile().provider))?;
-            let driver = (opener.open)(&Opening::new(provider, &self.0.environment, at))?.downcast();
+            let driver = (opener.open)(&OpenRequest::new(provider, &self.0.environment, at))?.downcast();
             driver.ok_or_else(|| Error::internal(format!("the opener of the kind `{kind}` made another driver")))
         })
     }
@@ -316,7 +316,7 @@ impl Cloud {
             self.0.declared.report(format!("{kind} `{name}`: {}", error.message()));
         }
         Resource(
-            Arc::new(Opened {
+            Arc::new(ResourceInner {
                 kind,
                 name: name.to_owned(),
                 description: format!("{kind} `{name}`"),

@@ -16,7 +16,7 @@ pub use crate::function::Function;
 pub use crate::handle::Resource;
 pub use crate::outcome::{RetryPolicy, Settlement};
 pub use crate::profile::{Limits, Profile};
-pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, Opener, Opening, Provider};
+pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, OpenRequest, Opener, Provider};
 pub use crate::resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
 pub use crate::schedule::CronSchedule;
 

@@ -41,12 +41,12 @@ use crate::{Error, ErrorKind, Origin, Result};
 /// assert!(Presence::open(&cloud, "stock").has(&Key::from("nails")).await?);
 /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
 /// ```
-pub struct Resource<D: ?Sized>(pub(crate) Arc<Opened<D>>, pub(crate) Grant);
+pub struct Resource<D: ?Sized>(pub(crate) Arc<ResourceInner<D>>, pub(crate) Grant);
 
 /// What all handles of a resource share.
 #[doc(hidden)]
 #[allow(missing_debug_implementations)] // no app can name it
-pub struct Opened<D: ?Sized> {
+pub struct ResourceInner<D: ?Sized> {
     pub(crate) kind: ResourceKind,
     pub(crate) name: String,
     pub(crate) description: String,
@@ -63,8 +63,8 @@ impl<D: ?Sized> Clone for Resource<D> {
 }
 
 impl<D: ?Sized> std::ops::Deref for Resource<D> {
-    type Target = Opened<D>;
-    fn deref(&self) -> &Opened<D> {
+    type Target = ResourceInner<D>;
+    fn deref(&self) -> &ResourceInner<D> {
         &self.0
     }
 }

@@ -156,12 +156,12 @@ pub struct Opener {
     /// The kind that it opens.
     pub kind: ResourceKind,
     /// Opens one, as [`Provider`]'s own methods do: local, lazy and cheap.
-    pub open: fn(&Opening<'_>) -> Result<AnyDriver>,
+    pub open: fn(&OpenRequest<'_>) -> Result<AnyDriver>,
 }
 
 impl Opener {
     /// An opener of this kind.
-    pub const fn new(kind: ResourceKind, open: fn(&Opening<'_>) -> Result<AnyDriver>) -> Self {
+    pub const fn new(kind: ResourceKind, open: fn(&OpenRequest<'_>) -> Result<AnyDriver>) -> Self {
         Self { kind, open }
     }
 }
@@ -169,7 +169,7 @@ impl Opener {
 /// What an [`Opener`] opens a resource with.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Opening<'a> {
+pub struct OpenRequest<'a> {
     /// The provider that it belongs to.
     pub provider: &'a Arc<dyn Provider>,
     /// The environment of the process.
@@ -178,7 +178,7 @@ pub struct Opening<'a> {
     pub at: &'a Location,
 }
 
-impl<'a> Opening<'a> {
+impl<'a> OpenRequest<'a> {
     pub(crate) fn new(provider: &'a Arc<dyn Provider>, environment: &'a Environment, at: &'a Location) -> Self {
         Self { provider, environment, at }
     }

@@ -142,7 +142,7 @@ pub fn describe(error: &Error) -> String {
 }
 
 /// A name that is not ours, for a message: cut, and without control characters.
-pub fn shown(name: &str) -> String {
+pub fn excerpt(name: &str) -> String {
     let end = name.char_indices().nth(100).map_or(name.len(), |(end, _)| end);
     name[..end].escape_debug().to_string()
 }

@@ -23,7 +23,7 @@ pub(crate) use time::schedule;
 pub(crate) use topic::Notification;
 pub(crate) use trace::of_xray;
 
-use isobar_abstraction::driver::host::{Fields, shown};
+use isobar_abstraction::driver::host::{Fields, excerpt};
 use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 
@@ -76,7 +76,7 @@ impl Arn {
             ["arn", _, found, region, account, name] if found == service => {
                 Ok(Self { region: region.to_owned(), account: account.to_owned(), name: name.to_owned() })
             }
-            _ => Err(Error::invalid_input(format!("`{}` is not the ARN of {what}", shown(arn)))),
+            _ => Err(Error::invalid_input(format!("`{}` is not the ARN of {what}", excerpt(arn)))),
         }
     }
 }

@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, Request, Response};
 use isobar_abstraction::driver::Hosted;
-use isobar_abstraction::driver::host::shown;
+use isobar_abstraction::driver::host::excerpt;
 use isobar_abstraction::{Body, Context, Error, Result};
 use isobar_serve::read_whole;
 use tracing::Instrument;
@@ -121,7 +121,7 @@ impl CustomHandler {
 
     /// Names what there is, without the secret. Only who knows that is told.
     fn unknown(&self, name: &str) -> Error {
-        let (app, name) = (&self.app.manifest.app, shown(&called::masked(name, &self.settings)));
+        let (app, name) = (&self.app.manifest.app, excerpt(&called::masked(name, &self.settings)));
         let names = called::names(&self.app.manifest).join(", ");
         let names = if names.is_empty() { "none".to_owned() } else { names };
         let message = format!("app `{app}` has no function `{name}`; it has {names}, each with -<secret> at its end");

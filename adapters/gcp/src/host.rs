@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
-use isobar_abstraction::driver::host::shown;
+use isobar_abstraction::driver::host::excerpt;
 use isobar_abstraction::driver::{Hosted, Limits};
 use isobar_abstraction::{Body, Context, Error};
 use isobar_serve::read_whole;
@@ -117,7 +117,7 @@ impl CloudRunService {
 
     /// Names what there is.
     fn unknown(&self, path: &str) -> Refused {
-        let path = shown(path);
+        let path = excerpt(path);
         let names = called::paths(&self.app.manifest).join(", ");
         let names = if names.is_empty() { "none".to_owned() } else { names };
         let app = &self.app.manifest.app;

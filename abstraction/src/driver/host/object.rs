@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
-use super::{deliver, shown};
+use super::{deliver, excerpt};
 use crate::function::Function;
 use crate::{Context, Event, ObjectChange, ObjectEvent, Outcome, clock};
 
@@ -43,10 +43,10 @@ pub async fn deliver_changes(
 ) -> Outcome {
     let deliver = async |change: StoredChange| {
         if change.bucket != place {
-            let found = shown(&change.bucket);
+            let found = excerpt(&change.bucket);
             return Outcome::reject(format!("the event is for the bucket `{found}`, expected `{place}`"));
         }
-        let time = clock::known(change.time, cx.now());
+        let time = clock::sent_at(change.time, cx.now());
         let event = ObjectEvent::new(bucket, &change.stored, change.change, time);
         deliver(function, Event::Object(event), cx.clone()).await
     };

@@ -68,7 +68,7 @@ impl Record {
             }
             Err(error) => Some(format!("the message cannot be read: {}", error.message())),
         };
-        message.published_at = clock::known(message.published_at, now);
+        message.published_at = clock::sent_at(message.published_at, now);
         Ok(Self { id, receipt: text("receiptHandle").unwrap_or_default(), group, message, unreadable })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use isobar_abstraction::driver::host::{Fields, shown};
+use isobar_abstraction::driver::host::{Fields, excerpt};
 
 use super::Incoming;
 
@@ -74,7 +74,7 @@ impl Incoming<'_> {
     pub(crate) fn names(&self) -> String {
         const MOST: usize = 12;
         let names = self.fields.names().take(MOST);
-        let names: Vec<String> = names.map(|name| format!("`{}`", shown(name))).collect();
+        let names: Vec<String> = names.map(|name| format!("`{}`", excerpt(name))).collect();
         let more = if self.fields.names().count() > MOST { ", …" } else { "" };
         match names.is_empty() {
             true => "no fields".to_owned(),
@@ -121,7 +121,7 @@ fn bridged(fields: &Fields<'_>) -> Option<Shape> {
         ("aws.s3", "Object Created" | "Object Deleted") => Shape::Bucket,
         // The names of AWS's services are public; anybody else's may not be.
         (source, _) if source.starts_with("aws.") => {
-            Shape::Foreign(Cow::Owned(format!("an EventBridge event of `{}`", shown(source))))
+            Shape::Foreign(Cow::Owned(format!("an EventBridge event of `{}`", excerpt(source))))
         }
         _ => Shape::Foreign(Cow::Borrowed("an EventBridge event of a source of your own")),
     })

@@ -17,7 +17,7 @@ pub(crate) fn schedule(event: &Incoming<'_>, prefix: &str, now: SystemTime) -> R
     let name = name.ok_or_else(|| Error::invalid_input("the scheduled event's `resources` names no rule"))?;
     let due = match event.fields.get("time") {
         Some(time) => {
-            clock::known(text(time).and_then(|time| clock::parse(&time)).unwrap_or(SystemTime::UNIX_EPOCH), now)
+            clock::sent_at(text(time).and_then(|time| clock::parse(&time)).unwrap_or(SystemTime::UNIX_EPOCH), now)
         }
         None => now,
     };

@@ -28,7 +28,7 @@ pub(super) async fn handle_topic(lambda: &Lambda, event: &Incoming<'_>, cx: &Con
     for (source, queue, notification) in known.collect::<Result<Vec<_>>>()? {
         let (message, outcome) = match notification.message {
             Ok(mut message) => {
-                message.published_at = clock::known(message.published_at, cx.now());
+                message.published_at = clock::sent_at(message.published_at, cx.now());
                 let outcome = source.deliver(lambda, message.clone(), cx).await;
                 (message, outcome)
             }

@@ -1,7 +1,7 @@
 //! Which topic or bucket of the app an event is of: by names that configuration knows, never by asking.
 
 use bytes::Bytes;
-use isobar_abstraction::driver::host::{StoredChange, deliver, deliver_changes, shown};
+use isobar_abstraction::driver::host::{StoredChange, deliver, deliver_changes, excerpt};
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::driver::{ResourceKind, RetryPolicy};
 use isobar_abstraction::{Context, Error, Event, Outcome, Result};
@@ -97,7 +97,7 @@ pub(super) fn only<'a>(
         _ => {
             let handled: Vec<_> = all.iter().map(Source::describe).collect();
             let handled = if handled.is_empty() { "none of either".to_owned() } else { handled.join(", ") };
-            let (app, name) = (&lambda.app.manifest.app, shown(name));
+            let (app, name) = (&lambda.app.manifest.app, excerpt(name));
             Err(Error::not_found(format!(
                 "app `{app}` handles no topic and no bucket of the {what} `{name}`; it handles {handled}. \
                  `queue=` in a topic's URL and `events=` in a bucket's name another queue"

@@ -121,7 +121,7 @@ impl Arrived {
                 STANDARD.decode(&self.body).map_err(|_| Error::invalid_input("its body is no base64"))?.into()
             }
             Some(other) => {
-                let other = isobar_abstraction::driver::host::shown(other);
+                let other = isobar_abstraction::driver::host::excerpt(other);
                 return Err(Error::invalid_input(format!("its body is in `{other}`, which this isobar does not know")));
             }
         };

@@ -61,7 +61,7 @@ impl CustomHandler {
             }
         };
         let told = arrived.message.published_at;
-        arrived.message.published_at = clock::known(told, self.state.clock.now());
+        arrived.message.published_at = clock::sent_at(told, self.state.clock.now());
         Ok((arrived, unreadable))
     }
 

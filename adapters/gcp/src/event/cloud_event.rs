@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
 use isobar_abstraction::clock;
-use isobar_abstraction::driver::host::shown;
+use isobar_abstraction::driver::host::excerpt;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ impl CloudEvent {
         };
         let version = required("specversion")?;
         if version != "1.0" {
-            let version = shown(&version);
+            let version = excerpt(&version);
             return Err(Refused::malformed(format!("the CloudEvent's `specversion` is `{version}`; 1.0 is taken")));
         }
         required("id")?;
@@ -96,7 +96,7 @@ impl CloudEvent {
 
     /// It is not what its endpoint takes.
     pub(super) fn strange(&self, wanted: &str) -> Refused {
-        let kind = shown(&self.kind);
+        let kind = excerpt(&self.kind);
         Refused::malformed(format!("an event of type `{kind}` is not {wanted}"))
     }
 }

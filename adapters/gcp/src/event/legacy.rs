@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use isobar_abstraction::clock;
-use isobar_abstraction::driver::host::shown;
+use isobar_abstraction::driver::host::excerpt;
 use serde_json::{Value, json};
 
 use super::Refused;
@@ -29,7 +29,7 @@ pub(super) fn event(value: &Value) -> Result<CloudEvent, Refused> {
     let text = |name: &str| context[name].as_str().filter(|text| !text.is_empty()).ok_or_else(|| lacks(name));
     let old = text("eventType")?;
     let Some((_, kind)) = TYPES.into_iter().find(|(name, _)| *name == old) else {
-        let old = shown(old);
+        let old = excerpt(old);
         return Err(Refused::malformed(format!("background events of the type `{old}` are not known")));
     };
     let id = text("eventId")?;

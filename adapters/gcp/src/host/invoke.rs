@@ -20,7 +20,7 @@ impl CloudRunService {
     pub(super) async fn tick(&self, name: &str, headers: &HeaderMap, cx: Context) -> Result<Response<Body>, Refused> {
         let told = headers.get(DUE).map(|value| clock::parse(&String::from_utf8_lossy(value.as_bytes())));
         let now = self.state.clock.now();
-        let due = told.map_or(now, |told| clock::known(told.unwrap_or(SystemTime::UNIX_EPOCH), now));
+        let due = told.map_or(now, |told| clock::sent_at(told.unwrap_or(SystemTime::UNIX_EPOCH), now));
         let event = Event::Schedule(Tick::new(name, due));
         let handled = host::handle(self.app.function.as_ref(), event, cx).await.and_then(Outcome::into_result);
         // Whatever it is, it is for the job to try again or not; but for a schedule that there is not.

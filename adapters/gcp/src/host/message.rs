@@ -61,7 +61,7 @@ impl CloudRunService {
     pub(super) async fn delivered(&self, at: &Location, push: Push) -> Result<Option<Delivered>> {
         let Push { message, subscription, attempt } = push;
         let mut arrived = message.open(attempt.unwrap_or(1));
-        arrived.message.published_at = clock::known(arrived.message.published_at, self.state.clock.now());
+        arrived.message.published_at = clock::sent_at(arrived.message.published_at, self.state.clock.now());
         if let (Some(meant_for), Some(here)) = (&arrived.meant_for, &subscription)
             && meant_for != here
         {
