@@ -1,8 +1,7 @@
 //! Buckets in Blob Storage.
 //!
-//! `object_store`'s trait, on requests of our own: its client for Azure has a retry loop beside that of
-//! all other services, no lists by raw prefix, no multipart writes under a condition, and does not
-//! await copies.
+//! Implements `object_store`'s trait with isobar's requests: `object_store`'s client for Azure has its own retry loop,
+//! no lists by raw prefix, no multipart writes with a precondition, and does not wait for copies.
 
 mod headers;
 mod listing;
@@ -26,13 +25,13 @@ use crate::config::Placed;
 use requests::BlobRequests;
 use store::Container;
 
-/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+/// Opens a bucket. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn Blob>> {
     match state.config.place(at)? {
         Placed::Blob { account, container } => {
             let requests = BlobRequests::new(Arc::clone(state), account, container);
             Ok(Arc::new(Store::new(Container::new(requests))))
         }
-        _ => Err(Error::config(format!("{at} is no container of blobs"))),
+        _ => Err(Error::config(format!("{at} is not a container of blobs: use a URL az://"))),
     }
 }

@@ -1,8 +1,8 @@
-//! What the environment says to the Azure provider. Read here and nowhere else.
+//! The configuration of the Azure provider, read from the environment here and nowhere else.
 //!
 //! # Names
 //!
-//! A resource without a URL of its own has its logical name, with [`ISOBAR_PREFIX`] before it:
+//! Without a URL, a resource has its logical name with [`ISOBAR_PREFIX`] before it:
 //!
 //! | resource | name on Azure |
 //! |---|---|
@@ -10,30 +10,30 @@
 //! | bucket `pages` | container `pages` of the storage account |
 //! | topic `clicks` | Service Bus topic `clicks`, its subscription `clicks` |
 //!
-//! A URL names another place, or the cheaper service: `cosmos://links-prod?account=NAME&database=DB`,
+//! A URL names another resource, or the cheaper service: `cosmos://links-prod?account=NAME&database=DB`,
 //! `aztable://links?account=NAME`, `az://pages-prod?account=NAME`, `servicebus://clicks-prod?namespace=NAME`,
-//! `azqueue://clicks?account=NAME`. All of them take `endpoint=`, which an emulator needs. What another
-//! account than the configured one holds is reached by identity.
+//! `azqueue://clicks?account=NAME`. All of them accept `endpoint=`, which an emulator needs. Resources in
+//! another account than the configured one are accessed by identity.
 //!
 //! # Variables
 //!
-//! | variable | what it says |
+//! | variable | meaning |
 //! |---|---|
-//! | `AZURE_STORAGE_CONNECTION_STRING` | the storage account; without it Functions' own, `AzureWebJobsStorage` |
-//! | `AZURE_STORAGE_ACCOUNT`, `AZURE_STORAGE_KEY`, `AZURE_STORAGE_SAS_TOKEN` | the same in parts; without a key or a token by identity |
+//! | `AZURE_STORAGE_CONNECTION_STRING` | the storage account; if unset, Functions' own, `AzureWebJobsStorage` |
+//! | `AZURE_STORAGE_ACCOUNT`, `AZURE_STORAGE_KEY`, `AZURE_STORAGE_SAS_TOKEN` | the same in parts; by identity without a key or a token |
 //! | `AzureWebJobsStorage__accountName` | Functions' own account, by identity |
 //! | `AZURE_COSMOS_CONNECTION_STRING` | the Cosmos DB account |
-//! | `AZURE_COSMOS_ENDPOINT`, `AZURE_COSMOS_KEY` | the same in parts; without a key by identity |
-//! | `AZURE_COSMOS_DATABASE` | the database; `isobar` without it |
+//! | `AZURE_COSMOS_ENDPOINT`, `AZURE_COSMOS_KEY` | the same in parts; by identity without a key |
+//! | `AZURE_COSMOS_DATABASE` | the database; `isobar` by default |
 //! | `AZURE_SERVICEBUS_CONNECTION_STRING` | the Service Bus namespace, with a policy's key or a signature |
-//! | `AZURE_SERVICEBUS__fullyQualifiedNamespace` | the same by identity, as the Functions host is told: its host |
-//! | `AZURE_SERVICEBUS_NAMESPACE` | the same by identity: its name, or its host; it counts more |
+//! | `AZURE_SERVICEBUS__fullyQualifiedNamespace` | the same by identity: its host name, in the setting that the Functions host reads |
+//! | `AZURE_SERVICEBUS_NAMESPACE` | the same by identity: its name, or its host name; takes precedence |
 //! | `IDENTITY_ENDPOINT`, `IDENTITY_HEADER`, `AZURE_CLIENT_ID` | the managed identity of a Functions app |
 //! | `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_AUTHORITY_HOST` | workload identity |
-//! | `AZURE_TENANT_ID` | also the tenant for which the Azure CLI is asked, on a laptop |
-//! | `AZURE_POD_IDENTITY_AUTHORITY_HOST` | another place of the machine's metadata service |
-//! | `SSL_CERT_FILE` | further certificate authorities, as PEM |
-//! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the way to Azure; also all in small letters |
+//! | `AZURE_TENANT_ID` | also the tenant of the Azure CLI's token, on a laptop |
+//! | `AZURE_POD_IDENTITY_AUTHORITY_HOST` | another URL of the machine's metadata service |
+//! | `SSL_CERT_FILE` | additional certificate authorities, as PEM |
+//! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the proxy to Azure; also all in lower case |
 
 mod account;
 mod functions;
@@ -52,23 +52,23 @@ pub use functions::{ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
 pub(crate) use place::{Placed, check_queue};
 pub(crate) use sources::{Cli, Managed, Sources, Workload};
 
-/// The variable with what stands before the names of all resources.
+/// The variable with the prefix of the names of all resources.
 pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";
 
-/// What the provider is made of.
+/// The configuration of the provider.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AzureConfig {
-    /// What stands before the names of resources that have no URL.
+    /// The prefix of the names of resources that have no URL.
     pub prefix: String,
-    /// How requests are sent.
+    /// The configuration of the HTTP client.
     pub client: ClientConfig,
     pub(crate) storage: Option<StorageAccount>,
     pub(crate) cosmos: Option<CosmosAccount>,
     pub(crate) service_bus: Option<ServiceBusNamespace>,
-    /// Where identities come from.
+    /// The sources of an identity's tokens.
     pub(crate) sources: Sources,
-    /// What the Functions host says.
+    /// The settings of the Functions host.
     pub(crate) functions: Option<FunctionsHost>,
 }
 

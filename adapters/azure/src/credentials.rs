@@ -1,12 +1,11 @@
-//! Who we are to Azure: the tokens of an identity.
+//! The tokens of an identity on Azure.
 //!
-//! Sources are asked in the order of Azure's SDKs: the token of another issuer, the app's managed
-//! identity, a person's Azure CLI, the machine. The first that is set up decides: if it fails, its
-//! error is the answer, and not somebody else's token.
+//! Sources are tried in the order of Azure's SDKs: workload identity, the app's managed identity, a person's Azure
+//! CLI, the machine's metadata service. The first configured source decides: if it fails, its error is returned, not
+//! the token of another identity.
 //!
-//! `object_store` has providers for some of these. They keep a cache each, on a monotonic clock that
-//! stands still while a machine is frozen, know storage only, and forget a good token when a renewal
-//! fails. So they are not used.
+//! `object_store` has providers for some of these. Each has its own cache, on a monotonic clock that stops while a
+//! machine is frozen; they support storage only, and drop a valid token when a renewal fails. So they are not used.
 
 mod cli;
 pub(crate) mod cosmos;
@@ -26,14 +25,14 @@ use crate::AzureConfig;
 use crate::config::Sources;
 use service_bus::Signatures;
 
-/// Where tokens come from. Cheap to clone; clones share what was found.
+/// The tokens and signatures of the provider. Cheap to clone; clones share one cache.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials {
     tokens: Arc<[CredentialCache<OfAudience>; 3]>,
     signatures: Arc<Signatures>,
 }
 
-/// Whom a token is shown to.
+/// The service that a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Audience {
     /// Blobs, queues and tables of a storage account.
@@ -45,7 +44,7 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
-    /// What Entra calls it.
+    /// Entra's name of the service.
     pub(crate) fn resource(self) -> &'static str {
         match self {
             Self::Storage => "https://storage.azure.com",
@@ -65,7 +64,7 @@ impl Credentials {
         Self { tokens, signatures: Arc::default() }
     }
 
-    /// A token that is good now. Errors: `Unauthenticated` where there is no source, with what was tried;
+    /// A token that is valid now. Errors: `Unauthenticated` without a source, listing those that were tried;
     /// `Config`; `Unavailable` and `Timeout` of the source.
     pub(crate) async fn token(&self, audience: Audience) -> Result<Arc<str>> {
         self.of(audience).get().await
@@ -76,7 +75,7 @@ impl Credentials {
         &self.signatures
     }
 
-    /// After a service has refused this token: is there another?
+    /// Renews a token that a service rejected. Returns whether there is another one.
     pub(crate) async fn renew(&self, audience: Audience, refused: &Arc<str>) -> bool {
         self.of(audience).renew(refused).await
     }
@@ -91,12 +90,12 @@ impl Credentials {
     }
 }
 
-/// What a source sent, which may not be what it should. Errors: `Internal`, showing no value.
+/// Checks a token from a source. Errors: `Internal`, without the value.
 fn found(from: &str, token: &str, expires: SystemTime) -> Result<Found<str>> {
-    // RFC 6750, 2.1, and what JWTs are made of.
+    // The characters of RFC 6750, 2.1, which JWTs consist of.
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if token.is_empty() || !token.bytes().all(fits) {
-        return Err(Error::internal(format!("{from} gave a malformed token")));
+        return Err(Error::internal(format!("{from} returned a malformed token")));
     }
     Ok(Found { value: token.into(), expires: Some(expires) })
 }
@@ -144,7 +143,7 @@ impl Chain {
                 Ok(found) => return Ok(found),
                 Err(why) => why,
             },
-            None => "not asked",
+            None => "not used in a Functions app",
         };
         Err(nothing_found(person, machine))
     }

@@ -1,17 +1,17 @@
-//! What a deployment puts beside the app: host.json, and a function.json for each function.
+//! The files that a deployment adds to the app: host.json, and a function.json for each function.
 //!
 //! | trigger | function | binding |
 //! |---|---|---|
 //! | HTTP | `http-<secret>` | `httpTrigger` for every path and method, anonymous |
 //! | topic `clicks`, on Service Bus | `topic-clicks-<secret>`, `fifo-clicks-<secret>` | `serviceBusTrigger` of the topics `clicks` and, with sessions, `clicks--fifo` |
 //! | topic `clicks`, in a Storage Queue | `topic-clicks-<secret>` | `queueTrigger` of the queue `clicks` |
-//! | bucket `pages` | `bucket-pages-<secret>` | `queueTrigger` of the queue `0events-pages`, into which Event Grid puts what happens in the container |
+//! | bucket `pages` | `bucket-pages-<secret>` | `queueTrigger` of the queue `0events-pages`, to which Event Grid sends the container's events |
 //! | schedule `sweep` | `schedule-sweep-<secret>` | `timerTrigger`, in UTC |
 //! | function `stats` | `invoke-stats-<secret>` | `httpTrigger` for `POST /.isobar/functions/stats`, with a function key |
 //!
-//! The names of the functions bear the secret of [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET): what is
-//! made here is a secret as a whole. Bindings take their accounts from the app settings that the
-//! configuration was read from: `AZURE_SERVICEBUS_CONNECTION_STRING`, or `AZURE_SERVICEBUS__fullyQualifiedNamespace`
+//! The names of the functions contain the secret of [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET): treat all
+//! of these files as a secret. Bindings name the app settings that the account was configured by:
+//! `AZURE_SERVICEBUS_CONNECTION_STRING`, or `AZURE_SERVICEBUS__fullyQualifiedNamespace`
 //! by identity; `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE__queueServiceUri`, or `AzureWebJobsStorage`.
 
 #[cfg(test)]
@@ -26,28 +26,28 @@ use crate::AzureConfig;
 use crate::config::{FunctionsHost, ISOBAR_TRIGGER_SECRET, Placed, TriggerSecret};
 use crate::host::{Kind, events_of};
 
-/// How the Functions host hands HTTP to the handler.
+/// How the Functions host passes HTTP requests to the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HttpMode {
-    /// As it came, both ways as a stream: `enableProxyingHttpRequest`. What a deployment wants.
+    /// Unchanged, with both bodies as streams: `enableProxyingHttpRequest`. The mode for deployments.
     #[default]
     Proxying,
-    /// Rebuilt and whole; bodies without a length are lost: `enableForwardingHttpRequest`, of older hosts.
+    /// Rebuilt and buffered; bodies without a length are lost: `enableForwardingHttpRequest`, of older hosts.
     Forwarding,
-    /// As JSON, and text only.
+    /// As JSON, with text bodies only.
     Json,
 }
 
-/// The files of a function app, but for the app itself.
+/// The files of a function app, except the app's executable.
 #[derive(Clone)]
 pub struct FunctionApp {
     /// host.json.
     pub host: Value,
-    /// Names of functions, and their function.json.
+    /// The names of the functions, each with its function.json.
     pub functions: Vec<(String, Value)>,
 }
 
-/// Without names: those are secrets.
+/// Leaves out the names of the functions, which are secret.
 impl std::fmt::Debug for FunctionApp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FunctionApp").field("host", &self.host).finish_non_exhaustive()
@@ -55,7 +55,7 @@ impl std::fmt::Debug for FunctionApp {
 }
 
 impl FunctionApp {
-    /// Paths and contents, as they belong into the package's root.
+    /// The files: paths relative to the package's root, and contents.
     pub fn files(&self) -> Vec<(String, String)> {
         let pretty = |value: &Value| format!("{value:#}\n");
         let functions = self.functions.iter();
@@ -64,10 +64,10 @@ impl FunctionApp {
     }
 }
 
-/// The function app of an app. `executable` is the handler's path within the package.
+/// The function app for an app's manifest. `executable` is the handler's path within the package.
 ///
-/// Errors: `Config` without [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET), and for a resource that
-/// nothing places.
+/// Errors: `Config` without [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET), and for a resource without a
+/// configured account.
 pub fn function_app(
     manifest: &Manifest,
     config: &AzureConfig,
@@ -77,36 +77,37 @@ pub fn function_app(
     Ok(FunctionApp { host: host_json(executable, http), functions: functions(manifest, config)? })
 }
 
-/// The functions of an app: their names, and their function.json. Errors: as [`function_app`].
+/// The functions of an app: their names, and their function.json. Errors: those of [`function_app`].
 pub fn functions(manifest: &Manifest, config: &AzureConfig) -> Result<Vec<(String, Value)>> {
-    let unset = || Error::config(format!("{ISOBAR_TRIGGER_SECRET} is not set; make one of 32 random a-z and 0-9"));
+    let unset = || Error::config(format!("{ISOBAR_TRIGGER_SECRET} is not set: set it to 32 random a-z and 0-9"));
     let host = config.functions.clone().unwrap_or_default();
     let secret = host.secret.as_ref().ok_or_else(unset)?;
-    let maker = Maker { config, host: &host, secret };
+    let builder = Builder { config, host: &host, secret };
     let mut functions = Vec::new();
-    functions.extend(manifest.http().then(|| maker.http()));
+    functions.extend(manifest.http().then(|| builder.http()));
     for trigger in manifest.messages() {
-        functions.extend(maker.topic(&trigger.topic)?);
+        functions.extend(builder.topic(&trigger.topic)?);
     }
     for trigger in manifest.objects() {
-        functions.push(maker.bucket(&trigger.bucket)?);
+        functions.push(builder.bucket(&trigger.bucket)?);
     }
     for schedule in manifest.schedules() {
         let binding = json!({"type": "timerTrigger", "name": "timer", "schedule": ncrontab(&schedule.cron)?});
-        functions.push(maker.function(Kind::Schedule, &schedule.name, vec![binding]));
+        functions.push(builder.function(Kind::Schedule, &schedule.name, vec![binding]));
     }
-    functions.extend(manifest.functions().map(|function| maker.invoke(function)));
+    functions.extend(manifest.functions().map(|function| builder.invoke(function)));
     Ok(functions)
 }
 
-/// NCRONTAB: a field for seconds before the five of cron, and Sunday is 0. Errors: `Config`.
+/// The schedule as NCRONTAB: a field for seconds before the five of cron, and Sunday is 0. Errors: `Config`.
 ///
 /// <https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncrontab-expressions>
 fn ncrontab(cron: &str) -> Result<String> {
     Ok(format!("0 {}", CronSchedule::parse(cron)?.fields(0).join(" ")))
 }
 
-/// `maxDequeueCount` counts what we do not: calls that break off, or that nobody can read.
+/// The host.json. `maxDequeueCount` limits the deliveries that isobar cannot count: calls that break off, or that are
+/// unreadable.
 /// <https://learn.microsoft.com/azure/azure-functions/functions-host-json>
 fn host_json(executable: &str, http: HttpMode) -> Value {
     json!({
@@ -126,13 +127,14 @@ fn host_json(executable: &str, http: HttpMode) -> Value {
     })
 }
 
-struct Maker<'a> {
+/// Builds the functions of one app.
+struct Builder<'a> {
     config: &'a AzureConfig,
     host: &'a FunctionsHost,
     secret: &'a TriggerSecret,
 }
 
-impl Maker<'_> {
+impl Builder<'_> {
     fn function(&self, kind: Kind, name: &str, mut bindings: Vec<Value>) -> (String, Value) {
         for binding in &mut bindings {
             let trigger = binding["type"].as_str().is_some_and(|kind| kind.ends_with("Trigger"));
@@ -146,8 +148,8 @@ impl Maker<'_> {
         self.function(Kind::Http, "", vec![trigger, json!({"type": "http", "name": "res"})])
     }
 
-    /// The host proxies and forwards to functions with one output only. With a second one, which nobody
-    /// writes, it calls the function by its name: so nobody needs to know that who may call the function.
+    /// The host proxies and forwards only to functions with one output. With a second, unused output it calls the
+    /// function by its name, which contains the secret, so clients of the function do not need to know it.
     fn invoke(&self, name: &str) -> (String, Value) {
         let route = format!(".isobar/functions/{name}");
         let trigger = json!({
@@ -162,7 +164,7 @@ impl Maker<'_> {
         let Placed::ServiceBus { topic, subscription, .. } = self.config.place(&at)? else {
             return Ok(vec![self.function(Kind::Topic, name, vec![self.queue(&at)?])]);
         };
-        // As bytes: the host would make a text of what is none.
+        // As bytes: the host would convert any body to text.
         let trigger = |topic: &str, ordered: bool| {
             json!({
                 "type": "serviceBusTrigger", "name": "message", "topicName": topic, "subscriptionName": subscription,
@@ -181,7 +183,7 @@ impl Maker<'_> {
 
     fn queue(&self, at: &Location) -> Result<Value> {
         let Placed::Queue { queue, .. } = self.config.place(at)? else {
-            return Err(Error::config(format!("{at} is in no Storage Queue")));
+            return Err(Error::config(format!("{at} is not in a Storage Queue: use a URL azqueue://")));
         };
         let connection = self.host.connections.storage;
         Ok(json!({"type": "queueTrigger", "name": "message", "queueName": queue, "connection": connection}))

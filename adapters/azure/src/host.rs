@@ -1,28 +1,29 @@
 //! The host: a Functions custom handler.
 //!
-//! # What comes in
+//! # Incoming requests
 //!
-//! | request | what it is |
+//! | request | meaning |
 //! |---|---|
-//! | `GET /` that bears nothing but what a bare HTTP client writes | the Functions host, asking whether we live |
-//! | `POST /<kind>-<name>-<secret>` | the Functions host, calling a trigger |
-//! | all else | a request of a user, for the app |
+//! | `GET /` with only the headers of a bare HTTP client | the health probe of the Functions host |
+//! | `POST /<kind>-<name>-<secret>` | the Functions host calls a trigger |
+//! | any other | a user's request for the app |
 //!
-//! **Nobody outside fires a trigger.** Where HTTP is proxied, a user's `POST /topic-clicks-…` comes to the
-//! same port as the host's own call, with whatever headers the user likes. So the names of functions end
-//! in a secret, which the app setting [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET) tells, and nothing else is looked at; while it
-//! is replaced, [`ISOBAR_TRIGGER_SECRET_OLD`](crate::ISOBAR_TRIGGER_SECRET_OLD) tells the one before. A call with a wrong one is a user's request like any other: it gets the answer that the app has for a
-//! path that it does not know.
+//! **No outside client can fire a trigger.** Where HTTP is proxied, a user's `POST /topic-clicks-…` arrives on
+//! the same port as the host's own call, with any headers that the user chooses. So the names of functions end
+//! in a secret, and nothing else is checked. The app setting
+//! [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET) holds the secret; during a rotation,
+//! [`ISOBAR_TRIGGER_SECRET_OLD`](crate::ISOBAR_TRIGGER_SECRET_OLD) holds the previous one. A call with a wrong secret is
+//! handled as a user's request: it gets the app's response for an unknown path.
 //!
-//! **No log line of ours has a secret.** Where the path of a user's request has the form of a function's name, the app
-//! and its log get `***` for the secret: it may be valid, or the secret of another deployment.
+//! **No log line of isobar contains a secret.** Where the path of a user's request has the form of a function's name,
+//! the app and its log get `***` for the secret: it may be valid, or the secret of another deployment.
 //!
-//! **The probe.** The host asks `GET /` until it is answered, and from time to time after that
-//! (`SendPingRequestAsync` in its `DefaultHttpWorkerService.cs`), by a client without any header of its own:
-//! no user agent, no invocation id, `Host: 127.0.0.1:PORT`. A user's `GET /` always has more: the host
+//! **The probe.** The host sends `GET /` until it gets a response, and from time to time after that
+//! (`SendPingRequestAsync` in its `DefaultHttpWorkerService.cs`), with a client that adds no headers:
+//! no user agent, no invocation id, `Host: 127.0.0.1:PORT`. A user's `GET /` always has more headers: the host
 //! itself adds `x-ms-invocation-id` where it proxies (`DefaultHttpProxyService.cs`) and
-//! `X-Azure-Functions-InvocationId` where it forwards. So a user's reaches the app, and a probe never does,
-//! at any time.
+//! `X-Azure-Functions-InvocationId` where it forwards. So a user's request always reaches the app, and a probe
+//! never does.
 
 mod answer;
 mod called;
@@ -57,11 +58,11 @@ pub(crate) use names::check_names;
 pub(crate) use object::events_of;
 pub(crate) use server::run;
 
-/// The app's work ends so long before the function's timeout: what is late kills the process, with all
-/// that runs in it, and what became of a message is still to be told.
+/// Time reserved before the function's timeout to settle a message and reply. At the timeout the host kills the
+/// process, with all other invocations in it.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// What a response over HTTP has at its end.
+/// Time reserved before the function's timeout to send an HTTP response.
 const HTTP_MARGIN: Duration = Duration::from_secs(1);
 
 /// Answers the Functions host's calls with an app. Cheap to clone.
@@ -79,11 +80,11 @@ impl CustomHandler {
         Self { state, app, settings, warned: Arc::default() }
     }
 
-    /// Answers one request, whatever it is and whatever the app does. A panic of the host itself is the server's to catch.
+    /// Responds to one request, whatever it is and whatever the app does. The server catches panics of this handler
+    /// itself.
     ///
-    /// To a trigger 200 says that it is done with, and any other status that it is not, so that the
-    /// platform counts the failure and tries again: 400 for a call that cannot be read, 404 for a
-    /// function that there is not, 413 for a call of more than 100 MB, 500 for all else.
+    /// For a trigger, 200 completes it. With any other status the platform counts a failure and tries again: 400 for
+    /// a call that cannot be read, 404 for an unknown function, 413 for a call of more than 100 MB, 500 otherwise.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let span = tracing::info_span!("functions", invocation = invocation_id(request.headers()));
         self.answer(request).instrument(span).await
@@ -103,13 +104,13 @@ impl CustomHandler {
         }
     }
 
-    /// A call of the host, by a name that bears the secret.
+    /// Handles a call of the host, whose path contains the secret.
     async fn trigger(&self, name: &str, request: Request<Body>) -> Result<Response<Body>> {
         let (parts, body) = request.into_parts();
         let (kind, name) = Kind::split(name).ok_or_else(|| self.unknown(name))?;
         let body = read_whole(body, PROFILE.limits.request_bytes).await?;
-        let most = self.settings.timeout().saturating_sub(MARGIN).saturating_sub(self.to_hold(kind));
-        let cx = self.context(&parts.headers, most).with_function(kind.plain(name));
+        let timeout = self.settings.timeout().saturating_sub(MARGIN).saturating_sub(self.hold_time(kind));
+        let cx = self.context(&parts.headers, timeout).with_function(kind.plain(name));
         match kind {
             Kind::Topic | Kind::Fifo => self.message(kind, name, &body, cx).await,
             Kind::Bucket => self.object(name, &body, cx).await,
@@ -119,7 +120,7 @@ impl CustomHandler {
         }
     }
 
-    /// Names what there is, without the secret. Only who knows that is told.
+    /// Lists the app's functions, without the secret. Only a caller that knows the secret gets this.
     fn unknown(&self, name: &str) -> Error {
         let (app, name) = (&self.app.manifest.app, excerpt(&called::masked(name, &self.settings)));
         let names = called::names(&self.app.manifest).join(", ");
@@ -128,17 +129,17 @@ impl CustomHandler {
         Error::not_found(message)
     }
 
-    /// The part of the function's timeout that a handler of ordered messages does not get: so long may the answer to
-    /// one of them be held back that is to be tried again later. Of a short timeout nothing is taken.
-    fn to_hold(&self, kind: Kind) -> Duration {
+    /// The part of the function's timeout that a handler of ordered messages does not get: for this long the response
+    /// may be held back before a retry. Zero where the timeout is short.
+    fn hold_time(&self, kind: Kind) -> Duration {
         let longest = PROFILE.limits.ordered_retry_after;
         if kind == Kind::Fifo && self.settings.timeout() >= longest * 2 { longest } else { Duration::ZERO }
     }
 
-    /// The context of an invocation that may take so long.
-    fn context(&self, headers: &HeaderMap, most: Duration) -> Context {
+    /// The context of an invocation with this timeout.
+    fn context(&self, headers: &HeaderMap, timeout: Duration) -> Context {
         let cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock));
-        let cx = cx.with_timeout(most).with_trace_of(headers);
+        let cx = cx.with_timeout(timeout).with_trace_of(headers);
         match invocation_id(headers) {
             Some(id) => cx.with_invocation_id(id),
             None => cx,
@@ -146,7 +147,7 @@ impl CustomHandler {
     }
 }
 
-/// The id that the host gave an invocation: of a call or a forwarded request, or of a proxied one.
+/// The host's invocation id: of a call or a forwarded request, or of a proxied request.
 fn invocation_id(headers: &HeaderMap) -> Option<&str> {
     let named = |name: &str| headers.get(name)?.to_str().ok().filter(|id| !id.is_empty() && id.len() <= 100);
     named("x-azure-functions-invocationid").or_else(|| named("x-ms-invocation-id"))

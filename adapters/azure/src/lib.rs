@@ -1,13 +1,13 @@
 //! The Azure provider of isobar.
 //!
-//! | trait | behind it |
+//! | trait | implemented by |
 //! |---|---|
 //! | function | a Functions custom handler: HTTP, queues, Service Bus, Event Grid, timers |
 //! | key-value | Cosmos DB (`cosmos`), or Table Storage (`aztable`) |
 //! | blob | Blob Storage (`az`) |
 //! | pub/sub | Service Bus topics (`servicebus`), or Storage Queues (`azqueue`) |
 //!
-//! What must exist before, and how it is named, is in [`config`].
+//! [`config`] describes the resources that must exist, and their names.
 
 mod blob;
 pub mod config;
@@ -51,25 +51,24 @@ pub const ADAPTER: Adapter =
 #[derive(Debug, Clone)]
 pub struct AzureProvider {
     state: Arc<State>,
-    /// Shared by all handles of one container, so that each reads what another wrote.
+    /// Shared by all handles of one container, so that each handle reads the writes of the others.
     sessions: Arc<Sessions>,
 }
 
 impl AzureProvider {
-    /// On the clock of the machine.
+    /// A provider on the machine's clock.
     pub fn new(config: AzureConfig) -> Self {
         Self::with_clock(config, Arc::new(SystemClock))
     }
 
-    /// On another clock, for tests. Signatures and tokens always go by the machine's time.
+    /// A provider on another clock, for tests. Signatures and tokens always use the machine's time.
     pub fn with_clock(config: AzureConfig, clock: Arc<dyn Clock>) -> Self {
         let client = Client::new(config.client.clone(), Arc::clone(&clock));
         let credentials = Credentials::new(&config);
         Self { state: Arc::new(State { config, clock, client, credentials }), sessions: Arc::default() }
     }
 
-    /// What answers the Functions host's calls, without the server that takes them: for tests and for
-    /// other servers.
+    /// The handler of the Functions host's calls, without a server: for tests and for other servers.
     pub fn handler(&self, app: Hosted) -> CustomHandler {
         CustomHandler::new(Arc::clone(&self.state), app)
     }

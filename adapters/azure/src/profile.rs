@@ -1,7 +1,7 @@
 //! Limits and quirks of Azure, from its documentation.
 //!
-//! Those of Cosmos DB, Blob Storage and Service Bus. Table Storage takes smaller items, and a Storage
-//! Queue smaller messages; they refuse what is too large by themselves.
+//! The limits are those of Cosmos DB, Blob Storage and Service Bus. Table Storage has a smaller limit for items, and
+//! Storage Queues for messages; their drivers check these themselves.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const ID_BYTES: u64 = 1_023;
 /// The longest sort key whose id fits.
 pub(crate) const SORT_BYTES: u64 = (ID_BYTES - 1) * 3 / 4;
 
-/// The longest value with its keys that fits, whatever bytes it has.
+/// The longest value with its keys that fits, whatever its bytes are.
 pub(crate) const ITEM_BYTES: u64 = 1_500_000;
 
 /// The most parts of an upload: <https://learn.microsoft.com/azure/storage/blobs/scalability-targets>.
 pub(crate) const MOST_PARTS: usize = 50_000;
 
-/// What Azure's services take.
+/// The profile of Azure.
 ///
 /// Sources: the limits pages of Cosmos DB, Blob Storage, Service Bus and Functions.
 pub static PROFILE: Profile = {
@@ -30,13 +30,13 @@ pub static PROFILE: Profile = {
     profile.limits.transaction_writes = 100;
     profile.limits.transaction_bytes = 2_097_152;
     profile.limits.counter_max_abs = 9_007_199_254_740_991;
-    // 256 KiB less what goes with a message.
+    // 256 KiB, less the properties of a message.
     profile.limits.message_bytes = 262_144 - 4_096;
     profile.limits.message_attributes = 64;
     profile.limits.ordering_key_bytes = 128;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 8_192;
-    // Kestrel, in the Functions host, reads 100 headers of 32,768 bytes together.
+    // Kestrel, in the Functions host, reads at most 100 headers, of 32,768 bytes in total.
     profile.limits.request_headers = 100;
     profile.limits.request_head_bytes = 32_768;
     profile.limits.request_bytes = 104_857_600;
@@ -44,7 +44,7 @@ pub static PROFILE: Profile = {
     profile.limits.invoke_bytes = 104_857_600;
     profile.limits.http_timeout = Duration::from_secs(230);
     profile.limits.event_timeout = Duration::from_secs(300);
-    // The answer is held back so long: the host renews the lock of a session for five minutes only.
+    // The response is held back for this time: the host renews the lock of a session for five minutes only.
     profile.limits.ordered_retry_after = Duration::from_secs(60);
     profile.ttl_lag = Duration::from_secs(24 * 3_600);
     profile.conditional_multipart = true;
@@ -70,9 +70,9 @@ const NOTES: &[(&str, &str)] = &[
     ("BL-14", "Event Grid, through a queue"),
     (
         "PS-3",
-        "a copy that becomes visible later; a message with a key waits at most a minute, for which its answer is held back",
+        "a copy that becomes visible later; a message with a key waits at most a minute, while its response is held back",
     ),
     ("PS-5", "queue `--dead` of Service Bus, `-poison` of Storage"),
-    ("PS-7", "session of Service Bus; a Storage Queue refuses ordering keys"),
+    ("PS-7", "session of Service Bus; a Storage Queue rejects ordering keys"),
     ("PS-9", "a Storage Queue takes 44,544 bytes"),
 ];

@@ -1,9 +1,9 @@
-//! Topics in Service Bus, or in Storage Queues, and what their messages look like there.
+//! Topics in Service Bus or in Storage Queues, and the format of their messages.
 //!
 //! | | Service Bus | Storage Queues |
 //! |---|---|---|
-//! | a topic is | a topic; for messages with an ordering key another one, `…--fifo` | a queue for each subscription |
-//! | who gets a message | every subscription whose filter takes it, see [`wire::FOR`] | every queue of `subscriptions=`, or the only one |
+//! | a topic is | a topic; for messages with an ordering key a second one, `…--fifo` | a queue for each subscription |
+//! | a message goes to | every subscription whose filter matches, see [`wire::FOR`] | every queue of `subscriptions=`, or the only one |
 //! | dead letters | the queue `<subscription>--dead` | the queue `<queue>-poison` |
 //! | order | by session | none: an ordering key is `Unsupported` |
 //! | largest message | 262,144 bytes with its properties | [`storage_queue::LARGEST`] bytes, less than the portable limit |
@@ -29,10 +29,10 @@ use crate::config::Placed;
 use service_bus::ServiceBusPubSub;
 use storage_queue::QueuePubSub;
 
-/// Requests under way at once for one call of `publish`.
-const AT_ONCE: usize = 8;
+/// Concurrent requests of one call of `publish`.
+const CONCURRENCY: usize = 8;
 
-/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+/// Opens a topic. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>> {
     match state.config.place(at)? {
         Placed::ServiceBus { namespace, topic, .. } => {
@@ -46,12 +46,12 @@ pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>>
     }
 }
 
-/// The message as it will arrive, under a new id.
+/// The message as it will be delivered, with a new id.
 fn identified(raw: RawMessage, now: SystemTime) -> Message<Bytes> {
     raw.into_message(new_id(now), now)
 }
 
-/// 128 bits: the time, so that ids of different milliseconds never meet, and chance.
+/// An id of 128 bits: the time, so that ids of different milliseconds never collide, and random bits.
 fn new_id(now: SystemTime) -> MessageId {
     MessageId::new(format!("{:012x}{:020x}", to_millis(now) & 0xffff_ffff_ffff, fastrand::u128(..1 << 80)))
 }

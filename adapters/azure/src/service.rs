@@ -1,4 +1,4 @@
-//! A service of Azure as one resource needs it: its address, what its calls show, and what its answers mean.
+//! An Azure service as the driver of one resource uses it: its endpoint, its credentials, and its error codes.
 
 mod service_error;
 
@@ -23,12 +23,12 @@ use crate::credentials::{Audience, cosmos, shared_key};
 
 pub(crate) use service_error::{Place, explained, read};
 
-/// The version of the protocol of storage accounts that requests are written for: a message may live for ever since
-/// 2017-07-29, tables take tokens since 2020-12-06, and names in lists may be encoded since 2021-02-12.
+/// The version of the storage protocol that requests use: messages without an expiry exist since 2017-07-29, tokens for
+/// tables since 2020-12-06, encoded names in lists since 2021-02-12.
 /// <https://learn.microsoft.com/rest/api/storageservices/versioning-for-the-azure-storage-services>
 pub(crate) const VERSION: &str = "2021-12-02";
 
-/// The table of codes of a service: reads what an answer refuses, `None` of a success.
+/// The error codes of a service: returns the service error of a response, `None` for a success.
 pub(crate) type Codes = fn(&Response<Bytes>, &Place) -> Option<ServiceError>;
 
 /// How requests are signed with a key.
@@ -39,11 +39,11 @@ enum Scheme {
     /// Tables.
     SharedKeyLite,
     MasterKey,
-    /// By a signature of the topic or queue.
+    /// A signature for the topic or queue.
     ServiceBus,
 }
 
-/// A service of Azure as one resource needs it. Cheap to make; it connects to nothing.
+/// An Azure service as the driver of one resource uses it. Cheap to create; it connects to nothing.
 #[derive(Clone)]
 pub(crate) struct AzureService {
     state: Arc<State>,
@@ -78,11 +78,11 @@ impl AzureService {
         Self::new(state, table, Scheme::SharedKeyLite, access, name, codes, place)
     }
 
-    /// Errors: `Config` for a shared access signature, which Cosmos DB does not know.
+    /// Errors: `Config` for a shared access signature, which Cosmos DB does not support.
     pub(crate) fn cosmos(state: &Arc<State>, account: &CosmosAccount, codes: Codes, place: Place) -> Result<Self> {
         let CosmosAccount { endpoint, access, .. } = account;
         if matches!(access, Access::Sas(_)) {
-            return Err(Error::config("Cosmos DB takes a key or an identity, no shared access signature"));
+            return Err(Error::config("Cosmos DB requires a key or an identity, not a shared access signature"));
         }
         Ok(Self::new(state, endpoint, Scheme::MasterKey, access, "", codes, place))
     }
@@ -105,17 +105,18 @@ impl AzureService {
         Self { state, endpoint: endpoint.to_owned(), access, scheme, signer: signer.to_owned(), codes, place }
     }
 
-    /// The same with another table of codes.
+    /// The same service with another table of error codes.
     pub(crate) fn with_codes(&self, codes: Codes) -> Self {
         Self { codes, ..self.clone() }
     }
 
-    /// A URL of the service; `path` begins with a slash, and what stands in it is encoded.
+    /// A URL of the service; `path` begins with a slash and is already encoded.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.endpoint)
     }
 
-    /// A URL that opens without a header, for what reads it by itself.
+    /// A URL that works without an `Authorization` header where a shared access signature opens the account, for a
+    /// service that reads it itself.
     pub(crate) fn signed_url(&self, url: &str) -> String {
         match &self.access {
             Access::Sas(sas) => with_sas(url, sas),
@@ -123,7 +124,7 @@ impl AzureService {
         }
     }
 
-    /// Makes a call. Errors: those of the client and of the credentials; `Config` where the endpoint is no URL.
+    /// Makes a call. Errors: those of the client and of the credentials; `Config` where the endpoint is not a URL.
     pub(crate) async fn call(
         &self,
         operation: &'static str,
@@ -131,7 +132,7 @@ impl AzureService {
         request: Builder,
         body: impl Into<PutPayload>,
     ) -> Result<Answered<Response<Bytes>>> {
-        let wrong = |error| Error::config(format!("`{}` is not an endpoint", self.endpoint)).with_source(error);
+        let wrong = |error| Error::config(format!("the endpoint `{}` is not a URL", self.endpoint)).with_source(error);
         self.send(operation, safety, request.body(body.into()).map_err(wrong)?).await
     }
 
@@ -145,7 +146,7 @@ impl AzureService {
         self.state.client.call(Call { operation, request, safety, service: &OneCall::new(self) }).await
     }
 
-    /// Makes a call that only reads, and hands out the body of its success as it comes.
+    /// Makes a call that only reads, and returns the body of a success as a stream.
     pub(crate) async fn open(
         &self,
         operation: &'static str,
@@ -163,21 +164,21 @@ impl AzureService {
     }
 }
 
-/// One call: its attempts are signed, or show a signature or a token.
+/// One call: adds a signature or a token to each attempt.
 struct OneCall<'a> {
     service: &'a AzureService,
-    /// The token of an identity that the last attempt showed.
-    shown: Mutex<Option<Arc<str>>>,
-    /// What a signature of Service Bus opens.
+    /// The identity's token in the last attempt.
+    token: Mutex<Option<Arc<str>>>,
+    /// The URL that the signature of Service Bus is for.
     resource: Mutex<String>,
 }
 
 impl<'a> OneCall<'a> {
     fn new(service: &'a AzureService) -> Self {
-        Self { service, shown: Mutex::default(), resource: Mutex::default() }
+        Self { service, token: Mutex::default(), resource: Mutex::default() }
     }
 
-    /// The `Authorization` by a key.
+    /// The `Authorization` header with a key.
     fn by_key(&self, key: &Secret, request: &Parts, body: &PutPayload, date: &str) -> String {
         let AzureService { state, scheme, signer, .. } = self.service;
         match scheme {
@@ -186,7 +187,7 @@ impl<'a> OneCall<'a> {
             Scheme::MasterKey => cosmos::of_key(key, &request.method, request.uri.path(), date),
             Scheme::ServiceBus => {
                 let url = request.uri.to_string();
-                // Once: the topic itself may have this name.
+                // Only once: the topic itself may have this name.
                 let resource = url.strip_suffix("/messages").unwrap_or(&url).to_owned();
                 let signature = state.credentials.signatures().get(&resource, signer, key);
                 *self.resource.lock() = resource;
@@ -199,7 +200,7 @@ impl<'a> OneCall<'a> {
         let AzureService { state, scheme, .. } = self.service;
         let token = state.credentials.token(self.service.audience()).await?;
         let text = if *scheme == Scheme::MasterKey { cosmos::of_token(&token) } else { format!("Bearer {token}") };
-        *self.shown.lock() = Some(token);
+        *self.token.lock() = Some(token);
         Ok(text)
     }
 }
@@ -208,7 +209,7 @@ impl<'a> OneCall<'a> {
 impl Service for OneCall<'_> {
     async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
         let AzureService { access, scheme, .. } = self.service;
-        // The services go by the machine's time, whatever clock the app has.
+        // The services check the machine's time, whatever clock the app has.
         let date = to_http(SystemTime::now());
         if *scheme != Scheme::ServiceBus {
             request.headers.insert("x-ms-date", header(&date)?);
@@ -225,7 +226,9 @@ impl Service for OneCall<'_> {
             Access::Sas(sas) => {
                 let url = with_sas(&request.uri.to_string(), sas).parse();
                 // Without its source, which could show the signature.
-                request.uri = url.map_err(|_| Error::config("the shared access signature is no query"))?;
+                request.uri = url.map_err(|_| {
+                    Error::config("the shared access signature is not the query of a URL: create it again")
+                })?;
                 return Ok(());
             }
         };
@@ -237,16 +240,16 @@ impl Service for OneCall<'_> {
         (self.service.codes)(answer, &self.service.place)
     }
 
-    /// 401 is what a token is answered that has expired, and of Service Bus one that may not send.
+    /// A service responds with 401 to an expired token; Service Bus also to a token that does not allow sending.
     async fn renew(&self, service_error: &ServiceError) -> bool {
         if service_error.status() != 401 || service_error.kind != ErrorKind::Unauthenticated {
             return false;
         }
         let AzureService { state, access, scheme, .. } = self.service;
-        let shown = self.shown.lock().take();
-        match (access, shown) {
-            (Access::Identity, Some(shown)) => state.credentials.renew(self.service.audience(), &shown).await,
-            // The signature may be from before a change of the clock.
+        let token = self.token.lock().take();
+        match (access, token) {
+            (Access::Identity, Some(token)) => state.credentials.renew(self.service.audience(), &token).await,
+            // The signature may be older than a jump of the clock.
             (Access::Key(_), _) if *scheme == Scheme::ServiceBus => {
                 state.credentials.signatures().reject(&self.resource.lock());
                 true
@@ -262,9 +265,9 @@ fn with_sas(url: &str, Secret(sas): &Secret) -> String {
     format!("{url}{separator}{}", String::from_utf8_lossy(sas))
 }
 
-/// Errors: `Config`, without its source, which may show it.
+/// A sensitive header. Errors: `Config`, without its source, which may contain the value.
 fn header(text: &str) -> Result<HeaderValue> {
-    let wrong = |_| Error::config("the credentials of the account cannot stand in a header");
+    let wrong = |_| Error::config("the credentials of the account contain characters that a header cannot: check them");
     let mut value = HeaderValue::from_str(text).map_err(wrong)?;
     value.set_sensitive(true);
     Ok(value)

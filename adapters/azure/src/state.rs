@@ -1,4 +1,4 @@
-//! What the services of one provider have in common: configuration, clock, client and credentials.
+//! The state shared by the services of one provider: configuration, clock, client and credentials.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use isobar_rest::Client;
 use crate::config::AzureConfig;
 use crate::credentials::Credentials;
 
-/// What all services of one provider share.
+/// The state shared by all services of one provider.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: AzureConfig,

@@ -1,4 +1,4 @@
-//! What Blob Storage calls the headers of an object.
+//! Blob Storage's names of an object's headers.
 
 use isobar_rest::object::WriteHeaders;
 

@@ -1,4 +1,4 @@
-//! Lists as Blob Storage is asked for them, and as it answers.
+//! The requests and responses of lists.
 
 use chrono::{DateTime, Utc};
 use isobar_abstraction::driver::blob::{ListRequest, Listing};
@@ -9,10 +9,10 @@ use percent_encoding::percent_decode_str;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-/// The most names that Azure puts on a page.
+/// The most names on a page of Azure.
 pub(super) const LARGEST_PAGE: usize = 5_000;
 
-/// Where a page goes on: Azure's marker, and the group that the page ended with.
+/// The position of the next page: Azure's marker, and the last group of the page before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub(super) marker: String,
@@ -20,7 +20,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Errors: `InvalidInput` where the request holds what no page gave.
+    /// Errors: `InvalidInput` where the request's cursor is not from a page.
     pub(super) fn of(request: &ListRequest) -> Result<Self> {
         let Some(after) = &request.after else { return Ok(Self::default()) };
         let read = || {
@@ -29,7 +29,7 @@ impl Cursor {
             Some(Self { marker: marker.to_owned(), group: group.to_owned() }).filter(|cursor| cursor.text() == *after)
         };
         read().ok_or_else(|| {
-            Error::invalid_input("not a list cursor of Azure; pass on what the page before gave")
+            Error::invalid_input("not a list cursor of Azure: pass the cursor of the previous page")
                 .with_origin(Origin::Request)
         })
     }
@@ -49,9 +49,9 @@ pub(super) fn query(request: &ListRequest, marker: &str) -> String {
     encoded_query(&pairs)
 }
 
-/// What stands at one name of a list.
+/// One blob of a list.
 #[derive(Default)]
-struct Found {
+struct ListedBlob {
     name: String,
     modified: String,
     size: String,
@@ -59,28 +59,28 @@ struct Found {
     kind: String,
 }
 
-/// What an answer holds.
+/// The content of a response.
 #[derive(Default)]
 struct List {
-    blobs: Vec<Found>,
+    blobs: Vec<ListedBlob>,
     groups: Vec<String>,
     next: String,
 }
 
-/// Reads the answer. Errors: `Internal`, also for an object whose name no path can be.
+/// Reads a response. Errors: `Internal`, also for an object whose name is not a valid path.
 pub(super) fn read(cursor: &Cursor, answer: &[u8]) -> Result<Page> {
-    let wrong = |error| Error::internal("Blob Storage answered no list").with_source(error);
+    let wrong = |error| Error::internal("Blob Storage did not return the expected list").with_source(error);
     let List { blobs, mut groups, next } = parse(answer).map_err(wrong)?;
-    // A group may be cut in two by the end of a page.
+    // The end of a page may split a group, which is then on both pages.
     groups.retain(|group| *group != cursor.group);
     if blobs.is_empty() && groups.is_empty() && !next.is_empty() {
         return Ok(Page::Empty(next));
     }
     let mut objects = Vec::with_capacity(blobs.len());
-    for found in blobs {
-        // What consoles and hierarchical accounts make for a folder: no object, and no path.
-        if !found.name.ends_with('/') && found.kind != "directory" {
-            objects.push(meta(found)?);
+    for blob in blobs {
+        // Consoles and hierarchical accounts create these for a folder: not an object, and not a path.
+        if !blob.name.ends_with('/') && blob.kind != "directory" {
+            objects.push(meta(blob)?);
         }
     }
     objects.sort_by(|a: &ObjectMeta, b| a.location.as_ref().cmp(b.location.as_ref()));
@@ -90,7 +90,7 @@ pub(super) fn read(cursor: &Cursor, answer: &[u8]) -> Result<Page> {
     Ok(Page::Names(Listing::new(objects, groups, resume)))
 }
 
-/// By hand, since names keep the blanks at their ends.
+/// Parses by hand, to keep spaces at the ends of names.
 fn parse(answer: &[u8]) -> std::result::Result<List, quick_xml::Error> {
     let mut reader = Reader::from_reader(answer);
     let mut parser = Parser::default();
@@ -117,35 +117,35 @@ fn parse(answer: &[u8]) -> std::result::Result<List, quick_xml::Error> {
     }
 }
 
-/// How far a list is read.
+/// The state of the parser.
 #[derive(Default)]
 struct Parser {
     page: List,
-    found: Found,
-    /// The elements that are open.
+    blob: ListedBlob,
+    /// The names of the open elements.
     path: Vec<String>,
     text: String,
-    /// Is the text of the innermost one encoded?
+    /// Whether the text of the innermost element is encoded.
     encoded: bool,
     is_list: bool,
 }
 
 impl Parser {
-    /// Takes what the innermost element holds.
+    /// Closes the innermost element and stores its text.
     fn end(&mut self) {
-        let Self { page, found, path, encoded, .. } = self;
-        let ended = path.pop().unwrap_or_default();
-        let within = path.last().map(String::as_str).unwrap_or_default();
-        let told = std::mem::take(&mut self.text);
-        match (within, ended.as_str()) {
-            ("Blob", "Name") => found.name = decoded(told, *encoded),
-            ("BlobPrefix", "Name") => page.groups.push(decoded(told, *encoded)),
-            ("Properties", "Last-Modified") => found.modified = told,
-            ("Properties", "Content-Length") => found.size = told,
-            ("Properties", "Etag") => found.e_tag = told,
-            ("Properties", "ResourceType") => found.kind = told,
-            ("Blobs", "Blob") => page.blobs.push(std::mem::take(found)),
-            ("EnumerationResults", "NextMarker") => page.next = told,
+        let Self { page, blob, path, encoded, .. } = self;
+        let element = path.pop().unwrap_or_default();
+        let parent = path.last().map(String::as_str).unwrap_or_default();
+        let text = std::mem::take(&mut self.text);
+        match (parent, element.as_str()) {
+            ("Blob", "Name") => blob.name = decoded(text, *encoded),
+            ("BlobPrefix", "Name") => page.groups.push(decoded(text, *encoded)),
+            ("Properties", "Last-Modified") => blob.modified = text,
+            ("Properties", "Content-Length") => blob.size = text,
+            ("Properties", "Etag") => blob.e_tag = text,
+            ("Properties", "ResourceType") => blob.kind = text,
+            ("Blobs", "Blob") => page.blobs.push(std::mem::take(blob)),
+            ("EnumerationResults", "NextMarker") => page.next = text,
             ("", "EnumerationResults") => self.is_list = true,
             _ => {}
         }
@@ -156,7 +156,7 @@ fn is_encoded(start: &BytesStart<'_>) -> bool {
     start.try_get_attribute("Encoded").ok().flatten().is_some_and(|attribute| attribute.value.as_ref() == b"true")
 }
 
-/// A name with characters that no XML holds is encoded as in a URL.
+/// Decodes a name: one with characters that XML cannot contain is percent-encoded.
 fn decoded(text: String, encoded: bool) -> String {
     if encoded { percent_decode_str(&text).decode_utf8_lossy().into_owned() } else { text }
 }
@@ -166,17 +166,20 @@ fn resolved(reference: &BytesRef<'_>) -> std::result::Result<String, quick_xml::
         return Ok(character.to_string());
     }
     let name = String::from_utf8_lossy(reference).into_owned();
-    let known = quick_xml::escape::resolve_predefined_entity(&name).map(str::to_owned);
-    Ok(known.unwrap_or_else(|| format!("&{name};")))
+    let character = quick_xml::escape::resolve_predefined_entity(&name).map(str::to_owned);
+    Ok(character.unwrap_or_else(|| format!("&{name};")))
 }
 
-fn meta(found: Found) -> Result<ObjectMeta> {
-    let Found { name, modified, size, e_tag, .. } = found;
+fn meta(blob: ListedBlob) -> Result<ObjectMeta> {
+    let ListedBlob { name, modified, size, e_tag, .. } = blob;
     let location = location(&name)?;
-    let wrong = |what: &str| Error::internal(format!("Blob Storage answered `{}` for {what}", what.escape_debug()));
-    let last_modified: DateTime<Utc> = DateTime::parse_from_rfc2822(&modified).map_err(|_| wrong("a time"))?.into();
-    let size = size.parse().map_err(|_| wrong("a size"))?;
-    // Lists tell it without the quotes that headers have.
+    let wrong = |field: &str, value: &str| {
+        Error::internal(format!("Blob Storage returned a malformed {field} in a list: `{}`", value.escape_debug()))
+    };
+    let last_modified: DateTime<Utc> =
+        DateTime::parse_from_rfc2822(&modified).map_err(|_| wrong("Last-Modified", &modified))?.into();
+    let size = size.parse().map_err(|_| wrong("Content-Length", &size))?;
+    // Lists return it without the quotes of headers.
     let e_tag = if e_tag.starts_with('"') { e_tag } else { format!("\"{e_tag}\"") };
     Ok(ObjectMeta { location, last_modified, size, e_tag: Some(e_tag), version: None })
 }
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_has_what_was_asked_for() {
+    fn a_query_contains_the_parameters_of_the_request() {
         let plain = "restype=container&comp=list&maxresults=3&delimiter=%2F";
         assert_eq!(query(&request("", None), ""), plain);
         assert_eq!(query(&request("a b%", None), "m!1"), format!("{plain}&marker=m%211&prefix=a%20b%25"));
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn names_come_back_as_they_are_stored() {
+    fn names_are_returned_as_they_are_stored() {
         let encoded = "<Name Encoded=\"true\">z%EF%BF%BE%25</Name>";
         let xml = page(&[" a ", "a&amp;b&#x20;c", "a%20b", "ä/%", encoded], &["a &lt;/"], "");
         let listing = read_page(&request("", None), &xml).unwrap();
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_a_page_cuts_in_two_comes_once() {
+    fn a_group_that_is_split_over_two_pages_is_returned_once() {
         let first = read_page(&request("", None), &page(&["b"], &["a/", "c:1/"], "2!8:m ")).unwrap();
         let second = request("", first.resume.as_deref());
         assert_eq!(Cursor::of(&second).unwrap(), Cursor { marker: "2!8:m ".to_owned(), group: "c:1/".to_owned() });
@@ -250,20 +253,20 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_a_name_tells_the_next() {
+    fn a_page_without_names_returns_the_marker_of_the_next() {
         let empty = read(&Cursor::default(), page(&[], &[], "next").as_bytes()).unwrap();
         assert!(matches!(empty, Page::Empty(marker) if marker == "next"));
         assert!(matches!(read(&Cursor::default(), page(&[], &[], "").as_bytes()), Ok(Page::Names(_))));
     }
 
     #[test]
-    fn folders_are_passed_over() {
+    fn folders_are_skipped() {
         let listing = read_page(&request("p/", None), &page(&["p/"], &[], "m")).unwrap();
         assert_eq!((names(&listing), listing.resume.as_deref()), (vec![], Some("1:m")));
     }
 
     #[test]
-    fn what_is_no_list_is_an_error() {
+    fn a_response_that_is_not_a_complete_list_is_an_error() {
         let whole = page(&["a"], &["b/"], "m");
         for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
             let cut = read(&Cursor::default(), &whole.as_bytes()[..end]);

@@ -1,4 +1,4 @@
-//! The requests to one container: where they go, and what their service errors are.
+//! The requests to one container: their URLs and their errors.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::State;
 use crate::config::StorageAccount;
 use crate::service::AzureService;
 
-/// One container, as it is asked.
+/// The requests to one container.
 #[derive(Debug)]
 pub(super) struct BlobRequests {
     pub(super) state: Arc<State>,
@@ -33,17 +33,17 @@ impl BlobRequests {
         Self { state, account, container, service_errors, service }
     }
 
-    /// Of the container.
+    /// The URL of the container.
     pub(super) fn base(&self) -> String {
         format!("{}/{}", self.account.blob, self.container)
     }
 
-    /// Of an object.
+    /// The URL of an object.
     pub(super) fn url(&self, at: &Path) -> String {
         format!("{}/{}", self.base(), encoded_path(at.as_ref()))
     }
 
-    /// Sends what only reads.
+    /// Sends a request that only reads.
     pub(super) async fn ask(
         &self,
         operation: &'static str,
@@ -54,7 +54,8 @@ impl BlobRequests {
         answer.map_err(|service_error| self.error(&service_error, &PutMode::Overwrite))
     }
 
-    /// Sends a write that is to meet `mode`. Under a condition it is made once: made again, it would meet itself.
+    /// Sends a write with the condition of `mode`. A conditional write is not repeated: the second attempt would find
+    /// the first one's object.
     pub(super) async fn write(
         &self,
         operation: &'static str,

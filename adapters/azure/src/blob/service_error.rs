@@ -1,4 +1,4 @@
-//! What the errors of Blob Storage mean.
+//! The meaning of Blob Storage's error codes.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes> and, for all
 //! of Azure Storage, <https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes>.
@@ -24,31 +24,32 @@ impl BlobErrors {
         Self { account: account.clone(), container: container.to_owned() }
     }
 
-    /// The container, as errors say it.
+    /// The container, as error messages name it.
     pub(super) fn place(&self) -> Place {
         let (container, account) = (&self.container, &self.account.name);
         let name = format!("the container `{container}` of the storage account `{account}`");
         Place { name, create: String::new(), grant: "" }
     }
 
-    /// What was refused.
+    /// The meaning of a service error for an object.
     pub(super) fn refused(&self, service_error: &ServiceError) -> Refused {
         match (service_error.status().as_u16(), service_error.code.as_str()) {
             (_, "ContainerNotFound") => Refused::NoBucket(self.no_container()),
             (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => Refused::NoObject,
-            // Without a code, as emulators answer, it may be the container that is missing.
+            // Without a code, as from emulators, the container may be missing instead.
             (404, _) => Refused::NoObjectOr(format!("container `{}`", self.container)),
             (_, "BlobAlreadyExists") => Refused::Exists,
             (412, code) if code.starts_with("Lease") => {
-                Refused::Overtaken("somebody holds a lease on the object: wait until it ends, or break it")
+                Refused::Overtaken("another client holds a lease on the object: wait until it ends, or break it")
             }
             (412, _) => Refused::Unmet,
             (_, "InvalidBlockList") => {
-                Refused::Overtaken("another write of this object came in between and took the parts: write it anew")
+                Refused::Overtaken("another write of this object committed or dropped the parts: write it again")
             }
             (416, _) => Refused::EmptyRange,
             (_, "OutOfRangeInput" | "InvalidResourceName") => {
-                let message = format!("Blob Storage takes no container or object of this name in `{}`", self.container);
+                let message =
+                    format!("Blob Storage rejects this name of a container or an object in `{}`", self.container);
                 Refused::Other(ErrorKind::Config, message)
             }
             _ => Refused::Other(service_error.kind, self.message(service_error)),
@@ -67,30 +68,32 @@ impl BlobErrors {
         let ServiceError { code, message, .. } = service_error;
         let next = match (code.as_str(), &self.account.access) {
             ("AuthorizationPermissionMismatch" | "InsufficientAccountPermissions", Access::Identity) => {
-                "; give the identity the role Storage Blob Data Contributor"
+                "; grant the identity the role Storage Blob Data Contributor"
             }
             ("AuthorizationFailure" | "AuthorizationPermissionMismatch", Access::Sas(_)) => {
                 "; the shared access signature must allow it: sp=rwdlac, srt=co, ss=b"
             }
             ("AuthorizationFailure", _) => "; allow this network and this access in the account's settings",
-            ("AuthenticationFailed", Access::Key(_)) => "; set the account's key anew, and the machine's clock",
+            ("AuthenticationFailed", Access::Key(_)) => "; check the account's key and the machine's clock",
             ("AuthenticationFailed", Access::Sas(_)) => {
-                "; the shared access signature is wrong or has ended: make a new one"
+                "; the shared access signature is wrong or has expired: create a new one"
             }
-            ("KeyBasedAuthenticationNotPermitted", _) => "; the account takes identities only: give no key",
+            ("KeyBasedAuthenticationNotPermitted", _) => "; the account accepts identities only: remove the key",
             ("ContainerBeingDeleted", _) => "; wait half a minute",
-            ("BlobArchived" | "BlobBeingRehydrated", _) => "; bring the object back from its archive first",
-            ("InvalidBlobOrBlock", _) => "; parts of another program's write lie there: write the object whole",
+            ("BlobArchived" | "BlobBeingRehydrated", _) => "; restore the object from its archive tier first",
+            ("InvalidBlobOrBlock", _) => {
+                "; parts of another program's write are stored: write the object in one request"
+            }
             _ => "",
         };
         match code.is_empty() {
-            false => format!("Blob Storage answered {code}: {message}{next}"),
-            true => format!("Blob Storage answered {}, without a reason", service_error.status().as_u16()),
+            false => format!("Blob Storage returned {code}: {message}{next}"),
+            true => format!("Blob Storage returned the status {} without a code", service_error.status().as_u16()),
         }
     }
 }
 
-/// Reads what an answer refuses.
+/// The service error of a response.
 pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<ServiceError> {
     let service_error = service::read(answer)?;
     let status = answer.status().as_u16();
@@ -111,7 +114,7 @@ pub(super) fn read(answer: &Response<Bytes>, _: &Place) -> Option<ServiceError> 
         }
         "ContainerBeingDeleted" | "ContainerDisabled" | "Md5Mismatch" | "Crc64Mismatch" => ErrorKind::Unavailable,
         _ if status == 413 => ErrorKind::TooLarge,
-        // No call of ours is wrong but by its names and metadata, which have codes of their own.
+        // Names and metadata have specific codes; any other invalid request is isobar's fault.
         _ if service_error.kind == ErrorKind::InvalidInput => ErrorKind::Internal,
         _ => service_error.kind,
     };
@@ -148,8 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_kinds_and_decisions() {
-        let (throttled, patience) = (ErrorKind::Throttled, RetryDecision::Throttled { after: None });
+    fn each_code_has_its_kind_and_its_retry_decision() {
+        let (throttled, retry) = (ErrorKind::Throttled, RetryDecision::Throttled { after: None });
         for (status, code, kind, decision) in [
             (403, "AuthorizationPermissionMismatch", ErrorKind::PermissionDenied, RetryDecision::Final),
             (403, "AuthenticationFailed", ErrorKind::Unauthenticated, RetryDecision::Final),
@@ -163,8 +166,8 @@ mod tests {
             (400, "OutOfRangeInput", ErrorKind::Config, RetryDecision::Final),
             (413, "RequestBodyTooLarge", ErrorKind::TooLarge, RetryDecision::Final),
             (416, "InvalidRange", ErrorKind::InvalidInput, RetryDecision::Final),
-            (503, "ServerBusy", throttled, patience),
-            (429, "", throttled, patience),
+            (503, "ServerBusy", throttled, retry),
+            (429, "", throttled, retry),
             (500, "InternalError", ErrorKind::Unavailable, RetryDecision::Failed),
             (500, "OperationTimedOut", ErrorKind::Unavailable, RetryDecision::Failed),
             (501, "", ErrorKind::Unsupported, RetryDecision::Final),
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_container_is_named_and_told_apart_from_a_missing_object() {
+    fn a_missing_container_is_named_and_distinguished_from_a_missing_object() {
         let head = Response::builder().status(404).header("x-ms-error-code", "ContainerNotFound");
         for answer in [answer(404, "ContainerNotFound"), head.body(Bytes::new()).unwrap()] {
             let error = error(&answer);

@@ -1,5 +1,5 @@
-//! Signed URLs: shared access signatures of one object, by the account's key or by a key that Azure
-//! lends to an identity.
+//! Signed URLs: shared access signatures of one object, with the account's key or with a user delegation key, which
+//! Azure issues to an identity.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,24 +22,24 @@ use crate::config::{Access, Secret};
 use crate::credentials::shared_key::hmac;
 use crate::service::VERSION;
 
-/// How long a key that Azure lends is asked for at least, so that many URLs are signed with one.
+/// The shortest lifetime of a user delegation key, so that one key signs many URLs.
 const SHORTEST: Duration = Duration::from_secs(12 * 3_600);
 
-/// The longest that Azure lends one for, from its start on:
+/// The longest lifetime of a user delegation key, from its start:
 /// <https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key>.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
-/// How far the clocks of Azure may be behind ours.
+/// How far Azure's clocks may be behind the machine's.
 const SKEW: Duration = Duration::from_secs(300);
 
 /// Signs URLs.
 #[derive(Debug)]
 pub(super) struct Sas {
     requests: Arc<BlobRequests>,
-    lent: tokio::sync::Mutex<Option<Arc<Lent>>>,
+    delegated: tokio::sync::Mutex<Option<Arc<Delegated>>>,
 }
 
-/// A key that Azure has lent to an identity.
+/// A user delegation key, as Azure returns it.
 #[derive(Clone, Deserialize)]
 struct DelegationKey {
     #[serde(rename = "SignedOid")]
@@ -58,47 +58,48 @@ struct DelegationKey {
     value: String,
 }
 
-struct Lent {
+/// A user delegation key, decoded.
+struct Delegated {
     key: DelegationKey,
     secret: Vec<u8>,
     expires: SystemTime,
 }
 
-impl fmt::Debug for Lent {
+impl fmt::Debug for Delegated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lent").field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Delegated").field("expires", &self.expires).finish_non_exhaustive()
     }
 }
 
-/// What a signature allows.
+/// The access that a signature grants.
 struct Grant<'a> {
     /// `r` reads, `w` writes.
     permissions: &'a str,
     expiry: String,
     /// `/blob/account/container/name`, not encoded.
     resource: String,
-    /// `https` keeps the URL from being used in clear text; empty where the endpoint speaks nothing else.
+    /// `https` forbids the URL in clear text; empty where the endpoint has no TLS.
     protocol: &'a str,
 }
 
 impl Sas {
     pub(super) fn new(requests: Arc<BlobRequests>) -> Self {
-        Self { requests, lent: tokio::sync::Mutex::default() }
+        Self { requests, delegated: tokio::sync::Mutex::default() }
     }
 
-    /// Errors: `Unsupported` where a shared access signature opens the account: it cannot sign another.
+    /// Signs a URL. Errors: `Unsupported` where the account is accessed by a shared access signature, which cannot
+    /// create another one.
     pub(super) async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
         let path = Path::parse(&request.stored).map_err(object_store::Error::from)?;
-        // Azure goes by the machine's time, whatever clock the app has.
+        // Azure checks the machine's time, whatever clock the app has.
         let now = SystemTime::now();
         let end = later(now, request.expires_in.min(LONGEST));
         let grant = self.grant(&path, request.access, end);
         let query = match &self.requests.account.access {
             Access::Key(Secret(key)) => by_key(&grant, key),
-            Access::Identity => by_lent(&grant, &*self.lent(now, end).await?),
+            Access::Identity => by_identity(&grant, &*self.delegated(now, end).await?),
             Access::Sas(_) => {
-                let instead =
-                    "set the account's key, or open it by an identity: a shared access signature signs no URLs";
+                let instead = "set the account's key, or use an identity: a shared access signature cannot sign URLs";
                 return Err(Error::unsupported("sign", "azure", instead));
             }
         };
@@ -120,36 +121,36 @@ impl Sas {
         }
     }
 
-    /// A key that is good until then.
-    async fn lent(&self, now: SystemTime, end: SystemTime) -> Result<Arc<Lent>> {
-        let mut lent = self.lent.lock().await;
-        if let Some(lent) = lent.as_ref().filter(|lent| lent.expires >= end) {
-            return Ok(Arc::clone(lent));
+    /// A user delegation key that is valid until `end`.
+    async fn delegated(&self, now: SystemTime, end: SystemTime) -> Result<Arc<Delegated>> {
+        let mut cached = self.delegated.lock().await;
+        if let Some(delegated) = cached.as_ref().filter(|delegated| delegated.expires >= end) {
+            return Ok(Arc::clone(delegated));
         }
         let end = end.max(later(now, SHORTEST));
         let back = |from: SystemTime, by| from.checked_sub(by).unwrap_or(SystemTime::UNIX_EPOCH);
         let start = back(now, SKEW).max(back(end, LONGEST));
-        let fresh = Arc::new(self.lend(&time(start), &time(end)).await?);
-        *lent = Some(Arc::clone(&fresh));
+        let fresh = Arc::new(self.request_key(&time(start), &time(end)).await?);
+        *cached = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
 
     /// <https://learn.microsoft.com/rest/api/storageservices/get-user-delegation-key>
-    async fn lend(&self, start: &str, expiry: &str) -> Result<Lent> {
+    async fn request_key(&self, start: &str, expiry: &str) -> Result<Delegated> {
         let url = format!("{}/?restype=service&comp=userdelegationkey", self.requests.account.blob);
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"utf-8\"?><KeyInfo><Start>{start}</Start><Expiry>{expiry}</Expiry></KeyInfo>"
         );
         let request = Request::post(url).header(CONTENT_TYPE, "application/xml");
         let answer = self.requests.ask("GetUserDelegationKey", request, body.into()).await?;
-        Lent::read(answer.body())
+        Delegated::read(answer.body())
     }
 }
 
-impl Lent {
-    /// What was sent is never shown.
+impl Delegated {
+    /// Reads a response. Errors: `Internal`, without its text.
     fn read(answer: &[u8]) -> Result<Self> {
-        let wrong = || Error::internal("Blob Storage lent no key to sign with");
+        let wrong = || Error::internal("Blob Storage did not return the expected user delegation key");
         let text = std::str::from_utf8(answer).map_err(|_| wrong())?.trim_start_matches('\u{feff}');
         let key: DelegationKey = quick_xml::de::from_str(text).map_err(|_| wrong())?;
         let secret = BASE64_STANDARD.decode(key.value.trim()).map_err(|_| wrong())?;
@@ -165,7 +166,7 @@ fn time(at: SystemTime) -> String {
 /// Source: <https://learn.microsoft.com/rest/api/storageservices/create-service-sas>, since 2020-12-06.
 fn by_key(grant: &Grant<'_>, key: &[u8]) -> String {
     let Grant { permissions, expiry, resource, protocol } = grant;
-    // No start: it is good at once, whatever Azure's clocks say.
+    // Without a start it is valid immediately, whatever Azure's clocks show.
     let (start, identifier, address) = ("", "", "");
     let text = format!(
         "{permissions}\n{start}\n{expiry}\n{resource}\n{identifier}\n{address}\n{protocol}\n{VERSION}\nb\n\n\n\n\n\n\n"
@@ -174,9 +175,9 @@ fn by_key(grant: &Grant<'_>, key: &[u8]) -> String {
 }
 
 /// Source: <https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas>, since 2020-12-06.
-fn by_lent(grant: &Grant<'_>, lent: &Lent) -> String {
+fn by_identity(grant: &Grant<'_>, delegated: &Delegated) -> String {
     let Grant { permissions, expiry, resource, protocol } = grant;
-    let DelegationKey { oid, tid, start, expiry: key_expiry, service, version, .. } = &lent.key;
+    let DelegationKey { oid, tid, start, expiry: key_expiry, service, version, .. } = &delegated.key;
     let key = format!("{oid}\n{tid}\n{start}\n{key_expiry}\n{service}\n{version}");
     let text = format!("{permissions}\n\n{expiry}\n{resource}\n{key}\n\n\n\n\n{protocol}\n{VERSION}\nb\n\n\n\n\n\n\n");
     let of_key = [
@@ -187,7 +188,7 @@ fn by_lent(grant: &Grant<'_>, lent: &Lent) -> String {
         ("sks", service),
         ("skv", version),
     ];
-    query(grant, &of_key, &hmac(&lent.secret, &text))
+    query(grant, &of_key, &hmac(&delegated.secret, &text))
 }
 
 fn query(grant: &Grant<'_>, of_key: &[(&str, &str)], signature: &str) -> String {

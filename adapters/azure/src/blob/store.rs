@@ -1,4 +1,4 @@
-//! How Blob Storage is asked for objects, and what it answers.
+//! The operations of one container of Blob Storage.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use super::requests::BlobRequests;
 use super::sign::Sas;
 use super::upload::BlobUpload;
 
-/// How often a copy that goes on behind our back is looked at, the pauses growing to 2 seconds.
-const LOOKS: u32 = 300;
+/// How often the status of a pending copy is read; the pauses grow to 2 seconds.
+const COPY_CHECKS: u32 = 300;
 
 /// One container.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Container {
         object::refused_read(at, service_error, self.requests.error(service_error, &PutMode::Overwrite))
     }
 
-    /// Azure has no ranges that are told from the end.
+    /// Replaces a range from the end, which Azure does not support, by one from the start.
     async fn bounded(&self, at: &Path, options: &GetOptions) -> object_store::Result<GetOptions> {
         let mut bounded = options.clone();
         if let Some(GetRange::Suffix(length)) = options.range {
@@ -58,7 +58,7 @@ impl Container {
             }
             bounded.range = None;
             let meta = self.describe(at, &self.head(at, &bounded).await?.into_parts().0)?.meta;
-            // Of an empty object there is no range, but the whole.
+            // An empty object has no range: it is read whole.
             let end = meta.size.saturating_sub(length)..meta.size;
             bounded.range = (meta.size > 0).then_some(GetRange::Bounded(end));
             bounded.if_match = bounded.if_match.or(meta.e_tag);
@@ -71,7 +71,7 @@ impl Container {
 impl ObjectRequests for Container {
     const SERVICE: &'static str = "Blob Storage";
     const PAGE: usize = listing::LARGEST_PAGE;
-    // Azure goes on only where one of its own markers is, and Azurite knows no `startFrom`.
+    // Azure continues a list only from its own markers, and Azurite does not support `startFrom`.
     const LISTS_FROM_ANY_NAME: bool = false;
     const METADATA_NAMES: &'static [u8] = b"-_";
 
@@ -98,11 +98,11 @@ impl ObjectRequests for Container {
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
-        // A hierarchical account has folders, which lists pass over.
+        // A hierarchical account has folders, which lists skip.
         if text(&answer.headers, "x-ms-resource-type").is_some_and(|kind| kind != "file") {
-            return Err(Error::not_found("no such object, but a folder of this name").with_origin(Origin::Data));
+            return Err(Error::not_found("this name is a folder, not an object").with_origin(Origin::Data));
         }
-        // Versions are numbers that lists do not tell, and that no condition takes: none is told.
+        // Versions are left out: lists do not return them, and no precondition accepts them.
         ObjectHead::read(Self::SERVICE, at, answer, HEADERS.metadata)
     }
 
@@ -117,7 +117,7 @@ impl ObjectRequests for Container {
 
     async fn begin(self: Arc<Self>, at: &Path, options: PutOptions) -> Result<Box<dyn MultipartUpload>> {
         check_version(Self::SERVICE, &options.mode)?;
-        // They go with the last request: what it cannot carry is refused before the first.
+        // Attributes and tags are sent with the last request: they are checked before the first.
         HEADERS.describe(Request::builder(), &options.attributes, &options.tags)?;
         Ok(Box::new(PartUpload::new(BlobUpload::new(Arc::clone(&self.requests), at.clone(), options)?)))
     }
@@ -125,13 +125,13 @@ impl ObjectRequests for Container {
     /// <https://learn.microsoft.com/rest/api/storageservices/copy-blob>
     async fn copy(self: Arc<Self>, from: &Path, to: &Path, mode: PutMode) -> Result<()> {
         let requests = &self.requests;
-        // A signature opens the source only where it stands in its URL too.
+        // The URL of the source needs its own shared access signature.
         let request =
             Request::put(requests.url(to)).header("x-ms-copy-source", requests.service.signed_url(&requests.url(from)));
         let answer = requests.write("CopyBlob", request, PutPayload::new(), &mode).await?;
         let mut status = CopyStatus::of(answer.headers());
         let id = text(answer.headers(), "x-ms-copy-id").map(str::to_owned);
-        for look in 1..=LOOKS {
+        for check in 1..=COPY_CHECKS {
             match status {
                 CopyStatus::Done => return Ok(()),
                 CopyStatus::Failed(why) => {
@@ -140,14 +140,14 @@ impl ObjectRequests for Container {
                 }
                 CopyStatus::Pending => {}
             }
-            requests.state.clock.pause(Duration::from_millis(100 * u64::from(look.min(20)))).await;
+            requests.state.clock.pause(Duration::from_millis(100 * u64::from(check.min(20)))).await;
             let head = requests.ask("GetBlobProperties", Request::head(requests.url(to)), PutPayload::new());
             let head = head.await.map_err(Error::with_outcome_unknown)?;
-            // Another write has taken its place: ours was there before.
+            // Another write has replaced the object after this copy was complete.
             let ours = text(head.headers(), "x-ms-copy-id") == id.as_deref();
             status = if ours { CopyStatus::of(head.headers()) } else { CopyStatus::Done };
         }
-        Err(Error::new(ErrorKind::Timeout, "the copy of the object has not ended").with_outcome_unknown())
+        Err(Error::new(ErrorKind::Timeout, "the copy of the object is still pending").with_outcome_unknown())
     }
 
     /// <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
@@ -175,7 +175,7 @@ impl ObjectRequests for Container {
     }
 }
 
-/// How far a copy is.
+/// The status of a copy.
 enum CopyStatus {
     Done,
     Pending,

@@ -1,4 +1,4 @@
-//! What emulators do not show: refused tokens, conflicts, copies that take their time.
+//! Cases that emulators do not have: rejected tokens, conflicts, slow copies.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn service_error(status: u16, code: &str) -> Response<String> {
     answer(status, &[("x-ms-error-code", code)], "")
 }
 
-/// The container `pages` of the account `acc` there, opened so.
+/// The container `pages` of the account `acc` at this URL, with these credentials.
 fn at(url: &str, by: &str) -> AzureBlob {
     pages(&at_account(url, by).state)
 }
@@ -42,7 +42,7 @@ fn pages(state: &Arc<State>) -> AzureBlob {
 
 const KEY: &str = "AccountKey=aHVzaA==";
 
-/// That account.
+/// The account `acc` at this URL, with these credentials.
 fn at_account(url: &str, by: &str) -> AzureProvider {
     let connection = format!("AccountName=acc;{by};BlobEndpoint={url}/acc");
     let environment = Environment::default().with_var("AZURE_STORAGE_CONNECTION_STRING", connection);
@@ -77,7 +77,7 @@ fn of_version(e_tag: &str) -> PutMode {
 }
 
 #[tokio::test]
-async fn a_copy_that_another_write_has_replaced_was_made() {
+async fn a_copy_that_another_write_has_replaced_is_a_success() {
     let double = Double::new(|request| match request.method().as_str() {
         "PUT" => answer(202, &[("x-ms-copy-status", "pending"), ("x-ms-copy-id", "1")], ""),
         _ => answer(200, &[("x-ms-copy-status", "failed"), ("x-ms-copy-id", "2")], ""),
@@ -87,18 +87,18 @@ async fn a_copy_that_another_write_has_replaced_was_made() {
 }
 
 #[tokio::test]
-async fn two_uploads_of_one_object_do_not_take_each_other_s_parts() {
+async fn two_uploads_of_one_object_do_not_use_each_other_s_parts() {
     let (double, blob) = always(|| answer(201, &[], "")).await;
     for _ in 0..2 {
         upload(&blob, PutMode::Overwrite).await.unwrap();
     }
-    let asked = double.requests();
-    assert!(asked[0] != asked[3] && asked[1] != asked[4], "{asked:?}");
-    assert_eq!(asked[0].len(), asked[3].len(), "all ids are of one length");
+    let requests = double.requests();
+    assert!(requests[0] != requests[3] && requests[1] != requests[4], "{requests:?}");
+    assert_eq!(requests[0].len(), requests[3].len(), "all ids have the same length");
 }
 
 #[tokio::test]
-async fn the_end_of_an_upload_under_a_condition_is_not_tried_twice() {
+async fn the_completion_of_a_conditional_upload_is_not_retried() {
     let double = Double::new(|request| match request.uri().query() {
         Some("comp=blocklist") => service_error(500, "InternalError"),
         _ => answer(201, &[], ""),
@@ -110,7 +110,7 @@ async fn the_end_of_an_upload_under_a_condition_is_not_tried_twice() {
 }
 
 #[tokio::test]
-async fn a_refused_write_is_tried_again_and_a_failed_one_may_have_been_made() {
+async fn a_throttled_write_is_retried_and_a_failed_conditional_write_has_an_unknown_outcome() {
     let (double, busy) = always(|| service_error(503, "ServerBusy")).await;
     for mode in [PutMode::Overwrite, PutMode::Create] {
         let error = put(&busy, mode).await.unwrap_err();
@@ -124,7 +124,7 @@ async fn a_refused_write_is_tried_again_and_a_failed_one_may_have_been_made() {
 }
 
 #[tokio::test]
-async fn what_no_request_can_hold_is_refused_and_nothing_is_sent() {
+async fn a_condition_that_no_header_can_contain_is_rejected_without_a_request() {
     let (double, blob) = always(|| answer(201, &[], "")).await;
     for wrong in ["*", "", "\"ä\"", "\"a\nb\""] {
         assert_eq!(put(&blob, of_version(wrong)).await.unwrap_err().kind(), ErrorKind::Conflict);
@@ -136,7 +136,7 @@ async fn what_no_request_can_hold_is_refused_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_delete_of_what_is_not_there_is_ok_but_not_in_a_container_that_is_not_there() {
+async fn a_delete_of_a_missing_object_is_ok_but_not_in_a_missing_container() {
     let (double, blob) = always(|| service_error(404, "BlobNotFound")).await;
     blob.object_store().delete(&Path::from("a")).await.unwrap();
     assert_eq!(double.request(0, |request| request.headers()["x-ms-delete-snapshots"].clone()), "include");
@@ -146,11 +146,11 @@ async fn a_delete_of_what_is_not_there_is_ok_but_not_in_a_container_that_is_not_
 }
 
 #[tokio::test]
-async fn a_copy_ends_when_it_is_whole() {
-    let looks = AtomicUsize::new(0);
+async fn a_copy_returns_when_it_is_complete() {
+    let checks = AtomicUsize::new(0);
     let double = Double::new(move |request| match request.method().as_str() {
         "PUT" => answer(202, &[("x-ms-copy-status", "pending"), ("x-ms-copy-id", "1")], ""),
-        _ if looks.fetch_add(1, Ordering::SeqCst) == 0 => {
+        _ if checks.fetch_add(1, Ordering::SeqCst) == 0 => {
             answer(200, &[("x-ms-copy-status", "pending"), ("x-ms-copy-id", "1")], "")
         }
         _ => answer(200, &[("x-ms-copy-status", "success"), ("x-ms-copy-id", "1")], ""),
@@ -177,7 +177,7 @@ async fn a_read_of_a_range_is_one_request() {
 }
 
 #[tokio::test]
-async fn a_range_from_the_end_is_told_from_the_beginning() {
+async fn a_range_from_the_end_is_requested_from_the_start() {
     let double = Double::new(|request| match request.method().as_str() {
         "HEAD" => answer(200, &[("content-length", "8")], ""),
         _ => answer(206, &[("content-range", "bytes 5-7/8")], "fgh"),
@@ -186,8 +186,8 @@ async fn a_range_from_the_end_is_told_from_the_beginning() {
     let none = GetOptions { range: Some(GetRange::Suffix(0)), ..GetOptions::default() };
     assert!(at(&double.url, KEY).object_store().get_opts(&Path::from("a"), none).await.is_err());
     let options = GetOptions { range: Some(GetRange::Suffix(3)), ..GetOptions::default() };
-    let got = at(&double.url, KEY).object_store().get_opts(&Path::from("a"), options).await.unwrap();
-    assert_eq!((got.range.clone(), got.bytes().await.unwrap().as_ref()), (5..8, b"fgh".as_ref()));
+    let read = at(&double.url, KEY).object_store().get_opts(&Path::from("a"), options).await.unwrap();
+    assert_eq!((read.range.clone(), read.bytes().await.unwrap().as_ref()), (5..8, b"fgh".as_ref()));
     let headers = double.request(1, |request| request.headers().clone());
     assert!(headers["range"] == "bytes=5-7" && headers["if-match"] == "\"0x1\"");
 }
@@ -196,13 +196,13 @@ async fn a_range_from_the_end_is_told_from_the_beginning() {
 async fn the_end_of_an_empty_object_is_empty() {
     let (double, blob) = always(|| answer(200, &[("content-length", "0")], "")).await;
     let options = GetOptions { range: Some(GetRange::Suffix(3)), ..GetOptions::default() };
-    let got = blob.object_store().get_opts(&Path::from("a"), options).await.unwrap();
-    assert_eq!((got.range.clone(), got.bytes().await.unwrap().len()), (0..0, 0));
+    let read = blob.object_store().get_opts(&Path::from("a"), options).await.unwrap();
+    assert_eq!((read.range.clone(), read.bytes().await.unwrap().len()), (0..0, 0));
     assert!(double.request(1, |request| request.headers().get("range").is_none()));
 }
 
 #[tokio::test]
-async fn a_shared_access_signature_goes_along_and_is_never_told() {
+async fn a_shared_access_signature_is_sent_and_never_shown() {
     let (double, _) = always(|| service_error(403, "AuthorizationPermissionMismatch")).await;
     let sas = "SharedAccessSignature=sv=2021-12-02&sp=r&sig=hush%2Bhush%3D";
     let blob = at(&double.url, sas);
@@ -225,22 +225,22 @@ async fn a_shared_access_signature_goes_along_and_is_never_told() {
 }
 
 #[tokio::test]
-async fn a_read_says_its_version_and_its_conditions() {
+async fn a_read_sends_its_version_and_its_conditions() {
     let (double, blob) = always(|| answer(200, &[("x-ms-meta-kind", "note"), ("x-ms-version-id", "7")], "")).await;
     let options = GetOptions {
         version: Some("2026-01-01T00:00:00Z".to_owned()),
         if_match: Some("\"0x1\"".to_owned()),
         ..GetOptions::default()
     };
-    let got = blob.object_store().get_opts(&Path::from("a b"), options).await.unwrap();
-    assert_eq!(got.meta.version, None);
-    assert_eq!(got.attributes.get(&Attribute::Metadata("kind".into())).unwrap().as_ref(), "note");
+    let read = blob.object_store().get_opts(&Path::from("a b"), options).await.unwrap();
+    assert_eq!(read.meta.version, None);
+    assert_eq!(read.attributes.get(&Attribute::Metadata("kind".into())).unwrap().as_ref(), "note");
     assert_eq!(double.requests(), ["GET /acc/pages/a%20b?versionid=2026-01-01T00%3A00%3A00Z"]);
     assert_eq!(double.request(0, |request| request.headers()["if-match"].clone()), "\"0x1\"");
 }
 
 #[tokio::test]
-async fn a_folder_of_a_hierarchical_account_is_no_object() {
+async fn a_folder_of_a_hierarchical_account_is_not_an_object() {
     let (_double, blob) = always(|| answer(200, &[("x-ms-resource-type", "directory")], "")).await;
     let store = blob.object_store();
     for error in [store.get(&Path::from("a")).await.unwrap_err(), store.head(&Path::from("a")).await.unwrap_err()] {

@@ -1,4 +1,4 @@
-//! Multipart writes, under a condition where one is wanted.
+//! Multipart uploads, optionally with a precondition.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use super::headers::HEADERS;
 use super::requests::BlobRequests;
 use crate::profile::MOST_PARTS;
 
-/// An upload that has begun. What was sent is never seen before its end, and Azure drops it after a
-/// week, or with the next write of the object; there is nothing to abort.
+/// A multipart upload. Its parts are invisible until it completes; Azure drops them after a week, or with the next write
+/// of the object, so abort does nothing.
 #[derive(Debug)]
 pub(super) struct BlobUpload {
     requests: Arc<BlobRequests>,
     at: Path,
-    /// What the ids of its parts begin with: two uploads of one object must not take each other's.
+    /// The prefix of the ids of its parts: two uploads of one object must not use each other's parts.
     id: u64,
     options: PutOptions,
 }
@@ -40,9 +40,9 @@ impl BlobUpload {
 impl UploadParts for BlobUpload {
     const MOST: usize = MOST_PARTS;
 
-    /// Nobody sees it. <https://learn.microsoft.com/rest/api/storageservices/put-block>
+    /// Sends an invisible part. <https://learn.microsoft.com/rest/api/storageservices/put-block>
     async fn send(&self, place: usize, content: PutPayload) -> Result<String> {
-        // All ids of one object must be of one length: that of `object_store`'s.
+        // All ids of one object must have the same length: that of `object_store`.
         let id = BASE64_STANDARD.encode(format!("{:016x}{place:016x}", self.id));
         let query = encoded_query(&[("comp", "block"), ("blockid", &id)]);
         let request = Request::put(format!("{}?{query}", self.requests.url(&self.at)));
@@ -52,7 +52,7 @@ impl UploadParts for BlobUpload {
 
     /// <https://learn.microsoft.com/rest/api/storageservices/put-block-list>
     ///
-    /// Errors: `AlreadyExists` and `Conflict` by the mode; `Conflict` where another write took the parts.
+    /// Errors: `AlreadyExists` and `Conflict` by the mode; `Conflict` where another write committed or dropped the parts.
     async fn complete(&self, parts: Vec<String>) -> Result<PutResult> {
         let PutOptions { mode, attributes, tags, .. } = &self.options;
         let request = Request::put(format!("{}?comp=blocklist", self.requests.url(&self.at)));
@@ -66,7 +66,7 @@ impl UploadParts for BlobUpload {
     }
 }
 
-/// `Latest`, so that the list can be sent again after it was taken: the parts are the object's then.
+/// The list of parts. `Latest`, so that it can be sent again after it was applied: then the parts are committed.
 fn block_list(ids: &[String]) -> PutPayload {
     let mut xml = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>".to_owned();
     for id in ids {

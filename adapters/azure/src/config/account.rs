@@ -1,4 +1,4 @@
-//! The accounts that hold the resources, and what opens them.
+//! The accounts that contain the resources, and their credentials.
 
 use std::fmt;
 
@@ -19,22 +19,22 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// Errors: `Config`, naming what it came from.
+    /// Errors: `Config`, with the variable.
     fn of_base64(from: &str, text: &str) -> Result<Self> {
         let decoded = BASE64_STANDARD.decode(text.trim());
         decoded.map(Self).map_err(|_| Error::config(format!("the key of {from} is not base64")))
     }
 }
 
-/// How an account is opened.
+/// The credentials of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// By signing with the account's key, base64-decoded; with that of a policy, as text, for Service Bus.
+    /// The account's key, base64-decoded; for Service Bus a policy's key, as text.
     Key(Secret),
-    /// By a shared access signature: a query without the `?`, for Service Bus the text after
+    /// A shared access signature: a query without the `?`, for Service Bus the text after
     /// `SharedAccessSignature `.
     Sas(Secret),
-    /// By an identity's token.
+    /// An identity's token.
     Identity,
 }
 
@@ -42,7 +42,8 @@ pub(crate) enum Access {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StorageAccount {
     pub(crate) name: String,
-    /// Of the services, each without a slash at its end, such as `https://name.blob.core.windows.net`.
+    /// The endpoint of blobs without a trailing slash, such as `https://name.blob.core.windows.net`; of the other
+    /// services likewise.
     pub(crate) blob: String,
     pub(crate) queue: String,
     pub(crate) table: String,
@@ -52,7 +53,7 @@ pub(crate) struct StorageAccount {
 /// A Cosmos DB account and the database in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CosmosAccount {
-    /// Without a slash at its end.
+    /// The endpoint without a trailing slash.
     pub(crate) endpoint: String,
     pub(crate) database: String,
     pub(crate) access: Access,
@@ -61,7 +62,7 @@ pub(crate) struct CosmosAccount {
 /// A Service Bus namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceBusNamespace {
-    /// Without a slash at its end, such as `https://name.servicebus.windows.net`.
+    /// The endpoint without a trailing slash, such as `https://name.servicebus.windows.net`.
     pub(crate) endpoint: String,
     /// The name of the policy whose key signs.
     pub(crate) policy: String,
@@ -69,11 +70,11 @@ pub(crate) struct ServiceBusNamespace {
 }
 
 const STORAGE: &str = "AZURE_STORAGE_CONNECTION_STRING";
-const OF_FUNCTIONS: &str = "AzureWebJobsStorage";
+const FUNCTIONS_STORAGE: &str = "AzureWebJobsStorage";
 const COSMOS: &str = "AZURE_COSMOS_CONNECTION_STRING";
 const SERVICE_BUS: &str = "AZURE_SERVICEBUS_CONNECTION_STRING";
 
-/// The account of every Azurite.
+/// The well-known account and key of Azurite.
 const AZURITE: (&str, &str) =
     ("devstoreaccount1", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==");
 
@@ -102,10 +103,10 @@ impl StorageAccount {
             };
             return Ok(Some(Self::new(name, access)));
         }
-        if let Some(text) = environment.var(OF_FUNCTIONS) {
-            return Self::parse(OF_FUNCTIONS, text).map(Some);
+        if let Some(text) = environment.var(FUNCTIONS_STORAGE) {
+            return Self::parse(FUNCTIONS_STORAGE, text).map(Some);
         }
-        let name = format!("{OF_FUNCTIONS}__accountName");
+        let name = format!("{FUNCTIONS_STORAGE}__accountName");
         let Some(account) = environment.var(&name) else { return Ok(None) };
         check_account(&name, account)?;
         Ok(Some(Self::new(account, Access::Identity)))
@@ -120,16 +121,16 @@ impl StorageAccount {
             let (name, blob) = (AZURITE.0.to_owned(), at(10_000));
             return Ok(Self { name, blob, queue: at(10_001), table: at(10_002), access });
         }
-        // One that holds a signature, as the portal gives it, has endpoints and no name.
+        // The portal's connection string with a signature contains endpoints, but no name.
         let name = match (parts.get("AccountName"), parts.get("BlobEndpoint")) {
-            (None, Some(endpoint)) => account_of(endpoint).ok_or_else(|| parts.lacks("AccountName"))?,
-            _ => parts.wanted("AccountName")?,
+            (None, Some(endpoint)) => account_of(endpoint).ok_or_else(|| parts.missing("AccountName"))?,
+            _ => parts.required("AccountName")?,
         };
         check_account(from, name)?;
         let access = match (parts.get("AccountKey"), parts.get("SharedAccessSignature")) {
             (Some(key), _) => Access::Key(Secret::of_base64(from, key)?),
             (None, Some(sas)) => sas_access(from, sas)?,
-            (None, None) => return Err(parts.lacks("AccountKey or SharedAccessSignature")),
+            (None, None) => return Err(parts.missing("AccountKey or SharedAccessSignature")),
         };
         let scheme = parts.get("DefaultEndpointsProtocol").unwrap_or("https");
         let suffix = parts.get("EndpointSuffix").unwrap_or("core.windows.net");
@@ -150,8 +151,8 @@ impl CosmosAccount {
         let database = environment.var("AZURE_COSMOS_DATABASE").unwrap_or("isobar").to_owned();
         if let Some(text) = environment.var(COSMOS) {
             let parts = Parts::parse(COSMOS, text)?;
-            let endpoint = check_endpoint(COSMOS, parts.wanted("AccountEndpoint")?)?;
-            let access = Access::Key(Secret::of_base64(COSMOS, parts.wanted("AccountKey")?)?);
+            let endpoint = check_endpoint(COSMOS, parts.required("AccountEndpoint")?)?;
+            let access = Access::Key(Secret::of_base64(COSMOS, parts.required("AccountKey")?)?);
             return Ok(Some(Self { endpoint, database, access }));
         }
         let Some(endpoint) = environment.var("AZURE_COSMOS_ENDPOINT") else { return Ok(None) };
@@ -167,10 +168,10 @@ impl ServiceBusNamespace {
         if let Some(text) = environment.var(SERVICE_BUS) {
             return Self::parse(text).map(Some);
         }
-        // The second is how the Functions host is told, so that one setting is enough for both.
+        // The Functions host reads the second, so that one setting is enough for both.
         let names = ["AZURE_SERVICEBUS_NAMESPACE", "AZURE_SERVICEBUS__fullyQualifiedNamespace"];
-        let told = names.into_iter().find_map(|name| environment.var(name).map(|namespace| (name, namespace)));
-        let Some((name, namespace)) = told else { return Ok(None) };
+        let variable = names.into_iter().find_map(|name| environment.var(name).map(|namespace| (name, namespace)));
+        let Some((name, namespace)) = variable else { return Ok(None) };
         let endpoint = match namespace.contains('.') {
             true => format!("https://{namespace}"),
             false => format!("https://{namespace}.servicebus.windows.net"),
@@ -179,21 +180,21 @@ impl ServiceBusNamespace {
         Ok(Some(Self { endpoint, policy: String::new(), access: Access::Identity }))
     }
 
-    /// With the key of a policy, or with a signature that somebody made of it.
+    /// With the key of a policy, or with a ready signature.
     ///
     /// Source: <https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas>.
     fn parse(text: &str) -> Result<Self> {
         let parts = Parts::parse(SERVICE_BUS, text)?;
         let emulator = parts.get("UseDevelopmentEmulator").is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let scheme = if emulator { "http://" } else { "https://" };
-        let endpoint = parts.wanted("Endpoint")?.replacen("sb://", scheme, 1);
+        let endpoint = parts.required("Endpoint")?.replacen("sb://", scheme, 1);
         let endpoint = check_endpoint(SERVICE_BUS, &endpoint)?;
         if let Some(token) = parts.get("SharedAccessSignature") {
             let access = sas_access(SERVICE_BUS, token.trim_start_matches("SharedAccessSignature "))?;
             return Ok(Self { endpoint, policy: String::new(), access });
         }
-        let policy = parts.wanted("SharedAccessKeyName")?.to_owned();
-        let key = parts.wanted("SharedAccessKey")?.as_bytes().to_vec();
+        let policy = parts.required("SharedAccessKeyName")?.to_owned();
+        let key = parts.required("SharedAccessKey")?.as_bytes().to_vec();
         Ok(Self { endpoint, policy, access: Access::Key(Secret(key)) })
     }
 }
@@ -202,7 +203,7 @@ fn sas_access(from: &str, sas: &str) -> Result<Access> {
     let sas = sas.trim().trim_start_matches('?');
     let fits = |byte: u8| (b'!'..=b'~').contains(&byte) && byte != b'#';
     if !sas.split('&').any(|pair| pair.starts_with("sig=")) || !sas.bytes().all(fits) {
-        return Err(Error::config(format!("the shared access signature of {from} is no query with a `sig`")));
+        return Err(Error::config(format!("the shared access signature of {from} is not a query with a `sig`")));
     }
     Ok(Access::Sas(Secret(sas.as_bytes().to_vec())))
 }
@@ -212,7 +213,7 @@ fn account_of(endpoint: &str) -> Option<&str> {
     endpoint.split_once("://")?.1.split_once(".blob.").map(|(name, _)| name)
 }
 
-/// A connection string: `Key=value;Key=value`. Names are told, values never.
+/// A connection string: `Key=value;Key=value`. Errors name the keys, never the values.
 struct Parts<'a> {
     from: &'a str,
     pairs: Vec<(&'a str, &'a str)>,
@@ -231,11 +232,11 @@ impl<'a> Parts<'a> {
         found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
     }
 
-    fn wanted(&self, key: &str) -> Result<&'a str> {
-        self.get(key).ok_or_else(|| self.lacks(key))
+    fn required(&self, key: &str) -> Result<&'a str> {
+        self.get(key).ok_or_else(|| self.missing(key))
     }
 
-    fn lacks(&self, key: &str) -> Error {
+    fn missing(&self, key: &str) -> Error {
         Error::config(format!("{} has no {key}", self.from))
     }
 }

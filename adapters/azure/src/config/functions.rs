@@ -1,4 +1,4 @@
-//! What the Functions host and the app's settings say to the custom handler.
+//! The settings of the custom handler, from the Functions host and the app settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,35 +10,35 @@ use ring::hmac;
 
 use crate::profile::PROFILE;
 
-/// The app setting with the unguessable part of the functions' names.
+/// The app setting with the secret part of the functions' names.
 pub const ISOBAR_TRIGGER_SECRET: &str = "ISOBAR_TRIGGER_SECRET";
 
-/// The app setting with the secret before it, which is valid too: for the time of a rotation.
+/// The app setting with the previous secret, which is valid too during a rotation.
 pub const ISOBAR_TRIGGER_SECRET_OLD: &str = "ISOBAR_TRIGGER_SECRET_OLD";
 
-/// What overrides `functionTimeout` of host.json.
+/// The variable that overrides `functionTimeout` of host.json.
 const TIMEOUT: &str = "AzureFunctionsJobHost__functionTimeout";
 
-/// Longest time that is reckoned with where the platform sets no limit.
+/// The longest timeout, also where the platform sets no limit.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// What the Functions host and the app's settings say to its custom handler.
+/// The settings of the custom handler, from the Functions host and the app settings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FunctionsHost {
-    /// Where to listen: `FUNCTIONS_CUSTOMHANDLER_PORT`. `None` where this is not Functions.
+    /// The port to listen on: `FUNCTIONS_CUSTOMHANDLER_PORT`. `None` outside of Functions.
     pub(crate) port: Option<u16>,
-    /// The unguessable part of the functions' names.
+    /// The secret part of the functions' names.
     pub(crate) secret: Option<TriggerSecret>,
-    /// That of names made before, which are called until they are replaced.
+    /// The previous secret, which the host uses until the functions are deployed again.
     pub(crate) old_secret: Option<TriggerSecret>,
-    /// Resources that configuration placed, for the host to know their events by.
+    /// The resources with a configured location, by which the host recognizes their events.
     pub(crate) placed: Vec<Location>,
-    /// The app settings that the bindings take their accounts from.
+    /// The app settings with the accounts of the bindings.
     pub(crate) connections: Connections,
     timeout: Option<Duration>,
 }
 
-/// Names of app settings, or what those begin with.
+/// The names of app settings, or their prefixes.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
     pub(crate) storage: &'static str,
@@ -52,8 +52,8 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// By the variable that the account was read from; what comes by identity has further settings
-    /// behind this name, such as `AZURE_SERVICEBUS__fullyQualifiedNamespace`.
+    /// The setting that the account was read from. With an identity, it is the prefix of further settings, such as
+    /// `AZURE_SERVICEBUS__fullyQualifiedNamespace`.
     fn from_environment(environment: &Environment) -> Self {
         let mut connections = Self::default();
         if environment.var("AZURE_STORAGE_CONNECTION_STRING").is_some() {
@@ -69,14 +69,14 @@ impl Connections {
 }
 
 impl FunctionsHost {
-    /// Errors: `Config`, naming the variable; never what a secret is.
+    /// Errors: `Config`, with the variable, never with the value of a secret.
     pub(crate) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
         let secret = |variable| environment.var(variable).map(|text| TriggerSecret::new(variable, text)).transpose();
         let (new, old) = (secret(ISOBAR_TRIGGER_SECRET)?, secret(ISOBAR_TRIGGER_SECRET_OLD)?);
         if new.is_none() && old.is_some() {
             return Err(Error::config(format!(
-                "{ISOBAR_TRIGGER_SECRET_OLD} is set without {ISOBAR_TRIGGER_SECRET}: set that to the secret that \
-                 replaces it"
+                "{ISOBAR_TRIGGER_SECRET_OLD} is set without {ISOBAR_TRIGGER_SECRET}: set {ISOBAR_TRIGGER_SECRET} to the \
+                 new secret"
             )));
         }
         Ok(Some(Self {
@@ -89,25 +89,25 @@ impl FunctionsHost {
         }))
     }
 
-    /// Is it the secret, or the one before it? Takes as long wherever they differ, and whichever it is.
-    pub(crate) fn knows(&self, candidate: &str) -> bool {
+    /// Whether a text is the secret or the previous one, in constant time.
+    pub(crate) fn accepts(&self, candidate: &str) -> bool {
         let is = |secret: &Option<TriggerSecret>| secret.as_ref().is_some_and(|secret| secret.is(candidate));
         is(&self.secret) | is(&self.old_secret)
     }
 
-    /// When the Functions host gives an invocation up, and kills the process.
+    /// The time after which the Functions host aborts an invocation and kills the process.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(PROFILE.limits.event_timeout)
     }
 
-    /// The resource, at the place that configuration gave it.
+    /// The configured location of a resource.
     pub(crate) fn location(&self, kind: ResourceKind, name: &str) -> Location {
-        let known = self.placed.iter().find(|at| at.kind() == kind && at.name() == name);
-        known.cloned().unwrap_or_else(|| Location::new(kind, name))
+        let placed = self.placed.iter().find(|at| at.kind() == kind && at.name() == name);
+        placed.cloned().unwrap_or_else(|| Location::new(kind, name))
     }
 }
 
-/// `hh:mm:ss`, `d.hh:mm:ss`, or `-1` for no limit, as .NET writes a time span.
+/// Parses `hh:mm:ss`, `d.hh:mm:ss`, or `-1` for no limit, as .NET writes a time span.
 fn timeout(text: &str) -> Result<Duration> {
     let parsed = || {
         let (days, clock) =
@@ -120,13 +120,14 @@ fn timeout(text: &str) -> Result<Duration> {
             _ => None,
         }
     };
-    let told = if text.trim() == "-1" { Some(LONGEST) } else { parsed() };
-    told.filter(|timeout| *timeout >= Duration::from_secs(1))
+    let timeout = if text.trim() == "-1" { Some(LONGEST) } else { parsed() };
+    timeout
+        .filter(|timeout| *timeout >= Duration::from_secs(1))
         .map(|timeout| timeout.min(LONGEST))
         .ok_or_else(|| Error::config(format!("{TIMEOUT} is `{}`; it must be hh:mm:ss, or -1", text.escape_debug())))
 }
 
-/// What only the Functions host and this app know.
+/// A secret shared by the Functions host and this app.
 #[derive(Clone)]
 pub(crate) struct TriggerSecret(Arc<str>);
 
@@ -137,10 +138,10 @@ impl fmt::Debug for TriggerSecret {
 }
 
 impl TriggerSecret {
-    /// A name of a function has 128 characters, of which kind and logical name take 50.
+    /// The allowed lengths: a name of a function has 128 characters, of which kind and logical name need 50.
     pub(crate) const SIZES: std::ops::RangeInclusive<usize> = 32..=64;
 
-    /// `variable` is where it comes from. Errors: `Config`, without the text.
+    /// The secret in `variable`. Errors: `Config`, without the text.
     pub(crate) fn new(variable: &str, text: &str) -> Result<Self> {
         if Self::has_form(text) {
             return Ok(Self(text.into()));
@@ -149,20 +150,20 @@ impl TriggerSecret {
         Err(Error::config(message))
     }
 
-    /// Could a text be such a secret?
+    /// Whether a text has the form of a secret.
     pub(crate) fn has_form(text: &str) -> bool {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         Self::SIZES.contains(&text.len()) && text.bytes().all(fits)
     }
 
-    /// Is it this? Takes as long wherever they differ.
+    /// Whether a text is this secret, in constant time.
     pub(crate) fn is(&self, candidate: &str) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
         let own = hmac::sign(&key, self.0.as_bytes());
         hmac::verify(&key, candidate.as_bytes(), own.as_ref()).is_ok()
     }
 
-    /// The text, for the names of functions. It belongs into files of the deployment only.
+    /// The text, only for the names of functions in the files of a deployment.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_long_and_shown_nowhere() {
+    fn a_secret_must_be_long_and_is_never_in_debug_or_errors() {
         let text = "0123456789abcdef0123456789abcdef";
         let secret = TriggerSecret::new(ISOBAR_TRIGGER_SECRET, text).unwrap();
         assert!(secret.is(text) && !secret.is("") && !secret.is(&text[1..]) && !secret.is(&format!("{text}0")));
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_read_and_named() {
+    fn locations_are_read_by_resource_name() {
         let environment = Environment::default().with_var("ISOBAR_TOPIC_MY_CLICKS", "azqueue://other?account=acc");
         let host = FunctionsHost::from_environment(&environment).unwrap().unwrap();
         assert_eq!(host.location(ResourceKind::Topic, "my-clicks").physical_name(), "other");

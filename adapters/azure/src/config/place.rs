@@ -1,4 +1,4 @@
-//! Where a resource lives: its account and its name on Azure.
+//! The place of a resource: its account and its name on Azure.
 
 use isobar_abstraction::driver::{Location, ResourceKind};
 use isobar_abstraction::{Error, Result};
@@ -17,39 +17,40 @@ pub(crate) enum Placed {
     Table { account: StorageAccount, table: String },
     /// A container of blobs.
     Blob { account: StorageAccount, container: String },
-    /// A topic of Service Bus and the subscription through which its messages come.
+    /// A topic of Service Bus, and the subscription that delivers its messages.
     ServiceBus { namespace: ServiceBusNamespace, topic: String, subscription: String },
     /// The queue of a topic in a storage account.
     Queue { account: StorageAccount, queue: String },
 }
 
-/// What the names of a service are made of.
+/// The rules of a service for names and URLs.
 struct Rule {
     parameters: &'static [&'static str],
     sizes: std::ops::RangeInclusive<usize>,
     fits: fn(u8) -> bool,
-    wanted: &'static str,
-    /// What else a name must be, if this one is not.
-    lacks: fn(&str) -> Option<&'static str>,
+    /// The allowed sizes and characters, for errors.
+    expected: &'static str,
+    /// A further requirement that a name violates.
+    violated: fn(&str) -> Option<&'static str>,
 }
 
 impl Rule {
     fn check(&self, at: &Location, name: &str) -> Result<()> {
-        let wanted = match self.sizes.contains(&name.len()) && name.bytes().all(self.fits) {
-            true => (self.lacks)(name),
-            false => Some(self.wanted),
+        let expected = match self.sizes.contains(&name.len()) && name.bytes().all(self.fits) {
+            true => (self.violated)(name),
+            false => Some(self.expected),
         };
-        let Some(wanted) = wanted else { return Ok(()) };
-        Err(Error::config(format!("{at} is `{}` on Azure; it must be {wanted}", name.escape_debug())))
+        let Some(expected) = expected else { return Ok(()) };
+        Err(Error::config(format!("{at} is `{}` on Azure; it must be {expected}", name.escape_debug())))
     }
 }
 
-fn lone_dashes(name: &str) -> Option<&'static str> {
+fn lone_hyphens(name: &str) -> Option<&'static str> {
     let wrong = name.starts_with('-') || name.ends_with('-') || name.contains("--");
-    wrong.then_some("without a `-` at an end or beside another")
+    wrong.then_some("without a `-` at an end or next to another `-`")
 }
 
-/// Is it the name of a queue? Errors: `Config`.
+/// Checks the name of a queue. Errors: `Config`.
 pub(crate) fn check_queue(at: &Location, name: &str) -> Result<()> {
     QUEUE.check(at, name)
 }
@@ -58,8 +59,8 @@ const QUEUE: Rule = Rule {
     parameters: &["account", "endpoint", "subscriptions"],
     sizes: 3..=63,
     fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
-    wanted: "3 to 63 of a-z, 0-9 and `-`",
-    lacks: lone_dashes,
+    expected: "3 to 63 of a-z, 0-9 and `-`",
+    violated: lone_hyphens,
 };
 
 /// Sources: Azure's naming rules,
@@ -70,33 +71,33 @@ fn rule(scheme: &str) -> Option<Rule> {
             parameters: &["account", "database", "endpoint"],
             sizes: 1..=255,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
-            wanted: "1 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`",
-            lacks: |_| None,
+            expected: "1 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`",
+            violated: |_| None,
         },
         "aztable" => Rule {
             parameters: &["account", "endpoint"],
             sizes: 3..=63,
             fits: |byte| byte.is_ascii_alphanumeric(),
-            wanted: "3 to 63 of a-z, A-Z and 0-9",
-            lacks: |name| {
+            expected: "3 to 63 of a-z, A-Z and 0-9",
+            violated: |name| {
                 name.starts_with(|first: char| first.is_ascii_digit()).then_some("a name that begins with a letter")
             },
         },
         "az" => Rule { parameters: &["account", "endpoint"], ..QUEUE },
-        // Its twin for ordered messages has 6 characters more, and a topic at most 260.
+        // The topic for ordered messages has 6 characters more, and a topic at most 260.
         "servicebus" => Rule {
             parameters: &["namespace", "subscription", "endpoint"],
             sizes: 1..=254,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
-            wanted: "1 to 254 of a-z, A-Z, 0-9, `_`, `.` and `-`",
-            lacks: |_| None,
+            expected: "1 to 254 of a-z, A-Z, 0-9, `_`, `.` and `-`",
+            violated: |_| None,
         },
         "azqueue" => QUEUE,
         _ => return None,
     })
 }
 
-/// The service of a resource. Errors: `Config` for a URL of another kind's.
+/// The scheme of a resource and its rule. Errors: `Config` for the scheme of another kind of resource.
 fn rule_of(at: &Location) -> Result<(&str, Rule)> {
     let schemes: &[&str] = match at.kind() {
         ResourceKind::Table => &["cosmos", "aztable"],
@@ -107,14 +108,14 @@ fn rule_of(at: &Location) -> Result<(&str, Rule)> {
     let scheme = at.url().map_or(schemes[0], |url| url.scheme());
     let rule = rule(scheme).filter(|_| schemes.contains(&scheme));
     rule.map(|rule| (scheme, rule)).ok_or_else(|| {
-        let wanted: Vec<String> = schemes.iter().map(|scheme| format!("`{scheme}://name`")).collect();
-        Error::config(format!("a {} on Azure is {}, not `{scheme}://`", at.kind(), wanted.join(" or ")))
+        let expected: Vec<String> = schemes.iter().map(|scheme| format!("`{scheme}://name`")).collect();
+        Error::config(format!("a {} on Azure is {}, not `{scheme}://`", at.kind(), expected.join(" or ")))
     })
 }
 
 impl AzureConfig {
-    /// Where a resource lives. Errors: `Config`, for another kind's URL, a name that the service does
-    /// not take, and an account that nothing tells.
+    /// The place of a resource. Errors: `Config` for the URL of another kind of resource, for a name that the service
+    /// rejects, and without an account.
     pub(crate) fn place(&self, at: &Location) -> Result<Placed> {
         let (scheme, rule) = rule_of(at)?;
         let name = match at.url() {
@@ -128,8 +129,8 @@ impl AzureConfig {
         let placed = self.placed(at, scheme, name)?;
         match placed.in_clear_text() {
             Some(endpoint) => Err(Error::config(format!(
-                "{at} is opened by a token or a shared access signature, which must not go in clear text to {endpoint}: \
-                 use https://"
+                "{at} is accessed by a token or a shared access signature, which must not be sent in clear text to \
+                 {endpoint}: use https://"
             ))),
             None => Ok(placed),
         }
@@ -149,10 +150,10 @@ impl AzureConfig {
     }
 
     fn storage_of(&self, at: &Location) -> Result<StorageAccount> {
-        let told = at.parameter("account").map(|name| check_account(&at.to_string(), name)).transpose()?;
-        let told = told.map(|name| StorageAccount::new(&name, Access::Identity));
+        let named = at.parameter("account").map(|name| check_account(&at.to_string(), name)).transpose()?;
+        let named = named.map(|name| StorageAccount::new(&name, Access::Identity));
         let is_same = |one: &StorageAccount, other: &StorageAccount| one.name == other.name;
-        let mut account = chosen(self.storage.as_ref(), told, is_same, || {
+        let mut account = chosen(self.storage.as_ref(), named, is_same, || {
             format!("no storage account for {at}: set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT")
         })?;
         if let Some(endpoint) = endpoint(at)? {
@@ -162,13 +163,13 @@ impl AzureConfig {
     }
 
     fn cosmos_of(&self, at: &Location) -> Result<CosmosAccount> {
-        let told = endpoint_of(at, "account", "documents.azure.com")?;
-        let told =
-            told.map(|endpoint| CosmosAccount { endpoint, database: "isobar".to_owned(), access: Access::Identity });
+        let named = endpoint_of(at, "account", "documents.azure.com")?;
+        let named =
+            named.map(|endpoint| CosmosAccount { endpoint, database: "isobar".to_owned(), access: Access::Identity });
         let is_same = |one: &CosmosAccount, other: &CosmosAccount| one.endpoint == other.endpoint;
-        let mut account = chosen(self.cosmos.as_ref(), told, is_same, || {
+        let mut account = chosen(self.cosmos.as_ref(), named, is_same, || {
             format!(
-                "no Cosmos DB account for {at}: set AZURE_COSMOS_CONNECTION_STRING or AZURE_COSMOS_ENDPOINT, or keep it \
+                "no Cosmos DB account for {at}: set AZURE_COSMOS_CONNECTION_STRING or AZURE_COSMOS_ENDPOINT, or place it \
                  in Table Storage by the URL aztable://{}",
                 at.name().replace('-', "")
             )
@@ -180,11 +181,11 @@ impl AzureConfig {
     }
 
     fn namespace_of(&self, at: &Location) -> Result<ServiceBusNamespace> {
-        let told = endpoint_of(at, "namespace", "servicebus.windows.net")?;
-        let told =
-            told.map(|endpoint| ServiceBusNamespace { endpoint, policy: String::new(), access: Access::Identity });
+        let named = endpoint_of(at, "namespace", "servicebus.windows.net")?;
+        let named =
+            named.map(|endpoint| ServiceBusNamespace { endpoint, policy: String::new(), access: Access::Identity });
         let is_same = |one: &ServiceBusNamespace, other: &ServiceBusNamespace| one.endpoint == other.endpoint;
-        chosen(self.service_bus.as_ref(), told, is_same, || {
+        chosen(self.service_bus.as_ref(), named, is_same, || {
             format!(
                 "no Service Bus namespace for {at}: set AZURE_SERVICEBUS_CONNECTION_STRING or \
                  AZURE_SERVICEBUS_NAMESPACE, or send it through Storage Queues by the URL azqueue://{}",
@@ -194,22 +195,22 @@ impl AzureConfig {
     }
 }
 
-/// The account that is configured, unless the URL tells another. Errors: `Config` where there is neither.
+/// The configured account, unless the URL names another one. Errors: `Config` without either.
 fn chosen<A: Clone>(
     configured: Option<&A>,
-    told: Option<A>,
+    named: Option<A>,
     is_same: fn(&A, &A) -> bool,
     missing: impl FnOnce() -> String,
 ) -> Result<A> {
-    match (configured, told) {
-        (Some(configured), Some(told)) if !is_same(configured, &told) => Ok(told),
+    match (configured, named) {
+        (Some(configured), Some(named)) if !is_same(configured, &named) => Ok(named),
         (Some(configured), _) => Ok(configured.clone()),
-        (None, told) => told.ok_or_else(|| Error::config(missing())),
+        (None, named) => named.ok_or_else(|| Error::config(missing())),
     }
 }
 
 impl Placed {
-    /// The endpoint to which a secret itself, and not only a signature, would go unprotected.
+    /// The endpoint, where a secret itself, not only a signature by it, would be sent to it in clear text.
     fn in_clear_text(&self) -> Option<&str> {
         let (access, endpoint) = match self {
             Self::Cosmos { account, .. } => (&account.access, &account.endpoint),
@@ -218,12 +219,12 @@ impl Placed {
             Self::ServiceBus { namespace, .. } => (&namespace.access, &namespace.endpoint),
             Self::Queue { account, .. } => (&account.access, &account.queue),
         };
-        let shown = !matches!(access, Access::Key(_));
-        (shown && !is_near(endpoint)).then_some(endpoint)
+        let sends_secret = !matches!(access, Access::Key(_));
+        (sends_secret && !is_near(endpoint)).then_some(endpoint)
     }
 }
 
-/// What the host of an account begins with.
+/// Checks the first label of an account's host name. Errors: `Config`.
 fn check_label(at: &Location, what: &str, label: &str) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if (3..=50).contains(&label.len()) && label.bytes().all(fits) && !label.starts_with('-') {
@@ -233,7 +234,7 @@ fn check_label(at: &Location, what: &str, label: &str) -> Result<String> {
     Err(Error::config(format!("the {what} of {at} is `{label}`; it must be 3 to 50 of a-z, A-Z, 0-9 and `-`")))
 }
 
-/// The endpoint that a URL tells, or that of the account in Azure's public cloud that its parameter `what` names.
+/// The endpoint in a URL, or that of the account in Azure's public cloud that the parameter `what` names.
 fn endpoint_of(at: &Location, what: &str, suffix: &str) -> Result<Option<String>> {
     let named = at.parameter(what).map(|name| check_label(at, what, name)).transpose()?;
     Ok(endpoint(at)?.or(named.map(|name| format!("https://{name}.{suffix}"))))

@@ -1,4 +1,4 @@
-//! Where an identity's tokens may come from.
+//! The sources of an identity's tokens.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,13 @@ use isobar_rest::check_near;
 /// The metadata service of a virtual machine. <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>
 const METADATA: &str = "http://169.254.169.254";
 
-/// Azure's public cloud.
+/// The authority of Azure's public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 
-/// The sources that the environment names. What is `None` is not asked.
+/// The sources that the environment names. A source that is `None` is not used.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
+    /// Workload identity.
     pub(crate) workload: Option<Workload>,
     /// The managed identity of a Functions app.
     pub(crate) managed: Option<Managed>,
@@ -23,29 +24,29 @@ pub(crate) struct Sources {
     pub(crate) cli: Option<Cli>,
     /// The metadata service of the machine.
     pub(crate) metadata: Option<String>,
-    /// Of a managed identity that is not the app's only one.
+    /// The client id of a managed identity that is not the app's only one.
     pub(crate) client_id: Option<String>,
 }
 
-/// `IDENTITY_ENDPOINT` and what it wants to be shown.
+/// `IDENTITY_ENDPOINT` and the header that it requires.
 #[derive(Debug, Clone)]
 pub(crate) struct Managed {
     pub(crate) endpoint: String,
-    /// Sensitive: `Debug` does not show it.
+    /// The sensitive value of `IDENTITY_HEADER`: `Debug` does not show it.
     pub(crate) header: HeaderValue,
 }
 
-/// A token of another issuer, which Entra takes for one of its own.
+/// A token of another issuer, which Entra exchanges for its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
-    /// Without a slash at its end.
+    /// The URL of Entra without a trailing slash.
     pub(crate) authority: String,
     pub(crate) tenant: String,
     pub(crate) client_id: String,
     pub(crate) token_file: PathBuf,
 }
 
-/// The environment that `az` is started in, of which `Debug` shows no values.
+/// The environment of the process `az`. `Debug` shows no values.
 #[derive(Debug, Clone)]
 pub(crate) struct Cli {
     pub(crate) environment: Environment,
@@ -53,9 +54,9 @@ pub(crate) struct Cli {
 }
 
 impl Sources {
-    /// Errors: `Config`, naming the variable.
+    /// Errors: `Config`, with the variable.
     pub(super) fn from_environment(environment: &Environment) -> Result<Self> {
-        // A Functions app has its own identity or none: no person, and no machine that is its own.
+        // A Functions app has its own identity or none; a person's or the machine's is never its own.
         let hosted = environment.var("FUNCTIONS_CUSTOMHANDLER_PORT").is_some();
         let word = |name: &str| environment.var(name).map(|word| check_word(name, word)).transpose();
         let (tenant, client_id) = (word("AZURE_TENANT_ID")?, word("AZURE_CLIENT_ID")?);
@@ -70,7 +71,7 @@ impl Sources {
     }
 }
 
-/// A GUID or a domain: it stands in URLs, and in the arguments of a program.
+/// Checks a GUID or a domain, which becomes part of URLs and of a program's arguments. Errors: `Config`.
 fn check_word(from: &str, word: &str) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     if word.len() <= 255
@@ -83,20 +84,20 @@ fn check_word(from: &str, word: &str) -> Result<String> {
 }
 
 fn managed(environment: &Environment) -> Result<Option<Managed>> {
-    // An endpoint without its header is that of Azure Arc, which is asked otherwise.
+    // An endpoint without the header is that of Azure Arc, which has another protocol.
     let (Some(endpoint), Some(header)) = (environment.var("IDENTITY_ENDPOINT"), environment.var("IDENTITY_HEADER"))
     else {
         return Ok(None);
     };
     let endpoint = check_near("IDENTITY_ENDPOINT", endpoint)?;
-    let wrong = |_| Error::config("what IDENTITY_HEADER says cannot stand in a header");
+    let wrong = |_| Error::config("IDENTITY_HEADER is not the value of an HTTP header");
     let mut header = HeaderValue::from_str(header).map_err(wrong)?;
     header.set_sensitive(true);
     Ok(Some(Managed { endpoint, header }))
 }
 
 fn metadata(environment: &Environment) -> Result<String> {
-    // As Azure's SDKs have it.
+    // The variable of Azure's SDKs.
     let variable = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
     environment.var(variable).map_or_else(|| Ok(METADATA.to_owned()), |moved| check_near(variable, moved))
 }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_never_goes_in_clear_text_to_afar() {
+    fn a_secret_is_never_sent_in_clear_text_to_a_remote_host() {
         let endpoint = |url| of(&[("IDENTITY_ENDPOINT", url), ("IDENTITY_HEADER", "hush")]);
         for near in [
             "http://127.0.0.1:41056/MSI/token/",
@@ -142,14 +143,14 @@ mod tests {
             assert_eq!(sources.managed.as_ref().unwrap().endpoint, near.trim_end_matches('/'));
             assert!(!format!("{sources:?}").contains("hush"));
         }
-        for afar in [
+        for remote in [
             "http://identity.example/token",
             "http://8.8.8.8/token",
             "ftp://127.0.0.1/",
             "token",
             "http://a@127.0.0.1/",
         ] {
-            let error = endpoint(afar).unwrap_err();
+            let error = endpoint(remote).unwrap_err();
             assert!(error.message().contains("IDENTITY_ENDPOINT") && !error.message().contains("hush"), "{error}");
         }
         assert!(of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://identity.example")]).is_err());
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_identity_of_a_workload_is_an_error_that_names_the_other_half() {
+    fn an_incomplete_workload_identity_is_an_error_that_names_the_missing_variable() {
         let file = ("AZURE_FEDERATED_TOKEN_FILE", "/token");
         assert!(of(&[file]).unwrap_err().message().contains("AZURE_TENANT_ID"));
         assert!(of(&[file, ("AZURE_TENANT_ID", "t")]).unwrap_err().message().contains("AZURE_CLIENT_ID"));
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_functions_app_asks_neither_a_person_nor_a_machine() {
+    fn a_functions_app_uses_neither_the_cli_nor_the_machine() {
         let laptop = [("PATH", "/usr/bin"), ("HOME", "/home/ada")];
         let sources = of(&laptop).unwrap();
         assert!(sources.cli.is_some() && sources.metadata.as_deref() == Some("http://169.254.169.254"));
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_without_its_header_is_of_another_kind() {
+    fn an_identity_endpoint_without_its_header_is_ignored() {
         assert!(
             of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:40342/metadata/identity/oauth2/token")])
                 .unwrap()

@@ -35,14 +35,14 @@ fn a_storage_account_is_read_from_each_of_its_forms() {
     let azurite = account(&[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]);
     assert_eq!(azurite.queue, "http://127.0.0.1:10001/devstoreaccount1");
     let both = account(&[BY_KEY, ("AzureWebJobsStorage", "UseDevelopmentStorage=true")]);
-    assert_eq!(both.name, "acc1", "the app's own wins over that of Functions");
+    assert_eq!(both.name, "acc1", "the app's own account takes precedence over that of Functions");
 }
 
 #[test]
-fn no_secret_is_shown_and_what_is_malformed_names_its_variable() {
+fn debug_and_errors_show_no_secret_and_errors_name_the_variable() {
     for vars in [BY_KEY, BY_SAS] {
-        let shown = format!("{:?}", of(&[vars]).unwrap());
-        assert!(!shown.contains("hush") && !shown.contains("aHVzaA"), "{shown}");
+        let debug = format!("{:?}", of(&[vars]).unwrap());
+        assert!(!debug.contains("hush") && !debug.contains("aHVzaA"), "{debug}");
     }
     for (name, value) in [
         (STORAGE, "hush"),
@@ -103,7 +103,7 @@ fn cosmos_and_service_bus_are_read_from_each_of_their_forms() {
 }
 
 #[test]
-fn a_resource_is_where_its_url_says_and_opened_by_what_opens_that() {
+fn a_url_names_the_place_and_the_account_decides_the_access() {
     let config =
         of(&[BY_KEY, ("AZURE_COSMOS_ENDPOINT", "https://c.documents.azure.com"), ("ISOBAR_PREFIX", "dev-")]).unwrap();
     let here = config.place(&Location::new(ResourceKind::Bucket, "pages")).unwrap();
@@ -125,7 +125,7 @@ fn a_resource_is_where_its_url_says_and_opened_by_what_opens_that() {
 }
 
 #[test]
-fn what_a_service_does_not_take_is_a_config_error() {
+fn a_url_that_a_service_rejects_is_a_config_error() {
     let config = of(&[BY_KEY]).unwrap();
     use ResourceKind::{Bucket, Table, Topic};
     for (kind, url) in [
@@ -152,7 +152,7 @@ fn what_a_service_does_not_take_is_a_config_error() {
 }
 
 #[test]
-fn a_token_or_a_signature_that_is_a_secret_does_not_go_in_clear_text_to_afar() {
+fn a_token_or_a_shared_access_signature_is_never_sent_in_clear_text_to_a_remote_host() {
     use ResourceKind::{Bucket, Table};
     let identity = of(&[("AZURE_STORAGE_ACCOUNT", "acc1")]).unwrap();
     for (kind, url) in [

@@ -1,4 +1,4 @@
-//! Tokens of a person who has signed on with the Azure CLI.
+//! Tokens of a person from the Azure CLI.
 
 use std::io::ErrorKind as IoErrorKind;
 use std::process::{Output, Stdio};
@@ -17,26 +17,26 @@ use super::found;
 use super::managed::at;
 use crate::config::Cli;
 
-/// Longest wait for the Azure CLI, which is slow to start.
+/// The timeout of the Azure CLI, which is slow to start.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a token of unknown end is used.
+/// How long a token with an unknown expiry is used.
 const UNKNOWN: Duration = Duration::from_secs(300);
 
-/// A script, which Windows starts only by its whole name.
+/// The program: a script, which Windows starts only by its full name.
 const PROGRAM: &str = if cfg!(windows) { "az.cmd" } else { "az" };
 
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "accessToken")]
     access_token: String,
-    /// Seconds since 1970. An older CLI has only `expiresOn`, a local time of no zone.
+    /// Seconds since 1970. An older CLI has only `expiresOn`, a local time without a zone.
     expires_on: Option<u64>,
 }
 
-/// A token for the person. The inner error says why there is nobody to ask.
+/// A token of the person. The inner error says why the CLI cannot be used.
 ///
-/// Errors: `Unauthenticated`, saying what to run. What the CLI wrote is not shown, since it may hold secrets.
+/// Errors: `Unauthenticated`, with the command to run, without the CLI's output, which may contain secrets.
 pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<Found<str>, &'static str>> {
     let mut command = Command::new(PROGRAM);
     command.args(["account", "get-access-token", "--resource", resource, "--output", "json"]);
@@ -46,7 +46,7 @@ pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<Found<str>,
     let run =
         command.env_clear().envs(cli.environment.vars_with_prefix("")).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = match tokio::time::timeout(TIMEOUT, run).await {
-        Err(_) => return Err(wrong("did not end within a minute")),
+        Err(_) => return Err(wrong("did not exit within a minute: run `az account get-access-token` to see why")),
         Ok(Err(error)) if error.kind() == IoErrorKind::NotFound => return Ok(Err("not installed")),
         Ok(Err(error)) => return Err(wrong("cannot be started").with_source(error)),
         Ok(Ok(output)) => output,
@@ -54,29 +54,30 @@ pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<Found<str>,
     if !output.status.success() {
         return failed(&output).map(Err);
     }
-    let malformed = |_| Error::internal("the Azure CLI did not answer with the expected JSON");
+    let malformed = |_| Error::internal("the Azure CLI did not return the expected JSON");
     let Answer { access_token, expires_on } = serde_json::from_slice(&output.stdout).map_err(malformed)?;
     let expires = expires_on.or_else(|| end_of(&access_token)).and_then(at);
     found("the Azure CLI", &access_token, expires.unwrap_or_else(|| later(SystemTime::now(), UNKNOWN))).map(Ok)
 }
 
-/// Where nobody has signed on the machine is asked next; a sign-on that has ended is the person's to renew.
+/// Why the CLI failed. Without a login the machine's metadata service is tried next. Errors: `Unauthenticated`, also
+/// where a login has expired, which only the person can renew.
 fn failed(output: &Output) -> Result<&'static str> {
-    let told = String::from_utf8_lossy(&output.stderr).to_ascii_lowercase();
-    if told.contains("az login") && !told.contains("aadsts") {
-        return Ok("nobody has signed on");
+    let message = String::from_utf8_lossy(&output.stderr).to_ascii_lowercase();
+    if message.contains("az login") && !message.contains("aadsts") {
+        return Ok("not logged in");
     }
-    if told.contains("az login") || told.contains("aadsts") {
-        return Err(wrong("needs a new sign-on: run `az login`"));
+    if message.contains("az login") || message.contains("aadsts") {
+        return Err(wrong("requires a new login: run `az login`"));
     }
-    Err(wrong("gives no token: run `az account get-access-token` to see why"))
+    Err(wrong("returned no token: run `az account get-access-token` to see why"))
 }
 
 fn wrong(what: &str) -> Error {
     Error::new(ErrorKind::Unauthenticated, format!("the Azure CLI {what}"))
 }
 
-/// What a JWT says of its own end.
+/// The expiry in the claims of a JWT.
 fn end_of(token: &str) -> Option<u64> {
     #[derive(Deserialize)]
     struct Claims {

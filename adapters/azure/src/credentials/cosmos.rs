@@ -1,4 +1,4 @@
-//! What a request shows of who sends it.
+//! The `authorization` header of Cosmos DB.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources>.
 
@@ -17,8 +17,8 @@ pub(crate) fn of_key(key: &Secret, verb: &Method, path: &str, date: &str) -> Str
     encoded(format!("type=master&ver=1.0&sig={signature}"))
 }
 
-/// The kind of what a path such as `/dbs/D/colls/C/docs` is about, and what a signature names it by: its ids as they
-/// are, and of all resources of a kind the one that they are in.
+/// The resource type and the resource link of a path such as `/dbs/D/colls/C/docs`, as a signature contains them: ids
+/// are not encoded, and the link of a feed is that of its parent.
 fn link(path: &str) -> (String, String) {
     let path = path.find("/dbs/").map_or(path, |start| &path[start + 1..]);
     let mut parts: Vec<_> = path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy()).collect();
@@ -42,9 +42,9 @@ mod tests {
 
     const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
 
-    /// The signatures were made by Python's `azure.cosmos.auth`.
+    /// The signatures are from Python's `azure.cosmos.auth`.
     #[test]
-    fn requests_are_signed_as_by_azures_own_library() {
+    fn requests_are_signed_as_by_azures_library() {
         let key = Secret(BASE64_STANDARD.decode(KEY).unwrap());
         for (verb, path, signature) in [
             (
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_encoded_whole() {
+    fn a_token_is_percent_encoded() {
         assert_eq!(of_token("a.b-c_d"), "type%3Daad%26ver%3D1.0%26sig%3Da.b-c_d");
     }
 }

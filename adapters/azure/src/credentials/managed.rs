@@ -17,18 +17,18 @@ use super::found;
 use crate::AzureConfig;
 use crate::config::Managed;
 
-/// What both endpoints answer.
+/// The response of both endpoints.
 #[derive(Deserialize)]
 struct Answer {
     access_token: String,
-    /// Seconds since 1970: a string, of some a number.
+    /// Seconds since 1970: a string, or from some endpoints a number.
     expires_on: Value,
 }
 
 impl Answer {
-    /// What was sent is never shown: it may be half of a secret.
+    /// Reads a response. Errors: `Internal`, without the body, which may contain a secret.
     fn read(from: &str, body: &[u8]) -> Result<Found<str>> {
-        let wrong = || Error::internal(format!("{from} did not answer with the expected JSON"));
+        let wrong = || Error::internal(format!("{from} did not return the expected JSON"));
         let answer: Self = serde_json::from_slice(body).map_err(|_| wrong())?;
         let expires = match &answer.expires_on {
             Value::String(text) => text.parse().ok(),
@@ -38,7 +38,7 @@ impl Answer {
     }
 }
 
-/// So many seconds since 1970.
+/// The time this many seconds after 1970.
 pub(super) fn at(seconds: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds < 1 << 40)
 }
@@ -70,17 +70,19 @@ pub(super) async fn find(
 
 fn no_identity(client_id: Option<&str>) -> Error {
     let message = match client_id {
-        Some(id) => format!("the app has no managed identity with the client id {id}, which AZURE_CLIENT_ID says"),
+        Some(id) => {
+            format!("the app has no managed identity with the client id {id}: assign it, or change AZURE_CLIENT_ID")
+        }
         None => {
-            "the app has no managed identity of its own: enable it, or set AZURE_CLIENT_ID to that of another that \
-                 was assigned to the app"
+            "the app has no system-assigned managed identity: enable it, or set AZURE_CLIENT_ID to the client id of \
+                 a user-assigned one"
                 .to_owned()
         }
     };
     Error::new(ErrorKind::Unauthenticated, message)
 }
 
-/// Asks the machine's own metadata service. The inner error says why it has no token.
+/// A token from the machine's metadata service. The inner error says why it has none.
 ///
 /// Source: <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>.
 pub(super) async fn machine(
@@ -95,8 +97,8 @@ pub(super) async fn machine(
         let near = Client::near(&config.client, Duration::from_secs(5), attempts);
         ask(&near, "GetMachineToken", Request::get(&url).header("metadata", "true")).await
     };
-    // Most machines that come here are not on Azure at all: nobody is asked twice who does not answer.
-    let Ok(first) = attempt(1).await else { return Ok(Err("does not answer")) };
+    // Most machines that reach this point are not on Azure: without a response there is no second attempt.
+    let Ok(first) = attempt(1).await else { return Ok(Err("no response")) };
     let answer = match first {
         Err(service_error) if service_error.decision != RetryDecision::Final => attempt(3).await?,
         first => first,
@@ -109,7 +111,7 @@ pub(super) async fn machine(
         Err(service_error) if service_error.status() == StatusCode::BAD_REQUEST => {
             Ok(Err("the machine has no such identity"))
         }
-        Err(_) => Ok(Err("does not give a token")),
+        Err(_) => Ok(Err("returned no token")),
     }
 }
 
@@ -118,9 +120,9 @@ async fn ask(client: &Client, operation: &'static str, request: Builder) -> Resu
     client.ask(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned(service_error)).await
 }
 
-/// Metadata services say 404 and 410 while they are being updated.
+/// The service error of a response. Metadata services respond with 404 and 410 while they are updated.
 fn service_error(answer: &Response<Bytes>) -> Option<ServiceError> {
     let service_error = ServiceError::of_status(answer)?;
-    let is_late = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&answer.status());
-    Some(if is_late { ServiceError { decision: RetryDecision::Failed, ..service_error } } else { service_error })
+    let is_updating = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&answer.status());
+    Some(if is_updating { ServiceError { decision: RetryDecision::Failed, ..service_error } } else { service_error })
 }

@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 use super::shared_key::hmac;
 use crate::config::Secret;
 
-/// How long a token is good.
+/// The lifetime of a token, in seconds.
 const LIFE: u64 = 3_600;
 
-/// It is renewed that long before, so that a slow request and a clock that is off do no harm.
+/// The time before its expiry at which a token is renewed, in seconds: for slow requests and inexact clocks.
 const EARLY: u64 = 600;
 
-/// The tokens of one policy, by what they open. `Debug` does not show them.
+/// The tokens of one policy, by resource. `Debug` does not show them.
 #[derive(Default)]
 pub(crate) struct Signatures(Mutex<HashMap<String, (Arc<str>, u64)>>);
 
@@ -30,7 +30,7 @@ impl fmt::Debug for Signatures {
 }
 
 impl Signatures {
-    /// A token for `resource`, a URL. It goes by the machine's time, whatever clock the app has.
+    /// A token for the URL `resource`. It uses the machine's time, whatever clock the app has.
     pub(crate) fn get(&self, resource: &str, policy: &str, key: &Secret) -> Arc<str> {
         self.get_at(resource, policy, key, SystemTime::now())
     }
@@ -51,7 +51,7 @@ impl Signatures {
         token
     }
 
-    /// Forgets a token that was refused.
+    /// Drops a token that the service rejected.
     pub(crate) fn reject(&self, resource: &str) {
         self.0.lock().remove(resource);
     }
@@ -71,24 +71,24 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    /// What `azure.servicebus._base_handler.generate_sas_token` of azure-servicebus 7.15.0 makes.
+    /// The tokens are from `azure.servicebus._base_handler.generate_sas_token` of azure-servicebus 7.15.0.
     #[test]
-    fn a_token_is_that_of_azures_own_library() {
+    fn a_token_is_that_of_azures_library() {
         let key = |text: &str| Secret(text.as_bytes().to_vec());
         let url = "https://ns.servicebus.windows.net/clicks";
         let token = signed(url, "RootManageSharedAccessKey", &key("hush-secret=+/"), 1_767_229_200);
-        let wanted = "SharedAccessSignature sr=https%3A%2F%2Fns.servicebus.windows.net%2Fclicks\
+        let expected = "SharedAccessSignature sr=https%3A%2F%2Fns.servicebus.windows.net%2Fclicks\
                       &sig=r7ddHOBuGT2mGi6IDS2ks8v9upG09lxAvJ91OgeX6e4%3D&se=1767229200&skn=RootManageSharedAccessKey";
-        assert_eq!(token, wanted);
+        assert_eq!(token, expected);
         let token = signed("http://127.0.0.1:5672/clicks-fifo", "send only", &key("käse"), 1_767_229_200);
-        // A blank is `+` there.
-        let wanted = "SharedAccessSignature sr=http%3A%2F%2F127.0.0.1%3A5672%2Fclicks-fifo\
+        // That library encodes a space as `+`.
+        let expected = "SharedAccessSignature sr=http%3A%2F%2F127.0.0.1%3A5672%2Fclicks-fifo\
                       &sig=fzoUwAy%2BdEYV5QdBuILYluxWGqHX%2BFBXajbRUsSzUy4%3D&se=1767229200&skn=send%20only";
-        assert_eq!(token, wanted);
+        assert_eq!(token, expected);
     }
 
     #[test]
-    fn a_token_is_kept_until_shortly_before_its_end() {
+    fn a_token_is_cached_until_shortly_before_its_expiry() {
         let (tokens, key) = (Signatures::default(), Secret(b"hush".to_vec()));
         let get = |resource, seconds| tokens.get_at(resource, "p", &key, at(seconds));
         let first = get("a", 1_000);

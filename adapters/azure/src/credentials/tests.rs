@@ -9,26 +9,26 @@ use super::*;
 use isobar_testkit::Double;
 
 impl Credentials {
-    /// As if all tokens had come a while ago, so that they can be refused.
+    /// Ages all tokens, so that a rejected one is renewed.
     pub(crate) fn age(&self) {
         self.tokens.iter().for_each(CredentialCache::age);
     }
 }
 
-/// A port on which nobody listens.
-fn nobody() -> String {
+/// The URL of a port without a listener.
+fn closed_port() -> String {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     format!("http://{free}")
 }
 
-/// Nothing is asked but what `vars` name.
+/// Credentials from the sources in `vars` only.
 fn credentials(vars: &[(&str, &str)]) -> Credentials {
-    let environment = Environment::default().with_var("AZURE_POD_IDENTITY_AUTHORITY_HOST", nobody());
+    let environment = Environment::default().with_var("AZURE_POD_IDENTITY_AUTHORITY_HOST", closed_port());
     let environment = vars.iter().fold(environment, |it, (name, value)| it.with_var(*name, *value));
     Credentials::new(&AzureConfig::from_environment(&environment).unwrap())
 }
 
-#[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
+#[allow(clippy::needless_pass_by_value)] // callers build the text or JSON in place
 fn answer(status: u16, body: impl ToString) -> Response<String> {
     Response::builder().status(status).body(body.to_string()).unwrap()
 }
@@ -79,16 +79,16 @@ async fn of(credentials: &Credentials) -> Result<String> {
 }
 
 #[tokio::test]
-async fn without_any_the_error_lists_what_was_tried() {
+async fn without_a_source_the_error_lists_the_sources() {
     let error = of(&credentials(&[])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-    for part in ["AZURE_FEDERATED", "IDENTITY_ENDPOINT", "CLI: not on this machine", "does not answer", "az login"] {
+    for part in ["AZURE_FEDERATED", "IDENTITY_ENDPOINT", "CLI: not on this machine", "no response", "az login"] {
         assert!(error.message().contains(part), "{error}");
     }
 }
 
 #[tokio::test]
-async fn each_audience_has_its_own_token_and_is_asked_for_once() {
+async fn each_audience_has_its_own_token_from_one_request() {
     let double = Double::new(|request| {
         answer(200, token(request.uri().query().unwrap().split("%2F%2F").last().unwrap().split('.').next().unwrap()))
     })
@@ -96,21 +96,21 @@ async fn each_audience_has_its_own_token_and_is_asked_for_once() {
     let endpoint = format!("{}/msi/token", double.url);
     let credentials = credentials(&[("IDENTITY_ENDPOINT", &endpoint), ("IDENTITY_HEADER", "hush")]);
     for _ in 0..3 {
-        for (audience, wanted) in
+        for (audience, expected) in
             [(Audience::Storage, "storage"), (Audience::Cosmos, "cosmos"), (Audience::ServiceBus, "servicebus")]
         {
-            assert_eq!(&*credentials.token(audience).await.unwrap(), wanted);
+            assert_eq!(&*credentials.token(audience).await.unwrap(), expected);
         }
     }
     assert_eq!(double.requests().len(), 3);
     assert_eq!(double.requests()[0], "GET /msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fstorage.azure.com");
-    let shown = double.request(0, |request| request.headers().clone());
-    assert!(shown["x-identity-header"] == "hush" && shown["metadata"] == "true");
+    let headers = double.request(0, |request| request.headers().clone());
+    assert!(headers["x-identity-header"] == "hush" && headers["metadata"] == "true");
     assert!(!format!("{credentials:?}").contains("hush"));
 }
 
 #[tokio::test]
-async fn a_managed_identity_may_be_another_than_the_app_s_own() {
+async fn azure_client_id_selects_a_user_assigned_identity() {
     let double = Double::new(|_| answer(400, json!({"statusCode": 400, "message": "hush"}))).await;
     let vars = [("IDENTITY_ENDPOINT", double.url.as_str()), ("IDENTITY_HEADER", "hush"), ("AZURE_CLIENT_ID", "c-1")];
     let error = of(&credentials(&vars)).await.unwrap_err();
@@ -121,7 +121,7 @@ async fn a_managed_identity_may_be_another_than_the_app_s_own() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_refuses_or_speaks_nonsense_is_an_error_that_shows_nothing() {
+async fn an_error_or_malformed_response_of_the_endpoint_is_an_error_without_its_body() {
     let token = |token: &str, expires: serde_json::Value| json!({"access_token": token, "expires_on": expires});
     for (status, body, kind) in [
         (401, json!("hush"), ErrorKind::Unauthenticated),
@@ -135,17 +135,17 @@ async fn an_endpoint_that_refuses_or_speaks_nonsense_is_an_error_that_shows_noth
         (200, token("hush\r\nx: y", json!("4102444800")), ErrorKind::Internal),
         (200, token("", json!("4102444800")), ErrorKind::Internal),
     ] {
-        let shown = body.clone();
+        let sent = body.clone();
         let double = Double::new(move |_| answer(status, &body)).await;
         let error =
             of(&credentials(&[("IDENTITY_ENDPOINT", &double.url), ("IDENTITY_HEADER", "hush")])).await.unwrap_err();
-        assert_eq!(error.kind(), kind, "{shown}");
+        assert_eq!(error.kind(), kind, "{sent}");
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn a_machine_is_asked_last_and_its_service_may_be_busy() {
+async fn the_machine_is_tried_last_and_again_while_it_is_busy() {
     let count = AtomicU32::new(0);
     let double = Double::new(move |request| match count.fetch_add(1, Ordering::SeqCst) {
         _ if request.headers().get("metadata").is_none() => answer(400, ""),
@@ -156,23 +156,25 @@ async fn a_machine_is_asked_last_and_its_service_may_be_busy() {
     .await;
     let credentials = credentials(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &double.url)]);
     assert_eq!(of(&credentials).await.unwrap(), "machine");
-    let asked = double.requests();
-    assert_eq!(asked.len(), 3);
-    assert!(asked[0].starts_with("GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource="), "{asked:?}");
+    let requests = double.requests();
+    assert_eq!(requests.len(), 3);
+    assert!(
+        requests[0].starts_with("GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource="),
+        "{requests:?}"
+    );
 }
 
 #[tokio::test]
-async fn a_machine_of_another_cloud_or_without_an_identity_is_one_of_those_that_were_tried() {
-    for (status, wanted) in [(404, "does not give a token"), (400, "no such identity"), (302, "does not give a token")]
-    {
+async fn a_machine_of_another_cloud_or_without_an_identity_is_listed_in_the_error() {
+    for (status, expected) in [(404, "returned no token"), (400, "no such identity"), (302, "returned no token")] {
         let double = Double::new(move |_| answer(status, "hush")).await;
         let error = of(&credentials(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &double.url)])).await.unwrap_err();
-        assert!(error.message().contains(wanted) && !error.message().contains("hush"), "{error}");
+        assert!(error.message().contains(expected) && !error.message().contains("hush"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn the_token_of_another_issuer_is_shown_to_entra_in_the_body() {
+async fn the_token_of_another_issuer_is_sent_to_entra_in_the_body() {
     let double =
         Double::new(|_| answer(200, json!({"token_type": "Bearer", "expires_in": 3599, "access_token": "work"}))).await;
     let folder = Folder::new();
@@ -201,11 +203,11 @@ async fn the_token_of_another_issuer_is_shown_to_entra_in_the_body() {
     });
     let lost = [("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/at/all"), vars[1], vars[2], vars[3]];
     assert_eq!(of(&credentials(&lost)).await.unwrap_err().kind(), ErrorKind::Config);
-    assert!(managed.requests().is_empty(), "somebody else's token");
+    assert!(managed.requests().is_empty(), "the token of another identity");
 }
 
 #[tokio::test]
-async fn what_entra_refuses_is_told_by_its_code() {
+async fn an_error_of_entra_is_reported_by_its_code() {
     let service_error = json!({"error": "invalid_client", "error_description": "AADSTS70021: No matching hush found."});
     let double = Double::new(move |_| answer(401, &service_error)).await;
     let folder = Folder::new();
@@ -232,25 +234,25 @@ async fn a_person_s_token_comes_from_the_cli() {
 echo '{"accessToken":"person","expiresOn":"2100-01-01 00:00:00.000000","expires_on":4102444800,"tokenType":"Bearer"}'"#,
     );
     assert_eq!(of(&credentials(&[("PATH", &path), ("AZURE_TENANT_ID", "t")])).await.unwrap(), "person");
-    // An older CLI, whose token tells its own end: 2100.
+    // An older CLI: the expiry is in the token's claims, in 2100.
     folder.az(r#"echo '{"accessToken":"e30.eyJleHAiOjQxMDI0NDQ4MDB9.x","expiresOn":"2100-01-01 00:00:00.000000"}'"#);
     assert!(of(&credentials(&[("PATH", &path)])).await.unwrap().starts_with("e30."));
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_failing_cli_says_what_to_run_and_no_secret() {
+async fn the_error_of_a_failing_cli_names_the_command_to_run_and_no_secret() {
     let folder = Folder::new();
     let path = format!("{}:/usr/bin:/bin", folder.path());
-    for (script, wanted) in [
-        ("echo \"ERROR: Please run 'az login' to setup account. hush\" >&2; exit 1", "nobody has signed on"),
+    for (script, expected) in [
+        ("echo \"ERROR: Please run 'az login' to setup account. hush\" >&2; exit 1", "not logged in"),
         ("echo \"AADSTS700082: expired hush. az login\" >&2; exit 1", "run `az login`"),
         ("echo hush >&2; exit 1", "to see why"),
-        ("echo hush", "did not answer with the expected JSON"),
+        ("echo hush", "did not return the expected JSON"),
     ] {
         folder.az(script);
         let error = of(&credentials(&[("PATH", &path)])).await.unwrap_err();
-        assert!(error.message().contains(wanted), "{error}");
+        assert!(error.message().contains(expected), "{error}");
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }
     let nowhere = of(&credentials(&[("PATH", "/nowhere/at/all")])).await.unwrap_err();
@@ -264,5 +266,5 @@ async fn in_a_functions_app_no_cli_is_started() {
     folder.az("echo '{\"accessToken\":\"person\",\"expires_on\":4102444800}'");
     let path = format!("{}:/usr/bin:/bin", folder.path());
     let error = of(&credentials(&[("PATH", &path), ("FUNCTIONS_CUSTOMHANDLER_PORT", "8080")])).await.unwrap_err();
-    assert!(error.message().contains("machine: not asked"), "{error}");
+    assert!(error.message().contains("machine: not used in a Functions app"), "{error}");
 }

@@ -1,20 +1,20 @@
 use super::*;
 use crate::host::tests::{Host, SECRET, config};
 
-fn made(vars: &[(&str, &str)]) -> Vec<(String, Value)> {
+fn functions_of(vars: &[(&str, &str)]) -> Vec<(String, Value)> {
     let host = Host::new();
     functions(host.manifest(), &config(vars)).unwrap()
 }
 
 fn trigger<'a>(functions: &'a [(String, Value)], name: &str) -> &'a Value {
-    let wanted = format!("{name}-{SECRET}");
-    let found = functions.iter().find(|(name, _)| *name == wanted);
-    &found.unwrap_or_else(|| panic!("no {wanted}")).1["bindings"][0]
+    let full_name = format!("{name}-{SECRET}");
+    let found = functions.iter().find(|(name, _)| *name == full_name);
+    &found.unwrap_or_else(|| panic!("no {full_name}")).1["bindings"][0]
 }
 
 #[test]
 fn each_trigger_has_its_function() {
-    let functions = made(&[]);
+    let functions = functions_of(&[]);
     assert_eq!(trigger(&functions, "http")["route"], "{*route}");
     let (plain, ordered) = (trigger(&functions, "topic-clicks"), trigger(&functions, "fifo-clicks"));
     assert_eq!((&plain["topicName"], &plain["isSessionsEnabled"]), (&json!("clicks"), &json!(false)));
@@ -24,23 +24,24 @@ fn each_trigger_has_its_function() {
     assert_eq!(trigger(&functions, "schedule-sweep")["schedule"], "0 0 3 * * *");
     assert_eq!(trigger(&functions, "invoke-echo")["authLevel"], "function");
     assert_eq!(functions.len(), 8);
-    // The pattern of the host, for names: `Utility.IsValidFunctionName`.
+    // The host's pattern of names: `Utility.IsValidFunctionName`.
     assert!(functions.iter().all(|(name, _)| name.len() <= 128 && name.starts_with(char::is_alphabetic)));
 }
 
 #[test]
-fn a_queue_is_a_queue_trigger_at_its_own_place() {
-    let functions = made(&[("ISOBAR_TOPIC_CLICKS", "azqueue://clicks-prod"), ("ISOBAR_BUCKET_PAGES", "az://web")]);
+fn a_queue_topic_has_a_queue_trigger_of_the_configured_queue() {
+    let functions =
+        functions_of(&[("ISOBAR_TOPIC_CLICKS", "azqueue://clicks-prod"), ("ISOBAR_BUCKET_PAGES", "az://web")]);
     let queue = trigger(&functions, "topic-clicks");
     assert_eq!((&queue["type"], &queue["queueName"]), (&json!("queueTrigger"), &json!("clicks-prod")));
     assert_eq!((&queue["direction"], &queue["connection"]), (&json!("in"), &json!("AZURE_STORAGE_CONNECTION_STRING")));
     assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "0events-web");
-    assert_eq!(functions.len(), 7, "no order in queues, and no twin");
+    assert_eq!(functions.len(), 7, "queues have no order, so no second topic");
 }
 
 #[test]
 fn invocations_are_never_forwarded_and_http_always_can_be() {
-    let functions = made(&[]);
+    let functions = functions_of(&[]);
     let outputs = |name: &str| {
         let function = functions.iter().find(|(it, _)| it.starts_with(name)).unwrap();
         function.1["bindings"].as_array().unwrap().iter().filter(|binding| binding["direction"] == "out").count()
@@ -49,7 +50,7 @@ fn invocations_are_never_forwarded_and_http_always_can_be() {
 }
 
 #[test]
-fn the_files_are_those_of_a_package() {
+fn function_app_contains_the_files_of_a_package() {
     let host = Host::new();
     let app = function_app(host.manifest(), &config(&[]), "shop", HttpMode::Proxying).unwrap();
     let files = app.files();
@@ -61,7 +62,7 @@ fn the_files_are_those_of_a_package() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_configuration_is_named() {
     let host = Host::new();
     let error = functions(host.manifest(), &config(&[(ISOBAR_TRIGGER_SECRET, "")])).unwrap_err();
     assert!(error.message().contains(ISOBAR_TRIGGER_SECRET), "{error}");

@@ -1,6 +1,6 @@
-//! HTTP in the host's JSON mode: a request that is a binding, and a response that is an output.
+//! HTTP in the host's JSON mode: the request is a binding, and the response is an output.
 //!
-//! The host proxies HTTP where its host.json says so; this is for those that do not.
+//! The host uses this mode where its host.json enables neither proxying nor forwarding.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -17,22 +17,23 @@ use url::Url;
 
 use super::Payload;
 
-/// The request of an `httpTrigger`. Errors: `InvalidInput`, naming the field and no value.
+/// The request of an `httpTrigger`. Errors: `InvalidInput`, with the field, without values.
 pub(crate) fn request(payload: &Payload<'_>) -> Result<Request<Body>> {
-    let told =
-        Fields::of(payload.only()?).ok_or_else(|| Error::invalid_input("the HTTP trigger's value is no object"))?;
-    let headers = headers(&told)?;
-    let mut request = Request::new(Body::from(body(&told, &headers)?));
-    let method = told.text("Method").and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-    *request.method_mut() = method.ok_or_else(|| Error::invalid_input("the HTTP trigger's `Method` is none"))?;
-    *request.uri_mut() = uri(&told.optional_text("Url")?.unwrap_or_default())?;
+    let fields =
+        Fields::of(payload.only()?).ok_or_else(|| Error::invalid_input("the HTTP trigger's value is not an object"))?;
+    let headers = headers(&fields)?;
+    let mut request = Request::new(Body::from(body(&fields, &headers)?));
+    let method = fields.text("Method").and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+    *request.method_mut() =
+        method.ok_or_else(|| Error::invalid_input("the HTTP trigger's `Method` is missing or malformed"))?;
+    *request.uri_mut() = uri(&fields.optional_text("Url")?.unwrap_or_default())?;
     *request.headers_mut() = headers;
     Ok(request)
 }
 
-/// The path and the query of the URL, as its client wrote them where it can be one.
+/// The path and the query of the URL, as the client wrote them where they are valid.
 fn uri(url: &str) -> Result<Uri> {
-    let wrong = || Error::invalid_input("the HTTP trigger's `Url` is none, or too long");
+    let wrong = || Error::invalid_input("the HTTP trigger's `Url` is missing, malformed or too long");
     let whole = match url.parse::<Uri>() {
         Ok(uri) => uri,
         Err(_) => Url::parse(url).map_err(|_| wrong())?.as_str().parse().map_err(|_| wrong())?,
@@ -41,14 +42,14 @@ fn uri(url: &str) -> Result<Uri> {
     if whole.scheme().is_some() || url.starts_with('/') { path.parse().map_err(|_| wrong()) } else { Err(wrong()) }
 }
 
-/// Values are arrays of strings; older hosts wrote strings.
-fn headers(told: &Fields<'_>) -> Result<HeaderMap> {
-    let wrong = || Error::invalid_input("the HTTP trigger's `Headers` are not an object of strings that HTTP takes");
+/// The headers. Values are arrays of strings; older hosts wrote strings.
+fn headers(fields: &Fields<'_>) -> Result<HeaderMap> {
+    let wrong = || Error::invalid_input("the HTTP trigger's `Headers` are not an object of valid HTTP headers");
     let mut headers = HeaderMap::new();
-    let Some(value) = told.get("Headers") else { return Ok(headers) };
+    let Some(value) = fields.get("Headers") else { return Ok(headers) };
     for (name, value) in Fields::of(value).ok_or_else(wrong)?.iter() {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-        // The body is whole, and perhaps no longer as long as it was.
+        // The body is buffered, and its length may differ from the original.
         if name == TRANSFER_ENCODING || name == CONTENT_LENGTH {
             continue;
         }
@@ -64,24 +65,25 @@ fn headers(told: &Fields<'_>) -> Result<HeaderMap> {
     Ok(headers)
 }
 
-/// The host hands over text as text, and as base64 what it takes for bytes: `IsMediaTypeOctetOrMultipart`.
-fn body(told: &Fields<'_>, headers: &HeaderMap) -> Result<Bytes> {
-    let Some(value) = told.get("Body") else { return Ok(Bytes::new()) };
+/// The body. The host passes text as text, and binary media types in base64: `IsMediaTypeOctetOrMultipart`.
+fn body(fields: &Fields<'_>, headers: &HeaderMap) -> Result<Bytes> {
+    let Some(value) = fields.get("Body") else { return Ok(Bytes::new()) };
     let Some(text) = host::text(value) else { return Ok(Bytes::copy_from_slice(value.get().as_bytes())) };
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.trim().to_ascii_lowercase();
     if kind.starts_with("application/octet-stream") || kind.starts_with("multipart/") {
         let decoded = BASE64_STANDARD.decode(text.as_bytes());
-        return decoded.map(Bytes::from).map_err(|_| Error::invalid_input("the HTTP trigger's `Body` is not base64"));
+        let invalid = |_| Error::invalid_input("the HTTP trigger's `Body` is not valid base64");
+        return decoded.map(Bytes::from).map_err(invalid);
     }
     Ok(Bytes::from(text.into_owned()))
 }
 
-/// The answer to the call of an HTTP function, as the host takes it. Errors: `Unsupported` where the body is no text, or
-/// there are two cookies: this mode cannot carry them.
+/// The response of an HTTP function in the host's JSON. Errors: `Unsupported` for a body that is not text, and for two
+/// cookies, which this mode cannot contain.
 pub(crate) fn output(parts: &Parts, body: &[u8]) -> Result<Bytes> {
     let unfit = |what: &str| {
-        let instead = format!("it answers {what} only; set `enableProxyingHttpRequest` in host.json");
+        let instead = format!("its responses contain only {what}; set `enableProxyingHttpRequest` in host.json");
         Error::unsupported("http", "azure in JSON mode", &instead)
     };
     let text = std::str::from_utf8(body).map_err(|_| unfit("text"))?;

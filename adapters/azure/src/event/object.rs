@@ -1,4 +1,4 @@
-//! What Event Grid says of blobs, in its own schema and in that of CloudEvents.
+//! Event Grid's events of blobs, in its own schema and in that of CloudEvents.
 //!
 //! <https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage>
 
@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use super::value::time;
 
-/// The changes that an event, or an array of them, tells of. None where it tells of something else:
-/// Event Grid asks whether a subscription is wanted, and tells of tiers and renames to who asks for it.
+/// The changes in an event, or in an array of events. Other events of Event Grid are skipped: the validation of a
+/// subscription, and changed tiers and renames where a subscription includes them.
 ///
-/// Errors: `InvalidInput` where it is no event of Blob Storage.
-pub(crate) fn changes(told: &Value) -> Result<Vec<StoredChange>> {
-    match told {
+/// Errors: `InvalidInput` where it is not an event of Blob Storage.
+pub(crate) fn changes(events: &Value) -> Result<Vec<StoredChange>> {
+    match events {
         Value::Array(events) => {
             let changes: Result<Vec<_>> = events.iter().map(change).collect();
             Ok(changes?.into_iter().flatten().collect())
@@ -28,7 +28,7 @@ fn change(event: &Value) -> Result<Option<StoredChange>> {
     let named = |name: &str| event[name].as_str().filter(|text| !text.is_empty());
     let cloud_event = named("specversion").is_some();
     let kind = if cloud_event { named("type") } else { named("eventType") };
-    let kind = kind.ok_or_else(|| Error::invalid_input("it is no event of Event Grid"))?;
+    let kind = kind.ok_or_else(|| Error::invalid_input("it is not an event of Event Grid"))?;
     let change = match kind {
         "Microsoft.Storage.BlobCreated" => {
             ObjectChange::Created { size: event["data"]["contentLength"].as_u64().unwrap_or_default() }
@@ -43,7 +43,7 @@ fn change(event: &Value) -> Result<Option<StoredChange>> {
     Ok(Some(StoredChange::new(container, stored, change, at)))
 }
 
-/// The blob's name stands in the subject as it is; in `data.url` it is escaped.
+/// Container and name of the blob, which are not encoded in the subject; in `data.url` they are.
 fn of_subject(subject: &str) -> Option<(&str, &str)> {
     let (_, rest) = subject.strip_prefix("/blobServices/")?.split_once("/containers/")?;
     rest.split_once("/blobs/").filter(|(container, blob)| !container.is_empty() && !blob.is_empty())
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn both_schemas_tell_the_same() {
+    fn both_schemas_result_in_the_same_change() {
         let subject = "/blobServices/default/containers/pages/blobs/a/blobs/b c.txt";
         let one = changes(&event("Microsoft.Storage.BlobCreated", subject)).unwrap();
         let cloud = json!({"specversion": "1.0", "type": "Microsoft.Storage.BlobCreated", "subject": subject,
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_change_is_none_and_what_is_no_event_is_an_error() {
+    fn other_events_are_skipped_and_a_malformed_event_is_an_error() {
         let subject = "/blobServices/default/containers/pages/blobs/a";
         let validation = event("Microsoft.EventGrid.SubscriptionValidationEvent", "");
         assert!(changes(&validation).unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! The names of functions: `<kind>-<name>-<secret>`, and who may call them.
+//! The names of functions: `<kind>-<name>-<secret>`, and which calls are valid.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use isobar_abstraction::manifest::Manifest;
 
 use crate::config::{FunctionsHost, TriggerSecret};
 
-/// What a function is for.
+/// The kind of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Messages of a topic.
     Topic,
-    /// Messages with an ordering key, of the twin that a topic has on Service Bus.
+    /// Messages with an ordering key, from the second topic on Service Bus.
     Fifo,
     /// Events of a bucket.
     Bucket,
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Schedule,
     /// A direct call.
     Invoke,
-    /// All HTTP. It has no logical name.
+    /// HTTP requests. It has no logical name.
     Http,
 }
 
@@ -53,7 +53,7 @@ impl Kind {
         format!("{}-{}", self.plain(name), secret.reveal())
     }
 
-    /// Kind and logical name of a function's name without its secret.
+    /// The kind and the logical name in a function's name without its secret.
     pub(super) fn split(plain: &str) -> Option<(Self, &str)> {
         if plain == "http" {
             return Some((Self::Http, ""));
@@ -62,7 +62,7 @@ impl Kind {
         Self::NAMED.into_iter().find(|kind| kind.word() == word).map(|kind| (kind, name))
     }
 
-    /// Does the app have it?
+    /// Whether the app has this function.
     fn is_of(self, name: &str, manifest: &Manifest) -> bool {
         match self {
             Self::Topic | Self::Fifo => manifest.messages().any(|trigger| trigger.topic == name),
@@ -99,38 +99,38 @@ pub(super) fn mask(request: &mut Request<Body>, settings: &FunctionsHost) {
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
 }
 
-/// A path with [`MASK`] for each secret of a trigger: for a valid one at any place, and for all that has the form of one
-/// after the name of a function. It may be a secret that is retired, or not valid yet.
+/// A path with [`MASK`] for each secret of a trigger: for a valid secret anywhere, and for any text with the form of a
+/// secret after the name of a function, which may be retired or not valid yet.
 pub(super) fn masked<'a>(path: &'a str, settings: &FunctionsHost) -> Cow<'a, str> {
     let apart = |letter: char| !letter.is_ascii_lowercase() && !letter.is_ascii_digit();
     if !path.split(apart).any(TriggerSecret::has_form) {
         return Cow::Borrowed(path);
     }
-    let mut shown = String::with_capacity(path.len());
+    let mut masked = String::with_capacity(path.len());
     for part in path.split_inclusive(apart) {
         let word = part.trim_end_matches(apart);
-        let plain = shown.rsplit('/').next().and_then(|segment| segment.strip_suffix('-'));
+        let plain = masked.rsplit('/').next().and_then(|segment| segment.strip_suffix('-'));
         let named = plain.is_some_and(|plain| Kind::split(plain).is_some());
-        let hidden = TriggerSecret::has_form(word) && (named || settings.knows(word));
-        shown.push_str(if hidden { MASK } else { word });
-        shown.push_str(part.strip_prefix(word).unwrap_or_default());
+        let hidden = TriggerSecret::has_form(word) && (named || settings.accepts(word));
+        masked.push_str(if hidden { MASK } else { word });
+        masked.push_str(part.strip_prefix(word).unwrap_or_default());
     }
-    Cow::Owned(shown)
+    Cow::Owned(masked)
 }
 
-/// What a request calls.
+/// The target of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Called<'a> {
-    /// A function, by this name without its secret.
+    /// A function, with its name without the secret.
     Trigger(&'a str),
-    /// A function of the app's, under a name with another secret.
+    /// A function of the app, with a wrong secret.
     Forged,
-    /// The app.
+    /// The app's HTTP handler.
     Http,
 }
 
 impl<'a> Called<'a> {
-    /// Looks at method and path, and at no header: those are what a client wants them to be.
+    /// Classifies a request by method and path. Headers are ignored: any client can set them.
     pub(super) fn of(request: &'a Request<Body>, settings: &FunctionsHost, manifest: &Manifest) -> Self {
         let name = request.uri().path().strip_prefix('/').and_then(|path| path.rsplit_once('-'));
         let Some((plain, candidate)) =
@@ -141,7 +141,7 @@ impl<'a> Called<'a> {
         if request.method() != Method::POST {
             return Self::Http;
         }
-        if settings.knows(candidate) {
+        if settings.accepts(candidate) {
             return Self::Trigger(plain);
         }
         match Kind::split(plain) {

@@ -1,4 +1,4 @@
-//! HTTP: every request is answered with a status, whatever the app does.
+//! HTTP: every request gets a response, whatever the app does.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::ISOBAR_TRIGGER_SECRET;
 use crate::event::{self, Payload, output};
 
 impl CustomHandler {
-    /// A request that the host proxies, or forwards. Both bodies stream.
+    /// Handles a request that the host proxies or forwards. Both bodies stream.
     pub(super) async fn http(&self, mut request: Request<Body>) -> Response<Body> {
         called::mask(&mut request, &self.settings);
         let cx = self.http_context(request.headers());
         host::answer(self.app.function.as_ref(), request, cx).await
     }
 
-    /// A request that may be the host's, under a name with another secret than ours: after a new one was
-    /// deployed by half, say. The host must not take an answer of the app's for that of a trigger, and
-    /// drop what it had to deliver; everybody else is told what the app tells of unknown paths.
+    /// Handles a request for a function with a wrong secret. It may be from the host, for example while a new secret is
+    /// only partly deployed: the host must not take a success of the app for that of the trigger, and drop the event.
+    /// Other clients get the app's response for an unknown path.
     pub(super) async fn forged(&self, request: Request<Body>) -> Response<Body> {
         if !self.warned.swap(true, Ordering::Relaxed) {
             let function = request.uri().path().rsplit_once('-').map_or("", |(plain, _)| plain);
@@ -32,13 +32,13 @@ impl CustomHandler {
             let why = if set { "it differs from the secret in the function's name" } else { "it is not set" };
             tracing::error!(
                 function,
-                "a call of a trigger is refused, and so are all like it: look at {ISOBAR_TRIGGER_SECRET}, {why}; \
-                 or somebody outside tries to fire it"
+                "calls of a trigger with a wrong secret are rejected: check {ISOBAR_TRIGGER_SECRET}, {why}; \
+                 or an outside client tries to fire the trigger"
             );
         }
         let response = self.http(request).await;
-        let taken = response.status().is_success() || response.status().is_redirection();
-        if !taken {
+        let accepted = response.status().is_success() || response.status().is_redirection();
+        if !accepted {
             return response;
         }
         let mut unknown = StatusCode::NOT_FOUND.into_response();
@@ -46,15 +46,15 @@ impl CustomHandler {
         unknown
     }
 
-    /// A request that the host hands over as JSON, answered so. An answer that cannot be told in JSON is
-    /// an error of the app's.
+    /// Handles a request that the host passes as JSON, and returns the response as JSON. A response that JSON cannot
+    /// contain becomes the response of an error.
     pub(super) async fn json_http(&self, body: &[u8], parts: &request::Parts) -> Result<Response<Body>> {
         if !self.app.manifest.http() {
             return Err(self.unknown("http"));
         }
         let mut request = event::request(&Payload::read(body)?)?;
         called::mask(&mut request, &self.settings);
-        // The host's own headers tell the invocation; those of its client are within.
+        // The invocation id is in the host's own headers; the client's headers are inside the body.
         let mut headers = request.headers().clone();
         for name in ["x-azure-functions-invocationid", "x-ms-invocation-id"] {
             headers.remove(name);
@@ -62,21 +62,20 @@ impl CustomHandler {
         }
         let cx = self.http_context(&headers);
         let (parts, body) = host::answer_whole(self.app.function.as_ref(), request, cx.clone()).await.into_parts();
-        let told = output(&parts, &body);
-        let told = match told {
-            Ok(told) => told,
+        let output_json = match output(&parts, &body) {
+            Ok(json) => json,
             Err(error) => {
-                let unfit = Error::internal("the app's answer does not fit into the host's JSON").with_source(error);
+                let unfit = Error::internal("the app's response does not fit into the host's JSON").with_source(error);
                 let (parts, body) = host::refuse(unfit, &cx).into_parts();
                 output(&parts, &body)?
             }
         };
-        Ok(json_response(StatusCode::OK, told))
+        Ok(json_response(StatusCode::OK, output_json))
     }
 
     fn http_context(&self, headers: &HeaderMap) -> Context {
-        // What every provider gives: an app that needs longer here cannot leave.
-        let most: Duration = Limits::PORTABLE.http_timeout.min(self.settings.timeout().saturating_sub(HTTP_MARGIN));
-        self.context(headers, most).with_function(Kind::Http.plain(""))
+        // The portable limit: an app that needs more time would not run on other providers.
+        let timeout: Duration = Limits::PORTABLE.http_timeout.min(self.settings.timeout().saturating_sub(HTTP_MARGIN));
+        self.context(headers, timeout).with_function(Kind::Http.plain(""))
     }
 }

@@ -11,8 +11,7 @@ use super::{CustomHandler, answer};
 use crate::event::{self, Payload, output};
 
 impl CustomHandler {
-    /// A tick that fails is a failed invocation, so that the platform counts it; whether it is tried
-    /// again is a setting of the function.
+    /// Handles a tick. A failure is reported as a failed invocation; whether it is retried is a setting of the function.
     pub(super) async fn tick(&self, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
         let payload = Payload::read(body)?;
         let cx = cx.with_attempt(payload.attempt());
@@ -21,12 +20,12 @@ impl CustomHandler {
         Ok(answer::done())
     }
 
-    /// A direct call: over HTTP, whose request is the trigger's value, or by hand
-    /// (`POST /admin/functions/{name}`), whose input is. The caller over HTTP is told what became of it;
-    /// the platform that it failed, either way.
+    /// Handles a direct call: over HTTP, where the trigger's value is the request, or by hand
+    /// (`POST /admin/functions/{name}`), where it is the input. A caller over HTTP gets the result or the error as its
+    /// response; an error by hand fails the invocation.
     pub(super) async fn invoke(&self, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
         let payload = Payload::read(body)?;
-        let over_http = Fields::of(payload.only()?).is_some_and(|told| told.has("Method") && told.has("Url"));
+        let over_http = Fields::of(payload.only()?).is_some_and(|fields| fields.has("Method") && fields.has("Url"));
         let input = match over_http {
             true => http_body_util::BodyExt::collect(event::request(&payload)?.into_body())
                 .await
@@ -34,9 +33,9 @@ impl CustomHandler {
                 .to_bytes(),
             false => Bytes::from(event::text(payload.only()?).into_owned()),
         };
-        let called = host::invoke(self.app.function.as_ref(), Invocation::new(name, input), cx).await;
-        let (status, told) = match called {
-            Ok(told) => (StatusCode::OK, told),
+        let result = host::invoke(self.app.function.as_ref(), Invocation::new(name, input), cx).await;
+        let (status, body) = match result {
+            Ok(value) => (StatusCode::OK, value),
             Err(error) if over_http => {
                 tracing::error!(?error, "the direct call failed");
                 (status_of(&error), host::describe(&error).into())
@@ -44,6 +43,6 @@ impl CustomHandler {
             Err(error) => return Err(error),
         };
         let (parts, _) = json_response(status, Body::empty()).into_parts();
-        Ok(json_response(StatusCode::OK, output(&parts, &told)?))
+        Ok(json_response(StatusCode::OK, output(&parts, &body)?))
     }
 }

@@ -15,11 +15,11 @@ use crate::event::{self, Payload};
 use crate::pub_sub::settle::{Settled, carry_out};
 use crate::pub_sub::wire::{self, Arrived, FOR};
 
-/// Longest time in which what became of a message may be settled after its handler's deadline.
-const TO_SETTLE: Duration = Duration::from_secs(4);
+/// The time for settling a message after its handler's deadline.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 impl CustomHandler {
-    /// A message that cannot be read is one that the app rejects.
+    /// Handles a message. An unreadable message is treated as one that the app rejects.
     pub(super) async fn message(&self, kind: Kind, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
         let trigger = self.app.manifest.messages().find(|trigger| trigger.topic == name);
         let trigger = trigger.ok_or_else(|| self.unknown(&kind.plain(name)))?;
@@ -31,7 +31,7 @@ impl CustomHandler {
         if let Placed::ServiceBus { subscription, .. } = &placed
             && properties.iter().any(|(name, value)| name == FOR && value != subscription)
         {
-            tracing::debug!("a copy for another subscription is left to that");
+            tracing::debug!("skipped a copy for another subscription");
             return Ok(answer::done());
         }
         let (arrived, unreadable) = self.opened(&payload, properties)?;
@@ -46,7 +46,7 @@ impl CustomHandler {
         self.settled(kind, &at, &arrived, outcome, trigger.retry, &cx).await
     }
 
-    /// A message, and what becomes of it if it cannot be read, which is for ever.
+    /// A message, and the outcome if it is unreadable, which no retry changes.
     pub(super) fn opened(
         &self,
         payload: &Payload<'_>,
@@ -60,15 +60,14 @@ impl CustomHandler {
                 (Arrived::raw(&body, properties, attempt), Some(Outcome::reject(reason)))
             }
         };
-        let told = arrived.message.published_at;
-        arrived.message.published_at = clock::sent_at(told, self.state.clock.now());
+        arrived.message.published_at = clock::sent_at(arrived.message.published_at, self.state.clock.now());
         Ok((arrived, unreadable))
     }
 
-    /// Does what the app answered, and tells the platform of it only then: a message that is completed
-    /// is in no other place.
+    /// Applies the app's outcome, and responds to the platform only after that: the platform deletes a completed
+    /// message.
     ///
-    /// `kind` is of the function that got it. An ordering key does not say whether the subscription has sessions:
+    /// `kind` is that of the called function. The ordering key does not show whether the subscription has sessions:
     /// other senders set one on the plain topic too.
     pub(super) async fn settled(
         &self,
@@ -87,11 +86,11 @@ impl CustomHandler {
         let longest = if ordered { limits.ordered_retry_after } else { limits.retry_after };
         let settlement = retry.settle(attempt, outcome, longest);
         let settling = carry_out(&self.state, at, arrived, settlement, attempt, ordered);
-        let to_settle = TO_SETTLE + self.to_hold(kind);
-        let late = self.state.clock.sleep(cx.remaining().unwrap_or_default().saturating_add(to_settle));
+        let timeout = SETTLE_TIMEOUT + self.hold_time(kind);
+        let late = self.state.clock.sleep(cx.remaining().unwrap_or_default().saturating_add(timeout));
         match select(std::pin::pin!(settling), late).await {
             Either::Left((Settled::Done, _)) => Ok(answer::done()),
-            _ => Err(again("what became of the message cannot be kept; the platform delivers it again")),
+            _ => Err(again("the message is not settled; the platform delivers it again")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The names that triggers need, checked at start: each service has a limit of its own.
+//! Checks the names that triggers need at start: each service has another limit.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use super::object::events_of;
 use crate::AzureConfig;
 use crate::config::Placed;
 
-/// Longest name of a subscription, and of a queue of Azure Storage.
+/// The longest name of a subscription, and of a queue of Azure Storage.
 ///
 /// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>
 const SUBSCRIPTION: usize = 50;
 const QUEUE: usize = 63;
 
-/// Refuses an app whose triggers need a name that is too long for its service. Errors: `Config`.
+/// Checks that the names that the triggers need fit into the limits of their services. Errors: `Config`.
 pub(crate) fn check_names(config: &AzureConfig, manifest: &Manifest) -> Result<()> {
     let host = config.functions.clone().unwrap_or_default();
     let mut queues = BTreeMap::new();
@@ -39,7 +39,7 @@ pub(crate) fn check_names(config: &AzureConfig, manifest: &Manifest) -> Result<(
     check_poison(&queues)
 }
 
-/// Refuses a queue that has the name of another one's dead letters.
+/// Checks that no queue has the name of another queue's dead letters. Errors: `Config`.
 fn check_poison(queues: &BTreeMap<String, Location>) -> Result<()> {
     let pair = queues.iter().find_map(|(queue, of)| Some((queue, of, queues.get(&format!("{queue}{POISON}"))?)));
     let Some((queue, of, other)) = pair else { return Ok(()) };
@@ -53,7 +53,7 @@ fn check_topic(config: &AzureConfig, at: &Location) -> Result<()> {
     match config.place(at) {
         Ok(Placed::ServiceBus { subscription, .. }) if subscription.len() > SUBSCRIPTION => {
             Err(Error::config(format!(
-                "{at} has the subscription `{subscription}`, of {} characters; Service Bus takes at most {SUBSCRIPTION}: \
+                "{at} has the subscription `{subscription}`, of {} characters; Service Bus allows at most {SUBSCRIPTION}: \
                  give the topic a URL with a shorter `subscription=`, or use a shorter ISOBAR_PREFIX",
                 subscription.len()
             )))
@@ -69,8 +69,8 @@ fn check_queue(at: &Location, queue: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::config(format!(
-        "{at} needs the queue `{poison}`, of {} characters, for dead letters; Storage Queues take at most {QUEUE}: give \
-         it a URL with a shorter name, or use a shorter ISOBAR_PREFIX",
+        "{at} needs the queue `{poison}`, of {} characters, for dead letters; a name has at most {QUEUE}: give it a URL \
+         with a shorter name, or use a shorter ISOBAR_PREFIX",
         poison.len()
     )))
 }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_with_the_name_of_dead_letters_is_refused_at_start() {
+    fn a_queue_with_the_name_of_dead_letters_is_rejected_at_start() {
         let of = |topic| Trigger::Message(MessageTrigger::new(topic, RetryPolicy::default()));
         let manifest = Manifest::new("shop").with_triggers([of("clicks"), of("orders")]);
         for (other, fits) in [("azqueue://jobs-dead", true), ("azqueue://jobs-poison", false)] {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_too_long_is_refused_at_start() {
+    fn a_name_that_is_too_long_is_rejected_at_start() {
         let long = "a".repeat(40);
         checked(&[], &long, &long).unwrap();
         let url = format!("servicebus://{}?subscription=short", "a".repeat(200));

@@ -1,8 +1,8 @@
-//! Object events of a bucket, which Event Grid tells of.
+//! Object events of a bucket, from Event Grid.
 //!
-//! Event Grid puts them into the Storage Queue `0events-<container>`, whose messages are tried again, given
-//! up and put back like those of a topic. It may also call the function itself (`eventGridTrigger`): then
-//! it tries again by the rules of its subscription, and counts the attempts without telling.
+//! Event Grid sends them to the Storage Queue `0events-<container>`, whose messages are retried, moved to the dead
+//! letters and redriven like those of a topic. It may also call the function itself (`eventGridTrigger`): then it
+//! retries by the rules of its subscription, and does not report the attempt.
 
 use http::Response;
 use isobar_abstraction::driver::host::deliver_changes;
@@ -14,10 +14,10 @@ use crate::AzureConfig;
 use crate::config::Placed;
 use crate::event::{self, Payload};
 
-/// The container behind a bucket, and the queue of its events.
+/// The container of a bucket, and the queue of its events.
 pub(crate) fn events_of(config: &AzureConfig, bucket: &Location) -> Result<(String, Location)> {
     let Placed::Blob { account, container } = config.place(bucket)? else {
-        return Err(Error::config(format!("{bucket} is in no container of Blob Storage")));
+        return Err(Error::config(format!("{bucket} is not a container of Blob Storage: use a URL az://")));
     };
     let queue = Derived::Events.without_double_hyphen(&container);
     let url = ResourceUrl::parse(&format!("azqueue://{queue}?account={}", account.name))?;
@@ -34,10 +34,10 @@ impl CustomHandler {
         let properties = payload.properties();
         let (arrived, unreadable) = self.opened(&payload, properties)?;
         let cx = cx.with_attempt(arrived.message.attempt);
-        let told = serde_json::from_slice(&arrived.message.body)
-            .map_err(|error| Error::invalid_input(format!("it is no JSON at column {}", error.column())))
-            .and_then(|told| event::changes(&told));
-        let outcome = match (unreadable, told) {
+        let changes = serde_json::from_slice(&arrived.message.body)
+            .map_err(|error| Error::invalid_input(format!("it is not JSON at column {}", error.column())))
+            .and_then(|events| event::changes(&events));
+        let outcome = match (unreadable, changes) {
             (Some(rejected), _) => rejected,
             (None, Ok(changes)) => deliver_changes(self.app.function.as_ref(), name, &container, changes, &cx).await,
             (None, Err(error)) => Outcome::reject(format!("the event cannot be read: {}", error.message())),

@@ -1,11 +1,10 @@
-//! The Functions host's question whether the handler lives.
+//! The health probe of the Functions host.
 
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, Method, Request};
 use isobar_abstraction::Body;
 
-/// Headers that .NET's own client may write beside `Host`: the first of the connection, the others
-/// where the host is being traced.
+/// Headers that .NET's client may add to `Host`: `Connection`, and the others where the host is traced.
 const OF_THE_CLIENT: [HeaderName; 5] = [
     CONNECTION,
     HeaderName::from_static("traceparent"),
@@ -14,8 +13,8 @@ const OF_THE_CLIENT: [HeaderName; 5] = [
     HeaderName::from_static("correlation-context"),
 ];
 
-/// Is it the host that asks, and no user? See the module [`host`](super). In doubt it is a user: a
-/// probe that reaches the app does little, and a user whose start page is empty gives up.
+/// Whether a request is the host's probe; see the module [`host`](super). In doubt it is a user's: a probe that reaches
+/// the app does little harm, but a user must not get an empty page.
 pub(super) fn is_probe(request: &Request<Body>) -> bool {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     request.method() == Method::GET && path == "/" && is_of_host(request.headers())
@@ -45,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_bears_nothing_of_its_own() {
+    fn a_probe_has_only_the_headers_of_the_host_s_client() {
         let host = ("host", "127.0.0.1:8080");
         assert!(probe("GET", "/", &[host]));
         assert!(probe("GET", "/", &[("host", "localhost:1"), ("user-agent", "Azure-Functions-Host/4.1037.0")]));
@@ -53,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_no_probe() {
+    fn a_user_s_request_is_not_a_probe() {
         let host = ("host", "127.0.0.1:8080");
         assert!(!probe("GET", "/", &[host, ("user-agent", "curl/8.0"), ("accept", "*/*")]));
         assert!(!probe("GET", "/", &[host, ("x-ms-invocation-id", "1")]));

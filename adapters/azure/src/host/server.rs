@@ -1,4 +1,4 @@
-//! The server, on the port that the Functions host asks at.
+//! The server, on the port that the Functions host connects to.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,20 +11,21 @@ use super::{CustomHandler, called};
 use crate::ISOBAR_TRIGGER_SECRET;
 use crate::profile::PROFILE;
 
-/// What runs may end for so long after SIGTERM; the platform sends SIGKILL when it waits no longer.
+/// The time for running invocations to finish after SIGTERM, before the platform sends SIGKILL.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Runs until the platform, or a person, says stop; what has begun is answered first. The Functions
-/// host itself kills without a word, and restarts what ended with an error.
+/// Runs until the platform or a person stops the process; running invocations finish first. The Functions host itself
+/// kills the process without a signal, and restarts it after an exit with an error.
 ///
-/// Errors: `Config` where this is not Functions, and where the port is taken.
+/// Errors: `Config` outside of Functions, and where the port is in use.
 pub(crate) async fn run(handler: CustomHandler) -> Result<()> {
     let port = handler.settings.port.ok_or_else(elsewhere)?;
-    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let taken = |error| {
-        Error::config(format!("cannot listen on {wanted}, which FUNCTIONS_CUSTOMHANDLER_PORT says")).with_source(error)
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let in_use = |error| {
+        let message = format!("cannot listen on {address}, the port in FUNCTIONS_CUSTOMHANDLER_PORT");
+        Error::config(message).with_source(error)
     };
-    let listener = TcpListener::bind(wanted).await.map_err(taken)?;
+    let listener = TcpListener::bind(address).await.map_err(in_use)?;
     handler.warn_of_missing_secret();
     let answer = move |request| {
         let handler = handler.clone();
@@ -41,8 +42,8 @@ impl CustomHandler {
         if self.settings.secret.is_none() && !triggers.is_empty() {
             let triggers = triggers.join(", ");
             tracing::error!(
-                "{triggers} will never run: set the app setting {ISOBAR_TRIGGER_SECRET} to the secret that the names \
-                 of the functions were made with"
+                "{triggers} will never run: set the app setting {ISOBAR_TRIGGER_SECRET} to the secret in the names of \
+                 the functions"
             );
         }
     }
@@ -51,6 +52,6 @@ impl CustomHandler {
 fn elsewhere() -> Error {
     Error::config(
         "the provider `azure` runs on Azure Functions, and FUNCTIONS_CUSTOMHANDLER_PORT is not set; on a laptop, build \
-         with the feature `local` and leave out ISOBAR_PROVIDER, or run it below `func start`",
+         with the feature `local` and leave out ISOBAR_PROVIDER, or run it with `func start`",
     )
 }

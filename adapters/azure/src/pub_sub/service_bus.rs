@@ -18,7 +18,7 @@ use isobar_rest::{Answered, Safety};
 
 use super::service_error::{self, is_of_content};
 use super::wire::Sending;
-use super::{AT_ONCE, identified};
+use super::{CONCURRENCY, identified};
 use crate::State;
 use crate::config::ServiceBusNamespace;
 use crate::service::AzureService;
@@ -43,7 +43,7 @@ impl ServiceBusPubSub {
     /// Sends messages of which none waits for another.
     async fn send(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
         let sends: Vec<_> = outgoing::split(entries).into_iter().map(|batch| self.send_batch(batch)).collect();
-        let sent: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
+        let sent: Vec<_> = stream::iter(sends).buffered(CONCURRENCY).collect().await;
         sent.into_iter().flatten().collect()
     }
 
@@ -79,7 +79,7 @@ impl ServiceBusPubSub {
             Attempt::Done(results) => results,
             Attempt::EachAlone => {
                 let alone = batch.iter().map(|entry| self.request(&self.topic, std::slice::from_ref(entry)));
-                let alone: Vec<_> = stream::iter(alone.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
+                let alone: Vec<_> = stream::iter(alone.collect::<Vec<_>>()).buffered(CONCURRENCY).collect().await;
                 alone.into_iter().flat_map(Attempt::results).collect()
             }
         }

@@ -18,7 +18,7 @@ use isobar_rest::Safety;
 
 use super::service_error;
 use super::wire::{Sending, envelope};
-use super::{AT_ONCE, identified};
+use super::{CONCURRENCY, identified};
 use crate::State;
 use crate::config::{StorageAccount, check_queue};
 use crate::service::AzureService;
@@ -127,6 +127,6 @@ impl PubSub for QueuePubSub {
         let now = self.state.clock.now();
         let messages: Vec<_> = messages.into_iter().map(|raw| identified(raw, now)).collect();
         let sends: Vec<_> = messages.iter().map(|message| self.send(message)).collect();
-        stream::iter(sends).buffered(AT_ONCE).collect().await
+        stream::iter(sends).buffered(CONCURRENCY).collect().await
     }
 }

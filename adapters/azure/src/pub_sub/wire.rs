@@ -36,7 +36,7 @@ pub(crate) const FOR: &str = "isobar-for";
 /// What stands before the names of the platform's own properties in [`open`], so that none is
 /// taken for an attribute: `$MessageId`, `$SessionId` and `$EnqueuedTimeUtc` of Service Bus, `$Id` and
 /// `$InsertionTime` of a queue.
-pub(crate) const OF_PLATFORM: char = '$';
+pub(crate) const PLATFORM_PREFIX: char = '$';
 
 /// What stands in [`META`], and in an envelope, as JSON. Unknown names are left alone, for isobars to come.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ pub(crate) struct Arrived {
 
 /// Opens a message as the platform handed it over: the text of a queue's message, still in base64 or
 /// not, or the body of a Service Bus message with its user properties. What else the platform says
-/// stands among the properties, see [`OF_PLATFORM`].
+/// stands among the properties, see [`PLATFORM_PREFIX`].
 ///
 /// Errors: `InvalidInput` where it cannot be read, which is for ever: settle it as [`Arrived::raw`].
 pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Arrived> {
@@ -185,7 +185,7 @@ struct Told {
 impl Told {
     fn of(properties: Vec<(String, String)>) -> Self {
         let (platform, attributes): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            properties.into_iter().partition(|(name, _)| name.starts_with(OF_PLATFORM));
+            properties.into_iter().partition(|(name, _)| name.starts_with(PLATFORM_PREFIX));
         let mut attributes = attributes;
         attributes.remove(FOR);
         let said = |names: &[&str]| {

@@ -1,4 +1,4 @@
-//! How the errors of all services are read, and what their common codes mean.
+//! The errors of all services: their formats, and the meaning of the common codes.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes>.
 
@@ -10,14 +10,14 @@ use isobar_abstraction::ErrorKind;
 use isobar_rest::{RetryDecision, ServiceError};
 use serde_json::Value;
 
-/// What is called, as errors say it.
+/// The resource of a call, as error messages name it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// Such as ``the queue `clicks` of the storage account `acc` ``.
     pub(crate) name: String,
-    /// What to do where it is not there.
+    /// The advice where it does not exist.
     pub(crate) create: String,
-    /// What to do where it is forbidden.
+    /// The advice where access is denied.
     pub(crate) grant: &'static str,
 }
 
@@ -28,19 +28,19 @@ impl fmt::Display for Place {
 }
 
 /// Code and message of an error: `{"odata.error": {"code", "message": {"value"}}}` of tables, `{"code", "message"}` of
-/// Cosmos DB, XML of the others; and a header that all storage services have.
-fn told(answer: &Response<Bytes>) -> (String, String) {
+/// Cosmos DB, XML of the others; the header `x-ms-error-code` of all storage services takes precedence.
+fn code_and_message(answer: &Response<Bytes>) -> (String, String) {
     let (code, message) = match serde_json::from_slice::<Value>(answer.body()) {
-        Ok(told) => {
+        Ok(body) => {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            match &told["odata.error"] {
-                Value::Null => (text(&told["code"]), text(&told["message"])),
+            match &body["odata.error"] {
+                Value::Null => (text(&body["code"]), text(&body["message"])),
                 of_table => (text(&of_table["code"]), text(&of_table["message"]["value"])),
             }
         }
         Err(_) => {
             let text = String::from_utf8_lossy(answer.body());
-            // `Detail` is Service Bus's word for a message.
+            // Service Bus calls the message `Detail`.
             let message = element(&text, "message").or_else(|| element(&text, "detail"));
             (element(&text, "code").unwrap_or_default(), message.unwrap_or_default())
         }
@@ -50,22 +50,22 @@ fn told(answer: &Response<Bytes>) -> (String, String) {
     (code.chars().filter(char::is_ascii_alphanumeric).take(60).collect(), message)
 }
 
-/// The text of the first element of this name, whatever its namespace and attributes.
-fn element(xml: &str, wanted: &str) -> Option<String> {
+/// The text of the first element with this name, whatever its namespace and attributes.
+fn element(xml: &str, name: &str) -> Option<String> {
     xml.split('<').find_map(|piece| {
         let (head, text) = piece.split_once('>')?;
-        let name = head.split_whitespace().next()?.rsplit(':').next()?;
+        let local_name = head.split_whitespace().next()?.rsplit(':').next()?;
         let text = quick_xml::escape::unescape(text.trim()).map_or_else(|_| text.to_owned(), |text| text.into_owned());
-        name.eq_ignore_ascii_case(wanted).then_some(text)
+        local_name.eq_ignore_ascii_case(name).then_some(text)
     })
 }
 
-/// Reads what an answer refuses by the codes that all services share, else by its status; `None` of a success.
+/// The service error of a response, by the codes that all services share, else by its status; `None` for a success.
 pub(crate) fn read(answer: &Response<Bytes>) -> Option<ServiceError> {
     if answer.status().is_success() {
         return None;
     }
-    let (code, message) = told(answer);
+    let (code, message) = code_and_message(answer);
     let service_error = ServiceError::new(answer, code, &message);
     let (kind, decision) = match service_error.code.as_str() {
         "ServerBusy" => (ErrorKind::Throttled, RetryDecision::Throttled { after: None }),
@@ -73,7 +73,7 @@ pub(crate) fn read(answer: &Response<Bytes>) -> Option<ServiceError> {
         "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => {
             (ErrorKind::Unauthenticated, RetryDecision::Final)
         }
-        // Azurite's word for a wrong signature; the service's for a firewall.
+        // Azurite uses this code for a wrong signature, the service for its firewall.
         "AuthorizationFailure" if service_error.message.contains("failed to authenticate") => {
             (ErrorKind::Unauthenticated, RetryDecision::Final)
         }
@@ -82,22 +82,22 @@ pub(crate) fn read(answer: &Response<Bytes>) -> Option<ServiceError> {
     Some(ServiceError { kind, decision, ..service_error })
 }
 
-/// The text of an error at a place. What a service says of credentials is not shown: it echoes what was signed.
+/// The message of an error. A service's text about credentials is left out: it echoes the signed text.
 pub(crate) fn explained(service_error: &ServiceError, place: &Place) -> String {
     let ServiceError { code, message, .. } = service_error;
     let status = service_error.status().as_u16();
     let code = if code.is_empty() { format!("status {status}") } else { code.clone() };
-    let said = if message.is_empty() { code.clone() } else { format!("{code}: {message}") };
+    let reported = if message.is_empty() { code.clone() } else { format!("{code}: {message}") };
     match service_error.kind {
         ErrorKind::NotFound => place.create.clone(),
         ErrorKind::Unauthenticated => format!(
-            "{place} does not take the credentials ({code}): check the key, the signature or the identity, that they are \
+            "{place} rejected the credentials ({code}): check the key, the signature or the identity, that they are \
              of this account, and that this machine's clock is right"
         ),
         ErrorKind::PermissionDenied => format!(
-            "access to {place} is denied ({code}): {}; and let the account's firewall pass this machine",
+            "access to {place} is denied ({code}): {}; and allow this machine in the account's firewall",
             place.grant
         ),
-        _ => format!("{place}: {said}"),
+        _ => format!("{place}: {reported}"),
     }
 }

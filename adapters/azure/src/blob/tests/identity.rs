@@ -1,8 +1,8 @@
-//! Tokens of an identity: refused, renewed, and the keys that they open.
+//! Tokens of an identity: rejected and renewed; and user delegation keys.
 
 use super::*;
 
-/// An identity whose endpoint gives a new token each time, `hush1` first.
+/// An identity whose endpoint returns a new token each time, `hush1` first.
 async fn identity() -> Double {
     let count = AtomicUsize::new(0);
     Double::new(move |_| {
@@ -12,7 +12,7 @@ async fn identity() -> Double {
     .await
 }
 
-/// The container `pages` of the account `acc` there, opened by that identity.
+/// The container `pages` of the account `acc`, accessed by that identity.
 fn opened_by(identity: &str, storage: &str) -> (Arc<State>, AzureBlob) {
     let environment = Environment::default()
         .with_var("AZURE_STORAGE_ACCOUNT", "acc")
@@ -25,11 +25,11 @@ fn opened_by(identity: &str, storage: &str) -> (Arc<State>, AzureBlob) {
     (state, blob)
 }
 
-/// A storage account that takes one token.
-async fn by_identity(good: &'static str) -> (Double, Double, Arc<State>, AzureBlob) {
+/// A storage account that accepts one token.
+async fn by_identity(valid: &'static str) -> (Double, Double, Arc<State>, AzureBlob) {
     let identity = identity().await;
     let storage = Double::new(move |request| match request.headers().get("authorization") {
-        Some(shown) if shown == good => answer(201, &[], ""),
+        Some(token) if token == valid => answer(201, &[], ""),
         _ => service_error(401, "InvalidAuthenticationInfo"),
     })
     .await;
@@ -38,7 +38,7 @@ async fn by_identity(good: &'static str) -> (Double, Double, Arc<State>, AzureBl
 }
 
 #[tokio::test]
-async fn calls_whose_token_is_refused_at_once_all_go_on_with_the_next() {
+async fn concurrent_calls_with_a_rejected_token_all_continue_with_the_next() {
     let (identity, storage, state, blob) = by_identity("Bearer hush2").await;
     put(&blob, PutMode::Overwrite).await.unwrap_err();
     state.credentials.age();
@@ -46,11 +46,11 @@ async fn calls_whose_token_is_refused_at_once_all_go_on_with_the_next() {
     let (puts, uploaded) = futures_util::future::join(puts, upload(&blob, PutMode::Create)).await;
     assert!(puts.0.is_ok() && puts.1.is_ok() && uploaded.is_ok(), "{puts:?} {uploaded:?}");
     assert_eq!(identity.requests().len(), 2);
-    assert_eq!(storage.requests().len(), 1 + 4 + 2 + 2, "one service_error for each call that was under way");
+    assert_eq!(storage.requests().len(), 1 + 4 + 2 + 2, "one service error for each concurrent call");
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
+async fn a_new_token_that_is_rejected_is_not_renewed() {
     let (identity, storage, _, blob) = by_identity("Bearer none").await;
     for _ in 0..2 {
         let error = put(&blob, PutMode::Overwrite).await.unwrap_err();
@@ -62,7 +62,7 @@ async fn a_token_that_is_refused_when_it_is_new_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_is_not_renewed() {
+async fn a_token_without_permission_is_not_renewed() {
     let identity = identity().await;
     let storage = Double::new(|_| service_error(403, "AuthorizationPermissionMismatch")).await;
     let (state, blob) = opened_by(&identity.url, &storage.url);
@@ -74,16 +74,16 @@ async fn a_token_that_may_not_is_not_renewed() {
 }
 
 #[tokio::test]
-async fn a_key_that_azure_lends_signs_many_urls() {
+async fn one_user_delegation_key_signs_many_urls() {
     let expiry = (chrono::Utc::now() + chrono::TimeDelta::hours(12)).to_rfc3339();
-    let lent = format!(
+    let delegated = format!(
         "\u{feff}<?xml version=\"1.0\"?><UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid>\
          <SignedStart>2026-01-01T00:00:00Z</SignedStart><SignedExpiry>{expiry}</SignedExpiry><SignedService>b\
          </SignedService><SignedVersion>2021-12-02</SignedVersion><Value>aHVzaA==</Value></UserDelegationKey>"
     );
     let double = Double::new(move |request| match request.uri().path() {
         "/msi" => answer(200, &[], "{\"access_token\":\"t\",\"expires_on\":\"4102444800\"}"),
-        _ => answer(200, &[], &lent),
+        _ => answer(200, &[], &delegated),
     })
     .await;
     let (_, blob) = opened_by(&format!("{}/msi", double.url), &double.url);
@@ -101,6 +101,6 @@ async fn a_key_that_azure_lends_signs_many_urls() {
         let text = body.split(&format!("<{name}>")).nth(1).unwrap().split('<').next().unwrap().to_owned();
         chrono::DateTime::parse_from_rfc3339(&text).unwrap()
     };
-    assert_eq!(time("Expiry") - time("Start"), chrono::TimeDelta::days(7), "longer is refused");
+    assert_eq!(time("Expiry") - time("Start"), chrono::TimeDelta::days(7), "Azure rejects longer ones");
     assert!(!format!("{blob:?}").contains("aHVzaA"));
 }
