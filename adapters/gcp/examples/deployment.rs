@@ -1,4 +1,4 @@
-//! Prints what makes all that an app needs on Google Cloud beside its service, as a script for `sh`.
+//! Prints a script for `sh` that creates the resources of an app on Google Cloud, except its service and buckets.
 //!
 //! ```sh
 //! ISOBAR_MANIFEST=1 target/release/shortener |
@@ -7,11 +7,11 @@
 //! sh deploy.sh
 //! ```
 //!
-//! It is to see the same variables as the app, `GOOGLE_CLOUD_PROJECT` among them. Before the script somebody grants, once
-//! per project, Cloud Storage's service agent `roles/pubsub.publisher`, and Pub/Sub's `roles/pubsub.publisher` and
-//! `roles/pubsub.subscriber`, which notifications and dead letters need.
+//! It needs the same variables as the app, among them `GOOGLE_CLOUD_PROJECT`. Before the script runs, grant once per
+//! project: `roles/pubsub.publisher` to Cloud Storage's service agent, for notifications, and `roles/pubsub.publisher`
+//! and `roles/pubsub.subscriber` to Pub/Sub's, for dead letters.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command speaks so
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command prints
 
 use std::process::ExitCode;
 
@@ -34,8 +34,9 @@ fn run() -> Result<(), BoxError> {
     let [service, account, region] = arguments.as_slice() else {
         return Err("usage: deployment SERVICE_URL SERVICE_ACCOUNT REGION, with the manifest on standard input".into());
     };
-    let manifest = serde_json::from_reader(std::io::stdin())
-        .map_err(|error| format!("standard input is no manifest: {error}; ISOBAR_MANIFEST=1 prints one"))?;
+    let manifest = serde_json::from_reader(std::io::stdin()).map_err(|error| {
+        format!("standard input is not a manifest: {error}; run the app with ISOBAR_MANIFEST=1 to print one")
+    })?;
     let config = GcpConfig::from_environment(&Environment::new(std::env::vars(), []))?;
     print!("{}", deployment_script(&deployment(&manifest, &config, service, account, region)?));
     Ok(())

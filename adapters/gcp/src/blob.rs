@@ -1,9 +1,9 @@
 //! Buckets in Cloud Storage.
 //!
-//! `object_store`'s trait, on requests of our own: its client for Cloud Storage speaks the XML API, whose
-//! multipart writes take no condition, has a retry loop beside that of all other services, and no lists by
-//! raw prefix. The JSON API has all of it; only the content itself comes through the XML API, which alone
-//! tells an object's metadata together with it.
+//! Implements the trait of `object_store` without its client for Cloud Storage: that client uses the XML API, whose
+//! multipart uploads accept no condition, has its own retry loop, and cannot list by a raw prefix. The JSON API
+//! supports all of this. Only content is read through the XML API, which alone returns an object's metadata together
+//! with its content.
 
 mod condition;
 mod headers;
@@ -26,13 +26,13 @@ use isobar_abstraction::{Error, Result};
 use isobar_rest::object::Store;
 
 use crate::State;
-use crate::config::Placed;
+use crate::config::Placement;
 use requests::GcsRequests;
 
-/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+/// Opens the bucket at a location of the configuration, without connecting. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn Blob>> {
-    match state.config.place(at)? {
-        Placed::Storage { endpoint, bucket } => Ok(Arc::new(Store::new(GcsRequests::new(state, endpoint, bucket)))),
-        _ => Err(Error::config(format!("{at} is no bucket"))),
+    match state.config.placement(at)? {
+        Placement::Storage { endpoint, bucket } => Ok(Arc::new(Store::new(GcsRequests::new(state, endpoint, bucket)))),
+        _ => Err(Error::config(format!("{at} is not a bucket"))),
     }
 }

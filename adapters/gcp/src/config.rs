@@ -1,8 +1,8 @@
-//! What the environment says to the Google Cloud provider. Read here and nowhere else.
+//! Configuration of the Google Cloud provider, read from the environment in this module only.
 //!
 //! # Names
 //!
-//! A resource without a URL of its own has its logical name, with [`ISOBAR_PREFIX`] before it:
+//! A resource without a URL has its logical name, after the prefix [`ISOBAR_PREFIX`]:
 //!
 //! | resource | name on Google Cloud |
 //! |---|---|
@@ -10,28 +10,28 @@
 //! | bucket `pages` | Cloud Storage bucket `pages`; its events in the topic `pages--events`, their dead letters in `pages--events--dead` |
 //! | topic `clicks` | Pub/Sub topic `clicks`, its dead letters in the topic `clicks--dead` |
 //!
-//! A URL names another place: `firestore://links-prod?project=P&database=D`, `gs://pages-prod`,
-//! `pubsub://clicks-prod?project=P`. All of them take `endpoint=`, which an emulator needs: to such an
-//! endpoint no token is sent if it is `http://`.
+//! A URL names another location: `firestore://links-prod?project=P&database=D`, `gs://pages-prod`,
+//! `pubsub://clicks-prod?project=P`. Each accepts `endpoint=`, for an emulator: an endpoint with `http://` receives no
+//! token.
 //!
 //! # Variables
 //!
-//! | variable | what it says |
+//! | variable | meaning |
 //! |---|---|
-//! | `GOOGLE_CLOUD_PROJECT`, `GCP_PROJECT`, `GCLOUD_PROJECT` | the project; without it that of the credentials, or of the machine |
-//! | `FIRESTORE_DATABASE` | the database of Firestore; `(default)` without it |
+//! | `GOOGLE_CLOUD_PROJECT`, `GCP_PROJECT`, `GCLOUD_PROJECT` | the project; by default that of the credentials, or of the machine |
+//! | `FIRESTORE_DATABASE` | the database of Firestore; by default `(default)` |
 //! | `FIRESTORE_EMULATOR_HOST`, `PUBSUB_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` | emulators, as `host:port` or a URL; no token is sent to them |
-//! | `GOOGLE_APPLICATION_CREDENTIALS` | a file of credentials: a service account's key, a person's, or of workload identity federation |
-//! | `CLOUDSDK_CONFIG`, `HOME`, `APPDATA` | where `gcloud auth application-default login` left a person's credentials |
-//! | `GCE_METADATA_HOST` | another place of the metadata server |
-//! | `PORT`, `K_SERVICE`, `FUNCTION_TARGET`, `FUNCTION_SIGNATURE_TYPE` | what Cloud Run and the functions framework say; see the host |
-//! | `ISOBAR_EVENT_AUDIENCE`, `ISOBAR_EVENT_SERVICE_ACCOUNT` | whose calls of triggers are taken: the audiences and the service accounts of tokens, with commas |
-//! | `ISOBAR_EVENT_KEYS` | where the keys are that sign those tokens, for tests |
+//! | `GOOGLE_APPLICATION_CREDENTIALS` | a file of credentials: the key of a service account, a user's credentials, or workload identity federation |
+//! | `CLOUDSDK_CONFIG`, `HOME`, `APPDATA` | where `gcloud auth application-default login` stores a user's credentials |
+//! | `GCE_METADATA_HOST` | the address of another metadata server |
+//! | `PORT`, `K_SERVICE`, `FUNCTION_TARGET`, `FUNCTION_SIGNATURE_TYPE` | settings of Cloud Run and the functions framework, see the host |
+//! | `ISOBAR_EVENT_AUDIENCE`, `ISOBAR_EVENT_SERVICE_ACCOUNT` | the accepted audiences and service accounts of tokens in calls of triggers, separated by commas |
+//! | `ISOBAR_EVENT_KEYS` | the URL of the keys that sign those tokens, for tests |
 //! | `SSL_CERT_FILE` | further certificate authorities, as PEM |
-//! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the way to Google; also all in small letters |
+//! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | proxies; also in lower case |
 
 mod endpoint;
-mod place;
+mod placement;
 mod run;
 mod sources;
 #[cfg(test)]
@@ -43,35 +43,35 @@ use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;
 pub(crate) use endpoint::{Access, Endpoint, is_near};
-pub(crate) use place::Placed;
+pub(crate) use placement::Placement;
 pub(crate) use run::Signature;
 pub use run::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
 pub(crate) use sources::Sources;
 
-/// The variable with what stands before the names of all resources.
+/// The variable with the prefix of the names of all resources.
 pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";
 
 /// The variables that name the project, in order.
 const PROJECT: [&str; 3] = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJECT"];
 
-/// What the provider is made of.
+/// The configuration of the provider.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct GcpConfig {
-    /// What stands before the names of resources that have no URL.
+    /// The prefix of the names of resources without a URL.
     pub prefix: String,
-    /// The project of resources whose URL names none. Without it that of the credentials.
+    /// The project of resources whose URL names none; by default that of the credentials.
     pub project: Option<String>,
-    /// The database of Firestore; `(default)` without it.
+    /// The database of Firestore; by default `(default)`.
     pub database: Option<String>,
-    /// How requests are sent.
+    /// Options of the HTTP client.
     pub client: ClientConfig,
     pub(crate) emulators: Emulators,
-    /// Where credentials come from.
+    /// The sources of credentials.
     pub(crate) sources: Sources,
-    /// Resources that configuration placed, for the host to know their events by.
-    pub(crate) placed: Vec<Location>,
-    /// What Cloud Run says.
+    /// The resources with a configured URL, by which the host recognizes their events.
+    pub(crate) locations: Vec<Location>,
+    /// Settings of Cloud Run.
     pub(crate) run: Settings,
 }
 
@@ -85,19 +85,19 @@ impl GcpConfig {
         client.ca_bundle = environment.var("SSL_CERT_FILE").map(Into::into);
         Ok(Self {
             prefix: prefix.unwrap_or_default(),
-            project: project.map(|(name, value)| place::check_project(name, value)).transpose()?,
-            database: database.map(|value| place::check_database("FIRESTORE_DATABASE", value)).transpose()?,
+            project: project.map(|(name, value)| placement::check_project(name, value)).transpose()?,
+            database: database.map(|value| placement::check_database("FIRESTORE_DATABASE", value)).transpose()?,
             client,
             emulators: Emulators::from_environment(environment)?,
             sources: Sources::from_environment(environment)?,
-            placed: environment.locations()?.into_iter().map(|(_, at)| at).collect(),
+            locations: environment.locations()?.into_iter().map(|(_, at)| at).collect(),
             run: Settings::from_environment(environment)?,
         })
     }
 
-    /// The resource, at the place that configuration gave it.
+    /// The location of a resource: the configured one, or the default.
     pub(crate) fn location(&self, kind: ResourceKind, name: &str) -> Location {
-        let known = self.placed.iter().find(|at| at.kind() == kind && at.name() == name);
+        let known = self.locations.iter().find(|at| at.kind() == kind && at.name() == name);
         known.cloned().unwrap_or_else(|| Location::new(kind, name))
     }
 }

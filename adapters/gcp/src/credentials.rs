@@ -156,7 +156,7 @@ impl Origin {
     }
 
     fn nothing_found(&self, machine: &str) -> Error {
-        let person = match &self.config.sources.person {
+        let person = match &self.config.sources.user {
             Some(path) => format!("{}: not there", path.display()),
             None => "not asked".to_owned(),
         };

@@ -19,7 +19,7 @@ use isobar_abstraction::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::GcpConfig;
-use crate::config::Placed;
+use crate::config::Placement;
 use crate::host::{Kind, events_of};
 
 pub use script::deployment_script;
@@ -95,8 +95,8 @@ pub fn deployment(
 }
 
 fn topic_at(config: &GcpConfig, at: &Location, project: &str) -> Result<(String, String, String)> {
-    match config.place(at)? {
-        Placed::PubSub { endpoint, topic, project: told } => {
+    match config.placement(at)? {
+        Placement::PubSub { endpoint, topic, project: told } => {
             Ok((endpoint.url, topic, told.unwrap_or_else(|| project.to_owned())))
         }
         _ => Err(Error::config(format!("{at} is not in Pub/Sub"))),
@@ -187,7 +187,7 @@ impl Target<'_> {
 ///
 /// Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.collectionGroups.fields/patch>.
 fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<[ApiRequest; 5]> {
-    let Placed::Firestore { endpoint, project: told, database, collection } = config.place(at)? else {
+    let Placement::Firestore { endpoint, project: told, database, collection } = config.placement(at)? else {
         return Err(Error::config(format!("{at} is not in Firestore")));
     };
     let project = told.as_deref().unwrap_or(project);

@@ -25,7 +25,7 @@ use isobar_abstraction::{Error, Result};
 use tokio::sync::OnceCell;
 
 use crate::State;
-use crate::config::Placed;
+use crate::config::Placement;
 use crate::service::GoogleService;
 use range::{Course, ends};
 
@@ -51,8 +51,8 @@ pub(crate) struct FirestoreKeyValue {
 
 impl FirestoreKeyValue {
     fn new(state: &Arc<State>, at: &Location) -> Result<Self> {
-        match state.config.place(at)? {
-            Placed::Firestore { endpoint, project, database, collection } => {
+        match state.config.placement(at)? {
+            Placement::Firestore { endpoint, project, database, collection } => {
                 let resource = format!("the collection `{collection}` of Firestore");
                 let service = GoogleService::new(Arc::clone(state), endpoint, resource);
                 let clock = Arc::clone(&state.clock);

@@ -25,7 +25,7 @@ use isobar_abstraction::driver::pub_sub::{MessageId, PubSub, RawMessage};
 use isobar_abstraction::{Error, Result};
 
 use crate::State;
-use crate::config::Placed;
+use crate::config::Placement;
 use outgoing::{Entry, split};
 use publisher::{Attempt, Publisher};
 
@@ -34,8 +34,8 @@ const AT_ONCE: usize = 8;
 
 /// Opens what configuration places here. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>> {
-    match state.config.place(at)? {
-        Placed::PubSub { endpoint, project, topic } => {
+    match state.config.placement(at)? {
+        Placement::PubSub { endpoint, project, topic } => {
             let publisher = Publisher::new(Arc::clone(state), endpoint, project, topic);
             Ok(Arc::new(CloudPubSub { state: Arc::clone(state), publisher }))
         }

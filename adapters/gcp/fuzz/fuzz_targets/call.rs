@@ -1,6 +1,6 @@
-//! Whatever bytes come as a call: no panic, and an answer that is whole.
+//! Any bytes as a call: the host does not panic, and its response is complete.
 //!
-//! From the root, with `cargo-fuzz` and a nightly toolchain; the fixtures are a good corpus to begin with:
+//! From the root, with `cargo-fuzz` and a nightly toolchain; the fixtures are a good initial corpus:
 //! `cargo +nightly fuzz run --fuzz-dir adapters/gcp/fuzz --target-dir target/fuzz call target/corpus adapters/gcp/fixtures`
 //!
 //! Without either, a C++ compiler is enough: see `adapters/azure/fuzz/fuzz_targets/call.rs`.

@@ -1,23 +1,28 @@
-//! What a write must find, and how it is known again where its answer was lost.
+//! Preconditions of writes on the generation of an object.
 
 use isobar_abstraction::{Error, Result};
 use object_store::{PutMode, UpdateVersion};
 
-/// The parameter `ifGenerationMatch` of a write. No other write of the name ever has its generation; 0 is none.
+/// The parameter `ifGenerationMatch` of a write. Generations of a name are never reused; 0 requires that no object
+/// exists.
 ///
-/// Errors: `Conflict`, for a version that no object of Cloud Storage has.
+/// Errors: `Conflict`, for a version that no object of Cloud Storage can have.
 pub(super) fn generation_match(mode: &PutMode) -> Result<Option<i64>> {
     Ok(match mode {
         PutMode::Overwrite => None,
         PutMode::Create => Some(0),
         PutMode::Update(UpdateVersion { e_tag, version }) => {
             let found = e_tag.as_deref().or(version.as_deref()).and_then(generation);
-            Some(found.ok_or_else(|| Error::conflict("this is the version of no object in Cloud Storage"))?)
+            Some(
+                found.ok_or_else(|| {
+                    Error::conflict("the version is not one of Cloud Storage's: read the object again")
+                })?,
+            )
         }
     })
 }
 
-/// The number that a version's text is. 0 would be no object at all.
+/// Parses a version as a generation. `None` for 0, which means that no object exists, and for other text.
 pub(super) fn generation(text: &str) -> Option<i64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| digits)
@@ -30,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_number_of_a_generation_is_a_version() {
+    fn only_a_generation_number_is_a_version() {
         let update = |e_tag: Option<&str>, version: Option<&str>| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             generation_match(&PutMode::Update(UpdateVersion { e_tag: owned(e_tag), version: owned(version) }))
@@ -44,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_create_wants_generation_zero() {
+    fn a_create_requires_generation_zero() {
         assert_eq!(generation_match(&PutMode::Create).unwrap(), Some(0));
         assert_eq!(generation_match(&PutMode::Overwrite).unwrap(), None);
     }

@@ -1,7 +1,7 @@
-//! Lists as Cloud Storage is asked for them, and as it answers.
+//! Requests and responses of lists.
 //!
-//! A page goes on at the name at which the one before ended, and not by Cloud Storage's own token, of
-//! which nobody says how long it is good.
+//! A page continues after the last name of the previous page, and not by Cloud Storage's own token, whose lifetime is
+//! not documented.
 
 use isobar_abstraction::driver::blob::ListRequest;
 use isobar_abstraction::{Error, Result};
@@ -10,16 +10,16 @@ use serde::Deserialize;
 
 use super::resource::Resource;
 
-/// The most names that Cloud Storage puts on a page.
+/// The maximum number of names on a page.
 pub(super) const LARGEST_PAGE: usize = 1_000;
 
-/// What is asked for of them.
+/// The fields to return.
 const FIELDS: &str = "nextPageToken,prefixes,items(name,size,generation,updated)";
 
 /// The query of `objects.list`. <https://cloud.google.com/storage/docs/json_api/v1/objects/list>
 pub(super) fn query(request: &ListRequest, token: &str) -> String {
     let start = start(request);
-    // The name at which the page before ended comes once more, since the start is part of the page.
+    // `startOffset` is inclusive, so the last name of the previous page is returned again.
     let limit = request.limit.saturating_add(usize::from(start.repeats)).clamp(1, LARGEST_PAGE).to_string();
     let mut pairs = vec![("fields", FIELDS), ("maxResults", limit.as_str())];
     let optional = [
@@ -32,27 +32,27 @@ pub(super) fn query(request: &ListRequest, token: &str) -> String {
     encoded_query(&pairs)
 }
 
-/// Where a page begins.
+/// The first name of a page.
 struct Start {
     name: String,
-    /// Is it the last name of the page before?
+    /// Whether it is the last name of the previous page.
     repeats: bool,
 }
 
 fn start(request: &ListRequest) -> Start {
     let after = request.after.as_deref().unwrap_or_default();
-    match group_before(request).and_then(behind) {
+    match group_before(request).and_then(after_prefix) {
         Some(name) => Start { name, repeats: false },
         None => Start { name: after.to_owned(), repeats: !after.is_empty() },
     }
 }
 
-/// The first name behind all that begin with `prefix`. `None`, where there is none.
-fn behind(prefix: &str) -> Option<String> {
+/// The first name after all names that begin with `prefix`; `None` if there is no such name.
+fn after_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
         let next = match last {
-            // Behind it lie the surrogates, which no text holds.
+            // The next code points are surrogates, which no text contains.
             '\u{d7ff}' => Some('\u{e000}'),
             other => char::from_u32(u32::from(other) + 1),
         };
@@ -75,9 +75,9 @@ struct List {
     next_page_token: String,
 }
 
-/// Reads the answer. Errors: `Internal`, also for an object whose name no path can be.
+/// Reads the response. Errors: `Internal`, also for an object whose name is not a valid path.
 pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Page> {
-    let wrong = |error| Error::internal("Cloud Storage answered no list").with_source(error);
+    let wrong = |error| Error::internal("Cloud Storage's response is not a list").with_source(error);
     let List { items, prefixes, next_page_token } = serde_json::from_slice(answer).map_err(wrong)?;
     let groups = prefixes.into_iter().map(|prefix| (prefix, None));
     let objects = items.into_iter().map(|item| (item.name.clone(), Some(item)));
@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_goes_on_at_a_name_or_behind_a_whole_group() {
+    fn a_page_continues_after_a_name_or_a_whole_group() {
         let plain = "fields=nextPageToken%2Cprefixes%2Citems%28name%2Csize%2Cgeneration%2Cupdated%29";
         assert_eq!(query(&request("", None), ""), format!("{plain}&maxResults=3&delimiter=%2F"));
         let next = query(&request("a b", Some("a b+")), "");
         assert!(next.ends_with("maxResults=4&delimiter=%2F&prefix=a%20b&startOffset=a%20b%2B"), "{next}");
         let group = query(&request("a", Some("a/b/")), "t");
         assert!(group.ends_with("maxResults=3&delimiter=%2F&pageToken=t&prefix=a&startOffset=a%2Fb0"), "{group}");
-        // A folder that a console made is no group of itself.
+        // The object of a folder made in the console is not a group below itself.
         assert!(
             query(&request("a/", Some("a/")), "").ends_with("maxResults=4&delimiter=%2F&prefix=a%2F&startOffset=a%2F")
         );
@@ -113,16 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_a_group_sorts_behind_all_of_it() {
+    fn the_name_after_a_group_sorts_after_all_of_it() {
         for (prefix, next) in [("a/", Some("a0")), ("\u{d7ff}", Some("\u{e000}")), ("b\u{10ffff}", Some("c"))] {
-            assert_eq!(behind(prefix).as_deref(), next);
+            assert_eq!(after_prefix(prefix).as_deref(), next);
             assert!(format!("{prefix}\u{10ffff}\u{10ffff}").as_str() < next.unwrap());
         }
-        assert_eq!((behind(""), behind("\u{10ffff}")), (None, None));
+        assert_eq!((after_prefix(""), after_prefix("\u{10ffff}")), (None, None));
     }
 
     #[test]
-    fn names_come_back_as_they_are_stored() {
+    fn names_are_returned_as_they_are_stored() {
         let item =
             |name: &str| json!({"name": name, "size": "7", "generation": "17", "updated": "2026-01-02T03:04:05.6Z"});
         let answer = json!({"kind": "storage#objects", "items": [item("ä/%"), item(" a ")], "prefixes": ["b/"]});
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_a_name_tells_the_next() {
+    fn a_page_without_names_has_the_token_of_the_next() {
         let empty = read(&request("", None), br#"{"nextPageToken": "t"}"#);
         assert!(matches!(empty, Ok(Page::Empty(token)) if token == "t"));
         assert!(matches!(read(&request("", None), b"{}"), Ok(Page::Names(_))));

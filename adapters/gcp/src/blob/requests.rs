@@ -1,4 +1,4 @@
-//! The requests to one bucket: where they go, and what their service errors are.
+//! Requests to one bucket: their URLs and their service errors.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::State;
 use crate::config::Endpoint;
 use crate::service::GoogleService;
 
-/// One bucket, as it is asked.
+/// Sends requests to one bucket.
 #[derive(Debug)]
 pub(super) struct GcsRequests {
     pub(super) service: GoogleService,
     pub(super) bucket: String,
 }
 
-/// What of an object tells its version.
+/// The query parameter that selects the fields of a written object's version.
 const VERSION: (&str, &str) = ("fields", "generation,size");
 
 impl GcsRequests {
@@ -37,22 +37,22 @@ impl GcsRequests {
         self.service.state()
     }
 
-    /// Of all objects, in the JSON API.
+    /// The URL of all objects, in the JSON API.
     pub(super) fn objects_url(&self) -> String {
         self.service.url(&format!("/storage/v1/b/{}/o", self.bucket))
     }
 
-    /// Of an object, in the JSON API.
+    /// The URL of an object, in the JSON API.
     pub(super) fn url(&self, at: &Path) -> String {
         format!("{}/{}", self.objects_url(), encoded(at.as_ref()))
     }
 
-    /// Of an object's content, as the XML API and signed URLs have it.
+    /// The URL of an object's content, in the XML API and in signed URLs.
     pub(super) fn content_url(&self, at: &Path) -> String {
         self.service.url(&format!("/{}/{}", self.bucket, encoded_path(at.as_ref())))
     }
 
-    /// Of a new object. Errors: `Conflict`, for the version of no object.
+    /// The URL to upload an object. Errors: `Conflict`, for a version that no object can have.
     pub(super) fn upload_url(&self, kind: &str, at: &Path, mode: &PutMode) -> Result<String> {
         let generation = generation_match(mode)?.map(|generation| generation.to_string());
         let mut pairs = vec![("uploadType", kind), ("name", at.as_ref()), VERSION];
@@ -60,7 +60,7 @@ impl GcsRequests {
         Ok(self.service.url(&format!("/upload/storage/v1/b/{}/o?{}", self.bucket, encoded_query(&pairs))))
     }
 
-    /// Where requests go: what an answer names as another host gets no token.
+    /// The origin of all requests: a host named by a response never receives the token.
     pub(super) fn origin(&self) -> Result<String> {
         let wrong = || Error::config(format!("`{}` is not an endpoint", self.service.url("")));
         let uri: Uri = self.service.url("").parse().map_err(|_| wrong())?;
@@ -68,7 +68,7 @@ impl GcsRequests {
         Ok(format!("{scheme}://{authority}"))
     }
 
-    /// A request for an object, of one generation where one is asked for.
+    /// A request for an object, or for one generation of it.
     pub(super) fn request(&self, method: Method, at: &Path, generation: Option<i64>) -> Builder {
         let generation = generation.map(|generation| format!("?generation={generation}")).unwrap_or_default();
         Request::builder().method(method).uri(format!("{}{generation}", self.content_url(at)))

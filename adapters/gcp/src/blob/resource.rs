@@ -1,4 +1,4 @@
-//! An object as the JSON API describes it.
+//! An object in the JSON API.
 //!
 //! Source: <https://cloud.google.com/storage/docs/json_api/v1/objects>
 
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::condition;
 
-/// The metadata by which a conditional write knows its own object again.
+/// The metadata by which a conditional write recognizes its own object.
 pub(super) const WRITE: &str = "isobar-write";
 
-/// What is to be written of an object, beside its content.
+/// The attributes of an object to write.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Description {
@@ -35,7 +35,7 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Errors: `InvalidInput` for metadata of our own; `Unsupported` for tags.
+    /// Errors: `InvalidInput` for isobar's own metadata; `Unsupported` for tags.
     pub(super) fn of(attributes: &Attributes, tags: &TagSet) -> Result<Self> {
         if !tags.encoded().is_empty() {
             return Err(Error::unsupported("put", "gcp", "use metadata: objects of Cloud Storage have no tags"));
@@ -59,10 +59,12 @@ impl Description {
                 return Ok(());
             }
             Attribute::Metadata(name) if name.eq_ignore_ascii_case(WRITE) => {
-                return Err(Error::invalid_input(format!("the metadata `{WRITE}` is isobar's own")));
+                return Err(Error::invalid_input(format!(
+                    "the metadata name `{WRITE}` is reserved by isobar: use another name"
+                )));
             }
             Attribute::Metadata(name) => {
-                // Headers, in which it comes back, fold the case.
+                // Reads return metadata in headers, which lose the case.
                 self.metadata.insert(name.to_ascii_lowercase(), value);
                 return Ok(());
             }
@@ -73,7 +75,7 @@ impl Description {
     }
 }
 
-/// What a list or the answer to a write tells of an object. Numbers are text, since JavaScript's hold less.
+/// An object in a list or in the response to a write. Numbers are strings, since JavaScript numbers have 53 bits.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Resource {
@@ -86,37 +88,37 @@ pub(super) struct Resource {
 impl Resource {
     /// Errors: `Internal`.
     pub(super) fn read(body: &[u8]) -> Result<Self> {
-        let wrong = |error| Error::internal("Cloud Storage described no object").with_source(error);
+        let wrong = |error| Error::internal("Cloud Storage's response does not describe an object").with_source(error);
         serde_json::from_slice(body).map_err(wrong)
     }
 
     pub(super) fn size(&self) -> Result<u64> {
-        self.size.parse().map_err(|_| silent("size"))
+        self.size.parse().map_err(|_| missing("size"))
     }
 
     /// Errors: `Internal`, naming what is missing.
     pub(super) fn meta(&self, location: Path) -> Result<ObjectMeta> {
-        let updated: DateTime<Utc> = self.updated.parse().map_err(|_| silent("time"))?;
-        // As a header tells it.
+        let updated: DateTime<Utc> = self.updated.parse().map_err(|_| missing("time"))?;
+        // As precise as the header of a read.
         let last_modified = updated.trunc_subsecs(0);
         let e_tag = Some(self.version()?);
         Ok(ObjectMeta { location, last_modified, size: self.size()?, e_tag, version: None })
     }
 
-    /// What a write made. Errors: `Internal`, where Cloud Storage does not say.
+    /// The result of a write. Errors: `Internal` without a generation.
     pub(super) fn written(&self) -> Result<PutResult> {
         let e_tag = Some(self.version().map_err(Error::with_outcome_unknown)?);
         Ok(PutResult { e_tag, version: None, extensions: Default::default() })
     }
 
     fn version(&self) -> Result<String> {
-        let generation = condition::generation(&self.generation).ok_or_else(|| silent("generation"))?;
+        let generation = condition::generation(&self.generation).ok_or_else(|| missing("generation"))?;
         Ok(generation.to_string())
     }
 }
 
-fn silent(what: &str) -> Error {
-    Error::internal(format!("Cloud Storage answered without the object's {what}"))
+fn missing(name: &str) -> Error {
+    Error::internal(format!("Cloud Storage responded without the object's {name}"))
 }
 
 #[cfg(test)]
@@ -130,22 +132,22 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_described_but_no_tags_and_not_our_own_metadata() {
+    fn tags_and_isobar_metadata_are_rejected() {
         let of = |attributes: &Attributes, tags: &TagSet| Description::of(attributes, tags);
-        let mut given = with(Attribute::Metadata("Kind".into()), "note");
-        given.insert(Attribute::CacheControl, "no-store".into());
-        given.insert(Attribute::ContentType, "text/x".into());
-        let text = serde_json::to_string(&of(&given, &TagSet::default()).unwrap()).unwrap();
+        let mut attributes = with(Attribute::Metadata("Kind".into()), "note");
+        attributes.insert(Attribute::CacheControl, "no-store".into());
+        attributes.insert(Attribute::ContentType, "text/x".into());
+        let text = serde_json::to_string(&of(&attributes, &TagSet::default()).unwrap()).unwrap();
         assert_eq!(text, r#"{"contentType":"text/x","cacheControl":"no-store","metadata":{"kind":"note"}}"#);
         let own = with(Attribute::Metadata("Isobar-Write".into()), "x");
         assert_eq!(of(&own, &TagSet::default()).unwrap_err().kind(), isobar_abstraction::ErrorKind::InvalidInput);
         let mut tags = TagSet::default();
         tags.push("a", "b");
-        assert_eq!(of(&given, &tags).unwrap_err().kind(), isobar_abstraction::ErrorKind::Unsupported);
+        assert_eq!(of(&attributes, &tags).unwrap_err().kind(), isobar_abstraction::ErrorKind::Unsupported);
     }
 
     #[test]
-    fn an_answer_without_what_an_object_has_is_an_error() {
+    fn a_response_without_a_required_field_is_an_error() {
         let whole = r#"{"size":"7","generation":"17","updated":"2026-01-02T03:04:05.678Z"}"#;
         let meta = |text: &str| Resource::read(text.as_bytes()).and_then(|resource| resource.meta(Path::from("a")));
         let read = meta(whole).unwrap();

@@ -1,4 +1,4 @@
-//! What the errors of Cloud Storage mean.
+//! The meaning of Cloud Storage's service errors.
 //!
 //! Source: <https://cloud.google.com/storage/docs/json_api/v1/status-codes>
 
@@ -7,17 +7,17 @@ use isobar_rest::ServiceError;
 use isobar_rest::object::Refused;
 use object_store::PutMode;
 
-/// What is missing, by an answer of 404. Its reason is one word for all.
+/// The missing resource of a response with 404, whose reason is the same for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     Object,
     Bucket,
-    /// It does not say, as emulators do not.
+    /// The response does not distinguish them, as those of emulators.
     Either,
 }
 
 impl Missing {
-    /// `None`, where the answer is another.
+    /// `None` for a response of another status.
     pub(super) fn of(service_error: &ServiceError) -> Option<Self> {
         if service_error.status() != http::StatusCode::NOT_FOUND {
             return None;
@@ -32,7 +32,7 @@ impl Missing {
     }
 }
 
-/// The error of a call for an object, which was to meet `mode`.
+/// The error of a call for an object under the condition `mode`.
 pub(super) fn error(bucket: &str, mode: &PutMode, service_error: &ServiceError) -> Error {
     let refused = match (service_error.status().as_u16(), Missing::of(service_error)) {
         (_, Some(Missing::Bucket)) => no_bucket(bucket),
@@ -40,13 +40,16 @@ pub(super) fn error(bucket: &str, mode: &PutMode, service_error: &ServiceError) 
         (_, Some(Missing::Either)) => Refused::NoObjectOr(format!("bucket `{bucket}`")),
         (412, _) => Refused::Unmet,
         (416, _) => Refused::EmptyRange,
-        (413, _) => Refused::Other(ErrorKind::TooLarge, "Cloud Storage takes no object of more than 5 TiB".to_owned()),
+        (413, _) => Refused::Other(
+            ErrorKind::TooLarge,
+            "the object is larger than 5 TiB, the limit of Cloud Storage".to_owned(),
+        ),
         _ => Refused::Other(service_error.kind, service_error.explanation.clone()),
     };
     service_error.as_error(refused.error(mode))
 }
 
-/// The error of a call that makes an object: what is missing then is the bucket.
+/// The error of a call that creates an object: only the bucket can be missing.
 pub(super) fn error_of_write(bucket: &str, mode: &PutMode, service_error: &ServiceError) -> Error {
     match Missing::of(service_error) {
         Some(Missing::Either) => service_error.as_error(no_bucket(bucket).error(mode)),
@@ -73,29 +76,29 @@ mod tests {
         service::service_error::read(&answer, "the bucket `pages`").unwrap()
     }
 
-    fn told(status: u16, reason: &str, message: &str) -> ServiceError {
+    fn json_error(status: u16, reason: &str, message: &str) -> ServiceError {
         let error = serde_json::json!({"code": status, "message": message, "errors": [{"reason": reason}]});
         service_error(status, &serde_json::json!({ "error": error }).to_string())
     }
 
     #[test]
-    fn errors_are_told_apart_by_status_and_reason() {
+    fn status_and_reason_determine_the_kind() {
         let unauthorized = "Anonymous caller does not have storage.objects.get access";
         for (service_error, kind) in [
-            (told(400, "invalid", "x"), ErrorKind::InvalidInput),
-            (told(401, "required", unauthorized), ErrorKind::Unauthenticated),
-            (told(403, "forbidden", "x"), ErrorKind::PermissionDenied),
-            (told(403, "retentionPolicyNotMet", "x"), ErrorKind::PermissionDenied),
-            (told(403, "rateLimitExceeded", "x"), ErrorKind::Throttled),
-            (told(404, "notFound", "No such object: pages/a"), ErrorKind::NotFound),
-            (told(408, "uploadBrokenConnection", "x"), ErrorKind::Timeout),
-            (told(412, "conditionNotMet", "x"), ErrorKind::Conflict),
-            (told(413, "uploadTooLarge", "x"), ErrorKind::TooLarge),
-            (told(416, "requestedRangeNotSatisfiable", "x"), ErrorKind::InvalidInput),
-            (told(429, "rateLimitExceeded", "x"), ErrorKind::Throttled),
-            (told(500, "internalError", "x"), ErrorKind::Unavailable),
-            (told(503, "backendError", "x"), ErrorKind::Unavailable),
-            (told(504, "gatewayTimeout", "x"), ErrorKind::Timeout),
+            (json_error(400, "invalid", "x"), ErrorKind::InvalidInput),
+            (json_error(401, "required", unauthorized), ErrorKind::Unauthenticated),
+            (json_error(403, "forbidden", "x"), ErrorKind::PermissionDenied),
+            (json_error(403, "retentionPolicyNotMet", "x"), ErrorKind::PermissionDenied),
+            (json_error(403, "rateLimitExceeded", "x"), ErrorKind::Throttled),
+            (json_error(404, "notFound", "No such object: pages/a"), ErrorKind::NotFound),
+            (json_error(408, "uploadBrokenConnection", "x"), ErrorKind::Timeout),
+            (json_error(412, "conditionNotMet", "x"), ErrorKind::Conflict),
+            (json_error(413, "uploadTooLarge", "x"), ErrorKind::TooLarge),
+            (json_error(416, "requestedRangeNotSatisfiable", "x"), ErrorKind::InvalidInput),
+            (json_error(429, "rateLimitExceeded", "x"), ErrorKind::Throttled),
+            (json_error(500, "internalError", "x"), ErrorKind::Unavailable),
+            (json_error(503, "backendError", "x"), ErrorKind::Unavailable),
+            (json_error(504, "gatewayTimeout", "x"), ErrorKind::Timeout),
         ] {
             let status = service_error.status();
             assert_eq!(error("pages", &PutMode::Overwrite, &service_error).kind(), kind, "{status}");
@@ -103,15 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn a_service_error_of_what_may_have_been_applied_says_so() {
-        let uncertain = ServiceError { uncertain: true, ..told(412, "conditionNotMet", "x") };
+    fn an_uncertain_service_error_has_an_unknown_outcome() {
+        let uncertain = ServiceError { uncertain: true, ..json_error(412, "conditionNotMet", "x") };
         let error = error("pages", &PutMode::Create, &uncertain);
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::AlreadyExists, true));
     }
 
     #[test]
-    fn a_missing_bucket_is_named_and_the_way_to_make_it() {
-        let bucket = told(404, "notFound", "The specified bucket does not exist.");
+    fn the_error_of_a_missing_bucket_says_how_to_create_it() {
+        let bucket = json_error(404, "notFound", "The specified bucket does not exist.");
         let xml = "<?xml version='1.0'?><Error><Code>NoSuchBucket</Code><Message>The specified bucket does not \
                    exist.</Message></Error>";
         for missing in [bucket, service_error(404, xml)] {
@@ -119,11 +122,11 @@ mod tests {
             let error = error("pages", &PutMode::Create, &missing);
             assert!(error.kind() == ErrorKind::NotFound && error.message().contains("gs://pages"), "{error}");
         }
-        let silent = told(404, "notFound", "Not Found");
+        let silent = json_error(404, "notFound", "Not Found");
         assert_eq!(Missing::of(&silent), Some(Missing::Either));
         assert!(error_of_write("pages", &PutMode::Create, &silent).message().contains("gs://pages"));
         let xml = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
         assert_eq!(Missing::of(&service_error(404, xml)), Some(Missing::Object));
-        assert_eq!(Missing::of(&told(403, "forbidden", "No such object")), None);
+        assert_eq!(Missing::of(&json_error(403, "forbidden", "No such object")), None);
     }
 }

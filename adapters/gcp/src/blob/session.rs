@@ -1,9 +1,8 @@
-//! A resumable upload: one object whose content is sent in chunks, in order, and is seen when the last is
-//! there.
+//! A resumable upload: the content of one object is sent in chunks, in order, and becomes visible with the last chunk.
 //!
-//! Source: <https://cloud.google.com/storage/docs/performing-resumable-uploads>. A condition is looked at
-//! when the upload ends, in one with the write; the beginning of an upload does not look at it
-//! (<https://github.com/googleapis/google-cloud-java/issues/201>). The session's URL carries it.
+//! Source: <https://cloud.google.com/storage/docs/performing-resumable-uploads>. The session's URL contains the
+//! condition. Cloud Storage checks it atomically with the final write, and not when the upload begins
+//! (<https://github.com/googleapis/google-cloud-java/issues/201>).
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,14 +19,14 @@ use object_store::{PutMode, PutOptions, PutPayload};
 use super::requests::GcsRequests;
 use super::resource::{Description, Resource};
 
-/// All chunks but the last are multiples of this.
+/// The size of which each chunk but the last is a multiple.
 pub(super) const CHUNK: u64 = 256 * 1024;
 
 /// An upload that has begun.
 #[derive(Clone)]
 pub(super) struct Session {
     requests: Arc<GcsRequests>,
-    /// Whoever has it may write the object.
+    /// The URL of the session, a secret: it allows any client to write the object.
     url: String,
     mode: PutMode,
 }
@@ -38,16 +37,16 @@ impl fmt::Debug for Session {
     }
 }
 
-/// How far an upload is.
+/// The progress of an upload.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// So many bytes are kept, from the first on.
-    Kept(u64),
+    /// The number of bytes stored, from the first byte.
+    Stored(u64),
     Done(Resource),
 }
 
 impl Session {
-    /// Begun twice, one is left over, which nobody sees and which ends after a week.
+    /// Begins an upload. A repeated request may leave a session unused: it is never visible and expires after a week.
     /// <https://cloud.google.com/storage/docs/performing-resumable-uploads#initiate-session>
     pub(super) async fn begin(requests: Arc<GcsRequests>, at: &Path, options: PutOptions) -> Result<Self> {
         let PutOptions { mode, attributes, tags, .. } = options;
@@ -58,10 +57,10 @@ impl Session {
         let body = PutPayload::from(serde_json::to_vec(&description)?);
         let answer = requests.call("objects.insert", Safety::Idempotent, request, body).await?;
         let answer = answer.map_err(|service_error| requests.error_of_write(&mode, &service_error))?;
-        let nowhere = || Error::internal("Cloud Storage began an upload without its place");
-        let place = text(answer.headers(), LOCATION).and_then(|place| place.parse::<Uri>().ok());
-        let place = place.as_ref().and_then(Uri::path_and_query).ok_or_else(nowhere)?;
-        let url = format!("{}{place}", requests.origin()?);
+        let no_location = || Error::internal("Cloud Storage began an upload without a valid `location`");
+        let location = text(answer.headers(), LOCATION).and_then(|location| location.parse::<Uri>().ok());
+        let location = location.as_ref().and_then(Uri::path_and_query).ok_or_else(no_location)?;
+        let url = format!("{}{location}", requests.origin()?);
         Ok(Self { requests, url, mode })
     }
 
@@ -69,20 +68,20 @@ impl Session {
         &self.requests.state().client
     }
 
-    /// Sends what begins at `offset`; where `total` is known it is the rest. Sent once: where it breaks
-    /// off, only [`status`](Self::status) tells what is kept.
+    /// Sends the content from `offset`; with `total` it is the last chunk. Not repeated: after a failure only
+    /// [`status`](Self::status) returns how many bytes are stored.
     pub(super) async fn send(&self, offset: u64, chunk: PutPayload, total: Option<u64>) -> Result<Answered<Progress>> {
         let size = chunk.content_length() as u64;
         let range = match size {
-            0 => format!("*/{}", of(total)),
-            _ => format!("{offset}-{}/{}", offset + size - 1, of(total)),
+            0 => format!("*/{}", total_text(total)),
+            _ => format!("{offset}-{}/{}", offset + size - 1, total_text(total)),
         };
         self.put(Safety::Once, range, chunk).await
     }
 
-    /// Asks what is kept.
+    /// Requests the number of bytes stored.
     pub(super) async fn status(&self, total: Option<u64>) -> Result<Answered<Progress>> {
-        self.put(Safety::Read, format!("*/{}", of(total)), PutPayload::new()).await
+        self.put(Safety::Read, format!("*/{}", total_text(total)), PutPayload::new()).await
     }
 
     async fn put(&self, safety: Safety, range: String, body: PutPayload) -> Result<Answered<Progress>> {
@@ -96,11 +95,11 @@ impl Session {
         }
     }
 
-    /// Ends it without an object. <https://cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>
+    /// Cancels the upload. <https://cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>
     pub(super) async fn cancel(&self) -> Result<()> {
         let request = Request::delete(&self.url).header(CONTENT_LENGTH, 0);
         match self.requests.call("objects.insert", Safety::Idempotent, request, PutPayload::new()).await? {
-            // 499 is how it says that it did; the others, that there is none any more.
+            // 499 means that the upload was cancelled; the others mean that it no longer exists.
             Err(service_error) if ![404, 410, 499].contains(&service_error.status().as_u16()) => {
                 Err(self.error(&service_error))
             }
@@ -108,17 +107,17 @@ impl Session {
         }
     }
 
-    /// The error of a service error to go on.
+    /// The error of a service error after which the upload cannot continue.
     pub(super) fn error(&self, service_error: &ServiceError) -> Error {
         if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&service_error.status()) {
-            let ended = "the upload is not there any more: write the object anew";
+            let ended = "the upload no longer exists: write the object again";
             return service_error.as_error(Error::new(ErrorKind::Unavailable, ended));
         }
         self.requests.error(&self.mode, service_error)
     }
 }
 
-fn of(total: Option<u64>) -> String {
+fn total_text(total: Option<u64>) -> String {
     total.map_or_else(|| "*".to_owned(), |total| total.to_string())
 }
 
@@ -126,9 +125,11 @@ fn progress(answer: &Response<Bytes>) -> Result<Progress> {
     if answer.status() != StatusCode::PERMANENT_REDIRECT {
         return Resource::read(answer.body()).map(Progress::Done).map_err(Error::with_outcome_unknown);
     }
-    // Without it nothing is kept.
-    let Some(range) = answer.headers().get(RANGE) else { return Ok(Progress::Kept(0)) };
+    // Without the header nothing is stored.
+    let Some(range) = answer.headers().get(RANGE) else { return Ok(Progress::Stored(0)) };
     let last = || text(answer.headers(), RANGE)?.strip_prefix("bytes=0-")?.parse::<u64>().ok()?.checked_add(1);
-    let wrong = || Error::internal(format!("Cloud Storage keeps the range {range:?} of an upload"));
-    last().map(Progress::Kept).ok_or_else(wrong)
+    let wrong = || {
+        Error::internal(format!("Cloud Storage reports the stored range {range:?} of an upload, expected `bytes=0-N`"))
+    };
+    last().map(Progress::Stored).ok_or_else(wrong)
 }

@@ -1,4 +1,4 @@
-//! Signed URLs: V4, by a service account's key or through IAM.
+//! Signed URLs of version 4, signed by a service account's key or through IAM.
 //!
 //! Source: <https://cloud.google.com/storage/docs/authentication/canonical-requests> and
 //! <https://cloud.google.com/storage/docs/authentication/signatures>.
@@ -17,29 +17,28 @@ use url::Url;
 
 use super::requests::GcsRequests;
 
-/// The longest that Cloud Storage takes.
+/// The maximum lifetime of a signed URL.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
-/// What is to be signed.
-struct Grant<'a> {
+/// The request that a URL permits.
+struct CanonicalRequest<'a> {
     method: &'a str,
-    /// Of the object, encoded, without a query.
+    /// The URL of the object, encoded, without a query.
     url: &'a str,
-    /// Of the service account.
+    /// The address of the service account.
     email: &'a str,
     now: DateTime<Utc>,
-    lasts: Duration,
+    expires_in: Duration,
 }
 
-/// A URL that is good for whoever holds it. Only the host is signed, so that they may send any content type.
+/// A URL that any client can use. Only the host header is signed, so the client may send any content type.
 ///
-/// An emulator's URLs are signed like Google's own. Errors: those of the credentials, where there are none
-/// that sign.
+/// URLs of an emulator are signed as well. Errors: those of the credentials, if none can sign.
 pub(super) async fn sign(requests: &GcsRequests, request: &SignRequest) -> Result<SignedUrl> {
     let path = Path::parse(&request.stored).map_err(object_store::Error::from)?;
     let credentials = &requests.state().credentials;
     let email = credentials.email().await?;
-    let grant = Grant {
+    let canonical = CanonicalRequest {
         method: match request.access {
             SignedAccess::Get => "GET",
             SignedAccess::Put => "PUT",
@@ -47,15 +46,15 @@ pub(super) async fn sign(requests: &GcsRequests, request: &SignRequest) -> Resul
         },
         url: &requests.content_url(&path),
         email: &email,
-        // Google goes by the machine's time, whatever clock the app has.
+        // Google compares with the real time, so the app's clock is not used.
         now: to_utc(SystemTime::now()),
-        lasts: request.expires_in,
+        expires_in: request.expires_in,
     };
-    let signature = credentials.sign(grant.text()?.as_bytes()).await?;
-    Ok(SignedUrl::new(grant.signed(&signature)))
+    let signature = credentials.sign(canonical.text()?.as_bytes()).await?;
+    Ok(SignedUrl::new(canonical.signed(&signature)))
 }
 
-impl Grant<'_> {
+impl CanonicalRequest<'_> {
     fn day(&self) -> String {
         self.now.format("%Y%m%d").to_string()
     }
@@ -68,10 +67,10 @@ impl Grant<'_> {
         format!("{}/auto/storage/goog4_request", self.day())
     }
 
-    /// In the order in which it is signed.
+    /// The query in the order that is signed.
     fn query(&self) -> String {
         let credential = format!("{}/{}", self.email, self.scope());
-        let seconds = self.lasts.min(LONGEST).as_secs().max(1).to_string();
+        let seconds = self.expires_in.min(LONGEST).as_secs().max(1).to_string();
         encoded_query(&[
             ("X-Goog-Algorithm", "GOOG4-RSA-SHA256"),
             ("X-Goog-Credential", &credential),
@@ -81,17 +80,17 @@ impl Grant<'_> {
         ])
     }
 
-    /// The text that is signed. Errors: `Config`.
+    /// The string to sign. Errors: `Config`.
     fn text(&self) -> Result<String> {
-        let wrong = |error| Error::config("the endpoint of Cloud Storage is not a URL").with_source(error);
+        let wrong = |error| Error::config("the endpoint of Cloud Storage is not a valid URL").with_source(error);
         let url = Url::parse(self.url).map_err(wrong)?;
         let host = url.host_str().unwrap_or_default();
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let (method, query) = (self.method, self.query());
-        // As it is sent, and not as `Url` would have it.
+        // The path as sent: `Url` would normalize it.
         let path = self.url.splitn(4, '/').nth(3).unwrap_or_default();
-        let canonical = format!("{method}\n/{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD");
-        let hash = hex(digest(&SHA256, canonical.as_bytes()).as_ref());
+        let text = format!("{method}\n/{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD");
+        let hash = hex(digest(&SHA256, text.as_bytes()).as_ref());
         Ok(format!("GOOG4-RSA-SHA256\n{}\n{}\n{hash}", self.time(), self.scope()))
     }
 
@@ -114,13 +113,13 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Of two hexadecimal digits each.
+    /// Decodes pairs of hexadecimal digits.
     pub(in super::super) fn bytes(hex: &str) -> Vec<u8> {
         let digits: Vec<char> = hex.chars().collect();
         digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap()).collect()
     }
 
-    /// The public half of the key that Google's libraries are tested with.
+    /// The modulus of the key in the tests of Google's libraries.
     const MODULUS: &str = "ac3f3322ac8a2db5f436af28d098f5a871211e1a8edfed0e3fb4c4171e55c5ce8f77006814dadf9c9448fd2f99683612\
              d5abebe4faa9a7c83cf9434e32f23556c8c633cc634dac6456ff2698aa7aa52990b2d4eddb9a736357b1036c2fe31356\
              4b058d14dc76921df9fa4bd343f0c5dd803d3fba54535b0ababd4f3fc3a8b9b58b14ee7d8b2e54139757d0eff7a63bd9\
@@ -128,7 +127,7 @@ pub(super) mod tests {
              da5fb7149c39fe0809e72ee2c3c304ac2152b257184116c1573e9960a5a411c261b3c046dffd7a6df6aa36eb0d943209\
              f7d23b0e68a9527805fc712e95885fad";
 
-    /// URLs and signatures of Google's own tests of its libraries:
+    /// URLs and signatures from the tests of Google's libraries:
     /// <https://github.com/googleapis/conformance-tests/blob/main/storage/v1/v4_signatures.json>.
     const SIGNED: [(&str, &str, u64, &str, &str); 5] = [
         (
@@ -194,22 +193,22 @@ pub(super) mod tests {
     ];
 
     #[test]
-    fn what_google_signed_is_what_we_would_sign() {
+    fn signatures_of_googles_tests_verify() {
         let (n, e) = (bytes(MODULUS), bytes("010001"));
         let key = RsaPublicKeyComponents { n: &n, e: &e };
         for (method, url, seconds, now, signature) in SIGNED {
             let email = "test-iam-credentials@dummy-project-id.iam.gserviceaccount.com";
-            let (now, lasts) = (now.parse().unwrap(), Duration::from_secs(seconds));
-            let grant = Grant { method, url, email, now, lasts };
-            let text = grant.text().unwrap();
+            let (now, expires_in) = (now.parse().unwrap(), Duration::from_secs(seconds));
+            let canonical = CanonicalRequest { method, url, email, now, expires_in };
+            let text = canonical.text().unwrap();
             key.verify(&RSA_PKCS1_2048_8192_SHA256, text.as_bytes(), &bytes(signature)).unwrap();
             let query = format!(
                 "X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Credential=test-iam-credentials%40dummy-project-id.iam.\
                  gserviceaccount.com%2F{day}%2Fauto%2Fstorage%2Fgoog4_request&X-Goog-Date={day}T090000Z&\
                  X-Goog-Expires={seconds}&X-Goog-SignedHeaders=host&X-Goog-Signature={signature}",
-                day = grant.day(),
+                day = canonical.day(),
             );
-            assert_eq!(grant.signed(&bytes(signature)), format!("{url}?{query}"));
+            assert_eq!(canonical.signed(&bytes(signature)), format!("{url}?{query}"));
         }
     }
 }

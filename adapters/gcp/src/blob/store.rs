@@ -1,4 +1,4 @@
-//! How Cloud Storage is asked for objects, and what it answers.
+//! Operations on objects of Cloud Storage.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl ObjectRequests for GcsRequests {
     }
 
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
-        let answer = self.known(at, version(options)?).await?;
+        let answer = self.head_request(at, version(options)?).await?;
         let (parts, body) = answer.into_parts();
         options.check_preconditions(&self.describe(at, &parts)?.meta)?;
         Ok(Response::from_parts(parts, body))
@@ -47,14 +47,14 @@ impl ObjectRequests for GcsRequests {
 
     /// <https://cloud.google.com/storage/docs/xml-api/get-object-download>
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
-        let wanted = self.wanted(at, options).await?;
+        let required_generation = self.required_generation(at, options).await?;
         let request = self.request(Method::GET, at, version(options)?);
-        let request = headers::ask(request, options.range.as_ref(), wanted);
+        let request = headers::with_read_headers(request, options.range.as_ref(), required_generation);
         let answer = self.service.open("GetObject", self.ready(request, PutPayload::new())?).await?;
         let answer = answer.map_err(|service_error| self.error(&PutMode::Overwrite, &service_error))?;
-        // Not every emulator has heard of the condition.
-        if wanted.is_some() && headers::generation(answer.headers()) != wanted {
-            return Err(Error::conflict("the object is not in the version that was expected").into());
+        // Some emulators ignore the condition.
+        if required_generation.is_some() && headers::generation(answer.headers()) != required_generation {
+            return Err(Error::conflict("the object has another version than the required one").into());
         }
         Ok(answer)
     }
@@ -62,31 +62,31 @@ impl ObjectRequests for GcsRequests {
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
         headers::check_encoding(&answer.headers)?;
         let mut head = ObjectHead::read(Self::SERVICE, at, answer, headers::METADATA)?;
-        let silent = || Error::internal("Cloud Storage answered without the object's generation");
-        // The ETag of an object in one piece is a hash, which writes of equal content share.
-        head.meta.e_tag = Some(headers::generation(&answer.headers).ok_or_else(silent)?.to_string());
+        let missing = || Error::internal("Cloud Storage responded without the object's generation");
+        // The ETag of an object that was not composed is a hash of its content, which is equal for equal content.
+        head.meta.e_tag = Some(headers::generation(&answer.headers).ok_or_else(missing)?.to_string());
         headers::complete(&mut head.attributes, &answer.headers);
         Ok(head)
     }
 
     /// <https://cloud.google.com/storage/docs/json_api/v1/objects/insert>
     ///
-    /// A write whose answer was lost, and which then meets itself, is found by the number that it left in the
-    /// object's metadata.
+    /// A conditional write puts a random id into the object's metadata. If its response is lost and its repetition
+    /// fails with 412, the id shows whether the object is its own.
     async fn put(&self, at: &Path, content: PutPayload, options: &PutOptions) -> Result<PutResult> {
         let PutOptions { mode, attributes, tags, .. } = options;
-        let (mut description, number) = (Description::of(attributes, tags)?, unique()?);
+        let (mut description, id) = (Description::of(attributes, tags)?, unique()?);
         if *mode != PutMode::Overwrite {
-            description.metadata.insert(WRITE.to_owned(), number.clone());
+            description.metadata.insert(WRITE.to_owned(), id.clone());
         }
         let request = Request::post(self.upload_url("multipart", at, mode)?)
-            .header(CONTENT_TYPE, format!("multipart/related; boundary={number}"));
-        let body = related(&number, &description, &content)?;
+            .header(CONTENT_TYPE, format!("multipart/related; boundary={id}"));
+        let body = related(&id, &description, &content)?;
         match self.call("objects.insert", Safety::Idempotent, request, body).await? {
             Ok(answer) => Resource::read(answer.body()).map_err(Error::with_outcome_unknown)?.written(),
             Err(service_error) => {
                 let own = match service_error.uncertain && service_error.status() == StatusCode::PRECONDITION_FAILED {
-                    true => self.own(at, &number).await,
+                    true => self.own_write(at, &id).await,
                     false => None,
                 };
                 own.ok_or_else(|| self.error_of_write(mode, &service_error))
@@ -100,18 +100,21 @@ impl ObjectRequests for GcsRequests {
 
     /// <https://cloud.google.com/storage/docs/json_api/v1/objects/rewrite>
     async fn copy(self: Arc<Self>, from: &Path, to: &Path, mode: PutMode) -> Result<()> {
-        let place = format!("{}/rewriteTo/b/{}/o/{}", self.url(from), self.bucket, encoded(to.as_ref()));
+        let url = format!("{}/rewriteTo/b/{}/o/{}", self.url(from), self.bucket, encoded(to.as_ref()));
         let generation = generation_match(&mode)?.map(|generation| generation.to_string());
         let mut token = String::new();
         loop {
             let mut pairs = vec![("fields", "done,rewriteToken")];
             pairs.extend(generation.as_deref().map(|generation| ("ifGenerationMatch", generation)));
             pairs.extend((!token.is_empty()).then_some(("rewriteToken", token.as_str())));
-            let request = Request::post(format!("{place}?{}", encoded_query(&pairs))).header(CONTENT_LENGTH, 0);
+            let request = Request::post(format!("{url}?{}", encoded_query(&pairs))).header(CONTENT_LENGTH, 0);
             let answer = self.call("objects.rewrite", Safety::Idempotent, request, PutPayload::new()).await?;
             let answer = answer.map_err(|service_error| self.error(&mode, &service_error))?;
-            let wrong = || Error::internal("Cloud Storage does not say how far a copy is").with_outcome_unknown();
-            let copied: Rewritten = serde_json::from_slice(answer.body()).map_err(|_| wrong())?;
+            let wrong = || {
+                Error::internal("Cloud Storage's response to a copy has no `done` or no `rewriteToken`")
+                    .with_outcome_unknown()
+            };
+            let copied: RewriteResponse = serde_json::from_slice(answer.body()).map_err(|_| wrong())?;
             if copied.done {
                 return Ok(());
             }
@@ -149,7 +152,7 @@ impl GcsRequests {
         self.call("objects.list", Safety::Read, request, PutPayload::new()).await
     }
 
-    /// Is the bucket there? Whoever may not list it is taken to know.
+    /// Checks whether the bucket exists. If the caller may not list it, it is assumed to exist.
     async fn exists(&self) -> Result<()> {
         match self.names("fields=kind&maxResults=1").await? {
             Err(service_error) if Missing::of(&service_error).is_some() => {
@@ -159,26 +162,27 @@ impl GcsRequests {
         }
     }
 
-    /// What is known of an object. <https://cloud.google.com/storage/docs/xml-api/head-object>
-    async fn known(&self, at: &Path, generation: Option<i64>) -> Result<Response<Bytes>> {
-        let request = headers::ask(self.request(Method::HEAD, at, generation), None, None);
+    /// The head of an object. <https://cloud.google.com/storage/docs/xml-api/head-object>
+    async fn head_request(&self, at: &Path, generation: Option<i64>) -> Result<Response<Bytes>> {
+        let request = headers::with_read_headers(self.request(Method::HEAD, at, generation), None, None);
         let answer = self.call("HeadObject", Safety::Read, request, PutPayload::new()).await?;
         answer.map_err(|service_error| self.error(&PutMode::Overwrite, &service_error))
     }
 
-    /// The object, if it is the one that the write of this number made.
-    async fn own(&self, at: &Path, number: &str) -> Option<PutResult> {
-        let answer = self.known(at, None).await.ok()?;
+    /// The object at `at` if the write with this id created it.
+    async fn own_write(&self, at: &Path, id: &str) -> Option<PutResult> {
+        let answer = self.head_request(at, None).await.ok()?;
         let generation = headers::generation(answer.headers())?;
         let result = PutResult { e_tag: Some(generation.to_string()), version: None, extensions: Default::default() };
-        (headers::write(answer.headers()) == Some(number)).then_some(result)
+        (headers::write_id(answer.headers()) == Some(id)).then_some(result)
     }
 
-    /// The generation that a read must find, if it is to find one.
+    /// The generation that a read requires, if it requires one.
     ///
-    /// The request has one condition, of the generation; the others are held against what is known of the
-    /// object. Where they ask for a change, any later write is one.
-    async fn wanted(&self, at: &Path, options: &GetOptions) -> object_store::Result<Option<i64>> {
+    /// A request has only one condition, the generation. Other conditions are evaluated on the object's head: those
+    /// that require an unchanged object then require its generation; those that require a change also hold for a later
+    /// write.
+    async fn required_generation(&self, at: &Path, options: &GetOptions) -> object_store::Result<Option<i64>> {
         let others = options.if_none_match.is_some()
             || options.if_modified_since.is_some()
             || options.if_unmodified_since.is_some();
@@ -193,20 +197,20 @@ impl GcsRequests {
     }
 }
 
-/// The generation that is asked for. Errors: `NotFound`, for what is none.
+/// The requested generation. Errors: `NotFound`, for text that is no generation.
 fn version(options: &GetOptions) -> Result<Option<i64>> {
-    let none = || Error::not_found("this is the version of no object in Cloud Storage");
+    let none = || Error::not_found("the version is not one of Cloud Storage's, so no object has it");
     options.version.as_deref().map(|text| generation(text).ok_or_else(none)).transpose()
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Rewritten {
+struct RewriteResponse {
     done: bool,
     rewrite_token: String,
 }
 
-/// What describes an object and its content in one body. The content is not copied.
+/// A multipart body of an object's description and its content. The content is not copied.
 /// <https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects>
 fn related(boundary: &str, description: &Description, content: &PutPayload) -> Result<PutPayload> {
     let described = serde_json::to_string(description)?;

@@ -1,7 +1,7 @@
-//! What emulators do not show: conditions, lost answers, uploads that break off.
+//! Cases that emulators do not cover: conditions, lost responses, interrupted uploads.
 
+mod double;
 mod signed;
-mod strict;
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use object_store::{
 
 use super::*;
 use crate::{GcpConfig, GcpProvider};
+use double::{Fault, StorageDouble};
 use isobar_testkit::Double;
-use strict::{Fault, Strict};
 
-/// A bucket of the double, and what it was asked.
-async fn bucket() -> (Arc<Strict>, Double, Arc<dyn ObjectStore>) {
-    let strict = Arc::new(Strict::default());
-    let serving = Arc::clone(&strict);
+/// The double, its server, and its bucket.
+async fn bucket() -> (Arc<StorageDouble>, Double, Arc<dyn ObjectStore>) {
+    let storage = Arc::new(StorageDouble::default());
+    let serving = Arc::clone(&storage);
     let double = Double::new(move |request| serving.answer(request)).await;
-    let store = opened(&double.url, "pages").object_store();
-    (strict, double, store)
+    let store = open_bucket(&double.url, "pages").object_store();
+    (storage, double, store)
 }
 
 fn provider(url: &str) -> GcpProvider {
@@ -34,7 +34,7 @@ fn provider(url: &str) -> GcpProvider {
     GcpProvider::new(GcpConfig::from_environment(&environment).unwrap())
 }
 
-fn opened(url: &str, name: &str) -> Arc<dyn Blob> {
+fn open_bucket(url: &str, name: &str) -> Arc<dyn Blob> {
     open(&provider(url).0, &Location::new(ResourceKind::Bucket, name)).unwrap()
 }
 
@@ -62,8 +62,8 @@ fn kind<T>(result: object_store::Result<T>) -> (ErrorKind, bool) {
 use object_store::PutMode::{Create, Overwrite};
 
 #[tokio::test]
-async fn a_write_is_one_request_and_holds_to_its_condition() {
-    let (strict, double, store) = bucket().await;
+async fn a_write_is_one_request_and_respects_its_condition() {
+    let (storage, double, store) = bucket().await;
     let first = put(&store, "1", Create).await.unwrap();
     assert_eq!(kind(put(&store, "2", Create).await), (ErrorKind::AlreadyExists, false));
     let second = put(&store, "2", update(&first)).await.unwrap();
@@ -71,37 +71,37 @@ async fn a_write_is_one_request_and_holds_to_its_condition() {
     put(&store, "3", update(&second)).await.unwrap();
     assert_eq!(double.requests().len(), 5);
     assert!(double.requests()[0].contains("uploadType=multipart&name=a&fields=generation%2Csize&ifGenerationMatch=0"));
-    assert_eq!(strict.objects()[0].1, "3");
+    assert_eq!(storage.objects()[0].1, "3");
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_knows_itself_again() {
-    let (strict, double, store) = bucket().await;
-    strict.fail(Method::POST, "uploadType=multipart", Fault::Lost);
+async fn a_write_whose_response_was_lost_recognizes_its_object() {
+    let (storage, double, store) = bucket().await;
+    storage.fail(Method::POST, "uploadType=multipart", Fault::Lost);
     let created = put(&store, "1", Create).await.unwrap();
-    // Written, met by itself, and looked at.
+    // The write, its repetition, and the head.
     assert_eq!(double.requests().len(), 3);
     assert_eq!(created.e_tag, store.head(&at("a")).await.unwrap().e_tag);
-    strict.fail(Method::POST, "uploadType=multipart", Fault::Lost);
+    storage.fail(Method::POST, "uploadType=multipart", Fault::Lost);
     let updated = put(&store, "2", update(&created)).await.unwrap();
     assert_eq!(updated.e_tag, store.head(&at("a")).await.unwrap().e_tag);
     let read = store.get(&at("a")).await.unwrap();
     assert!(read.attributes.is_empty(), "{:?}", read.attributes);
-    assert_eq!(strict.objects().len(), 1);
+    assert_eq!(storage.objects().len(), 1);
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_no_proof_against_the_write_of_another() {
-    let (strict, _double, store) = bucket().await;
+async fn a_lost_response_does_not_claim_the_write_of_another_client() {
+    let (storage, _double, store) = bucket().await;
     put(&store, "another's", Overwrite).await.unwrap();
-    strict.fail(Method::POST, "uploadType=multipart", Fault::Lost);
+    storage.fail(Method::POST, "uploadType=multipart", Fault::Lost);
     assert_eq!(kind(put(&store, "1", Create).await), (ErrorKind::AlreadyExists, true));
-    assert_eq!(strict.objects()[0].1, "another's");
+    assert_eq!(storage.objects()[0].1, "another's");
 }
 
 #[tokio::test]
-async fn a_read_under_conditions_is_of_the_version_that_meets_them() {
-    let (_strict, _double, store) = bucket().await;
+async fn a_conditional_read_returns_the_version_that_meets_the_conditions() {
+    let (_storage, _double, store) = bucket().await;
     let first = put(&store, "one", Overwrite).await.unwrap().e_tag.unwrap();
     let get = async |options: GetOptions| store.get_opts(&at("a"), options).await;
     let if_match = |e_tag: &str| GetOptions { if_match: Some(e_tag.to_owned()), ..GetOptions::default() };
@@ -140,30 +140,30 @@ async fn a_read_of_a_range_is_one_request() {
 }
 
 #[tokio::test]
-async fn a_copy_goes_on_until_it_is_done_and_holds_to_its_condition() {
-    let (strict, double, store) = bucket().await;
+async fn a_copy_continues_until_done_and_respects_its_condition() {
+    let (storage, double, store) = bucket().await;
     put(&store, "one", Overwrite).await.unwrap();
     store.copy_if_not_exists(&at("a"), &at("b")).await.unwrap();
     assert_eq!(double.requests().len(), 3);
     assert!(double.requests()[2].ends_with("ifGenerationMatch=0&rewriteToken=the%20rest"), "{:?}", double.requests());
     assert_eq!(kind(store.copy_if_not_exists(&at("a"), &at("b")).await), (ErrorKind::AlreadyExists, false));
     assert_eq!(kind(store.copy(&at("none"), &at("b")).await), (ErrorKind::NotFound, false));
-    strict.fail(Method::POST, "rewriteToken=", Fault::Lost);
-    // Nothing tells this copy from that of another.
+    storage.fail(Method::POST, "rewriteToken=", Fault::Lost);
+    // The object does not show whose copy it is.
     assert_eq!(kind(store.copy_if_not_exists(&at("a"), &at("c")).await), (ErrorKind::AlreadyExists, true));
     assert_eq!(kind(store.rename_if_not_exists(&at("a"), &at("b")).await).0, ErrorKind::AlreadyExists);
     store.rename(&at("a"), &at("d")).await.unwrap();
-    let names: Vec<_> = strict.objects().into_iter().map(|(name, ..)| name).collect();
+    let names: Vec<_> = storage.objects().into_iter().map(|(name, ..)| name).collect();
     assert_eq!(names, ["b", "c", "d"]);
 }
 
 #[tokio::test]
-async fn a_missing_bucket_is_told_and_a_missing_object_is_deleted_already() {
-    let (_strict, double, store) = bucket().await;
+async fn delete_succeeds_without_an_object_and_fails_without_a_bucket() {
+    let (_storage, double, store) = bucket().await;
     store.delete(&at("none")).await.unwrap();
     assert_eq!(double.requests().len(), 1);
-    let other = opened(&double.url, "other").object_store();
-    let told = [
+    let other = open_bucket(&double.url, "other").object_store();
+    let errors = [
         kind(other.delete(&at("a")).await),
         kind(other.put(&at("a"), "x".into()).await),
         kind(other.put_multipart(&at("a")).await),
@@ -171,14 +171,14 @@ async fn a_missing_bucket_is_told_and_a_missing_object_is_deleted_already() {
         kind(other.list(None).try_collect::<Vec<_>>().await),
         kind(other.get(&at("a")).await),
     ];
-    assert_eq!(told, [(ErrorKind::NotFound, false); 6]);
+    assert_eq!(errors, [(ErrorKind::NotFound, false); 6]);
     let silent = Double::new(|_| Response::builder().status(404).body("Not Found".to_owned()).unwrap()).await;
-    let error = opened(&silent.url, "pages").object_store().delete(&at("a")).await.unwrap_err();
+    let error = open_bucket(&silent.url, "pages").object_store().delete(&at("a")).await.unwrap_err();
     assert!(Error::from(error).message().contains("gs://pages"));
     assert_eq!(silent.requests().len(), 2);
 }
 
-/// Text of this size in which no two places are alike.
+/// Text of this size without repetitions.
 fn content(size: usize) -> String {
     (0..).flat_map(|word: u32| format!("{word:08x}").into_bytes()).map(char::from).take(size).collect()
 }
@@ -196,7 +196,7 @@ async fn parts_of_any_size_and_in_any_order_are_sent_in_order_and_in_full_chunks
     for sizes in
         [&[][..], &[0], &[1], &[QUARTER], &[QUARTER + 1, 0, 5], &[1, QUARTER - 1, 1], &[100; 30], &[700_000; 3]]
     {
-        let (strict, double, store) = bucket().await;
+        let (storage, double, store) = bucket().await;
         let whole = content(sizes.iter().sum());
         let mut upload = begin(&store, Create).await;
         let (mut sent, mut from) = (Vec::new(), 0);
@@ -208,9 +208,9 @@ async fn parts_of_any_size_and_in_any_order_are_sent_in_order_and_in_full_chunks
         for part in sent {
             part.await.unwrap();
         }
-        assert!(strict.objects().is_empty());
+        assert!(storage.objects().is_empty());
         let result = upload.complete().await.unwrap();
-        assert!(strict.objects()[0].1 == whole, "{sizes:?}");
+        assert!(storage.objects()[0].1 == whole, "{sizes:?}");
         assert_eq!(store.head(&at("a")).await.unwrap().e_tag, result.e_tag);
         assert!(upload.complete().await.is_err());
         drop((upload, double));
@@ -218,92 +218,92 @@ async fn parts_of_any_size_and_in_any_order_are_sent_in_order_and_in_full_chunks
 }
 
 #[tokio::test]
-async fn an_upload_meets_its_condition_when_it_ends() {
-    let (strict, _double, store) = bucket().await;
+async fn an_upload_checks_its_condition_when_it_completes() {
+    let (storage, _double, store) = bucket().await;
     let mut create = begin(&store, Create).await;
     create.put_part(content(QUARTER + 1).into()).await.unwrap();
-    let first = put(&store, "came first", Overwrite).await.unwrap();
+    let first = put(&store, "first", Overwrite).await.unwrap();
     assert_eq!(kind(create.complete().await), (ErrorKind::AlreadyExists, false));
     create.abort().await.unwrap();
     let mut stale = begin(&store, update(&first)).await;
-    put(&store, "came between", Overwrite).await.unwrap();
+    put(&store, "concurrent", Overwrite).await.unwrap();
     assert_eq!(kind(stale.complete().await), (ErrorKind::Conflict, false));
     stale.abort().await.unwrap();
-    assert_eq!((strict.objects()[0].1.as_str(), strict.open_uploads()), ("came between", 0));
+    assert_eq!((storage.objects()[0].1.as_str(), storage.open_uploads()), ("concurrent", 0));
 }
 
 #[tokio::test]
-async fn an_upload_goes_on_where_it_broke_off() {
-    let (strict, double, store) = bucket().await;
+async fn an_interrupted_upload_continues_from_the_stored_size() {
+    let (storage, double, store) = bucket().await;
     let whole = content(4 * QUARTER + 10);
     let mut upload = begin(&store, Create).await;
-    strict.fail(Method::PUT, "upload_id", Fault::Kept(QUARTER));
-    strict.fail(Method::PUT, "upload_id", Fault::Status(503));
-    strict.fail(Method::PUT, "upload_id", Fault::Kept(0));
+    storage.fail(Method::PUT, "upload_id", Fault::Partial(QUARTER));
+    storage.fail(Method::PUT, "upload_id", Fault::Status(503));
+    storage.fail(Method::PUT, "upload_id", Fault::Partial(0));
     upload.put_part(whole.clone().into()).await.unwrap();
     let ranges: Vec<_> = (1..double.requests().len())
         .map(|at| double.request(at, |request| request.headers()["content-range"].to_str().unwrap().to_owned()))
         .collect();
-    // The status is asked once more where it was answered with a failure.
+    // A failed request for the status is repeated.
     let (all, rest) = (format!("bytes 0-{}/*", 4 * QUARTER - 1), format!("bytes {QUARTER}-{}/*", 4 * QUARTER - 1));
     assert_eq!(ranges, [&all, "bytes */*", "bytes */*", "bytes */*", &rest]);
-    strict.fail(Method::PUT, "upload_id", Fault::Lost);
+    storage.fail(Method::PUT, "upload_id", Fault::Lost);
     upload.complete().await.unwrap();
-    assert!(strict.objects()[0].1 == whole);
+    assert!(storage.objects()[0].1 == whole);
 }
 
 #[tokio::test]
-async fn an_upload_whose_last_answer_was_lost_is_known_by_its_status() {
-    for fault in [Fault::Lost, Fault::Kept(3), Fault::Status(503)] {
-        let (strict, double, store) = bucket().await;
+async fn a_lost_response_of_the_last_chunk_is_resolved_by_the_status() {
+    for fault in [Fault::Lost, Fault::Partial(3), Fault::Status(503)] {
+        let (storage, double, store) = bucket().await;
         let mut upload = begin(&store, Create).await;
         upload.put_part("0123456789".into()).await.unwrap();
-        strict.fail(Method::PUT, "upload_id", fault);
+        storage.fail(Method::PUT, "upload_id", fault);
         let result = upload.complete().await.unwrap();
-        assert_eq!(strict.objects()[0].1, "0123456789");
+        assert_eq!(storage.objects()[0].1, "0123456789");
         assert_eq!(store.head(&at("a")).await.unwrap().e_tag, result.e_tag);
         drop(double);
     }
 }
 
 #[tokio::test]
-async fn an_upload_that_never_ends_is_given_up_and_tells_that_it_may_be_there() {
-    let (strict, _double, store) = bucket().await;
+async fn a_failed_last_chunk_has_an_unknown_outcome() {
+    let (storage, _double, store) = bucket().await;
     let mut upload = begin(&store, Overwrite).await;
     for _ in 0..20 {
-        strict.fail(Method::PUT, "upload_id", Fault::Status(503));
+        storage.fail(Method::PUT, "upload_id", Fault::Status(503));
     }
     let large = upload.put_part(content(2 * QUARTER).into()).await;
-    assert_eq!(kind(large), (ErrorKind::Unavailable, false), "no part is ever seen");
-    assert!(upload.complete().await.is_err(), "a part is not there");
+    assert_eq!(kind(large), (ErrorKind::Unavailable, false), "parts are invisible");
+    assert!(upload.complete().await.is_err(), "a part is missing");
     let mut small = begin(&store, Overwrite).await;
     small.put_part("x".into()).await.unwrap();
     assert_eq!(kind(small.complete().await), (ErrorKind::Unavailable, true));
 }
 
 #[tokio::test]
-async fn a_part_that_nobody_waited_for_to_its_end_is_not_forgotten() {
-    let (strict, _double, store) = bucket().await;
+async fn complete_fails_if_a_part_was_not_awaited() {
+    let (storage, _double, store) = bucket().await;
     let mut upload = begin(&store, Overwrite).await;
     drop(upload.put_part("lost".into()));
-    upload.put_part("kept".into()).await.unwrap();
+    upload.put_part("sent".into()).await.unwrap();
     assert_eq!(kind(upload.complete().await).0, ErrorKind::InvalidInput);
-    assert!(strict.objects().is_empty());
+    assert!(storage.objects().is_empty());
 }
 
 #[tokio::test]
 async fn an_upload_that_is_dropped_is_cancelled() {
-    let (strict, _double, store) = bucket().await;
+    let (storage, _double, store) = bucket().await;
     let mut upload = begin(&store, Overwrite).await;
     upload.put_part(content(QUARTER + 1).into()).await.unwrap();
-    assert_eq!(strict.open_uploads(), 1);
-    assert!(!format!("{upload:?}").contains("upload_id"), "whoever has the URL may write");
+    assert_eq!(storage.open_uploads(), 1);
+    assert!(!format!("{upload:?}").contains("upload_id"), "the URL is a secret");
     drop(upload);
     for _ in 0..500 {
-        if strict.open_uploads() == 0 {
+        if storage.open_uploads() == 0 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    assert_eq!((strict.open_uploads(), strict.objects().len()), (0, 0));
+    assert_eq!((storage.open_uploads(), storage.objects().len()), (0, 0));
 }

@@ -1,8 +1,8 @@
-//! Multipart writes, under a condition where one is wanted.
+//! Multipart uploads, with an optional condition.
 //!
-//! Cloud Storage takes the content in order and in multiples of 256 KiB, while parts come in any order and
-//! size. So parts are queued as they are handed over, whoever waits for one sends those before it too, and
-//! what makes no full chunk waits for more.
+//! Cloud Storage accepts content in order and in multiples of 256 KiB, while parts have any size and are awaited in
+//! any order. So parts are queued when they are put; the task that waits for a part also sends the parts before it;
+//! bytes that do not fill a chunk wait for the next part.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,85 +18,88 @@ use parking_lot::Mutex;
 use super::resource::Resource;
 use super::session::{CHUNK, Progress, Session};
 
-/// An upload that has begun. If it is dropped before its end, it is cancelled where a runtime still runs;
-/// else what it has sent is never seen, and goes after a week.
+/// An open upload. If it is dropped before its end, it is cancelled if a runtime is still running; otherwise the
+/// bytes it sent stay invisible and are deleted after a week.
 #[derive(Debug)]
 pub(super) struct GcsUpload {
     session: Session,
     shared: Arc<Shared>,
-    handed: usize,
+    /// The number of parts that were put.
+    part_count: usize,
     open: bool,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Parts that are not in the line yet, in their order.
+    /// Parts that are not in `content` yet, in their order.
     queue: Mutex<VecDeque<PutPayload>>,
-    line: tokio::sync::Mutex<Line>,
+    content: tokio::sync::Mutex<Content>,
 }
 
-/// What of the content is known to be kept, and what comes next.
+/// The content: how much Cloud Storage has stored, and the bytes after that.
 #[derive(Debug, Default)]
-struct Line {
-    /// So many bytes are kept.
-    kept: u64,
-    /// What comes behind them.
-    held: VecDeque<Bytes>,
-    /// Parts whose content is in `held`, or kept.
-    taken: usize,
-    /// Parts whose sender has heard that they are well.
-    settled: usize,
-    /// Has something been sent of which nothing was heard?
-    doubtful: bool,
+struct Content {
+    /// The number of bytes that Cloud Storage has stored.
+    stored: u64,
+    /// The bytes after those.
+    unsent: VecDeque<Bytes>,
+    /// The number of parts whose bytes are in `unsent` or stored.
+    dequeued_parts: usize,
+    /// The number of parts whose sender received a success.
+    completed_parts: usize,
+    /// Whether bytes were sent without a response, so that `stored` may be too low.
+    uncertain: bool,
 }
 
 impl GcsUpload {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, shared: Arc::default(), handed: 0, open: true }
+        Self { session, shared: Arc::default(), part_count: 0, open: true }
     }
 }
 
 impl Shared {
-    /// Sends what is before part `place`, and the part.
-    async fn send(&self, session: &Session, place: usize) -> Result<()> {
-        let mut line = self.line.lock().await;
-        while line.taken <= place {
+    /// Sends the part with this index and all parts before it.
+    async fn send(&self, session: &Session, index: usize) -> Result<()> {
+        let mut content = self.content.lock().await;
+        while content.dequeued_parts <= index {
             let Some(part) = self.queue.lock().pop_front() else { break };
-            line.held.extend(part);
-            line.taken += 1;
+            content.unsent.extend(part);
+            content.dequeued_parts += 1;
         }
-        match line.deliver(session, None).await {
+        match content.send_chunks(session, None).await {
             Ok(None) => {
-                line.settled += 1;
+                content.completed_parts += 1;
                 Ok(())
             }
-            Ok(Some(_)) => Err(Error::internal("Cloud Storage ended an upload before its end").into()),
-            Err(error) => Err(unseen(error).into()),
+            Ok(Some(_)) => {
+                Err(Error::internal("Cloud Storage completed an upload before the last chunk was sent").into())
+            }
+            Err(error) => Err(without_unknown_outcome(error).into()),
         }
     }
 }
 
-/// Whatever became of a chunk, nobody sees it.
-fn unseen(error: Error) -> Error {
+/// A chunk before the last has no visible effect, so its outcome is not unknown.
+fn without_unknown_outcome(error: Error) -> Error {
     match error.outcome_unknown() {
         true => Error::new(error.kind(), "a part of the object could not be sent").with_source(error),
         false => error,
     }
 }
 
-impl Line {
+impl Content {
     fn length(&self) -> u64 {
-        self.held.iter().map(|piece| piece.len() as u64).sum()
+        self.unsent.iter().map(|piece| piece.len() as u64).sum()
     }
 
-    /// What is to be sent next. The last byte waits until it is known whether it is the last: so the end is
-    /// never told without content, which would ask for the status instead.
+    /// The next chunk. Without `total` the last byte is held back, so that the last chunk is never empty: an empty
+    /// chunk would be a request for the status.
     fn chunk(&self, total: Option<u64>) -> PutPayload {
         let mut left = match total {
             Some(_) => self.length(),
             None => self.length().saturating_sub(1) / CHUNK * CHUNK,
         };
-        let pieces = self.held.iter().map_while(|piece| {
+        let pieces = self.unsent.iter().map_while(|piece| {
             let size = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
             left -= size as u64;
             (size > 0 || left > 0).then(|| piece.slice(..size))
@@ -104,141 +107,150 @@ impl Line {
         pieces.filter(|piece| !piece.is_empty()).collect()
     }
 
-    /// Takes away what is kept now. Errors: `Internal`, where that cannot be.
-    fn keep(&mut self, kept: u64) -> isobar_abstraction::Result<()> {
-        let more = kept.checked_sub(self.kept).filter(|more| *more <= self.length());
+    /// Removes the bytes that are stored now. Errors: `Internal` for a number that is impossible.
+    fn set_stored(&mut self, stored: u64) -> isobar_abstraction::Result<()> {
+        let more = stored.checked_sub(self.stored).filter(|more| *more <= self.length());
         let Some(mut more) = more else {
-            let (before, message) = (self.kept, "Cloud Storage keeps another part of the content than was sent");
-            return Err(Error::internal(format!("{message}: {kept} bytes behind {before}")));
+            let (before, sent) = (self.stored, self.length());
+            let message = "Cloud Storage reports an impossible size of an upload";
+            return Err(Error::internal(format!(
+                "{message}: {stored} bytes stored, of {before} before and {sent} sent"
+            )));
         };
-        self.kept = kept;
-        while let Some(piece) = self.held.front_mut().filter(|_| more > 0) {
+        self.stored = stored;
+        while let Some(piece) = self.unsent.front_mut().filter(|_| more > 0) {
             let size = usize::try_from(more).unwrap_or(usize::MAX).min(piece.len());
             more -= size as u64;
             let _sent = piece.split_to(size);
             if piece.is_empty() {
-                self.held.pop_front();
+                self.unsent.pop_front();
             }
         }
-        self.held.retain(|piece| !piece.is_empty());
+        self.unsent.retain(|piece| !piece.is_empty());
         Ok(())
     }
 
-    /// Sends what makes full chunks; where `total` is known all of it, and answers the object then.
+    /// Sends all full chunks; with `total` sends all bytes and returns the object.
     ///
-    /// What breaks off goes on where Cloud Storage says, as often as the client allows.
-    async fn deliver(&mut self, session: &Session, total: Option<u64>) -> isobar_abstraction::Result<Option<Resource>> {
+    /// After a failure it continues from the size that Cloud Storage reports, with as many retries as the client allows.
+    async fn send_chunks(
+        &mut self,
+        session: &Session,
+        total: Option<u64>,
+    ) -> isobar_abstraction::Result<Option<Resource>> {
         let mut retries = 0;
         loop {
-            let broken = match self.step(session, total).await? {
+            let error = match self.step(session, total).await? {
                 Step::Done(resource) => return Ok(Some(resource)),
-                Step::Enough => return Ok(None),
-                Step::Further => {
+                Step::NothingToSend => return Ok(None),
+                Step::Progressed => {
                     retries = 0;
                     continue;
                 }
-                Step::Known => continue,
-                Step::Nowhere => Error::new(ErrorKind::Unavailable, "Cloud Storage keeps nothing of an upload"),
-                Step::Broken(error) => error,
+                Step::Synchronized => continue,
+                Step::Stalled => Error::new(ErrorKind::Unavailable, "Cloud Storage stores no more bytes of an upload"),
+                Step::Interrupted(error) => error,
             };
             retries += 1;
             if !session.client().pause(retries).await {
-                return Err(broken);
+                return Err(error);
             }
         }
     }
 
     async fn step(&mut self, session: &Session, total: Option<u64>) -> isobar_abstraction::Result<Step> {
-        let before = self.kept;
-        if self.doubtful {
-            return self.ask(session, total).await;
+        let before = self.stored;
+        if self.uncertain {
+            return self.synchronize(session, total).await;
         }
         let chunk = self.chunk(total);
         if total.is_none() && chunk.content_length() == 0 {
-            return Ok(Step::Enough);
+            return Ok(Step::NothingToSend);
         }
-        // Until an answer is here, even if nobody waits for it any more.
-        self.doubtful = true;
-        match session.send(self.kept, chunk, total).await {
-            Ok(Ok(progress)) => self.progressed(before, progress),
+        // Stays set if this future is dropped before the response.
+        self.uncertain = true;
+        match session.send(self.stored, chunk, total).await {
+            Ok(Ok(progress)) => self.apply(before, progress),
             Ok(Err(service_error)) if service_error.decision == RetryDecision::Failed => {
-                Ok(Step::Broken(session.error(&service_error)))
+                Ok(Step::Interrupted(session.error(&service_error)))
             }
             Ok(Err(service_error)) => {
-                self.doubtful = service_error.uncertain;
+                self.uncertain = service_error.uncertain;
                 Err(session.error(&service_error))
             }
-            Err(error) if error.is_retryable() => Ok(Step::Broken(error)),
+            Err(error) if error.is_retryable() => Ok(Step::Interrupted(error)),
             Err(error) => Err(error),
         }
     }
 
-    /// Asks what has become of what was sent.
-    async fn ask(&mut self, session: &Session, total: Option<u64>) -> isobar_abstraction::Result<Step> {
-        let in_doubt = |error: Error| if total.is_some() { error.with_outcome_unknown() } else { error };
-        match session.status(total).await.map_err(in_doubt)? {
-            Ok(progress) => Ok(match self.progressed(self.kept, progress)? {
-                Step::Nowhere => Step::Known,
+    /// Requests how much is stored after an uncertain request.
+    async fn synchronize(&mut self, session: &Session, total: Option<u64>) -> isobar_abstraction::Result<Step> {
+        let mark_unknown = |error: Error| if total.is_some() { error.with_outcome_unknown() } else { error };
+        match session.status(total).await.map_err(mark_unknown)? {
+            Ok(progress) => Ok(match self.apply(self.stored, progress)? {
+                Step::Stalled => Step::Synchronized,
                 other => other,
             }),
-            // Nothing was written.
+            // The condition does not hold, so the object was not written.
             Err(service_error) if service_error.status() == StatusCode::PRECONDITION_FAILED => {
                 Err(session.error(&service_error))
             }
-            Err(service_error) => Err(in_doubt(session.error(&service_error))),
+            Err(service_error) => Err(mark_unknown(session.error(&service_error))),
         }
     }
 
-    fn progressed(&mut self, before: u64, progress: Progress) -> isobar_abstraction::Result<Step> {
-        self.doubtful = false;
+    fn apply(&mut self, before: u64, progress: Progress) -> isobar_abstraction::Result<Step> {
+        self.uncertain = false;
         Ok(match progress {
             Progress::Done(resource) => Step::Done(resource),
-            Progress::Kept(kept) => {
-                self.keep(kept)?;
-                if kept > before { Step::Further } else { Step::Nowhere }
+            Progress::Stored(stored) => {
+                self.set_stored(stored)?;
+                if stored > before { Step::Progressed } else { Step::Stalled }
             }
         })
     }
 }
 
-/// What came of one request of an upload.
+/// The result of one request of an upload.
 enum Step {
     Done(Resource),
-    /// There is nothing to send.
-    Enough,
-    /// More is kept than before.
-    Further,
-    /// What is kept is known again.
-    Known,
-    /// No more is kept than before.
-    Nowhere,
-    Broken(Error),
+    /// There is no full chunk to send.
+    NothingToSend,
+    /// More bytes are stored than before.
+    Progressed,
+    /// The number of stored bytes is known again.
+    Synchronized,
+    /// No more bytes are stored than before.
+    Stalled,
+    /// The request failed and may be retried.
+    Interrupted(Error),
 }
 
 #[async_trait]
 impl MultipartUpload for GcsUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let place = self.handed;
-        self.handed += 1;
+        let index = self.part_count;
+        self.part_count += 1;
         self.shared.queue.lock().push_back(data);
         let (session, shared) = (self.session.clone(), Arc::clone(&self.shared));
-        Box::pin(async move { shared.send(&session, place).await })
+        Box::pin(async move { shared.send(&session, index).await })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
         if !self.open {
-            return Err(Error::invalid_input("the upload has ended").into());
+            return Err(Error::invalid_input("the upload was completed or aborted already").into());
         }
-        let mut line = self.shared.line.lock().await;
-        if line.settled != self.handed {
-            return Err(Error::invalid_input("a part of the upload was not sent to its end").into());
+        let mut content = self.shared.content.lock().await;
+        if content.completed_parts != self.part_count {
+            return Err(Error::invalid_input("a part was not sent: await each `put_part` before `complete`").into());
         }
-        let total = line.kept + line.length();
-        let silent = || Error::internal("Cloud Storage ended an upload without its object").with_outcome_unknown();
-        let resource = line.deliver(&self.session, Some(total)).await?.ok_or_else(silent)?;
+        let total = content.stored + content.length();
+        let no_object =
+            || Error::internal("Cloud Storage completed an upload without returning the object").with_outcome_unknown();
+        let resource = content.send_chunks(&self.session, Some(total)).await?.ok_or_else(no_object)?;
         self.open = false;
         if resource.size().is_ok_and(|size| size != total) {
-            let message = "Cloud Storage made an object of another size than was sent: write it anew";
+            let message = "the stored object has another size than the content: write it again";
             return Err(Error::internal(message).with_outcome_unknown().into());
         }
         Ok(resource.written()?)
@@ -255,7 +267,7 @@ impl Drop for GcsUpload {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.open {
             let session = self.session.clone();
-            // Nobody waits for its end, and what it leaves is never seen.
+            // No caller waits for the result, and an upload that is not cancelled stays invisible.
             runtime.spawn(async move { session.cancel().await });
         }
     }

@@ -1,35 +1,35 @@
-//! Where a service is reached, and whether it is Google's own.
+//! Endpoints of services, and whether they receive tokens.
 
 use isobar_abstraction::Result;
 use isobar_abstraction::driver::Environment;
 use isobar_rest::check_endpoint;
 use url::Url;
 
-/// What a request to a service shows.
+/// The authentication of requests to a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
-    /// The token of who we are.
+    /// A token of the app's credentials.
     Identity,
-    /// Nothing: it is an emulator, and a token is nobody's business there.
+    /// No authentication, for emulators: they must not receive a token.
     Anonymous,
 }
 
-/// A service's address.
+/// The address of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// Without a slash at its end, such as `https://firestore.googleapis.com`.
+    /// The base URL without a trailing slash, such as `https://firestore.googleapis.com`.
     pub(crate) url: String,
     pub(crate) access: Access,
 }
 
 impl Endpoint {
-    /// One of Google's own.
+    /// An endpoint of Google.
     pub(super) fn of_google(url: &str) -> Self {
         Self { url: url.to_owned(), access: Access::Identity }
     }
 
-    /// One that somebody set. A token goes to `https://` only, so what is `http://` is shown none.
-    /// Errors: `Config`, naming where it came from.
+    /// A configured endpoint. Tokens are sent by `https://` only, so an endpoint with `http://` receives none.
+    /// Errors: `Config`, naming the source `from`.
     pub(super) fn parse(from: &str, text: &str) -> Result<Self> {
         let url = check_endpoint(from, text)?;
         let access = if url.starts_with("https://") { Access::Identity } else { Access::Anonymous };
@@ -56,13 +56,14 @@ impl Emulators {
     }
 }
 
-/// `host:port`, as Google's libraries have it, or a URL.
+/// Parses `host:port`, the form that Google's libraries accept, or a URL.
 fn emulator(from: &str, text: &str) -> Result<Endpoint> {
     let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     Ok(Endpoint { url: check_endpoint(from, &url)?, access: Access::Anonymous })
 }
 
-/// May a secret be sent there, and a token come from there, in clear text? To the metadata server too.
+/// Whether secrets may be sent to this URL, and tokens received from it, without encryption: also true for the metadata
+/// server.
 pub(crate) fn is_near(url: &str) -> bool {
     let is_metadata = |url: Url| url.host_str() == Some("metadata.google.internal");
     isobar_rest::is_near(url) || Url::parse(url).is_ok_and(is_metadata)

@@ -1,14 +1,14 @@
-//! What Cloud Run and the functions framework's contract say in the environment.
+//! Settings from Cloud Run and from the contract of the functions framework.
 //!
-//! | variable | what it says |
+//! | variable | meaning |
 //! |---|---|
-//! | `PORT` | where to listen; 8080 without it |
-//! | `K_SERVICE` | the service; that this is Cloud Run |
-//! | `FUNCTION_SIGNATURE_TYPE` | `http`, `event`, `cloudevent` or `typed`: what every request is; without it HTTP |
-//! | `FUNCTION_TARGET` | the trigger that all events are for |
-//! | [`ISOBAR_EVENT_AUDIENCE`] | the audiences of the tokens that triggers are called with, with commas between them |
-//! | [`ISOBAR_EVENT_SERVICE_ACCOUNT`] | the e-mail addresses of the service accounts that may call triggers, with commas |
-//! | [`ISOBAR_EVENT_KEYS`] | where the keys are that sign those tokens; Google's without it |
+//! | `PORT` | the port to listen on; by default 8080 |
+//! | `K_SERVICE` | the service; set on Cloud Run only |
+//! | `FUNCTION_SIGNATURE_TYPE` | `http`, `event`, `cloudevent` or `typed`: the type of every request; by default `http` |
+//! | `FUNCTION_TARGET` | the trigger that receives all events |
+//! | [`ISOBAR_EVENT_AUDIENCE`] | the accepted audiences of tokens in calls of triggers, separated by commas |
+//! | [`ISOBAR_EVENT_SERVICE_ACCOUNT`] | the e-mail addresses of the service accounts that may call triggers, separated by commas |
+//! | [`ISOBAR_EVENT_KEYS`] | the URL of the keys that sign those tokens; by default Google's |
 
 use std::net::Ipv4Addr;
 
@@ -17,39 +17,39 @@ use isobar_abstraction::{Error, Result};
 
 use super::is_near;
 
-/// The variable with the audiences of tokens.
+/// The variable with the accepted audiences of tokens.
 pub const ISOBAR_EVENT_AUDIENCE: &str = "ISOBAR_EVENT_AUDIENCE";
 
-/// The variable with the service accounts that may call triggers. An audience alone proves nothing: anybody can
-/// have Google make out a token for any audience.
+/// The variable with the service accounts that may call triggers. An audience alone proves nothing: Google issues a
+/// token for any audience to any account.
 pub const ISOBAR_EVENT_SERVICE_ACCOUNT: &str = "ISOBAR_EVENT_SERVICE_ACCOUNT";
 
 /// The variable with the URL of the keys (JWKS) that sign tokens, for tests.
 pub const ISOBAR_EVENT_KEYS: &str = "ISOBAR_EVENT_KEYS";
 
-/// The keys of Google's accounts. <https://accounts.google.com/.well-known/openid-configuration>
+/// The URL of the keys of Google's accounts. <https://accounts.google.com/.well-known/openid-configuration>
 const KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
 
-/// What Cloud Run and the functions framework say in the environment.
+/// Settings from Cloud Run and the functions framework.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Where to listen.
+    /// The port to listen on.
     pub port: u16,
-    /// The service on Cloud Run.
+    /// The name of the service on Cloud Run.
     pub service: Option<String>,
     pub(crate) signature: Signature,
-    /// `FUNCTION_TARGET`.
+    /// The value of `FUNCTION_TARGET`.
     pub(crate) target: Option<String>,
     pub(crate) audiences: Vec<String>,
     pub(crate) accounts: Vec<String>,
     pub(crate) keys: String,
-    /// Pub/Sub is emulated, and this is no service: tokens, which the emulator does not send, are not asked
-    /// for, and nobody but this machine can connect.
+    /// Whether Pub/Sub is emulated outside Cloud Run: then tokens, which the emulator does not send, are not required,
+    /// and only this machine can connect.
     pub(crate) emulated: bool,
 }
 
-/// What every request is.
+/// The type of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Signature {
     #[default]
@@ -88,7 +88,7 @@ impl Settings {
         })
     }
 
-    /// The address to listen on: for everybody on Cloud Run, whose front end alone can reach it.
+    /// The address to listen on: all interfaces, or loopback with an emulator. On Cloud Run only its front end connects.
     pub(crate) fn address(&self) -> Ipv4Addr {
         if self.emulated { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }
     }
@@ -106,13 +106,13 @@ fn signature(environment: &Environment) -> Result<Signature> {
         Some("typed") => Signature::Typed,
         Some(other) => {
             let other = other.escape_debug();
-            let wanted = "http, event, cloudevent or typed";
-            return Err(Error::config(format!("FUNCTION_SIGNATURE_TYPE is `{other}`; it must be {wanted}")));
+            let expected = "http, event, cloudevent or typed";
+            return Err(Error::config(format!("FUNCTION_SIGNATURE_TYPE is `{other}`; it must be {expected}")));
         }
     };
     if signature != Signature::Http && environment.var("FUNCTION_TARGET").is_none() {
         return Err(Error::config(
-            "FUNCTION_SIGNATURE_TYPE is set, and FUNCTION_TARGET does not name the trigger that events are for",
+            "FUNCTION_SIGNATURE_TYPE is set without FUNCTION_TARGET: set it to the name of the trigger",
         ));
     }
     Ok(signature)

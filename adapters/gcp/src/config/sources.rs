@@ -1,4 +1,4 @@
-//! Where credentials may come from.
+//! Sources of credentials.
 
 use std::path::PathBuf;
 
@@ -8,29 +8,29 @@ use isobar_rest::check_endpoint;
 
 use super::is_near;
 
-/// The metadata server of every machine on Google Cloud.
+/// The URL of the metadata server on Google Cloud.
 const METADATA: &str = "http://metadata.google.internal";
 
 /// IAM's Service Account Credentials API.
 const IAM: &str = "https://iamcredentials.googleapis.com";
 
-/// The sources that the environment names. What is `None` is not asked.
+/// The sources that the environment names. A source of `None` is not used.
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
-    /// What `GOOGLE_APPLICATION_CREDENTIALS` names.
+    /// The file that `GOOGLE_APPLICATION_CREDENTIALS` names.
     pub(crate) file: Option<PathBuf>,
-    /// What `gcloud auth application-default login` leaves. It may not be there.
-    pub(crate) person: Option<PathBuf>,
-    /// The metadata server, without a slash at its end.
+    /// The file that `gcloud auth application-default login` writes. It may be missing.
+    pub(crate) user: Option<PathBuf>,
+    /// The URL of the metadata server, without a trailing slash.
     pub(crate) metadata: Option<String>,
-    /// Who signs for an account whose key is not here.
+    /// The URL of IAM, which signs for an account whose key is not available.
     pub(crate) iam: String,
 }
 
-/// None.
+/// No sources.
 impl Default for Sources {
     fn default() -> Self {
-        Self { file: None, person: None, metadata: None, iam: IAM.to_owned() }
+        Self { file: None, user: None, metadata: None, iam: IAM.to_owned() }
     }
 }
 
@@ -38,14 +38,14 @@ impl Sources {
     /// Errors: `Config`, naming the variable.
     pub(super) fn from_environment(environment: &Environment) -> Result<Self> {
         let file = environment.var("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from);
-        // A service has its own identity and no person.
+        // A service on Cloud Run has its own identity.
         let hosted = environment.var("K_SERVICE").is_some();
-        let person = if hosted { None } else { person(environment) };
-        Ok(Self { file, person, metadata: Some(metadata(environment)?), ..Self::default() })
+        let user = if hosted { None } else { user(environment) };
+        Ok(Self { file, user, metadata: Some(metadata(environment)?), ..Self::default() })
     }
 }
 
-fn person(environment: &Environment) -> Option<PathBuf> {
+fn user(environment: &Environment) -> Option<PathBuf> {
     let folder = match (environment.var("CLOUDSDK_CONFIG"), environment.var("APPDATA"), environment.var("HOME")) {
         (Some(folder), ..) => PathBuf::from(folder),
         (None, Some(data), _) => PathBuf::from(data).join("gcloud"),
@@ -55,14 +55,17 @@ fn person(environment: &Environment) -> Option<PathBuf> {
 }
 
 fn metadata(environment: &Environment) -> Result<String> {
-    // As Google's libraries have it: a host, with or without a port.
+    // The form that Google's libraries accept: a host, with or without a port.
     let variable = "GCE_METADATA_HOST";
     let Some(host) = environment.var(variable) else { return Ok(METADATA.to_owned()) };
     let endpoint = check_endpoint(variable, &format!("http://{host}"))?;
     if is_near(&endpoint) {
         return Ok(endpoint);
     }
-    Err(Error::config(format!("{variable} must be a loopback, link-local or private address")))
+    Err(Error::config(format!(
+        "{variable} is `{}`; it must be a loopback, link-local or private address",
+        host.escape_debug()
+    )))
 }
 
 #[cfg(test)]
@@ -75,19 +78,19 @@ mod tests {
     }
 
     #[test]
-    fn a_service_asks_no_person() {
+    fn a_service_does_not_use_a_users_credentials() {
         let laptop = of(&[("HOME", "/home/ada")]).unwrap();
         let file = "/home/ada/.config/gcloud/application_default_credentials.json";
-        assert_eq!(laptop.person, Some(PathBuf::from(file)));
+        assert_eq!(laptop.user, Some(PathBuf::from(file)));
         assert_eq!(laptop.metadata.as_deref(), Some("http://metadata.google.internal"));
         let service = of(&[("HOME", "/root"), ("K_SERVICE", "app")]).unwrap();
-        assert!(service.person.is_none() && service.metadata.is_some());
+        assert!(service.user.is_none() && service.metadata.is_some());
         let moved = of(&[("CLOUDSDK_CONFIG", "/c"), ("HOME", "/home/ada")]).unwrap();
-        assert_eq!(moved.person, Some(PathBuf::from("/c/application_default_credentials.json")));
+        assert_eq!(moved.user, Some(PathBuf::from("/c/application_default_credentials.json")));
     }
 
     #[test]
-    fn tokens_come_from_nearby_only() {
+    fn the_metadata_server_must_be_nearby() {
         assert_eq!(of(&[("GCE_METADATA_HOST", "127.0.0.1:8080")]).unwrap().metadata.unwrap(), "http://127.0.0.1:8080");
         for afar in ["8.8.8.8", "metadata.example", "a b", "u@127.0.0.1"] {
             assert!(of(&[("GCE_METADATA_HOST", afar)]).unwrap_err().message().contains("GCE_METADATA_HOST"), "{afar}");

@@ -7,9 +7,9 @@ fn config(vars: &[(&str, &str)]) -> Result<GcpConfig> {
     GcpConfig::from_environment(&vars.iter().fold(Environment::default(), with_var))
 }
 
-fn placed(config: &GcpConfig, kind: ResourceKind, url: Option<&str>) -> Result<Placed> {
+fn placement(config: &GcpConfig, kind: ResourceKind, url: Option<&str>) -> Result<Placement> {
     let at = Location::new(kind, "links");
-    config.place(&match url {
+    config.placement(&match url {
         Some(url) => at.with_url(ResourceUrl::parse(url)?),
         None => at,
     })
@@ -20,8 +20,8 @@ fn a_resource_has_its_logical_name_after_the_prefix() {
     let config = config(&[("ISOBAR_PREFIX", "dev-"), ("GOOGLE_CLOUD_PROJECT", "p-1")]).unwrap();
     let google = |host: &str| Endpoint::of_google(&format!("https://{host}.googleapis.com"));
     assert_eq!(
-        placed(&config, ResourceKind::Table, None).unwrap(),
-        Placed::Firestore {
+        placement(&config, ResourceKind::Table, None).unwrap(),
+        Placement::Firestore {
             endpoint: google("firestore"),
             project: Some("p-1".into()),
             database: "(default)".into(),
@@ -29,31 +29,33 @@ fn a_resource_has_its_logical_name_after_the_prefix() {
         }
     );
     assert_eq!(
-        placed(&config, ResourceKind::Bucket, None).unwrap(),
-        Placed::Storage { endpoint: google("storage"), bucket: "dev-links".into() }
+        placement(&config, ResourceKind::Bucket, None).unwrap(),
+        Placement::Storage { endpoint: google("storage"), bucket: "dev-links".into() }
     );
     assert_eq!(
-        placed(&config, ResourceKind::Topic, Some("pubsub://other?project=p-2")).unwrap(),
-        Placed::PubSub { endpoint: google("pubsub"), project: Some("p-2".into()), topic: "other".into() }
+        placement(&config, ResourceKind::Topic, Some("pubsub://other?project=p-2")).unwrap(),
+        Placement::PubSub { endpoint: google("pubsub"), project: Some("p-2".into()), topic: "other".into() }
     );
 }
 
 #[test]
-fn an_emulator_is_shown_no_token() {
+fn an_emulator_receives_no_token() {
     let config =
         config(&[("FIRESTORE_EMULATOR_HOST", "127.0.0.1:8081"), ("STORAGE_EMULATOR_HOST", "http://localhost:1/")]);
     let config = config.unwrap();
-    let Placed::Firestore { endpoint, .. } = placed(&config, ResourceKind::Table, None).unwrap() else { panic!() };
+    let Placement::Firestore { endpoint, .. } = placement(&config, ResourceKind::Table, None).unwrap() else {
+        panic!()
+    };
     assert_eq!(endpoint, Endpoint { url: "http://127.0.0.1:8081".into(), access: Access::Anonymous });
-    let Placed::Storage { endpoint, .. } = placed(&config, ResourceKind::Bucket, None).unwrap() else { panic!() };
+    let Placement::Storage { endpoint, .. } = placement(&config, ResourceKind::Bucket, None).unwrap() else { panic!() };
     assert_eq!(endpoint, Endpoint { url: "http://localhost:1".into(), access: Access::Anonymous });
-    let near = placed(&config, ResourceKind::Topic, Some("pubsub://abc?endpoint=http://127.0.0.1:9")).unwrap();
-    let Placed::PubSub { endpoint, .. } = near else { panic!() };
+    let near = placement(&config, ResourceKind::Topic, Some("pubsub://abc?endpoint=http://127.0.0.1:9")).unwrap();
+    let Placement::PubSub { endpoint, .. } = near else { panic!() };
     assert_eq!(endpoint.access, Access::Anonymous);
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_name() {
+fn an_error_names_the_wrong_setting() {
     for (vars, named) in [
         ([("ISOBAR_PREFIX", "9-")], "ISOBAR_PREFIX"),
         ([("GOOGLE_CLOUD_PROJECT", "a b")], "GOOGLE_CLOUD_PROJECT"),
@@ -73,7 +75,7 @@ fn what_is_wrong_is_told_with_its_name() {
         (ResourceKind::Topic, "pubsub://9ab"),
     ] {
         assert_eq!(
-            placed(&config, kind, Some(url)).unwrap_err().kind(),
+            placement(&config, kind, Some(url)).unwrap_err().kind(),
             isobar_abstraction::ErrorKind::Config,
             "{url}"
         );

@@ -53,7 +53,7 @@ pub(super) fn find(sources: &Sources) -> Result<Kind> {
             Err(error) => Err(unreadable(path, error)),
         };
     }
-    let Some(path) = &sources.person else { return Ok(Kind::Machine) };
+    let Some(path) = &sources.user else { return Ok(Kind::Machine) };
     match std::fs::read(path) {
         Ok(text) => parse(&path.display().to_string(), &text),
         Err(error) if [IoErrorKind::NotFound, IoErrorKind::NotADirectory].contains(&error.kind()) => Ok(Kind::Machine),

@@ -6,7 +6,7 @@ use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Body, Error, Result};
 
 use crate::GcpConfig;
-use crate::config::{Placed, Settings, Signature};
+use crate::config::{Placement, Settings, Signature};
 
 /// What no app's route can be: isobar's own.
 const OURS: &str = "/.isobar";
@@ -50,7 +50,7 @@ impl Kind {
 
 /// The bucket of Cloud Storage behind a bucket, and the topic of its events.
 pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
-    let Placed::Storage { bucket, .. } = config.place(at)? else {
+    let Placement::Storage { bucket, .. } = config.placement(at)? else {
         return Err(Error::config(format!("{at} is not in Cloud Storage")));
     };
     let url = ResourceUrl::parse(&format!("pubsub://{}", Derived::Events.of(&bucket)))?;
@@ -82,8 +82,8 @@ pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()>
     for trigger in manifest.objects() {
         let bucket = config.location(ResourceKind::Bucket, &trigger.bucket);
         // A bucket of another provider has no events here.
-        if config.place(&bucket).is_ok() {
-            config.place(&events_of(config, &bucket)?.1)?;
+        if config.placement(&bucket).is_ok() {
+            config.placement(&events_of(config, &bucket)?.1)?;
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ use super::outgoing::Entry;
 use super::publisher::Publisher;
 use super::wire::{ATTEMPTS, Carried, DUE, FOR, copy, written};
 use crate::State;
-use crate::config::Placed;
+use crate::config::Placement;
 
 /// Publishes a copy that is due after `wait`, for one subscription: its name
 /// without the project. `attempt` is how often the message was delivered.
@@ -32,7 +32,7 @@ pub(crate) async fn again(
     wait: Duration,
     attempt: u32,
 ) -> Result<()> {
-    let Placed::PubSub { endpoint, project, topic } = state.config.place(at)? else { return Err(no_topic(at)) };
+    let Placement::PubSub { endpoint, project, topic } = state.config.placement(at)? else { return Err(no_topic(at)) };
     let due = later(state.clock.now(), wait);
     let mut copy = copy(message);
     copy.say(ATTEMPTS, attempt.to_string());
@@ -67,19 +67,19 @@ pub(crate) async fn bury(
 
 /// Where the dead letters go, and the name of what they come from.
 fn grave(state: &Arc<State>, at: &Location) -> Result<(Publisher, String)> {
-    let (placed, source) = match state.config.place(at)? {
-        Placed::PubSub { endpoint, project, topic } => {
+    let (placed, source) = match state.config.placement(at)? {
+        Placement::PubSub { endpoint, project, topic } => {
             let grave = Derived::DeadLetters.of(&topic);
-            (Placed::PubSub { endpoint, project, topic: grave }, topic)
+            (Placement::PubSub { endpoint, project, topic: grave }, topic)
         }
-        Placed::Storage { bucket, .. } => {
+        Placement::Storage { bucket, .. } => {
             let grave = Derived::DeadLetters.of(&Derived::Events.of(&bucket));
             let url = ResourceUrl::parse(&format!("pubsub://{grave}"))?;
-            (state.config.place(&Location::new(ResourceKind::Topic, at.name()).with_url(url))?, bucket)
+            (state.config.placement(&Location::new(ResourceKind::Topic, at.name()).with_url(url))?, bucket)
         }
-        Placed::Firestore { .. } => return Err(no_topic(at)),
+        Placement::Firestore { .. } => return Err(no_topic(at)),
     };
-    let Placed::PubSub { endpoint, project, topic } = placed else { return Err(no_topic(at)) };
+    let Placement::PubSub { endpoint, project, topic } = placed else { return Err(no_topic(at)) };
     Ok((Publisher::new(Arc::clone(state), endpoint, project, topic), source))
 }
 

@@ -1,4 +1,4 @@
-//! Signed URLs, held against the words of Google's documentation and the signatures of its own libraries.
+//! Signed URLs, verified by a second implementation written from Google's documentation.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::*;
 
 const KEY: &str = include_str!("../../credentials/tests/key.pem");
 
-/// A file of credentials, removed with this value.
+/// A temporary file of credentials, deleted on drop.
 struct File(PathBuf);
 
 impl File {
@@ -43,19 +43,19 @@ fn signing(file: &File, emulator: Option<&str>) -> Arc<dyn Blob> {
     let environment = Environment::default().with_var("GOOGLE_APPLICATION_CREDENTIALS", file.0.to_str().unwrap());
     let environment = emulator.into_iter().fold(environment, |it, url| it.with_var("STORAGE_EMULATOR_HOST", url));
     let config = GcpConfig::from_environment(&environment).unwrap();
-    // An app's own clock is no matter.
+    // The clock of the app must not matter.
     let state = GcpProvider::with_clock(config, Arc::new(ManualClock::default())).0;
     open(&state, &Location::new(ResourceKind::Bucket, "pages")).unwrap()
 }
 
-/// Refuses what the documentation of signed URLs would: written from it, and not from what signs.
+/// Verifies a signed URL as documented; shares no code with the implementation.
 fn verify(method: &str, url: &str) -> Vec<(String, String)> {
     let (place, query) = url.split_once('?').unwrap();
     let (_, rest) = place.split_once("://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
     let (signed, signature) = query.rsplit_once("&X-Goog-Signature=").unwrap();
-    let encode = |text: &str, kept: &str| {
-        let encode = |it: char| match it.is_ascii_alphanumeric() || kept.contains(it) {
+    let encode = |text: &str, unescaped: &str| {
+        let encode = |it: char| match it.is_ascii_alphanumeric() || unescaped.contains(it) {
             true => it.to_string(),
             false => utf8_percent_encode(it.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC).to_string(),
         };
@@ -96,7 +96,7 @@ fn request(stored: &str, access: SignedAccess, expires_in: Duration) -> SignRequ
 }
 
 #[tokio::test]
-async fn what_is_signed_is_what_a_service_verifies() {
+async fn a_signed_url_passes_an_independent_verification() {
     let file = File::new();
     let google = signing(&file, None);
     for name in ["a", "a b/c+d", "\u{e9}/\u{1f600}.png", "a?b=c&d#e", "100%25", "~$a:@b;,", "'\"<>"] {
@@ -113,12 +113,12 @@ async fn what_is_signed_is_what_a_service_verifies() {
 }
 
 #[tokio::test]
-async fn a_url_lasts_as_long_as_it_is_asked_to_by_the_machines_clock() {
+async fn a_url_expires_as_requested_by_the_real_time() {
     let file = File::new();
     let google = signing(&file, None);
-    for (lasts, seconds) in [(1, "1"), (60, "60"), (604_800, "604800")] {
+    for (expires_in, seconds) in [(1, "1"), (60, "60"), (604_800, "604800")] {
         let before = Utc::now() - TimeDelta::seconds(1);
-        let signed = google.sign(&request("a", SignedAccess::Get, Duration::from_secs(lasts))).await.unwrap();
+        let signed = google.sign(&request("a", SignedAccess::Get, Duration::from_secs(expires_in))).await.unwrap();
         let pairs = verify("GET", &signed.url);
         assert_eq!(pairs[3].1, seconds);
         let time = NaiveDateTime::parse_from_str(&pairs[2].1, "%Y%m%dT%H%M%SZ").unwrap().and_utc();
@@ -136,7 +136,7 @@ async fn an_emulators_urls_are_signed_for_its_host_and_port() {
 }
 
 #[tokio::test]
-async fn without_credentials_nothing_is_signed() {
+async fn signing_without_credentials_is_an_error() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let environment = Environment::default()
         .with_var("STORAGE_EMULATOR_HOST", "127.0.0.1:4443")

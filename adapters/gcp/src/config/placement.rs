@@ -1,4 +1,4 @@
-//! Where a resource lives: its project and its name on Google Cloud.
+//! The placement of a resource on Google Cloud: its service, project and name.
 
 use isobar_abstraction::driver::{Location, ResourceKind};
 use isobar_abstraction::{Error, Result};
@@ -6,9 +6,9 @@ use isobar_abstraction::{Error, Result};
 use super::{Endpoint, GcpConfig};
 use crate::profile::PROFILE;
 
-/// A resource at its service. Where the project is `None` it is that of the credentials.
+/// The placement of a resource. A project of `None` means that of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Placed {
+pub(crate) enum Placement {
     /// A collection of Firestore.
     Firestore { endpoint: Endpoint, project: Option<String>, database: String, collection: String },
     /// A bucket of Cloud Storage.
@@ -17,13 +17,13 @@ pub(crate) enum Placed {
     PubSub { endpoint: Endpoint, project: Option<String>, topic: String },
 }
 
-/// What a kind of resource is on Google Cloud.
+/// The rules for a kind of resource on Google Cloud.
 struct Rule {
     scheme: &'static str,
     parameters: &'static [&'static str],
-    sizes: std::ops::RangeInclusive<usize>,
+    lengths: std::ops::RangeInclusive<usize>,
     fits: fn(&str) -> bool,
-    wanted: &'static str,
+    requirement: &'static str,
 }
 
 /// Sources: Firestore "Quotas and limits", Cloud Storage "About buckets", Pub/Sub "Guidelines to name
@@ -33,26 +33,26 @@ fn rule(kind: ResourceKind) -> Result<Rule> {
         ResourceKind::Table => Rule {
             scheme: "firestore",
             parameters: &["project", "database", "endpoint"],
-            sizes: 1..=200,
+            lengths: 1..=200,
             fits: |name| {
                 name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
                     && !name.starts_with("__")
             },
-            wanted: "1 to 200 of a-z, A-Z, 0-9, `_` and `-`, and not begin with `__`",
+            requirement: "1 to 200 of a-z, A-Z, 0-9, `_` and `-`, and not begin with `__`",
         },
         ResourceKind::Bucket => Rule {
             scheme: "gs",
             parameters: &["endpoint"],
-            sizes: 3..=222,
+            lengths: 3..=222,
             fits: is_bucket,
-            wanted: "3 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or a digit at both ends",
+            requirement: "3 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or a digit at both ends",
         },
         ResourceKind::Topic => Rule {
             scheme: "pubsub",
             parameters: &["project", "endpoint"],
-            sizes: 3..=255,
+            lengths: 3..=255,
             fits: is_topic,
-            wanted: "3 to 255 of a-z, A-Z, 0-9 and `-_.~+%`, begin with a letter, and not with `goog`",
+            requirement: "3 to 255 of a-z, A-Z, 0-9 and `-_.~+%`, begin with a letter, and not with `goog`",
         },
         _ => return Err(kind.not_opened(PROFILE.provider)),
     })
@@ -61,9 +61,9 @@ fn rule(kind: ResourceKind) -> Result<Rule> {
 fn is_bucket(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
     let end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    let sizes =
+    let lengths =
         name.split('.').all(|label| (1..=63).contains(&label.len())) && (name.len() <= 63 || name.contains('.'));
-    name.bytes().all(fits) && end(name.bytes().next()) && end(name.bytes().last()) && sizes
+    name.bytes().all(fits) && end(name.bytes().next()) && end(name.bytes().last()) && lengths
 }
 
 fn is_topic(name: &str) -> bool {
@@ -71,7 +71,7 @@ fn is_topic(name: &str) -> bool {
     name.bytes().all(fits) && name.starts_with(|first: char| first.is_ascii_alphabetic()) && !name.starts_with("goog")
 }
 
-/// An id of a project, which may be of a domain. Errors: `Config`.
+/// Checks the id of a project, which may contain a domain. Errors: `Config`.
 pub(super) fn check_project(from: &str, project: &str) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:".contains(&byte);
     if (1..=100).contains(&project.len()) && project.bytes().all(fits) {
@@ -81,7 +81,7 @@ pub(super) fn check_project(from: &str, project: &str) -> Result<String> {
     Err(Error::config(format!("{from} is `{project}`; it must be the id of a project, of a-z, 0-9 and `-`")))
 }
 
-/// An id of a database of Firestore. Errors: `Config`.
+/// Checks the id of a database of Firestore. Errors: `Config`.
 pub(super) fn check_database(from: &str, database: &str) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if database == "(default)" || ((1..=63).contains(&database.len()) && database.bytes().all(fits)) {
@@ -92,9 +92,9 @@ pub(super) fn check_database(from: &str, database: &str) -> Result<String> {
 }
 
 impl GcpConfig {
-    /// Where a resource lives. Errors: `Config`, for another kind's URL, and a name that the service does
-    /// not take.
-    pub(crate) fn place(&self, at: &Location) -> Result<Placed> {
+    /// The placement of a resource. Errors: `Config`, for the URL of another kind, and for a name that the service
+    /// rejects.
+    pub(crate) fn placement(&self, at: &Location) -> Result<Placement> {
         let rule = rule(at.kind())?;
         let name = match at.url() {
             Some(url) if url.scheme() == rule.scheme => {
@@ -102,25 +102,27 @@ impl GcpConfig {
                 url.name().to_owned()
             }
             Some(url) => {
-                let (kind, wanted, scheme) = (at.kind(), rule.scheme, url.scheme());
-                return Err(Error::config(format!("a {kind} on Google Cloud is `{wanted}://name`, not `{scheme}://`")));
+                let (kind, expected_scheme, scheme) = (at.kind(), rule.scheme, url.scheme());
+                return Err(Error::config(format!(
+                    "a {kind} on Google Cloud is `{expected_scheme}://name`, not `{scheme}://`"
+                )));
             }
             None => format!("{}{}", self.prefix, at.name()),
         };
-        if !rule.sizes.contains(&name.len()) || !(rule.fits)(&name) {
-            let (name, wanted) = (name.escape_debug(), rule.wanted);
-            return Err(Error::config(format!("{at} is `{name}` on Google Cloud; it must be {wanted}")));
+        if !rule.lengths.contains(&name.len()) || !(rule.fits)(&name) {
+            let (name, requirement) = (name.escape_debug(), rule.requirement);
+            return Err(Error::config(format!("{at} is `{name}` on Google Cloud; it must be {requirement}")));
         }
-        self.placed(at, name)
+        self.placement_of(at, name)
     }
 
-    fn placed(&self, at: &Location, name: String) -> Result<Placed> {
+    fn placement_of(&self, at: &Location, name: String) -> Result<Placement> {
         let checked = |key: &str, check: fn(&str, &str) -> Result<String>| {
             at.parameter(key).map(|value| check(&format!("the {key} of {at}"), value)).transpose()
         };
         let project = || Ok::<_, Error>(checked("project", check_project)?.or_else(|| self.project.clone()));
         Ok(match at.kind() {
-            ResourceKind::Table => Placed::Firestore {
+            ResourceKind::Table => Placement::Firestore {
                 endpoint: endpoint(at, self.emulators.firestore.as_ref(), "https://firestore.googleapis.com")?,
                 project: project()?,
                 database: checked("database", check_database)?
@@ -128,11 +130,11 @@ impl GcpConfig {
                     .unwrap_or_else(|| "(default)".to_owned()),
                 collection: name,
             },
-            ResourceKind::Bucket => Placed::Storage {
+            ResourceKind::Bucket => Placement::Storage {
                 endpoint: endpoint(at, self.emulators.storage.as_ref(), "https://storage.googleapis.com")?,
                 bucket: name,
             },
-            ResourceKind::Topic => Placed::PubSub {
+            ResourceKind::Topic => Placement::PubSub {
                 endpoint: endpoint(at, self.emulators.pub_sub.as_ref(), "https://pubsub.googleapis.com")?,
                 project: project()?,
                 topic: name,

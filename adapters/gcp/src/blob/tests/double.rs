@@ -1,5 +1,5 @@
-//! A double of Cloud Storage that follows its documentation: generations and their conditions, resumable
-//! uploads, copies in steps. It breaks down where a test says so.
+//! A double of Cloud Storage that follows its documentation: generations and their preconditions, resumable
+//! uploads, copies in steps. It fails where a test injects a fault.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,9 +12,9 @@ use url::Url;
 
 use super::super::session::CHUNK;
 
-/// The bucket `pages`.
+/// A server with the bucket `pages`.
 #[derive(Default)]
-pub(super) struct Strict(Mutex<State>);
+pub(super) struct StorageDouble(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -34,20 +34,20 @@ struct Stored {
 struct Upload {
     name: String,
     description: Value,
-    wanted: Option<i64>,
+    precondition: Option<i64>,
     content: String,
     made: Option<Value>,
 }
 
-/// What goes wrong once.
+/// A fault that happens once.
 #[derive(Clone, Copy)]
 pub(super) enum Fault {
-    /// It is done, but the answer breaks off.
+    /// The request is applied, but its response breaks off.
     Lost,
-    /// Nothing is done.
+    /// The request is not applied and receives this status.
     Status(u16),
-    /// So many bytes of a chunk are kept before the connection breaks.
-    Kept(usize),
+    /// The connection breaks after this number of bytes of a chunk was stored.
+    Partial(usize),
 }
 
 type Answer = Response<String>;
@@ -56,24 +56,24 @@ fn answer(status: u16, body: &Value) -> Answer {
     Response::builder().status(status).header("content-type", "application/json").body(body.to_string()).unwrap()
 }
 
-fn refuse(status: u16, reason: &str, message: &str) -> Answer {
+fn service_error(status: u16, reason: &str, message: &str) -> Answer {
     answer(status, &json!({"error": {"code": status, "message": message, "errors": [{"reason": reason}]}}))
 }
 
-fn unmet() -> Answer {
-    refuse(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+fn precondition_failed() -> Answer {
+    service_error(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
 }
 
 fn absent(name: &str) -> Answer {
-    refuse(404, "notFound", &format!("No such object: pages/{name}"))
+    service_error(404, "notFound", &format!("No such object: pages/{name}"))
 }
 
 fn broken(status: u16) -> Answer {
     Response::builder().status(status).header("content-length", 10_000).body(String::new()).unwrap()
 }
 
-impl Strict {
-    /// The next request of this method whose target holds `part` fails so.
+impl StorageDouble {
+    /// Injects a fault into the next request of this method whose target contains `part`.
     pub(super) fn fail(&self, method: Method, part: &'static str, fault: Fault) {
         self.0.lock().faults.push((method, part, fault));
     }
@@ -81,9 +81,9 @@ impl Strict {
     /// The name, content and description of each object.
     pub(super) fn objects(&self) -> Vec<(String, String, Value)> {
         let state = self.0.lock();
-        let told =
+        let object =
             |(name, stored): (&String, &Stored)| (name.clone(), stored.content.clone(), stored.description.clone());
-        state.objects.iter().map(told).collect()
+        state.objects.iter().map(object).collect()
     }
 
     pub(super) fn open_uploads(&self) -> usize {
@@ -92,16 +92,16 @@ impl Strict {
 
     pub(super) fn answer(&self, request: &Request<Bytes>) -> Answer {
         let mut state = self.0.lock();
-        let target = request.uri().to_string();
-        let met = state.faults.iter().position(|(method, part, _)| method == request.method() && target.contains(part));
-        match met.map(|at| state.faults.remove(at).2) {
+        let uri = request.uri().to_string();
+        let index = state.faults.iter().position(|(method, part, _)| method == request.method() && uri.contains(part));
+        match index.map(|at| state.faults.remove(at).2) {
             None => state.answer(request, usize::MAX),
             Some(Fault::Lost) => {
                 state.answer(request, usize::MAX);
                 broken(200)
             }
-            Some(Fault::Status(status)) => refuse(status, "backendError", "Backend Error"),
-            Some(Fault::Kept(most)) => {
+            Some(Fault::Status(status)) => service_error(status, "backendError", "Backend Error"),
+            Some(Fault::Partial(most)) => {
                 state.answer(request, most);
                 broken(200)
             }
@@ -109,13 +109,13 @@ impl Strict {
     }
 }
 
-/// The name and the query of a request.
-struct Asked {
+/// The path and the query of a request.
+struct Target {
     path: String,
     query: HashMap<String, String>,
 }
 
-impl Asked {
+impl Target {
     fn of(request: &Request<Bytes>) -> Self {
         let url = Url::parse(&format!("http://x{}", request.uri())).unwrap();
         Self { path: url.path().to_owned(), query: url.query_pairs().into_owned().collect() }
@@ -125,8 +125,8 @@ impl Asked {
         self.query.get(name).cloned().unwrap_or_default()
     }
 
-    fn wanted(&self) -> Option<i64> {
-        self.query.get("ifGenerationMatch").map(|wanted| wanted.parse().unwrap())
+    fn precondition(&self) -> Option<i64> {
+        self.query.get("ifGenerationMatch").map(|precondition| precondition.parse().unwrap())
     }
 }
 
@@ -136,44 +136,44 @@ fn decoded(part: &str) -> String {
 
 impl State {
     fn answer(&mut self, request: &Request<Bytes>, most: usize) -> Answer {
-        let asked = Asked::of(request);
+        let target = Target::of(request);
         let body = String::from_utf8(request.body().to_vec()).unwrap();
-        let path = asked.path.clone();
+        let path = target.path.clone();
         if path == "/upload/storage/v1/b/pages/o" {
-            return self.upload(request, &asked, &body, most);
+            return self.upload(request, &target, &body, most);
         }
         if let Some(name) = path.strip_prefix("/pages/") {
             return self.content(request, &decoded(name));
         }
         let Some(below) = path.strip_prefix("/storage/v1/b/pages/o") else {
-            return refuse(404, "notFound", "The specified bucket does not exist.");
+            return service_error(404, "notFound", "The specified bucket does not exist.");
         };
         match (request.method(), below.split_once("/rewriteTo/b/pages/o/")) {
-            (&Method::POST, Some((from, to))) => self.rewrite(&decoded(&from[1..]), &decoded(to), &asked),
+            (&Method::POST, Some((from, to))) => self.rewrite(&decoded(&from[1..]), &decoded(to), &target),
             (&Method::DELETE, _) => self.delete(&decoded(&below[1..])),
-            _ => refuse(400, "invalid", "no such method"),
+            _ => service_error(400, "invalid", "unknown method"),
         }
     }
 
-    fn holds(&self, name: &str, wanted: Option<i64>) -> bool {
+    fn meets(&self, name: &str, precondition: Option<i64>) -> bool {
         let current = self.objects.get(name).map_or(0, |stored| stored.generation);
-        wanted.is_none_or(|wanted| wanted == current)
+        precondition.is_none_or(|precondition| precondition == current)
     }
 
-    fn write(&mut self, name: &str, content: String, description: Value, wanted: Option<i64>) -> Answer {
-        if !self.holds(name, wanted) {
-            return unmet();
+    fn write(&mut self, name: &str, content: String, description: Value, precondition: Option<i64>) -> Answer {
+        if !self.meets(name, precondition) {
+            return precondition_failed();
         }
         self.last += 1;
         let stored = Stored { generation: self.last, content, description };
-        let told = resource(name, &stored);
+        let written = resource(name, &stored);
         self.objects.insert(name.to_owned(), stored);
-        answer(200, &told)
+        answer(200, &written)
     }
 
-    fn upload(&mut self, request: &Request<Bytes>, asked: &Asked, body: &str, most: usize) -> Answer {
-        let (name, id) = (asked.text("name"), asked.text("upload_id"));
-        match (request.method(), asked.text("uploadType").as_str()) {
+    fn upload(&mut self, request: &Request<Bytes>, target: &Target, body: &str, most: usize) -> Answer {
+        let (name, id) = (target.text("name"), target.text("upload_id"));
+        match (request.method(), target.text("uploadType").as_str()) {
             (&Method::POST, "multipart") => {
                 let kind = request.headers()["content-type"].to_str().unwrap();
                 let boundary = kind.strip_prefix("multipart/related; boundary=").unwrap();
@@ -182,12 +182,12 @@ impl State {
                 let parts: Vec<_> = body.splitn(3, &format!("--{boundary}\r\n")).skip(1).collect();
                 let part = |at: usize| parts[at].split_once("\r\n\r\n").unwrap().1;
                 let description = serde_json::from_str(part(0).trim_end()).unwrap();
-                self.write(&name, part(1).to_owned(), description, asked.wanted())
+                self.write(&name, part(1).to_owned(), description, target.precondition())
             }
             (&Method::POST, "resumable") => {
                 let id = format!("u{}", self.uploads.len());
-                let (description, wanted) = (serde_json::from_str(body).unwrap(), asked.wanted());
-                let upload = Upload { name, description, wanted, content: String::new(), made: None };
+                let (description, precondition) = (serde_json::from_str(body).unwrap(), target.precondition());
+                let upload = Upload { name, description, precondition, content: String::new(), made: None };
                 self.uploads.insert(id.clone(), upload);
                 let place = format!("http://elsewhere.example{}&upload_id={id}", request.uri());
                 Response::builder().header("location", place).body(String::new()).unwrap()
@@ -195,14 +195,14 @@ impl State {
             (&Method::PUT, "resumable") => self.chunk(request, &id, body, most),
             (&Method::DELETE, "resumable") => match self.uploads.remove(&id) {
                 Some(_) => Response::builder().status(499).body(String::new()).unwrap(),
-                None => refuse(404, "notFound", "Not Found"),
+                None => service_error(404, "notFound", "Not Found"),
             },
-            _ => refuse(400, "invalid", "no such upload"),
+            _ => service_error(400, "invalid", "no such upload"),
         }
     }
 
     fn chunk(&mut self, request: &Request<Bytes>, id: &str, body: &str, most: usize) -> Answer {
-        let Some(upload) = self.uploads.get_mut(id) else { return refuse(404, "notFound", "Not Found") };
+        let Some(upload) = self.uploads.get_mut(id) else { return service_error(404, "notFound", "Not Found") };
         if let Some(made) = &upload.made {
             return answer(200, made);
         }
@@ -211,24 +211,24 @@ impl State {
         let total = total.parse::<usize>().ok();
         if let Some((first, last)) = range.split_once('-') {
             let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
-            let kept = upload.content.len();
-            let whole = last + 1 - first == body.len() && first <= kept;
+            let stored = upload.content.len();
+            let whole = last + 1 - first == body.len() && first <= stored;
             if !whole || (total.is_none() && !body.len().is_multiple_of(CHUNK as usize)) {
-                return refuse(400, "invalid", "Invalid request.");
+                return service_error(400, "invalid", "Invalid request.");
             }
-            // What is kept already is passed over.
-            let new = &body[(kept - first).min(body.len())..];
+            // Bytes that are stored already are ignored.
+            let new = &body[(stored - first).min(body.len())..];
             upload.content.push_str(&new[..new.len().min(most)]);
         }
-        let kept = upload.content.len();
-        if total != Some(kept) {
+        let stored = upload.content.len();
+        if total != Some(stored) {
             let more = Response::builder().status(308);
-            let more = if kept > 0 { more.header("range", format!("bytes=0-{}", kept - 1)) } else { more };
+            let more = if stored > 0 { more.header("range", format!("bytes=0-{}", stored - 1)) } else { more };
             return more.body(String::new()).unwrap();
         }
         let (name, content) = (upload.name.clone(), upload.content.clone());
-        let (description, wanted) = (upload.description.clone(), upload.wanted);
-        let written = self.write(&name, content, description, wanted);
+        let (description, precondition) = (upload.description.clone(), upload.precondition);
+        let written = self.write(&name, content, description, precondition);
         let made = written.status().is_success().then(|| serde_json::from_str(written.body()).unwrap());
         self.uploads.get_mut(id).unwrap().made = made;
         written
@@ -243,8 +243,10 @@ impl State {
             return xml(404, "NoSuchKey", "The specified key does not exist.");
         };
         let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap());
-        assert_eq!(header("accept-encoding"), Some("gzip"), "what is stored packed would come unpacked");
-        if header("x-goog-if-generation-match").is_some_and(|wanted| wanted != stored.generation.to_string()) {
+        assert_eq!(header("accept-encoding"), Some("gzip"), "otherwise objects stored as gzip would be decompressed");
+        if header("x-goog-if-generation-match")
+            .is_some_and(|precondition| precondition != stored.generation.to_string())
+        {
             return xml(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.");
         }
         let size = stored.content.len();
@@ -262,16 +264,16 @@ impl State {
         answer.header("content-length", size).body(stored.content.clone()).unwrap()
     }
 
-    /// In two steps.
-    fn rewrite(&mut self, from: &str, to: &str, asked: &Asked) -> Answer {
+    /// Copies in two steps.
+    fn rewrite(&mut self, from: &str, to: &str, target: &Target) -> Answer {
         let Some(source) = self.objects.get(from).cloned() else { return absent(from) };
-        if !self.holds(to, asked.wanted()) {
-            return unmet();
+        if !self.meets(to, target.precondition()) {
+            return precondition_failed();
         }
-        if asked.text("rewriteToken").is_empty() {
+        if target.text("rewriteToken").is_empty() {
             return answer(200, &json!({"done": false, "rewriteToken": "the rest"}));
         }
-        let written = self.write(to, source.content, source.description, asked.wanted());
+        let written = self.write(to, source.content, source.description, target.precondition());
         let made: Value = serde_json::from_str(written.body()).unwrap();
         answer(200, &json!({"done": true, "resource": made}))
     }
