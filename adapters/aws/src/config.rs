@@ -1,41 +1,41 @@
-//! What the environment says to the AWS provider. Read here and nowhere else.
+//! The configuration of the AWS provider from environment variables.
 //!
 //! # Names
 //!
-//! A resource without a URL of its own has its logical name, with [`ISOBAR_PREFIX`] before it:
+//! A resource without a configured URL has its logical name after [`ISOBAR_PREFIX`]:
 //!
 //! | resource | name on AWS |
 //! |---|---|
 //! | table `links` | DynamoDB table `links`, string keys `pk` and `sk`, TTL attribute `ttl` |
-//! | bucket `pages` | S3 bucket `pages`; its events come through the queue `pages--events`, dead letters go to `pages--events--dead` |
+//! | bucket `pages` | S3 bucket `pages`; its events arrive in the queue `pages--events`, dead letters go to `pages--events--dead` |
 //! | topic `clicks` | SNS topic `clicks`, and `clicks.fifo` for messages with an ordering key; queues and dead letters as below |
 //! | schedule `sweep` | EventBridge schedule or rule `sweep` |
 //!
-//! The messages of topic `clicks` come through the SQS queues `clicks` and `clicks.fifo`, subscribed
+//! The messages of topic `clicks` arrive in the SQS queues `clicks` and `clicks.fifo`, subscribed
 //! with raw delivery; dead letters go to `clicks--dead` and `clicks--dead.fifo`.
 //!
-//! A URL names another place: `dynamodb://links-prod?region=eu-west-1`, `s3://pages-prod?events=QUEUE`,
+//! A URL selects another resource: `dynamodb://links-prod?region=eu-west-1`, `s3://pages-prod?events=QUEUE`,
 //! `sns://clicks-prod?queue=QUEUE&account=123456789012`; the dead letters of a queue `QUEUE` are in `QUEUE--dead`.
-//! All three take `region=` and `endpoint=`.
+//! All three accept `region=` and `endpoint=`.
 //!
 //! # Variables
 //!
-//! Those of AWS's own SDKs, and no files but on laptops:
+//! The variables are those of AWS's SDKs; files are read only outside Lambda:
 //!
-//! | variable | what it says |
+//! | variable | meaning |
 //! |---|---|
-//! | `AWS_REGION`, `AWS_DEFAULT_REGION` | the region; else that of the profile in `~/.aws/config` |
-//! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | credentials, which win over all others |
+//! | `AWS_REGION`, `AWS_DEFAULT_REGION` | the region; without them, that of the profile in `~/.aws/config` |
+//! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | credentials, with priority over all others |
 //! | `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN`, `AWS_ROLE_SESSION_NAME` | credentials for another provider's token |
-//! | `AWS_PROFILE`, `AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE` | a person's profile; single sign-on and roles take the AWS CLI v2 |
+//! | `AWS_PROFILE`, `AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE` | a profile; single sign-on and roles need the AWS CLI v2 |
 //! | `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, `…_FULL_URI`, `AWS_CONTAINER_AUTHORIZATION_TOKEN`, `…_TOKEN_FILE` | credentials of a container |
 //! | `AWS_EC2_METADATA_DISABLED`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`, `…_ENDPOINT_MODE` | credentials of a machine |
 //! | `AWS_ACCOUNT_ID` | the account |
-//! | `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` | other endpoints than AWS's own |
-//! | `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` | which of AWS's own endpoints |
+//! | `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` | endpoints instead of AWS's |
+//! | `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` | the kind of AWS's endpoints |
 //! | `AWS_CA_BUNDLE`, `AWS_MAX_ATTEMPTS` | the HTTP client |
-//! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | the way to AWS; also all in small letters |
-//! | [`ISOBAR_LAMBDA_INVOKE_MODE`] | how a Function URL answers |
+//! | `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `http_proxy` | proxies; also in lower case |
+//! | [`ISOBAR_LAMBDA_INVOKE_MODE`] | whether the Function URL streams its responses |
 
 mod endpoint;
 mod lambda;
@@ -57,39 +57,39 @@ pub(crate) use place::Placed;
 pub(crate) use shared_files::SharedFiles;
 pub(crate) use sources::{Authorization, Container, Credential, Sources, WebIdentity, fixed_credential};
 
-/// What stands before the logical names of resources that have no URL of their own.
+/// The variable with the prefix of the names of resources without a configured URL.
 pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";
 
-/// `RESPONSE_STREAM` where the function's URL has that invoke mode; `BUFFERED` without it.
+/// The variable with the invoke mode of the Function URL: `RESPONSE_STREAM` or `BUFFERED` (the default).
 pub const ISOBAR_LAMBDA_INVOKE_MODE: &str = "ISOBAR_LAMBDA_INVOKE_MODE";
 
-/// How the AWS provider is set up.
+/// The configuration of the AWS provider.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AwsConfig {
-    /// The region: `AWS_REGION`, else `AWS_DEFAULT_REGION`. Without it that of a person's profile.
+    /// The region: `AWS_REGION`, else `AWS_DEFAULT_REGION`. `None`: that of the profile in `~/.aws/config`.
     pub region: Option<String>,
-    /// The account, for the ARNs of topics: `AWS_ACCOUNT_ID`. On Lambda the function's own ARN tells it.
+    /// The account, for the ARNs of topics: `AWS_ACCOUNT_ID`. On Lambda the function's ARN contains it.
     pub account: Option<String>,
-    /// What stands before logical names.
+    /// The prefix of logical names: [`ISOBAR_PREFIX`].
     pub prefix: String,
-    /// Endpoints instead of AWS's own, by the service's name in lower case (`dynamodb`, `s3`, `sns`,
-    /// `sqs`, `sts`); the name `` is for all. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
+    /// Endpoints instead of AWS's, by the service's name in lower case (`dynamodb`, `s3`, `sns`,
+    /// `sqs`, `sts`); the empty name is for all services. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
     pub endpoints: BTreeMap<String, String>,
-    /// AWS's endpoints whose cryptography is validated for FIPS 140: `AWS_USE_FIPS_ENDPOINT`.
+    /// Use AWS's endpoints with cryptography validated for FIPS 140: `AWS_USE_FIPS_ENDPOINT`.
     pub fips: bool,
-    /// AWS's endpoints that have IPv6 too: `AWS_USE_DUALSTACK_ENDPOINT`.
+    /// Use AWS's endpoints with IPv4 and IPv6: `AWS_USE_DUALSTACK_ENDPOINT`.
     pub dual_stack: bool,
-    /// Does the function's URL stream its answers? [`ISOBAR_LAMBDA_INVOKE_MODE`].
+    /// Whether the Function URL streams its responses: [`ISOBAR_LAMBDA_INVOKE_MODE`].
     pub response_stream: bool,
-    /// The largest object, in bytes, that is copied in one request. `None`: 512 MiB. A larger one is copied in parts
-    /// of this size, but at least 5 MiB and at most 128 MiB, or more where 10,000 parts would not be enough. The
-    /// answer to one request must arrive within [`ClientConfig::attempt_timeout`], and S3 copies at most 5 GiB in one
-    /// request; stores of S3's kind may take less.
+    /// The largest object, in bytes, to copy in one request. `None`: 512 MiB. A larger object is copied in parts
+    /// of this size, but at least 5 MiB and at most 128 MiB, or more if 10,000 parts are not enough. The
+    /// response to one request must arrive within [`ClientConfig::attempt_timeout`], and S3 copies at most 5 GiB in one
+    /// request; other S3-compatible stores may have lower limits.
     pub largest_copy: Option<u64>,
-    /// Resources that configuration placed, for the host to know their events by.
+    /// Resources with a configured URL, by which the host assigns their events.
     pub placed: Vec<Location>,
-    /// The function that this process is, if it runs on Lambda.
+    /// The Lambda function of this process, if it runs on Lambda.
     pub lambda: Option<LambdaFunction>,
     /// The HTTP client.
     pub client: ClientConfig,
@@ -97,7 +97,7 @@ pub struct AwsConfig {
 }
 
 impl AwsConfig {
-    /// From variables; a pure function of them. Errors: `Config`, naming the variable.
+    /// Reads the configuration from variables only. Errors: `Config`, naming the variable.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
         let checked = |name: &str, check: fn(&str, &str) -> Result<String>| {
             environment.var(name).map(|value| check(name, value)).transpose()
@@ -122,15 +122,15 @@ impl AwsConfig {
         })
     }
 
-    /// The same with these credentials and no others. Errors: `Config` for white space in them.
+    /// Replaces all sources of credentials by these. Errors: `Config` for white space in them.
     pub fn with_credentials(mut self, key_id: &str, secret_key: &str, session_token: Option<&str>) -> Result<Self> {
-        let named = ["the access key id", "the secret access key", "the session token"];
-        let fixed = Arc::new(fixed_credential(named, key_id, secret_key, session_token)?);
+        let names = ["the access key id", "the secret access key", "the session token"];
+        let fixed = Arc::new(fixed_credential(names, key_id, secret_key, session_token)?);
         self.sources = Sources { fixed: Some(fixed), ..Sources::default() };
         Ok(self)
     }
 
-    /// The region of what has no other. Reads `~/.aws/config` where no variable says it. Errors: `Config`.
+    /// The default region. Reads `~/.aws/config` if no variable contains it. Errors: `Config`.
     pub(crate) fn region(&self) -> Result<String> {
         if let Some(region) = &self.region {
             return Ok(region.clone());
@@ -139,11 +139,13 @@ impl AwsConfig {
         if let Some(region) = files.and_then(|files| files.read().get("region").map(str::to_owned)) {
             return check_region("`region` in ~/.aws/config", &region);
         }
-        Err(Error::config("no AWS region: set AWS_REGION, such as AWS_REGION=eu-west-1, or run `aws configure`"))
+        Err(Error::config(
+            "the AWS region is unknown: set AWS_REGION, for example AWS_REGION=eu-west-1, or run `aws configure`",
+        ))
     }
 }
 
-/// A variable that says yes or no. Errors: `Config`, naming the variable.
+/// A boolean variable. Errors: `Config`, naming the variable.
 fn flag(environment: &Environment, name: &str) -> Result<bool> {
     match environment.var(name) {
         None => Ok(false),
@@ -178,18 +180,18 @@ fn response_stream(environment: &Environment) -> Result<bool> {
     }
 }
 
-/// The buckets and topics whose events come to this app, and which are not where they are by default.
+/// The buckets and topics with a configured URL on AWS.
 fn placed(environment: &Environment) -> Result<Vec<Location>> {
     let mut placed = Vec::new();
     for (variable, at) in environment.locations()? {
-        let ours = match at.kind() {
+        let scheme = match at.kind() {
             ResourceKind::Bucket => "s3",
             ResourceKind::Topic => "sns",
             _ => continue,
         };
-        if at.url().is_some_and(|url| url.scheme() == ours) {
-            let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));
-            AwsConfig::default().place(&at).map_err(named)?;
+        if at.url().is_some_and(|url| url.scheme() == scheme) {
+            let with_variable = |error: Error| Error::config(format!("{variable}: {}", error.message()));
+            AwsConfig::default().place(&at).map_err(with_variable)?;
             placed.push(at);
         }
     }
@@ -200,16 +202,15 @@ fn client(environment: &Environment) -> Result<ClientConfig> {
     let mut client = ClientConfig::default().with_proxies(environment);
     client.ca_bundle = environment.var("AWS_CA_BUNDLE").map(Into::into);
     let name = "AWS_MAX_ATTEMPTS";
-    let wanted = "a number of attempts from 1 to 100";
-    if let Some(attempts) = environment.parse::<u32>(name, wanted)? {
+    let expected = "a number of attempts from 1 to 100";
+    if let Some(attempts) = environment.parse::<u32>(name, expected)? {
         if !(1..=100).contains(&attempts) {
-            return Err(Error::config(format!("{name} is `{attempts}`; it must be {wanted}")));
+            return Err(Error::config(format!("{name} is `{attempts}`; it must be {expected}")));
         }
         client.max_attempts = attempts;
     }
     Ok(client)
 }
 
-/// A prefix is part of the names of buckets, which take the least. Errors: `Config`.
 #[cfg(test)]
 mod tests;

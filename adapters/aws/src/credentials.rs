@@ -1,12 +1,12 @@
-//! Who we are to AWS.
+//! The credentials of the process on AWS.
 //!
-//! Sources are asked in the order of AWS's SDKs: the environment, another identity provider's
-//! token, a person's profile, the container, the machine. The first that is set up decides: if it
-//! fails, its error is the answer, and not somebody else's credentials.
+//! The order of the sources is that of AWS's SDKs: the environment, the token of another identity
+//! provider, a profile in `~/.aws`, the container, the machine. The first configured source is used: if it
+//! fails, its error is returned, and no later source is tried.
 //!
-//! `object_store` has providers for some of these. They keep an own cache each, on a monotonic clock
-//! that stands still while a Lambda function is frozen, and forget good credentials when a renewal
-//! fails. So they are not used.
+//! `object_store` has providers for some of these sources. They are not used: each has a cache on a
+//! monotonic clock, which stops while a Lambda function is frozen, and drops valid credentials when a
+//! renewal fails.
 
 mod endpoint;
 mod profile;
@@ -22,12 +22,12 @@ use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock}
 use crate::AwsConfig;
 use crate::config::{Credential, fixed_credential};
 
-/// Where credentials come from. Cheap to clone; clones share what was found.
+/// The source of credentials. Cheap to clone; clones share the cached credentials.
 #[derive(Debug, Clone)]
 pub(crate) enum Credentials {
-    /// From the environment: nothing is asked, nothing is renewed.
+    /// From the environment: no requests, no renewal.
     Fixed(Arc<Credential>),
-    /// From a source that is asked at the first use, and again before what it gave expires.
+    /// From a source that is read at the first use and again before the credentials expire.
     Cached(Arc<CredentialCache<Chain>>),
 }
 
@@ -42,8 +42,8 @@ impl Credentials {
         }
     }
 
-    /// Credentials that are good now. Errors: `Unauthenticated` where there are none, with what was
-    /// tried; `Config`; `Unavailable` and `Timeout` of the source.
+    /// Valid credentials. Errors: `Unauthenticated` without any, with a list of the tried sources;
+    /// `Config`; `Unavailable` and `Timeout` of the source.
     pub(crate) async fn get(&self) -> Result<Arc<Credential>> {
         match self {
             Self::Fixed(fixed) => Ok(Arc::clone(fixed)),
@@ -51,7 +51,7 @@ impl Credentials {
         }
     }
 
-    /// Forgets credentials that a service called expired. Is there a chance of others?
+    /// Drops credentials that a service reported as expired. Returns whether the source may have new ones.
     pub(crate) fn reject(&self, expired: &Arc<Credential>) -> bool {
         match self {
             Self::Fixed(_) => false,
@@ -59,7 +59,7 @@ impl Credentials {
         }
     }
 
-    /// The account, where the source of what was last found told it.
+    /// The account, if the source of the current credentials reported it.
     pub(crate) fn account(&self) -> Option<String> {
         match self {
             Self::Fixed(_) => None,
@@ -68,33 +68,33 @@ impl Credentials {
     }
 }
 
-/// What a source sent, which may not be what it should.
-struct Sent<'a> {
+/// Credentials from a source before validation.
+struct SourceCredentials<'a> {
     key_id: &'a str,
     secret_key: &'a str,
     token: Option<&'a str>,
-    /// As RFC 3339 has it; forever without it.
+    /// The time of expiration in RFC 3339; `None` for credentials that do not expire.
     expires: Option<&'a str>,
     account: Option<&'a str>,
 }
 
-impl Sent<'_> {
-    /// Errors: `Internal`, naming the source and showing no value.
+impl SourceCredentials<'_> {
+    /// Validates the values. Errors: `Internal` with the name of the source and without values.
     fn check(self, from: &str) -> Result<Found<Credential>> {
-        let wrong = |what: &str| Error::internal(format!("{from} gave a malformed {what}"));
-        let named = ["access key id", "secret access key", "session token"];
+        let malformed = |what: &str| Error::internal(format!("{from} returned a malformed {what}: check that source"));
+        let names = ["access key id", "secret access key", "session token"];
         let token = self.token.filter(|token| !token.is_empty());
-        let credential = fixed_credential(named, self.key_id, self.secret_key, token);
-        let credential = credential.map_err(|_| wrong("credential"))?;
+        let credential = fixed_credential(names, self.key_id, self.secret_key, token);
+        let credential = credential.map_err(|_| malformed("credential"))?;
         let expires = self.expires.map(|text| chrono::DateTime::parse_from_rfc3339(text).map(SystemTime::from));
         Ok(Found {
             value: Arc::new(Credential { account: self.account.map(str::to_owned), ..credential }),
-            expires: expires.transpose().map_err(|_| wrong("time of expiration"))?,
+            expires: expires.transpose().map_err(|_| malformed("time of expiration"))?,
         })
     }
 }
 
-/// All sources but the environment's own credentials, in order.
+/// All sources except credentials in the environment, in order.
 #[derive(Debug)]
 pub(crate) struct Chain {
     config: AwsConfig,
@@ -121,19 +121,19 @@ impl CredentialSource for Chain {
         let instance = match &sources.metadata {
             Some(at) => match endpoint::instance(at, &self.config).await? {
                 Ok(found) => return Ok(found),
-                Err(why) => why,
+                Err(reason) => reason,
             },
-            None => "not asked",
+            None => "disabled",
         };
-        Err(self.nothing_found(instance))
+        Err(self.not_found(instance))
     }
 }
 
 impl Chain {
-    fn nothing_found(&self, instance: &str) -> Error {
+    fn not_found(&self, instance: &str) -> Error {
         let profile = match &self.config.sources.shared_files {
-            Some(files) => format!("profile `{}`: no credentials in it", files.profile),
-            None => "profile: not on this machine".to_owned(),
+            Some(files) => format!("profile `{}`: no credentials", files.profile),
+            None => "profile: no files on this machine".to_owned(),
         };
         Error::new(
             ErrorKind::Unauthenticated,

@@ -1,4 +1,4 @@
-//! What a deployment needs: cron lines as EventBridge reads them.
+//! Schedule expressions of EventBridge, for deployments.
 
 use isobar_abstraction::Result;
 use isobar_abstraction::driver::CronSchedule;
@@ -23,15 +23,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_of_the_days_is_a_question_mark_and_sunday_is_1() {
-        for (cron, is) in [
+    fn schedule_expression_has_a_question_mark_for_one_day_and_1_for_sunday() {
+        for (cron, expected) in [
             ("0 3 * * *", "cron(0 3 * * ? *)"),
             ("0 0 * * 1/2", "cron(0 0 ? * 1-2,4,6 *)"),
             ("0 0 * * FRI-7", "cron(0 0 ? * 1,6-7 *)"),
             ("0 0 * * 0-6", "cron(0 0 * * ? *)"),
             ("*/30 0 31 JAN,3 *", "cron(0,30 0 31 1,3 ? *)"),
         ] {
-            assert_eq!(schedule_expression(cron).unwrap(), is);
+            assert_eq!(schedule_expression(cron).unwrap(), expected);
         }
         assert!(schedule_expression("0 0 30 2 *").is_err());
     }

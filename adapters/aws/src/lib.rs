@@ -1,13 +1,13 @@
 //! The AWS provider of isobar.
 //!
-//! | trait | behind it |
+//! | trait | service |
 //! |---|---|
 //! | function | Lambda: one binary answers API Gateway, Function URLs, load balancers, queues, S3, EventBridge and direct calls |
 //! | key-value | DynamoDB |
 //! | blob | S3 |
-//! | pub/sub | SNS, and SQS behind it |
+//! | pub/sub | SNS topics with SQS queues as their subscriptions |
 //!
-//! What must exist before, and how it is named, is in [`config`].
+//! [`config`] lists the resources that must exist and their names.
 
 mod blob;
 pub mod config;
@@ -36,45 +36,45 @@ pub use config::{AwsConfig, LambdaFunction};
 pub use deployment::schedule_expression;
 pub use host::{Lambda, LambdaCall, LambdaReply};
 pub use isobar_rest::Safety;
-pub use pub_sub::dead::dead_letter;
+pub use pub_sub::dead_letter::dead_letter;
 pub use service::AwsService;
 
 use credentials::Credentials;
 use state::State;
 
-/// The row of this provider in the facade's table.
+/// The entry of this provider in the facade's table of adapters.
 pub const ADAPTER: Adapter = Adapter::new("aws", &["dynamodb", "s3", "sns"], |environment| {
     Ok(Arc::new(AwsProvider::new(AwsConfig::from_environment(environment)?)))
 })
 .with_marks(&["AWS_LAMBDA_RUNTIME_API"])
 .with_single_thread();
 
-/// The AWS provider. Cheap to clone and to make; it connects at first use.
+/// The AWS provider. Cheap to create and to clone; it connects at the first use.
 #[derive(Debug, Clone)]
 pub struct AwsProvider(Arc<State>);
 
 impl AwsProvider {
-    /// On the clock of the machine.
+    /// A provider that uses the machine's clock.
     pub fn new(config: AwsConfig) -> Self {
         Self::with_clock(config, Arc::new(SystemClock))
     }
 
-    /// On another clock, for tests. Signatures always carry the machine's time.
+    /// A provider that uses another clock, for tests. Signatures always carry the machine's time.
     pub fn with_clock(config: AwsConfig, clock: Arc<dyn Clock>) -> Self {
         let client = Client::new(config.client.clone(), Arc::clone(&clock));
         let credentials = Credentials::new(&config, client.clone());
         Self(Arc::new(State { config, clock, client, credentials, account: OnceLock::new() }))
     }
 
-    /// A service of AWS that isobar has no trait for, called with signed requests.
+    /// An AWS service without a trait in isobar, called with signed requests.
     ///
-    /// `name` is what the names of the service's hosts begin with: `comprehend`, `events`, `lambda`.
+    /// `name` is the first label of the service's host names: `comprehend`, `events`, `lambda`.
     /// Errors: `Config` without a region.
     pub fn service(&self, name: &'static str, region: Option<&str>) -> Result<AwsService> {
         AwsService::new(Arc::clone(&self.0), name, region)
     }
 
-    /// What answers Lambda's events, without the loop that fetches them: for tests and for other loops.
+    /// The handler of Lambda's events, without the loop that fetches them: for tests and for other loops.
     pub fn lambda(&self, app: Hosted) -> Lambda {
         Lambda { state: Arc::clone(&self.0), app }
     }

@@ -1,39 +1,39 @@
-//! Limits and quirks of AWS, from its documentation.
+//! Limits and peculiarities of AWS from its documentation.
 
 use std::time::Duration;
 
 use isobar_abstraction::driver::Profile;
 
-/// The largest item that DynamoDB takes, names of attributes included.
+/// The largest item in DynamoDB, including the names of attributes.
 /// Source: "Quotas in Amazon DynamoDB", items.
 const DYNAMO_ITEM_BYTES: u64 = 400 * 1024;
 
-/// The largest sort key that DynamoDB takes.
+/// The largest sort key in DynamoDB.
 const DYNAMO_SORT_BYTES: u64 = 1_024;
 
-/// The largest number that DynamoDB takes. Source: "DynamoDB Item sizes and formats".
+/// The largest number in DynamoDB. Source: "DynamoDB Item sizes and formats".
 const DYNAMO_NUMBER_BYTES: u64 = 21;
 
-/// The characters of a version: 128 bits in base64.
+/// The length of a version: 128 bits in base64.
 const VERSION_BYTES: u64 = 22;
 
-/// The longest sort key that fits, marked or not.
+/// The longest sort key, which leaves room for the mark.
 pub(crate) const SORT_BYTES: u64 = DYNAMO_SORT_BYTES - 1;
 
-/// The largest value that fits, together with both keys.
+/// The largest value together with both keys.
 pub(crate) const ITEM_BYTES: u64 = {
     let names = "pk".len() + "sk".len() + "value".len() + "version".len() + "expires".len() + "ttl".len();
     DYNAMO_ITEM_BYTES - names as u64 - 1 - VERSION_BYTES - 2 * DYNAMO_NUMBER_BYTES
 };
 
-/// The values and keys that fit into one transaction of 100 writes.
+/// The largest sum of values and keys in one transaction of 100 writes.
 /// Source: "Amazon DynamoDB Transactions: How it works".
 pub(crate) const TRANSACTION_BYTES: u64 = 4 * 1024 * 1024 - 100 * (DYNAMO_ITEM_BYTES - ITEM_BYTES);
 
 /// The most parts of an upload to S3: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
 pub(crate) const MOST_PARTS: usize = 10_000;
 
-/// What AWS's services take.
+/// The limits and peculiarities of AWS's services.
 ///
 /// Sources: the quotas pages of DynamoDB, S3, SNS, SQS, Lambda and API Gateway.
 pub static PROFILE: Profile = {
@@ -43,13 +43,13 @@ pub static PROFILE: Profile = {
     profile.limits.item_bytes = ITEM_BYTES;
     profile.limits.transaction_writes = 100;
     profile.limits.transaction_bytes = TRANSACTION_BYTES;
-    // 256 KiB less what goes with a message: its trace, its metadata, the types of its attributes.
+    // 256 KiB less the message's trace, its metadata and the types of its attributes.
     profile.limits.message_bytes = 262_144 - 2_048;
     profile.limits.message_attributes = 10;
     profile.limits.ordering_key_bytes = 128;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 2_048;
-    // API Gateway limits the size of a head, and not the number of headers.
+    // API Gateway limits the size of a head but not the number of headers.
     profile.limits.request_headers = 1_000;
     profile.limits.request_head_bytes = 10_240;
     // 6 MiB less the JSON around a body, in base64.
@@ -59,7 +59,7 @@ pub static PROFILE: Profile = {
     profile.limits.invoke_bytes = 6_291_456 - 1_024;
     profile.limits.http_timeout = Duration::from_secs(29);
     profile.limits.event_timeout = Duration::from_secs(900);
-    // Both queues: what is put off comes again within the 12 hours that SQS takes.
+    // A message of either kind of queue can be delayed for the 12 hours that SQS allows.
     profile.limits.ordered_retry_after = profile.limits.retry_after;
     profile.ttl_lag = Duration::from_secs(48 * 3_600);
     profile.notes = NOTES;

@@ -1,9 +1,9 @@
-//! Topics in SNS, and what their messages look like in SQS.
+//! Topics in SNS, and the format of their messages in SQS.
 //!
-//! Messages without an ordering key go to the topic `clicks`, those with one to the FIFO topic
-//! `clicks.fifo`: SNS gives an order to all messages of a topic or to none.
+//! Messages without an ordering key go to the topic `clicks`, messages with one to the FIFO topic
+//! `clicks.fifo`: SNS orders all messages of a topic or none.
 
-pub(crate) mod dead;
+pub(crate) mod dead_letter;
 mod sns;
 pub(crate) mod sqs;
 pub(crate) mod wire;
@@ -27,26 +27,26 @@ use crate::config::{Placed, arn};
 use crate::service::AwsService;
 use sns::Entry;
 
-/// What the names of FIFO topics and queues end with.
+/// The suffix of the names of FIFO topics and queues.
 pub(crate) const FIFO: &str = ".fifo";
 
-/// Requests under way at once for one call of `publish`.
-const AT_ONCE: usize = 8;
+/// The number of concurrent requests of one call of `publish`.
+const CONCURRENT_REQUESTS: usize = 8;
 
-/// How often a message is sent that SNS does not take although it takes its neighbours.
+/// The number of attempts for a message that SNS rejects while it accepts others of the same request.
 const ATTEMPTS: u32 = 4;
 
-/// The longest wait before the second of them; doubled for each further one.
+/// The longest wait before the second attempt; doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+/// Opens the topic that configuration maps this location to. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>> {
     let placed = state.config.place(at)?;
     let service = AwsService::at(Arc::clone(state), "sns", &placed)?;
     Ok(Arc::new(SnsPubSub { state: Arc::clone(state), service, placed }))
 }
 
-/// An SNS topic, and its FIFO twin for messages with an ordering key.
+/// An SNS topic, and a FIFO topic for messages with an ordering key.
 #[derive(Debug)]
 pub(crate) struct SnsPubSub {
     state: Arc<State>,
@@ -55,108 +55,107 @@ pub(crate) struct SnsPubSub {
 }
 
 impl SnsPubSub {
-    async fn topic(&self, end: &str) -> Result<String> {
+    async fn topic(&self, suffix: &str) -> Result<String> {
         let account = match &self.placed.account {
             Some(account) => account.clone(),
             None => self.service.account().await?,
         };
-        Ok(arn("sns", self.service.region(), &account, &format!("{}{end}", self.placed.name)))
+        Ok(arn("sns", self.service.region(), &account, &format!("{}{suffix}", self.placed.name)))
     }
 
-    /// Sends messages with a key: the next of a key when the last of it is stored, so that none
-    /// overtakes one that failed. Messages of different keys share requests.
+    /// Sends messages with an ordering key. The next message of a key is sent after the previous one is stored,
+    /// so that no message overtakes one that failed. Messages of different keys share requests.
     async fn send_in_order(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
         let mut results: Vec<Result<()>> = entries.iter().map(|_| Ok(())).collect();
         let mut failed: HashMap<&str, ErrorKind> = HashMap::new();
-        for wave in waves(entries) {
-            let (held, wave): (Vec<usize>, Vec<usize>) =
-                wave.into_iter().partition(|place| failed.contains_key(entries[*place].key()));
-            for place in held {
-                let kind = failed[entries[place].key()];
-                results[place] = Err(Error::new(kind, "not sent, since an earlier message of its ordering key failed"));
+        for round in rounds(entries) {
+            let (blocked, round): (Vec<usize>, Vec<usize>) =
+                round.into_iter().partition(|index| failed.contains_key(entries[*index].key()));
+            for index in blocked {
+                let kind = failed[entries[index].key()];
+                results[index] = Err(Error::new(kind, "not sent, since an earlier message of its ordering key failed"));
             }
-            let sent = self.send(FIFO, &wave.iter().map(|place| entries[*place]).collect::<Vec<_>>()).await;
-            for (place, sent) in wave.into_iter().zip(sent) {
-                if let Err(error) = &sent {
-                    failed.insert(entries[place].key(), error.kind());
+            let sent = self.send(FIFO, &round.iter().map(|index| entries[*index]).collect::<Vec<_>>()).await;
+            for (index, result) in round.into_iter().zip(sent) {
+                if let Err(error) = &result {
+                    failed.insert(entries[index].key(), error.kind());
                 }
-                results[place] = sent;
+                results[index] = result;
             }
         }
         results
     }
 
-    /// Sends messages of which none waits for another. Those that SNS refuses for a passing reason,
-    /// each by itself, are sent again; whole requests the client has repeated already.
-    async fn send(&self, end: &str, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
+    /// Sends messages that do not depend on each other. A message that SNS rejects for a temporary reason
+    /// is sent again here; the client repeats whole requests.
+    async fn send(&self, suffix: &str, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
         let mut results: Vec<Result<()>> = entries.iter().map(|_| Ok(())).collect();
         let mut pending: Vec<usize> = (0..entries.len()).collect();
         for attempt in 1..=ATTEMPTS {
-            let sent = self.send_once(end, &pending.iter().map(|place| entries[*place]).collect::<Vec<_>>()).await;
-            let mut again = Vec::new();
-            for (place, sent) in std::mem::take(&mut pending).into_iter().zip(sent) {
-                again.extend(sent.as_ref().is_err_and(|unsent| unsent.again).then_some(place));
-                // What an earlier attempt perhaps did, a later one that was refused does not undo.
-                let uncertain = results[place].as_ref().is_err_and(Error::outcome_unknown);
-                results[place] = sent.map_err(|Unsent { error, .. }| unknown(error, uncertain));
+            let sent = self.send_once(suffix, &pending.iter().map(|index| entries[*index]).collect::<Vec<_>>()).await;
+            let mut retried = Vec::new();
+            for (index, result) in std::mem::take(&mut pending).into_iter().zip(sent) {
+                retried.extend(result.as_ref().is_err_and(|failure| failure.is_temporary).then_some(index));
+                // A rejected attempt does not undo an earlier attempt that may have stored the message.
+                let uncertain = results[index].as_ref().is_err_and(Error::outcome_unknown);
+                results[index] = result.map_err(|SendFailure { error, .. }| unknown(error, uncertain));
             }
-            if again.is_empty() || attempt == ATTEMPTS {
+            if retried.is_empty() || attempt == ATTEMPTS {
                 break;
             }
-            pending = again;
+            pending = retried;
             let longest = BACKOFF * 2_u32.pow(attempt - 1);
             self.state.clock.pause(longest.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         }
         results
     }
 
-    async fn send_once(&self, end: &str, mut entries: &[&Entry<'_>]) -> Vec<Sent> {
+    async fn send_once(&self, suffix: &str, mut entries: &[&Entry<'_>]) -> Vec<SendResult> {
         let mut batches = Vec::new();
         while !entries.is_empty() {
             let (batch, rest) = entries.split_at(sns::fitting(entries));
-            batches.push(self.send_batch(end, batch));
+            batches.push(self.send_batch(suffix, batch));
             entries = rest;
         }
-        let sent: Vec<_> = stream::iter(batches).buffered(AT_ONCE).collect().await;
+        let sent: Vec<_> = stream::iter(batches).buffered(CONCURRENT_REQUESTS).collect().await;
         sent.into_iter().flatten().collect()
     }
 
-    /// Idempotent on both kinds of topics. A FIFO topic knows the ids. The other does not: a repeat
-    /// may arrive twice, under one id, which delivery at least once allows; a message that fails
-    /// although one try more would have stored it helps nobody.
-    async fn send_batch(&self, end: &str, batch: &[&Entry<'_>]) -> Vec<Sent> {
-        let answer = match self.topic(end).await {
+    /// Sends one request, which may be repeated on both kinds of topics. A FIFO topic drops repeated ids. A
+    /// standard topic may deliver a repeated message twice under one id, as delivery at least once allows.
+    async fn send_batch(&self, suffix: &str, batch: &[&Entry<'_>]) -> Vec<SendResult> {
+        let answer = match self.topic(suffix).await {
             Ok(topic) => self.service.query("PublishBatch", Safety::Idempotent, sns::request(&topic, batch)).await,
             Err(error) => Err(error),
         };
         let error = match answer {
             Ok(Ok(xml)) => {
-                let alone = |error: Error| Unsent { again: error.is_retryable(), error };
-                return sns::results(&xml, batch.len()).into_iter().map(|sent| sent.map_err(alone)).collect();
+                let failure = |error: Error| SendFailure { is_temporary: error.is_retryable(), error };
+                return sns::results(&xml, batch.len()).into_iter().map(|result| result.map_err(failure)).collect();
             }
-            Ok(Err(service_error)) => self.explain(end, service_error),
+            Ok(Err(service_error)) => self.explain(suffix, service_error),
             Err(error) => error,
         };
-        batch.iter().map(|_| Err(Unsent { error: error.clone(), again: false })).collect()
+        batch.iter().map(|_| Err(SendFailure { error: error.clone(), is_temporary: false })).collect()
     }
 
-    fn explain(&self, end: &str, service_error: ServiceError) -> Error {
+    fn explain(&self, suffix: &str, service_error: ServiceError) -> Error {
         if service_error.code != "NotFound" {
             return service_error.into();
         }
-        let why = if end == FIFO { " for messages with an ordering key" } else { "" };
+        let purpose = if suffix == FIFO { " for messages with an ordering key" } else { "" };
         service_error
-            .as_error(Error::not_found(format!("SNS has no topic `{}{end}`{why}: create it", self.placed.name)))
+            .as_error(Error::not_found(format!("SNS has no topic `{}{suffix}`{purpose}: create it", self.placed.name)))
     }
 }
 
-/// What became of a message of a request.
-type Sent = Result<(), Unsent>;
+/// The result of one message of a request.
+type SendResult = Result<(), SendFailure>;
 
-struct Unsent {
+struct SendFailure {
     error: Error,
-    /// Was it refused by itself, for a reason that may pass?
-    again: bool,
+    /// Whether SNS rejected only this message, for a reason that may pass.
+    is_temporary: bool,
 }
 
 #[async_trait]
@@ -173,43 +172,44 @@ impl PubSub for SnsPubSub {
         let (plain, keyed) = join(self.send("", &plain), self.send_in_order(&keyed)).await;
         let (mut plain, mut keyed) = (plain.into_iter(), keyed.into_iter());
         let result = |message: &Message<Bytes>| {
-            let sent = if message.ordering_key.is_some() { keyed.next() } else { plain.next() };
-            sent.unwrap_or_else(|| Err(Error::internal("a message was left out")))?;
+            let result = if message.ordering_key.is_some() { keyed.next() } else { plain.next() };
+            let missing = "bug in isobar: a message has no result; please report it";
+            result.unwrap_or_else(|| Err(Error::internal(missing)))?;
             Ok(message.id.clone())
         };
         messages.iter().map(result).collect()
     }
 }
 
-/// Places of messages: of each key the first ones, then the second ones, and so on.
-fn waves(entries: &[&Entry<'_>]) -> Vec<Vec<usize>> {
-    let mut waves: Vec<Vec<usize>> = Vec::new();
+/// The indices of messages in rounds: the first message of each key, then the second of each key, and so on.
+fn rounds(entries: &[&Entry<'_>]) -> Vec<Vec<usize>> {
+    let mut rounds: Vec<Vec<usize>> = Vec::new();
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    for (place, entry) in entries.iter().enumerate() {
+    for (index, entry) in entries.iter().enumerate() {
         let count = counts.entry(entry.key()).or_default();
-        if *count == waves.len() {
-            waves.push(Vec::new());
+        if *count == rounds.len() {
+            rounds.push(Vec::new());
         }
-        waves[*count].push(place);
+        rounds[*count].push(index);
         *count += 1;
     }
-    waves
+    rounds
 }
 
-/// 128 bits: the time, so that ids of different milliseconds never meet, and chance.
+/// An id of 128 bits: the time in milliseconds, so that ids of different times differ, and random bits.
 ///
-/// SNS has an id for each message too, but SQS does not show it.
+/// SNS creates an id for each message too, but SQS does not return it.
 fn new_id(now: SystemTime) -> MessageId {
     MessageId::new(format!("{:012x}{:020x}", to_millis(now) & 0xffff_ffff_ffff, fastrand::u128(..1 << 80)))
 }
 
-/// The account of a topic or a queue. Errors: `Config` where nothing tells it.
+/// The account of a topic or a queue. Errors: `Config` if the account is unknown.
 pub(crate) fn account<'a>(state: &'a State, placed: &'a Placed) -> Result<&'a str> {
-    let told = placed.account.as_ref().or(state.config.account.as_ref()).or(state.account.get());
-    told.map(String::as_str).ok_or_else(|| {
+    let account = placed.account.as_ref().or(state.config.account.as_ref()).or(state.account.get());
+    account.map(String::as_str).ok_or_else(|| {
         Error::config(
-            "no AWS account, which names of topics need: set AWS_ACCOUNT_ID, \
-             or give the topic a URL with it, as in ISOBAR_TOPIC_CLICKS=sns://clicks?account=123456789012",
+            "the AWS account is unknown, which the ARNs of topics contain: set AWS_ACCOUNT_ID, \
+            or configure the topic with it, for example ISOBAR_TOPIC_CLICKS=sns://clicks?account=123456789012",
         )
     })
 }

@@ -1,4 +1,4 @@
-//! One AWS service in one region: its endpoint, and the signatures of its calls.
+//! One AWS service in one region: its endpoint and its signed calls.
 
 mod account;
 pub(crate) mod sign;
@@ -25,15 +25,15 @@ use signed::Signed;
 
 /// One AWS service in one region. Made by [`AwsProvider::service`](crate::AwsProvider::service).
 ///
-/// For services that isobar has no trait for: requests are signed with the provider's credentials,
-/// sent through its client, and repeated as AWS's own SDKs would.
+/// For services without a trait in isobar: requests are signed with the provider's credentials,
+/// sent through its client, and repeated by the rules of AWS's SDKs.
 #[derive(Clone)]
 pub struct AwsService {
     state: Arc<State>,
     name: &'static str,
     region: String,
     endpoint: String,
-    /// The name of the table or the topic that is called, for errors.
+    /// The name of the table or topic, for errors.
     resource: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Debug for AwsService {
 }
 
 impl AwsService {
-    /// `name` is what the names of the service's hosts begin with: `dynamodb`, `sns`, `sqs`, `lambda`.
+    /// `name` is the first label of the service's host names: `dynamodb`, `sns`, `sqs`, `lambda`.
     /// Errors: `Config` without a region.
     pub(crate) fn new(state: Arc<State>, name: &'static str, region: Option<&str>) -> Result<Self> {
         let region = region.map_or_else(|| state.config.region(), |region| check_region("the region", region))?;
@@ -52,7 +52,7 @@ impl AwsService {
         Ok(Self { state, name, region, endpoint, resource: None })
     }
 
-    /// The service where a resource lives. Errors: `Config` without a region.
+    /// The service in a resource's region and at its endpoint. Errors: `Config` without a region.
     pub(crate) fn at(state: Arc<State>, name: &'static str, placed: &Placed) -> Result<Self> {
         let service = Self::new(state, name, placed.region.as_deref())?;
         let endpoint = placed.endpoint.clone().unwrap_or(service.endpoint);
@@ -64,15 +64,15 @@ impl AwsService {
         &self.region
     }
 
-    /// What the URLs of its queues begin with.
+    /// The start of the service's URLs.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Makes a call, and answers its success. The URI of `request` is a path and a query, such as
-    /// `/2015-03-31/functions?MaxItems=10`; a `+` in the query stands for a space.
+    /// Makes a call and returns its successful response. The URI of `request` is a path and a query, such as
+    /// `/2015-03-31/functions?MaxItems=10`; a `+` in the query means a space.
     ///
-    /// Errors: by what the service's code says; `outcome_unknown` for a write that may have been made.
+    /// Errors: by the service's error code; with `outcome_unknown` for a write that may have happened.
     pub async fn call(
         &self,
         operation: &'static str,
@@ -81,12 +81,12 @@ impl AwsService {
     ) -> Result<Response<Bytes>> {
         let (mut parts, body) = request.into_parts();
         if !parts.headers.values().all(|value| value.to_str().is_ok()) {
-            return Err(Error::invalid_input("a header's value is not ASCII, and cannot be signed"));
+            return Err(Error::invalid_input("the value of a header is not ASCII and cannot be signed: encode it"));
         }
         let mut url = self.url(parts.uri.path())?;
-        // Only S3 has names with empty parts; what signs does not take them out, as the others want it.
+        // Only S3 has names with empty parts. All other services sign a normalized path, which `sign` does not do.
         if self.name != "s3" && url.path().contains("//") {
-            return Err(Error::invalid_input("the path of the request has an empty part"));
+            return Err(Error::invalid_input("the path of the request contains `//`, which only S3 supports"));
         }
         url.set_query(parts.uri.query().map(canonical).as_deref());
         let wrong = |_| Error::invalid_input("the path of the request is malformed");
@@ -94,8 +94,8 @@ impl AwsService {
         Ok(self.exchange(operation, safety, Request::from_parts(parts, body)).await??)
     }
 
-    /// Calls an operation of a service that speaks AWS JSON 1.0 (`DynamoDB_20120810`, `AmazonSQS`).
-    /// The inner result is the service's own: the body, or its service error.
+    /// Calls an operation of a service of the protocol AWS JSON 1.0 (`DynamoDB_20120810`, `AmazonSQS`).
+    /// The inner result is the service's: the body or the service error.
     pub(crate) async fn json(
         &self,
         target: &str,
@@ -111,7 +111,7 @@ impl AwsService {
         self.send(operation, safety, request).await
     }
 
-    /// Calls an operation of a service that speaks AWS Query and answers XML (SNS).
+    /// Calls an operation of a service of the protocol AWS Query, whose responses are XML (SNS).
     pub(crate) async fn query(&self, operation: &'static str, safety: Safety, form: String) -> Result<Answered<Bytes>> {
         let request = Request::post(self.url("/")?.as_str())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -125,13 +125,15 @@ impl AwsService {
         safety: Safety,
         request: std::result::Result<Request<Bytes>, http::Error>,
     ) -> Result<Answered<Bytes>> {
-        let wrong = |error| Error::internal("the request cannot be made").with_source(error);
+        let wrong = |error| {
+            Error::internal("bug in isobar: a request to AWS is malformed; please report it").with_source(error)
+        };
         let answer = self.exchange(operation, safety, request.map_err(wrong)?).await?;
         Ok(answer.map(Response::into_body))
     }
 
     fn url(&self, path: &str) -> Result<Url> {
-        let wrong = |error| Error::config(format!("`{}` is not an endpoint", self.endpoint)).with_source(error);
+        let wrong = |error| Error::config(format!("the endpoint `{}` is not a URL", self.endpoint)).with_source(error);
         Url::parse(&format!("{}{path}", self.endpoint)).map_err(wrong)
     }
 
@@ -146,29 +148,29 @@ impl AwsService {
         signed.call(operation, safety, request.map(PutPayload::from)).await
     }
 
-    /// The same service error by the code and message of a part of its answer.
-    pub(crate) fn refused_by(&self, service_error: &ServiceError, code: String, message: &str) -> ServiceError {
+    /// The same service error with the code and message of one entry of its response.
+    pub(crate) fn error_of_entry(&self, service_error: &ServiceError, code: String, message: &str) -> ServiceError {
         let uncertain = service_error.uncertain;
         ServiceError { uncertain, ..service_error::of_code(&service_error.answer, code, message, &self.place()) }
     }
 
-    /// What is called, as errors say it.
+    /// The service and the resource, for error messages.
     fn place(&self) -> String {
         let resource = self.resource.as_ref().map(|name| format!("`{name}` of ")).unwrap_or_default();
         format!("{resource}{} in {} ({})", self.name, self.region, self.endpoint)
     }
 }
 
-/// A query in the form in which it is signed, so that it is sent alike.
+/// A query in its canonical form, so that the same text is signed and sent.
 ///
 /// Source: "Create a signed AWS API request", IAM User Guide.
 fn canonical(query: &str) -> String {
-    let again = |text: &str| encoded(percent_decode_str(&text.replace('+', " ")).collect::<Vec<_>>());
-    let pair = |pair: &str| match pair.split_once('=') {
-        Some((name, value)) => format!("{}={}", again(name), again(value)),
-        None => again(pair),
+    let encode = |text: &str| encoded(percent_decode_str(&text.replace('+', " ")).collect::<Vec<_>>());
+    let canonical_pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) => format!("{}={}", encode(name), encode(value)),
+        None => encode(pair),
     };
-    query.split('&').filter(|it| !it.is_empty()).map(pair).collect::<Vec<_>>().join("&")
+    query.split('&').filter(|it| !it.is_empty()).map(canonical_pair).collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]

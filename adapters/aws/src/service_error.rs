@@ -1,6 +1,6 @@
-//! The error that a service answered: whether to try again, and what it is to a caller.
+//! The error response of a service: its retry decision, its kind and its explanation.
 
-pub(crate) mod code;
+pub(crate) mod class;
 mod read;
 
 use std::time::{Duration, SystemTime};
@@ -9,27 +9,27 @@ use bytes::Bytes;
 use http::Response;
 use isobar_rest::{RetryDecision, ServiceError};
 
-use code::{Meaning, meaning};
+use class::{ErrorClass, classify};
 pub(crate) use read::code_and_message;
 
-/// How far a clock may be off before AWS refuses its signatures; S3 takes three times as much.
+/// The clock difference from which AWS rejects signatures; S3 accepts three times as much.
 ///
 /// Source: "Elements of an AWS API request signature", IAM User Guide.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// What an answer says of an error, before it is known what that means.
+/// The parts of an error response by which it is classified.
 struct ErrorParts<'a> {
-    /// Without its namespace.
+    /// The error code without its namespace.
     code: &'a str,
     message: &'a str,
     status: u16,
-    /// How long the service asks to wait.
+    /// The delay that the service requests.
     retry_after: Option<Duration>,
-    /// The service's time when it answered, and ours.
+    /// The service's time of the response and the machine's.
     dates: Option<(SystemTime, SystemTime)>,
 }
 
-/// Reads what an answer refuses; `None` of a success. `place` is what was called, as errors say it.
+/// Reads a service error; `None` for a success. `place` names the service and the resource in messages.
 pub(crate) fn read(answer: &Response<Bytes>, place: &str) -> Option<ServiceError> {
     if answer.status().is_success() {
         return None;
@@ -38,10 +38,9 @@ pub(crate) fn read(answer: &Response<Bytes>, place: &str) -> Option<ServiceError
     Some(of_code(answer, code, &message, place))
 }
 
-/// The service error with this code and message, be they those of the answer or of a part of it.
+/// The service error with this code and message, which are those of the response or of one of its entries.
 pub(crate) fn of_code(answer: &Response<Bytes>, code: String, message: &str, place: &str) -> ServiceError {
-    // A message is shown without keys and signatures.
-    let service_error = ServiceError::new(answer, code, &read::shown(message));
+    let service_error = ServiceError::new(answer, code, &read::redacted(message));
     let parts = ErrorParts {
         code: &service_error.code,
         message: &service_error.message,
@@ -49,45 +48,49 @@ pub(crate) fn of_code(answer: &Response<Bytes>, code: String, message: &str, pla
         retry_after: read::retry_after(answer.headers()),
         dates: read::date(answer.headers()).map(|theirs| (theirs, SystemTime::now())),
     };
-    let meaning = parts.meaning();
-    let (kind, decision, explanation) = (meaning.kind(), parts.decision(meaning), parts.explained(meaning, place));
+    let class = parts.class();
+    let (kind, decision, explanation) = (class.kind(), parts.decision(class), parts.explanation(class, place));
     ServiceError { kind, decision, explanation, ..service_error }
 }
 
-/// Are new credentials all it takes?
+/// Whether the call can succeed with new credentials.
 pub(crate) fn is_expired(service_error: &ServiceError) -> bool {
-    meaning(&service_error.code, service_error.status().as_u16()) == Meaning::Expired
+    classify(&service_error.code, service_error.status().as_u16()) == ErrorClass::Expired
 }
 
 impl ErrorParts<'_> {
-    fn decision(&self, meaning: Meaning) -> RetryDecision {
-        match meaning {
-            Meaning::Throttled | Meaning::Busy => RetryDecision::Throttled { after: self.retry_after },
-            Meaning::Failed => RetryDecision::Failed,
-            // It was signed long before it was sent: the function was frozen in between.
-            Meaning::Skewed if self.skew().is_some_and(|skew| skew < SKEW) => RetryDecision::Throttled { after: None },
+    fn decision(&self, class: ErrorClass) -> RetryDecision {
+        match class {
+            ErrorClass::Throttled | ErrorClass::Busy => RetryDecision::Throttled { after: self.retry_after },
+            ErrorClass::Failed => RetryDecision::Failed,
+            // The clocks agree: the function was frozen between the signature and the send.
+            ErrorClass::Skewed if self.skew().is_some_and(|skew| skew < SKEW) => {
+                RetryDecision::Throttled { after: None }
+            }
             _ => RetryDecision::Final,
         }
     }
 
-    fn meaning(&self) -> Meaning {
-        let meaning = meaning(self.code, self.status);
-        let of_time = ["Signature expired", "Signature not yet current", "Request has expired"];
-        match meaning {
-            // The message is the only sign of it in what SNS, STS and DynamoDB answer.
-            Meaning::Unauthenticated if of_time.iter().any(|sign| self.message.contains(sign)) => Meaning::Skewed,
-            Meaning::Invalid | Meaning::Other if self.is_too_large() => Meaning::TooLarge,
-            _ => meaning,
+    fn class(&self) -> ErrorClass {
+        let class = classify(self.code, self.status);
+        let skew_messages = ["Signature expired", "Signature not yet current", "Request has expired"];
+        match class {
+            // SNS, STS and DynamoDB report a wrong time only in the message.
+            ErrorClass::Unauthenticated if skew_messages.iter().any(|part| self.message.contains(part)) => {
+                ErrorClass::Skewed
+            }
+            ErrorClass::Invalid | ErrorClass::Other if self.is_too_large() => ErrorClass::TooLarge,
+            _ => class,
         }
     }
 
-    /// How far our clock is from the service's.
+    /// The difference between the machine's clock and the service's.
     fn skew(&self) -> Option<Duration> {
         let (theirs, ours) = self.dates?;
         Some(theirs.duration_since(ours).unwrap_or_else(|error| error.duration()))
     }
 
-    /// Does it say that something is larger than the service's limit?
+    /// Whether the error reports something larger than the service's limit.
     ///
     /// Sources: quotas of DynamoDB, Lambda, S3, SNS and SQS.
     fn is_too_large(&self) -> bool {
@@ -102,17 +105,19 @@ impl ErrorParts<'_> {
         }
     }
 
-    fn explained(&self, meaning: Meaning, place: &str) -> String {
+    fn explanation(&self, class: ErrorClass, place: &str) -> String {
         let message = self.message;
         let code = if self.code.is_empty() { format!("status {}", self.status) } else { self.code.to_owned() };
-        match meaning {
-            Meaning::Missing if code == "NoSuchKey" => format!("no such object: {place}"),
-            Meaning::Missing => format!("{place} is not there: {code}: {message}: create it, the library never does"),
-            Meaning::Denied => format!("{place}: {code}: {message}: grant the action to who runs this"),
-            // What the service says of these is not shown: it echoes what was signed.
-            Meaning::Expired => format!("the AWS credentials have expired ({code}): renew them"),
-            Meaning::Skewed => format!("AWS does not take the time of the request ({code}): {}", self.clock_advice()),
-            Meaning::Unauthenticated => format!("AWS does not take the credentials ({code}): {}", advice(&code)),
+        match class {
+            ErrorClass::Missing if code == "NoSuchKey" => format!("no such object: {place}"),
+            ErrorClass::Missing => {
+                format!("{place} does not exist: {code}: {message}: create it; isobar creates no resources")
+            }
+            ErrorClass::Denied => format!("{place}: {code}: {message}: grant the action to the role of this process"),
+            // No message from here: these echo the signed request.
+            ErrorClass::Expired => format!("the AWS credentials have expired ({code}): renew them"),
+            ErrorClass::Skewed => format!("AWS rejected the time of the request ({code}): {}", self.clock_advice()),
+            ErrorClass::Unauthenticated => format!("AWS rejected the credentials ({code}): {}", advice(&code)),
             _ => format!("{place}: {code}: {message}"),
         }
     }
@@ -121,9 +126,9 @@ impl ErrorParts<'_> {
         match (self.dates, self.skew()) {
             (Some((theirs, ours)), Some(skew)) if skew >= SKEW => {
                 let way = if theirs < ours { "ahead of" } else { "behind" };
-                format!("this machine's clock is {} minutes {way} AWS's, set it", skew.as_secs() / 60)
+                format!("this machine's clock is {} minutes {way} AWS's: set it", skew.as_secs() / 60)
             }
-            _ => "see that this machine's clock is right".to_owned(),
+            _ => "check this machine's clock".to_owned(),
         }
     }
 }
@@ -133,8 +138,8 @@ fn advice(code: &str) -> &'static str {
         "SignatureDoesNotMatch" | "InvalidSignature" => {
             "the secret access key is not that of the access key id, or the region is not the endpoint's"
         }
-        "MissingAuthenticationToken" | "IncompleteSignature" => "something on the way takes off the signature",
-        _ => "check the access key id and the session token, and that the region is of their account",
+        "MissingAuthenticationToken" | "IncompleteSignature" => "a proxy on the way removes the signature",
+        _ => "check the access key id, the session token and that their account has the region enabled",
     }
 }
 

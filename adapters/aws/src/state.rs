@@ -1,4 +1,4 @@
-//! What the services of one provider have in common: configuration, clock, client and credentials.
+//! State that the services of one provider share: configuration, clock, client and credentials.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,13 +8,14 @@ use isobar_rest::Client;
 use crate::config::AwsConfig;
 use crate::credentials::Credentials;
 
-/// What all services of one provider share.
+/// The shared state of one provider.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: AwsConfig,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: Client,
     pub(crate) credentials: Credentials,
-    /// The account that the running function's ARN told, for the ARNs of topics. Set by the host.
+    /// The account, for the ARNs of topics: from the running function's ARN, set by the host, or from the
+    /// first lookup.
     pub(crate) account: OnceLock<String>,
 }

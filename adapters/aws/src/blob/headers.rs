@@ -1,4 +1,4 @@
-//! What S3 calls the headers of an object.
+//! S3's names of an object's headers.
 
 use http::HeaderMap;
 use isobar_rest::object::{WriteHeaders, text};
@@ -6,7 +6,7 @@ use isobar_rest::object::{WriteHeaders, text};
 pub(super) const HEADERS: WriteHeaders =
     WriteHeaders { standard: "", metadata: "x-amz-meta-", class: "x-amz-storage-class", tags: "x-amz-tagging" };
 
-/// The version of an object. Without versioning S3 calls the only version `null`, or does not speak of it.
+/// The version of an object. Without versioning S3 calls the only version `null` or returns no version.
 pub(super) fn version(headers: &HeaderMap) -> Option<String> {
     text(headers, "x-amz-version-id").filter(|version| *version != "null").map(str::to_owned)
 }

@@ -1,7 +1,7 @@
-//! Lists as S3 is asked for them, and as it answers.
+//! Requests for lists of objects, and their responses.
 //!
-//! A page goes on behind the name at which the one before ended, and not by S3's own token: the name
-//! is good for ever, and on every store of S3's kind.
+//! A page starts after the last name of the previous page. S3's continuation token is not used for this, since
+//! a name never expires and works on every S3-compatible store.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use isobar_abstraction::driver::blob::ListRequest;
@@ -12,16 +12,16 @@ use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-/// The most names that S3 puts on a page.
+/// The most names on one page of S3.
 pub(super) const LARGEST_PAGE: usize = 1_000;
 
-/// Sorts behind all that a group holds, but for keys that begin with it.
+/// Sorts after all keys of a group, except keys that begin with this character.
 const LAST: char = char::MAX;
 
 /// The query of `ListObjectsV2`.
 pub(super) fn query(request: &ListRequest) -> String {
     let group = group_before(request);
-    // The group that the page before ended with may come once more, if a key in it begins with `LAST`.
+    // The last group of the previous page is repeated if a key in it begins with `LAST`.
     let limit = request.limit.saturating_add(usize::from(group.is_some())).clamp(1, LARGEST_PAGE).to_string();
     let mut pairs = vec![("encoding-type", "url"), ("list-type", "2"), ("max-keys", limit.as_str())];
     let after = group.map(|group| format!("{group}{LAST}")).or_else(|| request.after.clone()).unwrap_or_default();
@@ -62,9 +62,11 @@ struct Group {
     prefix: String,
 }
 
-/// Reads the answer. Errors: `Internal`, also for an object whose name no path can be.
+/// Reads a page. Errors: `Internal`, also for an object whose name is not a valid path.
 pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Page> {
-    let wrong = |error| Error::internal("S3 answered no list").with_source(error);
+    let wrong = |error| {
+        Error::internal("S3 returned something else than a list of objects: check the endpoint").with_source(error)
+    };
     let list: List = quick_xml::de::from_reader(answer).map_err(wrong)?;
     let plain = list.encoding_type.as_deref() != Some("url");
     let name = |text: &str| if plain { Ok(text.to_owned()) } else { decode(text) };
@@ -79,18 +81,18 @@ pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Page> {
     page(request, names, more, meta)
 }
 
-/// Undoes `encoding-type=url`, which is the encoding of forms.
+/// Decodes a name of `encoding-type=url`, which is the encoding of forms.
 fn decode(text: &str) -> Result<String> {
     let spaced = text.replace('+', " ");
-    let wrong = |error| Error::internal("S3 answered a name that is no UTF-8").with_source(error);
+    let wrong = |error| Error::internal("S3 returned a name that is not UTF-8").with_source(error);
     Ok(percent_decode_str(&spaced).decode_utf8().map_err(wrong)?.into_owned())
 }
 
 fn meta(location: Path, content: Content) -> Result<ObjectMeta> {
     let last_modified: DateTime<Utc> = content.last_modified.parse().map_err(|error| {
-        Error::internal(format!("S3 answered `{}` for a time", content.last_modified)).with_source(error)
+        Error::internal(format!("S3 returned the malformed time `{}`", content.last_modified)).with_source(error)
     })?;
-    // As a header tells it.
+    // Truncated to seconds, so that it equals the time in a header.
     let last_modified = last_modified.trunc_subsecs(0);
     Ok(ObjectMeta { location, last_modified, size: content.size, e_tag: content.e_tag, version: None })
 }
@@ -105,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_goes_on_behind_a_name_or_a_whole_group() {
+    fn query_starts_after_a_name_or_a_whole_group() {
         let plain = "encoding-type=url&list-type=2&max-keys=3&delimiter=%2F";
         assert_eq!(query(&request("", None)), plain);
         assert_eq!(query(&request("a b", Some("a b+"))), format!("{plain}&prefix=a%20b&start-after=a%20b%2B"));
         let group = query(&request("a", Some("a/b/")));
         assert!(group.contains("max-keys=4") && group.ends_with("start-after=a%2Fb%2F%F4%8F%BF%BF"), "{group}");
-        // A folder that a console made is no group of itself.
+        // A folder object made by a console is not a group of itself.
         assert!(query(&request("a/", Some("a/"))).ends_with("max-keys=3&delimiter=%2F&prefix=a%2F&start-after=a%2F"));
         let all = ListRequest::new("", usize::MAX);
         assert_eq!(query(&all), "encoding-type=url&list-type=2&max-keys=1000");
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn names_come_back_as_they_are_stored() {
+    fn names_are_decoded() {
         let xml = list(true, &["a+b%2Bc", "%C3%A4/%25", "+a+"], &["a/", "%01/"]);
         let Ok(Page::Names(page)) = read(&ListRequest::new("", 10).with_delimiter("/"), xml.as_bytes()) else {
             panic!("no name");
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_a_name_tells_the_next() {
+    fn empty_page_returns_the_token_of_the_next() {
         let xml = list(true, &[], &[]).replace("</ListB", "<NextContinuationToken>t</NextContinuationToken></ListB");
         assert!(matches!(read(&request("", None), xml.as_bytes()), Ok(Page::Empty(token)) if token == "t"));
         let xml = xml.replace("true", "false");

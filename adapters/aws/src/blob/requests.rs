@@ -1,4 +1,4 @@
-//! The requests to one bucket: where they go, how they are signed, and what their service errors are.
+//! The requests to one bucket: their URLs, signatures and service errors.
 
 use std::sync::Arc;
 
@@ -15,30 +15,30 @@ use super::service_error;
 use crate::State;
 use crate::service::signed::{Read, Signed};
 
-/// One bucket, as it is asked.
+/// The requests to one bucket.
 #[derive(Debug)]
 pub(super) struct S3Requests {
     pub(super) state: Arc<State>,
     pub(super) bucket: String,
-    /// What stands before the keys in URLs, without the slash.
+    /// The part of URLs before the key, without the slash.
     pub(super) base: String,
     pub(super) region: String,
 }
 
 impl S3Requests {
-    /// Of an object.
+    /// The URL of an object.
     pub(super) fn url(&self, at: &Path) -> String {
         format!("{}/{}", self.base, encoded_path(at.as_ref()))
     }
 
-    /// A request for an object, or for what is known of it.
+    /// A request for an object or its metadata.
     pub(super) fn request(&self, method: Method, at: &Path, version: Option<&str>) -> Builder {
         let version =
             version.map(|version| format!("?{}", encoded_query(&[("versionId", version)]))).unwrap_or_default();
         Request::builder().method(method).uri(format!("{}{version}", self.url(at)))
     }
 
-    /// What names an object that is copied.
+    /// The value of `x-amz-copy-source` for an object.
     pub(super) fn source(&self, from: &Path) -> String {
         format!("/{}/{}", self.bucket, encoded_path(from.as_ref()))
     }
@@ -47,14 +47,14 @@ impl S3Requests {
         object::request(request, body, &self.base)
     }
 
-    /// Sends what only reads.
-    pub(super) async fn ask(&self, operation: &'static str, request: Builder) -> Result<Response<Bytes>> {
+    /// Sends a request that only reads.
+    pub(super) async fn read(&self, operation: &'static str, request: Builder) -> Result<Response<Bytes>> {
         let request = self.ready(request, PutPayload::new())?;
         let answer = self.signed(&service_error::read).call(operation, Safety::Read, request).await?;
         answer.map_err(|service_error| self.error(&service_error, &PutMode::Overwrite))
     }
 
-    /// Sends a write that was to meet `mode`.
+    /// Sends a write under the condition `mode`.
     pub(super) async fn send(
         &self,
         operation: &'static str,
@@ -72,6 +72,6 @@ impl S3Requests {
     }
 
     pub(super) fn error(&self, service_error: &ServiceError, mode: &PutMode) -> Error {
-        service_error.as_error(service_error::refused(service_error, &self.bucket, &self.region).error(mode))
+        service_error.as_error(service_error::rejection(service_error, &self.bucket, &self.region).error(mode))
     }
 }

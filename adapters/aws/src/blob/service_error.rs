@@ -1,4 +1,4 @@
-//! What the errors of S3 mean.
+//! The service errors of S3: kinds, retry decisions and explanations.
 //!
 //! Source: S3's list of error codes, <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 
@@ -10,48 +10,52 @@ use isobar_rest::{RetryDecision, ServiceError};
 use serde::Deserialize;
 
 use crate::service_error;
-use crate::service_error::code::{Meaning, meaning};
+use crate::service_error::class::{ErrorClass, classify};
 
-/// What was refused, of a bucket in a region.
-pub(super) fn refused(service_error: &ServiceError, bucket: &str, region: &str) -> Refused {
+/// The rejection that an error of a bucket in a region means.
+pub(super) fn rejection(service_error: &ServiceError, bucket: &str, region: &str) -> Refused {
     let config = |message| Refused::Other(ErrorKind::Config, message);
     match (service_error.status().as_u16(), service_error.code.as_str()) {
         (_, "NoSuchBucket") => Refused::NoBucket(format!(
-            "no bucket `{bucket}` in S3: create it, as with `aws s3 mb s3://{bucket} --region {region}`"
+            "no bucket `{bucket}` in S3: create it, for example with `aws s3 mb s3://{bucket} --region {region}`"
         )),
-        (_, "InvalidBucketName") => config(format!("S3 takes no bucket named `{bucket}`")),
+        (_, "InvalidBucketName") => config(format!("`{bucket}` is not a valid name of a bucket in S3")),
         (_, "NoSuchKey" | "NoSuchVersion") => Refused::NoObject,
-        // An answer to HEAD has no body, and so no code: it may be the bucket that is missing. Most often
-        // it is the object; every other call to a missing bucket says so.
+        // The response to HEAD has no body and no code, so the bucket may be missing. Most often the object
+        // is; every other call reports a missing bucket.
         (404, "") => Refused::NoObjectOr(format!("bucket `{bucket}`")),
         (412, _) => Refused::Unmet,
-        (409, "ConditionalRequestConflict") => Refused::Overtaken("another write of this key came in between"),
+        (409, "ConditionalRequestConflict") => {
+            Refused::Overtaken("another write of this key happened at the same time")
+        }
         (416, _) => Refused::EmptyRange,
         (301, _) | (400, "" | "AuthorizationHeaderMalformed")
             if let Some(right) = region_of(&service_error.answer).filter(|right| right.as_str() != region) =>
         {
             config(format!(
-                "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or give it the \
-                 URL `s3://{bucket}?region={right}`"
+                "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or configure the \
+                bucket as `s3://{bucket}?region={right}`"
             ))
         }
         _ => Refused::Other(service_error.kind, service_error.explanation.clone()),
     }
 }
 
-/// The bucket's region, where the answer has it.
+/// The bucket's region, if the response contains it.
 fn region_of(answer: &Response<Bytes>) -> Option<String> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "PascalCase", default)]
-    struct Told {
+    struct ErrorBody {
         region: Option<String>,
     }
-    let told = std::str::from_utf8(answer.body()).ok().and_then(|body| quick_xml::de::from_str::<Told>(body).ok());
+    let body = std::str::from_utf8(answer.body()).ok();
+    let body = body.and_then(|body| quick_xml::de::from_str::<ErrorBody>(body).ok());
     let header = answer.headers().get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
-    told.and_then(|told| told.region).or_else(|| header.map(str::to_owned))
+    body.and_then(|body| body.region).or_else(|| header.map(str::to_owned))
 }
 
-/// Reads what an answer refuses; one may come behind a success, in an answer that began before the work was done.
+/// Reads a service error, also from a response with status 200: S3 sends the status of a long operation before
+/// its end.
 pub(super) fn read(answer: &Response<Bytes>) -> Option<ServiceError> {
     if answer.status().is_success() && !contains_error(answer) {
         return None;
@@ -59,15 +63,15 @@ pub(super) fn read(answer: &Response<Bytes>) -> Option<ServiceError> {
     let (code, message) = service_error::code_and_message(answer);
     let (kind, decision) = (kind(answer.status().as_u16(), &code), decision_of_code(answer.status(), &code));
     let service_error = ServiceError::new(answer, code, &message);
-    Some(ServiceError { kind, decision, explanation: explained(&service_error), ..service_error })
+    Some(ServiceError { kind, decision, explanation: explanation(&service_error), ..service_error })
 }
 
-/// After a conflict the upload must be made anew:
+/// Reads the service error of a completion. After a conflict the whole upload must be repeated:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>.
 pub(super) fn read_completion(answer: &Response<Bytes>) -> Option<ServiceError> {
     let service_error = read(answer)?;
-    let lost = service_error.code == "ConditionalRequestConflict";
-    Some(if lost { ServiceError { decision: RetryDecision::Final, ..service_error } } else { service_error })
+    let is_conflict = service_error.code == "ConditionalRequestConflict";
+    Some(if is_conflict { ServiceError { decision: RetryDecision::Final, ..service_error } } else { service_error })
 }
 
 fn contains_error(answer: &Response<Bytes>) -> bool {
@@ -77,7 +81,7 @@ fn contains_error(answer: &Response<Bytes>) -> bool {
 
 fn decision_of_code(status: StatusCode, code: &str) -> RetryDecision {
     match (status.as_u16(), code) {
-        // A function that a store of S3's kind does not have.
+        // A function that an S3-compatible store does not have.
         (501, _) => RetryDecision::Final,
         (
             _,
@@ -97,7 +101,7 @@ fn decision_of_code(status: StatusCode, code: &str) -> RetryDecision {
 
 fn kind(status: u16, code: &str) -> ErrorKind {
     match code {
-        // An answer to HEAD, which has no body.
+        // The response to HEAD, which has no body.
         "" if status == 400 => ErrorKind::Unauthenticated,
         "NotSignedUp"
         | "AuthorizationHeaderMalformed"
@@ -113,31 +117,31 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         | "XAmzContentSHA256Mismatch"
         | "TemporaryRedirect" => ErrorKind::Unavailable,
         code if code.starts_with("KMS.") || (300..=399).contains(&status) => ErrorKind::Config,
-        _ => match meaning(code, status) {
-            // Of objects and buckets `refused` says more.
-            Meaning::Missing | Meaning::Conflict => ErrorKind::Internal,
-            meaning => meaning.kind(),
+        _ => match classify(code, status) {
+            // `rejection` has the kinds of errors of objects and buckets.
+            ErrorClass::Missing | ErrorClass::Conflict => ErrorKind::Internal,
+            class => class.kind(),
         },
     }
 }
 
-fn explained(service_error: &ServiceError) -> String {
+fn explanation(service_error: &ServiceError) -> String {
     let ServiceError { code, message, .. } = service_error;
-    let next = match code.as_str() {
+    let next_step = match code.as_str() {
         "AccessDenied" => {
-            "; allow it in the role's policy, and s3:ListBucket too, without which S3 answers so for an absent object"
+            "; allow the action in the role's policy, and s3:ListBucket, without which S3 returns this for an absent object"
         }
         "RequestTimeTooSkewed" => "; set the machine's clock",
         "ExpiredToken" | "TokenRefreshRequired" => "; get new credentials",
         "InvalidObjectState" => "; restore the object from its archive first",
-        "NoSuchUpload" => "; the multipart write was completed, aborted or expired: write the object anew",
+        "NoSuchUpload" => "; the multipart upload was completed, aborted or has expired: write the object again",
         _ => "",
     };
     let status = service_error.status().as_u16();
     match (code.is_empty(), status) {
-        (false, _) => format!("S3 answered {code}: {message}{next}"),
-        (true, 400) => "S3 answered 400, without a reason: the credentials may have expired".to_owned(),
-        (true, _) => format!("S3 answered {status}, without a reason"),
+        (false, _) => format!("S3 returned {code}: {message}{next_step}"),
+        (true, 400) => "S3 returned status 400 without a reason: check whether the credentials have expired".to_owned(),
+        (true, _) => format!("S3 returned status {status} without a reason"),
     }
 }
 
@@ -153,20 +157,20 @@ mod tests {
         Response::builder().status(status).body(body.into()).unwrap()
     }
 
-    fn explained(answer: &Response<Bytes>) -> (ErrorKind, RetryDecision, String) {
-        let error = refused(answer).error(&PutMode::Overwrite);
+    fn classified(answer: &Response<Bytes>) -> (ErrorKind, RetryDecision, String) {
+        let error = rejection(answer).error(&PutMode::Overwrite);
         (error.kind(), decide(answer), error.message().to_owned())
     }
 
-    fn refused(answer: &Response<Bytes>) -> Refused {
-        super::refused(&read(answer).unwrap(), "pages", "eu-west-1")
+    fn rejection(answer: &Response<Bytes>) -> Refused {
+        super::rejection(&read(answer).unwrap(), "pages", "eu-west-1")
     }
 
     fn decide(answer: &Response<Bytes>) -> RetryDecision {
         read(answer).unwrap().decision
     }
 
-    const REFUSED: RetryDecision = RetryDecision::Throttled { after: None };
+    const THROTTLED: RetryDecision = RetryDecision::Throttled { after: None };
 
     #[test]
     fn codes_are_kinds_and_decisions() {
@@ -181,62 +185,62 @@ mod tests {
             (412, "PreconditionFailed", ErrorKind::Conflict, RetryDecision::Final),
             (416, "InvalidRange", ErrorKind::InvalidInput, RetryDecision::Final),
             (400, "EntityTooLarge", ErrorKind::TooLarge, RetryDecision::Final),
-            (503, "SlowDown", throttled, REFUSED),
+            (503, "SlowDown", throttled, THROTTLED),
             (500, "InternalError", ErrorKind::Unavailable, RetryDecision::Failed),
             (503, "ServiceUnavailable", ErrorKind::Unavailable, RetryDecision::Failed),
-            (400, "RequestTimeout", ErrorKind::Unavailable, REFUSED),
+            (400, "RequestTimeout", ErrorKind::Unavailable, THROTTLED),
             (501, "NotImplemented", ErrorKind::Unsupported, RetryDecision::Final),
-            (409, "ConditionalRequestConflict", ErrorKind::Conflict, REFUSED),
+            (409, "ConditionalRequestConflict", ErrorKind::Conflict, THROTTLED),
             (418, "Teapot", ErrorKind::Internal, RetryDecision::Final),
             (200, "InternalError", ErrorKind::Unavailable, RetryDecision::Failed),
         ] {
-            let (found, decided, message) = explained(&answer(status, code));
+            let (found, decided, message) = classified(&answer(status, code));
             assert_eq!((found, decided), (kind, decision), "{status} {code}");
             assert!(!message.is_empty());
         }
     }
 
     #[test]
-    fn a_missing_bucket_is_named_and_told_apart_from_a_missing_object() {
+    fn missing_bucket_is_distinguished_from_missing_object() {
         let update = PutMode::Update(UpdateVersion { e_tag: None, version: None });
-        let of = |answer: &Response<Bytes>| refused(answer).error(&update);
+        let of = |answer: &Response<Bytes>| rejection(answer).error(&update);
         let missing = of(&answer(404, "NoSuchBucket"));
         assert_eq!(
             (missing.kind(), missing.with_origin(Origin::Service).origin()),
             (ErrorKind::NotFound, Origin::Service)
         );
-        assert!(explained(&answer(404, "NoSuchBucket")).2.contains("no bucket `pages` in S3: create it"));
+        assert!(classified(&answer(404, "NoSuchBucket")).2.contains("no bucket `pages` in S3: create it"));
         assert_eq!(of(&answer(404, "NoSuchKey")).kind(), ErrorKind::Conflict);
         let head = Response::builder().status(404).body(Bytes::new()).unwrap();
-        assert!(matches!(refused(&head), Refused::NoObjectOr(bucket) if bucket == "bucket `pages`"));
+        assert!(matches!(rejection(&head), Refused::NoObjectOr(bucket) if bucket == "bucket `pages`"));
     }
 
     #[test]
-    fn a_bucket_elsewhere_is_config_and_its_region_is_named() {
+    fn bucket_in_another_region_is_a_config_error_with_the_region() {
         let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>us-east-2</Region></Error>";
         let malformed = Response::builder().status(400).body(malformed.into()).unwrap();
         let header = |status| Response::builder().status(status).header("x-amz-bucket-region", "us-east-2");
         let head = header(301).body(Bytes::new()).unwrap();
-        for elsewhere in [malformed, head, header(400).body(Bytes::new()).unwrap()] {
-            let (kind, decision, message) = explained(&elsewhere);
+        for response in [malformed, head, header(400).body(Bytes::new()).unwrap()] {
+            let (kind, decision, message) = classified(&response);
             assert_eq!((kind, decision), (ErrorKind::Config, RetryDecision::Final));
             assert!(message.contains("s3://pages?region=us-east-2"), "{message}");
         }
         let here = Response::builder().status(400).header("x-amz-bucket-region", "eu-west-1");
-        assert_eq!(explained(&here.body(Bytes::new()).unwrap()).0, ErrorKind::Unauthenticated);
+        assert_eq!(classified(&here.body(Bytes::new()).unwrap()).0, ErrorKind::Unauthenticated);
     }
 
     #[test]
-    fn a_success_is_no_error() {
+    fn success_is_no_service_error() {
         let copied = Response::new("<CopyObjectResult><ETag>\"1\"</ETag></CopyObjectResult>".into());
         assert!(read(&copied).is_none());
     }
 
     #[test]
-    fn a_conflict_ends_an_upload() {
+    fn conflict_at_completion_is_final() {
         let conflict = answer(409, "ConditionalRequestConflict");
         let of_completion = |answer| read_completion(answer).unwrap().decision;
-        assert_eq!((decide(&conflict), of_completion(&conflict)), (REFUSED, RetryDecision::Final));
-        assert_eq!(of_completion(&answer(503, "SlowDown")), REFUSED);
+        assert_eq!((decide(&conflict), of_completion(&conflict)), (THROTTLED, RetryDecision::Final));
+        assert_eq!(of_completion(&answer(503, "SlowDown")), THROTTLED);
     }
 }

@@ -1,4 +1,4 @@
-//! How S3 is asked for objects, and what it answers.
+//! The operations of S3 on objects.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -25,12 +25,12 @@ use super::service_error;
 use super::upload::{S3Upload, copied_part};
 use crate::service::sign::Signer;
 
-/// The largest object that is copied in one request: 512 MiB. S3 takes 5 GiB, but ends its answer only when the copy
-/// is done, and for so much that takes longer than the client waits for an answer (`attempt_timeout`, 20 s). Each
-/// part is a short request.
+/// The largest object to copy in one request: 512 MiB. S3 accepts 5 GiB, but it ends its response only when the copy
+/// is done, which takes longer than the client's `attempt_timeout` of 20 s. Larger objects are copied in parts by
+/// short requests.
 const LARGEST_COPY: u64 = 512 << 20;
 
-/// How many tags an object has: S3 sends it only if there are some, and to callers that may read them.
+/// The number of an object's tags. S3 sends it only if there are tags and the caller may read them.
 const TAGS: &str = "x-amz-tagging-count";
 
 #[async_trait]
@@ -51,7 +51,7 @@ impl ObjectRequests for S3Requests {
         let request = object::ask(self.request(Method::HEAD, at, options.version.as_deref()), options);
         let request = self.ready(request, PutPayload::new())?;
         let answer = self.signed(&service_error::read).call("HeadObject", Safety::Read, request).await?;
-        answer.map_err(|service_error| self.refused(at, &service_error))
+        answer.map_err(|service_error| self.read_error(at, &service_error))
     }
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
@@ -59,7 +59,7 @@ impl ObjectRequests for S3Requests {
         let request = object::ask(self.request(Method::GET, at, options.version.as_deref()), options);
         let request = self.ready(request, PutPayload::new())?;
         let answer = self.signed(&service_error::read).open("GetObject", request).await?;
-        answer.map_err(|service_error| self.refused(at, &service_error))
+        answer.map_err(|service_error| self.read_error(at, &service_error))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
@@ -91,11 +91,11 @@ impl ObjectRequests for S3Requests {
         if head.meta.size <= largest {
             return self.copy_whole(from, to, &mode).await;
         }
-        // Without tags nobody needs the permission to read them.
+        // An object without tags can be copied without the permission to read tags.
         let tagged = answer.headers.contains_key(TAGS);
         let tags = if tagged { self.tags(from).await? } else { TagSet::default() };
         let mut attributes = object::with_type(head.attributes);
-        // As with `CopyObject`, which copies the tags, but not the class.
+        // `CopyObject` copies the tags but not the class either.
         attributes.remove(&Attribute::StorageClass);
         let options = PutOptions { mode, attributes, tags, ..PutOptions::default() };
         let upload = S3Upload::begin(self, to, &options).await?;
@@ -114,10 +114,10 @@ impl ObjectRequests for S3Requests {
         if let Some(token) = token {
             url = format!("{url}&{}", encoded_query(&[("continuation-token", token)]));
         }
-        listing::read(request, self.ask("ListObjectsV2", Request::get(url)).await?.body())
+        listing::read(request, self.read("ListObjectsV2", Request::get(url)).await?.body())
     }
 
-    /// Only the host is signed, so that its bearer may send any content type.
+    /// Signs only the host, so that the client may send any content type.
     async fn sign(&self, request: &SignRequest) -> Result<SignedUrl> {
         let at = Path::parse(&request.stored).map_err(object_store::Error::from)?;
         let method = match request.access {
@@ -129,28 +129,29 @@ impl ObjectRequests for S3Requests {
         let signed = self.ready(self.request(method, &at, None), PutPayload::new())?;
         let signer = Signer::new(&credential, "s3", &self.region, SystemTime::now());
         let query = signer.presign(&mut signed.into_parts().0, request.expires_in)?;
-        let wrong = |error| Error::config("the endpoint of S3 is not a URL").with_source(error);
+        let wrong =
+            |error| Error::config("the endpoint of S3 is not a URL: check AWS_ENDPOINT_URL_S3").with_source(error);
         Ok(SignedUrl::new(Url::parse(&format!("{}?{query}", self.url(&at))).map_err(wrong)?))
     }
 }
 
 impl S3Requests {
-    fn refused(&self, at: &Path, service_error: &ServiceError) -> object_store::Error {
+    fn read_error(&self, at: &Path, service_error: &ServiceError) -> object_store::Error {
         object::refused_read(at, service_error, self.error(service_error, &PutMode::Overwrite))
     }
 
-    /// Copies an object, whose answer ends only when the copy is done. S3 takes at most 5 GiB.
+    /// Copies an object of at most 5 GiB; the response ends when the copy is done.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
     async fn copy_whole(&self, from: &Path, to: &Path, mode: &PutMode) -> Result<()> {
         let request = self.request(Method::PUT, to, None).header("x-amz-copy-source", self.source(from));
-        // It begins its answer before it is done: an error may come behind a success.
         self.send("CopyObject", request, PutPayload::new(), mode).await.map(drop)
     }
 
     /// The tags of an object. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html>
     async fn tags(&self, at: &Path) -> Result<TagSet> {
-        let answer = self.ask("GetObjectTagging", Request::get(format!("{}?tagging=", self.url(at)))).await?;
-        let wrong = |error| Error::internal("S3 answered no tags").with_source(error);
+        let answer = self.read("GetObjectTagging", Request::get(format!("{}?tagging=", self.url(at)))).await?;
+        let wrong =
+            |error| Error::internal("S3 returned something else than tags: check the endpoint").with_source(error);
         let tagging: Tagging = quick_xml::de::from_reader(answer.body().as_ref()).map_err(wrong)?;
         let mut tags = TagSet::default();
         tagging.tag_set.tag.iter().for_each(|tag| tags.push(&tag.key, &tag.value));

@@ -1,4 +1,4 @@
-//! What emulators do not show: conflicts, and answers that broke off.
+//! Cases that emulators do not produce: conflicts and incomplete responses.
 
 use http::Response;
 use isobar_abstraction::driver::blob::WriteCondition;
@@ -13,7 +13,7 @@ use isobar_testkit::Double;
 
 type Bucket = Arc<dyn ObjectStore>;
 
-/// A bucket in an S3 that always answers this.
+/// A bucket in an S3 that always returns this response.
 async fn bucket(status: u16, body: &'static str) -> (Double, Bucket) {
     let double = Double::new(move |_| {
         let answer = Response::builder().status(status).header("etag", "\"1\"");
@@ -37,13 +37,13 @@ fn placed(double: &Double, largest_copy: Option<u64>) -> Bucket {
     open(&provider(double, largest_copy).0, &Location::new(ResourceKind::Bucket, "pages")).unwrap().object_store()
 }
 
-const BEGUN: &str = "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>";
+const STARTED: &str = "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>";
 
-/// An upload of one part, whose end is answered so.
-async fn uploaded(status: u16, end: &'static str) -> (Double, Result<PutResult>) {
+/// The result of an upload of one part with this response to the completion.
+async fn upload_result(status: u16, completion: &'static str) -> (Double, Result<PutResult>) {
     let double = Double::new(move |request| match (request.method().as_str(), request.uri().query()) {
-        ("POST", Some("uploads=")) => Response::new(BEGUN.to_owned()),
-        ("POST", _) => Response::builder().status(status).body(end.to_owned()).unwrap(),
+        ("POST", Some("uploads=")) => Response::new(STARTED.to_owned()),
+        ("POST", _) => Response::builder().status(status).body(completion.to_owned()).unwrap(),
         _ => Response::builder().header("etag", "\"1\"").body(String::new()).unwrap(),
     })
     .await;
@@ -57,7 +57,7 @@ async fn uploaded(status: u16, end: &'static str) -> (Double, Result<PutResult>)
 }
 
 #[tokio::test]
-async fn a_read_of_a_range_is_one_request() {
+async fn get_range_is_one_request() {
     let (double, _) = bucket(206, "").await;
     let pages = Cloud::new(Arc::new(provider(&double, None))).bucket("pages");
     pages.get_range("a", 2..5).await.unwrap_err();
@@ -66,45 +66,45 @@ async fn a_read_of_a_range_is_one_request() {
 }
 
 #[tokio::test]
-async fn an_upload_is_complete_behind_the_blanks_that_keep_the_connection_open() {
+async fn completion_is_read_after_keep_alive_blanks() {
     let body = "  \n <?xml version=\"1.0\"?>\n<CompleteMultipartUploadResult><ETag>&quot;2&quot;</ETag>\
                 </CompleteMultipartUploadResult>";
-    let (_double, result) = uploaded(200, body).await;
+    let (_double, result) = upload_result(200, body).await;
     assert_eq!(result.unwrap().e_tag.as_deref(), Some("\"2\""));
 }
 
 #[tokio::test]
-async fn an_upload_that_ended_in_a_success_that_says_nothing_may_be_there() {
-    let (_double, result) = uploaded(200, "  ").await;
+async fn completion_with_empty_success_is_outcome_unknown() {
+    let (_double, result) = upload_result(200, "  ").await;
     let error = result.unwrap_err();
     assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Internal, true));
 }
 
 #[tokio::test]
-async fn an_upload_that_met_another_write_is_not_ended_again() {
-    let (double, result) = uploaded(409, "<Error><Code>ConditionalRequestConflict</Code></Error>").await;
+async fn completion_with_conflict_is_not_repeated() {
+    let (double, result) = upload_result(409, "<Error><Code>ConditionalRequestConflict</Code></Error>").await;
     let error = result.unwrap_err();
     assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Conflict, false));
-    assert_eq!(double.requests().iter().filter(|asked| *asked == "POST /pages/a?uploadId=id").count(), 1);
+    assert_eq!(double.requests().iter().filter(|request| *request == "POST /pages/a?uploadId=id").count(), 1);
 }
 
 #[tokio::test]
-async fn a_copy_whose_answer_begins_well_and_ends_ill_is_an_error() {
+async fn copy_with_error_after_status_200_is_an_error() {
     let (_double, bucket) = bucket(200, "  <Error><Code>InternalError</Code></Error>").await;
     let error = bucket.copy(&Path::from("a"), &Path::from("b")).await.unwrap_err();
     let error = Error::from(error);
     assert!(error.kind() == ErrorKind::Unavailable && error.outcome_unknown(), "{error:?}");
 }
 
-/// S3 with an object of 12,000,000 bytes that has a tag, of whose parts one may not be copied.
-async fn copying(refused: Option<&'static str>) -> (Double, Bucket) {
-    let double = with_object(12_000_000, Some("1"), refused).await;
+/// S3 with an object of 12,000,000 bytes with one tag; it rejects copies of the part `rejected`.
+async fn copying(rejected: Option<&'static str>) -> (Double, Bucket) {
+    let double = with_object(12_000_000, Some("1"), rejected).await;
     let bucket = placed(&double, Some(5 << 20));
     (double, bucket)
 }
 
-/// S3 with an object of this size and with so many tags.
-async fn with_object(size: u64, tags: Option<&'static str>, refused: Option<&'static str>) -> Double {
+/// S3 with an object of this size and this number of tags; it rejects copies of the part `rejected`.
+async fn with_object(size: u64, tags: Option<&'static str>, rejected: Option<&'static str>) -> Double {
     Double::new(move |request| {
         let answer =
             Response::builder().header("etag", "\"1\"").header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
@@ -118,7 +118,7 @@ async fn with_object(size: u64, tags: Option<&'static str>, refused: Option<&'st
             ("POST", "uploads=") => {
                 "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>"
             }
-            ("PUT", query) if refused.is_some_and(|refused| query.contains(refused)) => {
+            ("PUT", query) if rejected.is_some_and(|part| query.contains(part)) => {
                 return Response::builder()
                     .status(412)
                     .body("<Error><Code>PreconditionFailed</Code></Error>".to_owned())
@@ -136,7 +136,7 @@ async fn with_object(size: u64, tags: Option<&'static str>, refused: Option<&'st
 }
 
 #[tokio::test]
-async fn what_takes_longer_than_one_request_may_is_copied_in_parts_and_tags_are_read_where_there_are_some() {
+async fn copy_of_large_object_is_in_parts_and_reads_tags_if_there_are_any() {
     for (size, tags, puts, reads) in [
         (512 << 20, Some("1"), 1, 0),
         ((512 << 20) + 1, None, 5, 0),
@@ -145,20 +145,20 @@ async fn what_takes_longer_than_one_request_may_is_copied_in_parts_and_tags_are_
     ] {
         let double = with_object(size, tags, None).await;
         placed(&double, None).copy(&Path::from("a"), &Path::from("c")).await.unwrap();
-        let asked = |method: &str| double.requests().iter().filter(|asked| asked.starts_with(method)).count();
-        assert_eq!((asked("PUT "), asked("GET ")), (puts, reads), "{size} bytes");
+        let count = |method: &str| double.requests().iter().filter(|request| request.starts_with(method)).count();
+        assert_eq!((count("PUT "), count("GET ")), (puts, reads), "{size} bytes");
     }
 }
 
 #[tokio::test]
-async fn what_is_larger_than_one_request_copies_is_copied_in_parts_under_the_same_conditions() {
+async fn copy_in_parts_has_the_same_conditions_and_metadata() {
     let (double, bucket) = copying(None).await;
     let create = CopyOptions::new().with_mode(CopyMode::Create);
     bucket.copy_opts(&Path::from("a b"), &Path::from("c"), create).await.unwrap();
-    let mut asked = double.requests();
-    asked[3..6].sort();
+    let mut requests = double.requests();
+    requests[3..6].sort();
     assert_eq!(
-        asked,
+        requests,
         [
             "HEAD /pages/a%20b",
             "GET /pages/a%20b?tagging=",
@@ -183,17 +183,17 @@ async fn what_is_larger_than_one_request_copies_is_copied_in_parts_under_the_sam
 }
 
 #[tokio::test]
-async fn a_copy_of_what_changes_meanwhile_is_a_conflict_and_leaves_nothing() {
+async fn copy_of_object_that_changes_is_a_conflict_and_is_aborted() {
     let (double, bucket) = copying(Some("partNumber=2")).await;
     let error = bucket.rename(&Path::from("a"), &Path::from("c")).await.unwrap_err();
     assert_eq!(Error::from(error).kind(), ErrorKind::Conflict);
-    let asked = double.requests();
-    assert_eq!(asked.last().unwrap(), "DELETE /pages/c?uploadId=id");
-    assert!(!asked.contains(&"DELETE /pages/a".to_owned()), "what was not copied is not deleted");
+    let requests = double.requests();
+    assert_eq!(requests.last().unwrap(), "DELETE /pages/c?uploadId=id");
+    assert!(!requests.contains(&"DELETE /pages/a".to_owned()), "the source is deleted");
 }
 
 #[test]
-fn every_object_is_copied_in_parts_that_s3_takes() {
+fn size_and_number_of_copied_parts_are_within_s3s_limits() {
     for (size, largest) in [(12_000_000, 0), (6 << 30, 5 << 30), (5 << 40, 5 << 30), (48 << 40, u64::MAX)] {
         let part = upload::copied_part(size, largest);
         assert!((5 << 20..=5 << 30).contains(&part) && size.div_ceil(part) <= 10_000, "{size}: {part}");

@@ -1,21 +1,21 @@
-//! Where AWS's services are: partitions, regions, and the hosts in them.
+//! The endpoints of AWS's services: partitions, regions and hosts.
 
 use isobar_abstraction::{Error, Result};
 
 use super::AwsConfig;
 
-/// A part of AWS with accounts, names and ARNs of its own.
+/// A part of AWS with separate accounts, names and ARNs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Partition {
-    /// What its regions begin with.
+    /// The prefix of its regions.
     regions: &'static str,
-    /// What stands second in its ARNs.
+    /// The second part of its ARNs.
     pub(crate) name: &'static str,
     suffix: &'static str,
     dual_stack_suffix: &'static str,
 }
 
-/// The partitions but AWS's first, as `partitions.json` of AWS's SDKs lists them.
+/// The partitions except the commercial one, from `partitions.json` of AWS's SDKs.
 const PARTITIONS: [Partition; 7] = [
     partition("cn-", "aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     partition("us-gov-", "aws-us-gov", "amazonaws.com", "api.aws"),
@@ -44,22 +44,22 @@ impl Partition {
     }
 }
 
-/// A name in AWS's own words: `arn:aws:sns:eu-west-1:123456789012:clicks`.
+/// An ARN such as `arn:aws:sns:eu-west-1:123456789012:clicks`.
 pub(crate) fn arn(service: &str, region: &str, account: &str, resource: &str) -> String {
     format!("arn:{}:{service}:{region}:{account}:{resource}", Partition::of(region).name)
 }
 
 impl AwsConfig {
-    /// The endpoint of a service in a region, without a slash at its end: the configured one, or AWS's own.
+    /// The endpoint of a service in a region, without a slash at its end: the configured one or AWS's.
     ///
-    /// `host` is what stands first in the names of the service's hosts, such as `dynamodb`.
+    /// `host` is the first label of the service's host names, such as `dynamodb`.
     pub(crate) fn endpoint(&self, host: &str, region: &str) -> String {
         let id = service_id(host);
         let configured = self.endpoints.get(id).or_else(|| self.endpoints.get(""));
         configured.cloned().unwrap_or_else(|| format!("https://{}", self.aws_host(host, region)))
     }
 
-    /// As the endpoint rules of AWS's SDKs have it for the services that isobar uses.
+    /// The host by the endpoint rules of AWS's SDKs, for the services that isobar uses.
     fn aws_host(&self, service: &str, region: &str) -> String {
         let partition = Partition::of(region);
         let (fips, dual_stack) = (self.fips, self.dual_stack);
@@ -68,7 +68,7 @@ impl AwsConfig {
             let dual_stack = if dual_stack { ".dualstack" } else { "" };
             return format!("s3{fips}{dual_stack}.{region}.{}", partition.suffix);
         }
-        // In GovCloud the plain endpoints of these are validated for FIPS 140, and have no other.
+        // In GovCloud the standard endpoints of these services are validated for FIPS 140; no others exist.
         let plain_is_fips = partition.name == "aws-us-gov" && ["dynamodb", "sns", "sqs", "sts"].contains(&service);
         let fips = if fips && (dual_stack || !plain_is_fips) { "-fips" } else { "" };
         let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
@@ -76,7 +76,7 @@ impl AwsConfig {
     }
 }
 
-/// The end of `AWS_ENDPOINT_URL_<SERVICE>` in lower case, for the services whose hosts have another name.
+/// The end of `AWS_ENDPOINT_URL_<SERVICE>` in lower case, which differs from the host for some services.
 fn service_id(host: &str) -> &str {
     match host {
         "bedrock-runtime" => "bedrock_runtime",
@@ -87,7 +87,7 @@ fn service_id(host: &str) -> &str {
     }
 }
 
-/// The name that signatures carry, for the services whose hosts have another name.
+/// The service's name in signatures, which differs from the host for some services.
 pub(crate) fn signing_name(host: &'static str) -> &'static str {
     match host {
         "bedrock-agent-runtime" | "bedrock-runtime" => "bedrock",
@@ -97,15 +97,15 @@ pub(crate) fn signing_name(host: &'static str) -> &'static str {
     }
 }
 
-/// A region as it may stand in the name of a host. Errors: `Config`, naming where it came from.
+/// Checks that a region is valid in the name of a host. Errors: `Config`, naming the source.
 pub(crate) fn check_region(from: &str, region: &str) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if (1..=32).contains(&region.len()) && region.bytes().all(fits) {
         return Ok(region.to_owned());
     }
-    // It may stand in the ARN of an event: who sent that says how long it is.
-    let shown: String = region.chars().take(40).flat_map(char::escape_debug).collect();
-    Err(Error::config(format!("{from} is `{shown}`; it must be a region such as eu-west-1")))
+    // The sender of an event determines the length of a region in its ARN.
+    let region: String = region.chars().take(40).flat_map(char::escape_debug).collect();
+    Err(Error::config(format!("{from} is `{region}`; it must be a region such as eu-west-1")))
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
         })
     }
 
-    /// Expected values: what botocore 1.43 sends to, plain, dual-stack, FIPS and both.
+    /// Expected values: the hosts of botocore 1.43, standard, dual-stack, FIPS and both.
     #[test]
     fn endpoints_are_those_of_the_sdks() {
         assert_eq!(
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn arns_carry_the_partition_of_the_region() {
+    fn arns_contain_the_partition_of_the_region() {
         assert_eq!(arn("sns", "eu-west-1", "123456789012", "clicks"), "arn:aws:sns:eu-west-1:123456789012:clicks");
         assert_eq!(Partition::of("cn-north-1").name, "aws-cn");
         assert_eq!(Partition::of("us-gov-east-1").name, "aws-us-gov");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_endpoint_wins_the_service_s_own_first() {
+    fn configured_endpoint_of_the_service_has_priority_over_the_general_one() {
         let mut config = AwsConfig { fips: true, ..AwsConfig::default() };
         config.endpoints.insert(String::new(), "http://127.0.0.1:1".to_owned());
         config.endpoints.insert("eventbridge".to_owned(), "http://127.0.0.1:2".to_owned());
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_region_cannot_lead_to_another_host() {
+    fn region_that_changes_the_host_is_rejected() {
         for bad in ["", " eu-west-1", "eu-west-1/", "evil.example/#", "EU-WEST-1", &"a".repeat(33)] {
             assert!(check_region("AWS_REGION", bad).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn of_a_region_that_is_none_a_little_is_shown_on_one_line() {
+    fn error_of_malformed_region_is_short_and_on_one_line() {
         let message = |region: &str| check_region("the region", region).unwrap_err().message().to_owned();
         assert!(message("eu\nwest\u{1b}[1m").contains(r"`eu\nwest\u{1b}[1m`"));
         assert!(message(&"\n".repeat(100_000)).len() < 200);

@@ -1,24 +1,24 @@
-//! What Lambda says of the function in its environment.
+//! The configuration that Lambda sets in the environment of a function.
 
 use http::Uri;
 use isobar_abstraction::driver::Environment;
 use isobar_abstraction::{Error, Result};
 
-/// The mark of Lambda: where its runtime API is.
+/// The variable with the address of the runtime API; it is set only on Lambda.
 pub(super) const AWS_LAMBDA_RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// The function that this process is.
+/// The Lambda function of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LambdaFunction {
-    /// Where the runtime API is: `AWS_LAMBDA_RUNTIME_API`.
+    /// The address of the runtime API: `AWS_LAMBDA_RUNTIME_API`.
     pub runtime_api: String,
-    /// Is a snapshot taken after the start? `AWS_LAMBDA_INITIALIZATION_TYPE` is then `snap-start`.
+    /// Whether Lambda takes a snapshot after the start: `AWS_LAMBDA_INITIALIZATION_TYPE` is `snap-start`.
     pub snap_start: bool,
 }
 
 impl LambdaFunction {
-    /// The function, if this is Lambda. Errors: `Config`, naming the variable.
+    /// The function, if the process runs on Lambda. Errors: `Config`, naming the variable.
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>> {
         let Some(runtime_api) = environment.var(AWS_LAMBDA_RUNTIME_API) else { return Ok(None) };
         if !runtime_api.parse::<Uri>().is_ok_and(|uri| uri.authority().is_some()) {
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_the_runtime_api_is_all_that_is_needed() {
+    fn function_needs_only_the_address_of_the_runtime_api() {
         assert_eq!(of(&[]).unwrap(), None);
         assert!(!of(&[(AWS_LAMBDA_RUNTIME_API, "127.0.0.1:9001")]).unwrap().unwrap().snap_start);
         for bad in ["a b", "/x"] {

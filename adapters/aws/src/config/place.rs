@@ -1,4 +1,4 @@
-//! Where a resource lives: its name on AWS, and what its URL says.
+//! The physical name and location of a resource, from its logical name or URL.
 
 use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
 use isobar_abstraction::{Error, Result};
@@ -8,33 +8,33 @@ use super::AwsConfig;
 use super::endpoint::check_region;
 use crate::profile::PROFILE;
 
-/// Where a resource lives.
+/// The name and location of a resource on AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placed {
-    /// The name of the table, the bucket or the topic.
+    /// The name of the table, bucket or topic.
     pub(crate) name: String,
-    /// Its region, if it is not the configured one.
+    /// The region, if it differs from the configured one.
     pub(crate) region: Option<String>,
-    /// Its endpoint, if it is not the configured one.
+    /// The endpoint, if it differs from the configured one.
     pub(crate) endpoint: Option<String>,
-    /// The account of a topic, if it is not our own.
+    /// The account of a topic, if it differs from that of the credentials.
     pub(crate) account: Option<String>,
-    /// The SQS queue that brings a topic's messages or a bucket's events. A topic's queue has a
-    /// twin with `.fifo` at its end.
+    /// The SQS queue for a topic's messages or a bucket's events. For a topic, a second queue has `.fifo` at the
+    /// end of this name.
     pub(crate) queue: Option<String>,
 }
 
-/// What AWS takes as a name of one kind of resource.
+/// The rules for names and URLs of one kind of resource.
 struct Rule {
     scheme: &'static str,
     parameters: &'static [&'static str],
     sizes: std::ops::RangeInclusive<usize>,
     fits: fn(u8) -> bool,
-    wanted: &'static str,
+    expected: &'static str,
 }
 
-/// Sources: naming rules of DynamoDB tables, of S3's general purpose buckets, of SNS topics and SQS
-/// queues. A topic and its queue leave room for `--dead.fifo`.
+/// Sources: naming rules of DynamoDB tables, S3's general purpose buckets, SNS topics and SQS
+/// queues. The limits of topics and queues leave room for `--dead.fifo`.
 fn rule(kind: ResourceKind) -> Result<Rule> {
     Ok(match kind {
         ResourceKind::Table => Rule {
@@ -42,38 +42,38 @@ fn rule(kind: ResourceKind) -> Result<Rule> {
             parameters: &["region", "endpoint"],
             sizes: 3..=255,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
-            wanted: "3 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`",
+            expected: "3 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`",
         },
         ResourceKind::Bucket => Rule {
             scheme: "s3",
             parameters: &["region", "endpoint", "events"],
             sizes: 3..=63,
             fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte),
-            wanted: "3 to 63 of a-z, 0-9, `.` and `-`",
+            expected: "3 to 63 of a-z, 0-9, `.` and `-`",
         },
         ResourceKind::Topic => Rule {
             scheme: "sns",
             parameters: &["region", "endpoint", "account", "queue"],
             sizes: 1..=245,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte),
-            wanted: "1 to 245 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`",
+            expected: "1 to 245 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`",
         },
         _ => return Err(kind.not_opened(PROFILE.provider)),
     })
 }
 
 impl AwsConfig {
-    /// Where a resource lives. Errors: `Config` for a URL that is not of the resource's kind, for an
-    /// unknown parameter, and for a name that AWS does not take.
+    /// The name and location of a resource. Errors: `Config` for a URL of another kind of resource, an
+    /// unknown parameter or an invalid name.
     pub(crate) fn place(&self, at: &Location) -> Result<Placed> {
         let rule = rule(at.kind())?;
         let name = match at.url() {
-            Some(url) => of_scheme(url, at.kind(), &rule)?.to_owned(),
+            Some(url) => name_in_url(url, at.kind(), &rule)?.to_owned(),
             None => format!("{}{}", self.prefix, at.name()),
         };
         if !rule.sizes.contains(&name.len()) || !name.bytes().all(rule.fits) {
             let name = name.escape_debug();
-            return Err(Error::config(format!("{at} is `{name}` on AWS; it must be {}", rule.wanted)));
+            return Err(Error::config(format!("{at} is `{name}` on AWS; it must be {}", rule.expected)));
         }
         let parameter = |key: &str| at.url().and_then(|url| url.parameter(key));
         let checked = |key: &str, check: fn(&str, &str) -> Result<String>| {
@@ -93,30 +93,29 @@ impl AwsConfig {
         })
     }
 
-    /// Where a resource lives that the app knows by this name.
+    /// The location of a resource by its logical name.
     pub(crate) fn location(&self, kind: ResourceKind, name: &str) -> Location {
         let placed = self.placed.iter().find(|at| at.kind() == kind && at.name() == name);
         placed.cloned().unwrap_or_else(|| Location::new(kind, name))
     }
 }
 
-fn of_scheme<'a>(url: &'a ResourceUrl, kind: ResourceKind, rule: &Rule) -> Result<&'a str> {
+fn name_in_url<'a>(url: &'a ResourceUrl, kind: ResourceKind, rule: &Rule) -> Result<&'a str> {
     if url.scheme() != rule.scheme {
-        let (wanted, found) = (rule.scheme, url.scheme());
-        return Err(Error::config(format!("a {kind} on AWS is `{wanted}://name`, not `{found}://`")));
+        let (expected, found) = (rule.scheme, url.scheme());
+        return Err(Error::config(format!("a {kind} on AWS is `{expected}://name`, not `{found}://`")));
     }
     url.check_parameters(rule.parameters)?;
     Ok(url.name())
 }
 
-/// The queue of a topic whose URL does not name one: it has the topic's name. A topic's name may be longer than
-/// a queue's. Errors: `Config`.
+/// The default queue of a topic, which has the topic's name. Errors: `Config` if that is too long for a queue.
 fn default_queue(at: &Location, topic: &str) -> Result<String> {
     check_queue(&format!("the queue of {at}, by default the name of the topic,"), topic)
         .map_err(|error| Error::config(format!("{}; name another queue with `queue=` in the URL", error.message())))
 }
 
-/// The name of a queue that leaves room for `--dead.fifo`. Errors: `Config`.
+/// Checks that the name of a queue is valid and leaves room for `--dead.fifo`. Errors: `Config`.
 fn check_queue(from: &str, name: &str) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     if (1..=69).contains(&name.len()) && name.bytes().all(fits) {
@@ -126,7 +125,7 @@ fn check_queue(from: &str, name: &str) -> Result<String> {
     Err(Error::config(format!("{from} is `{name}`; it must be 1 to 69 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`")))
 }
 
-/// The number of an account. Errors: `Config`, naming where it came from.
+/// Checks the number of an account. Errors: `Config`, naming the source.
 pub(super) fn check_account(from: &str, account: &str) -> Result<String> {
     if account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(account.to_owned());
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_url_the_name_is_the_logical_one_behind_the_prefix() {
+    fn name_without_a_url_is_the_prefix_and_the_logical_name() {
         let config = AwsConfig { prefix: "dev-".to_owned(), ..AwsConfig::default() };
         let table = config.place(&Location::new(ResourceKind::Table, "links")).unwrap();
         assert_eq!((table.name.as_str(), table.queue), ("dev-links", None));
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_says_the_name_as_it_is_and_where() {
+    fn url_contains_the_name_without_prefix_and_the_location() {
         let config = AwsConfig { prefix: "dev-".to_owned(), ..AwsConfig::default() };
         let table = at(ResourceKind::Table, "dynamodb://Links_1.prod?region=eu-west-1&endpoint=http://Localhost:1/");
         let table = config.place(&table).unwrap();
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_kind_is_a_config_error() {
+    fn url_with_wrong_scheme_parameter_or_name_is_a_config_error() {
         use ResourceKind::{Bucket, Table, Topic};
         for (kind, url) in [
             (Table, "s3://links"),
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_whose_name_is_too_long_for_a_queue_must_name_one() {
+    fn topic_with_a_name_too_long_for_a_queue_requires_a_configured_queue() {
         let of = |url: &str| AwsConfig::default().place(&at(ResourceKind::Topic, url));
         let (longest, longer) = ("t".repeat(69), "t".repeat(70));
         assert_eq!(of(&format!("sns://{longest}")).unwrap().queue, Some(longest));

@@ -1,14 +1,14 @@
-//! The files that AWS's own tools keep in `~/.aws`, as far as isobar reads them: for people on laptops.
+//! The configuration files of AWS's tools in `~/.aws`, for laptops.
 //!
-//! Read are the region and plain access keys. What else a profile can name (single sign-on, roles,
-//! processes) is left to the AWS CLI. On Lambda no file is touched.
+//! This module reads the region and plain access keys. The AWS CLI handles everything else in a profile (single
+//! sign-on, roles, processes). On Lambda no file is read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use isobar_abstraction::driver::Environment;
 
-/// The keys of a profile that lead to credentials only through the AWS CLI.
+/// The keys of a profile whose credentials need the AWS CLI.
 const INDIRECT: [&str; 7] = [
     "credential_process",
     "login_session",
@@ -19,20 +19,20 @@ const INDIRECT: [&str; 7] = [
     "web_identity_token_file",
 ];
 
-/// Where the profile of a person is, and what the AWS CLI needs to read it.
+/// The files of a profile and the environment for the AWS CLI.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedFiles {
     /// `AWS_PROFILE`, else `default`.
     pub(crate) profile: String,
-    /// Was the profile asked for, or is it only the default?
-    pub(crate) asked_for: bool,
+    /// Whether `AWS_PROFILE` names the profile, as opposed to the default profile.
+    pub(crate) is_explicit: bool,
     config: PathBuf,
     credentials: PathBuf,
-    /// What the AWS CLI is started with.
+    /// The environment of the AWS CLI.
     pub(crate) environment: Environment,
 }
 
-/// One profile: its keys in the config file, and in the credentials file.
+/// One profile: its keys in the config file and in the credentials file.
 #[derive(Default)]
 pub(crate) struct Profile {
     config: Option<BTreeMap<String, String>>,
@@ -40,56 +40,56 @@ pub(crate) struct Profile {
 }
 
 impl SharedFiles {
-    /// The files of this person; none without a home.
+    /// The files of the user; `None` without a home folder.
     pub(super) fn from_environment(environment: &Environment) -> Option<Self> {
         let home = environment.var("HOME").or_else(|| environment.var("USERPROFILE"));
         let file = |variable: &str, name: &str| match environment.var(variable) {
             Some(path) => Some(PathBuf::from(path)),
             None => home.map(|home| Path::new(home).join(".aws").join(name)),
         };
-        let asked_for = environment.var("AWS_PROFILE");
+        let profile = environment.var("AWS_PROFILE");
         Some(Self {
-            profile: asked_for.unwrap_or("default").to_owned(),
-            asked_for: asked_for.is_some(),
+            profile: profile.unwrap_or("default").to_owned(),
+            is_explicit: profile.is_some(),
             config: file("AWS_CONFIG_FILE", "config")?,
             credentials: file("AWS_SHARED_CREDENTIALS_FILE", "credentials")?,
             environment: environment.clone(),
         })
     }
 
-    /// The profile; an empty one where there is none, or no file that can be read.
+    /// The profile; empty if it does not exist or no file can be read.
     pub(crate) fn read(&self) -> Profile {
         // A few hundred bytes on a laptop's disk, read at the first use.
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
         let config = read(&self.config);
-        // The default profile's name may stand alone; where both stand, this one counts.
-        let alone = || section(&config, "default").filter(|_| self.profile == "default");
+        // The default profile may omit `profile`; the section with `profile` has priority.
+        let unprefixed = || section(&config, "default").filter(|_| self.profile == "default");
         Profile {
-            config: section(&config, &format!("profile {}", self.profile)).or_else(alone),
+            config: section(&config, &format!("profile {}", self.profile)).or_else(unprefixed),
             credentials: section(&read(&self.credentials), &self.profile),
         }
     }
 }
 
 impl Profile {
-    /// Is there a profile of this name?
+    /// Whether the profile exists.
     pub(crate) fn exists(&self) -> bool {
         self.config.is_some() || self.credentials.is_some()
     }
 
-    /// The value of a key; the credentials file wins.
+    /// The value of a key; the credentials file has priority.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         let found = [&self.credentials, &self.config].into_iter().flatten().find_map(|keys| keys.get(key));
         found.map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Does it take the AWS CLI to make credentials of it?
+    /// Whether the credentials of the profile need the AWS CLI.
     pub(crate) fn is_indirect(&self) -> bool {
         INDIRECT.iter().any(|key| self.get(key).is_some())
     }
 }
 
-/// The keys of a section, in lower case. Lines that are indented belong to the key before, and are passed over.
+/// The keys of a section in lower case. Indented lines belong to the previous key and are skipped.
 ///
 /// Source: "Format of the shared config and credentials files", AWS SDKs and Tools Reference Guide.
 fn section(text: &str, name: &str) -> Option<BTreeMap<String, String>> {
@@ -113,7 +113,7 @@ fn section(text: &str, name: &str) -> Option<BTreeMap<String, String>> {
     found
 }
 
-/// A comment after a value needs white space before it.
+/// A value without the comment after it. A comment starts after white space.
 fn without_comment(value: &str) -> &str {
     let end = [" #", " ;", "\t#", "\t;"].iter().filter_map(|mark| value.find(mark)).min().unwrap_or(value.len());
     value[..end].trim()
@@ -139,7 +139,7 @@ region = elsewhere
 ";
 
     #[test]
-    fn a_section_is_read_as_aws_reads_it() {
+    fn section_is_read_by_awss_rules() {
         let default = section(CONFIG, "default").unwrap();
         assert_eq!(default.get("region").map(String::as_str), Some("eu-west-1"));
         assert_eq!(default.get("max_concurrent_requests"), None);
@@ -151,7 +151,7 @@ region = elsewhere
     }
 
     #[test]
-    fn single_sign_on_takes_the_cli_and_a_region_alone_is_no_credential() {
+    fn profile_with_single_sign_on_is_indirect_and_one_with_a_region_is_not() {
         let of = |name| Profile { config: section(CONFIG, name), credentials: None };
         assert!(of("profile work").is_indirect());
         assert!(of("default").exists() && !of("default").is_indirect());
@@ -159,7 +159,7 @@ region = elsewhere
     }
 
     #[test]
-    fn the_default_profile_may_be_called_a_profile_and_then_counts_alone() {
+    fn default_profile_with_the_word_profile_has_priority() {
         let file = std::env::temp_dir().join(format!("isobar-aws-default-{}", std::process::id()));
         let environment = Environment::default()
             .with_var("HOME", "/nowhere/at/all")
@@ -169,19 +169,19 @@ region = elsewhere
             let files = SharedFiles::from_environment(&environment.clone().with_var("AWS_PROFILE", profile)).unwrap();
             files.read().get("region").map(str::to_owned)
         };
-        let (alone, called) = ("[default]\nregion = a\n", "[profile default]\nregion = b\n");
-        let found = [alone, called, &format!("{alone}{called}")].map(|text| region(text, "default"));
-        let other = region(&format!("{alone}{called}"), "work");
+        let (unprefixed, prefixed) = ("[default]\nregion = a\n", "[profile default]\nregion = b\n");
+        let found = [unprefixed, prefixed, &format!("{unprefixed}{prefixed}")].map(|text| region(text, "default"));
+        let other = region(&format!("{unprefixed}{prefixed}"), "work");
         std::fs::remove_file(&file).unwrap();
         assert_eq!(found, ["a", "b", "b"].map(|region| Some(region.to_owned())));
         assert_eq!(other, None);
     }
 
     #[test]
-    fn without_a_home_there_are_no_files() {
+    fn files_need_a_home() {
         assert!(SharedFiles::from_environment(&Environment::default()).is_none());
         let files = SharedFiles::from_environment(&Environment::default().with_var("HOME", "/nowhere/at/all")).unwrap();
-        assert_eq!((files.profile.as_str(), files.asked_for), ("default", false));
+        assert_eq!((files.profile.as_str(), files.is_explicit), ("default", false));
         assert!(!files.read().exists());
     }
 }

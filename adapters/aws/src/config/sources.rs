@@ -1,4 +1,4 @@
-//! Which sources of credentials the environment names.
+//! The sources of credentials that the environment configures.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use isobar_rest::check_endpoint;
 
 use super::SharedFiles;
 
-/// Where a container's credentials are, whose address is link-local.
+/// The host of a container's credentials on ECS, a link-local address.
 const CONTAINER_HOST: &str = "169.254.170.2";
 
-/// The hosts that container credentials may come from in clear text, beside the machine itself.
+/// The hosts, in addition to loopback addresses, that may send container credentials in clear text.
 ///
 /// Source: "Container credential provider", AWS SDKs and Tools Reference Guide.
 const CONTAINER_HOSTS: [&str; 4] = [CONTAINER_HOST, "169.254.170.23", "[fd00:ec2::23]", "localhost"];
 
-/// What requests are signed with.
+/// The credentials that sign requests.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Credential {
     pub(crate) key_id: String,
     pub(crate) secret_key: String,
-    /// Of a session.
+    /// The session token.
     pub(crate) token: Option<String>,
-    /// Where its source told it.
+    /// The account, if the source reported it.
     pub(crate) account: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// The sources of credentials that the environment names. What is `None` is not asked.
+/// The sources of credentials that the environment configures. A source that is `None` is skipped.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     pub(crate) fixed: Option<Arc<Credential>>,
@@ -45,7 +45,7 @@ pub(crate) struct Sources {
     pub(crate) metadata: Option<String>,
 }
 
-/// A token of another identity provider, for which STS gives credentials of a role.
+/// A token of another identity provider, which STS exchanges for credentials of a role.
 #[derive(Debug, Clone)]
 pub(crate) struct WebIdentity {
     pub(crate) token_file: String,
@@ -53,21 +53,21 @@ pub(crate) struct WebIdentity {
     pub(crate) session_name: String,
 }
 
-/// The endpoint that a container gets its credentials from: ECS, EKS and the like.
+/// The credentials endpoint of a container, as on ECS and EKS.
 #[derive(Debug, Clone)]
 pub(crate) struct Container {
     pub(crate) url: String,
     pub(crate) authorization: Option<Authorization>,
 }
 
-/// What a container shows at its endpoint.
+/// The authorization of a container at its endpoint.
 #[derive(Clone)]
 pub(crate) enum Authorization {
     Token(String),
     File(String),
 }
 
-/// A token is a secret.
+/// Without the token, which is a secret.
 impl std::fmt::Debug for Authorization {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -82,7 +82,7 @@ impl Sources {
     pub(super) fn from_environment(environment: &Environment, on_lambda: bool) -> Result<Self> {
         let fixed = fixed(environment)?;
         if on_lambda && fixed.is_some() {
-            // Lambda's own credentials live as long as the process does.
+            // The credentials from Lambda are valid as long as the process runs.
             return Ok(Self { fixed, ..Self::default() });
         }
         Ok(Self {
@@ -95,16 +95,18 @@ impl Sources {
     }
 }
 
-/// Credentials as they may stand in a header. Errors: `Config`, naming what is malformed and not the value.
+/// Credentials that are valid in a header. Errors: `Config` with the name of the malformed part, without its value.
 pub(crate) fn fixed_credential(
-    named: [&str; 3],
+    names: [&str; 3],
     key_id: &str,
     secret: &str,
     token: Option<&str>,
 ) -> Result<Credential> {
-    for (name, value) in named.into_iter().zip([key_id, secret, token.unwrap_or("-")]) {
+    for (name, value) in names.into_iter().zip([key_id, secret, token.unwrap_or("-")]) {
         if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::config(format!("{name} is empty, or has white space or a line break in it")));
+            return Err(Error::config(format!(
+                "{name} is empty or contains white space or a line break: set it again"
+            )));
         }
     }
     let token = token.map(str::to_owned);
@@ -112,16 +114,16 @@ pub(crate) fn fixed_credential(
 }
 
 fn fixed(environment: &Environment) -> Result<Option<Arc<Credential>>> {
-    let named = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-    match named.map(|name| environment.var(name)) {
+    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    match names.map(|name| environment.var(name)) {
         [None, None, _] => Ok(None),
-        [Some(key_id), Some(secret), token] => Ok(Some(Arc::new(fixed_credential(named, key_id, secret, token)?))),
+        [Some(key_id), Some(secret), token] => Ok(Some(Arc::new(fixed_credential(names, key_id, secret, token)?))),
         [Some(_), None, _] => Err(Error::config("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not")),
         [None, Some(_), _] => Err(Error::config("AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not")),
     }
 }
 
-/// A role without a token is nothing: other tools read that variable too.
+/// The token and role, if a token is set. A role without a token is no error: other tools read that variable too.
 fn web_identity(environment: &Environment) -> Result<Option<WebIdentity>> {
     let Some(token_file) = environment.var("AWS_WEB_IDENTITY_TOKEN_FILE") else { return Ok(None) };
     let missing = || Error::config("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not");
@@ -141,7 +143,7 @@ fn container(environment: &Environment) -> Result<Option<Container>> {
         (None, Some(url)) => container_url(url)?,
         (None, None) => return Ok(None),
     };
-    // The file wins, for what is in it is renewed.
+    // The file has priority, because the platform renews its content.
     let file = environment.var("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(|path| Authorization::File(path.into()));
     let token = environment.var("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(|token| Authorization::Token(token.into()));
     Ok(Some(Container { url, authorization: file.or(token) }))
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_key_and_a_broken_line_are_config_errors_that_show_no_value() {
+    fn incomplete_or_malformed_key_is_a_config_error_without_the_value() {
         for (vars, name) in [
             (&[("AWS_ACCESS_KEY_ID", "a")][..], "AWS_SECRET_ACCESS_KEY"),
             (&[("AWS_SECRET_ACCESS_KEY", "hush")], "AWS_ACCESS_KEY_ID"),
@@ -211,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_its_role_is_an_error_and_not_somebody_else_s_credentials() {
+    fn token_without_a_role_is_a_config_error() {
         let error = of(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")]).unwrap_err();
         assert!(error.message().contains("AWS_ROLE_ARN"), "{error}");
         assert!(of(&[("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")]).unwrap().web_identity.is_none());
     }
 
     #[test]
-    fn on_lambda_nothing_but_its_own_credentials_is_looked_at() {
+    fn lambda_uses_only_the_credentials_in_the_environment() {
         let environment = Environment::default()
             .with_var("AWS_ACCESS_KEY_ID", "a")
             .with_var("AWS_SECRET_ACCESS_KEY", "b")
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn container_credentials_never_come_in_clear_text_from_afar() {
+    fn container_credentials_over_http_are_allowed_from_local_hosts_only() {
         let full =
             |url| of(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)]).map(|sources| sources.container.unwrap().url);
         for good in
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn instance_metadata_can_be_disabled_and_moved() {
+    fn instance_metadata_can_be_disabled_or_have_another_endpoint() {
         assert_eq!(of(&[]).unwrap().metadata.as_deref(), Some("http://169.254.169.254"));
         assert_eq!(of(&[("AWS_EC2_METADATA_DISABLED", "true")]).unwrap().metadata, None);
         assert!(of(&[("AWS_EC2_METADATA_DISABLED", "maybe")]).is_err());

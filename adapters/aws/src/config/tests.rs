@@ -8,14 +8,14 @@ fn of(vars: &[(&str, &str)]) -> Result<AwsConfig> {
 }
 
 #[test]
-fn the_region_is_the_newer_variable_s_first() {
+fn aws_region_has_priority_over_aws_default_region() {
     let both = [("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "us-east-1")];
     assert_eq!(of(&both).unwrap().region.as_deref(), Some("eu-west-1"));
     assert_eq!(of(&both[1..]).unwrap().region.as_deref(), Some("us-east-1"));
 }
 
 #[test]
-fn without_a_region_the_profile_s_is_taken_and_else_the_error_says_what_to_set() {
+fn region_without_a_variable_is_that_of_the_profile_or_a_config_error() {
     let error = of(&[]).unwrap().region().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("AWS_REGION"), "{error}");
@@ -33,7 +33,7 @@ fn without_a_region_the_profile_s_is_taken_and_else_the_error_says_what_to_set()
 }
 
 #[test]
-fn endpoints_are_kept_by_service_and_can_be_ignored() {
+fn endpoints_are_by_service_and_can_be_ignored() {
     let vars = [
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1/"),
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:2"),
@@ -48,7 +48,7 @@ fn endpoints_are_kept_by_service_and_can_be_ignored() {
 }
 
 #[test]
-fn what_is_malformed_is_a_config_error_that_names_the_variable() {
+fn malformed_variable_is_a_config_error_with_its_name() {
     for (name, value) in [
         ("AWS_REGION", "Frankfurt"),
         ("AWS_DEFAULT_REGION", "eu west"),
@@ -72,7 +72,7 @@ fn what_is_malformed_is_a_config_error_that_names_the_variable() {
 }
 
 #[test]
-fn flags_and_the_client_are_set() {
+fn flags_and_client_options_are_read() {
     let config = of(&[
         ("AWS_USE_FIPS_ENDPOINT", "true"),
         ("AWS_USE_DUALSTACK_ENDPOINT", "TRUE"),
@@ -89,7 +89,7 @@ fn flags_and_the_client_are_set() {
 }
 
 #[test]
-fn resources_of_other_providers_are_left_to_them() {
+fn resources_of_other_providers_are_ignored() {
     let config =
         of(&[("ISOBAR_TOPIC_CLICKS", "sns://clicks-prod"), ("ISOBAR_BUCKET_PAGES", "gs://pages?x=y")]).unwrap();
     assert_eq!(config.placed.len(), 1);
@@ -97,7 +97,7 @@ fn resources_of_other_providers_are_left_to_them() {
 }
 
 #[test]
-fn credentials_given_in_code_are_checked_and_not_shown() {
+fn credentials_in_code_are_checked_and_not_in_debug() {
     let config = AwsConfig::default().with_credentials("AKIDEXAMPLE", "hush", None).unwrap();
     assert!(!format!("{config:?}").contains("hush"));
     assert!(AwsConfig::default().with_credentials("AKIDEXAMPLE", "hu sh", None).is_err());

@@ -10,7 +10,7 @@ use super::*;
 use isobar_testkit::Double;
 
 impl Credentials {
-    /// As if what is held had come a while ago, so that it can be refused.
+    /// Makes the cached credentials old enough that `reject` drops them.
     pub(crate) fn age(&self) {
         if let Self::Cached(cache) = self {
             cache.age();
@@ -18,7 +18,7 @@ impl Credentials {
     }
 }
 
-/// Nothing is asked but what `vars` name.
+/// Credentials from the sources in `vars` only.
 fn credentials(vars: &[(&str, &str)]) -> Credentials {
     let environment =
         Environment::default().with_var("AWS_REGION", "eu-west-1").with_var("AWS_EC2_METADATA_DISABLED", "true");
@@ -28,7 +28,7 @@ fn credentials(vars: &[(&str, &str)]) -> Credentials {
     Credentials::new(&config, client)
 }
 
-#[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
+#[allow(clippy::needless_pass_by_value)] // callers pass text or temporary JSON
 fn answer(status: u16, body: impl ToString) -> Response<String> {
     Response::builder().status(status).body(body.to_string()).unwrap()
 }
@@ -77,7 +77,7 @@ impl Drop for Folder {
 }
 
 #[tokio::test]
-async fn the_environment_wins_and_nothing_else_is_asked() {
+async fn environment_has_priority_and_no_other_source_is_read() {
     let double = Double::new(|_| answer(200, session("container"))).await;
     let credentials = credentials(&[
         ("AWS_ACCESS_KEY_ID", "fixed"),
@@ -91,21 +91,21 @@ async fn the_environment_wins_and_nothing_else_is_asked() {
 }
 
 #[tokio::test]
-async fn without_any_the_error_lists_what_was_tried() {
+async fn error_without_credentials_lists_the_tried_sources() {
     let error = credentials(&[("HOME", "/nowhere/at/all")]).get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     for part in
-        ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "profile `default`", "CONTAINER", "metadata: not asked"]
+        ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "profile `default`", "CONTAINER", "metadata: disabled"]
     {
         assert!(error.message().contains(part), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_container_shows_its_token_and_a_role_tells_the_account() {
-    let mut told = session("container");
-    told["RoleArn"] = "arn:aws:iam::123456789012:role/task".into();
-    let double = Double::new(move |_| answer(200, &told)).await;
+async fn container_request_has_the_token_and_the_role_contains_the_account() {
+    let mut body = session("container");
+    body["RoleArn"] = "arn:aws:iam::123456789012:role/task".into();
+    let double = Double::new(move |_| answer(200, &body)).await;
     let folder = Folder::new();
     let file = folder.write("token", "from-file\n");
     let uri = format!("{}/v1/credentials", double.url);
@@ -117,15 +117,15 @@ async fn a_container_shows_its_token_and_a_role_tells_the_account() {
     assert_eq!(of_token.account().as_deref(), Some("123456789012"));
     credentials(&[uri, ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file)]).get().await.unwrap();
     credentials(&[uri]).get().await.unwrap();
-    let shown = |at| double.request(at, |request| request.headers().get("authorization").cloned());
-    assert_eq!(shown(0).unwrap(), "from-variable");
-    assert_eq!(shown(1).unwrap(), "from-file");
-    assert!(shown(2).is_none());
+    let authorization = |at| double.request(at, |request| request.headers().get("authorization").cloned());
+    assert_eq!(authorization(0).unwrap(), "from-variable");
+    assert_eq!(authorization(1).unwrap(), "from-file");
+    assert!(authorization(2).is_none());
     assert_eq!(double.requests()[0], "GET /v1/credentials");
 }
 
 #[tokio::test]
-async fn a_container_that_refuses_or_speaks_nonsense_is_an_error_that_shows_nothing() {
+async fn container_error_or_malformed_response_is_an_error_without_the_body() {
     for (status, body, kind) in [
         (403, json!({"message": "hush"}), ErrorKind::Unauthenticated),
         (404, json!("hush"), ErrorKind::Unauthenticated),
@@ -136,34 +136,34 @@ async fn a_container_that_refuses_or_speaks_nonsense_is_an_error_that_shows_noth
         (200, json!({"AccessKeyId": "a", "SecretAccessKey": "hush\n", "Token": "t"}), ErrorKind::Internal),
         (200, json!({"AccessKeyId": "a", "SecretAccessKey": "hush", "Expiration": "hush"}), ErrorKind::Internal),
     ] {
-        let shown = body.clone();
+        let text = body.to_string();
         let double = Double::new(move |_| answer(status, &body)).await;
         let error = credentials(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &double.url)]).get().await.unwrap_err();
-        assert_eq!(error.kind(), kind, "{shown}");
+        assert_eq!(error.kind(), kind, "{text}");
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }
 }
 
-/// The metadata service of a machine that has a role; version 1 is not answered.
+/// The metadata service of a machine with a role, without version 1.
 fn metadata(request: &http::Request<bytes::Bytes>) -> Response<String> {
-    let shows_token = request.headers().get("x-aws-ec2-metadata-token").is_some_and(|token| token == "t0ken");
+    let has_token = request.headers().get("x-aws-ec2-metadata-token").is_some_and(|token| token == "t0ken");
     let roles = "/latest/meta-data/iam/security-credentials/";
     match (request.method().as_str(), request.uri().path()) {
         ("PUT", "/latest/api/token") if request.headers().contains_key("x-aws-ec2-metadata-token-ttl-seconds") => {
             answer(200, "t0ken")
         }
-        ("GET", path) if path == roles && shows_token => answer(200, "web-role\n"),
-        ("GET", path) if path.strip_prefix(roles) == Some("web-role") && shows_token => {
-            let mut told = session("instance");
-            told["Code"] = "Success".into();
-            answer(200, told)
+        ("GET", path) if path == roles && has_token => answer(200, "web-role\n"),
+        ("GET", path) if path.strip_prefix(roles) == Some("web-role") && has_token => {
+            let mut body = session("instance");
+            body["Code"] = "Success".into();
+            answer(200, body)
         }
         _ => answer(401, "no"),
     }
 }
 
 #[tokio::test]
-async fn a_machine_is_asked_by_version_two_and_last() {
+async fn machine_is_the_last_source_and_uses_version_two() {
     let double = Double::new(metadata).await;
     let vars = [("AWS_EC2_METADATA_DISABLED", "false"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", double.url.as_str())];
     let of_machine = credentials(&vars);
@@ -180,7 +180,7 @@ async fn a_machine_is_asked_by_version_two_and_last() {
 }
 
 #[tokio::test]
-async fn a_machine_without_a_role_or_an_answer_is_one_of_those_that_were_tried() {
+async fn machine_without_role_or_response_is_in_the_list_of_tried_sources() {
     let without_role = |request: &http::Request<bytes::Bytes>| match request.method().as_str() {
         "PUT" => answer(200, "t0ken"),
         _ => answer(404, ""),
@@ -193,13 +193,15 @@ async fn a_machine_without_a_role_or_an_answer_is_one_of_those_that_were_tried()
     let double = Double::new(without_role).await;
     assert!(of(&double.url).get().await.unwrap_err().message().contains("the instance has no role"));
     let double = Double::new(|_| answer(403, "")).await;
-    assert!(of(&double.url).get().await.unwrap_err().message().contains("does not give a token"));
+    assert!(of(&double.url).get().await.unwrap_err().message().contains("instance metadata: no token"));
     let double = Double::new(failed).await;
     let error = of(&double.url).get().await.unwrap_err();
     assert!(error.message().contains("AssumeRoleUnauthorizedAccess") && !error.message().contains("hush"), "{error}");
-    // A port on which nobody listens.
+    // A port without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(of(&format!("http://{free}")).get().await.unwrap_err().message().contains("does not answer"));
+    assert!(
+        of(&format!("http://{free}")).get().await.unwrap_err().message().contains("instance metadata: no response")
+    );
 }
 
 const ASSUMED: &str = "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
@@ -209,7 +211,7 @@ const ASSUMED: &str = "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.am
     </AssumeRoleWithWebIdentityResponse>";
 
 #[tokio::test]
-async fn a_token_of_another_provider_is_shown_to_sts_in_the_body() {
+async fn token_of_another_provider_is_in_the_body_to_sts() {
     let double = Double::new(|_| answer(200, ASSUMED)).await;
     let folder = Folder::new();
     let file = folder.write("token", "ey.a+b/c\n");
@@ -230,10 +232,10 @@ async fn a_token_of_another_provider_is_shown_to_sts_in_the_body() {
 }
 
 #[tokio::test]
-async fn what_sts_refuses_is_not_replaced_by_other_credentials() {
-    let refused =
+async fn rejection_by_sts_is_an_error_and_no_later_source_is_read() {
+    let rejection =
         "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>no provider</Message></Error></ErrorResponse>";
-    let double = Double::new(move |_| answer(400, refused)).await;
+    let double = Double::new(move |_| answer(400, rejection)).await;
     let container = Double::new(|_| answer(200, session("container"))).await;
     let folder = Folder::new();
     let file = folder.write("token", "hush");
@@ -253,7 +255,7 @@ async fn what_sts_refuses_is_not_replaced_by_other_credentials() {
 }
 
 #[tokio::test]
-async fn plain_keys_of_a_profile_need_no_cli() {
+async fn plain_keys_of_a_profile_are_read_without_the_cli() {
     let folder = Folder::new();
     folder.write(".aws/credentials", "[default]\naws_access_key_id = plain\naws_secret_access_key = hush\n");
     folder.write(
@@ -270,7 +272,7 @@ async fn plain_keys_of_a_profile_need_no_cli() {
 }
 
 #[tokio::test]
-async fn a_region_alone_is_no_profile_with_credentials() {
+async fn default_profile_with_only_a_region_has_no_credentials() {
     let folder = Folder::new();
     folder.write(".aws/config", "[default]\nregion = eu-west-1\n");
     let double = Double::new(|_| answer(200, session("container"))).await;
@@ -280,7 +282,7 @@ async fn a_region_alone_is_no_profile_with_credentials() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn single_sign_on_goes_through_the_cli() {
+async fn profile_with_single_sign_on_uses_the_cli() {
     let folder = Folder::new();
     folder.write(".aws/config", "[profile work]\nsso_session = corp\n");
     folder.aws(
@@ -295,24 +297,24 @@ echo '{"Version":1,"AccessKeyId":"sso","SecretAccessKey":"hush","SessionToken":"
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_failing_cli_says_what_to_run_and_no_secret() {
+async fn cli_error_has_the_next_step_and_no_secret() {
     let folder = Folder::new();
     folder.write(".aws/config", "[profile work]\nsso_session = corp\n");
     let vars = [("HOME", folder.path()), ("PATH", folder.path()), ("AWS_PROFILE", "work")];
     let error = credentials(&vars).get().await.unwrap_err();
     assert!(error.message().contains("AWS CLI v2, which cannot be started: install it"), "{error}");
-    for (script, wanted) in [
+    for (script, expected) in [
         (
             "echo 'Error loading SSO Token: Token for corp does not exist hush' >&2; exit 255",
             "aws sso login --profile work",
         ),
         ("echo \"argument subcommand: Invalid choice: 'export-credentials'\" >&2; exit 2", "install the AWS CLI v2"),
-        ("echo hush >&2; exit 1", "to see why"),
-        ("echo hush", "did not answer with the expected JSON"),
+        ("echo hush >&2; exit 1", "for the reason"),
+        ("echo hush", "returned something else than the expected JSON"),
     ] {
         folder.aws(script);
         let error = credentials(&vars).get().await.unwrap_err();
-        assert!(error.message().contains(wanted), "{error}");
+        assert!(error.message().contains(expected), "{error}");
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }
 }

@@ -12,9 +12,9 @@ use isobar_abstraction::driver::pub_sub::{Message, MessageId};
 use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 
-use crate::pub_sub::wire::{Arrived, attributes};
+use crate::pub_sub::wire::{ReceivedMessage, attributes};
 
-/// One SQS message as Lambda hands it over; [`Arrived`](crate::pub_sub::wire::Arrived) decodes it.
+/// One SQS message as Lambda hands it over; [`ReceivedMessage`](crate::pub_sub::wire::ReceivedMessage) decodes it.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// What Lambda knows it by.
@@ -57,9 +57,15 @@ impl Record {
         (message.attempt, message.ordering_key) = (attempt, group.clone());
         message.attributes = attributes.as_ref().map(Clone::clone).unwrap_or_default();
         let opened = body.and_then(|body| {
-            let arrived =
-                Arrived { id: id.clone(), body, attributes: attributes?, sent_at, attempt, group: group.clone() };
-            Ok(arrived.open()?.0)
+            let received = ReceivedMessage {
+                id: id.clone(),
+                body,
+                attributes: attributes?,
+                sent_at,
+                attempt,
+                group: group.clone(),
+            };
+            Ok(received.decode()?.0)
         });
         let unreadable = match opened {
             Ok(opened) => {

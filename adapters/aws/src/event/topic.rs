@@ -11,7 +11,7 @@ use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 
 use super::{Arn, malformed};
-use crate::pub_sub::wire::{Arrived, attributes, time};
+use crate::pub_sub::wire::{ReceivedMessage, attributes, time};
 
 /// A message as SNS hands it over.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ fn message(sns: &Value) -> Result<Message<Bytes>> {
         let missing = || Error::invalid_input(format!("it has no `{name}`"));
         sns[name].as_str().map(str::to_owned).ok_or_else(missing)
     };
-    let arrived = Arrived {
+    let received = ReceivedMessage {
         id: text("MessageId")?,
         body: text("Message")?,
         attributes: attributes(&sns["MessageAttributes"])?,
@@ -47,5 +47,5 @@ fn message(sns: &Value) -> Result<Message<Bytes>> {
         attempt: 1,
         group: None,
     };
-    arrived.open().map(|(message, _)| message)
+    received.decode().map(|(message, _)| message)
 }

@@ -81,7 +81,7 @@ async fn settle(
         Settlement::DeadLetter(reason) => reason,
     };
     let details = DeadLetterDetails::new(1, &reason, cx.now(), &source.placed.name);
-    let sent = queue.dead().send_dead(message, details, message.id.as_str()).await;
+    let sent = queue.dead_letter_queue().send_dead_letter(message, details, message.id.as_str()).await;
     sent.map_err(|error| {
         // Lambda hands what fails for good to the function's own destination for failures.
         tracing::error!(?error, reason, "a dead letter could not be kept; the invocation fails");

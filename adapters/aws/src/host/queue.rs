@@ -25,7 +25,7 @@ use super::source::{Source, only};
 use super::{Lambda, MARGIN};
 use crate::event::{Arn, Incoming, Record};
 use crate::profile::PROFILE;
-use crate::pub_sub::sqs::{PutOff, SqsQueue};
+use crate::pub_sub::sqs::{SqsQueue, VisibilityChange};
 
 /// Messages that are handled at once.
 const AT_ONCE: usize = 64;
@@ -133,8 +133,8 @@ impl<'a> Worker<'a> {
     async fn bury(&self, record: &Record, reason: &str) -> Result<(), Option<u32>> {
         let details =
             DeadLetterDetails::new(record.message.attempt, reason, self.lambda.state.clock.now(), self.queue.name());
-        let dead = self.queue.dead();
-        let sent = within(self.cx, dead.send_dead(&record.message, details, &record.id));
+        let dead = self.queue.dead_letter_queue();
+        let sent = within(self.cx, dead.send_dead_letter(&record.message, details, &record.id));
         sent.await.map_err(|error| {
             let (queue, id) = (self.queue.name(), record.message.id.as_str());
             tracing::error!(queue, id, reason, ?error, "a dead letter cannot be kept; its message comes again");
@@ -145,10 +145,11 @@ impl<'a> Worker<'a> {
     /// Tells SQS how long these wait. They do come again, also if it does not hear; and who is late may
     /// use half of what is left for the answer.
     async fn put_off(&self, waiting: &[Waiting]) {
-        let put_off =
-            |waiting: &Waiting| waiting.wait.map(|seconds| PutOff { receipt: waiting.record.receipt.clone(), seconds });
+        let put_off = |waiting: &Waiting| {
+            waiting.wait.map(|seconds| VisibilityChange { receipt: waiting.record.receipt.clone(), seconds })
+        };
         let all: Vec<_> = waiting.iter().filter_map(put_off).collect();
-        let told = join_all(all.chunks(BATCH).map(|batch| self.queue.put_off(batch)));
+        let told = join_all(all.chunks(BATCH).map(|batch| self.queue.change_visibility(batch)));
         let late = self.lambda.state.clock.sleep(self.cx.remaining().unwrap_or_default() + MARGIN / 2);
         select(std::pin::pin!(told), late).await;
     }

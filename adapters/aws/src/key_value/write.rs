@@ -170,7 +170,7 @@ impl DynamoKeyValue {
         match lasting {
             Some((_, reason)) => {
                 let message = reason.message.as_deref().unwrap_or_default();
-                Err(self.explained(self.service.refused_by(&service_error, code(reason), message)).into())
+                Err(self.explained(self.service.error_of_entry(&service_error, code(reason), message)).into())
             }
             None if cancelled.reasons.is_empty() => Err(service_error.into()),
             None => Ok(Cancelled::InPassing),

@@ -1,4 +1,4 @@
-//! `PublishBatch` of SNS: the request, how much goes into one, and what its answer says of each message.
+//! `PublishBatch` of SNS: the request, its limits and the result of each message.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use isobar_rest::object::PLAIN;
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
-use super::wire::{self, Carried};
-use crate::service_error::code::meaning;
+use super::wire::{self, EncodedMessage};
+use crate::service_error::class::classify;
 
-/// Messages that one request may have.
+/// The most messages in one request.
 const BATCH: usize = 10;
 
-/// Bytes that the messages of one request may have together, with their attributes.
+/// The most bytes of all messages in one request, including their attributes.
 ///
 /// <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
 const BATCH_BYTES: usize = 262_144;
@@ -23,37 +23,37 @@ const BATCH_BYTES: usize = 262_144;
 /// One message of a request.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
-    /// The id that isobar gave it. SNS drops a second message of a FIFO topic with the same within
-    /// five minutes, so that a repeated request does nothing.
+    /// The id from isobar. A FIFO topic drops a second message with the same id within five minutes, so that a
+    /// repeated request has no effect.
     pub(super) id: &'a str,
     /// The group, if the topic is FIFO.
     pub(super) group: Option<&'a str>,
-    pub(super) carried: Carried<'a>,
+    pub(super) encoded: EncodedMessage<'a>,
 }
 
 impl<'a> Entry<'a> {
     pub(super) fn new(message: &'a Message<Bytes>) -> Result<Self> {
-        let carried = wire::encode(message, None)?;
-        Ok(Self { id: message.id.as_str(), group: message.ordering_key.as_deref(), carried })
+        let encoded = wire::encode(message, None)?;
+        Ok(Self { id: message.id.as_str(), group: message.ordering_key.as_deref(), encoded })
     }
 
-    /// The ordering key; empty where there is none.
+    /// The ordering key, or an empty text without one.
     pub(super) fn key(&self) -> &'a str {
         self.group.unwrap_or_default()
     }
 
-    /// Its size as SNS counts it: body, and names, types and values of the attributes.
+    /// The size by SNS's rules: body, and names, types and values of the attributes.
     fn bytes(&self) -> usize {
-        let attributes = self.carried.attributes.iter();
+        let attributes = self.encoded.attributes.iter();
         let attributes = attributes.map(|(name, value)| name.len() + "String".len() + value.len());
-        self.carried.body.len() + attributes.sum::<usize>()
+        self.encoded.body.len() + attributes.sum::<usize>()
     }
 
-    fn write(&self, form: &mut Form, place: usize) {
-        let entry = format!("PublishBatchRequestEntries.member.{}", place + 1);
-        form.add(&format!("{entry}.Id"), &place.to_string());
-        form.add(&format!("{entry}.Message"), &self.carried.body);
-        for (number, (name, value)) in self.carried.attributes.iter().enumerate() {
+    fn write(&self, form: &mut Form, index: usize) {
+        let entry = format!("PublishBatchRequestEntries.member.{}", index + 1);
+        form.add(&format!("{entry}.Id"), &index.to_string());
+        form.add(&format!("{entry}.Message"), &self.encoded.body);
+        for (number, (name, value)) in self.encoded.attributes.iter().enumerate() {
             let attribute = format!("{entry}.MessageAttributes.entry.{}", number + 1);
             form.add(&format!("{attribute}.Name"), name);
             form.add(&format!("{attribute}.Value.DataType"), "String");
@@ -66,7 +66,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// How many of these, from the first, fit into one request. At least one: SNS has the last word.
+/// The number of entries, from the first, that fit into one request. At least one, so that SNS rejects an
+/// entry that is too large.
 pub(super) fn fitting(entries: &[&Entry<'_>]) -> usize {
     let mut bytes = 0;
     let fits = |entry: &&&Entry<'_>| {
@@ -82,8 +83,8 @@ pub(super) fn request(topic_arn: &str, entries: &[&Entry<'_>]) -> String {
     form.add("Action", "PublishBatch");
     form.add("Version", "2010-03-31");
     form.add("TopicArn", topic_arn);
-    for (place, entry) in entries.iter().enumerate() {
-        entry.write(&mut form, place);
+    for (index, entry) in entries.iter().enumerate() {
+        entry.write(&mut form, index);
     }
     form.0
 }
@@ -92,7 +93,7 @@ pub(super) fn request(topic_arn: &str, entries: &[&Entry<'_>]) -> String {
 struct Form(String);
 
 impl Form {
-    /// Names are ours, and need no escapes.
+    /// Adds a field. Names are constants of isobar and need no escapes.
     fn add(&mut self, name: &str, value: &str) {
         if !self.0.is_empty() {
             self.0.push('&');
@@ -142,27 +143,27 @@ struct Failure {
     sender_fault: bool,
 }
 
-/// What the answer to a request of `count` messages says of each, in their order.
+/// The results of a request of `count` messages, in their order.
 pub(super) fn results(xml: &[u8], count: usize) -> Vec<Result<()>> {
     let answer: Option<Answer> = std::str::from_utf8(xml).ok().and_then(|xml| quick_xml::de::from_str(xml).ok());
-    let mut told: BTreeMap<String, Result<()>> = BTreeMap::new();
+    let mut results: BTreeMap<String, Result<()>> = BTreeMap::new();
     if let Some(Answer { publish_batch_result: BatchResult { successful, failed } }) = answer {
-        told.extend(successful.member.into_iter().map(|success| (success.id, Ok(()))));
-        told.extend(failed.member.into_iter().map(|failure| (failure.id.clone(), Err(failure.into()))));
+        results.extend(successful.member.into_iter().map(|success| (success.id, Ok(()))));
+        results.extend(failed.member.into_iter().map(|failure| (failure.id.clone(), Err(failure.into()))));
     }
-    let silent = || Err(Error::internal("SNS did not say what became of the message").with_outcome_unknown());
-    (0..count).map(|place| told.remove(&place.to_string()).unwrap_or_else(silent)).collect()
+    let missing = || Err(Error::internal("SNS returned no result for the message").with_outcome_unknown());
+    (0..count).map(|index| results.remove(&index.to_string()).unwrap_or_else(missing)).collect()
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let Failure { code, message, sender_fault, .. } = failure;
-        let kind = match meaning(&code, 0).kind() {
+        let kind = match classify(&code, 0).kind() {
             ErrorKind::Internal if sender_fault => ErrorKind::InvalidInput,
             ErrorKind::Internal => ErrorKind::Unavailable,
             kind => kind,
         };
-        let error = Self::new(kind, format!("SNS answers {code}: {message}"));
+        let error = Self::new(kind, format!("SNS returned {code}: {message}"));
         if kind == ErrorKind::Unavailable { error.with_outcome_unknown() } else { error }
     }
 }

@@ -1,4 +1,4 @@
-//! A queue in SQS: sending to it, and putting off what Lambda took from it.
+//! A queue in SQS: sends dead letters and changes the visibility of messages that Lambda received.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ pub(crate) struct SqsQueue {
     name: String,
 }
 
-/// One message whose delivery is put off.
+/// The new visibility timeout of one received message.
 #[derive(Debug, Clone)]
-pub(crate) struct PutOff {
+pub(crate) struct VisibilityChange {
     pub(crate) receipt: String,
     pub(crate) seconds: u32,
 }
@@ -53,12 +53,12 @@ struct Attribute<'a> {
 #[serde(rename_all = "PascalCase")]
 struct ChangeVisibility<'a> {
     queue_url: String,
-    entries: Vec<Visibility<'a>>,
+    entries: Vec<VisibilityEntry<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Visibility<'a> {
+struct VisibilityEntry<'a> {
     id: String,
     receipt_handle: &'a str,
     visibility_timeout: u32,
@@ -78,14 +78,14 @@ struct BatchFailure {
 }
 
 impl SqsQueue {
-    /// The queue of this name, which is not asked whether it exists. Errors: `Config`.
+    /// The queue of this name; does not check whether it exists. Errors: `Config`.
     pub(crate) fn new(state: &Arc<State>, region: Option<&str>, account: &str, name: &str) -> Result<Self> {
         let service = AwsService::new(Arc::clone(state), "sqs", region)?;
         Ok(Self { service, account: account.to_owned(), name: name.to_owned() })
     }
 
-    /// The queue of the dead letters of this one.
-    pub(crate) fn dead(&self) -> Self {
+    /// The queue for the dead letters of this queue.
+    pub(crate) fn dead_letter_queue(&self) -> Self {
         let name = match self.name.strip_suffix(FIFO) {
             Some(name) => Derived::DeadLetters.of(name) + FIFO,
             None => Derived::DeadLetters.of(&self.name),
@@ -97,7 +97,7 @@ impl SqsQueue {
         &self.name
     }
 
-    /// Do its messages have groups, in which they are ordered?
+    /// Whether the queue orders messages by groups.
     pub(crate) fn is_fifo(&self) -> bool {
         self.name.ends_with(FIFO)
     }
@@ -106,37 +106,41 @@ impl SqsQueue {
         format!("{}/{}/{}", self.service.endpoint(), self.account, self.name)
     }
 
-    /// Sends a dead letter. `unique` is the id of the delivery that it comes from: a FIFO queue takes
-    /// a second one with the same for a repeat, within five minutes.
+    /// Sends a dead letter. `delivery_id` is the id of the failed delivery: a FIFO queue drops
+    /// a second dead letter with the same id within five minutes.
     ///
-    /// Errors: `NotFound` where there is no such queue.
-    pub(crate) async fn send_dead(
+    /// Errors: `NotFound` if the queue does not exist.
+    pub(crate) async fn send_dead_letter(
         &self,
         message: &Message<Bytes>,
         details: DeadLetterDetails,
-        unique: &str,
+        delivery_id: &str,
     ) -> Result<()> {
-        let carried = wire::encode(message, Some(details))?;
+        let encoded = wire::encode(message, Some(details))?;
         let attribute = |value| Attribute { data_type: "String", string_value: value };
         let group = message.ordering_key.as_deref().unwrap_or(message.id.as_str());
         let request = SendMessage {
             queue_url: self.url(),
-            message_body: &carried.body,
-            message_attributes: carried.attributes.iter().map(|(name, value)| (*name, attribute(value))).collect(),
+            message_body: &encoded.body,
+            message_attributes: encoded.attributes.iter().map(|(name, value)| (*name, attribute(value))).collect(),
             message_group_id: self.is_fifo().then_some(group),
-            message_deduplication_id: self.is_fifo().then_some(unique),
+            message_deduplication_id: self.is_fifo().then_some(delivery_id),
         };
-        // Twice the same dead letter is better than none.
-        let sent = self.service.json("AmazonSQS", "SendMessage", Safety::Idempotent, &request).await?;
-        sent.map(drop).map_err(|service_error| self.explain(service_error))
+        // A duplicate of a dead letter is better than none.
+        let result = self.service.json("AmazonSQS", "SendMessage", Safety::Idempotent, &request).await?;
+        result.map(drop).map_err(|service_error| self.explain(service_error))
     }
 
-    /// Puts off the next delivery of up to 10 messages. What fails is only logged: they come again
-    /// when the queue's own visibility timeout has passed.
-    pub(crate) async fn put_off(&self, messages: &[PutOff]) {
+    /// Changes the visibility timeout of up to 10 messages. Failures are only logged: the queue delivers these
+    /// messages again after its own visibility timeout.
+    pub(crate) async fn change_visibility(&self, messages: &[VisibilityChange]) {
         let mut entries = Vec::with_capacity(messages.len());
-        for (place, PutOff { receipt, seconds }) in messages.iter().enumerate() {
-            entries.push(Visibility { id: place.to_string(), receipt_handle: receipt, visibility_timeout: *seconds });
+        for (index, VisibilityChange { receipt, seconds }) in messages.iter().enumerate() {
+            entries.push(VisibilityEntry {
+                id: index.to_string(),
+                receipt_handle: receipt,
+                visibility_timeout: *seconds,
+            });
         }
         let request = ChangeVisibility { queue_url: self.url(), entries };
         let operation = "ChangeMessageVisibilityBatch";
@@ -147,16 +151,25 @@ impl SqsQueue {
         };
         for BatchFailure { code, message } in failed {
             let message = message.unwrap_or_default();
-            tracing::warn!(queue = self.name, code, message, "a message waits as long as its queue says");
+            tracing::warn!(
+                queue = self.name,
+                code,
+                message,
+                "the visibility of a message cannot be changed: it is delivered again after the queue's own visibility timeout"
+            );
         }
     }
 
     fn warn(&self, error: &Error) {
-        tracing::warn!(queue = self.name, ?error, "messages wait as long as their queue says");
+        tracing::warn!(
+            queue = self.name,
+            ?error,
+            "the visibility of messages cannot be changed: they are delivered again after the queue's own visibility timeout"
+        );
     }
 
     fn explain(&self, service_error: ServiceError) -> Error {
-        // The second is what the service was called when it spoke XML; emulators still do.
+        // The second code is that of the former XML protocol, which emulators still use.
         if ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"].contains(&service_error.code.as_str()) {
             return service_error.as_error(Error::not_found(format!("SQS has no queue `{}`: create it", self.name)));
         }

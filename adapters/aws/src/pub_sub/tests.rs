@@ -1,4 +1,4 @@
-//! What emulators do not show: partly failed batches, order after a failure, lost answers.
+//! Cases that emulators do not produce: partly failed batches, order after a failure, lost responses.
 
 mod order;
 mod publish;
@@ -20,7 +20,7 @@ use isobar_testkit::Double;
 /// Attempts of the client for one request.
 const REQUESTS: usize = 3;
 
-/// Where the clock stands, in milliseconds.
+/// The time of the clock in milliseconds.
 const NOW: u64 = 1_767_225_600_250;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -37,9 +37,9 @@ fn state(endpoint: &str) -> Arc<State> {
     AwsProvider::with_clock(AwsConfig::from_environment(&environment).unwrap(), Arc::new(clock)).0
 }
 
-/// One message as SNS was given it.
+/// One message in a request to SNS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Given {
+struct SentMessage {
     id: String,
     body: String,
     attributes: BTreeMap<String, String>,
@@ -47,34 +47,34 @@ struct Given {
     deduplication: Option<String>,
 }
 
-/// One request as SNS was given it.
+/// One request to SNS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Batch {
     topic: String,
-    messages: Vec<Given>,
+    messages: Vec<SentMessage>,
 }
 
 impl Batch {
     fn of(request: &Request<Bytes>) -> Self {
         let form: BTreeMap<_, _> = form_urlencoded::parse(request.body()).into_owned().collect();
         assert_eq!((form["Action"].as_str(), form["Version"].as_str()), ("PublishBatch", "2010-03-31"));
-        let given = |number: usize| Given::of(&form, &format!("PublishBatchRequestEntries.member.{number}."));
-        Self { topic: form["TopicArn"].clone(), messages: (1..).map_while(given).collect() }
+        let message = |number: usize| SentMessage::of(&form, &format!("PublishBatchRequestEntries.member.{number}."));
+        Self { topic: form["TopicArn"].clone(), messages: (1..).map_while(message).collect() }
     }
 
     fn bodies(&self) -> Vec<&str> {
-        self.messages.iter().map(|given| given.body.as_str()).collect()
+        self.messages.iter().map(|message| message.body.as_str()).collect()
     }
 }
 
-impl Given {
-    fn of(form: &BTreeMap<String, String>, begin: &str) -> Option<Self> {
-        let field = |name: &str| form.get(&format!("{begin}{name}")).cloned();
+impl SentMessage {
+    fn of(form: &BTreeMap<String, String>, prefix: &str) -> Option<Self> {
+        let field = |name: &str| form.get(&format!("{prefix}{name}")).cloned();
         let attribute = |number: usize| {
-            let begin = format!("MessageAttributes.entry.{number}.");
-            let name = field(&format!("{begin}Name"))?;
-            assert_eq!(field(&format!("{begin}Value.DataType")).unwrap(), "String");
-            Some((name, field(&format!("{begin}Value.StringValue")).unwrap()))
+            let prefix = format!("MessageAttributes.entry.{number}.");
+            let name = field(&format!("{prefix}Name"))?;
+            assert_eq!(field(&format!("{prefix}Value.DataType")).unwrap(), "String");
+            Some((name, field(&format!("{prefix}Value.StringValue")).unwrap()))
         };
         Some(Self {
             id: field("Id")?,
@@ -86,15 +86,15 @@ impl Given {
     }
 }
 
-/// What SNS says of a message that it did not take: a code, and whether it is the sender's fault.
+/// The error of a message that SNS rejected: a code, and whether it is the sender's fault.
 type Fault = Option<(&'static str, bool)>;
 
-/// SNS's answer, with a fault or none for each message.
+/// SNS's response with a fault or none for each message.
 fn answer(faults: &[Fault]) -> Response<String> {
-    let (mut taken, mut failed) = (String::new(), String::new());
+    let (mut successful, mut failed) = (String::new(), String::new());
     for (place, fault) in faults.iter().enumerate() {
         match fault {
-            None => taken.push_str(&format!("<member><MessageId>m-{place}</MessageId><Id>{place}</Id></member>")),
+            None => successful.push_str(&format!("<member><MessageId>m-{place}</MessageId><Id>{place}</Id></member>")),
             Some((code, sender)) => failed.push_str(&format!(
                 "<member><Id>{place}</Id><Code>{code}</Code><Message>so &amp; so</Message>\
                  <SenderFault>{sender}</SenderFault></member>"
@@ -103,47 +103,47 @@ fn answer(faults: &[Fault]) -> Response<String> {
     }
     let body = format!(
         "<PublishBatchResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishBatchResult>\
-         <Successful>{taken}</Successful><Failed>{failed}</Failed></PublishBatchResult>\
+         <Successful>{successful}</Successful><Failed>{failed}</Failed></PublishBatchResult>\
          <ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></PublishBatchResponse>"
     );
     Response::new(body)
 }
 
-fn refused(status: u16, code: &str) -> Response<String> {
+fn error_response(status: u16, code: &str) -> Response<String> {
     let body = format!(
         "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
     );
     Response::builder().status(status).body(body).unwrap()
 }
 
-/// A topic in an SNS that answers what a test says.
-struct Scene {
+/// A topic in an SNS whose responses a test sets.
+struct Fixture {
     double: Double,
     topic: Arc<dyn PubSub>,
 }
 
-impl Scene {
+impl Fixture {
     async fn new(answer: impl Fn(&Batch) -> Response<String> + Send + Sync + 'static) -> Self {
         let double = Double::new(move |request| answer(&Batch::of(request))).await;
         let topic = open(&state(&double.url), &Location::new(ResourceKind::Topic, "clicks")).unwrap();
         Self { double, topic }
     }
 
-    /// One answer after the other; then everything is taken.
+    /// Returns these responses in order, then a success for every message.
     async fn script(answers: Vec<Response<String>>) -> Self {
         let answers = Mutex::new(answers.into_iter());
         Self::new(move |batch| answers.lock().next().unwrap_or_else(|| answer(&vec![None; batch.messages.len()]))).await
     }
 
-    /// The fault of a message is what `fault` says of its body and of how often it came before.
+    /// Computes the fault of a message by `fault` from its body and its number of earlier attempts.
     async fn faulty(fault: impl Fn(&str, usize) -> Fault + Send + Sync + 'static) -> Self {
-        let came: Mutex<HashMap<String, usize>> = Mutex::default();
+        let attempts: Mutex<HashMap<String, usize>> = Mutex::default();
         Self::new(move |batch| {
-            let mut came = came.lock();
-            let faults = batch.messages.iter().map(|given| {
-                let count = came.entry(given.body.clone()).or_default();
+            let mut attempts = attempts.lock();
+            let faults = batch.messages.iter().map(|message| {
+                let count = attempts.entry(message.body.clone()).or_default();
                 *count += 1;
-                fault(&given.body, *count - 1)
+                fault(&message.body, *count - 1)
             });
             answer(&faults.collect::<Vec<_>>())
         })
@@ -177,8 +177,8 @@ fn keyed(key: &str, body: &str) -> RawMessage {
     plain(body.to_owned()).with_ordering_key(key)
 }
 
-/// Kind and unknown outcome of each, `None` for what was stored.
-fn told(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
+/// Kind and unknown outcome of each failed message, `None` for a stored one.
+fn failures(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
     results.iter().map(|result| result.as_ref().err().map(|error| (error.kind(), error.outcome_unknown()))).collect()
 }
 

@@ -1,13 +1,13 @@
-//! A message as SNS and SQS carry it: text of XML's characters, and at most ten attributes.
+//! The format of messages in SNS and SQS: text of XML's characters and at most ten attributes.
 //!
-//! | of a message | on the wire |
+//! | part of a message | in SNS and SQS |
 //! |---|---|
-//! | body | the text; in base64 where it is not [`plain_text`], which `isobar.meta` tells |
-//! | attributes | attributes of type `String`; those that do not fit, in `isobar.meta` |
+//! | body | the text; if it is not [`plain_text`], base64 with a note in `isobar.meta` |
+//! | attributes | attributes of type `String`; those that do not fit are in `isobar.meta` |
 //! | trace parent | the attribute `traceparent` |
-//! | id, time of publishing | in `isobar.meta`: with raw delivery SQS shows neither the id nor the time that SNS gave |
+//! | id, time of publishing | in `isobar.meta`: with raw delivery SQS returns neither the id nor the time of SNS |
 //!
-//! A message of somebody else's has no `isobar.meta`: it is taken as it is.
+//! A message of another publisher has no `isobar.meta` and is read as it is.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,43 +22,43 @@ use isobar_abstraction::{Error, Result, TraceParent, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The attribute with what SNS and SQS have no place for.
+/// The attribute for data without a field in SNS and SQS.
 pub(crate) const META: &str = "isobar.meta";
 
-/// More attributes than these SNS does not hand to SQS: it drops the message.
+/// The most attributes of a message: SNS does not deliver a message with more to SQS, but drops it.
 ///
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html>
 const MOST_ATTRIBUTES: usize = 10;
 
-/// What stands in [`META`], as JSON. Unknown names are left alone, for isobars to come.
+/// The JSON in [`META`]. Unknown fields are ignored, so that later versions can add some.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Meta<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<Cow<'a, str>>,
-    /// When it was published, in milliseconds.
+    /// The time of publishing in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<u64>,
-    /// `base64`, where the body is.
+    /// The encoding of the body: `base64`, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     enc: Option<Cow<'a, str>>,
-    /// Attributes that could not be attributes.
+    /// Attributes that do not fit into attributes of SNS.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
-    /// Of a dead letter; of a message that was put back it means nothing any more.
+    /// The details of a dead letter; ignored in a message that was redriven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dead: Option<DeadLetterDetails>,
 }
 
-/// A message ready to be sent.
+/// A message in the format of SNS and SQS.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Carried<'a> {
+pub(crate) struct EncodedMessage<'a> {
     pub(crate) body: Cow<'a, str>,
-    /// All of type `String`.
+    /// Attributes, all of type `String`.
     pub(crate) attributes: Vec<(&'a str, Cow<'a, str>)>,
 }
 
-/// Writes a message, or a dead letter.
-pub(crate) fn encode<'a>(message: &'a Message<Bytes>, dead: Option<DeadLetterDetails>) -> Result<Carried<'a>> {
+/// Encodes a message or a dead letter.
+pub(crate) fn encode<'a>(message: &'a Message<Bytes>, dead: Option<DeadLetterDetails>) -> Result<EncodedMessage<'a>> {
     let mut meta = Meta { at: Some(to_millis(message.published_at)), dead, ..Meta::default() };
     meta.id = Some(Cow::Borrowed(message.id.as_str()));
     let body = match plain_text(&message.body) {
@@ -71,7 +71,7 @@ pub(crate) fn encode<'a>(message: &'a Message<Bytes>, dead: Option<DeadLetterDet
     let mut attributes: Vec<(&str, Cow<'_, str>)> = Vec::new();
     attributes.extend(message.trace_parent.map(|parent| (TraceParent::NAME, Cow::Owned(parent.to_string()))));
     for (name, value) in &message.attributes {
-        // The last place is for `META` itself.
+        // The last attribute is `META` itself.
         let fits = attributes.len() < MOST_ATTRIBUTES - 1 && !value.is_empty() && name != META;
         if fits && plain_text(value.as_bytes()).is_some() {
             attributes.push((name, Cow::Borrowed(value)));
@@ -80,33 +80,33 @@ pub(crate) fn encode<'a>(message: &'a Message<Bytes>, dead: Option<DeadLetterDet
         }
     }
     attributes.push((META, Cow::Owned(escaped(&serde_json::to_string(&meta)?))));
-    Ok(Carried { body, attributes })
+    Ok(EncodedMessage { body, attributes })
 }
 
-/// JSON whose strings have no character that XML forbids. JSON itself has escaped the controls.
+/// JSON without characters that XML forbids. JSON itself escapes control characters.
 fn escaped(json: &str) -> String {
     json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
-/// A message as it came, before anybody looked into it.
+/// A received message before decoding.
 #[derive(Debug)]
-pub(crate) struct Arrived {
-    /// The id that the service gave it.
+pub(crate) struct ReceivedMessage {
+    /// The service's id.
     pub(crate) id: String,
     pub(crate) body: String,
     pub(crate) attributes: BTreeMap<String, String>,
-    /// When the service took it.
+    /// When the service received it.
     pub(crate) sent_at: SystemTime,
-    /// The how-manieth delivery this is.
+    /// The delivery attempt, starting at 1.
     pub(crate) attempt: u32,
     /// The group of a FIFO queue.
     pub(crate) group: Option<String>,
 }
 
-impl Arrived {
-    /// The message of it, and why it is dead if it is a dead letter. Errors: `InvalidInput` where it
-    /// cannot be read, which is for ever.
-    pub(crate) fn open(mut self) -> Result<(Message<Bytes>, Option<DeadLetterDetails>)> {
+impl ReceivedMessage {
+    /// Decodes the message, and the details if it is a dead letter. Errors: `InvalidInput` for a
+    /// malformed message, which no repeat repairs.
+    pub(crate) fn decode(mut self) -> Result<(Message<Bytes>, Option<DeadLetterDetails>)> {
         if !self.attributes.contains_key(META) {
             self.unwrap_envelope()?;
         }
@@ -117,12 +117,16 @@ impl Arrived {
         };
         let body = match meta.enc.as_deref() {
             None => Bytes::from(self.body),
-            Some("base64") => {
-                STANDARD.decode(&self.body).map_err(|_| Error::invalid_input("its body is no base64"))?.into()
-            }
-            Some(other) => {
-                let other = isobar_abstraction::driver::host::excerpt(other);
-                return Err(Error::invalid_input(format!("its body is in `{other}`, which this isobar does not know")));
+            Some("base64") => STANDARD
+                .decode(&self.body)
+                .map_err(|_| Error::invalid_input("the body of the message is not valid base64"))?
+                .into(),
+            Some(encoding) => {
+                let encoding = isobar_abstraction::driver::host::excerpt(encoding);
+                let message = format!(
+                    "the body of the message has the encoding `{encoding}`, which this version of isobar does not support"
+                );
+                return Err(Error::invalid_input(message));
             }
         };
         let id = meta.id.map_or(self.id, Cow::into_owned);
@@ -131,12 +135,12 @@ impl Arrived {
         message.trace_parent = self.attributes.remove(TraceParent::NAME).and_then(|text| text.parse().ok());
         message.attributes = self.attributes;
         message.attributes.extend(meta.attributes.into_iter().map(|(name, it)| (name.into_owned(), it.into_owned())));
-        // A message without a key is the only one of its group, which is called like the message.
+        // A message without a key is alone in its group, which has the message's id as its name.
         message.ordering_key = self.group.filter(|group| group != message.id.as_str());
         Ok((message, meta.dead))
     }
 
-    /// Takes the message out of the JSON that SNS puts around it without raw delivery.
+    /// Unwraps the JSON envelope that SNS adds without raw delivery.
     ///
     /// <https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html>
     fn unwrap_envelope(&mut self) -> Result<()> {
@@ -157,33 +161,37 @@ impl Arrived {
     }
 }
 
-/// Attributes as text, however the service writes them: `stringValue` in the records of Lambda,
-/// `StringValue` in the answers of SQS, `Value` in those of SNS. Binary values are in base64.
-pub(crate) fn attributes(told: &Value) -> Result<BTreeMap<String, String>> {
-    let told = match told {
+/// Attributes as text in the form of each service: `stringValue` in records of Lambda,
+/// `StringValue` in responses of SQS, `Value` in messages of SNS. Binary values are in base64.
+pub(crate) fn attributes(json: &Value) -> Result<BTreeMap<String, String>> {
+    let attributes = match json {
         Value::Null => return Ok(BTreeMap::new()),
-        Value::Object(told) => told,
-        _ => return Err(Error::invalid_input("its attributes are no JSON object")),
+        Value::Object(attributes) => attributes,
+        _ => return Err(Error::invalid_input("the attributes of the message are not a JSON object")),
     };
-    let value = |told: &Value| {
+    let value = |attribute: &Value| {
         let names = ["stringValue", "StringValue", "Value", "binaryValue", "BinaryValue"];
-        names.iter().find_map(|name| told[name].as_str()).map(str::to_owned)
+        names.iter().find_map(|name| attribute[name].as_str()).map(str::to_owned)
     };
-    let attribute = |(name, told): (&String, &Value)| {
-        let missing = || Error::invalid_input(format!("its attribute `{}` has no value", name.escape_debug()));
-        Ok((name.clone(), value(told).ok_or_else(missing)?))
+    let pair = |(name, attribute): (&String, &Value)| {
+        let missing =
+            || Error::invalid_input(format!("the attribute `{}` of the message has no value", name.escape_debug()));
+        Ok((name.clone(), value(attribute).ok_or_else(missing)?))
     };
-    told.iter().map(attribute).collect()
+    attributes.iter().map(pair).collect()
 }
 
-/// A time as AWS writes it in JSON: RFC 3339.
-pub(crate) fn time(told: &Value) -> Option<SystemTime> {
-    clock::parse(told.as_str()?)
+/// Reads a time in AWS's JSON form: RFC 3339.
+pub(crate) fn time(json: &Value) -> Option<SystemTime> {
+    clock::parse(json.as_str()?)
 }
 
-/// Without the parser's words, which quote what it reads.
+/// Leaves out the parser's text, which quotes its input.
 fn unreadable_meta(error: &serde_json::Error) -> Error {
-    Error::invalid_input(format!("its attribute `{META}` is not ours at column {}", error.column()))
+    Error::invalid_input(format!(
+        "the attribute `{META}` of the message is not isobar's: invalid JSON at column {}",
+        error.column()
+    ))
 }
 
 #[cfg(test)]

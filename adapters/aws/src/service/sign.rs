@@ -1,8 +1,8 @@
-//! Signature Version 4: who calls, proven by a key that is not sent.
+//! Signature Version 4: proves the caller's identity by a key that is never sent.
 //!
-//! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>. That of
-//! `object_store` would bring 0.7 MB of checksum tables with it (`benches/README.md`), and panics on
-//! what cannot stand in a header.
+//! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>. The implementation of
+//! `object_store` links 0.7 MB of checksum tables (`benches/README.md`) and panics on
+//! values that are invalid in a header.
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
@@ -19,14 +19,14 @@ use ring::{digest, hmac};
 use crate::config::Credential;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// The hash of a body that is not known when a URL is signed.
+/// Replaces the hash of a body that is unknown when a URL is signed.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const CONTENT_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
-/// Signs for one service in one region, at one time.
+/// Signs requests to one service in one region at one time.
 pub(crate) struct Signer<'a> {
     credential: &'a Credential,
     service: &'a str,
@@ -41,12 +41,16 @@ impl<'a> Signer<'a> {
         Self { credential, service, region, time }
     }
 
-    /// Signs a request: all headers that it has, and the whole body. Its query must be in the form of
-    /// [`encoded_query`]. Errors: `Config` for a token that no header holds, `InvalidInput` for a URI without a host.
+    /// Signs a request: all its headers and the whole body. Its query must be in the form of
+    /// [`encoded_query`]. Errors: `Config` for a token that is invalid in a header, `InvalidInput` for a URI
+    /// without a host.
     pub(crate) fn sign(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
         let hash = hex(hash_of(body).as_ref());
-        let value =
-            |text: &str| HeaderValue::from_str(text).map_err(|_| Error::config("the credentials are malformed"));
+        let value = |text: &str| {
+            HeaderValue::from_str(text).map_err(|_| {
+                Error::config("the AWS credentials contain a character that is invalid in a header: set them again")
+            })
+        };
         request.headers.insert(HOST, value(authority(request)?)?);
         request.headers.insert(DATE, value(&self.time)?);
         if self.service == "s3" {
@@ -66,11 +70,11 @@ impl<'a> Signer<'a> {
         Ok(())
     }
 
-    /// The query that makes a URL good for whoever holds it, for so long. Only the host and the headers
-    /// that the request has are signed.
+    /// The query that lets any client use a URL for the time `expires_in`. It signs only the host and the
+    /// headers of the request.
     pub(crate) fn presign(&self, request: &mut Parts, expires_in: Duration) -> Result<String> {
-        let host =
-            HeaderValue::from_str(authority(request)?).map_err(|_| Error::config("the endpoint is malformed"))?;
+        let host = HeaderValue::from_str(authority(request)?)
+            .map_err(|_| Error::config("the host of the endpoint is malformed"))?;
         request.headers.insert(HOST, host);
         let credential = format!("{}/{}", self.credential.key_id, self.scope());
         let expires = expires_in.as_secs().to_string();
@@ -88,12 +92,12 @@ impl<'a> Signer<'a> {
         Ok(format!("{query}&X-Amz-Signature={signature}"))
     }
 
-    /// The names of the signed headers, and the signature.
+    /// The names of the signed headers and the signature.
     fn signature(&self, request: &Parts, query: &str, hash: &str) -> (String, String) {
         let names = signed_names(request);
         let mut canonical = Vec::with_capacity(512);
         let path = request.uri.path();
-        // S3's keys are encoded once; the path of all others once more.
+        // S3's keys are encoded once, the paths of all other services twice.
         let path = if self.service == "s3" { path.to_owned() } else { encoded_path(path) };
         canonical.extend(format!("{}\n{path}\n{}\n", request.method, sorted(query)).bytes());
         for name in names.split(';') {
@@ -133,14 +137,14 @@ fn authority(request: &Parts) -> Result<&str> {
     authority.ok_or_else(|| Error::invalid_input("the URL of the request has no host"))
 }
 
-/// All headers, by name.
+/// The names of all headers, sorted.
 fn signed_names(request: &Parts) -> String {
     let mut names: Vec<&str> = request.headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     names.join(";")
 }
 
-/// The query as it is signed: by name and value, and each name with a value.
+/// The query in its signed form: sorted by name and value, with a value for each name.
 fn sorted(query: &str) -> String {
     let mut pairs: Vec<(&str, &str)> =
         query.split('&').filter(|it| !it.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect();
@@ -149,7 +153,7 @@ fn sorted(query: &str) -> String {
     pairs.join("&")
 }
 
-/// Without blanks around it, and with one where there are several.
+/// Appends a value without blanks around it and with single blanks inside.
 fn push_trimmed(canonical: &mut Vec<u8>, value: &[u8]) {
     let mut words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     canonical.extend_from_slice(words.next().unwrap_or_default());
@@ -203,7 +207,7 @@ mod tests {
 
     /// The signatures of AWS's own test suite for Signature Version 4.
     #[test]
-    fn requests_of_the_test_suite_are_signed_as_it_says() {
+    fn requests_of_awss_test_suite_have_its_signatures() {
         for (name, request, expected) in [
             (
                 "get-vanilla",
@@ -242,7 +246,7 @@ mod tests {
 
     /// The example of "Authenticating Requests: Using Query Parameters" in S3's API reference.
     #[test]
-    fn the_url_of_the_guide_is_signed_as_it_says() {
+    fn presigned_url_of_the_guide_has_its_signature() {
         let credential = Credential {
             key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
             secret_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_header_holds_is_an_error_and_shows_no_secret() {
+    fn sign_with_token_invalid_in_a_header_is_an_error_without_the_secret() {
         let credential = credential(Some("hush\ntoken"));
         let (mut parts, ()) = Request::get("https://example.amazonaws.com/").body(()).unwrap().into_parts();
         let error = Signer::new(&credential, "s3", "us-east-1", suite_time()).sign(&mut parts, &PutPayload::new());
@@ -274,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_in_pieces_is_hashed_as_a_whole() {
+    fn hash_of_a_body_in_pieces_is_that_of_the_whole() {
         let whole = PutPayload::from_static(b"abcdef");
         let pieces: PutPayload =
             [bytes::Bytes::from_static(b"abc"), bytes::Bytes::from_static(b"def")].into_iter().collect();

@@ -1,4 +1,4 @@
-//! Calls that are signed, each attempt anew, and made once more where the credentials have expired.
+//! Signed calls: each attempt has a new signature, and expired credentials cause one more attempt.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,7 +17,7 @@ use crate::State;
 use crate::config::Credential;
 use crate::service_error::is_expired;
 
-/// Reads what an answer refuses.
+/// Reads the service error of a response, if it is one.
 pub(crate) type Read<'a> = &'a (dyn Fn(&Response<Bytes>) -> Option<ServiceError> + Send + Sync);
 
 /// One service in one region, for one call.
@@ -26,12 +26,12 @@ pub(crate) struct Signed<'a> {
     name: &'a str,
     region: &'a str,
     read: Read<'a>,
-    /// What the last attempt was signed with.
+    /// The credentials of the last attempt.
     used: Mutex<Option<Arc<Credential>>>,
 }
 
 impl<'a> Signed<'a> {
-    /// `name` is the service's in signatures.
+    /// `name` is the service's name in signatures.
     pub(crate) fn new(state: &'a State, name: &'a str, region: &'a str, read: Read<'a>) -> Self {
         Self { state, name, region, read, used: Mutex::default() }
     }
@@ -60,7 +60,7 @@ impl<'a> Signed<'a> {
 impl Service for Signed<'_> {
     async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()> {
         let credential = self.state.credentials.get().await?;
-        // The services go by the machine's time, whatever clock the app has.
+        // AWS compares with real time, so the app's clock is not used.
         Signer::new(&credential, self.name, self.region, SystemTime::now()).sign(request, body)?;
         *self.used.lock() = Some(credential);
         Ok(())

@@ -44,22 +44,22 @@ async fn a_call_is_signed_for_its_service_and_region() {
     });
 }
 
-/// A container's endpoint that gives `key-1`, `key-2`, … and a service that takes only some of them.
-async fn expiring(takes: &'static str) -> (Double, Double, AwsService) {
-    let given = Mutex::new(0);
+/// A container's endpoint that returns `key-1`, `key-2`, … and a service that accepts only `accepted_key`.
+async fn expiring(accepted_key: &'static str) -> (Double, Double, AwsService) {
+    let issued = Mutex::new(0);
     let container = Double::new(move |_| {
-        *given.lock() += 1;
+        *issued.lock() += 1;
         let credential = json!({
-            "AccessKeyId": format!("key-{}", given.lock()), "SecretAccessKey": "hush", "Token": "token",
+            "AccessKeyId": format!("key-{}", issued.lock()), "SecretAccessKey": "hush", "Token": "token",
             "Expiration": "2100-01-01T00:00:00Z",
         });
         answer(200, &credential.to_string())
     })
     .await;
     let double = Double::new(move |request| {
-        let taken = request.headers()["authorization"].to_str().unwrap().contains(takes);
+        let is_accepted = request.headers()["authorization"].to_str().unwrap().contains(accepted_key);
         let expired = r#"{"__type":"ExpiredTokenException","message":"The security token is expired"}"#;
-        if taken { answer(200, "{}") } else { answer(400, expired) }
+        if is_accepted { answer(200, "{}") } else { answer(400, expired) }
     })
     .await;
     let vars = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")];
@@ -70,7 +70,7 @@ async fn expiring(takes: &'static str) -> (Double, Double, AwsService) {
 }
 
 #[tokio::test]
-async fn expired_credentials_are_fetched_anew_and_the_call_is_made_once_more() {
+async fn call_with_expired_credentials_renews_them_and_is_repeated_once() {
     let (container, double, service) = expiring("key-2/").await;
     let write = || Request::post("/").body(Bytes::new()).unwrap();
     service.call("PutItem", Safety::Once, write()).await.unwrap();
@@ -79,7 +79,7 @@ async fn expired_credentials_are_fetched_anew_and_the_call_is_made_once_more() {
 }
 
 #[tokio::test]
-async fn fixed_credentials_that_expired_are_not_tried_again() {
+async fn call_with_expired_fixed_credentials_is_not_repeated() {
     let double = Double::new(|_| answer(403, "<Error><Code>ExpiredToken</Code></Error>")).await;
     let service = provider(&double.url, &FIXED).service("sns", None).unwrap();
     let error =
@@ -89,7 +89,7 @@ async fn fixed_credentials_that_expired_are_not_tried_again() {
 }
 
 #[tokio::test]
-async fn the_account_is_asked_of_sts_once() {
+async fn account_is_requested_from_sts_once() {
     let body = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
                 <Arn>arn:aws:iam::123456789012:user/a</Arn><UserId>A</UserId><Account>123456789012</Account>\
                 </GetCallerIdentityResult></GetCallerIdentityResponse>";
@@ -106,7 +106,7 @@ async fn the_account_is_asked_of_sts_once() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_signed_is_an_error() {
+async fn call_that_cannot_be_signed_is_invalid_input() {
     let service = provider("http://127.0.0.1:1", &FIXED).service("s3", None).unwrap();
     let request = Request::get("/").header("x-a", "\u{e9}").body(Bytes::new()).unwrap();
     let error = service.call("Get", Safety::Read, request).await.unwrap_err();

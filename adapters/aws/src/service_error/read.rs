@@ -1,4 +1,4 @@
-//! How an error is read from an answer, in whichever form the service speaks.
+//! Reads the code and message of an error response in each protocol.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,11 +9,11 @@ use isobar_abstraction::clock;
 use quick_xml::events::{BytesRef, Event};
 use serde_json::Value;
 
-/// What the ids of access keys begin with, and how long they are at least.
+/// The prefixes of access key ids and their least length.
 const KEY_MARKS: [&str; 2] = ["AKIA", "ASIA"];
 const KEY_SIZE: usize = 16;
 
-/// The code and the message of an error: JSON (`__type`, `message`) or XML (`<Code>`, `<Message>`), or a header.
+/// The code and the message of an error from JSON (`__type`, `message`), XML (`<Code>`, `<Message>`) or a header.
 pub(crate) fn code_and_message(answer: &Response<Bytes>) -> (String, String) {
     let body = answer.body();
     let (code, message) = json(body).or_else(|| xml(body)).unwrap_or_default();
@@ -27,12 +27,12 @@ fn json(body: &[u8]) -> Option<(String, String)> {
     error.is_object().then(|| (text(&["__type", "code", "Code"]), text(&["message", "Message"])))
 }
 
-/// The first `<Code>` and the first `<Message>`, wherever they stand: services nest them differently.
+/// The first `<Code>` and the first `<Message>` at any depth, since services nest them differently.
 fn xml(body: &[u8]) -> Option<(String, String)> {
     let mut reader = quick_xml::Reader::from_reader(body);
     let (mut code, mut message) = (String::new(), String::new());
     let mut inside = Vec::new();
-    // What follows a fault in the document is of no interest.
+    // Stops at the first error in the document and uses the part before it.
     while let Ok(event) = reader.read_event() {
         let text = match event {
             Event::Start(start) => {
@@ -58,7 +58,7 @@ fn xml(body: &[u8]) -> Option<(String, String)> {
     (!code.is_empty()).then_some((code, message))
 }
 
-/// What `&amp;` and the like stand for.
+/// The text of a reference such as `&amp;`.
 fn character(reference: &BytesRef<'_>) -> String {
     if let Ok(Some(character)) = reference.resolve_char_ref() {
         return character.to_string();
@@ -67,27 +67,27 @@ fn character(reference: &BytesRef<'_>) -> String {
     quick_xml::escape::resolve_xml_entity(&name).unwrap_or_default().to_owned()
 }
 
-/// A code without its namespace (`com.amazonaws.dynamodb.v20120810#…`) and without the URL of its document.
+/// A code without its namespace (`com.amazonaws.dynamodb.v20120810#…`) and without a URL after it.
 fn bare(code: &str) -> String {
     let code = code.rsplit('#').next().unwrap_or_default();
     let code = code.split(':').next().unwrap_or_default().chars();
     code.filter(|character| character.is_ascii_alphanumeric() || "._-".contains(*character)).take(100).collect()
 }
 
-/// The first line of a message, without the ids of access keys.
-pub(super) fn shown(message: &str) -> String {
+/// The first line of a message without access key ids.
+pub(super) fn redacted(message: &str) -> String {
     let line = message.trim().lines().next().unwrap_or_default();
-    let mut shown = String::new();
+    let mut redacted = String::new();
     for word in line.split_inclusive(|character: char| !character.is_ascii_alphanumeric()) {
         let bare = word.trim_end_matches(|character: char| !character.is_ascii_alphanumeric());
         let is_key = bare.len() >= KEY_SIZE && KEY_MARKS.iter().any(|mark| bare.starts_with(mark));
-        shown.push_str(if is_key { "******" } else { bare });
-        shown.push_str(&word[bare.len()..]);
+        redacted.push_str(if is_key { "******" } else { bare });
+        redacted.push_str(&word[bare.len()..]);
     }
-    shown
+    redacted
 }
 
-/// AWS's own header in milliseconds, or `Retry-After` in seconds.
+/// The delay in AWS's header (milliseconds) or in `Retry-After` (seconds).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let millis = number("x-amz-retry-after").map(Duration::from_millis);

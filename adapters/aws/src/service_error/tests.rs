@@ -17,7 +17,7 @@ fn http_date(time: SystemTime) -> String {
 }
 
 #[test]
-fn all_forms_of_an_error_are_read() {
+fn code_and_message_are_read_from_all_forms() {
     let json = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"no such table"}"#;
     let upper = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"no"}"#;
     let uri = r#"{"code":"aws.example#Throttled:http://internal.amazon.com/x","message":"m"}"#;
@@ -44,7 +44,7 @@ fn all_forms_of_an_error_are_read() {
 }
 
 #[test]
-fn throttling_is_refused_and_a_fault_is_failed() {
+fn throttled_codes_are_throttled_and_faults_are_failed() {
     let of = |status, code: &str| answer(status, &[], &format!(r#"{{"__type":"{code}"}}"#)).decision;
     assert_eq!(of(400, "ProvisionedThroughputExceededException"), RetryDecision::Throttled { after: None });
     assert_eq!(of(400, "TransactionConflictException"), RetryDecision::Throttled { after: None });
@@ -54,13 +54,13 @@ fn throttling_is_refused_and_a_fault_is_failed() {
     assert_eq!(of(400, "TransactionCanceledException"), RetryDecision::Final);
     assert_eq!(of(501, "NotImplemented"), RetryDecision::Final);
     assert_eq!(answer(503, &[], "upstream").decision, RetryDecision::Failed);
-    let asked = answer(429, &[("x-amz-retry-after", "1500"), ("retry-after", "9")], "");
-    assert_eq!(asked.decision, RetryDecision::Throttled { after: Some(Duration::from_millis(1_500)) });
-    assert_eq!(Error::from(asked).retry_after(), Some(Duration::from_millis(1_500)));
+    let throttled = answer(429, &[("x-amz-retry-after", "1500"), ("retry-after", "9")], "");
+    assert_eq!(throttled.decision, RetryDecision::Throttled { after: Some(Duration::from_millis(1_500)) });
+    assert_eq!(Error::from(throttled).retry_after(), Some(Duration::from_millis(1_500)));
 }
 
 #[test]
-fn each_service_error_is_an_error_of_its_kind() {
+fn codes_become_error_kinds() {
     for (status, code, kind) in [
         (400, "ResourceNotFoundException", ErrorKind::NotFound),
         (400, "QueueDoesNotExist", ErrorKind::NotFound),
@@ -92,23 +92,23 @@ fn each_service_error_is_an_error_of_its_kind() {
 }
 
 #[test]
-fn a_missing_resource_is_named_with_what_to_do() {
+fn missing_resource_error_names_it_and_the_next_step() {
     let message = error(400, r#"{"__type":"x#ResourceNotFoundException","message":"Requested resource not found"}"#);
     let message = message.message();
     assert!(message.contains("`links` of dynamodb in eu-west-1") && message.contains("create it"), "{message}");
 }
 
 #[test]
-fn a_denied_action_is_named() {
-    let said = "User: arn:aws:iam::123456789012:user/a is not authorized to perform: dynamodb:PutItem on resource: \
+fn denied_action_is_in_the_error() {
+    let message = "User: arn:aws:iam::123456789012:user/a is not authorized to perform: dynamodb:PutItem on resource: \
                 arn:aws:dynamodb:eu-west-1:123456789012:table/links";
-    let denied = error(400, &format!(r#"{{"__type":"AccessDeniedException","Message":"{said}"}}"#));
+    let denied = error(400, &format!(r#"{{"__type":"AccessDeniedException","Message":"{message}"}}"#));
     assert!(denied.message().contains("dynamodb:PutItem") && denied.message().contains("grant"), "{denied}");
 }
 
-/// What a service echoes of a request that it did not take.
+/// Services echo parts of a rejected request.
 #[test]
-fn keys_and_what_was_signed_are_never_shown() {
+fn errors_contain_no_keys_and_no_signed_text() {
     let canonical = "The request signature we calculated does not match.\\n\\nThe Canonical String for this request \
                      should have been\\n'POST\\n/\\n\\nx-amz-security-token:HUSHTOKEN";
     let body = format!(r#"{{"__type":"InvalidSignatureException","message":"{canonical}"}}"#);
@@ -129,7 +129,7 @@ fn keys_and_what_was_signed_are_never_shown() {
 }
 
 #[test]
-fn a_wrong_clock_is_told_by_how_much_and_a_late_request_is_sent_again() {
+fn clock_skew_is_in_the_error_and_a_late_request_is_repeated() {
     let body =
         r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier"}"#;
     let behind = http_date(SystemTime::now() + Duration::from_secs(3_600));
@@ -148,14 +148,14 @@ fn a_wrong_clock_is_told_by_how_much_and_a_late_request_is_sent_again() {
 }
 
 #[test]
-fn an_uncertain_service_error_is_an_error_of_unknown_outcome() {
+fn uncertain_service_error_is_an_error_of_unknown_outcome() {
     let service_error = answer(500, &[], "");
     assert!(!Error::from(service_error.clone()).outcome_unknown());
     assert!(Error::from(ServiceError { uncertain: true, ..service_error }).outcome_unknown());
 }
 
 #[test]
-fn a_long_message_is_cut() {
+fn long_message_is_cut_to_500_characters() {
     let service_error = answer(400, &[], &format!(r#"{{"__type":"Unheard","message":"{}"}}"#, "é".repeat(9_000)));
     assert_eq!(service_error.message.chars().count(), 500);
 }

@@ -12,13 +12,13 @@ fn entries(messages: &[Message<Bytes>]) -> Vec<Entry<'_>> {
     messages.iter().map(|message| Entry::new(message).unwrap()).collect()
 }
 
-/// How many of these go into one request.
+/// The number of messages that fit into one request.
 fn fit(messages: &[Message<Bytes>]) -> usize {
     fitting(&entries(messages).iter().collect::<Vec<_>>())
 }
 
 #[test]
-fn a_message_is_as_large_as_its_body_and_the_names_and_types_and_values_of_its_attributes() {
+fn size_of_a_message_is_its_body_and_names_types_and_values_of_its_attributes() {
     let mut message = message("\u{e9}\u{e9}");
     message.attributes.insert("lang".to_owned(), "\u{e9}".to_owned());
     let meta = "isobar.meta".len() + "String".len() + r#"{"id":"id","at":0}"#.len();
@@ -26,26 +26,26 @@ fn a_message_is_as_large_as_its_body_and_the_names_and_types_and_values_of_its_a
 }
 
 #[test]
-fn a_request_has_up_to_ten_messages_and_262_144_bytes() {
+fn request_has_at_most_ten_messages_and_262_144_bytes() {
     assert_eq!(fit(&vec![message("x"); 25]), 10);
     let body = |size: usize| message(&"x".repeat(size));
     // `isobar.meta`, its type and its JSON.
-    let besides = entries(&[body(1)])[0].bytes() - 1;
-    let half = BATCH_BYTES / 2 - besides;
+    let overhead = entries(&[body(1)])[0].bytes() - 1;
+    let half = BATCH_BYTES / 2 - overhead;
     assert_eq!(fit(&[body(half), body(half)]), 2, "to the byte");
     assert_eq!(fit(&[body(half), body(half + 1)]), 1);
     assert_eq!(fit(&[body(1), body(half), body(half)]), 2);
 }
 
 #[test]
-fn a_message_that_is_too_large_goes_alone_so_that_sns_can_say_so() {
+fn message_over_the_limit_is_sent_alone() {
     let large = message(&"x".repeat(BATCH_BYTES + 1));
     assert_eq!(fit(&[large.clone(), message("x")]), 1);
     assert_eq!(fit(&[message("x"), large]), 1);
 }
 
 #[test]
-fn a_form_escapes_all_but_what_stands_for_itself() {
+fn form_escapes_all_but_unreserved_characters() {
     let body = "aZ09-_.~ +&=%;/?*'()\"\\\r\n\t<>\u{e9}\u{1f600}";
     let message = message(body);
     let entry = Entry::new(&message).unwrap();
@@ -63,7 +63,7 @@ fn a_form_escapes_all_but_what_stands_for_itself() {
 }
 
 #[test]
-fn groups_and_ids_against_repeats_are_of_fifo_topics_only() {
+fn only_messages_of_fifo_topics_have_groups_and_deduplication_ids() {
     let mut keyed = message("a");
     keyed.ordering_key = Some("room 7/&".to_owned());
     let messages = [message("a"), keyed];
@@ -76,8 +76,8 @@ fn groups_and_ids_against_repeats_are_of_fifo_topics_only() {
 }
 
 fn kinds(xml: &str, count: usize) -> Vec<Option<(ErrorKind, bool)>> {
-    let told = |result: Result<()>| result.err().map(|error| (error.kind(), error.outcome_unknown()));
-    results(xml.as_bytes(), count).into_iter().map(told).collect()
+    let failure = |result: Result<()>| result.err().map(|error| (error.kind(), error.outcome_unknown()));
+    results(xml.as_bytes(), count).into_iter().map(failure).collect()
 }
 
 fn answer(successful: &str, failed: &str) -> String {
@@ -88,29 +88,29 @@ fn answer(successful: &str, failed: &str) -> String {
 }
 
 #[test]
-fn an_answer_is_read_by_the_ids_and_not_by_their_order() {
-    let taken = |id: &str| format!("<member><SequenceNumber>1</SequenceNumber><Id>{id}</Id><New/></member>");
+fn results_are_matched_by_id() {
+    let success = |id: &str| format!("<member><SequenceNumber>1</SequenceNumber><Id>{id}</Id><New/></member>");
     let failed =
         "<Failed><member><SenderFault>true</SenderFault><Id>1</Id><Code>InvalidParameter</Code></member></Failed>";
-    let xml = answer(&format!("<Successful>{}{}</Successful>", taken("2"), taken("0")), failed);
+    let xml = answer(&format!("<Successful>{}{}</Successful>", success("2"), success("0")), failed);
     assert_eq!(kinds(&xml, 3), [None, Some((ErrorKind::InvalidInput, false)), None]);
-    let xml = answer(&format!("<Successful>{}</Successful>", taken("0")), "<Failed/>");
+    let xml = answer(&format!("<Successful>{}</Successful>", success("0")), "<Failed/>");
     assert_eq!(kinds(&xml, 1), [None]);
     assert_eq!(kinds(&answer("<Successful/>", failed), 2)[1], Some((ErrorKind::InvalidInput, false)));
 }
 
 #[test]
-fn a_message_of_which_nothing_is_said_may_have_been_stored() {
-    let silent = Some((ErrorKind::Internal, true));
+fn message_without_result_is_outcome_unknown() {
+    let missing = Some((ErrorKind::Internal, true));
     let other = answer("<Successful><member><Id>7</Id></member></Successful>", "");
     for xml in ["", "<a", "<PublishBatchResponse/>", "{}", answer("", "").as_str(), other.as_str()] {
-        assert_eq!(kinds(xml, 2), [silent; 2], "{xml}");
+        assert_eq!(kinds(xml, 2), [missing; 2], "{xml}");
     }
     assert!(results(b"\xff", 1)[0].is_err());
 }
 
 #[test]
-fn the_code_of_a_message_says_what_may_be_done() {
+fn codes_of_messages_become_error_kinds() {
     let throttled = ErrorKind::Throttled;
     for (code, sender, kind, unknown) in [
         ("Throttled", true, throttled, false),

@@ -18,52 +18,52 @@ fn message(body: &'static [u8]) -> Message<Bytes> {
     message
 }
 
-/// As `ReceiveMessage` answers what was sent.
+/// The message as `ReceiveMessage` returns it.
 fn received(message: &Message<Bytes>, details: Option<DeadLetterDetails>) -> Value {
-    let carried = encode(message, details).unwrap();
+    let encoded = encode(message, details).unwrap();
     let attribute =
         |(name, value): &(&str, _)| ((*name).to_owned(), json!({"DataType": "String", "StringValue": value}));
-    let attributes: serde_json::Map<_, _> = carried.attributes.iter().map(attribute).collect();
+    let attributes: serde_json::Map<_, _> = encoded.attributes.iter().map(attribute).collect();
     json!({
-        "MessageId": "sqs-1", "ReceiptHandle": "r", "MD5OfBody": "x", "Body": carried.body,
+        "MessageId": "sqs-1", "ReceiptHandle": "r", "MD5OfBody": "x", "Body": encoded.body,
         "MessageAttributes": attributes,
         "Attributes": {"ApproximateReceiveCount": "6", "SentTimestamp": "1767225600250", "SenderId": "x"},
     })
 }
 
 #[test]
-fn a_dead_letter_of_ours_tells_its_reason() {
+fn dead_letter_of_isobar_contains_its_reason() {
     let details = DeadLetterDetails::new(5, "no \"such\" page\n\u{fffe}", at(1_767_225_600_999), "clicks");
     for body in [b"text".as_slice(), b"\0\xff"] {
-        let letter = dead_letter(&received(&message(body), Some(details.clone()))).unwrap();
-        assert_eq!((letter.id.as_str(), letter.attempts), ("m-1", 5));
-        assert_eq!(letter.reason, "no \"such\" page\n\u{fffe}");
-        assert_eq!(letter.died_at, at(1_767_225_600_999));
-        assert_eq!(letter.body.as_ref(), body);
-        assert_eq!(letter.attributes.into_iter().collect::<Vec<_>>(), [("lang".to_owned(), "en".to_owned())]);
+        let dead_letter = dead_letter(&received(&message(body), Some(details.clone()))).unwrap();
+        assert_eq!((dead_letter.id.as_str(), dead_letter.attempts), ("m-1", 5));
+        assert_eq!(dead_letter.reason, "no \"such\" page\n\u{fffe}");
+        assert_eq!(dead_letter.died_at, at(1_767_225_600_999));
+        assert_eq!(dead_letter.body.as_ref(), body);
+        assert_eq!(dead_letter.attributes.into_iter().collect::<Vec<_>>(), [("lang".to_owned(), "en".to_owned())]);
     }
 }
 
 #[test]
-fn a_dead_letter_that_sqs_moved_itself_tells_that_the_function_never_answered() {
-    let letter = dead_letter(&received(&message(b"\0\xff"), None)).unwrap();
-    assert_eq!((letter.id.as_str(), letter.attempts), ("m-1", 6));
-    assert_eq!(letter.reason, "SQS gave up: the function never answered for it");
-    assert_eq!(letter.died_at, at(1_767_225_600_250), "when SQS took it, for it tells no other time");
-    assert_eq!(letter.body.as_ref(), b"\0\xff");
+fn dead_letter_moved_by_sqs_has_a_general_reason() {
+    let dead_letter = dead_letter(&received(&message(b"\0\xff"), None)).unwrap();
+    assert_eq!((dead_letter.id.as_str(), dead_letter.attempts), ("m-1", 6));
+    assert_eq!(dead_letter.reason, "SQS moved the message: the function returned no response for it in any attempt");
+    assert_eq!(dead_letter.died_at, at(1_767_225_600_250), "the time when SQS received it");
+    assert_eq!(dead_letter.body.as_ref(), b"\0\xff");
 }
 
 #[test]
-fn a_dead_letter_of_somebody_else_needs_an_id_and_a_body_only() {
-    let letter = dead_letter(&json!({"MessageId": "sqs-1", "Body": "{\"Records\":[]}"})).unwrap();
-    assert_eq!((letter.id.as_str(), letter.attempts, letter.died_at), ("sqs-1", 1, SystemTime::UNIX_EPOCH));
-    assert_eq!(letter.body.as_ref(), b"{\"Records\":[]}");
+fn dead_letter_of_another_publisher_needs_only_an_id_and_a_body() {
+    let minimal = dead_letter(&json!({"MessageId": "sqs-1", "Body": "{\"Records\":[]}"})).unwrap();
+    assert_eq!((minimal.id.as_str(), minimal.attempts, minimal.died_at), ("sqs-1", 1, SystemTime::UNIX_EPOCH));
+    assert_eq!(minimal.body.as_ref(), b"{\"Records\":[]}");
     let odd = json!({"MessageId": "1", "Body": "b", "Attributes": {"ApproximateReceiveCount": "99999999999", "SentTimestamp": "x"}});
     assert_eq!(dead_letter(&odd).unwrap().attempts, u32::MAX);
 }
 
 #[test]
-fn what_is_no_message_is_invalid_and_shows_no_body() {
+fn malformed_dead_letter_is_invalid_input_without_the_body() {
     let meta = |text: &str| json!({"MessageId": "1", "Body": "hush", "MessageAttributes": {META: {"StringValue": text, "DataType": "String"}}});
     for wrong in [
         json!({}),
