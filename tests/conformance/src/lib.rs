@@ -29,7 +29,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Failed};
 
-pub use absent::Absent;
+pub use absent::{Absent, Need, Needs};
 pub use world::{Backend, BuildApp, Checked, Gap, RunningApp, Trial, World};
 
 /// `trials!["KV-1" => a_function, …]`: the trials of a module, as `pub fn all() -> Vec<Trial>`.

@@ -15,6 +15,7 @@ use isobar::driver::Hosted;
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::{App, Cloud, Error, ErrorKind};
 use isobar_conformance::Absent;
+use isobar_e2e::emulators::NEEDS;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// What the trial starts itself as, on the small disk: `full-disk fill FOLDER`, then `full-disk check FOLDER`.
@@ -60,14 +61,17 @@ fn on_a_small_disk() -> Result<Completion, Failed> {
 }
 
 fn without_namespaces() -> Option<Absent> {
+    if let Err(absent) = NEEDS.check("unshare") {
+        return Some(absent);
+    }
     let mount = ["--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs -o size=1m none /mnt"];
     match Command::new("unshare").args(mount).output() {
         Ok(output) if output.status.success() => None,
         Ok(output) => {
             let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Some(Absent::new("unshare", format!("no small disk may be mounted here: {why}")))
+            Some(NEEDS.absent("unshare", format!("no small disk may be mounted here: {why}")))
         }
-        Err(error) => Some(Absent::new("unshare", format!("there is no `unshare` here: {error}"))),
+        Err(error) => Some(NEEDS.absent("unshare", format!("`unshare` is missing: install util-linux ({error})"))),
     }
 }
 

@@ -30,9 +30,9 @@ fn build() -> PathBuf {
     fs::copy(folder().join("../../Cargo.lock"), folder().join("Cargo.lock")).unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--offline", "--manifest-path"]).arg(folder().join("Cargo.toml"));
+    build.args(["build", "--offline", "--manifest-path"]).arg(folder().join("Cargo.toml"));
     build.arg("--target-dir").arg(&target).env("CARGO_PROFILE_DEV_DEBUG", "0");
-    assert!(build.status().unwrap().success());
+    isobar_e2e::built::cargo_build("the provider of CONTRIBUTING", &target, &mut build).unwrap();
     target.join("debug").join(format!("heap{}", std::env::consts::EXE_SUFFIX))
 }
 

@@ -1,5 +1,5 @@
-//! The emulator of Cosmos DB in Azure's own driver, served over a socket by `tests/e2e/cosmos-emulator`, which says
-//! what of it is theirs and what is ours.
+//! The emulator of Cosmos DB in Azure's own driver, served over a socket by `tests/e2e/cosmos-emulator`. Its `main.rs`
+//! lists what the driver contains and what isobar adds.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,29 +7,39 @@ use std::time::Duration;
 
 use isobar::Result;
 
-use super::Absent;
-use super::installed::{run, target};
+use super::installed::target;
+use super::progress::Work;
 use super::served::Served;
+use super::{Absent, NEEDS};
 
-/// A key of the form that the service gives out. The emulator's server knows no other.
+/// A key of the same form as those of the service, and the only one that the emulator's server accepts.
 pub const COSMOS_KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
 
-/// The need that `ISOBAR_REQUIRE` can name.
+/// The need that `ISOBAR_REQUIRE` and `ISOBAR_WITHOUT` can name.
 const NEED: &str = "cosmos-emulator";
 
-/// The emulator's program.
+/// The program of the emulator.
 #[derive(Debug, Clone)]
 pub struct CosmosProgram(PathBuf);
 
 impl CosmosProgram {
-    /// Built where it is not yet; the first time takes minutes, and needs the crates' registry.
+    /// The program, built if it is not up to date. The first build takes minutes, and needs crates.io.
     pub fn ready() -> std::result::Result<Self, Absent> {
+        NEEDS.check(NEED)?;
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("cosmos-emulator").join("Cargo.toml");
         let target = target().join("cosmos-emulator");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(&target);
-        run(&mut build).map_err(|reason| Absent::new(NEED, format!("the emulator cannot be built: {reason}")))?;
+        build.args(["build", "--locked", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(&target);
+        let announcement = format!(
+            "building the Cosmos DB emulator (some 200 crates from crates.io, 400 MB, minutes) in {}; \
+             ISOBAR_WITHOUT={NEED} skips it",
+            target.display()
+        );
+        let mut work = Work::new("the Cosmos DB emulator", announcement);
+        let failed = |reason| NEEDS.absent(NEED, format!("the Cosmos DB emulator cannot be built: {reason}"));
+        work.build(&mut build).map_err(failed)?;
+        work.end();
         Ok(Self(target.join("debug").join(format!("cosmos-emulator{}", std::env::consts::EXE_SUFFIX))))
     }
 }
@@ -38,31 +48,31 @@ impl CosmosProgram {
 #[derive(Debug)]
 pub struct CosmosEmulator {
     _served: Served,
-    /// Where it listens, without a slash at the end.
+    /// The URL of the emulator, without a slash at the end.
     pub endpoint: String,
 }
 
 impl CosmosEmulator {
-    /// Starts it. Errors: `Unavailable` where it ends or does not get ready; the message names its log.
+    /// Starts it. Errors: `Unavailable` if it ends or does not become ready; the message names its log.
     pub fn start(program: &CosmosProgram) -> Result<Self> {
         Self::start_with(program, &[])
     }
 
-    /// Starts it so that containers of a fixed throughput answer 429 when they are asked too much.
+    /// Starts it so that containers of a fixed throughput answer 429 to too many requests.
     pub fn start_throttled(program: &CosmosProgram) -> Result<Self> {
         Self::start_with(program, &["--throttle"])
     }
 
-    /// Starts it with a second region that answers all reads, and sees each write so much later.
+    /// Starts it with a second region that answers all reads and receives each write after this delay.
     pub fn start_late(program: &CosmosProgram, lag: Duration) -> Result<Self> {
         Self::start_with(program, &["--lag", &lag.as_millis().to_string()])
     }
 
-    fn start_with(program: &CosmosProgram, further: &[&str]) -> Result<Self> {
+    fn start_with(program: &CosmosProgram, options: &[&str]) -> Result<Self> {
         let mut command = Command::new(&program.0);
-        command.args(["--key", COSMOS_KEY]).args(further);
+        command.args(["--key", COSMOS_KEY]).args(options);
         let served = Served::start("cosmos-emulator", command)?;
-        let endpoint = served.told("ready ")?;
+        let endpoint = served.text_after("ready ")?;
         Ok(Self { _served: served, endpoint })
     }
 }

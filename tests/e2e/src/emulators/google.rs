@@ -1,4 +1,4 @@
-//! Google's own emulators of Firestore and Pub/Sub, which come with `gcloud` and run on Java.
+//! Google's own emulators of Firestore and Pub/Sub, which `gcloud` installs and Java runs.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener};
@@ -7,24 +7,25 @@ use std::process::Command;
 
 use isobar::Result;
 
-use super::Absent;
 use super::installed::run;
 use super::served::Served;
+use super::{Absent, NEEDS};
 
-/// Runs what it is given, and ends it when standard input closes, which it does with the test at the latest.
+/// A shell script that runs its arguments as a command, and kills it when standard input closes, at the latest with the
+/// test.
 const UNTIL_CLOSED: &str = r#""$@" </dev/null & program=$!; cat >/dev/null; kill -9 $program"#;
 
 /// One of Google's emulators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoogleProgram {
-    /// Of Firestore.
+    /// The emulator of Firestore.
     Firestore,
-    /// Of Pub/Sub.
+    /// The emulator of Pub/Sub.
     PubSub,
 }
 
 impl GoogleProgram {
-    /// The need that `ISOBAR_REQUIRE` can name.
+    /// The need that `ISOBAR_REQUIRE` and `ISOBAR_WITHOUT` can name.
     fn need(self) -> &'static str {
         match self {
             Self::Firestore => "firestore-emulator",
@@ -32,7 +33,7 @@ impl GoogleProgram {
         }
     }
 
-    /// The component of `gcloud` that it comes with.
+    /// The component of `gcloud` that contains it.
     fn component(self) -> &'static str {
         match self {
             Self::Firestore => "cloud-firestore-emulator",
@@ -40,7 +41,7 @@ impl GoogleProgram {
         }
     }
 
-    /// The archive that holds the program, wherever its version puts it.
+    /// The archive with the program, whose place depends on the version.
     fn archive(self, platform: &Path) -> Option<PathBuf> {
         let (folder, begin) = match self {
             Self::Firestore => (platform.join(self.component()), "cloud-firestore-emulator"),
@@ -68,18 +69,19 @@ impl GoogleProgram {
     }
 }
 
-/// An emulator of Google's. It ends when this is dropped, and at the latest with this process.
+/// A running emulator. It ends when this is dropped, and at the latest with this process.
 #[derive(Debug)]
 pub struct GoogleEmulator {
     _served: Served,
-    /// Where it listens, without a slash at the end.
+    /// The URL of the emulator, without a slash at the end.
     pub endpoint: String,
 }
 
 impl GoogleEmulator {
-    /// Starts one, where `gcloud`, its component and Java are there.
+    /// Starts an emulator. It needs `gcloud`, its component and Java.
     pub fn start(program: GoogleProgram) -> std::result::Result<Self, Absent> {
-        let absent = |reason: String| Absent::new(program.need(), reason);
+        NEEDS.check(program.need())?;
+        let absent = |reason: String| NEEDS.absent(program.need(), reason);
         let archive = find(program).map_err(absent)?;
         let port = free_port();
         Self::serve(program, &archive, port).map_err(|error| absent(error.to_string()))
@@ -94,25 +96,25 @@ impl GoogleEmulator {
 
 fn find(program: GoogleProgram) -> std::result::Result<PathBuf, String> {
     let root = run(Command::new("gcloud").args(["info", "--format=value(installation.sdk_root)"]));
-    let root = root.map_err(|_| "no gcloud is installed".to_owned())?;
+    let root = root.map_err(|_| "gcloud is missing: install the Google Cloud CLI and Java".to_owned())?;
     let platform = Path::new(root.trim()).join("platform");
     let component = program.component();
     let archive = program.archive(&platform);
     let archive =
-        archive.ok_or_else(|| format!("gcloud has no component {component}: gcloud components install {component}"))?;
-    run(Command::new("java").arg("-version")).map_err(|_| "no Java is installed".to_owned())?;
+        archive.ok_or_else(|| format!("gcloud lacks a component: run gcloud components install {component}"))?;
+    run(Command::new("java").arg("-version")).map_err(|_| "Java is missing: install a Java runtime".to_owned())?;
     Ok(archive)
 }
 
-/// What runs a program that does not heed its standard input, until that is closed.
+/// A command that runs a program which ignores its standard input, until that is closed.
 pub(super) fn until_closed(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", UNTIL_CLOSED, "sh"]).arg(program);
     command
 }
 
-/// A port on which nobody listens now, and that the system gives to nobody who asks for any: these emulators ask for
-/// some of those themselves, and would take their own.
+/// A port that is free now and outside the range of ephemeral ports: these emulators open ephemeral ports themselves, and
+/// would occupy the one that they must listen on.
 pub(super) fn free_port() -> u16 {
     use std::hash::{BuildHasher, RandomState};
     let ports = std::iter::repeat_with(|| 20_000 + RandomState::new().hash_one(0) % 10_000).take(100);

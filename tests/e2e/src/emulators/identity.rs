@@ -1,8 +1,7 @@
-//! A stand-in of our own for the endpoint that gives a Functions app the tokens of its managed identity.
+//! A double of the endpoint from which a Functions app receives the tokens of its managed identity.
 //!
 //! Source: <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>. Its
-//! tokens are signed with a key that our double of Service Bus knows. Azurite looks at what they say, and at no
-//! signature.
+//! tokens are signed with a key that the double of Service Bus knows. Azurite reads their claims and checks no signature.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,14 +22,14 @@ use sha2::Sha256;
 
 use crate::front::{Front, listen, serve};
 
-/// The directory that the tokens say to be of.
+/// The tenant in the tokens.
 const TENANT: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";
 
-/// Who they say to be of.
-const WHO: &str = "3a1c2f50-1f0e-4a57-9f9b-5c3d2a8f7b10";
+/// The object id in the tokens.
+const OBJECT_ID: &str = "3a1c2f50-1f0e-4a57-9f9b-5c3d2a8f7b10";
 
-/// What tokens are signed with: HS256, where Entra has RS256.
-const SIGNING_KEY: &[u8] = b"of the stand-in for an issuer";
+/// The key that signs tokens: by HS256, where Entra uses RS256.
+const SIGNING_KEY: &[u8] = b"of the double of an issuer";
 
 /// The endpoint. It ends with the runtime that started it.
 #[derive(Debug, Clone)]
@@ -41,45 +40,45 @@ struct Inner {
     url: String,
     header: String,
     issued: Issued,
-    asked: Mutex<Vec<String>>,
+    audiences: Mutex<Vec<String>>,
 }
 
-/// What tokens are given out.
+/// The tokens that the endpoint issues.
 #[derive(Debug, Clone, Copy)]
 pub struct Issued {
-    /// How long they are good.
+    /// The time for which a token is valid.
     pub life: Duration,
-    /// Whom they are for, if not for whom they were asked.
+    /// The audience, if another one than the requested.
     pub audience: Option<&'static str>,
-    /// Are they signed with another key than the issuer's?
+    /// Are the tokens signed with another key than the issuer's?
     pub forged: bool,
 }
 
 impl Default for Issued {
-    /// Good ones, for an hour.
+    /// Valid tokens, for an hour.
     fn default() -> Self {
         Self { life: Duration::from_secs(3_600), audience: None, forged: false }
     }
 }
 
 impl Identity {
-    /// Listens on a free port of the loopback, and gives out tokens.
+    /// Listens on a free port of the loopback, and issues tokens.
     pub async fn start(issued: Issued) -> Result<Self> {
         let (listener, url) = listen().await?;
         let (url, header) = (format!("{url}/msi/token"), "known-to-the-app-alone".to_owned());
-        let identity = Self(Arc::new(Inner { url, header, issued, asked: Mutex::default() }));
+        let identity = Self(Arc::new(Inner { url, header, issued, audiences: Mutex::default() }));
         serve(listener, Arc::clone(&identity.0));
         Ok(identity)
     }
 
-    /// What Functions tells its app of it.
+    /// The variables by which Functions announces the endpoint to its app.
     pub fn variables(&self) -> [(&'static str, &str); 2] {
         [("IDENTITY_ENDPOINT", &self.0.url), ("IDENTITY_HEADER", &self.0.header)]
     }
 
-    /// The audiences that a token was given out for, in the order in which they were asked for.
-    pub fn requests(&self) -> Vec<String> {
-        self.0.asked.lock().clone()
+    /// The audiences of all issued tokens, in the order of the requests.
+    pub fn audiences(&self) -> Vec<String> {
+        self.0.audiences.lock().clone()
     }
 }
 
@@ -93,22 +92,22 @@ impl Front for Inner {
         let (true, Some("2019-08-01"), Some(audience)) =
             (known, query.get("api-version").map(String::as_str), query.get("resource"))
         else {
-            let refused = json!({"statusCode": 401, "message": "another header, another version, or no resource"});
-            let mut refused = Response::new(Body::from(refused.to_string()));
-            *refused.status_mut() = StatusCode::UNAUTHORIZED;
-            return Ok(refused);
+            let error = json!({"statusCode": 401, "message": "another header, another version, or no resource"});
+            let mut response = Response::new(Body::from(error.to_string()));
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            return Ok(response);
         };
-        self.asked.lock().push(audience.clone());
+        self.audiences.lock().push(audience.clone());
         let now = to_millis(SystemTime::now()) / 1_000;
         let Issued { life, audience: of, forged } = self.issued;
         let expires = now + life.as_secs();
         let key = if forged { b"another" } else { SIGNING_KEY };
         let token = token(of.unwrap_or(audience).trim_end_matches('/'), now, expires, key);
-        let told = json!({
+        let body = json!({
             "access_token": token, "expires_on": expires.to_string(), "resource": audience, "token_type": "Bearer",
-            "client_id": "stand-in",
+            "client_id": "double",
         });
-        Ok(Response::new(Body::from(told.to_string())))
+        Ok(Response::new(Body::from(body.to_string())))
     }
 }
 
@@ -116,7 +115,7 @@ fn token(audience: &str, now: u64, expires: u64, key: &[u8]) -> String {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = json!({
         "aud": audience, "iss": format!("https://sts.windows.net/{TENANT}/"), "iat": now - 60, "nbf": now - 60,
-        "exp": expires, "tid": TENANT, "oid": WHO, "ver": "1.0",
+        "exp": expires, "tid": TENANT, "oid": OBJECT_ID, "ver": "1.0",
     });
     let signed = format!("{}.{}", part(json!({"alg": "HS256", "typ": "JWT"})), part(claims));
     let signature = mac(&signed, key).map(|mac| BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));

@@ -1,15 +1,16 @@
-//! What tests install for themselves, under `target/emulators`.
+//! Programs and packages that the tests install for themselves, under `target/emulators`.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::Absent;
+use super::progress::{self, Work};
+use super::{Absent, NEEDS};
 
-/// The programs of `tests/e2e/emulators`, and what they need.
+/// The folder with the programs of `tests/e2e/emulators` and the lists of their packages.
 pub(super) fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators")
 }
@@ -22,12 +23,12 @@ pub(crate) fn target() -> PathBuf {
     target.map_or_else(fallback, Path::to_owned)
 }
 
-/// Where what is installed lies.
+/// The folder for everything that is installed.
 fn folder() -> PathBuf {
     target().join("emulators")
 }
 
-/// Where a program of this name may write what it prints: a file of this test's own.
+/// A new log file of this test process for a program of this name.
 pub(crate) fn log(name: &str) -> io::Result<(PathBuf, File)> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static STARTED: AtomicU32 = AtomicU32::new(0);
@@ -38,47 +39,80 @@ pub(crate) fn log(name: &str) -> io::Result<(PathBuf, File)> {
     Ok((path.clone(), File::create(path)?))
 }
 
-/// The name of the test that runs, to tell its files from those of others.
+/// The name of the test binary that runs, which distinguishes its files from those of others.
 fn test_name() -> String {
     let path = std::env::current_exe().unwrap_or_default();
     path.file_stem().and_then(OsStr::to_str).unwrap_or("test").to_owned()
 }
 
-/// The folder of this name, made where it is not there yet. Test binaries that run at the same time wait
-/// for the one that makes it.
-pub(super) fn once(
-    need: &'static str,
-    name: &str,
-    make: impl FnOnce(&Path) -> Result<(), String>,
-) -> Result<PathBuf, Absent> {
-    let (all, made) = (folder(), folder().join(name));
-    let unwritable = |error: io::Error| Absent::new(need, format!("{} cannot be written: {error}", all.display()));
-    fs::create_dir_all(&all).map_err(unwritable)?;
-    let lock = File::create(all.join(format!("lock-{need}"))).map_err(unwritable)?;
-    lock.lock().map_err(unwritable)?;
-    // The mark is written last: without it, an installation ended half way.
-    let mark = made.join("installed");
-    if !mark.exists() {
-        let _ = fs::remove_dir_all(&made);
-        make(&made).map_err(|reason| Absent::new(need, reason))?;
-        File::create(mark).map_err(unwritable)?;
-    }
-    Ok(made)
+/// An installation below `target/emulators`.
+pub(super) struct Installation<'a> {
+    /// The need, as `ISOBAR_REQUIRE` and `ISOBAR_WITHOUT` name it.
+    pub(super) need: &'static str,
+    /// What is installed, such as `the Python packages`.
+    pub(super) name: &'static str,
+    /// Number, source and size of what is fetched.
+    pub(super) source: &'a str,
+    /// The folder below `target/emulators`, of which each version has another one.
+    pub(super) folder: String,
 }
 
-/// Tells one set of what is installed from another.
+impl Installation<'_> {
+    /// Makes the folder if it does not exist, and returns it. Test binaries that run at the same time wait for the one
+    /// that makes it. A folder of a failed installation is removed.
+    pub(super) fn once(self, make: impl FnOnce(&Path, &mut Work) -> Result<(), String>) -> Result<PathBuf, Absent> {
+        let Self { need, name, source, .. } = self;
+        let (all, made) = (folder(), folder().join(&self.folder));
+        let unwritable = |error: io::Error| NEEDS.absent(need, format!("cannot write to {}: {error}", all.display()));
+        fs::create_dir_all(&all).map_err(unwritable)?;
+        let lock = all.join(format!("lock-{need}"));
+        let _lock = wait_for(&lock, name).map_err(unwritable)?;
+        // Written last: without this mark an installation was interrupted.
+        let mark = made.join("installed");
+        if mark.exists() {
+            return Ok(made);
+        }
+        let _ = fs::remove_dir_all(&made);
+        let place = made.display();
+        let announcement = format!("installing {name} ({source}) in {place}; ISOBAR_WITHOUT={need} skips them");
+        let mut work = Work::new(name, announcement);
+        if let Err(reason) = make(&made, &mut work) {
+            let _ = fs::remove_dir_all(&made);
+            return Err(NEEDS.absent(need, format!("{name} cannot be installed: {reason}")));
+        }
+        work.end();
+        File::create(mark).map_err(unwritable)?;
+        Ok(made)
+    }
+}
+
+/// Locks a file until the result is dropped.
+fn wait_for(path: &Path, name: &str) -> io::Result<File> {
+    let lock = File::create(path)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            progress::print(&format!("waiting for another process that installs {name} ({})", path.display()));
+            lock.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    Ok(lock)
+}
+
+/// A hash that distinguishes one version of an installation from another.
 pub(super) fn hash(parts: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
     parts.iter().for_each(|part| hasher.write(part.as_bytes()));
     hasher.finish()
 }
 
-/// What a command printed; else why it failed, in a line.
+/// Returns the output of a command. Errors: the last line of its error output.
 pub(super) fn run(command: &mut Command) -> Result<String, String> {
     let Output { status, stdout, stderr } = command.output().map_err(|error| error.to_string())?;
     if status.success() {
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&stderr);
-    Err(said.lines().rfind(|line| !line.trim().is_empty()).map_or_else(|| status.to_string(), str::to_owned))
+    let errors = String::from_utf8_lossy(&stderr);
+    Err(errors.lines().rfind(|line| !line.trim().is_empty()).map_or_else(|| status.to_string(), str::to_owned))
 }

@@ -1,5 +1,5 @@
-//! A cloud's own libraries for Python, as a second opinion: a program of `emulators/` that answers calls in JSON, a
-//! line each.
+//! A cloud's own libraries for Python, as a second implementation to compare with: a program of `emulators/` that answers
+//! calls in JSON, one on each line.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -19,7 +19,7 @@ pub struct Library {
 }
 
 impl Library {
-    /// Starts `boto.py`, `azure_sdk.py` or `google_sdk.py`, with the settings that it names. Errors: `Internal`.
+    /// Starts `boto.py`, `azure_sdk.py` or `google_sdk.py`, with the settings that its head describes. Errors: `Internal`.
     pub fn start(python: &Python, program: &'static str, settings: &Value, variables: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(python.interpreter());
         command.arg(sources().join(program)).arg(settings.to_string()).envs(variables.iter().copied());
@@ -30,7 +30,7 @@ impl Library {
         Ok(Self { program, child, pipes: Mutex::new((stdin, BufReader::new(stdout))) })
     }
 
-    /// Calls an operation of the program. Errors: `Internal` with what the library says.
+    /// Calls an operation of the program. Errors: `Internal` with the message of the library.
     pub fn call(&self, operation: &str, input: &Value) -> Result<Value> {
         let program = self.program;
         let mut pipes = self.pipes.lock();
@@ -39,7 +39,7 @@ impl Library {
         writeln!(stdin, "{call}").and_then(|()| stdin.flush()).map_err(broken(program))?;
         let mut line = String::new();
         if stdout.read_line(&mut line).map_err(broken(program))? == 0 {
-            return Err(Error::internal(format!("{operation}: {program} has ended, and printed why")));
+            return Err(Error::internal(format!("{operation}: {program} has ended; its error output is above")));
         }
         let answer: Value = serde_json::from_str(&line)?;
         match answer["error"].as_str() {
@@ -57,5 +57,5 @@ impl Drop for Library {
 }
 
 fn broken(name: &'static str) -> impl FnOnce(std::io::Error) -> Error {
-    move |source| Error::internal(format!("{name} cannot be spoken to")).with_source(source)
+    move |source| Error::internal(format!("cannot exchange lines with {name}")).with_source(source)
 }

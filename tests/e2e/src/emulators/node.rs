@@ -1,19 +1,20 @@
-//! A Node with packages of our own: a folder under `target/`, filled from `emulators/node/package-lock.json`.
+//! A Node with packages in pinned versions: a folder under `target/`, filled from `emulators/node/package-lock.json`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Absent;
-use super::installed::{hash, once, run, sources};
+use super::installed::{Installation, hash, run, sources};
+use super::progress::Work;
+use super::{Absent, NEEDS};
 
 /// All packages, each in one version and with the hash of its content.
 const LOCK: &str = include_str!("../../emulators/node/package-lock.json");
 
-/// The need that `ISOBAR_REQUIRE` can name.
+/// The need that `ISOBAR_REQUIRE` and `ISOBAR_WITHOUT` can name.
 const NEED: &str = "node";
 
-/// The oldest that the packages run on.
+/// The oldest Node that the packages run on.
 const OLDEST: u32 = 20;
 
 /// A Node with the packages of `emulators/node/package.json`.
@@ -23,53 +24,61 @@ pub struct Node {
 }
 
 impl Node {
-    /// The packages, installed where they are not there yet. Test binaries that run at the same time
-    /// wait for the one that installs them.
+    /// The packages, installed if they are not there yet. Test binaries that run at the same time wait for the one that
+    /// installs them.
     pub fn ready() -> Result<Self, Absent> {
+        NEEDS.check(NEED)?;
         let version = find()?;
-        let folder = once(NEED, &format!("node-{:016x}", hash(&[&version, LOCK])), install)?;
-        Ok(Self { folder })
+        let installation = Installation {
+            need: NEED,
+            name: "the Node packages",
+            source: "Azurite and Google's functions framework; from the npm registry, 200 MB",
+            folder: format!("node-{:016x}", hash(&[&version, LOCK])),
+        };
+        Ok(Self { folder: installation.once(install)? })
     }
 
-    /// What runs a program of the packages, and ends it with this process.
+    /// A command that runs a program of the packages, and ends it with this process.
     pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("node");
-        command.arg(sources().join("node").join("serve.cjs")).arg(self.folder.join("node_modules").join(program));
-        // Node's own settings are not for what is under test.
-        command.env_remove("NODE_OPTIONS");
+        let mut command = serve();
+        command.arg(self.folder.join("node_modules").join(program));
         command
     }
 
-    /// What runs a program of `emulators/node`, which is told where the packages are, and ends it with this process.
-    pub(super) fn program_of_ours(&self, program: &str) -> Command {
-        let sources = sources().join("node");
-        let mut command = Command::new("node");
-        command.arg(sources.join("serve.cjs")).arg(sources.join(program)).arg(&self.folder);
-        command.env_remove("NODE_OPTIONS");
+    /// A command that runs a program of `emulators/node` on the folder of the packages, and ends it with this process.
+    pub(super) fn source_command(&self, program: &str) -> Command {
+        let mut command = serve();
+        command.arg(sources().join("node").join(program)).arg(&self.folder);
         command
     }
 }
 
-fn install(folder: &Path) -> Result<(), String> {
+fn serve() -> Command {
+    let mut command = Command::new("node");
+    // The user's settings of Node must not change the programs under test.
+    command.arg(sources().join("node").join("serve.cjs")).env_remove("NODE_OPTIONS");
+    command
+}
+
+fn install(folder: &Path, work: &mut Work) -> Result<(), String> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")
     };
-    std::fs::create_dir_all(folder).map_err(failed("no folder for the packages"))?;
+    std::fs::create_dir_all(folder).map_err(failed("cannot create the folder"))?;
     for file in ["package.json", "package-lock.json"] {
         let from = sources().join("node").join(file);
-        std::fs::copy(from, folder.join(file)).map_err(failed("the list of packages cannot be copied"))?;
+        std::fs::copy(from, folder.join(file)).map_err(failed("cannot copy the list of packages"))?;
     }
-    // Nothing but what the lock file names, and no program of the packages while they are installed.
-    let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
+    // Only what the lock file names, and no program of a package while it is installed.
+    let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=http"];
     // npm finds no lock file behind a symbolic link.
-    let real = folder.canonicalize().map_err(failed("no folder for the packages"))?;
-    let installed = run(npm().args(options).arg("--prefix").arg(real));
-    installed.map(drop).map_err(|reason| format!("packages cannot be installed: {reason}"))
+    let real = folder.canonicalize().map_err(failed("cannot resolve the folder"))?;
+    work.run(npm().args(options).arg("--prefix").arg(real))
 }
 
 fn npm() -> Command {
-    // A script on Windows, which is not found without its end.
+    // A script on Windows, which is not found without its extension.
     Command::new(OsStr::new(if cfg!(windows) { "npm.cmd" } else { "npm" }))
 }
 
@@ -78,8 +87,8 @@ fn find() -> Result<String, Absent> {
     let node = run(Command::new("node").arg("--version")).unwrap_or_default();
     let major = node.trim().trim_start_matches('v').split('.').next().and_then(|it| it.parse::<u32>().ok());
     if major.is_none_or(|major| major < OLDEST) {
-        return Err(Absent::new(NEED, format!("no Node {OLDEST} or later is installed")));
+        return Err(NEEDS.absent(NEED, format!("Node is missing or too old: install Node {OLDEST} or newer")));
     }
-    let npm = run(npm().arg("--version")).map_err(|_| Absent::new(NEED, "no npm is installed"))?;
+    let npm = run(npm().arg("--version")).map_err(|_| NEEDS.absent(NEED, "npm is missing: install it for Node"))?;
     Ok(node + &npm)
 }

@@ -1,19 +1,20 @@
-//! A Python of our own: a virtual environment under `target/`, with packages in pinned versions.
+//! A Python with packages in pinned versions: a virtual environment under `target/`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Absent;
-use super::installed::{hash, once, run, sources};
+use super::installed::{Installation, hash, run, sources};
+use super::progress::Work;
+use super::{Absent, NEEDS};
 
 /// All packages, each in one version.
 const REQUIREMENTS: &str = include_str!("../../emulators/requirements.txt");
 
-/// Says what it is, if it is new enough and can make an environment.
+/// Prints path and version if the Python is new enough and can make an environment.
 const PROBE: &str =
     "import sys, ensurepip, venv; assert sys.version_info >= (3, 10); print(sys.executable, sys.version)";
 
-/// The need that `ISOBAR_REQUIRE` can name.
+/// The need that `ISOBAR_REQUIRE` and `ISOBAR_WITHOUT` can name.
 const NEED: &str = "python";
 
 /// A Python with the packages of `emulators/requirements.txt`.
@@ -23,16 +24,22 @@ pub struct Python {
 }
 
 impl Python {
-    /// The environment, made where it is not there yet. Test binaries that run at the same time
-    /// wait for the one that makes it.
+    /// The environment, installed if it is not there yet. Test binaries that run at the same time wait for the one
+    /// that installs it.
     pub fn ready() -> Result<Self, Absent> {
+        NEEDS.check(NEED)?;
         let (command, version) = find()?;
-        let name = format!("python-{:016x}", hash(&[&version, REQUIREMENTS]));
-        let environment = once(NEED, &name, |environment| install(command, environment))?;
+        let installation = Installation {
+            need: NEED,
+            name: "the Python packages",
+            source: "moto, ministack, the clouds' libraries; from PyPI, 280 MB",
+            folder: format!("python-{:016x}", hash(&[&version, REQUIREMENTS])),
+        };
+        let environment = installation.once(|environment, work| install(command, environment, work))?;
         Ok(Self { interpreter: interpreter(&environment) })
     }
 
-    /// The interpreter.
+    /// The path of the interpreter.
     pub fn interpreter(&self) -> &Path {
         &self.interpreter
     }
@@ -42,22 +49,21 @@ fn interpreter(environment: &Path) -> PathBuf {
     environment.join(if cfg!(windows) { "Scripts" } else { "bin" }).join("python")
 }
 
-fn install(command: &str, environment: &Path) -> Result<(), String> {
-    run(Command::new(command).args(["-m", "venv"]).arg(environment))
-        .map_err(|reason| format!("no virtual environment can be made: {reason}"))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2"];
+fn install(command: &str, environment: &Path, work: &mut Work) -> Result<(), String> {
+    work.run(Command::new(command).args(["-m", "venv"]).arg(environment))?;
+    let pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--retries", "2"];
     let mut install = Command::new(interpreter(environment));
-    // Wheels only, and those that are listed: what else would come is nothing that we pinned.
+    // Only wheels, and only listed packages: nothing else is pinned.
     install
         .args(pip)
-        .args(["--no-deps", "--only-binary", ":all:", "--requirement"])
+        .args(["--progress-bar", "off", "--no-deps", "--only-binary", ":all:", "--requirement"])
         .arg(sources().join("requirements.txt"));
-    run(&mut install).map(drop).map_err(|reason| format!("packages cannot be installed: {reason}"))
+    work.run(&mut install)
 }
 
-/// The first command that is a Python which will do, and what it says of itself.
+/// The first command that is a suitable Python, and its version.
 fn find() -> Result<(&'static str, String), Absent> {
     let probe = |name| Some((name, run(Command::new(name).args(["-c", PROBE])).ok()?));
     let found = ["python3", "python"].into_iter().find_map(probe);
-    found.ok_or_else(|| Absent::new(NEED, "no Python 3.10 or later with venv and pip is installed"))
+    found.ok_or_else(|| NEEDS.absent(NEED, "Python is missing: install Python 3.10 or newer with venv and pip"))
 }

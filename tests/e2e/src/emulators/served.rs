@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 use super::installed;
 
 /// Longest time from the start of a program to its readiness.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A program that runs. It ends itself when its standard input closes, which it does with this process at the
-/// latest; and is ended when this is dropped.
+/// A running program. It ends itself when its standard input closes, at the latest with this process, and is ended when
+/// this is dropped.
 #[derive(Debug)]
 pub(super) struct Served {
     child: Child,
@@ -27,54 +27,54 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// Starts it. What it prints as errors goes to a log; each line of its output is a [`line`](Self::line).
+    /// Starts a program. Its error output is written to a log; [`line`](Self::line) returns the lines of its output.
     pub(super) fn start(name: &str, mut command: Command) -> Result<Self> {
         let failed =
             |what: &str, error| Error::new(ErrorKind::Unavailable, format!("{name} {what}")).with_source(error);
-        let (log, file) = installed::log(name).map_err(|error| failed("has no log", error))?;
+        let (log, file) = installed::log(name).map_err(|error| failed("has no log file", error))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
         let mut child = command.spawn().map_err(|error| failed("cannot be started", error))?;
-        let (told, lines) = channel();
+        let (sender, lines) = channel();
         if let Some(output) = child.stdout.take() {
-            // Read to its end, also when nobody wants to know: a full pipe would stop the program.
+            // Read to its end even if no line is needed: a full pipe would block the program.
             std::thread::spawn(move || {
                 for line in BufReader::new(output).lines().map_while(std::result::Result::ok) {
-                    let _ = told.send(line);
+                    let _ = sender.send(line);
                 }
             });
         }
         Ok(Self { child, name: name.to_owned(), log, lines: Mutex::new(lines) })
     }
 
-    /// What is said of it where it failed.
+    /// An error that names the program and its log.
     pub(super) fn failed(&self, what: &str) -> Error {
         Error::new(ErrorKind::Unavailable, format!("{} {what}: see {}", self.name, self.log.display()))
     }
 
-    /// The next line that it prints. Errors: `Unavailable` where it ends, or prints nothing for long.
+    /// The next line of its output. Errors: `Unavailable` if it ends, or prints nothing within the timeout.
     pub(super) fn line(&self) -> Result<String> {
-        self.lines.lock().recv_timeout(PATIENCE).map_err(|error| match error {
-            RecvTimeoutError::Timeout => self.failed("does not get ready"),
+        self.lines.lock().recv_timeout(START_TIMEOUT).map_err(|error| match error {
+            RecvTimeoutError::Timeout => self.failed("did not become ready"),
             RecvTimeoutError::Disconnected => self.failed("has ended"),
         })
     }
 
-    /// What stands behind `mark` in the first line that has it.
-    pub(super) fn told(&self, mark: &str) -> Result<String> {
+    /// The text after `mark` in the first line that contains it.
+    pub(super) fn text_after(&self, mark: &str) -> Result<String> {
         loop {
             let line = self.line()?;
-            if let Some((_, told)) = line.split_once(mark) {
-                return Ok(told.trim().trim_end_matches('/').to_owned());
+            if let Some((_, text)) = line.split_once(mark) {
+                return Ok(text.trim().trim_end_matches('/').to_owned());
             }
         }
     }
 
-    /// Waits until it listens on this port of the loopback. Errors: `Unavailable` where it ends before, or
-    /// takes too long.
+    /// Waits until it listens on this port of the loopback. Errors: `Unavailable` if it ends, or does not listen within the
+    /// timeout.
     pub(super) fn listens(&mut self, port: u16) -> Result<()> {
-        let begun = Instant::now();
+        let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            if self.has_ended() || begun.elapsed() > PATIENCE {
+            if self.has_ended() || started.elapsed() > START_TIMEOUT {
                 return Err(self.failed("does not listen"));
             }
             sleep(Duration::from_millis(20));
@@ -90,8 +90,8 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        let begun = Instant::now();
-        while !self.has_ended() && begun.elapsed() < Duration::from_secs(2) {
+        let started = Instant::now();
+        while !self.has_ended() && started.elapsed() < Duration::from_secs(2) {
             sleep(Duration::from_millis(5));
         }
         let _ = self.child.kill();

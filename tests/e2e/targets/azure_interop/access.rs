@@ -105,14 +105,14 @@ pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
     opened.call("blob.make", &json!({"container": "pages"}))?;
     opened.call("table.make", &json!({"table": "items"}))?;
     opened.call("queue.make", &json!({"queue": "clicks"}))?;
-    let (of_python, azure) = (opened.identity.requests().len(), opened.provider()?);
+    let (of_python, azure) = (opened.identity.audiences().len(), opened.provider()?);
     let Azurite { table, blob, queue, .. } = &opened.azurite;
     let urls = [("aztable://items", table), ("az://pages", blob), ("azqueue://clicks", queue)]
         .map(|(name, endpoint)| format!("{name}?endpoint={endpoint}/{ACCOUNT}"));
     for (what, kind) in attempts(&azure, urls.each_ref().map(String::as_str)).await {
         assert_eq!(kind, None, "{what}");
     }
-    let asked = opened.identity.requests().split_off(of_python);
+    let asked = opened.identity.audiences().split_off(of_python);
     assert_eq!(asked.len(), 1, "one token does for all three services: {asked:?}");
     let received = opened.call("queue.receive", &json!({"queue": "clicks"}))?;
     assert_eq!(received["messages"].as_array().unwrap().len(), 1);

@@ -97,7 +97,7 @@ async fn by_identity(bus: &ServiceBus, issued: Issued) -> (isobar::Result<Messag
     let url = ResourceUrl::parse(&format!("servicebus://clicks?endpoint={}", bus.url())).unwrap();
     let topic = azure.pub_sub(&Location::new(ResourceKind::Topic, "clicks").with_url(url)).unwrap();
     let message = RawMessage::new("by identity", TraceParent::random());
-    (topic.publish(vec![message]).await.remove(0), identity.requests())
+    (topic.publish(vec![message]).await.remove(0), identity.audiences())
 }
 
 #[tokio::test]
