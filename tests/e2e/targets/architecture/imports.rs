@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::rust_lexer::{Token, is_word, tokens};
+
 /// The path of a module, or of a name: its segments.
 pub(super) type Segments = Vec<String>;
 
@@ -17,9 +19,6 @@ pub(super) struct Module {
     pub(super) file: String,
     pub(super) names: Vec<Named>,
 }
-
-/// A token, and its line.
-type Token<'a> = (usize, &'a str);
 
 /// Adds the modules of a file: all paths of its `use` declarations, and all others of two segments and more. Modules of
 /// tests that are files of their own are listed.
@@ -146,62 +145,4 @@ fn tree<'a, 'b>(mut rest: &'b [Token<'a>], before: &Segments, names: &mut Vec<Na
         }
     }
     rest
-}
-
-fn is_word(token: &str) -> bool {
-    token.starts_with(|first: char| first.is_alphanumeric() || first == '_')
-}
-
-/// The tokens of a text, without comments, strings and characters.
-fn tokens(text: &str) -> Vec<Token<'_>> {
-    let (mut tokens, mut rest, mut line) = (Vec::new(), text, 1);
-    while let Some(first) = rest.chars().next() {
-        let (token, after) = match unspoken(rest) {
-            0 => {
-                let is_part = |part: char| part.is_alphanumeric() || part == '_';
-                let length = match first {
-                    _ if rest.starts_with("::") => 2,
-                    first if is_part(first) => rest.find(|part| !is_part(part)).unwrap_or(rest.len()),
-                    first => first.len_utf8(),
-                };
-                tokens.push((line, &rest[..length]));
-                rest.split_at(length)
-            }
-            length => rest.split_at(length),
-        };
-        line += token.matches('\n').count();
-        rest = after;
-    }
-    tokens
-}
-
-/// The length of the space, the comment, the string or the character that a text begins with.
-fn unspoken(text: &str) -> usize {
-    let until = |from: usize, end: &str| text[from..].find(end).map_or(text.len(), |at| from + at + end.len());
-    let space = text.len() - text.trim_start().len();
-    let raw = text.strip_prefix('b').unwrap_or(text).strip_prefix('r');
-    if let Some(raw) = raw
-        && let hashes = raw.len() - raw.trim_start_matches('#').len()
-        && raw[hashes..].starts_with('"')
-    {
-        return until(text.len() - raw.len() + hashes + 1, &format!("\"{}", &raw[..hashes]));
-    }
-    let mut letters = text.chars();
-    match (letters.next(), letters.next(), letters.next()) {
-        _ if space > 0 => space,
-        (Some('/'), Some('/'), _) => text.find('\n').unwrap_or(text.len()),
-        (Some('/'), Some('*'), _) => until(2, "*/"),
-        (Some('"'), ..) => {
-            let mut escaped = false;
-            let end = |letter: char| {
-                let ends = letter == '"' && !escaped;
-                escaped = letter == '\\' && !escaped;
-                ends
-            };
-            text[1..].find(end).map_or(text.len(), |at| at + 2)
-        }
-        (Some('\''), Some('\\'), Some(escaped)) => until(2 + escaped.len_utf8(), "'"),
-        (Some('\''), Some(letter), Some('\'')) => letter.len_utf8() + 2,
-        _ => 0,
-    }
 }
