@@ -1,5 +1,5 @@
-//! Writes and consumes on the embedded provider until it is killed, and tells on stdout what was
-//! acknowledged: one line for each, written at once.
+//! Writes and consumes on the embedded provider until it is killed, and prints a line to stdout for each write when it is
+//! acknowledged.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,27 +14,27 @@ use isobar::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Writers that work at once.
+/// The number of concurrent writers.
 const WRITERS: u64 = 4;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let (Some(folder), Some(Ok(first))) = (args.next(), args.next().map(|first| first.parse())) else {
-        tell("usage: crash-child FOLDER FIRST");
+        print("usage: crash-child FOLDER FIRST");
         return ExitCode::FAILURE;
     };
-    let ran = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(BoxError::from);
-    match ran.and_then(|runtime| runtime.block_on(work(&folder, first))) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(BoxError::from);
+    match runtime.and_then(|runtime| runtime.block_on(work(&folder, first))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&format!("error {error:?}"));
+            print(&format!("error {error:?}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// A whole line in one write, so that a kill leaves no half of it that looks whole.
-fn tell(line: &str) {
+/// Prints a line in one write: after a kill, a partial line has no line feed.
+fn print(line: &str) {
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
@@ -49,16 +49,16 @@ async fn work(folder: &str, first: u64) -> Result<(), BoxError> {
     let hosted = Hosted::new(app, manifest);
     let address = server.address();
     let serving = tokio::spawn(server.run(hosted, std::future::pending()));
-    answered(address).await?;
-    tell("ready");
+    wait_for_response(address).await?;
+    print("ready");
     let writers = (0..WRITERS).map(|writer| write(cloud_of(&provider), first + writer));
     futures_util::future::try_join_all(writers).await?;
     serving.await??;
     Ok(())
 }
 
-/// The server answers when it has subscribed: what is published before goes nowhere.
-async fn answered(address: SocketAddr) -> std::io::Result<()> {
+/// The server responds after it has subscribed. A message that is published earlier has no subscription and is dropped.
+async fn wait_for_response(address: SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
     stream.read_u8().await.map(drop)
@@ -74,13 +74,13 @@ async fn write(cloud: Cloud, mut number: u64) -> Result<(), BoxError> {
     let bucket = cloud.bucket("files");
     loop {
         items.put(number.to_string(), &number).await?;
-        tell(&format!("item {number}"));
+        print(&format!("item {number}"));
         items.add("total", 1).await?;
-        tell(&format!("added {number}"));
+        print(&format!("added {number}"));
         topic.publish(number).await?;
-        tell(&format!("message {number}"));
+        print(&format!("message {number}"));
         bucket.put(format!("n/{number}"), number.to_string().repeat(50)).await?;
-        tell(&format!("object {number}"));
+        print(&format!("object {number}"));
         number += WRITERS;
     }
 }

@@ -1,5 +1,5 @@
-//! A custom handler of no app: it answers by the name of the function, well or ill, to try the stand-in of
-//! the Functions host with.
+//! A custom handler without an app, for tests of the double of the Functions host: the name of the function decides whether
+//! its response is valid.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use isobar::BoxError;
 
-const WHOLE: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
+const VALID: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(BoxError::from);
@@ -27,17 +27,17 @@ async fn serve() -> Result<(), BoxError> {
         return Err("the port has two values".into());
     }
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
-    let routes = Router::new().route("/", get(who_asks)).fallback(called);
+    let routes = Router::new().route("/", get(identify_client)).fallback(invoke);
     axum::serve(listener, routes).await.map_err(BoxError::from)
 }
 
-/// The host's probe has no header of its own.
-async fn who_asks(headers: HeaderMap) -> &'static str {
+/// The host's probe sends neither of these headers.
+async fn identify_client(headers: HeaderMap) -> &'static str {
     let probe = !headers.contains_key(header::USER_AGENT) && !headers.contains_key("x-ms-invocation-id");
     if probe { "probe" } else { "user" }
 }
 
-async fn called(uri: Uri, _: Bytes) -> Response {
+async fn invoke(uri: Uri, _: Bytes) -> Response {
     let json = |status: StatusCode, body: &'static str| {
         (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
     };
@@ -47,13 +47,13 @@ async fn called(uri: Uri, _: Bytes) -> Response {
         Some("crash") => std::process::exit(7),
         Some("slow") => {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            json(StatusCode::OK, WHOLE)
+            json(StatusCode::OK, VALID)
         }
-        Some("whole") => json(StatusCode::OK, WHOLE),
+        Some("valid") => json(StatusCode::OK, VALID),
         Some("null") => json(StatusCode::OK, "null"),
         Some("empty") => json(StatusCode::OK, ""),
-        Some("text") => WHOLE.into_response(),
-        Some("fails") => json(StatusCode::INTERNAL_SERVER_ERROR, WHOLE),
+        Some("text") => VALID.into_response(),
+        Some("fails") => json(StatusCode::INTERNAL_SERVER_ERROR, VALID),
         _ => json(StatusCode::OK, "{}"),
     }
 }

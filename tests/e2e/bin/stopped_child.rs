@@ -1,4 +1,4 @@
-//! A Lambda function that has Lambda's own signal to stop come while it has something to do.
+//! A Lambda function that sends SIGTERM to itself, as Lambda does to stop it, while it handles an event.
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -12,11 +12,11 @@ fn main() -> ExitCode {
 
 async fn stop(_: Value, cx: Context) -> Result<Value> {
     let id = std::process::id().to_string();
-    let told = Command::new("kill").args(["-TERM", &id]).status();
-    if !told.is_ok_and(|status| status.success()) {
-        return Err(isobar::Error::internal("there is no `kill`"));
+    let sent = Command::new("kill").args(["-TERM", &id]).status();
+    if !sent.is_ok_and(|status| status.success()) {
+        return Err(isobar::Error::internal("cannot run `kill`"));
     }
-    // The signal is heard meanwhile: only who lives on answers.
+    // The signal arrives meanwhile: only a process that survives it responds.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let left = cx.remaining().map(|left| left.as_secs());
     Ok(json!({"invocation": cx.invocation_id(), "left": left}))

@@ -1,10 +1,10 @@
-"""Calls Azure's services with Azure's own libraries, for trials that read what isobar wrote and write what isobar
-reads.
+"""Calls Azure's services with Azure's own libraries, for trials in which they read the data of isobar, and isobar reads
+theirs.
 
     azure_sdk.py SETTINGS
 
 SETTINGS is JSON: the endpoints `blob`, `queue`, `table` and `cosmos`; `account` and `key`, `cosmos_key`; and for
-https `ca`, a file. Without `key` it asks by the managed identity of IDENTITY_ENDPOINT. Each line of standard input is
+HTTPS `ca`, a file. Without `key` it uses the managed identity of IDENTITY_ENDPOINT. Each line of standard input is
 a call, {"operation": "blob.put", "input": {...}}; each line of standard output its answer, or {"error": text,
 "status": number}. Bytes are {"bytes": base64}.
 """
@@ -33,7 +33,7 @@ def storage(make, service):
         credential = AzureNamedKeyCredential(SETTINGS["account"], key)
     else:
         credential = key
-    # One try: an emulator that does not answer is to be seen.
+    # No retries: a trial must fail when an emulator does not answer.
     options = {"retry_total": 0}
     if SETTINGS.get("ca"):
         options["connection_verify"] = SETTINGS["ca"]
@@ -54,12 +54,12 @@ def put_blob(call):
 
 def get_blob(call):
     found = blob(call).download_blob()
-    told = found.properties
+    properties = found.properties
     return {
         "body": found.readall(),
-        "content_type": told.content_settings.content_type,
-        "metadata": told.metadata,
-        "etag": told.etag,
+        "content_type": properties.content_settings.content_type,
+        "metadata": properties.metadata,
+        "etag": properties.etag,
     }
 
 
@@ -82,7 +82,7 @@ def queue(call):
 
 def receive(call):
     client = queue(call)
-    # As Functions does: base64 by default.
+    # Base64, which is the default of Functions.
     messages = client.receive_messages(messages_per_page=32, visibility_timeout=call.get("hide", 30), max_messages=32)
     return {"messages": [{"content": it.content, "id": it.id, "attempt": it.dequeue_count} for it in messages]}
 

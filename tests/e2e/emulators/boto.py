@@ -1,4 +1,4 @@
-"""Calls AWS with boto3, for trials that read what isobar wrote and write what isobar reads.
+"""Calls AWS with boto3, for trials in which boto3 reads the data of isobar, and isobar reads its data.
 
     boto.py "\"ENDPOINT\""
 

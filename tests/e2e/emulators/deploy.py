@@ -1,8 +1,9 @@
-"""Deploys an isobar app into an emulated AWS account: what the end-to-end trials run on.
+"""Deploys an isobar app into an emulated AWS account, for the end-to-end trials.
 
 Reads JSON from standard input: {"manifest": ..., "schedules": {name: expression}, "bootstrap": path,
 "prefix": ..., "endpoint": ..., "environment": {...}}.
-Makes what the manifest declares, under the names that `adapters/aws/src/config.rs` documents, and prints where it is.
+Makes the resources that the manifest declares, under the names that `adapters/aws/src/config.rs` documents, and prints
+the function's ARN and the API's id.
 """
 
 import io
@@ -14,10 +15,10 @@ import boto3
 from botocore.config import Config
 
 REGION = "us-east-1"
-# Long enough that no batch comes back while it is handled, short enough for a trial.
+# Long enough that no batch is delivered again while it is handled, short enough for a trial.
 VISIBILITY = 60
-# 14 days, the longest. A message that is tried again stays the same message, and SQS deletes it when it is that old,
-# without a dead letter: after the default of 4 days, attempts could still be left.
+# 14 days, the maximum. A message keeps its age over all attempts, and SQS deletes it after this time without a dead
+# letter: after the default of 4 days, attempts could still be left.
 RETENTION = 1_209_600
 
 
@@ -38,9 +39,9 @@ class Account:
 
 
 class Deployment:
-    def __init__(self, wanted):
-        self.wanted, self.manifest, self.prefix = wanted, wanted["manifest"], wanted["prefix"]
-        self.account = Account(wanted["endpoint"])
+    def __init__(self, request):
+        self.request, self.manifest, self.prefix = request, request["manifest"], request["prefix"]
+        self.account = Account(request["endpoint"])
         self.queues = []
 
     def resources(self, kind):
@@ -62,7 +63,7 @@ class Deployment:
         function = self.function()
         self.listen(function)
         if self.triggers("schedule"):
-            # One role for all: with the name of a schedule in it, a role's name could pass IAM's 64 characters.
+            # One role for all: with the name of a schedule in it, its name could exceed IAM's 64 characters.
             role = self.role(f"{self.prefix}schedules", "scheduler.amazonaws.com")
             for schedule in self.triggers("schedule"):
                 self.schedule(schedule, function, role)
@@ -80,13 +81,14 @@ class Deployment:
         )
 
     def queue(self, name, service, source, fifo=False):
-        """A queue that takes what this service sends for this source, with its dead letters."""
+        """A queue for the messages of a service from a source, with its queue of dead letters."""
         suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
         sqs = self.account.client("sqs")
         arn = lambda queue: f"arn:aws:sqs:{REGION}:{self.account.number}:{queue}"
-        kept = {**kind, "MessageRetentionPeriod": str(RETENTION)}
-        sqs.create_queue(QueueName=f"{name}--dead{suffix}", Attributes=kept)
-        # The app gives up by itself, with a reason. This is for what kills the function every time.
+        retention = {**kind, "MessageRetentionPeriod": str(RETENTION)}
+        sqs.create_queue(QueueName=f"{name}--dead{suffix}", Attributes=retention)
+        # The app itself moves messages to the dead letters, with a reason. This limit is for messages that kill the
+        # function each time.
         backstop = json.dumps({"deadLetterTargetArn": arn(f"{name}--dead{suffix}"), "maxReceiveCount": 100})
         sends = {
             "Effect": "Allow",
@@ -96,7 +98,7 @@ class Deployment:
             "Condition": {"ArnEquals": {"aws:SourceArn": source}},
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [sends]})
-        attributes = {**kept, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop, "Policy": policy}
+        attributes = {**retention, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop, "Policy": policy}
         sqs.create_queue(QueueName=name + suffix, Attributes=attributes)
         self.queues.append((arn(name + suffix), fifo))
         return arn(name + suffix)
@@ -125,19 +127,19 @@ class Deployment:
         name = self.prefix + self.manifest["app"]
         variables = {
             "ISOBAR_PREFIX": self.prefix,
-            "AWS_ENDPOINT_URL": self.wanted["endpoint"],
-            **self.wanted["environment"],
+            "AWS_ENDPOINT_URL": self.request["endpoint"],
+            **self.request["environment"],
         }
         made = self.account.client("lambda").create_function(
             FunctionName=name,
             Runtime="provided.al2023",
             Handler="bootstrap",
             Role=self.role(name, "lambda.amazonaws.com"),
-            Code={"ZipFile": package(self.wanted["bootstrap"])},
+            Code={"ZipFile": package(self.request["bootstrap"])},
             Timeout=30,
             Environment={"Variables": variables},
         )
-        # A schedule's run that fails is not tried again: not by the scheduler, and not by Lambda.
+        # A failed run of a schedule is not retried: neither by the scheduler nor by Lambda.
         self.account.client("lambda").put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
         return made["FunctionArn"]
 
@@ -146,7 +148,7 @@ class Deployment:
             self.account.client("lambda").create_event_source_mapping(
                 EventSourceArn=queue,
                 FunctionName=function,
-                # One of a FIFO queue at a time: one that fails would cost those behind it an attempt.
+                # One message of a FIFO queue at a time: a failing one would cost later messages an attempt.
                 BatchSize=1 if fifo else 10,
                 FunctionResponseTypes=["ReportBatchItemFailures"],
             )
@@ -155,7 +157,7 @@ class Deployment:
         due = "<aws.scheduler.scheduled-time>"
         self.account.client("scheduler").create_schedule(
             Name=self.prefix + schedule["name"],
-            ScheduleExpression=self.wanted["schedules"][schedule["name"]],
+            ScheduleExpression=self.request["schedules"][schedule["name"]],
             FlexibleTimeWindow={"Mode": "OFF"},
             Target={
                 "Arn": function,

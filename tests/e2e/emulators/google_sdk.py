@@ -1,9 +1,9 @@
-"""Calls Google Cloud's services with Google's own libraries, for trials that read what isobar wrote and write what
-isobar reads.
+"""Calls Google Cloud's services with Google's own libraries, for trials in which they read the data of isobar, and isobar
+reads theirs.
 
     google_sdk.py SETTINGS
 
-SETTINGS is JSON: the URLs of the emulators `firestore`, `pubsub` and `storage`, and `key`, what is in the file of a
+SETTINGS is JSON: the URLs of the emulators `firestore`, `pubsub` and `storage`, and `key`, the content of the key file of a
 service account. Each line of standard input is a call, {"operation": "object.put", "input": {...}}, which names its
 `project`; each line of standard output its answer, or {"error": text, "status": number}. Bytes are {"bytes": base64},
 and times {"time": RFC 3339}.
@@ -35,7 +35,7 @@ CLIENTS = {}
 
 
 def client(kind, project):
-    """One for each project: making one takes longer than a call."""
+    """The client of a project. Making one takes longer than a call."""
     make = {
         "firestore": lambda: firestore.Client(project=project),
         "storage": lambda: storage.Client(project=project, credentials=AnonymousCredentials()),
@@ -49,7 +49,7 @@ def document(call):
     return client("firestore", call["project"]).document(call["path"])
 
 
-def told(found):
+def as_json(found):
     return {"path": found.reference.path, "fields": found.to_dict()}
 
 
@@ -59,24 +59,24 @@ def put_document(call):
 
 def get_document(call):
     found = document(call).get()
-    return told(found) if found.exists else {"path": None}
+    return as_json(found) if found.exists else {"path": None}
 
 
 def list_documents(call):
-    """Of all collections of this name, wherever they are."""
+    """The documents of all collections of this name, at any path."""
     group = client("firestore", call["project"]).collection_group(call["collection"])
-    return {"documents": [told(found) for found in group.stream()]}
+    return {"documents": [as_json(found) for found in group.stream()]}
 
 
 def query_documents(call):
-    """Of one collection, by a field in descending order."""
+    """The documents of one collection, by a field in descending order."""
     found = client("firestore", call["project"]).collection(call["path"])
     found = found.order_by(call["by"], direction=firestore.Query.DESCENDING)
-    return {"documents": [told(it) for it in found.stream()]}
+    return {"documents": [as_json(it) for it in found.stream()]}
 
 
 def count(call):
-    """Adds one, so many times: by Firestore's own increment, or by reading and writing in a transaction."""
+    """Adds one, `times` times: by Firestore's increment, or by reading and writing in a transaction."""
     at = document(call)
 
     @firestore.transactional
@@ -98,7 +98,7 @@ def blob(call):
 def put_object(call):
     at = blob(call)
     at.metadata = call.get("metadata")
-    # What is larger than a chunk goes as a resumable upload.
+    # A body that is larger than a chunk is sent by a resumable upload.
     at.chunk_size = 1 << 20 if len(call["body"]) > 1 << 20 else None
     condition = {"if_generation_match": call["generation"]} if "generation" in call else {}
     at.upload_from_string(call["body"], content_type=call.get("content_type"), **condition)
@@ -147,7 +147,7 @@ def make_topic(call):
 
 
 def subscribe(call):
-    """To a topic, under its own name: to be pulled, or pushed where `push` says."""
+    """Subscribes to a topic, under the topic's name: for pulls, or for pushes to the URL `push`."""
     with pubsub_v1.SubscriberClient() as subscriber:
         name = call.get("subscription", call["topic"])
         request = {
@@ -168,7 +168,7 @@ def publish(call):
 
 
 def pull(call):
-    """As many as are asked for, acknowledged; fewer where no more come for some seconds."""
+    """Pulls and acknowledges `count` messages, or fewer if no more arrive within 20 s."""
     found = []
     with pubsub_v1.SubscriberClient() as subscriber:
         path = subscriber.subscription_path(call["project"], call["subscription"])
@@ -193,7 +193,7 @@ def signer():
 
 
 def keys(call):
-    """The public half of the key, as Google tells its own."""
+    """The public half of the key, in the form in which Google publishes its keys."""
     key = load_pem_private_key(ACCOUNT["private_key"].encode(), None)
     numbers = key.public_key().public_numbers()
 
@@ -201,12 +201,12 @@ def keys(call):
         octets = number.to_bytes((number.bit_length() + 7) // 8, "big")
         return base64.urlsafe_b64encode(octets).decode().rstrip("=")
 
-    told = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": signer().key_id}
-    return {"keys": [{**told, "n": written(numbers.n), "e": written(numbers.e)}]}
+    header = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": signer().key_id}
+    return {"keys": [{**header, "n": written(numbers.n), "e": written(numbers.e)}]}
 
 
 def token(call):
-    """A token as Google makes them, signed with the service account's key."""
+    """A token of the same form as Google's, signed with the service account's key."""
     return {"token": jwt.encode(signer(), call["claims"]).decode()}
 
 

@@ -2,9 +2,9 @@
 
     serve.py NAME
 
-Prints the port, alone on a line. What the emulator prints goes where standard error goes.
-Standard input is held open by the test process; when it closes, for whatever reason, this
-process and all that it started are ended.
+Prints the port, alone on a line. The output of the emulator goes to standard error.
+The test process holds standard input open; when it closes, for whatever reason, this
+process and all processes that it started end.
 """
 
 import os
@@ -24,7 +24,7 @@ def moto(listener):
     one_at_a_time = threading.Lock()
 
     def app(environ, start_response):
-        # What is one step on AWS is several in moto, and its threads race.
+        # An atomic step of AWS is several steps in moto, and its threads race.
         with one_at_a_time:
             return served(environ, start_response)
 
@@ -36,12 +36,12 @@ def ministack(listener):
     import asyncio
 
     port = listener.getsockname()[1]
-    # Read when the module is loaded.
+    # ministack reads these when its module is loaded.
     os.environ.update(
         GATEWAY_PORT=str(port),
         BIND_HOST="127.0.0.1",
         AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}",
-        # Listeners of its own, on fixed ports.
+        # Further listeners, on fixed ports.
         IOT_MTLS_ENABLED="0",
         SFTP_ENABLED="0",
     )
@@ -59,7 +59,7 @@ def ministack(listener):
 def end_with_the_test():
     while sys.stdin.buffer.read(4096):
         pass
-    # The group is this process and what it started: see `main`.
+    # The group is this process and its children: see `main`.
     os.killpg(0, signal.SIGKILL)
 
 
@@ -67,7 +67,7 @@ def main():
     run = {"moto": moto, "ministack": ministack}[sys.argv[1]]
     os.setpgid(0, 0)
     threading.Thread(target=end_with_the_test, daemon=True).start()
-    # A port that is bound here and handed on cannot be taken by another process in between.
+    # The socket is bound here and handed on, so that no other process can bind the port in between.
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)

@@ -1,4 +1,4 @@
-//! The app of the crash test: it writes down every message and object event that it saw.
+//! The app of the crash test. It stores the attempt of every message and object event that it receives.
 
 use isobar::prelude::*;
 

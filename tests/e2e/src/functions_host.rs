@@ -1,16 +1,16 @@
-//! **A stand-in** for Azure's Functions host, which cannot be had offline: it does what
-//! `reference/azure.md`, section 4, says that the host does, which was read in the host's source.
+//! **A double** of Azure's Functions host, which no package registry has. Its behaviour was read in the source of the
+//! host, <https://github.com/Azure/azure-functions-host>.
 //!
-//! It starts a custom handler, asks `GET /` every 25 ms until it lives, serves HTTP to the outside, and
-//! calls triggers when a test fires them. Queues, topics and timers are the test's: it hands over what
-//! one of them would deliver, and is told whether the host would take it for done.
+//! It starts a custom handler, sends `GET /` every 25 ms until the handler responds, serves HTTP to clients, and calls
+//! triggers when a test fires them. Queues, topics and timers belong to the test: the test passes a message or a tick to the
+//! host, and the result is whether the host treats it as handled.
 //!
-//! Not reproduced: keys other than one, authentication of users, binding outputs, the admin API but for
+//! Not reproduced: more than one key, authentication of users, binding outputs, the admin API except
 //! [`direct`](Trigger::direct), and routes with parameters.
 
 mod call;
-mod entrance;
 mod files;
+mod http_server;
 mod process;
 
 use std::net::SocketAddr;
@@ -27,25 +27,25 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 pub use call::{Call, Queued, ServiceBusMessage};
-pub use entrance::output;
 pub use files::{Files, Trigger};
+pub use http_server::output;
 pub use process::State;
 
 use files::Mode;
 use process::Process;
 
-/// The function key that HTTP functions with the level `function` want, as `x-functions-key` or `?code=`.
-pub const KEY: &str = "stand-in-function-key";
+/// The function key that HTTP functions with the level `function` require, as `x-functions-key` or `?code=`.
+pub const KEY: &str = "double-function-key";
 
-/// The version that it claims to be.
+/// The version in the headers of its requests.
 const VERSION: &str = "4.1037.0.0";
 
-/// What is to be run.
+/// A deployed app.
 #[derive(Clone)]
 pub struct FunctionApp {
     /// The custom handler.
     pub executable: PathBuf,
-    /// What is beside it.
+    /// The files next to it.
     pub files: Files,
     /// The app settings.
     pub settings: Vec<(String, String)>,
@@ -57,7 +57,7 @@ impl std::fmt::Debug for FunctionApp {
     }
 }
 
-/// The host, and the handler that it runs. Both end when this is dropped: the handler is killed.
+/// The host, and the handler that it runs. When this is dropped, the host ends and kills the handler.
 #[derive(Debug)]
 pub struct FunctionsHost {
     core: Arc<Core>,
@@ -75,55 +75,55 @@ struct Core {
 }
 
 impl FunctionsHost {
-    /// Starts the handler and waits until it answers. Errors: `Config` for a host.json that the host
-    /// would not take; `Unavailable` where the handler does not live within `initializationTimeout`.
+    /// Starts the handler and waits until it responds. Errors: `Config` for a host.json that the host would reject;
+    /// `Unavailable` if the handler does not respond within `initializationTimeout`.
     pub async fn start(app: FunctionApp) -> Result<Self> {
         app.files.check()?;
         let (mode, timeout) = (app.files.mode(), app.files.function_timeout()?);
         let client = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
         let process = Process::start(&app, app.files.initialization_timeout()?).await?;
         let core = Arc::new(Core { app, mode, timeout, process, client });
-        let (address, serving) = entrance::serve(Arc::clone(&core)).await?;
+        let (address, serving) = http_server::serve(Arc::clone(&core)).await?;
         Ok(Self { core, address, serving })
     }
 
-    /// Where it serves HTTP to the outside.
+    /// The address at which it serves HTTP to clients.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it runs.
+    /// The files of the deployed app.
     pub fn files(&self) -> &Files {
         &self.core.app.files
     }
 
-    /// Calls a function. `Ok` means that the host takes the event for done, and has the handler's answer; an error
-    /// that it counts the invocation as failed, or waits for it until the function's timeout.
+    /// Calls a function. `Ok` contains the response of the handler and means that the host treats the event as handled. An
+    /// error means that the host counts the invocation as failed, or waits for it until the function's timeout.
     pub async fn call(&self, call: &Call) -> Result<Value> {
         self.core.call(call).await
     }
 
-    /// Where the handler listens: what nobody outside can reach on Azure.
+    /// The address of the handler, which no client can reach on Azure.
     pub fn handler_address(&self) -> SocketAddr {
         self.core.process.address()
     }
 
-    /// What has become of the handler.
+    /// The state of the handler.
     pub fn state(&self) -> State {
         self.core.process.state()
     }
 
-    /// How often the handler was started.
+    /// The number of times that the handler was started.
     pub fn starts(&self) -> usize {
         self.core.process.starts()
     }
 
-    /// Kills the handler, as the platform does when it takes a machine away. It is started anew.
+    /// Kills the handler, as the platform does when it removes a machine. The host starts it again.
     pub fn kill(&self) {
         self.core.process.kill();
     }
 
-    /// Ends when the handler answers probes. Errors: `Unavailable` where it never will.
+    /// Waits until the handler responds to probes. Errors: `Unavailable` if the host has given it up.
     pub async fn ready(&self) -> Result<()> {
         self.core.process.ready().await
     }
@@ -151,47 +151,49 @@ impl Core {
         let uri = format!("http://{}/{}", self.process.address(), call.function);
         let request = Self::invocation("POST", uri).header("content-type", "application/json; charset=utf-8");
         let request = request.body(Body::from(call.payload.to_string())).map_err(not_a_request)?;
-        let Ok(answered) = tokio::time::timeout(self.timeout, self.exchange(request)).await else {
-            // There is one process, and all that runs in it ends.
+        let Ok(response) = tokio::time::timeout(self.timeout, self.exchange(request)).await else {
+            // All invocations run in one process, and end with it.
             self.process.kill();
             return Err(Error::new(ErrorKind::Timeout, "the function's timeout has passed; its handler was killed"));
         };
-        judge(&answered?)
+        response_value(&response?)
     }
 
     async fn exchange(&self, request: http::Request<Body>) -> Result<http::Response<Bytes>> {
-        let broken = |error| Error::new(ErrorKind::Unavailable, "the handler broke off").with_source(error);
+        let broken = |error| Error::new(ErrorKind::Unavailable, "the handler closed the connection").with_source(error);
         let (parts, body) = self.client.request(request).await.map_err(broken)?.into_parts();
-        let body = body.collect().await.map_err(|error| Error::internal("the answer broke off").with_source(error))?;
+        let body =
+            body.collect().await.map_err(|error| Error::internal("the response ended early").with_source(error))?;
         Ok(http::Response::from_parts(parts, body.to_bytes()))
     }
 }
 
-/// What the host makes of an answer to a call.
-pub fn judge(answer: &http::Response<Bytes>) -> Result<Value> {
-    let body = answer.body();
-    if !answer.status().is_success() {
+/// The value of a handler's response to a call, if the host accepts it. Errors: the invocation counts as failed, or as one
+/// that did not end.
+pub fn response_value(response: &http::Response<Bytes>) -> Result<Value> {
+    let body = response.body();
+    if !response.status().is_success() {
         let text = String::from_utf8_lossy(body);
-        return Err(Error::internal(format!("the invocation failed: {} {text}", answer.status())));
+        return Err(Error::internal(format!("the invocation failed: {} {text}", response.status())));
     }
-    let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/json") {
         return Err(Error::internal(format!("No MediaTypeFormatter is available to read '{kind}'")));
     }
     match serde_json::from_slice(body) {
         Ok(Value::Null) | Err(_) if body.trim_ascii().is_empty() || body.trim_ascii() == b"null" => {
-            Err(Error::new(ErrorKind::Timeout, "an empty answer: the host waits until the function's timeout"))
+            Err(Error::new(ErrorKind::Timeout, "the response is empty: the host waits until the function's timeout"))
         }
-        Ok(answer) => Ok(answer),
-        Err(error) => Err(Error::internal("the answer is not JSON").with_source(error)),
+        Ok(value) => Ok(value),
+        Err(error) => Err(Error::internal("the response is not JSON").with_source(error)),
     }
 }
 
 fn not_a_request(source: http::Error) -> Error {
-    Error::invalid_input("not a request").with_source(source)
+    Error::invalid_input("this is not a valid HTTP request").with_source(source)
 }
 
-/// An id as .NET writes it.
+/// A random id, in the form that .NET writes.
 fn new_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random = || RandomState::new().build_hasher().finish();

@@ -1,4 +1,4 @@
-//! isobar on what is real: emulators that others wrote, doubles of ours, the hosts, and the apps.
+//! isobar on emulators of the clouds, on doubles of services without an emulator, and on the hosts; and its apps there.
 //!
 //! The targets run the [conformance suite](isobar_conformance) and the apps on the [`backends`] of this crate.
 

@@ -10,7 +10,7 @@ use crate::backends::{aws, azure, gcp};
 use isobar_conformance::rows::ROWS;
 use isobar_conformance::{Gap, Trial, trials};
 
-/// The text that is not generated: what the document is, and the map of services.
+/// The text that is not generated: the introduction, and the map of services.
 const HEAD: &str = include_str!("mappings_head.md");
 
 /// The whole document, for these profiles in this order.
@@ -22,7 +22,7 @@ pub fn document(profiles: &[&Profile]) -> String {
     text
 }
 
-/// The services that a cloud's trials run on, and what each of them cannot show.
+/// The services on which the trials of a cloud run, with their gaps.
 const EMULATORS: &[(&str, &[Gap])] = &[
     ("moto", aws::gaps::MOTO),
     ("ministack", aws::gaps::MINISTACK),
@@ -35,14 +35,14 @@ fn gaps(text: &mut String) {
     text.push_str(
         "\n## What the emulators do not show\n\n\
          The trials of AWS run on moto and on ministack. Those of Azure run twice: on Azurite alone (Table Storage, Blob Storage,\n\
-         Storage Queues), and as `Cosmos DB` on the emulator in Microsoft's own crate, with blobs on Azurite and a **double of ours\n\
-         for Service Bus**, which has no emulator here; those of key-value once more on that emulator's region that lags. Those of\n\
-         Google Cloud run on Google's own emulators of Firestore and Pub/Sub, and on fake-gcs-server, before which **we check\n\
-         signatures, and the condition of a copy**. What calls the app in the place of Lambda, of the Functions host or of Pub/Sub,\n\
-         and what makes Azure's events of blobs, is a double of ours too. End to end, the apps' binaries run in ministack's Lambda,\n\
-         under a **stand-in of ours for the Functions host**, and as a service to which Google's emulator pushes.\n\n\
-         A trial that one of them cannot pass is ignored there, with the reason; a trial that all of a cloud's ignore is checked\n\
-         on no service of it.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
+         Storage Queues), and as `Cosmos DB` on the emulator in Microsoft's own crate, with blobs on Azurite and **isobar's double\n\
+         of Service Bus**, which has no emulator without a licence; those of key-value also on a lagging region of that emulator.\n\
+         Those of Google Cloud run on Google's own emulators of Firestore and Pub/Sub, and on fake-gcs-server behind a proxy in\n\
+         which **isobar checks signatures, and the condition of a copy**. Doubles of isobar also call the app in place of Lambda,\n\
+         the Functions host or Pub/Sub, and create Azure's events of blobs. End to end, the apps' binaries run in ministack's\n\
+         Lambda, under **isobar's double of the Functions host**, and as a service to which Google's emulator pushes.\n\n\
+         A trial that an emulator cannot pass is ignored there, with the reason. A trial that is ignored on all emulators of a\n\
+         cloud is checked on no service of that cloud.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
     );
     for trial in trials::all() {
         let ignored = EMULATORS
@@ -67,8 +67,8 @@ fn table_head(text: &mut String, first: &str, profiles: &[&Profile], last: &[&st
 
 fn limits(text: &mut String, profiles: &[&Profile]) {
     text.push_str(
-        "\n## Limits\n\nIn bytes unless a unit stands there. The column `portable` is what the portable types \
-                   hold to on every provider;\n`Cloud::allow_provider_limits` takes the provider's own.\n\n",
+        "\n## Limits\n\nIn bytes unless a unit is stated. The portable types enforce the column `portable` on every provider;\n\
+         `Cloud::allow_provider_limits` allows the limits of the provider.\n\n",
     );
     let portable = Profile::portable("portable");
     let columns: Vec<&Profile> = std::iter::once(&portable).chain(profiles.iter().copied()).collect();
@@ -81,12 +81,12 @@ fn limits(text: &mut String, profiles: &[&Profile]) {
     let number = LIMITS.len() + 1;
     let _ = writeln!(
         text,
-        "| LI-{number} | an expired item may lie in the store, unseen, for | {} | KV-16 |",
+        "| LI-{number} | an expired item may stay in the store, invisible, for | {} | KV-16 |",
         lag.join(" | ")
     );
 }
 
-/// A name, the row whose trials check it, and its value.
+/// The name of a limit, the row whose trials check it, and its value.
 type Limit = (&'static str, &'static str, fn(&Limits) -> String);
 
 const LIMITS: &[Limit] = &[
@@ -110,13 +110,13 @@ const LIMITS: &[Limit] = &[
     ("run of any other handler", "FN-6", |limits| duration(limits.event_timeout)),
     ("life of a signed URL", "BL-13", |limits| duration(limits.signed_url_lifetime)),
     ("wait before a message is delivered again", "PS-3", |limits| duration(limits.retry_after)),
-    ("the same with an ordering key", "PS-3", |limits| duration(limits.ordered_retry_after)),
+    ("the same wait with an ordering key", "PS-3", |limits| duration(limits.ordered_retry_after)),
 ];
 
 fn guarantees(text: &mut String, profiles: &[&Profile]) {
     text.push_str(
-        "\n## Guarantees\n\nWhat stands under a provider is how it keeps the guarantee, where that is worth saying; an \
-         empty cell means\nthat it keeps it in the plain way. The trials are functions under `tests/conformance/src/trials/`. \n\n",
+        "\n## Guarantees\n\nThe column of a provider explains how it keeps the guarantee; an empty cell means that it needs no\n\
+         explanation. The trials are functions under `tests/conformance/src/trials/`.\n\n",
     );
     table_head(text, "row | guarantee", profiles, &["trials"]);
     let mut by_row: BTreeMap<&str, Vec<Trial>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! **A double** of Telegram, made by us: its webhook's calls, and the Web API that a bot answers through.
+//! **A double** of Telegram: the calls of its webhook, and the Web API by which a bot replies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use crate::front::{Front, listen, serve};
 
 const SECRET_TOKEN: &str = "telegram-secret-token";
 
-/// It takes every message, as long as the trial's runtime lives.
+/// A server that accepts every message. It ends with the runtime of the trial.
 #[derive(Debug)]
 pub struct Telegram {
     url: String,
-    seen: Mutex<Vec<Value>>,
+    messages: Mutex<Vec<Value>>,
 }
 
 impl Telegram {
-    /// Starts it on a free port of the loopback.
+    /// Starts the server on a free port of the loopback.
     pub async fn start() -> Result<Arc<Self>> {
         let (listener, url) = listen().await?;
-        let telegram = Arc::new(Self { url, seen: Mutex::default() });
+        let telegram = Arc::new(Self { url, messages: Mutex::default() });
         serve(listener, Arc::clone(&telegram));
         Ok(telegram)
     }
 
-    /// What the app `chatbot` needs to know of it.
+    /// The variables with which the app `chatbot` uses this server.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let vars = [
             ("TELEGRAM_API", self.url.as_str()),
@@ -41,7 +41,7 @@ impl Telegram {
         vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
-    /// A webhook's call: somebody wrote this.
+    /// A call of the webhook: the update for a message with this text.
     pub fn update(number: u32, text: &str) -> Result<Request<Body>> {
         let update = json!({"update_id": number, "message": {
             "message_id": number, "date": 1_790_000_000, "text": text,
@@ -51,25 +51,25 @@ impl Telegram {
         Self::webhook(update.to_string())
     }
 
-    /// A webhook's call with any body.
+    /// A call of the webhook with any body.
     pub fn webhook(body: String) -> Result<Request<Body>> {
         let request = Request::post("/telegram")
             .header("content-type", "application/json")
             .header("x-telegram-bot-api-secret-token", SECRET_TOKEN)
             .body(Body::from(body));
-        request.map_err(|error| Error::invalid_input("not a request").with_source(error))
+        request.map_err(|error| Error::invalid_input("this is not a valid HTTP request").with_source(error))
     }
 
-    /// What was sent through the Web API, in order.
-    pub fn seen(&self) -> Vec<Value> {
-        self.seen.lock().clone()
+    /// The bodies of all calls of the Web API, in order.
+    pub fn messages(&self) -> Vec<Value> {
+        self.messages.lock().clone()
     }
 }
 
 #[async_trait]
 impl Front for Telegram {
     async fn pass(&self, _: Parts, body: Bytes) -> Result<Response<Body>> {
-        self.seen.lock().push(serde_json::from_slice(&body).unwrap_or_default());
+        self.messages.lock().push(serde_json::from_slice(&body).unwrap_or_default());
         Ok(Response::new(Body::from(r#"{"ok":true,"result":{}}"#)))
     }
 }

@@ -1,6 +1,6 @@
-//! What an app does, as lines of text that must be the same wherever it runs.
+//! Transcripts: the responses of an app as lines of text, which must be the same on every host.
 
-// What a transcript cannot be written without is a failure of its trial.
+// A failed step fails the trial.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
@@ -11,35 +11,34 @@ use isobar::{App, Body, Cloud, Result, TestResponse};
 use crate::telegram::Telegram;
 use isobar_conformance::{Backend, RunningApp, World};
 
-/// What a person does with the app `shortener`, and what they see: the same on every host.
+/// The requests of a user of the app `shortener`, and its responses.
 pub async fn shortener(backend: &dyn Backend, app: fn(&Cloud) -> Result<App>) -> Result<Vec<String>> {
     let world = backend.open().await?;
     let app = world.run(app).await?;
     let mut lines = vec![serde_json::to_string(app.manifest())?];
-    let mut said = Said { app: app.as_ref(), lines: &mut lines, ids: Vec::new() };
-    said.post(r#"{"url": "https://example.org/a?b=c&d=%20e"}"#).await?;
-    said.get("/{id}").await?;
-    said.get("/{id}").await?;
-    said.app.deliver().await?;
-    said.get("/{id}/stats").await?;
-    said.get("/nobody").await?;
-    said.get("/nobody/stats").await?;
-    said.bad_requests().await?;
-    said.post(r#"{"url": "https://example.org/short-lived", "ttl_seconds": 60}"#).await?;
-    said.get("/{id}").await?;
+    let mut transcript = Transcript { app: app.as_ref(), lines: &mut lines, ids: Vec::new() };
+    transcript.post(r#"{"url": "https://example.org/a?b=c&d=%20e"}"#).await?;
+    transcript.get("/{id}").await?;
+    transcript.get("/{id}").await?;
+    transcript.app.deliver().await?;
+    transcript.get("/{id}/stats").await?;
+    transcript.get("/missing").await?;
+    transcript.get("/missing/stats").await?;
+    transcript.bad_requests().await?;
+    transcript.post(r#"{"url": "https://example.org/short-lived", "ttl_seconds": 60}"#).await?;
+    transcript.get("/{id}").await?;
     world.advance(std::time::Duration::from_secs(60));
-    said.get("/{id}").await?;
-    said.get("/index.html").await?;
-    said.app.tick("sweep").await?;
-    said.get("/index.html").await?;
-    said.invoke(r#"{"id": "nobody"}"#).await;
-    said.invoke(r#"{"id": 7}"#).await;
-    said.poison(world.as_ref()).await?;
+    transcript.get("/{id}").await?;
+    transcript.get("/index.html").await?;
+    transcript.app.tick("sweep").await?;
+    transcript.get("/index.html").await?;
+    transcript.invoke(r#"{"id": "missing"}"#).await;
+    transcript.invoke(r#"{"id": 7}"#).await;
+    transcript.poison(world.as_ref()).await?;
     Ok(lines)
 }
 
-/// What people say to the app `chatbot` through Telegram, and what it replies: the same on every host. The app has
-/// the variables of this double.
+/// The messages of users to the app `chatbot` through Telegram, and its replies. The app has the variables of this double.
 pub async fn chatbot(
     backend: &dyn Backend,
     telegram: &Telegram,
@@ -48,64 +47,64 @@ pub async fn chatbot(
     let world = backend.open().await?;
     let app = world.run(app).await?;
     let mut lines = vec![serde_json::to_string(app.manifest())?];
-    let mut said = Said { app: app.as_ref(), lines: &mut lines, ids: Vec::new() };
-    // The first comes twice, as Telegram sends what it believes to be lost.
+    let mut transcript = Transcript { app: app.as_ref(), lines: &mut lines, ids: Vec::new() };
+    // The first is sent twice, as Telegram repeats an update whose response it missed.
     for (number, text) in [(1, "one"), (1, "one"), (2, "two, \u{1f980} <b>"), (3, "three")] {
-        said.hear(text, Telegram::update(number, text)?).await?;
+        transcript.receive_update(text, Telegram::update(number, text)?).await?;
     }
-    said.hear("{not json", Telegram::webhook("{not json".to_owned())?).await?;
+    transcript.receive_update("{not json", Telegram::webhook("{not json".to_owned())?).await?;
     let mut stranger = Telegram::update(4, "four")?;
     stranger.headers_mut().remove("x-telegram-bot-api-secret-token");
-    said.hear("a stranger", stranger).await?;
+    transcript.receive_update("a stranger", stranger).await?;
     app.deliver().await?;
-    // And again, when it has been replied to.
+    // A repeated update after the reply.
     lines.push(app.http(Telegram::update(1, "one")?).await?.status.to_string());
     app.deliver().await?;
-    lines.extend(telegram.seen().iter().map(|sent| format!("sent {sent}")));
+    lines.extend(telegram.messages().iter().map(|sent| format!("sent {sent}")));
     let dead = app.dead_letters(ResourceKind::Topic, "incoming").await?;
     lines.push(format!("dead {}", dead.len()));
     Ok(lines)
 }
 
-/// Fails with the first line that differs.
+/// Panics at the first line that differs.
 pub fn assert_same(expected: &[String], found: &[String], host: &str) {
-    assert!(expected.len() > 8, "the transcript is short: {expected:#?}");
+    assert!(expected.len() > 8, "the transcript is too short: {expected:#?}");
     for (place, (expected, found)) in expected.iter().zip(found).enumerate() {
         assert_eq!(expected, found, "line {place} differs on {host}");
     }
     assert_eq!(expected.len(), found.len(), "{host}");
 }
 
-struct Said<'a> {
+struct Transcript<'a> {
     app: &'a dyn RunningApp,
     lines: &'a mut Vec<String>,
     ids: Vec<String>,
 }
 
-impl Said<'_> {
+impl Transcript<'_> {
     async fn send(&mut self, method: Method, path: &str, body: &str) -> Result<TestResponse> {
         let path = path.replace("{id}", self.ids.last().map_or("", String::as_str));
         let request = Request::builder().method(method.clone()).uri(&path).header("host", "isobar.example");
         let request = request.header("content-type", "application/json").body(Body::from(body.to_owned())).unwrap();
         let response = self.app.http(request).await?;
-        self.tell(&format!("{method} {path}"), &response);
+        self.add(&format!("{method} {path}"), &response);
         Ok(response)
     }
 
-    /// Ids are random, and stand in the transcript as `{id}`.
-    fn tell(&mut self, request: &str, response: &TestResponse) {
-        // Gateways give a type to a body that is not there.
-        let typed = |name: &&str| *name != "content-type" || !response.body.is_empty();
-        let told = |name| response.header(name).filter(|_| typed(&name)).unwrap_or("-");
-        // `x-request-id` is left out: it is the id of the invocation, another one in every run.
-        let headers = ["content-type", "location", "retry-after"].map(|name| format!("{name}: {}", told(name)));
+    /// Adds a request and its response. Ids are random, and replaced by `{id}`.
+    fn add(&mut self, request: &str, response: &TestResponse) {
+        // Gateways add a type to an empty body.
+        let is_kept = |name: &&str| *name != "content-type" || !response.body.is_empty();
+        let value = |name| response.header(name).filter(|_| is_kept(&name)).unwrap_or("-");
+        // `x-request-id` is left out: it is the id of the invocation, which is new in every run.
+        let headers = ["content-type", "location", "retry-after"].map(|name| format!("{name}: {}", value(name)));
         let line = format!("{request} -> {} {} {}", response.status.as_u16(), headers.join(", "), response.text());
         self.lines.push(self.ids.iter().fold(line, |line, id| line.replace(id, "{id}")));
     }
 
-    async fn hear(&mut self, what: &str, request: Request<Body>) -> Result<()> {
+    async fn receive_update(&mut self, what: &str, request: Request<Body>) -> Result<()> {
         let response = self.app.http(request).await?;
-        self.tell(what, &response);
+        self.add(what, &response);
         Ok(())
     }
 
@@ -115,8 +114,8 @@ impl Said<'_> {
 
     async fn post(&mut self, body: &str) -> Result<()> {
         let response = self.send(Method::POST, "/", body).await?;
-        let told: serde_json::Value = response.json()?;
-        let id = told["id"].as_str().unwrap().to_owned();
+        let link: serde_json::Value = response.json()?;
+        let id = link["id"].as_str().unwrap().to_owned();
         let line = self.lines.pop().unwrap();
         self.lines.push(line.replace(&id, "{id}"));
         self.ids.push(id);
@@ -140,14 +139,14 @@ impl Said<'_> {
         self.lines.push(line);
     }
 
-    /// A message that no handler can read.
+    /// Publishes a message that no handler can decode, and adds the dead letter.
     async fn poison(&mut self, world: &dyn World) -> Result<()> {
         world.cloud().topic::<Bytes>("clicks").publish(Bytes::from_static(b"{not json")).await?;
         self.app.deliver().await?;
-        for letter in self.app.dead_letters(ResourceKind::Topic, "clicks").await? {
+        for dead_letter in self.app.dead_letters(ResourceKind::Topic, "clicks").await? {
             // Ids of messages are the provider's own.
-            let reason = letter.reason.replace(&letter.id, "{message}");
-            self.lines.push(format!("dead after {}: {reason}", letter.attempts));
+            let reason = dead_letter.reason.replace(&dead_letter.id, "{message}");
+            self.lines.push(format!("dead after {}: {reason}", dead_letter.attempts));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The conformance suite on AWS's services, as ministack has them.
+//! The conformance suite on the AWS services of ministack.
 #![allow(clippy::unwrap_used)] // a target fails by panicking
 
 use isobar_e2e::backends::aws::{Aws, gaps};

@@ -1,4 +1,4 @@
-//! The conformance suite on AWS's services, as moto has them.
+//! The conformance suite on the AWS services of moto.
 #![allow(clippy::unwrap_used)] // a target fails by panicking
 
 use isobar_e2e::backends::aws::{Aws, gaps};

@@ -1,6 +1,6 @@
-//! A Lambda function that is told to stop while it works answers first, and then ends well.
+//! A Lambda function that receives SIGTERM while it handles an event responds first, and then exits with 0.
 //!
-//! The function is a process of its own, started as Lambda starts it; its runtime API is a double of ours.
+//! The function is a process that is started as Lambda starts it; its runtime API is a double.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 use std::future::pending;
@@ -17,18 +17,18 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// What Lambda's double has given out, and was told.
+/// A double of Lambda's runtime API, with the calls that it received.
 #[derive(Clone, Default)]
 struct RuntimeApi {
-    given: Arc<AtomicBool>,
-    told: Arc<Mutex<Vec<(String, String)>>>,
+    has_sent_event: Arc<AtomicBool>,
+    calls: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:stopped";
 
-/// One event; who asks for another waits for ever.
+/// Returns one event; a second request waits for ever.
 async fn next(State(api): State<RuntimeApi>) -> impl IntoResponse {
-    if api.given.swap(true, Ordering::SeqCst) {
+    if api.has_sent_event.swap(true, Ordering::SeqCst) {
         pending::<()>().await;
     }
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(60);
@@ -40,8 +40,8 @@ async fn next(State(api): State<RuntimeApi>) -> impl IntoResponse {
     (headers, json!({"isobar": "invoke", "function": "stop", "payload": {}}).to_string())
 }
 
-async fn tell(State(api): State<RuntimeApi>, Path((id, what)): Path<(String, String)>, body: String) -> StatusCode {
-    api.told.lock().push((format!("{id}/{what}"), body));
+async fn record(State(api): State<RuntimeApi>, Path((id, kind)): Path<(String, String)>, body: String) -> StatusCode {
+    api.calls.lock().push((format!("{id}/{kind}"), body));
     StatusCode::ACCEPTED
 }
 
@@ -50,7 +50,7 @@ async fn serve(api: RuntimeApi) -> String {
     let address = listener.local_addr().unwrap().to_string();
     let routes = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
-        .route("/2018-06-01/runtime/invocation/{id}/{what}", post(tell))
+        .route("/2018-06-01/runtime/invocation/{id}/{kind}", post(record))
         .with_state(api);
     tokio::spawn(async move { axum::serve(listener, routes).await });
     address
@@ -58,7 +58,7 @@ async fn serve(api: RuntimeApi) -> String {
 
 #[tokio::test]
 #[cfg_attr(not(unix), ignore = "Lambda's signal is one of Unix")]
-async fn who_is_told_to_stop_answers_first_and_then_ends_well() {
+async fn a_function_that_is_stopped_responds_first_and_exits_with_0() {
     let api = RuntimeApi::default();
     let address = serve(api.clone()).await;
     let mut child = Command::new(env!("CARGO_BIN_EXE_stopped-child"));
@@ -76,10 +76,10 @@ async fn who_is_told_to_stop_answers_first_and_then_ends_well() {
     }
     let ended = tokio::time::timeout(Duration::from_secs(30), child.output()).await.unwrap().unwrap();
     assert!(ended.status.success(), "{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr));
-    let told = api.told.lock().clone();
-    let [(what, answer)] = &told[..] else { panic!("not one answer: {told:?}") };
-    assert_eq!(what, "req-1/response");
-    let answer: Value = serde_json::from_str(answer).unwrap();
-    assert_eq!(answer["invocation"], "req-1");
-    assert!((30..60).contains(&answer["left"].as_u64().unwrap()), "{answer}");
+    let calls = api.calls.lock().clone();
+    let [(path, response)] = &calls[..] else { panic!("not one call: {calls:?}") };
+    assert_eq!(path, "req-1/response");
+    let response: Value = serde_json::from_str(response).unwrap();
+    assert_eq!(response["invocation"], "req-1");
+    assert!((30..60).contains(&response["left"].as_u64().unwrap()), "{response}");
 }

@@ -1,4 +1,4 @@
-//! The conformance suite on a storage account alone, as Azurite has it: tables, blobs and queues.
+//! The conformance suite on a storage account alone: the tables, blobs and queues of Azurite.
 #![allow(clippy::unwrap_used)] // a target fails by panicking
 
 use isobar_e2e::backends::azure::{Azure, Services, gaps};

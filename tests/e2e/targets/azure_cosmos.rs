@@ -1,5 +1,5 @@
-//! The conformance suite on Cosmos DB, as the emulator in Azure's own driver has it; on blobs, as Azurite has
-//! them; and on our own double of Service Bus.
+//! The conformance suite on Cosmos DB in the emulator of Azure's own driver, on blobs in Azurite, and on the double of
+//! Service Bus.
 #![allow(clippy::unwrap_used)] // a target fails by panicking
 
 use isobar_e2e::backends::azure::{Azure, Services, gaps};

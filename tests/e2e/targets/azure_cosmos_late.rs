@@ -1,5 +1,5 @@
-//! The conformance suite's trials of single items on a Cosmos DB whose reads are answered by a region that sees each
-//! write later: what a writer reads of its own writes is there by session tokens alone.
+//! The conformance suite's trials of single items on a Cosmos DB whose region for reads receives each write later: only
+//! session tokens let a writer read its own writes.
 #![allow(clippy::unwrap_used)] // a target fails by panicking
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use isobar_e2e::backends::azure::{Azure, Services, gaps};
 use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Node};
 
-/// Longer than a read takes to come after a write.
+/// Longer than the time between a write and a read that follows it.
 const LAG: Duration = Duration::from_millis(30);
 
 fn main() -> std::process::ExitCode {

@@ -1,4 +1,4 @@
-//! The stand-in of the Functions host does what Azure's does, as its source says: see `functions_host`.
+//! The double of the Functions host behaves like Azure's: see `functions_host`.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 use std::time::Duration;
@@ -12,12 +12,12 @@ use serde_json::json;
 
 async fn host() -> FunctionsHost {
     let executable = env!("CARGO_BIN_EXE_handler-child").into();
-    let named = |word: &str| {
+    let function = |word: &str| {
         let binding = json!({"type": "timerTrigger", "name": "timer", "direction": "in", "schedule": "0 0 3 * * *"});
         (format!("{word}-secret"), json!({"bindings": [binding]}))
     };
-    let words = ["whole", "null", "empty", "text", "fails", "slow", "exit", "again", "crash"];
-    let mut functions: Vec<_> = words.into_iter().map(named).collect();
+    let words = ["valid", "null", "empty", "text", "fails", "slow", "exit", "again", "crash"];
+    let mut functions: Vec<_> = words.into_iter().map(function).collect();
     let route =
         json!({"type": "httpTrigger", "name": "req", "direction": "in", "authLevel": "anonymous", "route": "{*r}"});
     let bindings = json!({"bindings": [route, {"type": "http", "name": "res", "direction": "out"}]});
@@ -33,18 +33,18 @@ async fn fire(host: &FunctionsHost, word: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_an_answer_means_to_the_host() {
+async fn the_host_accepts_valid_responses_only() {
     let host = host().await;
-    fire(&host, "whole").await.unwrap();
-    for (word, told) in
-        [("null", "empty answer"), ("empty", "empty answer"), ("text", "MediaTypeFormatter"), ("fails", "500")]
+    fire(&host, "valid").await.unwrap();
+    for (word, message) in
+        [("null", "is empty"), ("empty", "is empty"), ("text", "MediaTypeFormatter"), ("fails", "500")]
     {
         let error = fire(&host, word).await.unwrap_err();
-        assert!(error.message().contains(told), "{word}: {error}");
+        assert!(error.message().contains(message), "{word}: {error}");
     }
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let answer = client.get(format!("http://{}/", host.address()).parse().unwrap()).await.unwrap();
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "user");
+    let response = client.get(format!("http://{}/", host.address()).parse().unwrap()).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "user");
     assert_eq!((host.state(), host.starts()), (State::Running, 1));
 }
 
@@ -52,38 +52,38 @@ async fn what_an_answer_means_to_the_host() {
 async fn a_timeout_kills_and_restarts_the_handler() {
     let host = host().await;
     assert_eq!(fire(&host, "slow").await.unwrap_err().kind(), ErrorKind::Timeout);
-    fire(&host, "whole").await.unwrap();
+    fire(&host, "valid").await.unwrap();
     assert_eq!(host.starts(), 2);
 }
 
 #[tokio::test]
-async fn the_code_that_a_handler_ends_with_decides_what_comes_next() {
+async fn the_exit_code_of_a_handler_decides_whether_it_is_restarted() {
     let host = host().await;
     for crash in ["again", "crash", "crash"] {
         assert!(fire(&host, crash).await.is_err());
-        until(&host, |host| host.starts() > 1 && host.state() == State::Running).await;
-        fire(&host, "whole").await.unwrap();
+        wait_until(&host, |host| host.starts() > 1 && host.state() == State::Running).await;
+        fire(&host, "valid").await.unwrap();
     }
     assert!(fire(&host, "crash").await.is_err());
-    until(&host, |host| host.state() == State::Stopped).await;
-    assert!(fire(&host, "whole").await.is_err() && host.starts() == 4);
+    wait_until(&host, |host| host.state() == State::Stopped).await;
+    assert!(fire(&host, "valid").await.is_err() && host.starts() == 4);
 }
 
 #[tokio::test]
-async fn a_handler_that_ends_well_is_not_started_again() {
+async fn a_handler_that_exits_with_0_is_not_restarted() {
     let host = host().await;
     assert!(fire(&host, "exit").await.is_err());
-    until(&host, |host| host.state() == State::Exited).await;
-    assert!(fire(&host, "whole").await.is_err() && host.starts() == 1);
+    wait_until(&host, |host| host.state() == State::Exited).await;
+    assert!(fire(&host, "valid").await.is_err() && host.starts() == 1);
 }
 
-async fn until(host: &FunctionsHost, is: impl Fn(&FunctionsHost) -> bool) {
+async fn wait_until(host: &FunctionsHost, is_so: impl Fn(&FunctionsHost) -> bool) {
     for _ in 0..1_000 {
-        // What broke off is noticed a little later.
+        // The host notices the end of the process a little later.
         tokio::time::sleep(Duration::from_millis(10)).await;
-        if is(host) {
+        if is_so(host) {
             return;
         }
     }
-    panic!("it stays {:?}", host.state());
+    panic!("the state is still {:?}", host.state());
 }

@@ -1,4 +1,4 @@
-//! `mappings.md` says what the code says, and every row has its trial.
+//! `mappings.md` agrees with the code, and every row has a trial.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use std::collections::BTreeSet;
@@ -23,25 +23,25 @@ fn profiles() -> [&'static Profile; 5] {
 #[test]
 fn every_row_has_a_trial_and_every_trial_a_row() {
     let tried: BTreeSet<&str> = trials::all().iter().map(|trial| trial.row).collect();
-    let untried: Vec<_> = ROWS.iter().filter(|row| !tried.contains(row.id)).collect();
-    assert!(untried.is_empty(), "rows without a trial: {untried:?}");
-    let homeless: Vec<_> = trials::all().into_iter().filter(|trial| find(trial.row).is_none()).collect();
-    assert!(homeless.is_empty(), "trials without a row: {homeless:?}");
+    let without_trial: Vec<_> = ROWS.iter().filter(|row| !tried.contains(row.id)).collect();
+    assert!(without_trial.is_empty(), "rows without a trial: {without_trial:?}");
+    let without_row: Vec<_> = trials::all().into_iter().filter(|trial| find(trial.row).is_none()).collect();
+    assert!(without_row.is_empty(), "trials without a row: {without_row:?}");
     let ids: BTreeSet<&str> = ROWS.iter().map(|row| row.id).collect();
-    assert_eq!(ids.len(), ROWS.len(), "an id of a row stands twice");
+    assert_eq!(ids.len(), ROWS.len(), "two rows have the same id");
 }
 
 #[test]
 fn the_names_of_trials_are_unique() {
     let mut names = BTreeSet::new();
     for trial in trials::all() {
-        assert!(names.insert(trial.name), "{} is twice", trial.name);
+        assert!(names.insert(trial.name), "two trials are named {}", trial.name);
     }
 }
 
-/// A double that runs nothing of its own, or what an emulator ignores all the same, is to go.
+/// Each double runs a trial that no emulator runs; a double that does not must be removed.
 #[test]
-fn every_double_runs_what_only_it_can() {
+fn every_double_runs_a_trial_that_only_it_can() {
     let sources = ["azure_interop/main.rs", "azure_end_to_end.rs", "../../../adapters/gcp/src/blob/tests.rs"];
     let checks = sources
         .map(|file| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("targets").join(file)).unwrap());
@@ -62,7 +62,7 @@ fn every_double_runs_what_only_it_can() {
     }
 }
 
-/// On a storage account alone there is no order, which is what Service Bus is for.
+/// A storage account alone has no ordered messages; Service Bus has.
 #[test]
 fn storage_queues_run_no_trial_of_order() {
     let ordered = trials::all().into_iter().filter(|trial| trial.row == "PS-7");
@@ -102,18 +102,18 @@ fn the_portable_limits_are_within_those_of_every_provider() {
             ("http", portable.http_timeout.as_secs(), limits.http_timeout.as_secs()),
             ("event", portable.event_timeout.as_secs(), limits.event_timeout.as_secs()),
         ] {
-            assert!(portable <= own, "{name} takes less than is portable: {what} {own} < {portable}");
+            assert!(portable <= own, "the limit of {name} is below the portable one: {what} {own} < {portable}");
         }
     }
 }
 
 #[test]
-fn the_file_is_what_is_generated() {
+fn the_file_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../mappings.md");
-    let wanted = mappings::document(&profiles());
+    let expected = mappings::document(&profiles());
     if std::env::var_os("ISOBAR_BLESS").is_some() {
-        std::fs::write(&path, &wanted).unwrap();
+        std::fs::write(&path, &expected).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "mappings.md is not up to date: run ISOBAR_BLESS=1 cargo test --test mappings");
+    assert!(found == expected, "mappings.md is not up to date: run ISOBAR_BLESS=1 cargo test --test mappings");
 }

@@ -1,5 +1,5 @@
-//! One app, on every host that needs nothing but this machine: the transcripts are the same. Those
-//! of the clouds' hosts are compared in their end-to-end trials.
+//! The transcripts of the apps are the same on every host that needs only this machine. Those of the clouds' hosts are
+//! compared in their end-to-end trials.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use isobar_conformance::Backend;

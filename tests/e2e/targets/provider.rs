@@ -1,4 +1,4 @@
-//! The recipe *add a provider* of CONTRIBUTING, followed word for word by a crate outside the workspace.
+//! The recipe *add a provider* of CONTRIBUTING, built and run as a crate outside the workspace.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use std::fs;
@@ -21,10 +21,10 @@ fn the_recipe_is_the_crate() {
     let blocks: Vec<_> = recipe.split("\n```").skip(1).step_by(2).map(|it| it.split_once('\n').unwrap().1).collect();
     let files = FILES.map(|file| fs::read_to_string(folder().join(file)).unwrap());
     assert_eq!(blocks, files.each_ref().map(|file| file.trim_end()));
-    assert_eq!(fs::read_dir(folder().join("src")).unwrap().count(), FILES.len() - 1, "no file is missing there");
+    assert_eq!(fs::read_dir(folder().join("src")).unwrap().count(), FILES.len() - 1, "the recipe lacks a file");
 }
 
-/// The program, built with the versions of the workspace.
+/// Builds the program with the dependency versions of the workspace.
 fn build() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../provider");
     fs::copy(folder().join("../../Cargo.lock"), folder().join("Cargo.lock")).unwrap();
@@ -57,18 +57,18 @@ impl Running {
     }
 
     fn get(&mut self, path: &str) -> String {
-        let until = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(20);
         let mut stream = loop {
             match TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) {
                 Ok(stream) => break stream,
-                Err(error) => assert!(Instant::now() < until, "{error}; {:?}", self.child.try_wait()),
+                Err(error) => assert!(Instant::now() < deadline, "{error}; {:?}", self.child.try_wait()),
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        let mut answer = String::new();
+        let mut response = String::new();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        stream.read_to_string(&mut response).unwrap();
+        response.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which provider is picked, in which environment: the whole table.
+//! The selection of the provider in each environment: the whole table.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use isobar::{Error, ErrorKind, selection};
 
 const ALL: &[Adapter] = &[isobar::local::ADAPTER, isobar::aws::ADAPTER, isobar_azure::ADAPTER, isobar_gcp::ADAPTER];
 
-/// A provider that somebody else wrote.
+/// A third party's provider.
 const HEAP: Adapter =
     Adapter::new("heap", &["heap"], |_| Ok(Arc::new(MemoryProvider::default()))).with_marks(&["HEAP_PORT"]);
 const LAMBDA: (&str, &str) = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
@@ -47,7 +47,7 @@ fn the_platform_marks_pick_the_provider() {
 }
 
 #[test]
-fn two_marks_at_once_are_refused_and_both_are_named() {
+fn two_marks_are_rejected_and_both_are_named() {
     let message = host(&[LAMBDA, RUN], ALL).unwrap_err();
     for part in ["AWS_LAMBDA_RUNTIME_API", "K_SERVICE", "ISOBAR_PROVIDER=aws|gcp"] {
         assert!(message.contains(part), "{message}");
@@ -65,7 +65,7 @@ fn a_provider_that_is_not_compiled_in_names_its_feature_and_what_the_build_has()
 }
 
 #[test]
-fn a_provider_of_somebody_else_is_selected_like_the_others() {
+fn a_third_partys_provider_is_selected_like_the_others() {
     let with_heap = [ALL, &[HEAP]].concat();
     for (vars, picked) in [
         (&[("HEAP_PORT", "80")][..], "heap"),
@@ -88,7 +88,7 @@ fn a_provider_of_somebody_else_is_selected_like_the_others() {
 }
 
 #[test]
-fn a_provider_of_somebody_else_may_stand_alone() {
+fn a_third_partys_provider_may_be_the_only_one() {
     assert_eq!(host(&[("HEAP_PORT", "80")], &[HEAP]).as_deref(), Ok("heap"));
     assert!(host(&[LAMBDA], &[HEAP]).unwrap_err().contains("--features aws"));
     let everywhere = Adapter::new("heap", &["s3"], HEAP.open);
@@ -98,7 +98,7 @@ fn a_provider_of_somebody_else_may_stand_alone() {
     assert_eq!(
         host(&[LAMBDA], &[lambda]).as_deref(),
         Ok("heap"),
-        "a given provider claims the mark, not a missing one"
+        "a provider of the build claims the mark, not a missing one"
     );
     let both = HEAP.with_marks(&["HEAP_PORT", "AWS_LAMBDA_RUNTIME_API"]);
     assert_eq!(host(&[("HEAP_PORT", "80"), LAMBDA], &[both]).as_deref(), Ok("heap"));
@@ -106,7 +106,7 @@ fn a_provider_of_somebody_else_may_stand_alone() {
 }
 
 #[test]
-fn what_two_providers_claim_is_refused_and_both_are_named() {
+fn a_claim_of_two_providers_is_rejected_and_both_are_named() {
     for (name, schemes, marks, claim) in [
         ("gcp", &[][..], &[][..], "name `gcp`"),
         ("heap", &["heap", "gs"], &[], "scheme `gs`"),
@@ -131,7 +131,7 @@ fn routes(vars: &[(&str, &str)], compiled: &[Adapter]) -> Result<Vec<(ResourceKi
 }
 
 #[test]
-fn a_resource_lives_where_its_variable_says() {
+fn a_variable_sets_the_place_of_a_resource() {
     let found = routes(&[("ISOBAR_TABLE_MY_LINKS", "memory://links-prod"), ("ISOBAR_TOPIC_CLICKS", "memory://c")], ALL);
     let twice = routes(&[("ISOBAR_TABLE_links", "memory://a"), ("ISOBAR_TABLE_LINKS", "memory://b")], ALL);
     assert!(twice.unwrap_err().contains("another variable"));
@@ -142,23 +142,23 @@ fn a_resource_lives_where_its_variable_says() {
 }
 
 #[test]
-fn a_wrong_place_is_refused_with_the_variable_and_what_is_possible() {
-    for (variable, url, told) in [
+fn a_wrong_place_is_rejected_with_the_variable_and_the_alternatives() {
+    for (variable, url, expected) in [
         ("ISOBAR_TABLE_LINKS", "mongodb://x", "known: memory, redb"),
         ("ISOBAR_TABLE_LINKS", "links", "scheme://name"),
         ("ISOBAR_TABLE_X", "memory://x", "not a logical name"),
     ] {
         let message = routes(&[(variable, url)], ALL).unwrap_err();
-        assert!(message.contains(told) && message.starts_with(variable), "{message}");
+        assert!(message.contains(expected) && message.starts_with(variable), "{message}");
     }
     let message = routes(&[("ISOBAR_BUCKET_PAGES", "s3://p")], &ALL[..1]).unwrap_err();
     assert!(message.contains("this build has: local") && message.contains("--features aws"), "{message}");
 }
 
 #[test]
-fn a_kind_of_resource_has_a_name_and_variables_of_its_own() {
+fn a_kind_of_resource_has_its_own_name_and_variables() {
     const fn opener(kind: &'static str) -> Opener {
-        Opener::new(ResourceKind::Other(kind), |_| Err(Error::internal("not opened here")))
+        Opener::new(ResourceKind::Other(kind), |_| Err(Error::internal("this test opens no resource")))
     }
     const SECRET: &[Opener] = &[opener("secret")];
     const WRONG: &[(&[Opener], &str)] = &[

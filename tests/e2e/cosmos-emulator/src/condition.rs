@@ -1,4 +1,4 @@
-//! The `condition` of a patch, such as `FROM c WHERE c.n < 10`, asked as a query for the one item.
+//! The `condition` of a patch, such as `FROM c WHERE c.n < 10`, evaluated as a query for the item.
 //!
 //! Source: <https://learn.microsoft.com/azure/cosmos-db/partial-document-update>.
 
@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::http::request::Parts;
 use serde_json::{Value, json};
 
-use crate::server::{Refused, Server, decoded};
+use crate::server::{ServiceError, Server, decoded};
 
 /// The condition in the body of a patch.
 pub(crate) fn of(body: &[u8]) -> Option<String> {
@@ -17,19 +17,18 @@ pub(crate) fn of(body: &[u8]) -> Option<String> {
 }
 
 impl Server {
-    /// Whether the item that a patch names meets its condition. True also where there is no such item: the
-    /// emulator answers 404 then.
-    pub(crate) async fn holds(&self, parts: &Parts, condition: &str) -> Result<bool, Refused> {
-        let malformed = || (400, format!("not of the form FROM c WHERE …: {condition}"));
+    /// Does the item of a patch meet the condition? True also if there is no such item: the emulator answers 404 then.
+    pub(crate) async fn holds(&self, parts: &Parts, condition: &str) -> Result<bool, ServiceError> {
+        let malformed = || (400, format!("the condition is not of the form FROM c WHERE …: {condition}"));
         let at = condition.to_ascii_lowercase().find(" where ").ok_or_else(malformed)?;
-        let (from, wanted) = (&condition[..at], &condition[at + " where ".len()..]);
+        let (from, filter) = (&condition[..at], &condition[at + " where ".len()..]);
         let item = from.split_whitespace().nth(1).ok_or_else(malformed)?;
         let one = format!("SELECT {item}.id {from} WHERE {item}.id = @id");
-        Ok(self.count(parts, &format!("{one} AND ({wanted})")).await? > 0 || self.count(parts, &one).await? == 0)
+        Ok(self.count(parts, &format!("{one} AND ({filter})")).await? > 0 || self.count(parts, &one).await? == 0)
     }
 
-    /// How many items of the patch's container and partition a query finds.
-    async fn count(&self, parts: &Parts, query: &str) -> Result<usize, Refused> {
+    /// The number of items in the patch's container and partition that a query finds.
+    async fn count(&self, parts: &Parts, query: &str) -> Result<usize, ServiceError> {
         let path = parts.uri.path().trim_end_matches('/');
         let (container, id) = path.rsplit_once('/').ok_or((400, "no item in the path".to_owned()))?;
         let partition = parts.headers.get("x-ms-documentdb-partitionkey").map_or(&b"[]"[..], |it| it.as_bytes());
@@ -43,13 +42,13 @@ impl Server {
         }
         let body = json!({"query": query, "parameters": [{"name": "@id", "value": decoded(id)}]});
         request.set_body(body.to_string().into_bytes());
-        let answer = self.ask(&request).await?;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map_err(|never| (500, never.to_string()))?.to_bytes();
-        let told: Value = serde_json::from_slice(&body).map_err(|error| (500, error.to_string()))?;
-        match told["Documents"].as_array() {
-            Some(found) if status == 200 => Ok(found.len()),
-            _ => Err((status, told.to_string())),
+        let response = self.execute(&request).await?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map_err(|never| (500, never.to_string()))?.to_bytes();
+        let result: Value = serde_json::from_slice(&body).map_err(|error| (500, error.to_string()))?;
+        match result["Documents"].as_array() {
+            Some(documents) if status == 200 => Ok(documents.len()),
+            _ => Err((status, result.to_string())),
         }
     }
 }

@@ -1,22 +1,22 @@
 //! Cosmos DB for isobar's tests.
 //!
-//! **Theirs**: the emulator, which is part of Azure's own driver for Rust (`azure_data_cosmos_driver`, feature
+//! **Microsoft's** is the emulator, a part of Azure's own driver for Rust (`azure_data_cosmos_driver`, feature
 //! `__internal_in_memory_emulator`): databases, containers, items, ETags, queries, batches, patches, session
 //! tokens, regions, throttling. It has no socket and checks no signature.
 //!
-//! **Ours** is the server before it, and what follows the REST documentation where the emulator does not:
+//! **isobar's** is the server before it, which follows the REST documentation where the emulator does not:
 //! - it listens on the loopback, by HTTP/1.1 and by HTTP/2 with prior knowledge (`server`);
 //! - it checks the signature of every request by the account's key, and answers 401 (`signature`);
-//! - it takes a slash at the end of a path, which Azure's library for Python sends (`server`);
-//! - it holds the `condition` of a patch against the item, which the emulator ignores (`condition`);
-//! - with `--lag` it has reads answered by another region than writes (`server`).
+//! - it accepts a slash at the end of a path, which Azure's library for Python sends (`server`);
+//! - it checks the `condition` of a patch, which the emulator ignores (`condition`);
+//! - with `--lag` another region than that of the writes answers reads (`server`).
 //!
 //! ```text
 //! cosmos-emulator --key BASE64 [--throttle] [--lag MILLISECONDS]
 //! ```
 //!
-//! `--throttle` lets containers of a fixed throughput answer 429. `--lag` adds a second region that is so late, and
-//! answers all reads. Prints `ready URL`, and ends when its standard input closes.
+//! `--throttle` lets containers of a fixed throughput answer 429. `--lag` adds a second region that answers all reads, and
+//! receives each write after this delay. Prints `ready URL`, and ends when its standard input closes.
 
 mod condition;
 mod server;
@@ -37,7 +37,7 @@ use server::Server;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug, Default)]
 struct Settings {
     key: String,
@@ -73,7 +73,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Standard input is held open by the test process, and closes with it, however that ends.
+/// The test process holds standard input open; it closes when that process ends, for whatever reason.
 fn end_with_the_test() {
     let mut input = std::io::stdin().lock();
     while input.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
@@ -84,7 +84,7 @@ async fn run() -> Result<(), Failure> {
     let settings = Settings::read(std::env::args().skip(1))?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let url: Url = format!("http://{}/", listener.local_addr()?).parse()?;
-    // The emulator knows a region by the host and port of a request. Nobody listens at this one.
+    // The emulator recognises a region by the host and port of a request. No server listens at this one.
     let late: Url = "http://late.invalid/".parse()?;
     let mut regions = vec![VirtualRegion::new("East US", url.clone())];
     if settings.lag.is_some() {

@@ -21,22 +21,22 @@ use tokio::sync::RwLock;
 
 use crate::{condition, signature};
 
-/// A service error of our own, in the form of the service's: a status and what is wrong.
-pub(crate) type Refused = (u16, String);
+/// An error of this server: a status, and the message of a body in the form of the service's.
+pub(crate) type ServiceError = (u16, String);
 
-/// The account, which a client sees as one place.
+/// The account, at one endpoint for all its regions.
 #[derive(Clone)]
 pub(crate) struct Server {
     emulator: Arc<InMemoryEmulatorHttpClient>,
-    /// The region that writes, without a slash at the end.
+    /// The URL of the region for writes, without a slash at the end.
     writes: Arc<str>,
-    /// The region that reads.
+    /// The URL of the region for reads.
     reads: Arc<str>,
-    /// How much later that region sees a write. A read that shows by its token that it comes too early is refused
-    /// after so long: the clock of a trial does not wait between the attempts of a client.
+    /// The delay after which the region for reads receives a write. A read whose token is newer than the region is
+    /// rejected after this delay, since the clock of a trial does not wait between the attempts of a client.
     lag: Duration,
     key: Arc<str>,
-    /// Held alone by a patch with a condition, so that no write comes between the two.
+    /// Locked for writing by a patch with a condition, so that no write happens between the check and the patch.
     patches: Arc<RwLock<()>>,
 }
 
@@ -62,7 +62,7 @@ impl Server {
                     let server = server.clone();
                     async move { Ok::<_, Infallible>(server.answer(request).await) }
                 });
-                // A client that goes away is no failure of the server.
+                // A client that disconnects is not an error of the server.
                 let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -70,19 +70,19 @@ impl Server {
 
     async fn answer(&self, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
-        let answered = match body.collect().await {
-            Ok(body) => self.pass(&parts, body.to_bytes()).await,
+        let response = match body.collect().await {
+            Ok(body) => self.forward(&parts, body.to_bytes()).await,
             Err(error) => Err((400, error.to_string())),
         };
-        answered.unwrap_or_else(service_error)
+        response.unwrap_or_else(error_response)
     }
 
-    async fn pass(&self, parts: &Parts, body: Bytes) -> Result<Response<Full<Bytes>>, Refused> {
-        signature::check(parts, &self.key).map_err(|why| (401, why))?;
+    async fn forward(&self, parts: &Parts, body: Bytes) -> Result<Response<Full<Bytes>>, ServiceError> {
+        signature::check(parts, &self.key).map_err(|message| (401, message))?;
         let condition = if parts.method == "PATCH" { condition::of(&body) } else { None };
-        let (_alone, _shared);
+        let (_exclusive, _shared);
         if let Some(condition) = condition {
-            _alone = self.patches.write().await;
+            _exclusive = self.patches.write().await;
             if !self.holds(parts, &condition).await? {
                 return Err((412, "the condition of the patch is not met".to_owned()));
             }
@@ -97,21 +97,21 @@ impl Server {
             request.headers_mut().insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value));
         }
         request.set_body(body.to_vec());
-        let answer = self.ask(&request).await?;
-        let early = answer.headers().get("x-ms-substatus").is_some_and(|substatus| *substatus == *"1002");
-        if early && answer.status() == StatusCode::NOT_FOUND {
+        let response = self.execute(&request).await?;
+        let is_early = response.headers().get("x-ms-substatus").is_some_and(|substatus| *substatus == *"1002");
+        if is_early && response.status() == StatusCode::NOT_FOUND {
             tokio::time::sleep(self.lag).await;
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Of something in the region that writes.
-    pub(crate) fn url(&self, path: &str) -> Result<Url, Refused> {
+    /// The URL of a path in the region for writes.
+    pub(crate) fn url(&self, path: &str) -> Result<Url, ServiceError> {
         url(&self.writes, path)
     }
 
-    /// What the emulator answers.
-    pub(crate) async fn ask(&self, request: &Request) -> Result<Response<Full<Bytes>>, Refused> {
+    /// The emulator's response to a request.
+    pub(crate) async fn execute(&self, request: &Request) -> Result<Response<Full<Bytes>>, ServiceError> {
         let answer = self.emulator.execute_request(request).await.map_err(|error| (503, error.to_string()))?;
         let answer = answer.try_into_raw_response().await.map_err(|error| (500, error.to_string()))?;
         let mut response = Response::builder().status(u16::from(answer.status()));
@@ -123,7 +123,7 @@ impl Server {
     }
 }
 
-fn url(region: &str, path: &str) -> Result<Url, Refused> {
+fn url(region: &str, path: &str) -> Result<Url, ServiceError> {
     format!("{region}{path}").parse().map_err(|error| (400, format!("{path}: {error}")))
 }
 
@@ -131,13 +131,13 @@ fn is_read(parts: &Parts) -> bool {
     parts.method == "GET" || parts.headers.contains_key("x-ms-documentdb-isquery")
 }
 
-/// Azure's library for Python ends some paths with a slash. The service takes it, the emulator does not.
+/// Azure's library for Python ends some paths with a slash, which the service accepts and the emulator does not.
 fn path(parts: &Parts) -> &str {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     if path.len() > 1 && !path.contains('?') { path.trim_end_matches('/') } else { path }
 }
 
-fn method(method: &hyper::Method) -> Result<Method, Refused> {
+fn method(method: &hyper::Method) -> Result<Method, ServiceError> {
     Ok(match method.as_str() {
         "GET" => Method::Get,
         "POST" => Method::Post,
@@ -145,23 +145,23 @@ fn method(method: &hyper::Method) -> Result<Method, Refused> {
         "DELETE" => Method::Delete,
         "PATCH" => Method::Patch,
         "HEAD" => Method::Head,
-        other => return Err((405, format!("no method {other}"))),
+        other => return Err((405, format!("the method {other} is not supported"))),
     })
 }
 
-fn service_error((status, why): Refused) -> Response<Full<Bytes>> {
+fn error_response((status, message): ServiceError) -> Response<Full<Bytes>> {
     let code = match status {
         401 => "Unauthorized",
         412 => "PreconditionFailed",
         _ => "BadRequest",
     };
-    let body = json!({"code": code, "message": why}).to_string();
+    let body = json!({"code": code, "message": message}).to_string();
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }
 
-/// Text as it was before it was percent-encoded.
+/// Undoes percent-encoding.
 pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,21 +1,21 @@
-// Google's functions framework, with functions that answer with what they were given.
+// Google's functions framework, with functions that return their input.
 //
 //     serve.cjs framework.cjs FOLDER
 //
-// FOLDER has the packages. It prints where it listens, on the loopback only, which the framework's own program does
-// not know: {"cloudevent": port, "event": port, "http": port}.
+// FOLDER contains the packages. It prints its ports, {"cloudevent": port, "event": port, "http": port}, and listens on the
+// loopback only, for which the framework's own program has no option.
 
 const path = require("path");
-// Its `testing` has no functions of background events, and makes its servers by this.
+// `getServer` is internal; the public `testing` supports no functions of background events.
 const { getServer } = require(
   path.join(process.argv[2], "node_modules/@google-cloud/functions-framework/build/src/server.js"),
 );
 
-function answer(told) {
-  if (JSON.stringify(told).includes("fail-please")) {
-    throw new Error("asked to");
+function answer(input) {
+  if (JSON.stringify(input).includes("fail-please")) {
+    throw new Error("the event requests a failure");
   }
-  return { told };
+  return { input };
 }
 
 const FUNCTIONS = {

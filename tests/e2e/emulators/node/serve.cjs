@@ -2,7 +2,7 @@
 //
 //     serve.cjs PROGRAM ARGUMENT...
 //
-// Standard input is held open by the test process; when it closes, for whatever reason, this process ends.
+// The test process holds standard input open; when it closes, for whatever reason, this process ends.
 
 process.stdin.on("end", () => process.exit(0)).on("error", () => process.exit(0)).resume();
 process.argv.splice(1, 1);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The time between two lines of progress.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The last lines of a failed tool that are shown.
+/// The last lines of a failed tool that are reported.
 const LAST_LINES: usize = 12;
 
 /// Announced work, which one or several commands do.
@@ -19,14 +19,14 @@ const LAST_LINES: usize = 12;
 pub(crate) struct Work {
     name: &'static str,
     announcement: String,
-    begun: Option<Instant>,
+    started: Option<Instant>,
 }
 
 impl Work {
     /// Work of this name, such as `the Python packages`. The announcement is a whole sentence: what is fetched or
     /// built, from where, how large it is, where it is stored, and how to do without it.
     pub(crate) fn new(name: &'static str, announcement: String) -> Self {
-        Self { name, announcement, begun: None }
+        Self { name, announcement, started: None }
     }
 
     /// Runs a command whose work is not done yet. Errors: the last line that it printed.
@@ -35,21 +35,20 @@ impl Work {
         self.follow(command)
     }
 
-    /// Runs a build of cargo, which may have nothing to do: the announcement waits for the first line which says
-    /// otherwise.
+    /// Runs a build of cargo, which is announced when cargo begins to compile: it may have nothing to do.
     pub(crate) fn build(&mut self, command: &mut Command) -> Result<(), String> {
         self.follow(command)
     }
 
     /// Prints that the work is done, if it was announced.
     pub(crate) fn end(self) {
-        if let Some(begun) = self.begun {
-            print(&format!("{}: done after {} s", self.name, begun.elapsed().as_secs()));
+        if let Some(started) = self.started {
+            print(&format!("{}: done after {} s", self.name, started.elapsed().as_secs()));
         }
     }
 
     fn begin(&mut self) -> Instant {
-        *self.begun.get_or_insert_with(|| {
+        *self.started.get_or_insert_with(|| {
             print(&self.announcement);
             Instant::now()
         })
@@ -62,21 +61,26 @@ impl Work {
         child.stdout.take().into_iter().for_each(|output| send_lines(output, sender.clone()));
         child.stderr.take().into_iter().for_each(|output| send_lines(output, sender.clone()));
         drop(sender);
-        let (mut last, mut shown) = (Vec::new(), Instant::now());
+        let (mut last, mut reported) = (Vec::new(), Instant::now());
         loop {
-            match lines.recv_timeout(EVERY.saturating_sub(shown.elapsed())) {
+            match lines.recv_timeout(EVERY.saturating_sub(reported.elapsed())) {
                 Ok(line) if line.trim().is_empty() => {}
                 Ok(line) => {
-                    if !line.trim_start().starts_with("Finished") {
-                        self.begin();
+                    let first = line.split_whitespace().next().unwrap_or_default();
+                    match first {
+                        "Compiling" | "Downloading" => drop(self.begin()),
+                        // By another cargo, which holds the lock of the folder.
+                        "Blocking" => print(&format!("{}: {}", self.name, line.trim())),
+                        _ => {}
                     }
                     last.push(line);
                     last.drain(..last.len().saturating_sub(LAST_LINES));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let seconds = self.begin().elapsed().as_secs();
-                    print(&format!("{}: {seconds} s: {}", self.name, last.last().map_or("", |line| line.trim())));
-                    shown = Instant::now();
+                    let output = last.last().map_or(String::new(), |line| format!(": {}", line.trim()));
+                    print(&format!("{}: {seconds} s{output}", self.name));
+                    reported = Instant::now();
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }

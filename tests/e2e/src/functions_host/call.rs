@@ -1,4 +1,4 @@
-//! What the host sends to its handler for an event: what it makes of what a queue, a topic, a clock or a client brings.
+//! The calls by which the host passes events to its handler: messages of queues and topics, ticks of timers, and requests.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,18 +14,18 @@ use super::files::Trigger;
 pub struct Call {
     /// The function's name.
     pub function: String,
-    /// What is sent.
+    /// The body of the call.
     pub payload: Value,
 }
 
-/// A message as a Storage Queue gives it out.
+/// A message as a Storage Queue returns it.
 #[derive(Debug, Clone)]
 pub struct Queued {
     /// `MessageId`.
     pub id: String,
     /// `PopReceipt`.
     pub receipt: String,
-    /// `MessageText`, as it is stored: in base64, where `messageEncoding` of host.json is not `none`.
+    /// `MessageText`, as it is stored: in base64, unless `messageEncoding` of host.json is `none`.
     pub text: String,
     /// `DequeueCount`, from 1.
     pub dequeue_count: u32,
@@ -33,7 +33,7 @@ pub struct Queued {
     pub inserted: String,
 }
 
-/// A message as a subscription of Service Bus gives it out.
+/// A message as a subscription of Service Bus returns it.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceBusMessage {
     /// `MessageId`.
@@ -54,8 +54,8 @@ pub struct ServiceBusMessage {
     pub properties: Vec<(String, String)>,
 }
 
-/// What is neither bytes nor an object becomes a string that holds JSON.
-fn doubled(value: impl Into<Value>) -> Value {
+/// The host sends a value that is neither bytes nor an object as a string of JSON.
+fn json_string(value: impl Into<Value>) -> Value {
     Value::String(value.into().to_string())
 }
 
@@ -70,63 +70,63 @@ impl Trigger<'_> {
     }
 
     /// The value of a binding for bytes.
-    fn bound(&self, bytes: &[u8]) -> Value {
+    fn binding_value(&self, bytes: &[u8]) -> Value {
         match self.text("dataType") {
             Some("binary") => Value::String(BASE64_STANDARD.encode(bytes)),
-            _ => doubled(String::from_utf8_lossy(bytes)),
+            _ => json_string(String::from_utf8_lossy(bytes)),
         }
     }
 
-    /// A message of a queue. Errors: `InvalidInput` where it is not base64: the host gives such a message up.
+    /// The call for a message of a queue. Errors: `InvalidInput` if it is not base64: the host moves it to the poison queue.
     pub fn queue_message(&self, message: &Queued) -> Result<Call> {
         let bytes = BASE64_STANDARD
             .decode(&message.text)
             .map_err(|_| Error::invalid_input("the message is not base64; the host moves it to the poison queue"))?;
         let inserted = isobar::clock::parse(&message.inserted).map(|time| isobar::clock::to_utc(time).to_rfc3339());
         let mut metadata = json!({
-            "DequeueCount": doubled(message.dequeue_count), "Id": doubled(message.id.as_str()),
+            "DequeueCount": json_string(message.dequeue_count), "Id": json_string(message.id.as_str()),
             "InsertionTime": inserted, "ExpirationTime": inserted, "NextVisibleTime": inserted,
-            "PopReceipt": doubled(message.receipt.as_str()),
+            "PopReceipt": json_string(message.receipt.as_str()),
         });
-        // What is an object is merged into the metadata, and overwrites it.
+        // The fields of an object are merged into the metadata, and overwrite it.
         if self.text("dataType") != Some("binary")
             && let (Ok(Value::Object(fields)), Some(metadata)) =
                 (serde_json::from_slice(&bytes), metadata.as_object_mut())
         {
             let fields = fields.into_iter().filter(|(_, value): &(String, Value)| !value.is_array());
             metadata.extend(
-                fields.map(|(name, value)| if value.is_object() { (name, value) } else { (name, doubled(value)) }),
+                fields.map(|(name, value)| if value.is_object() { (name, value) } else { (name, json_string(value)) }),
             );
         }
-        Ok(self.call(self.bound(&bytes), metadata))
+        Ok(self.call(self.binding_value(&bytes), metadata))
     }
 
-    /// A message of a subscription of Service Bus.
+    /// The call for a message of a subscription of Service Bus.
     pub fn service_bus_message(&self, message: &ServiceBusMessage) -> Call {
         let properties: Map<_, _> = message.properties.iter().map(|(name, it)| (name.clone(), json!(it))).collect();
         let metadata = json!({
-            "MessageId": doubled(message.id.as_str()), "DeliveryCount": doubled(message.delivery_count),
-            "SequenceNumber": doubled(message.sequence), "EnqueuedTimeUtc": message.enqueued.trim_end_matches('Z'),
-            "LockToken": doubled(message.lock.as_str()),
-            "SessionId": message.session.as_deref().map_or(Value::Null, doubled),
+            "MessageId": json_string(message.id.as_str()), "DeliveryCount": json_string(message.delivery_count),
+            "SequenceNumber": json_string(message.sequence), "EnqueuedTimeUtc": message.enqueued.trim_end_matches('Z'),
+            "LockToken": json_string(message.lock.as_str()),
+            "SessionId": message.session.as_deref().map_or(Value::Null, json_string),
             "ApplicationProperties": properties, "UserProperties": properties,
         });
-        self.call(self.bound(&message.body), metadata)
+        self.call(self.binding_value(&message.body), metadata)
     }
 
-    /// A tick of a timer that was due then, as RFC 3339.
+    /// The call for a tick of a timer that was due at this time, as RFC 3339.
     pub fn timer(&self, due: &str) -> Call {
         let status = json!({"Last": "0001-01-01T00:00:00", "Next": due, "LastUpdated": "0001-01-01T00:00:00"});
         let timer = json!({"Schedule": {"AdjustForDST": true}, "ScheduleStatus": status, "IsPastDue": false});
         self.call(timer, json!({}))
     }
 
-    /// `POST /admin/functions/{name}` with this input.
+    /// The call for `POST /admin/functions/{name}` with this input.
     pub fn direct(&self, input: &str) -> Call {
-        self.call(doubled(input), json!({}))
+        self.call(json_string(input), json!({}))
     }
 
-    /// A request over HTTP, where it is not proxied or forwarded.
+    /// The call for an HTTP request, if requests are neither proxied nor forwarded.
     pub fn http(&self, parts: &Parts, body: &[u8]) -> Call {
         let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -138,15 +138,15 @@ impl Trigger<'_> {
         let kind = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let binary = kind.starts_with("application/octet-stream") || kind.starts_with("multipart/");
         let metadata = json!({"Headers": headers, "Query": {}});
-        let mut told = json!({
+        let mut value = json!({
             "Url": format!("http://{host}{path}"), "Method": parts.method.as_str(), "Query": {}, "Headers": headers,
             "Params": {}, "Identities": [],
         });
         if binary {
-            told["Body"] = BASE64_STANDARD.encode(body).into();
+            value["Body"] = BASE64_STANDARD.encode(body).into();
         } else if !body.is_empty() {
-            told["Body"] = String::from_utf8_lossy(body).into();
+            value["Body"] = String::from_utf8_lossy(body).into();
         }
-        self.call(told, metadata)
+        self.call(value, metadata)
     }
 }

@@ -1,4 +1,4 @@
-//! What a deployment puts beside a handler: host.json, and a function.json for each function.
+//! The files that a deployment puts next to a handler: host.json, and a function.json for each function.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 /// host.json, and the function.json of each function, by its name.
 #[derive(Clone)]
 pub struct Files {
-    /// host.json.
+    /// The content of host.json.
     pub host: Value,
-    /// Names of functions, and their function.json.
+    /// The names of functions, with the content of their function.json.
     pub functions: Vec<(String, Value)>,
 }
 
-/// Without names, which are secrets of isobar's apps.
+/// Leaves out the names of functions, which contain secrets.
 impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Files").field("host", &self.host).finish_non_exhaustive()
     }
 }
 
-/// How HTTP comes to the handler.
+/// The way in which HTTP requests reach the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     Proxying,
@@ -29,14 +29,14 @@ pub(super) enum Mode {
     Json,
 }
 
-/// A function, as what triggers it.
+/// A function, by its trigger.
 #[derive(Debug, Clone, Copy)]
 pub struct Trigger<'a> {
-    /// Its name.
+    /// The name of the function.
     pub function: &'a str,
-    /// The binding that triggers it.
+    /// The binding that triggers the function.
     pub binding: &'a Value,
-    /// Of how many bindings.
+    /// The number of its bindings.
     pub bindings: usize,
 }
 
@@ -48,32 +48,33 @@ impl<'a> Trigger<'a> {
         Some(Self { function, binding, bindings: bindings.len() })
     }
 
-    /// What a text of its binding says.
+    /// A string in the binding.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         self.binding[name].as_str()
     }
 }
 
 impl Files {
-    /// All functions.
+    /// The triggers of all functions.
     pub fn triggers(&self) -> impl Iterator<Item = Trigger<'_>> {
         self.functions.iter().filter_map(Trigger::of)
     }
 
-    /// The function whose name is this and a secret, such as `schedule-sweep`. Errors: `NotFound`.
-    pub fn named(&self, plain: &str) -> Result<Trigger<'_>> {
-        let is = |trigger: &Trigger<'_>| trigger.function.rsplit_once('-').is_some_and(|(head, _)| head == plain);
-        self.triggers().find(is).ok_or_else(|| Error::not_found(format!("no function `{plain}`")))
+    /// The function whose name is this prefix, such as `schedule-sweep`, and a secret. Errors: `NotFound`.
+    pub fn named(&self, prefix: &str) -> Result<Trigger<'_>> {
+        let has_prefix =
+            |trigger: &Trigger<'_>| trigger.function.rsplit_once('-').is_some_and(|(head, _)| head == prefix);
+        self.triggers().find(has_prefix).ok_or_else(|| Error::not_found(format!("there is no function `{prefix}-…`")))
     }
 
-    /// The rules that the host starts with. Errors: `Config`.
+    /// Checks the rules of the host for its files. Errors: `Config`.
     pub(super) fn check(&self) -> Result<()> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let is_valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         for function in &self.functions {
             let name = &function.0;
-            let named = name.len() <= 128 && name.starts_with(|c: char| c.is_ascii_alphabetic());
-            if !named || !name.chars().all(fits) || Trigger::of(function).is_none() {
-                return Err(Error::config("a function has no valid name, or not one trigger"));
+            let has_name = name.len() <= 128 && name.starts_with(|c: char| c.is_ascii_alphabetic());
+            if !has_name || !name.chars().all(is_valid) || Trigger::of(function).is_none() {
+                return Err(Error::config("a function has an invalid name, or not exactly one trigger"));
             }
         }
         if self.host["customHandler"]["http"]["routes"].is_array() && !self.functions.is_empty() {
@@ -91,24 +92,24 @@ impl Files {
         }
     }
 
-    /// `functionTimeout`, and 5 minutes without it.
+    /// `functionTimeout`; 5 minutes by default.
     pub(super) fn function_timeout(&self) -> Result<Duration> {
         Ok(time_span(&self.host["functionTimeout"])?.unwrap_or(Duration::from_secs(300)))
     }
 
-    /// How long a handler may take until it answers probes, and 30 s where nothing is said.
+    /// The time within which a handler must respond to probes; 30 s by default.
     pub(super) fn initialization_timeout(&self) -> Result<Duration> {
-        let told = time_span(&self.host["customHandler"]["initializationTimeout"])?;
-        Ok(told.unwrap_or(Duration::from_secs(30)))
+        let timeout = time_span(&self.host["customHandler"]["initializationTimeout"])?;
+        Ok(timeout.unwrap_or(Duration::from_secs(30)))
     }
 }
 
-/// `hh:mm:ss`.
-fn time_span(told: &Value) -> Result<Option<Duration>> {
-    let Some(text) = told.as_str() else { return Ok(None) };
+/// Reads a time of the form `hh:mm:ss`.
+fn time_span(value: &Value) -> Result<Option<Duration>> {
+    let Some(text) = value.as_str() else { return Ok(None) };
     let parts: Option<Vec<u64>> = text.split(':').map(|part| part.parse().ok()).collect();
     match parts.as_deref() {
         Some([hours, minutes, seconds]) => Ok(Some(Duration::from_secs((hours * 60 + minutes) * 60 + seconds))),
-        _ => Err(Error::config(format!("`{text}` is no time span"))),
+        _ => Err(Error::config(format!("`{text}` is not a time of the form hh:mm:ss"))),
     }
 }

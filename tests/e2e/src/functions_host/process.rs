@@ -1,4 +1,4 @@
-//! The handler's process: started, asked, restarted, given up.
+//! The process of the handler: its start, its probes, its restarts.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -20,23 +20,23 @@ use crate::emulators::log;
 /// `WorkerReadyCheckPollingInterval`.
 const POLL: Duration = Duration::from_millis(25);
 
-/// So many failures within this time stop the host.
+/// The number of failures within a time that stops the host.
 const FAILURES: (usize, Duration) = (3, Duration::from_secs(30 * 60));
 
-/// What has become of the handler.
+/// The state of the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It was started, and answers nobody yet.
+    /// It was started, and does not respond yet.
     Starting,
-    /// It answers.
+    /// It responds.
     Running,
     /// It ended with the code 0, and is not started again: invocations fail.
     Exited,
-    /// It failed three times within half an hour, or never answered, and the host stopped itself.
+    /// It failed three times within half an hour, or never responded, and the host stopped.
     Stopped,
 }
 
-/// The handler's process.
+/// The process of the handler.
 #[derive(Debug, Clone)]
 pub(super) struct Process(Arc<Inner>);
 
@@ -47,22 +47,23 @@ struct Inner {
     starts: Mutex<usize>,
     killed: Notify,
     ended: Notify,
-    /// Where it writes what it prints, all its starts behind each other.
+    /// The file for the output of all its runs.
     log: (PathBuf, File),
 }
 
 impl Process {
-    pub(super) async fn start(app: &FunctionApp, patience: Duration) -> Result<Self> {
-        // Free now, and hardly anybody takes it before the handler does.
+    pub(super) async fn start(app: &FunctionApp, timeout: Duration) -> Result<Self> {
+        // Free now; it is unlikely that another process binds it before the handler does.
         let unbound = |source| Error::internal("no port is free").with_source(source);
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(unbound)?;
         let address = listener.local_addr().map_err(unbound)?;
         drop(listener);
         let (state, _) = watch::channel(State::Starting);
         let (starts, killed, ended) = (Mutex::new(0), Notify::new(), Notify::new());
-        let log = log("handler").map_err(|source| Error::internal("the handler has no log").with_source(source))?;
+        let log = log("handler")
+            .map_err(|source| Error::internal("cannot create the log of the handler").with_source(source))?;
         let process = Self(Arc::new(Inner { address, state, starts, killed, ended, log }));
-        tokio::spawn(process.clone().supervise(app.clone(), patience));
+        tokio::spawn(process.clone().supervise(app.clone(), timeout));
         process.ready().await.map(|()| process)
     }
 
@@ -78,7 +79,7 @@ impl Process {
         *self.0.starts.lock()
     }
 
-    /// Not SIGTERM: `Process.Kill`.
+    /// Kills it without SIGTERM, as `Process.Kill` of .NET does.
     pub(super) fn kill(&self) {
         self.0.state.send_replace(State::Starting);
         self.0.killed.notify_one();
@@ -94,18 +95,18 @@ impl Process {
         match state {
             Ok(State::Running) => Ok(()),
             Ok(state) => {
-                let message = format!("the handler is {state:?}, and not running: see {}", self.0.log.0.display());
+                let message = format!("the handler is {state:?}, not running: see {}", self.0.log.0.display());
                 Err(Error::new(ErrorKind::Unavailable, message))
             }
-            Err(_) => Err(Error::new(ErrorKind::Unavailable, "nobody looks after the handler any more")),
+            Err(_) => Err(Error::new(ErrorKind::Unavailable, "the task that runs the handler has ended")),
         }
     }
 
-    async fn supervise(self, app: FunctionApp, patience: Duration) {
+    async fn supervise(self, app: FunctionApp, timeout: Duration) {
         let mut failures: Vec<Instant> = Vec::new();
         loop {
-            let failed = match self.run(&app, patience).await {
-                Ended::Wanted => return,
+            let failed = match self.run(&app, timeout).await {
+                Ended::Stopped => return,
                 Ended::Killed | Ended::Code(Some(200)) => false,
                 Ended::Code(Some(0)) => {
                     self.0.state.send_replace(State::Exited);
@@ -124,16 +125,16 @@ impl Process {
     }
 
     /// Runs the handler once.
-    async fn run(&self, app: &FunctionApp, patience: Duration) -> Ended {
+    async fn run(&self, app: &FunctionApp, timeout: Duration) -> Ended {
         *self.0.starts.lock() += 1;
         let Ok(mut child) = self.spawn(app) else { return Ended::Never };
-        let mut probing = std::pin::pin!(tokio::time::timeout(patience, self.probe()));
+        let mut probing = std::pin::pin!(tokio::time::timeout(timeout, self.probe()));
         let mut live = false;
         loop {
             tokio::select! {
                 code = child.wait() => return Ended::Code(code.ok().and_then(|status| status.code())),
-                answered = &mut probing, if !live => {
-                    if answered.is_err() {
+                probed = &mut probing, if !live => {
+                    if probed.is_err() {
                         let _ = child.kill().await;
                         return Ended::Never;
                     }
@@ -146,7 +147,7 @@ impl Process {
                 }
                 () = self.0.ended.notified() => {
                     let _ = child.kill().await;
-                    return Ended::Wanted;
+                    return Ended::Stopped;
                 }
             }
         }
@@ -172,15 +173,14 @@ impl Process {
             .spawn()
     }
 
-    /// Asks until there is any answer: what .NET's client sends that was given no header.
+    /// Sends requests without further headers, as .NET's client does, until there is any response.
     async fn probe(&self) {
         loop {
             tokio::time::sleep(POLL).await;
             let Ok(mut stream) = TcpStream::connect(self.0.address).await else { continue };
             let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", self.0.address);
-            let mut answer = [0; 1];
-            if stream.write_all(request.as_bytes()).await.is_ok() && stream.read(&mut answer).await.is_ok_and(|n| n > 0)
-            {
+            let mut byte = [0; 1];
+            if stream.write_all(request.as_bytes()).await.is_ok() && stream.read(&mut byte).await.is_ok_and(|n| n > 0) {
                 return;
             }
         }
@@ -191,5 +191,5 @@ enum Ended {
     Code(Option<i32>),
     Killed,
     Never,
-    Wanted,
+    Stopped,
 }

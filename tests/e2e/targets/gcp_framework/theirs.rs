@@ -1,4 +1,4 @@
-//! What a function of the framework sees, in the words of ours.
+//! The input of a function of the framework, in the form in which `ours` reports events.
 
 use http::Request;
 use http_body_util::BodyExt;
@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::events::Event;
 
-/// What the function was given, or the status that refused or failed. What has not the form of a message or an
-/// object's event is left as the function was given it.
+/// The event that the function received, or the status of the response if it failed. An input that is neither a message nor
+/// an event of an object is returned unchanged.
 pub(super) async fn sent(framework: &Framework, signature: &str, event: &Event) -> Answered<Result<Value, u16>> {
     let url = format!("{}{}", framework.endpoint(signature)?, event.path);
     let request = event
@@ -23,13 +23,13 @@ pub(super) async fn sent(framework: &Framework, signature: &str, event: &Event) 
     if status != 200 {
         return Ok(Err(status));
     }
-    let told: Value = serde_json::from_slice(&body)?;
-    let told = &told["told"];
+    let body: Value = serde_json::from_slice(&body)?;
+    let input = &body["input"];
     Ok(Ok(match signature {
-        "event" => of_background(told),
-        _ => of_cloud_event(told),
+        "event" => of_background(input),
+        _ => of_cloud_event(input),
     }
-    .unwrap_or_else(|| told.clone())))
+    .unwrap_or_else(|| input.clone())))
 }
 
 pub(super) async fn send(request: Request<Body>) -> (u16, Vec<u8>) {
@@ -53,10 +53,10 @@ fn of_cloud_event(event: &Value) -> Option<Value> {
     seen_object(&event["data"], change, &event["time"])
 }
 
-/// The context of a background function has what its message or object lacks. What came as a structured event
-/// is not made into one.
-fn of_background(told: &Value) -> Option<Value> {
-    let (data, context) = (&told["data"], &told["context"]);
+/// The context of a background function contains the fields that its message or object lacks. The framework does not convert
+/// a structured event.
+fn of_background(input: &Value) -> Option<Value> {
+    let (data, context) = (&input["data"], &input["context"]);
     let Some(kind) = context["eventType"].as_str() else {
         let mut event = context.as_object()?.clone();
         event.insert("data".to_owned(), data.clone());

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::account::SECRET;
 use crate::backends::{broken, send, told_error, whole};
 use crate::front::not_a_request;
-use crate::functions_host::{Call, Files, FunctionsHost, KEY, Trigger, judge, output};
+use crate::functions_host::{Call, Files, FunctionsHost, KEY, Trigger, output, response_value};
 
 /// A handler, and how it is reached.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Host {
             .header("user-agent", "Azure-Functions-Host/4.1037.0.0")
             .body(Body::from(call.payload.to_string()));
         let answer = whole(handler.handle(request.map_err(not_a_request)?).await).await?;
-        if answer.status().is_success() { judge(&answer) } else { Err(told_error(answer.body())) }
+        if answer.status().is_success() { response_value(&answer) } else { Err(told_error(answer.body())) }
     }
 
     /// A call of a function that is named without its secret. One that there is not is called all the same, to
