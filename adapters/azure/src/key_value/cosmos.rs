@@ -1,9 +1,9 @@
 //! Containers of Cosmos DB, by the REST API for NoSQL.
 //!
-//! A container has the partition key `/p` (version 2) and the default time to live -1, by which items that
-//! say so are deleted; what an item holds is in [`stored`]. Of its index only `/p`, `/s` and `/id` are used:
-//! leaving out `/v/?`, `/b/?` and `/w/?` makes writes cheaper. The account's consistency must be session,
-//! which is the default, or stronger.
+//! A container has the partition key `/p` (version 2) and the default time to live -1, with which only items with
+//! a `ttl` are deleted; [`stored`] describes the items. Queries use only `/p`, `/s` and `/id` of the index:
+//! excluding `/v/?`, `/b/?` and `/w/?` makes writes cheaper. The account's consistency must be session, the default, or
+//! stronger.
 
 mod batch;
 mod counter;
@@ -33,7 +33,7 @@ use request::Container;
 
 pub(crate) use session::Sessions;
 
-/// Tries of what other writes, or throttling, keep from happening.
+/// Attempts of an operation that other writes, or moved partitions, prevent.
 const TRIES: u32 = 10;
 
 /// A container of Cosmos DB.

@@ -1,14 +1,14 @@
-//! Tables in Table Storage: the cheap place, in the storage account that a Functions app has anyway.
+//! Tables in Table Storage: the cheaper service, in the storage account that a Functions app has anyway.
 //!
-//! How a key becomes a row is in [`key`], what a row holds in [`stored`]. What differs from Cosmos DB:
+//! [`key`] describes the key of a row, [`stored`] its content. Differences from Cosmos DB:
 //!
-//! - **No time to live.** An item that has expired is never returned, and stays in the table until it is
-//!   written over or deleted. No read deletes it: a reader may have no right to, or a clock that is wrong.
-//! - **No descending order.** See [`descending`] for what it costs.
-//! - **No addition.** A counter is read and written back; under contention that is slow, but exact.
+//! - **No time to live.** An expired item is never returned, and stays in the table until it is overwritten or deleted.
+//!   No read deletes it: a reader may have no permission, or a wrong clock.
+//! - **No descending order.** See [`descending`] for the cost.
+//! - **No increment.** A counter is read and written back; under contention this is slow, but exact.
 //! - A create that finds a row reads it, to see whether it has expired: `AlreadyExists` costs two requests.
-//! - `get_many` asks for each key by itself, eight at a time: a filter of several keys reads the partition.
-//! - In a transaction, a delete of what is not there costs a second and a third request.
+//! - `get_many` reads each key in a separate request, eight at a time: a filter of several keys reads the partition.
+//! - In a transaction, a delete of an absent item costs a second and a third request.
 //!
 //! Source: <https://learn.microsoft.com/azure/storage/tables/table-storage-design-for-query>.
 
@@ -46,11 +46,11 @@ use request::Requests;
 use service_error::is_absent;
 use stored::Found;
 
-/// Tries of what other writes keep from happening.
+/// Attempts of an operation that other writes prevent.
 const TRIES: u32 = 10;
 
-/// Reads that are under way at once, at most.
-const AT_ONCE: usize = 8;
+/// The most concurrent reads.
+const CONCURRENCY: usize = 8;
 
 /// A table of a storage account.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl TableKeyValue {
         self.clock.now()
     }
 
-    /// The row with this key, also where it has expired.
+    /// The row with this key, also an expired one.
     async fn find(&self, row: &RowKey) -> Result<Option<Found>> {
         match self.requests.read(row).await? {
             Ok(answer) => Found::read(read(answer.body())?).map(Some),
@@ -80,16 +80,16 @@ impl TableKeyValue {
     }
 }
 
-/// Reads an answer. Errors: `Internal`, without its source: the words of serde quote the value.
+/// Reads a response. Errors: `Internal`, without its source: serde's message quotes the value.
 fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Error::internal(format!("Table Storage's answer is not of the expected form at line {line} column {column}"))
+        Error::internal(format!("Table Storage's response is not of the expected form at line {line} column {column}"))
     })
 }
 
 fn busy(key: &Key) -> Error {
-    throttled(format!("other writes of the item at `{key}`, or of its transaction, came first every time"))
+    throttled(format!("other writes of the item at `{key}`, or of its transaction, were first at every attempt"))
 }
 
 #[async_trait]
@@ -101,10 +101,10 @@ impl KeyValue for TableKeyValue {
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
         let mut found: HashMap<&Key, Option<Item>> = keys.iter().map(|key| (key, None)).collect();
-        let asked: Vec<_> = found.keys().copied().collect();
+        let distinct: Vec<_> = found.keys().copied().collect();
         let reads: Vec<_> =
-            asked.into_iter().map(|key| async move { Ok::<_, Error>((key, self.get(key).await?)) }).collect();
-        let items: Vec<_> = stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await?;
+            distinct.into_iter().map(|key| async move { Ok::<_, Error>((key, self.get(key).await?)) }).collect();
+        let items: Vec<_> = stream::iter(reads).buffer_unordered(CONCURRENCY).try_collect().await?;
         found.extend(items);
         Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
     }
@@ -129,9 +129,9 @@ impl KeyValue for TableKeyValue {
         self.transact_items(&writes).await
     }
 
-    /// Read, added to, and written back over what was read. Exact: what lost a race was not written, and what was
-    /// written without an answer is told by the row's `write`. Two requests, and two more for each race that is lost;
-    /// before each, a wait of up to 10 ms that doubles to 640 ms.
+    /// Reads the counter, adds, and replaces the version that was read. Exact: a write that lost a race was not applied,
+    /// and a write whose response was lost is recognized by the row's `write`. Two requests, and two more for each lost
+    /// race; before each, a wait of up to 10 ms that doubles to 640 ms.
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
         for attempt in 0..COUNTER_TRIES {
             if let Some(sum) =
@@ -141,7 +141,7 @@ impl KeyValue for TableKeyValue {
             }
             pause(&*self.clock, attempt).await;
         }
-        let advice = "spread it over several keys, or keep the table in Cosmos DB, which adds by itself";
+        let advice = "spread it over several keys, or place the table in Cosmos DB, which increments on the server";
         Err(lost_races(key, COUNTER_TRIES, advice))
     }
 }

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::key::{check_key, id, partition_header};
 use super::request::{Ask, Success};
 use super::service_error::{Outcome, is_condition, is_contended};
-use super::stored::{Found, REQUEST_BYTES, document, tombstone, version, wanted};
+use super::stored::{Found, REQUEST_BYTES, document, etag_of, tombstone, version};
 use super::{CosmosKeyValue, TRIES};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{
@@ -37,33 +37,33 @@ struct Operation {
     resource_body: Option<Box<RawValue>>,
 }
 
-/// What was looked for, by sort key, and found.
-type Seen = HashMap<String, Option<Found>>;
+/// The stored items by sort key; `None` for an absent one.
+type StoredItems = HashMap<String, Option<Found>>;
 
-/// What became of a transaction that was refused.
+/// The state of a transaction after a service error.
 enum Settled {
-    /// An attempt before, whose answer was lost, was applied.
+    /// An earlier attempt, whose response was lost, was applied.
     Applied(Vec<Option<Version>>),
-    /// It was not, and may be in other words.
-    Seen(Seen),
+    /// It was not applied: try again with other operations for these items.
+    NotApplied(StoredItems),
 }
 
 impl CosmosKeyValue {
-    /// One request, unless a create meets what has expired, or a delete what is absent: those fail a batch,
-    /// so it is looked at, and tried again in other words. Counters are read before, and their sums
-    /// written over what was read: the emulators have no patch in a batch.
+    /// One request, unless a create finds an expired item, or a delete an absent one: these fail the batch, so the items
+    /// are read, and other operations are sent. Counters are read first, and their sums replace the version that was
+    /// read: the emulators do not support patch in a batch.
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
         let mark = unique()?;
         let counters: Vec<_> = writes.iter().filter(|write| write.is_add()).collect();
         let tries = if counters.is_empty() { TRIES } else { COUNTER_TRIES };
         let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
-        let (mut seen, mut lost) = (self.look(counters).await?, false);
+        let (mut stored, mut lost) = (self.read_stored(counters).await?, false);
         for attempt in 0..tries {
             let now = self.clock.now();
-            let puts = self.count(writes, &seen, now).map_err(|error| unknown(error, lost))?;
+            let puts = self.count(writes, &stored, now).map_err(|error| unknown(error, lost))?;
             let operations =
-                puts.iter().map(|write| Operation::of(write, &mark, &seen, now)).collect::<Result<Vec<_>>>();
+                puts.iter().map(|write| Operation::of(write, &mark, &stored, now)).collect::<Result<Vec<_>>>();
             let operations = operations.map_err(|error| unknown(error, lost))?;
             let sent = self.send(&first.key().partition, &operations, safety).await;
             let service_error = match sent.map_err(|error| unknown(error, lost))? {
@@ -73,44 +73,45 @@ impl CosmosKeyValue {
             lost |= service_error.uncertain;
             match self.settle(writes, &mark, service_error, lost).await.map_err(|error| unknown(error, lost))? {
                 Settled::Applied(versions) => return Ok(versions),
-                Settled::Seen(found) => seen = found,
+                Settled::NotApplied(found) => stored = found,
             }
             pause(&*self.clock, attempt).await;
         }
         Err(unknown(throttled("other writes of the same items undid the transaction every time"), lost))
     }
 
-    /// The writes, with each addition as the put of its sum. Errors: `InvalidInput` for what is no counter.
-    fn count<'a>(&self, writes: &'a [Write], seen: &Seen, now: SystemTime) -> Result<Vec<Cow<'a, Write>>> {
-        let stored = |key: &Key| match seen.get(&key.sort) {
+    /// The writes, with each addition as the put of its sum. Errors: `InvalidInput` where the item is not a counter.
+    fn count<'a>(&self, writes: &'a [Write], stored: &StoredItems, now: SystemTime) -> Result<Vec<Cow<'a, Write>>> {
+        let item = |key: &Key| match stored.get(&key.sort) {
             Some(Some(found)) => found.clone().into_item(key.clone(), now),
             _ => Ok(None),
         };
-        with_sums(writes, PROFILE.limits.counter_max_abs, stored)
+        with_sums(writes, PROFILE.limits.counter_max_abs, item)
     }
 
-    /// After a service error. `lost`: may an attempt have been applied? Errors: why it will never be applied.
+    /// Decides what follows a service error. `lost`: an attempt may have been applied. Errors: the reason why the
+    /// transaction will never be applied.
     async fn settle(&self, writes: &[Write], mark: &str, service_error: ServiceError, lost: bool) -> Result<Settled> {
         let adds = writes.iter().any(Write::is_add);
         if adds && !lost && is_contended(&service_error) {
-            return self.look(writes).await.map(Settled::Seen);
+            return self.read_stored(writes).await.map(Settled::NotApplied);
         }
-        let culprit = service_error.write.filter(|_| is_condition(&service_error)).and_then(|at| writes.get(at));
-        let Some(culprit) = culprit else { return Err(service_error.into()) };
-        let is_final = asks_for_a_version(culprit);
+        let failed = service_error.write.filter(|_| is_condition(&service_error)).and_then(|at| writes.get(at));
+        let Some(failed) = failed else { return Err(service_error.into()) };
+        let is_final = asks_for_a_version(failed);
         if is_final && !lost {
-            return Err(changed(culprit.key()));
+            return Err(changed(failed.key()));
         }
-        let found = self.look(writes).await?;
+        let found = self.read_stored(writes).await?;
         let ours = |key: &Key| {
             let marked = found.get(&key.sort)?.as_ref().filter(|found| found.is_marked(mark));
             marked.map(Found::version)
         };
         match applied(writes, mark, &ours) {
             Some(versions) => versions.map(Settled::Applied),
-            None if is_final => Err(changed(culprit.key())),
+            None if is_final => Err(changed(failed.key())),
             None if lost && adds => Err(not_known()),
-            None => Ok(Settled::Seen(found)),
+            None => Ok(Settled::NotApplied(found)),
         }
     }
 
@@ -130,24 +131,24 @@ impl CosmosKeyValue {
         self.container.ask(ask).await
     }
 
-    /// What is stored where these write.
-    async fn look<'a>(&self, writes: impl IntoIterator<Item = &'a Write>) -> Result<Seen> {
+    /// The stored items at the keys of these writes.
+    async fn read_stored<'a>(&self, writes: impl IntoIterator<Item = &'a Write>) -> Result<StoredItems> {
         let keys: Vec<_> = writes.into_iter().map(Write::key).collect();
-        let mut seen: Seen = keys.iter().map(|key| (key.sort.clone(), None)).collect();
+        let mut stored: StoredItems = keys.iter().map(|key| (key.sort.clone(), None)).collect();
         if !keys.is_empty() {
             for found in self.find(&keys).await? {
-                seen.insert(found.key()?.sort, Some(found));
+                stored.insert(found.key()?.sort, Some(found));
             }
         }
-        Ok(seen)
+        Ok(stored)
     }
 }
 
 impl Operation {
-    /// Errors: `AlreadyExists` and `Conflict` where it is known before that a condition does not hold.
-    fn of(write: &Write, mark: &str, seen: &Seen, now: SystemTime) -> Result<Self> {
+    /// The operation of a write. Errors: `AlreadyExists` and `Conflict` where the stored item already violates a condition.
+    fn of(write: &Write, mark: &str, stored: &StoredItems, now: SystemTime) -> Result<Self> {
         let key = write.key();
-        let stored = seen.get(&key.sort);
+        let stored = stored.get(&key.sort);
         let body = |put: &Put| document(put, mark, now);
         match write {
             Write::Put(put) => match (&put.mode, stored) {
@@ -158,22 +159,24 @@ impl Operation {
                 (PutMode::Create, Some(Some(_))) => Err(taken(key)),
                 (PutMode::Create, _) => Self::put("Create", body(put)?),
                 (PutMode::Update(version), _) => {
-                    let etag = wanted(version, now).ok_or_else(|| changed(key))?;
+                    let etag = etag_of(version, now).ok_or_else(|| changed(key))?;
                     Ok(Self::put("Replace", body(put)?)?.over(key, etag))
                 }
                 _ => Err(Error::unknown_variant("PutMode")),
             },
-            // To leave it out would let somebody create the item before the batch is applied.
+            // Without an operation, another client could create the item before the batch is applied.
             Write::Delete { version: None, .. } if matches!(stored, Some(None)) => {
                 Self::put("Upsert", tombstone(key, mark)?)
             }
             Write::Delete { version, .. } => {
                 check_key(key)?;
-                let etag = |version| wanted(version, now).ok_or_else(|| changed(key));
+                let etag = |version| etag_of(version, now).ok_or_else(|| changed(key));
                 let if_match = version.as_ref().map(etag).transpose()?.map(str::to_owned);
                 Ok(Self { operation_type: "Delete", id: Some(id(&key.sort)), if_match, resource_body: None })
             }
-            Write::Add { .. } => Err(Error::internal("an addition has become no put")),
+            Write::Add { .. } => {
+                Err(Error::internal("bug in isobar: an addition was not replaced by a put; please report it"))
+            }
             _ => Err(Error::unknown_variant("Write")),
         }
     }
@@ -188,10 +191,11 @@ impl Operation {
     }
 }
 
-/// The versions of a transaction that was applied. Errors: `Internal`.
+/// The versions from the response of an applied transaction. Errors: `Internal`.
 fn answers(writes: &[Cow<'_, Write>], success: &Success) -> Result<Vec<Option<Version>>> {
     let outcomes: Vec<Outcome> = success.read().map_err(Error::with_outcome_unknown)?;
-    let lacks = || Error::internal("Cosmos DB's answer does not tell of each write").with_outcome_unknown();
+    let lacks =
+        || Error::internal("Cosmos DB's response does not contain an outcome of each write").with_outcome_unknown();
     if writes.len() != outcomes.len() || outcomes.iter().any(|outcome| outcome.status_code >= 400) {
         return Err(lacks());
     }

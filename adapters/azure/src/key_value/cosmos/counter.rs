@@ -1,4 +1,4 @@
-//! Counters: Cosmos DB's own addition, and the cases that it cannot do.
+//! Counters: Cosmos DB's increment, and the cases that it does not support.
 
 use http::Method;
 use isobar_abstraction::clock::to_millis;
@@ -16,8 +16,8 @@ use crate::profile::PROFILE;
 use isobar_rest::attempt::{lost_races, pause, unique, write_back};
 
 impl CosmosKeyValue {
-    /// One request, unless the item is no counter of ours: one that is absent or has expired is begun
-    /// anew, and a number past the limit, which is text, is read, added to and written back.
+    /// One request, unless the item is not stored as a counter: an absent or expired item becomes a new counter, and a
+    /// number past the limit, which is stored as text, is read, added to and written back.
     pub(super) async fn add_item(&self, key: &Key, delta: i64) -> Result<i64> {
         check_key(key)?;
         for attempt in 0..TRIES {
@@ -34,8 +34,8 @@ impl CosmosKeyValue {
         Err(lost_races(key, TRIES, "write it with `add` only"))
     }
 
-    /// `None` where the item is absent, has expired, or is no counter that may be added to. Never repeated
-    /// where it may have been counted: that would count twice. Then the mark may tell that it was.
+    /// `None` where the item is absent, has expired, or is not a counter that can be incremented. Never repeated where it
+    /// may have been applied, which would count twice: then the mark of the stored item may show that it was.
     async fn add_natively(&self, key: &Key, delta: i64) -> Result<Option<i64>> {
         let Some(condition) = condition(delta, PROFILE.limits.counter_max_abs, to_millis(self.clock.now())) else {
             return Ok(None);
@@ -65,8 +65,8 @@ impl CosmosKeyValue {
     }
 }
 
-/// The counters that may be added to: those that live, and stay within the limit. A condition takes no
-/// parameters: only numbers go in, none of them larger than a double keeps. `None` where there are none.
+/// The condition of an increment: the counter has not expired, and stays within the limit. Conditions have no
+/// parameters, so only numbers are inserted, none larger than a double represents. `None` where no counter can fulfil it.
 fn condition(delta: i64, limit: i64, now: u64) -> Option<String> {
     if delta.unsigned_abs() > limit.unsigned_abs() {
         return None;
@@ -80,7 +80,7 @@ fn condition(delta: i64, limit: i64, now: u64) -> Option<String> {
 
 fn sum(success: &Success) -> Result<i64> {
     let sum = success.read::<Found>().ok().and_then(|found| found.counter());
-    let unread = || Error::internal("the counter was added to, but Cosmos DB's answer is no integer");
+    let unread = || Error::internal("the counter was incremented, but Cosmos DB did not return an integer");
     sum.ok_or_else(|| unread().with_outcome_unknown())
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_condition_names_what_can_be_added_to() {
+    fn a_condition_selects_live_counters_within_the_limit() {
         let bounds = |delta| {
             condition(delta, 100, 7)
                 .map(|text| text["FROM c WHERE IS_NUMBER(c.v) AND FLOOR(c.v) = c.v AND ".len()..].to_owned())

@@ -1,16 +1,16 @@
-//! How a key is escaped in Cosmos DB.
+//! The encoding of keys in Cosmos DB.
 //!
-//! An id takes neither `/`, `\`, `?` nor `#`, is never empty, and has at most 1,023 bytes; a sort key of isobar is any
-//! UTF-8, and may be empty. Strings are ordered by UTF-16, in which U+1F600 is before U+FFEE, where isobar
-//! orders by UTF-8 bytes. No one form serves both, so a sort key is escaped twice:
+//! An id contains neither `/`, `\`, `?` nor `#`, is never empty, and has at most 1,023 bytes; a sort key of isobar is any
+//! UTF-8, and may be empty. Cosmos DB orders strings by UTF-16, in which U+1F600 is before U+FFEE; isobar orders by UTF-8
+//! bytes. No single encoding serves both, so a sort key is stored twice:
 //!
-//! - `id` is `s` and its bytes in base64url, which has no character that is forbidden. The `s` keeps the id of an
-//!   empty sort key from being empty.
-//! - `s` has each byte of its UTF-8 as the character of that number: their order by UTF-16 is that of the bytes,
-//!   and ASCII stays readable. Queries and their order go by it.
+//! - `id` is `s` and the bytes in base64url, which has no forbidden character. With the `s`, the id of an empty sort key
+//!   is not empty.
+//! - `s` contains each byte of the UTF-8 as the character with that number: their order by UTF-16 is that of the bytes,
+//!   and ASCII stays readable. Queries compare and order by it.
 //!
-//! A partition is stored as it is. In the header that names it, it is JSON with all but ASCII escaped, as a header
-//! takes nothing else.
+//! A partition is stored unchanged. In its request header it is JSON with everything but ASCII escaped, since a header
+//! contains only ASCII.
 
 use std::fmt::Write as _;
 
@@ -26,18 +26,18 @@ pub(super) fn id(sort: &str) -> String {
     format!("s{}", BASE64_URL_SAFE_NO_PAD.encode(sort))
 }
 
-/// A sort key as `s` has it.
+/// The property `s` of a sort key.
 pub(super) fn stored_sort(sort: &str) -> String {
     sort.bytes().map(char::from).collect()
 }
 
-/// The sort key that was stored, unless this is none that [`stored_sort`] makes.
+/// The sort key of a property `s`; `None` where [`stored_sort`] never returns such a value.
 pub(super) fn sort(stored: &str) -> Option<String> {
     let bytes = stored.chars().map(|character| u8::try_from(character).ok()).collect::<Option<_>>()?;
     String::from_utf8(bytes).ok()
 }
 
-/// `x-ms-documentdb-partitionkey`: a JSON array, in ASCII since it is a header.
+/// The header `x-ms-documentdb-partitionkey`: a JSON array in ASCII.
 pub(super) fn partition_header(partition: &str) -> String {
     let mut header = String::from("[\"");
     let mut units = [0; 2];
@@ -57,7 +57,7 @@ pub(super) fn partition_header(partition: &str) -> String {
     header
 }
 
-/// Errors: `TooLarge` for a key that fits into no id, or no partition key.
+/// Checks the sizes of a key. Errors: `TooLarge`.
 pub(super) fn check_key(key: &Key) -> Result<()> {
     let (size, limit) = (key.partition.len() as u64, PROFILE.limits.partition_bytes);
     if size > limit {
@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// Sort keys in byte order, with all that services forbid.
+    /// Sort keys in byte order, with all characters that services forbid.
     fn sorts() -> Vec<String> {
         let mut sorts: Vec<String> = (0..=0x2FF_u32)
             .chain(0xD7F0..0xE010)
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_one_that_the_service_takes_and_of_one_sort_key() {
+    fn an_id_is_valid_for_the_service_and_unique() {
         let sorts = sorts();
         let ids: std::collections::HashSet<_> = sorts.iter().map(|sort| id(sort)).collect();
         assert_eq!(ids.len(), sorts.len());
@@ -113,8 +113,8 @@ mod tests {
             assert_eq!(sort(&stored_sort(&pair[1])).as_ref(), Some(&pair[1]));
         }
         assert_eq!(stored_sort("2026-01/x"), "2026-01/x");
-        for strange in ["\u{100}", "\u{ff}", "\u{c3}"] {
-            assert_eq!(sort(strange), None, "{strange}");
+        for invalid in ["\u{100}", "\u{ff}", "\u{c3}"] {
+            assert_eq!(sort(invalid), None, "{invalid}");
         }
     }
 

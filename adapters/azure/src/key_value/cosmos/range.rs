@@ -9,28 +9,28 @@ use super::CosmosKeyValue;
 use super::key::stored_sort;
 use super::read::{Feed, Sql};
 
-/// Items that one page is asked for, at most. Cosmos DB ends a page at 4 MB anyway.
-pub(super) const MOST_ITEMS: usize = 1_000;
+/// The most items on one page. Cosmos DB ends a page at 4 MB anyway.
+pub(super) const PAGE_ITEMS: usize = 1_000;
 
 impl CosmosKeyValue {
-    /// One page. Where it ended is told by the last sort key: a continuation would be read by no other
-    /// provider, and one that is a mere count would skip items after a delete.
+    /// One page. Its cursor is the last sort key: another provider could not read a continuation, and one that is a
+    /// count would skip items after a delete.
     pub(super) async fn query_items(&self, range: &QueryRange) -> Result<Items> {
         let sql = sql(range);
-        let most = range.limit.clamp(1, MOST_ITEMS);
+        let limit = range.limit.clamp(1, PAGE_ITEMS);
         let mut after = None;
         loop {
-            let page = self.run(&range.partition, &sql, most, after.as_deref()).await?;
+            let page = self.run(&range.partition, &sql, limit, after.as_deref()).await?;
             let found = page.read::<Feed>()?.items;
             let continuation = page.continuation().map(str::to_owned);
-            // A page may be empty although there is more: the time of one request was used up.
+            // A page may be empty before the end: the time limit of the request was reached.
             if found.is_empty() && continuation.is_some() {
                 after = continuation;
                 continue;
             }
             let now = self.clock.now();
             let mut items = Items::default();
-            let more = continuation.is_some() || found.len() >= most;
+            let more = continuation.is_some() || found.len() >= limit;
             for found in found {
                 let key = found.key()?;
                 items.resume = Some(key.sort.clone()).filter(|_| more);
@@ -45,7 +45,7 @@ fn sql(range: &QueryRange) -> Sql {
     let (from, lower) = match &range.lower {
         Bound::Included(lower) => (">=", lower.as_str()),
         Bound::Excluded(lower) => (">", lower.as_str()),
-        // Of all that may stand in `s`, only strings are compared with one.
+        // The comparison with a string excludes items whose `s` is another type.
         Bound::Unbounded => (">=", ""),
     };
     let (to, upper) = match &range.upper {

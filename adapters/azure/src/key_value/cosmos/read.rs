@@ -17,13 +17,13 @@ use super::request::{Ask, Success};
 use super::service_error::is_absent;
 use super::stored::Found;
 
-/// Keys in one query, at most, so that its text and its answer stay small.
+/// The most keys in one query, so that its text and its response stay small.
 const KEYS: usize = 100;
 
-/// Requests that are under way at once, at most.
-const AT_ONCE: usize = 4;
+/// The most concurrent requests.
+const CONCURRENCY: usize = 4;
 
-/// A query: its text holds no value, only the names of parameters.
+/// A query: its text contains no values, only the names of parameters.
 #[derive(Debug, Serialize)]
 pub(super) struct Sql {
     query: String,
@@ -49,7 +49,7 @@ pub(super) struct Feed {
 }
 
 impl CosmosKeyValue {
-    /// What is stored at a key, whether or not it has expired.
+    /// The stored item at a key, also where it has expired.
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Found>> {
         check_key(key)?;
         let id = id(&key.sort);
@@ -62,7 +62,7 @@ impl CosmosKeyValue {
         }
     }
 
-    /// What is stored at different keys, whether or not it has expired, in no order.
+    /// The stored items at different keys, also expired ones, in any order.
     pub(super) async fn find(&self, keys: &[&Key]) -> Result<Vec<Found>> {
         let mut groups: HashMap<&str, Vec<&str>> = HashMap::new();
         for key in keys {
@@ -73,11 +73,11 @@ impl CosmosKeyValue {
         for (partition, sorts) in &groups {
             lookups.extend(sorts.chunks(KEYS).map(|sorts| self.look_up(partition, sorts).boxed()));
         }
-        let found: Vec<_> = stream::iter(lookups).buffer_unordered(AT_ONCE).try_collect().await?;
+        let found: Vec<_> = stream::iter(lookups).buffer_unordered(CONCURRENCY).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// What is stored at up to 100 keys of a partition, whether or not it has expired.
+    /// The stored items at up to 100 keys of a partition, also expired ones.
     async fn look_up(&self, partition: &str, sorts: &[&str]) -> Result<Vec<Found>> {
         // A read of one item costs a third of a query.
         if let [sort] = sorts {
@@ -102,11 +102,11 @@ impl CosmosKeyValue {
     }
 
     /// One page of a query of one partition.
-    pub(super) async fn run(&self, partition: &str, sql: &Sql, most: usize, after: Option<&str>) -> Result<Success> {
+    pub(super) async fn run(&self, partition: &str, sql: &Sql, limit: usize, after: Option<&str>) -> Result<Success> {
         let mut ask = Ask::items("QueryItems", Method::POST, Safety::Read)
             .with("x-ms-documentdb-isquery", "True")
             .with("x-ms-documentdb-partitionkey", partition_header(partition))
-            .with("x-ms-max-item-count", most.to_string())
+            .with("x-ms-max-item-count", limit.to_string())
             .with_body("application/query+json", serde_json::to_vec(sql)?);
         if let Some(after) = after {
             ask = ask.with("x-ms-continuation", after);

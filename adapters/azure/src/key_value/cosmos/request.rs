@@ -1,4 +1,4 @@
-//! One container of Cosmos DB, request by request.
+//! The requests to one container of Cosmos DB.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::State;
 use crate::config::CosmosAccount;
 use crate::service::AzureService;
 
-/// The version of the REST API that Azure's own clients speak.
+/// The version of the REST API that Azure's clients use.
 const API: HeaderValue = HeaderValue::from_static("2020-07-15");
 
 /// One container.
@@ -30,25 +30,25 @@ pub(super) struct Container {
     session: Arc<Session>,
 }
 
-/// What is asked of a container.
+/// A request to a container.
 pub(super) struct Ask<'a> {
-    /// For spans and errors.
+    /// The name for spans and errors.
     operation: &'static str,
     safety: Safety,
     method: Method,
-    /// `docs` or `pkranges`.
+    /// The resource type: `docs` or `pkranges`.
     resource: &'static str,
     id: Option<&'a str>,
     headers: Vec<(&'static str, String)>,
     body: Bytes,
-    /// Show the session's token: for what reads, be it before it writes.
+    /// Sends the session token: for requests that read, also before they write.
     in_session: bool,
-    /// Leave it to the caller to ask other ranges of partitions.
+    /// Names a partition key range; where it is gone, the caller tries other ranges.
     ranged: bool,
 }
 
 impl<'a> Ask<'a> {
-    /// Of the items of the container.
+    /// A request to the items of the container.
     pub(super) fn items(operation: &'static str, method: Method, safety: Safety) -> Self {
         let in_session = safety == Safety::Read;
         let (headers, body) = (Vec::new(), Bytes::new());
@@ -56,12 +56,12 @@ impl<'a> Ask<'a> {
         Self { operation, safety, method, resource, id, headers, body, in_session, ranged }
     }
 
-    /// Of one item.
+    /// A request to one item.
     pub(super) fn item(operation: &'static str, method: Method, safety: Safety, id: &'a str) -> Self {
         Self { id: Some(id), ..Self::items(operation, method, safety) }
     }
 
-    /// Of the ranges of partitions.
+    /// A request for the partition key ranges.
     pub(super) fn ranges() -> Self {
         Self {
             resource: "pkranges",
@@ -80,13 +80,13 @@ impl<'a> Ask<'a> {
         self.with("content-type", kind)
     }
 
-    /// Shows the session's token although it writes.
+    /// Sends the session token also with a write.
     pub(super) fn in_session(mut self) -> Self {
         self.in_session = true;
         self
     }
 
-    /// Names a range of partitions, which may be gone.
+    /// Marks a request that names a partition key range, which may be gone.
     pub(super) fn ranged(mut self) -> Self {
         self.ranged = true;
         self
@@ -100,12 +100,12 @@ pub(super) struct Success {
 }
 
 impl Success {
-    /// What follows, in a feed that has not ended.
+    /// The continuation of a feed that has more pages.
     pub(super) fn continuation(&self) -> Option<&str> {
         text(&self.headers, "x-ms-continuation").filter(|continuation| !continuation.is_empty())
     }
 
-    /// The ETag of what was written: in the header, or in a body that was not asked for.
+    /// The ETag of a written item: from the header, or from a body, which may be sent although it was not requested.
     /// Errors: `Internal`, with `outcome_unknown`.
     pub(super) fn etag(&self) -> Result<String> {
         #[derive(Deserialize)]
@@ -117,21 +117,21 @@ impl Success {
             return Ok(etag.to_owned());
         }
         let written: Result<Written, _> = serde_json::from_slice(&self.body);
-        let lacks = |_| Error::internal("Cosmos DB's answer to a write has no ETag").with_outcome_unknown();
+        let lacks = |_| Error::internal("Cosmos DB returned no ETag for a write").with_outcome_unknown();
         written.map(|written| written.etag).map_err(lacks)
     }
 
-    /// Reads the body. Errors: `Internal`, without its source: the words of serde quote the value.
+    /// Reads the body. Errors: `Internal`, without its source: serde's message quotes the value.
     pub(super) fn read<'b, T: Deserialize<'b>>(&'b self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            Error::internal(format!("Cosmos DB's answer is not of the expected form at line {line} column {column}"))
+            Error::internal(format!("Cosmos DB's response is not of the expected form at line {line} column {column}"))
         })
     }
 }
 
 impl Container {
-    /// Errors: `Config` for a shared access signature, which Cosmos DB does not know.
+    /// Errors: `Config` for a shared access signature, which Cosmos DB does not support.
     pub(super) fn new(
         state: &Arc<State>,
         account: &CosmosAccount,
@@ -143,7 +143,7 @@ impl Container {
         Ok(Self { service, path, name, session })
     }
 
-    /// The inner result is the service's own. Errors: those of the client and of the credentials.
+    /// Sends a request. The inner error is the service's. Errors: those of the client and of the credentials.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Answered<Success>> {
         let span = debug_span!("cosmos", operation = ask.operation, container = self.name, request_charge = Empty);
         let answered = self.exchange(ask).instrument(span.clone()).await?;

@@ -1,11 +1,11 @@
-//! Scans: segments of the hashes of partition keys, page by page through the ranges that hold them.
+//! Scans: segments of the hashes of partition keys, page by page through the partition key ranges.
 //!
-//! Which range of partitions holds a hash changes when Cosmos DB splits or merges them. So a cursor names
-//! hashes, never ranges, and each page asks anew where they are. What an older range was read up to holds
-//! for each part of it: that is how Azure's own clients go on after a split.
+//! The range of a hash changes when Cosmos DB splits or merges ranges. So a cursor contains hashes, never ranges, and
+//! each page reads the ranges again. A continuation of an older range is valid for each part of it: Azure's clients
+//! continue in the same way after a split.
 //!
-//! The headers are those of Azure's own clients that speak to the gateway as this one does, such as
-//! `azure-cosmos` for Python: a range by its id; a part of one by the id and both ends of the part.
+//! The headers are those of Azure's clients in gateway mode, such as `azure-cosmos` for Python: a whole range by its
+//! id; a part of a range by the id and both bounds of the part.
 
 use std::collections::HashSet;
 
@@ -16,25 +16,25 @@ use isobar_rest::Safety;
 use isobar_rest::attempt::{pause, throttled};
 use serde::{Deserialize, Serialize};
 
-use super::range::MOST_ITEMS;
+use super::range::PAGE_ITEMS;
 use super::read::Feed;
 use super::request::Ask;
 use super::service_error::is_range_gone;
 use super::{CosmosKeyValue, TRIES};
 
-/// Behind the last hash.
+/// The exclusive bound after the last hash.
 const END: &str = "FF";
 
-/// The first hash: an empty header would say as much, if it is not lost on the way.
+/// The first hash: an empty header means the same, but a proxy may drop it.
 const FIRST: &str = "00000000000000000000000000000000";
 
-/// How many hashes there are: the two highest of their 128 bits are 0.
+/// The number of hashes: the two highest of their 128 bits are 0.
 const HASHES: u128 = 1 << 126;
 
-/// Segments of a scan, at most.
+/// The most segments of a scan.
 const MOST_SEGMENTS: u32 = 1_000_000;
 
-/// What is still to be read, in order.
+/// The remaining chunks of a segment, in order.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rest(Vec<Chunk>);
 
@@ -43,19 +43,19 @@ struct Rest(Vec<Chunk>);
 struct Chunk {
     from: String,
     to: String,
-    /// Where the page before ended.
+    /// The continuation of the previous page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<String>,
 }
 
-/// Which hashes a range of partitions holds.
+/// A partition key range: the hashes of one physical partition.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Range {
     id: String,
     min_inclusive: String,
     max_exclusive: String,
-    /// Those that it was split from.
+    /// The ids of the ranges that it was split from.
     #[serde(default)]
     parents: Vec<String>,
 }
@@ -82,10 +82,10 @@ impl Rest {
         Ok(Self(vec![Chunk { from: bound(segment), to: bound(segment + 1), after: None }]))
     }
 
-    /// Errors: `InvalidInput` where it is not one that a page of the same segment gave.
+    /// Reads a cursor. Errors: `InvalidInput` where it is not from a page of the same segment.
     fn parse(text: &str, segment: &ScanSegment) -> Result<Self> {
         let wrong = || {
-            Error::invalid_input("not a cursor of this scan; pass on what the page before gave")
+            Error::invalid_input("not a cursor of this scan: pass the cursor of the previous page")
                 .with_origin(Origin::Request)
         };
         let rest: Self = serde_json::from_str(text).map_err(|_| wrong())?;
@@ -98,9 +98,9 @@ impl Rest {
         if !rest.0.is_empty() && rest.0.iter().all(within) { Ok(rest) } else { Err(wrong()) }
     }
 
-    /// The range that holds the first chunk, which becomes no longer than that. Errors: `Internal`.
+    /// The range of the first chunk, which is split where the range ends. Errors: `Internal`.
     fn route(&mut self, ranges: &[Range]) -> Result<Range> {
-        let lost = || Error::internal("Cosmos DB names no range of partitions that holds what is to be scanned");
+        let lost = || Error::internal("Cosmos DB returned no partition key range for a part of the scan");
         let first = self.0.first_mut().ok_or_else(lost)?;
         let holds = |range: &&Range| range.min_inclusive <= first.from && first.from < range.max_exclusive;
         let range = ranges.iter().find(holds).ok_or_else(lost)?.clone();
@@ -112,7 +112,7 @@ impl Rest {
         Ok(range)
     }
 
-    /// After a page of the first chunk.
+    /// Continues after a page of the first chunk.
     fn advance(&mut self, continuation: Option<&str>) {
         match (self.0.first_mut(), continuation) {
             (Some(first), Some(continuation)) => first.after = Some(continuation.to_owned()),
@@ -123,27 +123,27 @@ impl Rest {
 }
 
 impl CosmosKeyValue {
-    /// One page of one range of partitions; of the first that holds anything.
+    /// One page of the first partition key range that has items.
     pub(super) async fn scan_items(&self, segment: &ScanSegment) -> Result<Items> {
         let mut rest = match &segment.after {
             Some(text) => Rest::parse(text, segment)?,
             None => Rest::of(segment)?,
         };
         let mut ranges = self.ranges().await?;
-        let mut in_vain = 0;
-        while in_vain < TRIES {
+        let mut failures = 0;
+        while failures < TRIES {
             let range = rest.route(&ranges)?;
             match self.scan_chunk(&mut rest, &range, segment.limit).await? {
                 Some(items) if !items.items.is_empty() || rest.0.is_empty() => return Ok(items),
-                Some(_) => in_vain = 0,
+                Some(_) => failures = 0,
                 None => {
-                    in_vain += 1;
-                    pause(&*self.clock, in_vain).await;
+                    failures += 1;
+                    pause(&*self.clock, failures).await;
                     ranges = self.ranges().await?;
                 }
             }
         }
-        Err(throttled("Cosmos DB moved the partitions that are scanned, every time"))
+        Err(throttled("Cosmos DB moved the scanned partitions at every attempt"))
     }
 
     /// `None` where the range is gone.
@@ -152,7 +152,7 @@ impl CosmosKeyValue {
         let mut ask = Ask::items("ReadFeed", Method::GET, Safety::Read)
             .ranged()
             .with("x-ms-documentdb-partitionkeyrangeid", range.id.as_str())
-            .with("x-ms-max-item-count", limit.clamp(1, MOST_ITEMS).to_string());
+            .with("x-ms-max-item-count", limit.clamp(1, PAGE_ITEMS).to_string());
         if chunk.from != range.min_inclusive || chunk.to != range.max_exclusive {
             ask = ask
                 .with("x-ms-start-epk", if chunk.from.is_empty() { FIRST } else { &chunk.from })
@@ -178,7 +178,7 @@ impl CosmosKeyValue {
         Ok(Some(items))
     }
 
-    /// Between two pages a range may be split: then the feed has both the range and its parts.
+    /// All ranges. A range may be split between two pages: then the feed contains both the range and its parts.
     async fn ranges(&self) -> Result<Vec<Range>> {
         let mut ranges = Vec::new();
         let mut after: Option<String> = None;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_split_each_part_goes_on_where_the_whole_ended() {
+    fn after_a_split_each_part_continues_after_the_last_page_of_the_whole() {
         let mut rest = Rest::of(&segment(0, 1)).unwrap();
         assert_eq!(rest.route(&[range("0", "", "FF")]).unwrap().id, "0");
         rest.advance(Some("here"));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_of_another_segment_or_none_is_refused() {
+    fn a_malformed_cursor_or_one_of_another_segment_is_rejected() {
         let second = serde_json::to_string(&Rest::of(&segment(1, 2)).unwrap()).unwrap();
         assert!(Rest::parse(&second, &segment(1, 2)).is_ok());
         for text in

@@ -1,7 +1,7 @@
-//! What the errors of Cosmos DB mean: whether to try again, and what they are to a caller.
+//! The meaning of Cosmos DB's errors: the kind, and whether to try again.
 //!
-//! Source: <https://learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb>; the sub-statuses,
-//! and what of a failed write was surely not done, from Azure's own driver (`azure_data_cosmos_driver` 1.0).
+//! Source: <https://learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb>; the sub-statuses, and
+//! which failed writes were certainly not applied, from Azure's driver (`azure_data_cosmos_driver` 1.0).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::stored::REQUEST_BYTES;
 use crate::config::CosmosAccount;
 use crate::service::{self, Place};
 
-/// What the other writes of a batch are answered when one has failed.
+/// The status of the other writes of a batch when one has failed.
 const FAILED_DEPENDENCY: u16 = 424;
 
 const READ_SESSION: u32 = 1002;
@@ -25,7 +25,7 @@ const WRITE_FORBIDDEN: u32 = 3;
 const NO_ACCOUNT: u32 = 1008;
 const FULL_PARTITION: u32 = 1014;
 
-/// What became of one write of a batch.
+/// The outcome of one write of a batch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Outcome {
@@ -36,7 +36,7 @@ pub(super) struct Outcome {
     retry_after_milliseconds: Option<f64>,
 }
 
-/// A container, as errors say it.
+/// A container, as error messages name it.
 pub(super) fn place(account: &CosmosAccount, container: &str) -> Place {
     let CosmosAccount { endpoint, database, .. } = account;
     let host = endpoint.split("://").last().unwrap_or_default();
@@ -47,26 +47,27 @@ pub(super) fn place(account: &CosmosAccount, container: &str) -> Place {
          {database} --name {container} --partition-key-path /p --partition-key-version 2 --ttl -1`"
     );
     let grant =
-        "give the identity the role `Cosmos DB Built-in Data Contributor` (az cosmosdb sql role assignment create)";
+        "grant the identity the role `Cosmos DB Built-in Data Contributor` (az cosmosdb sql role assignment create)";
     Place { name: format!("container `{container}` of `{database}` at {endpoint}"), create, grant }
 }
 
-/// Reads what was refused, also a write of a batch, which as a whole is answered with 207.
+/// The service error of a response, also of a batch, whose status is 207.
 pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<ServiceError> {
     if answer.status() == StatusCode::MULTI_STATUS {
         return Some(of_batch(answer, place));
     }
     let service_error = service::read(answer)?;
-    let told = number(answer.headers(), "x-ms-substatus").unwrap_or_default() as u32;
-    // The real service says 1003; its emulators only have words.
+    let reported = number(answer.headers(), "x-ms-substatus").unwrap_or_default() as u32;
+    // The service reports 1003; its emulators only have a message.
     let named =
         ["Owner resource", "Container '", "Database '"].iter().any(|words| service_error.message.contains(words));
-    let substatus = if answer.status() == 404 && named { NO_OWNER } else { told };
+    let substatus = if answer.status() == 404 && named { NO_OWNER } else { reported };
     let after = number(answer.headers(), "x-ms-retry-after-ms").and_then(millis);
     Some(known(service_error, answer.status().as_u16(), substatus, after, place))
 }
 
-/// Of requests that name a range of partitions, whose being gone is the caller's to mend.
+/// The service error of a request that names a partition key range; where the range is gone, the caller reads the ranges
+/// again.
 pub(super) fn read_ranged(answer: &Response<Bytes>, place: &Place) -> Option<ServiceError> {
     let service_error = read(answer, place)?;
     Some(if is_range_gone(&service_error) {
@@ -80,8 +81,8 @@ fn of_batch(answer: &Response<Bytes>, place: &Place) -> ServiceError {
     let outcomes: Vec<Outcome> = serde_json::from_slice(answer.body()).unwrap_or_default();
     let failed = |outcome: &Outcome| outcome.status_code >= 400 && outcome.status_code != FAILED_DEPENDENCY;
     let Some((write, outcome)) = outcomes.into_iter().enumerate().find(|(_, outcome)| failed(outcome)) else {
-        // It leaves it open what was done.
-        let service_error = ServiceError::new(answer, "207", "the answer to a transaction tells of no write");
+        // The response leaves open whether the batch was applied.
+        let service_error = ServiceError::new(answer, "207", "the response to a transaction contains no failed write");
         return ServiceError { kind: ErrorKind::Internal, decision: RetryDecision::Failed, ..service_error };
     };
     let mut of_write = answer.clone();
@@ -92,7 +93,7 @@ fn of_batch(answer: &Response<Bytes>, place: &Place) -> ServiceError {
     ServiceError { write: Some(write), ..known(service_error, status, substatus, after.and_then(millis), place) }
 }
 
-/// The table of codes. 410 (the partition moves), 429 and 449 come before anything is done; 503 and 408 leave it open.
+/// The table of codes. With 410 (the partition moves), 429 and 449 nothing was applied; 503 and 408 leave it open.
 fn known(
     service_error: ServiceError,
     status: u16,
@@ -103,35 +104,37 @@ fn known(
     let code = if substatus == 0 { status.to_string() } else { format!("{status}/{substatus}") };
     let (again, moved) = (RetryDecision::Throttled { after }, ErrorKind::Unavailable);
     let (kind, decision, explanation) = match (status, substatus) {
-        (404, READ_SESSION) => (moved, again, "no replica is as far as the last write yet: try again".to_owned()),
-        (400, OTHER_PARTITION) => (
-            ErrorKind::Config,
-            RetryDecision::Final,
-            format!("it has another partition key than `/p`: {}", place.create),
-        ),
+        (404, READ_SESSION) => {
+            (moved, again, "no replica has the last write of this session yet: try again".to_owned())
+        }
+        (400, OTHER_PARTITION) => {
+            (ErrorKind::Config, RetryDecision::Final, format!("its partition key is not `/p`: {}", place.create))
+        }
         (403, FULL_PARTITION) => (
             ErrorKind::TooLarge,
             RetryDecision::Final,
-            "the partition holds 20 GB, the most it can: spread its keys".to_owned(),
+            "the partition has reached its limit of 20 GB: spread its keys over several partitions".to_owned(),
         ),
         (403, WRITE_FORBIDDEN) => (
             moved,
             RetryDecision::Final,
-            "this region of the account takes no writes now: use the account's own endpoint".to_owned(),
+            "this region of the account does not accept writes now: use the account's own endpoint".to_owned(),
         ),
         (403, NO_ACCOUNT) => (moved, RetryDecision::Final, "the account is not in this region now".to_owned()),
         (413, _) => (
             ErrorKind::TooLarge,
             RetryDecision::Final,
-            format!("the request is over {REQUEST_BYTES} bytes, the most that Cosmos DB takes"),
+            format!("the request is larger than {REQUEST_BYTES} bytes, the limit of Cosmos DB"),
         ),
         (410, _) => (moved, again, "the partition is being moved".to_owned()),
         (429, _) => (
             ErrorKind::Throttled,
             again,
-            "the container's throughput is used up: give it more, or slow down".to_owned(),
+            "the container's throughput is used up: raise it, or send fewer requests".to_owned(),
         ),
-        (449, _) => (ErrorKind::Throttled, again, "other writes of the same items are under way".to_owned()),
+        (449, _) => {
+            (ErrorKind::Throttled, again, "other writes of the same items are in progress: try again".to_owned())
+        }
         _ => {
             let service_error = ServiceError { code, ..service_error };
             let activity = text(service_error.answer.headers(), "x-ms-activity-id").unwrap_or_default();
@@ -139,9 +142,9 @@ fn known(
             let ServiceError { code, message, .. } = &service_error;
             let explained = match status {
                 _ if is_absent(&service_error) => format!("{place}: {code}: {message}"),
-                // The message names the address that is blocked, or the action that no role allows.
+                // The message contains the blocked address, or the action that no role allows.
                 403 => format!(
-                    "{place}: {code}: {message}: let the account's firewall pass this machine, or {}",
+                    "{place}: {code}: {message}: allow this machine in the account's firewall, or {}",
                     place.grant
                 ),
                 _ => service::explained(&service_error, place),
@@ -153,22 +156,22 @@ fn known(
     ServiceError { kind, decision, explanation: format!("{place}: {explanation} ({code})"), code, ..service_error }
 }
 
-/// Is what a condition asked for not there, or what it forbade?
+/// Whether a condition of the write does not hold.
 pub(super) fn is_condition(service_error: &ServiceError) -> bool {
     matches!(service_error.status().as_u16(), 409 | 412) || is_absent(service_error)
 }
 
-/// Did another write of the same items come first? Then nothing was done.
+/// Whether another write of the same items was first. Then nothing was applied.
 pub(super) fn is_contended(service_error: &ServiceError) -> bool {
     service_error.status() == 449
 }
 
-/// Is the range of partitions that was named no longer there?
+/// Whether the partition key range in the request is gone.
 pub(super) fn is_range_gone(service_error: &ServiceError) -> bool {
     service_error.status() == 410
 }
 
-/// There is no such item, but a container.
+/// Whether the item is absent, in a container that exists.
 pub(super) fn is_absent(service_error: &ServiceError) -> bool {
     service_error.status() == 404 && !["404/1002", "404/1003"].contains(&service_error.code.as_str())
 }

@@ -1,8 +1,7 @@
-//! Session tokens: what makes a writer read its own writes.
+//! Session tokens, by which a client reads its own writes.
 //!
-//! Cosmos DB answers each request with how far the replica was that served it, one token for each range
-//! of partitions. A read that shows the newest token it was given is served by a replica that is at
-//! least as far, or refused with 404/1002.
+//! Each response of Cosmos DB contains the progress of the replica that served it, one token for each partition key
+//! range. A read with the newest token is served by a replica with at least that progress, or fails with 404/1002.
 //! Source: <https://learn.microsoft.com/azure/cosmos-db/consistency-levels#session-consistency>.
 
 use std::collections::BTreeMap;
@@ -22,7 +21,7 @@ pub(super) struct Session(Mutex<BTreeMap<String, Token>>);
 pub(crate) struct Sessions(Mutex<BTreeMap<String, Arc<Session>>>);
 
 impl Sessions {
-    /// That of a container: one, however often it is opened.
+    /// The session of a container, shared by all its handles.
     pub(super) fn of(&self, account: &CosmosAccount, container: &str) -> Arc<Session> {
         let place = format!("{} {} {container}", account.endpoint, account.database);
         Arc::clone(self.0.lock().entry(place).or_default())
@@ -36,28 +35,28 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Remembers what an answer told. Text of another form is let be.
-    pub(super) fn learn(&self, told: &str) {
-        for part in told.split(',') {
+    /// Stores the tokens of a response. Malformed tokens are ignored.
+    pub(super) fn learn(&self, header: &str) {
+        for part in header.split(',') {
             let Some((range, token)) = part.trim().split_once(':') else { continue };
             let Some(token) = Token::parse(token) else { continue };
-            let mut known = self.0.lock();
-            match known.get_mut(range) {
-                Some(known) => known.merge(token),
-                None => drop(known.insert(range.to_owned(), token)),
+            let mut tokens = self.0.lock();
+            match tokens.get_mut(range) {
+                Some(stored) => stored.merge(token),
+                None => drop(tokens.insert(range.to_owned(), token)),
             }
         }
     }
 
-    /// What to show with a read; `None` before the first answer.
+    /// The token to send with a read; `None` before the first response.
     pub(super) fn token(&self) -> Option<String> {
-        let known = self.0.lock();
-        let parts: Vec<_> = known.iter().map(|(range, token)| format!("{range}:{token}")).collect();
+        let tokens = self.0.lock();
+        let parts: Vec<_> = tokens.iter().map(|(range, token)| format!("{range}:{token}")).collect();
         (!parts.is_empty()).then(|| parts.join(","))
     }
 }
 
-/// How far a range is: `version#global#region=local#…`, or a bare number in the older form.
+/// The progress of a range: `version#global#region=local#…`, or a bare number in the older form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Token {
     version: Option<i64>,
@@ -80,16 +79,16 @@ impl Token {
         Some(Self { version: Some(first), global: global.parse().ok()?, regions })
     }
 
-    /// Becomes the newer of both. A version changes when regions are added or removed: then the token of
-    /// the higher one says which regions there are.
+    /// Becomes the newer of both. The version changes when regions are added or removed: then the token with the higher
+    /// version determines the regions.
     fn merge(&mut self, other: Self) {
         let (mut newer, older) =
             if other.version >= self.version { (other, self.clone()) } else { (self.clone(), other) };
         if newer.version == older.version {
             newer.global = newer.global.max(older.global);
             for (region, local) in older.regions {
-                let known = newer.regions.entry(region).or_insert(local);
-                *known = local.max(*known);
+                let newest = newer.regions.entry(region).or_insert(local);
+                *newest = local.max(*newest);
             }
         } else {
             for (region, local) in &mut newer.regions {
@@ -114,14 +113,14 @@ impl fmt::Display for Token {
 mod tests {
     use super::*;
 
-    fn after(told: &[&str]) -> Option<String> {
+    fn after(headers: &[&str]) -> Option<String> {
         let session = Session::default();
-        told.iter().for_each(|told| session.learn(told));
+        headers.iter().for_each(|header| session.learn(header));
         session.token()
     }
 
     #[test]
-    fn the_newest_token_of_each_range_is_shown() {
+    fn the_newest_token_of_each_range_is_sent() {
         assert_eq!(after(&[]), None);
         assert_eq!(after(&["3:0#1#0=1"]).as_deref(), Some("3:0#1#0=1"));
         assert_eq!(after(&["0:1#7#0=5", "0:1#9#0=4"]).as_deref(), Some("0:1#9#0=5"));
@@ -132,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_version_says_which_regions_there_are() {
+    fn the_higher_version_determines_the_regions() {
         assert_eq!(after(&["0:1#9#0=5#1=8", "0:2#7#0=4"]).as_deref(), Some("0:2#7#0=5"));
         assert_eq!(after(&["0:2#7#0=4", "0:1#9#0=5#1=8"]).as_deref(), Some("0:2#7#0=5"));
     }
 
     #[test]
-    fn what_is_no_token_changes_nothing() {
+    fn a_malformed_token_changes_nothing() {
         assert_eq!(after(&["", ",", "0", "0:", "0:x", "0:1#", "0:1#2#3", "0:1#2#a=b"]), None);
         assert_eq!(after(&["0:1#2", "0:x#9"]).as_deref(), Some("0:1#2"));
     }

@@ -1,18 +1,18 @@
-//! What an item is in Cosmos DB.
+//! The format of an item in Cosmos DB.
 //!
-//! | property | what it is |
+//! | property | meaning |
 //! |---|---|
-//! | `id` | the sort key, escaped for an id: see [`key`](super::key) |
-//! | `p` | the partition, as it is: the partition key of the container |
-//! | `s` | the sort key, escaped for its order: see [`key`](super::key) |
+//! | `id` | the sort key, encoded for an id: see [`key`](super::key) |
+//! | `p` | the partition, unchanged: the partition key of the container |
+//! | `s` | the sort key, encoded for its order: see [`key`](super::key) |
 //! | `v` | the value: a number for a counter, else readable text |
-//! | `b` | the value in base64, where it is not readable, instead of `v` |
-//! | `w` | 128 random bits, new with each write: by it a write whose answer was lost is known again |
-//! | `x` | when it expires, in milliseconds since 1970 |
-//! | `ttl` | how many seconds after the write Cosmos DB deletes it: rounded up, and one more |
+//! | `b` | the value in base64 where it is not readable, instead of `v` |
+//! | `w` | 128 random bits, new with each write: they identify a write whose response was lost |
+//! | `x` | the expiry, in milliseconds since 1970 |
+//! | `ttl` | the seconds after the write after which Cosmos DB deletes the item: rounded up, plus one |
 //!
-//! Other properties are left alone by reads, and are gone after a put. An item that somebody else wrote needs
-//! `id`, `p` and `s` as above, and `v` or `b`; only its `x` is an expiry.
+//! Reads ignore other properties, and a put removes them. An item of another writer needs `id`, `p` and `s` as above,
+//! and `v` or `b`; its expiry is only its `x`.
 
 use std::time::SystemTime;
 
@@ -31,10 +31,10 @@ use crate::profile::PROFILE;
 /// The largest item, and the largest request. Source: "Azure Cosmos DB service quotas".
 pub(super) const REQUEST_BYTES: u64 = 2_097_152;
 
-/// The longest text, as JSON has it, that is stored as it is; base64 is shorter than what is longer.
+/// The longest text, in its JSON form, that is stored as text; of a longer one the base64 is shorter.
 const TEXT_BYTES: usize = 2_000_000;
 
-/// What Cosmos DB adds to an item: `_rid`, `_self`, `_etag`, `_attachments`, `_ts`.
+/// The size of the properties that Cosmos DB adds to an item: `_rid`, `_self`, `_etag`, `_attachments`, `_ts`.
 const SYSTEM_BYTES: u64 = 400;
 
 /// An item as it is sent.
@@ -62,8 +62,8 @@ enum Readable<'a> {
 }
 
 impl<'a> Readable<'a> {
-    /// Text with control characters is not readable anyway, and would be six times as long in JSON. A number
-    /// past the limit of counters would lose digits: Cosmos DB keeps numbers as doubles.
+    /// The readable form of a value. Text with control characters is not readable, and would be six times as long in
+    /// JSON. A number past the limit of counters is text, since it would lose digits: Cosmos DB stores numbers as doubles.
     fn of(value: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?;
         let within = |number: &i64| number.unsigned_abs() <= PROFILE.limits.counter_max_abs.unsigned_abs();
@@ -94,7 +94,7 @@ pub(super) fn document(put: &Put, mark: &str, now: SystemTime) -> Result<String>
     }
 }
 
-/// An item that has expired long ago: in a transaction it stands for the delete of what is not there.
+/// An item that expired long ago: in a transaction it replaces the delete of an absent item.
 pub(super) fn tombstone(key: &Key, mark: &str) -> Result<String> {
     check_key(key)?;
     let (id, s) = (id(&key.sort), stored_sort(&key.sort));
@@ -102,15 +102,15 @@ pub(super) fn tombstone(key: &Key, mark: &str) -> Result<String> {
     Ok(serde_json::to_string(&Document { id, p: &key.partition, s, v, b: None, w: mark, x, ttl: Some(1) })?)
 }
 
-/// `ttl`, which counts from `_ts`, the second in which the item was written: one more, or it would be gone
-/// up to a second too early. None where the item outlives what it can say.
+/// The property `ttl`, which counts from `_ts`, the second of the write: plus one, or the item would be deleted up to a
+/// second too early. `None` where the lifetime is longer than `ttl` can represent.
 /// Source: <https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live>.
 fn seconds(expires: u64, now: SystemTime) -> Option<i32> {
     let seconds = expires.saturating_sub(to_millis(now)).div_ceil(1_000) + 1;
     i32::try_from(seconds).ok()
 }
 
-/// An item as it is read, by whomever it was written.
+/// An item as it is read, whichever client wrote it.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Found {
     p: Option<Value>,
@@ -124,33 +124,33 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// The key. Errors: `Config` where the container has other keys, `Internal` where isobar makes no such
-    /// sort key.
+    /// The key. Errors: `Config` where the container has items without isobar's keys, `Internal` where isobar never
+    /// writes such a sort key.
     pub(super) fn key(&self) -> Result<Key> {
         let (Some(partition), Some(stored)) = (text(&self.p), text(&self.s)) else {
-            return Err(Error::config("an item has no text in `p` or `s`; isobar needs a container of its own"));
+            return Err(Error::config("an item has no text in `p` or `s`: use a separate container for isobar"));
         };
         let partition = partition.to_owned();
         match sort(stored) {
             Some(sort) => Ok(Key { partition, sort }),
             None => {
                 let key = Key { partition, sort: stored.to_owned() };
-                Err(strange(&key, "isobar would write its `s` in another way"))
+                Err(malformed(&key, "isobar never writes such an `s`"))
             }
         }
     }
 
-    /// Errors: `Internal` where there is none.
+    /// The ETag. Errors: `Internal` without one.
     pub(super) fn etag(&self) -> Result<&str> {
-        self.etag.as_deref().ok_or_else(|| Error::internal("Cosmos DB's answer has an item without its ETag"))
+        self.etag.as_deref().ok_or_else(|| Error::internal("Cosmos DB returned an item without its ETag"))
     }
 
-    /// Errors: `Internal` where there is no ETag.
+    /// The version. Errors: `Internal` without an ETag.
     pub(super) fn version(&self) -> Result<Version> {
         Ok(version(self.etag()?, self.expires()))
     }
 
-    /// Was it written by the write with this mark?
+    /// Whether the write with this mark wrote it.
     pub(super) fn is_marked(&self, mark: &str) -> bool {
         text(&self.w) == Some(mark)
     }
@@ -159,7 +159,7 @@ impl Found {
         self.expires().is_some_and(|expires| expires <= to_millis(now))
     }
 
-    /// A fraction, which isobar does not write, is rounded up.
+    /// The expiry. A fraction, which isobar does not write, is rounded up.
     fn expires(&self) -> Option<u64> {
         let x = self.x.as_ref()?;
         x.as_u64().or_else(|| x.as_f64().map(|x| x.ceil() as u64))
@@ -173,7 +173,7 @@ impl Found {
         }
     }
 
-    /// The item at `key`, unless it has expired. Errors: `Internal` where there is no value in it.
+    /// The item at `key`; `None` where it has expired. Errors: `Internal` without a value.
     pub(super) fn into_item(self, key: Key, now: SystemTime) -> Result<Option<Item>> {
         if self.has_expired(now) {
             return Ok(None);
@@ -185,7 +185,7 @@ impl Found {
             (_, Some(base64)) => BASE64_STANDARD.decode(base64).ok().map(Bytes::from),
             (_, None) => None,
         };
-        let value = value.ok_or_else(|| strange(&key, "it has no text or number in `v`, and no base64 in `b`"))?;
+        let value = value.ok_or_else(|| malformed(&key, "it has no text or number in `v`, and no base64 in `b`"))?;
         Ok(Some(Item::new(key, value, version).with_expires_at(expires_at)))
     }
 }
@@ -194,7 +194,7 @@ fn text(value: &Option<Value>) -> Option<&str> {
     value.as_ref().and_then(Value::as_str)
 }
 
-/// A number as isobar writes it: the service may say `6.0` after an addition.
+/// A number as isobar writes it: the service may return `6.0` after an increment.
 fn digits(number: &Number) -> String {
     let limit = PROFILE.limits.counter_max_abs as f64;
     match number.as_f64() {
@@ -203,12 +203,12 @@ fn digits(number: &Number) -> String {
     }
 }
 
-fn strange(key: &Key, why: &str) -> Error {
-    Error::internal(format!("the item at `{key}` is not one that isobar reads: {why}"))
+fn malformed(key: &Key, why: &str) -> Error {
+    Error::internal(format!("the item at `{key}` does not have isobar's format: {why}"))
 }
 
-/// The version of a write: its ETag; and where the item expires, `@` and when. An ETag alone would still
-/// match what has expired but lies there yet, and asking first would cost each update another request.
+/// The version of a write: its ETag, and for an item with an expiry `@` and the expiry. An ETag alone would still match
+/// an expired item that is not deleted yet, and a read before each update would cost another request.
 pub(super) fn version(etag: &str, expires: Option<u64>) -> Version {
     match expires {
         Some(expires) => Version::new(format!("{etag}@{expires}")),
@@ -216,9 +216,9 @@ pub(super) fn version(etag: &str, expires: Option<u64>) -> Version {
     }
 }
 
-/// The ETag that a version asks for, unless nothing that lives can have it: what is no ETag of one write,
-/// such as `*`, must not reach the service.
-pub(super) fn wanted(version: &Version, now: SystemTime) -> Option<&str> {
+/// The ETag in a version; `None` where no live item can have it. Text that is not the ETag of one write, such as `*`,
+/// must not reach the service.
+pub(super) fn etag_of(version: &Version, now: SystemTime) -> Option<&str> {
     let (etag, expires) = match version.as_str().rsplit_once('@') {
         Some((etag, expires)) => (etag, Some(expires.parse::<u64>().ok()?)),
         None => (version.as_str(), None),

@@ -1,5 +1,5 @@
-//! What emulators do not show: throttling, lost answers, and what exactly is asked.
-#![allow(clippy::needless_pass_by_value, reason = "what a test makes in place reads better without `&`")]
+//! Cases that emulators do not have: throttling, lost responses, and the exact requests.
+#![allow(clippy::needless_pass_by_value, reason = "values that a test builds in place read better without `&`")]
 
 mod charge;
 mod lost;
@@ -22,12 +22,12 @@ use crate::config::Placed;
 use crate::{AzureConfig, AzureProvider};
 use isobar_testkit::Double;
 
-/// Where the clock stands, in milliseconds.
+/// The time of the clock, in milliseconds.
 const NOW: u64 = 1_767_225_600_250;
 
 const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
 
-/// A container in a Cosmos DB that answers what a test says.
+/// A container in a Cosmos DB whose responses a test defines.
 struct Scene {
     double: Double,
     table: CosmosKeyValue,
@@ -57,7 +57,7 @@ impl Scene {
         Self { double, table: CosmosKeyValue::new(&state, &Sessions::default(), &account, container).unwrap() }
     }
 
-    /// One answer after the other; the last for ever.
+    /// Returns one response after the other, then repeats the last one.
     async fn script(answers: impl Into<Vec<Answer>>) -> Self {
         let answers = answers.into();
         let count = Mutex::new(0);
@@ -82,7 +82,7 @@ impl Scene {
         self.double.request(place, |request| serde_json::from_slice(request.body()).unwrap())
     }
 
-    /// What the last write called itself.
+    /// The mark in a write.
     fn mark_of(request: &Request<Bytes>) -> Value {
         let body: Value = serde_json::from_slice(request.body()).unwrap();
         match &body {

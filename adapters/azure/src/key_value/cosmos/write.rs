@@ -9,7 +9,7 @@ use isobar_rest::{Answered, Safety, unknown};
 use super::key::{check_key, id, partition_header};
 use super::request::Ask;
 use super::service_error::{is_absent, is_condition};
-use super::stored::{document, version, wanted};
+use super::stored::{document, etag_of, version};
 use super::{CosmosKeyValue, TRIES};
 use isobar_rest::attempt::{changed, pause, taken, throttled, unique};
 
@@ -18,11 +18,11 @@ use isobar_rest::attempt::{changed, pause, taken, throttled, unique};
 enum Way<'a> {
     Upsert,
     Create,
-    /// Over the write with this ETag. An upsert with `If-Match` would create what is absent.
+    /// Replaces the version with this ETag. An upsert with `If-Match` would create an absent item.
     Replace(&'a str),
 }
 
-/// A put, ready to be sent.
+/// A put with its JSON.
 struct Prepared<'a> {
     put: &'a Put,
     mark: String,
@@ -36,7 +36,7 @@ impl Prepared<'_> {
 }
 
 impl CosmosKeyValue {
-    /// Repeated as often as it takes: the mark tells our own write from all others.
+    /// Puts an item. It may be repeated: the mark distinguishes this write from all others.
     pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
         let mark = unique()?;
         let document = document(put, &mark, self.clock.now())?;
@@ -68,7 +68,7 @@ impl CosmosKeyValue {
         }
     }
 
-    /// What has expired counts as absent, so it is written over.
+    /// Creates an item. An expired one counts as absent and is replaced.
     async fn create(&self, prepared: &Prepared<'_>) -> Result<Version> {
         let key = &prepared.put.key;
         let mut uncertain = false;
@@ -99,12 +99,12 @@ impl CosmosKeyValue {
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(unknown(throttled("other writes of the same item were faster every time"), uncertain))
+        Err(unknown(throttled("other writes of the same item were first at every attempt"), uncertain))
     }
 
     async fn update(&self, prepared: &Prepared<'_>, version: &Version) -> Result<Version> {
         let key = &prepared.put.key;
-        let Some(etag) = wanted(version, self.clock.now()) else { return Err(changed(key)) };
+        let Some(etag) = etag_of(version, self.clock.now()) else { return Err(changed(key)) };
         let service_error = match self.write(prepared, Way::Replace(etag)).await? {
             Ok(version) => return Ok(version),
             Err(service_error) if is_condition(&service_error) => service_error,
@@ -126,7 +126,7 @@ impl CosmosKeyValue {
         let mut ask = Ask::item("DeleteItem", Method::DELETE, Safety::Idempotent, &id)
             .with("x-ms-documentdb-partitionkey", partition_header(&key.partition));
         if let Some(version) = version {
-            let Some(etag) = wanted(version, self.clock.now()) else { return Err(changed(key)) };
+            let Some(etag) = etag_of(version, self.clock.now()) else { return Err(changed(key)) };
             ask = ask.with("if-match", etag);
         }
         match self.container.ask(ask).await? {

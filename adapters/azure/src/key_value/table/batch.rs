@@ -1,4 +1,4 @@
-//! Entity group transactions on the wire: a `multipart/mixed` of whole HTTP requests, and the answer.
+//! The wire format of entity group transactions: a `multipart/mixed` of HTTP requests, and the response.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions>.
 
@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::change::{ACCEPT, Change, VERSION_OF_DATA};
 
-/// The body of a transaction. `boundary` must not stand in any of the entities.
+/// The body of a transaction. No entity may contain `boundary`.
 pub(super) fn body(boundary: &str, changes: &[Change], url: impl Fn(&Change) -> String) -> Vec<u8> {
     let mut body =
         format!("--batch_{boundary}\r\nContent-Type: multipart/mixed; boundary=changeset_{boundary}\r\n\r\n")
@@ -32,7 +32,7 @@ pub(super) fn body(boundary: &str, changes: &[Change], url: impl Fn(&Change) -> 
     body
 }
 
-/// What was answered to one write, or to all of them where one failed.
+/// The response to one write, or to all of them where one failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) status: StatusCode,
@@ -40,7 +40,7 @@ pub(super) struct Part {
     pub(super) body: String,
 }
 
-/// The answers that a transaction's answer is made of.
+/// The parts of the response to a transaction.
 pub(super) fn parts(body: &[u8]) -> Vec<Part> {
     let text = String::from_utf8_lossy(body);
     let mut lines = text.lines();

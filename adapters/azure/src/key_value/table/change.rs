@@ -1,4 +1,4 @@
-//! One write as it is sent, alone or in a transaction.
+//! The request of one write, alone or in a transaction.
 
 use bytes::Bytes;
 use http::Method;
@@ -12,7 +12,7 @@ pub(super) const VERSION_OF_DATA: &str = "3.0;NetFx";
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub(super) method: Method,
-    /// Which row; the entity says it where one is inserted.
+    /// The row; `None` for an insert, whose entity contains the key.
     pub(super) row: Option<RowKey>,
     if_match: Option<String>,
     /// Empty for a delete.
@@ -20,22 +20,22 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Only where there is no row.
+    /// Inserts a row where none exists.
     pub(super) fn insert(entity: Bytes) -> Self {
         Self { method: Method::POST, row: None, if_match: None, entity }
     }
 
-    /// Whatever is there.
+    /// Inserts or replaces a row.
     pub(super) fn upsert(row: RowKey, entity: Bytes) -> Self {
         Self { method: Method::PUT, row: Some(row), if_match: None, entity }
     }
 
-    /// Only over this version.
+    /// Replaces a row of this version.
     pub(super) fn replace(row: RowKey, etag: &str, entity: Bytes) -> Self {
         Self { if_match: Some(etag.to_owned()), ..Self::upsert(row, entity) }
     }
 
-    /// Only this version; `*` is any.
+    /// Deletes a row of this version; `*` is any.
     pub(super) fn delete(row: RowKey, etag: &str) -> Self {
         Self { method: Method::DELETE, row: Some(row), if_match: Some(etag.to_owned()), entity: Bytes::new() }
     }

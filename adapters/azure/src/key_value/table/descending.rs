@@ -1,12 +1,11 @@
-//! Queries in descending order, which the service does not have: it answers in ascending order only.
+//! Queries in descending order, which the service does not support: it returns rows in ascending order only.
 //!
-//! What a query costs: one request where 1,000 items are asked for and the range has no more rows than
-//! that; two, the first for keys alone, where fewer are asked for and the range has no more than 100 rows,
-//! or than are asked for. In a larger range its upper end is looked for, by requests for the first 100 to
-//! 1,000 keys behind a place that halves what is still possible: how many depends on how the keys are
-//! made, some three to eight for each character in which the last ones differ from those before, and not
-//! on how many there are. Of keys `event-0000001` …, 23 requests find the last of 30,000 and 30 those of
-//! 200,000, where to read the range would take 200. Past items that have expired it goes on.
+//! The cost of a query: one request for a limit of 1,000 items where the range has no more rows than that; two, the
+//! first for keys only, for a lower limit where the range has no more than 100 rows, or no more than the limit. In a
+//! larger range a binary search finds the upper end, by requests for the first 100 to 1,000 keys after the middle of the
+//! remaining interval. Their number depends on the form of the keys, about three to eight for each character in which the
+//! last keys differ from those before, not on the number of keys. With keys `event-0000001` …, 23 requests find the
+//! last of 30,000 and 30 those of 200,000, where reading the range would need 200. Expired items are skipped.
 
 use std::ops::Bound;
 
@@ -16,39 +15,39 @@ use isobar_abstraction::driver::key_value::{Items, QueryRange};
 use super::TableKeyValue;
 use super::range::{MOST_ROWS, Rows, bytes, filter};
 
-/// Keys of one look, at least.
+/// The fewest keys in one request of the search.
 const LEAST_KEYS: usize = 100;
 
 /// The longest sort key.
 const SORT_BYTES: usize = 512;
 
-/// No byte of UTF-8 is as large.
+/// A number above all bytes of UTF-8.
 const PAST_BYTES: u16 = 0xF5;
 
 const KEYS: &str = "PartitionKey,RowKey,expires";
 
 type End = Bound<Vec<u8>>;
 
-/// A key that was looked at.
-struct Seen {
+/// A key that the search has read.
+struct FoundKey {
     sort: String,
     live: bool,
 }
 
-/// The rows from one end up to where the part above begins.
+/// The rows from one bound up to the start of the next higher part.
 struct Part {
     from: End,
-    /// Are there probably more than one look shows?
+    /// Whether there are probably more rows than one request returns.
     dense: bool,
-    /// Something is known to lie behind all keys that begin as `from` does, for so many bytes.
+    /// The length of the prefix of `from` that a later key is known not to share.
     beyond: usize,
 }
 
-/// The upper end of a range, as far as it was looked at.
+/// The upper end of a range, as far as the search has read it.
 #[derive(Default)]
 struct Tail {
-    /// In descending order.
-    seen: Vec<Seen>,
+    /// The keys in descending order.
+    keys: Vec<FoundKey>,
     live: usize,
     more: bool,
 }
@@ -59,12 +58,12 @@ impl TableKeyValue {
             let all = filter(range, &bytes(&range.lower), &bytes(&range.upper));
             let Rows { rows, next } = self.rows(&all, MOST_ROWS, "", None).await?;
             if next.is_none() {
-                return self.turned(rows, usize::MAX);
+                return self.reversed(rows, usize::MAX);
             }
         }
         let tail = self.tail(range).await?;
-        let (Some(highest), Some(lowest)) = (tail.seen.first(), tail.seen.last()) else { return Ok(Items::default()) };
-        let end = |seen: &Seen| Bound::Included(seen.sort.clone().into_bytes());
+        let (Some(highest), Some(lowest)) = (tail.keys.first(), tail.keys.last()) else { return Ok(Items::default()) };
+        let end = |key: &FoundKey| Bound::Included(key.sort.clone().into_bytes());
         let filter = filter(range, &end(lowest), &end(highest));
         let mut rows = Vec::new();
         let mut token = None;
@@ -76,15 +75,15 @@ impl TableKeyValue {
                 break;
             }
         }
-        let mut items = self.turned(rows, range.limit)?;
+        let mut items = self.reversed(rows, range.limit)?;
         if items.resume.is_none() && tail.more {
             items.resume = Some(lowest.sort.clone());
         }
         Ok(items)
     }
 
-    /// The last of these rows, from the last on.
-    fn turned(&self, rows: Vec<super::stored::Found>, limit: usize) -> Result<Items> {
+    /// The items of these rows in reverse order, up to a limit.
+    fn reversed(&self, rows: Vec<super::stored::Found>, limit: usize) -> Result<Items> {
         let (now, mut items) = (self.now(), Items::default());
         for found in rows.into_iter().rev().filter(|found| found.tag.is_live(now)) {
             if items.items.len() == limit {
@@ -97,7 +96,7 @@ impl TableKeyValue {
         Ok(items)
     }
 
-    /// The last keys of a range: as many that live as its limit, or all.
+    /// The last keys of a range: as many live ones as its limit, or all.
     async fn tail(&self, range: &QueryRange) -> Result<Tail> {
         let top = range.limit.clamp(LEAST_KEYS, MOST_ROWS);
         let mut upper = bytes(&range.upper);
@@ -112,8 +111,8 @@ impl TableKeyValue {
                 continue;
             }
             let beyond = part.beyond;
-            let (seen, more) = self.look(range, &part.from, &upper, top).await?;
-            match seen.last().filter(|_| more) {
+            let (keys, more) = self.first_keys(range, &part.from, &upper, top).await?;
+            match keys.last().filter(|_| more) {
                 Some(last) => {
                     let from = Bound::Excluded(last.sort.clone().into_bytes());
                     parts.push(Part { from, dense: true, beyond });
@@ -122,9 +121,9 @@ impl TableKeyValue {
                     upper = below(&part.from);
                     parts.pop();
                     if let Some(part) = parts.last_mut() {
-                        part.dense &= seen.is_empty();
+                        part.dense &= keys.is_empty();
                     }
-                    tail.take(seen, range.limit);
+                    tail.take(keys, range.limit);
                 }
             }
         }
@@ -132,38 +131,38 @@ impl TableKeyValue {
         Ok(tail)
     }
 
-    /// The first keys between two ends, and whether there are more.
-    async fn look(&self, range: &QueryRange, from: &End, to: &End, top: usize) -> Result<(Vec<Seen>, bool)> {
+    /// The first keys between two bounds, and whether there are more.
+    async fn first_keys(&self, range: &QueryRange, from: &End, to: &End, top: usize) -> Result<(Vec<FoundKey>, bool)> {
         let filter = filter(range, from, to);
-        let (now, mut seen, mut token) = (self.now(), Vec::new(), None);
+        let (now, mut keys, mut token) = (self.now(), Vec::new(), None);
         loop {
-            let page = self.rows(&filter, top - seen.len(), KEYS, token.as_ref()).await?;
+            let page = self.rows(&filter, top - keys.len(), KEYS, token.as_ref()).await?;
             for found in page.rows {
-                seen.push(Seen { sort: found.key()?.sort, live: found.tag.is_live(now) });
+                keys.push(FoundKey { sort: found.key()?.sort, live: found.tag.is_live(now) });
             }
             token = page.next;
-            if token.is_none() || seen.len() >= top {
-                return Ok((seen, token.is_some()));
+            if token.is_none() || keys.len() >= top {
+                return Ok((keys, token.is_some()));
             }
         }
     }
 }
 
 impl Tail {
-    /// Goes on with what lies below, given in ascending order.
-    fn take(&mut self, below: Vec<Seen>, limit: usize) {
-        for seen in below.into_iter().rev() {
+    /// Appends the keys below, which are in ascending order.
+    fn take(&mut self, below: Vec<FoundKey>, limit: usize) {
+        for key in below.into_iter().rev() {
             if self.live == limit {
                 self.more = true;
                 return;
             }
-            self.live += usize::from(seen.live);
-            self.seen.push(seen);
+            self.live += usize::from(key.live);
+            self.keys.push(key);
         }
     }
 }
 
-/// The upper end of what is below a lower end.
+/// The upper bound of the keys below a lower bound.
 fn below(from: &End) -> End {
     match from {
         Bound::Included(sort) => Bound::Excluded(sort.clone()),
@@ -172,24 +171,24 @@ fn below(from: &End) -> End {
     }
 }
 
-/// Where to look next between a key that is there and an end, and the `beyond` of what is found there.
+/// The next key to search from, between an existing key and an upper bound, and the `beyond` of the keys found there.
 ///
-/// First the bytes are looked for that all keys have in common, by halving their number; then the byte in
-/// which they differ, first behind its kind and then by halving.
+/// The search first finds the common prefix of all keys, by halving its length; then the byte in which they differ, first
+/// after its character class and then by halving.
 fn split(low: &[u8], high: Option<&[u8]>, beyond: usize) -> Option<(Vec<u8>, usize)> {
     let (at, top) = match differ(low, high)? {
         Differ::At(at, top) => (at, top),
         Differ::Between(key) => return Some((key, usize::MAX)),
     };
-    let untold = top > PAST_BYTES;
-    let most = if beyond <= at { low.len() } else { beyond.min(low.len()) };
-    if untold && most > at + 1 {
-        let size = usize::midpoint(at, most);
+    let unbounded = top > PAST_BYTES;
+    let longest = if beyond <= at { low.len() } else { beyond.min(low.len()) };
+    if unbounded && longest > at + 1 {
+        let size = usize::midpoint(at, longest);
         return Some((with_last(&low[..size], low[size - 1].checked_add(1)?), size));
     }
     let bottom = digit(low, at);
-    let kind = low.get(at).and_then(|byte| end_of_kind(*byte)).filter(|_| untold);
-    let byte = kind.or_else(|| u8::try_from(u16::midpoint(bottom, top) - 1).ok())?;
+    let after_class = low.get(at).and_then(|byte| end_of_class(*byte)).filter(|_| unbounded);
+    let byte = after_class.or_else(|| u8::try_from(u16::midpoint(bottom, top) - 1).ok())?;
     let key = [&low[..at], &[byte]].concat();
     (key.len() <= SORT_BYTES).then_some((key, at + 1))
 }
@@ -202,8 +201,8 @@ fn with_last(key: &[u8], last: u8) -> Vec<u8> {
     key
 }
 
-/// What follows the digits, and the letters of either case.
-fn end_of_kind(byte: u8) -> Option<u8> {
+/// The byte after the digits, or after the ASCII characters of either case.
+fn end_of_class(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(b'9' + 1),
         b'A'..=b'Z' => Some(b'Z' + 1),
@@ -212,27 +211,27 @@ fn end_of_kind(byte: u8) -> Option<u8> {
     }
 }
 
-/// The end of a key comes before all bytes.
+/// The byte of a key as a number from 1; 0 for the end of the key, which sorts before all bytes.
 fn digit(key: &[u8], at: usize) -> u16 {
     key.get(at).map_or(0, |byte| u16::from(*byte) + 1)
 }
 
 /// How two keys differ.
 enum Differ {
-    /// First at a place with room between, up to a digit there.
+    /// At this index, by more than one, up to this number.
     At(usize, u16),
-    /// By a digit of one, and behind it: this key lies between.
+    /// By one at an index, and after it: this key is between them.
     Between(Vec<u8>),
 }
 
-/// `None` where nothing lies between.
+/// How two keys differ; `None` where no key is between them.
 fn differ(low: &[u8], high: Option<&[u8]>) -> Option<Differ> {
-    // Whatever follows in keys that begin as the lower one lies between, if it has bytes to follow.
-    let untold = |from: usize| {
+    // Keys with the lower key as their prefix are between, unless it already ends with the highest bytes.
+    let unbounded = |from: usize| {
         let at = (from..=low.len()).find(|at| digit(low, *at) < PAST_BYTES)?;
         Some(Differ::At(at, PAST_BYTES + 1))
     };
-    let Some(high) = high else { return untold(0) };
+    let Some(high) = high else { return unbounded(0) };
     let at = low.iter().zip(high).take_while(|(low, high)| low == high).count();
     let (bottom, top) = (digit(low, at), digit(high, at));
     if top <= bottom {
@@ -244,7 +243,7 @@ fn differ(low: &[u8], high: Option<&[u8]>) -> Option<Differ> {
     if high.len() > at + 1 {
         return Some(Differ::Between(high[..=at].to_vec()));
     }
-    untold(at + 1)
+    unbounded(at + 1)
 }
 
 fn end(end: &End) -> Option<&[u8]> {
@@ -262,13 +261,13 @@ mod tests {
         [b"", b"\0", b"\0\0", b"a", b"a\0", b"aa", b"ab", b"abc", b"b", b"\xf4\x8f\xbf\xbf", b"event-1", b"event-2"];
 
     #[test]
-    fn where_to_look_lies_between() {
+    fn the_next_key_is_between_the_bounds() {
         for low in KEYS {
             for high in KEYS.into_iter().filter(|high| low < *high) {
                 for beyond in [0, 1, 2, 3, usize::MAX] {
                     match split(low, Some(high), beyond) {
                         Some((at, _)) => assert!(low < &at[..] && &at[..] < high, "{low:?} {at:?} {high:?}"),
-                        None => assert_eq!(high, [low, b"\0"].concat(), "nothing lies between"),
+                        None => assert_eq!(high, [low, b"\0"].concat(), "no key is between"),
                     }
                 }
             }
@@ -278,17 +277,17 @@ mod tests {
         }
         let longest = [b'a'; SORT_BYTES];
         let next = [&longest[1..], b"b"].concat();
-        assert_eq!(split(&longest, Some(&next), usize::MAX), None, "what lies between is longer than a sort key");
+        assert_eq!(split(&longest, Some(&next), usize::MAX), None, "a key between would be longer than a sort key");
     }
 
     #[test]
-    fn looking_ends() {
+    fn the_search_ends() {
         for low in KEYS {
-            let (mut high, mut looks) = (None, 0);
-            while let Some((at, _)) = split(low, high.as_deref(), usize::MAX).filter(|_| looks < 10_000) {
-                (high, looks) = (Some(at), looks + 1);
+            let (mut high, mut steps) = (None, 0);
+            while let Some((at, _)) = split(low, high.as_deref(), usize::MAX).filter(|_| steps < 10_000) {
+                (high, steps) = (Some(at), steps + 1);
             }
-            assert!(looks < 8 * (SORT_BYTES + 1), "{low:?}: {looks}");
+            assert!(steps < 8 * (SORT_BYTES + 1), "{low:?}: {steps}");
         }
     }
 }

@@ -1,28 +1,28 @@
-//! What a key is in Table Storage.
+//! The encoding of keys in Table Storage.
 //!
-//! The service takes neither `/ \ # ?` nor control characters in a key, at most 512 UTF-16 units of
-//! one, and orders them by these units, where isobar has any UTF-8 and orders it by its bytes
+//! The service allows neither `/ \ # ?` nor control characters in a key, at most 512 UTF-16 units, and orders keys by
+//! these units; isobar's keys are any UTF-8, ordered by its bytes
 //! (<https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>).
 //!
-//! - `RowKey` is the sort key, each byte `b` of it as the character U+0100 + `b`: no such character is
+//! - `RowKey` is the sort key, with each byte `b` as the character U+0100 + `b`: no such character is
 //!   forbidden, 512 bytes are 512 units, and their order is that of the bytes.
-//! - `PartitionKey` is the first four hex digits of the partition's SHA-256, then `-` and the
-//!   partition as it is; or `=` and its bytes as in a `RowKey`, where it has a character that is not
-//!   plain. The digits spread partitions evenly, so that a range of them is a segment of a scan, and
-//!   that keys which grow with time do not all meet one server.
+//! - `PartitionKey` is the first four hex digits of the partition's SHA-256, then `-` and the unchanged partition; or `=`
+//!   and its bytes as in a `RowKey`, where the partition has a character that is not plain. The digits distribute
+//!   partitions evenly, so that a range of digits is a segment of a scan, and partitions whose names grow with time are
+//!   not all on one server.
 
 use std::fmt;
 
 use isobar_abstraction::driver::key_value::Key;
 use ring::digest::{SHA256, digest};
 
-/// What stands for the byte 0.
+/// The character that represents the byte 0.
 const ZERO: u32 = 0x100;
 
-/// Digits before a partition.
+/// The number of hex digits before a partition.
 const DIGITS: usize = 4;
 
-/// How many there are of them: 16⁴.
+/// The number of different values of these digits: 16⁴.
 const SPREAD: u64 = 1 << (4 * DIGITS);
 
 /// The key of a row.
@@ -39,7 +39,7 @@ impl From<&Key> for RowKey {
 }
 
 impl RowKey {
-    /// The key that was stored, unless isobar makes no such row.
+    /// The key of a row; `None` where isobar never writes such a row.
     pub(super) fn key(&self) -> Option<Key> {
         let bytes = unescaped(&self.row)?;
         let key = Key { partition: partition(&self.partition)?, sort: String::from_utf8(bytes).ok()? };
@@ -47,20 +47,20 @@ impl RowKey {
     }
 }
 
-/// For errors about rows of which isobar has no key.
+/// For errors about rows without a key of isobar.
 impl fmt::Display for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PartitionKey `{}`, RowKey `{}`", self.partition.escape_debug(), self.row.escape_debug())
     }
 }
 
-/// The `RowKey` of a sort key, or of what lies between two of them.
+/// The `RowKey` of a sort key, or of bytes between two sort keys.
 pub(super) fn row_key(sort: &[u8]) -> String {
     sort.iter().filter_map(|byte| char::from_u32(ZERO + u32::from(*byte))).collect()
 }
 
 fn unescaped(text: &str) -> Option<Vec<u8>> {
-    let byte = |letter: char| u8::try_from(u32::from(letter).checked_sub(ZERO)?).ok();
+    let byte = |character: char| u8::try_from(u32::from(character).checked_sub(ZERO)?).ok();
     text.chars().map(byte).collect()
 }
 
@@ -81,7 +81,7 @@ fn partition(stored: &str) -> Option<String> {
     }
 }
 
-/// Printable ASCII that neither the service nor a tool takes for anything else.
+/// Printable ASCII without a special meaning for the service or for tools.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"/\\#?%'\"+&".contains(&byte)
 }
@@ -91,11 +91,11 @@ fn digits_of(partition: &str) -> String {
     hash.as_ref().iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The `PartitionKey`s of one of several segments: from the first, and below the second where there
-/// is one. `None` where nothing can lie in it.
+/// The `PartitionKey`s of one of several segments: from the first, and below the second, which is `None` for the last
+/// segment. `None` for a segment that is always empty.
 ///
-/// The ends of neighbours are equal, the first begins at the least key and the last has no end: what
-/// is in one is in no other, and everything is in one.
+/// Neighbours share a bound, the first begins at the lowest key and the last has no end: each key is in exactly one
+/// segment.
 pub(super) fn segment(number: u32, of: u32) -> Option<(String, Option<String>)> {
     let start = |number: u32| u64::from(number) * SPREAD / u64::from(of.max(1));
     let (start, end) = (start(number), start(number.saturating_add(1)));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_comes_back_and_no_two_are_one_row() {
+    fn every_key_is_decoded_again_and_has_its_own_row() {
         let texts = [
             "a",
             "A",
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_others_are_told_apart() {
+    fn rows_of_other_writers_have_no_key() {
         for (partition, row) in
             [("ada", ""), ("fdef-ada", ""), ("fdee-ada", "a"), ("fdee=šŤš", ""), ("", ""), ("é", "")]
         {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_the_most_segments_has_no_end() {
+    fn the_last_of_the_maximum_number_of_segments_has_no_end() {
         assert_eq!(segment(u32::MAX - 1, u32::MAX), Some(("ffff".to_owned(), None)));
         assert_eq!(segment(0, u32::MAX), None);
     }

@@ -12,14 +12,14 @@ use super::TableKeyValue;
 use super::key::{partition_key, row_key, segment};
 use super::stored::Found;
 
-/// Rows in one answer, at most.
+/// The most rows in one response.
 /// Source: <https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination>.
 pub(super) const MOST_ROWS: usize = 1_000;
 
-/// Where the service goes on: keys, in a form of its own.
+/// The service's continuation: keys in an internal form.
 pub(super) type Token = (String, Option<String>);
 
-/// One answer of the service.
+/// One response of the service.
 pub(super) struct Rows {
     pub(super) rows: Vec<Found>,
     pub(super) next: Option<Token>,
@@ -53,19 +53,19 @@ impl TableKeyValue {
             let more = next.is_some() || rows.next().is_some();
             page.resume = position.filter(|_| more);
             let full = page.items.len() == range.limit;
-            // An answer may be empty although there is more.
+            // A response may be empty before the end.
             if full || next.is_none() || (page.resume.is_some() && !expired) {
                 return Ok(page);
             }
-            // Among many that have expired, a small limit would need a request for each.
+            // With a small limit, many expired items would need a request each.
             top = top.saturating_mul(4).max(100);
             token = next;
         }
     }
 
-    pub(super) async fn scan_items(&self, wanted: &ScanSegment) -> Result<Items> {
-        let Some((start, end)) = segment(wanted.segment, wanted.segments) else { return Ok(Items::default()) };
-        let token: Option<Token> = match &wanted.after {
+    pub(super) async fn scan_items(&self, scan: &ScanSegment) -> Result<Items> {
+        let Some((start, end)) = segment(scan.segment, scan.segments) else { return Ok(Items::default()) };
+        let token: Option<Token> = match &scan.after {
             Some(text) => Some(serde_json::from_str(text).map_err(|_| foreign_cursor())?),
             None => None,
         };
@@ -73,7 +73,7 @@ impl TableKeyValue {
             Some(end) => format!("PartitionKey ge '{start}' and PartitionKey lt '{end}'"),
             None => format!("PartitionKey ge '{start}'"),
         };
-        let Rows { rows, next } = match self.rows(&filter, wanted.limit, "", token.as_ref()).await {
+        let Rows { rows, next } = match self.rows(&filter, scan.limit, "", token.as_ref()).await {
             Err(error) if error.kind() == ErrorKind::InvalidInput && token.is_some() => return Err(foreign_cursor()),
             rows => rows?,
         };
@@ -89,19 +89,19 @@ impl TableKeyValue {
         Ok(Items::new(items, resume))
     }
 
-    /// One answer: at most `top` rows, with the properties of `select`, or all. Where it would be larger
-    /// than the client reads, fewer rows.
+    /// One response: at most `top` rows, with the properties in `select`, or all. Fewer rows where the response would be
+    /// larger than the client's limit.
     pub(super) async fn rows(&self, filter: &str, top: usize, select: &str, token: Option<&Token>) -> Result<Rows> {
         let mut top = top.min(MOST_ROWS);
         loop {
-            match self.rows_at_once(filter, top, select, token).await {
+            match self.request_rows(filter, top, select, token).await {
                 Err(error) if error.kind() == ErrorKind::TooLarge && top > 1 => top = top.div_ceil(8),
                 rows => return rows,
             }
         }
     }
 
-    async fn rows_at_once(&self, filter: &str, top: usize, select: &str, token: Option<&Token>) -> Result<Rows> {
+    async fn request_rows(&self, filter: &str, top: usize, select: &str, token: Option<&Token>) -> Result<Rows> {
         let mut query = format!("$filter={}&$top={top}", encoded(filter));
         if !select.is_empty() {
             query.push_str(&format!("&$select={}", encoded(select)));
@@ -123,17 +123,18 @@ impl TableKeyValue {
 }
 
 fn foreign_cursor() -> Error {
-    Error::invalid_input("the cursor is not one of this segment of this table").with_origin(Origin::Request)
+    Error::invalid_input("the cursor is not from this segment of this table: pass the cursor of the previous page")
+        .with_origin(Origin::Request)
 }
 
-/// A bound in bytes: between two sort keys there are some that are no text.
+/// A bound in bytes: between two sort keys there are byte strings that are not UTF-8.
 pub(super) fn bytes(bound: &Bound<String>) -> Bound<Vec<u8>> {
     bound.as_ref().map(|sort| sort.as_bytes().to_vec())
 }
 
-/// Those rows of the range's partition that lie between two ends.
+/// The filter for the rows of the range's partition between two bounds.
 pub(super) fn filter(range: &QueryRange, lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> String {
-    // Of what is in it, nothing is a quote.
+    // The encoded keys contain no quotes.
     let mut filter = format!("PartitionKey eq '{}'", partition_key(&range.partition));
     for (end, included, excluded) in [(lower, "ge", "gt"), (upper, "le", "lt")] {
         let (operator, sort) = match end {

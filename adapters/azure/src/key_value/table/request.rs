@@ -17,7 +17,7 @@ use crate::State;
 use crate::config::StorageAccount;
 use crate::service::AzureService;
 
-/// One table in its account.
+/// The requests to one table.
 #[derive(Debug)]
 pub(super) struct Requests {
     service: AzureService,
@@ -30,26 +30,26 @@ impl Requests {
         Self { service, table }
     }
 
-    /// One row.
+    /// Reads one row.
     pub(super) async fn read(&self, row: &RowKey) -> Result<Answered<Response<Bytes>>> {
         self.send("GetEntity", Safety::Read, Request::get(self.url(Some(row))), Bytes::new()).await
     }
 
-    /// Rows; `query` is encoded already.
+    /// Reads rows; `query` is already encoded.
     pub(super) async fn query(&self, query: &str) -> Result<Answered<Response<Bytes>>> {
         let url = self.service.url(&format!("/{}()?{query}", self.table));
         self.send("QueryEntities", Safety::Read, Request::get(url), Bytes::new()).await
     }
 
-    /// One write. All of them may be repeated: those that would do something else the second time carry
-    /// a condition, and the row tells which write it is of.
+    /// Sends one write. Every write may be repeated: where a second attempt would have another effect it has a
+    /// condition, and the row contains the id of its write.
     pub(super) async fn write(&self, operation: &'static str, change: &Change) -> Result<Answered<Response<Bytes>>> {
         let request = Request::builder().method(change.method.clone()).uri(self.url(change.row.as_ref()));
         let request = change.headers().fold(request, |request, (name, value)| request.header(name, value));
         self.send(operation, Safety::Idempotent, request, change.entity.clone()).await
     }
 
-    /// Writes of one partition, all or none. Answers the ETag of each.
+    /// Sends writes of one partition, all or none. Returns the ETag of each.
     pub(super) async fn transact(&self, changes: &[Change], safety: Safety) -> Result<Answered<Vec<Option<String>>>> {
         let boundary = boundary()?;
         let body = batch::body(&boundary, changes, |change| self.url(change.row.as_ref()));
@@ -62,7 +62,7 @@ impl Requests {
         let parts = batch::parts(response.body());
         if response.status() != StatusCode::ACCEPTED || parts.len() != changes.len() {
             let message =
-                format!("Table Storage answered {} of {} writes of a transaction", parts.len(), changes.len());
+                format!("Table Storage returned {} of {} writes of a transaction", parts.len(), changes.len());
             return Err(Error::internal(message).with_outcome_unknown());
         }
         Ok(Ok(parts.into_iter().map(|part| part.etag).collect()))
@@ -73,7 +73,7 @@ impl Requests {
         match row {
             None => at,
             Some(RowKey { partition, row }) => {
-                // Of what is in them, nothing is a quote.
+                // The encoded keys contain no quotes.
                 format!("{at}(PartitionKey='{}',RowKey='{}')", encoded(partition), encoded(row))
             }
         }

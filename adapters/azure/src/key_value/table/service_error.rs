@@ -1,4 +1,4 @@
-//! What the errors of Table Storage mean: whether to try again, and what they are to a caller.
+//! The meaning of Table Storage's errors: the kind, and whether to try again.
 //!
 //! Source: <https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes>.
 
@@ -11,19 +11,19 @@ use super::batch;
 use crate::config::StorageAccount;
 use crate::service::{self, Place};
 
-/// A table, as errors say it.
+/// A table, as error messages name it.
 pub(super) fn place(account: &StorageAccount, table: &str) -> Place {
     let account = &account.name;
     let create = format!(
         "there is no table `{table}` in the storage account `{account}`: create it with `az storage table create --name \
-         {table} --account-name {account}`, the library never does; or its table endpoint is another"
+         {table} --account-name {account}`, isobar never does; or correct the table endpoint"
     );
-    let grant = "grant the role `Storage Table Data Contributor` to who runs this, which may take minutes to count, or give \
-                 the shared access signature the permissions `raud` on tables";
+    let grant = "grant the role `Storage Table Data Contributor` to the identity, which may take minutes to be effective, \
+                 or give the shared access signature the permissions `raud` on tables";
     Place { name: format!("table `{table}` of the storage account `{account}`"), create, grant }
 }
 
-/// Reads what was refused, also a write of a transaction, which as a whole is always answered with 202.
+/// The service error of a response, also of a transaction, whose status is always 202.
 pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<ServiceError> {
     if answer.status() != StatusCode::ACCEPTED {
         return Some(known(service::read(answer)?, place));
@@ -32,8 +32,9 @@ pub(super) fn read(answer: &Response<Bytes>, place: &Place) -> Option<ServiceErr
     let mut of_write = Response::new(Bytes::from(part.body));
     *of_write.status_mut() = part.status;
     let mut service_error = service::read(&of_write)?;
-    let told = service_error.message.split_once(':').and_then(|(at, rest)| Some((at.parse().ok()?, rest.to_owned())));
-    if let Some((write, message)) = told {
+    let numbered =
+        service_error.message.split_once(':').and_then(|(at, rest)| Some((at.parse().ok()?, rest.to_owned())));
+    if let Some((write, message)) = numbered {
         (service_error.write, service_error.message) = (Some(write), message);
     }
     Some(known(service_error, place))
@@ -56,12 +57,12 @@ fn known(service_error: ServiceError, place: &Place) -> ServiceError {
     ServiceError { explanation: service::explained(&service_error, place), ..service_error }
 }
 
-/// There is no such row, in a table that there is.
+/// Whether the row is absent, in a table that exists.
 pub(super) fn is_absent(service_error: &ServiceError) -> bool {
     ["ResourceNotFound", "EntityNotFound"].contains(&service_error.code.as_str())
 }
 
-/// Did a condition not hold?
+/// Whether a condition did not hold.
 pub(super) fn is_condition(service_error: &ServiceError) -> bool {
     let codes = ["EntityAlreadyExists", "UpdateConditionNotSatisfied", "ConditionNotMet"];
     is_absent(service_error)

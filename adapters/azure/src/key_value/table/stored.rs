@@ -1,15 +1,15 @@
-//! What an item is in Table Storage.
+//! The format of an item in Table Storage.
 //!
-//! | property | type | what it is |
+//! | property | type | meaning |
 //! |---|---|---|
 //! | `PartitionKey`, `RowKey` | String | the key; see `key` |
-//! | `sort` | String | the sort key as it is, for people; never read |
+//! | `sort` | String | the unchanged sort key, for people; never read |
 //! | `value`, `value1`, `value2` … | String or Binary | the value, in pieces |
-//! | `write` | String | 128 random bits, new with each write: they tell our own write from another's |
-//! | `expires` | Int64 | when it expires, in milliseconds since 1970 |
+//! | `write` | String | 128 random bits, new with each write: they identify the write |
+//! | `expires` | Int64 | the expiry, in milliseconds since 1970 |
 //!
-//! Other properties are left alone by reads, and are gone after a put. An item that somebody else wrote
-//! needs its key and `value`, which may be a number too.
+//! Reads ignore other properties, and a put removes them. An item of another writer needs its key and `value`, which may
+//! also be a number.
 
 use std::time::SystemTime;
 
@@ -25,24 +25,25 @@ use serde_json::{Map, Value, json};
 use super::key::RowKey;
 use isobar_rest::attempt::random;
 
-/// A property takes 64 KiB; of text, in UTF-16, "about 32 K characters or less".
+/// The largest text and binary property: a property has at most 64 KiB, and text, in UTF-16, "about 32 K characters or
+/// less".
 ///
 /// Source: <https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>.
 const TEXT_UNITS: usize = 32_000;
 const BINARY_BYTES: usize = 64_000;
 
-/// Below this a value that can be text is text, whatever it costs.
+/// Up to this size, a readable value is always stored as text, even where its JSON is longer than base64.
 const SMALL: usize = 4_096;
 
 const TYPE_OF_EXPIRY: &str = "expires@odata.type";
 
-/// What is written to a row.
+/// The content of a row to write.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Content<'a> {
     pub(super) key: &'a Key,
     pub(super) value: &'a [u8],
     pub(super) expires_at: Option<SystemTime>,
-    /// What tells this write from all others.
+    /// The id of this write.
     pub(super) write: &'a str,
 }
 
@@ -64,13 +65,12 @@ impl Content<'_> {
             entity.insert("expires".to_owned(), json!(to_millis(expiry).to_string()));
             entity.insert(TYPE_OF_EXPIRY.to_owned(), json!("Edm.Int64"));
         }
-        // Some readers, Azurite's of transactions among them, take these two for the end of a line.
+        // Some parsers, such as Azurite's of transactions, treat these two as the end of a line.
         Value::Object(entity).to_string().replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029").into()
     }
 }
 
-/// The value as text, if it is readable and no longer in JSON than in base64: a transaction takes 4 MiB
-/// of either.
+/// The value as text, where it is readable and no longer in JSON than in base64: a transaction is at most 4 MiB.
 fn text(value: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(value).ok().filter(|text| is_readable(text))?;
     let escaped = |byte: &&u8| matches!(byte, b'"' | b'\\' | b'\t' | b'\n' | b'\r');
@@ -78,14 +78,14 @@ fn text(value: &[u8]) -> Option<&str> {
     (value.len() <= SMALL || size <= value.len().div_ceil(3) * 4).then_some(text)
 }
 
-/// Of control characters and of what is no character, not all clients make text.
+/// Whether all clients can represent the text: without control characters and noncharacters.
 fn is_readable(text: &str) -> bool {
-    let odd = |letter: char| match letter {
+    let unreadable = |character: char| match character {
         '\t' | '\n' | '\r' => false,
         '\u{fffe}' | '\u{ffff}' => true,
-        _ => letter.is_control(),
+        _ => character.is_control(),
     };
-    !text.contains(odd)
+    !text.contains(unreadable)
 }
 
 fn name(piece: usize) -> String {
@@ -106,8 +106,8 @@ fn put_text(entity: &mut Map<String, Value>, text: &str) {
 
 fn end_of_piece(text: &str) -> usize {
     let mut units = 0;
-    let past = |(_, letter): &(usize, char)| {
-        units += letter.len_utf16();
+    let past = |(_, character): &(usize, char)| {
+        units += character.len_utf16();
         units > TEXT_UNITS
     };
     text.char_indices().find(past).map_or(text.len(), |(at, _)| at)
@@ -121,31 +121,30 @@ fn put_binary(entity: &mut Map<String, Value>, value: &[u8]) {
     }
 }
 
-/// What parts the requests of a transaction: hex digits, as not every reader takes the `-` of base64.
+/// The boundary between the requests of a transaction: hex digits, since not every parser accepts the `-` of base64.
 pub(super) fn boundary() -> Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(random()?)))
 }
 
-/// What a version says: which write it is of, when that expires, and the service's ETag.
+/// The content of a version: the id of its write, the expiry, and the service's ETag.
 ///
-/// As text: `WRITE.MARK@MILLIS@ETAG`, without an expiry `WRITE.MARK@@ETAG`. The write makes it unique, and the
-/// mark ties it to its row, since the rows of a transaction may share an ETag, which is a time; with the
-/// milliseconds a condition on a version is known to fail, without a read, once the item has expired; the ETag
-/// is what the service compares.
+/// As text: `WRITE.MARK@MILLIS@ETAG`, without an expiry `WRITE.MARK@@ETAG`. The id of the write makes it unique. The mark
+/// binds it to its row, since the rows of a transaction may share an ETag, which is a time. With the milliseconds, a
+/// condition on the version of an expired item fails without a read. The service compares the ETag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
-    /// Empty where somebody else wrote the row.
+    /// The id of the write; empty in a row of another writer.
     pub(super) write: String,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) etag: String,
 }
 
-/// Around the time of a write.
+/// The text of an ETag before and after the time of the write.
 const OPENING: &str = "W/\"datetime'";
 const CLOSING: &str = "'\"";
 
 impl Tag {
-    /// Of a write that was itself written over since: no row has it.
+    /// The tag of a write that was overwritten since: no row has it.
     pub(super) fn superseded(write: String) -> Self {
         Self { write, etag: format!("{OPENING}1601-01-01T00%3A00%3A00.0000000Z{CLOSING}"), expires_at: None }
     }
@@ -157,8 +156,8 @@ impl Tag {
         Version::new(format!("{}.{mark}@{millis}@{}", self.write, self.etag))
     }
 
-    /// What a caller's version of the item at `key` says, unless no write of it ever had such a version. The
-    /// service takes `*` for any version, and an ETag of another form for a fault.
+    /// The content of a caller's version of the item at `key`; `None` where no write of it can have this version. The
+    /// service interprets `*` as any version, and rejects an ETag of another form.
     pub(super) fn of(version: &Version, key: &Key) -> Option<Self> {
         let mut parts = version.as_str().splitn(3, '@');
         let (write, millis, etag) = (parts.next()?, parts.next()?, parts.next()?);
@@ -176,7 +175,7 @@ impl Tag {
     }
 }
 
-/// A row as it is read, by whomever it was written.
+/// A row as it is read, whichever client wrote it.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) row: RowKey,
@@ -185,36 +184,32 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Errors: `Internal` where the row lacks what the service gives to each.
+    /// Reads a row. Errors: `Internal` without the properties that the service adds to each row.
     pub(super) fn read(mut properties: Map<String, Value>) -> Result<Self> {
         let expires_at = properties.get("expires").and_then(millis).map(from_millis);
         let mut text = |name: &str| match properties.remove(name) {
             Some(Value::String(text)) => Ok(text),
-            _ => Err(Error::internal(format!("Table Storage answered a row without `{name}`"))),
+            _ => Err(Error::internal(format!("Table Storage returned a row without `{name}`"))),
         };
         let row = RowKey { partition: text("PartitionKey")?, row: text("RowKey")? };
         let etag = text("odata.etag").unwrap_or_default();
-        // Of another form where somebody else wrote it: then it is no part of a version.
+        // Another writer may have stored another form: then it is not part of a version.
         let write = text("write").ok().filter(|write| is_write(write)).unwrap_or_default();
         Ok(Self { row, tag: Tag { write, expires_at, etag }, properties })
     }
 
-    /// The key. Errors: `Internal` where isobar makes no such row.
+    /// The key. Errors: `Internal` where isobar never writes such a row.
     pub(super) fn key(&self) -> Result<Key> {
-        let strange = || {
-            Error::internal(format!(
-                "the row with {} is not one that isobar reads: its key is of another form",
-                self.row
-            ))
-        };
-        self.row.key().ok_or_else(strange)
+        let malformed =
+            || Error::internal(format!("the row with {} does not have isobar's format: its key differs", self.row));
+        self.row.key().ok_or_else(malformed)
     }
 
-    /// The item at `key`. Errors: `Internal` where there is no value in it.
+    /// The item at `key`. Errors: `Internal` without a value.
     pub(super) fn into_item(self, key: Key) -> Result<Item> {
         let Some(value) = self.value() else {
             let why = "it has no `value` of type String, Binary or a number";
-            return Err(Error::internal(format!("the item at `{key}` is not one that isobar reads: {why}")));
+            return Err(Error::internal(format!("the item at `{key}` does not have isobar's format: {why}")));
         };
         let version = self.tag.version(&key);
         Ok(Item::new(key, value, version).with_expires_at(self.tag.expires_at))
@@ -244,7 +239,7 @@ impl Found {
     }
 }
 
-/// Is this what a write of isobar is known by, or nothing?
+/// Whether a text has the form of isobar's write ids; the empty text has.
 fn is_write(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     text.bytes().all(fits)
@@ -260,7 +255,7 @@ fn mark(texts: &[&str]) -> String {
     hash.finish().as_ref().iter().take(8).fold(String::new(), |mark, byte| format!("{mark}{byte:02x}"))
 }
 
-/// What somebody else wrote may be of another numeric type.
+/// A time in milliseconds, also of another numeric type, which another writer may have used.
 fn millis(value: &Value) -> Option<u64> {
     let number = match value {
         Value::String(text) => text.parse::<i64>().ok()?,

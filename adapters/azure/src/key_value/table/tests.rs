@@ -1,4 +1,4 @@
-//! What Azurite does not show: throttling, lost answers, and what exactly is asked.
+//! Cases that Azurite does not have: throttling, lost responses, and the exact requests.
 
 mod ranges;
 mod requests;
@@ -26,13 +26,13 @@ use isobar_testkit::Double;
 /// Attempts of the client for one call.
 const ATTEMPTS: usize = 3;
 
-/// Where the clock stands, in milliseconds.
+/// The time of the clock, in milliseconds.
 const NOW: u64 = 1_767_225_600_250;
 
 const ETAG: &str = "W/\"datetime'2026-01-01T00%3A00%3A00.0000001Z'\"";
 const THROTTLED: ErrorKind = ErrorKind::Throttled;
 
-/// A table in a service that answers what a test says.
+/// A table in a service whose responses a test defines.
 struct Scene {
     double: Double,
     table: TableKeyValue,
@@ -73,7 +73,7 @@ impl Scene {
         Self { double, table: TableKeyValue::new(&state, &account, "links".to_owned()) }
     }
 
-    /// One answer after the other; the last for ever.
+    /// Returns one response after the other, then repeats the last one.
     async fn script(answers: impl Into<Vec<Answer>>) -> Self {
         let answers = answers.into();
         let count = Mutex::new(0);
@@ -90,7 +90,7 @@ impl Scene {
     }
 
     fn methods(&self) -> Vec<String> {
-        self.double.requests().iter().map(|asked| asked.split(' ').next().unwrap_or_default().to_owned()).collect()
+        self.double.requests().iter().map(|request| request.split(' ').next().unwrap_or_default().to_owned()).collect()
     }
 
     fn body(&self, place: usize) -> String {
@@ -120,7 +120,7 @@ fn lost() -> Answer {
     refused(500, "OperationTimedOut")
 }
 
-/// A row of partition `a` as it is stored.
+/// A stored row of partition `a`.
 fn row(sort: &str, write: &str, expires: Option<u64>) -> Value {
     let key = RowKey::from(&Key::new("a", sort));
     let mut row =
@@ -145,7 +145,7 @@ fn put(mode: PutMode) -> Put {
     Put::new("a", "text").with_mode(mode)
 }
 
-/// Of the item in partition `a`.
+/// A version of the item in partition `a`.
 fn version(sort: &str) -> Version {
     let tag = Tag { write: "w-1".to_owned(), expires_at: None, etag: ETAG.to_owned() };
     tag.version(&Key::new("a", sort))

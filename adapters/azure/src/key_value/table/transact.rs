@@ -16,19 +16,18 @@ use super::{TRIES, TableKeyValue, busy};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{COUNTER_TRIES, changed, not_known, pause, taken, unique};
 
-/// How a write is done.
+/// The operation of one write.
 enum Step<'a> {
     Put(Cow<'a, Put>, On),
-    /// `*`, or the version's ETag.
+    /// Deletes a row of this ETag, or of any with `*`.
     Delete(&'a Key, String),
-    /// Instead of a delete whose row may be absent, which the service takes for a failure: an item that
-    /// has expired already.
-    Bury(&'a Key),
+    /// Writes an expired item, instead of a delete whose row may be absent, which would fail the transaction.
+    Expire(&'a Key),
 }
 
 impl TableKeyValue {
-    /// One request, where all rows that it deletes are there and none that it creates has expired. Counters
-    /// are read before, and their sums written over what was read.
+    /// One request, where all rows to delete exist and no row to create has expired. Counters are read first, and their
+    /// sums replace the version that was read.
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let ids = writes.iter().map(|_| unique()).collect::<Result<Vec<_>>>()?;
         let mut steps = Vec::with_capacity(writes.len());
@@ -58,7 +57,7 @@ impl TableKeyValue {
                     return Err(unknown(not_known(), true));
                 }
             }
-            self.mend(writes, &mut steps, service_error).await.map_err(|error| unknown(error, lost))?;
+            self.revise(writes, &mut steps, service_error).await.map_err(|error| unknown(error, lost))?;
             pause(&*self.clock, attempt).await;
         }
         let key = writes.first().map_or_else(|| Key::from(""), |write| write.key().clone());
@@ -83,7 +82,7 @@ impl TableKeyValue {
         })
     }
 
-    /// An addition as the put of its sum over the row that is there now. Errors: `InvalidInput` for what is no
+    /// An addition as the put of its sum, which replaces the current row. Errors: `InvalidInput` where the item is not a
     /// counter.
     async fn count<'a>(&self, key: &Key, delta: i64) -> Result<Step<'a>> {
         let found = self.find(&RowKey::from(key)).await?;
@@ -93,15 +92,15 @@ impl TableKeyValue {
         Ok(Step::Put(Cow::Owned(put_of_sum(key, delta, stored, PROFILE.limits.counter_max_abs)?), on))
     }
 
-    /// Changes the steps so that they may go better, or says why they never will.
-    async fn mend<'a>(&self, writes: &'a [Write], steps: &mut [Step<'a>], service_error: ServiceError) -> Result<()> {
+    /// Changes the steps for another attempt. Errors: the reason why the transaction will never be applied.
+    async fn revise<'a>(&self, writes: &'a [Write], steps: &mut [Step<'a>], service_error: ServiceError) -> Result<()> {
         let failed =
             service_error.write.filter(|_| is_condition(&service_error)).and_then(|at| Some((at, writes.get(at)?)));
         match failed {
             Some((_, Write::Delete { version: None, .. })) if is_absent(&service_error) => {
                 for (step, write) in steps.iter_mut().zip(writes) {
                     if let Write::Delete { key, version: None } = write {
-                        *step = Step::Bury(key);
+                        *step = Step::Expire(key);
                     }
                 }
                 Ok(())
@@ -128,8 +127,8 @@ impl TableKeyValue {
         }
     }
 
-    /// The versions, where an attempt whose answer was lost was applied: then one of the rows is of it,
-    /// unless all were written over since.
+    /// The versions where an attempt whose response was lost was applied: then one of the rows has its write id, unless
+    /// all were overwritten since.
     async fn applied(&self, writes: &[Write], ids: &[String]) -> Result<Option<Vec<Option<Version>>>> {
         let mut versions = Vec::new();
         let mut applied = false;
@@ -146,15 +145,15 @@ impl TableKeyValue {
         Ok(applied.then_some(versions))
     }
 
-    /// Removes what was buried. Where that fails, it is an expired item like any other.
+    /// Deletes the rows of [`Step::Expire`]. Where that fails, they stay as expired items.
     async fn clear(&self, steps: &[Step<'_>], etags: &[Option<String>]) {
-        let buried = steps.iter().zip(etags).filter_map(|(step, etag)| match step {
-            Step::Bury(key) => Some(Change::delete(RowKey::from(*key), etag.as_deref()?)),
+        let expired = steps.iter().zip(etags).filter_map(|(step, etag)| match step {
+            Step::Expire(key) => Some(Change::delete(RowKey::from(*key), etag.as_deref()?)),
             _ => None,
         });
-        let buried: Vec<_> = buried.collect();
-        if !buried.is_empty() {
-            let _best_effort = self.requests.transact(&buried, Safety::Idempotent).await;
+        let expired: Vec<_> = expired.collect();
+        if !expired.is_empty() {
+            let _best_effort = self.requests.transact(&expired, Safety::Idempotent).await;
         }
     }
 }
@@ -164,7 +163,7 @@ impl Step<'_> {
         match self {
             Self::Put(put, on) => change(put, id, on),
             Self::Delete(key, etag) => Change::delete(RowKey::from(*key), etag),
-            Self::Bury(key) => {
+            Self::Expire(key) => {
                 let (row, expires_at) = (RowKey::from(*key), Some(SystemTime::UNIX_EPOCH));
                 let entity = Content { key, value: b"", expires_at, write: id }.entity(&row);
                 Change::upsert(row, entity)
@@ -177,7 +176,7 @@ fn answers(steps: &[Step<'_>], ids: Vec<String>, etags: Vec<Option<String>>) -> 
     let answer = |((step, id), etag): ((&Step<'_>, String), Option<String>)| match (step, etag) {
         (Step::Put(put, _), Some(etag)) => Some(Tag { write: id, expires_at: put.expires_at, etag }.version(&put.key)),
         (Step::Put(put, _), None) => Some(Tag::superseded(id).version(&put.key)),
-        (Step::Delete(..) | Step::Bury(_), _) => None,
+        (Step::Delete(..) | Step::Expire(_), _) => None,
     };
     steps.iter().zip(ids).zip(etags).map(answer).collect()
 }

@@ -13,21 +13,21 @@ use super::stored::{Content, Found, Tag};
 use super::{TRIES, TableKeyValue, busy};
 use isobar_rest::attempt::{changed, pause, taken, unique};
 
-/// What must be stored for a put to happen.
+/// The condition of a put on the stored row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum On {
-    /// Anything, or nothing.
+    /// Any row, or none.
     Any,
-    /// No row.
+    /// No row exists.
     Absent,
-    /// A row with this ETag.
+    /// The row has this ETag.
     Etag(String),
 }
 
-/// What came of one put.
+/// The result of one attempt of a put.
 enum Attempt {
     Done(Version),
-    /// It was not done, because of what is stored; which is read only where it decides.
+    /// The stored row violates the condition; it is read only where the next step depends on it.
     Refused {
         stored: Option<Found>,
         uncertain: bool,
@@ -40,9 +40,10 @@ impl TableKeyValue {
         match &put.mode {
             PutMode::Overwrite => match self.attempt(put, &write, &On::Any).await? {
                 Attempt::Done(version) => Ok(version),
-                Attempt::Refused { uncertain, .. } => {
-                    Err(unknown(Error::internal("Table Storage refused a write that has no condition"), uncertain))
-                }
+                Attempt::Refused { uncertain, .. } => Err(unknown(
+                    Error::internal("Table Storage reported a condition for a write without one"),
+                    uncertain,
+                )),
             },
             PutMode::Create => self.create(put, &write).await,
             PutMode::Update(version) => {
@@ -56,8 +57,8 @@ impl TableKeyValue {
         }
     }
 
-    /// A row that is there is read: it may have expired, and then is written over; or it is what an
-    /// attempt of ours wrote, whose answer was lost.
+    /// Creates a row. An existing row is read: it may have expired, and is then replaced; or an earlier attempt wrote it,
+    /// whose response was lost.
     async fn create(&self, put: &Put, write: &str) -> Result<Version> {
         let mut on = On::Absent;
         let mut lost = false;
@@ -69,7 +70,7 @@ impl TableKeyValue {
             lost |= uncertain;
             on = match stored {
                 Some(found) if !found.tag.is_live(self.now()) => On::Etag(found.tag.etag),
-                // Ours may have been deleted since: it must not come back.
+                // The row of an earlier attempt may have been deleted since: it must not be written again.
                 None if !lost => On::Absent,
                 _ => return Err(unknown(taken(&put.key), lost)),
             };
@@ -97,7 +98,7 @@ impl TableKeyValue {
                 stored => Attempt::Refused { stored, uncertain },
             });
         }
-        // A row that had expired may have been replaced or deleted meanwhile.
+        // The expired row may have been replaced or deleted in the meantime.
         let stored = if put.mode == PutMode::Create { self.find(&row).await? } else { None };
         Ok(Attempt::Refused { stored, uncertain })
     }
@@ -119,7 +120,7 @@ impl TableKeyValue {
     }
 }
 
-/// A delete that finds nothing after a lost answer may itself have been what deleted it.
+/// The result of a delete whose condition failed. After a lost response, an earlier attempt may have deleted the row.
 fn settle_delete(key: &Key, version: Option<&Version>, service_error: &ServiceError) -> Result<()> {
     match version {
         None if is_absent(service_error) => Ok(()),
@@ -140,6 +141,6 @@ pub(super) fn change(put: &Put, write: &str, on: &On) -> Change {
 
 fn etag(answer: &Response<Bytes>) -> Result<String> {
     let etag = answer.headers().get("etag").and_then(|etag| etag.to_str().ok());
-    let missing = || Error::internal("Table Storage answered a write without its ETag").with_outcome_unknown();
+    let missing = || Error::internal("Table Storage returned no ETag for a write").with_outcome_unknown();
     etag.map(str::to_owned).ok_or_else(missing)
 }

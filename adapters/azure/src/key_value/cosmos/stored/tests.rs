@@ -21,7 +21,7 @@ fn sent(put: &Put) -> Value {
 }
 
 #[test]
-fn text_is_readable_and_a_counter_a_number_and_all_else_base64() {
+fn a_value_is_stored_as_text_as_a_number_or_in_base64() {
     for (value, v, b) in [
         (&b""[..], json!(""), Value::Null),
         (b"caf\xc3\xa9\t\r\n", json!("caf\u{e9}\t\r\n"), Value::Null),
@@ -47,7 +47,7 @@ fn text_is_readable_and_a_counter_a_number_and_all_else_base64() {
 }
 
 #[test]
-fn numbers_that_the_service_writes_in_another_form_are_the_same_counters() {
+fn numbers_that_the_service_returns_in_another_form_are_the_same_counters() {
     for (stored, value) in
         [("6", "6"), ("6.0", "6"), ("-7e0", "-7"), ("1.5", "1.5"), ("9.007199254740991e15", "9007199254740991")]
     {
@@ -75,7 +75,7 @@ fn no_item_is_deleted_before_it_expires() {
 }
 
 #[test]
-fn an_item_of_any_bytes_fits_up_to_its_limit_and_what_does_not_is_too_large() {
+fn an_item_of_any_bytes_fits_up_to_the_limit_and_a_larger_one_is_too_large() {
     for byte in [b'a', b'"', b'\n', 0, 0xff] {
         let mut put = put(&vec![byte; ITEM_BYTES as usize], None);
         put.key =
@@ -89,22 +89,22 @@ fn an_item_of_any_bytes_fits_up_to_its_limit_and_what_does_not_is_too_large() {
 }
 
 #[test]
-fn a_version_is_the_etag_and_of_what_has_expired_asks_for_nothing() {
+fn a_version_contains_the_etag_and_matches_nothing_after_the_expiry() {
     assert_eq!(version("\"0000-1\"", None).as_str(), "\"0000-1\"");
-    assert_eq!(wanted(&version("\"0000-1\"", None), now()), Some("\"0000-1\""));
-    assert_eq!(wanted(&version("\"0000-1\"", Some(NOW + 1)), now()), Some("\"0000-1\""));
-    assert_eq!(wanted(&version("\"0000-1\"", Some(NOW)), now()), None);
-    assert_eq!(wanted(&version("e", Some(NOW)), now() - Duration::from_millis(1)), Some("e"));
-    for strange in ["", "*", "\"*\"", "\"a\", \"b\"", "a\nb", "\u{e9}", "@", "\"a\"@x", "\"\"", "a\"b"] {
-        assert_eq!(wanted(&Version::new(strange), now()), None, "{strange}");
+    assert_eq!(etag_of(&version("\"0000-1\"", None), now()), Some("\"0000-1\""));
+    assert_eq!(etag_of(&version("\"0000-1\"", Some(NOW + 1)), now()), Some("\"0000-1\""));
+    assert_eq!(etag_of(&version("\"0000-1\"", Some(NOW)), now()), None);
+    assert_eq!(etag_of(&version("e", Some(NOW)), now() - Duration::from_millis(1)), Some("e"));
+    for invalid in ["", "*", "\"*\"", "\"a\", \"b\"", "a\nb", "\u{e9}", "@", "\"a\"@x", "\"\"", "a\"b"] {
+        assert_eq!(etag_of(&Version::new(invalid), now()), None, "{invalid}");
     }
 }
 
 #[test]
-fn what_isobar_did_not_write_is_told_apart() {
+fn an_item_without_isobar_s_format_is_an_error() {
     let read = |text: &str| serde_json::from_str::<Found>(text).unwrap();
     assert_eq!(read(r#"{"id":"1"}"#).key().unwrap_err().kind(), isobar_abstraction::ErrorKind::Config);
     assert_eq!(read(r#"{"p":"a","s":"\u0100"}"#).key().unwrap_err().kind(), isobar_abstraction::ErrorKind::Internal);
-    let strange = read(r#"{"p":"a","s":"","v":{"hush":1},"_etag":"e"}"#).into_item(Key::from("a"), now()).unwrap_err();
-    assert!(!format!("{strange:?}").contains("hush"));
+    let error = read(r#"{"p":"a","s":"","v":{"hush":1},"_etag":"e"}"#).into_item(Key::from("a"), now()).unwrap_err();
+    assert!(!format!("{error:?}").contains("hush"));
 }

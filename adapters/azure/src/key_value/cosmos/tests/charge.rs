@@ -1,11 +1,11 @@
-//! What a request cost is told in its span.
+//! The request charge in spans.
 
 use isobar_testkit::Log;
 
 use super::*;
 
 #[tokio::test]
-async fn a_span_tells_the_charge_of_a_success_and_of_a_service_error() {
+async fn a_span_contains_the_charge_of_a_success_and_of_a_service_error() {
     let log = Log::start();
     let charged = |mut answer: Answer, charge: &'static str| {
         answer.headers_mut().insert("x-ms-request-charge", charge.parse().unwrap());

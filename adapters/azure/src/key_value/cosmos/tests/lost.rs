@@ -1,8 +1,8 @@
-//! Answers that were lost, conditions that others broke, and what has expired.
+//! Lost responses, violated conditions, and expired items.
 
 use super::*;
 
-/// A service that applies a write of which the answer is lost, and refuses its repetition so.
+/// A service that applies a write, loses the response, and responds to the repetition with `repeated`.
 async fn losing(repeated: Answer, read: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Scene {
     let mark = Mutex::new(Value::Null);
     Scene::new(move |request| {
@@ -21,7 +21,7 @@ async fn losing(repeated: Answer, read: impl Fn(&Value) -> Value + Send + Sync +
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_is_known_by_its_mark() {
+async fn a_write_whose_response_was_lost_is_recognized_by_its_mark() {
     for (mode, repeated) in [(PutMode::Create, refused(409, 0, "taken")), (update(), refused(412, 0, "stale"))] {
         let scene = losing(repeated.clone(), |mark| stored(json!("text"), mark, None)).await;
         assert_eq!(scene.table.put(put(mode.clone())).await.unwrap().as_str(), "\"e-1\"");
@@ -32,7 +32,7 @@ async fn a_write_whose_answer_was_lost_is_known_by_its_mark() {
 }
 
 #[tokio::test]
-async fn a_transaction_whose_answer_was_lost_is_known_by_its_mark() {
+async fn a_transaction_whose_response_was_lost_is_recognized_by_its_mark() {
     let failed = || answer(207, json!([{"statusCode": 409}]));
     let scene = losing(failed(), |mark| stored(json!("text"), mark, None)).await;
     let versions = scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await.unwrap();
@@ -47,14 +47,14 @@ async fn a_transaction_whose_answer_was_lost_is_known_by_its_mark() {
 }
 
 #[tokio::test]
-async fn an_addition_in_a_transaction_is_sent_again_only_beside_a_condition() {
+async fn an_addition_in_a_transaction_is_repeated_only_with_a_condition() {
     let add = || Write::Add { key: Key::new("a", "b"), delta: 1 };
-    let batches = |scene: &Scene| scene.double.requests().iter().filter(|asked| asked.starts_with("POST")).count();
+    let batches = |scene: &Scene| scene.double.requests().iter().filter(|request| request.starts_with("POST")).count();
     let done = || answer(200, json!([{"statusCode": 201, "eTag": "e"}, {"statusCode": 201, "eTag": "f"}]));
     let scene = Scene::script([absent(), refused(500, 0, "lost"), done()]).await;
     let outcome = kind_of(scene.table.transact(vec![Write::Put(put(PutMode::Overwrite)), add()]).await);
     assert_eq!((outcome, batches(&scene)), ((ErrorKind::Unavailable, true), 1));
-    // Another writer counted since: the mark beside the counter shows that ours was applied.
+    // Another client has counted since: the mark of the other item shows that the transaction was applied.
     let failed = answer(207, json!([{"statusCode": 409}, {"statusCode": 424}]));
     let scene = losing(failed, |mark| match mark {
         Value::Null => {
@@ -71,24 +71,24 @@ async fn an_addition_in_a_transaction_is_sent_again_only_beside_a_condition() {
 }
 
 #[tokio::test]
-async fn an_addition_that_other_writes_hold_up_is_read_and_sent_again() {
+async fn an_addition_that_conflicts_with_other_writes_is_read_and_sent_again() {
     let done = answer(200, json!([{"statusCode": 201, "eTag": "e"}]));
-    let held_up = || refused(449, 0, "conflicting request");
+    let conflict = || refused(449, 0, "conflicting request");
     // The client itself tries three times.
-    let scene = Scene::script([absent(), held_up(), held_up(), held_up(), absent(), done]).await;
+    let scene = Scene::script([absent(), conflict(), conflict(), conflict(), absent(), done]).await;
     let add = Write::Add { key: Key::new("a", "b"), delta: 1 };
     assert_eq!(scene.table.transact(vec![add]).await.unwrap().len(), 1);
     assert_eq!(scene.count(), 6);
 }
 
 #[tokio::test]
-async fn an_addition_is_not_repeated_and_its_mark_tells_that_it_was_made() {
+async fn an_addition_is_not_repeated_and_its_mark_shows_that_it_was_applied() {
     let scene = losing(written(200), |mark| stored(json!(7), mark, None)).await;
     assert_eq!(scene.table.add(&Key::from("a"), 1).await.unwrap(), 7);
-    assert_eq!(scene.double.requests().iter().filter(|asked| asked.starts_with("PATCH")).count(), 1);
+    assert_eq!(scene.double.requests().iter().filter(|request| request.starts_with("PATCH")).count(), 1);
     let scene = losing(written(200), |_| stored(json!(7), &json!("another"), None)).await;
     assert_eq!(kind_of(scene.table.add(&Key::from("a"), 1).await), (ErrorKind::Unavailable, true));
-    assert_eq!(scene.double.requests().iter().filter(|asked| asked.starts_with("PATCH")).count(), 1);
+    assert_eq!(scene.double.requests().iter().filter(|request| request.starts_with("PATCH")).count(), 1);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn an_addition_to_a_counter_that_is_stored_as_text_is_written_back() {
 }
 
 #[tokio::test]
-async fn a_create_writes_over_what_has_expired_and_nothing_else() {
+async fn a_create_replaces_an_expired_item_and_nothing_else() {
     let expired = answer(200, stored(json!("old"), &json!("w"), Some(NOW)));
     let scene = Scene::script([refused(409, 0, "taken"), expired, written(200)]).await;
     scene.table.put(put(PutMode::Create)).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_create_writes_over_what_has_expired_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_delete_of_what_is_absent_does_not_fail_a_transaction_and_holds_in_it() {
+async fn a_delete_of_an_absent_item_does_not_fail_a_transaction() {
     let failed = answer(207, json!([{"statusCode": 404}, {"statusCode": 424}]));
     let done = answer(200, json!([{"statusCode": 201, "eTag": "t"}, {"statusCode": 201, "eTag": "e"}]));
     let scene = Scene::script([failed, answer(200, json!({"Documents": []})), done]).await;
@@ -124,7 +124,7 @@ async fn a_delete_of_what_is_absent_does_not_fail_a_transaction_and_holds_in_it(
 }
 
 #[tokio::test]
-async fn a_transaction_over_what_has_expired_replaces_it() {
+async fn a_create_in_a_transaction_replaces_an_expired_item() {
     let failed = answer(207, json!([{"statusCode": 409}]));
     let expired = answer(200, stored(json!("old"), &json!("w"), Some(NOW)));
     let scene = Scene::script([failed, expired, answer(200, json!([{"statusCode": 200, "eTag": "e"}]))]).await;
@@ -134,7 +134,7 @@ async fn a_transaction_over_what_has_expired_replaces_it() {
 }
 
 #[tokio::test]
-async fn the_error_of_a_transaction_is_that_of_the_write_that_failed() {
+async fn the_error_of_a_transaction_is_that_of_the_failed_write() {
     let failed = answer(207, json!([{"statusCode": 424}, {"statusCode": 412}]));
     let scene = Scene::script([failed]).await;
     let other = Put::new(("a", "b"), "text").with_mode(update());

@@ -1,4 +1,4 @@
-//! What exactly is asked.
+//! The exact requests.
 
 use std::ops::Bound;
 
@@ -19,9 +19,9 @@ async fn a_get_is_signed_and_names_its_partition_in_ascii() {
     assert_eq!(scene.header(0, "authorization"), Some(signed));
 }
 
-/// No emulator takes tokens: the form is that of "Access control on Azure Cosmos DB resources".
+/// No emulator accepts tokens: the form is that of "Access control on Azure Cosmos DB resources".
 #[tokio::test]
-async fn an_identity_shows_its_token_with_every_request() {
+async fn every_request_contains_the_token_of_the_identity() {
     let identity = crate::key_value::identity("h.p-_.s").await;
     let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
     let scene = Scene::with_access(&access, |request| match request.headers().get("x-ms-cosmos-is-batch-request") {
@@ -35,17 +35,17 @@ async fn an_identity_shows_its_token_with_every_request() {
     scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await.unwrap();
     scene.table.delete(&Key::from("a"), None).await.unwrap();
     for place in 0..4 {
-        let shown = scene.header(place, "authorization");
-        assert_eq!(shown.as_deref(), Some("type%3Daad%26ver%3D1.0%26sig%3Dh.p-_.s"), "{place}");
+        let token = scene.header(place, "authorization");
+        assert_eq!(token.as_deref(), Some("type%3Daad%26ver%3D1.0%26sig%3Dh.p-_.s"), "{place}");
         assert!(scene.header(place, "x-ms-date").is_some_and(|date| date.ends_with("GMT")));
     }
-    let asked = identity.requests();
-    assert_eq!(asked.len(), 1, "{asked:?}");
-    assert!(asked[0].ends_with("resource=https%3A%2F%2Fcosmos.azure.com"), "{asked:?}");
+    let requests = identity.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].ends_with("resource=https%3A%2F%2Fcosmos.azure.com"), "{requests:?}");
 }
 
 #[tokio::test]
-async fn an_item_that_expires_has_that_in_its_version() {
+async fn the_version_of_an_item_contains_its_expiry() {
     let scene = Scene::script([written(201)]).await;
     let expiring = put(PutMode::Overwrite).with_expires_at(at(NOW + 1));
     let version = scene.table.put(expiring).await.unwrap();
@@ -57,11 +57,11 @@ async fn an_item_that_expires_has_that_in_its_version() {
         kind_of(scene.table.delete(&Key::from("a"), Some(&Version::new("*"))).await),
         (ErrorKind::Conflict, false)
     );
-    assert_eq!(scene.count(), 1, "nothing is asked");
+    assert_eq!(scene.count(), 1, "no further request");
 }
 
 #[tokio::test]
-async fn a_query_has_its_values_in_parameters() {
+async fn a_query_passes_its_values_in_parameters() {
     let scene = Scene::script([answer(200, json!({"Documents": []}))]).await;
     let (lower, upper) = (Bound::Excluded("\u{e9}".to_owned()), Bound::Included("\" --".to_owned()));
     let mut range = QueryRange::new("' OR 1=1", 7).with_bounds(lower, upper);
@@ -89,7 +89,7 @@ async fn a_page_without_items_is_not_the_end() {
     assert_eq!(scene.header(1, "x-ms-continuation").as_deref(), Some("more"));
 }
 
-/// Answers with two pages of ranges, of which `0` was split in between, and with items of none.
+/// Returns two pages of ranges, between which the range `0` was split, and no items.
 fn ranges(request: &Request<Bytes>) -> Answer {
     let range = |id: &str, min: &str, max: &str, parents: &[&str]| json!({"id": id, "minInclusive": min, "maxExclusive": max, "parents": parents});
     if !request.uri().path().ends_with("pkranges") {
@@ -107,7 +107,7 @@ fn ranges(request: &Request<Bytes>) -> Answer {
 }
 
 #[tokio::test]
-async fn a_scan_names_whole_ranges_by_their_ids_and_parts_by_their_ends_too() {
+async fn a_scan_names_whole_ranges_by_their_ids_and_parts_also_by_their_bounds() {
     let scanned = |segment, segments| async move {
         let scene = Scene::new(ranges).await;
         let segment = ScanSegment::new(segment, segments, 10);
@@ -127,7 +127,7 @@ async fn a_scan_names_whole_ranges_by_their_ids_and_parts_by_their_ends_too() {
 }
 
 #[tokio::test]
-async fn reads_and_batches_show_the_newest_session_token() {
+async fn reads_and_batches_send_the_newest_session_token() {
     let scene = Scene::new(|request| {
         let mut response = if request.method() == "GET" { absent() } else { written(201) };
         let token = if request.method() == "GET" { "0:1#7,2:1#3" } else { "0:1#9" };
@@ -142,7 +142,7 @@ async fn reads_and_batches_show_the_newest_session_token() {
     scene.table.get(&Key::from("a")).await.unwrap();
     scene.table.get(&Key::from("a")).await.unwrap();
     scene.table.transact(vec![Write::Put(put(PutMode::Overwrite))]).await.unwrap();
-    let shown: Vec<_> = (0..4).map(|place| scene.header(place, "x-ms-session-token")).collect();
+    let sent: Vec<_> = (0..4).map(|place| scene.header(place, "x-ms-session-token")).collect();
     let token = |text: &str| Some(text.to_owned());
-    assert_eq!(shown, [None, token("0:1#9"), token("0:1#9,2:1#3"), token("0:1#9,2:1#3")]);
+    assert_eq!(sent, [None, token("0:1#9"), token("0:1#9,2:1#3"), token("0:1#9,2:1#3")]);
 }

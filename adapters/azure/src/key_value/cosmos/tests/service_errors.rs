@@ -1,9 +1,9 @@
-//! What a service error becomes, and how often it is asked again.
+//! The errors of service errors, and the number of attempts.
 
 use super::*;
 
 #[tokio::test]
-async fn what_surely_was_not_done_is_tried_again_and_its_outcome_known() {
+async fn a_write_that_was_not_applied_is_retried_and_its_outcome_is_known() {
     for (status, substatus) in [(429, 3200), (449, 0), (410, 1008), (404, 1002)] {
         let scene = Scene::script([refused(status, substatus, "later"), written(204)]).await;
         scene.table.delete(&Key::from("a"), None).await.unwrap();
@@ -19,7 +19,7 @@ async fn what_surely_was_not_done_is_tried_again_and_its_outcome_known() {
 }
 
 #[tokio::test]
-async fn the_service_says_how_long_to_wait() {
+async fn retry_after_is_the_service_s() {
     let mut busy = refused(429, 3200, "Request rate is large.");
     busy.headers_mut().insert("x-ms-retry-after-ms", "1250.5".parse().unwrap());
     let scene = Scene::script([busy]).await;
@@ -28,7 +28,7 @@ async fn the_service_says_how_long_to_wait() {
 }
 
 #[tokio::test]
-async fn what_a_batch_says_of_a_write_is_judged_like_an_answer() {
+async fn the_status_of_a_write_in_a_batch_is_classified_like_a_response() {
     let writes =
         || vec![Write::Put(put(PutMode::Create)), Write::Put(Put::new(("a", "b"), "text").with_mode(update()))];
     let inside = |outcome: Value| [answer(207, json!([{"statusCode": 424}, outcome]))];
@@ -44,11 +44,11 @@ async fn what_a_batch_says_of_a_write_is_judged_like_an_answer() {
         assert_eq!(scene.count(), if status == 413 { 1 } else { 3 }, "{status}");
     }
     let scene = Scene::script([answer(207, json!([{"statusCode": 424}, {"statusCode": 424}]))]).await;
-    assert_eq!(kind_of(scene.table.transact(writes()).await), (ErrorKind::Internal, true), "it tells of no write");
+    assert_eq!(kind_of(scene.table.transact(writes()).await), (ErrorKind::Internal, true), "no failed write");
 }
 
 #[tokio::test]
-async fn what_may_have_been_done_is_unknown() {
+async fn a_write_that_may_have_been_applied_has_an_unknown_outcome() {
     for status in [500, 503, 408] {
         let scene = Scene::script([refused(status, 0, "failed")]).await;
         assert_eq!(kind_of(scene.table.put(put(PutMode::Overwrite)).await), (ErrorKind::Unavailable, true), "{status}");
@@ -58,7 +58,7 @@ async fn what_may_have_been_done_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_missing_container_is_told_with_how_to_create_it() {
+async fn the_error_of_a_missing_container_contains_the_command_that_creates_it() {
     for missing in
         [refused(404, 1003, "Owner resource does not exist"), refused(404, 0, "Container 'links' does not exist")]
     {
@@ -108,17 +108,17 @@ async fn each_service_error_has_its_kind() {
 }
 
 #[tokio::test]
-async fn a_range_of_partitions_that_is_gone_is_found_anew() {
-    let asked = Mutex::new(0);
+async fn a_partition_key_range_that_is_gone_is_replaced_by_its_parts() {
+    let count = Mutex::new(0);
     let scene = Scene::new(move |request| {
-        let mut asked = asked.lock();
-        *asked += 1;
+        let mut count = count.lock();
+        *count += 1;
         if request.uri().path().ends_with("pkranges") {
             let split = json!([
                 {"id": "1", "minInclusive": "", "maxExclusive": "1F"}, {"id": "2", "minInclusive": "1F", "maxExclusive": "FF"},
             ]);
             let whole = json!([{"id": "0", "minInclusive": "", "maxExclusive": "FF"}]);
-            return answer(200, json!({"PartitionKeyRanges": if *asked == 1 { whole } else { split }}));
+            return answer(200, json!({"PartitionKeyRanges": if *count == 1 { whole } else { split }}));
         }
         match request.headers()["x-ms-documentdb-partitionkeyrangeid"].to_str().unwrap() {
             "0" => refused(410, 1002, "gone"),
@@ -130,6 +130,6 @@ async fn a_range_of_partitions_that_is_gone_is_found_anew() {
     let segment = ScanSegment::new(0, 1, 10);
     let page = scene.table.scan(&segment).await.unwrap();
     assert_eq!((page.items.len(), page.resume), (1, None));
-    assert_eq!(scene.count(), 5, "ranges, gone, ranges, the empty one, the other");
-    assert_eq!(scene.header(4, "x-ms-start-epk"), None, "of a whole range");
+    assert_eq!(scene.count(), 5, "ranges, gone, ranges, the empty range, the other range");
+    assert_eq!(scene.header(4, "x-ms-start-epk"), None, "a whole range");
 }

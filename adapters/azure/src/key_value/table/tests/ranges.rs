@@ -6,8 +6,8 @@ use percent_encoding::percent_decode_str;
 
 use super::*;
 
-/// Answers queries of partition `a` as the service does: ascending, at most 1,000 rows. Each answer
-/// that has more behind it names the row to go on with.
+/// Responds to queries of partition `a` as the service does: ascending, at most 1,000 rows. Before the end, a response
+/// names the next row.
 fn serve(rows: &[Value], request: &Request<Bytes>) -> Answer {
     let query: HashMap<String, String> = request
         .uri()
@@ -44,7 +44,7 @@ fn serve(rows: &[Value], request: &Request<Bytes>) -> Answer {
     let mut found = rows[first..].iter().filter(within);
     let page: Vec<_> = found.by_ref().take(top).collect();
     let next = found.next().map(|row| &*row["RowKey"].as_str().unwrap().to_owned().leak());
-    // The double's headers are text: what goes on is a key that was percent-encoded.
+    // The double's headers are text: the continuation is a percent-encoded key.
     let next = next.map(|next| &*encode(next).leak());
     Answer(200, next, json!({"value": page}).to_string())
 }
@@ -54,11 +54,11 @@ fn encode(text: &str) -> String {
 }
 
 async fn scene(rows: Vec<Value>) -> Scene {
-    // Its tokens come back encoded once more.
+    // The client sends the tokens back with a second encoding.
     let decoded = move |request: &Request<Bytes>| {
         let uri = request.uri().to_string().replace("%25", "%");
-        let again = Request::get(uri).body(Bytes::new()).unwrap();
-        serve(&rows, &again)
+        let decoded = Request::get(uri).body(Bytes::new()).unwrap();
+        serve(&rows, &decoded)
     };
     Scene::new(decoded).await
 }
@@ -84,16 +84,16 @@ async fn the_last_of_many_are_found_without_reading_the_rest() {
     for (limit, most) in [(1, 25), (10, 25), (1_000, 20)] {
         let before = scene.count();
         let items = scene.table.query(&range(true, limit)).await.unwrap();
-        let wanted: Vec<_> = (count - limit..count).rev().map(|number| format!("event-{number:07}")).collect();
-        assert_eq!(sorts(&items), wanted);
-        assert_eq!(items.resume, wanted.last().cloned());
+        let expected: Vec<_> = (count - limit..count).rev().map(|number| format!("event-{number:07}")).collect();
+        assert_eq!(sorts(&items), expected);
+        assert_eq!(items.resume, expected.last().cloned());
         let requests = scene.count() - before;
         assert!(requests <= most, "{limit}: {requests} requests");
     }
 }
 
 #[tokio::test]
-async fn going_down_in_pages_returns_everything_once() {
+async fn descending_pages_return_everything_once() {
     for (count, limit) in [(0, 3), (1, 1), (99, 7), (101, 100), (1_203, 100), (2_500, 999), (2_500, 1_000)] {
         let scene = scene(numbered(count)).await;
         let mut all = Vec::new();
@@ -105,8 +105,8 @@ async fn going_down_in_pages_returns_everything_once() {
             let Some(resume) = items.resume else { break };
             range.upper = Bound::Excluded(resume);
         }
-        let wanted: Vec<_> = (0..count).rev().map(|number| format!("event-{number:07}")).collect();
-        assert_eq!(all, wanted, "{count} by {limit}");
+        let expected: Vec<_> = (0..count).rev().map(|number| format!("event-{number:07}")).collect();
+        assert_eq!(all, expected, "{count} by {limit}");
     }
 }
 
@@ -142,7 +142,7 @@ async fn bounds_hold_in_both_directions() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_passed_over_in_few_requests() {
+async fn expired_items_are_skipped_in_few_requests() {
     let mut rows: Vec<_> = (0..2_000).map(|number| row(&format!("{number:04}"), "w", Some(NOW))).collect();
     rows[5] = row("0005", "w", None);
     rows[1_990] = row("1990", "w", Some(NOW + 1));
@@ -155,7 +155,7 @@ async fn what_has_expired_is_passed_over_in_few_requests() {
 }
 
 #[tokio::test]
-async fn an_answer_without_rows_is_not_the_end_if_it_says_where_to_go_on() {
+async fn a_response_without_rows_is_not_the_end_if_it_has_a_continuation() {
     let empty = || Answer(200, Some("next"), json!({"value": []}).to_string());
     let last = || Answer(200, None, json!({"value": [row("1", "w", None)]}).to_string());
     for descending in [false, true] {
@@ -170,7 +170,7 @@ async fn an_answer_without_rows_is_not_the_end_if_it_says_where_to_go_on() {
 }
 
 #[tokio::test]
-async fn a_scan_asks_for_its_segment_and_goes_on_from_its_cursor() {
+async fn a_scan_requests_its_segment_and_continues_from_its_cursor() {
     let scene = Scene::script([Answer(200, None, json!({"value": []}).to_string())]).await;
     let segment = |segment, segments, after: Option<&str>| {
         ScanSegment::new(segment, segments, 5_000).with_after(after.map(str::to_owned))
@@ -186,6 +186,6 @@ async fn a_scan_asks_for_its_segment_and_goes_on_from_its_cursor() {
         ]
     );
     assert_eq!(kind_of(scene.table.scan(&segment(0, 1, Some("x"))).await).0, ErrorKind::InvalidInput);
-    assert_eq!(scene.table.scan(&segment(0, u32::MAX, None)).await.unwrap(), Items::default(), "nothing can lie there");
+    assert_eq!(scene.table.scan(&segment(0, u32::MAX, None)).await.unwrap(), Items::default(), "an empty segment");
     assert_eq!(scene.count(), 2);
 }

@@ -1,9 +1,9 @@
-//! What exactly is asked: URLs, signatures, entities.
+//! The exact requests: URLs, signatures, entities.
 
 use super::*;
 
 #[tokio::test]
-async fn an_identity_shows_its_token_with_every_request() {
+async fn every_request_contains_the_token_of_the_identity() {
     let identity = crate::key_value::identity("h.p-_.s").await;
     let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
     let scene = Scene::with_access(&access, |request| match request.method().as_str() {
@@ -15,14 +15,14 @@ async fn an_identity_shows_its_token_with_every_request() {
     scene.table.put(put(PutMode::Create)).await.unwrap();
     scene.table.delete(&Key::from("a"), None).await.unwrap();
     let refused = scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await;
-    assert_eq!(kind_of(refused), (ErrorKind::Internal, true), "the double answers no batch");
+    assert_eq!(kind_of(refused), (ErrorKind::Internal, true), "the double does not support batches");
     assert_eq!(scene.methods(), ["GET", "POST", "DELETE", "POST"]);
     for place in 0..4 {
         scene.double.request(place, |request| assert_eq!(request.headers()["authorization"], "Bearer h.p-_.s"));
     }
-    let asked = identity.requests();
-    assert_eq!(asked.len(), 1, "{asked:?}");
-    assert!(asked[0].ends_with("resource=https%3A%2F%2Fstorage.azure.com"), "{asked:?}");
+    let requests = identity.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].ends_with("resource=https%3A%2F%2Fstorage.azure.com"), "{requests:?}");
 }
 
 #[tokio::test]
@@ -43,17 +43,17 @@ async fn a_shared_access_signature_is_part_of_the_url_only() {
     scene.double.request(0, |request| assert!(!request.headers().contains_key("authorization")));
 }
 
-/// What was put comes back from what was sent.
+/// Puts and gets a value, and returns the entity that was sent.
 async fn sent(value: Bytes) -> Value {
     let stored: Arc<Mutex<Value>> = Arc::default();
-    let kept = Arc::clone(&stored);
+    let shared = Arc::clone(&stored);
     let scene = Scene::new(move |request| {
-        let mut kept = kept.lock();
+        let mut entity = shared.lock();
         if request.method() == "GET" {
-            return found(&kept);
+            return found(&entity);
         }
-        *kept = serde_json::from_slice(request.body()).unwrap();
-        kept["odata.etag"] = json!(ETAG);
+        *entity = serde_json::from_slice(request.body()).unwrap();
+        entity["odata.etag"] = json!(ETAG);
         written()
     })
     .await;
@@ -66,7 +66,7 @@ async fn sent(value: Bytes) -> Value {
 }
 
 #[tokio::test]
-async fn values_are_text_where_they_are_readable_and_split_where_they_are_long() {
+async fn readable_values_are_text_and_long_ones_are_split() {
     for (value, pieces, text) in [
         (Bytes::from("{\"a\":\"b\"}\r\n\t"), 1, true),
         (Bytes::new(), 1, true),
@@ -92,16 +92,17 @@ async fn values_are_text_where_they_are_readable_and_split_where_they_are_long()
 }
 
 #[tokio::test]
-async fn what_others_wrote_is_read_where_it_has_a_value() {
-    for (value, wanted) in [(json!("x"), Some("x")), (json!(7), Some("7")), (json!(true), None), (Value::Null, None)] {
+async fn rows_of_other_writers_are_read_where_they_have_a_value() {
+    for (value, expected) in [(json!("x"), Some("x")), (json!(7), Some("7")), (json!(true), None), (Value::Null, None)]
+    {
         let mut row = row("", "", None);
         row["value"] = value;
         row.as_object_mut().unwrap().remove("write");
         let scene = Scene::script([found(&row)]).await;
-        match (scene.table.get(&Key::from("a")).await, wanted) {
-            (Ok(item), Some(wanted)) => assert_eq!(item.unwrap().value, wanted),
+        match (scene.table.get(&Key::from("a")).await, expected) {
+            (Ok(item), Some(expected)) => assert_eq!(item.unwrap().value, expected),
             (Err(error), None) => assert_eq!(error.kind(), ErrorKind::Internal),
-            (got, _) => panic!("{got:?}"),
+            (result, _) => panic!("{result:?}"),
         }
     }
 }

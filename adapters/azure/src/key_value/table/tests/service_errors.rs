@@ -1,8 +1,8 @@
-//! What a service error becomes, and how often it is asked again.
+//! The errors of service errors, and the number of attempts.
 
 use super::*;
 
-/// All that can be asked of a table.
+/// All operations of a table.
 const OPERATIONS: [&str; 9] = ["get", "get_many", "put", "delete", "query", "query down", "scan", "transact", "add"];
 const WRITES: [&str; 4] = ["put", "delete", "transact", "add"];
 
@@ -24,7 +24,7 @@ async fn run(table: &TableKeyValue, operation: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again_and_has_done_nothing() {
+async fn a_busy_server_is_retried_and_has_applied_nothing() {
     for operation in OPERATIONS {
         let scene = Scene::script([refused(503, "ServerBusy")]).await;
         assert_eq!(kind_of(run(&scene.table, operation).await), (THROTTLED, false), "{operation}");
@@ -45,7 +45,7 @@ async fn a_server_that_failed_may_have_written() {
 }
 
 #[tokio::test]
-async fn a_missing_table_says_how_to_create_it() {
+async fn the_error_of_a_missing_table_contains_the_command_that_creates_it() {
     for operation in OPERATIONS {
         let scene = Scene::script([refused(404, "TableNotFound")]).await;
         let error = run(&scene.table, operation).await.unwrap_err();
@@ -56,14 +56,14 @@ async fn a_missing_table_says_how_to_create_it() {
 }
 
 #[tokio::test]
-async fn a_place_that_is_no_table_service_is_not_an_absent_item() {
+async fn another_server_s_404_is_not_an_absent_item() {
     let scene = Scene::script([Answer(404, None, "<html>".to_owned())]).await;
     assert_eq!(kind_of(run(&scene.table, "get").await), (ErrorKind::NotFound, false));
     assert_eq!(kind_of(run(&scene.table, "delete").await), (ErrorKind::NotFound, false));
 }
 
 #[tokio::test]
-async fn refused_credentials_and_rights_are_told_apart_and_echo_nothing() {
+async fn rejected_credentials_and_missing_permissions_are_distinguished_and_echo_nothing() {
     let xml = |code: &str| {
         format!(
             "<?xml version=\"1.0\"?><m:error xmlns:m=\"x\"><m:code>{code}</m:code><m:message xml:lang=\"en\">the \
@@ -81,14 +81,14 @@ async fn refused_credentials_and_rights_are_told_apart_and_echo_nothing() {
             let error = run(&scene.table, operation).await.unwrap_err();
             assert_eq!((error.kind(), error.outcome_unknown()), (kind, false), "{code} {operation}");
             assert!(error.message().contains(words) && error.message().contains(code), "{error}");
-            let shown = format!("{error} {error:?} {:?}", scene.table);
-            assert!(!shown.contains("hush") && !shown.contains("text"), "{shown}");
+            let output = format!("{error} {error:?} {:?}", scene.table);
+            assert!(!output.contains("hush") && !output.contains("text"), "{output}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_told_apart() {
+async fn a_request_that_is_too_large_has_its_own_kind() {
     for (status, code) in [(400, "EntityTooLarge"), (413, "RequestBodyTooLarge"), (400, "PropertyValueTooLarge")] {
         let scene = Scene::script([refused(status, code)]).await;
         assert_eq!(kind_of(run(&scene.table, "put").await), (ErrorKind::TooLarge, false));
@@ -96,7 +96,7 @@ async fn what_is_too_large_is_told_apart() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_is_internal_and_not_shown() {
+async fn a_malformed_response_is_internal_and_not_shown() {
     for operation in ["get", "get_many", "query", "query down", "scan", "add"] {
         let scene = Scene::script([Answer(200, None, "[\"hush\"]".to_owned())]).await;
         let error = run(&scene.table, operation).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Transactions: what is sent, what a failure becomes, and lost answers.
+//! Transactions: requests, failures, and lost responses.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn delete_at(sort: &str, version: Option<Version>) -> Write {
 }
 
 #[tokio::test]
-async fn the_error_is_that_of_the_write_that_failed() {
+async fn the_error_is_that_of_the_failed_write() {
     let writes = || {
         let update = put_at("2", PutMode::Update(version("2")));
         vec![put_at("1", PutMode::Overwrite), update, delete_at("3", Some(version("3")))]
@@ -42,14 +42,14 @@ async fn the_error_is_that_of_the_write_that_failed() {
             assert_eq!(scene.count(), 1);
         }
     }
-    let taken = [failed(409, "EntityAlreadyExists", 0), found(&row("1", "w-2", None))];
-    let scene = Scene::script(taken).await;
+    let conflict = [failed(409, "EntityAlreadyExists", 0), found(&row("1", "w-2", None))];
+    let scene = Scene::script(conflict).await;
     let error = scene.table.transact(vec![put_at("1", PutMode::Create)]).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::AlreadyExists, false));
 }
 
 #[tokio::test]
-async fn a_delete_of_what_is_not_there_is_written_as_expired_and_then_removed() {
+async fn a_delete_of_an_absent_item_is_written_as_expired_and_then_removed() {
     let scene = Scene::script([failed(404, "ResourceNotFound", 1), done(2), done(1)]).await;
     scene.table.transact(vec![put_at("1", PutMode::Overwrite), delete_at("2", None)]).await.unwrap();
     assert_eq!(scene.count(), 3);
@@ -59,7 +59,7 @@ async fn a_delete_of_what_is_not_there_is_written_as_expired_and_then_removed() 
 }
 
 #[tokio::test]
-async fn a_create_writes_over_what_has_expired() {
+async fn a_create_replaces_an_expired_item() {
     let gone = found(&row("1", "w-1", Some(NOW)));
     let scene = Scene::script([failed(409, "EntityAlreadyExists", 0), gone, done(1)]).await;
     scene.table.transact(vec![put_at("1", PutMode::Create)]).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_create_writes_over_what_has_expired() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_meets_its_own_write_was_done() {
+async fn a_transaction_that_finds_its_own_write_is_a_success() {
     let write = Mutex::new((0, String::new()));
     let scene = Scene::new(move |request| {
         let mut write = write.lock();
@@ -87,7 +87,7 @@ async fn a_transaction_that_meets_its_own_write_was_done() {
 }
 
 #[tokio::test]
-async fn an_addition_is_read_first_and_sent_again_only_beside_a_condition() {
+async fn an_addition_is_read_first_and_repeated_only_with_a_condition() {
     let add = || Write::Add { key: Key::new("a", "2"), delta: 1 };
     let lost = || failed(500, "InternalError", 0);
     let missing = || Answer(404, None, error("ResourceNotFound", "no such row"));
@@ -101,7 +101,7 @@ async fn an_addition_is_read_first_and_sent_again_only_beside_a_condition() {
 }
 
 #[tokio::test]
-async fn what_is_inside_of_an_accepted_answer_is_judged() {
+async fn a_failed_part_of_an_accepted_response_is_an_error() {
     let scene = Scene::script([failed(503, "ServerBusy", 0)]).await;
     assert_eq!(kind_of(scene.table.transact(vec![put_at("1", PutMode::Create)]).await), (THROTTLED, false));
     assert_eq!(scene.count(), ATTEMPTS);
@@ -110,11 +110,11 @@ async fn what_is_inside_of_an_accepted_answer_is_judged() {
     assert_eq!(kind_of(lost), (ErrorKind::Unavailable, true));
     let scene = Scene::script([done(1)]).await;
     let lost = scene.table.transact(vec![delete_at("1", None), delete_at("2", None)]).await;
-    assert_eq!(kind_of(lost), (ErrorKind::Internal, true), "an answer of too few parts");
+    assert_eq!(kind_of(lost), (ErrorKind::Internal, true), "a response with too few parts");
 }
 
 #[tokio::test]
-async fn a_failure_that_names_no_write_is_told_whole() {
+async fn the_message_of_a_failure_without_a_write_is_complete() {
     let body = error("InvalidInput", "Bad boundary: none");
     let answer = batch(&[format!("HTTP/1.1 400 No\r\nContent-Type: application/json\r\n\r\n{body}")]);
     let scene = Scene::script([answer]).await;

@@ -1,8 +1,8 @@
-//! Writes whose condition does not hold, and those whose answer was lost.
+//! Writes whose condition does not hold, and writes whose response was lost.
 
 use super::*;
 
-/// Loses the answer to the first write; the second meets a condition, and then this row is there.
+/// Loses the response to the first write; the second fails with a condition, and reads return this row.
 async fn after_a_lost_answer(
     condition: (u16, &'static str),
     stored: impl Fn(&str) -> Option<Value> + Send + Sync + 'static,
@@ -26,7 +26,7 @@ const TAKEN: (u16, &str) = (409, "EntityAlreadyExists");
 const CHANGED: (u16, &str) = (412, "UpdateConditionNotSatisfied");
 
 #[tokio::test]
-async fn a_put_that_meets_its_own_write_was_done() {
+async fn a_put_that_finds_its_own_write_is_a_success() {
     for (mode, condition) in [(PutMode::Create, TAKEN), (PutMode::Update(version("")), CHANGED)] {
         let scene = after_a_lost_answer(condition, |write| Some(row("", write, None))).await;
         let version = scene.table.put(put(mode)).await.unwrap();
@@ -37,21 +37,21 @@ async fn a_put_that_meets_its_own_write_was_done() {
 }
 
 #[tokio::test]
-async fn a_put_that_meets_another_write_after_a_lost_answer_may_have_been_written_over() {
+async fn a_put_that_finds_another_write_after_a_lost_response_has_an_unknown_outcome() {
     for (mode, condition, kind) in [
         (PutMode::Create, TAKEN, ErrorKind::AlreadyExists),
         (PutMode::Update(version("")), CHANGED, ErrorKind::Conflict),
     ] {
-        for there in [true, false] {
-            let stored = move |_: &str| there.then(|| row("", "w-2", None));
+        for exists in [true, false] {
+            let stored = move |_: &str| exists.then(|| row("", "w-2", None));
             let scene = after_a_lost_answer(condition, stored).await;
-            assert_eq!(kind_of(scene.table.put(put(mode.clone())).await), (kind, true), "{there}");
+            assert_eq!(kind_of(scene.table.put(put(mode.clone())).await), (kind, true), "{exists}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_create_writes_over_what_has_expired_and_over_nothing_else() {
+async fn a_create_replaces_an_expired_row_and_nothing_else() {
     let gone = found(&row("", "w-1", Some(NOW)));
     let scene = Scene::script([refused(409, "EntityAlreadyExists"), gone, written()]).await;
     scene.table.put(put(PutMode::Create)).await.unwrap();
@@ -64,7 +64,7 @@ async fn a_create_writes_over_what_has_expired_and_over_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_version_that_has_expired_or_never_was_is_a_conflict_without_a_request() {
+async fn an_expired_or_malformed_version_is_a_conflict_without_a_request() {
     let scene = Scene::script([written()]).await;
     let others =
         ["*", "", "1", ETAG, "w@@*", "w.m@@W/\"x\"", "w@x@y", "w@@W/\"datetime''\"", "w@@W/\"datetime'a\r\nb'\""];
@@ -81,7 +81,7 @@ async fn a_version_that_has_expired_or_never_was_is_a_conflict_without_a_request
 }
 
 #[tokio::test]
-async fn a_delete_after_a_lost_answer_is_done_or_unknown() {
+async fn a_delete_after_a_lost_response_is_ok_or_has_an_unknown_outcome() {
     let scene = Scene::script([lost(), refused(404, "ResourceNotFound")]).await;
     scene.table.delete(&Key::from("a"), None).await.unwrap();
     let scene = Scene::script([lost(), refused(404, "ResourceNotFound")]).await;
@@ -90,7 +90,7 @@ async fn a_delete_after_a_lost_answer_is_done_or_unknown() {
 }
 
 #[tokio::test]
-async fn an_addition_that_lost_its_answer_is_counted_once() {
+async fn an_addition_whose_response_was_lost_is_counted_once() {
     let mut five = row("", "w-1", None);
     five["value"] = json!("5");
     let count = Mutex::new((0, String::new()));
@@ -118,7 +118,7 @@ async fn an_addition_that_lost_its_answer_is_counted_once() {
 }
 
 #[tokio::test]
-async fn an_addition_that_may_have_been_made_is_not_made_again() {
+async fn an_addition_that_may_have_been_applied_is_not_repeated() {
     let mut five = row("", "w-1", None);
     five["value"] = json!("5");
     let stale = || refused(412, "UpdateConditionNotSatisfied");
@@ -128,7 +128,7 @@ async fn an_addition_that_may_have_been_made_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn an_addition_that_always_loses_gives_up_and_changes_nothing() {
+async fn an_addition_that_loses_every_race_fails_and_changes_nothing() {
     let mut five = row("", "w-1", None);
     five["value"] = json!("5");
     let scene = Scene::new(move |request| match request.method().as_str() {
