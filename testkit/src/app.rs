@@ -11,9 +11,9 @@ use serde_json::Value;
 
 /// How many messages and events of objects an app has acknowledged.
 #[derive(Debug, Clone, Default)]
-pub struct Acknowledged(Arc<AtomicUsize>);
+pub struct Acknowledgements(Arc<AtomicUsize>);
 
-impl Acknowledged {
+impl Acknowledgements {
     /// How many since the last call.
     pub fn take(&self) -> usize {
         self.0.swap(0, Ordering::Relaxed)
@@ -21,8 +21,8 @@ impl Acknowledged {
 }
 
 /// An app with all triggers. It rejects messages that begin with `<`, and retries those that begin with `>`.
-pub fn shop(cloud: &Cloud) -> (Hosted, Acknowledged) {
-    let acknowledged = Acknowledged::default();
+pub fn shop(cloud: &Cloud) -> (Hosted, Acknowledgements) {
+    let acknowledged = Acknowledgements::default();
     let (count, objects) = (acknowledged.clone(), acknowledged.clone());
     let mut app = App::new("shop")
         .http(Router::new().fallback(async |request: Request<Body>| {

@@ -8,7 +8,7 @@ mod fuzz;
 mod log;
 mod mutate;
 
-pub use app::{Acknowledged, shop};
+pub use app::{Acknowledgements, shop};
 pub use double::Double;
 pub use fuzz::{fixtures, fuzz};
 pub use log::Log;

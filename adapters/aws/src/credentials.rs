@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock};
+use isobar_rest::{Client, CredentialCache, CredentialSource, SystemClock, TemporaryCredential};
 
 use crate::AwsConfig;
 use crate::config::{Credential, fixed_credential};
@@ -63,7 +63,7 @@ impl Credentials {
     pub(crate) fn account(&self) -> Option<String> {
         match self {
             Self::Fixed(_) => None,
-            Self::Cached(cache) => cache.held()?.account.clone(),
+            Self::Cached(cache) => cache.current()?.account.clone(),
         }
     }
 }
@@ -80,14 +80,14 @@ struct SourceCredentials<'a> {
 
 impl SourceCredentials<'_> {
     /// Validates the values. Errors: `Internal` with the name of the source and without values.
-    fn check(self, from: &str) -> Result<Found<Credential>> {
+    fn check(self, from: &str) -> Result<TemporaryCredential<Credential>> {
         let malformed = |what: &str| Error::internal(format!("{from} returned a malformed {what}: check that source"));
         let names = ["access key id", "secret access key", "session token"];
         let token = self.token.filter(|token| !token.is_empty());
         let credential = fixed_credential(names, self.key_id, self.secret_key, token);
         let credential = credential.map_err(|_| malformed("credential"))?;
         let expires = self.expires.map(|text| chrono::DateTime::parse_from_rfc3339(text).map(SystemTime::from));
-        Ok(Found {
+        Ok(TemporaryCredential {
             value: Arc::new(Credential { account: self.account.map(str::to_owned), ..credential }),
             expires: expires.transpose().map_err(|_| malformed("time of expiration"))?,
         })
@@ -105,7 +105,7 @@ pub(crate) struct Chain {
 impl CredentialSource for Chain {
     type Value = Credential;
 
-    async fn find(&self) -> Result<Found<Credential>> {
+    async fn find(&self) -> Result<TemporaryCredential<Credential>> {
         let sources = &self.config.sources;
         if let Some(identity) = &sources.web_identity {
             return web_identity::find(identity, &self.config, &self.client).await;

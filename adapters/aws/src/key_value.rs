@@ -22,8 +22,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::driver::{Clock, Location};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::attempt::unique;
-use isobar_rest::{Answered, Safety, ServiceError};
+use isobar_rest::attempt::unique_id;
+use isobar_rest::{Safety, ServiceError, ServiceResult};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
@@ -72,7 +72,7 @@ impl DynamoKeyValue {
         operation: &'static str,
         safety: Safety,
         input: &(impl Serialize + Sync),
-    ) -> Result<Answered<Bytes>> {
+    ) -> Result<ServiceResult<Bytes>> {
         let answer = self.service.json("DynamoDB_20120810", operation, safety, input).await?;
         Ok(answer.map_err(|service_error| self.explained(service_error)))
     }
@@ -142,7 +142,7 @@ impl KeyValue for DynamoKeyValue {
 
     /// Repeated as often as it takes: the version tells our own write from all others.
     async fn put(&self, put: Put) -> Result<Version> {
-        let version = Version::new(unique()?);
+        let version = Version::new(unique_id()?);
         let condition = Condition::try_from(&put.mode)?;
         let guard = condition.guard(self.clock.now()).map(Guard::returning_old);
         let input = PutItem { table_name: &self.table, item: StoredItem::new(&put, &version), guard };

@@ -20,7 +20,7 @@ use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::Location;
 use isobar_abstraction::driver::pub_sub::{Message, MessageId, PubSub, RawMessage};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Safety, ServiceError, unknown};
+use isobar_rest::{Safety, ServiceError, mark_uncertain};
 
 use crate::State;
 use crate::config::{Placed, arn};
@@ -98,7 +98,7 @@ impl SnsPubSub {
                 retried.extend(result.as_ref().is_err_and(|failure| failure.is_temporary).then_some(index));
                 // A rejected attempt does not undo an earlier attempt that may have stored the message.
                 let uncertain = results[index].as_ref().is_err_and(Error::outcome_unknown);
-                results[index] = result.map_err(|SendFailure { error, .. }| unknown(error, uncertain));
+                results[index] = result.map_err(|SendFailure { error, .. }| mark_uncertain(error, uncertain));
             }
             if retried.is_empty() || attempt == ATTEMPTS {
                 break;
@@ -144,8 +144,10 @@ impl SnsPubSub {
             return service_error.into();
         }
         let purpose = if suffix == FIFO { " for messages with an ordering key" } else { "" };
-        service_error
-            .as_error(Error::not_found(format!("SNS has no topic `{}{suffix}`{purpose}: create it", self.placed.name)))
+        service_error.mark_uncertain(Error::not_found(format!(
+            "SNS has no topic `{}{suffix}`{purpose}: create it",
+            self.placed.name
+        )))
     }
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::encoded;
-use isobar_rest::{Answered, Safety, ServiceError};
+use isobar_rest::object::encode;
+use isobar_rest::{Safety, ServiceError, ServiceResult};
 use object_store::PutPayload;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
@@ -102,7 +102,7 @@ impl AwsService {
         operation: &'static str,
         safety: Safety,
         input: &(impl Serialize + Sync),
-    ) -> Result<Answered<Bytes>> {
+    ) -> Result<ServiceResult<Bytes>> {
         let body = serde_json::to_vec(input)?;
         let request = Request::post(self.url("/")?.as_str())
             .header(CONTENT_TYPE, "application/x-amz-json-1.0")
@@ -112,7 +112,12 @@ impl AwsService {
     }
 
     /// Calls an operation of a service of the protocol AWS Query, whose responses are XML (SNS).
-    pub(crate) async fn query(&self, operation: &'static str, safety: Safety, form: String) -> Result<Answered<Bytes>> {
+    pub(crate) async fn query(
+        &self,
+        operation: &'static str,
+        safety: Safety,
+        form: String,
+    ) -> Result<ServiceResult<Bytes>> {
         let request = Request::post(self.url("/")?.as_str())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Bytes::from(form));
@@ -124,7 +129,7 @@ impl AwsService {
         operation: &'static str,
         safety: Safety,
         request: std::result::Result<Request<Bytes>, http::Error>,
-    ) -> Result<Answered<Bytes>> {
+    ) -> Result<ServiceResult<Bytes>> {
         let wrong = |error| {
             Error::internal("bug in isobar: a request to AWS is malformed; please report it").with_source(error)
         };
@@ -142,7 +147,7 @@ impl AwsService {
         operation: &'static str,
         safety: Safety,
         request: Request<Bytes>,
-    ) -> Result<Answered<Response<Bytes>>> {
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         let read = |answer: &Response<Bytes>| service_error::read(answer, &self.place());
         let signed = Signed::new(&self.state, signing_name(self.name), &self.region, &read);
         signed.call(operation, safety, request.map(PutPayload::from)).await
@@ -151,7 +156,7 @@ impl AwsService {
     /// The same service error with the code and message of one entry of its response.
     pub(crate) fn error_of_entry(&self, service_error: &ServiceError, code: String, message: &str) -> ServiceError {
         let uncertain = service_error.uncertain;
-        ServiceError { uncertain, ..service_error::of_code(&service_error.answer, code, message, &self.place()) }
+        ServiceError { uncertain, ..service_error::of_code(&service_error.response, code, message, &self.place()) }
     }
 
     /// The service and the resource, for error messages.
@@ -165,7 +170,7 @@ impl AwsService {
 ///
 /// Source: "Create a signed AWS API request", IAM User Guide.
 fn canonical(query: &str) -> String {
-    let encode = |text: &str| encoded(percent_decode_str(&text.replace('+', " ")).collect::<Vec<_>>());
+    let encode = |text: &str| encode(percent_decode_str(&text.replace('+', " ")).collect::<Vec<_>>());
     let canonical_pair = |pair: &str| match pair.split_once('=') {
         Some((name, value)) => format!("{}={}", encode(name), encode(value)),
         None => encode(pair),

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock};
+use isobar_rest::{Client, CredentialCache, CredentialSource, SystemClock, TemporaryCredential};
 
 use crate::AzureConfig;
 use crate::config::Sources;
@@ -91,13 +91,13 @@ impl Credentials {
 }
 
 /// Checks a token from a source. Errors: `Internal`, without the value.
-fn found(from: &str, token: &str, expires: SystemTime) -> Result<Found<str>> {
+fn found(from: &str, token: &str, expires: SystemTime) -> Result<TemporaryCredential<str>> {
     // The characters of RFC 6750, 2.1, which JWTs consist of.
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if token.is_empty() || !token.bytes().all(fits) {
         return Err(Error::internal(format!("{from} returned a malformed token")));
     }
-    Ok(Found { value: token.into(), expires: Some(expires) })
+    Ok(TemporaryCredential { value: token.into(), expires: Some(expires) })
 }
 
 /// All sources, in order.
@@ -117,13 +117,13 @@ struct OfAudience {
 impl CredentialSource for OfAudience {
     type Value = str;
 
-    async fn find(&self) -> Result<Found<str>> {
+    async fn find(&self) -> Result<TemporaryCredential<str>> {
         self.chain.find(self.audience.resource()).await
     }
 }
 
 impl Chain {
-    async fn find(&self, resource: &str) -> Result<Found<str>> {
+    async fn find(&self, resource: &str) -> Result<TemporaryCredential<str>> {
         let Sources { workload, managed, cli, metadata, client_id } = &self.config.sources;
         if let Some(workload) = workload {
             return workload::find(workload, resource, &self.client).await;

@@ -45,7 +45,7 @@ use ::http::{HeaderMap, Request, Response};
 use isobar_abstraction::driver::Hosted;
 use isobar_abstraction::driver::host::excerpt;
 use isobar_abstraction::{Body, Context, Error, Result};
-use isobar_serve::read_whole;
+use isobar_serve::read_body;
 use tracing::Instrument;
 
 use crate::State;
@@ -108,7 +108,7 @@ impl CustomHandler {
     async fn trigger(&self, name: &str, request: Request<Body>) -> Result<Response<Body>> {
         let (parts, body) = request.into_parts();
         let (kind, name) = Kind::split(name).ok_or_else(|| self.unknown(name))?;
-        let body = read_whole(body, PROFILE.limits.request_bytes).await?;
+        let body = read_body(body, PROFILE.limits.request_bytes).await?;
         let timeout = self.settings.timeout().saturating_sub(MARGIN).saturating_sub(self.hold_time(kind));
         let cx = self.context(&parts.headers, timeout).with_function(kind.plain(name));
         match kind {

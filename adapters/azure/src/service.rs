@@ -13,7 +13,7 @@ use http::request::{Builder, Parts};
 use http::{HeaderValue, Request, Response};
 use isobar_abstraction::clock::to_http;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Answered, Call, Safety, Service, ServiceError, StreamBody};
+use isobar_rest::{Call, Safety, Service, ServiceError, ServiceResult, StreamBody};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
@@ -131,7 +131,7 @@ impl AzureService {
         safety: Safety,
         request: Builder,
         body: impl Into<PutPayload>,
-    ) -> Result<Answered<Response<Bytes>>> {
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         let wrong = |error| Error::config(format!("the endpoint `{}` is not a URL", self.endpoint)).with_source(error);
         self.send(operation, safety, request.body(body.into()).map_err(wrong)?).await
     }
@@ -142,7 +142,7 @@ impl AzureService {
         operation: &'static str,
         safety: Safety,
         request: Request<PutPayload>,
-    ) -> Result<Answered<Response<Bytes>>> {
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         self.state.client.call(Call { operation, request, safety, service: &OneCall::new(self) }).await
     }
 
@@ -151,7 +151,7 @@ impl AzureService {
         &self,
         operation: &'static str,
         request: Request<PutPayload>,
-    ) -> Result<Answered<Response<StreamBody>>> {
+    ) -> Result<ServiceResult<Response<StreamBody>>> {
         self.state.client.open(Call { operation, request, safety: Safety::Read, service: &OneCall::new(self) }).await
     }
 

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Client, CredentialCache, CredentialSource, Found, SystemClock};
+use isobar_rest::{Client, CredentialCache, CredentialSource, SystemClock, TemporaryCredential};
 use tokio::sync::OnceCell;
 
 use crate::GcpConfig;
@@ -142,7 +142,7 @@ impl Origin {
         }
     }
 
-    async fn find_token(&self) -> Result<Found<Token>> {
+    async fn find_token(&self) -> Result<TemporaryCredential<Token>> {
         match self.kind().await? {
             Kind::ServiceAccount(key) => key.token(SystemTime::now()),
             Kind::Person(person) => exchange::refresh(self, person).await,
@@ -185,14 +185,14 @@ struct Tokens(Arc<Origin>);
 impl CredentialSource for Tokens {
     type Value = Token;
 
-    async fn find(&self) -> Result<Found<Token>> {
+    async fn find(&self) -> Result<TemporaryCredential<Token>> {
         self.0.find_token().await
     }
 }
 
 impl Token {
     /// What a source sent, which may not be what it should. Errors: `Internal`, showing no value.
-    fn found(from: &str, text: &str, expires: SystemTime) -> Result<Found<Self>> {
+    fn found(from: &str, text: &str, expires: SystemTime) -> Result<TemporaryCredential<Self>> {
         // RFC 6750, 2.1.
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         let wrong = || Error::internal(format!("{from} gave a malformed token"));
@@ -201,7 +201,7 @@ impl Token {
         }
         let mut authorization = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| wrong())?;
         authorization.set_sensitive(true);
-        Ok(Found { value: Arc::new(Self { authorization, quota_project: None }), expires: Some(expires) })
+        Ok(TemporaryCredential { value: Arc::new(Self { authorization, quota_project: None }), expires: Some(expires) })
     }
 
     /// The same, with the project that calls are counted for.

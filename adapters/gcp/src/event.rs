@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use isobar_abstraction::Error;
-use isobar_serve::status_of;
+use isobar_serve::error_status;
 use serde_json::Value;
 
 pub(crate) use cloud_event::CloudEvent;
@@ -50,7 +50,7 @@ impl Refused {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        Self { status: status_of(&error), error }
+        Self { status: error_status(&error), error }
     }
 }
 

@@ -42,7 +42,7 @@ use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use isobar_abstraction::driver::host::excerpt;
 use isobar_abstraction::driver::{Hosted, Limits};
 use isobar_abstraction::{Body, Context, Error};
-use isobar_serve::read_whole;
+use isobar_serve::read_body;
 use tracing::Instrument;
 
 use crate::State;
@@ -93,7 +93,7 @@ impl CloudRunService {
             let error = Error::invalid_input("triggers are called by POST");
             return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, error });
         }
-        let body = read_whole(body, PROFILE.limits.request_bytes).await?;
+        let body = read_body(body, PROFILE.limits.request_bytes).await?;
         let found = called.and_then(|(kind, name)| Some((self.kind(kind, &name)?, name)));
         let (kind, name) = found.ok_or_else(|| self.unknown(parts.uri.path()))?;
         // What every provider gives, as for HTTP.

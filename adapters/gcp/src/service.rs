@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answered, Call, Safety, Service, ServiceError, StreamBody};
+use isobar_rest::{Call, Safety, Service, ServiceError, ServiceResult, StreamBody};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -59,7 +59,7 @@ impl GoogleService {
         safety: Safety,
         path: &str,
         input: &(impl Serialize + Sync),
-    ) -> Result<Answered<Bytes>> {
+    ) -> Result<ServiceResult<Bytes>> {
         let body = serde_json::to_vec(input)?;
         let request = Request::builder()
             .method(Method::POST)
@@ -76,7 +76,7 @@ impl GoogleService {
         operation: &'static str,
         safety: Safety,
         request: Request<PutPayload>,
-    ) -> Result<Answered<Response<Bytes>>> {
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         self.state.client.call(Call { operation, request, safety, service: &self.shown() }).await
     }
 
@@ -85,7 +85,7 @@ impl GoogleService {
         &self,
         operation: &'static str,
         request: Request<PutPayload>,
-    ) -> Result<Answered<Response<StreamBody>>> {
+    ) -> Result<ServiceResult<Response<StreamBody>>> {
         self.state.client.open(Call { operation, request, safety: Safety::Read, service: &self.shown() }).await
     }
 

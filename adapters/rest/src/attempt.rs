@@ -10,7 +10,7 @@ use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 
 /// Tries of what races for a counter. Of those who race one always wins, so that a hundred writers of one
 /// counter all come to their turn.
-pub const COUNTER_TRIES: u32 = 100;
+pub const COUNTER_ATTEMPTS: u32 = 100;
 
 /// Waits between two tries: full jitter under 10 ms, doubling to 640 ms.
 pub async fn pause(clock: &dyn Clock, tries: u32) {
@@ -19,24 +19,24 @@ pub async fn pause(clock: &dyn Clock, tries: u32) {
 }
 
 /// 128 random bits. Errors: `Internal` where the machine has no randomness.
-pub fn random() -> Result<[u8; 16]> {
+pub fn random_bits() -> Result<[u8; 16]> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|error| Error::internal("the machine has no randomness").with_source(error))?;
     Ok(bits)
 }
 
-/// 128 random bits as 22 characters, by which a write is known from all others. Errors: those of [`random`].
-pub fn unique() -> Result<String> {
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(random()?))
+/// 128 random bits as 22 characters, by which a write is known from all others. Errors: those of [`random_bits`].
+pub fn unique_id() -> Result<String> {
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(random_bits()?))
 }
 
 /// The error of a create that finds an item.
-pub fn taken(key: &Key) -> Error {
+pub fn already_exists(key: &Key) -> Error {
     Error::already_exists(format!("there is an item at `{key}`"))
 }
 
 /// The error of a write that does not find its version.
-pub fn changed(key: &Key) -> Error {
+pub fn version_conflict(key: &Key) -> Error {
     Error::conflict(format!("the item at `{key}` is gone, or was written since"))
 }
 
@@ -46,13 +46,13 @@ pub fn throttled(message: impl Into<String>) -> Error {
 }
 
 /// The error of an addition that lost every race. `advice` says how not to lose.
-pub fn lost_races(key: &Key, tries: u32, advice: &str) -> Error {
+pub fn counter_contention(key: &Key, tries: u32, advice: &str) -> Error {
     Error::conflict(format!("lost {tries} races for the counter at `{key}`; {advice}")).with_origin(Origin::Service)
 }
 
 /// The error of a transaction whose answer was lost: what it added is under later additions, and what marked it
 /// may have been deleted since. To send it again could add twice.
-pub fn not_known() -> Error {
+pub fn transaction_outcome_unknown() -> Error {
     let message = "an answer was lost, and what is stored does not show whether the transaction was applied";
     Error::new(ErrorKind::Unavailable, message)
 }
@@ -78,7 +78,7 @@ pub async fn write_back(
 }
 
 /// Does a write ask for a version?
-pub fn asks_for_a_version(write: &Write) -> bool {
+pub fn requires_version(write: &Write) -> bool {
     match write {
         Write::Put(put) => matches!(put.mode, PutMode::Update(_)),
         Write::Delete { version, .. } => version.is_some(),
@@ -89,7 +89,7 @@ pub fn asks_for_a_version(write: &Write) -> bool {
 /// The versions of a transaction, where what is stored shows that an attempt whose answer was lost was applied: one
 /// item that has its mark is enough. What was written over since has a version that no item has. `ours` is the version
 /// of an item that has the mark.
-pub fn applied(
+pub fn applied_versions(
     writes: &[Write],
     mark: &str,
     ours: &dyn Fn(&Key) -> Option<Result<Version>>,

@@ -15,10 +15,10 @@ use tracing::{Instrument, Span, debug, debug_span};
 use crate::failure::{Again, Failure};
 use crate::payload::RequestBody;
 use crate::retry::{Budget, COST, COST_OF_TIMEOUT, backoff, retry_after};
-use crate::service_error::unknown;
+use crate::service_error::mark_uncertain;
 use crate::stream::StreamBody;
 use crate::transport::{Outgoing, Transport};
-use crate::{Answered, Call, ClientConfig, RetryDecision, Safety, ServiceError};
+use crate::{Call, ClientConfig, RetryDecision, Safety, ServiceError, ServiceResult};
 
 /// The HTTP client. Cheap to clone, and to make: it reads certificates and connects at first use.
 ///
@@ -57,7 +57,7 @@ impl Client {
     /// - `TooLarge`: the answer has more than `max_response_bytes`.
     /// - `Config`: the URL, a proxy or the CA bundle is wrong.
     /// - what [`Service::authorize`](crate::Service::authorize) says, which is not retried.
-    pub async fn call(&self, call: Call<'_>) -> Result<Answered<Response<Bytes>>> {
+    pub async fn call(&self, call: Call<'_>) -> Result<ServiceResult<Response<Bytes>>> {
         match self.make(call, Reading::Whole).await? {
             Got::Whole(answer) => Ok(Ok(answer)),
             Got::Refused(service_error) => Ok(Err(*service_error)),
@@ -68,7 +68,7 @@ impl Client {
     /// Like [`call`](Self::call), but the body of a success is handed out as it comes, however large it
     /// is. What breaks off then is an error of the body, and nobody's to repeat but the caller's
     /// ([`pause`](Self::pause)).
-    pub async fn open(&self, call: Call<'_>) -> Result<Answered<Response<StreamBody>>> {
+    pub async fn open(&self, call: Call<'_>) -> Result<ServiceResult<Response<StreamBody>>> {
         match self.make(call, Reading::Stream).await? {
             Got::Stream(answer) => Ok(Ok(answer)),
             Got::Refused(service_error) => Ok(Err(*service_error)),
@@ -260,7 +260,7 @@ impl<'a> Course<'a> {
     }
 
     async fn after_service_error(&mut self, service_error: &ServiceError) -> Option<Next> {
-        let told = || retry_after(&service_error.answer, self.client.clock.now());
+        let told = || retry_after(&service_error.response, self.client.clock.now());
         match service_error.decision {
             RetryDecision::Final
                 if !self.renewed && self.in_time(self.call.service.renew(service_error)).await == Some(true) =>
@@ -313,7 +313,7 @@ impl<'a> Course<'a> {
             Ok(Got::Refused(service_error)) => {
                 Ok(Got::Refused(Box::new(ServiceError { uncertain: self.uncertain, ..*service_error })))
             }
-            outcome => outcome.map_err(|error| unknown(error, self.uncertain)),
+            outcome => outcome.map_err(|error| mark_uncertain(error, self.uncertain)),
         }
     }
 }

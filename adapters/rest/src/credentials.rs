@@ -27,23 +27,23 @@ const ERROR_PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a source gave: a token, or keys.
-pub struct Found<V: ?Sized> {
+pub struct TemporaryCredential<V: ?Sized> {
     /// It, compared by its address.
     pub value: Arc<V>,
     /// Good until then; forever without it.
     pub expires: Option<SystemTime>,
 }
 
-impl<V: ?Sized> Clone for Found<V> {
+impl<V: ?Sized> Clone for TemporaryCredential<V> {
     fn clone(&self) -> Self {
         Self { value: Arc::clone(&self.value), expires: self.expires }
     }
 }
 
 /// The value is a secret.
-impl<V: ?Sized> fmt::Debug for Found<V> {
+impl<V: ?Sized> fmt::Debug for TemporaryCredential<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Found").field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("TemporaryCredential").field("expires", &self.expires).finish_non_exhaustive()
     }
 }
 
@@ -54,7 +54,7 @@ pub trait CredentialSource: fmt::Debug + Send + Sync {
     type Value: ?Sized + Send + Sync;
 
     /// Asks for it.
-    async fn find(&self) -> Result<Found<Self::Value>>;
+    async fn find(&self) -> Result<TemporaryCredential<Self::Value>>;
 }
 
 /// What a source gave, fetched by one caller at a time.
@@ -140,7 +140,7 @@ impl<S: CredentialSource> CredentialCache<S> {
     }
 
     /// What is held now, if anything is; the source is not asked.
-    pub fn held(&self) -> Option<Arc<S::Value>> {
+    pub fn current(&self) -> Option<Arc<S::Value>> {
         match &*self.held.lock() {
             Held::Value { value, .. } => Some(Arc::clone(value)),
             Held::Nothing | Held::Error { .. } => None,
@@ -179,7 +179,7 @@ impl<S: CredentialSource> CredentialCache<S> {
     }
 
     /// What the source gives, if it does not hang.
-    async fn find_soon(&self) -> Result<Found<S::Value>> {
+    async fn find_soon(&self) -> Result<TemporaryCredential<S::Value>> {
         match select(self.source.find(), self.clock.sleep(PATIENCE)).await {
             Either::Left((found, _)) => found,
             Either::Right(_) => Err(Error::new(ErrorKind::Timeout, format!("nothing came within {PATIENCE:?}"))),
@@ -205,7 +205,7 @@ impl<S: CredentialSource> CredentialCache<S> {
         }
     }
 
-    fn keep(&self, found: Result<Found<S::Value>>, old: Option<Arc<S::Value>>) -> Result<Arc<S::Value>> {
+    fn keep(&self, found: Result<TemporaryCredential<S::Value>>, old: Option<Arc<S::Value>>) -> Result<Arc<S::Value>> {
         let now = self.clock.now();
         let mut held = self.held.lock();
         match (found, old) {
@@ -234,7 +234,7 @@ fn is_within(span: Duration, came: SystemTime, now: SystemTime) -> bool {
 
 /// What seems expired when it comes is used for a while all the same: a metadata service in trouble gives
 /// out what it last had, and goes on taking it, and our own clock may be wrong.
-fn fresh<V: ?Sized>(Found { value, expires }: Found<V>, now: SystemTime) -> Held<V> {
+fn fresh<V: ?Sized>(TemporaryCredential { value, expires }: TemporaryCredential<V>, now: SystemTime) -> Held<V> {
     let (renew, expires) = match expires {
         None => (None, None),
         Some(expires) if expires <= now => (Some(later(now, MARGIN + jitter())), Some(later(now, MARGIN * 2))),

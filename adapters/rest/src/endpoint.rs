@@ -22,7 +22,7 @@ pub fn check_endpoint(from: &str, url: &str) -> Result<String> {
 }
 
 /// May a secret be sent there, and a token come from there, in clear text?
-pub fn is_near(url: &str) -> bool {
+pub fn is_safe_for_secrets(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     if url.scheme() == "https" {
         return true;
@@ -36,9 +36,9 @@ pub fn is_near(url: &str) -> bool {
 }
 
 /// An endpoint to which a secret may go. Errors: `Config`, naming where it came from.
-pub fn check_near(from: &str, url: &str) -> Result<String> {
+pub fn check_safe_for_secrets(from: &str, url: &str) -> Result<String> {
     let endpoint = check_endpoint(from, url)?;
-    if is_near(&endpoint) {
+    if is_safe_for_secrets(&endpoint) {
         return Ok(endpoint);
     }
     Err(Error::config(format!("{from} must be https://, or http:// of a loopback, link-local or private address")))

@@ -2,7 +2,7 @@
 //!
 //! A service says how it is asked ([`ObjectRequests`]); what is alike on all of them is done here ([`Store`]): the range
 //! that came is held against the one that was asked for, a download that breaks off goes on where it was, in the same
-//! version of the object, and a service error means the same whoever answers it ([`Refused`]).
+//! version of the object, and a service error means the same whoever answers it ([`ObjectError`]).
 
 mod download;
 mod encoded;
@@ -31,17 +31,20 @@ use object_store::{
 };
 
 use crate::{Client, StreamBody};
-pub use encoded::{PLAIN, encoded, encoded_path, encoded_query};
-pub use headers::{ask, attributes, text};
-pub use listing::{Page, group_before, location, page};
-pub use service_error::{Refused, refused_read};
+pub use encoded::{ESCAPED, encode, encode_path, encode_query};
+pub use headers::{add_get_options, header_text, read_attributes};
+pub use listing::{Page, last_prefix, object_path, page};
+pub use service_error::{ObjectError, read_error};
 pub use store::Store;
 pub use upload::{PartUpload, UploadParts};
-pub use write::{WriteHeaders, check_version, conditional, request, typed, with_type, written};
+pub use write::{
+    WriteHeaders, add_precondition, build_request, check_attributes, check_expected_version, put_result,
+    with_content_type,
+};
 
 /// The requests to one bucket: all that differs between the services, under a [`Store`].
 ///
-/// Errors: those of the service by kind ([`Refused`]).
+/// Errors: those of the service by kind ([`ObjectError`]).
 #[async_trait]
 pub trait ObjectRequests: fmt::Debug + Send + Sync + 'static {
     /// What errors call the service, such as `S3`.
@@ -69,7 +72,7 @@ pub trait ObjectRequests: fmt::Debug + Send + Sync + 'static {
     /// begins to come ([`Client::open`]). Also asked for the rest of a download, with the ETag in
     /// `if_match` and the version of what came before: it must not answer another version's.
     ///
-    /// Errors: by [`refused_read`] where a condition says so. An answer is always a success.
+    /// Errors: by [`read_error`] where a condition says so. An answer is always a success.
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>>;
 
     /// What the head of such an answer says of the object; most of it is read by [`ObjectHead::read`].

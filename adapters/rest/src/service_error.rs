@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Origin};
 
 /// What a service answered: a success, or its service error, which is the caller's to understand.
-pub type Answered<T> = std::result::Result<T, ServiceError>;
+pub type ServiceResult<T> = std::result::Result<T, ServiceError>;
 
 /// Longest message that is kept, in characters.
 const MESSAGE: usize = 500;
@@ -47,7 +47,7 @@ pub struct ServiceError {
     /// May the call, or an earlier attempt of it, have been applied? Set by the client.
     pub uncertain: bool,
     /// The answer as it came. Where retries are used up it is the one that asked for a retry.
-    pub answer: Response<Bytes>,
+    pub response: Response<Bytes>,
 }
 
 impl fmt::Debug for ServiceError {
@@ -69,23 +69,23 @@ impl ServiceError {
             (false, _) => format!("{code}: {message}"),
         };
         let (kind, decision) = (kind_of(status), decision_of(status));
-        let answer = answer.clone();
-        Self { code, message, kind, decision, explanation, write: None, uncertain: false, answer }
+        let response = answer.clone();
+        Self { code, message, kind, decision, explanation, write: None, uncertain: false, response }
     }
 
     /// What the status alone says; `None` of a success.
-    pub fn of_status(answer: &Response<Bytes>) -> Option<Self> {
+    pub fn from_status(answer: &Response<Bytes>) -> Option<Self> {
         (!answer.status().is_success()).then(|| Self::new(answer, "", ""))
     }
 
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
-        self.answer.status()
+        self.response.status()
     }
 
     /// The error of a caller who knows better what it means; its outcome is unknown where this one's is.
-    pub fn as_error(&self, error: Error) -> Error {
-        unknown(error, self.uncertain)
+    pub fn mark_uncertain(&self, error: Error) -> Error {
+        mark_uncertain(error, self.uncertain)
     }
 }
 
@@ -96,12 +96,12 @@ impl From<ServiceError> for Error {
             (ErrorKind::Throttled, RetryDecision::Throttled { after: Some(after) }) => error.with_retry_after(after),
             _ => error,
         };
-        unknown(error, service_error.uncertain)
+        mark_uncertain(error, service_error.uncertain)
     }
 }
 
 /// The error of a call of which an attempt may have been applied.
-pub fn unknown(error: Error, uncertain: bool) -> Error {
+pub fn mark_uncertain(error: Error, uncertain: bool) -> Error {
     if uncertain { error.with_outcome_unknown() } else { error }
 }
 

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use object_store::PutPayload;
 
-use crate::{Answered, Call, Client, ClientConfig, Safety, Service, ServiceError, SystemClock};
+use crate::{Call, Client, ClientConfig, Safety, Service, ServiceError, ServiceResult, SystemClock};
 
 /// A server that takes requests as they are. It holds what reads its service errors.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Unsigned {
 /// By its status alone.
 impl Default for Unsigned {
     fn default() -> Self {
-        Self(ServiceError::of_status)
+        Self(ServiceError::from_status)
     }
 }
 
@@ -42,7 +42,7 @@ impl Service for Unsigned {
 
 impl Client {
     /// A client on the machine's clock for what is one hop away: not through a proxy, and not for long.
-    pub fn near(config: &ClientConfig, timeout: Duration, attempts: u32) -> Self {
+    pub fn for_metadata_server(config: &ClientConfig, timeout: Duration, attempts: u32) -> Self {
         let mut near = ClientConfig::default();
         near.ca_bundle.clone_from(&config.ca_bundle);
         near.connect_timeout = Duration::from_secs(1);
@@ -53,12 +53,12 @@ impl Client {
 
     /// Asks a server that takes requests as they are for something that may be asked for again.
     /// Errors: those of [`call`](Self::call).
-    pub async fn ask(
+    pub async fn call_unsigned(
         &self,
         operation: &'static str,
         request: Request<PutPayload>,
         server: Unsigned,
-    ) -> Result<Answered<Response<Bytes>>> {
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         self.call(Call { operation, request, safety: Safety::Read, service: &server }).await
     }
 }
@@ -66,7 +66,7 @@ impl Client {
 impl ServiceError {
     /// The error of a source of credentials, by its status and its code, and nothing else: what it said may
     /// quote what was sent.
-    pub fn of_source(&self, from: &str) -> Error {
+    pub fn credential_error(&self, from: &str) -> Error {
         let kind = match self.kind {
             kind @ (ErrorKind::Throttled | ErrorKind::Unavailable) => kind,
             _ => ErrorKind::Unauthenticated,

@@ -9,7 +9,7 @@ use isobar_abstraction::{Body, Error, ErrorKind, Result};
 
 /// Reads a call whole. Errors: `TooLarge` for more bytes than `limit`, without reading them where the length is known;
 /// `InvalidInput` where it breaks off.
-pub async fn read_whole(body: Body, limit: u64) -> Result<Bytes> {
+pub async fn read_body(body: Body, limit: u64) -> Result<Bytes> {
     let known = body.size_hint().lower();
     if known > limit {
         return Err(Error::too_large("the call", known, limit));
@@ -31,7 +31,7 @@ pub fn json_response(status: StatusCode, body: impl Into<Body>) -> Response<Body
 }
 
 /// The status for a call that failed: 400, 404, 413 or 500.
-pub fn status_of(error: &Error) -> StatusCode {
+pub fn error_status(error: &Error) -> StatusCode {
     match error.kind() {
         ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
@@ -48,9 +48,9 @@ mod tests {
     async fn a_call_that_is_too_large_is_refused_whether_it_says_so_or_not() {
         let unknown = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("abc"), Ok("de")]));
         for body in [Body::from("abcde"), unknown] {
-            let error = read_whole(body, 4).await.unwrap_err();
-            assert_eq!((error.kind(), status_of(&error).as_u16()), (ErrorKind::TooLarge, 413));
+            let error = read_body(body, 4).await.unwrap_err();
+            assert_eq!((error.kind(), error_status(&error).as_u16()), (ErrorKind::TooLarge, 413));
         }
-        assert_eq!(read_whole(Body::from("abcd"), 4).await.unwrap(), "abcd");
+        assert_eq!(read_body(Body::from("abcd"), 4).await.unwrap(), "abcd");
     }
 }

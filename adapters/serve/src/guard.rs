@@ -38,7 +38,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 ///
 /// The server must listen on a loopback address. A request without a `Host` has an authority in its URI, as in
 /// HTTP/2, or is refused.
-pub fn from_this_machine(uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
+pub fn check_loopback(uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
     if headers.keys().any(is_of_a_proxy) {
         return Err("the request was forwarded by a proxy or tunnel; call it on this machine, without one");
     }
@@ -100,7 +100,7 @@ mod tests {
     fn asked(uri: &str, headers: &[(&str, &str)]) -> Result<(), &'static str> {
         let with = |request: http::request::Builder, (name, value): &(&str, &str)| request.header(*name, *value);
         let (parts, ()) = headers.iter().fold(http::Request::get(uri), with).body(()).unwrap().into_parts();
-        from_this_machine(&parts.uri, &parts.headers)
+        check_loopback(&parts.uri, &parts.headers)
     }
 
     #[test]

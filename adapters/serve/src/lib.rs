@@ -23,10 +23,10 @@ use isobar_abstraction::Body;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-pub use call::{json_response, read_whole, status_of};
+pub use call::{error_status, json_response, read_body};
 pub use clock::SystemClock;
 use connection::Connections;
-pub use guard::from_this_machine;
+pub use guard::check_loopback;
 pub use options::Options;
 pub use signal::stop_signal;
 

@@ -6,7 +6,7 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use isobar_abstraction::driver::blob::ListRequest;
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::{Page, encoded_query, group_before, page};
+use isobar_rest::object::{Page, encode_query, last_prefix, page};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
@@ -20,7 +20,7 @@ const LAST: char = char::MAX;
 
 /// The query of `ListObjectsV2`.
 pub(super) fn query(request: &ListRequest) -> String {
-    let group = group_before(request);
+    let group = last_prefix(request);
     // The last group of the previous page is repeated if a key in it begins with `LAST`.
     let limit = request.limit.saturating_add(usize::from(group.is_some())).clamp(1, LARGEST_PAGE).to_string();
     let mut pairs = vec![("encoding-type", "url"), ("list-type", "2"), ("max-keys", limit.as_str())];
@@ -31,7 +31,7 @@ pub(super) fn query(request: &ListRequest) -> String {
         ("start-after", after.as_str()),
     ];
     pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
-    encoded_query(&pairs)
+    encode_query(&pairs)
 }
 
 #[derive(Deserialize)]

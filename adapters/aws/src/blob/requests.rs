@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{Method, Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::{self, encoded_path, encoded_query};
+use isobar_rest::object::{self, encode_path, encode_query};
 use isobar_rest::{Safety, ServiceError};
 use object_store::path::Path;
 use object_store::{PutMode, PutPayload};
@@ -28,23 +28,23 @@ pub(super) struct S3Requests {
 impl S3Requests {
     /// The URL of an object.
     pub(super) fn url(&self, at: &Path) -> String {
-        format!("{}/{}", self.base, encoded_path(at.as_ref()))
+        format!("{}/{}", self.base, encode_path(at.as_ref()))
     }
 
     /// A request for an object or its metadata.
     pub(super) fn request(&self, method: Method, at: &Path, version: Option<&str>) -> Builder {
         let version =
-            version.map(|version| format!("?{}", encoded_query(&[("versionId", version)]))).unwrap_or_default();
+            version.map(|version| format!("?{}", encode_query(&[("versionId", version)]))).unwrap_or_default();
         Request::builder().method(method).uri(format!("{}{version}", self.url(at)))
     }
 
     /// The value of `x-amz-copy-source` for an object.
     pub(super) fn source(&self, from: &Path) -> String {
-        format!("/{}/{}", self.bucket, encoded_path(from.as_ref()))
+        format!("/{}/{}", self.bucket, encode_path(from.as_ref()))
     }
 
     pub(super) fn ready(&self, request: Builder, body: PutPayload) -> Result<Request<PutPayload>> {
-        object::request(request, body, &self.base)
+        object::build_request(request, body, &self.base)
     }
 
     /// Sends a request that only reads.
@@ -62,7 +62,7 @@ impl S3Requests {
         body: PutPayload,
         mode: &PutMode,
     ) -> Result<Response<Bytes>> {
-        let request = self.ready(object::conditional(request, mode), body)?;
+        let request = self.ready(object::add_precondition(request, mode), body)?;
         let answer = self.signed(&service_error::read).call(operation, Safety::Idempotent, request).await?;
         answer.map_err(|service_error| self.error(&service_error, mode))
     }
@@ -72,6 +72,6 @@ impl S3Requests {
     }
 
     pub(super) fn error(&self, service_error: &ServiceError, mode: &PutMode) -> Error {
-        service_error.as_error(service_error::rejection(service_error, &self.bucket, &self.region).error(mode))
+        service_error.mark_uncertain(service_error::rejection(service_error, &self.bucket, &self.region).error(mode))
     }
 }

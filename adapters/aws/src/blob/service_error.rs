@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use isobar_abstraction::ErrorKind;
-use isobar_rest::object::Refused;
+use isobar_rest::object::ObjectError;
 use isobar_rest::{RetryDecision, ServiceError};
 use serde::Deserialize;
 
@@ -13,31 +13,31 @@ use crate::service_error;
 use crate::service_error::class::{ErrorClass, classify};
 
 /// The rejection that an error of a bucket in a region means.
-pub(super) fn rejection(service_error: &ServiceError, bucket: &str, region: &str) -> Refused {
-    let config = |message| Refused::Other(ErrorKind::Config, message);
+pub(super) fn rejection(service_error: &ServiceError, bucket: &str, region: &str) -> ObjectError {
+    let config = |message| ObjectError::Other(ErrorKind::Config, message);
     match (service_error.status().as_u16(), service_error.code.as_str()) {
-        (_, "NoSuchBucket") => Refused::NoBucket(format!(
+        (_, "NoSuchBucket") => ObjectError::NoBucket(format!(
             "no bucket `{bucket}` in S3: create it, for example with `aws s3 mb s3://{bucket} --region {region}`"
         )),
         (_, "InvalidBucketName") => config(format!("`{bucket}` is not a valid name of a bucket in S3")),
-        (_, "NoSuchKey" | "NoSuchVersion") => Refused::NoObject,
+        (_, "NoSuchKey" | "NoSuchVersion") => ObjectError::NoObject,
         // The response to HEAD has no body and no code, so the bucket may be missing. Most often the object
         // is; every other call reports a missing bucket.
-        (404, "") => Refused::NoObjectOr(format!("bucket `{bucket}`")),
-        (412, _) => Refused::Unmet,
+        (404, "") => ObjectError::NoObjectOr(format!("bucket `{bucket}`")),
+        (412, _) => ObjectError::Unmet,
         (409, "ConditionalRequestConflict") => {
-            Refused::Overtaken("another write of this key happened at the same time")
+            ObjectError::Overtaken("another write of this key happened at the same time")
         }
-        (416, _) => Refused::EmptyRange,
+        (416, _) => ObjectError::EmptyRange,
         (301, _) | (400, "" | "AuthorizationHeaderMalformed")
-            if let Some(right) = region_of(&service_error.answer).filter(|right| right.as_str() != region) =>
+            if let Some(right) = region_of(&service_error.response).filter(|right| right.as_str() != region) =>
         {
             config(format!(
                 "the bucket `{bucket}` is in the region {right}, not in {region}: set AWS_REGION={right}, or configure the \
                 bucket as `s3://{bucket}?region={right}`"
             ))
         }
-        _ => Refused::Other(service_error.kind, service_error.explanation.clone()),
+        _ => ObjectError::Other(service_error.kind, service_error.explanation.clone()),
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
         (error.kind(), decide(answer), error.message().to_owned())
     }
 
-    fn rejection(answer: &Response<Bytes>) -> Refused {
+    fn rejection(answer: &Response<Bytes>) -> ObjectError {
         super::rejection(&read(answer).unwrap(), "pages", "eu-west-1")
     }
 
@@ -212,7 +212,7 @@ mod tests {
         assert!(classified(&answer(404, "NoSuchBucket")).2.contains("no bucket `pages` in S3: create it"));
         assert_eq!(of(&answer(404, "NoSuchKey")).kind(), ErrorKind::Conflict);
         let head = Response::builder().status(404).body(Bytes::new()).unwrap();
-        assert!(matches!(rejection(&head), Refused::NoObjectOr(bucket) if bucket == "bucket `pages`"));
+        assert!(matches!(rejection(&head), ObjectError::NoObjectOr(bucket) if bucket == "bucket `pages`"));
     }
 
     #[test]

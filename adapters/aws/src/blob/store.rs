@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use isobar_abstraction::driver::blob::{ListRequest, SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::object::{
-    self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, encoded_query, text, written,
+    self, ObjectHead, ObjectRequests, Page, PartUpload, check_expected_version, encode_query, header_text, put_result,
 };
 use isobar_rest::{Client, Safety, ServiceError, StreamBody};
 use object_store::path::Path;
@@ -48,7 +48,7 @@ impl ObjectRequests for S3Requests {
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
-        let request = object::ask(self.request(Method::HEAD, at, options.version.as_deref()), options);
+        let request = object::add_get_options(self.request(Method::HEAD, at, options.version.as_deref()), options);
         let request = self.ready(request, PutPayload::new())?;
         let answer = self.signed(&service_error::read).call("HeadObject", Safety::Read, request).await?;
         answer.map_err(|service_error| self.read_error(at, &service_error))
@@ -56,7 +56,7 @@ impl ObjectRequests for S3Requests {
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
-        let request = object::ask(self.request(Method::GET, at, options.version.as_deref()), options);
+        let request = object::add_get_options(self.request(Method::GET, at, options.version.as_deref()), options);
         let request = self.ready(request, PutPayload::new())?;
         let answer = self.signed(&service_error::read).open("GetObject", request).await?;
         answer.map_err(|service_error| self.read_error(at, &service_error))
@@ -65,7 +65,7 @@ impl ObjectRequests for S3Requests {
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
         let mut head = ObjectHead::read(Self::SERVICE, at, answer, HEADERS.metadata)?;
         head.meta.version = headers::version(&answer.headers);
-        if let Some(class) = text(&answer.headers, HEADERS.class) {
+        if let Some(class) = header_text(&answer.headers, HEADERS.class) {
             head.attributes.insert(Attribute::StorageClass, class.to_owned().into());
         }
         Ok(head)
@@ -73,14 +73,14 @@ impl ObjectRequests for S3Requests {
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
     async fn put(&self, at: &Path, content: PutPayload, options: &PutOptions) -> Result<PutResult> {
-        check_version(Self::SERVICE, &options.mode)?;
+        check_expected_version(Self::SERVICE, &options.mode)?;
         let request = HEADERS.describe(self.request(Method::PUT, at, None), &options.attributes, &options.tags)?;
         let answer = self.send("PutObject", request, content, &options.mode).await?;
-        written(Self::SERVICE, answer.headers(), headers::version(answer.headers()))
+        put_result(Self::SERVICE, answer.headers(), headers::version(answer.headers()))
     }
 
     async fn begin(self: Arc<Self>, at: &Path, options: PutOptions) -> Result<Box<dyn MultipartUpload>> {
-        check_version(Self::SERVICE, &options.mode)?;
+        check_expected_version(Self::SERVICE, &options.mode)?;
         Ok(Box::new(PartUpload::new(S3Upload::begin(self, at, &options).await?)))
     }
 
@@ -94,7 +94,7 @@ impl ObjectRequests for S3Requests {
         // An object without tags can be copied without the permission to read tags.
         let tagged = answer.headers.contains_key(TAGS);
         let tags = if tagged { self.tags(from).await? } else { TagSet::default() };
-        let mut attributes = object::with_type(head.attributes);
+        let mut attributes = object::with_content_type(head.attributes);
         // `CopyObject` copies the tags but not the class either.
         attributes.remove(&Attribute::StorageClass);
         let options = PutOptions { mode, attributes, tags, ..PutOptions::default() };
@@ -112,7 +112,7 @@ impl ObjectRequests for S3Requests {
     async fn page(&self, request: &ListRequest, token: Option<&str>) -> Result<Page> {
         let mut url = format!("{}?{}", self.base, listing::query(request));
         if let Some(token) = token {
-            url = format!("{url}&{}", encoded_query(&[("continuation-token", token)]));
+            url = format!("{url}&{}", encode_query(&[("continuation-token", token)]));
         }
         listing::read(request, self.read("ListObjectsV2", Request::get(url)).await?.body())
     }
@@ -137,7 +137,7 @@ impl ObjectRequests for S3Requests {
 
 impl S3Requests {
     fn read_error(&self, at: &Path, service_error: &ServiceError) -> object_store::Error {
-        object::refused_read(at, service_error, self.error(service_error, &PutMode::Overwrite))
+        object::read_error(at, service_error, self.error(service_error, &PutMode::Overwrite))
     }
 
     /// Copies an object of at most 5 GiB; the response ends when the copy is done.

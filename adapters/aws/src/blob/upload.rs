@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, ETAG};
 use http::request::Builder;
 use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
-use isobar_rest::object::{UploadParts, conditional, encoded_query, text};
+use isobar_rest::object::{UploadParts, add_precondition, encode_query, header_text};
 use object_store::path::Path;
 use object_store::{ObjectMeta, PutMode, PutOptions, PutPayload, PutResult};
 use serde::Deserialize;
@@ -63,12 +63,12 @@ impl S3Upload {
     /// A request for part `place`, starting at 0.
     fn part(&self, place: usize) -> Builder {
         let number = (place + 1).to_string();
-        let query = encoded_query(&[("partNumber", &number), ("uploadId", &self.id)]);
+        let query = encode_query(&[("partNumber", &number), ("uploadId", &self.id)]);
         Request::put(format!("{}?{query}", self.requests.url(&self.at)))
     }
 
     fn url(&self) -> String {
-        format!("{}?{}", self.requests.url(&self.at), encoded_query(&[("uploadId", &self.id)]))
+        format!("{}?{}", self.requests.url(&self.at), encode_query(&[("uploadId", &self.id)]))
     }
 
     /// Copies another object into this upload. Errors: `Conflict` if that object changes meanwhile.
@@ -106,13 +106,13 @@ impl S3Upload {
 
 #[async_trait]
 impl UploadParts for S3Upload {
-    const MOST: usize = MOST_PARTS;
+    const MAX_PARTS: usize = MOST_PARTS;
 
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html>
     async fn send(&self, place: usize, content: PutPayload) -> Result<String> {
         let answer = self.requests.send("UploadPart", self.part(place), content, &PutMode::Overwrite).await?;
-        let tag =
-            text(answer.headers(), ETAG).ok_or_else(|| Error::internal("S3 stored a part but returned no `ETag`"))?;
+        let tag = header_text(answer.headers(), ETAG)
+            .ok_or_else(|| Error::internal("S3 stored a part but returned no `ETag`"))?;
         Ok(tag.to_owned())
     }
 
@@ -125,7 +125,7 @@ impl UploadParts for S3Upload {
             parts.push(self.send(0, PutPayload::new()).await?);
         }
         let request = Request::post(self.url()).header(CONTENT_TYPE, "application/xml");
-        let request = self.requests.ready(conditional(request, &self.mode), part_list(&parts))?;
+        let request = self.requests.ready(add_precondition(request, &self.mode), part_list(&parts))?;
         let signed = self.requests.signed(&service_error::read_completion);
         let answer = signed.call("CompleteMultipartUpload", Safety::Idempotent, request).await?;
         let answer = answer.map_err(|service_error| self.requests.error(&service_error, &self.mode))?;

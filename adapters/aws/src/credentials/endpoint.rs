@@ -7,7 +7,7 @@ use http::header::{ACCEPT, AUTHORIZATION};
 use http::request::Builder;
 use http::{HeaderValue, Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Answered, Client, Found, RetryDecision, Unsigned};
+use isobar_rest::{Client, RetryDecision, ServiceResult, TemporaryCredential, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 
@@ -32,7 +32,7 @@ pub(super) struct CredentialResponse {
 
 impl CredentialResponse {
     /// Reads credentials. Errors do not contain the body, which may contain a part of a secret.
-    pub(super) fn read(from: &str, body: &[u8]) -> Result<Found<Credential>> {
+    pub(super) fn read(from: &str, body: &[u8]) -> Result<TemporaryCredential<Credential>> {
         let wrong =
             |_| Error::internal(format!("{from} returned something else than the expected JSON: check that source"));
         let answer: Self = serde_json::from_slice(body).map_err(wrong)?;
@@ -59,15 +59,15 @@ pub(super) fn account_of(arn: &str) -> Option<&str> {
 /// Credentials from the container's endpoint.
 ///
 /// Source: "Container credential provider", AWS SDKs and Tools Reference Guide.
-pub(super) async fn container(container: &Container, config: &AwsConfig) -> Result<Found<Credential>> {
+pub(super) async fn container(container: &Container, config: &AwsConfig) -> Result<TemporaryCredential<Credential>> {
     let from = "the container's credentials endpoint";
-    let near = Client::near(&config.client, Duration::from_secs(2), 3);
+    let near = Client::for_metadata_server(&config.client, Duration::from_secs(2), 3);
     let mut request = Request::get(&container.url).header(ACCEPT, "application/json");
     if let Some(authorization) = &container.authorization {
         request = request.header(AUTHORIZATION, authorization_header(authorization)?);
     }
     let answer = get_or_put(&near, "GetContainerCredentials", request).await?;
-    CredentialResponse::read(from, answer.map_err(|service_error| service_error.of_source(from))?.body())
+    CredentialResponse::read(from, answer.map_err(|service_error| service_error.credential_error(from))?.body())
 }
 
 fn authorization_header(authorization: &Authorization) -> Result<HeaderValue> {
@@ -91,12 +91,15 @@ fn authorization_header(authorization: &Authorization) -> Result<HeaderValue> {
 /// Credentials from the machine's metadata service. The inner error is the reason why it has none.
 ///
 /// Only version 2 is used: with version 1, anyone that makes a process send a GET gets the credentials.
-pub(super) async fn instance(at: &str, config: &AwsConfig) -> Result<Result<Found<Credential>, &'static str>> {
+pub(super) async fn instance(
+    at: &str,
+    config: &AwsConfig,
+) -> Result<Result<TemporaryCredential<Credential>, &'static str>> {
     const LIFETIME: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     const TOKEN: &str = "x-aws-ec2-metadata-token";
     const ROLES: &str = "latest/meta-data/iam/security-credentials/";
     let from = "the instance metadata service";
-    let near = Client::near(&config.client, Duration::from_secs(1), 2);
+    let near = Client::for_metadata_server(&config.client, Duration::from_secs(1), 2);
     let request = Request::put(format!("{at}/latest/api/token")).header(LIFETIME, "600");
     // Most machines that reach this line are not on EC2.
     let Ok(answer) = get_or_put(&near, "GetMetadataToken", request).await else { return Ok(Err("no response")) };
@@ -104,7 +107,7 @@ pub(super) async fn instance(at: &str, config: &AwsConfig) -> Result<Result<Foun
         Ok(answer) => HeaderValue::from_bytes(answer.body()).ok(),
         Err(service_error) if service_error.decision == RetryDecision::Final => None,
         // The service exists and will return a token later.
-        Err(service_error) => return Err(service_error.of_source(from)),
+        Err(service_error) => return Err(service_error.credential_error(from)),
     };
     let Some(token) = token else { return Ok(Err("no token")) };
 
@@ -114,14 +117,18 @@ pub(super) async fn instance(at: &str, config: &AwsConfig) -> Result<Result<Foun
         Err(service_error) if service_error.status() == StatusCode::NOT_FOUND => {
             return Ok(Err("the instance has no role"));
         }
-        Err(service_error) => return Err(service_error.of_source(from)),
+        Err(service_error) => return Err(service_error.credential_error(from)),
     };
     let request = Request::get(format!("{at}/{ROLES}{role}")).header(TOKEN, &token);
     let answer = get_or_put(&near, "GetMetadataCredentials", request).await?;
-    CredentialResponse::read(from, answer.map_err(|service_error| service_error.of_source(from))?.body()).map(Ok)
+    CredentialResponse::read(from, answer.map_err(|service_error| service_error.credential_error(from))?.body()).map(Ok)
 }
 
-async fn get_or_put(client: &Client, operation: &'static str, request: Builder) -> Result<Answered<Response<Bytes>>> {
+async fn get_or_put(
+    client: &Client,
+    operation: &'static str,
+    request: Builder,
+) -> Result<ServiceResult<Response<Bytes>>> {
     let wrong = |error| Error::config("the endpoint of the credentials is not a URL").with_source(error);
-    client.ask(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned::default()).await
+    client.call_unsigned(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned::default()).await
 }

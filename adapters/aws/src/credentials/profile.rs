@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::Found;
+use isobar_rest::TemporaryCredential;
 use tokio::process::Command;
 
 use super::SourceCredentials;
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// Errors: `Unauthenticated`, with the program to install or to run. The output of the CLI is not part of
 /// it, since it can contain secrets from other programs.
-pub(super) async fn find(files: &SharedFiles) -> Result<Option<Found<Credential>>> {
+pub(super) async fn find(files: &SharedFiles) -> Result<Option<TemporaryCredential<Credential>>> {
     let profile = files.read();
     if profile.is_indirect() {
         return run_cli(files).await.map(Some);
@@ -39,7 +39,7 @@ pub(super) async fn find(files: &SharedFiles) -> Result<Option<Found<Credential>
     }
 }
 
-async fn run_cli(files: &SharedFiles) -> Result<Found<Credential>> {
+async fn run_cli(files: &SharedFiles) -> Result<TemporaryCredential<Credential>> {
     let profile = files.profile.as_str();
     let run = Command::new("aws")
         .args(["configure", "export-credentials", "--format", "process", "--profile", profile])

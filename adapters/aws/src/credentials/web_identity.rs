@@ -3,8 +3,8 @@
 use http::Request;
 use http::header::CONTENT_TYPE;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::object::encoded_query;
-use isobar_rest::{Client, Found, RetryDecision, ServiceError, Unsigned};
+use isobar_rest::object::encode_query;
+use isobar_rest::{Client, RetryDecision, ServiceError, TemporaryCredential, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 
@@ -36,7 +36,11 @@ struct Session {
 
 /// Exchanges the token for credentials. Errors: `Config` if the file of the token cannot be read,
 /// `Unauthenticated` if STS rejects the token.
-pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Client) -> Result<Found<Credential>> {
+pub(super) async fn find(
+    identity: &WebIdentity,
+    config: &AwsConfig,
+    client: &Client,
+) -> Result<TemporaryCredential<Credential>> {
     // Read each time, because the platform renews the token in the file.
     let unreadable = |error: std::io::Error| {
         Error::config("the file of AWS_WEB_IDENTITY_TOKEN_FILE cannot be read: check its path and permissions")
@@ -44,7 +48,7 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
     };
     let token = std::fs::read_to_string(&identity.token_file).map_err(unreadable)?;
     let region = config.region()?;
-    let form = encoded_query(&[
+    let form = encode_query(&[
         ("Action", "AssumeRoleWithWebIdentity"),
         ("Version", "2011-06-15"),
         ("RoleArn", &identity.role_arn),
@@ -60,7 +64,7 @@ pub(super) async fn find(identity: &WebIdentity, config: &AwsConfig, client: &Cl
         .map_err(wrong)?;
     // This operation of STS is unsigned.
     let sts = Unsigned(|answer| service_error::read(answer, "STS"));
-    let response = client.ask("AssumeRoleWithWebIdentity", request, sts).await?;
+    let response = client.call_unsigned("AssumeRoleWithWebIdentity", request, sts).await?;
     let response = response.map_err(|service_error| rejection(&service_error, identity))?;
     let malformed =
         |_| Error::internal("STS returned something else than the expected XML: check AWS_ENDPOINT_URL_STS");

@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 use http::Uri;
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::encoded;
+use isobar_rest::object::encode;
 
 /// The URI of a request. Errors: `InvalidInput` where it is too long for one.
 pub(super) fn uri(path: &str, query: &str) -> Result<Uri> {
@@ -58,7 +58,7 @@ fn escaped(text: &str, must: impl Fn(&[u8], u8) -> bool) -> Cow<'_, str> {
 
 /// Appends a parameter that came decoded.
 pub(super) fn push_decoded(query: &mut String, name: &str, value: &str) {
-    push_encoded(query, &encoded(name), &encoded(value));
+    push_encoded(query, &encode(name), &encode(value));
 }
 
 /// Appends a parameter that came as its client wrote it.

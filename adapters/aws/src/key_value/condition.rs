@@ -6,7 +6,7 @@ use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::key_value::{Key, PutMode, Version, Write};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::ServiceError;
-use isobar_rest::attempt::{changed, taken};
+use isobar_rest::attempt::{already_exists, version_conflict};
 use serde::{Deserialize, Serialize};
 
 use super::stored::{Attribute, Found, UNVERSIONED};
@@ -183,8 +183,8 @@ impl<'a> Condition<'a> {
     /// The error of a write to `key` whose condition did not hold.
     pub(super) fn broken(self, key: &Key) -> Error {
         match self {
-            Self::Any | Self::Absent => taken(key),
-            Self::Version(_) => changed(key),
+            Self::Any | Self::Absent => already_exists(key),
+            Self::Version(_) => version_conflict(key),
         }
     }
 }
@@ -200,6 +200,6 @@ impl ConditionalCheckFailed {
     /// What a service error tells, unless it is of another kind.
     pub(super) fn of(service_error: &ServiceError) -> Option<Self> {
         let failed = service_error.code == "ConditionalCheckFailedException";
-        failed.then(|| serde_json::from_slice(service_error.answer.body()).unwrap_or_default())
+        failed.then(|| serde_json::from_slice(service_error.response.body()).unwrap_or_default())
     }
 }

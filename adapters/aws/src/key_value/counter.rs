@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use isobar_abstraction::driver::key_value::{Item, Key, Version};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
-use isobar_rest::attempt::{lost_races, pause, throttled, unique, write_back};
+use isobar_rest::attempt::{counter_contention, pause, throttled, unique_id, write_back};
 use serde::{Deserialize, Serialize};
 
 use super::condition::{ADD_TO_COUNTER, ConditionalCheckFailed, Guard};
@@ -64,7 +64,7 @@ impl DynamoKeyValue {
         if busy {
             return Err(throttled("transactions with the same item are under way"));
         }
-        Err(lost_races(key, TRIES, "write it with `add` only"))
+        Err(counter_contention(key, TRIES, "write it with `add` only"))
     }
 
     pub(super) fn addition<'a>(
@@ -85,7 +85,7 @@ impl DynamoKeyValue {
 
     /// Never repeated where it may have been counted: that would count twice.
     async fn add_natively(&self, key: &Key, delta: i64) -> Result<Addition> {
-        let (version, now) = (Version::new(unique()?), self.clock.now());
+        let (version, now) = (Version::new(unique_id()?), self.clock.now());
         let input = self.addition(key, delta, &version, now);
         let input = UpdateItem { return_values: Some("ALL_NEW"), guard: input.guard.returning_old(), ..input };
         match self.call("UpdateItem", Safety::Once, &input).await? {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use isobar_abstraction::driver::key_value::{Key, KeyValue, Version, Write, put_of_sum};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::attempt::{COUNTER_TRIES, pause, throttled, unique};
-use isobar_rest::{Safety, ServiceError, unknown};
+use isobar_rest::attempt::{COUNTER_ATTEMPTS, pause, throttled, unique_id};
+use isobar_rest::{Safety, ServiceError, mark_uncertain};
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, ConditionalCheckFailed, Guard};
@@ -86,20 +86,20 @@ impl DynamoKeyValue {
         // A version that is still there was not written over: its item has expired.
         let untouched = stored.is_some_and(|stored| condition == Condition::Version(&stored));
         let error = condition.broken(key);
-        Err(unknown(error, service_error.uncertain && !untouched))
+        Err(mark_uncertain(error, service_error.uncertain && !untouched))
     }
 
     /// One request, unless a counter is none that DynamoDB adds to: see [`recount`](Self::recount).
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
-        let versions = writes.iter().map(|_| unique().map(Version::new)).collect::<Result<Vec<_>>>()?;
+        let versions = writes.iter().map(|_| unique_id().map(Version::new)).collect::<Result<Vec<_>>>()?;
         let mut planned: Vec<Cow<'_, Write>> = writes.iter().map(Cow::Borrowed).collect();
-        let tries = if writes.iter().any(Write::is_add) { COUNTER_TRIES } else { TRIES };
+        let tries = if writes.iter().any(Write::is_add) { COUNTER_ATTEMPTS } else { TRIES };
         for attempt in 0..tries {
             let items = planned.iter().zip(&versions).map(|(write, version)| self.transact_item(write, version));
             let items = items.collect::<Result<Vec<_>>>()?;
             // All attempts of the client have one token, and count once. A cancellation is an
             // answer: what is tried after it is another transaction.
-            let input = TransactWriteItems { client_request_token: unique()?, transact_items: &items };
+            let input = TransactWriteItems { client_request_token: unique_id()?, transact_items: &items };
             match self.call("TransactWriteItems", Safety::Idempotent, &input).await? {
                 Ok(_) => return Ok(answers(writes, versions)),
                 Err(service_error) => {
@@ -153,7 +153,7 @@ impl DynamoKeyValue {
         }
         // Had an attempt whose answer was lost been applied, then this one would have had its success.
         service_error.uncertain = false;
-        let cancelled: TransactionCanceled = serde_json::from_slice(service_error.answer.body()).unwrap_or_default();
+        let cancelled: TransactionCanceled = serde_json::from_slice(service_error.response.body()).unwrap_or_default();
         let code = |reason: &Reason| reason.code.clone().unwrap_or_default();
         let mut reasons = writes.iter().zip(&cancelled.reasons);
         // It outweighs all other reasons: tried again, it would fail again.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::object::PLAIN;
+use isobar_rest::object::ESCAPED;
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
@@ -100,7 +100,7 @@ impl Form {
         }
         self.0.push_str(name);
         self.0.push('=');
-        self.0.extend(utf8_percent_encode(value, &PLAIN));
+        self.0.extend(utf8_percent_encode(value, &ESCAPED));
     }
 }
 

@@ -171,7 +171,8 @@ impl SqsQueue {
     fn explain(&self, service_error: ServiceError) -> Error {
         // The second code is that of the former XML protocol, which emulators still use.
         if ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"].contains(&service_error.code.as_str()) {
-            return service_error.as_error(Error::not_found(format!("SQS has no queue `{}`: create it", self.name)));
+            return service_error
+                .mark_uncertain(Error::not_found(format!("SQS has no queue `{}`: create it", self.name)));
         }
         service_error.into()
     }

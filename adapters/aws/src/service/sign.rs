@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use isobar_abstraction::clock::to_utc;
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::{encoded_path, encoded_query};
+use isobar_rest::object::{encode_path, encode_query};
 use object_store::PutPayload;
 use ring::{digest, hmac};
 
@@ -87,7 +87,7 @@ impl<'a> Signer<'a> {
             ("X-Amz-SignedHeaders", &names),
         ];
         pairs.extend(self.credential.token.as_deref().map(|token| ("X-Amz-Security-Token", token)));
-        let query = encoded_query(&pairs);
+        let query = encode_query(&pairs);
         let (_, signature) = self.signature(request, &query, UNSIGNED);
         Ok(format!("{query}&X-Amz-Signature={signature}"))
     }
@@ -98,7 +98,7 @@ impl<'a> Signer<'a> {
         let mut canonical = Vec::with_capacity(512);
         let path = request.uri.path();
         // S3's keys are encoded once, the paths of all other services twice.
-        let path = if self.service == "s3" { path.to_owned() } else { encoded_path(path) };
+        let path = if self.service == "s3" { path.to_owned() } else { encode_path(path) };
         canonical.extend(format!("{}\n{path}\n{}\n", request.method, sorted(query)).bytes());
         for name in names.split(';') {
             canonical.extend_from_slice(name.as_bytes());

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use isobar_abstraction::Result;
-use isobar_rest::{Answered, Call, Safety, Service, ServiceError, StreamBody};
+use isobar_rest::{Call, Safety, Service, ServiceError, ServiceResult, StreamBody};
 use object_store::PutPayload;
 use parking_lot::Mutex;
 
@@ -42,7 +42,7 @@ impl<'a> Signed<'a> {
         operation: &'static str,
         safety: Safety,
         request: Request<PutPayload>,
-    ) -> Result<Answered<Response<Bytes>>> {
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         self.state.client.call(Call { operation, request, safety, service: self }).await
     }
 
@@ -51,7 +51,7 @@ impl<'a> Signed<'a> {
         &self,
         operation: &'static str,
         request: Request<PutPayload>,
-    ) -> Result<Answered<Response<StreamBody>>> {
+    ) -> Result<ServiceResult<Response<StreamBody>>> {
         self.state.client.open(Call { operation, request, safety: Safety::Read, service: self }).await
     }
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use isobar_abstraction::driver::Environment;
 use isobar_abstraction::{Cloud, Result};
 use isobar_aws::{AwsConfig, AwsProvider, Lambda, LambdaCall, LambdaReply};
-use isobar_testkit::{Acknowledged, shop};
+use isobar_testkit::{Acknowledgements, shop};
 
 /// The host, and how many messages its app has acknowledged.
 pub(crate) struct Target {
     lambda: Lambda,
     #[allow(dead_code)] // one of the two that include this file does not ask
-    pub(crate) acknowledged: Acknowledged,
+    pub(crate) acknowledged: Acknowledgements,
 }
 
 impl Target {

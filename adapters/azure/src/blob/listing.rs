@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use isobar_abstraction::driver::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Origin, Result};
-use isobar_rest::object::{Page, encoded_query, location};
+use isobar_rest::object::{Page, encode_query, object_path};
 use object_store::ObjectMeta;
 use percent_encoding::percent_decode_str;
 use quick_xml::Reader;
@@ -46,7 +46,7 @@ pub(super) fn query(request: &ListRequest, marker: &str) -> String {
     let delimiter = request.delimiter.as_deref().unwrap_or_default();
     let optional = [("delimiter", delimiter), ("marker", marker), ("prefix", request.prefix.as_str())];
     pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
-    encoded_query(&pairs)
+    encode_query(&pairs)
 }
 
 /// One blob of a list.
@@ -172,7 +172,7 @@ fn resolved(reference: &BytesRef<'_>) -> std::result::Result<String, quick_xml::
 
 fn meta(blob: ListedBlob) -> Result<ObjectMeta> {
     let ListedBlob { name, modified, size, e_tag, .. } = blob;
-    let location = location(&name)?;
+    let location = object_path(&name)?;
     let wrong = |field: &str, value: &str| {
         Error::internal(format!("Blob Storage returned a malformed {field} in a list: `{}`", value.escape_debug()))
     };

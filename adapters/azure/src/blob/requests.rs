@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::{self, encoded_path};
+use isobar_rest::object::{self, encode_path};
 use isobar_rest::{Safety, ServiceError};
 use object_store::path::Path;
 use object_store::{PutMode, PutPayload};
@@ -40,7 +40,7 @@ impl BlobRequests {
 
     /// The URL of an object.
     pub(super) fn url(&self, at: &Path) -> String {
-        format!("{}/{}", self.base(), encoded_path(at.as_ref()))
+        format!("{}/{}", self.base(), encode_path(at.as_ref()))
     }
 
     /// Sends a request that only reads.
@@ -64,16 +64,16 @@ impl BlobRequests {
         mode: &PutMode,
     ) -> Result<Response<Bytes>> {
         let safety = if *mode == PutMode::Overwrite { Safety::Idempotent } else { Safety::Once };
-        let request = self.ready(object::conditional(request, mode), body)?;
+        let request = self.ready(object::add_precondition(request, mode), body)?;
         let answer = self.service.send(operation, safety, request).await?;
         answer.map_err(|service_error| self.error(&service_error, mode))
     }
 
     pub(super) fn ready(&self, request: Builder, body: PutPayload) -> Result<Request<PutPayload>> {
-        object::request(request, body, &self.base())
+        object::build_request(request, body, &self.base())
     }
 
     pub(super) fn error(&self, service_error: &ServiceError, mode: &PutMode) -> Error {
-        service_error.as_error(self.service_errors.refused(service_error).error(mode))
+        service_error.mark_uncertain(self.service_errors.refused(service_error).error(mode))
     }
 }

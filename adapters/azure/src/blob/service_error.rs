@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http::Response;
 use isobar_abstraction::ErrorKind;
-use isobar_rest::object::Refused;
+use isobar_rest::object::ObjectError;
 use isobar_rest::{RetryDecision, ServiceError};
 
 use crate::config::{Access, StorageAccount};
@@ -32,27 +32,27 @@ impl BlobErrors {
     }
 
     /// The meaning of a service error for an object.
-    pub(super) fn refused(&self, service_error: &ServiceError) -> Refused {
+    pub(super) fn refused(&self, service_error: &ServiceError) -> ObjectError {
         match (service_error.status().as_u16(), service_error.code.as_str()) {
-            (_, "ContainerNotFound") => Refused::NoBucket(self.no_container()),
-            (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => Refused::NoObject,
+            (_, "ContainerNotFound") => ObjectError::NoBucket(self.no_container()),
+            (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => ObjectError::NoObject,
             // Without a code, as from emulators, the container may be missing instead.
-            (404, _) => Refused::NoObjectOr(format!("container `{}`", self.container)),
-            (_, "BlobAlreadyExists") => Refused::Exists,
+            (404, _) => ObjectError::NoObjectOr(format!("container `{}`", self.container)),
+            (_, "BlobAlreadyExists") => ObjectError::Exists,
             (412, code) if code.starts_with("Lease") => {
-                Refused::Overtaken("another client holds a lease on the object: wait until it ends, or break it")
+                ObjectError::Overtaken("another client holds a lease on the object: wait until it ends, or break it")
             }
-            (412, _) => Refused::Unmet,
+            (412, _) => ObjectError::Unmet,
             (_, "InvalidBlockList") => {
-                Refused::Overtaken("another write of this object committed or dropped the parts: write it again")
+                ObjectError::Overtaken("another write of this object committed or dropped the parts: write it again")
             }
-            (416, _) => Refused::EmptyRange,
+            (416, _) => ObjectError::EmptyRange,
             (_, "OutOfRangeInput" | "InvalidResourceName") => {
                 let message =
                     format!("Blob Storage rejects this name of a container or an object in `{}`", self.container);
-                Refused::Other(ErrorKind::Config, message)
+                ObjectError::Other(ErrorKind::Config, message)
             }
-            _ => Refused::Other(service_error.kind, self.message(service_error)),
+            _ => ObjectError::Other(service_error.kind, self.message(service_error)),
         }
     }
 
@@ -190,7 +190,7 @@ mod tests {
         }
         let bare = Response::builder().status(404).body(Bytes::new()).unwrap();
         assert!(
-            matches!(service_errors().refused(&refused(&bare).unwrap()), Refused::NoObjectOr(container) if container == "container `pages`")
+            matches!(service_errors().refused(&refused(&bare).unwrap()), ObjectError::NoObjectOr(container) if container == "container `pages`")
         );
         assert_eq!(error(&answer(404, "BlobNotFound")).message(), "no such object");
     }

@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
 use isobar_abstraction::clock::{later, to_utc};
 use isobar_abstraction::driver::blob::{SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::encoded_query;
+use isobar_rest::object::encode_query;
 use object_store::path::Path;
 use serde::Deserialize;
 
@@ -198,5 +198,5 @@ fn query(grant: &Grant<'_>, of_key: &[(&str, &str)], signature: &str) -> String 
     }
     pairs.extend(of_key);
     pairs.push(("sig", signature));
-    encoded_query(&pairs)
+    encode_query(&pairs)
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, Response};
 use isobar_abstraction::driver::blob::{ListRequest, SignRequest, SignedUrl};
 use isobar_abstraction::{Error, ErrorKind, Origin, Result};
 use isobar_rest::object::{
-    self, ObjectHead, ObjectRequests, Page, PartUpload, check_version, encoded_query, text, written,
+    self, ObjectHead, ObjectRequests, Page, PartUpload, check_expected_version, encode_query, header_text, put_result,
 };
 use isobar_rest::{Client, Safety, ServiceError, StreamBody};
 use object_store::path::Path;
@@ -40,13 +40,14 @@ impl Container {
 
     fn read(&self, method: Method, at: &Path, options: &GetOptions) -> Result<Request<PutPayload>> {
         let version = options.version.as_deref();
-        let version = version.map(|version| format!("?{}", encoded_query(&[("versionid", version)])));
+        let version = version.map(|version| format!("?{}", encode_query(&[("versionid", version)])));
         let url = format!("{}{}", self.requests.url(at), version.unwrap_or_default());
-        self.requests.ready(object::ask(Request::builder().method(method).uri(url), options), PutPayload::new())
+        self.requests
+            .ready(object::add_get_options(Request::builder().method(method).uri(url), options), PutPayload::new())
     }
 
     fn refused(&self, at: &Path, service_error: &ServiceError) -> object_store::Error {
-        object::refused_read(at, service_error, self.requests.error(service_error, &PutMode::Overwrite))
+        object::read_error(at, service_error, self.requests.error(service_error, &PutMode::Overwrite))
     }
 
     /// Replaces a range from the end, which Azure does not support, by one from the start.
@@ -54,7 +55,7 @@ impl Container {
         let mut bounded = options.clone();
         if let Some(GetRange::Suffix(length)) = options.range {
             if length == 0 {
-                return Err(object::Refused::EmptyRange.error(&PutMode::Overwrite).into());
+                return Err(object::ObjectError::EmptyRange.error(&PutMode::Overwrite).into());
             }
             bounded.range = None;
             let meta = self.describe(at, &self.head(at, &bounded).await?.into_parts().0)?.meta;
@@ -99,7 +100,7 @@ impl ObjectRequests for Container {
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
         // A hierarchical account has folders, which lists skip.
-        if text(&answer.headers, "x-ms-resource-type").is_some_and(|kind| kind != "file") {
+        if header_text(&answer.headers, "x-ms-resource-type").is_some_and(|kind| kind != "file") {
             return Err(Error::not_found("this name is a folder, not an object").with_origin(Origin::Data));
         }
         // Versions are left out: lists do not return them, and no precondition accepts them.
@@ -109,14 +110,14 @@ impl ObjectRequests for Container {
     /// <https://learn.microsoft.com/rest/api/storageservices/put-blob>
     async fn put(&self, at: &Path, content: PutPayload, options: &PutOptions) -> Result<PutResult> {
         let PutOptions { mode, attributes, tags, .. } = options;
-        check_version(Self::SERVICE, mode)?;
+        check_expected_version(Self::SERVICE, mode)?;
         let request = Request::put(self.requests.url(at)).header("x-ms-blob-type", "BlockBlob");
         let request = HEADERS.describe(request, attributes, tags)?;
-        written(Self::SERVICE, self.requests.write("PutBlob", request, content, mode).await?.headers(), None)
+        put_result(Self::SERVICE, self.requests.write("PutBlob", request, content, mode).await?.headers(), None)
     }
 
     async fn begin(self: Arc<Self>, at: &Path, options: PutOptions) -> Result<Box<dyn MultipartUpload>> {
-        check_version(Self::SERVICE, &options.mode)?;
+        check_expected_version(Self::SERVICE, &options.mode)?;
         // Attributes and tags are sent with the last request: they are checked before the first.
         HEADERS.describe(Request::builder(), &options.attributes, &options.tags)?;
         Ok(Box::new(PartUpload::new(BlobUpload::new(Arc::clone(&self.requests), at.clone(), options)?)))
@@ -130,7 +131,7 @@ impl ObjectRequests for Container {
             Request::put(requests.url(to)).header("x-ms-copy-source", requests.service.signed_url(&requests.url(from)));
         let answer = requests.write("CopyBlob", request, PutPayload::new(), &mode).await?;
         let mut status = CopyStatus::of(answer.headers());
-        let id = text(answer.headers(), "x-ms-copy-id").map(str::to_owned);
+        let id = header_text(answer.headers(), "x-ms-copy-id").map(str::to_owned);
         for check in 1..=COPY_CHECKS {
             match status {
                 CopyStatus::Done => return Ok(()),
@@ -144,7 +145,7 @@ impl ObjectRequests for Container {
             let head = requests.ask("GetBlobProperties", Request::head(requests.url(to)), PutPayload::new());
             let head = head.await.map_err(Error::with_outcome_unknown)?;
             // Another write has replaced the object after this copy was complete.
-            let ours = text(head.headers(), "x-ms-copy-id") == id.as_deref();
+            let ours = header_text(head.headers(), "x-ms-copy-id") == id.as_deref();
             status = if ours { CopyStatus::of(head.headers()) } else { CopyStatus::Done };
         }
         Err(Error::new(ErrorKind::Timeout, "the copy of the object is still pending").with_outcome_unknown())
@@ -184,11 +185,11 @@ enum CopyStatus {
 
 impl CopyStatus {
     fn of(headers: &HeaderMap) -> Self {
-        match text(headers, "x-ms-copy-status") {
+        match header_text(headers, "x-ms-copy-status") {
             Some("pending") => Self::Pending,
-            Some("failed" | "aborted") => {
-                Self::Failed(text(headers, "x-ms-copy-status-description").unwrap_or("it was aborted").to_owned())
-            }
+            Some("failed" | "aborted") => Self::Failed(
+                header_text(headers, "x-ms-copy-status-description").unwrap_or("it was aborted").to_owned(),
+            ),
             _ => Self::Done,
         }
     }

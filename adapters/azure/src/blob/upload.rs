@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use http::Request;
 use http::header::CONTENT_TYPE;
 use isobar_abstraction::Result;
-use isobar_rest::attempt::random;
-use isobar_rest::object::{UploadParts, encoded_query, written};
+use isobar_rest::attempt::random_bits;
+use isobar_rest::object::{UploadParts, encode_query, put_result};
 use object_store::path::Path;
 use object_store::{PutMode, PutOptions, PutPayload, PutResult};
 
@@ -31,20 +31,20 @@ pub(super) struct BlobUpload {
 
 impl BlobUpload {
     pub(super) fn new(requests: Arc<BlobRequests>, at: Path, options: PutOptions) -> Result<Self> {
-        let id = u128::from_be_bytes(random()?) as u64;
+        let id = u128::from_be_bytes(random_bits()?) as u64;
         Ok(Self { requests, at, id, options })
     }
 }
 
 #[async_trait]
 impl UploadParts for BlobUpload {
-    const MOST: usize = MOST_PARTS;
+    const MAX_PARTS: usize = MOST_PARTS;
 
     /// Sends an invisible part. <https://learn.microsoft.com/rest/api/storageservices/put-block>
     async fn send(&self, place: usize, content: PutPayload) -> Result<String> {
         // All ids of one object must have the same length: that of `object_store`.
         let id = BASE64_STANDARD.encode(format!("{:016x}{place:016x}", self.id));
-        let query = encoded_query(&[("comp", "block"), ("blockid", &id)]);
+        let query = encode_query(&[("comp", "block"), ("blockid", &id)]);
         let request = Request::put(format!("{}?{query}", self.requests.url(&self.at)));
         self.requests.write("PutBlock", request, content, &PutMode::Overwrite).await?;
         Ok(id)
@@ -58,7 +58,7 @@ impl UploadParts for BlobUpload {
         let request = Request::put(format!("{}?comp=blocklist", self.requests.url(&self.at)));
         let request = HEADERS.describe(request.header(CONTENT_TYPE, "application/xml"), attributes, tags)?;
         let answer = self.requests.write("PutBlockList", request, block_list(&parts), mode).await?;
-        written("Blob Storage", answer.headers(), None)
+        put_result("Blob Storage", answer.headers(), None)
     }
 
     async fn abort(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use isobar_abstraction::driver::{Location, ResourceKind};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{check_endpoint, is_near};
+use isobar_rest::{check_endpoint, is_safe_for_secrets};
 
 use super::account::{Access, check_account};
 use super::{AzureConfig, CosmosAccount, ServiceBusNamespace, StorageAccount};
@@ -220,7 +220,7 @@ impl Placed {
             Self::Queue { account, .. } => (&account.access, &account.queue),
         };
         let sends_secret = !matches!(access, Access::Key(_));
-        (sends_secret && !is_near(endpoint)).then_some(endpoint)
+        (sends_secret && !is_safe_for_secrets(endpoint)).then_some(endpoint)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http::HeaderValue;
 use isobar_abstraction::driver::Environment;
 use isobar_abstraction::{Error, Result};
-use isobar_rest::check_near;
+use isobar_rest::check_safe_for_secrets;
 
 /// The metadata service of a virtual machine. <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>
 const METADATA: &str = "http://169.254.169.254";
@@ -89,7 +89,7 @@ fn managed(environment: &Environment) -> Result<Option<Managed>> {
     else {
         return Ok(None);
     };
-    let endpoint = check_near("IDENTITY_ENDPOINT", endpoint)?;
+    let endpoint = check_safe_for_secrets("IDENTITY_ENDPOINT", endpoint)?;
     let wrong = |_| Error::config("IDENTITY_HEADER is not the value of an HTTP header");
     let mut header = HeaderValue::from_str(header).map_err(wrong)?;
     header.set_sensitive(true);
@@ -99,7 +99,7 @@ fn managed(environment: &Environment) -> Result<Option<Managed>> {
 fn metadata(environment: &Environment) -> Result<String> {
     // The variable of Azure's SDKs.
     let variable = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
-    environment.var(variable).map_or_else(|| Ok(METADATA.to_owned()), |moved| check_near(variable, moved))
+    environment.var(variable).map_or_else(|| Ok(METADATA.to_owned()), |moved| check_safe_for_secrets(variable, moved))
 }
 
 fn workload(
@@ -110,7 +110,7 @@ fn workload(
     let Some(token_file) = environment.var("AZURE_FEDERATED_TOKEN_FILE") else { return Ok(None) };
     let missing = |name: &str| Error::config(format!("AZURE_FEDERATED_TOKEN_FILE is set, and {name} is not"));
     let variable = "AZURE_AUTHORITY_HOST";
-    let authority = check_near(variable, environment.var(variable).unwrap_or(AUTHORITY))?;
+    let authority = check_safe_for_secrets(variable, environment.var(variable).unwrap_or(AUTHORITY))?;
     Ok(Some(Workload {
         authority,
         tenant: tenant.ok_or_else(|| missing("AZURE_TENANT_ID"))?.clone(),

@@ -11,7 +11,7 @@ use isobar_abstraction::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use isobar_rest::Found;
+use isobar_rest::TemporaryCredential;
 
 use super::found;
 use super::managed::at;
@@ -37,7 +37,7 @@ struct Answer {
 /// A token of the person. The inner error says why the CLI cannot be used.
 ///
 /// Errors: `Unauthenticated`, with the command to run, without the CLI's output, which may contain secrets.
-pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<Found<str>, &'static str>> {
+pub(super) async fn find(cli: &Cli, resource: &str) -> Result<Result<TemporaryCredential<str>, &'static str>> {
     let mut command = Command::new(PROGRAM);
     command.args(["account", "get-access-token", "--resource", resource, "--output", "json"]);
     if let Some(tenant) = &cli.tenant {

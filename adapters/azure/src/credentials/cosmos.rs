@@ -3,7 +3,7 @@
 //! Source: <https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources>.
 
 use http::Method;
-use isobar_rest::object::encoded;
+use isobar_rest::object::encode;
 use percent_encoding::percent_decode_str;
 
 use super::shared_key::hmac;
@@ -14,7 +14,7 @@ pub(crate) fn of_key(key: &Secret, verb: &Method, path: &str, date: &str) -> Str
     let (resource, link) = link(path);
     let verb = verb.as_str().to_lowercase();
     let signature = hmac(&key.0, &format!("{verb}\n{resource}\n{link}\n{}\n\n", date.to_lowercase()));
-    encoded(format!("type=master&ver=1.0&sig={signature}"))
+    encode(format!("type=master&ver=1.0&sig={signature}"))
 }
 
 /// The resource type and the resource link of a path such as `/dbs/D/colls/C/docs`, as a signature contains them: ids
@@ -30,7 +30,7 @@ fn link(path: &str) -> (String, String) {
 
 /// `authorization` by an identity's token.
 pub(crate) fn of_token(token: &str) -> String {
-    encoded(format!("type=aad&ver=1.0&sig={token}"))
+    encode(format!("type=aad&ver=1.0&sig={token}"))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::object::encoded_query;
-use isobar_rest::{Answered, Client, Found, RetryDecision, ServiceError, Unsigned};
+use isobar_rest::object::encode_query;
+use isobar_rest::{Client, RetryDecision, ServiceError, ServiceResult, TemporaryCredential, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,7 +27,7 @@ struct Answer {
 
 impl Answer {
     /// Reads a response. Errors: `Internal`, without the body, which may contain a secret.
-    fn read(from: &str, body: &[u8]) -> Result<Found<str>> {
+    fn read(from: &str, body: &[u8]) -> Result<TemporaryCredential<str>> {
         let wrong = || Error::internal(format!("{from} did not return the expected JSON"));
         let answer: Self = serde_json::from_slice(body).map_err(|_| wrong())?;
         let expires = match &answer.expires_on {
@@ -46,7 +46,7 @@ pub(super) fn at(seconds: u64) -> Option<SystemTime> {
 fn query(version: &str, resource: &str, client_id: Option<&str>) -> String {
     let mut pairs = vec![("api-version", version), ("resource", resource)];
     pairs.extend(client_id.map(|id| ("client_id", id)));
-    encoded_query(&pairs)
+    encode_query(&pairs)
 }
 
 /// Source: "REST endpoint reference",
@@ -56,15 +56,15 @@ pub(super) async fn find(
     client_id: Option<&str>,
     resource: &str,
     config: &AzureConfig,
-) -> Result<Found<str>> {
+) -> Result<TemporaryCredential<str>> {
     let from = "the endpoint of the managed identity";
     let url = format!("{}?{}", managed.endpoint, query("2019-08-01", resource, client_id));
     let request = Request::get(url).header("x-identity-header", &managed.header).header("metadata", "true");
-    let near = Client::near(&config.client, Duration::from_secs(10), 3);
+    let near = Client::for_metadata_server(&config.client, Duration::from_secs(10), 3);
     match ask(&near, "GetManagedIdentityToken", request).await? {
         Ok(answer) => Answer::read(from, answer.body()),
         Err(service_error) if [400, 404].contains(&service_error.status().as_u16()) => Err(no_identity(client_id)),
-        Err(service_error) => Err(service_error.of_source(from)),
+        Err(service_error) => Err(service_error.credential_error(from)),
     }
 }
 
@@ -90,11 +90,11 @@ pub(super) async fn machine(
     client_id: Option<&str>,
     resource: &str,
     config: &AzureConfig,
-) -> Result<Result<Found<str>, &'static str>> {
+) -> Result<Result<TemporaryCredential<str>, &'static str>> {
     let url = format!("{at}/metadata/identity/oauth2/token?{}", query("2018-02-01", resource, client_id));
     let from = "the metadata service of the machine";
     let attempt = async |attempts| {
-        let near = Client::near(&config.client, Duration::from_secs(5), attempts);
+        let near = Client::for_metadata_server(&config.client, Duration::from_secs(5), attempts);
         ask(&near, "GetMachineToken", Request::get(&url).header("metadata", "true")).await
     };
     // Most machines that reach this point are not on Azure: without a response there is no second attempt.
@@ -106,7 +106,7 @@ pub(super) async fn machine(
     match answer {
         Ok(answer) => Answer::read(from, answer.body()).map(Ok),
         Err(service_error) if matches!(service_error.kind, ErrorKind::Throttled | ErrorKind::Unavailable) => {
-            Err(service_error.of_source(from))
+            Err(service_error.credential_error(from))
         }
         Err(service_error) if service_error.status() == StatusCode::BAD_REQUEST => {
             Ok(Err("the machine has no such identity"))
@@ -115,14 +115,14 @@ pub(super) async fn machine(
     }
 }
 
-async fn ask(client: &Client, operation: &'static str, request: Builder) -> Result<Answered<Response<Bytes>>> {
+async fn ask(client: &Client, operation: &'static str, request: Builder) -> Result<ServiceResult<Response<Bytes>>> {
     let wrong = |_| Error::config("the endpoint of the identity is not a URL");
-    client.ask(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned(service_error)).await
+    client.call_unsigned(operation, request.body(PutPayload::new()).map_err(wrong)?, Unsigned(service_error)).await
 }
 
 /// The service error of a response. Metadata services respond with 404 and 410 while they are updated.
 fn service_error(answer: &Response<Bytes>) -> Option<ServiceError> {
-    let service_error = ServiceError::of_status(answer)?;
+    let service_error = ServiceError::from_status(answer)?;
     let is_updating = [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&answer.status());
     Some(if is_updating { ServiceError { decision: RetryDecision::Failed, ..service_error } } else { service_error })
 }

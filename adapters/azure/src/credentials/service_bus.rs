@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use isobar_rest::object::encoded;
+use isobar_rest::object::encode;
 use parking_lot::Mutex;
 
 use super::shared_key::hmac;
@@ -58,9 +58,9 @@ impl Signatures {
 }
 
 fn signed(resource: &str, policy: &str, key: &Secret, end: u64) -> String {
-    let resource = encoded(resource);
+    let resource = encode(resource);
     let signature = hmac(&key.0, &format!("{resource}\n{end}"));
-    format!("SharedAccessSignature sr={resource}&sig={}&se={end}&skn={}", encoded(&signature), encoded(policy))
+    format!("SharedAccessSignature sr={resource}&sig={}&se={end}&skn={}", encode(&signature), encode(policy))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use isobar_abstraction::driver::host::describe;
 use isobar_abstraction::{Body, Error};
-use isobar_serve::{json_response, status_of};
+use isobar_serve::{error_status, json_response};
 
 /// The complete object is required: after an empty body, or `null`, the host waits until the function's timeout.
 const DONE: &[u8] = br#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
@@ -18,5 +18,5 @@ pub(super) fn done() -> Response<Body> {
 /// contains no more than the log.
 pub(super) fn refused(error: &Error) -> Response<Body> {
     tracing::error!(?error, "the invocation failed");
-    json_response(status_of(error), describe(error))
+    json_response(error_status(error), describe(error))
 }

@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use isobar_abstraction::driver::host;
 use isobar_abstraction::driver::host::Fields;
 use isobar_abstraction::{Body, Context, Error, Event, Invocation, Result, Tick};
-use isobar_serve::{json_response, status_of};
+use isobar_serve::{error_status, json_response};
 
 use super::{CustomHandler, answer};
 use crate::event::{self, Payload, output};
@@ -38,7 +38,7 @@ impl CustomHandler {
             Ok(value) => (StatusCode::OK, value),
             Err(error) if over_http => {
                 tracing::error!(?error, "the direct call failed");
-                (status_of(&error), host::describe(&error).into())
+                (error_status(&error), host::describe(&error).into())
             }
             Err(error) => return Err(error),
         };

@@ -35,7 +35,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar_abstraction::driver::Clock;
 use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::attempt::{COUNTER_TRIES, lost_races, pause, throttled, write_back};
+use isobar_rest::attempt::{COUNTER_ATTEMPTS, counter_contention, pause, throttled, write_back};
 use serde::Deserialize;
 
 use crate::State;
@@ -133,7 +133,7 @@ impl KeyValue for TableKeyValue {
     /// and a write whose response was lost is recognized by the row's `write`. Two requests, and two more for each lost
     /// race; before each, a wait of up to 10 ms that doubles to 640 ms.
     async fn add(&self, key: &Key, delta: i64) -> Result<i64> {
-        for attempt in 0..COUNTER_TRIES {
+        for attempt in 0..COUNTER_ATTEMPTS {
             if let Some(sum) =
                 write_back(self, key, delta, self.get(key).await?, PROFILE.limits.counter_max_abs).await?
             {
@@ -142,6 +142,6 @@ impl KeyValue for TableKeyValue {
             pause(&*self.clock, attempt).await;
         }
         let advice = "spread it over several keys, or place the table in Cosmos DB, which increments on the server";
-        Err(lost_races(key, COUNTER_TRIES, advice))
+        Err(counter_contention(key, COUNTER_ATTEMPTS, advice))
     }
 }

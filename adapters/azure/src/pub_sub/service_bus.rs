@@ -14,7 +14,7 @@ use http::{Request, Response};
 use isobar_abstraction::driver::Derived;
 use isobar_abstraction::driver::pub_sub::{Message, MessageId, PubSub, RawMessage};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Answered, Safety};
+use isobar_rest::{Safety, ServiceResult};
 
 use super::service_error::{self, is_of_content};
 use super::wire::Sending;
@@ -112,7 +112,7 @@ async fn send(
     entity: &str,
     place: String,
     body: Bytes,
-) -> Result<Answered<Response<Bytes>>> {
+) -> Result<ServiceResult<Response<Bytes>>> {
     let service = AzureService::service_bus(state, namespace, service_error::read, service_error::place(place));
     let request = Request::post(service.url(&format!("/{entity}/messages")))
         .header(CONTENT_TYPE, "application/vnd.microsoft.servicebus.json");

@@ -4,7 +4,7 @@ use http::{Request, Response};
 use isobar_abstraction::driver::Environment;
 use isobar_abstraction::{Body, Cloud};
 use isobar_azure::{AzureConfig, AzureProvider, CustomHandler};
-use isobar_testkit::{Acknowledged, shop};
+use isobar_testkit::{Acknowledgements, shop};
 
 /// What the functions' names end in. It stands in no answer and no log.
 pub(crate) const KEY: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
@@ -20,7 +20,7 @@ pub(crate) const FUNCTIONS: [&str; 7] =
 pub(crate) struct Target {
     handler: CustomHandler,
     #[allow(dead_code)] // one of the two that include this file does not ask
-    pub(crate) acknowledged: Acknowledged,
+    pub(crate) acknowledged: Acknowledgements,
 }
 
 impl Target {

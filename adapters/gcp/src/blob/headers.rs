@@ -6,7 +6,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, RANGE};
 use http::request::Builder;
 use http::{HeaderMap, HeaderName};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::text;
+use isobar_rest::object::header_text;
 use object_store::{Attribute, Attributes, GetRange};
 
 use super::condition;
@@ -51,19 +51,19 @@ pub(super) fn with_read_headers(
 
 /// The generation of the object in a response.
 pub(super) fn generation(headers: &HeaderMap) -> Option<i64> {
-    text(headers, GENERATION).and_then(condition::generation)
+    header_text(headers, GENERATION).and_then(condition::generation)
 }
 
 /// The id that a conditional write left in the object's metadata.
 pub(super) fn write_id(headers: &HeaderMap) -> Option<&str> {
-    text(headers, format!("{METADATA}{WRITE}"))
+    header_text(headers, format!("{METADATA}{WRITE}"))
 }
 
 /// Rejects an object that arrives in another encoding than it is stored in: its size and ranges would be wrong.
 pub(super) fn check_encoding(headers: &HeaderMap) -> Result<()> {
-    let Some(stored) = text(headers, STORED_ENCODING) else { return Ok(()) };
+    let Some(stored) = header_text(headers, STORED_ENCODING) else { return Ok(()) };
     let stored = Some(stored).filter(|encoding| *encoding != "identity");
-    match stored == text(headers, CONTENT_ENCODING) {
+    match stored == header_text(headers, CONTENT_ENCODING) {
         true => Ok(()),
         false => Err(Error::internal("the object arrived in another encoding than it is stored in")),
     }
@@ -71,7 +71,7 @@ pub(super) fn check_encoding(headers: &HeaderMap) -> Result<()> {
 
 /// Adds attributes that only Cloud Storage reports, and removes its defaults and isobar's own metadata.
 pub(super) fn complete(attributes: &mut Attributes, headers: &HeaderMap) {
-    if let Some(class) = text(headers, STORAGE_CLASS).filter(|class| *class != STANDARD) {
+    if let Some(class) = header_text(headers, STORAGE_CLASS).filter(|class| *class != STANDARD) {
         attributes.insert(Attribute::StorageClass, class.to_owned().into());
     }
     if attributes.get(&Attribute::CacheControl).is_some_and(|value| CACHED.contains(&value.as_ref())) {
@@ -96,7 +96,7 @@ mod tests {
     fn a_read_requests_the_stored_encoding() {
         let sent = |range: &GetRange, generation| {
             let request = with_read_headers(http::Request::get("/a"), Some(range), generation).body(()).unwrap();
-            let text = |name: &str| text(request.headers(), name).map(str::to_owned);
+            let text = |name: &str| header_text(request.headers(), name).map(str::to_owned);
             [text("range"), text("x-goog-if-generation-match"), text("accept-encoding")].map(Option::unwrap_or_default)
         };
         assert_eq!(sent(&GetRange::Bounded(2..5), Some(17)), ["bytes=2-4", "17", "gzip"]);
@@ -124,7 +124,7 @@ mod tests {
             ("x-goog-meta-kind", "note"),
             ("x-goog-meta-isobar-write", "1"),
         ]);
-        let mut read = object::attributes(&headers, METADATA);
+        let mut read = object::read_attributes(&headers, METADATA);
         complete(&mut read, &headers);
         let mut expected = Attributes::new();
         expected.insert(Attribute::ContentLanguage, "de".into());
@@ -139,7 +139,7 @@ mod tests {
             ("cache-control", "no-store"),
             ("x-goog-storage-class", "NEARLINE"),
         ]);
-        let mut read = object::attributes(&headers, METADATA);
+        let mut read = object::read_attributes(&headers, METADATA);
         complete(&mut read, &headers);
         assert_eq!(read.len(), 3);
     }

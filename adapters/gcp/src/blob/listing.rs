@@ -5,7 +5,7 @@
 
 use isobar_abstraction::driver::blob::ListRequest;
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::{Page, encoded_query, group_before, page};
+use isobar_rest::object::{Page, encode_query, last_prefix, page};
 use serde::Deserialize;
 
 use super::resource::Resource;
@@ -29,7 +29,7 @@ pub(super) fn query(request: &ListRequest, token: &str) -> String {
         ("startOffset", start.name.as_str()),
     ];
     pairs.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
-    encoded_query(&pairs)
+    encode_query(&pairs)
 }
 
 /// The first name of a page.
@@ -41,7 +41,7 @@ struct Start {
 
 fn start(request: &ListRequest) -> Start {
     let after = request.after.as_deref().unwrap_or_default();
-    match group_before(request).and_then(after_prefix) {
+    match last_prefix(request).and_then(after_prefix) {
         Some(name) => Start { name, repeats: false },
         None => Start { name: after.to_owned(), repeats: !after.is_empty() },
     }

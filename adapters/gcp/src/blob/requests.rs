@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{Method, Request, Response, Uri};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::{self, encoded, encoded_path, encoded_query};
-use isobar_rest::{Answered, Safety, ServiceError};
+use isobar_rest::object::{self, encode, encode_path, encode_query};
+use isobar_rest::{Safety, ServiceError, ServiceResult};
 use object_store::path::Path;
 use object_store::{PutMode, PutPayload};
 
@@ -44,12 +44,12 @@ impl GcsRequests {
 
     /// The URL of an object, in the JSON API.
     pub(super) fn url(&self, at: &Path) -> String {
-        format!("{}/{}", self.objects_url(), encoded(at.as_ref()))
+        format!("{}/{}", self.objects_url(), encode(at.as_ref()))
     }
 
     /// The URL of an object's content, in the XML API and in signed URLs.
     pub(super) fn content_url(&self, at: &Path) -> String {
-        self.service.url(&format!("/{}/{}", self.bucket, encoded_path(at.as_ref())))
+        self.service.url(&format!("/{}/{}", self.bucket, encode_path(at.as_ref())))
     }
 
     /// The URL to upload an object. Errors: `Conflict`, for a version that no object can have.
@@ -57,7 +57,7 @@ impl GcsRequests {
         let generation = generation_match(mode)?.map(|generation| generation.to_string());
         let mut pairs = vec![("uploadType", kind), ("name", at.as_ref()), VERSION];
         pairs.extend(generation.as_deref().map(|generation| ("ifGenerationMatch", generation)));
-        Ok(self.service.url(&format!("/upload/storage/v1/b/{}/o?{}", self.bucket, encoded_query(&pairs))))
+        Ok(self.service.url(&format!("/upload/storage/v1/b/{}/o?{}", self.bucket, encode_query(&pairs))))
     }
 
     /// The origin of all requests: a host named by a response never receives the token.
@@ -80,12 +80,12 @@ impl GcsRequests {
         safety: Safety,
         request: Builder,
         body: PutPayload,
-    ) -> Result<Answered<Response<Bytes>>> {
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         self.service.call(operation, safety, self.ready(request, body)?).await
     }
 
     pub(super) fn ready(&self, request: Builder, body: PutPayload) -> Result<Request<PutPayload>> {
-        object::request(request, body, &self.service.url(""))
+        object::build_request(request, body, &self.service.url(""))
     }
 
     pub(super) fn error(&self, mode: &PutMode, service_error: &ServiceError) -> Error {

@@ -4,7 +4,7 @@
 
 use isobar_abstraction::{Error, ErrorKind};
 use isobar_rest::ServiceError;
-use isobar_rest::object::Refused;
+use isobar_rest::object::ObjectError;
 use object_store::PutMode;
 
 /// The missing resource of a response with 404, whose reason is the same for both.
@@ -36,29 +36,29 @@ impl Missing {
 pub(super) fn error(bucket: &str, mode: &PutMode, service_error: &ServiceError) -> Error {
     let refused = match (service_error.status().as_u16(), Missing::of(service_error)) {
         (_, Some(Missing::Bucket)) => no_bucket(bucket),
-        (_, Some(Missing::Object)) => Refused::NoObject,
-        (_, Some(Missing::Either)) => Refused::NoObjectOr(format!("bucket `{bucket}`")),
-        (412, _) => Refused::Unmet,
-        (416, _) => Refused::EmptyRange,
-        (413, _) => Refused::Other(
+        (_, Some(Missing::Object)) => ObjectError::NoObject,
+        (_, Some(Missing::Either)) => ObjectError::NoObjectOr(format!("bucket `{bucket}`")),
+        (412, _) => ObjectError::Unmet,
+        (416, _) => ObjectError::EmptyRange,
+        (413, _) => ObjectError::Other(
             ErrorKind::TooLarge,
             "the object is larger than 5 TiB, the limit of Cloud Storage".to_owned(),
         ),
-        _ => Refused::Other(service_error.kind, service_error.explanation.clone()),
+        _ => ObjectError::Other(service_error.kind, service_error.explanation.clone()),
     };
-    service_error.as_error(refused.error(mode))
+    service_error.mark_uncertain(refused.error(mode))
 }
 
 /// The error of a call that creates an object: only the bucket can be missing.
 pub(super) fn error_of_write(bucket: &str, mode: &PutMode, service_error: &ServiceError) -> Error {
     match Missing::of(service_error) {
-        Some(Missing::Either) => service_error.as_error(no_bucket(bucket).error(mode)),
+        Some(Missing::Either) => service_error.mark_uncertain(no_bucket(bucket).error(mode)),
         _ => error(bucket, mode, service_error),
     }
 }
 
-pub(super) fn no_bucket(bucket: &str) -> Refused {
-    Refused::NoBucket(format!(
+pub(super) fn no_bucket(bucket: &str) -> ObjectError {
+    ObjectError::NoBucket(format!(
         "no bucket `{bucket}` in Cloud Storage: create it, as with `gcloud storage buckets create gs://{bucket}`"
     ))
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use http::{Request, Response, StatusCode, Uri};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::object::text;
-use isobar_rest::{Answered, Safety, ServiceError};
+use isobar_rest::object::header_text;
+use isobar_rest::{Safety, ServiceError, ServiceResult};
 use object_store::path::Path;
 use object_store::{PutMode, PutOptions, PutPayload};
 
@@ -58,7 +58,7 @@ impl Session {
         let answer = requests.call("objects.insert", Safety::Idempotent, request, body).await?;
         let answer = answer.map_err(|service_error| requests.error_of_write(&mode, &service_error))?;
         let no_location = || Error::internal("Cloud Storage began an upload without a valid `location`");
-        let location = text(answer.headers(), LOCATION).and_then(|location| location.parse::<Uri>().ok());
+        let location = header_text(answer.headers(), LOCATION).and_then(|location| location.parse::<Uri>().ok());
         let location = location.as_ref().and_then(Uri::path_and_query).ok_or_else(no_location)?;
         let url = format!("{}{location}", requests.origin()?);
         Ok(Self { requests, url, mode })
@@ -70,7 +70,12 @@ impl Session {
 
     /// Sends the content from `offset`; with `total` it is the last chunk. Not repeated: after a failure only
     /// [`status`](Self::status) returns how many bytes are stored.
-    pub(super) async fn send(&self, offset: u64, chunk: PutPayload, total: Option<u64>) -> Result<Answered<Progress>> {
+    pub(super) async fn send(
+        &self,
+        offset: u64,
+        chunk: PutPayload,
+        total: Option<u64>,
+    ) -> Result<ServiceResult<Progress>> {
         let size = chunk.content_length() as u64;
         let range = match size {
             0 => format!("*/{}", total_text(total)),
@@ -80,11 +85,11 @@ impl Session {
     }
 
     /// Requests the number of bytes stored.
-    pub(super) async fn status(&self, total: Option<u64>) -> Result<Answered<Progress>> {
+    pub(super) async fn status(&self, total: Option<u64>) -> Result<ServiceResult<Progress>> {
         self.put(Safety::Read, format!("*/{}", total_text(total)), PutPayload::new()).await
     }
 
-    async fn put(&self, safety: Safety, range: String, body: PutPayload) -> Result<Answered<Progress>> {
+    async fn put(&self, safety: Safety, range: String, body: PutPayload) -> Result<ServiceResult<Progress>> {
         let request = Request::put(&self.url)
             .header(CONTENT_LENGTH, body.content_length())
             .header(CONTENT_RANGE, format!("bytes {range}"));
@@ -111,7 +116,7 @@ impl Session {
     pub(super) fn error(&self, service_error: &ServiceError) -> Error {
         if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&service_error.status()) {
             let ended = "the upload no longer exists: write the object again";
-            return service_error.as_error(Error::new(ErrorKind::Unavailable, ended));
+            return service_error.mark_uncertain(Error::new(ErrorKind::Unavailable, ended));
         }
         self.requests.error(&self.mode, service_error)
     }
@@ -127,7 +132,7 @@ fn progress(answer: &Response<Bytes>) -> Result<Progress> {
     }
     // Without the header nothing is stored.
     let Some(range) = answer.headers().get(RANGE) else { return Ok(Progress::Stored(0)) };
-    let last = || text(answer.headers(), RANGE)?.strip_prefix("bytes=0-")?.parse::<u64>().ok()?.checked_add(1);
+    let last = || header_text(answer.headers(), RANGE)?.strip_prefix("bytes=0-")?.parse::<u64>().ok()?.checked_add(1);
     let wrong = || {
         Error::internal(format!("Cloud Storage reports the stored range {range:?} of an upload, expected `bytes=0-N`"))
     };

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use isobar_abstraction::clock::to_utc;
 use isobar_abstraction::driver::blob::{SignRequest, SignedAccess, SignedUrl};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::encoded_query;
+use isobar_rest::object::encode_query;
 use object_store::path::Path;
 use ring::digest::{SHA256, digest};
 use url::Url;
@@ -71,7 +71,7 @@ impl CanonicalRequest<'_> {
     fn query(&self) -> String {
         let credential = format!("{}/{}", self.email, self.scope());
         let seconds = self.expires_in.min(LONGEST).as_secs().max(1).to_string();
-        encoded_query(&[
+        encode_query(&[
             ("X-Goog-Algorithm", "GOOG4-RSA-SHA256"),
             ("X-Goog-Credential", &credential),
             ("X-Goog-Date", &self.time()),

@@ -9,9 +9,9 @@ use http::response::Parts;
 use http::{Method, Request, Response, StatusCode};
 use isobar_abstraction::driver::blob::{ListRequest, SignRequest, SignedUrl};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::attempt::unique;
-use isobar_rest::object::{ObjectHead, ObjectRequests, Page, encoded, encoded_query};
-use isobar_rest::{Answered, Client, Safety, StreamBody};
+use isobar_rest::attempt::unique_id;
+use isobar_rest::object::{ObjectHead, ObjectRequests, Page, encode, encode_query};
+use isobar_rest::{Client, Safety, ServiceResult, StreamBody};
 use object_store::path::Path;
 use object_store::{GetOptions, MultipartUpload, PutMode, PutOptions, PutPayload, PutResult};
 use serde::Deserialize;
@@ -75,7 +75,7 @@ impl ObjectRequests for GcsRequests {
     /// fails with 412, the id shows whether the object is its own.
     async fn put(&self, at: &Path, content: PutPayload, options: &PutOptions) -> Result<PutResult> {
         let PutOptions { mode, attributes, tags, .. } = options;
-        let (mut description, id) = (Description::of(attributes, tags)?, unique()?);
+        let (mut description, id) = (Description::of(attributes, tags)?, unique_id()?);
         if *mode != PutMode::Overwrite {
             description.metadata.insert(WRITE.to_owned(), id.clone());
         }
@@ -100,14 +100,14 @@ impl ObjectRequests for GcsRequests {
 
     /// <https://cloud.google.com/storage/docs/json_api/v1/objects/rewrite>
     async fn copy(self: Arc<Self>, from: &Path, to: &Path, mode: PutMode) -> Result<()> {
-        let url = format!("{}/rewriteTo/b/{}/o/{}", self.url(from), self.bucket, encoded(to.as_ref()));
+        let url = format!("{}/rewriteTo/b/{}/o/{}", self.url(from), self.bucket, encode(to.as_ref()));
         let generation = generation_match(&mode)?.map(|generation| generation.to_string());
         let mut token = String::new();
         loop {
             let mut pairs = vec![("fields", "done,rewriteToken")];
             pairs.extend(generation.as_deref().map(|generation| ("ifGenerationMatch", generation)));
             pairs.extend((!token.is_empty()).then_some(("rewriteToken", token.as_str())));
-            let request = Request::post(format!("{url}?{}", encoded_query(&pairs))).header(CONTENT_LENGTH, 0);
+            let request = Request::post(format!("{url}?{}", encode_query(&pairs))).header(CONTENT_LENGTH, 0);
             let answer = self.call("objects.rewrite", Safety::Idempotent, request, PutPayload::new()).await?;
             let answer = answer.map_err(|service_error| self.error(&mode, &service_error))?;
             let wrong = || {
@@ -147,7 +147,7 @@ impl ObjectRequests for GcsRequests {
 
 impl GcsRequests {
     /// <https://cloud.google.com/storage/docs/json_api/v1/objects/list>
-    async fn names(&self, query: &str) -> Result<Answered<Response<Bytes>>> {
+    async fn names(&self, query: &str) -> Result<ServiceResult<Response<Bytes>>> {
         let request = Request::get(format!("{}?{query}", self.objects_url()));
         self.call("objects.list", Safety::Read, request, PutPayload::new()).await
     }

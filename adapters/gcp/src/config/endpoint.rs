@@ -66,5 +66,5 @@ fn emulator(from: &str, text: &str) -> Result<Endpoint> {
 /// server.
 pub(crate) fn is_near(url: &str) -> bool {
     let is_metadata = |url: Url| url.host_str() == Some("metadata.google.internal");
-    isobar_rest::is_near(url) || Url::parse(url).is_ok_and(is_metadata)
+    isobar_rest::is_safe_for_secrets(url) || Url::parse(url).is_ok_and(is_metadata)
 }

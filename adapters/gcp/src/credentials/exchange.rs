@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::object::{encoded, encoded_query};
-use isobar_rest::{Found, ServiceError, Unsigned};
+use isobar_rest::object::{encode, encode_query};
+use isobar_rest::{ServiceError, TemporaryCredential, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -26,17 +26,17 @@ pub(super) async fn ask(
     from: &str,
     url: &str,
     form: &[(&str, &str)],
-) -> Result<Found<Token>> {
+) -> Result<TemporaryCredential<Token>> {
     let request = Request::post(url)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(PutPayload::from(encoded_query(form)))
+        .body(PutPayload::from(encode_query(form)))
         .map_err(|_| Error::config(format!("the URL of {from} is malformed")))?;
-    let answer = origin.client.ask(operation, request, OAUTH).await?;
-    read(from, answer.map_err(|service_error| service_error.of_source(from))?.body())
+    let answer = origin.client.call_unsigned(operation, request, OAUTH).await?;
+    read(from, answer.map_err(|service_error| service_error.credential_error(from))?.body())
 }
 
 /// `{"access_token", "expires_in"}`, of which nothing is shown.
-pub(super) fn read(from: &str, body: &[u8]) -> Result<Found<Token>> {
+pub(super) fn read(from: &str, body: &[u8]) -> Result<TemporaryCredential<Token>> {
     #[derive(Deserialize)]
     struct Answer {
         access_token: String,
@@ -64,7 +64,7 @@ fn token_uri() -> String {
 }
 
 /// A person's token. Source: RFC 6749, 6.
-pub(super) async fn refresh(origin: &Origin, person: &Person) -> Result<Found<Token>> {
+pub(super) async fn refresh(origin: &Origin, person: &Person) -> Result<TemporaryCredential<Token>> {
     let form = [
         ("grant_type", "refresh_token"),
         ("client_id", person.client_id.as_str()),
@@ -80,13 +80,13 @@ pub(super) async fn refresh(origin: &Origin, person: &Person) -> Result<Found<To
         _ => error,
     })?;
     let token = Token::of_project(&found.value, person.quota_project.as_deref())?;
-    Ok(Found { value: Arc::new(token), expires: found.expires })
+    Ok(TemporaryCredential { value: Arc::new(token), expires: found.expires })
 }
 
 /// A service account's token, for that of somebody who may have it.
 ///
 /// Source: `projects.serviceAccounts.generateAccessToken` of IAM's Service Account Credentials API.
-pub(super) async fn impersonate(origin: &Origin, url: &str, caller: &Token) -> Result<Found<Token>> {
+pub(super) async fn impersonate(origin: &Origin, url: &str, caller: &Token) -> Result<TemporaryCredential<Token>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Answer {
@@ -114,7 +114,7 @@ pub(super) async fn sign_blob(origin: &Origin, email: &str, caller: &Token, text
     struct Answer {
         signed_blob: String,
     }
-    let email = encoded(email);
+    let email = encode(email);
     let url = format!("{}/v1/projects/-/serviceAccounts/{email}:signBlob", origin.config.sources.iam);
     let body = json!({"payload": BASE64_STANDARD.encode(text)});
     let answer: Answer = iam(origin, "SignBlob", &url, caller, &body).await?;
@@ -133,7 +133,7 @@ async fn iam<T: DeserializeOwned>(
         .header(AUTHORIZATION, caller.authorization.clone())
         .body(PutPayload::from(body.to_string()))
         .map_err(|_| Error::config("the URL of IAM is malformed"))?;
-    match origin.client.ask(operation, request, OAUTH).await? {
+    match origin.client.call_unsigned(operation, request, OAUTH).await? {
         Ok(answer) => serde_json::from_slice(answer.body())
             .map_err(|_| Error::internal("IAM did not answer with the expected JSON")),
         Err(service_error) if service_error.status() == StatusCode::FORBIDDEN => Err(Error::new(
@@ -143,7 +143,7 @@ async fn iam<T: DeserializeOwned>(
                  runs this, and see that the IAM Service Account Credentials API is enabled"
             ),
         )),
-        Err(service_error) => Err(service_error.of_source("IAM")),
+        Err(service_error) => Err(service_error.credential_error("IAM")),
     }
 }
 
@@ -157,7 +157,7 @@ pub(super) fn check_url(from: &str, url: &str) -> Result<()> {
 
 /// Servers that say of an error its `error`; the rest of what they say may quote what was sent.
 pub(super) const OAUTH: Unsigned = Unsigned(|answer: &Response<Bytes>| {
-    let service_error = ServiceError::of_status(answer)?;
+    let service_error = ServiceError::from_status(answer)?;
     let told: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     let code = told["error"].as_str().unwrap_or_default().chars();
     let code = code.take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect();

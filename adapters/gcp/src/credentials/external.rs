@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::Request;
 use http::header::{HeaderName, HeaderValue};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Found, Unsigned};
+use isobar_rest::{TemporaryCredential, Unsigned};
 use object_store::PutPayload;
 use serde::Deserialize;
 use serde_json::Value;
@@ -70,7 +70,7 @@ impl External {
     }
 }
 
-pub(super) async fn find(origin: &Origin, external: &External) -> Result<Found<Token>> {
+pub(super) async fn find(origin: &Origin, external: &External) -> Result<TemporaryCredential<Token>> {
     let subject = subject(origin, &external.credential_source).await?;
     let form = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
@@ -122,8 +122,8 @@ async fn ask(origin: &Origin, url: &str, source: &Subject) -> Result<String> {
         value.set_sensitive(true);
         request.headers_mut().insert(name, value);
     }
-    let answer = origin.client.ask("GetSubjectToken", request, Unsigned::default()).await?;
-    let answer = answer.map_err(|service_error| service_error.of_source("the `url` of credential_source"))?;
+    let answer = origin.client.call_unsigned("GetSubjectToken", request, Unsigned::default()).await?;
+    let answer = answer.map_err(|service_error| service_error.credential_error("the `url` of credential_source"))?;
     String::from_utf8(answer.into_body().into())
         .map_err(|_| Error::internal("the `url` of credential_source did not answer with text"))
 }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use isobar_abstraction::clock::later;
 use isobar_abstraction::{Error, Result};
-use isobar_rest::Found;
+use isobar_rest::TemporaryCredential;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
@@ -53,7 +53,7 @@ impl ServiceAccount {
     /// A token that the account signs itself, which asks nobody.
     ///
     /// Source: "Self-signed JWTs", AIP-4111.
-    pub(super) fn token(&self, now: SystemTime) -> Result<Found<Token>> {
+    pub(super) fn token(&self, now: SystemTime) -> Result<TemporaryCredential<Token>> {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.key_id});
         let claims = json!({

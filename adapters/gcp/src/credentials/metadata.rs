@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Client, Found, RetryDecision, Unsigned};
+use isobar_rest::{Client, RetryDecision, TemporaryCredential, Unsigned};
 use object_store::PutPayload;
 
 use super::exchange::read;
@@ -17,7 +17,7 @@ use super::{Origin, Token};
 const FLAVOR: &str = "metadata-flavor";
 
 /// The machine's token. The inner error says why there is none.
-pub(super) async fn token(origin: &Origin) -> Result<Result<Found<Token>, &'static str>> {
+pub(super) async fn token(origin: &Origin) -> Result<Result<TemporaryCredential<Token>, &'static str>> {
     let answer = ask(origin, "instance/service-accounts/default/token").await?;
     answer
         .map(|answer| read("the metadata server", answer.body()))
@@ -46,8 +46,8 @@ async fn ask(origin: &Origin, path: &str) -> Result<Result<Response<Bytes>, &'st
     };
     // Most machines that come here are not on Google Cloud at all: nobody is asked twice who does not answer.
     let ask = async |attempts, request| {
-        let near = Client::near(&origin.config.client, Duration::from_secs(5), attempts);
-        near.ask("GetMetadata", request, Unsigned::default()).await
+        let near = Client::for_metadata_server(&origin.config.client, Duration::from_secs(5), attempts);
+        near.call_unsigned("GetMetadata", request, Unsigned::default()).await
     };
     let Ok(first) = ask(1, request()?).await else { return Ok(Err("does not answer")) };
     let answer = match first {
@@ -60,6 +60,6 @@ async fn ask(origin: &Origin, path: &str) -> Result<Result<Response<Bytes>, &'st
         Err(service_error) if service_error.status() == StatusCode::NOT_FOUND => {
             Ok(Err("the machine has no service account"))
         }
-        Err(service_error) => Err(service_error.of_source("the metadata server")),
+        Err(service_error) => Err(service_error.credential_error("the metadata server")),
     }
 }

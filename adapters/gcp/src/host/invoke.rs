@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use isobar_abstraction::driver::host;
 use isobar_abstraction::{Body, Context, ErrorKind, Event, Invocation, Outcome, Tick, clock};
-use isobar_serve::{json_response, status_of};
+use isobar_serve::{error_status, json_response};
 
 use super::{CloudRunService, answer};
 use crate::event::Refused;
@@ -37,7 +37,7 @@ impl CloudRunService {
             Ok(answer) => json_response(StatusCode::OK, answer),
             Err(error) => {
                 tracing::error!(?error, "the direct call failed");
-                json_response(status_of(&error), host::describe(&error))
+                json_response(error_status(&error), host::describe(&error))
             }
         }
     }

@@ -120,7 +120,7 @@ impl Keys {
     async fn fetch(&self) -> Result<(HashMap<String, Arc<Key>>, Duration)> {
         let request = Request::get(&self.url).body(PutPayload::new());
         let request = request.map_err(|_| Error::config("the URL of the keys is malformed"))?;
-        let answer = self.client.ask("GetKeys", request, Unsigned::default()).await??;
+        let answer = self.client.call_unsigned("GetKeys", request, Unsigned::default()).await??;
         let keys = parse(answer.body()).ok_or_else(|| Error::internal("the keys are not answered with a JWKS"))?;
         Ok((keys, good_for(answer.headers())))
     }

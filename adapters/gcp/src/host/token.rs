@@ -15,7 +15,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Version};
 use isobar_abstraction::{Error, ErrorKind};
-use isobar_serve::from_this_machine;
+use isobar_serve::check_loopback;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -82,7 +82,7 @@ impl CloudRunService {
                     "the request is of HTTP/1.0, as many proxies send; call it on this machine by HTTP/1.1",
                 ));
             }
-            return from_this_machine(uri, headers).map_err(forbidden);
+            return check_loopback(uri, headers).map_err(forbidden);
         }
         let missing: Vec<_> =
             [(ISOBAR_EVENT_AUDIENCE, &settings.audiences), (ISOBAR_EVENT_SERVICE_ACCOUNT, &settings.accounts)]

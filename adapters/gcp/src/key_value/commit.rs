@@ -4,7 +4,7 @@
 
 use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::pause;
-use isobar_rest::{Answered, Safety, unknown};
+use isobar_rest::{Safety, ServiceResult, mark_uncertain};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -89,7 +89,7 @@ impl FirestoreKeyValue {
         operation: &'static str,
         safety: Safety,
         writes: &[Change<'_>],
-    ) -> Result<Answered<Vec<Written>>> {
+    ) -> Result<ServiceResult<Vec<Written>>> {
         #[derive(Serialize)]
         struct Commit<'a> {
             writes: &'a [Change<'a>],
@@ -99,7 +99,7 @@ impl FirestoreKeyValue {
         let mut uncertain = false;
         let answer = loop {
             let answer = self.service.json(operation, safety, &path, &Commit { writes }).await;
-            match answer.map_err(|error| unknown(error, uncertain))? {
+            match answer.map_err(|error| mark_uncertain(error, uncertain))? {
                 Err(service_error) if is_contention(&service_error) && tries + 1 < TRIES => {
                     uncertain |= service_error.uncertain;
                     pause(&*self.clock, tries).await;

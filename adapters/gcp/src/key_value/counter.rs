@@ -10,7 +10,7 @@ use super::service_error::is_condition;
 use super::stored::{Found, Typed};
 use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
-use isobar_rest::attempt::{lost_races, pause, unique, write_back};
+use isobar_rest::attempt::{counter_contention, pause, unique_id, write_back};
 
 /// Counters and additions up to which Firestore adds by itself: it knows no limit but the ends of 64 bits, so what
 /// is nearer to ours is read and written back. No million additions are under way at once.
@@ -38,13 +38,13 @@ impl FirestoreKeyValue {
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(lost_races(key, TRIES, "write it with `add` only"))
+        Err(counter_contention(key, TRIES, "write it with `add` only"))
     }
 
     /// `None` where the item is gone. Never repeated where it may have been counted: that would count twice.
     /// Then the mark may tell that it was.
     async fn add_natively(&self, key: &Key, current: i64, delta: i64) -> Result<Option<i64>> {
-        let mark = unique()?;
+        let mark = unique_id()?;
         let fields = Sent::Mark { w: Typed::Text(&mark) };
         let change = Change {
             update: Some(Document { name: self.name(key).await?, fields }),

@@ -131,7 +131,7 @@ impl FirestoreKeyValue {
     }
 
     /// The elements of an answer, or the error that it ended with.
-    fn parts<T: DeserializeOwned>(&self, body: &[u8]) -> Result<isobar_rest::Answered<Vec<T>>> {
+    fn parts<T: DeserializeOwned>(&self, body: &[u8]) -> Result<isobar_rest::ServiceResult<Vec<T>>> {
         let wrong = |_| Error::internal("Firestore's answer cannot be read");
         let parts: Vec<&RawValue> = serde_json::from_slice(body).map_err(wrong)?;
         let mut read = Vec::with_capacity(parts.len());

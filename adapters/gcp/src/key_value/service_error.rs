@@ -61,7 +61,7 @@ impl FirestoreKeyValue {
             }
             _ => return service_error.into(),
         };
-        service_error.as_error(error)
+        service_error.mark_uncertain(error)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Safety, ServiceError, unknown};
+use isobar_rest::{Safety, ServiceError, mark_uncertain};
 
 use super::commit::{Change, Document, Precondition, Sent, Written};
 use super::key::path;
@@ -15,7 +15,8 @@ use super::stored::{Fields, Found, expiry, version, wanted};
 use super::{FirestoreKeyValue, TRIES};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{
-    COUNTER_TRIES, applied, asks_for_a_version, changed, not_known, pause, taken, throttled, unique,
+    COUNTER_ATTEMPTS, already_exists, applied_versions, pause, requires_version, throttled,
+    transaction_outcome_unknown, unique_id, version_conflict,
 };
 
 /// What was seen to be stored.
@@ -36,28 +37,28 @@ impl FirestoreKeyValue {
     /// Counters are read before, and their sums written over what was read: an increment takes no
     /// condition on the number that is there.
     pub(super) async fn write(&self, operation: &'static str, writes: &[Write]) -> Result<Vec<Option<Version>>> {
-        let mark = unique()?;
+        let mark = unique_id()?;
         let counters: Vec<_> = writes.iter().filter(|write| write.is_add()).collect();
-        let tries = if counters.is_empty() { TRIES } else { COUNTER_TRIES };
+        let tries = if counters.is_empty() { TRIES } else { COUNTER_ATTEMPTS };
         let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
         let (mut seen, mut lost) = (self.look(counters).await?, false);
         for attempt in 0..tries {
             let now = self.clock.now();
-            let puts = self.count(writes, &seen, now).map_err(|error| unknown(error, lost))?;
-            let changes = self.changes(&puts, &mark, &seen, now).await.map_err(|error| unknown(error, lost))?;
+            let puts = self.count(writes, &seen, now).map_err(|error| mark_uncertain(error, lost))?;
+            let changes = self.changes(&puts, &mark, &seen, now).await.map_err(|error| mark_uncertain(error, lost))?;
             let sent = self.commit(operation, safety, &changes).await;
-            let service_error = match sent.map_err(|error| unknown(error, lost))? {
+            let service_error = match sent.map_err(|error| mark_uncertain(error, lost))? {
                 Ok(written) => return self.versions(&puts, &written),
                 Err(service_error) => service_error,
             };
             lost |= service_error.uncertain;
-            match self.settle(writes, &mark, service_error, lost).await.map_err(|error| unknown(error, lost))? {
+            match self.settle(writes, &mark, service_error, lost).await.map_err(|error| mark_uncertain(error, lost))? {
                 Settled::Applied(versions) => return Ok(versions),
                 Settled::Seen(found) => seen = found,
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(unknown(throttled("other writes of the same items were faster every time"), lost))
+        Err(mark_uncertain(throttled("other writes of the same items were faster every time"), lost))
     }
 
     /// The writes, with each addition as the put of its sum. Errors: `InvalidInput` for what is no counter.
@@ -98,7 +99,7 @@ impl FirestoreKeyValue {
         match write {
             Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
                 let place = path(&self.collection, write.key())?;
-                let time = wanted(version, &place, now).ok_or_else(|| changed(write.key()))?;
+                let time = wanted(version, &place, now).ok_or_else(|| version_conflict(write.key()))?;
                 Ok(Some(Precondition::UpdateTime(time)))
             }
             // What has expired counts as absent, so it is written over.
@@ -120,17 +121,17 @@ impl FirestoreKeyValue {
         }
         // Who asks for a version, and is sure to have had no answer lost, need not look.
         if let ([write], false) = (writes, lost)
-            && asks_for_a_version(write)
+            && requires_version(write)
         {
-            return Err(changed(write.key()));
+            return Err(version_conflict(write.key()));
         }
         let seen = self.look(writes).await?;
         let ours = |key: &Key| seen.get(key).filter(|found| found.is_marked(mark)).map(Found::version);
-        if lost && let Some(versions) = applied(writes, mark, &ours) {
+        if lost && let Some(versions) = applied_versions(writes, mark, &ours) {
             return versions.map(Settled::Applied);
         }
         if lost && adds {
-            return Err(not_known());
+            return Err(transaction_outcome_unknown());
         }
         for write in writes {
             self.check(write, seen.get(write.key()))?;
@@ -143,11 +144,11 @@ impl FirestoreKeyValue {
         let now = self.clock.now();
         let alive = found.filter(|found| !found.has_expired(now));
         match write {
-            Write::Put(Put { mode: PutMode::Create, key, .. }) if alive.is_some() => Err(taken(key)),
+            Write::Put(Put { mode: PutMode::Create, key, .. }) if alive.is_some() => Err(already_exists(key)),
             Write::Put(Put { mode: PutMode::Update(version), key, .. })
             | Write::Delete { version: Some(version), key } => match alive {
                 Some(found) if found.version()? == *version => Ok(()),
-                _ => Err(changed(key)),
+                _ => Err(version_conflict(key)),
             },
             _ => Ok(()),
         }

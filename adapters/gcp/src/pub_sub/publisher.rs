@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use isobar_abstraction::driver::pub_sub::MessageId;
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::{Answered, Safety, ServiceError};
+use isobar_rest::{Safety, ServiceError, ServiceResult};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -71,7 +71,7 @@ impl Publisher {
 
     /// Idempotent: a repeat may be stored twice, which delivery at least once allows; a message that fails
     /// although one try more would have stored it helps nobody.
-    async fn request(&self, batch: &[Entry<'_>]) -> Result<Answered<impl Iterator<Item = MessageId>>> {
+    async fn request(&self, batch: &[Entry<'_>]) -> Result<ServiceResult<impl Iterator<Item = MessageId>>> {
         let topic = utf8_percent_encode(&self.topic, PLAIN);
         let path = format!("/v1/projects/{}/topics/{topic}:publish", self.project().await?);
         match self.service.json("Publish", Safety::Idempotent, &path, &Request { messages: batch }).await? {
@@ -117,7 +117,7 @@ impl Publisher {
             }
             _ => return service_error.into(),
         };
-        service_error.as_error(error)
+        service_error.mark_uncertain(error)
     }
 }
 

@@ -32,7 +32,7 @@ fn service(metadata: &Double, url: &str, access: Access) -> GoogleService {
     GoogleService::new(state, Endpoint { url: url.to_owned(), access }, "the topic `clicks` of Pub/Sub".to_owned())
 }
 
-async fn publish(service: &GoogleService) -> Result<Answered<Bytes>> {
+async fn publish(service: &GoogleService) -> Result<ServiceResult<Bytes>> {
     service.json("Publish", Safety::Once, "/v1/projects/p/topics/clicks:publish", &json!({"messages": []})).await
 }
 

@@ -7,7 +7,7 @@ use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::Environment;
 use isobar_abstraction::{Body, Cloud};
 use isobar_gcp::{CloudRunService, GcpConfig, GcpProvider};
-use isobar_testkit::{Acknowledged, shop};
+use isobar_testkit::{Acknowledgements, shop};
 
 /// The triggers, as the fixtures' names have them.
 pub(crate) const TRIGGERS: [&str; 6] =
@@ -20,7 +20,7 @@ pub(crate) type Call = (Vec<(String, String)>, Vec<u8>);
 pub(crate) struct Target {
     service: CloudRunService,
     #[allow(dead_code)]
-    pub(crate) acknowledged: Acknowledged,
+    pub(crate) acknowledged: Acknowledgements,
 }
 
 impl Target {

@@ -1,7 +1,7 @@
 //! The inspector: what is stored and what waits, for people and tools, on a port of its own.
 //!
 //! It can do all that the app can, so it listens on loopback only, asks for the token of this start, and refuses
-//! what a page of the web or a proxy sends ([`from_this_machine`]).
+//! what a page of the web or a proxy sends ([`check_loopback`]).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,7 +20,7 @@ use isobar_abstraction::driver::{Hosted, Provider, host};
 use isobar_abstraction::key_value::{Cursor, Entry};
 use isobar_abstraction::pub_sub::Outgoing;
 use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Invocation, Tick};
-use isobar_serve::from_this_machine;
+use isobar_serve::check_loopback;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -93,7 +93,7 @@ impl Inspector {
 
 /// Lets in this machine's own tools that have the token.
 async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, next: Next) -> Response {
-    let mut response = if let Err(why) = from_this_machine(request.uri(), request.headers()) {
+    let mut response = if let Err(why) = check_loopback(request.uri(), request.headers()) {
         (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
     } else if !inspector.token.is_in(&request) {
         let help = "send the token of this start, as `Authorization: Bearer` or `?token=`; inspector.json in the data \

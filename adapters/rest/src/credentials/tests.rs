@@ -19,7 +19,7 @@ struct Double {
 impl CredentialSource for Double {
     type Value = str;
 
-    async fn find(&self) -> Result<Found<str>> {
+    async fn find(&self) -> Result<TemporaryCredential<str>> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
         if *self.hangs.lock() {
@@ -28,7 +28,7 @@ impl CredentialSource for Double {
         if *self.fails.lock() {
             return Err(Error::new(ErrorKind::Unavailable, format!("call {call} failed")));
         }
-        Ok(Found { value: call.to_string().into(), expires: Some(self.clock.now() + self.lifetime) })
+        Ok(TemporaryCredential { value: call.to_string().into(), expires: Some(self.clock.now() + self.lifetime) })
     }
 }
 
@@ -204,7 +204,7 @@ async fn a_caller_who_gives_up_does_not_stop_the_next() {
 #[tokio::test]
 async fn debug_shows_no_token() {
     let (_, cache) = cache(HOUR);
-    let found = Found { value: "hush".into(), expires: Some(cache.clock.now() + HOUR) };
+    let found = TemporaryCredential { value: "hush".into(), expires: Some(cache.clock.now() + HOUR) };
     assert!(!format!("{found:?}").contains("hush"));
     *cache.held.lock() = fresh(found, cache.clock.now());
     assert!(!format!("{cache:?}").contains("hush"));
@@ -218,14 +218,14 @@ async fn what_never_expires_is_fetched_once() {
     impl CredentialSource for Forever {
         type Value = str;
 
-        async fn find(&self) -> Result<Found<str>> {
-            Ok(Found { value: "1".into(), expires: None })
+        async fn find(&self) -> Result<TemporaryCredential<str>> {
+            Ok(TemporaryCredential { value: "1".into(), expires: None })
         }
     }
     let clock = ManualClock::default();
     let cache = CredentialCache::new(Forever, Arc::new(clock.clone()));
-    assert!(cache.held().is_none());
+    assert!(cache.current().is_none());
     let first = cache.get().await.unwrap();
     clock.advance(HOUR * 24 * 365);
-    assert!(Arc::ptr_eq(&first, &cache.get().await.unwrap()) && Arc::ptr_eq(&first, &cache.held().unwrap()));
+    assert!(Arc::ptr_eq(&first, &cache.get().await.unwrap()) && Arc::ptr_eq(&first, &cache.current().unwrap()));
 }

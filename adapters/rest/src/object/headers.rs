@@ -15,15 +15,15 @@ use isobar_abstraction::{Error, Result};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, GetOptions, ObjectMeta, PutMode};
 
-use super::{ObjectHead, Refused};
+use super::{ObjectError, ObjectHead};
 
 /// A header that is text.
-pub fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+pub fn header_text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Adds the conditions and the range of a read. The version is the source's to say.
-pub fn ask(mut request: Builder, options: &GetOptions) -> Builder {
+pub fn add_get_options(mut request: Builder, options: &GetOptions) -> Builder {
     let time = |time: &DateTime<Utc>| time.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let wishes = [
         (IF_MATCH, options.if_match.clone()),
@@ -46,12 +46,12 @@ impl ObjectHead {
     pub fn read(service: &str, at: &Path, answer: &Parts, metadata: &str) -> Result<Self> {
         let headers = &answer.headers;
         let missing = |what: &str| Error::internal(format!("{service} answered without the object's {what}"));
-        let modified = text(headers, LAST_MODIFIED).and_then(|text| DateTime::parse_from_rfc2822(text).ok());
+        let modified = header_text(headers, LAST_MODIFIED).and_then(|text| DateTime::parse_from_rfc2822(text).ok());
         let last_modified = modified.ok_or_else(|| missing("time"))?.with_timezone(&Utc);
-        let length = text(headers, CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+        let length = header_text(headers, CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
         let (range, size) = match answer.status {
             StatusCode::PARTIAL_CONTENT => {
-                part(text(headers, CONTENT_RANGE).unwrap_or_default()).ok_or_else(|| missing("range"))?
+                part(header_text(headers, CONTENT_RANGE).unwrap_or_default()).ok_or_else(|| missing("range"))?
             }
             _ => {
                 let size = length.ok_or_else(|| missing("size"))?;
@@ -59,11 +59,11 @@ impl ObjectHead {
             }
         };
         if answer.status == StatusCode::PARTIAL_CONTENT && range.is_empty() {
-            return Err(Refused::EmptyRange.error(&PutMode::Overwrite));
+            return Err(ObjectError::EmptyRange.error(&PutMode::Overwrite));
         }
-        let e_tag = text(headers, ETAG).map(str::to_owned);
+        let e_tag = header_text(headers, ETAG).map(str::to_owned);
         let meta = ObjectMeta { location: at.clone(), last_modified, size, e_tag, version: None };
-        Ok(Self { meta, range, attributes: attributes(headers, metadata) })
+        Ok(Self { meta, range, attributes: read_attributes(headers, metadata) })
     }
 }
 
@@ -81,10 +81,10 @@ fn part(text: &str) -> Option<(Range<u64>, u64)> {
 pub(super) const NO_TYPE: &str = "binary/octet-stream";
 
 /// The attributes that HTTP has headers for, and the metadata. What is no text, and a type that nobody gave, is left out.
-pub fn attributes(headers: &HeaderMap, metadata: &str) -> Attributes {
+pub fn read_attributes(headers: &HeaderMap, metadata: &str) -> Attributes {
     let mut attributes = Attributes::new();
     for (name, attribute) in STANDARD_HEADERS {
-        if let Some(value) = text(headers, name).filter(|value| *value != NO_TYPE) {
+        if let Some(value) = header_text(headers, name).filter(|value| *value != NO_TYPE) {
             attributes.insert(attribute, value.to_owned().into());
         }
     }
@@ -139,12 +139,12 @@ mod tests {
             range: Some(GetRange::Bounded(2..5)),
             ..GetOptions::default()
         };
-        let request = ask(http::Request::get("/a"), &options).body(()).unwrap();
+        let request = add_get_options(http::Request::get("/a"), &options).body(()).unwrap();
         let said = |name: &str| request.headers()[name].to_str().unwrap();
         assert_eq!((said("if-match"), said("if-none-match"), said("range")), ("\"1\"", "\"2\"", "bytes=2-4"));
         assert_eq!(said("if-modified-since"), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(said("if-unmodified-since"), said("if-modified-since"));
-        let bare = ask(http::Request::get("/a"), &GetOptions::default()).body(()).unwrap();
+        let bare = add_get_options(http::Request::get("/a"), &GetOptions::default()).body(()).unwrap();
         assert!(bare.headers().is_empty());
     }
 }

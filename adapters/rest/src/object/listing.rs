@@ -41,21 +41,21 @@ pub fn page<T>(
         match object {
             None => listing.prefixes.push(name),
             Some(_) if name.ends_with('/') => {}
-            Some(object) => listing.objects.push(meta(location(&name)?, object)?),
+            Some(object) => listing.objects.push(meta(object_path(&name)?, object)?),
         }
     }
     Ok(Page::Names(listing))
 }
 
 /// The group that the page before ended with, if it was a group.
-pub fn group_before(request: &ListRequest) -> Option<&str> {
+pub fn last_prefix(request: &ListRequest) -> Option<&str> {
     let (after, delimiter) = (request.after.as_deref()?, request.delimiter.as_deref()?);
     let below = after.strip_prefix(request.prefix.as_str())?;
     (below.ends_with(delimiter) && !below.is_empty()).then_some(after)
 }
 
 /// The path of an object that a list tells. Errors: `Internal`, for a name that no path can be.
-pub fn location(stored: &str) -> Result<Path> {
+pub fn object_path(stored: &str) -> Result<Path> {
     let unreachable = || {
         let name = stored.escape_debug();
         Error::internal(format!(
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_a_console_made_is_no_group_of_itself() {
-        assert_eq!(group_before(&request("a/", Some("a/"))), None);
-        assert_eq!(group_before(&request("a", Some("a/b/"))), Some("a/b/"));
+        assert_eq!(last_prefix(&request("a/", Some("a/"))), None);
+        assert_eq!(last_prefix(&request("a", Some("a/b/"))), Some("a/b/"));
     }
 }

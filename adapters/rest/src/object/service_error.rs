@@ -9,7 +9,7 @@ use crate::ServiceError;
 
 /// What a service refused, as its status and its code say it.
 #[derive(Debug)]
-pub enum Refused {
+pub enum ObjectError {
     /// The bucket is missing: what to do.
     NoBucket(String),
     /// The object is missing.
@@ -28,7 +28,7 @@ pub enum Refused {
     Other(ErrorKind, String),
 }
 
-impl Refused {
+impl ObjectError {
     /// The error of a request that was to meet `mode`; `Overwrite` also of reads. Whether the outcome is unknown is the
     /// [`Service error`]'s to say.
     pub fn error(self, mode: &PutMode) -> Error {
@@ -53,7 +53,7 @@ impl Refused {
 }
 
 /// The error of a read that was refused: `If-None-Match` and `If-Modified-Since` are answered by one of their own.
-pub fn refused_read(at: &Path, service_error: &ServiceError, error: Error) -> object_store::Error {
+pub fn read_error(at: &Path, service_error: &ServiceError, error: Error) -> object_store::Error {
     if service_error.status() != StatusCode::NOT_MODIFIED {
         return error.into();
     }
@@ -73,18 +73,18 @@ mod tests {
         let update = PutMode::Update(UpdateVersion { e_tag: None, version: None });
         let (read, create) = (PutMode::Overwrite, PutMode::Create);
         let busy = Throttled;
-        let either = || Refused::NoObjectOr("bucket `pages`".to_owned());
+        let either = || ObjectError::NoObjectOr("bucket `pages`".to_owned());
         for (refused, mode, kind, origin) in [
-            (Refused::NoBucket("create it".to_owned()), &update, NotFound, Origin::Service),
-            (Refused::NoObject, &read, NotFound, Origin::Data),
-            (Refused::NoObject, &update, Conflict, Origin::App),
+            (ObjectError::NoBucket("create it".to_owned()), &update, NotFound, Origin::Service),
+            (ObjectError::NoObject, &read, NotFound, Origin::Data),
+            (ObjectError::NoObject, &update, Conflict, Origin::App),
             (either(), &read, NotFound, Origin::Data),
             (either(), &update, Conflict, Origin::App),
-            (Refused::Unmet, &create, AlreadyExists, Origin::App),
-            (Refused::Unmet, &update, Conflict, Origin::App),
-            (Refused::Unmet, &read, Conflict, Origin::App),
-            (Refused::EmptyRange, &read, InvalidInput, Origin::Data),
-            (Refused::Other(busy, "slow down".to_owned()), &read, busy, Origin::Service),
+            (ObjectError::Unmet, &create, AlreadyExists, Origin::App),
+            (ObjectError::Unmet, &update, Conflict, Origin::App),
+            (ObjectError::Unmet, &read, Conflict, Origin::App),
+            (ObjectError::EmptyRange, &read, InvalidInput, Origin::Data),
+            (ObjectError::Other(busy, "slow down".to_owned()), &read, busy, Origin::Service),
         ] {
             let (told, error) = (format!("{refused:?}"), refused.error(mode));
             let unmarked = if origin == Origin::App { Origin::App } else { Origin::Service };

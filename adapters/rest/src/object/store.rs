@@ -17,8 +17,8 @@ use object_store::{
 };
 
 use super::download::Download;
-use super::write::{printable, typed, unwritable};
-use super::{ObjectRequests, Page, Refused};
+use super::write::{check_attributes, printable, unwritable};
+use super::{ObjectError, ObjectRequests, Page};
 
 /// Objects of one stream that are deleted at once.
 const DELETED_AT_ONCE: usize = 20;
@@ -81,14 +81,15 @@ impl<R: ObjectRequests> Blob for Store<R> {
 #[deny(clippy::missing_trait_methods)]
 impl<R: ObjectRequests> ObjectStore for Store<R> {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let options = PutOptions { attributes: typed(options.attributes, R::METADATA_NAMES)?, ..options };
+        let options = PutOptions { attributes: check_attributes(options.attributes, R::METADATA_NAMES)?, ..options };
         Ok(self.0.put(at, payload, &options).await?)
     }
 
     async fn put_multipart_opts(&self, at: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let PutMultipartOptions { tags, attributes, mut extensions } = options;
         let mode = extensions.remove::<WriteCondition>().map(|condition| condition.0).unwrap_or_default();
-        let options = PutOptions { mode, tags, attributes: typed(attributes, R::METADATA_NAMES)?, extensions };
+        let options =
+            PutOptions { mode, tags, attributes: check_attributes(attributes, R::METADATA_NAMES)?, extensions };
         Ok(Arc::clone(&self.0).begin(at, options).await?)
     }
 
@@ -168,7 +169,7 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
             return Ok(Arc::clone(&self.0).copy(from, to, mode).await?);
         }
         self.head(from).await?;
-        if mode == PutMode::Overwrite { Ok(()) } else { Err(Refused::Exists.error(&mode).into()) }
+        if mode == PutMode::Overwrite { Ok(()) } else { Err(ObjectError::Exists.error(&mode).into()) }
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 #[async_trait]
 pub trait UploadParts: fmt::Debug + Send + Sync + 'static {
     /// The most that the service takes.
-    const MOST: usize;
+    const MAX_PARTS: usize;
 
     /// Sends a part, counted from 0, and answers the name under which the end of the upload has it.
     async fn send(&self, place: usize, content: PutPayload) -> isobar_abstraction::Result<String>;
@@ -46,8 +46,8 @@ impl<P: UploadParts> MultipartUpload for PartUpload<P> {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let place = self.begun;
         self.begun += 1;
-        if place == P::MOST {
-            let error = Error::too_large("the number of parts", place as u64 + 1, P::MOST as u64);
+        if place == P::MAX_PARTS {
+            let error = Error::too_large("the number of parts", place as u64 + 1, P::MAX_PARTS as u64);
             return Box::pin(async { Err(error.into()) });
         }
         let (requests, sent) = (Arc::clone(&self.requests), Arc::clone(&self.sent));

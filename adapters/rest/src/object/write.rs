@@ -7,7 +7,7 @@ use isobar_abstraction::driver::blob::STANDARD_HEADERS;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use object_store::{Attribute, Attributes, PutMode, PutPayload, PutResult, TagSet, UpdateVersion};
 
-use super::headers::{NO_TYPE, text};
+use super::headers::{NO_TYPE, header_text};
 
 /// What a service calls the headers of a write.
 #[derive(Debug, Clone, Copy)]
@@ -40,12 +40,12 @@ impl WriteHeaders {
     }
 }
 
-/// [`with_type`], of attributes that the app gives.
+/// [`with_content_type`], of attributes that the app gives.
 ///
 /// `names` is what names of metadata may hold beside letters and digits.
 ///
 /// Errors: `InvalidInput` where no header can hold a value. Blanks at the ends would be cut off on the way.
-pub fn typed(attributes: Attributes, names: &[u8]) -> Result<Attributes> {
+pub fn check_attributes(attributes: Attributes, names: &[u8]) -> Result<Attributes> {
     for (attribute, value) in &attributes {
         let named = match attribute {
             Attribute::Metadata(name) => {
@@ -58,11 +58,11 @@ pub fn typed(attributes: Attributes, names: &[u8]) -> Result<Attributes> {
             return Err(unwritable());
         }
     }
-    Ok(with_type(attributes))
+    Ok(with_content_type(attributes))
 }
 
 /// Adds a type where none was given: each service has another word for that, which may be an app's too.
-pub fn with_type(mut attributes: Attributes) -> Attributes {
+pub fn with_content_type(mut attributes: Attributes) -> Attributes {
     if attributes.get(&Attribute::ContentType).is_none() {
         attributes.insert(Attribute::ContentType, NO_TYPE.into());
     }
@@ -80,7 +80,7 @@ pub(super) fn unwritable() -> Error {
 
 /// Refuses the version of an update that no service gives for an ETag: in `If-Match`, `*` and lists match
 /// what they do not name. Errors: `Conflict`.
-pub fn check_version(service: &str, mode: &PutMode) -> Result<()> {
+pub fn check_expected_version(service: &str, mode: &PutMode) -> Result<()> {
     let PutMode::Update(UpdateVersion { e_tag, .. }) = mode else { return Ok(()) };
     let quoted = e_tag.as_deref().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte);
@@ -91,7 +91,7 @@ pub fn check_version(service: &str, mode: &PutMode) -> Result<()> {
 }
 
 /// Adds what a write must find.
-pub fn conditional(request: Builder, mode: &PutMode) -> Builder {
+pub fn add_precondition(request: Builder, mode: &PutMode) -> Builder {
     match mode {
         PutMode::Overwrite => request,
         PutMode::Create => request.header("if-none-match", "*"),
@@ -102,7 +102,7 @@ pub fn conditional(request: Builder, mode: &PutMode) -> Builder {
 }
 
 /// The request, to `endpoint`. Errors: `InvalidInput` where no header can hold what it is to hold; `Config`.
-pub fn request(request: Builder, body: PutPayload, endpoint: &str) -> Result<Request<PutPayload>> {
+pub fn build_request(request: Builder, body: PutPayload, endpoint: &str) -> Result<Request<PutPayload>> {
     request.body(body).map_err(|error| match error.is::<InvalidHeaderValue>() || error.is::<InvalidHeaderName>() {
         true => unwritable(),
         false => Error::config(format!("`{endpoint}` is not an endpoint")).with_source(error),
@@ -110,15 +110,15 @@ pub fn request(request: Builder, body: PutPayload, endpoint: &str) -> Result<Req
 }
 
 /// What a write made. Errors: `Internal`, where the service does not say.
-pub fn written(service: &str, answer: &HeaderMap, version: Option<String>) -> Result<PutResult> {
+pub fn put_result(service: &str, answer: &HeaderMap, version: Option<String>) -> Result<PutResult> {
     let silent = || Error::internal(format!("{service} took the object without an ETag")).with_outcome_unknown();
-    let e_tag = text(answer, ETAG).ok_or_else(silent)?.to_owned();
+    let e_tag = header_text(answer, ETAG).ok_or_else(silent)?.to_owned();
     Ok(PutResult { e_tag: Some(e_tag), version, extensions: Default::default() })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes;
+    use super::super::read_attributes;
     use super::*;
 
     const HEADERS: WriteHeaders =
@@ -141,11 +141,15 @@ mod tests {
             (Attribute::Metadata("a".into()), "\u{7f}"),
             (Attribute::Metadata("a".into()), " x"),
         ] {
-            assert_eq!(typed(with(attribute, value), b"-_").unwrap_err().kind(), ErrorKind::InvalidInput, "{value:?}");
+            assert_eq!(
+                check_attributes(with(attribute, value), b"-_").unwrap_err().kind(),
+                ErrorKind::InvalidInput,
+                "{value:?}"
+            );
         }
-        let wrong = request(Request::get("http://a").header("if-match", "\n"), PutPayload::new(), "a");
+        let wrong = build_request(Request::get("http://a").header("if-match", "\n"), PutPayload::new(), "a");
         assert_eq!(wrong.unwrap_err().kind(), ErrorKind::InvalidInput);
-        assert_eq!(request(Request::get(" "), PutPayload::new(), "a").unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(build_request(Request::get(" "), PutPayload::new(), "a").unwrap_err().kind(), ErrorKind::Config);
     }
 
     #[test]
@@ -154,16 +158,20 @@ mod tests {
             given.insert(Attribute::Metadata("kind".into()), "note".into());
             given.insert(Attribute::CacheControl, "no-store".into());
             let own = WriteHeaders { standard: "", ..HEADERS };
-            let request = own.describe(Request::put("/a"), &typed(given.clone(), b"-_").unwrap(), &TagSet::default());
-            assert_eq!(attributes(request.unwrap().headers_ref().unwrap(), "x-meta-"), given);
+            let request =
+                own.describe(Request::put("/a"), &check_attributes(given.clone(), b"-_").unwrap(), &TagSet::default());
+            assert_eq!(read_attributes(request.unwrap().headers_ref().unwrap(), "x-meta-"), given);
         }
         let mut tags = TagSet::default();
         tags.push("a b", "c");
         let request = HEADERS.describe(Request::put("/a"), &with(Attribute::StorageClass, "COLD"), &tags).unwrap();
         let headers = request.headers_ref().unwrap();
         assert_eq!((&headers["x-class"], &headers["x-tags"]), (&"COLD".parse().unwrap(), &"a+b=c".parse().unwrap()));
-        let request =
-            HEADERS.describe(Request::put("/a"), &typed(Attributes::new(), b"-_").unwrap(), &TagSet::default());
+        let request = HEADERS.describe(
+            Request::put("/a"),
+            &check_attributes(Attributes::new(), b"-_").unwrap(),
+            &TagSet::default(),
+        );
         assert_eq!(request.unwrap().headers_ref().unwrap()["x-content-type"], NO_TYPE);
     }
 
@@ -171,7 +179,7 @@ mod tests {
     fn only_one_strong_e_tag_is_the_version_of_an_update() {
         let check = |e_tag: Option<&str>| {
             let version = UpdateVersion { e_tag: e_tag.map(str::to_owned), version: None };
-            check_version("S", &PutMode::Update(version)).map_err(|error| error.kind())
+            check_expected_version("S", &PutMode::Update(version)).map_err(|error| error.kind())
         };
         for good in ["\"0x8DDE1F\"", "\"9a0364b9e99bb480dd25e1f0284c8555-2\""] {
             assert_eq!(check(Some(good)), Ok(()), "{good}");

@@ -103,7 +103,7 @@ impl Service for Signed {
             500.. => RetryDecision::Failed,
             _ => RetryDecision::Final,
         };
-        ServiceError::of_status(response).map(|service_error| ServiceError { decision, ..service_error })
+        ServiceError::from_status(response).map(|service_error| ServiceError { decision, ..service_error })
     }
 
     async fn renew(&self, service_error: &ServiceError) -> bool {
@@ -166,7 +166,7 @@ impl Caller {
         let call = Call { operation: "Ask", request: request.map(PutPayload::from), safety, service };
         Ok(match self.client.call(call).await? {
             Ok(response) => Answer { response, uncertain: false },
-            Err(ServiceError { answer, uncertain, .. }) => Answer { response: answer, uncertain },
+            Err(ServiceError { response, uncertain, .. }) => Answer { response, uncertain },
         })
     }
 

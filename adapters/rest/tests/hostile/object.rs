@@ -11,7 +11,9 @@ use http::response::Parts;
 use http::{Extensions, Request, Response};
 use isobar_abstraction::driver::blob::{Blob, ListRequest, SignRequest, SignedUrl};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use isobar_rest::object::{self, ObjectHead, ObjectRequests, Page, PartUpload, Refused, Store, UploadParts, ask, text};
+use isobar_rest::object::{
+    self, ObjectError, ObjectHead, ObjectRequests, Page, PartUpload, Store, UploadParts, add_get_options, header_text,
+};
 use isobar_rest::{Call, Client, ClientConfig, Safety, ServiceError, StreamBody};
 use object_store::path::Path;
 use object_store::{
@@ -56,7 +58,7 @@ impl Bucket {
     }
 
     fn request(&self, request: Builder, options: &GetOptions) -> Request<PutPayload> {
-        object::request(ask(request.uri(&self.url), options), PutPayload::new(), &self.url).unwrap()
+        object::build_request(add_get_options(request.uri(&self.url), options), PutPayload::new(), &self.url).unwrap()
     }
 
     /// Makes a write of which the target tells what it is: `GET /copy?a&b`.
@@ -73,8 +75,8 @@ fn refused(at: &Path, service_error: &ServiceError) -> object_store::Error {
         429 | 503 => ErrorKind::Throttled,
         _ => ErrorKind::Unavailable,
     };
-    let told = format!("told: {}", String::from_utf8_lossy(service_error.answer.body()));
-    object::refused_read(at, service_error, Refused::Other(kind, told).error(&PutMode::Overwrite))
+    let told = format!("told: {}", String::from_utf8_lossy(service_error.response.body()));
+    object::read_error(at, service_error, ObjectError::Other(kind, told).error(&PutMode::Overwrite))
 }
 
 #[async_trait]
@@ -105,7 +107,7 @@ impl ObjectRequests for Bucket {
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {
         let mut head = ObjectHead::read(Self::SERVICE, at, answer, "x-meta-")?;
-        head.meta.version = text(&answer.headers, "x-version").map(str::to_owned);
+        head.meta.version = header_text(&answer.headers, "x-version").map(str::to_owned);
         Ok(head)
     }
 
@@ -151,7 +153,7 @@ impl ObjectRequests for Bucket {
 
 #[async_trait]
 impl UploadParts for Bucket {
-    const MOST: usize = 3;
+    const MAX_PARTS: usize = 3;
 
     async fn send(&self, place: usize, _: PutPayload) -> Result<String> {
         self.write(&format!("part?{place}")).await?;

@@ -10,7 +10,7 @@ use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, with_sums};
 use isobar_abstraction::{Error, Origin, Result};
-use isobar_rest::{Answered, Safety, ServiceError, unknown};
+use isobar_rest::{Safety, ServiceError, ServiceResult, mark_uncertain};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -21,7 +21,8 @@ use super::stored::{Found, REQUEST_BYTES, document, etag_of, tombstone, version}
 use super::{CosmosKeyValue, TRIES};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{
-    COUNTER_TRIES, applied, asks_for_a_version, changed, not_known, pause, taken, throttled, unique,
+    COUNTER_ATTEMPTS, already_exists, applied_versions, pause, requires_version, throttled,
+    transaction_outcome_unknown, unique_id, version_conflict,
 };
 
 /// One write of a batch, as it is sent.
@@ -54,30 +55,30 @@ impl CosmosKeyValue {
     /// read: the emulators do not support patch in a batch.
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let Some(first) = writes.first() else { return Ok(Vec::new()) };
-        let mark = unique()?;
+        let mark = unique_id()?;
         let counters: Vec<_> = writes.iter().filter(|write| write.is_add()).collect();
-        let tries = if counters.is_empty() { TRIES } else { COUNTER_TRIES };
+        let tries = if counters.is_empty() { TRIES } else { COUNTER_ATTEMPTS };
         let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
         let (mut stored, mut lost) = (self.read_stored(counters).await?, false);
         for attempt in 0..tries {
             let now = self.clock.now();
-            let puts = self.count(writes, &stored, now).map_err(|error| unknown(error, lost))?;
+            let puts = self.count(writes, &stored, now).map_err(|error| mark_uncertain(error, lost))?;
             let operations =
                 puts.iter().map(|write| Operation::of(write, &mark, &stored, now)).collect::<Result<Vec<_>>>();
-            let operations = operations.map_err(|error| unknown(error, lost))?;
+            let operations = operations.map_err(|error| mark_uncertain(error, lost))?;
             let sent = self.send(&first.key().partition, &operations, safety).await;
-            let service_error = match sent.map_err(|error| unknown(error, lost))? {
+            let service_error = match sent.map_err(|error| mark_uncertain(error, lost))? {
                 Ok(success) => return answers(&puts, &success),
                 Err(service_error) => service_error,
             };
             lost |= service_error.uncertain;
-            match self.settle(writes, &mark, service_error, lost).await.map_err(|error| unknown(error, lost))? {
+            match self.settle(writes, &mark, service_error, lost).await.map_err(|error| mark_uncertain(error, lost))? {
                 Settled::Applied(versions) => return Ok(versions),
                 Settled::NotApplied(found) => stored = found,
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(unknown(throttled("other writes of the same items undid the transaction every time"), lost))
+        Err(mark_uncertain(throttled("other writes of the same items undid the transaction every time"), lost))
     }
 
     /// The writes, with each addition as the put of its sum. Errors: `InvalidInput` where the item is not a counter.
@@ -98,24 +99,24 @@ impl CosmosKeyValue {
         }
         let failed = service_error.write.filter(|_| is_condition(&service_error)).and_then(|at| writes.get(at));
         let Some(failed) = failed else { return Err(service_error.into()) };
-        let is_final = asks_for_a_version(failed);
+        let is_final = requires_version(failed);
         if is_final && !lost {
-            return Err(changed(failed.key()));
+            return Err(version_conflict(failed.key()));
         }
         let found = self.read_stored(writes).await?;
         let ours = |key: &Key| {
             let marked = found.get(&key.sort)?.as_ref().filter(|found| found.is_marked(mark));
             marked.map(Found::version)
         };
-        match applied(writes, mark, &ours) {
+        match applied_versions(writes, mark, &ours) {
             Some(versions) => versions.map(Settled::Applied),
-            None if is_final => Err(changed(failed.key())),
-            None if lost && adds => Err(not_known()),
+            None if is_final => Err(version_conflict(failed.key())),
+            None if lost && adds => Err(transaction_outcome_unknown()),
             None => Ok(Settled::NotApplied(found)),
         }
     }
 
-    async fn send(&self, partition: &str, operations: &[Operation], safety: Safety) -> Result<Answered<Success>> {
+    async fn send(&self, partition: &str, operations: &[Operation], safety: Safety) -> Result<ServiceResult<Success>> {
         let body = serde_json::to_vec(operations)?;
         if body.len() as u64 > REQUEST_BYTES {
             return Err(Error::too_large("the transaction in Cosmos DB's JSON", body.len() as u64, REQUEST_BYTES)
@@ -156,10 +157,10 @@ impl Operation {
                 (PutMode::Create, Some(Some(found))) if found.has_expired(now) => {
                     Ok(Self::put("Replace", body(put)?)?.over(key, found.etag()?))
                 }
-                (PutMode::Create, Some(Some(_))) => Err(taken(key)),
+                (PutMode::Create, Some(Some(_))) => Err(already_exists(key)),
                 (PutMode::Create, _) => Self::put("Create", body(put)?),
                 (PutMode::Update(version), _) => {
-                    let etag = etag_of(version, now).ok_or_else(|| changed(key))?;
+                    let etag = etag_of(version, now).ok_or_else(|| version_conflict(key))?;
                     Ok(Self::put("Replace", body(put)?)?.over(key, etag))
                 }
                 _ => Err(Error::unknown_variant("PutMode")),
@@ -170,7 +171,7 @@ impl Operation {
             }
             Write::Delete { version, .. } => {
                 check_key(key)?;
-                let etag = |version| etag_of(version, now).ok_or_else(|| changed(key));
+                let etag = |version| etag_of(version, now).ok_or_else(|| version_conflict(key));
                 let if_match = version.as_ref().map(etag).transpose()?.map(str::to_owned);
                 Ok(Self { operation_type: "Delete", id: Some(id(&key.sort)), if_match, resource_body: None })
             }

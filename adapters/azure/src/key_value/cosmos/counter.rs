@@ -13,7 +13,7 @@ use super::service_error::is_absent;
 use super::stored::Found;
 use super::{CosmosKeyValue, TRIES};
 use crate::profile::PROFILE;
-use isobar_rest::attempt::{lost_races, pause, unique, write_back};
+use isobar_rest::attempt::{counter_contention, pause, unique_id, write_back};
 
 impl CosmosKeyValue {
     /// One request, unless the item is not stored as a counter: an absent or expired item becomes a new counter, and a
@@ -31,7 +31,7 @@ impl CosmosKeyValue {
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(lost_races(key, TRIES, "write it with `add` only"))
+        Err(counter_contention(key, TRIES, "write it with `add` only"))
     }
 
     /// `None` where the item is absent, has expired, or is not a counter that can be incremented. Never repeated where it
@@ -40,7 +40,7 @@ impl CosmosKeyValue {
         let Some(condition) = condition(delta, PROFILE.limits.counter_max_abs, to_millis(self.clock.now())) else {
             return Ok(None);
         };
-        let mark = unique()?;
+        let mark = unique_id()?;
         let operations =
             [json!({"op": "incr", "path": "/v", "value": delta}), json!({"op": "set", "path": "/w", "value": mark})];
         let body = serde_json::to_vec(&json!({"condition": condition, "operations": operations}))?;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ETAG};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::encoded;
-use isobar_rest::{Answered, Safety};
+use isobar_rest::object::encode;
+use isobar_rest::{Safety, ServiceResult};
 use serde::Deserialize;
 use tracing::field::Empty;
 use tracing::{Instrument, debug_span};
@@ -139,17 +139,17 @@ impl Container {
         session: Arc<Session>,
     ) -> Result<Self> {
         let service = AzureService::cosmos(state, account, service_error::read, service_error::place(account, &name))?;
-        let path = format!("/dbs/{}/colls/{}", encoded(&account.database), encoded(&name));
+        let path = format!("/dbs/{}/colls/{}", encode(&account.database), encode(&name));
         Ok(Self { service, path, name, session })
     }
 
     /// Sends a request. The inner error is the service's. Errors: those of the client and of the credentials.
-    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Answered<Success>> {
+    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<ServiceResult<Success>> {
         let span = debug_span!("cosmos", operation = ask.operation, container = self.name, request_charge = Empty);
         let answered = self.exchange(ask).instrument(span.clone()).await?;
         let headers = match &answered {
             Ok(answer) => answer.headers(),
-            Err(service_error) => service_error.answer.headers(),
+            Err(service_error) => service_error.response.headers(),
         };
         if let Some(charge) = text(headers, "x-ms-request-charge").and_then(|charge| charge.parse::<f64>().ok()) {
             span.record("request_charge", charge);
@@ -163,8 +163,8 @@ impl Container {
         }))
     }
 
-    async fn exchange(&self, ask: Ask<'_>) -> Result<Answered<Response<Bytes>>> {
-        let id = ask.id.map(|id| format!("/{}", encoded(id))).unwrap_or_default();
+    async fn exchange(&self, ask: Ask<'_>) -> Result<ServiceResult<Response<Bytes>>> {
+        let id = ask.id.map(|id| format!("/{}", encode(id))).unwrap_or_default();
         let url = self.service.url(&format!("{}/{}{id}", self.path, ask.resource));
         let mut request = Request::builder().method(ask.method).uri(url);
         request = request.header("x-ms-version", API).header(ACCEPT, "application/json");

@@ -137,7 +137,7 @@ fn known(
         }
         _ => {
             let service_error = ServiceError { code, ..service_error };
-            let activity = text(service_error.answer.headers(), "x-ms-activity-id").unwrap_or_default();
+            let activity = text(service_error.response.headers(), "x-ms-activity-id").unwrap_or_default();
             let activity: String = activity.chars().take(64).collect();
             let ServiceError { code, message, .. } = &service_error;
             let explained = match status {

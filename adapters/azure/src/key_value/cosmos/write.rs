@@ -4,14 +4,14 @@ use http::Method;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Answered, Safety, unknown};
+use isobar_rest::{Safety, ServiceResult, mark_uncertain};
 
 use super::key::{check_key, id, partition_header};
 use super::request::Ask;
 use super::service_error::{is_absent, is_condition};
 use super::stored::{document, etag_of, version};
 use super::{CosmosKeyValue, TRIES};
-use isobar_rest::attempt::{changed, pause, taken, throttled, unique};
+use isobar_rest::attempt::{already_exists, pause, throttled, unique_id, version_conflict};
 
 /// How an item is written.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ impl Prepared<'_> {
 impl CosmosKeyValue {
     /// Puts an item. It may be repeated: the mark distinguishes this write from all others.
     pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
-        let mark = unique()?;
+        let mark = unique_id()?;
         let document = document(put, &mark, self.clock.now())?;
         let prepared = Prepared { put, mark, document };
         match &put.mode {
@@ -49,7 +49,7 @@ impl CosmosKeyValue {
         }
     }
 
-    async fn write(&self, prepared: &Prepared<'_>, way: Way<'_>) -> Result<Answered<Version>> {
+    async fn write(&self, prepared: &Prepared<'_>, way: Way<'_>) -> Result<ServiceResult<Version>> {
         let Prepared { put, document, .. } = prepared;
         let id = id(&put.key.sort);
         let ask = match way {
@@ -74,49 +74,49 @@ impl CosmosKeyValue {
         let mut uncertain = false;
         for attempt in 0..TRIES {
             let service_error =
-                match self.write(prepared, Way::Create).await.map_err(|error| unknown(error, uncertain))? {
+                match self.write(prepared, Way::Create).await.map_err(|error| mark_uncertain(error, uncertain))? {
                     Ok(version) => return Ok(version),
                     Err(service_error) => service_error,
                 };
             uncertain |= service_error.uncertain;
             if service_error.status() != 409 {
-                return Err(unknown(service_error.into(), uncertain));
+                return Err(mark_uncertain(service_error.into(), uncertain));
             }
-            let stored = self.read(key).await.map_err(|error| unknown(error, uncertain))?;
+            let stored = self.read(key).await.map_err(|error| mark_uncertain(error, uncertain))?;
             if let Some(stored) = stored {
                 if stored.is_marked(&prepared.mark) {
                     return stored.version();
                 }
                 if !stored.has_expired(self.clock.now()) {
-                    return Err(unknown(taken(key), uncertain));
+                    return Err(mark_uncertain(already_exists(key), uncertain));
                 }
                 let over = self.write(prepared, Way::Replace(stored.etag()?)).await;
-                match over.map_err(|error| unknown(error, uncertain))? {
+                match over.map_err(|error| mark_uncertain(error, uncertain))? {
                     Ok(version) => return Ok(version),
                     Err(service_error) if is_condition(&service_error) => uncertain |= service_error.uncertain,
-                    Err(service_error) => return Err(unknown(service_error.into(), uncertain)),
+                    Err(service_error) => return Err(mark_uncertain(service_error.into(), uncertain)),
                 }
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(unknown(throttled("other writes of the same item were first at every attempt"), uncertain))
+        Err(mark_uncertain(throttled("other writes of the same item were first at every attempt"), uncertain))
     }
 
     async fn update(&self, prepared: &Prepared<'_>, version: &Version) -> Result<Version> {
         let key = &prepared.put.key;
-        let Some(etag) = etag_of(version, self.clock.now()) else { return Err(changed(key)) };
+        let Some(etag) = etag_of(version, self.clock.now()) else { return Err(version_conflict(key)) };
         let service_error = match self.write(prepared, Way::Replace(etag)).await? {
             Ok(version) => return Ok(version),
             Err(service_error) if is_condition(&service_error) => service_error,
             Err(service_error) => return Err(service_error.into()),
         };
         if !service_error.uncertain {
-            return Err(changed(key));
+            return Err(version_conflict(key));
         }
         let stored = self.read(key).await.map_err(Error::with_outcome_unknown)?;
         match stored.filter(|stored| stored.is_marked(&prepared.mark)) {
             Some(ours) => ours.version(),
-            None => Err(changed(key).with_outcome_unknown()),
+            None => Err(version_conflict(key).with_outcome_unknown()),
         }
     }
 
@@ -126,13 +126,15 @@ impl CosmosKeyValue {
         let mut ask = Ask::item("DeleteItem", Method::DELETE, Safety::Idempotent, &id)
             .with("x-ms-documentdb-partitionkey", partition_header(&key.partition));
         if let Some(version) = version {
-            let Some(etag) = etag_of(version, self.clock.now()) else { return Err(changed(key)) };
+            let Some(etag) = etag_of(version, self.clock.now()) else { return Err(version_conflict(key)) };
             ask = ask.with("if-match", etag);
         }
         match self.container.ask(ask).await? {
             Ok(_) => Ok(()),
             Err(service_error) if is_absent(&service_error) && version.is_none() => Ok(()),
-            Err(service_error) if is_condition(&service_error) => Err(unknown(changed(key), service_error.uncertain)),
+            Err(service_error) if is_condition(&service_error) => {
+                Err(mark_uncertain(version_conflict(key), service_error.uncertain))
+            }
             Err(service_error) => Err(service_error.into()),
         }
     }

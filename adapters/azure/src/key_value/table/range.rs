@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use isobar_abstraction::driver::key_value::{Items, QueryRange, ScanSegment};
 use isobar_abstraction::{Error, ErrorKind, Origin, Result};
-use isobar_rest::object::encoded;
+use isobar_rest::object::encode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -102,14 +102,14 @@ impl TableKeyValue {
     }
 
     async fn request_rows(&self, filter: &str, top: usize, select: &str, token: Option<&Token>) -> Result<Rows> {
-        let mut query = format!("$filter={}&$top={top}", encoded(filter));
+        let mut query = format!("$filter={}&$top={top}", encode(filter));
         if !select.is_empty() {
-            query.push_str(&format!("&$select={}", encoded(select)));
+            query.push_str(&format!("&$select={}", encode(select)));
         }
         if let Some((partition, row)) = token {
-            query.push_str(&format!("&NextPartitionKey={}", encoded(partition)));
+            query.push_str(&format!("&NextPartitionKey={}", encode(partition)));
             if let Some(row) = row {
-                query.push_str(&format!("&NextRowKey={}", encoded(row)));
+                query.push_str(&format!("&NextRowKey={}", encode(row)));
             }
         }
         let answer = self.requests.query(&query).await??;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::object::encoded;
-use isobar_rest::{Answered, Safety};
+use isobar_rest::object::encode;
+use isobar_rest::{Safety, ServiceResult};
 
 use super::change::{ACCEPT, Change, VERSION_OF_DATA};
 use super::key::RowKey;
@@ -31,26 +31,34 @@ impl Requests {
     }
 
     /// Reads one row.
-    pub(super) async fn read(&self, row: &RowKey) -> Result<Answered<Response<Bytes>>> {
+    pub(super) async fn read(&self, row: &RowKey) -> Result<ServiceResult<Response<Bytes>>> {
         self.send("GetEntity", Safety::Read, Request::get(self.url(Some(row))), Bytes::new()).await
     }
 
     /// Reads rows; `query` is already encoded.
-    pub(super) async fn query(&self, query: &str) -> Result<Answered<Response<Bytes>>> {
+    pub(super) async fn query(&self, query: &str) -> Result<ServiceResult<Response<Bytes>>> {
         let url = self.service.url(&format!("/{}()?{query}", self.table));
         self.send("QueryEntities", Safety::Read, Request::get(url), Bytes::new()).await
     }
 
     /// Sends one write. Every write may be repeated: where a second attempt would have another effect it has a
     /// condition, and the row contains the id of its write.
-    pub(super) async fn write(&self, operation: &'static str, change: &Change) -> Result<Answered<Response<Bytes>>> {
+    pub(super) async fn write(
+        &self,
+        operation: &'static str,
+        change: &Change,
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         let request = Request::builder().method(change.method.clone()).uri(self.url(change.row.as_ref()));
         let request = change.headers().fold(request, |request, (name, value)| request.header(name, value));
         self.send(operation, Safety::Idempotent, request, change.entity.clone()).await
     }
 
     /// Sends writes of one partition, all or none. Returns the ETag of each.
-    pub(super) async fn transact(&self, changes: &[Change], safety: Safety) -> Result<Answered<Vec<Option<String>>>> {
+    pub(super) async fn transact(
+        &self,
+        changes: &[Change],
+        safety: Safety,
+    ) -> Result<ServiceResult<Vec<Option<String>>>> {
         let boundary = boundary()?;
         let body = batch::body(&boundary, changes, |change| self.url(change.row.as_ref()));
         let request = Request::post(self.service.url("/$batch"))
@@ -74,7 +82,7 @@ impl Requests {
             None => at,
             Some(RowKey { partition, row }) => {
                 // The encoded keys contain no quotes.
-                format!("{at}(PartitionKey='{}',RowKey='{}')", encoded(partition), encoded(row))
+                format!("{at}(PartitionKey='{}',RowKey='{}')", encode(partition), encode(row))
             }
         }
     }
@@ -85,7 +93,7 @@ impl Requests {
         safety: Safety,
         request: http::request::Builder,
         body: Bytes,
-    ) -> Result<Answered<Response<Bytes>>> {
+    ) -> Result<ServiceResult<Response<Bytes>>> {
         let request = request
             .header("accept", ACCEPT)
             .header("dataserviceversion", VERSION_OF_DATA)

@@ -23,7 +23,7 @@ use ring::digest::{Context, SHA256};
 use serde_json::{Map, Value, json};
 
 use super::key::RowKey;
-use isobar_rest::attempt::random;
+use isobar_rest::attempt::random_bits;
 
 /// The largest text and binary property: a property has at most 64 KiB, and text, in UTF-16, "about 32 K characters or
 /// less".
@@ -123,7 +123,7 @@ fn put_binary(entity: &mut Map<String, Value>, value: &[u8]) {
 
 /// The boundary between the requests of a transaction: hex digits, since not every parser accepts the `-` of base64.
 pub(super) fn boundary() -> Result<String> {
-    Ok(format!("{:032x}", u128::from_be_bytes(random()?)))
+    Ok(format!("{:032x}", u128::from_be_bytes(random_bits()?)))
 }
 
 /// The content of a version: the id of its write, the expiry, and the service's ETag.

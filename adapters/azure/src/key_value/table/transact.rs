@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, is_repeatable, put_of_sum};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{Safety, ServiceError, unknown};
+use isobar_rest::{Safety, ServiceError, mark_uncertain};
 
 use super::change::Change;
 use super::key::RowKey;
@@ -14,7 +14,9 @@ use super::stored::{Content, Tag};
 use super::write::{On, change};
 use super::{TRIES, TableKeyValue, busy};
 use crate::profile::PROFILE;
-use isobar_rest::attempt::{COUNTER_TRIES, changed, not_known, pause, taken, unique};
+use isobar_rest::attempt::{
+    COUNTER_ATTEMPTS, already_exists, pause, transaction_outcome_unknown, unique_id, version_conflict,
+};
 
 /// The operation of one write.
 enum Step<'a> {
@@ -29,18 +31,18 @@ impl TableKeyValue {
     /// One request, where all rows to delete exist and no row to create has expired. Counters are read first, and their
     /// sums replace the version that was read.
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
-        let ids = writes.iter().map(|_| unique()).collect::<Result<Vec<_>>>()?;
+        let ids = writes.iter().map(|_| unique_id()).collect::<Result<Vec<_>>>()?;
         let mut steps = Vec::with_capacity(writes.len());
         for write in writes {
             steps.push(self.step(write).await?);
         }
-        let tries = if writes.iter().any(Write::is_add) { COUNTER_TRIES } else { TRIES };
+        let tries = if writes.iter().any(Write::is_add) { COUNTER_ATTEMPTS } else { TRIES };
         let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
         let mut lost = false;
         for attempt in 0..tries {
             let changes: Vec<_> = steps.iter().zip(&ids).map(|(step, id)| step.change(id)).collect();
             let sent = self.requests.transact(&changes, safety).await;
-            let service_error = match sent.map_err(|error| unknown(error, lost))? {
+            let service_error = match sent.map_err(|error| mark_uncertain(error, lost))? {
                 Ok(etags) => {
                     self.clear(&steps, &etags).await;
                     return Ok(answers(&steps, ids, etags));
@@ -49,19 +51,19 @@ impl TableKeyValue {
             };
             lost |= service_error.uncertain;
             if lost && is_condition(&service_error) {
-                let applied = self.applied(writes, &ids).await.map_err(|error| unknown(error, true))?;
+                let applied = self.applied(writes, &ids).await.map_err(|error| mark_uncertain(error, true))?;
                 if let Some(versions) = applied {
                     return Ok(versions);
                 }
                 if writes.iter().any(Write::is_add) {
-                    return Err(unknown(not_known(), true));
+                    return Err(mark_uncertain(transaction_outcome_unknown(), true));
                 }
             }
-            self.revise(writes, &mut steps, service_error).await.map_err(|error| unknown(error, lost))?;
+            self.revise(writes, &mut steps, service_error).await.map_err(|error| mark_uncertain(error, lost))?;
             pause(&*self.clock, attempt).await;
         }
         let key = writes.first().map_or_else(|| Key::from(""), |write| write.key().clone());
-        Err(unknown(busy(&key), lost))
+        Err(mark_uncertain(busy(&key), lost))
     }
 
     async fn step<'a>(&self, write: &'a Write) -> Result<Step<'a>> {
@@ -107,7 +109,7 @@ impl TableKeyValue {
             }
             Some((at, Write::Put(put))) if put.mode == PutMode::Create => {
                 let on = match self.find(&RowKey::from(&put.key)).await? {
-                    Some(found) if found.tag.is_live(self.now()) => return Err(taken(&put.key)),
+                    Some(found) if found.tag.is_live(self.now()) => return Err(already_exists(&put.key)),
                     Some(found) => On::Etag(found.tag.etag),
                     None => On::Absent,
                 };
@@ -122,7 +124,7 @@ impl TableKeyValue {
                 }
                 Ok(())
             }
-            Some((_, write)) => Err(changed(write.key())),
+            Some((_, write)) => Err(version_conflict(write.key())),
             None => Err(service_error.into()),
         }
     }

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use http::Response;
 use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{ServiceError, unknown};
+use isobar_rest::{ServiceError, mark_uncertain};
 
 use super::change::Change;
 use super::key::RowKey;
 use super::service_error::{is_absent, is_condition};
 use super::stored::{Content, Found, Tag};
 use super::{TRIES, TableKeyValue, busy};
-use isobar_rest::attempt::{changed, pause, taken, unique};
+use isobar_rest::attempt::{already_exists, pause, unique_id, version_conflict};
 
 /// The condition of a put on the stored row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +36,11 @@ enum Attempt {
 
 impl TableKeyValue {
     pub(super) async fn put_item(&self, put: &Put) -> Result<Version> {
-        let write = unique()?;
+        let write = unique_id()?;
         match &put.mode {
             PutMode::Overwrite => match self.attempt(put, &write, &On::Any).await? {
                 Attempt::Done(version) => Ok(version),
-                Attempt::Refused { uncertain, .. } => Err(unknown(
+                Attempt::Refused { uncertain, .. } => Err(mark_uncertain(
                     Error::internal("Table Storage reported a condition for a write without one"),
                     uncertain,
                 )),
@@ -50,7 +50,7 @@ impl TableKeyValue {
                 let etag = self.live_etag(&put.key, version)?;
                 match self.attempt(put, &write, &On::Etag(etag)).await? {
                     Attempt::Done(version) => Ok(version),
-                    Attempt::Refused { uncertain, .. } => Err(unknown(changed(&put.key), uncertain)),
+                    Attempt::Refused { uncertain, .. } => Err(mark_uncertain(version_conflict(&put.key), uncertain)),
                 }
             }
             _ => Err(Error::unknown_variant("PutMode")),
@@ -63,20 +63,21 @@ impl TableKeyValue {
         let mut on = On::Absent;
         let mut lost = false;
         for attempt in 0..TRIES {
-            let (stored, uncertain) = match self.attempt(put, write, &on).await.map_err(|error| unknown(error, lost))? {
-                Attempt::Done(version) => return Ok(version),
-                Attempt::Refused { stored, uncertain } => (stored, uncertain),
-            };
+            let (stored, uncertain) =
+                match self.attempt(put, write, &on).await.map_err(|error| mark_uncertain(error, lost))? {
+                    Attempt::Done(version) => return Ok(version),
+                    Attempt::Refused { stored, uncertain } => (stored, uncertain),
+                };
             lost |= uncertain;
             on = match stored {
                 Some(found) if !found.tag.is_live(self.now()) => On::Etag(found.tag.etag),
                 // The row of an earlier attempt may have been deleted since: it must not be written again.
                 None if !lost => On::Absent,
-                _ => return Err(unknown(taken(&put.key), lost)),
+                _ => return Err(mark_uncertain(already_exists(&put.key), lost)),
             };
             pause(&*self.clock, attempt).await;
         }
-        Err(unknown(busy(&put.key), lost))
+        Err(mark_uncertain(busy(&put.key), lost))
     }
 
     async fn attempt(&self, put: &Put, write: &str, on: &On) -> Result<Attempt> {
@@ -92,7 +93,7 @@ impl TableKeyValue {
         };
         let uncertain = service_error.uncertain;
         if *on == On::Absent || uncertain {
-            let stored = self.find(&row).await.map_err(|error| unknown(error, uncertain))?;
+            let stored = self.find(&row).await.map_err(|error| mark_uncertain(error, uncertain))?;
             return Ok(match stored {
                 Some(found) if found.tag.write == write => Attempt::Done(found.tag.version(&put.key)),
                 stored => Attempt::Refused { stored, uncertain },
@@ -116,7 +117,7 @@ impl TableKeyValue {
     /// The ETag of a version that has not expired. Errors: `Conflict`.
     pub(super) fn live_etag(&self, key: &Key, version: &Version) -> Result<String> {
         let tag = Tag::of(version, key).filter(|tag| tag.is_live(self.now()));
-        tag.map(|tag| tag.etag).ok_or_else(|| changed(key))
+        tag.map(|tag| tag.etag).ok_or_else(|| version_conflict(key))
     }
 }
 
@@ -124,7 +125,7 @@ impl TableKeyValue {
 fn settle_delete(key: &Key, version: Option<&Version>, service_error: &ServiceError) -> Result<()> {
     match version {
         None if is_absent(service_error) => Ok(()),
-        _ => Err(unknown(changed(key), service_error.uncertain)),
+        _ => Err(mark_uncertain(version_conflict(key), service_error.uncertain)),
     }
 }
 

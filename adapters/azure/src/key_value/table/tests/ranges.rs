@@ -50,7 +50,7 @@ fn serve(rows: &[Value], request: &Request<Bytes>) -> Answer {
 }
 
 fn encode(text: &str) -> String {
-    isobar_rest::object::encoded(text)
+    isobar_rest::object::encode(text)
 }
 
 async fn scene(rows: Vec<Value>) -> Scene {
