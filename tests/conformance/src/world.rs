@@ -1,7 +1,6 @@
-//! What a backend is, the world that it opens for a trial, and the trial.
+//! The harness of a backend, the world that it opens for each trial, and the trial.
 
-use std::error::Error as StdError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,104 +9,172 @@ use isobar::clock::ManualClock;
 use isobar::driver::{Clock, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{App, Body, Cloud, IntoApp, Result, TestResponse};
+use isobar::{App, Body, BoxError, Cloud, Error, IntoApp, Result, TestResponse};
 
-/// What a trial ends with; an assertion that fails panics.
-pub type Checked = std::result::Result<(), Box<dyn StdError + Send + Sync>>;
+use crate::in_process::InProcess;
+use crate::{HarnessError, HarnessResult, Lacks};
 
-/// Builds an app on a cloud.
+/// The result of a trial, and of the functions that trials share. An assertion that fails panics.
+pub type TrialResult<T = ()> = std::result::Result<T, BoxError>;
+
+/// A function that builds an app on a cloud.
 pub type BuildApp = Box<dyn FnOnce(&Cloud) -> Result<App> + Send>;
 
-/// One backend under test.
+/// The harness of one backend: it opens a [`World`] for each trial.
 #[async_trait]
-pub trait Backend: Send + Sync + 'static {
-    /// Its name, which stands before the names of its trials.
+pub trait Harness: Send + Sync + 'static {
+    /// The name of the backend, which is the first part of the names of its trials.
     fn name(&self) -> &'static str;
 
-    /// What it gets wrong or cannot do.
+    /// The trials that the backend cannot pass, with the reasons. They are ignored.
     fn gaps(&self) -> &'static [Gap] {
         &[]
     }
 
-    /// A world in which nothing is stored and nothing runs.
+    /// Opens a world in which nothing is stored and nothing runs. Trials run in parallel, each in a world that shares
+    /// no data with any other.
     async fn open(&self) -> Result<Box<dyn World>>;
+
+    /// The longest run of a trial. It ends a trial that hangs; no trial waits for it.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    /// Runs once after the last trial, also where trials failed: a harness of a real account deletes here what its
+    /// worlds made. An error fails the run.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
-/// A trial that a backend cannot pass, and why.
+/// Trials that a backend cannot pass, and the reason.
 #[derive(Debug, Clone, Copy)]
 pub struct Gap {
-    /// The name of the trial.
+    /// The name of a trial, or the id of a row for all of its trials, such as `KV-12`.
     pub trial: &'static str,
-    /// Why, in words that tell a reader what to expect of the backend.
+    /// The reason, as a reader of the report must know it to use the backend.
     pub reason: &'static str,
 }
 
-/// The data, the clock and the network of one trial.
-#[async_trait]
-pub trait World: Send + Sync {
-    /// A new cloud over the data of this world. It has declared nothing yet.
-    fn cloud(&self) -> Cloud;
-
-    /// The clock of everything in this world.
-    fn clock(&self) -> &ManualClock;
-
-    /// Starts an app. Errors: that of `app`, and those of its declaration.
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>>;
-
-    /// Sends a request that knows its host, as signed URLs do.
-    async fn fetch(&self, request: http::Request<Bytes>) -> Result<TestResponse>;
-
-    /// Ends everything, and opens the same data again. `None` where data lives no longer than that.
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>>;
+impl Gap {
+    /// Whether the gap names this trial or its row.
+    pub fn covers(&self, trial: &Trial) -> bool {
+        [trial.name, trial.row].contains(&self.trial)
+    }
 }
 
-/// An app that a world runs.
+/// The data, the clock and the network of one trial. Only [`cloud`](Self::cloud) is required: a trial that needs a part
+/// that the harness lacks is ignored, with that reason.
+#[async_trait]
+pub trait World: Send + Sync {
+    /// A new cloud over the data of this world, without declared resources.
+    fn cloud(&self) -> Cloud;
+
+    /// The clock of everything in this world, where trials can move it.
+    fn clock(&self) -> Option<&ManualClock> {
+        None
+    }
+
+    /// Starts an app on the host of the backend. Errors: that of `app`, and those of its declaration.
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
+        drop(app);
+        Err(Lacks::Host.into())
+    }
+
+    /// Sends a request to the host in its URL, such as a signed URL.
+    async fn fetch(&self, request: http::Request<Bytes>) -> HarnessResult<TestResponse> {
+        drop(request);
+        Err(Lacks::Fetch.into())
+    }
+
+    /// Ends all that runs, as the end of the process does, and opens the same data again.
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
+        Err(Lacks::Reopen.into())
+    }
+}
+
+/// An app that a world runs. All but the manifest may be lacking.
 #[async_trait]
 pub trait RunningApp: Send + Sync {
-    /// What it declared.
+    /// The manifest of the app.
     fn manifest(&self) -> &Manifest;
 
-    /// Sends a request.
-    async fn http(&self, request: http::Request<Body>) -> Result<TestResponse>;
+    /// Sends a request to the app.
+    async fn http(&self, request: http::Request<Body>) -> HarnessResult<TestResponse> {
+        drop(request);
+        Err(Lacks::Http.into())
+    }
 
-    /// Calls a function directly.
-    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes>;
+    /// Calls a function directly. Errors: those of the function.
+    async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
+        let _ = (function, payload);
+        Err(Lacks::Invoke.into())
+    }
 
-    /// Fires a schedule. Errors: where its handler fails.
-    async fn tick(&self, schedule: &str) -> Result<()>;
+    /// Runs a schedule now. Errors: that of its handler.
+    async fn tick(&self, schedule: &str) -> HarnessResult<()> {
+        let _ = schedule;
+        Err(Lacks::Tick.into())
+    }
 
-    /// Ends when no message and no object event is due or being handled.
-    async fn deliver(&self) -> Result<()>;
+    /// Delivers messages and object events, and returns when none is due and none is being handled.
+    async fn deliver(&self) -> HarnessResult<()> {
+        Err(Lacks::Deliver.into())
+    }
 
-    /// The messages of a topic, or the events of a bucket, that were given up.
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>>;
+    /// The dead letters of a topic, or of the events of a bucket.
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
+        let _ = (kind, name);
+        Err(Lacks::DeadLetters.into())
+    }
 
-    /// Puts dead letters back, to be delivered anew. Returns how many.
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize>;
+    /// Puts the dead letters back, to be delivered again. Returns their number.
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
+        let _ = (kind, name);
+        Err(Lacks::Redrive.into())
+    }
 }
 
 impl dyn World + '_ {
-    /// [`start`](World::start) with any function that makes an app.
-    pub async fn run<A: IntoApp>(&self, app: impl FnOnce(&Cloud) -> A + Send + 'static) -> Result<Box<dyn RunningApp>> {
+    /// [`start`](World::start) with any function that builds an app.
+    pub async fn run<A: IntoApp>(
+        &self,
+        app: impl FnOnce(&Cloud) -> A + Send + 'static,
+    ) -> HarnessResult<Box<dyn RunningApp>> {
         self.start(Box::new(|cloud| app(cloud).into_app())).await
     }
 
-    /// Moves the clock on.
-    pub fn advance(&self, by: Duration) {
-        self.clock().advance(by);
+    /// [`run`](Self::run) for trials of key-value and blobs, which need any host of direct calls and HTTP: where the
+    /// harness lacks one, the app runs in the process of the trial.
+    pub async fn run_on_any_host<A: IntoApp>(
+        &self,
+        app: impl Fn(&Cloud) -> A + Copy + Send + 'static,
+    ) -> HarnessResult<Box<dyn RunningApp>> {
+        match self.run(app).await {
+            Err(HarnessError::Lacks(Lacks::Host)) => {
+                Ok(Box::new(InProcess::start(self.cloud(), Box::new(move |cloud| app(cloud).into_app()))?))
+            }
+            started => started,
+        }
     }
 
-    /// The time now.
-    pub fn now(&self) -> std::time::SystemTime {
-        self.clock().now()
+    /// Moves the clock on. Errors: [`Lacks::Clock`].
+    pub fn advance(&self, by: Duration) -> std::result::Result<(), Lacks> {
+        self.clock().ok_or(Lacks::Clock)?.advance(by);
+        Ok(())
+    }
+
+    /// The time of the world: of its own clock, or of the clock of its cloud.
+    pub fn now(&self) -> SystemTime {
+        self.clock().map_or_else(|| self.cloud().clock().now(), Clock::now)
     }
 }
 
 impl dyn RunningApp + '_ {
     /// GET of a path.
-    pub async fn get(&self, path: &str) -> Result<TestResponse> {
+    pub async fn get(&self, path: &str) -> HarnessResult<TestResponse> {
         let request = http::Request::get(path).body(Body::empty());
-        self.http(request.map_err(|error| isobar::Error::invalid_input("not a request").with_source(error))?).await
+        self.http(request.map_err(|error| Error::invalid_input("the path is not valid").with_source(error))?).await
     }
 }
 
@@ -116,10 +183,10 @@ impl dyn RunningApp + '_ {
 pub struct Trial {
     /// The guarantee, as the name of the function that checks it.
     pub name: &'static str,
-    /// The row of `mappings.md` that it belongs to.
+    /// The id of the [row](crate::rows) to which it belongs.
     pub row: &'static str,
-    /// The check. It is given a world of its own.
-    pub check: fn(Box<dyn World>) -> BoxFuture<'static, Checked>,
+    /// The check, which runs in a world that no other trial has.
+    pub check: fn(Box<dyn World>) -> BoxFuture<'static, TrialResult>,
 }
 
 impl std::fmt::Debug for Trial {

@@ -1,5 +1,8 @@
-//! The conformance suite on the cloud in memory.
+//! The conformance suite on the cloud in memory, whose data does not outlive its process.
+
+use isobar_conformance::memory::Memory;
+use isobar_conformance::{Lacks, Suite, trials};
 
 fn main() -> std::process::ExitCode {
-    isobar_conformance::run(isobar_conformance::memory::Memory)
+    Suite::new(trials::all()).with_allowed_lacks(&[Lacks::Reopen]).run(Memory)
 }

@@ -47,7 +47,7 @@ fn gaps(text: &mut String) {
     for trial in trials::all() {
         let ignored = EMULATORS
             .iter()
-            .filter_map(|(name, gaps)| gaps.iter().find(|gap| gap.trial == trial.name).map(|gap| (*name, gap.reason)));
+            .filter_map(|(name, gaps)| gaps.iter().find(|gap| gap.covers(&trial)).map(|gap| (*name, gap.reason)));
         let (names, reasons): (Vec<_>, BTreeSet<_>) = ignored.unzip();
         if !names.is_empty() {
             let reasons: Vec<_> = reasons.into_iter().collect();

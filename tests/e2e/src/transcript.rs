@@ -9,10 +9,10 @@ use isobar::driver::ResourceKind;
 use isobar::{App, Body, Cloud, Result, TestResponse};
 
 use crate::telegram::Telegram;
-use isobar_conformance::{Backend, RunningApp, World};
+use isobar_conformance::{Harness, HarnessResult, Provided, RunningApp, World};
 
 /// The requests of a user of the app `shortener`, and its responses.
-pub async fn shortener(backend: &dyn Backend, app: fn(&Cloud) -> Result<App>) -> Result<Vec<String>> {
+pub async fn shortener(backend: &dyn Harness, app: fn(&Cloud) -> Result<App>) -> HarnessResult<Vec<String>> {
     let world = backend.open().await?;
     let app = world.run(app).await?;
     let mut lines = vec![serde_json::to_string(app.manifest())?];
@@ -27,23 +27,23 @@ pub async fn shortener(backend: &dyn Backend, app: fn(&Cloud) -> Result<App>) ->
     transcript.bad_requests().await?;
     transcript.post(r#"{"url": "https://example.org/short-lived", "ttl_seconds": 60}"#).await?;
     transcript.get("/{id}").await?;
-    world.advance(std::time::Duration::from_secs(60));
+    world.advance(std::time::Duration::from_secs(60))?;
     transcript.get("/{id}").await?;
     transcript.get("/index.html").await?;
     transcript.app.tick("sweep").await?;
     transcript.get("/index.html").await?;
-    transcript.invoke(r#"{"id": "missing"}"#).await;
-    transcript.invoke(r#"{"id": 7}"#).await;
+    transcript.invoke(r#"{"id": "missing"}"#).await?;
+    transcript.invoke(r#"{"id": 7}"#).await?;
     transcript.poison(world.as_ref()).await?;
     Ok(lines)
 }
 
 /// The messages of users to the app `chatbot` through Telegram, and its replies. The app has the variables of this double.
 pub async fn chatbot(
-    backend: &dyn Backend,
+    backend: &dyn Harness,
     telegram: &Telegram,
     app: impl FnOnce(&Cloud) -> App + Send + 'static,
-) -> Result<Vec<String>> {
+) -> HarnessResult<Vec<String>> {
     let world = backend.open().await?;
     let app = world.run(app).await?;
     let mut lines = vec![serde_json::to_string(app.manifest())?];
@@ -82,7 +82,7 @@ struct Transcript<'a> {
 }
 
 impl Transcript<'_> {
-    async fn send(&mut self, method: Method, path: &str, body: &str) -> Result<TestResponse> {
+    async fn send(&mut self, method: Method, path: &str, body: &str) -> HarnessResult<TestResponse> {
         let path = path.replace("{id}", self.ids.last().map_or("", String::as_str));
         let request = Request::builder().method(method.clone()).uri(&path).header("host", "isobar.example");
         let request = request.header("content-type", "application/json").body(Body::from(body.to_owned())).unwrap();
@@ -102,17 +102,17 @@ impl Transcript<'_> {
         self.lines.push(self.ids.iter().fold(line, |line, id| line.replace(id, "{id}")));
     }
 
-    async fn receive_update(&mut self, what: &str, request: Request<Body>) -> Result<()> {
+    async fn receive_update(&mut self, what: &str, request: Request<Body>) -> HarnessResult<()> {
         let response = self.app.http(request).await?;
         self.add(what, &response);
         Ok(())
     }
 
-    async fn get(&mut self, path: &str) -> Result<()> {
+    async fn get(&mut self, path: &str) -> HarnessResult<()> {
         self.send(Method::GET, path, "").await.map(drop)
     }
 
-    async fn post(&mut self, body: &str) -> Result<()> {
+    async fn post(&mut self, body: &str) -> HarnessResult<()> {
         let response = self.send(Method::POST, "/", body).await?;
         let link: serde_json::Value = response.json()?;
         let id = link["id"].as_str().unwrap().to_owned();
@@ -122,7 +122,7 @@ impl Transcript<'_> {
         Ok(())
     }
 
-    async fn bad_requests(&mut self) -> Result<()> {
+    async fn bad_requests(&mut self) -> HarnessResult<()> {
         for body in ["", "{", r#"{"url": 7}"#, r#"{"url": "ftp://example.org"}"#, r#"{"url": "https://"}"#] {
             self.send(Method::POST, "/", body).await?;
         }
@@ -131,16 +131,17 @@ impl Transcript<'_> {
         self.send(Method::DELETE, "/", "").await.map(drop)
     }
 
-    async fn invoke(&mut self, payload: &'static str) {
-        let line = match self.app.invoke("stats", Bytes::from_static(payload.as_bytes())).await {
+    async fn invoke(&mut self, payload: &'static str) -> HarnessResult<()> {
+        let line = match self.app.invoke("stats", Bytes::from_static(payload.as_bytes())).await.provided()? {
             Ok(answer) => format!("stats {payload} -> {}", String::from_utf8_lossy(&answer)),
             Err(error) => format!("stats {payload} -> {}", error.kind().name()),
         };
         self.lines.push(line);
+        Ok(())
     }
 
     /// Publishes a message that no handler can decode, and adds the dead letter.
-    async fn poison(&mut self, world: &dyn World) -> Result<()> {
+    async fn poison(&mut self, world: &dyn World) -> HarnessResult<()> {
         world.cloud().topic::<Bytes>("clicks").publish(Bytes::from_static(b"{not json")).await?;
         self.app.deliver().await?;
         for dead_letter in self.app.dead_letters(ResourceKind::Topic, "clicks").await? {

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use isobar_conformance::{Check, Checked};
+use isobar_conformance::TrialResult;
+use isobar_conformance::target::Check;
 use isobar_e2e::backends::aws::Aws;
 use isobar_e2e::backends::aws::deployed::Deployed;
 use isobar_e2e::built;
@@ -34,7 +35,7 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
 ];
 
 fn main() -> ExitCode {
-    isobar_conformance::run_checks("aws::end-to-end", Duration::from_secs(120), TRIALS, || {
+    isobar_conformance::target::run_checks("aws::end-to-end", Duration::from_secs(120), TRIALS, || {
         let python = Python::ready()?;
         let emulator = Emulator::start(&python, MINISTACK, &[]).unwrap();
         let deployed = Deployed {
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 /// The Lambda of cargo-lambda, on its own port, and the binary that ministack was given too.
-async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> Checked {
+async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> TrialResult {
     let services = Aws { name: "ministack", endpoint: aws.endpoint.clone(), account: "000000000000", gaps: &[] };
     let world = services.open_as("cl-").await?;
     drop(world.run(shortener::app).await?);

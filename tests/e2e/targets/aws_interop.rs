@@ -12,10 +12,10 @@ use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::driver::Environment;
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
-use isobar_conformance::{Check, Checked, run_all, run_check};
+use isobar_conformance::TrialResult;
+use isobar_conformance::target::{Check, run, run_check};
 use isobar_e2e::backends::aws::Aws;
 use isobar_e2e::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
-use libtest_mimic::Completion;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -49,9 +49,9 @@ fn main() -> ExitCode {
             (),
         ))
     };
-    run_all("aws::interop", start, checks, |[moto, ministack], (on_moto, check)| {
+    run("aws::interop", start, checks, |[moto, ministack], (on_moto, check)| {
         let both = if on_moto { moto } else { ministack };
-        run_check(Duration::from_secs(120), check(both)).map(|()| Completion::Completed)
+        run_check(Duration::from_secs(120), check(both))
     })
 }
 
@@ -71,7 +71,7 @@ fn key(partition: &str, sort: &str) -> Value {
     json!({"pk": {"S": partition}, "sk": {"S": sort}})
 }
 
-async fn boto3_reads_our_items(both: Arc<Both>) -> Checked {
+async fn boto3_reads_our_items(both: Arc<Both>) -> TrialResult {
     let world = both.aws.open_as("ka-").await?;
     let items = world.cloud().table::<Bytes>("items");
     let expiry = PutOptions::default().with_ttl(Duration::from_millis(1_500));
@@ -93,7 +93,7 @@ async fn boto3_reads_our_items(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-async fn our_items_are_also_those_of_boto3(both: Arc<Both>) -> Checked {
+async fn our_items_are_also_those_of_boto3(both: Arc<Both>) -> TrialResult {
     let world = both.aws.open_as("kb-").await?;
     let items = world.cloud().table::<Bytes>("items");
     items.put("mine", &Bytes::from_static(b"1")).await?;
@@ -116,7 +116,7 @@ async fn our_items_are_also_those_of_boto3(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-async fn boto3_reads_our_objects(both: Arc<Both>) -> Checked {
+async fn boto3_reads_our_objects(both: Arc<Both>) -> TrialResult {
     let world = both.aws.open_as("ba-").await?;
     let pages = world.cloud().bucket("pages");
     pages.put("docs/käse 1.html", "<p>cheese</p>").await?;
@@ -132,7 +132,7 @@ async fn boto3_reads_our_objects(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-async fn our_objects_are_also_those_of_boto3(both: Arc<Both>) -> Checked {
+async fn our_objects_are_also_those_of_boto3(both: Arc<Both>) -> TrialResult {
     let world = both.aws.open_as("bb-").await?;
     let pages = world.cloud().bucket("pages");
     pages.put("mine", "1").await?;
@@ -148,7 +148,7 @@ async fn our_objects_are_also_those_of_boto3(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-async fn boto3_receives_our_messages(both: Arc<Both>) -> Checked {
+async fn boto3_receives_our_messages(both: Arc<Both>) -> TrialResult {
     let world = both.aws.open_as("ma-").await?;
     let clicks = world.cloud().topic::<String>("clicks");
     clicks.publish(Outgoing::new("käse".to_owned()).with_attribute("lang", "de")).await?;
@@ -167,7 +167,7 @@ async fn boto3_receives_our_messages(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-async fn our_handlers_are_given_messages_of_boto3(both: Arc<Both>) -> Checked {
+async fn our_handlers_are_given_messages_of_boto3(both: Arc<Both>) -> TrialResult {
     let world = both.aws.open_as("mb-").await?;
     let seen = Arc::<Mutex<Vec<(String, Option<String>)>>>::default();
     let heard = Arc::clone(&seen);
@@ -195,7 +195,7 @@ async fn our_handlers_are_given_messages_of_boto3(both: Arc<Both>) -> Checked {
 const UNCHECKED: &str = "6";
 
 /// A user who may only read: DynamoDB, S3 and SNS refuse what is not allowed, and who does not know the secret.
-async fn who_may_not_is_refused(python: &Python) -> Checked {
+async fn who_may_not_is_refused(python: &Python) -> TrialResult {
     let emulator = Emulator::start(python, MOTO, &[("INITIAL_NO_AUTH_ACTION_COUNT", UNCHECKED)])?;
     let boto = Library::start(python, "boto.py", &json!(emulator.url()), &[])?;
     let keys = json!([{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]);

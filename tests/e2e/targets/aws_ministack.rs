@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used)] // a target fails by panicking
 
 use isobar_e2e::backends::aws::{Aws, gaps};
+use isobar_e2e::backends::suite;
 use isobar_e2e::emulators::{Emulator, MINISTACK, Python};
 
 fn main() -> std::process::ExitCode {
-    isobar_conformance::run_if_present("aws-ministack", || {
+    suite().run_if_present("aws-ministack", || {
         let emulator = Emulator::start(&Python::ready()?, MINISTACK, &[]).unwrap();
         let (name, endpoint) = ("aws-ministack", emulator.url());
         Ok((Aws { name, endpoint, account: "000000000000", gaps: gaps::MINISTACK }, emulator))

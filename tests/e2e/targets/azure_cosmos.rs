@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)] // a target fails by panicking
 
 use isobar_e2e::backends::azure::{Azure, Services, gaps};
+use isobar_e2e::backends::suite;
 use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Node};
 
 fn main() -> std::process::ExitCode {
-    isobar_conformance::run_if_present("azure-cosmos", || {
+    suite().run_if_present("azure-cosmos", || {
         let azurite = Azurite::start(&Node::ready()?).unwrap();
         let cosmos = CosmosEmulator::start(&CosmosProgram::ready()?).unwrap();
         let services = Services::storage(&azurite).with_cosmos(&cosmos.endpoint);

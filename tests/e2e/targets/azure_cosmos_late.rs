@@ -5,13 +5,14 @@
 use std::time::Duration;
 
 use isobar_e2e::backends::azure::{Azure, Services, gaps};
+use isobar_e2e::backends::suite;
 use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Node};
 
 /// Longer than the time between a write and a read that follows it.
 const LAG: Duration = Duration::from_millis(30);
 
 fn main() -> std::process::ExitCode {
-    isobar_conformance::run_some("azure-cosmos-late", gaps::is_of_single_items, || {
+    suite().with_filter(gaps::is_of_single_items).run_if_present("azure-cosmos-late", || {
         let azurite = Azurite::start(&Node::ready()?).unwrap();
         let cosmos = CosmosEmulator::start_late(&CosmosProgram::ready()?, LAG).unwrap();
         let services = Services::storage(&azurite).with_cosmos(&cosmos.endpoint);

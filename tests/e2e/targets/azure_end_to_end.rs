@@ -17,7 +17,8 @@ use isobar::driver::ResourceKind;
 use isobar::{Body, TestResponse};
 use isobar_azure::HttpMode;
 use isobar_conformance::Absent;
-use isobar_conformance::{Check, Checked, RunningApp, World};
+use isobar_conformance::target::Check;
+use isobar_conformance::{HarnessResult, RunningApp, TrialResult, World};
 use isobar_e2e::backends::azure::Services;
 use isobar_e2e::backends::azure::deployed::Deployed;
 use isobar_e2e::built;
@@ -60,7 +61,7 @@ const TRIALS: &[(&str, Check<Arc<Machine>>)] = &[
 
 fn main() -> ExitCode {
     let start = || Ok((Machine::start().map(Arc::new)?, ()));
-    isobar_conformance::run_checks("azure::end-to-end", Duration::from_secs(120), TRIALS, start)
+    isobar_conformance::target::run_checks("azure::end-to-end", Duration::from_secs(120), TRIALS, start)
 }
 
 /// The emulators, and the binaries.
@@ -94,7 +95,7 @@ impl Machine {
 }
 
 /// What the host sends to its handler, from outside: it is a request like any other, whatever it bears.
-async fn nobody_outside_fires_a_trigger(machine: Arc<Machine>) -> Checked {
+async fn nobody_outside_fires_a_trigger(machine: Arc<Machine>) -> TrialResult {
     for http in [HttpMode::Proxying, HttpMode::Forwarding, HttpMode::Json] {
         let world = machine.full(http).open_world().await?;
         let app = world.run(Box::new(shortener::app)).await?;
@@ -128,7 +129,7 @@ async fn nobody_outside_fires_a_trigger(machine: Arc<Machine>) -> Checked {
 }
 
 /// A machine is taken away in the midst of its work, and another one goes on.
-async fn a_handler_that_is_killed_loses_nothing(machine: Arc<Machine>) -> Checked {
+async fn a_handler_that_is_killed_loses_nothing(machine: Arc<Machine>) -> TrialResult {
     for azure in [machine.full(HttpMode::Proxying), machine.storage(HttpMode::Proxying)] {
         let world = azure.open_world().await?;
         let app = world.run(Box::new(shortener::app)).await?;
@@ -159,6 +160,6 @@ async fn a_handler_that_is_killed_loses_nothing(machine: Arc<Machine>) -> Checke
     Ok(())
 }
 
-async fn get(app: &dyn RunningApp, path: &str) -> isobar::Result<TestResponse> {
+async fn get(app: &dyn RunningApp, path: &str) -> HarnessResult<TestResponse> {
     app.get(path).await
 }

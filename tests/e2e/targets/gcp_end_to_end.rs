@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use isobar::TestResponse;
 use isobar::driver::ResourceKind;
-use isobar_conformance::{Check, Checked, RunningApp, World};
+use isobar_conformance::target::Check;
+use isobar_conformance::{HarnessResult, RunningApp, TrialResult, World};
 use isobar_e2e::backends::gcp::Services;
 use isobar_e2e::backends::gcp::deployed::Deployed;
 use isobar_e2e::built;
@@ -39,24 +40,24 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
 ];
 
 fn main() -> ExitCode {
-    isobar_conformance::run_checks("gcp::end-to-end", Duration::from_secs(120), TRIALS, || {
+    isobar_conformance::target::run_checks("gcp::end-to-end", Duration::from_secs(120), TRIALS, || {
         let (services, guard) = Services::start()?;
         let executable = built::apps("gcp").unwrap().join("shortener");
         Ok((Deployed { services, executable, environment: BTreeMap::new() }, guard))
     })
 }
 
-async fn get(app: &dyn RunningApp, path: &str) -> isobar::Result<TestResponse> {
+async fn get(app: &dyn RunningApp, path: &str) -> HarnessResult<TestResponse> {
     app.get(path).await
 }
 
-async fn clicks(app: &dyn RunningApp, id: &str) -> isobar::Result<i64> {
+async fn clicks(app: &dyn RunningApp, id: &str) -> HarnessResult<i64> {
     let told: Value = app.get(&format!("/{id}/stats")).await?.json()?;
     Ok(told["clicks"].as_i64().unwrap())
 }
 
 /// With nothing of ours in between, on what `deployment` says.
-async fn the_emulator_pushes_straight(gcp: Deployed) -> Checked {
+async fn the_emulator_pushes_straight(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let app = world.run_straight(Box::new(shortener::app)).await?;
     let id = link(&app).await?;
@@ -72,7 +73,7 @@ async fn the_emulator_pushes_straight(gcp: Deployed) -> Checked {
 }
 
 /// An instance is taken away in the midst of its work, and another one goes on.
-async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> Checked {
+async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let app = world.run(Box::new(shortener::app)).await?;
     let id = link(&app).await?;
@@ -126,7 +127,7 @@ async fn refuses(port: u16) {
 const LINK: &str = r#"{"url": "https://example.org/while-stopping"}"#;
 
 /// SIGTERM, as Cloud Run sends it: nothing new is taken, and what has begun is answered.
-async fn who_is_told_to_stop_answers_first(gcp: Deployed) -> Checked {
+async fn who_is_told_to_stop_answers_first(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let app = world.run(Box::new(shortener::app)).await?;
     let mut stream = begun(app.process()?.port(), LINK).await?;
@@ -150,7 +151,7 @@ async fn who_is_told_to_stop_answers_first(gcp: Deployed) -> Checked {
 }
 
 /// Cloud Run kills after 10 s what has not ended; the service ends before, and well.
-async fn a_request_that_never_ends_is_left(gcp: Deployed) -> Checked {
+async fn a_request_that_never_ends_is_left(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let app = world.run(Box::new(shortener::app)).await?;
     let _stream = begun(app.process()?.port(), LINK).await?;

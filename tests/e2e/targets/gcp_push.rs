@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 use isobar::{Cloud, ObjectChange, ObjectEvent};
-use isobar_conformance::{Check, Checked, RunningApp, World};
+use isobar_conformance::target::Check;
+use isobar_conformance::{RunningApp, TrialResult, World};
 use isobar_e2e::backends::gcp::Services;
 use isobar_e2e::backends::gcp::deployed::Deployed;
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
 ];
 
 fn main() -> ExitCode {
-    isobar_conformance::run_checks("gcp::push", Duration::from_secs(60), TRIALS, || {
+    isobar_conformance::target::run_checks("gcp::push", Duration::from_secs(60), TRIALS, || {
         let (services, guard) = Services::start()?;
         // The apps are served here.
         Ok((Deployed { services, executable: PathBuf::new(), environment: BTreeMap::new() }, guard))
@@ -55,7 +56,7 @@ where
     })
 }
 
-async fn each_message_is_pushed_once(gcp: Deployed) -> Checked {
+async fn each_message_is_pushed_once(gcp: Deployed) -> TrialResult {
     let (world, seen) = (gcp.open_world().await?, Seen::default());
     let app = world.serve(|cloud| worker(cloud, 3, &seen, |_| Outcome::Ack)).await?;
     for sent in world.cloud().topic::<u32>("jobs").publish_batch(0..200).await {
@@ -70,7 +71,7 @@ async fn each_message_is_pushed_once(gcp: Deployed) -> Checked {
 }
 
 /// Each time as a copy that counts on, since the emulator does not tell how often it pushed; and it can be put back.
-async fn what_fails_comes_again_until_it_is_dead(gcp: Deployed) -> Checked {
+async fn what_fails_comes_again_until_it_is_dead(gcp: Deployed) -> TrialResult {
     let (world, seen, mended) = (gcp.open_world().await?, Seen::default(), Arc::new(AtomicBool::new(false)));
     let is_mended = Arc::clone(&mended);
     let answer = move |job: &Message<u32>| match job.body {
@@ -102,7 +103,7 @@ async fn what_fails_comes_again_until_it_is_dead(gcp: Deployed) -> Checked {
 }
 
 /// The one that fails is pushed again by the emulator, after a second, before those that come after it.
-async fn a_key_keeps_its_order(gcp: Deployed) -> Checked {
+async fn a_key_keeps_its_order(gcp: Deployed) -> TrialResult {
     let (world, seen, failed) = (gcp.open_world().await?, Seen::default(), AtomicBool::new(false));
     let answer = move |job: &Message<u32>| match job.body {
         11 if !failed.swap(true, Ordering::Relaxed) => Outcome::retry("once"),
@@ -127,7 +128,7 @@ async fn a_key_keeps_its_order(gcp: Deployed) -> Checked {
 }
 
 /// fake-gcs-server tells the topic that the bucket's notification names, and that is pushed.
-async fn the_events_of_a_bucket_are_pushed(gcp: Deployed) -> Checked {
+async fn the_events_of_a_bucket_are_pushed(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let seen = Arc::<Mutex<Vec<(String, ObjectChange)>>>::default();
     let heard = Arc::clone(&seen);

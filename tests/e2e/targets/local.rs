@@ -1,5 +1,8 @@
 //! The conformance suite on the embedded provider.
 
+use isobar_e2e::backends::local::Local;
+use isobar_e2e::backends::suite;
+
 fn main() -> std::process::ExitCode {
-    isobar_conformance::run(isobar_e2e::backends::local::Local)
+    suite().run(Local)
 }

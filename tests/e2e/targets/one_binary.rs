@@ -14,7 +14,8 @@ use std::time::Duration;
 use isobar_azure::HttpMode;
 use isobar_conformance::Absent;
 use isobar_conformance::memory::Memory;
-use isobar_conformance::{Backend, Checked, run_check};
+use isobar_conformance::target::run_check;
+use isobar_conformance::{Harness, TrialResult};
 use isobar_e2e::backends::laptop::Laptop;
 use isobar_e2e::backends::{aws, azure, gcp};
 use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MINISTACK, Node, Python};
@@ -22,7 +23,7 @@ use isobar_e2e::{built, transcript};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// Runs the transcript with the binary on one host. `Err` says what this machine lacks.
-type Host = fn(&Path) -> Result<Result<(), Failed>, Absent>;
+type Host = fn(&Path) -> Result<Result<Completion, Failed>, Absent>;
 
 const HOSTS: &[(&str, Host)] = &[
     ("lambda", on_lambda),
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     let trials = HOSTS.iter().map(|(name, host)| {
         let binary = binary.clone();
         Trial::ignorable_test(format!("one-binary::{name}"), move || match host(&binary) {
-            Ok(ended) => ended.map(|()| Completion::Completed),
+            Ok(ended) => ended,
             Err(absent) if absent.is_required() => {
                 Err(format!("{} is required: {}", absent.need, absent.reason).into())
             }
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
-fn on_lambda(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+fn on_lambda(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     let python = Python::ready()?;
     let ministack = Emulator::start(&python, MINISTACK, &[]).unwrap();
     let lambda = aws::deployed::Deployed {
@@ -68,7 +69,7 @@ fn on_lambda(binary: &Path) -> Result<Result<(), Failed>, Absent> {
 }
 
 /// Tables in Cosmos DB, topics in Service Bus.
-fn on_functions(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+fn on_functions(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     let node = Node::ready()?;
     let cosmos = CosmosEmulator::start(&CosmosProgram::ready()?).unwrap();
     let azurite = Azurite::start(&node).unwrap();
@@ -81,18 +82,18 @@ fn on_functions(binary: &Path) -> Result<Result<(), Failed>, Absent> {
     Ok(run_check(PATIENCE, does_the_same(functions)))
 }
 
-fn on_cloud_run(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+fn on_cloud_run(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     let (services, _guard) = gcp::Services::start()?;
     let cloud_run = gcp::deployed::Deployed { services, executable: binary.to_owned(), environment: BTreeMap::new() };
     Ok(run_check(PATIENCE, does_the_same(cloud_run)))
 }
 
-fn on_a_laptop(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+fn on_a_laptop(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     Ok(run_check(PATIENCE, does_the_same(Laptop(binary.to_owned()))))
 }
 
 /// What the shortener does in memory, line by line.
-async fn does_the_same(host: impl Backend) -> Checked {
+async fn does_the_same(host: impl Harness) -> TrialResult {
     let expected = transcript::shortener(&Memory, shortener::app).await?;
     let found = transcript::shortener(&host, shortener::app).await?;
     transcript::assert_same(&expected, &found, host.name());
@@ -100,7 +101,7 @@ async fn does_the_same(host: impl Backend) -> Checked {
 }
 
 /// What the binary prints as its manifest keeps the schema, by a validator of JSON Schema.
-fn manifest(binary: &Path) -> Result<Result<(), Failed>, Absent> {
+fn manifest(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     const VALIDATE: &str = "import json, sys\nfrom jsonschema import Draft202012Validator as Validator\n\
         schema, manifest = map(json.loads, sys.argv[1:])\nValidator.check_schema(schema)\n\
         Validator(schema).validate(manifest)\nassert not Validator(schema).is_valid({**manifest, 'version': 2})\n\
@@ -113,5 +114,5 @@ fn manifest(binary: &Path) -> Result<Result<(), Failed>, Absent> {
     let mut validate = Command::new(python.interpreter());
     let validated = validate.args(["-c", VALIDATE, isobar::manifest::SCHEMA, &printed]).output().unwrap();
     assert!(validated.status.success(), "{printed}\n{}", String::from_utf8_lossy(&validated.stderr));
-    Ok(Ok(()))
+    Ok(Ok(Completion::Completed))
 }

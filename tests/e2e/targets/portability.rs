@@ -2,7 +2,7 @@
 //! compared in their end-to-end trials.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
-use isobar_conformance::Backend;
+use isobar_conformance::Harness;
 use isobar_conformance::memory::Memory;
 use isobar_e2e::backends::local::Local;
 use isobar_e2e::telegram::Telegram;
@@ -21,7 +21,7 @@ async fn the_chatbot_does_the_same_on_every_host() {
     transcript::assert_same(&expected, &chatbot(&Local).await, "local");
 }
 
-async fn chatbot(backend: &dyn Backend) -> Vec<String> {
+async fn chatbot(backend: &dyn Harness) -> Vec<String> {
     let telegram = Telegram::start().await.unwrap();
     let vars = telegram.environment();
     let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());

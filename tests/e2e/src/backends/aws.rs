@@ -28,7 +28,7 @@ use self::delivery::AwsApp;
 use self::tap::Tap;
 use crate::backends::Double;
 use crate::backends::provisioned::Provisioned;
-use isobar_conformance::{Backend, BuildApp, Gap, RunningApp, World};
+use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, RunningApp, World};
 
 /// What is ours here.
 pub const DOUBLES: &[Double] = &[
@@ -54,7 +54,7 @@ pub struct Aws {
 static WORLDS: AtomicU64 = AtomicU64::new(1);
 
 #[async_trait]
-impl Backend for Aws {
+impl Harness for Aws {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -102,11 +102,11 @@ impl World for AwsWorld {
         Cloud::new(Arc::new(self.provider()))
     }
 
-    fn clock(&self) -> &ManualClock {
-        &self.clock
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock)
     }
 
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         let provider = self.provider();
         let aws = provider.provider.clone();
         let cloud = Cloud::new(Arc::new(provider));
@@ -118,12 +118,12 @@ impl World for AwsWorld {
         Ok(Box::new(AwsApp { lambda, manifest, account, clock, tap }))
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
-        super::send(request.map(Body::from)).await
+    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
+        Ok(super::send(request.map(Body::from)).await?)
     }
 
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
-        Ok(Some(self))
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
+        Ok(self)
     }
 }
 

@@ -38,7 +38,7 @@ use crate::backends::held::HeldClock;
 use crate::backends::provisioned::Provisioned;
 use crate::emulators::Azurite;
 use crate::functions_host::Files;
-use isobar_conformance::{Backend, BuildApp, Gap, RunningApp, World};
+use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, RunningApp, World};
 
 /// What is ours here.
 pub const DOUBLES: &[Double] = &[
@@ -100,7 +100,7 @@ pub struct Azure {
 static WORLDS: AtomicU64 = AtomicU64::new(1);
 
 #[async_trait]
-impl Backend for Azure {
+impl Harness for Azure {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -148,11 +148,11 @@ impl World for AzureWorld {
         Cloud::new(Arc::new(self.provider(self.config.clone())))
     }
 
-    fn clock(&self) -> &ManualClock {
-        &self.clock.manual
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock.manual)
     }
 
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         let cloud = self.cloud();
         let mut app = app(&cloud)?;
         let manifest = Arc::new(app.start(&cloud)?);
@@ -166,12 +166,12 @@ impl World for AzureWorld {
         Ok(Box::new(AzureApp { host, manifest, account, clock: self.clock.clone(), aging: None }))
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
-        super::send(request.map(Body::from)).await
+    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
+        Ok(super::send(request.map(Body::from)).await?)
     }
 
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
-        Ok(Some(self))
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
+        Ok(self)
     }
 }
 

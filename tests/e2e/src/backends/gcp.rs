@@ -34,7 +34,7 @@ use crate::backends::held::HeldClock;
 use crate::backends::provisioned::Provisioned;
 use crate::emulators::{FakeGcs, GoogleEmulator, GoogleProgram};
 use isobar_conformance::Absent;
-use isobar_conformance::{Backend, BuildApp, Gap, RunningApp, World};
+use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, RunningApp, World};
 
 /// What is ours here.
 pub const DOUBLES: &[Double] = &[
@@ -108,7 +108,7 @@ pub struct Gcp {
 static WORLDS: AtomicU64 = AtomicU64::new(1);
 
 #[async_trait]
-impl Backend for Gcp {
+impl Harness for Gcp {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -153,11 +153,11 @@ impl World for GcpWorld {
         Cloud::new(Arc::new(self.provider()))
     }
 
-    fn clock(&self) -> &ManualClock {
-        &self.clock.manual
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock.manual)
     }
 
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         let provider = self.provider();
         let gcp = provider.provider.clone();
         let cloud = Cloud::new(Arc::new(provider));
@@ -169,16 +169,16 @@ impl World for GcpWorld {
         Ok(Box::new(GcpApp { service, manifest, project, clock }))
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
+    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
         // Signatures are of the machine's time, which the trial's moves on.
         let moved = self.clock.now().duration_since(ManualClock::default().now()).unwrap_or_default();
         match signed::check(&request, self.project.storage_host(), SystemTime::now() + moved) {
-            Ok(()) => super::send(request.map(Body::from)).await,
+            Ok(()) => Ok(super::send(request.map(Body::from)).await?),
             Err(status) => Ok(TestResponse::new(status, HeaderMap::new(), Bytes::new())),
         }
     }
 
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
-        Ok(Some(self))
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
+        Ok(self)
     }
 }

@@ -27,14 +27,14 @@ use super::local::{Inspector, LocalApp};
 use super::send;
 use super::service::Service;
 use crate::built;
-use isobar_conformance::{Backend, BuildApp, RunningApp, World};
+use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
 
 /// The binary of one app, built with the feature `local` and perhaps others.
 #[derive(Debug, Clone)]
 pub struct Laptop(pub PathBuf);
 
 #[async_trait]
-impl Backend for Laptop {
+impl Harness for Laptop {
     fn name(&self) -> &'static str {
         "laptop"
     }
@@ -62,12 +62,12 @@ impl World for LaptopWorld {
         Cloud::new(Arc::new(Endpoints { clock: self.clock.clone(), served: Arc::clone(&self.served) }))
     }
 
-    fn clock(&self) -> &ManualClock {
-        &self.clock
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock)
     }
 
     /// Runs the binary; the app that is given must be the one that the binary is of.
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         let manifest = built::manifest(&self.executable, app).await?;
         let data = self.folder.path().display().to_string();
         let service = Service::start(self.executable.clone(), vec![("ISOBAR_DATA".to_owned(), data)]).await?;
@@ -76,19 +76,19 @@ impl World for LaptopWorld {
         // It says itself which host it took.
         let overview: Value = served.inspect(Method::GET, "", Bytes::new()).await?.json()?;
         if overview["provider"] != "local" {
-            return Err(Error::internal(format!("not a laptop: {overview}")));
+            return Err(Error::internal(format!("not a laptop: {overview}")).into());
         }
         self.served.set(Arc::clone(&served)).map_err(|_| Error::config("this world runs an app already"))?;
         let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
         Ok(Box::new(LaptopApp { service, served, folder, aging: Aging::new(&clock) }))
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
-        send(request.map(Body::from)).await
+    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
+        Ok(send(request.map(Body::from)).await?)
     }
 
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
-        Ok(Some(self))
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
+        Ok(self)
     }
 }
 
@@ -121,28 +121,28 @@ impl RunningApp for LaptopApp {
         self.served.manifest()
     }
 
-    async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
+    async fn http(&self, request: Request<Body>) -> HarnessResult<TestResponse> {
         self.catch_up().await?;
         self.served.http(request).await
     }
 
-    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+    async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
         self.served.invoke(function, payload).await
     }
 
-    async fn tick(&self, schedule: &str) -> Result<()> {
+    async fn tick(&self, schedule: &str) -> HarnessResult<()> {
         self.served.tick(schedule).await
     }
 
-    async fn deliver(&self) -> Result<()> {
+    async fn deliver(&self) -> HarnessResult<()> {
         self.served.deliver().await
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
         self.served.dead_letters(kind, name).await
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
         self.served.redrive(kind, name).await
     }
 }

@@ -20,14 +20,14 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::{kind_named, send};
-use isobar_conformance::{Backend, BuildApp, RunningApp, World};
+use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
 
 /// The embedded provider.
 #[derive(Debug, Clone, Copy)]
 pub struct Local;
 
 #[async_trait]
-impl Backend for Local {
+impl Harness for Local {
     fn name(&self) -> &'static str {
         "local"
     }
@@ -54,19 +54,19 @@ impl World for LocalWorld {
         Cloud::new(Arc::new(self.provider.clone()))
     }
 
-    fn clock(&self) -> &ManualClock {
-        &self.clock
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock)
     }
 
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         Ok(Box::new(LocalApp::start(&self.provider, app).await?))
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
-        send(request.map(Body::from)).await
+    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
+        Ok(send(request.map(Body::from)).await?)
     }
 
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
         let Self { folder, clock, provider, _server: server } = *self;
         server.end().await;
         drop(provider);
@@ -80,7 +80,7 @@ impl World for LocalWorld {
             opened = serve(&folder, &clock).await;
         }
         let (provider, server) = opened?;
-        Ok(Some(Box::new(Self { folder, clock, provider, _server: server })))
+        Ok(Box::new(Self { folder, clock, provider, _server: server }))
     }
 }
 
@@ -195,34 +195,35 @@ impl RunningApp for LocalApp {
         &self.manifest
     }
 
-    async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
+    async fn http(&self, request: Request<Body>) -> HarnessResult<TestResponse> {
         let (mut parts, body) = request.into_parts();
         parts.uri = self.url(parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")))?;
-        send(Request::from_parts(parts, body)).await
+        Ok(send(Request::from_parts(parts, body)).await?)
     }
 
-    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+    async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
         Ok(self.inspect(Method::POST, &format!("functions/{function}"), payload).await?.body)
     }
 
-    async fn tick(&self, schedule: &str) -> Result<()> {
-        self.inspect(Method::POST, &format!("schedules/{schedule}"), Bytes::new()).await.map(drop)
+    async fn tick(&self, schedule: &str) -> HarnessResult<()> {
+        self.inspect(Method::POST, &format!("schedules/{schedule}"), Bytes::new()).await?;
+        Ok(())
     }
 
-    async fn deliver(&self) -> Result<()> {
+    async fn deliver(&self) -> HarnessResult<()> {
         while !self.is_quiet().await? {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         Ok(())
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
         let path = format!("dead-letters/{kind}s/{name}?limit=1000");
         let answer: Value = self.inspect(Method::GET, &path, Bytes::new()).await?.json()?;
         Ok(listed(&answer, "dead_letters")?.iter().map(dead_letter).collect())
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
         let path = format!("dead-letters/{kind}s/{name}");
         let answer: Value = self.inspect(Method::POST, &path, Bytes::new()).await?.json()?;
         Ok(usize::try_from(answer["redriven"].as_u64().unwrap_or_default()).unwrap_or_default())

@@ -16,7 +16,13 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use isobar::{Body, Error, ErrorKind, Result, TestResponse};
+use isobar_conformance::{Suite, trials};
 use serde_json::Value;
+
+/// All trials. The harnesses of this repository lack nothing, and must not lose a trial unnoticed.
+pub fn suite() -> Suite {
+    Suite::new(trials::all()).with_allowed_lacks(&[])
+}
 
 /// Something of ours that does the work of a service or a platform, since no emulator of others does this part.
 #[derive(Debug)]

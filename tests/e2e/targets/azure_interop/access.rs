@@ -9,7 +9,7 @@ use isobar::driver::{Environment, Location, Provider, ResourceKind, ResourceUrl}
 use isobar::prelude::*;
 use isobar::{ErrorKind, TraceParent};
 use isobar_azure::{AzureConfig, AzureProvider};
-use isobar_conformance::Checked;
+use isobar_conformance::TrialResult;
 use isobar_e2e::backends::azure::service_bus::{ServiceBus, Sessions};
 use isobar_e2e::emulators::{ACCOUNT, Azurite, COSMOS_KEY, CosmosEmulator, Identity, Issued, Library};
 use object_store::ObjectStoreExt;
@@ -45,7 +45,7 @@ async fn attempts(azure: &AzureProvider, urls: [&str; 3]) -> [(&'static str, Opt
     [("table", kind(read)), ("bucket", kind(listed)), ("topic", kind(sent))]
 }
 
-pub(super) async fn a_wrong_key_is_refused(both: Arc<Both>) -> Checked {
+pub(super) async fn a_wrong_key_is_refused(both: Arc<Both>) -> TrialResult {
     let world = both.full.open_as("xa-").await?;
     world.cloud().bucket("pages").put("a", "b").await?;
     world.cloud().table::<u32>("items").put("a", &1).await?;
@@ -100,7 +100,7 @@ impl ByIdentity {
 }
 
 /// Our client and Azure's libraries alike.
-pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
+pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> TrialResult {
     let opened = ByIdentity::start(&both).await?;
     opened.call("blob.make", &json!({"container": "pages"}))?;
     opened.call("table.make", &json!({"table": "items"}))?;
@@ -120,7 +120,7 @@ pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> Checked {
 }
 
 /// With a key that the service lends it: Azurite checks the signature, and Azure's library follows the URL.
-pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> Checked {
+pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> TrialResult {
     let opened = ByIdentity::start(&both).await?;
     opened.call("blob.make", &json!({"container": "pages"}))?;
     let url = format!("az://pages?endpoint={}/{ACCOUNT}", opened.azurite.blob);
@@ -137,7 +137,7 @@ pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> Checked {
 }
 
 /// The double of Service Bus checks audience, end and signature of the token.
-pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> Checked {
+pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> TrialResult {
     let bus = ServiceBus::start(Arc::new(isobar::clock::ManualClock::default())).await?;
     bus.create_subscription("clicks", "clicks", Sessions::None);
     let identity = Identity::start(Issued::default()).await?;
@@ -151,7 +151,7 @@ pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> Checke
 
 /// 100 request units a second are used up by a few writes; what is asked after that is answered 429, with the time
 /// after which to come again.
-pub(super) async fn a_throttled_container_is_waited_for(both: Arc<Both>) -> Checked {
+pub(super) async fn a_throttled_container_is_waited_for(both: Arc<Both>) -> TrialResult {
     let emulator = CosmosEmulator::start_throttled(&both.installed.cosmos)?;
     let told = json!({"cosmos": emulator.endpoint, "cosmos_key": COSMOS_KEY});
     let sdk = Library::start(&both.installed.python, "azure_sdk.py", &told, &[])?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_conformance::Absent;
-use isobar_conformance::Check;
+use isobar_conformance::target::Check;
 use isobar_e2e::backends::azure::{Azure, Services};
 use isobar_e2e::emulators::{
     ACCOUNT, ACCOUNT_KEY, Azurite, COSMOS_KEY, CosmosEmulator, CosmosProgram, Library, Node, Python,
@@ -56,7 +56,9 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
 ];
 
 fn main() -> ExitCode {
-    isobar_conformance::run_checks("azure::interop", Duration::from_secs(120), TRIALS, || Ok((Arc::new(start()?), ())))
+    isobar_conformance::target::run_checks("azure::interop", Duration::from_secs(120), TRIALS, || {
+        Ok((Arc::new(start()?), ()))
+    })
 }
 
 fn start() -> Result<Both, Absent> {

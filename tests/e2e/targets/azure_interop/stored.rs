@@ -7,7 +7,7 @@ use bytes::Bytes;
 use isobar::ErrorKind;
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
-use isobar_conformance::Checked;
+use isobar_conformance::TrialResult;
 use serde_json::{Value, json};
 
 use super::{Both, bytes};
@@ -17,7 +17,7 @@ fn row(sort: &str) -> String {
     sort.bytes().filter_map(|byte| char::from_u32(0x100 + u32::from(byte))).collect()
 }
 
-pub(super) async fn python_reads_our_entities(both: Arc<Both>) -> Checked {
+pub(super) async fn python_reads_our_entities(both: Arc<Both>) -> TrialResult {
     let world = both.storage.open_as("ta-").await?;
     let items = world.cloud().table::<Bytes>("items");
     let expiry = PutOptions::default().with_ttl(Duration::from_millis(1_500));
@@ -41,7 +41,7 @@ pub(super) async fn python_reads_our_entities(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-pub(super) async fn our_entities_are_pythons(both: Arc<Both>) -> Checked {
+pub(super) async fn our_entities_are_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.storage.open_as("tb-").await?;
     let items = world.cloud().table::<Bytes>("items");
     // The partition's first digits are of its hash, which ours has.
@@ -62,7 +62,7 @@ pub(super) async fn our_entities_are_pythons(both: Arc<Both>) -> Checked {
 }
 
 /// One that has no version of ours is updated under a condition all the same.
-async fn update_theirs(items: &isobar::key_value::Table<Bytes>) -> Checked {
+async fn update_theirs(items: &isobar::key_value::Table<Bytes>) -> TrialResult {
     let stored = items.get_entry(("theirs", "b")).await?.expect("it is there");
     items.put_with(("theirs", "b"), &Bytes::from_static(b"new"), PutMode::Update(stored.version.clone())).await?;
     let error = items.put_with(("theirs", "b"), &Bytes::new(), PutMode::Update(stored.version)).await.unwrap_err();
@@ -70,7 +70,7 @@ async fn update_theirs(items: &isobar::key_value::Table<Bytes>) -> Checked {
     Ok(())
 }
 
-pub(super) async fn python_reads_our_documents(both: Arc<Both>) -> Checked {
+pub(super) async fn python_reads_our_documents(both: Arc<Both>) -> TrialResult {
     let world = both.full.open_as("ca-").await?;
     let items = world.cloud().table::<Bytes>("items");
     let expiry = PutOptions::default().with_ttl(Duration::from_millis(1_500));
@@ -91,7 +91,7 @@ pub(super) async fn python_reads_our_documents(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-pub(super) async fn our_documents_are_pythons(both: Arc<Both>) -> Checked {
+pub(super) async fn our_documents_are_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.full.open_as("cb-").await?;
     let items = world.cloud().table::<Bytes>("items");
     items.put("mine", &Bytes::from_static(b"1")).await?;
@@ -109,7 +109,7 @@ pub(super) async fn our_documents_are_pythons(both: Arc<Both>) -> Checked {
     update_theirs(&items).await
 }
 
-pub(super) async fn python_reads_our_objects(both: Arc<Both>) -> Checked {
+pub(super) async fn python_reads_our_objects(both: Arc<Both>) -> TrialResult {
     let world = both.storage.open_as("ba-").await?;
     let pages = world.cloud().bucket("pages");
     pages.put("docs/käse 1.html", "<p>cheese</p>").await?;
@@ -123,7 +123,7 @@ pub(super) async fn python_reads_our_objects(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-pub(super) async fn our_objects_are_pythons(both: Arc<Both>) -> Checked {
+pub(super) async fn our_objects_are_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.storage.open_as("bb-").await?;
     let pages = world.cloud().bucket("pages");
     let version = pages.put("mine", "1").await?;

@@ -7,13 +7,13 @@ use http::Request;
 use isobar::Body;
 use isobar::driver::ResourceKind;
 use isobar_conformance::memory::Memory;
-use isobar_conformance::{Backend, Checked, RunningApp};
+use isobar_conformance::{Harness, HarnessResult, RunningApp, TrialResult};
 use isobar_e2e::telegram::Telegram;
 use isobar_e2e::transcript;
 use serde_json::{Value, json};
 
 /// The shortener does line by line what it does in memory.
-pub(crate) async fn shortener(host: impl Backend) -> Checked {
+pub(crate) async fn shortener(host: impl Harness) -> TrialResult {
     let expected = transcript::shortener(&Memory, shortener::app).await?;
     let found = transcript::shortener(&host, shortener::app).await?;
     transcript::assert_same(&expected, &found, host.name());
@@ -21,7 +21,7 @@ pub(crate) async fn shortener(host: impl Backend) -> Checked {
 }
 
 /// A webhook is answered at once and replied to once, in order, through messages with an ordering key.
-pub(crate) async fn chatbot<B: Backend>(deploy: impl FnOnce(BTreeMap<String, String>) -> B) -> Checked {
+pub(crate) async fn chatbot<B: Harness>(deploy: impl FnOnce(BTreeMap<String, String>) -> B) -> TrialResult {
     let here = Telegram::start().await?;
     let vars = here.environment();
     let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
@@ -34,7 +34,7 @@ pub(crate) async fn chatbot<B: Backend>(deploy: impl FnOnce(BTreeMap<String, Str
 }
 
 /// A new link of the shortener.
-pub(crate) async fn link(app: &dyn RunningApp) -> isobar::Result<String> {
+pub(crate) async fn link(app: &dyn RunningApp) -> HarnessResult<String> {
     let request = Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#)).unwrap();
     let made: Value = app.http(request).await?.json()?;
     Ok(made["id"].as_str().unwrap().to_owned())
@@ -42,7 +42,7 @@ pub(crate) async fn link(app: &dyn RunningApp) -> isobar::Result<String> {
 
 /// One that no handler can read among others: it alone becomes a dead letter, with its reason, and the others are
 /// counted once.
-pub(crate) async fn poison(host: impl Backend) -> Checked {
+pub(crate) async fn poison(host: impl Harness) -> TrialResult {
     let world = host.open().await?;
     let app = world.run(shortener::app).await?;
     let id = link(app.as_ref()).await?;

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use isobar::Body;
 use isobar::axum::Json;
 use isobar::prelude::*;
-use isobar_conformance::Checked;
+use isobar_conformance::TrialResult;
 use isobar_e2e::emulators::Framework;
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ fn request(url: &str, (method, path, kind, body): Sent) -> Request<Body> {
     request.body(Body::from(body)).unwrap()
 }
 
-pub(super) async fn same(framework: &Arc<Framework>) -> Checked {
+pub(super) async fn same(framework: &Arc<Framework>) -> TrialResult {
     let service = ours::service(&[("FUNCTION_SIGNATURE_TYPE", "http"), ("FUNCTION_TARGET", "echo")], |_| {
         App::new("echo").http(Router::new().fallback(echo))
     })?;

@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_conformance::{Checked, run_all, run_check};
+use isobar_conformance::TrialResult;
+use isobar_conformance::target::{run, run_check};
 use isobar_e2e::emulators::{Framework, Node};
-use libtest_mimic::Completion;
 
 use events::{DEVIATIONS, EVENTS, Event, Wanted};
 
@@ -21,20 +21,20 @@ fn main() -> ExitCode {
     let events = EVENTS.iter().map(|event| (event.name.to_owned(), Some(event)));
     let all = events.chain([("requests_of_users_are_handed_over_alike".to_owned(), None)]);
     let start = || Ok((Arc::new(Framework::start(&Node::ready()?).unwrap()), ()));
-    run_all("gcp::framework", start, all, |framework, event| {
+    run("gcp::framework", start, all, |framework, event| {
         let check = async move {
             match event {
                 Some(event) => same(&framework, event).await,
                 None => http_functions::same(&framework).await,
             }
         };
-        run_check(Duration::from_secs(60), check).map(|()| Completion::Completed)
+        run_check(Duration::from_secs(60), check)
     })
 }
 
 /// Ours does what is wanted, by both ways to call it. So does theirs, unless it is declared to do something else;
 /// and then it does.
-async fn same(framework: &Framework, event: &Event) -> Checked {
+async fn same(framework: &Framework, event: &Event) -> TrialResult {
     let wanted = event.wanted();
     for way in [ours::Way::Path, ours::Way::Contract] {
         assert_eq!(ours::sent(event, way).await?, wanted, "ours, by {way:?}");

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use isobar::driver::{Environment, Hosted};
 use isobar::prelude::*;
 use isobar::{Body, Cloud};
-use isobar_conformance::Checked;
+use isobar_conformance::TrialResult;
 use isobar_gcp::{CloudRunService, GcpConfig, GcpProvider};
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn claims(other: &Value) -> Value {
     claims
 }
 
-pub(super) async fn a_token_opens_triggers(both: Arc<Both>) -> Checked {
+pub(super) async fn a_token_opens_triggers(both: Arc<Both>) -> TrialResult {
     let service = service(both.call("ta", "token.keys", json!({}))?).await?;
     let cases = [
         (json!({}), 200),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use isobar::Result;
 use isobar_conformance::Absent;
-use isobar_conformance::Check;
+use isobar_conformance::target::Check;
 use isobar_e2e::backends::gcp::signed::account;
 use isobar_e2e::backends::gcp::{Gcp, Services};
 use isobar_e2e::emulators::{Library, Python};
@@ -39,7 +39,9 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
 ];
 
 fn main() -> ExitCode {
-    isobar_conformance::run_checks("gcp::interop", Duration::from_secs(120), TRIALS, || Ok((Arc::new(start()?), ())))
+    isobar_conformance::target::run_checks("gcp::interop", Duration::from_secs(120), TRIALS, || {
+        Ok((Arc::new(start()?), ()))
+    })
 }
 
 fn start() -> std::result::Result<Both, Absent> {

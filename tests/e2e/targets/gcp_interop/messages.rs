@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use isobar::prelude::*;
-use isobar_conformance::Checked;
+use isobar_conformance::TrialResult;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{Both, bytes};
 
-pub(super) async fn python_receives_ours(both: Arc<Both>) -> Checked {
+pub(super) async fn python_receives_ours(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("ma").await?;
     let clicks = world.cloud().topic::<String>("clicks");
     let id = clicks.publish(Outgoing::new("käse".to_owned()).with_attribute("lang", "de")).await?;
@@ -29,7 +29,7 @@ pub(super) async fn python_receives_ours(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-pub(super) async fn ours_are_given_pythons(both: Arc<Both>) -> Checked {
+pub(super) async fn ours_are_given_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("mb").await?;
     let seen = Arc::<Mutex<Vec<Message<String>>>>::default();
     let heard = Arc::clone(&seen);
@@ -61,7 +61,7 @@ pub(super) async fn ours_are_given_pythons(both: Arc<Both>) -> Checked {
 }
 
 /// Where they lie, and with their reason. Put back as they are, they are messages again.
-pub(super) async fn python_reads_our_dead(both: Arc<Both>) -> Checked {
+pub(super) async fn python_reads_our_dead(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("mc").await?;
     let seen = Arc::<Mutex<Vec<(String, u32)>>>::default();
     let heard = Arc::clone(&seen);

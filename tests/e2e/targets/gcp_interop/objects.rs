@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Method;
 use isobar::ErrorKind;
 use isobar::blob::PutMode;
-use isobar_conformance::Checked;
+use isobar_conformance::TrialResult;
 use serde_json::json;
 
 use super::{Both, bytes};
@@ -16,7 +16,7 @@ fn stored(key: &str) -> String {
     key.replace('%', "%25")
 }
 
-pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
+pub(super) async fn python_reads_ours(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("oa").await?;
     let pages = world.cloud().bucket("pages");
     let options =
@@ -35,7 +35,7 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
+pub(super) async fn ours_are_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("ob").await?;
     let pages = world.cloud().bucket("pages");
     let version = pages.put("mine", "1").await?;
@@ -69,7 +69,7 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
 }
 
 /// What a signature is to be, Google's library says.
-pub(super) async fn python_signs_the_same(both: Arc<Both>) -> Checked {
+pub(super) async fn python_signs_the_same(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("oc").await?;
     let pages = world.cloud().bucket("pages");
     for name in ["plain", "docs/käse 1%&+.html", "a~b(c)!*'", "x=y?z#é"] {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use isobar::ErrorKind;
 use isobar::key_value::{PutOptions, Table};
 use isobar::prelude::*;
-use isobar_conformance::Checked;
+use isobar_conformance::TrialResult;
 use serde_json::{Value, json};
 
 use super::{Both, bytes};
@@ -19,7 +19,7 @@ fn documents(both: &Both, project: &str) -> isobar::Result<Vec<Value>> {
     Ok(found["documents"].as_array().unwrap().clone())
 }
 
-pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
+pub(super) async fn python_reads_ours(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("ia").await?;
     let cloud = world.cloud();
     let items = cloud.table::<Bytes>("items");
@@ -42,7 +42,7 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> Checked {
     Ok(())
 }
 
-pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
+pub(super) async fn ours_are_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("ib").await?;
     let items = world.cloud().table::<Bytes>("items");
     // The partition's first digits are of its hash, which ours has.
@@ -72,7 +72,7 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> Checked {
 }
 
 /// One that has no mark of ours is updated under a condition all the same, and a write of theirs ends that.
-async fn update_theirs(items: &Table<Bytes>, write: impl Fn() -> isobar::Result<()>) -> Checked {
+async fn update_theirs(items: &Table<Bytes>, write: impl Fn() -> isobar::Result<()>) -> TrialResult {
     let stored = items.get_entry(("theirs", "b")).await?.expect("it is there");
     let mode = PutMode::Update(stored.version.clone());
     let written = items.put_with(("theirs", "b"), &Bytes::from_static(b"new"), mode).await?;
@@ -85,7 +85,7 @@ async fn update_theirs(items: &Table<Bytes>, write: impl Fn() -> isobar::Result<
 }
 
 /// By Firestore's own increment, by their transactions, and by ours, all at the same time.
-pub(super) async fn both_count(both: Arc<Both>) -> Checked {
+pub(super) async fn both_count(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("ic").await?;
     let counts = world.cloud().table::<i64>("items");
     counts.add("hits", 1).await?;

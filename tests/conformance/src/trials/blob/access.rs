@@ -7,7 +7,7 @@ use isobar::blob::{Bucket, PutMode};
 use isobar::{App, Cloud, Context, Error, ErrorKind, Result};
 
 use super::{content, in_pieces, keys_of, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-18" => a_read_only_bucket_reads_and_refuses_every_write,
@@ -51,7 +51,7 @@ fn allowed(results: &[Result<()>]) -> bool {
     results.iter().all(Result::is_ok)
 }
 
-async fn a_read_only_bucket_reads_and_refuses_every_write(world: Box<dyn World>) -> Checked {
+async fn a_read_only_bucket_reads_and_refuses_every_write(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "old").await?;
     let reader = world.cloud().bucket("files").read_only();
@@ -64,7 +64,7 @@ async fn a_read_only_bucket_reads_and_refuses_every_write(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_write_only_bucket_writes_and_refuses_every_read(world: Box<dyn World>) -> Checked {
+async fn a_write_only_bucket_writes_and_refuses_every_read(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "old").await?;
     let writer = world.cloud().bucket("files").write_only();
@@ -77,7 +77,7 @@ async fn a_write_only_bucket_writes_and_refuses_every_read(world: Box<dyn World>
     Ok(())
 }
 
-async fn a_bucket_handle_narrowed_both_ways_can_do_nothing(world: Box<dyn World>) -> Checked {
+async fn a_bucket_handle_narrowed_both_ways_can_do_nothing(world: Box<dyn World>) -> TrialResult {
     world.cloud().bucket("files").put("a", "old").await?;
     let open = || world.cloud().bucket("files");
     for nothing in [open().read_only().write_only(), open().write_only().read_only()] {
@@ -87,7 +87,7 @@ async fn a_bucket_handle_narrowed_both_ways_can_do_nothing(world: Box<dyn World>
     Ok(())
 }
 
-async fn narrowing_a_bucket_handle_leaves_the_clone_made_before(world: Box<dyn World>) -> Checked {
+async fn narrowing_a_bucket_handle_leaves_the_clone_made_before(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "old").await?;
     let (reader, writer) = (files.clone().read_only(), files.clone().write_only());
@@ -114,9 +114,9 @@ fn ends(read: &str, write: &str) -> Vec<String> {
     [vec![read.to_owned(); 6], vec![write.to_owned(); 5]].concat()
 }
 
-async fn a_bucket_that_is_first_opened_after_the_start_is_refused(world: Box<dyn World>) -> Checked {
+async fn a_bucket_that_is_first_opened_after_the_start_is_refused(world: Box<dyn World>) -> TrialResult {
     world.cloud().bucket("secrets").put("a", "old").await?;
-    let app = world.run(|cloud| {
+    let app = world.run_on_any_host(|cloud| {
         cloud.bucket("files");
         opening_late(cloud)
     });
@@ -127,9 +127,9 @@ async fn a_bucket_that_is_first_opened_after_the_start_is_refused(world: Box<dyn
     Ok(())
 }
 
-async fn a_bucket_declared_read_only_is_read_only_when_opened_again(world: Box<dyn World>) -> Checked {
+async fn a_bucket_declared_read_only_is_read_only_when_opened_again(world: Box<dyn World>) -> TrialResult {
     world.cloud().bucket("files").put("a", "old").await?;
-    let app = world.run(|cloud| {
+    let app = world.run_on_any_host(|cloud| {
         let _declared = cloud.bucket("files").read_only();
         opening_late(cloud)
     });

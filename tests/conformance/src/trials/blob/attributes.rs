@@ -7,7 +7,7 @@ use isobar::blob::{Bucket, PutMode, PutOptions};
 use isobar::driver::Limits;
 
 use super::{content, in_pieces, keys_of};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-6" => type_cache_control_and_metadata_come_back_as_they_were_given,
@@ -40,7 +40,7 @@ fn given(options: &PutOptions) -> Attributes {
     (options.content_type.clone(), options.cache_control.clone(), options.metadata.clone())
 }
 
-async fn type_cache_control_and_metadata_come_back_as_they_were_given(world: Box<dyn World>) -> Checked {
+async fn type_cache_control_and_metadata_come_back_as_they_were_given(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("all", "x", all_options()).await?;
     assert_eq!(attributes(&files, "all").await?, given(&all_options()));
@@ -54,7 +54,7 @@ async fn type_cache_control_and_metadata_come_back_as_they_were_given(world: Box
     Ok(())
 }
 
-async fn an_overwrite_replaces_type_cache_control_and_metadata(world: Box<dyn World>) -> Checked {
+async fn an_overwrite_replaces_type_cache_control_and_metadata(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("a", "x", all_options()).await?;
     let other = PutOptions::default().with_content_type("text/plain").with_metadata("other", "1");
@@ -68,7 +68,7 @@ async fn an_overwrite_replaces_type_cache_control_and_metadata(world: Box<dyn Wo
     Ok(())
 }
 
-async fn an_object_that_was_given_nothing_has_nothing(world: Box<dyn World>) -> Checked {
+async fn an_object_that_was_given_nothing_has_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     // No type is guessed, neither from the key nor from the content.
     files.put("page.html", "<!doctype html>").await?;
@@ -76,7 +76,7 @@ async fn an_object_that_was_given_nothing_has_nothing(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_streamed_object_keeps_what_it_was_given_whatever_its_size(world: Box<dyn World>) -> Checked {
+async fn a_streamed_object_keeps_what_it_was_given_whatever_its_size(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for size in [0, 10, 9 * 1024 * 1024] {
         files.put_stream("a", in_pieces(content(size), 1_000_003), all_options()).await?;
@@ -86,7 +86,7 @@ async fn a_streamed_object_keeps_what_it_was_given_whatever_its_size(world: Box<
     Ok(())
 }
 
-async fn a_ranged_read_tells_them_too(world: Box<dyn World>) -> Checked {
+async fn a_ranged_read_tells_them_too(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("a", "hello", all_options()).await?;
     let object = files.get_with("a", isobar::blob::GetOptions::default().with_range(1..3)).await?;
@@ -96,7 +96,7 @@ async fn a_ranged_read_tells_them_too(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn metadata_of_exactly_2000_bytes_is_taken_and_one_byte_more_is_too_large(world: Box<dyn World>) -> Checked {
+async fn metadata_of_exactly_2000_bytes_is_taken_and_one_byte_more_is_too_large(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let of = |size: usize| PutOptions::default().with_metadata("name", "v".repeat(size - 8)).with_metadata("n", "v00");
     files.put_with("a", "x", of(2_000)).await?;
@@ -111,7 +111,7 @@ async fn metadata_of_exactly_2000_bytes_is_taken_and_one_byte_more_is_too_large(
     Ok(())
 }
 
-async fn names_and_values_that_a_service_would_change_are_invalid_input(world: Box<dyn World>) -> Checked {
+async fn names_and_values_that_a_service_would_change_are_invalid_input(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let names = ["", "Upper", "a-b", "1a", "_a", "a b", "ä", "a.b", "a\n", "x:y"];
     let values = ["", " a", "a ", "ä", "a\nb", "a\r\nx-evil: 1", "a\tb", "\0", "\u{7f}", "\u{1f600}"];

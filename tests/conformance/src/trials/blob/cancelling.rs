@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt, future, stream};
 use isobar::blob::{Bucket, PutMode, PutOptions};
 
 use super::{content, in_pieces, keys_of, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-5" => an_object_put_that_is_dropped_happens_whole_or_not_at_all,
@@ -30,7 +30,7 @@ fn named(byte: u8) -> PutOptions {
 /// The object must be one that was written, whole, with the metadata that belongs to it.
 ///
 /// Each round has a key of its own: what was dropped may still be on its way when the next begins.
-async fn whole(files: &Bucket, key: &str, allowed: &[u8]) -> Checked {
+async fn whole(files: &Bucket, key: &str, allowed: &[u8]) -> TrialResult {
     let object = files.get(key).await?;
     let byte: u8 = object.metadata["byte"].parse()?;
     assert!(object.bytes().await? == filled(byte), "a torn object");
@@ -38,7 +38,7 @@ async fn whole(files: &Bucket, key: &str, allowed: &[u8]) -> Checked {
     Ok(())
 }
 
-async fn an_object_put_that_is_dropped_happens_whole_or_not_at_all(world: Box<dyn World>) -> Checked {
+async fn an_object_put_that_is_dropped_happens_whole_or_not_at_all(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for round in 1..=ROUNDS {
         let key = format!("round {round}");
@@ -53,7 +53,7 @@ async fn an_object_put_that_is_dropped_happens_whole_or_not_at_all(world: Box<dy
     Ok(())
 }
 
-async fn an_object_put_that_is_aborted_happens_whole_or_not_at_all(world: Box<dyn World>) -> Checked {
+async fn an_object_put_that_is_aborted_happens_whole_or_not_at_all(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for round in 1..=ROUNDS {
         let key = format!("round {round}");
@@ -71,7 +71,7 @@ async fn an_object_put_that_is_aborted_happens_whole_or_not_at_all(world: Box<dy
     Ok(())
 }
 
-async fn a_stream_that_is_dropped_on_its_way_leaves_what_was_there(world: Box<dyn World>) -> Checked {
+async fn a_stream_that_is_dropped_on_its_way_leaves_what_was_there(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("old", "old").await?;
     for size in [1 << 20, 8 << 20, 17 << 20] {
@@ -95,7 +95,7 @@ async fn a_stream_that_is_dropped_on_its_way_leaves_what_was_there(world: Box<dy
     Ok(())
 }
 
-async fn a_copy_or_delete_that_is_dropped_leaves_all_or_nothing(world: Box<dyn World>) -> Checked {
+async fn a_copy_or_delete_that_is_dropped_leaves_all_or_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for round in 1..=ROUNDS {
         let (from, to) = (format!("from {round}"), format!("to {round}"));
@@ -114,7 +114,7 @@ async fn a_copy_or_delete_that_is_dropped_leaves_all_or_nothing(world: Box<dyn W
     Ok(())
 }
 
-async fn a_bucket_works_on_after_any_number_of_dropped_calls(world: Box<dyn World>) -> Checked {
+async fn a_bucket_works_on_after_any_number_of_dropped_calls(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "1").await?;
     for _ in 0..100 {

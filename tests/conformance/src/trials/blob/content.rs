@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use isobar::ErrorKind;
 
 use super::{content, keys_of, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-1" => every_byte_of_an_object_comes_back,
@@ -20,7 +20,7 @@ crate::trials![
     "BL-11" => a_deleted_object_is_gone_from_every_read,
 ];
 
-async fn every_byte_of_an_object_comes_back(world: Box<dyn World>) -> Checked {
+async fn every_byte_of_an_object_comes_back(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let all: Bytes = (0..=255).chain((0..=255).rev()).collect();
     for bytes in [all, Bytes::from_static(b"\r\n\n\r"), Bytes::from_static(&[0xef, 0xbb, 0xbf]), content(70_001)] {
@@ -30,7 +30,7 @@ async fn every_byte_of_an_object_comes_back(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn an_object_of_zero_bytes_is_an_object(world: Box<dyn World>) -> Checked {
+async fn an_object_of_zero_bytes_is_an_object(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("empty", Bytes::new()).await?;
     let object = files.get("empty").await?;
@@ -44,7 +44,7 @@ async fn an_object_of_zero_bytes_is_an_object(world: Box<dyn World>) -> Checked 
     Ok(())
 }
 
-async fn an_object_of_many_megabytes_comes_back(world: Box<dyn World>) -> Checked {
+async fn an_object_of_many_megabytes_comes_back(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let large = content(9 * 1024 * 1024 + 1);
     files.put("large", large.clone()).await?;
@@ -53,7 +53,7 @@ async fn an_object_of_many_megabytes_comes_back(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn an_object_is_read_as_bytes_as_a_stream_or_as_a_body(world: Box<dyn World>) -> Checked {
+async fn an_object_is_read_as_bytes_as_a_stream_or_as_a_body(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let bytes = content(300_000);
     files.put("a", bytes.clone()).await?;
@@ -64,7 +64,7 @@ async fn an_object_is_read_as_bytes_as_a_stream_or_as_a_body(world: Box<dyn Worl
     Ok(())
 }
 
-async fn an_overwrite_replaces_the_content_whole(world: Box<dyn World>) -> Checked {
+async fn an_overwrite_replaces_the_content_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for written in ["a long text that stands first", "short", "", "another long text"] {
         files.put("a", written).await?;
@@ -74,7 +74,7 @@ async fn an_overwrite_replaces_the_content_whole(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn head_get_and_list_tell_the_same_of_an_object(world: Box<dyn World>) -> Checked {
+async fn head_get_and_list_tell_the_same_of_an_object(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let version = files.put("dir/a", "hello").await?;
     let head = files.head("dir/a").await?;
@@ -84,7 +84,7 @@ async fn head_get_and_list_tell_the_same_of_an_object(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_read_of_an_absent_object_is_not_found(world: Box<dyn World>) -> Checked {
+async fn a_read_of_an_absent_object_is_not_found(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a/b", "x").await?;
     // What only begins or continues another key is no object, as it would be a folder in a file system.
@@ -98,7 +98,7 @@ async fn a_read_of_an_absent_object_is_not_found(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_delete_of_an_absent_object_is_ok_however_often(world: Box<dyn World>) -> Checked {
+async fn a_delete_of_an_absent_object_is_ok_however_often(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.delete("never").await?;
     files.put("a/b", "x").await?;
@@ -111,7 +111,7 @@ async fn a_delete_of_an_absent_object_is_ok_however_often(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_deleted_object_is_gone_from_every_read(world: Box<dyn World>) -> Checked {
+async fn a_deleted_object_is_gone_from_every_read(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for round in 0..5 {
         files.put("a", format!("round {round}")).await?;

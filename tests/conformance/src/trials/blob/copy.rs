@@ -4,7 +4,7 @@ use isobar::ErrorKind;
 use isobar::blob::{PutMode, PutOptions};
 
 use super::{STRANGE_KEYS, content, in_pieces, keys_of, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-12" => a_copy_keeps_content_type_cache_control_and_metadata,
@@ -24,7 +24,7 @@ fn described() -> PutOptions {
     options.with_metadata("author", "ada").with_metadata("n", "1")
 }
 
-async fn a_copy_keeps_content_type_cache_control_and_metadata(world: Box<dyn World>) -> Checked {
+async fn a_copy_keeps_content_type_cache_control_and_metadata(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("a", "hello", described()).await?;
     for mode in [PutMode::Overwrite, PutMode::Create] {
@@ -40,7 +40,7 @@ async fn a_copy_keeps_content_type_cache_control_and_metadata(world: Box<dyn Wor
     Ok(())
 }
 
-async fn a_copy_replaces_all_of_what_it_overwrites(world: Box<dyn World>) -> Checked {
+async fn a_copy_replaces_all_of_what_it_overwrites(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("a", "new", PutOptions::default().with_metadata("of", "a")).await?;
     let old = files.put_with("b", "something longer", described()).await?;
@@ -54,7 +54,7 @@ async fn a_copy_replaces_all_of_what_it_overwrites(world: Box<dyn World>) -> Che
     Ok(())
 }
 
-async fn a_copy_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> Checked {
+async fn a_copy_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "new").await?;
     let version = files.put_with("b", "old", described()).await?;
@@ -66,7 +66,7 @@ async fn a_copy_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_copy_of_an_absent_object_is_not_found_and_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn a_copy_of_an_absent_object_is_not_found_and_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("b", "old").await?;
     for to in ["b", "c"] {
@@ -79,7 +79,7 @@ async fn a_copy_of_an_absent_object_is_not_found_and_changes_nothing(world: Box<
     Ok(())
 }
 
-async fn a_copy_lives_on_without_its_original(world: Box<dyn World>) -> Checked {
+async fn a_copy_lives_on_without_its_original(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "one").await?;
     files.copy("a", "b", PutMode::Overwrite).await?;
@@ -91,7 +91,7 @@ async fn a_copy_lives_on_without_its_original(world: Box<dyn World>) -> Checked 
     Ok(())
 }
 
-async fn a_copy_onto_itself_loses_nothing(world: Box<dyn World>) -> Checked {
+async fn a_copy_onto_itself_loses_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("a", "hello", described()).await?;
     // Some services refuse it; none may lose the object.
@@ -102,7 +102,7 @@ async fn a_copy_onto_itself_loses_nothing(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_copy_takes_strange_keys(world: Box<dyn World>) -> Checked {
+async fn a_copy_takes_strange_keys(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for keys in STRANGE_KEYS.windows(2).step_by(3) {
         files.put(keys[0], keys[0]).await?;
@@ -113,7 +113,7 @@ async fn a_copy_takes_strange_keys(world: Box<dyn World>) -> Checked {
 }
 
 /// A provider of S3 copies it in parts, as it does each object of 512 MiB and more.
-async fn a_copy_of_many_megabytes_keeps_all(world: Box<dyn World>) -> Checked {
+async fn a_copy_of_many_megabytes_keeps_all(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let large = content(12_000_000);
     files.put_stream("large", in_pieces(large.clone(), 1 << 20), described()).await?;
@@ -128,7 +128,7 @@ async fn a_copy_of_many_megabytes_keeps_all(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_copy_of_many_megabytes_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> Checked {
+async fn a_copy_of_many_megabytes_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_stream("large", in_pieces(content(12_000_000), 1 << 20), PutMode::Overwrite).await?;
     files.put("copy", "old").await?;
@@ -137,7 +137,7 @@ async fn a_copy_of_many_megabytes_that_must_create_refuses_to_overwrite(world: B
     Ok(())
 }
 
-async fn a_copy_over_a_version_is_unsupported_and_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn a_copy_over_a_version_is_unsupported_and_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "new").await?;
     let version = files.put("b", "old").await?;

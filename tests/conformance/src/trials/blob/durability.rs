@@ -10,7 +10,7 @@ use object_store::ObjectStoreExt;
 use parking_lot::Mutex;
 
 use super::{STRANGE_KEYS, content, fill, in_pieces, keys_of, text};
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, RunningApp, TrialResult, World};
 
 crate::trials![
     "BL-20" => objects_outlive_the_process,
@@ -21,12 +21,7 @@ crate::trials![
     "BL-20" => list_cursors_are_good_after_the_process,
 ];
 
-/// The same data in a new process.
-async fn reopened(world: Box<dyn World>) -> Result<Box<dyn World>, Box<dyn std::error::Error + Send + Sync>> {
-    world.reopen().await?.ok_or_else(|| "the data is gone with the process, and no gap says so".into())
-}
-
-async fn objects_outlive_the_process(world: Box<dyn World>) -> Checked {
+async fn objects_outlive_the_process(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
     let options = PutOptions::default().with_content_type("image/png").with_cache_control("no-cache");
@@ -35,7 +30,7 @@ async fn objects_outlive_the_process(world: Box<dyn World>) -> Checked {
     files.put("empty", "").await?;
     drop(files);
 
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let files = world.cloud().bucket("files");
     let mut expected: BTreeSet<_> = STRANGE_KEYS.iter().map(|key| (*key).to_owned()).collect();
     for key in &expected {
@@ -50,21 +45,21 @@ async fn objects_outlive_the_process(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn deletes_and_overwrites_outlive_the_process(world: Box<dyn World>) -> Checked {
+async fn deletes_and_overwrites_outlive_the_process(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a", "b", "c"]).await?;
     files.delete("a").await?;
     files.put("b", "new").await?;
     files.copy("c", "d", PutMode::Create).await?;
     drop(files);
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let files = world.cloud().bucket("files");
     assert_eq!(keys_of(&files, "").await?, ["b", "c", "d"]);
     assert_eq!((text(&files, "b").await?, text(&files, "d").await?), ("new".to_owned(), "c".to_owned()));
     Ok(())
 }
 
-async fn versions_of_objects_are_good_and_never_repeated_after_the_process(world: Box<dyn World>) -> Checked {
+async fn versions_of_objects_are_good_and_never_repeated_after_the_process(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let mut seen = HashSet::new();
     for _ in 0..5 {
@@ -74,7 +69,7 @@ async fn versions_of_objects_are_good_and_never_repeated_after_the_process(world
     let stale = files.put("b", "same").await?;
     let current = files.put("b", "same").await?;
     drop(files);
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let files = world.cloud().bucket("files");
     for _ in 0..5 {
         assert!(seen.insert(files.put("a", "same").await?), "a version came again after the process");
@@ -84,7 +79,7 @@ async fn versions_of_objects_are_good_and_never_repeated_after_the_process(world
     Ok(())
 }
 
-async fn an_upload_that_was_not_completed_is_not_seen_after_the_process(world: Box<dyn World>) -> Checked {
+async fn an_upload_that_was_not_completed_is_not_seen_after_the_process(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("old", "old").await?;
     for name in ["old", "new"] {
@@ -94,7 +89,7 @@ async fn an_upload_that_was_not_completed_is_not_seen_after_the_process(world: B
         drop(upload);
     }
     drop(files);
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let files = world.cloud().bucket("files");
     assert_eq!(keys_of(&files, "").await?, ["old"]);
     assert_eq!(text(&files, "old").await?, "old");
@@ -102,7 +97,7 @@ async fn an_upload_that_was_not_completed_is_not_seen_after_the_process(world: B
 }
 
 /// Runs an app that keeps the keys of the events of bucket `files`.
-async fn watching(world: &dyn World, seen: Arc<Mutex<Vec<String>>>) -> isobar::Result<Box<dyn RunningApp>> {
+async fn watching(world: &dyn World, seen: Arc<Mutex<Vec<String>>>) -> HarnessResult<Box<dyn RunningApp>> {
     let app = world.run(move |cloud| {
         App::new("watcher").on_object(&cloud.bucket("files"), move |event: ObjectEvent, _cx: Context| {
             seen.lock().push(event.key);
@@ -112,24 +107,24 @@ async fn watching(world: &dyn World, seen: Arc<Mutex<Vec<String>>>) -> isobar::R
     app.await
 }
 
-async fn object_events_that_were_not_delivered_outlive_the_process(world: Box<dyn World>) -> Checked {
+async fn object_events_that_were_not_delivered_outlive_the_process(world: Box<dyn World>) -> TrialResult {
     let seen = Arc::default();
     let app = watching(&*world, Arc::clone(&seen)).await?;
     world.cloud().bucket("files").put("a//b", Bytes::from_static(b"x")).await?;
     drop(app);
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let app = watching(&*world, Arc::clone(&seen)).await?;
     app.deliver().await?;
     assert!(seen.lock().iter().any(|key| key == "a//b"), "the event is lost with the process");
     Ok(())
 }
 
-async fn list_cursors_are_good_after_the_process(world: Box<dyn World>) -> Checked {
+async fn list_cursors_are_good_after_the_process(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a", "b", "c"]).await?;
     let cursor = files.list("").limit(2).page().await?.next.unwrap().to_string();
     drop(files);
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let rest = world.cloud().bucket("files").list("").after(cursor.parse::<ListCursor>()?).all().await?;
     assert_eq!(rest.into_iter().map(|object| object.key).collect::<Vec<_>>(), ["c"]);
     Ok(())

@@ -11,7 +11,7 @@ use isobar::{App, Context, Error, ErrorKind, ObjectChange, ObjectEvent, Result};
 use parking_lot::Mutex;
 
 use super::{STRANGE_KEYS, content, fill, in_pieces};
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, RunningApp, TrialResult, World};
 
 crate::trials![
     "BL-14" => a_write_an_overwrite_and_a_delete_are_told,
@@ -29,7 +29,7 @@ crate::trials![
 type Seen = Arc<Mutex<Vec<ObjectEvent>>>;
 
 /// Runs an app that keeps the events of bucket `files`.
-async fn watching(world: &dyn World) -> Result<(Box<dyn RunningApp>, Seen)> {
+async fn watching(world: &dyn World) -> HarnessResult<(Box<dyn RunningApp>, Seen)> {
     let seen = Seen::default();
     let kept = Arc::clone(&seen);
     let app = world.run(move |cloud| {
@@ -63,7 +63,7 @@ fn assert_told(seen: &Seen, expected: &[(String, ObjectChange)]) {
     assert!(seen.iter().all(|event| event.bucket == "files"));
 }
 
-async fn a_write_an_overwrite_and_a_delete_are_told(world: Box<dyn World>) -> Checked {
+async fn a_write_an_overwrite_and_a_delete_are_told(world: Box<dyn World>) -> TrialResult {
     let (app, seen) = watching(&*world).await?;
     let files = world.cloud().bucket("files");
     files.put("a", "one").await?;
@@ -78,7 +78,7 @@ async fn a_write_an_overwrite_and_a_delete_are_told(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn every_way_to_write_is_told(world: Box<dyn World>) -> Checked {
+async fn every_way_to_write_is_told(world: Box<dyn World>) -> TrialResult {
     let (app, seen) = watching(&*world).await?;
     let files = world.cloud().bucket("files");
     let version = files.put_with("created", "1", PutMode::Create).await?;
@@ -109,7 +109,7 @@ async fn every_way_to_write_is_told(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn events_tell_strange_keys_as_they_were_written(world: Box<dyn World>) -> Checked {
+async fn events_tell_strange_keys_as_they_were_written(world: Box<dyn World>) -> TrialResult {
     let (app, seen) = watching(&*world).await?;
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
@@ -123,7 +123,7 @@ async fn events_tell_strange_keys_as_they_were_written(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn writes_that_failed_and_deletes_of_nothing_are_not_told(world: Box<dyn World>) -> Checked {
+async fn writes_that_failed_and_deletes_of_nothing_are_not_told(world: Box<dyn World>) -> TrialResult {
     let (app, seen) = watching(&*world).await?;
     let files = world.cloud().bucket("files");
     let stale = files.put("a", "1").await?;
@@ -146,7 +146,7 @@ async fn writes_that_failed_and_deletes_of_nothing_are_not_told(world: Box<dyn W
     Ok(())
 }
 
-async fn events_go_to_the_handler_of_their_own_bucket(world: Box<dyn World>) -> Checked {
+async fn events_go_to_the_handler_of_their_own_bucket(world: Box<dyn World>) -> TrialResult {
     let seen: [Seen; 2] = Default::default();
     let kept = seen.clone();
     let app = world.run(move |cloud| {
@@ -173,7 +173,7 @@ async fn events_go_to_the_handler_of_their_own_bucket(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_handler_reads_the_object_that_its_event_tells_of(world: Box<dyn World>) -> Checked {
+async fn a_handler_reads_the_object_that_its_event_tells_of(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|cloud| {
         let (files, sizes) = (cloud.bucket("files"), cloud.table::<String>("read"));
         let reader = files.clone().read_only();
@@ -196,7 +196,7 @@ async fn a_handler_reads_the_object_that_its_event_tells_of(world: Box<dyn World
     Ok(())
 }
 
-async fn an_event_whose_handler_fails_or_panics_comes_again(world: Box<dyn World>) -> Checked {
+async fn an_event_whose_handler_fails_or_panics_comes_again(world: Box<dyn World>) -> TrialResult {
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&attempts);
     let app = world.run(move |cloud| {
@@ -213,7 +213,7 @@ async fn an_event_whose_handler_fails_or_panics_comes_again(world: Box<dyn World
     world.cloud().bucket("files").put("a", "x").await?;
     for _ in 0..4 {
         app.deliver().await?;
-        world.advance(Duration::from_secs(3600));
+        world.advance(Duration::from_secs(3600))?;
     }
     let mut attempts = attempts.lock().clone();
     attempts.dedup();
@@ -223,7 +223,11 @@ async fn an_event_whose_handler_fails_or_panics_comes_again(world: Box<dyn World
 }
 
 /// Runs an app whose handler of bucket `files` fails while `healthy` is false.
-async fn sometimes_failing(world: &dyn World, healthy: Arc<Mutex<bool>>, seen: Seen) -> Result<Box<dyn RunningApp>> {
+async fn sometimes_failing(
+    world: &dyn World,
+    healthy: Arc<Mutex<bool>>,
+    seen: Seen,
+) -> HarnessResult<Box<dyn RunningApp>> {
     let app = world.run(move |cloud| {
         App::new("sometimes").on_object(&cloud.bucket("files"), move |event: ObjectEvent, _cx: Context| {
             let result = if *healthy.lock() { Ok(()) } else { Err(Error::internal("the index is down")) };
@@ -234,13 +238,15 @@ async fn sometimes_failing(world: &dyn World, healthy: Arc<Mutex<bool>>, seen: S
     app.await
 }
 
-async fn an_event_that_is_never_handled_becomes_a_dead_letter_that_can_be_put_back(world: Box<dyn World>) -> Checked {
+async fn an_event_that_is_never_handled_becomes_a_dead_letter_that_can_be_put_back(
+    world: Box<dyn World>,
+) -> TrialResult {
     let (healthy, seen) = (Arc::new(Mutex::new(false)), Seen::default());
     let app = sometimes_failing(&*world, Arc::clone(&healthy), Arc::clone(&seen)).await?;
     world.cloud().bucket("files").put("a//b", "x").await?;
     for _ in 0..10 {
         app.deliver().await?;
-        world.advance(Duration::from_secs(3600));
+        world.advance(Duration::from_secs(3600))?;
     }
     let dead = app.dead_letters(ResourceKind::Bucket, "files").await?;
     assert_eq!(dead.len(), 1);
@@ -263,7 +269,7 @@ async fn shorten(files: Bucket, event: ObjectEvent) -> Result<()> {
     }
 }
 
-async fn what_a_handler_writes_is_told_too(world: Box<dyn World>) -> Checked {
+async fn what_a_handler_writes_is_told_too(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|cloud| {
         let files = cloud.bucket("files");
         let writer = files.clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use isobar::blob::{Bucket, ListPage};
 
 use super::{STRANGE_KEYS, fill, pages};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-9" => what_lies_below_the_next_slash_is_one_group,
@@ -31,7 +31,7 @@ async fn grouped(files: &Bucket, prefix: &str) -> isobar::Result<(Vec<String>, V
     Ok(joined(pages(files.list(prefix).delimited()).await?))
 }
 
-async fn what_lies_below_the_next_slash_is_one_group(world: Box<dyn World>) -> Checked {
+async fn what_lies_below_the_next_slash_is_one_group(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a", "img/1", "img/2", "img/old/1", "img/old/2", "img/z", "imgs/1", "z"]).await?;
     let (objects, groups) = grouped(&files, "").await?;
@@ -43,7 +43,7 @@ async fn what_lies_below_the_next_slash_is_one_group(world: Box<dyn World>) -> C
     Ok(())
 }
 
-async fn groups_and_objects_are_each_in_order(world: Box<dyn World>) -> Checked {
+async fn groups_and_objects_are_each_in_order(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let keys = ["b/1", "a/1", "a!", "a0", "a-/1", "\u{10000}/1", "\u{e001}/1", "\u{fffd}", "\u{1f600}", "ab/1", "a"];
     fill(&files, &keys).await?;
@@ -65,7 +65,7 @@ fn expected(prefix: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (objects, groups)
 }
 
-async fn groups_of_strange_keys_are_those_of_the_keys_as_written(world: Box<dyn World>) -> Checked {
+async fn groups_of_strange_keys_are_those_of_the_keys_as_written(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
     let prefixes =
@@ -81,7 +81,7 @@ async fn groups_of_strange_keys_are_those_of_the_keys_as_written(world: Box<dyn 
     Ok(())
 }
 
-async fn groups_below_a_prefix_that_ends_within_a_name_are_found(world: Box<dyn World>) -> Checked {
+async fn groups_below_a_prefix_that_ends_within_a_name_are_found(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["img-1/a", "img-2/a", "img-2/b/c", "img", "import/a"]).await?;
     let (objects, groups) = grouped(&files, "im").await?;
@@ -91,7 +91,7 @@ async fn groups_below_a_prefix_that_ends_within_a_name_are_found(world: Box<dyn 
     Ok(())
 }
 
-async fn pages_of_groups_return_each_group_once(world: Box<dyn World>) -> Checked {
+async fn pages_of_groups_return_each_group_once(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let keys: Vec<_> = (0..30).map(|number| format!("{}/{number}", number % 7)).collect();
     fill(&files, &keys).await?;
@@ -106,7 +106,7 @@ async fn pages_of_groups_return_each_group_once(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn a_group_goes_with_its_last_object(world: Box<dyn World>) -> Checked {
+async fn a_group_goes_with_its_last_object(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a/1", "a/2", "b/1"]).await?;
     files.delete("a/1").await?;
@@ -118,7 +118,7 @@ async fn a_group_goes_with_its_last_object(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_group_of_more_objects_than_a_page_counts_once(world: Box<dyn World>) -> Checked {
+async fn a_group_of_more_objects_than_a_page_counts_once(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let many: Vec<_> = (0..150).map(|number| format!("many/{number:03}")).collect();
     fill(&files, &many).await?;

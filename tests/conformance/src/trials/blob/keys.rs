@@ -7,7 +7,7 @@ use isobar::blob::Bucket;
 use isobar::driver::Limits;
 
 use super::{STRANGE_KEYS, fill, keys_of, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-2" => every_strange_key_is_a_key_of_its_own,
@@ -24,7 +24,7 @@ crate::trials![
 ];
 
 /// Puts all keys, then reads each of them by every way to read one.
-async fn are_different(files: &Bucket, keys: &[impl AsRef<str>]) -> Checked {
+async fn are_different(files: &Bucket, keys: &[impl AsRef<str>]) -> TrialResult {
     let all: BTreeSet<_> = keys.iter().map(|key| key.as_ref().to_owned()).collect();
     assert_eq!(all.len(), keys.len(), "the trial repeats a key");
     fill(files, keys).await?;
@@ -37,11 +37,11 @@ async fn are_different(files: &Bucket, keys: &[impl AsRef<str>]) -> Checked {
     Ok(())
 }
 
-async fn every_strange_key_is_a_key_of_its_own(world: Box<dyn World>) -> Checked {
+async fn every_strange_key_is_a_key_of_its_own(world: Box<dyn World>) -> TrialResult {
     are_different(&world.cloud().bucket("files"), STRANGE_KEYS).await
 }
 
-async fn a_delete_of_one_strange_object_leaves_the_others(world: Box<dyn World>) -> Checked {
+async fn a_delete_of_one_strange_object_leaves_the_others(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
     for key in STRANGE_KEYS.iter().step_by(2) {
@@ -54,7 +54,7 @@ async fn a_delete_of_one_strange_object_leaves_the_others(world: Box<dyn World>)
     Ok(())
 }
 
-async fn no_key_reaches_another_bucket(world: Box<dyn World>) -> Checked {
+async fn no_key_reaches_another_bucket(world: Box<dyn World>) -> TrialResult {
     let (files, others) = (world.cloud().bucket("files"), world.cloud().bucket("others"));
     let ways = ["../others/a", "/others/a", "..\\others\\a", "%2e%2e/others/a", "../../others/a", "a/../../others/a"];
     others.put("a", "untouched").await?;
@@ -70,7 +70,7 @@ async fn no_key_reaches_another_bucket(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_key_and_a_key_below_it_live_together(world: Box<dyn World>) -> Checked {
+async fn a_key_and_a_key_below_it_live_together(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     are_different(&files, &["a/b/c", "a/b", "a", "a/", "a/b/", "a/b/c/d"]).await?;
     for gone in ["a/b", "a", "a/b/c/d", "a/", "a/b/"] {
@@ -83,7 +83,7 @@ async fn a_key_and_a_key_below_it_live_together(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn keys_that_differ_in_case_or_composition_are_different(world: Box<dyn World>) -> Checked {
+async fn keys_that_differ_in_case_or_composition_are_different(world: Box<dyn World>) -> TrialResult {
     let keys = [
         "Readme.md",
         "README.MD",
@@ -99,7 +99,7 @@ async fn keys_that_differ_in_case_or_composition_are_different(world: Box<dyn Wo
     are_different(&world.cloud().bucket("files"), &keys).await
 }
 
-async fn keys_that_look_like_escapes_of_others_are_different(world: Box<dyn World>) -> Checked {
+async fn keys_that_look_like_escapes_of_others_are_different(world: Box<dyn World>) -> TrialResult {
     let keys = [
         "a//b", "a/%/b", "a/%25/b", ".", "%2E", "%2e", "%252E", "a.", "a%2E", "a\\b", "a%5Cb", "a%5cb", "\n", "%0A",
         "%0a", "%", "%25", "%2525", "a/", "a/%", "/", "%/%", "..", ".%2E", "%2E%2E",
@@ -107,7 +107,7 @@ async fn keys_that_look_like_escapes_of_others_are_different(world: Box<dyn Worl
     are_different(&world.cloud().bucket("files"), &keys).await
 }
 
-async fn keys_that_a_service_reserves_are_stored_and_listed(world: Box<dyn World>) -> Checked {
+async fn keys_that_a_service_reserves_are_stored_and_listed(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let (token, file) = (".well-known/acme-challenge/token", ".well-known/acme-challenge");
     let keys = [token, file, ".well-known/acme-challeng%65/token", ".well-known/b", "soap", "soap/a", "soa%70"];
@@ -124,7 +124,7 @@ async fn keys_that_a_service_reserves_are_stored_and_listed(world: Box<dyn World
     Ok(())
 }
 
-async fn a_key_of_exactly_1024_bytes_is_taken(world: Box<dyn World>) -> Checked {
+async fn a_key_of_exactly_1024_bytes_is_taken(world: Box<dyn World>) -> TrialResult {
     let keys =
         ["k".repeat(1_024), "\u{1f600}".repeat(256), "kkk/".repeat(253) + &"k".repeat(12), "%".repeat(341) + "k"];
     are_different(&world.cloud().bucket("files"), &keys).await
@@ -148,7 +148,7 @@ async fn service_errors(files: &Bucket, key: &str) -> Vec<ErrorKind> {
     ]
 }
 
-async fn a_key_of_one_byte_more_is_too_large_in_every_operation(world: Box<dyn World>) -> Checked {
+async fn a_key_of_one_byte_more_is_too_large_in_every_operation(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "x").await?;
     // The limit is that of the stored name, in which `%` is three bytes.
@@ -160,7 +160,7 @@ async fn a_key_of_one_byte_more_is_too_large_in_every_operation(world: Box<dyn W
     Ok(())
 }
 
-async fn a_key_of_more_than_254_segments_is_too_large_in_every_operation(world: Box<dyn World>) -> Checked {
+async fn a_key_of_more_than_254_segments_is_too_large_in_every_operation(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "x").await?;
     for key in ["k/".repeat(254), "/".repeat(254), "k/".repeat(300)] {
@@ -170,7 +170,7 @@ async fn a_key_of_more_than_254_segments_is_too_large_in_every_operation(world: 
     Ok(())
 }
 
-async fn an_empty_key_is_invalid_input_in_every_operation(world: Box<dyn World>) -> Checked {
+async fn an_empty_key_is_invalid_input_in_every_operation(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "x").await?;
     assert_eq!(service_errors(&files, "").await, vec![ErrorKind::InvalidInput; 10]);

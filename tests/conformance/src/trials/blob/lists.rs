@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use isobar::blob::{ObjectInfo, key};
 
 use super::{STRANGE_KEYS, fill, keys_of};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-8" => a_list_is_in_utf8_byte_order,
@@ -49,7 +49,7 @@ const PLAIN: &[&str] = &[
     "a\u{e001}",
 ];
 
-async fn a_list_is_in_utf8_byte_order(world: Box<dyn World>) -> Checked {
+async fn a_list_is_in_utf8_byte_order(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, PLAIN).await?;
     let mut expected = PLAIN.to_vec();
@@ -60,7 +60,7 @@ async fn a_list_is_in_utf8_byte_order(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_list_of_strange_keys_is_in_the_order_of_their_stored_names(world: Box<dyn World>) -> Checked {
+async fn a_list_of_strange_keys_is_in_the_order_of_their_stored_names(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
     let mut expected = STRANGE_KEYS.to_vec();
@@ -69,7 +69,7 @@ async fn a_list_of_strange_keys_is_in_the_order_of_their_stored_names(world: Box
     Ok(())
 }
 
-async fn a_prefix_need_not_end_at_a_slash(world: Box<dyn World>) -> Checked {
+async fn a_prefix_need_not_end_at_a_slash(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["logs/2025-12", "logs/2026-01", "logs/2026-02", "logs2/2026", "log", "other"]).await?;
     assert_eq!(keys_of(&files, "logs/2026").await?, ["logs/2026-01", "logs/2026-02"]);
@@ -82,7 +82,7 @@ async fn a_prefix_need_not_end_at_a_slash(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn every_prefix_of_strange_keys_selects_exactly_what_begins_with_it(world: Box<dyn World>) -> Checked {
+async fn every_prefix_of_strange_keys_selects_exactly_what_begins_with_it(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
     let ends = |key: &'static str| (1..=key.len()).filter(|end| key.is_char_boundary(*end)).map(|end| &key[..end]);
@@ -97,7 +97,7 @@ async fn every_prefix_of_strange_keys_selects_exactly_what_begins_with_it(world:
     Ok(())
 }
 
-async fn a_list_of_nothing_is_empty(world: Box<dyn World>) -> Checked {
+async fn a_list_of_nothing_is_empty(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for list in [files.list(""), files.list("a"), files.list("").delimited(), files.list("a/").delimited()] {
         let page = list.page().await?;
@@ -108,7 +108,7 @@ async fn a_list_of_nothing_is_empty(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_list_tells_size_version_and_key(world: Box<dyn World>) -> Checked {
+async fn a_list_tells_size_version_and_key(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let mut expected: Vec<ObjectInfo> = Vec::new();
     for (key, content) in [("a", ""), ("a//../b", "hello"), ("b", "x")] {
@@ -121,7 +121,7 @@ async fn a_list_tells_size_version_and_key(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_list_sees_writes_and_deletes_at_once(world: Box<dyn World>) -> Checked {
+async fn a_list_sees_writes_and_deletes_at_once(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for round in 0..5 {
         let key = format!("key {round}");

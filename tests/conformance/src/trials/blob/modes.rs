@@ -5,7 +5,7 @@ use isobar::blob::{GetOptions, PutMode, PutOptions, Version};
 
 use super::{content, in_pieces, keys_of, text};
 use crate::trials::hostile_versions;
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-3" => create_takes_a_free_object_key_and_one_that_was_deleted,
@@ -19,7 +19,7 @@ crate::trials![
     "BL-4" => a_read_of_a_version_that_is_gone_is_conflict,
 ];
 
-async fn create_takes_a_free_object_key_and_one_that_was_deleted(world: Box<dyn World>) -> Checked {
+async fn create_takes_a_free_object_key_and_one_that_was_deleted(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("a", "1", PutMode::Create).await?;
     files.delete("a").await?;
@@ -30,7 +30,7 @@ async fn create_takes_a_free_object_key_and_one_that_was_deleted(world: Box<dyn 
     Ok(())
 }
 
-async fn create_on_a_taken_object_key_is_already_exists_and_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn create_on_a_taken_object_key_is_already_exists_and_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let version = files.put_with("a", "old", PutOptions::default().with_metadata("is", "old")).await?;
     for content in ["new", "", "old"] {
@@ -44,7 +44,7 @@ async fn create_on_a_taken_object_key_is_already_exists_and_changes_nothing(worl
     Ok(())
 }
 
-async fn update_of_an_object_succeeds_on_the_version_that_a_write_or_a_read_gave(world: Box<dyn World>) -> Checked {
+async fn update_of_an_object_succeeds_on_the_version_that_a_write_or_a_read_gave(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let written = files.put_with("a", "1", PutMode::Create).await?;
     let updated = files.put_with("a", "2", PutMode::Update(written)).await?;
@@ -59,7 +59,7 @@ async fn update_of_an_object_succeeds_on_the_version_that_a_write_or_a_read_gave
     Ok(())
 }
 
-async fn update_on_a_stale_object_version_is_conflict_and_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn update_on_a_stale_object_version_is_conflict_and_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let first = files.put("a", "1").await?;
     let second = files.put("a", "2").await?;
@@ -73,7 +73,7 @@ async fn update_on_a_stale_object_version_is_conflict_and_changes_nothing(world:
     Ok(())
 }
 
-async fn update_of_an_absent_object_is_conflict_and_creates_nothing(world: Box<dyn World>) -> Checked {
+async fn update_of_an_absent_object_is_conflict_and_creates_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let version = files.put("a", "1").await?;
     files.delete("a").await?;
@@ -85,7 +85,7 @@ async fn update_of_an_absent_object_is_conflict_and_creates_nothing(world: Box<d
     Ok(())
 }
 
-async fn the_version_of_another_object_is_conflict(world: Box<dyn World>) -> Checked {
+async fn the_version_of_another_object_is_conflict(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "a").await?;
     let other = files.put("b", "b").await?;
@@ -95,7 +95,7 @@ async fn the_version_of_another_object_is_conflict(world: Box<dyn World>) -> Che
     Ok(())
 }
 
-async fn a_version_that_never_was_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn a_version_that_never_was_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let current = files.put("a", "old").await?;
     let item = world.cloud().table::<u32>("items").put("a", &1).await?;
@@ -117,7 +117,7 @@ async fn a_version_that_never_was_changes_nothing(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn a_version_that_never_was_reads_nothing(world: Box<dyn World>) -> Checked {
+async fn a_version_that_never_was_reads_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let current = files.put("a", "old").await?;
     for version in hostile_versions(&current) {
@@ -130,7 +130,7 @@ async fn a_version_that_never_was_reads_nothing(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn a_read_of_a_version_that_is_gone_is_conflict(world: Box<dyn World>) -> Checked {
+async fn a_read_of_a_version_that_is_gone_is_conflict(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let stale = files.put("a", "1").await?;
     let of = |version: &Version| GetOptions::default().with_version(version.clone());

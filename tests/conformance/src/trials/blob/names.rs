@@ -7,7 +7,7 @@ use isobar::blob::PutMode;
 use isobar::{Error, ErrorKind};
 
 use super::{keys_of, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-21" => buckets_whose_names_look_alike_are_different_buckets,
@@ -17,7 +17,7 @@ crate::trials![
     "BL-22" => an_error_never_shows_content_and_debug_never_a_signature,
 ];
 
-async fn buckets_whose_names_look_alike_are_different_buckets(world: Box<dyn World>) -> Checked {
+async fn buckets_whose_names_look_alike_are_different_buckets(world: Box<dyn World>) -> TrialResult {
     let longest = "b".repeat(40);
     let names = ["my-own-bucket", "my-ownbucket", "myownbucket", "my-own-bucket-2", "my-own", "abc", longest.as_str()];
     for name in names {
@@ -30,7 +30,7 @@ async fn buckets_whose_names_look_alike_are_different_buckets(world: Box<dyn Wor
     Ok(())
 }
 
-async fn a_bucket_and_a_table_of_one_name_are_different(world: Box<dyn World>) -> Checked {
+async fn a_bucket_and_a_table_of_one_name_are_different(world: Box<dyn World>) -> TrialResult {
     let (files, items) = (world.cloud().bucket("things"), world.cloud().table::<u32>("things"));
     files.put("a", "file").await?;
     assert_eq!(items.scan().all().await?, []);
@@ -39,7 +39,7 @@ async fn a_bucket_and_a_table_of_one_name_are_different(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn a_wrong_name_of_a_bucket_is_a_config_error_at_first_use(world: Box<dyn World>) -> Checked {
+async fn a_wrong_name_of_a_bucket_is_a_config_error_at_first_use(world: Box<dyn World>) -> TrialResult {
     let too_long = "a".repeat(41);
     for name in ["", "ab", "Pages", "1pages", "a_b", "a.b", "../etc", "a/b", "käse", too_long.as_str()] {
         let files = world.cloud().bucket(name);
@@ -57,7 +57,7 @@ fn tells(error: &Error, operation: &str) {
     assert!(shown.contains(operation) && shown.contains("pages") && shown.contains(error.kind().name()), "{shown}");
 }
 
-async fn an_error_names_its_operation_and_its_bucket(world: Box<dyn World>) -> Checked {
+async fn an_error_names_its_operation_and_its_bucket(world: Box<dyn World>) -> TrialResult {
     let pages = world.cloud().bucket("pages");
     pages.put("a", "x").await?;
     tells(&pages.put_with("a", "y", PutMode::Create).await.unwrap_err(), "put");
@@ -83,7 +83,7 @@ fn shown(error: &Error) -> String {
     text
 }
 
-async fn an_error_never_shows_content_and_debug_never_a_signature(world: Box<dyn World>) -> Checked {
+async fn an_error_never_shows_content_and_debug_never_a_signature(world: Box<dyn World>) -> TrialResult {
     const SECRET: &str = "hunter2-correct-horse";
     let pages = world.cloud().bucket("pages");
     let stale = pages.put("a", SECRET).await?;

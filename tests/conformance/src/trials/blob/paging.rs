@@ -5,7 +5,7 @@ use isobar::ErrorKind;
 use isobar::blob::{Bucket, ListCursor};
 
 use super::{STRANGE_KEYS, fill, keys_of, pages};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-10" => pages_of_any_size_are_together_the_whole,
@@ -31,7 +31,7 @@ async fn paged(files: &Bucket, prefix: &str, limit: usize) -> isobar::Result<Vec
     Ok(pages.into_iter().flat_map(|page| page.objects).map(|object| object.key).collect())
 }
 
-async fn pages_of_any_size_are_together_the_whole(world: Box<dyn World>) -> Checked {
+async fn pages_of_any_size_are_together_the_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let keys = numbered(20);
     fill(&files, &keys).await?;
@@ -41,7 +41,7 @@ async fn pages_of_any_size_are_together_the_whole(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn pages_of_strange_object_keys_go_on_from_printed_cursors(world: Box<dyn World>) -> Checked {
+async fn pages_of_strange_object_keys_go_on_from_printed_cursors(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
     let whole = keys_of(&files, "").await?;
@@ -55,7 +55,7 @@ async fn pages_of_strange_object_keys_go_on_from_printed_cursors(world: Box<dyn 
     Ok(())
 }
 
-async fn pages_hold_to_their_prefix(world: Box<dyn World>) -> Checked {
+async fn pages_hold_to_their_prefix(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a", "b1", "b2", "b3", "b4", "c"]).await?;
     for limit in [1, 2, 3, 4] {
@@ -64,7 +64,7 @@ async fn pages_hold_to_their_prefix(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn list_pages_return_once_what_was_there_all_the_time(world: Box<dyn World>) -> Checked {
+async fn list_pages_return_once_what_was_there_all_the_time(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &numbered(40)).await?;
     let (mut found, mut list) = (Vec::new(), files.list("dir/").limit(3));
@@ -85,7 +85,7 @@ async fn list_pages_return_once_what_was_there_all_the_time(world: Box<dyn World
     Ok(())
 }
 
-async fn pages_of_groups_are_steady_while_others_write(world: Box<dyn World>) -> Checked {
+async fn pages_of_groups_are_steady_while_others_write(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let keys: Vec<_> = (0..20).map(|number| format!("g{number:02}/x")).collect();
     fill(&files, &keys).await?;
@@ -106,7 +106,7 @@ async fn pages_of_groups_are_steady_while_others_write(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn a_cursor_is_good_when_the_object_at_it_is_gone(world: Box<dyn World>) -> Checked {
+async fn a_cursor_is_good_when_the_object_at_it_is_gone(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a", "b", "c", "d"]).await?;
     let page = files.list("").limit(2).page().await?;
@@ -118,7 +118,7 @@ async fn a_cursor_is_good_when_the_object_at_it_is_gone(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn a_list_limit_of_zero_counts_as_one_and_the_largest_takes_all(world: Box<dyn World>) -> Checked {
+async fn a_list_limit_of_zero_counts_as_one_and_the_largest_takes_all(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a", "b", "c/d"]).await?;
     assert_eq!(paged(&files, "", usize::MAX).await?, ["a", "b", "c/d"]);
@@ -130,7 +130,7 @@ async fn a_list_limit_of_zero_counts_as_one_and_the_largest_takes_all(world: Box
     Ok(())
 }
 
-async fn all_returns_more_objects_than_a_page_of_the_default_size(world: Box<dyn World>) -> Checked {
+async fn all_returns_more_objects_than_a_page_of_the_default_size(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let keys = numbered(1_005);
     for keys in keys.chunks(16) {
@@ -141,7 +141,7 @@ async fn all_returns_more_objects_than_a_page_of_the_default_size(world: Box<dyn
     Ok(())
 }
 
-async fn a_list_cursor_is_text_that_a_url_can_carry(world: Box<dyn World>) -> Checked {
+async fn a_list_cursor_is_text_that_a_url_can_carry(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
     let plain = pages(files.list("").limit(1)).await?;
@@ -156,7 +156,7 @@ async fn a_list_cursor_is_text_that_a_url_can_carry(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn text_that_is_no_list_cursor_is_invalid_input(_: Box<dyn World>) -> Checked {
+async fn text_that_is_no_list_cursor_is_invalid_input(_: Box<dyn World>) -> TrialResult {
     for text in ["", "x", "L", "c", "l~", "l~z", "l~zz", "l~ff", "l a", "la/b", "lä", "l~2f", "l%2F", "null", "0", "\0"]
     {
         let error = text.parse::<ListCursor>().unwrap_err();
@@ -165,7 +165,7 @@ async fn text_that_is_no_list_cursor_is_invalid_input(_: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn a_list_cursor_never_leads_out_of_its_prefix(world: Box<dyn World>) -> Checked {
+async fn a_list_cursor_never_leads_out_of_its_prefix(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a1", "b1", "b2/c", "c1"]).await?;
     let foreign = files.list("").limit(1).page().await?.next.unwrap();

@@ -5,7 +5,7 @@ use isobar::{ErrorKind, Result};
 
 use super::{content, in_pieces, keys_of, text};
 use crate::trials::key_value::at_once;
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-3" => one_of_many_racing_object_creates_wins,
@@ -31,7 +31,7 @@ fn winner<T>(results: &[Result<T>], kind: ErrorKind) -> usize {
     winners.remove(0)
 }
 
-async fn one_of_many_racing_object_creates_wins(world: Box<dyn World>) -> Checked {
+async fn one_of_many_racing_object_creates_wins(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for round in 0..4 {
         let key = format!("dir/{round}");
@@ -47,7 +47,7 @@ async fn one_of_many_racing_object_creates_wins(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn one_of_many_racing_streamed_creates_wins(world: Box<dyn World>) -> Checked {
+async fn one_of_many_racing_streamed_creates_wins(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let files = cloud.bucket("files");
     let whole = content(8 << 20);
@@ -69,7 +69,7 @@ async fn one_of_many_racing_streamed_creates_wins(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn one_of_many_racing_updates_of_an_object_version_wins(world: Box<dyn World>) -> Checked {
+async fn one_of_many_racing_updates_of_an_object_version_wins(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let mut version = files.put("a", "first").await?;
     for round in 0..4 {
@@ -87,7 +87,7 @@ async fn one_of_many_racing_updates_of_an_object_version_wins(world: Box<dyn Wor
     Ok(())
 }
 
-async fn many_writers_that_try_again_all_count(world: Box<dyn World>) -> Checked {
+async fn many_writers_that_try_again_all_count(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("count", "0").await?;
     let counted = at_once(16, |_| {
@@ -110,7 +110,7 @@ async fn many_writers_that_try_again_all_count(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn racing_overwrites_of_an_object_leave_one_of_them_whole(world: Box<dyn World>) -> Checked {
+async fn racing_overwrites_of_an_object_leave_one_of_them_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let versions = at_once(WRITERS, |number| {
         let options = PutOptions::default().with_metadata("writer", number.to_string());
@@ -125,7 +125,7 @@ async fn racing_overwrites_of_an_object_leave_one_of_them_whole(world: Box<dyn W
     Ok(())
 }
 
-async fn racing_streams_leave_one_of_them_whole(world: Box<dyn World>) -> Checked {
+async fn racing_streams_leave_one_of_them_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let versions = at_once(4, |number| {
         let options = PutOptions::default().with_metadata("writer", number.to_string());
@@ -141,7 +141,7 @@ async fn racing_streams_leave_one_of_them_whole(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn a_reader_beside_a_writer_reads_one_write_whole(world: Box<dyn World>) -> Checked {
+async fn a_reader_beside_a_writer_reads_one_write_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let of = |number: usize| PutOptions::default().with_metadata("n", number.to_string());
     files.put_with("a", vec![0; 50_000], of(0)).await?;
@@ -165,7 +165,7 @@ async fn a_reader_beside_a_writer_reads_one_write_whole(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn one_of_many_racing_copies_creates(world: Box<dyn World>) -> Checked {
+async fn one_of_many_racing_copies_creates(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for number in 0..8 {
         files.put(format!("from {number}"), number.to_string()).await?;

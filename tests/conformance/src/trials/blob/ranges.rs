@@ -7,7 +7,7 @@ use isobar::ErrorKind;
 use isobar::blob::GetOptions;
 
 use super::{content, in_pieces};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-7" => a_range_returns_just_its_bytes,
@@ -17,7 +17,7 @@ crate::trials![
     "BL-7" => ranges_across_the_parts_of_a_large_object_are_whole,
 ];
 
-async fn a_range_returns_just_its_bytes(world: Box<dyn World>) -> Checked {
+async fn a_range_returns_just_its_bytes(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let whole = content(1_000);
     files.put("a", whole.clone()).await?;
@@ -32,7 +32,7 @@ async fn a_range_returns_just_its_bytes(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_range_that_runs_past_the_end_is_cut(world: Box<dyn World>) -> Checked {
+async fn a_range_that_runs_past_the_end_is_cut(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "hello").await?;
     for end in [6, 1_000, u64::MAX] {
@@ -43,7 +43,7 @@ async fn a_range_that_runs_past_the_end_is_cut(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn a_range_past_the_end_or_of_no_byte_is_invalid_input(world: Box<dyn World>) -> Checked {
+async fn a_range_past_the_end_or_of_no_byte_is_invalid_input(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "hello").await?;
     for (start, end) in [(5, 6), (6, 7), (u64::MAX - 1, u64::MAX), (0, 0), (3, 3), (5, 5), (3, 2), (u64::MAX, 0)] {
@@ -53,7 +53,7 @@ async fn a_range_past_the_end_or_of_no_byte_is_invalid_input(world: Box<dyn Worl
     Ok(())
 }
 
-async fn any_range_of_an_empty_object_is_invalid_input(world: Box<dyn World>) -> Checked {
+async fn any_range_of_an_empty_object_is_invalid_input(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("empty", "").await?;
     for range in [0..0, 0..1, 1..2, 0..u64::MAX] {
@@ -63,7 +63,7 @@ async fn any_range_of_an_empty_object_is_invalid_input(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn ranges_across_the_parts_of_a_large_object_are_whole(world: Box<dyn World>) -> Checked {
+async fn ranges_across_the_parts_of_a_large_object_are_whole(world: Box<dyn World>) -> TrialResult {
     const PART: u64 = 8 * 1024 * 1024;
     let files = world.cloud().bucket("files");
     let whole = content(2 * PART as usize + 10);

@@ -11,7 +11,7 @@ use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::content;
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, RunningApp, TrialResult, World};
 
 crate::trials![
     "BL-23" => an_object_is_served_with_its_headers_and_head_has_the_same,
@@ -53,8 +53,8 @@ async fn sandboxed(State(files): State<Bucket>, Path(key): Path<String>, headers
 }
 
 /// Starts an app that serves bucket `files`.
-async fn server(world: &dyn World) -> isobar::Result<(Box<dyn RunningApp>, Bucket)> {
-    let app = world.run(|cloud| {
+async fn server(world: &dyn World) -> HarnessResult<(Box<dyn RunningApp>, Bucket)> {
+    let app = world.run_on_any_host(|cloud| {
         let files = cloud.bucket("files").read_only();
         let object = async |State(files): State<Bucket>| files.get("a").await;
         let part =
@@ -74,13 +74,13 @@ async fn ask(
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
-) -> isobar::Result<TestResponse> {
+) -> HarnessResult<TestResponse> {
     let request = Request::builder().method(method).uri(path);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     app.http(request.body(Body::empty()).expect("a request")).await
 }
 
-async fn an_object_is_served_with_its_headers_and_head_has_the_same(world: Box<dyn World>) -> Checked {
+async fn an_object_is_served_with_its_headers_and_head_has_the_same(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     let options = PutOptions::default().with_content_type("image/svg+xml").with_cache_control("max-age=60");
     files.put_with("typed", "<svg/>", options).await?;
@@ -108,7 +108,7 @@ async fn an_object_is_served_with_its_headers_and_head_has_the_same(world: Box<d
     Ok(())
 }
 
-async fn an_object_is_a_response_by_itself(world: Box<dyn World>) -> Checked {
+async fn an_object_is_a_response_by_itself(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     files.put_with("a", "hello", PutOptions::default().with_content_type("text/plain")).await?;
     let answer = app.get("/object").await?;
@@ -123,7 +123,7 @@ async fn an_object_is_a_response_by_itself(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn one_range_is_a_part_and_several_are_the_whole(world: Box<dyn World>) -> Checked {
+async fn one_range_is_a_part_and_several_are_the_whole(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     files.put("a", "0123456789").await?;
     for (range, content_range, body) in [
@@ -161,7 +161,7 @@ async fn one_range_is_a_part_and_several_are_the_whole(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn a_range_without_a_byte_of_the_object_is_416_with_its_size(world: Box<dyn World>) -> Checked {
+async fn a_range_without_a_byte_of_the_object_is_416_with_its_size(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     files.put("a", "hello").await?;
     files.put("empty", "").await?;
@@ -181,7 +181,7 @@ async fn a_range_without_a_byte_of_the_object_is_416_with_its_size(world: Box<dy
     Ok(())
 }
 
-async fn an_object_that_the_client_has_is_304_until_it_is_written(world: Box<dyn World>) -> Checked {
+async fn an_object_that_the_client_has_is_304_until_it_is_written(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     files.put_with("a", "old", PutOptions::default().with_cache_control("max-age=60")).await?;
     let first = app.get("/served/a").await?;
@@ -209,7 +209,7 @@ async fn an_object_that_the_client_has_is_304_until_it_is_written(world: Box<dyn
     Ok(())
 }
 
-async fn a_range_of_another_version_is_the_whole(world: Box<dyn World>) -> Checked {
+async fn a_range_of_another_version_is_the_whole(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     files.put("a", "first").await?;
     let first = app.get("/served/a").await?;
@@ -232,7 +232,7 @@ async fn a_range_of_another_version_is_the_whole(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_large_object_is_a_redirect_to_a_signed_url_where_asked(world: Box<dyn World>) -> Checked {
+async fn a_large_object_is_a_redirect_to_a_signed_url_where_asked(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     let limit = Limits::PORTABLE.response_bytes as usize;
     let large = content(limit + 1);
@@ -262,7 +262,7 @@ async fn a_large_object_is_a_redirect_to_a_signed_url_where_asked(world: Box<dyn
     Ok(())
 }
 
-async fn a_lifetime_that_no_url_has_is_a_fault_of_the_app(world: Box<dyn World>) -> Checked {
+async fn a_lifetime_that_no_url_has_is_a_fault_of_the_app(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     files.put("small", "hello").await?;
     for key in ["small", "none"] {
@@ -271,7 +271,7 @@ async fn a_lifetime_that_no_url_has_is_a_fault_of_the_app(world: Box<dyn World>)
     Ok(())
 }
 
-async fn content_of_users_is_served_in_a_sandbox(world: Box<dyn World>) -> Checked {
+async fn content_of_users_is_served_in_a_sandbox(world: Box<dyn World>) -> TrialResult {
     let (app, files) = server(&*world).await?;
     files.put_with("page", "<script>", PutOptions::default().with_content_type("text/html")).await?;
     for (range, status) in [("none", 200), ("bytes=0-1", 206)] {
@@ -283,7 +283,7 @@ async fn content_of_users_is_served_in_a_sandbox(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn an_absent_object_is_404(world: Box<dyn World>) -> Checked {
+async fn an_absent_object_is_404(world: Box<dyn World>) -> TrialResult {
     let (app, _) = server(&*world).await?;
     for headers in [&[][..], &[("range", "bytes=0-4")], &[("range", "bytes=-0")], &[("if-none-match", "*")]] {
         assert_eq!(ask(&*app, Method::GET, "/redirected/none", headers).await?.status, 404, "{headers:?}");

@@ -8,7 +8,7 @@ use isobar::blob::{PutMode, PutOptions, SignedUrl};
 use isobar::{ErrorKind, TestResponse};
 
 use super::{content, keys_of, text};
-use crate::{Checked, World};
+use crate::{HarnessResult, TrialResult, World};
 
 crate::trials![
     "BL-13" => a_signed_get_returns_the_object,
@@ -31,7 +31,7 @@ async fn send(
     method: Method,
     url: &SignedUrl,
     body: impl Into<Bytes>,
-) -> isobar::Result<TestResponse> {
+) -> HarnessResult<TestResponse> {
     let mut request = Request::builder().method(method).uri(url.url.as_str());
     for (name, value) in &url.headers {
         request = request.header(name, value);
@@ -44,7 +44,7 @@ fn is_refused(response: &TestResponse) -> bool {
     [400, 401, 403].contains(&response.status.as_u16())
 }
 
-async fn a_signed_get_returns_the_object(world: Box<dyn World>) -> Checked {
+async fn a_signed_get_returns_the_object(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let whole = content(100_001);
     files.put("a", whole.clone()).await?;
@@ -59,7 +59,7 @@ async fn a_signed_get_returns_the_object(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_signed_get_tells_type_and_cache_control(world: Box<dyn World>) -> Checked {
+async fn a_signed_get_tells_type_and_cache_control(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let options = PutOptions::default().with_content_type("image/svg+xml").with_cache_control("max-age=60");
     files.put_with("a", "<svg/>", options).await?;
@@ -69,7 +69,7 @@ async fn a_signed_get_tells_type_and_cache_control(world: Box<dyn World>) -> Che
     Ok(())
 }
 
-async fn a_signed_put_writes_the_object(world: Box<dyn World>) -> Checked {
+async fn a_signed_put_writes_the_object(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for (key, body) in [("new", Bytes::from_static(b"hello")), ("new", content(70_000)), ("empty", Bytes::new())] {
         let url = files.signed_put(key, MINUTE).await?;
@@ -81,7 +81,7 @@ async fn a_signed_put_writes_the_object(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_signed_put_takes_more_than_a_request_of_the_app_may_hold(world: Box<dyn World>) -> Checked {
+async fn a_signed_put_takes_more_than_a_request_of_the_app_may_hold(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let large = content(6_000_000);
     assert!(large.len() as u64 > isobar::driver::Limits::PORTABLE.request_bytes);
@@ -92,7 +92,7 @@ async fn a_signed_put_takes_more_than_a_request_of_the_app_may_hold(world: Box<d
     Ok(())
 }
 
-async fn signed_urls_of_strange_keys_reach_just_their_objects(world: Box<dyn World>) -> Checked {
+async fn signed_urls_of_strange_keys_reach_just_their_objects(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let keys = [
         "a b/c+d",
@@ -121,7 +121,7 @@ async fn signed_urls_of_strange_keys_reach_just_their_objects(world: Box<dyn Wor
     Ok(())
 }
 
-async fn a_url_for_get_cannot_write_and_one_for_put_cannot_read(world: Box<dyn World>) -> Checked {
+async fn a_url_for_get_cannot_write_and_one_for_put_cannot_read(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "old").await?;
     let (get, put) = (files.signed_get("a", MINUTE).await?, files.signed_put("a", MINUTE).await?);
@@ -141,14 +141,14 @@ async fn a_url_for_get_cannot_write_and_one_for_put_cannot_read(world: Box<dyn W
     Ok(())
 }
 
-async fn a_signed_url_is_refused_once_it_has_expired(world: Box<dyn World>) -> Checked {
+async fn a_signed_url_is_refused_once_it_has_expired(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "old").await?;
     let (get, put) = (files.signed_get("a", MINUTE).await?, files.signed_put("a", MINUTE).await?);
     let longer = files.signed_get("a", MINUTE * 10).await?;
-    world.advance(MINUTE - Duration::from_secs(1));
+    world.advance(MINUTE - Duration::from_secs(1))?;
     assert_eq!(send(&*world, Method::GET, &get, "").await?.body, "old");
-    world.advance(Duration::from_secs(2));
+    world.advance(Duration::from_secs(2))?;
     let response = send(&*world, Method::GET, &get, "").await?;
     assert!(is_refused(&response) && !response.text().contains("old"), "{}", response.status);
     assert!(is_refused(&send(&*world, Method::PUT, &put, "new").await?));
@@ -173,7 +173,7 @@ fn other(character: char) -> char {
     if character == '1' { '2' } else { '1' }
 }
 
-async fn a_signed_url_is_refused_with_another_signature_or_none(world: Box<dyn World>) -> Checked {
+async fn a_signed_url_is_refused_with_another_signature_or_none(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "old").await?;
     let (get, put) = (files.signed_get("a", MINUTE).await?, files.signed_put("a", MINUTE).await?);
@@ -205,7 +205,7 @@ fn crossed(place: &SignedUrl, permission: &SignedUrl) -> SignedUrl {
     crossed
 }
 
-async fn the_signature_of_one_object_is_refused_for_another(world: Box<dyn World>) -> Checked {
+async fn the_signature_of_one_object_is_refused_for_another(world: Box<dyn World>) -> TrialResult {
     let (files, others) = (world.cloud().bucket("files"), world.cloud().bucket("others"));
     files.put("a", "mine").await?;
     for (bucket, key) in [(&files, "b"), (&files, "a/b"), (&files, "A"), (&others, "a")] {
@@ -221,7 +221,7 @@ async fn the_signature_of_one_object_is_refused_for_another(world: Box<dyn World
     Ok(())
 }
 
-async fn a_signed_url_lives_from_one_second_to_seven_days(world: Box<dyn World>) -> Checked {
+async fn a_signed_url_lives_from_one_second_to_seven_days(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "x").await?;
     let longest = Duration::from_secs(7 * 24 * 3600);
@@ -236,7 +236,7 @@ async fn a_signed_url_lives_from_one_second_to_seven_days(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_signed_get_of_an_absent_object_finds_nothing(world: Box<dyn World>) -> Checked {
+async fn a_signed_get_of_an_absent_object_finds_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let url = files.signed_get("later", MINUTE).await?;
     let status = send(&*world, Method::GET, &url, "").await?.status;

@@ -12,7 +12,7 @@ use object_store::{
 };
 
 use super::{STRANGE_KEYS, content, fill, keys_of, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-16" => the_store_reads_what_the_bucket_wrote,
@@ -37,7 +37,7 @@ async fn read(store: &Arc<dyn ObjectStore>, name: &str) -> object_store::Result<
     store.get(&path(name)).await?.bytes().await
 }
 
-async fn the_store_reads_what_the_bucket_wrote(world: Box<dyn World>) -> Checked {
+async fn the_store_reads_what_the_bucket_wrote(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     let options = blob::PutOptions::default().with_content_type("text/html").with_metadata("author", "ada");
@@ -55,7 +55,7 @@ async fn the_store_reads_what_the_bucket_wrote(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn the_bucket_reads_what_the_store_wrote(world: Box<dyn World>) -> Checked {
+async fn the_bucket_reads_what_the_store_wrote(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     let mut attributes = Attributes::new();
@@ -75,7 +75,7 @@ async fn the_bucket_reads_what_the_store_wrote(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn the_store_knows_keys_by_their_stored_names(world: Box<dyn World>) -> Checked {
+async fn the_store_knows_keys_by_their_stored_names(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     fill(&files, STRANGE_KEYS).await?;
@@ -92,7 +92,7 @@ async fn the_store_knows_keys_by_their_stored_names(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn the_store_holds_to_its_conditions(world: Box<dyn World>) -> Checked {
+async fn the_store_holds_to_its_conditions(world: Box<dyn World>) -> TrialResult {
     let store = world.cloud().bucket("files").object_store();
     let put = async |content: &'static str, mode: object_store::PutMode| {
         store.put_opts(&path("a"), content.into(), mode.into()).await
@@ -110,7 +110,7 @@ async fn the_store_holds_to_its_conditions(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn parts_sent_at_once_stand_in_their_order(world: Box<dyn World>) -> Checked {
+async fn parts_sent_at_once_stand_in_their_order(world: Box<dyn World>) -> TrialResult {
     const PART: usize = 5 * 1024 * 1024;
     let files = world.cloud().bucket("files");
     let store = files.object_store();
@@ -128,7 +128,7 @@ async fn parts_sent_at_once_stand_in_their_order(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn an_upload_that_is_aborted_or_forgotten_leaves_nothing(world: Box<dyn World>) -> Checked {
+async fn an_upload_that_is_aborted_or_forgotten_leaves_nothing(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     files.put("old", "old").await?;
@@ -145,7 +145,7 @@ async fn an_upload_that_is_aborted_or_forgotten_leaves_nothing(world: Box<dyn Wo
     Ok(())
 }
 
-async fn the_store_reads_several_ranges_and_lists_by_folder(world: Box<dyn World>) -> Checked {
+async fn the_store_reads_several_ranges_and_lists_by_folder(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     files.put("a", "0123456789").await?;
@@ -166,7 +166,7 @@ async fn the_store_reads_several_ranges_and_lists_by_folder(world: Box<dyn World
     Ok(())
 }
 
-async fn the_store_renames(world: Box<dyn World>) -> Checked {
+async fn the_store_renames(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     fill(&files, &["a", "b", "c", "d"]).await?;
@@ -180,7 +180,7 @@ async fn the_store_renames(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_rename_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> Checked {
+async fn a_rename_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     fill(&files, &["b", "c"]).await?;
@@ -192,7 +192,7 @@ async fn a_rename_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn the_store_deletes_many(world: Box<dyn World>) -> Checked {
+async fn the_store_deletes_many(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     fill(&files, &["a", "b", "c", "d"]).await?;
@@ -203,7 +203,7 @@ async fn the_store_deletes_many(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn the_store_keeps_disposition_and_language(world: Box<dyn World>) -> Checked {
+async fn the_store_keeps_disposition_and_language(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     let given =
@@ -250,7 +250,7 @@ async fn reads_are_refused(files: Bucket) {
     assert!(refused(store.copy(&path("a"), &path("b")).await));
 }
 
-async fn the_store_of_a_narrowed_handle_refuses_what_the_handle_refuses(world: Box<dyn World>) -> Checked {
+async fn the_store_of_a_narrowed_handle_refuses_what_the_handle_refuses(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "old").await?;
     let reader = world.cloud().bucket("files").read_only();

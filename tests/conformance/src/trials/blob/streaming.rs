@@ -9,7 +9,7 @@ use isobar::blob::{Bucket, PutMode, PutOptions};
 use isobar::{Cloud, ErrorKind, Origin, Result};
 
 use super::{content, in_pieces, keys_of, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-1" => a_stream_of_any_size_and_pieces_comes_back,
@@ -25,7 +25,7 @@ crate::trials![
 const LARGE: usize = 9 * 1024 * 1024 + 12_345;
 const PART: usize = 8 * 1024 * 1024;
 
-async fn a_stream_of_any_size_and_pieces_comes_back(world: Box<dyn World>) -> Checked {
+async fn a_stream_of_any_size_and_pieces_comes_back(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for (size, piece) in [
         (0, 1),
@@ -47,7 +47,7 @@ async fn a_stream_of_any_size_and_pieces_comes_back(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn a_stream_of_empty_pieces_and_pauses_comes_back(world: Box<dyn World>) -> Checked {
+async fn a_stream_of_empty_pieces_and_pauses_comes_back(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let whole = content(LARGE);
     let pieces = in_pieces(whole.clone(), 500_000).flat_map(|piece| stream::iter([Ok(Bytes::new()), piece]));
@@ -60,7 +60,7 @@ async fn a_stream_of_empty_pieces_and_pauses_comes_back(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn the_version_of_a_streamed_write_is_good_for_update(world: Box<dyn World>) -> Checked {
+async fn the_version_of_a_streamed_write_is_good_for_update(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for size in [10, LARGE] {
         let version = files.put_stream("a", in_pieces(content(size), 1 << 20), PutMode::Overwrite).await?;
@@ -80,7 +80,7 @@ async fn broken(files: &Bucket, key: &str, good: usize, options: PutOptions) -> 
     files.put_stream(key, good.chain(bad), options).await.unwrap_err()
 }
 
-async fn a_stream_that_fails_early_or_late_leaves_what_was_there(world: Box<dyn World>) -> Checked {
+async fn a_stream_that_fails_early_or_late_leaves_what_was_there(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let old = files.put_with("old", "old", PutOptions::default().with_metadata("is", "old")).await?;
     for good in [0, 10, PART - 1, PART, PART + 1, LARGE] {
@@ -98,7 +98,7 @@ async fn a_stream_that_fails_early_or_late_leaves_what_was_there(world: Box<dyn 
     Ok(())
 }
 
-async fn a_stream_is_not_seen_before_it_has_ended(world: Box<dyn World>) -> Checked {
+async fn a_stream_is_not_seen_before_it_has_ended(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("old", "old").await?;
     for key in ["old", "new"] {
@@ -124,7 +124,7 @@ async fn a_stream_is_not_seen_before_it_has_ended(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn a_reader_reads_to_the_end_what_it_began_to_read(world: Box<dyn World>) -> Checked {
+async fn a_reader_reads_to_the_end_what_it_began_to_read(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let old = content(3_000_000);
     files.put("a", old.clone()).await?;
@@ -147,7 +147,7 @@ fn refused(cloud: &Cloud, size: usize, result: Result<isobar::blob::Version>, ki
     assert_eq!(result.unwrap_err().kind(), expected, "{size} bytes");
 }
 
-async fn a_streamed_create_holds_or_is_unsupported_and_never_overwrites(world: Box<dyn World>) -> Checked {
+async fn a_streamed_create_holds_or_is_unsupported_and_never_overwrites(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let files = cloud.bucket("files");
     files.put("taken", "old").await?;
@@ -168,7 +168,7 @@ async fn a_streamed_create_holds_or_is_unsupported_and_never_overwrites(world: B
     Ok(())
 }
 
-async fn a_streamed_update_holds_or_is_unsupported_and_never_overwrites(world: Box<dyn World>) -> Checked {
+async fn a_streamed_update_holds_or_is_unsupported_and_never_overwrites(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let files = cloud.bucket("files");
     for size in [10, PART, LARGE] {

@@ -6,7 +6,7 @@ use isobar::ErrorKind;
 use isobar::blob::{PutMode, PutOptions, Version};
 
 use super::{in_pieces, text};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "BL-19" => every_write_of_a_key_has_a_version_of_its_own,
@@ -15,7 +15,7 @@ crate::trials![
     "BL-19" => the_version_of_an_object_is_text_that_a_header_can_carry,
 ];
 
-async fn every_write_of_a_key_has_a_version_of_its_own(world: Box<dyn World>) -> Checked {
+async fn every_write_of_a_key_has_a_version_of_its_own(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let mut versions = HashSet::new();
     files.put("b", "same").await?;
@@ -29,7 +29,7 @@ async fn every_write_of_a_key_has_a_version_of_its_own(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn a_version_does_not_return_after_delete_and_create_of_the_same_content(world: Box<dyn World>) -> Checked {
+async fn a_version_does_not_return_after_delete_and_create_of_the_same_content(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let mut old = Vec::new();
     for _ in 0..3 {
@@ -45,7 +45,7 @@ async fn a_version_does_not_return_after_delete_and_create_of_the_same_content(w
     Ok(())
 }
 
-async fn a_write_of_other_metadata_alone_has_a_version_of_its_own(world: Box<dyn World>) -> Checked {
+async fn a_write_of_other_metadata_alone_has_a_version_of_its_own(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let first = files.put_with("a", "same", PutOptions::default().with_metadata("n", "1")).await?;
     let second = files.put_with("a", "same", PutOptions::default().with_metadata("n", "2")).await?;
@@ -56,7 +56,7 @@ async fn a_write_of_other_metadata_alone_has_a_version_of_its_own(world: Box<dyn
     Ok(())
 }
 
-async fn the_version_of_an_object_is_text_that_a_header_can_carry(world: Box<dyn World>) -> Checked {
+async fn the_version_of_an_object_is_text_that_a_header_can_carry(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let version = files.put("a", "1").await?;
     let header = http::HeaderValue::from_str(version.as_str())?;

@@ -8,7 +8,7 @@ use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::{chunked, serve};
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, RunningApp, TrialResult, World};
 
 crate::trials![
     "FN-10" => headers_of_a_connection_are_dropped,
@@ -30,11 +30,11 @@ fn hello(headers: &[(&str, &str)]) -> Response<Body> {
 }
 
 /// An app that answers `/` like this.
-async fn answers(world: &dyn World, answer: fn() -> Response<Body>) -> Result<Box<dyn RunningApp>> {
+async fn answers(world: &dyn World, answer: fn() -> Response<Body>) -> HarnessResult<Box<dyn RunningApp>> {
     serve(world, Router::new().route("/", get(async move || answer())).route("/small", get("small"))).await
 }
 
-async fn headers_of_a_connection_are_dropped(world: Box<dyn World>) -> Checked {
+async fn headers_of_a_connection_are_dropped(world: Box<dyn World>) -> TrialResult {
     let all = || {
         hello(&[
             ("transfer-encoding", "chunked"),
@@ -60,7 +60,7 @@ async fn headers_of_a_connection_are_dropped(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_content_length_that_contradicts_the_body_is_500(world: Box<dyn World>) -> Checked {
+async fn a_content_length_that_contradicts_the_body_is_500(world: Box<dyn World>) -> TrialResult {
     let wrong: [fn() -> Response<Body>; 6] = [
         || hello(&[("content-length", "4")]),
         || hello(&[("content-length", "6")]),
@@ -83,7 +83,7 @@ async fn a_content_length_that_contradicts_the_body_is_500(world: Box<dyn World>
     Ok(())
 }
 
-async fn a_stream_of_another_length_than_stated_is_not_taken_for_a_whole_one(world: Box<dyn World>) -> Checked {
+async fn a_stream_of_another_length_than_stated_is_not_taken_for_a_whole_one(world: Box<dyn World>) -> TrialResult {
     let short =
         async || Response::builder().header("content-length", "9").body(chunked([vec![b'x'; 4], vec![b'x'; 4]]));
     let long = async || Response::builder().header("content-length", "7").body(chunked([vec![b'x'; 4], vec![b'x'; 4]]));
@@ -103,7 +103,7 @@ async fn a_stream_of_another_length_than_stated_is_not_taken_for_a_whole_one(wor
     Ok(())
 }
 
-async fn a_status_without_a_body_is_sent_without_one(world: Box<dyn World>) -> Checked {
+async fn a_status_without_a_body_is_sent_without_one(world: Box<dyn World>) -> TrialResult {
     let with_body = async |Path(status): Path<u16>| (StatusCode::from_u16(status).unwrap(), "a body");
     let app = serve(&*world, Router::new().route("/{status}", get(with_body))).await?;
     for status in [204, 205, 304] {
@@ -114,7 +114,7 @@ async fn a_status_without_a_body_is_sent_without_one(world: Box<dyn World>) -> C
     Ok(())
 }
 
-async fn an_informational_status_is_500(world: Box<dyn World>) -> Checked {
+async fn an_informational_status_is_500(world: Box<dyn World>) -> TrialResult {
     let answer = async |Path(status): Path<u16>| StatusCode::from_u16(status).unwrap();
     let app = serve(&*world, Router::new().route("/{status}", get(answer))).await?;
     for status in [100, 101, 103] {
@@ -124,7 +124,7 @@ async fn an_informational_status_is_500(world: Box<dyn World>) -> Checked {
 }
 
 /// An app that serves the object `a` of its bucket, which has this size.
-async fn serves_an_object(world: &dyn World, size: usize) -> Result<Box<dyn RunningApp>> {
+async fn serves_an_object(world: &dyn World, size: usize) -> HarnessResult<Box<dyn RunningApp>> {
     let app = world
         .run(|cloud| {
             let bucket = Arc::new(cloud.bucket("pages"));
@@ -136,7 +136,7 @@ async fn serves_an_object(world: &dyn World, size: usize) -> Result<Box<dyn Runn
     Ok(app)
 }
 
-async fn an_object_past_the_limit_is_500_before_the_first_byte(world: Box<dyn World>) -> Checked {
+async fn an_object_past_the_limit_is_500_before_the_first_byte(world: Box<dyn World>) -> TrialResult {
     let app = serves_an_object(&*world, 5_000_000).await?;
     let response = app.get("/").await?;
     assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -144,7 +144,7 @@ async fn an_object_past_the_limit_is_500_before_the_first_byte(world: Box<dyn Wo
     Ok(())
 }
 
-async fn an_object_is_answered_whole(world: Box<dyn World>) -> Checked {
+async fn an_object_is_answered_whole(world: Box<dyn World>) -> TrialResult {
     for size in [0, 1, 3_000_000] {
         let response = serves_an_object(&*world, size).await?.get("/").await?;
         assert_eq!((response.status, response.body.len()), (StatusCode::OK, size));
@@ -152,7 +152,7 @@ async fn an_object_is_answered_whole(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn an_upgrade_is_426_with_a_hint(world: Box<dyn World>) -> Checked {
+async fn an_upgrade_is_426_with_a_hint(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", axum::routing::any("home"))).await?;
     for protocol in ["websocket", "WebSocket", "h2c, websocket", "TLS/1.0"] {
         let request = Request::get("/").header("connection", "Upgrade").header("upgrade", protocol);
@@ -165,7 +165,7 @@ async fn an_upgrade_is_426_with_a_hint(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn an_offer_of_http_2_is_ignored(world: Box<dyn World>) -> Checked {
+async fn an_offer_of_http_2_is_ignored(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", get("home"))).await?;
     let request = Request::get("/").header("connection", "upgrade, http2-settings").header("upgrade", "h2c");
     let request = request.header("http2-settings", "AAMAAABkAAQAAP__");
@@ -173,7 +173,7 @@ async fn an_offer_of_http_2_is_ignored(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn too_many_headers_and_too_large_ones_are_431(world: Box<dyn World>) -> Checked {
+async fn too_many_headers_and_too_large_ones_are_431(world: Box<dyn World>) -> TrialResult {
     let count = async |headers: HeaderMap| headers.len().to_string();
     let app = serve(&*world, Router::new().route("/", get(count))).await?;
     let Limits { request_headers: most, request_head_bytes: bytes, .. } = Limits::PORTABLE;

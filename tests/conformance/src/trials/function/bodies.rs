@@ -8,7 +8,7 @@ use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::{chunked, post_to_root, serve};
-use crate::{Checked, RunningApp, World};
+use crate::{Provided, RunningApp, TrialResult, World};
 
 crate::trials![
     "FN-2" => a_handler_reads_a_large_request_piece_by_piece,
@@ -56,14 +56,14 @@ async fn measure_whole(body: Bytes) -> String {
     format!("{} {}", body.len(), body == pattern(body.len()))
 }
 
-async fn a_handler_reads_a_large_request_piece_by_piece(world: Box<dyn World>) -> Checked {
+async fn a_handler_reads_a_large_request_piece_by_piece(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure))).await?;
     let response = post_to_root(&*app, pattern(4_000_000)).await?;
     assert_eq!(response.text(), "4000000 true");
     Ok(())
 }
 
-async fn a_request_of_unknown_length_is_read_piece_by_piece(world: Box<dyn World>) -> Checked {
+async fn a_request_of_unknown_length_is_read_piece_by_piece(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure))).await?;
     let response = post_to_root(&*app, chunked(pieces(4_000_000))).await?;
     assert_eq!(response.text(), "4000000 true");
@@ -72,7 +72,7 @@ async fn a_request_of_unknown_length_is_read_piece_by_piece(world: Box<dyn World
     Ok(())
 }
 
-async fn a_handler_need_not_read_the_request(world: Box<dyn World>) -> Checked {
+async fn a_handler_need_not_read_the_request(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post("unread"))).await?;
     for _ in 0..3 {
         assert_eq!(post_to_root(&*app, pattern(100_000)).await?.text(), "unread");
@@ -80,7 +80,7 @@ async fn a_handler_need_not_read_the_request(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_response_of_many_pieces_arrives_whole(world: Box<dyn World>) -> Checked {
+async fn a_response_of_many_pieces_arrives_whole(world: Box<dyn World>) -> TrialResult {
     let stream = async || chunked(pattern(1_000_000).chunks(1_000).map(<[u8]>::to_vec).collect::<Vec<_>>());
     let app = serve(&*world, Router::new().route("/", get(stream))).await?;
     let response = app.get("/").await?;
@@ -89,7 +89,7 @@ async fn a_response_of_many_pieces_arrives_whole(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_response_of_just_the_limit_arrives_whole(world: Box<dyn World>) -> Checked {
+async fn a_response_of_just_the_limit_arrives_whole(world: Box<dyn World>) -> TrialResult {
     let routes = Router::new().route("/known", get(async || pattern(RESPONSE)));
     let app = serve(&*world, routes.route("/stream", get(async || chunked(pieces(RESPONSE))))).await?;
     for path in ["/known", "/stream"] {
@@ -101,7 +101,7 @@ async fn a_response_of_just_the_limit_arrives_whole(world: Box<dyn World>) -> Ch
 }
 
 /// Sends a body of just the limit, and one with a byte more.
-async fn holds_to_the_limit(app: &dyn RunningApp, body: impl Fn(usize) -> Body) -> Checked {
+async fn holds_to_the_limit(app: &dyn RunningApp, body: impl Fn(usize) -> Body) -> TrialResult {
     let response = post_to_root(app, body(REQUEST)).await?;
     assert_eq!((response.status, response.text()), (StatusCode::OK, format!("{REQUEST} true")));
     let response = post_to_root(app, body(REQUEST + 1)).await?;
@@ -111,28 +111,30 @@ async fn holds_to_the_limit(app: &dyn RunningApp, body: impl Fn(usize) -> Body) 
 
 async fn a_request_of_just_the_limit_is_read_by_an_extractor_and_one_byte_more_is_413(
     world: Box<dyn World>,
-) -> Checked {
+) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure_whole))).await?;
     holds_to_the_limit(&*app, |size| Body::from(pattern(size))).await
 }
 
-async fn a_request_of_just_the_limit_is_read_as_a_stream_and_one_byte_more_is_413(world: Box<dyn World>) -> Checked {
+async fn a_request_of_just_the_limit_is_read_as_a_stream_and_one_byte_more_is_413(
+    world: Box<dyn World>,
+) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure))).await?;
     holds_to_the_limit(&*app, |size| Body::from(pattern(size))).await
 }
 
-async fn a_request_of_unknown_length_is_413_past_the_limit_by_an_extractor(world: Box<dyn World>) -> Checked {
+async fn a_request_of_unknown_length_is_413_past_the_limit_by_an_extractor(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure_whole))).await?;
     holds_to_the_limit(&*app, |size| chunked(pieces(size))).await
 }
 
 /// The handler makes a 400 of the broken body; the client is told the reason nevertheless.
-async fn a_request_of_unknown_length_is_413_past_the_limit_as_a_stream(world: Box<dyn World>) -> Checked {
+async fn a_request_of_unknown_length_is_413_past_the_limit_as_a_stream(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure))).await?;
     holds_to_the_limit(&*app, |size| chunked(pieces(size))).await
 }
 
-async fn a_refused_request_tells_the_limit_and_the_next_is_served(world: Box<dyn World>) -> Checked {
+async fn a_refused_request_tells_the_limit_and_the_next_is_served(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure))).await?;
     let request = Request::post("/").header("content-length", REQUEST + 1);
     let response = app.http(request.body(Body::from(pattern(REQUEST + 1)))?).await?;
@@ -142,7 +144,7 @@ async fn a_refused_request_tells_the_limit_and_the_next_is_served(world: Box<dyn
     Ok(())
 }
 
-async fn a_response_of_known_length_past_the_limit_is_500(world: Box<dyn World>) -> Checked {
+async fn a_response_of_known_length_past_the_limit_is_500(world: Box<dyn World>) -> TrialResult {
     let routes = Router::new().route("/", get(async || pattern(RESPONSE + 1))).route("/small", get("small"));
     let app = serve(&*world, routes).await?;
     let response = app.get("/").await?;
@@ -153,8 +155,8 @@ async fn a_response_of_known_length_past_the_limit_is_500(world: Box<dyn World>)
 }
 
 /// A platform that streams has sent the status already; one that does not answers 500.
-async fn breaks_off(app: &dyn RunningApp) -> Checked {
-    match app.get("/").await {
+async fn breaks_off(app: &dyn RunningApp) -> TrialResult {
+    match app.get("/").await.provided()? {
         Ok(response) => assert!(response.status.is_server_error(), "{}", response.status),
         Err(error) => assert_ne!(error.kind(), ErrorKind::NotFound, "{error:?}"),
     }
@@ -162,13 +164,15 @@ async fn breaks_off(app: &dyn RunningApp) -> Checked {
     Ok(())
 }
 
-async fn a_response_of_unknown_length_past_the_limit_is_not_taken_for_a_whole_one(world: Box<dyn World>) -> Checked {
+async fn a_response_of_unknown_length_past_the_limit_is_not_taken_for_a_whole_one(
+    world: Box<dyn World>,
+) -> TrialResult {
     let routes = Router::new().route("/", get(async || chunked(pieces(RESPONSE + 1))));
     let app = serve(&*world, routes.route("/small", get("small"))).await?;
     breaks_off(&*app).await
 }
 
-async fn a_response_that_breaks_off_is_not_taken_for_a_whole_one(world: Box<dyn World>) -> Checked {
+async fn a_response_that_breaks_off_is_not_taken_for_a_whole_one(world: Box<dyn World>) -> TrialResult {
     let broken = async || {
         let pieces = [Ok(Bytes::from_static(b"half of")), Err(BoxError::from("the source dried up"))];
         Response::new(Body::from_stream(futures_util::stream::iter(pieces)))
@@ -177,7 +181,7 @@ async fn a_response_that_breaks_off_is_not_taken_for_a_whole_one(world: Box<dyn 
     breaks_off(&*app).await
 }
 
-async fn a_json_body_is_read_and_answered(world: Box<dyn World>) -> Checked {
+async fn a_json_body_is_read_and_answered(world: Box<dyn World>) -> TrialResult {
     let double = async |Json(numbers): Json<Vec<u64>>| Json(numbers.into_iter().map(|it| it / 2).collect::<Vec<_>>());
     let app = serve(&*world, Router::new().route("/", post(double))).await?;
     let request = Request::post("/").header("content-type", "application/json");
@@ -187,7 +191,7 @@ async fn a_json_body_is_read_and_answered(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_json_body_that_is_malformed_is_the_clients_fault(world: Box<dyn World>) -> Checked {
+async fn a_json_body_that_is_malformed_is_the_clients_fault(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(async |Json(number): Json<u32>| Json(number)))).await?;
     for body in ["{", "", "\"seven\"", "-1", "1 2", "\u{feff}1"] {
         let request = Request::post("/").header("content-type", "application/json").body(Body::from(body))?;

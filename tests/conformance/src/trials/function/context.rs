@@ -10,7 +10,7 @@ use isobar::prelude::*;
 
 use super::serve;
 use crate::trials::pub_sub::Seen;
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, RunningApp, TrialResult, World};
 
 crate::trials![
     "FN-6" => every_kind_of_handler_is_told_its_context,
@@ -26,7 +26,7 @@ crate::trials![
 ];
 
 /// An app of every kind of trigger that notes the context of each of its invocations.
-async fn noting(world: &dyn World, seen: &Seen<(&'static str, Context)>) -> Result<Box<dyn RunningApp>> {
+async fn noting(world: &dyn World, seen: &Seen<(&'static str, Context)>) -> HarnessResult<Box<dyn RunningApp>> {
     let [by_http, by_message, by_object, by_tick, by_call] = std::array::from_fn(|_| seen.clone());
     let app = move |cloud: &Cloud| {
         let note = async move |cx: Context| by_http.add(("http", cx));
@@ -53,7 +53,7 @@ async fn noting(world: &dyn World, seen: &Seen<(&'static str, Context)>) -> Resu
 }
 
 /// Sends one event of each kind, and returns what their handlers were told.
-async fn one_of_each(world: &dyn World) -> Result<Vec<(&'static str, Context)>> {
+async fn one_of_each(world: &dyn World) -> HarnessResult<Vec<(&'static str, Context)>> {
     let seen = Seen::default();
     let app = noting(world, &seen).await?;
     assert_eq!(app.get("/").await?.status, StatusCode::OK);
@@ -65,14 +65,14 @@ async fn one_of_each(world: &dyn World) -> Result<Vec<(&'static str, Context)>> 
     Ok(seen.all())
 }
 
-async fn every_kind_of_handler_is_told_its_context(world: Box<dyn World>) -> Checked {
+async fn every_kind_of_handler_is_told_its_context(world: Box<dyn World>) -> TrialResult {
     let mut kinds: Vec<_> = one_of_each(&*world).await?.into_iter().map(|(kind, _)| kind).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["http", "invoke", "message", "object", "schedule"]);
     Ok(())
 }
 
-async fn every_invocation_has_an_id_of_its_own(world: Box<dyn World>) -> Checked {
+async fn every_invocation_has_an_id_of_its_own(world: Box<dyn World>) -> TrialResult {
     let mut ids: HashSet<String> = HashSet::new();
     for (kind, cx) in one_of_each(&*world).await? {
         assert!(!cx.invocation_id().is_empty(), "{kind}");
@@ -91,40 +91,40 @@ fn assert_deadline(kind: &str, cx: &Context, limit: Duration) {
     assert!(cx.deadline().is_some_and(|deadline| deadline > cx.now()), "{kind}: {:?}", cx.deadline());
 }
 
-async fn the_deadline_of_an_http_handler_is_ahead_and_within_its_limit(world: Box<dyn World>) -> Checked {
+async fn the_deadline_of_an_http_handler_is_ahead_and_within_its_limit(world: Box<dyn World>) -> TrialResult {
     for (kind, cx) in one_of_each(&*world).await?.into_iter().filter(|(kind, _)| *kind == "http") {
         assert_deadline(kind, &cx, Limits::PORTABLE.http_timeout);
     }
     Ok(())
 }
 
-async fn the_deadline_of_an_event_handler_is_ahead_and_within_its_limit(world: Box<dyn World>) -> Checked {
+async fn the_deadline_of_an_event_handler_is_ahead_and_within_its_limit(world: Box<dyn World>) -> TrialResult {
     for (kind, cx) in one_of_each(&*world).await? {
         assert_deadline(kind, &cx, Limits::PORTABLE.event_timeout);
     }
     Ok(())
 }
 
-async fn the_time_left_shrinks_with_the_clock(world: Box<dyn World>) -> Checked {
+async fn the_time_left_shrinks_with_the_clock(world: Box<dyn World>) -> TrialResult {
     for (kind, cx) in one_of_each(&*world).await? {
         let before = cx.remaining().unwrap();
-        world.advance(Duration::from_secs(1));
+        world.advance(Duration::from_secs(1))?;
         assert!(cx.remaining().unwrap() <= before.saturating_sub(Duration::from_secs(1)), "{kind}");
     }
     let contexts = one_of_each(&*world).await?;
-    world.advance(Limits::PORTABLE.event_timeout * 2);
+    world.advance(Limits::PORTABLE.event_timeout * 2)?;
     assert!(contexts.iter().all(|(_, cx)| cx.remaining() == Some(Duration::ZERO)));
     Ok(())
 }
 
-async fn a_request_or_a_call_is_a_first_attempt(world: Box<dyn World>) -> Checked {
+async fn a_request_or_a_call_is_a_first_attempt(world: Box<dyn World>) -> TrialResult {
     for (kind, cx) in one_of_each(&*world).await? {
         assert_eq!(cx.attempt(), 1, "{kind}");
     }
     Ok(())
 }
 
-async fn the_provider_is_the_one_that_the_app_runs_on(world: Box<dyn World>) -> Checked {
+async fn the_provider_is_the_one_that_the_app_runs_on(world: Box<dyn World>) -> TrialResult {
     let provider = world.cloud().profile().provider;
     for (kind, cx) in one_of_each(&*world).await? {
         assert_eq!(cx.provider(), provider, "{kind}");
@@ -133,17 +133,17 @@ async fn the_provider_is_the_one_that_the_app_runs_on(world: Box<dyn World>) -> 
 }
 
 /// An app that answers the trace id of each request.
-async fn tracing(world: &dyn World) -> Result<Box<dyn RunningApp>> {
+async fn tracing(world: &dyn World) -> HarnessResult<Box<dyn RunningApp>> {
     let trace = async |cx: Context| format!("{:032x}", cx.trace_parent().trace_id());
     serve(world, Router::new().route("/", get(trace))).await
 }
 
-async fn trace_of(app: &dyn RunningApp, header: &str) -> Result<String> {
+async fn trace_of(app: &dyn RunningApp, header: &str) -> HarnessResult<String> {
     let request = Request::get("/").header("traceparent", header).body(Body::empty()).unwrap();
     Ok(app.http(request).await?.text())
 }
 
-async fn the_trace_of_a_request_is_kept(world: Box<dyn World>) -> Checked {
+async fn the_trace_of_a_request_is_kept(world: Box<dyn World>) -> TrialResult {
     let app = tracing(&*world).await?;
     for flags in ["00", "01"] {
         let header = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
@@ -152,7 +152,7 @@ async fn the_trace_of_a_request_is_kept(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_request_without_a_valid_trace_begins_one(world: Box<dyn World>) -> Checked {
+async fn a_request_without_a_valid_trace_begins_one(world: Box<dyn World>) -> TrialResult {
     let app = tracing(&*world).await?;
     let zero = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
     let upper = "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01";
@@ -165,8 +165,8 @@ async fn a_request_without_a_valid_trace_begins_one(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn the_context_tells_the_time_of_the_provider(world: Box<dyn World>) -> Checked {
-    world.advance(Duration::from_secs(30 * 24 * 3_600));
+async fn the_context_tells_the_time_of_the_provider(world: Box<dyn World>) -> TrialResult {
+    world.advance(Duration::from_secs(30 * 24 * 3_600))?;
     for (kind, cx) in one_of_each(&*world).await? {
         assert_eq!(cx.now(), world.now(), "{kind}");
     }

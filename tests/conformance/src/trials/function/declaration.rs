@@ -6,7 +6,7 @@ use isobar::driver::key_value::KeyValue;
 use isobar::prelude::*;
 
 use super::told;
-use crate::{Checked, World};
+use crate::{Lacks, Provided, TrialResult, World};
 
 crate::trials![
     "FN-7" => bad_cron_lines_are_told_with_what_is_wrong,
@@ -25,13 +25,16 @@ crate::trials![
 ];
 
 /// Starts an app that must not start, and returns what it was told.
-async fn service_error<A: IntoApp>(world: &dyn World, app: impl FnOnce(&Cloud) -> A + Send + 'static) -> String {
-    let error = world.run(app).await.err().expect("it started");
+async fn start_error<A: IntoApp>(
+    world: &dyn World,
+    app: impl FnOnce(&Cloud) -> A + Send + 'static,
+) -> Result<String, Lacks> {
+    let error = world.run(app).await.provided()?.err().expect("it started");
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
-    told(&error)
+    Ok(told(&error))
 }
 
-async fn bad_cron_lines_are_told_with_what_is_wrong(world: Box<dyn World>) -> Checked {
+async fn bad_cron_lines_are_told_with_what_is_wrong(world: Box<dyn World>) -> TrialResult {
     for (line, problem) in [
         ("", "0 fields"),
         ("0 3 * *", "4 fields"),
@@ -49,13 +52,13 @@ async fn bad_cron_lines_are_told_with_what_is_wrong(world: Box<dyn World>) -> Ch
         ("0 0 31 4,JUN,9,11 *", "never runs"),
     ] {
         let app = move |_: &Cloud| App::new("clock").on_schedule("sweep", line, |_, _cx| async {});
-        let told = service_error(&*world, app).await;
+        let told = start_error(&*world, app).await?;
         assert!(told.contains("`sweep`") && told.contains(problem), "{line:?}: {told}");
     }
     Ok(())
 }
 
-async fn two_handlers_for_one_trigger_are_told(world: Box<dyn World>) -> Checked {
+async fn two_handlers_for_one_trigger_are_told(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let (jobs, pages) = (cloud.topic::<u32>("jobs"), cloud.bucket("pages"));
         App::new("double")
@@ -70,14 +73,14 @@ async fn two_handlers_for_one_trigger_are_told(world: Box<dyn World>) -> Checked
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
     };
-    let told = service_error(&*world, app).await;
+    let told = start_error(&*world, app).await?;
     for twice in ["`http`", "topic `jobs`", "bucket `pages`", "schedule `sweep`", "function `stats`"] {
         assert!(told.contains(twice), "{twice} is not named in: {told}");
     }
     Ok(())
 }
 
-async fn modules_that_collide_and_bad_prefixes_are_told(world: Box<dyn World>) -> Checked {
+async fn modules_that_collide_and_bad_prefixes_are_told(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let module = |cron: &str| {
             App::new("module")
@@ -93,7 +96,7 @@ async fn modules_that_collide_and_bad_prefixes_are_told(world: Box<dyn World>) -
             .mount("/shelf/", App::new("shelf"))
             .mount("/{id}", App::new("other"))
     };
-    let told = service_error(&*world, app).await;
+    let told = start_error(&*world, app).await?;
     for problem in
         ["services at `/`", "services at `/desk/drawer`", "topic `jobs`", "schedule `sweep`", "`/shelf/`", "`/{id}`"]
     {
@@ -102,21 +105,22 @@ async fn modules_that_collide_and_bad_prefixes_are_told(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn what_makes_an_app_fail_is_told(world: Box<dyn World>) -> Checked {
+async fn what_makes_an_app_fail_is_told(world: Box<dyn World>) -> TrialResult {
     let keyless = |_: &Cloud| -> std::result::Result<App, std::num::ParseIntError> {
         let _port: u16 = "many".parse()?;
         Ok(App::new("keyless"))
     };
-    let told = service_error(&*world, keyless).await;
+    let told = start_error(&*world, keyless).await?;
     assert!(told.contains("invalid digit"), "{told}");
-    let own = world.run(|_| Err::<App, _>(Error::conflict("another one runs"))).await.err().expect("it started");
+    let own =
+        world.run(|_| Err::<App, _>(Error::conflict("another one runs"))).await.provided()?.err().expect("it started");
     assert_eq!((own.kind(), own.message()), (ErrorKind::Conflict, "another one runs"));
     Ok(())
 }
 
 const BAD_NAMES: [&str; 9] = ["", "ab", "Links", "1st", "a_b", "a.b", "käse", "a/../b", "-abc"];
 
-async fn bad_names_of_resources_are_told(world: Box<dyn World>) -> Checked {
+async fn bad_names_of_resources_are_told(world: Box<dyn World>) -> TrialResult {
     for bad in BAD_NAMES.into_iter().chain(["a2345678901234567890123456789012345678901"]) {
         let app = move |cloud: &Cloud| {
             cloud.table::<u32>(bad);
@@ -124,7 +128,7 @@ async fn bad_names_of_resources_are_told(world: Box<dyn World>) -> Checked {
             cloud.bucket(bad);
             App::new("named")
         };
-        let told = service_error(&*world, app).await;
+        let told = start_error(&*world, app).await?;
         for kind in ["table", "topic", "bucket"] {
             assert!(told.contains(&format!("{kind} `{bad}`")), "{kind} {bad:?}: {told}");
         }
@@ -132,14 +136,14 @@ async fn bad_names_of_resources_are_told(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn bad_names_of_app_schedules_and_functions_are_told(world: Box<dyn World>) -> Checked {
+async fn bad_names_of_app_schedules_and_functions_are_told(world: Box<dyn World>) -> TrialResult {
     for bad in BAD_NAMES {
         let app = move |_: &Cloud| {
             App::new(bad)
                 .on_schedule(bad, "0 3 * * *", |_, _cx| async {})
                 .on_invoke(bad, |(), _cx| async { Ok::<_, Error>(()) })
         };
-        let told = service_error(&*world, app).await;
+        let told = start_error(&*world, app).await?;
         for kind in ["app: `", "schedule: `", "function: `"] {
             assert!(told.contains(&format!("{kind}{bad}`")), "{kind}{bad}: {told}");
         }
@@ -147,7 +151,7 @@ async fn bad_names_of_app_schedules_and_functions_are_told(world: Box<dyn World>
     Ok(())
 }
 
-async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> Checked {
+async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         cloud.topic::<u32>("clicks");
         cloud.bucket("azure-webjobs-hosts");
@@ -155,7 +159,7 @@ async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> Ch
         cloud.bucket("pages-poison");
         App::new("named").on_message(&cloud.topic::<u32>("clicks-poison"), |_, _cx| async {})
     };
-    let told = service_error(&*world, app).await;
+    let told = start_error(&*world, app).await?;
     for named in ["`clicks`", "`clicks-poison`", "`pages-poison`", "`azure-webjobs-hosts`"] {
         assert!(told.contains(named), "{named} is not named in: {told}");
     }
@@ -171,7 +175,7 @@ async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn names_at_the_ends_of_the_rule_start(world: Box<dyn World>) -> Checked {
+async fn names_at_the_ends_of_the_rule_start(world: Box<dyn World>) -> TrialResult {
     const LONG: &str = "a-23456789012345678901234567890123456789";
     for good in ["abc", "a-1", "z-z-z", LONG] {
         let app = move |cloud: &Cloud| {
@@ -189,19 +193,19 @@ async fn names_at_the_ends_of_the_rule_start(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_trigger_on_a_resource_of_another_cloud_is_told(world: Box<dyn World>) -> Checked {
+async fn a_trigger_on_a_resource_of_another_cloud_is_told(world: Box<dyn World>) -> TrialResult {
     let other = world.cloud();
     let app = move |_: &Cloud| {
         App::new("stranger")
             .on_message(&other.topic::<u32>("jobs"), |_, _cx| async {})
             .on_object(&other.bucket("pages"), |_, _cx| async {})
     };
-    let told = service_error(&*world, app).await;
+    let told = start_error(&*world, app).await?;
     assert!(told.contains("topic `jobs`") && told.contains("bucket `pages`"), "{told}");
     Ok(())
 }
 
-async fn all_problems_are_told_at_once(world: Box<dyn World>) -> Checked {
+async fn all_problems_are_told_at_once(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         cloud.table::<u32>("Links");
         App::new("Shop")
@@ -211,35 +215,35 @@ async fn all_problems_are_told_at_once(world: Box<dyn World>) -> Checked {
             .on_schedule("dust", "whenever", |_, _cx| async {})
             .on_invoke("my stats", |(), _cx| async { Ok::<_, Error>(()) })
     };
-    let told = service_error(&*world, app).await;
+    let told = start_error(&*world, app).await?;
     for problem in ["table `Links`", "app: `Shop`", "`http`", "`sweep`", "`dust`", "function: `my stats`"] {
         assert!(told.contains(problem), "{problem} is not named in: {told}");
     }
     Ok(())
 }
 
-async fn a_kind_that_nothing_opens_and_an_option_of_two_values_are_told(world: Box<dyn World>) -> Checked {
+async fn a_kind_that_nothing_opens_and_an_option_of_two_values_are_told(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let stock = || cloud.resource::<dyn KeyValue>(ResourceKind::Table, "stock");
         let _ = (stock().with_option("rows", 7), stock().with_option("rows", 8));
         cloud.resource::<dyn KeyValue>(ResourceKind::Other("attic"), "chests");
         App::new("shop")
     };
-    let told = service_error(&*world, app).await;
+    let told = start_error(&*world, app).await?;
     for problem in ["attic `chests`: ", "table `stock`: the option `rows` is both 7 and 8"] {
         assert!(told.contains(problem), "{told}");
     }
     Ok(())
 }
 
-async fn an_app_of_nothing_starts(world: Box<dyn World>) -> Checked {
+async fn an_app_of_nothing_starts(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|_| App::new("idle")).await?;
     app.deliver().await?;
     assert_eq!(app.manifest().app, "idle");
     Ok(())
 }
 
-async fn an_app_may_open_a_resource_twice_and_handle_it_once(world: Box<dyn World>) -> Checked {
+async fn an_app_may_open_a_resource_twice_and_handle_it_once(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let (in_one_place, in_another) = (cloud.topic::<u32>("jobs"), cloud.topic::<u32>("jobs"));
         App::new("worker").on_message(&in_one_place, |_, _cx| async {}).on_invoke("publish", move |(), _cx| {

@@ -8,7 +8,7 @@ use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 
 use super::{serve, told};
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, Provided, RunningApp, TrialResult, World};
 
 crate::trials![
     "FN-3" => a_panic_in_an_http_handler_is_500_and_the_next_request_is_served,
@@ -36,7 +36,7 @@ async fn out_of_paper(Path(place): Path<String>) -> String {
     place
 }
 
-async fn fails_alone(world: &dyn World, path: &str) -> Checked {
+async fn fails_alone(world: &dyn World, path: &str) -> TrialResult {
     let app = serve(world, Router::new().route("/{place}", get(out_of_paper))).await?;
     for _ in 0..3 {
         assert_eq!(app.get(path).await?.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -45,17 +45,17 @@ async fn fails_alone(world: &dyn World, path: &str) -> Checked {
     Ok(())
 }
 
-async fn a_panic_in_an_http_handler_is_500_and_the_next_request_is_served(world: Box<dyn World>) -> Checked {
+async fn a_panic_in_an_http_handler_is_500_and_the_next_request_is_served(world: Box<dyn World>) -> TrialResult {
     fails_alone(&*world, "/before").await
 }
 
 async fn a_panic_after_an_await_in_an_http_handler_is_500_and_the_next_request_is_served(
     world: Box<dyn World>,
-) -> Checked {
+) -> TrialResult {
     fails_alone(&*world, "/after").await
 }
 
-async fn a_panic_does_not_reach_a_request_that_runs_at_the_same_time(world: Box<dyn World>) -> Checked {
+async fn a_panic_does_not_reach_a_request_that_runs_at_the_same_time(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/{place}", get(out_of_paper))).await?;
     let paths = ["/before", "/never", "/after", "/ever"].into_iter().cycle().take(40);
     let responses = futures_util::future::try_join_all(paths.map(|path| app.get(path))).await?;
@@ -65,7 +65,7 @@ async fn a_panic_does_not_reach_a_request_that_runs_at_the_same_time(world: Box<
     Ok(())
 }
 
-async fn a_panic_while_a_response_streams_cuts_that_response_only(world: Box<dyn World>) -> Checked {
+async fn a_panic_while_a_response_streams_cuts_that_response_only(world: Box<dyn World>) -> TrialResult {
     let stream = async || {
         let pieces = (0..3).map(|number| {
             assert!(number < 2, "out of paper");
@@ -81,7 +81,9 @@ async fn a_panic_while_a_response_streams_cuts_that_response_only(world: Box<dyn
     Ok(())
 }
 
-async fn a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_served(world: Box<dyn World>) -> Checked {
+async fn a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_served(
+    world: Box<dyn World>,
+) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("calls").on_invoke("print", |place: String, _cx| {
             assert!(place != "before", "out of paper");
@@ -94,7 +96,8 @@ async fn a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_serv
     };
     let app = world.run(app).await?;
     for place in ["before", "after"] {
-        let error = app.invoke("print", serde_json::to_vec(place)?.into()).await.expect_err("it was answered");
+        let error =
+            app.invoke("print", serde_json::to_vec(place)?.into()).await.provided()?.expect_err("it was answered");
         assert_eq!(error.kind(), ErrorKind::Internal);
         assert!(told(&error).contains("print"), "{}", told(&error));
         assert_eq!(app.invoke("print", Bytes::from_static(b"\"never\"")).await?, "\"never\"");
@@ -102,7 +105,7 @@ async fn a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_serv
     Ok(())
 }
 
-async fn a_panic_in_a_schedule_is_told_and_the_next_tick_runs(world: Box<dyn World>) -> Checked {
+async fn a_panic_in_a_schedule_is_told_and_the_next_tick_runs(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("clock")
             .on_schedule("before", "0 3 * * *", |_, _cx| -> std::future::Ready<()> { panic!("out of paper") })
@@ -114,7 +117,7 @@ async fn a_panic_in_a_schedule_is_told_and_the_next_tick_runs(world: Box<dyn Wor
     };
     let app = world.run(app).await?;
     for schedule in ["before", "after"] {
-        let error = app.tick(schedule).await.expect_err("the panic was not told");
+        let error = app.tick(schedule).await.provided()?.expect_err("the panic was not told");
         assert!(told(&error).contains("out of paper"), "{}", told(&error));
         app.tick("never").await?;
     }
@@ -122,16 +125,16 @@ async fn a_panic_in_a_schedule_is_told_and_the_next_tick_runs(world: Box<dyn Wor
 }
 
 /// Writes an object and returns how often its event was handled, a panic on the first attempt included.
-async fn attempts_of_object_event(world: &dyn World, app: &dyn RunningApp) -> Checked {
+async fn attempts_of_object_event(world: &dyn World, app: &dyn RunningApp) -> TrialResult {
     world.cloud().bucket("pages").put("a", "hello").await?;
     app.deliver().await?;
-    world.advance(Duration::from_secs(600));
+    world.advance(Duration::from_secs(600))?;
     app.deliver().await?;
     assert!(app.dead_letters(ResourceKind::Bucket, "pages").await?.is_empty());
     Ok(())
 }
 
-async fn a_panic_in_an_object_handler_is_tried_again(world: Box<dyn World>) -> Checked {
+async fn a_panic_in_an_object_handler_is_tried_again(world: Box<dyn World>) -> TrialResult {
     let seen = crate::trials::pub_sub::Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -169,14 +172,14 @@ async fn fail_with(Path(kind): Path<String>) -> Result<()> {
     Err(Error::new(kind, "the drawer jams").with_source(Error::internal("rust in the hinge")))
 }
 
-async fn answer_to(world: &dyn World, kind: &str) -> Result<(u16, serde_json::Value)> {
+async fn answer_to(world: &dyn World, kind: &str) -> HarnessResult<(u16, serde_json::Value)> {
     let app = serve(world, Router::new().route("/{kind}", get(fail_with))).await?;
     let response = app.get(&format!("/{kind}")).await?;
     assert_eq!(response.header("content-type"), Some("application/json"));
     Ok((response.status.as_u16(), response.json()?))
 }
 
-async fn a_client_is_told_the_status_and_the_name_of_each_kind_of_error(world: Box<dyn World>) -> Checked {
+async fn a_client_is_told_the_status_and_the_name_of_each_kind_of_error(world: Box<dyn World>) -> TrialResult {
     let clients = [("invalid-input", 400), ("unauthenticated", 401), ("permission-denied", 403), ("not-found", 404)];
     let more = [("already-exists", 409), ("conflict", 409), ("too-large", 413), ("throttled", 429)];
     let servers = [("unsupported", 501), ("unavailable", 503), ("timeout", 504)];
@@ -188,7 +191,7 @@ async fn a_client_is_told_the_status_and_the_name_of_each_kind_of_error(world: B
     Ok(())
 }
 
-async fn a_client_is_not_told_what_failed_inside(world: Box<dyn World>) -> Checked {
+async fn a_client_is_not_told_what_failed_inside(world: Box<dyn World>) -> TrialResult {
     for kind in ["internal", "config"] {
         let (status, body) = answer_to(&*world, kind).await?;
         assert_eq!((status, body["error"].as_str()), (500, Some("internal")));
@@ -200,7 +203,7 @@ async fn a_client_is_not_told_what_failed_inside(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_client_is_told_when_to_come_back(world: Box<dyn World>) -> Checked {
+async fn a_client_is_told_when_to_come_back(world: Box<dyn World>) -> TrialResult {
     let throttled = async |Path(millis): Path<u64>| {
         Err::<(), _>(Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_millis(millis)))
     };
@@ -233,7 +236,7 @@ async fn store(path: String, notes: Table<u32>, pages: Bucket, unread: Table<u32
     }
 }
 
-async fn stores(world: &dyn World) -> Result<Box<dyn RunningApp>> {
+async fn stores(world: &dyn World) -> HarnessResult<Box<dyn RunningApp>> {
     let cloud = world.cloud();
     cloud.table::<u32>("notes").put("one", &1).await?;
     let gone = cloud.table::<u32>("notes").put("gone", &1).await?;
@@ -249,7 +252,7 @@ async fn stores(world: &dyn World) -> Result<Box<dyn RunningApp>> {
     world.run(app).await
 }
 
-async fn what_is_missing_taken_or_changed_is_told_with_its_status(world: Box<dyn World>) -> Checked {
+async fn what_is_missing_taken_or_changed_is_told_with_its_status(world: Box<dyn World>) -> TrialResult {
     let app = stores(&*world).await?;
     for (path, status, kind) in [
         ("absent-object", 404, "not-found"),
@@ -274,7 +277,7 @@ async fn what_is_missing_taken_or_changed_is_told_with_its_status(world: Box<dyn
     Ok(())
 }
 
-async fn what_only_the_app_can_mend_is_a_500(world: Box<dyn World>) -> Checked {
+async fn what_only_the_app_can_mend_is_a_500(world: Box<dyn World>) -> TrialResult {
     let app = stores(&*world).await?;
     for path in ["other-type", "undeclared"] {
         let response = app.get(&format!("/{path}")).await?;
@@ -286,7 +289,7 @@ async fn what_only_the_app_can_mend_is_a_500(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn every_answer_has_a_request_id(world: Box<dyn World>) -> Checked {
+async fn every_answer_has_a_request_id(world: Box<dyn World>) -> TrialResult {
     let id = async |cx: Context| cx.invocation_id().to_owned();
     let panic = async || -> () { panic!("out of paper") };
     let fail = async || Err::<(), _>(Error::internal("the drawer jams"));
@@ -306,7 +309,7 @@ async fn every_answer_has_a_request_id(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_request_id_of_the_app_is_kept(world: Box<dyn World>) -> Checked {
+async fn a_request_id_of_the_app_is_kept(world: Box<dyn World>) -> TrialResult {
     let own = async || ([("x-request-id", "mine")], "hello");
     let app = serve(&*world, Router::new().route("/", get(own))).await?;
     let response = app.get("/").await?;
@@ -314,7 +317,7 @@ async fn a_request_id_of_the_app_is_kept(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn an_error_that_the_handler_maps_is_an_answer_like_any_other(world: Box<dyn World>) -> Checked {
+async fn an_error_that_the_handler_maps_is_an_answer_like_any_other(world: Box<dyn World>) -> TrialResult {
     let teapot = async || Err::<(), _>((StatusCode::IM_A_TEAPOT, [("x-tag", "a")], "short and stout"));
     let app = serve(&*world, Router::new().route("/", get(teapot))).await?;
     let response = app.get("/").await?;

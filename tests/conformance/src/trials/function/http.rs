@@ -7,7 +7,7 @@ use isobar::prelude::*;
 use tokio::sync::Barrier;
 
 use super::{empty, post_to_root, serve};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "FN-1" => every_method_arrives,
@@ -31,7 +31,7 @@ crate::trials![
     "FN-1" => requests_are_handled_at_the_same_time,
 ];
 
-async fn every_method_arrives(world: Box<dyn World>) -> Checked {
+async fn every_method_arrives(world: Box<dyn World>) -> TrialResult {
     let routes = Router::new().route("/", any(async |method: Method| method.to_string()));
     let app = serve(&*world, routes).await?;
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
@@ -42,7 +42,7 @@ async fn every_method_arrives(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_path_keeps_its_percent_encoding_and_its_parameters_are_decoded(world: Box<dyn World>) -> Checked {
+async fn a_path_keeps_its_percent_encoding_and_its_parameters_are_decoded(world: Box<dyn World>) -> TrialResult {
     let both = async |uri: Uri, Path(name): Path<String>| format!("{} {name}", uri.path());
     let app = serve(&*world, Router::new().route("/files/{name}", get(both))).await?;
     for (sent, decoded) in [("a%2Fb", "a/b"), ("a%20b", "a b"), ("%25", "%"), ("a+b", "a+b"), ("%3Fq%23", "?q#")] {
@@ -52,14 +52,14 @@ async fn a_path_keeps_its_percent_encoding_and_its_parameters_are_decoded(world:
     Ok(())
 }
 
-async fn a_path_that_is_not_ascii_arrives(world: Box<dyn World>) -> Checked {
+async fn a_path_that_is_not_ascii_arrives(world: Box<dyn World>) -> TrialResult {
     let name = async |Path(name): Path<String>| name;
     let app = serve(&*world, Router::new().route("/{name}", get(name))).await?;
     assert_eq!(app.get("/k%C3%A4se%F0%9F%A7%80").await?.text(), "käse🧀");
     Ok(())
 }
 
-async fn a_query_arrives_as_it_was_sent_with_repeated_keys(world: Box<dyn World>) -> Checked {
+async fn a_query_arrives_as_it_was_sent_with_repeated_keys(world: Box<dyn World>) -> TrialResult {
     let raw = async |uri: Uri| uri.query().unwrap_or("none").to_owned();
     let pairs = async |Query(pairs): Query<Vec<(String, String)>>| format!("{pairs:?}");
     let app = serve(&*world, Router::new().route("/raw", get(raw)).route("/pairs", get(pairs))).await?;
@@ -77,7 +77,7 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
     lines.flat_map(|line| line.split(',')).map(|value| value.trim().to_owned()).collect()
 }
 
-async fn request_headers_arrive_with_all_their_values(world: Box<dyn World>) -> Checked {
+async fn request_headers_arrive_with_all_their_values(world: Box<dyn World>) -> TrialResult {
     let tell = async |headers: HeaderMap| {
         format!("{:?} {:?} {:?}", values(&headers, "x-tag"), values(&headers, "x-one"), headers.contains_key("x-none"))
     };
@@ -88,7 +88,7 @@ async fn request_headers_arrive_with_all_their_values(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn cookies_arrive(world: Box<dyn World>) -> Checked {
+async fn cookies_arrive(world: Box<dyn World>) -> TrialResult {
     let tell = async |headers: HeaderMap| {
         let lines = headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
         lines.collect::<Vec<_>>().join("; ")
@@ -99,7 +99,7 @@ async fn cookies_arrive(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn response_headers_arrive_with_all_their_values(world: Box<dyn World>) -> Checked {
+async fn response_headers_arrive_with_all_their_values(world: Box<dyn World>) -> TrialResult {
     let tagged = async || {
         let response = Response::builder().header("x-tag", "a").header("x-tag", "b").header("x-one", "1; x=\"y\"");
         response.header("content-type", "text/x-cheese; charset=utf-8").body(Body::from("ok")).unwrap()
@@ -113,7 +113,7 @@ async fn response_headers_arrive_with_all_their_values(world: Box<dyn World>) ->
 }
 
 /// Joined by a comma, which stands in their dates, they could not be told apart (RFC 6265, 3).
-async fn every_set_cookie_arrives_by_itself(world: Box<dyn World>) -> Checked {
+async fn every_set_cookie_arrives_by_itself(world: Box<dyn World>) -> TrialResult {
     const COOKIES: [&str; 3] = ["a=1; Path=/", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT", "c=\"3,4\"; HttpOnly"];
     let cookies = async || {
         let add = |response: http::response::Builder, cookie| response.header("set-cookie", cookie);
@@ -126,7 +126,7 @@ async fn every_set_cookie_arrives_by_itself(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_binary_request_and_a_binary_response_arrive_bit_for_bit(world: Box<dyn World>) -> Checked {
+async fn a_binary_request_and_a_binary_response_arrive_bit_for_bit(world: Box<dyn World>) -> TrialResult {
     let echo = async |body: bytes::Bytes| body;
     let app = serve(&*world, Router::new().route("/", post(echo))).await?;
     let all_bytes: Vec<u8> = (0..=255).cycle().take(70_000).collect();
@@ -139,7 +139,7 @@ async fn a_binary_request_and_a_binary_response_arrive_bit_for_bit(world: Box<dy
 }
 
 /// node-slack-sdk #891, stripe-node #356: a signature is over the bytes that were sent.
-async fn the_raw_body_is_what_a_webhook_signed(world: Box<dyn World>) -> Checked {
+async fn the_raw_body_is_what_a_webhook_signed(world: Box<dyn World>) -> TrialResult {
     let echo = async |body: bytes::Bytes| body;
     let app = serve(&*world, Router::new().route("/", post(echo))).await?;
     let body = "{ \"b\" : 1.0 ,\r\n\t\"a\":\"\\u00e4 ä\" }\n";
@@ -148,7 +148,7 @@ async fn the_raw_body_is_what_a_webhook_signed(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn a_response_to_head_has_the_headers_of_get_and_no_body(world: Box<dyn World>) -> Checked {
+async fn a_response_to_head_has_the_headers_of_get_and_no_body(world: Box<dyn World>) -> TrialResult {
     let page = async || ([("x-tag", "a")], "a page");
     let app = serve(&*world, Router::new().route("/", get(page))).await?;
     let response = app.http(Request::head("/").body(Body::empty())?).await?;
@@ -158,7 +158,7 @@ async fn a_response_to_head_has_the_headers_of_get_and_no_body(world: Box<dyn Wo
     Ok(())
 }
 
-async fn a_service_that_is_not_a_router_has_no_body_in_answer_to_head(world: Box<dyn World>) -> Checked {
+async fn a_service_that_is_not_a_router_has_no_body_in_answer_to_head(world: Box<dyn World>) -> TrialResult {
     use isobar::axum::handler::HandlerWithoutStateExt;
     let service = (async || "a page").into_service();
     let app = world.run(move |_| App::new("server").http(service)).await?;
@@ -168,7 +168,7 @@ async fn a_service_that_is_not_a_router_has_no_body_in_answer_to_head(world: Box
     Ok(())
 }
 
-async fn a_status_without_content_has_no_body(world: Box<dyn World>) -> Checked {
+async fn a_status_without_content_has_no_body(world: Box<dyn World>) -> TrialResult {
     let nothing = async || StatusCode::NO_CONTENT;
     let app = serve(&*world, Router::new().route("/", delete(nothing))).await?;
     let response = app.http(Request::delete("/").body(Body::empty())?).await?;
@@ -176,7 +176,7 @@ async fn a_status_without_content_has_no_body(world: Box<dyn World>) -> Checked 
     Ok(())
 }
 
-async fn any_status_arrives(world: Box<dyn World>) -> Checked {
+async fn any_status_arrives(world: Box<dyn World>) -> TrialResult {
     let status = async |Path(code): Path<u16>| empty(StatusCode::from_u16(code).unwrap());
     let app = serve(&*world, Router::new().route("/{code}", get(status))).await?;
     for code in [200, 201, 202, 301, 400, 401, 404, 409, 418, 422, 429, 500, 501, 503] {
@@ -185,7 +185,7 @@ async fn any_status_arrives(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_redirect_arrives_and_is_not_followed(world: Box<dyn World>) -> Checked {
+async fn a_redirect_arrives_and_is_not_followed(world: Box<dyn World>) -> TrialResult {
     let away = async || Redirect::to("https://example.org/k%C3%A4se?a=b&c");
     let app = serve(&*world, Router::new().route("/", get(away))).await?;
     let response = app.get("/").await?;
@@ -194,7 +194,7 @@ async fn a_redirect_arrives_and_is_not_followed(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn a_path_without_route_is_the_routers_404(world: Box<dyn World>) -> Checked {
+async fn a_path_without_route_is_the_routers_404(world: Box<dyn World>) -> TrialResult {
     let lost = async |uri: Uri| (StatusCode::NOT_FOUND, format!("no page {}", uri.path()));
     let app = serve(&*world, Router::new().route("/here", get("here")).fallback(lost)).await?;
     assert_eq!(app.get("/here").await?.text(), "here");
@@ -203,7 +203,7 @@ async fn a_path_without_route_is_the_routers_404(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_method_without_handler_is_405_and_told_which_are_allowed(world: Box<dyn World>) -> Checked {
+async fn a_method_without_handler_is_405_and_told_which_are_allowed(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post("posted"))).await?;
     let response = app.get("/").await?;
     assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED);
@@ -211,7 +211,7 @@ async fn a_method_without_handler_is_405_and_told_which_are_allowed(world: Box<d
     Ok(())
 }
 
-async fn middleware_of_the_app_runs(world: Box<dyn World>) -> Checked {
+async fn middleware_of_the_app_runs(world: Box<dyn World>) -> TrialResult {
     use isobar::axum::extract::Request;
     use isobar::axum::middleware::{Next, from_fn};
     let guard = async |request: Request, next: Next| {
@@ -229,7 +229,7 @@ async fn middleware_of_the_app_runs(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn requests_are_handled_at_the_same_time(world: Box<dyn World>) -> Checked {
+async fn requests_are_handled_at_the_same_time(world: Box<dyn World>) -> TrialResult {
     let all_here = Arc::new(Barrier::new(5));
     let meet = async move || {
         all_here.wait().await;

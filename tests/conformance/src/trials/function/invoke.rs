@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;
 
 use super::told;
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, Lacks, Provided, RunningApp, TrialResult, World};
 
 crate::trials![
     "FN-4" => a_call_takes_and_answers_typed_json,
@@ -46,7 +46,7 @@ struct Receipt {
 }
 
 /// An app of one function, of orders to receipts.
-async fn shop(world: &dyn World) -> Result<Box<dyn RunningApp>> {
+async fn shop(world: &dyn World) -> HarnessResult<Box<dyn RunningApp>> {
     let app = |_: &Cloud| {
         App::new("shop").on_invoke("order", |order: Order, _cx| async move {
             let first = order.lines.into_iter().next();
@@ -56,7 +56,7 @@ async fn shop(world: &dyn World) -> Result<Box<dyn RunningApp>> {
     world.run(app).await
 }
 
-async fn a_call_takes_and_answers_typed_json(world: Box<dyn World>) -> Checked {
+async fn a_call_takes_and_answers_typed_json(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
     let order = Order { id: 7, lines: vec!["tea".to_owned(), "milk".to_owned()] };
     let answer = app.invoke("order", serde_json::to_vec(&order)?.into()).await?;
@@ -67,7 +67,7 @@ async fn a_call_takes_and_answers_typed_json(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_call_keeps_large_numbers_and_any_text(world: Box<dyn World>) -> Checked {
+async fn a_call_keeps_large_numbers_and_any_text(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
     let text = "käse 🧀 \0 \u{2028} \"\\ </script>".to_owned();
     let order = Order { id: u64::MAX, lines: vec![text.clone()] };
@@ -77,7 +77,7 @@ async fn a_call_keeps_large_numbers_and_any_text(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn an_empty_payload_stands_for_null(world: Box<dyn World>) -> Checked {
+async fn an_empty_payload_stands_for_null(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("calls")
             .on_invoke("unit", |(), _cx| async { Ok::<_, Error>(()) })
@@ -92,40 +92,40 @@ async fn an_empty_payload_stands_for_null(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn refused(app: &dyn RunningApp, payload: &'static str) -> String {
-    let error = app.invoke("order", payload.into()).await.expect_err("it was answered");
+async fn refused(app: &dyn RunningApp, payload: &'static str) -> Result<String, Lacks> {
+    let error = app.invoke("order", payload.into()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{payload:?}");
-    told(&error)
+    Ok(told(&error))
 }
 
-async fn a_malformed_request_is_invalid_and_told_its_position(world: Box<dyn World>) -> Checked {
+async fn a_malformed_request_is_invalid_and_told_its_position(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
     for (payload, position) in
         [("{\"id\": 7,}", "line 1 column 10"), ("{\n  \"id\": x}", "line 2 column 9"), ("{", "line 1 column 1")]
     {
-        let told = refused(&*app, payload).await;
+        let told = refused(&*app, payload).await?;
         assert!(told.contains(position), "{payload:?}: {told}");
     }
     Ok(())
 }
 
-async fn a_request_of_another_type_is_invalid_and_told_its_position(world: Box<dyn World>) -> Checked {
+async fn a_request_of_another_type_is_invalid_and_told_its_position(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
     for payload in ["7", "[]", "{}", "null", "", "{\"id\": -1}", "{\"id\": \"7\"}", "{\"id\": 18446744073709551616}"] {
-        let told = refused(&*app, payload).await;
+        let told = refused(&*app, payload).await?;
         assert!(told.contains("line 1 column"), "{payload:?}: {told}");
     }
     Ok(())
 }
 
-async fn a_request_followed_by_more_is_invalid(world: Box<dyn World>) -> Checked {
+async fn a_request_followed_by_more_is_invalid(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
-    refused(&*app, "{\"id\": 7} {\"id\": 8}").await;
-    refused(&*app, "{\"id\": 7}}").await;
+    refused(&*app, "{\"id\": 7} {\"id\": 8}").await?;
+    refused(&*app, "{\"id\": 7}}").await?;
     Ok(())
 }
 
-async fn a_handler_is_not_called_with_a_bad_request(world: Box<dyn World>) -> Checked {
+async fn a_handler_is_not_called_with_a_bad_request(world: Box<dyn World>) -> TrialResult {
     let seen = crate::trials::pub_sub::Seen::default();
     let heard = seen.clone();
     let app = move |_: &Cloud| {
@@ -135,14 +135,14 @@ async fn a_handler_is_not_called_with_a_bad_request(world: Box<dyn World>) -> Ch
         })
     };
     let app = world.run(app).await?;
-    refused(&*app, "{").await;
-    refused(&*app, "7").await;
+    refused(&*app, "{").await?;
+    refused(&*app, "7").await?;
     app.invoke("order", "{\"id\": 9}".into()).await?;
     assert_eq!(seen.all(), [9]);
     Ok(())
 }
 
-async fn an_error_of_the_handler_keeps_its_kind_and_message(world: Box<dyn World>) -> Checked {
+async fn an_error_of_the_handler_keeps_its_kind_and_message(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         let conflict = || Error::conflict("the order has changed; read it again");
         let missing = || Error::not_found("no such order");
@@ -157,32 +157,32 @@ async fn an_error_of_the_handler_keeps_its_kind_and_message(world: Box<dyn World
         ("missing", ErrorKind::NotFound, "no such order"),
         ("invalid", ErrorKind::InvalidInput, "not an order"),
     ] {
-        let error = app.invoke(function, Bytes::new()).await.expect_err("it was answered");
+        let error = app.invoke(function, Bytes::new()).await.provided()?.expect_err("it was answered");
         assert_eq!(error.kind(), kind, "{function}");
         assert!(told(&error).contains(message), "{}", told(&error));
     }
     Ok(())
 }
 
-async fn an_error_of_another_library_is_internal_and_keeps_its_text(world: Box<dyn World>) -> Checked {
+async fn an_error_of_another_library_is_internal_and_keeps_its_text(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| App::new("shop").on_invoke("parse", |text: String, _cx| async move { text.parse::<u32>() });
     let app = world.run(app).await?;
     assert_eq!(app.invoke("parse", "\"7\"".into()).await?, "7");
-    let error = app.invoke("parse", "\"x\"".into()).await.expect_err("it was answered");
+    let error = app.invoke("parse", "\"x\"".into()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(told(&error).contains("invalid digit"), "{}", told(&error));
     Ok(())
 }
 
-async fn an_error_names_the_function_that_was_called(world: Box<dyn World>) -> Checked {
+async fn an_error_names_the_function_that_was_called(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
-    let told = refused(&*app, "{").await;
+    let told = refused(&*app, "{").await?;
     assert!(told.contains("`order`"), "{told}");
     Ok(())
 }
 
 /// An app that counts and makes characters.
-async fn lengths(world: &dyn World) -> Result<Box<dyn RunningApp>> {
+async fn lengths(world: &dyn World) -> HarnessResult<Box<dyn RunningApp>> {
     let app = |_: &Cloud| {
         App::new("lengths")
             .on_invoke("count", |text: String, _cx| async move { Ok::<_, Error>(text.len()) })
@@ -193,25 +193,25 @@ async fn lengths(world: &dyn World) -> Result<Box<dyn RunningApp>> {
 
 const LIMIT: u64 = Limits::PORTABLE.invoke_bytes;
 
-async fn a_request_of_just_the_limit_is_handled_and_one_byte_more_is_too_large(world: Box<dyn World>) -> Checked {
+async fn a_request_of_just_the_limit_is_handled_and_one_byte_more_is_too_large(world: Box<dyn World>) -> TrialResult {
     let app = lengths(&*world).await?;
     // Two of them are the quotes.
     let text = |size: u64| Bytes::from(format!("\"{}\"", "x".repeat(size as usize - 2)));
     assert_eq!(app.invoke("count", text(LIMIT)).await?, (LIMIT - 2).to_string());
-    let error = app.invoke("count", text(LIMIT + 1)).await.expect_err("it was answered");
+    let error = app.invoke("count", text(LIMIT + 1)).await.provided()?.expect_err("it was answered");
     assert!(error.kind() == ErrorKind::TooLarge, "{error:?}");
     Ok(())
 }
 
-async fn an_answer_past_the_limit_is_too_large(world: Box<dyn World>) -> Checked {
+async fn an_answer_past_the_limit_is_too_large(world: Box<dyn World>) -> TrialResult {
     let app = lengths(&*world).await?;
     assert_eq!(app.invoke("make", (LIMIT - 2).to_string().into()).await?.len() as u64, LIMIT);
-    let error = app.invoke("make", (LIMIT - 1).to_string().into()).await.expect_err("it was answered");
+    let error = app.invoke("make", (LIMIT - 1).to_string().into()).await.provided()?.expect_err("it was answered");
     assert!(error.kind() == ErrorKind::TooLarge, "{error:?}");
     Ok(())
 }
 
-async fn calls_are_handled_at_the_same_time(world: Box<dyn World>) -> Checked {
+async fn calls_are_handled_at_the_same_time(world: Box<dyn World>) -> TrialResult {
     let all_here = Arc::new(Barrier::new(5));
     let app = move |_: &Cloud| {
         App::new("meeting").on_invoke("meet", move |(), _cx| {
@@ -227,7 +227,7 @@ async fn calls_are_handled_at_the_same_time(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_call_of_an_unknown_function_names_it_and_what_is_handled(world: Box<dyn World>) -> Checked {
+async fn a_call_of_an_unknown_function_names_it_and_what_is_handled(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         App::new("mixed")
             .http(Router::new())
@@ -237,7 +237,7 @@ async fn a_call_of_an_unknown_function_names_it_and_what_is_handled(world: Box<d
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
     };
     let app = world.run(app).await?;
-    let error = app.invoke("statistics", Bytes::new()).await.expect_err("it was answered");
+    let error = app.invoke("statistics", Bytes::new()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let told = told(&error);
     for named in ["`mixed`", "`statistics`", "HTTP", "topic `jobs`", "bucket `pages`", "`sweep`", "function `stats`"] {
@@ -246,18 +246,18 @@ async fn a_call_of_an_unknown_function_names_it_and_what_is_handled(world: Box<d
     Ok(())
 }
 
-async fn a_call_of_an_app_that_handles_nothing_says_so(world: Box<dyn World>) -> Checked {
+async fn a_call_of_an_app_that_handles_nothing_says_so(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|_| App::new("idle")).await?;
-    let error = app.invoke("stats", Bytes::new()).await.expect_err("it was answered");
+    let error = app.invoke("stats", Bytes::new()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(told(&error).contains("`stats`") && told(&error).contains("nothing"), "{}", told(&error));
     Ok(())
 }
 
 /// Behind a server the client gets 404, without one the caller gets the error. Neither says what the app is made of.
-async fn a_request_to_an_app_without_http_is_not_found(world: Box<dyn World>) -> Checked {
+async fn a_request_to_an_app_without_http_is_not_found(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|_| App::new("secret").on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })).await?;
-    let answer = match app.get("/some/path").await {
+    let answer = match app.get("/some/path").await.provided()? {
         Ok(response) => {
             assert_eq!(response.status, StatusCode::NOT_FOUND);
             response.text()
@@ -271,7 +271,7 @@ async fn a_request_to_an_app_without_http_is_not_found(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn a_name_handled_by_another_trigger_is_not_a_function(world: Box<dyn World>) -> Checked {
+async fn a_name_handled_by_another_trigger_is_not_a_function(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         App::new("mixed").on_message(&cloud.topic::<()>("sweep"), |_, _cx| async {}).on_schedule(
             "sweep",
@@ -280,7 +280,7 @@ async fn a_name_handled_by_another_trigger_is_not_a_function(world: Box<dyn Worl
         )
     };
     let app = world.run(app).await?;
-    let error = app.invoke("sweep", Bytes::new()).await.expect_err("it was answered");
+    let error = app.invoke("sweep", Bytes::new()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     app.tick("sweep").await?;
     Ok(())

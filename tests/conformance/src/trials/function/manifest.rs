@@ -9,7 +9,7 @@ use isobar::manifest::{DeclaredResource, Manifest, ScheduleTrigger};
 use isobar::prelude::*;
 use serde_json::json;
 
-use crate::{Checked, World};
+use crate::{HarnessResult, Provided, TrialResult, World};
 
 crate::trials![
     "FN-9" => a_manifest_names_the_app_and_all_its_triggers,
@@ -42,7 +42,7 @@ fn shop(cloud: &Cloud) -> App {
         .on_invoke("close", |(), _cx| async { Ok::<_, Error>(()) })
 }
 
-async fn manifest_of(world: &dyn World, app: impl FnOnce(&Cloud) -> App + Send + 'static) -> Result<Manifest> {
+async fn manifest_of(world: &dyn World, app: impl FnOnce(&Cloud) -> App + Send + 'static) -> HarnessResult<Manifest> {
     Ok(world.run(app).await?.manifest().clone())
 }
 
@@ -51,7 +51,7 @@ fn declared<'a>(resources: impl Iterator<Item = &'a DeclaredResource>) -> Vec<(&
     resources.map(|resource| (resource.name.as_str(), resource.access)).collect()
 }
 
-async fn a_manifest_names_the_app_and_all_its_triggers(world: Box<dyn World>) -> Checked {
+async fn a_manifest_names_the_app_and_all_its_triggers(world: Box<dyn World>) -> TrialResult {
     let manifest = manifest_of(&*world, shop).await?;
     assert_eq!(manifest.app, "shop");
     assert!(manifest.http());
@@ -61,7 +61,7 @@ async fn a_manifest_names_the_app_and_all_its_triggers(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn a_manifest_lists_everything_sorted_whatever_the_order_of_declaration(world: Box<dyn World>) -> Checked {
+async fn a_manifest_lists_everything_sorted_whatever_the_order_of_declaration(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let names = ["golf", "delta", "alpha", "echo", "bravo", "foxtrot", "charlie"];
         names.into_iter().fold(App::new("many"), |app, name| {
@@ -84,7 +84,7 @@ async fn a_manifest_lists_everything_sorted_whatever_the_order_of_declaration(wo
     Ok(())
 }
 
-async fn a_manifest_tells_the_access_to_each_resource(world: Box<dyn World>) -> Checked {
+async fn a_manifest_tells_the_access_to_each_resource(world: Box<dyn World>) -> TrialResult {
     let manifest = manifest_of(&*world, shop).await?;
     assert_eq!(declared(manifest.tables()), [("prices", Access::Read), ("stock", Access::ReadWrite)]);
     assert_eq!(declared(manifest.buckets()), [("pages", Access::Read), ("scans", Access::ReadWrite)]);
@@ -92,7 +92,7 @@ async fn a_manifest_tells_the_access_to_each_resource(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_narrowed_handle_narrows_what_is_declared(world: Box<dyn World>) -> Checked {
+async fn a_narrowed_handle_narrows_what_is_declared(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let _ = cloud.table::<u32>("read").read_only();
         let _ = cloud.table::<u32>("written").write_only();
@@ -108,7 +108,7 @@ async fn a_narrowed_handle_narrows_what_is_declared(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn a_clone_keeps_its_access_when_another_is_narrowed(world: Box<dyn World>) -> Checked {
+async fn a_clone_keeps_its_access_when_another_is_narrowed(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let notes = cloud.table::<u32>("notes");
         let (reader, writer) = (notes.clone().read_only(), notes);
@@ -125,12 +125,12 @@ async fn a_clone_keeps_its_access_when_another_is_narrowed(world: Box<dyn World>
     let app = world.run(app).await?;
     assert_eq!(declared(app.manifest().tables()), [("notes", Access::ReadWrite)]);
     app.invoke("by-writer", bytes::Bytes::new()).await?;
-    let error = app.invoke("by-reader", bytes::Bytes::new()).await.expect_err("it was written");
+    let error = app.invoke("by-reader", bytes::Bytes::new()).await.provided()?.expect_err("it was written");
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     Ok(())
 }
 
-async fn a_manifest_tells_how_often_a_message_is_tried(world: Box<dyn World>) -> Checked {
+async fn a_manifest_tells_how_often_a_message_is_tried(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let (jobs, mails) = (cloud.topic::<u32>("jobs"), cloud.topic::<u32>("mails"));
         let (min, max) = (Duration::from_secs(10), Duration::from_secs(3_600));
@@ -146,7 +146,7 @@ async fn a_manifest_tells_how_often_a_message_is_tried(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn a_manifest_comes_back_from_its_json(world: Box<dyn World>) -> Checked {
+async fn a_manifest_comes_back_from_its_json(world: Box<dyn World>) -> TrialResult {
     let manifest = manifest_of(&*world, shop).await?;
     let json = manifest.to_json()?;
     assert_eq!(serde_json::from_str::<Manifest>(&json)?, manifest);
@@ -160,7 +160,7 @@ async fn a_manifest_comes_back_from_its_json(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn two_starts_of_one_app_have_one_manifest(world: Box<dyn World>) -> Checked {
+async fn two_starts_of_one_app_have_one_manifest(world: Box<dyn World>) -> TrialResult {
     let first = manifest_of(&*world, shop).await?.to_json()?;
     for _ in 0..5 {
         assert_eq!(manifest_of(&*world, shop).await?.to_json()?, first);
@@ -168,13 +168,13 @@ async fn two_starts_of_one_app_have_one_manifest(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_manifest_of_an_app_of_nothing_is_empty(world: Box<dyn World>) -> Checked {
+async fn a_manifest_of_an_app_of_nothing_is_empty(world: Box<dyn World>) -> TrialResult {
     let manifest = manifest_of(&*world, |_| App::new("idle")).await?;
     assert_eq!(manifest, Manifest::new("idle"));
     Ok(())
 }
 
-async fn a_resource_can_be_opened_behind_its_driver(world: Box<dyn World>) -> Checked {
+async fn a_resource_can_be_opened_behind_its_driver(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let stock: Resource<dyn KeyValue> = cloud.resource(ResourceKind::Table, "stock");
         let stock = stock.with_access(Access::Read).with_option("rows", 7);
@@ -188,7 +188,7 @@ async fn a_resource_can_be_opened_behind_its_driver(world: Box<dyn World>) -> Ch
     );
     world.cloud().table::<u32>("stock").put("nails", &3).await?;
     assert_eq!(app.invoke("sees", Bytes::from_static(b"\"nails\"")).await?, "\"3\"");
-    let refused = app.invoke("sees", Bytes::from_static(b"\"write\"")).await.expect_err("it was written");
+    let refused = app.invoke("sees", Bytes::from_static(b"\"write\"")).await.provided()?.expect_err("it was written");
     assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
     Ok(())
 }

@@ -19,7 +19,7 @@ use ::http::{Request, Response};
 use isobar::prelude::*;
 use isobar::{BoxError, TestResponse};
 
-use crate::{RunningApp, Trial, World};
+use crate::{HarnessResult, RunningApp, Trial, World};
 
 /// All trials of functions.
 pub fn all() -> Vec<Trial> {
@@ -40,12 +40,12 @@ pub fn all() -> Vec<Trial> {
 }
 
 /// Starts an app that serves these routes and nothing else.
-async fn serve(world: &dyn World, routes: Router) -> Result<Box<dyn RunningApp>> {
+async fn serve(world: &dyn World, routes: Router) -> HarnessResult<Box<dyn RunningApp>> {
     world.run(move |_| App::new("server").http(routes)).await
 }
 
 /// POST of a body to `/`.
-async fn post_to_root(app: &dyn RunningApp, body: impl Into<Body>) -> Result<TestResponse> {
+async fn post_to_root(app: &dyn RunningApp, body: impl Into<Body>) -> HarnessResult<TestResponse> {
     app.http(Request::post("/").body(body.into()).unwrap()).await
 }
 

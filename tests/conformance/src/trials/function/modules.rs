@@ -9,7 +9,7 @@ use isobar::{BoxError, Event, Next, OriginalUri, Reply};
 
 use super::told;
 use crate::trials::pub_sub::Seen;
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, Provided, RunningApp, TrialResult, World};
 
 crate::trials![
     "FN-13" => each_kind_of_handler_is_given_the_state,
@@ -77,7 +77,12 @@ fn desk(cloud: &Cloud, log: &Log) -> App {
 }
 
 /// Makes each trigger of [`desk`] run once, below this prefix, and returns what was noted of each.
-async fn each_trigger(world: &dyn World, app: &dyn RunningApp, prefix: &str, log: &Log) -> Result<Vec<Vec<String>>> {
+async fn each_trigger(
+    world: &dyn World,
+    app: &dyn RunningApp,
+    prefix: &str,
+    log: &Log,
+) -> HarnessResult<Vec<Vec<String>>> {
     let mut noted = Vec::new();
     let mut seen = 0;
     let mut note = || {
@@ -102,7 +107,7 @@ async fn each_trigger(world: &dyn World, app: &dyn RunningApp, prefix: &str, log
 
 const HANDLED: [&str; 5] = ["request a", "message 7", "object a.html", "tick sweep", "call 7"];
 
-async fn each_kind_of_handler_is_given_the_state(world: Box<dyn World>) -> Checked {
+async fn each_kind_of_handler_is_given_the_state(world: Box<dyn World>) -> TrialResult {
     let log = Log::default();
     let state = log.clone();
     let app = world.run(move |cloud| desk(cloud, &state)).await?;
@@ -125,7 +130,7 @@ fn around(
     }
 }
 
-async fn layers_run_once_around_each_handler_in_their_order(world: Box<dyn World>) -> Checked {
+async fn layers_run_once_around_each_handler_in_their_order(world: Box<dyn World>) -> TrialResult {
     let log = Log::default();
     let state = log.clone();
     let app = move |cloud: &Cloud| {
@@ -153,7 +158,7 @@ async fn layers_run_once_around_each_handler_in_their_order(world: Box<dyn World
 }
 
 /// Starts [`desk`] with this layer.
-async fn desk_inside<L, F, E>(world: &dyn World, log: &Log, layer: L) -> Result<Box<dyn RunningApp>>
+async fn desk_inside<L, F, E>(world: &dyn World, log: &Log, layer: L) -> HarnessResult<Box<dyn RunningApp>>
 where
     L: Fn(Event, Context, Next) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Reply, E>> + Send + 'static,
@@ -164,7 +169,7 @@ where
 }
 
 /// The dead letters of the topic and of the bucket of [`desk`], after one message and one object.
-async fn dead_letters(world: &dyn World, app: &dyn RunningApp) -> Result<[Vec<DeadLetter>; 2]> {
+async fn dead_letters(world: &dyn World, app: &dyn RunningApp) -> HarnessResult<[Vec<DeadLetter>; 2]> {
     world.cloud().topic::<u32>("jobs").publish(7_u32).await?;
     world.cloud().bucket("pages").put("a.html", "hello").await?;
     app.deliver().await?;
@@ -172,7 +177,7 @@ async fn dead_letters(world: &dyn World, app: &dyn RunningApp) -> Result<[Vec<De
     Ok([app.dead_letters(topic, "jobs").await?, app.dead_letters(bucket, "pages").await?])
 }
 
-async fn an_error_of_a_layer_counts_as_one_of_a_handler(world: Box<dyn World>) -> Checked {
+async fn an_error_of_a_layer_counts_as_one_of_a_handler(world: Box<dyn World>) -> TrialResult {
     let log = Log::default();
     let closed = |_, _, _| async { Err(isobar::axum::Error::new(Error::invalid_input("the desk is closed"))) };
     let app = desk_inside(&*world, &log, closed).await?;
@@ -182,15 +187,15 @@ async fn an_error_of_a_layer_counts_as_one_of_a_handler(world: Box<dyn World>) -
     for dead in dead_letters(&*world, &*app).await? {
         assert!(dead.len() == 1 && dead[0].reason.contains("the desk is closed"), "{dead:?}");
     }
-    let failed = app.tick("sweep").await.expect_err("it ran");
+    let failed = app.tick("sweep").await.provided()?.expect_err("it ran");
     assert!(told(&failed).contains("the desk is closed"), "{}", told(&failed));
-    let refused = app.invoke("count", Bytes::from_static(b"7")).await.expect_err("it was answered");
+    let refused = app.invoke("count", Bytes::from_static(b"7")).await.provided()?.expect_err("it was answered");
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);
     assert_eq!(log.0.count(), 0, "a handler ran");
     Ok(())
 }
 
-async fn an_error_of_a_layer_is_tried_again(world: Box<dyn World>) -> Checked {
+async fn an_error_of_a_layer_is_tried_again(world: Box<dyn World>) -> TrialResult {
     let log = Log::default();
     let late = |event, cx: Context, next: Next| async move {
         if cx.attempt() == 1 {
@@ -202,19 +207,19 @@ async fn an_error_of_a_layer_is_tried_again(world: Box<dyn World>) -> Checked {
     world.cloud().topic::<u32>("jobs").publish(7_u32).await?;
     app.deliver().await?;
     assert_eq!(log.0.count(), 0);
-    world.advance(std::time::Duration::from_secs(600));
+    world.advance(std::time::Duration::from_secs(600))?;
     app.deliver().await?;
     assert_eq!(log.since(0), ["message 7"]);
     Ok(())
 }
 
 /// A delivery that fails with this text, on each trigger of the app.
-async fn fails(world: &dyn World, app: &dyn RunningApp, text: &str) -> Checked {
+async fn fails(world: &dyn World, app: &dyn RunningApp, text: &str) -> TrialResult {
     assert_eq!(app.get("/a").await?.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(dead_letters(world, app).await?, [Vec::new(), Vec::new()], "it is tried again");
     let errors = [
-        app.tick("sweep").await.expect_err("it ran"),
-        app.invoke("count", Bytes::from_static(b"7")).await.expect_err("it was answered"),
+        app.tick("sweep").await.provided()?.expect_err("it ran"),
+        app.invoke("count", Bytes::from_static(b"7")).await.provided()?.expect_err("it was answered"),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Internal);
@@ -223,7 +228,7 @@ async fn fails(world: &dyn World, app: &dyn RunningApp, text: &str) -> Checked {
     Ok(())
 }
 
-async fn a_layer_that_changes_the_kind_of_an_event_fails_it(world: Box<dyn World>) -> Checked {
+async fn a_layer_that_changes_the_kind_of_an_event_fails_it(world: Box<dyn World>) -> TrialResult {
     let log = Log::default();
     let change = async |event, cx, next: Next| {
         let other = match event {
@@ -238,7 +243,7 @@ async fn a_layer_that_changes_the_kind_of_an_event_fails_it(world: Box<dyn World
     Ok(())
 }
 
-async fn a_layer_that_changes_the_kind_of_a_reply_fails_it(world: Box<dyn World>) -> Checked {
+async fn a_layer_that_changes_the_kind_of_a_reply_fails_it(world: Box<dyn World>) -> TrialResult {
     let change = async |event, cx, next: Next| {
         let reply = match next.run(event, cx).await? {
             Reply::Http(_) => Reply::Handled(Outcome::Ack),
@@ -262,7 +267,7 @@ fn named(name: &'static str) -> App {
     App::new(name).http(Router::new().fallback(answer))
 }
 
-async fn a_module_sees_the_path_behind_its_prefix(world: Box<dyn World>) -> Checked {
+async fn a_module_sees_the_path_behind_its_prefix(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|_| named("shop").mount("/a/b", named("desk").mount("/c", named("drawer")))).await?;
     for (sent, seen) in [
         ("/", "shop: / of /"),
@@ -285,7 +290,7 @@ async fn a_module_sees_the_path_behind_its_prefix(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn the_longest_prefix_of_whole_segments_counts(world: Box<dyn World>) -> Checked {
+async fn the_longest_prefix_of_whole_segments_counts(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("shop").mount("/a", named("short")).mount("/a/b/c", named("long")).mount("/a-b", named("other"))
     };
@@ -300,7 +305,7 @@ async fn the_longest_prefix_of_whole_segments_counts(world: Box<dyn World>) -> C
     Ok(())
 }
 
-async fn a_module_at_the_root_brings_the_routes(world: Box<dyn World>) -> Checked {
+async fn a_module_at_the_root_brings_the_routes(world: Box<dyn World>) -> TrialResult {
     for root in ["", "/"] {
         let app = world.run(move |_| App::new("shop").mount("/a", named("desk")).mount(root, named("front"))).await?;
         assert_eq!(app.get("/b?c").await?.text(), "front: /b?c of /b?c");
@@ -309,7 +314,7 @@ async fn a_module_at_the_root_brings_the_routes(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn modules_share_what_they_open(world: Box<dyn World>) -> Checked {
+async fn modules_share_what_they_open(world: Box<dyn World>) -> TrialResult {
     let writer = |cloud: &Cloud| {
         App::new("writer")
             .with_state(cloud.table::<u32>("counts").write_only())

@@ -6,14 +6,14 @@ use isobar::axum;
 use isobar::prelude::*;
 
 use super::serve;
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "FN-12" => a_problem_is_what_the_handler_says_or_the_error_inside,
     "FN-12" => a_rejected_extractor_has_the_form_of_an_error,
 ];
 
-async fn a_problem_is_what_the_handler_says_or_the_error_inside(world: Box<dyn World>) -> Checked {
+async fn a_problem_is_what_the_handler_says_or_the_error_inside(world: Box<dyn World>) -> TrialResult {
     async fn fail(Path(how): Path<String>) -> Result<(), Problem> {
         match how.as_str() {
             "stated" => {
@@ -44,7 +44,7 @@ async fn a_problem_is_what_the_handler_says_or_the_error_inside(world: Box<dyn W
     Ok(())
 }
 
-async fn a_rejected_extractor_has_the_form_of_an_error(world: Box<dyn World>) -> Checked {
+async fn a_rejected_extractor_has_the_form_of_an_error(world: Box<dyn World>) -> TrialResult {
     let routes = Router::new()
         .route("/json", post(async |Json(number): Json<u8>| Json(number)))
         .route("/maybe", post(async |body: Option<Json<u8>>| format!("{}", body.is_some())))

@@ -7,7 +7,7 @@ use isobar::prelude::*;
 
 use super::told;
 use crate::trials::pub_sub::Seen;
-use crate::{Checked, World};
+use crate::{Provided, TrialResult, World};
 
 crate::trials![
     "FN-5" => a_tick_runs_its_handler_and_tells_schedule_and_due_time,
@@ -20,7 +20,7 @@ crate::trials![
     "FN-5" => a_cron_line_names_its_next_time_in_utc,
 ];
 
-async fn a_tick_runs_its_handler_and_tells_schedule_and_due_time(world: Box<dyn World>) -> Checked {
+async fn a_tick_runs_its_handler_and_tells_schedule_and_due_time(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |_: &Cloud| {
@@ -37,7 +37,7 @@ async fn a_tick_runs_its_handler_and_tells_schedule_and_due_time(world: Box<dyn 
     Ok(())
 }
 
-async fn a_tick_runs_the_handler_of_its_own_schedule_only(world: Box<dyn World>) -> Checked {
+async fn a_tick_runs_the_handler_of_its_own_schedule_only(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let (morning, evening) = (seen.clone(), seen.clone());
     let app = move |_: &Cloud| {
@@ -59,30 +59,30 @@ async fn a_tick_runs_the_handler_of_its_own_schedule_only(world: Box<dyn World>)
     Ok(())
 }
 
-async fn the_failure_of_a_tick_is_told_with_its_reason(world: Box<dyn World>) -> Checked {
+async fn the_failure_of_a_tick_is_told_with_its_reason(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("clock").on_schedule("sweep", "0 3 * * *", |_, _cx| async {
             Err::<(), _>(Error::conflict("no broom").with_source(Error::internal("it was stolen")))
         })
     };
     let app = world.run(app).await?;
-    let error = app.tick("sweep").await.expect_err("the failure was not told");
+    let error = app.tick("sweep").await.provided()?.expect_err("the failure was not told");
     assert!(told(&error).contains("no broom"), "{}", told(&error));
     assert!(told(&error).contains("it was stolen"), "{}", told(&error));
     Ok(())
 }
 
-async fn a_rejected_tick_is_told_with_its_reason(world: Box<dyn World>) -> Checked {
+async fn a_rejected_tick_is_told_with_its_reason(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("clock").on_schedule("sweep", "0 3 * * *", |_, _cx| async { Outcome::reject("on strike") })
     };
     let app = world.run(app).await?;
-    let error = app.tick("sweep").await.expect_err("the failure was not told");
+    let error = app.tick("sweep").await.provided()?.expect_err("the failure was not told");
     assert!(told(&error).contains("on strike"), "{}", told(&error));
     Ok(())
 }
 
-async fn a_failed_tick_is_not_tried_again_by_itself(world: Box<dyn World>) -> Checked {
+async fn a_failed_tick_is_not_tried_again_by_itself(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |_: &Cloud| {
@@ -92,29 +92,29 @@ async fn a_failed_tick_is_not_tried_again_by_itself(world: Box<dyn World>) -> Ch
         })
     };
     let app = world.run(app).await?;
-    assert!(app.tick("sweep").await.is_err());
-    world.advance(Duration::from_secs(600));
+    assert!(app.tick("sweep").await.provided()?.is_err());
+    world.advance(Duration::from_secs(600))?;
     app.deliver().await?;
     assert_eq!(seen.all(), [1]);
-    assert!(app.tick("sweep").await.is_err());
+    assert!(app.tick("sweep").await.provided()?.is_err());
     assert_eq!(seen.all(), [1, 1], "a new tick is a first attempt");
     Ok(())
 }
 
-async fn a_tick_of_an_unknown_schedule_is_not_found_and_named(world: Box<dyn World>) -> Checked {
+async fn a_tick_of_an_unknown_schedule_is_not_found_and_named(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         let app = App::new("clock").on_schedule("sweep", "0 3 * * *", |_, _cx| async {});
         app.on_invoke("dust", |(), _cx| async { Ok::<_, Error>(()) })
     };
     let app = world.run(app).await?;
-    let error = app.tick("dust").await.expect_err("it was run");
+    let error = app.tick("dust").await.provided()?.expect_err("it was run");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let told = told(&error);
     assert!(told.contains("`dust`") && told.contains("schedule `sweep`"), "{told}");
     Ok(())
 }
 
-async fn what_a_tick_publishes_is_delivered(world: Box<dyn World>) -> Checked {
+async fn what_a_tick_publishes_is_delivered(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -139,7 +139,7 @@ async fn what_a_tick_publishes_is_delivered(world: Box<dyn World>) -> Checked {
 }
 
 /// 2026-01-01 was a Thursday.
-async fn a_cron_line_names_its_next_time_in_utc(world: Box<dyn World>) -> Checked {
+async fn a_cron_line_names_its_next_time_in_utc(world: Box<dyn World>) -> TrialResult {
     let new_year = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     let hours = |line: &str| -> Result<u64> {
         let next = CronSchedule::parse(line)?.next_after(new_year).expect("a next time");

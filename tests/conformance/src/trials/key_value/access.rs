@@ -4,7 +4,7 @@ use bytes::Bytes;
 use isobar::key_value::{Key, Table};
 use isobar::{App, Context, Error, ErrorKind, Result};
 
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-20" => a_read_only_handle_reads_and_refuses_every_write,
@@ -43,7 +43,7 @@ fn refused(results: Vec<Result<()>>) -> bool {
     results.into_iter().all(|result| result.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied))
 }
 
-async fn a_read_only_handle_reads_and_refuses_every_write(world: Box<dyn World>) -> Checked {
+async fn a_read_only_handle_reads_and_refuses_every_write(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let version = items.put(("p", "a"), &1).await?;
     let reader = world.cloud().table::<i64>("items").read_only();
@@ -57,7 +57,7 @@ async fn a_read_only_handle_reads_and_refuses_every_write(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_write_only_handle_writes_and_refuses_every_read(world: Box<dyn World>) -> Checked {
+async fn a_write_only_handle_writes_and_refuses_every_read(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.put(("p", "a"), &1).await?;
     let writer = world.cloud().table::<i64>("items").write_only();
@@ -69,7 +69,7 @@ async fn a_write_only_handle_writes_and_refuses_every_read(world: Box<dyn World>
     Ok(())
 }
 
-async fn a_handle_narrowed_both_ways_can_do_nothing(world: Box<dyn World>) -> Checked {
+async fn a_handle_narrowed_both_ways_can_do_nothing(world: Box<dyn World>) -> TrialResult {
     let (items, others) = (world.cloud().table::<i64>("items"), world.cloud().table::<i64>("items"));
     for nothing in [items.read_only().write_only(), others.write_only().read_only()] {
         assert!(refused(reads(&nothing).await));
@@ -78,7 +78,7 @@ async fn a_handle_narrowed_both_ways_can_do_nothing(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn narrowing_a_handle_leaves_the_clone_made_before(world: Box<dyn World>) -> Checked {
+async fn narrowing_a_handle_leaves_the_clone_made_before(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let reader = items.clone().read_only();
     let writer = items.clone().write_only();
@@ -105,10 +105,10 @@ fn ends(read: &str, write: &str) -> Vec<String> {
     [vec![read.to_owned(); 7], vec![write.to_owned(); 4]].concat()
 }
 
-async fn a_table_that_is_first_opened_after_the_start_is_refused(world: Box<dyn World>) -> Checked {
+async fn a_table_that_is_first_opened_after_the_start_is_refused(world: Box<dyn World>) -> TrialResult {
     world.cloud().table::<i64>("secrets").put(("p", "a"), &1).await?;
     let app = world
-        .run(|cloud| {
+        .run_on_any_host(|cloud| {
             cloud.table::<i64>("items");
             opening_late(cloud)
         })
@@ -121,10 +121,10 @@ async fn a_table_that_is_first_opened_after_the_start_is_refused(world: Box<dyn 
     Ok(())
 }
 
-async fn a_table_declared_read_only_is_read_only_when_opened_again(world: Box<dyn World>) -> Checked {
+async fn a_table_declared_read_only_is_read_only_when_opened_again(world: Box<dyn World>) -> TrialResult {
     world.cloud().table::<i64>("items").put(("p", "a"), &1).await?;
     let app = world
-        .run(|cloud| {
+        .run_on_any_host(|cloud| {
             let _declared = cloud.table::<i64>("items").read_only();
             opening_late(cloud)
         })
@@ -135,8 +135,8 @@ async fn a_table_declared_read_only_is_read_only_when_opened_again(world: Box<dy
     Ok(())
 }
 
-async fn an_app_uses_what_it_declared(world: Box<dyn World>) -> Checked {
-    let app = world.run(|cloud| {
+async fn an_app_uses_what_it_declared(world: Box<dyn World>) -> TrialResult {
+    let app = world.run_on_any_host(|cloud| {
         let items = cloud.table::<i64>("items");
         App::new("counting").on_invoke("count", move |by: i64, _cx: Context| {
             let items = items.clone();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use isobar::key_value::{PutMode, Table};
 
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-21" => a_put_that_is_dropped_happens_whole_or_not_at_all,
@@ -32,7 +32,7 @@ async fn whole(items: &Table<Bytes>, key: &str, allowed: &[u8]) -> isobar::Resul
     Ok(())
 }
 
-async fn a_put_that_is_dropped_happens_whole_or_not_at_all(world: Box<dyn World>) -> Checked {
+async fn a_put_that_is_dropped_happens_whole_or_not_at_all(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     for round in 1..=ROUNDS {
         let key = format!("round {round}");
@@ -52,7 +52,7 @@ async fn a_put_that_is_dropped_happens_whole_or_not_at_all(world: Box<dyn World>
     Ok(())
 }
 
-async fn a_put_that_is_aborted_happens_whole_or_not_at_all(world: Box<dyn World>) -> Checked {
+async fn a_put_that_is_aborted_happens_whole_or_not_at_all(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     for round in 1..=ROUNDS {
         let key = format!("round {round}");
@@ -83,7 +83,7 @@ async fn halves(items: &Table<u8>) -> isobar::Result<(u8, u8)> {
     Ok(seen)
 }
 
-async fn a_transaction_that_is_dropped_happens_whole_or_not_at_all(world: Box<dyn World>) -> Checked {
+async fn a_transaction_that_is_dropped_happens_whole_or_not_at_all(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u8>("items");
     items.transact("p").put("a", &0).put("b", &0).commit().await?;
     for round in 1..=ROUNDS {
@@ -101,7 +101,7 @@ async fn a_transaction_that_is_dropped_happens_whole_or_not_at_all(world: Box<dy
     Ok(())
 }
 
-async fn an_add_that_is_dropped_counts_once_or_not_at_all(world: Box<dyn World>) -> Checked {
+async fn an_add_that_is_dropped_counts_once_or_not_at_all(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     let mut sure = 0;
     for _ in 0..ROUNDS {
@@ -115,7 +115,7 @@ async fn an_add_that_is_dropped_counts_once_or_not_at_all(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_delete_that_is_dropped_leaves_all_or_nothing(world: Box<dyn World>) -> Checked {
+async fn a_delete_that_is_dropped_leaves_all_or_nothing(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     for round in 1..=ROUNDS {
         let key = format!("item {round}");
@@ -127,7 +127,7 @@ async fn a_delete_that_is_dropped_leaves_all_or_nothing(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn a_table_works_on_after_any_number_of_dropped_calls(world: Box<dyn World>) -> Checked {
+async fn a_table_works_on_after_any_number_of_dropped_calls(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.put(("p", "a"), &1).await?;
     for _ in 0..100 {

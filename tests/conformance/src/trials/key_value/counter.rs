@@ -8,7 +8,7 @@ use isobar::driver::Limits;
 use isobar::key_value::{PutMode, PutOptions};
 
 use super::at_once;
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-15" => add_begins_at_zero_and_returns_the_sum,
@@ -22,7 +22,7 @@ crate::trials![
     "KV-15" => add_keeps_the_expiry_and_put_ends_it,
 ];
 
-async fn add_begins_at_zero_and_returns_the_sum(world: Box<dyn World>) -> Checked {
+async fn add_begins_at_zero_and_returns_the_sum(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     let mut sums = Vec::new();
     for delta in [5, -7, 0, 1, 1_000_000] {
@@ -34,7 +34,7 @@ async fn add_begins_at_zero_and_returns_the_sum(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn a_counter_is_an_item_that_every_read_and_write_takes(world: Box<dyn World>) -> Checked {
+async fn a_counter_is_an_item_that_every_read_and_write_takes(world: Box<dyn World>) -> TrialResult {
     let (counters, raw) = (world.cloud().table::<i64>("counters"), world.cloud().table::<Bytes>("counters"));
     counters.add(("p", "a"), -42).await?;
     assert_eq!(raw.get(("p", "a")).await?.as_deref(), Some(&b"-42"[..]));
@@ -52,7 +52,7 @@ async fn a_counter_is_an_item_that_every_read_and_write_takes(world: Box<dyn Wor
     Ok(())
 }
 
-async fn add_goes_on_from_a_number_that_was_put(world: Box<dyn World>) -> Checked {
+async fn add_goes_on_from_a_number_that_was_put(world: Box<dyn World>) -> TrialResult {
     let (counters, raw) = (world.cloud().table::<i64>("counters"), world.cloud().table::<Bytes>("counters"));
     for (text, sum) in [("5", 6), ("0", 1), ("-1", 0), ("-100", -99), ("9007199254740990", 9_007_199_254_740_991)] {
         raw.put("a", &Bytes::from(text)).await?;
@@ -66,7 +66,7 @@ async fn add_goes_on_from_a_number_that_was_put(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn many_writers_of_one_counter_lose_nothing(world: Box<dyn World>) -> Checked {
+async fn many_writers_of_one_counter_lose_nothing(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     let sums = at_once(32, |number| {
         let counters = counters.clone();
@@ -80,7 +80,7 @@ async fn many_writers_of_one_counter_lose_nothing(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn the_sums_that_racing_writers_are_told_are_all_different(world: Box<dyn World>) -> Checked {
+async fn the_sums_that_racing_writers_are_told_are_all_different(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     let sums = at_once(32, |_| {
         let counters = counters.clone();
@@ -92,7 +92,7 @@ async fn the_sums_that_racing_writers_are_told_are_all_different(world: Box<dyn 
     Ok(())
 }
 
-async fn add_stops_at_its_limits_and_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn add_stops_at_its_limits_and_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     let limit = Limits::PORTABLE.counter_max_abs;
     for sign in [1, -1] {
@@ -112,7 +112,7 @@ async fn add_stops_at_its_limits_and_changes_nothing(world: Box<dyn World>) -> C
     Ok(())
 }
 
-async fn add_to_what_is_no_integer_is_invalid_input_and_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn add_to_what_is_no_integer_is_invalid_input_and_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let raw = world.cloud().table::<Bytes>("counters");
     let texts = ["", "x", "\"5\"", "5.0", "5e0", "05", "+5", " 5", "5 ", "-0", "null", "[5]", "{\"n\":5}", "٥", "0x5"];
     for text in texts.map(Bytes::from).into_iter().chain([Bytes::from_static(&[0xff]), Bytes::from_static(&[0, 53])]) {
@@ -125,7 +125,7 @@ async fn add_to_what_is_no_integer_is_invalid_input_and_changes_nothing(world: B
     Ok(())
 }
 
-async fn counters_of_strange_keys_stand_apart(world: Box<dyn World>) -> Checked {
+async fn counters_of_strange_keys_stand_apart(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     for (sum, sort) in (1..).zip(super::STRANGE_SORTS) {
         assert_eq!(counters.add(("p'\"/", *sort), sum).await?, sum);
@@ -136,14 +136,14 @@ async fn counters_of_strange_keys_stand_apart(world: Box<dyn World>) -> Checked 
     Ok(())
 }
 
-async fn add_keeps_the_expiry_and_put_ends_it(world: Box<dyn World>) -> Checked {
+async fn add_keeps_the_expiry_and_put_ends_it(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     let expires_at = Some(world.now() + Duration::from_secs(10));
     counters.put_with("a", &5, PutOptions::default().with_ttl(Duration::from_secs(10))).await?;
-    world.advance(Duration::from_secs(5));
+    world.advance(Duration::from_secs(5))?;
     assert_eq!(counters.add("a", 1).await?, 6);
     assert_eq!(counters.get_entry("a").await?.unwrap().expires_at, expires_at);
-    world.advance(Duration::from_secs(5));
+    world.advance(Duration::from_secs(5))?;
     assert_eq!(counters.get("a").await?, None);
     assert_eq!(counters.add("a", 1).await?, 1);
     assert_eq!(counters.get_entry("a").await?.unwrap().expires_at, None);

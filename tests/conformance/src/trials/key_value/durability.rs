@@ -8,7 +8,7 @@ use isobar::ErrorKind;
 use isobar::key_value::{Cursor, PutMode, PutOptions};
 
 use super::{STRANGE_SORTS, fill, sorts};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-22" => items_outlive_the_process,
@@ -18,19 +18,14 @@ crate::trials![
     "KV-22" => cursors_are_good_after_the_process,
 ];
 
-/// The same data in a new process.
-async fn reopened(world: Box<dyn World>) -> Result<Box<dyn World>, Box<dyn std::error::Error + Send + Sync>> {
-    world.reopen().await?.ok_or_else(|| "the data is gone with the process, and no gap says so".into())
-}
-
-async fn items_outlive_the_process(world: Box<dyn World>) -> Checked {
+async fn items_outlive_the_process(world: Box<dyn World>) -> TrialResult {
     let all: Bytes = (0..=255).collect();
     world.cloud().table::<Bytes>("values").put("all", &all).await?;
     world.cloud().table::<Bytes>("values").put("empty", &Bytes::new()).await?;
     fill(&world.cloud().table("keys"), "p'/\0", STRANGE_SORTS).await?;
     world.cloud().table::<i64>("counters").add("a", 41).await?;
 
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let values = world.cloud().table::<Bytes>("values");
     assert_eq!(values.get_many(["all", "empty", "none"]).await?, [Some(all), Some(Bytes::new()), None]);
     let mut expected = STRANGE_SORTS.to_vec();
@@ -42,13 +37,13 @@ async fn items_outlive_the_process(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn deletes_and_transactions_outlive_the_process(world: Box<dyn World>) -> Checked {
+async fn deletes_and_transactions_outlive_the_process(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &["a", "b", "c", "d"]).await?;
     items.delete(("p", "a")).await?;
     items.transact("p").delete("b").put("c", &20).put("e", &40).commit().await?;
     drop(items);
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let found = world.cloud().table::<usize>("items").scan().all().await?;
     let mut found: Vec<_> = found.into_iter().map(|entry| (entry.key.sort, entry.value)).collect();
     found.sort_unstable();
@@ -56,7 +51,7 @@ async fn deletes_and_transactions_outlive_the_process(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn versions_are_good_and_never_repeated_after_the_process(world: Box<dyn World>) -> Checked {
+async fn versions_are_good_and_never_repeated_after_the_process(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let mut seen = HashSet::new();
     for number in 0..5 {
@@ -67,7 +62,7 @@ async fn versions_are_good_and_never_repeated_after_the_process(world: Box<dyn W
     items.delete("a").await?;
     drop(items);
 
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let items = world.cloud().table::<usize>("items");
     for number in 0..5 {
         assert!(seen.insert(items.put("a", &number).await?), "a version came again after the process");
@@ -78,28 +73,28 @@ async fn versions_are_good_and_never_repeated_after_the_process(world: Box<dyn W
     Ok(())
 }
 
-async fn expiry_outlives_the_process(world: Box<dyn World>) -> Checked {
+async fn expiry_outlives_the_process(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let ttl = |seconds| PutOptions::default().with_ttl(Duration::from_secs(seconds));
     items.put_with("short", &1, ttl(10)).await?;
     items.put_with("long", &1, ttl(10_000)).await?;
     drop(items);
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let items = world.cloud().table::<usize>("items");
     assert_eq!(items.get_many(["short", "long"]).await?, [Some(1), Some(1)]);
-    world.advance(Duration::from_secs(10));
+    world.advance(Duration::from_secs(10))?;
     assert_eq!(items.get_many(["short", "long"]).await?, [None, Some(1)]);
     Ok(())
 }
 
-async fn cursors_are_good_after_the_process(world: Box<dyn World>) -> Checked {
+async fn cursors_are_good_after_the_process(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &["a", "b", "c"]).await?;
     let query = items.query("p").limit(2).page().await?.next.unwrap().to_string();
     let first = items.scan().limit(1).page().await?;
     let scan = first.next.unwrap().to_string();
     drop(items);
-    let world = reopened(world).await?;
+    let world = world.reopen().await?;
     let items = world.cloud().table::<usize>("items");
     assert_eq!(sorts(&items.query("p").after(query.parse::<Cursor>()?).all().await?), ["c"]);
     let mut rest = items.scan().after(scan.parse::<Cursor>()?).all().await?;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use isobar::key_value::{Key, Table};
 
 use super::{STRANGE_SORTS, fill, sorts};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-3" => every_strange_sort_key_is_a_key_of_its_own,
@@ -19,7 +19,7 @@ crate::trials![
 ];
 
 /// Puts all keys, then reads each of them by every way to read one.
-async fn are_different(items: &Table<usize>, keys: &[Key]) -> Checked {
+async fn are_different(items: &Table<usize>, keys: &[Key]) -> TrialResult {
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "the trial repeats a key");
     for (place, key) in keys.iter().enumerate() {
         items.put(key, &place).await?;
@@ -35,18 +35,18 @@ async fn are_different(items: &Table<usize>, keys: &[Key]) -> Checked {
     Ok(())
 }
 
-async fn every_strange_sort_key_is_a_key_of_its_own(world: Box<dyn World>) -> Checked {
+async fn every_strange_sort_key_is_a_key_of_its_own(world: Box<dyn World>) -> TrialResult {
     let keys: Vec<_> = STRANGE_SORTS.iter().map(|sort| Key::new("p", *sort)).collect();
     are_different(&world.cloud().table("items"), &keys).await
 }
 
-async fn every_strange_partition_is_a_partition_of_its_own(world: Box<dyn World>) -> Checked {
+async fn every_strange_partition_is_a_partition_of_its_own(world: Box<dyn World>) -> TrialResult {
     let partitions = STRANGE_SORTS.iter().filter(|partition| !partition.is_empty());
     let keys: Vec<_> = partitions.map(|partition| Key::from(*partition)).collect();
     are_different(&world.cloud().table("items"), &keys).await
 }
 
-async fn the_two_parts_of_a_key_do_not_run_together(world: Box<dyn World>) -> Checked {
+async fn the_two_parts_of_a_key_do_not_run_together(world: Box<dyn World>) -> TrialResult {
     let mut keys = vec![Key::new("ab", ""), Key::new("a", "b"), Key::new("a", ""), Key::new("b", "a")];
     for separator in ["\0", "\u{1}", "#", "/", "|", "%", ":", "~", "\u{1f}", "\u{10ffff}", "%00", "\\", "_", "."] {
         keys.push(Key::new(format!("a{separator}b"), ""));
@@ -57,7 +57,7 @@ async fn the_two_parts_of_a_key_do_not_run_together(world: Box<dyn World>) -> Ch
     are_different(&world.cloud().table("items"), &keys).await
 }
 
-async fn keys_that_differ_in_case_blanks_or_composition_are_different(world: Box<dyn World>) -> Checked {
+async fn keys_that_differ_in_case_blanks_or_composition_are_different(world: Box<dyn World>) -> TrialResult {
     let parts = [
         "key",
         "Key",
@@ -75,7 +75,7 @@ async fn keys_that_differ_in_case_blanks_or_composition_are_different(world: Box
     are_different(&world.cloud().table("items"), &keys).await
 }
 
-async fn query_text_in_a_key_is_only_text(world: Box<dyn World>) -> Checked {
+async fn query_text_in_a_key_is_only_text(world: Box<dyn World>) -> TrialResult {
     let texts = [
         "' OR 1=1 --",
         "\" OR \"\"=\"",
@@ -95,7 +95,7 @@ async fn query_text_in_a_key_is_only_text(world: Box<dyn World>) -> Checked {
     are_different(&world.cloud().table("items"), &keys).await
 }
 
-async fn a_query_sees_no_partition_but_its_own(world: Box<dyn World>) -> Checked {
+async fn a_query_sees_no_partition_but_its_own(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let partitions = ["a", "ab", "a\0", "a\u{1}", "a#", "a/", "a|", "a%", "A", "a ", "\u{10ffff}", "a\u{10ffff}", "b"];
     for (number, partition) in partitions.iter().enumerate() {
@@ -111,7 +111,7 @@ async fn a_query_sees_no_partition_but_its_own(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn the_longest_keys_may_be_of_characters_that_services_forbid(world: Box<dyn World>) -> Checked {
+async fn the_longest_keys_may_be_of_characters_that_services_forbid(world: Box<dyn World>) -> TrialResult {
     let of = |character: char, bytes: usize| character.to_string().repeat(bytes / character.len_utf8());
     let characters =
         ['\0', '\u{1}', '/', '\\', '?', '#', '%', '.', '\'', '\u{7f}', '\u{ff}', '\u{1f600}', '\u{10ffff}'];
@@ -122,7 +122,7 @@ async fn the_longest_keys_may_be_of_characters_that_services_forbid(world: Box<d
     are_different(&world.cloud().table("items"), &keys).await
 }
 
-async fn a_delete_of_one_strange_key_leaves_the_others(world: Box<dyn World>) -> Checked {
+async fn a_delete_of_one_strange_key_leaves_the_others(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", STRANGE_SORTS).await?;
     let (deleted, kept): (Vec<_>, Vec<_>) = (0..STRANGE_SORTS.len()).partition(|place| place % 2 == 0);

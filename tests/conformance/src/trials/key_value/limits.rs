@@ -5,7 +5,7 @@ use isobar::ErrorKind;
 use isobar::driver::Limits;
 use isobar::key_value::{Key, PutMode, Table};
 
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-18" => an_item_of_exactly_the_limit_with_its_keys_comes_back,
@@ -22,7 +22,7 @@ fn value_at_limit(key: &Key, more: usize) -> Bytes {
     Bytes::from((0..size).map(|place| (place % 251) as u8).collect::<Vec<_>>())
 }
 
-async fn an_item_of_exactly_the_limit_with_its_keys_comes_back(world: Box<dyn World>) -> Checked {
+async fn an_item_of_exactly_the_limit_with_its_keys_comes_back(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     for key in [Key::from("a"), Key::new("p".repeat(256), "s".repeat(512))] {
         let value = value_at_limit(&key, 0);
@@ -35,7 +35,7 @@ async fn an_item_of_exactly_the_limit_with_its_keys_comes_back(world: Box<dyn Wo
     Ok(())
 }
 
-async fn an_item_of_one_byte_more_is_too_large_and_not_written(world: Box<dyn World>) -> Checked {
+async fn an_item_of_one_byte_more_is_too_large_and_not_written(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     let key = Key::new("p".repeat(256), "s");
     let (large, old) = (value_at_limit(&key, 1), Bytes::from_static(b"old"));
@@ -54,7 +54,7 @@ async fn an_item_of_one_byte_more_is_too_large_and_not_written(world: Box<dyn Wo
     Ok(())
 }
 
-async fn keys_of_exactly_the_limit_are_taken(world: Box<dyn World>) -> Checked {
+async fn keys_of_exactly_the_limit_are_taken(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let key = Key::new("ü".repeat(128), "€".repeat(170) + "ab");
     assert_eq!((key.partition.len(), key.sort.len()), (256, 512));
@@ -85,7 +85,7 @@ async fn service_errors(items: &Table<i64>, key: &Key) -> Vec<ErrorKind> {
     ]
 }
 
-async fn keys_of_one_byte_more_are_too_large_in_every_operation(world: Box<dyn World>) -> Checked {
+async fn keys_of_one_byte_more_are_too_large_in_every_operation(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let long_partition = Key::new("p".repeat(257), "s");
     assert_eq!(service_errors(&items, &long_partition).await, vec![ErrorKind::TooLarge; 10]);
@@ -98,7 +98,7 @@ async fn keys_of_one_byte_more_are_too_large_in_every_operation(world: Box<dyn W
     Ok(())
 }
 
-async fn the_limit_of_a_key_counts_bytes_and_not_characters(world: Box<dyn World>) -> Checked {
+async fn the_limit_of_a_key_counts_bytes_and_not_characters(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     for (character, most) in [("ü", 128), ("€", 85), ("\u{1f600}", 64)] {
         items.put(character.repeat(most), &1).await?;
@@ -108,7 +108,7 @@ async fn the_limit_of_a_key_counts_bytes_and_not_characters(world: Box<dyn World
     Ok(())
 }
 
-async fn an_empty_partition_is_invalid_input_in_every_operation(world: Box<dyn World>) -> Checked {
+async fn an_empty_partition_is_invalid_input_in_every_operation(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     assert_eq!(service_errors(&items, &Key::new("", "s")).await, vec![ErrorKind::InvalidInput; 10]);
     assert_eq!(items.query("").page().await.unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use isobar::key_value::Key;
 
 use super::{STRANGE_SORTS, fill};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-8" => get_many_answers_in_the_order_asked_with_none_for_the_missing,
@@ -15,7 +15,7 @@ crate::trials![
     "KV-8" => get_many_answers_strange_keys_in_the_order_asked,
 ];
 
-async fn get_many_answers_in_the_order_asked_with_none_for_the_missing(world: Box<dyn World>) -> Checked {
+async fn get_many_answers_in_the_order_asked_with_none_for_the_missing(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     for (key, value) in [(("p", "a"), 1), (("p", "b"), 2), (("q", "a"), 3)] {
         items.put(key, &value).await?;
@@ -26,7 +26,7 @@ async fn get_many_answers_in_the_order_asked_with_none_for_the_missing(world: Bo
     Ok(())
 }
 
-async fn get_many_answers_a_key_as_often_as_it_is_asked(world: Box<dyn World>) -> Checked {
+async fn get_many_answers_a_key_as_often_as_it_is_asked(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     items.put("a", &1).await?;
     items.put("b", &2).await?;
@@ -37,13 +37,13 @@ async fn get_many_answers_a_key_as_often_as_it_is_asked(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn get_many_of_no_keys_is_empty(world: Box<dyn World>) -> Checked {
+async fn get_many_of_no_keys_is_empty(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     assert_eq!(items.get_many(Vec::<Key>::new()).await?, []);
     Ok(())
 }
 
-async fn get_many_answers_hundreds_of_keys(world: Box<dyn World>) -> Checked {
+async fn get_many_answers_hundreds_of_keys(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let sorts: Vec<_> = (0..250).map(|number| format!("{number:03}")).collect();
     fill(&items, "p", &sorts).await?;
@@ -55,7 +55,7 @@ async fn get_many_answers_hundreds_of_keys(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn get_many_loses_no_key_of_more_than_16_megabytes(world: Box<dyn World>) -> Checked {
+async fn get_many_loses_no_key_of_more_than_16_megabytes(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     let value = |number: u8| Bytes::from(vec![number; 170_000]);
     for number in 0..105 {
@@ -72,7 +72,7 @@ async fn get_many_loses_no_key_of_more_than_16_megabytes(world: Box<dyn World>) 
     Ok(())
 }
 
-async fn get_many_answers_strange_keys_in_the_order_asked(world: Box<dyn World>) -> Checked {
+async fn get_many_answers_strange_keys_in_the_order_asked(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p'\"#/\0", STRANGE_SORTS).await?;
     let asked: Vec<_> = (0..STRANGE_SORTS.len()).rev().collect();

@@ -4,7 +4,7 @@ use isobar::ErrorKind;
 use isobar::key_value::PutMode;
 
 use crate::trials::hostile_versions;
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-4" => create_takes_a_free_key_and_one_that_was_deleted,
@@ -21,7 +21,7 @@ crate::trials![
     "KV-7" => a_delete_of_an_absent_item_is_ok_however_often,
 ];
 
-async fn create_takes_a_free_key_and_one_that_was_deleted(world: Box<dyn World>) -> Checked {
+async fn create_takes_a_free_key_and_one_that_was_deleted(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     items.put_with("a", &1, PutMode::Create).await?;
     assert_eq!(items.get("a").await?, Some(1));
@@ -31,7 +31,7 @@ async fn create_takes_a_free_key_and_one_that_was_deleted(world: Box<dyn World>)
     Ok(())
 }
 
-async fn create_on_a_taken_key_is_already_exists_and_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn create_on_a_taken_key_is_already_exists_and_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let version = items.put(("p", "a"), &1).await?;
     for _ in 0..3 {
@@ -46,7 +46,7 @@ async fn create_on_a_taken_key_is_already_exists_and_changes_nothing(world: Box<
     Ok(())
 }
 
-async fn update_succeeds_on_the_version_that_a_write_or_a_read_gave(world: Box<dyn World>) -> Checked {
+async fn update_succeeds_on_the_version_that_a_write_or_a_read_gave(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let written = items.put(("p", "a"), &1).await?;
     items.put_with(("p", "a"), &2, PutMode::Update(written)).await?;
@@ -60,7 +60,7 @@ async fn update_succeeds_on_the_version_that_a_write_or_a_read_gave(world: Box<d
     Ok(())
 }
 
-async fn update_on_a_stale_version_is_conflict_and_changes_nothing(world: Box<dyn World>) -> Checked {
+async fn update_on_a_stale_version_is_conflict_and_changes_nothing(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let stale = items.put("a", &1).await?;
     // The same value again: what counts is the write, not what was written.
@@ -73,7 +73,7 @@ async fn update_on_a_stale_version_is_conflict_and_changes_nothing(world: Box<dy
     Ok(())
 }
 
-async fn update_of_an_absent_item_is_conflict_and_creates_nothing(world: Box<dyn World>) -> Checked {
+async fn update_of_an_absent_item_is_conflict_and_creates_nothing(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let version = items.put("a", &1).await?;
     items.delete("a").await?;
@@ -83,7 +83,7 @@ async fn update_of_an_absent_item_is_conflict_and_creates_nothing(world: Box<dyn
     Ok(())
 }
 
-async fn a_delete_of_a_version_deletes_that_version_only(world: Box<dyn World>) -> Checked {
+async fn a_delete_of_a_version_deletes_that_version_only(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let stale = items.put("a", &1).await?;
     let current = items.put("a", &2).await?;
@@ -94,7 +94,7 @@ async fn a_delete_of_a_version_deletes_that_version_only(world: Box<dyn World>) 
     Ok(())
 }
 
-async fn a_delete_of_a_version_of_an_absent_item_is_conflict(world: Box<dyn World>) -> Checked {
+async fn a_delete_of_a_version_of_an_absent_item_is_conflict(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let version = items.put("a", &1).await?;
     items.delete_version("a", &version).await?;
@@ -103,7 +103,7 @@ async fn a_delete_of_a_version_of_an_absent_item_is_conflict(world: Box<dyn Worl
     Ok(())
 }
 
-async fn the_version_of_another_item_or_table_is_conflict(world: Box<dyn World>) -> Checked {
+async fn the_version_of_another_item_or_table_is_conflict(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let (items, others) = (cloud.table::<u32>("items"), cloud.table::<u32>("others"));
     for number in 0..3 {
@@ -118,7 +118,7 @@ async fn the_version_of_another_item_or_table_is_conflict(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_version_that_never_was_is_conflict(world: Box<dyn World>) -> Checked {
+async fn a_version_that_never_was_is_conflict(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let current = items.put("a", &1).await?;
     for version in hostile_versions(&current) {
@@ -142,7 +142,7 @@ async fn a_version_that_never_was_is_conflict(world: Box<dyn World>) -> Checked 
     Ok(())
 }
 
-async fn the_version_of_a_neighbour_in_a_transaction_is_conflict(world: Box<dyn World>) -> Checked {
+async fn the_version_of_a_neighbour_in_a_transaction_is_conflict(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let versions = items.transact("p").put("a", &1).put("b", &1).commit().await?;
     let of_b = versions[1].clone().unwrap();
@@ -153,7 +153,7 @@ async fn the_version_of_a_neighbour_in_a_transaction_is_conflict(world: Box<dyn 
     Ok(())
 }
 
-async fn a_chain_of_updates_holds_each_to_the_version_before(world: Box<dyn World>) -> Checked {
+async fn a_chain_of_updates_holds_each_to_the_version_before(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let mut versions = vec![items.put_with("a", &0, PutMode::Create).await?];
     for number in 1..10 {
@@ -168,7 +168,7 @@ async fn a_chain_of_updates_holds_each_to_the_version_before(world: Box<dyn Worl
     Ok(())
 }
 
-async fn a_delete_of_an_absent_item_is_ok_however_often(world: Box<dyn World>) -> Checked {
+async fn a_delete_of_an_absent_item_is_ok_however_often(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     items.delete("never").await?;
     items.put(("p", "a"), &1).await?;

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use isobar::key_value::PutMode;
 use isobar::{Error, ErrorKind};
 
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-23" => tables_whose_names_look_alike_are_different_tables,
@@ -15,7 +15,7 @@ crate::trials![
     "KV-24" => an_error_never_shows_a_value,
 ];
 
-async fn tables_whose_names_look_alike_are_different_tables(world: Box<dyn World>) -> Checked {
+async fn tables_whose_names_look_alike_are_different_tables(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let names = ["my-own-table", "my-owntable", "myown-table", "myowntable", "my-own-table-2", "my-own-table2"];
     for name in names {
@@ -28,7 +28,7 @@ async fn tables_whose_names_look_alike_are_different_tables(world: Box<dyn World
     Ok(())
 }
 
-async fn a_name_of_the_longest_and_of_the_shortest_length_works(world: Box<dyn World>) -> Checked {
+async fn a_name_of_the_longest_and_of_the_shortest_length_works(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let longest = format!("t{}", "0-z".repeat(13));
     assert_eq!(longest.len(), 40);
@@ -41,7 +41,7 @@ async fn a_name_of_the_longest_and_of_the_shortest_length_works(world: Box<dyn W
     Ok(())
 }
 
-async fn a_wrong_name_of_a_table_is_a_config_error_at_first_use(world: Box<dyn World>) -> Checked {
+async fn a_wrong_name_of_a_table_is_a_config_error_at_first_use(world: Box<dyn World>) -> TrialResult {
     let too_long = "a".repeat(41);
     for name in ["", "ab", "Links", "1links", "a_b", "a.b", "a/b", "../etc", "käse", "a b", too_long.as_str()] {
         let table = world.cloud().table::<u32>(name);
@@ -60,7 +60,7 @@ fn tells(error: &Error, operation: &str) {
     assert!(shown.contains(operation) && shown.contains("ledger") && shown.contains(error.kind().name()), "{shown}");
 }
 
-async fn an_error_names_its_operation_and_its_table(world: Box<dyn World>) -> Checked {
+async fn an_error_names_its_operation_and_its_table(world: Box<dyn World>) -> TrialResult {
     let ledger = world.cloud().table::<u32>("ledger");
     let version = ledger.put(("p", "a"), &1).await?;
     ledger.put(("p", "a"), &2).await?;
@@ -87,7 +87,7 @@ fn shown(error: &Error) -> String {
     text
 }
 
-async fn an_error_never_shows_a_value(world: Box<dyn World>) -> Checked {
+async fn an_error_never_shows_a_value(world: Box<dyn World>) -> TrialResult {
     const SECRET: &str = "hunter2-correct-horse";
     let texts = world.cloud().table::<String>("ledger");
     let version = texts.put(("p", "a"), &SECRET.to_owned()).await?;

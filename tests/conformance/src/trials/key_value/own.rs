@@ -9,7 +9,7 @@ use isobar::key_value::{Cursor, Key, PutMode, PutOptions, Table};
 use isobar::{Cloud, ErrorKind};
 
 use super::{pages, sorts};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-25" => an_own_item_and_those_of_the_app_are_written_together_or_not_at_all,
@@ -21,7 +21,7 @@ crate::trials![
 
 const OWN: &str = "\u{10ffff}\u{10ffff}";
 
-async fn an_own_item_and_those_of_the_app_are_written_together_or_not_at_all(world: Box<dyn World>) -> Checked {
+async fn an_own_item_and_those_of_the_app_are_written_together_or_not_at_all(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let own = OwnItems::<String>::of(&items);
     let step = "step".to_owned();
@@ -44,7 +44,7 @@ async fn an_own_item_and_those_of_the_app_are_written_together_or_not_at_all(wor
     Ok(())
 }
 
-async fn an_own_item_in_a_transaction_of_another_table_is_refused(world: Box<dyn World>) -> Checked {
+async fn an_own_item_in_a_transaction_of_another_table_is_refused(world: Box<dyn World>) -> TrialResult {
     let (items, counts) = (world.cloud().table::<u32>("items"), world.cloud().table::<u32>("counts"));
     let own = OwnItems::<u32>::of(&counts);
     for wrong in [
@@ -75,7 +75,7 @@ async fn mixed(cloud: &Cloud) -> isobar::Result<Table<u32>> {
     Ok(items)
 }
 
-async fn own_items_are_in_no_page_of_a_query_or_scan(world: Box<dyn World>) -> Checked {
+async fn own_items_are_in_no_page_of_a_query_or_scan(world: Box<dyn World>) -> TrialResult {
     let items = mixed(&world.cloud()).await?;
     let all = ["", "a", "b", "\u{10ffff}", "\u{10ffff}\u{10fffe}"];
     assert_eq!(sorts(&items.query("p").all().await?), all);
@@ -113,7 +113,7 @@ fn percent(text: &str) -> String {
         .collect()
 }
 
-async fn a_driver_shows_own_items_like_any_other(world: Box<dyn World>) -> Checked {
+async fn a_driver_shows_own_items_like_any_other(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     mixed(&cloud).await?;
     let driver: Arc<dyn KeyValue> = cloud.provider().key_value(&Location::new(ResourceKind::Table, "items"))?;
@@ -136,7 +136,7 @@ async fn a_driver_shows_own_items_like_any_other(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_sort_key_of_isobars_own_is_invalid_input_everywhere(world: Box<dyn World>) -> Checked {
+async fn a_sort_key_of_isobars_own_is_invalid_input_everywhere(world: Box<dyn World>) -> TrialResult {
     let items = mixed(&world.cloud()).await?;
     let version = items.get_entry(("p", "a")).await?.unwrap().version;
     for sort in [OWN.to_owned(), format!("{OWN}a"), format!("{OWN}none")] {

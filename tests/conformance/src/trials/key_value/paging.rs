@@ -7,7 +7,7 @@ use isobar::ErrorKind;
 use isobar::key_value::{Cursor, PutOptions, Table};
 
 use super::{STRANGE_SORTS, fill, pages, sorts};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-11" => pages_of_any_size_are_full_and_together_the_whole,
@@ -30,7 +30,7 @@ fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{number:04}")).collect()
 }
 
-async fn pages_of_any_size_are_full_and_together_the_whole(world: Box<dyn World>) -> Checked {
+async fn pages_of_any_size_are_full_and_together_the_whole(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &numbered(12)).await?;
     let whole = items.query("p").all().await?;
@@ -45,7 +45,7 @@ async fn pages_of_any_size_are_full_and_together_the_whole(world: Box<dyn World>
     Ok(())
 }
 
-async fn pages_of_strange_keys_go_on_from_printed_cursors(world: Box<dyn World>) -> Checked {
+async fn pages_of_strange_keys_go_on_from_printed_cursors(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", STRANGE_SORTS).await?;
     let mut expected = STRANGE_SORTS.to_vec();
@@ -60,7 +60,7 @@ async fn pages_of_strange_keys_go_on_from_printed_cursors(world: Box<dyn World>)
     Ok(())
 }
 
-async fn pages_go_down_as_they_go_up(world: Box<dyn World>) -> Checked {
+async fn pages_go_down_as_they_go_up(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &numbered(10)).await?;
     let first = items.query("p").descending().limit(4).page().await?;
@@ -73,7 +73,7 @@ async fn pages_go_down_as_they_go_up(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn pages_hold_to_the_prefix_and_the_range(world: Box<dyn World>) -> Checked {
+async fn pages_hold_to_the_prefix_and_the_range(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &["a1", "b1", "b2", "b3", "c1"]).await?;
     for query in [items.query("p").prefix("b"), items.query("p").range("b".."c")] {
@@ -87,7 +87,7 @@ async fn pages_hold_to_the_prefix_and_the_range(world: Box<dyn World>) -> Checke
     Ok(())
 }
 
-async fn a_limit_of_zero_counts_as_one_and_the_largest_takes_all(world: Box<dyn World>) -> Checked {
+async fn a_limit_of_zero_counts_as_one_and_the_largest_takes_all(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &["a", "b", "c"]).await?;
     assert_eq!(sorts(&items.query("p").limit(0).page().await?.items), ["a"]);
@@ -103,7 +103,7 @@ async fn write_between(items: &Table<usize>, step: usize) -> isobar::Result<()> 
     items.delete(("p", format!("{:04}", step * 4))).await
 }
 
-async fn steady(items: &Table<usize>, descending: bool) -> Checked {
+async fn steady(items: &Table<usize>, descending: bool) -> TrialResult {
     fill(items, "p", &numbered(40)).await?;
     let query = items.query("p").limit(3);
     let mut query = if descending { query.descending() } else { query };
@@ -128,15 +128,15 @@ async fn steady(items: &Table<usize>, descending: bool) -> Checked {
     Ok(())
 }
 
-async fn pages_return_once_what_was_there_all_the_time(world: Box<dyn World>) -> Checked {
+async fn pages_return_once_what_was_there_all_the_time(world: Box<dyn World>) -> TrialResult {
     steady(&world.cloud().table("items"), false).await
 }
 
-async fn pages_going_down_are_steady_while_others_write(world: Box<dyn World>) -> Checked {
+async fn pages_going_down_are_steady_while_others_write(world: Box<dyn World>) -> TrialResult {
     steady(&world.cloud().table("items"), true).await
 }
 
-async fn a_cursor_is_good_when_the_item_at_it_is_gone(world: Box<dyn World>) -> Checked {
+async fn a_cursor_is_good_when_the_item_at_it_is_gone(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &["a", "b", "c", "d"]).await?;
     let page = items.query("p").limit(2).page().await?;
@@ -148,7 +148,7 @@ async fn a_cursor_is_good_when_the_item_at_it_is_gone(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn pages_with_expired_items_between_are_full(world: Box<dyn World>) -> Checked {
+async fn pages_with_expired_items_between_are_full(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let ttl = PutOptions::default().with_ttl(Duration::from_secs(10));
     let mut writes = items.transact("p");
@@ -157,7 +157,7 @@ async fn pages_with_expired_items_between_are_full(world: Box<dyn World>) -> Che
         writes = if number % 6 == 5 { writes.put(sort, &number) } else { writes.put_with(sort, &number, ttl.clone()) };
     }
     writes.commit().await?;
-    world.advance(Duration::from_secs(10));
+    world.advance(Duration::from_secs(10))?;
     for limit in [1, 3, 10] {
         for query in [items.query("p").limit(limit), items.query("p").limit(limit).descending()] {
             let page = query.page().await?;
@@ -169,7 +169,7 @@ async fn pages_with_expired_items_between_are_full(world: Box<dyn World>) -> Che
     Ok(())
 }
 
-async fn a_page_of_more_than_a_service_sends_at_once_is_full(world: Box<dyn World>) -> Checked {
+async fn a_page_of_more_than_a_service_sends_at_once_is_full(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     for number in 0..15_u8 {
         items.put(("p", format!("{number:02}")), &Bytes::from(vec![number; 380_000])).await?;
@@ -184,7 +184,7 @@ async fn a_page_of_more_than_a_service_sends_at_once_is_full(world: Box<dyn Worl
     Ok(())
 }
 
-async fn all_returns_more_than_one_page_of_the_default_size(world: Box<dyn World>) -> Checked {
+async fn all_returns_more_than_one_page_of_the_default_size(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &numbered(1_005)).await?;
     let first = items.query("p").page().await?;
@@ -196,7 +196,7 @@ async fn all_returns_more_than_one_page_of_the_default_size(world: Box<dyn World
     Ok(())
 }
 
-async fn a_cursor_is_text_that_a_url_can_carry(world: Box<dyn World>) -> Checked {
+async fn a_cursor_is_text_that_a_url_can_carry(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", STRANGE_SORTS).await?;
     let pages = pages(items.query("p").limit(1)).await?;
@@ -210,7 +210,7 @@ async fn a_cursor_is_text_that_a_url_can_carry(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn text_that_is_no_cursor_is_invalid_input(_: Box<dyn World>) -> Checked {
+async fn text_that_is_no_cursor_is_invalid_input(_: Box<dyn World>) -> TrialResult {
     for text in ["", "x", "C", "c~", "c~z", "c~zz", "c~ff", "c a", "ca/b", "cä", "c~2f", "c%2F", "null", "0", "\0"] {
         let error = text.parse::<Cursor>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text:?}");
@@ -218,7 +218,7 @@ async fn text_that_is_no_cursor_is_invalid_input(_: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_cursor_never_leads_out_of_its_query(world: Box<dyn World>) -> Checked {
+async fn a_cursor_never_leads_out_of_its_query(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &["a1", "b1", "b2", "c1"]).await?;
     fill(&items, "q", &["b1"]).await?;

@@ -6,7 +6,7 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use isobar::key_value::Table;
 
 use super::{STRANGE_SORTS, fill, sorts};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-9" => a_query_returns_utf8_byte_order,
@@ -55,7 +55,7 @@ fn any_texts(count: usize) -> Vec<String> {
     texts.into_iter().rev().collect()
 }
 
-async fn a_query_returns_utf8_byte_order(world: Box<dyn World>) -> Checked {
+async fn a_query_returns_utf8_byte_order(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let keys = strange();
     let reference = filled(&items, &keys).await?;
@@ -66,7 +66,7 @@ async fn a_query_returns_utf8_byte_order(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_descending_query_returns_the_exact_reverse(world: Box<dyn World>) -> Checked {
+async fn a_descending_query_returns_the_exact_reverse(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let keys = strange();
     let reference = filled(&items, &keys).await?;
@@ -75,7 +75,7 @@ async fn a_descending_query_returns_the_exact_reverse(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn the_order_is_that_of_bytes_for_any_text(world: Box<dyn World>) -> Checked {
+async fn the_order_is_that_of_bytes_for_any_text(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let keys = any_texts(200);
     let reference = filled(&items, &keys).await?;
@@ -86,7 +86,7 @@ async fn the_order_is_that_of_bytes_for_any_text(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_query_returns_keys_values_and_versions(world: Box<dyn World>) -> Checked {
+async fn a_query_returns_keys_values_and_versions(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let version = items.put(("p", "a"), &7).await?;
     let found = items.query("p").all().await?.remove(0);
@@ -95,7 +95,7 @@ async fn a_query_returns_keys_values_and_versions(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn a_query_of_an_absent_partition_is_empty(world: Box<dyn World>) -> Checked {
+async fn a_query_of_an_absent_partition_is_empty(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let page = items.query("p").page().await?;
     assert!(page.items.is_empty() && page.next.is_none());
@@ -104,7 +104,7 @@ async fn a_query_of_an_absent_partition_is_empty(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_prefix_selects_exactly_what_begins_with_it(world: Box<dyn World>) -> Checked {
+async fn a_prefix_selects_exactly_what_begins_with_it(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let keys = strange();
     let reference = filled(&items, &keys).await?;
@@ -117,7 +117,7 @@ async fn a_prefix_selects_exactly_what_begins_with_it(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_prefix_of_the_last_characters_has_no_end_but_the_partition(world: Box<dyn World>) -> Checked {
+async fn a_prefix_of_the_last_characters_has_no_end_but_the_partition(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let keys =
         ["z", "\u{d7ff}", "\u{d7ff}x", "\u{e000}", "\u{ffff}y", "\u{10000}", "\u{10ffff}", "\u{10ffff}\u{10fffe}z"];
@@ -161,7 +161,7 @@ fn lies_in(sort: &str, (lower, upper): (Bound<&str>, Bound<&str>)) -> bool {
         }
 }
 
-async fn a_range_selects_exactly_what_lies_in_it(world: Box<dyn World>) -> Checked {
+async fn a_range_selects_exactly_what_lies_in_it(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let keys = strange();
     let reference = filled(&items, &keys).await?;
@@ -172,7 +172,7 @@ async fn a_range_selects_exactly_what_lies_in_it(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn ranges_that_hold_nothing_are_empty_pages(world: Box<dyn World>) -> Checked {
+async fn ranges_that_hold_nothing_are_empty_pages(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &["", "a", "b", "c"]).await?;
     let empty = [
@@ -194,7 +194,7 @@ async fn ranges_that_hold_nothing_are_empty_pages(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn a_prefix_or_range_selects_the_same_in_descending_order(world: Box<dyn World>) -> Checked {
+async fn a_prefix_or_range_selects_the_same_in_descending_order(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let keys = strange();
     filled(&items, &keys).await?;

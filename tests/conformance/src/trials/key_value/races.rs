@@ -6,7 +6,7 @@ use isobar::key_value::{PutMode, PutOptions};
 use isobar::{ErrorKind, Result};
 
 use super::at_once;
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-4" => one_of_many_racing_creates_wins,
@@ -31,7 +31,7 @@ fn winner<T>(results: &[Result<T>], kind: ErrorKind) -> usize {
     winners.remove(0)
 }
 
-async fn one_of_many_racing_creates_wins(world: Box<dyn World>) -> Checked {
+async fn one_of_many_racing_creates_wins(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     for round in 0..4 {
         let results = at_once(WRITERS, |number| {
@@ -46,10 +46,10 @@ async fn one_of_many_racing_creates_wins(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn one_of_many_racing_creates_over_an_expired_item_wins(world: Box<dyn World>) -> Checked {
+async fn one_of_many_racing_creates_over_an_expired_item_wins(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     items.put_with("a", &99, PutOptions::default().with_ttl(Duration::from_secs(1))).await?;
-    world.advance(Duration::from_secs(1));
+    world.advance(Duration::from_secs(1))?;
     let results = at_once(WRITERS, |number| {
         let items = items.clone();
         async move { items.put_with("a", &number, PutMode::Create).await }
@@ -59,7 +59,7 @@ async fn one_of_many_racing_creates_over_an_expired_item_wins(world: Box<dyn Wor
     Ok(())
 }
 
-async fn one_of_many_racing_updates_of_a_version_wins(world: Box<dyn World>) -> Checked {
+async fn one_of_many_racing_updates_of_a_version_wins(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let mut version = items.put("a", &99).await?;
     for _ in 0..4 {
@@ -75,7 +75,7 @@ async fn one_of_many_racing_updates_of_a_version_wins(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn one_of_many_racing_deletes_of_a_version_wins(world: Box<dyn World>) -> Checked {
+async fn one_of_many_racing_deletes_of_a_version_wins(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let version = items.put("a", &99).await?;
     let results = at_once(WRITERS, |_| {
@@ -87,7 +87,7 @@ async fn one_of_many_racing_deletes_of_a_version_wins(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_racing_update_and_delete_of_a_version_do_not_both_win(world: Box<dyn World>) -> Checked {
+async fn a_racing_update_and_delete_of_a_version_do_not_both_win(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     for round in 0..10 {
         let key = ("p", round.to_string());
@@ -107,10 +107,10 @@ async fn a_racing_update_and_delete_of_a_version_do_not_both_win(world: Box<dyn 
     Ok(())
 }
 
-async fn many_writers_of_an_expired_counter_begin_it_anew_once(world: Box<dyn World>) -> Checked {
+async fn many_writers_of_an_expired_counter_begin_it_anew_once(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     counters.put_with("a", &1_000_000, PutOptions::default().with_ttl(Duration::from_secs(1))).await?;
-    world.advance(Duration::from_secs(1));
+    world.advance(Duration::from_secs(1))?;
     let sums = at_once(WRITERS, |_| {
         let counters = counters.clone();
         async move { counters.add("a", 1).await }
@@ -122,7 +122,7 @@ async fn many_writers_of_an_expired_counter_begin_it_anew_once(world: Box<dyn Wo
     Ok(())
 }
 
-async fn racing_overwrites_leave_one_of_them_whole(world: Box<dyn World>) -> Checked {
+async fn racing_overwrites_leave_one_of_them_whole(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Vec<usize>>("items");
     let versions = at_once(WRITERS, |number| {
         let items = items.clone();

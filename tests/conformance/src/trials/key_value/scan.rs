@@ -7,7 +7,7 @@ use isobar::ErrorKind;
 use isobar::key_value::{Cursor, Key, PutOptions, ScanQuery, Table};
 
 use super::{STRANGE_SORTS, fill};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-12" => a_scan_returns_every_item_of_every_partition_once,
@@ -56,7 +56,7 @@ fn once(found: Vec<(Key, usize)>) -> BTreeMap<Key, usize> {
     map
 }
 
-async fn a_scan_returns_every_item_of_every_partition_once(world: Box<dyn World>) -> Checked {
+async fn a_scan_returns_every_item_of_every_partition_once(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let expected = filled(&items).await?;
     let found = items.scan().all().await?.into_iter().map(|entry| (entry.key, entry.value)).collect();
@@ -64,7 +64,7 @@ async fn a_scan_returns_every_item_of_every_partition_once(world: Box<dyn World>
     Ok(())
 }
 
-async fn segments_are_disjoint_and_together_the_whole(world: Box<dyn World>) -> Checked {
+async fn segments_are_disjoint_and_together_the_whole(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let expected = filled(&items).await?;
     for segments in [1, 2, 3, 8, 50] {
@@ -77,7 +77,7 @@ async fn segments_are_disjoint_and_together_the_whole(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn pages_of_a_scan_are_bounded_and_go_on_from_printed_cursors(world: Box<dyn World>) -> Checked {
+async fn pages_of_a_scan_are_bounded_and_go_on_from_printed_cursors(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let expected = filled(&items).await?;
     for limit in [1, 7] {
@@ -92,7 +92,7 @@ async fn pages_of_a_scan_are_bounded_and_go_on_from_printed_cursors(world: Box<d
     Ok(())
 }
 
-async fn a_scan_returns_once_what_was_there_all_the_time(world: Box<dyn World>) -> Checked {
+async fn a_scan_returns_once_what_was_there_all_the_time(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     for number in 0..60 {
         items.put((format!("p{}", number % 7), number.to_string()), &number).await?;
@@ -118,7 +118,7 @@ async fn a_scan_returns_once_what_was_there_all_the_time(world: Box<dyn World>) 
     Ok(())
 }
 
-async fn a_scan_of_an_empty_table_is_empty(world: Box<dyn World>) -> Checked {
+async fn a_scan_of_an_empty_table_is_empty(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     assert_eq!(read(items.scan(), 1_000).await?, []);
     items.put("a", &1).await?;
@@ -128,7 +128,7 @@ async fn a_scan_of_an_empty_table_is_empty(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_segment_that_there_is_not_is_invalid_input(world: Box<dyn World>) -> Checked {
+async fn a_segment_that_there_is_not_is_invalid_input(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     items.put("a", &1).await?;
     for (segment, segments) in [(0, 0), (1, 1), (4, 4), (u32::MAX, 4)] {
@@ -138,7 +138,7 @@ async fn a_segment_that_there_is_not_is_invalid_input(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_scan_from_a_foreign_cursor_is_invalid_input_or_a_page_of_the_table(world: Box<dyn World>) -> Checked {
+async fn a_scan_from_a_foreign_cursor_is_invalid_input_or_a_page_of_the_table(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     items.put("a", &1).await?;
     for text in ["cnonsense", "c", "c0", "c~00", "c~7B", "c~22~22", "c~7B~7D"] {
@@ -150,14 +150,14 @@ async fn a_scan_from_a_foreign_cursor_is_invalid_input_or_a_page_of_the_table(wo
     Ok(())
 }
 
-async fn a_scan_leaves_out_what_has_expired(world: Box<dyn World>) -> Checked {
+async fn a_scan_leaves_out_what_has_expired(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let ttl = PutOptions::default().with_ttl(Duration::from_secs(5));
     for number in 0..30 {
         let options = if number % 3 == 0 { PutOptions::default() } else { ttl.clone() };
         items.put_with(number.to_string(), &number, options).await?;
     }
-    world.advance(Duration::from_secs(5));
+    world.advance(Duration::from_secs(5))?;
     let found = once(read(items.scan().limit(2), 2).await?);
     let mut values: Vec<_> = found.into_values().collect();
     values.sort_unstable();
@@ -165,7 +165,7 @@ async fn a_scan_leaves_out_what_has_expired(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_scan_sees_no_table_but_its_own(world: Box<dyn World>) -> Checked {
+async fn a_scan_sees_no_table_but_its_own(world: Box<dyn World>) -> TrialResult {
     let (items, others) = (world.cloud().table::<usize>("items"), world.cloud().table::<usize>("items-2"));
     items.put("a", &1).await?;
     others.put("b", &2).await?;

@@ -9,7 +9,7 @@ use isobar::driver::Limits;
 use isobar::key_value::{PutMode, PutOptions, Table, Transaction, Version};
 
 use super::{STRANGE_SORTS, at_once, fill};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-13" => a_transaction_writes_and_deletes_all_that_it_says,
@@ -42,7 +42,7 @@ fn map(entries: &[(&str, u32)]) -> BTreeMap<String, u32> {
     entries.iter().map(|(sort, value)| ((*sort).to_owned(), *value)).collect()
 }
 
-async fn a_transaction_writes_and_deletes_all_that_it_says(world: Box<dyn World>) -> Checked {
+async fn a_transaction_writes_and_deletes_all_that_it_says(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let version = items.put(("p", "updated"), &1).await?;
     let doomed = items.put(("p", "doomed"), &1).await?;
@@ -79,7 +79,7 @@ fn with_fault(items: &Table<u32>, fault: &str, first: bool, stale: &Version) -> 
     if first { transaction } else { add(transaction) }
 }
 
-async fn a_condition_that_fails_first_or_last_undoes_everything(world: Box<dyn World>) -> Checked {
+async fn a_condition_that_fails_first_or_last_undoes_everything(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     fill(&world.cloud().table("items"), "p", &["kept", "kept too"]).await?;
     let stale = items.put(("p", "taken"), &2).await?;
@@ -96,7 +96,7 @@ async fn a_condition_that_fails_first_or_last_undoes_everything(world: Box<dyn W
     Ok(())
 }
 
-async fn the_error_of_a_transaction_is_that_of_the_write_that_failed(world: Box<dyn World>) -> Checked {
+async fn the_error_of_a_transaction_is_that_of_the_write_that_failed(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     items.put(("p", "taken"), &1).await?;
     let mut transaction = items.transact("p");
@@ -109,7 +109,9 @@ async fn the_error_of_a_transaction_is_that_of_the_write_that_failed(world: Box<
     Ok(())
 }
 
-async fn a_transaction_answers_in_the_order_of_its_writes_with_versions_that_work(world: Box<dyn World>) -> Checked {
+async fn a_transaction_answers_in_the_order_of_its_writes_with_versions_that_work(
+    world: Box<dyn World>,
+) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let transaction = items.transact("p").put("b", &1).delete("z").put_with("a", &2, PutMode::Create).delete("y");
     let versions = transaction.commit().await?;
@@ -124,7 +126,7 @@ async fn a_transaction_answers_in_the_order_of_its_writes_with_versions_that_wor
     Ok(())
 }
 
-async fn a_transaction_takes_strange_sort_keys(world: Box<dyn World>) -> Checked {
+async fn a_transaction_takes_strange_sort_keys(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "'p\"/\0", STRANGE_SORTS).await?;
     let mut transaction = items.transact("'p\"/\0");
@@ -158,7 +160,7 @@ async fn transfer(accounts: Table<i64>, from: &str, to: &str) -> isobar::Result<
     panic!("a thousand transfers lost their race");
 }
 
-async fn transfers_at_once_neither_make_nor_lose_money(world: Box<dyn World>) -> Checked {
+async fn transfers_at_once_neither_make_nor_lose_money(world: Box<dyn World>) -> TrialResult {
     const ACCOUNTS: [&str; 3] = ["a", "b", "c"];
     let accounts = world.cloud().table::<i64>("accounts");
     for account in ACCOUNTS {
@@ -175,7 +177,7 @@ async fn transfers_at_once_neither_make_nor_lose_money(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn only_one_of_many_racing_transactions_creates(world: Box<dyn World>) -> Checked {
+async fn only_one_of_many_racing_transactions_creates(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let results = at_once(16, |number| {
         let number = number as u32;
@@ -195,7 +197,7 @@ fn of_writes(items: &Table<u32>, count: u32) -> Transaction<u32> {
     (0..count).fold(items.transact("p"), |transaction, number| transaction.put(format!("{number:03}"), &number))
 }
 
-async fn a_transaction_of_100_writes_happens(world: Box<dyn World>) -> Checked {
+async fn a_transaction_of_100_writes_happens(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let versions = of_writes(&items, 100).commit().await?;
     assert_eq!(versions.iter().flatten().collect::<std::collections::HashSet<_>>().len(), 100);
@@ -203,7 +205,7 @@ async fn a_transaction_of_100_writes_happens(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_transaction_of_101_writes_is_too_large_and_writes_nothing(world: Box<dyn World>) -> Checked {
+async fn a_transaction_of_101_writes_is_too_large_and_writes_nothing(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let refused = of_writes(&items, 101).commit().await.unwrap_err();
     assert_eq!((refused.kind(), refused.limit()), (ErrorKind::TooLarge, Some(Limits::PORTABLE.transaction_writes)));
@@ -212,7 +214,9 @@ async fn a_transaction_of_101_writes_is_too_large_and_writes_nothing(world: Box<
     Ok(())
 }
 
-async fn a_transaction_of_exactly_2_megabytes_happens_and_one_byte_more_is_too_large(world: Box<dyn World>) -> Checked {
+async fn a_transaction_of_exactly_2_megabytes_happens_and_one_byte_more_is_too_large(
+    world: Box<dyn World>,
+) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     let value = |size: usize| Bytes::from(vec![b'x'; size]);
     // Each write counts its value and both keys, of 1 byte each.
@@ -229,7 +233,7 @@ async fn a_transaction_of_exactly_2_megabytes_happens_and_one_byte_more_is_too_l
     Ok(())
 }
 
-async fn a_transaction_that_writes_a_key_twice_is_invalid_input(world: Box<dyn World>) -> Checked {
+async fn a_transaction_that_writes_a_key_twice_is_invalid_input(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let version = items.put(("p", "a"), &1).await?;
     let twice = [
@@ -245,7 +249,7 @@ async fn a_transaction_that_writes_a_key_twice_is_invalid_input(world: Box<dyn W
     Ok(())
 }
 
-async fn an_empty_transaction_is_ok(world: Box<dyn World>) -> Checked {
+async fn an_empty_transaction_is_ok(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     assert_eq!(items.transact("p").commit().await?, []);
     assert_eq!(items.transact("").commit().await.unwrap_err().kind(), ErrorKind::InvalidInput);
@@ -253,7 +257,7 @@ async fn an_empty_transaction_is_ok(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_transaction_with_a_wrong_write_writes_nothing(world: Box<dyn World>) -> Checked {
+async fn a_transaction_with_a_wrong_write_writes_nothing(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let dead = PutOptions::default().with_ttl(Duration::ZERO);
     let long = "s".repeat(513);
@@ -269,7 +273,7 @@ async fn a_transaction_with_a_wrong_write_writes_nothing(world: Box<dyn World>) 
     Ok(())
 }
 
-async fn a_transaction_adds_to_counters(world: Box<dyn World>) -> Checked {
+async fn a_transaction_adds_to_counters(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     counters.put(("p", "put"), &5).await?;
     counters.add(("p", "added"), 5).await?;
@@ -286,7 +290,7 @@ async fn a_transaction_adds_to_counters(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn an_addition_that_cannot_be_made_undoes_its_transaction(world: Box<dyn World>) -> Checked {
+async fn an_addition_that_cannot_be_made_undoes_its_transaction(world: Box<dyn World>) -> TrialResult {
     let (counters, raw) = (world.cloud().table::<i64>("counters"), world.cloud().table::<Bytes>("counters"));
     let limit = Limits::PORTABLE.counter_max_abs;
     counters.put(("p", "full"), &limit).await?;
@@ -309,16 +313,18 @@ async fn an_addition_that_cannot_be_made_undoes_its_transaction(world: Box<dyn W
     Ok(())
 }
 
-async fn an_addition_in_a_transaction_keeps_the_expiry_and_begins_what_has_expired(world: Box<dyn World>) -> Checked {
+async fn an_addition_in_a_transaction_keeps_the_expiry_and_begins_what_has_expired(
+    world: Box<dyn World>,
+) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     let expires_at = Some(world.now() + Duration::from_secs(10));
     let living = PutOptions::default().with_ttl(Duration::from_secs(10));
     counters.put_with(("p", "a"), &5, living).await?;
-    world.advance(Duration::from_secs(5));
+    world.advance(Duration::from_secs(5))?;
     counters.transact("p").add("a", 1).commit().await?;
     let entry = counters.get_entry(("p", "a")).await?.unwrap();
     assert_eq!((entry.value, entry.expires_at), (6, expires_at));
-    world.advance(Duration::from_secs(5));
+    world.advance(Duration::from_secs(5))?;
     counters.transact("p").put_with("mark", &1, PutMode::Create).add("a", 1).commit().await?;
     let entry = counters.get_entry(("p", "a")).await?.unwrap();
     assert_eq!((entry.value, entry.expires_at), (1, None));
@@ -326,7 +332,7 @@ async fn an_addition_in_a_transaction_keeps_the_expiry_and_begins_what_has_expir
 }
 
 /// Each writer has a mark of its own, so that none of them is in another's way but at the counter.
-async fn a_mark_and_its_count_are_one_write_for_64_writers_at_once(world: Box<dyn World>) -> Checked {
+async fn a_mark_and_its_count_are_one_write_for_64_writers_at_once(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     let marked = at_once(64, |number| {
         let counters = counters.clone();
@@ -346,7 +352,7 @@ async fn a_mark_and_its_count_are_one_write_for_64_writers_at_once(world: Box<dy
 }
 
 /// What Cosmos DB counts is the text with its escapes, and of other bytes the base64.
-async fn a_transaction_counts_as_json_on_every_provider(world: Box<dyn World>) -> Checked {
+async fn a_transaction_counts_as_json_on_every_provider(world: Box<dyn World>) -> TrialResult {
     let raw = world.cloud().table::<Bytes>("items");
     let limit = usize::try_from(Limits::PORTABLE.transaction_bytes)?;
     // Less both keys, of one and two characters.

@@ -6,7 +6,7 @@ use isobar::ErrorKind;
 use isobar::key_value::{PutMode, PutOptions, Table, Version};
 
 use super::sorts;
-use crate::{Checked, World};
+use crate::{HarnessResult, TrialResult, World};
 
 crate::trials![
     "KV-16" => an_expired_item_is_never_read,
@@ -32,13 +32,13 @@ fn ten() -> PutOptions {
 }
 
 /// An item at `p`, `a` that has just expired, and the version that it had.
-async fn expired(world: &dyn World, items: &Table<i64>) -> isobar::Result<Version> {
+async fn expired(world: &dyn World, items: &Table<i64>) -> HarnessResult<Version> {
     let version = items.put_with(("p", "a"), &1, ten()).await?;
-    world.advance(TEN);
+    world.advance(TEN)?;
     Ok(version)
 }
 
-async fn an_expired_item_is_never_read(world: Box<dyn World>) -> Checked {
+async fn an_expired_item_is_never_read(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     expired(&*world, &items).await?;
     assert_eq!(items.get(("p", "a")).await?, None);
@@ -51,26 +51,26 @@ async fn an_expired_item_is_never_read(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn an_item_lives_until_its_expiry_and_not_at_it(world: Box<dyn World>) -> Checked {
+async fn an_item_lives_until_its_expiry_and_not_at_it(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.put_with("a", &1, ten()).await?;
     assert_eq!(items.get("a").await?, Some(1));
-    world.advance(TEN - Duration::from_millis(1));
+    world.advance(TEN - Duration::from_millis(1))?;
     assert_eq!(items.get("a").await?, Some(1));
     assert_eq!(items.query("a").all().await?.len(), 1);
-    world.advance(Duration::from_millis(1));
+    world.advance(Duration::from_millis(1))?;
     assert_eq!(items.get("a").await?, None);
-    world.advance(Duration::from_secs(100 * 365 * 24 * 3600));
+    world.advance(Duration::from_secs(100 * 365 * 24 * 3600))?;
     assert_eq!(items.get("a").await?, None);
     Ok(())
 }
 
-async fn a_read_tells_the_expiry(world: Box<dyn World>) -> Checked {
+async fn a_read_tells_the_expiry(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let expires_at = Some(world.now() + TEN);
     items.put_with(("p", "a"), &1, ten()).await?;
     items.put(("q", "a"), &1).await?;
-    world.advance(Duration::from_secs(1));
+    world.advance(Duration::from_secs(1))?;
     assert_eq!(items.get_entry(("p", "a")).await?.unwrap().expires_at, expires_at);
     assert_eq!(items.query("p").all().await?[0].expires_at, expires_at);
     let mut scanned: Vec<_> = items.scan().all().await?.into_iter().map(|entry| entry.expires_at).collect();
@@ -79,21 +79,21 @@ async fn a_read_tells_the_expiry(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn create_takes_a_key_whose_item_has_expired(world: Box<dyn World>) -> Checked {
+async fn create_takes_a_key_whose_item_has_expired(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.put_with(("p", "a"), &1, ten()).await?;
     let taken = items.put_with(("p", "a"), &2, PutMode::Create).await;
     assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
-    world.advance(TEN);
+    world.advance(TEN)?;
     items.put_with(("p", "a"), &2, PutMode::Create).await?;
     let taken = items.put_with(("p", "a"), &3, PutMode::Create).await;
     assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
-    world.advance(TEN);
+    world.advance(TEN)?;
     assert_eq!(items.get(("p", "a")).await?, Some(2));
     Ok(())
 }
 
-async fn every_condition_takes_an_expired_item_for_absent(world: Box<dyn World>) -> Checked {
+async fn every_condition_takes_an_expired_item_for_absent(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let version = expired(&*world, &items).await?;
     let update = items.put_with(("p", "a"), &2, PutMode::Update(version.clone())).await;
@@ -107,7 +107,7 @@ async fn every_condition_takes_an_expired_item_for_absent(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_delete_of_an_expired_item_is_ok(world: Box<dyn World>) -> Checked {
+async fn a_delete_of_an_expired_item_is_ok(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     expired(&*world, &items).await?;
     items.delete(("p", "a")).await?;
@@ -116,16 +116,16 @@ async fn a_delete_of_an_expired_item_is_ok(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_counter_that_expired_begins_anew(world: Box<dyn World>) -> Checked {
+async fn a_counter_that_expired_begins_anew(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     expired(&*world, &items).await?;
     assert_eq!(items.add(("p", "a"), 5).await?, 5);
-    world.advance(TEN);
+    world.advance(TEN)?;
     assert_eq!(items.get(("p", "a")).await?, Some(5));
     Ok(())
 }
 
-async fn a_write_without_a_time_to_live_ends_that_of_the_one_before(world: Box<dyn World>) -> Checked {
+async fn a_write_without_a_time_to_live_ends_that_of_the_one_before(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.put_with(("p", "put"), &1, ten()).await?;
     let version = items.put_with(("p", "updated"), &1, ten()).await?;
@@ -134,34 +134,34 @@ async fn a_write_without_a_time_to_live_ends_that_of_the_one_before(world: Box<d
     items.put_with(("p", "updated"), &2, PutMode::Update(version)).await?;
     items.transact("p").put("transacted", &2).commit().await?;
     assert!(items.query("p").all().await?.iter().all(|entry| entry.expires_at.is_none()));
-    world.advance(TEN * 2);
+    world.advance(TEN * 2)?;
     assert_eq!(sorts(&items.query("p").all().await?), ["put", "transacted", "updated"]);
     Ok(())
 }
 
-async fn a_write_with_a_new_time_to_live_replaces_the_old(world: Box<dyn World>) -> Checked {
+async fn a_write_with_a_new_time_to_live_replaces_the_old(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.put_with("longer", &1, ten()).await?;
     items.put_with("shorter", &1, ten()).await?;
     items.put_with("longer", &2, PutOptions::default().with_ttl(TEN * 3)).await?;
     items.put_with("shorter", &2, PutOptions::default().with_ttl(TEN / 2)).await?;
-    world.advance(TEN / 2);
+    world.advance(TEN / 2)?;
     assert_eq!(items.get_many(["longer", "shorter"]).await?, [Some(2), None]);
-    world.advance(TEN);
+    world.advance(TEN)?;
     assert_eq!(items.get("longer").await?, Some(2));
-    world.advance(TEN * 2);
+    world.advance(TEN * 2)?;
     assert_eq!(items.get("longer").await?, None);
     Ok(())
 }
 
-async fn update_keeps_the_expiry_and_begins_anew_after_it(world: Box<dyn World>) -> Checked {
+async fn update_keeps_the_expiry_and_begins_anew_after_it(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let expires_at = Some(world.now() + TEN);
     items.put_with("a", &1, ten()).await?;
-    world.advance(TEN / 2);
+    world.advance(TEN / 2)?;
     assert_eq!(items.update("a", |value| value.unwrap() + 1).await?, 2);
     assert_eq!(items.get_entry("a").await?.unwrap().expires_at, expires_at);
-    world.advance(TEN / 2);
+    world.advance(TEN / 2)?;
     assert_eq!(items.get("a").await?, None);
     let anew = items.update("a", |value| value.map_or(100, |value| value + 1)).await?;
     assert_eq!(anew, 100);
@@ -169,7 +169,7 @@ async fn update_keeps_the_expiry_and_begins_anew_after_it(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_time_to_live_of_zero_or_past_the_year_9999_is_invalid_input(world: Box<dyn World>) -> Checked {
+async fn a_time_to_live_of_zero_or_past_the_year_9999_is_invalid_input(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.put("a", &1).await?;
     let years = |years: u64| Duration::from_secs(years * 365 * 24 * 3600);
@@ -183,23 +183,23 @@ async fn a_time_to_live_of_zero_or_past_the_year_9999_is_invalid_input(world: Bo
     Ok(())
 }
 
-async fn milliseconds_count_and_a_part_of_one_counts_as_a_whole(world: Box<dyn World>) -> Checked {
+async fn milliseconds_count_and_a_part_of_one_counts_as_a_whole(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     for (ttl, lives) in [(1_500_000, 2), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (7_000_000, 7)] {
         let start = world.now();
         let lives = Duration::from_millis(lives);
         items.put_with("a", &1, PutOptions::default().with_ttl(Duration::from_nanos(ttl))).await?;
         assert_eq!(items.get_entry("a").await?.unwrap().expires_at, Some(start + lives), "{ttl} ns");
-        world.advance(lives);
+        world.advance(lives)?;
         assert_eq!(items.get("a").await?, None, "{ttl} ns");
     }
     Ok(())
 }
 
-async fn transactions_write_and_see_expiry(world: Box<dyn World>) -> Checked {
+async fn transactions_write_and_see_expiry(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.transact("p").put_with("a", &1, ten()).put("b", &1).commit().await?;
-    world.advance(TEN);
+    world.advance(TEN)?;
     assert_eq!(sorts(&items.query("p").all().await?), ["b"]);
     items.transact("p").put_with("a", &2, PutMode::Create).delete("b").commit().await?;
     assert_eq!(sorts(&items.query("p").all().await?), ["a"]);
@@ -207,13 +207,13 @@ async fn transactions_write_and_see_expiry(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn expired_items_hide_nothing_in_a_query(world: Box<dyn World>) -> Checked {
+async fn expired_items_hide_nothing_in_a_query(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     for number in 0..20 {
         let options = if number % 5 == 0 { PutOptions::default() } else { ten() };
         items.put_with(("p", format!("{number:02}")), &number, options).await?;
     }
-    world.advance(TEN);
+    world.advance(TEN)?;
     assert_eq!(sorts(&items.query("p").all().await?), ["00", "05", "10", "15"]);
     assert_eq!(sorts(&items.query("p").prefix("1").all().await?), ["10", "15"]);
     assert_eq!(sorts(&items.query("p").range("01".."11").descending().all().await?), ["10", "05"]);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use isobar::ErrorKind;
 use serde::{Deserialize, Serialize};
 
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-19" => typed_values_come_back_as_they_were,
@@ -34,7 +34,7 @@ struct Drawing {
     bytes: Vec<u8>,
 }
 
-async fn typed_values_come_back_as_they_were(world: Box<dyn World>) -> Checked {
+async fn typed_values_come_back_as_they_were(world: Box<dyn World>) -> TrialResult {
     let drawings = world.cloud().table::<Drawing>("drawings");
     let text = "quotes \" ' \\ / \u{0} \u{7f} \u{2028} \u{1f600} </script>".to_owned();
     let mut drawing = Drawing {
@@ -53,7 +53,7 @@ async fn typed_values_come_back_as_they_were(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_value_of_another_type_is_invalid_input_in_every_read_and_stays_stored(world: Box<dyn World>) -> Checked {
+async fn a_value_of_another_type_is_invalid_input_in_every_read_and_stays_stored(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let (texts, numbers) = (cloud.table::<String>("items"), cloud.table::<u32>("items"));
     texts.put(("p", "a"), &"text".to_owned()).await?;
@@ -72,7 +72,7 @@ async fn a_value_of_another_type_is_invalid_input_in_every_read_and_stays_stored
     Ok(())
 }
 
-async fn bytes_that_are_not_json_are_invalid_input_and_stay_stored(world: Box<dyn World>) -> Checked {
+async fn bytes_that_are_not_json_are_invalid_input_and_stay_stored(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let (raw, typed) = (cloud.table::<Bytes>("items"), cloud.table::<serde_json::Value>("items"));
     for bytes in ["", "{", "{} {}", "\"open", "\u{0}", "nul"] {
@@ -86,7 +86,7 @@ async fn bytes_that_are_not_json_are_invalid_input_and_stay_stored(world: Box<dy
     Ok(())
 }
 
-async fn a_value_that_json_cannot_hold_is_invalid_input_and_not_written(world: Box<dyn World>) -> Checked {
+async fn a_value_that_json_cannot_hold_is_invalid_input_and_not_written(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<HashMap<Vec<u8>, u32>>("items");
     let without_names = HashMap::from([(vec![1, 2], 3)]);
     assert_eq!(items.put("a", &without_names).await.unwrap_err().kind(), ErrorKind::InvalidInput);
@@ -97,7 +97,7 @@ async fn a_value_that_json_cannot_hold_is_invalid_input_and_not_written(world: B
     Ok(())
 }
 
-async fn a_value_too_deep_or_not_finite_is_invalid_input_and_not_written(world: Box<dyn World>) -> Checked {
+async fn a_value_too_deep_or_not_finite_is_invalid_input_and_not_written(world: Box<dyn World>) -> TrialResult {
     let floats = world.cloud().table::<f64>("items");
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert_eq!(floats.put("a", &value).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{value}");
@@ -124,7 +124,7 @@ async fn a_value_too_deep_or_not_finite_is_invalid_input_and_not_written(world: 
     Ok(())
 }
 
-async fn an_unreadable_item_does_not_hide_its_neighbours(world: Box<dyn World>) -> Checked {
+async fn an_unreadable_item_does_not_hide_its_neighbours(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let (numbers, raw) = (cloud.table::<f64>("items"), cloud.table::<Bytes>("items"));
     for (sort, text) in [("a", "1"), ("b", "null"), ("c", "2")] {
@@ -146,7 +146,7 @@ async fn an_unreadable_item_does_not_hide_its_neighbours(world: Box<dyn World>) 
     Ok(())
 }
 
-async fn a_value_of_a_newer_form_of_the_type_is_read_by_the_older(world: Box<dyn World>) -> Checked {
+async fn a_value_of_a_newer_form_of_the_type_is_read_by_the_older(world: Box<dyn World>) -> TrialResult {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Older {
         name: String,

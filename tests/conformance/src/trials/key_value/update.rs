@@ -6,7 +6,7 @@ use isobar::ErrorKind;
 use isobar::key_value::PutOptions;
 
 use super::at_once;
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-17" => update_changes_what_is_there_and_returns_what_it_wrote,
@@ -20,7 +20,7 @@ crate::trials![
     "KV-17" => modify_that_is_refused_writes_nothing_and_returns_the_service_error,
 ];
 
-async fn update_changes_what_is_there_and_returns_what_it_wrote(world: Box<dyn World>) -> Checked {
+async fn update_changes_what_is_there_and_returns_what_it_wrote(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<String>("items");
     let old = items.put("a", &"one".to_owned()).await?;
     let written = items.update("a", |value| value.unwrap_or_default() + " two").await?;
@@ -31,7 +31,7 @@ async fn update_changes_what_is_there_and_returns_what_it_wrote(world: Box<dyn W
     Ok(())
 }
 
-async fn update_creates_what_is_absent(world: Box<dyn World>) -> Checked {
+async fn update_creates_what_is_absent(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let mut seen = Vec::new();
     items
@@ -47,7 +47,7 @@ async fn update_creates_what_is_absent(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn update_changes_no_other_item(world: Box<dyn World>) -> Checked {
+async fn update_changes_no_other_item(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     for key in [("p", "a"), ("p", "b"), ("q", "a")] {
         items.put(key, &1).await?;
@@ -57,7 +57,7 @@ async fn update_changes_no_other_item(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn many_updates_of_one_item_at_once_are_all_applied(world: Box<dyn World>) -> Checked {
+async fn many_updates_of_one_item_at_once_are_all_applied(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Vec<usize>>("items");
     let written = at_once(32, |number| {
         let items = items.clone();
@@ -85,7 +85,7 @@ fn at_once_within<T>(write: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(write))
 }
 
-async fn update_sees_the_write_that_was_faster(world: Box<dyn World>) -> Checked {
+async fn update_sees_the_write_that_was_faster(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let faster = items.clone();
     items.put("a", &1).await?;
@@ -107,7 +107,7 @@ async fn update_sees_the_write_that_was_faster(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn update_that_always_loses_gives_up_with_conflict(world: Box<dyn World>) -> Checked {
+async fn update_that_always_loses_gives_up_with_conflict(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let faster = items.clone();
     let mut tries = 0;
@@ -123,7 +123,7 @@ async fn update_that_always_loses_gives_up_with_conflict(world: Box<dyn World>) 
     Ok(())
 }
 
-async fn update_of_a_value_of_another_type_is_invalid_input_and_leaves_it(world: Box<dyn World>) -> Checked {
+async fn update_of_a_value_of_another_type_is_invalid_input_and_leaves_it(world: Box<dyn World>) -> TrialResult {
     let texts = world.cloud().table::<String>("items");
     let version = texts.put("a", &"text".to_owned()).await?;
     let numbers = world.cloud().table::<u32>("items");
@@ -138,7 +138,7 @@ async fn update_of_a_value_of_another_type_is_invalid_input_and_leaves_it(world:
     Ok(())
 }
 
-async fn modify_changes_only_what_is_there_and_loses_no_race(world: Box<dyn World>) -> Checked {
+async fn modify_changes_only_what_is_there_and_loses_no_race(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     assert_eq!(items.modify("a", |_| Ok::<_, isobar::Error>(7)).await?, None);
     assert_eq!(items.get("a").await?, None);
@@ -154,12 +154,12 @@ async fn modify_changes_only_what_is_there_and_loses_no_race(world: Box<dyn Worl
     assert!(added.await.iter().all(|added| matches!(added, Ok(Some(1..=16)))));
     let entry = items.get_entry("a").await?.unwrap();
     assert_eq!((entry.value, entry.expires_at), (16, expires_at));
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60))?;
     assert_eq!(items.modify("a", |value| Ok::<_, isobar::Error>(value + 1)).await?, None);
     Ok(())
 }
 
-async fn modify_that_is_refused_writes_nothing_and_returns_the_service_error(world: Box<dyn World>) -> Checked {
+async fn modify_that_is_refused_writes_nothing_and_returns_the_service_error(world: Box<dyn World>) -> TrialResult {
     #[derive(Debug)]
     enum Refused {
         SoldOut(u32),
@@ -176,6 +176,6 @@ async fn modify_that_is_refused_writes_nothing_and_returns_the_service_error(wor
     assert!(matches!(stock.modify("tea", take).await, Err(Refused::SoldOut(0))));
     assert_eq!(stock.get_entry("tea").await?.unwrap().version, version);
     let Err(Refused::Store(error)) = stock.modify("", take).await else { panic!("an empty key was taken") };
-    assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidInput, Some("get")));
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidInput, Some("modify")));
     Ok(())
 }

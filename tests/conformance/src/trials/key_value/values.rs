@@ -7,7 +7,7 @@ use isobar::ErrorKind;
 use isobar::key_value::{PutMode, Table};
 use serde::{Deserialize, Serialize};
 
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-1" => every_byte_of_a_value_comes_back_through_every_read,
@@ -36,14 +36,14 @@ async fn all_reads(items: &Table<Bytes>) -> isobar::Result<Vec<Option<Bytes>>> {
     Ok(values)
 }
 
-async fn comes_back(items: &Table<Bytes>, value: &[u8]) -> Checked {
+async fn comes_back(items: &Table<Bytes>, value: &[u8]) -> TrialResult {
     let value = Bytes::copy_from_slice(value);
     items.put(("p", "s"), &value).await?;
     assert_eq!(all_reads(items).await?, vec![Some(value); 5]);
     Ok(())
 }
 
-async fn every_byte_of_a_value_comes_back_through_every_read(world: Box<dyn World>) -> Checked {
+async fn every_byte_of_a_value_comes_back_through_every_read(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     let all: Vec<u8> = (0..=255).collect();
     let reversed: Vec<u8> = (0..=255).rev().collect();
@@ -53,7 +53,7 @@ async fn every_byte_of_a_value_comes_back_through_every_read(world: Box<dyn Worl
     Ok(())
 }
 
-async fn a_value_of_zero_bytes_is_an_item(world: Box<dyn World>) -> Checked {
+async fn a_value_of_zero_bytes_is_an_item(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     comes_back(&items, b"").await?;
     assert_eq!(items.get_many([("p", "s"), ("p", "t")]).await?, [Some(Bytes::new()), None]);
@@ -62,7 +62,7 @@ async fn a_value_of_zero_bytes_is_an_item(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn text_that_looks_like_a_number_is_not_normalised(world: Box<dyn World>) -> Checked {
+async fn text_that_looks_like_a_number_is_not_normalised(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     let numbers =
         ["5", "05", "+5", "-0", "5.0", "5e0", "5 ", " 5", "1E400", "9007199254740993", "18446744073709551616", "NaN"];
@@ -72,7 +72,7 @@ async fn text_that_looks_like_a_number_is_not_normalised(world: Box<dyn World>) 
     Ok(())
 }
 
-async fn text_is_neither_trimmed_nor_unescaped_nor_composed(world: Box<dyn World>) -> Checked {
+async fn text_is_neither_trimmed_nor_unescaped_nor_composed(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     let texts = [
         " \t\r\n ",
@@ -93,7 +93,7 @@ async fn text_is_neither_trimmed_nor_unescaped_nor_composed(world: Box<dyn World
     Ok(())
 }
 
-async fn documents_with_the_names_that_services_reserve_come_back(world: Box<dyn World>) -> Checked {
+async fn documents_with_the_names_that_services_reserve_come_back(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     let documents = [
         r#"{"id":"x","_etag":"y","_ts":1,"ttl":1,"pk":"z","value":{"B":"AA=="},"version":7,"expires_at":1}"#,
@@ -116,7 +116,7 @@ struct Integers {
     named: BTreeMap<String, u64>,
 }
 
-async fn integers_beyond_the_precision_of_a_float_survive(world: Box<dyn World>) -> Checked {
+async fn integers_beyond_the_precision_of_a_float_survive(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Integers>("integers");
     let beyond = (1 << 53) + 1;
     let value = Integers {
@@ -131,7 +131,7 @@ async fn integers_beyond_the_precision_of_a_float_survive(world: Box<dyn World>)
     Ok(())
 }
 
-async fn floats_come_back_bit_for_bit(world: Box<dyn World>) -> Checked {
+async fn floats_come_back_bit_for_bit(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Vec<f64>>("floats");
     let mut value = vec![0.1, 0.2 + 0.1, 1e300, 5e-324, f64::MAX, f64::MIN_POSITIVE, -0.0, 31.245270191439438];
     value.extend((1..200).map(|number| f64::from(number).sqrt() * 1e3 / 7.0));
@@ -141,7 +141,7 @@ async fn floats_come_back_bit_for_bit(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_null_is_a_value_and_not_a_missing_item(world: Box<dyn World>) -> Checked {
+async fn a_null_is_a_value_and_not_a_missing_item(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Option<u32>>("items");
     items.put("a", &None).await?;
     assert_eq!(items.get("a").await?, Some(None));
@@ -149,7 +149,7 @@ async fn a_null_is_a_value_and_not_a_missing_item(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn a_writer_reads_its_own_writes_through_every_read(world: Box<dyn World>) -> Checked {
+async fn a_writer_reads_its_own_writes_through_every_read(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     for number in 0..20 {
         comes_back(&items, format!("write {number}").as_bytes()).await?;
@@ -157,7 +157,7 @@ async fn a_writer_reads_its_own_writes_through_every_read(world: Box<dyn World>)
     Ok(())
 }
 
-async fn a_writer_no_longer_reads_what_it_deleted(world: Box<dyn World>) -> Checked {
+async fn a_writer_no_longer_reads_what_it_deleted(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     for _ in 0..10 {
         items.put(("p", "s"), &Bytes::from_static(b"x")).await?;
@@ -167,7 +167,7 @@ async fn a_writer_no_longer_reads_what_it_deleted(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn two_handles_of_a_table_share_its_items(world: Box<dyn World>) -> Checked {
+async fn two_handles_of_a_table_share_its_items(world: Box<dyn World>) -> TrialResult {
     let (raw, typed) = (world.cloud().table::<Bytes>("items"), world.cloud().table::<Vec<u32>>("items"));
     typed.put("a", &vec![1, 2]).await?;
     assert_eq!(raw.get("a").await?.as_deref(), Some(&b"[1,2]"[..]));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use isobar::ErrorKind;
 use isobar::key_value::{PutMode, Version};
 
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "KV-6" => every_write_has_a_version_of_its_own,
@@ -16,7 +16,7 @@ crate::trials![
     "KV-6" => a_version_is_text_that_a_header_can_carry,
 ];
 
-async fn every_write_has_a_version_of_its_own(world: Box<dyn World>) -> Checked {
+async fn every_write_has_a_version_of_its_own(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let mut versions = HashSet::new();
     for _ in 0..10 {
@@ -30,7 +30,7 @@ async fn every_write_has_a_version_of_its_own(world: Box<dyn World>) -> Checked 
     Ok(())
 }
 
-async fn a_version_does_not_return_after_delete_and_create(world: Box<dyn World>) -> Checked {
+async fn a_version_does_not_return_after_delete_and_create(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let mut old = Vec::new();
     for _ in 0..5 {
@@ -48,7 +48,7 @@ async fn a_version_does_not_return_after_delete_and_create(world: Box<dyn World>
     Ok(())
 }
 
-async fn every_read_tells_the_version_of_the_last_write(world: Box<dyn World>) -> Checked {
+async fn every_read_tells_the_version_of_the_last_write(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     for number in 0..5 {
         let version = items.put(("p", "a"), &number).await?;
@@ -59,7 +59,7 @@ async fn every_read_tells_the_version_of_the_last_write(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn every_kind_of_write_changes_the_version(world: Box<dyn World>) -> Checked {
+async fn every_kind_of_write_changes_the_version(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let key = ("p", "a");
     let version = async || items.get_entry(key).await.map(|entry| entry.unwrap().version);
@@ -78,7 +78,7 @@ async fn every_kind_of_write_changes_the_version(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_refused_write_leaves_the_version(world: Box<dyn World>) -> Checked {
+async fn a_refused_write_leaves_the_version(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let version = items.put("a", &1).await?;
     items.put_with("a", &2, PutMode::Create).await.unwrap_err();
@@ -89,7 +89,7 @@ async fn a_refused_write_leaves_the_version(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_version_is_text_that_a_header_can_carry(world: Box<dyn World>) -> Checked {
+async fn a_version_is_text_that_a_header_can_carry(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     let version = items.put("a", &1).await?;
     let header = http::HeaderValue::from_str(version.as_str())?;

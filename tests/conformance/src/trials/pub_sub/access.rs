@@ -5,7 +5,7 @@ use isobar::driver::Access;
 use isobar::prelude::*;
 
 use super::{JOBS, Seen, jobs};
-use crate::{Checked, World};
+use crate::{Provided, TrialResult, World};
 
 crate::trials![
     "PS-13" => a_handle_that_only_subscribes_cannot_publish,
@@ -15,7 +15,7 @@ crate::trials![
     "PS-13" => a_topic_declared_to_subscribe_only_cannot_publish_when_opened_again,
 ];
 
-async fn a_handle_that_only_subscribes_cannot_publish(world: Box<dyn World>) -> Checked {
+async fn a_handle_that_only_subscribes_cannot_publish(world: Box<dyn World>) -> TrialResult {
     let topic = jobs::<u32>(&*world);
     let deaf = topic.clone().subscribe_only();
     let error = deaf.publish(1).await.expect_err("it was taken");
@@ -27,7 +27,7 @@ async fn a_handle_that_only_subscribes_cannot_publish(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_handle_that_only_subscribes_receives(world: Box<dyn World>) -> Checked {
+async fn a_handle_that_only_subscribes_receives(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -53,15 +53,15 @@ fn opener(cloud: &Cloud) -> App {
     })
 }
 
-async fn a_topic_opened_after_the_start_cannot_publish(world: Box<dyn World>) -> Checked {
+async fn a_topic_opened_after_the_start_cannot_publish(world: Box<dyn World>) -> TrialResult {
     let app = world.run(opener).await?;
-    let error = app.invoke("publish", Bytes::from_static(b"\"jobs\"")).await.expect_err("it was taken");
+    let error = app.invoke("publish", Bytes::from_static(b"\"jobs\"")).await.provided()?.expect_err("it was taken");
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     assert!(format!("{error:?}").contains("jobs"), "{error:?}");
     Ok(())
 }
 
-async fn a_declared_topic_opened_again_after_the_start_can_publish(world: Box<dyn World>) -> Checked {
+async fn a_declared_topic_opened_again_after_the_start_can_publish(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         cloud.topic::<u32>(JOBS);
         opener(cloud)
@@ -72,13 +72,13 @@ async fn a_declared_topic_opened_again_after_the_start_can_publish(world: Box<dy
     Ok(())
 }
 
-async fn a_topic_declared_to_subscribe_only_cannot_publish_when_opened_again(world: Box<dyn World>) -> Checked {
+async fn a_topic_declared_to_subscribe_only_cannot_publish_when_opened_again(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let jobs = cloud.topic::<u32>(JOBS).subscribe_only();
         opener(cloud).on_message(&jobs, |_, _cx| async {})
     };
     let app = world.run(app).await?;
-    let error = app.invoke("publish", Bytes::from_static(b"\"jobs\"")).await.expect_err("it was taken");
+    let error = app.invoke("publish", Bytes::from_static(b"\"jobs\"")).await.provided()?.expect_err("it was taken");
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     Ok(())
 }

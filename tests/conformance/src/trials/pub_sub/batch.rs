@@ -7,7 +7,7 @@ use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::{Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "PS-6" => only_the_failed_messages_of_a_batch_are_delivered_again,
@@ -22,7 +22,7 @@ crate::trials![
     "PS-8" => an_empty_batch_is_fine,
 ];
 
-async fn only_the_failed_messages_of_a_batch_are_delivered_again(world: Box<dyn World>) -> Checked {
+async fn only_the_failed_messages_of_a_batch_are_delivered_again(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let two_fail = |message: &Message<u32>| match (message.body, message.attempt) {
         (3 | 7, 1) => fail(message),
@@ -40,7 +40,7 @@ async fn only_the_failed_messages_of_a_batch_are_delivered_again(world: Box<dyn 
     Ok(())
 }
 
-async fn a_panic_does_not_reach_the_neighbours_in_a_batch(world: Box<dyn World>) -> Checked {
+async fn a_panic_does_not_reach_the_neighbours_in_a_batch(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let one_panics = |message: &Message<u32>| {
         assert!(message.body != 5, "out of paper");
@@ -57,7 +57,7 @@ async fn a_panic_does_not_reach_the_neighbours_in_a_batch(world: Box<dyn World>)
     Ok(())
 }
 
-async fn retried_rejected_and_acknowledged_neighbours_keep_apart(world: Box<dyn World>) -> Checked {
+async fn retried_rejected_and_acknowledged_neighbours_keep_apart(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let by_number = |message: &Message<u32>| match message.body % 3 {
         0 => Outcome::Ack,
@@ -78,7 +78,7 @@ async fn retried_rejected_and_acknowledged_neighbours_keep_apart(world: Box<dyn 
     Ok(())
 }
 
-async fn a_batch_is_answered_with_one_id_for_each_message_in_their_order(world: Box<dyn World>) -> Checked {
+async fn a_batch_is_answered_with_one_id_for_each_message_in_their_order(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     let ids = jobs::<u32>(&*world).publish_batch(0..25_u32).await.into_iter().collect::<Result<Vec<_>>>()?;
@@ -91,7 +91,7 @@ async fn a_batch_is_answered_with_one_id_for_each_message_in_their_order(world: 
     Ok(())
 }
 
-async fn a_batch_of_a_thousand_is_delivered_whole(world: Box<dyn World>) -> Checked {
+async fn a_batch_of_a_thousand_is_delivered_whole(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     let results = jobs::<u32>(&*world).publish_batch(0..1_000_u32).await;
@@ -104,7 +104,7 @@ async fn a_batch_of_a_thousand_is_delivered_whole(world: Box<dyn World>) -> Chec
 }
 
 /// SNS takes 256 KB in one request, whatever the number of messages.
-async fn a_batch_larger_than_any_request_is_delivered_whole(world: Box<dyn World>) -> Checked {
+async fn a_batch_larger_than_any_request_is_delivered_whole(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let body = |number: u8| Bytes::from(vec![b'a' + number; 200_000]);
@@ -117,7 +117,7 @@ async fn a_batch_larger_than_any_request_is_delivered_whole(world: Box<dyn World
     Ok(())
 }
 
-async fn an_oversize_message_in_a_batch_is_refused_alone(world: Box<dyn World>) -> Checked {
+async fn an_oversize_message_in_a_batch_is_refused_alone(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let limit = Limits::PORTABLE.message_bytes;
@@ -132,7 +132,7 @@ async fn an_oversize_message_in_a_batch_is_refused_alone(world: Box<dyn World>) 
     Ok(())
 }
 
-async fn refused_messages_of_a_batch_do_not_shift_the_results_of_others(world: Box<dyn World>) -> Checked {
+async fn refused_messages_of_a_batch_do_not_shift_the_results_of_others(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     let message = |number: u32| match number % 3 {
@@ -153,7 +153,7 @@ async fn refused_messages_of_a_batch_do_not_shift_the_results_of_others(world: B
     Ok(())
 }
 
-async fn equal_messages_of_a_batch_are_different_messages(world: Box<dyn World>) -> Checked {
+async fn equal_messages_of_a_batch_are_different_messages(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<String>(&*world, 5, &seen, ack).await?;
     let same = || Outgoing::new("same".to_owned()).with_ordering_key("k");
@@ -169,7 +169,7 @@ async fn equal_messages_of_a_batch_are_different_messages(world: Box<dyn World>)
     Ok(())
 }
 
-async fn an_empty_batch_is_fine(world: Box<dyn World>) -> Checked {
+async fn an_empty_batch_is_fine(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     assert!(jobs::<u32>(&*world).publish_batch(Vec::<u32>::new()).await.is_empty());

@@ -10,7 +10,7 @@ use isobar::prelude::*;
 use isobar::{BoxError, axum};
 
 use super::{JOBS, Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};
-use crate::{Checked, World};
+use crate::{HarnessResult, TrialResult, World};
 
 crate::trials![
     "PS-4" => after_its_last_attempt_a_message_is_a_dead_letter_with_its_reason,
@@ -33,7 +33,7 @@ crate::trials![
     "PS-12" => putting_back_nothing_is_fine,
 ];
 
-async fn after_its_last_attempt_a_message_is_a_dead_letter_with_its_reason(world: Box<dyn World>) -> Checked {
+async fn after_its_last_attempt_a_message_is_a_dead_letter_with_its_reason(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 3, &seen, fail).await?;
     let id = jobs::<u32>(&*world).publish(1_u32).await?;
@@ -51,7 +51,7 @@ async fn after_its_last_attempt_a_message_is_a_dead_letter_with_its_reason(world
     Ok(())
 }
 
-async fn one_attempt_means_no_redelivery(world: Box<dyn World>) -> Checked {
+async fn one_attempt_means_no_redelivery(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 1, &seen, fail).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
@@ -64,7 +64,7 @@ async fn one_attempt_means_no_redelivery(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_retry_after_does_not_add_attempts(world: Box<dyn World>) -> Checked {
+async fn a_retry_after_does_not_add_attempts(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let later = |_: &Message<u32>| Outcome::retry_after(Duration::from_secs(10), "closed");
     let app = worker::<u32>(&*world, 2, &seen, later).await?;
@@ -77,7 +77,7 @@ async fn a_retry_after_does_not_add_attempts(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_dead_letter_keeps_what_the_message_was(world: Box<dyn World>) -> Checked {
+async fn a_dead_letter_keeps_what_the_message_was(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let reject = |_: &Message<Bytes>| Outcome::reject("no");
     let app = worker::<Bytes>(&*world, 5, &seen, reject).await?;
@@ -93,7 +93,7 @@ async fn a_dead_letter_keeps_what_the_message_was(world: Box<dyn World>) -> Chec
     Ok(())
 }
 
-async fn the_reason_of_a_dead_letter_tells_the_panic(world: Box<dyn World>) -> Checked {
+async fn the_reason_of_a_dead_letter_tells_the_panic(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let out_of_paper = |message: &Message<u32>| -> Outcome { panic!("tray {} is out of paper", message.body) };
     let app = worker::<u32>(&*world, 1, &seen, out_of_paper).await?;
@@ -105,7 +105,7 @@ async fn the_reason_of_a_dead_letter_tells_the_panic(world: Box<dyn World>) -> C
     Ok(())
 }
 
-async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<dyn World>) -> Checked {
+async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let once = cloud.topic::<u32>(JOBS).subscription().with_max_attempts(1);
         App::new("worker").on_message(once, |_, _cx| async {
@@ -125,7 +125,7 @@ async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<
 
 /// The app's own service error, bare and inside another error, an argument that is refused, and, which a new write may mend,
 /// what is stored.
-async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<dyn World>) -> Checked {
+async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let notes = cloud.table::<u32>("notes");
         App::new("worker").on_message(&cloud.topic::<String>(JOBS), move |message, _cx| {
@@ -156,7 +156,7 @@ async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<
     Ok(())
 }
 
-async fn the_dead_letters_of_two_topics_do_not_mix(world: Box<dyn World>) -> Checked {
+async fn the_dead_letters_of_two_topics_do_not_mix(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let app = App::new("worker").on_message(&cloud.topic::<u32>("jobs"), |_, _cx| async { Outcome::reject("a") });
         app.on_message(&cloud.topic::<u32>("jobs-2"), |_, _cx| async { Outcome::reject("b") })
@@ -175,7 +175,7 @@ async fn the_dead_letters_of_two_topics_do_not_mix(world: Box<dyn World>) -> Che
 }
 
 /// The names are those that providers once derived, and that look as if they did.
-async fn no_name_of_an_app_is_the_name_of_dead_letters(world: Box<dyn World>) -> Checked {
+async fn no_name_of_an_app_is_the_name_of_dead_letters(world: Box<dyn World>) -> TrialResult {
     const OTHERS: [&str; 5] = ["clicks-dead", "clicks-fifo", "clicks-events", "clicks-events-dead", "dead-clicks"];
     let (seen, changed) = (Seen::default(), Seen::default());
     let (handled, changes) = (seen.clone(), changed.clone());
@@ -220,7 +220,7 @@ async fn no_name_of_an_app_is_the_name_of_dead_letters(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn a_rejected_message_is_a_dead_letter_at_once(world: Box<dyn World>) -> Checked {
+async fn a_rejected_message_is_a_dead_letter_at_once(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let reject = |message: &Message<u32>| Outcome::reject(format!("no job {}", message.body));
     let app = worker::<u32>(&*world, 5, &seen, reject).await?;
@@ -234,7 +234,7 @@ async fn a_rejected_message_is_a_dead_letter_at_once(world: Box<dyn World>) -> C
     Ok(())
 }
 
-async fn a_message_rejected_on_a_later_attempt_is_not_tried_again(world: Box<dyn World>) -> Checked {
+async fn a_message_rejected_on_a_later_attempt_is_not_tried_again(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let second_rejects =
         |message: &Message<u32>| if message.attempt == 1 { fail(message) } else { Outcome::reject("never") };
@@ -251,7 +251,7 @@ async fn a_message_rejected_on_a_later_attempt_is_not_tried_again(world: Box<dyn
 }
 
 /// Publishes a body to a worker that expects a number, and returns why it was given up.
-async fn reason_to_give_up(world: &dyn World, body: &'static [u8]) -> Result<String> {
+async fn reason_to_give_up(world: &dyn World, body: &'static [u8]) -> HarnessResult<String> {
     let seen = Seen::default();
     let app = worker::<u32>(world, 5, &seen, ack).await?;
     jobs::<Bytes>(world).publish(Bytes::from_static(body)).await?;
@@ -264,19 +264,19 @@ async fn reason_to_give_up(world: &dyn World, body: &'static [u8]) -> Result<Str
     Ok(dead.remove(0).reason)
 }
 
-async fn a_malformed_body_is_a_dead_letter_that_tells_the_position(world: Box<dyn World>) -> Checked {
+async fn a_malformed_body_is_a_dead_letter_that_tells_the_position(world: Box<dyn World>) -> TrialResult {
     let reason = reason_to_give_up(&*world, b"{\"half\": ").await?;
     assert!(reason.contains("line 1 column"), "{reason}");
     Ok(())
 }
 
-async fn a_body_of_another_type_is_a_dead_letter_that_tells_the_position(world: Box<dyn World>) -> Checked {
+async fn a_body_of_another_type_is_a_dead_letter_that_tells_the_position(world: Box<dyn World>) -> TrialResult {
     let reason = reason_to_give_up(&*world, b"\n \"seven\"").await?;
     assert!(reason.contains("line 2 column"), "{reason}");
     Ok(())
 }
 
-async fn the_neighbours_of_a_malformed_body_are_handled_once(world: Box<dyn World>) -> Checked {
+async fn the_neighbours_of_a_malformed_body_are_handled_once(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     let bodies: [&[u8]; 8] = [b"1", b"{", b"2", b"\xff\xfe", b"3", b"-4", b"4", b"[]"];
@@ -291,7 +291,7 @@ async fn the_neighbours_of_a_malformed_body_are_handled_once(world: Box<dyn Worl
     Ok(())
 }
 
-async fn a_dead_letter_put_back_is_delivered_as_new_and_handled_after_the_fix(world: Box<dyn World>) -> Checked {
+async fn a_dead_letter_put_back_is_delivered_as_new_and_handled_after_the_fix(world: Box<dyn World>) -> TrialResult {
     let (seen, is_fixed) = (Seen::default(), Arc::new(AtomicBool::new(false)));
     let fixed = Arc::clone(&is_fixed);
     let answer = move |message: &Message<u32>| match fixed.load(Ordering::SeqCst) {
@@ -315,7 +315,7 @@ async fn a_dead_letter_put_back_is_delivered_as_new_and_handled_after_the_fix(wo
     Ok(())
 }
 
-async fn a_dead_letter_that_fails_again_is_a_dead_letter_again(world: Box<dyn World>) -> Checked {
+async fn a_dead_letter_that_fails_again_is_a_dead_letter_again(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 2, &seen, fail).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
@@ -331,7 +331,7 @@ async fn a_dead_letter_that_fails_again_is_a_dead_letter_again(world: Box<dyn Wo
     Ok(())
 }
 
-async fn a_dead_letter_put_back_is_the_message_that_it_was(world: Box<dyn World>) -> Checked {
+async fn a_dead_letter_put_back_is_the_message_that_it_was(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 1, &seen, fail).await?;
     let body = Bytes::from_static(b"\0\xff binary");
@@ -348,7 +348,7 @@ async fn a_dead_letter_put_back_is_the_message_that_it_was(world: Box<dyn World>
     Ok(())
 }
 
-async fn putting_back_nothing_is_fine(world: Box<dyn World>) -> Checked {
+async fn putting_back_nothing_is_fine(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 0);

@@ -8,7 +8,7 @@ use isobar::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{JOBS, Seen, ack, dead_jobs, deliver_later, jobs, worker};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "PS-1" => an_acknowledged_message_is_never_delivered_again,
@@ -26,7 +26,7 @@ crate::trials![
     "PS-1" => one_app_publishes_what_another_handles,
 ];
 
-async fn an_acknowledged_message_is_never_delivered_again(world: Box<dyn World>) -> Checked {
+async fn an_acknowledged_message_is_never_delivered_again(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<String>(&*world, 5, &seen, ack).await?;
     jobs::<String>(&*world).publish("once".to_owned()).await?;
@@ -34,14 +34,14 @@ async fn an_acknowledged_message_is_never_delivered_again(world: Box<dyn World>)
     assert_eq!(seen.bodies(), ["once"]);
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
-    world.advance(Duration::from_secs(24 * 3600));
+    world.advance(Duration::from_secs(24 * 3600))?;
     app.deliver().await?;
     assert_eq!(seen.count(), 1, "it came again");
     assert!(dead_jobs(&*app).await?.is_empty());
     Ok(())
 }
 
-async fn body_attributes_ordering_key_and_id_arrive_as_they_were_published(world: Box<dyn World>) -> Checked {
+async fn body_attributes_ordering_key_and_id_arrive_as_they_were_published(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<String>(&*world, 5, &seen, ack).await?;
     let sent = Outgoing::new("hello".to_owned())
@@ -62,7 +62,7 @@ async fn body_attributes_ordering_key_and_id_arrive_as_they_were_published(world
     Ok(())
 }
 
-async fn a_plain_message_has_neither_attributes_nor_ordering_key(world: Box<dyn World>) -> Checked {
+async fn a_plain_message_has_neither_attributes_nor_ordering_key(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     jobs::<u32>(&*world).publish(7_u32).await?;
@@ -73,13 +73,13 @@ async fn a_plain_message_has_neither_attributes_nor_ordering_key(world: Box<dyn 
     Ok(())
 }
 
-async fn a_message_tells_when_it_was_published(world: Box<dyn World>) -> Checked {
+async fn a_message_tells_when_it_was_published(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, super::fail).await?;
-    world.advance(Duration::from_millis(1_234));
+    world.advance(Duration::from_millis(1_234))?;
     let published = world.now();
     jobs::<u32>(&*world).publish(1_u32).await?;
-    world.advance(Duration::from_secs(3_600));
+    world.advance(Duration::from_secs(3_600))?;
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
     assert_eq!(seen.attempts(), [1, 2]);
@@ -91,7 +91,7 @@ async fn a_message_tells_when_it_was_published(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn binary_bodies_arrive_bit_for_bit(world: Box<dyn World>) -> Checked {
+async fn binary_bodies_arrive_bit_for_bit(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let all_bytes: Vec<u8> = (0..=255).collect();
@@ -116,7 +116,7 @@ struct Order {
     lines: Vec<Option<String>>,
 }
 
-async fn typed_bodies_keep_large_numbers_and_any_text(world: Box<dyn World>) -> Checked {
+async fn typed_bodies_keep_large_numbers_and_any_text(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Order>(&*world, 5, &seen, ack).await?;
     let lines = ["", "käse ☕", "\0\u{7f}\u{2028}\"\\", "9007199254740993"];
@@ -128,7 +128,7 @@ async fn typed_bodies_keep_large_numbers_and_any_text(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_handler_that_returns_nothing_acknowledges(world: Box<dyn World>) -> Checked {
+async fn a_handler_that_returns_nothing_acknowledges(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -145,7 +145,7 @@ async fn a_handler_that_returns_nothing_acknowledges(world: Box<dyn World>) -> C
     Ok(())
 }
 
-async fn messages_of_two_topics_do_not_mix(world: Box<dyn World>) -> Checked {
+async fn messages_of_two_topics_do_not_mix(world: Box<dyn World>) -> TrialResult {
     let (jobs_seen, news_seen) = (Seen::default(), Seen::default());
     let (on_jobs, on_news) = (jobs_seen.clone(), news_seen.clone());
     let app = move |cloud: &Cloud| {
@@ -167,7 +167,7 @@ async fn messages_of_two_topics_do_not_mix(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_topic_that_nobody_handles_takes_messages(world: Box<dyn World>) -> Checked {
+async fn a_topic_that_nobody_handles_takes_messages(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 1, &seen, ack).await?;
     let silence = world.cloud().topic::<u32>("silence");
@@ -179,7 +179,7 @@ async fn a_topic_that_nobody_handles_takes_messages(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn what_a_message_handler_publishes_is_delivered_too(world: Box<dyn World>) -> Checked {
+async fn what_a_message_handler_publishes_is_delivered_too(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -206,7 +206,7 @@ async fn what_a_message_handler_publishes_is_delivered_too(world: Box<dyn World>
     Ok(())
 }
 
-async fn a_message_handler_may_publish_to_its_own_topic(world: Box<dyn World>) -> Checked {
+async fn a_message_handler_may_publish_to_its_own_topic(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -230,7 +230,7 @@ async fn a_message_handler_may_publish_to_its_own_topic(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn messages_published_at_the_same_time_all_arrive_under_ids_of_their_own(world: Box<dyn World>) -> Checked {
+async fn messages_published_at_the_same_time_all_arrive_under_ids_of_their_own(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     let topic = jobs::<u32>(&*world);
@@ -251,7 +251,7 @@ async fn messages_published_at_the_same_time_all_arrive_under_ids_of_their_own(w
     Ok(())
 }
 
-async fn one_app_publishes_what_another_handles(world: Box<dyn World>) -> Checked {
+async fn one_app_publishes_what_another_handles(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let producer = |cloud: &Cloud| {
         let jobs = cloud.topic::<String>(JOBS);

@@ -8,7 +8,7 @@ use isobar::prelude::*;
 use tokio::sync::Notify;
 
 use super::{JOBS, Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "PS-14" => a_message_published_before_the_end_is_delivered_after_it,
@@ -21,18 +21,11 @@ crate::trials![
     "PS-14" => a_message_whose_handling_was_cut_off_is_delivered_again,
 ];
 
-/// The same data after everything has ended. A backend whose data ends too declares a gap.
-async fn begin_again(
-    world: Box<dyn World>,
-) -> std::result::Result<Box<dyn World>, Box<dyn std::error::Error + Send + Sync>> {
-    world.reopen().await?.ok_or_else(|| "the data of this backend lives no longer than its process".into())
-}
-
-async fn a_message_published_before_the_end_is_delivered_after_it(world: Box<dyn World>) -> Checked {
+async fn a_message_published_before_the_end_is_delivered_after_it(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     drop(worker::<u32>(&*world, 5, &seen, ack).await?);
     jobs::<u32>(&*world).publish_batch(0..20_u32).await.into_iter().collect::<Result<Vec<_>>>()?;
-    let world = begin_again(world).await?;
+    let world = world.reopen().await?;
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     deliver_later(&*world, &*app).await?;
     let mut handled = seen.bodies();
@@ -41,13 +34,13 @@ async fn a_message_published_before_the_end_is_delivered_after_it(world: Box<dyn
     Ok(())
 }
 
-async fn a_message_outlives_the_end_whole(world: Box<dyn World>) -> Checked {
+async fn a_message_outlives_the_end_whole(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let sent = Outgoing::new("käse \0".to_owned()).with_attribute("lang", "日本").with_ordering_key("room-7");
     let before = world.now();
     drop(worker::<String>(&*world, 5, &seen, ack).await?);
     let id = jobs::<String>(&*world).publish(sent.clone()).await?;
-    let world = begin_again(world).await?;
+    let world = world.reopen().await?;
     let app = worker::<String>(&*world, 5, &seen, ack).await?;
     deliver_later(&*world, &*app).await?;
     let message = seen.only();
@@ -59,27 +52,27 @@ async fn a_message_outlives_the_end_whole(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn an_acknowledged_message_does_not_come_back_after_the_end(world: Box<dyn World>) -> Checked {
+async fn an_acknowledged_message_does_not_come_back_after_the_end(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     drop(app);
-    let world = begin_again(world).await?;
+    let world = world.reopen().await?;
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     deliver_later(&*world, &*app).await?;
     assert_eq!(seen.count(), 1);
     Ok(())
 }
 
-async fn attempts_are_counted_across_the_end(world: Box<dyn World>) -> Checked {
+async fn attempts_are_counted_across_the_end(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 3, &seen, fail).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
     drop(app);
-    let world = begin_again(world).await?;
+    let world = world.reopen().await?;
     let app = worker::<u32>(&*world, 3, &seen, fail).await?;
     deliver_later(&*world, &*app).await?;
     deliver_later(&*world, &*app).await?;
@@ -88,7 +81,7 @@ async fn attempts_are_counted_across_the_end(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_backoff_is_kept_across_the_end(world: Box<dyn World>) -> Checked {
+async fn a_backoff_is_kept_across_the_end(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let wait = Duration::from_secs(900);
     let later = move |_: &Message<u32>| Outcome::retry_after(wait, "closed");
@@ -96,24 +89,24 @@ async fn a_backoff_is_kept_across_the_end(world: Box<dyn World>) -> Checked {
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     drop(app);
-    let world = begin_again(world).await?;
+    let world = world.reopen().await?;
     let app = worker::<u32>(&*world, 5, &seen, later).await?;
-    world.advance(wait - Duration::from_secs(1));
+    world.advance(wait - Duration::from_secs(1))?;
     app.deliver().await?;
     assert_eq!(seen.attempts(), [1], "it came before {wait:?} had passed");
-    world.advance(Duration::from_secs(1));
+    world.advance(Duration::from_secs(1))?;
     app.deliver().await?;
     assert_eq!(seen.attempts(), [1, 2]);
     Ok(())
 }
 
-async fn dead_letters_outlive_the_end_and_can_be_put_back(world: Box<dyn World>) -> Checked {
+async fn dead_letters_outlive_the_end_and_can_be_put_back(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 1, &seen, fail).await?;
     let id = jobs::<u32>(&*world).publish(7_u32).await?;
     app.deliver().await?;
     drop(app);
-    let world = begin_again(world).await?;
+    let world = world.reopen().await?;
     let app = worker::<u32>(&*world, 1, &seen, ack).await?;
     app.deliver().await?;
     let dead = dead_jobs(&*app).await?;
@@ -127,7 +120,7 @@ async fn dead_letters_outlive_the_end_and_can_be_put_back(world: Box<dyn World>)
     Ok(())
 }
 
-async fn the_order_of_a_key_outlives_the_end(world: Box<dyn World>) -> Checked {
+async fn the_order_of_a_key_outlives_the_end(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let first_fails = |message: &Message<u32>| if message.attempt == 1 { fail(message) } else { Outcome::Ack };
     let app = worker::<u32>(&*world, 5, &seen, first_fails).await?;
@@ -136,7 +129,7 @@ async fn the_order_of_a_key_outlives_the_end(world: Box<dyn World>) -> Checked {
     }
     app.deliver().await?;
     drop(app);
-    let world = begin_again(world).await?;
+    let world = world.reopen().await?;
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     jobs::<u32>(&*world).publish(Outgoing::new(6_u32).with_ordering_key("k")).await?;
     app.deliver().await?;
@@ -146,7 +139,7 @@ async fn the_order_of_a_key_outlives_the_end(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_message_whose_handling_was_cut_off_is_delivered_again(world: Box<dyn World>) -> Checked {
+async fn a_message_whose_handling_was_cut_off_is_delivered_again(world: Box<dyn World>) -> TrialResult {
     let begun = Arc::new(Notify::new());
     let handler_begun = Arc::clone(&begun);
     let stuck = move |cloud: &Cloud| {
@@ -161,11 +154,11 @@ async fn a_message_whose_handling_was_cut_off_is_delivered_again(world: Box<dyn 
     begun.notified().await;
     delivery.abort();
     assert!(delivery.await.is_err_and(|end| end.is_cancelled()));
-    let world = begin_again(world).await?;
+    let world = world.reopen().await?;
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     // Longer than any handler may run, and so than any lease.
-    world.advance(Duration::from_secs(3_600));
+    world.advance(Duration::from_secs(3_600))?;
     app.deliver().await?;
     assert_eq!(seen.only().body, 7);
     Ok(())

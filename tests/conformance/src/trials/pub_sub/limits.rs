@@ -5,7 +5,7 @@ use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::{Seen, ack, jobs, worker};
-use crate::{Checked, World};
+use crate::{HarnessResult, TrialResult, World};
 
 crate::trials![
     "PS-9" => a_message_of_just_the_limit_is_delivered_and_one_byte_more_is_too_large,
@@ -31,7 +31,7 @@ fn body(size: u64) -> Bytes {
 }
 
 /// Publishes a message that must be refused, and one that must come alone; returns the service error.
-async fn service_error(world: &dyn World, message: Outgoing<Bytes>) -> Result<ErrorKind> {
+async fn service_error(world: &dyn World, message: Outgoing<Bytes>) -> HarnessResult<ErrorKind> {
     let seen = Seen::default();
     let app = worker::<Bytes>(world, 5, &seen, ack).await?;
     let refused = jobs::<Bytes>(world).publish(message).await.expect_err("it was taken").kind();
@@ -41,7 +41,7 @@ async fn service_error(world: &dyn World, message: Outgoing<Bytes>) -> Result<Er
     Ok(refused)
 }
 
-async fn a_message_of_just_the_limit_is_delivered_and_one_byte_more_is_too_large(world: Box<dyn World>) -> Checked {
+async fn a_message_of_just_the_limit_is_delivered_and_one_byte_more_is_too_large(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     jobs::<Bytes>(&*world).publish(body(LIMIT)).await?;
@@ -52,7 +52,7 @@ async fn a_message_of_just_the_limit_is_delivered_and_one_byte_more_is_too_large
     Ok(())
 }
 
-async fn attributes_count_towards_the_limit_of_a_message(world: Box<dyn World>) -> Checked {
+async fn attributes_count_towards_the_limit_of_a_message(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let message = |size| Outgoing::new(body(size)).with_attribute("four", "6bytes");
@@ -72,7 +72,7 @@ fn no_texts(size: usize) -> [Bytes; 4] {
 }
 
 /// SNS and SQS carry text only: 240,000 binary bytes would be 320,000 there.
-async fn a_body_that_is_no_text_counts_by_its_length_in_base64(world: Box<dyn World>) -> Checked {
+async fn a_body_that_is_no_text_counts_by_its_length_in_base64(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let limit = LIMIT as usize / 4 * 3;
@@ -97,7 +97,7 @@ async fn a_body_that_is_no_text_counts_by_its_length_in_base64(world: Box<dyn Wo
     Ok(())
 }
 
-async fn only_what_is_no_text_counts_in_base64(world: Box<dyn World>) -> Checked {
+async fn only_what_is_no_text_counts_in_base64(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let ends = ["\t", "\r\n", "\x7f", "\u{85}", "\u{d7ff}", "\u{e000}", "\u{fffd}", "\u{10ffff}"];
@@ -113,7 +113,7 @@ async fn only_what_is_no_text_counts_in_base64(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn an_empty_body_is_refused(world: Box<dyn World>) -> Checked {
+async fn an_empty_body_is_refused(world: Box<dyn World>) -> TrialResult {
     assert_eq!(service_error(&*world, Outgoing::new(Bytes::new())).await?, ErrorKind::InvalidInput);
     Ok(())
 }
@@ -123,7 +123,7 @@ fn with_attributes(count: u32) -> Outgoing<Bytes> {
     (0..count).fold(Outgoing::new(body(1)), add)
 }
 
-async fn eight_attributes_are_delivered_and_nine_are_too_large(world: Box<dyn World>) -> Checked {
+async fn eight_attributes_are_delivered_and_nine_are_too_large(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let sent = with_attributes(8);
@@ -136,7 +136,7 @@ async fn eight_attributes_are_delivered_and_nine_are_too_large(world: Box<dyn Wo
 }
 
 /// Publishes a message with each of these attributes, all of which must be refused.
-async fn all_refused(world: &dyn World, attributes: &[(&str, &str)]) -> Checked {
+async fn all_refused(world: &dyn World, attributes: &[(&str, &str)]) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(world, 5, &seen, ack).await?;
     for (name, value) in attributes {
@@ -150,7 +150,7 @@ async fn all_refused(world: &dyn World, attributes: &[(&str, &str)]) -> Checked 
 }
 
 /// Publishes a message with each of these attributes, all of which must be delivered.
-async fn all_delivered(world: &dyn World, attributes: &[(&str, &str)]) -> Checked {
+async fn all_delivered(world: &dyn World, attributes: &[(&str, &str)]) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(world, 5, &seen, ack).await?;
     for (name, value) in attributes {
@@ -165,37 +165,37 @@ async fn all_delivered(world: &dyn World, attributes: &[(&str, &str)]) -> Checke
     Ok(())
 }
 
-async fn attribute_names_out_of_the_rule_are_refused(world: Box<dyn World>) -> Checked {
+async fn attribute_names_out_of_the_rule_are_refused(world: Box<dyn World>) -> TrialResult {
     let long = "a".repeat(65);
     let names = ["", " ", "1st", "_a", "-a", "a b", "a.b", "a:b", "käse", "a\n", "a\0", &long];
     all_refused(&*world, &names.map(|name| (name, "x"))).await
 }
 
-async fn attribute_names_that_services_reserve_are_refused(world: Box<dyn World>) -> Checked {
+async fn attribute_names_that_services_reserve_are_refused(world: Box<dyn World>) -> TrialResult {
     let names =
         ["traceparent", "TraceParent", "aws-id", "AWSTraceHeader", "googclient_x", "Goog", "isobar-key", "X-id"];
     all_refused(&*world, &names.map(|name| (name, "x"))).await
 }
 
-async fn attribute_names_within_the_rule_are_delivered(world: Box<dyn World>) -> Checked {
+async fn attribute_names_within_the_rule_are_delivered(world: Box<dyn World>) -> TrialResult {
     let long = "a".repeat(64);
     let names = ["a", "Z", "a1", "a_b-c", "xy", "content-type", "Date", "id", "body", "subject", &long];
     all_delivered(&*world, &names.map(|name| (name, "x"))).await
 }
 
-async fn attribute_values_out_of_the_rule_are_refused(world: Box<dyn World>) -> Checked {
+async fn attribute_values_out_of_the_rule_are_refused(world: Box<dyn World>) -> TrialResult {
     let (long, wide) = ("v".repeat(1_025), "ä".repeat(513));
     let values = ["", "a\nb", "a\r", "\0", "\t", "\u{7f}", "\u{85}", &long, &wide];
     all_refused(&*world, &values.map(|value| ("name", value))).await
 }
 
-async fn attribute_values_within_the_rule_are_delivered(world: Box<dyn World>) -> Checked {
+async fn attribute_values_within_the_rule_are_delivered(world: Box<dyn World>) -> TrialResult {
     let (long, wide) = ("v".repeat(1_024), "ä".repeat(512));
     let values = ["a", " ", "true", "null", "{}", "\"", "\\", "%00", "a,b;c=d", "日本 🧀", &long, &wide];
     all_delivered(&*world, &values.map(|value| ("name", value))).await
 }
 
-async fn ordering_keys_out_of_the_rule_are_refused(world: Box<dyn World>) -> Checked {
+async fn ordering_keys_out_of_the_rule_are_refused(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let long = "k".repeat(129);
@@ -208,7 +208,7 @@ async fn ordering_keys_out_of_the_rule_are_refused(world: Box<dyn World>) -> Che
     Ok(())
 }
 
-async fn ordering_keys_within_the_rule_are_delivered(world: Box<dyn World>) -> Checked {
+async fn ordering_keys_within_the_rule_are_delivered(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
     let all: String = ('!'..='~').collect();
@@ -226,7 +226,7 @@ async fn ordering_keys_within_the_rule_are_delivered(world: Box<dyn World>) -> C
     Ok(())
 }
 
-async fn a_service_error_names_operation_and_topic(world: Box<dyn World>) -> Checked {
+async fn a_service_error_names_operation_and_topic(world: Box<dyn World>) -> TrialResult {
     let error = jobs::<Bytes>(&*world).publish(Bytes::new()).await.expect_err("it was taken");
     assert_eq!((error.operation(), error.resource()), (Some("publish"), Some("topic `jobs`")));
     let mut results = jobs::<Bytes>(&*world).publish_batch([Bytes::new()]).await;

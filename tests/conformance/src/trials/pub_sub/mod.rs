@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use isobar::driver::ResourceKind;
 use isobar::pub_sub::{DeadLetter, Message, Topic};
-use isobar::{App, Outcome, Result};
+use isobar::{App, Outcome};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
-use crate::{RunningApp, Trial, World};
+use crate::{HarnessResult, RunningApp, Trial, World};
 
 /// All trials of pub/sub.
 pub fn all() -> Vec<Trial> {
@@ -112,7 +112,7 @@ async fn worker<M>(
     attempts: u32,
     seen: &Seen<Message<M>>,
     answer: impl Fn(&Message<M>) -> Outcome + Send + Sync + 'static,
-) -> Result<Box<dyn RunningApp>>
+) -> HarnessResult<Box<dyn RunningApp>>
 where
     M: DeserializeOwned + Clone + Send + Sync + 'static,
 {
@@ -140,12 +140,12 @@ fn fail<M>(message: &Message<M>) -> Outcome {
 }
 
 /// Moves the clock past any backoff that a worker may be in, and delivers.
-async fn deliver_later(world: &dyn World, app: &dyn RunningApp) -> Result<()> {
-    world.advance(MAX_BACKOFF);
+async fn deliver_later(world: &dyn World, app: &dyn RunningApp) -> HarnessResult<()> {
+    world.advance(MAX_BACKOFF)?;
     app.deliver().await
 }
 
 /// The dead letters of `jobs`.
-async fn dead_jobs(app: &dyn RunningApp) -> Result<Vec<DeadLetter>> {
+async fn dead_jobs(app: &dyn RunningApp) -> HarnessResult<Vec<DeadLetter>> {
     app.dead_letters(ResourceKind::Topic, JOBS).await
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use isobar::prelude::*;
 
 use super::{JOBS, Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "PS-7" => messages_of_one_key_come_in_the_order_of_publishing,
@@ -33,7 +33,7 @@ fn numbers_of(seen: &Seen<Job>, key: &str) -> Vec<u32> {
     seen.bodies().into_iter().filter(|body| body.0 == key).map(|body| body.1).collect()
 }
 
-async fn messages_of_one_key_come_in_the_order_of_publishing(world: Box<dyn World>) -> Checked {
+async fn messages_of_one_key_come_in_the_order_of_publishing(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<(String, u32)>(&*world, 5, &seen, ack).await?;
     for number in 0..30 {
@@ -67,7 +67,7 @@ impl Running {
     }
 }
 
-async fn messages_of_one_key_are_handled_one_at_a_time(world: Box<dyn World>) -> Checked {
+async fn messages_of_one_key_are_handled_one_at_a_time(world: Box<dyn World>) -> TrialResult {
     let (seen, running) = (Seen::default(), [Arc::new(Running::default()), Arc::new(Running::default())]);
     let (heard, by_key) = (seen.clone(), running.clone());
     let app = move |cloud: &Cloud| {
@@ -88,7 +88,7 @@ async fn messages_of_one_key_are_handled_one_at_a_time(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn messages_of_one_key_wait_for_one_that_is_tried_again(world: Box<dyn World>) -> Checked {
+async fn messages_of_one_key_wait_for_one_that_is_tried_again(world: Box<dyn World>) -> TrialResult {
     let seen: Seen<Job> = Seen::default();
     let first_fails = |job: &Job| if job.body.1 == 1 && job.attempt < 3 { fail(job) } else { Outcome::Ack };
     let app = worker::<(String, u32)>(&*world, 5, &seen, first_fails).await?;
@@ -106,7 +106,7 @@ async fn messages_of_one_key_wait_for_one_that_is_tried_again(world: Box<dyn Wor
     Ok(())
 }
 
-async fn messages_of_one_key_wait_for_one_that_panicked(world: Box<dyn World>) -> Checked {
+async fn messages_of_one_key_wait_for_one_that_panicked(world: Box<dyn World>) -> TrialResult {
     let seen: Seen<Job> = Seen::default();
     let second_panics = |job: &Job| {
         assert!(job.body.1 != 2 || job.attempt > 1, "out of paper");
@@ -122,7 +122,7 @@ async fn messages_of_one_key_wait_for_one_that_panicked(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn a_key_does_not_hold_back_other_keys_nor_messages_without_one(world: Box<dyn World>) -> Checked {
+async fn a_key_does_not_hold_back_other_keys_nor_messages_without_one(world: Box<dyn World>) -> TrialResult {
     let seen: Seen<Job> = Seen::default();
     let a_fails = |job: &Job| if job.body.0 == "a" { fail(job) } else { Outcome::Ack };
     let app = worker::<(String, u32)>(&*world, 5, &seen, a_fails).await?;
@@ -140,7 +140,7 @@ async fn a_key_does_not_hold_back_other_keys_nor_messages_without_one(world: Box
     Ok(())
 }
 
-async fn after_a_dead_letter_the_next_of_its_key_comes(world: Box<dyn World>) -> Checked {
+async fn after_a_dead_letter_the_next_of_its_key_comes(world: Box<dyn World>) -> TrialResult {
     let seen: Seen<Job> = Seen::default();
     let first_fails = |job: &Job| if job.body.1 == 1 { fail(job) } else { Outcome::Ack };
     let app = worker::<(String, u32)>(&*world, 2, &seen, first_fails).await?;
@@ -154,7 +154,7 @@ async fn after_a_dead_letter_the_next_of_its_key_comes(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn after_a_rejected_message_the_next_of_its_key_comes(world: Box<dyn World>) -> Checked {
+async fn after_a_rejected_message_the_next_of_its_key_comes(world: Box<dyn World>) -> TrialResult {
     let seen: Seen<Job> = Seen::default();
     let second_rejected = |job: &Job| if job.body.1 == 2 { Outcome::reject("no") } else { Outcome::Ack };
     let app = worker::<(String, u32)>(&*world, 5, &seen, second_rejected).await?;
@@ -165,7 +165,7 @@ async fn after_a_rejected_message_the_next_of_its_key_comes(world: Box<dyn World
     Ok(())
 }
 
-async fn a_batch_keeps_the_order_of_each_key(world: Box<dyn World>) -> Checked {
+async fn a_batch_keeps_the_order_of_each_key(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<(String, u32)>(&*world, 5, &seen, ack).await?;
     let batch: Vec<_> = (0..90).map(|number| job(["a", "b", "c"][number as usize % 3], number)).collect();
@@ -178,7 +178,7 @@ async fn a_batch_keeps_the_order_of_each_key(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn keys_that_look_alike_are_different(world: Box<dyn World>) -> Checked {
+async fn keys_that_look_alike_are_different(world: Box<dyn World>) -> TrialResult {
     let seen: Seen<Job> = Seen::default();
     let app = worker::<(String, u32)>(&*world, 5, &seen, fail).await?;
     let keys = ["a", "A", "a.", "a%20", "a+", "%61", "a/", "a\\", "\"a\"", "a,b", "0", "00"];

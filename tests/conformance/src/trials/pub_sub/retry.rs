@@ -8,7 +8,7 @@ use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::{JOBS, MAX_BACKOFF, MIN_BACKOFF, Seen, dead_jobs, deliver_later, fail, jobs, worker};
-use crate::{Checked, World};
+use crate::{TrialResult, World};
 
 crate::trials![
     "PS-2" => a_failed_message_is_delivered_again_after_its_backoff_and_not_before,
@@ -31,31 +31,31 @@ crate::trials![
     "PS-3" => with_an_ordering_key_the_longest_wait_is_that_of_the_provider,
 ];
 
-async fn a_failed_message_is_delivered_again_after_its_backoff_and_not_before(world: Box<dyn World>) -> Checked {
+async fn a_failed_message_is_delivered_again_after_its_backoff_and_not_before(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, fail).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
-    world.advance(MIN_BACKOFF / 2 - Duration::from_secs(1));
+    world.advance(MIN_BACKOFF / 2 - Duration::from_secs(1))?;
     app.deliver().await?;
     assert_eq!(seen.attempts(), [1], "it came before its backoff");
-    world.advance(MIN_BACKOFF / 2 + Duration::from_secs(1));
+    world.advance(MIN_BACKOFF / 2 + Duration::from_secs(1))?;
     app.deliver().await?;
     assert_eq!(seen.attempts(), [1, 2]);
     Ok(())
 }
 
-async fn the_backoff_grows_with_every_attempt_up_to_its_maximum(world: Box<dyn World>) -> Checked {
+async fn the_backoff_grows_with_every_attempt_up_to_its_maximum(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 8, &seen, fail).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     for attempt in 1..=6 {
         let longest = (MIN_BACKOFF * 2_u32.pow(attempt - 1)).min(MAX_BACKOFF);
-        world.advance(longest / 2 - Duration::from_secs(1));
+        world.advance(longest / 2 - Duration::from_secs(1))?;
         app.deliver().await?;
         assert_eq!(seen.count() as u32, attempt, "attempt {} came before half of {longest:?}", attempt + 1);
-        world.advance(longest / 2 + Duration::from_secs(1));
+        world.advance(longest / 2 + Duration::from_secs(1))?;
         app.deliver().await?;
         assert_eq!(seen.count() as u32, attempt + 1, "attempt {} did not come after {longest:?}", attempt + 1);
     }
@@ -64,7 +64,7 @@ async fn the_backoff_grows_with_every_attempt_up_to_its_maximum(world: Box<dyn W
 }
 
 /// go-cloud #3193: a negative answer without a delay made a hot loop that worsened an outage.
-async fn a_failing_message_is_never_retried_at_once(world: Box<dyn World>) -> Checked {
+async fn a_failing_message_is_never_retried_at_once(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, fail).await?;
     jobs::<u32>(&*world).publish_batch([1_u32, 2, 3]).await.into_iter().collect::<Result<Vec<_>>>()?;
@@ -75,7 +75,7 @@ async fn a_failing_message_is_never_retried_at_once(world: Box<dyn World>) -> Ch
     Ok(())
 }
 
-async fn any_error_of_a_handler_is_a_retry(world: Box<dyn World>) -> Checked {
+async fn any_error_of_a_handler_is_a_retry(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -94,7 +94,7 @@ async fn any_error_of_a_handler_is_a_retry(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn content_that_breaks_off_is_a_retry(world: Box<dyn World>) -> Checked {
+async fn content_that_breaks_off_is_a_retry(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -116,7 +116,7 @@ async fn content_that_breaks_off_is_a_retry(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_panic_is_delivered_again(world: Box<dyn World>) -> Checked {
+async fn a_panic_is_delivered_again(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let first_panics = |message: &Message<u32>| match message.attempt {
         1 => panic!("out of paper"),
@@ -132,7 +132,7 @@ async fn a_panic_is_delivered_again(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn a_panic_after_an_await_is_delivered_again(world: Box<dyn World>) -> Checked {
+async fn a_panic_after_an_await_is_delivered_again(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -155,7 +155,7 @@ async fn a_panic_after_an_await_is_delivered_again(world: Box<dyn World>) -> Che
     Ok(())
 }
 
-async fn a_redelivery_is_the_same_message(world: Box<dyn World>) -> Checked {
+async fn a_redelivery_is_the_same_message(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<String>(&*world, 5, &seen, fail).await?;
     let sent = Outgoing::new("hello".to_owned()).with_attribute("lang", "en").with_ordering_key("room-7");
@@ -169,7 +169,7 @@ async fn a_redelivery_is_the_same_message(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn the_context_of_a_redelivery_counts_its_attempt(world: Box<dyn World>) -> Checked {
+async fn the_context_of_a_redelivery_counts_its_attempt(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -189,7 +189,7 @@ async fn the_context_of_a_redelivery_counts_its_attempt(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn a_message_that_succeeds_at_last_is_no_dead_letter(world: Box<dyn World>) -> Checked {
+async fn a_message_that_succeeds_at_last_is_no_dead_letter(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let third_succeeds = |message: &Message<u32>| if message.attempt < 3 { fail(message) } else { Outcome::Ack };
     let app = worker::<u32>(&*world, 3, &seen, third_succeeds).await?;
@@ -202,7 +202,7 @@ async fn a_message_that_succeeds_at_last_is_no_dead_letter(world: Box<dyn World>
     Ok(())
 }
 
-async fn a_message_that_waits_does_not_hold_back_others(world: Box<dyn World>) -> Checked {
+async fn a_message_that_waits_does_not_hold_back_others(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let first_fails = |message: &Message<u32>| if message.body == 0 { fail(message) } else { Outcome::Ack };
     let app = worker::<u32>(&*world, 5, &seen, first_fails).await?;
@@ -218,32 +218,32 @@ async fn a_message_that_waits_does_not_hold_back_others(world: Box<dyn World>) -
     Ok(())
 }
 
-async fn waits_exactly(world: &dyn World, wait: Duration, first: Outcome) -> Checked {
+async fn waits_exactly(world: &dyn World, wait: Duration, first: Outcome) -> TrialResult {
     let seen = Seen::default();
     let answer = move |message: &Message<u32>| if message.attempt == 1 { first.clone() } else { Outcome::Ack };
     let app = worker::<u32>(world, 5, &seen, answer).await?;
     jobs::<u32>(world).publish(1_u32).await?;
     app.deliver().await?;
-    world.advance(wait - Duration::from_secs(1));
+    world.advance(wait - Duration::from_secs(1))?;
     app.deliver().await?;
     assert_eq!(seen.attempts(), [1], "it came before {wait:?} had passed");
-    world.advance(Duration::from_secs(1));
+    world.advance(Duration::from_secs(1))?;
     app.deliver().await?;
     assert_eq!(seen.attempts(), [1, 2], "it did not come after {wait:?}");
     Ok(())
 }
 
-async fn retry_after_waits_exactly_as_long_as_it_says(world: Box<dyn World>) -> Checked {
+async fn retry_after_waits_exactly_as_long_as_it_says(world: Box<dyn World>) -> TrialResult {
     let wait = Duration::from_secs(7);
     waits_exactly(&*world, wait, Outcome::retry_after(wait, "the shop is closed")).await
 }
 
-async fn retry_after_may_be_longer_than_the_longest_backoff(world: Box<dyn World>) -> Checked {
+async fn retry_after_may_be_longer_than_the_longest_backoff(world: Box<dyn World>) -> TrialResult {
     let wait = MAX_BACKOFF * 2;
     waits_exactly(&*world, wait, Outcome::retry_after(wait, "the shop is closed")).await
 }
 
-async fn a_throttled_error_waits_as_long_as_it_was_told(world: Box<dyn World>) -> Checked {
+async fn a_throttled_error_waits_as_long_as_it_was_told(world: Box<dyn World>) -> TrialResult {
     let wait = Duration::from_secs(300);
     let throttled = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(wait);
     let throttled = Err::<(), _>(throttled).into_outcome();
@@ -252,21 +252,21 @@ async fn a_throttled_error_waits_as_long_as_it_was_told(world: Box<dyn World>) -
 
 const LONGEST: Duration = Limits::PORTABLE.retry_after;
 
-async fn the_longest_wait_is_six_hours_and_it_does_not_end_early(world: Box<dyn World>) -> Checked {
+async fn the_longest_wait_is_six_hours_and_it_does_not_end_early(world: Box<dyn World>) -> TrialResult {
     assert_eq!(LONGEST, Duration::from_secs(6 * 3600));
     waits_exactly(&*world, LONGEST, Outcome::retry_after(LONGEST, "closed until tomorrow")).await
 }
 
-async fn a_wait_that_is_too_long_is_cut_to_the_longest(world: Box<dyn World>) -> Checked {
+async fn a_wait_that_is_too_long_is_cut_to_the_longest(world: Box<dyn World>) -> TrialResult {
     waits_exactly(&*world, LONGEST, Outcome::retry_after(Duration::from_secs(24 * 3600), "closed until tomorrow")).await
 }
 
-async fn an_error_that_says_to_wait_too_long_is_cut_too(world: Box<dyn World>) -> Checked {
+async fn an_error_that_says_to_wait_too_long_is_cut_too(world: Box<dyn World>) -> TrialResult {
     let throttled = Error::new(ErrorKind::Throttled, "never again").with_retry_after(Duration::from_secs(u64::MAX));
     waits_exactly(&*world, LONGEST, Err::<(), _>(throttled).into_outcome()).await
 }
 
-async fn with_an_ordering_key_the_longest_wait_is_that_of_the_provider(world: Box<dyn World>) -> Checked {
+async fn with_an_ordering_key_the_longest_wait_is_that_of_the_provider(world: Box<dyn World>) -> TrialResult {
     let longest = world.cloud().profile().limits.ordered_retry_after;
     assert!(longest >= Limits::PORTABLE.ordered_retry_after && longest <= LONGEST);
     let seen = Seen::default();
@@ -277,10 +277,10 @@ async fn with_an_ordering_key_the_longest_wait_is_that_of_the_provider(world: Bo
     let app = worker::<u32>(&*world, 5, &seen, tomorrow).await?;
     jobs::<u32>(&*world).publish(Outgoing::new(1_u32).with_ordering_key("a")).await?;
     app.deliver().await?;
-    world.advance(longest - Duration::from_secs(1));
+    world.advance(longest - Duration::from_secs(1))?;
     app.deliver().await?;
     assert_eq!(seen.attempts(), [1], "it came before {longest:?} had passed");
-    world.advance(Duration::from_secs(1));
+    world.advance(Duration::from_secs(1))?;
     app.deliver().await?;
     assert_eq!(seen.attempts(), [1, 2], "it did not come after {longest:?}");
     Ok(())

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use isobar::prelude::*;
 
 use super::{JOBS, MAX_BACKOFF, MIN_BACKOFF, Seen, ack, deliver_later, jobs, worker};
-use crate::{Checked, RunningApp, World};
+use crate::{HarnessResult, RunningApp, TrialResult, World};
 
 crate::trials![
     "PS-10" => a_message_from_an_http_handler_carries_the_trace_of_the_request,
@@ -23,7 +23,7 @@ crate::trials![
 type Traces = (Option<u128>, u128, u128);
 
 /// An app that publishes to `jobs` the trace id of whoever publishes, and notes what arrives.
-async fn traced(world: &dyn World, seen: &Seen<Traces>) -> Result<Box<dyn RunningApp>> {
+async fn traced(world: &dyn World, seen: &Seen<Traces>) -> HarnessResult<Box<dyn RunningApp>> {
     let seen = seen.clone();
     let app = move |cloud: &Cloud| {
         let (jobs, relay) = (cloud.topic::<u128>(JOBS), cloud.topic::<u32>("relay"));
@@ -63,7 +63,7 @@ fn post_request() -> http::Request<Body> {
     http::Request::post("/").body(Body::empty()).unwrap()
 }
 
-async fn a_message_from_an_http_handler_carries_the_trace_of_the_request(world: Box<dyn World>) -> Checked {
+async fn a_message_from_an_http_handler_carries_the_trace_of_the_request(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = traced(&*world, &seen).await?;
     assert_eq!(app.http(post_request()).await?.status, StatusCode::OK);
@@ -72,7 +72,7 @@ async fn a_message_from_an_http_handler_carries_the_trace_of_the_request(world: 
     Ok(())
 }
 
-async fn a_message_from_a_direct_call_carries_the_trace_of_the_call(world: Box<dyn World>) -> Checked {
+async fn a_message_from_a_direct_call_carries_the_trace_of_the_call(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = traced(&*world, &seen).await?;
     app.invoke("publish", Bytes::new()).await?;
@@ -82,7 +82,7 @@ async fn a_message_from_a_direct_call_carries_the_trace_of_the_call(world: Box<d
 }
 
 /// `traceparent` of the request to the consumer, through a handler that awaits before it publishes.
-async fn a_message_published_after_an_await_carries_the_trace_too(world: Box<dyn World>) -> Checked {
+async fn a_message_published_after_an_await_carries_the_trace_too(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = traced(&*world, &seen).await?;
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -95,7 +95,7 @@ async fn a_message_published_after_an_await_carries_the_trace_too(world: Box<dyn
     Ok(())
 }
 
-async fn a_message_from_a_message_handler_carries_the_trace_on(world: Box<dyn World>) -> Checked {
+async fn a_message_from_a_message_handler_carries_the_trace_on(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = traced(&*world, &seen).await?;
     world.cloud().topic("relay").publish(1_u32).await?;
@@ -104,7 +104,7 @@ async fn a_message_from_a_message_handler_carries_the_trace_on(world: Box<dyn Wo
     Ok(())
 }
 
-async fn all_messages_of_a_batch_carry_the_trace(world: Box<dyn World>) -> Checked {
+async fn all_messages_of_a_batch_carry_the_trace(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -132,7 +132,7 @@ async fn all_messages_of_a_batch_carry_the_trace(world: Box<dyn World>) -> Check
     Ok(())
 }
 
-async fn a_message_from_outside_begins_a_trace(world: Box<dyn World>) -> Checked {
+async fn a_message_from_outside_begins_a_trace(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = worker::<u32>(&*world, 5, &seen, ack).await?;
     for number in 0..3_u32 {
@@ -145,7 +145,7 @@ async fn a_message_from_outside_begins_a_trace(world: Box<dyn World>) -> Checked
     Ok(())
 }
 
-async fn a_redelivery_keeps_its_trace(world: Box<dyn World>) -> Checked {
+async fn a_redelivery_keeps_its_trace(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let heard = seen.clone();
     let app = move |cloud: &Cloud| {
@@ -166,7 +166,7 @@ async fn a_redelivery_keeps_its_trace(world: Box<dyn World>) -> Checked {
     Ok(())
 }
 
-async fn handlers_that_run_together_keep_their_traces_apart(world: Box<dyn World>) -> Checked {
+async fn handlers_that_run_together_keep_their_traces_apart(world: Box<dyn World>) -> TrialResult {
     let seen = Seen::default();
     let app = traced(&*world, &seen).await?;
     let requests = (0..20).map(|_| app.http(post_request()));

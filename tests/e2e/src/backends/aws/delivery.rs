@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::tap::{LONGEST, Tap};
 use super::{REGION, events};
-use isobar_conformance::RunningApp;
+use isobar_conformance::{HarnessResult, RunningApp};
 
 /// What the queues of a deployment hide a message for that the function said nothing of.
 const VISIBILITY: u64 = 30;
@@ -172,26 +172,27 @@ impl RunningApp for AwsApp {
         &self.manifest
     }
 
-    async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
+    async fn http(&self, request: Request<Body>) -> HarnessResult<TestResponse> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|error| Error::invalid_input("no body").with_source(error))?.to_bytes();
-        events::response(&self.call(&events::http(&parts, &body)).await?)
+        Ok(events::response(&self.call(&events::http(&parts, &body)).await?)?)
     }
 
-    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+    async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
         let payload =
             std::str::from_utf8(&payload).map_err(|error| Error::invalid_input("no JSON").with_source(error))?;
         let payload = if payload.is_empty() { String::new() } else { format!(",\"payload\":{payload}") };
         let event = format!("{{\"isobar\":\"invoke\",\"function\":{}{payload}}}", json!(function));
-        self.handle(event.as_bytes()).await
+        Ok(self.handle(event.as_bytes()).await?)
     }
 
-    async fn tick(&self, schedule: &str) -> Result<()> {
+    async fn tick(&self, schedule: &str) -> HarnessResult<()> {
         let due = to_rfc3339(self.clock.now());
-        self.call(&json!({"isobar": "schedule", "schedule": schedule, "due": due})).await.map(drop)
+        self.call(&json!({"isobar": "schedule", "schedule": schedule, "due": due})).await?;
+        Ok(())
     }
 
-    async fn deliver(&self) -> Result<()> {
+    async fn deliver(&self) -> HarnessResult<()> {
         // ministack sends the events of a bucket from a thread of its own, after its answer.
         let mut may_be_late = self.manifest.objects().next().is_some();
         loop {
@@ -212,7 +213,7 @@ impl RunningApp for AwsApp {
         }
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
         let mut letters = Vec::new();
         for (queue, _) in self.dead_queues(kind, name) {
             self.collect_dead(&queue).await?;
@@ -224,7 +225,7 @@ impl RunningApp for AwsApp {
         Ok(letters)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
         let mut count = 0;
         for (dead, queue) in self.dead_queues(kind, name) {
             self.collect_dead(&dead).await?;

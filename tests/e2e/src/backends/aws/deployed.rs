@@ -29,7 +29,7 @@ use super::account::Account;
 use crate::backends::aging::Aging;
 use crate::backends::{kind_named, send};
 use crate::built;
-use isobar_conformance::{Backend, BuildApp, RunningApp, World};
+use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
 
 const ACCOUNT: &str = "000000000000";
 
@@ -56,7 +56,7 @@ pub struct Deployed {
 static WORLDS: AtomicU64 = AtomicU64::new(1);
 
 #[async_trait]
-impl Backend for Deployed {
+impl Harness for Deployed {
     fn name(&self) -> &'static str {
         "aws-deployed"
     }
@@ -82,12 +82,12 @@ impl World for DeployedWorld {
         Cloud::new(Arc::new(AwsProvider::new(self.config.clone())))
     }
 
-    fn clock(&self) -> &ManualClock {
-        &self.clock
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock)
     }
 
     /// Deploys the binary; the app that is given must be the one that the binary is of.
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         let manifest = built::manifest(&self.deployed.bootstrap, app).await?;
         let told = self.deploy(&manifest).await?;
         let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
@@ -102,12 +102,12 @@ impl World for DeployedWorld {
         }))
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
-        send(request.map(Body::from)).await
+    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
+        Ok(send(request.map(Body::from)).await?)
     }
 
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
-        Ok(Some(self))
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
+        Ok(self)
     }
 }
 
@@ -163,7 +163,7 @@ impl RunningApp for DeployedApp {
 
     /// Through the HTTP API. Its own host stands in the request, which is how ministack knows it; where the
     /// app answers with it, the host that the caller asked for is put back.
-    async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
+    async fn http(&self, request: Request<Body>) -> HarnessResult<TestResponse> {
         self.aging.catch_up(&self.provider, &self.manifest).await?;
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -182,29 +182,30 @@ impl RunningApp for DeployedApp {
         }
     }
 
-    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+    async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
         let payload: Value = serde_json::from_slice(&payload)?;
-        self.call_function(&json!({"isobar": "invoke", "function": function, "payload": payload})).await
+        Ok(self.call_function(&json!({"isobar": "invoke", "function": function, "payload": payload})).await?)
     }
 
-    async fn tick(&self, schedule: &str) -> Result<()> {
+    async fn tick(&self, schedule: &str) -> HarnessResult<()> {
         let due = isobar::clock::to_rfc3339(self.clock.now());
-        self.call_function(&json!({"isobar": "schedule", "schedule": schedule, "due": due})).await.map(drop)
+        self.call_function(&json!({"isobar": "schedule", "schedule": schedule, "due": due})).await?;
+        Ok(())
     }
 
     /// Waits until ministack's own event source mappings have emptied the queues.
-    async fn deliver(&self) -> Result<()> {
+    async fn deliver(&self) -> HarnessResult<()> {
         let began = Instant::now();
         while !self.is_quiet().await? {
             if began.elapsed() > PATIENCE {
-                return Err(Error::new(ErrorKind::Timeout, "the messages are not handled"));
+                return Err(Error::new(ErrorKind::Timeout, "the messages are not handled").into());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
         let mut letters = Vec::new();
         for queue in self.queues_of(kind, name).map(|(plain, end)| Derived::DeadLetters.of(&plain) + end) {
             let wanted = json!({
@@ -217,10 +218,6 @@ impl RunningApp for DeployedApp {
             }
         }
         Ok(letters)
-    }
-
-    async fn redrive(&self, _: ResourceKind, _: &str) -> Result<usize> {
-        Err(Error::unsupported("redrive", "aws-deployed", "no end-to-end trial needs it"))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::backends::aging::Aging;
 use crate::backends::held::HeldClock;
 use crate::backends::provisioned::Provisioned;
 use crate::functions_host::{FunctionsHost, Queued, ServiceBusMessage, Trigger};
-use isobar_conformance::RunningApp;
+use isobar_conformance::{HarnessResult, RunningApp};
 
 /// What the host hides a message for that is being handled.
 const VISIBILITY: Duration = Duration::from_secs(600);
@@ -142,33 +142,34 @@ impl RunningApp for AzureApp {
         &self.manifest
     }
 
-    async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
+    async fn http(&self, request: Request<Body>) -> HarnessResult<TestResponse> {
         if let Some((aging, provider)) = &self.aging {
             aging.catch_up(provider, &self.manifest).await?;
         }
-        self.host.http(request).await
+        Ok(self.host.http(request).await?)
     }
 
-    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
-        self.host.invoke(function, payload).await
+    async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
+        Ok(self.host.invoke(function, payload).await?)
     }
 
-    async fn tick(&self, schedule: &str) -> Result<()> {
+    async fn tick(&self, schedule: &str) -> HarnessResult<()> {
         let due = to_rfc3339(self.clock.now());
         let call = self.host.call_of(&format!("schedule-{schedule}"), |trigger| trigger.timer(&due));
-        self.host.call(&call).await.map(drop)
+        self.host.call(&call).await?;
+        Ok(())
     }
 
-    async fn deliver(&self) -> Result<()> {
+    async fn deliver(&self) -> HarnessResult<()> {
         while self.poll().await? {}
         Ok(())
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
-        self.account.dead_letters(kind, name).await
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.account.dead_letters(kind, name).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
-        self.account.redrive(kind, name).await
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
+        Ok(self.account.redrive(kind, name).await?)
     }
 }

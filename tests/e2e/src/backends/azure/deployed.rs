@@ -22,7 +22,7 @@ use super::{AzureWorld, Services, files};
 use crate::backends::aging::Aging;
 use crate::built;
 use crate::functions_host::{FunctionApp, FunctionsHost};
-use isobar_conformance::{Backend, BuildApp, RunningApp, World};
+use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
 
 /// Emulators, and the binary of one app.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct Deployed {
 static WORLDS: AtomicU64 = AtomicU64::new(1);
 
 #[async_trait]
-impl Backend for Deployed {
+impl Harness for Deployed {
     fn name(&self) -> &'static str {
         "azure-deployed"
     }
@@ -72,20 +72,20 @@ impl World for DeployedWorld {
         self.world.cloud()
     }
 
-    fn clock(&self) -> &ManualClock {
+    fn clock(&self) -> Option<&ManualClock> {
         self.world.clock()
     }
 
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         Ok(Box::new(self.run(app).await?))
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
+    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
         self.world.fetch(request).await
     }
 
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
-        Ok(Some(self))
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
+        Ok(self)
     }
 }
 

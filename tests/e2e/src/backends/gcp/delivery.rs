@@ -22,7 +22,7 @@ use super::pub_sub::Waiting;
 use crate::backends::held::HeldClock;
 use crate::backends::{told_error, whole};
 use crate::front::not_a_request;
-use isobar_conformance::RunningApp;
+use isobar_conformance::{HarnessResult, RunningApp};
 
 /// Messages that are pushed at once.
 const AT_ONCE: usize = 16;
@@ -115,26 +115,26 @@ impl RunningApp for GcpApp {
         &self.manifest
     }
 
-    async fn http(&self, mut request: Request<Body>) -> Result<TestResponse> {
+    async fn http(&self, mut request: Request<Body>) -> HarnessResult<TestResponse> {
         request.headers_mut().entry("host").or_insert(http::HeaderValue::from_static("app.a.run.app"));
         let (parts, body) = whole(self.service.handle(request).await).await?.into_parts();
         Ok(TestResponse::new(parts.status, parts.headers, body))
     }
 
-    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+    async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
         let headers = [("content-type", "application/json")];
         let answer = self.post(&format!("/.isobar/functions/{function}"), payload, &headers).await?;
-        if answer.status() == 200 { Ok(answer.into_body()) } else { Err(told_error(answer.body())) }
+        if answer.status() == 200 { Ok(answer.into_body()) } else { Err(told_error(answer.body()).into()) }
     }
 
-    async fn tick(&self, schedule: &str) -> Result<()> {
+    async fn tick(&self, schedule: &str) -> HarnessResult<()> {
         let due = to_rfc3339(self.clock.now());
         let headers = [("x-cloudscheduler", "true"), ("x-cloudscheduler-scheduletime", due.as_str())];
         let answer = self.post(&format!("/.isobar/schedules/{schedule}"), Body::empty(), &headers).await?;
-        if answer.status().is_success() { Ok(()) } else { Err(told_error(answer.body())) }
+        if answer.status().is_success() { Ok(()) } else { Err(told_error(answer.body()).into()) }
     }
 
-    async fn deliver(&self) -> Result<()> {
+    async fn deliver(&self) -> HarnessResult<()> {
         let subscriptions = self.project.subscriptions(&self.manifest);
         loop {
             let mut any = false;
@@ -147,11 +147,11 @@ impl RunningApp for GcpApp {
         }
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
-        self.project.dead_letters(kind, name).await
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.project.dead_letters(kind, name).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
-        self.project.redrive(kind, name).await
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
+        Ok(self.project.redrive(kind, name).await?)
     }
 }

@@ -33,7 +33,7 @@ use crate::backends::service::Service;
 use crate::backends::{send, told_error};
 use crate::built;
 use crate::front::not_a_request;
-use isobar_conformance::{Backend, BuildApp, RunningApp, World};
+use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
 
 /// Longest wait for messages to be handled, some of them after the emulator's own pauses of 1 to 3 s.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -50,7 +50,7 @@ pub struct Deployed {
 }
 
 #[async_trait]
-impl Backend for Deployed {
+impl Harness for Deployed {
     fn name(&self) -> &'static str {
         "gcp-deployed"
     }
@@ -86,20 +86,20 @@ impl World for DeployedWorld {
         Cloud::new(Arc::new(GcpProvider::new(self.config.clone())))
     }
 
-    fn clock(&self) -> &ManualClock {
-        &self.clock
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock)
     }
 
-    async fn start(&self, app: BuildApp) -> Result<Box<dyn RunningApp>> {
+    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         Ok(Box::new(self.run(app).await?))
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
-        send(request.map(Body::from)).await
+    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
+        Ok(send(request.map(Body::from)).await?)
     }
 
-    async fn reopen(self: Box<Self>) -> Result<Option<Box<dyn World>>> {
-        Ok(Some(self))
+    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
+        Ok(self)
     }
 }
 
@@ -276,25 +276,26 @@ impl RunningApp for DeployedApp {
         &self.manifest
     }
 
-    async fn http(&self, request: Request<Body>) -> Result<TestResponse> {
+    async fn http(&self, request: Request<Body>) -> HarnessResult<TestResponse> {
         self.aging.catch_up(&self.provider, &self.manifest).await?;
-        self.ask(request).await
+        Ok(self.ask(request).await?)
     }
 
-    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes> {
+    async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
         let headers = [("content-type", "application/json")];
-        self.call(&format!("/.isobar/functions/{function}"), payload, &headers).await
+        Ok(self.call(&format!("/.isobar/functions/{function}"), payload, &headers).await?)
     }
 
-    async fn tick(&self, schedule: &str) -> Result<()> {
+    async fn tick(&self, schedule: &str) -> HarnessResult<()> {
         let due = to_rfc3339(self.clock.now());
         let headers = [("x-cloudscheduler", "true"), ("x-cloudscheduler-scheduletime", due.as_str())];
-        self.call(&format!("/.isobar/schedules/{schedule}"), Bytes::new(), &headers).await.map(drop)
+        self.call(&format!("/.isobar/schedules/{schedule}"), Bytes::new(), &headers).await?;
+        Ok(())
     }
 
     /// Waits until the service has said of all messages that were published that it is done with them. What it
     /// published itself is there before it says so.
-    async fn deliver(&self) -> Result<()> {
+    async fn deliver(&self) -> HarnessResult<()> {
         let began = Instant::now();
         loop {
             let (done, any) = (self.is_done(), self.take_down().await?);
@@ -302,17 +303,17 @@ impl RunningApp for DeployedApp {
                 return Ok(());
             }
             if began.elapsed() > PATIENCE {
-                return Err(Error::new(ErrorKind::Timeout, "the messages are not handled"));
+                return Err(Error::new(ErrorKind::Timeout, "the messages are not handled").into());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
-        self.project.dead_letters(kind, name).await
+    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.project.dead_letters(kind, name).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
-        self.project.redrive(kind, name).await
+    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
+        Ok(self.project.redrive(kind, name).await?)
     }
 }
