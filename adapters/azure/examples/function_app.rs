@@ -1,12 +1,12 @@
-//! Puts beside an app what the Functions host needs: host.json, and a folder for each function.
+//! Writes the files that the Functions host needs next to an app: host.json, and a folder for each function.
 //!
 //! ```sh
 //! ISOBAR_MANIFEST=1 target/release/shortener | cargo run -p isobar-azure --example function_app -- FOLDER shortener
 //! ```
 //!
-//! It is to see the same app settings as the app, `ISOBAR_TRIGGER_SECRET` among them. The files hold that secret.
+//! It needs the app's settings in its environment, with `ISOBAR_TRIGGER_SECRET`. The files contain that secret.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command speaks so
+#![allow(clippy::print_stdout, clippy::print_stderr)] // the output of a command
 
 use std::fs;
 use std::path::Path;
@@ -32,12 +32,12 @@ fn run() -> Result<(), BoxError> {
         return Err("usage: function_app FOLDER EXECUTABLE, with the app's manifest on standard input".into());
     };
     let manifest = serde_json::from_reader(std::io::stdin())
-        .map_err(|error| format!("standard input is no manifest: {error}; ISOBAR_MANIFEST=1 prints one"))?;
+        .map_err(|error| format!("standard input is not a manifest: {error}: run the app with ISOBAR_MANIFEST=1"))?;
     let config = AzureConfig::from_environment(&Environment::new(std::env::vars(), []))?;
     for (path, text) in function_app(&manifest, &config, executable, HttpMode::Proxying)?.files() {
         let path = Path::new(folder).join(path);
-        let done = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, text));
-        done.map_err(|error| format!("{}: {error}", path.display()))?;
+        let written = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, text));
+        written.map_err(|error| format!("{}: {error}", path.display()))?;
         println!("{}", path.display());
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! Thousands of calls that are nearly real, for some seconds: no panic, no wrong acknowledgement, no
-//! secret in an answer or a log, and each answer is whole, or a status that says what was wrong.
+//! Sends mutated calls for some seconds: no panic, no wrong acknowledgement, no secret in a response or a log, and each
+//! response is complete, or an error with its status.
 //!
-//! `ISOBAR_FUZZ_SECONDS=60` takes longer; `ISOBAR_FUZZ_SEED=7` begins there, with the call that a
-//! failure has printed. `fuzz/` has the same for libFuzzer, which `tests/fuzz_events/app.rs` serves too.
+//! `ISOBAR_FUZZ_SECONDS=60` runs longer; `ISOBAR_FUZZ_SEED=7` starts with the seed that a failure has printed. `fuzz/`
+//! has the same target for libFuzzer, which also uses `tests/fuzz_events/app.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
 #[path = "fuzz_events/app.rs"]
@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use isobar_testkit::{Log, Mutant, Mutator, fixtures, fuzz};
 use serde_json::Value;
 
-/// Stands in bodies, headers and queries of the fixtures, and in no name.
+/// A secret in bodies, headers and queries of the fixtures, and in no name.
 const SECRET: &str = "hunter2";
 
 const WORDS: &str = "?|#|GET|\"hello\"|\"\\\"twice\\\"\"|<xml>|> later|Microsoft.Storage.BlobCreated\
@@ -24,7 +24,7 @@ const NAMES: &str = "Data|Metadata|message|req|Url|Method|Headers|Body|DequeueCo
     |RetryCount|ApplicationProperties|UserProperties|isobar-for|eventType|specversion|subject|data|contentLength\
     |ScheduleStatus|Next";
 
-/// The fixtures, by the function that each is for.
+/// The fixtures, each with its function.
 fn seeds() -> Vec<(String, Vec<u8>)> {
     let fixtures = fixtures(env!("CARGO_MANIFEST_DIR"), "json").into_iter();
     fixtures.map(|(name, content)| (name.split('.').next().unwrap().to_owned(), content)).collect()
@@ -35,7 +35,7 @@ fn targets() -> [Target; 2] {
 }
 
 #[test]
-fn no_call_makes_the_host_panic_acknowledge_wrongly_or_tell_a_secret() {
+fn no_call_makes_the_host_panic_acknowledge_wrongly_or_show_a_secret() {
     let (seeds, targets) = (seeds(), targets());
     let values: Vec<Value> = seeds.iter().map(|(_, call)| serde_json::from_slice(call).unwrap()).collect();
     let (mutator, log) = (Mutator::new(WORDS, NAMES), Log::start());
@@ -53,9 +53,9 @@ async fn attempt(target: &Target, function: &str, log: Log, Mutant { bytes: even
     log.take();
     let (parts, body) = target.handle(function, event).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let (shown, logged) = (String::from_utf8_lossy(&body), log.take());
+    let (text, logged) = (String::from_utf8_lossy(&body), log.take());
     for key in [KEY, OLD_KEY] {
-        assert!(!shown.contains(key) && !logged.contains(key), "the trigger's secret: {shown} {logged}");
+        assert!(!text.contains(key) && !logged.contains(key), "the trigger's secret: {text} {logged}");
     }
     assert!(!in_place || !logged.contains(SECRET), "a secret: {logged}");
     let answer: Value = serde_json::from_slice(&body).unwrap();
@@ -64,8 +64,8 @@ async fn attempt(target: &Target, function: &str, log: Log, Mutant { bytes: even
         400 | 404 | 413 | 500 => assert!(answer["errorType"].is_string(), "{answer}"),
         other => panic!("{other} {answer}"),
     }
-    // Dead letters cannot be kept here, so nothing but the app's own `Ack` may complete a message; and a
-    // copy for another subscription is completed unseen.
+    // Dead letters cannot be stored here, so only the app's `Ack` may complete a message; a copy for another subscription
+    // is completed without a call of the app.
     let foreign = String::from_utf8_lossy(event).contains("isobar-for");
     if ["topic-clicks", "fifo-clicks"].contains(&function) && !foreign {
         assert_eq!(target.acknowledged.take(), usize::from(parts.status.is_success()), "{answer}");
@@ -73,18 +73,18 @@ async fn attempt(target: &Target, function: &str, log: Log, Mutant { bytes: even
 }
 
 #[tokio::test]
-async fn each_fixture_does_what_it_says() {
+async fn each_fixture_has_its_expected_status() {
     let ([queue, service_bus], mut texts) = (targets(), Vec::new());
     for (function, call) in seeds() {
         let text = String::from_utf8_lossy(&call);
         let target = if text.contains("DeliveryCount") { &service_bus } else { &queue };
         let answered = target.handle(&function, &call).await;
-        let wanted = if text.contains("<xml") { 500 } else { 200 };
-        assert_eq!(answered.status().as_u16(), wanted, "{function} {text}");
+        let expected = if text.contains("<xml") { 500 } else { 200 };
+        assert_eq!(answered.status().as_u16(), expected, "{function} {text}");
         if function == "http" {
             let body = answered.into_body().collect().await.unwrap().to_bytes();
             texts.push(String::from_utf8_lossy(&body).contains(r#""body":"ok""#));
         }
     }
-    assert_eq!(texts, [true, false], "the app's answer is a text, or bytes that JSON has no place for");
+    assert_eq!(texts, [true, false], "the app's response is a text, or bytes that JSON cannot contain");
 }

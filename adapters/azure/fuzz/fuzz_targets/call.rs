@@ -1,9 +1,9 @@
-//! Whatever bytes come as a call: no panic, and an answer in JSON.
+//! Sends any bytes as a call: no panic, and a response in JSON.
 //!
-//! From the root, with `cargo-fuzz` and a nightly toolchain; the fixtures are a good corpus to begin with:
+//! From the root, with `cargo-fuzz` and a nightly toolchain, and the fixtures as the initial corpus:
 //! `cargo +nightly fuzz run --fuzz-dir adapters/azure/fuzz --target-dir target/fuzz call target/corpus adapters/azure/fixtures`
 //!
-//! Without either, a C++ compiler is enough (seen with Rust 1.95):
+//! Without either, a C++ compiler is enough (tested with Rust 1.95):
 //!
 //! ```sh
 //! export RUSTFLAGS="--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module \

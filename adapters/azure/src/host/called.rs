@@ -102,7 +102,7 @@ pub(super) fn mask(request: &mut Request<Body>, settings: &FunctionsHost) {
 /// A path with [`MASK`] for each secret of a trigger: for a valid secret anywhere, and for any text with the form of a
 /// secret after the name of a function, which may be retired or not valid yet.
 pub(super) fn masked<'a>(path: &'a str, settings: &FunctionsHost) -> Cow<'a, str> {
-    let apart = |letter: char| !letter.is_ascii_lowercase() && !letter.is_ascii_digit();
+    let apart = |character: char| !character.is_ascii_lowercase() && !character.is_ascii_digit();
     if !path.split(apart).any(TriggerSecret::has_form) {
         return Cow::Borrowed(path);
     }

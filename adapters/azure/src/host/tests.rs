@@ -1,4 +1,4 @@
-//! An app with every kind of trigger, that does what it is told; and what calls it.
+//! An app with every kind of trigger, whose handlers do what the message names; and its calls.
 
 mod forged;
 mod http;
@@ -22,7 +22,7 @@ use crate::{AzureConfig, AzureProvider, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SE
 
 pub(crate) const SECRET: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
 
-/// A storage account and a namespace that nobody answers for.
+/// An unreachable storage account and Service Bus namespace.
 const STORAGE: &str = "DefaultEndpointsProtocol=http;AccountName=acc;AccountKey=aHVzaA==;\
     BlobEndpoint=http://127.0.0.1:1/acc;QueueEndpoint=http://127.0.0.1:1/acc;TableEndpoint=http://127.0.0.1:1/acc";
 const SERVICE_BUS: &str =
@@ -55,7 +55,7 @@ impl Host {
     pub(super) fn with(vars: &[(&str, &str)]) -> Self {
         let (clock, seen) = (ManualClock::default(), Arc::default());
         let provider = AzureProvider::with_clock(config(vars), Arc::new(clock.clone()));
-        // What the app opens is no matter here.
+        // The app's own resources do not matter here.
         let cloud = Cloud::memory();
         let mut app = shop(&cloud, &seen);
         let manifest = Arc::new(app.start(&cloud).unwrap());
@@ -75,13 +75,13 @@ impl Host {
         self.send(of_host(&format!("/{function}-{SECRET}")).body(call).unwrap()).await
     }
 
-    /// What the app was asked since this was asked last.
+    /// The calls of the app since the last time.
     pub(super) fn seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.lock())
     }
 }
 
-/// A call with all that the Functions host puts into one.
+/// A call with all headers of the Functions host.
 pub(super) fn of_host(path: &str) -> ::http::request::Builder {
     Request::post(path)
         .header("host", "127.0.0.1:7071")
@@ -127,7 +127,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
         })
         .on_schedule("fails", "0 3 * * *", |_, _| async { Err::<(), _>(Error::internal("no broom")) })
         .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
-        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid_input("no such thing")) })
+        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid_input("no such id")) })
 }
 
 async fn outcome(words: String) -> Outcome {
@@ -135,13 +135,13 @@ async fn outcome(words: String) -> Outcome {
         "retry" => Outcome::retry("not yet"),
         "later" => Outcome::retry_after(Duration::from_secs(600), "not yet"),
         "reject" => Outcome::reject("bad apple"),
-        "panic" => panic!("the handler's own fault"),
+        "panic" => panic!("a fault of the handler"),
         "hang" => std::future::pending().await,
         _ => Outcome::Ack,
     }
 }
 
-/// A value as the host writes what is neither bytes nor an object.
+/// A value in the host's encoding, where it is neither bytes nor an object.
 pub(super) fn doubled(value: impl Into<Value>) -> String {
     value.into().to_string()
 }

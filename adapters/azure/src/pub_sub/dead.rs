@@ -1,31 +1,30 @@
-//! Dead letters: messages in a queue `…--dead` of Service Bus, or `…-poison` of a storage account, with
-//! the reason among their metadata.
+//! Dead letters: messages in a queue `…--dead` of Service Bus, or `…-poison` of a storage account, with the reason in
+//! their metadata.
 
 use isobar_abstraction::Result;
 use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails};
 
 use super::wire::{self, Arrived};
 
-/// The dead letter that a message of a queue `…--dead` of Service Bus, or of a queue `…-poison` of a
-/// storage account, is: its body or text as it was received, in base64 or not, and the user properties
-/// of a Service Bus message.
+/// Reads a dead letter from a message of a queue `…--dead` of Service Bus, or of a queue `…-poison` of a storage account:
+/// from its body or text as received, in base64 or not, and the user properties of a Service Bus message.
 ///
-/// One that the platform moved there itself, because the function never answered, tells no reason of
-/// its own; Service Bus tells its own in `DeadLetterReason`. Errors: `InvalidInput`.
+/// A message that the platform moved there itself, because the function never responded, has no reason of isobar;
+/// Service Bus stores its own in `DeadLetterReason`. Errors: `InvalidInput`.
 pub fn dead_letter(body: &[u8], properties: impl IntoIterator<Item = (String, String)>) -> Result<DeadLetter> {
-    let mut said = Vec::new();
-    let mut kept = Vec::new();
+    let mut reasons = Vec::new();
+    let mut remaining = Vec::new();
     for (name, value) in properties {
         match name.as_str() {
-            "DeadLetterReason" | "DeadLetterErrorDescription" => said.push(value),
-            _ => kept.push((name, value)),
+            "DeadLetterReason" | "DeadLetterErrorDescription" => reasons.push(value),
+            _ => remaining.push((name, value)),
         }
     }
-    let Arrived { message, details } = wire::open(body, kept, 1)?;
+    let Arrived { message, details } = wire::open(body, remaining, 1)?;
     let by_platform = || {
-        let reason = match said.is_empty() {
-            true => "the platform gave up: the function never answered for it".to_owned(),
-            false => said.join(": "),
+        let reason = match reasons.is_empty() {
+            true => "the platform gave up: the function never responded for this message".to_owned(),
+            false => reasons.join(": "),
         };
         DeadLetterDetails::new(message.attempt, &reason, message.published_at, "")
     };

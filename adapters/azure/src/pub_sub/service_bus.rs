@@ -24,8 +24,8 @@ use crate::config::ServiceBusNamespace;
 use crate::service::AzureService;
 pub(super) use outgoing::{Entry, Extra};
 
-/// A topic of Service Bus, and its twin for messages with an ordering key, whose subscriptions want
-/// sessions: a subscription that wants them takes no message without one.
+/// A topic of Service Bus, and a second topic for messages with an ordering key, whose subscriptions require sessions: a
+/// subscription with sessions accepts no message without one.
 ///
 /// <https://learn.microsoft.com/azure/service-bus-messaging/message-sessions>
 #[derive(Debug)]
@@ -40,15 +40,15 @@ impl ServiceBusPubSub {
         Self { state, namespace, topic }
     }
 
-    /// Sends messages of which none waits for another.
+    /// Sends messages without an ordering key, with concurrent requests.
     async fn send(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
         let sends: Vec<_> = outgoing::split(entries).into_iter().map(|batch| self.send_batch(batch)).collect();
         let sent: Vec<_> = stream::iter(sends).buffered(CONCURRENCY).collect().await;
         sent.into_iter().flatten().collect()
     }
 
-    /// Sends messages with a key, one request after the other: a request is stored as a whole and in its
-    /// order. What follows a message that failed is not sent where it has the same key.
+    /// Sends messages with a key, one request after the other: a request is stored as a whole and in its order. After a
+    /// failed message, later messages with the same key are not sent.
     async fn send_in_order(&self, entries: &[&Entry<'_>]) -> Vec<Result<()>> {
         let topic = Derived::Ordered.of(&self.topic);
         let mut results = Vec::with_capacity(entries.len());
@@ -73,7 +73,8 @@ impl ServiceBusPubSub {
         results
     }
 
-    /// All or nothing, as Service Bus has it. Where one may be to blame for its neighbours, each alone.
+    /// Sends a batch, which Service Bus stores as a whole. Where one invalid message may have failed it, each message is
+    /// sent alone.
     async fn send_batch(&self, batch: &[&Entry<'_>]) -> Vec<Result<()>> {
         match self.request(&self.topic, batch).await {
             Attempt::Done(results) => results,
@@ -85,8 +86,8 @@ impl ServiceBusPubSub {
         }
     }
 
-    /// Idempotent: a repeat may arrive twice, under one id, which delivery at least once allows; a
-    /// message that fails although one try more would have stored it helps nobody.
+    /// Sends one request. Idempotent: a repetition may be delivered twice, with the same id, which at-least-once delivery
+    /// allows.
     async fn request(&self, topic: &str, batch: &[&Entry<'_>]) -> Attempt {
         if batch.is_empty() {
             return Attempt::Done(Vec::new());
@@ -132,7 +133,7 @@ pub(super) async fn send_one(
 
 enum Attempt {
     Done(Vec<Result<()>>),
-    /// It was refused, nothing of it was stored, and only one of its messages may be to blame.
+    /// Nothing was stored, possibly because of only one of the messages.
     EachAlone,
 }
 
@@ -146,7 +147,7 @@ impl Attempt {
 }
 
 fn left_out() -> Result<()> {
-    Err(Error::internal("a message was left out"))
+    Err(Error::internal("bug in isobar: no request contained the message; please report it"))
 }
 
 fn held_back(kind: ErrorKind) -> Error {

@@ -1,10 +1,10 @@
-//! What becomes of a message after its handler answered: a copy that is tried again later, a dead
-//! letter, or nothing more.
+//! Settles a message after its handler returned: sends a copy to retry later, moves it to the dead letters, or completes
+//! it.
 //!
-//! The attempts are counted here and alike on both services, not by the platform: what is tried again is
-//! a copy that carries how often it was delivered. Only a message of a subscription with sessions is left
-//! where it is, since a copy would come after the later ones of its key: its answer is held back for the wait, so
-//! that the platform delivers it again then, before any other of its session.
+//! isobar counts the attempts, not the platform, and in the same way on both services: a retry is a copy that contains
+//! the number of attempts. Only a message of a subscription with sessions stays in place, since a copy would be delivered
+//! after later messages of its key: its response is held back for the wait, so that the platform delivers it again after
+//! that, before any other message of its session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,19 +20,19 @@ use super::wire::{Arrived, Sending, envelope};
 use crate::State;
 use crate::config::Placed;
 
-/// What the platform is told of a message.
+/// The response to the platform for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
-    /// It is done with: answer 2xx.
+    /// The message is complete: respond with 2xx.
     Done,
-    /// It is to come again as it is: answer 500.
+    /// The platform must deliver the message again: respond with 500.
     Again,
 }
 
-/// Carries out what a trigger's [`RetryPolicy`](isobar_abstraction::driver::RetryPolicy) said of a message. `at` is its topic;
-/// `ordered` says that its subscription has sessions.
+/// Carries out the settlement of a trigger's [`RetryPolicy`](isobar_abstraction::driver::RetryPolicy) for a message. `at`
+/// is its topic; `ordered` means that its subscription has sessions.
 ///
-/// What cannot be kept is logged, and the message is to come again: nothing is dropped.
+/// A failure is logged, and the platform delivers the message again: nothing is dropped.
 pub(crate) async fn carry_out(
     state: &Arc<State>,
     at: &Location,
@@ -41,36 +41,36 @@ pub(crate) async fn carry_out(
     attempt: u32,
     ordered: bool,
 ) -> Settled {
-    let kept = match settlement {
+    let result = match settlement {
         Settlement::Done => return Settled::Done,
         Settlement::Retry(wait) if ordered => return hold(state, wait).await,
-        Settlement::Retry(wait) => again(state, at, arrived, wait, attempt).await,
-        Settlement::DeadLetter(reason) => bury(state, at, arrived, &reason, attempt).await,
+        Settlement::Retry(wait) => send_copy(state, at, arrived, wait, attempt).await,
+        Settlement::DeadLetter(reason) => send_dead_letter(state, at, arrived, &reason, attempt).await,
     };
-    match kept {
+    match result {
         Ok(()) => Settled::Done,
         Err(error) => {
             let id = arrived.message.id.as_str();
-            tracing::error!(%at, id, attempt, ?error, "what became of a message cannot be kept; it comes again");
+            tracing::error!(%at, id, attempt, ?error, "a message cannot be settled; the platform delivers it again");
             Settled::Again
         }
     }
 }
 
-/// Holds the answer back, for no longer than the profile's `ordered_retry_after`.
+/// Holds the response back for the wait, which is at most the profile's `ordered_retry_after`.
 async fn hold(state: &Arc<State>, wait: Duration) -> Settled {
     state.clock.pause(wait).await;
     Settled::Again
 }
 
-/// Sends a copy that comes after `wait`.
-async fn again(state: &Arc<State>, at: &Location, arrived: &Arrived, wait: Duration, attempt: u32) -> Result<()> {
+/// Sends a copy that is delivered after `wait`.
+async fn send_copy(state: &Arc<State>, at: &Location, arrived: &Arrived, wait: Duration, attempt: u32) -> Result<()> {
     let sending = Sending { attempts: attempt, details: None };
     match state.config.place(at)? {
         Placed::ServiceBus { namespace, topic, subscription } => {
             let extra = Extra {
-                meant_for: Some(&subscription),
-                id_end: Some(format!("~{attempt}")),
+                only_for: Some(&subscription),
+                id_suffix: Some(format!("~{attempt}")),
                 not_before: Some(later(state.clock.now(), wait)),
                 ..Extra::default()
             };
@@ -79,35 +79,41 @@ async fn again(state: &Arc<State>, at: &Location, arrived: &Arrived, wait: Durat
         }
         Placed::Queue { account, queue } => {
             let text = text(&envelope::write(&arrived.message, sending)?);
-            // Somebody else's message may be too large for an envelope: then the platform counts.
+            // A message of another sender may be too large with an envelope: then the platform counts the attempts.
             send(state, &account, &queue, &text, Some(wait)).await
         }
         _ => Err(no_topic(at)),
     }
 }
 
-/// Keeps a dead letter with its reason.
-async fn bury(state: &Arc<State>, at: &Location, arrived: &Arrived, reason: &str, attempt: u32) -> Result<()> {
+/// Sends a message to the dead letters, with its reason.
+async fn send_dead_letter(
+    state: &Arc<State>,
+    at: &Location,
+    arrived: &Arrived,
+    reason: &str,
+    attempt: u32,
+) -> Result<()> {
     let now = state.clock.now();
     let details = |source: &str| Some(DeadLetterDetails::new(attempt, reason, now, source));
     match state.config.place(at)? {
         Placed::ServiceBus { namespace, topic, subscription } => {
             let sending = Sending { attempts: 0, details: details(&format!("{topic}/{subscription}")) };
-            let extra = Extra { id_end: Some("~dead".to_owned()), unordered: true, ..Extra::default() };
+            let extra = Extra { id_suffix: Some("~dead".to_owned()), unordered: true, ..Extra::default() };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
-            // Also of the subscription of the ordered messages.
+            // The subscription of the ordered messages has the same queue of dead letters.
             send_one(state, &namespace, &Derived::DeadLetters.of(&subscription), &entry).await
         }
         Placed::Queue { account, queue } => {
             let sending = Sending { attempts: 0, details: details(&queue) };
-            let mut letter = text(&envelope::write(&arrived.message, sending)?);
-            if letter.len() > TEXT_BYTES {
-                // Somebody else's message, which has no room for a reason. It is kept as it came.
-                tracing::error!(queue, reason, "a dead letter is too large to tell its reason");
-                letter = text(&arrived.message.body);
+            let mut dead_letter = text(&envelope::write(&arrived.message, sending)?);
+            if dead_letter.len() > TEXT_BYTES {
+                // A message of another sender, too large for an envelope. It is stored as received.
+                tracing::error!(queue, reason, "a dead letter is stored without its reason, since it is too large");
+                dead_letter = text(&arrived.message.body);
             }
-            // The name is Functions' own.
-            send(state, &account, &format!("{queue}{POISON}"), &letter, None).await
+            // Functions itself uses this name.
+            send(state, &account, &format!("{queue}{POISON}"), &dead_letter, None).await
         }
         _ => Err(no_topic(at)),
     }

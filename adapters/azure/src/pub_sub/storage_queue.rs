@@ -1,4 +1,4 @@
-//! Topics in Storage Queues: one queue for each subscription, to all of which the publisher sends.
+//! Topics in Storage Queues: one queue for each subscription; the publisher sends to all of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,26 +23,26 @@ use crate::State;
 use crate::config::{StorageAccount, check_queue};
 use crate::service::AzureService;
 
-/// The largest text of a queue's message.
+/// The largest text of a queue's message, in bytes.
 ///
 /// <https://learn.microsoft.com/rest/api/storageservices/put-message>
 pub(super) const TEXT_BYTES: usize = 65_536;
 
-/// The largest envelope that is published, in bytes: what is left of a message's text after base64, less
-/// what a dead letter tells more.
+/// The largest envelope of a published message, in bytes: a message's text without base64, less the details of a dead
+/// letter.
 pub(crate) const LARGEST: usize = TEXT_BYTES / 4 * 3 - DeadLetterDetails::REASON_BYTES - 512;
 
 /// The parameter of `azqueue://` with the queues of all subscriptions.
 const SUBSCRIPTIONS: &str = "subscriptions";
 
-/// The queues that a publisher sends to: those of `subscriptions=a,b`, without it the queue itself.
+/// The queues that a publisher sends to: those of `subscriptions=a,b`, or without it the queue itself.
 /// Errors: `Config`.
 pub(super) fn subscriptions(at: &Location, queue: String) -> Result<Vec<String>> {
-    let Some(told) = at.parameter(SUBSCRIPTIONS) else { return Ok(vec![queue]) };
+    let Some(names) = at.parameter(SUBSCRIPTIONS) else { return Ok(vec![queue]) };
     let mut queues: Vec<String> = Vec::new();
-    for name in told.split(',').map(str::trim) {
+    for name in names.split(',').map(str::trim) {
         check_queue(at, name)?;
-        if !queues.iter().any(|known| known == name) {
+        if !queues.iter().any(|queue| queue == name) {
             queues.push(name.to_owned());
         }
     }
@@ -67,10 +67,10 @@ impl QueuePubSub {
         Self { state, account, queues }
     }
 
-    /// Sends one message to all queues. Where only some have it, the outcome is unknown.
+    /// Sends one message to all queues. Where only some of them stored it, the outcome is unknown.
     async fn send(&self, message: &Message<Bytes>) -> Result<MessageId> {
         if message.ordering_key.is_some() {
-            let instead = "a Storage Queue keeps no order: place the topic in Service Bus by a URL servicebus://";
+            let instead = "Storage Queues have no order: place the topic in Service Bus by a URL servicebus://";
             return Err(Error::unsupported("publish", "azure", instead));
         }
         let envelope = envelope::write(message, Sending::default())?;
@@ -82,17 +82,17 @@ impl QueuePubSub {
         let sent = join_all(sends).await;
         let some = sent.iter().any(Result::is_ok);
         let unknown = |error: Error| if some { error.with_outcome_unknown() } else { error };
-        // Of several errors the one that is told is any; that of an unknown outcome outweighs the others.
+        // Of several errors any one is returned, but an unknown outcome takes precedence.
         let worst = sent.into_iter().filter_map(Result::err).max_by_key(Error::outcome_unknown);
         worst.map_or_else(|| Ok(message.id.clone()), |error| Err(unknown(error)))
     }
 }
 
-/// Sends a message that never expires, and that nobody sees before `after` has passed. The service takes up to seven
-/// days, and the profile lets no message wait as long.
+/// Sends a message that never expires, and that becomes visible after `after`. The service allows up to seven days; the
+/// profile's limit is shorter.
 ///
-/// Idempotent: a repeat may arrive twice, under one id, which delivery at least once allows.
-/// Errors: by what the service says; `outcome_unknown` where it may have been stored.
+/// Idempotent: a repetition may be delivered twice, with the same id, which at-least-once delivery allows.
+/// Errors: those of the service; `outcome_unknown` where the message may have been stored.
 ///
 /// <https://learn.microsoft.com/rest/api/storageservices/put-message>
 pub(super) async fn send(
@@ -116,7 +116,8 @@ fn too_large(size: usize) -> Error {
     let limit = LARGEST as u64;
     let message = format!(
         "the message with its envelope is {size} bytes and the limit of Storage Queues is {limit}, less than the \
-         portable one: place the topic in Service Bus by a URL servicebus://, or send where it lies in a bucket"
+         portable one: place the topic in Service Bus by a URL servicebus://, or store the data in a bucket and send its \
+         key"
     );
     Error::new(ErrorKind::TooLarge, message).with_limit(limit).with_origin(Origin::Request)
 }

@@ -1,4 +1,4 @@
-//! What the doubles and emulators under `tests/` do not show: requests as they are sent, and failures.
+//! Cases that the doubles and emulators under `tests/` do not have: the exact requests, and failures.
 
 mod queue;
 mod settle;
@@ -18,10 +18,10 @@ use isobar_testkit::Double;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Where the clock stands, in milliseconds.
+/// The time of the clock, in milliseconds.
 const NOW: u64 = 1_767_225_600_250;
 
-/// `hush-secret`, as storage keys are told.
+/// `hush-secret`, in the format of storage keys.
 const KEY: &str = "aHVzaC1zZWNyZXQ=";
 
 fn state(url: &str) -> Arc<State> {
@@ -61,13 +61,13 @@ fn bodies(request: &Request<Bytes>) -> Vec<String> {
     items.iter().map(|item| item["Body"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Kind and unknown outcome of each, `None` for what was stored.
-fn told(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
+/// Kind and unknown outcome of each error, `None` for a stored message.
+fn errors(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
     results.iter().map(|result| result.as_ref().err().map(|error| (error.kind(), error.outcome_unknown()))).collect()
 }
 
 #[tokio::test]
-async fn a_refused_token_is_renewed_once_for_all_who_showed_it() {
+async fn a_rejected_token_is_renewed_once_for_all_calls_with_it() {
     let double = Double::new(|request| match request.uri().path() {
         "/msi" => status(200, "{\"access_token\":\"hush\",\"expires_on\":\"4102444800\"}"),
         _ => status(401, "<Error><Code>401</Code><Detail>ExpiredToken: The token is expired.</Detail></Error>"),
@@ -78,14 +78,14 @@ async fn a_refused_token_is_renewed_once_for_all_who_showed_it() {
         let topic = open(&state, &at(&format!("{url}{}", double.url))).unwrap();
         let before = double.requests().len();
         let refused = Some((ErrorKind::Unauthenticated, false));
-        assert_eq!(told(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
-        assert_eq!(double.requests().len() - before, 2, "a new token is not asked for anew, nor shown again: {url}");
+        assert_eq!(errors(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
+        assert_eq!(double.requests().len() - before, 2, "a new token is neither renewed nor sent again: {url}");
         state.credentials.age();
-        assert_eq!(told(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
-        let asked = double.requests().split_off(before + 2);
-        assert_eq!(asked.iter().filter(|it| it.starts_with("POST")).count(), 2, "{asked:?}");
-        let shown = double.request(before + 2, |request| request.headers()["authorization"].clone());
-        assert_eq!(shown, "Bearer hush");
+        assert_eq!(errors(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
+        let requests = double.requests().split_off(before + 2);
+        assert_eq!(requests.iter().filter(|it| it.starts_with("POST")).count(), 2, "{requests:?}");
+        let token = double.request(before + 2, |request| request.headers()["authorization"].clone());
+        assert_eq!(token, "Bearer hush");
     }
 }
 

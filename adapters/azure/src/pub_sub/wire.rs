@@ -1,15 +1,15 @@
-//! A message as Service Bus and Storage Queues carry it.
+//! The format of a message in Service Bus and Storage Queues.
 //!
-//! | of a message | Service Bus | Storage Queue |
+//! | part | Service Bus | Storage Queue |
 //! |---|---|---|
-//! | body | the text; in base64 where it is not [`plain_text`], which the metadata tell | the same, in the envelope |
+//! | body | the text; in base64, marked in the metadata, where it is not [`plain_text`] | the same, in the envelope |
 //! | attributes | user properties | in the envelope |
 //! | trace parent | the user property `traceparent` | in the envelope |
-//! | ordering key | the session; also in the metadata | never there |
-//! | id, time of publishing, attempts before | JSON in the user property [`META`] | in the envelope |
+//! | ordering key | the session; also in the metadata | never present |
+//! | id, time of publishing, earlier attempts | JSON in the user property [`META`] | in the envelope |
 //!
-//! A queue has no properties, so that its message is the base64 of a JSON [envelope]. A message of
-//! somebody else's has neither metadata nor envelope: it is taken as it is.
+//! A queue has no properties, so its message is the base64 of a JSON [envelope]. A message of another sender has neither
+//! metadata nor envelope: its body is used unchanged.
 
 pub(crate) mod envelope;
 
@@ -25,36 +25,35 @@ use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId,
 use isobar_abstraction::{Error, Result, TraceParent};
 use serde::{Deserialize, Serialize};
 
-/// The user property with what Service Bus has no place for.
+/// The user property with the metadata that Service Bus has no property for.
 pub(crate) const META: &str = "isobar-meta";
 
-/// The user property of a copy, which is for one subscription alone.
+/// The user property of a copy with the only subscription that it is for.
 ///
 /// Every subscription has the filter `"isobar-for" IS NULL OR "isobar-for" = '<subscription>'`.
 pub(crate) const FOR: &str = "isobar-for";
 
-/// What stands before the names of the platform's own properties in [`open`], so that none is
-/// taken for an attribute: `$MessageId`, `$SessionId` and `$EnqueuedTimeUtc` of Service Bus, `$Id` and
-/// `$InsertionTime` of a queue.
+/// The prefix of the platform's own properties in [`open`], which distinguishes them from attributes: `$MessageId`,
+/// `$SessionId` and `$EnqueuedTimeUtc` of Service Bus, `$Id` and `$InsertionTime` of a queue.
 pub(crate) const PLATFORM_PREFIX: char = '$';
 
-/// What stands in [`META`], and in an envelope, as JSON. Unknown names are left alone, for isobars to come.
+/// The JSON in [`META`] and in an envelope. Unknown names are ignored, for later versions of isobar.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Meta<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<Cow<'a, str>>,
-    /// When it was published, in milliseconds.
+    /// The time of publishing, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<u64>,
-    /// `base64`, where the body is.
+    /// `base64` where the body is in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     enc: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<Cow<'a, str>>,
-    /// Deliveries of the message that this is a copy of.
+    /// The attempts of the message that this is a copy of.
     #[serde(default, skip_serializing_if = "is_zero")]
     attempt: u32,
-    /// Of a dead letter; of a message that was put back it means nothing any more.
+    /// The details of a dead letter; without a meaning after a redrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dead: Option<DeadLetterDetails>,
 }
@@ -76,24 +75,24 @@ impl<'a> Meta<'a> {
     }
 }
 
-/// What a message is sent as: a new one, a copy that is to be tried again, or a dead letter.
+/// How a message is sent: as a new one, as a copy to retry, or as a dead letter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sending {
-    /// Deliveries before.
+    /// The attempts so far.
     pub(crate) attempts: u32,
-    /// Why it is dead, if it is.
+    /// The details, for a dead letter.
     pub(crate) details: Option<DeadLetterDetails>,
 }
 
-/// A message ready to be sent to Service Bus.
+/// A message in the format of Service Bus.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Carried<'a> {
+pub(crate) struct Encoded<'a> {
     pub(crate) body: Cow<'a, str>,
     pub(crate) properties: Vec<(&'a str, Cow<'a, str>)>,
 }
 
-/// Writes a message for Service Bus.
-pub(crate) fn encode<'a>(message: &'a Message<Bytes>, sending: Sending) -> Result<Carried<'a>> {
+/// Encodes a message for Service Bus.
+pub(crate) fn encode<'a>(message: &'a Message<Bytes>, sending: Sending) -> Result<Encoded<'a>> {
     let (body, enc) = text_of(&message.body);
     let meta = Meta::of(message, enc, sending);
     let mut properties: Vec<(&str, Cow<'_, str>)> = Vec::new();
@@ -101,12 +100,12 @@ pub(crate) fn encode<'a>(message: &'a Message<Bytes>, sending: Sending) -> Resul
     let attributes = message.attributes.iter().filter(|(name, _)| *name != META && *name != FOR);
     properties.extend(attributes.map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str()))));
     properties.push((META, Cow::Owned(serde_json::to_string(&meta)?)));
-    Ok(Carried { body, properties })
+    Ok(Encoded { body, properties })
 }
 
-/// A body as text, and what it is encoded in if it is.
+/// A body as text, and its encoding if it has one.
 ///
-/// What carries the message on, the Functions host among it, takes what is not text for text.
+/// The services and the Functions host treat any body as text, so bytes that are not plain text are encoded.
 fn text_of(body: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
     match plain_text(body) {
         Some(text) => (Cow::Borrowed(text), None),
@@ -117,42 +116,44 @@ fn text_of(body: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
 fn body_of(text: Cow<'_, [u8]>, enc: Option<&str>) -> Result<Bytes> {
     match enc {
         None => Ok(Bytes::from(text.into_owned())),
-        Some("base64") => Ok(STANDARD.decode(&text).map_err(|_| Error::invalid_input("its body is no base64"))?.into()),
+        Some("base64") => {
+            Ok(STANDARD.decode(&text).map_err(|_| Error::invalid_input("the message body is not valid base64"))?.into())
+        }
         Some(other) => {
             let other: String = other.escape_debug().take(40).collect();
-            Err(Error::invalid_input(format!("its body is in `{other}`, which this isobar does not know")))
+            let message = format!("the encoding `{other}` of the message body is unknown: deploy a newer isobar");
+            Err(Error::invalid_input(message))
         }
     }
 }
 
-/// A message that was received, opened.
+/// A received message, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arrived {
-    /// The message. Its attempt counts the deliveries of those that it is a copy of.
+    /// The message. Its attempt includes those of the messages that it is a copy of.
     pub(crate) message: Message<Bytes>,
-    /// Why it is dead, if it is a dead letter.
+    /// The details, for a dead letter.
     pub(crate) details: Option<DeadLetterDetails>,
 }
 
-/// Opens a message as the platform handed it over: the text of a queue's message, still in base64 or
-/// not, or the body of a Service Bus message with its user properties. What else the platform says
-/// stands among the properties, see [`PLATFORM_PREFIX`].
+/// Decodes a message from the platform: the text of a queue's message, in base64 or not, or the body of a Service Bus
+/// message with its user properties. The platform's own properties are included with [`PLATFORM_PREFIX`].
 ///
-/// Errors: `InvalidInput` where it cannot be read, which is for ever: settle it as [`Arrived::raw`].
+/// Errors: `InvalidInput` where it is unreadable, which no retry changes: settle it as [`Arrived::raw`].
 pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Arrived> {
-    let mut told = Told::of(properties);
-    let (body, meta) = match told.attributes.remove(META) {
+    let mut properties = Properties::of(properties);
+    let (body, meta) = match properties.attributes.remove(META) {
         Some(text) => {
             let meta: Meta<'static> = serde_json::from_str(&text).map_err(|error| unreadable(META, &error))?;
             (Cow::Borrowed(body), meta)
         }
         None => match envelope::read(body)? {
-            Some(letter) => letter.open(&mut told),
-            None => return Ok(told.arrived(Bytes::copy_from_slice(body), platform_attempt)),
+            Some(envelope) => envelope.open(&mut properties),
+            None => return Ok(properties.arrived(Bytes::copy_from_slice(body), platform_attempt)),
         },
     };
     let body = body_of(body, meta.enc.as_deref())?;
-    let mut arrived = told.arrived(body, platform_attempt);
+    let mut arrived = properties.arrived(body, platform_attempt);
     let message = &mut arrived.message;
     message.attempt = message.attempt.saturating_add(meta.attempt);
     if let Some(id) = meta.id {
@@ -165,16 +166,16 @@ pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_atte
 }
 
 impl Arrived {
-    /// A message as it came, for one that cannot be opened, so that it can become a dead letter.
+    /// An unreadable message as received, so that it can become a dead letter.
     pub(crate) fn raw(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Self {
-        let mut told = Told::of(properties);
-        told.attributes.remove(META);
-        told.arrived(Bytes::copy_from_slice(body), platform_attempt)
+        let mut properties = Properties::of(properties);
+        properties.attributes.remove(META);
+        properties.arrived(Bytes::copy_from_slice(body), platform_attempt)
     }
 }
 
-/// What stands beside a body.
-struct Told {
+/// The properties of a message.
+struct Properties {
     attributes: BTreeMap<String, String>,
     id: Option<String>,
     session: Option<String>,
@@ -182,20 +183,20 @@ struct Told {
     trace_parent: Option<TraceParent>,
 }
 
-impl Told {
+impl Properties {
     fn of(properties: Vec<(String, String)>) -> Self {
         let (platform, attributes): (BTreeMap<_, _>, BTreeMap<_, _>) =
             properties.into_iter().partition(|(name, _)| name.starts_with(PLATFORM_PREFIX));
         let mut attributes = attributes;
         attributes.remove(FOR);
-        let said = |names: &[&str]| {
-            let said = names.iter().find_map(|name| platform.get(*name));
-            said.filter(|text| !text.is_empty()).cloned()
+        let first = |names: &[&str]| {
+            let value = names.iter().find_map(|name| platform.get(*name));
+            value.filter(|text| !text.is_empty()).cloned()
         };
         Self {
-            id: said(&["$MessageId", "$Id"]),
-            session: said(&["$SessionId"]),
-            at: said(&["$EnqueuedTimeUtc", "$InsertionTime"]).as_deref().and_then(time),
+            id: first(&["$MessageId", "$Id"]),
+            session: first(&["$SessionId"]),
+            at: first(&["$EnqueuedTimeUtc", "$InsertionTime"]).as_deref().and_then(time),
             trace_parent: attributes.remove(TraceParent::NAME).and_then(|text| text.parse().ok()),
             attributes,
         }
@@ -213,8 +214,8 @@ impl Told {
     }
 }
 
-/// A time as the platform writes it: RFC 3339, also without the offset, which is then UTC; in headers RFC 1123; and
-/// `8/28/2020 12:00:00 AM +00:00`, as .NET prints a time in English.
+/// Parses a time of the platform: RFC 3339, also without an offset, which means UTC; RFC 1123, as in headers; and
+/// `8/28/2020 12:00:00 AM +00:00`, .NET's English format.
 pub(crate) fn time(text: &str) -> Option<SystemTime> {
     const PRINTED: &str = "%m/%d/%Y %I:%M:%S %p %z";
     let text = text.trim().trim_matches('"');
@@ -225,9 +226,10 @@ pub(crate) fn time(text: &str) -> Option<SystemTime> {
     clock::parse(text).or_else(|| clock::from_utc(&printed()?.to_utc()))
 }
 
-/// Without the parser's words, which quote what it reads.
+/// The error of malformed metadata, without the parser's message, which quotes its input.
 fn unreadable(what: &str, error: &serde_json::Error) -> Error {
-    Error::invalid_input(format!("its {what} is not ours at line {} column {}", error.line(), error.column()))
+    let (line, column) = (error.line(), error.column());
+    Error::invalid_input(format!("its {what} is not isobar's format at line {line} column {column}"))
 }
 
 #[cfg(test)]

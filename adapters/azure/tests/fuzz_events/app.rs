@@ -1,4 +1,4 @@
-//! An app with all triggers, on an Azure that nobody can reach.
+//! An app with all triggers, with unreachable Azure services.
 
 use http::{Request, Response};
 use isobar_abstraction::driver::Environment;
@@ -6,20 +6,20 @@ use isobar_abstraction::{Body, Cloud};
 use isobar_azure::{AzureConfig, AzureProvider, CustomHandler};
 use isobar_testkit::{Acknowledgements, shop};
 
-/// What the functions' names end in. It stands in no answer and no log.
+/// The secret in the functions' names. No response and no log contains it.
 pub(crate) const KEY: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
 
-/// The secret before it.
+/// The previous secret.
 pub(crate) const OLD_KEY: &str = "0ld0ld0ld0ld0ld0ld0ld0ld0ld0ld0l";
 
 /// The functions, without the secret.
 pub(crate) const FUNCTIONS: [&str; 7] =
     ["topic-clicks", "fifo-clicks", "bucket-pages", "schedule-sweep", "invoke-size", "invoke-none", "http"];
 
-/// The host, and how many messages its app has acknowledged.
+/// The host, and the number of messages that its app has acknowledged.
 pub(crate) struct Target {
     handler: CustomHandler,
-    #[allow(dead_code)] // one of the two that include this file does not ask
+    #[allow(dead_code)] // only one of the two targets that include this file reads it
     pub(crate) acknowledged: Acknowledgements,
 }
 

@@ -13,7 +13,7 @@ fn forged(path: &str) -> Request<Body> {
 
 /// An app whose router knows `POST /{id}` would answer a forged call with 200.
 #[tokio::test]
-async fn a_forged_call_fires_nothing_whatever_headers_it_bears() {
+async fn a_forged_call_fires_nothing_whatever_its_headers_are() {
     let host = Host::new();
     let near = format!("{}x", &SECRET[..31]);
     for secret in [OTHER, &near, &SECRET[1..], &format!("{SECRET}0"), &SECRET.to_uppercase(), ""] {
@@ -28,7 +28,7 @@ async fn a_forged_call_fires_nothing_whatever_headers_it_bears() {
 }
 
 #[tokio::test]
-async fn a_forged_call_is_answered_like_any_unknown_path() {
+async fn a_forged_call_gets_the_response_for_an_unknown_path() {
     let host = Host::new();
     let unknown = host.send(forged("/no/such/path")).await;
     assert_eq!(unknown, (404, String::new()));
@@ -44,13 +44,13 @@ async fn a_forged_call_is_answered_like_any_unknown_path() {
 }
 
 #[tokio::test]
-async fn names_that_only_look_like_functions_are_the_app_s() {
+async fn paths_that_only_look_like_functions_reach_the_app() {
     let host = Host::new();
     for path in ["/topic-clicks", "/topic-nothing-here", "/a-b", &format!("/article-x-{OTHER}"), &format!("/{OTHER}")] {
         assert_eq!(host.send(forged(path)).await.0, 200, "{path}");
         assert_eq!(host.seen(), ["Some(\"http\")"], "{path}");
     }
-    // With the secret, but no POST: the host calls with nothing else.
+    // With the secret, but not POST: the host calls only with POST.
     let get = Request::get(format!("/topic-clicks-{SECRET}")).body(Body::empty()).unwrap();
     assert_eq!(host.send(get).await.0, 405);
 }
@@ -78,35 +78,35 @@ async fn two_secrets_are_valid_while_one_replaces_the_other() {
     assert_eq!(host.send(forged(&format!("/topic-clicks-{OTHER}"))).await.0, 404);
     let replaced = Host::new();
     assert_eq!(replaced.send(forged(&format!("/topic-clicks-{OLD}"))).await.0, 404);
-    // New names are made with the new one only.
+    // New names contain only the new secret.
     let app = function_app(&host.handler.app.manifest, &host.handler.state.config, "handler", HttpMode::Proxying);
     let files = format!("{:?}", app.unwrap().files());
     assert!(files.contains(SECRET) && !files.contains(OLD));
 }
 
 #[test]
-fn an_old_secret_alone_or_a_bad_one_is_refused() {
+fn an_old_secret_alone_or_a_malformed_one_is_rejected() {
     for (vars, named) in [
         ([(ISOBAR_TRIGGER_SECRET_OLD, OLD), ("X", "")], "set without ISOBAR_TRIGGER_SECRET"),
         ([(ISOBAR_TRIGGER_SECRET_OLD, "hunter2"), (ISOBAR_TRIGGER_SECRET, SECRET)], ISOBAR_TRIGGER_SECRET_OLD),
     ] {
         let environment = Environment::new(vars.map(|(name, value)| (name.to_owned(), value.to_owned())), []);
         let error = AzureConfig::from_environment(&environment).unwrap_err();
-        let told = format!("{error} {error:?}");
-        assert!(told.contains(named) && vars.iter().all(|(_, value)| value.is_empty() || !told.contains(value)));
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(named) && vars.iter().all(|(_, value)| value.is_empty() || !text.contains(value)));
     }
 }
 
 #[tokio::test]
-async fn the_secret_is_shown_nowhere() {
+async fn debug_never_shows_the_secret() {
     let host = Host::with(&[(ISOBAR_TRIGGER_SECRET_OLD, OLD)]);
-    let shown = format!("{:?} {:?}", host.handler, host.handler.state.config);
-    assert!(!shown.contains(SECRET) && !shown.contains(OLD), "{shown}");
+    let debug = format!("{:?} {:?}", host.handler, host.handler.state.config);
+    assert!(!debug.contains(SECRET) && !debug.contains(OLD), "{debug}");
     let app = function_app(&host.handler.app.manifest, &config(&[]), "handler", HttpMode::Proxying).unwrap();
     assert!(!format!("{app:?}").contains(SECRET));
 }
 
-/// Where the secret is wrong, is not set yet, or is asked for by another method than the host's.
+/// With a wrong secret, without a configured secret, and with another method than the host's.
 #[tokio::test]
 async fn no_log_line_has_a_secret() {
     let log = Log::start();
@@ -126,8 +126,8 @@ async fn no_log_line_has_a_secret() {
             host.send(Request::builder().method(method).uri(path.as_str()).body(Body::empty()).unwrap()).await;
             let logged = log.take();
             assert!(!logged.contains(secret), "{path}: {logged}");
-            let shown = format!("{method} {} ", path.replace(secret, "***").replace("?a=1", ""));
-            assert!(logged.contains(&shown), "{path}: {logged}");
+            let expected = format!("{method} {} ", path.replace(secret, "***").replace("?a=1", ""));
+            assert!(logged.contains(&expected), "{path}: {logged}");
         }
     }
     let host = Host::new();
@@ -139,7 +139,7 @@ async fn no_log_line_has_a_secret() {
     assert_eq!(host.call(&format!("topic-clicks-{OTHER}"), r#"{"Data":{"a":1}}"#).await.0, 404);
     let logged = log.take();
     assert!(!logged.contains(OTHER) && logged.contains("`topic-clicks-***`"), "{logged}");
-    // A path of the app's stays as it is.
+    // A path of the app is unchanged.
     host.send(forged(&format!("/article-x-{OTHER}"))).await;
     assert!(log.take().contains(OTHER));
 }

@@ -14,15 +14,15 @@ async fn a_probe_never_reaches_the_app_and_a_user_does() {
     assert!(host.seen().is_empty());
     assert_eq!(host.send(proxied("GET", "/").body(Body::empty()).unwrap()).await.0, 200);
     assert_eq!(host.seen(), ["root"]);
-    assert_eq!(host.send(probe()).await.0, 200, "the host's monitor asks later, too");
+    assert_eq!(host.send(probe()).await.0, 200, "the host's monitor also sends probes later");
     assert!(host.seen().is_empty());
 }
 
 #[tokio::test]
-async fn the_invocation_is_told() {
+async fn the_context_contains_the_invocation_id() {
     let host = Host::new();
-    let told = host.send(proxied("GET", "/cx").body(Body::empty()).unwrap()).await;
-    assert_eq!(told.1, "inv-2 Some(\"http\")");
+    let (_, answer) = host.send(proxied("GET", "/cx").body(Body::empty()).unwrap()).await;
+    assert_eq!(answer, "inv-2 Some(\"http\")");
 }
 
 fn json_call(request: &Value) -> Value {
@@ -44,12 +44,12 @@ async fn json_mode_is_http_too() {
     let binary = json_call(&json!({"Url": "https://shop.example/echo", "Method": "POST", "Body": "aGk=",
         "Headers": {"Content-Type": "application/octet-stream"}}));
     assert!(host.call("http", binary).await.1.contains(r#""body":"hi""#));
-    let told = host.call("http", json_call(&json!({"Url": "https://shop.example/cx", "Method": "GET"}))).await;
-    assert!(told.1.contains("inv-1 Some"), "{told:?}");
+    let (_, answer) = host.call("http", json_call(&json!({"Url": "https://shop.example/cx", "Method": "GET"}))).await;
+    assert!(answer.contains("inv-1 Some"), "{answer:?}");
 }
 
 #[test]
-fn json_mode_takes_one_cookie_and_folds_no_two() {
+fn json_mode_allows_one_cookie_and_rejects_two() {
     let parts = |values: [&str; 2]| {
         let answer = values.iter().fold(Response::builder(), |it, value| it.header("set-cookie", *value));
         answer.header("vary", "accept").header("vary", "origin").body(()).unwrap().into_parts().0
@@ -64,7 +64,7 @@ fn json_mode_takes_one_cookie_and_folds_no_two() {
 }
 
 #[tokio::test]
-async fn what_json_mode_cannot_carry_is_an_error_of_the_app() {
+async fn a_response_that_json_mode_cannot_contain_is_an_error_of_the_app() {
     let host = Host::new();
     let (status, answer) =
         host.call("http", json_call(&json!({"Url": "https://shop.example/bytes", "Method": "GET"}))).await;

@@ -35,7 +35,7 @@ async fn a_message_of_service_bus_is_bytes() {
 }
 
 #[tokio::test]
-async fn a_batch_is_refused_with_what_to_set() {
+async fn a_batch_is_rejected_and_the_error_names_the_setting() {
     let host = Host::new();
     let many = json!({"Data": {"message": ["/wAB", "aGVsbG8="]}, "Metadata": {
         "MessageIdArray": ["a", "b"], "DeliveryCountArray": [1, 1], "LockTokenArray": ["x", "y"],
@@ -49,20 +49,20 @@ async fn a_batch_is_refused_with_what_to_set() {
             assert_eq!((status, answer.contains("`cardinality`")), (400, true), "{answer}");
         }
     }
-    assert!(host.seen().is_empty(), "no handler has seen a part of it");
+    assert!(host.seen().is_empty(), "no handler received a part of it");
     let list = json!({"Data": {"message": [1, 2]}, "Metadata": {"DeliveryCount": "1"}});
     assert_eq!(host.call("topic-clicks", list).await.0, 200, "one message whose body is a list");
 }
 
 #[tokio::test]
-async fn nothing_is_completed_before_it_is_safe() {
+async fn a_message_is_not_completed_before_it_is_settled() {
     let host = in_queue();
     for words in ["retry", "reject", "panic"] {
         let (status, answer) = host.call("topic-clicks", queued(words, 3)).await;
         assert_eq!(status, 500, "{answer}");
         assert!(answer.contains("delivers it again"), "{answer}");
     }
-    assert_eq!(host.call("topic-clicks", queued("hello", 1)).await.0, 200, "its neighbours are well");
+    assert_eq!(host.call("topic-clicks", queued("hello", 1)).await.0, 200, "other messages succeed");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_handler_that_hangs_fails_before_the_platform_kills_it() {
 }
 
 #[tokio::test]
-async fn a_handler_of_ordered_messages_leaves_the_time_for_which_its_answer_may_be_held_back() {
+async fn the_deadline_of_an_ordered_message_leaves_time_to_hold_its_response_back() {
     let host = Host::new();
     let call =
         json!({"Data": {"message": doubled("hang")}, "Metadata": {"SessionId": doubled("k"), "DeliveryCount": "1"}});
@@ -89,9 +89,9 @@ async fn a_handler_of_ordered_messages_leaves_the_time_for_which_its_answer_may_
     assert_eq!(answer.0, 500);
 }
 
-/// A sender that is not isobar may set a session on the plain topic, whose subscription has none.
+/// Another sender may set a session on the plain topic, whose subscription has no sessions.
 #[tokio::test]
-async fn a_message_with_a_key_on_the_plain_topic_waits_as_a_copy_and_holds_no_answer_back() {
+async fn a_message_with_a_key_on_the_plain_topic_is_retried_by_a_copy() {
     let double = Double::new(|_| Response::builder().status(201).body(String::new()).unwrap()).await;
     let bus = SERVICE_BUS.replace("sb://127.0.0.1:1", &double.url.replacen("http", "sb", 1));
     let host = Host::with(&[("AZURE_SERVICEBUS_CONNECTION_STRING", &bus)]);
@@ -112,7 +112,7 @@ fn blob_event(kind: &str, blob: &str) -> Value {
 }
 
 #[tokio::test]
-async fn object_events_come_through_their_queue_or_directly() {
+async fn object_events_arrive_through_their_queue_or_directly() {
     let host = Host::new();
     let event = blob_event("Microsoft.Storage.BlobCreated", "a/b c");
     let direct = |event: &Value| json!({"Data": {"event": event}, "Metadata": {"data": {}, "sys": {}}});
@@ -135,7 +135,7 @@ async fn object_events_come_through_their_queue_or_directly() {
 }
 
 #[tokio::test]
-async fn timers_and_what_fails_in_them() {
+async fn a_tick_is_delivered_and_its_failure_reported() {
     let host = Host::new();
     let timer = json!({"Data": {"timer": {"Schedule": {"AdjustForDST": true}, "IsPastDue": true,
         "ScheduleStatus": {"Last": "0001-01-01T00:00:00", "Next": "2025-12-31T03:00:00+00:00"}}},
@@ -147,7 +147,7 @@ async fn timers_and_what_fails_in_them() {
 }
 
 #[tokio::test]
-async fn direct_calls_answer_their_caller() {
+async fn a_direct_call_returns_its_result_to_the_caller() {
     let host = Host::new();
     let call = |body: Value| {
         json!({"Data": {"req": {"Url": "https://x/.isobar/functions/echo", "Method": "POST",
@@ -160,14 +160,14 @@ async fn direct_calls_answer_their_caller() {
     let (status, answer) = host.call("invoke-fails", call(json!("1"))).await;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((status, &answer["Outputs"]["res"]["statusCode"]), (200, &json!("400")));
-    assert!(answer["Outputs"]["res"]["body"].as_str().unwrap().contains("no such thing"));
+    assert!(answer["Outputs"]["res"]["body"].as_str().unwrap().contains("no such id"));
     let by_hand = json!({"Data": {"input": doubled("[1]")}});
     assert!(host.call("invoke-echo", by_hand).await.1.contains(r#""body":"[1]""#));
     assert_eq!(host.call("invoke-fails", json!({"Data": {"input": "1"}})).await.0, 400);
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_by_its_fault() {
+async fn an_unreadable_call_is_invalid_input() {
     let host = in_queue();
     for hostile in [
         "",
@@ -202,7 +202,7 @@ async fn a_call_of_more_than_100_mb_is_too_large() {
 }
 
 #[tokio::test]
-async fn an_unknown_function_is_told_those_that_there_are() {
+async fn the_error_of_an_unknown_function_lists_the_functions() {
     let host = Host::new();
     for function in ["topic-nothing", "queue-clicks", "nonsense", "bucket-clicks"] {
         let (status, answer) = host.call(function, r#"{"Data":{"a":1}}"#).await;
@@ -212,7 +212,7 @@ async fn an_unknown_function_is_told_those_that_there_are() {
         }
         assert!(!answer.contains(SECRET), "{answer}");
     }
-    // The app itself tells these.
+    // For these the app itself returns the error.
     for function in ["invoke-nothing", "schedule-nothing"] {
         let (status, answer) = host.call(function, r#"{"Data":{"a":{}}}"#).await;
         assert_eq!(status, 404, "{function}: {answer}");

@@ -1,7 +1,7 @@
-//! The body of a request that sends messages, and how much goes into one.
+//! The body of a request that sends messages, and its limits.
 //!
-//! One message is sent in the form of a batch too: in the other form its properties are headers, whose
-//! names lose their case and whose values are ASCII.
+//! One message is also sent in the format of a batch: in the other format its properties are headers, whose names lose
+//! their case and whose values are ASCII.
 //!
 //! <https://learn.microsoft.com/rest/api/servicebus/send-message-batch>
 
@@ -17,32 +17,32 @@ use serde::Serialize;
 
 use crate::pub_sub::wire::{self, FOR, Sending};
 
-/// Messages that one request may have: as many as one transaction.
+/// The most messages in one request: as many as in one transaction.
 ///
 /// <https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas>
 const BATCH: usize = 100;
 
-/// Bytes that a request may have, and each of its messages; in the premium tier more.
+/// The most bytes of a request, and of each of its messages; the premium tier allows more.
 pub(crate) const BATCH_BYTES: usize = 262_144;
 
 /// One message of a request.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
-    /// The session, whose messages keep their order.
+    /// The session, which orders its messages.
     pub(super) session: Option<&'a str>,
     json: String,
 }
 
-/// What a copy has more than its message.
+/// The properties of a copy in addition to those of its message.
 #[derive(Debug, Default)]
 pub(crate) struct Extra<'a> {
-    /// The only subscription that it is for.
-    pub(crate) meant_for: Option<&'a str>,
-    /// The end of its `MessageId`. A topic that finds duplicates would drop a copy under its message's.
-    pub(crate) id_end: Option<String>,
-    /// Not to be delivered before.
+    /// The only subscription that the copy is for.
+    pub(crate) only_for: Option<&'a str>,
+    /// The suffix of its `MessageId`. With the message's id, a topic with duplicate detection would drop the copy.
+    pub(crate) id_suffix: Option<String>,
+    /// The earliest delivery.
     pub(crate) not_before: Option<SystemTime>,
-    /// Without a session, as queues want it that have none.
+    /// Leaves out the session, for queues without sessions.
     pub(crate) unordered: bool,
 }
 
@@ -66,14 +66,14 @@ struct Broker<'a> {
 
 impl<'a> Entry<'a> {
     pub(crate) fn new(message: &'a Message<Bytes>, sending: Sending, extra: &Extra<'_>) -> Result<Self> {
-        let carried = wire::encode(message, sending)?;
+        let encoded = wire::encode(message, sending)?;
         let session = message.ordering_key.as_deref().filter(|_| !extra.unordered);
-        let id = format!("{}{}", message.id, extra.id_end.as_deref().unwrap_or_default());
+        let id = format!("{}{}", message.id, extra.id_suffix.as_deref().unwrap_or_default());
         let mut properties: BTreeMap<&str, &str> =
-            carried.properties.iter().map(|(name, value)| (*name, value.as_ref())).collect();
-        properties.extend(extra.meant_for.map(|subscription| (FOR, subscription)));
+            encoded.properties.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        properties.extend(extra.only_for.map(|subscription| (FOR, subscription)));
         let item = Item {
-            body: &carried.body,
+            body: &encoded.body,
             broker_properties: Broker {
                 message_id: clipped(&id),
                 session_id: session,
@@ -91,19 +91,19 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Service Bus takes ids of 128 characters. Longer ones are somebody else's.
+/// The id, cut to Service Bus's limit of 128 characters. Only ids of other senders can be longer.
 fn clipped(id: &str) -> &str {
     id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
 }
 
-/// The next whole second, in the only form that the documentation shows.
+/// The next full second, in the only format of the documentation.
 fn rfc1123(time: SystemTime) -> String {
     to_http(later(time, Duration::from_nanos(999_999_999)))
 }
 
-/// Requests for these.
+/// Splits the messages into requests.
 pub(super) fn split<'a, 'b>(entries: &'a [&'a Entry<'b>]) -> Vec<&'a [&'a Entry<'b>]> {
-    // Of what is around them there is one byte, and one behind each.
+    // One byte for the opening bracket, and one after each message.
     batches(entries, BATCH, BATCH_BYTES - 1, |entry| entry.json.len() + 1)
 }
 

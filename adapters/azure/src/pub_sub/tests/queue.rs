@@ -7,16 +7,16 @@ async fn publish(double: &Double, url: &str, messages: Vec<RawMessage>) -> Vec<R
 }
 
 #[tokio::test]
-async fn every_subscription_has_a_queue_and_the_outcome_is_unknown_where_only_some_have_it() {
+async fn every_subscription_has_a_queue_and_a_partial_failure_has_an_unknown_outcome() {
     let double = Double::new(|request| {
         let missing = request.uri().path().contains("/gone/");
         if missing { status(404, "<Error><Code>QueueNotFound</Code></Error>") } else { status(201, "") }
     })
     .await;
     let results = publish(&double, "azqueue://clicks?subscriptions=clicks,audit", vec![plain("a")]).await;
-    assert_eq!((told(&results), double.requests().len()), (vec![None], 2));
+    assert_eq!((errors(&results), double.requests().len()), (vec![None], 2));
     let results = publish(&double, "azqueue://clicks?subscriptions=clicks,gone", vec![plain("a")]).await;
-    assert_eq!(told(&results), [Some((ErrorKind::NotFound, true))]);
+    assert_eq!(errors(&results), [Some((ErrorKind::NotFound, true))]);
     assert!(results[0].as_ref().unwrap_err().message().contains("the queue `gone` of the storage account `devstore`"));
     for wrong in ["clicks,B", "clicks,", "clicks,a--b"] {
         let url = format!("azqueue://clicks?subscriptions={wrong}");
@@ -25,12 +25,12 @@ async fn every_subscription_has_a_queue_and_the_outcome_is_unknown_where_only_so
 }
 
 #[tokio::test]
-async fn what_the_service_cannot_do_is_refused_before_it_is_asked() {
+async fn a_message_that_the_service_does_not_support_is_rejected_without_a_request() {
     let double = Double::new(|_| status(201, "")).await;
     let large = plain("x".repeat(storage_queue::LARGEST));
     let results = publish(&double, "azqueue://clicks", vec![keyed("k", "a"), large, plain("b")]).await;
     let too_large = ErrorKind::TooLarge;
-    assert_eq!(told(&results), [Some((ErrorKind::Unsupported, false)), Some((too_large, false)), None]);
+    assert_eq!(errors(&results), [Some((ErrorKind::Unsupported, false)), Some((too_large, false)), None]);
     assert_eq!(double.requests().len(), 1);
 }
 
@@ -50,7 +50,7 @@ async fn errors_show_no_secret() {
         let body = format!("<Error><Code>{name}</Code><Message>no</Message></Error>");
         let double = Double::new(move |_| status(code, &body)).await;
         let results = publish(&double, "azqueue://clicks", vec![plain("hush")]).await;
-        assert_eq!(told(&results), [Some((kind, unknown))], "{name}");
+        assert_eq!(errors(&results), [Some((kind, unknown))], "{name}");
         assert!(!format!("{results:?}").contains("hush"));
     }
 }

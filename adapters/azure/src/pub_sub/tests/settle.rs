@@ -1,4 +1,4 @@
-//! What becomes of a message.
+//! The settlement of messages.
 
 use isobar_abstraction::Outcome;
 use isobar_abstraction::driver::{RetryPolicy, Settlement};
@@ -21,7 +21,8 @@ async fn settled(double: &Double, url: &str, arrived: &Arrived, outcome: Outcome
     carry_out(&state(&double.url), &at(url), arrived, settlement, attempt, false).await
 }
 
-/// The only message that Service Bus was sent: what beside its body it was, and what comes of it.
+/// The only message that was sent to Service Bus: its broker properties, its decoded form, its user properties and its
+/// body.
 fn only(double: &Double) -> (Value, Arrived, Vec<(String, String)>, Bytes) {
     double.request(0, |request| {
         let items: Vec<Value> = serde_json::from_slice(request.body()).unwrap();
@@ -35,7 +36,7 @@ fn only(double: &Double) -> (Value, Arrived, Vec<(String, String)>, Bytes) {
 }
 
 #[tokio::test]
-async fn a_retry_is_a_copy_for_one_subscription_that_comes_later() {
+async fn a_retry_is_a_later_copy_for_one_subscription() {
     let double = Double::new(|_| status(201, "")).await;
     let (url, first) = ("servicebus://clicks?subscription=count", message(None));
     let outcome = Outcome::retry_after(Duration::from_secs(7), "busy");
@@ -45,13 +46,13 @@ async fn a_retry_is_a_copy_for_one_subscription_that_comes_later() {
     assert_eq!(broker["ScheduledEnqueueTimeUtc"], "Thu, 01 Jan 2026 00:00:08 GMT", "never too early");
     assert_eq!(broker["MessageId"], format!("{}~2", first.message.id));
     assert!(properties.contains(&(wire::FOR.to_owned(), "count".to_owned())), "{properties:?}");
-    let mut wanted = first.message;
-    wanted.attempt = 3;
-    assert_eq!(copy.message, wanted);
+    let mut expected = first.message;
+    expected.attempt = 3;
+    assert_eq!(copy.message, expected);
 }
 
 #[tokio::test]
-async fn a_wait_without_an_end_ends_after_six_hours() {
+async fn a_retry_waits_at_most_six_hours() {
     let double = Double::new(|_| status(201, "")).await;
     let outcome = Outcome::retry_after(Duration::MAX, "never");
     assert_eq!(settled(&double, "servicebus://clicks", &message(None), outcome, 5).await, Settled::Done);
@@ -70,7 +71,7 @@ async fn a_retry_in_a_queue_is_a_copy_that_is_hidden() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_session_is_left_where_it_is_and_one_with_a_key_alone_is_not() {
+async fn a_message_of_a_session_stays_in_place_and_one_with_only_a_key_does_not() {
     let double = Double::new(|_| status(201, "")).await;
     let (state, at, keyed) = (state(&double.url), at("servicebus://clicks"), message(Some("k")));
     let again = Settlement::Retry(Duration::from_secs(7));
@@ -84,7 +85,7 @@ async fn a_message_of_a_session_is_left_where_it_is_and_one_with_a_key_alone_is_
 }
 
 #[tokio::test]
-async fn a_dead_letter_tells_why_and_is_new_when_it_is_put_back() {
+async fn a_dead_letter_has_its_reason_and_no_attempts_after_a_redrive() {
     let double = Double::new(|_| status(201, "")).await;
     let first = message(Some("k"));
     let outcome = Outcome::retry("busy");
@@ -118,7 +119,7 @@ async fn a_dead_letter_of_a_queue_fits_whatever_the_reason() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_comes_again() {
+async fn a_message_that_cannot_be_settled_is_delivered_again() {
     let double = Double::new(|_| status(404, "")).await;
     for url in ["servicebus://clicks", "azqueue://clicks"] {
         for outcome in [Outcome::reject("no"), Outcome::retry("busy")] {
@@ -129,9 +130,9 @@ async fn what_cannot_be_kept_comes_again() {
 }
 
 #[test]
-fn what_the_platform_gave_up_itself_is_a_dead_letter_too() {
-    let said = [("DeadLetterReason", "MaxDeliveryCountExceeded"), ("lang", "en")];
-    let dead = dead::dead_letter(b"x", said.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+fn a_message_that_the_platform_moved_itself_is_a_dead_letter_too() {
+    let properties = [("DeadLetterReason", "MaxDeliveryCountExceeded"), ("lang", "en")];
+    let dead = dead::dead_letter(b"x", properties.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
     assert_eq!((dead.reason.as_str(), dead.attributes["lang"].as_str()), ("MaxDeliveryCountExceeded", "en"));
     assert!(dead::dead_letter(b"x", []).unwrap().reason.starts_with("the platform gave up"));
 }

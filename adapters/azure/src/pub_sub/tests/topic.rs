@@ -15,13 +15,13 @@ async fn a_message_is_sent_with_its_id_its_properties_and_a_token() {
     assert_eq!(double.requests(), ["POST /clicks/messages"]);
     double.request(0, |request| {
         let item = &serde_json::from_slice::<Value>(request.body()).unwrap()[0];
-        let wanted = serde_json::json!({
+        let expected = serde_json::json!({
             "Body": "a é", "BrokerProperties": {"MessageId": id.as_str()},
             "UserProperties": {
                 "Lang": "käse", "traceparent": TRACE, "isobar-meta": format!("{{\"id\":\"{id}\",\"at\":{NOW}}}"),
             },
         });
-        assert_eq!(*item, wanted);
+        assert_eq!(*item, expected);
         assert_eq!(request.headers()["content-type"], "application/vnd.microsoft.servicebus.json");
         let token = request.headers()["authorization"].to_str().unwrap();
         assert!(token.starts_with("SharedAccessSignature sr=http%3A%2F%2F127.0.0.1%3A"), "{token}");
@@ -30,7 +30,7 @@ async fn a_message_is_sent_with_its_id_its_properties_and_a_token() {
 }
 
 #[tokio::test]
-async fn a_topic_with_the_name_of_the_path_is_signed_for_itself() {
+async fn a_topic_with_the_name_messages_is_signed_correctly() {
     let double = Double::new(|_| status(201, "")).await;
     let topic = open(&state(&double.url), &at("servicebus://messages")).unwrap();
     assert!(topic.publish(vec![plain("a")]).await[0].is_ok());
@@ -55,21 +55,21 @@ async fn a_batch_is_split_by_count_and_by_bytes() {
 }
 
 #[tokio::test]
-async fn one_that_is_refused_does_not_keep_its_neighbours_back() {
+async fn an_invalid_message_does_not_fail_the_others_of_its_batch() {
     let double = Double::new(|request| match bodies(request).iter().any(|body| body == "bad") {
         true => status(400, "<Error><Code>400</Code><Detail>no</Detail></Error>"),
         false => status(201, ""),
     })
     .await;
     let results = publish(&double, ["a", "bad", "b"].map(plain).into()).await;
-    assert_eq!(told(&results), [None, Some((ErrorKind::InvalidInput, false)), None]);
+    assert_eq!(errors(&results), [None, Some((ErrorKind::InvalidInput, false)), None]);
     let results = publish(&double, vec![keyed("k", "a"), keyed("k", "bad"), keyed("k", "b"), keyed("l", "c")]).await;
     let invalid = Some((ErrorKind::InvalidInput, false));
-    assert_eq!(told(&results), [None, invalid, invalid, None], "none overtakes one that failed");
+    assert_eq!(errors(&results), [None, invalid, invalid, None], "no message is sent after a failed one with its key");
 }
 
 #[tokio::test]
-async fn messages_with_a_key_go_to_the_twin_in_a_session_and_in_order() {
+async fn messages_with_a_key_go_to_the_second_topic_in_a_session_and_in_order() {
     let double = Double::new(|_| status(201, "")).await;
     let messages = (0..150).map(|number| keyed(["a", "b"][number % 2], &number.to_string()));
     assert!(publish(&double, messages.collect()).await.iter().all(Result::is_ok));
@@ -83,10 +83,10 @@ async fn messages_with_a_key_go_to_the_twin_in_a_session_and_in_order() {
 }
 
 #[tokio::test]
-async fn errors_say_what_to_do_and_show_no_secret() {
+async fn errors_have_their_kind_and_show_no_secret() {
     let too_large = ErrorKind::TooLarge;
     let throttled = ErrorKind::Throttled;
-    // As the service says it: <https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-exceptions>.
+    // The service's messages: <https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-exceptions>.
     for (code, detail, kind, unknown) in [
         (401, "InvalidSignature: The token has an invalid signature. hush", ErrorKind::Unauthenticated, false),
         (401, "Unauthorized access. 'Send' claim(s) are required to perform this operation. hush", PERMISSION, false),
@@ -109,17 +109,17 @@ async fn errors_say_what_to_do_and_show_no_secret() {
         let body = format!("<Error><Code>{code}</Code><Detail>{detail}</Detail></Error>");
         let double = Double::new(move |_| status(code, &body)).await;
         let results = publish(&double, vec![plain("hush-body"), plain("x")]).await;
-        assert_eq!(told(&results), [Some((kind, unknown)); 2], "{code} {detail}");
+        assert_eq!(errors(&results), [Some((kind, unknown)); 2], "{code} {detail}");
         assert!(!format!("{results:?}").contains("hush"), "{results:?}");
     }
 }
 
 const PERMISSION: ErrorKind = ErrorKind::PermissionDenied;
-/// A topic that is full takes messages again when some were received.
+/// A full topic accepts messages again after some were received.
 const FULL: ErrorKind = ErrorKind::Unavailable;
 
 #[tokio::test]
-async fn neither_a_missing_permission_nor_a_full_topic_is_asked_about_again() {
+async fn a_missing_permission_and_a_full_topic_are_not_retried() {
     for (code, detail) in [(401, "'Send' claim(s) are required"), (403, "The maximum entity size has been reached")] {
         let body = format!("<Error><Code>{code}</Code><Detail>{detail}</Detail></Error>");
         let double = Double::new(move |_| status(code, &body)).await;
@@ -129,14 +129,14 @@ async fn neither_a_missing_permission_nor_a_full_topic_is_asked_about_again() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_made_anew_once() {
+async fn a_rejected_signature_is_created_again_once() {
     let double = Double::new(|_| status(401, "")).await;
     publish(&double, vec![plain("a")]).await;
     assert_eq!(double.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn a_signature_that_somebody_made_is_shown_as_it_is_and_never_told() {
+async fn a_ready_signature_is_sent_unchanged_and_never_shown() {
     let double = Double::new(|request| match request.headers()["authorization"].to_str() {
         Ok("SharedAccessSignature sr=x&sig=hush%3D&se=9&skn=p") => status(201, ""),
         _ => status(400, ""),
@@ -149,6 +149,6 @@ async fn a_signature_that_somebody_made_is_shown_as_it_is_and_never_told() {
     let environment = Environment::default().with_var("AZURE_SERVICEBUS_CONNECTION_STRING", connection);
     let state = AzureProvider::new(AzureConfig::from_environment(&environment).unwrap()).state;
     let topic = open(&state, &at("servicebus://clicks")).unwrap();
-    assert_eq!(told(&topic.publish(vec![plain("a")]).await), [None]);
+    assert_eq!(errors(&topic.publish(vec![plain("a")]).await), [None]);
     assert!(!format!("{topic:?}").contains("hush"));
 }

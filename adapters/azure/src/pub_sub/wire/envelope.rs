@@ -1,5 +1,4 @@
-//! The envelope of a Storage Queue's message: JSON, of which the message is the base64, as Functions'
-//! queue trigger wants it.
+//! The envelope of a Storage Queue's message: JSON, stored in base64 as Functions' queue trigger requires.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,15 +10,15 @@ use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Meta, Sending, Told, text_of, unreadable};
+use super::{Meta, Properties, Sending, text_of, unreadable};
 
-/// The form of envelopes that this isobar writes. Others it does not open.
+/// The format of the envelopes that this version writes and reads.
 const FORM: u32 = 1;
 
-/// What is in the envelope. Unknown names are left alone.
+/// The envelope. Unknown names are ignored.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Letter<'a> {
-    /// The form. Its name is what tells an envelope from somebody else's JSON.
+pub(super) struct Envelope<'a> {
+    /// The format. Its name distinguishes an envelope from the JSON of another sender.
     isobar: u32,
     body: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -30,26 +29,26 @@ pub(super) struct Letter<'a> {
     meta: Meta<'a>,
 }
 
-/// Writes the envelope of a message, not yet in base64.
+/// Encodes a message as an envelope, without base64.
 pub(crate) fn write(message: &Message<Bytes>, sending: Sending) -> Result<Vec<u8>> {
     let (body, enc) = text_of(&message.body);
     let attributes = message.attributes.iter();
-    let letter = Letter {
+    let envelope = Envelope {
         isobar: FORM,
         body,
         attributes: attributes.map(|(name, value)| (Cow::Borrowed(&**name), Cow::Borrowed(&**value))).collect(),
         traceparent: message.trace_parent.map(|parent| Cow::Owned(parent.to_string())),
         meta: Meta::of(message, enc, sending),
     };
-    Ok(serde_json::to_vec(&letter)?)
+    Ok(serde_json::to_vec(&envelope)?)
 }
 
-/// The envelope that a message is; `None` where it is none. Errors: `InvalidInput` where it is broken,
-/// or of a form to come.
-pub(super) fn read(body: &[u8]) -> Result<Option<Letter<'static>>> {
+/// Reads the envelope of a message; `None` for a message without one. Errors: `InvalidInput` where it is malformed, or of
+/// a later format.
+pub(super) fn read(body: &[u8]) -> Result<Option<Envelope<'static>>> {
     let decoded = match body.trim_ascii_start().first() {
         Some(b'{') => None,
-        // The platform may hand over the message as it lies in the queue.
+        // The platform may pass the message as it is stored in the queue.
         _ => STANDARD.decode(body.trim_ascii()).ok(),
     };
     let body = decoded.as_deref().unwrap_or(body);
@@ -59,19 +58,19 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Letter<'static>>> {
     }
     let Ok(Form { isobar }) = serde_json::from_slice(body) else { return Ok(None) };
     if isobar != FORM {
-        let error = format!("its envelope is of form {isobar}, this isobar knows {FORM}: deploy a newer one");
+        let error = format!("its envelope has the format {isobar}, this isobar reads {FORM}: deploy a newer isobar");
         return Err(Error::invalid_input(error));
     }
     serde_json::from_slice(body).map(Some).map_err(|error| unreadable("envelope", &error))
 }
 
-impl Letter<'static> {
-    /// The body as it was written, and what is said of it; the rest is told in place of the platform's.
-    pub(super) fn open(self, told: &mut Told) -> (Cow<'static, [u8]>, Meta<'static>) {
+impl Envelope<'static> {
+    /// Returns the encoded body and the metadata; attributes and trace parent replace those of the platform.
+    pub(super) fn open(self, properties: &mut Properties) -> (Cow<'static, [u8]>, Meta<'static>) {
         let Self { body, attributes, traceparent, meta, .. } = self;
         let attributes = attributes.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned()));
-        told.attributes = attributes.collect();
-        told.trace_parent = traceparent.and_then(|text| text.parse().ok());
+        properties.attributes = attributes.collect();
+        properties.trace_parent = traceparent.and_then(|text| text.parse().ok());
         (Cow::Owned(body.into_owned().into_bytes()), meta)
     }
 }

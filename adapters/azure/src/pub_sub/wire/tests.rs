@@ -21,30 +21,30 @@ fn sending(attempts: u32) -> Sending {
     Sending { attempts, details: None }
 }
 
-/// Through Service Bus, which hands it over for the `delivery`th time.
+/// Encodes and decodes a message as Service Bus does, with this delivery count.
 fn through_bus(message: &Message<Bytes>, sending: Sending, delivery: u32) -> Arrived {
-    let carried = encode(message, sending).unwrap();
-    let owned = carried.properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_owned()));
-    open(carried.body.as_bytes(), owned.collect(), delivery).unwrap()
+    let encoded = encode(message, sending).unwrap();
+    let owned = encoded.properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_owned()));
+    open(encoded.body.as_bytes(), owned.collect(), delivery).unwrap()
 }
 
 #[test]
-fn a_message_comes_through_both_services_bit_for_bit() {
+fn a_message_is_unchanged_through_both_services() {
     for body in [&b"{\"a\":1}"[..], b"\"hello\"", b"\0\xff", b"test", "\u{fffe}".as_bytes(), b"{\"isobar\":1}", b"AP8="]
     {
         let mut message = message(body);
         message.ordering_key = Some("room-7".to_owned());
-        let wanted = Arrived { message: message.clone(), details: None };
-        assert_eq!(through_bus(&message, sending(0), 1), wanted, "{body:?}");
+        let expected = Arrived { message: message.clone(), details: None };
+        assert_eq!(through_bus(&message, sending(0), 1), expected, "{body:?}");
         let envelope = envelope::write(&message, sending(0)).unwrap();
-        assert_eq!(open(&envelope, vec![], 1).unwrap(), wanted, "{body:?}");
-        assert_eq!(open(STANDARD.encode(&envelope).as_bytes(), vec![], 1).unwrap(), wanted, "{body:?}");
+        assert_eq!(open(&envelope, vec![], 1).unwrap(), expected, "{body:?}");
+        assert_eq!(open(STANDARD.encode(&envelope).as_bytes(), vec![], 1).unwrap(), expected, "{body:?}");
     }
 }
 
-/// Messages of this form lie in queues while another version is deployed.
+/// Queues contain messages of this format while another version is deployed.
 #[test]
-fn an_envelope_of_form_1_is_written_and_opened() {
+fn an_envelope_of_format_1_is_written_and_read() {
     let mut message = message(b"\0\xff");
     message.ordering_key = Some("room-7".to_owned());
     let details = DeadLetterDetails::new(3, "bad apple", at(1_767_225_600_500), "clicks");
@@ -59,7 +59,7 @@ fn an_envelope_of_form_1_is_written_and_opened() {
 }
 
 #[test]
-fn attempts_are_those_of_the_copies_and_of_the_platform() {
+fn the_attempt_includes_copies_and_the_platform_s_deliveries() {
     let message = message(b"x");
     assert_eq!(through_bus(&message, sending(3), 2).message.attempt, 5);
     assert_eq!(through_bus(&message, sending(0), 0).message.attempt, 1);
@@ -69,8 +69,8 @@ fn attempts_are_those_of_the_copies_and_of_the_platform() {
 }
 
 #[test]
-fn a_message_of_somebody_else_is_taken_as_it_is() {
-    let said = [
+fn a_message_of_another_sender_is_read_unchanged() {
+    let properties = [
         ("$MessageId", "their-1"),
         ("$SessionId", "s"),
         ("$EnqueuedTimeUtc", "2026-01-01T00:00:00.25Z"),
@@ -78,8 +78,8 @@ fn a_message_of_somebody_else_is_taken_as_it_is() {
         ("traceparent", TRACE),
         (FOR, "clicks"),
     ];
-    let said = said.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let arrived = open(b"{\"isobar\":\"no form\"}", said.into(), 2).unwrap();
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let arrived = open(b"{\"isobar\":\"no form\"}", properties.into(), 2).unwrap();
     let message = &arrived.message;
     assert_eq!(
         (message.id.as_str(), &*message.body, message.attempt),
@@ -91,8 +91,8 @@ fn a_message_of_somebody_else_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_time_is_read_in_every_form_in_which_the_platform_writes_it() {
-    for told in [
+fn a_time_is_read_in_every_format_of_the_platform() {
+    for time in [
         "2020-08-28T00:00:00",
         "2020-08-28T00:00:00Z",
         "2020-08-28T00:00:00+00:00",
@@ -103,14 +103,14 @@ fn a_time_is_read_in_every_form_in_which_the_platform_writes_it() {
         "08/28/2020 12:00:00 AM",
     ] {
         for name in ["$EnqueuedTimeUtc", "$InsertionTime"] {
-            let arrived = open(b"x", vec![(name.to_owned(), told.to_owned())], 1).unwrap();
-            assert_eq!(arrived.message.published_at, at(1_598_572_800_000), "{told}");
+            let arrived = open(b"x", vec![(name.to_owned(), time.to_owned())], 1).unwrap();
+            assert_eq!(arrived.message.published_at, at(1_598_572_800_000), "{time}");
         }
     }
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error_that_does_not_quote_it() {
+fn an_unreadable_message_is_an_error_that_does_not_quote_it() {
     let meta = |text: &str| vec![(META.to_owned(), text.to_owned())];
     for (body, properties) in [
         (&b"x"[..], meta("hush")),
@@ -129,7 +129,7 @@ fn what_cannot_be_read_is_an_error_that_does_not_quote_it() {
 }
 
 #[test]
-fn nothing_hostile_panics() {
+fn no_input_panics() {
     for body in [
         &b""[..],
         b"{",
