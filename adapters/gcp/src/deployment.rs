@@ -1,13 +1,13 @@
-//! What must exist for an app, as the requests that make it.
+//! The requests that create the resources of an app.
 //!
-//! | for | what is made |
+//! | for | created |
 //! |---|---|
-//! | topic `clicks` that is handled | topics `clicks` and `clicks--dead`; a subscription `clicks` that pushes to the service, in order, with a dead-letter policy; a subscription `clicks--dead` that keeps what is dead |
-//! | bucket `pages` that is handled | topics `pages--events` and `pages--events--dead` with subscriptions alike; a notification of the bucket |
+//! | topic `clicks` with a handler | topics `clicks` and `clicks--dead`; a subscription `clicks` that pushes to the service, in order, with a dead-letter policy; a subscription `clicks--dead` that stores dead letters |
+//! | bucket `pages` with a handler | topics `pages--events` and `pages--events--dead` with the same subscriptions; a notification of the bucket |
 //! | schedule `sweep` | a job of Cloud Scheduler, in UTC |
-//! | table `links` | indexes that are left out, and the TTL policy of the collection group |
+//! | table `links` | index exemptions and the TTL policy of the collection group |
 //!
-//! Buckets, which have a place on earth, and the service itself are made by whoever deploys it.
+//! Buckets, which need a location, and the service itself are not included: create them before.
 
 mod script;
 #[cfg(test)]
@@ -24,42 +24,43 @@ use crate::host::{Kind, events_of};
 
 pub use script::deployment_script;
 
-/// Deliveries after which Pub/Sub itself gives a message up: the most that it takes, since the app counts its own.
-const MOST_DELIVERIES: u32 = 100;
+/// Delivery attempts of Pub/Sub's dead-letter policy: the maximum, since the app counts attempts itself.
+const MAX_DELIVERY_ATTEMPTS: u32 = 100;
 
-/// How long a push may take: the most that Pub/Sub takes.
+/// The deadline of a push in seconds: the maximum of Pub/Sub.
 const ACK_DEADLINE: u32 = 600;
 
-/// A request of one of Google's APIs, to be sent with the token of who deploys.
+/// A request to one of Google's APIs, to send with the token of the account that deploys.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ApiRequest {
-    /// Its method.
+    /// The HTTP method.
     pub method: &'static str,
-    /// Its URL.
+    /// The URL.
     pub url: String,
-    /// Its body.
+    /// The body.
     pub body: Value,
 }
 
-/// Where the service is, and who calls it.
+/// The service and the account that calls it.
 struct Target<'a> {
     project: &'a str,
     service: &'a str,
     account: &'a str,
 }
 
-/// The requests that make what an app needs beside its service, in order. All but the notifications of buckets may be
-/// repeated: 409 says that something is there already. A notification that is made once more is a second one, and
-/// tells everything twice: look first (`GET` of the same URL).
+/// The requests that create the resources of an app except its service and buckets, in order. All of them may be
+/// repeated, where 409 means that the resource exists, except those of bucket notifications: a repeated request
+/// creates a second notification, which sends each event twice. Check first with a `GET` of the same URL.
 ///
-/// Who deploys also grants what only the number of the project names: that Cloud Storage's service agent may publish to
-/// the topics of events, and that Pub/Sub's may publish to those of dead letters and acknowledge at the subscriptions.
+/// Two grants are not included, since they need the number of the project: Cloud Storage's service agent must be
+/// allowed to publish to the topics of events, and Pub/Sub's to publish to the topics of dead letters and to
+/// acknowledge at the subscriptions.
 ///
-/// `service` is the URL of the service, such as `https://shortener-abc.a.run.app`, and the audience of the tokens that
-/// triggers are called with; `account` is the service account that calls them. The location of jobs is `region`.
+/// `service` is the URL of the service, such as `https://shortener-abc.a.run.app`, and the audience of the tokens in
+/// calls of triggers; `account` is the service account that calls them. The location of jobs is `region`.
 ///
-/// Errors: `Config` without a project (`GOOGLE_CLOUD_PROJECT`), and where a resource is not on Google Cloud.
+/// Errors: `Config` without a project (`GOOGLE_CLOUD_PROJECT`), and for a resource that is not on Google Cloud.
 pub fn deployment(
     manifest: &Manifest,
     config: &GcpConfig,
@@ -96,8 +97,8 @@ pub fn deployment(
 
 fn topic_at(config: &GcpConfig, at: &Location, project: &str) -> Result<(String, String, String)> {
     match config.placement(at)? {
-        Placement::PubSub { endpoint, topic, project: told } => {
-            Ok((endpoint.url, topic, told.unwrap_or_else(|| project.to_owned())))
+        Placement::PubSub { endpoint, topic, project: named_project } => {
+            Ok((endpoint.url, topic, named_project.unwrap_or_else(|| project.to_owned())))
         }
         _ => Err(Error::config(format!("{at} is not in Pub/Sub"))),
     }
@@ -108,12 +109,12 @@ fn put(endpoint: &str, project: &str, kind: &str, name: &str, body: Value) -> Ap
 }
 
 impl Target<'_> {
-    /// What calls of triggers show.
+    /// The OIDC token of calls of triggers.
     fn token(&self) -> Value {
         json!({"serviceAccountEmail": self.account, "audience": self.service})
     }
 
-    /// The topic, its dead letters, and the subscription that pushes.
+    /// The topic, the topic of its dead letters, and their subscriptions.
     fn subscription(
         &self,
         config: &GcpConfig,
@@ -124,7 +125,7 @@ impl Target<'_> {
         let (endpoint, topic, project) = topic_at(config, at, self.project)?;
         let dead = Derived::DeadLetters.of(&topic);
         let name = |topic: &str| format!("projects/{project}/topics/{topic}");
-        // The least and the most that Pub/Sub takes are 0 s and 600 s.
+        // Pub/Sub accepts 0 s to 600 s.
         let seconds = |time: std::time::Duration| format!("{}s", time.as_secs().clamp(1, 600));
         let push = json!({
             "topic": name(&topic),
@@ -139,14 +140,14 @@ impl Target<'_> {
                 "minimumBackoff": seconds(retry.min_backoff),
                 "maximumBackoff": seconds(retry.max_backoff),
             },
-            "deadLetterPolicy": {"deadLetterTopic": name(&dead), "maxDeliveryAttempts": MOST_DELIVERIES},
+            "deadLetterPolicy": {"deadLetterTopic": name(&dead), "maxDeliveryAttempts": MAX_DELIVERY_ATTEMPTS},
         });
-        let keep = json!({"topic": name(&dead), "messageRetentionDuration": "604800s", "expirationPolicy": {}});
+        let dead_letters = json!({"topic": name(&dead), "messageRetentionDuration": "604800s", "expirationPolicy": {}});
         Ok([
             put(&endpoint, &project, "topics", &topic, json!({})),
             put(&endpoint, &project, "topics", &dead, json!({})),
             put(&endpoint, &project, "subscriptions", &topic, push),
-            put(&endpoint, &project, "subscriptions", &dead, keep),
+            put(&endpoint, &project, "subscriptions", &dead, dead_letters),
         ])
     }
 
@@ -161,7 +162,7 @@ impl Target<'_> {
         Ok(ApiRequest { method: "POST", url, body })
     }
 
-    /// A failed job is not tried again: the next one is due soon enough, and no other provider does.
+    /// The job of a schedule. A failed job is not retried: the next one follows, and no other provider retries it.
     fn job(&self, region: &str, name: &str, cron: &str, prefix: &str) -> ApiRequest {
         let project = self.project;
         let parent = format!("projects/{project}/locations/{region}/jobs");
@@ -181,16 +182,17 @@ impl Target<'_> {
     }
 }
 
-/// No index but that of `s`, and the time to live. No query goes by the other fields, so their indexes would only make
-/// each write dearer; and the times of `expireAt`, which rise, would all go to one end of an index, which Firestore calls
-/// a hotspot. Each request begins an operation that may run for minutes, and may be repeated.
+/// Removes all indexes except that of `s`, and sets the time to live. No query uses the other fields, so their indexes
+/// would only make writes more expensive; and the rising times of `expireAt` would all be written to one end of an
+/// index, a hotspot in Firestore's terms. Each request starts an operation that may run for minutes; it may be
+/// repeated.
 ///
 /// Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.collectionGroups.fields/patch>.
 fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<[ApiRequest; 5]> {
-    let Placement::Firestore { endpoint, project: told, database, collection } = config.placement(at)? else {
+    let Placement::Firestore { endpoint, project: named_project, database, collection } = config.placement(at)? else {
         return Err(Error::config(format!("{at} is not in Firestore")));
     };
-    let project = told.as_deref().unwrap_or(project);
+    let project = named_project.as_deref().unwrap_or(project);
     let group = format!("projects/{project}/databases/{database}/collectionGroups/{collection}/fields");
     Ok(["p", "v", "n", "w", "expireAt"].map(|field| {
         let mut body = json!({"indexConfig": {"indexes": []}});

@@ -1,36 +1,37 @@
-//! The host: a Cloud Run service, which is also a function of the functions framework's contract.
+//! The host: a Cloud Run service, which also follows the contract of the functions framework.
 //!
-//! # What comes in
+//! # Requests
 //!
-//! | request | what it is |
+//! | request | meaning |
 //! |---|---|
 //! | `POST /.isobar/topics/<topic>` | a push of Pub/Sub, or its event from Eventarc |
 //! | `POST /.isobar/buckets/<bucket>` | a notification of Cloud Storage through Pub/Sub, or its event from Eventarc |
-//! | `POST /.isobar/schedules/<name>` | Cloud Scheduler |
+//! | `POST /.isobar/schedules/<name>` | a job of Cloud Scheduler |
 //! | `POST /.isobar/functions/<name>` | a direct call |
-//! | all else | a request of a user, for the app |
+//! | others | an HTTP request for the app |
 //!
-//! What begins with `/.isobar/` never reaches an app, so no route of an app's can be taken for one of these.
+//! Requests below `/.isobar/` never reach the app's routes, so no route can shadow a trigger.
 //! With `FUNCTION_SIGNATURE_TYPE=event` or `cloudevent` every `POST` is an event for the trigger that
 //! `FUNCTION_TARGET` names, and with `typed` a direct call of that function, whatever its path.
 //!
-//! **Nobody but Google fires a trigger.** A service that answers HTTP is open to everybody, so each call
-//! of a trigger is to show an OIDC token of Google's for one of the service accounts in
-//! [`ISOBAR_EVENT_SERVICE_ACCOUNT`](crate::ISOBAR_EVENT_SERVICE_ACCOUNT) and an audience in [`ISOBAR_EVENT_AUDIENCE`](crate::ISOBAR_EVENT_AUDIENCE); see [`token`]. Without both
-//! settings all calls of triggers are refused.
+//! **Only Google calls triggers.** A service that answers HTTP is open to the internet, so each call of a trigger must
+//! carry an OIDC token of Google for one of the service accounts in
+//! [`ISOBAR_EVENT_SERVICE_ACCOUNT`](crate::ISOBAR_EVENT_SERVICE_ACCOUNT) and an audience in
+//! [`ISOBAR_EVENT_AUDIENCE`](crate::ISOBAR_EVENT_AUDIENCE); see [`token`]. Without both settings all calls of triggers
+//! are rejected.
 //!
-//! **What the answer says.** 204 is that an event is done with; 401 and 403 that its caller may not call, 503 that this cannot be told yet;
-//! 400, 404, 413 and 415 that it will never be taken; 500 that it is to come again. Pub/Sub delivers
-//! again whatever is not a success, and gives up by the dead-letter policy of its subscription.
+//! **Statuses.** 204: the event is settled. 401 and 403: the caller may not call. 503: tokens cannot be verified yet.
+//! 400, 404, 413 and 415: the event can never be handled. 500: deliver it again. Pub/Sub redelivers after any status
+//! but a success, until the dead-letter policy of the subscription applies.
 
-mod answer;
-mod called;
 mod http;
 mod invoke;
 mod keys;
 mod message;
 mod object;
+mod response;
 mod server;
+mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 mod token;
@@ -47,15 +48,15 @@ use tracing::Instrument;
 
 use crate::State;
 use crate::config::Settings;
-use crate::event::Refused;
+use crate::event::Rejection;
 use crate::profile::PROFILE;
-use called::Called;
 use keys::Keys;
+use target::CallTarget;
 
-pub(crate) use called::{Kind, check_names, events_of};
 pub(crate) use server::run;
+pub(crate) use target::{Kind, check_names, events_of};
 
-/// Answers requests with an app. Cheap to clone.
+/// Handles requests with an app. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct CloudRunService {
     state: Arc<State>,
@@ -69,34 +70,34 @@ impl CloudRunService {
         Self { state, app, keys }
     }
 
-    /// Answers one request, whatever it is and whatever the app does. A panic of the host itself is the server's to catch.
+    /// Handles one request. Always returns a response, also if the app panics; the server catches panics of the host.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        let called = match Called::of(&request, self.settings()) {
-            Called::Http => return self.http(request).await,
-            Called::Trigger(called) => called.map(|(kind, name)| (kind, name.to_owned())),
+        let target = match CallTarget::of(&request, self.settings()) {
+            CallTarget::Http => return self.http(request).await,
+            CallTarget::Trigger(target) => target.map(|(kind, name)| (kind, name.to_owned())),
         };
         let span = tracing::info_span!("event", path = request.uri().path());
-        let answered = self.trigger(called, request).instrument(span).await;
-        answered.unwrap_or_else(|refused| answer::refused(&refused))
+        let result = self.trigger(target, request).instrument(span).await;
+        result.unwrap_or_else(|rejection| response::rejected(&rejection))
     }
 
-    /// A call of a trigger. Who may not call learns nothing: neither what there is, nor what is wrong with
-    /// what was sent, which is not even read.
+    /// Handles a call of a trigger. An unauthorized caller learns neither which triggers exist, nor whether its request
+    /// is valid: the body is not read.
     async fn trigger(
         &self,
-        called: Option<(Option<Kind>, String)>,
+        target: Option<(Option<Kind>, String)>,
         request: Request<Body>,
-    ) -> std::result::Result<Response<Body>, Refused> {
+    ) -> std::result::Result<Response<Body>, Rejection> {
         let (parts, body) = request.into_parts();
         self.authenticate(&parts).await?;
         if parts.method != Method::POST {
             let error = Error::invalid_input("triggers are called by POST");
-            return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, error });
+            return Err(Rejection { status: StatusCode::METHOD_NOT_ALLOWED, error });
         }
         let body = read_body(body, PROFILE.limits.request_bytes).await?;
-        let found = called.and_then(|(kind, name)| Some((self.kind(kind, &name)?, name)));
+        let found = target.and_then(|(kind, name)| Some((self.kind(kind, &name)?, name)));
         let (kind, name) = found.ok_or_else(|| self.unknown(parts.uri.path()))?;
-        // What every provider gives, as for HTTP.
+        // The timeout of every provider, as for HTTP.
         let cx = self.context(&parts.headers, Limits::PORTABLE.event_timeout);
         match kind {
             Kind::Topic => self.message(&name, &parts.headers, &body, cx).await,
@@ -106,7 +107,8 @@ impl CloudRunService {
         }
     }
 
-    /// The kind of what is called, if the app has it. Of schedules and functions the app itself says what it has.
+    /// The kind of the target, if the app has such a trigger. For schedules and functions the app itself checks the
+    /// name.
     fn kind(&self, kind: Option<Kind>, name: &str) -> Option<Kind> {
         if let Some(Kind::Schedule | Kind::Invoke) = kind {
             return kind;
@@ -115,27 +117,27 @@ impl CloudRunService {
         kinds.find(|kind| kind.is_of(name, &self.app.manifest))
     }
 
-    /// Names what there is.
-    fn unknown(&self, path: &str) -> Refused {
+    /// The rejection of an unknown path, which lists the existing ones.
+    fn unknown(&self, path: &str) -> Rejection {
         let path = excerpt(path);
-        let names = called::paths(&self.app.manifest).join(", ");
+        let names = target::paths(&self.app.manifest).join(", ");
         let names = if names.is_empty() { "none".to_owned() } else { names };
         let app = &self.app.manifest.app;
-        let called = match &self.settings().target {
+        let target = match &self.settings().target {
             Some(target) => format!("`{path}`, for FUNCTION_TARGET `{}`", target.escape_debug()),
             None => format!("`{path}`"),
         };
-        Error::not_found(format!("app `{app}` has no trigger at {called}; it has {names}")).into()
+        Error::not_found(format!("app `{app}` has no trigger at {target}; it has {names}")).into()
     }
 
     fn settings(&self) -> &Settings {
         &self.state.config.run
     }
 
-    /// The context of an invocation that may take so long.
-    fn context(&self, headers: &HeaderMap, most: Duration) -> Context {
+    /// The context of an invocation with this timeout.
+    fn context(&self, headers: &HeaderMap, timeout: Duration) -> Context {
         let cx = Context::new(PROFILE.provider, Arc::clone(&self.state.clock));
-        let cx = cx.with_timeout(most).with_trace_of(headers);
+        let cx = cx.with_timeout(timeout).with_trace_of(headers);
         match &self.settings().service {
             Some(service) => cx.with_function(service.as_str()),
             None => cx,

@@ -1,8 +1,8 @@
-//! Key-value: collections of Firestore, by its REST API.
+//! Tables as collections of Firestore, through its REST API.
 //!
-//! What a table is there, and an item, is in [`stored`]. All reads are strongly consistent. No index but
-//! those that Firestore makes by itself is needed; leaving all fields but `s` out of them makes writes
-//! cheaper, and a TTL policy on `expireAt` of the collection group has expired items deleted.
+//! [`stored`] describes how tables and items are stored. All reads are strongly consistent. Only Firestore's automatic
+//! indexes are needed; removing all fields except `s` from them makes writes cheaper, and a TTL policy on `expireAt` of
+//! the collection group deletes expired items.
 
 mod commit;
 mod counter;
@@ -27,12 +27,12 @@ use tokio::sync::OnceCell;
 use crate::State;
 use crate::config::Placement;
 use crate::service::GoogleService;
-use range::{Course, ends};
+use range::{StructuredQuery, ends};
 
-/// Tries of what other writes keep from happening.
-const TRIES: u32 = 20;
+/// Attempts of a write that loses races against other writes.
+const MAX_ATTEMPTS: u32 = 20;
 
-/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+/// Opens the table at a location of the configuration, without connecting. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
     Ok(Arc::new(FirestoreKeyValue::new(state, at)?))
 }
@@ -45,7 +45,7 @@ pub(crate) struct FirestoreKeyValue {
     project: Option<String>,
     database: String,
     collection: String,
-    /// What the names of all documents begin with.
+    /// The prefix of the names of all documents.
     documents: OnceCell<String>,
 }
 
@@ -58,11 +58,11 @@ impl FirestoreKeyValue {
                 let clock = Arc::clone(&state.clock);
                 Ok(Self { service, clock, project, database, collection, documents: OnceCell::new() })
             }
-            _ => Err(Error::config(format!("{at} is no table"))),
+            _ => Err(Error::config(format!("{at} is not a table"))),
         }
     }
 
-    /// `projects/P/databases/D/documents`. Errors: `Config` where nothing tells the project.
+    /// `projects/P/databases/D/documents`. Errors: `Config` if no source contains the project.
     async fn documents(&self) -> Result<&str> {
         let found = self.documents.get_or_try_init(|| async {
             let project = match &self.project {
@@ -74,7 +74,7 @@ impl FirestoreKeyValue {
         found.await.map(String::as_str)
     }
 
-    /// The name of an item's document.
+    /// The name of the document of an item.
     async fn name(&self, key: &Key) -> Result<String> {
         Ok(format!("{}/{}", self.documents().await?, key::path(&self.collection, key)?))
     }
@@ -102,7 +102,7 @@ impl KeyValue for FirestoreKeyValue {
     async fn put(&self, put: Put) -> Result<Version> {
         let written = self.write("Put", &[Write::Put(put)]).await?;
         let version = written.into_iter().next().flatten();
-        version.ok_or_else(|| Error::internal("a put was given no version"))
+        version.ok_or_else(|| Error::internal("bug in isobar: a put has no version; please report it"))
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
@@ -110,12 +110,13 @@ impl KeyValue for FirestoreKeyValue {
         self.write("Delete", &[write]).await.map(drop)
     }
 
-    /// One page. Where it ended is told by the last sort key, which every provider understands.
+    /// One page. The cursor is the last sort key, as for every provider.
     async fn query(&self, range: &QueryRange) -> Result<Items> {
         let parent = format!("/{}", key::parent(&self.collection, &range.partition)?);
         let (start, end) = ends(range);
-        let course = Course { parent, field: "s", descending: range.descending, start, end, limit: range.limit };
-        self.page(course, |key, _| key.sort.clone()).await
+        let query =
+            StructuredQuery { parent, field: "s", descending: range.descending, start, end, limit: range.limit };
+        self.page(query, |key, _| key.sort.clone()).await
     }
 
     async fn scan(&self, segment: &ScanSegment) -> Result<Items> {

@@ -1,13 +1,13 @@
 //! The Google Cloud provider of isobar.
 //!
-//! | trait | behind it |
+//! | trait | service |
 //! |---|---|
 //! | function | a Cloud Run service: HTTP, CloudEvents of Eventarc, pushes of Pub/Sub, Cloud Scheduler |
 //! | key-value | Firestore |
 //! | blob | Cloud Storage |
 //! | pub/sub | Pub/Sub |
 //!
-//! What must exist before, and how it is named, is in [`config`].
+//! [`config`] describes the resources that must exist, and their names.
 
 mod blob;
 pub mod config;
@@ -34,35 +34,35 @@ use isobar_rest::{Client, SystemClock};
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
 pub use deployment::{ApiRequest, deployment, deployment_script};
 pub use host::CloudRunService;
-pub use pub_sub::dead::dead_letter;
+pub use pub_sub::dead_letters::dead_letter;
 
 use credentials::Credentials;
 use state::State;
 
-/// The row of this provider in the facade's table.
+/// The entry of this provider in the facade's table.
 pub const ADAPTER: Adapter = Adapter::new("gcp", &["firestore", "gs", "pubsub"], |environment| {
     Ok(Arc::new(GcpProvider::new(GcpConfig::from_environment(environment)?)))
 })
 .with_marks(&["K_SERVICE"]);
 
-/// The Google Cloud provider. Cheap to clone and to make; it connects at first use.
+/// The Google Cloud provider. Cheap to clone and to create; it connects at first use.
 #[derive(Debug, Clone)]
 pub struct GcpProvider(Arc<State>);
 
 impl GcpProvider {
-    /// On the clock of the machine.
+    /// A provider with the machine's clock.
     pub fn new(config: GcpConfig) -> Self {
         Self::with_clock(config, Arc::new(SystemClock))
     }
 
-    /// On another clock, for tests. Signatures and tokens always go by the machine's time.
+    /// A provider with another clock, for tests. Signatures and tokens always use the real time.
     pub fn with_clock(config: GcpConfig, clock: Arc<dyn Clock>) -> Self {
         let client = Client::new(config.client.clone(), Arc::clone(&clock));
         let credentials = Credentials::new(&config);
         Self(Arc::new(State { config, clock, client, credentials }))
     }
 
-    /// What answers requests, without the port: for tests and for other servers.
+    /// The service of an app, without a listening port: for tests and for other servers.
     pub fn service(&self, app: Hosted) -> CloudRunService {
         CloudRunService::new(Arc::clone(&self.0), app)
     }

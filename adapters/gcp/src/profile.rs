@@ -1,23 +1,23 @@
-//! Limits and quirks of Google Cloud.
+//! Limits and guarantees of Google Cloud.
 
 use std::time::Duration;
 
 use isobar_abstraction::driver::Profile;
 
-/// The longest id of a document. Source: "Quotas and limits" of Firestore.
+/// The maximum size of a document id. Source: "Quotas and limits" of Firestore.
 pub(crate) const ID_BYTES: usize = 1_500;
 
-/// The longest partition whose id fits, whatever bytes it has.
+/// The maximum size of a partition whose id fits, for any bytes.
 pub(crate) const PARTITION_BYTES: u64 = (ID_BYTES as u64 - 4) / 3;
 
-/// The longest sort key whose id fits, whatever bytes it has.
+/// The maximum size of a sort key whose id fits, for any bytes.
 pub(crate) const SORT_BYTES: u64 = (ID_BYTES as u64 - 1) / 2;
 
-/// The longest value with its keys that fits: a document has 1 MiB less 4 bytes, with its name, the names of
-/// its fields and what else lies in them.
+/// The maximum size of a value with its keys: a document has 1 MiB less 4 bytes, including its name and all its
+/// fields.
 const ITEM_BYTES: u64 = 1_048_572 - 8_192;
 
-/// What Google Cloud's services take.
+/// The limits and guarantees of Google Cloud's services.
 ///
 /// Sources: the quotas pages of Firestore, Cloud Storage, Pub/Sub and Cloud Run.
 pub static PROFILE: Profile = {
@@ -26,15 +26,15 @@ pub static PROFILE: Profile = {
     profile.limits.sort_bytes = SORT_BYTES;
     profile.limits.item_bytes = ITEM_BYTES;
     profile.limits.transaction_writes = 500;
-    // A request of 10 MiB, in which bytes stand in base64.
+    // A request of 10 MiB, in which bytes are base64.
     profile.limits.transaction_bytes = 7_000_000;
-    // A request of 10,000,000 bytes, in which a body stands in base64.
+    // A request of 10,000,000 bytes, in which the body is base64.
     profile.limits.message_bytes = 7_400_000;
     profile.limits.message_attributes = 100;
     profile.limits.ordering_key_bytes = 1_024;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 8_192;
-    // An unwrapped push has the attributes of its message, and some 20 headers of Pub/Sub's and Cloud Run's own.
+    // An unwrapped push has the attributes of its message and about 20 headers of Pub/Sub and Cloud Run.
     profile.limits.request_headers = 160;
     profile.limits.request_head_bytes = 256_000;
     profile.limits.request_bytes = 33_554_432;
@@ -42,7 +42,7 @@ pub static PROFILE: Profile = {
     profile.limits.invoke_bytes = 33_554_432;
     profile.limits.http_timeout = Duration::from_secs(300);
     profile.limits.event_timeout = Duration::from_secs(540);
-    // The answer is held back so long; the subscription's backoff follows.
+    // The time that a response is delayed; the backoff of the subscription follows.
     profile.limits.ordered_retry_after = Duration::from_secs(20);
     profile.ttl_lag = Duration::from_secs(72 * 3_600);
     profile.conditional_multipart = true;
@@ -50,32 +50,29 @@ pub static PROFILE: Profile = {
     profile
 };
 
-/// How Google Cloud keeps the guarantees, by row of `mappings.md`.
+/// How Google Cloud meets the guarantees, by row of `mappings.md`.
 const NOTES: &[(&str, &str)] = &[
     ("KV-1", "text as a string, a counter as an integer, other bytes as bytes"),
     ("KV-2", "strong reads"),
-    ("KV-3", "ids that are escaped, and fields for the keys themselves"),
+    ("KV-3", "escaped ids, and fields with the unescaped keys"),
     ("KV-4", "`currentDocument.exists`"),
     ("KV-5", "`currentDocument.updateTime`"),
-    ("KV-6", "`updateTime`, and a mark of the item: writes of one transaction share their time"),
+    ("KV-6", "`updateTime`, and a hash of the item's name: writes of one transaction share their time"),
     ("KV-8", "`batchGet`"),
     ("KV-9", "`runQuery` below one document, ordered by a field; its indexes are Firestore's own"),
-    ("KV-12", "ranges of the hashes before the names of partitions"),
+    ("KV-12", "ranges of the hashes in the names of partitions"),
     ("KV-13", "atomic `commit`; counters by `updateTime` and retry"),
-    ("KV-15", "`increment` transform, after a read that finds a counter; near 2^52 written back by `updateTime`"),
+    ("KV-15", "`increment` transform, after a read of the counter; near 2^52 a write under `updateTime`"),
     ("KV-16", "filter on read; a TTL policy deletes"),
     ("BL-4", "`ifGenerationMatch`"),
     ("BL-13", "V4 signed URL, by a service account's key or `signBlob`"),
-    ("BL-14", "notifications through Pub/Sub; Eventarc cannot tell a deletion from an overwrite"),
+    ("BL-14", "notifications through Pub/Sub; Eventarc does not distinguish a deletion from an overwrite"),
     ("BL-15", "resumable upload under `ifGenerationMatch`"),
     ("BL-19", "`generation`"),
-    (
-        "PS-3",
-        "a copy that tells when it is due; a message with a key waits at most 20 s more than the subscription's backoff",
-    ),
-    ("PS-4", "topic `--dead`, the reason among its attributes"),
+    ("PS-3", "a copy with its due time; a message with a key waits at most 20 s more than the subscription's backoff"),
+    ("PS-4", "topic `--dead`, the reason as attributes"),
     ("PS-5", "topic `--dead`"),
     ("PS-7", "ordering key; a request has one key only"),
     ("PS-8", "up to 1,000 messages and 10,000,000 bytes in a request"),
-    ("FN-6", "less than the 300 s that Cloud Run allows unless it is told otherwise"),
+    ("FN-6", "less than the 300 s of Cloud Run's default"),
 ];

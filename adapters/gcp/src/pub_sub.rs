@@ -1,14 +1,14 @@
-//! Topics of Pub/Sub, and what their messages look like there.
+//! Topics of Pub/Sub.
 //!
 //! | | Pub/Sub |
 //! |---|---|
-//! | a topic is | a topic; messages with an ordering key and those without share it |
-//! | who gets a message | every subscription; to a service Pub/Sub pushes it |
-//! | dead letters | the topic `…--dead`, see [`dead`] |
-//! | order | by ordering key, of who publishes from one region, in subscriptions with `enableMessageOrdering` |
-//! | largest message | 10,000,000 bytes, its body in base64: about 7.4 million bytes of it |
+//! | topic | a topic, for messages with and without an ordering key |
+//! | delivery | to every subscription; Pub/Sub pushes messages to a service |
+//! | dead letters | the topic `…--dead`, see [`dead_letters`] |
+//! | order | by ordering key, for messages published in one region, in subscriptions with `enableMessageOrdering` |
+//! | largest message | 10,000,000 bytes, with the body in base64: a body of about 7.4 million bytes |
 
-pub(crate) mod dead;
+pub(crate) mod dead_letters;
 mod outgoing;
 mod publisher;
 pub(crate) mod settle;
@@ -29,10 +29,10 @@ use crate::config::Placement;
 use outgoing::{Entry, split};
 use publisher::{Attempt, Publisher};
 
-/// Requests under way at once for one call of `publish`.
-const AT_ONCE: usize = 8;
+/// The maximum number of concurrent requests of one call of `publish`.
+const MAX_CONCURRENT: usize = 8;
 
-/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+/// Opens the topic at a location of the configuration, without connecting. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>> {
     match state.config.placement(at)? {
         Placement::PubSub { endpoint, project, topic } => {
@@ -50,32 +50,32 @@ pub(crate) struct CloudPubSub {
     publisher: Publisher,
 }
 
-/// What became of messages, by their places in the call.
-type Sent = Vec<(usize, Result<MessageId>)>;
+/// The results of messages, with their indexes in the call.
+type Results = Vec<(usize, Result<MessageId>)>;
 
 impl CloudPubSub {
-    /// Sends messages of which none waits for another, in one request.
-    async fn send(&self, batch: &[Entry<'_>]) -> Sent {
+    /// Sends messages without an order in one request.
+    async fn send(&self, batch: &[Entry<'_>]) -> Results {
         match self.publisher.publish(batch).await {
             Attempt::Done(sent) => sent,
-            Attempt::EachAlone => {
-                let alone = batch.iter().map(|entry| self.publisher.publish(std::slice::from_ref(entry)));
-                all_of(alone.collect()).await.into_iter().flat_map(Attempt::sent).collect()
+            Attempt::SendSeparately => {
+                let single = batch.iter().map(|entry| self.publisher.publish(std::slice::from_ref(entry)));
+                all_of(single.collect()).await.into_iter().flat_map(Attempt::results).collect()
             }
         }
     }
 
-    /// Sends the messages of one key, one request after the other: a request is stored as a whole and in
-    /// its order. What follows a message that failed is not sent.
-    async fn send_in_order(&self, entries: Vec<Entry<'_>>) -> Sent {
-        let mut sent = Sent::with_capacity(entries.len());
+    /// Sends the messages of one key, one request after the other: Pub/Sub stores a request as a whole and in its
+    /// order. Messages after a failed one are not sent.
+    async fn send_in_order(&self, entries: Vec<Entry<'_>>) -> Results {
+        let mut sent = Results::with_capacity(entries.len());
         let mut batches = VecDeque::from(split(&entries));
         while let Some(batch) = batches.pop_front() {
-            match held_back(&sent) {
-                Some(error) => sent.extend(batch.iter().map(|entry| (entry.place, Err(error.clone())))),
+            match error_of_earlier(&sent) {
+                Some(error) => sent.extend(batch.iter().map(|entry| (entry.index, Err(error.clone())))),
                 None => match self.publisher.publish(batch).await {
                     Attempt::Done(results) => sent.extend(results),
-                    Attempt::EachAlone => batch.chunks(1).rev().for_each(|alone| batches.push_front(alone)),
+                    Attempt::SendSeparately => batch.chunks(1).rev().for_each(|single| batches.push_front(single)),
                 },
             }
         }
@@ -83,18 +83,18 @@ impl CloudPubSub {
     }
 }
 
-/// The error of a message whose forerunner failed, if it did.
-fn held_back(sent: &Sent) -> Option<Error> {
+/// The error of a message after a failed one of its key, if one failed.
+fn error_of_earlier(sent: &Results) -> Option<Error> {
     let failed = sent.iter().find_map(|(_, result)| result.as_ref().err())?;
     Some(Error::new(failed.kind(), "not sent, since an earlier message of its ordering key failed"))
 }
 
-/// Runs these, so many at once as a call may have requests. In no order: whoever ends makes room.
+/// Runs futures concurrently, at most [`MAX_CONCURRENT`] at a time. The outputs are in the order of completion.
 async fn all_of<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    stream::iter(futures).buffer_unordered(AT_ONCE).collect().await
+    stream::iter(futures).buffer_unordered(MAX_CONCURRENT).collect().await
 }
 
-/// The messages of each key, and those of none, all in their order.
+/// The messages without a key, and those of each key, in their order.
 fn by_key(entries: Vec<Entry<'_>>) -> (Vec<Entry<'_>>, Vec<Vec<Entry<'_>>>) {
     let mut plain = Vec::new();
     let mut keyed: Vec<Vec<Entry<'_>>> = Vec::new();
@@ -118,15 +118,15 @@ impl PubSub for CloudPubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
         let now = self.state.clock.now();
         let entries: Vec<_> =
-            messages.iter().enumerate().map(|(place, raw)| Entry::new(place, wire::first(raw, now))).collect();
+            messages.iter().enumerate().map(|(index, raw)| Entry::new(index, wire::first(raw, now))).collect();
         let (plain, keyed) = by_key(entries);
         let plain = split(&plain).into_iter().map(|batch| Either::Left(self.send(batch)));
-        // A request has messages of one key only: so Pub/Sub wants it.
+        // Pub/Sub requires that all messages of a request have the same key.
         let keyed = keyed.into_iter().map(|entries| Either::Right(self.send_in_order(entries)));
-        let sent: Vec<Sent> = all_of(plain.chain(keyed).collect()).await;
+        let sent: Vec<Results> = all_of(plain.chain(keyed).collect()).await;
         let mut results: HashMap<usize, Result<MessageId>> = sent.into_iter().flatten().collect();
-        let left_out = || Err(Error::internal("a message was left out"));
-        (0..messages.len()).map(|place| results.remove(&place).unwrap_or_else(left_out)).collect()
+        let missing = || Err(Error::internal("bug in isobar: a message was not published; please report it"));
+        (0..messages.len()).map(|index| results.remove(&index).unwrap_or_else(missing)).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A service of Google Cloud: its address, what its calls show, and what its answers mean.
+//! Calls of Google Cloud's services: endpoint, authentication and service errors.
 
 pub(crate) mod service_error;
 
@@ -20,12 +20,12 @@ use crate::State;
 use crate::config::{Access, Endpoint};
 use crate::credentials::Token;
 
-/// A service as one resource needs it.
+/// A service, for calls for one resource.
 #[derive(Clone)]
 pub(crate) struct GoogleService {
     state: Arc<State>,
     endpoint: Endpoint,
-    /// What is called, as errors say it: "the collection `links` of Firestore".
+    /// The name of the resource in errors, such as "the collection `links` of Firestore".
     resource: String,
 }
 
@@ -52,7 +52,7 @@ impl GoogleService {
         format!("{}{path}", self.endpoint.url)
     }
 
-    /// Calls a method that takes JSON. `path` begins with a slash; what stands in it is encoded.
+    /// Calls a method with a JSON body. `path` begins with a slash and is encoded already.
     pub(crate) async fn json(
         &self,
         operation: &'static str,
@@ -66,52 +66,52 @@ impl GoogleService {
             .uri(self.url(path))
             .header(CONTENT_TYPE, "application/json")
             .body(PutPayload::from(body));
-        let answer = self.call(operation, safety, request.map_err(unmade)?).await?;
+        let answer = self.call(operation, safety, request.map_err(invalid_request)?).await?;
         Ok(answer.map(Response::into_body))
     }
 
-    /// Makes a call whose URI is absolute.
+    /// Sends a request with an absolute URI.
     pub(crate) async fn call(
         &self,
         operation: &'static str,
         safety: Safety,
         request: Request<PutPayload>,
     ) -> Result<ServiceResult<Response<Bytes>>> {
-        self.state.client.call(Call { operation, request, safety, service: &self.shown() }).await
+        self.state.client.call(Call { operation, request, safety, service: &self.authorized() }).await
     }
 
-    /// Makes a call that only reads, and hands out the body of its success as it comes.
+    /// Sends a request that only reads, and returns the body of a success as a stream.
     pub(crate) async fn open(
         &self,
         operation: &'static str,
         request: Request<PutPayload>,
     ) -> Result<ServiceResult<Response<StreamBody>>> {
-        self.state.client.open(Call { operation, request, safety: Safety::Read, service: &self.shown() }).await
+        self.state.client.open(Call { operation, request, safety: Safety::Read, service: &self.authorized() }).await
     }
 
-    /// What an answer refuses, or a part of one; `None` of a success.
+    /// The service error of a response, or of a part of one; `None` for a success.
     pub(crate) fn service_error(&self, answer: &Response<Bytes>) -> Option<ServiceError> {
         service_error::read(answer, &self.resource)
     }
 
-    fn shown(&self) -> Shown<'_> {
-        Shown { service: self, token: Mutex::default() }
+    fn authorized(&self) -> AuthorizedCall<'_> {
+        AuthorizedCall { service: self, token: Mutex::default() }
     }
 }
 
-fn unmade(error: http::Error) -> Error {
-    Error::internal("the request cannot be made").with_source(error)
+fn invalid_request(error: http::Error) -> Error {
+    Error::internal("bug in isobar: a request to Google Cloud is invalid; please report it").with_source(error)
 }
 
-/// One call: its attempts show a token, or nothing.
-struct Shown<'a> {
+/// One call, whose attempts carry a token unless the endpoint is anonymous.
+struct AuthorizedCall<'a> {
     service: &'a GoogleService,
-    /// The token that the last attempt showed.
+    /// The token of the last attempt.
     token: Mutex<Option<Arc<Token>>>,
 }
 
 #[async_trait]
-impl Service for Shown<'_> {
+impl Service for AuthorizedCall<'_> {
     async fn authorize(&self, request: &mut Parts, _body: &PutPayload) -> Result<()> {
         if self.service.endpoint.access == Access::Anonymous {
             return Ok(());
@@ -130,8 +130,8 @@ impl Service for Shown<'_> {
     }
 
     async fn renew(&self, service_error: &ServiceError) -> bool {
-        let shown = self.token.lock().clone();
-        match shown {
+        let last = self.token.lock().clone();
+        match last {
             Some(token) if service_error.status() == StatusCode::UNAUTHORIZED => {
                 self.service.state.credentials.renew(&token).await
             }

@@ -1,4 +1,4 @@
-//! What the services of one provider have in common: configuration, clock, client and credentials.
+//! The state that the services of one provider share.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use isobar_rest::Client;
 use crate::config::GcpConfig;
 use crate::credentials::Credentials;
 
-/// What all services of one provider share.
+/// The configuration, clock, client and credentials of one provider.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: GcpConfig,

@@ -1,4 +1,4 @@
-//! What is asked of Google's own servers: tokens and signatures.
+//! Requests to Google's token endpoints and IAM, for tokens and signatures.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,12 +16,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Origin, SCOPE, Token, in_seconds};
+use super::{SCOPE, Source, Token, in_seconds};
 use crate::config::is_near;
 
-/// Posts a form to a token endpoint. Errors: `Unauthenticated` where it refuses, with its code and nothing else.
-pub(super) async fn ask(
-    origin: &Origin,
+/// Posts a form to a token endpoint. Errors: `Unauthenticated` if it rejects the request, with its code only.
+pub(super) async fn request_token(
+    source: &Source,
     operation: &'static str,
     from: &str,
     url: &str,
@@ -31,25 +31,25 @@ pub(super) async fn ask(
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(PutPayload::from(encode_query(form)))
         .map_err(|_| Error::config(format!("the URL of {from} is malformed")))?;
-    let answer = origin.client.call_unsigned(operation, request, OAUTH).await?;
+    let answer = source.client.call_unsigned(operation, request, OAUTH).await?;
     read(from, answer.map_err(|service_error| service_error.credential_error(from))?.body())
 }
 
-/// `{"access_token", "expires_in"}`, of which nothing is shown.
+/// Reads `{"access_token", "expires_in"}`, which never reaches an error.
 pub(super) fn read(from: &str, body: &[u8]) -> Result<TemporaryCredential<Token>> {
     #[derive(Deserialize)]
     struct Answer {
         access_token: String,
         expires_in: u64,
     }
-    let wrong = |_| Error::internal(format!("{from} did not answer with the expected JSON"));
+    let wrong = |_| Error::internal(format!("{from} did not return the expected JSON"));
     let Answer { access_token, expires_in } = serde_json::from_slice(body).map_err(wrong)?;
-    Token::found(from, &access_token, in_seconds(expires_in))
+    Token::parse(from, &access_token, in_seconds(expires_in))
 }
 
-/// What `gcloud auth application-default login` leaves.
+/// The credentials that `gcloud auth application-default login` writes.
 #[derive(Deserialize)]
-pub(super) struct Person {
+pub(super) struct User {
     pub(super) client_id: String,
     pub(super) client_secret: String,
     pub(super) refresh_token: String,
@@ -63,15 +63,15 @@ fn token_uri() -> String {
     "https://oauth2.googleapis.com/token".to_owned()
 }
 
-/// A person's token. Source: RFC 6749, 6.
-pub(super) async fn refresh(origin: &Origin, person: &Person) -> Result<TemporaryCredential<Token>> {
+/// The token of a user. Source: RFC 6749, 6.
+pub(super) async fn refresh(source: &Source, user: &User) -> Result<TemporaryCredential<Token>> {
     let form = [
         ("grant_type", "refresh_token"),
-        ("client_id", person.client_id.as_str()),
-        ("client_secret", &person.client_secret),
-        ("refresh_token", &person.refresh_token),
+        ("client_id", user.client_id.as_str()),
+        ("client_secret", &user.client_secret),
+        ("refresh_token", &user.refresh_token),
     ];
-    let found = ask(origin, "RefreshToken", "Google's token endpoint", &person.token_uri, &form).await;
+    let found = request_token(source, "RefreshToken", "Google's token endpoint", &user.token_uri, &form).await;
     let found = found.map_err(|error| match error.kind() {
         ErrorKind::Unauthenticated => {
             let message = format!("{}: run `gcloud auth application-default login` again", error.message());
@@ -79,14 +79,14 @@ pub(super) async fn refresh(origin: &Origin, person: &Person) -> Result<Temporar
         }
         _ => error,
     })?;
-    let token = Token::of_project(&found.value, person.quota_project.as_deref())?;
+    let token = Token::of_project(&found.value, user.quota_project.as_deref())?;
     Ok(TemporaryCredential { value: Arc::new(token), expires: found.expires })
 }
 
-/// A service account's token, for that of somebody who may have it.
+/// The token of a service account, for the token of a caller that may impersonate it.
 ///
 /// Source: `projects.serviceAccounts.generateAccessToken` of IAM's Service Account Credentials API.
-pub(super) async fn impersonate(origin: &Origin, url: &str, caller: &Token) -> Result<TemporaryCredential<Token>> {
+pub(super) async fn impersonate(source: &Source, url: &str, caller: &Token) -> Result<TemporaryCredential<Token>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Answer {
@@ -94,35 +94,37 @@ pub(super) async fn impersonate(origin: &Origin, url: &str, caller: &Token) -> R
         expire_time: String,
     }
     let body = json!({"scope": [SCOPE], "lifetime": "3600s"});
-    let answer: Answer = iam(origin, "GenerateAccessToken", url, caller, &body).await?;
+    let answer: Answer = iam(source, "GenerateAccessToken", url, caller, &body).await?;
     let expires = chrono::DateTime::parse_from_rfc3339(&answer.expire_time);
-    let expires = expires.map_err(|_| Error::internal("IAM gave a malformed time of expiration"))?;
-    Token::found("IAM", &answer.access_token, SystemTime::from(expires))
+    let expires = expires.map_err(|_| Error::internal("IAM returned a malformed expiration time"))?;
+    Token::parse("IAM", &answer.access_token, SystemTime::from(expires))
 }
 
-/// The account in `…/serviceAccounts/EMAIL:generateAccessToken`.
+/// The account in the URL `…/serviceAccounts/EMAIL:generateAccessToken`.
 pub(super) fn impersonated(url: &str) -> Option<Arc<str>> {
     let (_, end) = url.rsplit_once("/serviceAccounts/")?;
     let email = end.strip_suffix(":generateAccessToken")?;
     email.contains('@').then(|| email.into())
 }
 
+/// Signs `text` through IAM.
+///
 /// Source: `projects.serviceAccounts.signBlob` of IAM's Service Account Credentials API.
-pub(super) async fn sign_blob(origin: &Origin, email: &str, caller: &Token, text: &[u8]) -> Result<Vec<u8>> {
+pub(super) async fn sign_blob(source: &Source, email: &str, caller: &Token, text: &[u8]) -> Result<Vec<u8>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Answer {
         signed_blob: String,
     }
     let email = encode(email);
-    let url = format!("{}/v1/projects/-/serviceAccounts/{email}:signBlob", origin.config.sources.iam);
+    let url = format!("{}/v1/projects/-/serviceAccounts/{email}:signBlob", source.config.sources.iam);
     let body = json!({"payload": BASE64_STANDARD.encode(text)});
-    let answer: Answer = iam(origin, "SignBlob", &url, caller, &body).await?;
-    BASE64_STANDARD.decode(answer.signed_blob).map_err(|_| Error::internal("IAM gave a malformed signature"))
+    let answer: Answer = iam(source, "SignBlob", &url, caller, &body).await?;
+    BASE64_STANDARD.decode(answer.signed_blob).map_err(|_| Error::internal("IAM returned a malformed signature"))
 }
 
 async fn iam<T: DeserializeOwned>(
-    origin: &Origin,
+    source: &Source,
     operation: &'static str,
     url: &str,
     caller: &Token,
@@ -133,21 +135,22 @@ async fn iam<T: DeserializeOwned>(
         .header(AUTHORIZATION, caller.authorization.clone())
         .body(PutPayload::from(body.to_string()))
         .map_err(|_| Error::config("the URL of IAM is malformed"))?;
-    match origin.client.call_unsigned(operation, request, OAUTH).await? {
-        Ok(answer) => serde_json::from_slice(answer.body())
-            .map_err(|_| Error::internal("IAM did not answer with the expected JSON")),
+    match source.client.call_unsigned(operation, request, OAUTH).await? {
+        Ok(answer) => {
+            serde_json::from_slice(answer.body()).map_err(|_| Error::internal("IAM did not return the expected JSON"))
+        }
         Err(service_error) if service_error.status() == StatusCode::FORBIDDEN => Err(Error::new(
             ErrorKind::PermissionDenied,
             format!(
-                "IAM refuses {operation}: grant roles/iam.serviceAccountTokenCreator on the service account to who \
-                 runs this, and see that the IAM Service Account Credentials API is enabled"
+                "IAM rejects {operation}: grant roles/iam.serviceAccountTokenCreator on the service account to the account \
+                that runs this app, and enable the IAM Service Account Credentials API"
             ),
         )),
         Err(service_error) => Err(service_error.credential_error("IAM")),
     }
 }
 
-/// Errors: `Config` for a URL to which a secret would go in clear text.
+/// Errors: `Config` for a URL to which secrets would be sent without encryption.
 pub(super) fn check_url(from: &str, url: &str) -> Result<()> {
     match is_near(url) {
         true => Ok(()),
@@ -155,11 +158,11 @@ pub(super) fn check_url(from: &str, url: &str) -> Result<()> {
     }
 }
 
-/// Servers that say of an error its `error`; the rest of what they say may quote what was sent.
+/// Servers whose error code is the field `error`. The rest of their responses may quote secrets of the request.
 pub(super) const OAUTH: Unsigned = Unsigned(|answer: &Response<Bytes>| {
     let service_error = ServiceError::from_status(answer)?;
-    let told: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let code = told["error"].as_str().unwrap_or_default().chars();
+    let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let code = body["error"].as_str().unwrap_or_default().chars();
     let code = code.take_while(|it| it.is_ascii_alphanumeric() || *it == '_').take(60).collect();
     Some(ServiceError { code, ..service_error })
 });

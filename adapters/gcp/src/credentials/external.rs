@@ -1,4 +1,4 @@
-//! Workload identity federation: a token of another provider for one of Google's.
+//! Workload identity federation: exchanges a token of another provider for one of Google's.
 //!
 //! Source: AIP-4117, and "Workload identity federation" in IAM's documentation.
 
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::exchange::{self, check_url};
-use super::{Origin, SCOPE, Token};
+use super::{SCOPE, Source, Token};
 
 #[derive(Deserialize)]
 pub(super) struct External {
@@ -23,12 +23,12 @@ pub(super) struct External {
     subject_token_type: String,
     token_url: String,
     service_account_impersonation_url: Option<String>,
-    credential_source: Subject,
+    credential_source: SubjectSource,
 }
 
-/// Where the other provider's token is.
+/// The source of the other provider's token.
 #[derive(Deserialize)]
-struct Subject {
+struct SubjectSource {
     file: Option<PathBuf>,
     url: Option<String>,
     #[serde(default)]
@@ -43,20 +43,20 @@ struct Format {
 }
 
 impl External {
-    /// Errors: `Config`, saying what kinds of sources are known.
+    /// Errors: `Config`, naming the supported kinds of sources.
     pub(super) fn parse(from: &str, text: &[u8]) -> Result<Self> {
         let lacks = |_| {
             Error::config(format!(
-                "{from} is of the type `external_account`, and lacks one of audience, subject_token_type, token_url \
+                "{from} is of the type `external_account`, but lacks one of audience, subject_token_type, token_url \
                  and credential_source"
             ))
         };
         let external: Self = serde_json::from_slice(text).map_err(lacks)?;
-        let Subject { file, url, .. } = &external.credential_source;
+        let SubjectSource { file, url, .. } = &external.credential_source;
         if file.is_none() && url.is_none() {
             return Err(Error::config(format!(
-                "{from}: credential_source must be a `file` or a `url`; programs, certificates and AWS's signatures \
-                 are not known"
+                "{from}: credential_source must be a `file` or a `url`; programs, certificates and signatures of AWS \
+                 are not supported"
             )));
         }
         let urls = [Some(&external.token_url), external.service_account_impersonation_url.as_ref()];
@@ -70,8 +70,8 @@ impl External {
     }
 }
 
-pub(super) async fn find(origin: &Origin, external: &External) -> Result<TemporaryCredential<Token>> {
-    let subject = subject(origin, &external.credential_source).await?;
+pub(super) async fn find(source: &Source, external: &External) -> Result<TemporaryCredential<Token>> {
+    let subject = subject(source, &external.credential_source).await?;
     let form = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
         ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
@@ -81,26 +81,26 @@ pub(super) async fn find(origin: &Origin, external: &External) -> Result<Tempora
         ("subject_token", &subject),
     ];
     let from = "the Security Token Service";
-    let federated = exchange::ask(origin, "ExchangeToken", from, &external.token_url, &form).await?;
+    let federated = exchange::request_token(source, "ExchangeToken", from, &external.token_url, &form).await?;
     match &external.service_account_impersonation_url {
         None => Ok(federated),
-        Some(url) => exchange::impersonate(origin, url, &federated.value).await,
+        Some(url) => exchange::impersonate(source, url, &federated.value).await,
     }
 }
 
-/// The other provider's token, which is read or asked for each time: it is short-lived.
-async fn subject(origin: &Origin, source: &Subject) -> Result<String> {
-    let text = match (&source.file, &source.url) {
+/// The other provider's token, read or requested each time, since it is short-lived.
+async fn subject(source: &Source, subject_source: &SubjectSource) -> Result<String> {
+    let text = match (&subject_source.file, &subject_source.url) {
         (Some(file), _) => {
             let unreadable = |error: std::io::Error| {
                 Error::config(format!("the token in {} cannot be read", file.display())).with_source(error)
             };
             std::fs::read_to_string(file).map_err(unreadable)?
         }
-        (None, url) => ask(origin, url.as_deref().unwrap_or_default(), source).await?,
+        (None, url) => request_subject(source, url.as_deref().unwrap_or_default(), subject_source).await?,
     };
-    let wrong = || Error::config("the token of credential_source has another form than its `format` says");
-    match &source.format {
+    let wrong = || Error::config("the token of credential_source does not have its `format`");
+    match &subject_source.format {
         Some(format) if format.r#type == "json" => {
             let name = format.subject_token_field_name.as_deref().ok_or_else(wrong)?;
             let value: Value = serde_json::from_str(&text).map_err(|_| wrong())?;
@@ -110,10 +110,10 @@ async fn subject(origin: &Origin, source: &Subject) -> Result<String> {
     }
 }
 
-async fn ask(origin: &Origin, url: &str, source: &Subject) -> Result<String> {
+async fn request_subject(source: &Source, url: &str, subject_source: &SubjectSource) -> Result<String> {
     let wrong = |_| Error::config("the `url` of credential_source is malformed");
     let mut request = Request::get(url).body(PutPayload::new()).map_err(wrong)?;
-    for (name, value) in &source.headers {
+    for (name, value) in &subject_source.headers {
         let pair = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
         let (Ok(name), Ok(mut value)) = pair else {
             let name = name.escape_debug();
@@ -122,8 +122,8 @@ async fn ask(origin: &Origin, url: &str, source: &Subject) -> Result<String> {
         value.set_sensitive(true);
         request.headers_mut().insert(name, value);
     }
-    let answer = origin.client.call_unsigned("GetSubjectToken", request, Unsigned::default()).await?;
+    let answer = source.client.call_unsigned("GetSubjectToken", request, Unsigned::default()).await?;
     let answer = answer.map_err(|service_error| service_error.credential_error("the `url` of credential_source"))?;
     String::from_utf8(answer.into_body().into())
-        .map_err(|_| Error::internal("the `url` of credential_source did not answer with text"))
+        .map_err(|_| Error::internal("the `url` of credential_source did not return text"))
 }

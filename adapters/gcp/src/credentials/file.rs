@@ -9,26 +9,26 @@ use std::sync::Arc;
 use isobar_abstraction::{Error, Result};
 use serde::Deserialize;
 
-use super::exchange::{Person, check_url, impersonated};
+use super::exchange::{User, check_url, impersonated};
 use super::external::External;
 use super::key::ServiceAccount;
 use crate::config::Sources;
 
-/// Whose credentials they are.
+/// The kinds of credentials.
 pub(super) enum Kind {
     ServiceAccount(Box<ServiceAccount>),
-    Person(Person),
-    /// Of another provider: workload identity federation.
+    User(User),
+    /// Credentials of another provider: workload identity federation.
     External(Box<External>),
-    /// A service account, through a person.
+    /// A service account that a user impersonates.
     Impersonated(Box<Impersonated>),
-    /// The machine's own.
-    Machine,
+    /// The metadata server of the machine.
+    Metadata,
 }
 
 pub(super) struct Impersonated {
-    pub(super) source: Person,
-    /// Of IAM's method `generateAccessToken`.
+    pub(super) user: User,
+    /// The URL of IAM's method `generateAccessToken`.
     pub(super) url: String,
     pub(super) email: Arc<str>,
 }
@@ -36,16 +36,16 @@ pub(super) struct Impersonated {
 #[derive(Deserialize)]
 struct ImpersonatedFile {
     service_account_impersonation_url: String,
-    source_credentials: Person,
+    source_credentials: User,
 }
 
 #[derive(Deserialize)]
-struct Typed {
+struct FileType {
     r#type: String,
     universe_domain: Option<String>,
 }
 
-/// The first source that is there. Errors: `Config`, naming the file and never showing what is in it.
+/// The first source that exists. Errors: `Config`, naming the file, without its content.
 pub(super) fn find(sources: &Sources) -> Result<Kind> {
     if let Some(path) = &sources.file {
         return match std::fs::read(path) {
@@ -53,10 +53,10 @@ pub(super) fn find(sources: &Sources) -> Result<Kind> {
             Err(error) => Err(unreadable(path, error)),
         };
     }
-    let Some(path) = &sources.user else { return Ok(Kind::Machine) };
+    let Some(path) = &sources.user else { return Ok(Kind::Metadata) };
     match std::fs::read(path) {
         Ok(text) => parse(&path.display().to_string(), &text),
-        Err(error) if [IoErrorKind::NotFound, IoErrorKind::NotADirectory].contains(&error.kind()) => Ok(Kind::Machine),
+        Err(error) if [IoErrorKind::NotFound, IoErrorKind::NotADirectory].contains(&error.kind()) => Ok(Kind::Metadata),
         Err(error) => Err(unreadable(path, error)),
     }
 }
@@ -66,30 +66,28 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
 }
 
 fn parse(from: &str, text: &[u8]) -> Result<Kind> {
-    // What serde says of a file may quote it.
-    let wrong = || Error::config(format!("{from} does not hold credentials of Google Cloud"));
-    let Typed { r#type: kind, universe_domain } = serde_json::from_slice(text).map_err(|_| wrong())?;
+    // Messages of serde may quote the file.
+    let wrong = || Error::config(format!("{from} does not contain credentials of Google Cloud"));
+    let FileType { r#type: kind, universe_domain } = serde_json::from_slice(text).map_err(|_| wrong())?;
     if let Some(universe) = universe_domain.filter(|universe| universe != "googleapis.com") {
         let universe = universe.escape_debug();
-        return Err(Error::config(format!("{from} is for the universe `{universe}`; only googleapis.com is known")));
+        return Err(Error::config(format!(
+            "{from} is for the universe `{universe}`; only googleapis.com is supported"
+        )));
     }
     match kind.as_str() {
         "service_account" => Ok(Kind::ServiceAccount(Box::new(ServiceAccount::parse(from, text)?))),
-        "authorized_user" => Ok(Kind::Person(person(from, serde_json::from_slice(text).map_err(|_| lacks(from))?)?)),
+        "authorized_user" => Ok(Kind::User(user(from, serde_json::from_slice(text).map_err(|_| lacks(from))?)?)),
         "external_account" => Ok(Kind::External(Box::new(External::parse(from, text)?))),
         "impersonated_service_account" => {
             let file: ImpersonatedFile = serde_json::from_slice(text).map_err(|_| lacks(from))?;
             let url = file.service_account_impersonation_url;
             check_url(from, &url)?;
             let email = impersonated(&url).ok_or_else(|| lacks(from))?;
-            Ok(Kind::Impersonated(Box::new(Impersonated {
-                source: person(from, file.source_credentials)?,
-                url,
-                email,
-            })))
+            Ok(Kind::Impersonated(Box::new(Impersonated { user: user(from, file.source_credentials)?, url, email })))
         }
         other => Err(Error::config(format!(
-            "{from} is of the type `{}`; known are service_account, authorized_user, external_account and \
+            "{from} is of the type `{}`; supported types are service_account, authorized_user, external_account and \
              impersonated_service_account",
             other.escape_debug()
         ))),
@@ -97,10 +95,10 @@ fn parse(from: &str, text: &[u8]) -> Result<Kind> {
 }
 
 fn lacks(from: &str) -> Error {
-    Error::config(format!("{from} lacks what belongs to its type: run `gcloud auth application-default login` again"))
+    Error::config(format!("{from} lacks a field of its type: run `gcloud auth application-default login` again"))
 }
 
-fn person(from: &str, person: Person) -> Result<Person> {
-    check_url(from, &person.token_uri)?;
-    Ok(person)
+fn user(from: &str, user: User) -> Result<User> {
+    check_url(from, &user.token_uri)?;
+    Ok(user)
 }

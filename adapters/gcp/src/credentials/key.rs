@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{SCOPE, Token};
 
-/// How long a token is good, which is the most that Google takes.
+/// The lifetime of a token, the maximum that Google accepts.
 const LIFETIME: Duration = Duration::from_secs(3_600);
 
 pub(super) struct ServiceAccount {
@@ -35,13 +35,14 @@ struct File {
 }
 
 impl ServiceAccount {
-    /// Errors: `Config`, showing nothing of the key.
+    /// Errors: `Config`, without the key.
     pub(super) fn parse(from: &str, text: &[u8]) -> Result<Self> {
-        let wrong = |what: &str| Error::config(format!("{from} is that of a service account, and {what}"));
-        let lacks = |_| wrong("lacks one of client_email and private_key: download the key anew");
+        let wrong = |what: &str| Error::config(format!("{from} is of a service account, but {what}"));
+        let lacks = |_| wrong("lacks one of client_email and private_key: download the key again");
         let file: File = serde_json::from_slice(text).map_err(lacks)?;
-        let der = pkcs8(&file.private_key).ok_or_else(|| wrong("its private_key is no PEM of PKCS #8"))?;
-        let weak = |_| wrong("its private_key is no RSA key of 2,048 bits or more");
+        let der = pkcs8(&file.private_key)
+            .ok_or_else(|| wrong("its private_key is not PEM of PKCS #8: download the key again"))?;
+        let weak = |_| wrong("its private_key is not an RSA key of 2,048 bits or more");
         Ok(Self {
             key: RsaKeyPair::from_pkcs8(&der).map_err(weak)?,
             email: file.client_email.into(),
@@ -50,7 +51,7 @@ impl ServiceAccount {
         })
     }
 
-    /// A token that the account signs itself, which asks nobody.
+    /// A token signed with the account's own key, without a request.
     ///
     /// Source: "Self-signed JWTs", AIP-4111.
     pub(super) fn token(&self, now: SystemTime) -> Result<TemporaryCredential<Token>> {
@@ -62,18 +63,18 @@ impl ServiceAccount {
         let encoded = |part: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
         let unsigned = format!("{}.{}", encoded(&header), encoded(&claims));
         let signature = BASE64_URL_SAFE_NO_PAD.encode(self.sign(unsigned.as_bytes())?);
-        Token::found("the service account", &format!("{unsigned}.{signature}"), later(now, LIFETIME))
+        Token::parse("the service account", &format!("{unsigned}.{signature}"), later(now, LIFETIME))
     }
 
     pub(super) fn sign(&self, text: &[u8]) -> Result<Vec<u8>> {
         let mut signature = vec![0; self.key.public().modulus_len()];
         let signed = self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text, &mut signature);
-        signed.map_err(|_| Error::internal("the key of the service account does not sign"))?;
+        signed.map_err(|_| Error::internal("the key of the service account cannot sign"))?;
         Ok(signature)
     }
 }
 
-/// What lies between the lines of a PEM.
+/// The decoded body of a PEM.
 fn pkcs8(pem: &str) -> Option<Vec<u8>> {
     let (_, rest) = pem.split_once("-----BEGIN PRIVATE KEY-----")?;
     let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;

@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use super::*;
 use isobar_testkit::Double;
 
-/// A key that was made for these tests and opens nothing.
+/// A key for these tests only.
 const KEY: &str = include_str!("tests/key.pem");
 
 impl Credentials {
-    /// As if the token had come a while ago, so that it can be refused.
+    /// Ages the cached token, so that it can be rejected and renewed.
     pub(crate) fn age(&self) {
         self.tokens.age();
     }
 }
 
-/// A folder for one test, removed with this value.
+/// A temporary folder, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -46,7 +46,7 @@ impl Drop for Folder {
     }
 }
 
-/// Nothing is asked but what `vars` name.
+/// Credentials with only the sources that `vars` name.
 fn credentials(vars: &[(&str, &str)]) -> Credentials {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let environment = Environment::default().with_var("GCE_METADATA_HOST", free.to_string());
@@ -54,7 +54,7 @@ fn credentials(vars: &[(&str, &str)]) -> Credentials {
     Credentials::new(&GcpConfig::from_environment(&environment).unwrap())
 }
 
-/// Those of a file.
+/// Credentials from a file.
 fn of_file(folder: &Folder, file: &Value) -> Credentials {
     credentials(&[("GOOGLE_APPLICATION_CREDENTIALS", &folder.write("credentials.json", &file.to_string()))])
 }
@@ -64,7 +64,7 @@ fn answer(status: u16, body: impl ToString) -> Response<String> {
     Response::builder().status(status).header("metadata-flavor", "Google").body(body.to_string()).unwrap()
 }
 
-async fn shown(credentials: &Credentials) -> Result<String> {
+async fn authorization(credentials: &Credentials) -> Result<String> {
     credentials.token().await.map(|token| token.authorization.to_str().unwrap().to_owned())
 }
 
@@ -75,14 +75,14 @@ fn account() -> Value {
     })
 }
 
-fn person(token_uri: &str) -> Value {
+fn user(token_uri: &str) -> Value {
     json!({
         "type": "authorized_user", "client_id": "c", "client_secret": "hush", "refresh_token": "1//hush",
         "token_uri": token_uri, "quota_project_id": "p-2",
     })
 }
 
-/// The public half of the key, as the tests verify with it.
+/// The public part of the key.
 fn public() -> Vec<u8> {
     use ring::signature::{KeyPair, RsaKeyPair};
     let body: String = KEY.lines().filter(|line| !line.starts_with("-----")).collect();
@@ -97,8 +97,8 @@ fn verify(text: &[u8], signature: &[u8]) {
 async fn a_service_account_signs_its_token_itself() {
     let folder = Folder::new();
     let credentials = of_file(&folder, &account());
-    let shown = shown(&credentials).await.unwrap();
-    let token = shown.strip_prefix("Bearer ").unwrap();
+    let authorization = authorization(&credentials).await.unwrap();
+    let token = authorization.strip_prefix("Bearer ").unwrap();
     let (unsigned, signature) = token.rsplit_once('.').unwrap();
     verify(unsigned.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap());
     let parts: Vec<Value> = unsigned
@@ -115,11 +115,11 @@ async fn a_service_account_signs_its_token_itself() {
 }
 
 #[tokio::test]
-async fn a_person_is_refreshed_and_cannot_sign() {
+async fn a_users_token_is_refreshed_and_cannot_sign() {
     let double = Double::new(|_| answer(200, json!({"access_token": "ya29.a-b_c", "expires_in": 3599}))).await;
     let folder = Folder::new();
-    let credentials = of_file(&folder, &person(&double.url));
-    assert_eq!(shown(&credentials).await.unwrap(), "Bearer ya29.a-b_c");
+    let credentials = of_file(&folder, &user(&double.url));
+    assert_eq!(authorization(&credentials).await.unwrap(), "Bearer ya29.a-b_c");
     assert_eq!(credentials.token().await.unwrap().quota_project.as_ref().unwrap(), "p-2");
     let form = double.request(0, |request| String::from_utf8(request.body().to_vec()).unwrap());
     assert_eq!(form, "grant_type=refresh_token&client_id=c&client_secret=hush&refresh_token=1%2F%2Fhush");
@@ -130,18 +130,18 @@ async fn a_person_is_refreshed_and_cannot_sign() {
 }
 
 #[tokio::test]
-async fn a_person_whose_login_has_ended_is_told_to_log_in() {
-    let told = json!({"error": "invalid_grant", "error_description": "Token 1//hush has been revoked"});
-    let double = Double::new(move |_| answer(400, &told)).await;
+async fn the_error_of_an_expired_login_says_to_log_in() {
+    let body = json!({"error": "invalid_grant", "error_description": "Token 1//hush has been revoked"});
+    let double = Double::new(move |_| answer(400, &body)).await;
     let folder = Folder::new();
-    let error = shown(&of_file(&folder, &person(&double.url))).await.unwrap_err();
+    let error = authorization(&of_file(&folder, &user(&double.url))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.message().contains("invalid_grant") && error.message().contains("login"), "{error}");
     assert!(!error.message().contains("hush"));
 }
 
 #[tokio::test]
-async fn the_metadata_server_tells_token_project_and_account_and_iam_signs() {
+async fn the_metadata_server_returns_token_project_and_account_and_iam_signs() {
     let signature = BASE64_STANDARD.encode("signed");
     let double = Double::new(move |request| match request.uri().path() {
         "/computeMetadata/v1/instance/service-accounts/default/token"
@@ -166,34 +166,35 @@ async fn the_metadata_server_tells_token_project_and_account_and_iam_signs() {
     .unwrap();
     config.sources.iam.clone_from(&double.url);
     let credentials = Credentials::new(&config);
-    assert_eq!(shown(&credentials).await.unwrap(), "Bearer ya29.m");
+    assert_eq!(authorization(&credentials).await.unwrap(), "Bearer ya29.m");
     for _ in 0..2 {
         assert_eq!(&*credentials.project().await.unwrap(), "p-3");
         assert_eq!(&*credentials.email().await.unwrap(), "run@p-3.example");
     }
     assert_eq!(credentials.sign(b"text").await.unwrap(), b"signed");
-    assert_eq!(double.requests().len(), 4, "each is asked once: {:?}", double.requests());
+    assert_eq!(double.requests().len(), 4, "each is requested once: {:?}", double.requests());
 }
 
 #[tokio::test]
-async fn who_is_not_google_gives_no_token() {
+async fn a_server_without_googles_header_is_not_trusted() {
     let double = Double::new(|_| Response::new(json!({"access_token": "evil", "expires_in": 1}).to_string())).await;
-    let error = shown(&credentials(&[("GCE_METADATA_HOST", &double.url["http://".len()..])])).await.unwrap_err();
+    let error =
+        authorization(&credentials(&[("GCE_METADATA_HOST", &double.url["http://".len()..])])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.message().contains("is not Google's") && error.message().contains("gcloud auth"), "{error}");
 }
 
 #[tokio::test]
-async fn another_providers_token_becomes_that_of_a_service_account() {
+async fn another_providers_token_is_exchanged_for_that_of_a_service_account() {
     let double = Double::new(|request| match request.uri().path() {
         "/subject" => {
-            assert_eq!(request.headers()["x-shown"], "shown");
-            answer(200, json!({"id_token": "theirs"}))
+            assert_eq!(request.headers()["x-key"], "value");
+            answer(200, json!({"id_token": "foreign"}))
         }
         "/sts" => answer(200, json!({"access_token": "federated", "expires_in": 3600})),
         "/v1/projects/-/serviceAccounts/a@b.example:generateAccessToken" => {
             assert_eq!(request.headers()["authorization"], "Bearer federated");
-            answer(200, json!({"accessToken": "ours", "expireTime": "2100-01-01T00:00:00Z"}))
+            answer(200, json!({"accessToken": "impersonated", "expireTime": "2100-01-01T00:00:00Z"}))
         }
         other => answer(404, other),
     })
@@ -204,27 +205,27 @@ async fn another_providers_token_becomes_that_of_a_service_account() {
         "service_account_impersonation_url":
             format!("{}/v1/projects/-/serviceAccounts/a@b.example:generateAccessToken", double.url),
         "credential_source": {
-            "url": format!("{}/subject", double.url), "headers": {"x-shown": "shown"},
+            "url": format!("{}/subject", double.url), "headers": {"x-key": "value"},
             "format": {"type": "json", "subject_token_field_name": "id_token"},
         },
     });
     let folder = Folder::new();
     let credentials = of_file(&folder, &file);
-    assert_eq!(shown(&credentials).await.unwrap(), "Bearer ours");
+    assert_eq!(authorization(&credentials).await.unwrap(), "Bearer impersonated");
     assert_eq!(&*credentials.email().await.unwrap(), "a@b.example");
     let form = double.request(1, |request| String::from_utf8(request.body().to_vec()).unwrap());
-    assert!(form.ends_with("&subject_token=theirs") && form.contains("token-exchange"), "{form}");
+    assert!(form.ends_with("&subject_token=foreign") && form.contains("token-exchange"), "{form}");
 }
 
 #[tokio::test]
-async fn a_file_that_is_wrong_is_an_error_that_shows_nothing_of_it() {
+async fn the_error_of_a_wrong_file_does_not_quote_it() {
     let folder = Folder::new();
     let mut broken = account();
     broken["private_key"] = "-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----".into();
-    let mut afar = person("http://evil.example/token");
+    let mut afar = user("http://evil.example/token");
     afar["refresh_token"] = "hush".into();
     for (file, named) in [
-        (json!("hush"), "does not hold credentials"),
+        (json!("hush"), "does not contain credentials"),
         (json!({"type": "hush_account"}), "hush_account"),
         (json!({"type": "service_account", "private_key": "hush"}), "lacks one of client_email"),
         (broken, "private_key"),
@@ -233,21 +234,22 @@ async fn a_file_that_is_wrong_is_an_error_that_shows_nothing_of_it() {
         (json!({"type": "external_account", "audience": "hush"}), "credential_source"),
         (json!({"type": "service_account", "universe_domain": "other.example"}), "other.example"),
     ] {
-        let error = shown(&of_file(&folder, &file)).await.unwrap_err();
+        let error = authorization(&of_file(&folder, &file)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-        let shown = format!("{error} {error:?}").replace("hush_account", "");
-        assert!(error.message().contains(named) && !shown.contains("hush"), "{error:?}");
+        let text = format!("{error} {error:?}").replace("hush_account", "");
+        assert!(error.message().contains(named) && !text.contains("hush"), "{error:?}");
     }
     let missing = credentials(&[("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/at/all")]);
-    assert!(shown(&missing).await.unwrap_err().message().contains("/nowhere/at/all"));
+    assert!(authorization(&missing).await.unwrap_err().message().contains("/nowhere/at/all"));
 }
 
 #[tokio::test]
-async fn without_any_the_error_lists_what_was_tried() {
+async fn without_credentials_the_error_lists_the_sources() {
     let credentials = credentials(&[("HOME", "/nowhere/at/all")]);
-    let error = shown(&credentials).await.unwrap_err();
+    let error = authorization(&credentials).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-    for part in ["GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/at/all/.config/gcloud", "metadata server: does not answer"]
+    for part in
+        ["GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/at/all/.config/gcloud", "metadata server: does not respond"]
     {
         assert!(error.message().contains(part), "{error}");
     }
@@ -255,9 +257,9 @@ async fn without_any_the_error_lists_what_was_tried() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_stand_in_a_header_is_refused() {
+async fn a_token_that_is_no_header_value_is_rejected() {
     let double = Double::new(|_| answer(200, json!({"access_token": "hush\r\nx: y", "expires_in": 1}))).await;
     let folder = Folder::new();
-    let error = shown(&of_file(&folder, &person(&double.url))).await.unwrap_err();
+    let error = authorization(&of_file(&folder, &user(&double.url))).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Internal && !format!("{error:?}").contains("hush"), "{error:?}");
 }

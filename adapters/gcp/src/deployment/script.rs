@@ -1,18 +1,19 @@
-//! Requests as a script for a shell.
+//! The deployment as a shell script.
 
 use std::fmt::Write;
 
 use super::ApiRequest;
 
-/// The token is asked for once, and told to curl on its standard input: the arguments of a process are for all to see.
-const BEGINNING: &str = r#"#!/bin/sh
+/// The start of the script. `curl` reads the token from its standard input, since all users can list the arguments of
+/// a process.
+const HEADER: &str = r#"#!/bin/sh
 set -eu
 
 token=$(gcloud auth print-access-token)
 answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 
-# METHOD URL [BODY]: sets status, and leaves the answer in the file.
+# METHOD URL [BODY]: sets status, and writes the response to the file.
 call() {
     method=$1 url=$2
     shift 2
@@ -21,12 +22,12 @@ call() {
         --output "$answer" --write-out '%{http_code}' --url "$url")
 }
 
-# METHOD URL BODY: 409 is that it is there already.
-make() {
+# METHOD URL BODY: 409 means that it exists.
+create() {
     call "$@"
     case $status in
-    2??) echo "made: $1 $2" ;;
-    409) echo "there already: $1 $2" ;;
+    2??) echo "created: $1 $2" ;;
+    409) echo "exists already: $1 $2" ;;
     *)
         echo "status $status: $1 $2" >&2
         cat "$answer" >&2
@@ -35,21 +36,21 @@ make() {
     esac
 }
 
-# URL TOPIC BODY: a notification that is made once more would tell everything twice.
+# URL TOPIC BODY: a second notification would send each event twice.
 notify() {
     call GET "$1"
     if [ "$status" = 200 ] && grep -qF "\"$2\"" "$answer"; then
-        echo "there already: POST $1"
+        echo "exists already: POST $1"
     else
-        make POST "$1" "$3"
+        create POST "$1" "$3"
     fi
 }
 "#;
 
-/// The requests as a script for `sh`, which ends at the first that fails, and may be run again: what is there already
-/// is left as it is. It needs `curl` and a `gcloud` that is logged in.
+/// The requests as a script for `sh`. It stops at the first failure, and may be run again: existing resources are not
+/// changed. It needs `curl` and a `gcloud` that is logged in.
 pub fn deployment_script(requests: &[ApiRequest]) -> String {
-    let mut script = String::from(BEGINNING);
+    let mut script = String::from(HEADER);
     for request in requests {
         let _ = write!(script, "\n{}\n", command(request));
     }
@@ -62,11 +63,11 @@ fn command(request: &ApiRequest) -> String {
         Some(topic) if request.url.ends_with("/notificationConfigs") => {
             format!("notify {url} \\\n    {} \\\n    {body}", quoted(topic))
         }
-        _ => format!("make {} {url} \\\n    {body}", request.method),
+        _ => format!("create {} {url} \\\n    {body}", request.method),
     }
 }
 
-/// One word of a shell, whatever stands in it.
+/// Quotes any text as one word of a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -87,15 +88,15 @@ mod tests {
         {"kind": "message", "topic": "clicks", "subscription": "default",
             "retry": {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}}]}"#;
 
-    /// What stands in quotes, as the shell itself reads it.
+    /// The text of a quoted word as the shell reads it.
     fn read_by_shell(word: &str) -> String {
-        let told = Command::new("sh").arg("-c").arg(format!("printf %s {word}")).output().unwrap();
-        assert!(told.status.success());
-        String::from_utf8(told.stdout).unwrap()
+        let output = Command::new("sh").arg("-c").arg(format!("printf %s {word}")).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
     }
 
     #[test]
-    fn words_are_read_as_they_were_written() {
+    fn a_shell_reads_quoted_words_unchanged() {
         for text in [
             "",
             "plain",
@@ -122,15 +123,15 @@ mod tests {
         }
     }
 
-    /// Requests that nobody could make by the names that are allowed, but quoting does not rely on those.
-    fn odd(manifest: &str) -> Vec<ApiRequest> {
+    /// Requests with special characters, which validated names never contain: quoting must not rely on that.
+    fn special_requests(manifest: &str) -> Vec<ApiRequest> {
         let manifest: Manifest = serde_json::from_str(manifest).unwrap();
         let environment = Environment::default().with_var("GOOGLE_CLOUD_PROJECT", "p-1");
         let config = GcpConfig::from_environment(&environment).unwrap();
         deployment(&manifest, &config, "https://x.example/a'b$(id)", "it's@\"me\"", "eu'west").unwrap()
     }
 
-    /// Runs the script with a `curl` and a `gcloud` of the test's own, which write down what they are called with.
+    /// Runs the script with fakes of `curl` and `gcloud`, which record their arguments.
     fn run(script: &str, status: &str, answer: &str) -> (bool, String, Vec<Vec<String>>) {
         let name = format!("isobar-gcp-script-{}-{:?}", std::process::id(), std::thread::current().id());
         let folder = std::env::temp_dir().join(name.replace(['(', ')'], ""));
@@ -148,9 +149,10 @@ mod tests {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("PATH='{}':$PATH\n{script}", folder.display())).stdin(Stdio::null());
         let done = shell.output().unwrap();
-        let told = std::fs::read_to_string(&calls).unwrap_or_default();
+        let recorded = std::fs::read_to_string(&calls).unwrap_or_default();
         std::fs::remove_dir_all(&folder).unwrap();
-        let calls = told.split_terminator("\0\0").map(|call| call.split('\0').map(str::to_owned).collect()).collect();
+        let calls =
+            recorded.split_terminator("\0\0").map(|call| call.split('\0').map(str::to_owned).collect()).collect();
         (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned(), calls)
     }
 
@@ -159,43 +161,45 @@ mod tests {
     }
 
     #[test]
-    fn the_script_makes_each_request_as_it_is() {
-        let requests = odd(MANIFEST);
-        let (done, told, calls) = run(&deployment_script(&requests), "200", "{}");
-        assert!(done, "{told}");
+    fn the_script_sends_each_request_unchanged() {
+        let requests = special_requests(MANIFEST);
+        let (done, output, calls) = run(&deployment_script(&requests), "200", "{}");
+        assert!(done, "{output}");
         assert_eq!(calls.len(), requests.len());
         for (request, call) in requests.iter().zip(&calls) {
             assert_eq!((after(call, "--request"), after(call, "--url")), (request.method, &*request.url));
             assert_eq!(serde_json::from_str::<Value>(after(call, "--data-raw")).unwrap(), request.body);
             let (input, words) = call.split_last().unwrap();
             assert_eq!(input, "header = \"Authorization: Bearer ya29.token\"\n");
-            assert!(words.iter().all(|word| !word.contains("ya29")), "the token is no argument");
+            assert!(words.iter().all(|word| !word.contains("ya29")), "the token is not an argument");
         }
     }
 
     #[test]
-    fn what_is_there_is_well_and_what_fails_ends_it() {
-        let requests = odd(MANIFEST);
-        let (done, told, calls) = run(&deployment_script(&requests), "409", "{}");
-        assert!(done && calls.len() == requests.len(), "{told}");
-        let (done, told, calls) = run(&deployment_script(&requests), "403", "no permission");
-        assert!(!done && calls.len() == 1, "{told}");
-        assert!(told.contains("status 403") && told.contains("no permission"), "{told}");
+    fn the_script_accepts_existing_resources_and_stops_at_a_failure() {
+        let requests = special_requests(MANIFEST);
+        let (done, output, calls) = run(&deployment_script(&requests), "409", "{}");
+        assert!(done && calls.len() == requests.len(), "{output}");
+        let (done, output, calls) = run(&deployment_script(&requests), "403", "no permission");
+        assert!(!done && calls.len() == 1, "{output}");
+        assert!(output.contains("status 403") && output.contains("no permission"), "{output}");
     }
 
     #[test]
-    fn a_notification_is_made_once() {
+    fn a_notification_is_created_once() {
         let manifest = MANIFEST.replace(
             r#"{"kind": "http"},"#,
             r#"{"kind": "object", "bucket": "pages", "retry":
             {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}},"#,
         );
-        let notification: Vec<_> =
-            odd(&manifest).into_iter().filter(|request| request.url.ends_with("/notificationConfigs")).collect();
+        let notification: Vec<_> = special_requests(&manifest)
+            .into_iter()
+            .filter(|request| request.url.ends_with("/notificationConfigs"))
+            .collect();
         assert_eq!(notification.len(), 1);
         let methods = |answer: &str| {
-            let (done, told, calls) = run(&deployment_script(&notification), "200", answer);
-            assert!(done, "{told}");
+            let (done, output, calls) = run(&deployment_script(&notification), "200", answer);
+            assert!(done, "{output}");
             calls.iter().map(|call| after(call, "--request").to_owned()).collect::<Vec<_>>()
         };
         let other = json!({"items": [{"topic": "//pubsub.googleapis.com/projects/p-1/topics/pages--events-2"}]});

@@ -5,7 +5,7 @@ use crate::host::tests::{EMAIL, Host, config};
 
 const URL: &str = "https://shop-abc.a.run.app";
 
-async fn made(vars: &[(&str, &str)]) -> Vec<ApiRequest> {
+async fn requests_of(vars: &[(&str, &str)]) -> Vec<ApiRequest> {
     let host = Host::new().await;
     let vars = [&[("PUBSUB_EMULATOR_HOST", "")], vars].concat();
     deployment(host.manifest(), &config("http://127.0.0.1:1", &vars), &format!("{URL}/"), EMAIL, "europe-west1")
@@ -18,35 +18,35 @@ fn find<'a>(requests: &'a [ApiRequest], end: &str) -> &'a ApiRequest {
 }
 
 #[tokio::test]
-async fn a_topic_has_a_subscription_that_pushes_and_a_place_for_its_dead() {
-    let requests = made(&[]).await;
+async fn a_topic_has_a_push_subscription_and_a_dead_letter_topic() {
+    let requests = requests_of(&[]).await;
     let push = find(&requests, "/subscriptions/clicks");
     assert_eq!(
         (push.method, &*push.url),
         ("PUT", "https://pubsub.googleapis.com/v1/projects/p-1/subscriptions/clicks")
     );
     let config = &push.body["pushConfig"];
-    assert_eq!(config["pushEndpoint"], format!("{URL}/.isobar/topics/clicks"), "no slash twice");
+    assert_eq!(config["pushEndpoint"], format!("{URL}/.isobar/topics/clicks"), "without a double slash");
     assert_eq!(config["oidcToken"], json!({"serviceAccountEmail": EMAIL, "audience": URL}));
     assert_eq!(push.body["topic"], "projects/p-1/topics/clicks");
     assert_eq!((&push.body["enableMessageOrdering"], &push.body["ackDeadlineSeconds"]), (&json!(true), &json!(600)));
     let dead = json!({"deadLetterTopic": "projects/p-1/topics/clicks--dead", "maxDeliveryAttempts": 100});
     assert_eq!(push.body["deadLetterPolicy"], dead);
-    assert_eq!(push.body["expirationPolicy"], json!({}), "it never ends");
+    assert_eq!(push.body["expirationPolicy"], json!({}), "it never expires");
     assert_eq!(find(&requests, "/subscriptions/clicks--dead").body["topic"], "projects/p-1/topics/clicks--dead");
     assert_eq!(find(&requests, "/subscriptions/clicks--dead").body.get("pushConfig"), None);
-    let place = |end: &str| requests.iter().position(|request| request.url.ends_with(end)).unwrap();
-    assert!(place("/topics/clicks") < place("/subscriptions/clicks"), "what is named is there before");
-    assert!(place("/topics/clicks--dead") < place("/subscriptions/clicks"));
+    let index = |end: &str| requests.iter().position(|request| request.url.ends_with(end)).unwrap();
+    assert!(index("/topics/clicks") < index("/subscriptions/clicks"), "a topic is created before its subscription");
+    assert!(index("/topics/clicks--dead") < index("/subscriptions/clicks"));
 }
 
 #[tokio::test]
 async fn a_bucket_has_a_notification() {
-    let requests = made(&[("ISOBAR_BUCKET_PAGES", "gs://web-prod")]).await;
-    let told = find(&requests, "/b/web-prod/notificationConfigs");
-    assert_eq!((told.method, &told.body["payload_format"]), ("POST", &json!("JSON_API_V1")));
-    assert_eq!(told.body["topic"], "//pubsub.googleapis.com/projects/p-1/topics/web-prod--events");
-    assert_eq!(told.body["event_types"], json!(["OBJECT_FINALIZE", "OBJECT_DELETE"]));
+    let requests = requests_of(&[("ISOBAR_BUCKET_PAGES", "gs://web-prod")]).await;
+    let notification = find(&requests, "/b/web-prod/notificationConfigs");
+    assert_eq!((notification.method, &notification.body["payload_format"]), ("POST", &json!("JSON_API_V1")));
+    assert_eq!(notification.body["topic"], "//pubsub.googleapis.com/projects/p-1/topics/web-prod--events");
+    assert_eq!(notification.body["event_types"], json!(["OBJECT_FINALIZE", "OBJECT_DELETE"]));
     let push = find(&requests, "/subscriptions/web-prod--events");
     assert_eq!(push.body["pushConfig"]["pushEndpoint"], format!("{URL}/.isobar/buckets/pages"), "the logical name");
     assert_eq!(requests.last().unwrap().url, find(&requests, "/locations/europe-west1/jobs").url.clone());
@@ -54,7 +54,7 @@ async fn a_bucket_has_a_notification() {
 
 #[tokio::test]
 async fn a_schedule_is_a_job() {
-    let requests = made(&[("ISOBAR_PREFIX", "prod-")]).await;
+    let requests = requests_of(&[("ISOBAR_PREFIX", "prod-")]).await;
     let jobs: Vec<_> = requests.iter().filter(|request| request.url.contains("cloudscheduler")).collect();
     assert_eq!(jobs.len(), 2);
     let job = jobs.iter().find(|job| job.body["name"].as_str().unwrap().ends_with("/jobs/prod-sweep")).unwrap();
@@ -65,9 +65,9 @@ async fn a_schedule_is_a_job() {
 }
 
 #[tokio::test]
-async fn what_is_declared_is_what_is_served() {
+async fn deployed_endpoints_are_served() {
     let host = Host::new().await;
-    for request in made(&[]).await {
+    for request in requests_of(&[]).await {
         let endpoint =
             request.body["pushConfig"]["pushEndpoint"].as_str().or(request.body["httpTarget"]["uri"].as_str());
         if let Some(path) = endpoint.map(|endpoint| endpoint.strip_prefix(URL).unwrap()) {
@@ -78,7 +78,7 @@ async fn what_is_declared_is_what_is_served() {
 }
 
 #[tokio::test]
-async fn without_a_project_there_is_nothing_to_make() {
+async fn deployment_without_a_project_is_an_error() {
     let host = Host::new().await;
     let config = config("http://127.0.0.1:1", &[("GOOGLE_CLOUD_PROJECT", "")]);
     let error = deployment(host.manifest(), &config, URL, EMAIL, "europe-west1").unwrap_err();
@@ -86,7 +86,7 @@ async fn without_a_project_there_is_nothing_to_make() {
 }
 
 #[test]
-fn a_deployment_leaves_all_but_the_sort_key_out_of_indexes() {
+fn a_deployment_indexes_only_the_sort_key() {
     let config = config("http://127.0.0.1:1", &[]);
     let requests = fields(&config, &Location::new(ResourceKind::Table, "links"), "p-1").unwrap();
     for (field, ApiRequest { url, body, .. }) in ["p", "v", "n", "w", "expireAt"].iter().zip(&requests) {

@@ -1,16 +1,16 @@
-//! Background events: what functions of the first generation were handed, made into CloudEvents.
+//! Background events, the events of functions of the first generation, converted to CloudEvents.
 //!
-//! Source: `background_event_to_cloud_event` of Google's functions frameworks, from whose table of types these are.
+//! Source: `background_event_to_cloud_event` of Google's functions frameworks, which also contains the table of types.
 
 use bytes::Bytes;
 use isobar_abstraction::clock;
 use isobar_abstraction::driver::host::excerpt;
 use serde_json::{Value, json};
 
-use super::Refused;
+use super::Rejection;
 use super::cloud_event::{CloudEvent, MESSAGE};
 
-/// The old type and the new one, of what triggers take.
+/// The old and the new names of the types that triggers accept.
 const TYPES: [(&str, &str); 7] = [
     ("google.pubsub.topic.publish", MESSAGE),
     ("providers/cloud.pubsub/eventTypes/topic.publish", MESSAGE),
@@ -21,19 +21,19 @@ const TYPES: [(&str, &str); 7] = [
     ("providers/cloud.storage/eventTypes/object.change", "google.cloud.storage.object.v1.finalized"),
 ];
 
-/// `{"context": {"eventId", "timestamp", "eventType", "resource"}, "data"}`; older ones have all of the
-/// context beside `data`. Errors: 400, naming what is missing.
-pub(super) fn event(value: &Value) -> Result<CloudEvent, Refused> {
+/// Reads `{"context": {"eventId", "timestamp", "eventType", "resource"}, "data"}`; older events have the fields of the
+/// context next to `data`. Errors: 400, naming the missing field.
+pub(super) fn event(value: &Value) -> Result<CloudEvent, Rejection> {
     let context = value.get("context").unwrap_or(value);
-    let lacks = |name: &str| Refused::malformed(format!("the background event has no `{name}`"));
+    let lacks = |name: &str| Rejection::malformed(format!("the background event has no `{name}`"));
     let text = |name: &str| context[name].as_str().filter(|text| !text.is_empty()).ok_or_else(|| lacks(name));
     let old = text("eventType")?;
     let Some((_, kind)) = TYPES.into_iter().find(|(name, _)| *name == old) else {
         let old = excerpt(old);
-        return Err(Refused::malformed(format!("background events of the type `{old}` are not known")));
+        return Err(Rejection::malformed(format!("background events of the type `{old}` are not supported")));
     };
     let id = text("eventId")?;
-    // A name, or an object that has it: the data say the same, but an event without it is none.
+    // A name or an object with a name. It repeats the data, but a background event always has it.
     let resource = &context["resource"];
     if !resource.is_string() && !resource["name"].is_string() {
         return Err(lacks("resource"));
@@ -44,7 +44,7 @@ pub(super) fn event(value: &Value) -> Result<CloudEvent, Refused> {
     Ok(CloudEvent { kind: kind.to_owned(), time, data: Bytes::from(data.to_string()) })
 }
 
-/// A message had no wrapper, and its id and time stood in the context.
+/// Wraps a message, whose id and time are in the context.
 fn message(mut data: Value, id: &str, context: &Value) -> Value {
     if let Value::Object(message) = &mut data {
         message.entry("messageId").or_insert_with(|| json!(id));

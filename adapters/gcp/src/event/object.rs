@@ -1,4 +1,4 @@
-//! What happened to an object: told by Eventarc, or by a notification of the bucket through Pub/Sub.
+//! Changes of objects, from events of Eventarc or from notifications of a bucket through Pub/Sub.
 //!
 //! Sources: <https://docs.cloud.google.com/storage/docs/pubsub-notifications>, and the type
 //! `StorageObjectData` of Google's CloudEvents.
@@ -15,31 +15,36 @@ use super::CloudEvent;
 const FINALIZED: &str = "google.cloud.storage.object.v1.finalized";
 const DELETED: &str = "google.cloud.storage.object.v1.deleted";
 
-/// Of an event of Eventarc. `None` for what is no change that anybody is told of. Errors: `InvalidInput`.
+/// The change in an event of Eventarc. `None` for a change that apps do not receive. Errors: `InvalidInput`.
 pub(crate) fn change_of_event(event: &CloudEvent) -> Result<Option<StoredChange>> {
     let kind = event.kind.as_str();
     if ![FINALIZED, DELETED].contains(&kind) {
         let known = kind.starts_with("google.cloud.storage.object.v1.");
-        return if known { Ok(None) } else { Err(Error::invalid_input("it is no event of an object")) };
+        return if known { Ok(None) } else { Err(Error::invalid_input("the event is not of an object")) };
     }
-    let data: Value = serde_json::from_slice(&event.data)
-        .map_err(|error| Error::invalid_input(format!("its data is no JSON at column {}", error.column())))?;
-    // The oldest of background events had one type for both, which the functions framework makes that of a new object.
+    let data: Value = serde_json::from_slice(&event.data).map_err(|error| {
+        Error::invalid_input(format!("the event's data is not valid JSON at column {}", error.column()))
+    })?;
+    // The oldest background events had one type for both, which the functions framework maps to that of a new object.
     let gone = kind == DELETED || data.get("resourceState").and_then(Value::as_str) == Some("not_exists");
     let change = if gone { ObjectChange::Deleted } else { created(&data)? };
     let time = event.time.unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(Some(StoredChange::new(text(&data, "bucket")?, text(&data, "name")?, change, time)))
 }
 
-/// Of a notification of a bucket. `None` for what is no change that anybody is told of: the deletion of
-/// what another write has replaced, which has an event of its own, among it. Errors: `InvalidInput`.
+/// The change in a notification of a bucket. `None` for a change that apps do not receive, such as the deletion of a
+/// version that a write has replaced: that write has an event itself. Errors: `InvalidInput`.
 pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Option<StoredChange>> {
     let attribute = |name: &str| message.attributes.get(name).map(String::as_str);
     let lacks = |name: &str| Error::invalid_input(format!("the notification has no `{name}`"));
     let required = |name: &str| attribute(name).map(str::to_owned).ok_or_else(|| lacks(name));
     let change = match attribute("eventType").ok_or_else(|| lacks("eventType"))? {
         "OBJECT_FINALIZE" => {
-            let wrong = |_| Error::invalid_input("the notification needs the object as JSON: make it with JSON_API_V1");
+            let wrong = |_| {
+                Error::invalid_input(
+                    "the notification does not contain the object as JSON: create it with payload_format JSON_API_V1",
+                )
+            };
             created(&serde_json::from_slice(&message.body).map_err(wrong)?)?
         }
         "OBJECT_DELETE" if attribute("overwrittenByGeneration").is_some() => return Ok(None),
@@ -50,7 +55,7 @@ pub(crate) fn change_of_message(message: &Message<bytes::Bytes>) -> Result<Optio
     Ok(Some(StoredChange::new(required("bucketId")?, required("objectId")?, change, time)))
 }
 
-/// Sizes are numbers of 64 bits, which JSON of Google's has as text.
+/// The change of a new object. Google's JSON has 64-bit numbers, such as sizes, as strings.
 fn created(data: &Value) -> Result<ObjectChange> {
     let size = match data.get("size") {
         Some(Value::String(text)) => text.parse().ok(),
@@ -62,5 +67,5 @@ fn created(data: &Value) -> Result<ObjectChange> {
 
 fn text(data: &Value, name: &str) -> Result<String> {
     let text = data.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    text.map(str::to_owned).ok_or_else(|| Error::invalid_input(format!("its data has no `{name}`")))
+    text.map(str::to_owned).ok_or_else(|| Error::invalid_input(format!("the event's data has no `{name}`")))
 }

@@ -1,4 +1,4 @@
-//! HTTP: every request is answered with a status, whatever the app does.
+//! HTTP requests. Each receives a response, also if the app panics.
 
 use http::{Request, Response};
 use isobar_abstraction::Body;
@@ -8,9 +8,9 @@ use isobar_abstraction::driver::host::answer;
 use super::CloudRunService;
 
 impl CloudRunService {
-    /// A request of a user. Both bodies stream.
+    /// Handles an HTTP request for the app. Both bodies are streamed.
     pub(super) async fn http(&self, request: Request<Body>) -> Response<Body> {
-        // What every provider gives: an app that needs longer here cannot leave.
+        // The timeout of every provider: an app that needs more would not be portable.
         let cx = self.context(request.headers(), Limits::PORTABLE.http_timeout);
         answer(self.app.function.as_ref(), request, cx).await
     }

@@ -1,5 +1,5 @@
-//! The keys that Google signs tokens with: fetched at first use, kept, and fetched anew for a key that is not
-//! known, never more often than once a minute.
+//! The public keys of Google's tokens: fetched at first use, cached, and fetched again for an unknown key id, at most
+//! once a minute.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use tokio::time::timeout;
 
 use crate::State;
 
-/// Shortest time between two questions.
-const PAUSE: Duration = Duration::from_secs(60);
+/// The minimum time between two fetches.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The longest that a call waits for keys. They may come later, for others.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The maximum time that a call waits for keys. The fetch continues for later calls.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// How long keys are good if nobody says so, and the least and the most of what is believed.
-const USUAL: Duration = Duration::from_secs(3_600);
-const LEAST: Duration = Duration::from_secs(300);
-const MOST: Duration = Duration::from_secs(86_400);
+/// The lifetime of keys without a `max-age`, and its bounds.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(3_600);
+const MIN_LIFETIME: Duration = Duration::from_secs(300);
+const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// A public key for RS256.
 #[derive(Debug)]
@@ -41,107 +41,111 @@ impl Key {
     }
 }
 
-/// The keys, by their ids.
+/// The cache of keys, by key id.
 #[derive(Debug)]
 pub(super) struct Keys {
     url: String,
     client: Client,
-    flight: Arc<tokio::sync::Mutex<()>>,
-    held: Mutex<Held>,
+    fetching: Arc<tokio::sync::Mutex<()>>,
+    cache: Mutex<Cache>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Cache {
     keys: HashMap<String, Arc<Key>>,
-    /// When they are to be fetched anew.
-    renew: Option<SystemTime>,
-    /// When they were asked for last.
-    asked: Option<SystemTime>,
+    /// When the keys expire.
+    expires: Option<SystemTime>,
+    /// When the last fetch began.
+    last_fetch: Option<SystemTime>,
 }
 
 impl Keys {
     pub(super) fn new(state: &State) -> Self {
-        // Tokens go by the machine's time, and so does the waiting for their keys.
+        // The expiry of tokens and of keys follows the real time.
         let client = Client::new(state.config.client.clone(), Arc::new(SystemClock));
         let url = state.config.run.keys.clone();
-        Self { url, client, flight: Arc::default(), held: Mutex::default() }
+        Self { url, client, fetching: Arc::default(), cache: Mutex::default() }
     }
 
-    /// The key of this id.
+    /// The key with this id.
     pub(super) async fn find(self: &Arc<Self>, id: &str, now: SystemTime) -> Option<Arc<Key>> {
         if let Some(key) = self.fresh(id, now) {
             return Some(key);
         }
-        let renewed = Arc::clone(self).renewed(id.to_owned(), now);
-        // A task of its own: a caller who hangs up does not end the question for everybody.
-        match timeout(PATIENCE, tokio::spawn(renewed)).await {
+        let refresh = Arc::clone(self).refresh(id.to_owned(), now);
+        // A separate task, so that a caller that disconnects does not cancel the fetch for others.
+        match timeout(MAX_WAIT, tokio::spawn(refresh)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the renewal of token keys broke off; those at hand are used"),
-            Err(_) => tracing::warn!("the keys of tokens are long in coming; those at hand are used"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the task that fetches the keys of tokens failed; the cached keys are used")
+            }
+            Err(_) => tracing::warn!("the keys of tokens were not fetched in time; the cached keys are used"),
         }
-        self.held.lock().keys.get(id).cloned()
+        self.cache.lock().keys.get(id).cloned()
     }
 
-    /// Has any key ever come?
-    pub(super) fn are_at_hand(&self) -> bool {
-        !self.held.lock().keys.is_empty()
+    /// Whether any key has been fetched.
+    pub(super) fn are_loaded(&self) -> bool {
+        !self.cache.lock().keys.is_empty()
     }
 
-    /// Waits for whoever asks already, and asks where nobody did for a while.
-    async fn renewed(self: Arc<Self>, id: String, now: SystemTime) {
-        let _flight = self.flight.lock().await;
-        if self.fresh(&id, now).is_some() || !self.may_ask(now) {
+    /// Waits for a running fetch, and fetches if the last one is long enough ago.
+    async fn refresh(self: Arc<Self>, id: String, now: SystemTime) {
+        let _guard = self.fetching.lock().await;
+        if self.fresh(&id, now).is_some() || !self.may_fetch(now) {
             return;
         }
         match self.fetch().await {
-            Ok((keys, good_for)) => {
-                let mut held = self.held.lock();
-                (held.keys, held.renew) = (keys, now.checked_add(good_for));
+            Ok((keys, lifetime)) => {
+                let mut cache = self.cache.lock();
+                (cache.keys, cache.expires) = (keys, now.checked_add(lifetime));
             }
-            Err(error) => tracing::error!(%error, "the keys of tokens cannot be fetched; those at hand are used"),
+            Err(error) => tracing::error!(%error, "the keys of tokens cannot be fetched; the cached keys are used"),
         }
     }
 
-    /// A key that is known, if the keys are not to be fetched anew.
+    /// The cached key, if the keys have not expired.
     fn fresh(&self, id: &str, now: SystemTime) -> Option<Arc<Key>> {
-        let held = self.held.lock();
-        held.keys.get(id).filter(|_| held.renew.is_some_and(|renew| now < renew)).cloned()
+        let cache = self.cache.lock();
+        cache.keys.get(id).filter(|_| cache.expires.is_some_and(|expires| now < expires)).cloned()
     }
 
-    fn may_ask(&self, now: SystemTime) -> bool {
-        let mut held = self.held.lock();
-        let recent = held.asked.is_some_and(|asked| now.duration_since(asked).is_ok_and(|age| age < PAUSE));
+    fn may_fetch(&self, now: SystemTime) -> bool {
+        let mut cache = self.cache.lock();
+        let recent =
+            cache.last_fetch.is_some_and(|last| now.duration_since(last).is_ok_and(|age| age < MIN_FETCH_INTERVAL));
         if !recent {
-            held.asked = Some(now);
+            cache.last_fetch = Some(now);
         }
         !recent
     }
 
     async fn fetch(&self) -> Result<(HashMap<String, Arc<Key>>, Duration)> {
         let request = Request::get(&self.url).body(PutPayload::new());
-        let request = request.map_err(|_| Error::config("the URL of the keys is malformed"))?;
+        let request =
+            request.map_err(|_| Error::config("the URL of the keys is malformed: check ISOBAR_EVENT_KEYS"))?;
         let answer = self.client.call_unsigned("GetKeys", request, Unsigned::default()).await??;
-        let keys = parse(answer.body()).ok_or_else(|| Error::internal("the keys are not answered with a JWKS"))?;
-        Ok((keys, good_for(answer.headers())))
+        let keys = parse(answer.body()).ok_or_else(|| Error::internal("the response with the keys is not a JWKS"))?;
+        Ok((keys, lifetime(answer.headers())))
     }
 }
 
-/// `{"keys": [{"kty": "RSA", "kid", "n", "e"}]}`; keys of other kinds are left out. `None` for what has no key.
+/// Reads `{"keys": [{"kty": "RSA", "kid", "n", "e"}]}`, without keys of other types. `None` if there is no key.
 fn parse(body: &[u8]) -> Option<HashMap<String, Arc<Key>>> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<Value>,
     }
     #[derive(Deserialize)]
-    struct Told {
+    struct Jwk {
         kty: String,
         kid: String,
         n: String,
         e: String,
     }
     let Set { keys } = serde_json::from_slice(body).ok()?;
-    let key = |told: Value| {
-        let Told { kty, kid, n, e } = serde_json::from_value(told).ok()?;
+    let key = |jwk: Value| {
+        let Jwk { kty, kid, n, e } = serde_json::from_value(jwk).ok()?;
         let part = |part: String| BASE64_URL_SAFE_NO_PAD.decode(part).ok();
         let key = Key(RsaPublicKeyComponents { n: part(n)?, e: part(e)? });
         (kty == "RSA").then(|| (kid, Arc::new(key)))
@@ -150,8 +154,8 @@ fn parse(body: &[u8]) -> Option<HashMap<String, Arc<Key>>> {
     (!keys.is_empty()).then_some(keys)
 }
 
-fn good_for(headers: &HeaderMap) -> Duration {
+fn lifetime(headers: &HeaderMap) -> Duration {
     let text = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let seconds = text.split(',').find_map(|word| word.trim().strip_prefix("max-age=")?.parse().ok());
-    seconds.map_or(USUAL, Duration::from_secs).clamp(LEAST, MOST)
+    seconds.map_or(DEFAULT_LIFETIME, Duration::from_secs).clamp(MIN_LIFETIME, MAX_LIFETIME)
 }

@@ -1,8 +1,8 @@
 //! Object events of a bucket.
 //!
-//! A notification of the bucket goes through the topic `<bucket>--events`, whose messages are tried again,
-//! given up and put back like those of any topic. Eventarc may also call the trigger: then it tries again by
-//! its own rules, counts without telling, and calls what was overwritten deleted.
+//! A notification of the bucket arrives through the topic `<bucket>--events`, whose messages are retried, moved to
+//! the dead letters and redriven like those of any topic. Eventarc may also call the trigger: then it retries by its
+//! own rules, does not report the attempt, and reports an overwrite as a deletion.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -10,9 +10,9 @@ use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::host::deliver_changes;
 use isobar_abstraction::{Body, Context, Error, Outcome};
 
-use super::called::{Kind, events_of};
-use super::{CloudRunService, answer};
-use crate::event::{Incoming, Refused, change_of_event, change_of_message};
+use super::target::{Kind, events_of};
+use super::{CloudRunService, response};
+use crate::event::{IncomingEvent, Rejection, change_of_event, change_of_message};
 
 impl CloudRunService {
     pub(super) async fn object(
@@ -21,41 +21,41 @@ impl CloudRunService {
         headers: &HeaderMap,
         body: &Bytes,
         cx: Context,
-    ) -> std::result::Result<Response<Body>, Refused> {
+    ) -> std::result::Result<Response<Body>, Rejection> {
         let trigger = self.app.manifest.objects().find(|trigger| trigger.bucket == name);
         let trigger = trigger.ok_or_else(|| self.unknown(&Kind::Bucket.path(name)))?;
         let (bucket, events) = events_of(&self.state.config, &self.state.config.location(ResourceKind::Bucket, name))?;
         let function = self.app.function.as_ref();
-        let push = match Incoming::read(headers, body)? {
-            Incoming::Push(push) => push,
-            Incoming::Event(event) => {
+        let push = match IncomingEvent::read(headers, body)? {
+            IncomingEvent::Push(push) => push,
+            IncomingEvent::Event(event) => {
                 return match change_of_event(&event)? {
-                    None => Ok(answer::done()),
+                    None => Ok(response::settled()),
                     Some(change) => acknowledged(deliver_changes(function, name, &bucket, vec![change], &cx).await),
                 };
             }
         };
-        let Some(delivered) = self.delivered(&events, push).await? else { return Ok(answer::done()) };
-        let cx = cx.with_attempt(delivered.attempt);
-        let outcome = match change_of_message(&delivered.arrived.message) {
+        let Some(delivery) = self.delivery(&events, push).await? else { return Ok(response::settled()) };
+        let cx = cx.with_attempt(delivery.attempt);
+        let outcome = match change_of_message(&delivery.received.message) {
             Ok(None) => Outcome::Ack,
             Ok(Some(change)) => deliver_changes(function, name, &bucket, vec![change], &cx).await,
             Err(error) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
         };
-        self.settled(&events, &delivered, outcome, trigger.retry).await
+        self.settled(&events, &delivery, outcome, trigger.retry).await
     }
 }
 
-/// Eventarc has no place for what was rejected but its log and ours.
-fn acknowledged(outcome: Outcome) -> std::result::Result<Response<Body>, Refused> {
+/// The response to Eventarc, which has no dead letters: a rejected event is only logged.
+fn acknowledged(outcome: Outcome) -> std::result::Result<Response<Body>, Rejection> {
     let error = match outcome {
-        Outcome::Ack => return Ok(answer::done()),
+        Outcome::Ack => return Ok(response::settled()),
         Outcome::Reject { reason } => {
-            tracing::error!(reason, "an event of Eventarc is rejected, and lost");
-            return Ok(answer::done());
+            tracing::error!(reason, "the app rejected an event of Eventarc, which has no dead letters; it is dropped");
+            return Ok(response::settled());
         }
         Outcome::Retry { reason, .. } => Error::unavailable(reason),
         _ => Error::unknown_variant("Outcome"),
     };
-    Err(Refused { status: StatusCode::INTERNAL_SERVER_ERROR, error })
+    Err(Rejection { status: StatusCode::INTERNAL_SERVER_ERROR, error })
 }

@@ -1,6 +1,5 @@
-//! An app with every kind of trigger, that does what it is told; Google, as a double; and what calls the app.
+//! An app with every kind of trigger, whose outcomes the requests determine; a double of Google; and calls of the app.
 
-mod called;
 mod http;
 mod invoke;
 mod keys;
@@ -9,6 +8,7 @@ mod objects;
 mod server;
 mod settled;
 mod signed;
+mod target;
 mod token;
 
 use axum::Router;
@@ -36,24 +36,24 @@ pub(crate) struct Host {
     service: CloudRunService,
     clock: ManualClock,
     double: Arc<Double>,
-    seen: Arc<Mutex<Vec<String>>>,
+    calls: Arc<Mutex<Vec<String>>>,
 }
 
 #[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
-fn told(status: u16, body: impl ToString) -> Answer {
+fn response(status: u16, body: impl ToString) -> Answer {
     Response::builder().status(status).body(body.to_string()).unwrap()
 }
 
-/// Google, which answers with its keys, and takes every message.
+/// A double of Google that returns its keys, and accepts every message.
 fn google(request: &Request<Bytes>) -> Answer {
     match request.uri().path() {
-        "/certs" => told(200, jwks()),
-        path if path.ends_with(":publish") => told(200, json!({"messageIds": ["99"]})),
-        path => told(404, path),
+        "/certs" => response(200, jwks()),
+        path if path.ends_with(":publish") => response(200, json!({"messageIds": ["99"]})),
+        path => response(404, path),
     }
 }
 
-/// What a service on Cloud Run finds in its environment, with a double for Google.
+/// The configuration of a service on Cloud Run, with a double of Google.
 pub(crate) fn config(url: &str, vars: &[(&str, &str)]) -> GcpConfig {
     let environment = Environment::default()
         .with_var("GOOGLE_CLOUD_PROJECT", "p-1")
@@ -82,14 +82,14 @@ impl Host {
     }
 
     fn at(double: Double, vars: &[(&str, &str)]) -> Self {
-        let (clock, seen) = (ManualClock::default(), Arc::default());
+        let (clock, calls) = (ManualClock::default(), Arc::default());
         let provider = GcpProvider::with_clock(config(&double.url, vars), Arc::new(clock.clone()));
-        // What the app opens is no matter here.
+        // The resources of the app are not used here.
         let cloud = Cloud::memory();
-        let mut app = shop(&cloud, &seen);
+        let mut app = shop(&cloud, &calls);
         let manifest = Arc::new(app.start(&cloud).unwrap());
         let service = provider.service(Hosted::new(app, manifest));
-        Self { service, clock, double: Arc::new(double), seen }
+        Self { service, clock, double: Arc::new(double), calls }
     }
 
     async fn send(&self, request: Request<Body>) -> (u16, String) {
@@ -98,21 +98,21 @@ impl Host {
         (parts.status.as_u16(), String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// Calls a trigger as Google does.
+    /// Calls a trigger like Google.
     pub(crate) async fn call(&self, path: &str, body: impl ToString) -> (u16, String) {
         self.send(of_google(path).body(Body::from(body.to_string())).unwrap()).await
     }
 
-    /// What the app was asked since this was asked last.
-    fn seen(&self) -> Vec<String> {
-        std::mem::take(&mut *self.seen.lock())
+    /// The calls of the app's handlers since the last call of this method.
+    fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut *self.calls.lock())
     }
 
-    /// What was published so far: the topics, and the messages.
+    /// The published messages so far, with their topics.
     fn published(&self) -> Vec<(String, Value)> {
         let all = 0..self.double.requests().len();
-        let published = all.filter_map(|place| {
-            self.double.request(place, |request| {
+        let published = all.filter_map(|index| {
+            self.double.request(index, |request| {
                 let topic = request.uri().path().strip_suffix(":publish")?.rsplit('/').next()?.to_owned();
                 let body: Value = serde_json::from_slice(request.body()).unwrap();
                 Some((topic, body["messages"][0].clone()))
@@ -129,10 +129,10 @@ fn of_google(path: &str) -> ::http::request::Builder {
         .header("user-agent", "CloudPubSub-Google")
 }
 
-fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
+fn shop(cloud: &Cloud, calls: &Arc<Mutex<Vec<String>>>) -> App {
     let note = || {
-        let seen = Arc::clone(seen);
-        move |what: String| seen.lock().push(what)
+        let calls = Arc::clone(calls);
+        move |call: String| calls.lock().push(call)
     };
     let (clicks, pages, sweep, web) = (note(), note(), note(), note());
     App::new("shop")
@@ -164,7 +164,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
         .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
         .on_invoke("nothing", |_: Value, _| async { Ok::<_, Error>(()) })
         .on_invoke("panics", |_: Value, _| async { panic!("the handler's own fault") as Result<(), Error> })
-        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid_input("no such thing")) })
+        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::invalid_input("no such item")) })
 }
 
 async fn outcome(words: String) -> Outcome {

@@ -1,9 +1,8 @@
-//! Who may call a trigger: tokens that Google made out for a service account.
+//! Authentication of calls of triggers, by OIDC tokens of Google's service accounts.
 //!
-//! A token is a JWT: signed by a key of Google's with RS256 and nothing else, issued by Google's accounts, for one
-//! of our audiences and one of our service accounts, and neither old nor of the future. What is wrong with one is
-//! logged and not told. A refused token costs one verification at most, and no question to Google more
-//! than once a minute.
+//! A token is a JWT, signed with RS256 only by a key of Google, issued by Google's accounts, for a configured audience
+//! and a configured service account, neither expired nor issued in the future. The reason of a rejection is logged and
+//! not returned. A rejected token costs at most one verification, and Google is asked for keys at most once a minute.
 //!
 //! Source: <https://docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions#validate_tokens>.
 
@@ -22,20 +21,20 @@ use serde_json::Value;
 
 use super::CloudRunService;
 use crate::config::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
-use crate::event::Refused;
+use crate::event::Rejection;
 
-/// How far Google's clock and ours may be apart.
+/// The allowed difference between Google's clock and this machine's.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// A token is some 1,000 bytes; headers are 32 KB at most on Cloud Run.
+/// The maximum size of the header. A token has about 1,000 bytes; headers have at most 32 KB on Cloud Run.
 const LONGEST: usize = 8_192;
 
-/// What is in the place of the signature of a token that Cloud Run itself has checked, which is no proof: who
-/// reaches the service by another way can write so.
+/// The replacement of the signature in a token that Cloud Run itself has verified. It proves nothing: a client that
+/// reaches the service by another way can send it too.
 const REMOVED: &str = "SIGNATURE_REMOVED_BY_GOOGLE";
 
-/// Since the start no key has come.
-const NO_KEYS: &str = "the keys that would verify it have not come yet";
+/// The reason if no key was ever fetched.
+const NO_KEYS: &str = "no keys to verify it have been fetched yet";
 
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
 
@@ -56,7 +55,7 @@ struct Claims {
     email_verified: bool,
 }
 
-/// A token in its parts, of which nothing is believed yet.
+/// The parts of a token before verification.
 struct Token<'a> {
     key: String,
     signed: &'a str,
@@ -65,13 +64,14 @@ struct Token<'a> {
 }
 
 impl CloudRunService {
-    /// Errors: 403 where no token would do, saying which variable to set; 401 for a call without a good one.
+    /// Errors: 403 if no token can be accepted, naming the variable to set; 401 for a call without a valid token; 503
+    /// while no keys are available.
     ///
-    /// The emulator of Pub/Sub sends no tokens. Then only this machine can connect, and pages of the web and what a
-    /// proxy forwards are refused; so is HTTP/1.0, which nginx speaks unless told otherwise, without a header that
-    /// would show that it forwards.
-    pub(super) async fn authenticate(&self, Parts { uri, headers, version, .. }: &Parts) -> Result<(), Refused> {
-        let forbidden = |message: &str| Refused {
+    /// The emulator of Pub/Sub sends no tokens. With it only this machine can connect, and requests from web pages or
+    /// through a proxy are rejected. So is HTTP/1.0, the default of nginx as a proxy, which then adds no header that
+    /// would show the proxy.
+    pub(super) async fn authenticate(&self, Parts { uri, headers, version, .. }: &Parts) -> Result<(), Rejection> {
+        let forbidden = |message: &str| Rejection {
             status: StatusCode::FORBIDDEN,
             error: Error::new(ErrorKind::PermissionDenied, message),
         };
@@ -79,7 +79,7 @@ impl CloudRunService {
         if settings.emulated {
             if *version < Version::HTTP_11 {
                 return Err(forbidden(
-                    "the request is of HTTP/1.0, as many proxies send; call it on this machine by HTTP/1.1",
+                    "the request has HTTP/1.0, the version of many proxies: call it on this machine with HTTP/1.1",
                 ));
             }
             return check_loopback(uri, headers).map_err(forbidden);
@@ -91,40 +91,44 @@ impl CloudRunService {
                 .map(|(name, _)| name)
                 .collect();
         if !missing.is_empty() {
-            return Err(forbidden(&format!("triggers take no calls: set {}", missing.join(" and "))));
+            return Err(forbidden(&format!("triggers accept no calls: set {}", missing.join(" and "))));
         }
-        self.verify(headers).await.map_err(|why| {
-            tracing::warn!(why, "a call of a trigger is refused: its token is not good");
-            // Nobody knows whether it is good: it is worth another try.
-            if why == NO_KEYS {
+        self.verify(headers).await.map_err(|reason| {
+            tracing::warn!(reason, "a call of a trigger is rejected: its token is not valid");
+            // The token may be valid, so the caller should retry.
+            if reason == NO_KEYS {
                 let error = Error::new(ErrorKind::Unavailable, "tokens cannot be verified now");
-                return Refused { status: StatusCode::SERVICE_UNAVAILABLE, error };
+                return Rejection { status: StatusCode::SERVICE_UNAVAILABLE, error };
             }
-            let error = Error::new(ErrorKind::Unauthenticated, "no token, or none that is good here");
-            Refused { status: StatusCode::UNAUTHORIZED, error }
+            let error = Error::new(ErrorKind::Unauthenticated, "the call has no valid token");
+            Rejection { status: StatusCode::UNAUTHORIZED, error }
         })
     }
 
     async fn verify(&self, headers: &HeaderMap) -> Result<(), &'static str> {
-        let shown = headers.get(AUTHORIZATION).ok_or("there is none")?;
-        let shown = shown.to_str().ok().filter(|shown| shown.len() <= LONGEST).ok_or("it is no text, or too long")?;
-        let token = Token::parse(shown)?;
+        let authorization = headers.get(AUTHORIZATION).ok_or("the header `authorization` is missing")?;
+        let authorization = authorization
+            .to_str()
+            .ok()
+            .filter(|authorization| authorization.len() <= LONGEST)
+            .ok_or("it is not text, or too long")?;
+        let token = Token::parse(authorization)?;
         let now = SystemTime::now();
-        let missing = || if self.keys.are_at_hand() { "Google has no key of this id" } else { NO_KEYS };
+        let missing = || if self.keys.are_loaded() { "Google has no key of this id" } else { NO_KEYS };
         let key = self.keys.find(&token.key, now).await.ok_or_else(missing)?;
         key.verify(token.signed.as_bytes(), &token.signature).map_err(|_| "its signature is wrong")?;
-        let claims: Claims = decoded(token.claims).ok_or("it lacks what a token of Google's has")?;
+        let claims: Claims = decoded(token.claims).ok_or("it lacks a claim of Google's tokens")?;
         claims.check(self.settings(), now)
     }
 }
 
 impl<'a> Token<'a> {
-    fn parse(shown: &'a str) -> Result<Self, &'static str> {
-        let (scheme, token) = shown.split_once(' ').ok_or("it is no bearer token")?;
+    fn parse(authorization: &'a str) -> Result<Self, &'static str> {
+        let (scheme, token) = authorization.split_once(' ').ok_or("it is not a bearer token")?;
         if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err("it is no bearer token");
+            return Err("it is not a bearer token");
         }
-        let malformed = "it is no JWT";
+        let malformed = "it is not a JWT";
         let (signed, signature) = token.trim().rsplit_once('.').ok_or(malformed)?;
         let (header, claims) = signed.split_once('.').filter(|(_, claims)| !claims.contains('.')).ok_or(malformed)?;
         let Header { alg, kid } = decoded(header).ok_or(malformed)?;
@@ -132,7 +136,7 @@ impl<'a> Token<'a> {
             return Err("it is not signed with RS256");
         }
         if signature == REMOVED {
-            return Err("Cloud Run has checked it and taken its signature away: allow unauthenticated invocations");
+            return Err("Cloud Run has verified it and removed its signature: allow unauthenticated invocations");
         }
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed)?;
         Ok(Self { key: kid, signed, signature, claims })
@@ -142,8 +146,8 @@ impl<'a> Token<'a> {
 impl Claims {
     fn check(&self, settings: &Settings, now: SystemTime) -> Result<(), &'static str> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let audience = |audience: &str| settings.audiences.iter().any(|ours| ours == audience);
-        let for_us = match &self.aud {
+        let audience = |audience: &str| settings.audiences.iter().any(|accepted| accepted == audience);
+        let audience_matches = match &self.aud {
             Value::String(one) => audience(one),
             Value::Array(many) => many.iter().any(|one| one.as_str().is_some_and(audience)),
             _ => false,
@@ -151,10 +155,10 @@ impl Claims {
         let email = self.email.as_deref().unwrap_or_default();
         match () {
             () if !ISSUERS.contains(&self.iss.as_str()) => Err("Google did not issue it"),
-            () if !for_us => Err("it is for another audience than ISOBAR_EVENT_AUDIENCE names"),
+            () if !audience_matches => Err("it is for another audience than ISOBAR_EVENT_AUDIENCE names"),
             () if self.exp.saturating_add(SKEW.as_secs()) <= now => Err("it has expired"),
-            () if self.iat > now.saturating_add(SKEW.as_secs()) => Err("it is of the future"),
-            () if !self.email_verified || !settings.accounts.iter().any(|ours| ours == email) => {
+            () if self.iat > now.saturating_add(SKEW.as_secs()) => Err("it was issued in the future"),
+            () if !self.email_verified || !settings.accounts.iter().any(|accepted| accepted == email) => {
                 Err("it is for another service account than ISOBAR_EVENT_SERVICE_ACCOUNT names")
             }
             () => Ok(()),

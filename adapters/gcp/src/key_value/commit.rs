@@ -1,4 +1,4 @@
-//! `commit`: writes that are applied all at once.
+//! `commit`: applies writes atomically.
 //!
 //! Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.documents/commit>.
 
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::service_error::is_contention;
-use super::stored::{Fields, Typed};
-use super::{FirestoreKeyValue, TRIES};
+use super::stored::{Fields, TypedValue};
+use super::{FirestoreKeyValue, MAX_ATTEMPTS};
 
-/// One write, as it is sent.
+/// One write of a `commit`.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Change<'a> {
@@ -31,17 +31,17 @@ pub(super) struct Change<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct Document<'a> {
     pub(super) name: String,
-    pub(super) fields: Sent<'a>,
+    pub(super) fields: SentFields<'a>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Sent<'a> {
+pub(super) enum SentFields<'a> {
     Whole(Box<Fields<'a>>),
-    Mark { w: Typed<'a> },
+    Mark { w: TypedValue<'a> },
 }
 
-/// What a document must be.
+/// The required state of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Precondition<'a> {
@@ -51,59 +51,60 @@ pub(super) enum Precondition<'a> {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Committed {
+pub(super) struct CommitResponse {
     #[serde(default)]
-    write_results: Vec<Written>,
+    write_results: Vec<WriteResult>,
 }
 
-/// What became of one write.
+/// The result of one write.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Written {
-    /// Of a delete there is none.
+pub(super) struct WriteResult {
+    /// The update time; `None` for a delete.
     update_time: Option<String>,
     #[serde(default)]
     transform_results: Vec<Value>,
 }
 
-impl Written {
+impl WriteResult {
     /// Errors: `Internal`.
     pub(super) fn update_time(&self) -> Result<&str> {
-        let lacks = || Error::internal("Firestore's answer to a write has no time").with_outcome_unknown();
+        let lacks = || Error::internal("Firestore's response to a write has no updateTime").with_outcome_unknown();
         self.update_time.as_deref().ok_or_else(lacks)
     }
 
-    /// The sum after an increment. Errors: `Internal`.
+    /// The value of a counter after an increment. Errors: `Internal`.
     pub(super) fn sum(&self) -> Result<i64> {
         let integer = self.transform_results.first().and_then(|result| result["integerValue"].as_str());
         integer.and_then(|text| text.parse().ok()).ok_or_else(|| {
-            Error::internal("the counter was added to, but Firestore's answer is no integer").with_outcome_unknown()
+            Error::internal("the counter was incremented, but Firestore's response contains no integer")
+                .with_outcome_unknown()
         })
     }
 }
 
 impl FirestoreKeyValue {
-    /// Applies all writes or none. What other writes keep from happening is tried again: it was not applied.
+    /// Applies all writes or none. A commit that loses a race is retried, since it was not applied.
     pub(super) async fn commit(
         &self,
         operation: &'static str,
         safety: Safety,
         writes: &[Change<'_>],
-    ) -> Result<ServiceResult<Vec<Written>>> {
+    ) -> Result<ServiceResult<Vec<WriteResult>>> {
         #[derive(Serialize)]
         struct Commit<'a> {
             writes: &'a [Change<'a>],
         }
         let path = format!("/v1/{}:commit", self.documents().await?);
-        let mut tries = 0;
+        let mut retries = 0;
         let mut uncertain = false;
         let answer = loop {
             let answer = self.service.json(operation, safety, &path, &Commit { writes }).await;
             match answer.map_err(|error| mark_uncertain(error, uncertain))? {
-                Err(service_error) if is_contention(&service_error) && tries + 1 < TRIES => {
+                Err(service_error) if is_contention(&service_error) && retries + 1 < MAX_ATTEMPTS => {
                     uncertain |= service_error.uncertain;
-                    pause(&*self.clock, tries).await;
-                    tries += 1;
+                    pause(&*self.clock, retries).await;
+                    retries += 1;
                 }
                 Err(mut service_error) => {
                     service_error.uncertain |= uncertain;
@@ -112,10 +113,13 @@ impl FirestoreKeyValue {
                 Ok(body) => break body,
             }
         };
-        let wrong = |_| Error::internal("Firestore's answer to a write cannot be read").with_outcome_unknown();
-        let Committed { write_results } = serde_json::from_slice(&answer).map_err(wrong)?;
+        let wrong =
+            |_| Error::internal("Firestore's response to a write is not the expected JSON").with_outcome_unknown();
+        let CommitResponse { write_results } = serde_json::from_slice(&answer).map_err(wrong)?;
         if write_results.len() != writes.len() {
-            return Err(Error::internal("Firestore's answer does not tell of each write").with_outcome_unknown());
+            return Err(
+                Error::internal("Firestore's response does not contain a result for each write").with_outcome_unknown()
+            );
         }
         Ok(Ok(write_results))
     }

@@ -1,32 +1,36 @@
-//! Counters: Firestore's own addition, and the cases that it cannot do.
+//! Counters: Firestore's increment, and the cases that it does not support.
 
 use isobar_abstraction::driver::key_value::{Key, add_to_counter};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::Safety;
 use serde_json::json;
 
-use super::commit::{Change, Document, Precondition, Sent, Written};
+use super::commit::{Change, Document, Precondition, SentFields, WriteResult};
 use super::service_error::is_condition;
-use super::stored::{Found, Typed};
-use super::{FirestoreKeyValue, TRIES};
+use super::stored::{StoredDocument, TypedValue};
+use super::{FirestoreKeyValue, MAX_ATTEMPTS};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{counter_contention, pause, unique_id, write_back};
 
-/// Counters and additions up to which Firestore adds by itself: it knows no limit but the ends of 64 bits, so what
-/// is nearer to ours is read and written back. No million additions are under way at once.
-const FAR: u64 = 1 << 52;
-const SMALL: u64 = 1 << 32;
+/// The largest counter and the largest addition for which Firestore's increment is used. Its only limit is 64 bits, so
+/// counters closer to isobar's limit are read and written back. The distance leaves room for a million concurrent
+/// additions.
+const MAX_NATIVE_COUNTER: u64 = 1 << 52;
+const MAX_NATIVE_DELTA: u64 = 1 << 32;
 
 impl FirestoreKeyValue {
-    /// Reads, and adds. Firestore would make a counter of what is none, which the reading prevents; a counter
-    /// lies in a field of its own, so that not even a put in between is lost.
+    /// Reads the item, then increments. The read prevents Firestore from turning another value into a counter; a
+    /// counter has a separate field, so that a concurrent put is not lost.
     ///
-    /// Errors: `Conflict` where other writes were faster every time, `Throttled` where they held the document.
+    /// Errors: `Conflict` if each attempt lost a race, `Throttled` if other writes locked the document.
     pub(super) async fn add_item(&self, key: &Key, delta: i64) -> Result<i64> {
-        for attempt in 0..TRIES {
+        for attempt in 0..MAX_ATTEMPTS {
             let found = self.read(key).await?;
-            let current = found.as_ref().filter(|found| !found.has_expired(self.clock.now())).and_then(Found::counter);
-            let sum = match current.filter(|current| current.unsigned_abs() < FAR && delta.unsigned_abs() < SMALL) {
+            let current =
+                found.as_ref().filter(|found| !found.has_expired(self.clock.now())).and_then(StoredDocument::counter);
+            let sum = match current.filter(|current| {
+                current.unsigned_abs() < MAX_NATIVE_COUNTER && delta.unsigned_abs() < MAX_NATIVE_DELTA
+            }) {
                 Some(current) => self.add_natively(key, current, delta).await?,
                 None => {
                     let item = found.map(|found| found.into_item(key.clone(), self.clock.now())).transpose()?;
@@ -38,17 +42,17 @@ impl FirestoreKeyValue {
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(counter_contention(key, TRIES, "write it with `add` only"))
+        Err(counter_contention(key, MAX_ATTEMPTS, "write it with `add` only"))
     }
 
-    /// `None` where the item is gone. Never repeated where it may have been counted: that would count twice.
-    /// Then the mark may tell that it was.
+    /// Increments a counter. `None` if the item no longer exists. Not repeated if it may have been applied, which would
+    /// count twice; then the mark may show that it was applied.
     async fn add_natively(&self, key: &Key, current: i64, delta: i64) -> Result<Option<i64>> {
         let mark = unique_id()?;
-        let fields = Sent::Mark { w: Typed::Text(&mark) };
+        let fields = SentFields::Mark { w: TypedValue::Text(&mark) };
         let change = Change {
             update: Some(Document { name: self.name(key).await?, fields }),
-            // All other fields stay.
+            // All other fields stay unchanged.
             update_mask: Some(json!({"fieldPaths": ["w"]})),
             update_transforms: Some(json!([{"fieldPath": "n", "increment": {"integerValue": delta.to_string()}}])),
             current_document: Some(Precondition::Exists(true)),
@@ -56,7 +60,7 @@ impl FirestoreKeyValue {
         };
         let error = match self.commit("Add", Safety::Once, &[change]).await {
             Ok(Ok(written)) => {
-                let Some(sum) = written.first().map(Written::sum).transpose()? else { return Ok(None) };
+                let Some(sum) = written.first().map(WriteResult::sum).transpose()? else { return Ok(None) };
                 return self.confirm(key, sum, current + delta).await.map(Some);
             }
             Ok(Err(service_error)) if is_condition(&service_error) && !service_error.uncertain => return Ok(None),
@@ -73,8 +77,8 @@ impl FirestoreKeyValue {
         Err(error)
     }
 
-    /// Where another write came in between, it may have made something else of the counter: then what was
-    /// added lies beside that, and no read shows it.
+    /// Checks an unexpected sum: a concurrent write may have replaced the counter by another value. Then the increment
+    /// changed a field that reads ignore.
     async fn confirm(&self, key: &Key, sum: i64, expected: i64) -> Result<i64> {
         if sum == expected {
             return Ok(sum);

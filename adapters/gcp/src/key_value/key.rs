@@ -1,19 +1,19 @@
-//! How a key is escaped in Firestore.
+//! Names of documents: how keys are escaped in Firestore.
 //!
 //! The item with partition `p` and sort key `s` of the table `links` is the document
-//! `links/{hash}{p}/links/s{s}`: the items of a partition are a collection below a document that need not
-//! exist. An id takes no `/`, is never empty, `.`, `..` or of the form `__…__`, and has at most 1,500 bytes
+//! `links/{hash}{p}/links/s{s}`: the items of a partition are a collection below a document that does not
+//! need to exist. An id contains no `/`, is not empty, `.`, `..` or of the form `__…__`, and has at most 1,500 bytes
 //! ("Quotas and limits" of Firestore); a key of isobar is any UTF-8, and a sort key may be empty. So both are
 //! escaped:
 //!
-//! - `s` stands before each sort key, so that no id is empty or of the form `__…__`. In the sort key `/` is `.1`, and
-//!   `.`, by which the escape is known, is `.0`. All else is as it is: this id stands in bodies only.
-//! - In the partition all bytes but letters, digits, `-` and `_` are `.` and two hexadecimal digits: queries have
-//!   this id in their URL. Before it stands `hash`, four hexadecimal digits of the partition's SHA-256. By them a table is
-//!   cut into segments, and partitions that are written in the order of their names do not all go to one place,
-//!   which Firestore calls a hotspot.
+//! - A sort key has the prefix `s`, so that no id is empty or of the form `__…__`. In the sort key `/` becomes `.1`,
+//!   and `.`, the escape character, becomes `.0`. Other characters stay, since this id is sent in bodies only.
+//! - In a partition all bytes except ASCII letters, digits, `-` and `_` become `.` and two hexadecimal digits, since
+//!   queries contain this id in their URL. Its prefix `hash` is four hexadecimal digits of the partition's SHA-256.
+//!   Scans split a table into segments by it, and it distributes partitions that are written in the order of their
+//!   names, which would be a hotspot in Firestore's terms.
 //!
-//! The order of ids does not matter: queries go by the field `s`, which has the sort key as it is.
+//! The order of ids does not matter: queries use the field `s`, which contains the unescaped sort key.
 
 use std::fmt::Write as _;
 
@@ -23,10 +23,10 @@ use ring::digest::{SHA256, digest};
 
 use crate::profile::{ID_BYTES, PARTITION_BYTES, SORT_BYTES};
 
-/// How many hashes there are.
+/// The number of possible hashes.
 pub(super) const HASHES: u64 = 1 << 16;
 
-/// The hash of a partition, as it stands before it.
+/// The text of a hash before a partition.
 pub(super) fn hash(number: u64) -> String {
     format!("{number:04x}")
 }
@@ -58,14 +58,14 @@ fn sort_id(sort: &str) -> String {
     id
 }
 
-/// The document under which the items of a partition are, below the database's own. Errors: `TooLarge`.
+/// The path of the document above the items of a partition, relative to the database. Errors: `TooLarge`.
 pub(super) fn parent(collection: &str, partition: &str) -> Result<String> {
     let id = partition_id(partition);
     check(&id, "the partition key", partition, PARTITION_BYTES)?;
     Ok(format!("{collection}/{id}"))
 }
 
-/// The document of an item, below the database's own. Errors: `TooLarge` for a key that fits into no id.
+/// The path of the document of an item, relative to the database. Errors: `TooLarge` for a key too long for an id.
 pub(super) fn path(collection: &str, key: &Key) -> Result<String> {
     let id = sort_id(&key.sort);
     check(&id, "the sort key", &key.sort, SORT_BYTES)?;

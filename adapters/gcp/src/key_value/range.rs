@@ -1,4 +1,4 @@
-//! Queries of one partition by range of the sort key, and how all queries are run.
+//! Queries: one partition by a range of the sort key, and the requests of all queries.
 
 use std::ops::Bound;
 
@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::FirestoreKeyValue;
-use super::stored::{Found, Typed};
+use super::stored::{StoredDocument, TypedValue};
 
-/// Documents that one request asks for, at most.
+/// The maximum number of documents in a response.
 const MOST_ITEMS: usize = 300;
 
-/// A place in the order of a query: before the first document with these values, or behind the last.
+/// A position in the order of a query: before the first document with these values, or after the last.
 #[derive(Debug, Serialize)]
 pub(super) struct Cursor<'a> {
-    values: [Typed<'a>; 1],
+    values: [TypedValue<'a>; 1],
     before: bool,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn before(value: Typed<'a>) -> Self {
+    pub(super) fn before(value: TypedValue<'a>) -> Self {
         Self { values: [value], before: true }
     }
 
-    pub(super) fn behind(value: Typed<'a>) -> Self {
+    pub(super) fn after(value: TypedValue<'a>) -> Self {
         Self { values: [value], before: false }
     }
 }
 
-/// What a query goes through, in which order.
+/// A query: its collection, order and bounds.
 #[derive(Debug)]
-pub(super) struct Course<'a> {
-    /// The document that the collection is in, after a slash; empty for all collections of that name, wherever they are.
+pub(super) struct StructuredQuery<'a> {
+    /// The document above the collection, after a slash; empty for all collections of this name.
     pub(super) parent: String,
     pub(super) field: &'static str,
     pub(super) descending: bool,
@@ -42,19 +42,23 @@ pub(super) struct Course<'a> {
     pub(super) limit: usize,
 }
 
-/// An element of the answer; one that only tells how far the reading is has no document.
+/// An element of the response. An element that only reports progress has no document.
 #[derive(Debug, Deserialize)]
-struct Part {
-    document: Option<Found>,
+struct QueryResult {
+    document: Option<StoredDocument>,
 }
 
 impl FirestoreKeyValue {
-    /// One page. `position` is that of an item and its document's place, behind which the next page goes on. Firestore
-    /// sets no limit to an answer, and our client does: then fewer are asked for.
+    /// One page. `cursor_of` returns the cursor after an item and the path of its document. Firestore does not limit
+    /// the size of a response, but isobar's client does: then fewer documents are requested.
     ///
     /// Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/StructuredQuery>.
-    pub(super) async fn page(&self, course: Course<'_>, position: impl Fn(&Key, &str) -> String) -> Result<Items> {
-        let Course { parent, field, descending, start, end, limit } = course;
+    pub(super) async fn page(
+        &self,
+        query: StructuredQuery<'_>,
+        cursor_of: impl Fn(&Key, &str) -> String,
+    ) -> Result<Items> {
+        let StructuredQuery { parent, field, descending, start, end, limit } = query;
         let direction = if descending { "DESCENDING" } else { "ASCENDING" };
         let mut query = json!({"structuredQuery": {
             "from": [{"collectionId": self.collection, "allDescendants": parent.is_empty()}],
@@ -68,7 +72,7 @@ impl FirestoreKeyValue {
         let mut limit = limit.clamp(1, MOST_ITEMS);
         let parts = loop {
             query["structuredQuery"]["limit"] = limit.into();
-            match self.stream::<Part>("RunQuery", ":runQuery", &parent, &query).await {
+            match self.stream::<QueryResult>("RunQuery", ":runQuery", &parent, &query).await {
                 Err(error) if error.kind() == ErrorKind::TooLarge && limit > 1 => {
                     limit = limit.div_ceil(2);
                 }
@@ -80,27 +84,27 @@ impl FirestoreKeyValue {
         let mut items = Items::default();
         for found in found {
             let key = found.key(&self.collection)?;
-            items.resume = more.then(|| position(&key, found.place()));
+            items.resume = more.then(|| cursor_of(&key, found.path()));
             items.items.extend(found.into_item(key, now)?);
         }
         Ok(items)
     }
 }
 
-/// Where a query of a range begins and ends, in its order.
+/// The first and the last position of a range, in the order of the query.
 pub(super) fn ends<'a>(range: &'a QueryRange) -> (Option<Cursor<'a>>, Option<Cursor<'a>>) {
     let (first, last) = match range.descending {
         false => (&range.lower, &range.upper),
         true => (&range.upper, &range.lower),
     };
-    // Before a document that is part of the range it begins, and behind one it ends.
-    let cursor = |bound: &'a Bound<String>, begins: bool| {
+    // A range starts before an included document, and ends after one.
+    let cursor = |bound: &'a Bound<String>, is_start: bool| {
         let (sort, before) = match bound {
-            Bound::Included(sort) => (sort, begins),
-            Bound::Excluded(sort) => (sort, !begins),
+            Bound::Included(sort) => (sort, is_start),
+            Bound::Excluded(sort) => (sort, !is_start),
             Bound::Unbounded => return None,
         };
-        Some(Cursor { values: [Typed::Text(sort)], before })
+        Some(Cursor { values: [TypedValue::Text(sort)], before })
     };
     (cursor(first, true), cursor(last, false))
 }

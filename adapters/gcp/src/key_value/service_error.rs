@@ -1,4 +1,4 @@
-//! What a service error of Firestore means: a condition that does not hold, a race that was lost, or a fault.
+//! The meaning of Firestore's service errors: a failed condition, a lost race, or a fault.
 
 use isobar_abstraction::{Error, ErrorKind};
 use isobar_rest::ServiceError;
@@ -7,37 +7,37 @@ use isobar_rest::attempt::throttled;
 use super::FirestoreKeyValue;
 use crate::profile::PROFILE;
 
-/// Two writes of one document met, and this one has lost.
+/// Whether the write lost a race against another write of the same document.
 pub(super) fn is_contention(service_error: &ServiceError) -> bool {
     service_error.code == "ABORTED"
 }
 
-/// Does it say that a document is not what a precondition wants?
+/// Whether a document does not meet a precondition.
 pub(super) fn is_condition(service_error: &ServiceError) -> bool {
     match service_error.code.as_str() {
         "ALREADY_EXISTS" => true,
         "FAILED_PRECONDITION" => !is_datastore(service_error),
-        // What no service has said, but something between, tells of no document.
+        // A response without a message is not Firestore's, but of a proxy.
         "NOT_FOUND" => !service_error.message.is_empty() && !is_database(service_error),
         _ => false,
     }
 }
 
-/// Is it the database that is not there, and no document?
+/// Whether the database is missing, and not a document.
 fn is_database(service_error: &ServiceError) -> bool {
-    // Behind these, a message may go on with a key, which may be any text.
+    // These messages may contain a key, which may be any text.
     let is_document = ["No document", "no entity", "No entity"].iter().any(|no| service_error.message.starts_with(no));
-    let told = service_error.message.split("/documents/").next().unwrap_or_default();
-    !is_document && told.contains("does not exist") && (told.contains("database") || told.contains("project"))
+    let text = service_error.message.split("/documents/").next().unwrap_or_default();
+    !is_document && text.contains("does not exist") && (text.contains("database") || text.contains("project"))
 }
 
-/// Datastore's mode, older than Firestore's own.
+/// Whether the database is in Datastore mode.
 fn is_datastore(service_error: &ServiceError) -> bool {
     service_error.message.contains("API is not available for") && service_error.message.contains("Datastore")
 }
 
 impl FirestoreKeyValue {
-    /// The error of a service error that is no condition of a write.
+    /// The error of a service error that is not a failed condition.
     pub(super) fn explain(&self, service_error: ServiceError) -> Error {
         let message = &service_error.message;
         let (database, collection) = (&self.database, &self.collection);
@@ -46,15 +46,16 @@ impl FirestoreKeyValue {
                 let project = self.project.as_ref().map(|project| format!(" --project={project}")).unwrap_or_default();
                 let create =
                     format!("gcloud firestore databases create --database='{database}' --location=LOCATION{project}");
-                Error::new(ErrorKind::NotFound, format!("{message}: create it, the library never does: `{create}`"))
+                Error::new(ErrorKind::NotFound, format!("{message}: create it with `{create}`, isobar does not"))
             }
             "FAILED_PRECONDITION" if is_datastore(&service_error) => {
-                let need = "isobar needs a database in Firestore's native mode: name one by `database=` in the URL";
+                let need =
+                    "isobar requires a database in Firestore's native mode: name one with `database=` in the URL";
                 Error::config(format!("the database `{database}`: {message} {need}"))
             }
-            // Such as an index that somebody has left out.
+            // For example a missing index.
             "FAILED_PRECONDITION" => Error::config(format!("the collection `{collection}` of Firestore: {message}")),
-            "ABORTED" => throttled("other writes of the same items were faster every time"),
+            "ABORTED" => throttled("each attempt lost a race against other writes of the same items"),
             "INVALID_ARGUMENT" | "RESOURCE_EXHAUSTED" if is_too_large(message) => {
                 let limit = PROFILE.limits.transaction_bytes;
                 Error::new(ErrorKind::TooLarge, format!("the collection `{collection}`: {message}")).with_limit(limit)
@@ -65,14 +66,15 @@ impl FirestoreKeyValue {
     }
 }
 
-/// What Firestore and its emulator say of a document, a request or a transaction that has too many bytes.
+/// Whether the message is one that Firestore or its emulator returns for a document, a request or a transaction with
+/// too many bytes.
 fn is_too_large(message: &str) -> bool {
-    let told = [
+    let texts = [
         "exceeds the maximum allowed size",
         "payload size exceeds the limit",
         "Transaction too big",
         "maximum entity size",
         "message exceeds maximum size",
     ];
-    told.iter().any(|told| message.contains(told))
+    texts.iter().any(|text| message.contains(text))
 }

@@ -1,5 +1,5 @@
-//! What the emulator does not show: throttling, lost answers, hostile ones, and what exactly is asked.
-#![allow(clippy::needless_pass_by_value, reason = "what a test makes in place reads better without `&`")]
+//! Cases that the emulator does not cover: throttling, lost and invalid responses, and exact requests.
+#![allow(clippy::needless_pass_by_value, reason = "literals in tests are easier to read without `&`")]
 
 mod counter;
 mod hostile;
@@ -23,26 +23,26 @@ use super::*;
 use crate::{GcpConfig, GcpProvider};
 use isobar_testkit::Double;
 
-/// Where the clock stands, in milliseconds.
+/// The time of the clock, in milliseconds.
 const NOW: u64 = 1_767_225_600_250;
 
-/// When everything was written that the double tells of, and when what is written now.
+/// The times of earlier writes and of new writes in responses.
 const OLD: &str = "2026-01-01T00:00:00.123456Z";
 const NEW: &str = "2026-01-01T00:00:01.654321Z";
 
-/// The place of the item `a`: the SHA-256 of `a` begins with `ca97`.
-const PLACE: &str = "links/ca97a/links/s";
+/// The path of the item `a`: the SHA-256 of `a` begins with `ca97`.
+const PATH: &str = "links/ca97a/links/s";
 const ALL: &str = "projects/p-1/databases/(default)/documents";
 
-/// A collection in a Firestore that answers what a test says.
-struct Scene {
+/// A table on a double of Firestore whose responses a test sets.
+struct Fixture {
     double: Double,
     table: FirestoreKeyValue,
 }
 
 type Answer = Response<String>;
 
-impl Scene {
+impl Fixture {
     async fn new(answer: impl Fn(&Request<Bytes>) -> Answer + Send + Sync + 'static) -> Self {
         Self::with(&[("GOOGLE_CLOUD_PROJECT", "p-1")], 1 << 20, answer).await
     }
@@ -63,7 +63,7 @@ impl Scene {
         Self { double, table }
     }
 
-    /// One answer after the other; the last for ever.
+    /// Returns one response after the other, and then repeats the last.
     async fn script(answers: impl Into<Vec<Answer>>) -> Self {
         let answers = answers.into();
         let count = Mutex::new(0);
@@ -79,13 +79,13 @@ impl Scene {
         self.double.requests().len()
     }
 
-    /// Commits among what was asked.
+    /// The number of commits among the requests.
     fn commits(&self) -> usize {
-        self.double.requests().iter().filter(|asked| asked.ends_with(":commit")).count()
+        self.double.requests().iter().filter(|line| line.ends_with(":commit")).count()
     }
 
-    fn body(&self, place: usize) -> Value {
-        self.double.request(place, body_of)
+    fn body(&self, index: usize) -> Value {
+        self.double.request(index, body_of)
     }
 }
 
@@ -93,7 +93,7 @@ fn body_of(request: &Request<Bytes>) -> Value {
     serde_json::from_slice(request.body()).unwrap()
 }
 
-/// What a write called itself.
+/// The mark of a write.
 fn mark_of(request: &Request<Bytes>) -> Value {
     body_of(request)["writes"][0]["update"]["fields"]["w"]["stringValue"].clone()
 }
@@ -120,31 +120,31 @@ fn service_error(status: u16, name: &str, message: &str) -> Value {
     json!({"error": {"code": status, "status": name, "message": message}})
 }
 
-fn refused(status: u16, name: &str, message: &str) -> Answer {
+fn rejected(status: u16, name: &str, message: &str) -> Answer {
     answer(status, service_error(status, name, message))
 }
 
 fn stale() -> Answer {
-    refused(400, "FAILED_PRECONDITION", "the stored version (2) does not match the required base version (1)")
+    rejected(400, "FAILED_PRECONDITION", "the stored version (2) does not match the required base version (1)")
 }
 
-fn taken_there() -> Answer {
-    refused(409, "ALREADY_EXISTS", &format!("Document already exists: {ALL}/{PLACE}"))
+fn exists_already() -> Answer {
+    rejected(409, "ALREADY_EXISTS", &format!("Document already exists: {ALL}/{PATH}"))
 }
 
-fn absent_there() -> Answer {
-    refused(404, "NOT_FOUND", &format!("No document to update: {ALL}/{PLACE}"))
+fn does_not_exist() -> Answer {
+    rejected(404, "NOT_FOUND", &format!("No document to update: {ALL}/{PATH}"))
 }
 
 fn failed() -> Answer {
-    refused(503, "UNAVAILABLE", "lost")
+    rejected(503, "UNAVAILABLE", "lost")
 }
 
-/// An answer to a reading of the item `a`, with these fields beside its keys.
+/// The response to a read of the item `a`, with these fields and its keys.
 fn found(mut fields: Value) -> Answer {
     fields["p"] = json!({"stringValue": "a"});
     fields["s"] = json!({"stringValue": ""});
-    let document = json!({"name": format!("{ALL}/{PLACE}"), "fields": fields, "updateTime": OLD, "createTime": OLD});
+    let document = json!({"name": format!("{ALL}/{PATH}"), "fields": fields, "updateTime": OLD, "createTime": OLD});
     answer(200, json!([{"found": document, "readTime": NEW}]))
 }
 
@@ -162,7 +162,7 @@ fn expiring(millis: u64) -> Value {
 }
 
 fn missing() -> Answer {
-    answer(200, json!([{"missing": format!("{ALL}/{PLACE}"), "readTime": NEW}]))
+    answer(200, json!([{"missing": format!("{ALL}/{PATH}"), "readTime": NEW}]))
 }
 
 fn key() -> Key {
@@ -174,7 +174,7 @@ fn put(mode: PutMode) -> Put {
 }
 
 fn version(time: &str) -> Version {
-    stored::version(time, PLACE, None)
+    stored::version(time, PATH, None)
 }
 
 fn update() -> PutMode {

@@ -8,44 +8,45 @@ use isobar_abstraction::driver::key_value::{Key, Put, PutMode, Version, Write, i
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{Safety, ServiceError, mark_uncertain};
 
-use super::commit::{Change, Document, Precondition, Sent, Written};
+use super::commit::{Change, Document, Precondition, SentFields, WriteResult};
 use super::key::path;
 use super::service_error::{is_condition, is_contention};
-use super::stored::{Fields, Found, expiry, version, wanted};
-use super::{FirestoreKeyValue, TRIES};
+use super::stored::{Fields, StoredDocument, expiry, required_update_time, version};
+use super::{FirestoreKeyValue, MAX_ATTEMPTS};
 use crate::profile::PROFILE;
 use isobar_rest::attempt::{
     COUNTER_ATTEMPTS, already_exists, applied_versions, pause, requires_version, throttled,
     transaction_outcome_unknown, unique_id, version_conflict,
 };
 
-/// What was seen to be stored.
-type Seen = HashMap<Key, Found>;
+/// The documents that were read, by key.
+type Documents = HashMap<Key, StoredDocument>;
 
-/// What became of writes that were refused.
-enum Settled {
-    /// An attempt before, whose answer was lost, was applied.
+/// The state after a rejected commit.
+enum CommitRejection {
+    /// An earlier attempt, whose response was lost, was applied.
     Applied(Vec<Option<Version>>),
-    /// They were not, and may be in other words.
-    Seen(Seen),
+    /// No attempt was applied; the writes may be retried on these documents.
+    Retry(Documents),
 }
 
 impl FirestoreKeyValue {
-    /// All or none: one request, unless a create meets what has expired. Repeated as often as it takes: the
-    /// mark tells our own writes from all others.
+    /// Applies all writes or none, in one request unless a create finds an expired item. Lost races are retried; the
+    /// mark distinguishes isobar's own write from others.
     ///
-    /// Counters are read before, and their sums written over what was read: an increment takes no
-    /// condition on the number that is there.
+    /// Counters are read first, and their sums are written on the condition that the item is unchanged: an increment
+    /// accepts no condition on the current number.
     pub(super) async fn write(&self, operation: &'static str, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let mark = unique_id()?;
         let counters: Vec<_> = writes.iter().filter(|write| write.is_add()).collect();
-        let tries = if counters.is_empty() { TRIES } else { COUNTER_ATTEMPTS };
+        let max_attempts = if counters.is_empty() { MAX_ATTEMPTS } else { COUNTER_ATTEMPTS };
         let safety = if is_repeatable(writes) { Safety::Idempotent } else { Safety::Once };
-        let (mut seen, mut lost) = (self.look(counters).await?, false);
-        for attempt in 0..tries {
+        let (mut documents, mut lost) = (self.read_documents(counters).await?, false);
+        for attempt in 0..max_attempts {
             let now = self.clock.now();
-            let puts = self.count(writes, &seen, now).map_err(|error| mark_uncertain(error, lost))?;
-            let changes = self.changes(&puts, &mark, &seen, now).await.map_err(|error| mark_uncertain(error, lost))?;
+            let puts = self.with_sums(writes, &documents, now).map_err(|error| mark_uncertain(error, lost))?;
+            let changes =
+                self.changes(&puts, &mark, &documents, now).await.map_err(|error| mark_uncertain(error, lost))?;
             let sent = self.commit(operation, safety, &changes).await;
             let service_error = match sent.map_err(|error| mark_uncertain(error, lost))? {
                 Ok(written) => return self.versions(&puts, &written),
@@ -53,57 +54,73 @@ impl FirestoreKeyValue {
             };
             lost |= service_error.uncertain;
             match self.settle(writes, &mark, service_error, lost).await.map_err(|error| mark_uncertain(error, lost))? {
-                Settled::Applied(versions) => return Ok(versions),
-                Settled::Seen(found) => seen = found,
+                CommitRejection::Applied(versions) => return Ok(versions),
+                CommitRejection::Retry(found) => documents = found,
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(mark_uncertain(throttled("other writes of the same items were faster every time"), lost))
+        Err(mark_uncertain(throttled("each attempt lost a race against other writes of the same items"), lost))
     }
 
-    /// The writes, with each addition as the put of its sum. Errors: `InvalidInput` for what is no counter.
-    fn count<'a>(&self, writes: &'a [Write], seen: &Seen, now: SystemTime) -> Result<Vec<Cow<'a, Write>>> {
-        let stored = |key: &Key| match seen.get(key) {
+    /// The writes, with each addition replaced by the put of its sum. Errors: `InvalidInput` for an item that is no
+    /// counter.
+    fn with_sums<'a>(
+        &self,
+        writes: &'a [Write],
+        documents: &Documents,
+        now: SystemTime,
+    ) -> Result<Vec<Cow<'a, Write>>> {
+        let stored = |key: &Key| match documents.get(key) {
             Some(found) => found.clone().into_item(key.clone(), now),
             None => Ok(None),
         };
         with_sums(writes, PROFILE.limits.counter_max_abs, stored)
     }
 
-    /// Errors: `Conflict` where it is known before that nothing has the version.
+    /// The writes of the request. Errors: `Conflict` for a version that no item can have.
     async fn changes<'a>(
         &self,
         writes: &'a [Cow<'a, Write>],
         mark: &'a str,
-        seen: &'a Seen,
+        documents: &'a Documents,
         now: SystemTime,
     ) -> Result<Vec<Change<'a>>> {
         let mut changes = Vec::with_capacity(writes.len());
         for write in writes {
             let name = self.name(write.key()).await?;
-            let current_document = self.precondition(write, seen, now)?;
+            let current_document = self.precondition(write, documents, now)?;
             changes.push(match write.as_ref() {
                 Write::Put(put) => {
-                    let fields = Sent::Whole(Box::new(Fields::of(put, mark)));
+                    let fields = SentFields::Whole(Box::new(Fields::of(put, mark)));
                     Change { update: Some(Document { name, fields }), current_document, ..Change::default() }
                 }
                 Write::Delete { .. } => Change { delete: Some(name), current_document, ..Change::default() },
-                Write::Add { .. } => return Err(Error::internal("an addition has become no put")),
+                Write::Add { .. } => {
+                    return Err(Error::internal(
+                        "bug in isobar: an addition was not replaced by a put; please report it",
+                    ));
+                }
                 _ => return Err(Error::unknown_variant("Write")),
             });
         }
         Ok(changes)
     }
 
-    fn precondition<'a>(&self, write: &'a Write, seen: &'a Seen, now: SystemTime) -> Result<Option<Precondition<'a>>> {
+    fn precondition<'a>(
+        &self,
+        write: &'a Write,
+        documents: &'a Documents,
+        now: SystemTime,
+    ) -> Result<Option<Precondition<'a>>> {
         match write {
             Write::Put(Put { mode: PutMode::Update(version), .. }) | Write::Delete { version: Some(version), .. } => {
-                let place = path(&self.collection, write.key())?;
-                let time = wanted(version, &place, now).ok_or_else(|| version_conflict(write.key()))?;
+                let document = path(&self.collection, write.key())?;
+                let time =
+                    required_update_time(version, &document, now).ok_or_else(|| version_conflict(write.key()))?;
                 Ok(Some(Precondition::UpdateTime(time)))
             }
-            // What has expired counts as absent, so it is written over.
-            Write::Put(Put { mode: PutMode::Create, key, .. }) => match seen.get(key) {
+            // An expired item counts as missing, so it is overwritten.
+            Write::Put(Put { mode: PutMode::Create, key, .. }) => match documents.get(key) {
                 Some(found) => Ok(Some(Precondition::UpdateTime(found.update_time()?))),
                 None => Ok(Some(Precondition::Exists(false))),
             },
@@ -112,41 +129,49 @@ impl FirestoreKeyValue {
         }
     }
 
-    /// After a service error. `lost`: may an attempt have been applied? Errors: why it will never be applied.
-    async fn settle(&self, writes: &[Write], mark: &str, service_error: ServiceError, lost: bool) -> Result<Settled> {
+    /// Handles a rejected commit. `lost`: whether an attempt may have been applied. Errors: why the writes cannot be
+    /// applied.
+    async fn settle(
+        &self,
+        writes: &[Write],
+        mark: &str,
+        service_error: ServiceError,
+        lost: bool,
+    ) -> Result<CommitRejection> {
         let adds = writes.iter().any(Write::is_add);
         let contended = adds && !lost && is_contention(&service_error);
         if !contended && !is_condition(&service_error) {
             return Err(self.explain(service_error));
         }
-        // Who asks for a version, and is sure to have had no answer lost, need not look.
+        // A single write that requires a version, without a lost response, needs no read.
         if let ([write], false) = (writes, lost)
             && requires_version(write)
         {
             return Err(version_conflict(write.key()));
         }
-        let seen = self.look(writes).await?;
-        let ours = |key: &Key| seen.get(key).filter(|found| found.is_marked(mark)).map(Found::version);
-        if lost && let Some(versions) = applied_versions(writes, mark, &ours) {
-            return versions.map(Settled::Applied);
+        let documents = self.read_documents(writes).await?;
+        let own_version =
+            |key: &Key| documents.get(key).filter(|found| found.is_marked(mark)).map(StoredDocument::version);
+        if lost && let Some(versions) = applied_versions(writes, mark, &own_version) {
+            return versions.map(CommitRejection::Applied);
         }
         if lost && adds {
             return Err(transaction_outcome_unknown());
         }
         for write in writes {
-            self.check(write, seen.get(write.key()))?;
+            self.check(write, documents.get(write.key()))?;
         }
-        Ok(Settled::Seen(seen))
+        Ok(CommitRejection::Retry(documents))
     }
 
-    /// Errors: `AlreadyExists` and `Conflict` where what is stored keeps the write from happening.
-    fn check(&self, write: &Write, found: Option<&Found>) -> Result<()> {
+    /// Errors: `AlreadyExists` and `Conflict` if the stored document does not meet the condition of the write.
+    fn check(&self, write: &Write, found: Option<&StoredDocument>) -> Result<()> {
         let now = self.clock.now();
-        let alive = found.filter(|found| !found.has_expired(now));
+        let live = found.filter(|found| !found.has_expired(now));
         match write {
-            Write::Put(Put { mode: PutMode::Create, key, .. }) if alive.is_some() => Err(already_exists(key)),
+            Write::Put(Put { mode: PutMode::Create, key, .. }) if live.is_some() => Err(already_exists(key)),
             Write::Put(Put { mode: PutMode::Update(version), key, .. })
-            | Write::Delete { version: Some(version), key } => match alive {
+            | Write::Delete { version: Some(version), key } => match live {
                 Some(found) if found.version()? == *version => Ok(()),
                 _ => Err(version_conflict(key)),
             },
@@ -154,23 +179,23 @@ impl FirestoreKeyValue {
         }
     }
 
-    /// The versions of writes that were applied. Errors: `Internal`.
-    fn versions(&self, writes: &[Cow<'_, Write>], written: &[Written]) -> Result<Vec<Option<Version>>> {
-        let answer = |(write, written): (&Cow<'_, Write>, &Written)| match write.as_ref() {
+    /// The versions of applied writes. Errors: `Internal`.
+    fn versions(&self, writes: &[Cow<'_, Write>], written: &[WriteResult]) -> Result<Vec<Option<Version>>> {
+        let answer = |(write, written): (&Cow<'_, Write>, &WriteResult)| match write.as_ref() {
             Write::Put(put) => {
-                let place = path(&self.collection, &put.key)?;
-                Ok(Some(version(written.update_time()?, &place, put.expires_at.map(expiry))))
+                let document = path(&self.collection, &put.key)?;
+                Ok(Some(version(written.update_time()?, &document, put.expires_at.map(expiry))))
             }
             _ => Ok(None),
         };
         writes.iter().zip(written).map(answer).collect()
     }
 
-    /// What is stored where there is to be written.
-    async fn look<'a>(&self, writes: impl IntoIterator<Item = &'a Write>) -> Result<Seen> {
+    /// Reads the documents of the writes.
+    async fn read_documents<'a>(&self, writes: impl IntoIterator<Item = &'a Write>) -> Result<Documents> {
         let keys: Vec<&Key> = writes.into_iter().map(Write::key).collect();
         if keys.is_empty() {
-            return Ok(Seen::new());
+            return Ok(Documents::new());
         }
         let found = self.find(&keys).await?;
         let pairs = keys.into_iter().zip(found).filter_map(|(key, found)| Some((key.clone(), found?)));

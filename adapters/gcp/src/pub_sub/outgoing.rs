@@ -1,44 +1,44 @@
-//! The body of a request that publishes, and how much goes into one.
+//! The body of a publish request, and its limits.
 
 use isobar_rest::batches;
 use serde::Serialize;
 
-use super::wire::Carried;
+use super::wire::WireMessage;
 
-/// Messages that one request may have.
+/// The maximum number of messages in a request.
 ///
 /// <https://cloud.google.com/pubsub/quotas#resource_limits>
 const BATCH: usize = 1_000;
 
-/// Bytes that a request may have: 10,000,000 as Pub/Sub counts, and 10,485,760 of JSON, with bodies in base64,
-/// as the front end does. The JSON is what is measured here, so that both hold.
+/// The maximum size of a request: 10,000,000 bytes as counted by Pub/Sub, and 10,485,760 bytes of JSON, with bodies in
+/// base64, as counted by the front end. This limit applies to the JSON, so both hold.
 const BATCH_BYTES: usize = 10_000_000;
 
-/// `{"messages":[]}`
-const AROUND: usize = 15;
+/// The size of `{"messages":[]}`.
+const ENVELOPE_BYTES: usize = 15;
 
 /// One message of a request.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(super) struct Entry<'a> {
-    carried: Carried<'a>,
-    /// Which message of the call it is.
+    message: WireMessage<'a>,
+    /// The index of the message in the call.
     #[serde(skip)]
-    pub(super) place: usize,
-    /// Its size in a request.
+    pub(super) index: usize,
+    /// The size in a request.
     #[serde(skip)]
     bytes: usize,
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn new(place: usize, mut carried: Carried<'a>) -> Self {
-        let bytes = carried.bytes();
-        Self { carried, place, bytes }
+    pub(super) fn new(index: usize, mut message: WireMessage<'a>) -> Self {
+        let bytes = message.bytes();
+        Self { message, index, bytes }
     }
 
     /// The ordering key, if it has one.
     pub(super) fn key(&self) -> Option<&'a str> {
-        self.carried.ordering_key
+        self.message.ordering_key
     }
 }
 
@@ -48,9 +48,9 @@ pub(super) struct Request<'a, 'b> {
     pub(super) messages: &'b [Entry<'a>],
 }
 
-/// Requests for these.
+/// Splits messages into requests.
 pub(super) fn split<'a, 'b>(entries: &'b [Entry<'a>]) -> Vec<&'b [Entry<'a>]> {
-    batches(entries, BATCH, BATCH_BYTES - AROUND, |entry| entry.bytes + 1)
+    batches(entries, BATCH, BATCH_BYTES - ENVELOPE_BYTES, |entry| entry.bytes + 1)
 }
 
 #[cfg(test)]
@@ -77,12 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_as_large_as_was_counted() {
+    fn the_counted_size_is_the_size_of_the_request() {
         for size in [1, 2, 3, 4, 1_000] {
             let mut messages = vec![raw(vec![0xff; size]); 3];
             messages[1].ordering_key = Some("a\"b".to_owned());
             let entries = entries(&messages);
-            let counted = AROUND + entries.iter().map(|entry| entry.bytes + 1).sum::<usize>() - 1;
+            let counted = ENVELOPE_BYTES + entries.iter().map(|entry| entry.bytes + 1).sum::<usize>() - 1;
             assert_eq!(serde_json::to_vec(&Request { messages: &entries }).unwrap().len(), counted, "{size}");
         }
     }
@@ -90,15 +90,15 @@ mod tests {
     #[test]
     fn a_request_has_up_to_a_thousand_messages_and_ten_million_bytes() {
         assert_eq!(sizes(&vec![raw(vec![1]); 2_001]), [1_000, 1_000, 1]);
-        let besides = entries(&[raw(vec![1; 3])])[0].bytes - 4 + 1;
-        // Two messages to the byte, but for what base64 rounds up.
-        let half = (((BATCH_BYTES - AROUND) / 2 - besides) / 4) * 3;
+        let overhead = entries(&[raw(vec![1; 3])])[0].bytes - 4 + 1;
+        // Two messages fill a request exactly, except for the padding of base64.
+        let half = (((BATCH_BYTES - ENVELOPE_BYTES) / 2 - overhead) / 4) * 3;
         assert_eq!(sizes(&vec![raw(vec![1; half]); 3]), [2, 1]);
         assert_eq!(sizes(&[raw(vec![1; half + 3]), raw(vec![1; half + 3])]), [1, 1]);
     }
 
     #[test]
-    fn a_message_that_is_too_large_goes_alone_so_that_pub_sub_can_say_so() {
+    fn a_message_that_is_too_large_is_sent_separately() {
         assert_eq!(sizes(&[raw(vec![1; 9_000_000]), raw(vec![1])]), [1, 1]);
         assert_eq!(sizes(&[raw(vec![1]), raw(vec![1; 9_000_000])]), [1, 1]);
         assert!(sizes(&[]).is_empty());

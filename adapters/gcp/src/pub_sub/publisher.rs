@@ -15,13 +15,13 @@ use crate::State;
 use crate::config::Endpoint;
 use crate::service::GoogleService;
 
-/// Characters of a topic's name that stand for themselves in a path.
+/// Characters of a topic's name that are not escaped in a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'+');
 
-/// The largest request.
-const LARGEST: u64 = 10_000_000;
+/// The maximum size of a request.
+const MAX_REQUEST_BYTES: u64 = 10_000_000;
 
-/// A topic as it is published to.
+/// Publishes to one topic.
 #[derive(Debug)]
 pub(super) struct Publisher {
     service: GoogleService,
@@ -29,19 +29,19 @@ pub(super) struct Publisher {
     topic: String,
 }
 
-/// What became of a request.
+/// The result of a request.
 pub(super) enum Attempt {
-    /// What of each message, by its place.
+    /// The result of each message, with its index.
     Done(Vec<(usize, Result<MessageId>)>),
-    /// It was refused, nothing of it was stored, and only one of its messages may be to blame.
-    EachAlone,
+    /// Pub/Sub rejected the request and stored nothing; one of its messages may be the cause.
+    SendSeparately,
 }
 
 impl Attempt {
-    pub(super) fn sent(self) -> Vec<(usize, Result<MessageId>)> {
+    pub(super) fn results(self) -> Vec<(usize, Result<MessageId>)> {
         match self {
-            Self::Done(sent) => sent,
-            Self::EachAlone => Vec::new(),
+            Self::Done(results) => results,
+            Self::SendSeparately => Vec::new(),
         }
     }
 }
@@ -58,19 +58,21 @@ impl Publisher {
         Self { service, project, topic }
     }
 
-    /// Publishes messages of one key, or of none, all or nothing as Pub/Sub has it.
+    /// Publishes messages of one key, or without keys. Pub/Sub stores all or none of them.
     pub(super) async fn publish(&self, batch: &[Entry<'_>]) -> Attempt {
         let error = match self.request(batch).await {
-            Ok(Ok(ids)) => return Attempt::Done(batch.iter().map(|entry| entry.place).zip(ids.map(Ok)).collect()),
-            Ok(Err(service_error)) if batch.len() > 1 && is_of_content(&service_error) => return Attempt::EachAlone,
+            Ok(Ok(ids)) => return Attempt::Done(batch.iter().map(|entry| entry.index).zip(ids.map(Ok)).collect()),
+            Ok(Err(service_error)) if batch.len() > 1 && is_of_content(&service_error) => {
+                return Attempt::SendSeparately;
+            }
             Ok(Err(service_error)) => self.explain(service_error).await,
             Err(error) => error,
         };
-        Attempt::Done(batch.iter().map(|entry| (entry.place, Err(error.clone()))).collect())
+        Attempt::Done(batch.iter().map(|entry| (entry.index, Err(error.clone()))).collect())
     }
 
-    /// Idempotent: a repeat may be stored twice, which delivery at least once allows; a message that fails
-    /// although one try more would have stored it helps nobody.
+    /// Sends the request and repeats it after a failure: messages may be stored twice, which at-least-once delivery
+    /// allows.
     async fn request(&self, batch: &[Entry<'_>]) -> Result<ServiceResult<impl Iterator<Item = MessageId>>> {
         let topic = utf8_percent_encode(&self.topic, PLAIN);
         let path = format!("/v1/projects/{}/topics/{topic}:publish", self.project().await?);
@@ -90,28 +92,28 @@ impl Publisher {
     async fn explain(&self, service_error: ServiceError) -> Error {
         let Self { topic, .. } = self;
         let (status, message) = (service_error.status(), &service_error.message);
-        // Known, since the request was made.
+        // The project is cached since the request.
         let project = self.project().await.unwrap_or_default();
         let error = match service_error.kind {
             ErrorKind::NotFound => Error::not_found(format!(
-                "Pub/Sub has no topic `{topic}` in the project `{project}`: create it, as with \
-                 `gcloud pubsub topics create {topic} --project {project}`; the library never does"
+                "Pub/Sub has no topic `{topic}` in the project `{project}`: create it, for example with \
+                 `gcloud pubsub topics create {topic} --project {project}`; isobar does not"
             )),
             kind @ ErrorKind::PermissionDenied => Error::new(
                 kind,
                 format!(
-                    "the topic `{topic}` of Pub/Sub: {message} ({status}): give who runs this the role \
-                     roles/pubsub.publisher on it, and see that Pub/Sub is enabled in the project `{project}`"
+                    "the topic `{topic}` of Pub/Sub: {message} ({status}): grant the account that runs this app the role \
+                     roles/pubsub.publisher on it, and check that Pub/Sub is enabled in the project `{project}`"
                 ),
             ),
             _ if is_too_large(&service_error) => Error::new(
                 ErrorKind::TooLarge,
                 format!(
-                    "the topic `{topic}` of Pub/Sub: the message in base64 is larger than {LARGEST} bytes: send where \
-                     it lies in a bucket"
+                    "the topic `{topic}` of Pub/Sub: the message in base64 is larger than {MAX_REQUEST_BYTES} bytes: \
+                     store the body in a bucket and send its key"
                 ),
             ),
-            // Nobody competes for a message: the service was in the middle of something, which passes.
+            // Messages have no conflicts, so an abort is a temporary failure of the service.
             ErrorKind::Conflict if service_error.code == "ABORTED" => {
                 Error::new(ErrorKind::Unavailable, format!("the topic `{topic}` of Pub/Sub: {message} ({status})"))
             }
@@ -121,31 +123,30 @@ impl Publisher {
     }
 }
 
-/// Google's front end and Pub/Sub itself say so as of any other invalid argument.
+/// Whether a message is too large, which Google's front end and Pub/Sub report like any invalid argument.
 ///
-/// Their words: <https://github.com/apache/beam/issues/19772>,
+/// Their messages: <https://github.com/apache/beam/issues/19772>,
 /// <https://github.com/googleapis/google-cloud-python/issues/5898>.
 fn is_too_large(service_error: &ServiceError) -> bool {
-    let says = |words: &str| service_error.message.contains(words);
+    let contains = |text: &str| service_error.message.contains(text);
     match service_error.kind {
         ErrorKind::TooLarge => true,
-        ErrorKind::InvalidInput => says("payload size exceeds") || says("request_size"),
+        ErrorKind::InvalidInput => contains("payload size exceeds") || contains("request_size"),
         _ => false,
     }
 }
 
-/// May one message of several be to blame for all of them?
+/// Whether one message of several may be the cause of the error.
 fn is_of_content(service_error: &ServiceError) -> bool {
     !service_error.uncertain && matches!(service_error.kind, ErrorKind::InvalidInput | ErrorKind::TooLarge)
 }
 
-/// The ids that an answer tells, in the order of the messages. Where it does not tell one for each, nobody
-/// knows which is whose.
+/// The ids in a response, in the order of the messages. Without one id for each message they cannot be assigned.
 fn ids(answer: &[u8], count: usize) -> Result<impl Iterator<Item = MessageId> + use<>> {
     let ids = serde_json::from_slice(answer).map(|Answer { message_ids }| message_ids).unwrap_or_default();
     if ids.len() == count && !ids.iter().any(String::is_empty) {
         return Ok(ids.into_iter().map(MessageId::new));
     }
-    let error = format!("Pub/Sub told {} ids for {count} messages, of which it may have stored any", ids.len());
+    let error = format!("Pub/Sub returned {} ids for {count} messages, and may have stored any of them", ids.len());
     Err(Error::internal(error).with_outcome_unknown())
 }

@@ -1,9 +1,7 @@
-//! What becomes of a message after its handler answered: a copy that is tried again later, or a dead
-//! letter.
+//! Settlement of a message: publishes a copy to retry later, or a dead letter.
 //!
-//! Pub/Sub delivers again what was not acknowledged when its subscription's retry policy says so, which
-//! cannot wait for as long as a handler asked to. A copy tells when it is due, and how often its message
-//! was delivered.
+//! Pub/Sub redelivers a message by the retry policy of the subscription, which cannot wait as long as a handler may
+//! request. So a copy with its due time and its attempts is published.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +14,15 @@ use isobar_abstraction::{Error, ErrorKind, Result};
 
 use super::outgoing::Entry;
 use super::publisher::Publisher;
-use super::wire::{ATTEMPTS, Carried, DUE, FOR, copy, written};
+use super::wire::{ATTEMPTS, DUE, FOR, WireMessage, copy, timestamp};
 use crate::State;
 use crate::config::Placement;
 
-/// Publishes a copy that is due after `wait`, for one subscription: its name
-/// without the project. `attempt` is how often the message was delivered.
+/// Publishes a copy that is due after `wait`, for one subscription: its name without the project. `attempt` is the
+/// delivery attempt of the message.
 ///
-/// Not for a message with an ordering key: a copy would come after the later ones of its key.
-pub(crate) async fn again(
+/// Not for a message with an ordering key: its copy would follow later messages of the key.
+pub(crate) async fn publish_copy(
     state: &Arc<State>,
     at: &Location,
     message: &Message<Bytes>,
@@ -35,66 +33,69 @@ pub(crate) async fn again(
     let Placement::PubSub { endpoint, project, topic } = state.config.placement(at)? else { return Err(no_topic(at)) };
     let due = later(state.clock.now(), wait);
     let mut copy = copy(message);
-    copy.say(ATTEMPTS, attempt.to_string());
-    copy.say(DUE, written(due));
-    copy.say(FOR, subscription);
+    copy.set(ATTEMPTS, attempt.to_string());
+    copy.set(DUE, timestamp(due));
+    copy.set(FOR, subscription);
     send(&Publisher::new(Arc::clone(state), endpoint, project, topic), copy).await
 }
 
-/// Keeps a dead letter with its reason, in the topic of them that belongs to `at`, which is the topic that
-/// the message came from, or the bucket whose event it is.
-pub(crate) async fn bury(
+/// Publishes a dead letter with its reason to the dead-letter topic of `at`, the topic of the message or the bucket of
+/// the event.
+pub(crate) async fn publish_dead_letter(
     state: &Arc<State>,
     at: &Location,
     message: &Message<Bytes>,
     reason: &str,
     attempt: u32,
 ) -> Result<()> {
-    let (grave, source) = grave(state, at)?;
-    let mut letter = copy(message);
+    let (publisher, source) = dead_letter_topic(state, at)?;
+    let mut dead_letter = copy(message);
     for (name, value) in DeadLetterDetails::new(attempt, reason, state.clock.now(), &source).attributes() {
-        letter.say(name, value);
+        dead_letter.set(name, value);
     }
-    match send(&grave, letter).await {
+    match send(&publisher, dead_letter).await {
         Err(error) if is_full(&error) => {
-            // Somebody else's message, which has no room for a reason. It is kept as it came.
-            tracing::error!(%at, id = message.id.as_str(), reason, "a dead letter has no room to tell its reason");
-            send(&grave, as_it_came(message)).await
+            // A message of another publisher with too many attributes: it is stored unchanged.
+            tracing::error!(%at, id = message.id.as_str(), reason, "a dead letter is stored without its reason: its attributes are full");
+            send(&publisher, unchanged(message)).await
         }
         sent => sent,
     }
 }
 
-/// Where the dead letters go, and the name of what they come from.
-fn grave(state: &Arc<State>, at: &Location) -> Result<(Publisher, String)> {
-    let (placed, source) = match state.config.placement(at)? {
+/// The publisher of the dead-letter topic, and the name of the source.
+fn dead_letter_topic(state: &Arc<State>, at: &Location) -> Result<(Publisher, String)> {
+    let (placement, source) = match state.config.placement(at)? {
         Placement::PubSub { endpoint, project, topic } => {
-            let grave = Derived::DeadLetters.of(&topic);
-            (Placement::PubSub { endpoint, project, topic: grave }, topic)
+            let dead_letters = Derived::DeadLetters.of(&topic);
+            (Placement::PubSub { endpoint, project, topic: dead_letters }, topic)
         }
         Placement::Storage { bucket, .. } => {
-            let grave = Derived::DeadLetters.of(&Derived::Events.of(&bucket));
-            let url = ResourceUrl::parse(&format!("pubsub://{grave}"))?;
+            let dead_letters = Derived::DeadLetters.of(&Derived::Events.of(&bucket));
+            let url = ResourceUrl::parse(&format!("pubsub://{dead_letters}"))?;
             (state.config.placement(&Location::new(ResourceKind::Topic, at.name()).with_url(url))?, bucket)
         }
         Placement::Firestore { .. } => return Err(no_topic(at)),
     };
-    let Placement::PubSub { endpoint, project, topic } = placed else { return Err(no_topic(at)) };
+    let Placement::PubSub { endpoint, project, topic } = placement else { return Err(no_topic(at)) };
     Ok((Publisher::new(Arc::clone(state), endpoint, project, topic), source))
 }
 
-async fn send(publisher: &Publisher, carried: Carried<'_>) -> Result<()> {
-    let sent = publisher.publish(&[Entry::new(0, carried)]).await.sent();
-    let (_, result) = sent.into_iter().next().ok_or_else(|| Error::internal("a message was left out"))?;
+async fn send(publisher: &Publisher, message: WireMessage<'_>) -> Result<()> {
+    let results = publisher.publish(&[Entry::new(0, message)]).await.results();
+    let (_, result) = results
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::internal("bug in isobar: a message was not published; please report it"))?;
     result.map(|_| ())
 }
 
-/// Does Pub/Sub not take a message for what we added to it?
+/// Whether Pub/Sub may have rejected a message because of isobar's attributes.
 fn is_full(error: &Error) -> bool {
     !error.outcome_unknown() && matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::TooLarge)
 }
 
-fn as_it_came(message: &Message<Bytes>) -> Carried<'_> {
+fn unchanged(message: &Message<Bytes>) -> WireMessage<'_> {
     let mut copy = copy(message);
     copy.attributes.retain(|name, _| message.attributes.contains_key(name.as_ref()));
     copy

@@ -1,4 +1,4 @@
-//! What the emulator does not show: requests as they are sent, and failures.
+//! Cases that the emulator does not cover: exact requests, and failures.
 
 mod order;
 mod publish;
@@ -21,7 +21,7 @@ use isobar_testkit::Double;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Where the clock stands.
+/// The time of the clock.
 const NOW: &str = "2026-01-01T00:00:00.250Z";
 
 fn state(url: &str) -> Arc<State> {
@@ -54,13 +54,13 @@ fn status(status: u16, body: impl Into<String>) -> Response<String> {
     Response::builder().status(status).body(body.into()).unwrap()
 }
 
-/// An error as Google's APIs tell it.
-fn refused(code: u16, name: &str, message: &str) -> Response<String> {
+/// An error of Google's APIs.
+fn rejected(code: u16, name: &str, message: &str) -> Response<String> {
     status(code, json!({"error": {"code": code, "status": name, "message": message}}).to_string())
 }
 
-/// The answer of a topic that takes everything. The id of a message is `id-` and its body.
-fn taken(request: &Request<Bytes>) -> Response<String> {
+/// The response of a topic that accepts all messages. The id of a message is `id-` and its body.
+fn accepted(request: &Request<Bytes>) -> Response<String> {
     let ids: Vec<_> = bodies(request).iter().map(|body| format!("id-{body}")).collect();
     status(200, json!({ "messageIds": ids }).to_string())
 }
@@ -78,15 +78,15 @@ fn bodies(request: &Request<Bytes>) -> Vec<String> {
 
 /// The bodies of the messages of every request, in the order of the requests.
 fn requests(double: &Double) -> Vec<Vec<String>> {
-    (0..double.requests().len()).map(|place| double.request(place, bodies)).collect()
+    (0..double.requests().len()).map(|index| double.request(index, bodies)).collect()
 }
 
-/// Kind and unknown outcome of each, `None` for what was stored.
-fn told(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
+/// The kind and the unknown outcome of each error, `None` for a message that was stored.
+fn errors(results: &[Result<MessageId>]) -> Vec<Option<(ErrorKind, bool)>> {
     results.iter().map(|result| result.as_ref().err().map(|error| (error.kind(), error.outcome_unknown()))).collect()
 }
 
-/// The ids, of which none may be missing.
+/// The ids; panics if a message failed.
 fn ids(results: &[Result<MessageId>]) -> Vec<&str> {
     results.iter().map(|result| result.as_ref().unwrap().as_str()).collect()
 }

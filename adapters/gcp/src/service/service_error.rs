@@ -1,4 +1,4 @@
-//! The error that a service answered: whether to try again, and what it is to a caller.
+//! Service errors of Google's APIs: retry decision, kind and explanation.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use isobar_abstraction::ErrorKind;
 use isobar_rest::{RetryDecision, ServiceError};
 use serde_json::Value;
 
-/// What a service said of an error.
+/// The body of an error.
 #[derive(Default)]
-struct Told {
+struct ErrorBody {
     /// The canonical code of Google's APIs.
     status: String,
-    /// The first reason, of which Cloud Storage has some.
+    /// The first reason, which Cloud Storage sends instead of the code.
     reason: String,
     message: String,
-    /// Of `RetryInfo`.
+    /// The delay in `RetryInfo`.
     delay: Option<Duration>,
 }
 
-impl Told {
-    /// `{"error": {"code", "status", "message", "errors": [{"reason"}], "details": [{"@type", "retryDelay"}]}}`,
-    /// which a call that answers with a stream puts into an array.
+impl ErrorBody {
+    /// Reads `{"error": {"code", "status", "message", "errors": [{"reason"}], "details": [{"@type", "retryDelay"}]}}`,
+    /// which streaming methods put into an array.
     fn read(body: &[u8]) -> Self {
-        let Ok(told) = serde_json::from_slice::<Value>(body) else { return Self::of_xml(body) };
-        let error = &told.get(0).unwrap_or(&told)["error"];
+        let Ok(value) = serde_json::from_slice::<Value>(body) else { return Self::of_xml(body) };
+        let error = &value.get(0).unwrap_or(&value)["error"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut delays = error["details"].as_array().into_iter().flatten().filter_map(|detail| {
             let seconds = detail["retryDelay"].as_str()?.strip_suffix('s')?.parse().ok()?;
@@ -39,7 +39,7 @@ impl Told {
         }
     }
 
-    /// Of Cloud Storage's XML API, which answers reads.
+    /// Reads an error of Cloud Storage's XML API.
     fn of_xml(body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(body);
         let within = |name: &str| {
@@ -51,30 +51,30 @@ impl Told {
     }
 }
 
-/// Reads what an answer refuses; `None` of a success. `resource` is what was called, as errors say it.
+/// The service error of a response; `None` for a success. `resource` is the name of the resource in errors.
 ///
-/// Its code is the canonical one of Google's APIs, such as `ABORTED`; Cloud Storage has reasons instead, such as
+/// Its code is the canonical code of Google's APIs, such as `ABORTED`, or the reason of Cloud Storage, such as
 /// `rateLimitExceeded`.
 ///
 /// Sources: <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>; AIP-194 for what is retried;
 /// Cloud Storage "Retry strategy".
 pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<ServiceError> {
-    // 308 is how Cloud Storage says that an upload goes on.
+    // With 308 Cloud Storage reports the progress of an upload.
     if answer.status().is_success() || answer.status() == StatusCode::PERMANENT_REDIRECT {
         return None;
     }
-    let Told { status: told, reason, message, delay: after } = Told::read(answer.body());
+    let ErrorBody { status: reported, reason, message, delay: after } = ErrorBody::read(answer.body());
     let status = answer.status();
-    // Cloud Storage does not say it, and neither does what lies between.
-    let canonical = if kind_of(&told).is_some() { told.as_str() } else { of_http(status.as_u16()) };
-    let code = if reason.is_empty() || canonical == told { canonical } else { &reason };
+    // Cloud Storage and proxies send no canonical code.
+    let canonical = if kind_of(&reported).is_some() { reported.as_str() } else { of_http(status.as_u16()) };
+    let code = if reason.is_empty() || canonical == reported { canonical } else { &reason };
     let service_error = ServiceError::new(answer, code, &message);
-    // Cloud Storage and IAM say 403 for some of their limits.
+    // Cloud Storage and IAM return 403 for some of their limits.
     let is_limited =
         canonical == "RESOURCE_EXHAUSTED" || ["rateLimitExceeded", "userRateLimitExceeded"].contains(&reason.as_str());
     let decision = match canonical {
         _ if is_limited => RetryDecision::Throttled { after },
-        // Told by the front end, which did not hand the call on, or by a service in trouble: nobody knows.
+        // Sent by the front end without forwarding the call, or by the service: the outcome is unknown.
         "UNAVAILABLE" | "INTERNAL" | "DEADLINE_EXCEEDED" | "UNKNOWN"
             if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT =>
         {
@@ -94,18 +94,20 @@ pub(crate) fn read(answer: &Response<Bytes>, resource: &str) -> Option<ServiceEr
 fn explained(kind: ErrorKind, status: u16, message: &str, resource: &str) -> String {
     match kind {
         ErrorKind::Unauthenticated => format!(
-            "{resource}: Google does not take the credentials ({status}): renew them, or see that this machine's clock \
+            "{resource}: Google rejects the credentials ({status}): renew them, or check that this machine's clock \
              is right"
         ),
-        ErrorKind::PermissionDenied => format!("{resource}: {message} ({status}): grant the role to who runs this"),
+        ErrorKind::PermissionDenied => {
+            format!("{resource}: {message} ({status}): grant the role to the account that runs this app")
+        }
         ErrorKind::NotFound => {
-            format!("{resource} is not there ({status}): {message}: create it, the library never does")
+            format!("{resource} does not exist ({status}): {message}: create it, isobar does not")
         }
         _ => format!("{resource}: {message} ({status})"),
     }
 }
 
-/// What a canonical code is to a caller; `None` of what is no such code.
+/// The kind of a canonical code; `None` for other text.
 fn kind_of(code: &str) -> Option<ErrorKind> {
     Some(match code {
         "ABORTED" | "FAILED_PRECONDITION" => ErrorKind::Conflict,
@@ -152,18 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn the_same_http_status_may_be_different_things() {
-        let taken = answer(409, r#"{"error":{"code":409,"status":"ALREADY_EXISTS","message":"there"}}"#);
+    fn the_canonical_code_determines_the_kind() {
+        let exists = answer(409, r#"{"error":{"code":409,"status":"ALREADY_EXISTS","message":"there"}}"#);
         let lost = answer(409, r#"[{"error":{"code":409,"status":"ABORTED","message":"contention"}}]"#);
         let stale = answer(400, r#"{"error":{"code":400,"status":"FAILED_PRECONDITION","message":"stale"}}"#);
         let wrong = answer(400, r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"bad"}}"#);
-        let kinds = [taken, lost, stale, wrong].map(|service_error| service_error.kind);
+        let kinds = [exists, lost, stale, wrong].map(|service_error| service_error.kind);
         use ErrorKind::{AlreadyExists, Conflict, InvalidInput};
         assert_eq!(kinds, [AlreadyExists, Conflict, Conflict, InvalidInput]);
     }
 
     #[test]
-    fn patience_is_what_the_service_asks_for() {
+    fn a_throttled_call_waits_as_long_as_the_service_requests() {
         let body = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"slow down",
             "details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}}"#;
         assert_eq!(answer(429, body).decision, RetryDecision::Throttled { after: Some(Duration::from_millis(1_500)) });

@@ -37,7 +37,7 @@ async fn publish(service: &GoogleService) -> Result<ServiceResult<Bytes>> {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_to_google_and_to_no_emulator() {
+async fn a_token_is_sent_to_google_and_not_to_emulators() {
     let metadata = metadata().await;
     let double = Double::new(|_| answer(200, "{}")).await;
     publish(&service(&metadata, &double.url, Access::Anonymous)).await.unwrap().unwrap();
@@ -50,23 +50,23 @@ async fn a_token_is_shown_to_google_and_to_no_emulator() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_once() {
+async fn a_rejected_token_is_renewed_once() {
     let metadata = metadata().await;
-    let takes = |wanted: &'static str| {
+    let accepting = |expected: &'static str| {
         Double::new(move |request| {
-            let taken = request.headers()["authorization"] == wanted;
+            let valid = request.headers()["authorization"] == expected;
             let service_error = json!({"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "hush"}});
-            if taken { answer(200, "{}") } else { answer(401, service_error) }
+            if valid { answer(200, "{}") } else { answer(401, service_error) }
         })
     };
-    let second = takes("Bearer token-2").await;
+    let second = accepting("Bearer token-2").await;
     let service = service(&metadata, &second.url, Access::Identity);
     service.state.credentials.token().await.unwrap();
     service.state.credentials.age();
     publish(&service).await.unwrap().unwrap();
     assert_eq!(second.requests().len(), 2);
 
-    let never = takes("Bearer no").await;
+    let never = accepting("Bearer no").await;
     let service = GoogleService { endpoint: Endpoint { url: never.url.clone(), ..service.endpoint }, ..service };
     service.state.credentials.age();
     let error = Error::from(publish(&service).await.unwrap().unwrap_err());
@@ -75,7 +75,7 @@ async fn a_refused_token_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_done_is_not_repeated_and_said() {
+async fn a_call_that_may_have_been_applied_is_not_repeated() {
     let metadata = metadata().await;
     let double = Double::new(|_| answer(503, "<html>")).await;
     let service = service(&metadata, &double.url, Access::Anonymous);

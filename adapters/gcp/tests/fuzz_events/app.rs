@@ -1,4 +1,4 @@
-//! An app with all triggers, on a Google Cloud that nobody can reach.
+//! An app with all triggers, whose provider can reach no service.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use isobar_abstraction::{Body, Cloud};
 use isobar_gcp::{CloudRunService, GcpConfig, GcpProvider};
 use isobar_testkit::{Acknowledgements, shop};
 
-/// The triggers, as the fixtures' names have them.
+/// The triggers in the names of fixtures.
 pub(crate) const TRIGGERS: [&str; 6] =
     ["topic-clicks", "bucket-pages", "schedule-sweep", "invoke-size", "invoke-none", "topic-nothing"];
 
-/// Headers and the body of a call.
+/// The headers and the body of a call.
 pub(crate) type Call = (Vec<(String, String)>, Vec<u8>);
 
-/// The host, and how many messages its app has acknowledged.
+/// The host, and the number of messages that its app has acknowledged.
 pub(crate) struct Target {
     service: CloudRunService,
     #[allow(dead_code)]
@@ -24,13 +24,13 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// One that asks nobody for a token, as on a laptop.
-    #[allow(dead_code)] // one of the two that include this file has no other
+    /// A host that requires no token, as on a laptop.
+    #[allow(dead_code)] // only one of the two targets that include this file uses it
     pub(crate) fn open() -> Self {
         Self::new(&Environment::default())
     }
 
-    /// One that takes the calls of a service account, of which there are none here.
+    /// A host that requires a token, which no call here has.
     #[allow(dead_code)]
     pub(crate) fn guarded() -> Self {
         let environment = Environment::default()
@@ -46,13 +46,13 @@ impl Target {
             environment.clone().with_var("GOOGLE_CLOUD_PROJECT", "p-1").with_var("PUBSUB_EMULATOR_HOST", "127.0.0.1:1");
         let mut config = GcpConfig::from_environment(&environment).unwrap();
         config.client.max_attempts = 1;
-        // Nobody waits here: pauses of this clock end at once.
+        // Pauses of this clock end immediately.
         let provider = GcpProvider::with_clock(config, Arc::new(ManualClock::default()));
         let (hosted, acknowledged) = shop(&Cloud::memory());
         Self { service: provider.service(hosted), acknowledged }
     }
 
-    /// Headers that HTTP has no room for are left out, as a server would have refused them.
+    /// Makes a call. Headers that are not valid in HTTP are left out: a server would reject them.
     pub(crate) async fn handle(&self, trigger: &str, (headers, body): &Call) -> Response<Body> {
         let (kind, name) = trigger.split_once('-').unwrap();
         let kind = if kind == "invoke" { "functions".to_owned() } else { format!("{kind}s") };
@@ -62,13 +62,13 @@ impl Target {
                 request.headers_mut().append(name, value);
             }
         }
-        // Beside an emulator only this machine calls.
+        // With an emulator the host accepts only calls from this machine.
         request.headers_mut().insert("host", HeaderValue::from_static("127.0.0.1"));
         self.service.handle(request).await
     }
 }
 
-/// Reads a file of the fixtures: headers, an empty line, the body.
+/// Reads a fixture: headers, an empty line, the body.
 pub(crate) fn read(file: &[u8]) -> Call {
     let end = file.windows(2).position(|two| two == b"\n\n");
     let (head, body) = end.map_or((file, &[][..]), |end| (&file[..end], &file[end + 2..]));

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Facts of `storage-legacy-input.json`, shortened.
+/// The event in `storage-legacy-input.json`, shortened.
 fn storage() -> serde_json::Value {
     json!({
         "context": {
@@ -13,7 +13,7 @@ fn storage() -> serde_json::Value {
     })
 }
 
-/// Facts of `legacy_pubsub-legacy-input.json`.
+/// The event in `legacy_pubsub-legacy-input.json`.
 fn pub_sub() -> serde_json::Value {
     json!({
         "eventId": "aaaaaa-1111-bbbb-2222-cccccccccccc", "timestamp": "2020-09-29T11:32:00.000Z",
@@ -25,52 +25,52 @@ fn pub_sub() -> serde_json::Value {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn a_missing_field_is_named() {
     for name in ["eventId", "eventType", "resource"] {
         for wrong in [None, Some(json!(null)), Some(json!(7)), Some(json!(""))] {
             if name == "resource" && wrong == Some(json!("")) {
                 continue;
             }
-            for (mut told, inner) in [(storage(), true), (pub_sub(), false)] {
-                let context = if inner { &mut told["context"] } else { &mut told };
+            for (mut body, inner) in [(storage(), true), (pub_sub(), false)] {
+                let context = if inner { &mut body["context"] } else { &mut body };
                 match &wrong {
                     Some(wrong) => context[name] = wrong.clone(),
                     None => drop(context.as_object_mut().unwrap().remove(name)),
                 }
-                let (status, why) = refused(&[], &told);
-                // Without any of them it is no background event at all.
-                let nothing = !inner && name == "eventId" && wrong.is_none();
-                assert_eq!((status, why.contains(name) || nothing), (400, true), "{why}");
+                let (status, message) = rejection(&[], &body);
+                // Without any of these fields the body is not recognized as a background event.
+                let unrecognized = !inner && name == "eventId" && wrong.is_none();
+                assert_eq!((status, message.contains(name) || unrecognized), (400, true), "{message}");
             }
         }
     }
-    let mut told = storage();
-    told["context"]["timestamp"] = "noon".into();
-    assert!(read(&[], &told).is_ok(), "an event is not lost for its time");
-    told["context"]["eventType"] = format!("google.nothing{}", "x".repeat(9_000)).into();
-    let (status, why) = refused(&[], &told);
-    assert!(status == 400 && why.contains("google.nothing") && why.len() < 300, "{why}");
+    let mut body = storage();
+    body["context"]["timestamp"] = "noon".into();
+    assert!(read(&[], &body).is_ok(), "an invalid time is ignored");
+    body["context"]["eventType"] = format!("google.nothing{}", "x".repeat(9_000)).into();
+    let (status, message) = rejection(&[], &body);
+    assert!(status == 400 && message.contains("google.nothing") && message.len() < 300, "{message}");
     for context in [json!(null), json!([]), json!("x")] {
-        assert_eq!(refused(&[], json!({"context": context, "data": {}})).0, 400, "{context}");
+        assert_eq!(rejection(&[], json!({"context": context, "data": {}})).0, 400, "{context}");
     }
 }
 
 #[test]
-fn a_message_that_is_none_is_refused() {
+fn an_invalid_message_is_rejected() {
     for data in [json!(null), json!([]), json!("x"), json!({"data": "?"})] {
-        let mut told = pub_sub();
-        told["data"] = data;
-        assert_eq!(read(&[], &told).unwrap().message().unwrap_err().status, 400, "{told}");
+        let mut body = pub_sub();
+        body["data"] = data;
+        assert_eq!(read(&[], &body).unwrap().message().unwrap_err().status, 400, "{body}");
     }
 }
 
 #[test]
-fn the_oldest_type_is_a_new_object_or_one_that_is_gone() {
-    let mut told = storage();
-    told["context"]["eventType"] = "providers/cloud.storage/eventTypes/object.change".into();
-    let change = |told: &serde_json::Value| change_of_event(&event(&[], told)).unwrap().unwrap();
-    assert_eq!(change(&told).change, isobar_abstraction::ObjectChange::Created { size: 352 });
-    told["data"]["resourceState"] = "not_exists".into();
-    assert_eq!(change(&told).change, isobar_abstraction::ObjectChange::Deleted);
-    assert_eq!(event(&[], &told).kind, "google.cloud.storage.object.v1.finalized", "as the frameworks have it");
+fn the_oldest_type_is_a_new_or_a_deleted_object() {
+    let mut body = storage();
+    body["context"]["eventType"] = "providers/cloud.storage/eventTypes/object.change".into();
+    let change = |body: &serde_json::Value| change_of_event(&event(&[], body)).unwrap().unwrap();
+    assert_eq!(change(&body).change, isobar_abstraction::ObjectChange::Created { size: 352 });
+    body["data"]["resourceState"] = "not_exists".into();
+    assert_eq!(change(&body).change, isobar_abstraction::ObjectChange::Deleted);
+    assert_eq!(event(&[], &body).kind, "google.cloud.storage.object.v1.finalized", "as in the functions frameworks");
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// As the emulator sends it, but for the id.
+/// A push as the emulator sends it, with another id.
 fn wrapped() -> serde_json::Value {
     json!({
         "subscription": "projects/proj1/subscriptions/push1", "deliveryAttempt": 5,
@@ -29,7 +29,7 @@ fn a_wrapped_push_is_a_message() {
 }
 
 #[test]
-fn what_is_wrong_with_a_message_is_named() {
+fn an_invalid_field_of_a_message_is_named() {
     for (name, wrong) in [
         ("data", json!("?")),
         ("data", json!(7)),
@@ -42,12 +42,12 @@ fn what_is_wrong_with_a_message_is_named() {
         let mut push = wrapped();
         push["message"].as_object_mut().unwrap().remove("message_id");
         push["message"][name] = wrong;
-        let (status, told) = refused(&[], &push);
+        let (status, message) = rejection(&[], &push);
         assert_eq!(status, 400, "{push}");
-        assert!(told.contains(name) || told.contains("attribute `a`"), "{told}");
+        assert!(message.contains(name) || message.contains("attribute `a`"), "{message}");
     }
     for message in [json!(null), json!([]), json!("x"), json!({})] {
-        assert_eq!(refused(&[], json!({ "message": message })).0, 400, "{message}");
+        assert_eq!(rejection(&[], json!({ "message": message })).0, 400, "{message}");
     }
 }
 
@@ -66,9 +66,9 @@ const UNWRAPPED: [(&str, &str); 10] = [
 
 #[test]
 fn an_unwrapped_push_has_its_attributes_in_headers() {
-    let mut told = UNWRAPPED.to_vec();
-    told.extend([("lang", "de"), ("isobar-attempts", "2"), ("note", "grün")]);
-    let push = pushed(&told, "raw {bytes");
+    let mut pairs = UNWRAPPED.to_vec();
+    pairs.extend([("lang", "de"), ("isobar-attempts", "2"), ("note", "grün")]);
+    let push = pushed(&pairs, "raw {bytes");
     assert_eq!((&push.message.data[..], push.message.id.as_str()), (&b"raw {bytes"[..], "3"));
     assert_eq!((push.subscription.as_deref(), push.attempt), (Some("push1"), None));
     assert_eq!(push.message.ordering_key.as_deref(), Some("k"));
@@ -79,29 +79,29 @@ fn an_unwrapped_push_has_its_attributes_in_headers() {
 }
 
 #[test]
-fn an_unwrapped_push_needs_an_id_and_is_not_lost_for_bytes_that_are_no_text() {
-    let (status, told) = refused(&[("x-goog-pubsub-message-id", "")], "x");
-    assert_eq!((status, told.contains("x-goog-pubsub-message-id")), (400, true), "{told}");
+fn an_unwrapped_push_requires_an_id_and_accepts_headers_that_are_not_text() {
+    let (status, message) = rejection(&[("x-goog-pubsub-message-id", "")], "x");
+    assert_eq!((status, message.contains("x-goog-pubsub-message-id")), (400, true), "{message}");
     let mut odd = headers(&UNWRAPPED);
     odd.insert("lang", http::HeaderValue::from_bytes(b"\xff").unwrap());
     odd.insert("x-goog-pubsub-publish-time", http::HeaderValue::from_bytes(b"\xff").unwrap());
-    let Incoming::Push(push) = Incoming::read(&odd, &Bytes::new()).unwrap() else { panic!("an event") };
+    let IncomingEvent::Push(push) = IncomingEvent::read(&odd, &Bytes::new()).unwrap() else { panic!("an event") };
     assert_eq!((push.message.attributes["lang"].as_str(), push.message.published_at), ("\u{fffd}", None));
 }
 
-/// Attributes are headers here, so a message may look like anything at all. It stays a message.
+/// Attributes are headers here, so a message may look like any request.
 #[test]
-fn attributes_that_look_like_a_cloud_event_do_not_lose_the_message() {
+fn a_message_with_the_attributes_of_a_cloud_event_stays_a_message() {
     for (name, value) in [
         ("ce-note", "a user's own"),
         ("ce-type", "com.example.order"),
         ("content-type", "application/cloudevents+json"),
         ("content-type", "application/cloudevents-batch+json"),
     ] {
-        let mut told = UNWRAPPED.to_vec();
-        told.retain(|(known, _)| *known != name);
-        told.push((name, value));
-        assert_eq!(pushed(&told, "raw").message.data, "raw", "{name}");
+        let mut pairs = UNWRAPPED.to_vec();
+        pairs.retain(|(known, _)| *known != name);
+        pairs.push((name, value));
+        assert_eq!(pushed(&pairs, "raw").message.data, "raw", "{name}");
     }
     let mut of_eventarc = vec![("x-goog-pubsub-message-id", "3"), ("ce-specversion", "1.0"), ("ce-id", "1")];
     of_eventarc.extend([("ce-source", "/s"), ("ce-type", "google.cloud.storage.object.v1.deleted")]);

@@ -5,7 +5,7 @@ use super::*;
 
 pub(super) const CLICKS: &str = "/.isobar/topics/clicks";
 
-/// A push as Pub/Sub makes it, with fields of its message changed.
+/// A push of Pub/Sub, with changed fields of its message.
 #[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
 pub(super) fn push(body: &str, changes: Value) -> Value {
     let mut push = json!({
@@ -13,15 +13,15 @@ pub(super) fn push(body: &str, changes: Value) -> Value {
         "message": {"data": BASE64_STANDARD.encode(body), "messageId": "17", "publishTime": "2026-01-01T00:00:00Z"},
     });
     for (name, value) in changes.as_object().unwrap() {
-        let place =
+        let target =
             if ["subscription", "deliveryAttempt"].contains(&name.as_str()) { &mut push } else { &mut push["message"] };
-        place[name] = value.clone();
+        target[name] = value.clone();
     }
     push
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_and_handled_by_nobody() {
+async fn an_unreadable_event_is_rejected_and_not_handled() {
     let host = Host::new().await;
     let object = json!({"specversion": "1.0", "id": "e", "source": "/s", "data": {},
         "type": "google.cloud.storage.object.v1.deleted"});
@@ -35,41 +35,42 @@ async fn what_cannot_be_read_is_refused_and_handled_by_nobody() {
         let (answered, answer) = host.send(request).await;
         assert_eq!(answered, status, "{answer}");
     }
-    assert!(host.seen().is_empty() && host.published().is_empty());
+    assert!(host.calls().is_empty() && host.published().is_empty());
 }
 
 #[tokio::test]
-async fn copies_tell_how_often_their_message_was_tried() {
+async fn copies_carry_the_attempts_of_their_message() {
     let host = Host::new().await;
     let copy = |attempts: &str, due: &str, meant_for: &str| {
-        let ours = json!({"isobar-attempts": attempts, "isobar-due": due, "isobar-for": meant_for, "isobar-id": "7"});
-        push("hello", json!({"attributes": ours, "deliveryAttempt": 30}))
+        let attributes =
+            json!({"isobar-attempts": attempts, "isobar-due": due, "isobar-for": meant_for, "isobar-id": "7"});
+        push("hello", json!({"attributes": attributes, "deliveryAttempt": 30}))
     };
-    // Pub/Sub's own count says only how often it was not due.
+    // Pub/Sub's own count contains only deliveries before the due time.
     assert_eq!(host.call(CLICKS, copy("1", "2026-01-01T00:00:00Z", "clicks")).await.0, 204);
     assert_eq!(host.call(CLICKS, copy("2", "2020-01-01T00:00:00Z", "clicks")).await.0, 204);
-    assert_eq!(host.seen(), ["hello 7, attempt 2", "hello 7, attempt 3"]);
-    // Numbers that nobody of ours wrote.
+    assert_eq!(host.calls(), ["hello 7, attempt 2", "hello 7, attempt 3"]);
+    // Numbers that isobar never writes.
     for (odd, attempt) in [("4294967295", "4294967295"), ("-1", "1"), ("99999999999999999999", "1"), ("x", "1")] {
         assert_eq!(host.call(CLICKS, copy(odd, "2026-01-01T00:00:00Z", "clicks")).await.0, 204, "{odd}");
-        assert_eq!(host.seen(), [format!("hello 7, attempt {attempt}")]);
+        assert_eq!(host.calls(), [format!("hello 7, attempt {attempt}")]);
     }
-    // Not a copy: the attempts of its message and those that Pub/Sub tells of.
-    let ours = json!({"attributes": {"isobar-attempts": "4294967295"}, "deliveryAttempt": 9});
-    assert_eq!(host.call(CLICKS, push("hello", ours)).await.0, 204);
-    assert_eq!(host.seen(), ["hello 17, attempt 4294967295"]);
+    // Not a copy: its attempts are added to those of Pub/Sub.
+    let attributes = json!({"attributes": {"isobar-attempts": "4294967295"}, "deliveryAttempt": 9});
+    assert_eq!(host.call(CLICKS, push("hello", attributes)).await.0, 204);
+    assert_eq!(host.calls(), ["hello 17, attempt 4294967295"]);
     assert!(host.published().is_empty());
 }
 
 #[tokio::test]
-async fn a_copy_for_another_subscription_is_acknowledged_unseen() {
+async fn a_copy_for_another_subscription_is_acknowledged_unhandled() {
     let host = Host::new().await;
     let copy = |here: Value| push("hello", json!({"attributes": {"isobar-for": "other"}, "subscription": here}));
     assert_eq!(host.call(CLICKS, copy(json!("projects/p-1/subscriptions/clicks"))).await.0, 204);
-    assert!(host.seen().is_empty());
+    assert!(host.calls().is_empty());
     for here in [json!("projects/p-1/subscriptions/other"), json!("projects/p-2/subscriptions/other"), json!(null)] {
         assert_eq!(host.call(CLICKS, copy(here)).await.0, 204);
-        assert_eq!(host.seen().len(), 1);
+        assert_eq!(host.calls().len(), 1);
     }
 }
 
@@ -77,43 +78,43 @@ async fn a_copy_for_another_subscription_is_acknowledged_unseen() {
 async fn a_copy_that_is_not_due_waits() {
     let host = Host::new().await;
     let copy = |due: &str, delivered: u32| {
-        let ours = json!({"isobar-attempts": "1", "isobar-due": due, "isobar-for": "clicks", "isobar-id": "7"});
-        push("hello", json!({"attributes": ours, "deliveryAttempt": delivered}))
+        let attributes = json!({"isobar-attempts": "1", "isobar-due": due, "isobar-for": "clicks", "isobar-id": "7"});
+        push("hello", json!({"attributes": attributes, "deliveryAttempt": delivered}))
     };
-    assert_eq!(host.call(CLICKS, copy("2026-01-01T00:00:20Z", 1)).await.0, 204, "so long a call is held");
-    assert_eq!(host.seen(), ["hello 7, attempt 2"]);
+    assert_eq!(host.call(CLICKS, copy("2026-01-01T00:00:20Z", 1)).await.0, 204, "a call stays open this long");
+    assert_eq!(host.calls(), ["hello 7, attempt 2"]);
     for delivered in [1, 49] {
         let (status, answer) = host.call(CLICKS, copy("2026-01-01T00:00:21Z", delivered)).await;
         assert_eq!((status, answer.contains("not due yet")), (500, true), "{answer}");
     }
-    assert!(host.seen().is_empty() && host.published().is_empty());
-    // Before Pub/Sub gives it up another takes its place, which is due at the same time.
+    assert!(host.calls().is_empty() && host.published().is_empty());
+    // Before Pub/Sub's dead-letter policy applies, a new copy with the same due time replaces it.
     assert_eq!(host.call(CLICKS, copy("2026-01-01T01:00:00Z", 50)).await.0, 204);
-    assert!(host.seen().is_empty());
+    assert!(host.calls().is_empty());
     let published = host.published();
     let [(topic, message)] = published.as_slice() else { panic!("{published:?}") };
-    let ours = &message["attributes"];
-    assert_eq!((topic.as_str(), &ours["isobar-due"]), ("clicks", &json!("2026-01-01T01:00:00Z")));
-    assert_eq!((&ours["isobar-attempts"], &ours["isobar-id"]), (&json!("1"), &json!("7")));
+    let attributes = &message["attributes"];
+    assert_eq!((topic.as_str(), &attributes["isobar-due"]), ("clicks", &json!("2026-01-01T01:00:00Z")));
+    assert_eq!((&attributes["isobar-attempts"], &attributes["isobar-id"]), (&json!("1"), &json!("7")));
     host.clock.advance(Duration::from_secs(3_600));
     assert_eq!(host.call(CLICKS, copy("2026-01-01T01:00:00Z", 99)).await.0, 204);
-    assert_eq!(host.seen(), ["hello 7, attempt 2"]);
+    assert_eq!(host.calls(), ["hello 7, attempt 2"]);
 }
 
 #[tokio::test]
-async fn a_message_that_asks_to_wait_for_ever_is_handled_after_the_longest_wait() {
+async fn a_message_due_in_the_far_future_is_handled_after_the_longest_wait() {
     let host = Host::new().await;
     let forged = |delivered: u32| {
-        let ours = json!({"isobar-due": "9999-12-31T23:59:59Z"});
-        push("hello", json!({"attributes": ours, "deliveryAttempt": delivered}))
+        let attributes = json!({"isobar-due": "9999-12-31T23:59:59Z"});
+        push("hello", json!({"attributes": attributes, "deliveryAttempt": delivered}))
     };
     assert_eq!(host.call(CLICKS, forged(1)).await.0, 500);
-    // What takes its place does not wait from the beginning again.
+    // The wait of the new copy does not start again.
     host.clock.advance(Duration::from_secs(3_600));
     assert_eq!(host.call(CLICKS, forged(50)).await.0, 204);
     assert_eq!(host.published()[0].1["attributes"]["isobar-due"], "2026-01-01T06:00:00Z");
-    assert!(host.seen().is_empty());
+    assert!(host.calls().is_empty());
     host.clock.advance(PROFILE.limits.retry_after);
     assert_eq!(host.call(CLICKS, forged(2)).await.0, 204);
-    assert_eq!(host.seen(), ["hello 17, attempt 1"]);
+    assert_eq!(host.calls(), ["hello 17, attempt 1"]);
 }

@@ -30,40 +30,40 @@ fn of_eventarc(kind: &str, object: &str, bucket: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn notifications_that_tell_nothing_are_buried_saying_why() {
+async fn unreadable_notifications_become_dead_letters_with_a_reason() {
     let mut bare = notification("OBJECT_FINALIZE", "a", "pages");
     bare["message"]["data"] = "".into();
     bare["message"]["attributes"]["payloadFormat"] = "NONE".into();
     let mut other = notification("OBJECT_FINALIZE", "a", "pages");
     other["message"]["attributes"].as_object_mut().unwrap().remove("objectId");
-    for (body, why) in [
+    for (body, text) in [
         (bare, "JSON_API_V1"),
         (other, "objectId"),
         (notification("OBJECT_DELETE", "a", "others"), "the bucket `others`"),
         (notification("OBJECT_DELETE", "reject", "pages"), "bad apple"),
     ] {
         let host = Host::new().await;
-        assert_eq!(host.call(PAGES, body).await.0, 204, "{why}");
+        assert_eq!(host.call(PAGES, body).await.0, 204, "{text}");
         let published = host.published();
-        let [(topic, letter)] = published.as_slice() else { panic!("{published:?}") };
-        let reason = letter["attributes"]["isobar-dead-reason"].as_str().unwrap();
-        assert_eq!((topic.as_str(), reason.contains(why)), ("pages--events--dead", true), "{reason}");
+        let [(topic, dead_letter)] = published.as_slice() else { panic!("{published:?}") };
+        let reason = dead_letter["attributes"]["isobar-dead-reason"].as_str().unwrap();
+        assert_eq!((topic.as_str(), reason.contains(text)), ("pages--events--dead", true), "{reason}");
     }
 }
 
 #[tokio::test]
-async fn eventarc_is_told_to_come_again_and_cannot_keep_what_is_rejected() {
+async fn eventarc_redelivers_failures_and_drops_rejected_events() {
     let host = Host::new().await;
     for object in ["retry", "later", "panic"] {
         let (status, answer) = host.send(of_eventarc("deleted", object, "pages")).await;
         assert_eq!((status, answer.contains("unavailable")), (500, true), "{answer}");
     }
     assert_eq!(host.send(of_eventarc("deleted", "reject", "pages")).await.0, 204);
-    assert_eq!(host.send(of_eventarc("deleted", "a", "others")).await.0, 204, "another bucket's");
-    assert_eq!(host.seen().len(), 4);
+    assert_eq!(host.send(of_eventarc("deleted", "a", "others")).await.0, 204, "of another bucket");
+    assert_eq!(host.calls().len(), 4);
     let mut timeless = of_eventarc("deleted", "a", "pages");
     timeless.headers_mut().remove("ce-time");
-    assert_eq!(host.send(timeless).await.0, 204, "an event is not lost for its time");
+    assert_eq!(host.send(timeless).await.0, 204, "an event needs no time");
     let mut message = of_eventarc("deleted", "a", "pages");
     message.headers_mut().insert("ce-type", "google.cloud.pubsub.topic.v1.messagePublished".parse().unwrap());
     assert_eq!(host.send(message).await.0, 400);
@@ -71,9 +71,9 @@ async fn eventarc_is_told_to_come_again_and_cannot_keep_what_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_bucket_at_another_place_has_its_events_there() {
+async fn events_of_a_configured_bucket_use_its_name() {
     let host = Host::with(&[("ISOBAR_BUCKET_PAGES", "gs://web-prod")]).await;
     assert_eq!(host.call(PAGES, notification("OBJECT_DELETE", "reject", "web-prod")).await.0, 204);
-    assert_eq!(host.seen(), ["reject Deleted, attempt 1"]);
+    assert_eq!(host.calls(), ["reject Deleted, attempt 1"]);
     assert_eq!(host.published()[0].0, "web-prod--events--dead");
 }

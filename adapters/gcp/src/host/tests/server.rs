@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 #[tokio::test]
-async fn a_forged_call_is_answered_before_its_body_is_there() {
+async fn a_forged_call_receives_a_response_before_its_body() {
     let service = Host::new().await.service;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Tokens as Google signs them, with keys of these tests' own.
+//! Tokens like Google's, signed with keys of these tests.
 
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,10 +18,10 @@ fn key(pem: &str) -> RsaKeyPair {
     RsaKeyPair::from_pkcs8(&BASE64_STANDARD.decode(body).unwrap()).unwrap()
 }
 
-pub(super) static OURS: LazyLock<RsaKeyPair> = LazyLock::new(|| key(include_str!("../../credentials/tests/key.pem")));
+pub(super) static SIGNER: LazyLock<RsaKeyPair> = LazyLock::new(|| key(include_str!("../../credentials/tests/key.pem")));
 pub(super) static OTHER: LazyLock<RsaKeyPair> = LazyLock::new(|| key(include_str!("other.pem")));
 
-/// A key as a JWKS has it.
+/// The entry of a key in a JWKS.
 pub(super) fn jwk(id: &str, key: &RsaKeyPair) -> Value {
     let part = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(key.public());
@@ -29,7 +29,7 @@ pub(super) fn jwk(id: &str, key: &RsaKeyPair) -> Value {
 }
 
 pub(super) fn jwks() -> Value {
-    json!({"keys": [jwk("k1", &OURS)]})
+    json!({"keys": [jwk("k1", &SIGNER)]})
 }
 
 pub(super) fn now() -> u64 {
@@ -66,7 +66,7 @@ pub(super) fn sign_512(key: &RsaKeyPair, header: &Value, claims: &Value) -> Stri
     sign_with(&RSA_PKCS1_SHA512, key, &unsigned(header, claims))
 }
 
-/// A token with other claims. `null` leaves one out.
+/// A token with changed claims. `null` removes one.
 #[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
 pub(super) fn token_with(changes: Value) -> String {
     let mut claims = claims();
@@ -76,10 +76,10 @@ pub(super) fn token_with(changes: Value) -> String {
             value => claims[name] = value.clone(),
         }
     }
-    sign(&OURS, &header("k1"), &claims)
+    sign(&SIGNER, &header("k1"), &claims)
 }
 
-/// What a good caller shows.
+/// The header `authorization` of a valid caller.
 pub(super) fn bearer() -> String {
     format!("Bearer {}", token_with(json!({})))
 }

@@ -1,4 +1,4 @@
-//! Answers that are broken, lack something, or are too large.
+//! Responses that are malformed, incomplete or too large.
 
 use super::*;
 
@@ -15,23 +15,23 @@ fn raw(body: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn readings_that_cannot_be_read_are_told() {
+async fn a_malformed_response_to_a_read_is_an_internal_error() {
     for body in
         ["", "{", "{}", "null", "[", "[1]", "[{\"found\":{\"fields\":{\"v\":7}}}]", "[{\"found\":[]}]", "<html>"]
     {
-        let scene = Scene::script([raw(body)]).await;
-        assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Internal, false), "{body}");
-        assert_eq!(kind_of(scene.table.add(&key(), 1).await), (ErrorKind::Internal, false), "{body}");
+        let fixture = Fixture::script([raw(body)]).await;
+        assert_eq!(kind_of(fixture.table.get(&key()).await), (ErrorKind::Internal, false), "{body}");
+        assert_eq!(kind_of(fixture.table.add(&key(), 1).await), (ErrorKind::Internal, false), "{body}");
     }
     for body in ["{", "[1]", "[{\"document\":[]}]", "[{\"document\":{\"name\":7}}]"] {
-        let scene = Scene::script([raw(body)]).await;
-        assert_eq!(kind_of(scene.table.query(&whole()).await), (ErrorKind::Internal, false), "{body}");
-        assert_eq!(kind_of(scene.table.scan(&segment(None)).await), (ErrorKind::Internal, false), "{body}");
+        let fixture = Fixture::script([raw(body)]).await;
+        assert_eq!(kind_of(fixture.table.query(&whole()).await), (ErrorKind::Internal, false), "{body}");
+        assert_eq!(kind_of(fixture.table.scan(&segment(None)).await), (ErrorKind::Internal, false), "{body}");
     }
 }
 
 #[tokio::test]
-async fn answers_to_writes_that_cannot_be_read_leave_them_unknown() {
+async fn a_malformed_response_to_a_write_has_an_unknown_outcome() {
     for body in [
         "",
         "{",
@@ -42,23 +42,23 @@ async fn answers_to_writes_that_cannot_be_read_leave_them_unknown() {
         "{\"writeResults\":[{\"updateTime\":\"x\"},{}]}",
         "{\"writeResults\":[{\"updateTime\":7}]}",
     ] {
-        let scene = Scene::script([raw(body)]).await;
-        assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::Internal, true), "{body}");
-        assert_eq!(scene.count(), 1, "{body}");
+        let fixture = Fixture::script([raw(body)]).await;
+        assert_eq!(kind_of(fixture.table.put(put(PutMode::Create)).await), (ErrorKind::Internal, true), "{body}");
+        assert_eq!(fixture.count(), 1, "{body}");
     }
-    let scene = Scene::script([written(1)]).await;
+    let fixture = Fixture::script([written(1)]).await;
     let writes = vec![Write::Put(put(PutMode::Create)), Write::Delete { key: Key::new("a", "b"), version: None }];
-    assert_eq!(kind_of(scene.table.transact(writes).await), (ErrorKind::Internal, true), "a result too few");
+    assert_eq!(kind_of(fixture.table.transact(writes).await), (ErrorKind::Internal, true), "one result is missing");
 }
 
 #[tokio::test]
-async fn a_document_that_lacks_something_is_told() {
+async fn a_document_without_a_required_field_is_an_error() {
     let document = |document: Value| answer(200, json!([{"found": document, "document": document}]));
-    let name = format!("{ALL}/{PLACE}");
+    let name = format!("{ALL}/{PATH}");
     let keys = json!({"p": {"stringValue": "a"}, "s": {"stringValue": ""}});
     let untimed = document(json!({"name": name, "fields": {"v": {"stringValue": "x"}}}));
-    let scene = Scene::script([untimed]).await;
-    assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Internal, false));
+    let fixture = Fixture::script([untimed]).await;
+    assert_eq!(kind_of(fixture.table.get(&key()).await), (ErrorKind::Internal, false));
     for value in [
         json!({}),
         json!({"v": {"bytesValue": "!"}}),
@@ -66,79 +66,79 @@ async fn a_document_that_lacks_something_is_told() {
         json!({"n": {"mapValue": {}}}),
         json!({"v": {"nullValue": null}, "n": {"integerValue": "7"}}),
     ] {
-        let scene = Scene::script([document(json!({"name": name, "fields": value, "updateTime": OLD}))]).await;
-        assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Internal, false), "{value}");
+        let fixture = Fixture::script([document(json!({"name": name, "fields": value, "updateTime": OLD}))]).await;
+        assert_eq!(kind_of(fixture.table.get(&key()).await), (ErrorKind::Internal, false), "{value}");
     }
     for (name, fields) in [
         (&name, json!({"v": {"stringValue": "x"}})),
         (&name, json!({"p": {"integerValue": "7"}, "s": {"stringValue": ""}})),
-        (&format!("{ALL}/{PLACE}b"), keys.clone()),
+        (&format!("{ALL}/{PATH}b"), keys.clone()),
         (&format!("{ALL}/users/ca97a/links/s"), keys.clone()),
         (&String::new(), keys),
     ] {
         let foreign = document(json!({"name": name, "fields": fields, "updateTime": OLD}));
-        let scene = Scene::script([foreign]).await;
+        let fixture = Fixture::script([foreign]).await;
         for error in
-            [scene.table.query(&whole()).await.unwrap_err(), scene.table.scan(&segment(None)).await.unwrap_err()]
+            [fixture.table.query(&whole()).await.unwrap_err(), fixture.table.scan(&segment(None)).await.unwrap_err()]
         {
             assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-            assert!(error.message().contains("a collection of its own"), "{error}");
+            assert!(error.message().contains("for isobar only"), "{error}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_left_unanswered_is_asked_for_again_and_never_missing() {
-    let scene =
-        Scene::script([raw("[]"), answer(200, json!([{"readTime": NEW}])), found(text("x", &json!("w")))]).await;
-    assert!(scene.table.get(&key()).await.unwrap().is_some());
-    assert_eq!(scene.count(), 3);
+async fn a_document_without_a_result_is_requested_again_and_not_missing() {
+    let fixture =
+        Fixture::script([raw("[]"), answer(200, json!([{"readTime": NEW}])), found(text("x", &json!("w")))]).await;
+    assert!(fixture.table.get(&key()).await.unwrap().is_some());
+    assert_eq!(fixture.count(), 3);
     let other = Key::new("a", "b");
     let rest = answer(200, json!([{"missing": format!("{ALL}/links/ca97a/links/sb")}]));
-    let scene = Scene::script([found(text("x", &json!("w"))), rest]).await;
-    let items = scene.table.get_many(&[other.clone(), key(), other]).await.unwrap();
+    let fixture = Fixture::script([found(text("x", &json!("w"))), rest]).await;
+    let items = fixture.table.get_many(&[other.clone(), key(), other]).await.unwrap();
     assert_eq!(items.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
-    assert_eq!(scene.body(1), json!({"documents": vec![format!("{ALL}/links/ca97a/links/sb"); 2]}));
-    let scene = Scene::script([raw("[]")]).await;
-    assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Unavailable, false));
-    assert_eq!(kind_of(scene.table.add(&key(), 1).await), (ErrorKind::Unavailable, false));
-    assert_eq!(scene.commits(), 0);
+    assert_eq!(fixture.body(1), json!({"documents": vec![format!("{ALL}/links/ca97a/links/sb"); 2]}));
+    let fixture = Fixture::script([raw("[]")]).await;
+    assert_eq!(kind_of(fixture.table.get(&key()).await), (ErrorKind::Unavailable, false));
+    assert_eq!(kind_of(fixture.table.add(&key(), 1).await), (ErrorKind::Unavailable, false));
+    assert_eq!(fixture.commits(), 0);
 }
 
 #[tokio::test]
-async fn an_error_in_the_midst_of_an_answer_is_no_end_of_it() {
+async fn an_error_inside_a_response_is_not_its_end() {
     let part: Value = serde_json::from_str(found(text("x", &json!("w"))).body()).unwrap();
     let part = json!({"found": part[0]["found"], "document": part[0]["found"]});
     let broken = |service_error: Value| answer(200, json!([part, service_error]));
-    let passing = || broken(service_error(503, "UNAVAILABLE", "x"));
-    let scene = Scene::script([passing(), answer(200, json!([part]))]).await;
-    assert_eq!(scene.table.query(&whole()).await.unwrap().items.len(), 1);
-    assert_eq!(scene.count(), 2);
-    let scene = Scene::script([passing()]).await;
-    assert_eq!(kind_of(scene.table.query(&whole()).await), (ErrorKind::Unavailable, false));
-    assert_eq!(kind_of(scene.table.scan(&segment(None)).await), (ErrorKind::Unavailable, false));
-    assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::Unavailable, false));
-    assert_eq!(scene.count(), 15, "five tries of each");
+    let temporary = || broken(service_error(503, "UNAVAILABLE", "x"));
+    let fixture = Fixture::script([temporary(), answer(200, json!([part]))]).await;
+    assert_eq!(fixture.table.query(&whole()).await.unwrap().items.len(), 1);
+    assert_eq!(fixture.count(), 2);
+    let fixture = Fixture::script([temporary()]).await;
+    assert_eq!(kind_of(fixture.table.query(&whole()).await), (ErrorKind::Unavailable, false));
+    assert_eq!(kind_of(fixture.table.scan(&segment(None)).await), (ErrorKind::Unavailable, false));
+    assert_eq!(kind_of(fixture.table.get(&key()).await), (ErrorKind::Unavailable, false));
+    assert_eq!(fixture.count(), 15, "five attempts of each");
     for (service_error, kind) in [
         (service_error(403, "PERMISSION_DENIED", "x"), ErrorKind::PermissionDenied),
         (json!({"error": {"code": 0}}), ErrorKind::Unavailable),
         (json!({"error": {"code": 200, "status": "INVALID_ARGUMENT"}}), ErrorKind::InvalidInput),
         (json!({"error": {}}), ErrorKind::Unavailable),
     ] {
-        let scene = Scene::script([broken(service_error.clone())]).await;
-        assert_eq!(kind_of(scene.table.query(&whole()).await), (kind, false), "{service_error}");
+        let fixture = Fixture::script([broken(service_error.clone())]).await;
+        assert_eq!(kind_of(fixture.table.query(&whole()).await), (kind, false), "{service_error}");
     }
 }
 
 #[tokio::test]
-async fn answers_that_are_too_large_are_asked_for_by_halves() {
-    let scene = Scene::with(&[("GOOGLE_CLOUD_PROJECT", "p-1")], 2_000, |request| {
+async fn responses_that_are_too_large_are_requested_in_halves() {
+    let fixture = Fixture::with(&[("GOOGLE_CLOUD_PROJECT", "p-1")], 2_000, |request| {
         let body = body_of(request);
         let document = |sort: usize| {
             let fields = json!({
                 "p": {"stringValue": "a"}, "s": {"stringValue": sort.to_string()}, "v": {"stringValue": "x".repeat(500)},
             });
-            json!({"name": format!("{ALL}/{PLACE}{sort}"), "fields": fields, "updateTime": OLD})
+            json!({"name": format!("{ALL}/{PATH}{sort}"), "fields": fields, "updateTime": OLD})
         };
         if let Some(names) = body["documents"].as_array() {
             let sort = |name: &Value| name.as_str().unwrap().rsplit('s').next().unwrap().parse().unwrap();
@@ -149,20 +149,20 @@ async fn answers_that_are_too_large_are_asked_for_by_halves() {
     })
     .await;
     let keys: Vec<Key> = (0..8).map(|sort| Key::new("a", sort.to_string())).collect();
-    let items = scene.table.get_many(&keys).await.unwrap();
+    let items = fixture.table.get_many(&keys).await.unwrap();
     assert!(items.into_iter().zip(&keys).all(|(item, key)| item.unwrap().key == *key));
-    assert_eq!(scene.count(), 7, "eight, two times four, four times two");
-    let page = scene.table.query(&whole()).await.unwrap();
+    assert_eq!(fixture.count(), 7, "eight, two times four, four times two");
+    let page = fixture.table.query(&whole()).await.unwrap();
     assert_eq!((page.items.len(), page.resume.as_deref()), (2, Some("1")), "of 100, 50, 25, 13, 7, 4, 2");
 }
 
 #[tokio::test]
-async fn one_document_that_is_too_large_is_told() {
-    let scene = Scene::with(&[("GOOGLE_CLOUD_PROJECT", "p-1")], 100, |_| found(text("x", &json!("w")))).await;
-    assert_eq!(kind_of(scene.table.get(&key()).await), (ErrorKind::TooLarge, false));
-    assert_eq!(scene.count(), 1);
-    assert_eq!(kind_of(scene.table.query(&whole()).await), (ErrorKind::TooLarge, false));
-    assert_eq!(scene.count(), 9, "of 100, 50, 25, 13, 7, 4, 2 and 1");
+async fn a_single_document_that_is_too_large_is_an_error() {
+    let fixture = Fixture::with(&[("GOOGLE_CLOUD_PROJECT", "p-1")], 100, |_| found(text("x", &json!("w")))).await;
+    assert_eq!(kind_of(fixture.table.get(&key()).await), (ErrorKind::TooLarge, false));
+    assert_eq!(fixture.count(), 1);
+    assert_eq!(kind_of(fixture.table.query(&whole()).await), (ErrorKind::TooLarge, false));
+    assert_eq!(fixture.count(), 9, "of 100, 50, 25, 13, 7, 4, 2 and 1");
 }
 
 #[tokio::test]
@@ -171,24 +171,24 @@ async fn a_page_of_expired_items_is_not_the_end() {
         json!({"p": {"stringValue": "a"}, "s": {"stringValue": sort}, "v": {"stringValue": "x"},
             "expireAt": {"timestampValue": "1969-12-31T00:00:00Z"}})
     };
-    let part = |sort: &str| json!({"document": {"name": format!("{ALL}/{PLACE}{sort}"), "fields": fields(sort), "updateTime": OLD}});
-    let scene = Scene::script([answer(200, json!([part("a"), {"readTime": NEW}, part("b")]))]).await;
-    let page = scene.table.query(&QueryRange::new("a", 2)).await.unwrap();
+    let part = |sort: &str| json!({"document": {"name": format!("{ALL}/{PATH}{sort}"), "fields": fields(sort), "updateTime": OLD}});
+    let fixture = Fixture::script([answer(200, json!([part("a"), {"readTime": NEW}, part("b")]))]).await;
+    let page = fixture.table.query(&QueryRange::new("a", 2)).await.unwrap();
     assert_eq!(page, Items::new(vec![], Some("b".to_owned())));
-    assert_eq!(scene.table.query(&whole()).await.unwrap(), Items::default(), "fewer than asked for: the end");
+    assert_eq!(fixture.table.query(&whole()).await.unwrap(), Items::default(), "fewer than requested: the end");
     let segment = ScanSegment::new(0, 1, 2);
-    let page = scene.table.scan(&segment).await.unwrap();
+    let page = fixture.table.scan(&segment).await.unwrap();
     assert_eq!(page, Items::new(vec![], Some("ca97a/links/sb".to_owned())));
     let scanned = segment.with_after(page.resume);
-    scene.table.scan(&scanned).await.unwrap();
-    let start = scene.body(3)["structuredQuery"]["startAt"].clone();
-    let name = json!({"referenceValue": format!("{ALL}/{PLACE}b")});
+    fixture.table.scan(&scanned).await.unwrap();
+    let start = fixture.body(3)["structuredQuery"]["startAt"].clone();
+    let name = json!({"referenceValue": format!("{ALL}/{PATH}b")});
     assert_eq!(start, json!({"values": [name], "before": false}));
 }
 
 #[tokio::test]
-async fn cursors_of_other_scans_are_refused() {
-    let scene = Scene::script([raw("[]")]).await;
+async fn cursors_of_other_scans_are_rejected() {
+    let fixture = Fixture::script([raw("[]")]).await;
     for wrong in [
         "",
         "a",
@@ -204,10 +204,14 @@ async fn cursors_of_other_scans_are_refused() {
         "0001a/links/s/y",
         "0001a/links",
     ] {
-        assert_eq!(kind_of(scene.table.scan(&segment(Some(wrong))).await), (ErrorKind::InvalidInput, false), "{wrong}");
+        assert_eq!(
+            kind_of(fixture.table.scan(&segment(Some(wrong))).await),
+            (ErrorKind::InvalidInput, false),
+            "{wrong}"
+        );
     }
-    assert_eq!(scene.count(), 0);
-    scene.table.scan(&segment(Some("7fffa/links/s"))).await.unwrap();
+    assert_eq!(fixture.count(), 0);
+    fixture.table.scan(&segment(Some("7fffa/links/s"))).await.unwrap();
     let none = ScanSegment::new(2, 2, 100);
-    assert_eq!(kind_of(scene.table.scan(&none).await), (ErrorKind::InvalidInput, false));
+    assert_eq!(kind_of(fixture.table.scan(&none).await), (ErrorKind::InvalidInput, false));
 }

@@ -1,17 +1,17 @@
-//! Where items lie, and as what: ids and types.
+//! Names and types of documents.
 
 use std::collections::HashMap;
 
 use super::*;
 
-/// Any text, with what is special in ids, and sizes up to the longest.
+/// Random text of any size up to `bytes`, with characters that are special in ids.
 fn any(random: &mut fastrand::Rng, bytes: usize) -> String {
     let special = ['/', '.', '_', '0', '1', 'a', 's', '%', '\0', '\u{7f}', '\u{e9}', '\u{10ffff}', ' ', ':'];
     let mut text = String::new();
-    let wanted = random.usize(1..=bytes);
+    let size = random.usize(1..=bytes);
     loop {
         let next = if random.bool() { special[random.usize(..special.len())] } else { random.char(..) };
-        if text.len() + next.len_utf8() > wanted {
+        if text.len() + next.len_utf8() > size {
             return if text.is_empty() { "_".to_owned() } else { text };
         }
         text.push(next);
@@ -24,27 +24,27 @@ fn check_id(id: &str) {
 }
 
 #[test]
-fn each_key_has_a_place_of_its_own_that_firestore_takes() {
+fn each_key_has_a_distinct_path_that_firestore_accepts() {
     let mut random = fastrand::Rng::with_seed(7);
-    let mut places = HashMap::new();
+    let mut paths = HashMap::new();
     for round in 0..20_000 {
-        // Short ones meet; long ones reach the limits.
+        // Short keys repeat; long keys reach the limits.
         let (partition, sort) = if round % 10 == 0 { (498, 749) } else { (3, 3) };
         let key = Key::new(any(&mut random, partition), any(&mut random, sort));
-        let place = key::path("links", &key).unwrap();
-        let parts: Vec<&str> = place.split('/').collect();
-        assert_eq!((parts.len(), parts[0], parts[2]), (4, "links", "links"), "{place}");
+        let path = key::path("links", &key).unwrap();
+        let parts: Vec<&str> = path.split('/').collect();
+        assert_eq!((parts.len(), parts[0], parts[2]), (4, "links", "links"), "{path}");
         check_id(parts[1]);
         check_id(parts[3]);
         assert!(parts[1].bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)), "it is in a URL");
-        let other = places.insert(place, key.clone());
-        assert!(other.is_none_or(|other| other == key), "two keys in one place");
+        let other = paths.insert(path, key.clone());
+        assert!(other.is_none_or(|other| other == key), "two keys with the same path");
     }
-    assert!((4_000..19_000).contains(&places.len()), "{}", places.len());
+    assert!((4_000..19_000).contains(&paths.len()), "{}", paths.len());
 }
 
 #[test]
-fn the_longest_keys_fit_and_longer_ones_are_told() {
+fn keys_of_the_maximum_size_fit_and_larger_ones_are_an_error() {
     let (partition, sort) = ("\u{e9}".repeat(249), "/".repeat(749));
     key::path("links", &Key::new(partition.clone(), sort.clone())).unwrap();
     let error = key::path("links", &Key::new("a", sort + "/")).unwrap_err();
@@ -54,15 +54,15 @@ fn the_longest_keys_fit_and_longer_ones_are_told() {
 }
 
 #[test]
-fn ids_are_what_they_were() {
-    for (partition, sort, place) in [
+fn paths_do_not_change() {
+    for (partition, sort, path) in [
         ("a", "", "links/ca97a/links/s"),
         ("a", "__x__", "links/ca97a/links/s__x__"),
         ("a", "../b c\u{e9}", "links/ca97a/links/s.0.0.1b c\u{e9}"),
         ("A-_9", "x", "links/4e89A-_9/links/sx"),
         ("./\u{e9}", "x", "links/e687.2e.2f.c3.a9/links/sx"),
     ] {
-        assert_eq!(key::path("links", &Key::new(partition, sort)).unwrap(), place);
+        assert_eq!(key::path("links", &Key::new(partition, sort)).unwrap(), path);
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_url_names_another_project_and_its_name_is_escaped() {
-    let double = Double::new(taken).await;
+    let double = Double::new(accepted).await;
     let url = ResourceUrl::parse(&format!("pubsub://a%b+c~d?project=proj-2&endpoint={}", double.url)).unwrap();
     let topic = open(&state("http://127.0.0.1:1"), &at().with_url(url)).unwrap();
     assert_eq!(ids(&topic.publish(vec![plain("a")]).await), ["id-a"]);
@@ -15,37 +15,37 @@ async fn the_url_names_another_project_and_its_name_is_escaped() {
 
 #[tokio::test]
 async fn a_batch_is_split_by_count_and_by_bytes_and_answered_in_its_order() {
-    let double = Double::new(taken).await;
+    let double = Double::new(accepted).await;
     let results = publish(&double, (0..2_300).map(|number| plain(number.to_string())).collect()).await;
     assert_eq!(ids(&results), (0..2_300).map(|number| format!("id-{number}")).collect::<Vec<_>>());
     let mut sizes: Vec<_> = requests(&double).iter().map(Vec::len).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [300, 1_000, 1_000]);
-    let double = Double::new(taken).await;
+    let double = Double::new(accepted).await;
     let results = publish(&double, (0..5).map(|_| plain("x".repeat(3_000_000))).collect()).await;
-    assert_eq!(told(&results), [None; 5]);
+    assert_eq!(errors(&results), [None; 5]);
     let mut sizes: Vec<_> = requests(&double).iter().map(Vec::len).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 2, 2]);
-    for place in 0..3 {
-        assert!(double.request(place, |request| request.body().len()) <= 10_000_000);
+    for index in 0..3 {
+        assert!(double.request(index, |request| request.body().len()) <= 10_000_000);
     }
 }
 
 #[tokio::test]
-async fn one_that_is_refused_does_not_keep_its_neighbours_back() {
+async fn a_rejected_message_does_not_affect_the_others() {
     let double = Double::new(|request| match bodies(request).iter().any(|body| body == "bad") {
-        true => refused(400, "INVALID_ARGUMENT", "no"),
-        false => taken(request),
+        true => rejected(400, "INVALID_ARGUMENT", "no"),
+        false => accepted(request),
     })
     .await;
     let results = publish(&double, ["a", "bad", "b"].map(plain).into()).await;
-    assert_eq!(told(&results), [None, Some((ErrorKind::InvalidInput, false)), None]);
+    assert_eq!(errors(&results), [None, Some((ErrorKind::InvalidInput, false)), None]);
     assert_eq!((results[0].as_ref().unwrap().as_str(), results[2].as_ref().unwrap().as_str()), ("id-a", "id-b"));
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_tell_an_id_for_each_leaves_all_unknown() {
+async fn a_response_without_an_id_for_each_message_leaves_all_unknown() {
     let unknown = Some((ErrorKind::Internal, true));
     for answer in [
         "",
@@ -61,12 +61,12 @@ async fn an_answer_that_does_not_tell_an_id_for_each_leaves_all_unknown() {
         "<html>",
     ] {
         let double = Double::new(move |_| status(200, answer)).await;
-        assert_eq!(told(&publish(&double, vec![plain("a"), plain("b")]).await), [unknown; 2], "{answer}");
-        assert_eq!(double.requests().len(), 1, "what may be stored is not stored again: {answer}");
+        assert_eq!(errors(&publish(&double, vec![plain("a"), plain("b")]).await), [unknown; 2], "{answer}");
+        assert_eq!(double.requests().len(), 1, "the request is not repeated: {answer}");
     }
 }
 
-/// As Google asks for patience.
+/// A response of Google that throttles, with a delay.
 fn throttled() -> Response<String> {
     let retry = json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.5s"}]);
     let error = json!({"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down", "details": retry});
@@ -74,31 +74,31 @@ fn throttled() -> Response<String> {
 }
 
 #[tokio::test]
-async fn who_is_throttled_to_the_end_is_told_for_how_long() {
+async fn the_error_of_a_throttled_call_has_the_delay() {
     let double = Double::new(|_| throttled()).await;
     let results = publish(&double, vec![plain("a"), keyed("k", "b")]).await;
-    assert_eq!(told(&results), [Some((ErrorKind::Throttled, false)); 2]);
+    assert_eq!(errors(&results), [Some((ErrorKind::Throttled, false)); 2]);
     assert!(results.iter().all(|it| it.as_ref().unwrap_err().retry_after() == Some(Duration::from_millis(1_500))));
     assert!(double.requests().len() > 2);
 }
 
 #[tokio::test]
-async fn a_service_error_after_a_lost_answer_does_not_undo_what_that_may_have_stored() {
+async fn a_service_error_after_a_lost_response_has_an_unknown_outcome() {
     let count = AtomicU32::new(0);
     let double = Double::new(move |_| match count.fetch_add(1, Ordering::SeqCst) {
-        0 => refused(503, "UNAVAILABLE", "later"),
-        _ => refused(400, "INVALID_ARGUMENT", "no"),
+        0 => rejected(503, "UNAVAILABLE", "later"),
+        _ => rejected(400, "INVALID_ARGUMENT", "no"),
     })
     .await;
     let results = publish(&double, vec![plain("a"), plain("b")]).await;
-    assert_eq!(told(&results), [Some((ErrorKind::InvalidInput, true)); 2]);
-    assert_eq!(double.requests().len(), 2, "they may be stored: none is sent alone");
+    assert_eq!(errors(&results), [Some((ErrorKind::InvalidInput, true)); 2]);
+    assert_eq!(double.requests().len(), 2, "they may be stored: none is sent separately");
 }
 
 #[tokio::test]
-async fn errors_say_what_to_do() {
+async fn errors_contain_the_next_step() {
     let throttled = ErrorKind::Throttled;
-    for (code, name, kind, unknown, says) in [
+    for (code, name, kind, unknown, text) in [
         (404, "NOT_FOUND", ErrorKind::NotFound, false, "gcloud pubsub topics create clicks --project proj-1"),
         (403, "PERMISSION_DENIED", ErrorKind::PermissionDenied, false, "roles/pubsub.publisher"),
         (401, "UNAUTHENTICATED", ErrorKind::Unauthenticated, false, "renew them"),
@@ -110,38 +110,38 @@ async fn errors_say_what_to_do() {
         (500, "INTERNAL", ErrorKind::Unavailable, true, "clicks"),
         (504, "DEADLINE_EXCEEDED", ErrorKind::Timeout, true, "clicks"),
     ] {
-        let double = Double::new(move |_| refused(code, name, "as Google says")).await;
+        let double = Double::new(move |_| rejected(code, name, "as Google says")).await;
         let results = publish(&double, vec![plain("hush-body"), plain("x")]).await;
-        assert_eq!(told(&results), [Some((kind, unknown)); 2], "{code} {name}");
+        assert_eq!(errors(&results), [Some((kind, unknown)); 2], "{code} {name}");
         let error = results[0].as_ref().unwrap_err();
-        assert!(error.message().contains(says), "{code}: {}", error.message());
+        assert!(error.message().contains(text), "{code}: {}", error.message());
         assert!(!format!("{results:?}").contains("hush"), "{results:?}");
     }
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_is_told_apart_from_a_wrong_one() {
-    for words in [
+async fn a_message_that_is_too_large_has_its_own_kind_of_error() {
+    for message in [
         "Request payload size exceeds the limit: 10485760 bytes.",
         "The value for 10159812 is too large. You passed request_size in the request, but the maximum value is 10000000.",
     ] {
         let double = Double::new(move |request| match bodies(request).iter().any(|body| body == "large") {
-            true => refused(400, "INVALID_ARGUMENT", words),
-            false => taken(request),
+            true => rejected(400, "INVALID_ARGUMENT", message),
+            false => accepted(request),
         })
         .await;
         let results = publish(&double, vec![plain("large"), plain("a")]).await;
-        assert_eq!(told(&results), [Some((ErrorKind::TooLarge, false)), None], "{words}");
+        assert_eq!(errors(&results), [Some((ErrorKind::TooLarge, false)), None], "{message}");
     }
 }
 
 #[tokio::test]
 async fn without_a_project_nothing_is_sent() {
-    let double = Double::new(taken).await;
+    let double = Double::new(accepted).await;
     let environment = Environment::default().with_var("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json");
     let state = GcpProvider::new(GcpConfig::from_environment(&environment).unwrap()).0;
     let url = ResourceUrl::parse(&format!("pubsub://clicks?endpoint={}", double.url)).unwrap();
     let results = open(&state, &at().with_url(url)).unwrap().publish(vec![plain("a")]).await;
-    assert_eq!(told(&results), [Some((ErrorKind::Config, false))]);
+    assert_eq!(errors(&results), [Some((ErrorKind::Config, false))]);
     assert!(double.requests().is_empty());
 }

@@ -1,4 +1,4 @@
-//! What a request calls.
+//! The target of a request: the app or a trigger.
 
 use http::Request;
 use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
@@ -8,10 +8,10 @@ use isobar_abstraction::{Body, Error, Result};
 use crate::GcpConfig;
 use crate::config::{Placement, Settings, Signature};
 
-/// What no app's route can be: isobar's own.
-const OURS: &str = "/.isobar";
+/// The path prefix reserved for triggers.
+const PREFIX: &str = "/.isobar";
 
-/// What a trigger is for.
+/// The kinds of triggers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Topic,
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(super) const ALL: [Self; 4] = [Self::Topic, Self::Bucket, Self::Schedule, Self::Invoke];
 
-    fn word(self) -> &'static str {
+    fn segment(self) -> &'static str {
         match self {
             Self::Topic => "topics",
             Self::Bucket => "buckets",
@@ -32,12 +32,12 @@ impl Kind {
         }
     }
 
-    /// Where a trigger is called.
+    /// The path of a trigger.
     pub(crate) fn path(self, name: &str) -> String {
-        format!("{OURS}/{}/{name}", self.word())
+        format!("{PREFIX}/{}/{name}", self.segment())
     }
 
-    /// Does the app have it?
+    /// Whether the app has a trigger of this kind and name.
     pub(super) fn is_of(self, name: &str, manifest: &Manifest) -> bool {
         match self {
             Self::Topic => manifest.messages().any(|trigger| trigger.topic == name),
@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// The bucket of Cloud Storage behind a bucket, and the topic of its events.
+/// The bucket of Cloud Storage, and the topic of its events.
 pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
     let Placement::Storage { bucket, .. } = config.placement(at)? else {
         return Err(Error::config(format!("{at} is not in Cloud Storage")));
@@ -57,7 +57,7 @@ pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Lo
     Ok((bucket, Location::new(ResourceKind::Topic, Derived::Events.of(at.name())).with_url(url)))
 }
 
-/// Where the triggers of an app are called.
+/// The paths of the triggers of an app.
 pub(super) fn paths(manifest: &Manifest) -> Vec<String> {
     let topics = manifest.messages().map(|trigger| Kind::Topic.path(&trigger.topic));
     let buckets = manifest.objects().map(|trigger| Kind::Bucket.path(&trigger.bucket));
@@ -66,14 +66,15 @@ pub(super) fn paths(manifest: &Manifest) -> Vec<String> {
     topics.chain(buckets).chain(schedules).chain(invokes).collect()
 }
 
-/// Refuses what nothing could tell apart, or the names of which a service does not take. Errors: `Config`.
+/// Rejects triggers that cannot be distinguished, and topics of events whose names Pub/Sub does not accept.
+/// Errors: `Config`.
 pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()> {
     if let (Signature::Event, Some(target)) = (config.run.signature, config.run.target.as_deref()) {
         let kinds: Vec<_> = Kind::ALL.into_iter().filter(|kind| kind.is_of(target, manifest)).collect();
         if let [one, other, ..] = kinds[..] {
             return Err(Error::config(format!(
-                "FUNCTION_TARGET is `{target}`, which is both {} and {}: leave FUNCTION_TARGET and \
-                 FUNCTION_SIGNATURE_TYPE out, and have each trigger call its path",
+                "FUNCTION_TARGET is `{target}`, which is both {} and {}: unset FUNCTION_TARGET and \
+                 FUNCTION_SIGNATURE_TYPE, and let each event source call the path of its trigger",
                 one.path(target),
                 other.path(target)
             )));
@@ -89,25 +90,25 @@ pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()>
     Ok(())
 }
 
-/// What a request calls.
+/// The target of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Called<'a> {
-    /// The app.
+pub(super) enum CallTarget<'a> {
+    /// The routes of the app.
     Http,
-    /// A trigger: its kind where the path tells it, and its name. `None` for a path of ours that names none.
+    /// A trigger: its kind if the path contains it, and its name. `None` for a path below the prefix without a trigger.
     Trigger(Option<(Option<Kind>, &'a str)>),
 }
 
-impl<'a> Called<'a> {
+impl<'a> CallTarget<'a> {
     pub(super) fn of(request: &'a Request<Body>, settings: &'a Settings) -> Self {
         let target = settings.target.as_deref().unwrap_or_default();
         let path = request.uri().path();
-        if let Some(rest) = path.strip_prefix(OURS)
+        if let Some(rest) = path.strip_prefix(PREFIX)
             && (rest.is_empty() || rest.starts_with('/'))
         {
             let named = rest.strip_prefix('/').and_then(|rest| rest.split_once('/'));
-            let found = named.and_then(|(word, name)| {
-                Kind::ALL.into_iter().find(|kind| kind.word() == word).map(|kind| (Some(kind), name))
+            let found = named.and_then(|(segment, name)| {
+                Kind::ALL.into_iter().find(|kind| kind.segment() == segment).map(|kind| (Some(kind), name))
             });
             return Self::Trigger(found);
         }

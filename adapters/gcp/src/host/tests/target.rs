@@ -8,7 +8,7 @@ fn get(path: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn what_is_called_but_not_there_is_told_with_what_is() {
+async fn an_unknown_path_is_404_and_lists_the_triggers() {
     let host = Host::new().await;
     for path in [
         "/.isobar",
@@ -34,12 +34,12 @@ async fn what_is_called_but_not_there_is_told_with_what_is() {
     }
     let long = format!("/.isobar/{}", "x".repeat(5_000));
     assert!(host.call(&long, "{}").await.1.len() < 1_000);
-    assert!(host.seen().is_empty());
+    assert!(host.calls().is_empty());
 }
 
-/// In the app's own words, which are those of every provider.
+/// The message is the app's own, which is the same on every provider.
 #[tokio::test]
-async fn a_schedule_or_a_function_that_there_is_not_is_told_by_the_app() {
+async fn the_app_reports_an_unknown_schedule_or_function() {
     let host = Host::new().await;
     for (path, named) in [("/.isobar/schedules/nightly", "`nightly`"), ("/.isobar/functions/none", "`none`")] {
         let (status, answer) = host.call(path, "{}").await;
@@ -48,7 +48,7 @@ async fn a_schedule_or_a_function_that_there_is_not_is_told_by_the_app() {
 }
 
 #[test]
-fn what_cannot_be_told_apart_or_has_no_legal_name_is_refused_at_start() {
+fn ambiguous_targets_and_invalid_topic_names_are_rejected_at_start() {
     let object = |name| Trigger::Object(ObjectTrigger::new(name, RetryPolicy::default()));
     let message = Trigger::Message(MessageTrigger::new("clicks", RetryPolicy::default()));
     let manifest = Manifest::new("shop").with_triggers([message, object("clicks"), object("pages")]);
@@ -57,13 +57,13 @@ fn what_cannot_be_told_apart_or_has_no_legal_name_is_refused_at_start() {
     checked(&[("FUNCTION_TARGET", "others"), ("FUNCTION_SIGNATURE_TYPE", "event")]).unwrap();
     let target = checked(&[("FUNCTION_TARGET", "clicks"), ("FUNCTION_SIGNATURE_TYPE", "cloudevent")]).unwrap_err();
     assert!(target.message().contains("/.isobar/topics/clicks and /.isobar/buckets/clicks"), "{target}");
-    // The topic of its events would begin with a digit, which Pub/Sub refuses.
+    // The topic of its events would begin with a digit, which Pub/Sub rejects.
     let events = checked(&[("ISOBAR_BUCKET_PAGES", "gs://1pages")]).unwrap_err();
     assert!(events.message().contains("1pages--events"), "{events}");
 }
 
 #[tokio::test]
-async fn triggers_are_called_by_post() {
+async fn triggers_accept_only_post() {
     let host = Host::new().await;
     for path in ["/.isobar/topics/clicks", "/.isobar/functions/echo", "/.isobar"] {
         let answer = host.service.handle(get(path)).await;
@@ -76,7 +76,7 @@ async fn triggers_are_called_by_post() {
 }
 
 #[tokio::test]
-async fn no_route_of_an_app_s_is_shadowed_and_none_shadows() {
+async fn routes_of_the_app_and_triggers_do_not_overlap() {
     let host = Host::new().await;
     for path in [
         "/.isobarx",
@@ -90,17 +90,17 @@ async fn no_route_of_an_app_s_is_shadowed_and_none_shadows() {
     ] {
         let (status, answer) = host.send(Request::post(path).body(Body::empty()).unwrap()).await;
         assert!(status == 200 || path.starts_with("/?"), "{path}: {status} {answer}");
-        let seen = host.seen();
-        assert!(seen == [format!("POST {path}")] || path.starts_with("/?"), "{path}: {seen:?}");
+        let calls = host.calls();
+        assert!(calls == [format!("POST {path}")] || path.starts_with("/?"), "{path}: {calls:?}");
     }
     for path in ["/.isobar", "/.isobar/", "/.isobar/x", "/.isobar?x", "/.isobar/topics/clicks?x=/"] {
         assert_eq!(host.send(Request::post(path).body(Body::empty()).unwrap()).await.0, 401, "{path}");
     }
-    assert!(host.seen().is_empty());
+    assert!(host.calls().is_empty());
 }
 
 #[tokio::test]
-async fn a_call_that_is_too_large_is_refused() {
+async fn a_call_that_is_too_large_is_rejected() {
     let host = Host::new().await;
     for path in ["/.isobar/topics/clicks", "/.isobar/functions/echo"] {
         let parts = stream::iter((0..100).map(|_| Ok::<_, BoxError>(Bytes::from_static(&[b' '; 1 << 20]))));
@@ -120,42 +120,42 @@ fn message(body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn every_post_is_an_event_where_the_function_s_signature_says_so() {
+async fn every_post_is_an_event_with_an_event_signature() {
     for signature in ["event", "cloudevent"] {
         let host = Host::with(&[("FUNCTION_SIGNATURE_TYPE", signature), ("FUNCTION_TARGET", "clicks")]).await;
         for path in ["/", "/projects/p-1/topics/clicks", "/.isobar/topics/clicks"] {
             assert_eq!(host.call(path, message("hello")).await.0, 204, "{path}");
-            assert_eq!(host.seen(), ["hello 17, attempt 1"]);
+            assert_eq!(host.calls(), ["hello 17, attempt 1"]);
         }
         assert_eq!(host.send(Request::post("/").body(Body::empty()).unwrap()).await.0, 401);
         assert_eq!(host.send(get("/")).await.0, 405);
-        assert_eq!(host.call("/.isobar/functions/echo", "7").await, (200, "7".to_owned()), "by its own path");
+        assert_eq!(host.call("/.isobar/functions/echo", "7").await, (200, "7".to_owned()), "its own path still works");
     }
     let sweep = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "event"), ("FUNCTION_TARGET", "sweep")]).await;
     assert_eq!(sweep.call("/", "").await.0, 204);
-    assert_eq!(sweep.seen().len(), 1);
+    assert_eq!(sweep.calls().len(), 1);
 }
 
 #[tokio::test]
-async fn every_post_is_a_direct_call_where_the_signature_is_typed() {
+async fn every_post_is_a_direct_call_with_a_typed_signature() {
     let host = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "typed"), ("FUNCTION_TARGET", "echo")]).await;
     assert_eq!(host.call("/any/where", r#"{"a":1}"#).await, (200, r#"{"a":1}"#.to_owned()));
     let topic = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "typed"), ("FUNCTION_TARGET", "clicks")]).await;
-    assert_eq!(topic.call("/", "{}").await.0, 404, "a topic is no function");
+    assert_eq!(topic.call("/", "{}").await.0, 404, "a topic is not a function");
     let http = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "http"), ("FUNCTION_TARGET", "whatever")]).await;
     assert_eq!(http.send(Request::get("/").body(Body::empty()).unwrap()).await, (200, "root".to_owned()));
 }
 
 #[tokio::test]
-async fn a_target_that_is_no_trigger_is_named() {
-    let host = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "event"), ("FUNCTION_TARGET", "nobody")]).await;
+async fn an_unknown_function_target_is_named() {
+    let host = Host::with(&[("FUNCTION_SIGNATURE_TYPE", "event"), ("FUNCTION_TARGET", "unknown")]).await;
     let (status, answer) = host.call("/", "{}").await;
-    assert_eq!((status, answer.contains("FUNCTION_TARGET `nobody`")), (404, true), "{answer}");
+    assert_eq!((status, answer.contains("FUNCTION_TARGET `unknown`")), (404, true), "{answer}");
     assert!(answer.contains("/.isobar/topics/clicks"), "{answer}");
 }
 
 #[test]
-fn settings_that_are_wrong_are_named() {
+fn invalid_settings_are_named() {
     let of = |vars: &[(&str, &str)]| {
         let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
         GcpConfig::from_environment(&environment).map(|config| config.run)
