@@ -60,10 +60,10 @@ pub const DOUBLES: &[Double] = &[
     Double {
         name: "Cloud Storage that breaks down, in the adapter's own tests",
         only: &[
-            "a_write_whose_answer_was_lost_knows_itself_again",
-            "a_copy_goes_on_until_it_is_done_and_holds_to_its_condition",
-            "an_upload_goes_on_where_it_broke_off",
-            "an_upload_whose_last_answer_was_lost_is_known_by_its_status",
+            "a_write_whose_response_was_lost_recognizes_its_object",
+            "a_copy_continues_until_done_and_respects_its_condition",
+            "an_interrupted_upload_continues_from_the_stored_size",
+            "a_lost_response_of_the_last_chunk_is_resolved_by_the_status",
         ],
     },
 ];
