@@ -1,4 +1,8 @@
-//! What may be done with a resource, and what an app declared of it.
+//! Access to resources, and the declaration of an app.
+//!
+//! Each handle that an app opens is an entry of the registry of its cloud. The manifest lists the union of all entries of
+//! a resource, and a handle rejects each operation that its own entry does not include, on every provider. So a missing
+//! declaration fails on the laptop, before a deployment grants too little.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,18 +14,20 @@ use serde_json::{Map, Value};
 
 use crate::resource::ResourceKind;
 
-/// What may be done with a resource.
+/// The access that a handle has to a resource, and that a deployment grants.
+///
+/// `None`, `Read`, `Write` and `ReadWrite` are sets of the two rights to read and to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Access {
-    /// Nothing: the resource is only the source of a trigger.
+    /// No operation: the resource is only the source of a trigger.
     None = 0,
-    /// Get, query, scan, list.
+    /// Operations that read: get, query, scan, list, sign a URL for GET.
     Read = 1,
-    /// Put, delete, add, publish.
+    /// Operations that write: put, delete, add, publish, sign a URL for PUT.
     Write = 2,
-    /// Both.
+    /// Operations that read, operations that write, and those that do both, such as a copy.
     ReadWrite = 3,
 }
 
@@ -40,20 +46,20 @@ impl Access {
         self as u8 & other as u8 == other as u8
     }
 
-    /// What both allow.
+    /// The rights that both have.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self::from_bits(self as u8 & other as u8)
     }
 
-    /// What either allows.
+    /// The rights that at least one of them has.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self::from_bits(self as u8 | other as u8)
     }
 }
 
-/// What one cloud was asked for while its app was built.
+/// The resources that were opened on one cloud while its app was built.
 #[derive(Clone, Default)]
 pub(crate) struct Registry(Arc<Mutex<Entries>>);
 
@@ -66,7 +72,7 @@ struct Entries {
 }
 
 impl Registry {
-    /// Once the app is started, what is opened has no more access than was declared before.
+    /// Adds an entry. After the start of the app a new handle has only the access that was declared before.
     pub(crate) fn declare(&self, kind: ResourceKind, name: &str) -> Grant {
         let mut entries = self.0.lock();
         let access = match entries.sealed {
@@ -85,7 +91,7 @@ impl Registry {
         Arc::ptr_eq(&self.0, &grant.registry.0)
     }
 
-    /// From now on nothing more can be declared.
+    /// Ends the declaration: later entries are not part of it.
     pub(crate) fn seal(&self) {
         self.0.lock().sealed = true;
     }
@@ -98,7 +104,7 @@ impl Registry {
         self.0.lock().problems.clone()
     }
 
-    /// Each resource that was declared, with what all handles of it may do together, in the order of their kinds and names.
+    /// Each declared resource with the union of the access of its handles, ordered by kind and name.
     pub(crate) fn resources(&self) -> Vec<(ResourceKind, String, Access, Map<String, Value>)> {
         let entries = self.0.lock();
         let mut merged = BTreeMap::new();
@@ -134,7 +140,7 @@ impl Declared {
     }
 }
 
-/// The access that one handle has, and its entry in the declaration.
+/// The access of one handle, and its entry in the declaration.
 #[derive(Clone)]
 pub(crate) struct Grant {
     declared: Arc<Declared>,
@@ -167,7 +173,7 @@ impl Grant {
         let access = self.declared.access().intersection(access);
         let mut registry = self.registry.0.lock();
         let listed = registry.grants.iter().any(|grant| Arc::ptr_eq(grant, &self.declared));
-        // Nobody but the declaration and this handle knows the entry: it can be changed in place.
+        // Only the declaration and this handle have the entry: it can be changed in place.
         if Arc::strong_count(&self.declared) == 1 + usize::from(listed) {
             self.declared.access.store(access as u8, Ordering::Relaxed);
             drop(registry);

@@ -1,7 +1,9 @@
-//! For adapters: the invocation that the code which runs right now is part of.
+//! For adapters: the invocation that the running code is part of.
 //!
-//! The methods of [`object_store`] carry neither a deadline nor a trace. So both are not passed on but belong to the
-//! thread, for as long as it polls the handler of an invocation.
+//! A call to a service must end before the deadline of its invocation, and carry its trace. The methods of
+//! [`object_store`] have no argument for either, and neither have those of the portable types. So both are stored for
+//! the thread while it polls the handler of an invocation, and removed after each poll. A new task starts without them:
+//! [`in_current_invocation`] passes them on.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -12,13 +14,12 @@ use tracing::Instrument;
 
 use crate::{Context, TraceParent};
 
-/// What a handler's own calls take from the invocation that they are part of, without asking for a
-/// [`Context`].
+/// The values of an invocation that calls to services use without a [`Context`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ambient {
     trace: TraceParent,
     deadline: Option<SystemTime>,
-    /// A panic of a handler is caught and logged, that of a task that it started is not.
+    /// Is this the handler itself? Its panics are caught and logged; those of a task that it started are not.
     is_handler: bool,
 }
 
@@ -33,7 +34,7 @@ thread_local! {
     static CURRENT: Cell<Option<Ambient>> = const { Cell::new(None) };
 }
 
-/// The trace of the invocation that is being polled on this thread, if one is.
+/// The trace of the invocation that this thread polls; `None` outside of an invocation.
 pub(crate) fn current_trace() -> Option<TraceParent> {
     CURRENT.get().map(|ambient| ambient.trace)
 }
@@ -43,13 +44,14 @@ pub(crate) fn in_handler() -> bool {
     CURRENT.get().is_some_and(|ambient| ambient.is_handler)
 }
 
-/// The deadline of the invocation that is being polled on this thread, if one is and it has a deadline. A call to a
-/// service that would take longer is in vain.
+/// The deadline of the invocation that this thread polls; `None` outside of an invocation, and for one without a deadline.
+///
+/// An adapter must end each call to its service before it: the answer to a later call is lost.
 pub fn current_deadline() -> Option<SystemTime> {
     CURRENT.get().and_then(|ambient| ambient.deadline)
 }
 
-/// Runs one poll with its invocation as the current one.
+/// Runs one poll with `ambient` as the current invocation, and restores the one before.
 pub(crate) fn in_invocation<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> T {
     struct Restore(Option<Ambient>);
     impl Drop for Restore {
@@ -61,8 +63,8 @@ pub(crate) fn in_invocation<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> T 
     poll()
 }
 
-/// The future as a part of the invocation that is current now, whoever polls it later: its calls have the same
-/// deadline and trace, and its log lines the same span. Without an invocation it is as it was.
+/// Makes a future part of the current invocation, also where another task or thread polls it: its calls have the deadline
+/// and the trace of the invocation, and its log lines the span. Outside of an invocation the future does not change.
 pub fn in_current_invocation<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let ambient = CURRENT.get().map(|ambient| Ambient { is_handler: false, ..ambient });
     let future = future.in_current_span();

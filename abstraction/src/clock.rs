@@ -1,4 +1,8 @@
-//! Time, injected: nothing in isobar asks the machine what time it is but through a [`Clock`].
+//! Time: isobar reads it from a [`Clock`] only.
+//!
+//! Deadlines, leases, expiry and schedules use the clock of the provider. A test replaces it with a [`ManualClock`] and
+//! moves it, so that a trial of an hour takes no time and has no race. The functions of this module never panic: a clock
+//! of a machine, or a time from a service, can be any number.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -9,22 +13,25 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::{self, BoxFuture};
 use parking_lot::Mutex;
 
-/// Where the time comes from. A provider hands out one clock for all that it does.
+/// A source of time. A provider has one clock for all its operations.
+///
+/// Implementers must accept any duration without a panic, and must wake a sleeping task when its time has come. The clock
+/// may jump, backwards too: callers must not subtract its times without a check.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The time now, in UTC. Need not be monotonic.
+    /// The current time in UTC. It need not be monotonic.
     fn now(&self) -> SystemTime;
 
-    /// Ends when at least `duration` has passed on this clock. For deadlines, schedules, leases.
+    /// Waits until at least `duration` has passed on this clock. For deadlines, schedules and leases.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
-    /// A pause between two tries of the same thing, whose length matters to nobody's meaning.
+    /// Waits between two attempts of an operation. The length has no meaning for the result.
     ///
-    /// Differs from [`sleep`](Self::sleep) on a clock that stands still: it must end by itself.
+    /// It must end on its own, also on a clock that does not move; [`sleep`](Self::sleep) does not.
     fn pause(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
-/// A clock that moves only by its methods: the clock of [`Cloud::memory`](crate::Cloud::memory)
-/// and of every test.
+/// A clock that moves only by [`advance`](Self::advance): the clock of [`Cloud::memory`](crate::Cloud::memory) and of tests.
+/// Clones share the time.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -45,12 +52,12 @@ struct State {
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// A clock whose time is `now`.
     pub fn new(now: SystemTime) -> Self {
         Self(Arc::new(Mutex::new(State { now, sleepers: Vec::new() })))
     }
 
-    /// Moves the clock on and wakes those who slept long enough.
+    /// Moves the time forward and wakes the tasks whose sleep has ended. The latest time is the end of the year 9999.
     pub fn advance(&self, by: Duration) {
         let mut state = self.0.lock();
         state.now = later(state.now, by);
@@ -61,7 +68,7 @@ impl ManualClock {
 }
 
 impl Default for ManualClock {
-    /// Stands at 2026-01-01T00:00:00Z.
+    /// A clock at 2026-01-01T00:00:00Z.
     fn default() -> Self {
         Self::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600))
     }
@@ -100,19 +107,20 @@ impl Clock for ManualClock {
     }
 }
 
-/// Seconds from 1970 to the last second of the year 9999: RFC 3339, and so every console, can show no later one.
+/// Seconds from 1970 to the last second of the year 9999, the latest that
+/// [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339#section-5.6) can express.
 const LAST: u64 = 253_402_300_799;
 
 /// Seconds from the first second of the year 1 to 1970.
 const FIRST: u64 = 62_135_596_800;
 
-/// The last time that isobar reads and prints: the end of the year 9999.
+/// The latest time that isobar reads and prints: the end of the year 9999.
 pub fn latest() -> SystemTime {
     let last = Duration::from_millis(LAST * 1_000 + 999);
     SystemTime::UNIX_EPOCH.checked_add(last).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// `time + by`, where the operator would panic: a sum that is too far away is the [`latest`] time.
+/// `time + by` without a panic: a sum that the type cannot hold becomes the [`latest`] time.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -126,8 +134,8 @@ pub fn later(time: SystemTime, by: Duration) -> SystemTime {
     time.checked_add(by).unwrap_or_else(|| latest().max(time))
 }
 
-/// The time in UTC, for what is printed and signed. Times before the year 1 and after the year 9999, which a
-/// clock that is set wrong may show, become the first and the last time of that range.
+/// The time in UTC, to print and to sign. A time before the year 1 or after the year 9999, from a clock that is set wrong,
+/// becomes the first or the last time of that range.
 pub fn to_utc(time: SystemTime) -> DateTime<Utc> {
     let (seconds, nanos) = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) if since.as_secs() <= LAST => (since.as_secs().cast_signed(), since.subsec_nanos()),
@@ -147,10 +155,10 @@ pub fn to_utc(time: SystemTime) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, nanos).unwrap_or_default()
 }
 
-/// Reads a time that somebody else wrote: RFC 3339, with any number of digits below a second; the same without an
-/// offset, which is UTC; and the form of HTTP and mail (`Fri, 28 Aug 2020 00:00:00 GMT`).
+/// Parses a time from a service or a client: RFC 3339 with any number of digits below a second; the same without an
+/// offset, as UTC; and the form of HTTP and mail (`Fri, 28 Aug 2020 00:00:00 GMT`).
 ///
-/// `None` for anything else, and for a time before 1970 or after the year 9999.
+/// Returns `None` for any other text, and for a time before 1970 or after the year 9999.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -164,7 +172,7 @@ pub fn to_utc(time: SystemTime) -> DateTime<Utc> {
 /// ```
 pub fn parse(text: &str) -> Option<SystemTime> {
     let text = text.trim();
-    // `chrono` reads no RFC 3339 without an offset, and a second format would weigh more than this.
+    // `chrono` rejects RFC 3339 without an offset, and a second format would make the binary larger than this.
     let in_utc = || DateTime::parse_from_rfc3339(&format!("{text}Z"));
     let time = DateTime::parse_from_rfc3339(text).or_else(|_| in_utc());
     from_utc(&time.or_else(|_| DateTime::parse_from_rfc2822(text)).ok()?.to_utc())
@@ -192,7 +200,7 @@ pub fn sent_at(reported: SystemTime, now: SystemTime) -> SystemTime {
     now
 }
 
-/// The time, where it lies from 1970 to the end of the year 9999.
+/// The time; `None` before 1970 and after the year 9999.
 pub fn from_utc(time: &DateTime<Utc>) -> Option<SystemTime> {
     let seconds = u64::try_from(time.timestamp()).ok().filter(|seconds| *seconds <= LAST)?;
     // A leap second has more than 999,999,999 nanoseconds.
@@ -200,29 +208,29 @@ pub fn from_utc(time: &DateTime<Utc>) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
 }
 
-/// Milliseconds since 1970, the form in which isobar stores a time. A time before 1970 is 0.
+/// Milliseconds since 1970, the form in which isobar stores times. A time before 1970 is 0.
 pub fn to_millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time that [`to_millis`] stored; one after the year 9999 is the [`latest`] time.
+/// The time from [`to_millis`]. A time after the year 9999 becomes the [`latest`] time.
 pub fn from_millis(millis: u64) -> SystemTime {
     later(SystemTime::UNIX_EPOCH, Duration::from_millis(millis)).min(latest())
 }
 
-/// A time in JSON, as [`to_millis`]: `#[serde(with = "isobar_abstraction::clock::millis")]`.
+/// A time in JSON in the form of [`to_millis`]: `#[serde(with = "isobar_abstraction::clock::millis")]`.
 pub mod millis {
     use std::time::SystemTime;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// Writes a time.
+    /// Writes a time as an integer of milliseconds.
     pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(super::to_millis(*time))
     }
 
-    /// Reads a time.
+    /// Reads a time from an integer of milliseconds.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
         u64::deserialize(deserializer).map(super::from_millis)
     }
@@ -243,12 +251,13 @@ pub(crate) mod duration_millis {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, as isobar prints a time; bounded as [`to_utc`].
+/// Formats a time as RFC 3339 in UTC with milliseconds, within the range of [`to_utc`].
 pub fn to_rfc3339(time: SystemTime) -> String {
     to_utc(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// The form of HTTP (RFC 9110, 5.6.7), with whole seconds: `Fri, 28 Aug 2020 00:00:00 GMT`; bounded as [`to_utc`].
+/// Formats a time for HTTP ([RFC 9110, 5.6.7](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)) with whole seconds,
+/// such as `Fri, 28 Aug 2020 00:00:00 GMT`, within the range of [`to_utc`].
 pub fn to_http(time: SystemTime) -> String {
     to_utc(time).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
@@ -274,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_too_far_away_to_be_printed_or_stored() {
+    fn every_time_can_be_printed_and_stored() {
         let far = at(300_000 * 365 * 86_400);
         let old = SystemTime::UNIX_EPOCH - Duration::from_millis(1_500);
         assert_eq!(to_rfc3339(old), "1969-12-31T23:59:58.500Z");
@@ -289,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_moves_and_waits_as_far_as_it_is_asked_to() {
+    fn a_clock_advances_and_sleeps_by_any_duration() {
         let clock = ManualClock::default();
         assert!(clock.sleep(Duration::MAX).now_or_never().is_none());
         clock.advance(Duration::MAX);
@@ -299,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_read_in_every_form_that_services_write() {
+    fn a_time_is_parsed_in_every_form_that_services_write() {
         for text in [
             "2020-08-28T00:00:00Z",
             "2020-08-28T00:00:00",

@@ -1,4 +1,4 @@
-//! The handle that an app is built with.
+//! [`Cloud`]: the factory of tables, buckets and topics that an app is built with.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,11 +17,17 @@ use crate::pub_sub::Topic;
 use crate::resource::{Location, ResourceKind, check_name};
 use crate::{Error, ErrorKind, Result};
 
-/// The cloud that the app runs on: opens tables, buckets and topics by logical name.
+/// The cloud that the app runs on. It opens tables, buckets and topics by logical name. Cheap to clone.
 ///
-/// Opening is local, lazy and cheap: no connection and no await, and it never fails. A wrong name
-/// is reported when the app starts, a missing resource at first use as `NotFound`. What is opened
-/// while the app is built is what the app *declares*; see [`Manifest`].
+/// Opening is local, lazy and cheap: it makes no connection, does not wait and does not fail. An invalid name is reported
+/// when the app starts. A resource that does not exist is `NotFound` at its first use; the laptop and the cloud in memory
+/// create resources at first use, the clouds never do: a deployment must.
+///
+/// The resources that are opened while the app is built are its declaration: see [`Manifest`]. A handle that is opened
+/// after the start has the access that was declared for its name before, or none.
+///
+/// A logical name has 3 to 40 characters of `a-z`, `0-9` and single `-`, begins with a letter and does not end with `-`.
+/// A variable such as `ISOBAR_TABLE_NOTES` gives one resource another place, also at another provider.
 ///
 /// ```
 /// use isobar_abstraction::Cloud;
@@ -41,26 +47,26 @@ struct Inner {
     routes: HashMap<(ResourceKind, String), Route>,
     openers: Vec<Opener>,
     environment: Environment,
-    /// A kind that nothing opens is no problem then.
+    /// Ignores resources of kinds without an opener, because they are only declared.
     only_declares: bool,
     limits: Limits,
     declared: Registry,
 }
 
-/// Where a resource lives that does not live at the cloud's own provider.
+/// The place of a resource that is not at the cloud's own provider.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Route {
     /// The provider that opens it.
     pub provider: Arc<dyn Provider>,
-    /// The place that configuration gave.
+    /// The name and the URL of the resource.
     pub location: Location,
-    /// The openers of that provider's row.
+    /// The openers in that provider's [`Adapter`](crate::provider::Adapter).
     pub openers: &'static [Opener],
 }
 
 impl Route {
-    /// A resource at another provider, and the openers of that provider's row.
+    /// A resource at another provider, and the openers of that provider.
     pub fn new(provider: Arc<dyn Provider>, location: Location, openers: &'static [Opener]) -> Self {
         Self { provider, location, openers }
     }
@@ -74,7 +80,7 @@ const OWN: [Opener; 3] = [
 ];
 
 impl Cloud {
-    /// A cloud whose resources all live at `provider`.
+    /// A cloud whose resources are all at `provider`, with the portable limits.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -91,7 +97,7 @@ impl Cloud {
         Self::with_routes(provider, Vec::new())
     }
 
-    /// A cloud of which some resources live elsewhere.
+    /// A cloud at `provider`, with some resources at other providers. Each route is for one resource, by kind and name.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -116,7 +122,7 @@ impl Cloud {
         Self(Arc::new(Inner { provider, routes, openers, environment, only_declares, limits, declared }))
     }
 
-    /// A new, empty cloud in memory, whose clock stands still until it is advanced.
+    /// A new, empty cloud in memory. Its clock does not move until it is advanced.
     ///
     /// It is the executable specification of the contracts: see [`memory`](crate::memory).
     ///
@@ -132,8 +138,8 @@ impl Cloud {
         Self::new(Arc::new(MemoryProvider::default()))
     }
 
-    /// For hosts: a cloud in memory for the [manifest](crate::manifest) of an app, of any kinds of resources. Those that
-    /// nothing opens in memory cannot be used.
+    /// For hosts: a cloud in memory that prints the [manifest](crate::manifest) of an app. It accepts resources of every
+    /// kind; those of a kind without an opener can be declared but not used.
     ///
     /// ```
     /// use isobar_abstraction::driver::{ResourceKind, key_value::KeyValue};
@@ -147,9 +153,10 @@ impl Cloud {
         Self::memory().with(|inner| inner.only_declares = true)
     }
 
-    /// Takes the provider's own limits instead of the portable ones.
+    /// Uses the provider's own limits instead of the portable ones.
     ///
-    /// What is written past the portable limits cannot move to every other provider.
+    /// Data beyond the portable limits cannot move to every other provider. On AWS an item then has up to 409,509 bytes,
+    /// on Azure 1,500,000 and on Google Cloud 1,040,380, instead of 390,000: see `mappings.md`.
     ///
     /// ```
     /// use isobar_abstraction::Cloud;
@@ -162,11 +169,11 @@ impl Cloud {
         self.with(|inner| inner.limits = limits)
     }
 
-    /// For hosts and tests: with these openers, which get this environment, beside those of the kinds that every
-    /// provider opens.
+    /// For hosts and tests: adds openers of other kinds of resources, and the environment that they receive. Tables, buckets
+    /// and topics need none.
     #[must_use]
     pub fn with_openers(self, openers: &[Opener], environment: &Environment) -> Self {
-        // Nothing reads the environment then, and each cold start passes here.
+        // Without openers nothing reads the environment, and every cold start runs this.
         if openers.is_empty() && self.0.routes.values().all(|route| route.openers.is_empty()) {
             return self;
         }
@@ -182,8 +189,9 @@ impl Cloud {
         Self(Arc::new(inner))
     }
 
-    /// A key-value table of values of type `T`, as JSON; of raw bytes where `T` is
-    /// [`Bytes`](bytes::Bytes).
+    /// Opens a key-value table with values of type `T`: JSON, or bytes without change if `T` is [`Bytes`](bytes::Bytes).
+    ///
+    /// The handle reads and writes, until [`Table::read_only`] or [`Table::write_only`] reduces its access.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -197,7 +205,9 @@ impl Cloud {
         Table::new(self.open(ResourceKind::Table, name, |provider, at| provider.key_value(at)))
     }
 
-    /// A bucket of objects.
+    /// Opens a bucket of objects.
+    ///
+    /// The handle reads and writes, until [`Bucket::read_only`] or [`Bucket::write_only`] reduces its access.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -211,8 +221,10 @@ impl Cloud {
         Bucket::new(self.open(ResourceKind::Bucket, name, |provider, at| provider.blob(at)))
     }
 
-    /// A topic of messages whose bodies are of type `T`, as JSON; of raw bytes where `T` is
+    /// Opens a topic of messages with bodies of type `T`: JSON, or bytes without change if `T` is
     /// [`Bytes`](bytes::Bytes).
+    ///
+    /// The handle publishes, until [`Topic::subscribe_only`] removes that access.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -225,9 +237,11 @@ impl Cloud {
         Topic::new(self.open(ResourceKind::Topic, name, |provider, at| provider.pub_sub(at)))
     }
 
-    /// For crates of portable types: a resource of any kind behind its driver trait `D`, opened by the
-    /// [opener](crate::driver::Opener) of its kind. A provider without one is a problem that the start of the app lists,
-    /// and the error of each operation.
+    /// For crates of portable types: opens a resource of any kind by the [opener](crate::driver::Opener) of its kind, behind
+    /// its driver trait `D`.
+    ///
+    /// Without an opener the start of the app reports a problem, and each operation returns `Unsupported`. An opener of a
+    /// driver that is not a `D` is an `Internal` error.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -248,11 +262,13 @@ impl Cloud {
             let opener = openers.iter().chain(&OWN).find(|opener| opener.kind == kind);
             let opener = opener.ok_or_else(|| kind.not_opened(provider.profile().provider))?;
             let driver = (opener.open)(&OpenRequest::new(provider, &self.0.environment, at))?.downcast();
-            driver.ok_or_else(|| Error::internal(format!("the opener of the kind `{kind}` made another driver")))
+            driver.ok_or_else(|| {
+                Error::internal(format!("the opener of the kind `{kind}` returned another driver trait"))
+            })
         })
     }
 
-    /// The provider that the app runs on.
+    /// The provider that the app runs on. Resources with a route are at others.
     ///
     /// ```
     /// use isobar_abstraction::Cloud;
@@ -262,7 +278,7 @@ impl Cloud {
         &self.0.provider
     }
 
-    /// The profile of the provider that the app runs on.
+    /// The profile of the provider that the app runs on: its own limits and its differences.
     ///
     /// ```
     /// use isobar_abstraction::Cloud;
@@ -272,7 +288,8 @@ impl Cloud {
         self.0.provider.profile()
     }
 
-    /// The limits that the portable types hold to.
+    /// The limits that the portable types check: [`Limits::PORTABLE`], or those of the provider after
+    /// [`allow_provider_limits`](Self::allow_provider_limits).
     ///
     /// ```
     /// use isobar_abstraction::Cloud;
@@ -287,7 +304,7 @@ impl Cloud {
     /// ```
     /// use isobar_abstraction::Cloud;
     /// let clock = Cloud::memory().clock();
-    /// // The clock of the cloud in memory stands still.
+    /// // The clock of the cloud in memory does not move.
     /// assert_eq!(clock.now(), clock.now());
     /// ```
     pub fn clock(&self) -> Arc<dyn Clock> {
@@ -311,8 +328,8 @@ impl Cloud {
         };
         let checked = check_name(name).and_then(|()| kind.check());
         let driver = checked.and_then(|()| driver(provider, location));
-        let excused = |error: &Error| self.0.only_declares && error.kind() == ErrorKind::Unsupported;
-        if let Some(error) = driver.as_ref().err().filter(|error| !excused(error)) {
+        let is_ignored = |error: &Error| self.0.only_declares && error.kind() == ErrorKind::Unsupported;
+        if let Some(error) = driver.as_ref().err().filter(|error| !is_ignored(error)) {
             self.0.declared.report(format!("{kind} `{name}`: {}", error.message()));
         }
         Resource(
@@ -333,12 +350,12 @@ impl Cloud {
         self.0.declared.owns(grant)
     }
 
-    /// For hosts and tests: from now on nothing more can be declared.
+    /// Ends the declaration: later, nothing more can be declared.
     pub(crate) fn seal(&self) {
         self.0.declared.seal();
     }
 
-    /// The problems of what was opened, and the resources for the manifest.
+    /// Adds the declared resources to the manifest, and returns the problems of opening them.
     pub(crate) fn declared(&self, manifest: &mut Manifest) -> Vec<String> {
         let resource =
             |(kind, name, access, options)| DeclaredResource { options, ..DeclaredResource::new(kind, name, access) };

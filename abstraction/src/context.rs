@@ -1,4 +1,7 @@
-//! What a handler knows of the invocation it serves.
+//! The context of an invocation, for handlers and hosts.
+//!
+//! Deadline, trace and clock are one value that a host makes, so that a handler behaves the same on every host, and a test
+//! can set all of them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,11 +16,26 @@ use http::request::Parts;
 use crate::Error;
 use crate::clock::{Clock, later};
 
-/// One invocation: its id, deadline, attempt, trace parent and provider. Cheap to clone.
+/// The context of one invocation: its id, deadline, attempt, trace parent and provider. Cheap to clone.
 ///
-/// An axum handler takes it as an argument, like any extractor; every other handler gets it. The calls of tables,
-/// buckets and topics find deadline and trace by themselves, where a handler makes them: in a task of
-/// its own they do if `isobar::spawn` starts it.
+/// An axum handler takes it as an extractor; every other handler receives it as an argument. The calls of tables, buckets
+/// and topics that a handler makes use the deadline and the trace without it; in a new task they do so if `isobar::spawn`
+/// started the task.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use axum::{Router, routing::get};
+/// use isobar_abstraction::{App, Cloud, Context, TestClient};
+///
+/// async fn about(cx: Context) -> String {
+///     let left = cx.remaining().map_or(0, |left| left.as_secs());
+///     format!("{} has {left} s for attempt {}", cx.provider(), cx.attempt())
+/// }
+///
+/// let client = TestClient::new(|_: &Cloud| App::new("about").http(Router::new().route("/", get(about))))?;
+/// assert_eq!(client.get("/").await?.text(), "memory has 29 s for attempt 1");
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Context(Arc<Inner>);
 
@@ -33,12 +51,14 @@ struct Inner {
 }
 
 impl Context {
-    /// For hosts: the context of a new invocation, with an id and a trace of its own.
+    /// For hosts: the context of an invocation with a random id, a new trace, attempt 1 and no deadline.
+    ///
+    /// A host must set a deadline where its platform has one, and pass its provider's clock.
     pub fn new(provider: &'static str, clock: Arc<dyn Clock>) -> Self {
         Self::with_id(provider, clock, hex(random()))
     }
 
-    /// For hosts: the context of a new invocation, by the id that the platform gave.
+    /// For hosts: [`new`](Self::new) with the platform's id of the invocation.
     pub fn with_id(provider: &'static str, clock: Arc<dyn Clock>, id: impl Into<Arc<str>>) -> Self {
         let trace_parent = TraceParent::random();
         Self(Arc::new(Inner {
@@ -57,45 +77,46 @@ impl Context {
         self
     }
 
-    /// For hosts: the id that the platform gave.
+    /// For hosts: sets the platform's id of the invocation.
     #[must_use]
     pub fn with_invocation_id(self, id: impl Into<Arc<str>>) -> Self {
         self.with(|inner| inner.invocation_id = id.into())
     }
 
-    /// For hosts: the platform's name of the function that was called.
+    /// For hosts: sets the platform's name of the function.
     #[must_use]
     pub fn with_function(self, name: impl Into<Arc<str>>) -> Self {
         self.with(|inner| inner.function = Some(name.into()))
     }
 
-    /// For hosts: when the handler must be done, a little before the platform ends the invocation.
+    /// For hosts: sets the time at which the handler is dropped. It must be before the end of the platform's own deadline,
+    /// so that there is time to send the reply.
     #[must_use]
     pub fn with_deadline(self, deadline: SystemTime) -> Self {
         self.with(|inner| inner.deadline = Some(deadline))
     }
 
-    /// For hosts: the invocation may take so long, from now.
+    /// For hosts: sets the deadline to `timeout` from now.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         let deadline = later(self.now(), timeout);
         self.with_deadline(deadline)
     }
 
-    /// For hosts: the how-manieth delivery this is, from 1.
+    /// For hosts: sets the delivery attempt, starting at 1.
     #[must_use]
     pub fn with_attempt(self, attempt: u32) -> Self {
         self.with(|inner| inner.attempt = attempt)
     }
 
-    /// For hosts: the caller's trace, of which this invocation is a child.
+    /// For hosts: sets the trace, as the parent that this invocation continues.
     #[must_use]
     pub fn with_trace_parent(self, parent: TraceParent) -> Self {
         self.with(|inner| inner.trace_parent = parent)
     }
 
-    /// For hosts: the trace in the header `traceparent`, of which this invocation is a child. Without a valid one it
-    /// keeps the trace that it has.
+    /// For hosts: makes this invocation a child of the trace in the header `traceparent`. Without a valid header the trace
+    /// does not change.
     #[must_use]
     pub fn with_trace_of(self, headers: &HeaderMap) -> Self {
         let parent = headers.get(TraceParent::NAME).and_then(|value| value.to_str().ok()?.parse::<TraceParent>().ok());
@@ -105,53 +126,61 @@ impl Context {
         }
     }
 
-    /// The id of this invocation, as the platform's own logs show it.
+    /// The id of this invocation: that of the platform, which its logs contain too, or 32 random hexadecimal digits.
+    ///
+    /// HTTP responses have it in the header `x-request-id`. A redelivery is a new invocation with a new id: to recognize a
+    /// message, use [`Message::id`](crate::pub_sub::Message::id).
     pub fn invocation_id(&self) -> &str {
         &self.0.invocation_id
     }
 
-    /// The name of the provider that this runs on: `memory`, `local`, `aws`, `azure`, `gcp`, or that of somebody else's.
+    /// The name of the provider: `memory`, `local`, `aws`, `azure`, `gcp`, or the name of another adapter.
     pub fn provider(&self) -> &'static str {
         self.0.provider
     }
 
-    /// The platform's name of the function, where it has one.
+    /// The platform's name of the deployed function; `None` where the platform has no such name.
     pub fn function(&self) -> Option<&str> {
         self.0.function.as_deref()
     }
 
-    /// The how-manieth delivery this is, from 1.
+    /// The delivery attempt, starting at 1. It counts for messages and object events; for other events it is 1.
     pub fn attempt(&self) -> u32 {
         self.0.attempt
     }
 
-    /// When the handler must be done, a little before the platform ends the invocation.
+    /// The time at which the handler is dropped, a little before the platform ends the invocation; `None` where the host
+    /// has no limit.
+    ///
+    /// It is 29 seconds after the start for HTTP, and 5 minutes for other events: see
+    /// [`Limits`](crate::profile::Limits).
     pub fn deadline(&self) -> Option<SystemTime> {
         self.0.deadline
     }
 
-    /// The time left to the deadline; zero when it has passed.
+    /// The time until the deadline, zero after it; `None` without a deadline.
     pub fn remaining(&self) -> Option<Duration> {
         let deadline = self.0.deadline?;
         Some(deadline.duration_since(self.0.clock.now()).unwrap_or_default())
     }
 
-    /// The time now, on the provider's clock. Use it rather than the machine's, and tests can move it.
+    /// The time of the provider's clock. With it, and not `SystemTime::now`, a test can set the time by
+    /// [`TestClient::advance`](crate::TestClient::advance).
     pub fn now(&self) -> SystemTime {
         self.0.clock.now()
     }
 
-    /// Ends when `duration` has passed on the provider's clock.
+    /// Waits for `duration` on the provider's clock.
     pub(crate) fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         self.0.clock.sleep(duration)
     }
 
-    /// The trace id, as logs show it.
+    /// The trace id in the form of the logs.
     pub(crate) fn trace_id(&self) -> Arc<str> {
         self.0.trace_parent.trace_id_text()
     }
 
-    /// The W3C trace parent of this invocation.
+    /// The trace parent of this invocation, to pass on with a request: published messages carry it without that.
     pub fn trace_parent(&self) -> TraceParent {
         self.0.trace_parent
     }
@@ -165,7 +194,7 @@ impl<S: Sync> FromRequestParts<S> for Context {
             .extensions
             .get::<Self>()
             .cloned()
-            .ok_or_else(|| Error::internal("the request did not come through an isobar host; use TestClient in tests"))
+            .ok_or_else(|| Error::internal("the request was not sent through an isobar host; use TestClient in tests"))
     }
 }
 
@@ -186,10 +215,10 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
-    /// The message attribute and HTTP header that carries it.
+    /// The name of the message attribute and the HTTP header that carries it.
     pub const NAME: &str = "traceparent";
 
-    /// The root of a new trace.
+    /// The root of a new trace, with random ids and the flag `sampled`.
     pub fn random() -> Self {
         let bytes: [u8; 24] = random();
         let (mut trace_id, mut parent_id) = ([0; 16], [0; 8]);
@@ -200,18 +229,18 @@ impl TraceParent {
         Self { trace_id, parent_id, flags: 1 }
     }
 
-    /// From its ids; `None` where one of them is zero, which is no id.
+    /// A trace parent with these ids; `None` if one of them is zero, which is not an id.
     pub fn new(trace_id: u128, parent_id: u64, sampled: bool) -> Option<Self> {
         (trace_id != 0 && parent_id != 0).then_some(Self { trace_id, parent_id, flags: sampled.into() })
     }
 
-    /// The same trace, seen from a new span.
+    /// The same trace with a new span as the parent.
     #[must_use]
     pub fn child(self) -> Self {
         Self { parent_id: u64::from_be_bytes(random()).max(1), ..self }
     }
 
-    /// The 128-bit id that all spans of a trace share.
+    /// The 128-bit id of the trace, which all its spans share.
     pub fn trace_id(self) -> u128 {
         self.trace_id
     }
@@ -221,8 +250,8 @@ impl TraceParent {
     }
 }
 
-/// Random bytes of the machine. Clients see ids that are made of them: the outputs of `fastrand` would show its
-/// state, and so the numbers that it gives next. Without randomness an id that can be guessed is better than none.
+/// Random bytes of the operating system. Clients see ids made from them, and outputs of `fastrand` would reveal its state
+/// and so its next numbers. Where the system has no randomness, an id that can be guessed is better than none.
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if getrandom::fill(&mut bytes).is_err() {
@@ -277,7 +306,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
-    fn no_id_is_an_output_of_fastrand() {
+    fn ids_are_not_outputs_of_fastrand() {
         let mut ids = HashSet::new();
         for _ in 0..2 {
             // The same seed gives the same numbers again.
@@ -287,7 +316,7 @@ mod tests {
             let spans = [cx.trace_parent().parent_id, child.parent_id].map(|id| format!("{id:016x}"));
             let made = [cx.invocation_id().to_owned(), cx.trace_id().to_string()].into_iter().chain(spans);
             for id in made {
-                assert!(ids.insert(id.clone()), "{id} is there twice");
+                assert!(ids.insert(id.clone()), "{id} is not unique");
             }
             assert_eq!((cx.invocation_id().len(), child.trace_id()), (32, cx.trace_parent().trace_id()));
         }

@@ -1,4 +1,7 @@
-//! Where a list left off, as text: what the cursors of all lists are made of.
+//! The position in a list as text: the form of the cursors of all lists.
+//!
+//! A cursor of one position is stateless: it needs no session at the service, does not expire, and works while others
+//! write.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// A position in a list. Its text begins with the mark of such lists, and is safe in a URL.
+/// A position in a list. Its text begins with `MARK`, which differs by kind of list, and is safe in a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub(crate) struct Position<const MARK: char>(pub(crate) String);
 
 impl<const MARK: char> fmt::Display for Position<MARK> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not `%`, which the reader of a URL decodes.
+        // Not `%`, which a parser of URLs decodes.
         write!(f, "{MARK}{}", utf8_percent_encode(&self.0, NON_ALPHANUMERIC).to_string().replace('%', "~"))
     }
 }
@@ -38,7 +41,7 @@ impl<const MARK: char> FromStr for Position<MARK> {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::invalid_input("not a cursor of such a list; pass on what the page before gave");
+        let wrong = || Error::invalid_input("not a cursor of this kind of list; pass the `next` of a page");
         let position = text.strip_prefix(MARK).ok_or_else(wrong)?.replace('~', "%");
         let position = Self(percent_decode_str(&position).decode_utf8().map_err(|_| wrong())?.into_owned());
         if position.to_string() == text { Ok(position) } else { Err(wrong()) }

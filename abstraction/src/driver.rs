@@ -1,6 +1,11 @@
-//! For those who implement a provider, a host or a tool. An app needs none of it.
+//! Traits and types for implementers of a provider, a host or a tool. An app does not need them.
 //!
-//! | what | traits and types |
+//! They have a module apart from the types for apps, because they change for other reasons: a new kind of write breaks no
+//! app. Structs and enums that portable types and drivers exchange are `#[non_exhaustive]`. A driver must build structs
+//! with their constructors, and must return [`Error::unknown_variant`](crate::Error::unknown_variant) for a variant that
+//! it does not know: an ignored option would be a silent error.
+//!
+//! | to implement | traits and types |
 //! |---|---|
 //! | a provider | [`Adapter`], [`Provider`], [`Environment`], [`Location`], [`Profile`] |
 //! | its services | [`key_value`], [`blob`], [`pub_sub`] |
@@ -20,7 +25,7 @@ pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, OpenRequest, 
 pub use crate::resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
 pub use crate::schedule::CronSchedule;
 
-/// What a key-value service implements, and what it is called with.
+/// The trait of a key-value service, and the types of its arguments and results.
 pub mod key_value {
     pub use crate::key_value::check::checked_writes;
     pub use crate::key_value::driver::{
@@ -31,25 +36,25 @@ pub mod key_value {
     pub use crate::key_value::{Key, PutMode, Version};
 }
 
-/// What an object service implements, and what it is called with.
+/// The trait of an object service, and the types of its arguments and results.
 pub mod blob {
     pub use crate::blob::driver::{
         Blob, ListRequest, Listing, STANDARD_HEADERS, SignRequest, SignedAccess, WriteCondition,
     };
     pub use crate::blob::{PutMode, SignedUrl, Version, key};
 
-    /// An object store over a service without folders, parts or ranges of its own.
+    /// An object store over a flat namespace of whole objects.
     pub mod flat {
         pub use crate::blob::flat::{FlatObjects, FlatStore, check_mode, page_of, page_start};
     }
 
-    /// The methods of an object store that go over pages of a listing.
+    /// Methods of an object store that read all pages of a list.
     pub mod pages {
         pub use crate::blob::pages::{Pages, below, groups, objects, pages, rename, within};
     }
 }
 
-/// What a pub/sub service implements, and what it is called with.
+/// The trait of a pub/sub service, and the types of its arguments and results.
 pub mod pub_sub {
     pub use crate::pub_sub::dead_letter::DeadLetterDetails;
     pub use crate::pub_sub::driver::{PubSub, RawMessage};

@@ -1,4 +1,8 @@
-//! The one error of the portable API.
+//! [`Error`]: the one error type of the portable API.
+//!
+//! There is one type, and not one for each trait, because a handler uses several of them. Its kinds have no fields, so
+//! that they can be compared and can grow. The kind does not decide a status alone: a missing table and a missing object
+//! are both `NotFound`, and only the second is a 404. So an error has an [`Origin`] too.
 
 mod store;
 
@@ -7,48 +11,48 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Any error that a handler or a library may hand to isobar.
+/// Any error that a handler or a library may return to isobar.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 
 /// The result of every portable operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in the terms a caller acts on.
+/// The kind of an error: what a caller can do about it.
 ///
-/// Act on the kind, never on the text of a message.
+/// Decide by the kind, never by the text of a message: texts change without notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The resource, object, function or trigger does not exist.
+    /// The table, bucket, topic, object, function or trigger does not exist. A missing item is `None`, not an error.
     NotFound,
-    /// A create met a key that is taken.
+    /// A create found an item or object with the same key.
     AlreadyExists,
-    /// A conditional write lost: what is stored is not the version that was expected.
+    /// A conditional operation failed: the stored version is not the expected one. Read again, then decide.
     Conflict,
-    /// The caller sent something that no provider would take.
+    /// The arguments are invalid on every provider, or stored data is not of the expected type.
     InvalidInput,
-    /// Something is larger than the [limit](Error::limit).
+    /// A value is larger than its [limit](Error::limit). Nothing was written.
     TooLarge,
     /// The credentials are missing, expired or wrong.
     Unauthenticated,
-    /// The credentials are good, but the access was not granted or not declared.
+    /// The credentials are valid, but the access was not granted by the service or not declared by the app.
     PermissionDenied,
-    /// The service asks for fewer requests, perhaps only [after a while](Error::retry_after).
+    /// The service requires fewer requests, possibly for a [stated time](Error::retry_after). A driver retries before it returns this.
     Throttled,
-    /// The service cannot be reached or cannot serve now.
+    /// The service cannot be reached or reports that it cannot serve now.
     Unavailable,
     /// The operation did not end before its deadline.
     Timeout,
-    /// This provider cannot do what an option asks for.
+    /// This provider does not support a requested option. Nothing was done.
     Unsupported,
-    /// The configuration or the app's declaration is wrong.
+    /// The configuration or the declaration of the app is wrong.
     Config,
-    /// A fault of isobar, of the service, or of stored data.
+    /// A fault of isobar, of the service or of stored data, and any error of another type.
     Internal,
 }
 
 impl ErrorKind {
-    /// The kind's name as it stands in logs, manifests and transcripts.
+    /// The name of the kind in logs and in JSON, such as `not-found`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotFound => "not-found",
@@ -68,33 +72,37 @@ impl ErrorKind {
     }
 }
 
-/// Who an error comes from. It decides what a client over HTTP sees of the error, and whether a message
-/// is delivered again.
+/// The cause of an error. It decides what a client over HTTP sees of the error, and whether a message is delivered again.
 ///
-/// | origin | who made the error | over HTTP |
+/// | origin | cause | over HTTP |
 /// |---|---|---|
 /// | `App` | a constructor in the app; the default | status of the kind, with the message |
-/// | `Request` | the portable type or the driver refused the arguments before any call | the same; 500 where the arguments cannot be the client's |
-/// | `Data` | the object is missing; the item or object is taken or was changed; the content of a write breaks off | status of the kind, with the message |
+/// | `Request` | the portable type or the driver rejected the arguments before any call | the same for `InvalidInput` and `TooLarge`; otherwise 500 |
+/// | `Data` | the object is missing; the item or object exists or was changed; the content of a write broke off | status of the kind, with the message |
 /// | `Service` | a service, its network, a table, bucket or topic that does not exist, or stored data that cannot be read | 500 or 503, details in the log only |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
-    /// The app.
+    /// The app made the error.
     App,
-    /// The arguments of a call.
+    /// The arguments of a call were rejected before it reached a service.
     Request,
-    /// The state of one item or object.
+    /// The state of one item or object does not permit the operation.
     Data,
-    /// Everything else that a driver answers.
+    /// Any other error of a driver.
     Service,
 }
 
-/// An error with its kind, the operation and resource it happened on, and its source.
+/// An error with its kind, its operation and resource, its origin and its source.
 ///
-/// `Display` tells the operation, the resource and the message, and never repeats the
-/// [source](StdError::source): print the chain to see both, for example with `{:#}` of a
-/// reporting library. No secret ever appears in it.
+/// `Display` contains the operation, the resource, the message and the kind, but not the [source](StdError::source).
+/// `Debug` contains the sources too, in one line. Neither contains a secret, a stored value or the content of an object.
+///
+/// Two questions decide about another attempt: [`is_retryable`](Self::is_retryable) says that it may succeed, and
+/// [`outcome_unknown`](Self::outcome_unknown) that a write may have been applied already.
+///
+/// Over HTTP an error becomes the response of the [table below](#impl-IntoResponse-for-Error); for a message it becomes
+/// the outcome of [`IntoOutcome`](crate::IntoOutcome).
 ///
 /// ```
 /// use isobar_abstraction::{Error, ErrorKind};
@@ -123,7 +131,10 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind. The message says what to do next where that is known.
+    /// An error of this kind, with the origin `App`.
+    ///
+    /// The message says what happened, with the value if it is not secret, and the next step. Clients over HTTP see it,
+    /// except for `Config` and `Internal`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -138,143 +149,146 @@ impl Error {
         }))
     }
 
-    /// [`ErrorKind::NotFound`].
+    /// An error of the kind [`NotFound`](ErrorKind::NotFound): over HTTP 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)
     }
 
-    /// [`ErrorKind::InvalidInput`].
+    /// An error of the kind [`InvalidInput`](ErrorKind::InvalidInput): over HTTP 400; a message is rejected.
     pub fn invalid_input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
-    /// [`ErrorKind::Config`].
+    /// An error of the kind [`Config`](ErrorKind::Config): over HTTP 500.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Config, message)
     }
 
-    /// [`ErrorKind::Conflict`].
+    /// An error of the kind [`Conflict`](ErrorKind::Conflict): over HTTP 409.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Conflict, message)
     }
 
-    /// [`ErrorKind::AlreadyExists`].
+    /// An error of the kind [`AlreadyExists`](ErrorKind::AlreadyExists): over HTTP 409.
     pub fn already_exists(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::AlreadyExists, message)
     }
 
-    /// [`ErrorKind::Unauthenticated`].
+    /// An error of the kind [`Unauthenticated`](ErrorKind::Unauthenticated): over HTTP 401.
     pub fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unauthenticated, message)
     }
 
-    /// [`ErrorKind::PermissionDenied`].
+    /// An error of the kind [`PermissionDenied`](ErrorKind::PermissionDenied): over HTTP 403.
     pub fn permission_denied(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::PermissionDenied, message)
     }
 
-    /// [`ErrorKind::Throttled`]. [`with_retry_after`](Self::with_retry_after) says how long to wait.
+    /// An error of the kind [`Throttled`](ErrorKind::Throttled): over HTTP 429, with the header `retry-after` if
+    /// [`with_retry_after`](Self::with_retry_after) sets the time.
     pub fn throttled(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Throttled, message)
     }
 
-    /// [`ErrorKind::Unavailable`].
+    /// An error of the kind [`Unavailable`](ErrorKind::Unavailable): over HTTP 503.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// [`ErrorKind::Timeout`].
+    /// An error of the kind [`Timeout`](ErrorKind::Timeout): over HTTP 504.
     pub fn timeout(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Timeout, message)
     }
 
-    /// [`ErrorKind::Internal`].
+    /// An error of the kind [`Internal`](ErrorKind::Internal): over HTTP 500, whose message only the log contains.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// [`ErrorKind::Unsupported`], naming the operation and the provider.
+    /// An error of the kind [`Unsupported`](ErrorKind::Unsupported), with the operation and the provider; `instead` is the
+    /// text of the next step.
     pub fn unsupported(operation: &'static str, provider: &str, instead: &str) -> Self {
         let message = format!("provider `{provider}` cannot do this; {instead}");
         Self::new(ErrorKind::Unsupported, message).with_operation(operation)
     }
 
-    /// [`ErrorKind::Unsupported`], for a variant of an enum that is newer than the driver or host, by the enum's name.
+    /// For drivers and hosts: an error of the kind [`Unsupported`](ErrorKind::Unsupported) for a variant that is newer than
+    /// this driver, with the name of the enum.
     pub fn unknown_variant(name: &str) -> Self {
         Self::new(ErrorKind::Unsupported, format!("this provider is older than this `{name}`; update its crate"))
     }
 
-    /// [`ErrorKind::TooLarge`]: `what` is `size` and the limit is `limit`.
+    /// An error of the kind [`TooLarge`](ErrorKind::TooLarge): the size of `what` is `size`, the limit is `limit`. Over HTTP
+    /// 413; a message is rejected.
     pub fn too_large(what: &str, size: u64, limit: u64) -> Self {
         let message = format!("{what} is {size}, the limit is {limit}");
         Self::new(ErrorKind::TooLarge, message).with_limit(limit)
     }
 
-    /// Names the operation, unless one is named already: the innermost knows best.
+    /// Sets the operation, unless one is set: the innermost is the most exact.
     #[must_use]
     pub fn with_operation(mut self, operation: &'static str) -> Self {
         self.0.operation.get_or_insert(operation);
         self
     }
 
-    /// Names the resource, unless one is named already.
+    /// Sets the resource, unless one is set.
     #[must_use]
     pub fn with_resource(mut self, resource: impl Into<String>) -> Self {
         self.0.resource.get_or_insert_with(|| resource.into());
         self
     }
 
-    /// The largest size that would have been taken, in bytes or in items as the message says.
+    /// Sets the largest permitted size, in bytes or in items as the message says.
     #[must_use]
     pub fn with_limit(mut self, limit: u64) -> Self {
         self.0.limit = Some(limit);
         self
     }
 
-    /// How long the service asks to wait.
+    /// Sets the time that the service requires before another attempt.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
     }
 
-    /// Keeps the error that caused this one.
+    /// Sets the error that caused this one. The log contains it; a client over HTTP does not see it.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into().into());
         self
     }
 
-    /// Marks a write of which nobody knows whether it was applied.
+    /// Marks a write that may have been applied although it failed.
     ///
-    /// An adapter must set this when a request may have reached the service and no whole answer
-    /// came back.
+    /// An adapter must set this when a request may have reached the service and no complete response was received.
     #[must_use]
     pub fn with_outcome_unknown(mut self) -> Self {
         self.0.outcome_unknown = true;
         self
     }
 
-    /// For adapters and portable types: marks the origin, unless one is marked already: the innermost
-    /// knows best.
+    /// For adapters and portable types: sets the origin, unless one is set: the innermost is the most exact.
     ///
-    /// An adapter needs this only where the kind does not say it. The portable type marks what a driver
-    /// answers: `AlreadyExists` and `Conflict` as [`Origin::Data`], `Unsupported` as
-    /// [`Origin::Request`], all else as [`Origin::Service`]. So an adapter must mark a missing *object*,
-    /// and a counter that cannot be counted, as `Data`; an argument that it refuses by itself as
-    /// `Request`; and a race that it has lost too often as `Service`.
+    /// The portable type sets the origin of a driver's error by its kind: `AlreadyExists` and `Conflict` are
+    /// [`Origin::Data`], `Unsupported` is [`Origin::Request`], all others are [`Origin::Service`]. An adapter must set it
+    /// where that is wrong:
+    /// - a missing *object*, and an item that cannot be counted: `Data`;
+    /// - an argument that the adapter itself rejects: `Request`;
+    /// - a race that was lost too often: `Service`.
     #[must_use]
     pub fn with_origin(mut self, origin: Origin) -> Self {
         self.0.origin.get_or_insert(origin);
         self
     }
 
-    /// Marks what a driver answers.
+    /// Sets the origin of a driver's error by its kind.
     #[must_use]
     pub(crate) fn of_driver(self) -> Self {
         let origin = match self.kind() {
             ErrorKind::AlreadyExists | ErrorKind::Conflict => Origin::Data,
-            // A driver refuses an option that it cannot honour before it calls its service.
+            // A driver rejects an unsupported option before it calls its service.
             ErrorKind::Unsupported => Origin::Request,
             _ => Origin::Service,
         };
@@ -283,14 +297,14 @@ impl Error {
 
     /// The first isobar error among an error and its sources.
     ///
-    /// What is inside an error of `object_store` does not count: a driver made it, and its origin is not marked.
+    /// An error inside an error of `object_store` does not count: a driver made it, and its origin is not set.
     pub(crate) fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        let ours = |error: &&(dyn StdError + 'static)| !error.is::<object_store::Error>();
-        with_sources(error).take_while(ours).find_map(|error| error.downcast_ref())
+        let is_marked = |error: &&(dyn StdError + 'static)| !error.is::<object_store::Error>();
+        with_sources(error).take_while(is_marked).find_map(|error| error.downcast_ref())
     }
 
-    /// Any error as isobar's own. An error of another type is the source of a copy of the first isobar error inside it,
-    /// or of `otherwise`.
+    /// Converts any error. An error of another type becomes the source of a copy of the first isobar error inside it, or
+    /// of `otherwise` if there is none.
     pub(crate) fn own(error: impl Into<BoxError>, otherwise: impl FnOnce() -> Self) -> Self {
         match error.into().downcast::<Self>() {
             Ok(ours) => *ours,
@@ -298,22 +312,22 @@ impl Error {
         }
     }
 
-    /// What to act on.
+    /// The kind, to decide by.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Who the error comes from; [`Origin::App`] unless it was marked.
+    /// The cause of the error; [`Origin::App`] unless another was set.
     pub fn origin(&self) -> Origin {
         self.0.origin.unwrap_or(Origin::App)
     }
 
-    /// The operation that failed, as its method is written.
+    /// The name of the method that failed, such as `put`.
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
     }
 
-    /// The resource that it failed on, such as ``table `links` ``.
+    /// The resource of the operation, such as ``table `links` ``.
     pub fn resource(&self) -> Option<&str> {
         self.0.resource.as_deref()
     }
@@ -323,26 +337,29 @@ impl Error {
         &self.0.message
     }
 
-    /// Would the same call, made again later, have a chance?
+    /// May the same call succeed later?
     ///
     /// True for [`Throttled`](ErrorKind::Throttled), [`Unavailable`](ErrorKind::Unavailable) and
-    /// [`Timeout`](ErrorKind::Timeout). Whether repeating it is *safe* is the other question:
-    /// see [`outcome_unknown`](Self::outcome_unknown).
+    /// [`Timeout`](ErrorKind::Timeout). Whether a repetition is *safe* is another question: see
+    /// [`outcome_unknown`](Self::outcome_unknown).
     pub fn is_retryable(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Timeout)
     }
 
-    /// Was the write perhaps applied although it failed?
+    /// May the write have been applied although it failed?
+    ///
+    /// Then a repetition can apply it twice, unless a condition prevents that: a create, an update of a version, or a
+    /// transaction with one of them.
     pub fn outcome_unknown(&self) -> bool {
         self.0.outcome_unknown
     }
 
-    /// How long the service asked to wait, where it said so.
+    /// The time that the service requires before another attempt; `None` if it stated none.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The largest size that would have been taken, where that is known: in bytes or in items as the message says.
+    /// The largest permitted size, in bytes or in items as the message says; `None` for other kinds of errors.
     pub fn limit(&self) -> Option<u64> {
         self.0.limit
     }
@@ -383,8 +400,9 @@ pub(crate) fn with_sources<'a>(
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
-/// [`ErrorKind::Internal`]: a 500 over HTTP and another attempt of a message, as for any error of another type.
-/// Whether the JSON is the caller's, and so `InvalidInput`, only the app knows.
+/// An error of the kind [`Internal`](ErrorKind::Internal): a 500 over HTTP and another attempt of a message, as for any
+/// error of another type. If the JSON is from a client, the app must make an `InvalidInput` of it: isobar cannot
+/// distinguish that.
 impl From<serde_json::Error> for Error {
     fn from(source: serde_json::Error) -> Self {
         Self::internal("the JSON cannot be read or written").with_source(source)

@@ -1,4 +1,7 @@
-//! What a host hands to a [`Function`](crate::function::Function), and what it gets back.
+//! Events and replies: the argument and the result of a [`Function`](crate::function::Function).
+//!
+//! They are the same on every platform. A host converts the platform's form of an event, so that an app, a layer and a test
+//! see one type.
 
 use std::time::SystemTime;
 
@@ -9,56 +12,57 @@ use crate::blob::key;
 use crate::pub_sub::Message;
 use crate::{Body, Outcome};
 
-/// Everything that can make a function run. A host builds it from its platform's own form.
+/// An event that makes a function run. A host builds it from the platform's form.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// An HTTP request. The path is the app's own: a host strips stage and route prefixes.
+    /// An HTTP request. The path is the path of the app: a host must remove prefixes of stages and routes.
     Http(http::Request<Body>),
     /// A message of a topic.
     Message {
         /// The topic's logical name.
         topic: String,
-        /// The subscription that it is delivered for.
+        /// The name of the subscription that receives it.
         subscription: String,
-        /// The message.
+        /// The message, with its body as bytes and its delivery attempt.
         message: Message<Bytes>,
     },
-    /// An object was created, replaced or deleted.
+    /// The creation, replacement or deletion of an object.
     Object(ObjectEvent),
-    /// A schedule is due.
+    /// A tick of a schedule.
     Schedule(Tick),
-    /// A direct call.
+    /// A direct call of a function.
     Invoke(Invocation),
 }
 
-/// The answer to an [`Event`], of the same shape as the event.
+/// The reply to an [`Event`], of the kind that belongs to the event.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reply {
-    /// To [`Event::Http`].
+    /// The response to [`Event::Http`].
     Http(http::Response<Body>),
-    /// To [`Event::Message`], [`Event::Object`] and [`Event::Schedule`].
+    /// The outcome of [`Event::Message`], [`Event::Object`] and [`Event::Schedule`].
     Handled(Outcome),
-    /// To [`Event::Invoke`]: the answer as JSON.
+    /// The answer to [`Event::Invoke`], as JSON.
     Invoke(Bytes),
 }
 
-/// What happened to an object.
+/// The kind of change of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ObjectChange {
-    /// It was created, or replaced by a new version.
+    /// The object was created, or replaced by a new version.
     Created {
-        /// Its size in bytes.
+        /// The new size in bytes.
         size: u64,
     },
-    /// It was deleted.
+    /// The object was deleted.
     Deleted,
 }
 
-/// An object of a bucket changed. Delivered at least once, in no order.
+/// A change of an object in a bucket. It is delivered at least once, and in no order: an event of an older change can
+/// arrive later. Read the object to see its current state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ObjectEvent {
@@ -66,27 +70,27 @@ pub struct ObjectEvent {
     pub bucket: String,
     /// The object's key, as the app wrote it.
     pub key: String,
-    /// What happened.
+    /// The kind of change.
     pub change: ObjectChange,
-    /// When.
+    /// The time of the change, in milliseconds since 1970 in JSON; the time of delivery where the service reports none.
     #[serde(with = "crate::clock::millis")]
     pub time: SystemTime,
 }
 
 impl ObjectEvent {
-    /// For hosts: an event on the object whose *stored* name is `stored`, which is decoded here.
+    /// For hosts: a change of the object with the *stored* name `stored`, which is [decoded](crate::blob::key::decode) here.
     pub fn new(bucket: impl Into<String>, stored: &str, change: ObjectChange, time: SystemTime) -> Self {
         Self { bucket: bucket.into(), key: key::decode(stored), change, time }
     }
 }
 
-/// A schedule is due.
+/// A run of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tick {
-    /// The schedule's name.
+    /// The name of the schedule in the app.
     pub schedule: String,
-    /// When it was due. It may run later than that, and a tick may come twice.
+    /// The planned time. The run can start later, and one tick can be delivered twice, with the same time.
     pub due: SystemTime,
 }
 
@@ -97,13 +101,13 @@ impl Tick {
     }
 }
 
-/// A direct call of a function by name.
+/// A direct call of a function, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Invocation {
-    /// The name given to `on_invoke`.
+    /// The name of the function in [`App::on_invoke`](crate::App::on_invoke).
     pub function: String,
-    /// The request, as JSON. Empty stands for `null`.
+    /// The payload, as JSON. An empty payload counts as `null`.
     pub payload: Bytes,
 }
 

@@ -1,4 +1,4 @@
-//! The error that a response was made of. Tests read it; no host sends the extensions of a response.
+//! The error behind a response. Tests read it from the extensions of the response, which no host sends.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use http::Extensions;
 #[derive(Clone)]
 struct Failure(Arc<dyn Debug + Send + Sync>);
 
-/// Keeps an error with its response.
+/// Stores an error in the extensions of its response.
 pub(crate) fn keep(error: impl Debug + Send + Sync + 'static, response: &mut Response) {
     response.extensions_mut().insert(Failure(Arc::new(error)));
 }
 
-/// The error of a response with its sources, as the log has it.
+/// The error behind a response with its sources, in the form of the log.
 pub(crate) fn text(extensions: &Extensions) -> Option<String> {
     extensions.get().map(|Failure(error)| format!("{error:?}"))
 }

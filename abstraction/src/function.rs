@@ -1,18 +1,22 @@
-//! The one trait between a host and an app.
+//! [`Function`]: the trait between a host and an app.
 
 use async_trait::async_trait;
 
 use crate::{Context, Event, Reply, Result};
 
-/// What a host runs. [`App`](crate::App) implements it; a host knows nothing else of the app, and calls it
-/// through the functions of [`host`](crate::driver::host).
+/// An app, seen by a host. [`App`](crate::App) implements it. A host calls it through the functions of
+/// [`host`](crate::driver::host) only.
 ///
-/// Implementers must answer every event with a reply of its shape, must not panic, and must be
-/// callable from many tasks at once. An `Err` is a failed invocation: HTTP is answered by its
-/// [origin](crate::Error::origin), and the platform delivers other events again. A call that is not at its end
-/// at the deadline of its context is dropped.
+/// Implementers:
+/// - must return a reply of the kind of the event;
+/// - must not panic;
+/// - must accept calls from many tasks at the same time;
+/// - must expect that a call is dropped at the deadline of its context, at any `await`.
+///
+/// An `Err` is a failed invocation: HTTP receives the response of the [origin](crate::Error::origin) and kind, and the
+/// platform delivers other events again.
 #[async_trait]
 pub trait Function: Send + Sync + 'static {
-    /// Handles one event.
+    /// Handles one event, and returns its reply.
     async fn call(&self, event: Event, cx: Context) -> Result<Reply>;
 }

@@ -1,4 +1,4 @@
-//! The handle inside every portable type: what all of them do alike around their drivers.
+//! The handle inside every portable type: access, spans and the context of errors around each driver.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::profile::{Limits, Profile};
 use crate::resource::ResourceKind;
 use crate::{Error, ErrorKind, Origin, Result};
 
-/// A resource that an app has opened, for a portable type around its driver `D`: it checks access, makes spans, and
-/// gives errors their context. Cheap to clone. [`Cloud::resource`](crate::Cloud::resource) opens it.
+/// A resource that an app has opened, with its driver `D`. It checks access, opens spans, and adds the context of errors.
+/// Cheap to clone. [`Cloud::resource`](crate::Cloud::resource) opens it.
 ///
-/// A portable type refuses arguments before it calls the driver, and [explains](Self::explain) such an error;
-/// [`run`](Self::run) does all else.
+/// For implementers of a portable type: check the arguments first, and pass the error of a wrong one through
+/// [`explain`](Self::explain). Call the driver through [`run`](Self::run) only; it does the rest.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -23,7 +23,7 @@ use crate::{Error, ErrorKind, Origin, Result};
 /// use isobar_abstraction::driver::key_value::{Key, KeyValue};
 /// use isobar_abstraction::{Cloud, Result};
 ///
-/// /// Does a table have an item?
+/// /// A portable type that reports whether a table contains an item.
 /// struct Presence(Resource<dyn KeyValue>);
 ///
 /// impl Presence {
@@ -43,9 +43,9 @@ use crate::{Error, ErrorKind, Origin, Result};
 /// ```
 pub struct Resource<D: ?Sized>(pub(crate) Arc<ResourceInner<D>>, pub(crate) Grant);
 
-/// What all handles of a resource share.
+/// The part that all handles of a resource share.
 #[doc(hidden)]
-#[allow(missing_debug_implementations)] // no app can name it
+#[allow(missing_debug_implementations)] // apps cannot name this type
 pub struct ResourceInner<D: ?Sized> {
     pub(crate) kind: ResourceKind,
     pub(crate) name: String,
@@ -76,7 +76,7 @@ impl<D: ?Sized> fmt::Debug for Resource<D> {
 }
 
 impl<D: ?Sized> Resource<D> {
-    /// The logical name.
+    /// The logical name of the resource.
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -86,58 +86,60 @@ impl<D: ?Sized> Resource<D> {
         self.0.profile
     }
 
-    /// The limits that the app holds to.
+    /// The limits that the portable type must check: the portable ones, or those of the provider.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// The clock of its provider.
+    /// The clock of the provider that opened it.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock
     }
 
-    /// A handle with this access at most, which declares no more than that.
+    /// Reduces the access of this handle to `access` at most, also in the declaration. Clones from before keep theirs.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self(self.0, self.1.narrow(access))
     }
 
-    /// Declares an option of the resource in the [manifest](crate::manifest). Another value for the same option, from
-    /// another handle, is a problem that the start of the app lists.
+    /// Declares an option of the resource in the [manifest](crate::manifest). If two handles declare different values of one
+    /// option, the start of the app reports a problem.
     #[must_use]
     pub fn with_option(self, name: &str, value: impl Into<Value>) -> Self {
         self.1.declare_option(name, &value.into());
         self
     }
 
-    /// The driver, if the handle has the access that `operation` needs.
+    /// The driver, if the handle has the access `needs`.
     ///
-    /// Errors: those of opening it; `PermissionDenied` of the [`Origin::Request`](crate::Origin) where the access is
-    /// missing, which a client over HTTP sees as 500: the app declares too little, and the client can do nothing about it.
+    /// Errors: those of opening it; `PermissionDenied` of the [`Origin::Request`](crate::Origin) if the access is missing.
+    /// Over HTTP that is a 500: the app declares too little, and its client cannot change that.
     pub fn driver(&self, operation: &'static str, needs: Access) -> Result<&Arc<D>> {
         let granted = self.1.access();
         if !granted.includes(needs) {
-            return Err(self.explain(operation, self.service_error(granted, needs)));
+            return Err(self.explain(operation, self.missing_access(granted, needs)));
         }
         self.driver.as_ref().map_err(|error| self.explain(operation, error.clone().of_driver()))
     }
 
-    fn service_error(&self, granted: Access, needs: Access) -> Error {
+    fn missing_access(&self, granted: Access, needs: Access) -> Error {
         let message = match granted {
-            Access::None => format!("it was not declared; open the {} while the app is built", self.kind),
+            Access::None => format!("it was not declared; open the {} in the app function", self.kind),
             granted => format!("it needs {needs:?} access, the handle has {granted:?}"),
         };
         Error::new(ErrorKind::PermissionDenied, message)
     }
 
-    /// Adds operation and resource to an error that does not name them yet. An error that no driver
-    /// has answered is a service error of the arguments; a version that nothing can have is a lost race.
+    /// Adds operation, resource and origin to an error that does not have them.
+    ///
+    /// The origin of an error that no driver returned is `Request`, because the arguments are wrong. That of a `Conflict`
+    /// is `Data`: a text that cannot be a version counts as an old version.
     pub fn explain(&self, operation: &'static str, error: Error) -> Error {
         let origin = if error.kind() == ErrorKind::Conflict { Origin::Data } else { Origin::Request };
         error.with_origin(origin).with_operation(operation).with_resource(self.description.as_str())
     }
 
-    /// Runs one operation of the driver inside its span, explains its error and marks its origin.
+    /// Runs one operation of the driver inside a span, and adds operation, resource and origin to its error.
     ///
     /// Errors: those of [`driver`](Self::driver) and of the call.
     pub async fn run<'a, T, F>(

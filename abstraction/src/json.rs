@@ -1,4 +1,4 @@
-//! How typed values become bytes: JSON, and bytes as they are where the type is `Bytes`.
+//! Typed values as bytes: JSON, or the bytes without change if the type is `Bytes`.
 
 mod holdable;
 
@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
-/// Errors: `InvalidInput` for what JSON cannot hold, such as a float that is not a number, and for a value that is
-/// nested too deep to be read again.
+/// Encodes a value. Errors: `InvalidInput` for a value that JSON cannot represent, such as a float that is not a number,
+/// and for a value that is nested too deep to be read again.
 pub(crate) fn encode<T: Serialize + 'static>(value: &T) -> Result<Bytes> {
     if let Some(bytes) = (value as &dyn Any).downcast_ref::<Bytes>() {
         return Ok(bytes.clone());
@@ -22,7 +22,7 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T) -> Result<Bytes> {
         .map_err(|source| Error::invalid_input("the value cannot be written as JSON").with_source(source))
 }
 
-/// Errors: `InvalidInput`.
+/// Decodes a value. Errors: `InvalidInput` with line and column for other JSON.
 pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &Bytes) -> Result<T> {
     let mut raw = None::<T>;
     if let Some(slot) = (&mut raw as &mut dyn Any).downcast_mut::<Option<Bytes>>() {
@@ -37,7 +37,7 @@ pub(crate) fn decode<T: DeserializeOwned + 'static>(bytes: &Bytes) -> Result<T> 
     }
 }
 
-/// The bytes of a text within JSON, its escapes counted.
+/// The size of a text inside a JSON string in bytes, with its escapes and without the quotes.
 pub fn escaped_size(text: &[u8]) -> usize {
     let size = |byte: &u8| match byte {
         b'"' | b'\\' | b'\t' | b'\n' | b'\r' | 0x08 | 0x0c => 2,

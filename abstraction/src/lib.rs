@@ -1,19 +1,24 @@
 //! The portable contracts of isobar.
 //!
-//! An app is written against the types of this crate only, and never names a cloud:
+//! An app uses the types of this crate only, and does not name a cloud:
 //!
-//! | what | an app holds | an adapter implements |
+//! | service | type for apps | trait for adapters |
 //! |---|---|---|
 //! | functions | [`App`] | [`Provider::host`](driver::Provider::host) runs a [`Function`](driver::Function) |
 //! | key-value | [`Table`](key_value::Table) | [`KeyValue`](driver::key_value::KeyValue) |
 //! | blobs | [`Bucket`](blob::Bucket) | [`Blob`](driver::blob::Blob) |
 //! | pub/sub | [`Topic`](pub_sub::Topic) | [`PubSub`](driver::pub_sub::PubSub) |
 //!
-//! What every backend must do alike (names, limits, declared access, spans, the context of an
-//! error) is done once, in the types that apps hold, around every backend. [`memory`] implements
-//! all of it in memory: it is the executable specification, and what the examples run on.
+//! A portable type checks names, limits and declared access, opens spans, and adds the context of an error. Then it calls a
+//! small driver trait, which an adapter implements. So all backends do this in the same way, a new convenience method
+//! changes no adapter, and an adapter receives checked arguments. The pattern is that of the
+//! [Go CDK](https://gocloud.dev/concepts/structure/). Blobs use the trait of [`object_store`] below.
 //!
-//! There are two doors: this root and its modules are for apps, [`driver`] is for providers, hosts and tools.
+//! [`memory`] implements all traits in memory. It is the executable specification: the examples of this documentation
+//! and [`TestClient`] run on it, and the conformance suite checks it like every provider.
+//!
+//! The root and its modules are for apps; [`driver`] is for providers, hosts and tools. `docs/design.md` of the repository
+//! contains the reasons for the design, and `mappings.md` each guarantee and limit by provider.
 
 mod access;
 mod ambient;

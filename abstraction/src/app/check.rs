@@ -1,4 +1,6 @@
-//! What is checked once, before the first event.
+//! The checks before the first event.
+//!
+//! All problems are reported together: an app with three mistakes needs one run to find them, and not three.
 
 use super::App;
 use crate::manifest::Manifest;
@@ -7,11 +9,14 @@ use crate::schedule::CronSchedule;
 use crate::{Cloud, Error, Result};
 
 impl App {
-    /// Checks the declaration and seals it: from now on nothing more can be declared on `cloud`.
+    /// Checks the declaration and ends it: later, nothing more can be declared on `cloud`.
     ///
-    /// Hosts call it once at start. Errors: `Config`, listing all that is wrong with the app and its modules: bad names,
-    /// prefixes and cron lines, names that a platform would confuse, two handlers for one trigger, a trigger on a handle of
-    /// another cloud, a resource that its provider cannot open.
+    /// Hosts and [`TestClient`](crate::TestClient) call it once at start. It returns the manifest, and makes the app use
+    /// the [limits](Cloud::limits) of `cloud`.
+    ///
+    /// Errors: `Config` with a list of all problems of the app and its modules: invalid names, prefixes and cron lines;
+    /// names that a platform would confuse; two handlers for one trigger; a trigger on a handle of another cloud; two
+    /// values for one option of a resource; a resource that its provider cannot open.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, Error};
@@ -50,7 +55,7 @@ impl App {
 
     pub(super) fn manifest(&self) -> Manifest {
         let mut triggers: Vec<_> = self.triggers.iter().map(|(trigger, _)| trigger.declared()).collect();
-        // Each mounted service is one, the app serves HTTP once.
+        // Each mounted service is a trigger here; the manifest has one for all of HTTP.
         triggers.dedup();
         Manifest::new(&self.name).with_triggers(triggers)
     }
@@ -59,7 +64,7 @@ impl App {
         let foreign = self.sources.iter().filter(|source| !cloud.owns(&source.grant));
         let problem = |source: &super::Source| {
             format!(
-                "the trigger on {} is of a resource that this cloud does not know; open it with the cloud that the app is made with",
+                "the trigger on {} belongs to another cloud; open the resource with the `Cloud` that the app function receives",
                 source.description
             )
         };
@@ -83,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_is_refused_each_time_and_each_problem_is_listed_once() {
+    fn an_invalid_app_never_starts_and_each_problem_is_listed_once() {
         let module = || App::new("module");
         let mut app = App::new("app").mount("a", module()).mount("b", module()).mount("a", module());
         for _ in 0..2 {

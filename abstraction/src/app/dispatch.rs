@@ -1,4 +1,7 @@
-//! From an event to its handler, and back.
+//! Finds the handler of an event, runs it inside the layers, and makes the reply.
+//!
+//! The limits of requests, responses and payloads are checked here, on every host, so that an app has the same limits
+//! everywhere.
 
 use std::sync::Arc;
 
@@ -11,9 +14,9 @@ use super::App;
 use super::handler::{Guarded, Handler, guarded};
 use super::http::{Overrun, limit_request};
 use super::layer::Next;
-use super::rejection::refused;
+use super::rejection::rejection;
 use super::response::checked;
-use super::trigger::described;
+use super::trigger::kind_and_name;
 use crate::ambient::Ambient;
 use crate::function::Function;
 use crate::{Body, Context, Error, ErrorKind, Event, Invocation, Outcome, Reply, Result};
@@ -21,9 +24,9 @@ use crate::{Body, Context, Error, ErrorKind, Event, Invocation, Outcome, Reply, 
 #[async_trait]
 impl Function for App {
     async fn call(&self, event: Event, cx: Context) -> Result<Reply> {
-        // Of the prefixes that a path is below, the longest is the last.
-        let handled = self.triggers.iter().rev().find(|(trigger, _)| trigger.takes(&event));
-        let Some((trigger, handler)) = handled else { return Err(self.unhandled(&event)) };
+        // Of several prefixes that match a path, the longest is the last.
+        let found = self.triggers.iter().rev().find(|(trigger, _)| trigger.matches(&event));
+        let Some((trigger, handler)) = found else { return Err(self.unhandled(&event)) };
         match event {
             Event::Http(request) => Ok(Reply::Http(self.on_http(handler, request, cx).await)),
             Event::Invoke(call) => self.on_call(handler, call, cx).await.map(Reply::Invoke).map_err(|error| {
@@ -37,25 +40,25 @@ impl Function for App {
 
 impl App {
     async fn on_http(&self, handler: &Arc<Handler>, request: Request<Body>, cx: Context) -> Response<Body> {
-        if let Some(rejection) = refused(&request, &self.limits) {
-            return rejection;
+        if let Some(response) = rejection(&request, &self.limits) {
+            return response;
         }
         let method = request.method().clone();
         let overrun = Overrun::default();
         let request = match limit_request(request, &self.limits, &overrun) {
             Ok(request) => request,
-            Err(refused) => return refused.into_response(&cx).await,
+            Err(too_large) => return too_large.into_response(&cx).await,
         };
         let called = self.run(handler, Event::Http(request), cx).await;
-        if let Some(rejection) = overrun.response(&self.limits) {
-            return rejection;
+        if let Some(response) = overrun.response(&self.limits) {
+            return response;
         }
         let response = match called.unwrap_or_else(panicked) {
             Ok(Reply::Http(response)) => response,
-            Ok(other) => misanswered("an HTTP request", &other).into_response(),
+            Ok(other) => wrong_reply("an HTTP request", &other).into_response(),
             Err(error) => error.into_response(),
         };
-        // What the app answers is too large, or no host can send it: that is the app's fault, not the client's.
+        // A response that is too large, or that no host can send, is a fault of the app, not of its client.
         checked(response, &method, &self.limits).unwrap_or_else(|error| {
             let message = error.message().to_owned();
             Error::internal(message).with_source(error).into_response()
@@ -68,31 +71,31 @@ impl App {
         let called = self.run(handler, Event::Invoke(call), cx).await;
         match called.unwrap_or_else(panicked)? {
             Reply::Invoke(answer) => check_size("the answer", &answer, limit).map(|()| answer),
-            other => Err(misanswered("a direct call", &other)),
+            other => Err(wrong_reply("a direct call", &other)),
         }
     }
 
-    /// A panic is a retry.
+    /// Returns the outcome of an event; a panic is a retry.
     async fn on_event(&self, handler: &Arc<Handler>, event: Event, cx: Context) -> Outcome {
         match self.run(handler, event, cx).await {
             Ok(Ok(Reply::Handled(outcome))) => outcome,
-            Ok(Ok(other)) => misanswered("an event", &other).into(),
+            Ok(Ok(other)) => wrong_reply("an event", &other).into(),
             Ok(Err(error)) => error.into(),
             Err(panic) => Outcome::retry(panic),
         }
     }
 
-    /// Runs the layers and the handler. An `Err` outside is the text of a panic.
+    /// Runs the layers and the handler. The outer `Err` is the text of a panic.
     fn run(&self, handler: &Arc<Handler>, event: Event, cx: Context) -> Guarded {
         guarded(Ambient::of(&cx), || Next::new(&self.layers, handler).call(event, cx))
     }
 
-    /// Names what the event looked like, and what the app handles.
+    /// The error of an event without a handler: it names the event, and the events that the app handles.
     fn unhandled(&self, event: &Event) -> Error {
-        let ((what, name), handled) = (described(event), self.manifest().handled());
+        let ((what, name), handled) = (kind_and_name(event), self.manifest().handled());
         let message = format!("app `{}` has no handler for {what} `{name}`; it handles {handled}", self.name);
         if let Event::Http(_) = event {
-            // What the app is made of is no matter of its clients.
+            // A client must not see the structure of the app.
             tracing::warn!("answered 404: {message}");
             return Error::not_found("nothing is served at this path");
         }
@@ -104,7 +107,7 @@ fn panicked(text: String) -> Result<Reply> {
     Err(Error::internal(text))
 }
 
-fn misanswered(what: &str, reply: &Reply) -> Error {
+fn wrong_reply(what: &str, reply: &Reply) -> Error {
     let kind = match reply {
         Reply::Http(_) => "`Reply::Http`",
         Reply::Handled(_) => "`Reply::Handled`",

@@ -1,4 +1,6 @@
-//! Handlers without their types, and what keeps a panic inside its own invocation.
+//! Handlers without their types, and the guard that ends a panic within its invocation.
+//!
+//! A platform reuses a process for many invocations. A panic that left the handler would end them all.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -17,7 +19,8 @@ use crate::{Context, Error, Event, Reply, Result};
 /// A handler of events of one kind.
 pub(super) type Handler = dyn Fn(Event, Context) -> BoxFuture<'static, Result<Reply>> + Send + Sync;
 
-/// A handler of what `take` finds in an event. Another event is an error of the layer that passed it on.
+/// A handler without its types: `take` returns the part of an event that `handler` needs. For an event of another kind,
+/// which only a layer can pass on, the result is an error.
 pub(super) fn erased<E: 'static, H, F>(take: fn(Event) -> Option<E>, handler: H) -> Arc<Handler>
 where
     H: Fn(E, Context) -> F + Send + Sync + 'static,
@@ -25,22 +28,22 @@ where
 {
     Arc::new(move |event, cx| match take(event) {
         Some(event) => Box::pin(handler(event, cx)),
-        None => Box::pin(ready(Err(misled()))),
+        None => Box::pin(ready(Err(wrong_event()))),
     })
 }
 
-fn misled() -> Error {
-    Error::internal("a layer passed on an event of another kind; it must pass on the kind that it gets")
+fn wrong_event() -> Error {
+    Error::internal("a layer passed on an event of another kind; it must pass on the kind that it received")
 }
 
-/// Calls a handler, in its invocation; a panic of the call or of any poll is an `Err` with its text.
+/// Calls a handler within its invocation. A panic of the call or of any poll becomes an `Err` with its text.
 pub(super) fn guarded(ambient: Ambient, call: impl FnOnce() -> BoxFuture<'static, Result<Reply>>) -> Guarded {
     Guarded { ambient, state: caught(ambient, call) }
 }
 
-/// Runs one poll of the app's code, in its invocation; a panic is an `Err` with its text.
+/// Runs one poll of the app's code within its invocation. A panic becomes an `Err` with its text.
 pub(crate) fn caught<T>(ambient: Ambient, poll: impl FnOnce() -> T) -> Result<T, String> {
-    // A panic that the app caught by itself was at another place, whether before this poll or in it.
+    // A panic that the app itself caught may have left its place here.
     PANICKED_AT.set(None);
     let polled = catch_unwind(AssertUnwindSafe(|| in_invocation(ambient, poll)));
     let polled = polled.map_err(|panic| panic_text(panic.as_ref()));
@@ -63,7 +66,7 @@ impl Future for Guarded {
             Ok(call) => call,
             Err(text) => return Poll::Ready(Err(std::mem::take(text))),
         };
-        // The future is never polled again after a panic, so its broken state is not seen.
+        // A future is not polled again after a panic, so its broken state has no effect.
         match caught(this.ambient, || call.as_mut().poll(task)) {
             Ok(poll) => poll.map(Ok),
             Err(text) => Poll::Ready(Err(text)),
@@ -72,15 +75,15 @@ impl Future for Guarded {
 }
 
 thread_local! {
-    // Where the last panic of a handler on this thread began. The payload of a panic does not say it.
+    // The place of the last panic of a handler on this thread, which the payload of a panic does not contain.
     static PANICKED_AT: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// For a panic hook of a `main`: takes the panic of a handler, which is caught and logged with its
-/// invocation, so that the hook need not print it. `false` for every other panic.
+/// For the panic hook of a `main`: stores the place of a handler's panic and returns `true`. The hook need not print such a
+/// panic, because it is caught and logged with its invocation. Returns `false` for every other panic.
 ///
-/// A library must not install a hook. Without one, the process prints each panic of a handler beside the
-/// log line, which does not say the place then.
+/// A library must not install a hook. Without one, the process prints each panic of a handler in addition to the log
+/// line, and the log line does not contain the place.
 pub fn note_panic(panic: &PanicHookInfo<'_>) -> bool {
     if !in_handler() {
         return false;

@@ -1,4 +1,6 @@
-//! The HTTP side of an app: any tower service, and its body limits.
+//! The HTTP side of an app: any tower service, and the limit of request bodies.
+//!
+//! The body of a request that is too large is read for a while before the answer: see [`DISCARDED_BYTES`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +20,7 @@ use super::handler::{Handler, erased};
 use crate::profile::Limits;
 use crate::{Body, BoxError, Context, Error, ErrorKind, Event, Reply};
 
-/// The handler that a tower service is.
+/// Makes a handler from a tower service.
 pub(super) fn erase<S, B>(service: S) -> Arc<Handler>
 where
     S: Service<Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
@@ -38,23 +40,23 @@ where
     })
 }
 
-/// Holds a request to the limit: refuses at once where its length is known, else while it is read.
+/// Applies the limit to a request body: immediately if the length is known, otherwise while the body is read.
 pub(super) fn limit_request(
     mut request: Request<Body>,
     limits: &Limits,
     overrun: &Overrun,
 ) -> Result<Request<Body>, TooLarge> {
     let limit = limits.request_bytes;
-    let told = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let stated = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let hint = http_body::Body::size_hint(request.body());
-    let known = told.unwrap_or_default().max(hint.lower());
+    let known = stated.unwrap_or_default().max(hint.lower());
     if known > limit {
         return Err(TooLarge { error: Error::too_large("the request body", known, limit), body: request.into_body() });
     }
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    // axum's extractors stop at 2 MB unless the request says otherwise.
+    // Without this extension of the request, axum's extractors stop at 2 MB.
     DefaultBodyLimit::max(most).apply(&mut request);
-    if told.is_some() || hint.upper().is_some_and(|upper| upper <= limit) {
+    if stated.is_some() || hint.upper().is_some_and(|upper| upper <= limit) {
         return Ok(request);
     }
     let Overrun(overran) = overrun.clone();
@@ -65,34 +67,34 @@ pub(super) fn limit_request(
     Ok(request.map(|body| Body::new(Limited::new(body, most).map_err(note))))
 }
 
-/// A request that is refused for its size, with the body that its client is still sending.
+/// The rejection of a request that is too large, with the body that its client still sends.
 pub(super) struct TooLarge {
     error: Error,
     body: Body,
 }
 
-/// What is read of a refused body, so that its client comes to read the answer: many clients take a
-/// connection that is closed while they send for a failure of the network.
-const DISCARDED: u64 = 32 * 1024 * 1024;
+/// The bytes of a rejected body that are read and discarded, so that its client reads the answer: many clients report a
+/// network failure if the connection is closed while they send.
+const DISCARDED_BYTES: u64 = 32 * 1024 * 1024;
 
-/// How long it is read. A client that sends slowly is answered before its end, and before its deadline.
-const DISCARDING: Duration = Duration::from_secs(2);
+/// The longest time for that. A client that sends slowly receives the answer before it has sent all.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 impl TooLarge {
     pub(super) async fn into_response(self, cx: &Context) -> Response {
-        let mut body = Limited::new(self.body, DISCARDED as usize);
+        let mut body = Limited::new(self.body, DISCARDED_BYTES as usize);
         let read = async { while let Some(Ok(_)) = body.frame().await {} };
-        select(std::pin::pin!(read), cx.sleep(DISCARDING)).await;
+        select(std::pin::pin!(read), cx.sleep(DISCARD_TIME)).await;
         self.error.into_response()
     }
 }
 
-/// Was a request that did not tell its length larger than the limit? Known once it has been read.
+/// Was a body of unknown length larger than the limit? This is known when the body has been read.
 #[derive(Clone, Default)]
 pub(super) struct Overrun(Arc<AtomicBool>);
 
 impl Overrun {
-    /// The answer to the request, whatever the service made of the part that it has seen.
+    /// The rejection of such a request. It replaces the answer of the service, which has read only a part of the body.
     pub(super) fn response(&self, limits: &Limits) -> Option<Response> {
         let limit = limits.request_bytes;
         let error = || {
@@ -112,13 +114,13 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
-    fn a_large_body_that_is_sent_slowly_is_refused_after_two_seconds() {
+    fn a_large_body_that_is_sent_slowly_is_rejected_after_two_seconds() {
         let clock = Arc::new(ManualClock::default());
         let cx = Context::new("memory", clock.clone());
         let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, BoxError>>());
         let request = Request::post("/").header(CONTENT_LENGTH, "20000000").body(body).unwrap();
-        let refused = limit_request(request, &Limits::PORTABLE, &Overrun::default()).err().unwrap();
-        let mut answered = std::pin::pin!(refused.into_response(&cx));
+        let too_large = limit_request(request, &Limits::PORTABLE, &Overrun::default()).err().unwrap();
+        let mut answered = std::pin::pin!(too_large.into_response(&cx));
         assert!(answered.as_mut().now_or_never().is_none());
         clock.advance(Duration::from_secs(2));
         assert_eq!(answered.now_or_never().unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);

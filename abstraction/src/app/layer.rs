@@ -1,4 +1,7 @@
-//! What runs around handlers.
+//! Layers: code that runs around every handler.
+//!
+//! A layer sees each delivery of each trigger once. Layers of `tower` see HTTP requests only, and those of an axum
+//! `Router` run inside these.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +17,11 @@ type Layer = dyn Fn(Event, Context, Next) -> BoxFuture<'static, Result<Reply>> +
 /// The layers of an app, the outermost first.
 pub(super) type Layers = Arc<Vec<Arc<Layer>>>;
 
-/// The rest of a delivery, which a [layer](App::layer) runs: the layers inside it, then the handler.
+/// The rest of a delivery: the layers inside the current one, then the handler. A [layer](App::layer) receives it and
+/// calls [`run`](Self::run).
 pub struct Next {
     layers: Layers,
-    /// How many of the layers have run.
+    /// The number of layers that have run.
     passed: usize,
     handler: Arc<Handler>,
 }
@@ -29,12 +33,12 @@ impl Next {
 
     /// Handles the event, and returns the reply.
     ///
-    /// Pass on an event of the same kind. The handler is chosen before the layers run: another path or
-    /// name does not reach another handler.
+    /// The event must have the kind of the event that the layer received. The handler is chosen before the layers run:
+    /// another path or name does not reach another handler.
     ///
-    /// Errors: those of a direct call, as its handler returns them; those of a layer inside. An `Err` of any other
+    /// Errors: those that the handler of a direct call returns, and those of an inner layer. An `Err` of any other
     /// handler is a reply: [`Reply::Http`] with its response, [`Reply::Handled`] with its outcome. A panic is neither;
-    /// it ends the layers too.
+    /// it also ends the layers.
     pub async fn run(self, event: Event, cx: Context) -> Result<Reply> {
         self.call(event, cx).await
     }
@@ -52,7 +56,7 @@ impl fmt::Debug for Next {
     }
 }
 
-/// The handler inside its layers.
+/// A handler that runs these layers around another one.
 pub(super) fn layered(layers: &Layers, handler: Arc<Handler>) -> Arc<Handler> {
     if layers.is_empty() {
         return handler;
@@ -62,28 +66,34 @@ pub(super) fn layered(layers: &Layers, handler: Arc<Handler>) -> Arc<Handler> {
 }
 
 impl App {
-    /// Runs code around every handler of the app, whenever it was added: once for each delivery, of every trigger.
+    /// Runs code around every handler of the app, also those that are added later: once for each delivery of every trigger.
     ///
-    /// The first layer that is added is the outermost. Layers run in the span of the event, before its deadline, and a
-    /// panic in one is that of a handler. They see the event before a message or a call is decoded. Those of a
-    /// [module](Self::mount) run around the handlers of the module only, inside those of the app that mounts it.
+    /// The first layer that is added is the outermost. Layers run in the span of the event and before its deadline. A
+    /// panic in a layer has the effect of a panic in the handler. Layers see the event before a message or a call is
+    /// decoded. The layers of a [module](Self::mount) run around the handlers of the module only, inside those of the app
+    /// that mounts it.
     ///
-    /// A layer may fail with any error. It is answered as that of a handler: over HTTP with the status of a
-    /// [`Problem`](crate::Problem), for messages, object events and schedules with the outcome of
-    /// [`IntoOutcome`](crate::IntoOutcome), and for direct calls as in [`on_invoke`](Self::on_invoke). A `Problem` is no
-    /// error of all triggers: use a constructor of [`Error`](crate::Error), such as
-    /// [`Error::unauthenticated`](crate::Error::unauthenticated), or reply to a request with
-    /// `Ok(Reply::Http(problem.into_response()))`. A layer that passes on, or replies with, another kind than that of the event is an
-    /// `Internal` error.
+    /// Errors of a layer have the effect of a handler's error:
     ///
-    /// What isobar answers without a handler runs no layer: an event or a path without a handler, a
-    /// request that is refused for its size or its head, a payload that is too large. A path that a router does not know
-    /// is answered by the router, inside the layers. For layers that are for HTTP only, a router takes those of `tower`.
+    /// | event | result of an `Err` |
+    /// |---|---|
+    /// | HTTP request | the status of a [`Problem`](crate::Problem) |
+    /// | message, object event, schedule | the outcome of [`IntoOutcome`](crate::IntoOutcome) |
+    /// | direct call | the error, as in [`on_invoke`](Self::on_invoke) |
+    ///
+    /// A `Problem` is for HTTP only, so a layer cannot return it as an error: use a constructor of
+    /// [`Error`](crate::Error), such as [`Error::unauthenticated`](crate::Error::unauthenticated), or reply to a request
+    /// with `Ok(Reply::Http(problem.into_response()))`. A layer that passes on an event, or replies with a reply, of
+    /// another kind is an `Internal` error.
+    ///
+    /// No layer runs for events that isobar answers without a handler: an event or a path without a handler, a
+    /// request whose size or head is rejected, a payload that is too large. The `404` of a router's unknown path comes
+    /// from the router, inside the layers. For HTTP alone, use the layers of `tower` on the router.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, Context, Error, Event, Next, Reply, Result, TestClient};
     ///
-    /// /// Refuses requests without a key; all other events pass.
+    /// /// Rejects requests without a key; all other events pass.
     /// async fn guard(event: Event, cx: Context, next: Next) -> Result<Reply> {
     ///     match &event {
     ///         Event::Http(request) if !request.headers().contains_key("x-key") => {

@@ -1,4 +1,9 @@
 //! An app: handlers, and the triggers that call them.
+//!
+//! An app is built by plain functions: no macro, no registry before `main`, no reflection. So the compiler checks the
+//! handlers, and the same function serves a process, a test and the manifest. `App` has no type parameter for a state,
+//! because `App<()>` and `App<S>` would need methods of one name with different handlers, which Rust rejects (E0592);
+//! [`with_state`](App::with_state) returns a second type.
 
 mod check;
 mod dispatch;
@@ -36,10 +41,10 @@ pub use layer::Next;
 pub use mount::OriginalUri;
 pub use state::Stateful;
 
-/// What an app is made of: an HTTP service, and handlers of messages, object events, schedules and
-/// direct calls. It is a [`Function`](crate::function::Function), which is all that a host knows of it.
+/// The handlers of an app: an HTTP service, and handlers of messages, object events, schedules and direct calls. A host
+/// sees it as a [`Function`](crate::function::Function) only.
 ///
-/// An app is a function of a [`Cloud`](crate::Cloud) that returns an `App`, or a `Result` of it with any error:
+/// An app is a function from a [`Cloud`](crate::Cloud) to an `App`, or to a `Result` of it with any error:
 ///
 /// ```
 /// use isobar_abstraction::pub_sub::Message;
@@ -59,11 +64,22 @@ pub use state::Stateful;
 /// # isobar_abstraction::TestClient::new(app).unwrap();
 /// ```
 ///
-/// Apps are made of modules by [`mount`](Self::mount), and code that runs around all handlers is a
-/// [`layer`](Self::layer).
+/// | trigger | method | one event runs until | an `Err` or a panic |
+/// |---|---|---|---|
+/// | HTTP request | [`http`](Self::http) | 29 s | a response with the status of the error |
+/// | message of a topic | [`on_message`](Self::on_message) | 5 min | another attempt, or a dead letter |
+/// | change of an object | [`on_object`](Self::on_object) | 5 min | another attempt, or a dead letter |
+/// | schedule | [`on_schedule`](Self::on_schedule) | 5 min | a log line; the next tick runs as planned |
+/// | direct call | [`on_invoke`](Self::on_invoke) | 5 min | the error |
+///
+/// Each event has one handler: a second handler for the same topic, bucket, schedule or function is a problem that
+/// [`start`](Self::start) reports. The times are the portable limits; [`Context::remaining`] returns the time that is left,
+/// which a deployment can make shorter, and on AWS longer. Handlers run in parallel, on some platforms in several processes: state in memory is
+/// not shared and can be lost. A handler is dropped at its deadline. [`mount`](Self::mount) adds a module, and
+/// [`layer`](Self::layer) runs code around all handlers.
 pub struct App {
     name: String,
-    /// In the order of [`Trigger::key`].
+    /// Sorted by [`Trigger::key`].
     triggers: Vec<(Trigger, Arc<Handler>)>,
     layers: Layers,
     problems: Vec<String>,
@@ -78,7 +94,10 @@ struct Source {
 }
 
 impl App {
-    /// An app of this name, which follows the rule for logical names.
+    /// An app without handlers.
+    ///
+    /// The name must be a logical name: 3 to 40 of `a-z`, `0-9` and single `-`, beginning with a letter and not ending
+    /// with `-`. [`start`](Self::start) reports another one.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, TestClient};
@@ -99,10 +118,17 @@ impl App {
 
     /// Serves HTTP with any tower service of `http::Request`, such as an axum `Router`.
     ///
-    /// A handler's `Err` is an answer that the service makes of it. That of an isobar [`Error`] has the
-    /// status of its kind, where the app made the error or an object is missing, and is a 5xx otherwise:
-    /// see the table at its `IntoResponse`. A panic is a 500. Each answer has the header `x-request-id`
-    /// with the invocation id, unless the app sets one.
+    /// The service makes the response of a handler's `Err`. For an isobar [`Error`] see the table at its
+    /// [`IntoResponse`](Error#impl-IntoResponse-for-Error): an error of the app, or of a missing object, has the status of
+    /// its kind; an error of a service is a 5xx. A panic is a 500. Each response has the header `x-request-id` with the
+    /// id of the invocation, unless the app sets one.
+    ///
+    /// Limits, the same on every host: a request body of 4,500,000 bytes (413), a target and headers of 10,000 bytes and
+    /// 100 headers (431), a response body of 4,500,000 bytes (500), 29 seconds until the response has been sent (504, or
+    /// a body that breaks off). Request and response bodies stream, except where a platform needs a response as a whole.
+    /// An upgrade of the connection, such as a WebSocket, is answered 426.
+    ///
+    /// One app has one service; a second call is a problem that [`start`](Self::start) reports: merge the routers.
     ///
     /// ```
     /// use axum::extract::{Path, State};
@@ -140,12 +166,16 @@ impl App {
         self
     }
 
-    /// Handles the messages of a topic, each by itself.
+    /// Handles the messages of a topic: one call for each message, at least once.
     ///
-    /// `()` and `Ok` acknowledge; an `Err` tries again, or is a dead letter at once where no delivery can
-    /// succeed: see [`IntoOutcome`]. A body that is not an `M` is
-    /// rejected, and so becomes a dead letter at once. To say how often a message is tried, pass
-    /// [`Topic::subscription`](crate::pub_sub::Topic::subscription).
+    /// `()` and `Ok` acknowledge the message. After an `Err` or a panic it is delivered again, 5 times in all, with a
+    /// backoff of 1 second that doubles up to 5 minutes; then it becomes a dead letter. An `Err` that no other attempt can
+    /// change makes a dead letter immediately: see [`IntoOutcome`]. So does a body that is not an `M`.
+    /// [`Topic::subscription`](crate::pub_sub::Topic::subscription) sets the attempts and the backoff.
+    ///
+    /// The same message can be delivered twice, also after it was acknowledged: store its [id](Message::id) with the
+    /// effect, for example in one [transaction](crate::key_value::Transaction::add). Messages with the same ordering key
+    /// are handled one after the other, in the order of publishing; other messages in parallel.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, Error, TestClient};
@@ -190,8 +220,10 @@ impl App {
         self
     }
 
-    /// Handles the object events of a bucket: every create, replace and delete. What a handler returns counts as in
-    /// [`on_message`](Self::on_message).
+    /// Handles the object events of a bucket: every create, replace and delete, at least once and in no order.
+    ///
+    /// The return value has the same meaning as in [`on_message`](Self::on_message). The number of attempts is 5. An event
+    /// reports the change, not the state: the object may have been written again, or deleted, when the handler reads it.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, ObjectChange, TestClient};
@@ -227,8 +259,13 @@ impl App {
         self
     }
 
-    /// Runs by the clock: five-field cron, in UTC. A run that fails is not tried again before the
-    /// next tick; a tick that was missed while nothing ran comes once at start.
+    /// Runs a handler at times that a cron line names: five fields, in UTC, as in
+    /// [`CronSchedule`](crate::schedule::CronSchedule).
+    ///
+    /// The line has numbers, names, `*`, `,`, `-` and `/`, and no more than one of day of month and day of week; no
+    /// `L`, `W`, `#` or `@daily`. A failed run is logged and not repeated before the next tick, on every platform. A tick
+    /// can run late, and twice. On a laptop a tick that was missed while the process did not run is delivered once at its
+    /// start.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, Error, TestClient};
@@ -254,10 +291,16 @@ impl App {
         self
     }
 
-    /// Answers direct calls: a typed request in, a typed response out, both JSON.
+    /// Answers direct calls of a function by name: the payload is a `Q` in JSON, the answer an `R` in JSON.
     ///
-    /// A request that is not a `Q` is `InvalidInput`. The caller gets the handler's error. One that is not isobar's is the
-    /// source: of an error with the kind and the message of the first isobar error inside it, or else of an `Internal`.
+    /// An empty payload counts as `null`. Payload and answer have at most 4,500,000 bytes each.
+    ///
+    /// Errors: `InvalidInput` for a payload that is not a `Q`; `TooLarge`; the error of the handler. A handler's error
+    /// of another type becomes the source of a new error, which has the kind and the message of the first isobar error
+    /// among its sources, or is `Internal` if there is none. A panic is `Internal`.
+    ///
+    /// The caller uses an invocation on AWS, a function URL with a key on Azure, and an authenticated request on Google
+    /// Cloud. On Azure and Google Cloud it receives the kind and the message of an error, but not the sources.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, Error, ErrorKind, TestClient};
@@ -292,7 +335,7 @@ impl App {
         self
     }
 
-    /// The app's name.
+    /// The logical name of the app.
     ///
     /// ```
     /// assert_eq!(isobar_abstraction::App::new("hello").name(), "hello");
@@ -303,7 +346,7 @@ impl App {
 
     fn handle(&mut self, trigger: Trigger, handler: Arc<Handler>) {
         match self.triggers.binary_search_by(|(known, _)| known.key().cmp(&trigger.key())) {
-            Ok(_) => self.problems.push(trigger.twice()),
+            Ok(_) => self.problems.push(trigger.duplicate()),
             Err(place) => self.triggers.insert(place, (trigger, handler)),
         }
     }
@@ -313,7 +356,7 @@ impl App {
     }
 }
 
-/// Runs a handler of an event to its outcome.
+/// Runs the handler of an event and returns its outcome as a reply.
 async fn handled(call: impl Future<Output: IntoOutcome>) -> crate::Result<Reply> {
     Ok(Reply::Handled(call.await.into_outcome()))
 }

@@ -1,4 +1,4 @@
-//! Apps of several modules.
+//! Modules: apps inside an app.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use super::trigger::{Trigger, below};
 use crate::{Body, Event};
 
 impl App {
-    /// Takes the HTTP routes of another app, below `prefix`, and its triggers.
+    /// Adds the HTTP routes of another app below `prefix`, and its other triggers.
     ///
-    /// The module sees each path without the prefix: for `/admin`, the paths `/admin` and `/admin/` are `/`.
-    /// [`OriginalUri`] has the whole one. Of several prefixes the longest counts, by whole segments of the path; a path
-    /// below none of them is for the app's own [`http`](Self::http). Paths are compared as they are sent, without
-    /// decoding `%`. The layers of the module stay around its handlers.
+    /// The module sees each path without the prefix: with `/admin`, the paths `/admin` and `/admin/` become `/`.
+    /// [`OriginalUri`] contains the whole path. The longest matching prefix wins, by whole segments of the path; a path
+    /// without a match goes to the app's own [`http`](Self::http). Paths are compared as they are sent, without decoding
+    /// `%`. The layers of the module run around its handlers only.
     ///
-    /// `prefix` changes no name: modules share topics, buckets, tables, schedules and functions, and may open the same.
-    /// The module's own name counts for nothing. A module may have mounted others.
+    /// `prefix` changes no name: modules share topics, buckets, tables, schedules and functions, and two modules may open
+    /// the same resource. The name of the module is ignored. A module may mount other modules.
     ///
-    /// A prefix begins with `/` and does not end with it, and has no empty segment, no `.`, `..` or `.isobar`, no `{}` and
-    /// no query. What is not
-    /// ASCII is percent-encoded, as in a request. `/`, or an
-    /// empty one, is for a module that brings the routes to an app without any. Any other prefix, two services at one
-    /// prefix, and two handlers for one trigger are problems that [`start`](Self::start) lists.
+    /// A prefix must begin with `/` and must not end with it. It must not contain an empty segment, the segments `.`,
+    /// `..` and `.isobar`, `{`, `}`, or a query; characters outside of ASCII must be percent-encoded, as in a request. An
+    /// empty prefix, or `/`, adds the routes of a module to an app without routes.
+    ///
+    /// [`start`](Self::start) reports any other prefix, two services at one prefix, and two handlers for one trigger.
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -64,8 +64,8 @@ impl App {
         }
         if !is_prefix(&prefix) {
             self.problems.push(format!(
-                "the prefix `{}` of a module is no path; begin it with `/`, as `/admin`, without an empty segment, `.`, `..`, \
-                 `.isobar`, `{{}}`, a query, or `/` at its end, and percent-encode what is not ASCII",
+                "the prefix `{}` of a module is not a path: begin it with `/`, as in `/admin`, without an empty segment, `.`, \
+                 `..`, `.isobar`, `{{}}`, a query, or `/` at its end, and percent-encode characters outside of ASCII",
                 prefix.escape_debug()
             ));
         }
@@ -88,7 +88,7 @@ impl App {
 }
 
 fn is_prefix(prefix: &str) -> bool {
-    // A client resolves `.` and `..` before it sends a path, and what begins with `/.isobar` is for the hosts.
+    // A client resolves `.` and `..` before it sends a path, and paths below `/.isobar` belong to the hosts.
     let has_segments = || prefix.split('/').skip(1).all(|segment| !["", ".", "..", ".isobar"].contains(&segment));
     let is_path =
         || prefix.is_ascii() && !prefix.contains(['{', '}', '?', '#']) && prefix.parse::<PathAndQuery>().is_ok();
@@ -105,7 +105,8 @@ fn without_prefix(prefix: Arc<str>, handler: Arc<Handler>) -> Arc<Handler> {
     })
 }
 
-/// A request whose path is not below the prefix, because a layer has changed it, stays as it is.
+/// Removes the prefix from the path of a request. A request whose path is not below the prefix, because a layer changed
+/// it, does not change.
 fn strip(mut request: Request<Body>, prefix: &str) -> Request<Body> {
     let stripped = below(request.uri().path(), prefix).and_then(|rest| with_path(request.uri(), rest));
     if let Some(stripped) = stripped {
@@ -126,9 +127,9 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// The URI of a request as the app got it: in a [mounted](App::mount) module, with all prefixes.
+/// The URI of a request as the app received it: in a [mounted](App::mount) module, with all prefixes.
 ///
-/// As an extractor it never fails. It counts the prefixes of `mount`; those of axum's `nest` are in axum's own
+/// As an extractor it never fails. It restores the prefixes of `mount`; for those of axum's `nest`, use axum's own
 /// `OriginalUri`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginalUri(pub Uri);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_sees_the_path_behind_its_prefix_and_all_else_as_it_was() {
+    fn a_module_sees_the_path_after_its_prefix_and_the_rest_without_change() {
         for (uri, seen) in [
             ("/a", "/"),
             ("/a/", "/"),

@@ -1,4 +1,6 @@
-//! Requests that no app sees, on any host, because some platform could not take them there.
+//! Requests that isobar rejects on every host, because one of the platforms would reject them.
+//!
+//! The rejection is the same on a laptop and on each cloud: a request that works on one of them works on all.
 
 use axum_core::response::Response;
 use http::header::{CONNECTION, UPGRADE};
@@ -8,11 +10,11 @@ use crate::problem::answer;
 use crate::profile::Limits;
 use crate::{Body, ErrorKind};
 
-/// The answer to a request that is refused for its head; `None` for all others.
-pub(super) fn refused(request: &Request<Body>, limits: &Limits) -> Option<Response> {
+/// The rejection of a request for its method, target or headers; `None` for all others.
+pub(super) fn rejection(request: &Request<Body>, limits: &Limits) -> Option<Response> {
     let headers = request.headers();
-    if request.method() == Method::CONNECT || wants_upgrade(headers) {
-        let hint = "isobar has no websockets, tunnels or other upgrades of a connection, because not all of its hosts \
+    if request.method() == Method::CONNECT || requests_upgrade(headers) {
+        let hint = "isobar has no WebSockets, tunnels or other upgrades of a connection, because not all of its hosts \
                     can serve them; use requests and streamed responses, such as server-sent events";
         tracing::warn!(path = request.uri().path(), "answered 426: {hint}");
         return Some(answer(StatusCode::UPGRADE_REQUIRED, ErrorKind::Unsupported.name(), hint));
@@ -23,15 +25,17 @@ pub(super) fn refused(request: &Request<Body>, limits: &Limits) -> Option<Respon
     }
     let (size, most) = (head_bytes(request), limits.request_head_bytes);
     if size > most {
-        let told = format!("the target and the headers of the request have {size} bytes together, the limit is {most}");
-        return Some(too_large(request, &told));
+        let detail =
+            format!("the target and the headers of the request have {size} bytes together, the limit is {most}");
+        return Some(too_large(request, &detail));
     }
     None
 }
 
-/// A client asks for it with both headers (RFC 9110, 7.8). A client that offers HTTP/2 by `h2c` takes HTTP/1.1 as
-/// well, so that the offer is ignored.
-fn wants_upgrade(headers: &HeaderMap) -> bool {
+/// Does a client request another protocol? It sends both headers for that
+/// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). A client that offers HTTP/2 by `h2c` accepts
+/// HTTP/1.1 as well, so the offer is ignored.
+fn requests_upgrade(headers: &HeaderMap) -> bool {
     listed(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
         && listed(headers, UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case("h2c"))
 }
@@ -48,11 +52,11 @@ fn head_bytes(request: &Request<Body>) -> u64 {
     headers.fold(target, usize::saturating_add) as u64
 }
 
-fn too_large(request: &Request<Body>, told: &str) -> Response {
-    // The path may be what is too large.
+fn too_large(request: &Request<Body>, detail: &str) -> Response {
+    // The path itself may be too large.
     let path: String = request.uri().path().chars().take(100).collect();
-    tracing::warn!(path, "answered 431: {told}");
-    answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorKind::InvalidInput.name(), told)
+    tracing::warn!(path, "answered 431: {detail}");
+    answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorKind::InvalidInput.name(), detail)
 }
 
 #[cfg(test)]
@@ -60,8 +64,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upgrade_is_refused_only_where_the_connection_lists_it() {
-        for (connection, upgrade, refuses) in [
+    fn an_upgrade_is_rejected_only_where_the_connection_lists_it() {
+        for (connection, upgrade, is_rejected) in [
             ("upgrade", "websocket", true),
             ("keep-alive, Upgrade", "h2c, websocket", true),
             ("upgrade, http2-settings", "h2c", false),
@@ -70,9 +74,9 @@ mod tests {
             ("upgrade", " , ", false),
         ] {
             let request = Request::get("/").header(CONNECTION, connection).header(UPGRADE, upgrade);
-            let rejection = refused(&request.body(Body::empty()).unwrap(), &Limits::PORTABLE);
-            let status = rejection.map(|response| response.status());
-            assert_eq!(status, refuses.then_some(StatusCode::UPGRADE_REQUIRED), "{connection:?} {upgrade:?}");
+            let response = rejection(&request.body(Body::empty()).unwrap(), &Limits::PORTABLE);
+            let status = response.map(|response| response.status());
+            assert_eq!(status, is_rejected.then_some(StatusCode::UPGRADE_REQUIRED), "{connection:?} {upgrade:?}");
         }
     }
 }

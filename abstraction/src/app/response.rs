@@ -1,4 +1,4 @@
-//! What a server can send of an app's response. It holds on every host, so that no app works on one of them only.
+//! The checks of an app's response, the same on every host: a response that one server cannot send is an error on all.
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
@@ -13,16 +13,16 @@ use super::rejection::listed;
 use crate::profile::Limits;
 use crate::{Body, BoxError, Error, ErrorKind};
 
-/// The response as a host can send it: without the headers of a connection, and without a body where HTTP has none.
-/// A body whose length is not known ends in an error at the limit, and at the stated length.
+/// Returns the response in a form that each host can send: without headers of a connection, and without a body if HTTP
+/// has none for this status or method. A body of unknown length ends with an error after the limit or the stated length.
 ///
 /// Errors, before a byte is sent: `TooLarge` past the limit; `Internal` for a status 1xx, and for a `content-length`
-/// that is no number, or another one than that of the body.
+/// that is not a number, or not the length of the body.
 pub(super) fn checked(mut response: Response, method: &Method, limits: &Limits) -> Result<Response, Error> {
     let status = response.status();
     if status.is_informational() {
         return Err(Error::internal(format!(
-            "an app cannot answer with the status {status}; answer with one from 200"
+            "an app cannot respond with the status {status}; respond with a status from 200"
         )));
     }
     drop_hop_by_hop(response.headers_mut());
@@ -41,7 +41,7 @@ pub(super) fn checked(mut response: Response, method: &Method, limits: &Limits) 
     match (stated, size.exact()) {
         (Some(stated), Some(exact)) if stated != exact => {
             let message =
-                format!("the header content-length says {stated}, and the body has {exact} bytes; leave it out");
+                format!("the header content-length is {stated}, and the body has {exact} bytes; remove the header");
             Err(Error::internal(message))
         }
         (_, Some(_)) => Ok(response),
@@ -51,14 +51,15 @@ pub(super) fn checked(mut response: Response, method: &Method, limits: &Limits) 
     }
 }
 
-/// Headers of one connection, which the server that has the connection sets (RFC 9110, 7.6.1).
+/// Is it a header of one connection, which the server of that connection sets
+/// ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1))?
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     let name = name.as_str();
     matches!(name, "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade")
         || name.starts_with("proxy-")
 }
 
-/// With those that the header `connection` names.
+/// Removes the headers of the connection, and those that the header `connection` names.
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
     let named = listed(headers, CONNECTION).filter_map(|name| name.parse().ok());
     let all: Vec<HeaderName> = named.chain(headers.keys().filter(|name| is_hop_by_hop(name)).cloned()).collect();
@@ -67,7 +68,7 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// The value of `content-length`, which stands once then.
+/// The value of `content-length`. Repeated equal values become one.
 fn stated_length(headers: &mut HeaderMap) -> Result<Option<u64>, Error> {
     let read = |value: &HeaderValue| {
         let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
@@ -77,22 +78,26 @@ fn stated_length(headers: &mut HeaderMap) -> Result<Option<u64>, Error> {
     let Some(first) = values.next() else { return Ok(None) };
     let length = read(first);
     if length.is_none() || !values.all(|value| read(value) == length) {
-        return Err(Error::internal("the header content-length is not one number; leave it out"));
+        return Err(Error::internal("the header content-length is not one number; remove the header"));
     }
     headers.insert(CONTENT_LENGTH, first.clone());
     Ok(length)
 }
 
-/// RFC 9110, 15.3.5, 15.3.6 and 15.4.5.
+/// Has a response with this status no body (RFC 9110, 15.3.5, 15.3.6 and 15.4.5)?
 fn has_no_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// The response to HEAD, or of a status that has no body. HEAD and 304 may state the length that GET has.
+/// The response without its body, for HEAD and for a status without a body. HEAD and 304 may state the length of the
+/// response to GET.
 fn without_body(mut response: Response) -> Response {
     let (status, size) = (response.status(), response.body().size_hint().exact());
     if has_no_body(status) && !response.body().is_end_stream() {
-        tracing::warn!(status = status.as_u16(), "a response with this status has no body; that of the app is dropped");
+        tracing::warn!(
+            status = status.as_u16(),
+            "a response with this status has no body; the body of the app is dropped"
+        );
     }
     match (status, size) {
         (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT, _) => {
@@ -106,7 +111,7 @@ fn without_body(mut response: Response) -> Response {
     response.map(|_| Body::empty())
 }
 
-/// A body of unknown length that is still being produced while the host sends it.
+/// A body of unknown length, produced while the host sends it.
 struct Streamed {
     body: Body,
     left: u64,
@@ -118,11 +123,13 @@ impl Streamed {
     fn overrun(&self, size: u64) -> Error {
         let limit = self.limit;
         if let Some(stated) = self.stated {
-            return Error::internal(format!("the response body has more than the {stated} bytes that its header says"));
+            return Error::internal(format!(
+                "the response body has more than the {stated} bytes of its content-length"
+            ));
         }
-        let is = limit - self.left + size;
+        let size = limit - self.left + size;
         let message = format!(
-            "the response body is at least {is}, the limit is {limit}; put large content into a bucket and sign a URL"
+            "the response body is at least {size}, the limit is {limit}; store large content in a bucket and sign a URL"
         );
         Error::new(ErrorKind::TooLarge, message).with_limit(limit)
     }
@@ -139,7 +146,7 @@ impl http_body::Body for Streamed {
         let this = self.get_mut();
         let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(task)).transpose()? else {
             let Some(stated) = this.stated.filter(|_| this.left > 0) else { return Poll::Ready(None) };
-            let message = format!("the response body has {} bytes, and its header says {stated}", stated - this.left);
+            let message = format!("the response body has {} bytes, its content-length is {stated}", stated - this.left);
             this.stated = None;
             return Poll::Ready(Some(Err(Error::internal(message).into())));
         };

@@ -1,4 +1,4 @@
-//! Apps whose handlers share something.
+//! Apps whose handlers share a state.
 
 use std::fmt;
 
@@ -13,8 +13,10 @@ use crate::blob::Bucket;
 use crate::pub_sub::{Message, Subscription};
 use crate::{Body, BoxError, Context, Event, IntoOutcome, ObjectEvent, Reply, Result, Tick};
 
-/// An [`App`] that gives each handler a clone of its state, at each call. [`App::with_state`] makes it, and
-/// [`build`](Self::build) makes an `App` of it.
+/// An [`App`] whose handlers receive a clone of a state at each call. [`App::with_state`] returns it, and
+/// [`build`](Self::build) returns the `App`.
+///
+/// A state is cheap to clone: a struct of tables, buckets and topics, or an `Arc`.
 ///
 /// The methods are those of `App`. Handlers are closures, or methods of the state:
 ///
@@ -63,7 +65,7 @@ pub struct Stateful<S> {
 }
 
 impl App {
-    /// The app with a state: handlers that are added after this get a clone of it as their first argument.
+    /// Adds a state: each handler that is added after this receives a clone of it as the first argument.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, TestClient};
@@ -83,23 +85,32 @@ impl App {
 }
 
 impl<S: Clone + Send + Sync + 'static> Stateful<S> {
-    /// The app, whose handlers keep the state.
+    /// The app. Its handlers keep the state.
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, Cloud};
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     App::new("counter").with_state(cloud.table::<i64>("count")).build()
+    /// }
+    /// assert_eq!(app(&Cloud::memory()).name(), "counter");
+    /// ```
     #[must_use]
     pub fn build(self) -> App {
         self.app
     }
 
-    /// [`App::name`].
+    /// The logical name of the app, as [`App::name`].
     pub fn name(&self) -> &str {
         self.app.name()
     }
 
-    /// Another state for the handlers that are added from here on.
+    /// Replaces the state for the handlers that are added after this.
     pub fn with_state<T: Clone + Send + Sync + 'static>(self, state: T) -> Stateful<T> {
         self.app.with_state(state)
     }
 
-    /// [`App::http`]. The service has a state of its own, such as that of an axum `Router`.
+    /// Serves HTTP, as [`App::http`]. The service does not receive the state: give an axum `Router` its own.
     pub fn http<H, B>(self, service: H) -> Self
     where
         H: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
@@ -111,7 +122,7 @@ impl<S: Clone + Send + Sync + 'static> Stateful<S> {
         self.with(|app, _| app.http(service))
     }
 
-    /// [`App::on_message`].
+    /// Handles the messages of a topic, as [`App::on_message`].
     pub fn on_message<M, H, F>(self, topic: impl Into<Subscription<M>>, handler: H) -> Self
     where
         M: DeserializeOwned + Send + 'static,
@@ -121,7 +132,7 @@ impl<S: Clone + Send + Sync + 'static> Stateful<S> {
         self.with(|app, state| app.on_message(topic, move |message, cx| handler(state.clone(), message, cx)))
     }
 
-    /// [`App::on_object`].
+    /// Handles the object events of a bucket, as [`App::on_object`].
     pub fn on_object<H, F>(self, bucket: &Bucket, handler: H) -> Self
     where
         H: Fn(S, ObjectEvent, Context) -> F + Send + Sync + 'static,
@@ -130,7 +141,7 @@ impl<S: Clone + Send + Sync + 'static> Stateful<S> {
         self.with(|app, state| app.on_object(bucket, move |event, cx| handler(state.clone(), event, cx)))
     }
 
-    /// [`App::on_schedule`].
+    /// Runs a handler by a cron line, as [`App::on_schedule`].
     pub fn on_schedule<H, F>(self, name: impl Into<String>, cron: impl Into<String>, handler: H) -> Self
     where
         H: Fn(S, Tick, Context) -> F + Send + Sync + 'static,
@@ -139,7 +150,7 @@ impl<S: Clone + Send + Sync + 'static> Stateful<S> {
         self.with(|app, state| app.on_schedule(name, cron, move |tick, cx| handler(state.clone(), tick, cx)))
     }
 
-    /// [`App::on_invoke`].
+    /// Answers direct calls, as [`App::on_invoke`].
     pub fn on_invoke<Q, R, E, H, F>(self, name: impl Into<String>, handler: H) -> Self
     where
         Q: DeserializeOwned + Send + 'static,
@@ -151,12 +162,12 @@ impl<S: Clone + Send + Sync + 'static> Stateful<S> {
         self.with(|app, state| app.on_invoke(name, move |request, cx| handler(state.clone(), request, cx)))
     }
 
-    /// [`App::mount`]. The handlers of the module have a state of their own.
+    /// Adds a module, as [`App::mount`]. Its handlers do not receive this state.
     pub fn mount(self, prefix: impl Into<String>, module: App) -> Self {
         self.with(|app, _| app.mount(prefix, module))
     }
 
-    /// [`App::layer`].
+    /// Runs code around every handler, as [`App::layer`]. The layer receives a clone of the state.
     pub fn layer<L, F, E>(self, layer: L) -> Self
     where
         L: Fn(S, Event, Context, Next) -> F + Send + Sync + 'static,

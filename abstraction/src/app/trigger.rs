@@ -1,11 +1,11 @@
-//! What makes a handler run.
+//! The triggers of handlers.
 
 use crate::Event;
 use crate::manifest::{FunctionTrigger, MessageTrigger, ObjectTrigger, ScheduleTrigger, Trigger as Declared};
 
-/// A trigger of an app, as its manifest has it.
+/// The trigger of one handler.
 pub(super) enum Trigger {
-    /// Requests below a prefix; an empty one is that of the app's own service.
+    /// HTTP requests below a prefix; the app's own service has an empty one.
     Http(String),
     Message(MessageTrigger),
     Object(ObjectTrigger),
@@ -14,7 +14,7 @@ pub(super) enum Trigger {
 }
 
 impl Trigger {
-    /// No two handlers of an app have the same. Of two prefixes, the longer one is greater.
+    /// The key of the trigger, unique in an app. Of two prefixes where one begins with the other, the longer is greater.
     pub(super) fn key(&self) -> (&'static str, &str, &str) {
         match self {
             Self::Http(prefix) => ("http", prefix, ""),
@@ -25,7 +25,7 @@ impl Trigger {
         }
     }
 
-    pub(super) fn takes(&self, event: &Event) -> bool {
+    pub(super) fn matches(&self, event: &Event) -> bool {
         match (self, event) {
             (Self::Http(prefix), Event::Http(request)) => below(request.uri().path(), prefix).is_some(),
             (Self::Message(trigger), Event::Message { topic, subscription, .. }) => {
@@ -38,8 +38,8 @@ impl Trigger {
         }
     }
 
-    /// The problem of an app with another handler for the same events.
-    pub(super) fn twice(&self) -> String {
+    /// The problem of an app that has a second handler for the same events.
+    pub(super) fn duplicate(&self) -> String {
         match self.key() {
             ("http", prefix, _) => {
                 let path = if prefix.is_empty() { "/" } else { prefix };
@@ -49,7 +49,7 @@ impl Trigger {
         }
     }
 
-    /// As the manifest has it.
+    /// The trigger in the form of the manifest.
     pub(super) fn declared(&self) -> Declared {
         match self {
             Self::Http(_) => Declared::Http,
@@ -61,14 +61,14 @@ impl Trigger {
     }
 }
 
-/// What a path has behind a prefix; `None` where it is not below it.
+/// The rest of a path after a prefix; `None` if the path is not below the prefix, by whole segments.
 pub(super) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(prefix)?;
     (prefix.is_empty() || rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// The kind and the name of an event, for an error.
-pub(super) fn described(event: &Event) -> (&'static str, &str) {
+pub(super) fn kind_and_name(event: &Event) -> (&'static str, &str) {
     match event {
         Event::Http(request) => ("HTTP", request.uri().path()),
         Event::Message { topic, .. } => ("message of topic", topic),

@@ -1,14 +1,15 @@
-//! What every host does alike: it calls a [`Function`] with an event, in a span and until the deadline, and reads
-//! the reply.
+//! The part that all hosts share: calling a [`Function`] with an event, in a span and until the deadline, and reading the
+//! reply.
 //!
-//! A host turns the form that its platform has for an event into a call of this module, and the answer into what
-//! the platform takes:
+//! A host parses the platform's form of an event, calls a function of this module, and returns the result in the
+//! platform's form. It must not call [`Function::call`] itself: then a deadline, a span or a log line would be missing on
+//! one platform.
 //!
-//! | event | call |
+//! | event | function |
 //! |---|---|
-//! | an HTTP request | [`answer`], or [`answer_whole`] where the platform takes no stream |
-//! | a message, an object event | [`deliver`]; [`deliver_changes`] for changes by the names of a storage service |
-//! | a tick | [`handle`], and [`Outcome::into_result`] where the platform only knows success and failure |
+//! | an HTTP request | [`answer`], or [`answer_whole`] where the platform does not accept a stream |
+//! | a message, an object event | [`deliver`]; [`deliver_changes`] for changes with the names of a storage service |
+//! | a tick | [`handle`], and [`Outcome::into_result`] where the platform distinguishes only success and failure |
 //! | a direct call | [`invoke`] |
 
 mod fields;
@@ -31,10 +32,11 @@ pub use fields::{Fields, text};
 pub use http::{REQUEST_ID, answer, answer_whole, refuse};
 pub use object::{StoredChange, deliver_changes};
 
-/// Delivers a message or an object event. Whatever the function does, there is an outcome: an `Err` is a retry, and
-/// so is a handler that is not at its end at the deadline of `cx`.
+/// Delivers a message or an object event. There is always an outcome: an `Err` of the function is a retry, and so is a
+/// handler that has not ended at the deadline of `cx`.
 ///
-/// A message brings its attempt and its trace with it. What is not an ack is logged, an `Err` as an error.
+/// The attempt and the trace of a message replace those of `cx`. A retry and a rejection are logged as warnings, an `Err`
+/// as an error. The host must [settle](crate::outcome::RetryPolicy::settle) the event with the outcome.
 pub async fn deliver(function: &dyn Function, event: Event, cx: Context) -> Outcome {
     let failed = |error: Error| {
         tracing::error!(error = chain(&error), "the event cannot be handled");
@@ -44,15 +46,15 @@ pub async fn deliver(function: &dyn Function, event: Event, cx: Context) -> Outc
     handled.map(|handled| handled.unwrap_or_else(failed)).instrument(span).await
 }
 
-/// [`deliver`], for hosts that answer a failed call otherwise than a failed handler: schedules.
+/// [`deliver`] for schedules, whose hosts report a failed call and a failed handler differently.
 ///
-/// Errors: those of the call itself, which nothing has logged: `NotFound` without a handler.
+/// Errors: those of the call itself, such as `NotFound` without a handler. They are not logged yet; the host must do that.
 pub async fn handle(function: &dyn Function, event: Event, cx: Context) -> Result<Outcome> {
     let (span, handled) = handled(function, event, cx);
     handled.instrument(span).await
 }
 
-/// The span of an event, and what is to run in it.
+/// The span of an event, and the future to run in it.
 fn handled(function: &dyn Function, event: Event, cx: Context) -> (Span, impl Future<Output = Result<Outcome>>) {
     let cx = match &event {
         Event::Message { message, .. } => {
@@ -71,7 +73,7 @@ fn handled(function: &dyn Function, event: Event, cx: Context) -> (Span, impl Fu
         };
         match &outcome {
             Outcome::Ack => {}
-            Outcome::Retry { reason, .. } => tracing::warn!(reason, "the handler asks to try again"),
+            Outcome::Retry { reason, .. } => tracing::warn!(reason, "the handler requests another attempt"),
             Outcome::Reject { reason } => tracing::warn!(reason, "the handler rejected the event"),
         }
         Ok(outcome)
@@ -79,7 +81,7 @@ fn handled(function: &dyn Function, event: Event, cx: Context) -> (Span, impl Fu
     (span, handled)
 }
 
-/// Calls a function directly, and returns its answer as JSON; `null` for an empty one.
+/// Calls a function directly and returns its answer as JSON; `null` for an empty one.
 ///
 /// Errors: those of the call; `Timeout` at the deadline of `cx`, which is logged.
 pub async fn invoke(function: &dyn Function, invocation: Invocation, cx: Context) -> Result<Bytes> {
@@ -100,7 +102,9 @@ pub async fn invoke(function: &dyn Function, invocation: Invocation, cx: Context
     call.instrument(span).await
 }
 
-/// Ends a call at the deadline of its context. Without one it runs to its end. Errors: `Timeout`.
+/// Runs a call until the deadline of its context; without a deadline, to its end.
+///
+/// Errors: those of the call; `Timeout` at the deadline. The call is dropped then.
 pub async fn within<T>(cx: &Context, call: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(left) = cx.remaining() else { return call.await };
     match select(std::pin::pin!(call), cx.sleep(left)).await {
@@ -133,15 +137,15 @@ fn span(event: &Event, cx: &Context) -> Span {
 }
 
 fn wrong_reply() -> Error {
-    Error::internal("the function gave a reply to another kind of event")
+    Error::internal("bug in isobar: the function returned a reply to another kind of event; please report it")
 }
 
-/// An error for a caller, as JSON: its kind and its text, without its sources.
+/// An error as JSON for the caller of a function: `errorType` is the kind, `errorMessage` the text without sources.
 pub fn describe(error: &Error) -> String {
     serde_json::json!({"errorType": error.kind().name(), "errorMessage": error.to_string()}).to_string()
 }
 
-/// A name that is not ours, for a message: cut, and without control characters.
+/// A name from an event, for an error text: at most 100 characters, control characters escaped.
 pub fn excerpt(name: &str) -> String {
     let end = name.char_indices().nth(100).map_or(name.len(), |(end, _)| end);
     name[..end].escape_debug().to_string()

@@ -1,14 +1,17 @@
-//! The way of an error through `object_store`, and that of its errors to us.
+//! Conversions between isobar's errors and those of `object_store`.
+//!
+//! A driver returns isobar's errors through the trait `ObjectStore`, whose error type has fewer kinds. So an isobar error
+//! travels as the source of an error of `object_store`, and is taken out again.
 
 use super::{Error, ErrorKind, Origin};
 
-/// Maps the errors of `object_store` to kinds. An isobar error that a driver of ours sent through
-/// `object_store` comes out as it was, with its origin. `NotFound` of a store that is not ours means a
-/// missing object, as that trait defines it ([`Origin::Data`]).
+/// Maps the errors of `object_store` to kinds. An isobar error that a driver sent through `object_store` is returned
+/// without change, with its origin. `NotFound` of another store means a missing object, as that trait defines it
+/// ([`Origin::Data`]).
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error as Store;
-        let error = match sent_through(error) {
+        let error = match isobar_error(error) {
             Ok(ours) => return ours.of_driver(),
             Err(error) => error,
         };
@@ -26,9 +29,9 @@ impl From<object_store::Error> for Error {
         let message = match (kind, &error) {
             (ErrorKind::NotFound, _) => "no such object".to_owned(),
             (ErrorKind::AlreadyExists, _) => "an object with this key exists".to_owned(),
-            (ErrorKind::Conflict, _) => "the object is not in the version that was expected".to_owned(),
+            (ErrorKind::Conflict, _) => "the stored version of the object is not the expected one".to_owned(),
             (_, Store::Generic { store, .. }) => format!("the object store `{store}` failed"),
-            _ => "the object store refused".to_owned(),
+            _ => "the object store rejected the request".to_owned(),
         };
         let ours = Self::new(kind, message).with_source(error);
         let ours = if kind == ErrorKind::NotFound { ours.with_origin(Origin::Data) } else { ours };
@@ -36,8 +39,8 @@ impl From<object_store::Error> for Error {
     }
 }
 
-/// The isobar error that [`From<Error>`] below put into an error of `object_store`.
-fn sent_through(error: object_store::Error) -> std::result::Result<Error, object_store::Error> {
+/// The isobar error inside an error that the conversion below made; otherwise the error itself.
+fn isobar_error(error: object_store::Error) -> std::result::Result<Error, object_store::Error> {
     use object_store::Error as Store;
     if !std::error::Error::source(&error).is_some_and(|source| source.is::<Error>()) {
         return Err(error);
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_isobar_error_survives_the_way_through_object_store() {
+    fn an_isobar_error_is_the_same_after_object_store() {
         let ours = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_secs(3));
         let back = Error::from(object_store::Error::from(ours));
         assert_eq!(back.retry_after(), Some(Duration::from_secs(3)));
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_error_of_object_store_is_kept_as_the_source() {
+    fn an_error_of_object_store_is_the_source_of_the_isobar_error() {
         let source = object_store::Error::Generic { store: "S3", source: "no answer".into() };
         let error = Error::from(source);
         assert_eq!(error.to_string(), "the object store `S3` failed (internal)");

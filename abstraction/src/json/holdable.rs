@@ -1,5 +1,7 @@
-//! Looks for what `serde_json` writes and does not read again: floats that are infinite or no number, which it writes as
-//! `null`, and values that are nested too deep.
+//! Finds values that `serde_json` writes but does not read again: floats that are infinite or not a number, which it writes
+//! as `null`, and values that are nested too deep.
+//!
+//! Without the check such a write succeeds, and each later read of the item fails.
 
 use std::fmt;
 
@@ -11,23 +13,23 @@ use serde::ser::{
 /// The deepest nesting of arrays and objects that `serde_json` reads.
 const DEEPEST: u8 = 127;
 
-/// Can JSON hold the value so that it can be read again? Errors: why not.
+/// Checks that JSON can represent the value so that it can be read again. Errors: the reason why it cannot.
 pub(super) fn check<T: Serialize + ?Sized>(value: &T) -> Result<(), &'static str> {
     match value.serialize(Look { left: DEEPEST }) {
-        Err(Found::Float) => Err("the value has a float that is infinite or no number, which JSON cannot hold"),
+        Err(Found::Float) => Err("the value has a float that is infinite or not a number, which JSON cannot represent"),
         Err(Found::Depth) => Err("the value is nested deeper than 127 arrays and objects; make it flatter"),
         Ok(()) | Err(Found::Other) => Ok(()),
     }
 }
 
-/// Writes nothing, and ends at the first such float or depth.
+/// A serializer that writes nothing, and ends with an error at the first such float or depth.
 #[derive(Clone, Copy)]
 struct Look {
     left: u8,
 }
 
 impl Look {
-    /// For the parts of a value that is an array or an object; of a variant, both.
+    /// The serializer for the elements of an array or an object; a variant with fields has two levels.
     fn inside(self, levels: u8) -> Result<Self, Found> {
         self.left.checked_sub(levels).map(|left| Self { left }).ok_or(Found::Depth)
     }
@@ -37,13 +39,13 @@ impl Look {
 enum Found {
     Float,
     Depth,
-    /// An error of the value's own, which comes again when it is written.
+    /// An error of the value's own `Serialize`, which is returned when the value is written.
     Other,
 }
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value that JSON cannot hold")
+        f.write_str("a value that JSON cannot represent")
     }
 }
 
@@ -134,7 +136,7 @@ macro_rules! each_part {
             type Ok = ();
             type Error = Found;
 
-            // serde_json refuses keys that are no numbers by itself.
+            // serde_json itself rejects keys that it cannot write.
             $(fn $key<T: Serialize + ?Sized>(&mut self, _: &T) -> Looked { Ok(()) })?
 
             fn $method<T: Serialize + ?Sized>(&mut self, $(_: $name,)? value: &T) -> Looked {
@@ -196,7 +198,7 @@ mod tests {
 
     type Wrap = fn(Box<Deep>) -> Deep;
 
-    /// `serde_json` reads what passes, and does not read what does not.
+    /// `serde_json` reads exactly the values that pass.
     #[test]
     fn the_depth_is_that_of_the_reader() {
         let wraps: [Wrap; 3] = [Deep::New, |inner| Deep::Pair(inner, 0), |inner| Deep::Named { inner }];

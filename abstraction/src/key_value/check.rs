@@ -1,4 +1,4 @@
-//! What is checked of keys and values before a driver gets them, and of writes where drivers check alike.
+//! Checks of keys and values before a driver receives them, and the checks of writes that drivers share.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -10,8 +10,8 @@ use crate::clock::{from_millis, to_millis};
 use crate::handle::Resource;
 use crate::{Error, Result, json};
 
-/// What the sort keys of isobar's own items begin with: the last characters of all, so that they are the last items of
-/// a partition.
+/// The prefix of the sort keys of isobar's own items. These are the last characters of Unicode, so the items are the last
+/// ones of their partition, and a query excludes them by its upper bound.
 pub(super) const OWN: &str = "\u{10FFFF}\u{10FFFF}";
 
 pub(super) fn own_sort(sort: &str) -> String {
@@ -22,18 +22,18 @@ pub(super) fn is_own(sort: &str) -> bool {
     sort.starts_with(OWN)
 }
 
-/// Errors: `InvalidInput` for a sort key that no app can use.
+/// Checks the sort key of an app. Errors: `InvalidInput` for one that begins like those of isobar's own items.
 pub(super) fn check_sort(sort: &str) -> Result<()> {
     match is_own(sort) {
-        true => {
-            Err(Error::invalid_input("sort keys that begin with U+10FFFF U+10FFFF are isobar's own; use another one"))
-        }
+        true => Err(Error::invalid_input(
+            "sort keys that begin with U+10FFFF U+10FFFF are isobar's own; use another sort key",
+        )),
         false => Ok(()),
     }
 }
 
 impl Resource<dyn KeyValue> {
-    /// Makes of a put what a driver takes.
+    /// Checks the arguments of a put, and converts them to the driver's form.
     pub(super) fn prepare<T: Serialize + 'static>(
         &self,
         operation: &'static str,
@@ -58,7 +58,7 @@ impl Resource<dyn KeyValue> {
 
     fn expiry(&self, ttl: Duration) -> Result<SystemTime> {
         let expiry = self.clock.now().checked_add(ttl).filter(|_| !ttl.is_zero()).and_then(whole_millis);
-        // The year 9999 is the last that RFC 3339, and so every cloud's console, can show.
+        // RFC 3339 cannot express a later year, and the consoles of the clouds use it.
         let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
         expiry
             .filter(|expiry| *expiry <= last)
@@ -86,17 +86,16 @@ impl Resource<dyn KeyValue> {
     }
 }
 
-/// The first whole millisecond that is not before `time`: services store no finer one.
+/// The first whole millisecond at or after `time`: services store no finer times.
 fn whole_millis(time: SystemTime) -> Option<SystemTime> {
     let whole = from_millis(to_millis(time));
     if whole < time { whole.checked_add(Duration::from_millis(1)) } else { Some(whole) }
 }
 
-/// The writes of a transaction, each addition as the put of its sum, for a driver that holds what is stored still
-/// meanwhile. `stored` finds the live item at a key.
+/// For drivers that lock the stored items during a transaction: checks the conditions of all writes, and converts each
+/// addition to the put of its sum. `stored` returns the item at a key that has not expired.
 ///
-/// Errors: those of [`with_sums`]; `AlreadyExists` and `Conflict` for the first write that is not
-/// allowed on what is stored.
+/// Errors: those of [`with_sums`]; `AlreadyExists` and `Conflict` for the first write whose condition is not met.
 pub fn checked_writes<'a>(
     writes: &'a [Write],
     limit: i64,
@@ -108,8 +107,8 @@ pub fn checked_writes<'a>(
 }
 
 fn check_write(write: &Write, stored: impl Fn(&Key) -> Result<Option<Item>>) -> Result<()> {
-    let wanted = match write {
-        // An add has become the put of its sum before.
+    let expected = match write {
+        // An add is the put of its sum here.
         Write::Put(Put { mode: PutMode::Overwrite, .. }) | Write::Delete { version: None, .. } | Write::Add { .. } => {
             return Ok(());
         }
@@ -119,10 +118,10 @@ fn check_write(write: &Write, stored: impl Fn(&Key) -> Result<Option<Item>>) -> 
         }
     };
     let key = write.key();
-    match (wanted, stored(key)?) {
+    match (expected, stored(key)?) {
         (None, None) => Ok(()),
         (None, Some(_)) => Err(Error::already_exists(format!("there is an item at `{key}`"))),
-        (Some(wanted), Some(stored)) if *wanted == stored.version => Ok(()),
+        (Some(expected), Some(stored)) if *expected == stored.version => Ok(()),
         (Some(_), Some(_)) => Err(Error::conflict(format!("the item at `{key}` was written since"))),
         (Some(_), None) => Err(Error::conflict(format!("the item at `{key}` is gone"))),
     }

@@ -1,4 +1,7 @@
-//! What a key-value service is to the portable types: the trait that an adapter implements, and its types.
+//! [`KeyValue`]: the trait that an adapter of a key-value service implements, and its types.
+//!
+//! The methods are few, and their arguments raw bytes: typed values, pages, `update` and the checks of limits are in
+//! [`Table`](super::Table), once for all adapters.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,85 +16,105 @@ use crate::{Error, Origin, Result};
 
 /// A key-value service: the trait that an adapter implements.
 ///
-/// The portable type has already checked keys, sizes and access, so an implementer never gets
-/// an empty partition, a key over the limit, an empty transaction or a write twice to one key.
+/// The portable type has checked keys, sizes and access. So an implementer never receives an empty partition, a key over
+/// the limit, an empty transaction, two writes of one key, or a range that no key can be in.
 ///
 /// Implementers must:
-/// - return values bit for bit, and give every write a [`Version`] that no other write of the
-///   table ever had;
-/// - never return an item whose `expires_at` has passed on the provider's [`Clock`](crate::clock::Clock),
-///   and treat it as absent in every condition, whether or not the service has deleted it yet;
-/// - let a caller read its own earlier writes;
-/// - order sort keys by their UTF-8 bytes;
-/// - retry what the service throttles, then fail with `Throttled`;
-/// - set `outcome_unknown` on an error after which a write may have been applied.
+/// - return values bit for bit, from 0 bytes to the limit;
+/// - store every write with a [`Version`] that no other write of the table ever had, also after a delete;
+/// - never return an item whose `expires_at` has passed on the provider's [`Clock`](crate::clock::Clock), and treat it as
+///   absent in every condition, even if the service has not deleted it yet;
+/// - let a process read its own earlier writes, through every handle of the table;
+/// - order sort keys by their UTF-8 bytes, and treat any two different keys as different;
+/// - have a write stored durably before it is `Ok`, and apply it completely or not at all, also if the caller drops the
+///   future;
+/// - retry throttled requests, within [`current_deadline`](crate::ambient::current_deadline), before they return
+///   `Throttled`;
+/// - set [`outcome_unknown`](Error::with_outcome_unknown) on an error after which a write may have been applied;
+/// - return `NotFound` for a table that does not exist, and never create one on a cloud;
+/// - never put a value into an error.
 ///
-/// A write must be all or nothing even when the caller drops the future.
+/// | difference | local | AWS | Azure | Google Cloud |
+/// |---|---|---|---|---|
+/// | own reads after writes | one writer | `ConsistentRead` | session token in Cosmos DB | strong reads |
+/// | version | number in the file | 128 random bits | ETag | `updateTime` and a mark of the item |
+/// | `add` | one local transaction | `ADD` with a condition | patch increment; ETag and retry in Table Storage | `increment` transform |
+/// | expired items deleted after | 1 minute | 2 days | 1 day; never in Table Storage | 3 days |
 #[async_trait]
 pub trait KeyValue: fmt::Debug + Send + Sync + 'static {
-    /// The item with this key.
+    /// Reads the item with this key; `None` if it is absent or expired.
     async fn get(&self, key: &Key) -> Result<Option<Item>>;
 
-    /// The items with these keys, in the order asked, `None` for a missing one. Any number of keys.
+    /// Reads the items with these keys. Must return one result for each key, in the order of the keys, `None` for an absent
+    /// one. The number of keys has no limit, and a key may occur twice.
     ///
-    /// A key that the service left unprocessed must be asked for again, never reported missing.
+    /// A key that the service left unprocessed must be requested again, and must never be reported as absent.
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>>;
 
-    /// Writes an item. Errors: `AlreadyExists` for [`PutMode::Create`], `Conflict` for
-    /// [`PutMode::Update`], also where the item is absent.
+    /// Writes an item and returns its new version.
+    ///
+    /// Errors: `AlreadyExists` for [`PutMode::Create`]; `Conflict` for [`PutMode::Update`], also if the item is absent.
     async fn put(&self, put: Put) -> Result<Version>;
 
-    /// Deletes an item; an absent one is `Ok` unless a version is asked for. Errors: `Conflict`.
+    /// Deletes an item, with or without an expected version. Without one, an absent item must be `Ok`.
+    ///
+    /// Errors: `Conflict` for another version than the expected one, and if the item is absent.
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()>;
 
-    /// Items of one partition whose sort keys lie in a range, in order.
+    /// Reads items of one partition whose sort keys are in a range, in order.
     ///
-    /// The cost must grow with the answer, never with the table. The answer may hold fewer than
-    /// `limit` items although there are more; then [`Items::resume`] is set.
+    /// The cost must grow with the result, never with the table. The result may contain fewer than `limit` items although
+    /// there are more; then [`Items::resume`] must be set.
     async fn query(&self, range: &QueryRange) -> Result<Items>;
 
-    /// Items of the whole table in no order, one of several disjoint segments of them.
+    /// Reads items of one of several disjoint segments of the table, in no order. All segments together must contain every
+    /// item exactly once, also while others write.
+    ///
+    /// Errors: `InvalidInput` of the origin `Request` for an `after` that is not a position of this scan.
     async fn scan(&self, segment: &ScanSegment) -> Result<Items>;
 
-    /// Applies all writes or none; all are of one partition. Answers in the order of the writes:
-    /// the new version of a put or an add, `None` for a delete. Errors: those of `put`, `delete` and
-    /// `add`, whichever write fails first.
+    /// Applies all writes, which are of one partition, or none. Returns one result for each write, in their order: the new
+    /// version of a put or an add, `None` for a delete.
     ///
-    /// An add must succeed under contention, as [`add`](Self::add) does: another writer of the same
-    /// counter is no `Conflict`. After a lost answer the transaction may be sent again only where
-    /// [`is_repeatable`] says so; else the error has `outcome_unknown`.
+    /// An add must succeed under contention, as in [`add`](Self::add): another writer of the same counter is not a
+    /// `Conflict`. If the response was lost, the transaction may be sent again only if [`is_repeatable`] returns `true`;
+    /// otherwise the error must have `outcome_unknown`.
+    ///
+    /// Errors: those of `put`, `delete` and `add` for the first write that fails.
     async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>>;
 
-    /// Adds to a counter atomically and returns the sum; an absent one counts as 0.
+    /// Adds to a counter atomically and returns the sum; an absent item counts as 0 and has no expiry.
     ///
-    /// A counter is an item whose value is a decimal integer in its shortest form, however it was
-    /// written: `put` of `5` and `add` of 1 makes `6`, and `get` returns `6` as text. It keeps the
-    /// expiry it has. Errors: `InvalidInput` where the value is no such integer or the sum's
-    /// absolute value would pass [`Limits::counter_max_abs`](crate::profile::Limits::counter_max_abs); nothing is changed then.
+    /// A counter is an item whose value is a decimal integer in its shortest form, however it was written: after a `put` of
+    /// `5` and an `add` of 1, `get` must return the text `6`. The item keeps its expiry and receives a new version.
+    ///
+    /// Errors: `InvalidInput` of the origin `Data` if the value is not such an integer, or if the absolute value of the sum
+    /// would be more than [`Limits::counter_max_abs`](crate::profile::Limits::counter_max_abs). The item must not change
+    /// then.
     async fn add(&self, key: &Key, delta: i64) -> Result<i64>;
 }
 
-/// A stored item, as a driver returns it.
+/// A stored item in the form of a driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Item {
-    /// Its key.
+    /// The key of the item.
     pub key: Key,
-    /// Its value, bit for bit.
+    /// The value, bit for bit.
     pub value: Bytes,
     /// The version of its last write.
     pub version: Version,
-    /// When it expires.
+    /// The time from which the item counts as absent, in whole milliseconds; `None` for no expiry.
     pub expires_at: Option<SystemTime>,
 }
 
 impl Item {
-    /// An item that never expires.
+    /// An item without an expiry.
     pub fn new(key: Key, value: impl Into<Bytes>, version: Version) -> Self {
         Self { key, value: value.into(), version, expires_at: None }
     }
 
-    /// When it expires, or `None` for never.
+    /// Sets the expiry; `None` for no expiry.
     #[must_use]
     pub fn with_expires_at(mut self, expires_at: impl Into<Option<SystemTime>>) -> Self {
         self.expires_at = expires_at.into();
@@ -99,34 +122,34 @@ impl Item {
     }
 }
 
-/// One put, as a driver gets it.
+/// A put in the form of a driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Put {
-    /// Where.
+    /// The key to write.
     pub key: Key,
-    /// What.
+    /// The value to store.
     pub value: Bytes,
-    /// When it may happen.
+    /// The condition of the write.
     pub mode: PutMode,
-    /// When it expires.
+    /// The expiry of the item, in whole milliseconds; `None` for no expiry.
     pub expires_at: Option<SystemTime>,
 }
 
 impl Put {
-    /// A put that overwrites what is stored, and whose item never expires.
+    /// A put that replaces a stored item, without an expiry.
     pub fn new(key: impl Into<Key>, value: impl Into<Bytes>) -> Self {
         Self { key: key.into(), value: value.into(), mode: PutMode::Overwrite, expires_at: None }
     }
 
-    /// When it may happen.
+    /// Sets the condition of the write.
     #[must_use]
     pub fn with_mode(mut self, mode: PutMode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// When the item expires, or `None` for never.
+    /// Sets the expiry of the item; `None` for no expiry.
     #[must_use]
     pub fn with_expires_at(mut self, expires_at: impl Into<Option<SystemTime>>) -> Self {
         self.expires_at = expires_at.into();
@@ -134,7 +157,7 @@ impl Put {
     }
 }
 
-/// One write of a transaction. A driver answers [`Error::unknown_variant`] to one that it does not know.
+/// One write of a transaction. A driver must return [`Error::unknown_variant`] for a variant that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Write {
@@ -142,22 +165,22 @@ pub enum Write {
     Put(Put),
     /// Deletes an item.
     Delete {
-        /// Which.
+        /// The key to delete.
         key: Key,
-        /// Only this version of it.
+        /// The expected version; `None` for any version or an absent item.
         version: Option<Version>,
     },
     /// Adds to a counter, as [`KeyValue::add`] does.
     Add {
-        /// Which.
+        /// The key of the counter.
         key: Key,
-        /// How much.
+        /// The number to add.
         delta: i64,
     },
 }
 
 impl Write {
-    /// The key that it writes.
+    /// The key of the item.
     pub fn key(&self) -> &Key {
         match self {
             Self::Put(put) => &put.key,
@@ -165,47 +188,47 @@ impl Write {
         }
     }
 
-    /// Does it add to a counter?
+    /// Is it an addition to a counter?
     pub fn is_add(&self) -> bool {
         matches!(self, Self::Add { .. })
     }
 }
 
-/// May a transaction be sent again after its answer was lost?
+/// May a transaction be sent again after its response was lost?
 ///
-/// Without an add, always. With one, only where a `Create` or an `Update` in it fails if the first
-/// request was applied: else the repeat would add twice.
+/// Without an add, always. With an add, only if it contains a `Create` or an `Update`, which fails if the first request was
+/// applied; otherwise the repetition could add twice.
 pub fn is_repeatable(writes: &[Write]) -> bool {
     let is_condition =
         |write: &Write| matches!(write, Write::Put(Put { mode: PutMode::Create | PutMode::Update(_), .. }));
     !writes.iter().any(Write::is_add) || writes.iter().any(is_condition)
 }
 
-/// A range of sort keys of one partition. `lower` and `upper` are in byte order, whichever the
-/// direction; prefixes, limits and cursors have been made into it.
+/// A range of sort keys of one partition. `lower` is before `upper` by UTF-8 bytes in both directions. The portable type has
+/// converted prefixes and cursors to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueryRange {
     /// The partition.
     pub partition: String,
-    /// The lower end.
+    /// The lower end of the sort keys.
     pub lower: Bound<String>,
-    /// The upper end.
+    /// The upper end of the sort keys.
     pub upper: Bound<String>,
-    /// From the upper end down.
+    /// Must the items be in the order from the upper end to the lower?
     pub descending: bool,
-    /// The most items to answer with; at least 1.
+    /// The largest number of items to return; at least 1.
     pub limit: usize,
 }
 
 impl QueryRange {
-    /// At most `limit` items of a whole partition, from its lower end up.
+    /// The first `limit` items of a whole partition, in ascending order.
     pub fn new(partition: impl Into<String>, limit: usize) -> Self {
         let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
         Self { partition: partition.into(), lower, upper, descending: false, limit }
     }
 
-    /// Only sort keys within these ends.
+    /// Sets the ends of the sort keys.
     #[must_use]
     pub fn with_bounds(mut self, lower: Bound<String>, upper: Bound<String>) -> Self {
         (self.lower, self.upper) = (lower, upper);
@@ -213,27 +236,27 @@ impl QueryRange {
     }
 }
 
-/// One of several disjoint segments of a table, which together are all of it.
+/// One page of one of several disjoint segments, which together are the whole table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScanSegment {
-    /// Which, from 0.
+    /// The number of the segment, starting at 0.
     pub segment: u32,
-    /// Of how many.
+    /// The number of segments.
     pub segments: u32,
-    /// The most items to answer with; at least 1.
+    /// The largest number of items to return; at least 1.
     pub limit: usize,
-    /// The [`Items::resume`] of the page before.
+    /// The [`Items::resume`] of the previous page; `None` for the first one.
     pub after: Option<String>,
 }
 
 impl ScanSegment {
-    /// The first page of this one of so many segments.
+    /// The first page of a segment.
     pub fn new(segment: u32, segments: u32, limit: usize) -> Self {
         Self { segment, segments, limit, after: None }
     }
 
-    /// The page after the one whose [`Items::resume`] this is.
+    /// Sets the [`Items::resume`] of the previous page.
     #[must_use]
     pub fn with_after(mut self, after: impl Into<Option<String>>) -> Self {
         self.after = after.into();
@@ -241,45 +264,48 @@ impl ScanSegment {
     }
 }
 
-/// What a driver answers to a query or a scan.
+/// The result of a query or a scan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Items {
-    /// The items.
+    /// The items of this page, without expired ones.
     pub items: Vec<Item>,
-    /// Set where there may be more. For a query: the last sort key that was looked at, returned or
-    /// not. For a scan: whatever the driver needs to go on after this page, also while others write.
+    /// The position after this page; `None` at the end. For a query it must be the last sort key that was read, returned or
+    /// not. For a scan it is any text with which the driver can continue, also while others write.
     pub resume: Option<String>,
 }
 
 impl Items {
-    /// These items, and where there may be more.
+    /// A page of items, and the position after it.
     pub fn new(items: Vec<Item>, resume: Option<String>) -> Self {
         Self { items, resume }
     }
 }
 
-/// The integer that a value holds, if it is a counter: decimal, in its shortest form.
+/// The number of a counter; `None` if the value is not a decimal integer in its shortest form, such as `07` or `+7`.
 pub fn parse_counter(value: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(value).ok()?;
     let number: i64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-/// The sum of a counter, as [`KeyValue::add`] must form it. Errors: `InvalidInput`.
+/// The sum of a counter by the rules of [`KeyValue::add`]: `stored` is the value, `limit` the largest absolute value of the
+/// sum.
+///
+/// Errors: `InvalidInput` of the origin `Data`.
 pub fn add_to_counter(stored: Option<&[u8]>, delta: i64, limit: i64) -> Result<i64> {
-    let refused = |message| Error::invalid_input(message).with_origin(Origin::Data);
+    let invalid = |message| Error::invalid_input(message).with_origin(Origin::Data);
     let current = match stored {
         None => 0,
         Some(value) => parse_counter(value)
-            .ok_or_else(|| refused("the item does not hold an integer; `add` needs a counter of its own".to_owned()))?,
+            .ok_or_else(|| invalid("the value is not an integer; use `add` on counters only".to_owned()))?,
     };
     let sum = current.checked_add(delta).filter(|sum| sum.unsigned_abs() <= limit.unsigned_abs());
-    sum.ok_or_else(|| refused(format!("the counter would pass {limit}; it stays at {current}")))
+    sum.ok_or_else(|| invalid(format!("the counter would be more than ±{limit}; it remains {current}")))
 }
 
-/// An addition as the put that writes the sum over what is stored, for services that cannot add by
-/// themselves. The item keeps its expiry. Errors: those of [`add_to_counter`].
+/// An addition as the put of the sum, for services that cannot add. Its condition is the stored version, or the absence of
+/// the item, and the item keeps its expiry. Errors: those of [`add_to_counter`].
 pub fn put_of_sum(key: &Key, delta: i64, stored: Option<Item>, limit: i64) -> Result<Put> {
     let sum = add_to_counter(stored.as_ref().map(|item| item.value.as_ref()), delta, limit)?;
     let (mode, expires_at) = match stored {
@@ -289,13 +315,13 @@ pub fn put_of_sum(key: &Key, delta: i64, stored: Option<Item>, limit: i64) -> Re
     Ok(Put { key: key.clone(), value: sum.to_string().into(), mode, expires_at })
 }
 
-/// The sum that [`put_of_sum`] writes. Errors: `Internal` where the put is of something else.
+/// The sum in a put of [`put_of_sum`]. Errors: `Internal` for another put.
 pub fn sum_of(put: &Put) -> Result<i64> {
-    parse_counter(&put.value).ok_or_else(|| Error::internal("a sum is no integer"))
+    parse_counter(&put.value).ok_or_else(|| Error::internal("bug in isobar: a sum is not an integer; please report it"))
 }
 
-/// The same writes, each addition as the put of its sum over what `stored` finds at its key.
-/// Errors: those of `stored` and of [`put_of_sum`].
+/// The same writes with each addition as the put of its sum. `stored` returns the item at a key. Errors: those of `stored`
+/// and of [`put_of_sum`].
 pub fn with_sums<'a>(
     writes: &'a [Write],
     limit: i64,

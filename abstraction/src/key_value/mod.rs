@@ -1,4 +1,9 @@
-//! Key-value: the type that apps hold is [`Table`].
+//! Key-value tables: [`Table`] is the type for apps.
+//!
+//! The contract is what DynamoDB, Cosmos DB, Table Storage, Firestore and a local file have in common: items with a
+//! partition and a sort key, conditions on versions, transactions in one partition, counters and a time to live. There are
+//! no secondary indexes and no queries across partitions, because the services do not share them: see the guide on a
+//! secondary index.
 
 pub(crate) mod check;
 pub(crate) mod driver;
@@ -20,16 +25,25 @@ pub use transaction::Transaction;
 
 use crate::{Error, Result};
 
-/// The key of an item: the partition that it lies in, and its place there.
+/// The key of an item: its partition, and its sort key in the partition.
 ///
-/// Any UTF-8; a partition has 1 to 256 bytes, a sort key 0 to 512. Items of one partition are
-/// ordered by sort key and can be written together. Sort keys that begin with U+10FFFF U+10FFFF are isobar's own:
-/// apps cannot use them, and a driver stores them like any other.
+/// Both are any UTF-8; keys that look alike, such as composed and decomposed characters, are different. A partition has 1
+/// to 256 bytes, a sort key 0 to 512. Items of one partition are ordered by the UTF-8 bytes of their sort keys, and can be
+/// written in one transaction. Sort keys that begin with U+10FFFF U+10FFFF are isobar's own: an app cannot use them, and a
+/// driver must store them like any others.
+///
+/// Text alone is a key with an empty sort key; a pair is a partition and a sort key:
+///
+/// ```
+/// use isobar_abstraction::key_value::Key;
+/// assert_eq!(Key::from("ada"), Key::new("ada", ""));
+/// assert_eq!(Key::from(("ada", "2026-01-01")), Key::new("ada", "2026-01-01"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
-    /// Which items lie together.
+    /// The partition: its items are stored together.
     pub partition: String,
-    /// The order among them; may be empty.
+    /// The sort key: the order in the partition. It may be empty.
     pub sort: String,
 }
 
@@ -74,59 +88,62 @@ impl From<&String> for Key {
     }
 }
 
-/// Partition and sort.
+/// A key with both parts.
 impl<P: Into<String>, S: Into<String>> From<(P, S)> for Key {
     fn from((partition, sort): (P, S)) -> Self {
         Self::new(partition, sort)
     }
 }
 
-/// The version of an item or object: opaque, and unique for each write.
+/// The version of an item or object: opaque text, and unique for each write.
 ///
-/// A delete and a new create of the same key never bring an old version back.
+/// A version does not return after a delete and a new create of the same key. On S3 alone the version of an object is the
+/// version of its content: two writes of equal content have the same one. Versions of two providers cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(String);
 
 impl Version {
-    /// For adapters: the service's own version as text.
+    /// For adapters: a version of the service as text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, to store it or to send it through an `ETag`.
+    /// The text, to store it or to send it as an `ETag`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Refuses text that is longer than any service's version: a request might not hold it. Errors: `Conflict`.
+    /// Rejects text that is longer than a version of any service, because a request may not have space for it. Errors:
+    /// `Conflict`.
     pub(crate) fn check(&self) -> Result<()> {
         match self.0.len() {
             ..=LONGEST_VERSION => Ok(()),
-            size => Err(Error::conflict(format!("no version has {size} bytes; pass on what a read or a write gave"))),
+            size => Err(Error::conflict(format!("no version has {size} bytes; pass the version of a read or a write"))),
         }
     }
 }
 
-/// In bytes. The longest that an adapter makes is about 110.
+/// The largest size of a version in bytes. Adapters make versions of up to about 110.
 const LONGEST_VERSION: usize = 1_024;
 
-/// When a write may happen. For items and for objects alike.
+/// The condition of a write, for items and for objects.
 ///
-/// A driver answers [`Error::unknown_variant`] to a mode that it does not know.
+/// An expired item counts as absent. Of many creates or updates at the same time, one succeeds. A driver must return
+/// [`Error::unknown_variant`] for a mode that it does not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PutMode {
-    /// Always.
+    /// Write always, and replace the stored value.
     #[default]
     Overwrite,
-    /// Only where nothing is stored, else `AlreadyExists`.
+    /// Write only if nothing is stored; otherwise `AlreadyExists`.
     Create,
-    /// Only over this version, else `Conflict`.
+    /// Write only if this version is stored; otherwise `Conflict`, also if nothing is stored.
     Update(Version),
 }
 
-/// How an item is written.
+/// The options of a write of an item: a condition and a time to live.
 ///
 /// ```
 /// use std::time::Duration;
@@ -136,17 +153,17 @@ pub enum PutMode {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PutOptions {
-    /// When the write may happen.
+    /// The condition of the write.
     pub mode: PutMode,
-    /// How long the item lives; without it, for ever.
+    /// The time to live of the item; `None` for no expiry.
     ///
-    /// It is never returned after that, on every provider at once, though a service may keep it
-    /// longer: see [`Profile::ttl_lag`](crate::profile::Profile::ttl_lag).
+    /// After it no read returns the item, on any provider. A service may store it longer, up to 3 days: see
+    /// [`Profile::ttl_lag`](crate::profile::Profile::ttl_lag).
     pub ttl: Option<Duration>,
 }
 
 impl PutOptions {
-    /// How long the item lives. Milliseconds count, and a part of one counts as a whole.
+    /// Sets the time to live, rounded up to milliseconds. It must be more than zero and end before the year 10000.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);

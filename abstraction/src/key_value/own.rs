@@ -1,4 +1,7 @@
-//! Items that are isobar's own, in the tables of an app.
+//! isobar's own items in the tables of an app.
+//!
+//! A crate of isobar that stores a state next to the items of an app, for example the steps of a workflow, can write both
+//! in one transaction. A table of its own could not be part of that.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,14 +14,14 @@ fn own(key: Key) -> Key {
     Key { sort: own_sort(&key.sort), ..key }
 }
 
-/// For crates of isobar: items of their own in a table of an app, with values of type `V`.
+/// For crates of isobar: items in a table of an app that the app does not see, with values of type `V`.
 ///
-/// They lie in the app's partitions, and can be written in one [transaction](Transaction) with the app's own items. An
-/// app neither reads nor writes them by its [`Table`]; a [driver](super::driver::KeyValue) stores and
-/// returns them as any other items.
+/// They are in the app's partitions and can be written in one [transaction](Transaction) with the app's items. The
+/// [`Table`] of the app neither reads nor writes them; a [driver](super::driver::KeyValue) must store and return them
+/// like any other items.
 ///
-/// In the sort key stands the part after the mark U+10FFFF U+10FFFF, at most 504 bytes. A crate begins it with its
-/// own name.
+/// The sort key of an argument is the part after the prefix U+10FFFF U+10FFFF, at most 504 bytes. A crate must begin it
+/// with its name.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -44,12 +47,14 @@ impl<V> Clone for OwnItems<V> {
 }
 
 impl<V> OwnItems<V> {
-    /// Those in this table, with the same access.
+    /// The own items in this table, with the access of the handle.
     pub fn of<T>(table: &Table<T>) -> Self {
         Self(table.of_values())
     }
 
-    /// The value at `key` with its version and expiry. Errors: `InvalidInput` where what is stored is not a `V`.
+    /// The value at `key` with its version and expiry; `None` if it is absent.
+    ///
+    /// Errors: `InvalidInput` if the stored value is not a `V`.
     pub async fn entry(&self, key: impl Into<Key>) -> Result<Option<Entry<V>>>
     where
         V: DeserializeOwned + 'static,
@@ -59,7 +64,7 @@ impl<V> OwnItems<V> {
         Ok(entry.map(|entry| Entry { key, ..entry }))
     }
 
-    /// Writes a value under a [mode](super::PutMode) or with a time to live. Errors: as for [`Table::put_with`].
+    /// Writes a value with a [condition](super::PutMode) or a time to live. Errors: those of [`Table::put_with`].
     pub async fn put_with(&self, key: impl Into<Key>, value: &V, options: impl Into<PutOptions>) -> Result<Version>
     where
         V: Serialize + 'static,
@@ -67,17 +72,17 @@ impl<V> OwnItems<V> {
         self.0.put_at(own(key.into()), value, options.into()).await
     }
 
-    /// Deletes an item; an absent one is `Ok`.
+    /// Deletes an item; `Ok` if it is absent.
     pub async fn delete(&self, key: impl Into<Key>) -> Result<()> {
         self.0.delete_at("delete", own(key.into()), None).await
     }
 
-    /// Deletes an item if it is still this version. Errors: `Conflict`, also where it is absent.
+    /// Deletes an item if it has this version. Errors: `Conflict`, also if it is absent.
     pub async fn delete_version(&self, key: impl Into<Key>, version: &Version) -> Result<()> {
         self.0.delete_at("delete_version", own(key.into()), Some(version)).await
     }
 
-    /// Adds a put to a transaction of the same table. Errors of its commit: `Internal` for one of another table.
+    /// Adds a put to a transaction of the same table. For a transaction of another table its commit is `Internal`.
     pub fn put_in<T>(
         &self,
         transaction: Transaction<T>,
@@ -91,7 +96,8 @@ impl<V> OwnItems<V> {
         self.checked(transaction).put_at(own_sort(sort), value, options.into())
     }
 
-    /// Adds a delete to a transaction of the same table, of any version or of this one. Errors: as [`put_in`](Self::put_in).
+    /// Adds a delete to a transaction of the same table, with or without an expected version. Errors: as
+    /// [`put_in`](Self::put_in).
     pub fn delete_in<T>(&self, transaction: Transaction<T>, sort: &str, version: Option<Version>) -> Transaction<T> {
         self.checked(transaction).delete_at(own_sort(sort), version)
     }
@@ -99,7 +105,7 @@ impl<V> OwnItems<V> {
     fn checked<T>(&self, mut transaction: Transaction<T>) -> Transaction<T> {
         let (own, table) = (self.0.name(), transaction.table());
         if own != table {
-            let message = format!("the transaction is of table `{table}`, and the items are of `{own}`");
+            let message = format!("the transaction is for table `{table}`, and the items are in `{own}`");
             transaction.note(Err(Error::internal(message)));
         }
         transaction

@@ -1,4 +1,7 @@
-//! Queries and scans as apps write them.
+//! Queries and scans for apps.
+//!
+//! A list has pages and no stream: a handler ends at its deadline, and a cursor is what the next request or message needs
+//! to go on.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -17,12 +20,13 @@ use crate::cursor::Position;
 use crate::handle::Resource;
 use crate::{Error, Origin, Result, json};
 
-/// Where a query or scan left off: opaque text that is safe in a URL.
+/// The position in a query or scan after a page: opaque text that is safe in a URL.
 ///
-/// It may be kept for as long as you like, and used while others insert and delete: what was there
-/// all the time is returned once. The cursor of a query works on every provider.
+/// It does not expire, and works while others insert and delete: an item that was stored all the time is returned
+/// exactly once. The cursor of a query is valid on every provider, that of a scan on the provider that returned it. A
+/// cursor from a client never makes a query larger than its partition, prefix and range.
 ///
-/// In JSON and in the query of a URL it is its text: a reply may hold the `next` of a page, and a request the `after`.
+/// In JSON it is a string: a response can contain the `next` of a page, and a request the `after`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(Position<'c'>);
@@ -36,49 +40,49 @@ impl fmt::Display for Cursor {
 impl FromStr for Cursor {
     type Err = Error;
 
-    /// Errors: `InvalidInput` where the text is not one that a cursor of such a list printed.
+    /// Errors: `InvalidInput` if the text is not a cursor of a query or a scan.
     fn from_str(text: &str) -> Result<Self> {
         text.parse().map(Self)
     }
 }
 
-/// An item with its typed value, as apps read it.
+/// An item with its typed value, its version and its expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry<T> {
-    /// Its key.
+    /// The key of the item.
     pub key: Key,
-    /// Its value.
+    /// The value of the item.
     pub value: T,
-    /// Its version, for [`PutMode::Update`](super::PutMode::Update).
+    /// The version of the last write, for [`PutMode::Update`](super::PutMode::Update).
     pub version: Version,
-    /// When it expires.
+    /// The time from which no read returns the item; `None` for no expiry.
     pub expires_at: Option<SystemTime>,
 }
 
 impl<T: DeserializeOwned + 'static> Entry<T> {
     pub(super) fn decode(item: Item) -> Result<Self> {
         let Item { key, value, version, expires_at } = item;
-        // Without its source: the words of serde quote the value.
+        // Without the source: the text of serde quotes the value.
         let value = json::decode(&value).map_err(|error| {
             let expected = std::any::type_name::<T>();
             let message = format!("the value at `{key}` is not a `{expected}`: {}", error.message());
-            // Neither the client nor the arguments are wrong, but what is stored, or the app's type.
+            // The cause is the stored value or the app's type, not the client or the arguments.
             Error::invalid_input(message).with_origin(Origin::Service)
         })?;
         Ok(Self { key, value, version, expires_at })
     }
 }
 
-/// Some of the items that were asked for.
+/// One page of a query or a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// The items: with those that are unreadable as many as the limit allows, fewer only at the end.
+    /// The items. Of a query, together with the unreadable ones, as many as the limit; fewer only on the last page.
     pub items: Vec<Entry<T>>,
-    /// Items whose value is not a `T`. They stay stored.
+    /// Items whose value is not a `T`. They remain stored.
     pub unreadable: Vec<Unreadable>,
-    /// Where to go on; `None` at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next: Option<Cursor>,
 }
 
@@ -86,9 +90,9 @@ pub struct Page<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreadable {
-    /// Its key.
+    /// The key of the item.
     pub key: Key,
-    /// Why, without the value.
+    /// The reason with line and column, without the value.
     pub reason: String,
 }
 
@@ -107,7 +111,7 @@ impl<T: DeserializeOwned + 'static> Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The items, where all of them are readable.
+    /// The items. Errors: `InvalidInput` if one of them is unreadable.
     fn readable(self) -> Result<(Vec<Entry<T>>, Option<Cursor>)> {
         match self.unreadable.first() {
             Some(first) => {
@@ -121,9 +125,28 @@ impl<T> Page<T> {
 
 const DEFAULT_LIMIT: usize = 1_000;
 
-/// A query of one partition, made by [`Table::query`](super::Table::query).
+/// A query of one partition, from [`Table::query`](super::Table::query).
 ///
-/// All items in ascending order, 1,000 to a page, unless a method says otherwise.
+/// Without further methods it returns all items in ascending order of the UTF-8 bytes of their sort keys, 1,000 on a page.
+/// The cost grows with the result, not with the table. A read is consistent with all earlier writes of the same process.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # use isobar_abstraction::Cloud;
+/// let notes = Cloud::memory().table::<u32>("notes");
+/// for (sort, value) in [("a/1", 1), ("a/2", 2), ("a/3", 3), ("b/1", 4)] {
+///     notes.put(("ada", sort), &value).await?;
+/// }
+/// let newest = notes.query("ada").prefix("a/").descending().limit(2);
+/// let first = newest.page().await?;
+/// assert_eq!(first.items.iter().map(|entry| entry.value).collect::<Vec<_>>(), [3, 2]);
+///
+/// // A client sends the cursor back as text.
+/// let cursor = first.next.unwrap().to_string().parse()?;
+/// let second = newest.clone().after(Some(cursor)).page().await?;
+/// assert_eq!((second.items[0].value, second.next), (1, None));
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a query does nothing until `page` or `all` is awaited"]
 pub struct Query<T> {
@@ -140,33 +163,34 @@ impl<T> Query<T> {
         Self { resource, range, after: None, value: PhantomData }
     }
 
-    /// Only sort keys that begin with `prefix`.
+    /// Returns only items whose sort keys begin with `prefix`. It replaces an earlier prefix or range.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.range.lower = Bound::Included(prefix.to_owned());
         self.range.upper = after_prefix(prefix).map_or(Bound::Unbounded, Bound::Excluded);
         self
     }
 
-    /// Only sort keys in a range, such as `"2026-01".."2026-02"`, in UTF-8 byte order.
+    /// Returns only items whose sort keys are in a range, such as `"2026-01".."2026-02"`, by UTF-8 bytes. It replaces an
+    /// earlier prefix or range.
     pub fn range<S: AsRef<str>>(mut self, range: impl RangeBounds<S>) -> Self {
         let owned = |bound: Bound<&S>| bound.map(|sort| sort.as_ref().to_owned());
         (self.range.lower, self.range.upper) = (owned(range.start_bound()), owned(range.end_bound()));
         self
     }
 
-    /// From the last sort key to the first.
+    /// Reverses the order: from the last sort key to the first. On Table Storage this costs more requests.
     pub fn descending(mut self) -> Self {
         self.range.descending = true;
         self
     }
 
-    /// At most this many items to a page; 0 counts as 1.
+    /// Sets the number of items on a page, 1,000 by default; 0 counts as 1.
     pub fn limit(mut self, limit: usize) -> Self {
         self.range.limit = limit.max(1);
         self
     }
 
-    /// Goes on where another page of the same query ended; `None` is the first page.
+    /// Continues after another page of the same query; `None` is the first page.
     pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
         self.after = cursor.into();
         self
@@ -176,19 +200,19 @@ impl<T> Query<T> {
         let Self { resource, after, .. } = self;
         let mut range = self.range.clone();
         resource.check_partition("query", &range.partition)?;
-        leave_out_own(&mut range).map_err(|error| resource.explain("query", error))?;
+        exclude_own(&mut range).map_err(|error| resource.explain("query", error))?;
         if let Some(cursor) = after {
             move_past(&mut range, cursor.0.0.clone());
         }
-        let wanted = range.limit;
+        let limit = range.limit;
         let mut items = Vec::new();
         let mut resume = None;
         while !is_empty(&range) {
-            range.limit = wanted - items.len();
+            range.limit = limit - items.len();
             let found = resource.run("query", Access::Read, |driver| driver.query(&range)).await?;
             items.extend(found.items);
             resume = found.resume;
-            let Some(position) = resume.clone().filter(|_| items.len() < wanted) else { break };
+            let Some(position) = resume.clone().filter(|_| items.len() < limit) else { break };
             move_past(&mut range, position);
         }
         let next = resume.filter(|_| !is_empty(&range)).map(|position| Cursor(Position(position)));
@@ -197,18 +221,18 @@ impl<T> Query<T> {
 }
 
 impl<T: DeserializeOwned + 'static> Query<T> {
-    /// One page. An item whose value is not a `T` is in [`Page::unreadable`].
+    /// Reads one page. Items whose value is not a `T` are in [`Page::unreadable`].
     ///
-    /// Errors: `InvalidInput` where the prefix or an end of the range begins with U+10FFFF U+10FFFF, which is for
-    /// isobar's own items.
+    /// Errors: `InvalidInput` for an empty partition, and if the prefix or an end of the range begins with U+10FFFF
+    /// U+10FFFF, which is reserved for isobar's own items; `TooLarge` for a partition over 256 bytes.
     pub async fn page(&self) -> Result<Page<T>> {
         let (items, next) = self.fetch().await?;
         Ok(Page::new(items, next))
     }
 
-    /// All pages. Only where the answer is known to be small: it is held in memory.
+    /// Reads all pages into memory. Use it only for a result that is known to be small.
     ///
-    /// Errors: `InvalidInput` where a value is not a `T`.
+    /// Errors: those of [`page`](Self::page); `InvalidInput` if a value is not a `T`.
     pub async fn all(self) -> Result<Vec<Entry<T>>> {
         let mut items = Vec::new();
         let mut query = self;
@@ -222,13 +246,13 @@ impl<T: DeserializeOwned + 'static> Query<T> {
     }
 }
 
-/// Isobar's own items are the last of a partition. Errors: `InvalidInput` for a range that asks for them.
-fn leave_out_own(range: &mut QueryRange) -> Result<()> {
+/// Excludes isobar's own items, which are the last of a partition. Errors: `InvalidInput` for a range of them.
+fn exclude_own(range: &mut QueryRange) -> Result<()> {
     let end = Bound::Excluded(OWN.to_owned());
     if range.upper == Bound::Unbounded {
         range.upper = end.clone();
     }
-    // A prefix may end where they begin.
+    // The range of a prefix may end at the first of them.
     let upper = Some(&range.upper).filter(|upper| **upper != end);
     for bound in [&range.lower].into_iter().chain(upper) {
         if let Bound::Included(sort) | Bound::Excluded(sort) = bound {
@@ -238,7 +262,7 @@ fn leave_out_own(range: &mut QueryRange) -> Result<()> {
     Ok(())
 }
 
-/// Leaves out what a page before has returned. A cursor from elsewhere never widens the range.
+/// Excludes the items of earlier pages. A cursor of another query never makes the range larger.
 fn move_past(range: &mut QueryRange, sort: String) {
     let (end, outside) = match range.descending {
         true => (&mut range.upper, Ordering::Greater),
@@ -250,8 +274,8 @@ fn move_past(range: &mut QueryRange, sort: String) {
     }
 }
 
-/// No sort key can lie in it. Such ranges never reach a driver, because some services, and
-/// `BTreeMap`, take them for a fault.
+/// Can no sort key be in the range? Drivers do not receive such ranges, because some services, and `BTreeMap`, reject
+/// them.
 fn is_empty(range: &QueryRange) -> bool {
     use Bound::{Excluded, Included};
     match (&range.lower, &range.upper) {
@@ -262,11 +286,11 @@ fn is_empty(range: &QueryRange) -> bool {
     }
 }
 
-/// The first string after all that begin with `prefix`, where there is one.
+/// The first string after all strings with this prefix; `None` if there is none.
 fn after_prefix(prefix: &str) -> Option<String> {
     let mut head = prefix.to_owned();
     while let Some(last) = head.pop() {
-        // Scalar values and UTF-8 bytes have the same order; the surrogates are not scalar values.
+        // Scalar values and their UTF-8 bytes have the same order; surrogates are not scalar values.
         let next =
             (u32::from(last) + 1..=0xE000).find_map(char::from_u32).or_else(|| char::from_u32(u32::from(last) + 1));
         if let Some(next) = next {
@@ -277,9 +301,9 @@ fn after_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// A scan of a whole table, made by [`Table::scan`](super::Table::scan).
+/// A scan of a whole table, from [`Table::scan`](super::Table::scan).
 ///
-/// It costs as much as the table is large. For migration, and for small tables.
+/// Its cost grows with the table. Use it for migrations and for small tables.
 #[derive(Debug, Clone)]
 #[must_use = "a scan does nothing until `page` or `all` is awaited"]
 pub struct ScanQuery<T> {
@@ -294,19 +318,30 @@ impl<T> ScanQuery<T> {
         Self { resource, segment, value: PhantomData }
     }
 
-    /// Only one of several disjoint segments, numbered from 0, so that many can work at once.
+    /// Reads only segment number `segment` of `segments` disjoint ones, starting at 0. So several tasks can scan in parallel.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use isobar_abstraction::Cloud;
+    /// let notes = Cloud::memory().table::<u32>("notes");
+    /// notes.put("ada", &1).await?;
+    /// notes.put("grace", &2).await?;
+    /// let halves = [notes.scan().segment(0, 2).all().await?, notes.scan().segment(1, 2).all().await?];
+    /// assert_eq!(halves.concat().len(), 2);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn segment(mut self, segment: u32, segments: u32) -> Self {
         (self.segment.segment, self.segment.segments) = (segment, segments);
         self
     }
 
-    /// At most this many items to a page; 0 counts as 1.
+    /// Sets the largest number of items on a page, 1,000 by default; 0 counts as 1.
     pub fn limit(mut self, limit: usize) -> Self {
         self.segment.limit = limit.max(1);
         self
     }
 
-    /// Goes on where another page of the same segment ended, on the same provider; `None` is the first page.
+    /// Continues after another page of the same segment, on the same provider; `None` is the first page.
     pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
         self.segment.after = cursor.into().map(|cursor| cursor.0.0);
         self
@@ -314,10 +349,10 @@ impl<T> ScanQuery<T> {
 }
 
 impl<T: DeserializeOwned + 'static> ScanQuery<T> {
-    /// One page; it may hold fewer items than the limit, or none, before the end. An item whose value is
-    /// not a `T` is in [`Page::unreadable`].
+    /// Reads one page. It can contain fewer items than the limit, or none, before the end: check [`Page::next`]. Items
+    /// whose value is not a `T` are in [`Page::unreadable`].
     ///
-    /// Errors: `InvalidInput` where there is no such segment.
+    /// Errors: `InvalidInput` for a segment that does not exist, and for a cursor of another kind.
     pub async fn page(&self) -> Result<Page<T>> {
         let Self { resource, segment, .. } = self;
         if segment.segment >= segment.segments {
@@ -329,9 +364,9 @@ impl<T: DeserializeOwned + 'static> ScanQuery<T> {
         Ok(Page::new(found.items, found.resume.map(|position| Cursor(Position(position)))))
     }
 
-    /// All pages. Only where the table is known to be small: it is held in memory.
+    /// Reads all pages into memory. Use it only for a table that is known to be small.
     ///
-    /// Errors: `InvalidInput` where a value is not a `T`.
+    /// Errors: those of [`page`](Self::page); `InvalidInput` if a value is not a `T`.
     pub async fn all(self) -> Result<Vec<Entry<T>>> {
         let mut items = Vec::new();
         let mut scan = self;
@@ -349,7 +384,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_prefix_is_after_all_that_begin_with_it() {
+    fn the_end_of_a_prefix_is_after_all_strings_that_begin_with_it() {
         assert_eq!(after_prefix("ab").as_deref(), Some("ac"));
         assert_eq!(after_prefix("a\u{10FFFF}").as_deref(), Some("b"));
         assert_eq!(after_prefix("\u{D7FF}").as_deref(), Some("\u{E000}"));
@@ -359,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_survive_text_and_refuse_anything_else() {
+    fn cursors_are_the_same_after_text_and_other_text_is_rejected() {
         let cursor = Cursor(Position("a/b \0ü".to_owned()));
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         let json = serde_json::to_string(&cursor).unwrap();

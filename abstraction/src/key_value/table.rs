@@ -1,4 +1,4 @@
-//! The key-value type that apps hold.
+//! [`Table`]: the key-value type for apps.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -14,11 +14,22 @@ use crate::{Error, ErrorKind, Origin, Result};
 
 /// A key-value table of values of type `T`. Cheap to clone.
 ///
-/// Values are JSON by serde; where `T` is [`Bytes`](bytes::Bytes), they are the bytes as they are.
+/// Values are JSON by serde; if `T` is [`Bytes`](bytes::Bytes), the bytes are stored without change. A key is a partition
+/// and a sort key: see [`Key`].
 ///
-/// | service | local | AWS | Azure | Google Cloud |
+/// | | local | AWS | Azure | Google Cloud |
 /// |---|---|---|---|---|
-/// | behind it | redb file | DynamoDB | Cosmos DB or Table Storage | Firestore |
+/// | service | redb file | DynamoDB | Cosmos DB or Table Storage | Firestore |
+/// | largest item of the service, with keys | 390,000 bytes | 409,509 | 1,500,000 | 1,040,380 |
+///
+/// Guarantees on every provider: a value is returned bit for bit; a process reads its own earlier writes; a write is
+/// stored durably when its method returns, and is never applied in part, also if the caller drops the future; an expired
+/// item is never returned. Portable limits: partition 256 bytes, sort key 512, item with keys 390,000.
+///
+/// Errors that each method can return: `PermissionDenied` if the handle or the deployment lacks the access, `NotFound` if
+/// the table does not exist, `TooLarge` and `InvalidInput` for keys outside of the limits, `Throttled`, `Unavailable` and
+/// `Timeout` after the retries of the adapter. A failed write whose [outcome is unknown](Error::outcome_unknown) may have
+/// been applied.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -48,15 +59,15 @@ impl<T> Clone for Table<T> {
     }
 }
 
-/// Tries of [`Table::update`] and [`Table::modify`] before they give up.
-const UPDATE_TRIES: u32 = 100;
+/// The attempts of [`Table::update`] and [`Table::modify`].
+const UPDATE_ATTEMPTS: u32 = 100;
 
 impl<T> Table<T> {
     pub(crate) fn new(resource: Resource<dyn KeyValue>) -> Self {
         Self { resource, value: PhantomData }
     }
 
-    /// The logical name.
+    /// The logical name of the table.
     ///
     /// ```
     /// use isobar_abstraction::Cloud;
@@ -66,7 +77,7 @@ impl<T> Table<T> {
         &self.resource.name
     }
 
-    /// A handle that can only read, and declares no more than that.
+    /// Reduces the access of the handle to reading, also in the declaration of the app: a deployment then grants no more.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -81,7 +92,8 @@ impl<T> Table<T> {
         Self::new(self.resource.with_access(Access::Read))
     }
 
-    /// A handle that can only write, and declares no more than that.
+    /// Reduces the access of the handle to writing, also in the declaration of the app. [`update`](Self::update) and
+    /// [`modify`](Self::modify) need both.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -96,7 +108,7 @@ impl<T> Table<T> {
         Self::new(self.resource.with_access(Access::Write))
     }
 
-    /// Deletes an item. An absent one is `Ok`.
+    /// Deletes an item; `Ok` if it is absent.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -113,7 +125,7 @@ impl<T> Table<T> {
         self.delete_at("delete", key, None).await
     }
 
-    /// Deletes an item if it is still this version. Errors: `Conflict`, also where it is absent.
+    /// Deletes an item if it has this version. Errors: `Conflict` for another version, and if the item is absent.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -130,11 +142,14 @@ impl<T> Table<T> {
         self.delete_at("delete_version", key, Some(version)).await
     }
 
-    /// Adds `delta` to a counter atomically and returns the sum; an absent counter is 0.
+    /// Adds `delta` to a counter atomically and returns the sum; an absent counter counts as 0 and has no expiry.
     ///
-    /// A counter reads as a number: `Table<i64>` decodes it. Exact under any contention. A counter
-    /// stays within ±(2⁵³ − 1). Errors: `InvalidInput` where the item holds something else, or the
-    /// sum would pass that limit; nothing is changed then.
+    /// A counter is an item whose value is an integer, such as one of `Table<i64>`, however it was written. The sum is
+    /// exact under any contention, and the counter keeps its expiry. The range is ±(2⁵³ − 1), that of integers in JSON.
+    ///
+    /// Errors: `InvalidInput` if the value is not an integer, or if the sum would be out of range; the item does not change
+    /// then. An `add` whose outcome is unknown must not be repeated without a check: see
+    /// [`Transaction::add`](Transaction::add) for an addition that is counted once.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -151,7 +166,7 @@ impl<T> Table<T> {
         self.resource.run("add", Access::Write, |driver| driver.add(&key, delta)).await
     }
 
-    /// The items of one partition, in order of their sort keys.
+    /// Starts a query of one partition, whose items are ordered by sort key: see [`Query`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -168,7 +183,7 @@ impl<T> Table<T> {
         Query::new(self.resource.clone(), partition.into())
     }
 
-    /// All items, in no order, at the cost of reading all of them.
+    /// Starts a scan of all items, in no order: see [`ScanQuery`]. It reads the whole table.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -183,7 +198,7 @@ impl<T> Table<T> {
         ScanQuery::new(self.resource.clone())
     }
 
-    /// Several writes of one partition that happen together or not at all: see [`Transaction`].
+    /// Starts a transaction: several writes of one partition that are applied together or not at all: see [`Transaction`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -197,12 +212,12 @@ impl<T> Table<T> {
         Transaction::new(self.resource.clone(), partition.into())
     }
 
-    /// The same table with values of another type.
+    /// The same table with another type of values.
     pub(super) fn of_values<V>(&self) -> Table<V> {
         Table::new(self.resource.clone())
     }
 
-    /// A key that an app can use.
+    /// Checks that an app may use the key.
     fn checked(&self, operation: &'static str, key: Key) -> Result<Key> {
         check_sort(&key.sort).map_err(|error| self.resource.explain(operation, error))?;
         Ok(key)
@@ -218,7 +233,9 @@ impl<T> Table<T> {
 }
 
 impl<T: DeserializeOwned + 'static> Table<T> {
-    /// The value at `key`. Errors: `InvalidInput` where what is stored is not a `T`.
+    /// The value at `key`; `None` if it is absent or expired.
+    ///
+    /// Errors: `InvalidInput` if the stored value is not a `T`. Over HTTP that is a 500, because the client is not the cause.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -233,7 +250,7 @@ impl<T: DeserializeOwned + 'static> Table<T> {
         Ok(self.entry_at("get", self.checked("get", key.into())?).await?.map(|entry| entry.value))
     }
 
-    /// The value at `key` with its version and expiry.
+    /// The value at `key` with its version and expiry; `None` if it is absent or expired. Errors: those of [`get`](Self::get).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -254,9 +271,10 @@ impl<T: DeserializeOwned + 'static> Table<T> {
         item.map(Entry::decode).transpose().map_err(|error| self.resource.explain(operation, error))
     }
 
-    /// The values at `keys`, in the order asked, `None` for a missing one. Any number of keys.
+    /// The values at `keys`, in the order of the keys, `None` for an absent one. Any number of keys: the adapter makes as many
+    /// requests as its service needs. The reads are not one snapshot.
     ///
-    /// Errors: `InvalidInput`, naming the key, where a value is not a `T`.
+    /// Errors: `InvalidInput` with the key if a value is not a `T`.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -272,7 +290,11 @@ impl<T: DeserializeOwned + 'static> Table<T> {
         keys.iter().try_for_each(|key| self.resource.check_key("get_many", key))?;
         let items = self.resource.run("get_many", Access::Read, |driver| driver.get_many(&keys)).await?;
         if items.len() != keys.len() {
-            let message = format!("the driver answered {} of {} keys", items.len(), keys.len());
+            let message = format!(
+                "bug in isobar: the driver returned {} items for {} keys; please report it",
+                items.len(),
+                keys.len()
+            );
             return Err(self.resource.explain("get_many", Error::internal(message).of_driver()));
         }
         let value = |item: Option<_>| Ok(item.map(Entry::decode).transpose()?.map(|entry: Entry<T>| entry.value));
@@ -282,7 +304,9 @@ impl<T: DeserializeOwned + 'static> Table<T> {
 }
 
 impl<T: Serialize + 'static> Table<T> {
-    /// Writes a value, whatever is there. Returns the new version.
+    /// Writes a value and replaces a stored one; the item has no expiry. Returns the new version.
+    ///
+    /// Errors: those of [`put_with`](Self::put_with).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -297,10 +321,11 @@ impl<T: Serialize + 'static> Table<T> {
         self.put_with(key, value, PutMode::Overwrite).await
     }
 
-    /// Writes a value under a [mode](PutMode) or with a time to live.
+    /// Writes a value with a [condition](PutMode) or a time to live. Returns the new version.
     ///
-    /// Errors: `AlreadyExists`, `Conflict`, `TooLarge`; `InvalidInput` for a value that JSON cannot hold, such as a
-    /// float that is not a number, and for one that is nested too deep to be read.
+    /// Errors: `AlreadyExists` for `Create`, `Conflict` for `Update`; `TooLarge` for keys and value over 390,000 bytes
+    /// together; `InvalidInput` for a value that JSON cannot represent, such as a float that is not a number, for one that
+    /// is nested deeper than 127 levels, and for a time to live of zero. Nothing is written then.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -324,10 +349,13 @@ impl<T: Serialize + 'static> Table<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
-    /// Reads a value, changes it and writes it back, and does so again when somebody else was
-    /// faster. Returns what was written. The expiry stays as it is.
+    /// Reads a value, changes it and writes it back, again if another writer was faster. Returns the written value. The item
+    /// keeps its expiry.
     ///
-    /// `change` may run many times. Errors: `Conflict` after 100 lost races.
+    /// `change` receives `None` for an absent item. It may run many times, so it must have no other effect. The handle needs
+    /// access to read and to write. For a number, [`add`](Self::add) is one request and never loses a race.
+    ///
+    /// Errors: `Conflict` after 100 lost races, which is an error of the service: 503 over HTTP.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -340,14 +368,14 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     /// ```
     pub async fn update(&self, key: impl Into<Key>, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
         let written = self.change("update", key.into(), |value| Ok::<_, Error>(Some(change(value)))).await?;
-        written.ok_or_else(|| Error::internal("an update wrote nothing"))
+        written.ok_or_else(|| Error::internal("bug in isobar: an update wrote nothing; please report it"))
     }
 
-    /// Changes the value at `key` as [`update`](Self::update) does, unless it is absent or `change` refuses. Returns
-    /// what was written; `None` where the item is absent.
+    /// Changes the value at `key` as [`update`](Self::update) does, unless it is absent or `change` returns an `Err`.
+    /// Returns the written value; `None` if the item is absent.
     ///
-    /// `change` may run many times. An `Err` of it writes nothing, and is returned as it is. Other errors: `Conflict`
-    /// after 100 lost races.
+    /// `change` may run many times. Its `Err` is returned without change, and nothing is written. Other errors: those of
+    /// [`update`](Self::update).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -368,7 +396,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
         self.change("modify", key.into(), |value| value.map(&mut change).transpose()).await
     }
 
-    /// Where `change` answers `None`, nothing is written.
+    /// Reads, changes and writes until no other writer was faster. If `change` returns `None`, nothing is written.
     async fn change<E: From<Error>>(
         &self,
         operation: &'static str,
@@ -376,7 +404,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
         mut change: impl FnMut(Option<T>) -> Result<Option<T>, E>,
     ) -> Result<Option<T>, E> {
         let mut lost = None;
-        for attempt in 0..UPDATE_TRIES {
+        for attempt in 0..UPDATE_ATTEMPTS {
             let (value, mode, expires_at) =
                 match self.entry_at(operation, self.checked(operation, key.clone())?).await? {
                     Some(entry) => (Some(entry.value), PutMode::Update(entry.version), entry.expires_at),
@@ -394,8 +422,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let error = Error::conflict(format!("lost {UPDATE_TRIES} races for this item; use `add`, or spread the key"));
-        // No version that the caller knows was lost to others: the item is in too much use.
+        let error =
+            Error::conflict(format!("lost {UPDATE_ATTEMPTS} races for this item; use `add`, or spread the key"));
+        // The caller passed no version: the cause is the load on the item.
         let error = self.resource.explain(operation, error.with_origin(Origin::Service));
         Err(match lost {
             Some(last) => error.with_source(last).into(),
@@ -404,7 +433,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Table<T> {
     }
 }
 
-/// Full jitter under an exponential bound: 1 ms doubling to 64 ms.
+/// A random wait from zero to an exponential bound: 1 ms, doubling up to 64 ms.
 fn jitter(attempt: u32) -> Duration {
     Duration::from_micros(fastrand::u64(0..=1_000 << attempt.min(6)))
 }
@@ -416,7 +445,7 @@ mod tests {
     use crate::{Cloud, ErrorKind, Origin};
 
     #[tokio::test]
-    async fn an_update_that_loses_every_race_is_a_fault_of_the_service() {
+    async fn an_update_that_loses_every_race_is_an_error_of_the_service() {
         let table = Cloud::memory().table::<u32>("counters");
         let faster = table.clone();
         let update = table.update("a", |_| {

@@ -1,4 +1,8 @@
-//! Several writes that happen together.
+//! [`Transaction`]: several writes that are applied together.
+//!
+//! A transaction is limited to one partition, because Cosmos DB and Table Storage have no other
+//! ([Cosmos DB](https://learn.microsoft.com/azure/cosmos-db/nosql/transactional-batch),
+//! [Table Storage](https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions)).
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
@@ -12,11 +16,12 @@ use crate::handle::Resource;
 use crate::json::escaped_size;
 use crate::{Error, Result};
 
-/// Writes of one partition, all or nothing; made by [`Table::transact`](super::Table::transact).
+/// Writes of one partition that are applied together or not at all, from [`Table::transact`](super::Table::transact).
 ///
-/// Up to 100 writes and 2,000,000 bytes, and each key at most once. The bytes are those of values and keys
-/// in JSON, as Cosmos DB counts them, whose requests are the smallest: text with its escapes, values that
-/// are no text, or have control characters, in base64.
+/// At most 100 writes and 2,000,000 bytes, and each key at most once. The size is that of keys and values in JSON, as
+/// Cosmos DB counts it, whose requests are the smallest: text with its escapes, and values that are not text, or contain
+/// control characters, in base64. A wrong argument is reported by [`commit`](Self::commit), so the methods can be
+/// chained.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -36,16 +41,16 @@ pub struct Transaction<T> {
     value: PhantomData<fn(T)>,
     partition: String,
     writes: Vec<Write>,
-    // The first fault of a write; `commit` reports it, so that writes can be chained.
-    fault: Option<Error>,
+    // The first error of an argument; `commit` returns it.
+    error: Option<Error>,
 }
 
 impl<T> Transaction<T> {
     pub(super) fn new(resource: Resource<dyn KeyValue>, partition: String) -> Self {
-        Self { resource, value: PhantomData, partition, writes: Vec::new(), fault: None }
+        Self { resource, value: PhantomData, partition, writes: Vec::new(), error: None }
     }
 
-    /// Writes a value, whatever is there.
+    /// Adds a write of a value that replaces a stored one.
     pub fn put(self, sort: impl Into<String>, value: &T) -> Self
     where
         T: Serialize + 'static,
@@ -53,7 +58,7 @@ impl<T> Transaction<T> {
         self.put_with(sort, value, PutMode::Overwrite)
     }
 
-    /// Writes a value under a mode or with a time to live.
+    /// Adds a write of a value with a [condition](PutMode) or a time to live.
     pub fn put_with(self, sort: impl Into<String>, value: &T, options: impl Into<PutOptions>) -> Self
     where
         T: Serialize + 'static,
@@ -62,23 +67,23 @@ impl<T> Transaction<T> {
         self.checked(&sort).put_at(sort, value, options.into())
     }
 
-    /// Deletes an item; an absent one does not matter.
+    /// Adds a delete of an item, which may be absent.
     pub fn delete(self, sort: impl Into<String>) -> Self {
         let sort = sort.into();
         self.checked(&sort).delete_at(sort, None)
     }
 
-    /// Deletes an item if it is still this version.
+    /// Adds a delete of an item that must have this version.
     pub fn delete_version(self, sort: impl Into<String>, version: Version) -> Self {
         let sort = sort.into();
         self.checked(&sort).delete_at(sort, Some(version))
     }
 
-    /// Adds `delta` to a counter; an absent one counts as 0 and lives for ever, another keeps its
-    /// expiry. Exact under any contention.
+    /// Adds an addition of `delta` to a counter, as [`Table::add`](super::Table::add): an absent one counts as 0 and has no
+    /// expiry. The sum is exact under any contention.
     ///
-    /// With a `Create` of a mark in the same transaction an effect is counted once, however often it
-    /// is tried:
+    /// Together with the `Create` of an item in the same transaction, an effect is counted once, however often it is
+    /// attempted:
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -101,18 +106,36 @@ impl<T> Transaction<T> {
         checked
     }
 
-    /// Applies all writes or none. Answers in their order: the new version of a put or an add, `None`
-    /// for a delete.
+    /// Applies all writes or none. Returns one result for each write, in their order: the new version of a put or an
+    /// add, `None` for a delete. A transaction without writes is `Ok`.
     ///
-    /// Errors: `AlreadyExists` and `Conflict` as for a single write; `InvalidInput` where a key is
-    /// written twice, where an add meets an item that holds no integer, and where its sum would pass
-    /// ±(2⁵³ − 1); `TooLarge` past 100 writes or 2,000,000 bytes. After a lost answer the transaction is
-    /// sent again only where a `Create` or an `Update` in it makes that harmless, or where nothing is
-    /// added; else the error says [`outcome_unknown`](Error::outcome_unknown).
+    /// Errors, after which nothing was written:
+    /// - `AlreadyExists` and `Conflict`, as for a single write;
+    /// - `InvalidInput` if a key is written twice, if an add finds a value that is not an integer, and if its sum would be
+    ///   outside of ±(2⁵³ − 1);
+    /// - `TooLarge` for more than 100 writes or 2,000,000 bytes.
+    ///
+    /// If the response of the service was lost, the adapter repeats the transaction only if that is safe: it contains no
+    /// add, or a `Create` or an `Update` that fails if the first request was applied. Otherwise the error has
+    /// [`outcome_unknown`](Error::outcome_unknown).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{Cloud, ErrorKind};
+    /// let todos = Cloud::memory().table::<String>("todos");
+    /// let version = todos.put(("ada", "open/milk"), &"buy milk".to_owned()).await?;
+    /// let done = todos.transact("ada").delete_version("open/milk", version).put("done/milk", &"buy milk".to_owned());
+    /// let versions = done.commit().await?;
+    /// assert!(versions[0].is_none() && versions[1].is_some());
+    ///
+    /// let twice = todos.transact("ada").delete("open/milk").delete("open/milk").commit().await.unwrap_err();
+    /// assert_eq!(twice.kind(), ErrorKind::InvalidInput);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub async fn commit(self) -> Result<Vec<Option<Version>>> {
-        let Self { resource, partition, writes, fault, .. } = self;
-        if let Some(fault) = fault {
-            return Err(fault);
+        let Self { resource, partition, writes, error, .. } = self;
+        if let Some(error) = error {
+            return Err(error);
         }
         resource.check_partition("transact", &partition)?;
         for write in &writes {
@@ -128,7 +151,7 @@ impl<T> Transaction<T> {
     pub(super) fn put_at<V: Serialize + 'static>(mut self, sort: String, value: &V, options: PutOptions) -> Self {
         match self.resource.prepare("transact", self.key(sort), value, options) {
             Ok(put) => self.writes.push(Write::Put(put)),
-            Err(error) => self.fault = self.fault.or(Some(error)),
+            Err(error) => self.error = self.error.or(Some(error)),
         }
         self
     }
@@ -141,7 +164,7 @@ impl<T> Transaction<T> {
         self
     }
 
-    /// Notes a sort key that no app may use.
+    /// Stores the error of a sort key that an app must not use.
     fn checked(mut self, sort: &str) -> Self {
         self.note(check_sort(sort));
         self
@@ -151,9 +174,10 @@ impl<T> Transaction<T> {
         &self.resource.name
     }
 
+    /// Stores the first error of an argument, for `commit`.
     pub(super) fn note(&mut self, checked: Result<()>) {
         if let Err(error) = checked {
-            self.fault.get_or_insert(self.resource.explain("transact", error));
+            self.error.get_or_insert(self.resource.explain("transact", error));
         }
     }
 
@@ -178,21 +202,21 @@ fn check_writes(writes: &[Write], limits: &crate::profile::Limits) -> Result<()>
     }
 }
 
-/// What a write takes in JSON.
+/// The size of a write in JSON, in bytes.
 fn size(write: &Write) -> usize {
     let value = match write {
         Write::Put(put) => value_size(&put.value),
         Write::Delete { .. } | Write::Add { .. } => 0,
     };
     let Key { partition, sort } = write.key();
-    // Cosmos DB orders by UTF-16, so that the bytes of a sort key are stored as characters of two bytes.
+    // Cosmos DB orders by UTF-16, so the adapter stores each byte of a sort key as a character, of two bytes from 0x80 on.
     let wide = sort.bytes().filter(|byte| !byte.is_ascii()).count();
-    // Its id, in base64, stands twice in a replacement; what is left of a request has room for shorter ones.
+    // A replacement contains the id, in base64, twice. The rest of a request has space for short ids.
     let ids = (sort.len() * 8 / 3).saturating_sub(700);
     value + ids + escaped_size(partition.as_bytes()) + escaped_size(sort.as_bytes()) + wide
 }
 
-/// Text that is not readable is stored in base64, like other bytes.
+/// The size of a value in JSON. Bytes that are not text, and text with control characters, are stored in base64.
 fn value_size(value: &[u8]) -> usize {
     let is_control = |byte: &u8| *byte < b' ' && !b"\t\n\r".contains(byte);
     match std::str::from_utf8(value) {

@@ -1,4 +1,7 @@
-//! A JSON object that is read as far as it is asked.
+//! A JSON object whose values are parsed on demand.
+//!
+//! A host reads a few fields of an event of up to 6 MB, on each invocation of a cold process. Values that are not needed
+//! are not parsed, and a body is copied once.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,11 +10,10 @@ use crate::{Error, Result};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The fields of a JSON object, in their order. Values stay text, borrowed from the event, until
-/// somebody wants one: most of an event nobody wants, and a body of 6 MB is to be copied once.
+/// The fields of a JSON object, in their order. Each value remains text, borrowed from the event, until a method reads it.
 ///
-/// `null` counts as absent: clients fill in fields that do not apply. Of fields with the same name
-/// the last one counts.
+/// `null` counts as absent, because clients send fields that do not apply. Of fields with the same name the last one
+/// counts.
 #[derive(Default)]
 pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -23,60 +25,60 @@ impl fmt::Debug for Fields<'_> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of an object; `None` where the text is no object.
+    /// The fields of a JSON value; `None` if it is not an object.
     pub fn of(value: &'a RawValue) -> Option<Self> {
         serde_json::from_str(value.get()).ok()
     }
 
-    /// A field that is there and not `null`.
+    /// The value of a field; `None` if it is absent or `null`.
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         let (_, value) = self.0.iter().rev().find(|(known, _)| known == name)?;
         (value.get() != "null").then_some(value)
     }
 
-    /// Is the field there, and not `null`?
+    /// Is the field present and not `null`?
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// A field that is a string.
+    /// The text of a field; `None` if it is not a string.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         text(self.get(name)?)
     }
 
-    /// A field that is a string or absent. Errors: `InvalidInput`, naming it, where it is anything else.
+    /// The text of a field; `None` if it is absent or `null`. Errors: `InvalidInput` with the field's name for another type.
     pub fn optional_text(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         text(value).map(Some).ok_or_else(|| Error::invalid_input(format!("the event's `{name}` is not a string")))
     }
 
-    /// Is the field `true`?
+    /// Is the value of the field `true`?
     pub fn flag(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| value.get() == "true")
     }
 
-    /// A field that is an object.
+    /// The fields of a field's value; `None` if it is not an object.
     pub fn object(&self, name: &str) -> Option<Self> {
         Self::of(self.get(name)?)
     }
 
-    /// The values of a field that is an array.
+    /// The elements of a field's value; `None` if it is not an array.
     pub fn array(&self, name: &str) -> Option<Vec<&'a RawValue>> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
 
-    /// The names of the fields.
+    /// The names of all fields, also of those that are `null`.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_ref())
     }
 
-    /// The fields that are not `null`.
+    /// The names and values of the fields that are not `null`.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().filter(|(_, value)| value.get() != "null").map(|(name, value)| (name.as_ref(), *value))
     }
 }
 
-/// The string that a value is; borrowed where it has no escapes.
+/// The text of a JSON string, borrowed if it has no escapes; `None` for another type.
 pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
     match inner.contains('\\') {
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_type_is_told_from_an_absent_one() {
+    fn a_value_of_the_wrong_type_is_an_error_and_an_absent_one_is_none() {
         let fields = fields(r#"{"a": 1, "b": null, "c": "\ud800"}"#);
         assert!(fields.optional_text("a").unwrap_err().message().contains("`a`"));
         assert_eq!(fields.optional_text("b").unwrap(), None);
@@ -147,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_no_matter() {
+    fn a_value_of_any_depth_is_skipped() {
         let deep = format!(r#"{{"a": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert!(fields(&deep).has("a"));
     }
 
     #[test]
-    fn debug_shows_no_value() {
-        let shown = format!("{:?}", fields(r#"{"token":"secret"}"#));
-        assert!(shown.contains("token") && !shown.contains("secret"));
+    fn debug_contains_names_and_no_values() {
+        let debug = format!("{:?}", fields(r#"{"token":"secret"}"#));
+        assert!(debug.contains("token") && !debug.contains("secret"));
     }
 }

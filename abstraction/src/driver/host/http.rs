@@ -1,4 +1,4 @@
-//! Answers HTTP requests with a function.
+//! HTTP requests to a function.
 
 use std::time::SystemTime;
 
@@ -13,17 +13,17 @@ use super::{streamed, within, wrong_reply};
 use crate::function::Function;
 use crate::{Body, Context, Error, Event, Reply, Result};
 
-/// The header with the id of the invocation, in every answer over HTTP. A header of this name that the
-/// app sets by itself is kept.
+/// The header with the id of the invocation, in every response. If the app sets a header of this name, that one is sent.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Answers a request with a function, whatever the function does. The body streams.
+/// Calls a function with a request and returns a response in every case. The body streams.
 ///
-/// The call runs in a span with method, path, invocation id and trace id, and so does all that is logged
-/// of it. It ends at the deadline of `cx`: the answer is 504 then, and a body that is not at its end
-/// breaks off. An `Err` is the response of that [`Error`]. Every answer has the header [`REQUEST_ID`].
+/// The call runs in a span with method, path, invocation id and trace id. It ends at the deadline of `cx` with a 504; a
+/// body that has not ended then breaks off with an error, and the host must cut the connection. An `Err` of the function
+/// becomes the [response](Error#impl-IntoResponse-for-Error) of the error. Every response has the header
+/// [`REQUEST_ID`].
 ///
-/// Each answer is also a line at the level `INFO`, of the target `isobar::request`.
+/// Each response is logged as one line at the level `INFO` with the target `isobar::request`.
 pub async fn answer(function: &dyn Function, request: Request<Body>, cx: Context) -> Response<Body> {
     let span = request_span(&request, &cx);
     let (of, in_span) = (cx.clone(), span.clone());
@@ -31,12 +31,12 @@ pub async fn answer(function: &dyn Function, request: Request<Body>, cx: Context
     respond(function, request, cx, span, stream).await
 }
 
-/// [`answer`], with a body that is whole before the deadline. A body that breaks off is an
-/// error like any other, for which there is still time.
+/// [`answer`] with a body that has been read completely before the deadline. A body that breaks off is a 500, because no
+/// byte has been sent.
 pub async fn answer_whole(function: &dyn Function, request: Request<Body>, cx: Context) -> Response<Bytes> {
     let collect = async |response: Response<Body>| {
         let (parts, body) = response.into_parts();
-        let broken = |error| Error::internal("the response's body broke off").with_source(error);
+        let broken = |error| Error::internal("the body of the response broke off").with_source(error);
         let bytes = streamed::whole(body, cx.clone()).collect().await.map_err(broken)?.to_bytes();
         Ok(Response::from_parts(parts, bytes.into()))
     };
@@ -44,14 +44,14 @@ pub async fn answer_whole(function: &dyn Function, request: Request<Body>, cx: C
     in_memory(respond(function, request, cx.clone(), span, collect).await)
 }
 
-/// The response to a request that no function is called with.
+/// The response of an error, for a request that the host rejects before it calls a function.
 pub fn refuse(error: Error, cx: &Context) -> Response<Bytes> {
     let mut response = in_memory(error.into_response());
     identify(&mut response, cx);
     response
 }
 
-/// A response whose body is in memory, and cannot fail.
+/// A response whose body is in memory.
 fn in_memory(response: Response<Body>) -> Response<Bytes> {
     let (parts, body) = response.into_parts();
     let body = body.collect().now_or_never().and_then(Result::ok);
@@ -96,7 +96,8 @@ fn identify<B>(response: &mut Response<B>, cx: &Context) {
     }
 }
 
-/// The line of an access log. It stands outside the span, whose fields it repeats: people read it, too.
+/// The line of the access log: request and start. It is logged outside of the span and repeats its fields, because people
+/// read it without them.
 struct Line(Option<(String, SystemTime)>);
 
 impl Line {

@@ -1,4 +1,4 @@
-//! Changes of objects, by the names of a storage service.
+//! Changes of objects, with the names of a storage service.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,17 +8,17 @@ use super::{deliver, excerpt};
 use crate::function::Function;
 use crate::{Context, Event, ObjectChange, ObjectEvent, Outcome, clock};
 
-/// A change of an object as a storage service reports it.
+/// A change of an object in the form of a storage service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredChange {
-    /// The bucket's name in the service.
+    /// The name of the bucket in the service.
     pub bucket: String,
-    /// The object's name in the service.
+    /// The stored name of the object: see [`key`](crate::blob::key).
     pub stored: String,
-    /// What happened.
+    /// The kind of the change.
     pub change: ObjectChange,
-    /// When.
+    /// The time of the change; 1970 where the service reported none that can be read.
     pub time: SystemTime,
 }
 
@@ -29,22 +29,22 @@ impl StoredChange {
     }
 }
 
-/// Delivers changes that came together as events of the bucket with the logical name `bucket`, which is called
-/// `place` in the service; a change in another place is rejected.
+/// Delivers the changes of one notification as events of the bucket with the logical name `bucket`. Its name in the
+/// service is `stored_bucket`; a change of another bucket is rejected.
 ///
-/// Their outcomes become one, because they cannot be acknowledged apart: what asks for another delivery outweighs
-/// what gives up, and that what is done.
+/// The result is one outcome for all of them, because the notification is acknowledged as a whole: the longest retry, if
+/// there is one; otherwise a rejection, if there is one; otherwise an ack.
 pub async fn deliver_changes(
     function: &dyn Function,
     bucket: &str,
-    place: &str,
+    stored_bucket: &str,
     changes: Vec<StoredChange>,
     cx: &Context,
 ) -> Outcome {
     let deliver = async |change: StoredChange| {
-        if change.bucket != place {
+        if change.bucket != stored_bucket {
             let found = excerpt(&change.bucket);
-            return Outcome::reject(format!("the event is for the bucket `{found}`, expected `{place}`"));
+            return Outcome::reject(format!("the event is for the bucket `{found}`, expected `{stored_bucket}`"));
         }
         let time = clock::sent_at(change.time, cx.now());
         let event = ObjectEvent::new(bucket, &change.stored, change.change, time);

@@ -1,5 +1,5 @@
-//! A body that the host is still sending: it ends at the deadline of its invocation, and is logged where
-//! it breaks off.
+//! A body that ends at the deadline of its invocation. An error of a body that is already being sent is logged here,
+//! because no response can report it.
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -14,8 +14,8 @@ use crate::app::caught;
 use crate::outcome::chain;
 use crate::{Body, BoxError, Context, Error, ErrorKind};
 
-/// The body, ending in an error at the deadline, so that its connection is cut and no client takes it
-/// for whole.
+/// The body, which ends with an error at the deadline. So the host cuts the connection, and a client sees that the body is
+/// incomplete.
 pub(super) fn until_deadline(body: Body, cx: Context, span: Span) -> Body {
     if body.is_end_stream() {
         return body;
@@ -23,7 +23,7 @@ pub(super) fn until_deadline(body: Body, cx: Context, span: Span) -> Body {
     Body::new(Streamed::new(body, cx, span, true))
 }
 
-/// The body for a host that reads it whole within the deadline, and logs what fails.
+/// The body for a host that reads it completely within the deadline and logs its errors.
 pub(super) fn whole(body: Body, cx: Context) -> Body {
     Body::new(Streamed::new(body, cx, Span::none(), false))
 }
@@ -32,11 +32,11 @@ struct Streamed {
     body: Body,
     cx: Context,
     span: Span,
-    /// Does the host send it as it comes?
+    /// Does the host send each part when it is produced?
     streams: bool,
     began: bool,
     late: Option<BoxFuture<'static, ()>>,
-    /// What is still to come of a body whose size is known.
+    /// The remaining bytes of a body whose size is known.
     left: Option<u64>,
 }
 
@@ -46,7 +46,7 @@ impl Streamed {
         Self { body, cx, span, streams, late: None, began: false, left }
     }
 
-    /// Makes the timer where there is none yet.
+    /// Has the deadline passed? Creates the timer at the first call.
     fn is_late(&mut self, task: &mut TaskContext<'_>) -> bool {
         if !self.streams || self.body.is_end_stream() {
             return false;
@@ -56,7 +56,7 @@ impl Streamed {
         late.poll_unpin(task).is_ready()
     }
 
-    /// Errors: `Internal` for a body that has another size than it said.
+    /// Counts a frame. Errors: `Internal` for a body whose size is not its stated length.
     fn count(&mut self, frame: Option<&Frame<Bytes>>) -> Result<(), Error> {
         let Some(left) = &mut self.left else { return Ok(()) };
         let size = frame.and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
@@ -82,7 +82,7 @@ impl Streamed {
         if self.streams {
             tracing::error!(error = chain(error.as_ref()), "the response was cut");
         }
-        // Its client sees that it is cut, and whatever polls it again that it has ended.
+        // The error cuts the connection; a later poll finds the end of the body.
         (self.body, self.left) = (Body::empty(), None);
         Poll::Ready(Some(Err(error)))
     }
@@ -96,8 +96,8 @@ impl http_body::Body for Streamed {
         let this = self.get_mut();
         let span = this.span.clone();
         let _within = span.enter();
-        // The deadline comes first: a body that always has more would never let it be asked. Most bodies are ready
-        // at once, and need no timer: the first poll makes one only where the body is pending.
+        // The deadline is checked first: after a body that is always ready it would never be checked. Most bodies are
+        // ready at their first poll and need no timer: that poll makes one only if the body is pending.
         let is_first = !std::mem::replace(&mut this.began, true);
         if !is_first && this.is_late(task) {
             return this.cut_late();

@@ -1,4 +1,4 @@
-//! What is answered and logged of a request, whatever becomes of it.
+//! Responses, outcomes and log lines of calls that succeed, fail and pass their deadline.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -46,7 +46,7 @@ fn app() -> App {
     app
 }
 
-/// The status, whether the body came to its end, and the lines of the log.
+/// The status, whether the body was complete, and the lines of the log.
 async fn logged(path: &str) -> (u16, bool, Vec<String>) {
     let (log, clock) = (Log::start(), Arc::new(ManualClock::default()));
     let cx = Context::with_id("memory", clock.clone(), "inv-7").with_deadline(clock.now() + Duration::from_secs(29));
@@ -73,8 +73,8 @@ async fn read(response: Response<Body>, clock: &ManualClock, log: Log) -> (u16, 
 }
 
 #[tokio::test]
-async fn what_fails_is_logged_once_with_its_request() {
-    for (path, status, whole, said) in [
+async fn a_failure_is_logged_once_with_its_request() {
+    for (path, status, whole, text) in [
         ("/error", 500, true, "out of paper"),
         ("/panic", 500, true, "out of paper"),
         ("/late", 504, true, "before its deadline"),
@@ -85,7 +85,7 @@ async fn what_fails_is_logged_once_with_its_request() {
         assert_eq!((found, ended), (status, whole), "{path}");
         let errors: Vec<_> = lines.iter().filter(|line| line.starts_with("ERROR")).collect();
         assert_eq!(errors.len(), 1, "{path}: {lines:#?}");
-        for part in [said, path, "inv-7", "4bf92f3577b34da6a3ce929d0e0e4736", "GET"] {
+        for part in [text, path, "inv-7", "4bf92f3577b34da6a3ce929d0e0e4736", "GET"] {
             assert!(errors[0].contains(part), "{path}: {part} is not in {}", errors[0]);
         }
     }
@@ -95,8 +95,8 @@ async fn what_fails_is_logged_once_with_its_request() {
 async fn the_source_of_a_4xx_is_logged_for_debugging() {
     let (status, _, lines) = logged("/refused").await;
     assert_eq!(status, 404);
-    let said = format!("no paper (not-found): {}", std::fmt::Error);
-    assert!(lines.iter().any(|line| line.starts_with("DEBUG") && line.contains(&said)), "{lines:#?}");
+    let text = format!("no paper (not-found): {}", std::fmt::Error);
+    assert!(lines.iter().any(|line| line.starts_with("DEBUG") && line.contains(&text)), "{lines:#?}");
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_body_that_never_begins_is_cut_at_the_deadline() {
     clock.advance(Duration::from_secs(29));
     let read = tokio::time::timeout(Duration::from_secs(5), reading).await;
     let (first, then) = read.expect("nothing woke the body at its deadline").unwrap();
-    assert!(first.is_some_and(|frame| frame.is_err()), "a client takes it for whole");
+    assert!(first.is_some_and(|frame| frame.is_err()), "the client sees no error");
     assert!(then.is_none(), "a body that was cut has ended");
 }
 
@@ -176,13 +176,13 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
     }
 }
 
-/// A function that answers each event with this.
+/// A function that returns this for each event.
 struct Answers(fn() -> Result<Reply>);
 
 #[async_trait::async_trait]
 impl Function for Answers {
     async fn call(&self, _: Event, cx: Context) -> Result<Reply> {
-        // Without a deadline it runs to its end, whatever the clock says.
+        // A call without a deadline runs to its end, however late it is.
         cx.sleep(Duration::from_secs(3_600)).await;
         self.0()
     }
@@ -194,7 +194,7 @@ fn message(id: &str) -> Event {
 }
 
 #[tokio::test]
-async fn whatever_a_function_answers_there_is_an_outcome_and_without_a_deadline_it_runs_to_its_end() {
+async fn every_reply_is_an_outcome_and_a_call_without_a_deadline_runs_to_its_end() {
     for (answer, outcome) in [
         (Answers(|| Ok(Reply::Handled(Outcome::Ack))), Outcome::Ack),
         (Answers(|| Ok(Reply::Invoke(Bytes::new()))), Outcome::retry(wrong_reply().to_string())),
@@ -227,7 +227,7 @@ async fn a_direct_call_has_an_answer_or_an_error() {
 }
 
 #[tokio::test]
-async fn the_outcomes_of_changes_that_came_together_become_one() {
+async fn the_outcomes_of_changes_of_one_notification_become_one() {
     let cloud = Cloud::memory();
     let mut app = App::new("index").on_object(&cloud.bucket("pages"), |event: ObjectEvent, _cx| async move {
         match event.key.as_str() {
