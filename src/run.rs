@@ -156,7 +156,7 @@ mod tests {
     fn an_app_that_fails_is_reported_with_its_chain() {
         let failed = print_manifest(|_| Err::<App, _>(std::fmt::Error)).unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::Config);
-        assert_eq!(report(&failed), format!("the app cannot be made\n  because: {}", std::fmt::Error));
+        assert_eq!(report(&failed), format!("the app cannot be built\n  because: {}", std::fmt::Error));
         let own = print_manifest(|_| Err::<App, _>(Error::not_found("no key").with_source(std::fmt::Error)));
         assert_eq!(report(&own.unwrap_err()), format!("no key\n  because: {}", std::fmt::Error));
     }

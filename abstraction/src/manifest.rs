@@ -1,7 +1,10 @@
-//! What an app needs and serves, as data: packaging, permissions and checks start from it.
+//! The manifest: the resources and triggers of an app as data, for packaging, permissions and checks.
 //!
-//! Its JSON follows the schema [`SCHEMA`]. A reader shows kinds of resources and triggers that it does not know by their
-//! names, and leaves out fields that it does not know.
+//! It is built from the app, so it cannot differ from the code, as a separate file could. An app prints it without a
+//! provider, on any machine. The lists of kinds are open, so that a crate with a new portable type needs no change here: a
+//! reader keeps kinds of resources and triggers that it does not know, and ignores fields that it does not know.
+//!
+//! The JSON has the schema [`SCHEMA`].
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,97 +19,112 @@ use crate::resource::ResourceKind;
 /// The JSON schema of a manifest, draft 2020-12.
 pub const SCHEMA: &str = include_str!("manifest.schema.json");
 
-/// The version of the form that this crate writes. One that adds kinds or fields keeps the number.
+/// The version of the form that this crate writes and reads. New kinds and fields do not change it.
 pub const VERSION: u32 = 1;
 
-/// The declaration of an app. `ISOBAR_MANIFEST=1` makes the app print it as JSON and exit.
+/// The declaration of an app. With `ISOBAR_MANIFEST=1` an app prints it as JSON and exits.
+///
+/// ```
+/// use isobar_abstraction::{App, Cloud, Outcome};
+///
+/// fn app(cloud: &Cloud) -> App {
+///     App::new("shop").on_message(&cloud.topic::<u32>("orders").subscribe_only(), async |_order, _cx| Outcome::Ack)
+/// }
+///
+/// let cloud = Cloud::memory();
+/// let manifest = app(&cloud).start(&cloud)?;
+/// assert_eq!(manifest.handled(), "topic `orders`");
+/// assert_eq!(manifest.messages().next().unwrap().retry.max_attempts, 5);
+/// assert!(manifest.to_json()?.contains(r#""access": "none""#));
+/// # Ok::<(), isobar_abstraction::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// The version of the form: [`VERSION`]. Another one cannot be read.
+    /// The version of the form: [`VERSION`]. Reading another one is an error.
     #[serde(deserialize_with = "known_version")]
     pub version: u32,
-    /// The app's name.
+    /// The logical name of the app.
     pub app: String,
-    /// The resources that it uses, by kind and name.
+    /// The resources that the app uses, ordered by kind and name.
     pub resources: Vec<DeclaredResource>,
-    /// What makes it run, by kind and name.
+    /// The triggers of the app, ordered by kind and name.
     pub triggers: Vec<Trigger>,
 }
 
-/// A resource and the access to it that the app declared.
+/// A resource, and the access that the app declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DeclaredResource {
-    /// The name of its kind: `table`, `bucket`, `topic`, or another.
+    /// The name of the kind: `table`, `bucket`, `topic`, or another.
     pub kind: String,
-    /// Its logical name.
+    /// The logical name.
     pub name: String,
-    /// What the app may do with it. All kinds have the same four.
+    /// The access that a deployment must grant: the union of all handles. All kinds have the same four values.
     pub access: Access,
-    /// What else a deployment needs to know of it. Each kind has options of its own.
+    /// Further values for a deployment. Each kind defines its own options.
     #[serde(default)]
     pub options: Map<String, Value>,
 }
 
-/// What makes a handler of the app run.
+/// The trigger of a handler of the app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Trigger {
-    /// Requests over HTTP.
+    /// HTTP requests. An app has at most one such trigger.
     Http,
     /// The messages of a topic.
     Message(MessageTrigger),
     /// The object events of a bucket.
     Object(ObjectTrigger),
-    /// The clock.
+    /// Times of a cron line.
     Schedule(ScheduleTrigger),
-    /// Direct calls.
+    /// Direct calls of a function.
     Function(FunctionTrigger),
-    /// A kind that this crate does not know, with its fields.
+    /// A kind that this crate does not know, with all its fields.
     #[serde(untagged)]
     Other(Map<String, Value>),
 }
 
-/// A handler of a topic's messages.
+/// The trigger of a handler of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MessageTrigger {
     /// The logical name of the topic.
     pub topic: String,
-    /// The subscription; `default` where the app names none.
+    /// The name of the subscription; `default` if the JSON has none.
     #[serde(default = "default_subscription")]
     pub subscription: String,
-    /// How often a message is tried.
+    /// The attempts and the backoff of a message.
     pub retry: RetryPolicy,
 }
 
-/// A handler of a bucket's object events.
+/// The trigger of a handler of object events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ObjectTrigger {
     /// The logical name of the bucket.
     pub bucket: String,
-    /// How often an event is tried.
+    /// The attempts and the backoff of an event.
     pub retry: RetryPolicy,
 }
 
-/// A schedule.
+/// The trigger of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScheduleTrigger {
-    /// Its name.
+    /// The logical name of the schedule.
     pub name: String,
-    /// Five-field cron, in UTC.
+    /// The cron line: five fields, in UTC, as in [`CronSchedule`](crate::schedule::CronSchedule).
     pub cron: String,
 }
 
-/// A function that can be called directly.
+/// The trigger of a function that can be called directly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunctionTrigger {
-    /// Its name.
+    /// The logical name of the function.
     pub name: String,
 }
 
@@ -114,7 +132,7 @@ fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::E
     match u32::deserialize(deserializer)? {
         VERSION => Ok(VERSION),
         other => Err(D::Error::custom(format!(
-            "the manifest has the form {other}, and this isobar reads {VERSION}: update it"
+            "the manifest has the version {other}, this isobar reads {VERSION}: update isobar"
         ))),
     }
 }
@@ -124,28 +142,28 @@ fn default_subscription() -> String {
 }
 
 impl MessageTrigger {
-    /// The default subscription of a topic.
+    /// A trigger of the messages of a topic, by its only subscription.
     pub fn new(topic: impl Into<String>, retry: RetryPolicy) -> Self {
         Self { topic: topic.into(), subscription: default_subscription(), retry }
     }
 }
 
 impl ObjectTrigger {
-    /// The object events of a bucket.
+    /// A trigger of the object events of a bucket.
     pub fn new(bucket: impl Into<String>, retry: RetryPolicy) -> Self {
         Self { bucket: bucket.into(), retry }
     }
 }
 
 impl ScheduleTrigger {
-    /// A schedule by a cron line.
+    /// A trigger by a cron line, which is not checked here.
     pub fn new(name: impl Into<String>, cron: impl Into<String>) -> Self {
         Self { name: name.into(), cron: cron.into() }
     }
 }
 
 impl FunctionTrigger {
-    /// A function of this name.
+    /// A trigger of the direct calls of a function.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into() }
     }
@@ -159,19 +177,19 @@ impl DeclaredResource {
 }
 
 impl Manifest {
-    /// An app of nothing.
+    /// The manifest of an app without resources and triggers.
     pub fn new(app: impl Into<String>) -> Self {
         Self { version: VERSION, app: app.into(), resources: Vec::new(), triggers: Vec::new() }
     }
 
-    /// The same with these triggers.
+    /// Adds triggers.
     #[must_use]
     pub fn with_triggers(mut self, triggers: impl IntoIterator<Item = Trigger>) -> Self {
         self.triggers.extend(triggers);
         self
     }
 
-    /// The same with these resources.
+    /// Adds resources.
     #[must_use]
     pub fn with_resources(mut self, resources: impl IntoIterator<Item = DeclaredResource>) -> Self {
         self.resources.extend(resources);
@@ -183,17 +201,17 @@ impl Manifest {
         self.triggers.contains(&Trigger::Http)
     }
 
-    /// The handlers of messages.
+    /// The triggers of messages.
     pub fn messages(&self) -> impl Iterator<Item = &MessageTrigger> {
         self.triggers.iter().filter_map(|trigger| if let Trigger::Message(it) = trigger { Some(it) } else { None })
     }
 
-    /// The handlers of object events.
+    /// The triggers of object events.
     pub fn objects(&self) -> impl Iterator<Item = &ObjectTrigger> {
         self.triggers.iter().filter_map(|trigger| if let Trigger::Object(it) = trigger { Some(it) } else { None })
     }
 
-    /// The schedules.
+    /// The triggers of schedules.
     pub fn schedules(&self) -> impl Iterator<Item = &ScheduleTrigger> {
         self.triggers.iter().filter_map(|trigger| if let Trigger::Schedule(it) = trigger { Some(it) } else { None })
     }
@@ -220,12 +238,12 @@ impl Manifest {
         self.of_kind(ResourceKind::Bucket)
     }
 
-    /// The topics that the app publishes to, or that trigger it.
+    /// The topics that the app publishes to or handles.
     pub fn topics(&self) -> impl Iterator<Item = &DeclaredResource> {
         self.of_kind(ResourceKind::Topic)
     }
 
-    /// The events that the app handles, for an error.
+    /// The triggers as one line of text, for an error.
     pub fn handled(&self) -> String {
         let describe = |trigger: &Trigger| match trigger {
             Trigger::Http => "HTTP".to_owned(),
@@ -239,7 +257,7 @@ impl Manifest {
         if handled.is_empty() { "nothing".to_owned() } else { handled.join(", ") }
     }
 
-    /// The manifest as indented JSON.
+    /// The manifest as indented JSON, which is the same for equal declarations. Errors: `Internal`.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)?)
     }
@@ -270,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_kinds_and_fields_are_kept_or_left_out() {
+    fn unknown_kinds_are_kept_and_unknown_fields_are_ignored() {
         let newer = json!({
             "version": 1, "app": "shop", "later": true,
             "resources": [{"kind": "secret", "name": "api-key", "access": "read", "options": {"rotate": 30}}],
@@ -285,10 +303,10 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_an_error_that_says_so() {
+    fn another_version_is_an_error_that_contains_it() {
         let newer = json!({"version": 2, "app": "shop", "resources": [], "triggers": []});
         let error = serde_json::from_str::<Manifest>(&newer.to_string()).unwrap_err().to_string();
-        assert!(error.contains("the form 2"), "{error}");
+        assert!(error.contains("the version 2"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! What a handler answers to an event, and what happens to it then.
+//! [`Outcome`]: the result of a handler, and [`RetryPolicy`], which decides what follows.
+//!
+//! Every host uses [`RetryPolicy::settle`]. The platforms have retry policies too, but they differ in attempts, backoff and
+//! the reason of a dead letter; with one rule a message has the same attempts everywhere.
 
 use std::time::Duration;
 
@@ -7,50 +10,77 @@ use serde::{Deserialize, Serialize};
 use crate::error::with_sources;
 use crate::{BoxError, Error, ErrorKind, Origin};
 
-/// A handler's answer to one message, object event or tick.
+/// The result of a handler for one message, object event or tick.
 ///
-/// Handlers return anything that is [`IntoOutcome`]: `()` and `Ok(())` are `Ack`; an `Err` is `Retry`, or
-/// `Reject` where it says that no delivery can succeed.
+/// Handlers may return any type that is [`IntoOutcome`]: `()` and `Ok(())` are `Ack`; an `Err` is `Retry`, or `Reject` if
+/// no delivery can succeed. A panic, and a handler that passes its deadline, are `Retry`.
+///
+/// | outcome | message, object event | schedule |
+/// |---|---|---|
+/// | `Ack` | deleted | done |
+/// | `Retry` | delivered again, then a dead letter after the last attempt | failed; the next tick runs as planned |
+/// | `Reject` | a dead letter immediately | failed; the next tick runs as planned |
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Done: never deliver it again.
+    /// The event is done. It is not delivered again, apart from a duplicate of the service.
     Ack,
-    /// Deliver it again, until the declared number of attempts is used up.
+    /// Deliver the event again, up to the declared number of attempts: 5, unless the subscription sets another.
     Retry {
-        /// Not before this has passed, or the longest wait of the provider ([`Limits::retry_after`](crate::profile::Limits::retry_after)); without
-        /// it, the trigger's backoff decides.
+        /// The shortest wait, at most that of [`Limits::longest_retry`](crate::profile::Limits::longest_retry); `None` for the
+        /// backoff of the trigger.
         after: Option<Duration>,
-        /// Why, for logs and for the dead letter that it may become.
+        /// The reason, for the log and for the dead letter after the last attempt.
         reason: String,
     },
-    /// It can never succeed: move it to the dead letters at once.
+    /// The event can never succeed: move it to the dead letters immediately.
     Reject {
-        /// Why, kept with the dead letter.
+        /// The reason, for the log and the dead letter.
         reason: String,
     },
 }
 
 impl Outcome {
-    /// `Retry` after the trigger's backoff.
+    /// `Retry` after the backoff of the trigger: 1 second, doubling up to 5 minutes, unless the subscription sets another.
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::Retry { after: None, reason: reason.into() }
     }
 
-    /// `Retry` not before `after` has passed.
+    /// `Retry` after at least `after`.
     ///
-    /// At most 6 hours. With an ordering key the longest wait differs by provider: 6 hours in memory, on a laptop and on
-    /// AWS, 1 minute on Azure, 20 seconds on Google Cloud. A longer wait is cut to that, with a warning in the log.
+    /// The longest wait is 6 hours. For a message with an ordering key it differs by provider: 6 hours in memory, on a
+    /// laptop and on AWS, 1 minute on Azure, 20 seconds on Google Cloud, where the later messages of the key wait too. A
+    /// longer wait is cut to that, with a warning in the log.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use isobar_abstraction::{App, Cloud, Outcome, TestClient};
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     let closed = async |_order, _cx| Outcome::retry_after(Duration::from_secs(3_600), "the shop is closed");
+    ///     App::new("shop").on_message(&cloud.topic::<u32>("orders"), closed)
+    /// }
+    ///
+    /// let client = TestClient::new(app)?;
+    /// client.publish("orders", 7_u32).await?;
+    /// assert_eq!(client.deliver_all().await?.retried, 1);
+    /// client.advance(Duration::from_secs(3_599));
+    /// assert_eq!(client.deliver_all().await?.retried, 0);
+    /// client.advance(Duration::from_secs(1));
+    /// assert_eq!(client.deliver_all().await?.retried, 1);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
     pub fn retry_after(after: Duration, reason: impl Into<String>) -> Self {
         Self::Retry { after: Some(after), reason: reason.into() }
     }
 
-    /// `Reject`.
+    /// `Reject` with a reason.
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::Reject { reason: reason.into() }
     }
 
-    /// For hosts whose platform knows success and failure only. Errors: `Internal` with the reason.
+    /// For hosts whose platform distinguishes only success and failure. Errors: `Internal` with the reason.
     pub fn into_result(self) -> crate::Result<()> {
         match self {
             Self::Ack => Ok(()),
@@ -59,19 +89,19 @@ impl Outcome {
     }
 }
 
-/// What a handler may return.
+/// A type that a handler may return: `()`, [`Outcome`], and a `Result` of either with any error.
 ///
-/// `()`, [`Outcome`], and a `Result` of either whose error is any error. The reason of an `Err` is the
-/// error with its sources.
+/// The reason of an `Err` is the error with its sources, in one line.
 ///
 /// | `Err` | outcome |
 /// |---|---|
 /// | an isobar [`Error`] of kind `InvalidInput`, `TooLarge` or `Unsupported` and of the [`Origin`] `App` or `Request` | [`Outcome::Reject`] |
-/// | any other isobar error | [`Outcome::Retry`], after [`Error::retry_after`] where that is known |
+/// | any other isobar error | [`Outcome::Retry`], after [`Error::retry_after`] if it has one |
 /// | any other error | [`Outcome::Retry`] |
 ///
 /// An error of another type counts as the first isobar error among its sources, as for a
-/// [`Problem`](crate::Problem#sources). `Outcome::from(error)` follows the same rule.
+/// [`Problem`](crate::Problem#sources). So JSON that the app cannot read is a retry, unless the app makes an
+/// `InvalidInput` of it. `Outcome::from(error)` uses the same rule.
 ///
 /// ```
 /// use isobar_abstraction::{Error, IntoOutcome, Outcome, Result};
@@ -79,11 +109,11 @@ impl Outcome {
 /// fn handle(url: &str) -> Result<()> {
 ///     if url.starts_with("https://") { Ok(()) } else { Err(Error::invalid_input("not an https URL")) }
 /// }
-/// // The message becomes a dead letter at once, with the reason.
+/// // The message becomes a dead letter immediately, with the reason.
 /// assert!(matches!(handle("ftp://x").into_outcome(), Outcome::Reject { .. }));
 /// ```
 pub trait IntoOutcome {
-    /// The outcome that this value stands for.
+    /// Converts the value to an outcome.
     fn into_outcome(self) -> Outcome;
 }
 
@@ -108,7 +138,7 @@ impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
     }
 }
 
-/// By the rule for an `Err`: see [`IntoOutcome`].
+/// Converts an error by the rule for an `Err`: see [`IntoOutcome`].
 impl From<Error> for Outcome {
     fn from(error: Error) -> Self {
         of_error(&error)
@@ -116,37 +146,39 @@ impl From<Error> for Outcome {
 }
 
 fn of_error(error: &(dyn std::error::Error + 'static)) -> Outcome {
-    let (ours, reason) = (Error::find(error), chain(error));
-    match ours.is_some_and(is_final) {
+    let (found, reason) = (Error::find(error), chain(error));
+    match found.is_some_and(is_final) {
         true => Outcome::Reject { reason },
-        false => Outcome::Retry { after: ours.and_then(Error::retry_after), reason },
+        false => Outcome::Retry { after: found.and_then(Error::retry_after), reason },
     }
 }
 
-/// Would another delivery of the same message end in the same error?
+/// Would another delivery of the same message have the same error?
 fn is_final(error: &Error) -> bool {
     use ErrorKind::{InvalidInput, TooLarge, Unsupported};
     matches!(error.origin(), Origin::App | Origin::Request)
         && matches!(error.kind(), InvalidInput | TooLarge | Unsupported)
 }
 
-/// An error and its sources in one line, as reasons and logs show it.
+/// An error and its sources in one line, the form of reasons and logs.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     with_sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// How often, and how far apart, a trigger tries.
+/// The attempts of a trigger and the backoff between them.
 ///
-/// The defaults are 5 attempts, 1 second doubling up to 5 minutes.
+/// The defaults are 5 attempts, and a backoff of 1 second that doubles up to 5 minutes. In the manifest the times are
+/// `min_backoff_ms` and `max_backoff_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// Deliveries in all, the first included. At least 1.
+    /// The number of deliveries, including the first. At least 1.
     pub max_attempts: u32,
-    /// The wait before the second delivery, which is at least half of it; it doubles with each delivery.
+    /// The longest wait before the second delivery; it doubles with each delivery. The actual wait is random, at least half of
+    /// it.
     #[serde(rename = "min_backoff_ms", with = "crate::clock::duration_millis")]
     pub min_backoff: Duration,
-    /// The longest wait of these. A handler that asks for another wait gets that.
+    /// The limit of the doubling. It does not limit the wait of [`Outcome::retry_after`].
     #[serde(rename = "max_backoff_ms", with = "crate::clock::duration_millis")]
     pub max_backoff: Duration,
 }
@@ -157,40 +189,55 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What becomes of an event after its handler answered.
+/// The settlement of an event after its handler ended. A host must apply it, durably.
 ///
-/// Exhaustive: a host that ignored a settlement would lose or repeat events, so a new one must not compile.
+/// The enum is exhaustive: a host that ignored a variant would lose or repeat events, so a new variant must be a compile
+/// error there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
-    /// Forget it.
+    /// Delete the event.
     Done,
-    /// Deliver it again after this long.
+    /// Deliver the event again after this time, with the next attempt.
     Retry(Duration),
-    /// Keep it as a dead letter with this reason.
+    /// Store the event as a dead letter with this reason, then delete it.
     DeadLetter(String),
 }
 
 impl RetryPolicy {
-    /// Deliveries in all, the first included; 0 counts as 1.
+    /// Sets the number of deliveries, including the first; 0 counts as 1.
     #[must_use]
     pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
         self
     }
 
-    /// The shortest and the longest backoff.
+    /// Sets the shortest and the longest backoff; `max` is at least `min`.
     #[must_use]
     pub fn with_backoff(mut self, min: Duration, max: Duration) -> Self {
         (self.min_backoff, self.max_backoff) = (min, max.max(min));
         self
     }
 
-    /// For hosts: what to do after delivery number `attempt` ended with `outcome`.
+    /// For hosts: the settlement after delivery number `attempt` ended with `outcome`.
     ///
-    /// The wait is exponential in the attempt, with equal jitter: between half of it and all of it,
-    /// so that a retry is never immediate and a thousand of them never come at once.
+    /// The backoff is exponential in the attempt, with equal jitter: a random time from half of it to all of it. So a retry
+    /// is never immediate, and a thousand messages that fail together are not retried together.
     ///
-    /// No wait is longer than `longest`, which is [`Limits::longest_retry`](crate::profile::Limits::longest_retry) of the provider.
+    /// `longest` limits each wait. A host must pass [`Limits::longest_retry`](crate::profile::Limits::longest_retry) of its
+    /// provider.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use isobar_abstraction::Outcome;
+    /// use isobar_abstraction::driver::{Limits, RetryPolicy, Settlement};
+    ///
+    /// let policy = RetryPolicy::default().with_max_attempts(2);
+    /// let longest = Limits::PORTABLE.longest_retry(None);
+    /// let Settlement::Retry(wait) = policy.settle(1, Outcome::retry("busy"), longest) else { panic!() };
+    /// assert!((Duration::from_millis(500)..=Duration::from_secs(1)).contains(&wait));
+    /// let last = policy.settle(2, Outcome::retry("busy"), longest);
+    /// assert_eq!(last, Settlement::DeadLetter("gave up after 2 attempts: busy".to_owned()));
+    /// ```
     pub fn settle(&self, attempt: u32, outcome: Outcome, longest: Duration) -> Settlement {
         match outcome {
             Outcome::Ack => Settlement::Done,
@@ -212,9 +259,9 @@ impl RetryPolicy {
 
 fn capped(after: Duration, longest: Duration) -> Duration {
     if after > longest {
-        let (asked, seconds) = (after.as_secs(), longest.as_secs());
+        let (requested, limit) = (after.as_secs(), longest.as_secs());
         tracing::warn!(
-            "a retry after {asked} s is more than the limit: the message is delivered again after {seconds} s"
+            "a retry after {requested} s is more than the limit: the message is delivered again after {limit} s"
         );
     }
     after.min(longest)
@@ -248,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_app_or_its_arguments_that_stays_is_a_reject() {
+    fn a_final_error_of_the_app_or_its_arguments_is_a_reject() {
         let rejects = |kind, origin| {
             let outcome = Err::<(), _>(Error::new(kind, "no").with_origin(origin)).into_outcome();
             matches!(outcome, Outcome::Reject { reason } if reason.starts_with("no ("))
@@ -260,13 +307,13 @@ mod tests {
         for kind in [ErrorKind::NotFound, ErrorKind::Conflict, ErrorKind::Config, ErrorKind::Internal] {
             assert!(!rejects(kind, Origin::App), "{kind:?}");
         }
-        let foreign = Err::<(), BoxError>("not ours".into()).into_outcome();
-        assert_eq!(foreign, Outcome::retry("not ours"));
+        let foreign = Err::<(), BoxError>("no isobar error".into()).into_outcome();
+        assert_eq!(foreign, Outcome::retry("no isobar error"));
         assert_eq!(Outcome::from(Error::invalid_input("no")), Outcome::reject("no (invalid-input)"));
     }
 
     #[test]
-    fn a_throttled_error_waits_as_long_as_it_was_told() {
+    fn a_throttled_error_waits_for_its_retry_after() {
         let error = Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_secs(9));
         let outcome = Err::<(), _>(error).into_outcome();
         let settlement = RetryPolicy::default().settle(1, outcome, LIMITS.retry_after);

@@ -1,4 +1,7 @@
-//! What an HTTP handler answers instead of its reply, and what an error looks like over HTTP.
+//! [`Problem`]: the error of an HTTP handler, and the form of all errors over HTTP.
+//!
+//! Every error has one form, `{"error": NAME, "detail": TEXT}`. A client sees the details of its own mistakes only; those of
+//! a fault of the app or of a service are in the log, because they can contain names and addresses of services.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,9 +14,9 @@ use crate::outcome::chain;
 use crate::profile::Limits;
 use crate::{BoxError, Error, ErrorKind, Origin, failure};
 
-/// What an HTTP handler answers instead of its reply: a status and an error.
+/// The error of an HTTP handler: a status and an error.
 ///
-/// `?` makes one of any error. Constructors make one with a message for the client.
+/// `?` converts any error to a problem. The constructors make one with a message for the client.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -43,35 +46,34 @@ use crate::{BoxError, Error, ErrorKind, Origin, failure};
 /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
 /// ```
 ///
-/// The answer has the same form as that of an [`Error`]: `{"error": NAME, "detail": TEXT}`.
+/// The response has the form of the response of an [`Error`]: `{"error": NAME, "detail": TEXT}`.
 ///
 /// # Sources
 ///
-/// A problem that `?` makes has the status and the answer of the first isobar [`Error`] among the error and its
-/// [sources](std::error::Error::source). Without one it is a 500 with a general detail. A 500 is logged once,
-/// with all sources.
+/// A problem of `?` has the status and the response of the first isobar [`Error`] among the error and its
+/// [sources](std::error::Error::source). Without one it is a 500 with a general detail. A 500 is logged once, with all
+/// sources.
 ///
-/// Errors of `object_store` count as foreign: `Error::from` keeps their kind. An `anyhow::Error` shows an isobar
-/// error that has a `.context(…)`; it hides one without.
+/// An isobar error inside an error of `object_store` does not count; `Error::from` converts such an error with its kind. An
+/// isobar error inside an `anyhow::Error` counts if it has a `.context(…)`, and does not without one.
 ///
 /// # Messages
 ///
-/// The client sees the message that a constructor takes. The message of a 500 is for the log only; the
-/// client sees that of any other status.
+/// The client sees the message of a constructor, except for that of a 500, which only the log contains.
 ///
-/// A `Problem` is no `std::error::Error`. A function that HTTP and triggers share returns an
-/// [`Error`](crate::Error), or an error of its own.
+/// A `Problem` is not a `std::error::Error`, because `?` could not convert any error to it then. A function that HTTP and
+/// triggers share must return an [`Error`](crate::Error) or another error type.
 pub struct Problem {
-    /// Of a constructor; else the error decides.
+    /// The status of a constructor; otherwise the error decides.
     stated: Option<StatusCode>,
     error: BoxError,
 }
 
 impl Problem {
-    /// A problem with any status from 400 to 599. Another one is no problem, and is answered as a 500 whose log has it.
+    /// A problem with a status from 400 to 599. Any other status becomes a 500, and the log contains it.
     ///
-    /// The `error` of the answer is the [kind](ErrorKind) of that status; where no kind has it, the standard's
-    /// name for it, such as `unprocessable-entity`.
+    /// The `error` of the response is the [kind](ErrorKind) of the status, or, if no kind has this status, its standard
+    /// name, such as `unprocessable-entity`.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         if !(400..=599).contains(&status.as_u16()) {
             let message = message.into();
@@ -83,7 +85,7 @@ impl Problem {
         Self { stated: Some(status), error: Error::new(kind, message).into() }
     }
 
-    /// 400: the request is wrong.
+    /// 400: the request is invalid. The message says what is wrong with it.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
@@ -98,22 +100,23 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
-    /// 404: there is no such thing.
+    /// 404: the requested resource does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// 409: what is stored does not allow it.
+    /// 409: the stored state does not permit the request.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, message)
     }
 
-    /// 422: the request can be read, and its values are wrong.
+    /// 422: the request can be parsed, but its values are invalid.
     pub fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
 
-    /// 429: the client sends too many requests. [`Error::throttled`] can say how long to wait.
+    /// 429: the client sends too many requests. For a `retry-after`, use [`Error::throttled`] with
+    /// [`Error::with_retry_after`].
     pub fn too_many_requests(message: impl Into<String>) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, message)
     }
@@ -123,18 +126,18 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
-    /// Keeps the error that caused a problem with a message, for the log: at the level `ERROR` with a status from 500,
-    /// else at `DEBUG`, because a client makes as many of these as it likes. A foreign error keeps the sources that it has.
+    /// Adds the error that caused a problem of a constructor, for the log: at the level `ERROR` for a status from 500,
+    /// otherwise at `DEBUG`, because a client can cause any number of those. A problem of another error keeps its sources.
     #[must_use]
     pub fn with_source(self, source: impl Into<BoxError>) -> Self {
         let error = match self.error.downcast::<Error>() {
-            Ok(ours) => ours.with_source(source).into(),
-            Err(foreign) => foreign,
+            Ok(error) => error.with_source(source).into(),
+            Err(other) => other,
         };
         Self { error, ..self }
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     pub fn status(&self) -> StatusCode {
         let of_error = || self.found().map(|error| status(error.origin(), error.kind()));
         self.stated.or_else(of_error).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -145,9 +148,9 @@ impl Problem {
     }
 
     /// The name and the detail that the client sees.
-    fn shown(&self) -> (Cow<'static, str>, &str) {
+    fn name_and_detail(&self) -> (Cow<'static, str>, &str) {
         let status = self.status();
-        match self.found().filter(|error| is_shown(error.origin(), error.kind())) {
+        match self.found().filter(|error| is_visible(error.origin(), error.kind())) {
             Some(error) => (name(status, error.kind()), error.message()),
             None if status == StatusCode::SERVICE_UNAVAILABLE => (ErrorKind::Unavailable.name().into(), HIDDEN),
             None => (ErrorKind::Internal.name().into(), HIDDEN),
@@ -168,7 +171,7 @@ impl fmt::Debug for Problem {
             write!(f, "{}: ", status.as_u16())?;
         }
         match self.error.downcast_ref::<Error>() {
-            Some(ours) => write!(f, "{ours:?}"),
+            Some(error) => write!(f, "{error:?}"),
             None => f.write_str(&chain(self.error.as_ref())),
         }
     }
@@ -180,12 +183,12 @@ impl IntoResponse for Problem {
         if status.is_server_error() {
             tracing::error!(error = ?self, "the request failed");
         } else if self.error.source().is_some() {
-            tracing::debug!(error = ?self, "the request is refused");
+            tracing::debug!(error = ?self, "the request was rejected");
         }
-        let (name, detail) = self.shown();
+        let (name, detail) = self.name_and_detail();
         let mut response = answer(status, &name, detail);
         if let Some(after) = self.found().and_then(Error::retry_after) {
-            // The header counts whole seconds, and less than was asked for is too early.
+            // The header has whole seconds, and a retry before the requested time is too early.
             let after = after.min(Limits::PORTABLE.retry_after);
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
@@ -195,7 +198,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What a client sees of an error, by its [origin](Error::origin) and kind.
+/// The response of an error, by its [origin](Error::origin) and kind.
 ///
 /// | kind | `App`, `Data` | `Request` | `Service` |
 /// |---|---|---|---|
@@ -212,14 +215,14 @@ impl IntoResponse for Problem {
 /// | `Unsupported` | 501 | 500 | 500 |
 /// | `Config`, `Internal` | 500 | 500 | 500 |
 ///
-/// The body is JSON: `{"error": KIND, "detail": TEXT}`. The kind is written as by [`ErrorKind::name`], and
-/// the detail is the [message](Error::message), for errors of the `App` and of `Data` but `Config` and
-/// `Internal`, and for each 400 and 413. In all other cases the kind is `unavailable` for 503, else
-/// `internal`, and the detail is a general sentence. Each error with a status from 500 is logged once, with
-/// its sources. `Retry-After` is set, in whole seconds, where [`Error::retry_after`] is known.
+/// The body is JSON: `{"error": KIND, "detail": TEXT}`. The client sees the [name](ErrorKind::name) of the kind and the
+/// [message](Error::message) for errors of `App` and `Data`, except `Config` and `Internal`, and for each 400 and 413. In
+/// all other cases the kind is `unavailable` for a 503 and `internal` otherwise, and the detail is a general sentence. Each
+/// error with a status from 500 is logged once, with its sources. If the error has a [`Error::retry_after`], the response has
+/// the header `retry-after` in whole seconds, at most 6 hours.
 ///
-/// A handle that lacks the access for a call is `PermissionDenied` of a `Request`, and so a 500: the app
-/// declares too little. A 403 would say that the client lacks a right.
+/// A handle without the access for a call is `PermissionDenied` of `Request`, and so a 500: the app declares too little. A
+/// 403 would mean that the client lacks a right.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -233,7 +236,7 @@ impl IntoResponse for Problem {
 /// use axum_core::response::IntoResponse;
 /// let absent = todo(&Cloud::memory(), "milk").await.unwrap_err();
 /// assert_eq!(absent.into_response().status(), 404);
-/// // The key is refused: 400.
+/// // An empty key is rejected: 400.
 /// assert_eq!(todo(&Cloud::memory(), "").await.unwrap_err().into_response().status(), 400);
 /// # });
 /// ```
@@ -243,7 +246,7 @@ impl IntoResponse for Error {
     }
 }
 
-/// The kind whose name stands in an answer with this status.
+/// The kind whose name is in a response with this status.
 fn kind_of(status: StatusCode) -> Option<ErrorKind> {
     use ErrorKind::{
         Conflict, Internal, InvalidInput, NotFound, PermissionDenied, Throttled, Timeout, TooLarge, Unauthenticated,
@@ -265,7 +268,7 @@ fn kind_of(status: StatusCode) -> Option<ErrorKind> {
     kinds.into_iter().find(|kind| status_of_app(*kind) == status)
 }
 
-/// The name of the kind, or of the status where the kind has another one.
+/// The name of the kind, or that of the status if the kind has another status.
 fn name(status: StatusCode, kind: ErrorKind) -> Cow<'static, str> {
     match status.canonical_reason().filter(|_| status_of_app(kind) != status) {
         Some(reason) => reason.to_ascii_lowercase().replace(' ', "-").into(),
@@ -273,13 +276,13 @@ fn name(status: StatusCode, kind: ErrorKind) -> Cow<'static, str> {
     }
 }
 
-/// The JSON that a client gets instead of an answer of the app.
+/// The response of an error as JSON.
 pub(crate) fn answer(status: StatusCode, error: &str, detail: &str) -> Response {
     let body = serde_json::json!({"error": error, "detail": detail}).to_string();
     (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// The detail that a client sees of what it cannot mend.
+/// The detail of an error that a client cannot correct.
 const HIDDEN: &str = "the log of the app has the details";
 
 fn status(origin: Origin, kind: ErrorKind) -> StatusCode {
@@ -287,7 +290,7 @@ fn status(origin: Origin, kind: ErrorKind) -> StatusCode {
         Origin::App | Origin::Data => status_of_app(kind),
         Origin::Request => match kind {
             ErrorKind::InvalidInput | ErrorKind::TooLarge => status_of_app(kind),
-            // What is left of these, such as an access that was not declared, no client can mend.
+            // A client cannot correct the others, such as an access that was not declared.
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         },
         Origin::Service => match kind {
@@ -316,7 +319,7 @@ fn status_of_app(kind: ErrorKind) -> StatusCode {
 }
 
 /// May a client see the message?
-fn is_shown(origin: Origin, kind: ErrorKind) -> bool {
+fn is_visible(origin: Origin, kind: ErrorKind) -> bool {
     match origin {
         Origin::App | Origin::Data => !matches!(kind, ErrorKind::Config | ErrorKind::Internal),
         Origin::Request => matches!(kind, ErrorKind::InvalidInput | ErrorKind::TooLarge),

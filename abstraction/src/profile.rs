@@ -1,64 +1,71 @@
-//! Limits and quirks of a provider, as data.
+//! The limits and differences of a provider, as data.
+//!
+//! The checks of the portable types, the tables of `mappings.md` and the conformance suite use the same values, so that the
+//! documentation cannot differ from the code.
 
 use std::time::Duration;
 
-/// What a provider's services take at most.
+/// The limits of a provider's services.
 ///
-/// A name with `bytes` is a size in bytes; a plural counts what it names. The portable types refuse
-/// what [`Limits::PORTABLE`] forbids, on every provider, so that data can move from day one;
-/// [`Cloud::allow_provider_limits`] puts the provider's own limits in their place.
+/// A name with `bytes` is a size in bytes; a plural without it is a number. The portable types reject values beyond
+/// [`Limits::PORTABLE`] on every provider with `TooLarge`, so that data can move between providers;
+/// [`Cloud::allow_provider_limits`] replaces them with the provider's own limits. `mappings.md` lists the numbers of each
+/// provider.
 ///
 /// [`Cloud::allow_provider_limits`]: crate::Cloud::allow_provider_limits
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Partition key of an item.
+    /// The partition of a key: 256 portable.
     pub partition_bytes: u64,
-    /// Sort key of an item.
+    /// The sort key of a key: 512 portable.
     pub sort_bytes: u64,
-    /// Value of an item together with both of its keys.
+    /// The value of an item together with its partition and sort key: 390,000 portable.
     pub item_bytes: u64,
-    /// Writes in one transaction.
+    /// The writes of one transaction: 100 portable.
     pub transaction_writes: u64,
-    /// Values and keys of one transaction together.
+    /// The keys and values of one transaction together, as JSON: 2,000,000 portable.
     pub transaction_bytes: u64,
-    /// Largest absolute value of a counter.
+    /// The largest absolute value of a counter: 2⁵³ − 1, the largest that every parser of JSON reads exactly
+    /// ([RFC 8259, 6](https://www.rfc-editor.org/rfc/rfc8259#section-6)).
     pub counter_max_abs: i64,
-    /// Body of a message together with its attributes' names and values. A body that is not
+    /// The body of a message together with the names and values of its attributes: 240,000 portable. A body that is not
     /// [`plain_text`](crate::pub_sub::plain_text) counts by its length in base64.
     pub message_bytes: u64,
-    /// Attributes of a message.
+    /// The attributes of a message: 8 portable.
     pub message_attributes: u64,
-    /// Ordering key of a message, in ASCII characters.
+    /// The ordering key of a message, in ASCII characters: 128 portable.
     pub ordering_key_bytes: u64,
-    /// Key of an object, as it is stored.
+    /// The stored name of an object: 1,024 portable. See [`key`](crate::blob::key).
     pub object_key_bytes: u64,
-    /// User metadata of an object: names and values together.
+    /// The names and values of the user metadata of an object together: 2,000 portable.
     pub metadata_bytes: u64,
-    /// Headers of an HTTP request, with those that gateways and proxies added. A header with two values counts twice.
+    /// The headers of an HTTP request, including those of gateways and proxies: 100 portable. A header with two values counts
+    /// twice.
     pub request_headers: u64,
-    /// Target of an HTTP request together with the names and values of its headers.
+    /// The target of an HTTP request together with the names and values of its headers: 10,000 portable.
     pub request_head_bytes: u64,
-    /// Body of an HTTP request.
+    /// The body of an HTTP request: 4,500,000 portable.
     pub request_bytes: u64,
-    /// Body of an HTTP response.
+    /// The body of an HTTP response: 4,500,000 portable.
     pub response_bytes: u64,
-    /// Payload and answer of a direct invocation.
+    /// The payload of a direct call, and its answer: 4,500,000 each portable.
     pub invoke_bytes: u64,
-    /// Longest run of an HTTP handler.
+    /// The longest run of an HTTP handler: 29 seconds portable.
     pub http_timeout: Duration,
-    /// Longest run of a handler of messages, objects, schedules and direct invocations.
+    /// The longest run of a handler of messages, object events, schedules and direct calls: 5 minutes portable.
     pub event_timeout: Duration,
-    /// Longest life of a signed URL.
+    /// The longest lifetime of a signed URL: 7 days portable.
     pub signed_url_lifetime: Duration,
-    /// Longest wait before a message or an object event is delivered again.
+    /// The longest wait before a message or an object event is delivered again: 6 hours portable.
     pub retry_after: Duration,
-    /// The same for a message with an ordering key. Providers differ: the later messages of its key wait as long.
+    /// The same for a message with an ordering key: 20 seconds portable, up to 6 hours by provider. The later messages of the
+    /// key wait too.
     pub ordered_retry_after: Duration,
 }
 
 impl Limits {
-    /// What every provider can do: the smallest limit of each kind over all of them.
+    /// The portable limits: of each kind at most the smallest limit of all providers.
     pub const PORTABLE: Self = Self {
         partition_bytes: 256,
         sort_bytes: 512,
@@ -83,31 +90,31 @@ impl Limits {
         ordered_retry_after: Duration::from_secs(20),
     };
 
-    /// The longest wait before a message is delivered again that has an ordering key, or has none.
+    /// The longest wait before a message with this ordering key, or without one, is delivered again.
     pub fn longest_retry(&self, ordering_key: Option<&str>) -> Duration {
         if ordering_key.is_some() { self.ordered_retry_after } else { self.retry_after }
     }
 }
 
-/// One provider's limits and quirks: the single source of the portable checks, of `mappings.md`
-/// and of portability reports.
+/// The limits and differences of one provider. A provider must have a static value of this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Profile {
-    /// The provider's name, as in its [`Adapter`](crate::provider::Adapter): `memory`, `local`, `aws`, `azure`, `gcp`, or another's.
+    /// The name of the provider, as in its [`Adapter`](crate::provider::Adapter): `memory`, `local`, `aws`, `azure`, `gcp`, or
+    /// another.
     pub provider: &'static str,
     /// The provider's own limits.
     pub limits: Limits,
-    /// How long after its expiry an item may still lie in the store, unseen by any read.
+    /// The longest time after its expiry for which an item is still stored. No read returns it then.
     pub ttl_lag: Duration,
-    /// Can a multipart write carry a condition?
+    /// Can a multipart write have a condition?
     pub conditional_multipart: bool,
-    /// How the provider keeps a guarantee, by row of `mappings.md`: `("KV-4", "ConsistentRead")`.
+    /// How the provider keeps a guarantee, by row of `mappings.md`, such as `("KV-2", "`ConsistentRead`")`.
     pub notes: &'static [(&'static str, &'static str)],
 }
 
 impl Profile {
-    /// A profile that promises what is portable and nothing more.
+    /// A profile with the portable limits, no delay of expiry and no conditional multipart write.
     pub const fn portable(provider: &'static str) -> Self {
         let (limits, ttl_lag) = (Limits::PORTABLE, Duration::ZERO);
         Self { provider, limits, ttl_lag, conditional_multipart: false, notes: &[] }

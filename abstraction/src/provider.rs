@@ -1,4 +1,7 @@
-//! What an adapter implements.
+//! [`Provider`] and [`Adapter`]: the entry points that an adapter implements.
+//!
+//! Providers are rows of a table, not features with `cfg` in the code. A crate outside of this repository adds its own row,
+//! and has the same selection, routing and manifest as isobar's providers.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -19,40 +22,49 @@ use crate::{Error, Result};
 
 /// A provider of the services behind the portable types, and a host for a [`Function`].
 ///
-/// Opening must be local, lazy and cheap: no connection, no file, no await. Implementers must
-/// refuse unknown URL parameters ([`ResourceUrl::check_parameters`]) and must not create
-/// anything on a cloud; the local and the in-memory provider create on first use.
+/// Implementers:
+/// - must open resources locally, lazily and cheaply: no connection, no file, no await, because every cold start opens all
+///   resources;
+/// - must return `Config` for a name or a URL that they cannot use, and must reject unknown URL parameters with
+///   [`ResourceUrl::check_parameters`];
+/// - must return `Unsupported` for a service that they do not have;
+/// - must not create anything on a cloud; the local provider and that in memory create resources at first use;
+/// - must use their clock for every time that they read;
+/// - must read configuration from [`Environment`] only, never from the process.
 ///
 /// [`ResourceUrl::check_parameters`]: crate::resource::ResourceUrl::check_parameters
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// Limits and quirks.
+    /// The limits and differences of the provider.
     fn profile(&self) -> &'static Profile;
 
-    /// The clock of all that this provider does.
+    /// The clock of all operations of this provider.
     fn clock(&self) -> Arc<dyn Clock>;
 
-    /// Opens a table.
+    /// Opens a table. Errors: `Config`, `Unsupported`.
     fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>>;
 
-    /// Opens a bucket.
+    /// Opens a bucket. Errors: `Config`, `Unsupported`.
     fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>>;
 
-    /// Opens a topic.
+    /// Opens a topic. Errors: `Config`, `Unsupported`.
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>>;
 
-    /// Runs the function until the platform says stop: turns the platform's events into
-    /// [`Event`](crate::Event)s, and the replies back.
+    /// Runs the function until the platform stops the process: converts the platform's events to [`Event`](crate::Event)s,
+    /// calls the functions of [`host`](crate::driver::host), and sends the replies.
+    ///
+    /// It must end running calls before it returns, as far as the platform gives time for that. Errors: `Config` for a
+    /// configuration that cannot be served; `Unavailable` if the platform cannot be reached.
     async fn host(&self, app: Hosted) -> Result<()>;
 }
 
-/// What a host runs.
+/// An app that a host runs.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Hosted {
-    /// The app.
+    /// The app, to call through [`host`](crate::driver::host).
     pub function: Arc<dyn Function>,
-    /// What it declared.
+    /// The declaration of the app: the triggers that the host must serve.
     pub manifest: Arc<Manifest>,
 }
 
@@ -69,30 +81,31 @@ impl fmt::Debug for Hosted {
     }
 }
 
-/// One row of a table of providers: what it is called, what it claims, and how it is opened.
+/// One row of a table of providers: the name of a provider, its schemes and marks, and the function that opens it.
 ///
-/// The table is open: a provider that is not isobar's own has a constant of this type as well, and
-/// `isobar::main_with` takes it. No two rows of a table may claim the same name, scheme or mark.
+/// The table is open: a provider outside of isobar also has a constant of this type, which `isobar::main_with` accepts. Two
+/// rows of a table must not have the same name, scheme or mark.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Adapter {
-    /// The provider's name: what `ISOBAR_PROVIDER` selects, and [`Profile::provider`].
+    /// The name of the provider: the value of `ISOBAR_PROVIDER`, equal to [`Profile::provider`].
     pub name: &'static str,
-    /// The URL schemes that it opens.
+    /// The schemes of the URLs that it opens, such as `dynamodb`.
     pub schemes: &'static [&'static str],
-    /// Environment variables that only its platform sets: one of them selects the provider. Without any, it
-    /// is not a platform but runs anywhere.
+    /// Environment variables that only its platform sets. If one of them is set, this provider is selected. A provider that
+    /// is not a platform has none.
     pub marks: &'static [&'static str],
-    /// Builds the provider from the environment. Must be cheap: no connection, no file.
+    /// Builds the provider from the environment. It must be cheap: no connection, no file. Errors: `Config`, with the name of
+    /// the variable.
     pub open: fn(&Environment) -> Result<Arc<dyn Provider>>,
-    /// Does the platform run one event at a time? Then one thread serves it.
+    /// Does the platform deliver one event at a time? Then the runtime has one thread.
     pub single_threaded: bool,
-    /// How other kinds of resources than tables, buckets and topics are opened; a kind has one.
+    /// The openers of other kinds of resources than tables, buckets and topics, at most one for each kind.
     pub openers: &'static [Opener],
 }
 
 impl Adapter {
-    /// A provider without a mark, for a runtime of many threads.
+    /// A row without marks and openers, with a runtime of many threads.
     pub const fn new(
         name: &'static str,
         schemes: &'static [&'static str],
@@ -101,26 +114,26 @@ impl Adapter {
         Self { name, schemes, marks: &[], open, single_threaded: false, openers: &[] }
     }
 
-    /// The same, selected where one of these environment variables is set.
+    /// Sets the environment variables that select the provider.
     #[must_use]
     pub const fn with_marks(self, marks: &'static [&'static str]) -> Self {
         Self { marks, ..self }
     }
 
-    /// The same, which opens these kinds too.
+    /// Sets the openers of other kinds of resources.
     #[must_use]
     pub const fn with_openers(self, openers: &'static [Opener]) -> Self {
         Self { openers, ..self }
     }
 
-    /// The same, for a platform that runs one event at a time.
+    /// Sets that the platform delivers one event at a time.
     #[must_use]
     pub const fn with_single_thread(self) -> Self {
         Self { single_threaded: true, ..self }
     }
 }
 
-/// How a provider opens one kind of resource: a row for a crate of portable types beside those of isobar's own.
+/// A function that opens one kind of resource at a provider, for a crate of portable types in addition to isobar's own.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -153,28 +166,28 @@ impl Adapter {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Opener {
-    /// The kind that it opens.
+    /// The kind of resource that it opens.
     pub kind: ResourceKind,
-    /// Opens one, as [`Provider`]'s own methods do: local, lazy and cheap.
+    /// Opens a resource. It must be local, lazy and cheap, like the methods of [`Provider`].
     pub open: fn(&OpenRequest<'_>) -> Result<AnyDriver>,
 }
 
 impl Opener {
-    /// An opener of this kind.
+    /// An opener of a kind of resource.
     pub const fn new(kind: ResourceKind, open: fn(&OpenRequest<'_>) -> Result<AnyDriver>) -> Self {
         Self { kind, open }
     }
 }
 
-/// What an [`Opener`] opens a resource with.
+/// The arguments of an [`Opener`].
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct OpenRequest<'a> {
-    /// The provider that it belongs to.
+    /// The provider of the resource, for its clock and its profile.
     pub provider: &'a Arc<dyn Provider>,
-    /// The environment of the process.
+    /// The environment of the process, for configuration.
     pub environment: &'a Environment,
-    /// The resource.
+    /// The name and the URL of the resource.
     pub at: &'a Location,
 }
 
@@ -184,16 +197,16 @@ impl<'a> OpenRequest<'a> {
     }
 }
 
-/// A driver of any kind, as an [`Opener`] returns it.
+/// A driver of any trait, the result of an [`Opener`].
 pub struct AnyDriver(Box<dyn Any + Send + Sync>);
 
 impl AnyDriver {
-    /// A driver behind its trait, such as `Arc<dyn KeyValue>`.
+    /// Wraps a driver behind its trait, such as `Arc<dyn KeyValue>`.
     pub fn new<D: ?Sized + Send + Sync + 'static>(driver: Arc<D>) -> Self {
         Self(Box::new(driver))
     }
 
-    /// The driver, where it is a `D`.
+    /// The driver; `None` if it is not a `D`.
     pub(crate) fn downcast<D: ?Sized + Send + Sync + 'static>(self) -> Option<Arc<D>> {
         self.0.downcast::<Arc<D>>().ok().map(|driver| *driver)
     }
@@ -205,7 +218,8 @@ impl fmt::Debug for AnyDriver {
     }
 }
 
-/// The process's environment variables and arguments, read once and passed on.
+/// The environment variables and arguments of the process. They are read once in `main` and passed on, so that a test can set
+/// them, and no adapter reads the process itself.
 ///
 /// ```
 /// use isobar_abstraction::driver::Environment;
@@ -219,46 +233,55 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// From variables and arguments, the program's own name not among them.
+    /// An environment of these variables and arguments. The arguments do not contain the name of the program.
     pub fn new(vars: impl IntoIterator<Item = (String, String)>, args: impl IntoIterator<Item = String>) -> Self {
         Self { vars: vars.into_iter().collect(), args: args.into_iter().collect() }
     }
 
-    /// The same with one more variable.
+    /// Adds or replaces a variable.
     #[must_use]
     pub fn with_var(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.vars.insert(name.into(), value.into());
         self
     }
 
-    /// The same with one more argument.
+    /// Adds an argument.
     #[must_use]
     pub fn with_arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// A variable, if it is set and not empty.
+    /// The value of a variable; `None` if it is not set or empty.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The variables whose names begin with `prefix`, without it.
+    /// The variables whose names begin with `prefix`: the rest of the name, and the value, which can be empty.
     pub fn vars_with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let all = self.vars.iter();
         all.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }
 
-    /// [`locations_of`](Self::locations_of) tables, buckets and topics.
+    /// The configured places of tables, buckets and topics: see [`locations_of`](Self::locations_of).
     pub fn locations(&self) -> Result<Vec<(String, Location)>> {
         self.locations_of(&ResourceKind::OWN)
     }
 
-    /// The resources of these kinds that variables place elsewhere than where they are by default, of all providers, each
-    /// with its variable: `ISOBAR_TABLE_<NAME>`, `ISOBAR_BUCKET_<NAME>`, `ISOBAR_TOPIC_<NAME>`, and alike for other kinds. A
-    /// `-` of the logical name is a `_` there.
+    /// The resources of these kinds with a configured URL, each with the name of its variable: `ISOBAR_TABLE_<NAME>`,
+    /// `ISOBAR_BUCKET_<NAME>`, `ISOBAR_TOPIC_<NAME>`, and the same form for other kinds. A `-` of the logical name is a `_` in
+    /// the variable. Empty variables are ignored.
     ///
-    /// Errors: `Config`, naming the variable, for a malformed name or URL, and for two variables of one resource.
+    /// Errors: `Config` with the name of the variable for an invalid name or URL, and for two variables of one resource.
+    ///
+    /// ```
+    /// use isobar_abstraction::driver::Environment;
+    /// let environment = Environment::default().with_var("ISOBAR_TABLE_MY_LINKS", "dynamodb://links-prod");
+    /// let (variable, location) = environment.locations()?.remove(0);
+    /// assert_eq!((variable.as_str(), location.name()), ("ISOBAR_TABLE_MY_LINKS", "my-links"));
+    /// assert_eq!(location.physical_name(), "links-prod");
+    /// # Ok::<(), isobar_abstraction::Error>(())
+    /// ```
     pub fn locations_of(&self, kinds: &[ResourceKind]) -> Result<Vec<(String, Location)>> {
         let mut placed: Vec<(String, Location)> = Vec::new();
         for &kind in kinds {
@@ -269,7 +292,9 @@ impl Environment {
                 let name = ResourceKind::name_in_variable(name);
                 check_name(&name).map_err(named)?;
                 if placed.iter().any(|(_, at)| at.kind() == kind && at.name() == name) {
-                    return Err(named(Error::config(format!("another variable places the {kind} `{name}` too"))));
+                    return Err(named(Error::config(format!(
+                        "another variable is for the {kind} `{name}` too; remove one of them"
+                    ))));
                 }
                 let url = ResourceUrl::parse(text).map_err(named)?;
                 placed.push((variable, Location::new(kind, name).with_url(url)));
@@ -278,15 +303,18 @@ impl Environment {
         Ok(placed)
     }
 
-    /// The arguments.
+    /// The arguments of the process, without the name of the program.
     pub fn args(&self) -> &[String] {
         &self.args
     }
 
-    /// A variable parsed as `T`. Errors: `Config`, naming the variable and what is wanted.
-    pub fn parse<T: std::str::FromStr>(&self, name: &str, wanted: &str) -> Result<Option<T>> {
+    /// The value of a variable, parsed as a `T`; `None` if it is not set or empty. `expected` describes the values for an
+    /// error, such as `a number of seconds`.
+    ///
+    /// Errors: `Config` with the variable, its value and `expected`. Do not use it for secrets.
+    pub fn parse<T: std::str::FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>> {
         let Some(value) = self.var(name) else { return Ok(None) };
-        let wrong = |_| Error::config(format!("{name} is `{value}`; it must be {wanted}"));
+        let wrong = |_| Error::config(format!("{name} is `{value}`; it must be {expected}"));
         value.parse().map(Some).map_err(wrong)
     }
 }

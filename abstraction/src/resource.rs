@@ -1,11 +1,14 @@
-//! Logical names, and where the resource behind a name lives.
+//! Logical names, and the places of resources.
+//!
+//! An app uses logical names only. The rule for them is the intersection of the rules of all services, so that the
+//! physical name can be the same; a variable with a URL gives a resource another place.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::{Error, Result};
 
-/// The kinds of resource that an app declares. The set is open: a crate of portable types has a kind of its own.
+/// The kind of a resource. The set is open: a crate of portable types adds a kind with [`Other`](Self::Other).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ResourceKind {
@@ -15,15 +18,15 @@ pub enum ResourceKind {
     Bucket,
     /// A topic of messages.
     Topic,
-    /// Another kind, by its name in lower case, such as `secret`.
+    /// Another kind by its name, such as `secret`: 3 to 20 of a-z.
     Other(&'static str),
 }
 
 impl ResourceKind {
-    /// The kinds that every provider opens.
+    /// The kinds that every provider opens by its own methods.
     pub const OWN: [Self; 3] = [Self::Table, Self::Bucket, Self::Topic];
 
-    /// Refuses the name of another kind that is not 3 to 20 of a-z, or is that of an own kind. Errors: `Config`.
+    /// Checks the name of another kind. Errors: `Config` if it is not 3 to 20 of a-z, or is `table`, `bucket` or `topic`.
     pub fn check(self) -> Result<()> {
         let Self::Other(name) = self else { return Ok(()) };
         let fits = (3..=20).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -32,27 +35,27 @@ impl ResourceKind {
         }
         let name = name.escape_debug();
         Err(Error::config(format!(
-            "`{name}` is no name of another kind: use 3 to 20 of a-z, not table, bucket or topic"
+            "`{name}` is not a name of another kind of resource: use 3 to 20 of a-z, not table, bucket or topic"
         )))
     }
 
-    /// The error of a provider whose own services hold no resource of this kind.
+    /// The error of a provider that has no service for this kind: `Unsupported`.
     pub fn not_opened(self, provider: &str) -> Error {
-        let instead = format!("a {self} needs an opener in its row of the table of providers");
+        let instead = format!("a {self} needs an opener in the `Adapter` of the provider");
         Error::unsupported("open", provider, &instead)
     }
 
-    /// What the variables begin with that place a resource of this kind, such as `ISOBAR_TABLE_`.
+    /// The beginning of the variables with URLs of resources of this kind, such as `ISOBAR_TABLE_`.
     pub fn variable_prefix(self) -> String {
         format!("ISOBAR_{}_", self.name().to_ascii_uppercase())
     }
 
-    /// The logical name in a variable, from what follows the [prefix](Self::variable_prefix): `my-links` for `MY_LINKS`.
+    /// The logical name in a variable, from the part after the [prefix](Self::variable_prefix): `my-links` for `MY_LINKS`.
     pub fn name_in_variable(rest: &str) -> String {
         rest.to_ascii_lowercase().replace('_', "-")
     }
 
-    /// `table`, `bucket`, `topic`, or the name of another kind.
+    /// The name of the kind: `table`, `bucket`, `topic`, or that of another kind.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
@@ -69,12 +72,17 @@ impl fmt::Display for ResourceKind {
     }
 }
 
-/// Refuses a name that some cloud could not carry: 3 to 40 of `a-z`, `0-9` and `-`, beginning with a
-/// letter, with each `-` between two of the others.
+/// Checks a logical name: 3 to 40 of `a-z`, `0-9` and `-`, beginning with a letter, and each `-` between two other
+/// characters.
 ///
-/// S3 and Cloud Storage take no name that ends in `-`, and containers of Azure none with `--` in it.
-/// The rule is the intersection of what DynamoDB, S3, SNS, Cosmos DB, Azure Storage, Service Bus,
-/// Firestore, Cloud Storage and Pub/Sub take, less what they need for a prefix and a suffix.
+/// The rule is the intersection of the rules of DynamoDB, S3, SNS, Cosmos DB, Azure Storage, Service Bus, Firestore, Cloud
+/// Storage and Pub/Sub, less the length of a prefix and a suffix.
+/// [S3](https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html) and
+/// [Cloud Storage](https://cloud.google.com/storage/docs/buckets#naming) reject names that end with `-`, and
+/// [Azure](https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata)
+/// rejects containers with `--`.
+///
+/// Errors: `Config` with the name and the rule.
 ///
 /// ```
 /// use isobar_abstraction::driver::check_name;
@@ -90,16 +98,15 @@ pub fn check_name(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::config(format!(
-        "`{}` is not a logical name: use 3 to 40 of a-z, 0-9 and single -, beginning with a letter and not ending \
-         with -",
+        "`{}` is not a logical name: use 3 to 40 of a-z, 0-9 and single -, beginning with a-z and not ending with -",
         name.escape_debug()
     )))
 }
 
-/// What a provider keeps beside a resource, under a name that it derives from the resource's own.
+/// An additional resource that a provider uses for a resource of the app, with a name derived from that of the resource.
 ///
-/// No logical name contains `--` or begins with a digit. So a derived name is never the name of
-/// another resource of the app.
+/// A logical name never contains `--` and never begins with a digit. So a derived name is never the name of another
+/// resource of the app.
 ///
 /// ```
 /// use isobar_abstraction::driver::Derived;
@@ -109,11 +116,11 @@ pub fn check_name(name: &str) -> Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Derived {
-    /// The dead letters of a topic, of a queue or of a subscription.
+    /// The dead letters of a topic, a queue or a subscription.
     DeadLetters,
-    /// The second topic of a topic, for messages with an ordering key.
+    /// The second topic of a topic, for messages with an ordering key: on AWS a FIFO topic.
     Ordered,
-    /// The queue or topic through which the events of a bucket arrive.
+    /// The queue or topic that receives the events of a bucket.
     Events,
 }
 
@@ -126,50 +133,51 @@ impl Derived {
         }
     }
 
-    /// The derived name, such as `clicks--dead`.
+    /// The derived name of the resource `name`, such as `clicks--dead`.
     pub fn of(self, name: &str) -> String {
         format!("{name}--{}", self.word())
     }
 
-    /// The derived name for a service whose names cannot contain `--`, as Azure Storage: `0dead-clicks`.
+    /// The derived name for a service whose names cannot contain `--`, such as Azure Storage: `0dead-clicks`.
     pub fn without_double_hyphen(self, name: &str) -> String {
         format!("0{}-{name}", self.word())
     }
 }
 
-/// The suffix that Azure Functions appends to the name of a Storage Queue, for its dead letters.
+/// The suffix that Azure Functions appends to the name of a Storage Queue for its dead letters.
 ///
-/// It has no sign that a logical name cannot have: an app cannot have both topics, or both buckets, `x` and
-/// `x-poison`.
+/// `x-poison` is a valid logical name too, so an app cannot have both topics, or both buckets, `x` and `x-poison`.
+///
 /// <https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#poison-messages>
 pub const POISON: &str = "-poison";
 
-/// The prefix of the containers and queues that Azure Functions keeps in an app's storage account.
+/// The prefix of the containers and queues that Azure Functions creates in the storage account of an app.
 ///
 /// <https://learn.microsoft.com/azure/azure-functions/storage-considerations>
 const OF_FUNCTIONS: &str = "azure-webjobs-";
 
-/// Topics and buckets that a platform would confuse with others of the app, or with its own: what is
-/// wrong, in words.
+/// The problems of topics and buckets whose names a platform would confuse with others of the app, or with its own.
 pub(crate) fn name_conflicts<'a>(topics: &[&'a str], buckets: &[&'a str]) -> Vec<String> {
     let pairs = |names: &[&str], what: &str| -> Vec<String> {
         let pair = |name: &&str| {
             let other = name.strip_suffix(POISON).filter(|other| names.contains(other))?;
             Some(format!(
-                "{what} `{other}` and `{name}`: on Azure the dead letters of `{other}` arrive in a queue of `{name}`; \
+                "{what} `{other}` and `{name}`: on Azure the queue of `{name}` would receive dead-lettered messages of `{other}`; \
                  rename one of the {what}"
             ))
         };
         names.iter().filter_map(pair).collect()
     };
     let of_functions = topics.iter().chain(buckets).filter(|name| name.starts_with(OF_FUNCTIONS)).map(|name| {
-        format!("`{name}`: Azure Functions uses names that begin with `{OF_FUNCTIONS}`; take another name")
+        format!("`{name}`: Azure Functions reserves names that begin with `{OF_FUNCTIONS}`; use another name")
     });
     pairs(topics, "topics").into_iter().chain(pairs(buckets, "buckets")).chain(of_functions).collect()
 }
 
-/// Refuses a prefix of physical names that some cloud could not carry: at most 20 of `a-z`, `0-9` and
-/// single `-`, beginning with a letter. `variable` is where it comes from. Errors: `Config`.
+/// Checks a prefix of physical names: at most 20 of `a-z`, `0-9` and single `-`, beginning with a letter; it may be empty
+/// and may end with `-`. `variable` is the variable that contains it, for the error.
+///
+/// Errors: `Config` with the variable, its value and the rule.
 pub fn check_prefix(variable: &str, prefix: &str) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let head = prefix.bytes().next().is_none_or(|byte| byte.is_ascii_lowercase());
@@ -182,7 +190,7 @@ pub fn check_prefix(variable: &str, prefix: &str) -> Result<String> {
     )))
 }
 
-/// A resource as an adapter opens it: its logical name, and the URL that configuration gave it.
+/// The argument of opening a resource: its kind, its logical name, and the URL of its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     kind: ResourceKind,
@@ -191,39 +199,39 @@ pub struct Location {
 }
 
 impl Location {
-    /// A resource that lives where its provider puts it by default.
+    /// A resource at the default place of its provider.
     pub fn new(kind: ResourceKind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into(), url: None }
     }
 
-    /// A resource that lives where configuration says.
+    /// Sets the place of the resource.
     #[must_use]
     pub fn with_url(mut self, url: ResourceUrl) -> Self {
         self.url = Some(url);
         self
     }
 
-    /// What it is.
+    /// The kind of the resource.
     pub fn kind(&self) -> ResourceKind {
         self.kind
     }
 
-    /// The name that the app uses.
+    /// The logical name, which the app uses.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The URL from configuration, if there was one.
+    /// The configured URL; `None` for the default place.
     pub fn url(&self) -> Option<&ResourceUrl> {
         self.url.as_ref()
     }
 
-    /// A parameter of its URL.
+    /// The value of a parameter of the URL; `None` without it.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.url.as_ref()?.parameter(name)
     }
 
-    /// The name that the provider uses: the URL's, or else the logical one.
+    /// The name at the provider: that of the URL, or the logical name without one.
     pub fn physical_name(&self) -> &str {
         self.url.as_ref().map_or(&self.name, |url| &url.name)
     }
@@ -235,9 +243,9 @@ impl fmt::Display for Location {
     }
 }
 
-/// `scheme://name?parameter=value&…`, as in `dynamodb://links-prod?region=eu-west-1`.
+/// The URL of a resource: `scheme://name?parameter=value&…`, such as `dynamodb://links-prod?region=eu-west-1`.
 ///
-/// Credentials never stand in it.
+/// It must not contain credentials, because errors and logs contain it: a name with `@` is rejected.
 ///
 /// ```
 /// use isobar_abstraction::driver::ResourceUrl;
@@ -254,7 +262,9 @@ pub struct ResourceUrl {
 }
 
 impl ResourceUrl {
-    /// Parses a URL. Errors: `Config`, telling the form that is wanted.
+    /// Parses a URL. Values of parameters are percent-decoded.
+    ///
+    /// Errors: `Config` with the expected form, and for a parameter that occurs twice.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = || Error::config(format!("`{text}` is not of the form scheme://name?parameter=value"));
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
@@ -268,30 +278,33 @@ impl ResourceUrl {
             let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
             let value = percent_encoding::percent_decode_str(value).decode_utf8().map_err(|_| wrong())?;
             if parameters.insert(key.to_owned(), value.into_owned()).is_some() {
-                return Err(Error::config(format!("`{text}` gives the parameter `{key}` twice")));
+                return Err(Error::config(format!(
+                    "`{text}` contains the parameter `{key}` twice; remove one of them"
+                )));
             }
         }
         Ok(Self { scheme: scheme.to_owned(), name: name.to_owned(), parameters })
     }
 
-    /// What stands before `://`.
+    /// The part before `://`, which selects the provider and the service.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// What stands between `://` and `?`.
+    /// The part between `://` and `?`: the name of the resource at the provider.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The value of a parameter, decoded.
+    /// The decoded value of a parameter; `None` without it.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }
 
-    /// Refuses parameters that the adapter does not know, listing those that it does.
+    /// Checks that the URL has no other parameters than `known`.
     ///
-    /// An adapter must call this: an ignored parameter is a resource in the wrong place.
+    /// An adapter must call this: an ignored parameter would open a resource at a wrong place. Errors: `Config` with the
+    /// known parameters.
     pub fn check_parameters(&self, known: &[&str]) -> Result<()> {
         let Some(unknown) = self.parameters.keys().find(|key| !known.contains(&key.as_str())) else {
             return Ok(());
@@ -309,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_held_to_the_rule() {
+    fn names_outside_of_the_rule_are_rejected() {
         for good in ["abc", "a-1", "a-b-c", "links", &"a".repeat(40)] {
             assert!(check_name(good).is_ok(), "{good}");
         }
@@ -319,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_derived_name_is_no_logical_name() {
+    fn a_derived_name_is_not_a_logical_name() {
         for derived in [Derived::DeadLetters, Derived::Ordered, Derived::Events] {
             assert!(check_name(&derived.of("clicks")).is_err(), "{derived:?}");
             assert!(check_name(&derived.without_double_hyphen("clicks")).is_err(), "{derived:?}");

@@ -1,7 +1,10 @@
-//! Cron lines.
+//! [`CronSchedule`]: cron lines that all clouds understand.
 //!
-//! The portable subset is small, and a crate for all of cron took a fifth of the instructions of a
-//! cold start and a twelfth of a clean build; it is what the tests compare with.
+//! The portable subset is small. A crate for all of cron used a fifth of the instructions of a cold start and a twelfth of
+//! a clean build; the tests compare this parser with it. The clouds differ in fields, names and the number of Sunday:
+//! [EventBridge](https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html),
+//! [Azure](https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncrontab-expressions),
+//! [Cloud Scheduler](https://cloud.google.com/scheduler/docs/configuring/cron-job-schedules).
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,8 +15,11 @@ use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, Timelike};
 use crate::clock::{latest, to_utc};
 use crate::{Error, Result};
 
-/// A cron line that all clouds understand: five fields of numbers, names, `*`, `,`, `-` and `/`,
-/// in UTC, no more than one of day of month and day of week, and a day that comes.
+/// A cron line that all clouds understand, in UTC: minute, hour, day of month, month and day of week, each of numbers,
+/// names, `*`, `,`, `-` and `/`.
+///
+/// A line can have a day of month or a day of week, not both, because EventBridge cannot express "or" of them. A list must
+/// not contain `*`. At least one day must exist: `0 0 30 2 *` is rejected. Sunday is 0 or 7.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -33,7 +39,7 @@ pub struct CronSchedule {
     weekdays: Set,
 }
 
-/// What one field names: bit `n` stands for `n`.
+/// The numbers of one field: bit `n` represents `n`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Set(u64);
 
@@ -42,7 +48,7 @@ impl Set {
         self.0 >> number & 1 == 1
     }
 
-    /// The first from `number` on.
+    /// The first number from `number` on; `None` if there is none.
     fn from(self, number: u32) -> Option<u32> {
         let rest = self.0.checked_shr(number).filter(|rest| *rest != 0)?;
         Some(number + rest.trailing_zeros())
@@ -50,7 +56,7 @@ impl Set {
 }
 
 impl Set {
-    /// Its numbers, each with `shift` added; `*` for all that there are.
+    /// The numbers as text, each with `shift` added; `*` if the set contains all of `all`.
     fn list(self, all: RangeInclusive<u32>, shift: u32) -> String {
         if all.clone().all(|number| self.has(number)) {
             return "*".to_owned();
@@ -69,11 +75,11 @@ impl Set {
     }
 }
 
-/// What a field may hold.
+/// The rules of one field.
 struct Field {
     name: &'static str,
     numbers: RangeInclusive<u32>,
-    /// The names of numbers, from the first number on.
+    /// The names of the numbers, from the first number on.
     names: &'static [&'static str],
 }
 
@@ -85,12 +91,12 @@ const MONTH: Field = Field {
     numbers: 1..=12,
     names: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
 };
-/// 0 and 7 are Sunday.
+/// Both 0 and 7 are Sunday.
 const WEEKDAY: Field =
     Field { name: "day of week", numbers: 0..=7, names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"] };
 
 impl Field {
-    /// Errors: what is wrong, in words.
+    /// Parses a field. Errors: the reason as text.
     fn parse(&self, text: &str) -> Result<Set, String> {
         if text.contains(',') && text.contains('*') {
             return Err(format!("`{text}` has `*` in a list, which not all clouds understand"));
@@ -98,11 +104,11 @@ impl Field {
         text.split(',').try_fold(Set(0), |set, part| Ok(Set(set.0 | self.part(part)?.0)))
     }
 
-    /// `*`, `5`, `1-5`, each of them with `/2` behind it.
+    /// Parses one part of a list: `*`, `5` or `1-5`, each with or without a step such as `/2`.
     fn part(&self, text: &str) -> Result<Set, String> {
         let wrong = || {
             let (first, last) = (self.numbers.start(), self.numbers.end());
-            format!("`{text}` is no {}: use {first} to {last}, `*`, `,`, `-` and `/`", self.name)
+            format!("`{text}` is not a valid {}: use {first} to {last}, `*`, `,`, `-` and `/`", self.name)
         };
         let (range, step) = match text.split_once('/') {
             Some((range, step)) => (range, Some(step.parse().ok().filter(|step| *step > 0).ok_or_else(wrong)?)),
@@ -111,7 +117,7 @@ impl Field {
         let (first, last) = match (range, range.split_once('-')) {
             ("*", _) => (*self.numbers.start(), *self.numbers.end()),
             (_, Some((first, last))) => (self.number(first).ok_or_else(wrong)?, self.number(last).ok_or_else(wrong)?),
-            // With a step a number stands for all from it on.
+            // With a step, a number is the beginning of a range to the last number.
             (one, None) => {
                 let first = self.number(one).ok_or_else(wrong)?;
                 (first, if step.is_some() { *self.numbers.end() } else { first })
@@ -133,7 +139,7 @@ impl Field {
     }
 }
 
-/// The days of a month, in a leap year.
+/// The number of days of a month in a leap year.
 const fn longest(month: u32) -> u32 {
     match month {
         2 => 29,
@@ -142,11 +148,11 @@ const fn longest(month: u32) -> u32 {
     }
 }
 
-/// The longest time between two 29th of February, and a day.
+/// The longest time between two days that a line names: from one February 29 to another, and one day.
 const LONGEST_WAIT: Days = Days::new(8 * 366 + 1);
 
 impl CronSchedule {
-    /// Parses a line. Errors: `Config`, saying what is wrong with it.
+    /// Parses a line. Errors: `Config` with the line and the reason.
     pub fn parse(line: &str) -> Result<Self> {
         let wrong = |why: String| Error::config(format!("`{}` is not a cron line: {why}", line.escape_debug()));
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -160,14 +166,14 @@ impl CronSchedule {
         if let Some(character) = fields.iter().flat_map(|field| field.chars()).find(|c| !portable(*c)) {
             return Err(wrong(format!("`{}` is not understood by all clouds", character.escape_debug())));
         }
-        // EventBridge has no way to say "or" of the two.
+        // EventBridge cannot express "or" of the two.
         if day != "*" && weekday != "*" {
-            return Err(wrong("give a day of month or a day of week; for both, make two schedules".to_owned()));
+            return Err(wrong("use a day of month or a day of week; for both, make two schedules".to_owned()));
         }
         let set = |field: Field, text: &str| field.parse(text).map_err(wrong);
         let (days, months, weekdays) = (set(DAY, day)?, set(MONTH, month)?, set(WEEKDAY, weekday)?);
         if !(1..=12).any(|month| months.has(month) && days.from(1).is_some_and(|day| day <= longest(month))) {
-            return Err(wrong("no such month has such a day, so it never runs".to_owned()));
+            return Err(wrong("no month has such a day, so it never runs".to_owned()));
         }
         Ok(Self {
             line: line.to_owned(),
@@ -175,15 +181,15 @@ impl CronSchedule {
             hours: set(HOUR, hour)?,
             days,
             months,
-            // Sunday is 0 and 7: only 0 from here on.
+            // Sunday is 0 or 7 in a line, and 0 in the set.
             weekdays: Set((weekdays.0 | weekdays.0 >> 7 & 1) & 0x7f),
         })
     }
 
-    /// Minute, hour, day of month, month and day of week as numbers, for a cloud's own kind of cron line.
+    /// For adapters: minute, hour, day of month, month and day of week as text, for the cron line of a cloud.
     ///
-    /// Each field is `*`, or numbers and ranges with `,` between them: no names, no steps, and no range
-    /// that wraps, which each kind of cron reads in its own way. `sunday` is the number of Sunday, 0 or 1.
+    /// Each field is `*`, or numbers and ranges with `,` between them. It contains no names, no steps and no range across
+    /// the end of a week, because the clouds read those differently. `sunday` is the cloud's number of Sunday, 0 or 1.
     ///
     /// ```
     /// use isobar_abstraction::driver::CronSchedule;
@@ -201,7 +207,7 @@ impl CronSchedule {
         ]
     }
 
-    /// The first time after `time` that the line names; `None` where there is none.
+    /// The first time after `time` that the line names, a whole minute; `None` after the year 9999.
     pub fn next_after(&self, time: SystemTime) -> Option<SystemTime> {
         let from = time.checked_add(Duration::from_secs(60)).filter(|from| *from <= latest())?;
         let from = to_utc(from);
@@ -221,7 +227,7 @@ impl CronSchedule {
         None
     }
 
-    /// The first time of a day, at or after the minute of `from`.
+    /// The first time of a day at or after the minute of `from`.
     fn time_of(&self, date: NaiveDate, from: NaiveTime) -> Option<NaiveTime> {
         if !self.days.has(date.day()) || !self.weekdays.has(date.weekday().num_days_from_sunday()) {
             return None;
@@ -250,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cron_lines_are_held_to_what_all_clouds_understand() {
+    fn cron_lines_that_not_all_clouds_understand_are_rejected() {
         for good in ["0 3 * * *", "*/5 * * * *", "0 9 * * MON-FRI", "15,45 0-6 1 JAN *", "0 0 * * sun", "5/20 * * * 7"]
         {
             assert!(CronSchedule::parse(good).is_ok(), "{good}");
@@ -290,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn no_clock_is_too_wrong_for_a_schedule() {
+    fn every_time_of_a_clock_has_a_next_time_or_none() {
         let nightly = CronSchedule::parse("0 3 * * *").unwrap();
         let year = Duration::from_secs(365 * 86_400);
         assert_eq!(nightly.next_after(SystemTime::UNIX_EPOCH + year * 300_000), None);
@@ -300,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_comes_rarely_has_a_next_time() {
+    fn a_rare_day_has_a_next_time() {
         let leap = CronSchedule::parse("0 0 29 2 *").unwrap();
         let before_2100 = SystemTime::from(DateTime::parse_from_rfc3339("2096-03-01T00:00:00Z").unwrap());
         let next = DateTime::<Utc>::from(leap.next_after(before_2100).unwrap());
@@ -308,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_numbers_and_ranges_that_every_cron_reads_alike() {
+    fn fields_are_numbers_and_ranges_that_every_cron_reads_in_the_same_way() {
         for (line, unix, sunday_is_one) in [
             // From Monday to 7, which is Sunday.
             ("0 0 * * 1/2", "0 0 * * 0-1,3,5", "0 0 * * 1-2,4,6"),
@@ -325,7 +331,7 @@ mod tests {
         }
     }
 
-    /// A random field; the seed makes a failure come again.
+    /// A random field; with the seed a failure can be repeated.
     fn field(random: &mut fastrand::Rng, numbers: RangeInclusive<u32>) -> String {
         let number = |random: &mut fastrand::Rng| random.u32(numbers.clone());
         let part = |random: &mut fastrand::Rng| match random.u8(0..7) {
@@ -342,7 +348,7 @@ mod tests {
         (0..random.u8(1..=3)).map(|_| part(random)).collect::<Vec<_>>().join(",")
     }
 
-    /// `5/20` as `5-59/20`, since the other implementation does not know the short form.
+    /// `5/20` as `5-59/20`, because the other implementation does not have the short form.
     fn without_open_steps(line: &str) -> String {
         let part = |part: &str, end: u32| match part.split_once('/') {
             Some((first, step)) if first.parse::<u32>().is_ok() => format!("{first}-{end}/{step}"),
@@ -384,7 +390,7 @@ mod tests {
                 let rendered = fields.join(" ");
                 let plain = |c: char| c.is_ascii_digit() || "*,- ".contains(c);
                 assert!(rendered.chars().all(plain), "`{line}` as `{rendered}`");
-                // The longest that EventBridge takes has 256, with `cron(`, `)` and a year.
+                // EventBridge accepts 256 characters, with `cron(`, `)` and a year.
                 assert!(rendered.len() <= 246, "`{line}` as `{rendered}`");
                 assert_eq!(next(parser, &rendered), theirs, "`{line}` as `{rendered}` after {time}");
             }

@@ -1,7 +1,7 @@
-//! The blob type that apps hold.
+//! [`Bucket`]: the blob type for apps.
 
-mod asked;
 mod attributes;
+mod conditions;
 mod parts;
 mod serve;
 mod sign;
@@ -24,9 +24,18 @@ use crate::{Error, Origin, Result};
 
 /// A bucket of objects. Cheap to clone.
 ///
-/// | service | local | AWS | Azure | Google Cloud |
+/// | | local | AWS | Azure | Google Cloud |
 /// |---|---|---|---|---|
-/// | behind it | files | S3 | Blob Storage | Cloud Storage |
+/// | service | files | S3 | Blob Storage | Cloud Storage |
+/// | version of an object | of the write | of the content | of the write | of the write |
+///
+/// A key is any UTF-8 of 1 to 1,024 bytes as [stored](key), with at most 254 segments. Guarantees on every provider: an
+/// object is returned bit for bit; a write is seen completely or not at all, also if the caller drops the future; every
+/// write and delete sends an object event to the app with [`App::on_object`](crate::App::on_object).
+///
+/// Errors that each method can return: `PermissionDenied` if the handle or the deployment lacks the access; `NotFound` of
+/// the origin `Service` if the bucket does not exist; `InvalidInput` and `TooLarge` for a key outside of the limits;
+/// `Throttled`, `Unavailable` and `Timeout` after the retries of the adapter.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -55,7 +64,7 @@ impl Bucket {
         &self.resource
     }
 
-    /// The logical name.
+    /// The logical name of the bucket.
     ///
     /// ```
     /// use isobar_abstraction::Cloud;
@@ -65,7 +74,7 @@ impl Bucket {
         &self.resource.name
     }
 
-    /// A handle that can only read, and declares no more than that.
+    /// Reduces the access of the handle to reading, also in the declaration of the app: a deployment then grants no more.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -81,7 +90,7 @@ impl Bucket {
         Self::new(self.resource.with_access(Access::Read))
     }
 
-    /// A handle that can only write, and declares no more than that.
+    /// Reduces the access of the handle to writing, also in the declaration of the app. [`copy`](Self::copy) needs both.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -97,9 +106,10 @@ impl Bucket {
         Self::new(self.resource.with_access(Access::Write))
     }
 
-    /// The underlying [`ObjectStore`], for libraries that want one.
+    /// The underlying [`ObjectStore`], for libraries that use one.
     ///
-    /// It refuses what this handle may not do. Its paths are stored names: see [`key`].
+    /// It has the access of this handle. Its paths are stored names: see [`key`]. Its errors are those of `object_store`;
+    /// `Error::from` returns isobar's error inside of them.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -116,7 +126,9 @@ impl Bucket {
         Arc::new(GuardedStore::new(self.resource.clone()))
     }
 
-    /// Reads an object. Errors: `NotFound`.
+    /// Opens an object: its description is in the result, its content is read by [`Object::bytes`] or [`Object::stream`].
+    ///
+    /// Errors: `NotFound` of the origin `Data` if the object does not exist: 404 over HTTP.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -133,7 +145,9 @@ impl Bucket {
         self.get_with(key, GetOptions::default()).await
     }
 
-    /// Reads some bytes of an object. Errors: `NotFound`; `InvalidInput` past the end.
+    /// Reads a range of bytes of an object into memory. A range that ends after the object is cut.
+    ///
+    /// Errors: `NotFound`; `InvalidInput` for a range without a byte of the object.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -148,7 +162,10 @@ impl Bucket {
         self.get_with(key, GetOptions::default().with_range(range)).await?.bytes().await
     }
 
-    /// Reads an object under conditions. Errors: `NotFound`, `Conflict`, `InvalidInput`.
+    /// Opens an object with a range or an expected version.
+    ///
+    /// Errors: `NotFound`; `Conflict` if the object has another version; `InvalidInput` for a range without a byte of the
+    /// object.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -169,7 +186,7 @@ impl Bucket {
         self.read("get", key.as_ref(), options, version.as_ref()).await
     }
 
-    /// What an object is, without its content. Errors: `NotFound`.
+    /// Reads the description of an object without its content: key, size, version and time. Errors: `NotFound`.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -199,14 +216,14 @@ impl Bucket {
             let store = driver.object_store();
             if options.range.as_ref().is_some_and(is_beyond_all) {
                 let size = store.head(&path).await?.size;
-                let message = format!("the range holds no byte of an object of {size}");
+                let message = format!("the range contains no byte of the object, which has {size} bytes");
                 return Err(Error::invalid_input(message).with_origin(Origin::Data));
             }
             let found = store.get_opts(&path, options).await?;
-            // Compared here: in a header, text such as `*` or `"a", "b"` has a meaning of its own.
+            // Compared here, because a text such as `*` or `"a", "b"` has another meaning in a header.
             match version {
                 Some(version) if found.meta.e_tag.as_deref() != Some(version.as_str()) => {
-                    Err(Error::conflict("the object is not in this version; read it again without one"))
+                    Err(Error::conflict("the object has another version; read it again without a version"))
                 }
                 _ => Ok(found),
             }
@@ -214,20 +231,21 @@ impl Bucket {
         Ok(Object::new(result.await?, is_part))
     }
 
-    /// An object as the response to an HTTP request, as a web server answers: HEAD, a `range`, `if-range`,
-    /// `if-none-match` and `if-modified-since`, and where asked a redirect to a signed URL of what is too large.
+    /// An object as the response to an HTTP request, as of a web server: with HEAD, `range`, `if-range`, `if-none-match` and
+    /// `if-modified-since`, and with a redirect to a signed URL for large objects, if the app permits it.
     ///
     /// | request | response |
     /// |---|---|
     /// | GET, HEAD | 200 with the headers of [`Object::into_response`](Object#impl-IntoResponse-for-Object) |
-    /// | one range of bytes: `0-4`, `7-`, `-5` | 206; 416 where it holds no byte of the object |
-    /// | several ranges, or no range of bytes | 200 with the whole object |
-    /// | `if-none-match` of its tag, `if-modified-since` its time or later | 304 |
-    /// | `if-range` of another tag or time | 200 with the whole object |
+    /// | one range of bytes: `0-4`, `7-`, `-5` | 206; 416 if it contains no byte of the object |
+    /// | several ranges, or another unit | 200 with the whole object |
+    /// | `if-none-match` with the tag, `if-modified-since` with the time or a later one | 304 |
+    /// | `if-range` with another tag or time | 200 with the whole object |
     ///
-    /// A read is one request to the service; a condition, and a range that holds no byte, take one more. A range from
-    /// the end is two requests on Azure. Content of users is to be [`sandboxed`](Serve::sandboxed). Errors: `NotFound`, and
-    /// those of [`get`](Self::get).
+    /// A read is one request to the service; a condition, and a range without a byte, need one more. A range from the end
+    /// is two requests on Azure. Content of users must be [`sandboxed`](Serve::sandboxed).
+    ///
+    /// Errors, when awaited: those of [`get`](Self::get).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -267,7 +285,7 @@ impl Bucket {
         Serve::new(self.clone(), key.as_ref())
     }
 
-    /// Objects whose keys begin with `prefix`, in order. An empty prefix lists all.
+    /// Starts a list of the objects whose keys begin with `prefix`, in order: see [`ListQuery`]. An empty prefix lists all.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -291,7 +309,7 @@ impl Bucket {
     }
 }
 
-/// The same bytes of any object, in numbers that every service reads.
+/// The same range with numbers of at most 63 bits, which every service accepts.
 fn within_63_bits(range: GetRange) -> GetRange {
     const LARGEST: u64 = i64::MAX as u64;
     match range {
@@ -301,7 +319,7 @@ fn within_63_bits(range: GetRange) -> GetRange {
     }
 }
 
-/// Does the range hold no byte of any object? Services disagree on such ranges, and on numbers of more than 63 bits.
+/// Can the range contain no byte of any object? Services treat such ranges differently, and numbers of more than 63 bits.
 fn is_beyond_all(range: &GetRange) -> bool {
     match range {
         GetRange::Bounded(range) => range.is_empty() || i64::try_from(range.start).is_err(),

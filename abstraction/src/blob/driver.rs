@@ -1,4 +1,7 @@
-//! What an object service is to the portable types: the trait that an adapter implements, and its types.
+//! [`Blob`]: the trait that an adapter of an object service implements, and its types.
+//!
+//! Reads and writes use [`object_store`], which many libraries accept. Lists and signed URLs are methods here: the trait has
+//! no prefix that is not a folder, no page with a cursor and no signature.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,33 +17,40 @@ use crate::Result;
 
 /// An object service: the trait that an adapter implements.
 ///
-/// Reading, writing, copying and deleting go through [`object_store`], whose contract an
-/// implementer must keep, and beyond it:
-/// - all of `PutMode::{Overwrite, Create, Update}`, where the version of an update is the `e_tag`
-///   and `version` that an earlier result gave;
-/// - content type, cache control, content disposition, encoding and language, and user metadata;
-/// - a read of a range that begins behind the end is an isobar error of kind `InvalidInput`, one that runs past the
-///   end is cut;
-/// - a write is seen whole or not at all, also when the caller drops the future;
-/// - a multipart write whose `PutMultipartOptions::extensions` hold a [`WriteCondition`] keeps it,
-///   or fails with `NotSupported` before anything is visible;
-/// - the `e_tag` is unique for each write of a key. S3 alone has no such thing: its `e_tag` is a hash,
-///   which writes of equal content share, so that there `Update` tells contents apart and not writes.
+/// Reads, writes, copies and deletes use the trait of [`object_store`]. Implementers must keep its contract, and also:
+/// - must support `PutMode::{Overwrite, Create, Update}`, where the version of an update is the `e_tag` of an earlier
+///   result;
+/// - must store content type, cache control, content disposition, encoding and language, and user metadata;
+/// - must return an isobar error of the kind `InvalidInput` for a range that begins after the end, and must cut one that
+///   ends after it;
+/// - must make a write visible completely or not at all, also if the caller drops the future;
+/// - must apply the [`WriteCondition`] in `PutMultipartOptions::extensions`, or return `NotSupported` before a part is
+///   visible, and state that in [`Profile::conditional_multipart`](crate::profile::Profile::conditional_multipart);
+/// - must return an `e_tag` that is unique for each write of a key. S3 alone cannot: its `e_tag` is a hash, which writes
+///   of equal content share, so `Update` compares contents there and not writes
+///   ([S3](https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html));
+/// - must return isobar errors as the source of the errors of `object_store`, by `Into`, with `NotFound` of the origin
+///   `Data` for a missing object and of `Service` for a missing bucket;
+/// - must send an object event for each write and delete, where the provider is its own event source.
 ///
 /// Paths are *stored names*: see [`key`].
 #[async_trait]
 pub trait Blob: fmt::Debug + Send + Sync + 'static {
-    /// The store that reads and writes.
+    /// The store that reads and writes. It must be cheap to return, and must not connect.
     fn object_store(&self) -> Arc<dyn ObjectStore>;
 
-    /// Stored names that begin with a prefix, in byte order.
+    /// Lists stored names that begin with a prefix, by their UTF-8 bytes. A page can be shorter than the limit, also empty,
+    /// before the end.
+    ///
+    /// Errors: `InvalidInput` of the origin `Request` for an `after` that is not a position of this list.
     async fn list(&self, request: &ListRequest) -> Result<Listing>;
 
-    /// A URL that lets its bearer do one thing with one object until it expires.
+    /// Signs a URL that permits one operation on one object until it expires. The lifetime has been checked: 1 second to 7
+    /// days. The URL must permit nothing else: no other method, no other object.
     async fn sign(&self, request: &SignRequest) -> Result<SignedUrl>;
 }
 
-/// The attributes that HTTP has headers for, by their names.
+/// The attributes that are headers of HTTP, with the names of the headers.
 pub const STANDARD_HEADERS: [(&str, Attribute); 5] = [
     ("cache-control", Attribute::CacheControl),
     ("content-disposition", Attribute::ContentDisposition),
@@ -49,21 +59,21 @@ pub const STANDARD_HEADERS: [(&str, Attribute); 5] = [
     ("content-type", Attribute::ContentType),
 ];
 
-/// What a multipart write must hold to, sent through `PutMultipartOptions::extensions`.
+/// The condition of a multipart write, in `PutMultipartOptions::extensions`: `object_store` has none for those.
 #[derive(Debug, Clone)]
 pub struct WriteCondition(pub object_store::PutMode);
 
-/// A list request, as a driver gets it. Names are stored names.
+/// A request for one page of a list. Names are stored names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListRequest {
-    /// What the names begin with: raw text, not a folder.
+    /// The beginning of the names: any text, not a folder.
     pub prefix: String,
-    /// Names that have this after the prefix are grouped under what stands before and with it.
+    /// Names that contain this after the prefix form a group: the name up to and including it.
     pub delimiter: Option<String>,
-    /// The most objects and groups to answer with; at least 1.
+    /// The largest number of objects and groups to return; at least 1.
     pub limit: usize,
-    /// The [`Listing::resume`] of the page before.
+    /// The [`Listing::resume`] of the previous page; `None` for the first one.
     pub after: Option<String>,
 }
 
@@ -73,14 +83,14 @@ impl ListRequest {
         Self { prefix: prefix.into(), delimiter: None, limit, after: None }
     }
 
-    /// Groups names by this.
+    /// Sets the delimiter of groups.
     #[must_use]
     pub fn with_delimiter(mut self, delimiter: impl Into<String>) -> Self {
         self.delimiter = Some(delimiter.into());
         self
     }
 
-    /// The page after the one whose [`Listing::resume`] this is.
+    /// Sets the [`Listing::resume`] of the previous page.
     #[must_use]
     pub fn with_after(mut self, after: impl Into<Option<String>>) -> Self {
         self.after = after.into();
@@ -88,51 +98,51 @@ impl ListRequest {
     }
 }
 
-/// What a driver answers to a list request.
+/// One page of a list.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Listing {
-    /// Objects, in byte order of their stored names.
+    /// The objects, in byte order of their stored names.
     pub objects: Vec<object_store::ObjectMeta>,
-    /// Groups, delimiter included, in byte order.
+    /// The groups with their delimiter, in byte order.
     pub prefixes: Vec<String>,
-    /// Set where there may be more: what the driver needs to go on, also while others write.
+    /// The position after this page, with which the driver can continue, also while others write; `None` at the end.
     pub resume: Option<String>,
 }
 
 impl Listing {
-    /// These objects and groups, and where there may be more.
+    /// A page of objects and groups, and the position after it.
     pub fn new(objects: Vec<object_store::ObjectMeta>, prefixes: Vec<String>, resume: Option<String>) -> Self {
         Self { objects, prefixes, resume }
     }
 }
 
-/// What a signed URL allows.
+/// The operation that a signed URL permits.
 ///
-/// A driver answers [`Error::unknown_variant`](crate::Error::unknown_variant) to what it does not know.
+/// A driver must return [`Error::unknown_variant`](crate::Error::unknown_variant) for a variant that it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignedAccess {
-    /// Reading the object with GET.
+    /// GET of the object.
     Get,
-    /// Writing the object with PUT.
+    /// PUT of the object, which replaces a stored one.
     Put,
 }
 
-/// A request for a signed URL, as a driver gets it.
+/// A request for a signed URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignRequest {
-    /// The stored name.
+    /// The stored name of the object.
     pub stored: String,
-    /// What is allowed.
+    /// The operation that the URL permits.
     pub access: SignedAccess,
-    /// For how long.
+    /// The lifetime of the URL.
     pub expires_in: Duration,
 }
 
 impl SignRequest {
-    /// A request to allow this for so long.
+    /// A request for a URL that permits `access` for `expires_in`.
     pub fn new(stored: impl Into<String>, access: SignedAccess, expires_in: Duration) -> Self {
         Self { stored: stored.into(), access, expires_in }
     }

@@ -1,5 +1,5 @@
-//! An [`ObjectStore`] over a flat, ordered namespace of whole objects: what the in-memory and the
-//! local provider share, so that both keep the contract in the same words.
+//! [`FlatStore`]: an [`ObjectStore`] over a flat, ordered namespace of whole objects. The provider in memory and the local
+//! one share it, so that the contract of `object_store` is implemented once for both.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,25 +20,26 @@ use object_store::{
 use super::{ListRequest, Listing, WriteCondition, pages};
 use crate::{Error, ErrorKind, Result};
 
-/// The operations that a [`FlatStore`] is made of. Names are stored names.
+/// The operations of a storage below a [`FlatStore`]. Names are stored names.
 ///
-/// Implementers must make a commit atomic: until it is done, and if it fails, what was there is
-/// read; and must give each commit an `e_tag` of its own.
+/// Implementers must make a commit atomic: before it, and if it fails, a read returns the old object. Each commit must have
+/// a new `e_tag`, which was never used before.
 #[async_trait]
 pub trait FlatObjects: fmt::Debug + Send + Sync + 'static {
-    /// Content that nobody can see yet. Dropping it must give its space back.
+    /// Content that is not visible yet. Dropping it must free its space.
     type Staged: fmt::Debug + Send;
-    /// Content that is open for reading, whatever happens to its name.
+    /// Content that is open for reading. It must remain readable if the object is replaced or deleted.
     type Content: Send + Sync;
 
-    /// Begins a write.
+    /// Starts a write with empty content.
     async fn stage(&self) -> Result<Self::Staged>;
 
-    /// Adds to staged content.
+    /// Appends a part to staged content.
     async fn append(&self, staged: &mut Self::Staged, part: PutPayload) -> Result<()>;
 
-    /// Makes staged content the object of this name, if `mode` allows it. Errors: `AlreadyExists`,
-    /// `Conflict`.
+    /// Makes staged content the object with this name, if `mode` permits it: see [`check_mode`].
+    ///
+    /// Errors: `AlreadyExists`, `Conflict`.
     async fn commit(
         &self,
         name: &str,
@@ -47,27 +48,26 @@ pub trait FlatObjects: fmt::Debug + Send + Sync + 'static {
         mode: PutMode,
     ) -> Result<PutResult>;
 
-    /// Opens an object. Errors: `NotFound`.
+    /// Opens an object. Errors: `NotFound` of the origin `Data`.
     async fn open(&self, name: &str) -> Result<(ObjectMeta, Attributes, Self::Content)>;
 
-    /// What an object is, without opening it. Errors: `NotFound`.
+    /// Reads the description of an object without opening it. Errors: `NotFound` of the origin `Data`.
     async fn head(&self, name: &str) -> Result<(ObjectMeta, Attributes)>;
 
-    /// Bytes of an open object; the range lies within it.
+    /// Reads bytes of an open object. The range is within the object.
     fn read(&self, content: Self::Content, range: Range<u64>) -> BoxStream<'static, Result<Bytes>>;
 
-    /// Deletes an object; an absent one is `Ok`.
+    /// Deletes an object; `Ok` if it is absent.
     async fn remove(&self, name: &str) -> Result<()>;
 
-    /// Names in byte order.
+    /// Lists names in byte order: see [`page_of`].
     async fn list(&self, request: &ListRequest) -> Result<Listing>;
 }
 
-/// Objects of one stream that are deleted at once: writes that are made together are made durable
-/// together.
-const DELETED_AT_ONCE: usize = 32;
+/// The deletes of one stream that run in parallel. Writes that are made together are synced together.
+const PARALLEL_DELETES: usize = 32;
 
-/// An [`ObjectStore`] made of [`FlatObjects`].
+/// An [`ObjectStore`] over [`FlatObjects`].
 #[derive(Debug)]
 pub struct FlatStore<O>(Arc<O>);
 
@@ -112,7 +112,7 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         if options.version.is_some() {
-            return Err(Error::new(ErrorKind::Unsupported, "there is one version of an object; use `if_match`").into());
+            return Err(Error::new(ErrorKind::Unsupported, "an object has one version only; use `if_match`").into());
         }
         if options.head {
             let (meta, attributes) = self.0.head(at.as_ref()).await?;
@@ -149,7 +149,7 @@ impl<O: FlatObjects> ObjectStore for FlatStore<O> {
                 objects.remove(path.as_ref()).await.map(|()| path).map_err(Into::into)
             }
         };
-        paths.map(remove).buffered(DELETED_AT_ONCE).boxed()
+        paths.map(remove).buffered(PARALLEL_DELETES).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
@@ -200,7 +200,7 @@ impl<O: FlatObjects> FlatStore<O> {
     }
 }
 
-/// A multipart write. Parts may be sent at once and arrive in any order.
+/// A multipart write. Parts may be sent in parallel and arrive in any order.
 #[derive(Debug)]
 struct Upload<O: FlatObjects> {
     objects: Arc<O>,
@@ -240,7 +240,7 @@ impl<O: FlatObjects> MultipartUpload for Upload<O> {
     async fn complete(&mut self) -> object_store::Result<PutResult> {
         let mut parts = self.parts.lock().await;
         if parts.next != self.sent {
-            return Err(Error::invalid_input("a part of the upload was not sent to its end").into());
+            return Err(Error::invalid_input("a part of the upload was not sent completely").into());
         }
         let staged = parts.staged.take().ok_or_else(ended)?;
         let (attributes, mode) = (self.attributes.clone(), self.mode.clone());
@@ -253,13 +253,15 @@ impl<O: FlatObjects> MultipartUpload for Upload<O> {
     }
 }
 
-/// Is a write allowed where the object of this ETag is stored, or none? Errors: `AlreadyExists`, `Conflict`.
+/// Checks the condition of a write against the ETag of the stored object; `None` if there is none.
+///
+/// Errors: `AlreadyExists`, `Conflict`.
 pub fn check_mode(mode: &PutMode, stored: Option<&str>) -> Result<()> {
     match (mode, stored) {
         (PutMode::Create, Some(_)) => Err(Error::already_exists("an object with this key exists")),
         (PutMode::Update(_), None) => Err(Error::conflict("the object is gone")),
         (PutMode::Update(version), Some(_)) if version.e_tag.as_deref() != stored => {
-            Err(Error::conflict("the object was written since"))
+            Err(Error::conflict("the object was written by another writer"))
         }
         _ => Ok(()),
     }
@@ -269,11 +271,10 @@ fn ended() -> Error {
     Error::invalid_input("the upload has ended")
 }
 
-/// One page of a list, from names in byte order that begin at the request's prefix, or after its
-/// cursor.
+/// One page of a list. `names` are the stored names in byte order from [`page_start`] on.
 ///
-/// The cursor is the last name looked at, or the last group, so that a page goes on right whatever
-/// is inserted or deleted between two of them.
+/// The position after the page is the last name or group that was read. So the next page is correct, whatever is inserted
+/// or deleted between them.
 pub fn page_of<T>(
     request: &ListRequest,
     names: impl Iterator<Item = Result<(String, T)>>,
@@ -288,7 +289,7 @@ pub fn page_of<T>(
             let end = rest.find(delimiter.as_str())? + delimiter.len();
             Some(name[..request.prefix.len() + end].to_owned())
         });
-        // A group that ended the page before, or is already on this one.
+        // The group is the last one of the previous page, or already on this page.
         if group.is_some() && (group == request.after || group.as_ref() == page.prefixes.last()) {
             continue;
         }
@@ -305,7 +306,7 @@ pub fn page_of<T>(
     Ok(page)
 }
 
-/// The name at which a page begins: that of the prefix, or what follows the cursor.
+/// The first name of a page: the prefix, or the name after the position of the previous page.
 pub fn page_start(request: &ListRequest) -> std::ops::Bound<&str> {
     match &request.after {
         Some(after) => std::ops::Bound::Excluded(after.as_str()),

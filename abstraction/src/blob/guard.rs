@@ -1,5 +1,6 @@
-//! The store that [`Bucket::object_store`](super::Bucket::object_store) hands out: the driver's own,
-//! held to what the app declared.
+//! The store of [`Bucket::object_store`](super::Bucket::object_store): that of the driver, with the access of the handle.
+//!
+//! Each method is written out. A default method of the trait would call others of the driver without a check.
 
 use std::fmt;
 use std::sync::Arc;

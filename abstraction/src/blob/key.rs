@@ -1,20 +1,21 @@
-//! Keys as apps write them, and names as they are stored.
+//! Keys of apps, and the names under which their objects are stored.
 //!
-//! An app's key is any UTF-8 of 1 to 1,024 bytes. Some keys no service, or no [`object_store`],
-//! takes as they are, and so, segment by segment between slashes:
+//! The key of an app is any UTF-8 of 1 to 1,024 bytes. A service, or [`object_store`], rejects or changes some of them, so
+//! these are escaped, segment by segment between slashes:
 //! - an empty segment (`a//b`, `/a`, `a/`) is stored as `%`;
-//! - a dot at the end of a segment as `%2E` (`.` and `..` mean something to a path, and Azure drops it);
-//! - the backslash (Azure makes it a slash), control characters, U+E000 (which Azure refuses), U+FFFE and U+FFFF
-//!   (which no XML document holds; S3 and Azure list in XML) as the bytes of their UTF-8, each as `%` and two
-//!   hexadecimal digits: `%5C`, `%EF%BF%BE`;
-//! - `.well-known/acme-challenge/`, with which no name in Cloud Storage begins, as `.well-known/acme-challeng%65/`;
-//! - `soap`, which is no object in S3, as `soa%70`;
-//! - `%` itself as `%25`.
+//! - a dot at the end of a segment is stored as `%2E` (`.` and `..` have a meaning in paths, and Azure removes the dot);
+//! - the backslash (Azure makes a slash of it), control characters, U+E000 (which Azure rejects), U+FFFE and U+FFFF (which
+//!   [XML](https://www.w3.org/TR/xml/#charsets) cannot contain; S3 and Azure list in XML) are stored as the bytes of their
+//!   UTF-8, each as `%` and two hexadecimal digits: `%5C`, `%EF%BF%BE`;
+//! - `.well-known/acme-challenge/`, which Cloud Storage rejects at the beginning of a name, is stored as
+//!   `.well-known/acme-challeng%65/` ([names](https://cloud.google.com/storage/docs/naming-objects));
+//! - `soap`, which S3 rejects as a name, is stored as `soa%70`;
+//! - `%` itself is stored as `%25`.
 //!
-//! A key has at most 254 segments, as Azure takes them.
+//! A key has at most 254 segments, the limit of Azure.
 //!
-//! Every other key is stored as it is. The mapping is injective, keeps prefixes, and keeps byte order
-//! but where it escapes: such a key is listed where its stored name lies.
+//! Every other key is stored without change. The mapping is injective and keeps prefixes. It keeps the byte order except
+//! where it escapes: such a key is listed at the place of its stored name.
 
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
@@ -54,19 +55,19 @@ fn encode_segments(key: &str) -> String {
     stored
 }
 
-/// The text that the stored names of all keys with this prefix begin with.
+/// The common beginning of the stored names of all keys with this prefix.
 ///
-/// Other names may begin with it too: whoever lists must compare the decoded keys.
+/// Other names can begin with it too: a list must compare the decoded keys.
 pub fn encode_prefix(prefix: &str) -> String {
     let (mut stored, open) = match prefix.rsplit_once('/') {
         Some((head, open)) => (encode_segments(head) + "/", open),
         None => (String::new(), prefix),
     };
-    // What follows decides whether the last segment is empty, and whether its last dot is escaped.
+    // Whether the last segment is empty, and its last dot escaped, depends on the rest of the key.
     let open = open.strip_suffix('.').unwrap_or(open);
     open.chars().for_each(|character| encode_character(&mut stored, character));
     match stored.strip_prefix(ACME) {
-        // As above: what follows decides.
+        // This depends on the rest of the key too.
         Some("") => stored.truncate(ACME.len() - 1),
         Some(rest) if rest.starts_with('/') => return format!(".well-known/acme-challeng%65{rest}"),
         _ if stored == SOAP => stored.truncate(SOAP.len() - 1),
@@ -101,7 +102,7 @@ fn escape(stored: &mut String, character: char) {
     }
 }
 
-/// The key of a stored name. A name that isobar did not write is taken as it is.
+/// The key of a stored name. A name that isobar did not write is returned without change.
 pub fn decode(stored: &str) -> String {
     let segment = |segment| match segment {
         "%" => Some(std::borrow::Cow::Borrowed("")),
@@ -112,17 +113,19 @@ pub fn decode(stored: &str) -> String {
     key.filter(|key| encode(key) == stored).unwrap_or_else(|| stored.to_owned())
 }
 
-/// The key prefix of a stored group name, which ends with the delimiter: a key in the group, without its rest.
+/// The key prefix of a stored group name, which ends with the delimiter.
 pub(super) fn decode_prefix(stored: &str) -> String {
     let key = decode(&format!("{stored}x"));
     key.strip_suffix('x').map(str::to_owned).unwrap_or(key)
 }
 
-/// The most segments of a blob's name in Azure:
+/// The largest number of segments of a blob's name in Azure:
 /// <https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata>.
 const MOST_SEGMENTS: usize = 254;
 
-/// The path of a key in an [`object_store::ObjectStore`]. Errors: `InvalidInput`, `TooLarge`.
+/// The path of a key in an [`object_store::ObjectStore`].
+///
+/// Errors: `InvalidInput` for an empty key; `TooLarge` for a stored name over `limit` bytes or more than 254 segments.
 pub fn to_path(key: &str, limit: u64) -> Result<Path> {
     if key.is_empty() {
         return Err(Error::invalid_input("the object key is empty"));
@@ -216,7 +219,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_key_is_stored_under_a_path_of_its_own_and_comes_back() {
+    fn every_key_has_its_own_path_and_is_decoded_from_it() {
         let mut seen = std::collections::HashSet::new();
         for key in STRANGE {
             let path = to_path(key, 1_024).unwrap();
@@ -226,9 +229,9 @@ mod tests {
         }
     }
 
-    /// <https://cloud.google.com/storage/docs/naming-objects>, and what S3 and Azure say of names.
+    /// <https://cloud.google.com/storage/docs/naming-objects>, and the rules of S3 and Azure.
     #[test]
-    fn no_stored_name_is_one_that_a_service_refuses() {
+    fn no_stored_name_is_one_that_a_service_rejects() {
         for key in STRANGE {
             let stored = encode(key);
             assert!(!stored.starts_with(".well-known/acme-challenge/") && stored != "soap", "{key:?}");
@@ -265,7 +268,7 @@ mod tests {
 
     /// <https://www.w3.org/TR/xml/#charsets>
     #[test]
-    fn every_stored_name_is_text_that_xml_holds() {
+    fn xml_can_contain_every_stored_name() {
         let every_character = (char::MIN..=char::MAX).collect::<String>();
         let held = |character| matches!(character, ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
         let stored = encode(&every_character);
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_names_are_taken_as_they_are() {
+    fn names_that_isobar_did_not_write_are_not_changed() {
         for foreign in ["100%", "a%zz", "a%2fb", "%41"] {
             assert_eq!(decode(foreign), foreign);
         }

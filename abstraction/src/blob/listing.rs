@@ -1,4 +1,4 @@
-//! Lists of objects as apps ask for them.
+//! Lists of objects for apps.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,8 +11,9 @@ use crate::cursor::Position;
 use crate::handle::Resource;
 use crate::{Error, Result};
 
-/// Where a list left off: opaque text that is safe in a URL, good on the provider that gave it. In JSON and in the query of
-/// a URL it is its text.
+/// The position in a list after a page: opaque text that is safe in a URL.
+///
+/// It does not expire, works while others write, and is valid on the provider that returned it. In JSON it is a string.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ListCursor(Position<'l'>);
@@ -26,26 +27,42 @@ impl fmt::Display for ListCursor {
 impl FromStr for ListCursor {
     type Err = Error;
 
-    /// Errors: `InvalidInput` where the text is not one that a cursor of such a list printed.
+    /// Errors: `InvalidInput` if the text is not a cursor of a list of objects.
     fn from_str(text: &str) -> Result<Self> {
         text.parse().map(Self)
     }
 }
 
-/// Some of the objects that were asked for.
+/// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListPage {
-    /// Objects, in UTF-8 byte order of their keys (of their stored names: see [`key`]).
+    /// The objects, by the UTF-8 bytes of their stored names, which are those of the keys except for
+    /// [escaped ones](key).
     pub objects: Vec<ObjectInfo>,
-    /// What stands up to and with the delimiter, for the objects that are grouped by it.
+    /// The groups of a [delimited](ListQuery::delimited) list: the beginnings of keys up to and including the delimiter.
     pub prefixes: Vec<String>,
-    /// Where to go on; `None` at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next: Option<ListCursor>,
 }
 
-/// A list of a bucket, made by [`Bucket::list`](super::Bucket::list): all objects, 1,000 to a page,
-/// unless a method says otherwise.
+/// A list of a bucket, from [`Bucket::list`](super::Bucket::list). Without further methods it returns all objects with the
+/// prefix, 1,000 on a page.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # use isobar_abstraction::Cloud;
+/// let pages = Cloud::memory().bucket("pages");
+/// for key in ["a.html", "img/1.png", "img/2.png", "z.html"] {
+///     pages.put(key, "x").await?;
+/// }
+/// let folders = pages.list("").delimited();
+/// let first = folders.clone().limit(2).page().await?;
+/// assert_eq!((first.objects[0].key.as_str(), first.prefixes), ("a.html", vec!["img/".to_owned()]));
+/// let second = folders.after(first.next).page().await?;
+/// assert_eq!((second.objects[0].key.as_str(), second.next), ("z.html", None));
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a list does nothing until `page` or `all` is awaited"]
 pub struct ListQuery {
@@ -61,25 +78,27 @@ impl ListQuery {
         Self { resource, prefix, delimited: false, limit: 1_000, after: None }
     }
 
-    /// Groups what lies below the next `/`, as folders are shown.
+    /// Groups keys by the next `/` after the prefix, like folders.
     pub fn delimited(mut self) -> Self {
         self.delimited = true;
         self
     }
 
-    /// At most this many objects and groups to a page; 0 counts as 1.
+    /// Sets the largest number of objects and groups on a page, 1,000 by default; 0 counts as 1.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit.max(1);
         self
     }
 
-    /// Goes on where another page of the same list ended; `None` is the first page.
+    /// Continues after another page of the same list; `None` is the first page.
     pub fn after(mut self, cursor: impl Into<Option<ListCursor>>) -> Self {
         self.after = cursor.into();
         self
     }
 
-    /// One page; it may hold fewer than the limit before the end.
+    /// Reads one page. It can contain fewer entries than the limit, or none, before the end: check [`ListPage::next`].
+    ///
+    /// Errors: `InvalidInput` for a cursor of another kind of list or, on Azure, of another provider.
     pub async fn page(&self) -> Result<ListPage> {
         let Self { resource, prefix, delimited, limit, after } = self;
         let request = ListRequest {
@@ -99,7 +118,8 @@ impl ListQuery {
         })
     }
 
-    /// The objects of all pages. Only where they are known to be few: they are held in memory.
+    /// Reads the objects of all pages into memory. Use it only for lists that are known to be short. Groups are not part
+    /// of the result.
     pub async fn all(self) -> Result<Vec<ObjectInfo>> {
         let mut objects = Vec::new();
         let mut list = self;

@@ -1,4 +1,8 @@
-//! Blobs: the type that apps hold is [`Bucket`].
+//! Buckets of objects: [`Bucket`] is the type for apps.
+//!
+//! The contract is what S3, Blob Storage, Cloud Storage and a folder have in common: whole objects with attributes,
+//! conditions on versions, lists by prefix, and signed URLs. Reads and writes use [`object_store`] below, so an adapter and
+//! a library of the ecosystem share one trait.
 
 mod bucket;
 pub(crate) mod driver;
@@ -19,23 +23,23 @@ pub use object::{GetOptions, Object, ObjectInfo};
 
 pub use crate::key_value::{PutMode, Version};
 
-/// A URL that carries its own permission. It is a secret until it expires: `Debug` hides it.
+/// A URL that contains its permission. It is a secret until it expires; `Debug` does not contain the signature.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignedUrl {
-    /// The URL.
+    /// The URL with its signature.
     pub url: String,
-    /// Headers that the request must carry; Azure's PUT wants one.
+    /// The headers that the request must have: one for PUT on Azure, otherwise none.
     pub headers: BTreeMap<String, String>,
 }
 
 impl SignedUrl {
-    /// For adapters: a URL that needs no headers.
+    /// For adapters: a URL without headers.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), headers: BTreeMap::new() }
     }
 
-    /// For adapters: a header that the request must carry.
+    /// For adapters: adds a header that the request must have.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
@@ -45,12 +49,12 @@ impl SignedUrl {
 
 impl fmt::Debug for SignedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.url.split('?').next().unwrap_or_default();
-        write!(f, "SignedUrl({shown}?…)")
+        let unsigned = self.url.split('?').next().unwrap_or_default();
+        write!(f, "SignedUrl({unsigned}?…)")
     }
 }
 
-/// How an object is written.
+/// The options of a write of an object: condition, content type, cache control and metadata.
 ///
 /// ```
 /// use isobar_abstraction::blob::{PutMode, PutOptions};
@@ -61,32 +65,33 @@ impl fmt::Debug for SignedUrl {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PutOptions {
-    /// When the write may happen.
+    /// The condition of the write.
     pub mode: PutMode,
-    /// The object's media type.
+    /// The media type of the object: printable ASCII.
     pub content_type: Option<String>,
-    /// The `Cache-Control` that the object is served with.
+    /// The header `cache-control` with which the object is served: printable ASCII.
     pub cache_control: Option<String>,
-    /// User metadata: names of a-z, 0-9 and `_`, printable ASCII values, 2,000 bytes in all.
+    /// User metadata. Names consist of a-z, 0-9 and `_` and begin with a letter; values are printable ASCII; all together
+    /// have at most 2,000 bytes.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl PutOptions {
-    /// The object's media type.
+    /// Sets the media type of the object.
     #[must_use]
     pub fn with_content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
     }
 
-    /// The `Cache-Control` that the object is served with.
+    /// Sets the header `cache-control` with which the object is served.
     #[must_use]
     pub fn with_cache_control(mut self, cache_control: impl Into<String>) -> Self {
         self.cache_control = Some(cache_control.into());
         self
     }
 
-    /// One more piece of user metadata.
+    /// Adds a name and a value to the user metadata.
     #[must_use]
     pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(name.into(), value.into());

@@ -1,4 +1,4 @@
-//! Objects as apps read them.
+//! Objects for apps: description, content, and the response over HTTP.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,18 +18,18 @@ use super::{STANDARD_HEADERS, Version, key};
 use crate::clock::{from_utc, to_http};
 use crate::{Body, Error, Result};
 
-/// What is known of an object without its content.
+/// The description of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectInfo {
-    /// Its key, as the app wrote it.
+    /// The key, as the app wrote it.
     pub key: String,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its version, for [`PutMode::Update`](super::PutMode::Update): another for each write of the key;
-    /// on S3 for each content.
+    /// The version, for [`PutMode::Update`](super::PutMode::Update). It changes with each write of the key; on S3 with the
+    /// content only.
     pub version: Version,
-    /// When it was written.
+    /// The time of the last write, in whole seconds on some services.
     pub modified: SystemTime,
 }
 
@@ -44,30 +44,30 @@ impl ObjectInfo {
     }
 }
 
-/// The version of an object is its ETag. Where a service gives none, no version ever matches.
+/// The version of an object is its ETag. If the service returns none, no version ever matches.
 pub(super) fn version(e_tag: Option<&str>) -> Version {
     Version::new(e_tag.unwrap_or_default())
 }
 
-/// What is read of an object, and under which condition.
+/// The options of a read: a range and an expected version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetOptions {
-    /// Only these bytes; a range past the end is `InvalidInput`, one that runs past it is cut.
+    /// The bytes to read. A range that ends after the object is cut; one without a byte of it is `InvalidInput`.
     pub range: Option<Range<u64>>,
-    /// Only if it is this version, else `Conflict`.
+    /// The expected version; for another one the read is `Conflict`.
     pub version: Option<Version>,
 }
 
 impl GetOptions {
-    /// Only these bytes.
+    /// Sets the bytes to read.
     #[must_use]
     pub fn with_range(mut self, range: Range<u64>) -> Self {
         self.range = Some(range);
         self
     }
 
-    /// Only if it is this version.
+    /// Sets the expected version.
     #[must_use]
     pub fn with_version(mut self, version: Version) -> Self {
         self.version = Some(version);
@@ -75,20 +75,22 @@ impl GetOptions {
     }
 }
 
-/// An object that is being read: its description at once, its content as a stream.
+/// An open object: its description, and its content as a stream that has not been read yet.
+///
+/// The content is that of one version, also if the object is replaced during the read.
 #[non_exhaustive]
 pub struct Object {
-    /// What it is.
+    /// The description: key, size, version and time.
     pub info: ObjectInfo,
-    /// The bytes of it that follow.
+    /// The bytes of the object that the content contains.
     pub range: Range<u64>,
-    /// Its media type, where one was set.
+    /// The media type; `None` if none was set.
     pub content_type: Option<String>,
-    /// Its `Cache-Control`, where one was set.
+    /// The header `cache-control`; `None` if none was set.
     pub cache_control: Option<String>,
-    /// Its user metadata.
+    /// The user metadata.
     pub metadata: BTreeMap<String, String>,
-    /// Was a part of it asked for?
+    /// Was a range requested?
     is_part: bool,
     result: GetResult,
 }
@@ -113,30 +115,30 @@ impl Object {
         }
     }
 
-    /// The whole content, in memory.
+    /// Reads the content into memory.
     pub async fn bytes(self) -> Result<Bytes> {
         self.result.bytes().await.map_err(|error| Error::from(error).with_operation("get"))
     }
 
-    /// The content as it comes.
+    /// The content as a stream of parts. Dropping it ends the request to the service.
     pub fn stream(self) -> BoxStream<'static, Result<Bytes>> {
         self.result.into_stream().map(|part| part.map_err(Error::from)).boxed()
     }
 
-    /// The content as the body of an HTTP response, streamed. Its size is known, so that the response has a
-    /// `content-length`, and is a 500 before the first byte where the object is larger than
-    /// [`Limits::response_bytes`](crate::profile::Limits::response_bytes): [`Serve::redirect_large`](super::Serve::redirect_large)
-    /// is for such objects. `into_response` adds what HTTP says of an object.
+    /// The content as the body of an HTTP response, streamed. Its size is known, so the response has a `content-length`. If
+    /// it is larger than [`Limits::response_bytes`](crate::profile::Limits::response_bytes), the response is a 500 before
+    /// the first byte: use [`Serve::redirect_large`](super::Serve::redirect_large) for such objects. `into_response` adds
+    /// the headers of the object.
     pub fn into_body(self) -> Body {
         Body::new(Content { left: self.size(), stream: self.stream() })
     }
 
-    /// The bytes that follow.
+    /// The size of the content in bytes.
     pub(super) fn size(&self) -> u64 {
         self.range.end.saturating_sub(self.range.start)
     }
 
-    /// The headers of the object, whatever part of it follows.
+    /// The headers of the whole object.
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, attribute) in STANDARD_HEADERS {
@@ -153,18 +155,18 @@ impl Object {
         headers.extend(modified.map(|modified| (LAST_MODIFIED, modified)));
         headers.extend(entity_tag(&self.info.version).map(|tag| (ETAG, tag)));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        // What a browser guesses can be a page where the content type is none.
+        // Without it a browser may guess a page from content of another type.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers
     }
 }
 
-/// As a web server sends it: content type (`application/octet-stream` without one), `cache-control`, `etag`,
-/// `last-modified`, `content-length`, `accept-ranges` and `x-content-type-options: nosniff`. What was read by a range is a
-/// 206 with its `content-range`.
+/// The response of a web server, with the headers `content-type` (`application/octet-stream` if none was set),
+/// `cache-control`, `etag`, `last-modified`, `content-length`, `accept-ranges` and `x-content-type-options: nosniff`. A
+/// range that was read is a 206 with its `content-range`.
 ///
-/// [`Bucket::serve`](super::Bucket::serve) also reads what the request asks for. Content of users needs its
-/// [`sandboxed`](super::Serve::sandboxed): their pages would run scripts in the origin of the app.
+/// [`Bucket::serve`](super::Bucket::serve) also obeys range and conditions of the request. Content of users needs its
+/// [`sandboxed`](super::Serve::sandboxed): otherwise their pages run scripts in the origin of the app.
 impl IntoResponse for Object {
     fn into_response(self) -> Response {
         let (mut headers, Range { start, end }) = (self.headers(), self.range.clone());
@@ -177,7 +179,8 @@ impl IntoResponse for Object {
     }
 }
 
-/// A version as an entity tag (RFC 9110, 8.8.3). `None` where it can be none.
+/// A version as an entity tag ([RFC 9110, 8.8.3](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3)); `None` if its text
+/// is not permitted there.
 fn entity_tag(version: &Version) -> Option<HeaderValue> {
     let text = version.as_str();
     let (weak, tag) = text.strip_prefix("W/").map_or(("", text), |tag| ("W/", tag));
@@ -187,7 +190,7 @@ fn entity_tag(version: &Version) -> Option<HeaderValue> {
     is_tag.then(|| HeaderValue::try_from(format!("{weak}\"{tag}\"")).ok()).flatten()
 }
 
-/// The content of an object, with its size.
+/// The content of an object as a body of known size.
 struct Content {
     left: u64,
     stream: BoxStream<'static, Result<Bytes>>,

@@ -1,4 +1,4 @@
-//! For implementers of [`ObjectStore`]: what all do alike that list by page and read by range.
+//! For implementers of [`ObjectStore`]: the methods that read all pages of a list, and the bytes of a range.
 
 use std::ops::Range;
 
@@ -12,25 +12,28 @@ use object_store::{
 use super::{ListRequest, Listing};
 use crate::{Error, Origin, Result};
 
-/// The pages of a list.
+/// The pages of a list, as a stream.
 pub type Pages = BoxStream<'static, object_store::Result<Listing>>;
 
-/// The first page of what is below a path. Paths of `object_store` are folders: `a` is not a prefix of `ab`.
+/// The request for the first page of the names below a path. Paths of `object_store` are folders: `a` is not a prefix of
+/// `ab`.
 pub fn below(prefix: Option<&Path>, delimiter: Option<&str>, limit: usize) -> ListRequest {
     let prefix = prefix.filter(|prefix| !prefix.is_root()).map(|prefix| format!("{prefix}/")).unwrap_or_default();
     ListRequest { prefix, delimiter: delimiter.map(str::to_owned), limit, after: None }
 }
 
-/// The bytes of an object of this size that a read is of. Errors: `InvalidInput` where there are none.
+/// The bytes of an object of this size that a range contains; all without a range.
+///
+/// Errors: `InvalidInput` of the origin `Data` if there are none.
 pub fn within(range: Option<&GetRange>, size: u64) -> Result<Range<u64>> {
     let Some(range) = range else { return Ok(0..size) };
     let none = |error| {
-        Error::invalid_input("the range holds no byte of the object").with_origin(Origin::Data).with_source(error)
+        Error::invalid_input("the range contains no byte of the object").with_origin(Origin::Data).with_source(error)
     };
     range.as_range(size).map_err(none)
 }
 
-/// This page and all that follow it.
+/// Reads a page and all that follow it. `list` requests one page.
 pub fn pages<L, F>(list: L, first: ListRequest) -> Pages
 where
     L: Fn(ListRequest) -> F + Send + 'static,
@@ -46,12 +49,12 @@ where
     stream::try_unfold((list, Some(first)), next).boxed()
 }
 
-/// The objects of all pages.
+/// The objects of all pages, as `ObjectStore::list` returns them.
 pub fn objects(pages: Pages) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
     pages.map_ok(|page| stream::iter(page.objects.into_iter().map(Ok))).try_flatten().boxed()
 }
 
-/// The objects and the groups of all pages, as `list_with_delimiter` has them.
+/// The objects and the groups of all pages, as `ObjectStore::list_with_delimiter` returns them.
 pub async fn groups(mut pages: Pages) -> object_store::Result<ListResult> {
     let mut all = ListResult { objects: Vec::new(), common_prefixes: Vec::new(), extensions: Default::default() };
     while let Some(page) = pages.try_next().await? {
@@ -63,7 +66,8 @@ pub async fn groups(mut pages: Pages) -> object_store::Result<ListResult> {
     Ok(all)
 }
 
-/// Renames an object by copying and deleting it; what is renamed to itself stays.
+/// Renames an object by a copy and a delete, which are not atomic together. After a rename to the same name
+/// the object still exists.
 pub async fn rename(
     store: &dyn ObjectStore,
     from: &Path,

@@ -28,7 +28,7 @@ pub(crate) struct MemoryBlob {
     signed: Arc<Signed>,
 }
 
-/// The URLs that were signed, which [`TestClient`](crate::TestClient) serves.
+/// The signed URLs, which [`TestClient`](crate::TestClient) serves.
 #[derive(Debug, Default)]
 pub(crate) struct Signed(Mutex<HashMap<String, SignedObject>>);
 
@@ -44,7 +44,7 @@ pub(crate) struct SignedObject {
 impl Signed {
     pub(crate) const HOST: &str = "memory.isobar.invalid";
 
-    /// What the URL with this path and query was signed for.
+    /// The object of the signed URL with this path and query.
     pub(crate) fn find(&self, path: &str, query: &str) -> Option<SignedObject> {
         let found = self.0.lock().get(query.strip_prefix("token=")?).cloned();
         found.filter(|object| object.path == path)
@@ -120,7 +120,7 @@ impl MemoryObjects {
         found.ok_or_else(|| Error::not_found("no such object").with_origin(Origin::Data))
     }
 
-    fn tell(&self, name: &str, change: ObjectChange) {
+    fn send_event(&self, name: &str, change: ObjectChange) {
         let now = self.clock.now();
         let event = ObjectEvent::new(self.name.as_str(), name, change, now);
         let body = serde_json::to_vec(&event).unwrap_or_default();
@@ -152,7 +152,7 @@ impl FlatObjects for MemoryObjects {
         let e_tag = format!("\"{}\"", state.writes);
         state.map.insert(name.to_owned(), Stored { content, attributes, e_tag: e_tag.clone(), modified });
         drop(state);
-        self.tell(name, ObjectChange::Created { size });
+        self.send_event(name, ObjectChange::Created { size });
         Ok(PutResult { e_tag: Some(e_tag), version: None, extensions: Default::default() })
     }
 
@@ -174,7 +174,7 @@ impl FlatObjects for MemoryObjects {
     async fn remove(&self, name: &str) -> Result<()> {
         let removed = self.state.lock().map.remove(name);
         if removed.is_some() {
-            self.tell(name, ObjectChange::Deleted);
+            self.send_event(name, ObjectChange::Deleted);
         }
         Ok(())
     }

@@ -76,7 +76,11 @@ impl KeyValue for MemoryKeyValue {
 
     async fn put(&self, put: Put) -> Result<Version> {
         let versions = self.write(&[Write::Put(put)])?;
-        versions.into_iter().flatten().next().ok_or_else(|| Error::internal("a put gave no version"))
+        versions
+            .into_iter()
+            .flatten()
+            .next()
+            .ok_or_else(|| Error::internal("bug in isobar: a put returned no version; please report it"))
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
@@ -86,7 +90,7 @@ impl KeyValue for MemoryKeyValue {
     async fn query(&self, range: &QueryRange) -> Result<Items> {
         let map = self.map.lock();
         let key = |sort: &String| Key::new(range.partition.clone(), sort.clone());
-        // The first key after a partition is that of the partition with the smallest byte behind it.
+        // The first key after a partition: the same text with the smallest character appended.
         let end = Bound::Excluded(Key::new(format!("{}\0", range.partition), ""));
         let lower = match &range.lower {
             Bound::Unbounded => Bound::Included(Key::new(range.partition.clone(), "")),
@@ -107,7 +111,7 @@ impl KeyValue for MemoryKeyValue {
     async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
         let after = match &segment.after {
             Some(text) => Bound::Excluded(serde_json::from_str::<Key>(text).map_err(|_| {
-                Error::invalid_input("not a cursor of this scan; pass on what the page before gave")
+                Error::invalid_input("not a cursor of this scan; pass the `next` of a page")
                     .with_origin(Origin::Request)
             })?),
             None => Bound::Unbounded,

@@ -1,8 +1,10 @@
-//! The cloud in memory: the executable specification of the contracts, and what tests run on.
+//! The cloud in memory: the executable specification of the contracts, and the provider of tests.
 //!
-//! It creates tables, buckets and topics on first use and forgets everything with the last handle.
-//! Its clock stands still until it is advanced. It has no server: [`TestClient`](crate::TestClient)
-//! drives an app on it.
+//! It implements each contract with ordered maps and without special cases, so that its code can be read next to the text
+//! of a driver trait. The conformance suite runs on it like on every provider.
+//!
+//! It creates tables, buckets and topics at first use, and its data ends with the last handle. Its clock does not move until
+//! it is advanced. It has no server: [`TestClient`](crate::TestClient) runs an app on it.
 
 mod blob;
 mod key_value;
@@ -33,7 +35,10 @@ use key_value::MemoryKeyValue;
 use pub_sub::MemoryPubSub;
 pub(crate) use pub_sub::{Leased, Queues, Source};
 
-/// The provider behind [`Cloud::memory`](crate::Cloud::memory).
+/// The provider of [`Cloud::memory`](crate::Cloud::memory). Clones share data and clock.
+///
+/// Its limits are the portable ones, except that a message with an ordering key can wait 6 hours. Its URLs are
+/// `memory://name`, without parameters.
 #[derive(Debug, Default, Clone)]
 pub struct MemoryProvider(Arc<State>);
 
@@ -48,12 +53,12 @@ struct State {
 }
 
 impl MemoryProvider {
-    /// A provider without data, whose clock stands at `time`; that of `default` stands at 2026-01-01T00:00:00Z.
+    /// A provider without data, with its clock at `time`. The clock of `default` is at 2026-01-01T00:00:00Z.
     pub fn starting_at(time: SystemTime) -> Self {
         Self(Arc::new(State { clock: ManualClock::new(time), ..State::default() }))
     }
 
-    /// With these openers, so that [`TestClient::on`](crate::TestClient::on) runs apps with other kinds of resources.
+    /// Adds openers, so that [`TestClient::on`](crate::TestClient::on) can run apps with other kinds of resources.
     #[must_use]
     pub fn with_openers(self, openers: &[Opener]) -> Self {
         self.0.openers.lock().extend_from_slice(openers);
@@ -64,7 +69,7 @@ impl MemoryProvider {
         self.0.openers.lock().clone()
     }
 
-    /// The clock, to advance it.
+    /// The clock, to advance it and to read it.
     pub fn manual_clock(&self) -> &ManualClock {
         &self.0.clock
     }
@@ -87,7 +92,7 @@ impl MemoryProvider {
     }
 }
 
-/// Memory takes `memory://name` without parameters.
+/// The name in `memory://name`, or the logical name. Errors: `Config` for a URL with parameters.
 fn physical_name(at: &Location) -> Result<&str> {
     if let Some(url) = at.url() {
         url.check_parameters(&[])?;
@@ -122,6 +127,6 @@ impl Provider for MemoryProvider {
     }
 
     async fn host(&self, _: Hosted) -> Result<()> {
-        Err(Error::unsupported("host", "memory", "drive the app with `TestClient`, or run it with the feature `local`"))
+        Err(Error::unsupported("host", "memory", "run the app with `TestClient`, or with the feature `local`"))
     }
 }

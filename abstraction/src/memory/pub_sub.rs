@@ -14,7 +14,7 @@ use crate::outcome::Settlement;
 use crate::pub_sub::{DeadLetter, Message, MessageId, PubSub, RawMessage};
 use crate::resource::ResourceKind;
 
-/// Where events come from: a topic, or a bucket.
+/// The source of events: a topic or a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
     kind: ResourceKind,
@@ -41,7 +41,7 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Queue {
-    // By the order of publishing, which is the order of delivery within one ordering key.
+    // In the order of publishing, which is the order of delivery within one ordering key.
     waiting: BTreeMap<u64, Waiting>,
     dead: Vec<(DeadLetter, Message<Bytes>)>,
 }
@@ -52,7 +52,7 @@ struct Waiting {
     due: SystemTime,
 }
 
-/// A message that was handed out and must be settled.
+/// A message that is being delivered and must be settled.
 #[derive(Debug)]
 pub(crate) struct Leased {
     sequence: u64,
@@ -75,7 +75,7 @@ impl Queues {
         id
     }
 
-    /// Up to `limit` messages that are due; of each ordering key only the oldest.
+    /// Up to `limit` messages that are due, of each ordering key only the oldest one.
     pub(crate) fn lease(&self, source: &Source, now: SystemTime, limit: usize) -> Vec<Leased> {
         let mut state = self.state.lock();
         let Some(queue) = state.queues.get_mut(source) else { return Vec::new() };
@@ -114,10 +114,10 @@ impl Queues {
     pub(crate) fn dead_letters(&self, source: &Source) -> Vec<DeadLetter> {
         let state = self.state.lock();
         let queue = state.queues.get(source);
-        queue.into_iter().flat_map(|queue| queue.dead.iter().map(|(letter, _)| letter.clone())).collect()
+        queue.into_iter().flat_map(|queue| queue.dead.iter().map(|(dead_letter, _)| dead_letter.clone())).collect()
     }
 
-    /// Puts all dead letters back as if they had never been delivered. Returns how many.
+    /// Moves all dead letters back to the queue, with attempt 1. Returns their number.
     pub(crate) fn redrive(&self, source: &Source, now: SystemTime) -> usize {
         let mut state = self.state.lock();
         let State { sequence, queues } = &mut *state;

@@ -1,4 +1,7 @@
-//! Why a message is dead, as it is stored beside the message.
+//! The details of a dead letter, stored with the message.
+//!
+//! The services have different places for them: Pub/Sub has attributes only, queues have the body. Both forms are here, so
+//! that a tool reads a dead letter of any provider.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -10,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::{DeadLetter, Message};
 use crate::clock::{millis, parse, to_utc};
 
-/// For adapters: why a message is dead. A dead letter is a copy of the message with this beside it: as JSON, or as
+/// For adapters: the details of a dead letter. A dead letter is a copy of the message with these details: as JSON, or as
 /// attributes where the service has no place for JSON.
+///
+/// Both forms are stored data: a later version of isobar must be able to read them.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -24,14 +29,15 @@ use crate::clock::{millis, parse, to_utc};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DeadLetterDetails {
-    /// How often the message was delivered.
+    /// The number of deliveries.
     pub attempts: u32,
-    /// Why it was given up; at most [`DeadLetterDetails::REASON_BYTES`], with a `…` where it was cut.
+    /// The reason why the message was not delivered again; at most [`DeadLetterDetails::REASON_BYTES`], with a `…` where it
+    /// was cut.
     pub reason: String,
-    /// When.
+    /// The time at which it became a dead letter.
     #[serde(with = "millis")]
     pub died_at: SystemTime,
-    /// The queue, topic, subscription or bucket that it came from.
+    /// The queue, topic, subscription or bucket of the message.
     pub source: String,
 }
 
@@ -40,31 +46,30 @@ const ATTEMPTS: &str = "isobar-dead-attempts";
 const AT: &str = "isobar-dead-at";
 const SOURCE: &str = "isobar-dead-source";
 
-/// Bytes of the value of an attribute, the fewest that a service takes: Pub/Sub.
-///
-/// <https://cloud.google.com/pubsub/quotas#resource_limits>
+/// The largest size of an attribute's value in bytes: the smallest limit of the services, that of
+/// [Pub/Sub](https://cloud.google.com/pubsub/quotas#resource_limits).
 const VALUE_BYTES: usize = 1_024;
 
-/// Attributes that a reason may take.
+/// The largest number of attributes of a reason.
 const PARTS: usize = 4;
 
 impl DeadLetterDetails {
-    /// Longest reason, as it stands in JSON: it must not make a message too large that was not before. In
-    /// attributes, a part may lack the three bytes of a character that did not fit.
+    /// The largest size of a reason in JSON, in bytes. A longer one could make the dead letter larger than the service
+    /// accepts. Each attribute can be up to three bytes shorter than its limit, because a character is not divided.
     pub const REASON_BYTES: usize = PARTS * (VALUE_BYTES - 3);
 
-    /// With the beginning of a reason that is too long.
+    /// The details of a dead letter. A reason that is too long is cut.
     pub fn new(attempts: u32, reason: &str, died_at: SystemTime, source: &str) -> Self {
         Self { attempts, reason: shortened(reason), died_at, source: source.to_owned() }
     }
 
-    /// The dead letter of this message.
+    /// The dead letter of a message with these details.
     pub fn into_dead_letter(self, mut message: Message<Bytes>) -> DeadLetter {
         message.attempt = self.attempts;
         DeadLetter::new(&message, self.reason, self.died_at)
     }
 
-    /// As attributes, all of whose names begin with `isobar-dead-`. A long reason is in up to four of them.
+    /// The details as attributes, whose names begin with `isobar-dead-`. A long reason is divided into up to four attributes.
     pub fn attributes(&self) -> Vec<(String, String)> {
         let mut attributes: Vec<_> = vec![
             (ATTEMPTS.to_owned(), self.attempts.to_string()),
@@ -84,7 +89,7 @@ impl DeadLetterDetails {
         attributes
     }
 
-    /// From the attributes of a message; `None` where it is no dead letter of isobar's. `died_at` is for a time that
+    /// The details in the attributes of a message; `None` if it is not a dead letter of isobar. `died_at` replaces a time that
     /// cannot be read.
     pub fn from_attributes(attributes: &BTreeMap<String, String>, died_at: SystemTime) -> Option<Self> {
         let value = |name: &str| attributes.get(name).map(String::as_str);
@@ -102,7 +107,7 @@ fn name_of_part(place: usize) -> String {
     if place == 0 { REASON.to_owned() } else { format!("{REASON}-{}", place + 1) }
 }
 
-/// The beginning of a reason, of at most [`DeadLetterDetails::REASON_BYTES`] with its escapes.
+/// A reason, cut to [`DeadLetterDetails::REASON_BYTES`] with its escapes.
 fn shortened(reason: &str) -> String {
     let (mut size, mut cut) = (0, 0);
     for (place, character) in reason.char_indices() {
@@ -110,8 +115,7 @@ fn shortened(reason: &str) -> String {
             cut = place;
         }
         size += match character {
-            // Within JSON within JSON each of these is escaped twice; it is the message itself that counts, in which it
-            // is escaped once.
+            // JSON inside of JSON escapes these twice. The limit counts the message itself, which escapes them once.
             '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
             '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => 6,
             other => other.len_utf8(),
@@ -141,18 +145,18 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_that_fits_is_left_as_it_is() {
+    fn a_short_reason_is_not_changed() {
         let reasons = [String::new(), "x".repeat(MOST), "\u{e9}".repeat(MOST / 2), "\"".repeat(MOST / 2)];
         for reason in reasons {
             assert_eq!(details(&reason).reason, reason);
         }
-        for (reason, kept) in [("x".repeat(MOST + 1), MOST - 3), ("\u{e9}".repeat(MOST / 2) + "x", MOST - 4)] {
-            assert_eq!(details(&reason).reason.len(), kept + 3, "with its mark");
+        for (reason, rest) in [("x".repeat(MOST + 1), MOST - 3), ("\u{e9}".repeat(MOST / 2) + "x", MOST - 4)] {
+            assert_eq!(details(&reason).reason.len(), rest + 3, "with the ellipsis");
         }
     }
 
     #[test]
-    fn a_longer_reason_is_cut_at_a_character_and_comes_back_from_attributes() {
+    fn a_longer_reason_is_cut_at_a_character_and_is_the_same_from_attributes() {
         let characters = ["x", "\u{e9}", "\u{20ac}", "\u{1f600}", "\"", "\\", "\n", "\x08", "\0", "\u{fffe}", "\u{7f}"];
         for character in characters {
             for begin in ["", "y", "yy", "yyy", "yyyyy"] {
@@ -168,9 +172,9 @@ mod tests {
         }
     }
 
-    /// What is stored is read by every later version.
+    /// Every later version must read the stored details.
     #[test]
-    fn the_forms_in_which_it_is_stored_stay() {
+    fn the_stored_forms_do_not_change() {
         let json = r#"{"attempts":5,"reason":"no \"page\"","died_at":1767225600999,"source":"clicks"}"#;
         assert_eq!(serde_json::to_string(&details("no \"page\"")).unwrap(), json);
         assert_eq!(serde_json::from_str::<DeadLetterDetails>(json).unwrap(), details("no \"page\""));

@@ -1,4 +1,4 @@
-//! Messages: what is sent and what is received are different types.
+//! Messages. [`Outgoing`] is for publishers and [`Message`] for handlers: only the second has an id, an attempt and a time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, TraceParent, json};
 
-/// The id that the service gave a message. A redelivery has the same id.
+/// The id of a message, from the service. A redelivery has the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageId(String);
 
 impl MessageId {
-    /// For adapters: the service's own id as text.
+    /// For adapters: the id of the service as text.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The text.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -33,9 +33,9 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// A message to be published.
+/// A message to publish.
 ///
-/// A plain body becomes one by itself: `topic.publish(click)`.
+/// A body is converted to one: `topic.publish(click)`.
 ///
 /// ```
 /// use isobar_abstraction::pub_sub::Outgoing;
@@ -44,30 +44,31 @@ impl fmt::Display for MessageId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outgoing<T> {
-    /// The body.
+    /// The body: JSON, or bytes without change if `T` is [`Bytes`]. It must not be empty.
     pub body: T,
-    /// Up to 8 attributes. Names: 1 to 64 of A-Z, a-z, 0-9, `_` and `-`, beginning with a letter.
-    /// Values: 1 to 1,024 bytes without control characters.
+    /// At most 8 attributes. Names have 1 to 64 of A-Z, a-z, 0-9, `_` and `-`, begin with a letter, and do not begin with
+    /// `aws`, `goog`, `isobar` or `x-`; `traceparent` is reserved, and two names must differ in more than their case. Values
+    /// have 1 to 1,024 bytes without control characters.
     pub attributes: BTreeMap<String, String>,
-    /// Messages of one key are delivered one after the other, in the order of publishing: 1 to 128
-    /// printable ASCII characters without blanks.
+    /// The ordering key: messages with the same one are delivered one after the other, in the order of publishing. It has 1
+    /// to 128 printable ASCII characters without blanks.
     pub ordering_key: Option<String>,
 }
 
 impl<T> Outgoing<T> {
-    /// A message with this body.
+    /// A message with this body, without attributes and without an ordering key.
     pub fn new(body: T) -> Self {
         Self { body, attributes: BTreeMap::new(), ordering_key: None }
     }
 
-    /// One more attribute.
+    /// Adds an attribute.
     #[must_use]
     pub fn with_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.insert(name.into(), value.into());
         self
     }
 
-    /// The key whose messages keep their order.
+    /// Sets the ordering key. A failing message delays the later ones of its key; other keys are independent.
     #[must_use]
     pub fn with_ordering_key(mut self, key: impl Into<String>) -> Self {
         self.ordering_key = Some(key.into());
@@ -81,10 +82,10 @@ impl<T> From<T> for Outgoing<T> {
     }
 }
 
-/// A body as text, if every service carries it as it is: UTF-8 without the characters that XML 1.0
-/// forbids, which are most control characters, U+FFFE and U+FFFF. JSON always is.
+/// For adapters: a body as text, if every service can carry it without change: UTF-8 without the characters that XML 1.0
+/// forbids, which are most control characters, U+FFFE and U+FFFF. JSON is such a text.
 ///
-/// For adapters: other bodies travel in base64 where a service carries text only, and are counted so.
+/// Other bodies must be sent in base64 where a service carries text only, and count by that length.
 ///
 /// ```
 /// use isobar_abstraction::driver::pub_sub::plain_text;
@@ -93,36 +94,36 @@ impl<T> From<T> for Outgoing<T> {
 /// assert_eq!(plain_text(b"\xff"), None);
 /// ```
 pub fn plain_text(body: &[u8]) -> Option<&str> {
-    // <https://www.w3.org/TR/xml/#charsets>; surrogates are no characters of Rust.
+    // <https://www.w3.org/TR/xml/#charsets>; a `char` of Rust is never a surrogate.
     let forbidden =
         |character| matches!(character, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
     std::str::from_utf8(body).ok().filter(|text| !text.contains(forbidden))
 }
 
-/// A message that was received.
+/// A received message.
 ///
-/// Delivery is at least once: the same id may come again, also after it was acknowledged.
+/// Delivery is at least once: a message with the same id can be delivered again, also after it was acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message<T> {
-    /// The id that the service gave it.
+    /// The id, the same for each delivery.
     pub id: MessageId,
     /// The body.
     pub body: T,
-    /// The attributes that it was published with.
+    /// The attributes of the publisher.
     pub attributes: BTreeMap<String, String>,
-    /// The ordering key that it was published with.
+    /// The ordering key of the publisher.
     pub ordering_key: Option<String>,
-    /// The how-manieth delivery this is, from 1.
+    /// The delivery attempt, starting at 1. After a crash of the process an attempt can count without a call of the handler.
     pub attempt: u32,
-    /// When it was published.
+    /// The time of publishing; the time of delivery where the service reports none.
     pub published_at: SystemTime,
-    /// The trace of the publisher.
+    /// The trace of the publisher; `None` if the message has none.
     pub trace_parent: Option<TraceParent>,
 }
 
 impl Message<Bytes> {
-    /// For hosts: a message as it was delivered for the first time, now.
+    /// For hosts: a message at its first delivery, without attributes, ordering key and trace.
     pub fn new(id: MessageId, body: impl Into<Bytes>, published_at: SystemTime) -> Self {
         Self {
             id,
@@ -135,9 +136,9 @@ impl Message<Bytes> {
         }
     }
 
-    /// The same message with its body decoded. Errors: `InvalidInput` where it is not a `T`.
+    /// The message with its decoded body. Errors: `InvalidInput` if the body is not a `T`.
     pub fn decode<T: DeserializeOwned + 'static>(self) -> Result<Message<T>> {
-        // Without its source: the words of serde quote the body, and this goes into logs.
+        // Without the source: the text of serde quotes the body, and this error is logged.
         let body = json::decode(&self.body).map_err(|error: Error| {
             let expected = std::any::type_name::<T>();
             Error::invalid_input(format!("the body of message {} is not a `{expected}`: {}", self.id, error.message()))

@@ -1,4 +1,9 @@
-//! Pub/sub: the type that apps hold is [`Topic`].
+//! Topics of messages: [`Topic`] is the type for apps.
+//!
+//! The contract is what SNS with SQS, Service Bus, Storage Queues, Pub/Sub and a local queue have in common: delivery at
+//! least once, attributes, attempts with a backoff, and dead letters. A topic has one subscription, because its handler is
+//! in one app; order is for messages with an ordering key, because order for a whole topic would permit one delivery at a
+//! time.
 
 pub(crate) mod dead_letter;
 pub(crate) mod driver;
@@ -17,28 +22,28 @@ pub use message::{Message, MessageId, Outgoing};
 pub(crate) use topic::DEFAULT_SUBSCRIPTION;
 pub use topic::{Subscription, Topic};
 
-/// An event that was given up, with the reason.
+/// A message or an object event that is not delivered any more, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// The id of the message, or of the object event.
+    /// The id of the message or of the object event.
     pub id: String,
-    /// How often it was delivered.
+    /// The number of deliveries.
     pub attempts: u32,
-    /// Why it was given up.
+    /// The reason: that of the handler's rejection, or that of the last attempt.
     pub reason: String,
-    /// When.
+    /// The time at which it became a dead letter.
     #[serde(with = "crate::clock::millis")]
     pub died_at: SystemTime,
-    /// Its body; of an object event, its JSON.
+    /// The body of the message; of an object event its JSON.
     #[serde(serialize_with = "lossy_text")]
     pub body: Bytes,
-    /// Its attributes.
+    /// The attributes of the message.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl DeadLetter {
-    /// For hosts: a message that was given up.
+    /// For hosts: the dead letter of a message at its current attempt.
     pub fn new(message: &Message<Bytes>, reason: impl Into<String>, died_at: SystemTime) -> Self {
         Self {
             id: message.id.to_string(),

@@ -1,4 +1,4 @@
-//! The pub/sub type that apps hold.
+//! [`Topic`]: the pub/sub type for apps.
 
 use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
@@ -14,14 +14,20 @@ use crate::outcome::RetryPolicy;
 use crate::profile::Limits;
 use crate::{Error, Result, TraceParent, json};
 
-/// A topic of messages whose bodies are of type `T`. Cheap to clone.
+/// A topic of messages with bodies of type `T`. Cheap to clone.
 ///
-/// | service | local | AWS | Azure | Google Cloud |
+/// | | local | AWS | Azure | Google Cloud |
 /// |---|---|---|---|---|
-/// | behind it | durable queue | SNS and SQS | Service Bus or Storage Queues | Pub/Sub |
+/// | service | durable queue | SNS and SQS | Service Bus or Storage Queues | Pub/Sub |
+/// | order by key | yes | FIFO message group | sessions of Service Bus; a Storage Queue is `Unsupported` | ordering key |
+/// | longest retry with a key | 6 h | 6 h | 60 s | 20 s |
+/// | largest message of the service | 240,000 bytes | 260,096 | 258,048; 44,544 on a Storage Queue | 7,400,000 |
 ///
-/// A message goes to the app that handles the topic with [`App::on_message`]. Where no app does,
-/// it goes nowhere.
+/// A message is delivered to the app that handles the topic with [`App::on_message`], at least once. Without such an app it
+/// is accepted and not delivered.
+///
+/// Portable limits: body and attributes 240,000 bytes, 8 attributes, an ordering key of 128 bytes. A message is stored
+/// durably when [`publish`](Self::publish) returns.
 ///
 /// [`App::on_message`]: crate::App::on_message
 #[derive(Debug)]
@@ -41,7 +47,7 @@ impl<T> Topic<T> {
         Self { resource, body: PhantomData }
     }
 
-    /// The logical name.
+    /// The logical name of the topic.
     ///
     /// ```
     /// use isobar_abstraction::Cloud;
@@ -51,7 +57,7 @@ impl<T> Topic<T> {
         &self.resource.name
     }
 
-    /// A handle that cannot publish: for an app that only handles the topic's messages.
+    /// Removes the access to publish, also in the declaration of the app: for an app that only handles the messages.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -65,7 +71,7 @@ impl<T> Topic<T> {
         Self::new(self.resource.with_access(Access::None))
     }
 
-    /// This topic as the source of a trigger, to tell how often a message is tried.
+    /// The topic as the source of a trigger, with the number of attempts and the backoff: see [`Subscription`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -91,13 +97,16 @@ impl<T> Topic<T> {
 }
 
 impl<T: Serialize + 'static> Topic<T> {
-    /// Publishes one message; it is stored durably when this returns.
+    /// Publishes one message and returns its id. The message is stored durably then.
     ///
-    /// Body and attributes together are at most [`Limits::message_bytes`]. Some services carry text
-    /// only, so a body that is not [`plain_text`] counts by its length in base64: at most 180,000
-    /// bytes of 240,000.
+    /// Body and attributes together have at most [`Limits::message_bytes`], 240,000. Some services carry text only, so a body
+    /// that is not [`plain_text`] counts by its length in base64: at most 180,000 bytes of it. The message carries the
+    /// trace of the current invocation.
     ///
-    /// Errors: `InvalidInput`, `TooLarge`; `NotFound` where the deployment did not make the topic.
+    /// Errors: `InvalidInput` for an empty body, an attribute or an ordering key outside of the rules of [`Outgoing`];
+    /// `TooLarge`; `Unsupported` for an ordering key on a Storage Queue; `PermissionDenied`; `NotFound` if the deployment
+    /// did not create the topic; `Throttled`, `Unavailable` and `Timeout` after the retries of the adapter. If the
+    /// [outcome is unknown](Error::outcome_unknown), a repetition can publish the message twice.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -114,14 +123,15 @@ impl<T: Serialize + 'static> Topic<T> {
         self.resource
             .run("publish", Access::Write, async |driver| {
                 let mut results = driver.publish(vec![raw]).await;
-                results.pop().unwrap_or_else(|| Err(unanswered()))
+                results.pop().unwrap_or_else(|| Err(no_result()))
             })
             .await
     }
 
-    /// Publishes many messages and answers with one result for each, in their order.
+    /// Publishes many messages and returns one result for each, in their order. The number of messages has no limit.
     ///
-    /// A message that is refused does not keep its neighbours back.
+    /// The messages are independent: an invalid or failed one does not affect the others. Messages with the same ordering
+    /// key keep their order. Errors of each: those of [`publish`](Self::publish).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -148,8 +158,8 @@ impl<T: Serialize + 'static> Topic<T> {
         };
         let mut sent = sent.map(Vec::into_iter);
         let result = |prepared: Result<RawMessage>| match (prepared, &mut sent) {
-            (Err(refused), _) => Err(refused),
-            (Ok(_), Ok(results)) => results.next().unwrap_or_else(|| Err(unanswered())).map_err(Error::of_driver),
+            (Err(error), _) => Err(error),
+            (Ok(_), Ok(results)) => results.next().unwrap_or_else(|| Err(no_result())).map_err(Error::of_driver),
             (Ok(_), Err(error)) => Err(error.clone()),
         };
         let results = prepared.into_iter().map(result);
@@ -169,18 +179,19 @@ impl<T: Serialize + 'static> Topic<T> {
     }
 }
 
-fn unanswered() -> Error {
-    Error::internal("the driver did not answer for every message").with_outcome_unknown()
+fn no_result() -> Error {
+    Error::internal("bug in isobar: the driver returned no result for a message; please report it")
+        .with_outcome_unknown()
 }
 
 fn check_size(body: &[u8], attributes: &BTreeMap<String, String>, limits: &Limits) -> Result<()> {
     if body.is_empty() {
-        return Err(Error::invalid_input("the body is empty; some services refuse that"));
+        return Err(Error::invalid_input("the body is empty; some services reject that"));
     }
     let (what, carried) = match plain_text(body) {
         Some(text) => ("the message with its attributes", text.len()),
         None => {
-            ("the message with its attributes, its body in base64 since it is no text,", body.len().div_ceil(3) * 4)
+            ("the message with its attributes, its body in base64 because it is not text,", body.len().div_ceil(3) * 4)
         }
     };
     let attributes: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -195,7 +206,7 @@ fn check_attributes(attributes: &BTreeMap<String, String>, limits: &Limits) -> R
     }
     let mut names = HashSet::new();
     if let Some(name) = attributes.keys().find(|name| !names.insert(name.to_ascii_lowercase())) {
-        // Service Bus and Pub/Sub carry attributes as headers, whose case means nothing.
+        // Service Bus and Pub/Sub carry attributes as headers, whose names have no case.
         return Err(Error::invalid_input(format!(
             "the attribute `{}` differs from another in case only",
             name.escape_debug()
@@ -204,14 +215,14 @@ fn check_attributes(attributes: &BTreeMap<String, String>, limits: &Limits) -> R
     for (name, value) in attributes {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let lower = name.to_ascii_lowercase();
-        // Services reserve these for themselves.
+        // These are reserved by services and by isobar.
         let reserved =
             lower == TraceParent::NAME || ["aws", "goog", "isobar", "x-"].iter().any(|it| lower.starts_with(it));
         let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
         if !begins || name.len() > 64 || reserved || !name.bytes().all(plain) {
             return Err(Error::invalid_input(format!(
-                "`{}` is not an attribute name: use 1 to 64 letters, digits, _ and -, beginning with a letter, \
-                 and not with aws, goog, isobar or x-; traceparent is taken",
+                "`{}` is not an attribute name: use 1 to 64 of A-Z, a-z, 0-9, _ and -, beginning with A-Z or a-z and not \
+                 with aws, goog, isobar or x-; traceparent is reserved",
                 name.escape_debug()
             )));
         }
@@ -232,17 +243,18 @@ fn check_ordering_key(key: &str, limits: &Limits) -> Result<()> {
     Err(Error::invalid_input(format!("an ordering key is 1 to {limit} printable ASCII characters without blanks")))
 }
 
-/// The name of a topic's only subscription.
+/// The name of the only subscription of a topic.
 pub const DEFAULT_SUBSCRIPTION: &str = "default";
 
-/// A topic as the source of a trigger. A plain `&topic` becomes one by itself.
+/// A topic as the source of a trigger, with its retry policy. A `&topic` is converted to one with the defaults: 5 attempts,
+/// a backoff of 1 second that doubles up to 5 minutes.
 ///
 /// ```
 /// # use isobar_abstraction::{App, Cloud, Outcome};
 /// # let cloud = Cloud::memory();
 /// let jobs = cloud.topic::<String>("jobs");
-/// let patient = jobs.subscription().with_max_attempts(10);
-/// let app = App::new("worker").on_message(patient, |job, _cx| async move {
+/// let ten_attempts = jobs.subscription().with_max_attempts(10);
+/// let app = App::new("worker").on_message(ten_attempts, |job, _cx| async move {
 ///     println!("{}", job.body);
 /// });
 /// ```
@@ -254,13 +266,14 @@ pub struct Subscription<T> {
 }
 
 impl<T> Subscription<T> {
-    /// Deliveries in all, the first included, before a message becomes a dead letter.
+    /// Sets the number of deliveries, including the first, before a message becomes a dead letter; 0 counts as 1.
     pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.retry = self.retry.with_max_attempts(attempts);
         self
     }
 
-    /// The shortest and the longest backoff between deliveries.
+    /// Sets the shortest and the longest backoff between deliveries. With an ordering key the provider's limit applies too:
+    /// see [`Outcome::retry_after`](crate::Outcome::retry_after).
     pub fn with_backoff(mut self, min: Duration, max: Duration) -> Self {
         self.retry = self.retry.with_backoff(min, max);
         self

@@ -1,4 +1,6 @@
-//! Delivers messages and object events until none is due.
+//! Delivery of messages and object events in tests, by the rules of the platforms.
+//!
+//! A test advances the clock and delivers, so that retries and backoffs of hours take no time.
 
 use std::sync::Arc;
 
@@ -16,27 +18,32 @@ use crate::pub_sub::{DeadLetter, Message};
 use crate::resource::ResourceKind;
 use crate::{Error, Event, Result, json};
 
-/// What [`TestClient::deliver_all`] did.
+/// The result of [`TestClient::deliver_all`]: numbers of deliveries by their settlement.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivered {
     /// Events that were acknowledged.
     pub acked: usize,
-    /// Deliveries that will be tried again, once the clock has been advanced.
+    /// Deliveries that failed and are due again later, when the clock has been advanced.
     pub retried: usize,
     /// Events that became dead letters.
     pub dead: usize,
 }
 
-/// Messages that are handled at the same time.
-const AT_ONCE: usize = 10;
+/// The messages that are handled in parallel.
+const PARALLEL: usize = 10;
 
 /// Messages and object events.
 impl TestClient {
-    /// Delivers what is due, and what comes of it, until nothing is due any more: to this app and to all that
-    /// [`with_app`](Self::with_app) has put beside it.
+    /// Delivers all messages and object events that are due, also those that the handlers publish, until none is due: to
+    /// this app and to the apps of [`with_app`](Self::with_app).
     ///
-    /// What will be tried again is due later: [`advance`](Self::advance) the clock and deliver again.
+    /// As on a platform, up to 10 messages of a topic are handled in parallel, and of each ordering key one at a time. A
+    /// retry is due later: [`advance`](Self::advance) the clock and call this again. A handler that publishes to its own
+    /// topic without end never lets this return.
+    ///
+    /// Errors: those of reading an event of a bucket. Errors of handlers are outcomes: see [`Delivered`] and
+    /// [`dead_letters`](Self::dead_letters).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -82,7 +89,7 @@ impl TestClient {
         }
     }
 
-    /// The messages of a topic that wait for delivery.
+    /// The messages of a topic that wait for delivery, due or not, in the order of publishing.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -98,7 +105,7 @@ impl TestClient {
         self.provider.queues().waiting(&Source::new(ResourceKind::Topic, topic))
     }
 
-    /// The dead letters of a topic: its messages that were rejected, or failed too often.
+    /// The dead letters of a topic: messages that were rejected, or failed at their last attempt.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -117,7 +124,7 @@ impl TestClient {
         self.provider.queues().dead_letters(&Source::new(ResourceKind::Topic, topic))
     }
 
-    /// The dead letters of a bucket: its object events that were rejected, or failed too often.
+    /// The dead letters of a bucket: object events that were rejected, or failed at their last attempt.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -135,7 +142,7 @@ impl TestClient {
         self.provider.queues().dead_letters(&Source::new(ResourceKind::Bucket, bucket))
     }
 
-    /// Puts the dead letters of a topic back, to be delivered again. Returns how many.
+    /// Moves the dead letters of a topic back to the topic, with attempt 1. Returns their number.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -167,7 +174,7 @@ impl TestClient {
         self.redrive_of(ResourceKind::Topic, topic)
     }
 
-    /// Puts the dead letters of a bucket back, to be delivered again. Returns how many.
+    /// Moves the dead letters of a bucket back to its events, with attempt 1. Returns their number.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -205,7 +212,8 @@ impl TestClient {
         Ok(())
     }
 
-    /// Delivers what is due as platforms do: each event by itself, and of each ordering key only the head.
+    /// Delivers the due events of one source like a platform: one call for each event, and of each ordering key only the
+    /// oldest.
     async fn deliver(
         &self,
         app: &Started,
@@ -215,7 +223,7 @@ impl TestClient {
         total: &mut Delivered,
     ) -> Result<()> {
         let queues = self.provider.queues();
-        let leased = queues.lease(source, self.clock().now(), AT_ONCE);
+        let leased = queues.lease(source, self.clock().now(), PARALLEL);
         let deliver = async |leased: Leased| {
             let cx = app.event_context().with_attempt(leased.message.attempt);
             let outcome = host::deliver(&app.app, event(leased.message.clone())?, cx).await;

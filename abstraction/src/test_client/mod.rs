@@ -1,4 +1,7 @@
-//! Drives an app without a server.
+//! [`TestClient`]: runs an app in a test, without a server.
+//!
+//! It calls the app through [`host`], as every platform does, so a test has the same limits, deadlines, retries and error
+//! responses.
 
 mod deliver;
 mod request;
@@ -27,8 +30,17 @@ use crate::provider::Environment;
 use crate::resource::ResourceKind;
 use crate::{App, Body, Cloud, Context, Error, Event, IntoApp, Invocation, ObjectEvent, Outcome, Result, Tick, json};
 
-/// Drives an app on a cloud in memory: requests, messages, object events, ticks and direct calls,
-/// with no server, no port and no waiting. A clone has the same app, data and clock.
+/// Runs an app on a cloud in memory: requests, messages, object events, ticks and direct calls, without a server, a port or
+/// a wait. A clone has the same app, data and clock.
+///
+/// | to cause | call | to see |
+/// |---|---|---|
+/// | an HTTP request | [`get`](Self::get), [`post`](Self::post), [`request`](Self::request) | the [`TestResponse`] |
+/// | a message | [`publish`](Self::publish), then [`deliver_all`](Self::deliver_all) | [`Delivered`], [`dead_letters`](Self::dead_letters) |
+/// | an object event | a write to a bucket of [`cloud`](Self::cloud), then [`deliver_all`](Self::deliver_all) | [`Delivered`], [`dead_object_events`](Self::dead_object_events) |
+/// | a schedule | [`tick`](Self::tick) | its result |
+/// | a direct call | [`invoke`](Self::invoke) | its answer |
+/// | time | [`advance`](Self::advance) | expiry, retries, signed URLs |
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -51,7 +63,7 @@ use crate::{App, Body, Cloud, Context, Error, Event, IntoApp, Invocation, Object
 #[derive(Clone)]
 pub struct TestClient {
     app: Arc<Started>,
-    /// Those that `deliver_all` delivers to.
+    /// The apps of `deliver_all`.
     apps: Arc<Mutex<Vec<Arc<Started>>>>,
     provider: MemoryProvider,
     headers: Vec<(String, String)>,
@@ -72,14 +84,28 @@ impl fmt::Debug for TestClient {
 }
 
 impl TestClient {
-    /// Builds the app on a new cloud in memory and starts it. The clock stands at 2026-01-01T00:00:00Z.
+    /// Builds the app on a new cloud in memory and starts it. The clock is at 2026-01-01T00:00:00Z.
     ///
-    /// Errors: that of `app`, and those of [`App::start`].
+    /// Errors: that of `app`; those of [`App::start`].
+    ///
+    /// ```
+    /// use isobar_abstraction::{App, Cloud, ErrorKind, Outcome, TestClient};
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     let jobs = cloud.topic::<u32>("jobs");
+    ///     let ack = async |_job, _cx| Outcome::Ack;
+    ///     App::new("worker").on_message(&jobs, ack).on_message(&jobs, ack)
+    /// }
+    ///
+    /// let error = TestClient::new(app).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// assert!(error.message().contains("two handlers for topic `jobs`"));
+    /// ```
     pub fn new<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<Self> {
         Self::on(MemoryProvider::default(), app)
     }
 
-    /// [`new`](Self::new), with the clock at another time.
+    /// [`new`](Self::new) with the clock at `time`.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -95,7 +121,7 @@ impl TestClient {
         Self::on(MemoryProvider::starting_at(time), app)
     }
 
-    /// The same on a provider whose data is there already.
+    /// [`new`](Self::new) on a provider that may have data already.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -113,10 +139,10 @@ impl TestClient {
         Ok(Self { apps: Arc::new(Mutex::new(vec![Arc::clone(&app)])), app, provider, headers: Vec::new() })
     }
 
-    /// A client of another app on the same data and the same clock. [`deliver_all`](Self::deliver_all) of any of
-    /// these clients delivers to all of their apps.
+    /// A client of another app with the same data and the same clock. [`deliver_all`](Self::deliver_all) of any of these
+    /// clients delivers to all their apps.
     ///
-    /// Errors: that of `app`; those of [`App::start`]; `Config` where another of the apps handles the same topic or bucket.
+    /// Errors: that of `app`; those of [`App::start`]; `Config` if another of the apps handles the same topic or bucket.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -151,13 +177,13 @@ impl TestClient {
     pub fn with_app<A: IntoApp>(&self, app: impl FnOnce(&Cloud) -> A) -> Result<Self> {
         let app = Started::new(&self.provider, app)?;
         let mut apps = self.apps.lock();
-        apps.iter().try_for_each(|other| app.check_beside(other))?;
+        apps.iter().try_for_each(|other| app.check_together(other))?;
         apps.push(Arc::clone(&app));
         drop(apps);
         Ok(Self { app, ..self.clone() })
     }
 
-    /// A cloud with the same data on which anything can be opened, to prepare and to look at it.
+    /// A cloud with the same data and full access to every resource, to prepare and to check the data.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -182,7 +208,7 @@ impl TestClient {
         cloud_of(&self.provider)
     }
 
-    /// What the app declared.
+    /// The declaration of the app.
     ///
     /// ```
     /// use isobar_abstraction::{App, TestClient};
@@ -194,7 +220,7 @@ impl TestClient {
         &self.app.manifest
     }
 
-    /// The clock, which stands still.
+    /// The clock, which moves by [`advance`](Self::advance) only.
     ///
     /// ```
     /// use std::time::Duration;
@@ -211,7 +237,8 @@ impl TestClient {
         self.provider.manual_clock()
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward. Retries that become due are delivered by [`deliver_all`](Self::deliver_all), not here; ticks
+    /// run by [`tick`](Self::tick) only.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -230,11 +257,12 @@ impl TestClient {
         self.clock().advance(by);
     }
 
-    /// Sends a request, and reads the answer whole.
+    /// Sends a request and reads the whole response.
     ///
-    /// The header `traceparent` sets the trace. A signed URL of the cloud in memory is served too.
+    /// The header `traceparent` sets the trace. A signed URL of the cloud in memory is served too. An error of a handler is
+    /// a response: [`TestResponse::error`] contains it.
     ///
-    /// Errors: `Internal` where the body of the answer breaks off.
+    /// Errors: `Internal` if the body of the response breaks off.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -259,7 +287,9 @@ impl TestClient {
         TestResponse::read(response).await
     }
 
-    /// Calls a function directly. Errors: those of the function; `InvalidInput` for an answer that is no `R`.
+    /// Calls a function directly with a request in JSON.
+    ///
+    /// Errors: those of the function; `NotFound` without such a function; `InvalidInput` for an answer that is not an `R`.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -275,7 +305,9 @@ impl TestClient {
         json::decode(&answer)
     }
 
-    /// Calls a function directly with a payload that may not be JSON at all. Errors: those of the function.
+    /// Calls a function directly with a payload that need not be JSON, and returns the answer as JSON.
+    ///
+    /// Errors: those of the function; `NotFound` without such a function.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -292,7 +324,9 @@ impl TestClient {
         host::invoke(&self.app.app, Invocation::new(function, payload), self.app.event_context()).await
     }
 
-    /// Runs a schedule now. Errors: `Internal` with its reason where it fails.
+    /// Runs a schedule now, independent of its cron line.
+    ///
+    /// Errors: `Internal` with the reason if the handler fails; `NotFound` without such a schedule.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -308,7 +342,9 @@ impl TestClient {
         host::handle(&self.app.app, tick, self.app.event_context()).await?.into_result()
     }
 
-    /// Hands an object event to the app, as if the bucket had sent it. Errors: `NotFound` where nothing handles it.
+    /// Delivers an object event that no write caused, and returns the outcome of the handler.
+    ///
+    /// Errors: `NotFound` without a handler.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -327,7 +363,7 @@ impl TestClient {
         host::handle(&self.app.app, Event::Object(event), self.app.event_context()).await
     }
 
-    /// Publishes a message, as if another app had. Errors: those of [`Topic::publish`](crate::pub_sub::Topic::publish).
+    /// Publishes a message like another app. Errors: those of [`Topic::publish`](crate::pub_sub::Topic::publish).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -359,8 +395,8 @@ impl Started {
         Ok(Arc::new(Self { app, manifest, cloud }))
     }
 
-    /// Errors: `Config` where both handle the same events: each goes to one of them only.
-    fn check_beside(&self, other: &Self) -> Result<()> {
+    /// Errors: `Config` if both handle the same events: each event has one handler.
+    fn check_together(&self, other: &Self) -> Result<()> {
         let twice = handled(&self.manifest).find(|source| handled(&other.manifest).any(|other| other == *source));
         let Some((kind, name)) = twice else { return Ok(()) };
         let (this, other) = (self.app.name(), other.app.name());

@@ -1,4 +1,4 @@
-//! Requests that a test sends.
+//! Requests of a test.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{TestClient, TestResponse};
 use crate::{Body, Error, Result};
 
-/// A request that is not sent yet: see [`TestClient::request`].
+/// A request that has not been sent yet: see [`TestClient::request`].
 #[must_use = "`send` sends the request"]
 pub struct TestRequest<'a> {
     client: &'a TestClient,
@@ -26,33 +26,33 @@ impl fmt::Debug for TestRequest<'_> {
 }
 
 impl TestRequest<'_> {
-    /// One more header.
+    /// Adds a header.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.request = self.request.header(name.as_ref(), value.as_ref());
         self
     }
 
-    /// The header `authorization` with a bearer token.
+    /// Adds the header `authorization` with a bearer token.
     pub fn bearer(self, token: &str) -> Self {
         self.header(AUTHORIZATION, format!("Bearer {token}"))
     }
 
-    /// A body as it is. Its content type is a [`header`](Self::header).
+    /// Sets the body, without a content type: use [`header`](Self::header) for that.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = Ok(body.into());
         self
     }
 
-    /// A body of JSON, with its content type.
+    /// Sets a body of JSON and its content type.
     pub fn json(mut self, body: &impl Serialize) -> Self {
         self.body = serde_json::to_vec(body).map(Body::from).map_err(Error::from);
         self.header(CONTENT_TYPE, "application/json")
     }
 
-    /// Sends the request, and reads the answer whole.
+    /// Sends the request and reads the whole response.
     ///
-    /// Errors: `InvalidInput` for a path or a header that HTTP does not have, and for a body that is no JSON; those
-    /// of [`TestClient::http`].
+    /// Errors: `InvalidInput` for a path or a header that HTTP does not permit; `Internal` for a body that JSON cannot
+    /// represent; those of [`TestClient::http`].
     pub async fn send(self) -> Result<TestResponse> {
         self.client.http(self.request.body(self.body?).map_err(bad_request)?).await
     }
@@ -60,7 +60,7 @@ impl TestRequest<'_> {
 
 /// Requests over HTTP.
 impl TestClient {
-    /// A request of any method, with headers and a body.
+    /// Starts a request with any method; its methods add headers and a body.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -85,7 +85,7 @@ impl TestClient {
         TestRequest { client: self, request: Request::builder().method(method).uri(path), body: Ok(Body::empty()) }
     }
 
-    /// GET of a path, or of a signed URL of the cloud in memory.
+    /// Sends a GET of a path, or of a signed URL of the cloud in memory. Errors: those of [`TestRequest::send`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -112,38 +112,38 @@ impl TestClient {
         self.request(Method::GET, path).send().await
     }
 
-    /// HEAD of a path, as [`get`](Self::get).
+    /// Sends a HEAD of a path, as [`get`](Self::get).
     pub async fn head(&self, path: &str) -> Result<TestResponse> {
         self.request(Method::HEAD, path).send().await
     }
 
-    /// OPTIONS of a path, as [`get`](Self::get).
+    /// Sends an OPTIONS of a path, as [`get`](Self::get).
     pub async fn options(&self, path: &str) -> Result<TestResponse> {
         self.request(Method::OPTIONS, path).send().await
     }
 
-    /// DELETE of a path, as [`get`](Self::get).
+    /// Sends a DELETE of a path, as [`get`](Self::get).
     pub async fn delete(&self, path: &str) -> Result<TestResponse> {
         self.request(Method::DELETE, path).send().await
     }
 
-    /// POST of JSON to a path, as [`get`](Self::get).
+    /// Sends a POST of JSON to a path, as [`get`](Self::get).
     pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<TestResponse> {
         self.request(Method::POST, path).json(body).send().await
     }
 
-    /// PUT of JSON to a path, as [`get`](Self::get).
+    /// Sends a PUT of JSON to a path, as [`get`](Self::get).
     pub async fn put(&self, path: &str, body: &impl Serialize) -> Result<TestResponse> {
         self.request(Method::PUT, path).json(body).send().await
     }
 
-    /// PATCH of JSON to a path, as [`get`](Self::get).
+    /// Sends a PATCH of JSON to a path, as [`get`](Self::get).
     pub async fn patch(&self, path: &str, body: &impl Serialize) -> Result<TestResponse> {
         self.request(Method::PATCH, path).json(body).send().await
     }
 
-    /// A client of the same app and data whose requests to the app have this header, unless they set it.
-    /// Whether HTTP has such a header is seen at the first request.
+    /// A client of the same app and data that adds this header to requests without it. An invalid header is an error of the
+    /// first request. Requests to signed URLs do not have the header.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -169,13 +169,13 @@ impl TestClient {
         client
     }
 
-    /// [`with_header`](Self::with_header) of a bearer token.
+    /// [`with_header`](Self::with_header) with a bearer token.
     #[must_use]
     pub fn with_bearer(&self, token: &str) -> Self {
         self.with_header(AUTHORIZATION, format!("Bearer {token}"))
     }
 
-    /// Adds the headers that all requests of this client have.
+    /// Adds the headers of the client.
     pub(super) fn add_headers(&self, request: &mut Request<Body>) -> Result<()> {
         for (name, value) in &self.headers {
             let name = HeaderName::try_from(name).map_err(bad_request)?;
@@ -187,5 +187,5 @@ impl TestClient {
 }
 
 fn bad_request(error: impl Into<http::Error>) -> Error {
-    Error::invalid_input("HTTP has no such path or header").with_source(error.into())
+    Error::invalid_input("the path or a header is not valid in HTTP").with_source(error.into())
 }

@@ -1,4 +1,4 @@
-//! What a test reads of an answer.
+//! Responses for a test.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{Body, Error, Result, failure, json};
 
-/// The answer to a request, read whole.
+/// The response to a request, with its whole body.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -27,7 +27,7 @@ use crate::{Body, Error, Result, failure, json};
 /// assert_eq!((answer.json::<Vec<u32>>()?, answer.text()), (vec![1, 2], "[1,2]".to_owned()));
 /// assert_eq!(answer.error(), None);
 ///
-/// // A client sees that it failed, and only the log and the test see why.
+/// // The client sees a general text; the log and the test see the cause.
 /// let answer = client.get("/broken").await?;
 /// assert_eq!(answer.status, 500);
 /// assert!(!answer.text().contains("rate"));
@@ -38,47 +38,50 @@ use crate::{Body, Error, Result, failure, json};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TestResponse {
-    /// The status.
+    /// The status of the response.
     pub status: StatusCode,
-    /// The headers.
+    /// The headers of the response.
     pub headers: HeaderMap,
-    /// The body.
+    /// The whole body.
     pub body: Bytes,
     error: Option<String>,
 }
 
 impl TestResponse {
-    /// An answer that another client read.
+    /// A response that another client read, without an [`error`](Self::error).
     pub fn new(status: StatusCode, headers: HeaderMap, body: impl Into<Bytes>) -> Self {
         Self { status, headers, body: body.into(), error: None }
     }
 
     pub(super) async fn read(response: Response<Body>) -> Result<Self> {
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| Error::internal("the body broke off").with_source(error))?;
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| Error::internal("the body of the response broke off").with_source(error))?;
         let error = failure::text(&parts.extensions);
         Ok(Self { error, ..Self::new(parts.status, parts.headers, body.to_bytes()) })
     }
 
-    /// The body as text; what is not UTF-8 is replaced.
+    /// The body as text. Bytes that are not UTF-8 become U+FFFD.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON. Errors: `InvalidInput`.
+    /// The body, decoded from JSON. Errors: `InvalidInput` if it is not a `T`.
     pub fn json<T: DeserializeOwned + 'static>(&self) -> Result<T> {
         json::decode(&self.body)
     }
 
-    /// A header as text.
+    /// A header as text; `None` if it is absent or not text. Of several values the first.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The [`Error`] that the response was made of, with its sources, also where the client sees no detail of it;
-    /// of a handler that panicked, the text of the panic.
+    /// The [`Error`] or [`Problem`](crate::Problem) behind the response with its sources, also if the client sees no detail
+    /// of it; for a panic, its text.
     ///
-    /// Only [`TestClient`](super::TestClient) knows it: it is never a part of what a host sends.
+    /// Only [`TestClient`](super::TestClient) has it: no host sends it.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }

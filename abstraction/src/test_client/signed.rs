@@ -1,4 +1,4 @@
-//! Serves the signed URLs of the cloud in memory.
+//! The server of the signed URLs of the cloud in memory.
 
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};

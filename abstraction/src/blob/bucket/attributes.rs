@@ -1,11 +1,12 @@
-//! The attributes that an object is written with.
+//! Checks of the attributes of an object before a write.
 
 use object_store::{Attribute, Attributes};
 
 use crate::blob::PutOptions;
 use crate::{Error, Result};
 
-/// Errors: `InvalidInput` for what not every service takes; `TooLarge` for more metadata than `limit`, in bytes.
+/// Converts the options of a write to attributes. Errors: `InvalidInput` for a name or a value that one of the services
+/// rejects; `TooLarge` for more than `limit` bytes of metadata.
 pub(super) fn attributes(options: &PutOptions, limit: u64) -> Result<Attributes> {
     let mut attributes = Attributes::new();
     let headers = [(Attribute::ContentType, &options.content_type), (Attribute::CacheControl, &options.cache_control)];
@@ -26,7 +27,7 @@ pub(super) fn attributes(options: &PutOptions, limit: u64) -> Result<Attributes>
 }
 
 fn check_metadata_name(name: &str) -> Result<()> {
-    // Azure wants C# identifiers, S3 and Cloud Storage headers; all of them fold the case.
+    // Azure requires C# identifiers, S3 and Cloud Storage names of headers; all of them ignore the case.
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if name.bytes().all(good) && name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase()) {
         return Ok(());
@@ -43,6 +44,6 @@ fn check_header_value(value: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid_input(
-        "content type, cache control and metadata values are printable ASCII with no blank at either end",
+        "content type, cache control and metadata values must be printable ASCII without a blank at either end",
     ))
 }

@@ -1,4 +1,7 @@
 //! The parts of a write from a stream.
+//!
+//! Parts grow with their number: S3 accepts at most 10,000 parts of at least 5 MiB
+//! ([limits](https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)), and a small first part uses less memory.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -6,21 +9,21 @@ use object_store::{MultipartUpload, PutResult};
 
 use crate::{BoxError, Error, ErrorKind, Origin, Result};
 
-/// The size of the first parts of a multipart write. S3 wants at least 5 MiB for all but the last.
+/// The size of the first 1,000 parts. S3 requires at least 5 MiB for all but the last.
 pub(super) const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// The most parts that S3 takes.
+/// The largest number of parts of S3.
 const MOST_PARTS: usize = 10_000;
 
-/// The size of a part, counted from 0: it grows, so that 10,000 parts hold 430 GiB and not 78 GiB.
+/// The size of a part by its number, starting at 0. It grows, so that 10,000 parts have 430 GiB and not 78 GiB.
 fn part_bytes(number: usize) -> usize {
     PART_BYTES * (1 + number.min(MOST_PARTS - 1) / 1_000)
 }
 
-/// The bytes of all parts: `part_bytes` of 0 to 9,999.
+/// The size of all parts together: the sum of `part_bytes` of 0 to 9,999.
 const LARGEST_STREAM: u64 = PART_BYTES as u64 * 1_000 * 55;
 
-/// Cuts a stream into parts of [`part_bytes`], however its own pieces lie.
+/// Divides a stream into parts of [`part_bytes`], independent of its pieces.
 #[derive(Default)]
 pub(super) struct Parts {
     rest: BytesMut,
@@ -28,7 +31,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The next part: of full size, or shorter at the end of the stream.
+    /// The next part: of full size, or shorter at the end of the stream, where it can be empty.
     pub(super) async fn next<B, E>(&mut self, content: &mut (impl Stream<Item = Result<B, E>> + Unpin)) -> Result<Bytes>
     where
         B: Into<Bytes>,
@@ -40,7 +43,7 @@ impl Parts {
             match content.next().await {
                 Some(Ok(piece)) => self.rest.extend_from_slice(&piece.into()),
                 Some(Err(error)) => {
-                    // What a client sends is a 400 then, and what a handler of messages reads is tried again.
+                    // `Data` makes a 400 of the body of a client, and another attempt in a handler of messages.
                     let unread = "the content could not be read; nothing was written";
                     let error = Error::own(error, || Error::invalid_input(unread).with_origin(Origin::Data));
                     return Err(error.with_origin(Origin::App));
@@ -65,7 +68,7 @@ where
     let mut part = first;
     while !part.is_empty() {
         if parts.cut > MOST_PARTS {
-            let error = Error::new(ErrorKind::TooLarge, "the stream has more than 430 GiB").with_limit(LARGEST_STREAM);
+            let error = Error::new(ErrorKind::TooLarge, "the stream is larger than 430 GiB").with_limit(LARGEST_STREAM);
             return Err(error.with_origin(Origin::Request));
         }
         upload.put_part(part.into()).await?;
@@ -81,13 +84,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_thousand_parts_hold_the_largest_stream() {
+    fn ten_thousand_parts_have_the_size_of_the_largest_stream() {
         assert_eq!((0..MOST_PARTS).map(|number| part_bytes(number) as u64).sum::<u64>(), LARGEST_STREAM);
         assert_eq!((part_bytes(0), part_bytes(usize::MAX)), (PART_BYTES, 10 * PART_BYTES));
     }
 
     #[tokio::test]
-    async fn a_stream_of_more_parts_than_a_service_takes_is_too_large() {
+    async fn a_stream_of_more_than_ten_thousand_parts_is_too_large() {
         #[derive(Debug)]
         struct Sink;
         #[async_trait::async_trait]

@@ -1,4 +1,6 @@
-//! URLs that carry their own permission.
+//! Signed URLs: URLs that contain their permission.
+//!
+//! They are for objects over the limits of a request or a response: the client reads or writes at the service itself.
 
 use std::time::Duration;
 
@@ -9,11 +11,13 @@ use crate::{Error, Result};
 
 /// Signed URLs.
 impl Bucket {
-    /// A URL with which anybody can GET the object until it expires, from 1 second to 7 days. The client reads from the
-    /// service itself, so that no limit of the app holds: [`serve`](Self::serve) redirects to such a URL.
+    /// Signs a URL that permits any client to GET the object. `expires_in` is from 1 second to 7 days. The client reads
+    /// from the service itself, without the limits of the app; [`serve`](Self::serve) can redirect to such a URL.
     ///
-    /// It is a secret until it expires. On AWS it ends with the credentials that signed it, if that is earlier. The object
-    /// need not exist yet. Errors: `InvalidInput`, and those of the credentials.
+    /// The URL is a secret until it expires. On AWS it expires with the credentials that signed it, if that is earlier. The
+    /// object need not exist yet. The handle needs access to read.
+    ///
+    /// Errors: `InvalidInput` for a lifetime out of range; those of the credentials.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -33,11 +37,12 @@ impl Bucket {
         self.sign("signed_get", key.as_ref(), SignedAccess::Get, expires_in).await
     }
 
-    /// A URL with which anybody can PUT the object until it expires, from 1 second to 7 days. This is how a client writes
+    /// Signs a URL that permits any client to PUT the object. `expires_in` is from 1 second to 7 days. So a client can write
     /// more than [`Limits::request_bytes`](crate::profile::Limits::request_bytes).
     ///
-    /// The request must carry the [headers](SignedUrl::headers) that come with it. Whatever its size, it replaces what
-    /// is there. Errors: as of [`signed_get`](Self::signed_get).
+    /// The request must have the [headers](SignedUrl::headers) of the result; Azure requires one. It replaces a stored
+    /// object, and has no limit of size by isobar. The handle needs access to write. Errors: those of
+    /// [`signed_get`](Self::signed_get).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -78,6 +83,8 @@ impl Bucket {
             return Ok(());
         }
         let days = longest.as_secs() / 86_400;
-        Err(Error::invalid_input(format!("a signed URL lives from 1 second to {days} days, not {expires_in:?}")))
+        Err(Error::invalid_input(format!(
+            "the lifetime of a signed URL is {expires_in:?}; it must be from 1 second to {days} days"
+        )))
     }
 }

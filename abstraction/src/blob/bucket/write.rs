@@ -14,9 +14,9 @@ use crate::blob::object::version;
 use crate::blob::{Blob, PutMode, PutOptions, Version, WriteCondition};
 use crate::{BoxError, Error, ErrorKind, Origin, Result};
 
-/// Writing.
+/// Writes, copies and deletes.
 impl Bucket {
-    /// Writes an object whole, whatever is there. Returns the new version.
+    /// Writes an object and replaces a stored one. Returns the new version. Errors: those of [`put_with`](Self::put_with).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -32,9 +32,13 @@ impl Bucket {
         self.put_with(key, content, PutOptions::default()).await
     }
 
-    /// Writes an object whole, under a [mode](PutMode), with content type and metadata.
+    /// Writes an object with a [condition](PutMode), a content type and metadata. Returns the new version.
     ///
-    /// Errors: `AlreadyExists`, `Conflict`, `InvalidInput`, `TooLarge`.
+    /// The content is in memory and is sent as one request; for large content use [`put_stream`](Self::put_stream).
+    ///
+    /// Errors: `AlreadyExists` for `Create`; `Conflict` for `Update`, also if the object is absent; `InvalidInput` for a
+    /// content type, a `cache-control` or metadata that one of the services would reject; `TooLarge` for more than 2,000
+    /// bytes of metadata. Nothing is written then.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -64,7 +68,7 @@ impl Bucket {
             let options = object_store::PutOptions { mode, attributes, ..Default::default() };
             let updates = matches!(options.mode, object_store::PutMode::Update(_));
             let written = driver.object_store().put_opts(&path, payload, options).await.map_err(Error::from);
-            // Services disagree on the update of an absent object; to us it is a lost race.
+            // Services return different errors for the update of an absent object; the contract is `Conflict`.
             written.map_err(|error| match updates && is_absent(&error) {
                 true => Error::conflict("the object is gone").with_source(error),
                 false => error,
@@ -73,18 +77,19 @@ impl Bucket {
         Ok(version(put.await?.e_tag.as_deref()))
     }
 
-    /// Writes an object from a stream. Nothing is visible before the stream has ended well; an
-    /// error of the stream, or dropping the future, leaves what was there.
+    /// Writes an object from a stream. The object is visible after the stream has ended without an error. An error of the
+    /// stream, or dropping the future, changes nothing.
     ///
-    /// An isobar error of the stream, or the first one inside an error of the stream, is the error of the write. Any
-    /// other is `InvalidInput` of [`Origin::Data`]: over HTTP a 400, as for the body of a client that breaks off, and in
-    /// a handler of messages another attempt.
+    /// A stream has at most 430 GiB. A part of it is in memory: 8 MiB, and 8 MiB more for every 8 GiB of the stream, at most
+    /// 80 MiB. A stream of less than 8 MiB is one request, a larger one a multipart upload.
     ///
-    /// A stream has at most 430 GiB, else it is `TooLarge`. Up to 8 MiB of it are held in memory, and for every
-    /// 8 GiB of a larger one 8 MiB more, at most 80 MiB.
-    ///
-    /// A [mode](PutMode) other than `Overwrite` on more than 8 MiB is `Unsupported` where the
-    /// provider cannot hold a multipart write to it; nothing is written then.
+    /// Errors: those of [`put_with`](Self::put_with), and:
+    /// - `TooLarge` for a larger stream;
+    /// - `Unsupported` for a [condition](PutMode) on 8 MiB or more if the provider has no conditional multipart upload, as
+    ///   its [`Profile`](crate::profile::Profile::conditional_multipart) states; nothing is written then;
+    /// - the error of the stream, or the first isobar error among its sources; any other is `InvalidInput` of
+    ///   [`Origin::Data`]: over HTTP a 400, as for the body of a client that breaks off, and in a handler of messages another
+    ///   attempt.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -122,7 +127,7 @@ impl Bucket {
             match send_parts(upload.as_mut(), first, parts, content).await {
                 Ok(result) => Ok(result),
                 Err(error) => {
-                    // The first error matters, and an upload that is not completed is never visible.
+                    // The first error is returned; an upload that was not completed is never visible.
                     let _ = upload.abort().await;
                     Err(error)
                 }
@@ -131,7 +136,7 @@ impl Bucket {
         Ok(version(result.await?.e_tag.as_deref()))
     }
 
-    /// Deletes an object. An absent one is `Ok`.
+    /// Deletes an object; `Ok` if it is absent.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -148,14 +153,17 @@ impl Bucket {
         let path = self.path("delete", key.as_ref())?;
         let deleted = self.resource.run("delete", Access::Write, async |driver: &Arc<dyn Blob>| {
             let deleted = driver.object_store().delete(&path).await.map_err(Error::from);
-            // Some services say that it was absent, some do not; the contract is that it does not matter.
+            // Some services report an absent object and some do not; the contract is `Ok`.
             deleted.or_else(|error| if is_absent(&error) { Ok(()) } else { Err(error) })
         });
         deleted.await
     }
 
-    /// Copies an object with its content type and metadata. Errors: `NotFound`, and `AlreadyExists`
-    /// under [`PutMode::Create`]; [`PutMode::Update`] is `Unsupported`.
+    /// Copies an object with its content type and metadata within the bucket, at the service. The handle needs access to
+    /// read and to write.
+    ///
+    /// Errors: `NotFound` if `from` is absent; `AlreadyExists` for [`PutMode::Create`] if `to` exists; `Unsupported` for
+    /// [`PutMode::Update`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -203,12 +211,12 @@ impl Bucket {
     }
 }
 
-/// Is it the object that is missing, and not the bucket?
+/// Is the object missing, and not the bucket?
 fn is_absent(error: &Error) -> bool {
     error.kind() == ErrorKind::NotFound && error.origin() == Origin::Data
 }
 
-/// Errors: `Conflict`, for a version that no object has.
+/// The condition in the form of `object_store`. Errors: `Conflict` for a text that cannot be a version.
 fn put_mode(mode: &PutMode) -> Result<object_store::PutMode> {
     Ok(match mode {
         PutMode::Overwrite => object_store::PutMode::Overwrite,

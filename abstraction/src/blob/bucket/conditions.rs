@@ -1,4 +1,7 @@
-//! What an HTTP request asks of an object: a part of it, and conditions (RFC 9110, 13 and 14).
+//! The range and the conditions of an HTTP request for an object, by
+//! [RFC 9110, 13 and 14](https://www.rfc-editor.org/rfc/rfc9110#section-13).
+//!
+//! They are evaluated here and not by the services, so that the response is the same on every provider.
 
 use std::time::SystemTime;
 
@@ -8,9 +11,9 @@ use object_store::GetRange;
 
 use crate::clock::{parse, to_http, to_millis};
 
-/// A request, as far as it decides how an object is served.
+/// The method, the range and the conditions of a request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked {
+pub(super) struct Conditions {
     pub(super) is_head: bool,
     pub(super) range: Option<GetRange>,
     if_range: Option<String>,
@@ -18,7 +21,7 @@ pub(super) struct Asked {
     if_modified_since: Option<SystemTime>,
 }
 
-impl Asked {
+impl Conditions {
     pub(super) fn new(method: &Method, headers: &HeaderMap) -> Self {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let texts = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -32,27 +35,27 @@ impl Asked {
         }
     }
 
-    /// Is there a condition that says whether the client has the object already?
+    /// Has the request a condition on the copy of the client?
     pub(super) fn is_conditional(&self) -> bool {
         !self.if_none_match.is_empty() || self.if_modified_since.is_some()
     }
 
-    /// Does the client have the object that has this tag and this time?
+    /// Has the client the object with this tag and this time already?
     pub(super) fn is_unchanged(&self, tag: Option<&HeaderValue>, modified: SystemTime) -> bool {
         if self.if_none_match.is_empty() {
-            // A time over HTTP has whole seconds.
+            // Times of HTTP have whole seconds.
             return self.if_modified_since.is_some_and(|since| to_millis(modified) / 1_000 <= to_millis(since) / 1_000);
         }
-        // The texts in quotes: whether a tag is weak does not matter here.
+        // The texts in quotes: RFC 9110, 13.1.2 compares weakly.
         let opaque = |text: &'_ str| text.split('"').nth(1).map(str::to_owned);
-        let ours = tag.and_then(|tag| opaque(tag.to_str().ok()?));
+        let current = tag.and_then(|tag| opaque(tag.to_str().ok()?));
         self.if_none_match.iter().any(|list| {
             let mut tags = list.split('"').skip(1).step_by(2);
-            list.trim() == "*" || ours.as_deref().is_some_and(|ours| tags.any(|tag| tag == ours))
+            list.trim() == "*" || current.as_deref().is_some_and(|current| tags.any(|tag| tag == current))
         })
     }
 
-    /// Is the range of the object that the client knows? If not, it is to have the object whole.
+    /// Is the range a part of the object with this tag and this time? If not, the client must receive the whole object.
     pub(super) fn is_range_of(&self, tag: Option<&HeaderValue>, modified: SystemTime) -> bool {
         let Some(known) = &self.if_range else { return true };
         let is_tag = tag.is_some_and(|tag| tag.as_bytes() == known.as_bytes()) && !known.starts_with("W/");
@@ -60,7 +63,7 @@ impl Asked {
     }
 }
 
-/// The one range that a header asks for. `None` where it is no range of bytes, or several: the answer is whole then.
+/// The range of a header. `None` for several ranges and for other units: the response is the whole object then.
 fn range(text: &str) -> Option<GetRange> {
     let (unit, text) = text.split_once('=')?;
     let (first, last) = text.trim().split_once('-')?;
@@ -74,7 +77,7 @@ fn range(text: &str) -> Option<GetRange> {
     Some(range)
 }
 
-/// A number of any size: what is larger than all objects is as good as the largest.
+/// A number of any size; one that is too large for the type becomes the largest.
 fn number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_range_of_bytes_is_read_and_all_else_is_the_whole() {
+    fn one_range_of_bytes_is_parsed_and_other_headers_are_ignored() {
         for (text, expected) in [
             ("bytes=0-4", Some(GetRange::Bounded(0..5))),
             ("Bytes = 7-7", Some(GetRange::Bounded(7..8))),
@@ -109,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_compared_as_http_says() {
+    fn tags_are_compared_by_the_rules_of_http() {
         let tag = HeaderValue::from_static("\"a,b\"");
         let weak = HeaderValue::from_static("W/\"a,b\"");
-        let asked = |name: HeaderName, value: &str| {
-            Asked::new(&Method::GET, &HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]))
+        let conditions = |name: HeaderName, value: &str| {
+            Conditions::new(&Method::GET, &HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]))
         };
         for (value, expected) in [
             ("\"a,b\"", true),
@@ -124,13 +127,13 @@ mod tests {
             ("a,b", false),
             ("", false),
         ] {
-            let asked = asked(IF_NONE_MATCH, value);
-            assert_eq!(asked.is_unchanged(Some(&tag), SystemTime::UNIX_EPOCH), expected, "{value}");
-            assert_eq!(asked.is_unchanged(Some(&weak), SystemTime::UNIX_EPOCH), expected, "{value}");
-            assert_eq!(asked.is_unchanged(None, SystemTime::UNIX_EPOCH), value == "*", "{value}");
+            let conditions = conditions(IF_NONE_MATCH, value);
+            assert_eq!(conditions.is_unchanged(Some(&tag), SystemTime::UNIX_EPOCH), expected, "{value}");
+            assert_eq!(conditions.is_unchanged(Some(&weak), SystemTime::UNIX_EPOCH), expected, "{value}");
+            assert_eq!(conditions.is_unchanged(None, SystemTime::UNIX_EPOCH), value == "*", "{value}");
         }
-        assert!(asked(IF_RANGE, "\"a,b\"").is_range_of(Some(&tag), SystemTime::UNIX_EPOCH));
-        assert!(!asked(IF_RANGE, "W/\"a,b\"").is_range_of(Some(&weak), SystemTime::UNIX_EPOCH));
-        assert!(!asked(IF_RANGE, "\"a,b\"").is_range_of(None, SystemTime::UNIX_EPOCH));
+        assert!(conditions(IF_RANGE, "\"a,b\"").is_range_of(Some(&tag), SystemTime::UNIX_EPOCH));
+        assert!(!conditions(IF_RANGE, "W/\"a,b\"").is_range_of(Some(&weak), SystemTime::UNIX_EPOCH));
+        assert!(!conditions(IF_RANGE, "\"a,b\"").is_range_of(None, SystemTime::UNIX_EPOCH));
     }
 }
