@@ -1,9 +1,9 @@
-//! The one table of compiled-in providers: the only place where a feature decides anything.
+//! The table of compiled providers: the only place where a feature selects code, apart from re-exports.
 
 use isobar_abstraction::Error;
 use isobar_abstraction::driver::Adapter;
 
-/// The providers of this build. [`main_with`](crate::main_with) takes them together with others:
+/// The providers of this build. [`main_with`](crate::main_with) accepts them together with others:
 /// `[isobar::ADAPTERS, &[other::ADAPTER]].concat()`.
 pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "local")]
@@ -16,7 +16,7 @@ pub const ADAPTERS: &[Adapter] = &[
     isobar_gcp::ADAPTER,
 ];
 
-/// What isobar's own providers claim, each under the name of its feature: an error names the feature that a build lacks.
+/// Names, schemes and marks of all isobar's providers, compiled or not: an error names the missing feature.
 pub(crate) const KNOWN: [Adapter; 4] = [
     known("local", &["redb", "file", "queue"], &[]),
     known("aws", &["dynamodb", "s3", "sns"], &["AWS_LAMBDA_RUNTIME_API"]),
@@ -24,7 +24,7 @@ pub(crate) const KNOWN: [Adapter; 4] = [
     known("gcp", &["firestore", "gs", "pubsub"], &["K_SERVICE"]),
 ];
 
-/// Is a provider of this name one of isobar's own, compiled in or not?
+/// Is this the name of one of isobar's providers, compiled or not?
 pub(crate) fn is_own(name: &str) -> bool {
     KNOWN.iter().any(|known| known.name == name)
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_provider_claims_is_known_without_its_feature() {
+    fn schemes_and_marks_are_known_without_the_feature() {
         for adapter in ADAPTERS {
             let known = KNOWN.iter().find(|known| known.name == adapter.name).expect(adapter.name);
             assert_eq!((known.schemes, known.marks), (adapter.schemes, adapter.marks), "{}", adapter.name);

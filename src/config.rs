@@ -1,17 +1,17 @@
-//! The environment of the process: read here, once, and passed on.
+//! The environment of the process: read once, here, and passed on.
 
 use isobar_abstraction::driver::Environment;
 
-/// `1` makes the app print its manifest as JSON and exit.
+/// With `1` the app prints its manifest as JSON and exits.
 pub const ISOBAR_MANIFEST: &str = "ISOBAR_MANIFEST";
 
-/// Which provider to run on, whatever the platform's own marks say.
+/// The name of the provider to run on, with priority over the variables of platforms.
 pub const ISOBAR_PROVIDER: &str = "ISOBAR_PROVIDER";
 
-/// What to log, such as `info,isobar=debug`.
+/// The filter of log lines, such as `info,isobar=debug`.
 pub const RUST_LOG: &str = "RUST_LOG";
 
-/// The process's variables and arguments. What is not UTF-8 is left out.
+/// The variables and arguments of the process, without those that are not UTF-8.
 pub fn environment() -> Environment {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))

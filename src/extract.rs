@@ -1,4 +1,4 @@
-//! Extractors whose rejections have isobar's one error form.
+//! Extractors whose rejections have the form of isobar's errors.
 
 use std::ops::{Deref, DerefMut};
 
@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use isobar_abstraction::Problem;
 use serde::Serialize;
 
-/// A body of JSON: of a request, and of a response.
+/// A body of JSON, of a request or a response, like [`axum::Json`].
 ///
-/// It does what [`axum::Json`] does. A request that it cannot read is a [`Problem`]: 400 for what is no JSON, 413
-/// for a body over the limit, 415 without `content-type: application/json`, 422 for JSON that is no `T`.
+/// A request that it rejects is a [`Problem`]: 400 for a body that is not JSON, 413 for a body over the limit, 415 without
+/// `content-type: application/json`, 422 for JSON that is not a `T`.
 /// `Option<Json<T>>` is `None` for a request without a content type. A response that cannot be written as JSON is a
 /// `Problem` with status 500.
 ///
@@ -36,9 +36,9 @@ use serde::Serialize;
 #[must_use]
 pub struct Json<T>(pub T);
 
-/// The query of a URL.
+/// The query of a URL, like [`axum::extract::Query`].
 ///
-/// It does what [`axum::extract::Query`] does. A query that is no `T` is a [`Problem`] with status 400.
+/// A query that is not a `T` is a [`Problem`] with status 400.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -59,10 +59,9 @@ pub struct Json<T>(pub T);
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<T>(pub T);
 
-/// The parameters of a route's path.
+/// The parameters of a route's path, like [`axum::extract::Path`].
 ///
-/// It does what [`axum::extract::Path`] does. A parameter that is no `T` is a [`Problem`] with status 400; a handler
-/// that asks for other parameters than its route has is a 500. `Option<Path<T>>` is `None` for a route without
+/// A parameter that is not a `T` is a [`Problem`] with status 400; a handler with other parameters than its route is a 500. `Option<Path<T>>` is `None` for a route without
 /// parameters.
 ///
 /// ```
@@ -92,7 +91,8 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let read = <axum::Json<T> as FromRequest<S>>::from_request(request, state).await;
-        read.map(|axum::Json(value)| Self(value)).map_err(|refused| Problem::new(refused.status(), refused.body_text()))
+        read.map(|axum::Json(value)| Self(value))
+            .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))
     }
 }
 
@@ -105,7 +105,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
         let read = <axum::Json<T> as OptionalFromRequest<S>>::from_request(request, state).await;
-        let read = read.map_err(|refused| Problem::new(refused.status(), refused.body_text()))?;
+        let read = read.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
         Ok(read.map(|axum::Json(value)| Self(value)))
     }
 }
@@ -129,7 +129,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = axum::extract::Query::from_request_parts(parts, state).await;
         let value = read.map(|axum::extract::Query(value)| Self(value));
-        value.map_err(|refused| Problem::new(refused.status(), refused.body_text()))
+        value.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))
     }
 }
 
@@ -143,7 +143,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = <axum::extract::Path<T> as FromRequestParts<S>>::from_request_parts(parts, state).await;
         let value = read.map(|axum::extract::Path(value)| Self(value));
-        value.map_err(|refused| Problem::new(refused.status(), refused.body_text()))
+        value.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))
     }
 }
 
@@ -156,7 +156,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
         let read = <axum::extract::Path<T> as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await;
-        let read = read.map_err(|refused| Problem::new(refused.status(), refused.body_text()))?;
+        let read = read.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
         Ok(read.map(|axum::extract::Path(value)| Self(value)))
     }
 }

@@ -1,4 +1,4 @@
-//! The code in the README and in the guides runs.
+//! Runs the code of the README and of the guides.
 
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,5 +1,4 @@
-//! isobar: one Rust app, unchanged, on AWS Lambda, Azure Functions, Google Cloud Run functions and
-//! a laptop; and its data moves between them.
+//! isobar: one Rust app, unchanged, on AWS Lambda, Azure Functions, Google Cloud Run and a laptop.
 //!
 //! ```no_run
 //! use isobar::prelude::*;
@@ -13,9 +12,9 @@
 //! }
 //! ```
 //!
-//! An app is a function from a [`Cloud`] to an [`App`], or to a `Result` of it. It opens what it needs by logical names:
-//! [tables](Cloud::table), [buckets](Cloud::bucket) and [topics](Cloud::topic); and says which
-//! handler answers which event. Nothing in it names a provider. Handlers share a [state](App::with_state):
+//! An app is a function from a [`Cloud`] to an [`App`], or to a `Result` of it. It opens [tables](Cloud::table),
+//! [buckets](Cloud::bucket) and [topics](Cloud::topic) by logical names, and adds a handler for each event. It does not name
+//! a provider. Handlers share a [state](App::with_state):
 //!
 //! ```
 //! use isobar::prelude::*;
@@ -39,24 +38,23 @@
 //! # TestClient::new(app).unwrap();
 //! ```
 //!
-//! An app may be made of [modules](App::mount), and [layers](App::layer) run around its handlers.
+//! An app can contain [modules](App::mount), and [layers](App::layer) run around its handlers.
 //!
 //! # Features
 //!
-//! | feature | what it compiles in |
+//! | feature | compiled code |
 //! |---|---|
 //! | `local` (default) | the laptop: redb, files, a durable queue, an HTTP server |
 //! | `aws` | Lambda, DynamoDB, S3, SNS and SQS |
 //! | `azure` | Functions, Cosmos DB or Table Storage, Blob Storage, Service Bus or Storage Queues |
-//! | `gcp` | Cloud Run functions, Firestore, Cloud Storage, Pub/Sub |
+//! | `gcp` | Cloud Run, Firestore, Cloud Storage, Pub/Sub |
 //! | `macros` | axum's `debug_handler` and derives |
 //! | `multipart` | axum's extractor of forms with files: `isobar::axum::extract::Multipart` |
 //!
-//! Any providers together make one binary that asks where it is: see [`selection`]. A provider of somebody else's joins
-//! them by [`main_with`].
+//! A binary with several providers detects its platform: see [`selection`]. [`main_with`] adds a provider of another crate.
 //!
-//! The code that axum's macros make names the crate `axum`, so that an app which uses them has
-//! `axum = { version = "0.8", default-features = false }` among its dependencies too:
+//! The code of axum's macros names the crate `axum`, so an app that uses them needs the dependency
+//! `axum = { version = "0.8", default-features = false }` too:
 //!
 //! ```
 //! use isobar::prelude::*;
@@ -99,7 +97,7 @@ pub use logs::TestLogs;
 pub use run::{main, main_with, run, run_with};
 pub use spawn::spawn;
 
-/// What an app needs, in one `use`.
+/// The names that most apps need, for one `use`.
 pub mod prelude {
     pub use axum::Router;
     pub use axum::extract::{Extension, State};

@@ -1,4 +1,4 @@
-//! Logs: for people on a terminal, JSON lines elsewhere. Always on stderr: stdout is for data.
+//! Logs: text on a terminal, otherwise JSON lines. Always on stderr: stdout is for data.
 
 mod fields;
 mod test;
@@ -14,36 +14,37 @@ use crate::config::RUST_LOG;
 use fields::SpanFields;
 pub use test::TestLogs;
 
-/// Starts logging, unless the app has done so by itself.
+/// Starts logging, unless the app has set a subscriber.
 pub(crate) fn start(environment: &Environment, local: bool) {
     let terminal = std::io::stderr().is_terminal();
     let (filter, wrong) = filter(environment.var(RUST_LOG), local);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();
-    // The app may have set a subscriber of its own; it knows better.
+    // A subscriber of the app has priority.
     let _ = match terminal {
         true => registry.with(lines.with_target(false).with_filter(filter)).try_init(),
         false => registry.with(json(lines).with_filter(filter)).try_init(),
     };
     if let Some(wrong) = wrong {
-        tracing::warn!("{RUST_LOG} is not understood and left aside: {wrong}");
+        tracing::warn!("{RUST_LOG} is invalid and ignored: {wrong}");
     }
 }
 
-/// The innermost span is the last of `spans`, and is not written twice.
+/// Lines of JSON. The innermost span is the last of `spans`, and is not written twice.
 fn json<S, W>(lines: fmt::Layer<S, format::DefaultFields, format::Format, W>) -> JsonLayer<S, W> {
     lines.json().flatten_event(true).with_current_span(false).fmt_fields(SpanFields)
 }
 
 type JsonLayer<S, W> = fmt::Layer<S, SpanFields, format::Format<format::Json>, W>;
 
-/// A line for each request where nothing else logs one: on a laptop, with and without a terminal.
-fn filter(wanted: Option<&str>, local: bool) -> (Targets, Option<String>) {
+/// The filter of `RUST_LOG`, or the default with the error. On a laptop, where no platform logs requests, the default has a line
+/// for each request.
+fn filter(setting: Option<&str>, local: bool) -> (Targets, Option<String>) {
     let default = || {
         let requests = if local { tracing::Level::INFO } else { tracing::Level::WARN };
         Targets::new().with_default(tracing::Level::INFO).with_target("isobar::request", requests)
     };
-    match wanted.map(str::parse::<Targets>) {
+    match setting.map(str::parse::<Targets>) {
         None => (default(), None),
         Some(Ok(targets)) => (targets, None),
         Some(Err(error)) => (default(), Some(error.to_string())),
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn rust_log_is_respected_and_a_wrong_one_is_told() {
+    fn rust_log_is_respected_and_an_invalid_one_is_reported() {
         let (targets, wrong) = filter(Some("warn,isobar=debug"), false);
         assert!(wrong.is_none() && targets.would_enable("isobar::x", &tracing::Level::DEBUG));
         assert!(!targets.would_enable("hyper", &tracing::Level::INFO));

@@ -1,4 +1,4 @@
-//! From a process to a running app.
+//! The entry points of a process: from `main` to a running app.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -13,17 +13,17 @@ use crate::adapters::{ADAPTERS, is_own};
 use crate::config::{self, ISOBAR_MANIFEST};
 use crate::{logs, selection};
 
-/// Runs an app wherever it finds itself, until the platform or a person stops it.
+/// Runs an app on the platform of the process, until the platform or a person stops it.
 ///
-/// It starts the runtime and the logs, so it is all that a `main` needs. With `ISOBAR_MANIFEST=1`
-/// it prints what the app declares as JSON instead, on any machine, and touches nothing.
+/// It starts the runtime and the logs, so a `main` needs nothing else. With `ISOBAR_MANIFEST=1` it prints the declaration of
+/// the app as JSON instead, on any machine, and opens nothing.
 ///
 /// An error of the app, or of its start, is printed with its sources, and the exit code is 1.
 pub fn main<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> ExitCode {
     main_with(ADAPTERS, app)
 }
 
-/// [`main`] with these providers: those of others beside the compiled-in ones, which are [`ADAPTERS`], or alone.
+/// [`main`] with these providers: the compiled ones, which are [`ADAPTERS`], those of other crates, or both.
 ///
 /// ```no_run
 /// # use isobar::prelude::*;
@@ -36,7 +36,7 @@ pub fn main<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> ExitCode {
 pub fn main_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> ExitCode {
     let environment = config::environment();
     let asks_for_help = environment.args().iter().any(|arg| arg == "--help" || arg == "-h");
-    // The platforms of isobar's own providers log each request by themselves. A laptop does not, nor may any other.
+    // The platforms of isobar's providers log each request themselves. A laptop does not, and another platform may not.
     let logs_requests = |adapter: &Adapter| is_own(adapter.name) && !adapter.marks.is_empty();
     let is_logged = selection::host(&environment, adapters).is_ok_and(logs_requests);
     logs::start(&environment, !is_logged);
@@ -55,12 +55,14 @@ pub fn main_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A
     }
 }
 
-/// Runs an app inside a runtime of your own, in the environment of the process.
+/// Runs an app inside an existing tokio runtime, in the environment of the process.
+///
+/// It starts no logs. Errors: those of the app and of its start; `Config` if no provider can be selected.
 pub async fn run<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<()> {
     run_with(ADAPTERS, app).await
 }
 
-/// [`run`] with these providers, as [`main_with`] takes them.
+/// [`run`] with these providers, as in [`main_with`].
 pub async fn run_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> Result<()> {
     let environment = config::environment();
     if asks_for_manifest(&environment) {
@@ -81,7 +83,7 @@ fn start<A: IntoApp>(environment: &Environment, adapters: &[Adapter], app: impl 
     runtime(host)?.block_on(serve(host, adapters, environment, app))
 }
 
-/// The log tells of the panic of a handler, with its place and its invocation, and it is not printed as well.
+/// Sets a panic hook that does not print the panics of handlers: the log contains them, with place and invocation.
 fn quiet_handlers() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -91,7 +93,7 @@ fn quiet_handlers() {
     }));
 }
 
-/// One thread where the platform runs one event at a time: a second one would only cost.
+/// The runtime: with one thread if the platform runs one event at a time, where more threads would have no use.
 fn runtime(adapter: &Adapter) -> Result<tokio::runtime::Runtime> {
     let mut builder = match adapter.single_threaded {
         true => tokio::runtime::Builder::new_current_thread(),
@@ -119,7 +121,7 @@ async fn serve<A: IntoApp>(
     provider.host(Hosted::new(app, manifest)).await
 }
 
-/// A declaration needs no provider, so a binary for any platform tells its own on any machine.
+/// Prints the manifest. It needs no provider, so a binary for any platform can print it on any machine.
 fn print_manifest<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<()> {
     let cloud = Cloud::declaration();
     let manifest = app(&cloud).into_app()?.start(&cloud)?;
@@ -128,7 +130,7 @@ fn print_manifest<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<()> {
 }
 
 fn print(text: &str) {
-    // A reader that has gone away, as `head` does, is no failure.
+    // A reader that has closed the pipe, such as `head`, is not a failure.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_panic_of_a_handler_is_not_printed_and_its_place_is_told() {
+    async fn the_panic_of_a_handler_is_not_printed_and_its_place_is_in_the_error() {
         let printed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&printed);
         let before = std::panic::take_hook();
@@ -174,8 +176,8 @@ mod tests {
             App::new("printer")
                 .on_schedule("print", "0 3 * * *", |_, _cx| -> std::future::Ready<()> { panic!("no paper") })
         };
-        let told = TestClient::new(app).unwrap().tick("print").await.unwrap_err();
-        // The app catches a panic by itself; what fails later is a panic that no hook sees, of an unknown place.
+        let error = TestClient::new(app).unwrap().tick("print").await.unwrap_err();
+        // The app catches the first panic. The second one calls no hook, so its place is unknown.
         let app = |_: &Cloud| {
             App::new("printer").on_schedule("print", "0 3 * * *", |_, _cx| async {
                 let caught = std::panic::catch_unwind(|| -> () { panic!("no ink") }).is_err();
@@ -195,7 +197,7 @@ mod tests {
         TestClient::new(app).unwrap().tick("print").await.unwrap();
         assert_eq!(printed.load(Ordering::SeqCst), 1);
         std::panic::set_hook(before);
-        assert!(told.message().starts_with("the handler panicked: no paper (at src/run.rs:"), "{told}");
+        assert!(error.message().starts_with("the handler panicked: no paper (at src/run.rs:"), "{error}");
         assert_eq!(torn.message(), "the handler panicked: torn");
     }
 }

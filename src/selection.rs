@@ -1,19 +1,19 @@
-//! Which provider runs the app, and which one opens a resource: pure functions of the environment.
+//! The selection of the provider that runs the app, and of those that open its resources: pure functions of the environment.
 //!
-//! The host is what `ISOBAR_PROVIDER` says; else the platform whose mark is set; else the first provider that has no
-//! mark, the laptop. isobar's own, beside which [`main_with`](crate::main_with) takes others:
+//! The host is the provider in `ISOBAR_PROVIDER`; otherwise the platform whose mark, an environment variable, is set;
+//! otherwise the first provider without a mark, the laptop. isobar's providers, to which
+//! [`main_with`](crate::main_with) adds others:
 //!
-//! | provider | its mark | schemes that it opens |
+//! | provider | mark | schemes that it opens |
 //! |---|---|---|
 //! | `aws` | `AWS_LAMBDA_RUNTIME_API` | `dynamodb`, `s3`, `sns` |
 //! | `azure` | `FUNCTIONS_CUSTOMHANDLER_PORT` | `cosmos`, `aztable`, `az`, `servicebus`, `azqueue` |
 //! | `gcp` | `K_SERVICE` | `firestore`, `gs`, `pubsub` |
 //! | `local` | none | `redb`, `file`, `queue` |
 //!
-//! A resource lives at the host's provider, unless `ISOBAR_TABLE_<NAME>`, `ISOBAR_BUCKET_<NAME>` or
-//! `ISOBAR_TOPIC_<NAME>` gives a URL; a `-` of the logical name is a `_` there. `memory` is a scheme
-//! that every build opens. A variable that almost names a resource of the app is an error, and one that names
-//! nothing a warning: see [`unused_variables`].
+//! A resource is at the host's provider, unless `ISOBAR_TABLE_<NAME>`, `ISOBAR_BUCKET_<NAME>` or `ISOBAR_TOPIC_<NAME>`
+//! contains a URL; a `-` of the logical name is a `_` in the variable. Every build opens the scheme `memory`. A variable
+//! whose name is similar to that of a resource is an error, and any other unused one a warning: see [`unused_variables`].
 
 mod variables;
 
@@ -29,10 +29,10 @@ use crate::config::ISOBAR_PROVIDER;
 
 pub use variables::{SETTINGS, unused_variables};
 
-/// The provider that runs the app in this environment, among these.
+/// The one of these providers that runs the app in this environment.
 ///
-/// Errors: `Config` where two of them claim the same name, scheme or mark, two platforms' marks are set, the provider
-/// is unknown, or its feature is not compiled in; it lists what this build has.
+/// Errors: `Config` if two of them have the same name, scheme or mark, if the marks of two platforms are set, if the
+/// provider is unknown, or if its feature is not compiled; the error lists the providers of this build.
 pub fn host<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<&'a Adapter> {
     check_claims(adapters)?;
     if let Some(name) = environment.var(ISOBAR_PROVIDER) {
@@ -52,7 +52,7 @@ pub fn host<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<&'
     })
 }
 
-/// `memory` is in every build.
+/// Checks that names, schemes and marks are unique. `memory` is in every build.
 fn check_claims(adapters: &[Adapter]) -> Result<()> {
     let mut claims = HashMap::from([(("name", "memory"), "memory"), (("scheme", "memory"), "memory")]);
     for Adapter { name, schemes, marks, openers, .. } in adapters {
@@ -69,7 +69,7 @@ fn check_claims(adapters: &[Adapter]) -> Result<()> {
     Ok(())
 }
 
-/// No variable that places a resource may be that of a setting.
+/// Checks that no variable of a resource of this kind can be a setting.
 fn check_kind(kind: ResourceKind) -> Result<()> {
     kind.check()?;
     let prefix = kind.variable_prefix();
@@ -91,8 +91,8 @@ fn named<'a>(name: &str, why: &str, adapters: &'a [Adapter]) -> Result<&'a Adapt
     })
 }
 
-/// The provider whose platform's mark is set. A mark belongs to the first that claims it, and so not to a missing
-/// provider where one of these adapters has it too.
+/// The provider whose mark is set. If two providers have a mark, it belongs to the first one, so a provider that is not
+/// compiled never has the mark of one of these adapters.
 fn marked<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<Option<&'a str>> {
     let mut found: Vec<(&str, &str)> = Vec::new();
     for adapter in all(adapters) {
@@ -109,7 +109,7 @@ fn marked<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<Opti
         _ => {
             let (marks, names): (Vec<_>, Vec<_>) = found.into_iter().unzip();
             Err(Error::config(format!(
-                "{} are set at once; say which platform this is with {ISOBAR_PROVIDER}={}",
+                "{} are set together; select the platform with {ISOBAR_PROVIDER}={}",
                 marks.join(" and "),
                 names.join("|")
             )))
@@ -117,12 +117,12 @@ fn marked<'a>(environment: &Environment, adapters: &'a [Adapter]) -> Result<Opti
     }
 }
 
-/// These, and what isobar has beside them.
+/// These providers, then all of isobar's.
 fn all(adapters: &[Adapter]) -> impl Iterator<Item = &Adapter> {
     adapters.iter().chain(&KNOWN)
 }
 
-/// Each name once, in this order.
+/// The names without duplicates, in their order.
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut seen = HashSet::new();
     names.filter(|name| seen.insert(*name)).collect::<Vec<_>>().join(", ")
@@ -134,7 +134,7 @@ fn missing(why: &str, name: &str, adapters: &[Adapter]) -> Error {
     Error::config(format!("{why}, but this build has: {has}; build it with --features {name}"))
 }
 
-/// The kinds of resources that these providers open, each once.
+/// The kinds of resources that these providers open, without duplicates.
 pub fn kinds(adapters: &[Adapter]) -> Vec<ResourceKind> {
     let mut kinds = ResourceKind::OWN.to_vec();
     kinds.extend(adapters.iter().flat_map(|adapter| adapter.openers).map(|opener| opener.kind));
@@ -143,10 +143,10 @@ pub fn kinds(adapters: &[Adapter]) -> Vec<ResourceKind> {
     kinds
 }
 
-/// The resources that live elsewhere than at the host's provider.
+/// The resources with a configured URL, each with its provider.
 ///
-/// `opened` are the providers that are open already, by name: each is opened once. Errors: `Config` for a malformed
-/// name or URL, for two variables of one resource, and for an unknown scheme, listing the known ones.
+/// `opened` contains the open providers by name: each is opened once. Errors: `Config` for an invalid name or URL, for two
+/// variables of one resource, and for an unknown scheme, with the known ones.
 pub fn routes(
     environment: &Environment,
     adapters: &[Adapter],

@@ -1,16 +1,15 @@
-//! Tasks of an invocation.
+//! Tasks that belong to an invocation.
 
 use isobar_abstraction::driver::in_current_invocation;
 use tokio::task::JoinHandle;
 
-/// Starts a task that belongs to the invocation of the handler which calls this: [`tokio::spawn`], with the deadline,
-/// the trace and the log span of the invocation.
+/// Starts a task of the current invocation: [`tokio::spawn`] with the deadline, the trace and the log span of the handler.
 ///
-/// A task of a bare `tokio::spawn` has none of them. Its calls to services do not end at the deadline, what it
-/// publishes begins a trace of its own, and its log lines do not say which invocation they are of.
+/// A task of `tokio::spawn` has none of them: its calls to services do not end at the deadline, its messages begin a new
+/// trace, and its log lines do not contain the invocation.
 ///
-/// Await the task in the handler: a platform may stop the process, or freeze it, once the handler has answered.
-/// Panics outside a tokio runtime; every host runs in one.
+/// Await the task in the handler: a platform may stop or freeze the process after the handler has returned. Panics outside
+/// of a tokio runtime; every host runs in one.
 ///
 /// ```
 /// # use isobar::prelude::*;
@@ -44,7 +43,7 @@ mod tests {
     type Task = Pin<Box<dyn Future<Output = Result<Option<SystemTime>>> + Send>>;
     type Spawn = fn(Task) -> JoinHandle<Result<Option<SystemTime>>>;
 
-    /// `start` answers whether its task has its deadline; `traced` says whether what the task published has its trace.
+    /// `start` returns whether its task has the deadline; `traced` stores whether the message of the task has the trace.
     fn app(cloud: &Cloud, spawn: Spawn) -> App {
         let (notes, traced) = (cloud.topic::<String>("notes"), cloud.table::<bool>("traced"));
         let publisher = notes.clone();
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_has_the_deadline_the_trace_and_the_span_of_its_invocation_and_a_bare_one_has_none() {
+    async fn a_task_has_the_deadline_the_trace_and_the_span_of_its_invocation_and_a_task_of_tokio_has_none() {
         for (spawn, carried) in [(spawn::<Task> as Spawn, true), (tokio::spawn::<Task>, false)] {
             let (log, client) = (Log::start(), TestClient::new(|cloud: &Cloud| app(cloud, spawn)).unwrap());
             assert_eq!(client.invoke::<bool>("start", &()).await.unwrap(), carried);

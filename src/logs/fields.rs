@@ -1,7 +1,7 @@
-//! The fields of a span as a JSON object, written down once when the span begins.
+//! The fields of a span as a JSON object, written once when the span begins.
 //!
-//! `tracing_subscriber`'s own `JsonFields` makes a map first, and text of each value: that took a quarter of
-//! the instructions of an HTTP request, although few requests log a line.
+//! `JsonFields` of `tracing_subscriber` makes a map first, and a text of each value. That used a quarter of the
+//! instructions of an HTTP request, although few requests log a line.
 
 use std::fmt::{self, Write};
 
@@ -15,19 +15,19 @@ use tracing_subscriber::fmt::format::{FormatFields, Writer};
 #[derive(Debug)]
 pub(super) struct SpanFields;
 
-/// Room for the fields of most spans: text that grows into its place is copied time and again.
-const USUAL: usize = 256;
+/// The capacity for the fields of most spans, so that the text is not copied when it grows.
+const CAPACITY: usize = 256;
 
 impl<'writer> FormatFields<'writer> for SpanFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut json = Json(String::with_capacity(USUAL));
+        let mut json = Json(String::with_capacity(CAPACITY));
         json.0.push('{');
         fields.record(&mut json);
         json.0.push('}');
         writer.write_str(&json.0)
     }
 
-    /// A field that is recorded later comes behind the others.
+    /// Appends the fields that are recorded later.
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
         let mut json = Json(std::mem::take(&mut current.fields));
         if json.0.pop().is_none() {
@@ -58,9 +58,9 @@ impl Json {
         self.0.push('"');
     }
 
-    /// Text within a string of JSON.
+    /// Appends text inside a JSON string.
     fn escaped(&mut self, text: &str) {
-        // Looks at all bytes, whatever they are: the compiler takes many at once then.
+        // Without an early end the compiler checks many bytes with one instruction.
         if !text.bytes().fold(false, |any, byte| any | is_special(byte)) {
             self.0.push_str(text);
             return;
@@ -85,7 +85,7 @@ fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// What is formatted into a string of JSON.
+/// Formats into a JSON string.
 impl Write for Json {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.escaped(text);
@@ -107,7 +107,7 @@ impl Visit for Json {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no other numbers.
+        // JSON has finite numbers only.
         if value.is_finite() { self.number(field, value) } else { self.number(field, "null") }
     }
 
@@ -119,7 +119,7 @@ impl Visit for Json {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field);
         self.0.push('"');
-        // One that fails leaves what it has written.
+        // A `Debug` that fails leaves the text that it has written.
         let _ = write!(self, "{value:?}");
         self.0.push('"');
     }
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// What is written of the fields of a span, read by somebody else.
+    /// The written fields of a span, parsed by `serde_json`.
     fn written(span: impl FnOnce() -> tracing::Span) -> serde_json::Value {
         let layer = tracing_subscriber::fmt::layer().json().fmt_fields(SpanFields).with_writer(std::io::sink);
         let subscriber = tracing_subscriber::registry().with(layer);
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn fields_of_all_types_are_json() {
-        let told = written(|| {
+        let found = written(|| {
             tracing::info_span!(
                 "a",
                 path = "/\"\\\n\u{1}\u{1f980}",
@@ -162,21 +162,21 @@ mod tests {
             )
         });
         let path = "/\"\\\n\u{1}\u{1f980}";
-        let wanted = serde_json::json!({
+        let expected = serde_json::json!({
             "path": path, "n": -7, "u": u64::MAX, "b": true, "f": 1.5, "nan": null, "d": "\"q\\\"\"", "type": "x"
         });
-        assert_eq!(told, wanted);
+        assert_eq!(found, expected);
         assert_eq!(written(|| tracing::info_span!("none")), serde_json::json!({}));
     }
 
     #[test]
-    fn what_is_recorded_later_joins_the_others() {
-        let told = written(|| {
+    fn fields_that_are_recorded_later_are_appended() {
+        let found = written(|| {
             let span = tracing::info_span!("a", status = tracing::field::Empty, retries = tracing::field::Empty);
             span.record("status", 200);
             span.record("retries", "none");
             span
         });
-        assert_eq!(told, serde_json::json!({"status": 200, "retries": "none"}));
+        assert_eq!(found, serde_json::json!({"status": 200, "retries": "none"}));
     }
 }

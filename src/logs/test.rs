@@ -14,8 +14,8 @@ thread_local! {
     static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What an app logs in a test. The lines are those that `cargo run` prints on a terminal, without colours, down to
-/// the level that `RUST_LOG` says; `cargo test` shows those of a test that fails.
+/// The log of an app in a test. The lines are those of `cargo run` on a terminal, without colours, at the levels of
+/// `RUST_LOG`; `cargo test` shows those of a test that fails.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -39,28 +39,28 @@ pub struct TestLogs;
 impl TestLogs {
     /// Starts the log of this thread, which is empty. `#[tokio::test]` runs all tasks of a test on one thread.
     ///
-    /// A subscriber that the process has already is kept, and this log stays empty.
+    /// If the process has another subscriber already, that one remains, and this log is empty.
     pub fn start() -> Self {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| {
             let (filter, _) = filter(config::environment().var(RUST_LOG), true);
             let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(|| Self);
-            // The test may have set a subscriber of its own; it knows better.
+            // A subscriber of the test has priority.
             let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
         });
         LOGGED.take();
         Self
     }
 
-    /// What this thread has logged since the start.
+    /// The lines that this thread has logged since the start.
     pub fn text(&self) -> String {
         LOGGED.with_borrow(|logged| String::from_utf8_lossy(logged).into_owned())
     }
 }
 
-/// Writes to the log, and to what the harness shows of a test that fails.
+/// Writes to the log, and to the output of the test that the harness captures.
 impl io::Write for TestLogs {
-    #[allow(clippy::print_stderr)] // The harness captures what is printed, and not what is written to stderr.
+    #[allow(clippy::print_stderr)] // The harness captures `eprint!`, and not writes to stderr.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(text));
         eprint!("{}", String::from_utf8_lossy(text));

@@ -1,10 +1,10 @@
-//! Variables that begin with `ISOBAR_` and mean nothing to this app: most are misspelt.
+//! Variables that begin with `ISOBAR_` and have no meaning for this app: most are misspelt.
 
 use isobar_abstraction::driver::{Environment, ResourceKind};
 use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, Result};
 
-/// The variables that isobar reads, on all providers, without those that place a resource.
+/// The variables that isobar reads on all providers, without those with URLs of resources.
 pub const SETTINGS: [&str; 10] = [
     "ISOBAR_DATA",
     "ISOBAR_EVENT_AUDIENCE",
@@ -18,11 +18,10 @@ pub const SETTINGS: [&str; 10] = [
     "ISOBAR_TRIGGER_SECRET_OLD",
 ];
 
-/// What to warn of: variables that name no resource of the app, and no setting.
+/// Warnings about variables that are neither for a resource of the app nor a setting.
 ///
-/// Apps may share an environment, so the variable of another app is only a warning. Errors: `Config`
-/// where the name is almost that of a resource which has no variable of its own: the app would use that
-/// resource in the wrong place.
+/// Apps may share an environment, so a variable of another app is only a warning. Errors: `Config` if the name is similar
+/// to that of a resource without a variable, because the app would use that resource at a wrong place.
 pub fn unused_variables(environment: &Environment, kinds: &[ResourceKind], manifest: &Manifest) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for &kind in kinds {
@@ -32,7 +31,7 @@ pub fn unused_variables(environment: &Environment, kinds: &[ResourceKind], manif
             if declared.contains(&name.as_str()) {
                 continue;
             }
-            // Empty counts: it says that the default place is meant.
+            // An empty variable selects the default place.
             let is_set = |near: &str| {
                 let mut names = environment.vars_with_prefix(&prefix);
                 names.any(|(other, _)| ResourceKind::name_in_variable(other) == near)
@@ -42,9 +41,9 @@ pub fn unused_variables(environment: &Environment, kinds: &[ResourceKind], manif
             if let Some(near) = near.filter(|near| distance(&name, near) <= misspelt(near)) {
                 let right = variable_of(kind, near);
                 return Err(Error::config(format!(
-                    "{prefix}{variable} places the {kind} `{name}`, which app `{}` does not have; it has the {kind} \
+                    "{prefix}{variable} is for the {kind} `{name}`, which app `{}` does not have; it has the {kind} \
                      `{near}`: rename the variable to {right}. If it belongs to another app, set {right} too: empty \
-                     leaves the {kind} in its default place",
+                     selects the default place of the {kind}",
                     manifest.app
                 )));
             }
@@ -84,7 +83,7 @@ fn variable_of(kind: ResourceKind, name: &str) -> String {
     format!("{}{}", kind.variable_prefix(), name.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// How many letters may be wrong: in a short name one, or `jobs` would be a misspelt `logs`.
+/// The number of differences of a similar name: 1 in a short name, or `jobs` would be a misspelt `logs`.
 fn misspelt(name: &str) -> usize {
     if name.len() < 6 { 1 } else { 2 }
 }
@@ -93,7 +92,7 @@ fn nearest<'a>(name: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a s
     among.min_by_key(|other| distance(name, other))
 }
 
-/// How many letters to add, to remove, to replace, or to exchange with their neighbours.
+/// The number of characters to add, remove, replace, or exchange with a neighbour.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_almost_names_a_resource_is_an_error() {
+    fn a_variable_similar_to_that_of_a_resource_is_an_error() {
         for (vars, right) in [
             (&["ISOBAR_TABLE_TODO"][..], "ISOBAR_TABLE_TODOS"),
             (&["ISOBAR_TABLE_TOODS"], "ISOBAR_TABLE_TODOS"),
@@ -146,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn what_another_app_may_read_is_a_warning() {
-        for (vars, told) in [
+    fn a_variable_that_another_app_may_read_is_a_warning() {
+        for (vars, text) in [
             (&["ISOBAR_TABLE_TODO", "ISOBAR_TABLE_TODOS"][..], "`todo`"),
             (&["ISOBAR_TABLE_TODO", "ISOBAR_TABLE_TODOS="], "`todo`"),
             (&["ISOBAR_TABLE_JOBS"], "its tables: `logs`, `todos`"),
@@ -158,12 +157,12 @@ mod tests {
             (&["ISOBAR_SOMETHING_ELSE=1"], "isobar has no variable ISOBAR_SOMETHING_ELSE"),
         ] {
             let warnings = unused(vars).unwrap();
-            assert!(warnings.len() == 1 && warnings[0].contains(told), "{vars:?}: {warnings:?}");
+            assert!(warnings.len() == 1 && warnings[0].contains(text), "{vars:?}: {warnings:?}");
         }
     }
 
     #[test]
-    fn what_is_used_is_not_told() {
+    fn used_variables_have_no_warning() {
         let settings = SETTINGS.map(|name| format!("{name}=x"));
         let mut vars: Vec<&str> = settings.iter().map(String::as_str).collect();
         vars.extend(["ISOBAR_TABLE_TODOS", "ISOBAR_TOPIC_MY_CLICKS", "ISOBAR_TABLE_OTHER=", "ISOBAR_X=", "PATH=x"]);
