@@ -76,8 +76,8 @@ impl Credentials {
     }
 
     /// Renews a token that a service rejected. Returns whether there is another one.
-    pub(crate) async fn renew(&self, audience: Audience, refused: &Arc<str>) -> bool {
-        self.of(audience).renew(refused).await
+    pub(crate) async fn renew(&self, audience: Audience, rejected: &Arc<str>) -> bool {
+        self.of(audience).renew(rejected).await
     }
 
     fn of(&self, audience: Audience) -> &CredentialCache<OfAudience> {

@@ -97,7 +97,7 @@ impl CustomHandler {
         match Called::of(&request, &self.settings, &self.app.manifest) {
             Called::Trigger(name) => {
                 let name = name.to_owned();
-                self.trigger(&name, request).await.unwrap_or_else(|error| answer::refused(&error))
+                self.trigger(&name, request).await.unwrap_or_else(|error| answer::failed(&error))
             }
             Called::Forged => self.forged(request).await,
             Called::Http => self.http(request).await,

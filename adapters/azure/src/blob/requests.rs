@@ -74,6 +74,6 @@ impl BlobRequests {
     }
 
     pub(super) fn error(&self, service_error: &ServiceError, mode: &PutMode) -> Error {
-        service_error.mark_uncertain(self.service_errors.refused(service_error).error(mode))
+        service_error.mark_uncertain(self.service_errors.object_error(service_error).error(mode))
     }
 }

@@ -32,7 +32,7 @@ impl BlobErrors {
     }
 
     /// The meaning of a service error for an object.
-    pub(super) fn refused(&self, service_error: &ServiceError) -> ObjectError {
+    pub(super) fn object_error(&self, service_error: &ServiceError) -> ObjectError {
         match (service_error.status().as_u16(), service_error.code.as_str()) {
             (_, "ContainerNotFound") => ObjectError::NoBucket(self.no_container()),
             (404, "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource") => ObjectError::NoObject,
@@ -140,12 +140,12 @@ mod tests {
         BlobErrors::new(&StorageAccount::new("acc", Access::Identity), "pages")
     }
 
-    fn refused(answer: &Response<Bytes>) -> Option<ServiceError> {
+    fn service_error_of(answer: &Response<Bytes>) -> Option<ServiceError> {
         read(answer, &service_errors().place())
     }
 
     fn error(answer: &Response<Bytes>) -> Error {
-        let error = service_errors().refused(&refused(answer).unwrap()).error(&PutMode::Overwrite);
+        let error = service_errors().object_error(&service_error_of(answer).unwrap()).error(&PutMode::Overwrite);
         assert!(!format!("{error:?}").contains("hush"));
         error
     }
@@ -175,7 +175,11 @@ mod tests {
         ] {
             let answer = answer(status, code);
             let error = error(&answer);
-            assert_eq!((error.kind(), refused(&answer).unwrap().decision), (kind, decision), "{status} {code}");
+            assert_eq!(
+                (error.kind(), service_error_of(&answer).unwrap().decision),
+                (kind, decision),
+                "{status} {code}"
+            );
             assert!(!error.message().is_empty() && !error.message().contains("RequestId"), "{error}");
         }
     }
@@ -190,7 +194,7 @@ mod tests {
         }
         let bare = Response::builder().status(404).body(Bytes::new()).unwrap();
         assert!(
-            matches!(service_errors().refused(&refused(&bare).unwrap()), ObjectError::NoObjectOr(container) if container == "container `pages`")
+            matches!(service_errors().object_error(&service_error_of(&bare).unwrap()), ObjectError::NoObjectOr(container) if container == "container `pages`")
         );
         assert_eq!(error(&answer(404, "BlobNotFound")).message(), "no such object");
     }

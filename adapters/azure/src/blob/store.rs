@@ -46,7 +46,7 @@ impl Container {
             .ready(object::add_get_options(Request::builder().method(method).uri(url), options), PutPayload::new())
     }
 
-    fn refused(&self, at: &Path, service_error: &ServiceError) -> object_store::Error {
+    fn read_error(&self, at: &Path, service_error: &ServiceError) -> object_store::Error {
         object::read_error(at, service_error, self.requests.error(service_error, &PutMode::Overwrite))
     }
 
@@ -88,14 +88,14 @@ impl ObjectRequests for Container {
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>> {
         let request = self.read(Method::HEAD, at, options)?;
         let answer = self.requests.service.send("GetBlobProperties", Safety::Read, request).await?;
-        answer.map_err(|service_error| self.refused(at, &service_error))
+        answer.map_err(|service_error| self.read_error(at, &service_error))
     }
 
     /// <https://learn.microsoft.com/rest/api/storageservices/get-blob>
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>> {
         let request = self.read(Method::GET, at, &self.bounded(at, options).await?)?;
         let answer = self.requests.service.open("GetBlob", request).await?;
-        answer.map_err(|service_error| self.refused(at, &service_error))
+        answer.map_err(|service_error| self.read_error(at, &service_error))
     }
 
     fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead> {

@@ -16,7 +16,7 @@ pub(super) fn done() -> Response<Body> {
 
 /// The response of a failed trigger. The host reads only the status; the body is for a person that knows the secret, and
 /// contains no more than the log.
-pub(super) fn refused(error: &Error) -> Response<Body> {
+pub(super) fn failed(error: &Error) -> Response<Body> {
     tracing::error!(?error, "the invocation failed");
     json_response(error_status(error), describe(error))
 }

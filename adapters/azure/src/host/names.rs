@@ -43,9 +43,9 @@ pub(crate) fn check_names(config: &AzureConfig, manifest: &Manifest) -> Result<(
 fn check_poison(queues: &BTreeMap<String, Location>) -> Result<()> {
     let pair = queues.iter().find_map(|(queue, of)| Some((queue, of, queues.get(&format!("{queue}{POISON}"))?)));
     let Some((queue, of, other)) = pair else { return Ok(()) };
+    let advice = "give one of them a URL with another name";
     Err(Error::config(format!(
-        "the dead letters of {of} are in the queue `{queue}{POISON}`, which is the queue of {other}: give one of them a \
-         URL with another name"
+        "the dead letters of {of} are in the queue `{queue}{POISON}`, which is the queue of {other}: {advice}"
     )))
 }
 
@@ -68,9 +68,9 @@ fn check_queue(at: &Location, queue: &str) -> Result<()> {
     if poison.len() <= QUEUE {
         return Ok(());
     }
+    let advice = "give it a URL with a shorter name, or use a shorter ISOBAR_PREFIX";
     Err(Error::config(format!(
-        "{at} needs the queue `{poison}`, of {} characters, for dead letters; a name has at most {QUEUE}: give it a URL \
-         with a shorter name, or use a shorter ISOBAR_PREFIX",
+        "{at} needs the queue `{poison}`, of {} characters, for dead letters; a name has at most {QUEUE}: {advice}",
         poison.len()
     )))
 }

@@ -9,7 +9,7 @@ use super::wire::{self, Arrived};
 /// Reads a dead letter from a message of a queue `…--dead` of Service Bus, or of a queue `…-poison` of a storage account:
 /// from its body or text as received, in base64 or not, and the user properties of a Service Bus message.
 ///
-/// A message that the platform moved there itself, because the function never responded, has no reason of isobar;
+/// A message that the platform moved there itself, because the function never responded, has no reason from isobar;
 /// Service Bus stores its own in `DeadLetterReason`. Errors: `InvalidInput`.
 pub fn dead_letter(body: &[u8], properties: impl IntoIterator<Item = (String, String)>) -> Result<DeadLetter> {
     let mut reasons = Vec::new();

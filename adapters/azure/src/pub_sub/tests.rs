@@ -77,11 +77,11 @@ async fn a_rejected_token_is_renewed_once_for_all_calls_with_it() {
         let state = by_identity(&double.url);
         let topic = open(&state, &at(&format!("{url}{}", double.url))).unwrap();
         let before = double.requests().len();
-        let refused = Some((ErrorKind::Unauthenticated, false));
-        assert_eq!(errors(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
+        let unauthenticated = Some((ErrorKind::Unauthenticated, false));
+        assert_eq!(errors(&topic.publish(vec![plain("a")]).await), [unauthenticated], "{url}");
         assert_eq!(double.requests().len() - before, 2, "a new token is neither renewed nor sent again: {url}");
         state.credentials.age();
-        assert_eq!(errors(&topic.publish(vec![plain("a")]).await), [refused], "{url}");
+        assert_eq!(errors(&topic.publish(vec![plain("a")]).await), [unauthenticated], "{url}");
         let requests = double.requests().split_off(before + 2);
         assert_eq!(requests.iter().filter(|it| it.starts_with("POST")).count(), 2, "{requests:?}");
         let token = double.request(before + 2, |request| request.headers()["authorization"].clone());

@@ -105,13 +105,13 @@ fn written(status: u16) -> Answer {
     Response::builder().status(status).header("etag", "\"e-2\"").body(String::new()).unwrap()
 }
 
-fn refused(status: u16, substatus: u32, message: &str) -> Answer {
+fn error_answer(status: u16, substatus: u32, message: &str) -> Answer {
     let body = json!({"code": "x", "message": message}).to_string();
     Response::builder().status(status).header("x-ms-substatus", substatus.to_string()).body(body).unwrap()
 }
 
 fn absent() -> Answer {
-    refused(404, 0, "Entity with the specified id does not exist in the system.")
+    error_answer(404, 0, "Entity with the specified id does not exist in the system.")
 }
 
 fn stored(value: Value, mark: &Value, expires: Option<u64>) -> Value {

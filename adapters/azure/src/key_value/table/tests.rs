@@ -106,7 +106,7 @@ fn written() -> Answer {
     Answer(204, Some(ETAG), String::new())
 }
 
-fn refused(status: u16, code: &str) -> Answer {
+fn error_answer(status: u16, code: &str) -> Answer {
     Answer(status, None, error(code, "no"))
 }
 
@@ -117,7 +117,7 @@ fn error(code: &str, message: &str) -> String {
 
 /// The service failed after it may have written.
 fn lost() -> Answer {
-    refused(500, "OperationTimedOut")
+    error_answer(500, "OperationTimedOut")
 }
 
 /// A stored row of partition `a`.

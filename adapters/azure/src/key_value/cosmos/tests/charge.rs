@@ -11,7 +11,7 @@ async fn a_span_contains_the_charge_of_a_success_and_of_a_service_error() {
         answer.headers_mut().insert("x-ms-request-charge", charge.parse().unwrap());
         answer
     };
-    let scene = Scene::script([charged(written(201), "6.67"), charged(refused(409, 0, "taken"), "1.24")]).await;
+    let scene = Scene::script([charged(written(201), "6.67"), charged(error_answer(409, 0, "taken"), "1.24")]).await;
     scene.table.put(put(PutMode::Overwrite)).await.unwrap();
     scene.table.put(put(PutMode::Overwrite)).await.unwrap_err();
     let text = log.text();

@@ -15,14 +15,16 @@ async fn losing(repeated: Answer, read: impl Fn(&Value) -> Value + Send + Sync +
             return repeated.clone();
         }
         *mark = Scene::mark_of(request);
-        refused(500, 0, "lost")
+        error_answer(500, 0, "lost")
     })
     .await
 }
 
 #[tokio::test]
 async fn a_write_whose_response_was_lost_is_recognized_by_its_mark() {
-    for (mode, repeated) in [(PutMode::Create, refused(409, 0, "taken")), (update(), refused(412, 0, "stale"))] {
+    for (mode, repeated) in
+        [(PutMode::Create, error_answer(409, 0, "taken")), (update(), error_answer(412, 0, "stale"))]
+    {
         let scene = losing(repeated.clone(), |mark| stored(json!("text"), mark, None)).await;
         assert_eq!(scene.table.put(put(mode.clone())).await.unwrap().as_str(), "\"e-1\"");
         let scene = losing(repeated, |_| stored(json!("text"), &json!("another"), None)).await;
@@ -51,7 +53,7 @@ async fn an_addition_in_a_transaction_is_repeated_only_with_a_condition() {
     let add = || Write::Add { key: Key::new("a", "b"), delta: 1 };
     let batches = |scene: &Scene| scene.double.requests().iter().filter(|request| request.starts_with("POST")).count();
     let done = || answer(200, json!([{"statusCode": 201, "eTag": "e"}, {"statusCode": 201, "eTag": "f"}]));
-    let scene = Scene::script([absent(), refused(500, 0, "lost"), done()]).await;
+    let scene = Scene::script([absent(), error_answer(500, 0, "lost"), done()]).await;
     let outcome = kind_of(scene.table.transact(vec![Write::Put(put(PutMode::Overwrite)), add()]).await);
     assert_eq!((outcome, batches(&scene)), ((ErrorKind::Unavailable, true), 1));
     // Another client has counted since: the mark of the other item shows that the transaction was applied.
@@ -73,7 +75,7 @@ async fn an_addition_in_a_transaction_is_repeated_only_with_a_condition() {
 #[tokio::test]
 async fn an_addition_that_conflicts_with_other_writes_is_read_and_sent_again() {
     let done = answer(200, json!([{"statusCode": 201, "eTag": "e"}]));
-    let conflict = || refused(449, 0, "conflicting request");
+    let conflict = || error_answer(449, 0, "conflicting request");
     // The client itself tries three times.
     let scene = Scene::script([absent(), conflict(), conflict(), conflict(), absent(), done]).await;
     let add = Write::Add { key: Key::new("a", "b"), delta: 1 };
@@ -94,7 +96,7 @@ async fn an_addition_is_not_repeated_and_its_mark_shows_that_it_was_applied() {
 #[tokio::test]
 async fn an_addition_to_a_counter_that_is_stored_as_text_is_written_back() {
     let large = answer(200, stored(json!("9007199254740993"), &json!("w"), None));
-    let scene = Scene::script([refused(412, 0, "condition"), large, written(200)]).await;
+    let scene = Scene::script([error_answer(412, 0, "condition"), large, written(200)]).await;
     assert_eq!(scene.table.add(&Key::from("a"), -10).await.unwrap(), 9_007_199_254_740_983);
     assert_eq!(scene.header(2, "if-match").as_deref(), Some("\"e-1\""));
 }
@@ -102,11 +104,11 @@ async fn an_addition_to_a_counter_that_is_stored_as_text_is_written_back() {
 #[tokio::test]
 async fn a_create_replaces_an_expired_item_and_nothing_else() {
     let expired = answer(200, stored(json!("old"), &json!("w"), Some(NOW)));
-    let scene = Scene::script([refused(409, 0, "taken"), expired, written(200)]).await;
+    let scene = Scene::script([error_answer(409, 0, "taken"), expired, written(200)]).await;
     scene.table.put(put(PutMode::Create)).await.unwrap();
     assert_eq!(scene.header(2, "if-match").as_deref(), Some("\"e-1\""));
     let alive = answer(200, stored(json!("old"), &json!("w"), Some(NOW + 1)));
-    let scene = Scene::script([refused(409, 0, "taken"), alive]).await;
+    let scene = Scene::script([error_answer(409, 0, "taken"), alive]).await;
     assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::AlreadyExists, false));
 }
 

@@ -5,10 +5,10 @@ use super::*;
 #[tokio::test]
 async fn a_write_that_was_not_applied_is_retried_and_its_outcome_is_known() {
     for (status, substatus) in [(429, 3200), (449, 0), (410, 1008), (404, 1002)] {
-        let scene = Scene::script([refused(status, substatus, "later"), written(204)]).await;
+        let scene = Scene::script([error_answer(status, substatus, "later"), written(204)]).await;
         scene.table.delete(&Key::from("a"), None).await.unwrap();
         assert_eq!(scene.count(), 2, "{status}");
-        let scene = Scene::script([refused(status, substatus, "later")]).await;
+        let scene = Scene::script([error_answer(status, substatus, "later")]).await;
         let error = scene.table.add(&Key::from("a"), 1).await.unwrap_err();
         assert_eq!(
             (scene.count(), error.outcome_unknown(), error.is_retryable()),
@@ -20,7 +20,7 @@ async fn a_write_that_was_not_applied_is_retried_and_its_outcome_is_known() {
 
 #[tokio::test]
 async fn retry_after_is_the_service_s() {
-    let mut busy = refused(429, 3200, "Request rate is large.");
+    let mut busy = error_answer(429, 3200, "Request rate is large.");
     busy.headers_mut().insert("x-ms-retry-after-ms", "1250.5".parse().unwrap());
     let scene = Scene::script([busy]).await;
     let error = scene.table.get(&Key::from("a")).await.unwrap_err();
@@ -50,7 +50,7 @@ async fn the_status_of_a_write_in_a_batch_is_classified_like_a_response() {
 #[tokio::test]
 async fn a_write_that_may_have_been_applied_has_an_unknown_outcome() {
     for status in [500, 503, 408] {
-        let scene = Scene::script([refused(status, 0, "failed")]).await;
+        let scene = Scene::script([error_answer(status, 0, "failed")]).await;
         assert_eq!(kind_of(scene.table.put(put(PutMode::Overwrite)).await), (ErrorKind::Unavailable, true), "{status}");
         assert_eq!(scene.count(), 3);
         assert_eq!(kind_of(scene.table.get(&Key::from("a")).await), (ErrorKind::Unavailable, false), "{status}");
@@ -59,9 +59,10 @@ async fn a_write_that_may_have_been_applied_has_an_unknown_outcome() {
 
 #[tokio::test]
 async fn the_error_of_a_missing_container_contains_the_command_that_creates_it() {
-    for missing in
-        [refused(404, 1003, "Owner resource does not exist"), refused(404, 0, "Container 'links' does not exist")]
-    {
+    for missing in [
+        error_answer(404, 1003, "Owner resource does not exist"),
+        error_answer(404, 0, "Container 'links' does not exist"),
+    ] {
         let scene = Scene::script([missing]).await;
         let key = Key::from("a");
         let errors = [
@@ -99,7 +100,7 @@ async fn each_service_error_has_its_kind() {
         (403, 1014, ErrorKind::TooLarge),
         (413, 0, ErrorKind::TooLarge),
     ] {
-        let scene = Scene::script([refused(status, substatus, "hush")]).await;
+        let scene = Scene::script([error_answer(status, substatus, "hush")]).await;
         let error = scene.table.put(put(PutMode::Overwrite)).await.unwrap_err();
         assert_eq!((error.kind(), scene.count(), error.outcome_unknown()), (kind, 1, false), "{error}");
         assert!(status != 401 || !error.message().contains("hush"), "{error}");
@@ -121,7 +122,7 @@ async fn a_partition_key_range_that_is_gone_is_replaced_by_its_parts() {
             return answer(200, json!({"PartitionKeyRanges": if *count == 1 { whole } else { split }}));
         }
         match request.headers()["x-ms-documentdb-partitionkeyrangeid"].to_str().unwrap() {
-            "0" => refused(410, 1002, "gone"),
+            "0" => error_answer(410, 1002, "gone"),
             "1" => answer(200, json!({"Documents": []})),
             _ => answer(200, json!({"Documents": [stored(json!("x"), &json!("w"), None)]})),
         }

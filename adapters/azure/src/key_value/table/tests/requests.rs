@@ -7,15 +7,15 @@ async fn every_request_contains_the_token_of_the_identity() {
     let identity = crate::key_value::identity("h.p-_.s").await;
     let access = [("IDENTITY_ENDPOINT", identity.url.as_str()), ("IDENTITY_HEADER", "hush")];
     let scene = Scene::with_access(&access, |request| match request.method().as_str() {
-        "GET" => refused(404, "ResourceNotFound"),
+        "GET" => error_answer(404, "ResourceNotFound"),
         _ => written(),
     })
     .await;
     scene.table.get(&Key::from("a")).await.unwrap();
     scene.table.put(put(PutMode::Create)).await.unwrap();
     scene.table.delete(&Key::from("a"), None).await.unwrap();
-    let refused = scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await;
-    assert_eq!(kind_of(refused), (ErrorKind::Internal, true), "the double does not support batches");
+    let error_answer = scene.table.transact(vec![Write::Put(put(PutMode::Create))]).await;
+    assert_eq!(kind_of(error_answer), (ErrorKind::Internal, true), "the double does not support batches");
     assert_eq!(scene.methods(), ["GET", "POST", "DELETE", "POST"]);
     for place in 0..4 {
         scene.double.request(place, |request| assert_eq!(request.headers()["authorization"], "Bearer h.p-_.s"));
@@ -28,7 +28,8 @@ async fn every_request_contains_the_token_of_the_identity() {
 #[tokio::test]
 async fn a_shared_access_signature_is_part_of_the_url_only() {
     let sas = "?sv=2021-12-02&sig=hush%2Fsig";
-    let scene = Scene::with_access(&[("AZURE_STORAGE_SAS_TOKEN", sas)], |_| refused(403, "AuthenticationFailed")).await;
+    let scene =
+        Scene::with_access(&[("AZURE_STORAGE_SAS_TOKEN", sas)], |_| error_answer(403, "AuthenticationFailed")).await;
     let error = scene.table.get(&Key::from("ada")).await.unwrap_err();
     assert!(!format!("{error} {error:?} {:?}", scene.table).contains("hush"));
     let range = QueryRange::new("a", 1).with_bounds(std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);

@@ -26,7 +26,7 @@ async fn run(table: &TableKeyValue, operation: &str) -> Result<()> {
 #[tokio::test]
 async fn a_busy_server_is_retried_and_has_applied_nothing() {
     for operation in OPERATIONS {
-        let scene = Scene::script([refused(503, "ServerBusy")]).await;
+        let scene = Scene::script([error_answer(503, "ServerBusy")]).await;
         assert_eq!(kind_of(run(&scene.table, operation).await), (THROTTLED, false), "{operation}");
         assert_eq!(scene.count(), ATTEMPTS, "{operation}");
     }
@@ -36,7 +36,7 @@ async fn a_busy_server_is_retried_and_has_applied_nothing() {
 async fn a_server_that_failed_may_have_written() {
     for (status, code) in [(500, "OperationTimedOut"), (503, "OperationTimedOut"), (500, "InternalError"), (502, "")] {
         for operation in OPERATIONS.into_iter().filter(|operation| *operation != "add") {
-            let scene = Scene::script([refused(status, code)]).await;
+            let scene = Scene::script([error_answer(status, code)]).await;
             let (kind, unknown) = kind_of(run(&scene.table, operation).await);
             assert_eq!((kind, unknown), (ErrorKind::Unavailable, WRITES.contains(&operation)), "{code} {operation}");
             assert_eq!(scene.count(), ATTEMPTS, "{code} {operation}");
@@ -47,7 +47,7 @@ async fn a_server_that_failed_may_have_written() {
 #[tokio::test]
 async fn the_error_of_a_missing_table_contains_the_command_that_creates_it() {
     for operation in OPERATIONS {
-        let scene = Scene::script([refused(404, "TableNotFound")]).await;
+        let scene = Scene::script([error_answer(404, "TableNotFound")]).await;
         let error = run(&scene.table, operation).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::NotFound, false), "{operation}");
         assert!(error.message().contains("az storage table create --name links --account-name acc"), "{error}");
@@ -90,7 +90,7 @@ async fn rejected_credentials_and_missing_permissions_are_distinguished_and_echo
 #[tokio::test]
 async fn a_request_that_is_too_large_has_its_own_kind() {
     for (status, code) in [(400, "EntityTooLarge"), (413, "RequestBodyTooLarge"), (400, "PropertyValueTooLarge")] {
-        let scene = Scene::script([refused(status, code)]).await;
+        let scene = Scene::script([error_answer(status, code)]).await;
         assert_eq!(kind_of(run(&scene.table, "put").await), (ErrorKind::TooLarge, false));
     }
 }

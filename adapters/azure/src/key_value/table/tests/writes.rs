@@ -11,13 +11,13 @@ async fn after_a_lost_answer(
     Scene::new(move |request| {
         let mut write = write.lock();
         if request.method() == "GET" {
-            return stored(&write.1).map_or_else(|| refused(404, "ResourceNotFound"), |row| found(&row));
+            return stored(&write.1).map_or_else(|| error_answer(404, "ResourceNotFound"), |row| found(&row));
         }
         if request.method() != "DELETE" {
             write.1 = write_of(request);
         }
         write.0 += 1;
-        if write.0 == 1 { lost() } else { refused(condition.0, condition.1) }
+        if write.0 == 1 { lost() } else { error_answer(condition.0, condition.1) }
     })
     .await
 }
@@ -53,13 +53,13 @@ async fn a_put_that_finds_another_write_after_a_lost_response_has_an_unknown_out
 #[tokio::test]
 async fn a_create_replaces_an_expired_row_and_nothing_else() {
     let gone = found(&row("", "w-1", Some(NOW)));
-    let scene = Scene::script([refused(409, "EntityAlreadyExists"), gone, written()]).await;
+    let scene = Scene::script([error_answer(409, "EntityAlreadyExists"), gone, written()]).await;
     scene.table.put(put(PutMode::Create)).await.unwrap();
     assert_eq!(scene.methods(), ["POST", "GET", "PUT"]);
     scene.double.request(2, |request| assert_eq!(request.headers()["if-match"], ETAG));
 
     let lives = found(&row("", "w-1", Some(NOW + 1)));
-    let scene = Scene::script([refused(409, "EntityAlreadyExists"), lives]).await;
+    let scene = Scene::script([error_answer(409, "EntityAlreadyExists"), lives]).await;
     assert_eq!(kind_of(scene.table.put(put(PutMode::Create)).await), (ErrorKind::AlreadyExists, false));
 }
 
@@ -82,9 +82,9 @@ async fn an_expired_or_malformed_version_is_a_conflict_without_a_request() {
 
 #[tokio::test]
 async fn a_delete_after_a_lost_response_is_ok_or_has_an_unknown_outcome() {
-    let scene = Scene::script([lost(), refused(404, "ResourceNotFound")]).await;
+    let scene = Scene::script([lost(), error_answer(404, "ResourceNotFound")]).await;
     scene.table.delete(&Key::from("a"), None).await.unwrap();
-    let scene = Scene::script([lost(), refused(404, "ResourceNotFound")]).await;
+    let scene = Scene::script([lost(), error_answer(404, "ResourceNotFound")]).await;
     let delete = scene.table.delete(&Key::from("a"), Some(&version(""))).await;
     assert_eq!(kind_of(delete), (ErrorKind::Conflict, true));
 }
@@ -104,7 +104,7 @@ async fn an_addition_whose_response_was_lost_is_counted_once() {
                 count.1 = write_of(request);
                 lost()
             }
-            (_, "PUT") => refused(412, "UpdateConditionNotSatisfied"),
+            (_, "PUT") => error_answer(412, "UpdateConditionNotSatisfied"),
             _ => {
                 let mut ours = ours.clone();
                 ours["write"] = json!(count.1);
@@ -121,7 +121,7 @@ async fn an_addition_whose_response_was_lost_is_counted_once() {
 async fn an_addition_that_may_have_been_applied_is_not_repeated() {
     let mut five = row("", "w-1", None);
     five["value"] = json!("5");
-    let stale = || refused(412, "UpdateConditionNotSatisfied");
+    let stale = || error_answer(412, "UpdateConditionNotSatisfied");
     let scene = Scene::script([found(&five), lost(), stale(), found(&five), found(&five), written()]).await;
     assert_eq!(kind_of(scene.table.add(&Key::from("a"), 2).await), (ErrorKind::Conflict, true));
     assert_eq!(scene.methods(), ["GET", "PUT", "PUT", "GET"]);
@@ -133,7 +133,7 @@ async fn an_addition_that_loses_every_race_fails_and_changes_nothing() {
     five["value"] = json!("5");
     let scene = Scene::new(move |request| match request.method().as_str() {
         "GET" => found(&five),
-        _ => refused(412, "UpdateConditionNotSatisfied"),
+        _ => error_answer(412, "UpdateConditionNotSatisfied"),
     })
     .await;
     assert_eq!(kind_of(scene.table.add(&Key::from("a"), 2).await), (ErrorKind::Conflict, false));
