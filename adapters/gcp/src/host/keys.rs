@@ -76,9 +76,7 @@ impl Keys {
         // A separate task, so that a caller that disconnects does not cancel the fetch for others.
         match timeout(MAX_WAIT, tokio::spawn(refresh)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the task that fetches the keys of tokens failed; the cached keys are used")
-            }
+            Ok(Err(error)) => tracing::error!(%error, "the fetch of token keys failed; the cached keys are used"),
             Err(_) => tracing::warn!("the keys of tokens were not fetched in time; the cached keys are used"),
         }
         self.cache.lock().keys.get(id).cloned()
