@@ -1,4 +1,4 @@
-//! What Lambda's events look like: which service sent one, and what it says.
+//! Lambda's events: the detection of their sender and their content.
 
 mod direct;
 mod http;
@@ -17,17 +17,17 @@ pub(crate) use direct::Direct;
 pub(crate) use http::request;
 pub(crate) use object::changes;
 pub(crate) use queue::Record;
-pub(crate) use response::Answer;
+pub(crate) use response::ResponseFormat;
 pub(crate) use shape::{Gateway, Shape};
 pub(crate) use time::schedule;
 pub(crate) use topic::Notification;
-pub(crate) use trace::of_xray;
+pub(crate) use trace::from_xray;
 
 use isobar_abstraction::driver::host::{Fields, excerpt};
 use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 
-/// An event as far as it has been read: the fields of its object, and those of `requestContext`.
+/// The parsed fields of an event and of its `requestContext`.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming<'a> {
     pub(crate) fields: Fields<'a>,
@@ -35,8 +35,8 @@ pub(crate) struct Incoming<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    /// Reads an event; what is JSON but no object has no fields. Errors: `InvalidInput`, with the
-    /// position, for what is not JSON.
+    /// Reads an event; JSON other than an object has no fields. Errors: `InvalidInput` with the
+    /// position for an event that is not JSON.
     pub(crate) fn read(event: &'a [u8]) -> Result<Self> {
         match serde_json::from_slice::<Fields<'a>>(event) {
             Ok(fields) => {
@@ -52,16 +52,16 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    /// The `Records` of an event that has them. Errors: `InvalidInput`.
+    /// The `Records` of an event, if it has them. Errors: `InvalidInput`.
     pub(crate) fn records(&self) -> Result<Vec<Fields<'a>>> {
         let records = self.fields.array("Records").unwrap_or_default();
         let fields =
-            |record| Fields::of(record).ok_or_else(|| Error::invalid_input("a record of the event is no object"));
+            |record| Fields::of(record).ok_or_else(|| Error::invalid_input("a record of the event is not an object"));
         records.into_iter().map(fields).collect()
     }
 }
 
-/// What `arn:PARTITION:SERVICE:REGION:ACCOUNT:NAME` says.
+/// The parts of `arn:PARTITION:SERVICE:REGION:ACCOUNT:NAME`.
 #[derive(Debug)]
 pub(crate) struct Arn {
     pub(crate) region: String,
@@ -70,10 +70,10 @@ pub(crate) struct Arn {
 }
 
 impl Arn {
-    /// Errors: `InvalidInput` for anything but an ARN of this service.
+    /// Reads an ARN. Errors: `InvalidInput` for anything except an ARN of this service.
     pub(crate) fn read(arn: &str, service: &str, what: &str) -> Result<Self> {
         match arn.splitn(6, ':').collect::<Vec<_>>()[..] {
-            ["arn", _, found, region, account, name] if found == service => {
+            ["arn", _, arn_service, region, account, name] if arn_service == service => {
                 Ok(Self { region: region.to_owned(), account: account.to_owned(), name: name.to_owned() })
             }
             _ => Err(Error::invalid_input(format!("`{}` is not the ARN of {what}", excerpt(arn)))),
@@ -81,7 +81,7 @@ impl Arn {
     }
 }
 
-/// Without its source: the words of serde quote the event, and this goes into logs.
+/// The error of malformed JSON, without its source: the text of serde quotes the event, and the error is logged.
 fn malformed(what: &str, error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
     Error::invalid_input(format!("{what}: not the expected JSON at line {line} column {column}"))

@@ -1,4 +1,4 @@
-//! The host: Lambda's loop, and what answers its events.
+//! The host: the loop on Lambda's runtime API and the handling of its events.
 
 mod direct;
 mod http;
@@ -22,16 +22,16 @@ use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Result, Tick};
 use tracing::{Instrument, Span};
 
 use crate::State;
-use crate::event::{self, Direct, Incoming, Shape, of_xray};
+use crate::event::{self, Direct, Incoming, Shape, from_xray};
 use crate::profile::PROFILE;
 
 pub(crate) use runtime::run;
 
-/// The app's work ends so long before Lambda's deadline, for its answer to be sent: Lambda kills what
-/// is late, and the next request pays for a cold start.
+/// Time reserved before Lambda's deadline to send the response: Lambda kills a late process, and the next
+/// request then needs a cold start.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// Answers Lambda's events with an app.
+/// Handles Lambda's events with an app.
 #[derive(Clone)]
 pub struct Lambda {
     pub(crate) state: Arc<State>,
@@ -44,7 +44,7 @@ impl fmt::Debug for Lambda {
     }
 }
 
-/// What Lambda tells of an invocation beside its event.
+/// Metadata of an invocation from Lambda.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LambdaCall {
@@ -52,38 +52,38 @@ pub struct LambdaCall {
     pub request_id: String,
     /// When Lambda ends the invocation.
     pub deadline: SystemTime,
-    /// The ARN that was called; it tells the region and the account.
+    /// The ARN of the invoked function, with its region and account.
     pub function_arn: String,
     /// The X-Ray trace header, if there is one.
     pub xray_trace: Option<String>,
 }
 
 impl LambdaCall {
-    /// For tests and other loops.
+    /// Metadata for tests and other loops.
     pub fn new(request_id: impl Into<String>, deadline: SystemTime, function_arn: impl Into<String>) -> Self {
         Self { request_id: request_id.into(), deadline, function_arn: function_arn.into(), xray_trace: None }
     }
 
-    /// A part of the ARN `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, by its place from 0.
-    fn part_of_arn(&self, place: usize) -> Option<&str> {
+    /// A part of the ARN `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, by its index from 0.
+    fn part_of_arn(&self, index: usize) -> Option<&str> {
         let mut parts = self.function_arn.split(':');
-        (parts.next() == Some("arn")).then(|| parts.nth(place - 1)).flatten().filter(|part| !part.is_empty())
+        (parts.next() == Some("arn")).then(|| parts.nth(index - 1)).flatten().filter(|part| !part.is_empty())
     }
 }
 
-/// What Lambda is answered.
+/// The response to Lambda.
 #[derive(Debug)]
 pub enum LambdaReply {
-    /// A whole answer, as JSON.
+    /// A complete response as JSON.
     Json(Bytes),
-    /// An HTTP response that streams, for a Function URL whose invoke mode is `RESPONSE_STREAM`.
+    /// A streamed HTTP response, for a Function URL with the invoke mode `RESPONSE_STREAM`.
     Stream(Response<Body>),
 }
 
 const PONG: LambdaReply = LambdaReply::Json(Bytes::from_static(br#"{"isobar":"pong"}"#));
 
-/// Every line that is logged in it carries the request id. A span costs some microseconds, and the
-/// app opens one of its own: HTTP has no other, but where the host itself has something to say.
+/// Adds the request id to log lines. A span costs some microseconds, and the app opens another one: for
+/// HTTP the host opens a span only to log an error.
 fn span(call: &LambdaCall) -> tracing::Span {
     tracing::info_span!("lambda", invocation = call.request_id)
 }
@@ -95,25 +95,26 @@ impl LambdaReply {
 }
 
 impl Lambda {
-    /// Answers one event. An `Err` is a failed invocation: Lambda counts it, and whoever called
-    /// asynchronously has it tried again.
+    /// Handles one event. An `Err` is a failed invocation: Lambda counts it and repeats it if the
+    /// invocation was asynchronous.
     ///
-    /// HTTP is always answered: an error of the app is a status, as on every provider. Errors: those of
-    /// the app for all other events; `InvalidInput` for what is not JSON or says what it cannot mean;
-    /// `NotFound` for an event without a handler; `Timeout` for a direct call that has not ended shortly before
-    /// Lambda's deadline. Any other event that is late comes again; of the messages of a queue, only those.
+    /// An HTTP request always has a response: an error of the app is a status, as on every provider. Errors: those of
+    /// the app for all other events; `InvalidInput` for an event that is not JSON or is malformed;
+    /// `NotFound` for an event without a handler; `Timeout` for a direct call that does not end before
+    /// Lambda's deadline less a margin. Any other late event is delivered again; of a batch of messages, only
+    /// the late ones.
     pub async fn handle(&self, event: &[u8], call: LambdaCall) -> Result<LambdaReply> {
         if let Some(account) = call.part_of_arn(4) {
             self.state.account.get_or_init(|| account.to_owned());
         }
         let incoming = Incoming::read(event)?;
         let shape = incoming.shape();
-        // Of HTTP the app's own span has all that this one has.
+        // The app's span of an HTTP request has the same fields.
         let span = if matches!(shape, Shape::Http(_)) { Span::none() } else { span(&call) };
-        self.answer(event, &incoming, shape, &call).instrument(span).await
+        self.dispatch(event, &incoming, shape, &call).instrument(span).await
     }
 
-    async fn answer(
+    async fn dispatch(
         &self,
         text: &[u8],
         incoming: &Incoming<'_>,
@@ -144,19 +145,20 @@ impl Lambda {
             },
             Shape::WarmUp => Ok(PONG),
             Shape::BucketTest => Ok(LambdaReply::null()),
-            // Never the app's only function: everything that AWS sends to a Lambda by mistake would run it.
+            // Never calls the app's only function, which every misdirected event of AWS would run.
             Shape::Unknown => Err(self.unhandled("an event of a kind that isobar does not know", incoming)),
             Shape::Foreign(service) => Err(self.unhandled(&service, incoming)),
         }
     }
 
-    /// A tick that fails is a failed invocation, so that Lambda counts it; whether it is tried again is
-    /// a setting of the function.
+    /// Runs a schedule. A failed tick is a failed invocation, so that Lambda counts it; the settings of the
+    /// function decide about repeats.
     async fn tick(&self, tick: Tick, call: &LambdaCall) -> Result<()> {
         handle(self.app.function.as_ref(), Event::Schedule(tick), self.context(call)).await?.into_result()
     }
 
-    /// Names what the event looked like, never what it says, and what the app handles.
+    /// The error of an event without a handler: the kind and field names of the event, without values, and the
+    /// app's handlers.
     fn unhandled(&self, what: &str, event: &Incoming<'_>) -> Error {
         let (app, handled, names) = (&self.app.manifest.app, self.app.manifest.handled(), event.names());
         let call = r#"call a function with {"isobar":"invoke","function":NAME,"payload":…}"#;
@@ -164,24 +166,24 @@ impl Lambda {
         Error::new(ErrorKind::NotFound, message)
     }
 
-    /// The context of an invocation that nobody limits but Lambda.
+    /// The context of an invocation that only Lambda limits.
     fn context(&self, call: &LambdaCall) -> Context {
         self.limited_context(call, PROFILE.limits.event_timeout, None)
     }
 
-    /// The context of an invocation that may take as long as `most`.
+    /// The context of an invocation that is limited to `most`.
     fn limited_context(&self, call: &LambdaCall, most: Duration, headers: Option<&HeaderMap>) -> Context {
         let now = self.state.clock.now();
-        // Some emulators tell a deadline that lies in the past.
-        let given = Some(call.deadline).filter(|deadline| *deadline > now);
-        let given = given.map(|deadline| deadline.checked_sub(MARGIN).unwrap_or(now).max(now));
-        let deadline = given.map_or(later(now, most), |deadline| deadline.min(later(now, most)));
+        // Some emulators send a deadline in the past.
+        let deadline = Some(call.deadline).filter(|deadline| *deadline > now);
+        let deadline = deadline.map(|deadline| deadline.checked_sub(MARGIN).unwrap_or(now).max(now));
+        let deadline = deadline.map_or(later(now, most), |deadline| deadline.min(later(now, most)));
         let clock = Arc::clone(&self.state.clock);
         let mut cx = Context::with_id(PROFILE.provider, clock, call.request_id.as_str()).with_deadline(deadline);
         if let Some(name) = call.part_of_arn(6) {
             cx = cx.with_function(name);
         }
-        if let Some(parent) = call.xray_trace.as_deref().and_then(of_xray) {
+        if let Some(parent) = call.xray_trace.as_deref().and_then(from_xray) {
             cx = cx.with_trace_parent(parent.child());
         }
         match headers {

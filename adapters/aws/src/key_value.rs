@@ -1,7 +1,7 @@
 //! Tables in DynamoDB.
 //!
-//! A table has the string keys `pk` (partition) and `sk` (sort), and DynamoDB's time to live on the
-//! attribute `ttl`; what an item holds is in [`stored`].
+//! A table has the string keys `pk` (partition) and `sk` (sort key), and DynamoDB's time to live on the
+//! attribute `ttl`; [`stored`] has the attributes of an item.
 
 mod batch;
 mod condition;
@@ -29,15 +29,15 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::profile::ITEM_BYTES;
 use crate::service::AwsService;
-use batch::{AT_ONCE, KEYS};
+use batch::{CONCURRENT_REQUESTS, KEYS};
 use condition::{Condition, Guard};
-use stored::{Found, StoredItem, StoredKey};
+use stored::{ReadItem, StoredItem, StoredKey};
 use write::{DeleteItem, PutItem};
 
-/// Tries of what other writes, or throttling, keep from happening.
+/// The number of attempts of an operation that other writes or throttling prevent.
 const TRIES: u32 = 10;
 
-/// Opens what configuration places here. Connects to nothing. Errors: `Config`.
+/// Opens the table that configuration maps this location to. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn KeyValue>> {
     let placed = state.config.place(at)?;
     let service = AwsService::at(Arc::clone(state), "dynamodb", &placed)?;
@@ -61,9 +61,9 @@ struct GetItem<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Got {
+struct GetItemOutput {
     #[serde(rename = "Item")]
-    item: Option<Found>,
+    item: Option<ReadItem>,
 }
 
 impl DynamoKeyValue {
@@ -74,28 +74,31 @@ impl DynamoKeyValue {
         input: &(impl Serialize + Sync),
     ) -> Result<ServiceResult<Bytes>> {
         let answer = self.service.json("DynamoDB_20120810", operation, safety, input).await?;
-        Ok(answer.map_err(|service_error| self.explained(service_error)))
+        Ok(answer.map_err(|service_error| self.with_table(service_error)))
     }
 
-    /// What is known better of a table than of any service.
-    fn explained(&self, service_error: ServiceError) -> ServiceError {
+    /// Adds the kinds and explanations of errors that are specific to tables.
+    fn with_table(&self, service_error: ServiceError) -> ServiceError {
         let (table, region) = (&self.table, self.service.region());
-        let said = |part: &&str| service_error.message.contains(*part);
+        let contains = |part: &&str| service_error.message.contains(*part);
         let (kind, explanation) = match service_error.code.as_str() {
             "ResourceNotFoundException" => (
                 ErrorKind::NotFound,
                 format!(
-                    "there is no DynamoDB table `{table}` in {region}; create it with the keys `pk` and `sk`, of type S"
+                    "there is no DynamoDB table `{table}` in {region}: create it with the keys `pk` and `sk` of type S"
                 ),
             ),
-            "ValidationException" | "ValidationError" if OTHER_KEYS.iter().any(said) => {
-                (ErrorKind::Config, format!("the DynamoDB table `{table}` needs the keys `pk` and `sk`, of type S"))
-            }
-            "ValidationException" | "ValidationError" if said(&"tem size") && said(&"exceeded") => {
-                (ErrorKind::TooLarge, format!("the item is over {ITEM_BYTES} bytes, the most that fits into DynamoDB"))
+            "ValidationException" | "ValidationError" if OTHER_KEYS.iter().any(contains) => (
+                ErrorKind::Config,
+                format!(
+                    "the DynamoDB table `{table}` has other keys: create one with the keys `pk` and `sk` of type S"
+                ),
+            ),
+            "ValidationException" | "ValidationError" if contains(&"tem size") && contains(&"exceeded") => {
+                (ErrorKind::TooLarge, format!("the item is larger than {ITEM_BYTES} bytes, the limit of DynamoDB"))
             }
             "TransactionConflictException" | "TransactionInProgressException" | "ReplicatedWriteConflictException" => {
-                (ErrorKind::Throttled, "other writes of the same item are under way".to_owned())
+                (ErrorKind::Throttled, "other writes of the same item are in progress: try again later".to_owned())
             }
             _ => return service_error,
         };
@@ -103,7 +106,7 @@ impl DynamoKeyValue {
     }
 }
 
-/// What DynamoDB says of a table that has other keys.
+/// Parts of DynamoDB's messages about a table with other keys.
 const OTHER_KEYS: &[&str] = &[
     "does not match the schema",
     "Missing the key",
@@ -112,11 +115,11 @@ const OTHER_KEYS: &[&str] = &[
     "key condition not supported",
 ];
 
-/// Reads an answer. Errors: `Internal`, without its source: the words of serde quote the value.
+/// Reads a response. Errors: `Internal` without its source, since the text of serde quotes the value.
 fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Error::internal(format!("DynamoDB's answer is not of the expected form at line {line} column {column}"))
+        Error::internal(format!("DynamoDB returned unexpected JSON at line {line} column {column}"))
     })
 }
 
@@ -125,22 +128,22 @@ impl KeyValue for DynamoKeyValue {
     async fn get(&self, key: &Key) -> Result<Option<Item>> {
         let input = GetItem { table_name: &self.table, key: StoredKey::from(key), consistent_read: true };
         let body = self.call("GetItem", Safety::Read, &input).await??;
-        match read::<Got>(&body)?.item {
-            Some(found) => found.into_item(key.clone(), self.clock.now()),
+        match read::<GetItemOutput>(&body)?.item {
+            Some(item) => item.into_item(key.clone(), self.clock.now()),
             None => Ok(None),
         }
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
         let mut seen = HashSet::new();
-        let asked: Vec<_> = keys.iter().filter(|key| seen.insert(*key)).cloned().collect();
-        let groups: Vec<_> = asked.chunks(KEYS).map(|group| self.get_group(group.to_vec())).collect();
-        let groups: Vec<_> = stream::iter(groups).buffer_unordered(AT_ONCE).try_collect().await?;
-        let found: HashMap<_, _> = groups.into_iter().flatten().map(|item| (item.key.clone(), item)).collect();
-        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+        let unique: Vec<_> = keys.iter().filter(|key| seen.insert(*key)).cloned().collect();
+        let groups: Vec<_> = unique.chunks(KEYS).map(|group| self.get_group(group.to_vec())).collect();
+        let groups: Vec<_> = stream::iter(groups).buffer_unordered(CONCURRENT_REQUESTS).try_collect().await?;
+        let items: HashMap<_, _> = groups.into_iter().flatten().map(|item| (item.key.clone(), item)).collect();
+        Ok(keys.iter().map(|key| items.get(key).cloned()).collect())
     }
 
-    /// Repeated as often as it takes: the version tells our own write from all others.
+    /// May be repeated, because the version distinguishes this write from all others.
     async fn put(&self, put: Put) -> Result<Version> {
         let version = Version::new(unique_id()?);
         let condition = Condition::try_from(&put.mode)?;

@@ -1,8 +1,8 @@
-//! Thousands of events that are nearly real, for some seconds: no panic, no wrong acknowledgement, no
-//! secret in an error or a log, and each answer is JSON or an error of a kind that says what was wrong.
+//! Thousands of mutated real events for some seconds: no panic, no wrong acknowledgement, no
+//! secret in an error or a log, and each response is JSON or an error of an expected kind.
 //!
-//! `ISOBAR_FUZZ_SECONDS=60` takes longer; `ISOBAR_FUZZ_SEED=7` begins there, with the event that a
-//! failure has printed. `fuzz/` has the same for libFuzzer, which `tests/fuzz_events/app.rs` serves too.
+//! `ISOBAR_FUZZ_SECONDS=60` runs longer; `ISOBAR_FUZZ_SEED=7` starts with the event that a failure
+//! has printed. `fuzz/` has the same for libFuzzer, with the same `tests/fuzz_events/app.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
 #[path = "fuzz_events/app.rs"]
@@ -15,7 +15,7 @@ use isobar_aws::LambdaReply;
 use isobar_testkit::{Log, Mutant, Mutator, fixtures, fuzz};
 use serde_json::{Value, json};
 
-/// Stands in bodies, headers and cookies of the seeds, and in no name.
+/// Text in bodies, headers and cookies of the seeds, and in no name.
 const SECRET: &str = "hunter2";
 
 const WORDS: &str = "?|#|GET|HEAD|2.0|$default|AP/+|AP/|<xml>|> later|aws:sqs|aws:sns|aws:s3|aws.s3|s3:TestEvent\
@@ -31,11 +31,11 @@ const NAMES: &str = "isobar|function|payload|Records|eventSource|EventSource|eve
 fn seeds() -> Vec<Value> {
     let fixtures = fixtures(env!("CARGO_MANIFEST_DIR"), "json");
     let fixtures = fixtures.iter().map(|(_, content)| serde_json::from_slice(content).unwrap());
-    // Ours reach further into the host, and so are tried more often.
+    // These events reach more code of the host, so they are used more often.
     fixtures.chain([own(), own(), own()].into_iter().flatten()).collect()
 }
 
-/// Events for the app's own triggers, which no public fixture knows.
+/// Events for the app's triggers, which are not in public fixtures.
 fn own() -> Vec<Value> {
     let record = |queue: &str, id: &str, body: &str| {
         json!({
@@ -78,7 +78,7 @@ fn own() -> Vec<Value> {
 }
 
 #[test]
-fn no_event_makes_the_host_panic_acknowledge_wrongly_or_tell_a_secret() {
+fn host_never_panics_acknowledges_wrongly_or_reveals_a_secret() {
     let (seeds, targets) = (seeds(), [Target::new("BUFFERED"), Target::new("RESPONSE_STREAM")]);
     let bodies: Vec<_> = seeds.iter().map(|seed| seed.to_string().into_bytes()).collect();
     let (mutator, log) = (Mutator::new(WORDS, NAMES), Log::start());
@@ -94,33 +94,33 @@ fn no_event_makes_the_host_panic_acknowledge_wrongly_or_tell_a_secret() {
 async fn attempt(target: &Target, log: Log, Mutant { bytes: event, in_place }: &Mutant) {
     target.acknowledged.take();
     log.take();
-    let answered = target.handle(event).await;
-    let shown = match &answered {
+    let reply = target.handle(event).await;
+    let text = match &reply {
         Ok(LambdaReply::Json(json)) => String::from_utf8_lossy(json).into_owned(),
         Ok(LambdaReply::Stream(response)) => format!("{:?}", response.headers()),
         Err(error) => format!("{error} {error:?}"),
     };
     let logged = log.take();
-    assert!(!in_place || ![&shown, &logged].iter().any(|it| it.contains(SECRET)), "a secret: {shown} {logged}");
-    settled(target, event, &answered);
-    match answered {
+    assert!(!in_place || ![&text, &logged].iter().any(|it| it.contains(SECRET)), "a secret: {text} {logged}");
+    assert_settled(target, event, &reply);
+    match reply {
         Ok(LambdaReply::Json(json)) => drop(serde_json::from_slice::<Value>(&json).unwrap()),
         Ok(LambdaReply::Stream(response)) => drop(response.into_body().collect().await.unwrap()),
-        Err(error) => sensible(&error),
+        Err(error) => assert_expected(&error),
     }
 }
 
-/// What an event can be at fault for, and what an AWS that nobody reaches can. A fault of ours is none.
-fn sensible(error: &isobar_abstraction::Error) {
+/// Checks that an error is the fault of the event or of the unreachable AWS, and not a bug in isobar.
+fn assert_expected(error: &isobar_abstraction::Error) {
     use ErrorKind::{Config, InvalidInput, NotFound, Unavailable};
     assert!([Config, InvalidInput, NotFound, Unavailable].contains(&error.kind()), "{error:?}");
     assert!(!error.message().is_empty());
 }
 
-/// A message of the topic is acknowledged to Lambda if, and only if, the app acknowledged it: nothing
-/// else can, since dead letters cannot be kept.
-fn settled(target: &Target, event: &[u8], answered: &Result<LambdaReply>) {
-    let Ok(LambdaReply::Json(answer)) = answered else { return };
+/// Checks that a message of the topic is acknowledged to Lambda exactly if the app acknowledged it, since
+/// dead letters cannot be stored.
+fn assert_settled(target: &Target, event: &[u8], reply: &Result<LambdaReply>) {
+    let Ok(LambdaReply::Json(answer)) = reply else { return };
     let answer: Value = serde_json::from_slice(answer).unwrap();
     let (Some(failures), Ok(event)) = (answer["batchItemFailures"].as_array(), serde_json::from_slice::<Value>(event))
     else {
@@ -135,23 +135,23 @@ fn settled(target: &Target, event: &[u8], answered: &Result<LambdaReply>) {
     }
 }
 
-/// A batch of which one message is rejected, and cannot be kept.
+/// A batch with a rejected message, whose dead letter cannot be stored.
 fn rejected() -> Vec<u8> {
     let batch = own().into_iter().find(|it| it["Records"].as_array().is_some_and(|records| records.len() == 3));
     batch.unwrap().to_string().into_bytes()
 }
 
 #[tokio::test]
-async fn the_log_that_is_searched_for_secrets_is_the_host_s_own() {
+async fn log_that_is_searched_for_secrets_is_that_of_the_host() {
     let log = Log::start();
     Target::new("BUFFERED").handle(&rejected()).await.unwrap();
     let logged = log.take();
-    assert!(logged.contains("a dead letter cannot be kept") && logged.contains("invocation=\"req-1\""), "{logged}");
+    assert!(logged.contains("a dead letter cannot be stored") && logged.contains("invocation=\"req-1\""), "{logged}");
 }
 
 #[test]
 #[should_panic(expected = "batchItemFailures")]
-fn an_acknowledgement_that_no_handler_gave_is_noticed() {
+fn acknowledgement_without_a_handler_is_detected() {
     let answer = LambdaReply::Json(r#"{"batchItemFailures":[]}"#.into());
-    settled(&Target::new("BUFFERED"), &rejected(), &Ok(answer));
+    assert_settled(&Target::new("BUFFERED"), &rejected(), &Ok(answer));
 }

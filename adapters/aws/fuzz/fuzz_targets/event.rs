@@ -1,6 +1,6 @@
-//! Whatever bytes Lambda hands over: no panic, and an answer in JSON or an error.
+//! Any bytes as an event: no panic, and a response in JSON or an error.
 //!
-//! From the root, with `cargo-fuzz` and a nightly toolchain; the fixtures are a good corpus to begin with:
+//! From the root, with `cargo-fuzz` and a nightly toolchain; the fixtures are a good initial corpus:
 //! `cargo +nightly fuzz run --fuzz-dir adapters/aws/fuzz --target-dir target/fuzz event target/corpus adapters/aws/fixtures`
 #![no_main]
 

@@ -1,9 +1,9 @@
-//! Calls that somebody makes on purpose: an envelope of ours says what is meant.
+//! Direct calls of the function with isobar's envelope.
 //!
-//! | event | what it does | answer |
+//! | event | action | response |
 //! |---|---|---|
-//! | `{"isobar":"invoke","function":"stats","payload":…}` | calls a function | the function's own JSON |
-//! | `{"isobar":"schedule","schedule":"sweep","due":"2026-01-01T03:00:00Z"}` | runs a schedule; `due` is now if it is left out | `null` |
+//! | `{"isobar":"invoke","function":"stats","payload":…}` | calls a function | the function's JSON |
+//! | `{"isobar":"schedule","schedule":"sweep","due":"2026-01-01T03:00:00Z"}` | runs a schedule; without `due` it is due now | `null` |
 //! | `{"isobar":"ping"}` | keeps the function warm | `{"isobar":"pong"}` |
 
 use std::time::SystemTime;
@@ -13,19 +13,19 @@ use isobar_abstraction::driver::host::{Fields, text};
 use isobar_abstraction::{Error, Invocation, Result, Tick, clock};
 use serde_json::value::RawValue;
 
-/// What an envelope asks for.
+/// The content of an envelope.
 #[derive(Debug)]
 pub(crate) enum Direct {
     /// Calls a function.
     Invoke(Invocation),
     /// Runs a schedule.
     Schedule(Tick),
-    /// Nothing but a ping.
+    /// Keeps the function warm.
     Ping,
 }
 
 impl Direct {
-    /// Opens an envelope. Errors: `InvalidInput`, naming the field that is missing or wrong.
+    /// Reads an envelope. Errors: `InvalidInput`, naming the missing or malformed field.
     pub(crate) fn read(fields: &Fields<'_>, now: SystemTime) -> Result<Self> {
         let optional = |name: &str, example: &str| {
             let wrong = || Error::invalid_input(format!("the envelope's `{name}` must be a string{example}"));
@@ -48,7 +48,7 @@ impl Direct {
                 Ok(Self::Schedule(Tick::new(schedule, due)))
             }
             Some("ping") => Ok(Self::Ping),
-            _ => Err(Error::invalid_input("the envelope's `isobar` is none of `invoke`, `schedule` and `ping`")),
+            _ => Err(Error::invalid_input("the envelope's `isobar` must be `invoke`, `schedule` or `ping`")),
         }
     }
 }

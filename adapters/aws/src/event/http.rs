@@ -1,4 +1,4 @@
-//! From the HTTP events of four gateways to one request.
+//! Converts the HTTP events of four gateways to one form of request.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use super::shape::Gateway;
 use super::{Incoming, uri};
 
-/// The request that an event tells of. Errors: `InvalidInput`, naming the field and no value, for
-/// what is no HTTP: the client's fault, and a 400.
+/// The request in an event. Errors: `InvalidInput` with the field, without its value, for a request that is
+/// not valid HTTP: the client's fault, reported as status 400.
 pub(crate) fn request(gateway: Gateway, event: &Incoming<'_>) -> Result<Request<Body>> {
     let mut request = Request::new(Body::from(body(&event.fields)?));
     *request.method_mut() = method(gateway, event)?;
@@ -39,7 +39,7 @@ fn method(gateway: Gateway, event: &Incoming<'_>) -> Result<Method> {
         Gateway::Rest | Gateway::LoadBalancer => event.fields.text("httpMethod"),
     };
     let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-    method.ok_or_else(|| Error::invalid_input("the event's HTTP method is none"))
+    method.ok_or_else(|| Error::invalid_input("the event's HTTP method is missing or malformed"))
 }
 
 fn body(fields: &Fields<'_>) -> Result<Bytes> {
@@ -47,14 +47,14 @@ fn body(fields: &Fields<'_>) -> Result<Bytes> {
     if !fields.flag("isBase64Encoded") {
         return Ok(Bytes::from(body.into_owned()));
     }
-    // Without its source: the words of `base64` quote the body.
+    // Without its source, since the text of `base64` quotes the body.
     let decoded = BASE64_STANDARD.decode(body.as_bytes());
     decoded
         .map(Bytes::from)
-        .map_err(|_| Error::invalid_input("the event's `body` is not the base64 that it claims to be"))
+        .map_err(|_| Error::invalid_input("the event's `body` is not valid base64, although `isBase64Encoded` is true"))
 }
 
-/// `rawPath` begins with the stage, unless that is `$default`.
+/// The URI in payload format 2.0. `rawPath` begins with the stage, unless that is `$default`.
 fn uri_of_format_2(event: &Incoming<'_>) -> Result<Uri> {
     let path = event.fields.optional_text("rawPath")?.unwrap_or_default();
     let query = event.fields.optional_text("rawQueryString")?.unwrap_or_default();
@@ -70,8 +70,8 @@ fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
     rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path)
 }
 
-/// The path below the API's root. A custom domain's base path stands before it in `path`, and so does
-/// the stage in HTTP APIs of payload format 1.0; `resource` with its parameters has neither.
+/// The path below the API's root. In `path` it follows a custom domain's base path, and the stage in
+/// HTTP APIs of payload format 1.0; `resource` with its parameters contains neither.
 fn rest_path(event: &Incoming<'_>) -> Result<String> {
     let path = event.fields.optional_text("path")?.unwrap_or_default();
     let resource = event.fields.text("resource").unwrap_or_default();
@@ -80,26 +80,26 @@ fn rest_path(event: &Incoming<'_>) -> Result<String> {
     }
     let parameters = event.fields.object("pathParameters").unwrap_or_default();
     if let Some(filled) = filled(&resource, &parameters) {
-        // The parameter of a path with a slash at its end has none.
+        // The parameter does not contain a slash at the end of the path.
         let end = if path.ends_with('/') && !filled.ends_with('/') { "/" } else { "" };
-        if let Some(own) = tail(&path, &format!("{filled}{end}")) {
-            return Ok(own.to_owned());
+        if let Some(tail) = tail(&path, &format!("{filled}{end}")) {
+            return Ok(tail.to_owned());
         }
     }
     let stage = event.context.text("stage").unwrap_or_default();
-    let of_http_api = event.fields.text("version").as_deref() == Some("1.0");
-    Ok(if of_http_api { without_stage(&path, &stage) } else { &path }.to_owned())
+    let is_http_api = event.fields.text("version").as_deref() == Some("1.0");
+    Ok(if is_http_api { without_stage(&path, &stage) } else { &path }.to_owned())
 }
 
-/// The end of a path that is this path; either may have been decoded.
-fn tail<'a>(path: &'a str, own: &str) -> Option<&'a str> {
-    let slashes = own.matches('/').count();
+/// The end of `path` that equals `resource_path`; either may be decoded.
+fn tail<'a>(path: &'a str, resource_path: &str) -> Option<&'a str> {
+    let slashes = resource_path.matches('/').count();
     let (start, _) = path.rmatch_indices('/').nth(slashes.checked_sub(1)?)?;
     let end = &path[start..];
-    percent_decode_str(end).eq(percent_decode_str(own)).then_some(end)
+    percent_decode_str(end).eq(percent_decode_str(resource_path)).then_some(end)
 }
 
-/// `/users/{id}/{proxy+}` with the parameters of the request in it.
+/// A resource such as `/users/{id}/{proxy+}` with the values of its parameters.
 fn filled(resource: &str, parameters: &Fields<'_>) -> Option<String> {
     let parts = resource.strip_prefix('/')?.split('/').map(|part| {
         let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
@@ -111,10 +111,10 @@ fn filled(resource: &str, parameters: &Fields<'_>) -> Option<String> {
     parts.collect()
 }
 
-/// The query, of parameters that have one value or many.
+/// The query from parameters with one or several values.
 ///
-/// REST APIs and load balancers send an empty value for `?a` and for `?a=` alike. It becomes `?a=`, which every parser of
-/// queries takes for the same; HTTP APIs and Function URLs send the query as it is.
+/// REST APIs and load balancers send an empty value for both `?a` and `?a=`. It becomes `?a=`, which parsers of
+/// queries treat alike; HTTP APIs and Function URLs send the original query.
 fn query(fields: &Fields<'_>, push: impl Fn(&mut String, &str, &str)) -> Result<String> {
     let wrong = || Error::invalid_input("a query parameter of the event is not a string");
     let mut query = String::new();
@@ -147,8 +147,8 @@ fn headers(event: &Incoming<'_>) -> Result<HeaderMap> {
     Ok(headers)
 }
 
-/// There is to be one header of cookies (RFC 6265, 5.4). HTTP/2 may have split it, and load balancers
-/// with several values for a header hand the pieces on; they belong together again (RFC 9113, 8.2.3).
+/// Joins several headers of cookies into one (RFC 6265, 5.4). HTTP/2 may split the header, and load balancers
+/// with multi-value headers forward the pieces, which must be joined (RFC 9113, 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;
@@ -160,15 +160,14 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 fn append(headers: &mut HeaderMap, name: Option<HeaderName>, value: Option<HeaderValue>) -> Result<()> {
-    let wrong =
-        || Error::invalid_input("a header of the event is none: its name or its value has what HTTP does not take");
+    let wrong = || Error::invalid_input("the name or value of a header of the event is not valid in HTTP");
     let (name, value) = (name.ok_or_else(wrong)?, value.ok_or_else(wrong)?);
     // `append` panics on more headers than a map can hold.
     headers.try_append(name, value).map(drop).map_err(|_| Error::invalid_input("the event has too many headers"))
 }
 
-/// All values of the first of two fields that is an object with anything in it. Values are strings,
-/// or arrays of them.
+/// Calls `one` for all values of the first field that is a non-empty object. Values are strings or arrays of
+/// strings.
 fn each(fields: &Fields<'_>, names: [&str; 2], mut one: impl FnMut(&str, &RawValue) -> Result<()>) -> Result<()> {
     let wrong = |name: &str| Error::invalid_input(format!("the event's `{name}` is not an object of strings"));
     for field in names {

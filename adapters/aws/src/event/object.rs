@@ -1,4 +1,4 @@
-//! What S3 says of its objects, itself or through EventBridge.
+//! Object changes in notifications of S3 and in events of EventBridge for S3.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::malformed;
 use crate::pub_sub::wire::time;
 
-/// The changes that a notification tells of. None where it tells of something else: S3 tries the way
-/// to a queue with an event `s3:TestEvent`, and tells of tags, restores and more to who asks for it.
+/// The changes in a notification. Empty for other notifications: S3 tests its access to a queue with an event
+/// `s3:TestEvent`, and can be configured to report tags, restores and more.
 ///
-/// Errors: `InvalidInput` where it is no notification of S3.
+/// Errors: `InvalidInput` for anything except a notification of S3.
 pub(crate) fn changes(notification: &[u8]) -> Result<Vec<StoredChange>> {
     let notification: Value =
         serde_json::from_slice(notification).map_err(|error| malformed("the notification", &error))?;
@@ -27,7 +27,7 @@ pub(crate) fn changes(notification: &[u8]) -> Result<Vec<StoredChange>> {
         return Ok(from_event_bridge(&notification)?.into_iter().collect());
     }
     let Value::Array(records) = &notification["Records"] else {
-        return Err(Error::invalid_input("it is no notification of S3"));
+        return Err(Error::invalid_input("the event is not a notification of S3"));
     };
     let changes: Result<Vec<_>> = records.iter().map(from_s3).collect();
     Ok(changes?.into_iter().flatten().collect())
@@ -35,40 +35,41 @@ pub(crate) fn changes(notification: &[u8]) -> Result<Vec<StoredChange>> {
 
 fn from_s3(record: &Value) -> Result<Option<StoredChange>> {
     let name = record["eventName"].as_str().ok_or_else(|| missing("eventName"))?;
-    // Lifecycle rules delete too, without `ObjectRemoved`.
+    // Lifecycle rules report deletions without `ObjectRemoved`.
     let kind = name.trim_start_matches("s3:").split(':').next().unwrap_or_default();
-    let (told, created) = (&record["s3"], kind == "ObjectCreated");
+    let (change, created) = (&record["s3"], kind == "ObjectCreated");
     if !created && !["ObjectRemoved", "LifecycleExpiration"].contains(&kind) {
         return Ok(None);
     }
-    let key = text(&told["object"]["key"], "s3.object.key")?.replace('+', " ");
-    let stored =
-        percent_decode_str(&key).decode_utf8().map_err(|_| Error::invalid_input("its `s3.object.key` is no UTF-8"))?;
+    let key = text(&change["object"]["key"], "s3.object.key")?.replace('+', " ");
+    let stored = percent_decode_str(&key)
+        .decode_utf8()
+        .map_err(|_| Error::invalid_input("the `s3.object.key` of the notification is not UTF-8"))?;
     Ok(Some(StoredChange::new(
-        text(&told["bucket"]["name"], "s3.bucket.name")?.to_owned(),
+        text(&change["bucket"]["name"], "s3.bucket.name")?.to_owned(),
         stored.into_owned(),
-        change(created, &told["object"]),
+        object_change(created, &change["object"]),
         time(&record["eventTime"]).unwrap_or(SystemTime::UNIX_EPOCH),
     )))
 }
 
-/// EventBridge tells the same in other words, and the key as it is.
+/// The change in an event of EventBridge, where the key is not encoded.
 fn from_event_bridge(event: &Value) -> Result<Option<StoredChange>> {
     let created = match event["detail-type"].as_str() {
         Some("Object Created") => true,
         Some("Object Deleted") => false,
         _ => return Ok(None),
     };
-    let told = &event["detail"];
+    let detail = &event["detail"];
     Ok(Some(StoredChange::new(
-        text(&told["bucket"]["name"], "detail.bucket.name")?.to_owned(),
-        text(&told["object"]["key"], "detail.object.key")?.to_owned(),
-        change(created, &told["object"]),
+        text(&detail["bucket"]["name"], "detail.bucket.name")?.to_owned(),
+        text(&detail["object"]["key"], "detail.object.key")?.to_owned(),
+        object_change(created, &detail["object"]),
         time(&event["time"]).unwrap_or(SystemTime::UNIX_EPOCH),
     )))
 }
 
-fn change(created: bool, object: &Value) -> ObjectChange {
+fn object_change(created: bool, object: &Value) -> ObjectChange {
     if created {
         ObjectChange::Created { size: object["size"].as_u64().unwrap_or_default() }
     } else {
@@ -76,12 +77,12 @@ fn change(created: bool, object: &Value) -> ObjectChange {
     }
 }
 
-fn text<'a>(told: &'a Value, name: &str) -> Result<&'a str> {
-    told.as_str().filter(|text| !text.is_empty()).ok_or_else(|| missing(name))
+fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str> {
+    value.as_str().filter(|text| !text.is_empty()).ok_or_else(|| missing(name))
 }
 
 fn missing(name: &str) -> Error {
-    Error::invalid_input(format!("it has no `{name}`"))
+    Error::invalid_input(format!("the notification of S3 has no `{name}`"))
 }
 
 #[cfg(test)]

@@ -14,49 +14,49 @@ use serde_json::value::RawValue;
 
 use crate::pub_sub::wire::{ReceivedMessage, attributes};
 
-/// One SQS message as Lambda hands it over; [`ReceivedMessage`](crate::pub_sub::wire::ReceivedMessage) decodes it.
+/// One SQS message from Lambda, decoded by [`ReceivedMessage`](crate::pub_sub::wire::ReceivedMessage).
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// What Lambda knows it by.
+    /// The id for Lambda's partial batch response.
     pub(crate) id: String,
-    /// What SQS knows this delivery by.
+    /// The receipt handle of this delivery.
     pub(crate) receipt: String,
-    /// The group in a FIFO queue, whose messages keep their order.
+    /// The group in a FIFO queue, whose messages are in order.
     pub(crate) group: Option<String>,
     pub(crate) message: Message<Bytes>,
-    /// Why the message cannot be read, if it cannot. It is then as it came.
+    /// The reason why the message cannot be read, if it cannot; `message` then has the original body.
     pub(crate) unreadable: Option<String>,
 }
 
 impl Record {
-    /// Reads a record of a queue. Errors: `InvalidInput` where it does not say what it is, so that Lambda could
-    /// not be told what became of it.
+    /// Reads a record of a queue. Errors: `InvalidInput` for a record without an id, which cannot be
+    /// acknowledged.
     pub(crate) fn read(record: &Fields<'_>, fifo: bool, now: SystemTime) -> Result<Self> {
         let text = |name: &str| record.text(name).map(|text| text.into_owned());
         let id =
             text("messageId").ok_or_else(|| Error::invalid_input("a record of the SQS event has no `messageId`"))?;
-        let of_sqs = record.object("attributes").unwrap_or_default();
-        let number = |name: &str| of_sqs.text(name).and_then(|text| text.parse::<u64>().ok());
+        let system_attributes = record.object("attributes").unwrap_or_default();
+        let number = |name: &str| system_attributes.text(name).and_then(|text| text.parse::<u64>().ok());
         let attempt = number("ApproximateReceiveCount").unwrap_or(1).max(1);
         let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
         let sent_at = number("SentTimestamp").map_or(SystemTime::UNIX_EPOCH, from_millis);
-        // In other queues a group is a tenant, and orders nothing.
-        let group = of_sqs.text("MessageGroupId").filter(|_| fifo).map(|group| group.into_owned());
-        let body = text("body").ok_or_else(|| Error::invalid_input("its body is no text"));
-        let as_it_came = match &body {
+        // In standard queues a group is a tenant and has no order.
+        let group = system_attributes.text("MessageGroupId").filter(|_| fifo).map(|group| group.into_owned());
+        let body = text("body").ok_or_else(|| Error::invalid_input("the body of the message is not text"));
+        let original_body = match &body {
             Ok(body) => body.clone(),
             Err(_) => record.get("body").map_or("null", RawValue::get).to_owned(),
         };
         let attributes = match record.get("messageAttributes") {
-            Some(told) => serde_json::from_str(told.get())
-                .map_err(|_| Error::invalid_input("its attributes are no JSON"))
-                .and_then(|told| attributes(&told)),
+            Some(json) => serde_json::from_str(json.get())
+                .map_err(|_| Error::invalid_input("the attributes of the message are not JSON"))
+                .and_then(|json| attributes(&json)),
             None => Ok(BTreeMap::new()),
         };
-        let mut message = Message::new(MessageId::new(id.clone()), as_it_came, sent_at);
+        let mut message = Message::new(MessageId::new(id.clone()), original_body, sent_at);
         (message.attempt, message.ordering_key) = (attempt, group.clone());
         message.attributes = attributes.as_ref().map(Clone::clone).unwrap_or_default();
-        let opened = body.and_then(|body| {
+        let decoded = body.and_then(|body| {
             let received = ReceivedMessage {
                 id: id.clone(),
                 body,
@@ -67,9 +67,9 @@ impl Record {
             };
             Ok(received.decode()?.0)
         });
-        let unreadable = match opened {
-            Ok(opened) => {
-                message = opened;
+        let unreadable = match decoded {
+            Ok(decoded) => {
+                message = decoded;
                 None
             }
             Err(error) => Some(format!("the message cannot be read: {}", error.message())),

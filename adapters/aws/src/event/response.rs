@@ -1,4 +1,4 @@
-//! From a response to the JSON that a gateway takes.
+//! Encodes a response as the JSON of a gateway.
 
 use std::borrow::Cow;
 
@@ -15,80 +15,85 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::Incoming;
 use super::shape::Gateway;
 
-/// How the sender of a request wants its answer.
+/// The format of a gateway's responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Headers with all their values: REST APIs, and load balancers that are set up so.
-    Many,
-    /// The same, with the status in words: a load balancer.
-    ManyAndStatus,
-    /// One value for each header, with the status in words: a load balancer.
-    OneAndStatus,
-    /// One value for each header, and the cookies apart: payload format 2.0.
-    OneAndCookies,
+pub(crate) enum ResponseFormat {
+    /// Headers with lists of values: REST APIs.
+    MultiValue,
+    /// Headers with lists of values, and the status as text: load balancers with multi-value headers.
+    MultiValueWithStatus,
+    /// One value for each header, and the status as text: load balancers.
+    SingleValueWithStatus,
+    /// One value for each header, and a list of cookies: payload format 2.0.
+    SingleValueWithCookies,
 }
 
-/// Lambda takes an answer of 6 MB; what stands around a body takes some of it.
-const ROOM: usize = 6_000_000;
+/// The largest encoded body: Lambda accepts a response of 6 MiB, which includes the JSON around the body.
+const BODY_BYTES: usize = 6_000_000;
 
-impl Answer {
-    /// What the sender of this event wants.
-    pub(crate) fn to(gateway: Gateway, event: &Incoming<'_>) -> Self {
+impl ResponseFormat {
+    /// The format for the sender of this event.
+    pub(crate) fn of(gateway: Gateway, event: &Incoming<'_>) -> Self {
         match gateway {
-            Gateway::Rest => Self::Many,
-            // A load balancer refuses headers in the form that its target group is not set up for.
-            Gateway::LoadBalancer if event.fields.has("multiValueHeaders") => Self::ManyAndStatus,
-            Gateway::LoadBalancer => Self::OneAndStatus,
-            Gateway::HttpApi | Gateway::FunctionUrl => Self::OneAndCookies,
+            Gateway::Rest => Self::MultiValue,
+            // A load balancer rejects headers in the form that its target group is not configured for.
+            Gateway::LoadBalancer if event.fields.has("multiValueHeaders") => Self::MultiValueWithStatus,
+            Gateway::LoadBalancer => Self::SingleValueWithStatus,
+            Gateway::HttpApi | Gateway::FunctionUrl => Self::SingleValueWithCookies,
         }
     }
 
-    /// The answer with its body. Errors: none but a fault of `serde_json`.
-    pub(crate) fn whole(self, parts: &Parts, body: &Bytes) -> Result<Bytes> {
+    /// Encodes the response with its body. Errors: only those of `serde_json`.
+    pub(crate) fn encode(self, parts: &Parts, body: &Bytes) -> Result<Bytes> {
         let (body, base64) = body_text(body);
         let mut json = Vec::with_capacity(body.len() + 512);
-        let answer = Written { form: self, parts, body: Some((&body, base64)) };
-        serde_json::to_writer(&mut json, &answer)?;
+        let response = EncodedResponse { format: self, parts, body: Some((&body, base64)) };
+        serde_json::to_writer(&mut json, &response)?;
         Ok(Bytes::from(json))
     }
 
-    /// The answer without its body, which is streamed behind it.
+    /// Encodes the response without its body, which is streamed after it.
     pub(crate) fn prelude(self, parts: &Parts) -> Result<Bytes> {
-        let answer = Written { form: self, parts, body: None };
-        Ok(Bytes::from(serde_json::to_vec(&answer)?))
+        let response = EncodedResponse { format: self, parts, body: None };
+        Ok(Bytes::from(serde_json::to_vec(&response)?))
     }
 }
 
-/// The body as text where it is text, whatever its type says: REST APIs hand base64 on as it is unless
-/// they are set up for it. Else, or where escapes would make it too large for Lambda, as base64.
+/// The body and whether it is base64. UTF-8 of any content type is sent as text, because REST APIs do not decode
+/// base64 unless they are configured for it. Other bodies, and text whose escapes are too large for Lambda, are
+/// sent as base64.
 fn body_text(body: &Bytes) -> (Cow<'_, str>, bool) {
     match std::str::from_utf8(body) {
-        Ok(text) if body.len() < ROOM / 6 || escaped_size(body) < ROOM => (Cow::Borrowed(text), false),
+        Ok(text) if body.len() < BODY_BYTES / 6 || escaped_size(body) < BODY_BYTES => (Cow::Borrowed(text), false),
         _ => (Cow::Owned(BASE64_STANDARD.encode(body)), true),
     }
 }
 
-struct Written<'a> {
-    form: Answer,
+struct EncodedResponse<'a> {
+    format: ResponseFormat,
     parts: &'a Parts,
     body: Option<(&'a str, bool)>,
 }
 
-impl Serialize for Written<'_> {
+impl Serialize for EncodedResponse<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (status, headers) = (self.parts.status, &self.parts.headers);
         let mut json = serializer.serialize_map(None)?;
         json.serialize_entry("statusCode", &status.as_u16())?;
-        if matches!(self.form, Answer::ManyAndStatus | Answer::OneAndStatus) {
-            let words = status.canonical_reason().unwrap_or_default();
-            json.serialize_entry("statusDescription", format!("{} {words}", status.as_u16()).trim_end())?;
+        if matches!(self.format, ResponseFormat::MultiValueWithStatus | ResponseFormat::SingleValueWithStatus) {
+            let reason = status.canonical_reason().unwrap_or_default();
+            json.serialize_entry("statusDescription", format!("{} {reason}", status.as_u16()).trim_end())?;
         }
-        match self.form {
-            Answer::Many | Answer::ManyAndStatus => json.serialize_entry("multiValueHeaders", &Many(headers))?,
-            Answer::OneAndStatus => json.serialize_entry("headers", &One { headers, cookies: true })?,
-            Answer::OneAndCookies => {
-                json.serialize_entry("headers", &One { headers, cookies: false })?;
-                // Also where there are none: `cargo lambda` refuses an answer without it.
+        match self.format {
+            ResponseFormat::MultiValue | ResponseFormat::MultiValueWithStatus => {
+                json.serialize_entry("multiValueHeaders", &MultiValueHeaders(headers))?
+            }
+            ResponseFormat::SingleValueWithStatus => {
+                json.serialize_entry("headers", &SingleValueHeaders { headers, cookies: true })?
+            }
+            ResponseFormat::SingleValueWithCookies => {
+                json.serialize_entry("headers", &SingleValueHeaders { headers, cookies: false })?;
+                // Also without cookies: `cargo lambda` rejects a response without this field.
                 json.serialize_entry("cookies", &texts(headers, &SET_COOKIE))?;
             }
         }
@@ -100,30 +105,30 @@ impl Serialize for Written<'_> {
     }
 }
 
-/// Headers with all their values.
-struct Many<'a>(&'a HeaderMap);
+/// Headers with lists of values.
+struct MultiValueHeaders<'a>(&'a HeaderMap);
 
-impl Serialize for Many<'_> {
+impl Serialize for MultiValueHeaders<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.keys().map(|name| (name.as_str(), texts(self.0, name))))
     }
 }
 
-/// Headers with their values in one, as HTTP allows for all but cookies (RFC 9110, 5.3).
-struct One<'a> {
+/// Headers with one value, into which several are joined, as HTTP allows except for cookies (RFC 9110, 5.3).
+struct SingleValueHeaders<'a> {
     headers: &'a HeaderMap,
     cookies: bool,
 }
 
-impl Serialize for One<'_> {
+impl Serialize for SingleValueHeaders<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut json = serializer.serialize_map(None)?;
         for name in self.headers.keys().filter(|name| *name != SET_COOKIE) {
             json.serialize_entry(name.as_str(), &texts(self.headers, name).join(", "))?;
         }
         if self.cookies {
-            for (place, cookie) in texts(self.headers, &SET_COOKIE).iter().enumerate() {
-                json.serialize_entry(&spelling(place), cookie)?;
+            for (index, cookie) in texts(self.headers, &SET_COOKIE).iter().enumerate() {
+                json.serialize_entry(&spelling(index), cookie)?;
             }
         }
         json.end()
@@ -135,14 +140,14 @@ fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<Cow<'a, str>> {
     headers.get_all(name).iter().map(text).collect()
 }
 
-/// A load balancer that takes one value for each header takes several cookies under several
-/// spellings of the name. There are 512 of them, and browsers take fewer cookies.
-fn spelling(place: usize) -> String {
-    let mut letter = 0;
+/// The name of a cookie header by the cookie's index. A load balancer without multi-value headers accepts several
+/// cookies only under different spellings of the name. There are 512 spellings, and browsers accept fewer cookies.
+fn spelling(index: usize) -> String {
+    let mut count = 0;
     let spelt = |c: char| {
         let upper = c.is_ascii_alphabetic() && {
-            letter += 1;
-            place >> (letter - 1) & 1 == 1
+            count += 1;
+            index >> (count - 1) & 1 == 1
         };
         if upper { c.to_ascii_uppercase() } else { c }
     };
@@ -154,21 +159,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_text_and_anything_else_is_base64() {
+    fn utf8_body_is_text_and_any_other_is_base64() {
         assert_eq!(body_text(&Bytes::from("grün \0 \"x\"")), ("grün \0 \"x\"".into(), false));
         assert_eq!(body_text(&Bytes::from_static(&[0xff, 0, 1])), ("/wAB".into(), true));
         assert_eq!(body_text(&Bytes::new()), ("".into(), false));
     }
 
     #[test]
-    fn text_that_escapes_would_make_too_large_is_base64() {
+    fn text_with_too_large_escapes_is_base64() {
         let (body, base64) = (Bytes::from(vec![0; 4_500_000]), Bytes::from(vec![b'"'; 2_000_000]));
-        assert!(body_text(&body).1 && body_text(&body).0.len() <= ROOM);
+        assert!(body_text(&body).1 && body_text(&body).0.len() <= BODY_BYTES);
         assert!(!body_text(&base64).1);
     }
 
     #[test]
-    fn the_escaped_size_is_what_serde_json_writes() {
+    fn escaped_size_is_that_of_serde_json() {
         let text: String = (0..=0x2ff_u32).filter_map(char::from_u32).collect();
         assert_eq!(escaped_size(text.as_bytes()) + 2, serde_json::to_string(&text).unwrap().len());
     }

@@ -1,4 +1,4 @@
-//! Which service sent an event. Nothing in it says so: its shape does.
+//! Detects the service that sent an event by the event's shape, since no field contains it.
 
 use std::borrow::Cow;
 
@@ -6,32 +6,32 @@ use isobar_abstraction::driver::host::{Fields, excerpt};
 
 use super::Incoming;
 
-/// What an event is, as far as its shape tells.
+/// The kind of an event by its shape.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// An HTTP request.
     Http(Gateway),
     /// Records of an SQS queue.
     Queue,
-    /// Records of an SNS topic, without a queue between.
+    /// Records of an SNS topic without a queue.
     Topic,
     /// An object event of S3, or of EventBridge for S3.
     Bucket,
-    /// What S3 sends when a notification is set up, to see whether it may.
+    /// The test event that S3 sends when a notification is configured.
     BucketTest,
-    /// A rule of EventBridge, or a schedule of EventBridge Scheduler without an input of ours.
+    /// A rule of EventBridge, or a schedule of EventBridge Scheduler without isobar's envelope as input.
     Schedule,
-    /// A call in an envelope of ours.
+    /// A direct call with isobar's envelope.
     Direct,
     /// A ping that keeps the function warm.
     WarmUp,
-    /// An event of a service that isobar has no trigger for.
+    /// An event of a service without a trigger in isobar.
     Foreign(Cow<'static, str>),
     /// Any other JSON.
     Unknown,
 }
 
-/// What stands between a client and the function.
+/// The gateway between an HTTP client and the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gateway {
     /// A REST API of API Gateway, or an HTTP API whose payload format is 1.0.
@@ -45,8 +45,8 @@ pub(crate) enum Gateway {
 }
 
 impl Incoming<'_> {
-    /// What the event is. Fields that are `null` count as absent: some clients send all that they
-    /// know of, whatever it is that they send.
+    /// The kind of the event. Fields that are `null` count as absent: some clients send all fields in every
+    /// event.
     pub(crate) fn shape(&self) -> Shape {
         let (fields, context) = (&self.fields, &self.context);
         if fields.has("isobar") {
@@ -70,7 +70,7 @@ impl Incoming<'_> {
         records(fields).or_else(|| bridged(fields)).or_else(|| foreign(self)).unwrap_or(Shape::Unknown)
     }
 
-    /// The names of the event's fields, for an error: a few of them, and cut.
+    /// The names of the event's fields for an error, limited in number and length.
     pub(crate) fn names(&self) -> String {
         const MOST: usize = 12;
         let names = self.fields.names().take(MOST);
@@ -86,11 +86,11 @@ impl Incoming<'_> {
 fn authorizer(fields: &Fields<'_>) -> Option<&'static str> {
     let kind = fields.text("type");
     let request = kind.as_deref() == Some("REQUEST");
-    let asks = fields.has("methodArn") && (request || kind.as_deref() == Some("TOKEN"));
-    (asks || (fields.has("routeArn") && request)).then_some("a question to an authorizer of API Gateway")
+    let is_rest = fields.has("methodArn") && (request || kind.as_deref() == Some("TOKEN"));
+    (is_rest || (fields.has("routeArn") && request)).then_some("a request to an authorizer of API Gateway")
 }
 
-/// An event with `Records`, by the service that the first of them names.
+/// An event with `Records`, by the service in the first of them.
 fn records(fields: &Fields<'_>) -> Option<Shape> {
     if fields.text("Event").as_deref() == Some("s3:TestEvent") {
         return Some(Shape::BucketTest);
@@ -113,24 +113,24 @@ fn records(fields: &Fields<'_>) -> Option<Shape> {
     Some(Shape::Foreign(Cow::Borrowed(service)))
 }
 
-/// An event of EventBridge, by its `source`.
+/// An event of EventBridge by its `source`.
 fn bridged(fields: &Fields<'_>) -> Option<Shape> {
     let (source, kind) = (fields.text("source")?, fields.text("detail-type")?);
     Some(match (source.as_ref(), kind.as_ref()) {
         ("aws.events" | "aws.scheduler", "Scheduled Event") => Shape::Schedule,
         ("aws.s3", "Object Created" | "Object Deleted") => Shape::Bucket,
-        // The names of AWS's services are public; anybody else's may not be.
+        // The names of AWS's services are public; other names may be secret.
         (source, _) if source.starts_with("aws.") => {
             Shape::Foreign(Cow::Owned(format!("an EventBridge event of `{}`", excerpt(source))))
         }
-        _ => Shape::Foreign(Cow::Borrowed("an EventBridge event of a source of your own")),
+        _ => Shape::Foreign(Cow::Borrowed("an EventBridge event of a custom source")),
     })
 }
 
 fn foreign(event: &Incoming<'_>) -> Option<Shape> {
     let fields = &event.fields;
     let is = |name: &str, value: &str| fields.text(name).as_deref() == Some(value);
-    // `serverless-plugin-warmup`, `lambda-warmer` and OpenNext, by the defaults of each.
+    // The default events of `serverless-plugin-warmup`, `lambda-warmer` and OpenNext.
     if is("source", "serverless-plugin-warmup")
         || fields.flag("warmer")
         || (is("type", "warmer") && fields.has("warmerId"))
@@ -152,7 +152,7 @@ fn foreign(event: &Incoming<'_>) -> Option<Shape> {
         _ if has(&["CodePipeline.job"]) => "a job of CodePipeline",
         _ if has(&["bot", "sessionState"]) || has(&["bot", "currentIntent"]) => "a turn of a Lex bot",
         _ if has(&["invokingEvent", "configRuleName"]) => "an evaluation of AWS Config",
-        _ if has(&["protocols", "protocolData"]) => "a question to an authorizer of IoT Core",
+        _ if has(&["protocols", "protocolData"]) => "a request to an authorizer of IoT Core",
         _ if has(&["invocationSchemaVersion", "tasks"]) => "a task of S3 Batch Operations",
         _ if has(&["getObjectContext", "userRequest"]) => "a request of S3 Object Lambda",
         _ if has(&["session", "request", "context"]) => "a request of an Alexa skill",
@@ -166,13 +166,13 @@ fn foreign(event: &Incoming<'_>) -> Option<Shape> {
     Some(Shape::Foreign(Cow::Borrowed(service)))
 }
 
-/// In either of its formats.
+/// Whether it is a request of VPC Lattice in one of its two formats.
 fn is_lattice(event: &Incoming<'_>) -> bool {
-    let of_format_1 = |name| event.fields.has(name);
-    event.context.has("serviceNetworkArn") || ["raw_path", "method", "is_base64_encoded"].into_iter().all(of_format_1)
+    let has = |name| event.fields.has(name);
+    event.context.has("serviceNetworkArn") || ["raw_path", "method", "is_base64_encoded"].into_iter().all(has)
 }
 
-/// Which of its two senders an event of payload format 2.0 has.
+/// The sender of an event of payload format 2.0.
 fn gateway_of_format_2(context: &Fields<'_>) -> Gateway {
     let url = context.text("domainName").is_some_and(|domain| domain.contains(".lambda-url."));
     if url { Gateway::FunctionUrl } else { Gateway::HttpApi }

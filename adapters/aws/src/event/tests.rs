@@ -1,7 +1,7 @@
-mod answers;
 mod fixtures;
-mod hostile;
+mod malformed;
 mod requests;
+mod responses;
 
 use ::http::Request;
 use bytes::Bytes;
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What its shape is, in the words of `Debug`.
+/// The shape of an event as `Debug` text.
 fn shape(event: &str) -> String {
     format!("{:?}", Incoming::read(event.as_bytes()).unwrap().shape())
 }
 
-/// The request that an event of a gateway is.
+/// The request in an event of a gateway.
 fn http_of(event: &str) -> Result<Request<Bytes>> {
     let incoming = Incoming::read(event.as_bytes())?;
     let Shape::Http(gateway) = incoming.shape() else { panic!("no HTTP: {:?}", incoming.shape()) };
@@ -30,7 +30,7 @@ fn header<'a>(request: &'a Request<Bytes>, name: &str) -> Vec<&'a str> {
     request.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
 }
 
-/// An event with some of its fields replaced, or taken out where the value is `null`.
+/// An event with some of its fields replaced.
 fn with(mut event: Value, fields: &Value) -> String {
     for (name, value) in fields.as_object().unwrap() {
         event[name] = value.clone();

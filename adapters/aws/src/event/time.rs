@@ -1,4 +1,4 @@
-//! Schedules of EventBridge: which one is due, and since when.
+//! Schedules of EventBridge: the name and the due time.
 
 use std::time::SystemTime;
 
@@ -7,14 +7,16 @@ use isobar_abstraction::{Error, Result, Tick, clock};
 
 use super::Incoming;
 
-/// The tick that a `Scheduled Event` is. The schedule is the last part of its resource's ARN,
+/// The tick of a `Scheduled Event`. The schedule is the last part of its resource's ARN,
 /// `…:rule/NAME`, `…:rule/BUS/NAME` or `…:schedule/GROUP/NAME`, without the configured prefix.
-/// Errors: `InvalidInput` where it names none.
+/// Errors: `InvalidInput` for an event without such an ARN.
 pub(crate) fn schedule(event: &Incoming<'_>, prefix: &str, now: SystemTime) -> Result<Tick> {
     let resources = event.fields.array("resources").unwrap_or_default();
     let arn = resources.first().and_then(|arn| text(arn));
     let name = arn.as_deref().and_then(|arn| arn.rsplit_once('/')).map(|(_, name)| name);
-    let name = name.ok_or_else(|| Error::invalid_input("the scheduled event's `resources` names no rule"))?;
+    let name = name.ok_or_else(|| {
+        Error::invalid_input("the scheduled event's `resources` contains no ARN of a rule or schedule")
+    })?;
     let due = match event.fields.get("time") {
         Some(time) => {
             clock::sent_at(text(time).and_then(|time| clock::parse(&time)).unwrap_or(SystemTime::UNIX_EPOCH), now)

@@ -1,4 +1,4 @@
-//! The records of an SNS topic that calls the function itself, without a queue between.
+//! The records of an SNS topic that invokes the function without a queue.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>
 
@@ -13,18 +13,18 @@ use serde_json::Value;
 use super::{Arn, malformed};
 use crate::pub_sub::wire::{ReceivedMessage, attributes, time};
 
-/// A message as SNS hands it over.
+/// A message from SNS.
 #[derive(Debug)]
 pub(crate) struct Notification {
     pub(crate) topic: Arn,
-    /// Errors: `InvalidInput` where it cannot be read.
+    /// The message, or `InvalidInput` if it cannot be read.
     pub(crate) message: Result<Message<Bytes>>,
-    /// Its body as it came; all of it where it has none.
+    /// The original body, or the whole record without a body.
     pub(crate) text: String,
 }
 
 impl Notification {
-    /// Reads a record. Errors: `InvalidInput` where it does not say of which topic it is.
+    /// Reads a record. Errors: `InvalidInput` for a record without the ARN of its topic.
     pub(crate) fn read(record: &Fields<'_>) -> Result<Self> {
         let sns = record.get("Sns").map_or("null", |sns| sns.get());
         let sns: Value = serde_json::from_str(sns).map_err(|error| malformed("Sns", &error))?;
@@ -36,7 +36,7 @@ impl Notification {
 
 fn message(sns: &Value) -> Result<Message<Bytes>> {
     let text = |name: &str| {
-        let missing = || Error::invalid_input(format!("it has no `{name}`"));
+        let missing = || Error::invalid_input(format!("the message of SNS has no `{name}`"));
         sns[name].as_str().map(str::to_owned).ok_or_else(missing)
     };
     let received = ReceivedMessage {

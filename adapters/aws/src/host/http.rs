@@ -1,4 +1,4 @@
-//! HTTP: every request is answered with a status, whatever the app does.
+//! HTTP: every request has a response with a status, even if the app fails.
 
 use bytes::Bytes;
 use http::Response;
@@ -6,7 +6,7 @@ use isobar_abstraction::driver::host::{answer, answer_whole, refuse};
 use isobar_abstraction::{Body, Result};
 
 use super::{Lambda, LambdaCall, LambdaReply, span};
-use crate::event::{self, Answer, Gateway, Incoming};
+use crate::event::{self, Gateway, Incoming, ResponseFormat};
 use crate::profile::PROFILE;
 
 impl Lambda {
@@ -20,7 +20,7 @@ impl Lambda {
                 if self.streams(gateway) {
                     return Ok(LambdaReply::Stream(response.map(Body::from)));
                 }
-                return whole(gateway, event, response);
+                return complete(gateway, event, response);
             }
         };
         let cx = self.limited_context(call, most, Some(request.headers()));
@@ -28,18 +28,18 @@ impl Lambda {
         if self.streams(gateway) {
             return Ok(LambdaReply::Stream(answer(function, request, cx).await));
         }
-        // What does not stream is whole before the deadline, or an error.
-        whole(gateway, event, answer_whole(function, request, cx).await)
+        // Without streaming, the body must be complete before the deadline.
+        complete(gateway, event, answer_whole(function, request, cx).await)
     }
 
-    /// Function URLs alone stream, and only those that are set up for it: others would show the
-    /// client what is meant for Lambda.
+    /// Whether the response is streamed: only for Function URLs with that invoke mode. Others would send the
+    /// metadata for Lambda to the client.
     fn streams(&self, gateway: Gateway) -> bool {
         gateway == Gateway::FunctionUrl && self.state.config.response_stream
     }
 }
 
-fn whole(gateway: Gateway, event: &Incoming<'_>, response: Response<Bytes>) -> Result<LambdaReply> {
+fn complete(gateway: Gateway, event: &Incoming<'_>, response: Response<Bytes>) -> Result<LambdaReply> {
     let (parts, body) = response.into_parts();
-    Answer::to(gateway, event).whole(&parts, &body).map(LambdaReply::Json)
+    ResponseFormat::of(gateway, event).encode(&parts, &body).map(LambdaReply::Json)
 }

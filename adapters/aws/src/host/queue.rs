@@ -1,13 +1,13 @@
-//! Batches of SQS records: what is handed to the app, and what becomes of each record.
+//! Batches of SQS records: delivery to the app and settlement of each record.
 //!
-//! Messages of a topic and object events of a bucket come the same way, so that both are retried,
-//! given up and put back alike.
+//! Messages of a topic and object events of a bucket both arrive in queues, so that retries, dead letters and
+//! redrive are the same for both.
 //!
-//! The app is handed each message by itself: what becomes of a message is settled before the next of
-//! its ordering key is handed over, and a message that waits for an earlier one is never decided.
-//! Attempts are those that SQS counts, and it counts one for each message of a batch: an event source
-//! mapping of a FIFO queue wants a batch size of 1, so that a message is not received, and counted,
-//! while it waits for an earlier one of its key.
+//! The app receives each message in a separate call. A message is settled before the next message of its
+//! ordering key is delivered, and a message that waits for an earlier one is not settled.
+//! SQS counts the attempts, one for each message of a batch. An event source mapping of a FIFO queue therefore
+//! needs a batch size of 1, so that a message is not received and counted while it waits for an earlier message
+//! of its key.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,27 +27,26 @@ use crate::event::{Arn, Incoming, Record};
 use crate::profile::PROFILE;
 use crate::pub_sub::sqs::{SqsQueue, VisibilityChange};
 
-/// Messages that are handled at once.
-const AT_ONCE: usize = 64;
+/// The number of messages that are handled concurrently.
+const CONCURRENT_MESSAGES: usize = 64;
 
-/// Messages that one call puts off.
+/// The most messages in one change of visibility.
 const BATCH: usize = 10;
 
-/// Handles the `Records` of an SQS event, and answers Lambda's partial batch response.
+/// Handles the `Records` of an SQS event and returns Lambda's partial batch response.
 ///
-/// What the app is not done with is not acknowledged, and comes again, unless the queue of dead letters
-/// has it. A message whose handler is late comes again by itself, without its neighbours.
+/// A message is acknowledged if the app acknowledged it or the dead-letter queue has stored it. Every other
+/// message is delivered again. A message with a late handler is delivered again without the other messages of its batch.
 ///
-/// Errors: `NotFound` where a queue is none of the app's, `Config` where it is that of two sources,
-/// `InvalidInput` where a record tells no id or no queue. Then nothing is handled and nothing
-/// acknowledged.
+/// Errors: `NotFound` for a queue that the app does not handle, `Config` for a queue of two sources,
+/// `InvalidInput` for a record without id or queue. Then no record is handled and none is acknowledged.
 pub(crate) async fn handle(lambda: &Lambda, event: &Incoming<'_>, cx: &Context) -> Result<Bytes> {
     let (sources, now) = (Source::all(lambda)?, lambda.state.clock.now());
     let mut queues: Vec<(String, Worker<'_>, Vec<Record>)> = Vec::new();
     for record in event.records()? {
-        let nameless = || Error::invalid_input("a record of the SQS event has no `eventSourceARN`");
-        let arn = record.text("eventSourceARN").ok_or_else(nameless)?;
-        match queues.iter_mut().find(|(known, ..)| *known == arn) {
+        let missing = || Error::invalid_input("a record of the SQS event has no `eventSourceARN`");
+        let arn = record.text("eventSourceARN").ok_or_else(missing)?;
+        match queues.iter_mut().find(|(queue_arn, ..)| *queue_arn == arn) {
             Some((_, worker, records)) => records.push(Record::read(&record, worker.queue.is_fifo(), now)?),
             None => {
                 let worker = Worker::new(lambda, &sources, &arn, cx)?;
@@ -71,43 +70,46 @@ struct Worker<'a> {
     cx: &'a Context,
 }
 
-/// A message that is not acknowledged, and comes again.
-struct Waiting {
+/// A message that is not acknowledged, so that SQS delivers it again.
+struct Unacknowledged {
     record: Record,
-    /// Seconds; without it, its queue says.
-    wait: Option<u32>,
+    /// The delay in seconds; `None` for the queue's visibility timeout.
+    delay: Option<u32>,
 }
 
 impl<'a> Worker<'a> {
     fn new(lambda: &'a Lambda, sources: &'a [Source<'a>], arn: &str, cx: &'a Context) -> Result<Self> {
         let Arn { region, account, name } = Arn::read(arn, "sqs", "an SQS queue")?;
-        let source = only(lambda, sources, "queue", &name, |source| source.comes_through(&name))?;
+        let source = only(lambda, sources, "queue", &name, |source| source.has_queue(&name))?;
         Ok(Self { lambda, source, queue: SqsQueue::new(&lambda.state, Some(&region), &account, &name)?, cx })
     }
 
-    /// Hands all of them to the app, and returns the ids of those that are not acknowledged.
+    /// Delivers all records to the app and returns the ids of those that are not acknowledged.
     async fn run(&self, records: Vec<Record>) -> Vec<String> {
-        let lanes = stream::iter(lanes(records)).map(|lane| self.run_lane(lane));
-        let waiting: Vec<_> = lanes.buffer_unordered(AT_ONCE).collect().await;
-        let waiting: Vec<_> = waiting.into_iter().flatten().collect();
-        self.put_off(&waiting).await;
-        waiting.into_iter().map(|waiting| waiting.record.id).collect()
+        let sequences = stream::iter(sequences(records)).map(|sequence| self.run_sequence(sequence));
+        let messages: Vec<_> = sequences.buffer_unordered(CONCURRENT_MESSAGES).collect().await;
+        let messages: Vec<_> = messages.into_iter().flatten().collect();
+        self.change_visibility(&messages).await;
+        messages.into_iter().map(|message| message.record.id).collect()
     }
 
-    /// Handles messages one after the other. When one of them is to come again, the rest waits for it,
-    /// as long: SQS hands out nothing of a group of which anything is under way.
-    async fn run_lane(&self, lane: Vec<Record>) -> Vec<Waiting> {
-        let mut lane = lane.into_iter();
-        while let Some(record) = lane.next() {
-            if let Err(wait) = self.handle(&record).await {
-                return std::iter::once(record).chain(lane).map(|record| Waiting { record, wait }).collect();
+    /// Handles messages in order. If one of them is not acknowledged, neither are the later ones, with the
+    /// same delay: SQS delivers no message of a group while another one is in flight.
+    async fn run_sequence(&self, sequence: Vec<Record>) -> Vec<Unacknowledged> {
+        let mut sequence = sequence.into_iter();
+        while let Some(record) = sequence.next() {
+            if let Err(delay) = self.handle(&record).await {
+                return std::iter::once(record)
+                    .chain(sequence)
+                    .map(|record| Unacknowledged { record, delay })
+                    .collect();
             }
         }
         Vec::new()
     }
 
-    /// Handles a message. It can be acknowledged, or it comes again: after this many seconds, or as its
-    /// queue says.
+    /// Handles a message. `Ok`: acknowledge it. `Err`: deliver it again after this number of seconds, or after
+    /// the queue's visibility timeout.
     async fn handle(&self, record: &Record) -> Result<(), Option<u32>> {
         let Record { message, unreadable, .. } = record;
         let outcome = match unreadable {
@@ -116,7 +118,7 @@ impl<'a> Worker<'a> {
                 tracing::error!(
                     queue = self.queue.name(),
                     id = message.id.as_str(),
-                    "no time is left before the deadline"
+                    "the invocation has no time left for a message; SQS delivers it again"
                 );
                 return Err(None);
             }
@@ -125,59 +127,66 @@ impl<'a> Worker<'a> {
         let longest = PROFILE.limits.longest_retry(message.ordering_key.as_deref());
         match self.source.retry.settle(message.attempt, outcome, longest) {
             Settlement::Done => Ok(()),
-            Settlement::Retry(wait) => Err(Some(seconds(wait))),
-            Settlement::DeadLetter(reason) => self.bury(record, &reason).await,
+            Settlement::Retry(delay) => Err(Some(seconds(delay))),
+            Settlement::DeadLetter(reason) => self.send_dead_letter(record, &reason).await,
         }
     }
 
-    async fn bury(&self, record: &Record, reason: &str) -> Result<(), Option<u32>> {
+    async fn send_dead_letter(&self, record: &Record, reason: &str) -> Result<(), Option<u32>> {
         let details =
             DeadLetterDetails::new(record.message.attempt, reason, self.lambda.state.clock.now(), self.queue.name());
-        let dead = self.queue.dead_letter_queue();
-        let sent = within(self.cx, dead.send_dead_letter(&record.message, details, &record.id));
-        sent.await.map_err(|error| {
+        let queue = self.queue.dead_letter_queue();
+        let result = within(self.cx, queue.send_dead_letter(&record.message, details, &record.id));
+        result.await.map_err(|error| {
             let (queue, id) = (self.queue.name(), record.message.id.as_str());
-            tracing::error!(queue, id, reason, ?error, "a dead letter cannot be kept; its message comes again");
+            tracing::error!(
+                queue,
+                id,
+                reason,
+                ?error,
+                "a dead letter cannot be stored; SQS delivers its message again"
+            );
             None
         })
     }
 
-    /// Tells SQS how long these wait. They do come again, also if it does not hear; and who is late may
-    /// use half of what is left for the answer.
-    async fn put_off(&self, waiting: &[Waiting]) {
-        let put_off = |waiting: &Waiting| {
-            waiting.wait.map(|seconds| VisibilityChange { receipt: waiting.record.receipt.clone(), seconds })
+    /// Sets the delays of these messages in SQS. If a request fails, they are delivered again after the queue's
+    /// visibility timeout. After the deadline, the requests may use half of the margin for the response.
+    async fn change_visibility(&self, messages: &[Unacknowledged]) {
+        let change = |message: &Unacknowledged| {
+            message.delay.map(|seconds| VisibilityChange { receipt: message.record.receipt.clone(), seconds })
         };
-        let all: Vec<_> = waiting.iter().filter_map(put_off).collect();
-        let told = join_all(all.chunks(BATCH).map(|batch| self.queue.change_visibility(batch)));
+        let changes: Vec<_> = messages.iter().filter_map(change).collect();
+        let requests = join_all(changes.chunks(BATCH).map(|batch| self.queue.change_visibility(batch)));
         let late = self.lambda.state.clock.sleep(self.cx.remaining().unwrap_or_default() + MARGIN / 2);
-        select(std::pin::pin!(told), late).await;
+        select(std::pin::pin!(requests), late).await;
     }
 }
 
-/// Records that must follow each other: those of one group of a FIFO queue. All others stand alone.
-fn lanes(records: Vec<Record>) -> Vec<Vec<Record>> {
-    let mut lanes: Vec<Vec<Record>> = Vec::new();
+/// Sequences of records to handle in order: one for each group of a FIFO queue, and one for each record without a
+/// group.
+fn sequences(records: Vec<Record>) -> Vec<Vec<Record>> {
+    let mut sequences: Vec<Vec<Record>> = Vec::new();
     let mut by_group: HashMap<String, usize> = HashMap::new();
     for record in records {
-        let lane = match &record.group {
-            Some(group) => *by_group.entry(group.clone()).or_insert(lanes.len()),
-            None => lanes.len(),
+        let index = match &record.group {
+            Some(group) => *by_group.entry(group.clone()).or_insert(sequences.len()),
+            None => sequences.len(),
         };
-        match lanes.get_mut(lane) {
-            Some(lane) => lane.push(record),
-            None => lanes.push(vec![record]),
+        match sequences.get_mut(index) {
+            Some(sequence) => sequence.push(record),
+            None => sequences.push(vec![record]),
         }
     }
-    lanes
+    sequences
 }
 
-/// Whole seconds that are not shorter. SQS takes 12 hours since it handed the message out, which is twice the
-/// longest wait that the profile allows.
+/// A delay in seconds, rounded up. SQS allows 12 hours from the receipt of the message, which is twice the
+/// longest delay in the profile.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
-fn seconds(wait: Duration) -> u32 {
-    let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+fn seconds(delay: Duration) -> u32 {
+    let whole = delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0));
     u32::try_from(whole).unwrap_or(u32::MAX)
 }
 

@@ -1,4 +1,4 @@
-//! Which topic or bucket of the app an event is of: by names that configuration knows, never by asking.
+//! Finds the app's topic or bucket of an event by configured names, without requests.
 
 use bytes::Bytes;
 use isobar_abstraction::driver::host::{StoredChange, deliver, deliver_changes, excerpt};
@@ -11,19 +11,19 @@ use crate::config::Placed;
 use crate::event::changes;
 use crate::pub_sub::FIFO;
 
-/// A topic or a bucket whose events the app handles.
+/// A topic or bucket whose events the app handles.
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     /// The logical name.
     name: &'a str,
-    /// The subscription of a topic; a bucket has none.
+    /// The subscription of a topic; `None` for a bucket.
     subscription: Option<&'a str>,
     pub(super) retry: RetryPolicy,
     pub(super) placed: Placed,
 }
 
 impl<'a> Source<'a> {
-    /// All that the app handles. Errors: `Config`.
+    /// All topics and buckets that the app handles. Errors: `Config`.
     pub(super) fn all(lambda: &'a Lambda) -> Result<Vec<Self>> {
         let (manifest, config) = (&lambda.app.manifest, &lambda.state.config);
         let source = |kind, name: &'a String, subscription, retry| {
@@ -37,12 +37,12 @@ impl<'a> Source<'a> {
         topics.chain(buckets).collect()
     }
 
-    /// Hands a message of this source to the app, or the changes of objects that a notification of S3 tells of.
+    /// Delivers a message of this source to the app: a topic's message, or the object changes in S3's notification.
     pub(super) async fn deliver(&self, lambda: &Lambda, message: Message<Bytes>, cx: &Context) -> Outcome {
         let (topic, Some(subscription)) = (self.name.to_owned(), self.subscription) else {
             return match changes(&message.body) {
                 Ok(changes) => self.deliver_changes(lambda, changes, &cx.clone().with_attempt(message.attempt)).await,
-                Err(error) => Outcome::reject(format!("the notification cannot be read: {}", error.message())),
+                Err(error) => Outcome::reject(format!("the notification of S3 cannot be read: {}", error.message())),
             };
         };
         let event = Event::Message { topic, subscription: subscription.to_owned(), message };
@@ -53,8 +53,8 @@ impl<'a> Source<'a> {
         deliver_changes(lambda.app.function.as_ref(), self.name, &self.placed.name, changes, cx).await
     }
 
-    /// Do its events come through this queue? S3 sends to no FIFO queue.
-    pub(super) fn comes_through(&self, queue: &str) -> bool {
+    /// Whether its events arrive in this queue. S3 does not send to FIFO queues.
+    pub(super) fn has_queue(&self, queue: &str) -> bool {
         let plain = if self.is_topic() { queue.strip_suffix(FIFO) } else { None };
         self.queue() == plain.unwrap_or(queue)
     }
@@ -63,12 +63,12 @@ impl<'a> Source<'a> {
         self.subscription.is_some()
     }
 
-    /// The queue that brings its events; a topic's has a twin for messages with a key.
+    /// The queue of its events; for a topic, that of messages without an ordering key.
     pub(super) fn queue(&self) -> &str {
         self.placed.queue.as_deref().unwrap_or_default()
     }
 
-    /// What the app calls it, and what AWS does.
+    /// Its logical name and its names on AWS, for errors.
     pub(super) fn describe(&self) -> String {
         let (name, placed, queue) = (self.name, &self.placed.name, self.queue());
         match self.is_topic() {
@@ -78,7 +78,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The only source for which this holds. Errors: `NotFound`, `Config`.
+/// The only source for which `is` is true. Errors: `NotFound` for none, `Config` for several.
 pub(super) fn only<'a>(
     lambda: &Lambda,
     all: &'a [Source<'a>],
@@ -86,21 +86,21 @@ pub(super) fn only<'a>(
     name: &str,
     is: impl Fn(&Source<'_>) -> bool,
 ) -> Result<&'a Source<'a>> {
-    let mut found = all.iter().filter(|source| is(source));
-    match (found.next(), found.next()) {
+    let mut matches = all.iter().filter(|source| is(source));
+    match (matches.next(), matches.next()) {
         (Some(source), None) => Ok(source),
         (Some(one), Some(other)) => Err(Error::config(format!(
-            "the {what} `{name}` is that of {} and of {}; give one of them a URL with another",
+            "the {what} `{name}` belongs to {} and to {}: configure another {what} for one of them by its URL",
             one.describe(),
             other.describe()
         ))),
         _ => {
             let handled: Vec<_> = all.iter().map(Source::describe).collect();
-            let handled = if handled.is_empty() { "none of either".to_owned() } else { handled.join(", ") };
+            let handled = if handled.is_empty() { "no topic and no bucket".to_owned() } else { handled.join(", ") };
             let (app, name) = (&lambda.app.manifest.app, excerpt(name));
             Err(Error::not_found(format!(
-                "app `{app}` handles no topic and no bucket of the {what} `{name}`; it handles {handled}. \
-                 `queue=` in a topic's URL and `events=` in a bucket's name another queue"
+                "app `{app}` handles no topic and no bucket of the {what} `{name}`; it handles {handled}: \
+                configure another queue with `queue=` in a topic's URL or `events=` in a bucket's URL"
             )))
         }
     }

@@ -1,4 +1,4 @@
-//! Responses that stream: what a Function URL takes, and what becomes of a body that breaks off.
+//! Streamed responses of Function URLs, and the trailers of a response whose body fails.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,32 +12,32 @@ use http_body::Frame;
 use isobar_abstraction::driver::host::describe;
 use isobar_abstraction::{Body, Error, Result};
 
-use crate::event::Answer;
+use crate::event::ResponseFormat;
 
-/// What stands between the metadata of a response and its body.
+/// Separates the metadata of a response from its body.
 const DELIMITER: [u8; 8] = [0; 8];
 
-/// The trailers of a response that broke off. Source: "Building a custom runtime for AWS Lambda",
+/// The trailers of a response whose body failed. Source: "Building a custom runtime for AWS Lambda",
 /// response streaming.
 pub(super) const TRAILERS: [&str; 2] = ["lambda-runtime-function-error-type", "lambda-runtime-function-error-body"];
 
-/// A response on its way to Lambda: metadata, delimiter, body; and trailers if the body breaks off,
-/// so that the client sees a broken answer and no short one.
-pub(super) struct Wire {
+/// The body of a streamed response to Lambda: metadata, delimiter and body, and trailers if the body fails,
+/// so that the client detects an incomplete response.
+pub(super) struct StreamedResponse {
     head: Option<Bytes>,
     body: Option<Body>,
 }
 
-impl Wire {
-    /// Errors: none but a fault of `serde_json`.
+impl StreamedResponse {
+    /// Encodes the metadata. Errors: only those of `serde_json`.
     pub(super) fn new(response: Response<Body>) -> Result<Self> {
         let (parts, body) = response.into_parts();
-        let prelude = Answer::OneAndCookies.prelude(&parts)?;
+        let prelude = ResponseFormat::SingleValueWithCookies.prelude(&parts)?;
         Ok(Self { head: Some([&prelude, &DELIMITER[..]].concat().into()), body: Some(body) })
     }
 }
 
-impl http_body::Body for Wire {
+impl http_body::Body for StreamedResponse {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -54,10 +54,10 @@ impl http_body::Body for Wire {
         if let Some(Ok(Ok(data))) = data {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        // The end, or trailers of the app's own, behind which nothing comes.
+        // The end, or the app's trailers, which are the last frame.
         self.body = None;
         let Some(Err(error)) = data else { return Poll::Ready(None) };
-        let error = Error::internal("the response's body broke off").with_source(error);
+        let error = Error::internal("the body of the response failed before its end").with_source(error);
         Poll::Ready(Some(Ok(Frame::trailers(trailers(&error)))))
     }
 }

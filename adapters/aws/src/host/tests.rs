@@ -1,9 +1,9 @@
-//! An app with every kind of trigger, that does what it is told; and what asks it.
+//! A host of an app with every kind of trigger, whose handlers do what the event selects.
 
 mod deadline;
-mod hostile;
 mod http;
 mod invoke;
+mod malformed;
 mod stream;
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::{AwsConfig, AwsProvider};
 
 pub(super) const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:shop";
 
-/// What the app was asked, in the order in which it was.
+/// The calls of the app's handlers, in order.
 pub(super) type Seen = Arc<Mutex<Vec<String>>>;
 
 pub(super) struct Host {
@@ -35,12 +35,12 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Below an AWS that answers nobody.
+    /// A host without a reachable AWS.
     pub(super) fn alone() -> Self {
         Self::with("http://127.0.0.1:1", &[], shop)
     }
 
-    /// Below an AWS at this endpoint.
+    /// A host with an AWS at this endpoint.
     pub(super) fn on(endpoint: &str) -> Self {
         Self::with(endpoint, &[], shop)
     }
@@ -63,7 +63,7 @@ impl Host {
         Self { lambda, clock, seen }
     }
 
-    /// A call that Lambda ends in a minute.
+    /// An invocation with a deadline in one minute.
     pub(super) fn call(&self) -> LambdaCall {
         LambdaCall::new("req-1", self.clock.now() + Duration::from_secs(60), ARN)
     }
@@ -72,9 +72,9 @@ impl Host {
         self.lambda.handle(event, self.call()).await
     }
 
-    /// What Lambda is answered, as JSON.
+    /// Handles an event and returns the reply as JSON.
     pub(super) async fn ask(&self, event: &Value) -> Result<Value> {
-        self.reply(event.to_string().as_bytes()).await.map(whole)
+        self.reply(event.to_string().as_bytes()).await.map(json_of)
     }
 
     pub(super) fn seen(&self) -> Vec<String> {
@@ -82,12 +82,12 @@ impl Host {
     }
 }
 
-pub(super) fn whole(reply: LambdaReply) -> Value {
+pub(super) fn json_of(reply: LambdaReply) -> Value {
     let LambdaReply::Json(json) = reply else { panic!("a stream") };
     serde_json::from_slice(&json).unwrap()
 }
 
-/// The app: what it is told in words, it does.
+/// The app. The body of a message or the key of an object selects the outcome.
 pub(super) fn shop(cloud: &Cloud, seen: &Seen) -> App {
     let note = |seen: &Seen| {
         let seen = Arc::clone(seen);
@@ -112,7 +112,7 @@ pub(super) fn shop(cloud: &Cloud, seen: &Seen) -> App {
         })
         .on_schedule("fails", "0 3 * * *", |_, _| async { Err::<(), _>(Error::internal("no broom")) })
         .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
-        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::not_found("no such thing")) })
+        .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::not_found("no such page")) })
 }
 
 async fn outcome(words: String) -> Outcome {
@@ -141,32 +141,34 @@ async fn serve(request: Request<Body>) -> Result<Response<Body>> {
         "/panic" => panic!("the handler's own fault"),
         "/fails" => return Err(Error::internal("hunter2")),
         "/wrong" => return Err(Error::invalid_input("no such colour")),
-        "/broken" => Response::new(Body::from_stream(begun().chain(streams::iter([Err(BoxError::from("no paper"))])))),
-        "/endless" => Response::new(Body::from_stream(begun().chain(streams::pending()))),
+        "/broken" => {
+            Response::new(Body::from_stream(first_part().chain(streams::iter([Err(BoxError::from("no paper"))]))))
+        }
+        "/endless" => Response::new(Body::from_stream(first_part().chain(streams::pending()))),
         _ => echo(request).await,
     })
 }
 
-fn begun() -> impl streams::Stream<Item = Result<Bytes, BoxError>> + Send + use<> {
-    streams::iter([Ok(Bytes::from_static(b"once upon"))])
+fn first_part() -> impl streams::Stream<Item = Result<Bytes, BoxError>> + Send + use<> {
+    streams::iter([Ok(Bytes::from_static(b"first part"))])
 }
 
 async fn echo(request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (parts, content) = request.into_parts();
     let cx = parts.extensions.get::<Context>().unwrap();
     let headers =
         parts.headers.iter().map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]));
-    let told = json!({
+    let body = json!({
         "method": parts.method.as_str(), "uri": parts.uri.to_string(), "headers": headers.collect::<Vec<_>>(),
         "invocation": cx.invocation_id(), "remaining": cx.remaining().unwrap().as_millis() as u64,
         "function": cx.function(), "provider": cx.provider(), "attempt": cx.attempt(),
         "trace": format!("{:032x}", cx.trace_parent().trace_id()),
-        "body": body.collect().await.unwrap().to_bytes().to_vec(),
+        "body": content.collect().await.unwrap().to_bytes().to_vec(),
     });
-    (::http::StatusCode::OK, [("content-type", "application/json")], told.to_string()).into_response()
+    (::http::StatusCode::OK, [("content-type", "application/json")], body.to_string()).into_response()
 }
 
-/// A request to a path through each gateway, by the gateway's name.
+/// A request to a path from each gateway, with the gateway's name.
 pub(super) fn requests(method: &str, path: &str) -> Vec<(&'static str, Value)> {
     let format_2 = |domain: &str| {
         json!({
@@ -174,18 +176,21 @@ pub(super) fn requests(method: &str, path: &str) -> Vec<(&'static str, Value)> {
             "requestContext": {"stage": "$default", "domainName": domain, "http": {"method": method, "path": path}},
         })
     };
-    let old = json!({"httpMethod": method, "path": path, "headers": {}, "body": null});
-    let of = |fields: Value| {
-        let mut event = old.clone();
+    let format_1 = json!({"httpMethod": method, "path": path, "headers": {}, "body": null});
+    let with_fields = |fields: Value| {
+        let mut event = format_1.clone();
         event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         event
     };
     let elb = json!({"elb": {"targetGroupArn": "arn"}});
     vec![
-        ("rest", of(json!({"resource": "/{proxy+}", "requestContext": {"stage": "prod"}}))),
+        ("rest", with_fields(json!({"resource": "/{proxy+}", "requestContext": {"stage": "prod"}}))),
         ("http api", format_2("x.execute-api.eu-west-1.amazonaws.com")),
         ("function url", format_2("x.lambda-url.eu-west-1.on.aws")),
-        ("load balancer", of(json!({"requestContext": elb}))),
-        ("load balancer, many", of(json!({"requestContext": elb, "multiValueHeaders": {"host": ["x.example"]}}))),
+        ("load balancer", with_fields(json!({"requestContext": elb}))),
+        (
+            "load balancer, many",
+            with_fields(json!({"requestContext": elb, "multiValueHeaders": {"host": ["x.example"]}})),
+        ),
     ]
 }

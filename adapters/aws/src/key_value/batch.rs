@@ -1,4 +1,4 @@
-//! Many items at once.
+//! Reads of many items.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,14 @@ use isobar_rest::Safety;
 use isobar_rest::attempt::{pause, throttled};
 use serde::{Deserialize, Serialize};
 
-use super::stored::{Found, StoredKey};
+use super::stored::{ReadItem, StoredKey};
 use super::{DynamoKeyValue, TRIES, read};
 
-/// Keys in one request, at most. Source: API reference of `BatchGetItem`.
+/// The most keys in one request. Source: API reference of `BatchGetItem`.
 pub(super) const KEYS: usize = 100;
 
-/// Requests that are under way at once, at most.
-pub(super) const AT_ONCE: usize = 4;
+/// The most concurrent requests of one call.
+pub(super) const CONCURRENT_REQUESTS: usize = 4;
 
 #[derive(Debug, Serialize)]
 struct BatchGetItem<'a> {
@@ -30,12 +30,12 @@ struct Keys<'a> {
     consistent_read: bool,
 }
 
-/// One table was asked; its name may come back in another form.
+/// The response for one table, whose name may be in another form.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct BatchGot {
+struct BatchGetItemOutput {
     #[serde(default)]
-    responses: HashMap<String, Vec<Found>>,
+    responses: HashMap<String, Vec<ReadItem>>,
     #[serde(default)]
     unprocessed_keys: HashMap<String, Unprocessed>,
 }
@@ -43,38 +43,43 @@ struct BatchGot {
 #[derive(Debug, Deserialize)]
 struct Unprocessed {
     #[serde(rename = "Keys")]
-    keys: Vec<Found>,
+    keys: Vec<ReadItem>,
 }
 
 impl DynamoKeyValue {
-    /// All items at up to 100 keys. DynamoDB leaves keys unprocessed when it is busy, and past 16 MB
-    /// of items: they are asked for again as long as it makes way.
+    /// All items at up to 100 keys. DynamoDB leaves keys unprocessed when it is busy and after 16 MB
+    /// of items: these are requested again as long as there is progress.
     pub(super) async fn get_group(&self, mut keys: Vec<Key>) -> Result<Vec<Item>> {
         let mut items = Vec::new();
-        let mut in_vain = 0;
-        while in_vain < TRIES {
-            let left = self.get_some(&keys, &mut items).await?;
-            if left.is_empty() {
+        let mut failures = 0;
+        while failures < TRIES {
+            let unprocessed = self.get_some(&keys, &mut items).await?;
+            if unprocessed.is_empty() {
                 return Ok(items);
             }
-            in_vain = if left.len() < keys.len() { 0 } else { in_vain + 1 };
-            keys = left;
-            pause(&*self.clock, in_vain).await;
+            failures = if unprocessed.len() < keys.len() { 0 } else { failures + 1 };
+            keys = unprocessed;
+            pause(&*self.clock, failures).await;
         }
-        Err(throttled("DynamoDB left keys unprocessed every time"))
+        Err(throttled("DynamoDB left keys unprocessed in all attempts"))
     }
 
-    /// Adds the items that come, and returns the keys that are left.
+    /// Adds the items in the response and returns the unprocessed keys.
     async fn get_some(&self, keys: &[Key], items: &mut Vec<Item>) -> Result<Vec<Key>> {
         let keys = Keys { keys: keys.iter().map(StoredKey::from).collect(), consistent_read: true };
         let input = BatchGetItem { tables: HashMap::from([(self.table.as_str(), keys)]) };
         let body = self.call("BatchGetItem", Safety::Read, &input).await??;
-        let got: BatchGot = read(&body)?;
+        let output: BatchGetItemOutput = read(&body)?;
         let now = self.clock.now();
-        for mut found in got.responses.into_values().flatten() {
-            let key = found.key()?;
-            items.extend(found.into_item(key, now)?);
+        for mut item in output.responses.into_values().flatten() {
+            let key = item.key()?;
+            items.extend(item.into_item(key, now)?);
         }
-        got.unprocessed_keys.into_values().flat_map(|left| left.keys).map(|mut found| found.key()).collect()
+        output
+            .unprocessed_keys
+            .into_values()
+            .flat_map(|unprocessed| unprocessed.keys)
+            .map(|mut key| key.key())
+            .collect()
     }
 }

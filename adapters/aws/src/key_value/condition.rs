@@ -1,4 +1,4 @@
-//! When a write may happen, in DynamoDB's expressions.
+//! The conditions of writes as DynamoDB's expressions.
 
 use std::time::SystemTime;
 
@@ -9,16 +9,16 @@ use isobar_rest::ServiceError;
 use isobar_rest::attempt::{already_exists, version_conflict};
 use serde::{Deserialize, Serialize};
 
-use super::stored::{Attribute, Found, UNVERSIONED};
+use super::stored::{Attribute, ReadItem, UNVERSIONED};
 
-/// What must be stored for a write to happen.
+/// The condition of a write on the stored item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition<'a> {
-    /// Anything, or nothing.
+    /// No condition.
     Any,
-    /// No item that lives.
+    /// No unexpired item exists.
     Absent,
-    /// This version of an item that lives.
+    /// An unexpired item with this version exists.
     Version(&'a Version),
 }
 
@@ -54,15 +54,15 @@ impl<'a> TryFrom<&'a Write> for Condition<'a> {
     }
 }
 
-/// An item that has expired. DynamoDB deletes it days later; a comparison with an attribute that
-/// there is not is false.
+/// An expired item, which DynamoDB deletes only days later. A comparison with an absent attribute is
+/// false.
 macro_rules! expired {
     () => {
         "(expires <= :now OR #ttl <= :second)"
     };
 }
 
-/// A counter that isobar wrote, and that stays within its limits.
+/// A counter from isobar that stays within its limits.
 macro_rules! counter {
     () => {
         concat!(
@@ -78,10 +78,10 @@ const UNVERSIONED_ITEM: &str = concat!("attribute_exists(pk) AND attribute_not_e
 const COUNTER: &str = counter!();
 const COUNTER_OR_ABSENT: &str = concat!("attribute_not_exists(pk) OR (", counter!(), ")");
 
-/// What an update does under [`Guard::of_counter`].
+/// The update under [`Guard::of_counter`].
 pub(super) const ADD_TO_COUNTER: &str = "SET version = :version ADD #value :delta";
 
-/// What a request says of its condition.
+/// The fields of a request with its condition.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Guard<'a> {
@@ -92,7 +92,7 @@ pub(super) struct Guard<'a> {
     return_values_on_condition_check_failure: Option<&'static str>,
 }
 
-/// Only what an expression uses may be named. Of our attributes, these are reserved words.
+/// Placeholders of attributes whose names are reserved words. An expression must use each placeholder.
 #[derive(Debug, Serialize)]
 struct Names {
     #[serde(rename = "#ttl")]
@@ -146,17 +146,17 @@ impl<'a> Guard<'a> {
         self
     }
 
-    /// With the item that is stored in the answer, where the condition does not hold.
+    /// Requests the stored item in the response to a failed condition.
     pub(super) fn returning_old(mut self) -> Self {
         self.return_values_on_condition_check_failure = Some("ALL_OLD");
         self
     }
 
-    /// Allows [`ADD_TO_COUNTER`] where the sum stays within ±`limit`.
+    /// Allows [`ADD_TO_COUNTER`] if the sum stays within ±`limit`.
     pub(super) fn of_counter(delta: i64, limit: i64, version: &'a Version, now: SystemTime) -> Self {
-        let begins = delta.unsigned_abs() <= limit.unsigned_abs();
-        let mut guard = Self::new(if begins { COUNTER_OR_ABSENT } else { COUNTER }, now).with_version(version);
-        // The bounds of what is stored, which are wider than an `i64`.
+        let can_create = delta.unsigned_abs() <= limit.unsigned_abs();
+        let mut guard = Self::new(if can_create { COUNTER_OR_ABSENT } else { COUNTER }, now).with_version(version);
+        // The bounds of the stored value, which can exceed an `i64`.
         let bound = |end: i64| Attribute::number(i128::from(end) - i128::from(delta));
         guard.expression_attribute_names.value = Some("value");
         guard.expression_attribute_values.sum = Some(Sum {
@@ -170,7 +170,7 @@ impl<'a> Guard<'a> {
 }
 
 impl<'a> Condition<'a> {
-    /// What the request says of it at this time.
+    /// The fields of a request for this condition at this time.
     pub(super) fn guard(self, now: SystemTime) -> Option<Guard<'a>> {
         match self {
             Self::Any => None,
@@ -180,8 +180,8 @@ impl<'a> Condition<'a> {
         }
     }
 
-    /// The error of a write to `key` whose condition did not hold.
-    pub(super) fn broken(self, key: &Key) -> Error {
+    /// The error of a write to `key` whose condition is not met.
+    pub(super) fn error(self, key: &Key) -> Error {
         match self {
             Self::Any | Self::Absent => already_exists(key),
             Self::Version(_) => version_conflict(key),
@@ -189,15 +189,15 @@ impl<'a> Condition<'a> {
     }
 }
 
-/// The item that did not meet a condition, where there is one: it comes with the service error.
+/// The stored item, if any, in the service error of a failed condition.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ConditionalCheckFailed {
     #[serde(rename = "Item")]
-    pub(super) item: Option<Found>,
+    pub(super) item: Option<ReadItem>,
 }
 
 impl ConditionalCheckFailed {
-    /// What a service error tells, unless it is of another kind.
+    /// Reads a service error; `None` for another kind.
     pub(super) fn of(service_error: &ServiceError) -> Option<Self> {
         let failed = service_error.code == "ConditionalCheckFailedException";
         failed.then(|| serde_json::from_slice(service_error.response.body()).unwrap_or_default())

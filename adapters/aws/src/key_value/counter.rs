@@ -1,4 +1,4 @@
-//! Counters: DynamoDB's own addition, and the cases that it cannot do.
+//! Counters: DynamoDB's addition, and the cases that it does not support.
 
 use std::time::SystemTime;
 
@@ -9,11 +9,11 @@ use isobar_rest::attempt::{counter_contention, pause, throttled, unique_id, writ
 use serde::{Deserialize, Serialize};
 
 use super::condition::{ADD_TO_COUNTER, ConditionalCheckFailed, Guard};
-use super::stored::{Found, StoredKey};
+use super::stored::{ReadItem, StoredKey};
 use super::{DynamoKeyValue, TRIES};
 use crate::profile::PROFILE;
 
-/// An addition; in a transaction it returns nothing.
+/// An addition; in a transaction it returns no values.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct UpdateItem<'a> {
@@ -29,27 +29,28 @@ pub(super) struct UpdateItem<'a> {
 #[derive(Debug, Deserialize)]
 struct Updated {
     #[serde(rename = "Attributes")]
-    attributes: Found,
+    attributes: ReadItem,
 }
 
-/// What came of DynamoDB's addition.
+/// The result of DynamoDB's addition.
 enum Addition {
+    /// The new value.
     Sum(i64),
-    /// It was not done, because of what is stored.
-    Refused(Option<Item>),
-    /// It was not done, because of a transaction with the same item.
+    /// Not done because of the stored item.
+    NotCounter(Option<Item>),
+    /// Not done because of a transaction with the same item.
     Busy,
 }
 
 impl DynamoKeyValue {
-    /// One request, unless the item is no counter of ours: one that has expired is begun anew, and a
-    /// number that somebody else wrote, as text perhaps, is read, added to and written back.
+    /// Adds to a counter, usually in one request. An expired counter restarts, and a number of another writer,
+    /// which may be text, is read, added to and written back.
     pub(super) async fn add_item(&self, key: &Key, delta: i64) -> Result<i64> {
         let mut busy = false;
         for attempt in 0..TRIES {
             let stored = match self.add_natively(key, delta).await? {
                 Addition::Sum(sum) => return Ok(sum),
-                Addition::Refused(stored) => stored,
+                Addition::NotCounter(stored) => stored,
                 Addition::Busy => {
                     busy = true;
                     pause(&*self.clock, attempt).await;
@@ -62,7 +63,7 @@ impl DynamoKeyValue {
             pause(&*self.clock, attempt).await;
         }
         if busy {
-            return Err(throttled("transactions with the same item are under way"));
+            return Err(throttled("transactions with the same item are in progress"));
         }
         Err(counter_contention(key, TRIES, "write it with `add` only"))
     }
@@ -83,7 +84,7 @@ impl DynamoKeyValue {
         }
     }
 
-    /// Never repeated where it may have been counted: that would count twice.
+    /// Adds by DynamoDB's update. Not repeated if the addition may have happened, since it would count twice.
     async fn add_natively(&self, key: &Key, delta: i64) -> Result<Addition> {
         let (version, now) = (Version::new(unique_id()?), self.clock.now());
         let input = self.addition(key, delta, &version, now);
@@ -91,8 +92,9 @@ impl DynamoKeyValue {
         match self.call("UpdateItem", Safety::Once, &input).await? {
             Ok(body) => {
                 let sum = serde_json::from_slice(&body).ok().and_then(|updated: Updated| updated.attributes.counter());
-                let unread = || Error::internal("the counter was added to, but DynamoDB's answer is no integer");
-                sum.map(Addition::Sum).ok_or_else(|| unread().with_outcome_unknown())
+                let malformed =
+                    || Error::internal("DynamoDB added to the counter, but its response contains no integer");
+                sum.map(Addition::Sum).ok_or_else(|| malformed().with_outcome_unknown())
             }
             Err(service_error) if service_error.code == "TransactionConflictException" && !service_error.uncertain => {
                 Ok(Addition::Busy)
@@ -100,7 +102,7 @@ impl DynamoKeyValue {
             Err(service_error) => {
                 let Some(failed) = ConditionalCheckFailed::of(&service_error) else { return Err(service_error.into()) };
                 let stored = failed.item.map(|item| item.into_item(key.clone(), now)).transpose()?;
-                Ok(Addition::Refused(stored.flatten()))
+                Ok(Addition::NotCounter(stored.flatten()))
             }
         }
     }

@@ -1,24 +1,24 @@
-//! How a sort key is escaped in DynamoDB.
+//! The escape of sort keys in DynamoDB.
 //!
-//! A key attribute cannot be an empty string, and a sort key of isobar can. Nothing else is forbidden in text,
-//! and DynamoDB orders it by its UTF-8 bytes as isobar does. So the escape is one character: a `!` more stands before a
-//! sort key that is empty, and before one that begins with a character up to `!`. All that are marked come before
-//! all that are not, as they do without it: sort keys stay different and in order, and all others are
-//! stored as they are. A partition is never empty, and is stored as it is.
+//! A sort key of isobar can be empty, but a key attribute of DynamoDB cannot. All other text is allowed,
+//! and DynamoDB sorts by UTF-8 bytes as isobar does. The escape is one `!` before a sort key that is empty or begins
+//! with a character up to `!`. The marked sort keys sort before all others, as they do without the mark, so the
+//! escape keeps sort keys different and in order. All other sort keys, and partitions, which are never empty, are
+//! stored unchanged.
 //!
 //! Source: "Constraints in Amazon DynamoDB".
 
 use std::borrow::Cow;
 
-/// The `!` before some sort keys.
+/// The mark before escaped sort keys.
 const MARK: char = '!';
 
-/// A sort key as `sk` has it.
+/// The value of `sk` for a sort key.
 pub(super) fn stored_sort(sort: &str) -> Cow<'_, str> {
     if needs_mark(sort) { format!("{MARK}{sort}").into() } else { sort.into() }
 }
 
-/// The sort key that was stored, unless this is none that [`stored_sort`] makes.
+/// The sort key for a value of `sk`; `None` for a value that [`stored_sort`] does not produce.
 pub(super) fn sort(stored: String) -> Option<String> {
     let (sort, marked) = match stored.strip_prefix(MARK) {
         Some(sort) => (sort.to_owned(), true),

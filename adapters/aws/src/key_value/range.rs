@@ -9,13 +9,13 @@ use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
 use super::key::stored_sort;
-use super::stored::{Attribute, Found, StoredKey};
+use super::stored::{Attribute, ReadItem, StoredKey};
 use super::{DynamoKeyValue, read};
 
-/// Items that one request may look at. DynamoDB ends a page at 1 MB anyway, and its `Limit` is an `i32`.
+/// The most items that one request reads. DynamoDB ends a page at 1 MB in any case, and its `Limit` is an `i32`.
 const MOST_ITEMS: usize = 1_000_000;
 
-/// Segments of a scan, at most. Source: API reference of `Scan`.
+/// The most segments of a scan. Source: API reference of `Scan`.
 const MOST_SEGMENTS: u32 = 1_000_000;
 
 #[derive(Debug, Serialize)]
@@ -24,7 +24,7 @@ struct Query<'a> {
     table_name: &'a str,
     consistent_read: bool,
     key_condition_expression: &'static str,
-    expression_attribute_values: Ends<'a>,
+    expression_attribute_values: Bounds<'a>,
     scan_index_forward: bool,
     limit: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ struct Query<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Ends<'a> {
+struct Bounds<'a> {
     #[serde(rename = ":partition")]
     partition: Attribute<'a>,
     #[serde(rename = ":lower", skip_serializing_if = "Option::is_none")]
@@ -53,20 +53,20 @@ struct Scan<'a> {
     exclusive_start_key: Option<StoredKey<'a>>,
 }
 
-/// What a query or a scan answers.
+/// The response to a query or scan.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Output {
     #[serde(default)]
-    items: Vec<Found>,
-    last_evaluated_key: Option<Found>,
+    items: Vec<ReadItem>,
+    last_evaluated_key: Option<ReadItem>,
 }
 
-/// The items of one answer that live.
-struct Looked {
+/// The unexpired items of one response.
+struct LivePage {
     items: Vec<Item>,
     expired: usize,
-    /// The last key that was looked at, where there may be more behind it.
+    /// The last key that was live at, where there may be more behind it.
     position: Option<Key>,
 }
 
@@ -80,26 +80,26 @@ impl DynamoKeyValue {
         let mut after = excluded(near).map(str::to_owned);
         let mut limit = range.limit;
         loop {
-            let looked = self.query_page(range, after.as_deref(), limit).await?;
+            let live = self.query_page(range, after.as_deref(), limit).await?;
             let within = |item: &Item| excluded(far) != Some(item.key.sort.as_str());
-            page.items.extend(looked.items.into_iter().filter(within));
-            page.resume = looked.position.map(|key| key.sort);
+            page.items.extend(live.items.into_iter().filter(within));
+            page.resume = live.position.map(|key| key.sort);
             if page.items.len() > range.limit {
                 page.items.truncate(range.limit);
                 page.resume = page.items.last().map(|item| item.key.sort.clone());
             }
-            if page.items.len() == range.limit || page.resume.is_none() || looked.expired == 0 {
+            if page.items.len() == range.limit || page.resume.is_none() || live.expired == 0 {
                 return Ok(page);
             }
-            // Among many that have expired, a small limit would need a request for each.
+            // With a small limit, many expired items would need one request each.
             limit = limit.saturating_mul(4).max(100);
             after.clone_from(&page.resume);
         }
     }
 
-    /// Both ends of the condition are part of it; what is excluded at the near end is the place to
-    /// start after, and what is excluded at the far end comes with the answer.
-    async fn query_page(&self, range: &QueryRange, after: Option<&str>, limit: usize) -> Result<Looked> {
+    /// Reads one page. DynamoDB's condition includes both bounds: the query starts after an excluded first sort key,
+    /// and the caller removes an excluded last one.
+    async fn query_page(&self, range: &QueryRange, after: Option<&str>, limit: usize) -> Result<LivePage> {
         let end = |bound| end(bound).map(|sort| Attribute::S(stored_sort(sort)));
         let (partition, lower, upper) = (Attribute::text(&range.partition), end(&range.lower), end(&range.upper));
         let input = Query {
@@ -111,7 +111,7 @@ impl DynamoKeyValue {
                 (None, Some(_)) => "pk = :partition AND sk <= :upper",
                 (Some(_), Some(_)) => "pk = :partition AND sk BETWEEN :lower AND :upper",
             },
-            expression_attribute_values: Ends { partition, lower, upper },
+            expression_attribute_values: Bounds { partition, lower, upper },
             scan_index_forward: !range.descending,
             limit: limit.min(MOST_ITEMS),
             exclusive_start_key: after.map(|sort| StoredKey::new(&range.partition, sort)),
@@ -135,32 +135,32 @@ impl DynamoKeyValue {
             limit: segment.limit.min(MOST_ITEMS),
             exclusive_start_key: after.as_ref().map(StoredKey::from),
         };
-        let looked = match self.call("Scan", Safety::Read, &input).await? {
+        let live = match self.call("Scan", Safety::Read, &input).await? {
             Ok(body) => self.look(&body)?,
             Err(service_error) if after.is_some() && service_error.code == "ValidationException" => {
                 return Err(foreign_cursor());
             }
             Err(service_error) => return Err(service_error.into()),
         };
-        let resume = looked.position.map(|key| serde_json::to_string(&key)).transpose()?;
-        Ok(Items::new(looked.items, resume))
+        let resume = live.position.map(|key| serde_json::to_string(&key)).transpose()?;
+        Ok(Items::new(live.items, resume))
     }
 
-    fn look(&self, body: &Bytes) -> Result<Looked> {
+    fn look(&self, body: &Bytes) -> Result<LivePage> {
         let Output { items, last_evaluated_key } = read(body)?;
         let (count, now) = (items.len(), self.clock.now());
-        let item = |mut found: Found| {
-            let key = found.key()?;
-            found.into_item(key, now)
+        let item = |mut item: ReadItem| {
+            let key = item.key()?;
+            item.into_item(key, now)
         };
-        let items: Vec<_> = items.into_iter().filter_map(|found| item(found).transpose()).collect::<Result<_>>()?;
-        let position = last_evaluated_key.map(|mut found| found.key()).transpose()?;
-        Ok(Looked { expired: count - items.len(), items, position })
+        let items: Vec<_> = items.into_iter().filter_map(|read| item(read).transpose()).collect::<Result<_>>()?;
+        let position = last_evaluated_key.map(|mut key| key.key()).transpose()?;
+        Ok(LivePage { expired: count - items.len(), items, position })
     }
 }
 
 fn foreign_cursor() -> Error {
-    Error::invalid_input("the cursor is not one of this segment of this table").with_origin(Origin::Request)
+    Error::invalid_input("the cursor is not from this segment of this table").with_origin(Origin::Request)
 }
 
 fn end(bound: &Bound<String>) -> Option<&str> {
@@ -174,7 +174,7 @@ fn excluded(bound: &Bound<String>) -> Option<&str> {
     end(bound).filter(|_| matches!(bound, Bound::Excluded(_)))
 }
 
-/// DynamoDB takes a range that is the wrong way round for a fault.
+/// Whether the range is empty, such as one in the wrong order, which DynamoDB rejects.
 fn is_empty(range: &QueryRange) -> bool {
     let (Some(lower), Some(upper)) = (end(&range.lower), end(&range.upper)) else { return false };
     lower > upper || (lower == upper && excluded(&range.lower).or(excluded(&range.upper)).is_some())

@@ -1,17 +1,17 @@
-//! What an item is in DynamoDB.
+//! The attributes of an item in DynamoDB.
 //!
-//! | attribute | type | what it is |
+//! | attribute | type | content |
 //! |---|---|---|
-//! | `pk` | S | the partition, as it is |
+//! | `pk` | S | the partition |
 //! | `sk` | S | the sort key, with a `!` before some: see [`key`](super::key) |
-//! | `value` | N, S or B | a counter; readable text; anything else |
+//! | `value` | N, S or B | the value: a counter, readable text, or any other bytes |
 //! | `version` | S | 128 random bits, new with each write |
-//! | `expires` | N | when it expires, in milliseconds since 1970 |
-//! | `ttl` | N | the same in seconds, rounded up: the attribute by which DynamoDB deletes |
+//! | `expires` | N | the time of expiry in milliseconds since 1970 |
+//! | `ttl` | N | the same in seconds, rounded up: DynamoDB's attribute for time to live |
 //!
-//! Other attributes are left alone by reads, and are gone after a put. An item that somebody else
-//! wrote needs `pk`, `sk` and `value`; its `ttl` counts without `expires` too, and without `version` it
-//! has the version [`UNVERSIONED`] until isobar writes it.
+//! Reads ignore other attributes, and a put removes them. An item of another writer needs `pk`, `sk` and `value`.
+//! Its `ttl` is effective without `expires`, and without `version` it has the version [`UNVERSIONED`] until
+//! isobar writes it.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -26,10 +26,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::key::{sort, stored_sort};
 
-/// The version of an item whose writer gave it none. Nothing tells two such writes of a key apart.
+/// The version of an item without the attribute `version`. Two such writes of a key cannot be distinguished.
 pub(super) const UNVERSIONED: &str = "unversioned";
 
-/// An attribute as it is sent.
+/// An attribute in a request.
 #[derive(Debug, Serialize)]
 pub(super) enum Attribute<'a> {
     S(Cow<'a, str>),
@@ -51,8 +51,8 @@ impl<'a> Attribute<'a> {
         Self::N(number.to_string().into())
     }
 
-    /// A counter is a number, so that DynamoDB can add to it. Text with control characters is not
-    /// readable anyway, and would be six times as long in JSON.
+    /// The attribute of a value. A counter is a number, so that DynamoDB can add to it. Text with control characters
+    /// is sent as bytes, because it is six times as long in JSON.
     fn value(value: &'a [u8]) -> Self {
         let control = |byte: &u8| *byte < b' ' && !b"\t\n\r".contains(byte);
         match std::str::from_utf8(value) {
@@ -82,7 +82,7 @@ impl<'a> From<&'a Key> for StoredKey<'a> {
     }
 }
 
-/// An item as it is sent.
+/// An item in a request.
 #[derive(Debug, Serialize)]
 pub(super) struct StoredItem<'a> {
     #[serde(flatten)]
@@ -103,26 +103,26 @@ impl<'a> StoredItem<'a> {
             value: Attribute::value(&put.value),
             version: Attribute::text(version.as_str()),
             expires: expires.map(Attribute::number),
-            // Rounded up: DynamoDB must not delete what still lives.
+            // Rounded up, so that DynamoDB does not delete an unexpired item.
             ttl: expires.map(|millis| Attribute::number(millis.div_ceil(1_000))),
         }
     }
 }
 
-/// An item as it is read, by whomever it was written.
+/// An item in a response, from any writer.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Found {
-    pk: Option<FoundAttribute>,
-    sk: Option<FoundAttribute>,
-    value: Option<FoundAttribute>,
-    version: Option<FoundAttribute>,
-    expires: Option<FoundAttribute>,
-    ttl: Option<FoundAttribute>,
+pub(super) struct ReadItem {
+    pk: Option<ReadAttribute>,
+    sk: Option<ReadAttribute>,
+    value: Option<ReadAttribute>,
+    version: Option<ReadAttribute>,
+    expires: Option<ReadAttribute>,
+    ttl: Option<ReadAttribute>,
 }
 
-/// An attribute as it is read; of the types that isobar does not write, nothing is kept.
+/// An attribute in a response; types that isobar does not write are ignored.
 #[derive(Debug, Deserialize)]
-struct FoundAttribute {
+struct ReadAttribute {
     #[serde(rename = "S")]
     text: Option<String>,
     #[serde(rename = "N")]
@@ -131,7 +131,7 @@ struct FoundAttribute {
     binary: Option<String>,
 }
 
-impl FoundAttribute {
+impl ReadAttribute {
     fn into_value(self) -> Option<Bytes> {
         match self.binary {
             Some(base64) => BASE64_STANDARD.decode(base64).ok().map(Bytes::from),
@@ -139,8 +139,8 @@ impl FoundAttribute {
         }
     }
 
-    /// What somebody else wrote may have a fraction or a sign: rounded up and not below 0, it is as a
-    /// [`Condition`](super::condition::Condition), which compares it with whole numbers, has it too.
+    /// The number in milliseconds. Another writer may write a fraction or a sign: the number is rounded up and at least
+    /// 0, which agrees with a [`Condition`](super::condition::Condition), since that compares it with whole numbers.
     fn millis(&self, unit: u64) -> Option<u64> {
         let text = self.number.as_deref()?;
         let rounded = || text.parse::<f64>().ok().map(|number| number.ceil() as u64);
@@ -148,57 +148,57 @@ impl FoundAttribute {
     }
 }
 
-impl Found {
-    /// The version. Errors: `Internal` where it is not text.
+impl ReadItem {
+    /// The version. Errors: `Internal` if it is not text.
     pub(super) fn version(&self, key: &Key) -> Result<Version> {
         match &self.version {
             None => Ok(Version::new(UNVERSIONED)),
-            Some(FoundAttribute { text: Some(text), .. }) => Ok(Version::new(text.clone())),
-            Some(_) => Err(strange(key, "its `version` is not of type S")),
+            Some(ReadAttribute { text: Some(text), .. }) => Ok(Version::new(text.clone())),
+            Some(_) => Err(malformed(key, "its `version` is not of type S")),
         }
     }
 
-    /// The earlier of both, as [`Condition`](super::condition::Condition) has it too.
+    /// The earlier time of `expires` and `ttl`, as in [`Condition`](super::condition::Condition).
     fn expires_at(&self) -> Option<SystemTime> {
         let expires = self.expires.as_ref().and_then(|expires| expires.millis(1));
         let ttl = self.ttl.as_ref().and_then(|ttl| ttl.millis(1_000));
         expires.into_iter().chain(ttl).min().map(from_millis)
     }
 
-    /// The integer in it, if it holds one.
+    /// The integer in the value, if it is one.
     pub(super) fn counter(self) -> Option<i64> {
-        self.value.and_then(FoundAttribute::into_value).and_then(|value| parse_counter(&value))
+        self.value.and_then(ReadAttribute::into_value).and_then(|value| parse_counter(&value))
     }
 
-    /// The key. Errors: `Config` where the table has other keys, `Internal` where isobar makes no
-    /// such sort key.
+    /// The key. Errors: `Config` if the table has other keys, `Internal` for a sort key that isobar does not
+    /// write.
     pub(super) fn key(&mut self) -> Result<Key> {
-        let mut text = |attribute: fn(&mut Self) -> &mut Option<FoundAttribute>| {
+        let mut text = |attribute: fn(&mut Self) -> &mut Option<ReadAttribute>| {
             let text = attribute(self).take().and_then(|attribute| attribute.text);
             text.ok_or_else(|| {
-                Error::config("an item has no text in `pk` or `sk`; the table needs these keys, of type S")
+                Error::config("an item has no text in `pk` or `sk`: create a table with these keys of type S")
             })
         };
-        let (partition, stored) = (text(|found| &mut found.pk)?, text(|found| &mut found.sk)?);
+        let (partition, stored) = (text(|item| &mut item.pk)?, text(|item| &mut item.sk)?);
         match sort(stored.clone()) {
             Some(sort) => Ok(Key { partition, sort }),
-            None => Err(strange(&Key { partition, sort: stored }, "isobar would write its `sk` in another way")),
+            None => Err(malformed(&Key { partition, sort: stored }, "isobar writes this `sk` differently")),
         }
     }
 
-    /// The item at `key`, unless it has expired. Errors: `Internal` where there is no value in it.
+    /// The item at `key`, unless it has expired. Errors: `Internal` for an item without a value.
     pub(super) fn into_item(self, key: Key, now: SystemTime) -> Result<Option<Item>> {
         let expires_at = self.expires_at();
         if expires_at.is_some_and(|expiry| expiry <= now) {
             return Ok(None);
         }
         let version = self.version(&key)?;
-        let value = self.value.and_then(FoundAttribute::into_value);
-        let value = value.ok_or_else(|| strange(&key, "it has no `value` of type S, N or B"))?;
+        let value = self.value.and_then(ReadAttribute::into_value);
+        let value = value.ok_or_else(|| malformed(&key, "it has no `value` of type S, N or B"))?;
         Ok(Some(Item::new(key, value, version).with_expires_at(expires_at)))
     }
 }
 
-fn strange(key: &Key, why: &str) -> Error {
-    Error::internal(format!("the item at `{key}` is not one that isobar reads: {why}"))
+fn malformed(key: &Key, reason: &str) -> Error {
+    Error::internal(format!("isobar cannot read the item at `{key}`: {reason}; write it again"))
 }

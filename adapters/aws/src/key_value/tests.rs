@@ -1,4 +1,4 @@
-//! What emulators do not show: throttling, lost answers, and what exactly is asked.
+//! Cases that emulators do not produce: throttling, lost responses and the exact requests.
 
 mod batch;
 mod counters;
@@ -25,11 +25,11 @@ use isobar_testkit::Double;
 /// Attempts of the client for one call.
 const ATTEMPTS: usize = 3;
 
-/// Where the clock stands, in milliseconds.
+/// The time of the clock in milliseconds.
 const NOW: u64 = 1_767_225_600_250;
 
-/// A table in a DynamoDB that answers what a test says.
-struct Scene {
+/// A table in a DynamoDB whose responses a test sets.
+struct Fixture {
     double: Double,
     table: Arc<dyn KeyValue>,
     clock: ManualClock,
@@ -37,10 +37,10 @@ struct Scene {
 
 type Answer = (u16, Value);
 
-impl Scene {
+impl Fixture {
     async fn new(answer: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Self {
         let double = Double::new(move |request| {
-            let (operation, body) = told(request);
+            let (operation, body) = operation_and_input(request);
             let (status, body) = answer(&operation, &body);
             Response::builder().status(status).body(body.to_string()).unwrap()
         })
@@ -58,7 +58,7 @@ impl Scene {
         Self { double, table, clock }
     }
 
-    /// One answer after the other; the last for ever.
+    /// Returns these responses in order, then the last one again.
     async fn script(answers: impl Into<Vec<Answer>>) -> Self {
         let answers = answers.into();
         let count = Mutex::new(0);
@@ -70,9 +70,9 @@ impl Scene {
         .await
     }
 
-    /// The operations that were asked for, with their input.
+    /// The requests: operations and inputs.
     fn requests(&self) -> Vec<(String, Value)> {
-        (0..self.double.requests().len()).map(|place| self.double.request(place, told)).collect()
+        (0..self.double.requests().len()).map(|index| self.double.request(index, operation_and_input)).collect()
     }
 
     fn count(&self) -> usize {
@@ -80,12 +80,12 @@ impl Scene {
     }
 
     /// The input of a request.
-    fn input(&self, place: usize) -> Value {
-        self.double.request(place, told).1
+    fn input(&self, index: usize) -> Value {
+        self.double.request(index, operation_and_input).1
     }
 }
 
-fn told(request: &Request<Bytes>) -> (String, Value) {
+fn operation_and_input(request: &Request<Bytes>) -> (String, Value) {
     let target = request.headers()["x-amz-target"].to_str().unwrap();
     let operation = target.strip_prefix("DynamoDB_20120810.").unwrap().to_owned();
     (operation, serde_json::from_slice(request.body()).unwrap())
@@ -95,22 +95,22 @@ fn at(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
 }
 
-fn done(body: Value) -> Answer {
+fn success(body: Value) -> Answer {
     (200, body)
 }
 
-fn refused(code: &str, message: &str) -> Answer {
+fn failure(code: &str, message: &str) -> Answer {
     (400, json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": message}))
 }
 
-/// The service failed after it may have written.
+/// A failure of the service that may have written.
 fn lost() -> Answer {
     (500, json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "Internal error"}))
 }
 
-/// A condition did not hold for this item.
+/// A failed condition on this item.
 fn unmet(item: Option<Value>) -> Answer {
-    let (status, mut body) = refused("ConditionalCheckFailedException", "The conditional request failed");
+    let (status, mut body) = failure("ConditionalCheckFailedException", "The conditional request failed");
     if let Some(item) = item {
         body["Item"] = item;
     }

@@ -1,4 +1,4 @@
-//! What puts and deletes send, what came of those that were refused, and transactions.
+//! Requests of puts and deletes, results of failed conditions, and transactions.
 
 use std::borrow::Cow;
 
@@ -46,13 +46,13 @@ enum TransactItem<'a> {
     Update(UpdateItem<'a>),
 }
 
-/// Why a transaction may be tried again.
+/// The reason to repeat a cancelled transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cancelled {
-    /// Other writes, or throttling.
-    InPassing,
-    /// A counter is not what DynamoDB adds to, or was written since.
-    ByCounters,
+enum Cancellation {
+    /// Other writes or throttling.
+    Temporary,
+    /// DynamoDB cannot add to the stored counter, or it was written in between.
+    Counters,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,65 +69,65 @@ struct Reason {
 }
 
 impl DynamoKeyValue {
-    /// What came of a write that was refused. `Ok` where an attempt whose answer was lost wrote the
-    /// version that is there now.
+    /// The result of a write with a service error. `Ok` if an earlier attempt with a lost response wrote the
+    /// version that is stored now.
     pub(super) fn settle(
         &self,
         service_error: ServiceError,
         condition: Condition<'_>,
         key: &Key,
-        ours: Option<&Version>,
+        written: Option<&Version>,
     ) -> Result<()> {
         let Some(failed) = ConditionalCheckFailed::of(&service_error) else { return Err(service_error.into()) };
         let stored = failed.item.and_then(|item| item.version(key).ok());
-        if stored.is_some() && stored.as_ref() == ours {
+        if stored.is_some() && stored.as_ref() == written {
             return Ok(());
         }
-        // A version that is still there was not written over: its item has expired.
-        let untouched = stored.is_some_and(|stored| condition == Condition::Version(&stored));
-        let error = condition.broken(key);
-        Err(mark_uncertain(error, service_error.uncertain && !untouched))
+        // The expected version is still stored, so no attempt wrote: its item has expired.
+        let unchanged = stored.is_some_and(|stored| condition == Condition::Version(&stored));
+        let error = condition.error(key);
+        Err(mark_uncertain(error, service_error.uncertain && !unchanged))
     }
 
-    /// One request, unless a counter is none that DynamoDB adds to: see [`recount`](Self::recount).
+    /// One request, unless DynamoDB cannot add to a counter: see [`recount`](Self::recount).
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let versions = writes.iter().map(|_| unique_id().map(Version::new)).collect::<Result<Vec<_>>>()?;
-        let mut planned: Vec<Cow<'_, Write>> = writes.iter().map(Cow::Borrowed).collect();
+        let mut plan: Vec<Cow<'_, Write>> = writes.iter().map(Cow::Borrowed).collect();
         let tries = if writes.iter().any(Write::is_add) { COUNTER_ATTEMPTS } else { TRIES };
         for attempt in 0..tries {
-            let items = planned.iter().zip(&versions).map(|(write, version)| self.transact_item(write, version));
+            let items = plan.iter().zip(&versions).map(|(write, version)| self.transact_item(write, version));
             let items = items.collect::<Result<Vec<_>>>()?;
-            // All attempts of the client have one token, and count once. A cancellation is an
-            // answer: what is tried after it is another transaction.
+            // The client's attempts have one token and take effect once. After a cancellation, the next
+            // transaction needs another token.
             let input = TransactWriteItems { client_request_token: unique_id()?, transact_items: &items };
             match self.call("TransactWriteItems", Safety::Idempotent, &input).await? {
-                Ok(_) => return Ok(answers(writes, versions)),
+                Ok(_) => return Ok(results(writes, versions)),
                 Err(service_error) => {
-                    if self.check_cancelled(service_error, writes)? == Cancelled::ByCounters {
+                    if self.check_cancellation(service_error, writes)? == Cancellation::Counters {
                         drop(items);
-                        planned = self.recount(writes).await?;
+                        plan = self.recount(writes).await?;
                     }
                 }
             }
             pause(&*self.clock, attempt).await;
         }
-        Err(throttled("other writes of the same items, or throttling, cancelled the transaction every time"))
+        Err(throttled("other writes of the same items, or throttling, cancelled the transaction in all attempts"))
     }
 
-    /// The same writes, with each addition in the words that fit what is stored: a number of ours, or
-    /// nothing, DynamoDB adds to; an item that has expired, and a number that somebody else wrote, as text
-    /// perhaps, are written over. Errors: `InvalidInput` for what is no counter.
+    /// The same writes, with additions to expired items and to numbers of other writers, which may be text, replaced
+    /// by puts of the sum. DynamoDB itself adds only to isobar's counters and absent items. Errors: `InvalidInput`
+    /// for an item that is not a counter.
     async fn recount<'a>(&self, writes: &'a [Write]) -> Result<Vec<Cow<'a, Write>>> {
-        let mut planned = Vec::with_capacity(writes.len());
+        let mut plan = Vec::with_capacity(writes.len());
         for write in writes {
             let Write::Add { key, delta } = write else {
-                planned.push(Cow::Borrowed(write));
+                plan.push(Cow::Borrowed(write));
                 continue;
             };
             let put = put_of_sum(key, *delta, self.get(key).await?, PROFILE.limits.counter_max_abs)?;
-            planned.push(Cow::Owned(Write::Put(put)));
+            plan.push(Cow::Owned(Write::Put(put)));
         }
-        Ok(planned)
+        Ok(plan)
     }
 
     fn transact_item<'a>(&'a self, write: &'a Write, version: &'a Version) -> Result<TransactItem<'a>> {
@@ -146,39 +146,40 @@ impl DynamoKeyValue {
         })
     }
 
-    /// `Ok` where the transaction was cancelled for something that passes, or for counters alone.
-    fn check_cancelled(&self, mut service_error: ServiceError, writes: &[Write]) -> Result<Cancelled> {
+    /// `Ok` if the transaction was cancelled for a temporary reason or only because of counters.
+    fn check_cancellation(&self, mut service_error: ServiceError, writes: &[Write]) -> Result<Cancellation> {
         if service_error.code != "TransactionCanceledException" {
             return Err(service_error.into());
         }
-        // Had an attempt whose answer was lost been applied, then this one would have had its success.
+        // If an earlier attempt with a lost response was applied, this one returns its success.
         service_error.uncertain = false;
-        let cancelled: TransactionCanceled = serde_json::from_slice(service_error.response.body()).unwrap_or_default();
+        let cancellation: TransactionCanceled =
+            serde_json::from_slice(service_error.response.body()).unwrap_or_default();
         let code = |reason: &Reason| reason.code.clone().unwrap_or_default();
-        let mut reasons = writes.iter().zip(&cancelled.reasons);
-        // It outweighs all other reasons: tried again, it would fail again.
-        let broken = reasons.clone().filter(|(_, reason)| code(reason) == "ConditionalCheckFailed");
-        let (counters, others): (Vec<_>, Vec<_>) = broken.map(|(write, _)| write).partition(|write| write.is_add());
+        let mut reasons = writes.iter().zip(&cancellation.reasons);
+        // A failed condition has priority over all other reasons, since a repeat fails again.
+        let unmet = reasons.clone().filter(|(_, reason)| code(reason) == "ConditionalCheckFailed");
+        let (counters, others): (Vec<_>, Vec<_>) = unmet.map(|(write, _)| write).partition(|write| write.is_add());
         if let Some(write) = others.first() {
-            return Err(Condition::try_from(*write)?.broken(write.key()));
+            return Err(Condition::try_from(*write)?.error(write.key()));
         }
         if !counters.is_empty() {
-            return Ok(Cancelled::ByCounters);
+            return Ok(Cancellation::Counters);
         }
-        let passes = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
-        let lasting = reasons.find(|(_, reason)| !passes.contains(&code(reason).as_str()));
-        match lasting {
+        let temporary = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+        let permanent = reasons.find(|(_, reason)| !temporary.contains(&code(reason).as_str()));
+        match permanent {
             Some((_, reason)) => {
                 let message = reason.message.as_deref().unwrap_or_default();
-                Err(self.explained(self.service.error_of_entry(&service_error, code(reason), message)).into())
+                Err(self.with_table(self.service.error_of_entry(&service_error, code(reason), message)).into())
             }
-            None if cancelled.reasons.is_empty() => Err(service_error.into()),
-            None => Ok(Cancelled::InPassing),
+            None if cancellation.reasons.is_empty() => Err(service_error.into()),
+            None => Ok(Cancellation::Temporary),
         }
     }
 }
 
-fn answers(writes: &[Write], versions: Vec<Version>) -> Vec<Option<Version>> {
-    let answer = |(write, version)| (!matches!(write, &Write::Delete { .. })).then_some(version);
-    writes.iter().zip(versions).map(answer).collect()
+fn results(writes: &[Write], versions: Vec<Version>) -> Vec<Option<Version>> {
+    let result = |(write, version)| (!matches!(write, &Write::Delete { .. })).then_some(version);
+    writes.iter().zip(versions).map(result).collect()
 }

@@ -1,4 +1,4 @@
-//! An app with all triggers, on an AWS that nobody can reach.
+//! An app with all triggers and an unreachable AWS.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,10 +8,10 @@ use isobar_abstraction::{Cloud, Result};
 use isobar_aws::{AwsConfig, AwsProvider, Lambda, LambdaCall, LambdaReply};
 use isobar_testkit::{Acknowledgements, shop};
 
-/// The host, and how many messages its app has acknowledged.
+/// The host and the number of messages that its app acknowledged.
 pub(crate) struct Target {
     lambda: Lambda,
-    #[allow(dead_code)] // one of the two that include this file does not ask
+    #[allow(dead_code)] // one of the two files that include this one does not read it
     pub(crate) acknowledged: Acknowledgements,
 }
 

@@ -21,11 +21,11 @@ fn only(event: &Value) -> StoredChange {
 }
 
 #[test]
-fn keys_of_s3_are_url_encoded_and_those_of_event_bridge_are_not() {
-    for (told, key) in
+fn keys_are_decoded_for_s3_and_not_for_event_bridge() {
+    for (encoded, key) in
         [("Happy%20Face.jpg", "Happy Face.jpg"), ("a+b", "a b"), ("a%2Bb", "a+b"), ("%C3%BC/x", "ü/x"), ("a/b", "a/b")]
     {
-        assert_eq!(only(&json!({"Records": [record("ObjectCreated:Put", told)]})).stored, key);
+        assert_eq!(only(&json!({"Records": [record("ObjectCreated:Put", encoded)]})).stored, key);
     }
     let event = json!({
         "source": "aws.s3", "detail-type": "Object Created", "time": "2026-01-01T00:00:00Z",
@@ -36,13 +36,13 @@ fn keys_of_s3_are_url_encoded_and_those_of_event_bridge_are_not() {
 }
 
 #[test]
-fn a_key_that_isobar_stored_under_another_name_is_the_stored_one() {
-    // `a//b.` is stored as `a/%/b%2E`, and S3 encodes that once more.
+fn stored_name_of_a_key_is_decoded_once() {
+    // `a//b.` is stored as `a/%/b%2E`, which S3 encodes again.
     assert_eq!(only(&json!({"Records": [record("ObjectCreated:Put", "a/%25/b%252E")]})).stored, "a/%/b%2E");
 }
 
 #[test]
-fn what_creates_and_what_deletes_is_told_and_all_else_is_left_out() {
+fn only_creations_and_deletions_are_changes() {
     for (name, created) in [
         ("ObjectCreated:Put", Some(true)),
         ("s3:ObjectCreated:CompleteMultipartUpload", Some(true)),
@@ -65,13 +65,13 @@ fn what_creates_and_what_deletes_is_told_and_all_else_is_left_out() {
 }
 
 #[test]
-fn the_time_is_the_event_s() {
+fn time_is_that_of_the_event() {
     let event = only(&json!({"Records": [record("ObjectCreated:Put", "k")]}));
     assert_eq!(to_rfc3339(event.time), "2026-01-01T00:00:00.500Z");
 }
 
 #[test]
-fn a_notification_that_lacks_something_is_named_and_not_quoted() {
+fn error_of_malformed_notification_has_the_field_without_its_value() {
     let without = |path: &str| {
         let mut record = record("ObjectCreated:Put", "hunter2");
         *record.pointer_mut(path).unwrap() = json!(7);
@@ -84,8 +84,8 @@ fn a_notification_that_lacks_something_is_named_and_not_quoted() {
         (without("/s3"), "`s3."),
         (json!({"Records": [record("ObjectCreated:Put", "%ff%fehunter2")]}), "UTF-8"),
         (json!({"Records": [record("ObjectCreated:Put", "")]}), "`s3.object.key`"),
-        (json!({"Records": "hunter2"}), "no notification"),
-        (json!("hunter2"), "no notification"),
+        (json!({"Records": "hunter2"}), "not a notification"),
+        (json!("hunter2"), "not a notification"),
         (json!({"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}}), "`detail.bucket.name`"),
     ] {
         let error = changes(&event).unwrap_err();

@@ -1,4 +1,4 @@
-//! What the events of public collections become.
+//! Events of public collections.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,8 +14,8 @@ fn fixture(name: &str) -> String {
 }
 
 const FOREIGN: &[(&str, &str)] = &[
-    ("aws_lambda_events.apigw-custom-auth-request", "a question to an authorizer of API Gateway"),
-    ("aws_lambda_events.apigw-v2-custom-authorizer-v2-request", "a question to an authorizer of API Gateway"),
+    ("aws_lambda_events.apigw-custom-auth-request", "a request to an authorizer of API Gateway"),
+    ("aws_lambda_events.apigw-v2-custom-authorizer-v2-request", "a request to an authorizer of API Gateway"),
     ("aws_lambda_events.apigw-websocket-request", "a WebSocket message of API Gateway"),
     ("aws_lambda_events.cloudformation-custom-resource-create-request", "a custom resource of CloudFormation"),
     ("aws_lambda_events.cloudwatch_logs-event", "a batch of CloudWatch Logs"),
@@ -25,7 +25,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("lambda_http.vpc_lattice_v2_request", "a request of VPC Lattice"),
 ];
 
-const OURS: &[(&str, &str)] = &[
+const TRIGGERS: &[(&str, &str)] = &[
     ("aws_lambda_events.eventbridge-schedule", "Schedule"),
     ("aws_lambda_events.s3-event", "Bucket"),
     ("aws_lambda_events.sns-event", "Topic"),
@@ -33,10 +33,10 @@ const OURS: &[(&str, &str)] = &[
 ];
 
 /// Fixture, gateway, request line, values of some headers, body.
-type Wanted =
+type HttpFixture =
     (&'static str, &'static str, &'static str, &'static [(&'static str, &'static [&'static str])], &'static str);
 
-const HTTP: &[Wanted] = &[
+const HTTP: &[HttpFixture] = &[
     (
         "aws_lambda_events.apigw-restapi-openapi-request",
         "Rest",
@@ -105,9 +105,9 @@ const HTTP: &[Wanted] = &[
 ];
 
 #[test]
-fn each_public_fixture_is_what_its_service_sent() {
-    for (name, wanted) in OURS {
-        assert_eq!(shape(&fixture(name)), *wanted, "{name}");
+fn public_fixtures_have_the_shape_of_their_service() {
+    for (name, expected) in TRIGGERS {
+        assert_eq!(shape(&fixture(name)), *expected, "{name}");
     }
     for (name, gateway, ..) in HTTP {
         assert_eq!(shape(&fixture(name)), format!("Http({gateway})"), "{name}");
@@ -118,7 +118,7 @@ fn each_public_fixture_is_what_its_service_sent() {
 }
 
 #[test]
-fn each_public_http_fixture_is_the_request_that_its_client_sent() {
+fn public_http_fixtures_become_the_requests_of_their_clients() {
     for (name, _, line, headers, body) in HTTP {
         let request = http_of(&fixture(name)).unwrap();
         assert_eq!(format!("{} {}", request.method(), request.uri()), *line, "{name}");
@@ -130,7 +130,7 @@ fn each_public_http_fixture_is_the_request_that_its_client_sent() {
 }
 
 #[test]
-fn the_public_fixture_of_a_rule_names_the_schedule_and_when_it_was_due() {
+fn public_fixture_of_a_rule_has_the_schedule_and_its_due_time() {
     let event = fixture("aws_lambda_events.eventbridge-schedule");
     let incoming = Incoming::read(event.as_bytes()).unwrap();
     let tick = schedule(&incoming, "", std::time::SystemTime::UNIX_EPOCH).unwrap();
@@ -139,10 +139,10 @@ fn the_public_fixture_of_a_rule_names_the_schedule_and_when_it_was_due() {
 }
 
 #[test]
-fn every_fixture_in_the_folder_is_looked_at() {
+fn every_fixture_in_the_folder_is_in_a_list() {
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let json = files.filter(|path| path.extension().is_some_and(|it| it == "json"));
     let found: BTreeSet<String> = json.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    let named = OURS.iter().chain(FOREIGN).map(|(name, _)| *name).chain(HTTP.iter().map(|(name, ..)| *name));
+    let named = TRIGGERS.iter().chain(FOREIGN).map(|(name, _)| *name).chain(HTTP.iter().map(|(name, ..)| *name));
     assert_eq!(found, named.map(str::to_owned).collect());
 }

@@ -1,4 +1,4 @@
-//! What a request looks like behind each gateway, and which event is of which.
+//! The requests from each gateway, and the shapes of events.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn line(event: &str) -> String {
 }
 
 #[test]
-fn cargo_lambda_s_url_events_are_http_despite_their_null_fields_and_their_get() {
+fn url_events_of_cargo_lambda_are_http_despite_null_fields_and_get() {
     let odd = json!({
         "version": "2.0", "httpMethod": "GET", "resource": null, "methodArn": null, "type": null,
         "identitySource": null, "authorizationToken": null, "path": null, "stageVariables": {},
@@ -28,7 +28,7 @@ fn cargo_lambda_s_url_events_are_http_despite_their_null_fields_and_their_get() 
 }
 
 #[test]
-fn only_a_domain_of_function_urls_is_a_function_url() {
+fn function_url_is_detected_by_its_domain() {
     let mut event = http_api();
     assert_eq!(shape(&event.to_string()), "Http(HttpApi)");
     event["requestContext"]["domainName"] = json!("abc.lambda-url.eu-west-1.on.aws");
@@ -38,7 +38,7 @@ fn only_a_domain_of_function_urls_is_a_function_url() {
 }
 
 #[test]
-fn a_stage_is_taken_off_the_path_and_nothing_that_only_looks_like_it() {
+fn only_the_whole_stage_is_removed_from_the_path() {
     for (stage, raw, path) in [
         ("prod", "/prod/links", "/links"),
         ("prod", "/prod", "/"),
@@ -56,7 +56,7 @@ fn a_stage_is_taken_off_the_path_and_nothing_that_only_looks_like_it() {
 }
 
 #[test]
-fn percent_encoding_is_kept_behind_every_gateway() {
+fn percent_encoding_is_unchanged_from_every_gateway() {
     let path = "/a%2Fb/%C3%BC/100%25";
     let parameters = json!({"path": path, "rawPath": path, "pathParameters": {"proxy": &path[1..]}});
     for event in [rest(), http_api(), load_balancer()] {
@@ -64,16 +64,16 @@ fn percent_encoding_is_kept_behind_every_gateway() {
     }
     let query = "q=a+b%20c%26&q=&z%C3%BC=%2F";
     assert_eq!(line(&with(http_api(), &json!({"rawQueryString": query}))), format!("GET /a/b?{query}"));
-    let of_balancer = json!({"multiValueQueryStringParameters": {"q": ["a+b%20c%26", ""], "z%C3%BC": ["%2F"]}});
-    assert_eq!(line(&with(load_balancer(), &of_balancer)), format!("GET /a/b?{query}"));
-    // REST APIs decode, and so this encodes: the values are the same.
+    let encoded = json!({"multiValueQueryStringParameters": {"q": ["a+b%20c%26", ""], "z%C3%BC": ["%2F"]}});
+    assert_eq!(line(&with(load_balancer(), &encoded)), format!("GET /a/b?{query}"));
+    // REST APIs decode, so the request encodes again: the values are equal.
     let decoded = json!({"multiValueQueryStringParameters": {"q": ["a b c&", ""], "zü": ["/"]}});
     assert_eq!(line(&with(rest(), &decoded)), "GET /a/b?q=a%20b%20c%26&q=&z%C3%BC=%2F");
 }
 
 #[test]
-fn a_rest_api_s_path_has_neither_base_path_nor_stage() {
-    for (resource, path, parameters, version, is) in [
+fn path_from_a_rest_api_has_neither_base_path_nor_stage() {
+    for (resource, path, parameters, version, expected) in [
         ("/{proxy+}", "/shop/a/b", json!({"proxy": "a/b"}), None, "/a/b"),
         ("/users/{id}", "/shop/users/7", json!({"id": "7"}), None, "/users/7"),
         ("/users/{id}", "/users/7/", json!({"id": "7"}), None, "/users/7/"),
@@ -89,12 +89,12 @@ fn a_rest_api_s_path_has_neither_base_path_nor_stage() {
         ("/{proxy+}", "/a", json!({"proxy": "shop/a"}), None, "/a"),
     ] {
         let fields = json!({"resource": resource, "path": path, "pathParameters": parameters, "version": version});
-        assert_eq!(line(&with(rest(), &fields)), format!("GET {is}"), "{resource} {path}");
+        assert_eq!(line(&with(rest(), &fields)), format!("GET {expected}"), "{resource} {path}");
     }
 }
 
 #[test]
-fn many_values_win_over_one_and_one_is_taken_where_there_are_not_many() {
+fn multi_value_fields_have_priority_over_single_value_fields() {
     let many = json!({
         "headers": {"x-a": "2"}, "multiValueHeaders": {"X-A": ["1", "2"]},
         "queryStringParameters": {"q": "2"}, "multiValueQueryStringParameters": {"q": ["1", "2"]},
@@ -114,13 +114,13 @@ fn many_values_win_over_one_and_one_is_taken_where_there_are_not_many() {
 }
 
 #[test]
-fn cookies_are_one_header_whether_or_not_the_headers_have_them_too() {
+fn cookies_become_one_header() {
     let cookies = json!({"cookies": ["a=1", "b=\"2\""], "headers": {"Cookie": "a=1; b=\"2\""}});
     assert_eq!(header(&http_of(&with(http_api(), &cookies)).unwrap(), "cookie"), ["a=1; b=\"2\""]);
-    // ministack leaves them in the header.
+    // ministack sends them only in the header.
     let header_only = json!({"headers": {"cookie": "a=1"}, "cookies": []});
     assert_eq!(header(&http_of(&with(http_api(), &header_only)).unwrap(), "cookie"), ["a=1"]);
-    // An HTTP/2 client may send each by itself.
+    // An HTTP/2 client may send each cookie in a separate header.
     let split = json!({"multiValueHeaders": {"cookie": ["a=1", "b=2; c=3"]}});
     for event in [rest(), load_balancer()] {
         assert_eq!(header(&http_of(&with(event, &split)).unwrap(), "cookie"), ["a=1; b=2; c=3"]);
@@ -128,7 +128,7 @@ fn cookies_are_one_header_whether_or_not_the_headers_have_them_too() {
 }
 
 #[test]
-fn a_body_in_base64_is_decoded_and_a_body_that_is_not_is_left_alone() {
+fn only_a_body_in_base64_is_decoded() {
     for event in [rest(), http_api(), load_balancer()] {
         let binary = with(event.clone(), &json!({"body": "AP/+8J+YgA==", "isBase64Encoded": true}));
         assert_eq!(http_of(&binary).unwrap().body().as_ref(), b"\0\xff\xfe\xf0\x9f\x98\x80");
@@ -140,13 +140,13 @@ fn a_body_in_base64_is_decoded_and_a_body_that_is_not_is_left_alone() {
 }
 
 #[test]
-fn a_header_that_is_not_ascii_comes_through_as_its_bytes() {
+fn header_that_is_not_ascii_has_its_original_bytes() {
     let request = http_of(&with(http_api(), &json!({"headers": {"x-name": "Jürgen"}}))).unwrap();
     assert_eq!(request.headers()["x-name"].as_bytes(), "Jürgen".as_bytes());
 }
 
 #[test]
-fn every_method_comes_through() {
+fn every_method_is_accepted() {
     for method in ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
         let mut event = http_api();
         event["requestContext"]["http"]["method"] = json!(method);
@@ -158,8 +158,8 @@ fn every_method_comes_through() {
 }
 
 #[test]
-fn events_without_a_gateway_are_told_apart() {
-    for (event, wanted) in [
+fn events_without_a_gateway_are_distinguished() {
+    for (event, expected) in [
         (json!({"isobar": "ping"}), "Direct"),
         (json!({"isobar": null}), "Unknown"),
         (json!({"isobar": 1, "Records": [{"eventSource": "aws:sqs"}]}), "Direct"),
@@ -171,10 +171,7 @@ fn events_without_a_gateway_are_told_apart() {
             "Foreign(\"an EventBridge event of `aws.s3`\")",
         ),
         (json!({"source": "aws.scheduler", "detail-type": "Scheduled Event"}), "Schedule"),
-        (
-            json!({"source": "secret.corp", "detail-type": "x"}),
-            "Foreign(\"an EventBridge event of a source of your own\")",
-        ),
+        (json!({"source": "secret.corp", "detail-type": "x"}), "Foreign(\"an EventBridge event of a custom source\")"),
         (json!({"source": "serverless-plugin-warmup"}), "WarmUp"),
         (json!({"warmer": true, "concurrency": 3}), "WarmUp"),
         (json!({"type": "warmer", "warmerId": "w", "index": 0}), "WarmUp"),
@@ -187,12 +184,12 @@ fn events_without_a_gateway_are_told_apart() {
         (json!("text"), "Unknown"),
         (json!(null), "Unknown"),
     ] {
-        assert_eq!(shape(&event.to_string()), wanted, "{event}");
+        assert_eq!(shape(&event.to_string()), expected, "{event}");
     }
 }
 
 #[test]
-fn a_schedule_is_named_by_the_last_part_of_its_arn_without_the_prefix() {
+fn schedule_is_the_last_part_of_its_arn_without_the_prefix() {
     let now = std::time::SystemTime::UNIX_EPOCH;
     for (arn, name) in [
         ("arn:aws:events:eu-west-1:123456789012:rule/dev-sweep", "sweep"),

@@ -1,4 +1,4 @@
-//! SNS, S3 and EventBridge that call the function themselves.
+//! Events that SNS, S3 and EventBridge send to the function without a queue.
 
 use ::http::Response;
 use serde_json::{Value, json};
@@ -45,12 +45,12 @@ async fn object_events_of_s3_and_of_event_bridge_reach_their_handler() {
     assert_eq!(host.ask(&of_event_bridge("a b+c")).await.unwrap(), json!(null));
     assert_eq!(host.ask(&of_s3("ObjectTagging:Put", "a")).await.unwrap(), json!(null));
     let created = "Created { size: 7 }, attempt 1";
-    let wanted = [format!("Happy Face ü {created}"), "gone Deleted, attempt 1".into(), format!("a b+c {created}")];
-    assert_eq!(host.seen(), wanted);
+    let expected = [format!("Happy Face ü {created}"), "gone Deleted, attempt 1".into(), format!("a b+c {created}")];
+    assert_eq!(host.seen(), expected);
 }
 
 #[tokio::test]
-async fn what_is_to_come_again_is_a_failed_invocation_with_the_reason() {
+async fn retry_is_a_failed_invocation_with_the_reason() {
     let host = Host::alone();
     for event in [of_sns("retry"), of_sns("retry/5000"), of_s3("ObjectCreated:Put", "retry"), of_event_bridge("retry")]
     {
@@ -63,7 +63,7 @@ async fn what_is_to_come_again_is_a_failed_invocation_with_the_reason() {
 }
 
 #[tokio::test]
-async fn what_is_rejected_is_kept_in_the_queue_of_dead_letters_before_it_is_done() {
+async fn rejected_event_is_stored_in_the_dead_letter_queue() {
     for (event, queue, body) in [
         (of_sns("reject"), "clicks--dead", "reject".to_owned()),
         (of_s3("ObjectCreated:Put", "reject"), "pages--events--dead", of_s3("ObjectCreated:Put", "reject").to_string()),
@@ -79,18 +79,18 @@ async fn what_is_rejected_is_kept_in_the_queue_of_dead_letters_before_it_is_done
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_is_not_kept_is_a_failed_invocation() {
-    let refusing = sqs(500).await;
-    for host in [Host::on(&refusing.url), Host::alone()] {
+async fn dead_letter_that_is_not_stored_is_a_failed_invocation() {
+    let failing = sqs(500).await;
+    for host in [Host::on(&failing.url), Host::alone()] {
         for event in [of_sns("reject"), of_s3("ObjectCreated:Put", "reject")] {
             let error = host.ask(&event).await.unwrap_err();
-            assert!(error.message().contains("given up (bad apple), and not kept"), "{error}");
+            assert!(error.message().contains("gave up (bad apple), and the dead letter cannot be stored"), "{error}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_read_is_a_dead_letter_as_it_came() {
+async fn malformed_message_is_a_dead_letter_with_its_original_body() {
     let sqs = sqs(200).await;
     let host = Host::on(&sqs.url);
     let mut event = of_sns("hunter2");
@@ -98,13 +98,13 @@ async fn a_message_that_cannot_be_read_is_a_dead_letter_as_it_came() {
     assert_eq!(host.ask(&event).await.unwrap(), json!(null));
     let sent: Value = sqs.request(0, |request| serde_json::from_slice(request.body()).unwrap());
     assert_eq!(sent["MessageBody"], "hunter2");
-    let why = sent["MessageAttributes"]["isobar.meta"]["StringValue"].as_str().unwrap();
-    assert!(why.contains("cannot be read") && !why.contains("hunter2"), "{why}");
+    let meta = sent["MessageAttributes"]["isobar.meta"]["StringValue"].as_str().unwrap();
+    assert!(meta.contains("cannot be read") && !meta.contains("hunter2"), "{meta}");
     assert!(host.seen().is_empty());
 }
 
 #[tokio::test]
-async fn a_topic_or_a_bucket_of_somebody_else_s_is_an_error_that_names_ours() {
+async fn unknown_topic_or_bucket_is_not_found_with_those_of_the_app() {
     let host = Host::alone();
     let mut topic = of_sns("ok");
     topic["Records"][0]["Sns"]["TopicArn"] = json!("arn:aws:sns:eu-west-1:123456789012:other");

@@ -1,9 +1,9 @@
-//! Batches of SQS, on an SQS that answers what a test says.
+//! Batches of SQS, on an SQS whose responses a test sets.
 
 mod buckets;
-mod dead;
+mod dead_letters;
 mod fifo;
-mod settled;
+mod settlement;
 
 use ::http::{Request, Response};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use isobar_testkit::Double;
 
 const QUEUE: &str = "arn:aws:sqs:eu-west-1:123456789012:clicks";
 
-/// A record of a queue, whose body tells the app what to do.
+/// A record of a queue, whose body selects what the app does.
 fn record(queue: &str, id: &str, body: &str) -> Value {
     json!({
         "messageId": id, "receiptHandle": format!("receipt-{id}"), "body": body, "messageAttributes": {},
@@ -27,12 +27,12 @@ fn with_attribute(mut record: Value, name: &str, value: &str) -> Value {
     record
 }
 
-/// An SQS that does what it is asked to.
-async fn willing() -> Double {
+/// An SQS that accepts every request.
+async fn working_sqs() -> Double {
     Double::new(|_| answer(200, r#"{"MessageId":"m","Successful":[],"Failed":[]}"#)).await
 }
 
-/// An SQS without a queue for dead letters.
+/// An SQS without a dead-letter queue.
 async fn without_dead_letters() -> Double {
     let gone = r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}"#;
     Double::new(move |request| if operation(request) == "SendMessage" { answer(400, gone) } else { answer(200, "{}") })
@@ -47,24 +47,24 @@ fn operation<B>(request: &Request<B>) -> String {
     request.headers()["x-amz-target"].to_str().unwrap().trim_start_matches("AmazonSQS.").to_owned()
 }
 
-/// What SQS was asked.
-fn asked(sqs: &Double) -> Vec<(String, Value)> {
-    let look = |at| sqs.request(at, |it| (operation(it), serde_json::from_slice(it.body()).unwrap()));
-    (0..sqs.requests().len()).map(look).collect()
+/// The requests to SQS.
+fn requests(sqs: &Double) -> Vec<(String, Value)> {
+    let request = |at| sqs.request(at, |it| (operation(it), serde_json::from_slice(it.body()).unwrap()));
+    (0..sqs.requests().len()).map(request).collect()
 }
 
-/// The receipts that SQS was told to put off, and the seconds.
-fn put_off(sqs: &Double) -> Vec<(String, u64)> {
-    let batches = asked(sqs).into_iter().filter(|(operation, _)| operation == "ChangeMessageVisibilityBatch");
+/// The changes of visibility: receipts and seconds.
+fn visibility_changes(sqs: &Double) -> Vec<(String, u64)> {
+    let batches = requests(sqs).into_iter().filter(|(operation, _)| operation == "ChangeMessageVisibilityBatch");
     let entries = batches.flat_map(|(_, batch)| batch["Entries"].as_array().unwrap().clone());
     let entry =
         |it: Value| (it["ReceiptHandle"].as_str().unwrap().to_owned(), it["VisibilityTimeout"].as_u64().unwrap());
     entries.map(entry).collect()
 }
 
-/// The messages that were sent: their requests.
+/// The requests to send a message.
 fn sent(sqs: &Double) -> Vec<Value> {
-    asked(sqs).into_iter().filter(|(operation, _)| operation == "SendMessage").map(|(_, it)| it).collect()
+    requests(sqs).into_iter().filter(|(operation, _)| operation == "SendMessage").map(|(_, it)| it).collect()
 }
 
 /// The ids that are not acknowledged, sorted.

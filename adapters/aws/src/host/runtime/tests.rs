@@ -1,4 +1,4 @@
-//! What Lambda's runtime API is sent.
+//! The requests to Lambda's runtime API.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use isobar_testkit::Double;
 
 const STREAMS: &[(&str, &str)] = &[("ISOBAR_LAMBDA_INVOKE_MODE", "RESPONSE_STREAM")];
 
-fn courier(lambda: Lambda, api: &str) -> Courier {
+fn service(lambda: Lambda, api: &str) -> InvocationService {
     let client = Client::builder().with_endpoint(api.parse().unwrap()).build().unwrap();
-    Courier { lambda, client, busy: watch::channel(false).0 }
+    InvocationService { lambda, client, busy: watch::channel(false).0 }
 }
 
 fn invocation(event: &Value) -> Invocation {
@@ -35,10 +35,10 @@ fn call(function: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_answer_is_sent_for_its_invocation_and_with_the_id_of_its_copy() {
+async fn response_has_the_ids_of_its_invocation_and_copy() {
     let api = api(202).await;
-    let courier = courier(Host::alone().lambda, &api.url);
-    courier.answer(invocation(&call("echo"))).await.unwrap();
+    let service = service(Host::alone().lambda, &api.url);
+    service.respond(invocation(&call("echo"))).await.unwrap();
     assert_eq!(api.requests(), ["POST /2018-06-01/runtime/invocation/req-1/response"]);
     api.request(0, |request| {
         assert_eq!(request.headers()[INVOCATION_ID], "copy-2");
@@ -47,55 +47,55 @@ async fn an_answer_is_sent_for_its_invocation_and_with_the_id_of_its_copy() {
 }
 
 #[tokio::test]
-async fn a_failed_invocation_is_told_with_its_kind_and_without_its_causes() {
+async fn failed_invocation_is_reported_with_its_kind_and_without_its_source() {
     let api = api(202).await;
     let app = |_: &isobar_abstraction::Cloud, _: &crate::host::tests::Seen| {
         isobar_abstraction::App::new("bad").on_invoke("fails", |_: Value, _| async {
             Err::<(), _>(Error::new(ErrorKind::Unavailable, "no such luck").with_source(Error::internal("hunter2")))
         })
     };
-    let courier = courier(Host::with("http://127.0.0.1:1", &[], app).lambda, &api.url);
-    courier.answer(invocation(&call("fails"))).await.unwrap();
+    let service = service(Host::with("http://127.0.0.1:1", &[], app).lambda, &api.url);
+    service.respond(invocation(&call("fails"))).await.unwrap();
     assert_eq!(api.requests(), ["POST /2018-06-01/runtime/invocation/req-1/error"]);
     api.request(0, |request| {
         assert_eq!(request.headers()["lambda-runtime-function-error-type"], "unavailable");
-        let told: Value = serde_json::from_slice(request.body()).unwrap();
-        assert_eq!(told["errorType"], "unavailable");
-        let message = told["errorMessage"].as_str().unwrap();
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        assert_eq!(body["errorType"], "unavailable");
+        let message = body["errorMessage"].as_str().unwrap();
         assert!(message.contains("no such luck") && !message.contains("hunter2"), "{message}");
     });
 }
 
 #[tokio::test]
-async fn an_answer_that_lambda_does_not_take_is_no_error_and_one_that_is_not_sent_is() {
+async fn response_rejected_by_lambda_is_no_error_and_one_that_is_not_sent_is() {
     let api = api(413).await;
-    let refusing = courier(Host::alone().lambda, &api.url);
-    refusing.answer(invocation(&call("echo"))).await.unwrap();
-    let gone = courier(Host::alone().lambda, "http://127.0.0.1:1");
-    assert!(gone.answer(invocation(&call("echo"))).await.is_err());
+    let rejecting = service(Host::alone().lambda, &api.url);
+    rejecting.respond(invocation(&call("echo"))).await.unwrap();
+    let unreachable = service(Host::alone().lambda, "http://127.0.0.1:1");
+    assert!(unreachable.respond(invocation(&call("echo"))).await.is_err());
 }
 
-/// A function that keeps no panic to itself, as an app does.
-struct Careless;
+/// A function that does not catch panics, unlike an app.
+struct PanickingFunction;
 
 #[async_trait]
-impl Function for Careless {
+impl Function for PanickingFunction {
     async fn call(&self, _: Event, _: isobar_abstraction::Context) -> Result<Reply> {
         panic!("hunter2")
     }
 }
 
 #[tokio::test]
-async fn a_panic_of_the_host_itself_fails_one_invocation() {
+async fn panic_of_the_host_fails_one_invocation() {
     let api = api(202).await;
     let mut lambda = Host::alone().lambda;
-    lambda.app.function = Arc::new(Careless);
-    courier(lambda, &api.url).answer(invocation(&call("echo"))).await.unwrap();
+    lambda.app.function = Arc::new(PanickingFunction);
+    service(lambda, &api.url).respond(invocation(&call("echo"))).await.unwrap();
     assert_eq!(api.requests(), ["POST /2018-06-01/runtime/invocation/req-1/error"]);
     api.request(0, |request| assert!(!String::from_utf8_lossy(request.body()).contains("hunter2")));
 }
 
-/// What a streamed answer to this event is on the wire, from the request line to the last trailer.
+/// The bytes of a streamed response to this event, from the request line to the last trailer.
 async fn streamed_bytes(path: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -115,12 +115,12 @@ async fn streamed_bytes(path: &str) -> String {
     });
     let host = Host::with("http://127.0.0.1:1", STREAMS, shop);
     let (_, event) = requests("GET", path).swap_remove(2);
-    courier(host.lambda, &url).answer(invocation(&event)).await.unwrap();
+    service(host.lambda, &url).respond(invocation(&event)).await.unwrap();
     api.await.unwrap()
 }
 
 #[tokio::test]
-async fn a_stream_says_what_it_is_and_ends_well() {
+async fn stream_has_its_headers_and_its_end() {
     let sent = streamed_bytes("/cookies").await;
     assert!(sent.starts_with("POST /2018-06-01/runtime/invocation/req-1/response HTTP/1.1\r\n"), "{sent}");
     for header in [
@@ -136,27 +136,27 @@ async fn a_stream_says_what_it_is_and_ends_well() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_off_ends_in_the_trailers_that_lambda_reads() {
+async fn stream_that_fails_ends_in_the_trailers_for_lambda() {
     let sent = streamed_bytes("/broken").await;
-    let (_, trailers) = sent.split_once("once upon\r\n0\r\n").unwrap();
+    let (_, trailers) = sent.split_once("first part\r\n0\r\n").unwrap();
     assert!(trailers.contains("lambda-runtime-function-error-type: internal\r\n"), "{trailers}");
     assert!(trailers.contains("lambda-runtime-function-error-body: ey"), "{trailers}");
 }
 
 #[tokio::test]
-async fn elsewhere_than_on_lambda_the_host_says_what_to_do() {
+async fn host_outside_lambda_is_a_config_error_with_the_next_step() {
     let error = run(Host::alone().lambda).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("cargo lambda watch"), "{error}");
 }
 
-/// Headers besides those that Lambda sends, and an event.
-type Asked = (&'static [(&'static str, &'static str)], Value);
+/// Headers in addition to Lambda's, and an event.
+type ApiEvent = (&'static [(&'static str, &'static str)], Value);
 
-/// Runs the host below an API that gives out these events, each with the headers that Lambda sends and some others, and
-/// then answers 500. Returns what it was sent.
-async fn run_on(events: &[Asked]) -> Vec<(String, Value)> {
-    let event = |(at, (more, event)): (usize, &Asked)| {
+/// Runs the host on an API that returns these events, each with Lambda's headers and the additional ones, and
+/// then status 500. Returns the requests of the host: paths and bodies.
+async fn run_on(events: &[ApiEvent]) -> Vec<(String, Value)> {
+    let event = |(at, (more, event)): (usize, &ApiEvent)| {
         let mut response = Response::new(event.to_string());
         let id = HeaderValue::try_from(format!("req-{at}")).unwrap();
         response.headers_mut().insert("lambda-runtime-aws-request-id", id);
@@ -178,16 +178,16 @@ async fn run_on(events: &[Asked]) -> Vec<(String, Value)> {
     let lambda = Host::with("http://127.0.0.1:1", &[("AWS_LAMBDA_RUNTIME_API", &host)], shop).lambda;
     let error = run(lambda).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let asked = api.requests();
-    let told = asked.iter().enumerate().filter_map(|(at, asked)| {
-        let what = asked.strip_prefix("POST /2018-06-01/runtime/invocation/")?.to_owned();
-        Some((what, api.request(at, |request| serde_json::from_slice(request.body()).unwrap())))
+    let requests = api.requests();
+    let responses = requests.iter().enumerate().filter_map(|(at, line)| {
+        let path = line.strip_prefix("POST /2018-06-01/runtime/invocation/")?.to_owned();
+        Some((path, api.request(at, |request| serde_json::from_slice(request.body()).unwrap())))
     });
-    told.collect()
+    responses.collect()
 }
 
 #[tokio::test]
-async fn no_header_of_an_event_ends_the_process() {
+async fn malformed_header_of_an_event_does_not_end_the_process() {
     const CONTEXT: &str = "lambda-runtime-client-context";
     const IDENTITY: &str = "lambda-runtime-cognito-identity";
     const DEADLINE: &str = "lambda-runtime-deadline-ms";
@@ -203,14 +203,14 @@ async fn no_header_of_an_event_ends_the_process() {
         &[("lambda-runtime-trace-id", "Root=nonsense")],
         &[("lambda-runtime-invoked-function-arn", "")],
     ];
-    let told = run_on(&heads.map(|head| (head, call("echo")))).await;
-    let wanted: Vec<_> = (0..heads.len()).map(|at| (format!("req-{at}/response"), json!({"a": 1}))).collect();
-    assert_eq!(told, wanted);
+    let responses = run_on(&heads.map(|head| (head, call("echo")))).await;
+    let expected: Vec<_> = (0..heads.len()).map(|at| (format!("req-{at}/response"), json!({"a": 1}))).collect();
+    assert_eq!(responses, expected);
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_answered_is_passed_over() {
+async fn event_without_valid_request_id_is_skipped() {
     const ID: &str = "lambda-runtime-aws-request-id";
-    let told = run_on(&[(&[(ID, "")], call("echo")), (&[(ID, "a b/c")], call("echo")), (&[], call("echo"))]).await;
-    assert_eq!(told, [("req-2/response".to_owned(), json!({"a": 1}))]);
+    let responses = run_on(&[(&[(ID, "")], call("echo")), (&[(ID, "a b/c")], call("echo")), (&[], call("echo"))]).await;
+    assert_eq!(responses, [("req-2/response".to_owned(), json!({"a": 1}))]);
 }

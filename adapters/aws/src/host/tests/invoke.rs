@@ -1,9 +1,9 @@
-//! Direct calls, schedules, pings, and events that nobody handles.
+//! Direct calls, schedules, pings and events without a handler.
 
 use super::*;
 
 #[tokio::test]
-async fn a_direct_call_is_answered_with_the_function_s_own_json() {
+async fn direct_call_returns_the_functions_json() {
     let host = Host::alone();
     let call = json!({"isobar": "invoke", "function": "echo", "payload": {"b": [1, null], "a": "ü"}});
     assert_eq!(host.ask(&call).await.unwrap(), json!({"b": [1, null], "a": "ü"}));
@@ -11,10 +11,10 @@ async fn a_direct_call_is_answered_with_the_function_s_own_json() {
 }
 
 #[tokio::test]
-async fn a_direct_call_that_fails_is_a_failed_invocation() {
+async fn direct_call_that_fails_is_a_failed_invocation() {
     let host = Host::alone();
     let error = host.ask(&json!({"isobar": "invoke", "function": "fails"})).await.unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, "no such thing"));
+    assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, "no such page"));
     for (call, kind, named) in [
         (json!({"isobar": "invoke", "function": "missing"}), ErrorKind::NotFound, "`missing`"),
         (json!({"isobar": "invoke"}), ErrorKind::InvalidInput, "`function`"),
@@ -30,7 +30,7 @@ async fn a_direct_call_that_fails_is_a_failed_invocation() {
     }
 }
 
-/// As the documentation of each service shows it, shortened.
+/// Events from the documentation of each service, shortened.
 fn foreign() -> Vec<(Value, &'static str)> {
     let (bucket, arn) = ("arn:aws:s3:::pages", "arn:aws:lambda:eu-west-1:123456789012:function:shop");
     vec![
@@ -95,22 +95,25 @@ fn foreign() -> Vec<(Value, &'static str)> {
 }
 
 #[tokio::test]
-async fn nothing_but_a_marked_payload_calls_the_only_function_of_an_app() {
+async fn only_the_envelope_calls_the_only_function_of_an_app() {
     let app = |_: &Cloud, _: &Seen| {
         App::new("one").on_invoke("echo", |_: Value, _| async { panic!("it ran") as Result<Value, Error> })
     };
     let host = Host::with("http://127.0.0.1:1", &[], app);
-    for (event, look) in foreign() {
+    for (event, kind) in foreign() {
         let error = host.ask(&event).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{event}");
-        assert!(error.message().contains(look), "{look}: {error}");
-        assert!(error.message().contains(r#"{"isobar":"invoke""#), "it says how to call a function: {error}");
+        assert!(error.message().contains(kind), "{kind}: {error}");
+        assert!(
+            error.message().contains(r#"{"isobar":"invoke""#),
+            "the error contains the envelope of a call: {error}"
+        );
     }
     assert_eq!(host.reply(b"").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]
-async fn a_field_of_an_envelope_that_is_no_string_is_an_error_and_never_left_out() {
+async fn field_of_an_envelope_that_is_not_a_string_is_an_error() {
     let host = Host::alone();
     for wrong in [json!(5), json!(true), json!(["x"]), json!({}), json!(1.5)] {
         for (mut envelope, name) in [
@@ -132,7 +135,7 @@ async fn a_field_of_an_envelope_that_is_no_string_is_an_error_and_never_left_out
 }
 
 #[tokio::test]
-async fn a_schedule_runs_by_a_rule_by_the_scheduler_and_by_our_own_input() {
+async fn schedule_runs_by_a_rule_by_the_scheduler_and_by_the_envelope() {
     let host = Host::alone();
     let rule = json!({
         "version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "time": "2026-01-01T03:00:00Z",
@@ -151,7 +154,7 @@ async fn a_schedule_runs_by_a_rule_by_the_scheduler_and_by_our_own_input() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_and_shows_nothing_to_the_app() {
+async fn ping_is_answered_without_the_app() {
     let host = Host::alone();
     for ping in [json!({"isobar": "ping"}), json!({"source": "serverless-plugin-warmup"}), json!({"warmer": true})] {
         assert_eq!(host.ask(&ping).await.unwrap(), json!({"isobar": "pong"}));
@@ -162,9 +165,9 @@ async fn a_ping_is_answered_and_shows_nothing_to_the_app() {
 }
 
 #[tokio::test]
-async fn an_event_that_nobody_handles_is_an_error_that_names_what_it_looked_like() {
+async fn event_without_handler_is_an_error_with_its_kind() {
     let host = Host::alone();
-    for (event, look) in [
+    for (event, kind) in [
         (json!({"Records": [{"eventSource": "aws:kinesis"}]}), "records of a Kinesis stream"),
         (json!({"awslogs": {"data": "hunter2"}}), "a batch of CloudWatch Logs"),
         (json!({"triggerSource": "PreSignUp", "userPoolId": "hunter2"}), "a Cognito user pool"),
@@ -175,11 +178,11 @@ async fn an_event_that_nobody_handles_is_an_error_that_names_what_it_looked_like
     ] {
         let error = host.ask(&event).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{event}");
-        let shown = format!("{error} {error:?}");
-        assert!(shown.contains(look) && shown.contains("app `shop`"), "{shown}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(kind) && text.contains("app `shop`"), "{text}");
         for handled in ["HTTP", "topic `clicks`", "bucket `pages`", "schedule `sweep`", "function `echo`"] {
-            assert!(shown.contains(handled), "{shown}");
+            assert!(text.contains(handled), "{text}");
         }
-        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 }

@@ -1,17 +1,18 @@
-//! What is stored, how large it is, and what is read of it.
+//! Stored items: their attributes, sizes and reads.
 
 use serde::Serialize;
 
-use super::super::stored::{Found, StoredItem};
+use super::super::stored::{ReadItem, StoredItem};
 use super::*;
 use crate::profile::{SORT_BYTES, TRANSACTION_BYTES};
 
 /// All strings of up to three of these, in byte order.
 fn sort_keys() -> Vec<String> {
-    let letters = ["\0", " ", "!", "\"", "a", "\u{e9}", "\u{ffff}", "\u{10ffff}"];
+    let characters = ["\0", " ", "!", "\"", "a", "\u{e9}", "\u{ffff}", "\u{10ffff}"];
     let mut all = vec![String::new()];
     for _ in 0..3 {
-        let longer = all.iter().flat_map(|begin| letters.iter().map(move |letter| format!("{begin}{letter}")));
+        let longer =
+            all.iter().flat_map(|prefix| characters.iter().map(move |character| format!("{prefix}{character}")));
         all = all.iter().cloned().chain(longer).collect();
         all.sort();
         all.dedup();
@@ -41,22 +42,22 @@ fn stored_sort_keys_are_never_empty_and_differ_and_keep_byte_order() {
 }
 
 #[test]
-fn a_stored_sort_key_is_read_back_as_it_was() {
+fn stored_sort_key_is_read_unchanged() {
     for sort in sort_keys() {
-        let mut found: Found = serde_json::from_value(json_of(&StoredKey::new("a", &sort))).unwrap();
+        let mut found: ReadItem = serde_json::from_value(json_of(&StoredKey::new("a", &sort))).unwrap();
         assert_eq!(found.key().unwrap(), Key::new("a", sort));
     }
 }
 
 #[test]
-fn a_sort_key_that_isobar_would_write_in_another_way_is_not_taken_for_another_key() {
+fn sort_key_that_isobar_writes_differently_is_an_error() {
     for stored in [" a", "\0", "!a", ""] {
-        let mut found: Found = serde_json::from_value(json!({"pk": {"S": "a"}, "sk": {"S": stored}})).unwrap();
+        let mut found: ReadItem = serde_json::from_value(json!({"pk": {"S": "a"}, "sk": {"S": stored}})).unwrap();
         assert_eq!(found.key().unwrap_err().kind(), ErrorKind::Internal, "{stored:?}");
     }
 }
 
-/// The size of an item as DynamoDB counts it. Source: "DynamoDB Item sizes and formats".
+/// The size of an item by DynamoDB's rules. Source: "DynamoDB Item sizes and formats".
 fn size(item: &Value) -> usize {
     let of_value = |attribute: &Value| match attribute.as_object().unwrap().iter().next().unwrap() {
         (kind, Value::String(number)) if kind == "N" => number.trim_start_matches('-').len().div_ceil(2) + 2,
@@ -67,19 +68,24 @@ fn size(item: &Value) -> usize {
 }
 
 #[test]
-fn the_largest_item_that_is_let_through_fits_into_dynamodb() {
+fn largest_accepted_item_is_within_the_limit_of_dynamodb() {
     let key = Key::new("p".repeat(256), "!".repeat(512));
-    let room = usize::try_from(ITEM_BYTES).unwrap() - 256 - 512;
-    for value in [vec![b'x'; room], vec![0xff; room], "\u{e9}".repeat(room / 2).into_bytes(), vec![0; room]] {
+    let value_size = usize::try_from(ITEM_BYTES).unwrap() - 256 - 512;
+    for value in [
+        vec![b'x'; value_size],
+        vec![0xff; value_size],
+        "\u{e9}".repeat(value_size / 2).into_bytes(),
+        vec![0; value_size],
+    ] {
         let put = Put::new(key.clone(), value).with_expires_at(at(NOW));
         let size = size(&item_of(&put));
         assert!((409_550..=409_600).contains(&size), "{size}");
     }
-    assert_eq!(SORT_BYTES + 1, 1_024, "with its mark");
+    assert_eq!(SORT_BYTES + 1, 1_024, "including the mark");
 }
 
 #[test]
-fn the_largest_transaction_that_is_let_through_fits_into_dynamodb() {
+fn largest_accepted_transaction_is_within_the_limit_of_dynamodb() {
     let each = usize::try_from(TRANSACTION_BYTES / 100).unwrap();
     let key = |number: u64| Key::new("p".repeat(32), format!("!{number:07}"));
     let put = |number: u64| {
@@ -91,17 +97,17 @@ fn the_largest_transaction_that_is_let_through_fits_into_dynamodb() {
 }
 
 #[test]
-fn a_counter_is_no_larger_as_a_number_than_dynamodb_takes() {
+fn counter_as_a_number_is_within_the_limit_of_dynamodb() {
     let put = Put::new("a", i64::MIN.to_string());
     assert!(size(&json!({"": item_of(&put)["value"]})) <= 21);
 }
 
 async fn get(item: Value) -> Result<Option<Item>> {
-    Scene::script([done(json!({ "Item": item }))]).await.table.get(&Key::from("a")).await
+    Fixture::script([success(json!({ "Item": item }))]).await.table.get(&Key::from("a")).await
 }
 
 #[tokio::test]
-async fn an_item_is_read_bit_for_bit_whatever_its_type() {
+async fn item_of_any_type_is_read_bit_for_bit() {
     for (value, bytes) in [
         (json!({"S": "caf\u{e9}"}), "caf\u{e9}".as_bytes()),
         (json!({"S": ""}), b""),
@@ -110,27 +116,27 @@ async fn an_item_is_read_bit_for_bit_whatever_its_type() {
     ] {
         let item = get(json!({"value": value, "version": {"S": "v-1"}, "more": {"M": {}}})).await.unwrap().unwrap();
         let version = Version::new("v-1");
-        let wanted = Item::new(Key::from("a"), Bytes::copy_from_slice(bytes), version);
-        assert_eq!(item, wanted);
+        let expected = Item::new(Key::from("a"), Bytes::copy_from_slice(bytes), version);
+        assert_eq!(item, expected);
     }
 }
 
 #[tokio::test]
-async fn an_item_is_gone_at_the_very_millisecond_at_which_it_expires() {
+async fn item_is_absent_from_the_millisecond_of_its_expiry() {
     let item = json!({"value": {"S": "x"}, "expires": {"N": (NOW + 750).to_string()}, "ttl": {"N": "1767225601"}});
-    let scene = Scene::script([done(json!({ "Item": item }))]).await;
+    let fixture = Fixture::script([success(json!({ "Item": item }))]).await;
     let key = Key::from("a");
-    scene.clock.advance(Duration::from_millis(749));
-    let item = scene.table.get(&key).await.unwrap().unwrap();
+    fixture.clock.advance(Duration::from_millis(749));
+    let item = fixture.table.get(&key).await.unwrap().unwrap();
     assert_eq!(item.expires_at, Some(at(NOW + 750)));
-    scene.clock.advance(Duration::from_micros(999));
-    assert!(scene.table.get(&key).await.unwrap().is_some());
-    scene.clock.advance(Duration::from_micros(1));
-    assert!(scene.table.get(&key).await.unwrap().is_none());
+    fixture.clock.advance(Duration::from_micros(999));
+    assert!(fixture.table.get(&key).await.unwrap().is_some());
+    fixture.clock.advance(Duration::from_micros(1));
+    assert!(fixture.table.get(&key).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn an_item_of_somebody_else_expires_by_its_ttl_as_conditions_have_it() {
+async fn item_of_another_writer_expires_by_its_ttl_as_in_conditions() {
     let now = NOW / 1_000;
     for (ttl, lives) in [
         (format!("{now}"), false),
@@ -146,11 +152,11 @@ async fn an_item_of_somebody_else_expires_by_its_ttl_as_conditions_have_it() {
         assert!(item.is_none_or(|item| item.version == Version::new("unversioned")));
     }
     let text = get(json!({"value": {"S": "x"}, "ttl": {"S": "0"}})).await.unwrap();
-    assert!(text.is_some(), "DynamoDB does not delete by text either");
+    assert!(text.is_some(), "DynamoDB ignores a `ttl` of text too");
 }
 
 #[tokio::test]
-async fn what_is_no_item_of_ours_is_internal_and_shows_no_value() {
+async fn malformed_item_is_internal_without_its_value() {
     for item in [
         json!({}),
         json!({"value": {"M": {"hush": {"S": "hush"}}}}),

@@ -1,4 +1,4 @@
-//! What exactly is asked. DynamoDB refuses a request that names what no expression uses.
+//! The exact requests. DynamoDB rejects a request with a placeholder that no expression uses.
 
 use isobar_abstraction::driver::key_value::{PutMode, Version};
 
@@ -11,11 +11,11 @@ fn put_at(sort: &str, value: &[u8], mode: PutMode, expires_at: Option<u64>) -> P
     Put::new(("a", sort), value).with_mode(mode).with_expires_at(expires_at.map(at))
 }
 
-/// The input of one put, without its version, which is checked.
+/// The input of one put without its version, which is checked here.
 async fn input_of(put: Put) -> Value {
-    let scene = Scene::script([done(json!({}))]).await;
-    let version = scene.table.put(put).await.unwrap();
-    let mut input = scene.input(0);
+    let fixture = Fixture::script([success(json!({}))]).await;
+    let version = fixture.table.put(put).await.unwrap();
+    let mut input = fixture.input(0);
     let sent = input["Item"].as_object_mut().unwrap().remove("version").unwrap();
     assert_eq!(sent, json!({"S": version.as_str()}));
     assert_eq!(version.as_str().len(), 22, "128 bits");
@@ -23,7 +23,7 @@ async fn input_of(put: Put) -> Value {
 }
 
 #[tokio::test]
-async fn the_second_at_which_dynamodb_deletes_is_rounded_up() {
+async fn ttl_is_rounded_up_to_seconds() {
     for (expires, second) in [
         (1_767_225_661_000_u64, "1767225661"),
         (1_767_225_661_001, "1767225662"),
@@ -37,41 +37,41 @@ async fn the_second_at_which_dynamodb_deletes_is_rounded_up() {
 }
 
 #[tokio::test]
-async fn an_update_of_what_somebody_else_wrote_asks_that_it_has_no_version_yet() {
+async fn update_of_an_unversioned_item_requires_that_it_has_no_version() {
     let mode = PutMode::Update(Version::new("unversioned"));
     let input = input_of(put_at("", b"x", mode, None)).await;
-    let wanted = format!("attribute_exists(pk) AND attribute_not_exists(version) AND NOT {EXPIRED}");
-    assert_eq!(input["ConditionExpression"], wanted);
+    let expected = format!("attribute_exists(pk) AND attribute_not_exists(version) AND NOT {EXPIRED}");
+    assert_eq!(input["ConditionExpression"], expected);
     let values = json!({":now": {"N": "1767225600250"}, ":second": {"N": "1767225600"}});
     assert_eq!(input["ExpressionAttributeValues"], values);
 }
 
 #[tokio::test]
-async fn conditions_use_no_reserved_word_by_its_bare_name() {
-    let scene = Scene::new(|operation, _| match operation {
-        "UpdateItem" => done(json!({"Attributes": {"value": {"N": "1"}}})),
-        _ => done(json!({})),
+async fn conditions_use_placeholders_for_reserved_words() {
+    let fixture = Fixture::new(|operation, _| match operation {
+        "UpdateItem" => success(json!({"Attributes": {"value": {"N": "1"}}})),
+        _ => success(json!({})),
     })
     .await;
-    scene.table.add(&Key::from("a"), 1).await.unwrap();
-    scene.table.put(put(PutMode::Create)).await.unwrap();
-    scene.table.put(put(update())).await.unwrap();
-    for (_, input) in scene.requests() {
-        let said = |name: &str| input[name].as_str().unwrap_or_default().to_owned();
-        let text = format!("{} {}", said("ConditionExpression"), said("UpdateExpression"));
+    fixture.table.add(&Key::from("a"), 1).await.unwrap();
+    fixture.table.put(put(PutMode::Create)).await.unwrap();
+    fixture.table.put(put(update())).await.unwrap();
+    for (_, input) in fixture.requests() {
+        let expression = |name: &str| input[name].as_str().unwrap_or_default().to_owned();
+        let text = format!("{} {}", expression("ConditionExpression"), expression("UpdateExpression"));
         let words = text.split(|character: char| !(character.is_alphanumeric() || "#:_".contains(character)));
         let words: Vec<_> = words.collect();
         assert!(!words.contains(&"ttl") && !words.contains(&"value"), "{text}");
         for name in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
             for used in input[name].as_object().unwrap().keys() {
-                assert!(words.contains(&used.as_str()), "{used} is sent, and not used in {text}");
+                assert!(words.contains(&used.as_str()), "{used} is sent but not used in {text}");
             }
         }
-        let placed = words.iter().filter(|word| word.starts_with([':', '#']));
-        for word in placed {
-            let known =
+        let placeholders = words.iter().filter(|word| word.starts_with([':', '#']));
+        for word in placeholders {
+            let values =
                 &input[if word.starts_with('#') { "ExpressionAttributeNames" } else { "ExpressionAttributeValues" }];
-            assert!(!known[*word].is_null(), "{word} is used, and not sent");
+            assert!(!values[*word].is_null(), "{word} is used but not sent");
         }
     }
 }

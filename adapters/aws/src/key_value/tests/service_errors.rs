@@ -1,8 +1,8 @@
-//! What a service error becomes, and how often it is asked again.
+//! The kinds of service errors and the number of repeats.
 
 use super::*;
 
-/// All that can be asked of a table.
+/// All operations on a table.
 const OPERATIONS: [&str; 8] = ["get", "get_many", "put", "delete", "query", "scan", "transact", "add"];
 
 async fn run(table: &dyn KeyValue, operation: &str) -> Result<()> {
@@ -22,7 +22,7 @@ async fn run(table: &dyn KeyValue, operation: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_throttled_is_asked_again_and_then_throttled() {
+async fn throttled_operation_is_repeated_and_then_throttled() {
     let codes = [
         "ProvisionedThroughputExceededException",
         "ThrottlingException",
@@ -31,33 +31,33 @@ async fn what_is_throttled_is_asked_again_and_then_throttled() {
     ];
     for code in codes {
         for operation in OPERATIONS {
-            let scene = Scene::script([refused(code, "slow down")]).await;
-            let (kind, unknown) = kind_of(run(&*scene.table, operation).await);
+            let fixture = Fixture::script([failure(code, "slow down")]).await;
+            let (kind, unknown) = kind_of(run(&*fixture.table, operation).await);
             assert_eq!((kind, unknown), (THROTTLED, false), "{code} {operation}");
-            // A transaction with the same counter is not waited for by the client alone.
+            // The driver repeats an addition that a transaction blocks, in addition to the client.
             let rounds = if (code, operation) == ("TransactionConflictException", "add") { TRIES as usize } else { 1 };
-            assert_eq!(scene.count(), ATTEMPTS * rounds, "{code} {operation}");
+            assert_eq!(fixture.count(), ATTEMPTS * rounds, "{code} {operation}");
         }
     }
 }
 
 #[tokio::test]
-async fn only_a_write_without_an_answer_may_have_been_applied() {
+async fn only_a_write_with_lost_response_is_outcome_unknown() {
     for operation in OPERATIONS {
-        let scene = Scene::script([lost()]).await;
-        let (kind, unknown) = kind_of(run(&*scene.table, operation).await);
+        let fixture = Fixture::script([lost()]).await;
+        let (kind, unknown) = kind_of(run(&*fixture.table, operation).await);
         assert_eq!(kind, ErrorKind::Unavailable, "{operation}");
         assert_eq!(unknown, ["put", "delete", "transact", "add"].contains(&operation), "{operation}");
         assert_eq!(
-            scene.count(),
+            fixture.count(),
             if operation == "add" { 1 } else { ATTEMPTS },
-            "{operation}: an addition is done once"
+            "{operation}: an addition is not repeated"
         );
     }
 }
 
 #[tokio::test]
-async fn a_service_error_after_a_lost_answer_leaves_the_outcome_unknown() {
+async fn service_error_after_a_lost_response_is_outcome_unknown() {
     for (code, kind) in [
         ("ThrottlingException", THROTTLED),
         ("TransactionInProgressException", THROTTLED),
@@ -65,29 +65,29 @@ async fn a_service_error_after_a_lost_answer_leaves_the_outcome_unknown() {
         ("AccessDeniedException", ErrorKind::PermissionDenied),
     ] {
         for operation in ["put", "delete", "transact"] {
-            let scene = Scene::script([lost(), refused(code, "no")]).await;
-            assert_eq!(kind_of(run(&*scene.table, operation).await), (kind, true), "{code} {operation}");
+            let fixture = Fixture::script([lost(), failure(code, "no")]).await;
+            assert_eq!(kind_of(run(&*fixture.table, operation).await), (kind, true), "{code} {operation}");
         }
-        let scene = Scene::script([lost(), refused(code, "no")]).await;
-        assert_eq!(kind_of(run(&*scene.table, "get").await), (kind, false), "{code}: a read changes nothing");
+        let fixture = Fixture::script([lost(), failure(code, "no")]).await;
+        assert_eq!(kind_of(run(&*fixture.table, "get").await), (kind, false), "{code}: a read changes nothing");
     }
 }
 
 #[tokio::test]
-async fn a_missing_table_says_what_to_create_and_where() {
+async fn missing_table_is_not_found_with_its_keys_and_region() {
     for operation in OPERATIONS {
-        let scene = Scene::script([refused("ResourceNotFoundException", "Requested resource not found")]).await;
-        let error = run(&*scene.table, operation).await.unwrap_err();
+        let fixture = Fixture::script([failure("ResourceNotFoundException", "Requested resource not found")]).await;
+        let error = run(&*fixture.table, operation).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::NotFound, false), "{operation}");
         for part in ["`links`", "eu-west-1", "create it", "`pk` and `sk`"] {
             assert!(error.message().contains(part), "{operation}: {error}");
         }
-        assert_eq!(scene.count(), 1, "{operation}");
+        assert_eq!(fixture.count(), 1, "{operation}");
     }
 }
 
 #[tokio::test]
-async fn a_table_with_other_keys_is_a_fault_of_configuration() {
+async fn table_with_other_keys_is_a_config_error() {
     for message in [
         "The provided key element does not match the schema",
         "One or more parameter values were invalid: Missing the key id in the item",
@@ -96,58 +96,57 @@ async fn a_table_with_other_keys_is_a_fault_of_configuration() {
         "Query key condition not supported",
     ] {
         for operation in OPERATIONS {
-            let scene = Scene::script([refused("ValidationException", message)]).await;
-            let error = run(&*scene.table, operation).await.unwrap_err();
+            let fixture = Fixture::script([failure("ValidationException", message)]).await;
+            let error = run(&*fixture.table, operation).await.unwrap_err();
             assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Config, false), "{operation} {message}");
-            assert!(error.message().contains("`links` needs the keys `pk` and `sk`, of type S"), "{error}");
+            assert!(
+                error.message().contains("`links` has other keys: create one with the keys `pk` and `sk` of type S"),
+                "{error}"
+            );
         }
     }
-    let scene = Scene::script([done(json!({"Items": [{"id": {"S": "1"}, "value": {"S": "x"}}]}))]).await;
-    assert_eq!(kind_of(run(&*scene.table, "scan").await).0, ErrorKind::Config);
+    let fixture = Fixture::script([success(json!({"Items": [{"id": {"S": "1"}, "value": {"S": "x"}}]}))]).await;
+    assert_eq!(kind_of(run(&*fixture.table, "scan").await).0, ErrorKind::Config);
 }
 
 #[tokio::test]
-async fn an_item_that_is_too_large_says_how_large_it_may_be() {
+async fn item_over_the_limit_is_too_large_with_the_limit() {
     for message in
         ["Item size has exceeded the maximum allowed size", "Item size to update has exceeded the maximum allowed size"]
     {
-        let scene = Scene::script([refused("ValidationException", message)]).await;
-        let error = run(&*scene.table, "put").await.unwrap_err();
+        let fixture = Fixture::script([failure("ValidationException", message)]).await;
+        let error = run(&*fixture.table, "put").await.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::TooLarge, false));
         assert!(error.message().contains(&ITEM_BYTES.to_string()), "{error}");
-        assert_eq!(scene.count(), 1);
+        assert_eq!(fixture.count(), 1);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_is_internal() {
+async fn malformed_response_is_internal() {
     for operation in ["get", "get_many", "query", "scan", "add"] {
-        let scene = Scene::script([done(json!(["hush"]))]).await;
-        let error = run(&*scene.table, operation).await.unwrap_err();
+        let fixture = Fixture::script([success(json!(["hush"]))]).await;
+        let error = run(&*fixture.table, operation).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal, "{operation}");
         assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
-        assert_eq!(
-            error.outcome_unknown(),
-            operation == "add",
-            "{operation}: it was added to, by how much nobody knows"
-        );
+        assert_eq!(error.outcome_unknown(), operation == "add", "{operation}: the sum is unknown");
     }
 }
 
 #[tokio::test]
-async fn no_error_and_no_debug_shows_a_secret_or_a_value() {
+async fn errors_and_debug_contain_no_secret_and_no_value() {
     let answers = [
         lost(),
-        refused("AccessDeniedException", "no"),
-        refused("ValidationException", "bad"),
+        failure("AccessDeniedException", "no"),
+        failure("ValidationException", "bad"),
         unmet(Some(stored("a", "!", "hush-value"))),
     ];
     for answer in answers {
         for operation in OPERATIONS {
-            let scene = Scene::script([answer.clone()]).await;
-            let Err(error) = run(&*scene.table, operation).await else { continue };
-            let shown = format!("{error} {error:?} {:?}", scene.table);
-            assert!(!shown.contains("hush") && !shown.contains("text"), "{operation}: {shown}");
+            let fixture = Fixture::script([answer.clone()]).await;
+            let Err(error) = run(&*fixture.table, operation).await else { continue };
+            let message = format!("{error} {error:?} {:?}", fixture.table);
+            assert!(!message.contains("hush") && !message.contains("text"), "{operation}: {message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Notifications of S3 that come through a queue.
+//! Notifications of S3 in a queue.
 
 use super::*;
 
@@ -11,26 +11,26 @@ fn notification(bucket: &str, name: &str, key: &str) -> Value {
     }]})
 }
 
-async fn failed_of(host: &Host, notifications: &[Value]) -> Vec<String> {
+async fn failed_notifications(host: &Host, notifications: &[Value]) -> Vec<String> {
     let records = notifications.iter().zip('a'..).map(|(it, id)| record(EVENTS, &id.to_string(), &it.to_string()));
     failed(host, &records.collect::<Vec<_>>()).await
 }
 
 #[tokio::test]
-async fn the_test_event_of_s3_is_acknowledged_and_reaches_nobody() {
+async fn test_event_of_s3_is_acknowledged_without_the_app() {
     let host = Host::alone();
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "pages", "HostId": "x"});
-    assert_eq!(failed_of(&host, &[test, notification("pages", "ObjectTagging:Put", "a")]).await, [""; 0]);
+    assert_eq!(failed_notifications(&host, &[test, notification("pages", "ObjectTagging:Put", "a")]).await, [""; 0]);
     assert!(host.seen().is_empty());
 }
 
 #[tokio::test]
-async fn what_is_no_notification_of_this_bucket_is_a_dead_letter() {
-    let sqs = willing().await;
+async fn malformed_notification_or_one_of_another_bucket_is_a_dead_letter() {
+    let sqs = working_sqs().await;
     let host = Host::on(&sqs.url);
     let wrong =
         [json!("hunter2"), json!({}), notification("other", "ObjectCreated:Put", "a"), json!({"Records": [{}]})];
-    assert_eq!(failed_of(&host, &wrong).await, [""; 0]);
+    assert_eq!(failed_notifications(&host, &wrong).await, [""; 0]);
     let reasons: Vec<String> = sent(&sqs)
         .iter()
         .map(|it| it["MessageAttributes"]["isobar.meta"]["StringValue"].as_str().unwrap().to_owned())

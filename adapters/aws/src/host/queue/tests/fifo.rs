@@ -1,11 +1,11 @@
-//! Groups of FIFO queues: each keeps its order, and holds up no other.
+//! Groups of FIFO queues: each is in order and blocks no other.
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use super::*;
-use crate::host::tests::whole;
+use crate::host::tests::json_of;
 
 const FIFO: &str = "arn:aws:sqs:eu-west-1:123456789012:clicks.fifo";
 
@@ -14,8 +14,8 @@ fn of_group(group: &str, id: &str, body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn behind_a_retry_its_own_group_waits_as_long_and_no_other_group_does() {
-    let sqs = willing().await;
+async fn retry_delays_the_rest_of_its_group_and_no_other_group() {
+    let sqs = working_sqs().await;
     let host = Host::on(&sqs.url);
     let batch = [
         of_group("x", "a", "one"),
@@ -31,12 +31,12 @@ async fn behind_a_retry_its_own_group_waits_as_long_and_no_other_group_does() {
     assert!(seen.contains(&"one of Some(\"x\"), attempt 1 of 1".to_owned()), "{seen:?}");
     let of_y: Vec<_> = seen.iter().filter(|it| it.contains("\"y\"")).map(|it| &it[..3]).collect();
     assert_eq!(of_y, ["two", "thr"]);
-    assert_eq!(put_off(&sqs), ["receipt-c", "receipt-e", "receipt-f"].map(|it| (it.to_owned(), 5)));
-    assert!(sent(&sqs).is_empty(), "what waits is not judged");
+    assert_eq!(visibility_changes(&sqs), ["receipt-c", "receipt-e", "receipt-f"].map(|it| (it.to_owned(), 5)));
+    assert!(sent(&sqs).is_empty(), "a waiting message is not settled");
 }
 
 #[tokio::test]
-async fn behind_a_dead_letter_that_is_not_kept_its_group_waits() {
+async fn dead_letter_that_is_not_stored_blocks_its_group() {
     let sqs = without_dead_letters().await;
     let host = Host::on(&sqs.url);
     let batch = [of_group("x", "a", "reject"), of_group("x", "b", "ok"), of_group("y", "c", "ok")];
@@ -45,8 +45,8 @@ async fn behind_a_dead_letter_that_is_not_kept_its_group_waits() {
 }
 
 #[tokio::test]
-async fn a_group_in_a_queue_without_order_is_no_ordering_key() {
-    let sqs = willing().await;
+async fn group_in_a_standard_queue_is_no_ordering_key() {
+    let sqs = working_sqs().await;
     let host = Host::on(&sqs.url);
     let of_tenant = |id, body| with_attribute(record(QUEUE, id, body), "MessageGroupId", "tenant");
     assert_eq!(failed(&host, &[of_tenant("a", "retry"), of_tenant("b", "ok")]).await, ["a"]);
@@ -54,13 +54,13 @@ async fn a_group_in_a_queue_without_order_is_no_ordering_key() {
 }
 
 #[tokio::test]
-async fn behind_a_message_that_is_late_its_group_waits_and_is_not_begun() {
+async fn late_message_blocks_its_group() {
     let host = Host::alone();
     let batch = [of_group("x", "a", "hang"), of_group("x", "b", "ok"), of_group("y", "c", "ok")];
     let event = json!({"Records": batch}).to_string();
-    let mut answered = Box::pin(host.reply(event.as_bytes()));
-    assert!((&mut answered).now_or_never().is_none());
+    let mut reply = Box::pin(host.reply(event.as_bytes()));
+    assert!((&mut reply).now_or_never().is_none());
     host.clock.advance(Duration::from_secs(60));
-    assert_eq!(failures(&whole(answered.await.unwrap())), ["a", "b"]);
+    assert_eq!(failures(&json_of(reply.await.unwrap())), ["a", "b"]);
     assert_eq!(host.seen(), ["hang of Some(\"x\"), attempt 1 of 1", "ok of Some(\"y\"), attempt 1 of 1"]);
 }

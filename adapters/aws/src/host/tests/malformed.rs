@@ -1,9 +1,9 @@
-//! Events that nobody would send by mistake: no panic, no wrong acknowledgement, no secret told.
+//! Malformed events: no panic, no wrong acknowledgement, no secret in an error.
 
 use super::*;
 
 #[tokio::test]
-async fn what_is_no_json_is_a_failed_invocation() {
+async fn event_that_is_not_json_is_a_failed_invocation() {
     let host = Host::alone();
     for event in [&b"{"[..], b"hunter2", b"\xff", b"{\"hunter2\":\"\xff\"}", b"{} {}"] {
         let error = host.reply(event).await.unwrap_err();
@@ -13,7 +13,7 @@ async fn what_is_no_json_is_a_failed_invocation() {
 }
 
 #[tokio::test]
-async fn records_that_do_not_say_what_they_are_fail_the_invocation_and_reach_nobody() {
+async fn records_without_id_or_queue_fail_the_invocation_without_the_app() {
     let host = Host::alone();
     let queue = "arn:aws:sqs:eu-west-1:123456789012:clicks";
     let good = json!({"eventSource": "aws:sqs", "eventSourceARN": queue, "messageId": "a", "body": "ok"});
@@ -31,12 +31,12 @@ async fn records_that_do_not_say_what_they_are_fail_the_invocation_and_reach_nob
     ] {
         let error = host.ask(&json!({"Records": [good.clone(), bad]})).await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
-        assert!(host.seen().is_empty(), "nothing may be handled that cannot be acknowledged");
+        assert!(host.seen().is_empty(), "no record is handled if one cannot be acknowledged");
     }
 }
 
 #[tokio::test]
-async fn notifications_of_topics_and_buckets_that_say_nonsense_are_no_acknowledgement() {
+async fn malformed_notifications_of_topics_and_buckets_are_not_acknowledged() {
     let host = Host::alone();
     for event in [
         json!({"Records": [{"EventSource": "aws:sns", "Sns": null}]}),
@@ -49,9 +49,9 @@ async fn notifications_of_topics_and_buckets_that_say_nonsense_are_no_acknowledg
         json!({"source": "aws.s3", "detail-type": "Object Created", "detail": "hunter2"}),
     ] {
         let error = host.ask(&event).await.unwrap_err();
-        let shown = format!("{error} {error:?}");
-        assert!([ErrorKind::InvalidInput, ErrorKind::NotFound].contains(&error.kind()), "{event}: {shown}");
-        assert!(!shown.contains("hunter2"), "{shown}");
+        let text = format!("{error} {error:?}");
+        assert!([ErrorKind::InvalidInput, ErrorKind::NotFound].contains(&error.kind()), "{event}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
     assert!(host.seen().is_empty());
 }
@@ -73,7 +73,7 @@ async fn deep_json_is_an_error_in_every_kind_of_event() {
 }
 
 #[tokio::test]
-async fn a_long_and_odd_name_in_an_event_makes_no_long_error() {
+async fn error_of_an_event_with_a_long_name_is_short() {
     let host = Host::alone();
     let long = "n\n".repeat(50_000);
     for event in [
@@ -84,7 +84,7 @@ async fn a_long_and_odd_name_in_an_event_makes_no_long_error() {
         json!({"source": format!("aws.{long}"), "detail-type": long}),
         json!({long: 1}),
     ] {
-        let shown = host.ask(&event).await.unwrap_err().to_string();
-        assert!(shown.len() < 2_000 && !shown.contains('\n'), "{} bytes", shown.len());
+        let text = host.ask(&event).await.unwrap_err().to_string();
+        assert!(text.len() < 2_000 && !text.contains('\n'), "{} bytes", text.len());
     }
 }

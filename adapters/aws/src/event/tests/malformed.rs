@@ -1,4 +1,4 @@
-//! Events that nobody would send by mistake.
+//! Malformed events.
 
 use isobar_abstraction::ErrorKind;
 
@@ -6,17 +6,17 @@ use super::*;
 
 const SECRET: &str = "hunter2";
 
-/// An error of the client's, that quotes nothing of the event.
-fn refused(event: &str) -> String {
+/// The error of a malformed request, which must be the client's fault and quote nothing of the event.
+fn rejection(event: &str) -> String {
     let error = http_of(event).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{event}");
-    let shown = format!("{error} {error:?}");
-    assert!(!shown.contains(SECRET), "{shown}");
-    shown
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains(SECRET), "{text}");
+    text
 }
 
 #[test]
-fn a_field_of_the_wrong_type_is_the_client_s_fault_and_is_named() {
+fn field_of_the_wrong_type_is_invalid_input_with_its_name() {
     for (fields, named) in [
         (json!({"body": {"password": SECRET}}), "`body`"),
         (json!({"body": [SECRET]}), "`body`"),
@@ -27,8 +27,8 @@ fn a_field_of_the_wrong_type_is_the_client_s_fault_and_is_named() {
         (json!({"headers": {"a": ["x", null]}}), "header"),
     ] {
         for event in [rest(), http_api(), load_balancer()] {
-            let shown = refused(&with(event, &fields));
-            assert!(shown.contains(named), "{fields}: {shown}");
+            let text = rejection(&with(event, &fields));
+            assert!(text.contains(named), "{fields}: {text}");
         }
     }
     for fields in [
@@ -37,43 +37,43 @@ fn a_field_of_the_wrong_type_is_the_client_s_fault_and_is_named() {
         json!({"multiValueQueryStringParameters": {"q": [["x"]]}}),
         json!({"path": {"a": SECRET}}),
     ] {
-        refused(&with(rest(), &fields));
-        refused(&with(load_balancer(), &fields));
+        rejection(&with(rest(), &fields));
+        rejection(&with(load_balancer(), &fields));
     }
-    refused(&with(http_api(), &json!({"rawPath": [SECRET]})));
-    refused(&with(http_api(), &json!({"rawQueryString": 7})));
-    refused(&with(http_api(), &json!({"cookies": [{"a": SECRET}]})));
+    rejection(&with(http_api(), &json!({"rawPath": [SECRET]})));
+    rejection(&with(http_api(), &json!({"rawQueryString": 7})));
+    rejection(&with(http_api(), &json!({"cookies": [{"a": SECRET}]})));
 }
 
 #[test]
-fn what_no_http_request_has_is_refused() {
+fn invalid_headers_methods_and_paths_are_invalid_input() {
     for headers in [
         json!({"a b": SECRET}),
         json!({"": SECRET}),
         json!({"a": format!("{SECRET}\r\nx: y")}),
         json!({"a": format!("{SECRET}\u{0}")}),
     ] {
-        refused(&with(rest(), &json!({"headers": headers})));
+        rejection(&with(rest(), &json!({"headers": headers})));
     }
     for method in [json!("GET /x"), json!(""), json!(7), json!(null), json!("G\r\n")] {
         let mut event = http_api();
         event["requestContext"]["http"]["method"] = method;
-        refused(&event.to_string());
+        rejection(&event.to_string());
     }
     let many: serde_json::Map<String, Value> = (0..40_000).map(|n| (format!("x-{n}"), json!("1"))).collect();
-    assert!(refused(&with(http_api(), &json!({"headers": many}))).contains("too many headers"));
-    refused(&with(http_api(), &json!({"rawPath": format!("/{SECRET}").repeat(10_000)})));
+    assert!(rejection(&with(http_api(), &json!({"headers": many}))).contains("too many headers"));
+    rejection(&with(http_api(), &json!({"rawPath": format!("/{SECRET}").repeat(10_000)})));
 }
 
 #[test]
-fn base64_that_is_none_is_refused_without_quoting_it() {
+fn malformed_base64_is_invalid_input_without_the_body() {
     for body in ["hunter2!", "hunter2", "ü", "aGk", "a G k ="] {
-        refused(&with(http_api(), &json!({"body": body, "isBase64Encoded": true})));
+        rejection(&with(http_api(), &json!({"body": body, "isBase64Encoded": true})));
     }
 }
 
 #[test]
-fn what_is_not_json_is_told_with_its_place_and_nothing_of_it() {
+fn malformed_json_is_an_error_with_its_position_and_without_the_text() {
     for event in [
         &br#"{"password":"hunter2""#[..],
         b"hunter2",
@@ -86,14 +86,14 @@ fn what_is_not_json_is_told_with_its_place_and_nothing_of_it() {
     ] {
         let error = Incoming::read(event).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        let shown = format!("{error} {error:?}");
-        assert!(shown.contains("line 1 column") && !shown.contains(SECRET), "{shown}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("line 1 column") && !text.contains(SECRET), "{text}");
     }
     assert_eq!(Incoming::read(b"").unwrap().shape(), Shape::Unknown);
 }
 
 #[test]
-fn deep_json_is_an_error_and_no_overflow() {
+fn deep_json_is_an_error_and_not_a_stack_overflow() {
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     let event = format!(r#"{{"Records":[{{"messageId":"a","Sns":{deep},"body":{deep},"messageAttributes":{deep}}}]}}"#);
     let record = Incoming::read(event.as_bytes()).unwrap().records().unwrap().remove(0);
@@ -111,7 +111,7 @@ fn deep_json_is_an_error_and_no_overflow() {
 }
 
 #[test]
-fn a_body_of_6_mb_is_read_in_either_form() {
+fn body_of_6_mb_is_read_as_text_and_as_base64() {
     let text = "x\"\\\n".repeat(1_500_000);
     assert_eq!(http_of(&with(http_api(), &json!({"body": text}))).unwrap().body(), text.as_bytes());
     let base64 = "QUFB".repeat(1_500_000);
@@ -120,14 +120,14 @@ fn a_body_of_6_mb_is_read_in_either_form() {
 }
 
 #[test]
-fn the_last_of_two_fields_with_one_name_counts_for_the_shape_and_for_the_request() {
+fn last_of_two_fields_with_one_name_decides_the_shape_and_the_request() {
     let event = http_api().to_string();
     let twice = format!(r#"{{"rawPath":"/first","version":"1.0",{},"rawPath":"/last"}}"#, &event[1..event.len() - 1]);
     assert_eq!(http_of(&twice).unwrap().uri().path(), "/last");
 }
 
 #[test]
-fn names_of_fields_are_shown_few_and_short() {
+fn names_of_fields_are_limited_in_number_and_length() {
     let many: serde_json::Map<String, Value> = (0..100).map(|n| (format!("{n:0>900}\n"), json!(SECRET))).collect();
     let event = json!(many).to_string();
     let names = Incoming::read(event.as_bytes()).unwrap().names();
