@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The Lambda of cargo-lambda, on its own port, and the binary that ministack was given too.
+/// The Lambda emulator of cargo-lambda, on its own port, runs the same binary as ministack.
 async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> TrialResult {
     let services = Aws { name: "ministack", endpoint: aws.endpoint.clone(), account: "000000000000", gaps: &[] };
     let world = services.open_as("cl-").await?;

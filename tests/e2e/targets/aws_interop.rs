@@ -1,5 +1,5 @@
-//! What isobar wrote is read by AWS's own library, and the other way round; and signatures and
-//! policies are checked for real.
+//! AWS's own library reads the data of isobar, and isobar reads the data of the library; moto checks signatures and
+//! policies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
 
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use isobar_e2e::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python}
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-/// An emulator, and both libraries on it.
+/// An emulator with a client of isobar and one of boto3.
 struct Both {
     aws: Aws,
     boto: Library,
@@ -33,13 +33,13 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("boto3_reads_our_objects", |both| Box::pin(boto3_reads_our_objects(both))),
     ("our_objects_are_also_those_of_boto3", |both| Box::pin(our_objects_are_also_those_of_boto3(both))),
     ("boto3_receives_our_messages", |both| Box::pin(boto3_receives_our_messages(both))),
-    ("our_handlers_are_given_messages_of_boto3", |both| Box::pin(our_handlers_are_given_messages_of_boto3(both))),
+    ("our_handlers_receive_messages_of_boto3", |both| Box::pin(our_handlers_receive_messages_of_boto3(both))),
 ];
 
 fn main() -> ExitCode {
     let on = |emulator: Program| TRIALS.iter().map(move |(name, check)| (format!("{}::{name}", emulator.name), *check));
-    let refused: Check<Arc<Both>> = |both| Box::pin(async move { who_may_not_is_refused(&both.python).await });
-    let checks = on(MOTO).chain([("moto::who_may_not_is_refused".to_owned(), refused)]).chain(on(MINISTACK));
+    let rejects: Check<Arc<Both>> = |both| Box::pin(async move { forbidden_requests_are_rejected(&both.python).await });
+    let checks = on(MOTO).chain([("moto::forbidden_requests_are_rejected".to_owned(), rejects)]).chain(on(MINISTACK));
     let checks = checks.map(|(name, check)| (name.clone(), (name.starts_with("moto"), check)));
     let start = || {
         let python = Python::ready()?;
@@ -108,7 +108,7 @@ async fn our_items_are_also_those_of_boto3(both: Arc<Both>) -> TrialResult {
     let found = items.query("theirs").all().await?;
     let values: Vec<_> = found.iter().map(|item| item.value.as_ref()).collect();
     assert_eq!(values, [b"\x01\x02".as_slice(), b"text", b"7"]);
-    // One that has no version of ours is updated under a condition all the same.
+    // An item without isobar's version can be updated under a condition too.
     let stored = items.get_entry(("theirs", "b")).await?.expect("it is there");
     items.put_with(("theirs", "b"), &Bytes::from_static(b"new"), PutMode::Update(stored.version.clone())).await?;
     let error = items.put_with(("theirs", "b"), &Bytes::new(), PutMode::Update(stored.version)).await.unwrap_err();
@@ -128,7 +128,7 @@ async fn boto3_reads_our_objects(both: Arc<Both>) -> TrialResult {
     assert_eq!(read("docs/käse 1.html")?["Body"], bytes(b"<p>cheese</p>"));
     let found = read("large")?;
     assert_eq!(found["ContentLength"], large.len());
-    assert!(found["Body"] == bytes(&large), "the content is another");
+    assert!(found["Body"] == bytes(&large), "the content differs");
     Ok(())
 }
 
@@ -159,7 +159,7 @@ async fn boto3_receives_our_messages(both: Arc<Both>) -> TrialResult {
         both.boto.call("sqs receive_message", &input).map(|answer| answer["Messages"][0].clone())
     };
     let plain = receive("ma-clicks")?;
-    // Raw, as JSON of the message's type: nothing stands around it.
+    // The body is the JSON of the message's type, without an envelope.
     assert_eq!(plain["Body"], "\"käse\"");
     assert_eq!(plain["MessageAttributes"]["lang"]["StringValue"], "de");
     let ordered = receive("ma-clicks.fifo")?;
@@ -167,7 +167,7 @@ async fn boto3_receives_our_messages(both: Arc<Both>) -> TrialResult {
     Ok(())
 }
 
-async fn our_handlers_are_given_messages_of_boto3(both: Arc<Both>) -> TrialResult {
+async fn our_handlers_receive_messages_of_boto3(both: Arc<Both>) -> TrialResult {
     let world = both.aws.open_as("mb-").await?;
     let seen = Arc::<Mutex<Vec<(String, Option<String>)>>>::default();
     let heard = Arc::clone(&seen);
@@ -191,11 +191,11 @@ async fn our_handlers_are_given_messages_of_boto3(both: Arc<Both>) -> TrialResul
     Ok(())
 }
 
-/// What is made before moto begins to check who asks.
+/// The number of requests before moto begins to check credentials.
 const UNCHECKED: &str = "6";
 
-/// A user who may only read: DynamoDB, S3 and SNS refuse what is not allowed, and who does not know the secret.
-async fn who_may_not_is_refused(python: &Python) -> TrialResult {
+/// The user has permission to read: DynamoDB, S3 and SNS reject other requests, and those with a wrong secret.
+async fn forbidden_requests_are_rejected(python: &Python) -> TrialResult {
     let emulator = Emulator::start(python, MOTO, &[("INITIAL_NO_AUTH_ACTION_COUNT", UNCHECKED)])?;
     let boto = Library::start(python, "boto.py", &json!(emulator.url()), &[])?;
     let keys = json!([{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]);
@@ -214,7 +214,7 @@ async fn who_may_not_is_refused(python: &Python) -> TrialResult {
     let key = |name: &str| made["AccessKey"][name].as_str().unwrap().to_owned();
     let (id, secret) = (key("AccessKeyId"), key("SecretAccessKey"));
     let reader = cloud(&emulator.url(), &id, &secret)?;
-    assert_eq!(reader.table::<String>("links").get("nobody").await?, None);
+    assert_eq!(reader.table::<String>("links").get("missing").await?, None);
     for (what, kind) in attempts(&reader).await {
         let expected = if what == "get" { ErrorKind::NotFound } else { ErrorKind::PermissionDenied };
         assert_eq!(kind, Some(expected), "{what}, with the right secret");
@@ -226,7 +226,7 @@ async fn who_may_not_is_refused(python: &Python) -> TrialResult {
     Ok(())
 }
 
-/// One read that is allowed and finds nothing, and writes that are not, with what became of them.
+/// The results of an allowed read that finds nothing, and of forbidden writes.
 async fn attempts(cloud: &Cloud) -> [(&'static str, Option<ErrorKind>); 4] {
     let kind = |error: Option<isobar::Error>| error.map(|error| error.kind());
     let get = cloud.bucket("pages").get("nothing").await.err();

@@ -1,6 +1,6 @@
-//! The apps as their users deploy them to Azure: built with the feature `azure`, and run as custom handlers by the
-//! stand-in of the Functions host, on what `function_app` puts beside them. Values are in the Cosmos emulator and
-//! in Azurite, messages in the double of Service Bus and in Azurite.
+//! The apps as their users deploy them to Azure: built with the feature `azure`, and run as custom handlers by the double
+//! of the Functions host, with the files of `function_app`. Values are in the Cosmos emulator and in Azurite, messages in
+//! the double of Service Bus and in Azurite.
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
 #[path = "end_to_end/same.rs"]
@@ -49,7 +49,7 @@ const TRIALS: &[(&str, Check<Arc<Machine>>)] = &[
             ..azure
         }))
     }),
-    ("nobody_outside_fires_a_trigger", |machine| Box::pin(nobody_outside_fires_a_trigger(machine))),
+    ("no_client_can_fire_a_trigger", |machine| Box::pin(no_client_can_fire_a_trigger(machine))),
     ("a_handler_that_is_killed_loses_nothing", |machine| Box::pin(a_handler_that_is_killed_loses_nothing(machine))),
     ("a_poison_message_harms_no_other", |machine| {
         Box::pin(async move {
@@ -94,8 +94,8 @@ impl Machine {
     }
 }
 
-/// What the host sends to its handler, from outside: it is a request like any other, whatever it bears.
-async fn nobody_outside_fires_a_trigger(machine: Arc<Machine>) -> TrialResult {
+/// A client sends the same request as the host sends to its handler: the app treats it as any other request.
+async fn no_client_can_fire_a_trigger(machine: Arc<Machine>) -> TrialResult {
     for http in [HttpMode::Proxying, HttpMode::Forwarding, HttpMode::Json] {
         let world = machine.full(http).open_world().await?;
         let app = world.run(Box::new(shortener::app)).await?;
@@ -114,21 +114,22 @@ async fn nobody_outside_fires_a_trigger(machine: Arc<Machine>) -> TrialResult {
                 .header("user-agent", "Azure-Functions-Host/4.1037.0.0")
                 .header("x-azure-functions-invocationid", "3f2a0000-0000-0000-0000-000000000001")
                 .header("x-azure-functions-hostversion", "4.1037.0.0");
-            let answer = app.http(forged.body(Body::from(click.payload.to_string()))?).await?;
-            // What the app says of a POST to a link.
-            assert_eq!(answer.status, 405, "{http:?} {secret}: {}", answer.text());
+            let response = app.http(forged.body(Body::from(click.payload.to_string()))?).await?;
+            // The app's response to a POST to a link.
+            assert_eq!(response.status, 405, "{http:?} {secret}: {}", response.text());
         }
         let stats = |clicks: u32| (200, format!(r#"{{"clicks":{clicks}}}"#));
-        let told = async || get(&app, &format!("/{id}/stats")).await.map(|told| (told.status.as_u16(), told.text()));
-        assert_eq!(told().await?, stats(0), "{http:?}");
-        // The host's own call is one that counts: what was forged lacked nothing but the secret.
+        let found =
+            async || get(&app, &format!("/{id}/stats")).await.map(|found| (found.status.as_u16(), found.text()));
+        assert_eq!(found().await?, stats(0), "{http:?}");
+        // The host's own call is counted: the forged request lacked only the secret.
         host.call(&click).await?;
-        assert_eq!((told().await?, host.starts()), (stats(1), 1), "{http:?}");
+        assert_eq!((found().await?, host.starts()), (stats(1), 1), "{http:?}");
     }
     Ok(())
 }
 
-/// A machine is taken away in the midst of its work, and another one goes on.
+/// A machine is removed during its work, and another one continues.
 async fn a_handler_that_is_killed_loses_nothing(machine: Arc<Machine>) -> TrialResult {
     for azure in [machine.full(HttpMode::Proxying), machine.storage(HttpMode::Proxying)] {
         let world = azure.open_world().await?;
@@ -149,8 +150,8 @@ async fn a_handler_that_is_killed_loses_nothing(machine: Arc<Machine>) -> TrialR
         app.deliver().await?;
         let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
         assert!(dead.is_empty(), "{dead:?}");
-        // Each message is marked, once it gets so far; one that is killed between its mark and its count is not
-        // counted, as the app's `count_once` says.
+        // Each message is marked before it is counted; one whose handler is killed between the two is not counted, as
+        // the app's `count_once` documents.
         let marks = world.cloud().table::<i64>("links").query("total").prefix("seen/").all().await?;
         assert_eq!(marks.len(), 20, "{marks:?}");
         let clicks = get(&app, &format!("/{id}/stats")).await?.json::<Value>()?["clicks"].as_i64().unwrap();

@@ -1,5 +1,5 @@
-//! A child that writes and consumes is killed with SIGKILL at random points, again and again; then
-//! nothing that was acknowledged is missing, and nothing that was not is forgotten.
+//! A child that writes and consumes is killed with SIGKILL at random points, again and again. No acknowledged write is
+//! missing afterwards, and each acknowledged message and object is delivered.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 const KILLS: u64 = 50;
 
-/// What the children said was acknowledged.
+/// The writes that the children reported as acknowledged.
 #[derive(Default)]
 struct Acknowledged {
     items: Vec<u64>,
@@ -30,9 +30,9 @@ struct Acknowledged {
 }
 
 impl Acknowledged {
-    fn read(&mut self, told: &str) {
+    fn read(&mut self, output: &str) {
         // The last line may be cut off by the kill.
-        for line in told.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        for line in output.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let Some((what, number)) = line.split_once(' ').filter(|(what, _)| *what != "error") else { continue };
             let number = number.parse().unwrap();
             match what {
@@ -49,7 +49,7 @@ impl Acknowledged {
     }
 }
 
-/// Runs a child for a while, kills it, and reads what it said.
+/// Runs a child for a while, kills it, and returns its output.
 fn run_and_kill(folder: &Path, first: u64, life: Duration) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_crash-child"))
         .arg(folder)
@@ -58,25 +58,25 @@ fn run_and_kill(folder: &Path, first: u64, life: Duration) -> String {
         .spawn()
         .unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    let mut told = String::new();
+    let mut output = String::new();
     let mut ready = [0; 6];
     stdout.read_exact(&mut ready).unwrap();
     std::thread::sleep(life);
     child.kill().unwrap();
     child.wait().unwrap();
-    told.push_str(std::str::from_utf8(&ready).unwrap());
+    output.push_str(std::str::from_utf8(&ready).unwrap());
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest).unwrap();
-    told.push_str(&String::from_utf8(rest).unwrap());
-    assert!(told.starts_with("ready\n"), "the child did not start: {told}");
-    assert!(!told.contains("\nerror"), "the child failed: {told}");
-    told
+    output.push_str(&String::from_utf8(rest).unwrap());
+    assert!(output.starts_with("ready\n"), "the child did not start: {output}");
+    assert!(!output.contains("\nerror"), "the child failed: {output}");
+    output
 }
 
-/// No file may grow past a few megabytes, which is what a full disk looks like from inside.
+/// No file may become larger than 2 MB: the process observes the same errors as on a full disk.
 #[test]
 #[cfg_attr(not(unix), ignore = "the limit is that of a Unix shell")]
-fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
+fn a_full_disk_is_reported_and_loses_no_acknowledged_write() {
     let folder = tempfile::tempdir().unwrap();
     let limited = "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$1\" 0";
     let output = Command::new("sh")
@@ -85,17 +85,17 @@ fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
         .stdout(Stdio::piped())
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    let error = told.lines().find(|line| line.starts_with("error")).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let error = printed.lines().find(|line| line.starts_with("error")).unwrap();
     assert!(!output.status.success() && error.contains("disk"), "{error}");
     let mut acknowledged = Acknowledged::default();
-    acknowledged.read(&told);
-    assert!(acknowledged.items.len() > 100, "the limit came too early: {told}");
+    acknowledged.read(&printed);
+    assert!(acknowledged.items.len() > 100, "the limit was reached too early: {printed}");
     tokio::runtime::Runtime::new().unwrap().block_on(check(folder.path(), &acknowledged));
 }
 
 #[test]
-fn fifty_kills_lose_nothing_that_was_acknowledged() {
+fn fifty_kills_lose_no_acknowledged_write() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = Acknowledged::default();
     let mut random = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
@@ -103,8 +103,8 @@ fn fifty_kills_lose_nothing_that_was_acknowledged() {
     for _ in 0..KILLS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let life = Duration::from_micros((random >> 33) % 100_000);
-        let told = run_and_kill(folder.path(), acknowledged.next(), life);
-        acknowledged.read(&told);
+        let output = run_and_kill(folder.path(), acknowledged.next(), life);
+        acknowledged.read(&output);
     }
     let Acknowledged { items, messages, objects, added } = &acknowledged;
     println!("{} items, {} messages, {} objects, {added} additions", items.len(), messages.len(), objects.len());
@@ -121,17 +121,17 @@ async fn check(folder: &Path, acknowledged: &Acknowledged) {
     for number in &acknowledged.items {
         assert_eq!(items.get(number.to_string()).await.unwrap(), Some(*number), "item {number} is lost");
     }
-    // One addition may have been made for each writer of each child without being told.
+    // Each writer of each child may have made one addition that it did not report.
     let total = cloud.table::<i64>("items").get("total").await.unwrap().unwrap();
     assert!((acknowledged.added..=acknowledged.added + 4 * KILLS as i64).contains(&total), "{total}");
     for number in &acknowledged.objects {
         let content = bucket.get(format!("n/{number}")).await.unwrap().bytes().await.unwrap();
-        assert_eq!(content, number.to_string().repeat(50), "object {number} is not whole");
+        assert_eq!(content, number.to_string().repeat(50), "object {number} is not complete");
     }
     check_deliveries(&provider, acknowledged).await;
 }
 
-/// Starts the app once more, and waits until it has seen everything.
+/// Starts the app once more, and waits until it has received everything.
 async fn check_deliveries(provider: &LocalProvider, acknowledged: &Acknowledged) {
     let cloud = Cloud::new(Arc::new(provider.clone()));
     let mut app = isobar_e2e::crash::app(&cloud);
@@ -150,24 +150,24 @@ async fn check_deliveries(provider: &LocalProvider, acknowledged: &Acknowledged)
         missing = messages.iter().chain(&files).filter(|seen| seen.is_none()).count();
     }
     serving.abort();
-    assert_eq!(missing, 0, "messages or object events were forgotten");
+    assert_eq!(missing, 0, "messages or object events were not delivered");
 }
 
-/// What the shortener acknowledged, and what it was asked for, since an answer may be lost on its way.
+/// The responses of the shortener, and the requests to it, since a response may be lost.
 #[derive(Default)]
 struct Clicks {
-    /// By link: redirects that were sent, and requests for them.
+    /// For each link: the number of redirects, and of requests.
     links: BTreeMap<String, (i64, i64)>,
     /// The newest link.
     newest: Option<String>,
-    /// The newest link before a page of links was made that was acknowledged.
+    /// The newest link when the last acknowledged page of links was written.
     on_page: Option<String>,
 }
 
-/// Visitors who make links and follow them while the app is killed under them, again and again.
+/// Clients make links and follow them while the app is killed, again and again.
 ///
-/// Each acknowledged link is there, each acknowledged click is counted once, and the acknowledged page
-/// is there and whole.
+/// Each acknowledged link exists, each acknowledged click is counted once, and the acknowledged page exists and is
+/// complete.
 #[test]
 fn fifty_kills_of_the_shortener_lose_no_click_and_count_none_twice() {
     let binary = built::one_binary("shortener", &["aws", "azure", "gcp", "local"]).unwrap();
@@ -177,40 +177,40 @@ fn fifty_kills_of_the_shortener_lose_no_click_and_count_none_twice() {
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let service = Arc::new(Service::start(binary, variables).await.unwrap());
         let clicks = Arc::new(Mutex::new(Clicks::default()));
-        let visit = |_| tokio::spawn(visit(service.url(), Arc::clone(&clicks)));
-        let mut visitors: Vec<_> = (0..4).map(visit).collect();
-        visitors.push(tokio::spawn(make_pages(folder.path().to_owned(), Arc::clone(&clicks))));
+        let client = |_| tokio::spawn(visit(service.url(), Arc::clone(&clicks)));
+        let mut clients: Vec<_> = (0..4).map(client).collect();
+        clients.push(tokio::spawn(make_pages(folder.path().to_owned(), Arc::clone(&clicks))));
         for kill in 0..KILLS {
             tokio::time::sleep(Duration::from_millis(50 + 37 * kill % 250)).await;
             service.kill().await.unwrap();
         }
-        visitors.iter().for_each(tokio::task::JoinHandle::abort);
+        clients.iter().for_each(tokio::task::JoinHandle::abort);
         let clicks = std::mem::take(&mut *clicks.lock().unwrap());
         check_clicks(&service, folder.path(), &clicks).await;
     });
 }
 
-/// Makes a link and follows it some times; what is not answered is not acknowledged.
+/// Makes links, and follows each of them five times.
 async fn visit(url: String, clicks: Arc<Mutex<Clicks>>) {
     loop {
-        let Ok(made) = ask(Method::POST, &url, r#"{"url":"https://example.org/"}"#).await else {
+        let Ok(made) = send_request(Method::POST, &url, r#"{"url":"https://example.org/"}"#).await else {
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         };
-        assert_eq!(made.status, 201, "a link is refused");
+        assert_eq!(made.status, 201, "a link is rejected");
         let id = made.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
         clicks.lock().unwrap().links.insert(id.clone(), (0, 0));
         clicks.lock().unwrap().newest = Some(id.clone());
         for _ in 0..5 {
             clicks.lock().unwrap().links.entry(id.clone()).or_default().1 += 1;
-            let Ok(followed) = ask(Method::GET, &format!("{url}/{id}"), "").await else { continue };
+            let Ok(followed) = send_request(Method::GET, &format!("{url}/{id}"), "").await else { continue };
             assert_eq!(followed.status, 307, "an acknowledged link is lost");
             clicks.lock().unwrap().links.entry(id.clone()).or_default().0 += 1;
         }
     }
 }
 
-/// Fires the schedule that writes the page, by the inspector.
+/// Fires the schedule that writes the page, through the inspector.
 async fn make_pages(folder: PathBuf, clicks: Arc<Mutex<Clicks>>) {
     loop {
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -219,36 +219,40 @@ async fn make_pages(folder: PathBuf, clicks: Arc<Mutex<Clicks>>) {
         let (port, token) = (&entry["port"], entry["token"].as_str().unwrap());
         let newest = clicks.lock().unwrap().newest.clone();
         let sweep = format!("http://127.0.0.1:{port}/schedules/sweep?token={token}");
-        // Between a kill and the next start the port may be somebody else's.
-        if ask(Method::POST, &sweep, "").await.is_ok_and(|swept| swept.status == 200) {
+        // Between a kill and the next start another process may use the port.
+        if send_request(Method::POST, &sweep, "").await.is_ok_and(|swept| swept.status == 200) {
             clicks.lock().unwrap().on_page = newest;
         }
     }
 }
 
-async fn ask(method: Method, url: &str, body: &'static str) -> isobar::Result<TestResponse> {
+async fn send_request(method: Method, url: &str, body: &'static str) -> isobar::Result<TestResponse> {
     send(Request::builder().method(method).uri(url).body(Body::from(body)).unwrap()).await
 }
 
-/// Waits until all that was acknowledged is counted, stops the app, and compares with what is stored.
+/// Waits until all acknowledged clicks are counted, stops the app, and compares the counts with the stored ones.
 async fn check_clicks(service: &Service, folder: &Path, clicks: &Clicks) {
-    let (sent, asked) = clicks.links.values().fold((0, 0), |(sent, asked), link| (sent + link.0, asked + link.1));
+    let (answered, requested) =
+        clicks.links.values().fold((0, 0), |(answered, requested), link| (answered + link.0, requested + link.1));
     let links = clicks.links.len();
-    assert!(links > 40 && sent > 150, "the visitors did too little: {links} links, {sent} of {asked} clicks answered");
+    assert!(
+        links > 40 && answered > 150,
+        "the clients did too little: {links} links, {answered} of {requested} clicks answered"
+    );
     let deadline = Instant::now() + Duration::from_secs(60);
-    for (id, (sent, asked)) in &clicks.links {
+    for (id, (answered, requested)) in &clicks.links {
         loop {
-            let stats = ask(Method::GET, &format!("{}/{id}/stats", service.url()), "").await.unwrap();
+            let stats = send_request(Method::GET, &format!("{}/{id}/stats", service.url()), "").await.unwrap();
             let counted = stats.json::<Value>().unwrap()["clicks"].as_i64().unwrap();
-            assert!(counted <= *asked, "{id}: {counted} of {asked} clicks were counted: one of them twice");
-            if counted >= *sent {
+            assert!(counted <= *requested, "{id}: {counted} of {requested} clicks were counted: one of them twice");
+            if counted >= *answered {
                 break;
             }
-            assert!(Instant::now() < deadline, "{id}: {counted} of {sent} acknowledged clicks were counted");
+            assert!(Instant::now() < deadline, "{id}: {counted} of {answered} acknowledged clicks were counted");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    let page = ask(Method::GET, &format!("{}/index.html", service.url()), "").await.unwrap();
+    let page = send_request(Method::GET, &format!("{}/index.html", service.url()), "").await.unwrap();
     let (page, listed) = (String::from_utf8(page.body.to_vec()).unwrap(), clicks.on_page.as_ref().unwrap());
     assert!(page.ends_with("</html>\n") && page.contains(listed), "{listed} is not on the page: {page}");
     service.terminate().await.unwrap();
@@ -257,7 +261,7 @@ async fn check_clicks(service: &Service, folder: &Path, clicks: &Clicks) {
     let counts = cloud.table::<i64>("links");
     let keys = clicks.links.keys().map(|id| (format!("link/{id}"), "clicks"));
     let counted: i64 = counts.get_many(keys).await.unwrap().into_iter().flatten().sum();
-    // Links whose answer was lost are followed by nobody.
+    // No client follows a link whose response was lost.
     assert_eq!(counts.get(("total", "clicks")).await.unwrap(), Some(counted));
-    assert!((sent..=asked).contains(&counted), "{counted} of {sent} to {asked}");
+    assert!((answered..=requested).contains(&counted), "{counted} of {answered} to {requested}");
 }

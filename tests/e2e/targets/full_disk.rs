@@ -1,8 +1,8 @@
-//! On a disk that is really full, writes are refused, nothing is lost, the host ends and says why, and all is well
-//! at the next start that has room.
+//! On a full disk, writes fail, no data is lost, and the host ends with the reason; after space is freed, the next start
+//! succeeds.
 //!
-//! The disk is one of 16 MB in memory, in namespaces of the trial's own (`unshare` of util-linux), so that
-//! nobody must be root. Where that is not allowed the trial is ignored, and says so.
+//! The disk is a file system of 16 MB in memory, in new namespaces (`unshare` of util-linux), which needs no root. The trial
+//! is ignored with the reason if namespaces are not allowed.
 #![allow(clippy::unwrap_used, clippy::panic)] // a target fails by panicking
 
 use std::path::Path;
@@ -18,10 +18,11 @@ use isobar_conformance::Absent;
 use isobar_e2e::emulators::NEEDS;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-/// What the trial starts itself as, on the small disk: `full-disk fill FOLDER`, then `full-disk check FOLDER`.
+/// The argument with which the trial starts its own binary on the small disk: `full-disk fill FOLDER`, then
+/// `full-disk check FOLDER`.
 const CHILD: &str = "full-disk";
 
-/// More than the disk has.
+/// More bytes than the disk has.
 const TOO_MUCH: usize = 32 << 20;
 
 const ON_A_SMALL_DISK: &str = "mount -t tmpfs -o size=16m none \"$1\" && \"$0\" full-disk fill \"$1\" && exec \
@@ -39,12 +40,12 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let trial = Trial::ignorable_test("a_full_disk_refuses_writes_and_keeps_what_is_there", on_a_small_disk);
+    let trial = Trial::ignorable_test("a_full_disk_fails_writes_and_loses_no_data", on_a_small_disk);
     libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
 }
 
 fn on_a_small_disk() -> Result<Completion, Failed> {
-    if let Some(absent) = without_namespaces() {
+    if let Some(absent) = missing_namespaces() {
         return match absent.is_required() {
             true => Err(absent.reason.into()),
             false => Ok(Completion::ignored_with(absent.reason)),
@@ -56,11 +57,11 @@ fn on_a_small_disk() -> Result<Completion, Failed> {
         .arg(std::env::current_exe()?)
         .arg(folder.path())
         .output()?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(Completion::Completed) } else { Err(format!("{}: {told}", output.status).into()) }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(Completion::Completed) } else { Err(format!("{}: {errors}", output.status).into()) }
 }
 
-fn without_namespaces() -> Option<Absent> {
+fn missing_namespaces() -> Option<Absent> {
     if let Err(absent) = NEEDS.check("unshare") {
         return Some(absent);
     }
@@ -69,7 +70,10 @@ fn without_namespaces() -> Option<Absent> {
         Ok(output) if output.status.success() => None,
         Ok(output) => {
             let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Some(NEEDS.absent("unshare", format!("no small disk may be mounted here: {why}")))
+            Some(NEEDS.absent(
+                "unshare",
+                format!("cannot mount a file system in a new namespace: allow user namespaces ({why})"),
+            ))
         }
         Err(error) => Some(NEEDS.absent("unshare", format!("`unshare` is missing: install util-linux ({error})"))),
     }
@@ -85,11 +89,11 @@ fn cloud(folder: &Path) -> Cloud {
     Cloud::new(Arc::new(provider(folder)))
 }
 
-/// A start that finds no room leaves nothing behind in which the next one stumbles.
+/// A start on a full disk fails, and leaves no file that prevents the next start.
 async fn start_without_room(folder: &Path) {
     std::fs::write(folder.join("filler"), vec![0; TOO_MUCH]).unwrap_err();
-    let refused = cloud(folder).table::<u32>("items").put("a", &1).await.unwrap_err();
-    assert!(refused.message().contains("the disk is full"), "{refused}");
+    let error = cloud(folder).table::<u32>("items").put("a", &1).await.unwrap_err();
+    assert!(error.message().contains("the disk is full"), "{error}");
     std::fs::remove_file(folder.join("filler")).unwrap();
 }
 
@@ -105,37 +109,37 @@ async fn fill(folder: &Path) {
     let hosted = Hosted::new(app, manifest);
     let running = tokio::spawn(server.run(hosted, std::future::pending()));
     pages.put("a", "old").await.unwrap();
-    let refused = pages.put("a", vec![7; TOO_MUCH]).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Unavailable);
-    assert_eq!(refused.message(), "the disk is full; nothing was written");
+    let error = pages.put("a", vec![7; TOO_MUCH]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.message(), "the disk is full; nothing was written");
     assert_eq!(pages.get("a").await.unwrap().bytes().await.unwrap(), "old");
     let contents = std::fs::read_dir(folder.join("data/objects")).unwrap().count();
-    assert_eq!(contents, 1, "what was not written takes no room");
+    assert_eq!(contents, 1, "a failed write uses no space");
     pages.put("b", "still room").await.unwrap();
 
     std::fs::write(folder.join("filler"), vec![0; TOO_MUCH]).unwrap_err();
-    let mut kept = 0;
-    let refused: Error = loop {
-        match items.put(kept.to_string(), &Bytes::from(vec![7; 20_000])).await {
-            Ok(_) => kept += 1,
+    let mut count = 0;
+    let error: Error = loop {
+        match items.put(count.to_string(), &Bytes::from(vec![7; 20_000])).await {
+            Ok(_) => count += 1,
             Err(error) => break error,
         }
-        assert!(kept < 2_000, "the disk does not fill");
+        assert!(count < 2_000, "the disk does not fill");
     };
-    assert_eq!(refused.kind(), ErrorKind::Unavailable);
-    assert!(refused.message().starts_with("the disk is full"), "{refused}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().starts_with("the disk is full"), "{error}");
     let ended = tokio::time::timeout(Duration::from_secs(10), running).await.unwrap().unwrap().unwrap_err();
     assert!(ended.message().contains("the disk is full; free space, then start the app again"), "{ended}");
     std::fs::remove_file(folder.join("filler")).unwrap();
-    std::fs::write(folder.join("kept"), kept.to_string()).unwrap();
+    std::fs::write(folder.join("count"), count.to_string()).unwrap();
 }
 
-/// What was acknowledged is there, and there is room for more.
+/// All acknowledged writes are stored, and further writes succeed.
 async fn check(folder: &Path) {
     let cloud = cloud(folder);
     let (pages, items) = (cloud.bucket("pages"), cloud.table::<Bytes>("items"));
-    let kept: u32 = std::fs::read_to_string(folder.join("kept")).unwrap().parse().unwrap();
-    for number in 0..kept {
+    let count: u32 = std::fs::read_to_string(folder.join("count")).unwrap().parse().unwrap();
+    for number in 0..count {
         let item = items.get(number.to_string()).await.unwrap();
         assert_eq!(item.map(|item| item.len()), Some(20_000), "item {number} is lost");
     }

@@ -1,5 +1,5 @@
-//! The apps as their users deploy them to Google Cloud: built with the feature `gcp`, and run as processes of their own,
-//! to which Google's emulator of Pub/Sub pushes. Items are in Google's emulator of Firestore, objects in fake-gcs-server.
+//! The apps as their users deploy them to Google Cloud: built with the feature `gcp`, and run as processes to
+//! which Google's emulator of Pub/Sub pushes. Items are in Google's emulator of Firestore, objects in fake-gcs-server.
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
 #[path = "end_to_end/same.rs"]
@@ -35,7 +35,9 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
     ("the_emulator_pushes_straight_to_the_service", |gcp| Box::pin(the_emulator_pushes_straight(gcp))),
     ("a_poison_message_harms_no_other", |gcp| Box::pin(same::poison(gcp))),
     ("a_service_that_is_killed_loses_nothing", |gcp| Box::pin(a_service_that_is_killed_loses_nothing(gcp))),
-    ("who_is_told_to_stop_answers_first_and_then_ends_well", |gcp| Box::pin(who_is_told_to_stop_answers_first(gcp))),
+    ("a_service_that_is_stopped_responds_first_and_exits_with_0", |gcp| {
+        Box::pin(a_service_that_is_stopped_responds_first(gcp))
+    }),
     ("a_request_that_never_ends_is_not_waited_for", |gcp| Box::pin(a_request_that_never_ends_is_left(gcp))),
 ];
 
@@ -52,11 +54,11 @@ async fn get(app: &dyn RunningApp, path: &str) -> HarnessResult<TestResponse> {
 }
 
 async fn clicks(app: &dyn RunningApp, id: &str) -> HarnessResult<i64> {
-    let told: Value = app.get(&format!("/{id}/stats")).await?.json()?;
-    Ok(told["clicks"].as_i64().unwrap())
+    let stats: Value = app.get(&format!("/{id}/stats")).await?.json()?;
+    Ok(stats["clicks"].as_i64().unwrap())
 }
 
-/// With nothing of ours in between, on what `deployment` says.
+/// Without a proxy of isobar in between, with the subscriptions of `deployment`.
 async fn the_emulator_pushes_straight(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let app = world.run_straight(Box::new(shortener::app)).await?;
@@ -64,15 +66,15 @@ async fn the_emulator_pushes_straight(gcp: Deployed) -> TrialResult {
     for _ in 0..5 {
         assert_eq!(get(&app, &format!("/{id}")).await?.status, 307);
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     while clicks(&app, &id).await? < 5 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{} of 5", clicks(&app, &id).await?);
+        assert!(started.elapsed() < Duration::from_secs(20), "{} of 5", clicks(&app, &id).await?);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
 }
 
-/// An instance is taken away in the midst of its work, and another one goes on.
+/// An instance is removed during its work, and another one continues.
 async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let app = world.run(Box::new(shortener::app)).await?;
@@ -95,8 +97,8 @@ async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> TrialResult {
     assert!(app.most_pushes() > 1, "nothing was being handled when the service was killed");
     let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
     assert!(dead.is_empty(), "{dead:?}");
-    // Each message is marked, once it gets so far; one that is killed between its mark and its count is not
-    // counted, as the app's `count_once` says.
+    // Each message is marked before it is counted; one whose handler is killed between the two is not counted, as the
+    // app's `count_once` documents.
     let marks = world.cloud().table::<i64>("links").query("total").prefix("seen/").all().await?;
     assert_eq!(marks.len(), 200);
     let clicks = clicks(&app, &id).await?;
@@ -104,8 +106,8 @@ async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> TrialResult {
     Ok(())
 }
 
-/// A request of which the service has the head and half of the body.
-async fn begun(port: u16, body: &str) -> std::io::Result<TcpStream> {
+/// Sends the head and half of the body of a request.
+async fn send_half(port: u16, body: &str) -> std::io::Result<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let head = format!(
         "POST / HTTP/1.1\r\nhost: isobar.example\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -113,12 +115,12 @@ async fn begun(port: u16, body: &str) -> std::io::Result<TcpStream> {
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body.as_bytes()[..body.len() / 2]).await?;
-    // What is only in the socket's buffer has not begun.
+    // A request counts only when the service has read it from the socket.
     tokio::time::sleep(Duration::from_millis(200)).await;
     Ok(stream)
 }
 
-async fn refuses(port: u16) {
+async fn wait_until_closed(port: u16) {
     while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -126,23 +128,23 @@ async fn refuses(port: u16) {
 
 const LINK: &str = r#"{"url": "https://example.org/while-stopping"}"#;
 
-/// SIGTERM, as Cloud Run sends it: nothing new is taken, and what has begun is answered.
-async fn who_is_told_to_stop_answers_first(gcp: Deployed) -> TrialResult {
+/// After SIGTERM, as Cloud Run sends it, the service accepts no new connection, and responds to requests that it has begun.
+async fn a_service_that_is_stopped_responds_first(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let app = world.run(Box::new(shortener::app)).await?;
-    let mut stream = begun(app.process()?.port(), LINK).await?;
+    let mut stream = send_half(app.process()?.port(), LINK).await?;
     app.process()?.terminate().await?;
-    refuses(app.process()?.port()).await;
+    wait_until_closed(app.process()?.port()).await;
     stream.write_all(&LINK.as_bytes()[LINK.len() / 2..]).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    let told: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap())?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    assert!(response.starts_with("HTTP/1.1 201"), "{response}");
+    let link: Value = serde_json::from_str(response.split("\r\n\r\n").nth(1).unwrap())?;
     let ended = app.process()?.ended().await?;
     assert!(ended.success(), "{ended}");
-    // It was not answered only: the next instance has it.
+    // The link was stored: the next instance finds it.
     app.process()?.start_again().await?;
-    let followed = get(&app, &format!("/{}", told["id"].as_str().unwrap())).await?;
+    let followed = get(&app, &format!("/{}", link["id"].as_str().unwrap())).await?;
     assert_eq!(
         (followed.status.as_u16(), followed.header("location")),
         (307, Some("https://example.org/while-stopping"))
@@ -150,15 +152,15 @@ async fn who_is_told_to_stop_answers_first(gcp: Deployed) -> TrialResult {
     Ok(())
 }
 
-/// Cloud Run kills after 10 s what has not ended; the service ends before, and well.
+/// Cloud Run kills a service after 10 s; isobar exits before, with 0.
 async fn a_request_that_never_ends_is_left(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let app = world.run(Box::new(shortener::app)).await?;
-    let _stream = begun(app.process()?.port(), LINK).await?;
-    let told = Instant::now();
+    let _stream = send_half(app.process()?.port(), LINK).await?;
+    let stopped = Instant::now();
     app.process()?.terminate().await?;
     let ended = app.process()?.ended().await?;
-    let took = told.elapsed();
+    let took = stopped.elapsed();
     assert!(ended.success(), "{ended}");
     assert!((5..=10).contains(&took.as_secs()), "{took:?}");
     Ok(())

@@ -1,5 +1,5 @@
-//! Google's emulator of Pub/Sub pushes to our host, in real time, what `deployment` makes subscriptions for: the rest of
-//! the trials are given their messages by a double.
+//! Google's emulator of Pub/Sub pushes to isobar's host, in real time, through the subscriptions of `deployment`. In all
+//! other trials a double pushes.
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
 use std::collections::BTreeMap;
@@ -20,7 +20,9 @@ use parking_lot::Mutex;
 
 const TRIALS: &[(&str, Check<Deployed>)] = &[
     ("each_message_is_pushed_once", |gcp| Box::pin(each_message_is_pushed_once(gcp))),
-    ("what_fails_comes_again_until_it_is_dead", |gcp| Box::pin(what_fails_comes_again_until_it_is_dead(gcp))),
+    ("a_failing_message_is_retried_until_it_is_a_dead_letter", |gcp| {
+        Box::pin(a_failing_message_is_retried_until_it_is_a_dead_letter(gcp))
+    }),
     ("an_ordering_key_keeps_its_order_when_one_fails", |gcp| Box::pin(a_key_keeps_its_order(gcp))),
     ("the_events_of_a_bucket_are_pushed", |gcp| Box::pin(the_events_of_a_bucket_are_pushed(gcp))),
 ];
@@ -28,15 +30,15 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
 fn main() -> ExitCode {
     isobar_conformance::target::run_checks("gcp::push", Duration::from_secs(60), TRIALS, || {
         let (services, guard) = Services::start()?;
-        // The apps are served here.
+        // This process serves the apps.
         Ok((Deployed { services, executable: PathBuf::new(), environment: BTreeMap::new() }, guard))
     })
 }
 
-/// What handlers were given: body and attempt.
+/// Body and attempt of each message that a handler received.
 type Seen = Arc<Mutex<Vec<(u32, u32)>>>;
 
-/// An app that handles the topic `jobs`, with pauses too short to wait for.
+/// An app that handles the topic `jobs`, with short backoff.
 fn worker<F>(
     cloud: &Cloud,
     attempts: u32,
@@ -70,12 +72,12 @@ async fn each_message_is_pushed_once(gcp: Deployed) -> TrialResult {
     Ok(())
 }
 
-/// Each time as a copy that counts on, since the emulator does not tell how often it pushed; and it can be put back.
-async fn what_fails_comes_again_until_it_is_dead(gcp: Deployed) -> TrialResult {
-    let (world, seen, mended) = (gcp.open_world().await?, Seen::default(), Arc::new(AtomicBool::new(false)));
-    let is_mended = Arc::clone(&mended);
+/// Each attempt is a copy that contains the number of attempts, which the emulator does not report; and it can be redriven.
+async fn a_failing_message_is_retried_until_it_is_a_dead_letter(gcp: Deployed) -> TrialResult {
+    let (world, seen, repaired) = (gcp.open_world().await?, Seen::default(), Arc::new(AtomicBool::new(false)));
+    let is_repaired = Arc::clone(&repaired);
     let answer = move |job: &Message<u32>| match job.body {
-        7 if !is_mended.load(Ordering::Relaxed) => Outcome::retry("the seventh fails"),
+        7 if !is_repaired.load(Ordering::Relaxed) => Outcome::retry("the seventh fails"),
         8 => Outcome::reject("the eighth is wrong"),
         _ => Outcome::Ack,
     };
@@ -88,12 +90,11 @@ async fn what_fails_comes_again_until_it_is_dead(gcp: Deployed) -> TrialResult {
     tried.sort_unstable();
     assert_eq!(tried, [(6, 1), (7, 1), (7, 2), (7, 3), (8, 1), (9, 1)]);
     let mut dead = app.dead_letters(ResourceKind::Topic, "jobs").await?;
-    dead.sort_by_key(|letter| letter.body.clone());
-    let told: Vec<_> =
-        dead.iter().map(|letter| (letter.body.as_ref(), letter.attempts, letter.reason.as_str())).collect();
+    dead.sort_by_key(|dead_letter| dead_letter.body.clone());
+    let found: Vec<_> = dead.iter().map(|it| (it.body.as_ref(), it.attempts, it.reason.as_str())).collect();
     let gave_up = "gave up after 3 attempts: the seventh fails";
-    assert_eq!(told, [(b"7".as_slice(), 3, gave_up), (b"8".as_slice(), 1, "the eighth is wrong")]);
-    mended.store(true, Ordering::Relaxed);
+    assert_eq!(found, [(b"7".as_slice(), 3, gave_up), (b"8".as_slice(), 1, "the eighth is wrong")]);
+    repaired.store(true, Ordering::Relaxed);
     assert_eq!(app.redrive(ResourceKind::Topic, "jobs").await?, 2);
     app.deliver().await?;
     let mut tried = seen.lock().clone();
@@ -102,7 +103,7 @@ async fn what_fails_comes_again_until_it_is_dead(gcp: Deployed) -> TrialResult {
     Ok(())
 }
 
-/// The one that fails is pushed again by the emulator, after a second, before those that come after it.
+/// The emulator pushes the failing message again after a second, before later messages of its key.
 async fn a_key_keeps_its_order(gcp: Deployed) -> TrialResult {
     let (world, seen, failed) = (gcp.open_world().await?, Seen::default(), AtomicBool::new(false));
     let answer = move |job: &Message<u32>| match job.body {
@@ -127,7 +128,7 @@ async fn a_key_keeps_its_order(gcp: Deployed) -> TrialResult {
     Ok(())
 }
 
-/// fake-gcs-server tells the topic that the bucket's notification names, and that is pushed.
+/// fake-gcs-server publishes to the topic of the bucket's notification, which the emulator pushes.
 async fn the_events_of_a_bucket_are_pushed(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
     let seen = Arc::<Mutex<Vec<(String, ObjectChange)>>>::default();
@@ -143,11 +144,11 @@ async fn the_events_of_a_bucket_are_pushed(gcp: Deployed) -> TrialResult {
     pages.put("docs/käse 1%.html", "<p>").await?;
     pages.put("docs/käse 1%.html", "<p>cheese").await?;
     pages.delete("docs/käse 1%.html").await?;
-    let (wanted, begun) = (3, Instant::now());
-    while seen.lock().len() < wanted && begun.elapsed() < Duration::from_secs(20) {
+    let (expected, started) = (3, Instant::now());
+    while seen.lock().len() < expected && started.elapsed() < Duration::from_secs(20) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // What was overwritten has been deleted too, and nobody is to be told of that: it is handled, and not seen.
+    // Cloud Storage also reports the deletion of the overwritten object, which isobar does not pass to the handler.
     app.deliver().await?;
     let mut seen = seen.lock().clone();
     seen.sort_by_key(|(_, change)| match change {

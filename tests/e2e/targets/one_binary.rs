@@ -1,9 +1,8 @@
-//! One binary with all providers in it does the same on all four hosts: Lambda, the Functions host, Cloud Run, and a
-//! laptop. It asks where it is; nothing else differs.
+//! One binary with all providers does the same on all four hosts: Lambda, the Functions host, Cloud Run, and a laptop. It
+//! selects the provider from its environment.
 //!
-//! Behind each is what the trials of that provider have: ministack; the stand-in of the Functions host, the Cosmos
-//! emulator, Azurite and the double of Service Bus; Google's emulators and fake-gcs-server; and nothing. Each trial starts
-//! its own.
+//! Each runs on the services of that provider's trials: ministack; the double of the Functions host, the Cosmos emulator,
+//! Azurite and the double of Service Bus; Google's emulators and fake-gcs-server; and none. Each trial starts its own.
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
 use std::collections::BTreeMap;
@@ -22,7 +21,7 @@ use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MI
 use isobar_e2e::{built, transcript};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-/// Runs the transcript with the binary on one host. `Err` says what this machine lacks.
+/// Runs the transcript with the binary on one host. Errors: a program that this machine lacks.
 type Host = fn(&Path) -> Result<Result<Completion, Failed>, Absent>;
 
 const HOSTS: &[(&str, Host)] = &[
@@ -33,12 +32,12 @@ const HOSTS: &[(&str, Host)] = &[
     ("manifest", manifest),
 ];
 
-/// Longest run of a trial. It bounds a trial that hangs; no trial waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout of a trial.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    // Asked for a list, it builds nothing.
+    // A list needs no build.
     let binary = match arguments.list {
         true => PathBuf::new(),
         false => built::one_binary("shortener", &["aws", "azure", "gcp", "local"]).unwrap(),
@@ -65,7 +64,7 @@ fn on_lambda(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
         bootstrap: binary.to_owned(),
         environment: BTreeMap::new(),
     };
-    Ok(run_check(PATIENCE, does_the_same(lambda)))
+    Ok(run_check(TIMEOUT, does_the_same(lambda)))
 }
 
 /// Tables in Cosmos DB, topics in Service Bus.
@@ -79,20 +78,20 @@ fn on_functions(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
         http: HttpMode::Proxying,
         environment: BTreeMap::new(),
     };
-    Ok(run_check(PATIENCE, does_the_same(functions)))
+    Ok(run_check(TIMEOUT, does_the_same(functions)))
 }
 
 fn on_cloud_run(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     let (services, _guard) = gcp::Services::start()?;
     let cloud_run = gcp::deployed::Deployed { services, executable: binary.to_owned(), environment: BTreeMap::new() };
-    Ok(run_check(PATIENCE, does_the_same(cloud_run)))
+    Ok(run_check(TIMEOUT, does_the_same(cloud_run)))
 }
 
 fn on_a_laptop(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
-    Ok(run_check(PATIENCE, does_the_same(Laptop(binary.to_owned()))))
+    Ok(run_check(TIMEOUT, does_the_same(Laptop(binary.to_owned()))))
 }
 
-/// What the shortener does in memory, line by line.
+/// The transcript of the shortener is the same as in memory.
 async fn does_the_same(host: impl Harness) -> TrialResult {
     let expected = transcript::shortener(&Memory, shortener::app).await?;
     let found = transcript::shortener(&host, shortener::app).await?;
@@ -100,7 +99,7 @@ async fn does_the_same(host: impl Harness) -> TrialResult {
     Ok(())
 }
 
-/// What the binary prints as its manifest keeps the schema, by a validator of JSON Schema.
+/// A validator of JSON Schema accepts the manifest that the binary prints.
 fn manifest(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     const VALIDATE: &str = "import json, sys\nfrom jsonschema import Draft202012Validator as Validator\n\
         schema, manifest = map(json.loads, sys.argv[1:])\nValidator.check_schema(schema)\n\

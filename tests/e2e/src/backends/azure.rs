@@ -48,7 +48,7 @@ pub const DOUBLES: &[Double] = &[
     Double { name: "the visibility of Storage Queues, by the trial's clock", only: &["PS-3"] },
     Double {
         name: "the Functions host, as a process",
-        only: &["a_handler_that_is_killed_loses_nothing", "nobody_outside_fires_a_trigger"],
+        only: &["a_handler_that_is_killed_loses_nothing", "no_client_can_fire_a_trigger"],
     },
     Double {
         name: "the endpoint of managed identities",

@@ -33,7 +33,7 @@ impl CosmosProgram {
         build.args(["build", "--locked", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(&target);
         let announcement = format!(
             "building the Cosmos DB emulator (some 200 crates from crates.io, 400 MB, minutes) in {}; \
-             ISOBAR_WITHOUT={NEED} skips it",
+             skip with ISOBAR_WITHOUT={NEED}",
             target.display()
         );
         let mut work = Work::new("the Cosmos DB emulator", announcement);

@@ -74,7 +74,7 @@ impl Installation<'_> {
         }
         let _ = fs::remove_dir_all(&made);
         let place = made.display();
-        let announcement = format!("installing {name} ({source}) in {place}; ISOBAR_WITHOUT={need} skips them");
+        let announcement = format!("installing {name} ({source}) in {place}; skip with ISOBAR_WITHOUT={need}");
         let mut work = Work::new(name, announcement);
         if let Err(reason) = make(&made, &mut work) {
             let _ = fs::remove_dir_all(&made);

@@ -1,11 +1,11 @@
 //! Circles of imports between the files of a crate.
 //!
-//! A module and its children count as one: among the children of each module a child stands for all files below it,
-//! and imports each sibling below which one of them names something. What a module and its own children or parents
-//! name of each other does not count; but the root of a crate is beside its children: it imports them, or they import
-//! it. A re-export stands for the file that it leads to. What is under `#[cfg(test)]` is left out.
+//! A module and its children count as one: among the children of each module, a child represents all files below it, and
+//! imports each sibling of which one of these files names an item. Imports between a module and its own children or parents
+//! do not count; but the root of a crate counts as a sibling of its children: it imports them, or they import it. A re-export
+//! represents the file of its item. Code under `#[cfg(test)]` is left out.
 //!
-//! A glob of the crate's own names would hide what is imported, and is refused.
+//! A glob of the crate's own names would hide the imported names, and is rejected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,14 +29,14 @@ fn read(folder: &Path) -> Crate {
     Crate::new(folder.to_str().unwrap(), named)
 }
 
-/// The modules of a crate, those within files too.
+/// The modules of a crate, with inline modules.
 struct Crate {
     folder: String,
     modules: BTreeMap<Segments, Module>,
 }
 
 impl Crate {
-    /// Of files with their text, by their path below the folder. A program is a crate of its own.
+    /// Reads the text of files, by their path below the folder. A program is a separate crate, and left out.
     fn new<'a>(folder: &str, files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let (mut modules, mut tests) = (BTreeMap::new(), Vec::new());
         for (file, text) in files {
@@ -51,7 +51,7 @@ impl Crate {
         Self { folder: folder.to_owned(), modules }
     }
 
-    /// The module that defines what a path of this module names; `None` where that is of another crate.
+    /// The module that defines the item at a path in this module; `None` if another crate defines it.
     fn target(&self, module: &[String], path: &[String], depth: usize) -> Option<Segments> {
         let (mut module, mut rest) = (module.to_vec(), path);
         while let [first, after @ ..] = rest {
@@ -82,7 +82,7 @@ impl Crate {
         Some(module)
     }
 
-    /// The globs that are refused, and the circles among the children of each module with a line for each import.
+    /// The rejected globs, and the circles among the children of each module with a line for each import.
     fn circles(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut levels: BTreeMap<&[String], BTreeMap<(String, String), String>> = BTreeMap::new();
@@ -118,7 +118,7 @@ impl Crate {
     }
 }
 
-/// Who imports nobody, or whom nobody imports, is in no circle.
+/// A module that imports no other, or that no other imports, is in no circle.
 fn keep_circles(imports: &mut BTreeMap<(String, String), String>) {
     loop {
         let count = imports.len();
@@ -169,7 +169,7 @@ fn circles_are_found_below_the_root_and_with_it() {
 }
 
 #[test]
-fn globs_of_own_names_are_refused() {
+fn globs_of_own_names_are_rejected() {
     let back = ("b.rs", "use crate::a::A;");
     for (root, a) in [("pub use b::*;", "use crate::B;"), ("", "use super::*;\nfn f() { b::f() }")] {
         let found = circles(&[("lib.rs", root), ("a.rs", a), back]);
@@ -179,7 +179,7 @@ fn globs_of_own_names_are_refused() {
 }
 
 #[test]
-fn what_is_no_circle_is_not_reported() {
+fn imports_without_a_circle_are_not_reported() {
     let one_way = [
         ("lib.rs", "mod a; mod b; pub use a::A; pub use other::Body;"),
         ("a.rs", "//! Not [`B`](crate::b::B).\nmod c;\nuse crate::Body;\nuse c::C;\nfn f() { \"crate::b::B\" }"),

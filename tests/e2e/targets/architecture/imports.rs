@@ -1,20 +1,20 @@
-//! What a file names of its crate, read from its text.
+//! The names of a crate that a file uses, read from its text.
 
 use std::collections::BTreeMap;
 
 use super::rust_lexer::{Token, is_word, tokens};
 
-/// The path of a module, or of a name: its segments.
+/// The segments of the path of a module or a name.
 pub(super) type Segments = Vec<String>;
 
-/// What a module names of its crate: where, and under which name it knows it from then on.
+/// A name of the crate that a module uses: its line, its path, and the name under which it is imported.
 pub(super) struct Named {
     pub(super) line: usize,
     pub(super) path: Segments,
     pub(super) alias: Option<String>,
 }
 
-/// A module of a file.
+/// A module, and the file that contains it.
 pub(super) struct Module {
     pub(super) file: String,
     pub(super) names: Vec<Named>,
@@ -31,7 +31,7 @@ pub(super) fn read_file(
 ) {
     let empty = || Module { file: file.to_owned(), names: Vec::new() };
     modules.insert(path.clone(), empty());
-    // The modules that we are in, each with the depth of its braces.
+    // The enclosing modules, each with the depth of its braces.
     let (mut inside, mut depth) = (vec![(path.clone(), 0)], 0);
     let tokens = tokens(text);
     let mut rest = &tokens[..];
@@ -86,7 +86,7 @@ fn path_of<'a, 'b>(first: &str, mut rest: &'b [Token<'a>]) -> (Segments, &'b [To
     (path, rest)
 }
 
-/// The name in `mod name;`, with whatever visibility.
+/// The name in `mod name;`, with any visibility.
 fn file_of(item: &[Token<'_>]) -> Option<String> {
     let end = item.iter().position(|(_, token)| ["{", ";"].contains(token))?;
     match &item[..=end] {
@@ -95,7 +95,7 @@ fn file_of(item: &[Token<'_>]) -> Option<String> {
     }
 }
 
-/// What is behind an item.
+/// The tokens after an item.
 fn end_of<'a, 'b>(item: &'b [Token<'a>]) -> &'b [Token<'a>] {
     let mut depth = 0;
     for (place, (_, token)) in item.iter().enumerate() {
@@ -105,7 +105,7 @@ fn end_of<'a, 'b>(item: &'b [Token<'a>]) -> &'b [Token<'a>] {
             _ => {}
         }
         match *token {
-            // The end of what a field or a statement stands in.
+            // The end of the block or the struct that contains a statement or a field.
             _ if depth < 0 => return &item[place..],
             "}" | ";" if depth == 0 => return &item[place + 1..],
             _ => {}
@@ -114,7 +114,7 @@ fn end_of<'a, 'b>(item: &'b [Token<'a>]) -> &'b [Token<'a>] {
     &[]
 }
 
-/// Reads one branch of a `use` declaration, and returns what is behind it.
+/// Reads one branch of a `use` declaration, and returns the tokens after it.
 fn tree<'a, 'b>(mut rest: &'b [Token<'a>], before: &Segments, names: &mut Vec<Named>) -> &'b [Token<'a>] {
     let (mut path, mut alias) = (before.clone(), None);
     while let [(line, token), after @ ..] = rest {

@@ -1,5 +1,4 @@
-//! The rules of who may import whom, and what a file may do, held against `cargo metadata` and the
-//! sources.
+//! The rules for imports between crates, and for the content of files, checked in `cargo metadata` and the sources.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 mod circles;
@@ -36,31 +35,39 @@ fn dependencies(metadata: &Value, package: &str) -> BTreeSet<String> {
     normal.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
 }
 
-fn ours(dependencies: &BTreeSet<String>) -> BTreeSet<&str> {
+fn workspace_crates(dependencies: &BTreeSet<String>) -> BTreeSet<&str> {
     dependencies.iter().filter(|name| name.starts_with("isobar")).map(String::as_str).collect()
 }
 
 #[test]
 fn imports_go_downward_only() {
     let metadata = metadata();
-    assert!(ours(&dependencies(&metadata, "isobar-abstraction")).is_empty());
+    assert!(workspace_crates(&dependencies(&metadata, "isobar-abstraction")).is_empty());
     for adapter in ["local", "aws", "azure", "gcp"] {
         let found = dependencies(&metadata, &format!("isobar-{adapter}"));
         let allowed = BTreeSet::from(["isobar-abstraction", "isobar-rest", "isobar-serve"]);
-        assert!(ours(&found).is_subset(&allowed), "isobar-{adapter} imports {:?}", ours(&found));
+        assert!(
+            workspace_crates(&found).is_subset(&allowed),
+            "isobar-{adapter} imports {:?}",
+            workspace_crates(&found)
+        );
         assert!(adapter != "local" || !found.contains("isobar-rest"));
-        // Lambda asks for events: a server would only make the binary larger.
+        // A function of Lambda polls for events: a server would only make the binary larger.
         assert!(adapter != "aws" || !found.contains("isobar-serve"));
     }
     for shared in ["isobar-rest", "isobar-serve"] {
-        assert_eq!(ours(&dependencies(&metadata, shared)), BTreeSet::from(["isobar-abstraction"]), "{shared}");
+        assert_eq!(
+            workspace_crates(&dependencies(&metadata, shared)),
+            BTreeSet::from(["isobar-abstraction"]),
+            "{shared}"
+        );
     }
     let facade = ["isobar-abstraction", "isobar-local", "isobar-aws", "isobar-azure", "isobar-gcp"];
-    assert_eq!(ours(&dependencies(&metadata, "isobar")), BTreeSet::from(facade));
+    assert_eq!(workspace_crates(&dependencies(&metadata, "isobar")), BTreeSet::from(facade));
     let apps: Vec<_> = std::fs::read_dir(root().join("apps")).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(apps.len() >= 5, "{apps:?}");
     for app in apps.iter().map(|app| app.to_str().unwrap()) {
-        assert_eq!(ours(&dependencies(&metadata, app)), BTreeSet::from(["isobar"]), "{app}");
+        assert_eq!(workspace_crates(&dependencies(&metadata, app)), BTreeSet::from(["isobar"]), "{app}");
     }
 }
 
@@ -92,7 +99,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-fn shown(path: &Path) -> String {
+fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().display().to_string()
 }
 
@@ -108,25 +115,25 @@ fn the_environment_is_read_in_config_only() {
     for folder in ["src", "abstraction/src", "adapters", "apps"] {
         for path in sources(folder) {
             let reads = ["env::var", "env::args", "env::vars", "env::set_var"];
-            let test = shown(&path).contains("/tests/") || path.file_name().unwrap() == "tests.rs";
-            // A command is a program of its own.
-            let command = shown(&path).contains("/examples/");
+            let test = relative(&path).contains("/tests/") || path.file_name().unwrap() == "tests.rs";
+            // A command of a deployment is a separate program.
+            let command = relative(&path).contains("/examples/");
             if path.file_name().unwrap() != "config.rs" && !test && !command {
                 let code = code(&path);
-                assert!(!reads.iter().any(|read| code.contains(read)), "{} reads the environment", shown(&path));
+                assert!(!reads.iter().any(|read| code.contains(read)), "{} reads the environment", relative(&path));
             }
         }
     }
 }
 
-/// A variable that is missing there would be told to be misspelt.
+/// A variable that is missing there would be reported as misspelt.
 #[test]
 fn the_settings_are_all_known() {
     for path in ["src", "adapters"].into_iter().flat_map(sources) {
         let names = code(&path);
         let names = names.lines().filter_map(|line| line.trim().strip_prefix("pub const ISOBAR_")?.split('"').nth(1));
         for name in names {
-            assert!(isobar::selection::SETTINGS.contains(&name), "{name} of {}", shown(&path));
+            assert!(isobar::selection::SETTINGS.contains(&name), "{name} of {}", relative(&path));
         }
     }
 }
@@ -136,8 +143,8 @@ fn features_decide_in_one_table_only() {
     for folder in ["src", "abstraction/src", "adapters", "apps"] {
         for path in sources(folder) {
             let code = code(&path);
-            let allowed = ["src/adapters.rs", "src/lib.rs"].contains(&shown(&path).as_str());
-            assert!(allowed || !code.contains("feature ="), "{} asks for a feature", shown(&path));
+            let allowed = ["src/adapters.rs", "src/lib.rs"].contains(&relative(&path).as_str());
+            assert!(allowed || !code.contains("feature ="), "{} depends on a feature", relative(&path));
         }
     }
 }
@@ -148,20 +155,20 @@ fn there_are_no_mutable_statics_and_no_constructors() {
         for path in sources(folder) {
             let code = code(&path);
             for forbidden in ["static mut", "#[ctor", "lazy_static!"] {
-                assert!(!code.contains(forbidden), "{} has {forbidden}", shown(&path));
+                assert!(!code.contains(forbidden), "{} has {forbidden}", relative(&path));
             }
         }
     }
 }
 
-/// The files that all providers have, and those of a cloud's.
+/// The files of every provider, and those of every cloud.
 const FILES: [&str; 9] =
     ["lib.rs", "state.rs", "host.rs", "event.rs", "config.rs", "key_value.rs", "blob.rs", "pub_sub.rs", "profile.rs"];
 const CLOUD_FILES: [&str; 3] = ["credentials.rs", "service.rs", "deployment.rs"];
 
-/// What a provider may have beside them, and why.
+/// The further files of a provider, with the reason.
 const OWN_FILES: &[(&str, &str, &str)] = &[
-    ("aws", "service_error.rs", "STS, which gives credentials, refuses as all services do"),
+    ("aws", "service_error.rs", "STS, which issues credentials, reports errors as the other services do"),
     ("local", "store.rs", "the one file behind key-value, blobs and queues"),
     ("local", "family.rs", "one redb table for each table or bucket, so that each knows its size"),
     ("local", "clock.rs", "a clock for the unit tests"),
@@ -181,20 +188,24 @@ fn all_adapters_have_the_same_file_names() {
         let of_cloud = CLOUD_FILES.into_iter().filter(|_| adapter != "local");
         let standard: BTreeSet<&str> = FILES.into_iter().chain(of_cloud).collect();
         let known: BTreeSet<&str> = standard.iter().copied().chain(own).collect();
-        let strange: Vec<_> = names.iter().filter(|name| !known.contains(name.as_str())).collect();
-        assert!(strange.is_empty(), "adapters/{adapter} has {strange:?}");
+        let unknown: Vec<_> = names.iter().filter(|name| !known.contains(name.as_str())).collect();
+        assert!(unknown.is_empty(), "adapters/{adapter} has {unknown:?}");
         assert!(standard.iter().all(|name| names.contains(*name)), "adapters/{adapter} lacks files: {names:?}");
     }
 }
 
 #[test]
-fn no_file_is_named_for_nothing_and_none_is_too_long() {
+fn no_file_has_a_name_without_meaning_or_too_many_lines() {
     for folder in ["src", "abstraction/src", "adapters", "apps", "testkit", "tests", "benches"] {
         for path in sources(folder) {
             let name = path.file_stem().unwrap().to_str().unwrap();
-            assert!(!["utils", "util", "common", "helpers", "helper", "manager"].contains(&name), "{}", shown(&path));
+            assert!(
+                !["utils", "util", "common", "helpers", "helper", "manager"].contains(&name),
+                "{}",
+                relative(&path)
+            );
             let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-            assert!(lines <= 500, "{} has {lines} lines", shown(&path));
+            assert!(lines <= 500, "{} has {lines} lines", relative(&path));
         }
     }
 }

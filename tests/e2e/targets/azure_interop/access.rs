@@ -1,4 +1,4 @@
-//! Who may not is refused, and who may only wait is waited for.
+//! Forbidden requests are rejected, and throttled requests are retried.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use serde_json::json;
 use super::certificates::Certificates;
 use super::{Both, settings};
 
-/// A key of the right form that no account has.
+/// A key of the right form that belongs to no account.
 const WRONG: &str = "d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmc=";
 
 fn provider(vars: &[(&str, &str)]) -> isobar::Result<AzureProvider> {
@@ -31,7 +31,7 @@ fn at(kind: ResourceKind, url: &str) -> isobar::Result<Location> {
     Ok(Location::new(kind, "resource").with_url(ResourceUrl::parse(url)?))
 }
 
-/// A read of a table and a bucket, and a message, with what became of them.
+/// The results of a read of a table, a list of a bucket, and a published message.
 async fn attempts(azure: &AzureProvider, urls: [&str; 3]) -> [(&'static str, Option<ErrorKind>); 3] {
     let kind = |error: Option<isobar::Error>| error.map(|error| error.kind());
     let [table, bucket, topic] = urls;
@@ -45,7 +45,7 @@ async fn attempts(azure: &AzureProvider, urls: [&str; 3]) -> [(&'static str, Opt
     [("table", kind(read)), ("bucket", kind(listed)), ("topic", kind(sent))]
 }
 
-pub(super) async fn a_wrong_key_is_refused(both: Arc<Both>) -> TrialResult {
+pub(super) async fn a_wrong_key_is_rejected(both: Arc<Both>) -> TrialResult {
     let world = both.full.open_as("xa-").await?;
     world.cloud().bucket("pages").put("a", "b").await?;
     world.cloud().table::<u32>("items").put("a", &1).await?;
@@ -60,14 +60,14 @@ pub(super) async fn a_wrong_key_is_refused(both: Arc<Both>) -> TrialResult {
         provider(&[("AZURE_STORAGE_CONNECTION_STRING", &storage), ("AZURE_COSMOS_CONNECTION_STRING", &cosmos)])?;
     for table in ["cosmos://xa-items", "aztable://items"] {
         for (what, kind) in attempts(&azure, [table, "az://xa-pages", "azqueue://clicks"]).await {
-            let refused = [Some(ErrorKind::Unauthenticated), Some(ErrorKind::PermissionDenied)];
-            assert!(refused.contains(&kind), "{what} at {table}: {kind:?}");
+            let rejections = [Some(ErrorKind::Unauthenticated), Some(ErrorKind::PermissionDenied)];
+            assert!(rejections.contains(&kind), "{what} at {table}: {kind:?}");
         }
     }
     Ok(())
 }
 
-/// Azurite by https, opened by tokens of the stand-in for the identity's endpoint.
+/// Azurite with HTTPS, and a client with tokens of the double of the identity endpoint.
 struct ByIdentity {
     certificates: Certificates,
     azurite: Azurite,
@@ -80,14 +80,14 @@ impl ByIdentity {
         let certificates = Certificates::make();
         let azurite = Azurite::start_with_tokens(&both.installed.node, &certificates.server, &certificates.key)?;
         let identity = Identity::start(Issued::default()).await?;
-        let mut told = settings(&azurite, "");
-        told["key"] = json!(null);
-        told["ca"] = json!(certificates.authority.display().to_string());
-        let sdk = Library::start(&both.installed.python, "azure_sdk.py", &told, &identity.variables())?;
+        let mut settings = settings(&azurite, "");
+        settings["key"] = json!(null);
+        settings["ca"] = json!(certificates.authority.display().to_string());
+        let sdk = Library::start(&both.installed.python, "azure_sdk.py", &settings, &identity.variables())?;
         Ok(Self { certificates, azurite, identity, sdk })
     }
 
-    /// The library asks the stand-in, which runs on this runtime.
+    /// Calls the library, which requests tokens from the double on this runtime.
     fn call(&self, operation: &str, input: &serde_json::Value) -> isobar::Result<serde_json::Value> {
         tokio::task::block_in_place(|| self.sdk.call(operation, input))
     }
@@ -99,7 +99,7 @@ impl ByIdentity {
     }
 }
 
-/// Our client and Azure's libraries alike.
+/// Both isobar's client and Azure's libraries.
 pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> TrialResult {
     let opened = ByIdentity::start(&both).await?;
     opened.call("blob.make", &json!({"container": "pages"}))?;
@@ -112,14 +112,14 @@ pub(super) async fn an_identity_opens_the_account(both: Arc<Both>) -> TrialResul
     for (what, kind) in attempts(&azure, urls.each_ref().map(String::as_str)).await {
         assert_eq!(kind, None, "{what}");
     }
-    let asked = opened.identity.audiences().split_off(of_python);
-    assert_eq!(asked.len(), 1, "one token does for all three services: {asked:?}");
+    let audiences = opened.identity.audiences().split_off(of_python);
+    assert_eq!(audiences.len(), 1, "one token suffices for all three services: {audiences:?}");
     let received = opened.call("queue.receive", &json!({"queue": "clicks"}))?;
     assert_eq!(received["messages"].as_array().unwrap().len(), 1);
     Ok(())
 }
 
-/// With a key that the service lends it: Azurite checks the signature, and Azure's library follows the URL.
+/// With a user delegation key: Azurite checks the signature, and Azure's library follows the URL.
 pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> TrialResult {
     let opened = ByIdentity::start(&both).await?;
     opened.call("blob.make", &json!({"container": "pages"}))?;
@@ -129,14 +129,14 @@ pub(super) async fn an_identity_signs_urls(both: Arc<Both>) -> TrialResult {
     blob.object_store().put(&Path::parse(&stored)?, "<p>cheese</p>".into()).await?;
     let request = SignRequest::new(stored, SignedAccess::Get, Duration::from_secs(600));
     let signed = blob.sign(&request).await?.url;
-    assert!(signed.contains("&spr=https&skoid="), "not by a lent key");
+    assert!(signed.contains("&spr=https&skoid="), "not signed with a user delegation key");
     let read = |url: &str| opened.call("blob.get_url", &json!({"url": url}));
     assert_eq!(read(&signed)?["body"], super::bytes(b"<p>cheese</p>"));
     assert!(read(&signed.replace("docs/", "other/")).unwrap_err().message().contains("AuthorizationFailure"));
     Ok(())
 }
 
-/// The double of Service Bus checks audience, end and signature of the token.
+/// The double of Service Bus checks audience, expiry and signature of the token.
 pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> TrialResult {
     let bus = ServiceBus::start(Arc::new(isobar::clock::ManualClock::default())).await?;
     bus.create_subscription("clicks", "clicks", Sessions::None);
@@ -149,21 +149,21 @@ pub(super) async fn an_identity_publishes_to_service_bus(_: Arc<Both>) -> TrialR
     Ok(())
 }
 
-/// 100 request units a second are used up by a few writes; what is asked after that is answered 429, with the time
-/// after which to come again.
-pub(super) async fn a_throttled_container_is_waited_for(both: Arc<Both>) -> TrialResult {
+/// A few writes use up 100 request units a second. Cosmos DB answers later requests with 429, and the time after which to
+/// retry.
+pub(super) async fn throttled_requests_are_retried(both: Arc<Both>) -> TrialResult {
     let emulator = CosmosEmulator::start_throttled(&both.installed.cosmos)?;
-    let told = json!({"cosmos": emulator.endpoint, "cosmos_key": COSMOS_KEY});
-    let sdk = Library::start(&both.installed.python, "azure_sdk.py", &told, &[])?;
+    let settings = json!({"cosmos": emulator.endpoint, "cosmos_key": COSMOS_KEY});
+    let sdk = Library::start(&both.installed.python, "azure_sdk.py", &settings, &[])?;
     sdk.call("cosmos.make", &json!({"database": "isobar", "container": "items", "throughput": 400}))?;
     let account = format!("AccountEndpoint={};AccountKey={COSMOS_KEY}", emulator.endpoint);
     let azure = provider(&[("AZURE_COSMOS_CONNECTION_STRING", &account)])?;
     let items = Cloud::new(Arc::new(azure)).table::<u32>("items");
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     for number in 0..30 {
         items.put(("p", number.to_string()), &number).await?;
     }
     assert_eq!(items.query("p").all().await?.len(), 30);
-    assert!(begun.elapsed() > Duration::from_millis(500), "nobody was throttled");
+    assert!(started.elapsed() > Duration::from_millis(500), "no request was throttled");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What isobar wrote is read by Azure's own libraries, and the other way round; keys, tokens and throttling are
-//! checked for real.
+//! Azure's own libraries read the data of isobar, and isobar reads the data of the libraries; the emulators check keys and
+//! tokens, and throttle.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
 
 mod access;
@@ -19,14 +19,14 @@ use isobar_e2e::emulators::{
 };
 use serde_json::{Value, json};
 
-/// What the trials run on.
+/// The installed programs that the trials use.
 pub(crate) struct Installed {
     pub(crate) python: Python,
     pub(crate) node: Node,
     pub(crate) cosmos: CosmosProgram,
 }
 
-/// The emulators, and both libraries on them.
+/// The emulators, with clients of isobar and of Azure's libraries.
 pub(crate) struct Both {
     /// Values in Table Storage, messages in queues.
     pub(crate) storage: Azure,
@@ -45,14 +45,14 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("python_reads_our_objects", |both| Box::pin(stored::python_reads_our_objects(both))),
     ("our_objects_are_also_those_of_python", |both| Box::pin(stored::our_objects_are_pythons(both))),
     ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
-    ("our_handlers_are_given_messages_of_python", |both| Box::pin(messages::ours_are_given_pythons(both))),
-    ("a_wrong_key_is_refused_by_every_service", |both| Box::pin(access::a_wrong_key_is_refused(both))),
+    ("our_handlers_receive_messages_of_python", |both| Box::pin(messages::ours_receive_pythons(both))),
+    ("a_wrong_key_is_rejected_by_every_service", |both| Box::pin(access::a_wrong_key_is_rejected(both))),
     ("an_identity_opens_the_storage_account", |both| Box::pin(access::an_identity_opens_the_account(both))),
     ("an_identity_signs_urls_of_objects", |both| Box::pin(access::an_identity_signs_urls(both))),
     ("an_identity_publishes_to_the_double_of_service_bus", |both| {
         Box::pin(access::an_identity_publishes_to_service_bus(both))
     }),
-    ("a_throttled_container_is_waited_for", |both| Box::pin(access::a_throttled_container_is_waited_for(both))),
+    ("throttled_requests_are_retried", |both| Box::pin(access::throttled_requests_are_retried(both))),
 ];
 
 fn main() -> ExitCode {
@@ -72,7 +72,7 @@ fn start() -> Result<Both, Absent> {
     Ok(Both { storage, full, sdk, installed, _emulators: (azurite, cosmos) })
 }
 
-/// What Azure's libraries are told of the emulators.
+/// The settings of Azure's libraries for the emulators.
 pub(crate) fn settings(azurite: &Azurite, cosmos: &str) -> Value {
     json!({
         "blob": azurite.blob, "queue": azurite.queue, "table": azurite.table, "account": ACCOUNT, "key": ACCOUNT_KEY,
@@ -80,7 +80,7 @@ pub(crate) fn settings(azurite: &Azurite, cosmos: &str) -> Value {
     })
 }
 
-/// Bytes for Azure's libraries.
+/// The JSON form of bytes for Azure's libraries.
 pub(crate) fn bytes(value: &[u8]) -> Value {
     use base64::Engine;
     json!({"bytes": base64::prelude::BASE64_STANDARD.encode(value)})

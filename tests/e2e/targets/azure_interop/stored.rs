@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Both, bytes};
 
-/// The characters that stand for the bytes of a sort key in a `RowKey`.
+/// The `RowKey` of a sort key: a character for each byte.
 fn row(sort: &str) -> String {
     sort.bytes().filter_map(|byte| char::from_u32(0x100 + u32::from(byte))).collect()
 }
@@ -36,7 +36,7 @@ pub(super) async fn python_reads_our_entities(both: Arc<Both>) -> TrialResult {
     assert!(read("count")["value"].to_string().contains("41"), "{}", read("count"));
     let expiring = read("a");
     assert_eq!((&expiring["sort"], &expiring["RowKey"]), (&json!("b"), &json!(row("b"))));
-    // 2026-01-01 and 1.5 s. Of an Int64, the library tells the type too.
+    // 2026-01-01 and 1.5 s. The library returns an Int64 with its type.
     assert!(expiring["expires"].to_string().contains("1767225601500"), "{expiring}");
     Ok(())
 }
@@ -44,7 +44,7 @@ pub(super) async fn python_reads_our_entities(both: Arc<Both>) -> TrialResult {
 pub(super) async fn our_entities_are_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.storage.open_as("tb-").await?;
     let items = world.cloud().table::<Bytes>("items");
-    // The partition's first digits are of its hash, which ours has.
+    // The partition begins with digits of its hash, which an item of isobar shows.
     items.put("theirs", &Bytes::from_static(b"1")).await?;
     let found = both.sdk.call("table.query", &json!({"table": "tbq1items", "filter": "RowKey ge ''"}))?;
     let partition = found["entities"][0]["PartitionKey"].clone();
@@ -61,7 +61,7 @@ pub(super) async fn our_entities_are_pythons(both: Arc<Both>) -> TrialResult {
     update_theirs(&items).await
 }
 
-/// One that has no version of ours is updated under a condition all the same.
+/// An item without isobar's version can be updated under a condition too.
 async fn update_theirs(items: &isobar::key_value::Table<Bytes>) -> TrialResult {
     let stored = items.get_entry(("theirs", "b")).await?.expect("it is there");
     items.put_with(("theirs", "b"), &Bytes::from_static(b"new"), PutMode::Update(stored.version.clone())).await?;
@@ -119,7 +119,7 @@ pub(super) async fn python_reads_our_objects(both: Arc<Both>) -> TrialResult {
     assert_eq!(listed["names"], json!(["docs/käse 1.html"]));
     let read = |name: &str| both.sdk.call("blob.get", &json!({"container": "ba-pages", "name": name}));
     assert_eq!(read("docs/käse 1.html")?["body"], bytes(b"<p>cheese</p>"));
-    assert!(read("large")?["body"] == bytes(&large), "the content is another");
+    assert!(read("large")?["body"] == bytes(&large), "the content differs");
     Ok(())
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn our_objects_are_pythons(both: Arc<Both>) -> TrialResult {
     assert_eq!(found.content_type.as_deref(), Some("text/x-cheese"));
     assert_eq!(found.metadata.get("colour").map(String::as_str), Some("yellow"));
     assert_eq!(found.bytes().await?, "theirs");
-    // Their write makes our version old.
+    // The library's write makes isobar's version old.
     both.sdk.call("blob.put", &json!({"container": "bb-pages", "name": "mine", "body": bytes(b"2")}))?;
     let error = pages.put_with("mine", "3", isobar::blob::PutMode::Update(version)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);

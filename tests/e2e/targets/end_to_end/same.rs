@@ -1,4 +1,4 @@
-//! What all hosts of a deployed app do alike, in memory and there.
+//! Trials for the hosts of a deployed app: its responses are the same as in memory.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use isobar_e2e::telegram::Telegram;
 use isobar_e2e::transcript;
 use serde_json::{Value, json};
 
-/// The shortener does line by line what it does in memory.
+/// The transcript of the shortener is the same as in memory.
 pub(crate) async fn shortener(host: impl Harness) -> TrialResult {
     let expected = transcript::shortener(&Memory, shortener::app).await?;
     let found = transcript::shortener(&host, shortener::app).await?;
@@ -20,12 +20,12 @@ pub(crate) async fn shortener(host: impl Harness) -> TrialResult {
     Ok(())
 }
 
-/// A webhook is answered at once and replied to once, in order, through messages with an ordering key.
+/// A webhook is answered immediately; the reply is sent once, and in order, through messages with an ordering key.
 pub(crate) async fn chatbot<B: Harness>(deploy: impl FnOnce(BTreeMap<String, String>) -> B) -> TrialResult {
-    let here = Telegram::start().await?;
-    let vars = here.environment();
+    let memory_telegram = Telegram::start().await?;
+    let vars = memory_telegram.environment();
     let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
-    let expected = transcript::chatbot(&Memory, &here, |cloud| chatbot::app_with(cloud, config)).await?;
+    let expected = transcript::chatbot(&Memory, &memory_telegram, |cloud| chatbot::app_with(cloud, config)).await?;
     let telegram = Telegram::start().await?;
     let host = deploy(telegram.environment());
     let found = transcript::chatbot(&host, &telegram, chatbot::app).await?;
@@ -33,15 +33,15 @@ pub(crate) async fn chatbot<B: Harness>(deploy: impl FnOnce(BTreeMap<String, Str
     Ok(())
 }
 
-/// A new link of the shortener.
+/// Makes a link of the shortener, and returns its id.
 pub(crate) async fn link(app: &dyn RunningApp) -> HarnessResult<String> {
     let request = Request::post("/").body(Body::from(r#"{"url": "https://example.org/"}"#)).unwrap();
     let made: Value = app.http(request).await?.json()?;
     Ok(made["id"].as_str().unwrap().to_owned())
 }
 
-/// One that no handler can read among others: it alone becomes a dead letter, with its reason, and the others are
-/// counted once.
+/// Of several messages, the one that no handler can decode becomes a dead letter with the reason, and the others are counted
+/// once.
 pub(crate) async fn poison(host: impl Harness) -> TrialResult {
     let world = host.open().await?;
     let app = world.run(shortener::app).await?;

@@ -1,16 +1,16 @@
-//! What is sent to both, in all the forms that Google has for events. The forms are those of the inputs of
+//! The requests that both receive, in all of Google's forms of events. The forms are those of the inputs of
 //! `functions-framework-conformance`, and of pushes as the emulator sends them.
 
-/// What is to become of an event.
+/// The expected result of an event.
 #[derive(Debug)]
-pub(super) enum Wanted {
-    /// The handler sees this, as JSON.
+pub(super) enum Expected {
+    /// The handler receives this event, as JSON.
     Seen(&'static str),
-    /// It is answered with this status.
+    /// The response has this status.
     Refused(u16),
 }
 
-use Wanted::{Refused, Seen};
+use Expected::{Refused, Seen};
 
 /// A request that is an event.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Event {
     pub(super) path: &'static str,
     pub(super) headers: &'static [(&'static str, &'static str)],
     pub(super) body: &'static str,
-    pub(super) wanted: Wanted,
+    pub(super) expected: Expected,
     of: Of,
 }
 
@@ -36,7 +36,7 @@ impl Event {
         if self.of == Of::Topic { "clicks" } else { "pages" }
     }
 
-    /// The word for it in the paths of triggers.
+    /// The segment for it in the paths of triggers.
     pub(super) fn kind(&self) -> &'static str {
         if self.of == Of::Topic { "topics" } else { "buckets" }
     }
@@ -44,8 +44,8 @@ impl Event {
 
 type Headers = &'static [(&'static str, &'static str)];
 
-const fn event(name: &'static str, of: Of, headers: Headers, body: &'static str, wanted: Wanted) -> Event {
-    Event { name, method: "POST", path: "/", headers, body, wanted, of }
+const fn event(name: &'static str, of: Of, headers: Headers, body: &'static str, expected: Expected) -> Event {
+    Event { name, method: "POST", path: "/", headers, body, expected, of }
 }
 
 const JSON: Headers = &[("content-type", "application/json")];
@@ -118,17 +118,17 @@ const OBJECT: &str = r#"{"kind": "storage#object", "bucket": "pages", "name": "d
     "generation": "1790000000000001", "metageneration": "1", "contentType": "text/plain",
     "timeCreated": "2026-11-26T09:30:00.000Z", "updated": "2026-11-26T09:30:00.000Z"}"#;
 
-const SEEN_OBJECT: Wanted = Seen(
+const SEEN_OBJECT: Expected = Seen(
     r#"{"bucket": "pages", "object": "docs/käse 1.txt", "change": "created", "size": 352,
         "time": "2026-11-26T09:30:00.000Z"}"#,
 );
 
-const SEEN_DELETION: Wanted = Seen(
+const SEEN_DELETION: Expected = Seen(
     r#"{"bucket": "pages", "object": "docs/a.txt", "change": "deleted", "size": null,
         "time": "2026-11-26T09:30:00.000Z"}"#,
 );
 
-const SEEN_MESSAGE: Wanted = Seen(
+const SEEN_MESSAGE: Expected = Seen(
     r#"{"id": "9001", "body": "a8Okc2U=", "attributes": {"lang": "de", "Case": "Kept"},
         "time": "2026-11-26T09:30:00.500Z", "key": null}"#,
 );
@@ -328,22 +328,22 @@ pub(super) const EVENTS: &[Event] = &[
 
 const BOTH: &[&str] = &["cloudevent", "event"];
 
-/// Where the framework does something else: the event, the signatures of functions that it is so for, and what the
-/// framework does. Ours does what the specification says.
+/// Deviations of the framework: the event, the signatures of functions that are affected, and the behaviour of the
+/// framework. isobar follows the specification.
 pub(super) const DEVIATIONS: &[(&str, &[&str], &str)] = &[
-    ("a_push_with_an_ordering_key", BOTH, "It hands over data and attributes of a push, and drops its ordering key."),
-    ("a_push_of_attributes_alone", BOTH, "It knows a push by its data, and hands over the body as it came."),
-    ("a_push_without_its_wrapper", BOTH, "It does not know them, and hands over the body alone."),
+    ("a_push_with_an_ordering_key", BOTH, "It passes data and attributes of a push, and drops its ordering key."),
+    ("a_push_of_attributes_alone", BOTH, "It recognises a push by its data, and passes the body unchanged."),
+    ("a_push_without_its_wrapper", BOTH, "It does not recognise them, and passes only the body."),
     (
         "attributes_with_percent_encoding",
         BOTH,
-        "It does not undo it, which section 3.1.3.2 of the HTTP binding of CloudEvents 1.0.2 wants.",
+        "It does not decode it, which section 3.1.3.2 of the HTTP binding of CloudEvents 1.0.2 requires.",
     ),
     ("data_in_base64", BOTH, "It leaves `data_base64` to the function."),
-    ("an_event_without_an_id", BOTH, "It calls the function with what is there."),
-    ("an_event_of_an_old_version", BOTH, "It looks at no version."),
-    ("json_that_is_no_event", BOTH, "It calls the function with what is there."),
-    ("a_batch_of_events", BOTH, "It takes the batch for bytes, and calls the function."),
-    ("a_background_event_of_no_known_type", BOTH, "It calls the function with what is there."),
-    ("an_event_by_get", BOTH, "It answers 404, and not that the method is wrong."),
+    ("an_event_without_an_id", BOTH, "It calls the function with the attributes that it found."),
+    ("an_event_of_an_old_version", BOTH, "It does not check the version."),
+    ("json_that_is_no_event", BOTH, "It calls the function with the attributes that it found."),
+    ("a_batch_of_events", BOTH, "It treats the batch as bytes, and calls the function."),
+    ("a_background_event_of_no_known_type", BOTH, "It calls the function with the attributes that it found."),
+    ("an_event_by_get", BOTH, "It answers 404 instead of 405."),
 ];

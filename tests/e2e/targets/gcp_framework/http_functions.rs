@@ -1,4 +1,4 @@
-//! Requests of users.
+//! HTTP requests of users.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use isobar_conformance::TrialResult;
 use isobar_e2e::emulators::Framework;
 use serde_json::{Value, json};
 
-use super::{ours, theirs};
+use super::{google_framework, isobar_service};
 
 /// Method, path with query, type of the content, content.
 type Sent = (&'static str, &'static str, Option<&'static str>, &'static [u8]);
@@ -37,19 +37,19 @@ const TYPELESS: Sent = ("POST", "/typeless", None, b"typeless");
 const ICON: Sent = ("GET", "/favicon.ico", None, b"");
 const ROBOTS: Sent = ("GET", "/robots.txt", None, b"");
 
-/// Where the framework does something else, and what.
+/// Deviations of the framework.
 const DEVIATIONS: &[(Sent, &str)] = &[
-    (TYPELESS, "It hands over no content whose type is not told."),
-    (ICON, "It answers 404 itself; an app of ours has its own routes."),
-    (ROBOTS, "The same."),
+    (TYPELESS, "It passes no content without a content type."),
+    (ICON, "It answers 404 itself; an isobar app has its own routes."),
+    (ROBOTS, "It answers 404 itself, as for the icon."),
 ];
 
 async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
     let kind = headers.get("content-type").map(|kind| kind.to_str().unwrap());
-    (StatusCode::from_u16(218).unwrap(), Json(told(method.as_str(), &uri, kind, &body)))
+    (StatusCode::from_u16(218).unwrap(), Json(request_json(method.as_str(), &uri, kind, &body)))
 }
 
-fn told(method: &str, uri: &Uri, kind: Option<&str>, body: &[u8]) -> Value {
+fn request_json(method: &str, uri: &Uri, kind: Option<&str>, body: &[u8]) -> Value {
     let url = uri.path_and_query().unwrap().as_str();
     json!({"method": method, "url": url, "type": kind, "body": BASE64_STANDARD.encode(body)})
 }
@@ -61,24 +61,24 @@ fn request(url: &str, (method, path, kind, body): Sent) -> Request<Body> {
 }
 
 pub(super) async fn same(framework: &Arc<Framework>) -> TrialResult {
-    let service = ours::service(&[("FUNCTION_SIGNATURE_TYPE", "http"), ("FUNCTION_TARGET", "echo")], |_| {
+    let service = isobar_service::service(&[("FUNCTION_SIGNATURE_TYPE", "http"), ("FUNCTION_TARGET", "echo")], |_| {
         App::new("echo").http(Router::new().fallback(echo))
     })?;
     let url = framework.endpoint("http")?;
-    let ours = async |sent| {
+    let isobar_response = async |sent| {
         let (parts, body) = service.handle(request("", sent)).await.into_parts();
         (parts.status.as_u16(), body.collect().await.unwrap().to_bytes().to_vec())
     };
     for &sent in REQUESTS {
         let (method, path, kind, body) = sent;
-        let wanted = (218, told(method, &path.parse()?, kind, body));
+        let expected = (218, request_json(method, &path.parse()?, kind, body));
         let seen =
             |(status, body): (u16, Vec<u8>)| (status, serde_json::from_slice::<Value>(&body).unwrap_or_default());
-        assert_eq!(seen(ours(sent).await), wanted, "ours: {method} {path}");
-        let theirs = seen(theirs::send(request(&url, sent)).await);
+        assert_eq!(seen(isobar_response(sent).await), expected, "isobar: {method} {path}");
+        let framework_response = seen(google_framework::send(request(&url, sent)).await);
         match DEVIATIONS.iter().find(|(of, _)| *of == sent) {
-            Some((_, why)) => assert_ne!(theirs, wanted, "{method} {path}: no longer so: {why}"),
-            None => assert_eq!(theirs, wanted, "theirs: {method} {path}"),
+            Some((_, why)) => assert_ne!(framework_response, expected, "{method} {path}: no deviation any more: {why}"),
+            None => assert_eq!(framework_response, expected, "framework: {method} {path}"),
         }
     }
     Ok(())

@@ -1,10 +1,10 @@
-//! Our service and Google's functions framework are sent the same, and see the same.
+//! isobar's service and Google's functions framework receive the same requests, and their handlers the same events.
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
 mod events;
+mod google_framework;
 mod http_functions;
-mod ours;
-mod theirs;
+mod isobar_service;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,12 +14,15 @@ use isobar_conformance::TrialResult;
 use isobar_conformance::target::{run, run_check};
 use isobar_e2e::emulators::{Framework, Node};
 
-use events::{DEVIATIONS, EVENTS, Event, Wanted};
+use events::{DEVIATIONS, EVENTS, Event, Expected};
 
 fn main() -> ExitCode {
-    assert!(DEVIATIONS.iter().all(|(name, ..)| EVENTS.iter().any(|event| event.name == *name)), "of no event");
+    assert!(
+        DEVIATIONS.iter().all(|(name, ..)| EVENTS.iter().any(|event| event.name == *name)),
+        "a deviation of an event that does not exist"
+    );
     let events = EVENTS.iter().map(|event| (event.name.to_owned(), Some(event)));
-    let all = events.chain([("requests_of_users_are_handed_over_alike".to_owned(), None)]);
+    let all = events.chain([("requests_of_users_are_passed_on_alike".to_owned(), None)]);
     let start = || Ok((Arc::new(Framework::start(&Node::ready()?).unwrap()), ()));
     run("gcp::framework", start, all, |framework, event| {
         let check = async move {
@@ -32,18 +35,18 @@ fn main() -> ExitCode {
     })
 }
 
-/// Ours does what is wanted, by both ways to call it. So does theirs, unless it is declared to do something else;
-/// and then it does.
+/// isobar returns the expected result in both ways of calling it. So does the framework, unless a deviation is declared, which
+/// must exist.
 async fn same(framework: &Framework, event: &Event) -> TrialResult {
-    let wanted = event.wanted();
-    for way in [ours::Way::Path, ours::Way::Contract] {
-        assert_eq!(ours::sent(event, way).await?, wanted, "ours, by {way:?}");
+    let expected = event.expected();
+    for way in [isobar_service::Way::Path, isobar_service::Way::Contract] {
+        assert_eq!(isobar_service::sent(event, way).await?, expected, "isobar, by {way:?}");
     }
     for signature in ["cloudevent", "event"] {
-        let theirs = theirs::sent(framework, signature, event).await?;
+        let found = google_framework::sent(framework, signature, event).await?;
         match DEVIATIONS.iter().find(|(name, of, _)| *name == event.name && of.contains(&signature)) {
-            Some((.., why)) => assert_ne!(theirs, wanted, "{signature}: no longer so: {why}"),
-            None => assert_eq!(theirs, wanted, "theirs, as {signature}"),
+            Some((.., why)) => assert_ne!(found, expected, "{signature}: no deviation any more: {why}"),
+            None => assert_eq!(found, expected, "framework, as {signature}"),
         }
     }
     Ok(())
@@ -51,10 +54,10 @@ async fn same(framework: &Framework, event: &Event) -> TrialResult {
 
 impl Event {
     /// With times as isobar writes them.
-    fn wanted(&self) -> Result<serde_json::Value, u16> {
-        match self.wanted {
-            Wanted::Seen(text) => Ok(serde_json::from_str(text).unwrap()),
-            Wanted::Refused(status) => Err(status),
+    fn expected(&self) -> Result<serde_json::Value, u16> {
+        match self.expected {
+            Expected::Seen(text) => Ok(serde_json::from_str(text).unwrap()),
+            Expected::Refused(status) => Err(status),
         }
     }
 }

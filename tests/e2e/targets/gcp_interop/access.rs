@@ -1,4 +1,4 @@
-//! Who may call a trigger.
+//! Permission to call a trigger.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ use super::Both;
 const AUDIENCE: &str = "https://worker-abc.a.run.app";
 const ACCOUNT: &str = "caller@isobar.iam.gserviceaccount.com";
 
-/// A service whose triggers take tokens of these keys.
+/// A service whose triggers accept tokens of these keys.
 async fn service(keys: Value) -> isobar::Result<CloudRunService> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/certs", listener.local_addr().unwrap());
@@ -38,7 +38,7 @@ async fn service(keys: Value) -> isobar::Result<CloudRunService> {
     Ok(provider.service(Hosted::new(app, manifest)))
 }
 
-/// What a token of Google's claims, but for these.
+/// The claims of a token of Google's, with these changes.
 fn claims(other: &Value) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({
@@ -66,23 +66,23 @@ pub(super) async fn a_token_opens_triggers(both: Arc<Both>) -> TrialResult {
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", token["token"].as_str().unwrap()))
             .body(Body::from("\"Ada\""))?;
-        let answer = service.handle(request).await;
-        assert_eq!(answer.status(), status, "{other}");
-        let body = answer.into_body().collect().await?.to_bytes();
+        let response = service.handle(request).await;
+        assert_eq!(response.status(), status, "{other}");
+        let body = response.into_body().collect().await?.to_bytes();
         assert_eq!(body == "\"hello Ada\"", status == 200, "{other}: {body:?}");
     }
-    // Of two good tokens the claims of one with the signature of the other, and none at all.
+    // The claims of one valid token with the signature of another, a token without a signature, and no token.
     let [one, other] = ["1", "2"].map(|sub| {
         let token = both.call("ta", "token.make", json!({"claims": claims(&json!({"sub": sub}))})).unwrap();
         token["token"].as_str().unwrap().to_owned()
     });
-    let (said, signature) = (one.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
-    for shown in [Some(format!("Bearer {said}.{signature}")), Some(format!("Bearer {said}.")), None] {
-        let request = shown
+    let (claims, signature) = (one.rsplit_once('.').unwrap().0, other.rsplit_once('.').unwrap().1);
+    for header in [Some(format!("Bearer {claims}.{signature}")), Some(format!("Bearer {claims}.")), None] {
+        let request = header
             .iter()
-            .fold(Request::post("/.isobar/functions/greet"), |request, shown| request.header("authorization", shown));
-        let answer = service.handle(request.body(Body::from("\"Ada\""))?).await;
-        assert_eq!(answer.status(), 401, "{shown:?}");
+            .fold(Request::post("/.isobar/functions/greet"), |request, header| request.header("authorization", header));
+        let response = service.handle(request.body(Body::from("\"Ada\""))?).await;
+        assert_eq!(response.status(), 401, "{header:?}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What isobar wrote is read by Google's own libraries, and the other way round.
+//! Google's own libraries read the data of isobar, and isobar reads the data of the libraries.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
 
 mod access;
@@ -18,7 +18,7 @@ use isobar_e2e::backends::gcp::{Gcp, Services};
 use isobar_e2e::emulators::{Library, Python};
 use serde_json::{Value, json};
 
-/// The emulators, and both libraries on them.
+/// The emulators, with clients of isobar and of Google's libraries.
 pub(crate) struct Both {
     pub(crate) gcp: Gcp,
     sdk: Library,
@@ -33,7 +33,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("our_objects_are_also_those_of_python", |both| Box::pin(objects::ours_are_pythons(both))),
     ("python_signs_the_same_urls", |both| Box::pin(objects::python_signs_the_same(both))),
     ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
-    ("our_handlers_are_given_messages_of_python", |both| Box::pin(messages::ours_are_given_pythons(both))),
+    ("our_handlers_receive_messages_of_python", |both| Box::pin(messages::ours_receive_pythons(both))),
     ("python_reads_our_dead_letters", |both| Box::pin(messages::python_reads_our_dead(both))),
     ("a_token_of_googles_library_opens_triggers", |both| Box::pin(access::a_token_opens_triggers(both))),
 ];
@@ -56,14 +56,14 @@ fn start() -> std::result::Result<Both, Absent> {
 }
 
 impl Both {
-    /// A call of Google's libraries, in this project.
+    /// Calls Google's libraries in this project.
     pub(crate) fn call(&self, project: &str, operation: &str, mut input: Value) -> Result<Value> {
         input["project"] = project.into();
         tokio::task::block_in_place(|| self.sdk.call(operation, &input))
     }
 }
 
-/// Bytes for Google's libraries.
+/// The JSON form of bytes for Google's libraries.
 pub(crate) fn bytes(value: &[u8]) -> Value {
     use base64::Engine;
     json!({"bytes": base64::prelude::BASE64_STANDARD.encode(value)})

@@ -17,8 +17,8 @@ pub(super) async fn python_receives_ours(both: Arc<Both>) -> TrialResult {
     for sent in clicks.publish_batch(ordered).await {
         sent?;
     }
-    let told = both.call("ma", "topic.pull", json!({"subscription": "ma-clicks", "count": 6}))?;
-    let messages = told["messages"].as_array().unwrap();
+    let pulled = both.call("ma", "topic.pull", json!({"subscription": "ma-clicks", "count": 6}))?;
+    let messages = pulled["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 6, "{messages:?}");
     let (ordered, plain): (Vec<_>, Vec<_>) = messages.iter().partition(|it| it["ordering_key"] == "cheese/1");
     assert_eq!((plain.len(), &plain[0]["id"]), (1, &json!(id.as_str())), "{messages:?}");
@@ -29,7 +29,7 @@ pub(super) async fn python_receives_ours(both: Arc<Both>) -> TrialResult {
     Ok(())
 }
 
-pub(super) async fn ours_are_given_pythons(both: Arc<Both>) -> TrialResult {
+pub(super) async fn ours_receive_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("mb").await?;
     let seen = Arc::<Mutex<Vec<Message<String>>>>::default();
     let heard = Arc::clone(&seen);
@@ -60,7 +60,7 @@ pub(super) async fn ours_are_given_pythons(both: Arc<Both>) -> TrialResult {
     Ok(())
 }
 
-/// Where they lie, and with their reason. Put back as they are, they are messages again.
+/// Dead letters are in their own topic, with the reason. Published again unchanged, they are normal messages.
 pub(super) async fn python_reads_our_dead(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("mc").await?;
     let seen = Arc::<Mutex<Vec<(String, u32)>>>::default();
@@ -75,17 +75,17 @@ pub(super) async fn python_reads_our_dead(both: Arc<Both>) -> TrialResult {
     let clicks = world.cloud().topic::<String>("clicks");
     let id = clicks.publish(Outgoing::new("brot".to_owned()).with_attribute("lang", "de")).await?;
     app.deliver().await?;
-    let told = both.call("mc", "topic.pull", json!({"subscription": "mc-clicks--dead", "count": 1}))?;
-    let letter = &told["messages"][0];
-    let attributes = &letter["attributes"];
-    assert_eq!(letter["body"], bytes(b"\"brot\""));
+    let pulled = both.call("mc", "topic.pull", json!({"subscription": "mc-clicks--dead", "count": 1}))?;
+    let dead_letter = &pulled["messages"][0];
+    let attributes = &dead_letter["attributes"];
+    assert_eq!(dead_letter["body"], bytes(b"\"brot\""));
     assert_eq!((&attributes["lang"], &attributes["isobar-id"]), (&json!("de"), &json!(id.as_str())));
     assert_eq!(attributes["isobar-dead-reason"], "it is no käse");
     assert_eq!(
         (&attributes["isobar-dead-attempts"], &attributes["isobar-dead-source"]),
         (&json!("1"), &json!("mc-clicks"))
     );
-    let again = json!({"topic": "mc-clicks", "body": letter["body"], "attributes": attributes});
+    let again = json!({"topic": "mc-clicks", "body": dead_letter["body"], "attributes": attributes});
     both.call("mc", "topic.publish", again)?;
     app.deliver().await?;
     assert_eq!(*seen.lock(), [(id.as_str().to_owned(), 1), (id.as_str().to_owned(), 1)]);

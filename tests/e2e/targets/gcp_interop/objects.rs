@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Both, bytes};
 
-/// The name of the object that has this key.
+/// The name of the object with this key.
 fn stored(key: &str) -> String {
     key.replace('%', "%25")
 }
@@ -25,13 +25,13 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> TrialResult {
     let large: Vec<u8> = (0..20_000_000_u32).map(|number| (number % 251) as u8).collect();
     pages.put("large", large.clone()).await?;
     let listed = both.call("oa", "object.list", json!({"bucket": "oa-pages", "prefix": "docs/"}))?;
-    // Of a key isobar escapes what no path of object_store may have, on every provider.
+    // isobar escapes the characters of a key that a path of object_store must not contain.
     assert_eq!(listed["names"], json!([stored("docs/käse 1%&+.html")]));
     let read = |name: &str| both.call("oa", "object.get", json!({"bucket": "oa-pages", "name": name}));
     let found = read(&stored("docs/käse 1%&+.html"))?;
     assert_eq!(found["body"], bytes(b"<p>cheese</p>"));
     assert_eq!((&found["content_type"], &found["metadata"]["colour"]), (&json!("text/x-cheese"), &json!("gelb")));
-    assert!(read("large")?["body"] == bytes(&large), "the content is another");
+    assert!(read("large")?["body"] == bytes(&large), "the content differs");
     Ok(())
 }
 
@@ -53,8 +53,8 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> TrialResult {
     assert_eq!(found.bytes().await?, "theirs");
     let large: Vec<u8> = (0..5_000_000_u32).map(|number| (number % 241) as u8).collect();
     put("large", &large)?;
-    assert!(pages.get("large").await?.bytes().await? == large, "the content is another");
-    // Their write makes our version old, and ours theirs.
+    assert!(pages.get("large").await?.bytes().await? == large, "the content differs");
+    // A write of the library makes isobar's version old, and the other way round.
     put("mine", b"2")?;
     let error = pages.put_with("mine", "3", PutMode::Update(version)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -68,7 +68,7 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> TrialResult {
     Ok(())
 }
 
-/// What a signature is to be, Google's library says.
+/// Google's library signs the same URL.
 pub(super) async fn python_signs_the_same(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("oc").await?;
     let pages = world.cloud().bucket("pages");

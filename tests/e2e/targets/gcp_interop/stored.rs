@@ -37,7 +37,7 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> TrialResult {
     let expiring = read("é/a");
     assert_eq!(expiring["fields"]["s"], "b.c/d");
     assert!(expiring["path"].as_str().unwrap().ends_with(".c3.a9.2fa/ia-items/sb.0c.1d"), "{expiring}");
-    // A time of Firestore's own, which is what a TTL policy wants; the clock began with 2026.
+    // A timestamp of Firestore, which a TTL policy requires; the clock starts with 2026.
     assert_eq!(expiring["fields"]["expireAt"], json!({"time": "2026-01-01T00:00:01.500+00:00"}));
     Ok(())
 }
@@ -45,7 +45,7 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> TrialResult {
 pub(super) async fn ours_are_pythons(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("ib").await?;
     let items = world.cloud().table::<Bytes>("items");
-    // The partition's first digits are of its hash, which ours has.
+    // The partition begins with digits of its hash, which an item of isobar shows.
     items.put("theirs", &Bytes::from_static(b"1")).await?;
     let path = documents(&both, "ib")?[0]["path"].as_str().unwrap().to_owned();
     let partition = path.strip_suffix("/s").unwrap();
@@ -56,7 +56,7 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> TrialResult {
     write("b", "v", json!("text"))?;
     write("a", "v", bytes(b"\x01\x02"))?;
     write("c", "n", json!(7))?;
-    // The clock began with 2026: this one has expired already.
+    // The clock starts with 2026: this item has expired.
     let fields = json!({"p": "theirs", "s": "d", "v": "old", "expireAt": {"time": "2025-12-31T23:59:59+00:00"}});
     both.call("ib", "document.put", json!({"path": format!("{partition}/sd"), "fields": fields}))?;
     let found = items.query("theirs").all().await?;
@@ -71,20 +71,20 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> TrialResult {
     Ok(())
 }
 
-/// One that has no mark of ours is updated under a condition all the same, and a write of theirs ends that.
+/// An item without isobar's mark can be updated under a condition too, until the library writes it again.
 async fn update_theirs(items: &Table<Bytes>, write: impl Fn() -> isobar::Result<()>) -> TrialResult {
     let stored = items.get_entry(("theirs", "b")).await?.expect("it is there");
     let mode = PutMode::Update(stored.version.clone());
     let written = items.put_with(("theirs", "b"), &Bytes::from_static(b"new"), mode).await?;
     for (version, what) in [(stored.version, "ours"), (written, "theirs")] {
         let error = items.put_with(("theirs", "b"), &Bytes::new(), PutMode::Update(version)).await;
-        assert_eq!(error.map_err(|error| error.kind()), Err(ErrorKind::Conflict), "behind a write of {what}");
+        assert_eq!(error.map_err(|error| error.kind()), Err(ErrorKind::Conflict), "after a write of {what}");
         write()?;
     }
     Ok(())
 }
 
-/// By Firestore's own increment, by their transactions, and by ours, all at the same time.
+/// Increments of Firestore, transactions of the library and transactions of isobar, at the same time.
 pub(super) async fn both_count(both: Arc<Both>) -> TrialResult {
     let world = both.gcp.open_as("ic").await?;
     let counts = world.cloud().table::<i64>("items");

@@ -1,4 +1,4 @@
-//! What an app of ours sees.
+//! The events that the handlers of an isobar app receive.
 
 use std::sync::Arc;
 
@@ -19,16 +19,16 @@ use super::events::Event;
 /// How a service is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// At the trigger's own path.
+    /// At the path of the trigger.
     Path,
-    /// At any path, as `FUNCTION_SIGNATURE_TYPE` and `FUNCTION_TARGET` say.
+    /// At any path, with the trigger in `FUNCTION_SIGNATURE_TYPE` and `FUNCTION_TARGET`.
     Contract,
 }
 
 type Seen = Arc<Mutex<Option<Value>>>;
 
-/// A service without its port. Nothing that it is sent makes it ask the emulator, which is not there; that it is
-/// named has triggers called without a token.
+/// A service that does not listen. No request makes it call the emulators, which do not run; their variables let triggers be
+/// called without a token.
 pub(super) fn service(vars: &[(&str, &str)], app: impl FnOnce(&Cloud) -> App) -> isobar::Result<CloudRunService> {
     let environment = Environment::default()
         .with_var("GOOGLE_CLOUD_PROJECT", "seen")
@@ -63,11 +63,11 @@ fn seeing(cloud: &Cloud, seen: &Seen) -> App {
                 "bucket": event.bucket, "object": event.key, "change": change, "size": size,
                 "time": to_rfc3339(event.time),
             }));
-            async move { if fails { Err(isobar::Error::internal("asked to")) } else { Ok(()) } }
+            async move { if fails { Err(isobar::Error::internal("the event requests a failure")) } else { Ok(()) } }
         })
 }
 
-/// What the handler was given, or the status that refused or failed.
+/// The event that the handler received, or the status of the response if it failed.
 pub(super) async fn sent(event: &Event, way: Way) -> isobar::Result<Result<Value, u16>> {
     let seen = Seen::default();
     let contract = [("FUNCTION_SIGNATURE_TYPE", "cloudevent"), ("FUNCTION_TARGET", event.trigger())];
@@ -82,7 +82,7 @@ pub(super) async fn sent(event: &Event, way: Way) -> isobar::Result<Result<Value
             request.header(*name, *value)
         });
     let mut request = request.body(Body::from(event.body)).unwrap();
-    // Beside an emulator only this machine calls.
+    // With an emulator, triggers accept requests for a loopback host only.
     request.headers_mut().insert("host", isobar::axum::http::HeaderValue::from_static("127.0.0.1"));
     let status = service.handle(request).await.status();
     let seen = seen.lock().take();
