@@ -44,6 +44,10 @@ impl Acknowledged {
         }
     }
 
+    fn is_enough(&self) -> bool {
+        [&self.items, &self.messages, &self.objects].iter().all(|numbers| numbers.len() > 100)
+    }
+
     fn next(&self) -> u64 {
         self.items.iter().max().map_or(0, |last| last + 10)
     }
@@ -91,7 +95,7 @@ fn a_full_disk_is_reported_and_loses_no_acknowledged_write() {
     let mut acknowledged = Acknowledged::default();
     acknowledged.read(&printed);
     assert!(acknowledged.items.len() > 100, "the limit was reached too early: {printed}");
-    tokio::runtime::Runtime::new().unwrap().block_on(check(folder.path(), &acknowledged));
+    tokio::runtime::Runtime::new().unwrap().block_on(check(folder.path(), &acknowledged, 1));
 }
 
 #[test]
@@ -100,19 +104,23 @@ fn fifty_kills_lose_no_acknowledged_write() {
     let mut acknowledged = Acknowledged::default();
     let mut random = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
     println!("seed {random}");
-    for _ in 0..KILLS {
+    let mut kills = 0;
+    // On a busy machine the children do less before they are killed, and some more are needed.
+    while kills < KILLS || (kills < 10 * KILLS && !acknowledged.is_enough()) {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let life = Duration::from_micros((random >> 33) % 100_000);
         let output = run_and_kill(folder.path(), acknowledged.next(), life);
         acknowledged.read(&output);
+        kills += 1;
     }
     let Acknowledged { items, messages, objects, added } = &acknowledged;
-    println!("{} items, {} messages, {} objects, {added} additions", items.len(), messages.len(), objects.len());
-    assert!(items.len() > 100 && messages.len() > 100 && objects.len() > 100, "the children did too little");
-    tokio::runtime::Runtime::new().unwrap().block_on(check(folder.path(), &acknowledged));
+    let (items, messages, objects) = (items.len(), messages.len(), objects.len());
+    println!("{kills} kills, {items} items, {messages} messages, {objects} objects, {added} additions");
+    assert!(acknowledged.is_enough(), "the children did too little");
+    tokio::runtime::Runtime::new().unwrap().block_on(check(folder.path(), &acknowledged, kills));
 }
 
-async fn check(folder: &Path, acknowledged: &Acknowledged) {
+async fn check(folder: &Path, acknowledged: &Acknowledged, children: u64) {
     let mut config = LocalConfig::new(folder);
     (config.port, config.announce) = (0, false);
     let provider = LocalProvider::new(config);
@@ -123,7 +131,7 @@ async fn check(folder: &Path, acknowledged: &Acknowledged) {
     }
     // Each writer of each child may have made one addition that it did not report.
     let total = cloud.table::<i64>("items").get("total").await.unwrap().unwrap();
-    assert!((acknowledged.added..=acknowledged.added + 4 * KILLS as i64).contains(&total), "{total}");
+    assert!((acknowledged.added..=acknowledged.added + 4 * children as i64).contains(&total), "{total}");
     for number in &acknowledged.objects {
         let content = bucket.get(format!("n/{number}")).await.unwrap().bytes().await.unwrap();
         assert_eq!(content, number.to_string().repeat(50), "object {number} is not complete");
@@ -164,6 +172,13 @@ struct Clicks {
     on_page: Option<String>,
 }
 
+impl Clicks {
+    fn is_enough(&self) -> bool {
+        let answered: i64 = self.links.values().map(|(answered, _)| answered).sum();
+        self.links.len() > 40 && answered > 150 && self.on_page.is_some()
+    }
+}
+
 /// Clients make links and follow them while the app is killed, again and again.
 ///
 /// Each acknowledged link exists, each acknowledged click is counted once, and the acknowledged page exists and is
@@ -180,7 +195,10 @@ fn fifty_kills_of_the_shortener_lose_no_click_and_count_none_twice() {
         let client = |_| tokio::spawn(visit(service.url(), Arc::clone(&clicks)));
         let mut clients: Vec<_> = (0..4).map(client).collect();
         clients.push(tokio::spawn(make_pages(folder.path().to_owned(), Arc::clone(&clicks))));
-        for kill in 0..KILLS {
+        for kill in 0..10 * KILLS {
+            if kill >= KILLS && clicks.lock().unwrap().is_enough() {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(50 + 37 * kill % 250)).await;
             service.kill().await.unwrap();
         }
@@ -235,10 +253,7 @@ async fn check_clicks(service: &Service, folder: &Path, clicks: &Clicks) {
     let (answered, requested) =
         clicks.links.values().fold((0, 0), |(answered, requested), link| (answered + link.0, requested + link.1));
     let links = clicks.links.len();
-    assert!(
-        links > 40 && answered > 150,
-        "the clients did too little: {links} links, {answered} of {requested} clicks answered"
-    );
+    assert!(clicks.is_enough(), "too little: {links} links, {answered} of {requested} clicks answered");
     let deadline = Instant::now() + Duration::from_secs(60);
     for (id, (answered, requested)) in &clicks.links {
         loop {
