@@ -56,7 +56,7 @@ pub const DOUBLES: &[Double] = &[
     },
     Double {
         name: "Cosmos DB by HTTP, around the emulator in Azure's own driver",
-        only: &["KV-13", "KV-15", "python_reads_our_items_in_cosmos_db", "a_throttled_container_is_waited_for"],
+        only: &["KV-13", "KV-15", "python_reads_our_items_in_cosmos_db", "throttled_requests_are_retried"],
     },
 ];
 
