@@ -9,12 +9,12 @@ use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{App, Body, Cloud, Error, ObjectEvent, Outcome, Tick};
 use serde_json::Value;
 
-/// How many messages and events of objects an app has acknowledged.
+/// The number of messages and object events that an app has acknowledged.
 #[derive(Debug, Clone, Default)]
 pub struct Acknowledgements(Arc<AtomicUsize>);
 
 impl Acknowledgements {
-    /// How many since the last call.
+    /// The number since the last call.
     pub fn take(&self) -> usize {
         self.0.swap(0, Ordering::Relaxed)
     }

@@ -12,17 +12,17 @@ use tokio::task::JoinHandle;
 
 type Answer = dyn Fn(&Request<Bytes>) -> Response<String> + Send + Sync;
 
-/// The server. It ends with this value.
+/// A server on loopback with scripted responses. It ends with this value.
 #[allow(missing_debug_implementations)]
 pub struct Double {
-    /// Where it listens, without a slash at the end.
+    /// Its URL, without a final slash.
     pub url: String,
     requests: Arc<Mutex<Vec<Request<Bytes>>>>,
     serve: JoinHandle<()>,
 }
 
 impl Double {
-    /// A server that gives this answer to each request.
+    /// Starts a server that calls `answer` for each request.
     pub async fn new(answer: impl Fn(&Request<Bytes>) -> Response<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +41,7 @@ impl Double {
         self.requests.lock().iter().map(|request| format!("{} {}", request.method(), request.uri())).collect()
     }
 
-    /// Looks at one of the requests.
+    /// Calls `look` with the request at this index.
     pub fn request<T>(&self, at: usize, look: impl FnOnce(&Request<Bytes>) -> T) -> T {
         look(&self.requests.lock()[at])
     }
@@ -77,7 +77,7 @@ async fn exchange(stream: TcpStream, requests: Arc<Mutex<Vec<Request<Bytes>>>>, 
     requests.lock().push(request);
     let (parts, body) = response.into_parts();
     let mut head = format!("HTTP/1.1 {}\r\nconnection: close\r\n", parts.status);
-    // A test that says another length has the answer break off.
+    // A test that sets another length interrupts the response.
     if !parts.headers.contains_key("content-length") {
         head.push_str(&format!("content-length: {}\r\n", body.len()));
     }

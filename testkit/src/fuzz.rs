@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use futures_util::FutureExt;
 
-/// Tries inputs for `ISOBAR_FUZZ_SECONDS`, 3 without it, beginning with `ISOBAR_FUZZ_SEED`; the seed of one that fails
-/// is printed. The same seed makes the same input. Returns how many were tried.
+/// Tests inputs for `ISOBAR_FUZZ_SECONDS` (3 by default), starting at the seed `ISOBAR_FUZZ_SEED`, and prints the seed of
+/// an input that fails. The same seed makes the same input. Returns the number of inputs.
 #[allow(clippy::needless_pass_by_value)] // a closure is written where it is passed
 pub fn fuzz<I: Debug>(make: impl Fn(&mut Rng) -> I, attempt: impl AsyncFn(&I)) -> u64 {
     let seconds = number("ISOBAR_FUZZ_SECONDS").unwrap_or(3);
@@ -31,7 +31,7 @@ fn number(name: &str) -> Option<u64> {
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`; it must be a number")))
 }
 
-/// The fixtures of a crate with this extension: their names and contents, in the order of names.
+/// The names and contents of a crate's fixtures with this extension, in the order of names.
 pub fn fixtures(manifest_dir: &str, extension: &str) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(Path::new(manifest_dir).join("fixtures")).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

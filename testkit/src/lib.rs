@@ -1,5 +1,5 @@
-//! What the tests of several crates share: a server that answers what a test says, a log that a test reads, and the
-//! app and the mutations with which the hosts' events are fuzzed. A dependency of tests alone.
+//! Shared parts of tests: a server with scripted responses, a log that a test can read, and the app and the mutations
+//! of the fuzz tests of hosts. A dependency of tests only.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
 mod app;

@@ -8,11 +8,11 @@ thread_local! {
     static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// All that this thread logs, on every level, with the fields of its spans; the runtime of a test runs all its tasks
-/// on one thread.
+/// The log of this thread at every level, with the fields of its spans; the runtime of a test runs all its tasks on one
+/// thread.
 ///
-/// The subscriber is that of the process: while there are only subscribers of threads, what another
-/// thread meets first may be switched off for all of them.
+/// The subscriber is global: with subscribers of threads only, a callsite that another thread reaches first may be
+/// disabled for all threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Log;
 
@@ -28,7 +28,7 @@ impl io::Write for Log {
 }
 
 impl Log {
-    /// An empty log of what this thread logs from now on.
+    /// Starts an empty log of this thread.
     pub fn start() -> Self {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| {
@@ -44,12 +44,12 @@ impl Log {
         Self
     }
 
-    /// What was logged since the start, with the beginnings and ends of spans.
+    /// The log since the start, with the starts and ends of spans.
     pub fn text(&self) -> String {
         LOGGED.with_borrow(|logged| String::from_utf8_lossy(logged).into_owned())
     }
 
-    /// The same, which is forgotten.
+    /// Returns the log and clears it.
     pub fn take(&self) -> String {
         let text = self.text();
         LOGGED.take();

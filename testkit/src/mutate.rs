@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 const WORDS: &str = "|\u{0}|\r\nx: y|%|%zz|%ff|%2F|%00|\"|\u{fffe}|\u{1f600}|/|//|../..|true|-1|0|3|1.0|{}|[]|aGVsbG8=|aGVsbG8\
     |4294967295|99999999999999999999|2026-13-01T00:00:00Z|+262142-12-31T23:59:59Z|00-0-0-00";
 
-/// Nearly an event.
+/// A mutated event.
 pub struct Mutant {
-    /// What is sent.
+    /// The body to send.
     pub bytes: Vec<u8>,
-    /// Whether what was secret is still where it was.
+    /// Whether the secrets are still in their fields.
     pub in_place: bool,
 }
 
@@ -21,7 +21,7 @@ impl Debug for Mutant {
     }
 }
 
-/// Changes events, with words that mean something to their reader.
+/// Mutates events, with words that have a meaning for the parser.
 #[derive(Debug)]
 pub struct Mutator {
     words: Vec<&'static str>,
@@ -29,12 +29,12 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    /// With words and names of fields of a platform's own, each list parted by `|`.
+    /// A mutator with the words and field names of a platform, each list separated by `|`.
     pub fn new(words: &'static str, names: &'static str) -> Self {
         Self { words: WORDS.split('|').chain(words.split('|')).collect(), names: names.split('|').collect() }
     }
 
-    /// A word.
+    /// A random word.
     pub fn word(&self, rng: &mut Rng) -> &'static str {
         rng.choice(&self.words).unwrap()
     }
@@ -43,7 +43,7 @@ impl Mutator {
         rng.choice(&self.names).unwrap()
     }
 
-    /// Changes a body in so many places, where it is JSON, and then perhaps its bytes. Values come from `others` too.
+    /// Makes `changes` changes to a JSON body, and sometimes damages its bytes. Some values are from `others`.
     pub fn mutant(&self, body: &[u8], others: &[Value], changes: Range<usize>, rng: &mut Rng) -> Mutant {
         let mut in_place = true;
         let mut bytes = match serde_json::from_slice(body) {
@@ -102,7 +102,7 @@ impl Mutator {
         };
     }
 
-    /// A field that others have.
+    /// Adds a field with a known name.
     fn add(&self, value: &mut Value, rng: &mut Rng) {
         let name = self.name(rng);
         match value {
@@ -111,14 +111,14 @@ impl Mutator {
         }
     }
 
-    /// A value some levels deeper.
+    /// Nests a value some levels deeper.
     fn nest(&self, value: &mut Value, rng: &mut Rng) {
         for _ in 0..rng.usize(1..200) {
             *value = if rng.bool() { json!([value.take()]) } else { json!({(self.name(rng)): value.take()}) };
         }
     }
 
-    /// JSON, in which now and then a name stands twice or a value is deeper than any parser follows.
+    /// Writes JSON with an occasional duplicate name, or a value deeper than parsers accept.
     fn write(&self, value: &Value, rng: &mut Rng, text: &mut String) {
         match value {
             _ if rng.u16(0..2_000) == 0 => {
@@ -151,7 +151,7 @@ impl Mutator {
     }
 }
 
-/// Any value in an event but the whole of it: what is no event at all is soon refused.
+/// A random value in an event, but not the whole event: a body that is no event is rejected early.
 fn node<'a>(event: &'a mut Value, rng: &mut Rng) -> &'a mut Value {
     if event.as_object().is_none_or(serde_json::Map::is_empty) {
         return below(event, rng);
@@ -190,7 +190,7 @@ fn remove(value: &mut Value, rng: &mut Rng) {
     }
 }
 
-/// An element once more, or a value as an array of itself.
+/// Repeats an element, or replaces a value by an array of two.
 fn repeat(value: &mut Value, rng: &mut Rng) {
     match value {
         Value::Array(values) if !values.is_empty() => {
@@ -208,7 +208,7 @@ fn closed(text: &mut String, end: char) {
     text.push(end);
 }
 
-/// What lines and disks do to bytes.
+/// Damages bytes, as networks and disks do.
 fn damage(event: &mut Vec<u8>, rng: &mut Rng) {
     if event.is_empty() {
         return event.push(rng.u8(..));

@@ -1,4 +1,4 @@
-//! What an adapter says of a call: the request, whether it may be repeated, and the service it is for.
+//! A call as an adapter describes it: the request, whether it may be repeated, and the service.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use object_store::PutPayload;
 
 use crate::service_error::ServiceError;
 
-/// What happens if a call is made twice.
+/// Whether a call may be made twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Safety {
-    /// Nothing: it only reads. It is repeated, and its outcome is never unknown.
+    /// The call only reads. It is repeated, and its outcome is never unknown.
     Read,
-    /// Nothing more than if it is made once: it is repeated, also when nobody knows whether it was applied.
+    /// Two calls have the effect of one. It is repeated, also where it is unknown whether it was applied.
     Idempotent,
-    /// It would be applied twice: repeated only where it is known that it was not applied.
+    /// Two calls are applied twice. It is repeated only where it was certainly not applied.
     Once,
 }
 
@@ -26,11 +26,11 @@ pub enum Safety {
 pub struct Call<'a> {
     /// The service's own name of the operation, for spans and errors, such as `GetItem`.
     pub operation: &'static str,
-    /// The request, not yet signed. Its URI is absolute. The body may lie in pieces, and is not copied.
+    /// The request, not yet signed. Its URI is absolute. The body may consist of several parts and is not copied.
     pub request: Request<PutPayload>,
-    /// What happens if it is made twice.
+    /// Whether it may be made twice.
     pub safety: Safety,
-    /// Who signs it, and reads the answers.
+    /// The service, which signs the request and reads the responses.
     pub service: &'a dyn Service,
 }
 
@@ -40,17 +40,17 @@ impl fmt::Debug for Call<'_> {
     }
 }
 
-/// A service as the client knows it.
+/// A service: how its requests are signed and its errors are read.
 #[async_trait]
 pub trait Service: Send + Sync {
-    /// Signs a request, or gives it its token. Called anew for each attempt, since signatures grow old.
+    /// Signs a request, or adds its token. Called again for each attempt, since signatures expire.
     async fn authorize(&self, request: &mut Parts, body: &PutPayload) -> Result<()>;
 
-    /// Reads what an answer refuses; `None` of a success. Called once per answer.
-    fn service_error(&self, answer: &Response<Bytes>) -> Option<ServiceError>;
+    /// The service error of a response; `None` for a success. Called once per response.
+    fn service_error(&self, response: &Response<Bytes>) -> Option<ServiceError>;
 
-    /// Does this service error, which is the last word, end with other credentials, and are there others? Then
-    /// the call is made once more.
+    /// Whether a final service error may succeed with other credentials, and such credentials were found. The call is
+    /// then made once more.
     async fn renew(&self, _service_error: &ServiceError) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The client: what is tried again, and for how long.
+//! The client: which calls are retried, and for how long.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::stream::StreamBody;
 use crate::transport::{Outgoing, Transport};
 use crate::{Call, ClientConfig, RetryDecision, Safety, ServiceError, ServiceResult};
 
-/// The HTTP client. Cheap to clone, and to make: it reads certificates and connects at first use.
+/// The HTTP client. Cheap to create and to clone: it reads certificates and connects at first use.
 ///
 /// All clones share one pool and one retry budget: a bucket of 500 tokens, of which a retry takes 5,
-/// after a timeout 10. A call that succeeds gives back 1, or what its last retry took. While the
+/// or 10 after a timeout. A call that succeeds returns 1, or the tokens of its last retry. While the
 /// bucket is empty nothing is retried.
 #[derive(Clone)]
 pub struct Client(Arc<State>);
@@ -36,58 +36,60 @@ struct State {
 }
 
 impl Client {
-    /// A client with a pool of its own. The clock tells of deadlines and dates, and waits between
+    /// A client with a new pool. The clock is used for deadlines, dates and the waits between
     /// attempts; timeouts are those of the tokio runtime.
     pub fn new(config: ClientConfig, clock: Arc<dyn Clock>) -> Self {
         let transport = Transport::new(config.clone(), Arc::clone(&clock));
         Self(Arc::new(State { config, clock, transport, budget: Budget::default() }))
     }
 
-    /// Makes a call, and makes it again where that is safe and may help.
+    /// Makes a call, and repeats it where that is safe and may help.
     ///
-    /// It never outlasts the invocation that it is part of
+    /// It ends before the deadline of its invocation
     /// ([`current_deadline`](isobar_abstraction::driver::current_deadline)). Where retries are used up, or the
-    /// invocation leaves no time for one, the last service error is returned.
+    /// invocation leaves no time for one, it returns the last service error.
     ///
-    /// A success is http's own type, whose `Debug` shows headers and body: they may be secrets, and are not for a log.
+    /// A success is a type of `http`, whose `Debug` shows headers and body: they may be secrets, so do not log it.
     ///
     /// Errors, with `outcome_unknown` if an attempt of a write may have been applied:
-    /// - `Unavailable`: no connection, or no whole answer.
-    /// - `Timeout`: no whole answer in time, or no time for another attempt.
-    /// - `TooLarge`: the answer has more than `max_response_bytes`.
+    /// - `Unavailable`: no connection, or no complete response.
+    /// - `Timeout`: no complete response in time, or no time for another attempt.
+    /// - `TooLarge`: the response has more than `max_response_bytes`.
     /// - `Config`: the URL, a proxy or the CA bundle is wrong.
-    /// - what [`Service::authorize`](crate::Service::authorize) says, which is not retried.
+    /// - the errors of [`Service::authorize`](crate::Service::authorize), which are not retried.
     pub async fn call(&self, call: Call<'_>) -> Result<ServiceResult<Response<Bytes>>> {
-        match self.make(call, Reading::Whole).await? {
-            Got::Whole(answer) => Ok(Ok(answer)),
-            Got::Refused(service_error) => Ok(Err(*service_error)),
-            Got::Stream(_) => Err(Error::internal("an answer that was to be whole is not")),
+        match self.make(call, Reading::Buffered).await? {
+            Reply::Buffered(response) => Ok(Ok(response)),
+            Reply::Error(service_error) => Ok(Err(*service_error)),
+            Reply::Stream(_) => {
+                Err(Error::internal("bug in isobar: a buffered response was streamed; please report it"))
+            }
         }
     }
 
-    /// Like [`call`](Self::call), but the body of a success is handed out as it comes, however large it
-    /// is. What breaks off then is an error of the body, and nobody's to repeat but the caller's
+    /// Like [`call`](Self::call), but the body of a success is returned as a stream, of any size. An
+    /// interruption is an error of the body; only the caller can repeat the call then
     /// ([`pause`](Self::pause)).
     pub async fn open(&self, call: Call<'_>) -> Result<ServiceResult<Response<StreamBody>>> {
         match self.make(call, Reading::Stream).await? {
-            Got::Stream(answer) => Ok(Ok(answer)),
-            Got::Refused(service_error) => Ok(Err(*service_error)),
-            Got::Whole(answer) => Ok(Err(ServiceError::new(&answer, "", ""))),
+            Reply::Stream(response) => Ok(Ok(response)),
+            Reply::Error(service_error) => Ok(Err(*service_error)),
+            Reply::Buffered(response) => Ok(Err(ServiceError::new(&response, "", ""))),
         }
     }
 
-    async fn make(&self, call: Call<'_>, reading: Reading) -> Result<Got> {
+    async fn make(&self, call: Call<'_>, reading: Reading) -> Result<Reply> {
         let host = call.request.uri().host();
         let span = debug_span!("call", operation = call.operation, host, status = Empty, retries = Empty);
-        let mut course = Course::new(&self.0, call, reading);
-        let outcome = course.run().instrument(span.clone()).await;
-        course.record(&span, &outcome);
-        course.settle(outcome)
+        let mut state = CallState::new(&self.0, call, reading);
+        let outcome = state.run().instrument(span.clone()).await;
+        state.record(&span, &outcome);
+        state.settle(outcome)
     }
 
-    /// Waits before retry `number`, counted from 1, of what this client does not repeat by itself.
-    /// `false`, without a wait, where there is to be none: the attempts, the retry budget or the
-    /// invocation's time are used up.
+    /// Waits before retry `number`, counted from 1, of a call that the caller repeats. Returns `false`,
+    /// without a wait, where no retry is left: the attempts, the retry budget or the invocation's time
+    /// are used up.
     pub async fn pause(&self, number: u32) -> bool {
         let wait = backoff(&self.0.config, number, None);
         let late = self.0.left(current_deadline()).is_some_and(|left| left <= wait);
@@ -106,70 +108,80 @@ impl fmt::Debug for Client {
 }
 
 impl State {
-    /// What is left of the invocation.
+    /// The time until the deadline of the invocation.
     fn left(&self, deadline: Option<SystemTime>) -> Option<Duration> {
         deadline.map(|deadline| deadline.duration_since(self.clock.now()).unwrap_or_default())
     }
 }
 
-/// How the answer to a call is read.
+/// How the response to a call is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    Whole,
-    /// The body of a success as it comes.
+    Buffered,
+    /// The body of a success is a stream.
     Stream,
 }
 
-/// What an attempt was answered.
-enum Got {
-    Whole(Response<Bytes>),
+/// The response to an attempt.
+enum Reply {
+    Buffered(Response<Bytes>),
     Stream(Response<StreamBody>),
-    Refused(Box<ServiceError>),
+    Error(Box<ServiceError>),
 }
 
-impl Got {
+impl Reply {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Whole(answer) => answer.status(),
-            Self::Stream(answer) => answer.status(),
-            Self::Refused(service_error) => service_error.status(),
+            Self::Buffered(response) => response.status(),
+            Self::Stream(response) => response.status(),
+            Self::Error(service_error) => service_error.status(),
         }
     }
 }
 
-/// Of an answer that is no success, no more than this is read.
-const LARGEST_REFUSAL: usize = 64 * 1024;
+/// The most bytes that are read of a response that is no success.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// One call, attempt by attempt.
-struct Course<'a> {
+/// The state of one call over its attempts.
+struct CallState<'a> {
     client: &'a State,
     call: Call<'a>,
     reading: Reading,
     deadline: Option<SystemTime>,
     retries: u32,
-    /// What the last retry took from the budget.
+    /// The tokens that the last retry took from the budget.
     paid: u32,
-    /// Was a dead connection met? That excuses one attempt, not more.
-    excused: bool,
-    /// Were credentials refused, and others found?
+    /// Whether an attempt on a dead pooled connection was repeated: only one is, without a wait.
+    reconnected: bool,
+    /// Whether credentials were rejected and others found.
     renewed: bool,
-    /// May a write have been applied of which no whole and good answer told?
+    /// Whether a write may have been applied without a complete and successful response.
     uncertain: bool,
 }
 
-/// What an attempt ended in.
-type Outcome = Result<Got>;
+/// The result of an attempt.
+type Outcome = Result<Reply>;
 
-/// When to make another attempt.
+/// When the next attempt is made.
 enum Next {
-    AtOnce,
-    After { told: Option<Duration>, cost: u32 },
+    Immediately,
+    After { requested: Option<Duration>, cost: u32 },
 }
 
-impl<'a> Course<'a> {
+impl<'a> CallState<'a> {
     fn new(client: &'a State, call: Call<'a>, reading: Reading) -> Self {
         let deadline = current_deadline();
-        Self { client, call, reading, deadline, retries: 0, paid: 0, excused: false, renewed: false, uncertain: false }
+        Self {
+            client,
+            call,
+            reading,
+            deadline,
+            retries: 0,
+            paid: 0,
+            reconnected: false,
+            renewed: false,
+            uncertain: false,
+        }
     }
 
     async fn run(&mut self) -> Outcome {
@@ -177,9 +189,9 @@ impl<'a> Course<'a> {
             let (outcome, next) = self.decide(self.attempt().await).await;
             match next {
                 None => return outcome,
-                Some(Next::AtOnce) => {}
-                Some(Next::After { told, cost }) => {
-                    let wait = backoff(&self.client.config, self.retries + 1, told);
+                Some(Next::Immediately) => {}
+                Some(Next::After { requested, cost }) => {
+                    let wait = backoff(&self.client.config, self.retries + 1, requested);
                     if self.retries + 1 >= self.client.config.max_attempts {
                         return outcome;
                     }
@@ -200,7 +212,7 @@ impl<'a> Course<'a> {
     async fn authorized(&self) -> Result<Outgoing> {
         let Call { request, service, .. } = &self.call;
         let (mut parts, body) = request.clone().into_parts();
-        let late = || Error::new(ErrorKind::Timeout, "the invocation's deadline came before there were credentials");
+        let late = || Error::new(ErrorKind::Timeout, "the invocation's deadline passed before credentials were found");
         self.in_time(service.authorize(&mut parts, &body)).await.ok_or_else(late)??;
         Ok(Request::from_parts(parts, RequestBody::from(body)))
     }
@@ -213,44 +225,44 @@ impl<'a> Course<'a> {
         }
     }
 
-    async fn attempt(&self) -> Result<Got, Failure> {
-        let request = self.authorized().await.map_err(Failure::before)?;
+    async fn attempt(&self) -> Result<Reply, Failure> {
+        let request = self.authorized().await.map_err(Failure::unsent)?;
         let started = self.client.clock.now();
-        let answer = self.send(request).await;
+        let response = self.send(request).await;
         let took = || self.client.clock.now().duration_since(started).unwrap_or_default();
-        match &answer {
-            Ok(answer) => debug!(attempt = self.retries + 1, status = answer.status().as_u16(), took = ?took()),
+        match &response {
+            Ok(response) => debug!(attempt = self.retries + 1, status = response.status().as_u16(), took = ?took()),
             Err(failure) => debug!(attempt = self.retries + 1, error = ?failure.error, took = ?took()),
         }
-        answer
+        response
     }
 
-    async fn send(&self, request: Outgoing) -> Result<Got, Failure> {
+    async fn send(&self, request: Outgoing) -> Result<Reply, Failure> {
         let left = self.client.left(self.deadline);
-        let answer = match self.reading {
-            Reading::Whole => self.client.transport.exchange(request, left).await?,
+        let response = match self.reading {
+            Reading::Buffered => self.client.transport.exchange(request, left).await?,
             Reading::Stream => {
-                let answer = self.client.transport.stream(request, left).await?;
-                if answer.status().is_success() {
-                    return Ok(Got::Stream(answer));
+                let response = self.client.transport.stream(request, left).await?;
+                if response.status().is_success() {
+                    return Ok(Reply::Stream(response));
                 }
-                Transport::service_error(answer, LARGEST_REFUSAL).await?
+                Transport::service_error(response, MAX_ERROR_BYTES).await?
             }
         };
-        let service_error = self.call.service.service_error(&answer);
-        Ok(service_error.map_or(Got::Whole(answer), |service_error| Got::Refused(Box::new(service_error))))
+        let service_error = self.call.service.service_error(&response);
+        Ok(service_error.map_or(Reply::Buffered(response), |service_error| Reply::Error(Box::new(service_error))))
     }
 
-    /// What an attempt ended in, and whether there is to be another.
-    async fn decide(&mut self, attempt: Result<Got, Failure>) -> (Outcome, Option<Next>) {
+    /// The result of an attempt, and when the next one is made; `None` for no further attempt.
+    async fn decide(&mut self, attempt: Result<Reply, Failure>) -> (Outcome, Option<Next>) {
         match attempt {
-            Ok(Got::Refused(service_error)) => {
+            Ok(Reply::Error(service_error)) => {
                 let next = self.after_service_error(&service_error).await;
-                (Ok(Got::Refused(service_error)), next)
+                (Ok(Reply::Error(service_error)), next)
             }
-            Ok(answer) => {
+            Ok(response) => {
                 self.client.budget.succeeded(self.paid);
-                (Ok(answer), None)
+                (Ok(response), None)
             }
             Err(failure) => {
                 let next = self.after_failure(&failure);
@@ -260,25 +272,25 @@ impl<'a> Course<'a> {
     }
 
     async fn after_service_error(&mut self, service_error: &ServiceError) -> Option<Next> {
-        let told = || retry_after(&service_error.response, self.client.clock.now());
+        let requested = || retry_after(&service_error.response, self.client.clock.now());
         match service_error.decision {
             RetryDecision::Final
                 if !self.renewed && self.in_time(self.call.service.renew(service_error)).await == Some(true) =>
             {
                 self.renewed = true;
-                Some(Next::AtOnce)
+                Some(Next::Immediately)
             }
             RetryDecision::Final => {
                 self.client.budget.succeeded(self.paid);
                 None
             }
-            RetryDecision::Throttled { after } => Some(Next::After { told: after.or_else(told), cost: COST }),
+            RetryDecision::Throttled { after } => Some(Next::After { requested: after.or_else(requested), cost: COST }),
             RetryDecision::Failed if self.call.safety == Safety::Once => {
                 self.uncertain = true;
                 None
             }
             RetryDecision::Failed => {
-                let next = Next::After { told: told(), cost: COST };
+                let next = Next::After { requested: requested(), cost: COST };
                 self.uncertain |= self.call.safety != Safety::Read;
                 Some(next)
             }
@@ -293,25 +305,25 @@ impl<'a> Course<'a> {
         let cost = if failure.error.kind() == ErrorKind::Timeout { COST_OF_TIMEOUT } else { COST };
         match failure.again {
             Again::Never => None,
-            Again::AtOnce if !self.excused => {
-                self.excused = true;
-                Some(Next::AtOnce)
+            Again::Immediately if !self.reconnected => {
+                self.reconnected = true;
+                Some(Next::Immediately)
             }
-            Again::AtOnce | Again::Later => Some(Next::After { told: None, cost }),
+            Again::Immediately | Again::Later => Some(Next::After { requested: None, cost }),
         }
     }
 
     fn record(&self, span: &Span, outcome: &Outcome) {
         span.record("retries", self.retries);
-        if let Ok(answer) = outcome {
-            span.record("status", answer.status().as_u16());
+        if let Ok(response) = outcome {
+            span.record("status", response.status().as_u16());
         }
     }
 
-    fn settle(self, outcome: Outcome) -> Result<Got> {
+    fn settle(self, outcome: Outcome) -> Result<Reply> {
         match outcome {
-            Ok(Got::Refused(service_error)) => {
-                Ok(Got::Refused(Box::new(ServiceError { uncertain: self.uncertain, ..*service_error })))
+            Ok(Reply::Error(service_error)) => {
+                Ok(Reply::Error(Box::new(ServiceError { uncertain: self.uncertain, ..*service_error })))
             }
             outcome => outcome.map_err(|error| mark_uncertain(error, self.uncertain)),
         }

@@ -1,4 +1,4 @@
-//! The clock of the machine, and that of the pool.
+//! The machine's clock, and the timer of the pool.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ impl Clock for SystemClock {
     }
 }
 
-/// What tells the pool how long a connection has been idle.
+/// The timer by which the pool measures how long a connection has been idle.
 ///
-/// It goes by the time of day: while a platform has the machine frozen its monotonic clock may stand
-/// still, but the other end of a connection counts on.
+/// It uses the wall clock: while a platform has frozen the machine, its monotonic clock may not advance,
+/// but the peer of a connection continues to count.
 #[derive(Debug, Clone)]
 pub(crate) struct PoolTimer {
     clock: Arc<dyn Clock>,

@@ -1,5 +1,5 @@
-//! How a client is set up. Adapters read their own variables in their own `config.rs`; those of
-//! proxies are the same everywhere and read here, and so are the endpoints that they name.
+//! The configuration of a client. Adapters read their own variables in their `config.rs`; the
+//! variables of proxies are the same for all adapters and are read here.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use isobar_abstraction::driver::Environment;
 
-/// What to speak.
+/// The version of HTTP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/1.1 only: what AWS's services speak.
+    /// HTTP/1.1 only, the version of AWS's services.
     #[default]
     Http1,
     /// HTTP/2 where the server offers it over TLS, else HTTP/1.1. Without the crate's feature `http2`
@@ -18,45 +18,45 @@ pub enum Protocol {
     Http2,
 }
 
-/// How a client is set up. `Debug` shows which proxies there are, but not their URLs, which may hold
-/// passwords.
+/// The configuration of a client. `Debug` shows which proxies are set, but not their URLs, which may
+/// contain passwords.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    /// Longest wait for a connection: DNS, proxy and TLS included.
+    /// The longest wait for a connection, including DNS, proxy and TLS.
     pub connect_timeout: Duration,
-    /// Longest wait for one attempt: from connecting to the last byte of the answer.
+    /// The longest time of one attempt, from connecting to the last byte of the response.
     pub attempt_timeout: Duration,
-    /// A pooled connection that has not been used for so long is not used again. Shorter than what
-    /// services grant, so that they are rarely the first to close it.
+    /// The idle time after which a pooled connection is not used again. Shorter than the idle timeouts of
+    /// the services, so that they rarely close it first.
     pub idle_timeout: Duration,
-    /// Most attempts of one call, the first included. None of them: an attempt on a pooled connection
-    /// that proves dead, which is made again at once on a new one.
+    /// The most attempts of one call, including the first. An attempt on a dead pooled connection does
+    /// not count: it is repeated immediately on a new one.
     pub max_attempts: u32,
-    /// Longest wait before the second attempt; doubled for each further one.
+    /// The longest wait before the second attempt; doubled for each further one.
     pub min_backoff: Duration,
-    /// Longest wait between two attempts, also where a service asks for more.
+    /// The longest wait between two attempts, also where a service requests more.
     pub max_backoff: Duration,
-    /// Largest answer that is read into memory.
+    /// The largest response that is read into memory, in bytes.
     pub max_response_bytes: usize,
-    /// What to speak.
+    /// The version of HTTP.
     pub protocol: Protocol,
-    /// Certificates in PEM that are trusted instead of Mozilla's.
+    /// A PEM file of certificates that are trusted instead of Mozilla's.
     pub ca_bundle: Option<PathBuf>,
     /// The proxy for `https://` URLs: `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`.
     pub https_proxy: Option<String>,
     /// The proxy for `http://` URLs.
     pub http_proxy: Option<String>,
-    /// Hosts that are reached without a proxy, as `NO_PROXY` lists them. This machine and its link
-    /// (`localhost`, `127.0.0.0/8`, `169.254.0.0/16`) always are.
+    /// Hosts that are reached without a proxy, as `NO_PROXY` lists them. `localhost`, loopback and
+    /// link-local addresses (`127.0.0.0/8`, `169.254.0.0/16`) never use a proxy.
     pub no_proxy: Option<String>,
 }
 
 impl ClientConfig {
-    /// With the proxies that the environment names, as curl reads them: `https_proxy`, `http_proxy`,
-    /// `all_proxy` and `no_proxy`, each of them also in capitals, which count less.
+    /// With the proxies of the environment, read as curl reads them: `https_proxy`, `http_proxy`,
+    /// `all_proxy` and `no_proxy`. Each is also read in capitals, with lower priority.
     ///
-    /// `HTTP_PROXY` is not read: under CGI it holds the `Proxy:` header of whoever asks
+    /// `HTTP_PROXY` is not read: under CGI it contains the client's `Proxy:` header
     /// (<https://httpoxy.org>).
     #[must_use]
     pub fn with_proxies(mut self, environment: &Environment) -> Self {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_keeps_the_password_of_a_proxy() {
+    fn debug_hides_the_password_of_a_proxy() {
         let proxy = Some("http://user:secret@h:1".to_owned());
         let config = ClientConfig { https_proxy: proxy.clone(), http_proxy: proxy, ..ClientConfig::default() };
         assert!(!format!("{config:?}").contains("secret"));

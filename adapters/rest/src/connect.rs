@@ -23,7 +23,7 @@ use tower_service::Service;
 use crate::proxy::Proxies;
 use crate::{ClientConfig, tls};
 
-/// Makes connections.
+/// Opens connections, through a proxy where one is configured.
 #[derive(Clone)]
 pub(crate) struct Connector(Arc<Dialer>);
 
@@ -40,18 +40,18 @@ impl Connector {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
-        // A share of it for each address of the host, so that a dead one leaves time for the next.
+        // hyper divides this timeout among the addresses of the host, so that a dead one leaves time for the next.
         http.set_connect_timeout(Some(config.connect_timeout));
         let proxies = Proxies::new(config)?;
         Ok(Self(Arc::new(Dialer { config: config.clone(), proxies, http, tls: OnceLock::new() })))
     }
 
-    /// Whom to ask instead of `uri`'s host.
+    /// The proxy for this URL, if one is configured.
     pub(crate) fn proxy(&self, uri: &Uri) -> Option<Intercept> {
         self.0.proxies.of(uri)
     }
 
-    /// Reads the certificates, unless that was done. Errors: `Config` where they cannot be read.
+    /// The TLS configuration; the first call reads the certificates. Errors: `Config` where they cannot be read.
     pub(crate) fn tls(&self) -> Result<&Arc<rustls::ClientConfig>> {
         if let Some(tls) = self.0.tls.get() {
             return Ok(tls);
@@ -106,21 +106,21 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Did this connection bring an answer before? Then its end says nothing of the service: it may have
-/// been idle for too long, or the machine been frozen.
+/// Whether this connection has received a response. If it has, its end does not mean that the service
+/// failed: the connection may have been idle for too long, or the machine frozen.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Served(Arc<AtomicBool>);
 
 impl Served {
-    /// An answer has begun to come.
+    /// Notes that the connection has received the head of a response.
     pub(crate) fn mark(extensions: &Extensions) {
         if let Some(served) = extensions.get::<Self>() {
             served.0.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Did it?
-    pub(crate) fn did(connection: &Connected) -> bool {
+    /// Whether the connection has received a response.
+    pub(crate) fn has_served(connection: &Connected) -> bool {
         let mut extensions = Extensions::new();
         connection.get_extras(&mut extensions);
         extensions.get::<Self>().is_some_and(|served| served.0.load(Ordering::Relaxed))
@@ -135,7 +135,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// `proxied`: the other end is a proxy that wants whole URLs.
+    /// `proxied`: the peer is a proxy that requires absolute URLs.
     fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>, proxied: bool) -> Self {
         Self { stream, proxied, served: Served::default() }
     }

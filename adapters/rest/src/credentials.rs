@@ -1,4 +1,4 @@
-//! Keeps what shows who we are, and renews it in time.
+//! A cache of credentials that renews them before they expire.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use isobar_abstraction::driver::Clock;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
-/// How long before it expires what is held is renewed, the jitter not counted.
+/// How long before its expiry a credential is renewed, without the jitter.
 const MARGIN: Duration = Duration::from_secs(300);
 
-/// Most that is added to the margin, so that not all processes renew at once.
+/// The most that is added to the margin, so that not all processes renew at the same time.
 const JITTER: Duration = Duration::from_secs(60);
 
-/// Shortest time between two renewals of what is still good.
+/// The shortest time between two renewals of a valid credential.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// How long an error is the answer to others who ask, where nothing is held.
+/// How long other callers receive the same error while no credential is cached.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest wait for a renewal of what is still good.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest wait for the renewal of a valid credential.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a source gave: a token, or keys.
+/// A credential from a source: a token or keys, and when they expire.
 pub struct TemporaryCredential<V: ?Sized> {
-    /// It, compared by its address.
+    /// The token or keys. Two values are the same where their addresses are.
     pub value: Arc<V>,
-    /// Good until then; forever without it.
+    /// When it expires; `None` for never.
     pub expires: Option<SystemTime>,
 }
 
@@ -40,7 +40,7 @@ impl<V: ?Sized> Clone for TemporaryCredential<V> {
     }
 }
 
-/// The value is a secret.
+// The value is a secret.
 impl<V: ?Sized> fmt::Debug for TemporaryCredential<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TemporaryCredential").field("expires", &self.expires).finish_non_exhaustive()
@@ -50,113 +50,114 @@ impl<V: ?Sized> fmt::Debug for TemporaryCredential<V> {
 /// A source of credentials, such as a chain of sources.
 #[async_trait]
 pub trait CredentialSource: fmt::Debug + Send + Sync {
-    /// What it gives.
+    /// The token or keys.
     type Value: ?Sized + Send + Sync;
 
-    /// Asks for it.
+    /// Reads a credential from the source.
     async fn find(&self) -> Result<TemporaryCredential<Self::Value>>;
 }
 
-/// What a source gave, fetched by one caller at a time.
+/// The credential of a source, fetched by one caller at a time.
 pub struct CredentialCache<S: CredentialSource> {
     source: S,
-    /// The wall clock: a monotonic one stands still while a machine is frozen.
+    /// The wall clock: a monotonic clock does not advance while a machine is frozen.
     clock: Arc<dyn Clock>,
-    flight: tokio::sync::Mutex<()>,
-    held: Mutex<Held<S::Value>>,
+    fetch: tokio::sync::Mutex<()>,
+    cached: Mutex<Cached<S::Value>>,
 }
 
 impl<S: CredentialSource> fmt::Debug for CredentialCache<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CredentialCache").field("source", &self.source).field("held", &*self.held.lock()).finish()
+        f.debug_struct("CredentialCache").field("source", &self.source).field("cached", &*self.cached.lock()).finish()
     }
 }
 
-enum Held<V: ?Sized> {
-    Nothing,
-    Value { value: Arc<V>, came: SystemTime, renew: Option<SystemTime>, expires: Option<SystemTime> },
-    Error { error: Error, came: SystemTime },
+enum Cached<V: ?Sized> {
+    Empty,
+    Value { value: Arc<V>, fetched: SystemTime, renew: Option<SystemTime>, expires: Option<SystemTime> },
+    Error { error: Error, fetched: SystemTime },
 }
 
-impl<V: ?Sized> fmt::Debug for Held<V> {
+impl<V: ?Sized> fmt::Debug for Cached<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("Nothing"),
+            Self::Empty => f.write_str("Empty"),
             Self::Value { expires, .. } => f.debug_struct("Value").field("expires", expires).finish_non_exhaustive(),
             Self::Error { error, .. } => f.debug_tuple("Error").field(error).finish(),
         }
     }
 }
 
-/// What is held is …
+/// The state of the cache at the current time.
 enum Look<V: ?Sized> {
-    /// … to be used.
+    /// A valid credential.
     Good(Arc<V>),
-    /// … to be used if nobody can renew it.
+    /// A valid credential that is due for renewal.
     Due(Arc<V>),
-    /// … the error of a moment ago.
+    /// The error of a recent fetch.
     Failed(Error),
-    /// … of no use.
-    Nothing,
+    /// No usable credential.
+    Empty,
 }
 
 impl<S: CredentialSource> CredentialCache<S> {
-    /// Holds nothing yet. The clock is to be the machine's: what expires does so by that.
+    /// An empty cache. The clock must be the machine's: credentials expire by the machine's time.
     pub fn new(source: S, clock: Arc<dyn Clock>) -> Self {
-        Self { source, clock, flight: tokio::sync::Mutex::default(), held: Mutex::new(Held::Nothing) }
+        Self { source, clock, fetch: tokio::sync::Mutex::default(), cached: Mutex::new(Cached::Empty) }
     }
 
-    /// What is held, or what the source gives. However many ask, the source is asked once.
+    /// The cached credential, or one from the source. Concurrent callers share one fetch.
     ///
-    /// It is renewed five to six minutes before it expires, by one caller, and no sooner than half a
-    /// minute after it came; a renewal that fails, or takes longer than five seconds, leaves what is
-    /// still good. Errors: the source's.
+    /// One caller renews the credential, five to six minutes before it expires and at the earliest half a
+    /// minute after it was fetched. If the renewal fails or takes longer than five seconds, the cached
+    /// credential stays in use while it is valid. Errors: the source's.
     pub async fn get(&self) -> Result<Arc<S::Value>> {
-        let flight = match self.look() {
+        let fetch = match self.look() {
             Look::Good(value) => return Ok(value),
             Look::Failed(error) => return Err(error),
-            // One renews; the others go on with what is still good.
-            Look::Due(value) => match self.flight.try_lock() {
-                Ok(flight) => flight,
+            // One caller renews; the others use the credential that is still valid.
+            Look::Due(value) => match self.fetch.try_lock() {
+                Ok(fetch) => fetch,
                 Err(_) => return Ok(value),
             },
-            Look::Nothing => self.flight.lock().await,
+            Look::Empty => self.fetch.lock().await,
         };
         let old = match self.look() {
             Look::Good(value) => return Ok(value),
             Look::Failed(error) => return Err(error),
             Look::Due(value) => Some(value),
-            Look::Nothing => None,
+            Look::Empty => None,
         };
-        // Before the question: whoever asks may be cancelled while waiting for the answer.
-        self.put_off();
+        // Before the fetch: the caller may be cancelled while it waits.
+        self.postpone_renewal();
         let found = match &old {
             Some(_) => self.find_soon().await,
             None => self.source.find().await,
         };
-        let result = self.keep(found, old);
-        drop(flight);
+        let result = self.store(found, old);
+        drop(fetch);
         result
     }
 
-    /// What is held now, if anything is; the source is not asked.
+    /// The cached credential, if there is one. Does not fetch.
     pub fn current(&self) -> Option<Arc<S::Value>> {
-        match &*self.held.lock() {
-            Held::Value { value, .. } => Some(Arc::clone(value)),
-            Held::Nothing | Held::Error { .. } => None,
+        match &*self.cached.lock() {
+            Cached::Value { value, .. } => Some(Arc::clone(value)),
+            Cached::Empty | Cached::Error { .. } => None,
         }
     }
 
-    /// Forgets what a service refused, if it is still what is held, unless it has only just come: another
-    /// would be refused as well. Is there a chance of another?
-    pub fn reject(&self, refused: &Arc<S::Value>) -> bool {
+    /// Removes a credential that a service rejected, if it is still the cached one. A credential that was fetched
+    /// less than half a minute ago stays: a new one would be rejected as well. Returns whether a retry may get another
+    /// credential.
+    pub fn reject(&self, rejected: &Arc<S::Value>) -> bool {
         let now = self.clock.now();
-        let mut held = self.held.lock();
-        match &*held {
-            Held::Value { value, came, .. } if Arc::ptr_eq(value, refused) => {
-                let new = is_within(PAUSE, *came, now);
+        let mut cached = self.cached.lock();
+        match &*cached {
+            Cached::Value { value, fetched, .. } if Arc::ptr_eq(value, rejected) => {
+                let new = is_within(PAUSE, *fetched, now);
                 if !new {
-                    *held = Held::Nothing;
+                    *cached = Cached::Empty;
                 }
                 !new
             }
@@ -164,77 +165,81 @@ impl<S: CredentialSource> CredentialCache<S> {
         }
     }
 
-    /// After a service has refused this: is there another?
-    pub async fn renew(&self, refused: &Arc<S::Value>) -> bool {
-        self.reject(refused) && self.get().await.is_ok_and(|value| !Arc::ptr_eq(&value, refused))
+    /// Replaces a credential that a service rejected. Returns whether another one was found.
+    pub async fn renew(&self, rejected: &Arc<S::Value>) -> bool {
+        self.reject(rejected) && self.get().await.is_ok_and(|value| !Arc::ptr_eq(&value, rejected))
     }
 
-    /// As if what is held had come a while ago, so that it can be refused: for the tests of adapters,
-    /// whose services go by the machine's time.
+    /// Makes the cached credential half a minute older, so that it can be rejected: for the tests of adapters,
+    /// whose services use the machine's time.
     #[doc(hidden)]
     pub fn age(&self) {
-        if let Held::Value { came, .. } = &mut *self.held.lock() {
-            *came -= PAUSE;
+        if let Cached::Value { fetched, .. } = &mut *self.cached.lock() {
+            *fetched -= PAUSE;
         }
     }
 
-    /// What the source gives, if it does not hang.
+    /// Fetches with a timeout.
     async fn find_soon(&self) -> Result<TemporaryCredential<S::Value>> {
-        match select(self.source.find(), self.clock.sleep(PATIENCE)).await {
+        match select(self.source.find(), self.clock.sleep(RENEWAL_TIMEOUT)).await {
             Either::Left((found, _)) => found,
-            Either::Right(_) => Err(Error::new(ErrorKind::Timeout, format!("nothing came within {PATIENCE:?}"))),
+            Either::Right(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("the source of credentials did not answer within {RENEWAL_TIMEOUT:?}"),
+            )),
         }
     }
 
     fn look(&self) -> Look<S::Value> {
         let now = self.clock.now();
-        match &*self.held.lock() {
-            Held::Value { expires: Some(expires), .. } if *expires <= now => Look::Nothing,
-            Held::Value { value, renew: Some(renew), .. } if *renew <= now => Look::Due(Arc::clone(value)),
-            Held::Value { value, .. } => Look::Good(Arc::clone(value)),
-            Held::Error { error, came } if is_within(ERROR_PAUSE, *came, now) => Look::Failed(error.clone()),
-            Held::Error { .. } | Held::Nothing => Look::Nothing,
+        match &*self.cached.lock() {
+            Cached::Value { expires: Some(expires), .. } if *expires <= now => Look::Empty,
+            Cached::Value { value, renew: Some(renew), .. } if *renew <= now => Look::Due(Arc::clone(value)),
+            Cached::Value { value, .. } => Look::Good(Arc::clone(value)),
+            Cached::Error { error, fetched } if is_within(ERROR_PAUSE, *fetched, now) => Look::Failed(error.clone()),
+            Cached::Error { .. } | Cached::Empty => Look::Empty,
         }
     }
 
-    /// The next renewal, where something is held.
-    fn put_off(&self) {
+    /// Sets the next renewal of the cached credential.
+    fn postpone_renewal(&self) {
         let next = later(self.clock.now(), PAUSE + jitter());
-        if let Held::Value { renew, .. } = &mut *self.held.lock() {
+        if let Cached::Value { renew, .. } = &mut *self.cached.lock() {
             *renew = Some(next);
         }
     }
 
-    fn keep(&self, found: Result<TemporaryCredential<S::Value>>, old: Option<Arc<S::Value>>) -> Result<Arc<S::Value>> {
+    fn store(&self, found: Result<TemporaryCredential<S::Value>>, old: Option<Arc<S::Value>>) -> Result<Arc<S::Value>> {
         let now = self.clock.now();
-        let mut held = self.held.lock();
+        let mut cached = self.cached.lock();
         match (found, old) {
             (Ok(found), _) => {
                 let value = Arc::clone(&found.value);
-                *held = fresh(found, now);
+                *cached = new_entry(found, now);
                 Ok(value)
             }
             (Err(error), Some(old)) => {
-                tracing::warn!(error = %error, "the credentials cannot be renewed; those at hand are still good");
+                tracing::warn!(error = %error, "the credentials cannot be renewed; the cached ones are still valid");
                 Ok(old)
             }
             (Err(error), None) => {
-                *held = Held::Error { error: error.clone(), came: now };
+                *cached = Cached::Error { error: error.clone(), fetched: now };
                 Err(error)
             }
         }
     }
 }
 
-/// Has no more than `span` passed since then? What came in the future, before the clock was set back, is
-/// of no age that is known.
-fn is_within(span: Duration, came: SystemTime, now: SystemTime) -> bool {
-    now.duration_since(came).is_ok_and(|age| age < span)
+/// Whether less than `span` has passed since `start`. Of a start in the future, from before the clock was set back, the
+/// age is unknown: `false`.
+fn is_within(span: Duration, start: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(start).is_ok_and(|age| age < span)
 }
 
-/// What seems expired when it comes is used for a while all the same: a metadata service in trouble gives
-/// out what it last had, and goes on taking it, and our own clock may be wrong.
-fn fresh<V: ?Sized>(TemporaryCredential { value, expires }: TemporaryCredential<V>, now: SystemTime) -> Held<V> {
+/// The cache entry of a fetched credential. One that is already expired is used for a while nevertheless: a metadata
+/// service with a fault returns its last credential, which the services still accept, and the machine's clock may be
+/// wrong.
+fn new_entry<V: ?Sized>(TemporaryCredential { value, expires }: TemporaryCredential<V>, now: SystemTime) -> Cached<V> {
     let (renew, expires) = match expires {
         None => (None, None),
         Some(expires) if expires <= now => (Some(later(now, MARGIN + jitter())), Some(later(now, MARGIN * 2))),
@@ -243,7 +248,7 @@ fn fresh<V: ?Sized>(TemporaryCredential { value, expires }: TemporaryCredential<
             (Some(renew.max(later(now, PAUSE))), Some(expires))
         }
     };
-    Held::Value { value, came: now, renew, expires }
+    Cached::Value { value, fetched: now, renew, expires }
 }
 
 fn jitter() -> Duration {

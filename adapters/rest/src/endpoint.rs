@@ -1,4 +1,4 @@
-//! What is checked of the URL of a service before anything is sent there.
+//! Checks of the URL of a service before a request is sent to it.
 
 use std::net::IpAddr;
 
@@ -6,22 +6,22 @@ use http::Uri;
 use isobar_abstraction::{Error, Result};
 use url::{Host, Url};
 
-/// `scheme://host`, `:port` and a path if there are any, without a slash at the end. The host is in lower case, and the
-/// scheme's own port is left out. Errors: `Config`, naming where it came from.
+/// Returns `scheme://host`, with `:port` and a path if the URL has them, without a final slash. The host is in lower
+/// case, and the default port of the scheme is left out. Errors: `Config`, naming `from`, the source of the URL.
 pub fn check_endpoint(from: &str, url: &str) -> Result<String> {
-    let wrong = || Error::config(format!("{from} is not of the form http://host:port or https://host"));
+    let wrong = || Error::config(format!("{from} must have the form http://host:port or https://host"));
     let url = Url::parse(url).map_err(|_| wrong())?;
     let login = !url.username().is_empty() || url.password().is_some();
     let fits = ["http", "https"].contains(&url.scheme()) && url.has_host() && !login;
     let text = url.as_str().trim_end_matches('/');
-    // What sends requests must take it too.
+    // The HTTP client must accept the URL too.
     if !fits || url.query().is_some() || url.fragment().is_some() || text.parse::<Uri>().is_err() {
         return Err(wrong());
     }
     Ok(text.to_owned())
 }
 
-/// May a secret be sent there, and a token come from there, in clear text?
+/// Whether secrets may be sent to this URL and read from it: `https`, or a loopback, link-local or private address.
 pub fn is_safe_for_secrets(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     if url.scheme() == "https" {
@@ -35,7 +35,7 @@ pub fn is_safe_for_secrets(url: &str) -> bool {
     }
 }
 
-/// An endpoint to which a secret may go. Errors: `Config`, naming where it came from.
+/// Returns an endpoint that is safe for secrets. Errors: `Config`, naming `from`, the source of the URL.
 pub fn check_safe_for_secrets(from: &str, url: &str) -> Result<String> {
     let endpoint = check_endpoint(from, url)?;
     if is_safe_for_secrets(&endpoint) {

@@ -1,8 +1,8 @@
 //! The one HTTP client of isobar's cloud adapters: TLS, pool, timeouts, retries, deadlines.
 //!
-//! An adapter describes a call ([`Call`]): the request, how safe it is to repeat ([`Safety`]), and
-//! the [`Service`] that signs it and reads the answers. What is retried, and for how long, is
-//! decided here and alike for all services. Objects of a store are read in [`object`].
+//! An adapter describes a call ([`Call`]): the request, whether it may be repeated ([`Safety`]), and
+//! the [`Service`] that signs it and reads the responses. This crate decides what is retried and for
+//! how long, in the same way for all services. [`object`] reads the objects of a store.
 
 pub mod attempt;
 mod batch;

@@ -1,8 +1,8 @@
-//! The one object store of the clouds, on requests of our own.
+//! One object store for all clouds, over isobar's HTTP client.
 //!
-//! A service says how it is asked ([`ObjectRequests`]); what is alike on all of them is done here ([`Store`]): the range
-//! that came is held against the one that was asked for, a download that breaks off goes on where it was, in the same
-//! version of the object, and a service error means the same whoever answers it ([`ObjectError`]).
+//! Each service implements its requests ([`ObjectRequests`]). [`Store`] implements the rest once: it compares the range
+//! of a response with the requested one, it resumes an interrupted download in the same version of the object, and it
+//! maps service errors to the same errors for all services ([`ObjectError`]).
 
 mod download;
 mod encoded;
@@ -42,70 +42,70 @@ pub use write::{
     with_content_type,
 };
 
-/// The requests to one bucket: all that differs between the services, under a [`Store`].
+/// The requests to one bucket: the part of a [`Store`] that differs between the services.
 ///
-/// Errors: those of the service by kind ([`ObjectError`]).
+/// Errors: service errors by kind ([`ObjectError`]).
 #[async_trait]
 pub trait ObjectRequests: fmt::Debug + Send + Sync + 'static {
-    /// What errors call the service, such as `S3`.
+    /// The name of the service in errors, such as `S3`.
     const SERVICE: &'static str;
-    /// The most names on a page of a list.
+    /// The most names on a page of a listing.
     const PAGE: usize;
-    /// Does a list begin behind any name, or only where a page ended?
+    /// Whether a listing can begin after any name, or only where a page ended.
     const LISTS_FROM_ANY_NAME: bool = true;
-    /// What the names of metadata may hold beside letters and digits.
+    /// The bytes that names of metadata may contain in addition to letters and digits.
     const METADATA_NAMES: &'static [u8] = b"-_.";
 
-    /// The client that asks. It spaces the attempts to go on with a download that broke off.
+    /// The client of the requests. Its backoff also applies to resumed downloads.
     fn client(&self) -> &Client;
 
-    /// The URL that places the bucket, such as `s3://pages`.
+    /// The URL of the bucket in the configuration, such as `s3://pages`.
     fn place(&self) -> String;
 
-    /// Asks for what is known of an object, under the conditions of `options` and in the version that
-    /// they name. They name no range.
+    /// Requests the metadata of an object, under the conditions of `options` and in their version.
+    /// `options` have no range.
     ///
-    /// Errors: as of [`open`](Self::open). An answer is always a success.
+    /// Errors: as of [`open`](Self::open). The response is always a success.
     async fn head(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<Bytes>>;
 
-    /// Asks for an object, or for the range of it that `options` name, and answers when its content
-    /// begins to come ([`Client::open`]). Also asked for the rest of a download, with the ETag in
-    /// `if_match` and the version of what came before: it must not answer another version's.
+    /// Requests an object, or the range of `options`, and returns when the head of the response is received
+    /// ([`Client::open`]). Also used to resume a download, with the ETag of its first part in `if_match`
+    /// and its version: it must not return the content of another version.
     ///
-    /// Errors: by [`read_error`] where a condition says so. An answer is always a success.
+    /// Errors: those of [`read_error`] where a condition does not hold. The response is always a success.
     async fn open(&self, at: &Path, options: &GetOptions) -> object_store::Result<Response<StreamBody>>;
 
-    /// What the head of such an answer says of the object; most of it is read by [`ObjectHead::read`].
-    /// Errors: `Internal`, naming what is missing.
-    fn describe(&self, at: &Path, answer: &Parts) -> Result<ObjectHead>;
+    /// Reads the object's metadata from the head of such a response; [`ObjectHead::read`] reads most of it.
+    /// Errors: `Internal`, naming the missing header.
+    fn describe(&self, at: &Path, response: &Parts) -> Result<ObjectHead>;
 
-    /// Writes an object whole. Its attributes can stand in headers, and have a content type.
+    /// Writes a whole object. Its attributes are valid in headers and include a content type.
     async fn put(&self, at: &Path, content: PutPayload, options: &PutOptions) -> Result<PutResult>;
 
-    /// Begins a multipart write. The mode holds when it ends.
+    /// Begins a multipart upload. The mode is the condition of its completion.
     async fn begin(self: Arc<Self>, at: &Path, options: PutOptions) -> Result<Box<dyn MultipartUpload>>;
 
-    /// Ends when the copy, to another name, is whole.
+    /// Copies an object to another name, and returns when the copy is complete.
     async fn copy(self: Arc<Self>, from: &Path, to: &Path, mode: PutMode) -> Result<()>;
 
-    /// Deletes an object; an absent one is `Ok`.
+    /// Deletes an object. A missing object is `Ok`.
     async fn delete(&self, at: &Path) -> Result<()>;
 
-    /// A page of a list; `token` is of the [empty page](Page::Empty) before.
+    /// A page of a listing; `token` is that of the [empty page](Page::Empty) before it.
     async fn page(&self, request: &ListRequest, token: Option<&str>) -> Result<Page>;
 
-    /// A URL that lets its bearer do one thing with one object until it expires.
+    /// A URL that permits one operation on one object until it expires.
     async fn sign(&self, request: &SignRequest) -> Result<SignedUrl>;
 }
 
-/// What the head of an answer says of an object.
+/// The metadata of an object, from the head of a response.
 #[derive(Debug, Clone)]
 pub struct ObjectHead {
     /// Size, time, ETag and version.
     pub meta: ObjectMeta,
-    /// Which part of the object the answer holds.
+    /// The range of the object that the response contains.
     pub range: Range<u64>,
-    /// Content type, metadata and the like.
+    /// Content type, other standard headers, and metadata.
     pub attributes: Attributes,
 }
 

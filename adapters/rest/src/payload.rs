@@ -1,4 +1,4 @@
-//! The body of a request as it goes out.
+//! The body of an outgoing request.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use object_store::PutPayload;
 
-/// The body of a request: pieces that are sent one after the other, and not copied.
+/// The body of a request: parts that are sent in order, without a copy.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestBody {
     payload: PutPayload,
-    /// The piece that comes next.
+    /// The index of the next part.
     next: usize,
-    /// Bytes that are left.
+    /// The bytes that are not sent yet.
     left: usize,
 }
 
@@ -26,7 +26,7 @@ impl From<PutPayload> for RequestBody {
 }
 
 impl RequestBody {
-    /// The bytes of the whole, as long as nothing was sent.
+    /// The size of the body, before it is sent.
     pub(crate) fn content_length(&self) -> usize {
         self.left
     }
@@ -38,13 +38,13 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let rest = self.payload.as_ref().iter().enumerate().skip(self.next);
-        // An empty piece would end a body that is sent in chunks.
-        let Some((place, piece)) = rest.into_iter().find(|(_, piece)| !piece.is_empty()) else {
+        // An empty part would end a chunked body.
+        let Some((place, part)) = rest.into_iter().find(|(_, part)| !part.is_empty()) else {
             return Poll::Ready(None);
         };
-        let piece = piece.clone();
-        (self.next, self.left) = (place + 1, self.left - piece.len());
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let part = part.clone();
+        (self.next, self.left) = (place + 1, self.left - part.len());
+        Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -63,9 +63,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_pieces_are_sent_in_their_order_and_no_empty_one() {
-        let pieces = ["", "ab", "", "c", ""].map(Bytes::from);
-        let mut body = RequestBody::from(pieces.into_iter().collect::<PutPayload>());
+    async fn all_parts_are_sent_in_order_except_empty_ones() {
+        let parts = ["", "ab", "", "c", ""].map(Bytes::from);
+        let mut body = RequestBody::from(parts.into_iter().collect::<PutPayload>());
         let mut sent = Vec::new();
         for left in [3, 1] {
             assert!(!body.is_end_stream());

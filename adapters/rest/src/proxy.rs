@@ -1,4 +1,4 @@
-//! Which hosts are asked through a proxy.
+//! The choice of a proxy by host.
 
 use std::net::IpAddr;
 
@@ -9,10 +9,10 @@ use isobar_abstraction::{Error, Result};
 
 use crate::ClientConfig;
 
-/// Which hosts are asked through a proxy.
+/// The proxies of a client.
 ///
-/// `https` goes through a tunnel (`CONNECT`), `http` is forwarded. Never through a proxy: this machine
-/// and its link, where the emulators, the platforms' metadata and the Lambda runtime live.
+/// `https` uses a tunnel (`CONNECT`), `http` is forwarded. Loopback and link-local addresses never use a
+/// proxy: they are those of emulators, the platforms' metadata servers and the Lambda runtime.
 pub(crate) struct Proxies(Option<Matcher>);
 
 impl Proxies {
@@ -31,34 +31,34 @@ impl Proxies {
         Ok(Self(Some(matcher.build())))
     }
 
-    /// The proxy for this URL.
+    /// The proxy for this URL, if it uses one.
     pub(crate) fn of(&self, uri: &Uri) -> Option<Intercept> {
         let matcher = self.0.as_ref()?;
-        if uri.host().is_none_or(is_near) { None } else { matcher.intercept(uri) }
+        if uri.host().is_none_or(is_local) { None } else { matcher.intercept(uri) }
     }
 }
 
-/// The value is not repeated in the error: it may hold a password.
+/// The error does not contain the value, which may include a password.
 fn check(scheme: &str, proxy: Option<&str>) -> Result<()> {
     let Some(proxy) = proxy else { return Ok(()) };
     let matcher = Matcher::builder().all(proxy).build();
-    let taken = matcher.intercept(&Uri::from_static("http://isobar.invalid/"));
-    match taken {
-        Some(taken) if taken.uri().scheme() == Some(&Scheme::HTTP) && has_address(taken.uri()) => Ok(()),
+    let intercept = matcher.intercept(&Uri::from_static("http://isobar.invalid/"));
+    match intercept {
+        Some(intercept) if intercept.uri().scheme() == Some(&Scheme::HTTP) && has_address(intercept.uri()) => Ok(()),
         _ => Err(Error::config(format!(
             "the proxy for {scheme} must be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
         ))),
     }
 }
 
-/// `http::Uri` takes an empty host, and a port that is no number.
+/// Checks the host and port: `http::Uri` accepts an empty host and a port that is not a number.
 fn has_address(uri: &Uri) -> bool {
     let Some(authority) = uri.authority() else { return false };
     let has_port = authority.port_u16().is_some() || authority.as_str() == authority.host();
     has_port && !authority.host().is_empty()
 }
 
-fn is_near(host: &str) -> bool {
+fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse() {
         Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
@@ -80,20 +80,20 @@ mod tests {
         Proxies::new(&config).unwrap()
     }
 
-    fn asks(proxies: &Proxies, uri: &'static str) -> bool {
+    fn uses_proxy(proxies: &Proxies, uri: &'static str) -> bool {
         proxies.of(&Uri::from_static(uri)).is_some()
     }
 
     #[test]
-    fn no_proxy_and_this_machine_are_asked_directly() {
+    fn hosts_of_no_proxy_and_local_addresses_use_no_proxy() {
         let proxies = proxies("amazonaws.com, 10.0.0.0/8");
-        assert!(asks(&proxies, "https://example.org/"));
-        assert!(!asks(&proxies, "http://example.org/"), "only https has a proxy");
-        for near in ["https://s3.eu-west-1.amazonaws.com/", "https://10.1.2.3/", "https://127.0.0.1:4566/"] {
-            assert!(!asks(&proxies, near), "{near}");
+        assert!(uses_proxy(&proxies, "https://example.org/"));
+        assert!(!uses_proxy(&proxies, "http://example.org/"), "only https has a proxy");
+        for direct in ["https://s3.eu-west-1.amazonaws.com/", "https://10.1.2.3/", "https://127.0.0.1:4566/"] {
+            assert!(!uses_proxy(&proxies, direct), "{direct}");
         }
-        for near in ["https://localhost/", "https://[::1]/", "https://169.254.169.254/latest"] {
-            assert!(!asks(&proxies, near), "{near}");
+        for direct in ["https://localhost/", "https://[::1]/", "https://169.254.169.254/latest"] {
+            assert!(!uses_proxy(&proxies, direct), "{direct}");
         }
     }
 

@@ -1,9 +1,8 @@
-//! How long to wait before another attempt of a request, and the budget that limits all attempts of a client.
+//! The backoff between attempts of a request, and the budget that limits the retries of a client.
 //!
-//! Three layers try again, each what the one below it cannot: here the client repeats a request, up to
-//! `max_attempts` and while there is budget; the write of a key-value service begins anew where others write the same
-//! items meanwhile ([`attempt`](crate::attempt)); and the platform delivers an event again whose handler failed, by its
-//! `RetryPolicy`.
+//! Retries have three layers: this client repeats a request, up to `max_attempts` and within its budget; a key-value
+//! write starts again where other writers change the same items ([`attempt`](crate::attempt)); and the platform delivers
+//! an event again if its handler failed, by its `RetryPolicy`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -14,19 +13,20 @@ use isobar_abstraction::clock;
 
 use crate::ClientConfig;
 
-/// What a retry costs after a timeout, which has held the service for long.
+/// The cost of a retry after a timeout, which has used more of the service's time.
 pub(crate) const COST_OF_TIMEOUT: u32 = 10;
-/// What any other retry costs.
+/// The cost of any other retry.
 pub(crate) const COST: u32 = 5;
-/// What a call gives back that succeeds at once.
+/// The tokens that a call returns which succeeds without a retry.
 const REWARD: u32 = 1;
+/// The tokens of a full budget.
 const FULL: u32 = 500;
 
-/// What keeps a client from making a service's bad day worse: a bucket of 500 tokens. A retry takes 5,
-/// after a timeout 10; without them there is none. A call that succeeds at once gives back 1, one
-/// that succeeds after retries what its last retry took.
+/// The retry budget, which keeps clients from overloading a service that fails: a bucket of 500 tokens. A
+/// retry takes 5, or 10 after a timeout, and is not made without them. A call that succeeds without a
+/// retry returns 1; one that succeeds after retries returns the tokens of its last retry.
 ///
-/// The numbers are those of the standard retry mode of AWS's SDKs
+/// The numbers are from the standard retry mode of AWS's SDKs
 /// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>).
 #[derive(Debug)]
 pub(crate) struct Budget(AtomicU32);
@@ -38,13 +38,13 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes what a retry costs, if it is there.
+    /// Takes the tokens of a retry. Returns `false`, and takes none, where too few are left.
     pub(crate) fn take(&self, cost: u32) -> bool {
         let take = |tokens: u32| tokens.checked_sub(cost);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    /// A call has succeeded, whose last retry took `cost`; 0 without a retry.
+    /// Returns the tokens of a call that succeeded. `cost` is that of its last retry; 0 without a retry.
     pub(crate) fn succeeded(&self, cost: u32) {
         let give = |tokens: u32| (tokens < FULL).then(|| FULL.min(tokens + cost.max(REWARD)));
         let _full = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give);
@@ -53,9 +53,9 @@ impl Budget {
 
 /// How long to wait before retry `number`, counted from 1.
 ///
-/// Anything up to `min_backoff`, doubled for each retry before, so that those who failed together do
-/// not come back together. Where the service has told `after`, that and up to `min_backoff` more.
-/// Never more than `max_backoff`.
+/// A random time up to `min_backoff`, doubled for each earlier retry, so that clients that failed together
+/// do not retry together. Where the service requested `after`, that time plus up to `min_backoff`. Never
+/// more than `max_backoff`.
 pub(crate) fn backoff(config: &ClientConfig, number: u32, after: Option<Duration>) -> Duration {
     let wait = match after {
         Some(after) => after.saturating_add(up_to(config.min_backoff)),
@@ -72,16 +72,16 @@ fn up_to(most: Duration) -> Duration {
     Duration::from_nanos(fastrand::u64(0..=most))
 }
 
-/// What a throttled or closed service says in `Retry-After`: seconds or a date.
+/// The `Retry-After` of a response with status 429 or 503: seconds or a date.
 /// <https://www.rfc-editor.org/rfc/rfc9110#name-retry-after>
 pub(crate) fn retry_after<B>(response: &Response<B>, now: SystemTime) -> Option<Duration> {
     match response.status() {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => told(response.headers(), now),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => read(response.headers(), now),
         _ => None,
     }
 }
 
-fn told(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -93,7 +93,7 @@ fn told(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn told_by(status: u16, text: &str) -> Option<Duration> {
+    fn parsed(status: u16, text: &str) -> Option<Duration> {
         let response = Response::builder().status(status).header(RETRY_AFTER, text).body(()).unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 30);
         retry_after(&response, now)
@@ -101,14 +101,14 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_as_seconds_and_as_a_date() {
-        assert_eq!(told_by(429, "7"), Some(Duration::from_secs(7)));
-        assert_eq!(told_by(503, "Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(30)));
-        assert_eq!(told_by(503, "Sun, 06 Nov 1993 08:49:37 GMT"), None, "it was a Saturday");
-        assert_eq!(told_by(503, "Sat, 06 Nov 1993 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(parsed(429, "7"), Some(Duration::from_secs(7)));
+        assert_eq!(parsed(503, "Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(parsed(503, "Sun, 06 Nov 1993 08:49:37 GMT"), None, "it was a Saturday");
+        assert_eq!(parsed(503, "Sat, 06 Nov 1993 08:49:37 GMT"), Some(Duration::ZERO));
         for wrong in ["", "-1", "soon", "1.5", "99999999999999999999"] {
-            assert_eq!(told_by(503, wrong), None, "{wrong}");
+            assert_eq!(parsed(503, wrong), None, "{wrong}");
         }
-        assert_eq!(told_by(500, "7"), None);
+        assert_eq!(parsed(500, "7"), None);
     }
 
     #[test]
@@ -126,14 +126,14 @@ mod tests {
         }
         let shortest = (0..500).map(|_| backoff(&config, 3, None)).min().unwrap();
         assert!(shortest <= Duration::from_millis(7), "full jitter: {shortest:?}");
-        let told = Some(Duration::from_millis(20));
-        assert!((0..500).all(|_| backoff(&config, 1, told) >= Duration::from_millis(20)));
-        assert!(longest(1, told) <= Duration::from_millis(30));
+        let requested = Some(Duration::from_millis(20));
+        assert!((0..500).all(|_| backoff(&config, 1, requested) >= Duration::from_millis(20)));
+        assert!(longest(1, requested) <= Duration::from_millis(30));
         assert_eq!(longest(1, Some(Duration::MAX)), Duration::from_millis(35));
     }
 
     #[test]
-    fn a_budget_is_used_up_and_earned_again() {
+    fn a_budget_is_used_up_and_refilled() {
         let budget = Budget::default();
         assert_eq!((0..1000).filter(|_| budget.take(COST_OF_TIMEOUT)).count(), 50);
         for _ in 0..4 {

@@ -1,5 +1,5 @@
-//! What a service answers instead of a success. Read once: the client tries again by it, the caller
-//! gets it.
+//! Service errors. A response is read once: the client decides on a retry by the result and returns it
+//! to the caller.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,45 +8,45 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use isobar_abstraction::{Error, ErrorKind, Origin};
 
-/// What a service answered: a success, or its service error, which is the caller's to understand.
+/// A successful response of a service, or its service error.
 pub type ServiceResult<T> = std::result::Result<T, ServiceError>;
 
-/// Longest message that is kept, in characters.
-const MESSAGE: usize = 500;
+/// The most characters of a message.
+const MAX_MESSAGE: usize = 500;
 
-/// What to do after a service error.
+/// Whether a service error may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryDecision {
-    /// Nothing: the error will not go away.
+    /// No retry: the error is permanent.
     Final,
-    /// The service did nothing and asks for patience: a throttled or refused request.
+    /// The request was rejected without effect and may be retried later.
     Throttled {
-        /// How long the service asks to wait, where it says so in another place than `Retry-After`.
+        /// The wait that the service requests, where it is not in `Retry-After`.
         after: Option<Duration>,
     },
-    /// The service failed, and may have done what it was asked for.
+    /// The service failed and may have applied the request.
     Failed,
 }
 
-/// What a service answered instead of a success. `Debug` shows neither its message nor its body, which
-/// may hold secrets.
+/// A response that is no success. `Debug` shows neither its message nor its body, which may contain
+/// secrets.
 #[derive(Clone)]
 pub struct ServiceError {
-    /// The service's own code, such as `ConditionalCheckFailedException`; empty where it has none.
+    /// The error code of the service, such as `ConditionalCheckFailedException`; empty where it has none.
     pub code: String,
-    /// What it said: one line of at most 500 characters.
+    /// The message of the service: one line of at most 500 characters.
     pub message: String,
-    /// The kind of its error.
+    /// The kind of the error.
     pub kind: ErrorKind,
-    /// Whether another attempt may help.
+    /// Whether it may be retried.
     pub decision: RetryDecision,
-    /// The text of the error that it becomes.
+    /// The message of the [`Error`] that is made of it.
     pub explanation: String,
-    /// Which write of a batch it is about, counted from 0.
+    /// The index of the write in its batch, counted from 0.
     pub write: Option<usize>,
-    /// May the call, or an earlier attempt of it, have been applied? Set by the client.
+    /// Whether the call, or an earlier attempt of it, may have been applied. Set by the client.
     pub uncertain: bool,
-    /// The answer as it came. Where retries are used up it is the one that asked for a retry.
+    /// The response. Where retries are used up, it is that of the last attempt.
     pub response: Response<Bytes>,
 }
 
@@ -57,33 +57,33 @@ impl fmt::Debug for ServiceError {
 }
 
 impl ServiceError {
-    /// A service error of this code and message. Kind and decision are what the status says; a service whose
-    /// codes say more sets them.
-    pub fn new(answer: &Response<Bytes>, code: impl Into<String>, message: &str) -> Self {
-        let (code, status) = (code.into(), answer.status().as_u16());
+    /// A service error with this code and message. Kind and decision follow from the status; a service with more
+    /// specific codes sets them.
+    pub fn new(response: &Response<Bytes>, code: impl Into<String>, message: &str) -> Self {
+        let (code, status) = (code.into(), response.status().as_u16());
         let line = message.trim().lines().next().unwrap_or_default();
-        let message: String = line.chars().filter(|character| !character.is_control()).take(MESSAGE).collect();
+        let message: String = line.chars().filter(|character| !character.is_control()).take(MAX_MESSAGE).collect();
         let explanation = match (code.is_empty(), message.is_empty()) {
             (true, true) => format!("status {status}"),
             (true, false) => format!("status {status}: {message}"),
             (false, _) => format!("{code}: {message}"),
         };
         let (kind, decision) = (kind_of(status), decision_of(status));
-        let response = answer.clone();
+        let response = response.clone();
         Self { code, message, kind, decision, explanation, write: None, uncertain: false, response }
     }
 
-    /// What the status alone says; `None` of a success.
-    pub fn from_status(answer: &Response<Bytes>) -> Option<Self> {
-        (!answer.status().is_success()).then(|| Self::new(answer, "", ""))
+    /// A service error from the status alone; `None` for a success.
+    pub fn from_status(response: &Response<Bytes>) -> Option<Self> {
+        (!response.status().is_success()).then(|| Self::new(response, "", ""))
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     pub fn status(&self) -> StatusCode {
         self.response.status()
     }
 
-    /// The error of a caller who knows better what it means; its outcome is unknown where this one's is.
+    /// Replaces this service error with a more specific `error`, whose outcome is unknown if this one's is.
     pub fn mark_uncertain(&self, error: Error) -> Error {
         mark_uncertain(error, self.uncertain)
     }
@@ -100,7 +100,7 @@ impl From<ServiceError> for Error {
     }
 }
 
-/// The error of a call of which an attempt may have been applied.
+/// Marks the outcome of `error` as unknown if `uncertain`: an attempt of the call may have been applied.
 pub fn mark_uncertain(error: Error, uncertain: bool) -> Error {
     if uncertain { error.with_outcome_unknown() } else { error }
 }

@@ -1,4 +1,4 @@
-//! The body of a streamed answer.
+//! The body of a streamed response.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,27 +12,27 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::failure::{Limit, Target};
 
-/// The body of a streamed answer: a piece that does not come in time is a `Timeout`, an end before the
-/// end `Unavailable`.
+/// The body of a streamed response. Errors: `Timeout` where a part is not received in time, `Unavailable`
+/// where the body ends early.
 #[derive(Debug)]
 pub struct StreamBody {
     body: Incoming,
     target: Target,
-    piece: Duration,
+    part_timeout: Duration,
     end: Option<Instant>,
     waiting: Pin<Box<Sleep>>,
 }
 
 impl StreamBody {
-    /// `piece` is the longest wait for each of them, `left` what is left of the invocation.
-    pub(crate) fn new(body: Incoming, target: Target, piece: Duration, left: Option<Duration>) -> Self {
+    /// `part_timeout` is the longest wait for each part, `left` the time until the deadline of the invocation.
+    pub(crate) fn new(body: Incoming, target: Target, part_timeout: Duration, left: Option<Duration>) -> Self {
         let end = left.and_then(|left| Instant::now().checked_add(left));
-        let waiting = Box::pin(sleep(Limit::new(piece, left).time));
-        Self { body, target, piece, end, waiting }
+        let waiting = Box::pin(sleep(Limit::new(part_timeout, left).time));
+        Self { body, target, part_timeout, end, waiting }
     }
 
     fn limit(&self) -> Limit {
-        Limit::new(self.piece, self.end.map(|end| end.saturating_duration_since(Instant::now())))
+        Limit::new(self.part_timeout, self.end.map(|end| end.saturating_duration_since(Instant::now())))
     }
 }
 
@@ -46,7 +46,7 @@ impl Body for StreamBody {
             if let Some(until) = wait {
                 self.waiting.as_mut().reset(until);
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| self.target.broke_off(error).error)));
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| self.target.interrupted(error).error)));
         }
         if self.waiting.as_mut().poll(cx).is_pending() {
             return Poll::Pending;

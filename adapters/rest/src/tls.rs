@@ -1,4 +1,4 @@
-//! Whom to trust, and what to speak.
+//! The TLS configuration: trusted certificates and protocols.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::{ClientConfig, Protocol};
 
-/// Errors: `Config` where the CA bundle cannot be read.
+/// The TLS configuration of a client. Errors: `Config` where the CA bundle cannot be read.
 pub(crate) fn config(config: &ClientConfig) -> Result<rustls::ClientConfig> {
     let roots = match &config.ca_bundle {
         Some(path) => bundle(path)?,
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
     };
-    // Named, not taken from the process: another crate may have brought a second provider.
+    // Named, not the default of the process: another crate may have added a second provider.
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()
@@ -37,16 +37,15 @@ fn bundle(path: &Path) -> Result<RootCertStore> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = certificates.map_err(|error| wrong("is not PEM").with_source(error))?;
     let mut roots = RootCertStore::empty();
-    // A bundle of a system may hold certificates too old to be parsed; the others still count.
-    let (taken, _) = roots.add_parsable_certificates(certificates);
-    if taken == 0 { Err(wrong("holds no certificate")) } else { Ok(roots) }
+    // The bundle of a system may contain certificates too old to parse; the others are used.
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 { Err(wrong("contains no certificate")) } else { Ok(roots) }
 }
 
-/// Was the crate's feature `http2` asked for?
+/// Whether hyper-util is compiled with HTTP/2.
 ///
-/// hyper-util panics when it meets HTTP/2 without having been compiled for it. Features are not asked
-/// for outside of the facade; but where it was, `Builder` has a method of its own that is taken
-/// before the one of this trait.
+/// Without it, hyper-util panics on HTTP/2. Code outside the facade does not test features; but with
+/// HTTP/2, `Builder` has an inherent method, which has precedence over the method of this trait.
 fn http2_is_compiled_in() -> bool {
     trait WithoutHttp2 {
         #[allow(dead_code, reason = "called where hyper-util has no HTTP/2")]

@@ -1,4 +1,4 @@
-//! One attempt: a request goes out on a pooled connection, an answer comes back.
+//! One attempt: sends a request on a pooled connection and receives the response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,77 +24,80 @@ use crate::failure::{Again, Failure, Limit, Target};
 use crate::payload::RequestBody;
 use crate::stream::StreamBody;
 
-/// A request as it goes out.
+/// An outgoing request.
 pub(crate) type Outgoing = Request<RequestBody>;
 
 type Pool = HyperClient<Connector, RequestBody>;
 
-/// The slowest line for a request: it may take a second more for each so many bytes.
-const BYTES_PER_SECOND: f64 = 256.0 * 1024.0;
+/// The slowest upload: a request may take a second longer for each of this many bytes.
+const MIN_BYTES_PER_SECOND: f64 = 256.0 * 1024.0;
 
-/// Sends requests. It costs nothing until the first.
+/// Sends requests. It allocates no connection before the first.
 pub(crate) struct Transport {
     config: ClientConfig,
     clock: Arc<dyn Clock>,
-    ways: Mutex<Ways>,
+    connections: Mutex<Connections>,
 }
 
 #[derive(Default)]
-struct Ways {
+struct Connections {
     connector: Option<Connector>,
     pool: Option<Arc<Pool>>,
 }
 
 impl Transport {
     pub(crate) fn new(config: ClientConfig, clock: Arc<dyn Clock>) -> Self {
-        Self { config, clock, ways: Mutex::default() }
+        Self { config, clock, connections: Mutex::default() }
     }
 
-    /// Sends a request and reads the whole answer. `left` is what is left of the invocation.
+    /// Sends a request and reads the whole response. `left` is the time until the deadline of the invocation.
     pub(crate) async fn exchange(
         &self,
         mut request: Outgoing,
         left: Option<Duration>,
     ) -> Result<Response<Bytes>, Failure> {
-        let attempt = self.prepare(&mut request).map_err(Failure::before)?;
-        let limit = Limit::new(self.patience(&request), left);
+        let attempt = self.prepare(&mut request).map_err(Failure::unsent)?;
+        let limit = Limit::new(self.timeout_of(&request), left);
         if limit.time.is_zero() {
             return Err(attempt.late(limit));
         }
         let whole = async { attempt.whole(attempt.head(request).await?).await };
-        let answer = timeout(limit.time, whole).await;
-        answer.unwrap_or_else(|_| Err(attempt.late(limit)))
+        let response = timeout(limit.time, whole).await;
+        response.unwrap_or_else(|_| Err(attempt.late(limit)))
     }
 
-    /// Sends a request and hands out the answer as it comes. The time of an attempt is what the head
-    /// may take, and then each piece.
+    /// Sends a request and returns the response as a stream. The time of an attempt limits the wait for
+    /// the head, and then for each part.
     pub(crate) async fn stream(
         &self,
         mut request: Outgoing,
         left: Option<Duration>,
     ) -> Result<Response<StreamBody>, Failure> {
-        let attempt = self.prepare(&mut request).map_err(Failure::before)?;
-        let (started, piece) = (Instant::now(), self.config.attempt_timeout);
-        let limit = Limit::new(self.patience(&request), left);
+        let attempt = self.prepare(&mut request).map_err(Failure::unsent)?;
+        let (started, part_timeout) = (Instant::now(), self.config.attempt_timeout);
+        let limit = Limit::new(self.timeout_of(&request), left);
         if limit.time.is_zero() {
             return Err(attempt.late(limit));
         }
-        let answer = timeout(limit.time, attempt.head(request)).await;
-        let answer = answer.unwrap_or_else(|_| Err(attempt.late(limit)))?;
+        let response = timeout(limit.time, attempt.head(request)).await;
+        let response = response.unwrap_or_else(|_| Err(attempt.late(limit)))?;
         let left = left.map(|left| left.saturating_sub(started.elapsed()));
-        Ok(answer.map(|body| StreamBody::new(body, attempt.target, piece, left)))
+        Ok(response.map(|body| StreamBody::new(body, attempt.target, part_timeout, left)))
     }
 
-    /// The time of an attempt, and what a large request takes on a slow line.
-    fn patience(&self, request: &Outgoing) -> Duration {
-        let upload = request.body().content_length() as f64 / BYTES_PER_SECOND;
+    /// The timeout of an attempt: longer for a large request, which may have a slow upload.
+    fn timeout_of(&self, request: &Outgoing) -> Duration {
+        let upload = request.body().content_length() as f64 / MIN_BYTES_PER_SECOND;
         self.config.attempt_timeout.saturating_add(Duration::from_secs_f64(upload))
     }
 
-    /// Reads the rest of a streamed answer that is no success. What has more than `limit` bytes is told
-    /// by its head alone.
-    pub(crate) async fn service_error(answer: Response<StreamBody>, limit: usize) -> Result<Response<Bytes>, Failure> {
-        let (parts, body) = answer.into_parts();
+    /// Reads the rest of a streamed response that is no success. A body of more than `limit` bytes is
+    /// dropped; the head remains.
+    pub(crate) async fn service_error(
+        response: Response<StreamBody>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, Failure> {
+        let (parts, body) = response.into_parts();
         let body = match Limited::new(body, limit).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => match error.downcast::<Error>() {
@@ -108,9 +111,9 @@ impl Transport {
     /// Errors: `Config`.
     fn prepare(&self, request: &mut Outgoing) -> Result<Attempt<'_>> {
         let target = Target::of(request.uri())?;
-        let (connector, pool) = self.ways()?;
+        let (connector, pool) = self.connections()?;
         if target.secure {
-            // Here, and not when the connector needs them: it could but say that it cannot connect.
+            // Here, not in the connector: its error would only report that it cannot connect.
             connector.tls()?;
         } else if let Some(proxy) = connector.proxy(request.uri())
             && let Some(credentials) = proxy.basic_auth()
@@ -120,13 +123,13 @@ impl Transport {
         Ok(Attempt { transport: self, target, pool, connection: capture_connection(request) })
     }
 
-    fn ways(&self) -> Result<(Connector, Arc<Pool>)> {
-        let mut ways = self.ways.lock();
-        let connector = match &ways.connector {
+    fn connections(&self) -> Result<(Connector, Arc<Pool>)> {
+        let mut connections = self.connections.lock();
+        let connector = match &connections.connector {
             Some(connector) => connector.clone(),
-            None => ways.connector.insert(Connector::new(&self.config)?).clone(),
+            None => connections.connector.insert(Connector::new(&self.config)?).clone(),
         };
-        let pool = ways.pool.get_or_insert_with(|| Arc::new(self.pool(connector.clone())));
+        let pool = connections.pool.get_or_insert_with(|| Arc::new(self.pool(connector.clone())));
         Ok((connector, Arc::clone(pool)))
     }
 
@@ -137,16 +140,16 @@ impl Transport {
             .build(connector)
     }
 
-    /// Gives up a pool in which a dead connection was found: the others are as old.
+    /// Drops a pool with a dead connection: its other connections are as old.
     fn retire(&self, pool: &Arc<Pool>) {
-        let mut ways = self.ways.lock();
-        if ways.pool.as_ref().is_some_and(|current| Arc::ptr_eq(current, pool)) {
-            ways.pool = None;
+        let mut connections = self.connections.lock();
+        if connections.pool.as_ref().is_some_and(|current| Arc::ptr_eq(current, pool)) {
+            connections.pool = None;
         }
     }
 }
 
-/// A request on its way.
+/// An attempt in progress.
 struct Attempt<'a> {
     transport: &'a Transport,
     target: Target,
@@ -156,33 +159,33 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn head(&self, request: Outgoing) -> Result<Response<Incoming>, Failure> {
-        let answer = self.pool.request(request).await.map_err(|error| {
-            let mut failure = self.target.unanswered(error);
+        let response = self.pool.request(request).await.map_err(|error| {
+            let mut failure = self.target.no_response(error);
             failure.sent &= self.has_connection();
-            if failure.again == Again::AtOnce {
+            if failure.again == Again::Immediately {
                 self.transport.retire(&self.pool);
             }
             failure
         })?;
-        Served::mark(answer.extensions());
-        Ok(answer)
+        Served::mark(response.extensions());
+        Ok(response)
     }
 
-    async fn whole(&self, answer: Response<Incoming>) -> Result<Response<Bytes>, Failure> {
+    async fn whole(&self, response: Response<Incoming>) -> Result<Response<Bytes>, Failure> {
         let limit = self.transport.config.max_response_bytes;
-        let (parts, body) = answer.into_parts();
+        let (parts, body) = response.into_parts();
         if usize::try_from(body.size_hint().lower()).map_or(true, |size| size > limit) {
             return Err(self.target.too_large(limit));
         }
         let body =
             Limited::new(body, limit).collect().await.map_err(|error| match error.downcast::<LengthLimitError>() {
                 Ok(_) => self.target.too_large(limit),
-                Err(error) => self.target.broke_off(error),
+                Err(error) => self.target.interrupted(error),
             })?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     }
 
-    /// As long as there was no connection, nothing was sent.
+    /// The failure of a timeout. Without a connection, nothing was sent.
     fn late(&self, limit: Limit) -> Failure {
         self.target.late(limit, self.has_connection())
     }

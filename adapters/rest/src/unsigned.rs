@@ -1,4 +1,4 @@
-//! Servers that take requests as they are, such as those that give out credentials.
+//! Servers that require no signature, such as those of credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use object_store::PutPayload;
 
 use crate::{Call, Client, ClientConfig, Safety, Service, ServiceError, ServiceResult, SystemClock};
 
-/// A server that takes requests as they are. It holds what reads its service errors.
+/// A server that requires no signature, with the function that reads its service errors.
 #[derive(Clone, Copy)]
 pub struct Unsigned(pub fn(&Response<Bytes>) -> Option<ServiceError>);
 
@@ -22,7 +22,7 @@ impl std::fmt::Debug for Unsigned {
     }
 }
 
-/// By its status alone.
+// Reads service errors by their status alone.
 impl Default for Unsigned {
     fn default() -> Self {
         Self(ServiceError::from_status)
@@ -41,17 +41,17 @@ impl Service for Unsigned {
 }
 
 impl Client {
-    /// A client on the machine's clock for what is one hop away: not through a proxy, and not for long.
+    /// A client for metadata servers on the machine's clock: without a proxy and with a connect timeout of 1 s.
     pub fn for_metadata_server(config: &ClientConfig, timeout: Duration, attempts: u32) -> Self {
-        let mut near = ClientConfig::default();
-        near.ca_bundle.clone_from(&config.ca_bundle);
-        near.connect_timeout = Duration::from_secs(1);
-        near.attempt_timeout = timeout;
-        near.max_attempts = attempts;
-        Self::new(near, Arc::new(SystemClock))
+        let mut config_for_metadata = ClientConfig::default();
+        config_for_metadata.ca_bundle.clone_from(&config.ca_bundle);
+        config_for_metadata.connect_timeout = Duration::from_secs(1);
+        config_for_metadata.attempt_timeout = timeout;
+        config_for_metadata.max_attempts = attempts;
+        Self::new(config_for_metadata, Arc::new(SystemClock))
     }
 
-    /// Asks a server that takes requests as they are for something that may be asked for again.
+    /// Makes a call that may be repeated, without a signature.
     /// Errors: those of [`call`](Self::call).
     pub async fn call_unsigned(
         &self,
@@ -64,8 +64,8 @@ impl Client {
 }
 
 impl ServiceError {
-    /// The error of a source of credentials, by its status and its code, and nothing else: what it said may
-    /// quote what was sent.
+    /// The error of a source of credentials, with its status and code only: its message may quote the secrets of the
+    /// request.
     pub fn credential_error(&self, from: &str) -> Error {
         let kind = match self.kind {
             kind @ (ErrorKind::Throttled | ErrorKind::Unavailable) => kind,

@@ -1,4 +1,4 @@
-//! What happens on one connection: whether the app works on a request of it, and since when nothing has happened.
+//! The activity of one connection: whether the app handles a request of it, and how long it has been idle.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -22,7 +22,7 @@ pub(crate) struct Activity {
     opened: Instant,
     /// Milliseconds from `opened` to the last event: the app ended its work on a request, or bytes were written.
     last: AtomicU64,
-    begun: AtomicBool,
+    has_request: AtomicBool,
     /// How many requests the app works on now.
     running: AtomicUsize,
     /// Bytes wait until the client reads what was sent before.
@@ -34,7 +34,7 @@ impl Activity {
         Self {
             opened: Instant::now(),
             last: AtomicU64::new(0),
-            begun: AtomicBool::new(false),
+            has_request: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             blocked: AtomicBool::new(false),
         }
@@ -42,14 +42,14 @@ impl Activity {
 
     /// Counts a request from now on.
     pub(crate) fn begin(self: &Arc<Self>) -> Working {
-        self.begun.store(true, Ordering::Relaxed);
+        self.has_request.store(true, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
         Working { activity: Arc::clone(self), counted: true }
     }
 
-    /// Was there a request?
+    /// Whether the connection has had a request.
     pub(crate) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
+        self.has_request.load(Ordering::Relaxed)
     }
 
     /// Ends when the server has waited for the client for this time: for a request, or until it reads.
@@ -68,7 +68,7 @@ impl Activity {
         }
     }
 
-    /// Ends when others wait for room, and this connection has no request.
+    /// Ends when other clients wait for a connection and this one has no request.
     pub(crate) async fn in_the_way(&self, crowded: &Notify) {
         loop {
             crowded.notified().await;

@@ -1,4 +1,4 @@
-//! Calls of triggers over HTTP: how one is read, and answered.
+//! Trigger calls over HTTP: reading the request and building the response.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -7,8 +7,8 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use isobar_abstraction::{Body, Error, ErrorKind, Result};
 
-/// Reads a call whole. Errors: `TooLarge` for more bytes than `limit`, without reading them where the length is known;
-/// `InvalidInput` where it breaks off.
+/// Reads the whole body of a call. Errors: `TooLarge` for more bytes than `limit`, before reading where the length is
+/// known; `InvalidInput` for an interrupted body.
 pub async fn read_body(body: Body, limit: u64) -> Result<Bytes> {
     let known = body.size_hint().lower();
     if known > limit {
@@ -17,7 +17,7 @@ pub async fn read_body(body: Body, limit: u64) -> Result<Bytes> {
     let read = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await;
     let read = read.map_err(|error| match error.is::<LengthLimitError>() {
         true => Error::new(ErrorKind::TooLarge, format!("the call is larger than {limit} bytes")).with_limit(limit),
-        false => Error::invalid_input("the call broke off").with_source(error),
+        false => Error::invalid_input("the body of the call was interrupted").with_source(error),
     });
     Ok(read?.to_bytes())
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_call_that_is_too_large_is_refused_whether_it_says_so_or_not() {
+    async fn a_call_that_is_too_large_is_rejected_with_or_without_a_length() {
         let unknown = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("abc"), Ok("de")]));
         for body in [Body::from("abcde"), unknown] {
             let error = read_body(body, 4).await.unwrap_err();

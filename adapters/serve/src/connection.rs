@@ -1,4 +1,4 @@
-//! One connection: its limits, its time-outs, and its end.
+//! One connection: its limits, its timeouts and its end.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -18,8 +18,8 @@ use tokio::sync::{Notify, watch};
 use crate::activity::{Activity, Watched};
 use crate::options::{HEAD_BYTES, LATE_HEAD, Options};
 
-/// What hyper takes without an allocation for each request.
-const HYPERS_OWN: usize = 100;
+/// The limit of headers up to which hyper does not allocate for each request.
+const DEFAULT_HEADERS: usize = 100;
 
 /// What all connections of a server share.
 pub(crate) struct Connections<A> {
@@ -39,15 +39,15 @@ where
         let mut builder = Builder::new(TokioExecutor::new());
         let mut http1 = builder.http1();
         http1.timer(TokioTimer::new()).header_read_timeout(options.head_timeout).max_buf_size(HEAD_BYTES);
-        if options.headers != HYPERS_OWN {
+        if options.headers != DEFAULT_HEADERS {
             http1.max_headers(options.headers);
         }
-        // Websockets over HTTP/2 reach the app's own service error, which says what to do; hyper's says nothing.
+        // A websocket over HTTP/2 then reaches isobar's error, which names the next step; hyper's does not.
         builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).enable_connect_protocol();
         Self { answer, options, builder, stopped, crowded: Arc::default() }
     }
 
-    /// Makes room for another connection: one that has no request gets little time for the next one.
+    /// Makes room for another connection: connections without a request are closed early.
     pub(crate) fn make_room(&self) {
         self.crowded.notify_waiters();
     }
@@ -67,17 +67,17 @@ where
         let crowded = Arc::clone(&self.crowded);
         async move {
             let mut connection = pin!(connection);
-            let patience = tokio::select! {
+            let wait = tokio::select! {
                 ended = &mut connection => return report(ended),
                 () = activity.in_the_way(&crowded) => LATE_HEAD,
                 () = activity.quiet(head_timeout) => LATE_HEAD,
-                // What a client has asked for is sent to it for as long as the grace period lasts.
+                // The responses to requests before the stop are sent during the grace period.
                 _ = stopped.changed() => if activity.has_begun() { head_timeout } else { LATE_HEAD },
             };
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = &mut connection => report(ended),
-                () = activity.quiet(patience) => {
+                () = activity.quiet(wait) => {
                     tracing::debug!("closed a connection whose client sent no whole request, or did not read");
                 }
             }
@@ -85,10 +85,10 @@ where
     }
 }
 
-/// The panics of an app's handlers are caught in their invocation; this is the last net, for the host itself.
+/// Catches a panic of the host. Those of an app's handlers are caught in their invocation.
 async fn guarded(answered: impl Future<Output = Response<Body>>) -> Response<Body> {
     AssertUnwindSafe(answered).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!("the host panicked while it answered a request; this is a fault of isobar");
+        tracing::error!("bug in isobar: the host panicked while it handled a request; please report it");
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
@@ -101,6 +101,6 @@ fn report(ended: Result<(), BoxError>) {
         Some(error) if error.is_parse_too_large() => {
             tracing::warn!("answered 431: a request has more headers, or a larger head, than the limit of this host");
         }
-        _ => tracing::debug!(error, "a connection broke off"),
+        _ => tracing::debug!(error, "a connection was interrupted"),
     }
 }

@@ -1,8 +1,8 @@
-//! The guard of what only this machine may use: its own tools are let in; a page of the web, and what a proxy or a
-//! tunnel forwards, are refused.
+//! The guard of endpoints for this machine only: it accepts local tools, and rejects the requests of other web pages and
+//! those that a proxy or a tunnel forwards.
 //!
-//! A browser sends requests of any page to `localhost`, so `Origin`, `Sec-Fetch-Site` and, against DNS rebinding,
-//! `Host` are looked at. A proxy or tunnel connects from this machine, so its headers are.
+//! A browser sends requests of any page to `localhost`, so the guard checks `Origin`, `Sec-Fetch-Site` and, against DNS
+//! rebinding, `Host`. A proxy or tunnel connects from this machine, so the guard checks for its headers.
 
 use std::net::IpAddr;
 
@@ -34,10 +34,10 @@ const FORWARDED_FAMILIES: [&str; 14] = [
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Does the request come from a tool, or from the own pages, of this machine? Errors: a sentence that says why not.
+/// Accepts a request from a tool of this machine or from a page of this server. Errors: the reason, as a sentence.
 ///
 /// The server must listen on a loopback address. A request without a `Host` has an authority in its URI, as in
-/// HTTP/2, or is refused.
+/// HTTP/2, or is rejected.
 pub fn check_loopback(uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
     if headers.keys().any(is_of_a_proxy) {
         return Err("the request was forwarded by a proxy or tunnel; call it on this machine, without one");
@@ -46,12 +46,12 @@ pub fn check_loopback(uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str
         authority_of(uri, headers).ok_or("the request is for another host; call it as 127.0.0.1 or localhost")?;
     let own = |value: &[u8]| matches!(value, b"none" | b"same-origin");
     if !headers.get_all(SEC_FETCH_SITE).iter().all(|site| own(site.as_bytes())) {
-        return Err("a page of another site sent the request; only the own pages may");
+        return Err("a page of another site sent the request; only pages of this server may");
     }
     let same =
         |origin: &str| origin.strip_prefix("http://").and_then(loopback).is_some_and(|it| same_place(&it, &host));
     if !headers.get_all(ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(same)) {
-        return Err("a page of another origin sent the request; only the own pages may");
+        return Err("a page of another origin sent the request; only pages of this server may");
     }
     Ok(())
 }
@@ -97,29 +97,29 @@ fn same_place(a: &Authority, b: &Authority) -> bool {
 mod tests {
     use super::*;
 
-    fn asked(uri: &str, headers: &[(&str, &str)]) -> Result<(), &'static str> {
+    fn check(uri: &str, headers: &[(&str, &str)]) -> Result<(), &'static str> {
         let with = |request: http::request::Builder, (name, value): &(&str, &str)| request.header(*name, *value);
         let (parts, ()) = headers.iter().fold(http::Request::get(uri), with).body(()).unwrap().into_parts();
         check_loopback(&parts.uri, &parts.headers)
     }
 
     #[test]
-    fn tools_and_own_pages_of_this_machine_are_let_in() {
+    fn tools_and_own_pages_of_this_machine_are_accepted() {
         for host in ["localhost:3000", "LOCALHOST", "127.0.0.1:3000", "127.0.0.2", "[::1]:3000", "[::ffff:127.0.0.1]:1"]
         {
-            assert_eq!(asked("/", &[("host", host)]), Ok(()), "{host}");
-            assert_eq!(asked(&format!("http://{host}/"), &[]), Ok(()), "{host} in HTTP/2");
+            assert_eq!(check("/", &[("host", host)]), Ok(()), "{host}");
+            assert_eq!(check(&format!("http://{host}/"), &[]), Ok(()), "{host} in HTTP/2");
         }
         let own = [("host", "localhost:3000"), ("origin", "http://localhost:3000"), ("sec-fetch-site", "same-origin")];
-        assert_eq!(asked("/", &own), Ok(()));
+        assert_eq!(check("/", &own), Ok(()));
         assert_eq!(
-            asked("/", &[("host", "localhost"), ("sec-fetch-site", "none"), ("traceparent", "00-1-2-3")]),
+            check("/", &[("host", "localhost"), ("sec-fetch-site", "none"), ("traceparent", "00-1-2-3")]),
             Ok(())
         );
     }
 
     #[test]
-    fn all_others_are_refused() {
+    fn all_others_are_rejected() {
         let other_hosts = [
             "evil.example",
             "localhost.evil.example:3000",
@@ -137,11 +137,11 @@ mod tests {
             "",
         ];
         for host in other_hosts {
-            assert!(asked("/", &[("host", host)]).is_err(), "{host}");
+            assert!(check("/", &[("host", host)]).is_err(), "{host}");
         }
-        assert!(asked("/", &[]).is_err());
-        assert!(asked("http://evil.example/", &[]).is_err());
-        assert!(asked("http://evil.example/", &[("host", "localhost")]).is_err());
+        assert!(check("/", &[]).is_err());
+        assert!(check("http://evil.example/", &[]).is_err());
+        assert!(check("http://evil.example/", &[("host", "localhost")]).is_err());
         for also in [
             ("host", "evil.example"),
             ("host", "localhost:3000"),
@@ -159,7 +159,7 @@ mod tests {
             ("x-real-ip", "192.0.2.1"),
             ("cf-connecting-ip", "192.0.2.1"),
         ] {
-            assert!(asked("/", &[("host", "localhost:3000"), also]).is_err(), "{also:?}");
+            assert!(check("/", &[("host", "localhost:3000"), also]).is_err(), "{also:?}");
         }
     }
 }

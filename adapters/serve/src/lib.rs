@@ -1,8 +1,8 @@
 //! The HTTP server of all hosts that have one: hyper, for HTTP/1.1 and, in clear text, HTTP/2.
 //!
-//! A host gives it a listener, a function from a request to a response, and a future that ends when the server
-//! must stop. Limits and time-outs stand here once, so that all hosts have the same; so does the reading of the calls
-//! that a platform makes of triggers.
+//! A host passes a listener, a function from a request to a response, and a future that ends when the server must
+//! stop. All hosts have the same limits and timeouts, and read the trigger calls of their platform with the same
+//! functions.
 
 mod activity;
 mod call;
@@ -30,13 +30,14 @@ pub use guard::check_loopback;
 pub use options::Options;
 pub use signal::stop_signal;
 
-/// The wait after an error of the listener: too many open files, mostly.
+/// The wait after an error of the listener, which usually means too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves on this listener until `stop` ends. Then the port is free at once, and what runs may end within the grace
-/// period.
+/// Serves on this listener until `stop` ends. Then the port is free immediately, and requests in progress may end within
+/// the grace period.
 ///
-/// A panic of `answer` is a 500, and is logged; so is an error of the listener, which ends nothing.
+/// A panic of `answer` is logged and is a response with status 500. An error of the listener is logged, and the server
+/// continues.
 pub async fn serve<A, F>(listener: TcpListener, answer: A, options: Options, stop: impl Future<Output = ()>)
 where
     A: Fn(Request<Body>) -> F + Clone + Send + 'static,
@@ -66,7 +67,7 @@ struct Listening {
 }
 
 impl Listening {
-    /// The next connection. Nothing that is wrong with one of them, or with the process, ends the server.
+    /// The next connection. No error of a connection or of the process ends the server.
     async fn accept(&mut self, make_room: impl Fn()) -> TcpStream {
         loop {
             match self.listener.accept().await {
@@ -84,7 +85,7 @@ impl Listening {
                     if !std::mem::replace(&mut self.failed, true) {
                         tracing::error!(
                             %error,
-                            "no connection can be accepted now; clients wait. If too many files are open, raise the \
+                            "no connection can be accepted; clients wait. If too many files are open, raise the \
                              limit of the process (ulimit -n)"
                         );
                     }

@@ -1,25 +1,25 @@
-//! Limits and time-outs.
+//! Limits and timeouts.
 
 use std::time::Duration;
 
 use isobar_abstraction::driver::Limits;
 
-/// How a server treats its clients.
+/// The limits and timeouts of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// Most headers of a request. A request with more is answered 431.
+    /// The most headers of a request. The response to one with more has status 431.
     pub headers: usize,
-    /// How long a client may take for the head of a request, the first or a later one of its connection. A
-    /// connection without a request is closed after this time, too, and one whose client reads nothing of what
-    /// is sent to it. A handler, or a body that waits for its next part, may take longer.
+    /// The longest time for the head of a request, the first or a later one of a connection. After this time the
+    /// server also closes a connection without a request, and one whose client does not read the response. A
+    /// handler, or a body that waits for its next part, may take longer.
     pub head_timeout: Duration,
-    /// How long requests that were received before the stop may take to end.
+    /// How long requests that were received before the stop may continue.
     pub grace: Duration,
 }
 
 impl Options {
-    /// 30 s for a head, no time after the stop, and as many headers as the provider takes.
+    /// 30 s for a head, no grace period, and the provider's limit of headers.
     pub fn new(limits: &Limits) -> Self {
         Self {
             headers: usize::try_from(limits.request_headers).unwrap_or(usize::MAX),
@@ -28,7 +28,7 @@ impl Options {
         }
     }
 
-    /// The same with another time for what runs when the server stops.
+    /// Sets the grace period of requests in progress when the server stops.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -36,11 +36,11 @@ impl Options {
     }
 }
 
-/// Most bytes of the head of a request, its first line and all headers. The events of a platform have larger ones
-/// than an app may see: a message of Pub/Sub with all its attributes as headers has up to 130 KB.
+/// The most bytes of the head of a request: its first line and all headers. A platform's events have larger heads than
+/// an app's requests: a Pub/Sub message with all its attributes as headers has up to 130 KB.
 pub(crate) const HEAD_BYTES: usize = 256 * 1024;
 
-/// Once the server stops, a client that has begun to send its first request may send the rest of its head for so
-/// long. Whoever has not sent it by then gets no answer. A connection without a request has the same time where others
-/// wait for room, and before it is closed.
+/// How long a client that has begun its first request may send the rest of the head after the server stops; later it
+/// receives no response. A connection without a request has the same time while others wait for a connection, and before
+/// it is closed.
 pub(crate) const LATE_HEAD: Duration = Duration::from_millis(500);

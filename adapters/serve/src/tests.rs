@@ -136,7 +136,7 @@ async fn clients_that_take_their_time_are_cut_off() {
     for slow in half_heads.into_iter().chain([no_request]) {
         let began = Instant::now();
         running.exchange(slow).await;
-        assert!(began.elapsed() >= SHORT, "{slow:?} was cut at once");
+        assert!(began.elapsed() >= SHORT, "{slow:?} was cut immediately");
     }
     // A byte from time to time does not help.
     let mut dripping = running.sent("GET / HTTP/1.1\r\nx-drip: ").await;
@@ -145,8 +145,8 @@ async fn clients_that_take_their_time_are_cut_off() {
         assert!(began.elapsed() < SHORT * 20, "a head may take for ever");
         tokio::time::sleep(SHORT / 20).await;
     }
-    let mut kept = running.sent("GET / HTTP/1.1\r\n\r\n").await;
-    assert!(to_end(&mut kept).await.ends_with("0 headers"), "an idle connection is closed after its answer");
+    let mut idle_stream = running.sent("GET / HTTP/1.1\r\n\r\n").await;
+    assert!(to_end(&mut idle_stream).await.ends_with("0 headers"), "an idle connection is closed after its answer");
 }
 
 #[tokio::test]
@@ -155,9 +155,10 @@ async fn a_connection_is_closed_where_no_request_follows() {
     for more in [&b""[..], &b"\0\0\x06\x01\x05\0\0\0\x03\x82"[..]] {
         let began = Instant::now();
         let sent = [&http2("/")[..], more].concat();
-        let text = timeout(SHORT * 20, running.exchange(&sent)).await.expect("an idle connection is kept for ever");
+        let text =
+            timeout(SHORT * 20, running.exchange(&sent)).await.expect("an idle connection is idle_stream for ever");
         assert!(text.contains("0 headers"), "{text}");
-        assert!(began.elapsed() >= SHORT, "closed at once");
+        assert!(began.elapsed() >= SHORT, "closed immediately");
     }
 }
 
@@ -178,7 +179,7 @@ async fn a_client_that_does_not_read_is_cut_off_and_a_slow_one_is_not() {
     for request in ["/large", "/endless"].into_iter().flat_map(|path| [http1(path), http2(path)]) {
         let (_unread, served) = connected(&connections, &request).await;
         let ended = timeout(SHORT * 20, served).await;
-        ended.unwrap_or_else(|_| panic!("kept for ever: {}", String::from_utf8_lossy(&request))).unwrap();
+        ended.unwrap_or_else(|_| panic!("idle_stream for ever: {}", String::from_utf8_lossy(&request))).unwrap();
     }
     let (mut slow, _served) = connected(&connections, &http1("/large")).await;
     let mut part = vec![0; LARGE / 64];
@@ -198,10 +199,10 @@ async fn silent_and_idle_connections_are_closed_early_where_others_wait() {
     };
     let connections = Connections::new(handler, Options::new(&Limits::PORTABLE), stopped);
     let (_half, silent) = connected(&connections, b"GET / HTTP/1.1\r\nx-slow: ").await;
-    let (mut kept, idle) = connected(&connections, &http2("/")).await;
+    let (mut idle_stream, idle) = connected(&connections, &http2("/")).await;
     let mut all = Vec::new();
     while !String::from_utf8_lossy(&all).contains("0 headers") {
-        assert_ne!(kept.read_buf(&mut all).await.unwrap(), 0);
+        assert_ne!(idle_stream.read_buf(&mut all).await.unwrap(), 0);
     }
     let (_hanging, working) = connected(&connections, &http1("/hang")).await;
     entered.notified().await;
@@ -209,7 +210,7 @@ async fn silent_and_idle_connections_are_closed_early_where_others_wait() {
     for closed in [silent, idle] {
         timeout(SHORT * 20, closed).await.expect("no room was made").unwrap();
     }
-    assert!(!working.is_finished(), "a connection with a request is kept");
+    assert!(!working.is_finished(), "a connection with a request is idle_stream");
 }
 
 #[tokio::test]
@@ -217,9 +218,9 @@ async fn half_heads_do_not_hold_up_the_stop_and_requests_do() {
     let first = running(options()).await;
     let _half = first.sent("GET / HTTP/1.1\r\nx-slow: ").await;
     let _silent = first.sent("").await;
-    let mut kept = first.sent("GET / HTTP/1.1\r\n\r\n").await;
-    assert_ne!(kept.read(&mut [0; 999]).await.unwrap(), 0);
-    kept.write_all(b"GET / HTT").await.unwrap();
+    let mut idle_stream = first.sent("GET / HTTP/1.1\r\n\r\n").await;
+    assert_ne!(idle_stream.read(&mut [0; 999]).await.unwrap(), 0);
+    idle_stream.write_all(b"GET / HTT").await.unwrap();
     let took = first.ends().await;
     assert!(took < Duration::from_secs(5), "{took:?}");
 

@@ -24,9 +24,9 @@ pub(super) fn rejection(service_error: &ServiceError, bucket: &str, region: &str
         // The response to HEAD has no body and no code, so the bucket may be missing. Most often the object
         // is; every other call reports a missing bucket.
         (404, "") => ObjectError::NoObjectOr(format!("bucket `{bucket}`")),
-        (412, _) => ObjectError::Unmet,
+        (412, _) => ObjectError::PreconditionFailed,
         (409, "ConditionalRequestConflict") => {
-            ObjectError::Overtaken("another write of this key happened at the same time")
+            ObjectError::WriteConflict("another write of this key happened at the same time")
         }
         (416, _) => ObjectError::EmptyRange,
         (301, _) | (400, "" | "AuthorizationHeaderMalformed")

@@ -39,13 +39,13 @@ impl BlobErrors {
             // Without a code, as from emulators, the container may be missing instead.
             (404, _) => ObjectError::NoObjectOr(format!("container `{}`", self.container)),
             (_, "BlobAlreadyExists") => ObjectError::Exists,
-            (412, code) if code.starts_with("Lease") => {
-                ObjectError::Overtaken("another client holds a lease on the object: wait until it ends, or break it")
-            }
-            (412, _) => ObjectError::Unmet,
-            (_, "InvalidBlockList") => {
-                ObjectError::Overtaken("another write of this object committed or dropped the parts: write it again")
-            }
+            (412, code) if code.starts_with("Lease") => ObjectError::WriteConflict(
+                "another client holds a lease on the object: wait until it ends, or break it",
+            ),
+            (412, _) => ObjectError::PreconditionFailed,
+            (_, "InvalidBlockList") => ObjectError::WriteConflict(
+                "another write of this object committed or dropped the parts: write it again",
+            ),
             (416, _) => ObjectError::EmptyRange,
             (_, "OutOfRangeInput" | "InvalidResourceName") => {
                 let message =

@@ -38,7 +38,7 @@ pub(super) fn error(bucket: &str, mode: &PutMode, service_error: &ServiceError) 
         (_, Some(Missing::Bucket)) => no_bucket(bucket),
         (_, Some(Missing::Object)) => ObjectError::NoObject,
         (_, Some(Missing::Either)) => ObjectError::NoObjectOr(format!("bucket `{bucket}`")),
-        (412, _) => ObjectError::Unmet,
+        (412, _) => ObjectError::PreconditionFailed,
         (416, _) => ObjectError::EmptyRange,
         (413, _) => ObjectError::Other(
             ErrorKind::TooLarge,

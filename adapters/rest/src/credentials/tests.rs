@@ -57,7 +57,7 @@ impl CredentialCache<Double> {
 }
 
 #[tokio::test]
-async fn a_hundred_who_ask_at_once_make_one_fetch() {
+async fn a_hundred_concurrent_callers_make_one_fetch() {
     let (_, cache) = cache(HOUR);
     let all = join_all((0..100).map(|_| cache.token())).await;
     assert!(all.into_iter().all(|token| token.unwrap() == "1"));
@@ -65,7 +65,7 @@ async fn a_hundred_who_ask_at_once_make_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_hundred_who_ask_at_once_share_one_failure() {
+async fn a_hundred_concurrent_callers_share_one_failure() {
     let (clock, cache) = cache(HOUR);
     cache.fail(true);
     let all = join_all((0..100).map(|_| cache.token())).await;
@@ -78,7 +78,7 @@ async fn a_hundred_who_ask_at_once_share_one_failure() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_it_expires_by_one_while_others_go_on() {
+async fn one_caller_renews_a_token_before_it_expires_and_others_use_it() {
     let (clock, cache) = cache(HOUR);
     cache.token().await.unwrap();
     clock.advance(HOUR - MARGIN - JITTER - SECOND);
@@ -90,14 +90,14 @@ async fn a_token_is_renewed_before_it_expires_by_one_while_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_failed_renewal_keeps_what_is_good_and_waits_before_the_next() {
+async fn a_failed_renewal_keeps_a_valid_token_and_waits_before_the_next() {
     let (clock, cache) = cache(HOUR);
     cache.token().await.unwrap();
     cache.fail(true);
     clock.advance(HOUR - MARGIN);
     assert_eq!(cache.token().await.unwrap(), "1");
     assert_eq!(cache.token().await.unwrap(), "1");
-    assert_eq!(cache.calls(), 2, "it was asked again at once");
+    assert_eq!(cache.calls(), 2, "the source was called again immediately");
     clock.advance(PAUSE + JITTER);
     assert_eq!(cache.token().await.unwrap(), "1");
     assert_eq!(cache.calls(), 3);
@@ -106,30 +106,30 @@ async fn a_failed_renewal_keeps_what_is_good_and_waits_before_the_next() {
 }
 
 #[tokio::test]
-async fn a_source_that_hangs_holds_nobody_up_who_has_a_good_token() {
+async fn a_source_that_hangs_delays_no_caller_with_a_valid_token() {
     let (clock, cache) = cache(HOUR);
     cache.token().await.unwrap();
     clock.advance(HOUR - MARGIN);
     *cache.source.hangs.lock() = true;
     let mut renewal = Box::pin(cache.token());
     assert!(futures_util::poll!(&mut renewal).is_pending());
-    assert_eq!(cache.token().await.unwrap(), "1", "another than who renews");
-    clock.advance(PATIENCE);
+    assert_eq!(cache.token().await.unwrap(), "1", "another caller than the one that renews");
+    clock.advance(RENEWAL_TIMEOUT);
     assert_eq!(renewal.await.unwrap(), "1");
     assert_eq!(cache.calls(), 2);
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_keeps_neither_a_refused_token_nor_an_error() {
+async fn a_clock_that_was_set_back_keeps_neither_a_rejected_token_nor_an_error() {
     let (_, cache) = cache(HOUR);
     let first = cache.get().await.unwrap();
     let ahead = cache.clock.now() + HOUR * 24;
-    if let Held::Value { came, .. } = &mut *cache.held.lock() {
-        *came = ahead;
+    if let Cached::Value { fetched, .. } = &mut *cache.cached.lock() {
+        *fetched = ahead;
     }
     cache.reject(&first);
     assert_eq!(cache.token().await.unwrap(), "2");
-    *cache.held.lock() = Held::Error { error: Error::internal("of a day ahead"), came: ahead };
+    *cache.cached.lock() = Cached::Error { error: Error::internal("one day ahead"), fetched: ahead };
     assert_eq!(cache.token().await.unwrap(), "3");
 }
 
@@ -160,7 +160,7 @@ async fn a_token_of_a_short_life_is_not_fetched_at_each_call() {
 }
 
 #[tokio::test]
-async fn a_token_that_comes_expired_is_used_for_a_while() {
+async fn a_token_that_is_expired_when_fetched_is_used_for_a_while() {
     let (clock, cache) = cache(Duration::ZERO);
     assert_eq!(cache.token().await.unwrap(), "1");
     clock.advance(MARGIN - SECOND);
@@ -193,7 +193,7 @@ async fn a_service_that_rejects_all_tokens_does_not_have_them_fetched_at_each_ca
 }
 
 #[tokio::test]
-async fn a_caller_who_gives_up_does_not_stop_the_next() {
+async fn a_cancelled_caller_does_not_stop_the_next() {
     let (_, cache) = cache(HOUR);
     let mut first = Box::pin(cache.get());
     assert!(futures_util::poll!(&mut first).is_pending());
@@ -204,14 +204,14 @@ async fn a_caller_who_gives_up_does_not_stop_the_next() {
 #[tokio::test]
 async fn debug_shows_no_token() {
     let (_, cache) = cache(HOUR);
-    let found = TemporaryCredential { value: "hush".into(), expires: Some(cache.clock.now() + HOUR) };
-    assert!(!format!("{found:?}").contains("hush"));
-    *cache.held.lock() = fresh(found, cache.clock.now());
+    let credential = TemporaryCredential { value: "hush".into(), expires: Some(cache.clock.now() + HOUR) };
+    assert!(!format!("{credential:?}").contains("hush"));
+    *cache.cached.lock() = new_entry(credential, cache.clock.now());
     assert!(!format!("{cache:?}").contains("hush"));
 }
 
 #[tokio::test]
-async fn what_never_expires_is_fetched_once() {
+async fn a_token_that_never_expires_is_fetched_once() {
     #[derive(Debug)]
     struct Forever;
     #[async_trait]

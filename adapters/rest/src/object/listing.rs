@@ -1,31 +1,31 @@
-//! Lists as services answer them by page.
+//! Pages of a listing.
 
 use isobar_abstraction::driver::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Result};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-/// What an answer is.
+/// A page of a listing.
 #[derive(Debug)]
 pub enum Page {
-    /// Some of the names.
+    /// A page with names, or the last page.
     Names(Listing),
-    /// No name, but more behind it: the service's token of the next.
+    /// A page without a name that is not the last: the service's token of the next page.
     Empty(String),
 }
 
-/// A page that goes on behind the last of its names.
+/// Builds a page whose cursor is the last of its names.
 ///
-/// `names` are those of objects and, with `None`, of groups. `more` is there where the list goes on: the service's token,
-/// perhaps empty. Names that end with `/` are what consoles make for folders: no objects, and no paths. Errors:
-/// `Internal`, for a name that no path can be.
+/// `names` contains objects and, with `None`, prefixes. `more` is the service's token of the next page, which may be
+/// empty; `None` on the last page. Names that end with `/` are placeholders of consoles for folders, and are left out.
+/// Errors: `Internal` for a name that is not a valid path.
 pub fn page<T>(
     request: &ListRequest,
     mut names: Vec<(String, Option<T>)>,
     more: Option<&str>,
     meta: impl Fn(Path, T) -> Result<ObjectMeta>,
 ) -> Result<Page> {
-    // What the page before ended with may come once more.
+    // The last name of the page before may be repeated.
     names.retain(|(name, _)| Some(name) != request.after.as_ref());
     let token = more.unwrap_or_default();
     if names.is_empty() && !token.is_empty() {
@@ -47,19 +47,19 @@ pub fn page<T>(
     Ok(Page::Names(listing))
 }
 
-/// The group that the page before ended with, if it was a group.
+/// The last name of the page before, if it is a prefix.
 pub fn last_prefix(request: &ListRequest) -> Option<&str> {
     let (after, delimiter) = (request.after.as_deref()?, request.delimiter.as_deref()?);
     let below = after.strip_prefix(request.prefix.as_str())?;
     (below.ends_with(delimiter) && !below.is_empty()).then_some(after)
 }
 
-/// The path of an object that a list tells. Errors: `Internal`, for a name that no path can be.
+/// The path of a listed object. Errors: `Internal` for a name that is not a valid path.
 pub fn object_path(stored: &str) -> Result<Path> {
     let unreachable = || {
         let name = stored.escape_debug();
         Error::internal(format!(
-            "the bucket holds `{name}`, which isobar did not write and cannot read: rename it, or list another prefix"
+            "the bucket contains `{name}`, which isobar did not write and cannot read: rename it, or list another prefix"
         ))
     };
     let path = Path::parse(stored).map_err(|error| unreachable().with_source(error))?;
@@ -75,9 +75,9 @@ mod tests {
         ListRequest::new(prefix, 3).with_delimiter("/").with_after(after)
     }
 
-    fn page_of(request: &ListRequest, objects: &[&str], groups: &[&str], more: Option<&str>) -> Result<Page> {
+    fn page_of(request: &ListRequest, objects: &[&str], prefixes: &[&str], more: Option<&str>) -> Result<Page> {
         let objects = objects.iter().map(|name| ((*name).to_owned(), Some(7)));
-        let names = objects.chain(groups.iter().map(|name| ((*name).to_owned(), None))).collect();
+        let names = objects.chain(prefixes.iter().map(|name| ((*name).to_owned(), None))).collect();
         let last_modified = chrono::DateTime::UNIX_EPOCH;
         page(request, names, more, |location, size| {
             Ok(ObjectMeta { location, last_modified, size, e_tag: None, version: None })
@@ -90,33 +90,33 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_in_byte_order_and_resumes_at_the_last_of_its_names_and_groups() {
-        for (objects, groups, more, last) in [
+    fn a_page_is_in_byte_order_and_resumes_at_the_last_of_its_names_and_prefixes() {
+        for (objects, prefixes, more, last) in [
             (&["c", "a"][..], &["b/"][..], Some("t"), Some("c")),
             (&["a"], &["b/"], Some(""), Some("b/")),
             (&["\u{10000}", "\u{ffff}"], &[], None, None),
         ] {
-            let (names, _, resume) = names(page_of(&request("", None), objects, groups, more));
+            let (names, _, resume) = names(page_of(&request("", None), objects, prefixes, more));
             assert!(names.is_sorted(), "{names:?}");
             assert_eq!(resume.as_deref(), last);
         }
     }
 
     #[test]
-    fn a_page_holds_no_more_than_its_limit_and_not_the_last_name_of_the_one_before() {
+    fn a_page_has_at_most_its_limit_and_not_the_last_name_of_the_page_before() {
         let found = names(page_of(&request("", Some("a/")), &["b", "f"], &["a/", "c/", "d/"], None));
         assert_eq!(found, (vec!["b".to_owned()], vec!["c/".to_owned(), "d/".to_owned()], Some("d/".to_owned())));
     }
 
     #[test]
-    fn a_page_without_a_name_tells_the_next() {
+    fn a_page_without_a_name_returns_the_next_token() {
         let empty = page_of(&request("", Some("a")), &["a"], &[], Some("t"));
         assert!(matches!(empty, Ok(Page::Empty(token)) if token == "t"));
         assert!(matches!(page_of(&request("", None), &[], &[], None), Ok(Page::Names(_))));
     }
 
     #[test]
-    fn folders_of_consoles_are_passed_over_and_other_names_without_a_path_are_told() {
+    fn folders_of_consoles_are_left_out_and_other_invalid_paths_are_errors() {
         assert_eq!(
             names(page_of(&request("p/", None), &["p/"], &[], Some("t"))),
             (vec![], vec![], Some("p/".to_owned()))
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_a_console_made_is_no_group_of_itself() {
+    fn a_folder_of_a_console_is_no_prefix_below_itself() {
         assert_eq!(last_prefix(&request("a/", Some("a/"))), None);
         assert_eq!(last_prefix(&request("a", Some("a/b/"))), Some("a/b/"));
     }

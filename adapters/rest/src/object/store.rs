@@ -1,4 +1,4 @@
-//! The store that reads and writes, as `object_store` has them.
+//! The implementation of `object_store`'s trait over the requests of a service.
 
 use std::fmt;
 use std::ops::Range;
@@ -17,18 +17,18 @@ use object_store::{
 };
 
 use super::download::Download;
-use super::write::{check_attributes, printable, unwritable};
+use super::write::{check_attributes, invalid_in_header, is_printable};
 use super::{ObjectError, ObjectRequests, Page};
 
-/// Objects of one stream that are deleted at once.
-const DELETED_AT_ONCE: usize = 20;
+/// The most concurrent requests of a stream of deletes.
+const CONCURRENT_DELETES: usize = 20;
 
 /// One bucket of a cloud.
 #[derive(Debug)]
 pub struct Store<R>(Arc<R>);
 
 impl<R: ObjectRequests> Store<R> {
-    /// A bucket that these requests go to.
+    /// The bucket of these requests.
     pub fn new(requests: R) -> Self {
         Self(Arc::new(requests))
     }
@@ -49,7 +49,10 @@ async fn list<R: ObjectRequests>(requests: &R, request: &ListRequest) -> isobar_
         match requests.page(request, token.as_deref()).await? {
             Page::Names(listing) => return Ok(listing),
             Page::Empty(next) if token.as_ref() == Some(&next) => {
-                return Err(Error::internal(format!("{} answers the same empty page for ever", R::SERVICE)));
+                return Err(Error::internal(format!(
+                    "{} returned the same empty page twice: it would never end",
+                    R::SERVICE
+                )));
             }
             Page::Empty(next) => token = Some(next),
         }
@@ -93,10 +96,10 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
         Ok(Arc::clone(&self.0).begin(at, options).await?)
     }
 
-    /// Errors: those of the service; `InvalidInput` for a range without a byte; `Internal` where another
-    /// range came than was asked for. While the content is read also:
-    /// - `Unavailable` and `Timeout`: it broke off, and there is no use in another try to go on, or nothing
-    ///   tells which version it was.
+    /// Errors: those of the service; `InvalidInput` for a range without a byte; `Internal` where the range of
+    /// the response is not the requested one. While the content is read also:
+    /// - `Unavailable` and `Timeout`: the response was interrupted, and no retry is left or nothing identifies
+    ///   its version.
     /// - `Conflict` or `NotFound`: the object was written or deleted meanwhile.
     async fn get_opts(&self, at: &Path, mut options: GetOptions) -> Result<GetResult> {
         if let Some(range) = &options.range {
@@ -104,9 +107,12 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
                 Error::invalid_input("the range holds no byte").with_origin(Origin::Request).with_source(error)
             })?;
         }
-        if [&options.if_match, &options.if_none_match, &options.version].into_iter().flatten().any(|it| !printable(it))
+        if [&options.if_match, &options.if_none_match, &options.version]
+            .into_iter()
+            .flatten()
+            .any(|it| !is_printable(it))
         {
-            return Err(unwritable().into());
+            return Err(invalid_in_header().into());
         }
         if options.head {
             let range = options.range.take();
@@ -120,8 +126,7 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
         let (expected, received) = (pages::within(options.range.as_ref(), head.meta.size)?, &head.range);
         if *received != expected {
             let service = R::SERVICE;
-            let message =
-                format!("{service} answered the bytes {received:?} of the object, where {expected:?} were asked for");
+            let message = format!("{service} returned the bytes {received:?} of the object, expected {expected:?}");
             return Err(Error::internal(message).into());
         }
         let download = Download::new(Arc::clone(&self.0), head.meta.clone(), body, expected);
@@ -143,7 +148,7 @@ impl<R: ObjectRequests> ObjectStore for Store<R> {
                 Ok(path)
             }
         };
-        paths.map(delete).buffered(DELETED_AT_ONCE).boxed()
+        paths.map(delete).buffered(CONCURRENT_DELETES).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -1,4 +1,4 @@
-//! Multipart writes of services whose parts are sent in any order.
+//! Multipart uploads whose parts are sent in any order.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,51 +9,51 @@ use isobar_abstraction::Error;
 use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 use parking_lot::Mutex;
 
-/// The requests of one upload.
+/// The requests of one multipart upload.
 #[async_trait]
 pub trait UploadParts: fmt::Debug + Send + Sync + 'static {
-    /// The most that the service takes.
+    /// The most parts that the service accepts.
     const MAX_PARTS: usize;
 
-    /// Sends a part, counted from 0, and answers the name under which the end of the upload has it.
-    async fn send(&self, place: usize, content: PutPayload) -> isobar_abstraction::Result<String>;
+    /// Sends the part with this index, counted from 0, and returns its identifier for the completion.
+    async fn send(&self, index: usize, content: PutPayload) -> isobar_abstraction::Result<String>;
 
-    /// Makes the object of its parts.
+    /// Completes the upload: makes the object of its parts.
     async fn complete(&self, parts: Vec<String>) -> isobar_abstraction::Result<PutResult>;
 
     /// Ends the upload without an object.
     async fn abort(&self) -> isobar_abstraction::Result<()>;
 }
 
-/// An upload that has begun.
+/// A multipart upload in progress.
 #[derive(Debug)]
 pub struct PartUpload<P> {
     requests: Arc<P>,
     sent: Arc<Mutex<BTreeMap<usize, String>>>,
-    begun: usize,
+    parts: usize,
     open: bool,
 }
 
 impl<P: UploadParts> PartUpload<P> {
-    /// An upload without a part.
+    /// A multipart upload without a part.
     pub fn new(requests: P) -> Self {
-        Self { requests: Arc::new(requests), sent: Arc::default(), begun: 0, open: true }
+        Self { requests: Arc::new(requests), sent: Arc::default(), parts: 0, open: true }
     }
 }
 
 #[async_trait]
 impl<P: UploadParts> MultipartUpload for PartUpload<P> {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let place = self.begun;
-        self.begun += 1;
-        if place == P::MAX_PARTS {
-            let error = Error::too_large("the number of parts", place as u64 + 1, P::MAX_PARTS as u64);
+        let index = self.parts;
+        self.parts += 1;
+        if index == P::MAX_PARTS {
+            let error = Error::too_large("the number of parts", index as u64 + 1, P::MAX_PARTS as u64);
             return Box::pin(async { Err(error.into()) });
         }
         let (requests, sent) = (Arc::clone(&self.requests), Arc::clone(&self.sent));
         Box::pin(async move {
-            let part = requests.send(place, data).await?;
-            sent.lock().insert(place, part);
+            let part = requests.send(index, data).await?;
+            sent.lock().insert(index, part);
             Ok(())
         })
     }
@@ -62,11 +62,11 @@ impl<P: UploadParts> MultipartUpload for PartUpload<P> {
         if !self.open {
             return Err(Error::invalid_input("the upload has ended").into());
         }
-        let parts: Vec<_> = self.sent.lock().values().cloned().collect();
-        if parts.len() != self.begun {
-            return Err(Error::invalid_input("a part of the upload was not sent to its end").into());
+        let sent: Vec<_> = self.sent.lock().values().cloned().collect();
+        if sent.len() != self.parts {
+            return Err(Error::invalid_input("a part of the upload was not sent completely").into());
         }
-        let result = self.requests.complete(parts).await?;
+        let result = self.requests.complete(sent).await?;
         self.open = false;
         Ok(result)
     }

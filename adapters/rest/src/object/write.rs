@@ -1,4 +1,4 @@
-//! What the headers of a write say, and what those of its answer do.
+//! The headers of a write and of its response.
 
 use http::header::{ETAG, InvalidHeaderName, InvalidHeaderValue};
 use http::request::Builder;
@@ -9,21 +9,21 @@ use object_store::{Attribute, Attributes, PutMode, PutPayload, PutResult, TagSet
 
 use super::headers::{NO_TYPE, header_text};
 
-/// What a service calls the headers of a write.
+/// The names of the headers of a write in a service.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteHeaders {
-    /// What stands before HTTP's own names, such as `x-ms-blob-`.
+    /// The prefix of standard headers, such as `x-ms-blob-`.
     pub standard: &'static str,
-    /// What those of metadata begin with.
+    /// The prefix of metadata.
     pub metadata: &'static str,
-    /// The storage class.
+    /// The header of the storage class.
     pub class: &'static str,
-    /// The tags.
+    /// The header of the tags.
     pub tags: &'static str,
 }
 
 impl WriteHeaders {
-    /// Adds attributes and tags. Errors: `Unsupported`.
+    /// Adds attributes and tags to a request. Errors: `Unsupported` for an attribute without a header.
     pub fn describe(&self, mut request: Builder, attributes: &Attributes, tags: &TagSet) -> Result<Builder> {
         for (attribute, value) in attributes {
             let standard = STANDARD_HEADERS.iter().find(|(_, known)| known == attribute);
@@ -31,7 +31,12 @@ impl WriteHeaders {
                 (Some((name, _)), _) => format!("{}{name}", self.standard),
                 (None, Attribute::Metadata(name)) => format!("{}{name}", self.metadata),
                 (None, Attribute::StorageClass) => self.class.to_owned(),
-                _ => return Err(Error::new(ErrorKind::Unsupported, "the service has no such attribute")),
+                _ => {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "the service does not support an attribute of this kind",
+                    ));
+                }
             };
             request = request.header(name, value.as_ref());
         }
@@ -40,11 +45,11 @@ impl WriteHeaders {
     }
 }
 
-/// [`with_content_type`], of attributes that the app gives.
+/// Checks the attributes of an app and applies [`with_content_type`].
 ///
-/// `names` is what names of metadata may hold beside letters and digits.
+/// `names` are the bytes that names of metadata may contain in addition to letters and digits.
 ///
-/// Errors: `InvalidInput` where no header can hold a value. Blanks at the ends would be cut off on the way.
+/// Errors: `InvalidInput` for a value that is not valid in a header. Spaces at its ends are not: they would be lost.
 pub fn check_attributes(attributes: Attributes, names: &[u8]) -> Result<Attributes> {
     for (attribute, value) in &attributes {
         let named = match attribute {
@@ -54,14 +59,14 @@ pub fn check_attributes(attributes: Attributes, names: &[u8]) -> Result<Attribut
             }
             _ => true,
         };
-        if !named || !printable(value) || value.trim() != value.as_ref() {
-            return Err(unwritable());
+        if !named || !is_printable(value) || value.trim() != value.as_ref() {
+            return Err(invalid_in_header());
         }
     }
     Ok(with_content_type(attributes))
 }
 
-/// Adds a type where none was given: each service has another word for that, which may be an app's too.
+/// Adds [`NO_TYPE`] where the content type is missing: the default of each service differs, and an app may use it.
 pub fn with_content_type(mut attributes: Attributes) -> Attributes {
     if attributes.get(&Attribute::ContentType).is_none() {
         attributes.insert(Attribute::ContentType, NO_TYPE.into());
@@ -69,17 +74,17 @@ pub fn with_content_type(mut attributes: Attributes) -> Attributes {
     attributes
 }
 
-/// Can a header hold it, and a signature of its text?
-pub(super) fn printable(value: &str) -> bool {
+/// Whether a value is is_printable ASCII, which is valid in a header and in a signature.
+pub(super) fn is_printable(value: &str) -> bool {
     value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-pub(super) fn unwritable() -> Error {
-    Error::invalid_input("an attribute, the metadata or a condition holds a character that no header can")
+pub(super) fn invalid_in_header() -> Error {
+    Error::invalid_input("an attribute, metadata or a condition contains a character that is not valid in a header")
 }
 
-/// Refuses the version of an update that no service gives for an ETag: in `If-Match`, `*` and lists match
-/// what they do not name. Errors: `Conflict`.
+/// Rejects the expected version of an update that is not a single strong ETag: in `If-Match`, `*` and lists
+/// match other versions. Errors: `Conflict`.
 pub fn check_expected_version(service: &str, mode: &PutMode) -> Result<()> {
     let PutMode::Update(UpdateVersion { e_tag, .. }) = mode else { return Ok(()) };
     let quoted = e_tag.as_deref().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
@@ -90,7 +95,7 @@ pub fn check_expected_version(service: &str, mode: &PutMode) -> Result<()> {
     }
 }
 
-/// Adds what a write must find.
+/// Adds the precondition of a write.
 pub fn add_precondition(request: Builder, mode: &PutMode) -> Builder {
     match mode {
         PutMode::Overwrite => request,
@@ -101,18 +106,20 @@ pub fn add_precondition(request: Builder, mode: &PutMode) -> Builder {
     }
 }
 
-/// The request, to `endpoint`. Errors: `InvalidInput` where no header can hold what it is to hold; `Config`.
+/// Completes a request to `endpoint`. Errors: `InvalidInput` for a value that is not valid in a header; `Config` for an
+/// invalid endpoint.
 pub fn build_request(request: Builder, body: PutPayload, endpoint: &str) -> Result<Request<PutPayload>> {
     request.body(body).map_err(|error| match error.is::<InvalidHeaderValue>() || error.is::<InvalidHeaderName>() {
-        true => unwritable(),
-        false => Error::config(format!("`{endpoint}` is not an endpoint")).with_source(error),
+        true => invalid_in_header(),
+        false => Error::config(format!("`{endpoint}` is not a valid endpoint")).with_source(error),
     })
 }
 
-/// What a write made. Errors: `Internal`, where the service does not say.
-pub fn put_result(service: &str, answer: &HeaderMap, version: Option<String>) -> Result<PutResult> {
-    let silent = || Error::internal(format!("{service} took the object without an ETag")).with_outcome_unknown();
-    let e_tag = header_text(answer, ETAG).ok_or_else(silent)?.to_owned();
+/// The result of a write. Errors: `Internal` where the response has no ETag.
+pub fn put_result(service: &str, response: &HeaderMap, version: Option<String>) -> Result<PutResult> {
+    let missing =
+        || Error::internal(format!("the response of {service} to a write has no ETag")).with_outcome_unknown();
+    let e_tag = header_text(response, ETAG).ok_or_else(missing)?.to_owned();
     Ok(PutResult { e_tag: Some(e_tag), version, extensions: Default::default() })
 }
 
@@ -131,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_header_can_hold_is_refused_and_does_not_panic() {
+    fn a_value_that_is_not_valid_in_a_header_is_rejected_without_a_panic() {
         for (attribute, value) in [
             (Attribute::ContentType, "a\r\nx: y"),
             (Attribute::CacheControl, "ä"),
@@ -153,14 +160,17 @@ mod tests {
     }
 
     #[test]
-    fn attributes_come_back_and_a_type_that_nobody_gave_does_not() {
-        for mut given in [with(Attribute::ContentType, "application/octet-stream"), Attributes::new()] {
-            given.insert(Attribute::Metadata("kind".into()), "note".into());
-            given.insert(Attribute::CacheControl, "no-store".into());
-            let own = WriteHeaders { standard: "", ..HEADERS };
-            let request =
-                own.describe(Request::put("/a"), &check_attributes(given.clone(), b"-_").unwrap(), &TagSet::default());
-            assert_eq!(read_attributes(request.unwrap().headers_ref().unwrap(), "x-meta-"), given);
+    fn attributes_are_read_back_without_a_default_content_type() {
+        for mut attributes in [with(Attribute::ContentType, "application/octet-stream"), Attributes::new()] {
+            attributes.insert(Attribute::Metadata("kind".into()), "note".into());
+            attributes.insert(Attribute::CacheControl, "no-store".into());
+            let headers = WriteHeaders { standard: "", ..HEADERS };
+            let request = headers.describe(
+                Request::put("/a"),
+                &check_attributes(attributes.clone(), b"-_").unwrap(),
+                &TagSet::default(),
+            );
+            assert_eq!(read_attributes(request.unwrap().headers_ref().unwrap(), "x-meta-"), attributes);
         }
         let mut tags = TagSet::default();
         tags.push("a b", "c");

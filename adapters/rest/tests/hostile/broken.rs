@@ -1,4 +1,4 @@
-//! Servers that break off, lie about lengths, or speak no HTTP.
+//! Servers that interrupt a response, send a wrong length, or do not speak HTTP.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use isobar_rest::Safety;
 use crate::caller::{Caller, Signed};
 use crate::double::{Act, Double, Script, always, answer, say};
 
-/// A fault after which no whole answer came, and what the error says of it.
+/// Faults without a complete response, and a part of their error's message.
 fn faults() -> Vec<(&'static str, Script, &'static str)> {
     use Act::{Close, Hear, Reset};
     let half_head = "HTTP/1.1 200 OK\r\ncontent-le";
@@ -22,32 +22,36 @@ fn faults() -> Vec<(&'static str, Script, &'static str)> {
     let two_lengths = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab";
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(200_000));
     vec![
-        ("closed after the request", vec![Hear, Close], "closed the connection before it answered"),
-        ("reset after the request", vec![Hear, Reset], "closed the connection before it answered"),
-        ("half a head", vec![Hear, say(half_head), Close], "closed the connection before it answered"),
-        ("half a head and a reset", vec![Hear, say(half_head), Reset], "closed the connection before it answered"),
-        ("a content-length too long", vec![Hear, say(half_body), Close], "broke off"),
-        ("half a body and a reset", vec![Hear, say(half_body), Reset], "broke off"),
-        ("no last chunk", vec![Hear, say(chunk), Close], "broke off"),
-        ("half a chunk", vec![Hear, say(half_chunk), Close], "broke off"),
-        ("a chunk without a size", vec![Hear, say(no_chunk), Close], "broke off"),
-        ("a content-length that is no number", vec![Hear, say(no_length)], "does not speak HTTP as it should"),
-        ("two content-lengths", vec![Hear, say(two_lengths)], "does not speak HTTP as it should"),
-        ("another protocol", vec![Hear, say("SSH-2.0-OpenSSH_9.6\r\n")], "does not speak HTTP as it should"),
-        ("bytes", vec![Hear, say([0xff; 64])], "does not speak HTTP as it should"),
-        ("a head without end", vec![Hear, say(endless)], "does not speak HTTP as it should"),
+        ("closed after the request", vec![Hear, Close], "closed the connection before it sent a response"),
+        ("reset after the request", vec![Hear, Reset], "closed the connection before it sent a response"),
+        ("half a head", vec![Hear, say(half_head), Close], "closed the connection before it sent a response"),
+        (
+            "half a head and a reset",
+            vec![Hear, say(half_head), Reset],
+            "closed the connection before it sent a response",
+        ),
+        ("a content-length too long", vec![Hear, say(half_body), Close], "was interrupted"),
+        ("half a body and a reset", vec![Hear, say(half_body), Reset], "was interrupted"),
+        ("no last chunk", vec![Hear, say(chunk), Close], "was interrupted"),
+        ("half a chunk", vec![Hear, say(half_chunk), Close], "was interrupted"),
+        ("a chunk without a size", vec![Hear, say(no_chunk), Close], "was interrupted"),
+        ("a content-length that is no number", vec![Hear, say(no_length)], "is not valid HTTP"),
+        ("two content-lengths", vec![Hear, say(two_lengths)], "is not valid HTTP"),
+        ("another protocol", vec![Hear, say("SSH-2.0-OpenSSH_9.6\r\n")], "is not valid HTTP"),
+        ("bytes", vec![Hear, say([0xff; 64])], "is not valid HTTP"),
+        ("a head without end", vec![Hear, say(endless)], "is not valid HTTP"),
     ]
 }
 
 #[tokio::test]
 async fn a_fault_is_an_unavailable_service_and_is_named() {
-    for (fault, script, told) in faults() {
+    for (fault, script, expected) in faults() {
         let (double, caller) = (Double::start(vec![script]).await, Caller::with_attempts(2));
         let error = caller.call(Safety::Read, &double.url("/")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{fault}: {error:?}");
-        assert!(error.message().contains(told), "{fault}: {error:?}");
+        assert!(error.message().contains(expected), "{fault}: {error:?}");
         assert!(error.message().contains(&format!("`127.0.0.1:{}`", double.port())), "{fault}: {error:?}");
-        assert_eq!((double.came_on(), caller.waits()), (vec![0, 1], 1), "{fault}");
+        assert_eq!((double.used_connections(), caller.waits()), (vec![0, 1], 1), "{fault}");
     }
 }
 
@@ -58,12 +62,12 @@ async fn after_a_fault_the_next_attempt_is_on_a_new_connection_and_succeeds() {
         let caller = Caller::with_attempts(3);
         let answer = caller.call(Safety::Idempotent, &double.url("/")).await.unwrap();
         assert_eq!(answer.response.body(), "whole", "{fault}");
-        assert_eq!((double.came_on(), caller.waits()), (vec![0, 1], 1), "{fault}");
+        assert_eq!((double.used_connections(), caller.waits()), (vec![0, 1], 1), "{fault}");
     }
 }
 
 #[tokio::test]
-async fn what_follows_an_answer_is_never_taken_for_the_next() {
+async fn bytes_after_a_response_are_never_the_next_response() {
     let smuggled =
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirstHTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled";
     for _ in 0..20 {
@@ -71,7 +75,7 @@ async fn what_follows_an_answer_is_never_taken_for_the_next() {
         let caller = Caller::new(|_| ());
         assert_eq!(caller.read(&double.url("/")).await, "first");
         assert_eq!(caller.read(&double.url("/")).await, "second");
-        assert_eq!(double.came_on().last(), Some(&1));
+        assert_eq!(double.used_connections().last(), Some(&1));
     }
 }
 
@@ -86,22 +90,22 @@ async fn a_content_length_too_short_cuts_the_answer_and_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_reset_before_the_request_is_survived_by_what_may_be_repeated() {
+async fn a_call_that_may_be_repeated_survives_a_reset_before_the_request() {
     for safety in [Safety::Read, Safety::Idempotent] {
         let double = Double::start(vec![vec![Act::Reset], always(answer(200, "", ""))]).await;
         let answer = Caller::with_attempts(2).call(safety, &double.url("/")).await.unwrap();
-        assert_eq!((answer.response.status().as_u16(), double.came_on()), (200, vec![1]), "{safety:?}");
+        assert_eq!((answer.response.status().as_u16(), double.used_connections()), (200, vec![1]), "{safety:?}");
     }
 }
 
-/// Whether the client has begun to send when it meets the reset is a race: both ends of it are true.
+/// Whether the client has begun to send before the reset is a race: both results are correct.
 #[tokio::test]
 async fn a_reset_before_the_request_never_makes_a_write_twice() {
     for _ in 0..20 {
         let double = Double::start(vec![vec![Act::Reset], always(answer(200, "", ""))]).await;
         let caller = Caller::new(|_| ());
         match caller.call(Safety::Once, &double.url("/")).await {
-            Ok(answer) => assert!(!answer.uncertain && double.came_on() == [1]),
+            Ok(answer) => assert!(!answer.uncertain && double.used_connections() == [1]),
             Err(error) => assert!(error.outcome_unknown() && double.heard().is_empty(), "{error:?}"),
         }
         assert_eq!(caller.waits(), 0);
@@ -122,7 +126,7 @@ async fn a_reset_while_the_request_is_sent_leaves_the_outcome_of_a_write_unknown
 }
 
 #[tokio::test]
-async fn bytes_that_come_slowly_but_in_time_are_an_answer() {
+async fn bytes_that_are_received_slowly_but_in_time_are_a_response() {
     let text = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow".to_vec();
     let double = Double::start(vec![vec![Act::Hear, Act::Drip(text, Duration::from_millis(1))]]).await;
     assert_eq!(Caller::with_attempts(1).read(&double.url("/")).await, "slow");

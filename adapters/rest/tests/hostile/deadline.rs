@@ -7,7 +7,7 @@ use isobar_abstraction::driver::{Clock, current_deadline, in_current_invocation}
 use isobar_rest::Safety;
 
 use crate::caller::{Caller, Signed};
-use crate::double::{Act, Double, Nobody, always, answer};
+use crate::double::{Act, ClosedPort, Double, always, answer};
 
 const SOON: Duration = Duration::from_millis(200);
 /// Far below the timeouts of a patient client.
@@ -83,7 +83,7 @@ async fn the_deadline_ends_the_wait_for_credentials_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_wait_that_the_deadline_does_not_leave_time_for_is_not_begun() {
+async fn a_wait_that_the_deadline_does_not_leave_time_for_does_not_start() {
     let double = Double::start(vec![always(answer(503, "retry-after: 2\r\n", ""))]).await;
     for (left, attempts) in [(Duration::from_secs(1), 1), (Duration::from_secs(2), 1), (Duration::from_secs(3), 2)] {
         let (caller, before, url) = (Caller::with_attempts(5), double.heard().len(), double.url("/"));
@@ -97,9 +97,9 @@ async fn a_wait_that_the_deadline_does_not_leave_time_for_is_not_begun() {
 #[tokio::test]
 async fn a_failure_that_the_deadline_leaves_no_time_to_repeat_is_a_timeout_with_its_cause() {
     let closing = Double::start(vec![vec![Act::Hear, Act::Close]]).await;
-    let nobody = Nobody::listens();
+    let closed = ClosedPort::new();
     for (url, safety, unknown) in [
-        (nobody.url(), Safety::Idempotent, false),
+        (closed.url(), Safety::Idempotent, false),
         (closing.url("/"), Safety::Idempotent, true),
         (closing.url("/"), Safety::Read, false),
     ] {

@@ -31,7 +31,7 @@ pub(crate) enum Act {
     Cut,
     /// Ends it with a TCP reset.
     Reset,
-    /// Begins the script anew.
+    /// Begins the script again.
     Again,
 }
 
@@ -68,7 +68,7 @@ impl Heard {
 }
 
 #[derive(Default)]
-struct Kept {
+struct Record {
     connections: usize,
     heard: Vec<Heard>,
 }
@@ -76,7 +76,7 @@ struct Kept {
 /// Ends with this value, and all its connections with it.
 pub(crate) struct Double {
     address: SocketAddr,
-    kept: Arc<Mutex<Kept>>,
+    record: Arc<Mutex<Record>>,
     server: JoinHandle<()>,
 }
 
@@ -85,9 +85,9 @@ impl Double {
     pub(crate) async fn start(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let kept = Arc::<Mutex<Kept>>::default();
-        let server = tokio::spawn(serve(listener, scripts, Arc::clone(&kept)));
-        Self { address, kept, server }
+        let record = Arc::<Mutex<Record>>::default();
+        let server = tokio::spawn(serve(listener, scripts, Arc::clone(&record)));
+        Self { address, record, server }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -99,16 +99,16 @@ impl Double {
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.kept.lock().connections
+        self.record.lock().connections
     }
 
     pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.kept.lock().heard.clone()
+        self.record.lock().heard.clone()
     }
 
     /// On which connection each request came.
-    pub(crate) fn came_on(&self) -> Vec<usize> {
-        self.kept.lock().heard.iter().map(|heard| heard.connection).collect()
+    pub(crate) fn used_connections(&self) -> Vec<usize> {
+        self.record.lock().heard.iter().map(|heard| heard.connection).collect()
     }
 }
 
@@ -118,11 +118,11 @@ impl Drop for Double {
     }
 }
 
-/// A port that is taken and on which nobody listens.
-pub(crate) struct Nobody(TcpSocket);
+/// A port that is taken and on which closed listens.
+pub(crate) struct ClosedPort(TcpSocket);
 
-impl Nobody {
-    pub(crate) fn listens() -> Self {
+impl ClosedPort {
+    pub(crate) fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         Self(socket)
@@ -137,16 +137,17 @@ impl Nobody {
     }
 }
 
-async fn serve(listener: TcpListener, scripts: Vec<Script>, kept: Arc<Mutex<Kept>>) {
+async fn serve(listener: TcpListener, scripts: Vec<Script>, record: Arc<Mutex<Record>>) {
     let mut connections = JoinSet::new();
     for number in 0.. {
         let (stream, _) = listener.accept().await.unwrap();
-        kept.lock().connections += 1;
+        record.lock().connections += 1;
         let script = scripts[number.min(scripts.len() - 1)].clone();
         if script.iter().any(|act| matches!(act, Act::Reset)) {
             stream.set_zero_linger().unwrap();
         }
-        let connection = Connection { number, stream: Box::new(stream), buffer: Vec::new(), kept: Arc::clone(&kept) };
+        let connection =
+            Connection { number, stream: Box::new(stream), buffer: Vec::new(), record: Arc::clone(&record) };
         connections.spawn(connection.play(script));
     }
 }
@@ -159,7 +160,7 @@ struct Connection {
     number: usize,
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
-    kept: Arc<Mutex<Kept>>,
+    record: Arc<Mutex<Record>>,
 }
 
 impl Connection {
@@ -209,7 +210,7 @@ impl Connection {
             }
             heard.body = self.buffer.drain(..length).collect();
         }
-        self.kept.lock().heard.push(heard);
+        self.record.lock().heard.push(heard);
         Some(())
     }
 

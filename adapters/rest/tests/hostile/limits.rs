@@ -21,9 +21,9 @@ async fn a_silent_server_is_a_timeout() {
     let (double, started) = (Double::start(vec![vec![Act::Hear]]).await, Instant::now());
     let error = hurried(2).call(Safety::Read, &double.url("/")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.message().contains("did not answer within 200ms"), "{error:?}");
+    assert!(error.message().contains("did not respond within 200ms"), "{error:?}");
     assert!((2 * SOON..LONG).contains(&started.elapsed()));
-    assert_eq!(double.came_on(), [0, 1]);
+    assert_eq!(double.used_connections(), [0, 1]);
 }
 
 #[tokio::test]
@@ -77,8 +77,8 @@ async fn an_answer_of_the_largest_size_is_read_and_no_larger_one() {
     };
     let caller = Caller::new(|config| config.max_response_bytes = 1000);
     for (size, taken) in [(1000, true), (1001, false), (100_000, false)] {
-        for told in [answer(200, "", &"a".repeat(size)), chunked(size)] {
-            let double = Double::start(vec![always(told)]).await;
+        for expected in [answer(200, "", &"a".repeat(size)), chunked(size)] {
+            let double = Double::start(vec![always(expected)]).await;
             match caller.call(Safety::Read, &double.url("/")).await {
                 Ok(answer) => assert!(taken && answer.response.body().len() == size, "{size}"),
                 Err(error) => assert!(!taken && error.kind() == ErrorKind::TooLarge, "{error:?}"),

@@ -27,7 +27,7 @@ use crate::double::{Act, Double, always, answer, say};
 mod resumed;
 mod store;
 
-/// A store with one object. A service error is told by its status, and says `told: ` and its body.
+/// A store with one object. A service error is expected by its status, and says `body: ` and its body.
 #[derive(Debug, Clone)]
 struct Bucket {
     caller: Caller,
@@ -75,8 +75,8 @@ fn refused(at: &Path, service_error: &ServiceError) -> object_store::Error {
         429 | 503 => ErrorKind::Throttled,
         _ => ErrorKind::Unavailable,
     };
-    let told = format!("told: {}", String::from_utf8_lossy(service_error.response.body()));
-    object::read_error(at, service_error, ObjectError::Other(kind, told).error(&PutMode::Overwrite))
+    let expected = format!("body: {}", String::from_utf8_lossy(service_error.response.body()));
+    object::read_error(at, service_error, ObjectError::Other(kind, expected).error(&PutMode::Overwrite))
 }
 
 #[async_trait]
@@ -200,7 +200,7 @@ async fn what_has_not_changed_is_told_as_object_store_tells_it() {
 async fn an_error_answer_is_not_read_without_end_and_is_what_its_status_says() {
     let double = Double::start(vec![always(answer(403, "", &"a".repeat(1 << 20)))]).await;
     let error = Bucket::at(&double.url("/"), |_| ()).get().await.unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::PermissionDenied, "told: "));
+    assert_eq!((error.kind(), error.message()), (ErrorKind::PermissionDenied, "body: "));
 }
 
 #[tokio::test]
@@ -246,9 +246,9 @@ async fn what_is_known_of_an_object_is_asked_for_without_a_range_and_tells_it() 
     let double = Double::start(vec![vec![Act::Hear, known, Act::Again]]).await;
     let bucket = Bucket::at(&double.url("/"), |_| ());
     let head = |range| GetOptions { head: true, range, ..GetOptions::default() };
-    for (range, told) in [(None, 0..8), (Some(GetRange::Suffix(3)), 5..8), (Some(GetRange::Bounded(6..99)), 6..8)] {
+    for (range, expected) in [(None, 0..8), (Some(GetRange::Suffix(3)), 5..8), (Some(GetRange::Bounded(6..99)), 6..8)] {
         let got = bucket.opened(head(range)).await.unwrap();
-        assert_eq!((got.range.clone(), got.meta.size, got.meta.version.as_deref()), (told, 8, Some("7")));
+        assert_eq!((got.range.clone(), got.meta.size, got.meta.version.as_deref()), (expected, 8, Some("7")));
         assert_eq!(got.attributes.len(), 1);
         assert!(got.bytes().await.unwrap().is_empty());
     }

@@ -6,7 +6,7 @@ use isobar_abstraction::{ErrorKind, Result};
 use isobar_rest::Safety;
 
 use crate::caller::{Answer, Caller, Signed};
-use crate::double::{Act, Double, Nobody, Script, answer, say};
+use crate::double::{Act, ClosedPort, Double, Script, answer, say};
 
 /// How many requests came, and whether the outcome is unknown.
 type Seen = (usize, bool);
@@ -77,8 +77,8 @@ async fn the_outcome_is_unknown_where_a_write_may_have_been_applied_and_nowhere_
 #[tokio::test]
 async fn without_a_connection_nothing_was_applied_and_all_may_be_repeated() {
     for safety in [Safety::Read, Safety::Idempotent, Safety::Once] {
-        let (caller, nobody) = (Caller::with_attempts(3), Nobody::listens());
-        let error = caller.call(safety, &nobody.url()).await.unwrap_err();
+        let (caller, closed) = (Caller::with_attempts(3), ClosedPort::new());
+        let error = caller.call(safety, &closed.url()).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unavailable, false), "{safety:?}");
         assert!(error.message().contains("cannot connect to `127.0.0.1:"), "{error:?}");
         assert_eq!(caller.waits(), 2, "{safety:?}");

@@ -22,7 +22,7 @@ async fn calls_one_after_the_other_share_a_connection() {
     for _ in 0..5 {
         caller.clone().read(&double.url("/")).await;
     }
-    assert_eq!(double.came_on(), [0; 5]);
+    assert_eq!(double.used_connections(), [0; 5]);
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_connection_that_was_idle_for_too_long_is_not_used_again() {
         caller.clock.manual.advance(Duration::from_secs(idle));
     }
     caller.read(&double.url("/")).await;
-    assert_eq!(double.came_on(), [0, 0, 1, 1]);
+    assert_eq!(double.used_connections(), [0, 0, 1, 1]);
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_dead_pooled_connection_costs_neither_a_wait_nor_an_attempt() {
             assert_eq!(caller.read(&double.url("/")).await, "first");
             let answer = caller.call(safety, &double.url("/")).await.unwrap();
             assert_eq!(answer.response.body(), "second");
-            assert_eq!((double.came_on(), caller.waits()), (vec![0, 0, 1], 0));
+            assert_eq!((double.used_connections(), caller.waits()), (vec![0, 0, 1], 0));
         }
     }
 }
@@ -59,7 +59,7 @@ async fn a_write_that_a_dead_pooled_connection_may_have_taken_is_not_repeated() 
     caller.read(&double.url("/")).await;
     let error = caller.call(Safety::Once, &double.url("/")).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unavailable, true));
-    assert_eq!((double.came_on(), caller.waits()), (vec![0, 0], 0));
+    assert_eq!((double.used_connections(), caller.waits()), (vec![0, 0], 0));
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_connection_that_breaks_anew_after_a_dead_one_is_waited_for() {
     let caller = Caller::with_attempts(2);
     caller.read(&double.url("/")).await;
     assert_eq!(caller.read(&double.url("/")).await, "third");
-    assert_eq!((double.came_on(), caller.waits()), (vec![0, 0, 1, 2], 1));
+    assert_eq!((double.used_connections(), caller.waits()), (vec![0, 0, 1, 2], 1));
 }
 
 #[tokio::test]
@@ -82,8 +82,8 @@ async fn where_one_pooled_connection_is_dead_the_others_are_given_up() {
     futures_util::join!(caller.read(&url), caller.read(&url));
     assert_eq!(caller.read(&url).await, "new");
     assert_eq!(caller.read(&url).await, "new");
-    let came_on = double.came_on();
-    assert_eq!((came_on.len(), &came_on[3..]), (5, &[2, 2][..]), "{came_on:?}");
+    let used_connections = double.used_connections();
+    assert_eq!((used_connections.len(), &used_connections[3..]), (5, &[2, 2][..]), "{used_connections:?}");
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_connection_that_the_server_has_closed_is_not_used_for_a_write() {
     caller.read(&double.url("/")).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     let answer = caller.call(Safety::Once, &double.url("/")).await.unwrap();
-    assert_eq!((answer.uncertain, double.came_on()), (false, vec![0, 1]));
+    assert_eq!((answer.uncertain, double.used_connections()), (false, vec![0, 1]));
 }
 
 #[tokio::test]

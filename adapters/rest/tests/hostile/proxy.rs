@@ -5,7 +5,7 @@ use isobar_abstraction::driver::Environment;
 use isobar_rest::Safety;
 
 use crate::caller::{Caller, patient};
-use crate::double::{Act, Double, Nobody, Script, always, answer, say};
+use crate::double::{Act, ClosedPort, Double, Script, always, answer, say};
 use crate::tls::{Identity, trusting};
 
 /// `user:hush`.
@@ -65,7 +65,7 @@ async fn this_machine_is_asked_without_the_proxy() {
 #[tokio::test]
 async fn a_proxy_that_refuses_or_is_away_cannot_have_applied_a_write() {
     let refusing = Double::start(vec![vec![Act::Hear, answer(407, "", ""), Act::Close]]).await;
-    let away = Nobody::listens();
+    let away = ClosedPort::new();
     for port in [refusing.port(), away.port()] {
         let caller = behind("https_proxy", port);
         let error = caller.call(Safety::Once, "https://service.invalid/").await.unwrap_err();

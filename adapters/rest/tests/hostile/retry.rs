@@ -10,7 +10,7 @@ use isobar_abstraction::driver::Clock;
 use isobar_rest::Safety;
 
 use crate::caller::{Caller, PAYLOAD, Signed};
-use crate::double::{Act, Double, Nobody, always, answer};
+use crate::double::{Act, ClosedPort, Double, always, answer};
 
 /// The pauses after an answer with these headers, in a client whose backoff begins with 100 ms and
 /// ends with 5 s.
@@ -138,8 +138,8 @@ async fn timeouts_use_the_budget_up_twice_as_fast() {
 
 #[tokio::test]
 async fn failed_connections_use_the_budget_up_too() {
-    let (nobody, caller) = (Nobody::listens(), Caller::with_attempts(1000));
-    let error = caller.call(Safety::Once, &nobody.url()).await.unwrap_err();
+    let (closed, caller) = (ClosedPort::new(), Caller::with_attempts(1000));
+    let error = caller.call(Safety::Once, &closed.url()).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome_unknown(), caller.waits()), (ErrorKind::Unavailable, false, 100));
 }
 

@@ -28,8 +28,8 @@ async fn spans_and_logs_tell_the_course_of_a_call_and_no_secret() {
         .unwrap();
     assert_eq!(answer.response.body(), "hush-answer");
     let text = log.text();
-    for told in ["operation=\"Ask\"", "host=\"127.0.0.1\"", "status=200", "retries=1", "attempt=1 status=503"] {
-        assert!(text.contains(told), "{told}: {text}");
+    for expected in ["operation=\"Ask\"", "host=\"127.0.0.1\"", "status=200", "retries=1", "attempt=1 status=503"] {
+        assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(!text.contains("hush"), "{text}");
 }
@@ -43,9 +43,9 @@ async fn logs_and_errors_of_failures_hold_no_secret() {
         let double = Double::start(vec![script]).await;
         let request = secret_request(&double.url("/path"));
         let error = Caller::with_attempts(2).send(&Signed::default(), Safety::Idempotent, request).await.unwrap_err();
-        let told = format!("{error} {error:?} {}", log.text());
-        assert!(told.contains("attempt=2 error="), "{told}");
-        assert!(!told.contains("hush"), "{told}");
+        let expected = format!("{error} {error:?} {}", log.text());
+        assert!(expected.contains("attempt=2 error="), "{expected}");
+        assert!(!expected.contains("hush"), "{expected}");
     }
 }
 

@@ -64,7 +64,7 @@ async fn a_certificate_of_the_bundle_is_trusted() {
     let caller = trusting(&identity, |_| ());
     assert_eq!(caller.read(&url).await, "secure");
     caller.read(&url).await;
-    assert_eq!(double.came_on(), [0, 0]);
+    assert_eq!(double.used_connections(), [0, 0]);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_server_without_tls_is_a_failed_connection() {
     assert_eq!((double.connections(), caller.waits()), (2, 1));
 }
 
-/// Else whoever sits between could shorten any answer whose length is not told.
+/// Else whoever sits between could shorten any answer whose length is not expected.
 #[tokio::test]
 async fn an_answer_up_to_the_end_of_a_connection_that_was_cut_is_not_whole() {
     let identity = Identity::of("127.0.0.1");
@@ -117,10 +117,10 @@ async fn an_answer_up_to_the_end_of_a_connection_that_was_cut_is_not_whole() {
 async fn a_bundle_that_cannot_be_used_is_a_config_error_that_is_not_repeated() {
     let empty = bundle("no certificate\n");
     let broken = bundle("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
-    for (path, told) in [("/nowhere/ca.pem".into(), "cannot be read"), (empty, "no certificate"), (broken, "PEM")] {
+    for (path, expected) in [("/nowhere/ca.pem".into(), "cannot be read"), (empty, "no certificate"), (broken, "PEM")] {
         let caller = Caller::new(|config| config.ca_bundle = Some(path));
         let error = caller.call(Safety::Read, "https://127.0.0.1:1/").await.unwrap_err();
         assert_eq!((error.kind(), caller.waits()), (ErrorKind::Config, 0));
-        assert!(error.message().contains(told), "{error:?}");
+        assert!(error.message().contains(expected), "{error:?}");
     }
 }
