@@ -1,8 +1,8 @@
-//! Blobs: content in files with names of our own, everything else in redb.
+//! Blobs: content in files with generated names, everything else in redb.
 //!
-//! A key never becomes a file name, so none can reach outside the data folder or be one that a file
-//! system does not take. A file is written once, and is an object only as long as a record says so:
-//! the record changes in one transaction, together with the event that tells of it.
+//! A key never becomes a file name, so no key can reach outside the data folder or be invalid for a file
+//! system. A file is written once, and is an object only while a record refers to it: the record changes
+//! in one transaction, together with the event of the change.
 
 mod files;
 mod objects;

@@ -8,7 +8,7 @@ use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::Clock;
 use parking_lot::Mutex;
 
-/// A clock that is also set back, as a person does, or a battery that was empty.
+/// A manual clock that can also be set back.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SetClock {
     steady: ManualClock,

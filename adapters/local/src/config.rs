@@ -1,4 +1,4 @@
-//! What the environment and the command line say to the local provider. Read here and nowhere else.
+//! The configuration of the local provider, from the environment and the command line. Only this module reads them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use isobar_abstraction::driver::Environment;
 use isobar_abstraction::{Error, Result};
 
-/// The folder of all data; `.isobar` in the working folder without it.
+/// The data folder; `.isobar` in the working folder by default.
 pub const ISOBAR_DATA: &str = "ISOBAR_DATA";
 
-/// The port to listen on; `--port` wins, 3000 without either.
+/// The port to listen on, 3000 by default; `--port` has precedence.
 pub const PORT: &str = "PORT";
 
 const PORT_NUMBER: &str = "a port number from 0 to 65535";
@@ -18,39 +18,39 @@ const PORT_NUMBER: &str = "a port number from 0 to 65535";
 const USAGE: &str = "\
 usage: [--host ADDRESS] [--port PORT] [--inspect-port PORT] [--check]
 
-  --host ADDRESS       the address to listen on, 127.0.0.1 unless given
-  --port PORT          the port to listen on, 3000 unless given; PORT does the same, 0 takes any
-  --inspect-port PORT  the port of the inspector, always on 127.0.0.1; the next free one after the app's unless
-                       given, 0 runs without it
-  --check              read all of the data file, say whether it is whole, and exit
+  --host ADDRESS       the address to listen on, 127.0.0.1 by default
+  --port PORT          the port to listen on, 3000 by default; also set by PORT; 0 for any free port
+  --inspect-port PORT  the port of the inspector, always on 127.0.0.1; the next free one after the app's by
+                       default, 0 for none
+  --check              read the whole data file, report whether it is intact, and exit
 
 environment:
-  ISOBAR_DATA=FOLDER   where the data lies, .isobar unless given
-  ISOBAR_MANIFEST=1    print what the app declares as JSON, and exit
-  RUST_LOG=debug       log more; isobar=debug, isobar::request=off and the like for parts";
+  ISOBAR_DATA=FOLDER   the data folder, .isobar by default
+  ISOBAR_MANIFEST=1    print the app's manifest as JSON, and exit
+  RUST_LOG=debug       log more; isobar=debug or isobar::request=off for parts of it";
 
-/// How the local provider is set up.
+/// The configuration of the local provider.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LocalConfig {
-    /// The folder of all data.
+    /// The data folder.
     pub data: PathBuf,
     /// The address to listen on.
     pub host: IpAddr,
-    /// The port to listen on; 0 takes any.
+    /// The port to listen on; 0 for any free port.
     pub port: u16,
-    /// The port of the inspector, on 127.0.0.1; `None` takes the next free one after the app's, 0 runs without it.
+    /// The port of the inspector, on 127.0.0.1; `None` for the next free one after the app's, 0 for none.
     pub inspect_port: Option<u16>,
-    /// How long what runs may go on after the signal to stop.
+    /// How long requests and events in progress may continue after the signal to stop.
     pub grace: Duration,
-    /// Say on stderr what is served?
+    /// Whether the host prints at start what it serves, on stderr.
     pub announce: bool,
-    /// Read all of the data file, say whether it is whole, and serve nothing?
+    /// Whether to read the whole data file, report whether it is intact, and serve nothing.
     pub check: bool,
 }
 
 impl LocalConfig {
-    /// Data in this folder, all else as without any configuration.
+    /// The defaults with this data folder.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
@@ -63,7 +63,7 @@ impl LocalConfig {
         }
     }
 
-    /// From variables and arguments; a pure function of them. Errors: `Config`, with the usage.
+    /// Reads the configuration from variables and arguments. Errors: `Config`, with the usage.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
         let mut config = Self::new(environment.var(ISOBAR_DATA).unwrap_or(".isobar"));
         if let Some(port) = environment.parse(PORT, PORT_NUMBER)? {
@@ -71,18 +71,18 @@ impl LocalConfig {
         }
         let mut args = environment.args().iter().map(String::as_str);
         while let Some(arg) = args.next() {
-            let (flag, given) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
+            let (flag, inline) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
             if arg == "--check" {
                 config.check = true;
                 continue;
             }
-            let value = given.or_else(|| args.next());
+            let value = inline.or_else(|| args.next());
             match (flag, value) {
                 ("--host", Some(value)) => config.host = parse(flag, value, "an IP address")?,
                 ("--port", Some(value)) => config.port = parse(flag, value, PORT_NUMBER)?,
                 ("--inspect-port", Some(value)) => config.inspect_port = Some(parse(flag, value, PORT_NUMBER)?),
                 ("--host" | "--port" | "--inspect-port", None) => {
-                    return Err(Error::config(format!("{flag} needs a value\n{USAGE}")));
+                    return Err(Error::config(format!("{flag} requires a value\n{USAGE}")));
                 }
                 ("--help" | "-h", _) => return Err(Error::config(USAGE)),
                 _ => return Err(Error::config(format!("unknown argument `{arg}`\n{USAGE}"))),
@@ -92,9 +92,9 @@ impl LocalConfig {
     }
 }
 
-fn parse<T: std::str::FromStr>(flag: &str, value: &str, wanted: &str) -> Result<T> {
+fn parse<T: std::str::FromStr>(flag: &str, value: &str, expected: &str) -> Result<T> {
     let value = if value == "localhost" { "127.0.0.1" } else { value };
-    value.parse().map_err(|_| Error::config(format!("{flag} is `{value}`; it must be {wanted}\n{USAGE}")))
+    value.parse().map_err(|_| Error::config(format!("{flag} is `{value}`; it must be {expected}\n{USAGE}")))
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_win_over_variables_and_variables_over_defaults() {
+    fn arguments_have_precedence_over_variables_and_variables_over_defaults() {
         let config = of(&[], &[]).unwrap();
         assert_eq!((config.port, config.data.to_str()), (3000, Some(".isobar")));
         assert_eq!((config.inspect_port, config.check), (None, false));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_the_usage() {
+    fn a_wrong_argument_is_an_error_with_the_usage() {
         for args in [&["--port"][..], &["--port", "x"], &["--host", "example.org"], &["--prot", "1"], &["serve"]] {
             let error = of(&[], args).unwrap_err();
             assert!(error.message().contains("usage:"), "{error}");

@@ -1,4 +1,4 @@
-//! What the local queue delivers, as events of an app.
+//! Events of an app, from the messages of the local queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use isobar_abstraction::{Context, Event};
 use crate::profile::PROFILE;
 use crate::pub_sub::Source;
 
-/// The context of a new invocation that may take as long as `timeout`.
+/// The context of a new invocation with this timeout.
 pub(crate) fn context(clock: &Arc<dyn Clock>, timeout: Duration) -> Context {
     Context::new(PROFILE.provider, Arc::clone(clock)).with_timeout(timeout)
 }
 
-/// The event of a message. Errors: where a stored object event cannot be read.
+/// The event of a message. Errors: a stored object event that cannot be parsed.
 pub(crate) fn event(source: &Source, subscription: &str, message: Message<Bytes>) -> serde_json::Result<Event> {
     if source.kind() == ResourceKind::Bucket {
         return serde_json::from_slice(&message.body).map(Event::Object);

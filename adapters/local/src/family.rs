@@ -11,7 +11,7 @@ use redb::{
 
 use crate::store::{Store, failed};
 
-/// The redb tables of one kind, whose names begin alike. Each is made at its first write.
+/// The redb tables of one kind, with a common prefix. Each is created at its first write.
 #[derive(Debug)]
 pub(crate) struct Family<K, V> {
     prefix: &'static str,
@@ -23,17 +23,17 @@ impl<K: Key + 'static, V: Value + 'static> Family<K, V> {
         Self { prefix, types: PhantomData }
     }
 
-    /// What redb calls the member of this name.
+    /// The redb name of a member.
     pub(crate) fn member(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// Opens a member to read it, if anything was ever written to it.
+    /// Opens a member for reading; `None` where nothing was written to it yet.
     pub(crate) fn open(&self, transaction: &ReadTransaction, member: &str) -> Result<Option<ReadOnlyTable<K, V>>> {
         open(transaction, TableDefinition::new(member))
     }
 
-    /// Opens a member to change it, and makes it where there is none.
+    /// Opens a member for writing, and creates it if it is missing.
     pub(crate) fn open_in<'t>(&self, transaction: &'t WriteTransaction, member: &str) -> Result<Table<'t, K, V>> {
         transaction.open_table(TableDefinition::new(member)).map_err(failed)
     }
@@ -44,7 +44,7 @@ impl<K: Key + 'static, V: Value + 'static> Family<K, V> {
         Ok(tables.filter_map(|table| table.name().strip_prefix(self.prefix).map(str::to_owned)).collect())
     }
 
-    /// Names and numbers of entries.
+    /// The names of all members with their numbers of entries.
     pub(crate) fn counts(&self, store: &Store) -> Result<Vec<(String, u64)>> {
         let transaction = store.read()?;
         let count = |name: String| {
@@ -56,7 +56,7 @@ impl<K: Key + 'static, V: Value + 'static> Family<K, V> {
     }
 }
 
-/// Opens a table to read it, if anything was ever written to it.
+/// Opens a table for reading; `None` where nothing was written to it yet.
 pub(crate) fn open<K: Key + 'static, V: Value + 'static>(
     transaction: &ReadTransaction,
     definition: TableDefinition<'_, K, V>,

@@ -1,4 +1,4 @@
-//! The host: an HTTP server, workers, a clock, and a graceful end.
+//! The host: an HTTP server, workers, schedules, and a graceful stop.
 
 mod announce;
 mod entry;
@@ -29,21 +29,21 @@ use crate::profile::PROFILE;
 use crate::pub_sub::Source;
 use crate::state::State;
 use crate::{blob, event, key_value};
-use entry::{Entry, Shown};
+use entry::{Entry, EntryFile};
 use inspect::Inspector;
 use signed::Signed;
 use worker::Worker;
 
-/// Expired items are deleted this often, and so many in one transaction.
+/// How often expired items are deleted, and how many in one transaction.
 const SWEEP: (Duration, usize) = (Duration::from_secs(60), 1_000);
 
-/// An app that writes nothing sees so soon that its data folder is gone.
+/// How often the host checks that the data folder still exists, also without a write.
 const WATCH: Duration = Duration::from_secs(5);
 
-/// Once nothing can be stored, what runs has nothing to wait for.
-const AFTER_THE_END: Duration = Duration::from_secs(1);
+/// The grace period after the store has failed: nothing can be stored then.
+const GRACE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// A server that has its port, and does not yet answer.
+/// A server with a bound port that does not serve yet.
 #[derive(Debug)]
 pub struct Server {
     state: Arc<State>,
@@ -53,46 +53,46 @@ pub struct Server {
     inspector: Option<Entry>,
 }
 
-/// The word to stop, which everybody who runs listens for.
+/// The signal to stop, which all tasks of the host wait for.
 #[derive(Debug, Clone)]
 struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     async fn wait(&mut self) {
-        // The sender lives as long as the server: without it, the word has been given.
+        // The sender is dropped with the server, which also means stop.
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
 }
 
 impl Server {
-    /// Takes the ports of the provider's configuration. Errors: `Config` where one is in use.
+    /// Binds the ports of the configuration. Errors: `Config` where one is in use.
     pub(crate) async fn bind(state: Arc<State>, provider: Arc<dyn Provider>) -> Result<Self> {
         let config = &state.config;
-        let wanted = SocketAddr::new(config.host, config.port);
-        let listener = TcpListener::bind(wanted).await.map_err(|error| bind_error(wanted, error))?;
-        let address = listener.local_addr().map_err(|error| bind_error(wanted, error))?;
+        let address = SocketAddr::new(config.host, config.port);
+        let listener = TcpListener::bind(address).await.map_err(|error| bind_error(address, error))?;
+        let address = listener.local_addr().map_err(|error| bind_error(address, error))?;
         let inspector = Entry::bind(config.inspect_port, address).await?;
         Ok(Self { state, provider, listener, address, inspector })
     }
 
-    /// Where it listens.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address of the inspector, with the secret token of this start in it; `None` where it is off.
+    /// The address of the inspector, with the secret token of this start; `None` where it is off.
     pub fn inspector(&self) -> Option<String> {
         self.inspector.as_ref().map(Entry::url)
     }
 
-    /// Serves until `stop` ends; then what runs may end too, for as long as the configuration says.
+    /// Serves until `stop` ends; requests and events in progress may continue for the configured grace period.
     pub async fn run(self, app: Hosted, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { state, provider, listener, address, inspector } = self;
         state.signer.set_base(format!("http://{}", announce::reachable(address)));
         prepare(&state, &app).await?;
         let (stopping, stopped) = watch::channel(false);
         let mut tasks = background(&state, &app, &Stop(stopped.clone()));
-        let _shown = Shown::write(&state.store, inspector.as_ref())?;
+        let _file = EntryFile::write(&state.store, inspector.as_ref())?;
         announce::announce(&state, &app.manifest, address, inspector.as_ref());
         let options = Options::new(&PROFILE.limits).with_grace(state.config.grace);
         let mut serving = JoinSet::new();
@@ -110,12 +110,12 @@ impl Server {
         let ended = tokio::select! {
             biased;
             why = store.ended() => {
-                grace = grace.min(AFTER_THE_END);
+                grace = grace.min(GRACE_AFTER_FAILURE);
                 Err(why)
             }
             failed = first_failure(&mut tasks) => Err(failed),
             () = stop => Ok(()),
-            _ = serving.join_next() => Err(Error::internal("the server ended by itself")),
+            _ = serving.join_next() => Err(Error::internal("bug in isobar: the server ended without a signal; please report it")),
         };
         stopping.send_replace(true);
         drain(&mut tasks, &mut serving, grace).await;
@@ -123,24 +123,24 @@ impl Server {
     }
 }
 
-fn bind_error(wanted: SocketAddr, error: std::io::Error) -> Error {
+fn bind_error(address: SocketAddr, error: std::io::Error) -> Error {
     let message = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            format!("port {} is in use; take another with --port or PORT", wanted.port())
+            format!("port {} is in use; choose another with --port or PORT", address.port())
         }
-        _ => format!("cannot listen on {wanted}; take another address with --host or --port"),
+        _ => format!("cannot listen on {address}; choose another address with --host or --port"),
     };
     Error::config(message).with_source(error)
 }
 
-/// What must be done before the first event.
+/// Opens the store and prepares blobs and the queue, before the first event.
 async fn prepare(state: &State, app: &Hosted) -> Result<()> {
     state.store.open()?;
     blob::collect_orphans(&state.store).await?;
     state.queue.subscribe(sources(app).into_iter().map(|(source, ..)| source).collect()).await
 }
 
-/// Each with its subscription, which a bucket has none of.
+/// The sources of the app's events, with subscription and retry policy. The subscription of a bucket is empty.
 fn sources(app: &Hosted) -> Vec<(Source, String, isobar_abstraction::driver::RetryPolicy)> {
     let messages = app.manifest.messages();
     let topics = messages.map(|it| (Source::topic(&it.topic), it.subscription.clone(), it.retry));
@@ -189,23 +189,28 @@ async fn sweep(state: Arc<State>, mut stop: Stop) -> Result<()> {
     }
 }
 
-/// What the host relies on ends only after the word to stop: all else is a failure, and has a reason.
+/// The first failure of a background task. A task that ends before the signal to stop is a failure.
 async fn first_failure(tasks: &mut JoinSet<Result<()>>) -> Error {
     match tasks.join_next().await {
         Some(Ok(Err(error))) => error,
-        Some(Err(error)) => Error::internal("a worker broke off; start the app again").with_source(error),
-        Some(Ok(Ok(()))) | None => Error::internal("a worker ended by itself; start the app again"),
+        Some(Err(error)) => {
+            Error::internal("bug in isobar: a background task panicked; please report it, and start the app again")
+                .with_source(error)
+        }
+        Some(Ok(Ok(()))) | None => Error::internal(
+            "bug in isobar: a background task ended without a signal; please report it, and start the app again",
+        ),
     }
 }
 
 async fn drain<T: 'static>(tasks: &mut JoinSet<Result<()>>, serving: &mut JoinSet<T>, grace: Duration) {
     let all = async {
         while tasks.join_next().await.is_some() {}
-        // The connections that were open have answered what they were asked.
+        // Open connections send the responses to their requests.
         while serving.join_next().await.is_some() {}
     };
     if tokio::time::timeout(grace, all).await.is_err() {
-        tracing::warn!("not all ended within {} s; messages that were being handled come again", grace.as_secs());
+        tracing::warn!("the grace period of {} s is over; messages in progress are delivered again", grace.as_secs());
     }
 }
 
@@ -213,12 +218,12 @@ async fn call(mut router: axum::Router, request: Request<Body>) -> Response {
     router.call(request).await.unwrap_or_else(|never| match never {})
 }
 
-/// Where requests come in: signed URLs under `/.isobar/objects/`, all others are the app's.
+/// The handler of all requests: signed URLs below `/.isobar/objects/`, the app for all other paths.
 struct Entrance {
     app: Hosted,
     clock: Arc<dyn Clock>,
     signed: Signed,
-    /// Said once that no route of the app is called below `/.isobar/`?
+    /// Logs once that paths below `/.isobar/` call no route of the app.
     warned: Once,
 }
 
@@ -238,7 +243,7 @@ impl Entrance {
                 let path: String = path.chars().take(100).collect();
                 tracing::warn!(
                     path,
-                    "the path is isobar's own, as all that begin with /.isobar/: no route of the app is called"
+                    "paths below /.isobar/ are reserved for isobar: no route of the app is called; choose another path"
                 );
             });
         }
@@ -251,10 +256,10 @@ impl Entrance {
     }
 }
 
-/// Ends at SIGINT or SIGTERM; a second one ends the process at once.
+/// Ends at SIGINT or SIGTERM; a second signal ends the process immediately.
 pub(crate) async fn signal() {
     stop_signal().await;
-    tracing::info!("stopping; once more to stop at once");
+    tracing::info!("stopping; send the signal again to stop immediately");
     tokio::spawn(async {
         stop_signal().await;
         std::process::exit(130);

@@ -30,7 +30,7 @@ const ITEMS: Family<RowKey, Row> = Family::new("kv.items/");
 
 const NEVER: u64 = u64::MAX;
 
-/// Rows that one page of a scan looks at, at most: other work waits for it.
+/// The most rows that one page of a scan reads: other work waits for it.
 const SCAN_ROWS: usize = 10_000;
 
 /// A table in the local store.
@@ -41,14 +41,14 @@ pub(crate) struct LocalKeyValue {
     clock: Arc<dyn Clock>,
 }
 
-/// Names of all tables, and their numbers of items; those count that have expired and not been
-/// swept yet.
+/// The names of all tables and their numbers of items, including expired items that are not deleted
+/// yet.
 pub(crate) fn tables(store: &Store) -> Result<Vec<(String, u64)>> {
     ITEMS.counts(store)
 }
 
 impl LocalKeyValue {
-    /// The table of this name. Opens nothing.
+    /// The table with this name. Opens nothing.
     pub(crate) fn new(name: &str, store: Store, clock: Arc<dyn Clock>) -> Self {
         Self { member: ITEMS.member(name).into(), store, clock }
     }
@@ -68,7 +68,7 @@ impl LocalKeyValue {
     ) -> Result<T> {
         let (member, clock) = (Arc::clone(&self.member), Arc::clone(&self.clock));
         let write = move |transaction: &WriteTransaction| {
-            // The time of the write itself: what expired while it waited is absent to it.
+            // The time of the write itself: an item that expired while the write waited is absent.
             change(&mut Change::open(transaction, &member, to_millis(clock.now()))?)
         };
         self.store.write(write).await
@@ -93,7 +93,11 @@ impl KeyValue for LocalKeyValue {
 
     async fn put(&self, put: Put) -> Result<Version> {
         let versions = self.transact(vec![Write::Put(put)]).await?;
-        versions.into_iter().flatten().next().ok_or_else(|| Error::internal("a put gave no version"))
+        versions
+            .into_iter()
+            .flatten()
+            .next()
+            .ok_or_else(|| Error::internal("bug in isobar: a put returned no version; please report it"))
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
@@ -124,7 +128,7 @@ impl KeyValue for LocalKeyValue {
     async fn scan(&self, segment: &ScanSegment) -> Result<Items> {
         let Some(rows) = self.rows(&self.store.read()?)? else { return Ok(Items::default()) };
         let after: Option<Key> = segment.after.as_deref().map(serde_json::from_str).transpose().map_err(|_| {
-            Error::invalid_input("not a cursor of this scan; pass on what the page before gave")
+            Error::invalid_input("not a cursor of this scan; pass the cursor of the page before")
                 .with_origin(Origin::Request)
         })?;
         let after = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(row_key(key)));
@@ -179,10 +183,10 @@ fn find(rows: &impl ReadableTable<RowKey, Row>, key: &Key, now_ms: u64) -> Resul
     Ok(live.map(|row| item(row_key(key), row)))
 }
 
-type Found<'a> = Result<(AccessGuard<'a, RowKey>, AccessGuard<'a, Row>), StorageError>;
+type StoredRow<'a> = Result<(AccessGuard<'a, RowKey>, AccessGuard<'a, Row>), StorageError>;
 
 /// The first `limit` items of these rows.
-fn page<'a>(rows: impl Iterator<Item = Found<'a>>, limit: usize, now_ms: u64) -> Result<Items> {
+fn page<'a>(rows: impl Iterator<Item = StoredRow<'a>>, limit: usize, now_ms: u64) -> Result<Items> {
     let mut page = Items::default();
     for row in rows {
         let (key, row) = row.map_err(failed)?;
@@ -200,7 +204,7 @@ fn page<'a>(rows: impl Iterator<Item = Found<'a>>, limit: usize, now_ms: u64) ->
 
 /// FNV-1a: a cursor must still mean the same segment after an update of isobar or of Rust.
 fn segment_of((partition, sort): (&str, &str), segments: u32) -> u32 {
-    // No UTF-8 text has this byte: it keeps the two parts apart.
+    // No UTF-8 text contains this byte: it separates the two parts.
     let bytes = partition.bytes().chain([0xFF]).chain(sort.bytes());
     let fold = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325, fold);

@@ -1,15 +1,15 @@
 //! The embedded provider of isobar: everything on one machine, in one folder, with nothing to
 //! install.
 //!
-//! | trait | behind it |
+//! | trait | implementation |
 //! |---|---|
 //! | function | an HTTP server, workers, and a clock for schedules |
 //! | key-value | redb |
 //! | blob | files, and redb for all but their content |
 //! | pub/sub | a durable queue in redb |
 //!
-//! It is for one machine and one process at a time: who outgrows it goes to a cloud's own services
-//! with the same app.
+//! It is for one machine and one process at a time. The same app runs on the services of a cloud when
+//! that is too little.
 
 mod blob;
 #[cfg(test)]
@@ -49,17 +49,17 @@ pub const ADAPTER: Adapter = Adapter::new("local", &["redb", "file", "queue"], |
     Ok(Arc::new(LocalProvider::new(LocalConfig::from_environment(environment)?)))
 });
 
-/// The embedded provider. Cheap to clone; it opens nothing before the first use.
+/// The embedded provider. Cheap to clone; it opens its files at first use.
 #[derive(Debug, Clone)]
 pub struct LocalProvider(Arc<State>);
 
 impl LocalProvider {
-    /// On the clock of the machine.
+    /// A provider on the machine's clock.
     pub fn new(config: LocalConfig) -> Self {
         Self::with_clock(config, Arc::new(SystemClock))
     }
 
-    /// On another clock, for tests.
+    /// A provider on another clock, for tests.
     pub fn with_clock(config: LocalConfig, clock: Arc<dyn Clock>) -> Self {
         let store = Store::new(&config.data);
         let queue = Queue::new(store.clone(), Arc::clone(&clock));
@@ -67,13 +67,13 @@ impl LocalProvider {
         Self(Arc::new(State { config, clock, store, queue, signer }))
     }
 
-    /// Takes the port. Errors: `Config` where it is in use.
+    /// Binds the port. Errors: `Config` where it is in use.
     pub async fn bind(&self) -> Result<Server> {
         Server::bind(Arc::clone(&self.0), Arc::new(self.clone())).await
     }
 }
 
-/// The local provider takes `redb://name`, `file://name` and `queue://name` without parameters.
+/// The name in `redb://name`, `file://name` or `queue://name`. Errors: `Config` for another scheme or a parameter.
 fn physical_name(at: &Location) -> Result<&str> {
     if let Some(url) = at.url() {
         url.check_parameters(&[])?;
@@ -122,7 +122,7 @@ impl Provider for LocalProvider {
     async fn host(&self, app: Hosted) -> Result<()> {
         if self.0.config.check {
             let found = self.0.store.check()?;
-            // Who does not read it sees how the process ends.
+            // A closed stdout is no error: the exit status reports the result.
             let _ = writeln!(std::io::stdout(), "{}: {found}", self.0.store.folder().display());
             return Ok(());
         }

@@ -1,13 +1,13 @@
-//! Limits and quirks of the local provider.
+//! Limits and notes of the local provider.
 
 use std::time::Duration;
 
 use isobar_abstraction::driver::{Limits, Profile};
 
-/// What the local provider promises.
+/// The limits of the local provider.
 ///
-/// It could take more than this in most places; it keeps to the portable limits so that what works
-/// on a laptop works everywhere.
+/// Most of them could be higher: it has the portable limits, so that an app which works on a laptop works
+/// everywhere.
 pub static PROFILE: Profile = {
     let mut profile = Profile::portable("local");
     profile.limits = Limits::PORTABLE;
@@ -18,27 +18,27 @@ pub static PROFILE: Profile = {
     profile
 };
 
-/// How the local provider keeps the guarantees, by row of `mappings.md`.
+/// How the local provider implements the guarantees, by row of `mappings.md`.
 const NOTES: &[(&str, &str)] = &[
     ("KV-2", "one writer; a read sees the last commit"),
     ("KV-3", "keys are redb tuples, not escaped"),
-    ("KV-6", "a number that is never given twice, kept in the file"),
+    ("KV-6", "a number that is never used twice, stored in the file"),
     ("KV-11", "range read after the last key"),
     ("KV-12", "hash of the key"),
     ("KV-13", "one redb transaction"),
     ("KV-15", "read and write in one redb transaction"),
     ("KV-16", "filtered on read, deleted within a minute"),
-    ("KV-21", "the write goes on without its caller"),
+    ("KV-21", "the write continues without its caller"),
     ("KV-22", "fsync before the call returns; writers share it (group commit)"),
-    ("BL-2", "content lies in files with names of our own; keys are only in redb"),
-    ("BL-5", "content is written and synced first, then one redb transaction shows it"),
+    ("BL-2", "content is in files with generated names; keys are only in redb"),
+    ("BL-5", "content is written and synced first, then one redb transaction makes it visible"),
     ("BL-13", "HMAC-SHA256, served under `/.isobar/objects/`"),
     ("BL-14", "enqueued in the transaction of the write"),
     ("BL-20", "content and folder are synced before the call returns"),
     ("PS-1", "at least once; a crash delivers again"),
     ("PS-2", "attempts are counted durably before the handler runs"),
-    ("PS-7", "only the oldest of a key is due"),
+    ("PS-7", "only the oldest message of a key is due"),
     ("PS-14", "fsync before `publish` returns"),
     ("FN-2", "4.5 MB each way, streamed"),
-    ("FN-5", "a tick that was missed while nothing ran comes once at start"),
+    ("FN-5", "ticks missed while no process ran are delivered as one at start"),
 ];

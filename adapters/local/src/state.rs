@@ -1,4 +1,4 @@
-//! What the services of one provider have in common, and its host: configuration, clock, store, queue and signer.
+//! The state that the services and the host of one provider share: configuration, clock, store, queue and signer.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::config::LocalConfig;
 use crate::pub_sub::Queue;
 use crate::store::Store;
 
-/// What all services of one provider share.
+/// The shared state of one provider.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: LocalConfig,

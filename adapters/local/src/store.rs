@@ -1,8 +1,8 @@
-//! The one file that holds everything but the content of objects: a redb database with one writer.
+//! The data file, which contains everything except the content of objects: a redb database with one writer.
 //!
-//! redb allows one write transaction at a time, and makes it durable with an fsync. So all writes
-//! go to one thread, which puts those that wait into one transaction: while one fsync runs, the
-//! next transaction fills up (group commit).
+//! redb allows one write transaction at a time, and makes it durable with an fsync. So one thread makes
+//! all writes, and puts all that wait into one transaction: while an fsync runs, the writes of the next
+//! transaction queue up (group commit).
 
 mod file;
 pub(crate) mod folder;
@@ -21,7 +21,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 use tokio::sync::oneshot;
 
 use file::DataFile;
-use folder::Held;
+use folder::FolderLock;
 use writer::{End, Finish, Job, Place, Writer};
 
 /// The store of one data folder. Cheap to clone; the file is opened at first use.
@@ -35,16 +35,16 @@ struct Lazy {
     end: Arc<End>,
 }
 
-/// Dropped in the order of its fields: the writer ends first, and others may have the folder last.
+/// The open store. Its fields are dropped in order: the writer ends first, and the lock of the folder last.
 struct Opened {
     writer: Writer,
     place: Arc<Place>,
     database: Arc<Database>,
-    _folder: Held,
+    _folder: FolderLock,
 }
 
 impl Store {
-    /// The store of this folder, which is made at first use.
+    /// The store of this folder, which is created at first use.
     pub(crate) fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         Self(Arc::new(Lazy { folder, opened: OnceLock::new(), opening: Mutex::new(()), end: Arc::default() }))
@@ -55,31 +55,32 @@ impl Store {
         &self.0.folder
     }
 
-    /// Opens the file now. Errors: `Config` where another process has it, `Internal` where it is
+    /// Opens the file now. Errors: `Config` where another process uses it, `Internal` where it is
     /// damaged; nothing is changed then.
     pub(crate) fn open(&self) -> Result<()> {
         self.opened().map(drop)
     }
 
-    /// Looks at every page of the file, and returns what it found, as a sentence. It makes and changes nothing,
-    /// but for a copy that it removes.
+    /// Checks every page of the file, and returns the result as a sentence. It changes nothing; it makes a
+    /// copy, which it removes.
     ///
-    /// Errors: `Config` where another process has the folder, `Internal` where the file is damaged.
+    /// Errors: `Config` where another process uses the folder, `Internal` where the file is damaged.
     pub(crate) fn check(&self) -> Result<&'static str> {
-        let _held = folder::take_as_it_is(&self.0.folder)?;
+        let _lock = folder::take_as_it_is(&self.0.folder)?;
         DataFile::of(&self.0.folder).check()
     }
 
-    /// Waits until the store takes no more writes, and says why: the file failed, is gone, or made no sense.
+    /// Waits until the store accepts no more writes, and returns the reason: the file failed, was removed, or is
+    /// damaged.
     pub(crate) async fn ended(&self) -> Error {
         self.0.end.wait().await
     }
 
-    /// Is the file still in its place? Errors: `Unavailable`, and the store ends.
+    /// Checks that the file is still the one that was opened. Errors: `Unavailable`, and the store ends.
     pub(crate) async fn check_place(&self) -> Result<()> {
         match self.opened()?.place.check() {
             Ok(()) => Ok(()),
-            // The writer sees the same, and says so to all.
+            // The writer finds the same, and ends the store for all callers.
             Err(_) => self.write(|_| Ok(())).await,
         }
     }
@@ -96,7 +97,7 @@ impl Store {
         Ok(self.0.opened.get_or_init(|| opened))
     }
 
-    /// A view of the store as it is now.
+    /// A snapshot of the store.
     pub(crate) fn read(&self) -> Result<ReadTransaction> {
         self.0.end.check()?;
         self.opened()?.database.begin_read().map_err(failed)
@@ -104,9 +105,9 @@ impl Store {
 
     /// Applies a write; it is durable when this returns `Ok`.
     ///
-    /// It happens also when the caller drops the future. `write` must check before it changes
-    /// anything: an error of its own kinds (`Conflict`, `AlreadyExists`, `InvalidInput`, `NotFound`)
-    /// leaves the transaction to its neighbours, while a [`fault`] voids it for all.
+    /// It is applied also when the caller drops the future. `write` must check before it changes
+    /// anything: after an error of kind `Conflict`, `AlreadyExists`, `InvalidInput` or `NotFound` the
+    /// transaction continues for the other writes, while a fault ([`is_fault`]) aborts it for all.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T> + Send + 'static,
@@ -116,7 +117,7 @@ impl Store {
             let result = transaction.and_then(write);
             let void = result.as_ref().err().filter(|error| is_fault(error)).map(Error::clone);
             let finish: Finish = Box::new(move |durable| {
-                // Who asked may be gone; the write is durable all the same.
+                // The caller may have dropped the future; the write is durable nevertheless.
                 let _ = sender.send(durable.and(result));
             });
             (void, finish)
@@ -124,7 +125,7 @@ impl Store {
         self.opened()?.writer.send(job)?;
         match receiver.await {
             Ok(written) => written,
-            // The write broke off in a panic, which ends the store.
+            // The write panicked, which ends the store.
             Err(_) => Err(self.ended().await.with_outcome_unknown()),
         }
     }
@@ -137,29 +138,29 @@ impl fmt::Debug for Store {
 }
 
 fn open(folder: &Path, end: &Arc<End>) -> Result<Opened> {
-    let held = folder::take(folder)?;
+    let lock = folder::take(folder)?;
     let file = DataFile::of(folder);
     let database = Arc::new(file.open()?);
     let place = Place::of(file.path()).map_err(failed)?;
     let place = Arc::new(place);
     let writer = Writer::start(Arc::clone(&database), Arc::clone(&place), Arc::clone(end))?;
-    Ok(Opened { writer, place, database, _folder: held })
+    Ok(Opened { writer, place, database, _folder: lock })
 }
 
 const FULL: &str = "the disk is full; nothing was written";
 
-const FULL_AT_COMMIT: &str = "the disk is full; whether the last writes are kept shows at the next start";
+const FULL_AT_COMMIT: &str = "the disk is full; the outcome of the last writes is known at the next start";
 
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull)
 }
 
-/// A failure of the file below, in which nothing that is asked can be true or false.
+/// The error of a failed file.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> Error {
     failure(error.into(), FULL)
 }
 
-/// A failure of the commit itself: what it leaves behind shows when the file is opened again.
+/// The error of a failed commit: whether it was applied is known when the file is opened again.
 fn commit_failed(error: impl Into<redb::Error>) -> Error {
     failure(error.into(), FULL_AT_COMMIT).with_outcome_unknown()
 }

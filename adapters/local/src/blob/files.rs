@@ -1,4 +1,4 @@
-//! The content of objects: files that are written once, under names that nobody chose.
+//! The content of objects: files that are written once, with generated names.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,15 +13,15 @@ use object_store::PutPayload;
 
 use crate::store::{failed, folder};
 
-/// Bytes that are read at once.
+/// The bytes of one read.
 const CHUNK: u64 = 256 * 1024;
 
-/// The folder that content lies in.
+/// The folder of all content.
 #[derive(Debug, Clone)]
 pub(super) struct Files(Arc<Path>);
 
 impl Files {
-    /// The files of a data folder. Makes nothing.
+    /// The files of a data folder. Creates nothing.
     pub(super) fn new(data: &Path) -> Self {
         Self(data.join("objects").into())
     }
@@ -30,11 +30,11 @@ impl Files {
         self.0.join(format!("{id:032x}"))
     }
 
-    /// Begins a file.
+    /// Creates a file.
     pub(super) fn stage(&self) -> Result<Staged> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| {
-            Error::internal("the machine gave no random bytes for the name of a file").with_source(error)
+            Error::internal("the operating system returned no random bytes for the name of a file").with_source(error)
         })?;
         let id = u128::from_le_bytes(id);
         let path = self.path(id);
@@ -43,14 +43,14 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.make().and_then(|()| create()),
             other => other,
         };
-        let staged = Staged { file: Arc::new(file.map_err(failed)?), files: self.clone(), id, size: 0, kept: false };
-        // Tells `abandoned` that somebody is at work on it.
+        let staged = Staged { file: Arc::new(file.map_err(failed)?), files: self.clone(), id, size: 0, is_kept: false };
+        // The lock marks it as in use, for `is_abandoned`.
         staged.file.try_lock().map_err(|error| failed(io::Error::from(error)))?;
         Ok(staged)
     }
 
     fn make(&self) -> io::Result<()> {
-        // Not the data folder as well: where that was removed, nothing is to be written.
+        // Not the data folder as well: where that was removed, nothing may be written.
         match folder::make_private(&self.0, false) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -58,18 +58,18 @@ impl Files {
         self.0.parent().map_or(Ok(()), folder::sync)
     }
 
-    /// Opens content to read it. It can be read to its end whatever happens to its name.
+    /// Opens content for reading. An open file can be read to its end also after its removal.
     pub(super) fn open(&self, id: u128) -> io::Result<File> {
         File::open(self.path(id))
     }
 
-    /// Removes content that nothing names any more.
+    /// Removes content that no record refers to.
     pub(super) fn remove(&self, id: u128) {
-        // What stays is not seen by anybody, and the next start collects it.
+        // A file that remains is not visible, and the next start removes it.
         let _ = std::fs::remove_file(self.path(id));
     }
 
-    /// All content there is. Other files are not ours to touch.
+    /// The ids of all content. Files with other names are ignored.
     pub(super) fn all(&self) -> Result<Vec<u128>> {
         let entries = match std::fs::read_dir(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -83,7 +83,7 @@ impl Files {
         entries.filter_map(|entry| id(entry).transpose()).collect()
     }
 
-    /// Is nobody at work on this content?
+    /// Whether no process is writing this content.
     pub(super) fn is_abandoned(&self, id: u128) -> bool {
         self.open(id).is_ok_and(|file| file.try_lock().is_ok())
     }
@@ -96,7 +96,7 @@ pub(super) struct Staged {
     files: Files,
     id: u128,
     size: u64,
-    kept: bool,
+    is_kept: bool,
 }
 
 impl Staged {
@@ -107,34 +107,34 @@ impl Staged {
     /// Writes more at the end.
     pub(super) async fn append(&mut self, part: PutPayload) -> Result<()> {
         let (file, size) = (Arc::clone(&self.file), part.content_length() as u64);
-        blocking(move || part.iter().try_for_each(|piece| (&*file).write_all(piece)).map_err(failed)).await?;
+        blocking(move || part.iter().try_for_each(|bytes| (&*file).write_all(bytes)).map_err(failed)).await?;
         self.size += size;
         Ok(())
     }
 
-    /// Makes content and name durable.
+    /// Makes the content and its name durable.
     pub(super) fn sync(&self) -> Result<()> {
         self.file.sync_all().map_err(failed)?;
         folder::sync(&self.files.0).map_err(failed)
     }
 
-    /// Keeps the file, because a record is about to name it. Returns its name, and what keeps
-    /// others from taking it for abandoned until that is done.
+    /// Keeps the file for a record that will refer to it. Returns its id, and its lock, which marks it as in use
+    /// until the record is written.
     pub(super) fn keep(mut self) -> (u128, Arc<File>) {
-        self.kept = true;
+        self.is_kept = true;
         (self.id, Arc::clone(&self.file))
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.kept {
+        if !self.is_kept {
             self.files.remove(self.id);
         }
     }
 }
 
-/// Bytes of open content, read as they are asked for.
+/// The bytes of open content as a stream.
 pub(super) fn read(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
     let next = |(file, range): (File, Range<u64>)| async move {
         if range.is_empty() {
@@ -158,13 +158,15 @@ fn read_chunk(mut file: &File, range: Range<u64>) -> Result<Bytes> {
     }
 }
 
-/// Content that is not as it was written.
+/// The error of content that differs from what was written.
 pub(super) fn damaged(what: &str) -> Error {
     Error::internal(format!("the content of the object {what}; restore the data folder, or write the object again"))
 }
 
-/// Runs what may wait for the disk where it holds up nobody else.
+/// Runs work that may wait for the disk on a thread for blocking work.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::internal("the work on a file broke off").with_source(error))?
+    done.map_err(|error| {
+        Error::internal("bug in isobar: the work on a file panicked; please report it").with_source(error)
+    })?
 }

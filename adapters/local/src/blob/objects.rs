@@ -53,8 +53,8 @@ impl LocalObjects {
                 Ok(file) if file.metadata().is_ok_and(|found| found.len() == record.size) => {
                     return Ok((record, attributes, file));
                 }
-                Ok(_) => return Err(damaged("is not as long as it was written")),
-                // Replaced since the look; then the record names another content by now.
+                Ok(_) => return Err(damaged("does not have the size that was written")),
+                // Replaced since the record was read; then the record refers to other content now.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && missing != Some(record.id) => {
                     missing = Some(record.id);
                 }
@@ -64,11 +64,11 @@ impl LocalObjects {
         }
     }
 
-    /// Writes `record` and the event of it.
+    /// Writes the record of `staged` and its event.
     async fn show(self, name: String, staged: Staged, attributes: Vec<u8>, mode: PutMode) -> Result<PutResult> {
         let staged = blocking(move || staged.sync().map(|()| staged)).await?;
         let (size, modified_ms) = (staged.size(), to_millis(self.clock.now()));
-        // From here on the record decides, also if this process ends before it is told.
+        // From here on the record decides, also if this process ends before the result is known.
         let (id, at_work) = staged.keep();
         let record = Record { id, size, modified_ms };
         let (objects, e_tag) = (self.clone(), record.e_tag());
@@ -76,12 +76,12 @@ impl LocalObjects {
             let _at_work = at_work;
             let mut rows = RECORDS.open_in(transaction, &objects.member)?;
             let replaced = records::put(&mut rows, &name, &mode, record, &attributes)?;
-            objects.tell(transaction, &name, ObjectChange::Created { size }, modified_ms)?;
+            objects.enqueue_event(transaction, &name, ObjectChange::Created { size }, modified_ms)?;
             Ok(replaced)
         });
         match written.await {
             Ok(replaced) => self.clean_up(replaced),
-            // Perhaps there is a record that names it. If not, the next start collects it.
+            // A record may refer to it. If none does, the next start removes it.
             Err(error) if error.outcome_unknown() => return Err(error),
             Err(error) => {
                 self.files.remove(id);
@@ -98,7 +98,7 @@ impl LocalObjects {
             let mut rows = RECORDS.open_in(transaction, &objects.member)?;
             let removed = rows.remove(name.as_bytes()).map_err(failed)?.map(|row| row.value().0);
             if removed.is_some() {
-                objects.tell(transaction, &name, ObjectChange::Deleted, now_ms)?;
+                objects.enqueue_event(transaction, &name, ObjectChange::Deleted, now_ms)?;
             }
             Ok(removed)
         });
@@ -106,7 +106,13 @@ impl LocalObjects {
         Ok(())
     }
 
-    fn tell(&self, transaction: &WriteTransaction, name: &str, change: ObjectChange, now_ms: u64) -> Result<()> {
+    fn enqueue_event(
+        &self,
+        transaction: &WriteTransaction,
+        name: &str,
+        change: ObjectChange,
+        now_ms: u64,
+    ) -> Result<()> {
         let event = ObjectEvent::new(self.bucket.as_ref(), name, change, from_millis(now_ms));
         let body = serde_json::to_vec(&event)?;
         // The time of the write itself, as all in the queue: `now_ms` may be that of a clock that was set back.
@@ -122,9 +128,11 @@ impl LocalObjects {
     }
 }
 
-/// Goes on when its caller is gone: half of it would leave files behind.
+/// Continues when its caller is cancelled: an incomplete write would leave files behind.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let broken = |error| Error::internal("the write broke off").with_source(error).with_outcome_unknown();
+    let broken = |error| {
+        Error::internal("bug in isobar: a write panicked; please report it").with_source(error).with_outcome_unknown()
+    };
     tokio::spawn(work).await.map_err(broken)?
 }
 
@@ -178,7 +186,7 @@ impl FlatObjects for LocalObjects {
     }
 }
 
-/// Removes the content that a crash left behind, and returns how many files that were.
+/// Removes the content that a crash left behind, and returns the number of files.
 pub(crate) async fn collect_orphans(store: &Store) -> Result<usize> {
     let (files, look) = (Files::new(store.folder()), store.clone());
     let found = blocking(move || {
@@ -190,8 +198,8 @@ pub(crate) async fn collect_orphans(store: &Store) -> Result<usize> {
     if suspects.is_empty() {
         return Ok(0);
     }
-    // Whoever let go of a file since the first look has written its record before this: the second
-    // look sees it.
+    // A writer that released a file since the first read has queued its record before this write, so
+    // the second read finds it.
     store.write(|_| Ok(())).await?;
     blocking(move || {
         let orphans = unnamed(&look, suspects)?;
@@ -201,7 +209,7 @@ pub(crate) async fn collect_orphans(store: &Store) -> Result<usize> {
     .await
 }
 
-/// The content that no record names.
+/// The content that no record refers to.
 fn unnamed(store: &Store, mut ids: Vec<u128>) -> Result<Vec<u128>> {
     if ids.is_empty() {
         return Ok(ids);

@@ -1,4 +1,4 @@
-//! What is known of an object but its content, in redb.
+//! The records of objects in redb: everything except the content.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -22,10 +22,10 @@ pub(super) type Row = (u128, u64, u64, &'static [u8]);
 /// The records of each bucket by stored name, as bytes.
 pub(super) const RECORDS: Family<&[u8], Row> = Family::new("blob.objects/");
 
-/// What is known of an object.
+/// The record of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Where its content lies. New for each write, and so the version of the object as well.
+    /// The id of its content. New for each write, so it is also the version of the object.
     pub(super) id: u128,
     pub(super) size: u64,
     pub(super) modified_ms: u64,
@@ -58,7 +58,7 @@ pub(super) fn find(transaction: &ReadTransaction, member: &str, name: &str) -> R
     row.map(|row| Ok((Record::of(row.value()), decode(row.value().3)?))).transpose()
 }
 
-/// Makes this the record of the name, if `mode` allows it. Returns the id of what was replaced.
+/// Stores the record of a name, if `mode` allows it. Returns the id of the replaced content.
 pub(super) fn put(
     rows: &mut Table<'_, &'static [u8], Row>,
     name: &str,
@@ -81,7 +81,7 @@ pub(super) fn named(rows: &ReadOnlyTable<&'static [u8], Row>, ids: &mut HashSet<
     Ok(())
 }
 
-/// Attributes as they are stored. Errors: `Unsupported` for those that no record can keep.
+/// Encodes attributes for a record. Errors: `Unsupported` for an attribute that a record cannot contain.
 pub(super) fn encode(attributes: &Attributes) -> Result<Vec<u8>> {
     if attributes.is_empty() {
         return Ok(Vec::new());
@@ -117,7 +117,7 @@ fn decode(stored: &[u8]) -> Result<Attributes> {
     pairs.into_iter().map(pair).collect()
 }
 
-/// The records that a list needs to see: all in its range, but only the first of each group.
+/// The records of a listing: all in its range, but only the first of each prefix.
 pub(super) struct Names<'r> {
     request: &'r ListRequest,
     rows: ReadOnlyTable<&'static [u8], Row>,

@@ -89,7 +89,7 @@ impl Signer {
         }
         match std::fs::read(self.file()) {
             Ok(bytes) => {
-                let damaged = |_| Error::internal("the signing key is damaged; delete it, and sign URLs anew");
+                let damaged = |_| Error::internal("the signing key is damaged; delete it, and sign the URLs again");
                 let secret = Secret::try_from(bytes).map_err(damaged).map_err(|error| self.named(error))?;
                 Ok(Some(self.secret.get_or_init(|| secret)))
             }

@@ -1,4 +1,4 @@
-//! What the host says when it starts.
+//! The message of the host at start.
 
 use std::io::{IsTerminal, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,7 +18,7 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Tells a person on stderr, and a log otherwise, what is served. A log has no token in it.
+/// Prints at start what the host serves: as text to a terminal, else to the log, without the token.
 pub(super) fn announce(state: &State, manifest: &Manifest, address: SocketAddr, entry: Option<&Entry>) {
     if !state.config.announce {
         return;
@@ -28,7 +28,7 @@ pub(super) fn announce(state: &State, manifest: &Manifest, address: SocketAddr, 
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
         let text = describe(manifest, address, &data.display().to_string(), entry);
-        // Nobody reads it, then nobody misses it.
+        // An error of stderr has no reader.
         let _ = stderr.write_all(text.as_bytes());
         return;
     }
@@ -53,7 +53,7 @@ fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<
     line("topics", manifest.topics().map(|it| it.name.clone()).collect());
     line("data", vec![data.to_owned()]);
     line("inspector", entry.map(Entry::url).into_iter().collect());
-    text.push_str(&unheard(manifest));
+    text.push_str(&unhandled(manifest));
     text.push('\n');
     text
 }
@@ -63,13 +63,13 @@ fn handled(manifest: &Manifest) -> Vec<String> {
     topics.chain(manifest.objects().map(|it| format!("objects of {}", it.bucket))).collect()
 }
 
-/// Messages that the app publishes and does not handle go nowhere on a laptop.
-fn unheard(manifest: &Manifest) -> String {
+/// Topics that the app publishes to and does not handle: the local provider drops their messages.
+fn unhandled(manifest: &Manifest) -> String {
     let handled = |name: &str| manifest.messages().any(|trigger| trigger.topic == name);
-    let unheard = manifest.topics().filter(|topic| topic.access.includes(isobar_abstraction::driver::Access::Write));
-    let unheard: Vec<_> = unheard.filter(|topic| !handled(&topic.name)).map(|topic| topic.name.as_str()).collect();
-    if unheard.is_empty() {
+    let unhandled = manifest.topics().filter(|topic| topic.access.includes(isobar_abstraction::driver::Access::Write));
+    let unhandled: Vec<_> = unhandled.filter(|topic| !handled(&topic.name)).map(|topic| topic.name.as_str()).collect();
+    if unhandled.is_empty() {
         return String::new();
     }
-    format!("\n  Nobody here handles messages of {}: they go nowhere.\n", unheard.join(", "))
+    format!("\n  No handler for messages of {}: they are dropped.\n", unhandled.join(", "))
 }

@@ -1,4 +1,4 @@
-//! The way into the inspector: its port, its token, and the file in which tools find both.
+//! The entry to the inspector: its port, its token, and the file that contains both for tools.
 
 use std::fmt;
 use std::io;
@@ -17,9 +17,9 @@ use crate::store::{Store, folder};
 const FILE: &str = "inspector.json";
 
 /// Ports after the app's that are tried, before any that is free will do.
-const NEAR: u16 = 20;
+const PORTS_TRIED: u16 = 20;
 
-/// A secret of one start, which every request to the inspector shows.
+/// The secret of one start, which every request to the inspector must contain.
 #[derive(Clone)]
 pub(super) struct Token(String);
 
@@ -32,8 +32,9 @@ impl fmt::Debug for Token {
 impl Token {
     pub(super) fn random() -> Result<Self> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Error::internal("the machine gave no random bytes for a token").with_source(error))?;
+        getrandom::fill(&mut bytes).map_err(|error| {
+            Error::internal("the operating system returned no random bytes for a token").with_source(error)
+        })?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
@@ -42,22 +43,22 @@ impl Token {
         Self(secret.to_owned())
     }
 
-    /// Does the request show it, as a bearer token or in its query?
+    /// Whether the request contains it, as a bearer token or in its query.
     pub(super) fn is_in<B>(&self, request: &Request<B>) -> bool {
         let bearer = |value: &http::HeaderValue| self.is(value.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default());
         let mut pairs = request.uri().query().unwrap_or_default().split('&');
         request.headers().get(AUTHORIZATION).is_some_and(bearer)
-            || pairs.any(|pair| pair.strip_prefix("token=").is_some_and(|shown| self.is(shown.as_bytes())))
+            || pairs.any(|pair| pair.strip_prefix("token=").is_some_and(|value| self.is(value.as_bytes())))
     }
 
-    /// Takes as long for a wrong first byte as for a wrong last one.
-    fn is(&self, shown: &[u8]) -> bool {
+    /// Compares in constant time.
+    fn is(&self, value: &[u8]) -> bool {
         let token = self.0.as_bytes();
-        shown.len() == token.len() && shown.iter().zip(token).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+        value.len() == token.len() && value.iter().zip(token).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }
 }
 
-/// A port of the inspector that was taken, and does not yet answer.
+/// A bound port of the inspector that does not serve yet.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) listener: TcpListener,
@@ -66,7 +67,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Takes a port: the one that is configured, or the next one after the app's that is free; none for 0.
+    /// Binds a port: the configured one, or the next free one after the app's; none for 0.
     ///
     /// Errors: `Config` where the configured one is in use.
     pub(super) async fn bind(configured: Option<u16>, app: SocketAddr) -> Result<Option<Self>> {
@@ -75,7 +76,7 @@ impl Entry {
         }
         let listener = match configured {
             Some(port) => listen(port).await.map_err(|error| {
-                let message = format!("the port {port} of the inspector is in use; take another with --inspect-port");
+                let message = format!("the port {port} of the inspector is in use; choose another with --inspect-port");
                 Error::config(message).with_source(error)
             })?,
             None => next_free(app.port()).await.map_err(|error| {
@@ -89,7 +90,7 @@ impl Entry {
         Ok(Some(Self { listener, address, token: Token::random()? }))
     }
 
-    /// What a person opens in a browser. It has the token in it.
+    /// The URL to open in a browser, with the token.
     pub(super) fn url(&self) -> String {
         format!("http://{}/?token={}", self.address, self.token.0)
     }
@@ -100,7 +101,7 @@ async fn listen(port: u16) -> io::Result<TcpListener> {
 }
 
 async fn next_free(after: u16) -> io::Result<TcpListener> {
-    for port in (1..=NEAR).filter_map(|step| after.checked_add(step)) {
+    for port in (1..=PORTS_TRIED).filter_map(|step| after.checked_add(step)) {
         if let Ok(listener) = listen(port).await {
             return Ok(listener);
         }
@@ -108,14 +109,14 @@ async fn next_free(after: u16) -> io::Result<TcpListener> {
     listen(0).await
 }
 
-/// The file that tools read. It is removed when this is dropped, and stays where the process is killed.
+/// The file that tools read. It is removed when this is dropped; it remains where the process is killed.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct EntryFile {
     file: PathBuf,
     content: String,
 }
 
-impl Shown {
+impl EntryFile {
     /// Writes the file, for the owner only; without an inspector it removes what a kill left.
     pub(super) fn write(store: &Store, entry: Option<&Entry>) -> Result<Option<Self>> {
         let file = store.folder().join(FILE);
@@ -134,7 +135,7 @@ impl Shown {
     }
 }
 
-impl Drop for Shown {
+impl Drop for EntryFile {
     fn drop(&mut self) {
         // Where the folder was replaced, the file is of another process.
         if std::fs::read_to_string(&self.file).is_ok_and(|found| found == self.content) {

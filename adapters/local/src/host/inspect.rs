@@ -1,7 +1,7 @@
-//! The inspector: what is stored and what waits, for people and tools, on a port of its own.
+//! The inspector: shows stored data and waiting messages to people and tools, on a separate port.
 //!
-//! It can do all that the app can, so it listens on loopback only, asks for the token of this start, and refuses
-//! what a page of the web or a proxy sends ([`check_loopback`]).
+//! It has the permissions of the app, so it listens on loopback only, requires the token of this start, and rejects
+//! the requests of web pages and proxies ([`check_loopback`]).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -32,7 +32,7 @@ use crate::{blob, event, key_value, state};
 /// Bodies that the endpoints read at most; the app's own limits are smaller.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-type Answer = Result<Indented, Refused>;
+type Answer = Result<Indented, Failure>;
 
 /// JSON for people.
 struct Indented(Value);
@@ -43,7 +43,7 @@ impl IntoResponse for Indented {
     }
 }
 
-/// What the endpoints know.
+/// The state of the endpoints.
 pub(super) struct Inspector {
     state: Arc<state::State>,
     provider: Arc<dyn Provider>,
@@ -91,7 +91,7 @@ impl Inspector {
     }
 }
 
-/// Lets in this machine's own tools that have the token.
+/// Accepts local tools that have the token.
 async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, next: Next) -> Response {
     let mut response = if let Err(why) = check_loopback(request.uri(), request.headers()) {
         (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
@@ -102,7 +102,7 @@ async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, 
     } else {
         next.run(request).await
     };
-    // The address has the token in it, and the answers are of this moment.
+    // The URL contains the token, and the responses are not cacheable.
     for (name, value) in
         [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")]
     {
@@ -253,7 +253,7 @@ async fn invoke(
     Path(function): Path<String>,
     headers: HeaderMap,
     payload: Bytes,
-) -> Result<Response, Refused> {
+) -> Result<Response, Failure> {
     let cx = event::context(&inspector.state.clock, PROFILE.limits.event_timeout).with_trace_of(&headers);
     let answer = host::invoke(inspector.app.function.as_ref(), Invocation::new(function, payload), cx).await?;
     Ok(([(CONTENT_TYPE, "application/json")], answer).into_response())
@@ -264,22 +264,22 @@ async fn dead_letters(
     Path((kind, name)): Path<(String, String)>,
     Query(paging): Query<Paging>,
 ) -> Answer {
-    let letters = inspector.state.queue.dead_letters(&source(&kind, &name)?, paging.limit())?;
-    let letter = |letter: &isobar_abstraction::driver::pub_sub::DeadLetter| {
+    let dead_letters = inspector.state.queue.dead_letters(&source(&kind, &name)?, paging.limit())?;
+    let describe = |dead_letter: &isobar_abstraction::driver::pub_sub::DeadLetter| {
         json!({
-            "id": letter.id,
-            "attempts": letter.attempts,
-            "reason": letter.reason,
-            "died_at": to_rfc3339(letter.died_at),
-            "body": String::from_utf8_lossy(&letter.body),
-            "body_hex": std::str::from_utf8(&letter.body).is_err().then(|| hex(&letter.body)),
-            "attributes": letter.attributes,
+            "id": dead_letter.id,
+            "attempts": dead_letter.attempts,
+            "reason": dead_letter.reason,
+            "died_at": to_rfc3339(dead_letter.died_at),
+            "body": String::from_utf8_lossy(&dead_letter.body),
+            "body_hex": std::str::from_utf8(&dead_letter.body).is_err().then(|| hex(&dead_letter.body)),
+            "attributes": dead_letter.attributes,
         })
     };
-    Ok(Indented(json!({"dead_letters": letters.iter().map(letter).collect::<Vec<_>>()})))
+    Ok(Indented(json!({"dead_letters": dead_letters.iter().map(describe).collect::<Vec<_>>()})))
 }
 
-/// For bodies that are not text, in which something else would be read.
+/// Hexadecimal, for bodies that are not text.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -297,16 +297,16 @@ fn source(kind: &str, name: &str) -> Result<Source, Error> {
     }
 }
 
-/// An error as those on this machine may see it: its kind, and all that is known of it.
-struct Refused(Error);
+/// An error with its kind and all details, for users of this machine.
+struct Failure(Error);
 
-impl From<Error> for Refused {
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self(error)
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let detail = format!("{:?}", self.0);
         (status(self.0.kind()), Json(json!({"error": self.0.kind().name(), "detail": detail}))).into_response()

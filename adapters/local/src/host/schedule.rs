@@ -1,4 +1,4 @@
-//! Schedules: what is due runs, and what was missed while nothing ran comes once.
+//! Schedules: ticks run when they are due; ticks missed while no process ran are delivered as one.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,11 +19,11 @@ use crate::store::{Store, failed};
 /// By name: up to when the schedule was run, in milliseconds since 1970.
 const SCHEDULES: TableDefinition<'static, &str, u64> = TableDefinition::new("schedules");
 
-/// A clock that goes back by less is one that is kept right, not one that was set.
+/// A clock that goes back by less is synchronized, not set.
 const BACKWARDS: Duration = Duration::from_secs(60);
 
-/// Runs one schedule until the host stops. Ticks of one schedule never overlap; those that fall due
-/// while one runs come as one after it.
+/// Runs one schedule until the host stops. Ticks of one schedule never overlap; those that are due
+/// while one runs are delivered as one after it.
 pub(super) async fn run(
     trigger: ScheduleTrigger,
     store: Store,
@@ -36,11 +36,14 @@ pub(super) async fn run(
     loop {
         let now = clock.now();
         if last.duration_since(now).is_ok_and(|ahead| ahead > BACKWARDS) {
-            tracing::warn!(schedule = trigger.name, "the clock was set back; the schedule goes on as of now");
+            tracing::warn!(
+                schedule = trigger.name,
+                "the clock was set back; the schedule continues from the current time"
+            );
             last = now;
             record(&store, trigger.name.clone(), last).await?;
         }
-        // One that never comes again is no reason to end.
+        // A schedule without a next tick must not end the host.
         let due = cron.next_after(last);
         let wait = due.map_or(LONGEST_SLEEP, |due| due.duration_since(now).unwrap_or_default());
         let Some(due) = due.filter(|_| wait.is_zero()) else {

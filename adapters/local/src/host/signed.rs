@@ -1,4 +1,4 @@
-//! Signed URLs: whoever holds one may do one thing with one object until it expires.
+//! Signed URLs: each permits one operation on one object until it expires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,12 +30,12 @@ struct Signature {
     signature: String,
 }
 
-/// How long one transfer may take. A client that sends or reads no more must not hold a file for ever.
+/// How long one transfer may take. A client that stops sending or reading must not keep a file open without a limit.
 pub(super) const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// The answer below `/.isobar/`, but for signed URLs.
-const OURS: &str = "what begins with /.isobar/ is isobar's own, and no route of the app; the inspector has a port of \
-                    its own, which is printed at start\n";
+/// The response below `/.isobar/` to all paths except signed URLs.
+const RESERVED: &str = "paths below /.isobar/ are reserved for isobar, and no route of the app; the inspector has \
+                    a separate port, which is printed at start\n";
 
 /// All that is below `/.isobar/`: a function like the app, so that its answers have the same ids, time limit
 /// and log.
@@ -45,7 +45,7 @@ impl Signed {
     pub(super) fn new(state: Arc<state::State>, provider: Arc<dyn Provider>) -> Self {
         let router = Router::new()
             .route("/.isobar/objects/{bucket}/{*stored}", get(read).put(write))
-            .fallback(async || (StatusCode::NOT_FOUND, OURS))
+            .fallback(async || (StatusCode::NOT_FOUND, RESERVED))
             .with_state(Objects { state, provider });
         Self(router)
     }
@@ -91,7 +91,7 @@ async fn read(
     Query(query): Query<Signature>,
     method: Method,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
+) -> Result<Response, Failure> {
     let bucket = allowed(&objects, SignedAccess::Get, &target, &query)?;
     Ok(bucket.serve(key::decode(&target.1)).request(&method, &headers).sandboxed().await?)
 }
@@ -102,7 +102,7 @@ async fn write(
     Query(query): Query<Signature>,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, Failure> {
     let bucket = allowed(&objects, SignedAccess::Put, &target, &query)?;
     let mut options = PutOptions::default();
     if let Some(content_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
@@ -113,16 +113,16 @@ async fn write(
     Ok(StatusCode::OK)
 }
 
-/// An error as strangers may see it.
-struct Refused(Error);
+/// An error without internal details, for any client.
+struct Failure(Error);
 
-impl From<Error> for Refused {
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self(error)
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self(error) = self;
         let status = status(error.kind());

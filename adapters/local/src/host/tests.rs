@@ -1,4 +1,4 @@
-//! The host without a suite around it: who may look, what is missed, and how it ends.
+//! Tests of the host: access to the inspector, missed ticks, and the stop.
 
 mod logged;
 
@@ -68,7 +68,7 @@ async fn the_inspector_takes_its_token_from_tools_of_this_machine_only() {
     }
 }
 
-/// Sends a request as it stands, and answers with all that comes back.
+/// Sends a request without a change, and returns the whole response.
 async fn exchange(address: &str, line: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n");
@@ -93,7 +93,7 @@ async fn the_port_of_the_app_has_signed_urls_only_and_the_inspector_a_port_and_a
 
     for path in ["/.isobar", "/.isobar/", "/.isobar/mine", "/.isobar/tables/a"] {
         let answer = exchange(&app_address, &format!("GET {path}"), "").await;
-        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("isobar's own"), "{path}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("reserved for isobar"), "{path}: {answer}");
     }
     let (inspector, query) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     assert!(inspector.starts_with("127.0.0.1:"), "{inspector}");
@@ -101,8 +101,8 @@ async fn the_port_of_the_app_has_signed_urls_only_and_the_inspector_a_port_and_a
     assert!(exchange(inspector, "GET /", "").await.starts_with("HTTP/1.1 401"));
 
     let file = folder.path().join("inspector.json");
-    let shown: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    assert_eq!(format!("{}?token={}", shown["url"].as_str().unwrap(), shown["token"].as_str().unwrap()), url);
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(format!("{}?token={}", written["url"].as_str().unwrap(), written["token"].as_str().unwrap()), url);
     #[cfg(unix)]
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
 
@@ -159,9 +159,9 @@ async fn the_inspector_takes_the_port_it_is_given_and_none_for_zero() {
         LocalProvider::new(config).bind().await.map(|server| server.inspector())
     };
     assert_eq!(bound(Some(0)).await.unwrap(), None);
-    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let _taken = tokio::net::TcpListener::bind(taken).await.unwrap();
-    let error = bound(Some(taken.port())).await.unwrap_err();
+    let used = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let _listener = tokio::net::TcpListener::bind(used).await.unwrap();
+    let error = bound(Some(used.port())).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Config && error.message().contains("--inspect-port"), "{error}");
     assert!(bound(None).await.unwrap().is_some());
 }
@@ -240,12 +240,12 @@ async fn stopping_lets_what_runs_end() {
     let folder = tempfile::tempdir().unwrap();
     let provider = provider(&folder, &ManualClock::default());
     let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (told, gate) = (Arc::clone(&entered), Arc::clone(&release));
+    let (bell, gate) = (Arc::clone(&entered), Arc::clone(&release));
     let app = hosted(&provider, move |_| {
         let handler = move || {
-            let (told, gate) = (Arc::clone(&told), Arc::clone(&gate));
+            let (bell, gate) = (Arc::clone(&bell), Arc::clone(&gate));
             async move {
-                told.notify_one();
+                bell.notify_one();
                 gate.notified().await;
                 "done"
             }
@@ -256,7 +256,7 @@ async fn stopping_lets_what_runs_end() {
     let address = server.address();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(server.run(app, async { drop(stopped.await) }));
-    let asked = tokio::spawn(async move {
+    let response = tokio::spawn(async move {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();
@@ -270,7 +270,7 @@ async fn stopping_lets_what_runs_end() {
     }
     assert!(!running.is_finished(), "it ended before the request");
     release.notify_one();
-    assert!(asked.await.unwrap().ends_with("done"));
+    assert!(response.await.unwrap().ends_with("done"));
     running.await.unwrap().unwrap();
 }
 
@@ -306,7 +306,7 @@ async fn a_host_whose_folder_or_store_is_gone_ends_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_with_what_to_do() {
+async fn a_port_in_use_is_an_error_with_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let first = provider(&folder, &ManualClock::default()).bind().await.unwrap();
     let mut config = LocalConfig::new(folder.path());

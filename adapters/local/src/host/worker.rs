@@ -13,8 +13,8 @@ use crate::event;
 use crate::profile::PROFILE;
 use crate::pub_sub::{Leased, Queue, Source};
 
-/// Events of one source that are handled at once.
-const AT_ONCE: usize = 64;
+/// The most events of one source that are handled concurrently.
+const CONCURRENCY: usize = 64;
 
 /// How long a task sleeps before it looks at the clock again, which may have been set meanwhile, or may have
 /// gone on while the machine was suspended.
@@ -42,13 +42,13 @@ impl Worker {
             let changed = changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            for leased in self.queue.lease(&self.source, AT_ONCE - running.len()).await? {
+            for leased in self.queue.lease(&self.source, CONCURRENCY - running.len()).await? {
                 let worker = self.clone();
                 running.spawn(async move { worker.handle(leased).await });
             }
             let idle = self.idle(running.len());
             tokio::select! {
-                () = &mut changed, if running.len() < AT_ONCE => {}
+                () = &mut changed, if running.len() < CONCURRENCY => {}
                 ended = running.join_next(), if !running.is_empty() => report(ended)?,
                 () = idle => {}
                 () = stop.wait() => break,
@@ -66,7 +66,7 @@ impl Worker {
     /// Ends when the next event is due.
     async fn idle(&self, running: usize) {
         match self.queue.next_due(&self.source) {
-            Ok(Some(due)) if running < AT_ONCE => {
+            Ok(Some(due)) if running < CONCURRENCY => {
                 let wait = due.duration_since(self.clock.now()).unwrap_or_default();
                 self.clock.sleep(wait.min(LONGEST_SLEEP)).await;
             }
@@ -90,6 +90,9 @@ impl Worker {
 
 /// What cannot be settled stays leased and comes again at the next start, so the host ends for it.
 fn report(ended: Option<Result<Result<()>, tokio::task::JoinError>>) -> Result<()> {
-    let broken = |error| Error::internal("the delivery of an event broke off; start the app again").with_source(error);
+    let broken = |error| {
+        Error::internal("bug in isobar: the delivery of an event panicked; please report it, and start the app again")
+            .with_source(error)
+    };
     ended.map_or(Ok(()), |ended| ended.map_err(broken)?)
 }

@@ -72,7 +72,7 @@ async fn what_was_written_is_there_after_a_restart_and_no_version_comes_back() {
 }
 
 #[tokio::test]
-async fn a_table_that_nobody_wrote_to_is_empty() {
+async fn a_table_without_a_write_is_empty() {
     let place = Place::new();
     let table = place.table("notes");
     assert_eq!(table.get(&"a".into()).await.unwrap(), None);
@@ -120,7 +120,7 @@ async fn a_transaction_checks_all_before_it_changes_anything() {
 }
 
 #[tokio::test]
-async fn an_expired_item_is_absent_at_once_and_swept_later() {
+async fn an_expired_item_is_absent_immediately_and_deleted_later() {
     let place = Place::new();
     let table = place.table("notes");
     let expires_at = |seconds| Some(place.clock.now() + Duration::from_secs(seconds));
@@ -214,10 +214,10 @@ async fn every_range_is_that_of_an_ordered_map_up_and_down() {
     for partition in ["p", "p\0", "pp", "\u{10ffff}", "none"] {
         for (lower, upper) in bounds() {
             for descending in [false, true] {
-                let wanted = expected(&reference, partition, lower, upper, descending);
+                let all = expected(&reference, partition, lower, upper, descending);
                 let mut range = range(partition, lower, upper);
                 (range.descending, range.limit) = (descending, 3);
-                assert_eq!(all_pages(&table, &mut range).await, wanted, "{range:?}");
+                assert_eq!(all_pages(&table, &mut range).await, all, "{range:?}");
             }
         }
     }
@@ -351,7 +351,7 @@ async fn a_write_goes_on_when_its_future_is_dropped() {
 }
 
 #[test]
-fn a_second_handle_on_the_folder_is_told_what_to_do() {
+fn a_second_handle_on_the_folder_is_an_error_with_the_next_step() {
     let place = Place::new();
     place.store.open().unwrap();
     let error = Store::new(place.folder.path()).open().unwrap_err();

@@ -1,4 +1,4 @@
-//! Dead letters: what they are, and how they come back.
+//! Dead letters: listing and redrive.
 
 use isobar_abstraction::Result;
 use isobar_abstraction::driver::pub_sub::DeadLetter;
@@ -11,8 +11,8 @@ use super::queue::Queue;
 use super::record::DeadLetterDetails;
 use crate::store::failed;
 
-/// Dead letters that one transaction puts back, which bounds what it holds in memory.
-const AT_ONCE: usize = 100;
+/// The most dead letters of one transaction of a redrive, which bounds its memory.
+const BATCH: usize = 100;
 
 impl Queue {
     /// Up to `limit` dead letters, the first published first.
@@ -20,19 +20,19 @@ impl Queue {
         let read = self.store().read()?;
         let Some(row) = row(&read, source)? else { return Ok(Vec::new()) };
         let all = open(&read, DEAD)?.range((row.number, 0)..=(row.number, u64::MAX)).map_err(failed)?;
-        let mut letters = Vec::new();
+        let mut dead_letters = Vec::new();
         for stored in all.take(limit) {
-            let (place, letter) = stored.map_err(failed)?;
-            let (details, record) = DeadLetterDetails::decode(letter.value())?;
-            letters.push(details.into_letter(place.value().1, record));
+            let (place, stored) = stored.map_err(failed)?;
+            let (details, record) = DeadLetterDetails::decode(stored.value())?;
+            dead_letters.push(details.into_letter(place.value().1, record));
         }
-        Ok(letters)
+        Ok(dead_letters)
     }
 
     /// Puts dead letters back, all or those with these ids, as if they were published now.
     /// Returns how many.
     pub(crate) async fn redrive(&self, source: &Source, ids: Option<Vec<String>>) -> Result<usize> {
-        // Known before the first goes back, so that one that dies again meanwhile is not taken twice.
+        // Read before the first is redriven, so that one that fails again meanwhile is not redriven twice.
         let mut ids: Vec<u64> = match ids {
             Some(ids) => ids.iter().filter_map(|id| id.parse().ok()).collect(),
             None => self.dead_ids(source)?,
@@ -40,7 +40,7 @@ impl Queue {
         ids.sort_unstable();
         ids.dedup();
         let mut count = 0;
-        for ids in ids.chunks(AT_ONCE) {
+        for ids in ids.chunks(BATCH) {
             let (source, ids, time) = (source.clone(), ids.to_vec(), self.time());
             count += self.write(move |transaction| redrive(transaction, &source, &ids, time.now_ms())).await?;
         }
@@ -60,8 +60,8 @@ fn redrive(transaction: &WriteTransaction, source: &Source, ids: &[u64], now_ms:
         let mut count = 0;
         note_time(transaction, now_ms)?;
         for &id in ids {
-            let Some(letter) = lane.exhume(id)? else { continue };
-            let (_, record) = DeadLetterDetails::decode(&letter)?;
+            let Some(stored) = lane.take_dead_letter(id)? else { continue };
+            let (_, record) = DeadLetterDetails::decode(&stored)?;
             let record = record.with_id(id);
             // A new place at the end: the later messages of its ordering key may be gone already.
             let sequence = take_sequence(transaction, 1)?;

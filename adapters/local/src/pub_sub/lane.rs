@@ -1,4 +1,4 @@
-//! The queue of one source inside a write transaction, and what can happen to a message there.
+//! The queue of one source inside a write transaction, and the states of a message.
 //!
 //! A message has one immutable row in `messages`, which is its body, and is in one of these states,
 //! each of which is a small row elsewhere:
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Only the head of an ordering key is in `due`, so that a lease never looks past blocked messages.
-//! Counts are kept in the row of the source, so that nobody has to count.
+//! The row of the source contains the counts, so that no read has to count.
 
 use bytes::Bytes;
 use isobar_abstraction::Result;
@@ -25,7 +25,7 @@ pub(super) const SOURCES: TableDefinition<'_, &str, Stored> = TableDefinition::n
 /// Number, subscribed, waiting, leased, dead.
 type Stored = (u32, bool, u64, u64, u64);
 
-/// The number that was given to a message last.
+/// The last number of a message.
 const SEQUENCE: TableDefinition<'_, (), u64> = TableDefinition::new("queue.sequence");
 
 /// Source and sequence: the record.
@@ -46,7 +46,7 @@ pub(super) const DEAD: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition:
 /// The latest time, in milliseconds, of which times in the other tables were made.
 const CLOCK: TableDefinition<'_, (), u64> = TableDefinition::new("queue.clock");
 
-/// A clock that goes back by less is one that is kept right, not one that was set.
+/// A clock that goes back by less is synchronized, not set.
 pub(super) const BACKWARDS_MS: u64 = 60_000;
 
 /// What is known of a source.
@@ -54,11 +54,11 @@ pub(super) const BACKWARDS_MS: u64 = 60_000;
 pub(crate) struct Row {
     pub(super) number: u32,
     pub(super) subscribed: bool,
-    /// Messages to be delivered, now, later, or after others of their ordering key.
+    /// Messages to deliver: now, later, or after others of their ordering key.
     pub(crate) waiting: u64,
     /// Messages that are being handled.
     pub(crate) leased: u64,
-    /// Messages that were given up.
+    /// Dead letters.
     pub(crate) dead: u64,
 }
 
@@ -74,8 +74,8 @@ impl From<Row> for Stored {
     }
 }
 
-/// A message that was taken out of `due`.
-pub(super) struct Taken {
+/// A message that is leased.
+pub(super) struct LeasedRecord {
     pub(super) sequence: u64,
     pub(super) attempt: u32,
     pub(super) record: Record,
@@ -148,7 +148,7 @@ impl<'t> Lane<'t> {
     }
 
     /// Leases up to `limit` messages that are due, and counts the delivery.
-    pub(super) fn lease(&mut self, now_ms: u64, limit: usize) -> Result<Vec<Taken>> {
+    pub(super) fn lease(&mut self, now_ms: u64, limit: usize) -> Result<Vec<LeasedRecord>> {
         let source = self.row.number;
         let due = self.due.range((source, 0, 0)..=(source, now_ms, u64::MAX)).map_err(failed)?.take(limit);
         let due = due.map(|row| row.map(|(place, attempts)| (place.value(), attempts.value())));
@@ -156,7 +156,7 @@ impl<'t> Lane<'t> {
         due.into_iter().map(|(place, attempts)| self.take(place, attempts)).collect()
     }
 
-    fn take(&mut self, place: (u32, u64, u64), attempts: u32) -> Result<Taken> {
+    fn take(&mut self, place: (u32, u64, u64), attempts: u32) -> Result<LeasedRecord> {
         let ((source, due_ms, sequence), attempt) = (place, attempts.saturating_add(1));
         let record = match self.messages.get((source, sequence)).map_err(failed)? {
             Some(record) => Record::decode(record.value())?,
@@ -166,7 +166,7 @@ impl<'t> Lane<'t> {
         self.leased.insert((source, sequence), (due_ms, attempt)).map_err(failed)?;
         self.row.waiting = self.row.waiting.saturating_sub(1);
         self.row.leased += 1;
-        Ok(Taken { sequence, attempt, record })
+        Ok(LeasedRecord { sequence, attempt, record })
     }
 
     /// Takes back the lease of this delivery. Returns when the message was due, or nothing where
@@ -208,22 +208,22 @@ impl<'t> Lane<'t> {
         record.map(|record| record.value().to_vec()).ok_or_else(|| damaged("its record is missing"))
     }
 
-    /// Keeps a dead letter.
-    pub(super) fn bury(&mut self, id: u64, letter: &[u8]) -> Result<()> {
-        self.dead.insert((self.row.number, id), letter).map_err(failed)?;
+    /// Stores a dead letter.
+    pub(super) fn insert_dead_letter(&mut self, id: u64, dead_letter: &[u8]) -> Result<()> {
+        self.dead.insert((self.row.number, id), dead_letter).map_err(failed)?;
         self.row.dead += 1;
         Ok(())
     }
 
-    /// Takes a dead letter out.
-    pub(super) fn exhume(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
-        let letter = self.dead.remove((self.row.number, id)).map_err(failed)?;
-        let letter = letter.map(|letter| letter.value().to_vec());
-        self.row.dead = self.row.dead.saturating_sub(u64::from(letter.is_some()));
-        Ok(letter)
+    /// Removes a dead letter and returns it.
+    pub(super) fn take_dead_letter(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
+        let removed = self.dead.remove((self.row.number, id)).map_err(failed)?;
+        let dead_letter = removed.map(|row| row.value().to_vec());
+        self.row.dead = self.row.dead.saturating_sub(u64::from(dead_letter.is_some()));
+        Ok(dead_letter)
     }
 
-    /// Makes everything that is leased wait, and due at once.
+    /// Makes all leased messages wait, due immediately.
     fn end_all_leases(&mut self, now_ms: u64) -> Result<()> {
         let source = self.row.number;
         let all = self.leased.range((source, 0)..=(source, u64::MAX)).map_err(failed)?;
@@ -237,7 +237,7 @@ impl<'t> Lane<'t> {
     }
 }
 
-/// Remembers the time, exactly enough to see that the clock was set back.
+/// Stores the time, precisely enough to detect that the clock was set back.
 pub(super) fn note_time(transaction: &WriteTransaction, now_ms: u64) -> Result<()> {
     let mut clock = transaction.open_table(CLOCK).map_err(failed)?;
     let noted = clock.get(()).map_err(failed)?.map_or(0, |noted| noted.value());
@@ -310,8 +310,8 @@ pub(super) fn take_sequence(transaction: &WriteTransaction, count: u64) -> Resul
     Ok(last + 1)
 }
 
-/// Enqueues an object event inside a transaction of somebody else's, who wakes the queue when it is
-/// durable. Where nobody subscribed it goes nowhere.
+/// Enqueues an object event inside the transaction of the caller, which wakes the queue when it is
+/// durable. Without a subscription the event is dropped.
 pub(crate) fn enqueue_in(transaction: &WriteTransaction, source: &Source, now_ms: u64, body: Bytes) -> Result<()> {
     let append = |lane: &mut Lane<'_>| {
         if !lane.is_subscribed() {

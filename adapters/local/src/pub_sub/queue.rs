@@ -1,8 +1,8 @@
 //! A durable queue for topics and for the events of buckets.
 //!
-//! Every change is durable before it is told. A message is leased, durably and with the delivery
-//! counted, before it is handed out: what dies with the process is delivered again at the next
-//! start, as its next attempt.
+//! Every change is durable before it is reported. A message is leased and its delivery counted, both
+//! durably, before it is delivered: a message in progress when the process ends is delivered again at the
+//! next start, as its next attempt.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use redb::WriteTransaction;
 use tokio::sync::Notify;
 
 use super::Source;
-use super::lane::{BACKWARDS_MS, Lane, Taken, follow_clock, note_time, subscribe_in, take_sequence};
+use super::lane::{BACKWARDS_MS, Lane, LeasedRecord, follow_clock, note_time, subscribe_in, take_sequence};
 use super::record::{DeadLetterDetails, Record, damaged};
 use crate::store::Store;
 
@@ -56,15 +56,15 @@ impl Time {
     }
 }
 
-/// A message that was handed out, and is to be settled or released.
+/// A leased message, which must be settled or released.
 #[derive(Clone, Debug)]
 pub(crate) struct Leased {
     pub(super) sequence: u64,
     pub(crate) message: Message<Bytes>,
 }
 
-impl From<Taken> for Leased {
-    fn from(Taken { sequence, attempt, record }: Taken) -> Self {
+impl From<LeasedRecord> for Leased {
+    fn from(LeasedRecord { sequence, attempt, record }: LeasedRecord) -> Self {
         Self { sequence, message: record.into_message(sequence, attempt) }
     }
 }
@@ -140,7 +140,7 @@ impl Queue {
         self.write(move |transaction| subscribe_in(transaction, &sources, time.now_ms())).await
     }
 
-    /// Publishes messages, all or none. Where nobody subscribed they go nowhere.
+    /// Publishes messages, all or none. Without a subscription they are dropped.
     pub(crate) async fn publish(&self, source: &Source, messages: Vec<RawMessage>) -> Result<Vec<MessageId>> {
         let (source, time) = (source.clone(), self.time());
         let now_ms = time.now_ms();
@@ -167,8 +167,8 @@ impl Queue {
         let (queue, source) = (self.clone(), source.clone());
         let lease = move |transaction: &WriteTransaction| {
             let now_ms = queue.0.time.now_ms();
-            let taken = Lane::with(transaction, &source, |lane| lane.lease(now_ms, limit))?.unwrap_or_default();
-            Ok(Handed { queue, source, leased: taken.into_iter().map(Leased::from).collect() })
+            let leased = Lane::with(transaction, &source, |lane| lane.lease(now_ms, limit))?.unwrap_or_default();
+            Ok(Handed { queue, source, leased: leased.into_iter().map(Leased::from).collect() })
         };
         Ok(self.0.store.write(lease).await?.take())
     }
@@ -198,7 +198,7 @@ impl Queue {
     }
 }
 
-/// Leased messages on their way to who asked for them.
+/// Leased messages on their way to the caller.
 struct Handed {
     queue: Queue,
     source: Source,
@@ -214,7 +214,7 @@ impl Handed {
 impl Drop for Handed {
     fn drop(&mut self) {
         if !self.leased.is_empty() {
-            // The first poll hands the write over; what it comes to, nobody is there to hear.
+            // The first poll queues the write; no caller waits for its result.
             let leased = std::mem::take(&mut self.leased);
             let _ = self.queue.release(&self.source, leased).now_or_never();
         }
@@ -235,8 +235,9 @@ fn publish_in(
     let numbered = (first..).zip(records);
     Lane::with(transaction, source, |lane| {
         let subscribed = lane.is_subscribed();
-        let mut wanted = numbered.filter(|_| subscribed);
-        wanted.try_for_each(|(sequence, (key, record))| lane.append(sequence, now_ms, key.as_deref(), record))
+        let mut messages_to_append = numbered.filter(|_| subscribed);
+        messages_to_append
+            .try_for_each(|(sequence, (key, record))| lane.append(sequence, now_ms, key.as_deref(), record))
     })?;
     Ok((first..first + count).map(|sequence| MessageId::new(sequence.to_string())).collect())
 }
@@ -258,7 +259,7 @@ fn die(lane: &mut Lane<'_>, leased: &Leased, reason: String, now: SystemTime) ->
     let Leased { sequence, message } = leased;
     let id = message.id.as_str().parse().map_err(|_| damaged("its id"))?;
     let record = lane.record(*sequence)?;
-    lane.bury(id, &DeadLetterDetails::new(reason, message.attempt, now).encode(&record)?)?;
+    lane.insert_dead_letter(id, &DeadLetterDetails::new(reason, message.attempt, now).encode(&record)?)?;
     lane.forget(*sequence, message.ordering_key.as_deref())
 }
 

@@ -123,5 +123,7 @@ fn decode<T: DeserializeOwned>(stored: &[u8]) -> Result<(T, &[u8])> {
 
 /// A row that this code cannot have written.
 pub(super) fn damaged(what: &str) -> Error {
-    Error::internal(format!("a stored message is damaged ({what}); move the data folder away to begin anew"))
+    Error::internal(format!(
+        "a stored message is damaged ({what}); move the data folder away to start with an empty one"
+    ))
 }

@@ -1,6 +1,6 @@
 //! The data file: how it comes to be, how it is opened, and how it is repaired.
 //!
-//! Nothing of ours changes a file that it has not understood. redb writes to a file already while it
+//! isobar changes no file that it could not read. redb writes to a file already while it
 //! opens it, if it was not closed; so such a file is copied, the copy is repaired, and takes its place.
 
 use std::cell::Cell;
@@ -58,7 +58,7 @@ impl DataFile {
     /// The whole file appears under its name, or none: a start that breaks off leaves nothing in the way.
     fn create(&self) -> Result<()> {
         self.check_that_nothing_is_missing()?;
-        let new = self.beside("new");
+        let new = self.sibling("new");
         let create = || -> std::result::Result<(), DatabaseError> {
             let _ = std::fs::remove_file(&new);
             let file = folder::private_file().open(&new).map_err(StorageError::from)?;
@@ -94,7 +94,7 @@ impl DataFile {
         self.0.parent().map_or(Ok(()), folder::sync)
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
+    fn sibling(&self, ending: &str) -> PathBuf {
         self.0.with_file_name(format!("{NAME}.{ending}"))
     }
 
@@ -107,39 +107,39 @@ impl DataFile {
         }
     }
 
-    /// Repairs a copy, which takes the place of the file; the file as it was stays beside it.
+    /// Repairs a copy, which takes the place of the file; the original file stays next to it.
     fn repair(&self) -> Result<()> {
-        let copy = self.beside("repair");
+        let copy = self.sibling("repair");
         let repaired = self.copied(&copy, NOT_REPAIRED).and_then(|()| repair(&copy));
-        let kept = repaired.and_then(|lost| {
-            let kept = self.kept(lost);
-            let moved = self.keep(&kept).and_then(|()| self.put_in_place(&copy));
-            moved.map_err(unusable).map(|()| (kept, lost))
+        let backup = repaired.and_then(|lost| {
+            let backup = self.backup_path(lost);
+            let moved = self.keep(&backup).and_then(|()| self.put_in_place(&copy));
+            moved.map_err(unusable).map(|()| (backup, lost))
         });
-        let (kept, lost) = kept.inspect_err(|_| drop(std::fs::remove_file(&copy)))?;
-        let (file, kept) = (self.0.display(), kept.display());
+        let (backup, lost) = backup.inspect_err(|_| drop(std::fs::remove_file(&copy)))?;
+        let (file, backup) = (self.0.display(), backup.display());
         match lost {
-            false => tracing::warn!(%file, %kept, "the data file was not closed and is repaired; nothing is missing"),
+            false => tracing::warn!(%file, %backup, "the data file was not closed and is repaired; nothing is missing"),
             true => tracing::warn!(
                 %file,
-                %kept,
-                "the data file was damaged and is repaired: the last writes may be missing; the file as it was is kept"
+                %backup,
+                "the data file was damaged and is repaired: the last writes may be missing; the file as it was is backup"
             ),
         }
         Ok(())
     }
 
     /// One name for what a kill leaves; a name of its own for each file that lost something.
-    fn kept(&self, lost: bool) -> PathBuf {
-        let free = |number: &u32| !self.beside(&format!("damaged-{number}")).exists();
+    fn backup_path(&self, lost: bool) -> PathBuf {
+        let free = |number: &u32| !self.sibling(&format!("damaged-{number}")).exists();
         let number = lost.then(|| (1..).find(free)).flatten();
-        self.beside(&number.map_or("before-repair".to_owned(), |number| format!("damaged-{number}")))
+        self.sibling(&number.map_or("before-repair".to_owned(), |number| format!("damaged-{number}")))
     }
 
     /// Gives the file a second name. Where a file has one name only, it is copied.
-    fn keep(&self, kept: &Path) -> io::Result<()> {
-        let _ = std::fs::remove_file(kept);
-        std::fs::hard_link(&self.0, kept).or_else(|_| copy(&self.0, kept))
+    fn keep(&self, backup: &Path) -> io::Result<()> {
+        let _ = std::fs::remove_file(backup);
+        std::fs::hard_link(&self.0, backup).or_else(|_| copy(&self.0, backup))
     }
 
     fn copied(&self, to: &Path, failed: &str) -> Result<()> {
@@ -155,7 +155,7 @@ impl DataFile {
         if !self.0.try_exists().map_err(|error| named(unusable(error)))? {
             return Ok("there is no data file yet");
         }
-        let copy = self.beside("check");
+        let copy = self.sibling("check");
         let checked = self.needs_repair().and_then(|unclosed| {
             self.copied(&copy, NOT_CHECKED)?;
             let lost = unclosed && repair(&copy)?;
@@ -220,7 +220,7 @@ fn unusable(error: io::Error) -> Error {
 const NOT_REPAIRED: &str = "the data file was not closed, and there is no copy of it to repair; free as much space on \
                             the disk as the file has";
 
-const NOT_CHECKED: &str = "the check reads a copy of the data file, which cannot be made beside it; free as much space \
+const NOT_CHECKED: &str = "the check reads a copy of the data file, which cannot be made next to it; free as much space \
                            on the disk as the file has, then check again";
 
 const DAMAGED: &str = "the data file is damaged; restore it, or move the whole folder away to begin with an empty one";

@@ -1,4 +1,4 @@
-//! The data folder: who may read it, which process has it, and how a file in it comes to be.
+//! The data folder: its permissions, its lock, and how its files are created.
 //!
 //! What an app stores is for its user's eyes: folders that isobar makes have mode 0700, files 0600.
 
@@ -15,14 +15,14 @@ const LOCK: &str = "isobar.lock";
 
 /// Keeps other processes out of a data folder until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct FolderLock {
     _lock: File,
 }
 
 /// Makes the folder where it is missing, and takes it for this process.
 ///
 /// Errors: `Config` where another process has it, or where it cannot be made or locked.
-pub(crate) fn take(folder: &Path) -> Result<Held> {
+pub(crate) fn take(folder: &Path) -> Result<FolderLock> {
     make(folder).and_then(|()| restrict(folder)).map_err(cannot)?;
     let lock = mode(OpenOptions::new().write(true).create(true).truncate(false), 0o600).open(folder.join(LOCK));
     locked(lock.map_err(cannot)?)
@@ -32,7 +32,7 @@ pub(crate) fn take(folder: &Path) -> Result<Held> {
 /// then there is no lock file.
 ///
 /// Errors: `Config` where another process has it, or where it cannot be locked.
-pub(crate) fn take_as_it_is(folder: &Path) -> Result<Option<Held>> {
+pub(crate) fn take_as_it_is(folder: &Path) -> Result<Option<FolderLock>> {
     match OpenOptions::new().write(true).open(folder.join(LOCK)) {
         Ok(lock) => locked(lock).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -40,9 +40,9 @@ pub(crate) fn take_as_it_is(folder: &Path) -> Result<Option<Held>> {
     }
 }
 
-fn locked(lock: File) -> Result<Held> {
+fn locked(lock: File) -> Result<FolderLock> {
     match lock.try_lock() {
-        Ok(()) => Ok(Held { _lock: lock }),
+        Ok(()) => Ok(FolderLock { _lock: lock }),
         Err(TryLockError::WouldBlock) => Err(in_use()),
         Err(TryLockError::Error(error)) => Err(cannot(error)),
     }
@@ -69,7 +69,7 @@ fn make(folder: &Path) -> io::Result<()> {
             "others may enter the data folder (mode {rights:o}); its files are for you only, and `chmod 700` closes it"
         );
     }
-    // An app's data must not end up in its repository. A folder of somebody else's is not ours to hide.
+    // An app's data must not end up in its repository. A folder that isobar did not create is not hidden.
     if is_new || folder.file_name().is_some_and(|name| name == ".isobar") || is_empty(folder)? {
         let ignore = folder.join(".gitignore");
         if !ignore.exists() {
@@ -142,7 +142,7 @@ pub(crate) fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = file.with_file_name(name);
-    // What a crash left may be anybody's to read.
+    // A file from a crash may be readable by every user.
     let _ = std::fs::remove_file(&new);
     let mut written = private_file().open(&new)?;
     let made = written.write_all(content).and_then(|()| written.sync_all()).and_then(|()| std::fs::rename(&new, file));

@@ -61,10 +61,10 @@ async fn a_file_is_repaired_on_a_copy_and_what_cannot_be_is_left_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(file(&folder), damaged).unwrap();
         let opened = Store::new(folder.path()).open();
-        let kept = ["isobar.redb.before-repair", "isobar.redb.damaged-1"].map(|name| folder.path().join(name));
-        match (opened, kept.iter().find(|kept| kept.exists())) {
-            (Ok(()), Some(kept)) => {
-                assert_eq!(&fs::read(kept).unwrap(), damaged, "damage {number}: the copy is another");
+        let copies = ["isobar.redb.before-repair", "isobar.redb.damaged-1"].map(|name| folder.path().join(name));
+        match (opened, copies.iter().find(|copy| copy.exists())) {
+            (Ok(()), Some(copy)) => {
+                assert_eq!(&fs::read(copy).unwrap(), damaged, "damage {number}: the copy is another");
                 repaired += 1;
             }
             (Ok(()), None) => assert_eq!(damaged[..32], closed[..32], "damage {number}: repaired without a copy"),
@@ -91,7 +91,7 @@ async fn after_a_kill_nothing_is_missing_and_the_file_as_it_was_is_kept() {
 }
 
 #[tokio::test]
-async fn a_panic_answers_all_who_wait_and_ends_the_store_with_a_reason() {
+async fn a_panic_is_an_error_of_all_waiting_callers_and_ends_the_store_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
     put(&store, 1).await.unwrap();
@@ -243,8 +243,8 @@ fn a_full_disk_says_whether_it_is_known_that_nothing_was_written() {
     let (before, at_commit) = (failed(full()), commit_failed(full()));
     assert_eq!((before.message(), before.outcome_unknown()), ("the disk is full; nothing was written", false));
     assert!(at_commit.outcome_unknown());
-    let said = "the disk is full; whether the last writes are kept shows at the next start";
-    assert_eq!(at_commit.message(), said);
+    let message = "the disk is full; the outcome of the last writes is known at the next start";
+    assert_eq!(at_commit.message(), message);
     for error in [before, at_commit] {
         let last = writer::last_word(&error, Path::new("isobar.redb"));
         assert!(last.message().contains("free space, then start the app again"), "{last}");

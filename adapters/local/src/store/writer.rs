@@ -1,4 +1,4 @@
-//! The thread that writes: those who wait share one transaction, and one fsync (group commit).
+//! The writer thread: waiting writes share one transaction and one fsync (group commit).
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -17,11 +17,11 @@ use super::{FULL, FULL_AT_COMMIT, commit_failed, failed};
 /// Writes that one transaction takes at most.
 const GROUP: usize = 1_000;
 
-/// Runs one write in a transaction, or learns why there is none; returns what is to be done when the
-/// transaction is durable, and a fault that makes the whole transaction void.
+/// Runs one write in a transaction, or receives the error of its start; returns the function to call when the
+/// transaction is durable, and a fault that aborts the whole transaction.
 pub(super) type Job = Box<dyn FnOnce(Result<&WriteTransaction>) -> (Option<Error>, Finish) + Send>;
 
-/// Told whether the transaction is durable.
+/// Called with the result of the transaction.
 pub(super) type Finish = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// Why the store takes no more writes. It never takes one again: redb refuses all that follows a failure of
@@ -38,7 +38,7 @@ impl End {
         self.why.get().map_or(Ok(()), |why| Err(why.clone()))
     }
 
-    /// Waits for the end of the store, for ever if need be.
+    /// Waits for the end of the store, without a limit.
     pub(super) async fn wait(&self) -> Error {
         loop {
             let ended = self.ended.notified();
@@ -106,7 +106,7 @@ struct Work {
 impl Work {
     /// Ends when the last handle of the store is dropped.
     fn run(self, jobs: &Receiver<Job>) {
-        // A thread that unwinds would leave all who ask it waiting for ever.
+        // If the thread unwound, its callers would wait without end.
         self.or_end(|| self.write_all(jobs));
     }
 
@@ -184,7 +184,7 @@ fn commit(database: &Database, group: impl Iterator<Item = Job>, finishes: &mut 
 /// A panic in redb must not end the thread: it has found something in the file that makes no sense.
 pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        let message = "the local store broke off, perhaps on a damaged data file; run the app with `--check`, and \
+        let message = "the local store panicked, perhaps on a damaged data file; run the app with `--check`, and \
                        restore the data folder or move it away";
         Err(Error::new(ErrorKind::Unavailable, message).with_outcome_unknown())
     })

@@ -42,7 +42,7 @@ impl Signed {
 }
 
 #[tokio::test]
-async fn a_signature_is_good_for_one_thing_also_after_a_restart() {
+async fn a_signature_is_valid_for_one_operation_also_after_a_restart() {
     let mut signed = Signed::new().await;
     signed.verify(Get, "pages", STORED).unwrap();
     for (access, bucket, stored) in

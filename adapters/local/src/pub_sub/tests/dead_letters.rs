@@ -20,16 +20,16 @@ async fn a_dead_letter_keeps_the_message_and_the_reason() {
     bench.clock.advance(seconds(1));
     kill(&bench, "no such user").await;
     let bench = bench.crash().await;
-    let letters = bench.queue.dead_letters(&bench.jobs, 9).unwrap();
-    let letter = &letters[0];
-    assert_eq!((letters.len(), letter.id.as_str(), letter.attempts), (1, ids[0].as_str(), 2));
-    assert_eq!((letter.reason.as_str(), letter.died_at), ("no such user", bench.clock.now()));
-    assert_eq!((&letter.body[..], letter.attributes["lang"].as_str()), (&b"a"[..], "en"));
+    let dead_letters = bench.queue.dead_letters(&bench.jobs, 9).unwrap();
+    let dead_letter = &dead_letters[0];
+    assert_eq!((dead_letters.len(), dead_letter.id.as_str(), dead_letter.attempts), (1, ids[0].as_str(), 2));
+    assert_eq!((dead_letter.reason.as_str(), dead_letter.died_at), ("no such user", bench.clock.now()));
+    assert_eq!((&dead_letter.body[..], dead_letter.attributes["lang"].as_str()), (&b"a"[..], "en"));
     assert_eq!(bench.counts(), (0, 0, 1));
 }
 
 #[tokio::test]
-async fn a_redriven_message_begins_anew_with_its_id() {
+async fn a_redriven_message_starts_again_with_its_id() {
     let bench = Bench::new().await;
     let ids = bench.publish(vec![raw("a"), raw("b"), raw("c")]).await;
     kill(&bench, "bad").await;
@@ -40,13 +40,14 @@ async fn a_redriven_message_begins_anew_with_its_id() {
     assert_eq!(bodies(&leased), ["a", "c"]);
     assert_eq!((leased[1].message.id.as_str(), leased[1].message.attempt), (ids[2].as_str(), 1));
     bench.settle(leased, Settlement::DeadLetter("bad again".into())).await;
-    let letters = bench.queue.dead_letters(&bench.jobs, 2).unwrap();
-    let told: Vec<_> = letters.iter().map(|letter| (letter.id.as_str(), letter.reason.as_str())).collect();
-    assert_eq!(told, [(ids[0].as_str(), "bad again"), (ids[1].as_str(), "bad")]);
+    let dead_letters = bench.queue.dead_letters(&bench.jobs, 2).unwrap();
+    let reasons: Vec<_> =
+        dead_letters.iter().map(|dead_letter| (dead_letter.id.as_str(), dead_letter.reason.as_str())).collect();
+    assert_eq!(reasons, [(ids[0].as_str(), "bad again"), (ids[1].as_str(), "bad")]);
 }
 
 #[tokio::test]
-async fn all_dead_letters_go_back_at_once() {
+async fn all_dead_letters_are_redriven_in_one_call() {
     let bench = Bench::new().await;
     bench.publish((0..250).map(|n| raw(&n.to_string())).collect()).await;
     for _ in 0..3 {
@@ -55,7 +56,7 @@ async fn all_dead_letters_go_back_at_once() {
     assert_eq!(bench.queue.redrive(&bench.jobs, None).await.unwrap(), 250);
     assert_eq!(bench.counts(), (250, 0, 0));
     assert_eq!(bench.queue.redrive(&bench.jobs, None).await.unwrap(), 0);
-    assert_eq!(bench.queue.redrive(&Source::topic("nobody"), None).await.unwrap(), 0);
+    assert_eq!(bench.queue.redrive(&Source::topic("unknown"), None).await.unwrap(), 0);
 }
 
 #[tokio::test]

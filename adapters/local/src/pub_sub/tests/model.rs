@@ -124,9 +124,9 @@ impl Game {
 
     async fn lease(&mut self, limit: usize) {
         let leased = self.bench.lease(limit).await;
-        let told = leased.iter().map(|leased| (leased.message.id.to_string(), leased.message.attempt));
+        let deliveries = leased.iter().map(|leased| (leased.message.id.to_string(), leased.message.attempt));
         let expected = self.model.lease(self.bench.clock.now(), limit);
-        assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert_eq!(deliveries.collect::<Vec<_>>(), expected);
         self.leased.extend(leased);
     }
 

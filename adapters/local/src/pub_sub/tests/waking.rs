@@ -1,4 +1,4 @@
-//! Workers that wait are woken, whoever is gone meanwhile.
+//! Waiting workers are woken, also when a caller was cancelled.
 
 use std::sync::mpsc;
 
