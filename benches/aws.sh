@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures isobar on AWS beside the official SDKs, and prints the rows of the table in benches/README.md.
+# Measures isobar on AWS compared with the official SDKs, and prints the rows of the table in benches/README.md.
 #
 #   benches/aws.sh             all stages
 #   benches/aws.sh build       what is compared, and dynalite; some 10 minutes on 2 cores
@@ -31,8 +31,8 @@ build() {
 row() { # what, ours, the peer's, unit, goal
     awk -v what="$1" -v ours="$2" -v peer="$3" -v unit="$4" -v goal="$5" 'BEGIN {
         ratio = ours / peer
-        verdict = goal == "" ? "" : ratio <= goal ? "yes" : "**no**"
-        printf "| %s | %s%s | %s%s, official SDKs | %.2f | %s | %s |\n", what, ours, unit, peer, unit, ratio, goal == "" ? "" : "≤ " goal, verdict
+        reached = goal == "" ? "" : ratio <= goal ? "yes" : "**no**"
+        printf "| %s | %s%s | %s%s, official SDKs | %.2f | %s | %s |\n", what, ours, unit, peer, unit, ratio, goal == "" ? "" : "≤ " goal, reached
     }'
 }
 
@@ -74,7 +74,7 @@ devbuild() {
 }
 
 head_of_table() {
-    echo "| what | isobar | beside it | ratio | goal | reached |"
+    echo "| what | isobar | compared with | ratio | goal | reached |"
     echo "|---|---|---|---|---|---|"
 }
 

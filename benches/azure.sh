@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures isobar on Azure beside bare axum and the official crates, and prints the rows of the table in benches/README.md.
+# Measures isobar on Azure compared with bare axum and the official crates, and prints the rows of the table in benches/README.md.
 #
 #   benches/azure.sh             build and measure
 #   benches/azure.sh build       what is compared, and Azure's emulator of Cosmos DB; some 15 minutes on 2 cores
@@ -27,9 +27,9 @@ build() {
         --target-dir target/cosmos-emulator
 }
 
-row() { # what, ours, the peer's, unit, verdict's two cells
-    awk -v what="$1" -v ours="$2" -v peer="$3" -v unit="$4" -v verdict="$5" 'BEGIN {
-        printf "| %s | %s%s | %s%s, official crates | %.2f | %s |\n", what, ours, unit, peer, unit, ours / peer, verdict
+row() { # what, ours, the peer's, unit, reached's two cells
+    awk -v what="$1" -v ours="$2" -v peer="$3" -v unit="$4" -v reached="$5" 'BEGIN {
+        printf "| %s | %s%s | %s%s, official crates | %.2f | %s |\n", what, ours, unit, peer, unit, ours / peer, reached
     }'
 }
 
@@ -76,7 +76,7 @@ devbuild() {
 }
 
 head_of_table() {
-    echo "| what | isobar | beside it | ratio | goal | reached |"
+    echo "| what | isobar | compared with | ratio | goal | reached |"
     echo "|---|---|---|---|---|---|"
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures isobar on Google Cloud beside bare hyper, the firestore crate and Google's client for Node, and prints the
+# Measures isobar on Google Cloud compared with bare hyper, the firestore crate and Google's client for Node, and prints the
 # rows of the table in benches/README.md. Google's emulator of Firestore (gcloud, java) and npm must be there.
 #
 #   benches/gcp.sh             build and measure
@@ -36,9 +36,9 @@ build() {
     timeout "$limit" cargo build -q --locked -p isobar-benches --profile lambda --bin service --bin firestore
 }
 
-row() { # what, ours, the peer's, unit, verdict's two cells
-    awk -v what="$1" -v ours="$2" -v peer="$3" -v unit="$4" -v verdict="$5" 'BEGIN {
-        printf "| %s | %s%s | %s%s, firestore crate | %.2f | %s |\n", what, ours, unit, peer, unit, ours / peer, verdict
+row() { # what, ours, the peer's, unit, reached's two cells
+    awk -v what="$1" -v ours="$2" -v peer="$3" -v unit="$4" -v reached="$5" 'BEGIN {
+        printf "| %s | %s%s | %s%s, firestore crate | %.2f | %s |\n", what, ours, unit, peer, unit, ours / peer, reached
     }'
 }
 
@@ -85,7 +85,7 @@ devbuild() {
 }
 
 head_of_table() {
-    echo "| what | isobar | beside it | ratio | goal | reached |"
+    echo "| what | isobar | compared with | ratio | goal | reached |"
     echo "|---|---|---|---|---|---|"
 }
 

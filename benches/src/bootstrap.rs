@@ -16,7 +16,7 @@ pub const PREFIX: &str = "bench-";
 /// An executable to compare.
 #[derive(Debug, Clone)]
 pub struct Bootstrap {
-    /// Who wrote it.
+    /// Its implementation.
     pub name: &'static str,
     /// Where it is.
     pub path: PathBuf,

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-/// A direct call of the shortener's function `stats`, about an id that cannot be one: no service is asked.
+/// A direct call of the shortener's function `stats`, about an id that cannot be one: no service is requests.
 pub fn unknown_stats() -> String {
     let body = r#"{"id": "no such link"}"#;
     http("invoke-stats", "POST", "https://bench.azurewebsites.net/.isobar/functions/stats", Some(body))
 }
 
-/// A wish that is refused before any service is asked.
+/// A wish that is refused before any service is requests.
 pub fn refused_wish() -> String {
     let body = r#"{"url": "gopher://example.org/a/long/way/to/go?with=a&query=and#more"}"#;
     http("http", "POST", "https://bench.azurewebsites.net/", Some(body))
@@ -40,8 +40,8 @@ fn http(function: &str, method: &str, url: &str, body: Option<&str>) -> String {
         "X-Forwarded-For": ["203.0.113.7:51234"],
         "X-Forwarded-Proto": ["https"],
     });
-    let told = json!({"Url": url, "Method": method, "Query": {}, "Headers": headers, "Params": {}, "Identities": [], "Body": body});
-    json!({"Data": {"req": told}, "Metadata": {"Query": {}, "Headers": headers, "sys": sys(function)}}).to_string()
+    let request = json!({"Url": url, "Method": method, "Query": {}, "Headers": headers, "Params": {}, "Identities": [], "Body": body});
+    json!({"Data": {"req": request}, "Metadata": {"Query": {}, "Headers": headers, "sys": sys(function)}}).to_string()
 }
 
 fn sys(function: &str) -> Value {

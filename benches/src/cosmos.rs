@@ -29,9 +29,9 @@ pub struct Cosmos {
     pub name: &'static str,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Does it speak HTTP/1.1 and JSON only? Azure's own client is to be told.
+    /// Whether it speaks HTTP/1.1 and JSON only; Azure's own client must be configured for that.
     pub plain: bool,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     process: Option<Child>,
 }
 
@@ -51,19 +51,19 @@ impl Cosmos {
         let key = r#"{"paths":["/p"],"kind":"Hash","version":2}"#;
         let container = format!(r#"{{"id":"bench-links","partitionKey":{key},"defaultTtl":-1}}"#);
         make(address, "colls", "dbs/isobar", &container);
-        Self { name: "Azure's emulator", address, plain: false, asked: Arc::default(), process: Some(process) }
+        Self { name: "Azure's emulator", address, plain: false, requests: Arc::default(), process: Some(process) }
     }
 
-    /// A double of ours: keeps what is upserted, and hands it out to reads by id.
+    /// isobar's double: stores upserted items, and returns them to reads by id.
     pub fn double() -> Self {
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let address = double::start(Arc::clone(&asked));
-        Self { name: "a double of ours", address, plain: true, asked, process: None }
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let address = double::start(Arc::clone(&requests));
+        Self { name: "isobar's double", address, plain: true, requests, process: None }
     }
 
-    /// The operations on items that the double was asked for since the last call.
+    /// The operations on items that the double was requests for since the last call.
     pub fn take_asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+        std::mem::take(&mut self.requests.lock().unwrap())
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Dynamo {
     pub name: &'static str,
     /// Where it listens.
     pub address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     process: Option<Child>,
 }
 
@@ -39,7 +39,7 @@ impl Dynamo {
             .stdout(Stdio::null())
             .spawn()
             .ok()?;
-        let dynamo = Self { name: "dynalite", address, asked: Arc::default(), process: Some(process) };
+        let dynamo = Self { name: "dynalite", address, requests: Arc::default(), process: Some(process) };
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(started.elapsed() < Duration::from_secs(20), "dynalite does not listen");
@@ -49,17 +49,17 @@ impl Dynamo {
         Some(dynamo)
     }
 
-    /// A double of ours: keeps what `PutItem` brings, and hands it out to `GetItem`.
+    /// isobar's double: stores the items of `PutItem`, and returns them to `GetItem`.
     pub fn double() -> Self {
-        let (items, asked) = (Mutex::new(HashMap::new()), Arc::<Mutex<Vec<String>>>::default());
-        let heard = Arc::clone(&asked);
+        let (items, requests) = (Mutex::new(HashMap::new()), Arc::<Mutex<Vec<String>>>::default());
+        let heard = Arc::clone(&requests);
         let address = http1::serve(move |request| Some(answer(&items, &heard, &request)));
-        Self { name: "a double of ours", address, asked, process: None }
+        Self { name: "isobar's double", address, requests, process: None }
     }
 
-    /// The operations that the double was asked for since the last call.
+    /// The operations that the double was requests for since the last call.
     pub fn take_asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+        std::mem::take(&mut self.requests.lock().unwrap())
     }
 }
 
@@ -76,7 +76,7 @@ fn create_table(address: SocketAddr) {
     let body = r#"{"TableName":"bench-links","BillingMode":"PAY_PER_REQUEST",
         "AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"sk","AttributeType":"S"}],
         "KeySchema":[{"AttributeName":"pk","KeyType":"HASH"},{"AttributeName":"sk","KeyType":"RANGE"}]}"#;
-    // It wants a signature, and does not check it.
+    // It requires a signature, and does not check it.
     let credential =
         "AWS4-HMAC-SHA256 Credential=a/20261124/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
     let headers = [
@@ -90,7 +90,7 @@ fn create_table(address: SocketAddr) {
 }
 
 #[derive(Deserialize)]
-struct Asked<'a> {
+struct Input<'a> {
     #[serde(rename = "Key", borrow)]
     key: Option<&'a RawValue>,
     #[serde(rename = "Item", borrow)]
@@ -108,9 +108,9 @@ struct Keys<'a> {
 fn answer(items: &Mutex<HashMap<String, String>>, heard: &Mutex<Vec<String>>, request: &Request) -> Answer {
     let operation = request.header("x-amz-target").rsplit('.').next().unwrap_or_default();
     heard.lock().unwrap().push(operation.to_owned());
-    let asked: Asked<'_> = serde_json::from_slice(&request.body).unwrap();
+    let input: Input<'_> = serde_json::from_slice(&request.body).unwrap();
     let mut items = items.lock().unwrap();
-    let body = match (operation, asked.key, asked.item) {
+    let body = match (operation, input.key, input.item) {
         ("PutItem", _, Some(item)) => {
             items.insert(identity(item), item.get().to_owned());
             "{}".to_owned()

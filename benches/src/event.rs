@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-/// A request that names no link: 7 letters that nobody made. One `get`, and nothing else.
+/// A request that names no link: 7 characters that no link has. One `get`, and nothing else.
 pub fn unknown_link() -> Vec<u8> {
     request("GET", "/{id}", "/bench00", None)
 }
 
-/// A wish that is refused before any service is asked.
+/// A wish that is refused before any service is requests.
 pub fn refused_wish() -> Vec<u8> {
     request("POST", "/", "/", Some(r#"{"url": "gopher://example.org/a/long/way/to/go?with=a&query=and#more"}"#))
 }

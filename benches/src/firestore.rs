@@ -27,7 +27,7 @@ const CLASS: &str = "com.google.cloud.datastore.emulator.firestore.CloudFirestor
 const GCLOUD: &str = "/usr/lib/google-cloud-sdk";
 
 /// How long it may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A Firestore, which ends with this.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Firestore {
     pub name: &'static str,
     /// Where it listens, for REST and for gRPC.
     pub address: SocketAddr,
-    asked: Arc<AtomicU32>,
+    requests: Arc<AtomicU32>,
     process: Option<Child>,
 }
 
@@ -53,27 +53,27 @@ impl Firestore {
         command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
         let process = command.spawn().unwrap_or_else(|error| panic!("java, which the emulator needs: {error}"));
         let address = (Ipv4Addr::LOCALHOST, port).into();
-        let firestore = Self { name: "Google's emulator", address, asked: Arc::default(), process: Some(process) };
+        let firestore = Self { name: "Google's emulator", address, requests: Arc::default(), process: Some(process) };
         let started = Instant::now();
         while TcpStream::connect(firestore.address).is_err() {
-            assert!(started.elapsed() < PATIENCE, "Firestore's emulator does not listen:\n{}", written(&mut log));
+            assert!(started.elapsed() < TIMEOUT, "Firestore's emulator does not listen:\n{}", written(&mut log));
             std::thread::sleep(Duration::from_millis(50));
         }
         firestore
     }
 
-    /// A double of ours: keeps what is put, and hands it out to reads by key.
+    /// isobar's double: stores items, and returns them to reads by key.
     pub fn double() -> Self {
-        let asked = Arc::<AtomicU32>::default();
-        Self { name: "a double of ours", address: double::start(Arc::clone(&asked)), asked, process: None }
+        let requests = Arc::<AtomicU32>::default();
+        Self { name: "isobar's double", address: double::start(Arc::clone(&requests)), requests, process: None }
     }
 
     /// How many requests the double answered since the last call.
     pub fn take_asked(&self) -> u32 {
-        self.asked.swap(0, Ordering::Relaxed)
+        self.requests.swap(0, Ordering::Relaxed)
     }
 
-    /// Creates a document whose one field is a text, as anybody else would.
+    /// Creates a document with one text field, as another client would.
     pub fn create(&self, collection: &str, id: &str, field: &str, text: &str) {
         let path = format!("/v1/projects/{PROJECT}/databases/(default)/documents/{collection}?documentId={id}");
         let body = serde_json::json!({ "fields": { field: { "stringValue": text } } }).to_string();
@@ -99,10 +99,10 @@ impl Drop for Firestore {
 }
 
 fn sdk() -> PathBuf {
-    let asked = Command::new("gcloud").args(["info", "--format=value(installation.sdk_root)"]).output();
-    let told = asked.ok().filter(|asked| asked.status.success()).map(|asked| asked.stdout);
-    let told = told.and_then(|told| String::from_utf8(told).ok()).map(|told| told.trim().to_owned());
-    told.filter(|told| !told.is_empty()).map_or_else(|| GCLOUD.into(), PathBuf::from)
+    let output = Command::new("gcloud").args(["info", "--format=value(installation.sdk_root)"]).output();
+    let root = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    let root = root.and_then(|root| String::from_utf8(root).ok()).map(|root| root.trim().to_owned());
+    root.filter(|root| !root.is_empty()).map_or_else(|| GCLOUD.into(), PathBuf::from)
 }
 
 fn written(log: &mut File) -> String {

@@ -1,4 +1,4 @@
-//! A custom handler, started and asked as the Functions host does it.
+//! A custom handler, started and requests as the Functions host does it.
 
 use crate::cosmos::{COSMOS_KEY, Cosmos};
 use crate::server::{Program, Running};
@@ -45,7 +45,7 @@ pub fn environment(cosmos: &Cosmos) -> Vec<(&'static str, String)> {
         ("AZURE_STORAGE_CONNECTION_STRING", format!("{storage}{}", endpoints.concat())),
         ("AZURE_COSMOS_CONNECTION_STRING", format!("AccountEndpoint=http://{address}/;AccountKey={COSMOS_KEY}")),
         ("COSMOS_ENDPOINT", format!("http://{address}/")),
-        // Without being told, Azure's own client speaks HTTP/2 on a connection without TLS, and a binary form of JSON.
+        // By default, Azure's own client speaks HTTP/2 on a connection without TLS, and a binary form of JSON.
         ("AZURE_COSMOS_CONNECTION_POOL_IS_HTTP2_ALLOWED", (!cosmos.plain).to_string()),
         ("COSMOS_BINARY_ENCODING", (!cosmos.plain).to_string()),
     ];
@@ -69,6 +69,6 @@ pub fn environment(cosmos: &Cosmos) -> Vec<(&'static str, String)> {
     all
 }
 
-/// A namespace that nobody asks.
+/// A namespace that receives no request.
 const SERVICE_BUS: &str =
     "Endpoint=sb://bench.servicebus.windows.net/;SharedAccessKeyName=all;SharedAccessKey=aHVzaA==";

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
-/// What was asked.
+/// What was requests.
 #[derive(Debug)]
 pub struct Request {
     /// The method.
@@ -30,7 +30,7 @@ impl Request {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// Headers beside the length.
+    /// Headers in addition to the length.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,

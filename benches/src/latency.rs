@@ -1,4 +1,4 @@
-//! `get` and `put` of 1 KB: ours beside those of an official client, against the same service.
+//! `get` and `put` of 1 KB: isobar's compared with those of an official client, against the same service.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use isobar::key_value::Table;
 use serde::de::DeserializeOwned;
 
-use crate::{judged, median};
+use crate::{median, row_with_goal};
 
 const ROUNDS: usize = 41;
 /// Calls of one side before it is the other's turn; as many as there are keys.
@@ -32,7 +32,7 @@ pub fn compare(table: &Table<Bytes>, peer: &mut Peer, service: &str, client: &st
         let ratio = ours / theirs;
         let what = format!("`{operation}` of 1 KB ({service})");
         let peer = format!("{theirs:.0} µs, {client}");
-        judged(&what, &format!("{ours:.0} µs"), &peer, &format!("{ratio:.2}"), "≤ 1.0", ratio <= 1.0);
+        row_with_goal(&what, &format!("{ours:.0} µs"), &peer, &format!("{ratio:.2}"), "≤ 1.0", ratio <= 1.0);
     }
 }
 

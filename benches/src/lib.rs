@@ -38,7 +38,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// How many times a second `count` things were done.
+/// The operations per second, of `count` operations.
 pub fn rate(count: usize, work: impl FnOnce()) -> f64 {
     let started = Instant::now();
     work();
@@ -46,7 +46,7 @@ pub fn rate(count: usize, work: impl FnOnce()) -> f64 {
 }
 
 /// A duration for people.
-pub fn shown(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     format!("{duration:.2?}")
 }
 
@@ -55,12 +55,12 @@ pub fn row(what: &str, ours: &str, peer: &str, ratio: &str, goal: &str) {
     println!("| {what} | {ours} | {peer} | {ratio} | {goal} |");
 }
 
-/// The resident memory of this process in MB, as Linux tells it; 0 elsewhere.
+/// The resident memory of this process in MB, as Linux reports it; 0 elsewhere.
 pub fn resident_mb() -> f64 {
     resident_mb_of("self")
 }
 
-/// The resident memory of a process in MB, as Linux tells it; 0 elsewhere.
+/// The resident memory of a process in MB, as Linux reports it; 0 elsewhere.
 pub fn resident_mb_of(process: &str) -> f64 {
     memory_mb_of(process, "VmRSS")
 }
@@ -74,7 +74,7 @@ pub fn memory_mb_of(process: &str, field: &str) -> f64 {
 }
 
 /// A row with what is decided at its end.
-pub fn judged(what: &str, ours: &str, peer: &str, ratio: &str, goal: &str, reached: bool) {
+pub fn row_with_goal(what: &str, ours: &str, peer: &str, ratio: &str, goal: &str, reached: bool) {
     let reached = if reached { "yes" } else { "**no**" };
     println!("| {what} | {ours} | {peer} | {ratio} | {goal} | {reached} |");
 }

@@ -1,6 +1,6 @@
 //! A double of Lambda's Runtime API: hands out the events that it was given, and times the answers.
 //!
-//! The thread that reads a request takes the time, so that no hand-over between threads of ours
+//! The thread that reads a request takes the time, so that no hand-over between the benchmark's threads
 //! is measured. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::http1::{self, Answer, Request};
 
 /// How long a function has for all that a round asks of it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One event and its answer.
 #[derive(Debug, Clone)]
@@ -49,12 +49,12 @@ impl RuntimeApi {
         Self { address: http1::serve(move |request| answer(&served, request)), round }
     }
 
-    /// What `AWS_LAMBDA_RUNTIME_API` is to say.
+    /// The value of `AWS_LAMBDA_RUNTIME_API`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Forgets everything, and hands out these events to who polls next.
+    /// Clears the state, and returns these events to the next polls.
     pub fn begin(&self, events: impl IntoIterator<Item = Vec<u8>>) {
         let (round, changed) = &*self.round;
         let mut round = round.lock().unwrap();
@@ -66,11 +66,11 @@ impl RuntimeApi {
     pub fn wait(&self, count: usize) -> Result<(Instant, Vec<Invocation>), String> {
         let (round, changed) = &*self.round;
         let unfinished = |round: &mut Round| round.done.len() < count && round.init_error.is_none();
-        let (round, waited) = changed.wait_timeout_while(round.lock().unwrap(), PATIENCE, unfinished).unwrap();
+        let (round, waited) = changed.wait_timeout_while(round.lock().unwrap(), TIMEOUT, unfinished).unwrap();
         match (&round.init_error, round.polled) {
             (Some(error), _) => Err(format!("the function did not start: {error}")),
             (None, Some(polled)) if !waited.timed_out() => Ok((polled, round.done.clone())),
-            _ => Err(format!("{} of {count} answers in {PATIENCE:?}", round.done.len())),
+            _ => Err(format!("{} of {count} answers in {TIMEOUT:?}", round.done.len())),
         }
     }
 }
@@ -105,7 +105,7 @@ fn answer((round, changed): &(Mutex<Round>, Condvar), request: Request) -> Optio
 }
 
 fn event_headers(number: usize) -> Vec<(&'static str, String)> {
-    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + PATIENCE;
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + TIMEOUT;
     let arn = "arn:aws:lambda:us-east-1:123456789012:function:shortener";
     vec![
         ("Content-Type", "application/json".to_owned()),

@@ -1,4 +1,4 @@
-//! A server to compare: an executable, started on a free port and asked until it answers.
+//! A server to compare: an executable, started on a free port and requests until it answers.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -14,12 +14,12 @@ use crate::memory_mb_of;
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// How long a server may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An executable to compare.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// Who wrote it.
+    /// Its implementation.
     pub name: &'static str,
     /// Where it is.
     pub path: PathBuf,
@@ -36,7 +36,7 @@ pub struct Running {
 }
 
 impl Program {
-    /// Starts it in this environment and no other, on a free port, which `variable` tells it.
+    /// Starts it in this environment and no other, on a free port, which `variable` contains.
     pub fn start(&self, variable: &str, environment: Vec<(&'static str, String)>) -> Running {
         let port = free_port();
         let log = tempfile::tempfile().unwrap();
@@ -57,7 +57,7 @@ impl Running {
         let stream = loop {
             match TcpStream::connect(self.address) {
                 Ok(stream) => break stream,
-                Err(_) if self.elapsed() < PATIENCE && !self.has_ended() => std::thread::sleep(PAUSE),
+                Err(_) if self.elapsed() < TIMEOUT && !self.has_ended() => std::thread::sleep(PAUSE),
                 Err(error) => self.failed(&error.to_string()),
             }
         };
@@ -105,7 +105,7 @@ impl Drop for Running {
     }
 }
 
-/// A port of the loopback interface that nobody has at the moment.
+/// A free port of the loopback interface.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

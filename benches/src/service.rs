@@ -1,12 +1,12 @@
-//! A Cloud Run service, started and asked as Google's front end does it.
+//! A Cloud Run service, started and requests as Google's front end does it.
 
 use std::net::SocketAddr;
 
 use crate::firestore::PROJECT;
 use crate::server::{Program, Running};
 
-/// An address that nobody listens at, for services that nobody asks.
-pub const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+/// An address without a server, for services that receive no request.
+pub const UNUSED_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
 /// Starts a service on a free port.
 pub fn start(service: &Program, firestore: SocketAddr) -> Running {
@@ -40,7 +40,7 @@ fn request(running: &Running, method: &str, path: &str, body: &str) -> Vec<u8> {
 }
 
 /// What the services are configured by. Not `K_SERVICE`, by which isobar knows Cloud Run: with it a service listens
-/// on all interfaces, and without it, beside emulators, on the loopback interface only.
+/// on all interfaces, and without it, with emulators, on the loopback interface only.
 pub fn environment(firestore: SocketAddr) -> Vec<(&'static str, String)> {
     let fixed = [
         ("GOOGLE_CLOUD_PROJECT", PROJECT),
@@ -50,8 +50,8 @@ pub fn environment(firestore: SocketAddr) -> Vec<(&'static str, String)> {
     ];
     let emulators = [
         ("FIRESTORE_EMULATOR_HOST", firestore.to_string()),
-        ("PUBSUB_EMULATOR_HOST", NOBODY.to_string()),
-        ("STORAGE_EMULATOR_HOST", format!("http://{NOBODY}")),
+        ("PUBSUB_EMULATOR_HOST", UNUSED_ADDRESS.to_string()),
+        ("STORAGE_EMULATOR_HOST", format!("http://{UNUSED_ADDRESS}")),
     ];
     fixed.map(|(name, value)| (name, value.to_owned())).into_iter().chain(emulators).collect()
 }

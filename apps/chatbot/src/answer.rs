@@ -2,7 +2,7 @@
 
 use crate::conversation::Line;
 
-/// What a person wants of the bot.
+/// The request of a person to the bot.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request<'a> {
     Help,

@@ -41,7 +41,7 @@ impl Config {
     }
 
     /// Reads variables from anywhere. One that is blank counts as missing: an empty secret would
-    /// let everybody in.
+    /// accept every sender.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
         let var = |name: &str| var(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let api = |name, default: &str| {
@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn debug_hides_secrets() {
         let config = Config::from_vars(|name| Some(format!("value-of-{name}")));
-        let shown = format!("{config:?} {config:#?}");
-        assert!(shown.contains("value-of-SLACK_API"), "{shown}");
-        assert!(!shown.contains("TOKEN") && !shown.contains("SECRET"), "{shown}");
+        let text = format!("{config:?} {config:#?}");
+        assert!(text.contains("value-of-SLACK_API"), "{text}");
+        assert!(!text.contains("TOKEN") && !text.contains("SECRET"), "{text}");
     }
 }

@@ -14,7 +14,7 @@ const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// One message of a conversation. The partition is the conversation, the sort key the message's order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Line {
-    /// The how-manieth of the conversation it is, from 1.
+    /// Its number in the conversation, starting at 1.
     pub(crate) number: u64,
     pub(crate) from: String,
     pub(crate) text: String,
@@ -28,9 +28,9 @@ impl Conversations {
         Self(cloud.table("conversations"))
     }
 
-    /// Adds a message, unless it is there already: a delivery may come again. Returns its number.
+    /// Adds a message, unless it is stored already: a delivery may be repeated. Returns its number.
     ///
-    /// One conversation's messages come one after the other, by their ordering key, so nobody else
+    /// The messages of a conversation are delivered one after the other, by their ordering key, so no other worker
     /// takes the same number.
     pub(crate) async fn add(&self, incoming: &Incoming) -> Result<u64> {
         let conversation = incoming.place.conversation();
@@ -46,7 +46,7 @@ impl Conversations {
         Ok(number)
     }
 
-    /// Up to `limit` messages that came before this one, oldest first.
+    /// Up to `limit` messages before this one, oldest first.
     pub(crate) async fn before(&self, incoming: &Incoming, limit: usize) -> Result<Vec<Line>> {
         let earlier = self.0.query(incoming.place.conversation()).range(..incoming.order.as_str());
         let page = earlier.descending().limit(limit).page().await?;

@@ -14,7 +14,7 @@ use crate::web_api;
 /// two weeks at most.
 const REMEMBERED: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// Longer than a worker can take, so that nobody takes over from one that is still at work.
+/// Longer than a worker can take, so that no other worker takes over while it works.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 const _: () = assert!(LEASE.as_secs() > 2 * web_api::TIMEOUT.as_secs());
 
@@ -57,7 +57,7 @@ impl Inbox {
         self.remember((event, QUEUED), Progress::Queued).await
     }
 
-    /// Asks for the right to reply. Of many who ask at once, one gets it.
+    /// Acquires the right to reply. Of concurrent workers, one acquires it.
     pub(crate) async fn claim(&self, event: &str) -> Result<Claim> {
         let first = key_value::PutOptions::from(PutMode::Create).with_ttl(LEASE);
         match self.0.put_with((event, REPLY), &Progress::Working, first).await {

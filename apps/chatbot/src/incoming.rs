@@ -12,7 +12,7 @@ pub struct Incoming {
     pub place: Place,
     /// Its place in the conversation: later ones are greater, in byte order.
     pub order: String,
-    /// Who said it.
+    /// The sender.
     pub from: String,
     /// What was said.
     pub text: String,

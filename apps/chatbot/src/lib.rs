@@ -1,8 +1,8 @@
-//! A chatbot behind the webhooks of Telegram and Slack. It answers them at once and works afterwards.
+//! A chatbot behind the webhooks of Telegram and Slack. It responds immediately and works afterwards.
 //!
 //! | event | what it does |
 //! |---|---|
-//! | `POST /telegram`, `POST /slack` | verifies who sent it, enqueues it on topic `incoming`, answers 200 |
+//! | `POST /telegram`, `POST /slack` | verifies the sender, enqueues the message on topic `incoming`, responds 200 |
 //! | topic `incoming` | remembers what was said, and replies through the service's Web API, once |
 //!
 //! The configuration comes from the environment: see [`Config`].
@@ -51,13 +51,13 @@ async fn from_telegram(State(bot): State<Bot>, headers: HeaderMap, request: Requ
 async fn from_slack(State(bot): State<Bot>, cx: Context, headers: HeaderMap, request: Request) -> Result<Response> {
     let secret = &bot.config.slack()?.signing_secret;
     let signature = slack::Signature::new(&headers, cx.now())?;
-    // The signature is of the bytes as they came: nothing may parse them before.
+    // The signature is of the received bytes: no extractor may parse them first.
     let body = read(request, &bot).await?;
     signature.verify(secret, &body)?;
     bot.receive(slack::read(&body)?).await
 }
 
-/// The body as it came. One that is too large isobar answers by itself.
+/// The body as received. isobar itself rejects one that is too large.
 async fn read(request: Request, bot: &Bot) -> Result<Bytes> {
     let body = Bytes::from_request(request, bot).await;
     body.map_err(|error| Error::invalid_input("the body cannot be read").with_source(error))

@@ -15,7 +15,7 @@ use crate::incoming::{Received, unverified};
 use crate::web_api::WebApi;
 use crate::{Incoming, Place, Secret};
 
-/// Who has seen a request cannot send it again after this.
+/// The age after which a recorded request cannot be replayed.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 
 /// The signature of a request that is not too old: version `v0` of
@@ -159,7 +159,7 @@ fn is_passing(error: &str) -> bool {
 }
 
 /// Makes the control sequences that people wrote, such as `<!channel>`, plain text again: the bot's
-/// echo must not notify everybody. Slack has escaped `&` already.
+/// echo must not notify a whole channel. Slack has escaped `&` already.
 fn plain(text: &str) -> String {
     text.replace('<', "&lt;").replace('>', "&gt;")
 }

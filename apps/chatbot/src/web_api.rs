@@ -59,7 +59,7 @@ impl Answer {
         Error::invalid_input(format!("{service} refused the reply with status {}: {reason}", self.status.as_u16()))
     }
 
-    /// Not now, but later; not before the service wants it.
+    /// A later attempt may succeed, at the earliest after the wait that the service requests.
     pub(crate) fn later(&self, service: &str, reason: &str) -> Error {
         let status = self.status.as_u16();
         let error = Error::unavailable(format!("{service} cannot take the reply now, status {status}: {reason}"));
@@ -74,7 +74,7 @@ impl Answer {
 fn client() -> Result<Https, String> {
     let tls = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(rustls::crypto::ring::default_provider());
     let tls = tls.map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    // Plain HTTP is for stand-ins in tests; the services' own addresses are HTTPS.
+    // Plain HTTP is for fakes in tests; the addresses of the services are HTTPS.
     Ok(Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().build()))
 }
 

@@ -1,4 +1,4 @@
-//! Greets whoever asks: the smallest app.
+//! The smallest app: it greets each client.
 
 use isobar::prelude::*;
 

@@ -9,7 +9,7 @@
 //! | `GET /{name}` | what is known of a file |
 //! | `GET /{name}/content` | the file |
 //!
-//! A file lies in table `media` in several partitions, each time under its name: `all`, `type/{type}`, and
+//! A file is stored in table `media` in several partitions, each time under its name: `all`, `type/{type}`, and
 //! `label/{label}` for each label.
 
 mod config;

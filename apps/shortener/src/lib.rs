@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `POST /` | makes a link |
 //! | `GET /{id}` | publishes a [`Click`] on topic `clicks`, then redirects to its URL |
-//! | `GET /{id}/stats` | tells how often it was followed |
+//! | `GET /{id}/stats` | returns how often it was followed |
 //! | `GET /index.html` | shows the newest links, as of the last sweep |
 //! | topic `clicks` | counts |
 //! | schedule `sweep` | writes `index.html` to bucket `pages` |
-//! | function `stats` | tells the clicks of one link, or of all |
+//! | function `stats` | returns the clicks of one link, or of all |
 
 mod links;
 mod page;
@@ -27,7 +27,7 @@ use serde_json::json;
 
 use links::{Link, Links};
 
-/// Somebody followed a link.
+/// A click on a link.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Click {
     /// The link's id.

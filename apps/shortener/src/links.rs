@@ -1,6 +1,6 @@
 //! What is kept of links, and in which order it is written.
 //!
-//! Everything lies in the table `links`:
+//! All data is in the table `links`:
 //!
 //! | partition | sort | value |
 //! |---|---|---|
@@ -59,7 +59,7 @@ impl Links {
 
     /// Takes a free id by creating its counter.
     async fn take_id(&self, ttl: Option<Duration>) -> Result<String> {
-        // `add` to an expired counter would begin a new one that lives for ever: a late click must
+        // `add` to an expired counter would start a new one that never expires: a late click must
         // still find the one that goes with its link.
         let mut create = living(ttl.map(|ttl| ttl + REMEMBERED));
         create.mode = PutMode::Create;
@@ -124,16 +124,16 @@ fn living(ttl: Option<Duration>) -> key_value::PutOptions {
     ttl.map_or_else(key_value::PutOptions::default, |ttl| key_value::PutOptions::default().with_ttl(ttl))
 }
 
-/// An id that nobody can guess from those that were made before.
+/// An id that cannot be guessed from earlier ones.
 fn new_id() -> Result<String> {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut id = String::with_capacity(ID_LENGTH);
     while id.len() < ID_LENGTH {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| Error::internal("the machine has no randomness"))?;
-        // Six bits each; what is past the letters is left out, so that each letter is as likely.
-        let letters = random.iter().filter_map(|byte| LETTERS.get(usize::from(byte & 63)));
-        id.extend(letters.take(ID_LENGTH - id.len()).map(|letter| char::from(*letter)));
+        // Six bits each; what is past the characters is left out, so that each character is as likely.
+        let characters = random.iter().filter_map(|byte| LETTERS.get(usize::from(byte & 63)));
+        id.extend(characters.take(ID_LENGTH - id.len()).map(|character| char::from(*character)));
     }
     Ok(id)
 }

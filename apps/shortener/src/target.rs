@@ -32,7 +32,7 @@ fn wrong_with(url: &str) -> Option<String> {
 fn wrong_with_authority(authority: &Authority) -> Option<String> {
     let has_port = authority.as_str().len() > authority.host().len();
     if authority.as_str().contains('@') {
-        Some("must not hold a user name or password: everybody could read it".to_owned())
+        Some("must not contain a user name or password: any client could read it".to_owned())
     } else if authority.host().is_empty() {
         Some("has no host".to_owned())
     } else if has_port && authority.port_u16().is_none() {

@@ -1,4 +1,4 @@
-//! Counting clicks, and telling of them.
+//! Counting clicks and returning their number.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -36,7 +36,7 @@ async fn each_click_counts_once_it_is_delivered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_direct_call_tells_the_clicks_of_one_link_or_of_all() -> Result<()> {
+async fn a_direct_call_returns_the_clicks_of_one_link_or_of_all() -> Result<()> {
     let client = TestClient::new(shortener::app)?;
     let (one, other) = (made(&client).await, made(&client).await);
     for id in [&one, &one, &other] {
@@ -93,7 +93,7 @@ async fn a_click_whose_count_failed_half_way_is_finished_by_the_next_delivery() 
 #[tokio::test]
 async fn what_is_no_click_becomes_a_dead_letter() -> Result<()> {
     let client = TestClient::new(shortener::app)?;
-    client.publish("clicks", json!({"who": "knows"})).await?;
+    client.publish("clicks", json!({"other": "fields"})).await?;
     assert_eq!(client.deliver_all().await?.dead, 1);
     let reason = &client.dead_letters("clicks")[0].reason;
     assert!(reason.contains("Click") && reason.contains("line 1 column"), "{reason}");

@@ -32,9 +32,9 @@ async fn the_index_shows_the_newest_links_first() -> Result<()> {
     let answer = client.get("/index.html").await?;
     assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, Some("text/html")));
     let page = answer.text();
-    let shown: Vec<_> = page.match_indices("href=\"").map(|(at, _)| page[at + 6..at + 13].to_owned()).collect();
+    let listed: Vec<_> = page.match_indices("href=\"").map(|(at, _)| page[at + 6..at + 13].to_owned()).collect();
     let newest: Vec<_> = ids.into_iter().rev().take(100).collect();
-    assert_eq!(shown, newest);
+    assert_eq!(listed, newest);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Who calls: passwords, and the tokens that stand for them for an hour.
+//! Authentication: passwords, and tokens that replace them for an hour.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Who sent a request with these headers.
+    /// The user of a request with these headers.
     pub(crate) fn caller(&self, headers: &HeaderMap, cx: &Context) -> Result<String, Problem> {
         let token = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let token = token.ok_or_else(|| Problem::unauthorized("no token"))?;

@@ -1,4 +1,4 @@
-//! `get` and `put` of 1 KB in Cosmos DB: ours beside azure_data_cosmos's, against the same server.
+//! `get` and `put` of 1 KB in Cosmos DB: ours compared with azure_data_cosmos's, against the same server.
 //!
 //! `benches/azure.sh` builds what is compared, and runs this.
 

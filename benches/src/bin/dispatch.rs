@@ -1,4 +1,4 @@
-//! What an event costs on its way through `App`: time and allocations, beside calling the handler.
+//! What an event costs on its way through `App`: time and allocations, compared with a call of the handler.
 #![allow(unsafe_code)] // an allocator that counts
 
 use std::alloc::{GlobalAlloc, Layout, System};

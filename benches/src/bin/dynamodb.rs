@@ -1,4 +1,4 @@
-//! `get` and `put` of 1 KB in DynamoDB: ours beside aws-sdk-dynamodb's, against the same server.
+//! `get` and `put` of 1 KB in DynamoDB: ours compared with aws-sdk-dynamodb's, against the same server.
 //!
 //! `benches/aws.sh` builds what is compared, and runs this.
 

@@ -1,4 +1,4 @@
-//! `get` and `put` of 1 KB in Firestore: ours beside the firestore crate's; and 32 writers on one counter, beside
+//! `get` and `put` of 1 KB in Firestore: ours compared with the firestore crate's; and 32 writers on one counter, compared with
 //! Google's client for Node, against Google's own emulator.
 //!
 //! `benches/gcp.sh` builds what is compared, and runs this.
@@ -19,13 +19,13 @@ use isobar_benches::firestore::{Firestore, PROJECT};
 use isobar_benches::http1::Connection;
 use isobar_benches::latency::{CALLS, Peer, compare, isobar, warm_up};
 use isobar_benches::service::environment;
-use isobar_benches::{judged, median, medians};
+use isobar_benches::{median, medians, row_with_goal};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 const WRITERS: i64 = 32;
-/// Rounds beside a bare socket.
+/// Rounds compared with a bare socket.
 const BARE_ROUNDS: usize = 21;
 /// Rounds of calls before any is measured, of 100 calls each; see `warm_up`.
 const WARM_UP: usize = 20;
@@ -35,7 +35,7 @@ const WARM_UP: usize = 20;
 enum Way {
     /// The service adds.
     Add,
-    /// Read, change and write, again where somebody else was faster.
+    /// Read, change and write, again where another writer was faster.
     Update,
 }
 
@@ -93,7 +93,7 @@ fn bare(table: &Table<Bytes>, firestore: &Firestore) {
     for operation in ["put", "get"] {
         let request = bare_request(firestore, operation);
         let ours = || median(runtime.block_on(isobar(table, operation)));
-        let theirs = || median((0..CALLS).map(|_| asked(&mut connection, &request)).collect());
+        let theirs = || median((0..CALLS).map(|_| requests(&mut connection, &request)).collect());
         let middles = medians(BARE_ROUNDS, &mut [&mut { ours }, &mut { theirs }]);
         let (ours, theirs, ratio) = (middles[0], middles[1], middles[0] / middles[1]);
         println!(
@@ -125,7 +125,7 @@ fn bare_request(firestore: &Firestore, operation: &str) -> Vec<u8> {
 }
 
 /// What it took, in microseconds.
-fn asked(connection: &mut Connection, request: &[u8]) -> f64 {
+fn requests(connection: &mut Connection, request: &[u8]) -> f64 {
     let started = Instant::now();
     let (status, _) = connection.ask(request).unwrap();
     let took = started.elapsed().as_secs_f64() * 1e6;
@@ -156,7 +156,7 @@ fn counters(table: &Table<i64>, firestore: &Firestore) {
     }
 }
 
-/// Google's client for Node, told not to look for a machine of Google's.
+/// Google's client for Node, configured not to look for a machine of Google's.
 fn node(firestore: &Firestore) -> Peer {
     let mut command = Command::new("node");
     command.args(["benches/peers/google-node/counter.cjs", "target/peers/google-node"]);
@@ -165,7 +165,7 @@ fn node(firestore: &Firestore) -> Peer {
     Peer::of(command, variables)
 }
 
-/// Milliseconds until the last of all writers at once was done.
+/// Milliseconds until the last of all concurrent writers has finished.
 fn ours(runtime: &Runtime, table: &Table<i64>, way: Way, key: &str) -> f64 {
     let took = runtime.block_on(async {
         let started = Instant::now();
@@ -195,7 +195,7 @@ fn show(way: Way, theirs: &str, our: f64, their: f64) {
         _ => "`runTransaction`",
     };
     let ratio = our / their;
-    judged(
+    row_with_goal(
         &format!("{WRITERS} writers on one counter, `{ours}`, exact"),
         &format!("{our:.0} ms"),
         &format!("{their:.0} ms, Google's client for Node, {theirs}"),

@@ -1,4 +1,4 @@
-//! The shortener as a custom handler of Azure Functions, beside bare axum, and beside the same on the
+//! The shortener as a custom handler of Azure Functions, compared with bare axum, and compared with the same on the
 //! official crates.
 //!
 //! `benches/azure.sh` builds what is compared, and runs this.
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use isobar_benches::cosmos::Cosmos;
 use isobar_benches::server::Program;
-use isobar_benches::{call, handler, judged, median};
+use isobar_benches::{call, handler, median, row_with_goal};
 
 /// Processes started of each, after one that warms the disk's cache.
 const STARTS: usize = 61;
@@ -62,17 +62,17 @@ fn check(sides: &[Program], double: &Cosmos) {
     for (side, ours) in sides.iter().zip([true, false]) {
         let mut running = handler::start(side, double);
         let mut connection = running.answered();
-        for (function, body, told) in calls() {
+        for (function, body, expected) in calls() {
             let (status, answer) = connection.ask(&handler::call(&running, function, &body)).unwrap();
             let answer = String::from_utf8(answer).unwrap();
-            let told = if ours { told } else { r#""Outputs":{}"# };
-            assert!(status == 200 && answer.contains(told), "{}: {status} {answer}", side.name);
+            let expected = if ours { expected } else { r#""Outputs":{}"# };
+            assert!(status == 200 && answer.contains(expected), "{}: {status} {answer}", side.name);
         }
     }
     assert_eq!(double.take_asked(), Vec::<String>::new());
 }
 
-/// Calls that no service is asked for: function, body, and what the answer of isobar has in it.
+/// Calls that no service is requests for: function, body, and what the answer of isobar has in it.
 fn calls() -> [(&'static str, String, &'static str); 3] {
     [
         ("http", call::refused_wish(), r#""statusCode":"400""#),
@@ -114,7 +114,7 @@ fn medians<const N: usize>(starts: &[Vec<Start>; N], figure: impl Fn(&Start) -> 
 fn first_probes(starts: &[Vec<Start>; 2]) {
     let [ours, bare] = medians(starts, |start| start.to_probe);
     let ratio = ours / bare;
-    judged(
+    row_with_goal(
         "start to the first answered probe",
         &format!("{ours:.2} ms"),
         &format!("{bare:.2} ms, bare axum"),
@@ -151,7 +151,7 @@ fn warm(sides: [&Program; 2], cosmos: &Cosmos, (function, body, _): &(&str, Stri
     }
     let [ours, bare] = all.map(median);
     let more = ours - bare;
-    judged(
+    row_with_goal(
         &format!("call of `{function}` in JSON mode, {} bytes", body.len()),
         &format!("{ours:.0} µs"),
         &format!("{bare:.0} µs, bare axum that parses it"),

@@ -1,4 +1,4 @@
-//! Requests per second through the local host, beside the same router served by bare axum.
+//! Requests per second through the local host, compared with the same router served by bare axum.
 
 use std::sync::Arc;
 

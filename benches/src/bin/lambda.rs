@@ -1,4 +1,4 @@
-//! The shortener on Lambda beside the same one on the official SDKs, and beside bare `lambda_runtime`.
+//! The shortener on Lambda compared with the same one on the official SDKs, and compared with bare `lambda_runtime`.
 //!
 //! `benches/aws.sh` builds what is compared, and runs this.
 
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use isobar_benches::bootstrap::{Bootstrap, Life};
 use isobar_benches::dynamo::Dynamo;
 use isobar_benches::runtime_api::RuntimeApi;
-use isobar_benches::{event, judged, median};
+use isobar_benches::{event, median, row_with_goal};
 
 /// Processes started of each, after one that warms the disk's cache.
 const STARTS: usize = 41;
@@ -72,17 +72,17 @@ fn medians(lives: &[Vec<Life>; 3], figure: impl Fn(&Life) -> f64) -> [f64; 3] {
 fn first_polls(lives: &[Vec<Life>; 3]) {
     let [ours, sdk, bare] = medians(lives, |life| life.to_poll.as_secs_f64() * 1e3);
     let (ratio, more) = (ours / sdk, ours - bare);
-    let shown = format!("{ours:.2} ms");
+    let time = format!("{ours:.2} ms");
     let what = "start to the first poll";
-    judged(what, &shown, &format!("{sdk:.2} ms, official SDKs"), &format!("{ratio:.2}"), "≤ 0.3", ratio <= 0.3);
+    row_with_goal(what, &time, &format!("{sdk:.2} ms, official SDKs"), &format!("{ratio:.2}"), "≤ 0.3", ratio <= 0.3);
     let peer = format!("{bare:.2} ms, bare `lambda_runtime`");
-    judged(what, &shown, &peer, &format!("{more:.2} ms more"), "≤ 1 ms more", more <= 1.0);
+    row_with_goal(what, &time, &peer, &format!("{more:.2} ms more"), "≤ 1 ms more", more <= 1.0);
 }
 
 fn first_replies(lives: &[Vec<Life>; 3], dynamo: &Dynamo) {
     let [ours, sdk, bare] = medians(lives, |life| life.to_reply.as_secs_f64() * 1e3);
     let ratio = ours / sdk;
-    judged(
+    row_with_goal(
         &format!("start to the first reply with one `get` ({})", dynamo.name),
         &format!("{ours:.2} ms"),
         &format!("{sdk:.2} ms, official SDKs; bare without the `get`: {bare:.2} ms"),
@@ -96,7 +96,7 @@ fn memory(lives: &[Vec<Life>; 3]) {
     let [ours, sdk, bare] = medians(lives, |life| life.peak_mb);
     let ratio = ours / sdk;
     let peer = format!("{sdk:.1} MB, official SDKs; bare: {bare:.1} MB");
-    judged("peak memory", &format!("{ours:.1} MB"), &peer, &format!("{ratio:.2}"), "≤ 0.6", ratio <= 0.6);
+    row_with_goal("peak memory", &format!("{ours:.1} MB"), &peer, &format!("{ratio:.2}"), "≤ 0.6", ratio <= 0.6);
 }
 
 fn warm(sides: &[Bootstrap; 3], api: &RuntimeApi, dynamo: &Dynamo) {
@@ -115,5 +115,5 @@ fn warm(sides: &[Bootstrap; 3], api: &RuntimeApi, dynamo: &Dynamo) {
     let more = ours - bare;
     let peer = format!("{bare:.0} µs, bare `lambda_runtime`; official SDKs: {sdk:.0} µs");
     let what = format!("warm invocation, an event of {} bytes", event::refused_wish().len());
-    judged(&what, &format!("{ours:.0} µs"), &peer, &format!("{more:.0} µs more"), "≤ 30 µs more", more <= 30.0);
+    row_with_goal(&what, &format!("{ours:.0} µs"), &peer, &format!("{more:.0} µs more"), "≤ 30 µs more", more <= 30.0);
 }

@@ -1,5 +1,5 @@
-//! The shortener as a Cloud Run service, beside bare hyper, and beside its way from an id to a link on the
-//! firestore crate; and requests per second through the host, beside bare hyper with the same router.
+//! The shortener as a Cloud Run service, compared with bare hyper, and compared with its way from an id to a link on the
+//! firestore crate; and requests per second through the host, compared with bare hyper with the same router.
 //!
 //! `benches/gcp.sh` builds what is compared, and runs this.
 
@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use isobar_benches::firestore::Firestore;
 use isobar_benches::http1::Connection;
 use isobar_benches::server::{Program, Running};
-use isobar_benches::service::{self, NOBODY};
-use isobar_benches::{judged, load, median, medians};
+use isobar_benches::service::{self, UNUSED_ADDRESS};
+use isobar_benches::{load, median, medians, row_with_goal};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -42,16 +42,16 @@ fn main() {
         side.path = other.into();
     }
     let [ours, hello, bare, by_hand, quick, routed] = &sides;
-    let [of_ours, of_hello, of_bare] = starts([ours, hello, bare], NOBODY, false);
-    first_answers("the shortener", &of_ours, &of_bare);
+    let [with_isobar, of_hello, of_bare] = starts([ours, hello, bare], UNUSED_ADDRESS, false);
+    first_answers("the shortener", &with_isobar, &of_bare);
     first_answers("`apps/hello`", &of_hello, &of_bare);
-    compared("peak memory after it", "bare hyper", [&of_ours, &of_bare], |it| it.peak_mb, 1, "MB");
+    compared("peak memory after it", "bare hyper", [&with_isobar, &of_bare], |it| it.peak_mb, 1, "MB");
     throughput(quick, routed);
 
     let emulator = Firestore::emulator();
     check(ours, by_hand, &emulator);
-    let [of_ours, by_hand] = starts([ours, by_hand], emulator.address, true);
-    let (both, peer) = ([&of_ours, &by_hand], "firestore crate");
+    let [with_isobar, by_hand] = starts([ours, by_hand], emulator.address, true);
+    let (both, peer) = ([&with_isobar, &by_hand], "firestore crate");
     compared("start to the first answered request (Google's emulator)", peer, both, |it| it.to_answer, 2, "ms");
     compared("start to the first reply with one `get` (Google's emulator)", peer, both, |it| it.to_reply, 2, "ms");
     compared("peak memory after that reply", peer, both, |it| it.peak_mb, 1, "MB");
@@ -115,7 +115,7 @@ fn middle(starts: &[Start], figure: impl Fn(&Start) -> f64) -> f64 {
 fn first_answers(what: &str, ours: &[Start], bare: &[Start]) {
     let [ours, bare] = [ours, bare].map(|starts| middle(starts, |start| start.to_answer));
     let ratio = ours / bare;
-    judged(
+    row_with_goal(
         &format!("start to the first answered request, {what}"),
         &format!("{ours:.2} ms"),
         &format!("{bare:.2} ms, bare hyper"),
@@ -134,7 +134,7 @@ fn compared(what: &str, peer: &str, sides: [&Vec<Start>; 2], figure: fn(&Start) 
 
 fn throughput(hello: &Program, routed: &Program) {
     let client = Runtime::new().unwrap();
-    let mut running = [hello, routed].map(|side| service::start(side, NOBODY));
+    let mut running = [hello, routed].map(|side| service::start(side, UNUSED_ADDRESS));
     for running in &mut running {
         let mut connection = running.answered();
         let (status, body) = connection.ask(&service::get(running, "/world")).unwrap();
@@ -143,7 +143,7 @@ fn throughput(hello: &Program, routed: &Program) {
     let load = |running: &Running| load::rate(&client, running.address(), "/world", "Hello, world!");
     let rates = medians(ROUNDS, &mut [&mut || load(&running[0]), &mut || load(&running[1])]);
     let ratio = rates[0] / rates[1];
-    judged(
+    row_with_goal(
         "HTTP through the host, `apps/hello`",
         &format!("{:.0}/s", rates[0]),
         &format!("{:.0}/s, bare hyper with its router", rates[1]),

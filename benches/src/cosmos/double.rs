@@ -1,4 +1,4 @@
-//! A double of Cosmos DB's REST API that answers at once: upserts, and reads by id. It has the few other
+//! A double of Cosmos DB's REST API that responds immediately: upserts, and reads by id. It has the few other
 //! resources that the official client reads before its first item. It checks no signature.
 //!
 //! Its answers are the emulator's, with the headers that a client may look at.
@@ -22,11 +22,11 @@ type Items = Mutex<HashMap<String, String>>;
 pub(super) fn start(heard: Arc<Mutex<Vec<String>>>) -> SocketAddr {
     let items = Items::default();
     let own = Arc::<OnceLock<SocketAddr>>::default();
-    let told = Arc::clone(&own);
+    let address = Arc::clone(&own);
     let address = http1::serve(move |request| {
         let path = request.path.strip_prefix(CONTAINER).unwrap_or(&request.path);
         Some(match (&*request.method, path) {
-            ("GET", "/") => found(&account(told.wait())),
+            ("GET", "/") => found(&account(address.wait())),
             ("GET", "") => found(&container()),
             ("GET", "/pkranges") if request.header("if-none-match") == ETAG => {
                 Answer { status: 304, ..found(&json!({})) }

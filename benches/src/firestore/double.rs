@@ -32,7 +32,7 @@ struct Documents {
     /// By their names: themselves in protobuf.
     of_grpc: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
     written: AtomicU32,
-    asked: Arc<AtomicU32>,
+    requests: Arc<AtomicU32>,
 }
 
 #[derive(Deserialize)]
@@ -61,20 +61,20 @@ struct BatchGet<'a> {
 }
 
 /// Answers for as long as the process lives, on a thread of its own.
-pub(super) fn start(asked: Arc<AtomicU32>) -> SocketAddr {
+pub(super) fn start(requests: Arc<AtomicU32>) -> SocketAddr {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(serve(listener, asked));
+        runtime.block_on(serve(listener, requests));
     });
     address
 }
 
-async fn serve(listener: std::net::TcpListener, asked: Arc<AtomicU32>) {
+async fn serve(listener: std::net::TcpListener, requests: Arc<AtomicU32>) {
     let listener = TcpListener::from_std(listener).unwrap();
-    let documents = Arc::new(Documents { asked, ..Documents::default() });
+    let documents = Arc::new(Documents { requests, ..Documents::default() });
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -93,7 +93,7 @@ async fn answer(
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    documents.asked.fetch_add(1, Ordering::Relaxed);
+    documents.requests.fetch_add(1, Ordering::Relaxed);
     Ok(match head.uri.path() {
         "/google.firestore.v1.Firestore/GetDocument" => grpc(&documents.get(protobuf::framed(&body))),
         "/google.firestore.v1.Firestore/UpdateDocument" => grpc(&documents.update(protobuf::framed(&body))),

@@ -1,4 +1,4 @@
-//! Who calls the double: a client on a clock that no test has to wait for.
+//! The caller of the double: a client on a manual clock.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 /// What a write sends.
 pub(crate) const PAYLOAD: &str = "payload";
 
-/// A manual clock on which a pause passes at once, and is noted.
+/// A manual clock on which a pause ends immediately and is recorded.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NotingClock {
     pub(crate) manual: ManualClock,
@@ -170,7 +170,7 @@ impl Caller {
         })
     }
 
-    /// Reads, and wants a success.
+    /// Reads, and expects a success.
     pub(crate) async fn read(&self, url: &str) -> String {
         let answer = self.call(Safety::Read, url).await.unwrap();
         assert_eq!(answer.response.status(), 200);

@@ -1,4 +1,4 @@
-//! A server that does what its script says, and keeps what it heard.
+//! A server that follows a script and records its requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::sync::Barrier;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-/// What the server does on a connection, one after the other. At the end it hears on, and is silent.
+/// A step of the server on a connection. After the last one it reads requests and sends nothing.
 #[derive(Clone)]
 pub(crate) enum Act {
     /// Reads one request, whole.
@@ -21,17 +21,17 @@ pub(crate) enum Act {
     Say(Vec<u8>),
     /// Says it byte by byte, with a pause after each.
     Drip(Vec<u8>, Duration),
-    /// Goes on when as many connections have come to this point.
+    /// Continues when that number of connections has reached this step.
     Meet(Arc<Barrier>),
     /// Speaks TLS from here on.
     Tls(TlsAcceptor),
     /// Ends the connection in good order.
     Close,
-    /// Ends it as a machine does that goes down: TLS takes no leave.
+    /// Ends the connection without a close of TLS, as a machine that fails.
     Cut,
     /// Ends it with a TCP reset.
     Reset,
-    /// Begins the script again.
+    /// Starts the script again.
     Again,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn say(text: impl AsRef<[u8]>) -> Act {
 
 /// A whole answer. `headers` are lines that end in `\r\n`.
 pub(crate) fn answer(status: u16, headers: &str, body: &str) -> Act {
-    say(format!("HTTP/1.1 {status} Told\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()))
+    say(format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()))
 }
 
 /// Answers each request in the same way.
@@ -106,7 +106,7 @@ impl Double {
         self.record.lock().heard.clone()
     }
 
-    /// On which connection each request came.
+    /// The index of the connection of each request.
     pub(crate) fn used_connections(&self) -> Vec<usize> {
         self.record.lock().heard.iter().map(|heard| heard.connection).collect()
     }
@@ -118,7 +118,7 @@ impl Drop for Double {
     }
 }
 
-/// A port that is taken and on which closed listens.
+/// A reserved port on which no server listens.
 pub(crate) struct ClosedPort(TcpSocket);
 
 impl ClosedPort {

@@ -76,12 +76,12 @@ async fn an_answer_of_the_largest_size_is_read_and_no_larger_one() {
         say(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n{body}\r\n0\r\n\r\n"))
     };
     let caller = Caller::new(|config| config.max_response_bytes = 1000);
-    for (size, taken) in [(1000, true), (1001, false), (100_000, false)] {
+    for (size, is_read) in [(1000, true), (1001, false), (100_000, false)] {
         for expected in [answer(200, "", &"a".repeat(size)), chunked(size)] {
             let double = Double::start(vec![always(expected)]).await;
             match caller.call(Safety::Read, &double.url("/")).await {
-                Ok(answer) => assert!(taken && answer.response.body().len() == size, "{size}"),
-                Err(error) => assert!(!taken && error.kind() == ErrorKind::TooLarge, "{error:?}"),
+                Ok(answer) => assert!(is_read && answer.response.body().len() == size, "{size}"),
+                Err(error) => assert!(!is_read && error.kind() == ErrorKind::TooLarge, "{error:?}"),
             }
             assert_eq!((double.heard().len(), caller.waits()), (1, 0));
         }

@@ -1,4 +1,4 @@
-//! The client against a server that does its worst.
+//! The client against a faulty server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod broken;

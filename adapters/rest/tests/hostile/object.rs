@@ -1,4 +1,4 @@
-//! Objects that are read from a store which does its worst.
+//! Reads of objects from a faulty store.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ impl Bucket {
         object::build_request(add_get_options(request.uri(&self.url), options), PutPayload::new(), &self.url).unwrap()
     }
 
-    /// Makes a write of which the target tells what it is: `GET /copy?a&b`.
+    /// Makes a write whose target describes it: `GET /copy?a&b`.
     async fn write(&self, what: &str) -> Result<()> {
         self.caller.call(Safety::Read, &format!("{}{what}", self.url)).await.map(drop)
     }
@@ -186,7 +186,7 @@ fn part(headers: &str, range: &str, content: &str) -> Act {
 }
 
 #[tokio::test]
-async fn what_has_not_changed_is_told_as_object_store_tells_it() {
+async fn an_object_that_has_not_changed_is_the_error_of_object_store() {
     let double = Double::start(vec![vec![Act::Hear, say("HTTP/1.1 304 Same\r\n\r\n"), Act::Again]]).await;
     let bucket = Bucket::at(&double.url("/"), |_| ());
     for head in [false, true] {
@@ -204,8 +204,8 @@ async fn an_error_answer_is_not_read_without_end_and_is_what_its_status_says() {
 }
 
 #[tokio::test]
-async fn the_range_that_was_asked_for_comes_or_none() {
-    for (range, came, content) in [
+async fn the_requested_range_is_returned_or_an_error() {
+    for (range, received, content) in [
         (GetRange::Bounded(2..5), "2-4/8", Some("cde")),
         (GetRange::Bounded(6..99), "6-7/8", Some("gh")),
         (GetRange::Offset(5), "5-7/8", Some("fgh")),
@@ -217,11 +217,11 @@ async fn the_range_that_was_asked_for_comes_or_none() {
         (GetRange::Bounded(2..5), "2-4", None),
     ] {
         let sent = content.unwrap_or("xyz");
-        let double = Double::start(vec![vec![Act::Hear, part(OBJECT, came, sent)]]).await;
+        let double = Double::start(vec![vec![Act::Hear, part(OBJECT, received, sent)]]).await;
         match (Bucket::at(&double.url("/"), |_| ()).part(range.clone()).await, content) {
-            (Ok(got), Some(content)) => assert_eq!(got, content, "{range:?}"),
+            (Ok(result), Some(content)) => assert_eq!(result, content, "{range:?}"),
             (Err(error), None) => assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}"),
-            (got, _) => panic!("{range:?}, {came}: {got:?}"),
+            (result, _) => panic!("{range:?}, {received}: {result:?}"),
         }
     }
     // The whole, where a part was asked for, and a part, where the whole was.
@@ -240,17 +240,17 @@ async fn a_range_without_a_byte_is_invalid_and_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_known_of_an_object_is_asked_for_without_a_range_and_tells_it() {
+async fn the_head_of_an_object_is_requested_without_a_range_and_returns_it() {
     let known =
         say(format!("HTTP/1.1 200 OK\r\n{OBJECT}x-version: 7\r\nx-meta-kind: note\r\ncontent-length: 8\r\n\r\n"));
     let double = Double::start(vec![vec![Act::Hear, known, Act::Again]]).await;
     let bucket = Bucket::at(&double.url("/"), |_| ());
     let head = |range| GetOptions { head: true, range, ..GetOptions::default() };
     for (range, expected) in [(None, 0..8), (Some(GetRange::Suffix(3)), 5..8), (Some(GetRange::Bounded(6..99)), 6..8)] {
-        let got = bucket.opened(head(range)).await.unwrap();
-        assert_eq!((got.range.clone(), got.meta.size, got.meta.version.as_deref()), (expected, 8, Some("7")));
-        assert_eq!(got.attributes.len(), 1);
-        assert!(got.bytes().await.unwrap().is_empty());
+        let result = bucket.opened(head(range)).await.unwrap();
+        assert_eq!((result.range.clone(), result.meta.size, result.meta.version.as_deref()), (expected, 8, Some("7")));
+        assert_eq!(result.attributes.len(), 1);
+        assert!(result.bytes().await.unwrap().is_empty());
     }
     let beyond = bucket.opened(head(Some(GetRange::Offset(8)))).await.unwrap_err();
     assert_eq!(beyond.kind(), ErrorKind::InvalidInput);
@@ -260,7 +260,7 @@ async fn what_is_known_of_an_object_is_asked_for_without_a_range_and_tells_it() 
 #[tokio::test]
 async fn the_deadline_ends_a_read() {
     for first in [vec![Act::Hear], vec![Act::Hear, object(8, "half")]] {
-        // The clock of the invocation stands still meanwhile, so the download is asked for once more.
+        // The clock of the invocation does not advance, so the download is requested once more.
         let double = Double::start(vec![first, vec![Act::Hear]]).await;
         let (bucket, started) = (Bucket::at(&double.url("/"), |_| ()), Instant::now());
         let caller = bucket.caller.clone();

@@ -1,4 +1,4 @@
-//! What is said of the outcome: unknown where a write may have been applied, and nowhere else.
+//! The outcome of a call: unknown where a write may have been applied, and only there.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use isobar_rest::Safety;
 use crate::caller::{Answer, Caller, Signed};
 use crate::double::{Act, ClosedPort, Double, Script, answer, say};
 
-/// How many requests came, and whether the outcome is unknown.
+/// The number of received requests, and whether the outcome is unknown.
 type Seen = (usize, bool);
 
 /// What is seen of two attempts that end alike: of a read, an idempotent write, and one to make once.

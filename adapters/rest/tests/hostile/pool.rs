@@ -63,7 +63,7 @@ async fn a_write_that_a_dead_pooled_connection_may_have_taken_is_not_repeated() 
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_anew_after_a_dead_one_is_waited_for() {
+async fn a_connection_that_fails_after_a_dead_one_is_retried_with_a_wait() {
     let scripts = vec![dies_with_the_second(Act::Close), vec![Act::Hear, Act::Close], always(answer(200, "", "third"))];
     let double = Double::start(scripts).await;
     let caller = Caller::with_attempts(2);

@@ -49,7 +49,7 @@ async fn the_waits_grow_exponentially_up_to_a_limit_with_full_jitter() {
 
 #[tokio::test]
 async fn retry_after_is_waited_for_in_seconds_and_to_a_date() {
-    // The clock stands at 2026-01-01T00:00:00Z, and moves with each pause.
+    // The clock starts at 2026-01-01T00:00:00Z and advances with each pause.
     for status in [429, 503] {
         let pauses = pauses_after(status, "retry-after: 2\r\n").await;
         assert!(pauses.iter().all(|pause| is_within(*pause, 2000, 2100)), "{pauses:?}");
@@ -73,7 +73,7 @@ async fn a_retry_after_without_sense_is_passed_over() {
 }
 
 #[tokio::test]
-async fn what_the_service_tells_elsewhere_counts_before_retry_after() {
+async fn a_wait_of_the_service_has_precedence_over_retry_after() {
     let pauses = pauses_after(429, "x-wait-ms: 1500\r\nretry-after: 4\r\n").await;
     assert!(pauses.iter().all(|pause| is_within(*pause, 1500, 1600)), "{pauses:?}");
 }
@@ -102,7 +102,7 @@ async fn an_answer_that_is_final_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn each_attempt_is_signed_anew_and_is_the_whole_request() {
+async fn each_attempt_is_signed_again_and_is_the_whole_request() {
     let failing = vec![Act::Hear, answer(503, "", ""), Act::Hear, answer(500, "", ""), Act::Hear, answer(200, "", "")];
     let double = Double::start(vec![failing]).await;
     Caller::with_attempts(3).call(Safety::Idempotent, &double.url("/path?query=1")).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_url_that_cannot_be_asked_is_a_config_error_that_is_not_repeated() {
 }
 
 #[test]
-fn the_clock_of_these_tests_stands_where_they_think() {
+fn the_clock_of_these_tests_starts_at_the_expected_time() {
     let since = Caller::new(|_| ()).clock.now().duration_since(SystemTime::UNIX_EPOCH);
     assert_eq!(since.unwrap(), Duration::from_secs(1_767_225_600));
 }

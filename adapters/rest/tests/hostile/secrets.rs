@@ -1,4 +1,4 @@
-//! What spans, logs, errors and `Debug` tell, and what they keep.
+//! The content of spans, logs, errors and `Debug`, without secrets.
 
 use bytes::Bytes;
 use http::Request;
@@ -18,7 +18,7 @@ fn secret_request(url: &str) -> Request<Bytes> {
 }
 
 #[tokio::test]
-async fn spans_and_logs_tell_the_course_of_a_call_and_no_secret() {
+async fn spans_and_logs_contain_the_attempts_of_a_call_and_no_secret() {
     let log = Log::start();
     let failing = vec![Act::Hear, answer(503, HEADERS, "hush-answer"), Act::Hear, answer(200, HEADERS, "hush-answer")];
     let double = Double::start(vec![failing]).await;

@@ -1,4 +1,4 @@
-//! Whom the client trusts.
+//! The certificates that the client trusts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ async fn a_server_without_tls_is_a_failed_connection() {
     assert_eq!((double.connections(), caller.waits()), (2, 1));
 }
 
-/// Else whoever sits between could shorten any answer whose length is not expected.
+/// Else an attacker in the network could shorten any response without a length.
 #[tokio::test]
 async fn an_answer_up_to_the_end_of_a_connection_that_was_cut_is_not_whole() {
     let identity = Identity::of("127.0.0.1");

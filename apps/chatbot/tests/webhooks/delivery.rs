@@ -1,4 +1,4 @@
-//! Duplicates, order, retries and dead letters.
+//! Duplicates, order, retries and dead dead_letters.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use isobar::axum::http::Request;
 use isobar::prelude::*;
 use serde_json::{Value, json};
 
+use crate::fake_service::FakeService;
 use crate::senders::{SIGNING_SECRET, bot, changed, fixture, post, sign, slack, telegram, timestamp};
-use crate::stand_in::StandIn;
 
 #[tokio::test]
 async fn an_update_that_telegram_sends_again_is_replied_to_once() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     for _ in 0..3 {
         assert_eq!(telegram(&client, fixture("telegram_message")).await.status, StatusCode::OK);
@@ -27,7 +27,7 @@ async fn an_update_that_telegram_sends_again_is_replied_to_once() -> Result<()> 
 
 #[tokio::test]
 async fn an_event_that_slack_retries_is_replied_to_once() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     let body = fixture("slack_message_im");
     slack(&client, &body).await;
@@ -53,11 +53,11 @@ async fn queue_again(client: &TestClient) {
 
 #[tokio::test]
 async fn a_message_that_was_queued_twice_is_replied_to_once() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     telegram(&client, fixture("telegram_message")).await;
     queue_again(&client).await;
-    // Both are delivered at once: one replies, the other waits for it, and then has nothing to do.
+    // Both are delivered at the same time: one replies, the other waits for it, and then has nothing to do.
     let first = client.deliver_all().await?;
     assert_eq!((first.acked, first.retried, first.dead), (1, 1, 0));
     client.advance(Duration::from_secs(60));
@@ -69,7 +69,7 @@ async fn a_message_that_was_queued_twice_is_replied_to_once() -> Result<()> {
 
 #[tokio::test]
 async fn a_worker_that_died_is_replaced_when_its_lease_ends() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     telegram(&client, fixture("telegram_message")).await;
     // What it leaves behind: its claim, as long as the lease lasts.
@@ -84,7 +84,7 @@ async fn a_worker_that_died_is_replaced_when_its_lease_ends() -> Result<()> {
 
 #[tokio::test]
 async fn a_chat_keeps_its_order_while_another_goes_on() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     for (update, chat, text) in [(1, 7, "a1"), (2, 7, "a2"), (3, 8, "b1"), (4, 7, "a3")] {
         let changes = [
@@ -114,7 +114,7 @@ async fn a_chat_keeps_its_order_while_another_goes_on() -> Result<()> {
 
 #[tokio::test]
 async fn telegrams_429_waits_as_long_as_it_says() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     let slow_down = json!({
         "ok": false,
@@ -137,7 +137,7 @@ async fn telegrams_429_waits_as_long_as_it_says() -> Result<()> {
 #[tokio::test]
 async fn no_service_silences_a_conversation_for_longer_than_six_hours() -> Result<()> {
     for wait in [u64::MAX, i64::MAX.unsigned_abs(), 10_000_000_000_000_000] {
-        let service = StandIn::start().await;
+        let service = FakeService::start().await;
         let client = bot(&service);
         service.will_answer(429, &json!({"ok": false, "error_code": 429, "parameters": {"retry_after": wait}}));
         service.will_answer_text(429, Some(wait), "");
@@ -155,7 +155,7 @@ async fn no_service_silences_a_conversation_for_longer_than_six_hours() -> Resul
 
 #[tokio::test]
 async fn slacks_429_waits_as_long_as_it_says() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     service.will_answer_text(429, Some(30), "");
     slack(&client, fixture("slack_message_im")).await;
@@ -169,7 +169,7 @@ async fn slacks_429_waits_as_long_as_it_says() -> Result<()> {
 
 #[tokio::test]
 async fn faults_of_a_service_are_tried_again() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     service
         .will_answer(500, &json!({"ok": false}))
         .will_answer_text(502, None, "<html>Bad Gateway</html>")
@@ -201,7 +201,7 @@ async fn a_service_that_cannot_be_reached_is_tried_again_and_then_given_up() -> 
 
 #[tokio::test]
 async fn what_a_service_refuses_becomes_a_dead_letter_with_the_reason() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     let blocked = "Forbidden: bot was blocked by the user";
     service.will_answer(403, &json!({"ok": false, "error_code": 403, "description": blocked}));
@@ -210,7 +210,7 @@ async fn what_a_service_refuses_becomes_a_dead_letter_with_the_reason() -> Resul
     service.will_answer(200, &json!({"ok": false, "error": "channel_not_found"}));
     slack(&client, fixture("slack_message_im")).await;
     assert_eq!(client.deliver_all().await?.dead, 1);
-    let reasons: Vec<_> = client.dead_letters("incoming").into_iter().map(|letter| letter.reason).collect();
+    let reasons: Vec<_> = client.dead_letters("incoming").into_iter().map(|dead_letter| dead_letter.reason).collect();
     let expected = [
         "Telegram refused the reply with status 403: Forbidden: bot was blocked by the user (invalid-input)",
         "Slack refused the reply with status 200: channel_not_found (invalid-input)",
@@ -221,7 +221,7 @@ async fn what_a_service_refuses_becomes_a_dead_letter_with_the_reason() -> Resul
 
 #[tokio::test]
 async fn a_dead_letter_that_is_put_back_is_replied_to() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     service.will_answer(200, &json!({"ok": false, "error": "not_in_channel"}));
     slack(&client, fixture("slack_message_im")).await;
@@ -233,7 +233,7 @@ async fn a_dead_letter_that_is_put_back_is_replied_to() -> Result<()> {
 
 #[tokio::test]
 async fn the_webhook_takes_post_only() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let request = Request::put("/slack").body(Body::empty()).unwrap();
     assert_eq!(bot(&service).http(request).await?.status, StatusCode::METHOD_NOT_ALLOWED);
     Ok(())

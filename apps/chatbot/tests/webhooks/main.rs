@@ -1,10 +1,10 @@
-//! The chatbot against a stand-in for the services' Web APIs.
+//! The chatbot against a fake of the services' Web APIs.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod delivery;
+mod fake_service;
 mod secrets;
 mod senders;
 mod slack;
-mod stand_in;
 mod telegram;

@@ -1,12 +1,12 @@
-//! Secrets are needed, and never shown.
+//! Secrets are needed, and never text.
 
 use chatbot::Config;
 use isobar::prelude::*;
 use isobar_testkit::Log;
 use serde_json::json;
 
+use crate::fake_service::FakeService;
 use crate::senders::{SECRETS, TELEGRAM_BOT_TOKEN, bot, config, fixture, post, slack, telegram};
-use crate::stand_in::StandIn;
 
 fn assert_no_secret_in(text: &str) {
     for secret in SECRETS {
@@ -16,9 +16,9 @@ fn assert_no_secret_in(text: &str) {
 
 #[test]
 fn debug_of_the_configuration_hides_secrets() {
-    let shown = format!("{:?}", config("http://127.0.0.1:1"));
-    assert!(shown.contains("http://127.0.0.1:1"), "{shown}");
-    assert_no_secret_in(&shown);
+    let text = format!("{:?}", config("http://127.0.0.1:1"));
+    assert!(text.contains("http://127.0.0.1:1"), "{text}");
+    assert_no_secret_in(&text);
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_message_whose_service_lost_its_secrets_is_kept_with_the_reason() -> R
 #[tokio::test]
 async fn no_secret_is_in_a_log_or_a_dead_letter() -> Result<()> {
     let log = Log::start();
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     // Services may say what was said to them.
     let echo = format!("Not Found: /bot{TELEGRAM_BOT_TOKEN}/sendMessage");
@@ -81,9 +81,9 @@ async fn no_secret_is_in_a_log_or_a_dead_letter() -> Result<()> {
     unreachable.deliver_all().await?;
     post(&unreachable, "/telegram", &[("x-telegram-bot-api-secret-token", "wrong")], "{}").await;
 
-    let letters = format!("{:?}", client.dead_letters("incoming"));
-    assert!(letters.contains("Not Found: /bot***/sendMessage"), "{letters}");
-    assert_no_secret_in(&letters);
+    let dead_letters = format!("{:?}", client.dead_letters("incoming"));
+    assert!(dead_letters.contains("Not Found: /bot***/sendMessage"), "{dead_letters}");
+    assert_no_secret_in(&dead_letters);
     let log = log.text();
     assert!(log.contains("the Web API cannot be reached") && log.contains("a webhook was refused"), "{log}");
     assert_no_secret_in(&log);
@@ -91,12 +91,12 @@ async fn no_secret_is_in_a_log_or_a_dead_letter() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_told_without_the_token() -> Result<()> {
+async fn a_malformed_address_is_an_error_without_the_token() -> Result<()> {
     let client = TestClient::new(|cloud| chatbot::app_with(cloud, config("no address at all")))?;
     telegram(&client, fixture("telegram_message")).await;
     assert_eq!(client.deliver_all().await?.dead, 1);
-    let letters = format!("{:?}", client.dead_letters("incoming"));
-    assert!(letters.contains("the address of the Web API or the token is malformed"), "{letters}");
-    assert_no_secret_in(&letters);
+    let dead_letters = format!("{:?}", client.dead_letters("incoming"));
+    assert!(dead_letters.contains("the address of the Web API or the token is malformed"), "{dead_letters}");
+    assert_no_secret_in(&dead_letters);
     Ok(())
 }

@@ -10,7 +10,7 @@ use isobar::prelude::*;
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::stand_in::StandIn;
+use crate::fake_service::FakeService;
 
 pub(crate) const SECRET_TOKEN: &str = "telegram-secret-token";
 pub(crate) const TELEGRAM_BOT_TOKEN: &str = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw";
@@ -31,7 +31,7 @@ pub(crate) fn config(api: &str) -> Config {
     })
 }
 
-pub(crate) fn bot(service: &StandIn) -> TestClient {
+pub(crate) fn bot(service: &FakeService) -> TestClient {
     TestClient::new(|cloud| chatbot::app_with(cloud, config(&service.url))).unwrap()
 }
 

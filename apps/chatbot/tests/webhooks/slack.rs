@@ -5,17 +5,17 @@ use std::time::Duration;
 use isobar::prelude::*;
 use serde_json::{Value, json};
 
+use crate::fake_service::FakeService;
 use crate::senders::{
     SIGNING_SECRET, SLACK_BOT_TOKEN, bot, bot_that_sends_nothing, changed, fixture, post, sign, slack, timestamp,
 };
-use crate::stand_in::StandIn;
 
 const SIGNATURE: &str = "x-slack-signature";
 const TIMESTAMP: &str = "x-slack-request-timestamp";
 
 #[tokio::test]
 async fn a_direct_message_is_echoed() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     assert_eq!(slack(&client, fixture("slack_message_im")).await.status, StatusCode::OK);
     assert!(service.seen().is_empty());
@@ -31,7 +31,7 @@ async fn a_direct_message_is_echoed() -> Result<()> {
 
 #[tokio::test]
 async fn a_mention_is_answered_in_its_thread_without_the_mention() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     slack(&client, fixture("slack_app_mention")).await;
     client.deliver_all().await?;
@@ -143,8 +143,8 @@ async fn what_is_no_json_is_refused() {
 }
 
 #[tokio::test]
-async fn an_echo_notifies_nobody() -> Result<()> {
-    let service = StandIn::start().await;
+async fn an_echo_notifies_no_channel() -> Result<()> {
+    let service = FakeService::start().await;
     let client = bot(&service);
     let text = json!("<!channel> <@U061F7AUR> &amp; all");
     slack(&client, changed("slack_message_im", &[("/event/text", text)])).await;

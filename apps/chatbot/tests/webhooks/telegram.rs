@@ -3,14 +3,14 @@
 use isobar::prelude::*;
 use serde_json::{Value, json};
 
+use crate::fake_service::FakeService;
 use crate::senders::{TELEGRAM_BOT_TOKEN, bot, bot_that_sends_nothing, changed, fixture, post, telegram};
-use crate::stand_in::StandIn;
 
 const TOKEN: &str = "x-telegram-bot-api-secret-token";
 
 #[tokio::test]
-async fn a_command_is_answered_at_once_and_replied_to_afterwards() -> Result<()> {
-    let service = StandIn::start().await;
+async fn a_command_gets_a_response_immediately_and_a_reply_afterwards() -> Result<()> {
+    let service = FakeService::start().await;
     let client = bot(&service);
     assert_eq!(telegram(&client, fixture("telegram_message")).await.status, StatusCode::OK);
     assert!(service.seen().is_empty());
@@ -26,7 +26,7 @@ async fn a_command_is_answered_at_once_and_replied_to_afterwards() -> Result<()>
 
 #[tokio::test]
 async fn a_group_is_answered_in_the_group() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     telegram(&client, fixture("telegram_group_message")).await;
     client.deliver_all().await?;
@@ -102,7 +102,7 @@ async fn an_oversize_body_is_refused() {
 
 #[tokio::test]
 async fn echoes_count_and_the_history_shows_the_last_five() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     for number in 1..=7 {
         let text = if number == 7 { "/history".to_owned() } else { format!("line {number}") };
@@ -120,7 +120,7 @@ async fn echoes_count_and_the_history_shows_the_last_five() -> Result<()> {
 
 #[tokio::test]
 async fn a_conversation_is_trimmed() -> Result<()> {
-    let service = StandIn::start().await;
+    let service = FakeService::start().await;
     let client = bot(&service);
     for number in 1..=105 {
         let changes = [("/update_id", json!(number)), ("/message/message_id", json!(number))];

@@ -1,9 +1,9 @@
-//! Downloads that break off.
+//! Interrupted downloads.
 
 use super::*;
 use crate::double::Script;
 
-/// Reads an object of which first `half` of 8 bytes came, and then what these connections say.
+/// Reads an object whose first response ends after `half` of 8 bytes, and then these connections.
 async fn after_half(first: &str, then: Vec<Script>) -> (Double, Result<Bytes>) {
     let half = say(format!("HTTP/1.1 200 OK\r\n{first}content-length: 8\r\n\r\nhalf"));
     let double = Double::start([vec![vec![Act::Hear, half, Act::Close]], then].concat()).await;
@@ -27,7 +27,7 @@ async fn a_download_that_breaks_off_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn the_rest_is_asked_for_in_the_version_that_came() {
+async fn the_rest_is_requested_in_the_version_of_the_first_part() {
     let (double, content) = after_half(OBJECT, vec![vec![Act::Hear, part(OBJECT, "4-7/8", "rest")]]).await;
     assert_eq!(content.unwrap(), "halfrest");
     let heard = double.heard();
@@ -103,7 +103,7 @@ async fn another_rest_than_that_which_was_asked_for_is_not_taken() {
 }
 
 #[tokio::test]
-async fn where_nothing_tells_the_version_a_download_does_not_go_on() {
+async fn without_an_identified_version_a_download_does_not_resume() {
     let weak = format!("{TIME}etag: W/\"1\"\r\n");
     for first in [TIME, &weak] {
         let (double, content) = after_half(first, vec![vec![Act::Hear, part(first, "4-7/8", "rest")]]).await;
@@ -131,7 +131,7 @@ async fn more_than_the_object_is_an_error_and_what_breaks_off_behind_its_end_is_
 }
 
 #[tokio::test]
-async fn a_download_may_last_longer_than_an_attempt_but_not_stand_still() {
+async fn a_download_may_last_longer_than_an_attempt_but_not_stop() {
     let slow = Act::Drip(b"slow content of an object".to_vec(), Duration::from_millis(20));
     let double = Double::start(vec![vec![Act::Hear, object(25, ""), slow]]).await;
     let timeout = |config: &mut ClientConfig| config.attempt_timeout = Duration::from_millis(300);

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A request that came in.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) path: String,
@@ -25,14 +25,14 @@ struct Shared {
     answers: Mutex<VecDeque<(u16, Option<u64>, String)>>,
 }
 
-/// It records requests and answers `{"ok": true}`, unless it was told otherwise.
+/// It records requests and answers `{"ok": true}`, unless a test sets another response.
 #[derive(Debug, Clone)]
-pub(crate) struct StandIn {
+pub(crate) struct FakeService {
     pub(crate) url: String,
     shared: Arc<Shared>,
 }
 
-impl StandIn {
+impl FakeService {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
