@@ -11,7 +11,7 @@ use isobar::{Body, Error, Result};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::front::{Front, listen, serve};
+use crate::server::{Respond, start};
 
 const SECRET_TOKEN: &str = "telegram-secret-token";
 
@@ -25,10 +25,7 @@ pub struct Telegram {
 impl Telegram {
     /// Starts the server on a free port of the loopback.
     pub async fn start() -> Result<Arc<Self>> {
-        let (listener, url) = listen().await?;
-        let telegram = Arc::new(Self { url, messages: Mutex::default() });
-        serve(listener, Arc::clone(&telegram));
-        Ok(telegram)
+        start(|url| Self { url, messages: Mutex::default() }).await
     }
 
     /// The variables with which the app `chatbot` uses this server.
@@ -67,8 +64,8 @@ impl Telegram {
 }
 
 #[async_trait]
-impl Front for Telegram {
-    async fn pass(&self, _: Parts, body: Bytes) -> Result<Response<Body>> {
+impl Respond for Telegram {
+    async fn respond(&self, _: Parts, body: Bytes) -> Result<Response<Body>> {
         self.messages.lock().push(serde_json::from_slice(&body).unwrap_or_default());
         Ok(Response::new(Body::from(r#"{"ok":true,"result":{}}"#)))
     }

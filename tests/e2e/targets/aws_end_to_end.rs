@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::Request;
 use isobar_conformance::TrialResult;
 use isobar_conformance::target::Check;
-use isobar_e2e::backends::aws::Aws;
 use isobar_e2e::backends::aws::deployed::Deployed;
+use isobar_e2e::backends::aws::{Aws, Services};
 use isobar_e2e::built;
 use isobar_e2e::emulators::{Emulator, MINISTACK, Python};
 use serde_json::Value;
@@ -50,8 +50,8 @@ fn main() -> ExitCode {
 
 /// The Lambda emulator of cargo-lambda, on its own port, runs the same binary as ministack.
 async fn the_same_binary_runs_under_cargo_lambda_watch(aws: Deployed) -> TrialResult {
-    let services = Aws { name: "ministack", endpoint: aws.endpoint.clone(), account: "000000000000", gaps: &[] };
-    let world = services.open_as("cl-").await?;
+    let services = Services { endpoint: aws.endpoint.clone(), account: "000000000000" };
+    let world = Aws { name: "ministack", services, gaps: &[] }.open_as("cl-").await?;
     drop(world.run(shortener::app).await?);
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut watch = tokio::process::Command::new(aws.python.with_file_name("cargo-lambda"))

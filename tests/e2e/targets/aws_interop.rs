@@ -14,7 +14,7 @@ use isobar::key_value::PutOptions;
 use isobar::prelude::*;
 use isobar_conformance::TrialResult;
 use isobar_conformance::target::{Check, run, run_check};
-use isobar_e2e::backends::aws::Aws;
+use isobar_e2e::backends::aws::{Aws, Services};
 use isobar_e2e::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -58,7 +58,8 @@ fn main() -> ExitCode {
 fn start(python: &Python, program: Program, account: &'static str) -> Both {
     let emulator = Emulator::start(python, program, &[]).unwrap();
     let boto = Library::start(python, "boto.py", &json!(emulator.url()), &[]).unwrap();
-    let aws = Aws { name: program.name, endpoint: emulator.url(), account, gaps: &[] };
+    let services = Services { endpoint: emulator.url(), account };
+    let aws = Aws { name: program.name, services, gaps: &[] };
     Both { aws, boto, python: python.clone(), _emulator: emulator }
 }
 
@@ -154,7 +155,7 @@ async fn boto3_receives_our_messages(both: Arc<Both>) -> TrialResult {
     clicks.publish(Outgoing::new("käse".to_owned()).with_attribute("lang", "de")).await?;
     clicks.publish(Outgoing::new("next".to_owned()).with_ordering_key("room-7")).await?;
     let receive = |queue: &str| {
-        let url = format!("{}/{}/{queue}", both.aws.endpoint, both.aws.account);
+        let url = format!("{}/{}/{queue}", both.aws.services.endpoint, both.aws.services.account);
         let input = json!({"QueueUrl": url, "MessageAttributeNames": ["All"], "AttributeNames": ["All"]});
         both.boto.call("sqs receive_message", &input).map(|answer| answer["Messages"][0].clone())
     };
@@ -179,10 +180,10 @@ async fn our_handlers_receive_messages_of_boto3(both: Arc<Both>) -> TrialResult 
         })
     });
     let app = app.await?;
-    let topic = format!("arn:aws:sns:us-east-1:{}:mb-clicks", both.aws.account);
+    let topic = format!("arn:aws:sns:us-east-1:{}:mb-clicks", both.aws.services.account);
     let lang = json!({"lang": {"DataType": "String", "StringValue": "de"}});
     both.boto.call("sns publish", &json!({"TopicArn": topic, "Message": "\"käse\"", "MessageAttributes": lang}))?;
-    let queue = format!("{}/{}/mb-clicks", both.aws.endpoint, both.aws.account);
+    let queue = format!("{}/{}/mb-clicks", both.aws.services.endpoint, both.aws.services.account);
     both.boto.call("sqs send_message", &json!({"QueueUrl": queue, "MessageBody": "\"straight\""}))?;
     app.deliver().await?;
     let mut seen = seen.lock().clone();

@@ -61,7 +61,7 @@ async fn clicks(app: &dyn RunningApp, id: &str) -> HarnessResult<i64> {
 /// Without a proxy of isobar in between, with the subscriptions of `deployment`.
 async fn the_emulator_pushes_straight(gcp: Deployed) -> TrialResult {
     let world = gcp.open_world().await?;
-    let app = world.run_straight(Box::new(shortener::app)).await?;
+    let app = world.run_without_proxy(Box::new(shortener::app)).await?;
     let id = link(&app).await?;
     for _ in 0..5 {
         assert_eq!(get(&app, &format!("/{id}")).await?.status, 307);

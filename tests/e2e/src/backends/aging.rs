@@ -1,5 +1,6 @@
-//! What a deployed app stored, made older: its clock is the machine's, and a trial's is moved by hand.
+//! Makes the items that a deployed app stored older: its clock is the machine's, and a trial moves its own by hand.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,30 +11,43 @@ use isobar::key_value::PutMode;
 use isobar::manifest::Manifest;
 use isobar::{ErrorKind, Result};
 
-/// Up to when items were made older.
+/// How far a trial has moved its clock.
+#[derive(Debug)]
+pub(super) struct ClockSteps {
+    clock: ManualClock,
+    /// The time at the last call, in milliseconds of the clock.
+    last: AtomicU64,
+}
+
+impl ClockSteps {
+    pub(super) fn new(clock: &ManualClock) -> Self {
+        Self { clock: clock.clone(), last: AtomicU64::new(to_millis(clock.now())) }
+    }
+
+    /// By how much the clock was moved since the last call, if it was.
+    pub(super) fn take(&self) -> Option<Duration> {
+        let now = to_millis(self.clock.now());
+        let by = now.saturating_sub(self.last.swap(now, Ordering::Relaxed));
+        (by > 0).then(|| Duration::from_millis(by))
+    }
+}
+
+/// Makes the items of a deployed app older when the trial's clock has moved.
 #[derive(Debug)]
 pub(super) struct Aging {
-    clock: ManualClock,
-    /// In milliseconds of the clock.
-    moved: AtomicU64,
+    steps: ClockSteps,
+    provider: Arc<dyn Provider>,
 }
 
 impl Aging {
-    pub(super) fn new(clock: &ManualClock) -> Self {
-        Self { clock: clock.clone(), moved: AtomicU64::new(to_millis(clock.now())) }
+    pub(super) fn new(clock: &ManualClock, provider: Arc<dyn Provider>) -> Self {
+        Self { steps: ClockSteps::new(clock), provider }
     }
 
-    /// By how much the clock was moved on since the last call, if it was.
-    pub(super) fn take(&self) -> Option<Duration> {
-        let now = to_millis(self.clock.now());
-        let by = now.saturating_sub(self.moved.swap(now, Ordering::Relaxed));
-        (by > 0).then(|| Duration::from_millis(by))
-    }
-
-    /// Moves the expiry of an app's items back by what the clock was moved on.
-    pub(super) async fn catch_up(&self, provider: &dyn Provider, manifest: &Manifest) -> Result<()> {
-        match self.take() {
-            Some(by) => age(provider, manifest, by).await,
+    /// Moves the expiry of an app's items back by as much as the clock was moved.
+    pub(super) async fn catch_up(&self, manifest: &Manifest) -> Result<()> {
+        match self.steps.take() {
+            Some(by) => age(self.provider.as_ref(), manifest, by).await,
             None => Ok(()),
         }
     }
@@ -48,7 +62,7 @@ pub(super) async fn age(provider: &dyn Provider, manifest: &Manifest, by: Durati
     Ok(())
 }
 
-/// What the app writes meanwhile is made older in its place.
+/// Where the app has written the item meanwhile, the new one is made older.
 async fn age_item(table: &dyn KeyValue, mut item: Item, by: Duration) -> Result<()> {
     while let Item { key, value, version, expires_at: Some(time), .. } = item {
         let mode = PutMode::Update(version);

@@ -1,36 +1,35 @@
-//! AWS's services, as an emulator that others wrote has them, and the Lambda host in this process.
+//! AWS's services in an emulator, and the Lambda host in this process.
 //!
-//! What the services do (DynamoDB, S3, SNS, SQS, the way from SNS and S3 to SQS) is the emulator's.
-//! What Lambda does around a function is in `delivery`: it polls the queues, makes the events, and
-//! acknowledges what the partial batch response leaves out. Time is the trial's: SQS is asked to hide
-//! a message for long, and to show it when the manual clock says so.
+//! The emulator is the services: DynamoDB, S3, SNS, SQS, and the routes from SNS and S3 to SQS. `delivery` is what
+//! Lambda does around a function: it polls the queues, makes the events, and deletes the messages that the partial
+//! batch response does not list. Time is the trial's: SQS hides a message for as long as it can, and shows it when the
+//! manual clock has passed its visibility timeout.
 
 mod account;
 mod delivery;
 pub mod deployed;
 mod events;
 pub mod gaps;
-mod tap;
+mod queue_proxy;
+mod queues;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::Request;
+use isobar::Result;
 use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::clock::ManualClock;
-use isobar::driver::{Environment, Hosted};
-use isobar::{Body, Cloud, Result, TestResponse};
+use isobar::driver::{Environment, Provider};
 
 use self::account::Account;
 use self::delivery::AwsApp;
-use self::tap::Tap;
+use self::queue_proxy::QueueProxy;
 use crate::backends::Double;
-use crate::backends::provisioned::Provisioned;
-use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, RunningApp, World};
+use crate::backends::cloud::{self, CloudUnderTest, Emulated, declare};
+use crate::backends::provisioned::{Deployment, Provisioned};
+use isobar_conformance::BuildApp;
 
-/// What is ours here.
+/// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
     Double { name: "Lambda, in this process, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
     Double { name: "the visibility of SQS, by the trial's clock", only: &["PS-3"] },
@@ -38,106 +37,82 @@ pub const DOUBLES: &[Double] = &[
 
 const REGION: &str = "us-east-1";
 
-/// AWS's services in an emulator.
+/// An emulator of AWS's services.
 #[derive(Debug, Clone)]
-pub struct Aws {
-    /// The backend's name.
-    pub name: &'static str,
-    /// Where the emulator listens, without a slash at the end.
+pub struct Services {
+    /// Where it listens, without a slash at the end.
     pub endpoint: String,
-    /// The account that it is.
+    /// The number of its account.
     pub account: &'static str,
-    /// What it gets wrong.
-    pub gaps: &'static [Gap],
 }
 
-static WORLDS: AtomicU64 = AtomicU64::new(1);
+/// AWS's services in an emulator, and apps on the Lambda host in this process.
+pub type Aws = Emulated<Services>;
 
 #[async_trait]
-impl Harness for Aws {
-    fn name(&self) -> &'static str {
-        self.name
-    }
+impl cloud::Services for Services {
+    type Trial = AwsTrial;
 
-    fn gaps(&self) -> &'static [Gap] {
-        self.gaps
-    }
-
-    async fn open(&self) -> Result<Box<dyn World>> {
-        self.open_as(&format!("w{}-", WORLDS.fetch_add(1, Ordering::Relaxed))).await
-    }
-}
-
-impl Aws {
-    /// A world whose resources have this before their names on AWS; nothing else may have it.
-    pub async fn open_as(&self, prefix: &str) -> Result<Box<dyn World>> {
+    async fn open(&self, prefix: &str) -> Result<AwsTrial> {
         let clock = ManualClock::default();
-        let tap = Tap::start(&self.endpoint, &clock).await?;
-        let account = Arc::new(Account::new(self.endpoint.clone(), self.account, prefix.to_owned())?);
-        let environment = account.environment().with_var("AWS_ENDPOINT_URL_SQS", tap.url());
+        let proxy = QueueProxy::start(&self.endpoint, &clock).await?;
+        let account = Arc::new(Account::new(self.clone(), prefix)?);
+        let environment = account.environment().with_var("AWS_ENDPOINT_URL_SQS", proxy.url());
         let mut config = AwsConfig::from_environment(&environment)?;
         // A trial of half a gigabyte would take too long.
         config.largest_copy = Some(5 << 20);
-        Ok(Box::new(AwsWorld { account, clock, tap, config }))
+        Ok(AwsTrial { account, clock, proxy, config })
     }
 }
 
-struct AwsWorld {
+/// The resources of one trial.
+#[derive(Debug)]
+pub struct AwsTrial {
     account: Arc<Account>,
     clock: ManualClock,
-    tap: Arc<Tap>,
+    proxy: Arc<QueueProxy>,
     config: AwsConfig,
 }
 
-impl AwsWorld {
-    fn provider(&self) -> Provisioned<AwsProvider, Account> {
-        let aws = AwsProvider::with_clock(self.config.clone(), Arc::new(self.clock.clone()));
-        Provisioned { provider: aws, account: Arc::clone(&self.account) }
-    }
-}
-
 #[async_trait]
-impl World for AwsWorld {
-    fn cloud(&self) -> Cloud {
-        Cloud::new(Arc::new(self.provider()))
+impl CloudUnderTest for AwsTrial {
+    type App = AwsApp;
+
+    fn provider(&self) -> Arc<dyn Provider> {
+        Arc::new(self.provisioned())
     }
 
-    fn clock(&self) -> Option<&ManualClock> {
-        Some(&self.clock)
+    fn clock(&self) -> &ManualClock {
+        &self.clock
     }
 
-    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
-        let provider = self.provider();
-        let aws = provider.provider.clone();
-        let cloud = Cloud::new(Arc::new(provider));
-        let mut app = app(&cloud)?;
-        let manifest = Arc::new(app.start(&cloud)?);
+    async fn run(&self, app: BuildApp) -> Result<AwsApp> {
+        let provisioned = self.provisioned();
+        let provider = provisioned.provider.clone();
+        let hosted = declare(provisioned, app)?;
+        let manifest = Arc::clone(&hosted.manifest);
         self.account.subscribe(&manifest).await?;
-        let lambda = aws.lambda(Hosted::new(app, Arc::clone(&manifest)));
-        let (account, clock, tap) = (Arc::clone(&self.account), self.clock.clone(), Arc::clone(&self.tap));
-        Ok(Box::new(AwsApp { lambda, manifest, account, clock, tap }))
-    }
-
-    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
-        Ok(super::send(request.map(Body::from)).await?)
-    }
-
-    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
-        Ok(self)
+        let (account, clock, proxy) = (Arc::clone(&self.account), self.clock.clone(), Arc::clone(&self.proxy));
+        Ok(AwsApp { lambda: provider.lambda(hosted), manifest, account, clock, proxy })
     }
 }
 
-impl Account {
-    /// What the SDKs' variables say of this account.
-    fn environment(&self) -> Environment {
-        let vars = [
-            ("AWS_REGION", REGION),
-            ("AWS_ACCOUNT_ID", self.number),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_ENDPOINT_URL", &self.endpoint),
-            ("ISOBAR_PREFIX", &self.prefix),
-        ];
-        vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value))
+impl AwsTrial {
+    fn provisioned(&self) -> Provisioned<AwsProvider, Account> {
+        let provider = AwsProvider::with_clock(self.config.clone(), Arc::new(self.clock.clone()));
+        Provisioned { provider, account: Arc::clone(&self.account) }
     }
+}
+
+/// The SDKs' variables for an account.
+fn environment(services: &Services, prefix: &str) -> Environment {
+    let vars = [
+        ("AWS_REGION", REGION),
+        ("AWS_ACCOUNT_ID", services.account),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL", &services.endpoint),
+        ("ISOBAR_PREFIX", prefix),
+    ];
+    vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value))
 }

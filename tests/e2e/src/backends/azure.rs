@@ -1,46 +1,43 @@
-//! Azure's services, as emulators that others wrote have them, and the Functions handler in this process.
+//! Azure's services in emulators, and the Functions handler in this process.
 //!
-//! What the services do is the emulators': Azurite's for blobs, queues and tables, that of Azure's own driver for
-//! Cosmos DB. **Doubles of ours** are Service Bus (`service_bus`), Event Grid, which puts what happens in a container
-//! into a queue (`grid`), and what the Functions host does around a handler (`delivery`). Time is the trial's: a
-//! queue is asked to hide a message for long, and to show it when the manual clock says so (`tap`).
+//! The emulators are Azurite for blobs, queues and tables, and the one of Azure's own driver for Cosmos DB. **Doubles of
+//! isobar** are Service Bus (`service_bus`), Event Grid, which sends the events of a container to a queue
+//! (`event_grid`), and what the Functions host does around a handler (`delivery`). Time is the trial's: a queue hides a
+//! message for as long as it can, and shows it when the manual clock has passed its visibility timeout (`queue_proxy`).
 
 mod account;
 mod cosmos;
+mod dead_letters;
 mod delivery;
 pub mod deployed;
+mod event_grid;
 pub mod gaps;
-mod grid;
 mod host;
-mod letter;
-mod letters;
+mod queue_proxy;
 pub mod service_bus;
 mod storage;
-mod tap;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::Request;
+use isobar::Result;
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, Hosted};
+use isobar::driver::Provider;
 use isobar::manifest::Manifest;
-use isobar::{Body, Cloud, Result, TestResponse};
 use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
 use self::account::Account;
 use self::delivery::AzureApp;
 use self::host::Host;
 use crate::backends::Double;
-use crate::backends::held::HeldClock;
-use crate::backends::provisioned::Provisioned;
+use crate::backends::cloud::{self, CloudUnderTest, Emulated, declare};
+use crate::backends::pause::PauseClock;
+use crate::backends::provisioned::{Deployment, Provisioned};
 use crate::emulators::Azurite;
 use crate::functions_host::Files;
-use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, RunningApp, World};
+use isobar_conformance::BuildApp;
 
-/// What is ours here.
+/// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
     Double { name: "Service Bus", only: &["PS-7", "an_identity_publishes_to_the_double_of_service_bus"] },
     Double { name: "Event Grid", only: &["BL-14"] },
@@ -74,7 +71,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// What is in a storage account alone: the cheap ones.
+    /// A storage account alone: the cheap services.
     pub fn storage(azurite: &Azurite) -> Self {
         let (blob, queue, table) = (azurite.blob.clone(), azurite.queue.clone(), azurite.table.clone());
         Self { blob, queue, table, cosmos: None }
@@ -86,96 +83,61 @@ impl Services {
     }
 }
 
-/// Azure's services in emulators.
-#[derive(Debug, Clone)]
-pub struct Azure {
-    /// The backend's name.
-    pub name: &'static str,
-    /// Where they listen.
-    pub services: Services,
-    /// What they get wrong.
-    pub gaps: &'static [Gap],
-}
-
-static WORLDS: AtomicU64 = AtomicU64::new(1);
+/// Azure's services in emulators, and apps behind a double of the Functions host in this process.
+pub type Azure = Emulated<Services>;
 
 #[async_trait]
-impl Harness for Azure {
-    fn name(&self) -> &'static str {
-        self.name
-    }
+impl cloud::Services for Services {
+    type Trial = AzureTrial;
 
-    fn gaps(&self) -> &'static [Gap] {
-        self.gaps
-    }
-
-    async fn open(&self) -> Result<Box<dyn World>> {
-        self.open_as(&format!("w{}-", WORLDS.fetch_add(1, Ordering::Relaxed))).await
+    async fn open(&self, prefix: &str) -> Result<AzureTrial> {
+        let clock = PauseClock::default();
+        let account = Account::open(self, prefix, &clock.manual).await?;
+        let config = AzureConfig::from_environment(&account.environment())?;
+        Ok(AzureTrial { account: Arc::new(account), clock, config })
     }
 }
 
-impl Azure {
-    /// A world whose resources have this before their names on Azure; nothing else may have it.
-    pub async fn open_as(&self, prefix: &str) -> Result<Box<dyn World>> {
-        Ok(Box::new(AzureWorld::open(&self.services, prefix).await?))
-    }
-}
-
+/// The resources of one trial.
 #[derive(Debug)]
-struct AzureWorld {
+pub struct AzureTrial {
     account: Arc<Account>,
-    clock: HeldClock,
+    clock: PauseClock,
     config: AzureConfig,
 }
 
-impl AzureWorld {
-    async fn open(services: &Services, prefix: &str) -> Result<Self> {
-        let clock = HeldClock::default();
-        let account = Account::open(services, prefix, &clock.manual).await?;
-        let config = AzureConfig::from_environment(&account.environment())?;
-        Ok(Self { account: Arc::new(account), clock, config })
-    }
-
-    fn provider(&self, config: AzureConfig) -> Provisioned<AzureProvider, Account> {
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        Provisioned { provider: AzureProvider::with_clock(config, clock), account: Arc::clone(&self.account) }
+impl AzureTrial {
+    fn provisioned(&self, config: AzureConfig) -> Provisioned<AzureProvider, Account> {
+        let provider = AzureProvider::with_clock(config, Arc::new(self.clock.clone()));
+        Provisioned { provider, account: Arc::clone(&self.account) }
     }
 }
 
 #[async_trait]
-impl World for AzureWorld {
-    fn cloud(&self) -> Cloud {
-        Cloud::new(Arc::new(self.provider(self.config.clone())))
+impl CloudUnderTest for AzureTrial {
+    type App = AzureApp;
+
+    fn provider(&self) -> Arc<dyn Provider> {
+        Arc::new(self.provisioned(self.config.clone()))
     }
 
-    fn clock(&self) -> Option<&ManualClock> {
-        Some(&self.clock.manual)
+    fn clock(&self) -> &ManualClock {
+        &self.clock.manual
     }
 
-    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
-        let cloud = self.cloud();
-        let mut app = app(&cloud)?;
-        let manifest = Arc::new(app.start(&cloud)?);
+    async fn run(&self, app: BuildApp) -> Result<AzureApp> {
+        let hosted = declare(self.provisioned(self.config.clone()), app)?;
+        let manifest = Arc::clone(&hosted.manifest);
         self.account.subscribe(&manifest).await?;
-        // The host knows where the events of an app come from by configuration alone.
+        // The host reads the sources of an app's events from configuration alone.
         let config = AzureConfig::from_environment(&self.account.environment_of(&manifest))?;
         let files = files(&manifest, &config, HttpMode::Proxying)?;
-        let hosted = Hosted::new(app, Arc::clone(&manifest));
-        let handler = self.provider(config).provider.handler(hosted);
-        let (host, account) = (Host::Here { handler, files }, Arc::clone(&self.account));
-        Ok(Box::new(AzureApp { host, manifest, account, clock: self.clock.clone(), aging: None }))
-    }
-
-    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
-        Ok(super::send(request.map(Body::from)).await?)
-    }
-
-    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
-        Ok(self)
+        let host = Host::Here { handler: self.provisioned(config).provider.handler(hosted), files };
+        Ok(AzureApp { host, manifest, account: Arc::clone(&self.account), clock: self.clock.clone(), aging: None })
     }
 }
 
-/// What a deployment puts beside the app.
+/// The files that a deployment puts next to the app.
 fn files(manifest: &Manifest, config: &AzureConfig, http: HttpMode) -> Result<Files> {
     let isobar_azure::FunctionApp { host, functions } = function_app(manifest, config, "app", http)?;
     Ok(Files { host, functions })

@@ -1,42 +1,42 @@
-//! Google Cloud's services, as emulators that others wrote have them, and the service of an app in this process.
+//! Google Cloud's services in emulators, and the service of an app in this process.
 //!
-//! What the services do is the emulators': Google's own for Firestore and Pub/Sub, fake-gcs-server for Cloud
-//! Storage, before which `copies` and `signed` check what it does not. A **double of ours** is what pushes messages
-//! (`delivery`), since time is the trial's.
+//! The emulators are Google's own for Firestore and Pub/Sub, and fake-gcs-server for Cloud Storage; `copies` and `signed`
+//! check before it what it does not check. A **double of isobar** pushes the messages (`delivery`), since time is the
+//! trial's.
 
+mod calls;
 mod copies;
+mod dead_letters;
 mod delivery;
 pub mod deployed;
 pub mod gaps;
-mod letters;
-mod notices;
+mod notifications;
 mod project;
 mod pub_sub;
-mod pushes;
+mod push_proxy;
 pub mod signed;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, Hosted};
-use isobar::{Body, Cloud, Result, TestResponse};
+use isobar::driver::{Clock, Provider};
+use isobar::{Body, Result, TestResponse};
 use isobar_gcp::{GcpConfig, GcpProvider};
 
 use self::delivery::GcpApp;
 use self::project::Project;
-use crate::backends::Double;
-use crate::backends::held::HeldClock;
-use crate::backends::provisioned::Provisioned;
+use crate::backends::cloud::{self, CloudUnderTest, Emulated, declare};
+use crate::backends::pause::PauseClock;
+use crate::backends::provisioned::{Deployment, Provisioned};
+use crate::backends::{Double, send};
 use crate::emulators::{FakeGcs, GoogleEmulator, GoogleProgram};
-use isobar_conformance::Absent;
-use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, RunningApp, World};
+use isobar_conformance::{Absent, BuildApp};
 
-/// What is ours here.
+/// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
     Double { name: "pushes of Pub/Sub, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
     Double {
@@ -49,7 +49,7 @@ pub const DOUBLES: &[Double] = &[
         ],
     },
     Double {
-        name: "signatures of Cloud Storage, and their end",
+        name: "signatures of Cloud Storage, and their expiry",
         only: &[
             "a_signed_url_is_refused_once_it_has_expired",
             "a_signed_url_is_refused_with_another_signature_or_none",
@@ -80,7 +80,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts all three. They end with what comes beside.
+    /// Starts all three. They end when the second value is dropped.
     pub fn start() -> std::result::Result<(Self, impl Sized + Send + use<>), Absent> {
         let firestore = GoogleEmulator::start(GoogleProgram::Firestore)?;
         let pub_sub = GoogleEmulator::start(GoogleProgram::PubSub)?;
@@ -94,91 +94,64 @@ impl Services {
     }
 }
 
-/// Google Cloud's services in emulators.
-#[derive(Debug, Clone)]
-pub struct Gcp {
-    /// The backend's name.
-    pub name: &'static str,
-    /// Where they listen.
-    pub services: Services,
-    /// What they get wrong.
-    pub gaps: &'static [Gap],
-}
-
-static WORLDS: AtomicU64 = AtomicU64::new(1);
+/// Google Cloud's services in emulators, and apps as a service in this process.
+pub type Gcp = Emulated<Services>;
 
 #[async_trait]
-impl Harness for Gcp {
-    fn name(&self) -> &'static str {
-        self.name
-    }
+impl cloud::Services for Services {
+    type Trial = GcpTrial;
 
-    fn gaps(&self) -> &'static [Gap] {
-        self.gaps
-    }
-
-    async fn open(&self) -> Result<Box<dyn World>> {
-        self.open_as(&format!("w{}", WORLDS.fetch_add(1, Ordering::Relaxed))).await
-    }
-}
-
-impl Gcp {
-    /// A world in a project of this id, whose resources have it before their names; nothing else may have it.
-    pub async fn open_as(&self, id: &str) -> Result<Box<dyn World>> {
-        let clock = HeldClock::default();
-        let project = Arc::new(Project::open(&self.services, id).await?);
+    /// The id of the project is the prefix too, without the hyphen at its end.
+    async fn open(&self, prefix: &str) -> Result<GcpTrial> {
+        let project = Arc::new(Project::open(self, prefix.trim_end_matches('-')).await?);
         let config = GcpConfig::from_environment(&project.environment())?;
-        Ok(Box::new(GcpWorld { project, clock, config }))
+        Ok(GcpTrial { project, clock: PauseClock::default(), config })
     }
 }
 
+/// The resources of one trial.
 #[derive(Debug)]
-struct GcpWorld {
+pub struct GcpTrial {
     project: Arc<Project>,
-    clock: HeldClock,
+    clock: PauseClock,
     config: GcpConfig,
 }
 
-impl GcpWorld {
-    fn provider(&self) -> Provisioned<GcpProvider, Project> {
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let gcp = GcpProvider::with_clock(self.config.clone(), clock);
-        Provisioned { provider: gcp, account: Arc::clone(&self.project) }
-    }
-}
-
 #[async_trait]
-impl World for GcpWorld {
-    fn cloud(&self) -> Cloud {
-        Cloud::new(Arc::new(self.provider()))
+impl CloudUnderTest for GcpTrial {
+    type App = GcpApp;
+
+    fn provider(&self) -> Arc<dyn Provider> {
+        Arc::new(self.provisioned())
     }
 
-    fn clock(&self) -> Option<&ManualClock> {
-        Some(&self.clock.manual)
+    fn clock(&self) -> &ManualClock {
+        &self.clock.manual
     }
 
-    async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
-        let provider = self.provider();
-        let gcp = provider.provider.clone();
-        let cloud = Cloud::new(Arc::new(provider));
-        let mut app = app(&cloud)?;
-        let manifest = Arc::new(app.start(&cloud)?);
+    async fn run(&self, app: BuildApp) -> Result<GcpApp> {
+        let provisioned = self.provisioned();
+        let provider = provisioned.provider.clone();
+        let hosted = declare(provisioned, app)?;
+        let manifest = Arc::clone(&hosted.manifest);
         self.project.subscribe(&manifest).await?;
-        let service = gcp.service(Hosted::new(app, Arc::clone(&manifest)));
         let (project, clock) = (Arc::clone(&self.project), self.clock.clone());
-        Ok(Box::new(GcpApp { service, manifest, project, clock }))
+        Ok(GcpApp { service: provider.service(hosted), manifest, project, clock })
     }
 
-    async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
-        // Signatures are of the machine's time, which the trial's moves on.
+    async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
+        // Signatures are of the machine's time, so it is moved by as much as the trial has moved its clock.
         let moved = self.clock.now().duration_since(ManualClock::default().now()).unwrap_or_default();
         match signed::check(&request, self.project.storage_host(), SystemTime::now() + moved) {
-            Ok(()) => Ok(super::send(request.map(Body::from)).await?),
+            Ok(()) => send(request.map(Body::from)).await,
             Err(status) => Ok(TestResponse::new(status, HeaderMap::new(), Bytes::new())),
         }
     }
+}
 
-    async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
-        Ok(self)
+impl GcpTrial {
+    fn provisioned(&self) -> Provisioned<GcpProvider, Project> {
+        let provider = GcpProvider::with_clock(self.config.clone(), Arc::new(self.clock.clone()));
+        Provisioned { provider, account: Arc::clone(&self.project) }
     }
 }

@@ -1,16 +1,15 @@
-//! The embedded provider: a folder of its own, a real server on a free port, and a clock that
-//! stands still.
+//! The embedded provider: a temporary folder, a real server on a free port, and a manual clock.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::uri::Uri;
 use http::{Method, Request};
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, Hosted, ResourceKind};
+use isobar::driver::{Clock, ResourceKind};
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::{DeadLetter, Message, MessageId};
@@ -19,8 +18,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::{kind_named, send};
+use super::cloud::declare;
+use super::{error_in, send, send_to, wait};
 use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
+
+/// Longest wait for the file with the inspector's address.
+const FILE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The embedded provider.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +73,7 @@ impl World for LocalWorld {
         let Self { folder, clock, provider, _server: server } = *self;
         server.end().await;
         drop(provider);
-        // The file is free when the thread that writes to it has seen that nobody is left.
+        // The file is free when the thread that writes to it has noticed that the last handle was dropped.
         let mut opened = serve(&folder, &clock).await;
         for _ in 0..200 {
             if opened.is_ok() {
@@ -93,12 +96,12 @@ async fn serve(folder: &TempDir, clock: &ManualClock) -> Result<(LocalProvider, 
     Ok((provider, server))
 }
 
-/// Where the inspector is: its address with the token in the query.
+/// Source of the inspector's address, which has the token in its query.
 #[derive(Debug)]
 pub(super) enum Inspector {
-    /// This process serves it.
+    /// The address: this process serves it.
     Served(String),
-    /// Another process writes it there at each start.
+    /// The file to which another process writes it at each start.
     File(PathBuf),
 }
 
@@ -107,8 +110,13 @@ impl Inspector {
         let url = match self {
             Self::Served(url) => url.clone(),
             Self::File(file) => {
-                let told: Value = serde_json::from_slice(&written(file).await?)?;
-                let part = |name: &str| told[name].as_str().unwrap_or_default();
+                // The file exists a moment after the port is open.
+                let what = format!("{} is written", file.display());
+                wait::until(&what, FILE_LIMIT, || async { Ok(file.exists()) }).await?;
+                let content = std::fs::read(file);
+                let content = content.map_err(|error| Error::internal("the file cannot be read").with_source(error))?;
+                let address: Value = serde_json::from_slice(&content)?;
+                let part = |name: &str| address[name].as_str().unwrap_or_default();
                 format!("{}?token={}", part("url"), part("token"))
             }
         };
@@ -116,60 +124,43 @@ impl Inspector {
     }
 }
 
-/// The file is there a moment after the port is open.
-async fn written(file: &Path) -> Result<Vec<u8>> {
-    for _ in 0..1_000 {
-        if let Ok(content) = std::fs::read(file) {
-            return Ok(content);
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Err(Error::internal(format!("{} is not written", file.display())))
-}
-
-/// An app that answers at an address, also where another process serves it.
+/// An app that listens on an address, in this process or in another.
 #[derive(Debug)]
 pub(super) struct LocalApp {
     manifest: Arc<Manifest>,
-    authority: Authority,
+    /// Host and port.
+    address: String,
     inspector: Inspector,
     tasks: JoinSet<Result<()>>,
 }
 
 impl LocalApp {
-    /// The app that is served at this address.
-    pub(super) fn at(address: &str, inspector: Inspector, manifest: Manifest) -> Result<Self> {
-        Ok(Self { manifest: Arc::new(manifest), authority: authority(address)?, inspector, tasks: JoinSet::new() })
+    /// The app that another process serves at this address.
+    pub(super) fn at(address: &str, inspector: Inspector, manifest: Manifest) -> Self {
+        Self { manifest: Arc::new(manifest), address: address.to_owned(), inspector, tasks: JoinSet::new() }
     }
 
     async fn start(provider: &LocalProvider, app: BuildApp) -> Result<Self> {
-        let cloud = Cloud::new(Arc::new(provider.clone()));
-        let mut app = app(&cloud)?;
-        let manifest = Arc::new(app.start(&cloud)?);
+        let hosted = declare(provider.clone(), app)?;
+        let manifest = Arc::clone(&hosted.manifest);
         let server = provider.bind().await?;
-        let authority = authority(&server.address().to_string())?;
-        let inspector = server.inspector().ok_or_else(|| Error::internal("there is no inspector"))?;
+        let address = server.address().to_string();
+        let inspector = server.inspector().ok_or_else(|| Error::internal("the server has no inspector"))?;
         let inspector = Inspector::Served(inspector);
-        let hosted = Hosted::new(app, Arc::clone(&manifest));
         let mut tasks = JoinSet::new();
         tasks.spawn(server.run(hosted, std::future::pending()));
-        let running = Self { manifest, authority, inspector, tasks };
-        // It answers when it has subscribed to what the app handles.
+        let running = Self { manifest, address, inspector, tasks };
+        // It answers when the app has subscribed to the topics and buckets that it handles.
         running.inspect(Method::GET, "", Bytes::new()).await?;
         Ok(running)
     }
 
-    /// Ends as at a crash: nothing is drained.
+    /// Ends as a crash does: nothing is drained.
     async fn end(mut self) {
         self.tasks.shutdown().await;
     }
 
-    fn url(&self, path: PathAndQuery) -> Result<Uri> {
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(path);
-        uri.build().map_err(|error| Error::invalid_input("not a path").with_source(error))
-    }
-
-    /// Asks the inspector.
+    /// Calls the inspector.
     pub(super) async fn inspect(&self, method: Method, path: &str, body: Bytes) -> Result<TestResponse> {
         let inspector = self.inspector.url().await?;
         let token = inspector.query().unwrap_or_default();
@@ -180,10 +171,10 @@ impl LocalApp {
         let uri = Uri::from_parts(parts).map_err(|error| Error::invalid_input("not a path").with_source(error))?;
         let request = Request::builder().method(method).uri(uri).body(Body::from(body));
         let response = send(request.map_err(|error| Error::invalid_input("not a request").with_source(error))?).await?;
-        if response.status.is_success() { Ok(response) } else { Err(told(&response)) }
+        if response.status.is_success() { Ok(response) } else { Err(error_in(&response.body, "error", "detail")) }
     }
 
-    async fn is_quiet(&self) -> Result<bool> {
+    async fn is_idle(&self) -> Result<bool> {
         let overview: Value = self.inspect(Method::GET, "", Bytes::new()).await?.json()?;
         Ok(listed(&overview, "queues")?.iter().all(|queue| queue["due"] == false && queue["running"] == 0))
     }
@@ -196,9 +187,7 @@ impl RunningApp for LocalApp {
     }
 
     async fn http(&self, request: Request<Body>) -> HarnessResult<TestResponse> {
-        let (mut parts, body) = request.into_parts();
-        parts.uri = self.url(parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")))?;
-        Ok(send(Request::from_parts(parts, body)).await?)
+        Ok(send_to(&format!("http://{}", self.address), request).await?)
     }
 
     async fn invoke(&self, function: &str, payload: Bytes) -> HarnessResult<Bytes> {
@@ -211,40 +200,37 @@ impl RunningApp for LocalApp {
     }
 
     async fn deliver(&self) -> HarnessResult<()> {
-        while !self.is_quiet().await? {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        Ok(())
+        Ok(wait::until("all messages are handled", Duration::MAX, || self.is_idle()).await?)
     }
 
     async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
         let path = format!("dead-letters/{kind}s/{name}?limit=1000");
-        let answer: Value = self.inspect(Method::GET, &path, Bytes::new()).await?.json()?;
-        Ok(listed(&answer, "dead_letters")?.iter().map(dead_letter).collect())
+        let response: Value = self.inspect(Method::GET, &path, Bytes::new()).await?.json()?;
+        Ok(listed(&response, "dead_letters")?.iter().map(dead_letter).collect())
     }
 
     async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
         let path = format!("dead-letters/{kind}s/{name}");
-        let answer: Value = self.inspect(Method::POST, &path, Bytes::new()).await?.json()?;
-        Ok(usize::try_from(answer["redriven"].as_u64().unwrap_or_default()).unwrap_or_default())
+        let response: Value = self.inspect(Method::POST, &path, Bytes::new()).await?.json()?;
+        Ok(usize::try_from(response["redriven"].as_u64().unwrap_or_default()).unwrap_or_default())
     }
 }
 
-/// A list in an answer. Without it nothing is known, which is not the same as an empty one.
-fn listed<'a>(answer: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
-    answer[name].as_array().ok_or_else(|| Error::internal(format!("no `{name}` in {answer}")))
+/// A list in a response. A response without it is an error, not an empty list.
+fn listed<'a>(response: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
+    response[name].as_array().ok_or_else(|| Error::internal(format!("no `{name}` in {response}")))
 }
 
-fn dead_letter(told: &Value) -> DeadLetter {
-    let text = |name: &str| match &told[name] {
+fn dead_letter(entry: &Value) -> DeadLetter {
+    let text = |name: &str| match &entry[name] {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
     let now = ManualClock::default().now();
-    let body = told["body_hex"].as_str().map_or_else(|| text("body").into_bytes(), unhex);
+    let body = entry["body_hex"].as_str().map_or_else(|| text("body").into_bytes(), unhex);
     let mut message = Message::new(MessageId::new(text("id")), body, now);
-    message.attempt = u32::try_from(told["attempts"].as_u64().unwrap_or_default()).unwrap_or_default();
-    let attributes = told["attributes"].as_object().into_iter().flatten();
+    message.attempt = u32::try_from(entry["attempts"].as_u64().unwrap_or_default()).unwrap_or_default();
+    let attributes = entry["attributes"].as_object().into_iter().flatten();
     message.attributes =
         attributes.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
     DeadLetter::new(&message, text("reason"), now)
@@ -255,17 +241,6 @@ fn unhex(text: &str) -> Vec<u8> {
     text.as_bytes().chunks(2).map(byte).collect()
 }
 
-/// The error that an endpoint told, with its kind.
-fn told(response: &TestResponse) -> Error {
-    let told: Value = response.json().unwrap_or_default();
-    Error::new(kind_named(&told["error"]), told["detail"].as_str().map_or_else(|| response.text(), str::to_owned))
-}
-
 fn not_a_path(error: http::uri::InvalidUri) -> Error {
     Error::invalid_input("not a path").with_source(error)
-}
-
-fn authority(address: &str) -> Result<Authority> {
-    let parsed: std::result::Result<Authority, http::uri::InvalidUri> = address.parse();
-    parsed.map_err(|error| Error::internal("not an address").with_source(error))
 }

@@ -1,5 +1,6 @@
-//! A provider under test, whose resources are there when they are opened: a trial does not declare before.
+//! A provider under test that makes each resource when it is opened: a trial does not declare resources before.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -9,16 +10,58 @@ use isobar::driver::blob::Blob;
 use isobar::driver::key_value::KeyValue;
 use isobar::driver::pub_sub::PubSub;
 use isobar::driver::{Clock, Hosted, Location, Profile, Provider, ResourceKind};
+use isobar::manifest::Manifest;
 
-/// What makes resources, and knows where they are.
+/// The resources that exist. It is locked while one is made: a task that opens the same resource waits until it is.
+pub(super) type Made = tokio::sync::Mutex<BTreeSet<String>>;
+
+/// What a deployment makes in an account, on the emulators of a cloud.
 #[async_trait]
 pub(super) trait Deployment: Debug + Send + Sync + 'static {
-    /// Makes a resource, if it is not there yet.
-    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()>;
+    fn made(&self) -> &Made;
+
+    /// The name of a resource on the cloud.
+    fn physical(&self, name: &str) -> String;
+
+    /// Makes a resource of this physical name.
+    async fn create(&self, kind: ResourceKind, name: &str) -> Result<()>;
+
+    /// Makes what a bucket's events go through, and routes them there. `bucket` is a physical name.
+    async fn route_events(&self, bucket: &str) -> Result<()>;
 
     /// A resource where the configuration of its app would place it.
     fn placed(&self, at: &Location) -> Result<Location> {
         Ok(at.clone())
+    }
+
+    /// Makes a resource, if it does not exist.
+    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
+        let name = self.physical(name);
+        let mut made = self.made().lock().await;
+        let resource = format!("{kind} {name}");
+        if !made.contains(&resource) {
+            self.create(kind, &name).await?;
+            made.insert(resource);
+        }
+        Ok(())
+    }
+
+    /// Makes the sources of an app's triggers.
+    async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
+        for trigger in manifest.messages() {
+            self.make(ResourceKind::Topic, &trigger.topic).await?;
+        }
+        for trigger in manifest.objects() {
+            self.make(ResourceKind::Bucket, &trigger.bucket).await?;
+            let bucket = self.physical(&trigger.bucket);
+            let mut made = self.made().lock().await;
+            let events = format!("events of {bucket}");
+            if !made.contains(&events) {
+                self.route_events(&bucket).await?;
+                made.insert(events);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -29,8 +72,8 @@ pub(super) struct Provisioned<P, A> {
 }
 
 impl<P: Provider, A: Deployment> Provisioned<P, A> {
-    /// Opening is no `async fn`, and a trial's runtime has threads enough to wait on one of them.
-    fn made<T>(&self, at: &Location, open: impl FnOnce(&P, &Location) -> Result<T>) -> Result<T> {
+    /// Opening is not an `async fn`, and a trial's runtime has threads enough to block one of them.
+    fn open<T>(&self, at: &Location, open: impl FnOnce(&P, &Location) -> Result<T>) -> Result<T> {
         let opened = open(&self.provider, &self.account.placed(at)?)?;
         if at.url().is_none() {
             let make = self.account.make(at.kind(), at.name());
@@ -51,15 +94,15 @@ impl<P: Provider, A: Deployment> Provider for Provisioned<P, A> {
     }
 
     fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
-        self.made(at, P::key_value)
+        self.open(at, P::key_value)
     }
 
     fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
-        self.made(at, P::blob)
+        self.open(at, P::blob)
     }
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
-        self.made(at, P::pub_sub)
+        self.open(at, P::pub_sub)
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {

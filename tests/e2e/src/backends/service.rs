@@ -1,19 +1,20 @@
-//! The app's own process, started as Cloud Run starts a container; and as a person does who gives a port.
+//! The app's own process, which listens on the port of the variable `PORT`, as a container of Cloud Run does.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use isobar::{Error, ErrorKind, Result};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
+use super::wait;
 use crate::emulators;
 
 /// Longest time from a start to the first connection.
-const PATIENCE: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A process that listens. It is killed when this is dropped.
 #[derive(Debug)]
@@ -25,11 +26,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it, with these variables and no others. Errors: `Unavailable` where it does not listen.
+    /// Starts it with these variables alone. Errors: `Unavailable` where it ends before it listens, `Timeout` where it
+    /// does not listen in time.
     pub async fn start(executable: PathBuf, mut variables: Vec<(String, String)>) -> Result<Self> {
-        let taken = |error| Error::internal("no port is free").with_source(error);
+        let no_port = |error| Error::internal("no port is free").with_source(error);
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let port = free.map_err(taken)?.port();
+        let port = free.map_err(no_port)?.port();
         variables.push(("PORT".to_owned(), port.to_string()));
         let child = spawn(&executable, &variables)?;
         let service = Self { executable, variables, port, child: Mutex::new(child) };
@@ -37,7 +39,7 @@ impl Service {
         Ok(service)
     }
 
-    /// Where it listens, without a slash at the end.
+    /// Its URL, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -47,26 +49,25 @@ impl Service {
         self.port
     }
 
-    /// Takes it away in the midst of its work, and starts another one.
+    /// Kills it in the middle of its work, and starts another process.
     pub async fn kill(&self) -> Result<()> {
         let killed = self.child.lock().await.kill().await;
         killed.map_err(|error| Error::internal("the service cannot be killed").with_source(error))?;
         self.start_again().await
     }
 
-    /// Starts another one, behind one that has ended.
+    /// Starts another process after the first has ended.
     pub async fn start_again(&self) -> Result<()> {
         *self.child.lock().await = spawn(&self.executable, &self.variables)?;
         self.listens().await
     }
 
-    /// Tells it to stop, as Cloud Run does before it takes it away.
+    /// Sends it SIGTERM, as Cloud Run does before it kills a container.
     pub async fn terminate(&self) -> Result<()> {
         let id = self.child.lock().await.id().unwrap_or_default();
-        let told = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
-        match told {
+        match Command::new("kill").args(["-TERM", &id.to_string()]).status().await {
             Ok(status) if status.success() => Ok(()),
-            _ => Err(Error::internal("the service cannot be told to stop")),
+            _ => Err(Error::internal("SIGTERM cannot be sent to the service")),
         }
     }
 
@@ -77,16 +78,21 @@ impl Service {
     }
 
     async fn listens(&self) -> Result<()> {
-        let begun = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_err() {
-            let ended = self.child.lock().await.try_wait().is_ok_and(|status| status.is_some());
-            if ended || begun.elapsed() > PATIENCE {
-                let name = self.executable.display();
-                return Err(Error::new(ErrorKind::Unavailable, format!("{name} does not listen: see its log")));
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let name = self.executable.display();
+        wait::until(&format!("{name} listens: see its log"), START_LIMIT, || self.is_connected()).await
+    }
+
+    async fn is_connected(&self) -> Result<bool> {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_ok() {
+            return Ok(true);
         }
-        Ok(())
+        match self.child.lock().await.try_wait() {
+            Ok(None) => Ok(false),
+            _ => {
+                let name = self.executable.display();
+                Err(Error::new(ErrorKind::Unavailable, format!("{name} has ended before it listened: see its log")))
+            }
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::front::{Front, listen, serve};
+use crate::server::{Respond, response_of, start};
 
 /// The tenant in the tokens.
 const TENANT: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";
@@ -64,11 +64,9 @@ impl Default for Issued {
 impl Identity {
     /// Listens on a free port of the loopback, and issues tokens.
     pub async fn start(issued: Issued) -> Result<Self> {
-        let (listener, url) = listen().await?;
-        let (url, header) = (format!("{url}/msi/token"), "known-to-the-app-alone".to_owned());
-        let identity = Self(Arc::new(Inner { url, header, issued, audiences: Mutex::default() }));
-        serve(listener, Arc::clone(&identity.0));
-        Ok(identity)
+        let header = "known-to-the-app-alone".to_owned();
+        let new = |url| Inner { url: format!("{url}/msi/token"), header, issued, audiences: Mutex::default() };
+        Ok(Self(start(new).await?))
     }
 
     /// The variables by which Functions announces the endpoint to its app.
@@ -83,8 +81,8 @@ impl Identity {
 }
 
 #[async_trait]
-impl Front for Inner {
-    async fn pass(&self, parts: Parts, _: Bytes) -> Result<Response<Body>> {
+impl Respond for Inner {
+    async fn respond(&self, parts: Parts, _: Bytes) -> Result<Response<Body>> {
         let query: HashMap<_, _> = url_pairs(parts.uri.query().unwrap_or_default());
         let known = parts.method == Method::GET
             && parts.uri.path() == "/msi/token"
@@ -93,9 +91,7 @@ impl Front for Inner {
             (known, query.get("api-version").map(String::as_str), query.get("resource"))
         else {
             let error = json!({"statusCode": 401, "message": "another header, another version, or no resource"});
-            let mut response = Response::new(Body::from(error.to_string()));
-            *response.status_mut() = StatusCode::UNAUTHORIZED;
-            return Ok(response);
+            return Ok(response_of(StatusCode::UNAUTHORIZED, error.to_string()));
         };
         self.audiences.lock().push(audience.clone());
         let now = to_millis(SystemTime::now()) / 1_000;

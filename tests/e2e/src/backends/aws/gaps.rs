@@ -6,12 +6,12 @@ const fn gap(trial: &'static str, reason: &'static str) -> Gap {
     Gap { trial, reason }
 }
 
-const ETAG: &str = "AWS itself: the version of an S3 object is its ETag, which equal content shares";
-const NO_JSON: &str = "AWS itself: Lambda refuses a payload that is no JSON before it calls the function";
+const ETAG: &str = "AWS itself: the version of an S3 object is its ETag, which is the same for equal content";
+const NO_JSON: &str = "AWS itself: Lambda rejects a payload that is not JSON before it calls the function";
 const UNSIGNED: &str = "the emulator checks no signature and no expiry in a URL";
-const UNASKED: &str = "the emulator refuses a wrong signature, and serves a request with none unless it checks every policy of the account too";
-const OTHER_CLOCK: &str = "the emulator checks the expiry by the machine's clock, which no trial moves";
-const NO_CONDITIONAL_COPY: &str = "the emulator copies without looking at If-None-Match";
+const OPTIONAL: &str = "the emulator rejects a wrong signature, and accepts a request without one unless it also checks every policy of the account";
+const OTHER_CLOCK: &str = "the emulator checks the expiry by the machine's clock, which a trial cannot move";
+const NO_CONDITIONAL_COPY: &str = "the emulator ignores If-None-Match of a copy";
 
 /// Of moto.
 pub const MOTO: &[Gap] = &[
@@ -40,7 +40,7 @@ pub const MINISTACK: &[Gap] = &[
     gap("an_error_names_the_function_that_was_called", NO_JSON),
     gap("a_malformed_request_is_invalid_and_told_its_position", NO_JSON),
     gap("a_signed_url_is_refused_once_it_has_expired", OTHER_CLOCK),
-    gap("a_signed_url_is_refused_with_another_signature_or_none", UNASKED),
+    gap("a_signed_url_is_refused_with_another_signature_or_none", OPTIONAL),
     gap("a_copy_that_must_create_refuses_to_overwrite", NO_CONDITIONAL_COPY),
     gap("one_of_many_racing_copies_creates", NO_CONDITIONAL_COPY),
     gap("a_rename_that_must_create_refuses_to_overwrite", NO_CONDITIONAL_COPY),

@@ -1,7 +1,6 @@
-//! What the deployment makes on Azure: containers, tables, topics, queues. Here it is made when it is
-//! opened first, since a trial does not declare before.
+//! What a deployment makes on Azure: containers, tables, topics and queues. Here each is made when it is first opened,
+//! since a trial does not declare resources before.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,18 +8,18 @@ use isobar::Result;
 use isobar::clock::ManualClock;
 use isobar::driver::{Derived, Environment, Location, POISON, ResourceKind, ResourceUrl};
 use isobar::manifest::Manifest;
-use parking_lot::Mutex;
 
-use super::grid::Grid;
-use super::letter::Letter;
+use super::dead_letters::AnyMessage;
+use super::event_grid::EventGrid;
+use super::queue_proxy::QueueProxy;
 use super::service_bus::{ServiceBus, Sessions};
 use super::storage::Storage;
-use super::tap::Tap;
 use super::{Services, cosmos};
-use crate::backends::provisioned::Deployment;
+use crate::backends::dead_letters::Stored;
+use crate::backends::provisioned::{Deployment, Made};
 use crate::emulators::{ACCOUNT, ACCOUNT_KEY, COSMOS_KEY};
 
-/// The part of the functions' names that only the host knows.
+/// The part of the functions' names that is known to the host alone.
 pub(super) const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
 
 /// The emulated accounts, and the names of one trial in them.
@@ -28,35 +27,33 @@ pub(super) const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
 pub(super) struct Account {
     pub(super) storage: Arc<Storage>,
     pub(super) bus: ServiceBus,
-    pub(super) tap: Arc<Tap>,
+    pub(super) queues: Arc<QueueProxy>,
     pub(super) prefix: String,
-    /// Dead letters that were read, with the place that they were in: reading must not lose them.
-    pub(super) dead: Mutex<Vec<(String, Letter)>>,
+    pub(super) dead_letters: Stored<AnyMessage>,
     services: Services,
-    grid: Arc<Grid>,
-    /// Locked while one is made: who opens it at the same time waits until it is there.
-    made: tokio::sync::Mutex<BTreeSet<String>>,
+    event_grid: Arc<EventGrid>,
+    made: Made,
 }
 
 impl Account {
     pub(super) async fn open(services: &Services, prefix: &str, clock: &ManualClock) -> Result<Self> {
         let storage = Arc::new(Storage::new(services.clone())?);
-        let tap = Tap::start(&services.queue, Arc::clone(&storage), clock).await?;
-        let grid = Grid::start(&services.blob, Arc::clone(&storage), clock).await?;
+        let queues = QueueProxy::start(&services.queue, Arc::clone(&storage), clock).await?;
+        let event_grid = EventGrid::start(&services.blob, Arc::clone(&storage), clock).await?;
         let bus = ServiceBus::start(Arc::new(clock.clone())).await?;
         let (prefix, services) = (prefix.to_owned(), services.clone());
-        let (dead, made) = Default::default();
-        Ok(Self { storage, bus, tap, prefix, dead, services, grid, made })
+        let (dead_letters, made) = Default::default();
+        Ok(Self { storage, bus, queues, prefix, dead_letters, services, event_grid, made })
     }
 
-    /// Are values in Cosmos DB and messages in Service Bus?
+    /// Whether values are in Cosmos DB and messages in Service Bus.
     pub(super) fn is_full(&self) -> bool {
         self.services.cosmos.is_some()
     }
 
-    /// What the app settings say of these accounts.
+    /// The app settings for these accounts.
     pub(super) fn environment(&self) -> Environment {
-        let (blob, queue, table) = (self.grid.url(), self.tap.url(), &self.services.table);
+        let (blob, queue, table) = (self.event_grid.url(), self.queues.url(), &self.services.table);
         let storage = format!(
             "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};BlobEndpoint={blob}/{ACCOUNT};\
              QueueEndpoint={queue}/{ACCOUNT};TableEndpoint={table}/{ACCOUNT}"
@@ -74,19 +71,19 @@ impl Account {
         environment
     }
 
-    /// The same for an app, with the URLs of its tables and topics that are not where they are by default.
+    /// The app settings of an app, with the URLs of its tables and topics that are not at the default place.
     pub(super) fn environment_of(&self, manifest: &Manifest) -> Environment {
         let tables = manifest.tables().map(|it| (ResourceKind::Table, &it.name));
         let topics = manifest.topics().map(|it| (ResourceKind::Topic, &it.name));
         let sources = manifest.messages().map(|it| (ResourceKind::Topic, &it.topic));
-        let placed = tables.chain(topics).chain(sources).filter_map(|(kind, name)| {
+        let urls = tables.chain(topics).chain(sources).filter_map(|(kind, name)| {
             let variable = format!("ISOBAR_{kind}_{name}").to_ascii_uppercase().replace('-', "_");
             self.url(kind, name).map(|url| (variable, url))
         });
-        placed.fold(self.environment(), |all, (name, url)| all.with_var(name, url))
+        urls.fold(self.environment(), |all, (name, url)| all.with_var(name, url))
     }
 
-    /// The URL of a resource that is not where it is by default.
+    /// The URL of a resource that is not at the default place.
     fn url(&self, kind: ResourceKind, name: &str) -> Option<String> {
         match kind {
             _ if self.is_full() => None,
@@ -96,22 +93,18 @@ impl Account {
         }
     }
 
-    pub(super) fn physical(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
-    fn make_topic(&self, name: &str) {
+    fn create_topic(&self, name: &str) {
         self.bus.create_subscription(name, name, Sessions::None);
         self.bus.create_subscription(&Derived::Ordered.of(name), name, Sessions::Required);
         self.bus.create_queue(&Derived::DeadLetters.of(name));
     }
 
-    async fn make_queues(&self, name: &str) -> Result<()> {
-        self.storage.make_queue(&format!("{name}{POISON}")).await?;
-        self.storage.make_queue(name).await
+    async fn create_queues(&self, name: &str) -> Result<()> {
+        self.storage.create_queue(&format!("{name}{POISON}")).await?;
+        self.storage.create_queue(name).await
     }
 
-    /// Makes all that an app has.
+    /// Makes all resources of an app.
     pub(super) async fn deploy(&self, manifest: &Manifest) -> Result<()> {
         let tables = manifest.tables().map(|it| (ResourceKind::Table, &it.name));
         let buckets = manifest.buckets().map(|it| (ResourceKind::Bucket, &it.name));
@@ -121,43 +114,36 @@ impl Account {
         }
         self.subscribe(manifest).await
     }
-
-    /// Makes what an app's triggers come from, and leads the events of buckets to their queues.
-    pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
-        for trigger in manifest.messages() {
-            self.make(ResourceKind::Topic, &trigger.topic).await?;
-        }
-        for trigger in manifest.objects() {
-            self.make(ResourceKind::Bucket, &trigger.bucket).await?;
-            let container = self.physical(&trigger.bucket);
-            let queue = Derived::Events.without_double_hyphen(&container);
-            if !self.grid.leads(&container) {
-                self.make_queues(&queue).await?;
-                self.grid.lead(container, queue);
-            }
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
 impl Deployment for Account {
-    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
-        let name = self.physical(name);
-        let mut made = self.made.lock().await;
-        let resource = format!("{kind} {name}");
-        if made.contains(&resource) {
-            return Ok(());
-        }
+    fn made(&self) -> &Made {
+        &self.made
+    }
+
+    fn physical(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    async fn create(&self, kind: ResourceKind, name: &str) -> Result<()> {
         match (kind, &self.services.cosmos) {
-            (ResourceKind::Table, Some(endpoint)) => cosmos::make_container(endpoint, &name).await?,
-            (ResourceKind::Table, None) => self.storage.make_table(&table(&name)).await?,
-            (ResourceKind::Bucket, _) => self.storage.make_container(&name).await?,
-            (ResourceKind::Topic, Some(_)) => self.make_topic(&name),
-            (ResourceKind::Topic, None) => self.make_queues(&name).await?,
-            _ => return Err(kind.not_opened("azure")),
+            (ResourceKind::Table, Some(endpoint)) => cosmos::create_container(endpoint, name).await,
+            (ResourceKind::Table, None) => self.storage.create_table(&table(name)).await,
+            (ResourceKind::Bucket, _) => self.storage.create_container(name).await,
+            (ResourceKind::Topic, Some(_)) => {
+                self.create_topic(name);
+                Ok(())
+            }
+            (ResourceKind::Topic, None) => self.create_queues(name).await,
+            _ => Err(kind.not_opened("azure")),
         }
-        made.insert(resource);
+    }
+
+    async fn route_events(&self, bucket: &str) -> Result<()> {
+        let queue = Derived::Events.without_double_hyphen(bucket);
+        self.create_queues(&queue).await?;
+        self.event_grid.route(bucket.to_owned(), queue);
         Ok(())
     }
 
@@ -169,7 +155,7 @@ impl Deployment for Account {
     }
 }
 
-/// A table's name has letters and digits only: the one that stands for `-` is escaped.
+/// The name of a table, which has letters and digits only: `q1` is `-`, so `q` is escaped.
 fn table(name: &str) -> String {
     name.replace('q', "q0").replace('-', "q1")
 }

@@ -1,4 +1,4 @@
-//! What the deployment makes in Cosmos DB: spoken by hand.
+//! What a deployment makes in Cosmos DB, by its REST API.
 
 use http::request::Builder;
 use http::{Method, Request};
@@ -8,30 +8,31 @@ use serde_json::{Value, json};
 use super::storage::{encoded, sign};
 use crate::backends::send;
 use crate::emulators::COSMOS_KEY;
+use crate::server::not_a_request;
 
-/// The database that isobar's tables are in without another setting.
+/// The database of isobar's tables, unless another is configured.
 const DATABASE: &str = "isobar";
 
-/// Makes the database, which is there already but for the first time, and a container in it.
-pub(super) async fn make_container(endpoint: &str, name: &str) -> Result<()> {
-    make(endpoint, "dbs", "", &json!({ "id": DATABASE })).await?;
-    // Without a time to live of its own an item has none; -1 lets items have one.
+/// Makes the database, if it does not exist, and a container in it.
+pub(super) async fn create_container(endpoint: &str, name: &str) -> Result<()> {
+    create(endpoint, "dbs", "", &json!({ "id": DATABASE })).await?;
+    // -1 lets an item have a time to live; an item without one does not expire.
     let key = json!({"paths": ["/p"], "kind": "Hash", "version": 2});
     let container = json!({"id": name, "partitionKey": key, "defaultTtl": -1});
-    make(endpoint, "colls", &format!("dbs/{DATABASE}"), &container).await
+    create(endpoint, "colls", &format!("dbs/{DATABASE}"), &container).await
 }
 
-async fn make(endpoint: &str, kind: &str, parent: &str, what: &Value) -> Result<()> {
+async fn create(endpoint: &str, kind: &str, parent: &str, resource: &Value) -> Result<()> {
     let path = if parent.is_empty() { kind.to_owned() } else { format!("{parent}/{kind}") };
-    let request = call(endpoint, Method::POST, kind, parent, &path)?.header("content-type", "application/json");
-    match answered(request, what.to_string()).await {
+    let request = signed(endpoint, Method::POST, kind, parent, &path)?.header("content-type", "application/json");
+    match call(request, resource.to_string()).await {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
+        created => created.map(drop),
     }
 }
 
 /// A signed request. Source: <https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources>.
-fn call(endpoint: &str, method: Method, kind: &str, resource: &str, path: &str) -> Result<Builder> {
+fn signed(endpoint: &str, method: Method, kind: &str, resource: &str, path: &str) -> Result<Builder> {
     let date = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let verb = method.as_str().to_lowercase();
     let signature = sign(COSMOS_KEY, &format!("{verb}\n{kind}\n{resource}\n{}\n\n", date.to_lowercase()))?;
@@ -45,12 +46,11 @@ fn call(endpoint: &str, method: Method, kind: &str, resource: &str, path: &str) 
 }
 
 /// Errors: `AlreadyExists`, and `Internal` for any other service error.
-async fn answered(request: Builder, body: String) -> Result<TestResponse> {
-    let request = request.body(Body::from(body));
-    let answer = send(request.map_err(|error| Error::internal("not a request").with_source(error))?).await?;
-    match answer.status.as_u16() {
-        200..=299 => Ok(answer),
-        409 => Err(Error::new(ErrorKind::AlreadyExists, answer.text())),
-        status => Err(Error::internal(format!("Cosmos DB answers {status} {}", answer.text()))),
+async fn call(request: Builder, body: String) -> Result<TestResponse> {
+    let response = send(request.body(Body::from(body)).map_err(not_a_request)?).await?;
+    match response.status.as_u16() {
+        200..=299 => Ok(response),
+        409 => Err(Error::new(ErrorKind::AlreadyExists, response.text())),
+        status => Err(Error::internal(format!("Cosmos DB answers {status}: {}", response.text()))),
     }
 }

@@ -1,5 +1,6 @@
-//! **A double**, made by us, of what the Functions host does for triggers: it takes messages from their queues, as
-//! the functions' bindings say, hands them over, and completes or gives back what the answer says; and fires timers.
+//! **A double**, made by isobar, of what the Functions host does for triggers: it receives messages from the queues of
+//! the functions' bindings, calls the functions, and completes or abandons each message by the response; and it fires
+//! timers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,26 +14,25 @@ use isobar::driver::{Clock, POISON, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, Result, TestResponse};
-use isobar_azure::AzureProvider;
 
 use super::account::Account;
 use super::host::Host;
 use super::service_bus::Delivery;
 use super::storage;
 use crate::backends::aging::Aging;
-use crate::backends::held::HeldClock;
-use crate::backends::provisioned::Provisioned;
+use crate::backends::dead_letters::DeadLetterQueues;
+use crate::backends::pause::PauseClock;
 use crate::functions_host::{FunctionsHost, Queued, ServiceBusMessage, Trigger};
 use isobar_conformance::{HarnessResult, RunningApp};
 
-/// What the host hides a message for that is being handled.
+/// How long the host hides a message while it is handled.
 const VISIBILITY: Duration = Duration::from_secs(600);
 
 /// `maxDequeueCount` of host.json.
 const MOST_DELIVERIES: u32 = 5;
 
-/// How many messages of a queue are handled at once: `batchSize`.
-const AT_ONCE: usize = 16;
+/// Messages of a queue that are handled at the same time: `batchSize` of host.json.
+const BATCH: usize = 16;
 
 /// An app behind the Functions host.
 #[derive(Debug)]
@@ -40,31 +40,31 @@ pub struct AzureApp {
     pub(super) host: Host,
     pub(super) manifest: Arc<Manifest>,
     pub(super) account: Arc<Account>,
-    pub(super) clock: HeldClock,
-    /// Where the app's clock is the machine's.
-    pub(super) aging: Option<(Aging, Provisioned<AzureProvider, Account>)>,
+    pub(super) clock: PauseClock,
+    /// Only where the app's clock is the machine's.
+    pub(super) aging: Option<Aging>,
 }
 
 impl AzureApp {
-    /// The stand-in of the host, where the app is deployed.
+    /// The host of the app's process, where the app is deployed.
     pub fn functions_host(&self) -> Option<&FunctionsHost> {
         match &self.host {
-            Host::StandIn(host) => Some(host),
+            Host::Process(host) => Some(host),
             Host::Here { .. } => None,
         }
     }
 
-    /// Polls a storage queue once. Returns whether there was anything.
+    /// Polls a storage queue once. Returns whether there were messages.
     async fn poll_queue(&self, trigger: Trigger<'_>) -> Result<bool> {
         let queue = trigger.text("queueName").unwrap_or_default();
-        let messages = self.account.tap.receive(queue, VISIBILITY).await?;
-        let handled = messages.iter().map(|message| self.queued(trigger, queue, message)).collect::<Vec<_>>();
-        let handled: Vec<_> = stream::iter(handled).buffer_unordered(AT_ONCE).collect().await;
+        let messages = self.account.queues.receive(queue, VISIBILITY).await?;
+        let handled = messages.iter().map(|message| self.handle_queued(trigger, queue, message)).collect::<Vec<_>>();
+        let handled: Vec<_> = stream::iter(handled).buffer_unordered(BATCH).collect().await;
         handled.into_iter().collect::<Result<()>>()?;
         Ok(!messages.is_empty())
     }
 
-    async fn queued(&self, trigger: Trigger<'_>, queue: &str, message: &storage::Queued) -> Result<()> {
+    async fn handle_queued(&self, trigger: Trigger<'_>, queue: &str, message: &storage::Queued) -> Result<()> {
         let storage::Queued { id, receipt, text, count, inserted } = message.clone();
         let call = trigger.queue_message(&Queued { id, receipt, text, dequeue_count: count, inserted });
         let handled = match call {
@@ -73,43 +73,43 @@ impl AzureApp {
         };
         match handled {
             Err(_) if message.count < MOST_DELIVERIES => {
-                self.account.tap.give_back(message);
+                self.account.queues.release(message);
                 return Ok(());
             }
             Err(_) => self.account.storage.send(&format!("{queue}{POISON}"), &message.text).await?,
             Ok(()) => {}
         }
-        self.account.tap.delete(queue, message).await
+        self.account.queues.delete(queue, message).await
     }
 
-    /// Polls a subscription of Service Bus once. Returns whether there was anything.
+    /// Polls a subscription of Service Bus once. Returns whether there were messages.
     async fn poll_subscription(&self, trigger: Trigger<'_>) -> bool {
-        let told = |name| trigger.text(name).unwrap_or_default();
-        let path = format!("{}/subscriptions/{}", told("topicName"), told("subscriptionName"));
+        let text = |name| trigger.text(name).unwrap_or_default();
+        let path = format!("{}/subscriptions/{}", text("topicName"), text("subscriptionName"));
         let mut messages = Vec::new();
-        while messages.len() < AT_ONCE
+        while messages.len() < BATCH
             && let Some(message) = self.account.bus.receive(&path)
         {
             messages.push(message);
-            // The wait of an answer that is held back is told by the clock, which tells one at a time.
+            // The clock reports the pause of one delayed response at a time.
             if trigger.binding["isSessionsEnabled"] == true {
                 break;
             }
         }
-        let handled = messages.iter().map(|message| self.delivered(trigger, message)).collect::<Vec<_>>();
-        stream::iter(handled).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+        let handled = messages.iter().map(|message| self.handle_delivered(trigger, message)).collect::<Vec<_>>();
+        stream::iter(handled).buffer_unordered(BATCH).collect::<Vec<()>>().await;
         !messages.is_empty()
     }
 
-    async fn delivered(&self, trigger: Trigger<'_>, delivery: &Delivery) {
-        self.clock.take();
+    async fn handle_delivered(&self, trigger: Trigger<'_>, delivery: &Delivery) {
+        self.clock.take_pause();
         match self.host.call(&trigger.service_bus_message(&message(delivery))).await {
             Ok(_) => self.account.bus.complete(delivery),
-            Err(_) => self.account.bus.abandon(delivery, self.clock.take()),
+            Err(_) => self.account.bus.abandon(delivery, self.clock.take_pause()),
         };
     }
 
-    /// Polls everything once. Returns whether there was anything.
+    /// Polls all sources once. Returns whether there were messages.
     async fn poll(&self) -> Result<bool> {
         let mut any = false;
         for trigger in self.host.files().triggers() {
@@ -143,8 +143,8 @@ impl RunningApp for AzureApp {
     }
 
     async fn http(&self, request: Request<Body>) -> HarnessResult<TestResponse> {
-        if let Some((aging, provider)) = &self.aging {
-            aging.catch_up(provider, &self.manifest).await?;
+        if let Some(aging) = &self.aging {
+            aging.catch_up(&self.manifest).await?;
         }
         Ok(self.host.http(request).await?)
     }

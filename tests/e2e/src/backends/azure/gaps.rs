@@ -8,12 +8,15 @@ const fn gap(trial: &'static str, reason: &'static str) -> Gap {
 
 const UNORDERED: &str = "Azure itself: a Storage Queue keeps no order, and a message with a key is `Unsupported`";
 const SMALL: &str = "Azure itself: a message of a Storage Queue is 64 KiB of text, less than the portable limit";
-const EXPIRY: &str = "Azurite measures a signature's end by the machine's clock, which a trial cannot move";
-const PARTS: &str = "Azure itself: whoever commits a blob discards the parts of all others, who are told `Conflict`";
-const CAUSES: &str = "Azure itself: the caller is over HTTP, and is told an error and not what caused it";
-const UTF_16: &str = "Azurite lists names in the order of UTF-16, and goes on from a page by it";
-const PROCESSES: &str = "Azure itself: a session is of one process, and this trial reads in one what another wrote";
+const EXPIRY: &str = "Azurite measures the expiry of a signature by the machine's clock, which a trial cannot move";
+const PARTS: &str =
+    "Azure itself: the commit of a blob discards the parts of all other uploads, which return `Conflict`";
+const CAUSES: &str = "Azure itself: the caller is over HTTP, and receives the error without its cause";
+const UTF_16: &str = "Azurite lists names, and continues after a page, in the order of UTF-16";
+const PROCESSES: &str =
+    "Azure itself: a session belongs to one process, and this trial reads in one what another wrote";
 const HALVES: &str = "the emulator copies a transaction to its other regions item by item";
+
 /// Of Azurite, with values in Table Storage and messages in Storage Queues.
 pub const AZURITE: &[Gap] = &[
     gap("body_attributes_ordering_key_and_id_arrive_as_they_were_published", UNORDERED),
@@ -54,7 +57,7 @@ pub const COSMOS: &[Gap] = &[
     gap("pages_of_strange_object_keys_go_on_from_printed_cursors", UTF_16),
 ];
 
-/// The rows that are tried on a Cosmos DB whose reads are late: those of single items.
+/// The rows that run on a Cosmos DB whose reads are late: those of single items.
 const LATE_ROWS: [&str; 11] =
     ["KV-1", "KV-2", "KV-4", "KV-5", "KV-6", "KV-7", "KV-15", "KV-16", "KV-17", "KV-19", "KV-21"];
 
@@ -63,7 +66,7 @@ pub fn is_of_single_items(trial: &Trial) -> bool {
     LATE_ROWS.contains(&trial.row)
 }
 
-/// Of the emulator of Cosmos DB where reads are answered by a region that sees each write later.
+/// Of the emulator of Cosmos DB where a region answers reads that receives each write later.
 pub const LATE: &[Gap] = &[
     gap("two_handles_of_a_table_share_its_items", PROCESSES),
     gap("a_counter_is_an_item_that_every_read_and_write_takes", PROCESSES),

@@ -1,27 +1,26 @@
-//! What calls are made to: a handler in this process, by a double of the host; or the app's own process, which the
-//! stand-in of the host runs.
+//! The handler of an app: in this process, called by a double of the host; or the app's own process, which another
+//! double runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request};
-use http_body_util::BodyExt;
+use http::{HeaderValue, Request, Response, StatusCode};
 use isobar::{Body, Result, TestResponse};
 use isobar_azure::CustomHandler;
 use serde_json::Value;
 
 use super::account::SECRET;
-use crate::backends::{broken, send, told_error, whole};
-use crate::front::not_a_request;
+use crate::backends::{body_of, handler_error, read, read_body, send_to};
 use crate::functions_host::{Call, Files, FunctionsHost, KEY, Trigger, output, response_value};
+use crate::server::not_a_request;
 
-/// A handler, and how it is reached.
+/// A handler, and what calls it.
 #[derive(Debug)]
 pub(super) enum Host {
-    /// **A double**: it hands calls over, and reads what is answered.
+    /// **A double**: it calls the handler, and reads its responses.
     Here { handler: CustomHandler, files: Files },
-    /// The stand-in, with the app's binary.
-    StandIn(FunctionsHost),
+    /// **A double** that runs the app's binary.
+    Process(FunctionsHost),
 }
 
 impl Host {
@@ -29,16 +28,16 @@ impl Host {
     pub(super) fn files(&self) -> &Files {
         match self {
             Self::Here { files, .. } => files,
-            Self::StandIn(host) => host.files(),
+            Self::Process(host) => host.files(),
         }
     }
 
-    /// Calls a function. `Ok` has its answer. Errors: where the host counts the invocation as failed, or waits
-    /// for it until its timeout.
+    /// Calls a function. Returns its response. Errors: where the host counts the invocation as failed, or waits for it
+    /// until its timeout.
     pub(super) async fn call(&self, call: &Call) -> Result<Value> {
         let handler = match self {
             Self::Here { handler, .. } => handler,
-            Self::StandIn(host) => return host.call(call).await,
+            Self::Process(host) => return host.call(call).await,
         };
         let request = Request::post(format!("/{}", call.function))
             .header("host", "127.0.0.1:7071")
@@ -46,12 +45,13 @@ impl Host {
             .header("x-azure-functions-invocationid", invocation())
             .header("user-agent", "Azure-Functions-Host/4.1037.0.0")
             .body(Body::from(call.payload.to_string()));
-        let answer = whole(handler.handle(request.map_err(not_a_request)?).await).await?;
-        if answer.status().is_success() { response_value(&answer) } else { Err(told_error(answer.body())) }
+        let (parts, body) = handler.handle(request.map_err(not_a_request)?).await.into_parts();
+        let response = Response::from_parts(parts, read_body(body).await?);
+        if response.status().is_success() { response_value(&response) } else { Err(handler_error(response.body())) }
     }
 
-    /// A call of a function that is named without its secret. One that there is not is called all the same, to
-    /// hear what the handler says.
+    /// A call of a function by its name without the secret. A function that does not exist is called too: the handler
+    /// reports it.
     pub(super) fn call_of(&self, plain: &str, call: impl FnOnce(Trigger<'_>) -> Call) -> Call {
         match self.files().named(plain) {
             Ok(trigger) => call(trigger),
@@ -59,24 +59,17 @@ impl Host {
         }
     }
 
-    /// A user's request, as it came, with the id of the invocation.
+    /// A user's request, unchanged but for the id of the invocation.
     pub(super) async fn http(&self, mut request: Request<Body>) -> Result<TestResponse> {
         match self {
             Self::Here { handler, .. } => {
                 let headers = request.headers_mut();
-                let id = HeaderValue::try_from(invocation()).map_err(|error| not_a_request(error.into()))?;
+                let id = HeaderValue::try_from(invocation()).map_err(not_a_request)?;
                 headers.insert("x-ms-invocation-id", id);
                 headers.entry("host").or_insert(HeaderValue::from_static("app.azurewebsites.net"));
-                let (parts, body) = whole(handler.handle(request).await).await?.into_parts();
-                Ok(TestResponse::new(parts.status, parts.headers, body))
+                read(handler.handle(request).await).await
             }
-            Self::StandIn(host) => {
-                let (mut parts, body) = request.into_parts();
-                let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-                let uri = format!("http://{}{path}", host.address()).parse::<http::Uri>();
-                parts.uri = uri.map_err(|error| not_a_request(error.into()))?;
-                send(Request::from_parts(parts, body)).await
-            }
+            Self::Process(host) => send_to(&format!("http://{}", host.address()), request).await,
         }
     }
 
@@ -87,20 +80,17 @@ impl Host {
             .header("x-functions-key", KEY)
             .body(Body::from(payload))
             .map_err(not_a_request)?;
-        let (status, body) = match self {
+        let response = match self {
             Self::Here { .. } => {
                 let (parts, body) = request.into_parts();
-                let body = body.collect().await.map_err(broken)?.to_bytes();
+                let body = read_body(body).await?;
                 let call = self.call_of(&format!("invoke-{function}"), |trigger| trigger.http(&parts, &body));
-                let answer = output(&self.call(&call).await?)?;
-                (answer.status(), answer.into_body())
+                let (parts, body) = output(&self.call(&call).await?)?.into_parts();
+                TestResponse::new(parts.status, parts.headers, body)
             }
-            Self::StandIn(_) => {
-                let answer = self.http(request).await?;
-                (answer.status, answer.body)
-            }
+            Self::Process(_) => self.http(request).await?,
         };
-        if status == 200 { Ok(body) } else { Err(told_error(&body)) }
+        body_of(response, StatusCode::OK)
     }
 }
 

@@ -1,37 +1,36 @@
-//! What the deployment makes on Google Cloud: buckets, topics, subscriptions. Here it is made when it is opened
-//! first, since a trial does not declare before.
+//! What a deployment makes on Google Cloud: buckets, topics and subscriptions. Here each is made when it is first
+//! opened, since a trial does not declare resources before.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Method;
 use isobar::driver::{Derived, Environment, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::{Error, Result};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::copies::Copies;
-use super::notices::Notices;
-use super::pub_sub::{PubSubApi, Waiting, ask};
+use super::notifications::Notifications;
+use super::pub_sub::{PubSubApi, Waiting, call};
 use super::{Services, signed};
-use crate::backends::provisioned::Deployment;
+use crate::backends::dead_letters::Stored;
+use crate::backends::provisioned::{Deployment, Made};
 
-/// A project of the emulators, whose id stands before the names of its resources.
+/// A project of the emulators. Its id is also the prefix of its resources.
 #[derive(Debug)]
 pub(super) struct Project {
     pub(super) id: String,
     pub(super) pub_sub: PubSubApi,
-    pub(super) notices: Notices,
-    /// Messages that were received and are not settled, by subscription, in their order.
+    pub(super) notifications: Notifications,
+    /// Messages that were received and are not acknowledged, each with its subscription, in their order.
     pub(super) waiting: tokio::sync::Mutex<Vec<(String, Waiting)>>,
-    /// Dead letters that were read, with their topic: reading must not lose them.
-    pub(super) dead: Mutex<Vec<(String, Value)>>,
+    pub(super) dead_letters: Stored<Value>,
     services: Services,
-    /// fake-gcs-server, as the provider knows it.
-    storage: String,
+    /// The way of the provider to fake-gcs-server.
+    copies: Arc<Copies>,
     files: tempfile::TempDir,
-    made: tokio::sync::Mutex<BTreeSet<String>>,
+    made: Made,
 }
 
 impl Project {
@@ -40,15 +39,15 @@ impl Project {
         let files = tempfile::tempdir().map_err(unwritable)?;
         std::fs::write(files.path().join("credentials.json"), signed::account()).map_err(unwritable)?;
         let pub_sub = PubSubApi { endpoint: services.pub_sub.clone(), project: id.to_owned() };
-        let notices = Notices::new(&services.storage, &pub_sub);
-        let storage = Copies::start(&services.storage).await?;
-        let (waiting, dead, made) = Default::default();
+        let notifications = Notifications::new(&services.storage, &pub_sub);
+        let copies = Copies::start(&services.storage).await?;
+        let (waiting, dead_letters, made) = Default::default();
         let (id, services) = (id.to_owned(), services.clone());
-        Ok(Self { id, pub_sub, notices, waiting, dead, services, storage, files, made })
+        Ok(Self { id, pub_sub, notifications, waiting, dead_letters, services, copies, files, made })
     }
 
     pub(super) fn environment(&self) -> Environment {
-        // To emulators nothing is shown, but URLs are signed for them too.
+        // No emulator checks credentials, but URLs are signed for them too.
         let credentials = self.files.path().join("credentials.json");
         Environment::default()
             .with_var("GOOGLE_CLOUD_PROJECT", &*self.id)
@@ -56,51 +55,15 @@ impl Project {
             .with_var("GOOGLE_APPLICATION_CREDENTIALS", credentials.display().to_string())
             .with_var("FIRESTORE_EMULATOR_HOST", &*self.services.firestore)
             .with_var("PUBSUB_EMULATOR_HOST", &*self.services.pub_sub)
-            .with_var("STORAGE_EMULATOR_HOST", &*self.storage)
+            .with_var("STORAGE_EMULATOR_HOST", &*self.copies.url)
     }
 
-    /// What URLs are signed for.
+    /// The host of signed URLs.
     pub(super) fn storage_host(&self) -> &str {
-        self.storage.trim_start_matches("http://")
+        self.copies.url.trim_start_matches("http://")
     }
 
-    pub(super) fn physical(&self, name: &str) -> String {
-        format!("{}-{name}", self.id)
-    }
-}
-
-#[async_trait]
-impl Deployment for Project {
-    async fn make(&self, kind: ResourceKind, name: &str) -> Result<()> {
-        let name = self.physical(name);
-        let mut made = self.made.lock().await;
-        if kind == ResourceKind::Table || !made.insert(format!("{kind} {name}")) {
-            return Ok(());
-        }
-        if kind == ResourceKind::Topic {
-            return self.pub_sub.make_topic(&name).await;
-        }
-        let url = format!("{}/storage/v1/b?project={}", self.services.storage, self.id);
-        ask(Method::POST, &url, &json!({"name": name})).await.map(drop)
-    }
-}
-
-impl Project {
-    /// Makes what an app's triggers come from, and leads the events of buckets to their topics.
-    pub(super) async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
-        for trigger in manifest.messages() {
-            self.make(ResourceKind::Topic, &trigger.topic).await?;
-        }
-        for trigger in manifest.objects() {
-            self.make(ResourceKind::Bucket, &trigger.bucket).await?;
-            self.make(ResourceKind::Topic, &Derived::Events.of(&trigger.bucket)).await?;
-            let bucket = self.physical(&trigger.bucket);
-            self.notices.lead(&bucket, &Derived::Events.of(&bucket)).await?;
-        }
-        Ok(())
-    }
-
-    /// Subscriptions of an app, and where what comes by them is pushed to.
+    /// The subscriptions of an app, each with the path to which its messages are pushed.
     pub(super) fn subscriptions(&self, manifest: &Manifest) -> Vec<(String, String)> {
         let topics = manifest.messages();
         let topics = topics.map(|it| (self.physical(&it.topic), format!("/.isobar/topics/{}", it.topic)));
@@ -108,5 +71,34 @@ impl Project {
             .objects()
             .map(|it| (self.physical(&Derived::Events.of(&it.bucket)), format!("/.isobar/buckets/{}", it.bucket)));
         topics.chain(buckets).collect()
+    }
+}
+
+#[async_trait]
+impl Deployment for Project {
+    fn made(&self) -> &Made {
+        &self.made
+    }
+
+    fn physical(&self, name: &str) -> String {
+        format!("{}-{name}", self.id)
+    }
+
+    async fn create(&self, kind: ResourceKind, name: &str) -> Result<()> {
+        match kind {
+            // A collection of Firestore exists when it is written to.
+            ResourceKind::Table => Ok(()),
+            ResourceKind::Topic => self.pub_sub.create_topic(name).await,
+            _ => {
+                let url = format!("{}/storage/v1/b?project={}", self.services.storage, self.id);
+                call(Method::POST, &url, &json!({"name": name})).await.map(drop)
+            }
+        }
+    }
+
+    async fn route_events(&self, bucket: &str) -> Result<()> {
+        let topic = Derived::Events.of(bucket);
+        self.pub_sub.create_topic(&topic).await?;
+        self.notifications.route(bucket, &topic).await
     }
 }

@@ -1,4 +1,4 @@
-//! The emulator of Pub/Sub as the trials use it, beside the provider.
+//! The REST API of Pub/Sub's emulator, as the trials use it next to the provider.
 
 use std::time::SystemTime;
 
@@ -9,15 +9,16 @@ use isobar::{Body, Error, Result};
 use serde_json::{Value, json};
 
 use crate::backends::send;
+use crate::server::not_a_request;
 
-/// The emulator of Pub/Sub, asked by its REST API.
+/// The emulator of Pub/Sub, in one project.
 #[derive(Debug, Clone)]
 pub(super) struct PubSubApi {
     pub(super) endpoint: String,
     pub(super) project: String,
 }
 
-/// How long a received message is ours.
+/// Time until a received message is delivered again, in seconds.
 const ACK_DEADLINE: u32 = 600;
 
 impl PubSubApi {
@@ -26,27 +27,27 @@ impl PubSubApi {
     }
 
     /// A topic with its subscription, and the same for its dead letters.
-    pub(super) async fn make_topic(&self, name: &str) -> Result<()> {
+    pub(super) async fn create_topic(&self, name: &str) -> Result<()> {
         for topic in [name.to_owned(), Derived::DeadLetters.of(name)] {
-            ask(Method::PUT, &self.url("topics", &topic), &json!({})).await?;
-            self.make_subscription(&topic, &topic).await?;
+            call(Method::PUT, &self.url("topics", &topic), &json!({})).await?;
+            self.create_subscription(&topic, &topic).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn make_subscription(&self, name: &str, topic: &str) -> Result<()> {
+    pub(super) async fn create_subscription(&self, name: &str, topic: &str) -> Result<()> {
         let topic = format!("projects/{}/topics/{topic}", self.project);
         let body = json!({"topic": topic, "ackDeadlineSeconds": ACK_DEADLINE, "enableMessageOrdering": true});
-        ask(Method::PUT, &self.url("subscriptions", name), &body).await.map(drop)
+        call(Method::PUT, &self.url("subscriptions", name), &body).await.map(drop)
     }
 
-    /// What lies in a subscription now: `{"ackId", "message"}` each.
+    /// The messages of a subscription, each as `{"ackId", "message"}`.
     pub(super) async fn pull(&self, subscription: &str) -> Result<Vec<Value>> {
         let url = format!("{}:pull", self.url("subscriptions", subscription));
         let mut all = Vec::new();
         loop {
-            let answer = ask(Method::POST, &url, &json!({"maxMessages": 1000, "returnImmediately": true})).await?;
-            match answer["receivedMessages"].as_array() {
+            let output = call(Method::POST, &url, &json!({"maxMessages": 1000, "returnImmediately": true})).await?;
+            match output["receivedMessages"].as_array() {
                 Some(received) if !received.is_empty() => all.extend(received.iter().cloned()),
                 _ => return Ok(all),
             }
@@ -58,31 +59,34 @@ impl PubSubApi {
             return Ok(());
         }
         let url = format!("{}:acknowledge", self.url("subscriptions", subscription));
-        ask(Method::POST, &url, &json!({"ackIds": ids})).await.map(drop)
+        call(Method::POST, &url, &json!({"ackIds": ids})).await.map(drop)
     }
 
-    /// Publishes messages as they are.
-    pub(super) async fn publish(&self, topic: &str, messages: &[Value]) -> Result<()> {
+    /// Pulls the messages of a subscription, and acknowledges them.
+    pub(super) async fn take(&self, subscription: &str) -> Result<Vec<Value>> {
+        let received = self.pull(subscription).await?;
+        let ids: Vec<&str> = received.iter().filter_map(|received| received["ackId"].as_str()).collect();
+        self.acknowledge(subscription, &ids).await?;
+        Ok(received)
+    }
+
+    pub(super) async fn publish(&self, topic: &str, message: &Value) -> Result<()> {
         let url = format!("{}:publish", self.url("topics", topic));
-        for message in messages {
-            ask(Method::POST, &url, &json!({"messages": [message]})).await?;
-        }
-        Ok(())
+        call(Method::POST, &url, &json!({"messages": [message]})).await.map(drop)
     }
 }
 
-/// Asks an emulator. What is there already is no error.
-pub(super) async fn ask(method: Method, url: &str, body: &Value) -> Result<Value> {
+/// Calls an emulator. A resource that exists already is not an error.
+pub(super) async fn call(method: Method, url: &str, body: &Value) -> Result<Value> {
     let request = Request::builder().method(method).uri(url).header("content-type", "application/json");
-    let request = request.body(Body::from(body.to_string()));
-    let answer = send(request.map_err(|error| Error::internal("not a request").with_source(error))?).await?;
-    match answer.status.as_u16() {
-        200..=299 | 409 => Ok(serde_json::from_slice(&answer.body).unwrap_or_default()),
-        status => Err(Error::internal(format!("{url}: {status} {}", answer.text()))),
+    let response = send(request.body(Body::from(body.to_string())).map_err(not_a_request)?).await?;
+    match response.status.as_u16() {
+        200..=299 | 409 => Ok(serde_json::from_slice(&response.body).unwrap_or_default()),
+        status => Err(Error::internal(format!("{url} answers {status}: {}", response.text()))),
     }
 }
 
-/// A message that was received.
+/// A message that was received, and is not acknowledged.
 #[derive(Debug, Clone)]
 pub(super) struct Waiting {
     pub(super) ack: String,

@@ -1,4 +1,5 @@
-//! Who may use a URL: fake-gcs-server looks at no signature and at no expiry, so they are checked before it.
+//! The check of signed URLs: fake-gcs-server checks neither signature nor expiry, so a trial's client does before it
+//! sends the request.
 //!
 //! Source: <https://cloud.google.com/storage/docs/authentication/canonical-requests>.
 
@@ -18,13 +19,13 @@ use sha2::{Digest, Sha256};
 /// The service account that signs.
 const EMAIL: &str = "app@double.iam.gserviceaccount.com";
 
-/// Its key, which was made for this test and opens nothing else.
+/// Its key, which was made for this test and is used for nothing else.
 const KEY: &str = include_str!("key.pem");
 
-/// The answer to what cannot be read, or has expired.
+/// The status of a URL that is malformed or has expired.
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
-/// The file of a service account whose key is known: for `GOOGLE_APPLICATION_CREDENTIALS`.
+/// The file of a service account whose key is public: for `GOOGLE_APPLICATION_CREDENTIALS`.
 pub fn account() -> String {
     let account = json!({
         "type": "service_account", "project_id": "double", "private_key_id": "1", "private_key": KEY,
@@ -33,7 +34,7 @@ pub fn account() -> String {
     account.to_string()
 }
 
-/// Checks a request of somebody without a token to the service at `host`. `Err` is the status of the service error.
+/// Checks a request without a token to the service at `host`. `Err` is the status of the service error.
 pub(super) fn check(request: &Request<Bytes>, host: &str, now: SystemTime) -> Result<(), StatusCode> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
     let pairs: BTreeMap<_, _> = url::form_urlencoded::parse(query).into_owned().collect();
@@ -44,10 +45,10 @@ pub(super) fn check(request: &Request<Bytes>, host: &str, now: SystemTime) -> Re
     let (email, scope) = value("X-Goog-Credential")?.split_once('/').ok_or(BAD)?;
     let date = value("X-Goog-Date")?;
     let text = format!("GOOG4-RSA-SHA256\n{date}\n{scope}\n{}", canonical(request, host));
-    let is_ours = email == EMAIL
+    let is_valid = email == EMAIL
         && scope == format!("{}/auto/storage/goog4_request", date.get(..8).unwrap_or_default())
         && request.uri().authority().is_some_and(|it| it.as_str() == host);
-    if !is_ours || !is_signed(&text, &hex(value("X-Goog-Signature")?).ok_or(BAD)?) {
+    if !is_valid || !is_signed(&text, &hex(value("X-Goog-Signature")?).ok_or(BAD)?) {
         return Err(StatusCode::FORBIDDEN);
     }
     let start = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").map_err(|_| BAD)?.and_utc();
@@ -67,7 +68,7 @@ fn is_signed(text: &str, signature: &[u8]) -> bool {
     public.is_some_and(|public| public.verify(text.as_bytes(), signature).is_ok())
 }
 
-/// The hash of what was signed, however the request is encoded.
+/// The hash of the canonical request, however the request is encoded.
 fn canonical(request: &Request<Bytes>, host: &str) -> String {
     let query = request.uri().query().unwrap_or_default();
     let pairs = query.split('&').filter(|pair| !pair.starts_with("X-Goog-Signature="));
@@ -78,7 +79,7 @@ fn canonical(request: &Request<Bytes>, host: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Each part is encoded anew: all but the unreserved characters of RFC 3986.
+/// Decodes each part, and encodes all but the unreserved characters of RFC 3986.
 fn encoded(text: &str, separator: char) -> String {
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     let decoded = text.split(separator).map(|part| percent_decode_str(part).collect::<Vec<u8>>());

@@ -1,4 +1,4 @@
-//! What a trial reaches of the app without going through it.
+//! The part of an app's resources that a trial can reach without the app.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::Served;
 
-/// What a person can reach from outside of the app: topics, by the inspector's `POST /topics/{topic}`.
+/// The topics, by the inspector's `POST /topics/{topic}`.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoints {
     pub(super) clock: ManualClock,
@@ -33,11 +33,11 @@ impl Provider for Endpoints {
     }
 
     fn key_value(&self, _: &Location) -> Result<Arc<dyn KeyValue>> {
-        Err(Error::unsupported("key_value", "laptop", "the app has the folder"))
+        Err(Error::unsupported("key_value", "laptop", "the app has opened the folder"))
     }
 
     fn blob(&self, _: &Location) -> Result<Arc<dyn Blob>> {
-        Err(Error::unsupported("blob", "laptop", "the app has the folder"))
+        Err(Error::unsupported("blob", "laptop", "the app has opened the folder"))
     }
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
@@ -49,7 +49,7 @@ impl Provider for Endpoints {
     }
 }
 
-/// A topic of the app that runs. The endpoint takes the body only.
+/// A topic of the app that runs. The endpoint accepts a body alone.
 #[derive(Debug)]
 struct PostedTopic {
     name: String,
@@ -59,13 +59,13 @@ struct PostedTopic {
 impl PostedTopic {
     async fn post(&self, message: RawMessage) -> Result<MessageId> {
         if !message.attributes.is_empty() || message.ordering_key.is_some() {
-            return Err(Error::unsupported("publish", "laptop", "no trial sends more than a body"));
+            return Err(Error::unsupported("publish", "laptop", "no trial sends attributes or an ordering key"));
         }
         let none = || Error::new(ErrorKind::Unavailable, "no app runs in this world");
         let served = self.served.get().ok_or_else(none)?;
-        let answer = served.inspect(Method::POST, &format!("topics/{}", self.name), message.body).await?;
-        let told: Value = answer.json()?;
-        let id = told["id"].as_str().ok_or_else(|| Error::internal(format!("no `id` in {told}")))?;
+        let response = served.inspect(Method::POST, &format!("topics/{}", self.name), message.body).await?;
+        let response: Value = response.json()?;
+        let id = response["id"].as_str().ok_or_else(|| Error::internal(format!("no `id` in {response}")))?;
         Ok(MessageId::new(id))
     }
 }

@@ -1,4 +1,4 @@
-//! Who may call the double: the tokens that Service Bus takes.
+//! The tokens that Service Bus accepts.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use sha2::Sha256;
 use super::{LISTENER, POLICY, Shared};
 use crate::emulators::identity;
 
-/// Why a request is refused: what the service says in its `Detail`.
+/// Why a request is rejected: the service's `Detail`.
 pub(super) type Reason = String;
 
 /// Checks the header `Authorization` of a request for `path`.
@@ -36,32 +36,32 @@ fn signature(shared: &Shared, token: &str, path: &str) -> Result<(), Reason> {
     for pair in token.split('&') {
         let (name, value) = pair.split_once('=').ok_or("MalformedToken: a part has no value")?;
         if fields.insert(name, value).is_some() || !["sr", "sig", "se", "skn"].contains(&name) {
-            return Err(format!("MalformedToken: `{name}` is unknown or there twice"));
+            return Err(format!("MalformedToken: `{name}` is unknown or repeated"));
         }
     }
-    let raw = |name: &str| fields.get(name).copied().ok_or(format!("MalformedToken: there is no {name}"));
+    let raw = |name: &str| fields.get(name).copied().ok_or(format!("MalformedToken: it has no {name}"));
     let (resource, end) = (raw("sr")?, raw("se")?);
     let policy = decoded(raw("skn")?);
     if ![POLICY, LISTENER].contains(&policy.as_str()) {
-        return Err("InvalidPolicy: there is no policy of that name".to_owned());
+        return Err("InvalidPolicy: no policy has this name".to_owned());
     }
     let mut mac = Hmac::<Sha256>::new_from_slice(shared.key.as_bytes()).map_err(|_| "the double's key")?;
-    // What is signed is the resource as it stands in the token, still encoded.
+    // The signature is of the resource as in the token, still encoded.
     mac.update(format!("{resource}\n{end}").as_bytes());
-    let told = STANDARD.decode(decoded(raw("sig")?)).map_err(|_| "MalformedToken: sig is no base64")?;
-    mac.verify_slice(&told).map_err(|_| "InvalidSignature: The token has an invalid signature.")?;
-    let end: u64 = end.parse().map_err(|_| "MalformedToken: se is no number")?;
+    let signature = STANDARD.decode(decoded(raw("sig")?)).map_err(|_| "MalformedToken: sig is not base64")?;
+    mac.verify_slice(&signature).map_err(|_| "InvalidSignature: The token has an invalid signature.")?;
+    let end: u64 = end.parse().map_err(|_| "MalformedToken: se is not a number")?;
     if end <= now() {
         return Err("ExpiredToken: The token is expired.".to_owned());
     }
-    may(shared, &policy, &decoded(resource), path)
+    check_rights(shared, &policy, &decoded(resource), path)
 }
 
-/// Is a token of this policy for this resource good for a request of this path?
-fn may(shared: &Shared, policy: &str, resource: &str, path: &str) -> Result<(), Reason> {
-    let (_, place) = resource.split_once("://").ok_or("MalformedToken: sr is no URI")?;
-    let wanted = format!("{}{path}/", shared.host).to_lowercase();
-    if !wanted.starts_with(&format!("{}/", place.trim_end_matches('/').to_lowercase())) {
+/// Checks that a token of this policy for this resource allows a request of this path.
+fn check_rights(shared: &Shared, policy: &str, resource: &str, path: &str) -> Result<(), Reason> {
+    let (_, place) = resource.split_once("://").ok_or("MalformedToken: sr is not a URI")?;
+    let requested = format!("{}{path}/", shared.host).to_lowercase();
+    if !requested.starts_with(&format!("{}/", place.trim_end_matches('/').to_lowercase())) {
         return Err("InvalidAudience: the token is for another resource".to_owned());
     }
     match policy == LISTENER && path.ends_with("/messages") {
@@ -76,13 +76,13 @@ fn decoded(text: &str) -> String {
     pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-/// A token of an identity, by its claims and by the signature of our stand-in for an issuer.
+/// Checks a token of an identity: its claims, and the signature of isobar's double of the issuer.
 ///
 /// Source: <https://learn.microsoft.com/rest/api/servicebus/get-azure-active-directory-token>.
 fn bearer(token: &str) -> Result<(), Reason> {
     let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-    let claims = claims.ok_or("MalformedToken: it is no JWT")?;
+    let claims = claims.ok_or("MalformedToken: it is not a JWT")?;
     if !identity::is_signed(token) {
         return Err("InvalidSignature: The token has an invalid signature.".to_owned());
     }

@@ -6,29 +6,30 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, StatusCode};
 use isobar::Body;
 use isobar::clock::to_rfc3339;
 use serde_json::{Map, Value, json};
 
 use super::store::{Delivery, Sent, Store};
 use super::{Shared, auth};
+use crate::server::response_of;
 
 /// The largest message, and the largest batch, in bytes with properties.
 const MOST_BYTES: usize = 262_144;
 
 const BATCH: &str = "application/vnd.microsoft.servicebus.json";
 
-/// A status and why.
-type Refused = (u16, String);
+/// The status of a service error, and its reason.
+type Rejection = (u16, String);
 
 pub(super) fn handle(shared: &Shared, parts: &Parts, body: &Bytes) -> Response<Body> {
     let path = parts.uri.path().trim_end_matches('/');
     let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Err(reason) = auth::check(shared, header, path) {
-        return refused(401, &reason);
+        return rejection(401, &reason);
     }
-    answer(shared, &parts.method, path, &parts.headers, body).unwrap_or_else(|(status, why)| refused(status, &why))
+    answer(shared, &parts.method, path, &parts.headers, body).unwrap_or_else(|(status, why)| rejection(status, &why))
 }
 
 fn answer(
@@ -37,11 +38,9 @@ fn answer(
     path: &str,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Result<Response<Body>, Refused> {
-    let (entity, rest) = path
-        .trim_start_matches('/')
-        .split_once("/messages")
-        .ok_or((400, "the path is not that of messages".to_owned()))?;
+) -> Result<Response<Body>, Rejection> {
+    let (entity, rest) =
+        path.trim_start_matches('/').split_once("/messages").ok_or((400, "the path has no /messages".to_owned()))?;
     let now = shared.clock.now();
     let mut store = shared.store.lock();
     let missing = || (404, format!("The messaging entity '{entity}' could not be found."));
@@ -49,9 +48,12 @@ fn answer(
         let sent = sent(headers, body)?;
         return if store.send(entity, &sent, now) { Ok(status(201)) } else { Err(missing()) };
     }
-    let sessions = store.wants_sessions(entity).ok_or_else(missing)?;
+    let sessions = store.requires_sessions(entity).ok_or_else(missing)?;
     if sessions {
-        return Err((400, "an entity that wants sessions cannot be received from without one".to_owned()));
+        return Err((
+            400,
+            "messages of an entity that requires sessions cannot be received without a session".to_owned(),
+        ));
     }
     match rest {
         "/head" => received(shared, &mut store, method, entity, now),
@@ -59,14 +61,14 @@ fn answer(
     }
 }
 
-/// Takes a message, for good or under a lock.
+/// Receives a message, and deletes or locks it.
 fn received(
     shared: &Shared,
     store: &mut Store,
     method: &Method,
     entity: &str,
     now: SystemTime,
-) -> Result<Response<Body>, Refused> {
+) -> Result<Response<Body>, Rejection> {
     if ![Method::DELETE, Method::POST].contains(method) {
         return Err(unknown(method));
     }
@@ -78,42 +80,43 @@ fn received(
     Ok(delivered(200, shared, &delivery))
 }
 
-/// Completes a message whose lock is good, or gives it back.
+/// Completes or unlocks a message whose lock is valid.
 fn settled(
     store: &mut Store,
     method: &Method,
     entity: &str,
     rest: &str,
     now: SystemTime,
-) -> Result<Response<Body>, Refused> {
-    let (_, lock) = rest.trim_start_matches('/').split_once('/').ok_or((400, "there is no lock token".to_owned()))?;
-    let good = match *method {
+) -> Result<Response<Body>, Rejection> {
+    let (_, lock) =
+        rest.trim_start_matches('/').split_once('/').ok_or((400, "the path has no lock token".to_owned()))?;
+    let valid = match *method {
         Method::DELETE => store.complete(entity, lock, now),
         Method::PUT => store.unlock(entity, lock, now, Duration::ZERO),
         _ => return Err(unknown(method)),
     };
-    if good { Ok(status(200)) } else { Err((404, "the lock is not, or no longer, good".to_owned())) }
+    if valid { Ok(status(200)) } else { Err((404, "the lock is not valid, or no longer".to_owned())) }
 }
 
-fn unknown(method: &Method) -> Refused {
-    (405, format!("{method} is not for this path"))
+fn unknown(method: &Method) -> Rejection {
+    (405, format!("{method} is not allowed for this path"))
 }
 
-/// What a request sends.
-fn sent(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Sent>, Refused> {
+/// The messages that a request sends.
+fn sent(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Sent>, Rejection> {
     let bad = |why: &str| (400, why.to_owned());
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let sent = match kind {
         BATCH => {
             let items: Vec<Map<String, Value>> =
-                serde_json::from_slice(body).map_err(|_| bad("the batch is no JSON array of objects"))?;
+                serde_json::from_slice(body).map_err(|_| bad("the batch is not a JSON array of objects"))?;
             items.into_iter().map(item).collect::<Result<Vec<_>, _>>()?
         }
-        _ if kind.starts_with(BATCH) => return Err(bad("the type of a batch takes no parameters")),
+        _ if kind.starts_with(BATCH) => return Err(bad("the content type of a batch must have no parameters")),
         _ => vec![single(headers, body)?],
     };
     if sent.is_empty() {
-        return Err(bad("there are no messages"));
+        return Err(bad("the batch has no messages"));
     }
     let bytes = |message: &Sent| {
         let properties = message.properties.iter().map(|(name, value)| name.len() + value.len());
@@ -125,28 +128,29 @@ fn sent(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Sent>, Refused> {
     Ok(sent)
 }
 
-fn item(mut item: Map<String, Value>) -> Result<Sent, Refused> {
+fn item(mut item: Map<String, Value>) -> Result<Sent, Rejection> {
     let bad = |why: &str| (400, why.to_owned());
     if item.keys().any(|name| !["Body", "BrokerProperties", "UserProperties"].contains(&name.as_str())) {
         return Err(bad("a message of a batch has an unknown member"));
     }
-    let Some(Value::String(body)) = item.remove("Body") else { return Err(bad("a message has no Body of text")) };
+    let Some(Value::String(body)) = item.remove("Body") else { return Err(bad("a message has no text as its Body")) };
     let properties = match item.remove("UserProperties") {
         None => BTreeMap::new(),
         Some(Value::Object(properties)) => properties.into_iter().map(|(name, value)| (name, text(value))).collect(),
-        Some(_) => return Err(bad("UserProperties is no object")),
+        Some(_) => return Err(bad("UserProperties is not an object")),
     };
-    broker(&item.remove("BrokerProperties").unwrap_or_else(|| json!({})), body.into(), properties)
+    message(&item.remove("BrokerProperties").unwrap_or_else(|| json!({})), body.into(), properties)
 }
 
-fn single(headers: &HeaderMap, body: &Bytes) -> Result<Sent, Refused> {
-    let told = headers.get("brokerproperties").map_or(Ok(json!({})), |value| serde_json::from_slice(value.as_bytes()));
-    let told = told.map_err(|_| (400, "BrokerProperties is no JSON".to_owned()))?;
+fn single(headers: &HeaderMap, body: &Bytes) -> Result<Sent, Rejection> {
+    let properties = headers.get("brokerproperties");
+    let properties = properties.map_or(Ok(json!({})), |value| serde_json::from_slice(value.as_bytes()));
+    let properties = properties.map_err(|_| (400, "BrokerProperties is not JSON".to_owned()))?;
     let known = ["authorization", "content-type", "content-length", "host", "user-agent", "accept", "brokerproperties"];
     let custom = headers.iter().filter(|(name, _)| !known.contains(&name.as_str()));
     let custom =
         custom.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.trim_matches('"').to_owned())));
-    broker(&told, body.clone(), custom.collect())
+    message(&properties, body.clone(), custom.collect())
 }
 
 fn text(value: Value) -> String {
@@ -156,8 +160,8 @@ fn text(value: Value) -> String {
     }
 }
 
-fn broker(told: &Value, body: Bytes, properties: BTreeMap<String, String>) -> Result<Sent, Refused> {
-    let text = |name: &str| told[name].as_str().map(str::to_owned);
+fn message(broker: &Value, body: Bytes, properties: BTreeMap<String, String>) -> Result<Sent, Rejection> {
+    let text = |name: &str| broker[name].as_str().map(str::to_owned);
     let wrong = |name: &str| (400, format!("{name} is malformed or too long"));
     let (id, session) = (text("MessageId").unwrap_or_default(), text("SessionId"));
     if id.chars().count() > 128 {
@@ -166,7 +170,7 @@ fn broker(told: &Value, body: Bytes, properties: BTreeMap<String, String>) -> Re
     if session.as_ref().is_some_and(|session| session.is_empty() || session.chars().count() > 128) {
         return Err(wrong("SessionId"));
     }
-    let scheduled = match &told["ScheduledEnqueueTimeUtc"] {
+    let scheduled = match &broker["ScheduledEnqueueTimeUtc"] {
         Value::Null => None,
         Value::String(time) => Some(rfc1123(time).ok_or_else(|| wrong("ScheduledEnqueueTimeUtc"))?),
         _ => return Err(wrong("ScheduledEnqueueTimeUtc")),
@@ -174,7 +178,7 @@ fn broker(told: &Value, body: Bytes, properties: BTreeMap<String, String>) -> Re
     Ok(Sent { body, properties, id, session, scheduled })
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, the form that the documentation shows.
+/// A time such as `Sun, 06 Nov 1994 08:49:37 GMT`, the documented form.
 fn rfc1123(text: &str) -> Option<SystemTime> {
     let time = chrono::DateTime::parse_from_rfc2822(text).ok().filter(|_| text.ends_with(" GMT"))?;
     Some(time.into())
@@ -182,29 +186,27 @@ fn rfc1123(text: &str) -> Option<SystemTime> {
 
 fn delivered(status: u16, shared: &Shared, delivery: &Delivery) -> Response<Body> {
     let Delivery { path, id, sequence, count, lock, .. } = delivery;
-    let told = json!({
+    let properties = json!({
         "MessageId": id, "SessionId": delivery.session, "SequenceNumber": sequence, "DeliveryCount": count,
         "LockToken": lock, "EnqueuedTimeUtc": to_rfc3339(delivery.enqueued),
     });
     let location = format!("http://{}/{path}/messages/{sequence}/{lock}", shared.host);
-    let builder =
-        Response::builder().status(status).header("BrokerProperties", told.to_string()).header("Location", location);
+    let builder = Response::builder()
+        .status(status)
+        .header("BrokerProperties", properties.to_string())
+        .header("Location", location);
     let builder = delivery.properties.iter().fold(builder, |builder, (name, value)| {
         let value = Value::String(value.clone()).to_string();
         builder.header(name, value)
     });
-    builder.body(Body::from(delivery.body.clone())).unwrap_or_else(|_| refused(500, "a property is no header"))
+    builder.body(Body::from(delivery.body.clone())).unwrap_or_else(|_| rejection(500, "a property is not a header"))
 }
 
 fn status(status: u16) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-    response
+    response_of(StatusCode::from_u16(status).unwrap_or_default(), Body::empty())
 }
 
-fn refused(code: u16, why: &str) -> Response<Body> {
+fn rejection(code: u16, why: &str) -> Response<Body> {
     let why = why.replace('&', "&amp;").replace('<', "&lt;");
-    let mut response = status(code);
-    *response.body_mut() = Body::from(format!("<Error><Code>{code}</Code><Detail>{why}</Detail></Error>"));
-    response
+    status(code).map(|_| Body::from(format!("<Error><Code>{code}</Code><Detail>{why}</Detail></Error>")))
 }

@@ -8,18 +8,18 @@ use bytes::Bytes;
 /// How long a message is locked: the service's default.
 const LOCK: Duration = Duration::from_secs(60);
 
-/// Deliveries before the service gives a message up: its default.
+/// Deliveries before the service moves a message to the dead letters: its default.
 const MOST_DELIVERIES: u32 = 10;
 
-/// What the path of the messages that were given up ends with.
-const GIVEN_UP: &str = "/$deadletterqueue";
+/// The end of the path of a dead-letter queue.
+const DEAD_LETTERS: &str = "/$deadletterqueue";
 
-/// Does a subscription want sessions?
+/// Whether a subscription requires sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sessions {
-    /// It takes all messages, and knows no order.
+    /// It accepts all messages, and keeps no order.
     None,
-    /// It takes none without a session, and hands out one of each at a time.
+    /// It accepts no message without a session, and delivers one of each session at a time.
     Required,
 }
 
@@ -42,38 +42,38 @@ pub struct Delivery {
     pub count: u32,
     /// `EnqueuedTimeUtc`.
     pub enqueued: SystemTime,
-    /// `LockToken`; empty where it was only looked at.
+    /// `LockToken`; empty where the message was only peeked at.
     pub lock: String,
 }
 
 /// A message that is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) body: Bytes,
-    pub(super) properties: BTreeMap<String, String>,
-    pub(super) id: String,
-    pub(super) session: Option<String>,
-    pub(super) scheduled: Option<SystemTime>,
+pub(in crate::backends::azure) struct Sent {
+    pub(in crate::backends::azure) body: Bytes,
+    pub(in crate::backends::azure) properties: BTreeMap<String, String>,
+    pub(in crate::backends::azure) id: String,
+    pub(in crate::backends::azure) session: Option<String>,
+    pub(in crate::backends::azure) scheduled: Option<SystemTime>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Stored {
     delivery: Delivery,
-    /// Not to be seen before: scheduled, locked, or put off.
+    /// The end of its schedule, lock or delay.
     hidden_until: SystemTime,
-    /// Is its session free to go on without it? Only where it has not arrived yet.
+    /// Whether it is scheduled and has not arrived: later messages of its session do not wait for it.
     scheduled: bool,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     sessions: bool,
-    messages: Vec<Held>,
+    messages: Vec<Stored>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    /// By lower-case path, as the service takes any case.
+    /// By lower-case path, as the service accepts any case.
     queues: BTreeMap<String, Queue>,
     topics: HashSet<String>,
     sequence: u64,
@@ -82,7 +82,7 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn create_queue(&mut self, path: &str) {
         let path = path.to_lowercase();
-        self.queues.entry(format!("{path}{GIVEN_UP}")).or_default();
+        self.queues.entry(format!("{path}{DEAD_LETTERS}")).or_default();
         self.queues.entry(path).or_default();
     }
 
@@ -99,15 +99,16 @@ impl Store {
         }
     }
 
-    /// Is there a queue or a subscription?
-    pub(super) fn wants_sessions(&self, path: &str) -> Option<bool> {
+    /// Whether a queue or subscription requires sessions. `None` where there is none of this path.
+    pub(super) fn requires_sessions(&self, path: &str) -> Option<bool> {
         self.queues.get(&path.to_lowercase()).map(|queue| queue.sessions)
     }
 
     /// Stores messages, all or none. `false` where there is no such queue or topic.
     pub(super) fn send(&mut self, entity: &str, messages: &[Sent], now: SystemTime) -> bool {
         let entity = entity.to_lowercase();
-        let own = |path: &String| path.starts_with(&format!("{entity}/subscriptions/")) && !path.ends_with(GIVEN_UP);
+        let own =
+            |path: &String| path.starts_with(&format!("{entity}/subscriptions/")) && !path.ends_with(DEAD_LETTERS);
         let paths: Vec<String> = match self.topics.contains(&entity) {
             true => self.queues.keys().filter(|path| own(path)).cloned().collect(),
             false if self.queues.contains_key(&entity) => vec![entity],
@@ -123,16 +124,16 @@ impl Store {
 
     fn put(&mut self, path: &str, message: &Sent, now: SystemTime) {
         let subscription = path.split_once("/subscriptions/").map(|(_, name)| name);
-        let meant = message.properties.get("isobar-for");
-        if let (Some(subscription), Some(meant)) = (subscription, meant)
-            && !meant.eq_ignore_ascii_case(subscription)
+        let target = message.properties.get("isobar-for");
+        if let (Some(subscription), Some(target)) = (subscription, target)
+            && !target.eq_ignore_ascii_case(subscription)
         {
             return;
         }
         self.sequence += 1;
         // A subscription with sessions cannot deliver a message that has none.
-        let lost = message.session.is_none() && self.queues.get(path).is_some_and(|queue| queue.sessions);
-        let path = if lost { format!("{path}{GIVEN_UP}") } else { path.to_owned() };
+        let dead = message.session.is_none() && self.queues.get(path).is_some_and(|queue| queue.sessions);
+        let path = if dead { format!("{path}{DEAD_LETTERS}") } else { path.to_owned() };
         let enqueued = message.scheduled.filter(|at| *at > now);
         let delivery = Delivery {
             path: path.clone(),
@@ -145,53 +146,53 @@ impl Store {
             enqueued: enqueued.unwrap_or(now),
             lock: String::new(),
         };
-        let held = Held { delivery, hidden_until: enqueued.unwrap_or(now), scheduled: enqueued.is_some() };
-        self.queues.entry(path).or_default().messages.push(held);
+        let stored = Stored { delivery, hidden_until: enqueued.unwrap_or(now), scheduled: enqueued.is_some() };
+        self.queues.entry(path).or_default().messages.push(stored);
     }
 
     pub(super) fn receive(&mut self, path: &str, now: SystemTime) -> Option<Delivery> {
         let path = path.to_lowercase();
-        self.give_up(&path, now);
+        self.move_to_dead_letters(&path, now);
         let queue = self.queues.get_mut(&path)?;
         let mut busy: HashSet<String> = HashSet::new();
-        for held in &mut queue.messages {
-            let session = held.delivery.session.clone().filter(|_| queue.sessions);
-            let taken = session.as_ref().is_some_and(|session| busy.contains(session));
-            if held.hidden_until <= now && !taken {
-                held.scheduled = false;
-                held.hidden_until = now + LOCK;
-                held.delivery.count += 1;
-                held.delivery.lock = format!("lock-{}-{}", held.delivery.sequence, held.delivery.count);
-                return Some(held.delivery.clone());
+        for stored in &mut queue.messages {
+            let session = stored.delivery.session.clone().filter(|_| queue.sessions);
+            let locked = session.as_ref().is_some_and(|session| busy.contains(session));
+            if stored.hidden_until <= now && !locked {
+                stored.scheduled = false;
+                stored.hidden_until = now + LOCK;
+                stored.delivery.count += 1;
+                stored.delivery.lock = format!("lock-{}-{}", stored.delivery.sequence, stored.delivery.count);
+                return Some(stored.delivery.clone());
             }
-            busy.extend(session.filter(|_| !held.scheduled));
+            busy.extend(session.filter(|_| !stored.scheduled));
         }
         None
     }
 
-    /// Moves what was delivered too often.
-    fn give_up(&mut self, path: &str, now: SystemTime) {
+    /// Moves the messages that were delivered too often.
+    fn move_to_dead_letters(&mut self, path: &str, now: SystemTime) {
         let Some(queue) = self.queues.get_mut(path) else { return };
-        if path.ends_with(GIVEN_UP) {
+        if path.ends_with(DEAD_LETTERS) {
             return;
         }
-        let spent = |held: &mut Held| held.hidden_until <= now && held.delivery.count >= MOST_DELIVERIES;
+        let spent = |stored: &mut Stored| stored.hidden_until <= now && stored.delivery.count >= MOST_DELIVERIES;
         let spent: Vec<_> = queue.messages.extract_if(.., spent).collect();
-        let given_up = format!("{path}{GIVEN_UP}");
-        for mut held in spent {
-            held.delivery.path.clone_from(&given_up);
+        let dead_letters = format!("{path}{DEAD_LETTERS}");
+        for mut stored in spent {
+            stored.delivery.path.clone_from(&dead_letters);
             let reason = ("DeadLetterReason".to_owned(), "MaxDeliveryCountExceeded".to_owned());
-            held.delivery.properties.extend([reason]);
-            (held.delivery.count, held.delivery.lock) = (0, String::new());
-            self.queues.entry(given_up.clone()).or_default().messages.push(held);
+            stored.delivery.properties.extend([reason]);
+            (stored.delivery.count, stored.delivery.lock) = (0, String::new());
+            self.queues.entry(dead_letters.clone()).or_default().messages.push(stored);
         }
     }
 
-    /// The place of a message whose lock is good.
+    /// The queue and index of a message whose lock is valid.
     fn locked(&mut self, path: &str, lock: &str, now: SystemTime) -> Option<(&mut Queue, usize)> {
         let queue = self.queues.get_mut(&path.to_lowercase())?;
-        let good = |held: &Held| !lock.is_empty() && held.delivery.lock == lock && held.hidden_until > now;
-        let place = queue.messages.iter().position(good)?;
+        let valid = |stored: &Stored| !lock.is_empty() && stored.delivery.lock == lock && stored.hidden_until > now;
+        let place = queue.messages.iter().position(valid)?;
         Some((queue, place))
     }
 
@@ -203,13 +204,13 @@ impl Store {
 
     pub(super) fn unlock(&mut self, path: &str, lock: &str, now: SystemTime, after: Duration) -> bool {
         let Some((queue, place)) = self.locked(path, lock, now) else { return false };
-        let held = &mut queue.messages[place];
-        (held.hidden_until, held.delivery.lock) = (now + after, String::new());
+        let stored = &mut queue.messages[place];
+        (stored.hidden_until, stored.delivery.lock) = (now + after, String::new());
         true
     }
 
     pub(super) fn peek(&self, path: &str) -> Vec<Delivery> {
         let queue = self.queues.get(&path.to_lowercase());
-        queue.map(|queue| queue.messages.iter().map(|held| held.delivery.clone()).collect()).unwrap_or_default()
+        queue.map(|queue| queue.messages.iter().map(|stored| stored.delivery.clone()).collect()).unwrap_or_default()
     }
 }

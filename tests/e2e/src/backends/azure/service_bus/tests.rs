@@ -33,17 +33,17 @@ fn cloud(connection: &str, clock: &ManualClock) -> Cloud {
 /// In 2100.
 const END: &str = "4102444800";
 
-async fn asked(bus: &ServiceBus, method: &str, path: &str, token: &str, body: &'static str) -> TestResponse {
+async fn call(bus: &ServiceBus, method: &str, path: &str, token: &str, body: &'static str) -> TestResponse {
     let request = Request::builder().method(method).uri(format!("{}{path}", bus.url())).header("authorization", token);
     let request = request.header("lang", "\"en\"").header("BrokerProperties", "{\"MessageId\":\"m\"}");
     send(request.body(Body::from(body)).unwrap()).await.unwrap()
 }
 
-fn token(bus: &ServiceBus, place: &str, end: &str) -> String {
+fn token(bus: &ServiceBus, path: &str, end: &str) -> String {
     use base64::Engine;
     use hmac::{Hmac, KeyInit, Mac};
     let escaped = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let resource = escaped(&format!("{}{place}", bus.url()));
+    let resource = escaped(&format!("{}{path}", bus.url()));
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(bus.shared.key.as_bytes()).unwrap();
     mac.update(format!("{resource}\n{end}").as_bytes());
     let sig = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
@@ -51,20 +51,20 @@ fn token(bus: &ServiceBus, place: &str, end: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_the_adapter_publishes_is_there() {
+async fn messages_of_the_adapter_are_received() {
     let (bus, clock) = double().await;
     let topic = cloud(&bus.connection_string(), &clock).topic::<Bytes>("clicks");
     let plain = Outgoing::new(Bytes::from_static(b"a \"b\" \xc3\xa9")).with_attribute("Lang", "käse");
     let id = topic.publish(plain).await.unwrap();
     let keyed = (0..150).map(|number| Outgoing::new(Bytes::from(format!("{number}"))).with_ordering_key("k"));
     assert!(topic.publish_batch(keyed).await.iter().all(isobar::Result::is_ok));
-    let got = bus.receive("clicks/subscriptions/clicks").unwrap();
-    assert_eq!((got.id.as_str(), &*got.body, got.count), (id.as_str(), "a \"b\" é".as_bytes(), 1));
-    assert_eq!(got.properties["Lang"], "käse");
-    assert!(bus.receive("clicks/subscriptions/clicks").is_none() && bus.complete(&got));
+    let message = bus.receive("clicks/subscriptions/clicks").unwrap();
+    assert_eq!((message.id.as_str(), &*message.body, message.count), (id.as_str(), "a \"b\" é".as_bytes(), 1));
+    assert_eq!(message.properties["Lang"], "käse");
+    assert!(bus.receive("clicks/subscriptions/clicks").is_none() && bus.complete(&message));
     let path = "clicks--fifo/subscriptions/clicks";
     let first = bus.receive(path).unwrap();
-    assert!(bus.receive(path).is_none(), "the session is taken");
+    assert!(bus.receive(path).is_none(), "the session is locked");
     assert!(bus.abandon(&first, Duration::from_secs(30)));
     assert!(bus.receive(path).is_none(), "the session waits");
     clock.advance(Duration::from_secs(30));
@@ -75,7 +75,7 @@ async fn what_the_adapter_publishes_is_there() {
 }
 
 #[tokio::test]
-async fn the_adapter_is_told_of_a_wrong_key_and_a_missing_topic() {
+async fn a_wrong_key_and_a_missing_topic_are_errors_of_the_adapter() {
     let (bus, clock) = double().await;
     let wrong = bus.connection_string().replace("a key", "hush");
     let error = cloud(&wrong, &clock).topic::<u32>("clicks").publish(1_u32).await.unwrap_err();
@@ -88,7 +88,7 @@ async fn the_adapter_is_told_of_a_wrong_key_and_a_missing_topic() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
-/// What became of a message that was sent with the tokens of an identity, and what they were asked for.
+/// The result of a message that is sent with the tokens of an identity, and the audiences of the token requests.
 async fn by_identity(bus: &ServiceBus, issued: Issued) -> (isobar::Result<MessageId>, Vec<String>) {
     let identity = Identity::start(issued).await.unwrap();
     let set = |environment: Environment, (name, value)| environment.with_var(name, value);
@@ -103,14 +103,14 @@ async fn by_identity(bus: &ServiceBus, issued: Issued) -> (isobar::Result<Messag
 #[tokio::test]
 async fn an_identity_publishes_by_a_token_for_service_bus() {
     let (bus, _) = double().await;
-    let (sent, asked) = by_identity(&bus, Issued::default()).await;
-    let got = bus.receive("clicks/subscriptions/clicks").unwrap();
-    assert_eq!((got.id.as_str(), &*got.body), (sent.unwrap().as_str(), &b"by identity"[..]));
-    assert_eq!(asked, ["https://servicebus.azure.net"]);
+    let (sent, audiences) = by_identity(&bus, Issued::default()).await;
+    let message = bus.receive("clicks/subscriptions/clicks").unwrap();
+    assert_eq!((message.id.as_str(), &*message.body), (sent.unwrap().as_str(), &b"by identity"[..]));
+    assert_eq!(audiences, ["https://servicebus.azure.net"]);
 }
 
 #[tokio::test]
-async fn an_identity_whose_token_is_not_for_service_bus_has_ended_or_is_forged_is_refused() {
+async fn a_token_for_another_audience_an_expired_one_and_a_forged_one_are_rejected() {
     let (bus, _) = double().await;
     let good = Issued::default;
     for issued in [
@@ -118,17 +118,17 @@ async fn an_identity_whose_token_is_not_for_service_bus_has_ended_or_is_forged_i
         Issued { life: Duration::ZERO, ..good() },
         Issued { forged: true, ..good() },
     ] {
-        let (sent, asked) = by_identity(&bus, issued).await;
+        let (sent, audiences) = by_identity(&bus, issued).await;
         let error = sent.unwrap_err();
         assert_eq!((error.kind(), error.outcome_unknown()), (ErrorKind::Unauthenticated, false), "{issued:?}");
         assert!(error.message().contains("this machine's clock") && !format!("{error:?}").contains("eyJ"), "{error:?}");
-        assert_eq!(asked.len(), 1, "a token that has only come is not asked for again: {issued:?}");
+        assert_eq!(audiences.len(), 1, "a new token is not requested again: {issued:?}");
     }
     assert!(bus.peek("clicks/subscriptions/clicks").is_empty());
 }
 
 #[tokio::test]
-async fn tokens_are_checked_to_the_letter() {
+async fn every_part_of_a_token_is_checked() {
     let (bus, _) = double().await;
     let good = token(&bus, "/clicks", END);
     for (sent, status, why) in [
@@ -142,38 +142,38 @@ async fn tokens_are_checked_to_the_letter() {
         ("Bearer a.b.c".to_owned(), 401, "MalformedToken"),
         ("Basic x".to_owned(), 401, "MalformedToken"),
     ] {
-        let answer = asked(&bus, "POST", "/clicks/messages", &sent, "x").await;
-        assert_eq!(answer.status, status, "{sent}");
-        assert!(answer.text().contains(why), "{sent}: {}", answer.text());
+        let response = call(&bus, "POST", "/clicks/messages", &sent, "x").await;
+        assert_eq!(response.status, status, "{sent}");
+        assert!(response.text().contains(why), "{sent}: {}", response.text());
     }
 }
 
 #[tokio::test]
-async fn messages_are_received_by_rest_as_it_is_documented() {
+async fn messages_are_received_by_rest_as_documented() {
     let (bus, clock) = double().await;
     let (all, head) = (token(&bus, "", END), "/clicks/subscriptions/clicks/messages/head");
-    assert_eq!(asked(&bus, "POST", head, &all, "").await.status, 204);
+    assert_eq!(call(&bus, "POST", head, &all, "").await.status, 204);
     for _ in 0..3 {
-        assert_eq!(asked(&bus, "POST", "/clicks/messages", &all, "hello").await.status, 201);
+        assert_eq!(call(&bus, "POST", "/clicks/messages", &all, "hello").await.status, 201);
     }
-    let got = asked(&bus, "POST", head, &all, "").await;
+    let message = call(&bus, "POST", head, &all, "").await;
     assert_eq!(
-        (got.status.as_u16(), got.text(), &got.headers["lang"]),
+        (message.status.as_u16(), message.text(), &message.headers["lang"]),
         (201, "hello".to_owned(), &"\"en\"".parse().unwrap())
     );
-    let place = got.headers["location"].to_str().unwrap().strip_prefix(bus.url()).unwrap().to_owned();
-    assert_eq!(asked(&bus, "PUT", &place, &all, "").await.status, 200);
-    assert_eq!(asked(&bus, "DELETE", &place, &all, "").await.status, 404, "the lock was given back");
-    let got = asked(&bus, "POST", head, &all, "").await;
-    assert!(got.headers["brokerproperties"].to_str().unwrap().contains("\"DeliveryCount\":2"));
+    let place = message.headers["location"].to_str().unwrap().strip_prefix(bus.url()).unwrap().to_owned();
+    assert_eq!(call(&bus, "PUT", &place, &all, "").await.status, 200);
+    assert_eq!(call(&bus, "DELETE", &place, &all, "").await.status, 404, "the lock was released");
+    let message = call(&bus, "POST", head, &all, "").await;
+    assert!(message.headers["brokerproperties"].to_str().unwrap().contains("\"DeliveryCount\":2"));
     clock.advance(Duration::from_secs(61));
-    assert_eq!(asked(&bus, "DELETE", head, &all, "").await.status, 200);
+    assert_eq!(call(&bus, "DELETE", head, &all, "").await.status, 200);
     assert_eq!(bus.peek("clicks/subscriptions/clicks").len(), 2);
-    assert_eq!(asked(&bus, "POST", "/clicks--fifo/subscriptions/clicks/messages/head", &all, "").await.status, 400);
+    assert_eq!(call(&bus, "POST", "/clicks--fifo/subscriptions/clicks/messages/head", &all, "").await.status, 400);
 }
 
 #[tokio::test]
-async fn copies_come_to_their_subscription_alone_and_what_is_given_up_is_kept() {
+async fn a_copy_reaches_its_subscription_alone_and_its_dead_letter_is_kept() {
     let (bus, clock) = double().await;
     bus.create_subscription("clicks", "audit", Sessions::None);
     let sent = store::Sent {
@@ -188,9 +188,9 @@ async fn copies_come_to_their_subscription_alone_and_what_is_given_up_is_kept() 
     assert!(bus.receive("clicks/subscriptions/audit").is_none(), "it is scheduled");
     clock.advance(Duration::from_secs(9));
     for count in 1..=10 {
-        let got = bus.receive("clicks/subscriptions/audit").unwrap();
-        assert_eq!(got.count, count);
-        assert!(bus.abandon(&got, Duration::ZERO));
+        let message = bus.receive("clicks/subscriptions/audit").unwrap();
+        assert_eq!(message.count, count);
+        assert!(bus.abandon(&message, Duration::ZERO));
     }
     assert!(bus.receive("clicks/subscriptions/audit").is_none());
     let dead = bus.receive("clicks/subscriptions/audit/$deadletterqueue").unwrap();
@@ -199,7 +199,7 @@ async fn copies_come_to_their_subscription_alone_and_what_is_given_up_is_kept() 
 
 /// `generate_sas_token("http://127.0.0.1:7/q", …)` of azure-servicebus 7.15.0, in `azure.servicebus._base_handler`.
 #[tokio::test]
-async fn the_token_of_azures_own_library_is_good() {
+async fn the_token_of_azures_own_library_is_accepted() {
     let clock = Arc::new(ManualClock::default());
     let key = "a key of the double=+/".to_owned();
     let shared = Shared { host: "127.0.0.1:7".to_owned(), key, store: Mutex::default(), clock };

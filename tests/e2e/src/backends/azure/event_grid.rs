@@ -1,5 +1,5 @@
-//! **A double** of Event Grid, made by us: it stands between the provider and the blobs, lets everything through,
-//! and puts what happened in a container into its queue, in the schema of Event Grid.
+//! **A double** of Event Grid, made by isobar: a proxy between the provider and the blobs. It passes everything
+//! unchanged, and sends each change in a container to the container's queue, in the schema of Event Grid.
 //!
 //! Source: <https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage>.
 
@@ -20,11 +20,11 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::storage::Storage;
-use crate::front::{Front, forward, listen, serve};
+use crate::server::{Respond, forward, start};
 
-/// A way to the blobs that tells of them.
+/// The proxy.
 #[derive(Debug)]
-pub(super) struct Grid {
+pub(super) struct EventGrid {
     url: String,
     emulator: String,
     storage: Arc<Storage>,
@@ -34,31 +34,23 @@ pub(super) struct Grid {
     events: AtomicU64,
 }
 
-impl Grid {
-    /// Listens on a free port of the loopback, as long as the trial's runtime lives.
+impl EventGrid {
     pub(super) async fn start(emulator: &str, storage: Arc<Storage>, clock: &ManualClock) -> Result<Arc<Self>> {
-        let (listener, url) = listen().await?;
         let (emulator, clock, queues) = (emulator.to_owned(), clock.clone(), Mutex::default());
-        let grid = Arc::new(Self { url, emulator, storage, clock, queues, events: AtomicU64::new(1) });
-        serve(listener, Arc::clone(&grid));
-        Ok(grid)
+        start(|url| Self { url, emulator, storage, clock, queues, events: AtomicU64::new(1) }).await
     }
 
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    pub(super) fn leads(&self, container: &str) -> bool {
-        self.queues.lock().contains_key(container)
-    }
-
-    /// Leads the events of a container into a queue, as a subscription of Event Grid does.
-    pub(super) fn lead(&self, container: String, queue: String) {
+    /// Routes the events of a container to a queue, as a subscription of Event Grid does.
+    pub(super) fn route(&self, container: String, queue: String) {
         self.queues.lock().insert(container, queue);
     }
 
-    /// Tells of what a request did that succeeded.
-    async fn tell(&self, parts: &Parts, size: u64) -> Result<()> {
+    /// Sends the event of a request that succeeded, if it has one.
+    async fn send_event(&self, parts: &Parts, size: u64) -> Result<()> {
         let Some((kind, api)) = change(parts) else { return Ok(()) };
         let path = parts.uri.path();
         let Some((container, blob)) = named(path) else { return Ok(()) };
@@ -90,13 +82,13 @@ fn named(path: &str) -> Option<(String, String)> {
     path.split_once('/').map(|(container, blob)| (container.to_owned(), decoded(blob)))
 }
 
-/// What a request does to a blob, as Event Grid calls it, and the operation.
+/// Event Grid's names of the change that a request makes to a blob, and of the operation.
 fn change(parts: &Parts) -> Option<(&'static str, &'static str)> {
     let query = parts.uri.query().unwrap_or_default();
-    let asks = |pair: &str| query.split('&').any(|it| it == pair);
-    let part = query.split('&').any(|it| it.starts_with("comp=")) || asks("restype=container");
+    let has = |pair: &str| query.split('&').any(|it| it == pair);
+    let part = query.split('&').any(|it| it.starts_with("comp=")) || has("restype=container");
     match parts.method {
-        Method::PUT if asks("comp=blocklist") => Some(("BlobCreated", "PutBlockList")),
+        Method::PUT if has("comp=blocklist") => Some(("BlobCreated", "PutBlockList")),
         Method::PUT if part => None,
         Method::PUT if parts.headers.contains_key("x-ms-copy-source") => Some(("BlobCreated", "CopyBlob")),
         Method::PUT => Some(("BlobCreated", "PutBlob")),
@@ -106,14 +98,14 @@ fn change(parts: &Parts) -> Option<(&'static str, &'static str)> {
 }
 
 #[async_trait]
-impl Front for Grid {
-    async fn pass(&self, parts: Parts, body: Bytes) -> Result<Response<Body>> {
+impl Respond for EventGrid {
+    async fn respond(&self, parts: Parts, body: Bytes) -> Result<Response<Body>> {
         let size = body.len() as u64;
-        let answer = forward(&self.emulator, &parts, body).await?;
-        if answer.status().is_success() {
-            self.tell(&parts, size).await?;
+        let response = forward(&self.emulator, &parts, body).await?;
+        if response.status().is_success() {
+            self.send_event(&parts, size).await?;
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 

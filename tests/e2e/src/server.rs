@@ -1,4 +1,4 @@
-//! Servers of a trial's own: proxies between a provider and an emulator, and doubles.
+//! Servers that a trial starts: proxies between a provider and an emulator, and doubles.
 
 use std::sync::Arc;
 
@@ -11,10 +11,22 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use isobar::{Body, Error, ErrorKind, Result};
 use tokio::net::TcpListener;
 
-/// What a server does with a request, whose body is there.
+/// A server of a trial.
 #[async_trait::async_trait]
-pub(crate) trait Front: Send + Sync + 'static {
-    async fn pass(&self, parts: Parts, body: Bytes) -> Result<Response<Body>>;
+pub(crate) trait Respond: Send + Sync + 'static {
+    /// The response to a request, whose body has been read.
+    async fn respond(&self, parts: Parts, body: Bytes) -> Result<Response<Body>>;
+}
+
+/// Serves on a free port of the loopback as long as the trial's runtime lives. `new` makes the server of its URL,
+/// which has no slash at the end. The response to a request that fails is 502.
+pub(crate) async fn start<S: Respond>(new: impl FnOnce(String) -> S) -> Result<Arc<S>> {
+    let (listener, url) = listen().await?;
+    let server = Arc::new(new(url));
+    let routes =
+        Router::new().fallback(respond::<S>).layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&server));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Ok(server)
 }
 
 /// A free port of the loopback, and its URL without a slash at the end.
@@ -25,26 +37,23 @@ pub(crate) async fn listen() -> Result<(TcpListener, String)> {
     Ok((listener, url))
 }
 
-/// Serves as long as the trial's runtime lives. What fails is answered with 502.
-pub(crate) fn serve<F: Front>(listener: TcpListener, front: Arc<F>) {
-    let routes = Router::new().fallback(pass::<F>).layer(DefaultBodyLimit::disable()).with_state(front);
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-}
-
-async fn pass<F: Front>(State(front): State<Arc<F>>, request: Request<axum::body::Body>) -> Response<Body> {
+async fn respond<S: Respond>(State(server): State<Arc<S>>, request: Request<axum::body::Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let passed = match axum::body::to_bytes(body, usize::MAX).await {
-        Ok(body) => front.pass(parts, body).await,
-        Err(error) => Err(Error::invalid_input("the request broke off").with_source(error)),
+    let response = match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(body) => server.respond(parts, body).await,
+        Err(error) => Err(Error::invalid_input("the connection closed within the request").with_source(error)),
     };
-    passed.unwrap_or_else(|error| {
-        let mut response = Response::new(Body::from(format!("{error:?}")));
-        *response.status_mut() = StatusCode::BAD_GATEWAY;
-        response
-    })
+    response.unwrap_or_else(|error| response_of(StatusCode::BAD_GATEWAY, format!("{error:?}")))
 }
 
-/// Sends a request on as it came. The answer streams.
+/// A response without headers.
+pub(crate) fn response_of(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
+}
+
+/// Sends a request unchanged to an emulator. The response streams.
 pub(crate) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Response<Body>> {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::builder().method(&parts.method).uri(format!("{to}{path}"));
@@ -52,7 +61,7 @@ pub(crate) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Resp
     for (name, value) in parts.headers.iter().filter(|(name, _)| !hops.contains(name)) {
         request = request.header(name, value);
     }
-    // The client leaves the length of an empty body out, which the service wants to know.
+    // The service requires the length of an empty body, and the client leaves it out.
     if body.is_empty() && parts.method == Method::PUT && !parts.headers.contains_key(header::CONTENT_LENGTH) {
         request = request.header(header::CONTENT_LENGTH, "0");
     }
@@ -65,6 +74,6 @@ pub(crate) async fn forward(to: &str, parts: &Parts, body: Bytes) -> Result<Resp
     Ok(Response::from_parts(head, Body::new(body)))
 }
 
-pub(crate) fn not_a_request(error: http::Error) -> Error {
-    Error::invalid_input("not a request").with_source(error)
+pub(crate) fn not_a_request(error: impl Into<http::Error>) -> Error {
+    Error::invalid_input("not a request").with_source(error.into())
 }

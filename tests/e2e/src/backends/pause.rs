@@ -1,4 +1,4 @@
-//! A clock that remembers for how long an answer was held back.
+//! A clock that remembers for how long a response was delayed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,23 +8,23 @@ use isobar::clock::ManualClock;
 use isobar::driver::Clock;
 use parking_lot::Mutex;
 
-/// The trial's clock. On Service Bus and Pub/Sub a message with an ordering key waits while its answer is held
-/// back, which the host does by a pause; on a clock that stands still, that ends at once. So the pause is kept
-/// here, and the double of the platform hides the message for as long.
+/// The trial's clock. On Service Bus and Pub/Sub the host delays the response to a message with an ordering key by a
+/// pause, and the message waits that long. On a manual clock a pause ends immediately, so its length is kept here, and
+/// the double of the platform hides the message for as long.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HeldClock {
+pub(super) struct PauseClock {
     pub(super) manual: ManualClock,
     last: Arc<Mutex<Duration>>,
 }
 
-impl HeldClock {
-    /// The last pause since this was asked before.
-    pub(super) fn take(&self) -> Duration {
+impl PauseClock {
+    /// The last pause since the previous call.
+    pub(super) fn take_pause(&self) -> Duration {
         std::mem::take(&mut *self.last.lock())
     }
 }
 
-impl Clock for HeldClock {
+impl Clock for PauseClock {
     fn now(&self) -> SystemTime {
         self.manual.now()
     }

@@ -1,0 +1,70 @@
+//! A proxy between the provider and SQS. It keeps the visibility timeouts that the provider requests, since they are
+//! of the trial's clock, and requests the longest from the emulator. Everything else passes unchanged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Response;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use isobar::clock::ManualClock;
+use isobar::{Body, Result};
+use serde_json::Value;
+
+use crate::backends::hidden::HiddenMessages;
+use crate::server::{Respond, forward, start};
+
+/// The longest that SQS hides a message, in seconds.
+pub(super) const LONGEST: u64 = 43_200;
+
+/// The proxy.
+#[derive(Debug)]
+pub(super) struct QueueProxy {
+    url: String,
+    emulator: String,
+    /// By the receipt, which is also the id: SQS knows no other when it hides a message again.
+    pub(super) hidden: HiddenMessages,
+}
+
+impl QueueProxy {
+    pub(super) async fn start(emulator: &str, clock: &ManualClock) -> Result<Arc<Self>> {
+        start(|url| Self { url, emulator: emulator.to_owned(), hidden: HiddenMessages::new(clock) }).await
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Hides a message for as long.
+    pub(super) fn hide(&self, queue: &str, receipt: &str, seconds: u64) {
+        self.hidden.hide(queue, receipt, receipt, Duration::from_secs(seconds));
+    }
+
+    /// Keeps the timeouts of a `ChangeMessageVisibilityBatch`, and returns one with the longest.
+    fn with_longest(&self, body: &Bytes) -> Option<Bytes> {
+        let mut batch: Value = serde_json::from_slice(body).ok()?;
+        let queue = batch["QueueUrl"].as_str()?.rsplit('/').next()?.to_owned();
+        for entry in batch["Entries"].as_array_mut()? {
+            let seconds = entry["VisibilityTimeout"].as_u64()?;
+            // SQS itself rejects what is out of its range.
+            if seconds <= LONGEST {
+                self.hide(&queue, entry["ReceiptHandle"].as_str()?, seconds);
+                entry["VisibilityTimeout"] = LONGEST.into();
+            }
+        }
+        Some(batch.to_string().into())
+    }
+}
+
+#[async_trait]
+impl Respond for QueueProxy {
+    async fn respond(&self, mut parts: Parts, body: Bytes) -> Result<Response<Body>> {
+        let operation = parts.headers.get("x-amz-target");
+        let hides = operation.is_some_and(|it| it == "AmazonSQS.ChangeMessageVisibilityBatch");
+        let body = if hides { self.with_longest(&body).unwrap_or(body) } else { body };
+        parts.headers.remove(CONTENT_LENGTH);
+        forward(&self.emulator, &parts, body).await
+    }
+}

@@ -1,0 +1,109 @@
+//! The queues of an account, as the platform and a person with the console use them.
+
+use async_trait::async_trait;
+use isobar::Result;
+use isobar::driver::{Derived, ResourceKind};
+use isobar::manifest::Manifest;
+use isobar::pub_sub::DeadLetter;
+use serde_json::{Value, json};
+
+use super::REGION;
+use super::account::Account;
+use super::queue_proxy::LONGEST;
+use crate::backends::dead_letters::{DeadLetterQueues, Stored};
+use crate::backends::provisioned::Deployment;
+
+impl Account {
+    fn queue_url(&self, queue: &str) -> String {
+        format!("{}/{}/{queue}", self.services.endpoint, self.services.account)
+    }
+
+    pub(super) fn queue_arn(&self, queue: &str) -> String {
+        format!("arn:aws:sqs:{REGION}:{}:{queue}", self.services.account)
+    }
+
+    /// The queues that an app's event source mappings poll.
+    pub(super) fn queues(&self, manifest: &Manifest) -> Vec<String> {
+        let topics = manifest.messages().map(|it| self.physical(&it.topic));
+        let topics = topics.flat_map(|topic| ["", ".fifo"].map(|end| format!("{topic}{end}")));
+        topics.chain(manifest.objects().map(|it| Derived::Events.of(&self.physical(&it.bucket)))).collect()
+    }
+
+    /// Receives messages, and hides them for as long as SQS can.
+    pub(super) async fn receive(&self, queue: &str, most: u32) -> Result<Vec<Value>> {
+        let input = json!({
+            "QueueUrl": self.queue_url(queue), "MaxNumberOfMessages": most, "VisibilityTimeout": LONGEST,
+            "AttributeNames": ["All"], "MessageAttributeNames": ["All"], "WaitTimeSeconds": 0,
+        });
+        let output = self.json("AmazonSQS.ReceiveMessage", &input).await?;
+        Ok(output["Messages"].as_array().cloned().unwrap_or_default())
+    }
+
+    pub(super) async fn delete(&self, queue: &str, message: &Value) -> Result<()> {
+        let input = json!({"QueueUrl": self.queue_url(queue), "ReceiptHandle": message["ReceiptHandle"]});
+        self.json("AmazonSQS.DeleteMessage", &input).await.map(drop)
+    }
+
+    /// Ends the visibility timeout of a message.
+    pub(super) async fn show(&self, queue: &str, receipt: &str) -> Result<()> {
+        let input = json!({"QueueUrl": self.queue_url(queue), "ReceiptHandle": receipt, "VisibilityTimeout": 0});
+        self.json("AmazonSQS.ChangeMessageVisibility", &input).await.map(drop)
+    }
+
+    /// Whether a queue has no messages, visible or not.
+    pub(super) async fn is_empty(&self, queue: &str) -> Result<bool> {
+        let input = json!({"QueueUrl": self.queue_url(queue), "AttributeNames": ["All"]});
+        let output = self.json("AmazonSQS.GetQueueAttributes", &input).await?;
+        let counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        Ok(counts.iter().all(|count| output["Attributes"][count] == "0"))
+    }
+}
+
+#[async_trait]
+impl DeadLetterQueues for Account {
+    type Message = Value;
+
+    fn stored(&self) -> &Stored<Value> {
+        &self.dead_letters
+    }
+
+    fn dead_letter_queues(&self, kind: ResourceKind, name: &str) -> Vec<(String, String)> {
+        let name = self.physical(name);
+        let (name, ends): (_, &[&str]) = match kind {
+            ResourceKind::Bucket => (Derived::Events.of(&name), &[""]),
+            _ => (name, &["", ".fifo"]),
+        };
+        ends.iter().map(|end| (Derived::DeadLetters.of(&name) + end, format!("{name}{end}"))).collect()
+    }
+
+    async fn drain(&self, queue: &str) -> Result<Vec<Value>> {
+        let mut all = Vec::new();
+        loop {
+            let messages = self.receive(queue, 10).await?;
+            for message in &messages {
+                self.delete(queue, message).await?;
+            }
+            match messages.is_empty() {
+                true => return Ok(all),
+                false => all.extend(messages),
+            }
+        }
+    }
+
+    fn dead_letter(message: &Value) -> Result<DeadLetter> {
+        isobar::aws::dead_letter(message)
+    }
+
+    async fn send_again(&self, queue: &str, message: &Value) -> Result<()> {
+        let mut input = json!({"QueueUrl": self.queue_url(queue), "MessageBody": message["Body"]});
+        if let Some(attributes) = message["MessageAttributes"].as_object() {
+            input["MessageAttributes"] = attributes.clone().into();
+        }
+        if queue.ends_with(".fifo") {
+            input["MessageGroupId"] = message["Attributes"]["MessageGroupId"].clone();
+            let id = message["MessageId"].as_str().unwrap_or_default();
+            input["MessageDeduplicationId"] = format!("again-{id}").into();
+        }
+        self.json("AmazonSQS.SendMessage", &input).await.map(drop)
+    }
+}

@@ -1,0 +1,45 @@
+//! Dead letters, in the subscriptions of their topics.
+
+use async_trait::async_trait;
+use isobar::Result;
+use isobar::driver::{Derived, ResourceKind};
+use isobar::pub_sub::DeadLetter;
+use serde_json::{Value, json};
+
+use super::project::Project;
+use crate::backends::dead_letters::{DeadLetterQueues, Stored};
+use crate::backends::provisioned::Deployment;
+
+#[async_trait]
+impl DeadLetterQueues for Project {
+    type Message = Value;
+
+    fn stored(&self) -> &Stored<Value> {
+        &self.dead_letters
+    }
+
+    fn dead_letter_queues(&self, kind: ResourceKind, name: &str) -> Vec<(String, String)> {
+        let topic = match kind {
+            ResourceKind::Bucket => self.physical(&Derived::Events.of(name)),
+            _ => self.physical(name),
+        };
+        vec![(Derived::DeadLetters.of(&topic), topic)]
+    }
+
+    async fn drain(&self, subscription: &str) -> Result<Vec<Value>> {
+        let received = self.pub_sub.take(subscription).await?;
+        Ok(received.into_iter().map(|mut received| received["message"].take()).collect())
+    }
+
+    fn dead_letter(message: &Value) -> Result<DeadLetter> {
+        isobar_gcp::dead_letter(message)
+    }
+
+    async fn send_again(&self, topic: &str, message: &Value) -> Result<()> {
+        let mut again = json!({"data": message["data"], "attributes": message["attributes"]});
+        if let Some(key) = message["orderingKey"].as_str() {
+            again["orderingKey"] = key.into();
+        }
+        self.pub_sub.publish(topic, &again).await
+    }
+}
