@@ -1,4 +1,4 @@
-//! The conformance suite of isobar.
+#![doc = include_str!("../README.md")]
 
 mod absent;
 mod in_process;

@@ -31,14 +31,21 @@ static PROFILE: Profile = Profile::portable("heap");
 #[derive(Debug)]
 pub struct HeapProvider {
     port: u16,
+    clock: Arc<dyn Clock>,
     tables: Mutex<HashMap<String, Arc<HeapKeyValue>>>,
 }
 
 impl HeapProvider {
-    /// Errors: `Config` where `HEAP_PORT` is no port.
+    /// Errors: `Config` where `HEAP_PORT` is not a port number.
     pub fn new(environment: &Environment) -> Result<Self> {
         let port = environment.parse("HEAP_PORT", "a port number from 0 to 65535")?;
-        Ok(Self { port: port.unwrap_or(8080), tables: Mutex::default() })
+        Ok(Self { port: port.unwrap_or(8080), clock: Arc::new(SystemClock), tables: Mutex::default() })
+    }
+
+    /// The same with another clock, for tests.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 }
 
@@ -49,7 +56,7 @@ impl Provider for HeapProvider {
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(SystemClock)
+        Arc::clone(&self.clock)
     }
 
     fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
@@ -57,7 +64,8 @@ impl Provider for HeapProvider {
             url.check_parameters(&[])?;
         }
         let mut tables = self.tables.lock();
-        let table = tables.entry(at.physical_name().to_owned()).or_default();
+        let new = || Arc::new(HeapKeyValue::new(Arc::clone(&self.clock)));
+        let table = tables.entry(at.physical_name().to_owned()).or_insert_with(new);
         Ok(Arc::<HeapKeyValue>::clone(table))
     }
 
@@ -74,7 +82,7 @@ impl Provider for HeapProvider {
         if !app.manifest.triggers.iter().all(is_served) {
             return Err(Error::unsupported("host", "heap", "it delivers HTTP only: run the app elsewhere"));
         }
-        let taken = |error| Error::config("cannot listen on HEAP_PORT; take another").with_source(error);
+        let taken = |error| Error::config("cannot listen on HEAP_PORT: choose another port").with_source(error);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.map_err(taken)?;
         let clock = self.clock();
         let answer = move |request: Request<Body>| {

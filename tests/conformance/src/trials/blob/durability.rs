@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isobar::blob::{ListCursor, PutMode, PutOptions};
+use isobar::object_store::ObjectStoreExt;
 use isobar::{App, Context, ErrorKind, ObjectEvent};
-use object_store::ObjectStoreExt;
 use parking_lot::Mutex;
 
 use super::{STRANGE_KEYS, content, fill, in_pieces, keys_of, text};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar::blob::{self, Bucket, PutMode, key};
-use isobar::{Error, ErrorKind};
-use object_store::path::Path;
-use object_store::{
+use isobar::object_store::path::Path;
+use isobar::object_store::{
     Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, UpdateVersion,
 };
+use isobar::{Error, ErrorKind};
 
 use super::{STRANGE_KEYS, content, fill, keys_of, text};
 use crate::{TrialResult, World};
@@ -33,7 +33,7 @@ fn path(name: &str) -> Path {
     Path::parse(name).expect("a path")
 }
 
-async fn read(store: &Arc<dyn ObjectStore>, name: &str) -> object_store::Result<Bytes> {
+async fn read(store: &Arc<dyn ObjectStore>, name: &str) -> isobar::object_store::Result<Bytes> {
     store.get(&path(name)).await?.bytes().await
 }
 
@@ -94,19 +94,19 @@ async fn the_store_knows_keys_by_their_stored_names(world: Box<dyn World>) -> Tr
 
 async fn the_store_holds_to_its_conditions(world: Box<dyn World>) -> TrialResult {
     let store = world.cloud().bucket("files").object_store();
-    let put = async |content: &'static str, mode: object_store::PutMode| {
+    let put = async |content: &'static str, mode: isobar::object_store::PutMode| {
         store.put_opts(&path("a"), content.into(), mode.into()).await
     };
-    let first = put("1", object_store::PutMode::Create).await?;
-    let taken = put("2", object_store::PutMode::Create).await.unwrap_err();
-    assert!(matches!(taken, object_store::Error::AlreadyExists { .. }), "{taken:?}");
+    let first = put("1", isobar::object_store::PutMode::Create).await?;
+    let taken = put("2", isobar::object_store::PutMode::Create).await.unwrap_err();
+    assert!(matches!(taken, isobar::object_store::Error::AlreadyExists { .. }), "{taken:?}");
     let first = UpdateVersion { e_tag: first.e_tag, version: first.version };
-    put("2", object_store::PutMode::Update(first.clone())).await?;
-    let stale = put("3", object_store::PutMode::Update(first)).await.unwrap_err();
-    assert!(matches!(stale, object_store::Error::Precondition { .. }), "{stale:?}");
+    put("2", isobar::object_store::PutMode::Update(first.clone())).await?;
+    let stale = put("3", isobar::object_store::PutMode::Update(first)).await.unwrap_err();
+    assert!(matches!(stale, isobar::object_store::Error::Precondition { .. }), "{stale:?}");
     assert_eq!(read(&store, "a").await?, "2");
     let taken = store.copy_if_not_exists(&path("a"), &path("a")).await.unwrap_err();
-    assert!(matches!(taken, object_store::Error::AlreadyExists { .. }), "{taken:?}");
+    assert!(matches!(taken, isobar::object_store::Error::AlreadyExists { .. }), "{taken:?}");
     Ok(())
 }
 
@@ -152,8 +152,9 @@ async fn the_store_reads_several_ranges_and_lists_by_folder(world: Box<dyn World
     let ranges = store.get_ranges(&path("a"), &[0..2, 8..10, 3..4]).await?;
     assert_eq!(ranges, ["01", "89", "3"]);
     fill(&files, &["dir/1", "dir/2", "dir/sub/3", "dir2/4"]).await?;
-    let names =
-        |metas: &[object_store::ObjectMeta]| metas.iter().map(|meta| meta.location.to_string()).collect::<Vec<_>>();
+    let names = |metas: &[isobar::object_store::ObjectMeta]| {
+        metas.iter().map(|meta| meta.location.to_string()).collect::<Vec<_>>()
+    };
     let all: Vec<_> = store.list(Some(&path("dir"))).try_collect().await?;
     assert_eq!(names(&all), ["dir/1", "dir/2", "dir/sub/3"]);
     let rest: Vec<_> = store.list_with_offset(Some(&path("dir")), &path("dir/1")).try_collect().await?;
@@ -185,7 +186,7 @@ async fn a_rename_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -
     let store = files.object_store();
     fill(&files, &["b", "c"]).await?;
     let taken = store.rename_if_not_exists(&path("b"), &path("c")).await;
-    assert!(matches!(taken, Err(object_store::Error::AlreadyExists { .. })), "{taken:?}");
+    assert!(matches!(taken, Err(isobar::object_store::Error::AlreadyExists { .. })), "{taken:?}");
     assert_eq!((text(&files, "b").await?, text(&files, "c").await?), ("b".into(), "c".into()));
     store.rename_if_not_exists(&path("b"), &path("z")).await?;
     assert_eq!(keys_of(&files, "").await?, ["c", "z"]);
@@ -226,8 +227,8 @@ async fn the_store_keeps_disposition_and_language(world: Box<dyn World>) -> Tria
 }
 
 /// Was it refused for want of access?
-fn refused<T>(result: object_store::Result<T>) -> bool {
-    result.is_err_and(|error| matches!(error, object_store::Error::PermissionDenied { .. }))
+fn refused<T>(result: isobar::object_store::Result<T>) -> bool {
+    result.is_err_and(|error| matches!(error, isobar::object_store::Error::PermissionDenied { .. }))
 }
 
 async fn writes_are_refused(files: Bucket) {

@@ -1,0 +1,46 @@
+//! The trials of key-value on this provider.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use heap::HeapProvider;
+use isobar::clock::ManualClock;
+use isobar::driver::Environment;
+use isobar::{Cloud, Result};
+use isobar_conformance::{Harness, World};
+
+struct Heap;
+
+#[async_trait]
+impl Harness for Heap {
+    fn name(&self) -> &'static str {
+        "heap"
+    }
+
+    async fn open(&self) -> Result<Box<dyn World>> {
+        let clock = ManualClock::default();
+        let provider = HeapProvider::new(&Environment::default())?.with_clock(Arc::new(clock.clone()));
+        Ok(Box::new(HeapWorld { clock, provider: Arc::new(provider) }))
+    }
+}
+
+/// The tables of one trial.
+struct HeapWorld {
+    clock: ManualClock,
+    provider: Arc<HeapProvider>,
+}
+
+impl World for HeapWorld {
+    fn cloud(&self) -> Cloud {
+        Cloud::new(self.provider.clone())
+    }
+
+    fn clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock)
+    }
+}
+
+fn main() -> ExitCode {
+    isobar_conformance::key_value(Heap)
+}
