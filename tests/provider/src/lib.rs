@@ -82,8 +82,8 @@ impl Provider for HeapProvider {
         if !app.manifest.triggers.iter().all(is_served) {
             return Err(Error::unsupported("host", "heap", "it delivers HTTP only: run the app elsewhere"));
         }
-        let taken = |error| Error::config("cannot listen on HEAP_PORT: choose another port").with_source(error);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.map_err(taken)?;
+        let not_free = |error| Error::config("cannot listen on HEAP_PORT: choose another port").with_source(error);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.map_err(not_free)?;
         let clock = self.clock();
         let answer = move |request: Request<Body>| {
             let cx = Context::new("heap", Arc::clone(&clock)).with_timeout(PROFILE.limits.http_timeout);

@@ -97,7 +97,7 @@ async fn narrowing_a_bucket_handle_leaves_the_clone_made_before(world: Box<dyn W
     Ok(())
 }
 
-/// An app of one function that opens the named bucket again, and tells how its operations end.
+/// An app of one function that opens the named bucket again, and returns how its operations end.
 fn opening_late(cloud: &Cloud) -> App {
     let cloud = cloud.clone();
     App::new("late").on_invoke("open", move |name: String, _cx: Context| {

@@ -14,7 +14,7 @@ crate::trials![
     "BL-6" => an_overwrite_replaces_type_cache_control_and_metadata,
     "BL-6" => an_object_that_was_given_nothing_has_nothing,
     "BL-6" => a_streamed_object_keeps_what_it_was_given_whatever_its_size,
-    "BL-6" => a_ranged_read_tells_them_too,
+    "BL-6" => a_read_of_a_range_returns_the_attributes_too,
     "BL-17" => metadata_of_exactly_2000_bytes_is_taken_and_one_byte_more_is_too_large,
     "BL-17" => names_and_values_that_a_service_would_change_are_invalid_input,
 ];
@@ -36,21 +36,21 @@ async fn attributes(files: &Bucket, key: &str) -> isobar::Result<Attributes> {
     Ok((object.content_type, object.cache_control, object.metadata))
 }
 
-fn given(options: &PutOptions) -> Attributes {
+fn attributes_of(options: &PutOptions) -> Attributes {
     (options.content_type.clone(), options.cache_control.clone(), options.metadata.clone())
 }
 
 async fn type_cache_control_and_metadata_come_back_as_they_were_given(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("all", "x", all_options()).await?;
-    assert_eq!(attributes(&files, "all").await?, given(&all_options()));
+    assert_eq!(attributes(&files, "all").await?, attributes_of(&all_options()));
     let options = PutOptions::from(PutMode::Create).with_content_type("image/png").with_metadata("k", "v");
     files.put_with("some", "", options.clone()).await?;
-    assert_eq!(attributes(&files, "some").await?, given(&options));
+    assert_eq!(attributes(&files, "some").await?, attributes_of(&options));
     let mut update = all_options();
     update.mode = PutMode::Update(files.head("some").await?.version);
     files.put_with("some", "y", update).await?;
-    assert_eq!(attributes(&files, "some").await?, given(&all_options()));
+    assert_eq!(attributes(&files, "some").await?, attributes_of(&all_options()));
     Ok(())
 }
 
@@ -59,7 +59,7 @@ async fn an_overwrite_replaces_type_cache_control_and_metadata(world: Box<dyn Wo
     files.put_with("a", "x", all_options()).await?;
     let other = PutOptions::default().with_content_type("text/plain").with_metadata("other", "1");
     files.put_with("a", "x", other.clone()).await?;
-    assert_eq!(attributes(&files, "a").await?, given(&other));
+    assert_eq!(attributes(&files, "a").await?, attributes_of(&other));
     files.put_with("a", "x", all_options()).await?;
     files.put("a", "x").await?;
     let (content_type, cache_control, metadata) = attributes(&files, "a").await?;
@@ -80,13 +80,13 @@ async fn a_streamed_object_keeps_what_it_was_given_whatever_its_size(world: Box<
     let files = world.cloud().bucket("files");
     for size in [0, 10, 9 * 1024 * 1024] {
         files.put_stream("a", in_pieces(content(size), 1_000_003), all_options()).await?;
-        assert_eq!(attributes(&files, "a").await?, given(&all_options()), "{size} bytes");
+        assert_eq!(attributes(&files, "a").await?, attributes_of(&all_options()), "{size} bytes");
         assert_eq!(files.head("a").await?.size, size as u64);
     }
     Ok(())
 }
 
-async fn a_ranged_read_tells_them_too(world: Box<dyn World>) -> TrialResult {
+async fn a_read_of_a_range_returns_the_attributes_too(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put_with("a", "hello", all_options()).await?;
     let object = files.get_with("a", isobar::blob::GetOptions::default().with_range(1..3)).await?;
@@ -100,7 +100,7 @@ async fn metadata_of_exactly_2000_bytes_is_taken_and_one_byte_more_is_too_large(
     let files = world.cloud().bucket("files");
     let of = |size: usize| PutOptions::default().with_metadata("name", "v".repeat(size - 8)).with_metadata("n", "v00");
     files.put_with("a", "x", of(2_000)).await?;
-    assert_eq!(attributes(&files, "a").await?, given(&of(2_000)));
+    assert_eq!(attributes(&files, "a").await?, attributes_of(&of(2_000)));
     let refused = files.put_with("b", "x", of(2_001)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.limit()), (ErrorKind::TooLarge, Some(Limits::PORTABLE.metadata_bytes)));
     for size in [1, 9 * 1024 * 1024] {

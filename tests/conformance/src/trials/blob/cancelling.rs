@@ -76,10 +76,10 @@ async fn a_stream_that_is_dropped_on_its_way_leaves_what_was_there(world: Box<dy
     files.put("old", "old").await?;
     for size in [1 << 20, 8 << 20, 17 << 20] {
         for key in ["old", "new"] {
-            let (told, reached) = tokio::sync::oneshot::channel();
+            let (sender, reached) = tokio::sync::oneshot::channel();
             // When all pieces have been taken, the stream says so and never ends.
             let forever = stream::once(async move {
-                let _ = told.send(());
+                let _ = sender.send(());
                 future::pending::<Result<Bytes, Infallible>>().await
             });
             let pieces = in_pieces(content(size), 1 << 20).chain(forever);

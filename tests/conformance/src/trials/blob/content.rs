@@ -14,7 +14,7 @@ crate::trials![
     "BL-1" => an_object_of_many_megabytes_comes_back,
     "BL-1" => an_object_is_read_as_bytes_as_a_stream_or_as_a_body,
     "BL-1" => an_overwrite_replaces_the_content_whole,
-    "BL-1" => head_get_and_list_tell_the_same_of_an_object,
+    "BL-1" => head_get_and_list_return_the_same_of_an_object,
     "BL-11" => a_read_of_an_absent_object_is_not_found,
     "BL-11" => a_delete_of_an_absent_object_is_ok_however_often,
     "BL-11" => a_deleted_object_is_gone_from_every_read,
@@ -66,7 +66,7 @@ async fn an_object_is_read_as_bytes_as_a_stream_or_as_a_body(world: Box<dyn Worl
 
 async fn an_overwrite_replaces_the_content_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
-    for written in ["a long text that stands first", "short", "", "another long text"] {
+    for written in ["a long text that is stored first", "short", "", "another long text"] {
         files.put("a", written).await?;
         assert_eq!(text(&files, "a").await?, written);
         assert_eq!(files.head("a").await?.size, written.len() as u64);
@@ -74,7 +74,7 @@ async fn an_overwrite_replaces_the_content_whole(world: Box<dyn World>) -> Trial
     Ok(())
 }
 
-async fn head_get_and_list_tell_the_same_of_an_object(world: Box<dyn World>) -> TrialResult {
+async fn head_get_and_list_return_the_same_of_an_object(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let version = files.put("dir/a", "hello").await?;
     let head = files.head("dir/a").await?;

@@ -72,7 +72,7 @@ async fn versions_of_objects_are_good_and_never_repeated_after_the_process(world
     let world = world.reopen().await?;
     let files = world.cloud().bucket("files");
     for _ in 0..5 {
-        assert!(seen.insert(files.put("a", "same").await?), "a version came again after the process");
+        assert!(seen.insert(files.put("a", "same").await?), "a version was repeated after the process");
     }
     assert_eq!(files.put_with("b", "x", PutMode::Update(stale)).await.unwrap_err().kind(), ErrorKind::Conflict);
     files.put_with("b", "x", PutMode::Update(current)).await?;

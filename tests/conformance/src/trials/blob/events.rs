@@ -14,32 +14,32 @@ use super::{STRANGE_KEYS, content, fill, in_pieces};
 use crate::{HarnessResult, RunningApp, TrialResult, World};
 
 crate::trials![
-    "BL-14" => a_write_an_overwrite_and_a_delete_are_told,
-    "BL-14" => every_way_to_write_is_told,
-    "BL-14" => events_tell_strange_keys_as_they_were_written,
-    "BL-14" => writes_that_failed_and_deletes_of_nothing_are_not_told,
+    "BL-14" => a_write_an_overwrite_and_a_delete_send_events,
+    "BL-14" => every_way_to_write_sends_an_event,
+    "BL-14" => events_contain_strange_keys_as_they_were_written,
+    "BL-14" => writes_that_failed_and_deletes_of_nothing_send_no_event,
     "BL-14" => events_go_to_the_handler_of_their_own_bucket,
-    "BL-14" => a_handler_reads_the_object_that_its_event_tells_of,
-    "BL-14" => an_event_whose_handler_fails_or_panics_comes_again,
+    "BL-14" => a_handler_reads_the_object_of_its_event,
+    "BL-14" => an_event_whose_handler_fails_or_panics_is_delivered_again,
     "BL-14" => an_event_that_is_never_handled_becomes_a_dead_letter_that_can_be_put_back,
-    "BL-14" => what_a_handler_writes_is_told_too,
+    "BL-14" => a_write_of_a_handler_sends_an_event_too,
 ];
 
-/// What a handler saw, in the order in which it came.
-type Seen = Arc<Mutex<Vec<ObjectEvent>>>;
+/// The events that a handler received, in their order.
+type Recorded = Arc<Mutex<Vec<ObjectEvent>>>;
 
 /// Runs an app that keeps the events of bucket `files`.
-async fn watching(world: &dyn World) -> HarnessResult<(Box<dyn RunningApp>, Seen)> {
-    let seen = Seen::default();
-    let kept = Arc::clone(&seen);
+async fn watching(world: &dyn World) -> HarnessResult<(Box<dyn RunningApp>, Recorded)> {
+    let recorded = Recorded::default();
+    let sink = Arc::clone(&recorded);
     let app = world.run(move |cloud| {
         let files = cloud.bucket("files");
         App::new("watcher").on_object(&files, move |event: ObjectEvent, _cx: Context| {
-            kept.lock().push(event);
+            sink.lock().push(event);
             async {}
         })
     });
-    Ok((app.await?, seen))
+    Ok((app.await?, recorded))
 }
 
 fn created(key: &str, size: usize) -> (String, ObjectChange) {
@@ -50,36 +50,36 @@ fn deleted(key: &str) -> (String, ObjectChange) {
     (key.to_owned(), ObjectChange::Deleted)
 }
 
-/// Asserts that each change was told at least once, and nothing else.
-fn assert_told(seen: &Seen, expected: &[(String, ObjectChange)]) {
-    let seen = seen.lock();
-    let told: Vec<_> = seen.iter().map(|event| (event.key.clone(), event.change.clone())).collect();
+/// Asserts that each change sent at least one event, and that there are no other events.
+fn assert_events(recorded: &Recorded, expected: &[(String, ObjectChange)]) {
+    let recorded = recorded.lock();
+    let changes: Vec<_> = recorded.iter().map(|event| (event.key.clone(), event.change.clone())).collect();
     for change in expected {
-        assert!(told.contains(change), "{change:?} is not told, but {told:?}");
+        assert!(changes.contains(change), "{change:?} sent no event: {changes:?}");
     }
-    for change in &told {
-        assert!(expected.contains(change), "{change:?} is told and did not happen");
+    for change in &changes {
+        assert!(expected.contains(change), "{change:?} sent an event and did not happen");
     }
-    assert!(seen.iter().all(|event| event.bucket == "files"));
+    assert!(recorded.iter().all(|event| event.bucket == "files"));
 }
 
-async fn a_write_an_overwrite_and_a_delete_are_told(world: Box<dyn World>) -> TrialResult {
-    let (app, seen) = watching(&*world).await?;
+async fn a_write_an_overwrite_and_a_delete_send_events(world: Box<dyn World>) -> TrialResult {
+    let (app, recorded) = watching(&*world).await?;
     let files = world.cloud().bucket("files");
     files.put("a", "one").await?;
     app.deliver().await?;
-    assert_told(&seen, &[created("a", 3)]);
+    assert_events(&recorded, &[created("a", 3)]);
     files.put("a", "longer").await?;
     app.deliver().await?;
-    assert_told(&seen, &[created("a", 3), created("a", 6)]);
+    assert_events(&recorded, &[created("a", 3), created("a", 6)]);
     files.delete("a").await?;
     app.deliver().await?;
-    assert_told(&seen, &[created("a", 3), created("a", 6), deleted("a")]);
+    assert_events(&recorded, &[created("a", 3), created("a", 6), deleted("a")]);
     Ok(())
 }
 
-async fn every_way_to_write_is_told(world: Box<dyn World>) -> TrialResult {
-    let (app, seen) = watching(&*world).await?;
+async fn every_way_to_write_sends_an_event(world: Box<dyn World>) -> TrialResult {
+    let (app, recorded) = watching(&*world).await?;
     let files = world.cloud().bucket("files");
     let version = files.put_with("created", "1", PutMode::Create).await?;
     files.put_with("created", "22", PutMode::Update(version)).await?;
@@ -105,12 +105,12 @@ async fn every_way_to_write_is_told(world: Box<dyn World>) -> TrialResult {
         created("copied too", 10),
         created("signed", 5),
     ];
-    assert_told(&seen, &expected);
+    assert_events(&recorded, &expected);
     Ok(())
 }
 
-async fn events_tell_strange_keys_as_they_were_written(world: Box<dyn World>) -> TrialResult {
-    let (app, seen) = watching(&*world).await?;
+async fn events_contain_strange_keys_as_they_were_written(world: Box<dyn World>) -> TrialResult {
+    let (app, recorded) = watching(&*world).await?;
     let files = world.cloud().bucket("files");
     fill(&files, STRANGE_KEYS).await?;
     for key in STRANGE_KEYS.iter().step_by(3) {
@@ -119,12 +119,12 @@ async fn events_tell_strange_keys_as_they_were_written(world: Box<dyn World>) ->
     app.deliver().await?;
     let mut expected: Vec<_> = STRANGE_KEYS.iter().map(|key| created(key, key.len())).collect();
     expected.extend(STRANGE_KEYS.iter().step_by(3).map(|key| deleted(key)));
-    assert_told(&seen, &expected);
+    assert_events(&recorded, &expected);
     Ok(())
 }
 
-async fn writes_that_failed_and_deletes_of_nothing_are_not_told(world: Box<dyn World>) -> TrialResult {
-    let (app, seen) = watching(&*world).await?;
+async fn writes_that_failed_and_deletes_of_nothing_send_no_event(world: Box<dyn World>) -> TrialResult {
+    let (app, recorded) = watching(&*world).await?;
     let files = world.cloud().bucket("files");
     let stale = files.put("a", "1").await?;
     files.put("a", "22").await?;
@@ -142,21 +142,21 @@ async fn writes_that_failed_and_deletes_of_nothing_are_not_told(world: Box<dyn W
     files.put_stream("b", broken, PutMode::Overwrite).await.unwrap_err();
     files.delete("absent").await?;
     app.deliver().await?;
-    assert_told(&seen, &[created("a", 1), created("a", 2)]);
+    assert_events(&recorded, &[created("a", 1), created("a", 2)]);
     Ok(())
 }
 
 async fn events_go_to_the_handler_of_their_own_bucket(world: Box<dyn World>) -> TrialResult {
-    let seen: [Seen; 2] = Default::default();
-    let kept = seen.clone();
+    let recorded: [Recorded; 2] = Default::default();
+    let sink = recorded.clone();
     let app = world.run(move |cloud| {
-        let keeper = |seen: Seen| {
+        let keeper = |recorded: Recorded| {
             move |event: ObjectEvent, _cx: Context| {
-                seen.lock().push(event);
+                recorded.lock().push(event);
                 async {}
             }
         };
-        let [first, second] = kept;
+        let [first, second] = sink;
         let app = App::new("two").on_object(&cloud.bucket("first"), keeper(first));
         app.on_object(&cloud.bucket("second"), keeper(second))
     });
@@ -165,15 +165,18 @@ async fn events_go_to_the_handler_of_their_own_bucket(world: Box<dyn World>) -> 
         world.cloud().bucket(bucket).put(key, "x").await?;
     }
     app.deliver().await?;
-    for (seen, (bucket, keys)) in seen.iter().zip([("first", vec!["a", "d"]), ("second", vec!["b"])]) {
-        let seen = seen.lock();
-        assert!(seen.iter().all(|event| event.bucket == bucket && keys.contains(&event.key.as_str())), "{seen:?}");
-        assert!(keys.iter().all(|key| seen.iter().any(|event| event.key == *key)), "{seen:?}");
+    for (recorded, (bucket, keys)) in recorded.iter().zip([("first", vec!["a", "d"]), ("second", vec!["b"])]) {
+        let recorded = recorded.lock();
+        assert!(
+            recorded.iter().all(|event| event.bucket == bucket && keys.contains(&event.key.as_str())),
+            "{recorded:?}"
+        );
+        assert!(keys.iter().all(|key| recorded.iter().any(|event| event.key == *key)), "{recorded:?}");
     }
     Ok(())
 }
 
-async fn a_handler_reads_the_object_that_its_event_tells_of(world: Box<dyn World>) -> TrialResult {
+async fn a_handler_reads_the_object_of_its_event(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|cloud| {
         let (files, sizes) = (cloud.bucket("files"), cloud.table::<String>("read"));
         let reader = files.clone().read_only();
@@ -196,12 +199,12 @@ async fn a_handler_reads_the_object_that_its_event_tells_of(world: Box<dyn World
     Ok(())
 }
 
-async fn an_event_whose_handler_fails_or_panics_comes_again(world: Box<dyn World>) -> TrialResult {
+async fn an_event_whose_handler_fails_or_panics_is_delivered_again(world: Box<dyn World>) -> TrialResult {
     let attempts = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&attempts);
+    let sink = Arc::clone(&attempts);
     let app = world.run(move |cloud| {
         App::new("failing").on_object(&cloud.bucket("files"), move |event: ObjectEvent, cx: Context| {
-            kept.lock().push((event.key, cx.attempt()));
+            sink.lock().push((event.key, cx.attempt()));
             let attempt = cx.attempt();
             async move {
                 assert_ne!(attempt, 1, "the first attempt panics");
@@ -226,12 +229,12 @@ async fn an_event_whose_handler_fails_or_panics_comes_again(world: Box<dyn World
 async fn sometimes_failing(
     world: &dyn World,
     healthy: Arc<Mutex<bool>>,
-    seen: Seen,
+    recorded: Recorded,
 ) -> HarnessResult<Box<dyn RunningApp>> {
     let app = world.run(move |cloud| {
         App::new("sometimes").on_object(&cloud.bucket("files"), move |event: ObjectEvent, _cx: Context| {
             let result = if *healthy.lock() { Ok(()) } else { Err(Error::internal("the index is down")) };
-            seen.lock().extend(result.is_ok().then_some(event));
+            recorded.lock().extend(result.is_ok().then_some(event));
             async { result }
         })
     });
@@ -241,8 +244,8 @@ async fn sometimes_failing(
 async fn an_event_that_is_never_handled_becomes_a_dead_letter_that_can_be_put_back(
     world: Box<dyn World>,
 ) -> TrialResult {
-    let (healthy, seen) = (Arc::new(Mutex::new(false)), Seen::default());
-    let app = sometimes_failing(&*world, Arc::clone(&healthy), Arc::clone(&seen)).await?;
+    let (healthy, recorded) = (Arc::new(Mutex::new(false)), Recorded::default());
+    let app = sometimes_failing(&*world, Arc::clone(&healthy), Arc::clone(&recorded)).await?;
     world.cloud().bucket("files").put("a//b", "x").await?;
     for _ in 0..10 {
         app.deliver().await?;
@@ -251,11 +254,11 @@ async fn an_event_that_is_never_handled_becomes_a_dead_letter_that_can_be_put_ba
     let dead = app.dead_letters(ResourceKind::Bucket, "files").await?;
     assert_eq!(dead.len(), 1);
     assert!(dead[0].reason.contains("the index is down") && dead[0].attempts > 1, "{dead:?}");
-    assert!(seen.lock().is_empty());
+    assert!(recorded.lock().is_empty());
     *healthy.lock() = true;
     assert_eq!(app.redrive(ResourceKind::Bucket, "files").await?, 1);
     app.deliver().await?;
-    assert_told(&seen, &[created("a//b", 1)]);
+    assert_events(&recorded, &[created("a//b", 1)]);
     assert_eq!(app.dead_letters(ResourceKind::Bucket, "files").await?.len(), 0);
     Ok(())
 }
@@ -269,7 +272,7 @@ async fn shorten(files: Bucket, event: ObjectEvent) -> Result<()> {
     }
 }
 
-async fn what_a_handler_writes_is_told_too(world: Box<dyn World>) -> TrialResult {
+async fn a_write_of_a_handler_sends_an_event_too(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|cloud| {
         let files = cloud.bucket("files");
         let writer = files.clone();

@@ -8,7 +8,7 @@ use super::{STRANGE_KEYS, fill, pages};
 use crate::{TrialResult, World};
 
 crate::trials![
-    "BL-9" => what_lies_below_the_next_slash_is_one_group,
+    "BL-9" => all_keys_below_the_next_slash_are_one_group,
     "BL-9" => groups_and_objects_are_each_in_order,
     "BL-9" => groups_of_strange_keys_are_those_of_the_keys_as_written,
     "BL-9" => groups_below_a_prefix_that_ends_within_a_name_are_found,
@@ -17,7 +17,7 @@ crate::trials![
     "BL-9" => a_group_of_more_objects_than_a_page_counts_once,
 ];
 
-/// Objects and groups of all pages, in the order in which they came.
+/// Objects and groups of all pages, in the order of the pages.
 fn joined(pages: Vec<ListPage>) -> (Vec<String>, Vec<String>) {
     let (mut objects, mut groups) = (Vec::new(), Vec::new());
     for page in pages {
@@ -31,7 +31,7 @@ async fn grouped(files: &Bucket, prefix: &str) -> isobar::Result<(Vec<String>, V
     Ok(joined(pages(files.list(prefix).delimited()).await?))
 }
 
-async fn what_lies_below_the_next_slash_is_one_group(world: Box<dyn World>) -> TrialResult {
+async fn all_keys_below_the_next_slash_are_one_group(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     fill(&files, &["a", "img/1", "img/2", "img/old/1", "img/old/2", "img/z", "imgs/1", "z"]).await?;
     let (objects, groups) = grouped(&files, "").await?;

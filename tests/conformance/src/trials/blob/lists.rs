@@ -13,8 +13,8 @@ crate::trials![
     "BL-8" => a_prefix_need_not_end_at_a_slash,
     "BL-8" => every_prefix_of_strange_keys_selects_exactly_what_begins_with_it,
     "BL-8" => a_list_of_nothing_is_empty,
-    "BL-8" => a_list_tells_size_version_and_key,
-    "BL-8" => a_list_sees_writes_and_deletes_at_once,
+    "BL-8" => a_list_contains_size_version_and_key,
+    "BL-8" => a_list_sees_writes_and_deletes_immediately,
 ];
 
 /// Keys that are stored as they are, so that they are listed in the order of their own bytes.
@@ -108,7 +108,7 @@ async fn a_list_of_nothing_is_empty(world: Box<dyn World>) -> TrialResult {
     Ok(())
 }
 
-async fn a_list_tells_size_version_and_key(world: Box<dyn World>) -> TrialResult {
+async fn a_list_contains_size_version_and_key(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let mut expected: Vec<ObjectInfo> = Vec::new();
     for (key, content) in [("a", ""), ("a//../b", "hello"), ("b", "x")] {
@@ -121,7 +121,7 @@ async fn a_list_tells_size_version_and_key(world: Box<dyn World>) -> TrialResult
     Ok(())
 }
 
-async fn a_list_sees_writes_and_deletes_at_once(world: Box<dyn World>) -> TrialResult {
+async fn a_list_sees_writes_and_deletes_immediately(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     for round in 0..5 {
         let key = format!("key {round}");

@@ -1,6 +1,6 @@
 //! Trials of blobs.
 
-// An assertion that fails is how a trial tells that the guarantee does not hold.
+// An unwrap or an assertion that panics fails its trial.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod access;

@@ -1,4 +1,4 @@
-//! Logical names of buckets, and what an error tells of its bucket.
+//! Logical names of buckets, and the names in an error of a bucket.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn buckets_whose_names_look_alike_are_different_buckets(world: Box<dyn Wor
 }
 
 async fn a_bucket_and_a_table_of_one_name_are_different(world: Box<dyn World>) -> TrialResult {
-    let (files, items) = (world.cloud().bucket("things"), world.cloud().table::<u32>("things"));
+    let (files, items) = (world.cloud().bucket("orders"), world.cloud().table::<u32>("orders"));
     files.put("a", "file").await?;
     assert_eq!(items.scan().all().await?, []);
     items.put("b", &1).await?;
@@ -50,30 +50,33 @@ async fn a_wrong_name_of_a_bucket_is_a_config_error_at_first_use(world: Box<dyn 
     Ok(())
 }
 
-fn tells(error: &Error, operation: &str) {
+fn assert_names(error: &Error, operation: &str) {
     assert_eq!(error.operation(), Some(operation), "{error}");
     assert_eq!(error.resource(), Some("bucket `pages`"), "{error}");
-    let shown = error.to_string();
-    assert!(shown.contains(operation) && shown.contains("pages") && shown.contains(error.kind().name()), "{shown}");
+    let message = error.to_string();
+    assert!(
+        message.contains(operation) && message.contains("pages") && message.contains(error.kind().name()),
+        "{message}"
+    );
 }
 
 async fn an_error_names_its_operation_and_its_bucket(world: Box<dyn World>) -> TrialResult {
     let pages = world.cloud().bucket("pages");
     pages.put("a", "x").await?;
-    tells(&pages.put_with("a", "y", PutMode::Create).await.unwrap_err(), "put");
-    tells(&pages.get("b").await.unwrap_err(), "get");
-    tells(&pages.get_range("a", 5..6).await.unwrap_err(), "get");
-    tells(&pages.head("b").await.unwrap_err(), "head");
-    tells(&pages.delete("").await.unwrap_err(), "delete");
-    tells(&pages.copy("b", "c", PutMode::Overwrite).await.unwrap_err(), "copy");
-    tells(&pages.signed_get("a", Duration::ZERO).await.unwrap_err(), "signed_get");
-    tells(&pages.signed_put("a", Duration::ZERO).await.unwrap_err(), "signed_put");
-    tells(&pages.clone().write_only().list("").page().await.unwrap_err(), "list");
+    assert_names(&pages.put_with("a", "y", PutMode::Create).await.unwrap_err(), "put");
+    assert_names(&pages.get("b").await.unwrap_err(), "get");
+    assert_names(&pages.get_range("a", 5..6).await.unwrap_err(), "get");
+    assert_names(&pages.head("b").await.unwrap_err(), "head");
+    assert_names(&pages.delete("").await.unwrap_err(), "delete");
+    assert_names(&pages.copy("b", "c", PutMode::Overwrite).await.unwrap_err(), "copy");
+    assert_names(&pages.signed_get("a", Duration::ZERO).await.unwrap_err(), "signed_get");
+    assert_names(&pages.signed_put("a", Duration::ZERO).await.unwrap_err(), "signed_put");
+    assert_names(&pages.clone().write_only().list("").page().await.unwrap_err(), "list");
     Ok(())
 }
 
 /// The error as logs show it: itself, its `Debug`, and all its sources.
-fn shown(error: &Error) -> String {
+fn full_text(error: &Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(cause) = source {
@@ -96,13 +99,13 @@ async fn an_error_never_shows_content_and_debug_never_a_signature(world: Box<dyn
         pages.copy("a", "a2", PutMode::Update(pages.head("a").await?.version)).await.unwrap_err(),
     ];
     for error in errors {
-        assert!(!shown(&error).contains("hunter2"), "{error:?}");
+        assert!(!full_text(&error).contains("hunter2"), "{error:?}");
     }
     for url in
         [pages.signed_get("a", Duration::from_secs(60)).await?, pages.signed_put("a", Duration::from_secs(60)).await?]
     {
-        let (_, query) = url.url.split_once('?').expect("the permission stands in the query");
-        assert!(!format!("{url:?} {url:#?}").contains(query), "the signature is shown");
+        let (_, query) = url.url.split_once('?').expect("the permission is in the query");
+        assert!(!format!("{url:?} {url:#?}").contains(query), "the signature is message");
     }
     Ok(())
 }

@@ -169,7 +169,7 @@ async fn a_list_cursor_never_leads_out_of_its_prefix(world: Box<dyn World>) -> T
     let files = world.cloud().bucket("files");
     fill(&files, &["a1", "b1", "b2/c", "c1"]).await?;
     let foreign = files.list("").limit(1).page().await?.next.unwrap();
-    // Cursors come back from clients, who may send another than they were given.
+    // Clients send cursors back, and may send a cursor that they did not receive.
     for cursor in [foreign.to_string(), "la0".to_owned(), "lb1".to_owned(), "lzzz".to_owned(), "l".to_owned()] {
         let cursor: ListCursor = cursor.parse()?;
         for list in [files.list("b"), files.list("b").delimited()] {

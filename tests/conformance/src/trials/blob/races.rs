@@ -4,7 +4,7 @@ use isobar::blob::{PutMode, PutOptions, Version};
 use isobar::{ErrorKind, Result};
 
 use super::{content, in_pieces, keys_of, text};
-use crate::trials::key_value::at_once;
+use crate::trials::key_value::concurrently;
 use crate::{TrialResult, World};
 
 crate::trials![
@@ -14,7 +14,7 @@ crate::trials![
     "BL-4" => many_writers_that_try_again_all_count,
     "BL-5" => racing_overwrites_of_an_object_leave_one_of_them_whole,
     "BL-5" => racing_streams_leave_one_of_them_whole,
-    "BL-5" => a_reader_beside_a_writer_reads_one_write_whole,
+    "BL-5" => a_reader_concurrent_with_a_writer_reads_one_write_whole,
     "BL-12" => one_of_many_racing_copies_creates,
 ];
 
@@ -35,7 +35,7 @@ async fn one_of_many_racing_object_creates_wins(world: Box<dyn World>) -> TrialR
     let files = world.cloud().bucket("files");
     for round in 0..4 {
         let key = format!("dir/{round}");
-        let results = at_once(WRITERS, |number| {
+        let results = concurrently(WRITERS, |number| {
             let (files, key) = (files.clone(), key.clone());
             async move { files.put_with(&key, number.to_string(), PutMode::Create).await }
         });
@@ -51,7 +51,7 @@ async fn one_of_many_racing_streamed_creates_wins(world: Box<dyn World>) -> Tria
     let cloud = world.cloud();
     let files = cloud.bucket("files");
     let whole = content(8 << 20);
-    let results = at_once(4, |number| {
+    let results = concurrently(4, |number| {
         let (files, whole) = (files.clone(), whole.clone());
         let options = PutOptions::from(PutMode::Create).with_metadata("writer", number.to_string());
         async move { files.put_stream("a", in_pieces(whole, 1 << 20), options).await }
@@ -73,9 +73,9 @@ async fn one_of_many_racing_updates_of_an_object_version_wins(world: Box<dyn Wor
     let files = world.cloud().bucket("files");
     let mut version = files.put("a", "first").await?;
     for round in 0..4 {
-        // A content that came before would have the version of then on S3, where it is a hash.
+        // On S3 the version is a hash: equal content would have an earlier version again.
         let content = move |number: usize| format!("{number} of {round}");
-        let results = at_once(WRITERS, |number| {
+        let results = concurrently(WRITERS, |number| {
             let (files, version) = (files.clone(), version.clone());
             async move { files.put_with("a", content(number), PutMode::Update(version)).await }
         });
@@ -90,7 +90,7 @@ async fn one_of_many_racing_updates_of_an_object_version_wins(world: Box<dyn Wor
 async fn many_writers_that_try_again_all_count(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("count", "0").await?;
-    let counted = at_once(16, |_| {
+    let counted = concurrently(16, |_| {
         let files = files.clone();
         async move {
             for _ in 0..1_000 {
@@ -112,7 +112,7 @@ async fn many_writers_that_try_again_all_count(world: Box<dyn World>) -> TrialRe
 
 async fn racing_overwrites_of_an_object_leave_one_of_them_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
-    let versions = at_once(WRITERS, |number| {
+    let versions = concurrently(WRITERS, |number| {
         let options = PutOptions::default().with_metadata("writer", number.to_string());
         let files = files.clone();
         async move { files.put_with("a", vec![number as u8; 10_000 + number], options).await }
@@ -127,7 +127,7 @@ async fn racing_overwrites_of_an_object_leave_one_of_them_whole(world: Box<dyn W
 
 async fn racing_streams_leave_one_of_them_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
-    let versions = at_once(4, |number| {
+    let versions = concurrently(4, |number| {
         let options = PutOptions::default().with_metadata("writer", number.to_string());
         let (files, whole) = (files.clone(), bytes::Bytes::from(vec![number as u8; (8 << 20) + number]));
         async move { files.put_stream("a", in_pieces(whole, 700_001), options).await }
@@ -141,7 +141,7 @@ async fn racing_streams_leave_one_of_them_whole(world: Box<dyn World>) -> TrialR
     Ok(())
 }
 
-async fn a_reader_beside_a_writer_reads_one_write_whole(world: Box<dyn World>) -> TrialResult {
+async fn a_reader_concurrent_with_a_writer_reads_one_write_whole(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let of = |number: usize| PutOptions::default().with_metadata("n", number.to_string());
     files.put_with("a", vec![0; 50_000], of(0)).await?;
@@ -170,7 +170,7 @@ async fn one_of_many_racing_copies_creates(world: Box<dyn World>) -> TrialResult
     for number in 0..8 {
         files.put(format!("from {number}"), number.to_string()).await?;
     }
-    let results = at_once(8, |number| {
+    let results = concurrently(8, |number| {
         let files = files.clone();
         async move { files.copy(format!("from {number}"), "to", PutMode::Create).await }
     });

@@ -1,4 +1,4 @@
-//! Signed URLs: one thing with one object, for a while.
+//! Signed URLs: one operation on one object, for a limited time.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{HarnessResult, TrialResult, World};
 
 crate::trials![
     "BL-13" => a_signed_get_returns_the_object,
-    "BL-13" => a_signed_get_tells_type_and_cache_control,
+    "BL-13" => a_signed_get_returns_type_and_cache_control,
     "BL-13" => a_signed_put_writes_the_object,
     "BL-13" => a_signed_put_takes_more_than_a_request_of_the_app_may_hold,
     "BL-13" => signed_urls_of_strange_keys_reach_just_their_objects,
@@ -59,7 +59,7 @@ async fn a_signed_get_returns_the_object(world: Box<dyn World>) -> TrialResult {
     Ok(())
 }
 
-async fn a_signed_get_tells_type_and_cache_control(world: Box<dyn World>) -> TrialResult {
+async fn a_signed_get_returns_type_and_cache_control(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let options = PutOptions::default().with_content_type("image/svg+xml").with_cache_control("max-age=60");
     files.put_with("a", "<svg/>", options).await?;
@@ -159,7 +159,7 @@ async fn a_signed_url_is_refused_once_it_has_expired(world: Box<dyn World>) -> T
 
 /// The URL with one character in the middle of its longest parameter changed.
 fn tampered(url: &SignedUrl) -> SignedUrl {
-    let (head, query) = url.url.split_once('?').expect("the permission stands in the query");
+    let (head, query) = url.url.split_once('?').expect("the permission is in the query");
     let longest = query.split('&').max_by_key(|parameter| parameter.len()).expect("a parameter");
     let place = longest.find('=').map_or(0, |equals| (equals + longest.len()) / 2);
     let changed: String = longest.char_indices().map(|(at, old)| if at == place { other(old) } else { old }).collect();
@@ -198,8 +198,8 @@ async fn a_signed_url_is_refused_with_another_signature_or_none(world: Box<dyn W
 
 /// The place that one URL names with the permission of another.
 fn crossed(place: &SignedUrl, permission: &SignedUrl) -> SignedUrl {
-    let (head, _) = place.url.split_once('?').expect("the permission stands in the query");
-    let (_, query) = permission.url.split_once('?').expect("the permission stands in the query");
+    let (head, _) = place.url.split_once('?').expect("the permission is in the query");
+    let (_, query) = permission.url.split_once('?').expect("the permission is in the query");
     let mut crossed = permission.clone();
     crossed.url = format!("{head}?{query}");
     crossed

@@ -19,7 +19,7 @@ crate::trials![
     "BL-16" => the_bucket_reads_what_the_store_wrote,
     "BL-16" => the_store_knows_keys_by_their_stored_names,
     "BL-16" => the_store_holds_to_its_conditions,
-    "BL-16" => parts_sent_at_once_stand_in_their_order,
+    "BL-16" => parts_sent_at_the_same_time_are_stored_in_their_order,
     "BL-16" => an_upload_that_is_aborted_or_forgotten_leaves_nothing,
     "BL-16" => the_store_reads_several_ranges_and_lists_by_folder,
     "BL-16" => the_store_renames,
@@ -98,19 +98,19 @@ async fn the_store_holds_to_its_conditions(world: Box<dyn World>) -> TrialResult
         store.put_opts(&path("a"), content.into(), mode.into()).await
     };
     let first = put("1", isobar::object_store::PutMode::Create).await?;
-    let taken = put("2", isobar::object_store::PutMode::Create).await.unwrap_err();
-    assert!(matches!(taken, isobar::object_store::Error::AlreadyExists { .. }), "{taken:?}");
+    let second = put("2", isobar::object_store::PutMode::Create).await.unwrap_err();
+    assert!(matches!(second, isobar::object_store::Error::AlreadyExists { .. }), "{second:?}");
     let first = UpdateVersion { e_tag: first.e_tag, version: first.version };
     put("2", isobar::object_store::PutMode::Update(first.clone())).await?;
     let stale = put("3", isobar::object_store::PutMode::Update(first)).await.unwrap_err();
     assert!(matches!(stale, isobar::object_store::Error::Precondition { .. }), "{stale:?}");
     assert_eq!(read(&store, "a").await?, "2");
-    let taken = store.copy_if_not_exists(&path("a"), &path("a")).await.unwrap_err();
-    assert!(matches!(taken, isobar::object_store::Error::AlreadyExists { .. }), "{taken:?}");
+    let second = store.copy_if_not_exists(&path("a"), &path("a")).await.unwrap_err();
+    assert!(matches!(second, isobar::object_store::Error::AlreadyExists { .. }), "{second:?}");
     Ok(())
 }
 
-async fn parts_sent_at_once_stand_in_their_order(world: Box<dyn World>) -> TrialResult {
+async fn parts_sent_at_the_same_time_are_stored_in_their_order(world: Box<dyn World>) -> TrialResult {
     const PART: usize = 5 * 1024 * 1024;
     let files = world.cloud().bucket("files");
     let store = files.object_store();
@@ -185,8 +185,8 @@ async fn a_rename_that_must_create_refuses_to_overwrite(world: Box<dyn World>) -
     let files = world.cloud().bucket("files");
     let store = files.object_store();
     fill(&files, &["b", "c"]).await?;
-    let taken = store.rename_if_not_exists(&path("b"), &path("c")).await;
-    assert!(matches!(taken, Err(isobar::object_store::Error::AlreadyExists { .. })), "{taken:?}");
+    let second = store.rename_if_not_exists(&path("b"), &path("c")).await;
+    assert!(matches!(second, Err(isobar::object_store::Error::AlreadyExists { .. })), "{second:?}");
     assert_eq!((text(&files, "b").await?, text(&files, "c").await?), ("b".into(), "c".into()));
     store.rename_if_not_exists(&path("b"), &path("z")).await?;
     assert_eq!(keys_of(&files, "").await?, ["c", "z"]);
@@ -207,9 +207,9 @@ async fn the_store_deletes_many(world: Box<dyn World>) -> TrialResult {
 async fn the_store_keeps_disposition_and_language(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     let store = files.object_store();
-    let given =
+    let pairs =
         [(Attribute::ContentDisposition, "attachment; filename=\"a.txt\""), (Attribute::ContentLanguage, "de-CH")];
-    let attributes: Attributes = given.iter().cloned().collect();
+    let attributes: Attributes = pairs.iter().cloned().collect();
     let options = PutOptions { attributes: attributes.clone(), ..Default::default() };
     store.put_opts(&path("a"), "x".into(), options).await?;
     store.copy(&path("a"), &path("b")).await?;
@@ -219,7 +219,7 @@ async fn the_store_keeps_disposition_and_language(world: Box<dyn World>) -> Tria
     upload.complete().await?;
     for name in ["a", "b", "c"] {
         let read = store.get(&path(name)).await?.attributes;
-        for (attribute, value) in &given {
+        for (attribute, value) in &pairs {
             assert_eq!(read.get(attribute).map(AsRef::as_ref), Some(*value), "{name}: {attribute:?}");
         }
     }

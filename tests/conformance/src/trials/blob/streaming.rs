@@ -153,8 +153,8 @@ async fn a_streamed_create_holds_or_is_unsupported_and_never_overwrites(world: B
     files.put("taken", "old").await?;
     for size in [10, PART, LARGE] {
         let pieces = || in_pieces(content(size), 700_001);
-        let taken = files.put_stream("taken", pieces(), PutMode::Create).await;
-        refused(&cloud, size, taken, ErrorKind::AlreadyExists);
+        let second = files.put_stream("taken", pieces(), PutMode::Create).await;
+        refused(&cloud, size, second, ErrorKind::AlreadyExists);
         assert_eq!(text(&files, "taken").await?, "old");
         match files.put_stream("free", pieces(), PutMode::Create).await {
             Ok(version) => assert_eq!(files.head("free").await?.version, version),

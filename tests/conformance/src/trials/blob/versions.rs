@@ -20,11 +20,11 @@ async fn every_write_of_a_key_has_a_version_of_its_own(world: Box<dyn World>) ->
     let mut versions = HashSet::new();
     files.put("b", "same").await?;
     for _ in 0..5 {
-        assert!(versions.insert(files.put("a", "same").await?), "a version came twice");
+        assert!(versions.insert(files.put("a", "same").await?), "a version is there twice");
         let streamed = files.put_stream("a", in_pieces("same".into(), 1), PutMode::Overwrite).await?;
-        assert!(versions.insert(streamed), "a version came twice");
+        assert!(versions.insert(streamed), "a version is there twice");
         files.copy("b", "a", PutMode::Overwrite).await?;
-        assert!(versions.insert(files.head("a").await?.version), "a version came twice");
+        assert!(versions.insert(files.head("a").await?.version), "a version is there twice");
     }
     Ok(())
 }

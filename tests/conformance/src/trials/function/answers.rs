@@ -29,7 +29,7 @@ fn hello(headers: &[(&str, &str)]) -> Response<Body> {
     headers.iter().fold(Response::builder(), with).body(Body::from("hello")).unwrap()
 }
 
-/// An app that answers `/` like this.
+/// An app that answers `/` with this response.
 async fn answers(world: &dyn World, answer: fn() -> Response<Body>) -> HarnessResult<Box<dyn RunningApp>> {
     serve(world, Router::new().route("/", get(async move || answer())).route("/small", get("small"))).await
 }
@@ -181,7 +181,7 @@ async fn too_many_headers_and_too_large_ones_are_431(world: Box<dyn World>) -> T
         let named = (0..count).fold(Request::get("/"), |request, number| request.header(format!("x-{number}"), "a"));
         named.header("x-large", "a".repeat(size)).body(Body::empty())
     };
-    // What stands between adds some of its own.
+    // Proxies and gateways add their own.
     assert_eq!(app.http(with(most / 2, 5_000)?).await?.status, StatusCode::OK);
     let too_many = app.http(with(most + 1, 1)?).await?;
     let too_large = app.http(with(1, bytes as usize)?).await?;

@@ -20,7 +20,7 @@ crate::trials![
     "FN-2" => a_request_of_just_the_limit_is_read_as_a_stream_and_one_byte_more_is_413,
     "FN-2" => a_request_of_unknown_length_is_413_past_the_limit_by_an_extractor,
     "FN-2" => a_request_of_unknown_length_is_413_past_the_limit_as_a_stream,
-    "FN-2" => a_refused_request_tells_the_limit_and_the_next_is_served,
+    "FN-2" => a_413_names_the_limit_and_the_next_request_is_served,
     "FN-2" => a_response_of_known_length_past_the_limit_is_500,
     "FN-2" => a_response_of_unknown_length_past_the_limit_is_not_taken_for_a_whole_one,
     "FN-2" => a_response_that_breaks_off_is_not_taken_for_a_whole_one,
@@ -128,13 +128,13 @@ async fn a_request_of_unknown_length_is_413_past_the_limit_by_an_extractor(world
     holds_to_the_limit(&*app, |size| chunked(pieces(size))).await
 }
 
-/// The handler makes a 400 of the broken body; the client is told the reason nevertheless.
+/// The handler makes a 400 of the broken body; the client receives the reason nevertheless.
 async fn a_request_of_unknown_length_is_413_past_the_limit_as_a_stream(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure))).await?;
     holds_to_the_limit(&*app, |size| chunked(pieces(size))).await
 }
 
-async fn a_refused_request_tells_the_limit_and_the_next_is_served(world: Box<dyn World>) -> TrialResult {
+async fn a_413_names_the_limit_and_the_next_request_is_served(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post(measure))).await?;
     let request = Request::post("/").header("content-length", REQUEST + 1);
     let response = app.http(request.body(Body::from(pattern(REQUEST + 1)))?).await?;

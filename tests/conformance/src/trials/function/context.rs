@@ -1,4 +1,4 @@
-//! What a handler is told of its invocation.
+//! The context that a handler receives with its invocation.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use isobar::driver::Limits;
 use isobar::prelude::*;
 
 use super::serve;
-use crate::trials::pub_sub::Seen;
+use crate::trials::pub_sub::Recorded;
 use crate::{HarnessResult, RunningApp, TrialResult, World};
 
 crate::trials![
-    "FN-6" => every_kind_of_handler_is_told_its_context,
+    "FN-6" => every_kind_of_handler_receives_its_context,
     "FN-6" => every_invocation_has_an_id_of_its_own,
     "FN-6" => the_deadline_of_an_http_handler_is_ahead_and_within_its_limit,
     "FN-6" => the_deadline_of_an_event_handler_is_ahead_and_within_its_limit,
@@ -22,12 +22,12 @@ crate::trials![
     "FN-6" => the_provider_is_the_one_that_the_app_runs_on,
     "FN-6" => the_trace_of_a_request_is_kept,
     "FN-6" => a_request_without_a_valid_trace_begins_one,
-    "FN-6" => the_context_tells_the_time_of_the_provider,
+    "FN-6" => the_context_has_the_time_of_the_provider,
 ];
 
 /// An app of every kind of trigger that notes the context of each of its invocations.
-async fn noting(world: &dyn World, seen: &Seen<(&'static str, Context)>) -> HarnessResult<Box<dyn RunningApp>> {
-    let [by_http, by_message, by_object, by_tick, by_call] = std::array::from_fn(|_| seen.clone());
+async fn noting(world: &dyn World, recorded: &Recorded<(&'static str, Context)>) -> HarnessResult<Box<dyn RunningApp>> {
+    let [by_http, by_message, by_object, by_tick, by_call] = std::array::from_fn(|_| recorded.clone());
     let app = move |cloud: &Cloud| {
         let note = async move |cx: Context| by_http.add(("http", cx));
         App::new("noting")
@@ -52,20 +52,20 @@ async fn noting(world: &dyn World, seen: &Seen<(&'static str, Context)>) -> Harn
     world.run(app).await
 }
 
-/// Sends one event of each kind, and returns what their handlers were told.
+/// Sends one event of each kind, and returns the contexts of their handlers.
 async fn one_of_each(world: &dyn World) -> HarnessResult<Vec<(&'static str, Context)>> {
-    let seen = Seen::default();
-    let app = noting(world, &seen).await?;
+    let recorded = Recorded::default();
+    let app = noting(world, &recorded).await?;
     assert_eq!(app.get("/").await?.status, StatusCode::OK);
     app.invoke("stats", Bytes::new()).await?;
     app.tick("sweep").await?;
     world.cloud().topic("jobs").publish(1_u32).await?;
     world.cloud().bucket("pages").put("a", "hello").await?;
     app.deliver().await?;
-    Ok(seen.all())
+    Ok(recorded.all())
 }
 
-async fn every_kind_of_handler_is_told_its_context(world: Box<dyn World>) -> TrialResult {
+async fn every_kind_of_handler_receives_its_context(world: Box<dyn World>) -> TrialResult {
     let mut kinds: Vec<_> = one_of_each(&*world).await?.into_iter().map(|(kind, _)| kind).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["http", "invoke", "message", "object", "schedule"]);
@@ -165,7 +165,7 @@ async fn a_request_without_a_valid_trace_begins_one(world: Box<dyn World>) -> Tr
     Ok(())
 }
 
-async fn the_context_tells_the_time_of_the_provider(world: Box<dyn World>) -> TrialResult {
+async fn the_context_has_the_time_of_the_provider(world: Box<dyn World>) -> TrialResult {
     world.advance(Duration::from_secs(30 * 24 * 3_600))?;
     for (kind, cx) in one_of_each(&*world).await? {
         assert_eq!(cx.now(), world.now(), "{kind}");

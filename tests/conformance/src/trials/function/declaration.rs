@@ -1,40 +1,40 @@
-//! An app that is declared wrongly does not start, and is told all that is wrong at once.
+//! An app that is declared wrongly does not start, and its error names all problems.
 
 use isobar::IntoApp;
 use isobar::driver::ResourceKind;
 use isobar::driver::key_value::KeyValue;
 use isobar::prelude::*;
 
-use super::told;
+use super::full_text;
 use crate::{Lacks, Provided, TrialResult, World};
 
 crate::trials![
-    "FN-7" => bad_cron_lines_are_told_with_what_is_wrong,
-    "FN-7" => two_handlers_for_one_trigger_are_told,
-    "FN-7" => modules_that_collide_and_bad_prefixes_are_told,
-    "FN-7" => what_makes_an_app_fail_is_told,
-    "FN-7" => bad_names_of_resources_are_told,
-    "FN-7" => bad_names_of_app_schedules_and_functions_are_told,
+    "FN-7" => bad_cron_lines_are_reported_with_the_problem,
+    "FN-7" => two_handlers_for_one_trigger_are_reported,
+    "FN-7" => modules_that_collide_and_bad_prefixes_are_reported,
+    "FN-7" => the_error_of_an_app_that_cannot_be_built_is_reported,
+    "FN-7" => bad_names_of_resources_are_reported,
+    "FN-7" => bad_names_of_app_schedules_and_functions_are_reported,
     "FN-7" => names_that_a_platform_confuses_are_refused,
     "FN-7" => names_at_the_ends_of_the_rule_start,
-    "FN-7" => a_trigger_on_a_resource_of_another_cloud_is_told,
-    "FN-7" => all_problems_are_told_at_once,
-    "FN-7" => a_kind_that_nothing_opens_and_an_option_of_two_values_are_told,
+    "FN-7" => a_trigger_on_a_resource_of_another_cloud_is_reported,
+    "FN-7" => all_problems_are_reported_together,
+    "FN-7" => a_kind_that_nothing_opens_and_an_option_of_two_values_are_reported,
     "FN-7" => an_app_of_nothing_starts,
     "FN-7" => an_app_may_open_a_resource_twice_and_handle_it_once,
 ];
 
-/// Starts an app that must not start, and returns what it was told.
+/// Starts an app that must not start, and returns its error.
 async fn start_error<A: IntoApp>(
     world: &dyn World,
     app: impl FnOnce(&Cloud) -> A + Send + 'static,
 ) -> Result<String, Lacks> {
     let error = world.run(app).await.provided()?.err().expect("it started");
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
-    Ok(told(&error))
+    Ok(full_text(&error))
 }
 
-async fn bad_cron_lines_are_told_with_what_is_wrong(world: Box<dyn World>) -> TrialResult {
+async fn bad_cron_lines_are_reported_with_the_problem(world: Box<dyn World>) -> TrialResult {
     for (line, problem) in [
         ("", "0 fields"),
         ("0 3 * *", "4 fields"),
@@ -52,13 +52,13 @@ async fn bad_cron_lines_are_told_with_what_is_wrong(world: Box<dyn World>) -> Tr
         ("0 0 31 4,JUN,9,11 *", "never runs"),
     ] {
         let app = move |_: &Cloud| App::new("clock").on_schedule("sweep", line, |_, _cx| async {});
-        let told = start_error(&*world, app).await?;
-        assert!(told.contains("`sweep`") && told.contains(problem), "{line:?}: {told}");
+        let report = start_error(&*world, app).await?;
+        assert!(report.contains("`sweep`") && report.contains(problem), "{line:?}: {report}");
     }
     Ok(())
 }
 
-async fn two_handlers_for_one_trigger_are_told(world: Box<dyn World>) -> TrialResult {
+async fn two_handlers_for_one_trigger_are_reported(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let (jobs, pages) = (cloud.topic::<u32>("jobs"), cloud.bucket("pages"));
         App::new("double")
@@ -73,14 +73,14 @@ async fn two_handlers_for_one_trigger_are_told(world: Box<dyn World>) -> TrialRe
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
     };
-    let told = start_error(&*world, app).await?;
+    let report = start_error(&*world, app).await?;
     for twice in ["`http`", "topic `jobs`", "bucket `pages`", "schedule `sweep`", "function `stats`"] {
-        assert!(told.contains(twice), "{twice} is not named in: {told}");
+        assert!(report.contains(twice), "{twice} is not named in: {report}");
     }
     Ok(())
 }
 
-async fn modules_that_collide_and_bad_prefixes_are_told(world: Box<dyn World>) -> TrialResult {
+async fn modules_that_collide_and_bad_prefixes_are_reported(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let module = |cron: &str| {
             App::new("module")
@@ -96,22 +96,22 @@ async fn modules_that_collide_and_bad_prefixes_are_told(world: Box<dyn World>) -
             .mount("/shelf/", App::new("shelf"))
             .mount("/{id}", App::new("other"))
     };
-    let told = start_error(&*world, app).await?;
+    let report = start_error(&*world, app).await?;
     for problem in
         ["services at `/`", "services at `/desk/drawer`", "topic `jobs`", "schedule `sweep`", "`/shelf/`", "`/{id}`"]
     {
-        assert!(told.contains(problem), "{problem} is not named in: {told}");
+        assert!(report.contains(problem), "{problem} is not named in: {report}");
     }
     Ok(())
 }
 
-async fn what_makes_an_app_fail_is_told(world: Box<dyn World>) -> TrialResult {
+async fn the_error_of_an_app_that_cannot_be_built_is_reported(world: Box<dyn World>) -> TrialResult {
     let keyless = |_: &Cloud| -> std::result::Result<App, std::num::ParseIntError> {
         let _port: u16 = "many".parse()?;
         Ok(App::new("keyless"))
     };
-    let told = start_error(&*world, keyless).await?;
-    assert!(told.contains("invalid digit"), "{told}");
+    let report = start_error(&*world, keyless).await?;
+    assert!(report.contains("invalid digit"), "{report}");
     let own =
         world.run(|_| Err::<App, _>(Error::conflict("another one runs"))).await.provided()?.err().expect("it started");
     assert_eq!((own.kind(), own.message()), (ErrorKind::Conflict, "another one runs"));
@@ -120,7 +120,7 @@ async fn what_makes_an_app_fail_is_told(world: Box<dyn World>) -> TrialResult {
 
 const BAD_NAMES: [&str; 9] = ["", "ab", "Links", "1st", "a_b", "a.b", "käse", "a/../b", "-abc"];
 
-async fn bad_names_of_resources_are_told(world: Box<dyn World>) -> TrialResult {
+async fn bad_names_of_resources_are_reported(world: Box<dyn World>) -> TrialResult {
     for bad in BAD_NAMES.into_iter().chain(["a2345678901234567890123456789012345678901"]) {
         let app = move |cloud: &Cloud| {
             cloud.table::<u32>(bad);
@@ -128,24 +128,24 @@ async fn bad_names_of_resources_are_told(world: Box<dyn World>) -> TrialResult {
             cloud.bucket(bad);
             App::new("named")
         };
-        let told = start_error(&*world, app).await?;
+        let report = start_error(&*world, app).await?;
         for kind in ["table", "topic", "bucket"] {
-            assert!(told.contains(&format!("{kind} `{bad}`")), "{kind} {bad:?}: {told}");
+            assert!(report.contains(&format!("{kind} `{bad}`")), "{kind} {bad:?}: {report}");
         }
     }
     Ok(())
 }
 
-async fn bad_names_of_app_schedules_and_functions_are_told(world: Box<dyn World>) -> TrialResult {
+async fn bad_names_of_app_schedules_and_functions_are_reported(world: Box<dyn World>) -> TrialResult {
     for bad in BAD_NAMES {
         let app = move |_: &Cloud| {
             App::new(bad)
                 .on_schedule(bad, "0 3 * * *", |_, _cx| async {})
                 .on_invoke(bad, |(), _cx| async { Ok::<_, Error>(()) })
         };
-        let told = start_error(&*world, app).await?;
+        let report = start_error(&*world, app).await?;
         for kind in ["app: `", "schedule: `", "function: `"] {
-            assert!(told.contains(&format!("{kind}{bad}`")), "{kind}{bad}: {told}");
+            assert!(report.contains(&format!("{kind}{bad}`")), "{kind}{bad}: {report}");
         }
     }
     Ok(())
@@ -159,9 +159,9 @@ async fn names_that_a_platform_confuses_are_refused(world: Box<dyn World>) -> Tr
         cloud.bucket("pages-poison");
         App::new("named").on_message(&cloud.topic::<u32>("clicks-poison"), |_, _cx| async {})
     };
-    let told = start_error(&*world, app).await?;
+    let report = start_error(&*world, app).await?;
     for named in ["`clicks`", "`clicks-poison`", "`pages-poison`", "`azure-webjobs-hosts`"] {
-        assert!(told.contains(named), "{named} is not named in: {told}");
+        assert!(report.contains(named), "{named} is not named in: {report}");
     }
     // None of these is confused with another.
     let app = |cloud: &Cloud| {
@@ -193,19 +193,19 @@ async fn names_at_the_ends_of_the_rule_start(world: Box<dyn World>) -> TrialResu
     Ok(())
 }
 
-async fn a_trigger_on_a_resource_of_another_cloud_is_told(world: Box<dyn World>) -> TrialResult {
+async fn a_trigger_on_a_resource_of_another_cloud_is_reported(world: Box<dyn World>) -> TrialResult {
     let other = world.cloud();
     let app = move |_: &Cloud| {
         App::new("stranger")
             .on_message(&other.topic::<u32>("jobs"), |_, _cx| async {})
             .on_object(&other.bucket("pages"), |_, _cx| async {})
     };
-    let told = start_error(&*world, app).await?;
-    assert!(told.contains("topic `jobs`") && told.contains("bucket `pages`"), "{told}");
+    let report = start_error(&*world, app).await?;
+    assert!(report.contains("topic `jobs`") && report.contains("bucket `pages`"), "{report}");
     Ok(())
 }
 
-async fn all_problems_are_told_at_once(world: Box<dyn World>) -> TrialResult {
+async fn all_problems_are_reported_together(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         cloud.table::<u32>("Links");
         App::new("Shop")
@@ -215,23 +215,23 @@ async fn all_problems_are_told_at_once(world: Box<dyn World>) -> TrialResult {
             .on_schedule("dust", "whenever", |_, _cx| async {})
             .on_invoke("my stats", |(), _cx| async { Ok::<_, Error>(()) })
     };
-    let told = start_error(&*world, app).await?;
+    let report = start_error(&*world, app).await?;
     for problem in ["table `Links`", "app: `Shop`", "`http`", "`sweep`", "`dust`", "function: `my stats`"] {
-        assert!(told.contains(problem), "{problem} is not named in: {told}");
+        assert!(report.contains(problem), "{problem} is not named in: {report}");
     }
     Ok(())
 }
 
-async fn a_kind_that_nothing_opens_and_an_option_of_two_values_are_told(world: Box<dyn World>) -> TrialResult {
+async fn a_kind_that_nothing_opens_and_an_option_of_two_values_are_reported(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let stock = || cloud.resource::<dyn KeyValue>(ResourceKind::Table, "stock");
         let _ = (stock().with_option("rows", 7), stock().with_option("rows", 8));
         cloud.resource::<dyn KeyValue>(ResourceKind::Other("attic"), "chests");
         App::new("shop")
     };
-    let told = start_error(&*world, app).await?;
+    let report = start_error(&*world, app).await?;
     for problem in ["attic `chests`: ", "table `stock`: the option `rows` is both 7 and 8"] {
-        assert!(told.contains(problem), "{told}");
+        assert!(report.contains(problem), "{report}");
     }
     Ok(())
 }

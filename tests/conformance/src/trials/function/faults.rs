@@ -7,7 +7,7 @@ use isobar::axum;
 use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 
-use super::{serve, told};
+use super::{full_text, serve};
 use crate::{HarnessResult, Provided, RunningApp, TrialResult, World};
 
 crate::trials![
@@ -16,13 +16,13 @@ crate::trials![
     "FN-3" => a_panic_does_not_reach_a_request_that_runs_at_the_same_time,
     "FN-3" => a_panic_while_a_response_streams_cuts_that_response_only,
     "FN-3" => a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_served,
-    "FN-3" => a_panic_in_a_schedule_is_told_and_the_next_tick_runs,
+    "FN-3" => a_panic_in_a_schedule_is_reported_and_the_next_tick_runs,
     "FN-3" => a_panic_in_an_object_handler_is_tried_again,
-    "FN-12" => a_client_is_told_the_status_and_the_name_of_each_kind_of_error,
-    "FN-12" => a_client_is_not_told_what_failed_inside,
-    "FN-12" => a_client_is_told_when_to_come_back,
-    "FN-12" => what_is_missing_taken_or_changed_is_told_with_its_status,
-    "FN-12" => what_only_the_app_can_mend_is_a_500,
+    "FN-12" => a_response_has_the_status_and_the_name_of_each_kind_of_error,
+    "FN-12" => a_response_does_not_show_what_failed_inside,
+    "FN-12" => a_response_says_when_to_try_again,
+    "FN-12" => missing_existing_and_changed_data_have_their_statuses,
+    "FN-12" => an_error_that_only_the_app_can_repair_is_500,
     "FN-12" => every_answer_has_a_request_id,
     "FN-12" => a_request_id_of_the_app_is_kept,
     "FN-3" => an_error_that_the_handler_maps_is_an_answer_like_any_other,
@@ -99,13 +99,13 @@ async fn a_panic_in_a_direct_call_is_an_internal_error_and_the_next_call_is_serv
         let error =
             app.invoke("print", serde_json::to_vec(place)?.into()).await.provided()?.expect_err("it was answered");
         assert_eq!(error.kind(), ErrorKind::Internal);
-        assert!(told(&error).contains("print"), "{}", told(&error));
+        assert!(full_text(&error).contains("print"), "{}", full_text(&error));
         assert_eq!(app.invoke("print", Bytes::from_static(b"\"never\"")).await?, "\"never\"");
     }
     Ok(())
 }
 
-async fn a_panic_in_a_schedule_is_told_and_the_next_tick_runs(world: Box<dyn World>) -> TrialResult {
+async fn a_panic_in_a_schedule_is_reported_and_the_next_tick_runs(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("clock")
             .on_schedule("before", "0 3 * * *", |_, _cx| -> std::future::Ready<()> { panic!("out of paper") })
@@ -117,8 +117,8 @@ async fn a_panic_in_a_schedule_is_told_and_the_next_tick_runs(world: Box<dyn Wor
     };
     let app = world.run(app).await?;
     for schedule in ["before", "after"] {
-        let error = app.tick(schedule).await.provided()?.expect_err("the panic was not told");
-        assert!(told(&error).contains("out of paper"), "{}", told(&error));
+        let error = app.tick(schedule).await.provided()?.expect_err("the panic was not reported");
+        assert!(full_text(&error).contains("out of paper"), "{}", full_text(&error));
         app.tick("never").await?;
     }
     Ok(())
@@ -135,11 +135,11 @@ async fn attempts_of_object_event(world: &dyn World, app: &dyn RunningApp) -> Tr
 }
 
 async fn a_panic_in_an_object_handler_is_tried_again(world: Box<dyn World>) -> TrialResult {
-    let seen = crate::trials::pub_sub::Seen::default();
-    let heard = seen.clone();
+    let recorded = crate::trials::pub_sub::Recorded::default();
+    let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         App::new("index").on_object(&cloud.bucket("pages"), move |event, cx| {
-            heard.add((event.key, cx.attempt()));
+            sink.add((event.key, cx.attempt()));
             async move {
                 tokio::task::yield_now().await;
                 assert!(cx.attempt() > 1, "out of paper");
@@ -148,7 +148,7 @@ async fn a_panic_in_an_object_handler_is_tried_again(world: Box<dyn World>) -> T
     };
     let app = world.run(app).await?;
     attempts_of_object_event(&*world, &*app).await?;
-    assert_eq!(seen.all(), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    assert_eq!(recorded.all(), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
     Ok(())
 }
 
@@ -179,7 +179,7 @@ async fn answer_to(world: &dyn World, kind: &str) -> HarnessResult<(u16, serde_j
     Ok((response.status.as_u16(), response.json()?))
 }
 
-async fn a_client_is_told_the_status_and_the_name_of_each_kind_of_error(world: Box<dyn World>) -> TrialResult {
+async fn a_response_has_the_status_and_the_name_of_each_kind_of_error(world: Box<dyn World>) -> TrialResult {
     let clients = [("invalid-input", 400), ("unauthenticated", 401), ("permission-denied", 403), ("not-found", 404)];
     let more = [("already-exists", 409), ("conflict", 409), ("too-large", 413), ("throttled", 429)];
     let servers = [("unsupported", 501), ("unavailable", 503), ("timeout", 504)];
@@ -191,7 +191,7 @@ async fn a_client_is_told_the_status_and_the_name_of_each_kind_of_error(world: B
     Ok(())
 }
 
-async fn a_client_is_not_told_what_failed_inside(world: Box<dyn World>) -> TrialResult {
+async fn a_response_does_not_show_what_failed_inside(world: Box<dyn World>) -> TrialResult {
     for kind in ["internal", "config"] {
         let (status, body) = answer_to(&*world, kind).await?;
         assert_eq!((status, body["error"].as_str()), (500, Some("internal")));
@@ -203,7 +203,7 @@ async fn a_client_is_not_told_what_failed_inside(world: Box<dyn World>) -> Trial
     Ok(())
 }
 
-async fn a_client_is_told_when_to_come_back(world: Box<dyn World>) -> TrialResult {
+async fn a_response_says_when_to_try_again(world: Box<dyn World>) -> TrialResult {
     let throttled = async |Path(millis): Path<u64>| {
         Err::<(), _>(Error::new(ErrorKind::Throttled, "slow down").with_retry_after(Duration::from_millis(millis)))
     };
@@ -252,7 +252,7 @@ async fn stores(world: &dyn World) -> HarnessResult<Box<dyn RunningApp>> {
     world.run(app).await
 }
 
-async fn what_is_missing_taken_or_changed_is_told_with_its_status(world: Box<dyn World>) -> TrialResult {
+async fn missing_existing_and_changed_data_have_their_statuses(world: Box<dyn World>) -> TrialResult {
     let app = stores(&*world).await?;
     for (path, status, kind) in [
         ("absent-object", 404, "not-found"),
@@ -277,7 +277,7 @@ async fn what_is_missing_taken_or_changed_is_told_with_its_status(world: Box<dyn
     Ok(())
 }
 
-async fn what_only_the_app_can_mend_is_a_500(world: Box<dyn World>) -> TrialResult {
+async fn an_error_that_only_the_app_can_repair_is_500(world: Box<dyn World>) -> TrialResult {
     let app = stores(&*world).await?;
     for path in ["other-type", "undeclared"] {
         let response = app.get(&format!("/{path}")).await?;
@@ -304,7 +304,7 @@ async fn every_answer_has_a_request_id(world: Box<dyn World>) -> TrialResult {
     for (response, status) in others.iter().zip([500, 500, 404, 413]) {
         assert_eq!(response.status.as_u16(), status);
         let id = response.header("x-request-id").filter(|id| !id.is_empty());
-        assert!(ids.insert(id.expect("no request id")), "{id:?} came twice");
+        assert!(ids.insert(id.expect("no request id")), "{id:?} is there twice");
     }
     Ok(())
 }

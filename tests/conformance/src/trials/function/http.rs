@@ -26,7 +26,7 @@ crate::trials![
     "FN-1" => any_status_arrives,
     "FN-1" => a_redirect_arrives_and_is_not_followed,
     "FN-1" => a_path_without_route_is_the_routers_404,
-    "FN-1" => a_method_without_handler_is_405_and_told_which_are_allowed,
+    "FN-1" => a_method_without_handler_is_405_with_the_allowed_methods,
     "FN-1" => middleware_of_the_app_runs,
     "FN-1" => requests_are_handled_at_the_same_time,
 ];
@@ -78,10 +78,10 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
 }
 
 async fn request_headers_arrive_with_all_their_values(world: Box<dyn World>) -> TrialResult {
-    let tell = async |headers: HeaderMap| {
+    let list = async |headers: HeaderMap| {
         format!("{:?} {:?} {:?}", values(&headers, "x-tag"), values(&headers, "x-one"), headers.contains_key("x-none"))
     };
-    let app = serve(&*world, Router::new().route("/", get(tell))).await?;
+    let app = serve(&*world, Router::new().route("/", get(list))).await?;
     let request = Request::get("/").header("X-Tag", "a").header("x-tag", "b").header("X-ONE", "it's = \"1\"; x");
     let response = app.http(request.body(Body::empty())?).await?;
     assert_eq!(response.text(), format!("{:?} {:?} false", ["a", "b"], ["it's = \"1\"; x"]));
@@ -89,11 +89,11 @@ async fn request_headers_arrive_with_all_their_values(world: Box<dyn World>) -> 
 }
 
 async fn cookies_arrive(world: Box<dyn World>) -> TrialResult {
-    let tell = async |headers: HeaderMap| {
+    let list = async |headers: HeaderMap| {
         let lines = headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
         lines.collect::<Vec<_>>().join("; ")
     };
-    let app = serve(&*world, Router::new().route("/", get(tell))).await?;
+    let app = serve(&*world, Router::new().route("/", get(list))).await?;
     let request = Request::get("/").header("cookie", "id=7; theme=\"dark,blue\"").body(Body::empty())?;
     assert_eq!(app.http(request).await?.text(), "id=7; theme=\"dark,blue\"");
     Ok(())
@@ -112,7 +112,7 @@ async fn response_headers_arrive_with_all_their_values(world: Box<dyn World>) ->
     Ok(())
 }
 
-/// Joined by a comma, which stands in their dates, they could not be told apart (RFC 6265, 3).
+/// Joined by a comma, which their dates contain too, they could not be separated (RFC 6265, 3).
 async fn every_set_cookie_arrives_by_itself(world: Box<dyn World>) -> TrialResult {
     const COOKIES: [&str; 3] = ["a=1; Path=/", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT", "c=\"3,4\"; HttpOnly"];
     let cookies = async || {
@@ -133,7 +133,7 @@ async fn a_binary_request_and_a_binary_response_arrive_bit_for_bit(world: Box<dy
     for body in [&all_bytes[..], b"\xff\xfe\0", b"", b"\xef\xbb\xbf{}", b"\r\n\r\n"] {
         let response = post_to_root(&*app, body.to_vec()).await?;
         assert_eq!(response.status, StatusCode::OK);
-        assert!(response.body == body, "{} bytes came back as {}", body.len(), response.body.len());
+        assert!(response.body == body, "{} bytes were returned as {}", body.len(), response.body.len());
     }
     Ok(())
 }
@@ -203,7 +203,7 @@ async fn a_path_without_route_is_the_routers_404(world: Box<dyn World>) -> Trial
     Ok(())
 }
 
-async fn a_method_without_handler_is_405_and_told_which_are_allowed(world: Box<dyn World>) -> TrialResult {
+async fn a_method_without_handler_is_405_with_the_allowed_methods(world: Box<dyn World>) -> TrialResult {
     let app = serve(&*world, Router::new().route("/", post("posted"))).await?;
     let response = app.get("/").await?;
     assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED);

@@ -8,15 +8,15 @@ use isobar::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;
 
-use super::told;
+use super::full_text;
 use crate::{HarnessResult, Lacks, Provided, RunningApp, TrialResult, World};
 
 crate::trials![
     "FN-4" => a_call_takes_and_answers_typed_json,
     "FN-4" => a_call_keeps_large_numbers_and_any_text,
-    "FN-4" => an_empty_payload_stands_for_null,
-    "FN-4" => a_malformed_request_is_invalid_and_told_its_position,
-    "FN-4" => a_request_of_another_type_is_invalid_and_told_its_position,
+    "FN-4" => an_empty_payload_counts_as_null,
+    "FN-4" => a_malformed_request_is_invalid_input_with_its_position,
+    "FN-4" => a_request_of_another_type_is_invalid_input_with_its_position,
     "FN-4" => a_request_followed_by_more_is_invalid,
     "FN-4" => a_handler_is_not_called_with_a_bad_request,
     "FN-4" => an_error_of_the_handler_keeps_its_kind_and_message,
@@ -77,7 +77,7 @@ async fn a_call_keeps_large_numbers_and_any_text(world: Box<dyn World>) -> Trial
     Ok(())
 }
 
-async fn an_empty_payload_stands_for_null(world: Box<dyn World>) -> TrialResult {
+async fn an_empty_payload_counts_as_null(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("calls")
             .on_invoke("unit", |(), _cx| async { Ok::<_, Error>(()) })
@@ -95,25 +95,25 @@ async fn an_empty_payload_stands_for_null(world: Box<dyn World>) -> TrialResult 
 async fn refused(app: &dyn RunningApp, payload: &'static str) -> Result<String, Lacks> {
     let error = app.invoke("order", payload.into()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{payload:?}");
-    Ok(told(&error))
+    Ok(full_text(&error))
 }
 
-async fn a_malformed_request_is_invalid_and_told_its_position(world: Box<dyn World>) -> TrialResult {
+async fn a_malformed_request_is_invalid_input_with_its_position(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
     for (payload, position) in
         [("{\"id\": 7,}", "line 1 column 10"), ("{\n  \"id\": x}", "line 2 column 9"), ("{", "line 1 column 1")]
     {
-        let told = refused(&*app, payload).await?;
-        assert!(told.contains(position), "{payload:?}: {told}");
+        let report = refused(&*app, payload).await?;
+        assert!(report.contains(position), "{payload:?}: {report}");
     }
     Ok(())
 }
 
-async fn a_request_of_another_type_is_invalid_and_told_its_position(world: Box<dyn World>) -> TrialResult {
+async fn a_request_of_another_type_is_invalid_input_with_its_position(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
     for payload in ["7", "[]", "{}", "null", "", "{\"id\": -1}", "{\"id\": \"7\"}", "{\"id\": 18446744073709551616}"] {
-        let told = refused(&*app, payload).await?;
-        assert!(told.contains("line 1 column"), "{payload:?}: {told}");
+        let report = refused(&*app, payload).await?;
+        assert!(report.contains("line 1 column"), "{payload:?}: {report}");
     }
     Ok(())
 }
@@ -126,11 +126,11 @@ async fn a_request_followed_by_more_is_invalid(world: Box<dyn World>) -> TrialRe
 }
 
 async fn a_handler_is_not_called_with_a_bad_request(world: Box<dyn World>) -> TrialResult {
-    let seen = crate::trials::pub_sub::Seen::default();
-    let heard = seen.clone();
+    let recorded = crate::trials::pub_sub::Recorded::default();
+    let sink = recorded.clone();
     let app = move |_: &Cloud| {
         App::new("shop").on_invoke("order", move |order: Order, _cx| {
-            heard.add(order.id);
+            sink.add(order.id);
             async { Ok::<_, Error>(()) }
         })
     };
@@ -138,7 +138,7 @@ async fn a_handler_is_not_called_with_a_bad_request(world: Box<dyn World>) -> Tr
     refused(&*app, "{").await?;
     refused(&*app, "7").await?;
     app.invoke("order", "{\"id\": 9}".into()).await?;
-    assert_eq!(seen.all(), [9]);
+    assert_eq!(recorded.all(), [9]);
     Ok(())
 }
 
@@ -159,7 +159,7 @@ async fn an_error_of_the_handler_keeps_its_kind_and_message(world: Box<dyn World
     ] {
         let error = app.invoke(function, Bytes::new()).await.provided()?.expect_err("it was answered");
         assert_eq!(error.kind(), kind, "{function}");
-        assert!(told(&error).contains(message), "{}", told(&error));
+        assert!(full_text(&error).contains(message), "{}", full_text(&error));
     }
     Ok(())
 }
@@ -170,14 +170,14 @@ async fn an_error_of_another_library_is_internal_and_keeps_its_text(world: Box<d
     assert_eq!(app.invoke("parse", "\"7\"".into()).await?, "7");
     let error = app.invoke("parse", "\"x\"".into()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::Internal);
-    assert!(told(&error).contains("invalid digit"), "{}", told(&error));
+    assert!(full_text(&error).contains("invalid digit"), "{}", full_text(&error));
     Ok(())
 }
 
 async fn an_error_names_the_function_that_was_called(world: Box<dyn World>) -> TrialResult {
     let app = shop(&*world).await?;
-    let told = refused(&*app, "{").await?;
-    assert!(told.contains("`order`"), "{told}");
+    let report = refused(&*app, "{").await?;
+    assert!(report.contains("`order`"), "{report}");
     Ok(())
 }
 
@@ -239,9 +239,9 @@ async fn a_call_of_an_unknown_function_names_it_and_what_is_handled(world: Box<d
     let app = world.run(app).await?;
     let error = app.invoke("statistics", Bytes::new()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let told = told(&error);
+    let report = full_text(&error);
     for named in ["`mixed`", "`statistics`", "HTTP", "topic `jobs`", "bucket `pages`", "`sweep`", "function `stats`"] {
-        assert!(told.contains(named), "{named} is not named in: {told}");
+        assert!(report.contains(named), "{named} is not named in: {report}");
     }
     Ok(())
 }
@@ -250,7 +250,7 @@ async fn a_call_of_an_app_that_handles_nothing_says_so(world: Box<dyn World>) ->
     let app = world.run(|_| App::new("idle")).await?;
     let error = app.invoke("stats", Bytes::new()).await.provided()?.expect_err("it was answered");
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(told(&error).contains("`stats`") && told(&error).contains("nothing"), "{}", told(&error));
+    assert!(full_text(&error).contains("`stats`") && full_text(&error).contains("nothing"), "{}", full_text(&error));
     Ok(())
 }
 
@@ -264,7 +264,7 @@ async fn a_request_to_an_app_without_http_is_not_found(world: Box<dyn World>) ->
         }
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::NotFound);
-            told(&error)
+            full_text(&error)
         }
     };
     assert!(!answer.contains("secret") && !answer.contains("stats"), "{answer}");

@@ -1,4 +1,4 @@
-//! The manifest tells what the app declared: permissions and packages are made from it.
+//! The manifest contains what the app declared: permissions and packages are made from it.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::{HarnessResult, Provided, TrialResult, World};
 crate::trials![
     "FN-9" => a_manifest_names_the_app_and_all_its_triggers,
     "FN-9" => a_manifest_lists_everything_sorted_whatever_the_order_of_declaration,
-    "FN-9" => a_manifest_tells_the_access_to_each_resource,
+    "FN-9" => a_manifest_contains_the_access_to_each_resource,
     "FN-9" => a_narrowed_handle_narrows_what_is_declared,
     "FN-9" => a_clone_keeps_its_access_when_another_is_narrowed,
-    "FN-9" => a_manifest_tells_how_often_a_message_is_tried,
+    "FN-9" => a_manifest_contains_the_attempts_of_a_message,
     "FN-9" => a_manifest_comes_back_from_its_json,
     "FN-9" => two_starts_of_one_app_have_one_manifest,
     "FN-9" => a_manifest_of_an_app_of_nothing_is_empty,
@@ -84,7 +84,7 @@ async fn a_manifest_lists_everything_sorted_whatever_the_order_of_declaration(wo
     Ok(())
 }
 
-async fn a_manifest_tells_the_access_to_each_resource(world: Box<dyn World>) -> TrialResult {
+async fn a_manifest_contains_the_access_to_each_resource(world: Box<dyn World>) -> TrialResult {
     let manifest = manifest_of(&*world, shop).await?;
     assert_eq!(declared(manifest.tables()), [("prices", Access::Read), ("stock", Access::ReadWrite)]);
     assert_eq!(declared(manifest.buckets()), [("pages", Access::Read), ("scans", Access::ReadWrite)]);
@@ -130,7 +130,7 @@ async fn a_clone_keeps_its_access_when_another_is_narrowed(world: Box<dyn World>
     Ok(())
 }
 
-async fn a_manifest_tells_how_often_a_message_is_tried(world: Box<dyn World>) -> TrialResult {
+async fn a_manifest_contains_the_attempts_of_a_message(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let (jobs, mails) = (cloud.topic::<u32>("jobs"), cloud.topic::<u32>("mails"));
         let (min, max) = (Duration::from_secs(10), Duration::from_secs(3_600));

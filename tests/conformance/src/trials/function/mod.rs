@@ -49,13 +49,13 @@ async fn post_to_root(app: &dyn RunningApp, body: impl Into<Body>) -> HarnessRes
     app.http(Request::post("/").body(body.into()).unwrap()).await
 }
 
-/// A body of which nobody knows how long it will be.
+/// A body of unknown length.
 fn chunked(chunks: impl IntoIterator<Item = Vec<u8>, IntoIter: Send + 'static>) -> Body {
     Body::from_stream(futures_util::stream::iter(chunks.into_iter().map(Ok::<_, BoxError>)))
 }
 
 /// An error and its sources in one line.
-fn told(error: &Error) -> String {
+fn full_text(error: &Error) -> String {
     format!("{error:?}")
 }
 

@@ -7,8 +7,8 @@ use isobar::prelude::*;
 use isobar::pub_sub::DeadLetter;
 use isobar::{BoxError, Event, Next, OriginalUri, Reply};
 
-use super::told;
-use crate::trials::pub_sub::Seen;
+use super::full_text;
+use crate::trials::pub_sub::Recorded;
 use crate::{HarnessResult, Provided, RunningApp, TrialResult, World};
 
 crate::trials![
@@ -26,7 +26,7 @@ crate::trials![
 
 /// What an app has done. It is the state of each handler.
 #[derive(Clone, Default)]
-struct Log(Seen<String>);
+struct Log(Recorded<String>);
 
 impl Log {
     /// Notes the text, with what surrounds a handler too.
@@ -84,10 +84,10 @@ async fn each_trigger(
     log: &Log,
 ) -> HarnessResult<Vec<Vec<String>>> {
     let mut noted = Vec::new();
-    let mut seen = 0;
+    let mut recorded = 0;
     let mut note = || {
-        let new = log.since(seen);
-        seen += new.len();
+        let new = log.since(recorded);
+        recorded += new.len();
         noted.push(new);
     };
     assert_eq!(app.get(&format!("{prefix}/a")).await?.text(), "a");
@@ -188,7 +188,7 @@ async fn an_error_of_a_layer_counts_as_one_of_a_handler(world: Box<dyn World>) -
         assert!(dead.len() == 1 && dead[0].reason.contains("the desk is closed"), "{dead:?}");
     }
     let failed = app.tick("sweep").await.provided()?.expect_err("it ran");
-    assert!(told(&failed).contains("the desk is closed"), "{}", told(&failed));
+    assert!(full_text(&failed).contains("the desk is closed"), "{}", full_text(&failed));
     let refused = app.invoke("count", Bytes::from_static(b"7")).await.provided()?.expect_err("it was answered");
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);
     assert_eq!(log.0.count(), 0, "a handler ran");
@@ -223,7 +223,7 @@ async fn fails(world: &dyn World, app: &dyn RunningApp, text: &str) -> TrialResu
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Internal);
-        assert!(told(&error).contains(text), "{}", told(&error));
+        assert!(full_text(&error).contains(text), "{}", full_text(&error));
     }
     Ok(())
 }
@@ -269,7 +269,7 @@ fn named(name: &'static str) -> App {
 
 async fn a_module_sees_the_path_behind_its_prefix(world: Box<dyn World>) -> TrialResult {
     let app = world.run(|_| named("shop").mount("/a/b", named("desk").mount("/c", named("drawer")))).await?;
-    for (sent, seen) in [
+    for (sent, recorded) in [
         ("/", "shop: / of /"),
         ("/a", "shop: /a of /a"),
         ("/a/b", "desk: / of /a/b"),
@@ -280,7 +280,7 @@ async fn a_module_sees_the_path_behind_its_prefix(world: Box<dyn World>) -> Tria
         ("/a/b/c", "drawer: / of /a/b/c"),
         ("/a/b/c/a/b/c?q", "drawer: /a/b/c?q of /a/b/c/a/b/c?q"),
     ] {
-        assert_eq!(app.get(sent).await?.text(), seen, "{sent}");
+        assert_eq!(app.get(sent).await?.text(), recorded, "{sent}");
     }
     // Some hosts write such paths in another way, but none of them fails.
     for (sent, module) in [("/a/b/", "desk: /"), ("/a/b//x", "desk: /"), ("//a/b", "shop: /"), ("/a/b/.", "desk: /")] {

@@ -1,45 +1,45 @@
-//! A schedule runs its handler, and is told how it went.
+//! A schedule runs its handler, and receives the outcome.
 
 use std::time::{Duration, SystemTime};
 
 use isobar::driver::CronSchedule;
 use isobar::prelude::*;
 
-use super::told;
-use crate::trials::pub_sub::Seen;
+use super::full_text;
+use crate::trials::pub_sub::Recorded;
 use crate::{Provided, TrialResult, World};
 
 crate::trials![
-    "FN-5" => a_tick_runs_its_handler_and_tells_schedule_and_due_time,
+    "FN-5" => a_tick_runs_its_handler_with_schedule_and_due_time,
     "FN-5" => a_tick_runs_the_handler_of_its_own_schedule_only,
-    "FN-5" => the_failure_of_a_tick_is_told_with_its_reason,
-    "FN-5" => a_rejected_tick_is_told_with_its_reason,
+    "FN-5" => the_failure_of_a_tick_is_reported_with_its_reason,
+    "FN-5" => a_rejected_tick_is_reported_with_its_reason,
     "FN-5" => a_failed_tick_is_not_tried_again_by_itself,
     "FN-5" => a_tick_of_an_unknown_schedule_is_not_found_and_named,
     "FN-5" => what_a_tick_publishes_is_delivered,
     "FN-5" => a_cron_line_names_its_next_time_in_utc,
 ];
 
-async fn a_tick_runs_its_handler_and_tells_schedule_and_due_time(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let heard = seen.clone();
+async fn a_tick_runs_its_handler_with_schedule_and_due_time(world: Box<dyn World>) -> TrialResult {
+    let recorded = Recorded::default();
+    let sink = recorded.clone();
     let app = move |_: &Cloud| {
         App::new("clock").on_schedule("sweep", "0 3 * * *", move |tick: Tick, cx: Context| {
-            heard.add((tick.schedule, tick.due, cx.now()));
+            sink.add((tick.schedule, tick.due, cx.now()));
             async {}
         })
     };
     let app = world.run(app).await?;
     app.tick("sweep").await?;
-    let (schedule, due, now) = seen.only();
+    let (schedule, due, now) = recorded.only();
     assert_eq!(schedule, "sweep");
     assert!(due <= now && due + Duration::from_secs(60) > now, "due at {due:?}, run at {now:?}");
     Ok(())
 }
 
 async fn a_tick_runs_the_handler_of_its_own_schedule_only(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let (morning, evening) = (seen.clone(), seen.clone());
+    let recorded = Recorded::default();
+    let (morning, evening) = (recorded.clone(), recorded.clone());
     let app = move |_: &Cloud| {
         App::new("clock")
             .on_schedule("morning", "0 6 * * *", move |_, _cx| {
@@ -55,39 +55,39 @@ async fn a_tick_runs_the_handler_of_its_own_schedule_only(world: Box<dyn World>)
     app.tick("evening").await?;
     app.tick("morning").await?;
     app.tick("evening").await?;
-    assert_eq!(seen.all(), ["evening", "morning", "evening"]);
+    assert_eq!(recorded.all(), ["evening", "morning", "evening"]);
     Ok(())
 }
 
-async fn the_failure_of_a_tick_is_told_with_its_reason(world: Box<dyn World>) -> TrialResult {
+async fn the_failure_of_a_tick_is_reported_with_its_reason(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("clock").on_schedule("sweep", "0 3 * * *", |_, _cx| async {
             Err::<(), _>(Error::conflict("no broom").with_source(Error::internal("it was stolen")))
         })
     };
     let app = world.run(app).await?;
-    let error = app.tick("sweep").await.provided()?.expect_err("the failure was not told");
-    assert!(told(&error).contains("no broom"), "{}", told(&error));
-    assert!(told(&error).contains("it was stolen"), "{}", told(&error));
+    let error = app.tick("sweep").await.provided()?.expect_err("the failure was not reported");
+    assert!(full_text(&error).contains("no broom"), "{}", full_text(&error));
+    assert!(full_text(&error).contains("it was stolen"), "{}", full_text(&error));
     Ok(())
 }
 
-async fn a_rejected_tick_is_told_with_its_reason(world: Box<dyn World>) -> TrialResult {
+async fn a_rejected_tick_is_reported_with_its_reason(world: Box<dyn World>) -> TrialResult {
     let app = |_: &Cloud| {
         App::new("clock").on_schedule("sweep", "0 3 * * *", |_, _cx| async { Outcome::reject("on strike") })
     };
     let app = world.run(app).await?;
-    let error = app.tick("sweep").await.provided()?.expect_err("the failure was not told");
-    assert!(told(&error).contains("on strike"), "{}", told(&error));
+    let error = app.tick("sweep").await.provided()?.expect_err("the failure was not reported");
+    assert!(full_text(&error).contains("on strike"), "{}", full_text(&error));
     Ok(())
 }
 
 async fn a_failed_tick_is_not_tried_again_by_itself(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let heard = seen.clone();
+    let recorded = Recorded::default();
+    let sink = recorded.clone();
     let app = move |_: &Cloud| {
         App::new("clock").on_schedule("sweep", "0 3 1 1 *", move |_, cx: Context| {
-            heard.add(cx.attempt());
+            sink.add(cx.attempt());
             async { Outcome::retry("no broom") }
         })
     };
@@ -95,9 +95,9 @@ async fn a_failed_tick_is_not_tried_again_by_itself(world: Box<dyn World>) -> Tr
     assert!(app.tick("sweep").await.provided()?.is_err());
     world.advance(Duration::from_secs(600))?;
     app.deliver().await?;
-    assert_eq!(seen.all(), [1]);
+    assert_eq!(recorded.all(), [1]);
     assert!(app.tick("sweep").await.provided()?.is_err());
-    assert_eq!(seen.all(), [1, 1], "a new tick is a first attempt");
+    assert_eq!(recorded.all(), [1, 1], "a new tick is a first attempt");
     Ok(())
 }
 
@@ -109,14 +109,14 @@ async fn a_tick_of_an_unknown_schedule_is_not_found_and_named(world: Box<dyn Wor
     let app = world.run(app).await?;
     let error = app.tick("dust").await.provided()?.expect_err("it was run");
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let told = told(&error);
-    assert!(told.contains("`dust`") && told.contains("schedule `sweep`"), "{told}");
+    let report = full_text(&error);
+    assert!(report.contains("`dust`") && report.contains("schedule `sweep`"), "{report}");
     Ok(())
 }
 
 async fn what_a_tick_publishes_is_delivered(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let heard = seen.clone();
+    let recorded = Recorded::default();
+    let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         let jobs = cloud.topic::<u128>("jobs");
         let published = jobs.clone();
@@ -126,14 +126,14 @@ async fn what_a_tick_publishes_is_delivered(world: Box<dyn World>) -> TrialResul
                 async move { jobs.publish(cx.trace_parent().trace_id()).await.map(|_| ()) }
             })
             .on_message(&jobs, move |job, cx| {
-                heard.add((job.body, cx.trace_parent().trace_id()));
+                sink.add((job.body, cx.trace_parent().trace_id()));
                 async {}
             })
     };
     let app = world.run(app).await?;
     app.tick("sweep").await?;
     app.deliver().await?;
-    let (of_tick, of_message) = seen.only();
+    let (of_tick, of_message) = recorded.only();
     assert_eq!(of_tick, of_message, "the message has another trace than the tick");
     Ok(())
 }

@@ -88,7 +88,7 @@ async fn narrowing_a_handle_leaves_the_clone_made_before(world: Box<dyn World>) 
     Ok(())
 }
 
-/// An app of one function that opens the named table again, and tells how its operations end.
+/// An app of one function that opens the named table again, and returns how its operations end.
 fn opening_late(cloud: &isobar::Cloud) -> App {
     let cloud = cloud.clone();
     App::new("late").on_invoke("open", move |name: String, _cx: Context| {

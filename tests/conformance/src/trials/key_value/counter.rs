@@ -7,7 +7,7 @@ use isobar::ErrorKind;
 use isobar::driver::Limits;
 use isobar::key_value::{PutMode, PutOptions};
 
-use super::at_once;
+use super::concurrently;
 use crate::{TrialResult, World};
 
 crate::trials![
@@ -15,10 +15,10 @@ crate::trials![
     "KV-15" => a_counter_is_an_item_that_every_read_and_write_takes,
     "KV-15" => add_goes_on_from_a_number_that_was_put,
     "KV-15" => many_writers_of_one_counter_lose_nothing,
-    "KV-15" => the_sums_that_racing_writers_are_told_are_all_different,
+    "KV-15" => the_sums_that_racing_writers_receive_are_all_different,
     "KV-15" => add_stops_at_its_limits_and_changes_nothing,
     "KV-15" => add_to_what_is_no_integer_is_invalid_input_and_changes_nothing,
-    "KV-15" => counters_of_strange_keys_stand_apart,
+    "KV-15" => counters_of_strange_keys_are_separate,
     "KV-15" => add_keeps_the_expiry_and_put_ends_it,
 ];
 
@@ -41,8 +41,8 @@ async fn a_counter_is_an_item_that_every_read_and_write_takes(world: Box<dyn Wor
     assert_eq!(counters.get_many([("p", "a")]).await?, [Some(-42)]);
     assert_eq!(counters.query("p").all().await?[0].value, -42);
     assert_eq!(counters.scan().all().await?[0].value, -42);
-    let taken = counters.put_with(("p", "a"), &1, PutMode::Create).await;
-    assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let second = counters.put_with(("p", "a"), &1, PutMode::Create).await;
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::AlreadyExists);
     let version = counters.get_entry(("p", "a")).await?.unwrap().version;
     counters.put_with(("p", "a"), &1, PutMode::Update(version)).await?;
     assert_eq!(counters.update(("p", "a"), |value| value.unwrap() * 10).await?, 10);
@@ -68,7 +68,7 @@ async fn add_goes_on_from_a_number_that_was_put(world: Box<dyn World>) -> TrialR
 
 async fn many_writers_of_one_counter_lose_nothing(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
-    let sums = at_once(32, |number| {
+    let sums = concurrently(32, |number| {
         let counters = counters.clone();
         async move {
             counters.add("a", number as i64).await?;
@@ -80,9 +80,9 @@ async fn many_writers_of_one_counter_lose_nothing(world: Box<dyn World>) -> Tria
     Ok(())
 }
 
-async fn the_sums_that_racing_writers_are_told_are_all_different(world: Box<dyn World>) -> TrialResult {
+async fn the_sums_that_racing_writers_receive_are_all_different(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
-    let sums = at_once(32, |_| {
+    let sums = concurrently(32, |_| {
         let counters = counters.clone();
         async move { counters.add("a", 1).await }
     });
@@ -125,7 +125,7 @@ async fn add_to_what_is_no_integer_is_invalid_input_and_changes_nothing(world: B
     Ok(())
 }
 
-async fn counters_of_strange_keys_stand_apart(world: Box<dyn World>) -> TrialResult {
+async fn counters_of_strange_keys_are_separate(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     for (sum, sort) in (1..).zip(super::STRANGE_SORTS) {
         assert_eq!(counters.add(("p'\"/", *sort), sum).await?, sum);

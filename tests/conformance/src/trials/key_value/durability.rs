@@ -65,7 +65,7 @@ async fn versions_are_good_and_never_repeated_after_the_process(world: Box<dyn W
     let world = world.reopen().await?;
     let items = world.cloud().table::<usize>("items");
     for number in 0..5 {
-        assert!(seen.insert(items.put("a", &number).await?), "a version came again after the process");
+        assert!(seen.insert(items.put("a", &number).await?), "a version was repeated after the process");
     }
     let stale = seen.iter().find(|version| **version != current).cloned().unwrap();
     assert_eq!(items.put_with("b", &2, PutMode::Update(stale)).await.unwrap_err().kind(), ErrorKind::Conflict);

@@ -125,12 +125,12 @@ async fn the_longest_keys_may_be_of_characters_that_services_forbid(world: Box<d
 async fn a_delete_of_one_strange_key_leaves_the_others(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", STRANGE_SORTS).await?;
-    let (deleted, kept): (Vec<_>, Vec<_>) = (0..STRANGE_SORTS.len()).partition(|place| place % 2 == 0);
+    let (deleted, remaining): (Vec<_>, Vec<_>) = (0..STRANGE_SORTS.len()).partition(|place| place % 2 == 0);
     for place in &deleted {
         items.delete(("p", STRANGE_SORTS[*place])).await?;
     }
     let mut found: Vec<_> = items.query("p").all().await?.into_iter().map(|entry| entry.value).collect();
     found.sort_unstable();
-    assert_eq!(found, kept);
+    assert_eq!(found, remaining);
     Ok(())
 }

@@ -48,9 +48,9 @@ async fn get_many_answers_hundreds_of_keys(world: Box<dyn World>) -> TrialResult
     let sorts: Vec<_> = (0..250).map(|number| format!("{number:03}")).collect();
     fill(&items, "p", &sorts).await?;
     // Every second key is missing, and the order is not that of the keys.
-    let asked: Vec<_> = (0..500).map(|number| number * 7 % 500).collect();
-    let keys = asked.iter().map(|number| Key::new("p", format!("{number:03}")));
-    let expected: Vec<_> = asked.iter().map(|number| Some(*number).filter(|number| *number < 250)).collect();
+    let numbers: Vec<_> = (0..500).map(|number| number * 7 % 500).collect();
+    let keys = numbers.iter().map(|number| Key::new("p", format!("{number:03}")));
+    let expected: Vec<_> = numbers.iter().map(|number| Some(*number).filter(|number| *number < 250)).collect();
     assert_eq!(items.get_many(keys).await?, expected);
     Ok(())
 }
@@ -61,11 +61,11 @@ async fn get_many_loses_no_key_of_more_than_16_megabytes(world: Box<dyn World>) 
     for number in 0..105 {
         items.put(format!("item {number}"), &value(number)).await?;
     }
-    let mut asked: Vec<_> = (0..105).rev().collect();
-    asked.extend([7, 104, 200, 7]);
-    let answers = items.get_many(asked.iter().map(|number| format!("item {number}"))).await?;
-    assert_eq!(answers.len(), asked.len());
-    for (number, answer) in asked.iter().zip(answers) {
+    let mut numbers: Vec<_> = (0..105).rev().collect();
+    numbers.extend([7, 104, 200, 7]);
+    let answers = items.get_many(numbers.iter().map(|number| format!("item {number}"))).await?;
+    assert_eq!(answers.len(), numbers.len());
+    for (number, answer) in numbers.iter().zip(answers) {
         let expected = (*number < 105).then(|| value(*number));
         assert!(answer == expected, "item {number} is lost or another: {:?} bytes", answer.map(|value| value.len()));
     }
@@ -75,8 +75,8 @@ async fn get_many_loses_no_key_of_more_than_16_megabytes(world: Box<dyn World>) 
 async fn get_many_answers_strange_keys_in_the_order_asked(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p'\"#/\0", STRANGE_SORTS).await?;
-    let asked: Vec<_> = (0..STRANGE_SORTS.len()).rev().collect();
-    let keys = asked.iter().map(|place| Key::new("p'\"#/\0", STRANGE_SORTS[*place]));
-    assert_eq!(items.get_many(keys).await?, asked.iter().copied().map(Some).collect::<Vec<_>>());
+    let numbers: Vec<_> = (0..STRANGE_SORTS.len()).rev().collect();
+    let keys = numbers.iter().map(|place| Key::new("p'\"#/\0", STRANGE_SORTS[*place]));
+    assert_eq!(items.get_many(keys).await?, numbers.iter().copied().map(Some).collect::<Vec<_>>());
     Ok(())
 }

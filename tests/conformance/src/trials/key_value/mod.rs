@@ -1,6 +1,6 @@
 //! Trials of key-value.
 
-// An assertion that fails is how a trial tells that the guarantee does not hold.
+// An unwrap or an assertion that panics fails its trial.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod access;
@@ -186,7 +186,7 @@ where
 }
 
 /// Runs tasks at the same time, and waits for all of them.
-pub(in crate::trials) async fn at_once<T, F>(tasks: usize, task: impl Fn(usize) -> F) -> Vec<T>
+pub(in crate::trials) async fn concurrently<T, F>(tasks: usize, task: impl Fn(usize) -> F) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,

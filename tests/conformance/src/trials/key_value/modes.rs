@@ -35,9 +35,9 @@ async fn create_on_a_taken_key_is_already_exists_and_changes_nothing(world: Box<
     let items = world.cloud().table::<u32>("items");
     let version = items.put(("p", "a"), &1).await?;
     for _ in 0..3 {
-        let taken = items.put_with(("p", "a"), &2, PutMode::Create).await.unwrap_err();
-        assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
-        assert!(!taken.is_retryable() && !taken.outcome_unknown());
+        let second = items.put_with(("p", "a"), &2, PutMode::Create).await.unwrap_err();
+        assert_eq!(second.kind(), ErrorKind::AlreadyExists);
+        assert!(!second.is_retryable() && !second.outcome_unknown());
     }
     let entry = items.get_entry(("p", "a")).await?.unwrap();
     assert_eq!((entry.value, entry.version), (1, version));

@@ -1,4 +1,4 @@
-//! Logical names of tables, and what an error tells of its table.
+//! Logical names of tables, and the names in an error of a table.
 
 use std::error::Error as _;
 
@@ -53,31 +53,34 @@ async fn a_wrong_name_of_a_table_is_a_config_error_at_first_use(world: Box<dyn W
     Ok(())
 }
 
-fn tells(error: &Error, operation: &str) {
+fn assert_names(error: &Error, operation: &str) {
     assert_eq!(error.operation(), Some(operation), "{error}");
     assert_eq!(error.resource(), Some("table `ledger`"), "{error}");
-    let shown = error.to_string();
-    assert!(shown.contains(operation) && shown.contains("ledger") && shown.contains(error.kind().name()), "{shown}");
+    let message = error.to_string();
+    assert!(
+        message.contains(operation) && message.contains("ledger") && message.contains(error.kind().name()),
+        "{message}"
+    );
 }
 
 async fn an_error_names_its_operation_and_its_table(world: Box<dyn World>) -> TrialResult {
     let ledger = world.cloud().table::<u32>("ledger");
     let version = ledger.put(("p", "a"), &1).await?;
     ledger.put(("p", "a"), &2).await?;
-    tells(&ledger.put_with(("p", "a"), &3, PutMode::Create).await.unwrap_err(), "put");
-    tells(&ledger.delete_version(("p", "a"), &version).await.unwrap_err(), "delete_version");
-    tells(&ledger.transact("p").delete_version("a", version).commit().await.unwrap_err(), "transact");
-    tells(&ledger.get("").await.unwrap_err(), "get");
-    tells(&ledger.get_many(["p", ""]).await.unwrap_err(), "get_many");
-    tells(&ledger.query("").page().await.unwrap_err(), "query");
-    tells(&ledger.scan().segment(1, 1).page().await.unwrap_err(), "scan");
-    tells(&ledger.add(("p", "a"), i64::MAX).await.unwrap_err(), "add");
-    tells(&ledger.clone().read_only().update("p", |_| 1).await.unwrap_err(), "update");
+    assert_names(&ledger.put_with(("p", "a"), &3, PutMode::Create).await.unwrap_err(), "put");
+    assert_names(&ledger.delete_version(("p", "a"), &version).await.unwrap_err(), "delete_version");
+    assert_names(&ledger.transact("p").delete_version("a", version).commit().await.unwrap_err(), "transact");
+    assert_names(&ledger.get("").await.unwrap_err(), "get");
+    assert_names(&ledger.get_many(["p", ""]).await.unwrap_err(), "get_many");
+    assert_names(&ledger.query("").page().await.unwrap_err(), "query");
+    assert_names(&ledger.scan().segment(1, 1).page().await.unwrap_err(), "scan");
+    assert_names(&ledger.add(("p", "a"), i64::MAX).await.unwrap_err(), "add");
+    assert_names(&ledger.clone().read_only().update("p", |_| 1).await.unwrap_err(), "update");
     Ok(())
 }
 
 /// The error as logs show it: itself, its `Debug`, and all its sources.
-fn shown(error: &Error) -> String {
+fn full_text(error: &Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(cause) = source {
@@ -106,7 +109,7 @@ async fn an_error_never_shows_a_value(world: Box<dyn World>) -> TrialResult {
         texts.put(("p", "a"), &large).await.unwrap_err(),
     ];
     for error in errors {
-        assert!(!shown(&error).contains("hunter2"), "{error:?}");
+        assert!(!full_text(&error).contains("hunter2"), "{error:?}");
     }
     let unreadable = numbers.query("p").page().await?.unreadable;
     assert!(unreadable.len() == 1 && !format!("{unreadable:?}").contains("hunter2"), "{unreadable:?}");

@@ -19,7 +19,7 @@ crate::trials![
     "KV-11" => pages_going_down_are_steady_while_others_write,
     "KV-11" => a_cursor_is_good_when_the_item_at_it_is_gone,
     "KV-11" => pages_with_expired_items_between_are_full,
-    "KV-11" => a_page_of_more_than_a_service_sends_at_once_is_full,
+    "KV-11" => a_page_larger_than_one_response_of_a_service_is_full,
     "KV-11" => all_returns_more_than_one_page_of_the_default_size,
     "KV-11" => a_cursor_is_text_that_a_url_can_carry,
     "KV-11" => text_that_is_no_cursor_is_invalid_input,
@@ -120,7 +120,7 @@ async fn steady(items: &Table<usize>, descending: bool) -> TrialResult {
     let mut once = found.clone();
     once.sort_unstable();
     once.dedup();
-    assert_eq!(once.len(), found.len(), "an item came twice: {found:?}");
+    assert_eq!(once.len(), found.len(), "an item is there twice: {found:?}");
     let stayed = (0..40).filter(|number| number % 4 != 0).map(|number| format!("{number:04}"));
     for sort in stayed {
         assert!(once.contains(&sort), "{sort} is lost");
@@ -169,7 +169,7 @@ async fn pages_with_expired_items_between_are_full(world: Box<dyn World>) -> Tri
     Ok(())
 }
 
-async fn a_page_of_more_than_a_service_sends_at_once_is_full(world: Box<dyn World>) -> TrialResult {
+async fn a_page_larger_than_one_response_of_a_service_is_full(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Bytes>("items");
     for number in 0..15_u8 {
         items.put(("p", format!("{number:02}")), &Bytes::from(vec![number; 380_000])).await?;
@@ -222,7 +222,7 @@ async fn a_cursor_never_leads_out_of_its_query(world: Box<dyn World>) -> TrialRe
     let items = world.cloud().table::<usize>("items");
     fill(&items, "p", &["a1", "b1", "b2", "c1"]).await?;
     fill(&items, "q", &["b1"]).await?;
-    // Cursors come back from clients, who may send another than they were given.
+    // Clients send cursors back, and may send a cursor that they did not receive.
     for foreign in ["c", "ca", "ca1", "cb1", "cc1", "czzz"] {
         let cursor: Cursor = foreign.parse()?;
         for query in [items.query("p").prefix("b"), items.query("p").prefix("b").descending()] {

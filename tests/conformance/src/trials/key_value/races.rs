@@ -5,7 +5,7 @@ use std::time::Duration;
 use isobar::key_value::{PutMode, PutOptions};
 use isobar::{ErrorKind, Result};
 
-use super::at_once;
+use super::concurrently;
 use crate::{TrialResult, World};
 
 crate::trials![
@@ -14,7 +14,7 @@ crate::trials![
     "KV-5" => one_of_many_racing_updates_of_a_version_wins,
     "KV-5" => one_of_many_racing_deletes_of_a_version_wins,
     "KV-5" => a_racing_update_and_delete_of_a_version_do_not_both_win,
-    "KV-15" => many_writers_of_an_expired_counter_begin_it_anew_once,
+    "KV-15" => many_writers_of_an_expired_counter_restart_it_once,
     "KV-2" => racing_overwrites_leave_one_of_them_whole,
 ];
 
@@ -34,7 +34,7 @@ fn winner<T>(results: &[Result<T>], kind: ErrorKind) -> usize {
 async fn one_of_many_racing_creates_wins(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     for round in 0..4 {
-        let results = at_once(WRITERS, |number| {
+        let results = concurrently(WRITERS, |number| {
             let items = items.clone();
             async move { items.put_with(("p", round.to_string()), &number, PutMode::Create).await }
         });
@@ -50,7 +50,7 @@ async fn one_of_many_racing_creates_over_an_expired_item_wins(world: Box<dyn Wor
     let items = world.cloud().table::<usize>("items");
     items.put_with("a", &99, PutOptions::default().with_ttl(Duration::from_secs(1))).await?;
     world.advance(Duration::from_secs(1))?;
-    let results = at_once(WRITERS, |number| {
+    let results = concurrently(WRITERS, |number| {
         let items = items.clone();
         async move { items.put_with("a", &number, PutMode::Create).await }
     });
@@ -63,7 +63,7 @@ async fn one_of_many_racing_updates_of_a_version_wins(world: Box<dyn World>) -> 
     let items = world.cloud().table::<usize>("items");
     let mut version = items.put("a", &99).await?;
     for _ in 0..4 {
-        let results = at_once(WRITERS, |number| {
+        let results = concurrently(WRITERS, |number| {
             let (items, version) = (items.clone(), version.clone());
             async move { items.put_with("a", &number, PutMode::Update(version)).await }
         });
@@ -78,7 +78,7 @@ async fn one_of_many_racing_updates_of_a_version_wins(world: Box<dyn World>) -> 
 async fn one_of_many_racing_deletes_of_a_version_wins(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<usize>("items");
     let version = items.put("a", &99).await?;
-    let results = at_once(WRITERS, |_| {
+    let results = concurrently(WRITERS, |_| {
         let (items, version) = (items.clone(), version.clone());
         async move { items.delete_version("a", &version).await }
     });
@@ -92,7 +92,7 @@ async fn a_racing_update_and_delete_of_a_version_do_not_both_win(world: Box<dyn 
     for round in 0..10 {
         let key = ("p", round.to_string());
         let version = items.put(key.clone(), &99).await?;
-        let results = at_once(2, |number| {
+        let results = concurrently(2, |number| {
             let (items, version, key) = (items.clone(), version.clone(), key.clone());
             async move {
                 match number {
@@ -107,11 +107,11 @@ async fn a_racing_update_and_delete_of_a_version_do_not_both_win(world: Box<dyn 
     Ok(())
 }
 
-async fn many_writers_of_an_expired_counter_begin_it_anew_once(world: Box<dyn World>) -> TrialResult {
+async fn many_writers_of_an_expired_counter_restart_it_once(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
     counters.put_with("a", &1_000_000, PutOptions::default().with_ttl(Duration::from_secs(1))).await?;
     world.advance(Duration::from_secs(1))?;
-    let sums = at_once(WRITERS, |_| {
+    let sums = concurrently(WRITERS, |_| {
         let counters = counters.clone();
         async move { counters.add("a", 1).await }
     });
@@ -124,13 +124,14 @@ async fn many_writers_of_an_expired_counter_begin_it_anew_once(world: Box<dyn Wo
 
 async fn racing_overwrites_leave_one_of_them_whole(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Vec<usize>>("items");
-    let versions = at_once(WRITERS, |number| {
+    let versions = concurrently(WRITERS, |number| {
         let items = items.clone();
         async move { items.put("a", &vec![number; 2_000]).await }
     });
     let versions = versions.await.into_iter().collect::<Result<Vec<_>>>()?;
     let entry = items.get_entry("a").await?.unwrap();
-    let last = versions.iter().position(|version| *version == entry.version).expect("the version is none of theirs");
+    let last =
+        versions.iter().position(|version| *version == entry.version).expect("the version is of none of the writers");
     assert!(entry.value == vec![last; 2_000], "the value is not that of the version");
     Ok(())
 }

@@ -52,7 +52,7 @@ async fn read(mut scan: ScanQuery<usize>, limit: usize) -> isobar::Result<Vec<(K
 fn once(found: Vec<(Key, usize)>) -> BTreeMap<Key, usize> {
     let count = found.len();
     let map: BTreeMap<_, _> = found.into_iter().collect();
-    assert_eq!(map.len(), count, "an item came twice");
+    assert_eq!(map.len(), count, "an item is there twice");
     map
 }
 

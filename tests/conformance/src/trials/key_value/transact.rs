@@ -8,7 +8,7 @@ use isobar::ErrorKind;
 use isobar::driver::Limits;
 use isobar::key_value::{PutMode, PutOptions, Table, Transaction, Version};
 
-use super::{STRANGE_SORTS, at_once, fill};
+use super::{STRANGE_SORTS, concurrently, fill};
 use crate::{TrialResult, World};
 
 crate::trials![
@@ -17,12 +17,12 @@ crate::trials![
     "KV-13" => the_error_of_a_transaction_is_that_of_the_write_that_failed,
     "KV-13" => a_transaction_answers_in_the_order_of_its_writes_with_versions_that_work,
     "KV-13" => a_transaction_takes_strange_sort_keys,
-    "KV-13" => transfers_at_once_neither_make_nor_lose_money,
+    "KV-13" => concurrent_transfers_neither_make_nor_lose_money,
     "KV-13" => only_one_of_many_racing_transactions_creates,
     "KV-13" => a_transaction_adds_to_counters,
     "KV-13" => an_addition_that_cannot_be_made_undoes_its_transaction,
     "KV-13" => an_addition_in_a_transaction_keeps_the_expiry_and_begins_what_has_expired,
-    "KV-13" => a_mark_and_its_count_are_one_write_for_64_writers_at_once,
+    "KV-13" => a_mark_and_its_count_are_one_write_for_64_concurrent_writers,
     "KV-14" => a_transaction_counts_as_json_on_every_provider,
     "KV-14" => a_transaction_of_100_writes_happens,
     "KV-14" => a_transaction_of_101_writes_is_too_large_and_writes_nothing,
@@ -160,13 +160,13 @@ async fn transfer(accounts: Table<i64>, from: &str, to: &str) -> isobar::Result<
     panic!("a thousand transfers lost their race");
 }
 
-async fn transfers_at_once_neither_make_nor_lose_money(world: Box<dyn World>) -> TrialResult {
+async fn concurrent_transfers_neither_make_nor_lose_money(world: Box<dyn World>) -> TrialResult {
     const ACCOUNTS: [&str; 3] = ["a", "b", "c"];
     let accounts = world.cloud().table::<i64>("accounts");
     for account in ACCOUNTS {
         accounts.put(("p", account), &100).await?;
     }
-    let moved = at_once(12, |number| {
+    let moved = concurrently(12, |number| {
         let accounts = accounts.clone();
         async move { transfer(accounts, ACCOUNTS[number % 3], ACCOUNTS[(number + 1 + number / 6) % 3]).await }
     });
@@ -179,7 +179,7 @@ async fn transfers_at_once_neither_make_nor_lose_money(world: Box<dyn World>) ->
 
 async fn only_one_of_many_racing_transactions_creates(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
-    let results = at_once(16, |number| {
+    let results = concurrently(16, |number| {
         let number = number as u32;
         let transaction = items.transact("p").put(format!("of {number}"), &number);
         transaction.put_with("one", &number, PutMode::Create).commit()
@@ -332,9 +332,9 @@ async fn an_addition_in_a_transaction_keeps_the_expiry_and_begins_what_has_expir
 }
 
 /// Each writer has a mark of its own, so that none of them is in another's way but at the counter.
-async fn a_mark_and_its_count_are_one_write_for_64_writers_at_once(world: Box<dyn World>) -> TrialResult {
+async fn a_mark_and_its_count_are_one_write_for_64_concurrent_writers(world: Box<dyn World>) -> TrialResult {
     let counters = world.cloud().table::<i64>("counters");
-    let marked = at_once(64, |number| {
+    let marked = concurrently(64, |number| {
         let counters = counters.clone();
         let counted =
             move || counters.transact("p").put_with(format!("mark/{number}"), &1, PutMode::Create).add("sum", 1);

@@ -1,4 +1,4 @@
-//! What has expired is gone for everybody, by the clock and not by the service's tidying.
+//! An expired item is gone in every read and condition, by the clock and not by the service's cleanup.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::{HarnessResult, TrialResult, World};
 crate::trials![
     "KV-16" => an_expired_item_is_never_read,
     "KV-16" => an_item_lives_until_its_expiry_and_not_at_it,
-    "KV-16" => a_read_tells_the_expiry,
+    "KV-16" => a_read_returns_the_expiry,
     "KV-16" => create_takes_a_key_whose_item_has_expired,
     "KV-16" => every_condition_takes_an_expired_item_for_absent,
     "KV-16" => a_delete_of_an_expired_item_is_ok,
-    "KV-16" => a_counter_that_expired_begins_anew,
+    "KV-16" => a_counter_that_expired_begins_at_zero,
     "KV-16" => a_write_without_a_time_to_live_ends_that_of_the_one_before,
     "KV-16" => a_write_with_a_new_time_to_live_replaces_the_old,
-    "KV-16" => update_keeps_the_expiry_and_begins_anew_after_it,
+    "KV-16" => update_keeps_the_expiry_and_sees_no_item_after_it,
     "KV-16" => a_time_to_live_of_zero_or_past_the_year_9999_is_invalid_input,
     "KV-16" => milliseconds_count_and_a_part_of_one_counts_as_a_whole,
     "KV-16" => transactions_write_and_see_expiry,
@@ -65,7 +65,7 @@ async fn an_item_lives_until_its_expiry_and_not_at_it(world: Box<dyn World>) -> 
     Ok(())
 }
 
-async fn a_read_tells_the_expiry(world: Box<dyn World>) -> TrialResult {
+async fn a_read_returns_the_expiry(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let expires_at = Some(world.now() + TEN);
     items.put_with(("p", "a"), &1, ten()).await?;
@@ -82,12 +82,12 @@ async fn a_read_tells_the_expiry(world: Box<dyn World>) -> TrialResult {
 async fn create_takes_a_key_whose_item_has_expired(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     items.put_with(("p", "a"), &1, ten()).await?;
-    let taken = items.put_with(("p", "a"), &2, PutMode::Create).await;
-    assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let second = items.put_with(("p", "a"), &2, PutMode::Create).await;
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::AlreadyExists);
     world.advance(TEN)?;
     items.put_with(("p", "a"), &2, PutMode::Create).await?;
-    let taken = items.put_with(("p", "a"), &3, PutMode::Create).await;
-    assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let second = items.put_with(("p", "a"), &3, PutMode::Create).await;
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::AlreadyExists);
     world.advance(TEN)?;
     assert_eq!(items.get(("p", "a")).await?, Some(2));
     Ok(())
@@ -116,7 +116,7 @@ async fn a_delete_of_an_expired_item_is_ok(world: Box<dyn World>) -> TrialResult
     Ok(())
 }
 
-async fn a_counter_that_expired_begins_anew(world: Box<dyn World>) -> TrialResult {
+async fn a_counter_that_expired_begins_at_zero(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     expired(&*world, &items).await?;
     assert_eq!(items.add(("p", "a"), 5).await?, 5);
@@ -154,7 +154,7 @@ async fn a_write_with_a_new_time_to_live_replaces_the_old(world: Box<dyn World>)
     Ok(())
 }
 
-async fn update_keeps_the_expiry_and_begins_anew_after_it(world: Box<dyn World>) -> TrialResult {
+async fn update_keeps_the_expiry_and_sees_no_item_after_it(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let expires_at = Some(world.now() + TEN);
     items.put_with("a", &1, ten()).await?;
@@ -163,8 +163,8 @@ async fn update_keeps_the_expiry_and_begins_anew_after_it(world: Box<dyn World>)
     assert_eq!(items.get_entry("a").await?.unwrap().expires_at, expires_at);
     world.advance(TEN / 2)?;
     assert_eq!(items.get("a").await?, None);
-    let anew = items.update("a", |value| value.map_or(100, |value| value + 1)).await?;
-    assert_eq!(anew, 100);
+    let restarted = items.update("a", |value| value.map_or(100, |value| value + 1)).await?;
+    assert_eq!(restarted, 100);
     assert_eq!(items.get_entry("a").await?.unwrap().expires_at, None);
     Ok(())
 }

@@ -1,18 +1,18 @@
-//! `update`: read, change, write back, and again where somebody was faster.
+//! `update`: read, change, write back, and again if another writer was faster.
 
 use std::time::Duration;
 
 use isobar::ErrorKind;
 use isobar::key_value::PutOptions;
 
-use super::at_once;
+use super::concurrently;
 use crate::{TrialResult, World};
 
 crate::trials![
     "KV-17" => update_changes_what_is_there_and_returns_what_it_wrote,
     "KV-17" => update_creates_what_is_absent,
     "KV-17" => update_changes_no_other_item,
-    "KV-17" => many_updates_of_one_item_at_once_are_all_applied,
+    "KV-17" => many_concurrent_updates_of_one_item_are_all_applied,
     "KV-17" => update_sees_the_write_that_was_faster,
     "KV-17" => update_that_always_loses_gives_up_with_conflict,
     "KV-17" => update_of_a_value_of_another_type_is_invalid_input_and_leaves_it,
@@ -57,9 +57,9 @@ async fn update_changes_no_other_item(world: Box<dyn World>) -> TrialResult {
     Ok(())
 }
 
-async fn many_updates_of_one_item_at_once_are_all_applied(world: Box<dyn World>) -> TrialResult {
+async fn many_concurrent_updates_of_one_item_are_all_applied(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<Vec<usize>>("items");
-    let written = at_once(32, |number| {
+    let written = concurrently(32, |number| {
         let items = items.clone();
         async move {
             let added = items.update("a", |value| {
@@ -81,7 +81,7 @@ async fn many_updates_of_one_item_at_once_are_all_applied(world: Box<dyn World>)
 }
 
 /// Runs a write to its end from within the `change` of an update.
-fn at_once_within<T>(write: impl Future<Output = T>) -> T {
+fn complete_inside<T>(write: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(write))
 }
 
@@ -92,11 +92,11 @@ async fn update_sees_the_write_that_was_faster(world: Box<dyn World>) -> TrialRe
     let mut seen = Vec::new();
     let written = items.update("a", |value| {
         if seen.is_empty() {
-            at_once_within(faster.put("a", &10)).unwrap();
+            complete_inside(faster.put("a", &10)).unwrap();
         } else if seen.len() == 1 {
-            at_once_within(faster.delete("a")).unwrap();
+            complete_inside(faster.delete("a")).unwrap();
         } else if seen.len() == 2 {
-            at_once_within(faster.put("a", &20)).unwrap();
+            complete_inside(faster.put("a", &20)).unwrap();
         }
         seen.push(value);
         value.unwrap_or_default() + 1
@@ -113,7 +113,7 @@ async fn update_that_always_loses_gives_up_with_conflict(world: Box<dyn World>) 
     let mut tries = 0;
     let lost = items.update("a", |_| {
         tries += 1;
-        at_once_within(faster.put("a", &tries)).unwrap();
+        complete_inside(faster.put("a", &tries)).unwrap();
         1_000
     });
     let error = lost.await.unwrap_err();
@@ -147,7 +147,7 @@ async fn modify_changes_only_what_is_there_and_loses_no_race(world: Box<dyn Worl
         items.put_with("a", &0, ttl).await?;
         items.get_entry("a").await?.unwrap().expires_at
     };
-    let added = at_once(16, |_| {
+    let added = concurrently(16, |_| {
         let items = items.clone();
         async move { items.modify("a", |value| Ok::<_, isobar::Error>(value + 1)).await }
     });

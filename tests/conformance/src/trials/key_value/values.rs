@@ -1,4 +1,4 @@
-//! Values come back as they were written, and at once.
+//! Values are returned as they were written, and immediately.
 
 use std::collections::BTreeMap;
 
@@ -57,8 +57,8 @@ async fn a_value_of_zero_bytes_is_an_item(world: Box<dyn World>) -> TrialResult 
     let items = world.cloud().table::<Bytes>("items");
     comes_back(&items, b"").await?;
     assert_eq!(items.get_many([("p", "s"), ("p", "t")]).await?, [Some(Bytes::new()), None]);
-    let taken = items.put_with(("p", "s"), &Bytes::new(), PutMode::Create).await;
-    assert_eq!(taken.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let second = items.put_with(("p", "s"), &Bytes::new(), PutMode::Create).await;
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::AlreadyExists);
     Ok(())
 }
 

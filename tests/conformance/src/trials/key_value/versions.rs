@@ -10,7 +10,7 @@ use crate::{TrialResult, World};
 crate::trials![
     "KV-6" => every_write_has_a_version_of_its_own,
     "KV-6" => a_version_does_not_return_after_delete_and_create,
-    "KV-6" => every_read_tells_the_version_of_the_last_write,
+    "KV-6" => every_read_returns_the_version_of_the_last_write,
     "KV-6" => every_kind_of_write_changes_the_version,
     "KV-6" => a_refused_write_leaves_the_version,
     "KV-6" => a_version_is_text_that_a_header_can_carry,
@@ -21,10 +21,10 @@ async fn every_write_has_a_version_of_its_own(world: Box<dyn World>) -> TrialRes
     let mut versions = HashSet::new();
     for _ in 0..10 {
         for key in ["a", "b"] {
-            assert!(versions.insert(items.put(key, &1).await?), "a version came twice");
+            assert!(versions.insert(items.put(key, &1).await?), "a version is there twice");
         }
         for version in items.transact("p").put("a", &1).put("b", &1).commit().await? {
-            assert!(versions.insert(version.unwrap()), "a version came twice");
+            assert!(versions.insert(version.unwrap()), "a version is there twice");
         }
     }
     Ok(())
@@ -48,7 +48,7 @@ async fn a_version_does_not_return_after_delete_and_create(world: Box<dyn World>
     Ok(())
 }
 
-async fn every_read_tells_the_version_of_the_last_write(world: Box<dyn World>) -> TrialResult {
+async fn every_read_returns_the_version_of_the_last_write(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<u32>("items");
     for number in 0..5 {
         let version = items.put(("p", "a"), &number).await?;

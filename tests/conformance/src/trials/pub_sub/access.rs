@@ -4,7 +4,7 @@ use bytes::Bytes;
 use isobar::driver::Access;
 use isobar::prelude::*;
 
-use super::{JOBS, Seen, jobs};
+use super::{JOBS, Recorded, jobs};
 use crate::{Provided, TrialResult, World};
 
 crate::trials![
@@ -28,23 +28,23 @@ async fn a_handle_that_only_subscribes_cannot_publish(world: Box<dyn World>) -> 
 }
 
 async fn a_handle_that_only_subscribes_receives(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let heard = seen.clone();
+    let recorded = Recorded::default();
+    let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         let jobs = cloud.topic::<u32>(JOBS).subscribe_only();
         App::new("worker").on_message(&jobs, move |job, _cx| {
-            heard.add(job.body);
+            sink.add(job.body);
             async {}
         })
     };
     let app = world.run(app).await?;
     jobs::<u32>(&*world).publish(7_u32).await?;
     app.deliver().await?;
-    assert_eq!(seen.all(), [7]);
+    assert_eq!(recorded.all(), [7]);
     Ok(())
 }
 
-/// An app that opens the topic it is told to while it runs, and publishes to it.
+/// An app that opens the topic of each request while it runs, and publishes to it.
 fn opener(cloud: &Cloud) -> App {
     let later = cloud.clone();
     App::new("opener").on_invoke("publish", move |topic: String, _cx| {

@@ -9,7 +9,7 @@ use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 use isobar::{BoxError, axum};
 
-use super::{JOBS, Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};
+use super::{JOBS, Recorded, ack, dead_jobs, deliver_later, fail, jobs, worker};
 use crate::{HarnessResult, TrialResult, World};
 
 crate::trials![
@@ -17,15 +17,15 @@ crate::trials![
     "PS-4" => one_attempt_means_no_redelivery,
     "PS-4" => a_retry_after_does_not_add_attempts,
     "PS-4" => a_dead_letter_keeps_what_the_message_was,
-    "PS-4" => the_reason_of_a_dead_letter_tells_the_panic,
-    "PS-4" => the_reason_of_a_dead_letter_tells_the_error_and_its_sources,
+    "PS-4" => the_reason_of_a_dead_letter_contains_the_panic,
+    "PS-4" => the_reason_of_a_dead_letter_contains_the_error_and_its_sources,
     "PS-4" => the_dead_letters_of_two_topics_do_not_mix,
     "PS-4" => no_name_of_an_app_is_the_name_of_dead_letters,
-    "PS-5" => a_rejected_message_is_a_dead_letter_at_once,
+    "PS-5" => a_rejected_message_is_a_dead_letter_immediately,
     "PS-5" => a_message_rejected_on_a_later_attempt_is_not_tried_again,
-    "PS-5" => an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once,
-    "PS-11" => a_malformed_body_is_a_dead_letter_that_tells_the_position,
-    "PS-11" => a_body_of_another_type_is_a_dead_letter_that_tells_the_position,
+    "PS-5" => an_error_that_no_redelivery_repairs_is_a_dead_letter_immediately,
+    "PS-11" => a_malformed_body_is_a_dead_letter_with_the_position,
+    "PS-11" => a_body_of_another_type_is_a_dead_letter_with_the_position,
     "PS-11" => the_neighbours_of_a_malformed_body_are_handled_once,
     "PS-12" => a_dead_letter_put_back_is_delivered_as_new_and_handled_after_the_fix,
     "PS-12" => a_dead_letter_that_fails_again_is_a_dead_letter_again,
@@ -34,8 +34,8 @@ crate::trials![
 ];
 
 async fn after_its_last_attempt_a_message_is_a_dead_letter_with_its_reason(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<u32>(&*world, 3, &seen, fail).await?;
+    let recorded = Recorded::default();
+    let app = worker::<u32>(&*world, 3, &recorded, fail).await?;
     let id = jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
@@ -47,40 +47,40 @@ async fn after_its_last_attempt_a_message_is_a_dead_letter_with_its_reason(world
     assert_eq!(dead[0].attempts, 3);
     assert_eq!(dead[0].reason, "gave up after 3 attempts: attempt 3 failed");
     deliver_later(&*world, &*app).await?;
-    assert_eq!(seen.attempts(), [1, 2, 3], "a dead letter was delivered");
+    assert_eq!(recorded.attempts(), [1, 2, 3], "a dead letter was delivered");
     Ok(())
 }
 
 async fn one_attempt_means_no_redelivery(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<u32>(&*world, 1, &seen, fail).await?;
+    let recorded = Recorded::default();
+    let app = worker::<u32>(&*world, 1, &recorded, fail).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     let dead = dead_jobs(&*app).await?;
     assert_eq!((dead.len(), dead[0].attempts), (1, 1));
     assert_eq!(dead[0].reason, "gave up after 1 attempts: attempt 1 failed");
     deliver_later(&*world, &*app).await?;
-    assert_eq!(seen.attempts(), [1]);
+    assert_eq!(recorded.attempts(), [1]);
     Ok(())
 }
 
 async fn a_retry_after_does_not_add_attempts(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
+    let recorded = Recorded::default();
     let later = |_: &Message<u32>| Outcome::retry_after(Duration::from_secs(10), "closed");
-    let app = worker::<u32>(&*world, 2, &seen, later).await?;
+    let app = worker::<u32>(&*world, 2, &recorded, later).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
     for _ in 0..4 {
         deliver_later(&*world, &*app).await?;
     }
-    assert_eq!(seen.attempts(), [1, 2]);
+    assert_eq!(recorded.attempts(), [1, 2]);
     assert_eq!(dead_jobs(&*app).await?[0].reason, "gave up after 2 attempts: closed");
     Ok(())
 }
 
 async fn a_dead_letter_keeps_what_the_message_was(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
+    let recorded = Recorded::default();
     let reject = |_: &Message<Bytes>| Outcome::reject("no");
-    let app = worker::<Bytes>(&*world, 5, &seen, reject).await?;
+    let app = worker::<Bytes>(&*world, 5, &recorded, reject).await?;
     let sent = Outgoing::new(Bytes::from_static(b"\0\xffbinary")).with_attribute("lang", "käse");
     let before = world.now();
     let id = jobs::<Bytes>(&*world).publish(sent.clone()).await?;
@@ -93,10 +93,10 @@ async fn a_dead_letter_keeps_what_the_message_was(world: Box<dyn World>) -> Tria
     Ok(())
 }
 
-async fn the_reason_of_a_dead_letter_tells_the_panic(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
+async fn the_reason_of_a_dead_letter_contains_the_panic(world: Box<dyn World>) -> TrialResult {
+    let recorded = Recorded::default();
     let out_of_paper = |message: &Message<u32>| -> Outcome { panic!("tray {} is out of paper", message.body) };
-    let app = worker::<u32>(&*world, 1, &seen, out_of_paper).await?;
+    let app = worker::<u32>(&*world, 1, &recorded, out_of_paper).await?;
     jobs::<u32>(&*world).publish(7_u32).await?;
     app.deliver().await?;
     let dead = dead_jobs(&*app).await?;
@@ -105,7 +105,7 @@ async fn the_reason_of_a_dead_letter_tells_the_panic(world: Box<dyn World>) -> T
     Ok(())
 }
 
-async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<dyn World>) -> TrialResult {
+async fn the_reason_of_a_dead_letter_contains_the_error_and_its_sources(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let once = cloud.topic::<u32>(JOBS).subscription().with_max_attempts(1);
         App::new("worker").on_message(once, |_, _cx| async {
@@ -123,9 +123,9 @@ async fn the_reason_of_a_dead_letter_tells_the_error_and_its_sources(world: Box<
     Ok(())
 }
 
-/// The app's own service error, bare and inside another error, an argument that is refused, and, which a new write may mend,
+/// The app's own service error, bare and inside another error, an argument that is refused, and, which a new write may repair,
 /// what is stored.
-async fn an_error_that_no_delivery_can_mend_is_a_dead_letter_at_once(world: Box<dyn World>) -> TrialResult {
+async fn an_error_that_no_redelivery_repairs_is_a_dead_letter_immediately(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
         let notes = cloud.table::<u32>("notes");
         App::new("worker").on_message(&cloud.topic::<String>(JOBS), move |message, _cx| {
@@ -177,8 +177,8 @@ async fn the_dead_letters_of_two_topics_do_not_mix(world: Box<dyn World>) -> Tri
 /// The names are those that providers once derived, and that look as if they did.
 async fn no_name_of_an_app_is_the_name_of_dead_letters(world: Box<dyn World>) -> TrialResult {
     const OTHERS: [&str; 5] = ["clicks-dead", "clicks-fifo", "clicks-events", "clicks-events-dead", "dead-clicks"];
-    let (seen, changed) = (Seen::default(), Seen::default());
-    let (handled, changes) = (seen.clone(), changed.clone());
+    let (recorded, changed) = (Recorded::default(), Recorded::default());
+    let (handled, changes) = (recorded.clone(), changed.clone());
     let app = move |cloud: &Cloud| {
         let reject = cloud.topic::<u32>("clicks");
         let app = App::new("worker").on_message(&reject, |_, _cx| async { Outcome::reject("no") });
@@ -205,7 +205,7 @@ async fn no_name_of_an_app_is_the_name_of_dead_letters(world: Box<dyn World>) ->
     }
     deliver_later(&*world, &*app).await?;
     deliver_later(&*world, &*app).await?;
-    let mut handled = seen.all();
+    let mut handled = recorded.all();
     handled.sort_unstable();
     let mut own = OTHERS.map(|name| (name, 7));
     own.sort_unstable();
@@ -220,30 +220,30 @@ async fn no_name_of_an_app_is_the_name_of_dead_letters(world: Box<dyn World>) ->
     Ok(())
 }
 
-async fn a_rejected_message_is_a_dead_letter_at_once(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
+async fn a_rejected_message_is_a_dead_letter_immediately(world: Box<dyn World>) -> TrialResult {
+    let recorded = Recorded::default();
     let reject = |message: &Message<u32>| Outcome::reject(format!("no job {}", message.body));
-    let app = worker::<u32>(&*world, 5, &seen, reject).await?;
+    let app = worker::<u32>(&*world, 5, &recorded, reject).await?;
     jobs::<u32>(&*world).publish(7_u32).await?;
     app.deliver().await?;
     let dead = dead_jobs(&*app).await?;
     assert_eq!(dead.len(), 1);
     assert_eq!((dead[0].reason.as_str(), dead[0].attempts), ("no job 7", 1));
     deliver_later(&*world, &*app).await?;
-    assert_eq!(seen.count(), 1, "a rejected message was delivered again");
+    assert_eq!(recorded.count(), 1, "a rejected message was delivered again");
     Ok(())
 }
 
 async fn a_message_rejected_on_a_later_attempt_is_not_tried_again(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
+    let recorded = Recorded::default();
     let second_rejects =
         |message: &Message<u32>| if message.attempt == 1 { fail(message) } else { Outcome::reject("never") };
-    let app = worker::<u32>(&*world, 5, &seen, second_rejects).await?;
+    let app = worker::<u32>(&*world, 5, &recorded, second_rejects).await?;
     jobs::<u32>(&*world).publish(7_u32).await?;
     for _ in 0..4 {
         deliver_later(&*world, &*app).await?;
     }
-    assert_eq!(seen.attempts(), [1, 2]);
+    assert_eq!(recorded.attempts(), [1, 2]);
     let dead = dead_jobs(&*app).await?;
     assert_eq!(dead.len(), 1);
     assert_eq!((dead[0].reason.as_str(), dead[0].attempts), ("never", 2));
@@ -252,39 +252,39 @@ async fn a_message_rejected_on_a_later_attempt_is_not_tried_again(world: Box<dyn
 
 /// Publishes a body to a worker that expects a number, and returns why it was given up.
 async fn reason_to_give_up(world: &dyn World, body: &'static [u8]) -> HarnessResult<String> {
-    let seen = Seen::default();
-    let app = worker::<u32>(world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<u32>(world, 5, &recorded, ack).await?;
     jobs::<Bytes>(world).publish(Bytes::from_static(body)).await?;
     app.deliver().await?;
     deliver_later(world, &*app).await?;
-    assert_eq!(seen.count(), 0, "it was handled");
+    assert_eq!(recorded.count(), 0, "it was handled");
     let mut dead = dead_jobs(&*app).await?;
     assert_eq!(dead.len(), 1);
     assert_eq!((dead[0].attempts, &*dead[0].body), (1, body));
     Ok(dead.remove(0).reason)
 }
 
-async fn a_malformed_body_is_a_dead_letter_that_tells_the_position(world: Box<dyn World>) -> TrialResult {
+async fn a_malformed_body_is_a_dead_letter_with_the_position(world: Box<dyn World>) -> TrialResult {
     let reason = reason_to_give_up(&*world, b"{\"half\": ").await?;
     assert!(reason.contains("line 1 column"), "{reason}");
     Ok(())
 }
 
-async fn a_body_of_another_type_is_a_dead_letter_that_tells_the_position(world: Box<dyn World>) -> TrialResult {
+async fn a_body_of_another_type_is_a_dead_letter_with_the_position(world: Box<dyn World>) -> TrialResult {
     let reason = reason_to_give_up(&*world, b"\n \"seven\"").await?;
     assert!(reason.contains("line 2 column"), "{reason}");
     Ok(())
 }
 
 async fn the_neighbours_of_a_malformed_body_are_handled_once(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<u32>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<u32>(&*world, 5, &recorded, ack).await?;
     let bodies: [&[u8]; 8] = [b"1", b"{", b"2", b"\xff\xfe", b"3", b"-4", b"4", b"[]"];
     let results = jobs::<Bytes>(&*world).publish_batch(bodies.map(Bytes::from_static)).await;
     results.into_iter().collect::<Result<Vec<_>>>()?;
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
-    let mut handled = seen.bodies();
+    let mut handled = recorded.bodies();
     handled.sort_unstable();
     assert_eq!(handled, [1, 2, 3, 4]);
     assert_eq!(dead_jobs(&*app).await?.len(), 4);
@@ -292,13 +292,13 @@ async fn the_neighbours_of_a_malformed_body_are_handled_once(world: Box<dyn Worl
 }
 
 async fn a_dead_letter_put_back_is_delivered_as_new_and_handled_after_the_fix(world: Box<dyn World>) -> TrialResult {
-    let (seen, is_fixed) = (Seen::default(), Arc::new(AtomicBool::new(false)));
+    let (recorded, is_fixed) = (Recorded::default(), Arc::new(AtomicBool::new(false)));
     let fixed = Arc::clone(&is_fixed);
     let answer = move |message: &Message<u32>| match fixed.load(Ordering::SeqCst) {
         true => Outcome::Ack,
         false => fail(message),
     };
-    let app = worker::<u32>(&*world, 2, &seen, answer).await?;
+    let app = worker::<u32>(&*world, 2, &recorded, answer).await?;
     jobs::<u32>(&*world).publish_batch([1_u32, 2]).await.into_iter().collect::<Result<Vec<_>>>()?;
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
@@ -307,17 +307,17 @@ async fn a_dead_letter_put_back_is_delivered_as_new_and_handled_after_the_fix(wo
     assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 2);
     app.deliver().await?;
     assert!(dead_jobs(&*app).await?.is_empty());
-    let seen = seen.all();
-    assert_eq!(seen.iter().map(|message| message.attempt).collect::<Vec<_>>(), [1, 1, 2, 2, 1, 1]);
-    let mut handled: Vec<_> = seen[4..].iter().map(|message| message.body).collect();
+    let recorded = recorded.all();
+    assert_eq!(recorded.iter().map(|message| message.attempt).collect::<Vec<_>>(), [1, 1, 2, 2, 1, 1]);
+    let mut handled: Vec<_> = recorded[4..].iter().map(|message| message.body).collect();
     handled.sort_unstable();
     assert_eq!(handled, [1, 2]);
     Ok(())
 }
 
 async fn a_dead_letter_that_fails_again_is_a_dead_letter_again(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<u32>(&*world, 2, &seen, fail).await?;
+    let recorded = Recorded::default();
+    let app = worker::<u32>(&*world, 2, &recorded, fail).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
@@ -325,23 +325,23 @@ async fn a_dead_letter_that_fails_again_is_a_dead_letter_again(world: Box<dyn Wo
     app.deliver().await?;
     assert!(dead_jobs(&*app).await?.is_empty(), "it is given all its attempts again");
     deliver_later(&*world, &*app).await?;
-    assert_eq!(seen.attempts(), [1, 2, 1, 2]);
+    assert_eq!(recorded.attempts(), [1, 2, 1, 2]);
     let dead = dead_jobs(&*app).await?;
     assert_eq!((dead.len(), dead[0].attempts), (1, 2));
     Ok(())
 }
 
 async fn a_dead_letter_put_back_is_the_message_that_it_was(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(&*world, 1, &seen, fail).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(&*world, 1, &recorded, fail).await?;
     let body = Bytes::from_static(b"\0\xff binary");
     let sent = Outgoing::new(body).with_attribute("lang", "en").with_ordering_key("room-7");
     jobs::<Bytes>(&*world).publish(sent.clone()).await?;
     app.deliver().await?;
     assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 1);
     app.deliver().await?;
-    assert_eq!(seen.count(), 2);
-    for message in seen.all() {
+    assert_eq!(recorded.count(), 2);
+    for message in recorded.all() {
         assert_eq!((message.body, message.attributes), (sent.body.clone(), sent.attributes.clone()));
         assert_eq!(message.ordering_key, sent.ordering_key);
     }
@@ -349,13 +349,13 @@ async fn a_dead_letter_put_back_is_the_message_that_it_was(world: Box<dyn World>
 }
 
 async fn putting_back_nothing_is_fine(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<u32>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<u32>(&*world, 5, &recorded, ack).await?;
     assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 0);
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 0);
     app.deliver().await?;
-    assert_eq!(seen.count(), 1);
+    assert_eq!(recorded.count(), 1);
     Ok(())
 }

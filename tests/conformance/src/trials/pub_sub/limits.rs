@@ -4,7 +4,7 @@ use bytes::Bytes;
 use isobar::driver::Limits;
 use isobar::prelude::*;
 
-use super::{Seen, ack, jobs, worker};
+use super::{Recorded, ack, jobs, worker};
 use crate::{HarnessResult, TrialResult, World};
 
 crate::trials![
@@ -32,35 +32,35 @@ fn body(size: u64) -> Bytes {
 
 /// Publishes a message that must be refused, and one that must come alone; returns the service error.
 async fn service_error(world: &dyn World, message: Outgoing<Bytes>) -> HarnessResult<ErrorKind> {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(world, 5, &recorded, ack).await?;
     let refused = jobs::<Bytes>(world).publish(message).await.expect_err("it was taken").kind();
     jobs::<Bytes>(world).publish(body(1)).await?;
     app.deliver().await?;
-    assert_eq!(seen.only().body, body(1));
+    assert_eq!(recorded.only().body, body(1));
     Ok(refused)
 }
 
 async fn a_message_of_just_the_limit_is_delivered_and_one_byte_more_is_too_large(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(&*world, 5, &recorded, ack).await?;
     jobs::<Bytes>(&*world).publish(body(LIMIT)).await?;
     let error = jobs::<Bytes>(&*world).publish(body(LIMIT + 1)).await.expect_err("it was taken");
     assert_eq!((error.kind(), error.limit()), (ErrorKind::TooLarge, Some(LIMIT)));
     app.deliver().await?;
-    assert!(seen.only().body == body(LIMIT), "the body is not what was published");
+    assert!(recorded.only().body == body(LIMIT), "the body is not what was published");
     Ok(())
 }
 
 async fn attributes_count_towards_the_limit_of_a_message(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(&*world, 5, &recorded, ack).await?;
     let message = |size| Outgoing::new(body(size)).with_attribute("four", "6bytes");
     jobs::<Bytes>(&*world).publish(message(LIMIT - 10)).await?;
     let error = jobs::<Bytes>(&*world).publish(message(LIMIT - 9)).await.expect_err("it was taken");
     assert_eq!((error.kind(), error.limit()), (ErrorKind::TooLarge, Some(LIMIT)));
     app.deliver().await?;
-    assert_eq!(seen.only().body.len() as u64, LIMIT - 10);
+    assert_eq!(recorded.only().body.len() as u64, LIMIT - 10);
     Ok(())
 }
 
@@ -73,8 +73,8 @@ fn no_texts(size: usize) -> [Bytes; 4] {
 
 /// SNS and SQS carry text only: 240,000 binary bytes would be 320,000 there.
 async fn a_body_that_is_no_text_counts_by_its_length_in_base64(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(&*world, 5, &recorded, ack).await?;
     let limit = LIMIT as usize / 4 * 3;
     let mut sent = no_texts(limit).to_vec();
     sent.push(Bytes::from(vec![0xff; limit]));
@@ -90,26 +90,26 @@ async fn a_body_that_is_no_text_counts_by_its_length_in_base64(world: Box<dyn Wo
     let error = jobs::<Bytes>(&*world).publish(attributed).await.expect_err("it was taken");
     assert_eq!((error.kind(), error.limit()), (ErrorKind::TooLarge, Some(LIMIT)));
     app.deliver().await?;
-    let mut seen = seen.bodies();
-    seen.sort_unstable();
+    let mut recorded = recorded.bodies();
+    recorded.sort_unstable();
     sent.sort_unstable();
-    assert!(seen == sent, "the bodies are not what was published");
+    assert!(recorded == sent, "the bodies are not what was published");
     Ok(())
 }
 
 async fn only_what_is_no_text_counts_in_base64(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(&*world, 5, &recorded, ack).await?;
     let ends = ["\t", "\r\n", "\x7f", "\u{85}", "\u{d7ff}", "\u{e000}", "\u{fffd}", "\u{10ffff}"];
     let sent = ends.map(|end| Bytes::from(format!("{}{end}", "x".repeat(LIMIT as usize - end.len())).into_bytes()));
     for body in &sent {
         jobs::<Bytes>(&*world).publish(body.clone()).await?;
     }
     app.deliver().await?;
-    let (mut seen, mut sent) = (seen.bodies(), sent);
-    seen.sort_unstable();
+    let (mut recorded, mut sent) = (recorded.bodies(), sent);
+    recorded.sort_unstable();
     sent.sort_unstable();
-    assert!(seen == sent, "the bodies are not what was published");
+    assert!(recorded == sent, "the bodies are not what was published");
     Ok(())
 }
 
@@ -124,44 +124,44 @@ fn with_attributes(count: u32) -> Outgoing<Bytes> {
 }
 
 async fn eight_attributes_are_delivered_and_nine_are_too_large(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(&*world, 5, &recorded, ack).await?;
     let sent = with_attributes(8);
     jobs::<Bytes>(&*world).publish(sent.clone()).await?;
     let error = jobs::<Bytes>(&*world).publish(with_attributes(9)).await.expect_err("it was taken");
     assert_eq!((error.kind(), error.limit()), (ErrorKind::TooLarge, Some(8)));
     app.deliver().await?;
-    assert_eq!(seen.only().attributes, sent.attributes);
+    assert_eq!(recorded.only().attributes, sent.attributes);
     Ok(())
 }
 
 /// Publishes a message with each of these attributes, all of which must be refused.
 async fn all_refused(world: &dyn World, attributes: &[(&str, &str)]) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(world, 5, &recorded, ack).await?;
     for (name, value) in attributes {
         let result = jobs::<Bytes>(world).publish(Outgoing::new(body(1)).with_attribute(*name, *value)).await;
         let kind = result.err().map(|error| error.kind());
         assert_eq!(kind, Some(ErrorKind::InvalidInput), "{name:?}: {value:?}");
     }
     app.deliver().await?;
-    assert_eq!(seen.count(), 0);
+    assert_eq!(recorded.count(), 0);
     Ok(())
 }
 
 /// Publishes a message with each of these attributes, all of which must be delivered.
 async fn all_delivered(world: &dyn World, attributes: &[(&str, &str)]) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(world, 5, &recorded, ack).await?;
     for (name, value) in attributes {
         jobs::<Bytes>(world).publish(Outgoing::new(body(1)).with_attribute(*name, *value)).await?;
     }
     app.deliver().await?;
-    let mut seen: Vec<_> = seen.all().into_iter().flat_map(|message| message.attributes).collect();
+    let mut recorded: Vec<_> = recorded.all().into_iter().flat_map(|message| message.attributes).collect();
     let mut sent: Vec<_> = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    seen.sort();
+    recorded.sort();
     sent.sort();
-    assert_eq!(seen, sent);
+    assert_eq!(recorded, sent);
     Ok(())
 }
 
@@ -196,21 +196,21 @@ async fn attribute_values_within_the_rule_are_delivered(world: Box<dyn World>) -
 }
 
 async fn ordering_keys_out_of_the_rule_are_refused(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(&*world, 5, &recorded, ack).await?;
     let long = "k".repeat(129);
     for key in ["", " ", "a b", "a\n", "\0", "\u{7f}", "käse", "🧀", &long] {
         let result = jobs::<Bytes>(&*world).publish(Outgoing::new(body(1)).with_ordering_key(key)).await;
         assert_eq!(result.err().map(|error| error.kind()), Some(ErrorKind::InvalidInput), "{key:?}");
     }
     app.deliver().await?;
-    assert_eq!(seen.count(), 0);
+    assert_eq!(recorded.count(), 0);
     Ok(())
 }
 
 async fn ordering_keys_within_the_rule_are_delivered(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<Bytes>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<Bytes>(&*world, 5, &recorded, ack).await?;
     let all: String = ('!'..='~').collect();
     let long = "k".repeat(128);
     let keys = ["k", "0", &all, &long];
@@ -218,11 +218,11 @@ async fn ordering_keys_within_the_rule_are_delivered(world: Box<dyn World>) -> T
         jobs::<Bytes>(&*world).publish(Outgoing::new(body(1)).with_ordering_key(key)).await?;
     }
     app.deliver().await?;
-    let mut seen: Vec<_> = seen.all().into_iter().filter_map(|message| message.ordering_key).collect();
+    let mut recorded: Vec<_> = recorded.all().into_iter().filter_map(|message| message.ordering_key).collect();
     let mut keys = keys.map(str::to_owned);
-    seen.sort();
+    recorded.sort();
     keys.sort();
-    assert_eq!(seen, keys);
+    assert_eq!(recorded, keys);
     Ok(())
 }
 

@@ -40,39 +40,39 @@ pub fn all() -> Vec<Trial> {
     .concat()
 }
 
-/// What handlers saw, in the order in which they saw it. Clones share it.
+/// The items that handlers recorded, in their order. Clones share them.
 #[derive(Debug)]
-pub(crate) struct Seen<T>(Arc<Mutex<Vec<T>>>);
+pub(crate) struct Recorded<T>(Arc<Mutex<Vec<T>>>);
 
-impl<T> Clone for Seen<T> {
+impl<T> Clone for Recorded<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Default for Seen<T> {
+impl<T> Default for Recorded<T> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<T: Clone> Seen<T> {
-    /// Notes one more.
+impl<T: Clone> Recorded<T> {
+    /// Records an item.
     pub(crate) fn add(&self, item: T) {
         self.0.lock().push(item);
     }
 
-    /// How many.
+    /// The number of items.
     pub(crate) fn count(&self) -> usize {
         self.0.lock().len()
     }
 
-    /// All of them.
+    /// All items.
     pub(crate) fn all(&self) -> Vec<T> {
         self.0.lock().clone()
     }
 
-    /// The only one; a trial that saw fewer or more fails.
+    /// The only item; a trial with fewer or more fails.
     pub(crate) fn only(&self) -> T {
         let mut all = self.all();
         assert_eq!(all.len(), 1, "one was expected");
@@ -80,7 +80,7 @@ impl<T: Clone> Seen<T> {
     }
 }
 
-impl<M: Clone> Seen<Message<M>> {
+impl<M: Clone> Recorded<Message<M>> {
     /// The bodies.
     fn bodies(&self) -> Vec<M> {
         self.all().into_iter().map(|message| message.body).collect()
@@ -101,7 +101,7 @@ const MIN_BACKOFF: Duration = Duration::from_secs(60);
 /// The longest wait before any delivery by [`worker`].
 const MAX_BACKOFF: Duration = Duration::from_secs(600);
 
-/// The topic `jobs` as somebody else than the worker sees it.
+/// The topic `jobs`, opened outside the worker.
 fn jobs<M>(world: &dyn World) -> Topic<M> {
     world.cloud().topic(JOBS)
 }
@@ -110,18 +110,18 @@ fn jobs<M>(world: &dyn World) -> Topic<M> {
 async fn worker<M>(
     world: &dyn World,
     attempts: u32,
-    seen: &Seen<Message<M>>,
+    recorded: &Recorded<Message<M>>,
     answer: impl Fn(&Message<M>) -> Outcome + Send + Sync + 'static,
 ) -> HarnessResult<Box<dyn RunningApp>>
 where
     M: DeserializeOwned + Clone + Send + Sync + 'static,
 {
-    let seen = seen.clone();
+    let recorded = recorded.clone();
     let app = move |cloud: &isobar::Cloud| {
         let jobs = cloud.topic::<M>(JOBS).subscribe_only();
         let patient = jobs.subscription().with_max_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         App::new("worker").on_message(patient, move |message: Message<M>, _cx| {
-            seen.add(message.clone());
+            recorded.add(message.clone());
             let outcome = answer(&message);
             async move { outcome }
         })

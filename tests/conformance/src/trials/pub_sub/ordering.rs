@@ -6,22 +6,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use isobar::prelude::*;
 
-use super::{JOBS, Seen, ack, dead_jobs, deliver_later, fail, jobs, worker};
+use super::{JOBS, Recorded, ack, dead_jobs, deliver_later, fail, jobs, worker};
 use crate::{TrialResult, World};
 
 crate::trials![
-    "PS-7" => messages_of_one_key_come_in_the_order_of_publishing,
+    "PS-7" => messages_of_one_key_are_delivered_in_the_order_of_publishing,
     "PS-7" => messages_of_one_key_are_handled_one_at_a_time,
     "PS-7" => messages_of_one_key_wait_for_one_that_is_tried_again,
     "PS-7" => messages_of_one_key_wait_for_one_that_panicked,
     "PS-7" => a_key_does_not_hold_back_other_keys_nor_messages_without_one,
-    "PS-7" => after_a_dead_letter_the_next_of_its_key_comes,
-    "PS-7" => after_a_rejected_message_the_next_of_its_key_comes,
+    "PS-7" => after_a_dead_letter_the_next_of_its_key_is_delivered,
+    "PS-7" => after_a_rejected_message_the_next_of_its_key_is_delivered,
     "PS-7" => a_batch_keeps_the_order_of_each_key,
     "PS-7" => keys_that_look_alike_are_different,
 ];
 
-/// A job of a key. Its body tells its key and its number.
+/// A job of a key. Its body contains its key and its number.
 fn job(key: &str, number: u32) -> Outgoing<(String, u32)> {
     Outgoing::new((key.to_owned(), number)).with_ordering_key(key)
 }
@@ -29,13 +29,13 @@ fn job(key: &str, number: u32) -> Outgoing<(String, u32)> {
 type Job = Message<(String, u32)>;
 
 /// The numbers of one key, in the order in which they were handled.
-fn numbers_of(seen: &Seen<Job>, key: &str) -> Vec<u32> {
-    seen.bodies().into_iter().filter(|body| body.0 == key).map(|body| body.1).collect()
+fn numbers_of(recorded: &Recorded<Job>, key: &str) -> Vec<u32> {
+    recorded.bodies().into_iter().filter(|body| body.0 == key).map(|body| body.1).collect()
 }
 
-async fn messages_of_one_key_come_in_the_order_of_publishing(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<(String, u32)>(&*world, 5, &seen, ack).await?;
+async fn messages_of_one_key_are_delivered_in_the_order_of_publishing(world: Box<dyn World>) -> TrialResult {
+    let recorded = Recorded::default();
+    let app = worker::<(String, u32)>(&*world, 5, &recorded, ack).await?;
     for number in 0..30 {
         for key in ["a", "b", "c"] {
             jobs::<(String, u32)>(&*world).publish(job(key, number)).await?;
@@ -43,7 +43,7 @@ async fn messages_of_one_key_come_in_the_order_of_publishing(world: Box<dyn Worl
     }
     app.deliver().await?;
     for key in ["a", "b", "c"] {
-        assert_eq!(numbers_of(&seen, key), (0..30).collect::<Vec<_>>(), "key {key}");
+        assert_eq!(numbers_of(&recorded, key), (0..30).collect::<Vec<_>>(), "key {key}");
     }
     Ok(())
 }
@@ -68,12 +68,12 @@ impl Running {
 }
 
 async fn messages_of_one_key_are_handled_one_at_a_time(world: Box<dyn World>) -> TrialResult {
-    let (seen, running) = (Seen::default(), [Arc::new(Running::default()), Arc::new(Running::default())]);
-    let (heard, by_key) = (seen.clone(), running.clone());
+    let (recorded, running) = (Recorded::default(), [Arc::new(Running::default()), Arc::new(Running::default())]);
+    let (sink, by_key) = (recorded.clone(), running.clone());
     let app = move |cloud: &Cloud| {
         App::new("worker").on_message(&cloud.topic::<(String, u32)>(JOBS), move |job, _cx| {
             let running = Arc::clone(&by_key[usize::from(job.body.0 == "b")]);
-            heard.add(job);
+            sink.add(job);
             async move { running.run().await }
         })
     };
@@ -81,7 +81,7 @@ async fn messages_of_one_key_are_handled_one_at_a_time(world: Box<dyn World>) ->
     let batch: Vec<_> = (0..40).map(|number| job(["a", "b"][number as usize % 2], number)).collect();
     jobs::<(String, u32)>(&*world).publish_batch(batch).await.into_iter().collect::<Result<Vec<_>>>()?;
     app.deliver().await?;
-    assert_eq!(seen.count(), 40);
+    assert_eq!(recorded.count(), 40);
     for running in running {
         assert_eq!(running.most.load(Ordering::SeqCst), 1);
     }
@@ -89,43 +89,43 @@ async fn messages_of_one_key_are_handled_one_at_a_time(world: Box<dyn World>) ->
 }
 
 async fn messages_of_one_key_wait_for_one_that_is_tried_again(world: Box<dyn World>) -> TrialResult {
-    let seen: Seen<Job> = Seen::default();
+    let recorded: Recorded<Job> = Recorded::default();
     let first_fails = |job: &Job| if job.body.1 == 1 && job.attempt < 3 { fail(job) } else { Outcome::Ack };
-    let app = worker::<(String, u32)>(&*world, 5, &seen, first_fails).await?;
+    let app = worker::<(String, u32)>(&*world, 5, &recorded, first_fails).await?;
     for number in 1..=4 {
         jobs::<(String, u32)>(&*world).publish(job("a", number)).await?;
     }
     app.deliver().await?;
     app.deliver().await?;
-    assert_eq!(numbers_of(&seen, "a"), [1], "a later one did not wait");
+    assert_eq!(numbers_of(&recorded, "a"), [1], "a later one did not wait");
     deliver_later(&*world, &*app).await?;
-    assert_eq!(numbers_of(&seen, "a"), [1, 1], "a later one did not wait");
+    assert_eq!(numbers_of(&recorded, "a"), [1, 1], "a later one did not wait");
     deliver_later(&*world, &*app).await?;
     deliver_later(&*world, &*app).await?;
-    assert_eq!(numbers_of(&seen, "a"), [1, 1, 1, 2, 3, 4]);
+    assert_eq!(numbers_of(&recorded, "a"), [1, 1, 1, 2, 3, 4]);
     Ok(())
 }
 
 async fn messages_of_one_key_wait_for_one_that_panicked(world: Box<dyn World>) -> TrialResult {
-    let seen: Seen<Job> = Seen::default();
+    let recorded: Recorded<Job> = Recorded::default();
     let second_panics = |job: &Job| {
         assert!(job.body.1 != 2 || job.attempt > 1, "out of paper");
         Outcome::Ack
     };
-    let app = worker::<(String, u32)>(&*world, 5, &seen, second_panics).await?;
+    let app = worker::<(String, u32)>(&*world, 5, &recorded, second_panics).await?;
     jobs::<(String, u32)>(&*world).publish_batch((1..=3).map(|number| job("a", number))).await;
     app.deliver().await?;
-    assert_eq!(numbers_of(&seen, "a"), [1, 2]);
+    assert_eq!(numbers_of(&recorded, "a"), [1, 2]);
     deliver_later(&*world, &*app).await?;
     deliver_later(&*world, &*app).await?;
-    assert_eq!(numbers_of(&seen, "a"), [1, 2, 2, 3]);
+    assert_eq!(numbers_of(&recorded, "a"), [1, 2, 2, 3]);
     Ok(())
 }
 
 async fn a_key_does_not_hold_back_other_keys_nor_messages_without_one(world: Box<dyn World>) -> TrialResult {
-    let seen: Seen<Job> = Seen::default();
+    let recorded: Recorded<Job> = Recorded::default();
     let a_fails = |job: &Job| if job.body.0 == "a" { fail(job) } else { Outcome::Ack };
-    let app = worker::<(String, u32)>(&*world, 5, &seen, a_fails).await?;
+    let app = worker::<(String, u32)>(&*world, 5, &recorded, a_fails).await?;
     for number in 0..25 {
         jobs::<(String, u32)>(&*world).publish(job("a", number)).await?;
     }
@@ -134,59 +134,59 @@ async fn a_key_does_not_hold_back_other_keys_nor_messages_without_one(world: Box
         jobs::<(String, u32)>(&*world).publish((String::new(), number)).await?;
     }
     app.deliver().await?;
-    assert_eq!(numbers_of(&seen, "a"), [0]);
-    assert_eq!(numbers_of(&seen, "b"), (0..25).collect::<Vec<_>>());
-    assert_eq!(numbers_of(&seen, "").len(), 25);
+    assert_eq!(numbers_of(&recorded, "a"), [0]);
+    assert_eq!(numbers_of(&recorded, "b"), (0..25).collect::<Vec<_>>());
+    assert_eq!(numbers_of(&recorded, "").len(), 25);
     Ok(())
 }
 
-async fn after_a_dead_letter_the_next_of_its_key_comes(world: Box<dyn World>) -> TrialResult {
-    let seen: Seen<Job> = Seen::default();
+async fn after_a_dead_letter_the_next_of_its_key_is_delivered(world: Box<dyn World>) -> TrialResult {
+    let recorded: Recorded<Job> = Recorded::default();
     let first_fails = |job: &Job| if job.body.1 == 1 { fail(job) } else { Outcome::Ack };
-    let app = worker::<(String, u32)>(&*world, 2, &seen, first_fails).await?;
+    let app = worker::<(String, u32)>(&*world, 2, &recorded, first_fails).await?;
     jobs::<(String, u32)>(&*world).publish_batch((1..=3).map(|number| job("a", number))).await;
     app.deliver().await?;
-    assert_eq!(numbers_of(&seen, "a"), [1]);
+    assert_eq!(numbers_of(&recorded, "a"), [1]);
     deliver_later(&*world, &*app).await?;
     deliver_later(&*world, &*app).await?;
-    assert_eq!(numbers_of(&seen, "a"), [1, 1, 2, 3]);
+    assert_eq!(numbers_of(&recorded, "a"), [1, 1, 2, 3]);
     assert_eq!(dead_jobs(&*app).await?.len(), 1);
     Ok(())
 }
 
-async fn after_a_rejected_message_the_next_of_its_key_comes(world: Box<dyn World>) -> TrialResult {
-    let seen: Seen<Job> = Seen::default();
+async fn after_a_rejected_message_the_next_of_its_key_is_delivered(world: Box<dyn World>) -> TrialResult {
+    let recorded: Recorded<Job> = Recorded::default();
     let second_rejected = |job: &Job| if job.body.1 == 2 { Outcome::reject("no") } else { Outcome::Ack };
-    let app = worker::<(String, u32)>(&*world, 5, &seen, second_rejected).await?;
+    let app = worker::<(String, u32)>(&*world, 5, &recorded, second_rejected).await?;
     jobs::<(String, u32)>(&*world).publish_batch((1..=4).map(|number| job("a", number))).await;
     app.deliver().await?;
-    assert_eq!(numbers_of(&seen, "a"), [1, 2, 3, 4]);
+    assert_eq!(numbers_of(&recorded, "a"), [1, 2, 3, 4]);
     assert_eq!(dead_jobs(&*app).await?.len(), 1);
     Ok(())
 }
 
 async fn a_batch_keeps_the_order_of_each_key(world: Box<dyn World>) -> TrialResult {
-    let seen = Seen::default();
-    let app = worker::<(String, u32)>(&*world, 5, &seen, ack).await?;
+    let recorded = Recorded::default();
+    let app = worker::<(String, u32)>(&*world, 5, &recorded, ack).await?;
     let batch: Vec<_> = (0..90).map(|number| job(["a", "b", "c"][number as usize % 3], number)).collect();
     jobs::<(String, u32)>(&*world).publish_batch(batch).await.into_iter().collect::<Result<Vec<_>>>()?;
     app.deliver().await?;
     for (place, key) in ["a", "b", "c"].into_iter().enumerate() {
         let published: Vec<_> = (0..90).skip(place).step_by(3).collect();
-        assert_eq!(numbers_of(&seen, key), published, "key {key}");
+        assert_eq!(numbers_of(&recorded, key), published, "key {key}");
     }
     Ok(())
 }
 
 async fn keys_that_look_alike_are_different(world: Box<dyn World>) -> TrialResult {
-    let seen: Seen<Job> = Seen::default();
-    let app = worker::<(String, u32)>(&*world, 5, &seen, fail).await?;
+    let recorded: Recorded<Job> = Recorded::default();
+    let app = worker::<(String, u32)>(&*world, 5, &recorded, fail).await?;
     let keys = ["a", "A", "a.", "a%20", "a+", "%61", "a/", "a\\", "\"a\"", "a,b", "0", "00"];
     for key in keys {
         jobs::<(String, u32)>(&*world).publish(job(key, 1)).await?;
     }
     app.deliver().await?;
-    let seen: HashSet<_> = seen.all().into_iter().filter_map(|job| job.ordering_key).collect();
-    assert_eq!(seen, keys.map(str::to_owned).into());
+    let recorded: HashSet<_> = recorded.all().into_iter().filter_map(|job| job.ordering_key).collect();
+    assert_eq!(recorded, keys.map(str::to_owned).into());
     Ok(())
 }
