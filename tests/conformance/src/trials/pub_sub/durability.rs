@@ -153,9 +153,13 @@ async fn a_message_whose_handling_was_cut_off_is_delivered_again(world: Box<dyn 
     let mut delivery = tokio::spawn(async move { app.deliver().await });
     tokio::select! {
         () = started.notified() => {}
-        ended = &mut delivery => ended??,
+        ended = &mut delivery => {
+            ended??;
+            return Err("the delivery ended before its handler".into());
+        }
     }
     delivery.abort();
+    assert!(delivery.await.is_err_and(|end| end.is_cancelled()));
     let world = world.reopen().await?;
     let recorded = Recorded::default();
     let app = worker::<u32>(&*world, 5, &recorded, ack).await?;
