@@ -8,9 +8,25 @@ use bytes::Bytes;
 use isobar::axum::body::to_bytes;
 use isobar::driver::{Function, host};
 use isobar::manifest::Manifest;
-use isobar::{App, Body, Cloud, Context, Error, Invocation, Result, TestResponse};
+use isobar::{App, Body, Cloud, Context, Error, IntoApp, Invocation, Result, TestResponse};
 
-use crate::{BuildApp, HarnessResult, RunningApp};
+use crate::{BuildApp, HarnessError, HarnessResult, Lacks, RunningApp, World};
+
+impl dyn World + '_ {
+    /// [`run`](Self::run) for trials of key-value and blobs, which need any host of direct calls and HTTP: where the
+    /// harness lacks one, the app runs in the process of the trial.
+    pub async fn run_on_any_host<A: IntoApp>(
+        &self,
+        app: impl Fn(&Cloud) -> A + Copy + Send + 'static,
+    ) -> HarnessResult<Box<dyn RunningApp>> {
+        match self.run(app).await {
+            Err(HarnessError::Lacks(Lacks::Host)) => {
+                Ok(Box::new(InProcess::start(self.cloud(), Box::new(move |cloud| app(cloud).into_app()))?))
+            }
+            started => started,
+        }
+    }
+}
 
 /// An app on a cloud, without any platform.
 pub(crate) struct InProcess {

@@ -11,8 +11,7 @@ use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{App, Body, BoxError, Cloud, Error, IntoApp, Result, TestResponse};
 
-use crate::in_process::InProcess;
-use crate::{HarnessError, HarnessResult, Lacks};
+use crate::{HarnessResult, Lacks};
 
 /// The result of a trial, and of the functions that trials share. An assertion that fails panics.
 pub type TrialResult<T = ()> = std::result::Result<T, BoxError>;
@@ -142,20 +141,6 @@ impl dyn World + '_ {
         app: impl FnOnce(&Cloud) -> A + Send + 'static,
     ) -> HarnessResult<Box<dyn RunningApp>> {
         self.start(Box::new(|cloud| app(cloud).into_app())).await
-    }
-
-    /// [`run`](Self::run) for trials of key-value and blobs, which need any host of direct calls and HTTP: where the
-    /// harness lacks one, the app runs in the process of the trial.
-    pub async fn run_on_any_host<A: IntoApp>(
-        &self,
-        app: impl Fn(&Cloud) -> A + Copy + Send + 'static,
-    ) -> HarnessResult<Box<dyn RunningApp>> {
-        match self.run(app).await {
-            Err(HarnessError::Lacks(Lacks::Host)) => {
-                Ok(Box::new(InProcess::start(self.cloud(), Box::new(move |cloud| app(cloud).into_app()))?))
-            }
-            started => started,
-        }
     }
 
     /// Moves the clock on. Errors: [`Lacks::Clock`].

@@ -14,6 +14,7 @@ use isobar::key_value::PutOptions;
 use isobar::prelude::*;
 use isobar_conformance::TrialResult;
 use isobar_conformance::target::{Check, run, run_check};
+use isobar_e2e::backends::account::{Account, deletes_what_it_makes};
 use isobar_e2e::backends::aws::{Aws, Services};
 use isobar_e2e::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
 use parking_lot::Mutex;
@@ -39,7 +40,11 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
 fn main() -> ExitCode {
     let on = |emulator: Program| TRIALS.iter().map(move |(name, check)| (format!("{}::{name}", emulator.name), *check));
     let rejects: Check<Arc<Both>> = |both| Box::pin(async move { forbidden_requests_are_rejected(&both.python).await });
-    let checks = on(MOTO).chain([("moto::forbidden_requests_are_rejected".to_owned(), rejects)]).chain(on(MINISTACK));
+    let deletes: Check<Arc<Both>> = |both| Box::pin(an_account_is_left_empty(both));
+    let checks = on(MOTO)
+        .chain([("moto::forbidden_requests_are_rejected".to_owned(), rejects)])
+        .chain([("moto::an_account_is_left_empty".to_owned(), deletes)])
+        .chain(on(MINISTACK));
     let checks = checks.map(|(name, check)| (name.clone(), (name.starts_with("moto"), check)));
     let start = || {
         let python = Python::ready()?;
@@ -61,6 +66,21 @@ fn start(python: &Python, program: Program, account: &'static str) -> Both {
     let services = Services { endpoint: emulator.url(), account };
     let aws = Aws { name: program.name, services, gaps: &[] };
     Both { aws, boto, python: python.clone(), _emulator: emulator }
+}
+
+async fn an_account_is_left_empty(both: Arc<Both>) -> TrialResult {
+    let Services { endpoint, account } = &both.aws.services;
+    let vars = [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCOUNT_ID", account),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL", endpoint),
+    ];
+    let environment = vars.into_iter().fold(Environment::default(), |all, (name, value)| all.with_var(name, value));
+    let account = Account::new("aws", environment, &both.python, 1)?;
+    // A topic of SNS has a second one for messages with an ordering key.
+    deletes_what_it_makes(account, 4).await
 }
 
 fn bytes(value: &[u8]) -> Value {

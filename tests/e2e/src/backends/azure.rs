@@ -27,6 +27,7 @@ use isobar::manifest::Manifest;
 use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
 use self::account::Account;
+pub(super) use self::account::table;
 use self::delivery::AzureApp;
 use self::host::Host;
 use crate::backends::Double;

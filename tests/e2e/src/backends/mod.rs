@@ -1,5 +1,6 @@
 //! The backends that this repository tests.
 
+pub mod account;
 mod aging;
 pub mod aws;
 pub mod azure;

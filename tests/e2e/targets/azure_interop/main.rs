@@ -11,8 +11,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar_conformance::Absent;
+use isobar::driver::Environment;
 use isobar_conformance::target::Check;
+use isobar_conformance::{Absent, TrialResult};
+use isobar_e2e::backends::account::{Account, deletes_what_it_makes};
 use isobar_e2e::backends::azure::{Azure, Services};
 use isobar_e2e::emulators::{
     ACCOUNT, ACCOUNT_KEY, Azurite, COSMOS_KEY, CosmosEmulator, CosmosProgram, Library, Node, Python,
@@ -52,6 +54,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("an_identity_publishes_to_the_double_of_service_bus", |both| {
         Box::pin(access::an_identity_publishes_to_service_bus(both))
     }),
+    ("an_account_is_left_empty", |both| Box::pin(an_account_is_left_empty(both))),
     ("throttled_requests_are_retried", |both| Box::pin(access::throttled_requests_are_retried(both))),
 ];
 
@@ -70,6 +73,17 @@ fn start() -> Result<Both, Absent> {
     let full = Azure { name: "full", services: services.clone().with_cosmos(&cosmos.endpoint), gaps: &[] };
     let storage = Azure { name: "storage", services, gaps: &[] };
     Ok(Both { storage, full, sdk, installed, _emulators: (azurite, cosmos) })
+}
+
+async fn an_account_is_left_empty(both: Arc<Both>) -> TrialResult {
+    let Services { blob, queue, table, .. } = &both.storage.services;
+    let storage = format!(
+        "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};BlobEndpoint={blob}/{ACCOUNT};\
+         QueueEndpoint={queue}/{ACCOUNT};TableEndpoint={table}/{ACCOUNT}"
+    );
+    let environment = Environment::default().with_var("AZURE_STORAGE_CONNECTION_STRING", storage);
+    let account = Account::new("azure", environment, &both.installed.python, 1)?;
+    deletes_what_it_makes(account, 3).await
 }
 
 /// The settings of Azure's libraries for the emulators.

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isobar::Result;
-use isobar_conformance::Absent;
+use isobar::driver::Environment;
 use isobar_conformance::target::Check;
+use isobar_conformance::{Absent, TrialResult};
+use isobar_e2e::backends::account::{Account, deletes_what_it_makes};
 use isobar_e2e::backends::gcp::signed::account;
 use isobar_e2e::backends::gcp::{Gcp, Services};
 use isobar_e2e::emulators::{Library, Python};
@@ -22,6 +24,7 @@ use serde_json::{Value, json};
 pub(crate) struct Both {
     pub(crate) gcp: Gcp,
     sdk: Library,
+    python: Python,
     _emulators: Box<dyn Send + Sync>,
 }
 
@@ -35,6 +38,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
     ("our_handlers_receive_messages_of_python", |both| Box::pin(messages::ours_receive_pythons(both))),
     ("python_reads_our_dead_letters", |both| Box::pin(messages::python_reads_our_dead(both))),
+    ("an_account_is_left_empty", |both| Box::pin(an_account_is_left_empty(both))),
     ("a_token_of_googles_library_opens_triggers", |both| Box::pin(access::a_token_opens_triggers(both))),
 ];
 
@@ -52,7 +56,18 @@ fn start() -> std::result::Result<Both, Absent> {
         "key": serde_json::from_str::<Value>(&account()).unwrap(),
     });
     let sdk = Library::start(&python, "google_sdk.py", &settings, &[]).unwrap();
-    Ok(Both { gcp: Gcp { name: "gcp", services, gaps: &[] }, sdk, _emulators: Box::new(emulators) })
+    Ok(Both { gcp: Gcp { name: "gcp", services, gaps: &[] }, sdk, python, _emulators: Box::new(emulators) })
+}
+
+async fn an_account_is_left_empty(both: Arc<Both>) -> TrialResult {
+    let Services { firestore, pub_sub, storage } = &both.gcp.services;
+    // Google's libraries accept no scheme in these two.
+    let environment = Environment::default()
+        .with_var("GOOGLE_CLOUD_PROJECT", "account")
+        .with_var("FIRESTORE_EMULATOR_HOST", firestore.trim_start_matches("http://"))
+        .with_var("PUBSUB_EMULATOR_HOST", pub_sub.trim_start_matches("http://"))
+        .with_var("STORAGE_EMULATOR_HOST", &**storage);
+    deletes_what_it_makes(Account::new("gcp", environment, &both.python, 1)?, 3).await
 }
 
 impl Both {

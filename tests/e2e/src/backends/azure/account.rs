@@ -9,11 +9,10 @@ use isobar::clock::ManualClock;
 use isobar::driver::{Derived, Environment, Location, POISON, ResourceKind, ResourceUrl};
 use isobar::manifest::Manifest;
 
-use super::dead_letters::AnyMessage;
 use super::event_grid::EventGrid;
 use super::queue_proxy::QueueProxy;
-use super::service_bus::{ServiceBus, Sessions};
-use super::storage::Storage;
+use super::service_bus::{Delivery, ServiceBus, Sessions};
+use super::storage::{Queued, Storage};
 use super::{Services, cosmos};
 use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
@@ -21,6 +20,13 @@ use crate::emulators::{ACCOUNT, ACCOUNT_KEY, COSMOS_KEY};
 
 /// The part of the functions' names that is known to the host alone.
 pub(super) const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
+
+/// A message of either service.
+#[derive(Debug, Clone)]
+pub(crate) enum AnyMessage {
+    Queued(Queued),
+    Delivered(Delivery),
+}
 
 /// The emulated accounts, and the names of one trial in them.
 #[derive(Debug)]
@@ -156,6 +162,6 @@ impl Deployment for Account {
 }
 
 /// The name of a table, which has letters and digits only: `q1` is `-`, so `q` is escaped.
-fn table(name: &str) -> String {
+pub(crate) fn table(name: &str) -> String {
     name.replace('q', "q0").replace('-', "q1")
 }

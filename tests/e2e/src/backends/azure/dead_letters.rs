@@ -8,18 +8,10 @@ use isobar::pub_sub::DeadLetter;
 use isobar::{Error, Result};
 use serde_json::Value;
 
-use super::account::Account;
+use super::account::{Account, AnyMessage};
 use super::service_bus::{Delivery, Sent, ServiceBus};
-use super::storage::Queued;
 use crate::backends::dead_letters::{DeadLetterQueues, Stored};
 use crate::backends::provisioned::Deployment;
-
-/// A message of either service.
-#[derive(Debug, Clone)]
-pub(crate) enum AnyMessage {
-    Queued(Queued),
-    Delivered(Delivery),
-}
 
 #[async_trait]
 impl DeadLetterQueues for Account {
