@@ -115,7 +115,7 @@ impl Store {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
             let result = transaction.and_then(write);
-            let void = result.as_ref().err().filter(|error| is_fault(error)).map(Error::clone);
+            let void = result.as_ref().err().filter(|error| is_fault(error)).cloned();
             let finish: Finish = Box::new(move |durable| {
                 // The caller may have dropped the future; the write is durable nevertheless.
                 let _ = sender.send(durable.and(result));

@@ -55,7 +55,7 @@ impl Record {
         };
         let mut message = Message::new(MessageId::new(id.clone()), original_body, sent_at);
         (message.attempt, message.ordering_key) = (attempt, group.clone());
-        message.attributes = attributes.as_ref().map(Clone::clone).unwrap_or_default();
+        message.attributes = attributes.as_ref().cloned().unwrap_or_default();
         let decoded = body.and_then(|body| {
             let received = ReceivedMessage {
                 id: id.clone(),

@@ -86,10 +86,10 @@ impl Serialize for EncodedResponse<'_> {
         }
         match self.format {
             ResponseFormat::MultiValue | ResponseFormat::MultiValueWithStatus => {
-                json.serialize_entry("multiValueHeaders", &MultiValueHeaders(headers))?
+                json.serialize_entry("multiValueHeaders", &MultiValueHeaders(headers))?;
             }
             ResponseFormat::SingleValueWithStatus => {
-                json.serialize_entry("headers", &SingleValueHeaders { headers, cookies: true })?
+                json.serialize_entry("headers", &SingleValueHeaders { headers, cookies: true })?;
             }
             ResponseFormat::SingleValueWithCookies => {
                 json.serialize_entry("headers", &SingleValueHeaders { headers, cookies: false })?;
