@@ -105,7 +105,8 @@ pub struct Profile {
     pub provider: &'static str,
     /// The provider's own limits.
     pub limits: Limits,
-    /// The longest time after its expiry for which an item is still stored. No read returns it then.
+    /// The longest time after its expiry for which an item is still stored, [`Duration::MAX`] if nothing deletes it. No read
+    /// returns it then.
     pub ttl_lag: Duration,
     /// Can a multipart write have a condition?
     pub conditional_multipart: bool,

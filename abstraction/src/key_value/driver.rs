@@ -34,6 +34,9 @@ use crate::{Error, Origin, Result};
 /// - return `NotFound` for a table that does not exist, and never create one on a cloud;
 /// - never put a value into an error.
 ///
+/// Every host calls the methods on a tokio runtime: a driver may use `tokio::spawn` and `spawn_blocking`, and must not block a thread
+/// for long.
+///
 /// | difference | local | AWS | Azure | Google Cloud |
 /// |---|---|---|---|---|
 /// | own reads after writes | one writer | `ConsistentRead` | session token in Cosmos DB | strong reads |
@@ -70,7 +73,8 @@ pub trait KeyValue: fmt::Debug + Send + Sync + 'static {
     /// Reads items of one of several disjoint segments of the table, in no order. All segments together must contain every
     /// item exactly once, also while others write.
     ///
-    /// Errors: `InvalidInput` of the origin `Request` for an `after` that is not a position of this scan.
+    /// Errors: `InvalidInput` of the origin `Request` for an `after` that no scan can have returned. One that another scan
+    /// returned may lead to any page of this table.
     async fn scan(&self, segment: &ScanSegment) -> Result<Items>;
 
     /// Applies all writes, which are of one partition, or none. Returns one result for each write, in their order: the new

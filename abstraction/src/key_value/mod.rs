@@ -157,7 +157,7 @@ pub struct PutOptions {
     pub mode: PutMode,
     /// The time to live of the item; `None` for no expiry.
     ///
-    /// After it no read returns the item, on any provider. A service may store it longer, up to 3 days: see
+    /// After it no read returns the item, on any provider. A service may store it longer, some without end: see
     /// [`Profile::ttl_lag`](crate::profile::Profile::ttl_lag).
     pub ttl: Option<Duration>,
 }

@@ -26,6 +26,11 @@ impl Absent {
         Self { need, reason: reason.into(), required }
     }
 
+    /// Something that makes the run fail on every machine.
+    pub(crate) fn failed(reason: String) -> Self {
+        Self { need: "harness", reason, required: true }
+    }
+
     /// Does `ISOBAR_REQUIRE` name the need, or are the variables wrong? Then the trials that need it fail.
     pub fn is_required(&self) -> bool {
         self.required

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use isobar::driver::Clock;
 use libtest_mimic::{Completion, Failed};
 use parking_lot::Mutex;
 
@@ -56,7 +58,14 @@ impl Suite {
         let named = self.trials.iter().map(|trial| (format!("{}::{}", trial.row, trial.name), *trial));
         let (allowed, lacking) = (self.allowed, Lacking::default());
         let counted = lacking.clone();
-        let start = || start().map(|(harness, guard)| (Arc::new(harness), guard));
+        let start = || {
+            let (harness, guard) = start()?;
+            // A wrong harness has one failure, and not one in many trials.
+            match check(&harness, &self.trials) {
+                Ok(()) => Ok((Arc::new(harness), guard)),
+                Err(message) => Err(Absent::failed(message)),
+            }
+        };
         run_and_close(
             name,
             start,
@@ -79,7 +88,10 @@ fn attempt<H: Harness>(
     if let Some(gap) = harness.gaps().iter().find(|gap| gap.covers(&trial)) {
         return Ok(Completion::ignored_with(gap.reason));
     }
-    let lacks = run_trial(harness.timeout(), async move { (trial.check)(harness.open().await?).await })?;
+    let lacks = run_trial(harness.timeout(), async move {
+        let world = harness.open().await.map_err(|error| format!("the world cannot be opened: {error:?}"))?;
+        (trial.check)(world).await
+    })?;
     match lacks {
         None => Ok(Completion::Completed),
         Some(part) if allowed.is_none_or(|allowed| allowed.contains(&part)) => {
@@ -90,17 +102,40 @@ fn attempt<H: Harness>(
     }
 }
 
-fn close(harness: &impl Harness) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let closed = runtime.block_on(harness.close());
-    closed.map_err(|error| format!("the harness cannot be closed: {error:?}"))?;
+/// Whether the gaps name trials or rows, whether a world has no data of another one, and whether its clock is that of its
+/// provider.
+fn check(harness: &impl Harness, suite: &[Trial]) -> Result<(), String> {
     let all = trials::all();
     let known = |name: &str| all.iter().any(|trial| trial.name == name) || rows::find(name).is_some();
-    match harness.gaps().iter().find(|gap| !known(gap.trial)) {
-        Some(gap) => Err(format!("a gap names neither a trial nor a row: `{}`", gap.trial)),
-        None => Ok(()),
+    if let Some(gap) = harness.gaps().iter().find(|gap| !known(gap.trial)) {
+        return Err(format!("a gap names neither a trial nor a row: `{}`", gap.trial));
     }
+    if !suite.iter().any(|trial| trial.row.starts_with("KV-")) {
+        return Ok(());
+    }
+    let mistake = async {
+        let (one, other) = (harness.open().await?, harness.open().await?);
+        one.cloud().table::<i64>("items").put("a", &1).await?;
+        if other.cloud().table::<i64>("items").get("a").await?.is_some() {
+            return Ok(Some("two worlds share their data: each trial needs one of its own"));
+        }
+        let Some(clock) = one.clock() else { return Ok(None) };
+        clock.advance(Duration::from_secs(1));
+        let is_same = one.cloud().clock().now() == clock.now();
+        Ok((!is_same).then_some("`World::clock` is not the clock of the provider"))
+    };
+    let mistake: isobar::Result<_> = block_on(mistake)?;
+    // An error is that of a trial too, which says more about it.
+    mistake.ok().flatten().map_or(Ok(()), |mistake| Err(mistake.to_owned()))
+}
+
+fn close(harness: &impl Harness) -> Result<(), String> {
+    block_on(harness.close())?.map_err(|error| format!("the harness cannot be closed: {error:?}"))
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    Ok(runtime.map_err(|error| error.to_string())?.block_on(future))
 }
 
 /// The number of trials that were ignored for each part that the harness lacks.
@@ -114,7 +149,67 @@ impl Lacking {
 
     fn print(&self, name: &str) {
         for (part, trials) in &*self.0.lock() {
-            let _ = writeln!(std::io::stdout(), "{name}: {trials} trials ignored: {part}");
+            let _ = writeln!(std::io::stderr(), "{name}: {trials} trials ignored: {part}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use isobar::clock::ManualClock;
+    use isobar::memory::MemoryProvider;
+    use isobar::{Cloud, Result};
+
+    use super::*;
+    use crate::{Gap, World};
+
+    /// A harness with one mistake, or none.
+    #[derive(Default)]
+    struct Mistaken {
+        shared: Option<MemoryProvider>,
+        clock: Option<ManualClock>,
+        gaps: &'static [Gap],
+    }
+
+    struct MistakenWorld(MemoryProvider, ManualClock);
+
+    #[async_trait]
+    impl Harness for Mistaken {
+        fn name(&self) -> &'static str {
+            "mistaken"
+        }
+
+        fn gaps(&self) -> &'static [Gap] {
+            self.gaps
+        }
+
+        async fn open(&self) -> Result<Box<dyn World>> {
+            let provider = self.shared.clone().unwrap_or_default();
+            let clock = self.clock.clone().unwrap_or_else(|| provider.manual_clock().clone());
+            Ok(Box::new(MistakenWorld(provider, clock)))
+        }
+    }
+
+    impl World for MistakenWorld {
+        fn cloud(&self) -> Cloud {
+            Cloud::new(Arc::new(self.0.clone()))
+        }
+
+        fn clock(&self) -> Option<&ManualClock> {
+            Some(&self.1)
+        }
+    }
+
+    #[test]
+    fn a_mistake_of_a_harness_is_found_before_the_trials() {
+        let found = |harness| check(&harness, &trials::key_value::all()).err().unwrap_or_default();
+        assert_eq!(found(Mistaken::default()), "");
+        let shared = Mistaken { shared: Some(MemoryProvider::default()), ..Mistaken::default() };
+        assert!(found(shared).starts_with("two worlds share their data"));
+        let other_clock = Mistaken { clock: Some(ManualClock::default()), ..Mistaken::default() };
+        assert_eq!(found(other_clock), "`World::clock` is not the clock of the provider");
+        let gaps = Mistaken { gaps: &[Gap { trial: "KV-99", reason: "none" }], ..Mistaken::default() };
+        assert_eq!(found(gaps), "a gap names neither a trial nor a row: `KV-99`");
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn run_and_close<T: Clone + Send + 'static, G, I: Send + 'static>(
             Err(reason) => Ok(Completion::ignored_with(reason)),
         })
     });
-    let filtered = arguments.filter.is_some() || arguments.list || !arguments.skip.is_empty();
+    let filtered = arguments.filter.is_some() || arguments.list || arguments.ignored || !arguments.skip.is_empty();
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     let started = with.is_ok();
     let closed = with.map_or(Ok(()), close);
@@ -80,7 +80,7 @@ pub(crate) fn run_and_close<T: Clone + Send + 'static, G, I: Send + 'static>(
 
 /// Reports the failure of a whole run.
 pub(crate) fn fail(message: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{message}");
+    let _ = writeln!(std::io::stderr(), "FAILED: {message}");
     ExitCode::FAILURE
 }
 

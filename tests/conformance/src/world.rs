@@ -86,7 +86,8 @@ pub trait World: Send + Sync {
         Err(Lacks::Fetch.into())
     }
 
-    /// Ends all that runs, as the end of the process does, and opens the same data again.
+    /// Ends all that runs, as the end of the process does, and opens the same data again with a new provider. No handle of
+    /// the old world is in use then.
     async fn reopen(self: Box<Self>) -> HarnessResult<Box<dyn World>> {
         Err(Lacks::Reopen.into())
     }

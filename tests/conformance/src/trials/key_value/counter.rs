@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use isobar::ErrorKind;
 use isobar::driver::Limits;
 use isobar::key_value::{PutMode, PutOptions};
+use isobar::{ErrorKind, Origin};
 
 use super::concurrently;
 use crate::{TrialResult, World};
@@ -118,7 +118,7 @@ async fn add_to_what_is_no_integer_is_invalid_input_and_changes_nothing(world: B
     for text in texts.map(Bytes::from).into_iter().chain([Bytes::from_static(&[0xff]), Bytes::from_static(&[0, 53])]) {
         let version = raw.put("a", &text).await?;
         let error = raw.add("a", 1).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text:?}");
+        assert_eq!((error.kind(), error.origin()), (ErrorKind::InvalidInput, Origin::Data), "{text:?}");
         let entry = raw.get_entry("a").await?.unwrap();
         assert_eq!((entry.value, entry.version), (text, version));
     }
