@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-/// A direct call of the shortener's function `stats`, about an id that cannot be one: no service is requests.
+/// A direct call of the shortener's function `stats`, about an id that cannot be one: no service is called.
 pub fn unknown_stats() -> String {
     let body = r#"{"id": "no such link"}"#;
     http("invoke-stats", "POST", "https://bench.azurewebsites.net/.isobar/functions/stats", Some(body))
 }
 
-/// A wish that is refused before any service is requests.
-pub fn refused_wish() -> String {
+/// A URL that the shortener rejects before any service is called.
+pub fn rejected_url() -> String {
     let body = r#"{"url": "gopher://example.org/a/long/way/to/go?with=a&query=and#more"}"#;
     http("http", "POST", "https://bench.azurewebsites.net/", Some(body))
 }

@@ -61,8 +61,8 @@ impl Cosmos {
         Self { name: "isobar's double", address, plain: true, requests, process: None }
     }
 
-    /// The operations on items that the double was requests for since the last call.
-    pub fn take_asked(&self) -> Vec<String> {
+    /// The operations on items that the double received since the last call.
+    pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
 }

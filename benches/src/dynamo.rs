@@ -57,8 +57,8 @@ impl Dynamo {
         Self { name: "isobar's double", address, requests, process: None }
     }
 
-    /// The operations that the double was requests for since the last call.
-    pub fn take_asked(&self) -> Vec<String> {
+    /// The operations that the double received since the last call.
+    pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
 }

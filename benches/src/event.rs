@@ -7,8 +7,8 @@ pub fn unknown_link() -> Vec<u8> {
     request("GET", "/{id}", "/bench00", None)
 }
 
-/// A wish that is refused before any service is requests.
-pub fn refused_wish() -> Vec<u8> {
+/// A URL that the shortener rejects before any service is called.
+pub fn rejected_url() -> Vec<u8> {
     request("POST", "/", "/", Some(r#"{"url": "gopher://example.org/a/long/way/to/go?with=a&query=and#more"}"#))
 }
 

@@ -69,7 +69,7 @@ impl Firestore {
     }
 
     /// How many requests the double answered since the last call.
-    pub fn take_asked(&self) -> u32 {
+    pub fn take_requests(&self) -> u32 {
         self.requests.swap(0, Ordering::Relaxed)
     }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
-/// What was requests.
+/// A request to a double.
 #[derive(Debug)]
 pub struct Request {
     /// The method.
@@ -25,7 +25,7 @@ impl Request {
     }
 }
 
-/// What is answered.
+/// The response of a double.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.

@@ -36,7 +36,7 @@ pub(crate) type Codes = fn(&Response<Bytes>, &Place) -> Option<ServiceError>;
 enum Scheme {
     /// Blobs and queues.
     SharedKey,
-    /// Tables.
+    /// Table Storage.
     SharedKeyLite,
     MasterKey,
     /// A signature for the topic or queue.

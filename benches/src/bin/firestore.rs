@@ -80,9 +80,9 @@ fn check(table: &Table<Bytes>, double: &Firestore) {
     let mut peer = peer(double);
     for operation in ["put", "get"] {
         let ours = runtime.block_on(isobar(table, operation)).len();
-        assert_eq!(double.take_asked() as usize, ours, "our {operation}");
+        assert_eq!(double.take_requests() as usize, ours, "our {operation}");
         let theirs: Vec<f64> = peer.ask(&format!("{operation} {CALLS}"));
-        assert_eq!(double.take_asked() as usize, theirs.len(), "the firestore crate's {operation}");
+        assert_eq!(double.take_requests() as usize, theirs.len(), "the firestore crate's {operation}");
     }
 }
 

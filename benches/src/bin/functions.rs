@@ -56,7 +56,7 @@ fn check(sides: &[Program], double: &Cosmos) {
             let (status, body) = connection.ask(&handler::get(&running, "/bench00")).unwrap();
             assert_eq!(status, 404, "{}: {}", side.name, String::from_utf8_lossy(&body));
         }
-        assert_eq!(double.take_asked(), vec!["read"; gets], "{}", side.name);
+        assert_eq!(double.take_requests(), vec!["read"; gets], "{}", side.name);
     }
     // `Outputs` of the one, nothing of the other.
     for (side, ours) in sides.iter().zip([true, false]) {
@@ -69,13 +69,13 @@ fn check(sides: &[Program], double: &Cosmos) {
             assert!(status == 200 && answer.contains(expected), "{}: {status} {answer}", side.name);
         }
     }
-    assert_eq!(double.take_asked(), Vec::<String>::new());
+    assert_eq!(double.take_requests(), Vec::<String>::new());
 }
 
-/// Calls that no service is requests for: function, body, and what the answer of isobar has in it.
+/// Calls that reach no service: function, body, and what the answer of isobar has in it.
 fn calls() -> [(&'static str, String, &'static str); 3] {
     [
-        ("http", call::refused_wish(), r#""statusCode":"400""#),
+        ("http", call::rejected_url(), r#""statusCode":"400""#),
         ("invoke-stats", call::unknown_stats(), r#""statusCode":"404""#),
         ("topic-clicks", call::message_of_others(), r#""Outputs":{}"#),
     ]

@@ -42,12 +42,12 @@ fn main() {
 /// That the figures are of the same work: one `get` for the one event, and none for the other.
 fn check(sides: &[Bootstrap; 3], api: &RuntimeApi, double: &Dynamo) {
     for (side, gets) in sides.iter().zip([1, 1, 0]) {
-        let life = side.live(api, double.address, vec![event::unknown_link(), event::refused_wish()]);
+        let life = side.live(api, double.address, vec![event::unknown_link(), event::rejected_url()]);
         for (invocation, status) in life.invocations.iter().zip(["404", if gets == 0 { "404" } else { "400" }]) {
             let reply = invocation.reply.as_ref().unwrap_or_else(|error| panic!("{}: {error}", side.name));
             assert!(reply.contains(&format!("\"statusCode\":{status}")), "{}: {reply}", side.name);
         }
-        assert_eq!(double.take_asked(), vec!["GetItem"; gets], "{}", side.name);
+        assert_eq!(double.take_requests(), vec!["GetItem"; gets], "{}", side.name);
     }
 }
 
@@ -104,7 +104,7 @@ fn warm(sides: &[Bootstrap; 3], api: &RuntimeApi, dynamo: &Dynamo) {
     for _ in 0..WARM_LIVES {
         for (side, lives) in sides.iter().zip(&mut lives) {
             // The first quarter warms up.
-            let events = vec![event::refused_wish(); WARM_EVENTS + WARM_EVENTS / 4];
+            let events = vec![event::rejected_url(); WARM_EVENTS + WARM_EVENTS / 4];
             lives.push(side.live(api, dynamo.address, events));
         }
     }
@@ -114,6 +114,6 @@ fn warm(sides: &[Bootstrap; 3], api: &RuntimeApi, dynamo: &Dynamo) {
     let [ours, sdk, bare] = medians(&lives, took);
     let more = ours - bare;
     let peer = format!("{bare:.0} µs, bare `lambda_runtime`; official SDKs: {sdk:.0} µs");
-    let what = format!("warm invocation, an event of {} bytes", event::refused_wish().len());
+    let what = format!("warm invocation, an event of {} bytes", event::rejected_url().len());
     row_with_goal(&what, &format!("{ours:.0} µs"), &peer, &format!("{more:.0} µs more"), "≤ 30 µs more", more <= 30.0);
 }

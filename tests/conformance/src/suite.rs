@@ -98,7 +98,7 @@ fn attempt<H: Harness>(
             lacking.add(part);
             Ok(Completion::ignored_with(part.to_string()))
         }
-        Some(part) => Err(format!("{part}, and this suite does not allow that").into()),
+        Some(part) => Err(format!("{part}: implement it, or add it to `Suite::with_allowed_lacks`").into()),
     }
 }
 

@@ -132,7 +132,7 @@ fn find<'a>(text: &str, is_rust: bool, rules: &'a [Rule]) -> Vec<Hit<'a>> {
 
 impl fmt::Display for Hit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: \"{}\": write {} instead", self.line, self.word, self.instead)
+        write!(f, "{}: \"{}\" → {}", self.line, self.word, self.instead)
     }
 }
 
@@ -145,7 +145,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if path.is_dir() && !path.is_symlink() && !UNCHECKED_FOLDERS.contains(&name) {
             paths.extend(files(&path));
-        } else if path.is_file() && EXTENSIONS.contains(&extension) && !UNCHECKED_FILES.contains(&name) {
+        } else if path.is_file()
+            && (EXTENSIONS.contains(&extension) || path.ends_with(".ci/run"))
+            && !UNCHECKED_FILES.contains(&name)
+        {
             paths.push(path);
         }
     }
@@ -240,5 +243,5 @@ fn rules_of_names_apply_to_whole_identifiers_of_code() {
 #[test]
 fn a_hit_names_line_word_and_replacement() {
     let rules = rules(TABLE);
-    assert_eq!(find("frob", false, &rules)[0].to_string(), "1: \"frob\": write write instead");
+    assert_eq!(find("frob", false, &rules)[0].to_string(), "1: \"frob\" → write");
 }

@@ -74,7 +74,7 @@ pub fn with_content_type(mut attributes: Attributes) -> Attributes {
     attributes
 }
 
-/// Whether a value is is_printable ASCII, which is valid in a header and in a signature.
+/// Whether a value is printable ASCII, which is valid in a header and in a signature.
 pub(super) fn is_printable(value: &str) -> bool {
     value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }

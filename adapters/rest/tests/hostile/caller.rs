@@ -127,7 +127,7 @@ pub(crate) struct Caller {
 }
 
 /// Three attempts; times so long that only what must end by itself ends.
-pub(crate) fn patient() -> ClientConfig {
+pub(crate) fn long_timeouts() -> ClientConfig {
     let mut config = ClientConfig::default();
     config.connect_timeout = Duration::from_secs(20);
     config.max_attempts = 3;
@@ -137,9 +137,9 @@ pub(crate) fn patient() -> ClientConfig {
 }
 
 impl Caller {
-    /// The patient config, changed.
+    /// The config with long timeouts, changed.
     pub(crate) fn new(change: impl FnOnce(&mut ClientConfig)) -> Self {
-        let mut config = patient();
+        let mut config = long_timeouts();
         change(&mut config);
         let clock = NotingClock::default();
         Self { client: Client::new(config, Arc::new(clock.clone())), clock }

@@ -10,7 +10,7 @@ use crate::caller::{Caller, Signed};
 use crate::double::{Act, ClosedPort, Double, always, answer};
 
 const SOON: Duration = Duration::from_millis(200);
-/// Far below the timeouts of a patient client.
+/// Far below the timeouts of a client with long ones.
 const LONG: Duration = Duration::from_secs(10);
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::double::{Act, Double, always, answer, say};
 
 const SOON: Duration = Duration::from_millis(200);
-/// Far below the timeouts of a patient client, far above what a machine under load needs.
+/// Far below the timeouts of a client with long ones, far above what a machine under load needs.
 const LONG: Duration = Duration::from_secs(10);
 
 fn hurried(attempts: u32) -> Caller {

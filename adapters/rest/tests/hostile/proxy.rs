@@ -4,7 +4,7 @@ use isobar_abstraction::ErrorKind;
 use isobar_abstraction::driver::Environment;
 use isobar_rest::Safety;
 
-use crate::caller::{Caller, patient};
+use crate::caller::{Caller, long_timeouts};
 use crate::double::{Act, ClosedPort, Double, Script, always, answer, say};
 use crate::tls::{Identity, trusting};
 
@@ -15,7 +15,7 @@ const CREDENTIALS: Option<&str> = Some("Basic dXNlcjpodXNo");
 fn behind(variable: &str, port: u16) -> Caller {
     let proxy = format!("http://user:hush@127.0.0.1:{port}");
     let environment = Environment::new([(variable.to_owned(), proxy)], []);
-    Caller::new(|config| *config = patient().with_proxies(&environment))
+    Caller::new(|config| *config = long_timeouts().with_proxies(&environment))
 }
 
 fn tunnel(identity: &Identity) -> Script {

@@ -1,4 +1,4 @@
-//! Duplicates, order, retries and dead dead_letters.
+//! Duplicates, order, retries and dead letters.
 
 use std::time::Duration;
 

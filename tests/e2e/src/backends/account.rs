@@ -39,8 +39,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account that the environment names, with names that begin with `isobar-` and 6 random digits. So many programs
-    /// make resources at the same time, of which a table of DynamoDB takes seconds.
+    /// The account that the environment names, with names that begin with `isobar-` and 6 random digits. `programs`
+    /// processes create resources in parallel, because a table of DynamoDB takes seconds.
     ///
     /// Errors: `Config` for an unknown cloud; `Internal` if a program cannot be started, or the account rejects its calls.
     pub fn new(cloud: &str, environment: Environment, python: &Python, programs: usize) -> Result<Self> {
@@ -50,10 +50,10 @@ impl Account {
         let variables: Vec<_> = environment.vars_with_prefix("").collect();
         let start = |_| Library::start(python, "account.py", &json!(cloud), &variables);
         let programs = Arc::new((0..programs).map(start).collect::<Result<_>>()?);
-        // A prefix has at most 20 characters, with the number of the trial.
         // The lists of the emulators name what the service itself cannot do by these words.
         let known = [aws::gaps::MOTO, azure::gaps::COSMOS, azure::gaps::AZURITE, gcp::gaps::EMULATORS].concat();
         let of_service: Vec<_> = known.into_iter().filter(|gap| gap.reason.starts_with(itself)).collect();
+        // A prefix has at most 20 characters, with the number of the trial.
         let random = RandomState::new().hash_one(std::process::id()) >> 40;
         let prefix = format!("isobar-{random:06x}-");
         let account =

@@ -19,7 +19,7 @@ pub struct Library {
 }
 
 impl Library {
-    /// Starts `boto.py`, `azure_sdk.py` or `google_sdk.py`, with the settings that its head describes. Errors: `Internal`.
+    /// Starts `boto.py`, `azure_sdk.py`, `google_sdk.py` or `account.py`, with the settings that its head describes. Errors: `Internal`.
     pub fn start(python: &Python, program: &'static str, settings: &Value, variables: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(python.interpreter());
         command.arg(sources().join(program)).arg(settings.to_string()).envs(variables.iter().copied());

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A message that Google's emulator moved to a dead-dead_letter topic after five attempts, as a pull returns it.
+/// A message that Google's emulator moved to a dead-letter topic after five attempts, as a pull returns it.
 #[test]
 fn a_message_moved_by_pub_sub_has_its_attempts() {
     let received = json!({"ackId": "projects/p/subscriptions/deadsub:61", "message": {

@@ -131,7 +131,7 @@ async fn a_key_of_exactly_1024_bytes_is_taken(world: Box<dyn World>) -> TrialRes
 }
 
 /// How every operation that takes a key refuses this one.
-async fn service_errors(files: &Bucket, key: &str) -> Vec<ErrorKind> {
+async fn error_kinds(files: &Bucket, key: &str) -> Vec<ErrorKind> {
     let second = std::time::Duration::from_secs(1);
     let overwrite = isobar::blob::PutMode::Overwrite;
     vec![
@@ -153,7 +153,7 @@ async fn a_key_of_one_byte_more_is_too_large_in_every_operation(world: Box<dyn W
     files.put("a", "x").await?;
     // The limit is that of the stored name, in which `%` is three bytes.
     for key in ["k".repeat(1_025), "\u{1f600}".repeat(256) + "k", "%".repeat(342)] {
-        assert_eq!(service_errors(&files, &key).await, vec![ErrorKind::TooLarge; 10]);
+        assert_eq!(error_kinds(&files, &key).await, vec![ErrorKind::TooLarge; 10]);
         assert_eq!(files.head(&key).await.unwrap_err().limit(), Some(Limits::PORTABLE.object_key_bytes));
     }
     assert_eq!(keys_of(&files, "").await?, ["a"]);
@@ -164,7 +164,7 @@ async fn a_key_of_more_than_254_segments_is_too_large_in_every_operation(world: 
     let files = world.cloud().bucket("files");
     files.put("a", "x").await?;
     for key in ["k/".repeat(254), "/".repeat(254), "k/".repeat(300)] {
-        assert_eq!(service_errors(&files, &key).await, vec![ErrorKind::TooLarge; 10]);
+        assert_eq!(error_kinds(&files, &key).await, vec![ErrorKind::TooLarge; 10]);
     }
     assert_eq!(keys_of(&files, "").await?, ["a"]);
     Ok(())
@@ -173,7 +173,7 @@ async fn a_key_of_more_than_254_segments_is_too_large_in_every_operation(world: 
 async fn an_empty_key_is_invalid_input_in_every_operation(world: Box<dyn World>) -> TrialResult {
     let files = world.cloud().bucket("files");
     files.put("a", "x").await?;
-    assert_eq!(service_errors(&files, "").await, vec![ErrorKind::InvalidInput; 10]);
+    assert_eq!(error_kinds(&files, "").await, vec![ErrorKind::InvalidInput; 10]);
     assert_eq!(keys_of(&files, "").await?, ["a"]);
     Ok(())
 }

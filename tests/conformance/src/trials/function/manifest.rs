@@ -139,10 +139,10 @@ async fn a_manifest_contains_the_attempts_of_a_message(world: Box<dyn World>) ->
             .on_message(&mails, |_, _cx| async {})
     };
     let manifest = manifest_of(&*world, app).await?;
-    let patient =
+    let subscription =
         RetryPolicy::default().with_max_attempts(9).with_backoff(Duration::from_secs(10), Duration::from_secs(3_600));
     let tried: Vec<_> = manifest.messages().map(|trigger| trigger.retry).collect();
-    assert_eq!(tried, [patient, RetryPolicy::default()]);
+    assert_eq!(tried, [subscription, RetryPolicy::default()]);
     Ok(())
 }
 

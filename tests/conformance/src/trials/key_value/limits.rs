@@ -68,7 +68,7 @@ async fn keys_of_exactly_the_limit_are_taken(world: Box<dyn World>) -> TrialResu
 }
 
 /// Uses a key in every operation that takes one.
-async fn service_errors(items: &Table<i64>, key: &Key) -> Vec<ErrorKind> {
+async fn error_kinds(items: &Table<i64>, key: &Key) -> Vec<ErrorKind> {
     let version = isobar::key_value::Version::new("1");
     let (partition, sort) = (key.partition.clone(), key.sort.clone());
     vec![
@@ -88,9 +88,9 @@ async fn service_errors(items: &Table<i64>, key: &Key) -> Vec<ErrorKind> {
 async fn keys_of_one_byte_more_are_too_large_in_every_operation(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
     let long_partition = Key::new("p".repeat(257), "s");
-    assert_eq!(service_errors(&items, &long_partition).await, vec![ErrorKind::TooLarge; 10]);
+    assert_eq!(error_kinds(&items, &long_partition).await, vec![ErrorKind::TooLarge; 10]);
     let long_sort = Key::new("p", "s".repeat(513));
-    assert_eq!(service_errors(&items, &long_sort).await, vec![ErrorKind::TooLarge; 10]);
+    assert_eq!(error_kinds(&items, &long_sort).await, vec![ErrorKind::TooLarge; 10]);
     let queried = items.query("p".repeat(257)).page().await.unwrap_err();
     assert_eq!((queried.kind(), queried.limit()), (ErrorKind::TooLarge, Some(256)));
     assert_eq!(items.get(&long_sort).await.unwrap_err().limit(), Some(512));
@@ -110,7 +110,7 @@ async fn the_limit_of_a_key_counts_bytes_and_not_characters(world: Box<dyn World
 
 async fn an_empty_partition_is_invalid_input_in_every_operation(world: Box<dyn World>) -> TrialResult {
     let items = world.cloud().table::<i64>("items");
-    assert_eq!(service_errors(&items, &Key::new("", "s")).await, vec![ErrorKind::InvalidInput; 10]);
+    assert_eq!(error_kinds(&items, &Key::new("", "s")).await, vec![ErrorKind::InvalidInput; 10]);
     assert_eq!(items.query("").page().await.unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(items.scan().all().await?, []);
     Ok(())

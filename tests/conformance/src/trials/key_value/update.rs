@@ -17,7 +17,7 @@ crate::trials![
     "KV-17" => update_that_always_loses_gives_up_with_conflict,
     "KV-17" => update_of_a_value_of_another_type_is_invalid_input_and_leaves_it,
     "KV-17" => modify_changes_only_what_is_there_and_loses_no_race,
-    "KV-17" => modify_that_is_refused_writes_nothing_and_returns_the_service_error,
+    "KV-17" => modify_returns_the_error_of_its_closure_and_writes_nothing,
 ];
 
 async fn update_changes_what_is_there_and_returns_what_it_wrote(world: Box<dyn World>) -> TrialResult {
@@ -159,7 +159,7 @@ async fn modify_changes_only_what_is_there_and_loses_no_race(world: Box<dyn Worl
     Ok(())
 }
 
-async fn modify_that_is_refused_writes_nothing_and_returns_the_service_error(world: Box<dyn World>) -> TrialResult {
+async fn modify_returns_the_error_of_its_closure_and_writes_nothing(world: Box<dyn World>) -> TrialResult {
     #[derive(Debug)]
     enum Refused {
         SoldOut(u32),

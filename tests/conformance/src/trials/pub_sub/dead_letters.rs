@@ -123,7 +123,7 @@ async fn the_reason_of_a_dead_letter_contains_the_error_and_its_sources(world: B
     Ok(())
 }
 
-/// The app's own service error, bare and inside another error, an argument that is refused, and, which a new write may repair,
+/// An error of the app itself, alone and inside another error, an argument that is refused, and, which a new write may repair,
 /// what is stored.
 async fn an_error_that_no_redelivery_repairs_is_a_dead_letter_immediately(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {

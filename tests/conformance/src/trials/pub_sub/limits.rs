@@ -21,7 +21,7 @@ crate::trials![
     "PS-9" => attribute_values_within_the_rule_are_delivered,
     "PS-9" => ordering_keys_out_of_the_rule_are_refused,
     "PS-9" => ordering_keys_within_the_rule_are_delivered,
-    "PS-9" => a_service_error_names_operation_and_topic,
+    "PS-9" => a_rejection_names_operation_and_topic,
 ];
 
 const LIMIT: u64 = Limits::PORTABLE.message_bytes;
@@ -30,8 +30,8 @@ fn body(size: u64) -> Bytes {
     Bytes::from(vec![b'x'; size as usize])
 }
 
-/// Publishes a message that must be refused, and one that must come alone; returns the service error.
-async fn service_error(world: &dyn World, message: Outgoing<Bytes>) -> HarnessResult<ErrorKind> {
+/// Publishes a message that must be refused, and one that must come alone; returns the kind of the error.
+async fn rejection(world: &dyn World, message: Outgoing<Bytes>) -> HarnessResult<ErrorKind> {
     let recorded = Recorded::default();
     let app = worker::<Bytes>(world, 5, &recorded, ack).await?;
     let refused = jobs::<Bytes>(world).publish(message).await.expect_err("it was taken").kind();
@@ -114,7 +114,7 @@ async fn only_what_is_no_text_counts_in_base64(world: Box<dyn World>) -> TrialRe
 }
 
 async fn an_empty_body_is_refused(world: Box<dyn World>) -> TrialResult {
-    assert_eq!(service_error(&*world, Outgoing::new(Bytes::new())).await?, ErrorKind::InvalidInput);
+    assert_eq!(rejection(&*world, Outgoing::new(Bytes::new())).await?, ErrorKind::InvalidInput);
     Ok(())
 }
 
@@ -226,7 +226,7 @@ async fn ordering_keys_within_the_rule_are_delivered(world: Box<dyn World>) -> T
     Ok(())
 }
 
-async fn a_service_error_names_operation_and_topic(world: Box<dyn World>) -> TrialResult {
+async fn a_rejection_names_operation_and_topic(world: Box<dyn World>) -> TrialResult {
     let error = jobs::<Bytes>(&*world).publish(Bytes::new()).await.expect_err("it was taken");
     assert_eq!((error.operation(), error.resource()), (Some("publish"), Some("topic `jobs`")));
     let mut results = jobs::<Bytes>(&*world).publish_batch([Bytes::new()]).await;

@@ -119,8 +119,8 @@ where
     let recorded = recorded.clone();
     let app = move |cloud: &isobar::Cloud| {
         let jobs = cloud.topic::<M>(JOBS).subscribe_only();
-        let patient = jobs.subscription().with_max_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
-        App::new("worker").on_message(patient, move |message: Message<M>, _cx| {
+        let subscription = jobs.subscription().with_max_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        App::new("worker").on_message(subscription, move |message: Message<M>, _cx| {
             recorded.add(message.clone());
             let outcome = answer(&message);
             async move { outcome }

@@ -85,8 +85,8 @@ async fn any_error_of_a_handler_is_a_retry(world: Box<dyn World>) -> TrialResult
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         let jobs = cloud.topic::<String>(JOBS);
-        let patient = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
-        App::new("worker").on_message(patient, move |job: Message<String>, _cx| {
+        let subscription = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        App::new("worker").on_message(subscription, move |job: Message<String>, _cx| {
             sink.add(job.attempt);
             async move { job.body.parse::<u32>().map(|_| ()) }
         })
@@ -103,14 +103,14 @@ async fn content_that_breaks_off_is_a_retry(world: Box<dyn World>) -> TrialResul
     let recorded = Recorded::default();
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
-        let patient = cloud.topic::<u32>(JOBS).subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let subscription = cloud.topic::<u32>(JOBS).subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         let copy = move |films: Bucket, job: Message<u32>, _cx| {
             sink.add(job.attempt);
             let cut = (job.attempt == 1).then(|| Err(std::io::Error::other("the wire was cut")));
             let pieces = stream::iter([Ok(Bytes::from_static(b"film"))].into_iter().chain(cut));
             async move { films.put_stream("a", pieces, blob::PutOptions::default()).await.map(drop) }
         };
-        App::new("worker").with_state(cloud.bucket("films")).on_message(patient, copy).build()
+        App::new("worker").with_state(cloud.bucket("films")).on_message(subscription, copy).build()
     };
     let app = world.run(app).await?;
     jobs::<u32>(&*world).publish(1_u32).await?;
@@ -142,8 +142,8 @@ async fn a_panic_after_an_await_is_delivered_again(world: Box<dyn World>) -> Tri
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         let jobs = cloud.topic::<u32>(JOBS);
-        let patient = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
-        App::new("worker").on_message(patient, move |job: Message<u32>, _cx| {
+        let subscription = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        App::new("worker").on_message(subscription, move |job: Message<u32>, _cx| {
             sink.add(job.attempt);
             async move {
                 tokio::task::yield_now().await;
@@ -179,8 +179,8 @@ async fn the_context_of_a_redelivery_counts_its_attempt(world: Box<dyn World>) -
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         let jobs = cloud.topic::<u32>(JOBS);
-        let patient = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
-        App::new("worker").on_message(patient, move |job: Message<u32>, cx| {
+        let subscription = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        App::new("worker").on_message(subscription, move |job: Message<u32>, cx| {
             sink.add((job.attempt, cx.attempt()));
             async { Err::<(), _>(Error::internal("no")) }
         })

@@ -13,7 +13,7 @@ const OPTIONAL: &str = "the emulator rejects a wrong signature, and accepts a re
 const OTHER_CLOCK: &str = "the emulator checks the expiry by the machine's clock, which a trial cannot move";
 const NO_CONDITIONAL_COPY: &str = "the emulator ignores If-None-Match of a copy";
 
-/// Of moto.
+/// The gaps of moto.
 pub const MOTO: &[Gap] = &[
     gap("every_write_of_a_key_has_a_version_of_its_own", ETAG),
     gap("a_write_of_other_metadata_alone_has_a_version_of_its_own", ETAG),
@@ -31,7 +31,7 @@ pub const MOTO: &[Gap] = &[
     gap("a_batch_of_a_thousand_is_delivered_whole", "moto takes longer for it than a trial may last"),
 ];
 
-/// Of ministack.
+/// The gaps of ministack.
 pub const MINISTACK: &[Gap] = &[
     gap("every_write_of_a_key_has_a_version_of_its_own", ETAG),
     gap("a_write_of_other_metadata_alone_has_a_version_of_its_own", ETAG),
