@@ -13,7 +13,7 @@ use isobar::{App, Body, Cloud, Context, Error, IntoApp, Invocation, Result, Test
 use crate::{BuildApp, HarnessError, HarnessResult, Lacks, RunningApp, World};
 
 impl dyn World + '_ {
-    /// [`run`](Self::run) for trials of key-value and blobs, which need any host of direct calls and HTTP: where the
+    /// `run` for trials of key-value and blobs, which need any host of direct calls and HTTP: where the
     /// harness lacks one, the app runs in the process of the trial.
     pub async fn run_on_any_host<A: IntoApp>(
         &self,
