@@ -81,7 +81,7 @@ fn part(text: &str) -> Option<(Range<u64>, u64)> {
 pub(super) const NO_TYPE: &str = "binary/octet-stream";
 
 /// Reads the attributes with standard headers, and the metadata. Values that are not text are left out, and so is
-/// [`NO_TYPE`].
+/// `NO_TYPE`.
 pub fn read_attributes(headers: &HeaderMap, metadata: &str) -> Attributes {
     let mut attributes = Attributes::new();
     for (name, attribute) in STANDARD_HEADERS {

@@ -66,7 +66,7 @@ pub fn check_attributes(attributes: Attributes, names: &[u8]) -> Result<Attribut
     Ok(with_content_type(attributes))
 }
 
-/// Adds [`NO_TYPE`] where the content type is missing: the default of each service differs, and an app may use it.
+/// Adds `NO_TYPE` where the content type is missing: the default of each service differs, and an app may use it.
 pub fn with_content_type(mut attributes: Attributes) -> Attributes {
     if attributes.get(&Attribute::ContentType).is_none() {
         attributes.insert(Attribute::ContentType, NO_TYPE.into());
