@@ -123,7 +123,7 @@ impl DataFile {
             true => tracing::warn!(
                 %file,
                 %backup,
-                "the data file was damaged and is repaired: the last writes may be missing; the file as it was is backup"
+                "the data file was damaged and is repaired: the last writes may be missing; `backup` is the file before the repair"
             ),
         }
         Ok(())
