@@ -60,10 +60,14 @@ impl Suite {
         let counted = lacking.clone();
         let start = || {
             let (harness, guard) = start()?;
+            let harness = Arc::new(harness);
             // A wrong harness has one failure, and not one in many trials.
             match check(&harness, &self.trials) {
-                Ok(()) => Ok((Arc::new(harness), guard)),
-                Err(message) => Err(Absent::failed(message)),
+                Ok(()) => Ok((harness, guard)),
+                Err(mistake) => Err(Absent::failed(match close(harness.as_ref()) {
+                    Ok(()) => mistake,
+                    Err(unclosed) => format!("{mistake}; {unclosed}"),
+                })),
             }
         };
         run_and_close(
@@ -104,7 +108,7 @@ fn attempt<H: Harness>(
 
 /// Whether the gaps name trials or rows, whether a world has no data of another one, and whether its clock is that of its
 /// provider.
-fn check(harness: &impl Harness, suite: &[Trial]) -> Result<(), String> {
+fn check<H: Harness>(harness: &Arc<H>, suite: &[Trial]) -> Result<(), String> {
     let all = trials::all();
     let known = |name: &str| all.iter().any(|trial| trial.name == name) || rows::find(name).is_some();
     if let Some(gap) = harness.gaps().iter().find(|gap| !known(gap.trial)) {
@@ -113,29 +117,31 @@ fn check(harness: &impl Harness, suite: &[Trial]) -> Result<(), String> {
     if !suite.iter().any(|trial| trial.row.starts_with("KV-")) {
         return Ok(());
     }
-    let mistake = async {
-        let (one, other) = (harness.open().await?, harness.open().await?);
+    let mistake = Arc::new(Mutex::new(None));
+    let (opened, found) = (Arc::clone(harness), Arc::clone(&mistake));
+    let compare = async move {
+        let (one, other) = (opened.open().await?, opened.open().await?);
         one.cloud().table::<i64>("items").put("a", &1).await?;
         if other.cloud().table::<i64>("items").get("a").await?.is_some() {
-            return Ok(Some("two worlds share their data: each trial needs one of its own"));
+            *found.lock() = Some("two worlds share their data: each trial needs one of its own");
+        } else if let Some(clock) = one.clock() {
+            clock.advance(Duration::from_secs(1));
+            if one.cloud().clock().now() != clock.now() {
+                *found.lock() = Some("`World::clock` is not the clock of the provider");
+            }
         }
-        let Some(clock) = one.clock() else { return Ok(None) };
-        clock.advance(Duration::from_secs(1));
-        let is_same = one.cloud().clock().now() == clock.now();
-        Ok((!is_same).then_some("`World::clock` is not the clock of the provider"))
+        Ok(())
     };
-    let mistake: isobar::Result<_> = block_on(mistake)?;
-    // An error is that of a trial too, which says more about it.
-    mistake.ok().flatten().map_or(Ok(()), |mistake| Err(mistake.to_owned()))
+    // An error, a panic or a store that hangs fails trials too, which say more about it.
+    let _ = run_trial(harness.timeout(), compare);
+    let mistake = mistake.lock().take();
+    mistake.map_or(Ok(()), |mistake| Err(mistake.to_owned()))
 }
 
 fn close(harness: &impl Harness) -> Result<(), String> {
-    block_on(harness.close())?.map_err(|error| format!("the harness cannot be closed: {error:?}"))
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    Ok(runtime.map_err(|error| error.to_string())?.block_on(future))
+    let closed = runtime.map_err(|error| error.to_string())?.block_on(harness.close());
+    closed.map_err(|error| format!("the harness cannot be closed: {error:?}"))
 }
 
 /// The number of trials that were ignored for each part that the harness lacks.
@@ -203,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_mistake_of_a_harness_is_found_before_the_trials() {
-        let found = |harness| check(&harness, &trials::key_value::all()).err().unwrap_or_default();
+        let found = |harness| check(&Arc::new(harness), &trials::key_value::all()).err().unwrap_or_default();
         assert_eq!(found(Mistaken::default()), "");
         let shared = Mistaken { shared: Some(MemoryProvider::default()), ..Mistaken::default() };
         assert!(found(shared).starts_with("two worlds share their data"));
