@@ -80,10 +80,10 @@ pub use adapters::ADAPTERS;
 pub use axum;
 pub use extract::{Json, Path, Query};
 pub use isobar_abstraction::{
-    App, Body, BoxError, Cloud, Context, Delivered, Error, ErrorKind, Event, IntoApp, IntoOutcome, Invocation, Limits,
-    Next, ObjectChange, ObjectEvent, Origin, OriginalUri, Outcome, Problem, Reply, Result, Stateful, TestClient,
-    TestRequest, TestResponse, Tick, TraceParent, blob, clock, driver, key_value, manifest, memory, object_store,
-    pub_sub,
+    App, Body, BoxError, Cloud, Context, Delivered, Error, ErrorKind, Event, EventQueue, IntoApp, IntoOutcome,
+    Invocation, Limits, Next, ObjectChange, ObjectEvent, Origin, OriginalUri, Outcome, Problem, Reply, Result,
+    Schedule, Stateful, TestClient, TestRequest, TestResponse, Tick, TraceParent, WriteEvent, blob, clock, driver,
+    every, key_value, manifest, memory, object_store, pub_sub,
 };
 #[cfg(feature = "aws")]
 pub use isobar_aws as aws;
@@ -110,6 +110,6 @@ pub mod prelude {
     pub use crate::pub_sub::{Message, Outgoing, Topic};
     pub use crate::{
         App, Body, Cloud, Context, Error, ErrorKind, IntoOutcome, Json, ObjectChange, ObjectEvent, Outcome, Path,
-        Problem, Query, Result, TestClient, TestLogs, TestResponse, Tick, blob, key_value, pub_sub,
+        Problem, Query, Result, TestClient, TestLogs, TestResponse, Tick, WriteEvent, blob, every, key_value, pub_sub,
     };
 }

@@ -5,6 +5,7 @@
 //! declaration fails on the laptop, before a deployment grants too little.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -145,6 +146,12 @@ impl Declared {
 pub(crate) struct Grant {
     declared: Arc<Declared>,
     registry: Registry,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.declared.fmt(f)
+    }
 }
 
 impl Grant {

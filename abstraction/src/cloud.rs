@@ -346,6 +346,13 @@ impl Cloud {
         )
     }
 
+    /// The name of the provider of a resource, if it is not that of this cloud.
+    pub(crate) fn other_provider_of(&self, kind: ResourceKind, name: &str) -> Option<&'static str> {
+        let route = self.0.routes.get(&(kind, name.to_owned()))?;
+        let provider = route.provider.profile().provider;
+        (provider != self.profile().provider).then_some(provider)
+    }
+
     pub(crate) fn owns(&self, grant: &Grant) -> bool {
         self.0.declared.owns(grant)
     }

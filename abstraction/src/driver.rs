@@ -17,6 +17,7 @@ pub use crate::access::Access;
 pub use crate::ambient::{current_deadline, in_current_invocation};
 pub use crate::clock::Clock;
 pub use crate::cloud::Route;
+pub use crate::event_queue::EventQueue;
 pub use crate::function::Function;
 pub use crate::handle::Resource;
 pub use crate::outcome::{RetryPolicy, Settlement};

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::key;
+use crate::key_value::Key;
 use crate::pub_sub::Message;
 use crate::{Body, Outcome};
 
@@ -28,7 +29,14 @@ pub enum Event {
         message: Message<Bytes>,
     },
     /// The creation, replacement or deletion of an object.
-    Object(ObjectEvent),
+    Object {
+        /// The name of the [object events](crate::blob::ObjectEvents) that receive it.
+        trigger: String,
+        /// The change.
+        event: ObjectEvent,
+    },
+    /// A write of an item of a table.
+    Write(WriteEvent),
     /// A tick of a schedule.
     Schedule(Tick),
     /// A direct call of a function.
@@ -41,7 +49,7 @@ pub enum Event {
 pub enum Reply {
     /// The response to [`Event::Http`].
     Http(http::Response<Body>),
-    /// The outcome of [`Event::Message`], [`Event::Object`] and [`Event::Schedule`].
+    /// The outcome of [`Event::Message`], [`Event::Object`], [`Event::Write`] and [`Event::Schedule`].
     Handled(Outcome),
     /// The answer to [`Event::Invoke`], as JSON.
     Invoke(Bytes),
@@ -81,6 +89,24 @@ impl ObjectEvent {
     /// For hosts: a change of the object with the *stored* name `stored`, which is [decoded](crate::blob::key::decode) here.
     pub fn new(bucket: impl Into<String>, stored: &str, change: ObjectChange, time: SystemTime) -> Self {
         Self { bucket: bucket.into(), key: key::decode(stored), change, time }
+    }
+}
+
+/// A write of an item. It is delivered at least once, in no order, and possibly once for several writes of the item. Read
+/// the item to see its current state: it may have been written again, or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct WriteEvent {
+    /// The table's logical name.
+    pub table: String,
+    /// The key of the item.
+    pub key: Key,
+}
+
+impl WriteEvent {
+    /// For hosts: a write of the item at `key`.
+    pub fn new(table: impl Into<String>, key: impl Into<Key>) -> Self {
+        Self { table: table.into(), key: key.into() }
     }
 }
 

@@ -10,11 +10,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::Result;
 use crate::access::Access;
+use crate::event_queue::EventQueue;
 use crate::outcome::RetryPolicy;
 use crate::pub_sub::DEFAULT_SUBSCRIPTION;
 use crate::resource::ResourceKind;
+use crate::{ObjectChange, ObjectEvent, Result};
 
 /// The JSON schema of a manifest, draft 2020-12.
 pub const SCHEMA: &str = include_str!("manifest.schema.json");
@@ -78,6 +79,8 @@ pub enum Trigger {
     Message(MessageTrigger),
     /// The object events of a bucket.
     Object(ObjectTrigger),
+    /// The writes of a table.
+    Write(WriteTrigger),
     /// Times of a cron line.
     Schedule(ScheduleTrigger),
     /// Direct calls of a function.
@@ -106,6 +109,62 @@ pub struct MessageTrigger {
 pub struct ObjectTrigger {
     /// The logical name of the bucket.
     pub bucket: String,
+    /// The name of the object events; `default` if the JSON has none.
+    #[serde(default = "default_subscription")]
+    pub name: String,
+    /// The events that the handler receives. Fields of the JSON: `prefix`, `suffix` and `change`, each only where it is set.
+    #[serde(flatten)]
+    pub filter: ObjectFilter,
+    /// The attempts and the backoff of an event.
+    pub retry: RetryPolicy,
+}
+
+/// A condition of object events. Both texts are of the key as the app wrote it, and an empty one is true of every key.
+///
+/// A provider's own filter can only save money: it must let pass what this filter accepts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ObjectFilter {
+    /// The beginning of the key.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    /// The end of the key.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub suffix: String,
+    /// The only kind of change; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeKind>,
+}
+
+/// The kinds of changes of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// The creation of an object, or its replacement by a new version.
+    Created,
+    /// The deletion of an object.
+    Deleted,
+}
+
+impl ObjectFilter {
+    /// Does the filter accept this event?
+    pub fn matches(&self, event: &ObjectEvent) -> bool {
+        let kind = match event.change {
+            ObjectChange::Created { .. } => ChangeKind::Created,
+            ObjectChange::Deleted => ChangeKind::Deleted,
+        };
+        let key = event.key.as_str();
+        self.change.is_none_or(|change| change == kind) && key.starts_with(&self.prefix) && key.ends_with(&self.suffix)
+    }
+}
+
+/// The trigger of a handler of the writes of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct WriteTrigger {
+    /// The logical name of the table.
+    pub table: String,
     /// The attempts and the backoff of an event.
     pub retry: RetryPolicy,
 }
@@ -142,16 +201,56 @@ fn default_subscription() -> String {
 }
 
 impl MessageTrigger {
-    /// A trigger of the messages of a topic, by its only subscription.
+    /// A trigger of the messages of a topic, by its subscription `default`.
     pub fn new(topic: impl Into<String>, retry: RetryPolicy) -> Self {
         Self { topic: topic.into(), subscription: default_subscription(), retry }
+    }
+
+    /// Sets the name of the subscription.
+    #[must_use]
+    pub fn with_subscription(self, name: impl Into<String>) -> Self {
+        Self { subscription: name.into(), ..self }
+    }
+
+    /// The queue of the subscription.
+    pub fn queue(&self) -> EventQueue {
+        EventQueue::topic(&self.topic).named(&self.subscription)
     }
 }
 
 impl ObjectTrigger {
-    /// A trigger of the object events of a bucket.
+    /// A trigger of all object events of a bucket, with the name `default`.
     pub fn new(bucket: impl Into<String>, retry: RetryPolicy) -> Self {
-        Self { bucket: bucket.into(), retry }
+        Self { bucket: bucket.into(), name: default_subscription(), filter: ObjectFilter::default(), retry }
+    }
+
+    /// Sets the name of the object events.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Sets the filter.
+    #[must_use]
+    pub fn with_filter(self, filter: ObjectFilter) -> Self {
+        Self { filter, ..self }
+    }
+
+    /// The queue of the events.
+    pub fn queue(&self) -> EventQueue {
+        EventQueue::bucket(&self.bucket).named(&self.name)
+    }
+}
+
+impl WriteTrigger {
+    /// A trigger of the writes of a table.
+    pub fn new(table: impl Into<String>, retry: RetryPolicy) -> Self {
+        Self { table: table.into(), retry }
+    }
+
+    /// The queue of the writes.
+    pub fn queue(&self) -> EventQueue {
+        EventQueue::table(&self.table)
     }
 }
 
@@ -211,6 +310,21 @@ impl Manifest {
         self.triggers.iter().filter_map(|trigger| if let Trigger::Object(it) = trigger { Some(it) } else { None })
     }
 
+    /// The triggers of the writes of tables.
+    pub fn writes(&self) -> impl Iterator<Item = &WriteTrigger> {
+        self.triggers.iter().filter_map(|trigger| if let Trigger::Write(it) = trigger { Some(it) } else { None })
+    }
+
+    /// The queues of the triggers of messages, object events and writes, with the retry policy of each.
+    pub fn queues(&self) -> impl Iterator<Item = (EventQueue, RetryPolicy)> {
+        self.triggers.iter().filter_map(|trigger| match trigger {
+            Trigger::Message(trigger) => Some((trigger.queue(), trigger.retry)),
+            Trigger::Object(trigger) => Some((trigger.queue(), trigger.retry)),
+            Trigger::Write(trigger) => Some((trigger.queue(), trigger.retry)),
+            _ => None,
+        })
+    }
+
     /// The triggers of schedules.
     pub fn schedules(&self) -> impl Iterator<Item = &ScheduleTrigger> {
         self.triggers.iter().filter_map(|trigger| if let Trigger::Schedule(it) = trigger { Some(it) } else { None })
@@ -247,8 +361,9 @@ impl Manifest {
     pub fn handled(&self) -> String {
         let describe = |trigger: &Trigger| match trigger {
             Trigger::Http => "HTTP".to_owned(),
-            Trigger::Message(trigger) => format!("topic `{}`", trigger.topic),
-            Trigger::Object(trigger) => format!("bucket `{}`", trigger.bucket),
+            Trigger::Message(trigger) => trigger.queue().to_string(),
+            Trigger::Object(trigger) => trigger.queue().to_string(),
+            Trigger::Write(trigger) => trigger.queue().to_string(),
             Trigger::Schedule(trigger) => format!("schedule `{}`", trigger.name),
             Trigger::Function(trigger) => format!("function `{}`", trigger.name),
             Trigger::Other(fields) => format!("a trigger of the kind {}", fields.get("kind").unwrap_or(&Value::Null)),
@@ -274,6 +389,7 @@ impl<'de> Deserialize<'de> for Trigger {
             "http" => Self::Http,
             "message" => Self::Message(read(fields)?),
             "object" => Self::Object(read(fields)?),
+            "write" => Self::Write(read(fields)?),
             "schedule" => Self::Schedule(read(fields)?),
             "function" => Self::Function(read(fields)?),
             _ => Self::Other(fields),
@@ -292,13 +408,13 @@ mod tests {
         let newer = json!({
             "version": 1, "app": "shop", "later": true,
             "resources": [{"kind": "secret", "name": "api-key", "access": "read", "options": {"rotate": 30}}],
-            "triggers": [{"kind": "write", "table": "stock"}, {"kind": "schedule", "name": "dust", "cron": "* * * * *", "zone": 1}],
+            "triggers": [{"kind": "socket", "path": "/"}, {"kind": "schedule", "name": "dust", "cron": "* * * * *", "zone": 1}],
         });
         let manifest: Manifest = serde_json::from_value(newer).unwrap();
-        assert_eq!(manifest.handled(), "a trigger of the kind \"write\", schedule `dust`");
+        assert_eq!(manifest.handled(), "a trigger of the kind \"socket\", schedule `dust`");
         assert_eq!(manifest.of_kind(ResourceKind::Other("secret")).next().unwrap().options["rotate"], 30);
         let written = serde_json::to_value(&manifest).unwrap();
-        assert_eq!(written["triggers"][0], json!({"kind": "write", "table": "stock"}));
+        assert_eq!(written["triggers"][0], json!({"kind": "socket", "path": "/"}));
         assert_eq!(serde_json::from_value::<Manifest>(written).unwrap(), manifest);
     }
 

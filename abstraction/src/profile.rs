@@ -57,6 +57,9 @@ pub struct Limits {
     pub event_timeout: Duration,
     /// The longest lifetime of a signed URL: 7 days portable.
     pub signed_url_lifetime: Duration,
+    /// The longest delay of a message: 15 minutes portable, that of
+    /// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html).
+    pub message_delay: Duration,
     /// The longest wait before a message or an object event is delivered again: 6 hours portable.
     pub retry_after: Duration,
     /// The same for a message with an ordering key: 20 seconds portable, up to 6 hours by provider. The later messages of the
@@ -86,6 +89,7 @@ impl Limits {
         http_timeout: Duration::from_secs(29),
         event_timeout: Duration::from_secs(300),
         signed_url_lifetime: Duration::from_secs(7 * 24 * 3600),
+        message_delay: Duration::from_secs(15 * 60),
         retry_after: Duration::from_secs(6 * 3600),
         ordered_retry_after: Duration::from_secs(20),
     };

@@ -122,14 +122,19 @@ pub enum Derived {
     Ordered,
     /// The queue or topic that receives the events of a bucket.
     Events,
+    /// The queue or topic that receives the keys of the writes of a table.
+    Writes,
 }
 
 impl Derived {
-    const fn word(self) -> &'static str {
+    pub(crate) const ALL: [Self; 4] = [Self::DeadLetters, Self::Ordered, Self::Events, Self::Writes];
+
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::DeadLetters => "dead",
             Self::Ordered => "fifo",
             Self::Events => "events",
+            Self::Writes => "writes",
         }
     }
 
@@ -333,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_derived_name_is_not_a_logical_name() {
-        for derived in [Derived::DeadLetters, Derived::Ordered, Derived::Events] {
+        for derived in Derived::ALL {
             assert!(check_name(&derived.of("clicks")).is_err(), "{derived:?}");
             assert!(check_name(&derived.without_double_hyphen("clicks")).is_err(), "{derived:?}");
         }

@@ -39,6 +39,63 @@ pub struct CronSchedule {
     weekdays: Set,
 }
 
+/// The times of a schedule: a cron line, from a text, or the line of [`every`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule(Result<String, String>);
+
+impl Schedule {
+    /// The cron line, which is not checked yet. Errors: the problem of a duration.
+    pub(crate) fn line(self) -> Result<String, String> {
+        self.0
+    }
+}
+
+impl From<&str> for Schedule {
+    fn from(line: &str) -> Self {
+        Self(Ok(line.to_owned()))
+    }
+}
+
+impl From<String> for Schedule {
+    fn from(line: String) -> Self {
+        Self(Ok(line))
+    }
+}
+
+/// A schedule that runs in equal intervals, starting at midnight UTC: of 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, or of
+/// 1, 2, 3, 4, 6, 8, 12 or 24 hours. These divide an hour or a day, so that one cron line has the times of every interval.
+///
+/// Any other duration is a problem that [`App::start`](crate::App::start) reports.
+///
+/// ```
+/// use std::time::Duration;
+/// use isobar_abstraction::{App, TestClient, every};
+///
+/// let sync = |interval| App::new("sync").on_schedule("pull", every(interval), async |_tick, _cx| {});
+/// let client = TestClient::new(|_| sync(Duration::from_secs(15 * 60)))?;
+/// assert_eq!(client.manifest().schedules().next().unwrap().cron, "*/15 * * * *");
+/// assert!(TestClient::new(|_| sync(Duration::from_secs(7 * 60))).is_err());
+/// # Ok::<(), isobar_abstraction::Error>(())
+/// ```
+pub fn every(interval: Duration) -> Schedule {
+    let (minutes, rest) = (interval.as_secs() / 60, interval.as_nanos() % 60_000_000_000);
+    let line = match (minutes, minutes / 60) {
+        _ if rest != 0 => None,
+        (1, _) => Some("* * * * *".to_owned()),
+        (2..=59, _) if 60 % minutes == 0 => Some(format!("*/{minutes} * * * *")),
+        (60, _) => Some("0 * * * *".to_owned()),
+        (1_440, _) => Some("0 0 * * *".to_owned()),
+        (_, hours @ 2..=23) if minutes % 60 == 0 && 24 % hours == 0 => Some(format!("0 */{hours} * * *")),
+        _ => None,
+    };
+    Schedule(line.ok_or_else(|| {
+        format!(
+            "an interval of {interval:?} does not divide an hour or a day; use 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, \
+             or 1, 2, 3, 4, 6, 8, 12 or 24 hours, or a cron line"
+        )
+    }))
+}
+
 /// The numbers of one field: bit `n` represents `n`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Set(u64);

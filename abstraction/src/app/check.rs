@@ -4,7 +4,7 @@
 
 use super::App;
 use crate::manifest::Manifest;
-use crate::resource::{check_name, name_conflicts};
+use crate::resource::{ResourceKind, check_name, name_conflicts};
 use crate::schedule::CronSchedule;
 use crate::{Cloud, Error, Result};
 
@@ -15,7 +15,8 @@ impl App {
     /// the [limits](Cloud::limits) of `cloud`.
     ///
     /// Errors: `Config` with a list of all problems of the app and its modules: invalid names, prefixes and cron lines;
-    /// names that a platform would confuse; two handlers for one trigger; a trigger on a handle of another cloud; two
+    /// names that a platform would confuse; two handlers for one trigger; a filter that accepts nothing; a trigger on a handle
+    /// of another cloud; a handler of the writes of a table that another provider has; two
     /// values for one option of a resource; a resource that its provider cannot open.
     ///
     /// ```
@@ -36,6 +37,10 @@ impl App {
         problems.extend_from_slice(&self.problems);
         problems.extend(self.foreign_sources(cloud));
         problems.extend(self.bad_names(&manifest));
+        problems.extend(manifest.queues().filter_map(|(queue, _)| {
+            let error = queue.check().err()?;
+            Some(format!("{queue}: {}", error.message()))
+        }));
         let topics: Vec<&str> = manifest.topics().map(|topic| topic.name.as_str()).collect();
         let buckets: Vec<&str> = manifest.buckets().map(|bucket| bucket.name.as_str()).collect();
         problems.extend(name_conflicts(&topics, &buckets));
@@ -60,15 +65,23 @@ impl App {
         Manifest::new(&self.name).with_triggers(triggers)
     }
 
+    /// The triggers on handles of another `Cloud`, and those on a table whose feed another provider has.
     fn foreign_sources(&self, cloud: &Cloud) -> Vec<String> {
-        let foreign = self.sources.iter().filter(|source| !cloud.owns(&source.grant));
-        let problem = |source: &super::Source| {
-            format!(
-                "the trigger on {} belongs to another cloud; open the resource with the `Cloud` that the app function receives",
-                source.description
-            )
+        let problem = |super::Source { kind, name, grant }: &super::Source| {
+            if !cloud.owns(grant) {
+                return Some(format!(
+                    "the trigger on {kind} `{name}` belongs to another cloud; open the resource with the `Cloud` that the app \
+                     function receives"
+                ));
+            }
+            let other = cloud.other_provider_of(*kind, name).filter(|_| *kind == ResourceKind::Table)?;
+            Some(format!(
+                "the writes of table `{name}` are reported at `{other}`, where the table is, and not at `{}`; remove the \
+                 handler, or the variable that places the table there",
+                cloud.profile().provider
+            ))
         };
-        foreign.map(problem).collect()
+        self.sources.iter().filter_map(problem).collect()
     }
 
     fn bad_names(&self, manifest: &Manifest) -> Vec<String> {

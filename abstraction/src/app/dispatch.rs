@@ -16,7 +16,7 @@ use super::http::{Overrun, limit_request};
 use super::layer::Next;
 use super::rejection::rejection;
 use super::response::checked;
-use super::trigger::kind_and_name;
+use super::trigger::describe;
 use crate::ambient::Ambient;
 use crate::function::Function;
 use crate::{Body, Context, Error, ErrorKind, Event, Invocation, Outcome, Reply, Result};
@@ -27,6 +27,9 @@ impl Function for App {
         // Of several prefixes that match a path, the longest is the last.
         let found = self.triggers.iter().rev().find(|(trigger, _)| trigger.matches(&event));
         let Some((trigger, handler)) = found else { return Err(self.unhandled(&event)) };
+        if trigger.leaves_out(&event) {
+            return Ok(Reply::Handled(Outcome::Ack));
+        }
         match event {
             Event::Http(request) => Ok(Reply::Http(self.on_http(handler, request, cx).await)),
             Event::Invoke(call) => self.on_call(handler, call, cx).await.map(Reply::Invoke).map_err(|error| {
@@ -92,8 +95,8 @@ impl App {
 
     /// The error of an event without a handler: it names the event, and the events that the app handles.
     fn unhandled(&self, event: &Event) -> Error {
-        let ((what, name), handled) = (kind_and_name(event), self.manifest().handled());
-        let message = format!("app `{}` has no handler for {what} `{name}`; it handles {handled}", self.name);
+        let (what, handled) = (describe(event), self.manifest().handled());
+        let message = format!("app `{}` has no handler for {what}; it handles {handled}", self.name);
         if let Event::Http(_) = event {
             // A client must not see the structure of the app.
             tracing::warn!("answered 404: {message}");

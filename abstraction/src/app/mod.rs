@@ -24,12 +24,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::blob::Bucket;
-use crate::manifest::{MessageTrigger, ObjectTrigger, ScheduleTrigger};
-use crate::outcome::RetryPolicy;
+use crate::blob::ObjectEvents;
+use crate::key_value::TableWrites;
+use crate::manifest::{MessageTrigger, ScheduleTrigger};
 use crate::profile::Limits;
 use crate::pub_sub::{Message, Subscription};
-use crate::{Body, BoxError, Context, Error, Event, IntoOutcome, ObjectEvent, Outcome, Reply, Tick, json};
+use crate::resource::ResourceKind;
+use crate::schedule::Schedule;
+use crate::{Body, BoxError, Context, Error, Event, IntoOutcome, ObjectEvent, Outcome, Reply, Tick, WriteEvent, json};
 pub(crate) use handler::caught;
 use handler::{Handler, erased};
 use layer::Layers;
@@ -69,11 +71,12 @@ pub use state::Stateful;
 /// | HTTP request | [`http`](Self::http) | 29 s | a response with the status of the error |
 /// | message of a topic | [`on_message`](Self::on_message) | 5 min | another attempt, or a dead letter |
 /// | change of an object | [`on_object`](Self::on_object) | 5 min | another attempt, or a dead letter |
+/// | write of an item | [`on_write`](Self::on_write) | 5 min | another attempt, or a dead letter |
 /// | schedule | [`on_schedule`](Self::on_schedule) | 5 min | a log line; the next tick runs as planned |
 /// | direct call | [`on_invoke`](Self::on_invoke) | 5 min | the error |
 ///
-/// Each event has one handler: a second handler for the same topic, bucket, schedule or function is a problem that
-/// [`start`](Self::start) reports. The times are the portable limits; [`Context::remaining`] returns the time that is left,
+/// Each trigger has one handler: a second handler for the same subscription, object events, table, schedule or function is a
+/// problem that [`start`](Self::start) reports. The times are the portable limits; [`Context::remaining`] returns the time that is left,
 /// which a deployment can make shorter, and on AWS longer. Handlers run in parallel, on some platforms in several processes: state in memory is
 /// not shared and can be lost. A handler is dropped at its deadline. [`mount`](Self::mount) adds a module, and
 /// [`layer`](Self::layer) runs code around all handlers.
@@ -89,7 +92,8 @@ pub struct App {
 
 /// The handle of a trigger, to check that it belongs to the cloud that the app runs on.
 struct Source {
-    description: String,
+    kind: ResourceKind,
+    name: String,
     grant: crate::access::Grant,
 }
 
@@ -171,7 +175,8 @@ impl App {
     /// `()` and `Ok` acknowledge the message. After an `Err` or a panic it is delivered again, 5 times in all, with a
     /// backoff of 1 second that doubles up to 5 minutes; then it becomes a dead letter. An `Err` that no other attempt can
     /// change makes a dead letter immediately: see [`IntoOutcome`]. So does a body that is not an `M`.
-    /// [`Topic::subscription`](crate::pub_sub::Topic::subscription) sets the attempts and the backoff.
+    /// [`Topic::subscription`](crate::pub_sub::Topic::subscription) sets the attempts and the backoff, and gives a topic several
+    /// handlers.
     ///
     /// The same message can be delivered twice, also after it was acknowledged: store its [id](Message::id) with the
     /// effect, for example in one [transaction](crate::key_value::Transaction::add). Messages with the same ordering key
@@ -203,9 +208,9 @@ impl App {
         H: Fn(Message<M>, Context) -> F + Send + Sync + 'static,
         F: Future<Output: IntoOutcome> + Send + 'static,
     {
-        let Subscription { topic, retry } = topic.into();
-        let name = topic.name().to_owned();
-        self.source("topic", &name, topic.resource().1.clone());
+        let Subscription { topic, name, retry } = topic.into();
+        self.source(ResourceKind::Topic, topic.name(), topic.resource().1.clone());
+        let trigger = MessageTrigger::new(topic.name(), retry).with_subscription(name);
         let take = |event| if let Event::Message { message, .. } = event { Some(message) } else { None };
         let handler = erased(take, move |message: Message<Bytes>, cx| {
             let call = message.decode().map(|message| handler(message, cx));
@@ -216,14 +221,15 @@ impl App {
                 }
             }
         });
-        self.handle(Trigger::Message(MessageTrigger::new(name, retry)), handler);
+        self.handle(Trigger::Message(trigger), handler);
         self
     }
 
-    /// Handles the object events of a bucket: every create, replace and delete, at least once and in no order.
+    /// Handles object events of a bucket: of a `&bucket` every create, replace and delete, at least once and in no order.
+    /// [`Bucket::events`](crate::blob::Bucket::events) selects some of them, and gives a bucket several handlers.
     ///
-    /// The return value has the same meaning as in [`on_message`](Self::on_message). The number of attempts is 5. An event
-    /// reports the change, not the state: the object may have been written again, or deleted, when the handler reads it.
+    /// The return value has the same meaning as in [`on_message`](Self::on_message). The number of attempts is 5, unless
+    /// [`ObjectEvents`] sets another. An event reports the change, not the state: the object may have been written again, or deleted, when the handler reads it.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, ObjectChange, TestClient};
@@ -246,21 +252,85 @@ impl App {
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
     #[must_use]
-    pub fn on_object<H, F>(mut self, bucket: &Bucket, handler: H) -> Self
+    pub fn on_object<H, F>(mut self, events: impl Into<ObjectEvents>, handler: H) -> Self
     where
         H: Fn(ObjectEvent, Context) -> F + Send + Sync + 'static,
         F: Future<Output: IntoOutcome> + Send + 'static,
     {
-        let name = bucket.name().to_owned();
-        self.source("bucket", &name, bucket.resource().1.clone());
-        let take = |event| if let Event::Object(event) = event { Some(event) } else { None };
+        let events = events.into();
+        self.problems.extend(events.problem());
+        let ObjectEvents { trigger, grant, .. } = events;
+        self.source(ResourceKind::Bucket, &trigger.bucket, grant);
+        let take = |event| if let Event::Object { event, .. } = event { Some(event) } else { None };
         let handler = erased(take, move |event, cx| handled(handler(event, cx)));
-        self.handle(Trigger::Object(ObjectTrigger::new(name, RetryPolicy::default())), handler);
+        self.handle(Trigger::Object(trigger), handler);
+        self
+    }
+
+    /// Handles the writes of a table: after a `put`, an `add` or a `transact` has returned, the handler receives the key of
+    /// the item at least once, in no order, and possibly once for several writes of it.
+    ///
+    /// An event has no value: read the item, whose value is the current one then. Deletes and expiries cause no event, and
+    /// neither do items that were written before the app handled the writes for the first time. A write of the handler to
+    /// the same table is a write too.
+    ///
+    /// The return value has the same meaning as in [`on_message`](Self::on_message). The number of attempts is 5, unless
+    /// [`TableWrites`] sets another. A table has one handler of its writes: to call several, publish the key to a topic.
+    ///
+    /// | | local | AWS | Azure | Google Cloud |
+    /// |---|---|---|---|---|
+    /// | source | the transaction of the write | DynamoDB Streams | change feed of Cosmos DB | Firestore trigger of Eventarc |
+    ///
+    /// A table of Azure Table Storage has no feed: `Config` at start.
+    ///
+    /// ```
+    /// use isobar_abstraction::key_value::Table;
+    /// use isobar_abstraction::{App, Cloud, Context, Result, TestClient, WriteEvent};
+    ///
+    /// #[derive(Clone)]
+    /// struct Notes {
+    ///     notes: Table<String>,
+    ///     by_word: Table<String>,
+    /// }
+    ///
+    /// impl Notes {
+    ///     async fn index(self, write: WriteEvent, _cx: Context) -> Result<()> {
+    ///         let Some(note) = self.notes.get(&write.key).await? else { return Ok(()) };
+    ///         for word in note.split(' ') {
+    ///             self.by_word.put((word, write.key.partition.as_str()), &note).await?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// fn app(cloud: &Cloud) -> App {
+    ///     let app = Notes { notes: cloud.table("notes"), by_word: cloud.table("by-word") };
+    ///     App::new("notes").with_state(app.clone()).on_write(&app.notes, Notes::index).build()
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let client = TestClient::new(app)?;
+    /// client.cloud().table("notes").put("n1", &"green tea".to_owned()).await?;
+    /// client.deliver_all().await?;
+    /// assert_eq!(client.cloud().table::<String>("by-word").query("tea").all().await?.len(), 1);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn on_write<H, F>(mut self, table: impl Into<TableWrites>, handler: H) -> Self
+    where
+        H: Fn(WriteEvent, Context) -> F + Send + Sync + 'static,
+        F: Future<Output: IntoOutcome> + Send + 'static,
+    {
+        let TableWrites { trigger, grant } = table.into();
+        self.source(ResourceKind::Table, &trigger.table, grant);
+        let take = |event| if let Event::Write(event) = event { Some(event) } else { None };
+        let handler = erased(take, move |event, cx| handled(handler(event, cx)));
+        self.handle(Trigger::Write(trigger), handler);
         self
     }
 
     /// Runs a handler at times that a cron line names: five fields, in UTC, as in
-    /// [`CronSchedule`](crate::schedule::CronSchedule).
+    /// [`CronSchedule`](crate::schedule::CronSchedule). [`every`](crate::every) makes a line of a duration.
     ///
     /// The line has numbers, names, `*`, `,`, `-` and `/`, and no more than one of day of month and day of week; no
     /// `L`, `W`, `#` or `@daily`. A failed run is logged and not repeated before the next tick, on every platform. A tick
@@ -280,13 +350,18 @@ impl App {
     /// # Ok::<(), Error>(()) }).unwrap();
     /// ```
     #[must_use]
-    pub fn on_schedule<H, F>(mut self, name: impl Into<String>, cron: impl Into<String>, handler: H) -> Self
+    pub fn on_schedule<H, F>(mut self, name: impl Into<String>, schedule: impl Into<Schedule>, handler: H) -> Self
     where
         H: Fn(Tick, Context) -> F + Send + Sync + 'static,
         F: Future<Output: IntoOutcome> + Send + 'static,
     {
         let take = |event| if let Event::Schedule(tick) = event { Some(tick) } else { None };
         let handler = erased(take, move |tick, cx| handled(handler(tick, cx)));
+        let name = name.into();
+        let cron = schedule.into().line().unwrap_or_else(|problem| {
+            self.problems.push(format!("schedule `{name}`: {problem}"));
+            "* * * * *".to_owned()
+        });
         self.handle(Trigger::Schedule(ScheduleTrigger::new(name, cron)), handler);
         self
     }
@@ -351,8 +426,8 @@ impl App {
         }
     }
 
-    fn source(&mut self, kind: &str, name: &str, grant: crate::access::Grant) {
-        self.sources.push(Source { description: format!("{kind} `{name}`"), grant });
+    fn source(&mut self, kind: ResourceKind, name: &str, grant: crate::access::Grant) {
+        self.sources.push(Source { kind, name: name.to_owned(), grant });
     }
 }
 

@@ -9,9 +9,11 @@ use tower_service::Service;
 
 use super::App;
 use super::layer::Next;
-use crate::blob::Bucket;
+use crate::blob::ObjectEvents;
+use crate::key_value::TableWrites;
 use crate::pub_sub::{Message, Subscription};
-use crate::{Body, BoxError, Context, Event, IntoOutcome, ObjectEvent, Reply, Result, Tick};
+use crate::schedule::Schedule;
+use crate::{Body, BoxError, Context, Event, IntoOutcome, ObjectEvent, Reply, Result, Tick, WriteEvent};
 
 /// An [`App`] whose handlers receive a clone of a state at each call. [`App::with_state`] returns it, and
 /// [`build`](Self::build) returns the `App`.
@@ -133,21 +135,30 @@ impl<S: Clone + Send + Sync + 'static> Stateful<S> {
     }
 
     /// Handles the object events of a bucket, as [`App::on_object`].
-    pub fn on_object<H, F>(self, bucket: &Bucket, handler: H) -> Self
+    pub fn on_object<H, F>(self, events: impl Into<ObjectEvents>, handler: H) -> Self
     where
         H: Fn(S, ObjectEvent, Context) -> F + Send + Sync + 'static,
         F: Future<Output: IntoOutcome> + Send + 'static,
     {
-        self.with(|app, state| app.on_object(bucket, move |event, cx| handler(state.clone(), event, cx)))
+        self.with(|app, state| app.on_object(events, move |event, cx| handler(state.clone(), event, cx)))
+    }
+
+    /// [`App::on_write`] with the state.
+    pub fn on_write<H, F>(self, table: impl Into<TableWrites>, handler: H) -> Self
+    where
+        H: Fn(S, WriteEvent, Context) -> F + Send + Sync + 'static,
+        F: Future<Output: IntoOutcome> + Send + 'static,
+    {
+        self.with(|app, state| app.on_write(table, move |event, cx| handler(state.clone(), event, cx)))
     }
 
     /// Runs a handler by a cron line, as [`App::on_schedule`].
-    pub fn on_schedule<H, F>(self, name: impl Into<String>, cron: impl Into<String>, handler: H) -> Self
+    pub fn on_schedule<H, F>(self, name: impl Into<String>, schedule: impl Into<Schedule>, handler: H) -> Self
     where
         H: Fn(S, Tick, Context) -> F + Send + Sync + 'static,
         F: Future<Output: IntoOutcome> + Send + 'static,
     {
-        self.with(|app, state| app.on_schedule(name, cron, move |tick, cx| handler(state.clone(), tick, cx)))
+        self.with(|app, state| app.on_schedule(name, schedule, move |tick, cx| handler(state.clone(), tick, cx)))
     }
 
     /// Answers direct calls, as [`App::on_invoke`].

@@ -1,7 +1,10 @@
 //! The triggers of handlers.
 
 use crate::Event;
-use crate::manifest::{FunctionTrigger, MessageTrigger, ObjectTrigger, ScheduleTrigger, Trigger as Declared};
+use crate::event_queue::EventQueue;
+use crate::manifest::{
+    FunctionTrigger, MessageTrigger, ObjectTrigger, ScheduleTrigger, Trigger as Declared, WriteTrigger,
+};
 
 /// The trigger of one handler.
 pub(super) enum Trigger {
@@ -9,6 +12,7 @@ pub(super) enum Trigger {
     Http(String),
     Message(MessageTrigger),
     Object(ObjectTrigger),
+    Write(WriteTrigger),
     Schedule(ScheduleTrigger),
     Invoke(String),
 }
@@ -19,7 +23,8 @@ impl Trigger {
         match self {
             Self::Http(prefix) => ("http", prefix, ""),
             Self::Message(trigger) => ("topic", &trigger.topic, &trigger.subscription),
-            Self::Object(trigger) => ("bucket", &trigger.bucket, ""),
+            Self::Object(trigger) => ("bucket", &trigger.bucket, &trigger.name),
+            Self::Write(trigger) => ("table", &trigger.table, ""),
             Self::Schedule(trigger) => ("schedule", &trigger.name, ""),
             Self::Invoke(function) => ("function", function, ""),
         }
@@ -31,21 +36,46 @@ impl Trigger {
             (Self::Message(trigger), Event::Message { topic, subscription, .. }) => {
                 trigger.topic == *topic && trigger.subscription == *subscription
             }
-            (Self::Object(trigger), Event::Object(event)) => trigger.bucket == event.bucket,
+            (Self::Object(trigger), Event::Object { trigger: name, event }) => {
+                trigger.bucket == event.bucket && trigger.name == *name
+            }
+            (Self::Write(trigger), Event::Write(event)) => trigger.table == event.table,
             (Self::Schedule(trigger), Event::Schedule(tick)) => trigger.name == tick.schedule,
             (Self::Invoke(function), Event::Invoke(call)) => *function == call.function,
             _ => false,
         }
     }
 
+    /// Must the handler not see this event, because the filter of its trigger does not accept it?
+    pub(super) fn leaves_out(&self, event: &Event) -> bool {
+        matches!((self, event), (Self::Object(trigger), Event::Object { event, .. }) if !trigger.filter.matches(event))
+    }
+
     /// The problem of an app that has a second handler for the same events.
     pub(super) fn duplicate(&self) -> String {
-        match self.key() {
-            ("http", prefix, _) => {
+        match self {
+            Self::Http(prefix) => {
                 let path = if prefix.is_empty() { "/" } else { prefix };
                 format!("two `http` services at `{path}`; merge the routers into one")
             }
-            (kind, name, _) => format!("two handlers for {kind} `{name}`; an event has one handler"),
+            Self::Message(trigger) => {
+                let queue = trigger.queue();
+                format!("two handlers for {queue}; give each a name of its own, by `topic.subscription(name)`")
+            }
+            Self::Object(trigger) => {
+                let queue = trigger.queue();
+                format!("two handlers for {queue}; give each a name of its own, by `bucket.events(name)`")
+            }
+            Self::Write(trigger) => {
+                let queue = trigger.queue();
+                format!(
+                    "two handlers for {queue}; publish the key to a topic, and handle that in several subscriptions"
+                )
+            }
+            Self::Schedule(_) | Self::Invoke(_) => {
+                let (kind, name, _) = self.key();
+                format!("two handlers for {kind} `{name}`; an event has one handler")
+            }
         }
     }
 
@@ -55,6 +85,7 @@ impl Trigger {
             Self::Http(_) => Declared::Http,
             Self::Message(trigger) => Declared::Message(trigger.clone()),
             Self::Object(trigger) => Declared::Object(trigger.clone()),
+            Self::Write(trigger) => Declared::Write(trigger.clone()),
             Self::Schedule(trigger) => Declared::Schedule(trigger.clone()),
             Self::Invoke(function) => Declared::Function(FunctionTrigger::new(function)),
         }
@@ -68,12 +99,17 @@ pub(super) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// The kind and the name of an event, for an error.
-pub(super) fn kind_and_name(event: &Event) -> (&'static str, &str) {
+pub(super) fn describe(event: &Event) -> String {
     match event {
-        Event::Http(request) => ("HTTP", request.uri().path()),
-        Event::Message { topic, .. } => ("message of topic", topic),
-        Event::Object(event) => ("object event of bucket", &event.bucket),
-        Event::Schedule(tick) => ("schedule", &tick.schedule),
-        Event::Invoke(call) => ("invocation of", &call.function),
+        Event::Http(request) => format!("HTTP `{}`", request.uri().path()),
+        Event::Message { topic, subscription, .. } => {
+            format!("a message of {}", EventQueue::topic(topic).named(subscription))
+        }
+        Event::Object { trigger, event } => {
+            format!("an object event of {}", EventQueue::bucket(&event.bucket).named(trigger))
+        }
+        Event::Write(event) => EventQueue::table(&event.table).to_string(),
+        Event::Schedule(tick) => format!("schedule `{}`", tick.schedule),
+        Event::Invoke(call) => format!("invocation of `{}`", call.function),
     }
 }

@@ -8,7 +8,8 @@
 //! | event | function |
 //! |---|---|
 //! | an HTTP request | [`answer`], or [`answer_whole`] where the platform does not accept a stream |
-//! | a message, an object event | [`deliver`]; [`deliver_changes`] for changes with the names of a storage service |
+//! | a message, an object event, a write | [`deliver`]; [`deliver_changes`] for changes with the names of a storage service |
+//! | a part of a table's feed | [`write_messages`], whose messages go to a queue first |
 //! | a tick | [`handle`], and [`Outcome::into_result`] where the platform distinguishes only success and failure |
 //! | a direct call | [`invoke`] |
 
@@ -18,6 +19,7 @@ mod object;
 mod streamed;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use bytes::Bytes;
 use futures_util::future::{Either, FutureExt, select};
@@ -31,8 +33,9 @@ use crate::{Context, Error, ErrorKind, Event, Invocation, Outcome, Reply, Result
 pub use fields::{Fields, text};
 pub use http::{REQUEST_ID, answer, answer_whole, refuse};
 pub use object::{StoredChange, deliver_changes};
+pub use writes::write_messages;
 
-/// Delivers a message or an object event. There is always an outcome: an `Err` of the function is a retry, and so is a
+/// Delivers a message, an object event or a write. There is always an outcome: an `Err` of the function is a retry, and so is a
 /// handler that has not ended at the deadline of `cx`.
 ///
 /// The attempt and the trace of a message replace those of `cx`. A retry and a rejection are logged as warnings, an `Err`
@@ -120,7 +123,8 @@ fn span(event: &Event, cx: &Context) -> Span {
     let (operation, resource, id) = match event {
         Event::Http(request) => ("http", request.uri().path(), None),
         Event::Message { topic, message, .. } => ("on_message", topic.as_str(), Some(message.id.as_str())),
-        Event::Object(event) => ("on_object", event.bucket.as_str(), None),
+        Event::Object { event, .. } => ("on_object", event.bucket.as_str(), None),
+        Event::Write(event) => ("on_write", event.table.as_str(), None),
         Event::Schedule(tick) => ("on_schedule", tick.schedule.as_str(), None),
         Event::Invoke(call) => ("on_invoke", call.function.as_str(), None),
     };

@@ -18,7 +18,7 @@ pub(super) fn own_sort(sort: &str) -> String {
     format!("{OWN}{sort}")
 }
 
-pub(super) fn is_own(sort: &str) -> bool {
+pub(crate) fn is_own(sort: &str) -> bool {
     sort.starts_with(OWN)
 }
 

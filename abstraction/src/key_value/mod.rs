@@ -11,17 +11,19 @@ pub(crate) mod own;
 mod query;
 mod table;
 mod transaction;
+mod writes;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use check::checked_writes;
+pub(crate) use check::{checked_writes, is_own};
 pub(crate) use driver::{Item, Items, KeyValue, Put, QueryRange, ScanSegment, Write, put_of_sum, sum_of, with_sums};
 pub use query::{Cursor, Entry, Page, Query, ScanQuery, Unreadable};
 pub use table::Table;
 pub use transaction::Transaction;
+pub use writes::TableWrites;
 
 use crate::{Error, Result};
 

@@ -212,6 +212,10 @@ impl<T> Table<T> {
         Transaction::new(self.resource.clone(), partition.into())
     }
 
+    pub(super) fn resource(&self) -> &Resource<dyn KeyValue> {
+        &self.resource
+    }
+
     /// The same table with another type of values.
     pub(super) fn of_values<V>(&self) -> Table<V> {
         Table::new(self.resource.clone())

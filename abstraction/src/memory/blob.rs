@@ -13,12 +13,10 @@ use object_store::{Attributes, ObjectMeta, ObjectStore, PutMode, PutPayload, Put
 use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Queues, Source};
+use super::Queues;
 use crate::blob::flat::{FlatObjects, FlatStore, check_mode, page_of, page_start};
 use crate::blob::{Blob, ListRequest, Listing, SignRequest, SignedAccess, SignedUrl};
 use crate::clock::{Clock, ManualClock, later, to_utc};
-use crate::pub_sub::Message;
-use crate::resource::ResourceKind;
 use crate::{Error, ObjectChange, ObjectEvent, Origin, Result};
 
 /// Blobs in memory.
@@ -123,9 +121,7 @@ impl MemoryObjects {
     fn send_event(&self, name: &str, change: ObjectChange) {
         let now = self.clock.now();
         let event = ObjectEvent::new(self.name.as_str(), name, change, now);
-        let body = serde_json::to_vec(&event).unwrap_or_default();
-        let source = Source::new(ResourceKind::Bucket, &self.name);
-        self.queues.push(&source, now, |id| Message::new(id, body, now));
+        self.queues.push_object_event(&event, now);
     }
 }
 

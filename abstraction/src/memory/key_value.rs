@@ -3,21 +3,25 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::PROFILE;
+use super::{PROFILE, Queues};
 use crate::clock::{Clock, ManualClock};
 use crate::key_value::{
-    Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write, checked_writes, put_of_sum, sum_of,
+    Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write, checked_writes, is_own, put_of_sum,
+    sum_of,
 };
 use crate::{Error, Origin, Result};
 
 /// Key-value in memory.
 #[derive(Debug)]
 pub(crate) struct MemoryKeyValue {
+    name: String,
     clock: ManualClock,
+    queues: Arc<Queues>,
     map: Mutex<Map>,
 }
 
@@ -28,8 +32,8 @@ struct Map {
 }
 
 impl MemoryKeyValue {
-    pub(crate) fn new(clock: ManualClock) -> Self {
-        Self { clock, map: Mutex::default() }
+    pub(crate) fn new(name: &str, clock: ManualClock, queues: Arc<Queues>) -> Self {
+        Self { name: name.to_owned(), clock, queues, map: Mutex::default() }
     }
 
     fn is_live(&self, item: &Item) -> bool {
@@ -40,9 +44,12 @@ impl MemoryKeyValue {
         map.items.get(key).filter(|item| self.is_live(item))
     }
 
-    fn apply(map: &mut Map, write: Write) -> Option<Version> {
+    fn apply(&self, map: &mut Map, write: Write) -> Option<Version> {
         match write {
             Write::Put(Put { key, value, expires_at, .. }) => {
+                if !is_own(&key.sort) {
+                    self.queues.push_write(&self.name, &key, self.clock.now());
+                }
                 map.writes += 1;
                 let version = Version::new(map.writes.to_string());
                 map.items.insert(key.clone(), Item { key, value, version: version.clone(), expires_at });
@@ -59,7 +66,7 @@ impl MemoryKeyValue {
     fn write(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let mut map = self.map.lock();
         let writes = checked_writes(writes, PROFILE.limits.counter_max_abs, |key| Ok(self.live(&map, key).cloned()))?;
-        Ok(writes.into_iter().map(|write| Self::apply(&mut map, write.into_owned())).collect())
+        Ok(writes.into_iter().map(|write| self.apply(&mut map, write.into_owned())).collect())
     }
 }
 
@@ -136,7 +143,7 @@ impl KeyValue for MemoryKeyValue {
         let mut map = self.map.lock();
         let put = put_of_sum(key, delta, self.live(&map, key).cloned(), PROFILE.limits.counter_max_abs)?;
         let sum = sum_of(&put);
-        Self::apply(&mut map, Write::Put(put));
+        self.apply(&mut map, Write::Put(put));
         sum
     }
 }

@@ -24,7 +24,7 @@ use crate::key_value::KeyValue;
 use crate::profile::Profile;
 use crate::provider::{Hosted, Opener, Provider};
 use crate::pub_sub::PubSub;
-use crate::resource::{Location, ResourceKind};
+use crate::resource::Location;
 use crate::{Error, Result};
 
 pub use profile::PROFILE;
@@ -33,7 +33,7 @@ use blob::MemoryBlob;
 pub(crate) use blob::{Signed, SignedObject};
 use key_value::MemoryKeyValue;
 use pub_sub::MemoryPubSub;
-pub(crate) use pub_sub::{Leased, Queues, Source};
+pub(crate) use pub_sub::{Leased, Queues};
 
 /// The provider of [`Cloud::memory`](crate::Cloud::memory). Clones share data and clock.
 ///
@@ -113,7 +113,8 @@ impl Provider for MemoryProvider {
     fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
         let name = physical_name(at)?.to_owned();
         let mut tables = self.0.tables.lock();
-        let table = tables.entry(name).or_insert_with(|| Arc::new(MemoryKeyValue::new(self.0.clock.clone())));
+        let new = || Arc::new(MemoryKeyValue::new(&name, self.0.clock.clone(), Arc::clone(&self.0.queues)));
+        let table = tables.entry(name.clone()).or_insert_with(new);
         Ok(Arc::<MemoryKeyValue>::clone(table))
     }
 
@@ -122,8 +123,7 @@ impl Provider for MemoryProvider {
     }
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
-        let source = Source::new(ResourceKind::Topic, physical_name(at)?);
-        Ok(Arc::new(MemoryPubSub::new(source, self.0.clock.clone(), Arc::clone(&self.0.queues))))
+        Ok(Arc::new(MemoryPubSub::new(physical_name(at)?, self.0.clock.clone(), Arc::clone(&self.0.queues))))
     }
 
     async fn host(&self, _: Hosted) -> Result<()> {

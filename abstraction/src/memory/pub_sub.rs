@@ -1,4 +1,4 @@
-//! Pub/sub in memory: one queue for each topic, and for the events of each bucket.
+//! Pub/sub in memory: one queue for each subscription of a topic, and for the events of buckets and the writes of tables.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,22 +10,13 @@ use parking_lot::Mutex;
 
 use crate::Result;
 use crate::clock::{Clock, ManualClock, later};
+use crate::event_queue::EventQueue;
+use crate::key_value::Key;
+use crate::manifest::{Manifest, ObjectFilter};
 use crate::outcome::Settlement;
 use crate::pub_sub::{DeadLetter, Message, MessageId, PubSub, RawMessage};
 use crate::resource::ResourceKind;
-
-/// The source of events: a topic or a bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Source {
-    kind: ResourceKind,
-    name: String,
-}
-
-impl Source {
-    pub(crate) fn new(kind: ResourceKind, name: &str) -> Self {
-        Self { kind, name: name.to_owned() }
-    }
-}
+use crate::{ObjectEvent, WriteEvent};
 
 /// All queues of one provider.
 #[derive(Debug, Default)]
@@ -36,7 +27,30 @@ pub(crate) struct Queues {
 #[derive(Debug, Default)]
 struct State {
     sequence: u64,
-    queues: HashMap<Source, Queue>,
+    queues: HashMap<EventQueue, Queue>,
+    /// The queues that apps handle, with the filters of object events.
+    handled: BTreeMap<EventQueue, Option<ObjectFilter>>,
+}
+
+impl State {
+    /// The handled queues of a source.
+    fn handled(&self, kind: ResourceKind, source: &str) -> Vec<(EventQueue, Option<ObjectFilter>)> {
+        let of_source = |(queue, _): &(&EventQueue, _)| queue.kind() == kind && queue.source() == source;
+        let handled = self.handled.iter().filter(of_source);
+        handled.map(|(queue, filter)| (queue.clone(), filter.clone())).collect()
+    }
+
+    fn push(&mut self, queues: Vec<EventQueue>, due: SystemTime, message: Message<Bytes>) {
+        for queue in queues {
+            let waiting = Waiting { message: message.clone(), due };
+            self.queues.entry(queue).or_default().waiting.insert(self.sequence, waiting);
+        }
+    }
+
+    fn next_id(&mut self) -> MessageId {
+        self.sequence += 1;
+        MessageId::new(self.sequence.to_string())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -60,25 +74,57 @@ pub(crate) struct Leased {
 }
 
 impl Queues {
-    pub(crate) fn push(
-        &self,
-        source: &Source,
-        now: SystemTime,
-        message: impl FnOnce(MessageId) -> Message<Bytes>,
-    ) -> MessageId {
+    /// Adds the queues of an app: each receives the events from now on.
+    pub(crate) fn handle(&self, manifest: &Manifest) {
         let mut state = self.state.lock();
-        state.sequence += 1;
-        let sequence = state.sequence;
-        let id = MessageId::new(sequence.to_string());
-        let waiting = Waiting { message: message(id.clone()), due: now };
-        state.queues.entry(source.clone()).or_default().waiting.insert(sequence, waiting);
+        state.handled.extend(manifest.queues().map(|(queue, _)| (queue, None)));
+        let filters = manifest.objects().map(|trigger| (trigger.queue(), Some(trigger.filter.clone())));
+        state.handled.extend(filters);
+    }
+
+    /// Adds a message to the queues of a topic; without any, to the queue `default`, where a test can see it.
+    fn publish(&self, topic: &str, raw: RawMessage, now: SystemTime) -> MessageId {
+        let mut state = self.state.lock();
+        let handled = state.handled(ResourceKind::Topic, topic);
+        let mut queues: Vec<_> = handled.into_iter().map(|(queue, _)| queue).collect();
+        if queues.is_empty() {
+            queues.push(EventQueue::topic(topic));
+        }
+        let (id, due) = (state.next_id(), raw.due.unwrap_or(now));
+        state.push(queues, due, raw.into_message(id.clone(), now));
         id
     }
 
-    /// Up to `limit` messages that are due, of each ordering key only the oldest one.
-    pub(crate) fn lease(&self, source: &Source, now: SystemTime, limit: usize) -> Vec<Leased> {
+    /// Adds an object event to the queues of its bucket whose filters accept it; without any queue, to the queue `default`.
+    pub(crate) fn push_object_event(&self, event: &ObjectEvent, now: SystemTime) {
         let mut state = self.state.lock();
-        let Some(queue) = state.queues.get_mut(source) else { return Vec::new() };
+        let handled = state.handled(ResourceKind::Bucket, &event.bucket);
+        let queues = if handled.is_empty() {
+            vec![EventQueue::bucket(&event.bucket)]
+        } else {
+            let accepted = |(queue, filter): (EventQueue, Option<ObjectFilter>)| {
+                filter.is_none_or(|filter| filter.matches(event)).then_some(queue)
+            };
+            handled.into_iter().filter_map(accepted).collect()
+        };
+        let id = state.next_id();
+        state.push(queues, now, Message::new(id, serde_json::to_vec(event).unwrap_or_default(), now));
+    }
+
+    /// Adds the write of an item to the queue of its table, if an app handles it.
+    pub(crate) fn push_write(&self, table: &str, key: &Key, now: SystemTime) {
+        let mut state = self.state.lock();
+        let queues: Vec<_> = state.handled(ResourceKind::Table, table).into_iter().map(|(queue, _)| queue).collect();
+        if !queues.is_empty() {
+            let (id, event) = (state.next_id(), WriteEvent::new(table, key));
+            state.push(queues, now, Message::new(id, serde_json::to_vec(&event).unwrap_or_default(), now));
+        }
+    }
+
+    /// Up to `limit` messages that are due, of each ordering key only the oldest one.
+    pub(crate) fn lease(&self, queue: &EventQueue, now: SystemTime, limit: usize) -> Vec<Leased> {
+        let mut state = self.state.lock();
+        let Some(queue) = state.queues.get_mut(queue) else { return Vec::new() };
         let mut keys = HashSet::new();
         let due = queue.waiting.iter().filter(|(_, waiting)| {
             let first = waiting.message.ordering_key.as_ref().is_none_or(|key| keys.insert(key.clone()));
@@ -88,9 +134,9 @@ impl Queues {
         due.map(|(sequence, waiting)| Leased { sequence: *sequence, message: waiting.message.clone() }).collect()
     }
 
-    pub(crate) fn settle(&self, source: &Source, leased: Leased, settlement: Settlement, now: SystemTime) {
+    pub(crate) fn settle(&self, queue: &EventQueue, leased: Leased, settlement: Settlement, now: SystemTime) {
         let mut state = self.state.lock();
-        let Some(queue) = state.queues.get_mut(source) else { return };
+        let Some(queue) = state.queues.get_mut(queue) else { return };
         let Leased { sequence, mut message } = leased;
         match settlement {
             Settlement::Done => drop(queue.waiting.remove(&sequence)),
@@ -105,23 +151,23 @@ impl Queues {
         }
     }
 
-    pub(crate) fn waiting(&self, source: &Source) -> Vec<Message<Bytes>> {
+    pub(crate) fn waiting(&self, queue: &EventQueue) -> Vec<Message<Bytes>> {
         let state = self.state.lock();
-        let queue = state.queues.get(source);
+        let queue = state.queues.get(queue);
         queue.into_iter().flat_map(|queue| queue.waiting.values().map(|waiting| waiting.message.clone())).collect()
     }
 
-    pub(crate) fn dead_letters(&self, source: &Source) -> Vec<DeadLetter> {
+    pub(crate) fn dead_letters(&self, queue: &EventQueue) -> Vec<DeadLetter> {
         let state = self.state.lock();
-        let queue = state.queues.get(source);
+        let queue = state.queues.get(queue);
         queue.into_iter().flat_map(|queue| queue.dead.iter().map(|(dead_letter, _)| dead_letter.clone())).collect()
     }
 
     /// Moves all dead letters back to the queue, with attempt 1. Returns their number.
-    pub(crate) fn redrive(&self, source: &Source, now: SystemTime) -> usize {
+    pub(crate) fn redrive(&self, queue: &EventQueue, now: SystemTime) -> usize {
         let mut state = self.state.lock();
-        let State { sequence, queues } = &mut *state;
-        let Some(queue) = queues.get_mut(source) else { return 0 };
+        let State { sequence, queues, .. } = &mut *state;
+        let Some(queue) = queues.get_mut(queue) else { return 0 };
         let dead = std::mem::take(&mut queue.dead);
         let count = dead.len();
         for (_, mut message) in dead {
@@ -136,14 +182,14 @@ impl Queues {
 /// Pub/sub in memory.
 #[derive(Debug)]
 pub(crate) struct MemoryPubSub {
-    source: Source,
+    topic: String,
     clock: ManualClock,
     queues: Arc<Queues>,
 }
 
 impl MemoryPubSub {
-    pub(crate) fn new(source: Source, clock: ManualClock, queues: Arc<Queues>) -> Self {
-        Self { source, clock, queues }
+    pub(crate) fn new(topic: &str, clock: ManualClock, queues: Arc<Queues>) -> Self {
+        Self { topic: topic.to_owned(), clock, queues }
     }
 }
 
@@ -151,7 +197,6 @@ impl MemoryPubSub {
 impl PubSub for MemoryPubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
         let now = self.clock.now();
-        let push = |raw: RawMessage| Ok(self.queues.push(&self.source, now, |id| raw.into_message(id, now)));
-        messages.into_iter().map(push).collect()
+        messages.into_iter().map(|raw| Ok(self.queues.publish(&self.topic, raw, now))).collect()
     }
 }

@@ -24,6 +24,7 @@ use crate::{Result, TraceParent};
 /// - have a message stored durably before it is `Ok`;
 /// - keep body, attributes, ordering key and trace parent bit for bit, also a body that is not text;
 /// - keep the order of messages with the same ordering key, within a batch and between calls that follow each other;
+/// - deliver a message with a due time not before it, without counting an attempt;
 /// - return `Unsupported` for an ordering key if the service keeps no order, as a Storage Queue;
 /// - set [`outcome_unknown`](crate::Error::with_outcome_unknown) if a message may have been accepted although the request
 ///   failed.
@@ -43,14 +44,17 @@ pub struct RawMessage {
     pub attributes: BTreeMap<String, String>,
     /// The ordering key: messages with the same one are delivered one after the other, in the order of publishing.
     pub ordering_key: Option<String>,
+    /// The earliest time of the first delivery, by the clock of the provider; `None` for no delay. Never together with an
+    /// ordering key.
+    pub due: Option<SystemTime>,
     /// The trace of the publisher, to send as the attribute `traceparent`.
     pub trace_parent: TraceParent,
 }
 
 impl RawMessage {
-    /// A message without attributes and without an ordering key.
+    /// A message without attributes, ordering key and due time.
     pub fn new(body: impl Into<Bytes>, trace_parent: TraceParent) -> Self {
-        Self { body: body.into(), attributes: BTreeMap::new(), ordering_key: None, trace_parent }
+        Self { body: body.into(), attributes: BTreeMap::new(), ordering_key: None, due: None, trace_parent }
     }
 
     /// Sets the attributes.
@@ -67,9 +71,16 @@ impl RawMessage {
         self
     }
 
+    /// Sets the due time; `None` for no delay.
+    #[must_use]
+    pub fn with_due(mut self, due: impl Into<Option<SystemTime>>) -> Self {
+        self.due = due.into();
+        self
+    }
+
     /// The message in the form of a delivery, with its id.
     pub fn into_message(self, id: MessageId, published_at: SystemTime) -> Message<Bytes> {
-        let Self { body, attributes, ordering_key, trace_parent } = self;
+        let Self { body, attributes, ordering_key, trace_parent, due: _ } = self;
         let trace_parent = Some(trace_parent);
         Message { attributes, ordering_key, trace_parent, ..Message::new(id, body, published_at) }
     }

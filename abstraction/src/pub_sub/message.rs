@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -53,12 +53,14 @@ pub struct Outgoing<T> {
     /// The ordering key: messages with the same one are delivered one after the other, in the order of publishing. It has 1
     /// to 128 printable ASCII characters without blanks.
     pub ordering_key: Option<String>,
+    /// The time before the first delivery; zero for none. At most 15 minutes, and not with an ordering key.
+    pub delay: Duration,
 }
 
 impl<T> Outgoing<T> {
-    /// A message with this body, without attributes and without an ordering key.
+    /// A message with this body, without attributes, ordering key and delay.
     pub fn new(body: T) -> Self {
-        Self { body, attributes: BTreeMap::new(), ordering_key: None }
+        Self { body, attributes: BTreeMap::new(), ordering_key: None, delay: Duration::ZERO }
     }
 
     /// Adds an attribute.
@@ -72,6 +74,33 @@ impl<T> Outgoing<T> {
     #[must_use]
     pub fn with_ordering_key(mut self, key: impl Into<String>) -> Self {
         self.ordering_key = Some(key.into());
+        self
+    }
+
+    /// Delivers the message after this time at the earliest, by the clock of the publisher: at most
+    /// [`Limits::message_delay`](crate::Limits::message_delay), 15 minutes. A message with an ordering key cannot have a
+    /// delay. The delay does not count as an attempt.
+    ///
+    /// For a longer wait, store an item and look for it in a [schedule](crate::App::on_schedule).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use isobar_abstraction::pub_sub::{Message, Outgoing};
+    /// use isobar_abstraction::{App, Cloud, Context, Outcome, TestClient};
+    ///
+    /// let remind = async |_: Message<String>, _: Context| Outcome::Ack;
+    /// let client = TestClient::new(|cloud: &Cloud| App::new("tea").on_message(&cloud.topic("reminders"), remind))?;
+    /// let reminder = Outgoing::new("the tea is ready".to_owned()).with_delay(Duration::from_secs(180));
+    /// client.cloud().topic::<String>("reminders").publish(reminder).await?;
+    /// assert_eq!(client.deliver_all().await?.acked, 0);
+    /// client.advance(Duration::from_secs(180));
+    /// assert_eq!(client.deliver_all().await?.acked, 1);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn with_delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 }

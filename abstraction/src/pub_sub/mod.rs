@@ -1,9 +1,9 @@
 //! Topics of messages: [`Topic`] is the type for apps.
 //!
 //! The contract is what SNS with SQS, Service Bus, Storage Queues, Pub/Sub and a local queue have in common: delivery at
-//! least once, attributes, attempts with a backoff, and dead letters. A topic has one subscription, because its handler is
-//! in one app; order is for messages with an ordering key, because order for a whole topic would permit one delivery at a
-//! time.
+//! least once to each subscription, attributes, a delay of some minutes, attempts with a backoff, and dead letters. Order is
+//! for messages with an ordering key, because order for a whole topic would permit one delivery at a time. There is no
+//! handler of batches: Pub/Sub pushes one message in a request.
 
 pub(crate) mod dead_letter;
 pub(crate) mod driver;
@@ -22,11 +22,11 @@ pub use message::{Message, MessageId, Outgoing};
 pub(crate) use topic::DEFAULT_SUBSCRIPTION;
 pub use topic::{Subscription, Topic};
 
-/// A message or an object event that is not delivered any more, with the reason.
+/// A message, an object event or a write that is not delivered any more, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// The id of the message or of the object event.
+    /// The id of the message, of the object event or of the write.
     pub id: String,
     /// The number of deliveries.
     pub attempts: u32,
@@ -35,7 +35,7 @@ pub struct DeadLetter {
     /// The time at which it became a dead letter.
     #[serde(with = "crate::clock::millis")]
     pub died_at: SystemTime,
-    /// The body of the message; of an object event its JSON.
+    /// The body of the message; of an object event or a write its JSON.
     #[serde(serialize_with = "lossy_text")]
     pub body: Bytes,
     /// The attributes of the message.

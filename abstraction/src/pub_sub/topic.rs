@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{MessageId, Outgoing, PubSub, RawMessage, plain_text};
 use crate::access::Access;
 use crate::ambient::current_trace;
+use crate::clock::later;
 use crate::handle::Resource;
 use crate::outcome::RetryPolicy;
 use crate::profile::Limits;
@@ -23,8 +24,8 @@ use crate::{Error, Result, TraceParent, json};
 /// | longest retry with a key | 6 h | 6 h | 60 s | 20 s |
 /// | largest message of the service | 240,000 bytes | 260,096 | 258,048; 44,544 on a Storage Queue | 7,400,000 |
 ///
-/// A message is delivered to the app that handles the topic with [`App::on_message`], at least once. Without such an app it
-/// is accepted and not delivered.
+/// A message is delivered to each [`Subscription`] that an app handles with [`App::on_message`], at least once. Without such
+/// an app it is accepted and not delivered.
 ///
 /// Portable limits: body and attributes 240,000 bytes, 8 attributes, an ordering key of 128 bytes. A message is stored
 /// durably when [`publish`](Self::publish) returns.
@@ -71,13 +72,17 @@ impl<T> Topic<T> {
         Self::new(self.resource.with_access(Access::None))
     }
 
-    /// The topic as the source of a trigger, with the number of attempts and the backoff: see [`Subscription`].
+    /// A subscription as the source of a trigger, with the number of attempts and the backoff: see [`Subscription`].
+    ///
+    /// The name is a logical name: 3 to 40 of `a-z`, `0-9` and single `-`; `dead`, `events`, `fifo` and `writes` are
+    /// reserved. It is a part of the names of queues on the clouds, so another name is another queue, which receives the
+    /// messages that are published after its creation. `default` is the subscription of a `&topic`.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// use isobar_abstraction::{App, Cloud, Outcome, TestClient};
     /// fn app(cloud: &Cloud) -> App {
-    ///     let twice = cloud.topic::<u32>("jobs").subscription().with_max_attempts(2);
+    ///     let twice = cloud.topic::<u32>("jobs").subscription("default").with_max_attempts(2);
     ///     App::new("worker").on_message(twice, async |_job, _cx| Outcome::retry("not today"))
     /// }
     /// let client = TestClient::new(app)?;
@@ -87,8 +92,8 @@ impl<T> Topic<T> {
     /// assert_eq!(client.deliver_all().await?.dead, 1);
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
-    pub fn subscription(&self) -> Subscription<T> {
-        Subscription { topic: self.clone(), retry: RetryPolicy::default() }
+    pub fn subscription(&self, name: impl Into<String>) -> Subscription<T> {
+        Subscription { topic: self.clone(), name: name.into(), retry: RetryPolicy::default() }
     }
 
     pub(crate) fn resource(&self) -> &Resource<dyn PubSub> {
@@ -103,7 +108,7 @@ impl<T: Serialize + 'static> Topic<T> {
     /// that is not [`plain_text`] counts by its length in base64: at most 180,000 bytes of it. The message carries the
     /// trace of the current invocation.
     ///
-    /// Errors: `InvalidInput` for an empty body, an attribute or an ordering key outside of the rules of [`Outgoing`];
+    /// Errors: `InvalidInput` for an empty body, an attribute, an ordering key or a delay outside of the rules of [`Outgoing`];
     /// `TooLarge`; `Unsupported` for an ordering key on a Storage Queue; `PermissionDenied`; `NotFound` if the deployment
     /// did not create the topic; `Throttled`, `Unavailable` and `Timeout` after the retries of the adapter. If the
     /// [outcome is unknown](Error::outcome_unknown), a repetition can publish the message twice.
@@ -167,7 +172,7 @@ impl<T: Serialize + 'static> Topic<T> {
     }
 
     fn prepare(&self, message: Outgoing<T>) -> Result<RawMessage> {
-        let Outgoing { body, attributes, ordering_key } = message;
+        let Outgoing { body, attributes, ordering_key, delay } = message;
         let body = json::encode(&body)?;
         let trace_parent = current_trace().map_or_else(TraceParent::random, TraceParent::child);
         check_attributes(&attributes, &self.resource.limits)?;
@@ -175,7 +180,9 @@ impl<T: Serialize + 'static> Topic<T> {
             check_ordering_key(key, &self.resource.limits)?;
         }
         check_size(&body, &attributes, &self.resource.limits)?;
-        Ok(RawMessage { body, attributes, ordering_key, trace_parent })
+        check_delay(delay, ordering_key.is_some(), &self.resource.limits)?;
+        let due = (!delay.is_zero()).then(|| later(self.resource.clock.now(), delay));
+        Ok(RawMessage { body, attributes, ordering_key, due, trace_parent })
     }
 }
 
@@ -243,25 +250,60 @@ fn check_ordering_key(key: &str, limits: &Limits) -> Result<()> {
     Err(Error::invalid_input(format!("an ordering key is 1 to {limit} printable ASCII characters without blanks")))
 }
 
-/// The name of the only subscription of a topic.
+fn check_delay(delay: Duration, ordered: bool, limits: &Limits) -> Result<()> {
+    let limit = limits.message_delay;
+    if delay > limit {
+        let (delay, limit) = (delay.as_secs_f64(), limit.as_secs());
+        return Err(Error::invalid_input(format!(
+            "a delay of {delay} s is more than the limit of {limit} s; for a longer wait store an item, and look for it in a \
+             schedule"
+        )));
+    }
+    if ordered && !delay.is_zero() {
+        return Err(Error::invalid_input(
+            "a message with an ordering key cannot have a delay, since the later messages of its key would wait too; publish \
+             it without the key",
+        ));
+    }
+    Ok(())
+}
+
+/// The name of a subscription or of object events without a name.
 pub const DEFAULT_SUBSCRIPTION: &str = "default";
 
-/// A topic as the source of a trigger, with its retry policy. A `&topic` is converted to one with the defaults: 5 attempts,
-/// a backoff of 1 second that doubles up to 5 minutes.
+/// A subscription of a topic as the source of a trigger, with its retry policy. A `&topic` is converted to the subscription
+/// `default` with the defaults: 5 attempts, a backoff of 1 second that doubles up to 5 minutes.
+///
+/// A topic can have several subscriptions, each with a name and a handler. Every message is delivered to each of them; each has
+/// attempts, dead letters and redrive of its own. A Storage Queue of Azure has the subscription `default` only: another one
+/// is `Config` at start there.
 ///
 /// ```
-/// # use isobar_abstraction::{App, Cloud, Outcome};
-/// # let cloud = Cloud::memory();
-/// let jobs = cloud.topic::<String>("jobs");
-/// let ten_attempts = jobs.subscription().with_max_attempts(10);
-/// let app = App::new("worker").on_message(ten_attempts, |job, _cx| async move {
-///     println!("{}", job.body);
-/// });
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use isobar_abstraction::{App, Cloud, Outcome, TestClient};
+///
+/// fn app(cloud: &Cloud) -> App {
+///     let orders = cloud.topic::<String>("orders");
+///     App::new("shop")
+///         .on_message(&orders, async |_order, _cx| Outcome::Ack)
+///         .on_message(orders.subscription("index").with_max_attempts(1), async |_order, _cx| Outcome::retry("no index"))
+/// }
+///
+/// let client = TestClient::new(app)?;
+/// client.publish("orders", "tea").await?;
+/// let delivered = client.deliver_all().await?;
+/// assert_eq!((delivered.acked, delivered.dead), (1, 1));
+/// // A dead letter that is put back is delivered to its own subscription only.
+/// assert_eq!(client.redrive(("orders", "index")), 1);
+/// let delivered = client.deliver_all().await?;
+/// assert_eq!((delivered.acked, delivered.dead), (0, 1));
+/// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Subscription<T> {
     pub(crate) topic: Topic<T>,
+    pub(crate) name: String,
     pub(crate) retry: RetryPolicy,
 }
 
@@ -282,6 +324,6 @@ impl<T> Subscription<T> {
 
 impl<T> From<&Topic<T>> for Subscription<T> {
     fn from(topic: &Topic<T>) -> Self {
-        topic.subscription()
+        topic.subscription(DEFAULT_SUBSCRIPTION)
     }
 }

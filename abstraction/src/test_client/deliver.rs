@@ -1,8 +1,6 @@
-//! Delivery of messages and object events in tests, by the rules of the platforms.
+//! Delivery of messages, object events and writes in tests, by the rules of the platforms.
 //!
 //! A test advances the clock and delivers, so that retries and backoffs of hours take no time.
-
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -10,13 +8,12 @@ use futures_util::future::join_all;
 use super::{Started, TestClient};
 use crate::clock::Clock;
 use crate::driver::host;
-use crate::manifest::MessageTrigger;
-use crate::memory::{Leased, Source};
+use crate::event_queue::EventQueue;
+use crate::memory::Leased;
 use crate::outcome::{RetryPolicy, Settlement};
 use crate::provider::Provider;
 use crate::pub_sub::{DeadLetter, Message};
-use crate::resource::ResourceKind;
-use crate::{Error, Event, Result, json};
+use crate::{Error, Result};
 
 /// The result of [`TestClient::deliver_all`]: numbers of deliveries by their settlement.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,16 +30,16 @@ pub struct Delivered {
 /// The messages that are handled in parallel.
 const PARALLEL: usize = 10;
 
-/// Messages and object events.
+/// Messages, object events and writes.
 impl TestClient {
-    /// Delivers all messages and object events that are due, also those that the handlers publish, until none is due: to
+    /// Delivers all messages, object events and writes that are due, also those that the handlers publish, until none is due: to
     /// this app and to the apps of [`with_app`](Self::with_app).
     ///
-    /// As on a platform, up to 10 messages of a topic are handled in parallel, and of each ordering key one at a time. A
+    /// As on a platform, up to 10 messages of a queue are handled in parallel, and of each ordering key one at a time. A
     /// retry is due later: [`advance`](Self::advance) the clock and call this again. A handler that publishes to its own
     /// topic without end never lets this return.
     ///
-    /// Errors: those of reading an event of a bucket. Errors of handlers are outcomes: see [`Delivered`] and
+    /// Errors: those of reading an event of a bucket or a table. Errors of handlers are outcomes: see [`Delivered`] and
     /// [`dead_letters`](Self::dead_letters).
     ///
     /// ```
@@ -89,7 +86,8 @@ impl TestClient {
         }
     }
 
-    /// The messages of a topic that wait for delivery, due or not, in the order of publishing.
+    /// The messages of a queue that wait for delivery, due or not, in the order of publishing: of the subscription `default` of
+    /// a topic, if `queue` is its name.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -101,48 +99,41 @@ impl TestClient {
     /// assert_eq!((waiting.len(), waiting[0].body.as_ref()), (1, &b"7"[..]));
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
-    pub fn waiting(&self, topic: &str) -> Vec<Message<Bytes>> {
-        self.provider.queues().waiting(&Source::new(ResourceKind::Topic, topic))
+    pub fn waiting(&self, queue: impl Into<EventQueue>) -> Vec<Message<Bytes>> {
+        self.provider.queues().waiting(&queue.into())
     }
 
-    /// The dead letters of a topic: messages that were rejected, or failed at their last attempt.
+    /// The dead letters of a queue: events that were rejected, or failed at their last attempt.
+    ///
+    /// `queue` is the name of a topic, a topic and a subscription, or an [`EventQueue`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// use isobar_abstraction::pub_sub::Message;
-    /// use isobar_abstraction::{App, Cloud, Context, Outcome, TestClient};
+    /// use isobar_abstraction::{App, Cloud, Context, EventQueue, ObjectEvent, Outcome, TestClient};
     ///
-    /// let refuse = async |_: Message<u32>, _: Context| Outcome::reject("no jobs today");
-    /// let client = TestClient::new(|cloud: &Cloud| App::new("worker").on_message(&cloud.topic("jobs"), refuse))?;
-    /// client.publish("jobs", 7).await?;
-    /// client.deliver_all().await?;
-    /// let dead = client.dead_letters("jobs");
-    /// assert_eq!((dead[0].reason.as_str(), dead[0].body.as_ref()), ("no jobs today", &b"7"[..]));
-    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
-    /// ```
-    pub fn dead_letters(&self, topic: &str) -> Vec<DeadLetter> {
-        self.provider.queues().dead_letters(&Source::new(ResourceKind::Topic, topic))
-    }
-
-    /// The dead letters of a bucket: object events that were rejected, or failed at their last attempt.
+    /// fn app(cloud: &Cloud) -> App {
+    ///     let jobs = cloud.topic("jobs");
+    ///     App::new("worker")
+    ///         .on_message(jobs.subscription("audit"), async |_: Message<u32>, _: Context| Outcome::reject("no jobs today"))
+    ///         .on_object(&cloud.bucket("pages"), async |_: ObjectEvent, _: Context| Outcome::reject("no pages today"))
+    /// }
     ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use isobar_abstraction::{App, Cloud, Context, ObjectEvent, Outcome, TestClient};
-    ///
-    /// let refuse = async |_: ObjectEvent, _: Context| Outcome::reject("no pages today");
-    /// let app = |cloud: &Cloud| App::new("index").on_object(&cloud.bucket("pages"), refuse);
     /// let client = TestClient::new(app)?;
+    /// client.publish("jobs", 7).await?;
     /// client.cloud().bucket("pages").put("index.html", "<h1>hi</h1>").await?;
     /// client.deliver_all().await?;
-    /// assert_eq!(client.dead_object_events("pages")[0].reason, "no pages today");
+    /// let dead = client.dead_letters(("jobs", "audit"));
+    /// assert_eq!((dead[0].reason.as_str(), dead[0].body.as_ref()), ("no jobs today", &b"7"[..]));
+    /// assert_eq!(client.dead_letters(EventQueue::bucket("pages"))[0].reason, "no pages today");
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
-    pub fn dead_object_events(&self, bucket: &str) -> Vec<DeadLetter> {
-        self.provider.queues().dead_letters(&Source::new(ResourceKind::Bucket, bucket))
+    pub fn dead_letters(&self, queue: impl Into<EventQueue>) -> Vec<DeadLetter> {
+        self.provider.queues().dead_letters(&queue.into())
     }
 
-    /// Moves the dead letters of a topic back to the topic, with attempt 1. Returns their number.
+    /// Moves the dead letters of a queue back to it, with attempt 1. Returns their number. Other queues of the same source do
+    /// not receive them again.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -170,63 +161,31 @@ impl TestClient {
     /// assert_eq!(client.deliver_all().await?.acked, 1);
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
-    pub fn redrive(&self, topic: &str) -> usize {
-        self.redrive_of(ResourceKind::Topic, topic)
+    pub fn redrive(&self, queue: impl Into<EventQueue>) -> usize {
+        self.provider.queues().redrive(&queue.into(), self.clock().now())
     }
 
-    /// Moves the dead letters of a bucket back to its events, with attempt 1. Returns their number.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use isobar_abstraction::{App, Cloud, Context, ObjectEvent, Outcome, TestClient};
-    ///
-    /// let refuse = async |_: ObjectEvent, _: Context| Outcome::reject("no pages today");
-    /// let app = |cloud: &Cloud| App::new("index").on_object(&cloud.bucket("pages"), refuse);
-    /// let client = TestClient::new(app)?;
-    /// client.cloud().bucket("pages").put("index.html", "<h1>hi</h1>").await?;
-    /// assert_eq!(client.deliver_all().await?.dead, 1);
-    /// assert_eq!(client.redrive_object_events("pages"), 1);
-    /// assert_eq!(client.deliver_all().await?.dead, 1);
-    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
-    /// ```
-    pub fn redrive_object_events(&self, bucket: &str) -> usize {
-        self.redrive_of(ResourceKind::Bucket, bucket)
-    }
-
-    fn redrive_of(&self, kind: ResourceKind, name: &str) -> usize {
-        self.provider.queues().redrive(&Source::new(kind, name), self.clock().now())
-    }
-
-    async fn deliver_to(&self, app: &Arc<Started>, total: &mut Delivered) -> Result<()> {
-        for MessageTrigger { topic, subscription, retry, .. } in app.manifest.messages() {
-            let event = |message: Message<Bytes>| {
-                Ok(Event::Message { topic: topic.clone(), subscription: subscription.clone(), message })
-            };
-            self.deliver(app, &Source::new(ResourceKind::Topic, topic), *retry, event, total).await?;
-        }
-        for trigger in app.manifest.objects() {
-            let event = |message: Message<Bytes>| json::decode(&message.body).map(Event::Object);
-            let source = Source::new(ResourceKind::Bucket, &trigger.bucket);
-            self.deliver(app, &source, trigger.retry, event, total).await?;
+    /// Delivers the due events of each queue of an app like a platform: one call for each event, and of each ordering key
+    /// only the oldest.
+    async fn deliver_to(&self, app: &Started, total: &mut Delivered) -> Result<()> {
+        for (queue, retry) in app.manifest.queues() {
+            self.deliver(app, &queue, retry, total).await?;
         }
         Ok(())
     }
 
-    /// Delivers the due events of one source like a platform: one call for each event, and of each ordering key only the
-    /// oldest.
     async fn deliver(
         &self,
         app: &Started,
-        source: &Source,
+        queue: &EventQueue,
         retry: RetryPolicy,
-        event: impl Fn(Message<Bytes>) -> Result<Event>,
         total: &mut Delivered,
     ) -> Result<()> {
         let queues = self.provider.queues();
-        let leased = queues.lease(source, self.clock().now(), PARALLEL);
+        let leased = queues.lease(queue, self.clock().now(), PARALLEL);
         let deliver = async |leased: Leased| {
             let cx = app.event_context().with_attempt(leased.message.attempt);
-            let outcome = host::deliver(&app.app, event(leased.message.clone())?, cx).await;
+            let outcome = host::deliver(&app.app, queue.event(leased.message.clone())?, cx).await;
             Ok::<_, Error>((leased, outcome))
         };
         for delivered in join_all(leased.into_iter().map(deliver)).await {
@@ -238,7 +197,7 @@ impl TestClient {
                 Settlement::Retry(_) => total.retried += 1,
                 Settlement::DeadLetter(_) => total.dead += 1,
             }
-            queues.settle(source, leased, settlement, self.clock().now());
+            queues.settle(queue, leased, settlement, self.clock().now());
         }
         Ok(())
     }

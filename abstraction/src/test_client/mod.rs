@@ -24,10 +24,11 @@ pub use response::TestResponse;
 
 use crate::clock::{Clock, ManualClock};
 use crate::driver::host;
+use crate::event_queue::EventQueue;
 use crate::manifest::Manifest;
 use crate::memory::{MemoryProvider, Signed};
 use crate::provider::Environment;
-use crate::resource::ResourceKind;
+use crate::pub_sub::DEFAULT_SUBSCRIPTION;
 use crate::{App, Body, Cloud, Context, Error, Event, IntoApp, Invocation, ObjectEvent, Outcome, Result, Tick, json};
 
 /// Runs an app on a cloud in memory: requests, messages, object events, ticks and direct calls, without a server, a port or
@@ -37,7 +38,8 @@ use crate::{App, Body, Cloud, Context, Error, Event, IntoApp, Invocation, Object
 /// |---|---|---|
 /// | an HTTP request | [`get`](Self::get), [`post`](Self::post), [`request`](Self::request) | the [`TestResponse`] |
 /// | a message | [`publish`](Self::publish), then [`deliver_all`](Self::deliver_all) | [`Delivered`], [`dead_letters`](Self::dead_letters) |
-/// | an object event | a write to a bucket of [`cloud`](Self::cloud), then [`deliver_all`](Self::deliver_all) | [`Delivered`], [`dead_object_events`](Self::dead_object_events) |
+/// | an object event | a write to a bucket of [`cloud`](Self::cloud), then [`deliver_all`](Self::deliver_all) | the same |
+/// | a write of an item | a write to a table of `cloud`, then `deliver_all` | the same |
 /// | a schedule | [`tick`](Self::tick) | its result |
 /// | a direct call | [`invoke`](Self::invoke) | its answer |
 /// | time | [`advance`](Self::advance) | expiry, retries, signed URLs |
@@ -142,7 +144,7 @@ impl TestClient {
     /// A client of another app with the same data and the same clock. [`deliver_all`](Self::deliver_all) of any of these
     /// clients delivers to all their apps.
     ///
-    /// Errors: that of `app`; those of [`App::start`]; `Config` if another of the apps handles the same topic or bucket.
+    /// Errors: that of `app`; those of [`App::start`]; `Config` if another of the apps handles the same queue.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -342,7 +344,8 @@ impl TestClient {
         host::handle(&self.app.app, tick, self.app.event_context()).await?.into_result()
     }
 
-    /// Delivers an object event that no write caused, and returns the outcome of the handler.
+    /// Delivers an object event that no write caused to the trigger `default` of its bucket, and returns the outcome of the
+    /// handler.
     ///
     /// Errors: `NotFound` without a handler.
     ///
@@ -360,7 +363,8 @@ impl TestClient {
     /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
     /// ```
     pub async fn object_event(&self, event: ObjectEvent) -> Result<Outcome> {
-        host::handle(&self.app.app, Event::Object(event), self.app.event_context()).await
+        let event = Event::Object { trigger: DEFAULT_SUBSCRIPTION.to_owned(), event };
+        host::handle(&self.app.app, event, self.app.event_context()).await
     }
 
     /// Publishes a message like another app. Errors: those of [`Topic::publish`](crate::pub_sub::Topic::publish).
@@ -392,15 +396,17 @@ impl Started {
         let cloud = cloud_of(provider);
         let mut app = app(&cloud).into_app()?;
         let manifest = app.start(&cloud)?;
+        provider.queues().handle(&manifest);
         Ok(Arc::new(Self { app, manifest, cloud }))
     }
 
-    /// Errors: `Config` if both handle the same events: each event has one handler.
+    /// Errors: `Config` if both handle the same queue.
     fn check_together(&self, other: &Self) -> Result<()> {
-        let twice = handled(&self.manifest).find(|source| handled(&other.manifest).any(|other| other == *source));
-        let Some((kind, name)) = twice else { return Ok(()) };
+        let is_of_other = |queue: &EventQueue| other.manifest.queues().any(|(of_other, _)| of_other == *queue);
+        let twice = self.manifest.queues().map(|(queue, _)| queue).find(is_of_other);
+        let Some(queue) = twice else { return Ok(()) };
         let (this, other) = (self.app.name(), other.app.name());
-        let message = format!("the apps `{this}` and `{other}` both handle {kind} `{name}`; an event has one handler");
+        let message = format!("the apps `{this}` and `{other}` both handle {queue}; give one of them another name");
         Err(Error::config(message))
     }
 
@@ -415,10 +421,4 @@ impl Started {
 
 fn cloud_of(provider: &MemoryProvider) -> Cloud {
     Cloud::new(Arc::new(provider.clone())).with_openers(&provider.openers(), &Environment::default())
-}
-
-/// The topics and buckets that an app handles.
-fn handled(manifest: &Manifest) -> impl Iterator<Item = (ResourceKind, &str)> {
-    let topics = manifest.messages().map(|trigger| (ResourceKind::Topic, trigger.topic.as_str()));
-    topics.chain(manifest.objects().map(|trigger| (ResourceKind::Bucket, trigger.bucket.as_str())))
 }

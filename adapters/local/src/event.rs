@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use isobar_abstraction::driver::pub_sub::Message;
+use isobar_abstraction::driver::pub_sub::{DEFAULT_SUBSCRIPTION, Message};
 use isobar_abstraction::driver::{Clock, ResourceKind};
 use isobar_abstraction::{Context, Event};
 
@@ -19,7 +19,8 @@ pub(crate) fn context(clock: &Arc<dyn Clock>, timeout: Duration) -> Context {
 /// The event of a message. Errors: a stored object event that cannot be parsed.
 pub(crate) fn event(source: &Source, subscription: &str, message: Message<Bytes>) -> serde_json::Result<Event> {
     if source.kind() == ResourceKind::Bucket {
-        return serde_json::from_slice(&message.body).map(Event::Object);
+        let trigger = DEFAULT_SUBSCRIPTION.to_owned();
+        return serde_json::from_slice(&message.body).map(|event| Event::Object { trigger, event });
     }
     Ok(Event::Message { topic: source.name().to_owned(), subscription: subscription.to_owned(), message })
 }

@@ -36,7 +36,7 @@ pub fn app(cloud: &Cloud) -> App {
 pub fn app_with(cloud: &Cloud, config: Config) -> App {
     let bot = Bot::open(cloud, config);
     // A service that is busy for a minute or two is no reason to give a reply up.
-    let incoming = bot.incoming.subscription().with_max_attempts(8);
+    let incoming = bot.incoming.subscription("default").with_max_attempts(8);
     let routes = Router::new().route("/telegram", post(from_telegram)).route("/slack", post(from_slack));
     let app = App::new("chatbot").http(routes.with_state(bot.clone()));
     app.with_state(bot).on_message(incoming, Bot::reply).build()

@@ -6,11 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use isobar::clock::ManualClock;
-use isobar::driver::ResourceKind;
 use isobar::manifest::Manifest;
 use isobar::memory::MemoryProvider;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Cloud, Result, TestClient, TestResponse};
+use isobar::{Body, Cloud, EventQueue, Result, TestClient, TestResponse};
 
 use crate::{BuildApp, Harness, HarnessResult, RunningApp, World};
 
@@ -80,17 +79,11 @@ impl RunningApp for MemoryApp {
         Ok(())
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(match kind {
-            ResourceKind::Bucket => self.client.dead_object_events(name),
-            _ => self.client.dead_letters(name),
-        })
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.client.dead_letters(queue))
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        Ok(match kind {
-            ResourceKind::Bucket => self.client.redrive_object_events(name),
-            _ => self.client.redrive(name),
-        })
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        Ok(self.client.redrive(queue))
     }
 }

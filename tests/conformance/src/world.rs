@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, ResourceKind};
+use isobar::driver::Clock;
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{App, Body, BoxError, Cloud, Error, IntoApp, Result, TestResponse};
+use isobar::{App, Body, BoxError, Cloud, Error, EventQueue, IntoApp, Result, TestResponse};
 
 use crate::{HarnessResult, Lacks};
 
@@ -122,15 +122,15 @@ pub trait RunningApp: Send + Sync {
         Err(Lacks::Deliver.into())
     }
 
-    /// The dead letters of a topic, or of the events of a bucket.
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        let _ = (kind, name);
+    /// The dead letters of a queue.
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        let _ = queue;
         Err(Lacks::DeadLetters.into())
     }
 
-    /// Puts the dead letters back, to be delivered again. Returns their number.
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        let _ = (kind, name);
+    /// Puts the dead letters of a queue back, to be delivered again to that queue only. Returns their number.
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        let _ = queue;
         Err(Lacks::Redrive.into())
     }
 }

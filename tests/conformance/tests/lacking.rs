@@ -10,10 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use isobar::clock::ManualClock;
-use isobar::driver::ResourceKind;
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Error, TestResponse};
+use isobar::{Body, Error, EventQueue, TestResponse};
 use isobar_conformance::memory::Memory;
 use isobar_conformance::target::run_check;
 use isobar_conformance::{
@@ -88,14 +87,14 @@ impl RunningApp for PartialApp {
         self.0.deliver().await
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
         self.1.need(Lacks::DeadLetters)?;
-        self.0.dead_letters(kind, name).await
+        self.0.dead_letters(queue).await
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
         self.1.need(Lacks::Redrive)?;
-        self.0.redrive(kind, name).await
+        self.0.redrive(queue).await
     }
 }
 

@@ -5,8 +5,7 @@
 
 use bytes::Bytes;
 use http::{Method, Request};
-use isobar::driver::ResourceKind;
-use isobar::{App, Body, Cloud, Result, TestResponse};
+use isobar::{App, Body, Cloud, EventQueue, Result, TestResponse};
 
 use crate::telegram::Telegram;
 use isobar_conformance::{Harness, HarnessResult, Provided, RunningApp, World};
@@ -61,7 +60,7 @@ pub async fn chatbot(
     lines.push(app.http(Telegram::update(1, "one")?).await?.status.to_string());
     app.deliver().await?;
     lines.extend(telegram.messages().iter().map(|sent| format!("sent {sent}")));
-    let dead = app.dead_letters(ResourceKind::Topic, "incoming").await?;
+    let dead = app.dead_letters(&EventQueue::topic("incoming")).await?;
     lines.push(format!("dead {}", dead.len()));
     Ok(lines)
 }
@@ -144,7 +143,7 @@ impl Transcript<'_> {
     async fn poison(&mut self, world: &dyn World) -> HarnessResult<()> {
         world.cloud().topic::<Bytes>("clicks").publish(Bytes::from_static(b"{not json")).await?;
         self.app.deliver().await?;
-        for dead_letter in self.app.dead_letters(ResourceKind::Topic, "clicks").await? {
+        for dead_letter in self.app.dead_letters(&EventQueue::topic("clicks")).await? {
             // Ids of messages are the provider's own.
             let reason = dead_letter.reason.replace(&dead_letter.id, "{message}");
             self.lines.push(format!("dead after {}: {reason}", dead_letter.attempts));

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use isobar::driver::ResourceKind;
-use isobar::{Body, TestResponse};
+use isobar::{Body, EventQueue, TestResponse};
 use isobar_azure::HttpMode;
 use isobar_conformance::Absent;
 use isobar_conformance::target::Check;
@@ -148,7 +147,7 @@ async fn a_handler_that_is_killed_loses_nothing(machine: Arc<Machine>) -> TrialR
         let (delivered, ()) = tokio::join!(app.deliver(), killing);
         delivered?;
         app.deliver().await?;
-        let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+        let dead = app.dead_letters(&EventQueue::topic("clicks")).await?;
         assert!(dead.is_empty(), "{dead:?}");
         // Each message is marked before it is counted; one whose handler is killed between the two is not counted, as
         // the app's `count_once` documents.

@@ -10,8 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use isobar::TestResponse;
-use isobar::driver::ResourceKind;
+use isobar::{EventQueue, TestResponse};
 use isobar_conformance::target::Check;
 use isobar_conformance::{HarnessResult, RunningApp, TrialResult, World};
 use isobar_e2e::backends::gcp::Services;
@@ -95,7 +94,7 @@ async fn a_service_that_is_killed_loses_nothing(gcp: Deployed) -> TrialResult {
     delivered?;
     killed?;
     assert!(app.most_pushes() > 1, "nothing was being handled when the service was killed");
-    let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+    let dead = app.dead_letters(&EventQueue::topic("clicks")).await?;
     assert!(dead.is_empty(), "{dead:?}");
     // Each message is marked before it is counted; one whose handler is killed between the two is not counted, as the
     // app's `count_once` documents.

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use isobar::driver::ResourceKind;
 use isobar::prelude::*;
-use isobar::{Cloud, ObjectChange, ObjectEvent};
+use isobar::{Cloud, EventQueue, ObjectChange, ObjectEvent};
 use isobar_conformance::target::Check;
 use isobar_conformance::{RunningApp, TrialResult, World};
 use isobar_e2e::backends::gcp::Services;
@@ -49,7 +48,7 @@ where
     F: Into<Outcome> + Send + 'static,
 {
     let seen = Arc::clone(seen);
-    let jobs = cloud.topic::<u32>("jobs").subscription().with_max_attempts(attempts);
+    let jobs = cloud.topic::<u32>("jobs").subscription("default").with_max_attempts(attempts);
     let jobs = jobs.with_backoff(Duration::from_millis(50), Duration::from_millis(100));
     App::new("worker").on_message(jobs, move |job: Message<u32>, _cx| {
         let outcome = answer(&job).into();
@@ -89,13 +88,13 @@ async fn a_failing_message_is_retried_until_it_is_a_dead_letter(gcp: Deployed) -
     let mut tried = std::mem::take(&mut *seen.lock());
     tried.sort_unstable();
     assert_eq!(tried, [(6, 1), (7, 1), (7, 2), (7, 3), (8, 1), (9, 1)]);
-    let mut dead = app.dead_letters(ResourceKind::Topic, "jobs").await?;
+    let mut dead = app.dead_letters(&EventQueue::topic("jobs")).await?;
     dead.sort_by_key(|dead_letter| dead_letter.body.clone());
     let found: Vec<_> = dead.iter().map(|it| (it.body.as_ref(), it.attempts, it.reason.as_str())).collect();
     let gave_up = "gave up after 3 attempts: the seventh fails";
     assert_eq!(found, [(b"7".as_slice(), 3, gave_up), (b"8".as_slice(), 1, "the eighth is wrong")]);
     repaired.store(true, Ordering::Relaxed);
-    assert_eq!(app.redrive(ResourceKind::Topic, "jobs").await?, 2);
+    assert_eq!(app.redrive(&EventQueue::topic("jobs")).await?, 2);
     app.deliver().await?;
     let mut tried = seen.lock().clone();
     tried.sort_unstable();

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 
 use super::{deliver, excerpt};
+use crate::event_queue::EventQueue;
 use crate::function::Function;
 use crate::{Context, Event, ObjectChange, ObjectEvent, Outcome, clock};
 
@@ -29,14 +30,14 @@ impl StoredChange {
     }
 }
 
-/// Delivers the changes of one notification as events of the bucket with the logical name `bucket`. Its name in the
-/// service is `stored_bucket`; a change of another bucket is rejected.
+/// Delivers the changes of one notification as events of the trigger with this queue. The name of its bucket in the service
+/// is `stored_bucket`; a change of another bucket is rejected.
 ///
 /// The result is one outcome for all of them, because the notification is acknowledged as a whole: the longest retry, if
 /// there is one; otherwise a rejection, if there is one; otherwise an ack.
 pub async fn deliver_changes(
     function: &dyn Function,
-    bucket: &str,
+    queue: &EventQueue,
     stored_bucket: &str,
     changes: Vec<StoredChange>,
     cx: &Context,
@@ -47,8 +48,8 @@ pub async fn deliver_changes(
             return Outcome::reject(format!("the event is for the bucket `{found}`, expected `{stored_bucket}`"));
         }
         let time = clock::sent_at(change.time, cx.now());
-        let event = ObjectEvent::new(bucket, &change.stored, change.change, time);
-        deliver(function, Event::Object(event), cx.clone()).await
+        let event = ObjectEvent::new(queue.source(), &change.stored, change.change, time);
+        deliver(function, Event::Object { trigger: queue.name().to_owned(), event }, cx.clone()).await
     };
     let outcomes = join_all(changes.into_iter().map(deliver)).await;
     outcomes.into_iter().max_by_key(weight).unwrap_or(Outcome::Ack)

@@ -11,6 +11,7 @@ use isobar_testkit::Log;
 
 use super::*;
 use crate::clock::{Clock, ManualClock};
+use crate::event_queue::EventQueue;
 use crate::pub_sub::{DEFAULT_SUBSCRIPTION, Message, MessageId};
 use crate::{App, Body, BoxError, Cloud, ObjectChange, ObjectEvent, Tick};
 
@@ -149,7 +150,7 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
     let object = ObjectEvent::new("pages", "a", ObjectChange::Deleted, SystemTime::UNIX_EPOCH);
     for (event, resource) in [
         (message("m-1"), "jobs"),
-        (Event::Object(object), "pages"),
+        (Event::Object { trigger: "default".to_owned(), event: object }, "pages"),
         (Event::Schedule(Tick::new("sweep", SystemTime::UNIX_EPOCH)), "sweep"),
         (Event::Invoke(Invocation::new("stats", "null")), "stats"),
     ] {
@@ -245,7 +246,7 @@ async fn the_outcomes_of_changes_of_one_notification_become_one() {
             change: ObjectChange::Deleted,
             time: SystemTime::UNIX_EPOCH,
         };
-        deliver_changes(&app, "pages", "web-prod", changes.iter().map(change).collect(), &cx).await
+        deliver_changes(&app, &EventQueue::bucket("pages"), "web-prod", changes.iter().map(change).collect(), &cx).await
     };
     let (good, retry, foreign) = (("web-prod", "a/%/b%2E"), ("web-prod", "retry"), ("others", "a"));
     assert_eq!(changed(&[]).await, Outcome::Ack);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use isobar_abstraction::driver::host::{StoredChange, deliver, deliver_changes, excerpt};
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::driver::{ResourceKind, RetryPolicy};
-use isobar_abstraction::{Context, Error, Event, Outcome, Result};
+use isobar_abstraction::{Context, Error, Event, EventQueue, Outcome, Result};
 
 use super::Lambda;
 use crate::config::Placed;
@@ -50,7 +50,8 @@ impl<'a> Source<'a> {
     }
 
     pub(super) async fn deliver_changes(&self, lambda: &Lambda, changes: Vec<StoredChange>, cx: &Context) -> Outcome {
-        deliver_changes(lambda.app.function.as_ref(), self.name, &self.placed.name, changes, cx).await
+        let queue = EventQueue::bucket(self.name);
+        deliver_changes(lambda.app.function.as_ref(), &queue, &self.placed.name, changes, cx).await
     }
 
     /// Whether its events arrive in this queue. S3 does not send to FIFO queues.

@@ -94,7 +94,7 @@ pub(super) fn shop(cloud: &Cloud, seen: &Seen) -> App {
         move |what: String| seen.lock().push(what)
     };
     let (clicks, pages, sweep) = (note(seen), note(seen), note(seen));
-    let subscription = cloud.topic::<Bytes>("clicks").subscription().with_max_attempts(3);
+    let subscription = cloud.topic::<Bytes>("clicks").subscription("default").with_max_attempts(3);
     App::new("shop")
         .http(service_fn(serve))
         .on_message(subscription, move |message: Message<Bytes>, cx: Context| {

@@ -39,7 +39,9 @@ impl CustomHandler {
             .and_then(|events| event::changes(&events));
         let outcome = match (unreadable, changes) {
             (Some(rejected), _) => rejected,
-            (None, Ok(changes)) => deliver_changes(self.app.function.as_ref(), name, &container, changes, &cx).await,
+            (None, Ok(changes)) => {
+                deliver_changes(self.app.function.as_ref(), &trigger.queue(), &container, changes, &cx).await
+            }
             (None, Err(error)) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
         };
         match outcome {

@@ -108,7 +108,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
                 .route("/cx", get(async |cx: Context| format!("{} {:?}", cx.invocation_id(), cx.function()))),
         )
         .on_message(
-            cloud.topic::<Bytes>("clicks").subscription().with_max_attempts(3),
+            cloud.topic::<Bytes>("clicks").subscription("default").with_max_attempts(3),
             move |message: Message<Bytes>, cx| {
                 let words = String::from_utf8_lossy(&message.body).into_owned();
                 let function = cx.function().unwrap_or_default().to_owned();

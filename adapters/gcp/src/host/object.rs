@@ -31,7 +31,9 @@ impl CloudRunService {
             IncomingEvent::Event(event) => {
                 return match change_of_event(&event)? {
                     None => Ok(response::settled()),
-                    Some(change) => acknowledged(deliver_changes(function, name, &bucket, vec![change], &cx).await),
+                    Some(change) => {
+                        acknowledged(deliver_changes(function, &trigger.queue(), &bucket, vec![change], &cx).await)
+                    }
                 };
             }
         };
@@ -39,7 +41,7 @@ impl CloudRunService {
         let cx = cx.with_attempt(delivery.attempt);
         let outcome = match change_of_message(&delivery.received.message) {
             Ok(None) => Outcome::Ack,
-            Ok(Some(change)) => deliver_changes(function, name, &bucket, vec![change], &cx).await,
+            Ok(Some(change)) => deliver_changes(function, &trigger.queue(), &bucket, vec![change], &cx).await,
             Err(error) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
         };
         self.settled(&events, &delivery, outcome, trigger.retry).await

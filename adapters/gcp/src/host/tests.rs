@@ -145,7 +145,7 @@ fn shop(cloud: &Cloud, calls: &Arc<Mutex<Vec<String>>>) -> App {
                 .fallback(async move |request: Request<Body>| web(format!("{} {}", request.method(), request.uri()))),
         )
         .on_message(
-            cloud.topic::<Bytes>("clicks").subscription().with_max_attempts(3),
+            cloud.topic::<Bytes>("clicks").subscription("default").with_max_attempts(3),
             move |message: Message<Bytes>, cx| {
                 let words = String::from_utf8_lossy(&message.body).into_owned();
                 clicks(format!("{words} {}, attempt {}", message.id, cx.attempt()));

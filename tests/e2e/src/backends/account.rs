@@ -17,7 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::driver::{Environment, Location, Provider, ResourceKind, ResourceUrl};
-use isobar::{Body, Cloud, Error, Result, TestResponse};
+use isobar::{Body, Cloud, Error, EventQueue, Result, TestResponse};
 use isobar_azure::{AzureConfig, AzureProvider};
 use isobar_conformance::{Gap, Harness, HarnessResult, TrialResult, World};
 use isobar_gcp::{GcpConfig, GcpProvider};
@@ -184,8 +184,8 @@ impl Deployment for Resources {
         made.map_err(|error| Error::internal("a resource cannot be made").with_source(error))?.map(drop)
     }
 
-    async fn route_events(&self, bucket: &str) -> Result<()> {
-        Err(Error::internal(format!("no app is deployed that handles the events of `{bucket}`")))
+    async fn route(&self, queue: &EventQueue, _: &str) -> Result<()> {
+        Err(Error::internal(format!("no app is deployed that handles {queue}")))
     }
 
     fn placed(&self, at: &Location) -> Result<Location> {

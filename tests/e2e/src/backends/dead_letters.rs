@@ -1,9 +1,8 @@
 //! Dead letters: they are read out of their queues, kept, and sent again.
 
 use async_trait::async_trait;
-use isobar::Result;
-use isobar::driver::ResourceKind;
 use isobar::pub_sub::DeadLetter;
+use isobar::{EventQueue, Result};
 use parking_lot::Mutex;
 
 /// Messages that were read, each with the queue that it was in: a trial that reads them must not lose them.
@@ -17,9 +16,9 @@ pub(super) trait DeadLetterQueues: Sync {
 
     fn stored(&self) -> &Stored<Self::Message>;
 
-    /// The queues of the dead letters of a topic or of a bucket's events, each with the queue or topic to which its
-    /// messages are sent again.
-    fn dead_letter_queues(&self, kind: ResourceKind, name: &str) -> Vec<(String, String)>;
+    /// The queues of the dead letters of a trigger's queue, each with the queue or topic to which its messages are sent
+    /// again.
+    fn dead_letter_queues(&self, queue: &EventQueue) -> Vec<(String, String)>;
 
     /// Receives all messages of a queue, and deletes them there.
     async fn drain(&self, queue: &str) -> Result<Vec<Self::Message>>;
@@ -35,11 +34,11 @@ pub(super) trait DeadLetterQueues: Sync {
         Ok(())
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> Result<Vec<DeadLetter>> {
+    async fn dead_letters(&self, queue: &EventQueue) -> Result<Vec<DeadLetter>> {
         let mut dead_letters = Vec::new();
-        for (queue, _) in self.dead_letter_queues(kind, name) {
-            self.drain_into_stored(&queue).await?;
-            for (_, message) in self.stored().lock().iter().filter(|(of, _)| *of == queue) {
+        for (of, _) in self.dead_letter_queues(queue) {
+            self.drain_into_stored(&of).await?;
+            for (_, message) in self.stored().lock().iter().filter(|(place, _)| *place == of) {
                 dead_letters.push(Self::dead_letter(message)?);
             }
         }
@@ -47,11 +46,11 @@ pub(super) trait DeadLetterQueues: Sync {
     }
 
     /// Sends them again. Returns how many.
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> Result<usize> {
+    async fn redrive(&self, queue: &EventQueue) -> Result<usize> {
         let mut count = 0;
-        for (queue, to) in self.dead_letter_queues(kind, name) {
-            self.drain_into_stored(&queue).await?;
-            let messages: Vec<_> = self.stored().lock().extract_if(.., |(of, _)| *of == queue).collect();
+        for (of, to) in self.dead_letter_queues(queue) {
+            self.drain_into_stored(&of).await?;
+            let messages: Vec<_> = self.stored().lock().extract_if(.., |(place, _)| *place == of).collect();
             for (_, message) in &messages {
                 self.send_again(&to, message).await?;
             }

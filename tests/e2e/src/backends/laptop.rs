@@ -13,11 +13,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
 use isobar::clock::ManualClock;
-use isobar::driver::{Provider, ResourceKind};
+use isobar::driver::Provider;
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Error, Result, TestResponse};
+use isobar::{Body, Error, EventQueue, Result, TestResponse};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -132,11 +132,11 @@ impl RunningApp for LaptopApp {
         Ok(self.served.deliver().await?)
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.served.dead_letters(kind, name).await?)
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.served.dead_letters(queue).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        Ok(self.served.redrive(kind, name).await?)
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        Ok(self.served.redrive(queue).await?)
     }
 }

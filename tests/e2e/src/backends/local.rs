@@ -9,11 +9,11 @@ use bytes::Bytes;
 use http::uri::Uri;
 use http::{Method, Request};
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, ResourceKind};
+use isobar::driver::Clock;
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::{DeadLetter, Message, MessageId};
-use isobar::{App, Body, Cloud, Error, Result, TestResponse};
+use isobar::{App, Body, Cloud, Error, EventQueue, Result, TestResponse};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -203,17 +203,20 @@ impl RunningApp for LocalApp {
         Ok(wait::until("all messages are handled", Duration::MAX, || self.is_idle()).await?)
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        let path = format!("dead-letters/{kind}s/{name}?limit=1000");
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        let path = format!("{}&limit=1000", dead_letters_path(queue));
         let response: Value = self.inspect(Method::GET, &path, Bytes::new()).await?.json()?;
         Ok(listed(&response, "dead_letters")?.iter().map(dead_letter).collect())
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        let path = format!("dead-letters/{kind}s/{name}");
-        let response: Value = self.inspect(Method::POST, &path, Bytes::new()).await?.json()?;
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        let response: Value = self.inspect(Method::POST, &dead_letters_path(queue), Bytes::new()).await?.json()?;
         Ok(usize::try_from(response["redriven"].as_u64().unwrap_or_default()).unwrap_or_default())
     }
+}
+
+fn dead_letters_path(queue: &EventQueue) -> String {
+    format!("dead-letters/{}s/{}?name={}", queue.kind(), queue.source(), queue.name())
 }
 
 /// A list in a response. A response without it is an error, not an empty list.

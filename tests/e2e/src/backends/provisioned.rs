@@ -5,12 +5,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar::Result;
 use isobar::driver::blob::Blob;
 use isobar::driver::key_value::KeyValue;
 use isobar::driver::pub_sub::PubSub;
 use isobar::driver::{Clock, Hosted, Location, Profile, Provider, ResourceKind};
 use isobar::manifest::Manifest;
+use isobar::{EventQueue, Result};
 
 /// The resources that exist. It is locked while one is made: a task that opens the same resource waits until it is.
 pub(super) type Made = tokio::sync::Mutex<BTreeSet<String>>;
@@ -26,8 +26,8 @@ pub(super) trait Deployment: Debug + Send + Sync + 'static {
     /// Makes a resource of this physical name.
     async fn create(&self, kind: ResourceKind, name: &str) -> Result<()>;
 
-    /// Makes what a bucket's events go through, and routes them there. `bucket` is a physical name.
-    async fn route_events(&self, bucket: &str) -> Result<()>;
+    /// Makes the queue of a trigger, and what its events go through. `source` is the physical name of the source.
+    async fn route(&self, queue: &EventQueue, source: &str) -> Result<()>;
 
     /// A resource where the configuration of its app would place it.
     fn placed(&self, at: &Location) -> Result<Location> {
@@ -46,19 +46,15 @@ pub(super) trait Deployment: Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Makes the sources of an app's triggers.
+    /// Makes the sources and the queues of an app's triggers.
     async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
-        for trigger in manifest.messages() {
-            self.make(ResourceKind::Topic, &trigger.topic).await?;
-        }
-        for trigger in manifest.objects() {
-            self.make(ResourceKind::Bucket, &trigger.bucket).await?;
-            let bucket = self.physical(&trigger.bucket);
+        for (queue, _) in manifest.queues() {
+            self.make(queue.kind(), queue.source()).await?;
             let mut made = self.made().lock().await;
-            let events = format!("events of {bucket}");
-            if !made.contains(&events) {
-                self.route_events(&bucket).await?;
-                made.insert(events);
+            let route = format!("route to {queue}");
+            if !made.contains(&route) {
+                self.route(&queue, &self.physical(queue.source())).await?;
+                made.insert(route);
             }
         }
         Ok(())

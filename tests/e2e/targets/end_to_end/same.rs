@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::Request;
-use isobar::Body;
-use isobar::driver::ResourceKind;
+use isobar::{Body, EventQueue};
 use isobar_conformance::memory::Memory;
 use isobar_conformance::{Harness, HarnessResult, RunningApp, TrialResult};
 use isobar_e2e::telegram::Telegram;
@@ -54,7 +53,7 @@ pub(crate) async fn poison(host: impl Harness) -> TrialResult {
     app.deliver().await?;
     let stats = app.invoke("stats", Bytes::from(json!({ "id": id }).to_string())).await?;
     assert_eq!(stats, r#"{"clicks":4}"#);
-    let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+    let dead = app.dead_letters(&EventQueue::topic("clicks")).await?;
     assert_eq!(dead.len(), 1, "{dead:?}");
     assert_eq!((dead[0].attempts, dead[0].body.as_ref()), (1, b"{not json".as_slice()));
     assert!(dead[0].reason.contains("line 1 column 2"), "{}", dead[0].reason);

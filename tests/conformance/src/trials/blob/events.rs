@@ -6,8 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request};
 use isobar::blob::{Bucket, PutMode};
-use isobar::driver::ResourceKind;
-use isobar::{App, Context, Error, ErrorKind, ObjectChange, ObjectEvent, Result};
+use isobar::{App, Context, Error, ErrorKind, EventQueue, ObjectChange, ObjectEvent, Result};
 use parking_lot::Mutex;
 
 use super::{STRANGE_KEYS, content, fill, in_pieces};
@@ -221,7 +220,7 @@ async fn an_event_whose_handler_fails_or_panics_is_delivered_again(world: Box<dy
     let mut attempts = attempts.lock().clone();
     attempts.dedup();
     assert_eq!(attempts, [1, 2, 3].map(|attempt| ("a".to_owned(), attempt)));
-    assert_eq!(app.dead_letters(ResourceKind::Bucket, "files").await?.len(), 0);
+    assert_eq!(app.dead_letters(&EventQueue::bucket("files")).await?.len(), 0);
     Ok(())
 }
 
@@ -251,15 +250,15 @@ async fn an_event_that_is_never_handled_becomes_a_dead_letter_that_can_be_put_ba
         app.deliver().await?;
         world.advance(Duration::from_secs(3600))?;
     }
-    let dead = app.dead_letters(ResourceKind::Bucket, "files").await?;
+    let dead = app.dead_letters(&EventQueue::bucket("files")).await?;
     assert_eq!(dead.len(), 1);
     assert!(dead[0].reason.contains("the index is down") && dead[0].attempts > 1, "{dead:?}");
     assert!(recorded.lock().is_empty());
     *healthy.lock() = true;
-    assert_eq!(app.redrive(ResourceKind::Bucket, "files").await?, 1);
+    assert_eq!(app.redrive(&EventQueue::bucket("files")).await?, 1);
     app.deliver().await?;
     assert_events(&recorded, &[created("a//b", 1)]);
-    assert_eq!(app.dead_letters(ResourceKind::Bucket, "files").await?.len(), 0);
+    assert_eq!(app.dead_letters(&EventQueue::bucket("files")).await?.len(), 0);
     Ok(())
 }
 

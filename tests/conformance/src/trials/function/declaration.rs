@@ -65,7 +65,7 @@ async fn two_handlers_for_one_trigger_are_reported(world: Box<dyn World>) -> Tri
             .http(Router::new())
             .http(Router::new())
             .on_message(&jobs, |_, _cx| async {})
-            .on_message(jobs.subscription().with_max_attempts(1), |_, _cx| async {})
+            .on_message(jobs.subscription("default").with_max_attempts(1), |_, _cx| async {})
             .on_object(&pages, |_, _cx| async {})
             .on_object(&pages, |_, _cx| async {})
             .on_schedule("sweep", "0 3 * * *", |_, _cx| async {})

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use isobar::EventQueue;
 use isobar::axum;
-use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 
 use super::{full_text, serve};
@@ -130,7 +130,7 @@ async fn attempts_of_object_event(world: &dyn World, app: &dyn RunningApp) -> Tr
     app.deliver().await?;
     world.advance(Duration::from_secs(600))?;
     app.deliver().await?;
-    assert!(app.dead_letters(ResourceKind::Bucket, "pages").await?.is_empty());
+    assert!(app.dead_letters(&EventQueue::bucket("pages")).await?.is_empty());
     Ok(())
 }
 

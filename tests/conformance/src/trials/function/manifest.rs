@@ -32,7 +32,7 @@ fn shop(cloud: &Cloud) -> App {
     let _ = cloud.table::<u32>("prices").read_only();
     App::new("shop")
         .http(Router::new())
-        .on_message(orders.subscription().with_max_attempts(9), |_, _cx| async {})
+        .on_message(orders.subscription("default").with_max_attempts(9), |_, _cx| async {})
         .on_message(&mails, |_, _cx| async {})
         .on_object(&scans, |_, _cx| async {})
         .on_object(&pages, |_, _cx| async {})
@@ -135,7 +135,7 @@ async fn a_manifest_contains_the_attempts_of_a_message(world: Box<dyn World>) ->
         let (jobs, mails) = (cloud.topic::<u32>("jobs"), cloud.topic::<u32>("mails"));
         let (min, max) = (Duration::from_secs(10), Duration::from_secs(3_600));
         App::new("worker")
-            .on_message(jobs.subscription().with_max_attempts(9).with_backoff(min, max), |_, _cx| async {})
+            .on_message(jobs.subscription("default").with_max_attempts(9).with_backoff(min, max), |_, _cx| async {})
             .on_message(&mails, |_, _cx| async {})
     };
     let manifest = manifest_of(&*world, app).await?;

@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use http::{Request, Uri};
-use isobar::driver::ResourceKind;
 use isobar::prelude::*;
 use isobar::pub_sub::DeadLetter;
-use isobar::{BoxError, Event, Next, OriginalUri, Reply};
+use isobar::{BoxError, Event, EventQueue, Next, OriginalUri, Reply};
 
 use super::full_text;
 use crate::trials::pub_sub::Recorded;
@@ -173,8 +172,7 @@ async fn dead_letters(world: &dyn World, app: &dyn RunningApp) -> HarnessResult<
     world.cloud().topic::<u32>("jobs").publish(7_u32).await?;
     world.cloud().bucket("pages").put("a.html", "hello").await?;
     app.deliver().await?;
-    let (topic, bucket) = (ResourceKind::Topic, ResourceKind::Bucket);
-    Ok([app.dead_letters(topic, "jobs").await?, app.dead_letters(bucket, "pages").await?])
+    Ok([app.dead_letters(&"jobs".into()).await?, app.dead_letters(&EventQueue::bucket("pages")).await?])
 }
 
 async fn an_error_of_a_layer_counts_as_one_of_a_handler(world: Box<dyn World>) -> TrialResult {

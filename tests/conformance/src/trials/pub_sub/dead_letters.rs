@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use isobar::driver::ResourceKind;
 use isobar::prelude::*;
-use isobar::{BoxError, axum};
+use isobar::{BoxError, EventQueue, axum};
 
 use super::{JOBS, Recorded, ack, dead_jobs, deliver_later, fail, jobs, worker};
 use crate::{HarnessResult, TrialResult, World};
@@ -107,7 +106,7 @@ async fn the_reason_of_a_dead_letter_contains_the_panic(world: Box<dyn World>) -
 
 async fn the_reason_of_a_dead_letter_contains_the_error_and_its_sources(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
-        let once = cloud.topic::<u32>(JOBS).subscription().with_max_attempts(1);
+        let once = cloud.topic::<u32>(JOBS).subscription("default").with_max_attempts(1);
         App::new("worker").on_message(once, |_, _cx| async {
             let disk = Error::internal("disk on fire");
             Err::<(), _>(Error::new(ErrorKind::Unavailable, "cannot store").with_source(disk))
@@ -166,11 +165,11 @@ async fn the_dead_letters_of_two_topics_do_not_mix(world: Box<dyn World>) -> Tri
     world.cloud().topic("jobs-2").publish(2_u32).await?;
     app.deliver().await?;
     for (topic, reason) in [("jobs", "a"), ("jobs-2", "b")] {
-        let dead = app.dead_letters(ResourceKind::Topic, topic).await?;
+        let dead = app.dead_letters(&EventQueue::topic(topic)).await?;
         assert_eq!(dead.iter().map(|dead| dead.reason.as_str()).collect::<Vec<_>>(), [reason]);
     }
-    assert_eq!(app.redrive(ResourceKind::Topic, "jobs").await?, 1);
-    assert_eq!(app.dead_letters(ResourceKind::Topic, "jobs-2").await?.len(), 1, "the other topic's was put back");
+    assert_eq!(app.redrive(&EventQueue::topic("jobs")).await?, 1);
+    assert_eq!(app.dead_letters(&EventQueue::topic("jobs-2")).await?.len(), 1, "the other topic's was put back");
     Ok(())
 }
 
@@ -211,11 +210,11 @@ async fn no_name_of_an_app_is_the_name_of_dead_letters(world: Box<dyn World>) ->
     own.sort_unstable();
     assert_eq!(handled, own, "a topic received what was not published to it");
     assert_eq!(changed.all(), ["a.txt"]);
-    let dead = app.dead_letters(ResourceKind::Topic, "clicks").await?;
+    let dead = app.dead_letters(&EventQueue::topic("clicks")).await?;
     assert!(!dead.is_empty() && dead.iter().all(|dead| dead.reason == "no"), "{dead:?}");
-    assert_eq!(app.dead_letters(ResourceKind::Bucket, "clicks").await?.len(), 1);
+    assert_eq!(app.dead_letters(&EventQueue::bucket("clicks")).await?.len(), 1);
     for name in OTHERS {
-        assert!(app.dead_letters(ResourceKind::Topic, name).await?.is_empty(), "{name}");
+        assert!(app.dead_letters(&EventQueue::topic(name)).await?.is_empty(), "{name}");
     }
     Ok(())
 }
@@ -304,7 +303,7 @@ async fn a_dead_letter_put_back_is_delivered_as_new_and_handled_after_the_fix(wo
     deliver_later(&*world, &*app).await?;
     assert_eq!(dead_jobs(&*app).await?.len(), 2);
     is_fixed.store(true, Ordering::SeqCst);
-    assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 2);
+    assert_eq!(app.redrive(&EventQueue::topic(JOBS)).await?, 2);
     app.deliver().await?;
     assert!(dead_jobs(&*app).await?.is_empty());
     let recorded = recorded.all();
@@ -321,7 +320,7 @@ async fn a_dead_letter_that_fails_again_is_a_dead_letter_again(world: Box<dyn Wo
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
-    assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 1);
+    assert_eq!(app.redrive(&EventQueue::topic(JOBS)).await?, 1);
     app.deliver().await?;
     assert!(dead_jobs(&*app).await?.is_empty(), "it is given all its attempts again");
     deliver_later(&*world, &*app).await?;
@@ -338,7 +337,7 @@ async fn a_dead_letter_put_back_is_the_message_that_it_was(world: Box<dyn World>
     let sent = Outgoing::new(body).with_attribute("lang", "en").with_ordering_key("room-7");
     jobs::<Bytes>(&*world).publish(sent.clone()).await?;
     app.deliver().await?;
-    assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 1);
+    assert_eq!(app.redrive(&EventQueue::topic(JOBS)).await?, 1);
     app.deliver().await?;
     assert_eq!(recorded.count(), 2);
     for message in recorded.all() {
@@ -351,10 +350,10 @@ async fn a_dead_letter_put_back_is_the_message_that_it_was(world: Box<dyn World>
 async fn putting_back_nothing_is_fine(world: Box<dyn World>) -> TrialResult {
     let recorded = Recorded::default();
     let app = worker::<u32>(&*world, 5, &recorded, ack).await?;
-    assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 0);
+    assert_eq!(app.redrive(&EventQueue::topic(JOBS)).await?, 0);
     jobs::<u32>(&*world).publish(1_u32).await?;
     app.deliver().await?;
-    assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 0);
+    assert_eq!(app.redrive(&EventQueue::topic(JOBS)).await?, 0);
     app.deliver().await?;
     assert_eq!(recorded.count(), 1);
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar::driver::ResourceKind;
+use isobar::EventQueue;
 use isobar::prelude::*;
 use tokio::sync::Notify;
 
@@ -113,7 +113,7 @@ async fn dead_letters_outlive_a_restart_and_can_be_put_back(world: Box<dyn World
     assert_eq!(dead.len(), 1);
     assert_eq!((dead[0].id.as_str(), dead[0].attempts), (id.as_str(), 1));
     assert_eq!(dead[0].reason, "gave up after 1 attempts: attempt 1 failed");
-    assert_eq!(app.redrive(ResourceKind::Topic, JOBS).await?, 1);
+    assert_eq!(app.redrive(&EventQueue::topic(JOBS)).await?, 1);
     app.deliver().await?;
     assert_eq!(recorded.bodies(), [7, 7]);
     assert!(dead_jobs(&*app).await?.is_empty());

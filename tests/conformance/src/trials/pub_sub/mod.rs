@@ -16,9 +16,8 @@ pub mod trace;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar::driver::ResourceKind;
 use isobar::pub_sub::{DeadLetter, Message, Topic};
-use isobar::{App, Outcome};
+use isobar::{App, EventQueue, Outcome};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
@@ -119,7 +118,8 @@ where
     let recorded = recorded.clone();
     let app = move |cloud: &isobar::Cloud| {
         let jobs = cloud.topic::<M>(JOBS).subscribe_only();
-        let subscription = jobs.subscription().with_max_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let subscription =
+            jobs.subscription("default").with_max_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         App::new("worker").on_message(subscription, move |message: Message<M>, _cx| {
             recorded.add(message.clone());
             let outcome = answer(&message);
@@ -147,5 +147,5 @@ async fn deliver_later(world: &dyn World, app: &dyn RunningApp) -> HarnessResult
 
 /// The dead letters of `jobs`.
 async fn dead_jobs(app: &dyn RunningApp) -> HarnessResult<Vec<DeadLetter>> {
-    app.dead_letters(ResourceKind::Topic, JOBS).await
+    app.dead_letters(&EventQueue::topic(JOBS)).await
 }

@@ -85,7 +85,7 @@ async fn any_error_of_a_handler_is_a_retry(world: Box<dyn World>) -> TrialResult
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         let jobs = cloud.topic::<String>(JOBS);
-        let subscription = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let subscription = jobs.subscription("default").with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         App::new("worker").on_message(subscription, move |job: Message<String>, _cx| {
             sink.add(job.attempt);
             async move { job.body.parse::<u32>().map(|_| ()) }
@@ -103,7 +103,7 @@ async fn content_that_breaks_off_is_a_retry(world: Box<dyn World>) -> TrialResul
     let recorded = Recorded::default();
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
-        let subscription = cloud.topic::<u32>(JOBS).subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let subscription = cloud.topic::<u32>(JOBS).subscription("default").with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         let copy = move |films: Bucket, job: Message<u32>, _cx| {
             sink.add(job.attempt);
             let cut = (job.attempt == 1).then(|| Err(std::io::Error::other("the wire was cut")));
@@ -142,7 +142,7 @@ async fn a_panic_after_an_await_is_delivered_again(world: Box<dyn World>) -> Tri
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         let jobs = cloud.topic::<u32>(JOBS);
-        let subscription = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let subscription = jobs.subscription("default").with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         App::new("worker").on_message(subscription, move |job: Message<u32>, _cx| {
             sink.add(job.attempt);
             async move {
@@ -179,7 +179,7 @@ async fn the_context_of_a_redelivery_counts_its_attempt(world: Box<dyn World>) -
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
         let jobs = cloud.topic::<u32>(JOBS);
-        let subscription = jobs.subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let subscription = jobs.subscription("default").with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         App::new("worker").on_message(subscription, move |job: Message<u32>, cx| {
             sink.add((job.attempt, cx.attempt()));
             async { Err::<(), _>(Error::internal("no")) }

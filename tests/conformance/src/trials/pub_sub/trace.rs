@@ -149,7 +149,7 @@ async fn a_redelivery_keeps_its_trace(world: Box<dyn World>) -> TrialResult {
     let recorded = Recorded::default();
     let sink = recorded.clone();
     let app = move |cloud: &Cloud| {
-        let subscription = cloud.topic::<u32>(JOBS).subscription().with_backoff(MIN_BACKOFF, MAX_BACKOFF);
+        let subscription = cloud.topic::<u32>(JOBS).subscription("default").with_backoff(MIN_BACKOFF, MAX_BACKOFF);
         App::new("worker").on_message(subscription, move |job: Message<u32>, cx| {
             sink.add((job.trace_parent.map(|parent| parent.trace_id()), Some(cx.trace_parent().trace_id())));
             async { Outcome::retry("no") }

@@ -4,9 +4,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
-use isobar::Result;
 use isobar::aws::{AwsConfig, AwsProvider, Safety};
 use isobar::driver::{Derived, Environment, ResourceKind};
+use isobar::{EventQueue, Result};
 use serde_json::{Value, json};
 
 use super::{REGION, Services, environment};
@@ -119,7 +119,10 @@ impl Deployment for Account {
         }
     }
 
-    async fn route_events(&self, bucket: &str) -> Result<()> {
+    async fn route(&self, queue: &EventQueue, bucket: &str) -> Result<()> {
+        if queue.kind() != ResourceKind::Bucket {
+            return Ok(());
+        }
         let queue = Derived::Events.of(bucket);
         self.create_queue(&queue).await?;
         let arn = self.queue_arn(&queue);

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::Request;
 use isobar::aws::{Lambda, LambdaCall, LambdaReply};
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, Limits, ResourceKind};
+use isobar::driver::{Clock, Limits};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Error, Result, TestResponse};
+use isobar::{Body, Error, EventQueue, Result, TestResponse};
 use serde_json::{Value, json};
 
 use super::account::Account;
@@ -129,11 +129,11 @@ impl RunningApp for AwsApp {
         }
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.account.dead_letters(kind, name).await?)
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.account.dead_letters(queue).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        Ok(self.account.redrive(kind, name).await?)
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        Ok(self.account.redrive(queue).await?)
     }
 }

@@ -16,10 +16,10 @@ use bytes::Bytes;
 use http::Request;
 use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, Provider, ResourceKind};
+use isobar::driver::{Clock, Provider};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Error, Result, TestResponse};
+use isobar::{Body, Error, EventQueue, Result, TestResponse};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -182,12 +182,12 @@ impl RunningApp for DeployedApp {
         Ok(wait::until("all messages are handled", DELIVERY_LIMIT, || self.queues_are_empty()).await?)
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.account.dead_letters(kind, name).await?)
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.account.dead_letters(queue).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        Ok(self.account.redrive(kind, name).await?)
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        Ok(self.account.redrive(queue).await?)
     }
 }
 

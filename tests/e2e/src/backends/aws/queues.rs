@@ -1,10 +1,10 @@
 //! The queues of an account, as the platform and a person with the console use them.
 
 use async_trait::async_trait;
-use isobar::Result;
 use isobar::driver::{Derived, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
+use isobar::{EventQueue, Result};
 use serde_json::{Value, json};
 
 use super::REGION;
@@ -67,9 +67,9 @@ impl DeadLetterQueues for Account {
         &self.dead_letters
     }
 
-    fn dead_letter_queues(&self, kind: ResourceKind, name: &str) -> Vec<(String, String)> {
-        let name = self.physical(name);
-        let (name, ends): (_, &[&str]) = match kind {
+    fn dead_letter_queues(&self, queue: &EventQueue) -> Vec<(String, String)> {
+        let name = self.physical(queue.source());
+        let (name, ends): (_, &[&str]) = match queue.kind() {
             ResourceKind::Bucket => (Derived::Events.of(&name), &[""]),
             _ => (name, &["", ".fifo"]),
         };

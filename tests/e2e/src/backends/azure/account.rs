@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar::Result;
 use isobar::clock::ManualClock;
 use isobar::driver::{Derived, Environment, Location, POISON, ResourceKind, ResourceUrl};
 use isobar::manifest::Manifest;
+use isobar::{EventQueue, Result};
 
 use super::event_grid::EventGrid;
 use super::queue_proxy::QueueProxy;
@@ -146,7 +146,10 @@ impl Deployment for Account {
         }
     }
 
-    async fn route_events(&self, bucket: &str) -> Result<()> {
+    async fn route(&self, queue: &EventQueue, bucket: &str) -> Result<()> {
+        if queue.kind() != ResourceKind::Bucket {
+            return Ok(());
+        }
         let queue = Derived::Events.without_double_hyphen(bucket);
         self.create_queues(&queue).await?;
         self.event_grid.route(bucket.to_owned(), queue);

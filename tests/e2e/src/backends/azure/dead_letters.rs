@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use isobar::driver::{Derived, POISON, ResourceKind};
 use isobar::pub_sub::DeadLetter;
-use isobar::{Error, Result};
+use isobar::{Error, EventQueue, Result};
 use serde_json::Value;
 
 use super::account::{Account, AnyMessage};
@@ -21,9 +21,9 @@ impl DeadLetterQueues for Account {
         &self.dead_letters
     }
 
-    fn dead_letter_queues(&self, kind: ResourceKind, name: &str) -> Vec<(String, String)> {
-        let name = self.physical(name);
-        vec![match kind {
+    fn dead_letter_queues(&self, queue: &EventQueue) -> Vec<(String, String)> {
+        let name = self.physical(queue.source());
+        vec![match queue.kind() {
             ResourceKind::Bucket => {
                 let events = Derived::Events.without_double_hyphen(&name);
                 (format!("{events}{POISON}"), events)

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::Request;
 use isobar::clock::to_rfc3339;
-use isobar::driver::{Clock, POISON, ResourceKind};
+use isobar::driver::{Clock, POISON};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Result, TestResponse};
+use isobar::{Body, EventQueue, Result, TestResponse};
 
 use super::account::Account;
 use super::host::Host;
@@ -165,11 +165,11 @@ impl RunningApp for AzureApp {
         Ok(())
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.account.dead_letters(kind, name).await?)
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.account.dead_letters(queue).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        Ok(self.account.redrive(kind, name).await?)
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        Ok(self.account.redrive(queue).await?)
     }
 }

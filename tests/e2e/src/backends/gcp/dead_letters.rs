@@ -1,9 +1,9 @@
 //! Dead letters, in the subscriptions of their topics.
 
 use async_trait::async_trait;
-use isobar::Result;
 use isobar::driver::{Derived, ResourceKind};
 use isobar::pub_sub::DeadLetter;
+use isobar::{EventQueue, Result};
 use serde_json::{Value, json};
 
 use super::project::Project;
@@ -18,10 +18,10 @@ impl DeadLetterQueues for Project {
         &self.dead_letters
     }
 
-    fn dead_letter_queues(&self, kind: ResourceKind, name: &str) -> Vec<(String, String)> {
-        let topic = match kind {
-            ResourceKind::Bucket => self.physical(&Derived::Events.of(name)),
-            _ => self.physical(name),
+    fn dead_letter_queues(&self, queue: &EventQueue) -> Vec<(String, String)> {
+        let topic = match queue.kind() {
+            ResourceKind::Bucket => self.physical(&Derived::Events.of(queue.source())),
+            _ => self.physical(queue.source()),
         };
         vec![(Derived::DeadLetters.of(&topic), topic)]
     }

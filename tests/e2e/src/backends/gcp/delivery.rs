@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderValue, Request, StatusCode};
-use isobar::driver::{Clock, ResourceKind};
+use isobar::driver::Clock;
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, Result, TestResponse};
+use isobar::{Body, EventQueue, Result, TestResponse};
 use isobar_gcp::CloudRunService;
 use serde_json::json;
 
@@ -146,11 +146,11 @@ impl RunningApp for GcpApp {
         }
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.project.dead_letters(kind, name).await?)
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.project.dead_letters(queue).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        Ok(self.project.redrive(kind, name).await?)
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        Ok(self.project.redrive(queue).await?)
     }
 }

@@ -16,7 +16,7 @@ use isobar::clock::ManualClock;
 use isobar::driver::{Clock, Provider, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{App, Body, Cloud, Error, Result, TestResponse};
+use isobar::{App, Body, Cloud, Error, EventQueue, Result, TestResponse};
 use isobar_gcp::{GcpConfig, GcpProvider, deployment};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
@@ -275,11 +275,11 @@ impl RunningApp for DeployedApp {
         Ok(wait::until("all messages are handled", DELIVERY_LIMIT, || self.is_done()).await?)
     }
 
-    async fn dead_letters(&self, kind: ResourceKind, name: &str) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.project.dead_letters(kind, name).await?)
+    async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
+        Ok(self.project.dead_letters(queue).await?)
     }
 
-    async fn redrive(&self, kind: ResourceKind, name: &str) -> HarnessResult<usize> {
-        Ok(self.project.redrive(kind, name).await?)
+    async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
+        Ok(self.project.redrive(queue).await?)
     }
 }

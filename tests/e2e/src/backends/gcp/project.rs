@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use http::Method;
 use isobar::driver::{Derived, Environment, ResourceKind};
 use isobar::manifest::Manifest;
-use isobar::{Error, Result};
+use isobar::{Error, EventQueue, Result};
 use serde_json::{Value, json};
 
 use super::copies::Copies;
@@ -96,7 +96,10 @@ impl Deployment for Project {
         }
     }
 
-    async fn route_events(&self, bucket: &str) -> Result<()> {
+    async fn route(&self, queue: &EventQueue, bucket: &str) -> Result<()> {
+        if queue.kind() != ResourceKind::Bucket {
+            return Ok(());
+        }
         let topic = Derived::Events.of(bucket);
         self.pub_sub.create_topic(&topic).await?;
         self.notifications.route(bucket, &topic).await
